@@ -1,0 +1,1 @@
+//! The OpenTelemetry Collector's dialect: sources, merging, expansion, the six sections.

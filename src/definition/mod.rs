@@ -1,0 +1,1 @@
+//! What an API looks like: endpoints, and which JSON becomes which instrument.

@@ -1,0 +1,1 @@
+//! Between an exporter and the network: batch, queue, retry, send.

@@ -1,0 +1,1 @@
+//! Where readings go: the register of exporters.

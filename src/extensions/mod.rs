@@ -1,0 +1,1 @@
+//! What serves the operator beside the data: the register of extensions.

@@ -1,0 +1,1 @@
+//! Listeners shared by endpoint, with limits on time, size and number.

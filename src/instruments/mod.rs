@@ -1,0 +1,1 @@
+//! The OpenTelemetry SDK that each polled target never had.

@@ -1,0 +1,24 @@
+//! betanet-collector: polls HTTP JSON APIs and turns what they say into OpenTelemetry metrics.
+//!
+//! The modules below are listed in reading order, and each may use only those below it
+//! (`receivers`, `processors`, `exporters` and `extensions` never see one another). A test in
+//! `tests/it/architecture.rs` reads this list and holds the code to it. `ARCHITECTURE.md` says
+//! what is where.
+
+pub mod cli;
+pub mod simulator;
+pub mod service;
+pub mod config;
+pub mod receivers;
+pub mod processors;
+pub mod exporters;
+pub mod extensions;
+pub mod delivery;
+pub mod instruments;
+pub mod http;
+pub mod pipeline;
+pub mod definition;
+pub mod settings;
+pub mod yaml;
+pub mod telemetry;
+pub mod runtime;

@@ -1,0 +1,1 @@
+//! What turns a poll into readings: the register of processors.

@@ -1,0 +1,1 @@
+//! Where polls come from: the register of receivers.

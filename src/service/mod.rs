@@ -1,0 +1,1 @@
+//! The running whole: graph, start (exporters first), drain (receivers first).

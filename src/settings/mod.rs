@@ -1,0 +1,1 @@
+//! The vocabulary of the configuration: types that cannot hold a wrong value.

@@ -1,0 +1,1 @@
+//! YAML with positions: a tree, a decoder that finds all mistakes, diagnostics.
