@@ -18,7 +18,7 @@ pub mod instruments;
 pub mod http;
 pub mod pipeline;
 pub mod definition;
+pub mod telemetry;
 pub mod settings;
 pub mod yaml;
-pub mod telemetry;
 pub mod runtime;
