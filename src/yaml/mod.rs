@@ -1,1 +1,21 @@
 //! YAML with positions: a tree, a decoder that finds all mistakes, diagnostics.
+//!
+//! Nothing here knows the collector. A text becomes a [`Node`] ([`parse()`]), a node becomes a typed
+//! value ([`decode()`]), and everything wrong on the way is collected in [`Diagnostics`] with its
+//! file, line and column, so that one run shows every mistake.
+
+mod cursor;
+mod decode;
+mod diagnostics;
+mod node;
+mod parse;
+mod scalar;
+mod suggest;
+
+pub use cursor::Cursor;
+pub use decode::decode;
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use node::{Entry, Expansion, Node, Place, Value};
+pub use parse::{MAX_DEPTH, MAX_NODES, parse};
+pub use scalar::{Plain, Scalar};
+pub use suggest::{list, nearest};

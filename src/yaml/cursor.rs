@@ -1,0 +1,120 @@
+//! A node together with its path, for checks that follow the decoding.
+
+use super::{Diagnostics, Node, Place, node::shorten};
+
+/// A node and the path that leads to it.
+///
+/// Checks that look at decoded values report here, so that their messages have a line as well:
+/// `cursor.error(&["targets", "0", "endpoint"], "…", diagnostics)`.
+#[derive(Debug, Clone)]
+pub struct Cursor<'n> {
+    /// The node.
+    pub node: &'n Node,
+    /// Its path from the root, such as `receivers::betanet`.
+    pub path: String,
+}
+
+impl<'n> Cursor<'n> {
+    /// A cursor at `node`, whose path is `path`.
+    pub fn new(node: &'n Node, path: impl Into<String>) -> Self {
+        Self {
+            node,
+            path: path.into(),
+        }
+    }
+
+    /// The cursor at what `path` leads to from here.
+    pub fn at(&self, path: &[&str]) -> Option<Self> {
+        Some(Self {
+            node: self.node.at(path)?,
+            path: self.path_to(path),
+        })
+    }
+
+    /// The cursors of everything in this map or list.
+    pub fn children(&self) -> impl Iterator<Item = Self> {
+        let keys = self
+            .node
+            .entries()
+            .iter()
+            .map(|entry| (entry.key.clone(), &entry.value));
+        let items = self
+            .node
+            .items()
+            .iter()
+            .enumerate()
+            .map(|(i, item)| (i.to_string(), item));
+        keys.chain(items).map(|(key, node)| Self {
+            node,
+            path: self.path_to(&[&key]),
+        })
+    }
+
+    /// The place of what `path` leads to: its key if it has one, and if it is absent (a default is
+    /// in force) the nearest place around it.
+    pub fn place_of(&self, path: &[&str]) -> &'n Place {
+        let mut node = self.node;
+        let mut place = &node.place;
+        for key in path {
+            let Some(next) = node.get(key) else { break };
+            place = node
+                .entry(key)
+                .map_or(&next.place, |entry| &entry.key_place);
+            node = next;
+        }
+        place
+    }
+
+    /// Reports an error about what `path` leads to; the empty path means this node.
+    pub fn error(&self, path: &[&str], message: impl Into<String>, diagnostics: &mut Diagnostics) {
+        diagnostics.error(self.place_of(path), self.path_to(path), message);
+    }
+
+    /// Reports a warning about what `path` leads to.
+    pub fn warning(&self, path: &[&str], message: impl Into<String>, into: &mut Diagnostics) {
+        into.warning(self.place_of(path), self.path_to(path), message);
+    }
+
+    fn path_to(&self, path: &[&str]) -> String {
+        let start = (!self.path.is_empty()).then_some(self.path.as_str());
+        let keys = path.iter().map(|key| match *key {
+            "" => "\"\"".to_owned(),
+            key => shorten(key),
+        });
+        let keys: Vec<String> = start.map(str::to_owned).into_iter().chain(keys).collect();
+        keys.join("::")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::parse;
+
+    #[test]
+    fn reports_where_it_is_or_would_be() {
+        let text = "targets:\n  - endpoint: x\n  - {}\n";
+        let node = parse("f", text, &mut Diagnostics::new()).unwrap();
+        let cursor = Cursor::new(&node, "receivers::betanet");
+        let mut diagnostics = Diagnostics::new();
+        cursor.error(&["targets", "0", "endpoint"], "taken", &mut diagnostics);
+        cursor.error(&["targets", "1", "timeout"], "too short", &mut diagnostics);
+        cursor.error(&["targets", "1", "timeout"], "too short", &mut diagnostics);
+        for target in cursor.at(&["targets"]).unwrap().children() {
+            target.warning(&[], "odd", &mut diagnostics);
+        }
+        assert_eq!(
+            diagnostics.to_string(),
+            "f:2:5: receivers::betanet::targets::0::endpoint: taken\n\
+             f:3:5: receivers::betanet::targets::1::timeout: too short"
+        );
+        let warnings: Vec<String> = diagnostics.warnings().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "f:2:5: receivers::betanet::targets::0: odd",
+                "f:3:5: receivers::betanet::targets::1: odd"
+            ]
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! What is inside of a list, a map and an enum.
+
+use super::{
+    deserializer::Decoder,
+    path::Path,
+    problem::{Error, Problem},
+    stand_in::StandIn,
+};
+use crate::yaml::{Entry, Node};
+use serde::{
+    Deserializer,
+    de::{
+        DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+        Visitor, value::StrDeserializer,
+    },
+};
+use std::slice;
+
+/// The items of a list that are not left out.
+pub(super) struct Items<'n> {
+    parent: Decoder<'n>,
+    items: std::iter::Enumerate<slice::Iter<'n, Node>>,
+}
+
+impl<'n> Items<'n> {
+    pub(super) fn new(parent: Decoder<'n>, items: &'n [Node]) -> Self {
+        Self {
+            parent,
+            items: items.iter().enumerate(),
+        }
+    }
+}
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        let Decoder { path, run, .. } = self.parent;
+        let Some((index, node)) = self.items.find(|(_, item)| !run.rejected(item)) else {
+            return Ok(None);
+        };
+        Decoder::new(node, &Path::Index(path, index), run)
+            .decode(seed)
+            .map(Some)
+    }
+}
+
+/// The entries of a map, or of a struct that has these fields.
+pub(super) struct Entries<'n> {
+    parent: Decoder<'n>,
+    entries: slice::Iter<'n, Entry>,
+    /// The keys of a struct; nothing for a map.
+    fields: Option<&'static [&'static str]>,
+    /// Keys of a struct that are missing.
+    stand_ins: Vec<&'static str>,
+    current: Option<&'n Entry>,
+}
+
+impl<'n> Entries<'n> {
+    pub(super) fn new(
+        parent: Decoder<'n>,
+        entries: &'n [Entry],
+        fields: Option<&'static [&'static str]>,
+    ) -> Self {
+        let stand_ins = parent.run.stand_ins(parent.node);
+        Self {
+            parent,
+            entries: entries.iter(),
+            fields,
+            stand_ins,
+            current: None,
+        }
+    }
+
+    fn next(&mut self) -> Option<&'n Entry> {
+        let Decoder { node, path, run } = self.parent;
+        let fields = self.fields;
+        self.entries.find(|entry| match fields {
+            Some(fields) if !fields.contains(&entry.key.as_str()) => {
+                run.unknown_key(node, path, (&entry.key, &entry.key_place), fields);
+                false
+            }
+            _ => !run.rejected(&entry.value),
+        })
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Error;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Error> {
+        let Decoder { path, run, .. } = self.parent;
+        let Some(entry) = self.next() else {
+            self.current = None;
+            let stand_in = self.stand_ins.last();
+            return stand_in
+                .map(|key| seed.deserialize((*key).into_deserializer()))
+                .transpose();
+        };
+        self.current = Some(entry);
+        let key: StrDeserializer<'_, Error> = entry.key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some).map_err(|error| {
+            run.blame(
+                error,
+                &entry.value,
+                &path.child(&entry.key),
+                &entry.key_place,
+            )
+        })
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+        let Decoder { path, run, .. } = self.parent;
+        let Some(Entry {
+            key, value: node, ..
+        }) = self.current
+        else {
+            self.stand_ins.pop();
+            return seed
+                .deserialize(StandIn)
+                .map_err(|_| Error::Problem(Problem::Consequence));
+        };
+        let path = path.child(key);
+        let decoder = Decoder::new(node, &path, run);
+        if self.fields.is_some() && node.is_null() {
+            return seed.deserialize(decoder).map_err(|_| run.absent(node));
+        }
+        decoder.decode(seed)
+    }
+}
+
+/// An enum written as a map: its variant is the key.
+pub(super) struct Variant<'n> {
+    pub(super) parent: Decoder<'n>,
+    pub(super) entry: &'n Entry,
+}
+
+impl<'n> Variant<'n> {
+    /// Decodes the body of the variant.
+    fn body<T>(self, decode: impl FnOnce(Decoder<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let Self {
+            parent: Decoder { path, run, .. },
+            entry,
+        } = self;
+        if run.rejected(&entry.value) {
+            return Err(Error::Problem(Problem::Consequence));
+        }
+        let path = path.child(&entry.key);
+        let body = Decoder::new(&entry.value, &path, run);
+        decode(body).map_err(|error| body.blame(error, &entry.value.place))
+    }
+}
+
+impl<'de, 'n> EnumAccess<'de> for Variant<'n> {
+    type Error = Error;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Error> {
+        let key: StrDeserializer<'_, Error> = self.entry.key.as_str().into_deserializer();
+        match seed.deserialize(key) {
+            Ok(variant) => Ok((variant, self)),
+            Err(Error::Problem(Problem::Variant(known))) => {
+                let Decoder { node, path, run } = self.parent;
+                run.unknown_key(node, path, (&self.entry.key, &self.entry.key_place), known);
+                Err(Error::Problem(Problem::Consequence))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        self.body(|body| {
+            let nothing = || Error::Problem(Problem::Expected("nothing".to_owned()));
+            body.node.is_null().then_some(()).ok_or_else(nothing)
+        })
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
+        self.body(|body| seed.deserialize(body))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+        self.body(|body| body.deserialize_seq(visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.body(|body| body.map(Some(fields), visitor))
+    }
+}

@@ -1,0 +1,193 @@
+//! The serde deserializer over a node.
+
+use super::{
+    access::{Entries, Items, Variant},
+    path::Path,
+    problem::{Error, Problem},
+    run::Run,
+};
+use crate::yaml::{Node, Place, Plain, Value, list};
+use serde::{
+    Deserializer,
+    de::{
+        DeserializeSeed, Error as _, Unexpected, Visitor,
+        value::{SeqDeserializer, StrDeserializer},
+    },
+    forward_to_deserialize_any,
+};
+
+/// Decodes one node.
+#[derive(Clone, Copy)]
+pub(super) struct Decoder<'n> {
+    pub(super) node: &'n Node,
+    pub(super) path: &'n Path<'n>,
+    pub(super) run: &'n Run,
+}
+
+impl<'n> Decoder<'n> {
+    pub(super) fn new(node: &'n Node, path: &'n Path<'n>, run: &'n Run) -> Self {
+        Self { node, path, run }
+    }
+
+    /// Decodes the node; what goes wrong is reported here.
+    pub(super) fn decode<'de, S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
+        seed.deserialize(self)
+            .map_err(|error| self.blame(error, &self.node.place))
+    }
+
+    pub(super) fn blame(self, error: Error, place: &Place) -> Error {
+        self.run.blame(error, self.node, self.path, place)
+    }
+
+    /// The text of a scalar whose content may be taken literally, whatever it looks like.
+    fn string(self) -> Option<&'n str> {
+        match (&self.node.expansion, &self.node.value) {
+            (Some(expansion), _) => Some(&expansion.text),
+            (None, Value::Scalar(scalar)) => match scalar.resolve() {
+                Plain::Text(text) => Some(text),
+                _ => None,
+            },
+            (None, _) => None,
+        }
+    }
+
+    /// A map, or a struct with these fields.
+    pub(super) fn map<'de, V: Visitor<'de>>(
+        self,
+        fields: Option<&'static [&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let entries = match &self.node.value {
+            Value::Map(entries) => entries.as_slice(),
+            _ if self.node.is_null() => &[],
+            _ => return Err(Error::invalid_type(Unexpected::Other(""), &visitor)),
+        };
+        visitor.visit_map(Entries::new(self, entries, fields))
+    }
+
+    fn integer<'de, V: Visitor<'de>>(integer: i128, visitor: V) -> Result<V::Value, Error> {
+        if let Ok(unsigned) = u64::try_from(integer) {
+            visitor.visit_u64(unsigned)
+        } else if let Ok(signed) = i64::try_from(integer) {
+            visitor.visit_i64(signed)
+        } else {
+            visitor.visit_i128(integer)
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for Decoder<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match &self.node.value {
+            Value::Null => visitor.visit_unit(),
+            Value::Seq(items) => visitor.visit_seq(Items::new(self, items)),
+            Value::Map(entries) => visitor.visit_map(Entries::new(self, entries, None)),
+            Value::Scalar(scalar) => match scalar.resolve() {
+                Plain::Null => visitor.visit_unit(),
+                Plain::Bool(value) => visitor.visit_bool(value),
+                Plain::Int(value) => Self::integer(value, visitor),
+                Plain::Float(value) => visitor.visit_f64(value),
+                Plain::Text(text) => visitor.visit_str(text),
+            },
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.string() {
+            Some(text) => visitor.visit_str(text),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.node.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.node.text() {
+            Some(text) if name == "Secret" => {
+                visitor.visit_newtype_struct(StrDeserializer::new(text))
+            }
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    /// A list; also nothing, and as in the Collector the words `a,b`.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.node.is_null() {
+            return visitor.visit_seq(Items::new(self, &[]));
+        }
+        match (&self.node.value, self.string()) {
+            (Value::Scalar(_), Some(words)) => {
+                let words = words
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|word| !word.is_empty());
+                visitor
+                    .visit_seq(SeqDeserializer::new(words))
+                    .map_err(|error| match error {
+                        Error::Problem(Problem::Expected(item)) if item == "a map" => {
+                            Error::Problem(Problem::Expected("a list".to_owned()))
+                        }
+                        other => other,
+                    })
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.map(None, visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.map(Some(fields), visitor)
+    }
+
+    /// A word, or a map of one entry.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match (&self.node.value, self.node.entries()) {
+            (Value::Scalar(scalar), _) => {
+                visitor.visit_enum(StrDeserializer::new(scalar.text.trim()))
+            }
+            (_, [entry]) => visitor.visit_enum(Variant {
+                parent: self,
+                entry,
+            }),
+            (_, [_, ..]) => {
+                let expected = format!("exactly one of {}", list(variants));
+                Err(Error::Problem(Problem::Expected(expected)))
+            }
+            _ => Err(Error::Problem(Problem::Variant(variants))),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
+        tuple tuple_struct identifier ignored_any
+    }
+}

@@ -1,0 +1,29 @@
+//! Where in the tree the decoding is.
+
+use std::fmt;
+
+/// The way from the root to a node, kept on the stack.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Path<'p> {
+    Root(&'p str),
+    Key(&'p Self, &'p str),
+    Index(&'p Self, usize),
+}
+
+impl<'p> Path<'p> {
+    pub(super) fn child(&'p self, key: &'p str) -> Self {
+        Self::Key(self, key)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(root) => f.write_str(root),
+            Self::Key(Path::Root(""), key) => f.write_str(key),
+            Self::Key(parent, key) => write!(f, "{parent}::{key}"),
+            Self::Index(Path::Root(""), index) => write!(f, "{index}"),
+            Self::Index(parent, index) => write!(f, "{parent}::{index}"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What is wrong with a configuration, all of it, each with its place.
+
+use super::Place;
+use std::{collections::BTreeSet, fmt};
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Diagnostic {
+    /// Where it is.
+    pub place: Place,
+    /// What it is about, such as `receivers::betanet::timeout`; empty for a whole source.
+    pub path: String,
+    /// What is wrong, lower case and without a full stop.
+    pub message: String,
+    /// What may set it right, such as ``did you mean `timeout`?``.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All findings, in the order of the files, each once. As an error it prints the errors, one a
+/// line; the warnings are kept apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
+pub struct Diagnostics {
+    errors: BTreeSet<Diagnostic>,
+    warnings: BTreeSet<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Nothing found yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there are no errors; warnings do not count.
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// The errors.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.errors.iter()
+    }
+
+    /// The warnings.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.warnings.iter()
+    }
+
+    /// Adds an error.
+    pub fn error(&mut self, place: &Place, path: impl Into<String>, message: impl Into<String>) {
+        self.push(Diagnostic {
+            place: place.clone(),
+            path: path.into(),
+            message: message.into(),
+            help: None,
+        });
+    }
+
+    /// Adds an error that may come with help.
+    pub fn push(&mut self, error: Diagnostic) {
+        self.errors.insert(error);
+    }
+
+    /// Adds a warning.
+    pub fn warning(&mut self, place: &Place, path: impl Into<String>, message: impl Into<String>) {
+        self.warnings.insert(Diagnostic {
+            place: place.clone(),
+            path: path.into(),
+            message: message.into(),
+            help: None,
+        });
+    }
+
+    /// Adds all that `other` found.
+    pub fn extend(&mut self, other: Self) {
+        self.errors.extend(other.errors);
+        self.warnings.extend(other.warnings);
+    }
+
+    /// Adds what `other` found at paths of which no error is known yet: after a broken reference to
+    /// a variable, that its text is no duration is no news.
+    pub fn extend_news(&mut self, mut other: Self) {
+        let known = |path: &str| self.errors.iter().any(|error| error.path == path);
+        other
+            .errors
+            .retain(|error| error.path.is_empty() || !known(&error.path));
+        self.extend(other);
+    }
+
+    /// The diagnostics as an error, if there are errors.
+    ///
+    /// # Errors
+    /// When anything but warnings was found.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.errors.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
