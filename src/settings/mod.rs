@@ -1,1 +1,30 @@
 //! The vocabulary of the configuration: types that cannot hold a wrong value.
+//!
+//! Each is written as a short text, says what it expects when the text is wrong, and prints itself
+//! back as the text it is read from. Secrets print as `[REDACTED]`.
+
+#[macro_use]
+mod text;
+
+mod byte_size;
+mod component_id;
+mod compression;
+mod duration;
+mod endpoint;
+mod headers;
+mod kind;
+mod secret;
+mod url;
+
+pub use byte_size::{ByteSize, ByteSizeError};
+pub use component_id::{ComponentId, ComponentIdError};
+pub use compression::Compression;
+pub use duration::{Duration, DurationError, SignedDuration};
+pub use endpoint::{Endpoint, EndpointError};
+pub use headers::Headers;
+pub use kind::Kind;
+pub use secret::{REDACTED, Secret};
+pub use url::{HttpUrl, HttpUrlError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! A kind of component, for the registers of receivers, processors, exporters and extensions.
+
+use schemars::{Schema, SchemaGenerator};
+
+/// A kind of component.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Its type in the configuration.
+    pub name: &'static str,
+    /// Older names that mean the same.
+    pub aliases: &'static [&'static str],
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// The JSON Schema of its configuration.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Kind {
+    /// Whether `name` means this kind.
+    pub fn is(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+}
