@@ -1,1 +1,14 @@
 //! What the collector says about itself: names, logs, traces, its own metrics.
+
+mod chain;
+pub mod config;
+mod instrument;
+mod logs;
+pub mod names;
+mod own;
+mod process;
+
+pub use chain::chain;
+pub use logs::init as init_logs;
+pub use own::{OwnTelemetry, Scrape, TelemetryError};
+pub use process::resident_bytes;

@@ -1,0 +1,50 @@
+//! From a name in the table to an instrument.
+
+use opentelemetry::metrics::{
+    AsyncInstrument, Counter, Meter, ObservableCounter, ObservableGauge, UpDownCounter,
+};
+
+use super::names::Metric;
+
+impl Metric {
+    /// A counter that is added to.
+    pub fn counter(&self, meter: &Meter) -> Counter<u64> {
+        meter
+            .u64_counter(self.name)
+            .with_description(self.description)
+            .with_unit(self.unit)
+            .build()
+    }
+
+    /// A sum that is added to and taken from.
+    pub fn up_down_counter(&self, meter: &Meter) -> UpDownCounter<i64> {
+        let builder = meter
+            .i64_up_down_counter(self.name)
+            .with_description(self.description);
+        builder.with_unit(self.unit).build()
+    }
+
+    /// A gauge that is asked for its value.
+    pub fn observable_gauge(
+        &self,
+        meter: &Meter,
+        observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static,
+    ) -> ObservableGauge<u64> {
+        let builder = meter
+            .u64_observable_gauge(self.name)
+            .with_description(self.description);
+        builder.with_unit(self.unit).with_callback(observe).build()
+    }
+
+    /// A running total that is asked for its value.
+    pub fn observable_counter(
+        &self,
+        meter: &Meter,
+        observe: impl Fn(&dyn AsyncInstrument<f64>) + Send + Sync + 'static,
+    ) -> ObservableCounter<f64> {
+        let builder = meter
+            .f64_observable_counter(self.name)
+            .with_description(self.description);
+        builder.with_unit(self.unit).with_callback(observe).build()
+    }
+}

@@ -1,0 +1,74 @@
+//! What the collector uses of the machine, read from `/proc/self` at each collect.
+
+use opentelemetry::metrics::Meter;
+use tokio::time::Instant;
+
+use super::names;
+
+/// Linux counts processor time in hundredths of a second on all its platforms (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Linux pages are 4 KiB on the platforms we are built for.
+const PAGE_BYTES: u64 = 4096;
+
+/// Observes uptime, processor time and resident memory from now on.
+pub(super) fn observe(meter: &Meter) {
+    let started = Instant::now();
+    // The SDK keeps the callbacks as long as the provider lives; the handles say nothing.
+    names::UPTIME.observable_counter(meter, move |observer| {
+        observer.observe(started.elapsed().as_secs_f64(), &[]);
+    });
+    names::CPU_SECONDS.observable_counter(meter, |observer| {
+        if let Some(seconds) = read("/proc/self/stat").and_then(|stat| cpu_seconds(&stat)) {
+            observer.observe(seconds, &[]);
+        }
+    });
+    names::MEMORY_RSS.observable_gauge(meter, |observer| {
+        if let Some(bytes) = resident_bytes() {
+            observer.observe(bytes, &[]);
+        }
+    });
+}
+
+/// Resident memory of this process in bytes; none where `/proc` says nothing.
+pub fn resident_bytes() -> Option<u64> {
+    let pages: u64 = read("/proc/self/statm")?
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()?;
+    Some(pages * PAGE_BYTES)
+}
+
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+/// User and system time, fields 14 and 15 of `proc(5)`; the command in field 2 may hold spaces.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "ticks of a process are far below 2^53"
+)]
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let (_, after_command) = stat.rsplit_once(')')?;
+    let mut fields = after_command.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some((user + system) as f64 / TICKS_PER_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_found_behind_an_odd_command() {
+        let stat = "12 (a b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 8 0 100";
+        assert_eq!(cpu_seconds(stat), Some(3.0));
+    }
+
+    #[test]
+    fn this_process_has_memory() {
+        assert!(resident_bytes().unwrap() > 100_000);
+    }
+}
