@@ -1,1 +1,115 @@
 //! What an API looks like: endpoints, and which JSON becomes which instrument.
+//!
+//! A definition is one YAML file of `pipelines/`, read by [`load()`] into [`file::File`] and
+//! compiled once, whatever the number of targets, into a [`Definition`].
+
+mod builtin;
+mod compile;
+pub mod file;
+mod load;
+pub mod path;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use builtin::{BUILTIN, Builtin};
+pub use file::{Format, InstrumentKind, Parse, ValueType};
+pub use load::{LoadError, from_text, load, load_builtin, schema};
+pub use path::{Hit, Path};
+
+/// A compiled API definition, shared by all its targets.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its name: the file's stem.
+    pub name: String,
+    /// Attributes that every target's Resource carries (`service.name` among them).
+    pub resource: BTreeMap<String, String>,
+    /// What is polled, in the order of the file.
+    pub endpoints: Vec<Endpoint>,
+    /// What is measured; a rule refers to one by index.
+    pub instruments: Vec<Arc<Instrument>>,
+    /// How bodies become values.
+    pub rules: Vec<Rule>,
+}
+
+/// One document of an API.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The name that rules use.
+    pub name: String,
+    /// Path below the target's URL, with its query if it has one.
+    pub path: String,
+    /// How its body is read.
+    pub format: Format,
+    /// Name of the instrumentation scope of its metrics: `definition/endpoint`.
+    pub scope: Arc<str>,
+}
+
+/// A metric as OpenTelemetry sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instrument {
+    /// Name as configured.
+    pub name: String,
+    /// What it measures, for HELP and for OTLP.
+    pub description: String,
+    /// UCUM unit; empty where there is none.
+    pub unit: String,
+    /// What is measured and how it aggregates.
+    pub kind: InstrumentKind,
+    /// Which numbers it holds.
+    pub value_type: ValueType,
+    /// Upper bounds of a histogram's buckets.
+    pub buckets: Vec<f64>,
+    /// The most series that one target may have of it.
+    pub max_series: usize,
+    /// Name of its instrumentation scope.
+    pub scope: Arc<str>,
+}
+
+/// How one metric's values are found in a body.
+#[derive(Debug)]
+pub struct Rule {
+    /// Index into [`Definition::instruments`].
+    pub instrument: usize,
+    /// Index into [`Definition::endpoints`].
+    pub endpoint: usize,
+    /// The elements that give a series each; the whole body where there is none.
+    pub for_each: Option<Path>,
+    /// The value, relative to the element.
+    pub value: Path,
+    /// Attribute keys in ascending order and where their values come from.
+    pub attributes: Vec<(String, Source)>,
+    /// How a found value is read.
+    pub parse: Parse,
+    /// Numbers for texts.
+    pub values: BTreeMap<String, f64>,
+    /// What the number is multiplied with.
+    pub scale: Option<f64>,
+    /// The states of a state set, in order.
+    pub states: Vec<String>,
+    /// The attribute that names the state.
+    pub state_attribute: String,
+    /// The most elements that give a series.
+    pub max_series: usize,
+    /// Whether a missing value is expected and so not counted.
+    pub optional: bool,
+}
+
+/// Where an attribute's value comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// The same text on every series.
+    Literal(String),
+    /// A value of the element.
+    Path(Path),
+    /// The name (or index) under which the element stands in its parent.
+    Key,
+}
+
+impl Definition {
+    /// The index of the endpoint called `name`.
+    pub fn endpoint(&self, name: &str) -> Option<usize> {
+        self.endpoints
+            .iter()
+            .position(|endpoint| endpoint.name == name)
+    }
+}
