@@ -1,0 +1,91 @@
+//! What is known of each target now, for `/health` and the like.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use super::{Failure, Outcome, Poll, Target};
+
+/// The latest state of every target. Receivers write it, extensions read it.
+#[derive(Debug, Default)]
+pub struct StatusBoard {
+    targets: Mutex<BTreeMap<String, TargetStatus>>,
+}
+
+/// The latest state of one target.
+#[derive(Debug, Clone)]
+pub struct TargetStatus {
+    /// Who it is.
+    pub target: Arc<Target>,
+    /// When its last poll began; none before the first.
+    pub last_poll: Option<SystemTime>,
+    /// How long that poll took.
+    pub last_duration: Duration,
+    /// One an endpoint, in the order of the definition.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// The latest state of one endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointStatus {
+    /// When its last body arrived.
+    pub last_success: Option<SystemTime>,
+    /// Why the last poll gave none.
+    pub last_error: Option<Failure>,
+}
+
+impl TargetStatus {
+    /// Whether the last poll gave at least one body.
+    pub fn is_up(&self) -> bool {
+        self.last_poll.is_some() && self.endpoints.iter().any(|e| e.last_error.is_none())
+    }
+}
+
+impl StatusBoard {
+    /// Adds a target that has not been polled yet.
+    pub fn add(&self, target: &Arc<Target>) {
+        let status = TargetStatus {
+            target: Arc::clone(target),
+            last_poll: None,
+            last_duration: Duration::ZERO,
+            endpoints: vec![EndpointStatus::default(); target.definition.endpoints.len()],
+        };
+        self.lock().insert(target.name.clone(), status);
+    }
+
+    /// Notes what a poll gave.
+    pub fn record(&self, target: &Target, poll: &Poll) {
+        let mut targets = self.lock();
+        let Some(status) = targets.get_mut(&target.name) else {
+            return;
+        };
+        status.last_poll = Some(poll.started);
+        status.last_duration = poll.duration;
+        for (status, polled) in status.endpoints.iter_mut().zip(&poll.endpoints) {
+            match &polled.outcome {
+                Outcome::Fresh(body) => {
+                    status.last_success = Some(body.received);
+                    status.last_error = None;
+                }
+                Outcome::Failed(failure) => status.last_error = Some(failure.clone()),
+            }
+        }
+    }
+
+    /// Forgets a target that is no longer polled.
+    pub fn remove(&self, target: &Target) {
+        self.lock().remove(&target.name);
+    }
+
+    /// A copy of the state of all targets, by name.
+    pub fn targets(&self) -> Vec<TargetStatus> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TargetStatus>> {
+        // The map is whole at every moment, so a panic elsewhere does not spoil it.
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,42 @@
+//! A polled target: one running instance of an API.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::definition::Definition;
+
+/// One running instance of an API, for example one mixnode.
+#[derive(Debug)]
+pub struct Target {
+    /// Unique in the collector: the `target` label of a scrape, `service.instance.id` over OTLP.
+    pub name: String,
+    /// Identifier of the receiver that polls it, for example `betanet/eu`.
+    pub receiver: String,
+    /// Base URL without a trailing slash; endpoint paths are appended to it.
+    pub url: String,
+    /// Host of the URL.
+    pub server_address: String,
+    /// Port of the URL, or the scheme's own.
+    pub server_port: u16,
+    /// `http` or `https`.
+    pub url_scheme: String,
+    /// Labels from the configuration, on every series and in the Resource.
+    pub labels: BTreeMap<String, String>,
+    /// The API it speaks.
+    pub definition: Arc<Definition>,
+}
+
+impl Target {
+    /// A target that stands nowhere on the network: a saved body, a test.
+    pub fn named(name: &str, definition: &Arc<Definition>) -> Self {
+        Self {
+            name: name.to_owned(),
+            receiver: "none".to_owned(),
+            url: String::new(),
+            server_address: String::new(),
+            server_port: 0,
+            url_scheme: String::new(),
+            labels: BTreeMap::new(),
+            definition: Arc::clone(definition),
+        }
+    }
+}
