@@ -1,1 +1,33 @@
 //! An embedded Betanet fleet with scripted faults: the demo, the tests and the benches poll it.
+//!
+//! A [`Node`] is one Betanet server on a local port. It speaks one of the two [`Dialect`]s, its
+//! numbers are a [`NodeState`] that anyone may read and set, and each [`Fault`] is one way in
+//! which the real servers fail. A [`Fleet`] is several nodes that live by [`Script`]s.
+//!
+//! Responses are written as raw bytes rather than by an HTTP library: half of the faults are
+//! things that a library takes care never to send.
+//!
+//! The simulator uses nothing else of this crate, so a mistake in the collector cannot hide in the
+//! server that tests it. It owns its tasks: [`Node::stop`] waits for them, dropping ends them.
+
+mod fleet;
+mod node;
+mod script;
+mod server;
+mod connection;
+mod behaviour;
+mod request;
+mod fault;
+mod response;
+mod dialect;
+mod state;
+
+#[cfg(test)]
+mod client;
+
+pub use dialect::Dialect;
+pub use fault::Fault;
+pub use fleet::{Fleet, FleetOptions};
+pub use node::{Node, NodeOptions};
+pub use script::{Action, Script, Step};
+pub use state::{Mixnode, MixnodeStatus, NodeState};

@@ -1,0 +1,154 @@
+//! What a node answers to a request: its state and its faults, shared by all its connections.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use fastrand::Rng;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::dialect::Dialect;
+use super::fault::{Armed, Fault, Faults};
+use super::request::Request;
+use super::response::Response;
+use super::state::NodeState;
+
+/// How many paths are counted one by one; a client that invents paths costs no more memory.
+const MAX_COUNTED_PATHS: usize = 256;
+
+/// The part of a node that outlives its port.
+#[derive(Debug)]
+pub(super) struct Behaviour {
+    dialect: Dialect,
+    inner: Mutex<Inner>,
+    requests: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: NodeState,
+    rng: Rng,
+    faults: Faults,
+    wedged: bool,
+    restarted: CancellationToken,
+    requests_by_path: HashMap<String, u64>,
+}
+
+/// A response and what befalls it on its way.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) response: Response,
+    pub(super) fault: Option<Fault>,
+    /// Cancelled by the next restart, which frees whoever hangs.
+    pub(super) restarted: CancellationToken,
+}
+
+impl Behaviour {
+    pub(super) fn new(dialect: Dialect, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let inner = Inner {
+            state: NodeState::random(&mut rng),
+            rng,
+            faults: Faults::default(),
+            wedged: false,
+            restarted: CancellationToken::new(),
+            requests_by_path: HashMap::new(),
+        };
+        Self {
+            dialect,
+            inner: Mutex::new(inner),
+            requests: watch::Sender::new(0),
+        }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(super) fn state(&self) -> NodeState {
+        self.lock().state.clone()
+    }
+
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut NodeState, &mut Rng) -> T) -> T {
+        let inner = &mut *self.lock();
+        change(&mut inner.state, &mut inner.rng)
+    }
+
+    pub(super) fn set_fault(&self, path: Option<&str>, fault: Fault) {
+        let armed = Armed::new(fault); // before the lock: a bomb takes its time
+        self.lock().faults.set(path, armed);
+    }
+
+    pub(super) fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    pub(super) fn restart(&self) {
+        let mut inner = self.lock();
+        inner.state.restart();
+        inner.faults.clear_grey();
+        inner.wedged = false;
+        std::mem::take(&mut inner.restarted).cancel();
+    }
+
+    pub(super) fn requests(&self) -> watch::Receiver<u64> {
+        self.requests.subscribe()
+    }
+
+    pub(super) fn requests_to(&self, path: &str) -> u64 {
+        self.lock().requests_by_path.get(path).copied().unwrap_or(0)
+    }
+
+    pub(super) fn reply(&self, request: &Request) -> Reply {
+        let now = unix_seconds();
+        let inner = &mut *self.lock();
+        inner.count(&request.path);
+        let honest = if request.is_get {
+            self.dialect.content(&request.path, &inner.state, now)
+        } else {
+            None
+        };
+        let armed = inner.faults.meeting(&request.path);
+        let response = match (armed, honest) {
+            (Some(armed), honest) => armed.response(honest),
+            (None, Some(content)) => content.into(),
+            (None, None) => Response::error(404),
+        };
+        let met = armed.map(|armed| armed.fault.clone());
+        inner.wedged |= met == Some(Fault::Grey);
+        let fault = if inner.wedged { Some(Fault::Grey) } else { met };
+        // Last, so that whoever waits for this number finds everything else done.
+        self.requests.send_modify(|requests| *requests += 1);
+        Reply {
+            response,
+            fault,
+            restarted: inner.restarted.clone(),
+        }
+    }
+
+    /// Nothing between locking and unlocking can leave the state half-changed, so a panic in a
+    /// test's `update` need not spread to every later caller.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn count(&mut self, path: &str) {
+        if let Some(requests) = self.requests_by_path.get_mut(path) {
+            *requests += 1;
+        } else if self.requests_by_path.len() < MAX_COUNTED_PATHS {
+            self.requests_by_path.insert(path.to_owned(), 1);
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server under simulation has a wall clock of its own; tests set `timestamp`"
+)]
+fn unix_seconds() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_1970.as_ref().map_or(0, Duration::as_secs)
+}

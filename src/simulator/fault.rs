@@ -1,0 +1,275 @@
+//! The ways in which a node fails, and which path fails how.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzEncoder;
+use serde_json::{Value, json};
+
+use super::dialect::Content;
+use super::response::Response;
+
+/// The paths on which the real server takes a lock twice.
+const DEADLOCKED_PATHS: [&str; 2] = ["/status", "/metrics"];
+
+/// One way to fail a request.
+///
+/// A port on which nothing listens is no fault but [`Node::stop`](super::Node::stop).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection is reset once the request is read, without one byte in answer.
+    Refuse,
+    /// No answer, until the client leaves.
+    HangBeforeHeaders,
+    /// The head and half of the body, then silence until the client leaves.
+    HangMidBody,
+    /// The head at once, then the body this slowly.
+    Drip {
+        /// The pace of the body, in bytes per second; 0 counts as 1.
+        bytes_per_second: u32,
+    },
+    /// The head promises the whole body; half of it comes, then the connection closes.
+    CutBody,
+    /// A status of choice, with a JSON body.
+    Status {
+        /// The status code.
+        code: u16,
+        /// The `Retry-After` header, cut to whole seconds.
+        retry_after: Option<Duration>,
+    },
+    /// A 200 whose body ends in the middle of an object.
+    InvalidJson,
+    /// A 200 with one long JSON object.
+    HugeBody {
+        /// The length of the body, in bytes.
+        bytes: usize,
+    },
+    /// The same, compressed with gzip to about a thousandth, whatever the client accepts.
+    GzipBomb {
+        /// The length of the body once it is decompressed, in bytes.
+        bytes: usize,
+    },
+    /// This field is left out of each JSON object of the body.
+    MissingField(String),
+    /// This field of each JSON object of the body is the string `"n/a"`.
+    WrongType(String),
+    /// The first request wedges the node: that one and all later ones, on any path, hang.
+    ///
+    /// Set for all paths it is the real server's failure, and waits for a request to `/status` or
+    /// `/metrics`. Set for one path, it waits for a request to that one.
+    /// Only [`Node::restart`](super::Node::restart) helps, and it ends the fault.
+    Grey,
+}
+
+/// A fault with the bytes that are too dear to make at each request.
+#[derive(Debug, Clone)]
+pub(super) struct Armed {
+    pub(super) fault: Fault,
+    body: Bytes,
+}
+
+impl Armed {
+    pub(super) fn new(fault: Fault) -> Self {
+        let mut body = Vec::new();
+        let made = match fault {
+            Fault::HugeBody { bytes } => long_json(bytes).read_to_end(&mut body),
+            Fault::GzipBomb { bytes } => {
+                GzEncoder::new(long_json(bytes), Compression::fast()).read_to_end(&mut body)
+            }
+            _ => Ok(0),
+        };
+        debug_assert!(made.is_ok(), "reading from memory cannot fail");
+        Self {
+            fault,
+            body: body.into(),
+        }
+    }
+
+    /// What is sent in place of the honest content; `None` is a path that is not served.
+    pub(super) fn response(&self, honest: Option<Content>) -> Response {
+        match (&self.fault, honest) {
+            (Fault::Status { code, retry_after }, _) => Response {
+                header: retry_after.map(|wait| ("retry-after", wait.as_secs().to_string())),
+                ..Response::error(*code)
+            },
+            (Fault::InvalidJson, _) => Response::json(200, r#"{"packets_processed": 12, "#),
+            (Fault::HugeBody { .. }, _) => Response::json(200, self.body.clone()),
+            (Fault::GzipBomb { .. }, _) => Response {
+                header: Some(("content-encoding", "gzip".to_owned())),
+                ..Response::json(200, self.body.clone())
+            },
+            (Fault::MissingField(name), Some(Content::Json(value))) => {
+                Content::Json(without(value, name)).into()
+            }
+            (Fault::WrongType(name), Some(Content::Json(value))) => {
+                Content::Json(mistyped(value, name)).into()
+            }
+            (_, Some(content)) => content.into(),
+            (_, None) => Response::error(404),
+        }
+    }
+}
+
+/// Which fault meets a request: that of its path, or else that of all paths.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    everywhere: Option<Armed>,
+    by_path: HashMap<String, Armed>,
+}
+
+impl Faults {
+    pub(super) fn set(&mut self, path: Option<&str>, armed: Armed) {
+        match (path, &armed.fault) {
+            (Some(path), _) => {
+                self.by_path.insert(path.to_owned(), armed);
+            }
+            (None, Fault::Grey) => {
+                for path in DEADLOCKED_PATHS {
+                    self.by_path.insert(path.to_owned(), armed.clone());
+                }
+            }
+            (None, _) => self.everywhere = Some(armed),
+        }
+    }
+
+    pub(super) fn meeting(&self, path: &str) -> Option<&Armed> {
+        self.by_path.get(path).or(self.everywhere.as_ref())
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What a restart mends.
+    pub(super) fn clear_grey(&mut self) {
+        self.by_path.retain(|_, armed| armed.fault != Fault::Grey);
+    }
+}
+
+/// A JSON object of this many bytes, made while it is read.
+fn long_json(bytes: usize) -> impl Read {
+    let (open, close): (&[u8], &[u8]) = (br#"{"padding":""#, br#""}"#);
+    let padding = bytes.saturating_sub(open.len() + close.len());
+    open.chain(io::repeat(b'0').take(padding as u64))
+        .chain(close)
+}
+
+fn without(value: Value, name: &str) -> Value {
+    map_objects(value, |fields| {
+        fields.remove(name);
+    })
+}
+
+fn mistyped(value: Value, name: &str) -> Value {
+    map_objects(value, |fields| {
+        if let Some(field) = fields.get_mut(name) {
+            *field = json!("n/a");
+        }
+    })
+}
+
+/// Changes the object that the body is, or each of the objects that it lists.
+fn map_objects(mut value: Value, change: impl Fn(&mut serde_json::Map<String, Value>)) -> Value {
+    match &mut value {
+        Value::Object(fields) => change(fields),
+        Value::Array(elements) => {
+            elements
+                .iter_mut()
+                .filter_map(Value::as_object_mut)
+                .for_each(change);
+        }
+        _ => {}
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::read::GzDecoder;
+
+    fn body(fault: Fault, honest: Value) -> Bytes {
+        Armed::new(fault).response(Some(Content::Json(honest))).body
+    }
+
+    #[test]
+    fn a_field_is_missing_from_an_object_and_from_each_element() {
+        let missing = || Fault::MissingField("b".to_owned());
+        assert_eq!(body(missing(), json!({"a": 1, "b": 2})), r#"{"a":1}"#);
+        assert_eq!(
+            body(missing(), json!([{"b": 1}, {"a": 2}])),
+            r#"[{},{"a":2}]"#
+        );
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_a_string_and_never_appears_from_nowhere() {
+        let wrong = || Fault::WrongType("b".to_owned());
+        assert_eq!(
+            body(wrong(), json!({"a": 1, "b": 2})),
+            r#"{"a":1,"b":"n/a"}"#
+        );
+        assert_eq!(
+            body(wrong(), json!([{"b": 1}, {"a": 2}])),
+            r#"[{"b":"n/a"},{"a":2}]"#
+        );
+    }
+
+    #[test]
+    fn a_missing_path_stays_missing_under_a_fault_of_a_field() {
+        let armed = Armed::new(Fault::MissingField("b".to_owned()));
+        assert_eq!(armed.response(None), Response::error(404));
+    }
+
+    #[test]
+    fn a_huge_body_is_valid_json_of_that_size() {
+        let body = body(Fault::HugeBody { bytes: 8 << 20 }, json!({}));
+        assert_eq!(body.len(), 8 << 20);
+        assert!(serde_json::from_slice::<Value>(&body).is_ok());
+    }
+
+    #[test]
+    fn a_bomb_is_small_until_it_is_opened() {
+        let bomb = body(Fault::GzipBomb { bytes: 1 << 20 }, json!({}));
+        assert!(bomb.len() < 16 << 10);
+        let mut opened = Vec::new();
+        GzDecoder::new(&bomb[..])
+            .read_to_end(&mut opened)
+            .expect("valid gzip");
+        assert_eq!(opened.len(), 1 << 20);
+        assert!(serde_json::from_slice::<Value>(&opened).is_ok());
+    }
+
+    #[test]
+    fn an_invalid_body_is_no_json() {
+        let body = body(Fault::InvalidJson, json!({}));
+        assert!(serde_json::from_slice::<Value>(&body).is_err());
+    }
+
+    #[test]
+    fn the_fault_of_a_path_goes_before_that_of_all() {
+        let mut faults = Faults::default();
+        faults.set(None, Armed::new(Fault::CutBody));
+        faults.set(Some("/a"), Armed::new(Fault::Refuse));
+        let met = |faults: &Faults, path| faults.meeting(path).map(|armed| armed.fault.clone());
+        assert_eq!(met(&faults, "/a"), Some(Fault::Refuse));
+        assert_eq!(met(&faults, "/b"), Some(Fault::CutBody));
+        faults.clear();
+        assert_eq!(met(&faults, "/a"), None);
+        assert_eq!(met(&faults, "/b"), None);
+    }
+
+    #[test]
+    fn grey_waits_on_the_two_deadlocked_paths() {
+        let mut faults = Faults::default();
+        faults.set(None, Armed::new(Fault::Grey));
+        assert!(faults.meeting("/status").is_some());
+        assert!(faults.meeting("/metrics").is_some());
+        assert!(faults.meeting("/mixnodes").is_none());
+        faults.clear_grey();
+        assert!(faults.meeting("/status").is_none());
+    }
+}

@@ -1,0 +1,212 @@
+//! Several nodes that live by their scripts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::dialect::Dialect;
+use super::node::{Node, NodeOptions};
+use super::script::Script;
+
+/// The shortest tick, since a clock cannot tick without time between.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
+
+/// What a fleet is to be.
+#[derive(Debug, Clone)]
+pub struct FleetOptions {
+    /// How many nodes speak [`Dialect::Betanet`]. They keep connections alive.
+    pub betanet: usize,
+    /// How many nodes speak [`Dialect::Mixnode`]. They close connections unannounced.
+    pub mixnode: usize,
+    /// Decides all that is left to chance; the same seed gives the same numbers.
+    pub seed: u64,
+    /// Where the first node listens, the others on the ports after it, the Betanet ones first;
+    /// `None` is any free port of 127.0.0.1 for each.
+    pub first_address: Option<SocketAddr>,
+    /// What happens to a node, by its dialect and its index among the nodes of that dialect.
+    pub script: fn(Dialect, usize) -> Script,
+}
+
+/// The fleet of the demo: three Betanet nodes and a mixnode server, under [`Script::demo`].
+impl Default for FleetOptions {
+    fn default() -> Self {
+        Self {
+            betanet: 3,
+            mixnode: 1,
+            seed: 0,
+            first_address: None,
+            script: Script::demo,
+        }
+    }
+}
+
+/// Several nodes and what is to happen to them. Dropping it stops them.
+#[derive(Debug)]
+pub struct Fleet {
+    nodes: Vec<Node>,
+    scripts: Vec<Script>, // as long as `nodes`
+}
+
+impl Fleet {
+    /// Starts all nodes, the Betanet ones first. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// A port is taken, or there are not enough of them after the first.
+    pub fn start(options: FleetOptions) -> io::Result<Self> {
+        let mut rng = fastrand::Rng::with_seed(options.seed);
+        let mut fleet = Self {
+            nodes: Vec::new(),
+            scripts: Vec::new(),
+        };
+        let betanets = (0..options.betanet).map(|index| (Dialect::Betanet, index));
+        let mixnodes = (0..options.mixnode).map(|index| (Dialect::Mixnode, index));
+        for (dialect, index) in betanets.chain(mixnodes) {
+            let address = match (options.first_address, fleet.nodes.last()) {
+                (Some(_), Some(last)) => Some(following(last.address())?),
+                (first, _) => first,
+            };
+            let node = Node::start(NodeOptions {
+                dialect,
+                seed: rng.u64(..),
+                address,
+                close_after_response: dialect == Dialect::Mixnode,
+            })?;
+            fleet.nodes.push(node);
+            fleet.scripts.push((options.script)(dialect, index));
+        }
+        Ok(fleet)
+    }
+
+    /// Its nodes, the Betanet ones first.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Lets time pass for all nodes, a `tick` of at least 1 ms at a time, until cancelled.
+    ///
+    /// Time in the fleet is the number of ticks, so the same seed gives the same numbers however
+    /// busy the machine is; late ticks are made up for.
+    pub async fn run(&self, tick: Duration, cancel: CancellationToken) {
+        let tick = tick.max(SHORTEST_TICK);
+        let mut ticks = interval(tick);
+        let mut passed = Duration::ZERO;
+        ticks.tick().await; // the first one comes at once
+        while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+            let until = passed.saturating_add(tick);
+            self.live(passed, until).await;
+            passed = until;
+        }
+    }
+
+    async fn live(&self, since: Duration, until: Duration) {
+        for (node, script) in self.nodes.iter().zip(&self.scripts) {
+            node.advance(until.saturating_sub(since));
+            for action in script.due(since, until) {
+                if let Err(error) = node.apply(action).await {
+                    warn!(node = %node.address(), ?action, %error, "a scripted action failed");
+                }
+            }
+        }
+    }
+}
+
+fn following(mut address: SocketAddr) -> io::Result<SocketAddr> {
+    let port = address
+        .port()
+        .checked_add(1)
+        .ok_or(io::ErrorKind::AddrNotAvailable)?;
+    address.set_port(port);
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::client::{Client, refused};
+    use crate::simulator::script::{Action, Step};
+
+    fn fleet(script: fn(Dialect, usize) -> Script) -> Fleet {
+        let options = FleetOptions {
+            betanet: 2,
+            mixnode: 1,
+            script,
+            ..FleetOptions::default()
+        };
+        Fleet::start(options).expect("free ports")
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn the_betanet_nodes_come_first() {
+        let fleet = fleet(Script::demo);
+        let dialects: Vec<Dialect> = fleet.nodes().iter().map(Node::dialect).collect();
+        assert_eq!(
+            dialects,
+            [Dialect::Betanet, Dialect::Betanet, Dialect::Mixnode]
+        );
+        for node in fleet.nodes() {
+            let mut client = Client::connect(node).await;
+            assert_eq!(client.get(node.dialect().paths()[0]).await.status, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_seed_gives_the_same_numbers() {
+        let (one, other) = (fleet(Script::demo), fleet(Script::demo));
+        for second in 0..100 {
+            let since = SECOND * second;
+            one.live(since, since + SECOND).await;
+            other.live(since, since + SECOND).await;
+        }
+        let states = |fleet: &Fleet| fleet.nodes().iter().map(Node::state).collect::<Vec<_>>();
+        assert_eq!(states(&one), states(&other));
+        assert_ne!(states(&one)[0], states(&one)[1]);
+    }
+
+    #[tokio::test]
+    async fn scripts_happen_each_to_its_node() {
+        let fleet = fleet(|dialect, index| match (dialect, index) {
+            (Dialect::Betanet, 1) => {
+                let steps = [(1, Action::Stop), (2, Action::StartAgain)];
+                let step = |(at, action)| Step {
+                    at: SECOND * at,
+                    action,
+                };
+                Script::repeating(SECOND * 10, steps.map(step))
+            }
+            _ => Script::default(),
+        });
+        let down = fleet.nodes()[1].address();
+        fleet.live(SECOND, SECOND * 2).await;
+        assert!(refused(down).await);
+        assert!(!refused(fleet.nodes()[0].address()).await);
+        fleet.live(SECOND * 2, SECOND * 3).await;
+        assert!(!refused(down).await);
+    }
+
+    #[tokio::test]
+    async fn time_passes_until_it_is_cancelled() {
+        let fleet = fleet(|_, _| Script::default());
+        let cancel = CancellationToken::new();
+        let two_ticks = async {
+            while fleet.nodes()[2].state().uptime < SHORTEST_TICK * 2 {
+                tokio::task::yield_now().await;
+            }
+            cancel.cancel();
+        };
+        tokio::join!(fleet.run(Duration::ZERO, cancel.clone()), two_ticks);
+    }
+
+    #[tokio::test]
+    async fn a_port_after_the_last_is_an_error() {
+        let last = SocketAddr::from(([127, 0, 0, 1], u16::MAX));
+        let error = following(last).expect_err("there is none");
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+    }
+}

@@ -1,0 +1,331 @@
+//! One simulated Betanet server, as tests and the demo hold it.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+use tokio::sync::Mutex;
+
+use super::behaviour::Behaviour;
+use super::connection::Manners;
+use super::dialect::Dialect;
+use super::fault::Fault;
+use super::script::Action;
+use super::server::{Server, reserve};
+use super::state::NodeState;
+
+/// What a node is to be.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// The API that it serves.
+    pub dialect: Dialect,
+    /// Decides its first state and all that chance does to it later.
+    pub seed: u64,
+    /// Where it listens; `None` is any free port of 127.0.0.1.
+    pub address: Option<SocketAddr>,
+    /// Reads each request in one go of at most 4,096 bytes and closes the connection after the
+    /// response without announcing it, as the real server does.
+    pub close_after_response: bool,
+}
+
+impl NodeOptions {
+    /// A well-mannered node on any free port of 127.0.0.1, with seed 0.
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            seed: 0,
+            address: None,
+            close_after_response: false,
+        }
+    }
+}
+
+/// One Betanet server on a local port. Dropping it stops it.
+#[derive(Debug)]
+pub struct Node {
+    address: SocketAddr,
+    manners: Manners,
+    behaviour: Arc<Behaviour>,
+    port: Mutex<Port>,
+}
+
+/// At most one of the two is there; neither is, if the port could not be taken again.
+#[derive(Debug, Default)]
+struct Port {
+    server: Option<Server>,
+    /// Holds the port of a stopped node, so that no other process or test gets it meanwhile.
+    reserved: Option<TcpSocket>,
+}
+
+impl Node {
+    /// Binds the port and serves it from now on. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken, or the address is not this machine's.
+    pub fn start(options: NodeOptions) -> io::Result<Self> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let socket = reserve(options.address.unwrap_or(any))?;
+        let address = socket.local_addr()?;
+        let behaviour = Arc::new(Behaviour::new(options.dialect, options.seed));
+        let manners = if options.close_after_response {
+            Manners::CloseUnannounced
+        } else {
+            Manners::KeepAlive
+        };
+        let server = Server::listen(socket, Arc::clone(&behaviour), manners)?;
+        let port = Port {
+            server: Some(server),
+            reserved: None,
+        };
+        Ok(Self {
+            address,
+            manners,
+            behaviour,
+            port: Mutex::new(port),
+        })
+    }
+
+    /// The API that it serves.
+    pub fn dialect(&self) -> Dialect {
+        self.behaviour.dialect()
+    }
+
+    /// Where it listens; the same for life.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://` and the address, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A copy of its state of this moment.
+    pub fn state(&self) -> NodeState {
+        self.behaviour.state()
+    }
+
+    /// Changes its state; no response sees half of the change.
+    ///
+    /// The state is locked meanwhile, so the closure must not call the node.
+    pub fn update<T>(&self, change: impl FnOnce(&mut NodeState) -> T) -> T {
+        self.behaviour.update(|state, _| change(state))
+    }
+
+    /// Lets `elapsed` pass for its state, with chance from its own seed.
+    pub fn advance(&self, elapsed: Duration) {
+        self.behaviour
+            .update(|state, rng| state.advance(elapsed, rng));
+    }
+
+    /// Fails every later request to `path`, or to any path, in this way.
+    ///
+    /// A path has one fault, and it goes before that of all paths.
+    pub fn set_fault(&self, path: Option<&str>, fault: Fault) {
+        self.behaviour.set_fault(path, fault);
+    }
+
+    /// Fails no later request. Requests that already hang stay so, and so does a node that
+    /// [`Fault::Grey`] has wedged.
+    pub fn clear_faults(&self) {
+        self.behaviour.clear_faults();
+    }
+
+    /// Does what a restart does, in an instant: totals and uptimes fall to 0, [`Fault::Grey`] is
+    /// over, and connections on which a request hangs are closed.
+    ///
+    /// Other connections stay, so that the next request cannot race with their end; to break
+    /// those as well, [`stop`](Self::stop) and [`start_again`](Self::start_again).
+    pub fn restart(&self) {
+        self.behaviour.restart();
+    }
+
+    /// How many requests it has read, whatever became of them.
+    pub fn requests(&self) -> u64 {
+        *self.behaviour.requests().borrow()
+    }
+
+    /// How many of them were to this path, without the query. Counts the first 256 paths it sees.
+    pub fn requests_to(&self, path: &str) -> u64 {
+        self.behaviour.requests_to(path)
+    }
+
+    /// Waits until it has read this many requests since its start.
+    pub async fn wait_for_requests(&self, count: u64) {
+        let mut requests = self.behaviour.requests();
+        // An error would mean that the node is gone, and `self` says that it is not.
+        drop(requests.wait_for(|requests| *requests >= count).await);
+    }
+
+    /// Closes its port and its connections: from the return on, clients are refused.
+    ///
+    /// The state stays, as in an outage of the network.
+    pub async fn stop(&self) {
+        let mut port = self.port.lock().await;
+        if let Some(server) = port.server.take() {
+            server.close().await;
+            port.reserved = reserve(self.address).ok();
+        }
+    }
+
+    /// Opens the same port after [`stop`](Self::stop); does nothing when it is open.
+    ///
+    /// # Errors
+    ///
+    /// Somebody took the port in the instant in which it was nobody's.
+    pub async fn start_again(&self) -> io::Result<()> {
+        let mut port = self.port.lock().await;
+        if port.server.is_none() {
+            let socket = match port.reserved.take() {
+                Some(socket) => socket,
+                None => reserve(self.address)?,
+            };
+            let server = Server::listen(socket, Arc::clone(&self.behaviour), self.manners)?;
+            port.server = Some(server);
+        }
+        Ok(())
+    }
+
+    /// Does what a script says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start_again`](Self::start_again).
+    pub async fn apply(&self, action: &Action) -> io::Result<()> {
+        match action {
+            Action::Fault { path, fault } => self.set_fault(path.as_deref(), fault.clone()),
+            Action::ClearFaults => self.clear_faults(),
+            Action::Restart => self.restart(),
+            Action::Stop => self.stop().await,
+            Action::StartAgain => self.start_again().await?,
+            Action::AddMixnode => self.behaviour.update(NodeState::add_mixnode),
+            Action::RemoveMixnode => {
+                self.behaviour.update(|state, _| state.remove_mixnode());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::client::{Client, refused};
+    use std::io::ErrorKind;
+
+    fn node(dialect: Dialect) -> Node {
+        Node::start(NodeOptions::new(dialect)).expect("a free port")
+    }
+
+    #[tokio::test]
+    async fn the_state_that_is_set_is_the_state_that_is_served() {
+        let node = node(Dialect::Betanet);
+        node.update(|state| state.packets_processed = u64::MAX);
+        let mut client = Client::connect(&node).await;
+        let body = client.get("/api/v1/metrics").await.json();
+        assert_eq!(body["packets_processed"].as_u64(), Some(u64::MAX));
+        assert_eq!(node.state().packets_processed, u64::MAX);
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_path_whatever_becomes_of_them() {
+        let node = node(Dialect::Mixnode);
+        let mut client = Client::connect(&node).await;
+        client.get("/mixnodes?a=b").await;
+        client.get("/nowhere").await;
+        node.set_fault(None, Fault::HangBeforeHeaders);
+        client.send("/mixnodes").await;
+        node.wait_for_requests(3).await;
+        assert_eq!(node.requests(), 3);
+        assert_eq!(node.requests_to("/mixnodes"), 2);
+        assert_eq!(node.requests_to("/nowhere"), 1);
+        assert_eq!(node.requests_to("/status"), 0);
+    }
+
+    #[tokio::test]
+    async fn a_restart_resets_totals_and_keeps_idle_connections() {
+        let node = node(Dialect::Betanet);
+        node.advance(Duration::from_secs(60));
+        let mut client = Client::connect(&node).await;
+        assert_ne!(
+            client.get("/api/v1/metrics").await.json()["packets_processed"],
+            0
+        );
+        node.restart();
+        assert_eq!(
+            client.get("/api/v1/metrics").await.json()["packets_processed"],
+            0
+        );
+    }
+
+    #[tokio::test]
+    async fn a_grey_node_accepts_and_hangs_until_it_restarts() {
+        let node = node(Dialect::Mixnode);
+        node.set_fault(None, Fault::Grey);
+        let mut healthy = Client::connect(&node).await;
+        assert_eq!(healthy.get("/mixnodes").await.status, 200);
+
+        let mut first = Client::connect(&node).await;
+        first.send("/status").await;
+        node.wait_for_requests(2).await;
+        node.clear_faults();
+        let mut second = Client::connect(&node).await;
+        second.send("/mixnodes").await;
+        node.wait_for_requests(3).await;
+
+        node.restart();
+        assert_eq!(first.rest().await.expect("closed"), b"");
+        assert_eq!(second.rest().await.expect("closed"), b"");
+        assert_eq!(healthy.get("/status").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn a_stopped_node_refuses_and_comes_back_on_its_port() {
+        let node = node(Dialect::Betanet);
+        let url = node.url();
+        for _ in 0..3 {
+            let mut client = Client::connect(&node).await;
+            client.get("/api/v1/metrics").await;
+            node.stop().await;
+            node.stop().await;
+            let ended = client.rest().await;
+            assert!(
+                ended.is_ok_and(|rest| rest.is_empty()),
+                "the connection is dropped"
+            );
+            assert!(refused(node.address()).await);
+            node.start_again().await.expect("its port is its own");
+            node.start_again().await.expect("nothing to do");
+            assert_eq!(node.url(), url);
+        }
+        let mut client = Client::connect(&node).await;
+        assert_eq!(client.get("/api/v1/metrics").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_node_is_gone() {
+        let node = node(Dialect::Betanet);
+        let mut client = Client::connect(&node).await;
+        client.get("/api/v1/metrics").await;
+        let address = node.address();
+        drop(node);
+        assert_eq!(client.rest().await.expect("closed"), b"");
+        while !refused(address).await {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error() {
+        let node = node(Dialect::Betanet);
+        let options = NodeOptions {
+            address: Some(node.address()),
+            ..NodeOptions::new(Dialect::Mixnode)
+        };
+        let error = Node::start(options).expect_err("the port is taken");
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    }
+}

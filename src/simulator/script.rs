@@ -1,0 +1,219 @@
+//! What happens to a node and when: data only, without a clock.
+
+use std::time::Duration;
+
+use super::dialect::Dialect;
+use super::fault::Fault;
+
+/// A list of steps that happens again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Script {
+    period: Duration,
+    steps: Vec<Step>,
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When, from the start of each round.
+    pub at: Duration,
+    /// What.
+    pub action: Action,
+}
+
+/// What a script can do to a node; each is a method of [`Node`](super::Node).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Fail requests from now on.
+    Fault {
+        /// To this path only, or to any.
+        path: Option<String>,
+        /// In this way.
+        fault: Fault,
+    },
+    /// Fail no more requests.
+    ClearFaults,
+    /// Reset the totals; end a grey failure.
+    Restart,
+    /// Close the port.
+    Stop,
+    /// Open the port again.
+    StartAgain,
+    /// A new mixnode joins.
+    AddMixnode,
+    /// The oldest mixnode leaves.
+    RemoveMixnode,
+}
+
+impl Script {
+    /// Steps that repeat each `period`; those at or after its end never happen.
+    ///
+    /// With a period of 0 nothing happens at all.
+    pub fn repeating(period: Duration, steps: impl IntoIterator<Item = Step>) -> Self {
+        let mut steps: Vec<Step> = steps.into_iter().filter(|step| step.at < period).collect();
+        steps.sort_by_key(|step| step.at);
+        Self { period, steps }
+    }
+
+    /// What the demo does to a node: the first Betanet node flaps, the second restarts now and
+    /// then, and at every mixnode server mixnodes come and go.
+    ///
+    /// `index` counts the nodes of a dialect from 0.
+    pub fn demo(dialect: Dialect, index: usize) -> Self {
+        match (dialect, index) {
+            (Dialect::Betanet, 0) => Self::flapping(),
+            (Dialect::Betanet, 1) => Self::restarting(),
+            (Dialect::Betanet, _) => Self::default(),
+            (Dialect::Mixnode, _) => Self::churning(),
+        }
+    }
+
+    /// Each three minutes: half a minute of 503s, and later half a minute without a listener.
+    fn flapping() -> Self {
+        let overload = Fault::Status {
+            code: 503,
+            retry_after: Some(Duration::from_secs(5)),
+        };
+        Self::repeating(
+            Duration::from_secs(180),
+            [
+                step(
+                    45,
+                    Action::Fault {
+                        path: None,
+                        fault: overload,
+                    },
+                ),
+                step(75, Action::ClearFaults),
+                step(120, Action::Stop),
+                step(150, Action::StartAgain),
+            ],
+        )
+    }
+
+    /// Each two minutes.
+    fn restarting() -> Self {
+        Self::repeating(Duration::from_secs(120), [step(90, Action::Restart)])
+    }
+
+    /// Each three minutes two mixnodes join and the two oldest leave.
+    fn churning() -> Self {
+        Self::repeating(
+            Duration::from_secs(180),
+            [
+                step(30, Action::AddMixnode),
+                step(75, Action::RemoveMixnode),
+                step(120, Action::AddMixnode),
+                step(165, Action::RemoveMixnode),
+            ],
+        )
+    }
+
+    /// What happens from `since` on and before `until`, in order; both count from the start of
+    /// the first round.
+    pub fn due(&self, since: Duration, until: Duration) -> impl Iterator<Item = &Action> {
+        let (since, until) = (since.as_nanos(), until.as_nanos());
+        let period = self.period.as_nanos();
+        let round = |time: u128| time.checked_div(period).unwrap_or(0);
+        (round(since)..=round(until)).flat_map(move |round| {
+            let is_due = move |step: &&Step| {
+                let at = round * period + step.at.as_nanos();
+                (since..until).contains(&at)
+            };
+            self.steps.iter().filter(is_due).map(|step| &step.action)
+        })
+    }
+}
+
+fn step(at_seconds: u64, action: Action) -> Step {
+    Step {
+        at: Duration::from_secs(at_seconds),
+        action,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At 0, 3 and 7 of every 10 seconds; given out of order.
+    fn script() -> Script {
+        let steps = [
+            step(7, Action::StartAgain),
+            step(0, Action::Restart),
+            step(3, Action::Stop),
+            step(10, Action::AddMixnode),
+        ];
+        Script::repeating(Duration::from_secs(10), steps)
+    }
+
+    fn due(since: u64, until: u64) -> Vec<Action> {
+        let script = script();
+        let due = script.due(Duration::from_secs(since), Duration::from_secs(until));
+        due.cloned().collect()
+    }
+
+    #[test]
+    fn the_start_is_due_and_the_end_is_not() {
+        assert_eq!(due(0, 3), [Action::Restart]);
+        assert_eq!(due(3, 7), [Action::Stop]);
+        assert_eq!(due(4, 7), []);
+        assert_eq!(due(3, 3), []);
+        assert_eq!(due(7, 3), []);
+    }
+
+    #[test]
+    fn rounds_follow_each_other() {
+        assert_eq!(due(1_007, 1_011), [Action::StartAgain, Action::Restart]);
+        let two_rounds = [
+            Action::Stop,
+            Action::StartAgain,
+            Action::Restart,
+            Action::Stop,
+            Action::StartAgain,
+        ];
+        assert_eq!(due(3, 20), two_rounds);
+    }
+
+    #[test]
+    fn however_time_is_cut_each_step_happens_once() {
+        let script = script();
+        let cut = |tick: u32| -> Vec<Action> {
+            let tick = Duration::from_millis(u64::from(tick));
+            let ticks = 60_000 / u32::try_from(tick.as_millis()).expect("small");
+            let spans = (0..ticks).map(|count| (tick * count, tick * (count + 1)));
+            spans
+                .flat_map(|(since, until)| script.due(since, until))
+                .cloned()
+                .collect()
+        };
+        assert_eq!(cut(250), cut(60_000));
+        assert_eq!(cut(15_000), cut(60_000));
+        assert_eq!(cut(60_000).len(), 18);
+    }
+
+    #[test]
+    fn a_step_after_the_round_never_happens() {
+        assert!(!due(0, 100).contains(&Action::AddMixnode));
+    }
+
+    #[test]
+    fn nothing_is_due_without_steps_or_without_time() {
+        let (start, end) = (Duration::ZERO, Duration::from_secs(1_000));
+        assert_eq!(Script::default().due(start, end).count(), 0);
+        let timeless = Script::repeating(Duration::ZERO, [step(0, Action::Stop)]);
+        assert_eq!(timeless.due(start, end).count(), 0);
+    }
+
+    #[test]
+    fn the_demo_heals_whatever_it_breaks() {
+        let round = Duration::from_secs(180);
+        let demo = Script::demo(Dialect::Betanet, 0);
+        let actions: Vec<&Action> = demo.due(Duration::ZERO, round).collect();
+        assert!(matches!(actions[0], Action::Fault { .. }));
+        assert_eq!(
+            actions[1..],
+            [&Action::ClearFaults, &Action::Stop, &Action::StartAgain]
+        );
+    }
+}

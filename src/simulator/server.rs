@@ -1,0 +1,96 @@
+//! A port with someone behind it: listens, accepts, and leaves no task when it closes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::behaviour::Behaviour;
+use super::connection::{self, Manners};
+
+/// How many connections are open at once; later ones wait in the backlog of the kernel.
+const MAX_CONNECTIONS: usize = 256;
+/// How long to wait after a failed `accept`, which is mostly a want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// An open port and the tasks that serve it. Dropping it ends them.
+#[derive(Debug)]
+pub(super) struct Server {
+    tasks: TaskTracker,
+    cancel: DropGuard,
+}
+
+/// Takes a port without listening on it: clients are refused, and nobody else can have it.
+pub(super) fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Connections of an earlier server on this port may linger in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+impl Server {
+    /// Listens on a reserved port and serves it.
+    pub(super) fn listen(
+        socket: TcpSocket,
+        behaviour: Arc<Behaviour>,
+        manners: Manners,
+    ) -> io::Result<Self> {
+        let listener = socket.listen(1024)?;
+        let cancel = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let accepting = accept(listener, behaviour, manners, cancel.clone(), tasks.clone());
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(accepting));
+        Ok(Self {
+            tasks,
+            cancel: cancel.drop_guard(),
+        })
+    }
+
+    /// Closes the port and all connections, and returns once they are closed.
+    pub(super) async fn close(self) {
+        drop(self.cancel);
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    behaviour: Arc<Behaviour>,
+    manners: Manners,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    // The semaphore is never closed, so the loop ends by cancellation only.
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                debug!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let behaviour = Arc::clone(&behaviour);
+        let serving = async move {
+            let _slot = slot;
+            if let Err(error) = connection::serve(stream, &behaviour, manners).await {
+                debug!(%peer, %error, "a connection ended early");
+            }
+        };
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(serving));
+    }
+}
