@@ -1,0 +1,156 @@
+//! Accepting connections and bounding what each may cost.
+
+use std::{convert::Infallible, future::pending, io, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use opentelemetry::metrics::Counter;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Limits, message::Exchange, router::Router};
+use crate::runtime::Tasks;
+
+/// About the largest header of a request (a single read may bring up to twice as much), and the
+/// most fields in it.
+const MAX_HEADER: usize = 32 * 1024;
+const MAX_HEADER_FIELDS: usize = 100;
+/// How long to wait after an accept that failed for want of descriptors or memory.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// How long a connection without a request may last once we stop: enough to flush an answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What the connections of one listener share.
+#[derive(Debug)]
+pub(super) struct Server {
+    limits: Limits,
+    permits: Arc<Semaphore>,
+    refused: Counter<u64>,
+    router: Router,
+}
+
+impl Server {
+    pub(super) fn new(limits: Limits, refused: Counter<u64>, router: Router) -> Self {
+        Self {
+            limits,
+            permits: Arc::new(Semaphore::new(limits.connections)),
+            refused,
+            router,
+        }
+    }
+}
+
+/// Accepts connections until `tasks` stop, and serves each in a task called `name`.
+pub(super) async fn accept(
+    listener: TcpListener,
+    server: Arc<Server>,
+    tasks: Tasks,
+    name: Arc<str>,
+) {
+    let stop = tasks.stopping();
+    let mut failing = false;
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                failing = false;
+                match Arc::clone(&server.permits).try_acquire_owned() {
+                    Ok(permit) => {
+                        let (server, stop) = (Arc::clone(&server), stop.clone());
+                        tasks.spawn(Arc::clone(&name), async move {
+                            serve(stream, &server, &stop).await;
+                            drop(permit);
+                        });
+                    }
+                    // The stream is dropped, and with it the connection closed.
+                    Err(_) => server.refused.add(1, &[]),
+                }
+            }
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                if !failing {
+                    tracing::warn!(listener = &*name, %error, "cannot accept connections");
+                }
+                failing = true;
+                // The connection stays in the backlog, so accepting again at once would spin.
+                sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+/// Whether only the connection that was about to be accepted is lost.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn serve(stream: TcpStream, server: &Server, stop: &CancellationToken) {
+    // The deadline of the exchange that is under way; none between two of them.
+    let (deadline, watched) = watch::channel(None);
+    let service = service_fn(|request| {
+        let ends = Instant::now() + server.limits.exchange_timeout;
+        let exchange = Exchange::begin(&deadline, ends);
+        async {
+            let response = server.router.answer(request).await;
+            Ok::<_, Infallible>(response.into_hyper(exchange))
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(server.limits.header_timeout)
+            .max_buf_size(MAX_HEADER)
+            .max_headers(MAX_HEADER_FIELDS)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+            return;
+        }
+        () = overdue(watched.clone()) => {
+            tracing::debug!("exchange took too long, connection closed");
+            return;
+        }
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    // hyper ends an idle connection now, but waits for the first request of a silent one.
+    let left = match *watched.borrow() {
+        Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+        None => LINGER,
+    };
+    if timeout(left, connection).await.is_err() {
+        tracing::debug!("connection closed at shutdown");
+    }
+}
+
+/// Returns once an exchange has passed its deadline.
+async fn overdue(mut watched: watch::Receiver<Option<Instant>>) {
+    loop {
+        let deadline = *watched.borrow_and_update();
+        let passed = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = passed => return,
+            changed = watched.changed() => if changed.is_err() { pending::<()>().await },
+        }
+    }
+}

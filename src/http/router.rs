@@ -1,0 +1,132 @@
+//! Which route answers a request of one listener.
+
+use std::{collections::BTreeMap, panic::AssertUnwindSafe};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Method, StatusCode, header::ALLOW, request::Parts};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+
+use super::message::{Request, Response, Route};
+
+/// The routes of one listener, by path.
+#[derive(Debug, Default)]
+pub(super) struct Router {
+    routes: BTreeMap<String, Route>,
+}
+
+impl Router {
+    /// Adds a route; gives the owner of the path if it is taken.
+    pub(super) fn add(&mut self, route: Route) -> Result<(), String> {
+        if let Some(taken) = self.routes.get(&route.path) {
+            return Err(taken.owner.clone());
+        }
+        self.routes.insert(route.path.clone(), route);
+        Ok(())
+    }
+
+    /// The owners of the routes, each once, for messages.
+    pub(super) fn owners(&self) -> String {
+        let mut owners: Vec<_> = self.routes.values().map(|r| r.owner.as_str()).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners.join(", ")
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Response {
+        let (head, body) = request.into_parts();
+        let Some(route) = self.routes.get(head.uri.path()) else {
+            return match (head.uri.path(), &head.method) {
+                ("/", &Method::GET | &Method::HEAD) => self.landing_page(),
+                _ => self.not_found(),
+            };
+        };
+        if !allows(route, &head.method) {
+            return method_not_allowed(route);
+        }
+        match Limited::new(body, route.max_body).collect().await {
+            Ok(body) => handle(route, head, body.to_bytes()).await,
+            Err(error) if error.is::<LengthLimitError>() => {
+                let text = format!("the body is over {} bytes\n", route.max_body);
+                Response::text(text).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+            }
+            Err(_) => {
+                Response::text("the body could not be read\n").with_status(StatusCode::BAD_REQUEST)
+            }
+        }
+    }
+
+    fn not_found(&self) -> Response {
+        let mut text = String::from("not found; there is:\n");
+        for path in self.routes.keys() {
+            text.push_str(path);
+            text.push('\n');
+        }
+        Response::text(text).with_status(StatusCode::NOT_FOUND)
+    }
+
+    fn landing_page(&self) -> Response {
+        let mut items = String::new();
+        for route in self.routes.values() {
+            let (path, description) = (escape(&route.path), escape(&route.description));
+            items.push_str(&match route.method {
+                Method::GET => format!("<li><a href=\"{path}\">{path}</a> {description}</li>\n"),
+                _ => format!("<li>{} {path} {description}</li>\n", route.method),
+            });
+        }
+        Response::new(
+            "text/html; charset=utf-8",
+            format!(
+                "<!doctype html>\n<html lang=\"en\">\n<title>betanet-collector</title>\n\
+                 <h1>betanet-collector</h1>\n<ul>\n{items}</ul>\n</html>\n"
+            ),
+        )
+    }
+}
+
+fn allows(route: &Route, method: &Method) -> bool {
+    route.method == method || (route.method == Method::GET && method == Method::HEAD)
+}
+
+fn method_not_allowed(route: &Route) -> Response {
+    let allowed = match route.method {
+        Method::GET => "GET, HEAD",
+        _ => "POST",
+    };
+    Response::text(format!("allowed here: {allowed}\n"))
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+        .with_header(ALLOW, HeaderValue::from_static(allowed))
+}
+
+async fn handle(route: &Route, head: Parts, body: Bytes) -> Response {
+    let request = Request {
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        body,
+    };
+    // A request must not be able to end the process, as the panic of a task would.
+    let answer = AssertUnwindSafe(async { (route.handler)(request).await }).catch_unwind();
+    answer.await.unwrap_or_else(|_| {
+        tracing::error!(owner = route.owner, path = route.path, "handler panicked");
+        Response::text("internal error\n").with_status(StatusCode::INTERNAL_SERVER_ERROR)
+    })
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,318 @@
+//! Real sockets, so nothing here pauses the clock: short limits, and waiting on what happens.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http::StatusCode;
+use opentelemetry::metrics::{Meter, MeterProvider as _};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::TextEncoder;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::Notify,
+    time::{Instant, timeout},
+};
+
+use super::*;
+use crate::runtime::Tasks;
+
+const ENDPOINT: &str = "127.0.0.1:0";
+/// Longer than anything here takes, shorter than the default limits.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+fn meter() -> Meter {
+    SdkMeterProvider::default().meter("test")
+}
+
+fn echo() -> Route {
+    Route::post("echo", "/echo", |request| async move {
+        Response::new("application/octet-stream", request.body)
+    })
+    .max_body(8)
+}
+
+fn metrics() -> Route {
+    Route::get("prometheus", "/metrics", |request| async move {
+        let mut response = Response::text(format!("query {}\n", request.query));
+        response.body.push("second chunk\n".into());
+        response
+    })
+    .described("<all> & more")
+}
+
+async fn start(limits: Limits, routes: Vec<Route>) -> (SocketAddr, Tasks) {
+    let mut listeners = Listeners::new(limits, &meter());
+    for route in routes {
+        listeners.route(ENDPOINT, route).unwrap();
+    }
+    let bound = listeners.bind().await.unwrap();
+    let address = bound.local_addr(ENDPOINT).unwrap();
+    let (tasks, _failures) = Tasks::new();
+    bound.serve(&tasks);
+    (address, tasks)
+}
+
+async fn serve(routes: Vec<Route>) -> (SocketAddr, Tasks) {
+    start(Limits::default(), routes).await
+}
+
+/// All that the server says until it closes the connection.
+async fn until_closed(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset ends the connection as well as an orderly close does.
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer));
+    drop(read.await.expect("the server closes the connection"));
+    String::from_utf8(answer).unwrap()
+}
+
+async fn send(address: SocketAddr, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn ask(address: SocketAddr, request: &str) -> String {
+    let text = format!("{request}\r\nhost: test\r\nconnection: close\r\n\r\n");
+    until_closed(send(address, &text).await).await
+}
+
+/// Asks until there is a place for the connection.
+async fn until_served(address: SocketAddr) {
+    let served = async {
+        while !ask(address, "GET / HTTP/1.1").await.contains("200 OK") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, served).await.expect("a place gets free");
+}
+
+async fn post(address: SocketAddr, body: &str) -> String {
+    let length = body.len();
+    let head = "POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length";
+    until_closed(send(address, &format!("{head}: {length}\r\n\r\n{body}")).await).await
+}
+
+#[tokio::test]
+async fn components_share_a_listener() {
+    let (address, _tasks) = serve(vec![metrics(), echo()]).await;
+    let answer = ask(address, "GET /metrics?a=b HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("content-type: text/plain; charset=utf-8\r\n"));
+    assert!(answer.contains("content-length: 23\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nquery a=b\nsecond chunk\n"));
+    assert!(
+        post(address, "12345678")
+            .await
+            .ends_with("\r\n\r\n12345678")
+    );
+}
+
+#[tokio::test]
+async fn head_gives_the_headers_only() {
+    let (address, _tasks) = serve(vec![metrics()]).await;
+    let answer = ask(address, "HEAD /metrics HTTP/1.1").await;
+    assert!(answer.contains("content-length: 20\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_answered_with_what_is() {
+    let (address, _tasks) = serve(vec![metrics(), echo()]).await;
+    let answer = ask(address, "GET /nowhere HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    assert!(answer.ends_with("there is:\n/echo\n/metrics\n"), "{answer}");
+
+    let answer = ask(address, "DELETE /metrics HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+    assert!(answer.contains("allow: GET, HEAD\r\n"), "{answer}");
+    let answer = ask(address, "GET /echo HTTP/1.1").await;
+    assert!(answer.contains("allow: POST\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_landing_page_lists_the_routes() {
+    let (address, _tasks) = serve(vec![metrics(), echo()]).await;
+    let answer = ask(address, "GET / HTTP/1.1").await;
+    let link = "<li><a href=\"/metrics\">/metrics</a> &lt;all&gt; &amp; more</li>";
+    assert!(answer.contains(link), "{answer}");
+    assert!(answer.contains("<li>POST /echo </li>"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_landing_page_gives_way_to_a_route() {
+    let root = Route::get("status", "/", |_| async { Response::text("mine") });
+    let (address, _tasks) = serve(vec![root]).await;
+    assert!(
+        ask(address, "GET / HTTP/1.1")
+            .await
+            .ends_with("\r\n\r\nmine")
+    );
+}
+
+#[tokio::test]
+async fn bodies_and_headers_are_bounded() {
+    let (address, _tasks) = serve(vec![echo()]).await;
+    let answer = post(address, "123456789").await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+
+    let many = "x: y\r\n".repeat(101);
+    let answer = ask(address, &format!("GET / HTTP/1.1\r\n{many}x: y")).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+
+    let long = "y".repeat(128 * 1024);
+    let answer = ask(address, &format!("GET / HTTP/1.1\r\nx: {long}")).await;
+    assert!(!answer.contains("200 OK"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_costs_its_own_request_only() {
+    let broken = Route::get("broken", "/broken", |_| async { panic!("out of luck") });
+    let (address, tasks) = serve(vec![broken, metrics()]).await;
+    let answer = ask(address, "GET /broken HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+    assert!(
+        ask(address, "GET /metrics HTTP/1.1")
+            .await
+            .contains("200 OK")
+    );
+    assert!(tasks.stop(Instant::now() + PATIENCE).await);
+}
+
+#[tokio::test]
+async fn idle_silent_and_half_sent_connections_are_closed() {
+    let limits = Limits {
+        header_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let (address, _tasks) = start(limits, vec![metrics()]).await;
+    assert_eq!(until_closed(send(address, "").await).await, "");
+    let half = until_closed(send(address, "GET /metrics HTTP/1.1\r\nho").await).await;
+    assert!(!half.contains("200 OK"), "{half}");
+    let idle = send(address, "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    assert!(until_closed(idle).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn an_exchange_is_bounded() {
+    let limits = Limits {
+        exchange_timeout: Duration::from_millis(50),
+        connections: 1,
+        ..Limits::default()
+    };
+    let stuck = Route::get("stuck", "/stuck", |_| std::future::pending());
+    let large = Route::get("large", "/large", |_| async {
+        let mut response = Response::text("");
+        // More than the buffers of two sockets hold.
+        response.body = vec![vec![b'x'; 1 << 20].into(); 64];
+        response
+    });
+    let (address, _tasks) = start(limits, vec![stuck, large, echo()]).await;
+    assert_eq!(ask(address, "GET /stuck HTTP/1.1").await, "");
+    until_served(address).await;
+
+    let half = "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 8\r\n\r\n1234";
+    assert_eq!(until_closed(send(address, half).await).await, "");
+    until_served(address).await;
+
+    // Its place is free again although the client has read nothing.
+    let slow = send(address, "GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    until_served(address).await;
+    drop(slow);
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_are_closed_at_once_and_counted() {
+    let registry = prometheus::Registry::new();
+    let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone());
+    let provider = SdkMeterProvider::builder()
+        .with_reader(reader.build().unwrap())
+        .build();
+    let limits = Limits {
+        connections: 1,
+        ..Limits::default()
+    };
+    let mut listeners = Listeners::new(limits, &provider.meter("test"));
+    listeners.route(ENDPOINT, metrics()).unwrap();
+    let bound = listeners.bind().await.unwrap();
+    let address = bound.local_addr(ENDPOINT).unwrap();
+    let (tasks, _failures) = Tasks::new();
+    bound.serve(&tasks);
+
+    let mut first = send(address, "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    first.read_u8().await.unwrap();
+    assert_eq!(until_closed(send(address, "").await).await, "");
+    let text = TextEncoder::new().encode_to_string(&registry.gather());
+    let counted = "betanet_http_connections_refused_total{otel_scope_name=\"test\"} 1";
+    assert!(text.as_ref().unwrap().contains(counted), "{text:?}");
+
+    // The place of a connection that ends is free again.
+    drop(first);
+    let answered = async {
+        while !ask(address, "GET /metrics HTTP/1.1")
+            .await
+            .contains("200 OK")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, answered).await.unwrap();
+}
+
+#[tokio::test]
+async fn stopping_ends_idle_connections_and_lets_answers_finish() {
+    let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handler = {
+        let (entered, go_on) = (Arc::clone(&entered), Arc::clone(&go_on));
+        move |_| {
+            let (entered, go_on) = (Arc::clone(&entered), Arc::clone(&go_on));
+            async move {
+                entered.notify_one();
+                go_on.notified().await;
+                Response::text("done").with_status(StatusCode::ACCEPTED)
+            }
+        }
+    };
+    let (address, tasks) = serve(vec![Route::get("slow", "/slow", handler), metrics()]).await;
+    let silent = send(address, "").await;
+    let mut idle = send(address, "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    idle.read_u8().await.unwrap();
+    let busy = send(address, "GET /slow HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    entered.notified().await;
+
+    let stopped = {
+        let tasks = tasks.clone();
+        async move { tasks.stop(Instant::now() + PATIENCE).await }
+    };
+    let clients = async {
+        until_closed(idle).await;
+        until_closed(silent).await;
+        go_on.notify_one();
+        until_closed(busy).await
+    };
+    let (stopped, answer) = tokio::join!(stopped, clients);
+    assert!(stopped);
+    assert!(answer.ends_with("\r\n\r\ndone"), "{answer}");
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_taken_path_names_both_owners() {
+    let mut listeners = Listeners::new(Limits::default(), &meter());
+    listeners.route("localhost:9200", metrics()).unwrap();
+    let other = Route::get("status", "/metrics", |_| async { Response::text("") });
+    let error = listeners.route("localhost:9200", other).unwrap_err();
+    let text = "`/metrics` on localhost:9200 is wanted by both prometheus and status";
+    assert_eq!(error.to_string(), text);
+}
+
+#[tokio::test]
+async fn a_taken_port_names_the_owners() {
+    let (address, _tasks) = serve(vec![metrics()]).await;
+    let mut listeners = Listeners::new(Limits::default(), &meter());
+    listeners.route(&address.to_string(), metrics()).unwrap();
+    listeners.route(&address.to_string(), echo()).unwrap();
+    let error = listeners.bind().await.unwrap_err();
+    let text = format!("failed to listen on {address} for echo, prometheus");
+    assert_eq!(error.to_string(), text);
+    assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
+}
