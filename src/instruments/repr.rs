@@ -1,0 +1,93 @@
+//! Which of the SDK's number types an instrument uses.
+//!
+//! An SDK instrument holds one number type for ever, while a JSON API says 0 now and 0.5 later.
+//! An instrument starts with integers and widens when it has to; it never narrows again, so that
+//! its type does not flap.
+
+use opentelemetry::KeyValue;
+
+use crate::{
+    definition::{InstrumentKind, ValueType},
+    pipeline::Number,
+};
+
+/// A number type of the SDK, from narrow to wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Repr {
+    /// `u64`.
+    Unsigned,
+    /// `i64`.
+    Signed,
+    /// `f64`.
+    Double,
+}
+
+impl Repr {
+    /// What an instrument starts with.
+    pub(super) fn first(kind: InstrumentKind, value_type: ValueType) -> Self {
+        match (kind, value_type) {
+            (_, ValueType::Double) | (InstrumentKind::Histogram, _) => Self::Double,
+            // The SDK has no unsigned up-down counter.
+            (InstrumentKind::UpDownCounter | InstrumentKind::StateSet, _) => Self::Signed,
+            (InstrumentKind::Counter | InstrumentKind::Gauge, _) => Self::Unsigned,
+        }
+    }
+
+    /// The narrowest type, no narrower than this one, that holds `number`.
+    pub(super) fn widened(self, number: Number) -> Self {
+        match (self, number) {
+            (Self::Double, _) | (_, Number::Double(_)) => Self::Double,
+            (Self::Unsigned, Number::Unsigned(_)) => Self::Unsigned,
+            (Self::Unsigned | Self::Signed, Number::Negative(_)) => Self::Signed,
+            (Self::Signed, Number::Unsigned(value)) if i64::try_from(value).is_ok() => Self::Signed,
+            (Self::Signed, Number::Unsigned(_)) => Self::Double,
+        }
+    }
+}
+
+/// Points by the number type of the instrument that observes them.
+#[derive(Debug, Default)]
+pub(super) struct Sorted {
+    pub(super) unsigned: Vec<(Vec<KeyValue>, u64)>,
+    pub(super) signed: Vec<(Vec<KeyValue>, i64)>,
+    pub(super) double: Vec<(Vec<KeyValue>, f64)>,
+}
+
+impl Sorted {
+    /// Adds a point as `repr`, or as a double where it does not fit.
+    pub(super) fn push(&mut self, attributes: Vec<KeyValue>, number: Number, repr: Repr) {
+        match (repr, number) {
+            (Repr::Unsigned, Number::Unsigned(value)) => self.unsigned.push((attributes, value)),
+            (Repr::Signed, Number::Negative(value)) => self.signed.push((attributes, value)),
+            (Repr::Signed, Number::Unsigned(value)) if i64::try_from(value).is_ok() => {
+                self.signed.push((attributes, value.cast_signed()));
+            }
+            _ => self.double.push((attributes, number.as_f64())),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.unsigned.clear();
+        self.signed.clear();
+        self.double.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instrument_widens_and_never_narrows() {
+        let gauge = Repr::first(InstrumentKind::Gauge, ValueType::Auto);
+        assert_eq!(gauge.widened(Number::Unsigned(u64::MAX)), Repr::Unsigned);
+        assert_eq!(gauge.widened(Number::Negative(-1)), Repr::Signed);
+        assert_eq!(Repr::Signed.widened(Number::Unsigned(7)), Repr::Signed);
+        assert_eq!(
+            Repr::Signed.widened(Number::Unsigned(u64::MAX)),
+            Repr::Double
+        );
+        assert_eq!(gauge.widened(Number::Double(0.5)), Repr::Double);
+        assert_eq!(Repr::Double.widened(Number::Unsigned(7)), Repr::Double);
+    }
+}

@@ -1,0 +1,304 @@
+mod points;
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use opentelemetry::KeyValue;
+use serde_json::Value as Json;
+
+use self::points::{Point, Value, named, one, points};
+use super::*;
+use crate::{
+    definition,
+    pipeline::{Body, EndpointPoll, ErrorType, Failure, Outcome, Problem, Reason},
+};
+
+/// Two endpoints; the instruments below are numbered in this order.
+const DEFINITION: &str = "
+endpoints: {a: {path: /a}, b: {path: /b}}
+metrics:
+  - {name: total, instrument: counter, endpoint: a, value: $.total}
+  - {name: other, instrument: counter, endpoint: a, value: $.other}
+  - {name: gauge, instrument: gauge, endpoint: b, value: $.gauge}
+  - {name: nodes, instrument: counter, endpoint: b, for_each: $.nodes, value: $.n, attributes: {id: $.id}, max_series: 20}
+  - {name: seconds, instrument: histogram, endpoint: a, value: $.s, unit: s, buckets: [0.1, 1]}
+";
+const TOTAL: usize = 0;
+const OTHER: usize = 1;
+const GAUGE: usize = 2;
+const NODES: usize = 3;
+const SECONDS: usize = 4;
+
+fn instruments() -> TargetInstruments {
+    let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
+    TargetInstruments::new(&Arc::new(Target::named("node", &definition)))
+}
+
+/// A poll at which endpoints `a` and `b` were fresh or timed out.
+fn poll(fresh: [bool; 2]) -> Poll {
+    let received = UNIX_EPOCH + Duration::from_secs(1_000);
+    let endpoints = fresh.map(|fresh| {
+        let outcome = if fresh {
+            Outcome::Fresh(Body {
+                document: Arc::new(Json::Null),
+                raw: Bytes::from_static(b"null"),
+                received,
+            })
+        } else {
+            Outcome::Failed(Failure {
+                error_type: ErrorType::Timeout,
+                message: "no answer".to_owned(),
+            })
+        };
+        EndpointPoll {
+            outcome,
+            duration: Duration::ZERO,
+        }
+    });
+    Poll {
+        started: received,
+        ended: received,
+        duration: Duration::from_millis(250),
+        missed_ticks: 3,
+        endpoints: endpoints.into(),
+    }
+}
+
+fn reading(instrument: usize, value: Number) -> Reading {
+    Reading {
+        instrument,
+        attributes: Vec::new(),
+        value,
+    }
+}
+
+fn node(id: &str, value: u64) -> Reading {
+    Reading {
+        attributes: vec![KeyValue::new("id", id.to_owned())],
+        ..reading(NODES, Number::Unsigned(value))
+    }
+}
+
+fn total(value: u64) -> Reading {
+    reading(TOTAL, Number::Unsigned(value))
+}
+
+fn readings(values: impl Into<Vec<Reading>>) -> Readings {
+    Readings {
+        values: values.into(),
+        problems: Vec::new(),
+    }
+}
+
+/// A collect after a poll at which every endpoint was fresh.
+fn collect(instruments: &mut TargetInstruments, values: impl Into<Vec<Reading>>) -> Vec<Point> {
+    points(
+        &instruments
+            .collect(&poll([true, true]), &readings(values))
+            .metrics,
+    )
+}
+
+#[test]
+fn a_total_is_what_was_read_however_often() {
+    let mut instruments = instruments();
+    for _ in 0..10 {
+        let points = collect(&mut instruments, [total(5_000)]);
+        assert_eq!(one(&points, "total").value, Value::Unsigned(5_000));
+    }
+}
+
+#[test]
+fn a_total_that_falls_gets_a_new_start_time_and_its_neighbours_keep_theirs() {
+    let mut instruments = instruments();
+    let other = |value| reading(OTHER, Number::Unsigned(value));
+    let before = collect(&mut instruments, [total(10), other(10)]);
+    let after = collect(&mut instruments, [total(3), other(11)]);
+    let later = collect(&mut instruments, [total(4), other(11)]);
+    assert_eq!(one(&after, "total").value, Value::Unsigned(3));
+    assert!(one(&before, "total").start < one(&after, "total").start);
+    assert_eq!(one(&after, "total").start, one(&later, "total").start);
+    for points in [&after, &later] {
+        assert_eq!(one(&before, "other").start, one(points, "other").start);
+    }
+    let resets = one(&later, "betanet.counter.resets").value;
+    assert_eq!(resets, Value::Unsigned(1));
+}
+
+#[test]
+fn an_epoch_that_nothing_needs_is_dropped() {
+    let mut instruments = instruments();
+    for start in [100, 50, 20, 10] {
+        collect(&mut instruments, [total(start), node("x", start)]);
+    }
+    assert_eq!(instruments.epochs.len(), 2, "the first and the newest");
+}
+
+#[test]
+fn an_element_that_left_is_gone_from_the_next_collect() {
+    let mut instruments = instruments();
+    let attributes = |points: &[Point]| {
+        let mut all: Vec<_> = named(points, "nodes")
+            .iter()
+            .map(|point| point.attributes.clone())
+            .collect();
+        all.sort();
+        all
+    };
+    let points = collect(&mut instruments, [node("x", 1), node("y", 2)]);
+    assert_eq!(attributes(&points), ["id=x", "id=y"]);
+    let points = collect(&mut instruments, [node("y", 2), node("z", 3)]);
+    assert_eq!(attributes(&points), ["id=y", "id=z"]);
+    assert_eq!(attributes(&collect(&mut instruments, [])), [""; 0]);
+}
+
+#[test]
+fn as_many_elements_as_are_allowed_have_a_point_each() {
+    let mut instruments = instruments();
+    for round in 0..3 {
+        let all: Vec<_> = (0..20)
+            .map(|id| node(&format!("{round}-{id}"), 1))
+            .collect();
+        let points = collect(&mut instruments, all);
+        assert_eq!(named(&points, "nodes").len(), 20);
+        let overflow = points.iter().find(|p| p.attributes.contains("overflow"));
+        assert_eq!(overflow, None);
+    }
+}
+
+#[test]
+fn a_value_that_otlp_cannot_hold_is_a_double_there() {
+    const LARGEST: u64 = i64::MAX.unsigned_abs();
+    let mut instruments = instruments();
+    let narrow = instruments.collect(&poll([true, true]), &readings([total(LARGEST)]));
+    assert!(narrow.signed_metrics.is_none(), "everything fits");
+    let values = [total(u64::MAX), reading(OTHER, Number::Unsigned(7))];
+    for _ in 0..2 {
+        let wide = instruments.collect(&poll([true, true]), &readings(values.clone()));
+        let (unsigned, signed) = (points(&wide.metrics), points(wide.signed()));
+        assert_eq!(one(&unsigned, "total").value, Value::Unsigned(u64::MAX));
+        assert_eq!(one(&signed, "total").value, Value::Double(2_f64.powi(64)));
+        assert_eq!(one(&signed, "other").value, Value::Unsigned(7));
+    }
+    let narrow = collect(&mut instruments, [total(u64::MAX - 1)]);
+    assert_eq!(one(&narrow, "total").value, Value::Unsigned(u64::MAX - 1));
+}
+
+#[test]
+fn a_gauge_widens_and_stays_wide() {
+    let mut instruments = instruments();
+    for (value, expected) in [
+        (Number::Unsigned(0), Value::Unsigned(0)),
+        (Number::Negative(-1), Value::Signed(-1)),
+        (Number::Unsigned(2), Value::Signed(2)),
+        (Number::Double(0.5), Value::Double(0.5)),
+        (Number::Unsigned(2), Value::Double(2.0)),
+    ] {
+        let points = collect(&mut instruments, [reading(GAUGE, value)]);
+        assert_eq!(one(&points, "gauge").value, expected);
+    }
+}
+
+#[test]
+fn an_endpoint_that_failed_is_a_gap() {
+    let mut instruments = instruments();
+    let seconds = reading(SECONDS, Number::Double(0.5));
+    let gauge = reading(GAUGE, Number::Unsigned(1));
+    collect(&mut instruments, [total(1), seconds, gauge.clone()]);
+
+    let half = instruments.collect(&poll([false, true]), &readings([gauge]));
+    let half = points(&half.metrics);
+    assert_eq!(one(&half, "gauge").value, Value::Unsigned(1));
+    for name in ["total", "seconds"] {
+        assert_eq!(named(&half, name), Vec::<&Point>::new(), "{name}");
+    }
+
+    let none = instruments.collect(&poll([false, false]), &readings([]));
+    let foreign: Vec<_> = points(&none.metrics)
+        .into_iter()
+        .filter(|point| !point.name.starts_with("betanet."))
+        .collect();
+    assert_eq!(foreign, [], "what we say ourselves and nothing else");
+}
+
+#[test]
+fn a_histogram_has_one_observation_a_fresh_poll() {
+    let mut instruments = instruments();
+    let seconds = |value| [reading(SECONDS, Number::Double(value))];
+    let first = collect(&mut instruments, seconds(0.5));
+    assert_eq!(one(&first, "seconds").value, Value::Histogram(1, 0.5));
+    instruments.collect(&poll([false, true]), &readings([]));
+    let second = collect(&mut instruments, seconds(0.25));
+    assert_eq!(one(&second, "seconds").value, Value::Histogram(2, 0.75));
+    assert_eq!(one(&second, "seconds").start, one(&first, "seconds").start);
+}
+
+#[test]
+fn the_collector_says_how_the_target_is() {
+    let mut instruments = instruments();
+    collect(&mut instruments, [total(1), node("x", 1)]);
+    let problems = Readings {
+        values: vec![total(2)],
+        problems: vec![Problem {
+            instrument: OTHER,
+            reason: Reason::Missing,
+            count: 2,
+            detail: String::new(),
+        }],
+    };
+    let collected = instruments.collect(&poll([true, false]), &problems);
+    let own = |name: &str, attributes: &str| {
+        let points = points(&collected.metrics);
+        let mut found = points
+            .into_iter()
+            .filter(|p| p.name == name && p.attributes == attributes);
+        let found = found
+            .next()
+            .unwrap_or_else(|| panic!("{name} {attributes}"));
+        found.value
+    };
+    let unsigned = Value::Unsigned;
+    for (name, attributes, expected) in [
+        ("betanet.up", "", unsigned(1)),
+        ("betanet.source.up", "url.template=/a", unsigned(1)),
+        ("betanet.source.up", "url.template=/b", unsigned(0)),
+        (
+            "betanet.source.last_success.timestamp",
+            "url.template=/b",
+            Value::Double(1_000.0),
+        ),
+        ("betanet.scrape.duration", "", Value::Double(0.25)),
+        ("betanet.scrape.body_size", "", unsigned(4)),
+        ("betanet.scrape.samples_scraped", "", unsigned(1)),
+        ("betanet.poll.missed_ticks", "", unsigned(3)),
+        (
+            "betanet.poll.results",
+            "outcome=fresh,url.template=/a",
+            unsigned(2),
+        ),
+        (
+            "betanet.poll.results",
+            "error.type=timeout,outcome=missing,url.template=/b",
+            unsigned(1),
+        ),
+        (
+            "betanet.mapping.problems",
+            "metric=other,reason=missing",
+            unsigned(2),
+        ),
+    ] {
+        assert_eq!(own(name, attributes), expected, "{name} {attributes}");
+    }
+}
+
+#[test]
+fn a_target_that_never_answered_has_no_time_of_success() {
+    let collected = instruments().collect(&poll([false, false]), &readings([]));
+    let points = points(&collected.metrics);
+    assert_eq!(one(&points, "betanet.up").value, Value::Unsigned(0));
+    let times = named(&points, "betanet.source.last_success.timestamp");
+    assert_eq!(times, Vec::<&Point>::new());
+    let fresh = named(&points, "betanet.poll.results");
+    let zeros = fresh.iter().filter(|p| p.value == Value::Unsigned(0));
+    assert_eq!(zeros.count(), 2, "counted from zero");
+}
