@@ -1,1 +1,301 @@
 //! Between an exporter and the network: batch, queue, retry, send.
+//!
+//! An exporter hands encoded messages to [`Delivery::push`], which never waits. They become
+//! batches (`batch.rs`), the batches wait in a bounded queue (`queue.rs`), and workers send one
+//! after the other to a [`Destination`] ([`http`] or [`grpc`]), again and again (`backoff.rs`)
+//! until it is known what became of it. `state.rs` ties these together without clock or network;
+//! this file adds both.
+
+mod backoff;
+mod batch;
+mod compress;
+mod config;
+pub mod grpc;
+mod headers;
+mod health;
+pub mod http;
+mod ledger;
+mod outcome;
+mod queue;
+mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+pub use config::{BatchSettings, RetryOnFailure, SendingQueue, Tls};
+pub use ledger::DropReason;
+use opentelemetry::{KeyValue, metrics::Meter};
+pub use outcome::{Answer, BoxError, Outcome};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    batch::Batch,
+    ledger::Ledger,
+    state::{Next, State},
+};
+use crate::{
+    runtime::Tasks,
+    telemetry::names::{self, Metric},
+};
+
+/// Where batches go.
+#[async_trait]
+pub trait Destination: Send + Sync + 'static {
+    /// Makes one attempt to send a batch: one valid message. Dropped if it takes too long.
+    async fn send(&self, payload: Bytes) -> Outcome;
+
+    /// The attempt took too long and was dropped.
+    fn timed_out(&self) {}
+}
+
+/// How batches are delivered.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The longest one attempt may take.
+    pub timeout: Duration,
+    /// When and how long a failed batch is tried again.
+    pub retry: RetryOnFailure,
+    /// What may wait, and how points become batches.
+    pub queue: SendingQueue,
+}
+
+/// A value of the configuration with which nothing can be built.
+#[derive(Debug, thiserror::Error)]
+#[error("`{key}` cannot be used")]
+pub struct Invalid {
+    /// The key below the component, with dots.
+    pub key: &'static str,
+    /// Why.
+    #[source]
+    pub source: BoxError,
+}
+
+impl Invalid {
+    /// Says why the value under `key` cannot be used.
+    pub fn new(key: &'static str, source: impl Into<BoxError>) -> Self {
+        Self {
+            key,
+            source: source.into(),
+        }
+    }
+}
+
+/// Delivers what it is given to one destination. When it is dropped without [`Self::drain`], what
+/// it holds is given up.
+#[derive(Debug)]
+pub struct Delivery {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Told after each change that a worker or a drain may wait for.
+    changed: Notify,
+    draining: CancellationToken,
+    ended: CancellationToken,
+    timeout: Duration,
+    destination: Box<dyn Destination>,
+}
+
+/// Who delivers, for logs and metrics, and what it needs to run.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Id of the exporter, for example `otlp_http/eu`.
+    pub id: &'a str,
+    /// Where the workers run. They end by [`Delivery::drain`], not by its stop signal: that must
+    /// come later.
+    pub tasks: &'a Tasks,
+    /// Where the collector's own metrics go.
+    pub meter: &'a Meter,
+    /// Where the chance in retries starts.
+    pub seed: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+struct TimedOut(Duration);
+
+impl Delivery {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    ///
+    /// Names the value of the configuration that makes no sense.
+    pub fn start(
+        context: Context<'_>,
+        settings: Settings,
+        destination: impl Destination,
+    ) -> Result<Self, Invalid> {
+        let mistakes = settings.retry.check().into_iter();
+        if let Some(mistake) = mistakes.chain(settings.queue.check()).next() {
+            return Err(mistake);
+        }
+        let Context {
+            id,
+            tasks,
+            meter,
+            seed,
+        } = context;
+        let ledger = Ledger::new(id, meter);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(
+                id,
+                settings.retry,
+                &settings.queue,
+                ledger,
+                seed,
+            )),
+            changed: Notify::new(),
+            draining: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            timeout: settings.timeout,
+            destination: Box::new(destination),
+        });
+        observe(meter, &names::QUEUE_SIZE, id, &shared, State::batches);
+        observe(meter, &names::QUEUE_CAPACITY, id, &shared, State::capacity);
+        for _ in 0..settings.queue.num_consumers {
+            tasks.spawn(format!("{id} sender"), Arc::clone(&shared).work());
+        }
+        Ok(Self { shared })
+    }
+
+    /// Takes an encoded message with so many data points. Never waits.
+    pub fn push(&self, message: &[u8], points: u64) {
+        let look = self.shared.lock().push(message, points, Instant::now());
+        if look {
+            self.shared.changed.notify_waiters();
+        }
+    }
+
+    /// Counts data points that never became a message.
+    pub fn give_up(&self, reason: DropReason, points: u64) {
+        self.shared
+            .lock()
+            .drop_points(reason, points, Instant::now());
+    }
+
+    /// Sends what is held until `deadline`: each batch gets one attempt, at once, and is dropped if
+    /// that fails. What is left then is counted as dropped, also what was being sent at that moment,
+    /// although it may have arrived.
+    pub async fn drain(&self, deadline: Instant) {
+        self.shared.lock().begin_drain(Instant::now());
+        self.shared.draining.cancel();
+        self.shared.changed.notify_waiters();
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.shared.lock().held_points() == 0 || timeout_at(deadline, changed).await.is_err()
+            {
+                break;
+            }
+        }
+        self.shared.end();
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}
+
+impl Shared {
+    async fn work(self: Arc<Self>) {
+        // Dropping an attempt here is safe: whoever cancels counts all that is held.
+        let ended = self.ended.clone();
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => {}
+            () = self.send_all() => {}
+        }
+    }
+
+    async fn send_all(&self) {
+        loop {
+            // Registered before the look, so that no change in between is missed.
+            let changed = self.changed.notified();
+            let next = self.lock().next(Instant::now());
+            match next {
+                Next::Send(batch) => self.send(batch).await,
+                Next::Wait(Some(due)) => drop(timeout_at(due, changed).await),
+                Next::Wait(None) => changed.await,
+                Next::End => return,
+            }
+        }
+    }
+
+    /// Waits until the batch is due, makes one attempt, and notes what came of it.
+    async fn send(&self, batch: Batch) {
+        if let Some(backoff) = &batch.backoff {
+            self.wait_until(backoff.due()).await;
+        }
+        let started = Instant::now();
+        let attempt = timeout(self.timeout, self.destination.send(batch.payload.clone()));
+        let outcome = attempt.await.unwrap_or_else(|_elapsed| {
+            self.destination.timed_out();
+            Outcome::retry(TimedOut(self.timeout))
+        });
+        self.lock().settle(batch, outcome, started, Instant::now());
+        self.changed.notify_waiters();
+    }
+
+    /// Waits; the beginning of a drain cuts the wait short, so that the batch gets its attempt.
+    async fn wait_until(&self, due: Instant) {
+        drop(timeout_at(due, self.draining.cancelled()).await);
+    }
+
+    fn end(&self) {
+        self.lock().end(Instant::now());
+        self.ended.cancel();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code under this lock panics half way; if it does all the same, sending goes on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reports a number of the state as a gauge, as long as the delivery lives.
+fn observe(
+    meter: &Meter,
+    metric: &Metric,
+    id: &str,
+    shared: &Arc<Shared>,
+    number: fn(&State) -> usize,
+) {
+    let (shared, exporter): (Weak<Shared>, _) = (
+        Arc::downgrade(shared),
+        KeyValue::new(names::EXPORTER, id.to_owned()),
+    );
+    meter
+        .u64_observable_gauge(metric.name)
+        .with_unit(metric.unit)
+        .with_description(metric.description)
+        .with_callback(move |observer| {
+            if let Some(shared) = shared.upgrade() {
+                let number = number(&shared.lock()) as u64;
+                observer.observe(number, std::slice::from_ref(&exporter));
+            }
+        })
+        .build();
+}

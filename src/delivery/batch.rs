@@ -1,0 +1,127 @@
+//! Points become batches: by bytes and by age. No clock, no network.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{backoff::Backoff, config::BatchSettings};
+
+/// What is sent with one request.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// Encoded messages, one after the other; together they are one valid message.
+    pub(super) payload: Bytes,
+    /// Data points in it.
+    pub(super) points: u64,
+    /// When it is tried again, once an attempt has failed.
+    pub(super) backoff: Option<Backoff>,
+}
+
+/// The batch that is being filled.
+#[derive(Debug)]
+pub(super) struct Batcher {
+    settings: BatchSettings,
+    payload: Vec<u8>,
+    points: u64,
+    opened: Option<Instant>,
+}
+
+impl Batcher {
+    pub(super) fn new(settings: BatchSettings) -> Self {
+        Self {
+            settings,
+            payload: Vec::new(),
+            points: 0,
+            opened: None,
+        }
+    }
+
+    /// Adds a message. Returns the batch before it if the message no longer fits in there.
+    pub(super) fn push(&mut self, message: &[u8], points: u64, now: Instant) -> Option<Batch> {
+        let bytes = (self.payload.len() + message.len()) as u64;
+        let full = (bytes > self.settings.max_bytes.get())
+            .then(|| self.take())
+            .flatten();
+        self.payload.extend_from_slice(message);
+        self.points += points;
+        self.opened.get_or_insert(now);
+        full
+    }
+
+    /// When the open batch is to be closed although it is not full; none if there is none.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.opened
+            .map(|opened| opened + self.settings.flush_timeout.get())
+    }
+
+    /// Closes the open batch.
+    pub(super) fn take(&mut self) -> Option<Batch> {
+        self.opened.take()?;
+        let mut payload = std::mem::take(&mut self.payload);
+        // It may wait for minutes; what it reserved in growing can be twice its size.
+        payload.shrink_to_fit();
+        Some(Batch {
+            payload: payload.into(),
+            points: std::mem::take(&mut self.points),
+            backoff: None,
+        })
+    }
+
+    /// Data points in the open batch.
+    pub(super) fn points(&self) -> u64 {
+        self.points
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settings;
+
+    const FLUSH: Duration = Duration::from_millis(200);
+
+    fn batcher(max_bytes: u64) -> Batcher {
+        Batcher::new(BatchSettings {
+            flush_timeout: settings::Duration::from_millis(200),
+            max_bytes: settings::ByteSize::from_bytes(max_bytes),
+        })
+    }
+
+    #[test]
+    fn the_age_is_that_of_the_first_message() {
+        let mut batcher = batcher(100);
+        let start = Instant::now();
+        assert_eq!(batcher.due(), None);
+        batcher.push(b"first", 1, start);
+        batcher.push(b"second", 1, start + Duration::from_millis(150));
+        assert_eq!(batcher.due(), Some(start + FLUSH));
+        batcher.take();
+        assert_eq!(batcher.due(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_is_in_one_batch_in_order(
+            sizes in prop::collection::vec(0_usize..60, 0..50),
+        ) {
+            let (mut batcher, mut batches) = (batcher(50), Vec::new());
+            let messages: Vec<Vec<u8>> =
+                (0_u8..).zip(&sizes).map(|(mark, size)| vec![mark; *size]).collect();
+            for message in &messages {
+                batches.extend(batcher.push(message, 1, Instant::now()));
+            }
+            batches.extend(batcher.take());
+
+            let joined: Vec<u8> = batches.iter().flat_map(|batch| batch.payload.to_vec()).collect();
+            prop_assert_eq!(joined, messages.concat());
+            prop_assert_eq!(batches.iter().map(|b| b.points).sum::<u64>(), sizes.len() as u64);
+            for batch in &batches {
+                let marks: std::collections::BTreeSet<u8> = batch.payload.iter().copied().collect();
+                prop_assert!(batch.payload.len() <= 50 || marks.len() == 1, "too large, not alone");
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Compression of request bodies.
+
+use std::io::{self, Write as _};
+
+use bytes::Bytes;
+
+use crate::settings::Compression;
+
+/// gzip at its fastest costs a tenth of its default level for 10% more bytes on our data.
+const GZIP_LEVEL: u32 = 1;
+const ZSTD_LEVEL: i32 = 3;
+
+/// The value of `Content-Encoding`; none for no compression.
+pub(super) fn encoding(compression: Compression) -> Option<&'static str> {
+    match compression {
+        Compression::None => None,
+        Compression::Gzip => Some("gzip"),
+        Compression::Zstd => Some("zstd"),
+    }
+}
+
+/// The body as it goes over the network.
+pub(super) fn compress(compression: Compression, body: Bytes) -> io::Result<Bytes> {
+    match compression {
+        Compression::None => Ok(body),
+        Compression::Gzip => {
+            let level = flate2::Compression::new(GZIP_LEVEL);
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+            encoder.write_all(&body)?;
+            encoder.finish().map(Bytes::from)
+        }
+        Compression::Zstd => zstd::bulk::compress(&body, ZSTD_LEVEL).map(Bytes::from),
+    }
+}

@@ -1,0 +1,191 @@
+//! The configuration that all sending exporters share, under the OpenTelemetry Collector's keys.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Invalid;
+use crate::settings::{ByteSize, Duration};
+
+/// When and how long a failed batch is tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RetryOnFailure {
+    /// Whether a batch is tried again at all.
+    pub enabled: bool,
+    /// Wait after the first failure, a duration.
+    pub initial_interval: Duration,
+    /// Each wait is drawn between (1 − this) and (1 + this) times its interval; 0 to 1.
+    pub randomization_factor: f64,
+    /// Each interval is this many times the one before; at least 1.
+    pub multiplier: f64,
+    /// The longest interval, a duration.
+    pub max_interval: Duration,
+    /// A batch is given up this long after its first attempt, a duration; 0 means never.
+    pub max_elapsed_time: Duration,
+}
+
+impl Default for RetryOnFailure {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            initial_interval: Duration::from_secs(5),
+            randomization_factor: 0.5,
+            multiplier: 1.5,
+            max_interval: Duration::from_secs(30),
+            max_elapsed_time: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What waits between the polls and the network, in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SendingQueue {
+    /// Whether batches may wait. If not, what is complete while another batch is being sent is
+    /// dropped: polls never wait for the network.
+    pub enabled: bool,
+    /// The most batches held, waiting and being sent. A new one that finds no place is dropped.
+    pub queue_size: usize,
+    /// The most bytes held in batches, before compression.
+    pub queue_bytes: ByteSize,
+    /// How many batches are sent at the same time. 1 keeps the order of the batches; more gives
+    /// throughput at the price of order.
+    pub num_consumers: usize,
+    /// How points become batches.
+    pub batch: BatchSettings,
+}
+
+impl Default for SendingQueue {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            queue_size: 1000,
+            queue_bytes: ByteSize::from_mib(256),
+            num_consumers: 1,
+            batch: BatchSettings::default(),
+        }
+    }
+}
+
+/// How points become batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BatchSettings {
+    /// A batch that is not full is sent this long after its first point, a duration.
+    pub flush_timeout: Duration,
+    /// The largest batch in bytes, before compression. gRPC servers take 4 MiB unless they are
+    /// told otherwise. A single target that is larger makes a batch of its own.
+    pub max_bytes: ByteSize,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self {
+            flush_timeout: Duration::from_millis(200),
+            max_bytes: ByteSize::from_mib(3),
+        }
+    }
+}
+
+/// TLS towards the destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Tls {
+    /// Send in clear text to an endpoint without a scheme.
+    pub insecure: bool,
+    /// Accept any certificate. Only over HTTP.
+    pub insecure_skip_verify: bool,
+    /// PEM file of the certificates to trust instead of the system's.
+    pub ca_file: Option<String>,
+    /// PEM file of our own certificate.
+    pub cert_file: Option<String>,
+    /// PEM file of our own certificate's private key.
+    pub key_file: Option<String>,
+    /// The name to expect in the server's certificate instead of the endpoint's. Only over gRPC.
+    pub server_name_override: Option<String>,
+}
+
+impl RetryOnFailure {
+    /// Says which values make no sense, by their keys.
+    pub fn check(&self) -> Vec<Invalid> {
+        let limit = self.max_elapsed_time.get();
+        let too_short = self.enabled && !limit.is_zero() && limit < self.initial_interval.get();
+        let multiplies = self.multiplier.is_finite() && self.multiplier >= 1.0;
+        let checks = [
+            (
+                "retry_on_failure.randomization_factor",
+                (0.0..=1.0).contains(&self.randomization_factor),
+                "must be between 0 and 1",
+            ),
+            (
+                "retry_on_failure.multiplier",
+                multiplies,
+                "must be at least 1",
+            ),
+            (
+                "retry_on_failure.initial_interval",
+                is_at_most_a_day(self.initial_interval),
+                TOO_LONG,
+            ),
+            (
+                "retry_on_failure.max_interval",
+                is_at_most_a_day(self.max_interval),
+                TOO_LONG,
+            ),
+            (
+                "retry_on_failure.max_elapsed_time",
+                !too_short,
+                "must not be less than `initial_interval`",
+            ),
+        ];
+        invalid(checks)
+    }
+}
+
+impl SendingQueue {
+    /// Says which values make no sense, by their keys.
+    pub fn check(&self) -> Vec<Invalid> {
+        let BatchSettings {
+            flush_timeout,
+            max_bytes,
+        } = self.batch;
+        let positive = "requires positive value";
+        let checks = [
+            ("sending_queue.queue_size", self.queue_size > 0, positive),
+            (
+                "sending_queue.queue_bytes",
+                self.queue_bytes.get() > 0,
+                positive,
+            ),
+            (
+                "sending_queue.num_consumers",
+                self.num_consumers > 0,
+                positive,
+            ),
+            (
+                "sending_queue.batch.max_bytes",
+                max_bytes.get() > 0,
+                positive,
+            ),
+            (
+                "sending_queue.batch.flush_timeout",
+                is_at_most_a_day(flush_timeout),
+                TOO_LONG,
+            ),
+        ];
+        invalid(checks)
+    }
+}
+
+/// Those that fail of (key, whether its value is good, what is wrong if not).
+fn invalid<const N: usize>(checks: [(&'static str, bool, &'static str); N]) -> Vec<Invalid> {
+    let failed = checks.into_iter().filter(|(_, good, _)| !good);
+    failed.map(|(key, _, why)| Invalid::new(key, why)).collect()
+}
+
+const TOO_LONG: &str = "must not be longer than a day";
+
+/// Keeps sums of moments and waits within what the clock can say.
+fn is_at_most_a_day(value: Duration) -> bool {
+    value <= Duration::from_secs(86_400)
+}

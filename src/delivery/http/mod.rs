@@ -1,0 +1,185 @@
+//! OTLP over HTTP: one `POST` of protobuf a batch.
+
+use std::{fmt, io, time::Duration};
+
+use ::http::{HeaderMap, HeaderValue, StatusCode, header};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use reqwest::{Certificate, Client, Identity, Url, redirect};
+
+use super::{Answer, Destination, Invalid, Outcome, Tls, compress, headers, tls::Files};
+use crate::runtime::Clock;
+use crate::settings::{Compression, Headers};
+
+/// The most of an answer that is read, as OTLP recommends.
+const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+
+/// Sends over HTTP.
+pub struct HttpDestination {
+    client: Client,
+    url: Url,
+    headers: HeaderMap,
+    compression: Compression,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the server answered {0}")]
+    Status(StatusCode),
+    #[error("the exchange with the server failed")]
+    Exchange(#[source] reqwest::Error),
+    #[error("the server's answer is longer than {MAX_RESPONSE_BYTES} bytes")]
+    AnswerTooLong,
+    #[error("the batch cannot be compressed")]
+    Compress(#[source] io::Error),
+}
+
+impl HttpDestination {
+    /// Prepares a client; connects when there is something to send.
+    ///
+    /// # Errors
+    ///
+    /// Names the value of the configuration that cannot be used.
+    pub fn new(
+        url: Url,
+        configured: &Headers,
+        compression: Compression,
+        tls: &Tls,
+    ) -> Result<Self, Invalid> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(headers::USER_AGENT),
+        );
+        headers.extend(headers::parse(configured)?);
+        headers.insert(header::CONTENT_TYPE, PROTOBUF);
+        if let Some(encoding) = compress::encoding(compression) {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        Ok(Self {
+            client: client(tls, url.scheme() == "https")?,
+            url,
+            headers,
+            compression,
+        })
+    }
+
+    async fn attempt(&self, payload: Bytes) -> Result<Outcome, Error> {
+        let body = compress::compress(self.compression, payload).map_err(Error::Compress)?;
+        let request = self
+            .client
+            .post(self.url.clone())
+            .headers(self.headers.clone())
+            .body(body);
+        let response = request.send().await.map_err(exchange)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Outcome::Sent(Answer::decode(read(response).await?)));
+        }
+        let after = retry_after(status, response.headers());
+        let error = Error::Status(status).into();
+        Ok(match status {
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Outcome::Retry { error, after },
+            _ => Outcome::Permanent { error },
+        })
+    }
+}
+
+impl fmt::Debug for HttpDestination {
+    /// Without the URL, which may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpDestination").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Destination for HttpDestination {
+    async fn send(&self, payload: Bytes) -> Outcome {
+        self.attempt(payload)
+            .await
+            .unwrap_or_else(|error| match error {
+                Error::Exchange(_) => Outcome::retry(error),
+                Error::Status(_) | Error::AnswerTooLong | Error::Compress(_) => {
+                    Outcome::permanent(error)
+                }
+            })
+    }
+}
+
+fn client(tls: &Tls, is_https: bool) -> Result<Client, Invalid> {
+    if tls.server_name_override.is_some() {
+        return Err(Invalid::new("tls.server_name_override", "is for gRPC only"));
+    }
+    let files = Files::read(tls)?;
+    let mut builder = Client::builder()
+        .retry(reqwest::retry::never())
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
+    if !is_https {
+        // A machine without certificates can still speak clear text.
+        builder = builder.tls_certs_only([]);
+    }
+    if let Some(ca) = files.ca {
+        let invalid = |error| Invalid::new("tls.ca_file", error);
+        builder = builder.tls_certs_only(Certificate::from_pem_bundle(&ca).map_err(invalid)?);
+    }
+    if let Some((mut pem, key)) = files.identity {
+        let invalid = |error| Invalid::new("tls.cert_file", error);
+        pem.push(b'\n');
+        pem.extend(key);
+        builder = builder.identity(Identity::from_pem(&pem).map_err(invalid)?);
+    }
+    builder.build().map_err(|error| Invalid::new("tls", error))
+}
+
+/// The body, decompressed, as far as we are willing to read it.
+async fn read(mut response: reqwest::Response) -> Result<Bytes, Error> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(exchange)? {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+            return Err(Error::AnswerTooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// An error without the URL, which may hold credentials.
+fn exchange(error: reqwest::Error) -> Error {
+    Error::Exchange(error.without_url())
+}
+
+/// How long the server asks us to wait: a number of seconds, or a date.
+fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    if !matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) {
+        return None;
+    }
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    // Its own clock says how far away its date is, if it tells; ours may differ.
+    let now = headers
+        .get(header::DATE)
+        .and_then(|date| http_date(date.to_str().ok()?));
+    let now = now.unwrap_or_else(|| Clock::System.since_epoch());
+    Some(http_date(value)?.saturating_sub(now))
+}
+
+/// An HTTP date as time since the Unix epoch.
+fn http_date(text: &str) -> Option<Duration> {
+    let timestamp: Timestamp = DateTimeParser::new().parse_timestamp(text).ok()?;
+    timestamp.as_duration().try_into().ok()
+}
+
+#[cfg(test)]
+mod tests;

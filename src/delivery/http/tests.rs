@@ -1,0 +1,227 @@
+//! Against a real server on the loopback interface.
+
+use std::{
+    convert::Infallible,
+    io::Read as _,
+    sync::{Arc, Mutex},
+};
+
+use ::http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
+};
+use prost::Message as _;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::{runtime::Tasks, telemetry::chain};
+
+type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+
+/// A server that answers every request with `answer`; its URL, and what it has seen.
+async fn server(tasks: &Tasks, answer: Response<Bytes>) -> (Url, Seen) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://user:secret@{}/v1/metrics",
+        listener.local_addr().unwrap()
+    );
+    let seen = Seen::default();
+    let (answer, seen_there) = (Arc::new(answer), Arc::clone(&seen));
+    tasks.spawn("server", async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = service_fn(|request: Request<Incoming>| {
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen_there));
+                async move {
+                    let (parts, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes();
+                    seen.lock().unwrap().push((parts.headers, body));
+                    Ok::<_, Infallible>(answer.as_ref().clone().map(Full::new))
+                }
+            });
+            // A client that leaves is no matter here.
+            drop(
+                http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
+        }
+    });
+    (url.parse().unwrap(), seen)
+}
+
+fn answer(status: u16, headers: &[(&str, &str)]) -> Response<Bytes> {
+    let builder = Response::builder().status(status);
+    let builder = headers.iter().fold(builder, |builder, (name, value)| {
+        builder.header(*name, *value)
+    });
+    builder.body(Bytes::new()).unwrap()
+}
+
+fn destination(url: Url, compression: Compression) -> HttpDestination {
+    let headers = serde_json::from_str(r#"[["X-Api-Key", "topsecret"]]"#).unwrap();
+    HttpDestination::new(url, &headers, compression, &Tls::default()).unwrap()
+}
+
+async fn outcome(answer: Response<Bytes>) -> Outcome {
+    let (tasks, _failures) = Tasks::new();
+    let (url, _) = server(&tasks, answer).await;
+    destination(url, Compression::None)
+        .send(Bytes::from_static(b"batch"))
+        .await
+}
+
+fn is_retry(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Retry { .. })
+}
+
+#[tokio::test]
+async fn the_request_is_what_otlp_says() {
+    let (tasks, _failures) = Tasks::new();
+    let payload = Bytes::from(vec![7; 100_000]);
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let (url, seen) = server(&tasks, answer(200, &[])).await;
+        let outcome = destination(url, compression).send(payload.clone()).await;
+        assert!(matches!(outcome, Outcome::Sent(answer) if answer == Answer::default()));
+
+        let (headers, body) = seen.lock().unwrap().pop().unwrap();
+        let plain = match compression {
+            Compression::None => body.to_vec(),
+            Compression::Gzip => {
+                let mut plain = Vec::new();
+                flate2::read::GzDecoder::new(&body[..])
+                    .read_to_end(&mut plain)
+                    .unwrap();
+                plain
+            }
+            Compression::Zstd => zstd::bulk::decompress(&body, payload.len()).unwrap(),
+        };
+        assert_eq!(plain, payload);
+        assert_eq!(headers["content-type"], "application/x-protobuf");
+        assert_eq!(headers["user-agent"], headers::USER_AGENT);
+        assert_eq!(headers["x-api-key"], "topsecret");
+        let encoding = headers
+            .get("content-encoding")
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(encoding, compress::encoding(compression));
+    }
+}
+
+#[tokio::test]
+async fn a_status_says_whether_to_try_again() {
+    for status in [429, 502, 503, 504] {
+        assert!(is_retry(&outcome(answer(status, &[])).await), "{status}");
+    }
+    for status in [302, 400, 401, 404, 408, 413, 500, 501] {
+        let outcome = outcome(answer(status, &[("location", "/elsewhere")])).await;
+        assert!(matches!(outcome, Outcome::Permanent { .. }), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_a_number_or_a_date() {
+    let asked =
+        async |status, headers: &[(&str, &str)]| match outcome(answer(status, headers)).await {
+            Outcome::Retry { after, .. } => after,
+            other => panic!("{other:?}"),
+        };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(asked(503, &[("retry-after", "17")]).await, seconds(17));
+    assert_eq!(asked(429, &[("retry-after", "0")]).await, seconds(0));
+    let dates = [
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"),
+    ];
+    assert_eq!(asked(503, &dates).await, seconds(30));
+    assert_eq!(asked(503, &[dates[1]]).await, seconds(0), "long ago");
+    assert_eq!(asked(503, &[("retry-after", "soon")]).await, None);
+    assert_eq!(
+        asked(502, &[("retry-after", "17")]).await,
+        None,
+        "not defined there"
+    );
+}
+
+#[tokio::test]
+async fn a_partial_success_is_read() {
+    let response = ExportMetricsServiceResponse {
+        partial_success: Some(ExportMetricsPartialSuccess {
+            rejected_data_points: 3,
+            error_message: "too old".to_owned(),
+        }),
+    };
+    let outcome = outcome(Response::new(response.encode_to_vec().into())).await;
+    let Outcome::Sent(answer) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!((answer.rejected, answer.message.as_str()), (3, "too old"));
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_not_read() {
+    let outcome = outcome(Response::new(vec![0; MAX_RESPONSE_BYTES + 1].into())).await;
+    assert!(matches!(outcome, Outcome::Permanent { .. }));
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_no_secret_is_told() {
+    let (tasks, _failures) = Tasks::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: Url = format!("http://user:secret@{}", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let destination = destination(url, Compression::None);
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    tasks.spawn("hangs up", async move {
+        drop(listener.accept().await);
+        sender.send(()).unwrap();
+    });
+    for _ in ["hangs up", "away"] {
+        let outcome = destination.send(Bytes::from_static(b"batch")).await;
+        let Outcome::Retry { error, after: None } = outcome else {
+            panic!("{outcome:?}")
+        };
+        let text = format!("{} {error:?} {destination:?}", chain(error.as_ref()));
+        assert!(!text.contains("secret"), "{text}");
+    }
+    receiver.await.unwrap();
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let key = |tls: Tls| {
+        client(&tls, true)
+            .err()
+            .map(|invalid| (invalid.key, chain(&invalid)))
+    };
+    let ca_file = Some("/nowhere/ca.pem".to_owned());
+    let (key_of, text) = key(Tls {
+        ca_file,
+        ..Tls::default()
+    })
+    .unwrap();
+    assert_eq!(key_of, "tls.ca_file");
+    assert!(
+        text.starts_with("`tls.ca_file` cannot be used: cannot read `/nowhere/ca.pem`: "),
+        "{text}"
+    );
+    let cert_file = Some("/nowhere/cert.pem".to_owned());
+    assert_eq!(
+        key(Tls {
+            cert_file,
+            ..Tls::default()
+        })
+        .unwrap()
+        .0,
+        "tls.cert_file"
+    );
+    let server_name_override = Some("x".to_owned());
+    let tls = Tls {
+        server_name_override,
+        ..Tls::default()
+    };
+    assert_eq!(key(tls).unwrap().0, "tls.server_name_override");
+}

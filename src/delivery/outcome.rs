@@ -1,0 +1,106 @@
+//! What an attempt to send came to.
+
+use std::{error::Error, time::Duration};
+
+use bytes::Buf;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use prost::Message as _;
+
+/// Any error, with its causes.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The most of a server's message that is shown.
+const MAX_MESSAGE_CHARS: usize = 500;
+
+/// What an attempt to send came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The destination accepted the batch.
+    Sent(Answer),
+    /// It may accept it later.
+    Retry {
+        /// Why not now.
+        error: BoxError,
+        /// How long it asks us to wait.
+        after: Option<Duration>,
+    },
+    /// It never will.
+    Permanent {
+        /// Why not.
+        error: BoxError,
+    },
+}
+
+/// What a destination says about a batch that it accepted, entirely or in part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Data points that it did not take.
+    pub rejected: u64,
+    /// Why, or a warning, or nothing.
+    pub message: String,
+}
+
+impl Outcome {
+    /// A failure that may pass.
+    pub fn retry(error: impl Into<BoxError>) -> Self {
+        Self::Retry {
+            error: error.into(),
+            after: None,
+        }
+    }
+
+    /// A failure that stays.
+    pub fn permanent(error: impl Into<BoxError>) -> Self {
+        Self::Permanent {
+            error: error.into(),
+        }
+    }
+}
+
+impl From<ExportMetricsServiceResponse> for Answer {
+    fn from(response: ExportMetricsServiceResponse) -> Self {
+        let partial = response.partial_success.unwrap_or_default();
+        Self {
+            rejected: u64::try_from(partial.rejected_data_points).unwrap_or_default(),
+            message: shorten(&partial.error_message),
+        }
+    }
+}
+
+impl Answer {
+    /// Reads an answer. What is not one is taken as full success: the status said so already.
+    pub(super) fn decode(body: impl Buf) -> Self {
+        ExportMetricsServiceResponse::decode(body).map_or_else(|_| Self::default(), Self::from)
+    }
+}
+
+/// The beginning of what a server says, which may be a page of HTML.
+pub(super) fn shorten(message: &str) -> String {
+    message.chars().take(MAX_MESSAGE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_real_answer_rejects() {
+        use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsPartialSuccess;
+        let answer = |rejected| {
+            let response = ExportMetricsServiceResponse {
+                partial_success: Some(ExportMetricsPartialSuccess {
+                    rejected_data_points: rejected,
+                    error_message: "too old".to_owned(),
+                }),
+            };
+            Answer::decode(&response.encode_to_vec()[..])
+        };
+        assert_eq!(answer(3).rejected, 3);
+        assert_eq!(answer(3).message, "too old");
+        assert_eq!(answer(-1).rejected, 0);
+        assert_eq!(
+            Answer::decode(&b"{\"partialSuccess\":{}}"[..]),
+            Answer::default()
+        );
+    }
+}

@@ -1,0 +1,449 @@
+//! Delivery as a whole, under a paused clock, to a destination that follows a script.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::{
+    SdkMeterProvider,
+    data::{AggregatedMetrics, MetricData, ResourceMetrics},
+    reader::MetricReader as _,
+};
+use tokio::time::{advance, sleep};
+
+use super::{
+    testing::{Reader, logged},
+    *,
+};
+
+/// What the destination does with an attempt; when the script is over it accepts.
+#[derive(Debug)]
+enum Step {
+    Accept,
+    Reject(u64),
+    Fail,
+    After(u64),
+    Refuse,
+    Hang,
+}
+
+/// Follows a script and remembers what it accepted.
+#[derive(Debug, Clone, Default)]
+struct Scripted {
+    script: Arc<Mutex<VecDeque<Step>>>,
+    /// Fails until this moment, whatever the script says.
+    away_until: Arc<Mutex<Option<Instant>>>,
+    accepted: Arc<Mutex<Vec<Bytes>>>,
+    attempts: Arc<Mutex<Vec<(Instant, Bytes)>>>,
+}
+
+impl Scripted {
+    fn script(&self, steps: impl IntoIterator<Item = Step>) {
+        self.script.lock().unwrap().extend(steps);
+    }
+
+    fn accepted(&self) -> Vec<u8> {
+        self.accepted.lock().unwrap().concat()
+    }
+
+    fn attempts(&self) -> Vec<(Instant, Bytes)> {
+        self.attempts.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Destination for Scripted {
+    async fn send(&self, payload: Bytes) -> Outcome {
+        let now = Instant::now();
+        self.attempts.lock().unwrap().push((now, payload.clone()));
+        if self
+            .away_until
+            .lock()
+            .unwrap()
+            .is_some_and(|until| now < until)
+        {
+            return Outcome::retry("away");
+        }
+        let step = self.script.lock().unwrap().pop_front();
+        let rejected = match step.unwrap_or(Step::Accept) {
+            Step::Accept => 0,
+            Step::Reject(points) => points,
+            Step::Fail => return Outcome::retry("busy"),
+            Step::After(seconds) => {
+                return Outcome::Retry {
+                    error: "throttled".into(),
+                    after: Some(Duration::from_secs(seconds)),
+                };
+            }
+            Step::Refuse => return Outcome::permanent("no"),
+            Step::Hang => std::future::pending().await,
+        };
+        self.accepted.lock().unwrap().push(payload);
+        Outcome::Sent(Answer {
+            rejected,
+            message: String::new(),
+        })
+    }
+}
+
+/// A delivery, its destination, and what its own metrics say.
+struct Bench {
+    delivery: Delivery,
+    destination: Scripted,
+    metrics: Reader,
+    pushed: u64,
+    _provider: SdkMeterProvider,
+    tasks: Tasks,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Batches of one message of at least 8 bytes each, and no jitter.
+fn bench(retry: RetryOnFailure, queue_size: usize) -> Bench {
+    let (tasks, _failures) = Tasks::new();
+    let metrics = Reader::default();
+    let provider = SdkMeterProvider::builder()
+        .with_reader(metrics.clone())
+        .build();
+    let destination = Scripted::default();
+    let context = Context {
+        id: "otlp_http/test",
+        tasks: &tasks,
+        meter: &provider.meter("test"),
+        seed: 1,
+    };
+    let settings = Settings {
+        timeout: TIMEOUT,
+        retry,
+        queue: SendingQueue {
+            queue_size,
+            batch: BatchSettings {
+                max_bytes: crate::settings::ByteSize::from_bytes(8),
+                ..BatchSettings::default()
+            },
+            ..SendingQueue::default()
+        },
+    };
+    Bench {
+        delivery: Delivery::start(context, settings, destination.clone()).unwrap(),
+        destination,
+        metrics,
+        pushed: 0,
+        _provider: provider,
+        tasks,
+    }
+}
+
+fn steady() -> RetryOnFailure {
+    RetryOnFailure {
+        randomization_factor: 0.0,
+        ..RetryOnFailure::default()
+    }
+}
+
+fn for_ever() -> RetryOnFailure {
+    RetryOnFailure {
+        max_elapsed_time: crate::settings::Duration::from_secs(0),
+        ..steady()
+    }
+}
+
+impl Bench {
+    /// A message of one batch, with two points.
+    fn push(&mut self, mark: u8) {
+        self.pushed += 2;
+        self.delivery.push(&[mark; 8], 2);
+        self.check();
+    }
+
+    /// Lets time pass, looking at the sums again and again.
+    async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds {
+            sleep(Duration::from_secs(1)).await;
+            self.check();
+        }
+    }
+
+    fn check(&self) {
+        let held = self.delivery.shared.lock().held_points();
+        let (sent, dropped) = (self.metrics.sum("sent"), self.metrics.sum("dropped"));
+        assert_eq!(
+            sent + dropped + held,
+            self.pushed,
+            "{sent} sent, {dropped} dropped, {held} held"
+        );
+    }
+
+    fn accepted(&self) -> Vec<u8> {
+        let mut marks = self.destination.accepted();
+        marks.dedup();
+        marks
+    }
+
+    async fn drain(&self, seconds: u64) {
+        self.delivery
+            .drain(Instant::now() + Duration::from_secs(seconds))
+            .await;
+        self.check();
+    }
+}
+
+impl Reader {
+    /// The sum over all series whose metric's name or attributes contain `part`.
+    fn sum(&self, part: &str) -> u64 {
+        let mut metrics = ResourceMetrics::default();
+        self.collect(&mut metrics).unwrap();
+        let mut sum = 0;
+        for metric in metrics.scope_metrics().flat_map(|scope| scope.metrics()) {
+            let AggregatedMetrics::U64(data) = metric.data() else {
+                continue;
+            };
+            let mut add = |attributes: Vec<KeyValue>, value| {
+                if metric.name().contains(part)
+                    || attributes.iter().any(|a| a.value.as_str() == part)
+                {
+                    sum += value;
+                }
+            };
+            match data {
+                MetricData::Sum(data) => data
+                    .data_points()
+                    .for_each(|p| add(p.attributes().cloned().collect(), p.value())),
+                MetricData::Gauge(data) => data
+                    .data_points()
+                    .for_each(|p| add(p.attributes().cloned().collect(), p.value())),
+                _ => {}
+            }
+        }
+        sum
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_not_full_is_sent_when_it_is_old_enough() {
+    let mut bench = bench(steady(), 10);
+    bench.push(1);
+    sleep(Duration::from_millis(199)).await;
+    assert!(bench.accepted().is_empty());
+    sleep(Duration::from_millis(2)).await;
+    assert_eq!(bench.accepted(), [1]);
+    assert_eq!(bench.metrics.sum("sent"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn order_is_kept_over_retries() {
+    let mut bench = bench(steady(), 10);
+    bench
+        .destination
+        .script([Step::Accept, Step::Fail, Step::Hang, Step::After(60)]);
+    for mark in 1..=5 {
+        bench.push(mark);
+    }
+    bench.pass(120).await;
+    assert_eq!(bench.accepted(), [1, 2, 3, 4, 5]);
+
+    let attempts = bench.destination.attempts();
+    let waits: Vec<u128> = attempts
+        .windows(2)
+        .map(|pair| (pair[1].0 - pair[0].0).as_millis() / 100)
+        .collect();
+    assert_eq!(
+        waits[1..4],
+        [50, 375, 600],
+        "5 s, then 30 s hanging and 7.5 s, then what was asked"
+    );
+    assert_eq!(bench.metrics.sum("send_failed"), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_ten_minutes_away_everything_arrives_once() {
+    let mut bench = bench(for_ever(), 1000);
+    let until = Instant::now() + Duration::from_secs(600);
+    *bench.destination.away_until.lock().unwrap() = Some(until);
+    for mark in 0..=200 {
+        bench.push(mark);
+        bench.pass(3).await;
+    }
+    bench.pass(60).await;
+    assert_eq!(bench.accepted(), (0..=200).collect::<Vec<u8>>());
+    assert_eq!(bench.destination.accepted().len(), 201 * 8);
+    assert_eq!(bench.metrics.sum("dropped"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_given_up_when_its_time_is_over() {
+    let mut bench = bench(steady(), 10);
+    bench
+        .destination
+        .script(std::iter::repeat_with(|| Step::Fail).take(100));
+    bench.push(1);
+    bench.pass(299).await;
+    assert_eq!(bench.metrics.sum("retries_exhausted"), 0);
+    bench.pass(2).await;
+    assert_eq!(bench.metrics.sum("retries_exhausted"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_batch_finds_no_place_in_a_full_queue() {
+    let mut bench = bench(for_ever(), 2);
+    bench.destination.script([Step::Fail, Step::Fail]);
+    bench.push(1);
+    bench.pass(1).await;
+    for mark in 2..=5 {
+        bench.push(mark); // 2 waits, 3 and 4 are dropped, 5 is in the open batch
+    }
+    assert_eq!(bench.metrics.sum("queue_full"), 4);
+    assert_eq!(bench.metrics.sum("queue_size"), 2);
+    assert_eq!(bench.metrics.sum("queue_capacity"), 2);
+    bench.pass(60).await;
+    assert_eq!(bench.accepted(), [1, 2, 5]);
+    assert_eq!(bench.metrics.sum("queue_size"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_rejected_is_dropped_and_not_sent() {
+    let mut bench = bench(steady(), 10);
+    bench
+        .destination
+        .script([Step::Reject(1), Step::Refuse, Step::Reject(99)]);
+    for mark in 1..=3 {
+        bench.push(mark);
+    }
+    bench.pass(1).await;
+    assert_eq!(bench.metrics.sum("sent"), 1);
+    assert_eq!(bench.metrics.sum("rejected"), 1 + 2 + 2);
+    assert_eq!(bench.destination.attempts().len(), 3, "none is tried again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_over_the_limit_of_otlp_is_dropped() {
+    let mut bench = bench(steady(), 10);
+    bench.delivery.push(&vec![0; (64 << 20) + 1], 7);
+    bench.pushed += 7;
+    bench.check();
+    assert_eq!(bench.metrics.sum("too_large"), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_sends_what_is_held_without_waiting() {
+    let mut bench = bench(steady(), 10);
+    bench.destination.script([Step::After(60)]);
+    for mark in 1..=3 {
+        bench.push(mark);
+    }
+    bench.pass(1).await; // the first one waits for a minute now
+    let start = Instant::now();
+    bench.drain(30).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(bench.accepted(), [1, 2, 3]);
+    bench.push(4);
+    assert_eq!(bench.metrics.sum("shutdown"), 2);
+    assert!(
+        bench
+            .tasks
+            .stop(Instant::now() + Duration::from_secs(1))
+            .await,
+        "workers have ended"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_the_open_batch_to_age() {
+    let mut bench = bench(steady(), 10);
+    bench.push(1);
+    sleep(Duration::from_millis(100)).await;
+    let start = Instant::now();
+    bench.drain(30).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(bench.accepted(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_gives_each_batch_one_attempt_and_does_not_wait_for_one_that_is_away() {
+    let mut bench = bench(steady(), 10);
+    *bench.destination.away_until.lock().unwrap() =
+        Some(Instant::now() + Duration::from_secs(3600));
+    for mark in 1..=4 {
+        bench.push(mark);
+    }
+    let start = Instant::now();
+    bench.drain(12).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    let marks: Vec<u8> = bench
+        .destination
+        .attempts()
+        .iter()
+        .map(|(_, batch)| batch[0])
+        .collect();
+    assert_eq!(marks, [1, 2, 3, 4]);
+    assert_eq!(bench.metrics.sum("shutdown"), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_one_that_hangs() {
+    let mut bench = bench(steady(), 10);
+    bench.destination.script([Step::Hang]);
+    bench.push(1);
+    bench.pass(1).await;
+    bench.drain(5).await;
+    assert_eq!(bench.metrics.sum("shutdown"), 2);
+    assert!(
+        bench
+            .tasks
+            .stop(Instant::now() + Duration::from_secs(1))
+            .await
+    );
+    advance(TIMEOUT).await;
+    bench.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_consumers_send_side_by_side() {
+    let (tasks, _failures) = Tasks::new();
+    let destination = Scripted::default();
+    destination.script([Step::Hang]);
+    let mut settings = Settings {
+        timeout: TIMEOUT,
+        retry: steady(),
+        queue: SendingQueue::default(),
+    };
+    settings.queue.num_consumers = 2;
+    let meter = SdkMeterProvider::builder().build().meter("test");
+    let context = Context {
+        id: "x",
+        tasks: &tasks,
+        meter: &meter,
+        seed: 1,
+    };
+    let delivery = Delivery::start(context, settings, destination.clone()).unwrap();
+    for mark in [1, 2, 3] {
+        delivery.push(&[mark], 1);
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(destination.accepted(), [2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_two_lines_and_the_drops_of_ten_seconds_are_one() {
+    let (lines, _guard) = logged();
+    let mut bench = bench(for_ever(), 1);
+    let until = Instant::now() + Duration::from_secs(60);
+    *bench.destination.away_until.lock().unwrap() = Some(until);
+    for mark in 0..20 {
+        bench.push(mark);
+        bench.pass(1).await;
+    }
+    bench.pass(60).await;
+    let text = lines.text();
+    let count = |part| text.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(count("WARN") - count("data points dropped"), 1, "{text}");
+    assert_eq!(
+        count("sending fails exporter=otlp_http/test error=\"away\""),
+        1,
+        "{text}"
+    );
+    assert_eq!(count("sending works again"), 1, "{text}");
+    assert_eq!(count("data points dropped"), 2, "{text}");
+}
