@@ -1,1 +1,47 @@
 //! Where polls come from: the register of receivers.
+
+pub mod http_json;
+
+use schemars::SchemaGenerator;
+use serde::Serialize;
+
+use crate::{
+    settings::Kind,
+    yaml::{self, Cursor, Diagnostics},
+};
+
+/// All kinds of receivers.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "betanet",
+        aliases: &[],
+        about: "Polls Betanet nodes: `http_json` with the definitions of both dialects.",
+        schema: SchemaGenerator::subschema_for::<http_json::Config>,
+    },
+    Kind {
+        name: "http_json",
+        aliases: &[],
+        about: "Polls any JSON API over HTTP, as a definition in `pipelines/` says.",
+        schema: SchemaGenerator::subschema_for::<http_json::Config>,
+    },
+];
+
+/// What the configuration says of one receiver.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Config {
+    /// Polls HTTP APIs.
+    HttpJson(http_json::Config),
+}
+
+impl Config {
+    /// Reads and checks the configuration of a receiver of kind `kind`.
+    pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut config: http_json::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+        if kind.name == "betanet" && config.definition.is_empty() {
+            config.definition = vec!["betanet".to_owned(), "betanet-mixnode".to_owned()];
+        }
+        config.check(at, diagnostics);
+        Some(Self::HttpJson(config))
+    }
+}

@@ -1,0 +1,143 @@
+//! What a type cannot say of a configuration.
+
+use super::config::{Config, TargetConfig};
+use crate::{
+    definition::{self, LoadError},
+    telemetry::chain,
+    yaml::{Cursor, Diagnostics},
+};
+
+impl Config {
+    /// Checks what belongs together; mistakes and warnings go to `diagnostics`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.check_targets(at, diagnostics);
+        self.check_times(at, diagnostics);
+        self.check_client(at, diagnostics);
+        self.check_definition(at, diagnostics);
+    }
+
+    fn check_targets(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.targets.is_empty() {
+            at.error(&["targets"], "must have at least one target", diagnostics);
+        }
+        let names: Vec<_> = self
+            .targets
+            .iter()
+            .map(TargetConfig::display_name)
+            .collect();
+        for (index, name) in names.iter().enumerate() {
+            let position = index.to_string();
+            if names.iter().take(index).any(|before| before == name) {
+                let message = format!("a target `{name}` stands above; give each its own `name`");
+                at.error(&["targets", &position], message, diagnostics);
+            }
+            let labels = self.targets.get(index).map(|target| &target.labels);
+            for label in labels.into_iter().flatten().map(|(label, _)| label) {
+                if label.is_empty() || label == "target" {
+                    let message = format!("`{label}` cannot be a label: the collector sets it");
+                    at.error(
+                        &["targets", &position, "labels", label],
+                        message,
+                        diagnostics,
+                    );
+                }
+            }
+        }
+    }
+
+    fn check_times(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.collection_interval.is_zero() {
+            at.error(
+                &["collection_interval"],
+                "requires positive value",
+                diagnostics,
+            );
+        }
+        if self.timeout.is_zero() {
+            at.error(&["timeout"], "requires positive value", diagnostics);
+        }
+        if self.timeout > self.collection_interval {
+            let message = format!(
+                "is longer than the collection_interval: {} > {}, so a node that hangs costs every other tick",
+                self.timeout, self.collection_interval
+            );
+            at.warning(&["timeout"], message, diagnostics);
+        }
+        if self.concurrency == 0 {
+            at.error(&["concurrency"], "requires positive value", diagnostics);
+        }
+        if self.body_limit.get() == 0 {
+            at.error(&["body_limit"], "requires positive value", diagnostics);
+        }
+    }
+
+    fn check_client(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.auth.basic.is_some() && self.auth.bearer.is_some() {
+            at.error(
+                &["auth"],
+                "has both `basic` and `bearer`; choose one",
+                diagnostics,
+            );
+        }
+        if let Some(basic) = &self.auth.basic
+            && basic.password_file.is_some()
+            && !basic.password.is_empty()
+        {
+            at.error(
+                &["auth", "basic"],
+                "has both `password` and `password_file`; choose one",
+                diagnostics,
+            );
+        }
+        if let Some(bearer) = &self.auth.bearer
+            && bearer.token_file.is_some() != bearer.token.is_empty()
+        {
+            at.error(
+                &["auth", "bearer"],
+                "needs either `token` or `token_file`",
+                diagnostics,
+            );
+        }
+        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
+            at.error(
+                &["tls"],
+                "needs both `cert_file` and `key_file`, or neither",
+                diagnostics,
+            );
+        }
+        for (name, value) in self.headers.iter() {
+            if name.parse::<http::HeaderName>().is_err() {
+                let message = "is not a header name: letters, digits and `-`";
+                at.error(&["headers", name], message, diagnostics);
+            }
+            if http::HeaderValue::from_str(value.expose()).is_err() {
+                let message = "has a value with what no header can hold, such as a line break or a letter \
+                     outside of ASCII";
+                at.error(&["headers", name], message, diagnostics);
+            }
+        }
+        if let Some(proxy) = &self.proxy
+            && proxy != "environment"
+            && reqwest::Proxy::all(proxy.as_str()).is_err()
+        {
+            at.error(
+                &["proxy"],
+                "expected a URL such as http://proxy:3128, or `environment`",
+                diagnostics,
+            );
+        }
+    }
+
+    fn check_definition(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.definition.is_empty() {
+            at.error(&[], "missing key `definition`", diagnostics);
+        }
+        for name in &self.definition {
+            match definition::load(name) {
+                Ok(_) => {}
+                Err(LoadError::Invalid(mistakes)) => diagnostics.extend(mistakes),
+                Err(error) => at.error(&["definition"], chain(&error), diagnostics),
+            }
+        }
+    }
+}

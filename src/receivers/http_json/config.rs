@@ -1,0 +1,140 @@
+//! What the configuration says of an `http_json` or `betanet` receiver.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED, Secret};
+
+/// Polls JSON APIs over HTTP.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// What is polled.
+    pub targets: Vec<TargetConfig>,
+    /// What the API looks like: the name of a definition in `pipelines/` or of a built-in one, or
+    /// the path of a file. Of several the first one is taken that the target does not answer with
+    /// 404 throughout. The `betanet` receiver takes both dialects if nothing is said.
+    #[schemars(schema_with = "one_or_more")]
+    pub definition: Vec<String>,
+    /// Time between two polls of a target.
+    pub collection_interval: Duration,
+    /// Time before the first poll.
+    pub initial_delay: Duration,
+    /// The longest that one request may take: waiting for a place, connecting, headers, body.
+    pub timeout: Duration,
+    /// The most requests in flight, of all targets together.
+    pub concurrency: usize,
+    /// The largest body that is read, decompressed.
+    pub body_limit: ByteSize,
+    /// How many redirects are followed.
+    pub max_redirects: usize,
+    /// A proxy for all requests; `environment` takes it from `HTTP_PROXY` and its like.
+    #[serde(serialize_with = "without_credentials")]
+    pub proxy: Option<String>,
+    /// Headers of each request.
+    pub headers: Headers,
+    /// How to authenticate.
+    pub auth: AuthConfig,
+    /// How to speak TLS to `https` targets.
+    pub tls: TlsConfig,
+}
+
+/// One running instance of the API.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+pub struct TargetConfig {
+    /// Base URL; the definition's paths are appended to it.
+    pub endpoint: HttpUrl,
+    /// What it is called in labels; `host:port` of the endpoint if not given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Labels of all its series, also attributes of its Resource.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Who we are to the targets; at most one of both.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct AuthConfig {
+    /// User name and password.
+    pub basic: Option<BasicConfig>,
+    /// A token.
+    pub bearer: Option<BearerConfig>,
+}
+
+/// User name and password.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+pub struct BasicConfig {
+    /// The user.
+    pub username: String,
+    /// The password.
+    #[serde(default)]
+    pub password: Secret,
+    /// A file that holds the password; read again when it is rotated.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+}
+
+/// A token.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct BearerConfig {
+    /// The token.
+    pub token: Secret,
+    /// A file that holds the token; read again when it is rotated.
+    pub token_file: Option<PathBuf>,
+}
+
+/// How to speak TLS.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct TlsConfig {
+    /// PEM file with certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with our own certificate.
+    pub cert_file: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    pub key_file: Option<PathBuf>,
+    /// Trust any certificate. For tests only.
+    pub insecure_skip_verify: bool,
+}
+
+/// A proxy's URL may have a user and a password; they are not shown.
+fn without_credentials<S: Serializer>(proxy: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    let shown = proxy.as_deref().map(|url| match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://{REDACTED}@{host}")
+        }
+        None => url.to_owned(),
+    });
+    shown.serialize(to)
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            definition: Vec::new(),
+            collection_interval: Duration::from_secs(15),
+            initial_delay: Duration::from_secs(0),
+            timeout: Duration::from_secs(5),
+            concurrency: 512,
+            body_limit: ByteSize::from_bytes(4 * 1024 * 1024),
+            max_redirects: 0,
+            proxy: None,
+            headers: Headers::default(),
+            auth: AuthConfig::default(),
+            tls: TlsConfig::default(),
+        }
+    }
+}
+
+/// `a`, `a, b` or `[a, b]`.
+fn one_or_more(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+    })
+}

@@ -1,0 +1,74 @@
+//! Which of several definitions a target speaks.
+//!
+//! Servers of one API may differ (Betanet has two dialects). A target that answers 404 to every
+//! endpoint of a definition does not speak it, and the next one is tried; a target that is down or
+//! hangs says nothing of its dialect and keeps the definition it has.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::poller::{Ended, TargetPoller, Timing};
+use crate::pipeline::{Consumer, Poll, Target};
+
+/// The pollers of one target, one a definition, in the order in which they are tried.
+pub(super) struct Candidates(Vec<TargetPoller>);
+
+impl Candidates {
+    pub(super) fn new(pollers: Vec<TargetPoller>) -> Self {
+        Self(pollers)
+    }
+
+    /// The target as its first definition sees it.
+    pub(super) fn target(&self) -> Option<&Arc<Target>> {
+        self.0.first().map(|poller| &poller.target)
+    }
+
+    /// Polls at each tick until `stop`, with the definition that the target speaks.
+    pub(super) async fn run(
+        self,
+        mut timing: Timing,
+        consumers: Vec<Arc<dyn Consumer>>,
+        stop: CancellationToken,
+    ) {
+        timing.leave_unknown = self.0.len() > 1;
+        for (tried, poller) in self.0.iter().cycle().enumerate() {
+            let sinks = consumers
+                .iter()
+                .map(|consumer| consumer.open(&poller.target))
+                .collect();
+            match poller.run(timing, sinks, stop.clone()).await {
+                Ended::Stopped => return,
+                Ended::Unknown => tracing::info!(
+                    receiver = poller.target.receiver,
+                    target = poller.target.name,
+                    definition = poller.target.definition.name,
+                    "target answers 404 to the whole definition; trying the next one"
+                ),
+            }
+            // Each is tried at once in the first round, at the pace of the ticks after that.
+            let first_round = tried + 1 < self.0.len();
+            timing.initial_delay = if first_round {
+                Default::default()
+            } else {
+                timing.interval
+            };
+            timing.targets = 1;
+        }
+    }
+
+    /// Polls once, with the definition that the target speaks.
+    pub(super) async fn poll_once(&self) -> Option<(Arc<Target>, Poll)> {
+        let mut first = None;
+        for poller in &self.0 {
+            let poll = poller.poll(0).await;
+            let is_unknown = poll.is_unknown();
+            let polled = (Arc::clone(&poller.target), poll);
+            if !is_unknown {
+                return Some(polled);
+            }
+            first.get_or_insert(polled);
+        }
+        first
+    }
+}

@@ -1,0 +1,79 @@
+//! Polls JSON APIs over HTTP as a definition says; `betanet` is its preset.
+//!
+//! ```yaml
+//! receivers:
+//!   http_json/search:
+//!     definition: elasticsearch
+//!     collection_interval: 30s
+//!     targets:
+//!       - endpoint: http://localhost:9200
+//!         labels: { cluster: main }
+//! ```
+
+mod build;
+mod check;
+mod client;
+pub mod config;
+mod credentials;
+mod dialect;
+mod endpoint;
+mod exposition;
+mod poller;
+mod schedule;
+mod telemetry;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use self::{
+    build::{BuildError, Context},
+    config::Config,
+};
+use self::{dialect::Candidates, poller::Timing};
+use crate::{
+    definition::Definition,
+    pipeline::{Consumer, Poll, Target},
+    runtime::{Clock, Tasks},
+};
+
+/// A built receiver: its targets, ready to be polled.
+pub struct HttpJson {
+    targets: Vec<Candidates>,
+    timing: Timing,
+}
+
+/// A poll made of saved bodies, one an endpoint of `definition`; an endpoint without one failed.
+pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
+    endpoint::sample(definition, bodies, clock)
+}
+
+impl HttpJson {
+    /// Polls each target from now on and hands the polls to `consumers`, until `tasks` stops.
+    pub fn start(self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) {
+        for target in self.targets {
+            let Some(name) = target
+                .target()
+                .map(|t| format!("{} of {}", t.name, t.receiver))
+            else {
+                continue;
+            };
+            tasks.spawn(
+                name,
+                target.run(self.timing, consumers.to_vec(), tasks.stopping()),
+            );
+        }
+    }
+
+    /// Polls each target once, all at the same time.
+    pub async fn poll_once(&self) -> Vec<(Arc<Target>, Poll)> {
+        let polls = self.targets.iter().map(Candidates::poll_once);
+        futures_util::future::join_all(polls)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}

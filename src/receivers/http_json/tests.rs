@@ -1,0 +1,342 @@
+//! A poller before a server in memory, under a clock that stands still unless somebody waits.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use opentelemetry::metrics::{Meter, MeterProvider as _};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    credentials::Credentials,
+    endpoint::{EndpointPoller, Shared},
+    poller::TargetPoller,
+    telemetry::Telemetry,
+    transport::{Request, Response, Transport, TransportError},
+    *,
+};
+use crate::{
+    definition::{self, Format},
+    pipeline::{EndpointPoll, ErrorType, Sink, StatusBoard},
+};
+
+const INTERVAL: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the server does with a request to a path.
+#[derive(Debug, Clone)]
+enum Answer {
+    /// A body, after a while.
+    Body(Duration, &'static str),
+    Status(u16),
+    Hang,
+    TooLarge,
+}
+
+const GOOD: Answer = Answer::Body(Duration::ZERO, "{}");
+
+/// A server in memory; the path of a request decides.
+#[derive(Debug, Default)]
+struct Memory {
+    answers: BTreeMap<&'static str, Answer>,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for Memory {
+    async fn get(&self, request: Request) -> Result<Response, TransportError> {
+        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_in_flight.fetch_max(now, Ordering::Relaxed);
+        let answer = match &self.answers[request.url.path()] {
+            Answer::Body(after, body) => {
+                sleep(*after).await;
+                Ok(answer(200, body))
+            }
+            Answer::Status(code) => Ok(answer(*code, "")),
+            Answer::Hang => std::future::pending().await,
+            Answer::TooLarge => Err(TransportError::TooLarge {
+                limit_bytes: request.body_limit_bytes,
+            }),
+        };
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+}
+
+fn answer(status: u16, body: &'static str) -> Response {
+    Response {
+        status: StatusCode::from_u16(status).unwrap(),
+        body: Bytes::from_static(body.as_bytes()),
+    }
+}
+
+fn meter() -> Meter {
+    SdkMeterProvider::default().meter("test")
+}
+
+/// A server that gives these answers, and a poller of all its paths, `concurrency` at a time.
+fn poller(
+    concurrency: usize,
+    answers: impl IntoIterator<Item = (&'static str, Answer)>,
+) -> (Arc<Memory>, TargetPoller) {
+    let memory = Arc::new(Memory {
+        answers: answers.into_iter().collect(),
+        ..Memory::default()
+    });
+    let paths: Vec<_> = memory.answers.keys().copied().collect();
+    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000_000));
+    let telemetry = Telemetry::new(&meter(), "test");
+    let shared = Arc::new(Shared {
+        headers: HeaderMap::new(),
+        credentials: Credentials::new(config::AuthConfig::default()),
+        timeout: TIMEOUT,
+        body_limit_bytes: 1024,
+        limiter: Semaphore::new(concurrency),
+        clock: clock.clone(),
+        in_flight: telemetry.in_flight(),
+    });
+    let endpoints = paths.iter().map(|path| EndpointPoller {
+        url: format!("http://node{path}").parse().unwrap(),
+        format: Format::Json,
+        transport: Arc::clone(&memory) as Arc<dyn Transport>,
+        shared: Arc::clone(&shared),
+    });
+    let poller = TargetPoller {
+        endpoints: endpoints.collect(),
+        target: Arc::new(Target::named("node", &definition(&paths))),
+        clock,
+        board: Arc::new(StatusBoard::default()),
+        telemetry,
+    };
+    (memory, poller)
+}
+
+/// A definition with an endpoint for each path.
+fn definition(paths: &[&str]) -> Arc<Definition> {
+    let endpoints: Vec<_> = paths
+        .iter()
+        .map(|path| format!("e{}: {{path: {path}}}", path.trim_start_matches('/')))
+        .collect();
+    let endpoints = endpoints.join(", ");
+    let endpoint = format!("e{}", paths[0].trim_start_matches('/'));
+    let text = format!(
+        "endpoints: {{{endpoints}}}\n\
+         metrics: [{{name: m, instrument: gauge, value: $.v, endpoint: {endpoint}}}]\n"
+    );
+    definition::from_text("test", "test.yaml", &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is kept of a poll: when it was handed on, its missed ticks, what its endpoints gave.
+type Kept = (Duration, u64, Vec<Option<ErrorType>>);
+
+struct Keeper {
+    begun: Instant,
+    kept: Arc<Mutex<Vec<Kept>>>,
+}
+
+impl Sink for Keeper {
+    fn accept(&mut self, poll: &Poll) {
+        let kept = (self.begun.elapsed(), poll.missed_ticks, errors(poll));
+        self.kept.lock().unwrap().push(kept);
+    }
+}
+
+fn errors(poll: &Poll) -> Vec<Option<ErrorType>> {
+    let error = |polled: &EndpointPoll| polled.failure().map(|failure| failure.error_type);
+    poll.endpoints.iter().map(error).collect()
+}
+
+/// All that the poller hands on while `time` passes.
+async fn run(poller: TargetPoller, interval: Duration, time: Duration) -> Vec<Kept> {
+    let kept = Arc::<Mutex<Vec<Kept>>>::default();
+    let keeper = Keeper {
+        begun: Instant::now(),
+        kept: Arc::clone(&kept),
+    };
+    let timing = every(interval);
+    let forever = poller.run(timing, vec![Box::new(keeper)], CancellationToken::new());
+    let ended = timeout(time, forever).await;
+    assert!(ended.is_err(), "a poller never ends by itself");
+    let kept = kept.lock().unwrap();
+    kept.clone()
+}
+
+fn every(interval: Duration) -> Timing {
+    Timing {
+        interval,
+        initial_delay: Duration::ZERO,
+        targets: 1,
+        leave_unknown: false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_hours_have_a_poll_every_fifteen_seconds() {
+    let (_, poller) = poller(8, [("/a", GOOD)]);
+    let kept = run(poller, INTERVAL, Duration::from_secs(36_000)).await;
+    assert!((2_399..=2_401).contains(&kept.len()), "{}", kept.len());
+    assert!(
+        kept[0].0 < Duration::from_millis(2),
+        "the first one at once"
+    );
+    for pair in kept[1..].windows(2) {
+        let gap = pair[1].0 - pair[0].0;
+        let off = gap.abs_diff(INTERVAL);
+        assert!(off <= Duration::from_millis(2), "{gap:?}");
+    }
+    assert_eq!(kept[kept.len() - 1].1, 0, "no tick was missed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_target_misses_ticks_and_never_queues_them() {
+    let slow = Answer::Body(Duration::from_millis(4_900), "{}");
+    let (memory, poller) = poller(8, ["/a", "/b", "/c"].map(|path| (path, slow.clone())));
+    let kept = run(poller, Duration::from_secs(2), Duration::from_secs(600)).await;
+    for pair in kept[1..].windows(2) {
+        // 4.9 s of work in ticks of 2 s: every third tick, the two between are missed.
+        let gap = pair[1].0 - pair[0].0;
+        assert!(
+            gap.abs_diff(Duration::from_secs(6)) < Duration::from_millis(5),
+            "{gap:?}"
+        );
+        assert_eq!(pair[1].1 - pair[0].1, 2);
+    }
+    assert_eq!(
+        memory.most_in_flight.load(Ordering::Relaxed),
+        3,
+        "one poll at a time"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_endpoint_that_fails_costs_only_itself() {
+    let answers = [
+        ("/a", GOOD),
+        ("/b", Answer::Status(503)),
+        ("/c", Answer::Hang),
+        ("/d", Answer::TooLarge),
+        ("/e", Answer::Body(Duration::ZERO, "{")),
+        ("/f", Answer::Status(302)),
+        ("/g", Answer::Body(TIMEOUT * 2, "{}")),
+    ];
+    let (_, poller) = poller(8, answers);
+    let begun = Instant::now();
+    let poll = poller.poll(7).await;
+    let expected = [
+        None,
+        Some(ErrorType::Status(503)),
+        Some(ErrorType::Timeout),
+        Some(ErrorType::TooLarge),
+        Some(ErrorType::Decode),
+        Some(ErrorType::Status(302)),
+        Some(ErrorType::Timeout),
+    ];
+    assert_eq!(errors(&poll), expected);
+    assert!(poll.is_up());
+    assert_eq!(poll.missed_ticks, 7);
+    assert!(
+        begun.elapsed() < TIMEOUT + Duration::from_millis(5),
+        "all at once"
+    );
+    assert_eq!(poll.endpoints[0].duration, Duration::ZERO);
+    assert!(poll.endpoints[2].duration >= TIMEOUT);
+    let message = &poll.endpoints[2].failure().unwrap().message;
+    assert_eq!(message, "no answer within 5 s");
+    let received = poll.endpoints[0].body().unwrap().received;
+    assert_eq!(
+        received, poll.started,
+        "when it came, not when the poll ended"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_finds_no_place_in_time_says_so() {
+    let (memory, poller) = poller(0, [("/a", GOOD)]);
+    let begun = Instant::now();
+    let poll = poller.poll(0).await;
+    assert_eq!(errors(&poll), [Some(ErrorType::Limiter)]);
+    assert!(begun.elapsed() < TIMEOUT + Duration::from_millis(5));
+    assert_eq!(memory.most_in_flight.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_requests_than_allowed_are_in_flight() {
+    let slow = Answer::Body(Duration::from_secs(1), "{}");
+    let paths = ["/a", "/b", "/c", "/d", "/e", "/f", "/g"];
+    let (memory, poller) = poller(3, paths.map(|path| (path, slow.clone())));
+    let begun = Instant::now();
+    let poll = poller.poll(0).await;
+    assert_eq!(errors(&poll), [None; 7]);
+    assert_eq!(memory.most_in_flight.load(Ordering::Relaxed), 3);
+    assert_eq!(
+        begun.elapsed().as_secs(),
+        3,
+        "seven of a second, three at a time"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_place_is_part_of_the_timeout() {
+    let slow = Answer::Body(Duration::from_secs(3), "{}");
+    let paths = ["/a", "/b"].map(|path| (path, slow.clone()));
+    let (_, poller) = poller(1, paths);
+    let begun = Instant::now();
+    let poll = poller.poll(0).await;
+    assert_eq!(errors(&poll), [None, Some(ErrorType::Timeout)]);
+    assert!(begun.elapsed() < TIMEOUT + Duration::from_millis(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_does_not_hold_up_the_end() {
+    let (_, poller) = poller(8, [("/a", Answer::Hang)]);
+    let timing = every(INTERVAL);
+    let stop = CancellationToken::new();
+    let stopper = async {
+        sleep(Duration::from_secs(1)).await;
+        stop.cancel();
+    };
+    let begun = Instant::now();
+    tokio::join!(poller.run(timing, Vec::new(), stop.clone()), stopper);
+    assert!(begun.elapsed() < Duration::from_millis(1_005));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_board_knows_a_target_as_long_as_it_is_polled() {
+    let (_, poller) = poller(8, [("/a", GOOD), ("/b", Answer::Status(500))]);
+    let board = Arc::clone(&poller.board);
+    let during = async {
+        sleep(Duration::from_secs(20)).await;
+        board.targets()
+    };
+    let stop = CancellationToken::new();
+    let timing = every(INTERVAL);
+    let stopped = async {
+        let targets = during.await;
+        stop.cancel();
+        targets
+    };
+    let (ended, targets) = tokio::join!(poller.run(timing, Vec::new(), stop.clone()), stopped);
+    let [status] = targets.as_slice() else {
+        panic!("one target: {targets:?}");
+    };
+    assert_eq!(ended, poller::Ended::Stopped);
+    assert!(status.is_up());
+    assert!(status.endpoints[0].last_success.is_some());
+    let error = status.endpoints[1].last_error.as_ref().unwrap();
+    assert_eq!(error.error_type, ErrorType::Status(500));
+    assert_eq!(board.targets().len(), 0);
+}

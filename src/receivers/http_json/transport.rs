@@ -1,0 +1,73 @@
+//! The seam between polling and the network: tests put an in-memory server behind it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use reqwest::Url;
+
+use crate::pipeline::ErrorType;
+
+/// A `GET`.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    /// Where.
+    pub(super) url: Url,
+    /// Headers, credentials among them.
+    pub(super) headers: HeaderMap,
+    /// The most bytes of the decompressed body that are read.
+    pub(super) body_limit_bytes: u64,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Response {
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// Its decompressed body; empty where the status is no success.
+    pub(super) body: Bytes,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TransportError {
+    /// The name was not resolved.
+    #[error("failed to resolve the host name")]
+    Dns(#[source] BoxError),
+    /// No connection.
+    #[error("failed to connect")]
+    Connect(#[source] BoxError),
+    /// No TLS session.
+    #[error("failed to agree on TLS")]
+    Tls(#[source] BoxError),
+    /// The connection was lost before the answer was whole.
+    #[error("the answer was cut")]
+    Cut(#[source] BoxError),
+    /// The body is over the limit.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl TransportError {
+    /// Its class.
+    pub(super) fn error_type(&self) -> ErrorType {
+        match self {
+            Self::Dns(_) => ErrorType::Dns,
+            Self::Connect(_) => ErrorType::Connect,
+            Self::Tls(_) => ErrorType::Tls,
+            Self::Cut(_) => ErrorType::Body,
+            Self::TooLarge { .. } => ErrorType::TooLarge,
+        }
+    }
+}
+
+/// What fetches.
+#[async_trait]
+pub(super) trait Transport: Send + Sync {
+    /// Fetches once: no retry, no timeout. Dropping the future ends the request.
+    async fn get(&self, request: Request) -> Result<Response, TransportError>;
+}
