@@ -1,0 +1,202 @@
+//! The first processor of every pipeline: bodies in, readings out, as the definition says.
+//!
+//! A missing value is a missing series; there are no defaults. One bad field costs only its own
+//! series.
+
+mod value;
+
+use std::collections::HashSet;
+
+use opentelemetry::KeyValue;
+use serde_json::Value;
+
+use crate::{
+    definition::{Definition, Hit, Instrument, InstrumentKind, Path, Rule, Source},
+    pipeline::{Number, Poll, Problem, Reading, Readings, Reason},
+};
+
+/// The longest attribute value that is taken, in bytes.
+const ATTRIBUTE_BYTES_MAX: usize = 1024;
+
+/// Reads all bodies of `poll`.
+pub fn map(definition: &Definition, poll: &Poll) -> Readings {
+    let mut mapper = Mapper {
+        readings: Readings::default(),
+        seen: HashSet::new(),
+    };
+    for rule in &definition.rules {
+        let body = poll
+            .endpoints
+            .get(rule.endpoint)
+            .and_then(|endpoint| endpoint.body());
+        let instrument = definition.instruments.get(rule.instrument);
+        if let (Some(body), Some(instrument)) = (body, instrument) {
+            mapper.apply(rule, instrument, &body.document);
+        }
+    }
+    mapper.readings
+}
+
+struct Mapper {
+    readings: Readings,
+    seen: HashSet<(usize, Vec<KeyValue>)>,
+}
+
+/// Why one element gave no reading.
+struct Refusal {
+    reason: Reason,
+    detail: String,
+}
+
+impl Refusal {
+    fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl Mapper {
+    fn apply(&mut self, rule: &Rule, instrument: &Instrument, document: &Value) {
+        let elements = match &rule.for_each {
+            Some(path) => path.elements(document),
+            None => vec![Hit {
+                value: document,
+                key: None,
+            }],
+        };
+        if elements.len() > rule.max_series {
+            let over = elements.len() - rule.max_series;
+            let detail = format!(
+                "{} elements, {} series allowed",
+                elements.len(),
+                rule.max_series
+            );
+            self.note(rule, Refusal::new(Reason::MaxSeries, detail), over as u64);
+        }
+        for element in elements.iter().take(rule.max_series) {
+            if let Err(refusal) = self.element(rule, instrument, element) {
+                let expected = rule.optional && refusal.reason == Reason::Missing;
+                if !expected {
+                    self.note(rule, refusal, 1);
+                }
+            }
+        }
+    }
+
+    fn element(
+        &mut self,
+        rule: &Rule,
+        instrument: &Instrument,
+        element: &Hit<'_>,
+    ) -> Result<(), Refusal> {
+        let found = find(&rule.value, element.value)?;
+        let attributes = attributes(rule, element)?;
+        if instrument.kind == InstrumentKind::StateSet {
+            return self.state_set(rule, attributes, found);
+        }
+        let number = value::number(rule, instrument, found).map_err(|(reason, why)| {
+            Refusal::new(reason, format!("{}: {why}", rule.value.text()))
+        })?;
+        self.push(rule, attributes, number)
+    }
+
+    fn state_set(
+        &mut self,
+        rule: &Rule,
+        attributes: Vec<KeyValue>,
+        found: &Value,
+    ) -> Result<(), Refusal> {
+        let state = value::text(found).unwrap_or_default();
+        if !rule.states.contains(&state) {
+            let detail = format!("{}: `{state}` is not one of its states", rule.value.text());
+            return Err(Refusal::new(Reason::Range, detail));
+        }
+        for known in &rule.states {
+            let mut attributes = attributes.clone();
+            attributes.push(KeyValue::new(rule.state_attribute.clone(), known.clone()));
+            attributes.sort_by(|a, b| a.key.cmp(&b.key));
+            self.push(
+                rule,
+                attributes,
+                Number::Unsigned(u64::from(*known == state)),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        rule: &Rule,
+        attributes: Vec<KeyValue>,
+        value: Number,
+    ) -> Result<(), Refusal> {
+        if !self.seen.insert((rule.instrument, attributes.clone())) {
+            let texts: Vec<_> = attributes
+                .iter()
+                .map(|a| format!("{}={}", a.key, a.value))
+                .collect();
+            let detail = format!("the attributes {} came twice", texts.join(", "));
+            return Err(Refusal::new(Reason::Duplicate, detail));
+        }
+        self.readings.values.push(Reading {
+            instrument: rule.instrument,
+            attributes,
+            value,
+        });
+        Ok(())
+    }
+
+    fn note(&mut self, rule: &Rule, refusal: Refusal, count: u64) {
+        let Refusal { reason, detail } = refusal;
+        let problem = Problem {
+            instrument: rule.instrument,
+            reason,
+            count,
+            detail,
+        };
+        self.readings.problems.push(problem);
+    }
+}
+
+/// The value at `path`; `null` is missing.
+fn find<'a>(path: &Path, element: &'a Value) -> Result<&'a Value, Refusal> {
+    path.first(element)
+        .filter(|found| !found.is_null())
+        .ok_or_else(|| Refusal::new(Reason::Missing, path.text()))
+}
+
+fn attributes(rule: &Rule, element: &Hit<'_>) -> Result<Vec<KeyValue>, Refusal> {
+    let mut attributes = Vec::with_capacity(rule.attributes.len() + 1);
+    for (key, source) in &rule.attributes {
+        let text = match source {
+            Source::Literal(text) => text.clone(),
+            Source::Key => element
+                .key
+                .clone()
+                .ok_or_else(|| Refusal::new(Reason::Missing, "@key"))?,
+            Source::Path(path) => {
+                let found = match find(path, element.value) {
+                    Err(_) if rule.optional => continue,
+                    found => found?,
+                };
+                value::text(found).ok_or_else(|| {
+                    Refusal::new(
+                        Reason::Type,
+                        format!("{}: an attribute is a scalar", path.text()),
+                    )
+                })?
+            }
+        };
+        if text.len() > ATTRIBUTE_BYTES_MAX {
+            let detail = format!("`{key}` has {} bytes", text.len());
+            return Err(Refusal::new(Reason::Range, detail));
+        }
+        attributes.push(KeyValue::new(key.clone(), text));
+    }
+    Ok(attributes)
+}
+
+#[cfg(test)]
+mod tests;
