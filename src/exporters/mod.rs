@@ -1,1 +1,135 @@
 //! Where readings go: the register of exporters.
+
+pub mod debug;
+pub mod otlp;
+mod points;
+pub mod prometheus;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use opentelemetry::metrics::Meter;
+use schemars::SchemaGenerator;
+use serde::Serialize;
+
+use crate::{
+    http::Listeners,
+    pipeline::Exporter,
+    runtime::Tasks,
+    settings::Kind,
+    yaml::{self, Cursor, Diagnostics},
+};
+
+/// All kinds of exporters.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "debug",
+        aliases: &[],
+        about: "Writes what passes to the log.",
+        schema: SchemaGenerator::subschema_for::<debug::Config>,
+    },
+    Kind {
+        name: "otlp_grpc",
+        aliases: &["otlp"],
+        about: "Pushes OTLP over gRPC.",
+        schema: SchemaGenerator::subschema_for::<otlp::GrpcConfig>,
+    },
+    Kind {
+        name: "otlp_http",
+        aliases: &["otlphttp"],
+        about: "Pushes OTLP over HTTP, as protobuf.",
+        schema: SchemaGenerator::subschema_for::<otlp::HttpConfig>,
+    },
+    Kind {
+        name: "prometheus",
+        aliases: &[],
+        about: "Serves all series to a Prometheus scrape.",
+        schema: SchemaGenerator::subschema_for::<prometheus::Config>,
+    },
+];
+
+/// What the configuration says of one exporter.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Config {
+    /// Writes to the log.
+    Debug(debug::Config),
+    /// Pushes over gRPC.
+    OtlpGrpc(otlp::GrpcConfig),
+    /// Pushes over HTTP.
+    OtlpHttp(otlp::HttpConfig),
+    /// Serves scrapes.
+    Prometheus(prometheus::Config),
+}
+
+/// What exporters are built with beside their configuration.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// Where they register routes.
+    pub listeners: &'a mut Listeners,
+    /// Who owns their tasks.
+    pub tasks: &'a Tasks,
+    /// For what they say of themselves.
+    pub meter: &'a Meter,
+    /// The seed of their jitter.
+    pub seed: u64,
+}
+
+/// Why an exporter cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Its path is taken.
+    #[error(transparent)]
+    Route(#[from] crate::http::RouteError),
+    /// Its destination cannot be used.
+    #[error(transparent)]
+    Otlp(#[from] otlp::BuildError),
+}
+
+impl Config {
+    /// Reads and checks the configuration of an exporter of kind `kind`.
+    pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match kind.name {
+            "debug" => yaml::decode(at.node, &at.path, diagnostics).map(Self::Debug),
+            "otlp_grpc" => {
+                let config: otlp::GrpcConfig = yaml::decode(at.node, &at.path, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::OtlpGrpc(config))
+            }
+            "otlp_http" => {
+                let config: otlp::HttpConfig = yaml::decode(at.node, &at.path, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::OtlpHttp(config))
+            }
+            _ => {
+                let config: prometheus::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::Prometheus(config))
+            }
+        }
+    }
+
+    /// Builds the exporter `id`; its tasks start at once.
+    ///
+    /// # Errors
+    /// If its destination or its path cannot be used.
+    pub fn build(
+        &self,
+        id: &str,
+        context: &mut Context<'_>,
+    ) -> Result<Arc<dyn Exporter>, BuildError> {
+        let Context {
+            listeners,
+            tasks,
+            meter,
+            seed,
+        } = context;
+        Ok(match self {
+            Self::Debug(config) => config.build(id),
+            Self::OtlpGrpc(config) => config.build(id, tasks, meter, *seed)?,
+            Self::OtlpHttp(config) => config.build(id, tasks, meter, *seed)?,
+            Self::Prometheus(config) => config.build(id, listeners, meter)?,
+        })
+    }
+}

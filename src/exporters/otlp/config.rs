@@ -1,0 +1,230 @@
+//! The configuration of `otlp_http` and `otlp_grpc`, under the OpenTelemetry Collector's keys.
+
+use std::sync::Arc;
+
+use opentelemetry::metrics::Meter;
+use reqwest::Url;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Otlp;
+use crate::{
+    delivery::{
+        Context, Delivery, Destination, Invalid, RetryOnFailure, SendingQueue, Settings, Tls,
+        grpc::GrpcDestination, http::HttpDestination,
+    },
+    pipeline::Exporter,
+    runtime::Tasks,
+    settings::{Compression, Duration, Headers, HttpUrl},
+    telemetry::chain,
+    yaml::{Cursor, Diagnostics},
+};
+
+/// Sends metrics as OTLP over HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HttpConfig {
+    /// Base URL of the destination; `/v1/metrics` is appended. TLS unless it is `http://`.
+    pub endpoint: Option<HttpUrl>,
+    /// Full URL for metrics, used as it is instead of `endpoint`.
+    pub metrics_endpoint: Option<HttpUrl>,
+    /// The longest one attempt may take, a duration.
+    pub timeout: Duration,
+    /// Compression of requests.
+    pub compression: Compression,
+    /// Headers of every request.
+    pub headers: Headers,
+    /// TLS towards the destination.
+    pub tls: Tls,
+    /// When and how long a failed batch is tried again.
+    pub retry_on_failure: RetryOnFailure,
+    /// What waits between the polls and the network.
+    pub sending_queue: SendingQueue,
+}
+
+/// Sends metrics as OTLP over gRPC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct GrpcConfig {
+    /// `host:port`, `http://host:port` or `https://host:port` of the destination. TLS unless it
+    /// is `http://`, or has no scheme and `tls.insecure` is set.
+    pub endpoint: String,
+    /// The longest one attempt may take, a duration.
+    pub timeout: Duration,
+    /// Compression of requests.
+    pub compression: Compression,
+    /// Metadata of every request.
+    pub headers: Headers,
+    /// TLS towards the destination.
+    pub tls: Tls,
+    /// When and how long a failed batch is tried again.
+    pub retry_on_failure: RetryOnFailure,
+    /// What waits between the polls and the network.
+    pub sending_queue: SendingQueue,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            metrics_endpoint: None,
+            timeout: Duration::from_secs(30),
+            compression: Compression::Gzip,
+            headers: Headers::default(),
+            tls: Tls::default(),
+            retry_on_failure: RetryOnFailure::default(),
+            sending_queue: SendingQueue::default(),
+        }
+    }
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            timeout: Duration::from_secs(5),
+            compression: Compression::Gzip,
+            headers: Headers::default(),
+            tls: Tls::default(),
+            retry_on_failure: RetryOnFailure::default(),
+            sending_queue: SendingQueue::default(),
+        }
+    }
+}
+
+/// An exporter that cannot be built from its configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("exporter `{exporter}`: `{key}` cannot be used")]
+pub struct BuildError {
+    /// Id of the exporter.
+    pub exporter: String,
+    /// The key below it, with dots.
+    pub key: &'static str,
+    /// Why.
+    pub source: crate::delivery::BoxError,
+}
+
+impl HttpConfig {
+    /// Makes the exporter called `id`, within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Names the key whose value cannot be used.
+    pub fn build(
+        &self,
+        id: &str,
+        tasks: &Tasks,
+        meter: &Meter,
+        seed: u64,
+    ) -> Result<Arc<dyn Exporter>, BuildError> {
+        let settings = Settings {
+            timeout: self.timeout.get(),
+            retry: self.retry_on_failure.clone(),
+            queue: self.sending_queue.clone(),
+        };
+        let context = Context {
+            id,
+            tasks,
+            meter,
+            seed,
+        };
+        start(context, settings, self.destination())
+    }
+
+    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let destination = self.destination().err().into_iter();
+        let others = self.retry_on_failure.check().into_iter();
+        let mistakes = destination.chain(others).chain(self.sending_queue.check());
+        report(mistakes, at, diagnostics);
+    }
+
+    fn destination(&self) -> Result<HttpDestination, Invalid> {
+        let (key, url) = match (&self.metrics_endpoint, &self.endpoint) {
+            (Some(url), _) => ("metrics_endpoint", url.get().as_str().to_owned()),
+            (None, Some(base)) => {
+                let base = base.get().as_str().trim_end_matches('/');
+                ("endpoint", format!("{base}/v1/metrics"))
+            }
+            (None, None) => {
+                return Err(Invalid::new(
+                    "endpoint",
+                    "is required, such as http://localhost:4318",
+                ));
+            }
+        };
+        let url = Url::parse(&url).map_err(|error| Invalid::new(key, error))?;
+        HttpDestination::new(url, &self.headers, self.compression, &self.tls)
+    }
+}
+
+impl GrpcConfig {
+    /// Makes the exporter called `id`, within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Names the key whose value cannot be used.
+    pub fn build(
+        &self,
+        id: &str,
+        tasks: &Tasks,
+        meter: &Meter,
+        seed: u64,
+    ) -> Result<Arc<dyn Exporter>, BuildError> {
+        let settings = Settings {
+            timeout: self.timeout.get(),
+            retry: self.retry_on_failure.clone(),
+            queue: self.sending_queue.clone(),
+        };
+        let context = Context {
+            id,
+            tasks,
+            meter,
+            seed,
+        };
+        start(context, settings, self.destination())
+    }
+
+    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let destination = self.destination().err().into_iter();
+        let others = self.retry_on_failure.check().into_iter();
+        let mistakes = destination.chain(others).chain(self.sending_queue.check());
+        report(mistakes, at, diagnostics);
+    }
+
+    fn destination(&self) -> Result<GrpcDestination, Invalid> {
+        if self.endpoint.is_empty() {
+            return Err(Invalid::new(
+                "endpoint",
+                "is required, such as localhost:4317",
+            ));
+        }
+        GrpcDestination::new(&self.endpoint, &self.headers, self.compression, &self.tls)
+    }
+}
+
+fn report(mistakes: impl Iterator<Item = Invalid>, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    for Invalid { key, source } in mistakes {
+        let path: Vec<_> = key.split('.').collect();
+        at.error(&path, chain(source.as_ref()), diagnostics);
+    }
+}
+
+fn start(
+    context: Context<'_>,
+    settings: Settings,
+    destination: Result<impl Destination, Invalid>,
+) -> Result<Arc<dyn Exporter>, BuildError> {
+    let exporter = destination
+        .and_then(|destination| Delivery::start(context, settings, destination))
+        .and_then(|delivery| Otlp::new(context.id, delivery));
+    match exporter {
+        Ok(exporter) => Ok(Arc::new(exporter)),
+        Err(Invalid { key, source }) => Err(BuildError {
+            exporter: context.id.to_owned(),
+            key,
+            source,
+        }),
+    }
+}

@@ -1,0 +1,189 @@
+//! From a snapshot to what a destination decodes.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use opentelemetry::{KeyValue, metrics::MeterProvider as _};
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest,
+    metrics::v1::{metric::Data, number_data_point::Value},
+};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::{SdkMeterProvider, reader::MetricReader as _},
+};
+use prost::Message as _;
+
+use super::*;
+use crate::{
+    delivery::{
+        Answer, Context, Destination, Outcome, RetryOnFailure, SendingQueue, Settings,
+        testing::Reader,
+    },
+    exporters::testing::target,
+    runtime::Tasks,
+};
+
+/// What a target called `name` gives: a total, a gauge and a histogram.
+fn metrics(name: &str, total: u64) -> ResourceMetrics {
+    let reader = Reader::default();
+    let resource = Resource::builder_empty()
+        .with_attribute(KeyValue::new("service.instance.id", name.to_owned()));
+    let provider = SdkMeterProvider::builder()
+        .with_reader(reader.clone())
+        .with_resource(resource.build())
+        .build();
+    let meter = provider.meter("test");
+    let counter = meter.u64_observable_counter("total");
+    let _counter = counter
+        .with_callback(move |o| o.observe(total, &[KeyValue::new("a", "b")]))
+        .build();
+    meter.f64_gauge("gauge").build().record(0.5, &[]);
+    meter.f64_histogram("histogram").build().record(0.5, &[]);
+    let mut metrics = ResourceMetrics::default();
+    reader.collect(&mut metrics).unwrap();
+    metrics
+}
+
+/// Keeps what it is sent.
+#[derive(Debug, Clone, Default)]
+struct Store(Arc<Mutex<Vec<Bytes>>>);
+
+#[async_trait]
+impl Destination for Store {
+    async fn send(&self, payload: Bytes) -> Outcome {
+        self.0.lock().unwrap().push(payload);
+        Outcome::Sent(Answer::default())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_of_several_targets_arrive_as_one_message() {
+    let (tasks, _failures) = Tasks::new();
+    let provider = SdkMeterProvider::builder().build();
+    let (meter, store) = (provider.meter("test"), Store::default());
+    let context = Context {
+        id: "otlp_http",
+        tasks: &tasks,
+        meter: &meter,
+        seed: 1,
+    };
+    let settings = Settings {
+        timeout: std::time::Duration::from_secs(1),
+        retry: RetryOnFailure::default(),
+        queue: SendingQueue::default(),
+    };
+    let delivery = Delivery::start(context, settings, store.clone()).unwrap();
+    let exporter = Otlp::new("otlp_http", delivery).unwrap();
+
+    let largest = i64::MAX as u64;
+    for (name, total) in [("one", 1), ("two", largest)] {
+        let parts = [metrics(name, total), ResourceMetrics::default()];
+        let target = target(name);
+        let snapshot = Snapshot {
+            target: &target,
+            fresh: &[],
+            metrics: &[],
+            signed_metrics: &parts,
+        };
+        exporter.export(&snapshot);
+        exporter.forget(&target);
+    }
+    exporter
+        .drain(Instant::now() + std::time::Duration::from_secs(1))
+        .await;
+
+    let batches = store.0.lock().unwrap().clone();
+    assert_eq!(batches.len(), 1);
+    let message = ExportMetricsServiceRequest::decode(batches[0].clone()).unwrap();
+    let names = resource_names(&message);
+    assert_eq!(names.len(), 2, "no envelope for the part without metrics");
+    assert!(
+        names[0].contains("one") && names[1].contains("two"),
+        "{names:?}"
+    );
+
+    let metrics = &message.resource_metrics[1].scope_metrics[0].metrics;
+    let total = metrics
+        .iter()
+        .find(|metric| metric.name == "total")
+        .unwrap();
+    let Some(Data::Sum(sum)) = &total.data else {
+        panic!("{total:?}")
+    };
+    assert_eq!(sum.aggregation_temporality, 2, "cumulative");
+    assert_eq!(sum.data_points[0].value, Some(Value::AsInt(i64::MAX)));
+}
+
+fn resource_names(message: &ExportMetricsServiceRequest) -> Vec<String> {
+    let resources = message
+        .resource_metrics
+        .iter()
+        .map(|part| part.resource.as_ref().unwrap());
+    resources
+        .map(|resource| format!("{:?}", resource.attributes[0].value))
+        .collect()
+}
+
+#[test]
+fn every_kind_of_point_is_counted() {
+    assert_eq!(points::count(&metrics("one", 1)), 3);
+    assert_eq!(points::count(&ResourceMetrics::default()), 0);
+}
+
+#[test]
+fn threads_do_not_mix_their_messages() {
+    let encoder = Encoder::new().unwrap();
+    std::thread::scope(|scope| {
+        for name in ["one", "two", "three", "four"] {
+            let encoder = &encoder;
+            scope.spawn(move || {
+                let metrics = metrics(name, 1);
+                for _ in 0..100 {
+                    let message = encoder.encode(&metrics).unwrap();
+                    let message = ExportMetricsServiceRequest::decode(message).unwrap();
+                    let [part] = &message.resource_metrics[..] else {
+                        panic!("{message:?}")
+                    };
+                    assert!(format!("{:?}", part.resource).contains(&format!("{name:?}")));
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test]
+async fn the_collectors_keys_build_exporters() {
+    let (tasks, _failures) = Tasks::new();
+    let meter = SdkMeterProvider::builder().build().meter("test");
+    let http = |text| {
+        serde_json::from_str::<HttpConfig>(text)
+            .unwrap()
+            .build("otlp_http/eu", &tasks, &meter, 1)
+    };
+    let grpc = |text| {
+        serde_json::from_str::<GrpcConfig>(text)
+            .unwrap()
+            .build("otlp_grpc", &tasks, &meter, 1)
+    };
+    assert!(http(r#"{"endpoint": "https://a:4318/", "compression": "zstd"}"#).is_ok());
+    assert!(
+        http(r#"{"metrics_endpoint": "http://a/x", "tls": {"insecure_skip_verify": true}}"#)
+            .is_ok()
+    );
+    assert!(grpc(r#"{"endpoint": "a:4317"}"#).is_ok());
+
+    let text = |result: Result<_, BuildError>| result.err().map(|error| error.to_string()).unwrap();
+    let cannot = |key| format!("exporter `otlp_http/eu`: `{key}` cannot be used");
+    assert_eq!(text(http("{}")), cannot("endpoint"));
+    let queue = r#"{"endpoint": "a:1", "sending_queue": {"num_consumers": 0}}"#;
+    assert_eq!(
+        text(grpc(queue)),
+        "exporter `otlp_grpc`: `sending_queue.num_consumers` cannot be used"
+    );
+    let tls = r#"{"endpoint": "a:1", "tls": {"insecure_skip_verify": true}}"#;
+    assert_eq!(
+        text(grpc(tls)),
+        "exporter `otlp_grpc`: `tls.insecure_skip_verify` cannot be used"
+    );
+}

@@ -1,0 +1,215 @@
+//! Names as Prometheus writes them: the reference translator of the Prometheus compatibility
+//! specification (underscores with suffixes).
+
+use crate::telemetry::names;
+
+/// How a metric aggregates, as far as names and types depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    UpDownCounter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the TYPE line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::UpDownCounter | Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// The name of a family: words joined by `_`, unit and `_total` only where they are missing.
+pub(super) fn family(name: &str, unit: &str, kind: Kind) -> String {
+    let mut words: Vec<&str> = split(name).collect();
+    let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
+    let (main, per) = (cleaned(main, MAIN_UNITS), cleaned(per, PER_UNITS));
+    if !main.is_empty() && !words.contains(&main.as_str()) {
+        words.push(&main);
+    }
+    if !per.is_empty() && !words.contains(&per.as_str()) {
+        words.extend(["per", &per]);
+    }
+    match kind {
+        Kind::Counter => move_to_end(&mut words, "total"),
+        // Counters of things are often given the unit 1, so only a gauge is taken for a ratio.
+        Kind::Gauge if unit == "1" => move_to_end(&mut words, "ratio"),
+        _ => {}
+    }
+    let mut joined = words.join("_");
+    if joined.is_empty() || joined.starts_with(|c: char| c.is_ascii_digit()) {
+        joined.insert(0, '_');
+    }
+    joined
+}
+
+/// The name under which a scrape shows a metric that the collector makes up itself.
+pub fn scrape_name(metric: &names::Metric) -> String {
+    let kind = match metric.kind {
+        names::Kind::Counter => Kind::Counter,
+        names::Kind::UpDownCounter => Kind::UpDownCounter,
+        names::Kind::Gauge => Kind::Gauge,
+    };
+    family(metric.name, metric.unit, kind)
+}
+
+/// The name of a label.
+pub(super) fn label(key: &str) -> String {
+    let valid = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = key.chars().map(valid).collect();
+    match name.as_bytes() {
+        [] => "_".to_owned(),
+        [b'0'..=b'9', ..] => format!("key_{name}"),
+        // Prometheus keeps these to itself.
+        [b'_', b'_', ..] => format!("key{name}"),
+        _ => name,
+    }
+}
+
+fn split(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric() && c != ':')
+        .filter(|word| !word.is_empty())
+}
+
+fn move_to_end<'a>(words: &mut Vec<&'a str>, last: &'a str) {
+    words.retain(|word| *word != last);
+    words.push(last);
+}
+
+/// The word for a unit; an unknown one stays as far as its characters allow.
+fn cleaned(unit: &str, known: &[(&str, &str)]) -> String {
+    let unit = unit.trim();
+    if unit.contains(['{', '}']) {
+        return String::new();
+    }
+    match known.iter().find(|(ucum, _)| *ucum == unit) {
+        Some((_, word)) => (*word).to_owned(),
+        None => split(unit).collect::<Vec<_>>().join("_"),
+    }
+}
+
+const MAIN_UNITS: &[(&str, &str)] = &[
+    ("1", ""),
+    ("d", "days"),
+    ("h", "hours"),
+    ("min", "minutes"),
+    ("s", "seconds"),
+    ("ms", "milliseconds"),
+    ("us", "microseconds"),
+    ("ns", "nanoseconds"),
+    ("By", "bytes"),
+    ("KiBy", "kibibytes"),
+    ("MiBy", "mebibytes"),
+    ("GiBy", "gibibytes"),
+    ("TiBy", "tebibytes"),
+    ("kBy", "kilobytes"),
+    ("KBy", "kilobytes"),
+    ("MBy", "megabytes"),
+    ("GBy", "gigabytes"),
+    ("TBy", "terabytes"),
+    ("m", "meters"),
+    ("V", "volts"),
+    ("A", "amperes"),
+    ("J", "joules"),
+    ("W", "watts"),
+    ("g", "grams"),
+    ("Cel", "celsius"),
+    ("Hz", "hertz"),
+    ("%", "percent"),
+];
+
+const PER_UNITS: &[(&str, &str)] = &[
+    ("s", "second"),
+    ("m", "minute"),
+    ("h", "hour"),
+    ("d", "day"),
+    ("w", "week"),
+    ("mo", "month"),
+    ("y", "year"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind::*, *};
+
+    #[test]
+    fn families_are_named_as_the_reference_names_them() {
+        for (name, unit, kind, expected) in [
+            (
+                "betanet_bytes_transmitted_total",
+                "By",
+                Counter,
+                "betanet_bytes_transmitted_total",
+            ),
+            (
+                "betanet_message_latency_seconds",
+                "s",
+                Histogram,
+                "betanet_message_latency_seconds",
+            ),
+            (
+                "betanet.poll.results",
+                "{poll}",
+                Counter,
+                "betanet_poll_results_total",
+            ),
+            (
+                "betanet.scrape.body_size",
+                "By",
+                Gauge,
+                "betanet_scrape_body_size_bytes",
+            ),
+            (
+                "betanet.source.last_success.timestamp",
+                "s",
+                Gauge,
+                "betanet_source_last_success_timestamp_seconds",
+            ),
+            ("total.requests", "", Counter, "requests_total"),
+            ("x_total", "s", Counter, "x_seconds_total"),
+            ("x", "ms", Gauge, "x_milliseconds"),
+            ("x", "KiBy", Gauge, "x_kibibytes"),
+            ("x", "%", Gauge, "x_percent"),
+            ("x", "Cel", Gauge, "x_celsius"),
+            ("x", "m/s", Gauge, "x_meters_per_second"),
+            ("x", "{packet}/s", Gauge, "x_per_second"),
+            ("x_per_second", "By/s", Gauge, "x_per_second_bytes"),
+            ("x", "1", Gauge, "x_ratio"),
+            ("x.ratio.y", "1", Gauge, "x_y_ratio"),
+            ("x", "1", UpDownCounter, "x"),
+            ("x", "1", Counter, "x_total"),
+            ("x", "foo bar", Gauge, "x_foo_bar"),
+            ("_a..b--c__d_", "", Gauge, "a_b_c_d"),
+            ("ns:x", "", Gauge, "ns:x"),
+            ("2xx", "", Counter, "_2xx_total"),
+            ("größe", "", Gauge, "gr_e"),
+            ("", "", Gauge, "_"),
+        ] {
+            assert_eq!(
+                family(name, unit, kind),
+                expected,
+                "{name} in {unit} ({kind:?})"
+            );
+        }
+    }
+
+    #[test]
+    fn labels_are_valid_and_not_reserved() {
+        for (key, expected) in [
+            ("url.template", "url_template"),
+            ("a", "a"),
+            ("_a", "_a"),
+            ("1abc", "key_1abc"),
+            ("__name__", "key__name__"),
+            ("a:b", "a_b"),
+            ("ä", "_"),
+            ("", "_"),
+        ] {
+            assert_eq!(label(key), expected, "{key}");
+        }
+    }
+}

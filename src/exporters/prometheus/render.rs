@@ -1,0 +1,251 @@
+//! From a snapshot to the text of its families.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::{
+    Resource,
+    metrics::data::{AggregatedMetrics, HistogramDataPoint, Metric, MetricData, ScopeMetrics},
+};
+
+use super::{
+    Dropped,
+    labels::Labels,
+    name::{self, Kind},
+    text::{self, Number},
+};
+use crate::pipeline::Snapshot;
+
+/// Where a family of a target comes from: 0 for what we say of the target ourselves, n + 1 for
+/// endpoint n of its definition. All families of one source are replaced together.
+pub(super) type Source = usize;
+/// What we say of the target ourselves.
+pub(super) const OWN: Source = 0;
+
+/// The samples of one name that one source of one target gives.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) source: Source,
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) help: String,
+    pub(super) text: String,
+    pub(super) series: Vec<Series>,
+    known: HashSet<u64>,
+}
+
+/// One series in the text of a family.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Series {
+    /// Hash of its labels.
+    pub(super) id: u64,
+    /// Where its lines end.
+    pub(super) end: usize,
+}
+
+/// What a snapshot came to.
+#[derive(Debug, Default)]
+pub(super) struct Rendered {
+    pub(super) families: Vec<Family>,
+    pub(super) dropped: Vec<Dropped>,
+}
+
+/// Renders a snapshot. The parts of a family (epochs, scopes) become one.
+pub(super) fn snapshot(snapshot: &Snapshot<'_>, labels: &Labels) -> Rendered {
+    let mut renderer = Renderer {
+        labels,
+        rendered: Rendered::default(),
+        index: HashMap::new(),
+    };
+    if let Some(part) = snapshot.metrics.first() {
+        renderer.target_info(&Labels::name_of(snapshot.target), part.resource());
+    }
+    for scope in snapshot
+        .metrics
+        .iter()
+        .flat_map(|part| part.scope_metrics())
+    {
+        if let Some(source) = source_of(snapshot, scope) {
+            for metric in scope.metrics() {
+                renderer.metric(source, metric);
+            }
+        }
+    }
+    let mut rendered = renderer.rendered;
+    rendered.families.retain(|family| !family.series.is_empty());
+    rendered
+}
+
+/// The source of a scope's metrics; none if it is an endpoint that is not fresh, whose values
+/// have been shown already and must not look new.
+fn source_of(snapshot: &Snapshot<'_>, scope: &ScopeMetrics) -> Option<Source> {
+    let mut endpoints = snapshot.target.definition.endpoints.iter();
+    match endpoints.position(|endpoint| *endpoint.scope == *scope.scope().name()) {
+        Some(endpoint) => Some(endpoint + 1).filter(|source| is_new(snapshot, *source)),
+        None => Some(OWN),
+    }
+}
+
+/// Whether a snapshot brings the values of a source anew.
+pub(super) fn is_new(snapshot: &Snapshot<'_>, source: Source) -> bool {
+    match source.checked_sub(1) {
+        Some(endpoint) => snapshot.fresh.get(endpoint).copied().unwrap_or_default(),
+        None => true,
+    }
+}
+
+struct Renderer<'a> {
+    labels: &'a Labels,
+    rendered: Rendered,
+    index: HashMap<(Source, String, &'static str), usize>,
+}
+
+impl Renderer<'_> {
+    fn target_info(&mut self, target: &Labels, resource: &Resource) {
+        let family = self.family(
+            OWN,
+            "target_info".to_owned(),
+            Kind::Gauge,
+            "Target metadata",
+        );
+        family.sample(target.with(resource.iter(), false), 1_u64);
+    }
+
+    fn metric(&mut self, source: Source, metric: &Metric) {
+        match metric.data() {
+            AggregatedMetrics::U64(data) => self.data(source, metric, data),
+            AggregatedMetrics::I64(data) => self.data(source, metric, data),
+            AggregatedMetrics::F64(data) => self.data(source, metric, data),
+        }
+    }
+
+    fn data<T: Number>(&mut self, source: Source, metric: &Metric, data: &MetricData<T>) {
+        let kind = match data {
+            MetricData::Gauge(_) => Kind::Gauge,
+            MetricData::Sum(sum) if sum.is_monotonic() => Kind::Counter,
+            MetricData::Sum(_) => Kind::UpDownCounter,
+            MetricData::Histogram(_) => Kind::Histogram,
+            MetricData::ExponentialHistogram(histogram) => {
+                self.rendered.dropped.push(Dropped {
+                    family: metric.name().to_owned(),
+                    points: histogram.data_points().count(),
+                    reason: "unsupported",
+                });
+                return;
+            }
+        };
+        let labels = self.labels;
+        let name = name::family(metric.name(), metric.unit(), kind);
+        let family = self.family(source, name, kind, metric.description());
+        match data {
+            MetricData::Gauge(gauge) => {
+                for point in gauge.data_points() {
+                    family.sample(labels.with(pairs(point.attributes()), false), point.value());
+                }
+            }
+            MetricData::Sum(sum) => {
+                for point in sum.data_points() {
+                    family.sample(labels.with(pairs(point.attributes()), false), point.value());
+                }
+            }
+            MetricData::Histogram(histogram) => {
+                for point in histogram.data_points() {
+                    family.histogram(labels.with(pairs(point.attributes()), true), point);
+                }
+            }
+            MetricData::ExponentialHistogram(_) => {}
+        }
+    }
+
+    fn family(&mut self, source: Source, name: String, kind: Kind, help: &str) -> &mut Family {
+        let families = &mut self.rendered.families;
+        let key = (source, name.clone(), kind.word());
+        let index = *self.index.entry(key).or_insert_with(|| {
+            families.push(Family {
+                source,
+                name,
+                kind,
+                help: help.to_owned(),
+                text: String::new(),
+                series: Vec::new(),
+                known: HashSet::new(),
+            });
+            families.len() - 1
+        });
+        &mut families[index]
+    }
+}
+
+fn pairs<'a>(
+    attributes: impl Iterator<Item = &'a KeyValue>,
+) -> impl Iterator<Item = (&'a opentelemetry::Key, &'a opentelemetry::Value)> {
+    attributes.map(|attribute| (&attribute.key, &attribute.value))
+}
+
+impl Family {
+    fn sample<T: Number>(&mut self, labels: String, value: T) {
+        if self.begin(&labels) {
+            self.line("", &labels, value);
+            self.end();
+        }
+    }
+
+    fn histogram<T: Number>(&mut self, labels: String, point: &HistogramDataPoint<T>) {
+        if !self.begin(&labels) {
+            return;
+        }
+        let mut cumulative = 0_u64;
+        let mut bucket = labels.clone();
+        for (bound, count) in point.bounds().zip(point.bucket_counts()) {
+            cumulative = cumulative.saturating_add(count);
+            // The bucket without a bound follows with the count of all.
+            if bound < f64::INFINITY {
+                let mut le = String::new();
+                bound.write(&mut le);
+                text::label(&mut bucket, "le", &le);
+                self.line("_bucket", &bucket, cumulative);
+                bucket.truncate(labels.len());
+            }
+        }
+        text::label(&mut bucket, "le", "+Inf");
+        self.line("_bucket", &bucket, point.count());
+        self.line("_sum", &labels, point.sum());
+        self.line("_count", &labels, point.count());
+        self.end();
+    }
+
+    /// Whether the series is not there yet.
+    fn begin(&mut self, labels: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        labels.hash(&mut hasher);
+        let id = hasher.finish();
+        let new = self.known.insert(id);
+        if new {
+            self.series.push(Series { id, end: 0 });
+        } else {
+            tracing::debug!(
+                family = self.name,
+                labels,
+                "series is there already, dropped"
+            );
+        }
+        new
+    }
+
+    fn line<T: Number>(&mut self, suffix: &str, labels: &str, value: T) {
+        for piece in [&self.name, suffix, "{", labels, "} "] {
+            self.text.push_str(piece);
+        }
+        value.write(&mut self.text);
+        self.text.push('\n');
+    }
+
+    fn end(&mut self) {
+        if let Some(series) = self.series.last_mut() {
+            series.end = self.text.len();
+        }
+    }
+}

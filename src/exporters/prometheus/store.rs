@@ -1,0 +1,161 @@
+//! What each target shows, and for how long.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    Dropped,
+    families::{Families, TargetId},
+    labels::Labels,
+    render::{self, OWN, Source},
+};
+use crate::pipeline::{Snapshot, Target};
+
+/// The rendered values of all targets.
+#[derive(Debug)]
+pub(super) struct Store {
+    max_stale: Duration,
+    next_id: TargetId,
+    targets: HashMap<String, Shown>,
+    families: Families,
+}
+
+/// What one target shows.
+#[derive(Debug)]
+struct Shown {
+    target: Arc<Target>,
+    id: TargetId,
+    labels: Arc<Labels>,
+    /// By [`Source`].
+    sources: Vec<Part>,
+}
+
+/// The families that came from one source, all at one moment.
+#[derive(Debug, Default)]
+struct Part {
+    families: Vec<String>,
+    expires: Option<Instant>,
+}
+
+impl Store {
+    /// Nothing yet. An endpoint's values are shown for `max_stale` unless new ones come.
+    pub(super) fn new(max_stale: Duration) -> Self {
+        Self {
+            max_stale,
+            next_id: 0,
+            targets: HashMap::new(),
+            families: Families::default(),
+        }
+    }
+
+    /// Makes room for a target unless there is; gives the labels of all its series.
+    pub(super) fn open(&mut self, target: &Arc<Target>) -> Arc<Labels> {
+        if let Some(shown) = self.targets.get(&target.name) {
+            if Arc::ptr_eq(&shown.target, target) {
+                return Arc::clone(&shown.labels);
+            }
+            // The same name with another configuration, after a reload.
+            self.remove(&target.name);
+        }
+        let labels = Arc::new(Labels::of(target));
+        let sources = 1 + target.definition.endpoints.len();
+        let shown = Shown {
+            target: Arc::clone(target),
+            id: self.next_id,
+            labels: Arc::clone(&labels),
+            sources: (0..sources).map(|_| Part::default()).collect(),
+        };
+        self.next_id += 1;
+        self.targets.insert(target.name.clone(), shown);
+        labels
+    }
+
+    /// Replaces what a snapshot brought anew; gives what could not be shown.
+    pub(super) fn replace(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        families: Vec<render::Family>,
+    ) -> Vec<Dropped> {
+        let now = Instant::now();
+        let Some(shown) = self.targets.get_mut(&snapshot.target.name) else {
+            return Vec::new();
+        };
+        for source in 0..shown.sources.len() {
+            if render::is_new(snapshot, source) {
+                shown.clear(source, &mut self.families);
+            }
+        }
+        shown.expire(now, &mut self.families);
+        let mut dropped = Vec::new();
+        for family in families {
+            let (source, name) = (family.source, family.name.clone());
+            let Some(part) = shown.sources.get_mut(source) else {
+                continue;
+            };
+            match self.families.insert(shown.id, family) {
+                Ok(()) => part.families.push(name),
+                Err(conflict) => dropped.push(conflict),
+            }
+            // What we say ourselves is said at every poll, of whatever outcome.
+            part.expires = (source != OWN).then(|| now + self.max_stale);
+        }
+        dropped
+    }
+
+    /// Forgets a target, unless another one has taken over its name.
+    pub(super) fn forget(&mut self, target: &Target) {
+        let shown = self.targets.get(&target.name);
+        if shown.is_some_and(|shown| std::ptr::eq(&*shown.target, target)) {
+            self.remove(&target.name);
+        }
+    }
+
+    /// The text of a scrape.
+    pub(super) fn text(&mut self) -> Vec<Bytes> {
+        self.expire();
+        self.families.text()
+    }
+
+    /// The number of series that a scrape shows.
+    pub(super) fn series(&mut self) -> usize {
+        self.expire();
+        self.families.series()
+    }
+
+    /// Drops what is too old, also of targets that nothing polls any more.
+    fn expire(&mut self) {
+        let now = Instant::now();
+        for shown in self.targets.values_mut() {
+            shown.expire(now, &mut self.families);
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(mut shown) = self.targets.remove(name) {
+            for source in 0..shown.sources.len() {
+                shown.clear(source, &mut self.families);
+            }
+        }
+    }
+}
+
+impl Shown {
+    fn clear(&mut self, source: Source, families: &mut Families) {
+        if let Some(part) = self.sources.get_mut(source) {
+            for name in std::mem::take(part).families {
+                families.remove(&name, self.id, source);
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant, families: &mut Families) {
+        for source in 0..self.sources.len() {
+            let expires = self.sources.get(source).and_then(|part| part.expires);
+            if expires.is_some_and(|expires| expires <= now) {
+                self.clear(source, families);
+            }
+        }
+    }
+}

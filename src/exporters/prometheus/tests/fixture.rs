@@ -1,0 +1,154 @@
+//! Real providers under hand-made targets.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Meter, MeterProvider as _},
+};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    metrics::{
+        InstrumentKind, ManualReader, MeterProviderBuilder, Pipeline, SdkMeterProvider,
+        Temporality, data::ResourceMetrics, reader::MetricReader,
+    },
+};
+
+use crate::{
+    definition::{Definition, Endpoint, Format},
+    exporters::prometheus::Prometheus,
+    pipeline::{Exporter as _, Snapshot, Target},
+};
+
+pub(super) const MAX_STALE: Duration = Duration::from_secs(300);
+
+/// A reader that is read when a test says so.
+#[derive(Debug, Clone)]
+pub(super) struct Pull(Arc<ManualReader>);
+
+impl MetricReader for Pull {
+    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
+        self.0.register_pipeline(pipeline);
+    }
+    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
+        self.0.collect(metrics)
+    }
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+    fn temporality(&self, kind: InstrumentKind) -> Temporality {
+        self.0.temporality(kind)
+    }
+}
+
+/// A builder with a Resource, and the reader of what it will build.
+pub(super) fn builder() -> (MeterProviderBuilder, Pull) {
+    let pull = Pull(Arc::new(ManualReader::builder().build()));
+    let resource = Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", "betanet"),
+            KeyValue::new("server.port", 9000),
+        ])
+        .build();
+    let builder = SdkMeterProvider::builder()
+        .with_resource(resource)
+        .with_reader(pull.clone());
+    (builder, pull)
+}
+
+/// What one collect gives of the instruments that `instruments` makes; the closure is handed the
+/// provider, because each endpoint has a meter.
+pub(super) fn collect(instruments: impl FnOnce(&SdkMeterProvider)) -> ResourceMetrics {
+    let (builder, pull) = builder();
+    let provider = builder.build();
+    instruments(&provider);
+    let mut metrics = ResourceMetrics::default();
+    pull.collect(&mut metrics).unwrap();
+    metrics
+}
+
+/// What one collect gives of gauges in one scope: name, value of the attribute `id`, value.
+pub(super) fn gauges(
+    scope: &'static str,
+    values: &[(&'static str, &'static str, u64)],
+) -> ResourceMetrics {
+    collect(|provider| {
+        for (name, id, value) in values {
+            let gauge = provider.meter(scope).u64_gauge(*name).build();
+            gauge.record(*value, &[KeyValue::new("id", *id)]);
+        }
+    })
+}
+
+/// A target with the endpoints `network` and `mixnodes`.
+pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
+    let endpoint = |name: &str| Endpoint {
+        name: name.to_owned(),
+        path: format!("/{name}"),
+        format: Format::Json,
+        scope: format!("betanet/{name}").into(),
+    };
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    Arc::new(Target {
+        name: name.to_owned(),
+        receiver: "betanet".to_owned(),
+        url: "http://127.0.0.1:9000".to_owned(),
+        server_address: "127.0.0.1".to_owned(),
+        server_port: 9000,
+        url_scheme: "http".to_owned(),
+        labels: labels.iter().map(owned).collect(),
+        definition: Arc::new(Definition {
+            name: "betanet".to_owned(),
+            resource: BTreeMap::new(),
+            endpoints: vec![endpoint("network"), endpoint("mixnodes")],
+            instruments: Vec::new(),
+            rules: Vec::new(),
+        }),
+    })
+}
+
+/// The meter of a provider that nobody reads.
+pub(super) fn meter() -> Meter {
+    SdkMeterProvider::default().meter("test")
+}
+
+pub(super) fn exporter() -> Prometheus {
+    Prometheus::new("prometheus", MAX_STALE, &meter())
+}
+
+/// Hands over a poll of which both, one or none of the endpoints are fresh.
+pub(super) fn export(
+    exporter: &Prometheus,
+    target: &Arc<Target>,
+    fresh: [bool; 2],
+    metrics: &[ResourceMetrics],
+) {
+    exporter.export(&Snapshot {
+        target,
+        fresh: &fresh,
+        metrics,
+        signed_metrics: &[],
+    });
+}
+
+/// The text of a scrape.
+pub(super) fn scrape(exporter: &Prometheus) -> String {
+    String::from_utf8(exporter.scrape().concat()).unwrap()
+}
+
+/// The lines of a scrape that hold samples, without those of `target_info`.
+pub(super) fn samples(exporter: &Prometheus) -> Vec<String> {
+    let text = scrape(exporter);
+    super::parser::parse(&text);
+    let lines = text.lines().filter(|line| !line.starts_with("# "));
+    let lines = lines.filter(|line| !line.starts_with("target_info"));
+    lines.map(str::to_owned).collect()
+}

@@ -1,0 +1,123 @@
+//! The text format 0.0.4, character by character.
+
+use std::fmt::Write as _;
+
+/// The content type of a scrape.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The lines above a family's samples.
+pub(super) fn header(name: &str, kind: &str, help: &str) -> String {
+    let mut text = String::new();
+    if !help.is_empty() {
+        text.push_str(&format!("# HELP {name} "));
+        escape(&mut text, help, false);
+        text.push('\n');
+    }
+    text.push_str(&format!("# TYPE {name} {kind}\n"));
+    text
+}
+
+/// Appends `name="value"`.
+pub(super) fn label(out: &mut String, name: &str, value: &str) {
+    if !out.is_empty() {
+        out.push(',');
+    }
+    out.push_str(name);
+    out.push_str("=\"");
+    escape(out, value, true);
+    out.push('"');
+}
+
+fn escape(out: &mut String, text: &str, quoted: bool) {
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '"' if quoted => out.push_str("\\\""),
+            c => out.push(c),
+        }
+    }
+}
+
+/// A value of a sample.
+pub(super) trait Number: Copy {
+    /// Appends the number so that it reads back as the same one.
+    fn write(self, out: &mut String);
+}
+
+impl Number for u64 {
+    fn write(self, out: &mut String) {
+        append(out, format_args!("{self}"));
+    }
+}
+
+impl Number for i64 {
+    fn write(self, out: &mut String) {
+        append(out, format_args!("{self}"));
+    }
+}
+
+impl Number for f64 {
+    fn write(self, out: &mut String) {
+        if self.is_nan() {
+            out.push_str("NaN");
+        } else if self.is_infinite() {
+            out.push_str(if self > 0.0 { "+Inf" } else { "-Inf" });
+        } else if self == 0.0 || (1e-6..1e17).contains(&self.abs()) {
+            append(out, format_args!("{self}"));
+        } else {
+            // The same digits without a row of up to 300 zeros.
+            append(out, format_args!("{self:e}"));
+        }
+    }
+}
+
+fn append(out: &mut String, number: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    out.write_fmt(number).unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_back_as_they_were() {
+        let written = |number: f64| {
+            let mut out = String::new();
+            number.write(&mut out);
+            out
+        };
+        for (number, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (0.1, "0.1"),
+            (1e21, "1e21"),
+            (-2.5, "-2.5"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(written(number), expected);
+        }
+        for number in [
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            5e-324,
+            1.0 / 3.0,
+            123_456_789.123,
+        ] {
+            assert_eq!(written(number).parse(), Ok(number));
+        }
+    }
+
+    #[test]
+    fn help_and_labels_are_escaped() {
+        let help = header("x", "gauge", "a \"b\" \\ c\nd");
+        assert_eq!(help, "# HELP x a \"b\" \\\\ c\\nd\n# TYPE x gauge\n");
+        let mut labels = String::new();
+        label(&mut labels, "a", "1");
+        label(&mut labels, "b", "a \"b\" \\ c\nd");
+        assert_eq!(labels, "a=\"1\",b=\"a \\\"b\\\" \\\\ c\\nd\"");
+    }
+}

@@ -1,0 +1,25 @@
+//! What the exporters' tests have in common.
+
+use std::sync::Arc;
+
+use crate::{definition::Definition, pipeline::Target};
+
+/// A target of an API that measures nothing.
+pub(super) fn target(name: &str) -> Arc<Target> {
+    Arc::new(Target {
+        name: name.to_owned(),
+        receiver: "http_json".to_owned(),
+        url: "http://a:80".to_owned(),
+        server_address: "a".to_owned(),
+        server_port: 80,
+        url_scheme: "http".to_owned(),
+        labels: Default::default(),
+        definition: Arc::new(Definition {
+            name: "test".to_owned(),
+            resource: Default::default(),
+            endpoints: vec![],
+            instruments: vec![],
+            rules: vec![],
+        }),
+    })
+}
