@@ -1,0 +1,87 @@
+//! The report as JSON.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+
+use crate::pipeline::{EndpointStatus, TargetStatus};
+
+/// All that is known of the targets at `now`.
+pub(super) fn report(targets: &[TargetStatus], now: SystemTime, uptime: Duration) -> Value {
+    let up = targets.iter().filter(|target| target.is_up()).count();
+    let by_name: Map<_, _> = targets
+        .iter()
+        .map(|status| (status.target.name.clone(), target(status, now)))
+        .collect();
+    json!({
+        "status": overall(targets),
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": uptime.as_secs_f64().round(),
+        "targets_up": up,
+        "targets_total": targets.len(),
+        "targets": by_name,
+    })
+}
+
+/// `ok` while every endpoint answers, `failing` when no target does, `degraded` between.
+fn overall(targets: &[TargetStatus]) -> &'static str {
+    let polled: Vec<_> = targets
+        .iter()
+        .filter(|target| target.last_poll.is_some())
+        .collect();
+    let sound = |target: &&&TargetStatus| target.endpoints.iter().all(|e| e.last_error.is_none());
+    if polled.is_empty() {
+        "starting"
+    } else if polled.iter().filter(sound).count() == polled.len() {
+        "ok"
+    } else if polled.iter().any(|target| target.is_up()) {
+        "degraded"
+    } else {
+        "failing"
+    }
+}
+
+fn target(status: &TargetStatus, now: SystemTime) -> Value {
+    let names = status
+        .target
+        .definition
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.name.clone());
+    let endpoints: Map<_, _> = names
+        .zip(
+            status
+                .endpoints
+                .iter()
+                .map(|endpoint_status| endpoint(endpoint_status, now)),
+        )
+        .collect();
+    json!({
+        "receiver": status.target.receiver,
+        "url": status.target.url,
+        "up": status.last_poll.map(|_| status.is_up()),
+        "last_poll_seconds_ago": status.last_poll.map(|time| seconds_between(time, now)),
+        "last_poll_duration_seconds": status.last_duration.as_secs_f64(),
+        "endpoints": endpoints,
+    })
+}
+
+fn endpoint(status: &EndpointStatus, now: SystemTime) -> Value {
+    let error = status.last_error.as_ref();
+    json!({
+        "age_seconds": status.last_success.map(|time| seconds_between(time, now)),
+        "last_error": error.map(|error| json!({
+            "type": error.error_type.name(),
+            "message": error.message,
+        })),
+    })
+}
+
+/// To the millisecond; zero where the clock was set back.
+fn seconds_between(earlier: SystemTime, later: SystemTime) -> f64 {
+    let seconds = later
+        .duration_since(earlier)
+        .unwrap_or_default()
+        .as_secs_f64();
+    (seconds * 1000.0).round() / 1000.0
+}
