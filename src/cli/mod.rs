@@ -1,1 +1,71 @@
 //! The command line: one file a command.
+
+mod args;
+mod check;
+mod components;
+mod demo;
+mod hint;
+mod load;
+mod output;
+mod print_config;
+mod run;
+mod schema;
+mod table;
+mod validate;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser as _;
+
+use self::{
+    args::{Args, Command},
+    output::Output,
+};
+use crate::telemetry::chain;
+
+/// Why a command failed; printed once, as a chain.
+type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the command that `arguments` name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to standard output and are no failure.
+            let failed = error.use_stderr();
+            drop(error.print());
+            return if failed {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match dispatch(args) {
+        Ok(code) => code,
+        Err(error) => {
+            Output::stderr().line(format_args!("Error: {}", chain(error.as_ref())));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
+    let mut out = Output::stdout();
+    let sources = args.sources;
+    match args.command.unwrap_or(Command::Run) {
+        Command::Run => runtime()?.block_on(run::run(&sources)),
+        Command::Validate => runtime()?.block_on(validate::validate(&sources)),
+        Command::Components => components::components(&mut out),
+        Command::PrintConfig(options) => print_config::print_config(&sources, options, &mut out),
+        Command::Schema(options) => schema::schema(options, &mut out),
+        Command::Check(options) => runtime()?.block_on(check::check(&sources, options, &mut out)),
+        Command::Demo(options) => runtime()?.block_on(demo::demo(options, &mut out)),
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}

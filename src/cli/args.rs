@@ -1,0 +1,122 @@
+//! What can be written on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::settings::Endpoint;
+
+/// Polls JSON APIs and turns what they say into OpenTelemetry metrics.
+#[derive(Debug, Parser)]
+#[command(name = "betanet-collector", version, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) sources: SourceArgs,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SourceArgs {
+    /// A configuration: a file, `file:PATH`, `env:VARIABLE` or `yaml:TEXT`. May be repeated: later
+    /// ones are merged over earlier ones. `otel-config.yaml` in this folder if not given.
+    #[arg(long, global = true, value_name = "SOURCE")]
+    pub(super) config: Vec<String>,
+    /// Sets one value over all configurations, for example
+    /// `receivers.betanet.collection_interval=5s`. May be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the collector (the default)
+    Run,
+    /// Say all that is wrong with the configuration
+    Validate,
+    /// List the kinds of components and the built-in definitions
+    Components,
+    /// Print the configuration as it is understood, defaults included and secrets hidden
+    PrintConfig(PrintConfigArgs),
+    /// Print the JSON Schema of a configuration or a definition, for editors
+    Schema(SchemaArgs),
+    /// Poll the configured targets once and show what came of it
+    Check(CheckArgs),
+    /// Run against a simulated Betanet fleet; needs nothing else
+    Demo(DemoArgs),
+}
+
+/// How to print the configuration.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct PrintConfigArgs {
+    /// The format
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub(super) format: Format,
+}
+
+/// A format of a printed configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// YAML.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// Which schema to print.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct SchemaArgs {
+    /// The schema of a definition in `pipelines/` instead of that of a configuration
+    #[arg(long)]
+    pub(super) definition: bool,
+}
+
+/// What to check.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct CheckArgs {
+    /// Check this URL instead of the configured targets
+    #[arg(long, value_name = "URL", requires = "definition")]
+    pub(super) endpoint: Option<String>,
+    /// The definition to read it with: a name or a file
+    #[arg(long, value_name = "NAME")]
+    pub(super) definition: Option<String>,
+    /// Map a saved body instead of polling: a file, or a folder that `--record` wrote
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "definition",
+        conflicts_with = "endpoint"
+    )]
+    pub(super) sample: Option<PathBuf>,
+    /// Save the bodies below this folder, as `TARGET/ENDPOINT.json`
+    #[arg(long, value_name = "DIR", conflicts_with = "sample")]
+    pub(super) record: Option<PathBuf>,
+}
+
+/// How to demonstrate.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct DemoArgs {
+    /// Simulated nodes that speak the documented metrics API
+    #[arg(long, default_value_t = 4)]
+    pub(super) betanet: usize,
+    /// Simulated nodes that speak what the public server really serves
+    #[arg(long, default_value_t = 2)]
+    pub(super) mixnode: usize,
+    /// Seconds between two polls
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(super) interval: u64,
+    /// The seed of all that is random
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Where the metrics of the nodes and the state of the fleet are served
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9200")]
+    pub(super) listen: Endpoint,
+    /// Where the collector's own metrics are served
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:8888")]
+    pub(super) telemetry_listen: Endpoint,
+    /// Stop after so many seconds; runs until interrupted if not given
+    #[arg(long)]
+    pub(super) seconds: Option<u64>,
+}

@@ -1,0 +1,275 @@
+//! `check`: polls once and shows what came of it, value by value.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+use super::{
+    CommandError, Output,
+    args::{CheckArgs, SourceArgs},
+    hint::hint,
+    load::load,
+    table,
+};
+use crate::{
+    config::Config,
+    definition::{self, Definition},
+    pipeline::{EndpointPoll, Number, Poll, Problem, Reading, Reason, StatusBoard, Target},
+    processors::mapping,
+    receivers::{self, http_json},
+    runtime::Clock,
+    telemetry::{self, config::LogsConfig},
+};
+
+/// Succeeds if every target gave at least one value.
+pub(super) async fn check(
+    sources: &SourceArgs,
+    options: CheckArgs,
+    out: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    telemetry::init_logs(
+        &LogsConfig {
+            level: telemetry::config::LogLevel::Error,
+            ..LogsConfig::default()
+        },
+        None,
+    );
+    let polls = match (&options.sample, &options.endpoint) {
+        (Some(sample), _) => vec![read_sample(sample, options.definition.as_deref())?],
+        (None, Some(url)) => poll_url(url, options.definition.as_deref()).await?,
+        (None, None) => poll_configured(&load(sources)?).await?,
+    };
+    let mut all_gave = !polls.is_empty();
+    for (target, poll) in &polls {
+        if let Some(folder) = &options.record {
+            record(folder, target, poll)?;
+        }
+        all_gave &= show(target, poll, out);
+    }
+    Ok(if all_gave {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+type Polled = Vec<(Arc<Target>, Poll)>;
+
+async fn poll_configured(config: &Config) -> Result<Polled, CommandError> {
+    let mut polls = Vec::new();
+    let used = |id| {
+        config
+            .service
+            .pipelines
+            .values()
+            .any(|pipeline| pipeline.receivers.contains(id))
+    };
+    for (id, receivers::Config::HttpJson(receiver)) in &config.receivers {
+        if used(id) {
+            polls.extend(poll(receiver, &id.to_string()).await?);
+        }
+    }
+    Ok(polls)
+}
+
+async fn poll_url(url: &str, definition: Option<&str>) -> Result<Polled, CommandError> {
+    let endpoint = url.parse()?;
+    let target = http_json::config::TargetConfig {
+        endpoint,
+        name: None,
+        labels: Default::default(),
+    };
+    let config = http_json::Config {
+        targets: vec![target],
+        definition: definition.map(str::to_owned).into_iter().collect(),
+        ..http_json::Config::default()
+    };
+    poll(&config, "http_json").await
+}
+
+async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandError> {
+    let context = http_json::Context {
+        id: id.to_owned(),
+        clock: Clock::System,
+        meter: opentelemetry::metrics::MeterProvider::meter(&SdkMeterProvider::default(), "check"),
+        board: Arc::new(StatusBoard::default()),
+    };
+    Ok(config.build(&context)?.poll_once().await)
+}
+
+/// A poll made of saved bodies: one file, or a folder with a file an endpoint.
+fn read_sample(path: &Path, definition: Option<&str>) -> Result<(Arc<Target>, Poll), CommandError> {
+    let definition = definition::load(definition.unwrap_or_default())?;
+    let target = Arc::new(Target::named(&path.display().to_string(), &definition));
+    let bodies = definition.endpoints.iter().map(|endpoint| {
+        let file = match path.is_dir() {
+            true => path.join(file_name(endpoint)),
+            false if definition.endpoints.len() == 1 => path.to_owned(),
+            false
+                if path
+                    .file_stem()
+                    .is_some_and(|stem| stem == endpoint.name.as_str()) =>
+            {
+                path.to_owned()
+            }
+            false => return Ok(None),
+        };
+        match std::fs::read(&file) {
+            Ok(body) => Ok(Some(body)),
+            Err(error) if path.is_dir() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SampleError::Read { path: file, source }),
+        }
+    });
+    let bodies = bodies.collect::<Result<Vec<_>, _>>()?;
+    if bodies.iter().all(Option::is_none) {
+        let known: Vec<_> = definition.endpoints.iter().map(file_name).collect();
+        return Err(SampleError::NoEndpoint {
+            path: path.to_owned(),
+            known: known.join(", "),
+        }
+        .into());
+    }
+    let poll = http_json::sample(&definition, bodies, &Clock::System);
+    Ok((target, poll))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SampleError {
+    #[error("failed to read the sample `{}`", path.display())]
+    Read {
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{}` belongs to no endpoint of the definition: name it as one of {known}", path.display())]
+    NoEndpoint {
+        path: std::path::PathBuf,
+        known: String,
+    },
+}
+
+fn file_name(endpoint: &definition::Endpoint) -> String {
+    let extension = match endpoint.format {
+        definition::Format::Json => "json",
+        definition::Format::Prometheus => "prom",
+    };
+    format!("{}.{extension}", endpoint.name)
+}
+
+fn record(folder: &Path, target: &Target, poll: &Poll) -> Result<(), CommandError> {
+    // A name may hold a path separator; a folder may not.
+    let folder = folder.join(target.name.replace(['/', '\\'], "_"));
+    std::fs::create_dir_all(&folder)?;
+    for (endpoint, polled) in target.definition.endpoints.iter().zip(&poll.endpoints) {
+        if let Some(body) = polled.body() {
+            std::fs::write(folder.join(file_name(endpoint)), &body.raw)?;
+        }
+    }
+    Ok(())
+}
+
+/// Shows a poll; false if it gave nothing.
+fn show(target: &Target, poll: &Poll, out: &mut Output) -> bool {
+    let readings = mapping::map(&target.definition, poll);
+    out.line(format_args!("{} ({})", target.name, target.definition.name));
+    let endpoints = target.definition.endpoints.iter().zip(&poll.endpoints);
+    let rows: Vec<_> = endpoints
+        .map(|(endpoint, polled)| endpoint_row(&endpoint.path, polled))
+        .collect();
+    table::write(["ENDPOINT", "RESULT", "TIME", "BYTES"], &rows, out);
+    out.line(format_args!(""));
+    if readings.values.is_empty() {
+        out.line(format_args!("  no values\n"));
+    } else {
+        let rows: Vec<_> = readings
+            .values
+            .iter()
+            .map(|r| reading_row(&target.definition, r))
+            .collect();
+        table::write(["METRIC", "ATTRIBUTES", "VALUE", "UNIT"], &rows, out);
+        out.line(format_args!(""));
+    }
+    if !readings.problems.is_empty() {
+        let rows: Vec<_> = readings
+            .problems
+            .iter()
+            .map(|problem| problem_row(target, poll, problem))
+            .collect();
+        table::write(["NOT READ", "WHY", "WHAT WAS FOUND"], &rows, out);
+        out.line(format_args!(""));
+    }
+    !readings.values.is_empty()
+}
+
+fn endpoint_row(path: &str, polled: &EndpointPoll) -> [String; 4] {
+    let time = format!("{:.1} ms", polled.duration.as_secs_f64() * 1000.0);
+    match (polled.body(), polled.failure()) {
+        (Some(body), _) => [
+            path.to_owned(),
+            "ok".to_owned(),
+            time,
+            body.raw.len().to_string(),
+        ],
+        (None, failure) => {
+            let why = failure
+                .map(|failure| failure.message.clone())
+                .unwrap_or_default();
+            [path.to_owned(), why, time, String::new()]
+        }
+    }
+}
+
+fn reading_row(definition: &Definition, reading: &Reading) -> [String; 4] {
+    let instrument = definition.instruments.get(reading.instrument);
+    let (name, unit) = instrument
+        .map(|i| (i.name.clone(), i.unit.clone()))
+        .unwrap_or_default();
+    let attribute = |pair: &KeyValue| format!("{}={}", pair.key, pair.value);
+    let attributes: Vec<_> = reading.attributes.iter().map(attribute).collect();
+    let value = match reading.value {
+        Number::Unsigned(value) => value.to_string(),
+        Number::Negative(value) => value.to_string(),
+        Number::Double(value) => value.to_string(),
+    };
+    [name, attributes.join(" "), value, unit]
+}
+
+fn problem_row(target: &Target, poll: &Poll, problem: &Problem) -> [String; 3] {
+    let definition = &target.definition;
+    let name = definition
+        .instruments
+        .get(problem.instrument)
+        .map(|i| i.name.clone());
+    let why = match problem.count {
+        1 => problem.reason.name().to_owned(),
+        count => format!("{} × {count}", problem.reason.name()),
+    };
+    let hint = (problem.reason == Reason::Missing)
+        .then(|| missing(definition, poll, problem))
+        .flatten();
+    let detail = match hint {
+        Some(hint) => format!("{}: {hint}", problem.detail),
+        None => problem.detail.clone(),
+    };
+    [name.unwrap_or_default(), why, detail]
+}
+
+/// The nearest key that exists, for the rule whose path is the problem's detail.
+fn missing(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<String> {
+    let rules = definition
+        .rules
+        .iter()
+        .filter(|rule| rule.instrument == problem.instrument);
+    let rule = rules
+        .into_iter()
+        .find(|rule| rule.value.text() == problem.detail)?;
+    let document = &poll.endpoints.get(rule.endpoint)?.body()?.document;
+    match &rule.for_each {
+        None => hint(&rule.value, document),
+        Some(path) => path
+            .elements(document)
+            .iter()
+            .find_map(|element| hint(&rule.value, element.value)),
+    }
+}

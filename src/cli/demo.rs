@@ -1,0 +1,226 @@
+//! `demo`: a simulated Betanet fleet, the collector, and a sink for what it pushes.
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{CommandError, Output, args::DemoArgs, run};
+use crate::{
+    config::{self, Config},
+    http::{Limits, Listeners, Response, Route},
+    runtime::Tasks,
+    simulator::{Dialect, Fleet, FleetOptions},
+    yaml::Diagnostics,
+};
+
+/// The configuration at the root of the repository.
+const DEFAULT_CONFIG: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/otel-config.yaml"));
+
+/// How often the nodes' numbers move.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What arrived at the sink.
+#[derive(Debug, Default)]
+struct Sink {
+    requests: AtomicU64,
+    points: AtomicU64,
+}
+
+/// Runs until interrupted or for the given time.
+pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode, CommandError> {
+    let (tasks, _failures) = Tasks::new();
+    let fleet = Arc::new(Fleet::start(FleetOptions {
+        betanet: options.betanet,
+        mixnode: options.mixnode,
+        seed: options.seed,
+        ..FleetOptions::default()
+    })?);
+    let running = Arc::clone(&fleet);
+    let stop = tasks.stopping();
+    tasks.spawn("fleet", async move { running.run(TICK, stop).await });
+    let sink = Arc::new(Sink::default());
+    let sink_address = serve_sink(&sink, &tasks).await?;
+    let config = configuration(&fleet, &sink_address, &options)?;
+    introduce(&fleet, &sink_address, &options, out);
+    let watched = Arc::clone(&sink);
+    tasks.spawn("demo", async move { watch(&watched).await });
+    let interrupted = run::interrupted();
+    let shutdown = async move {
+        match options.seconds {
+            Some(seconds) => tokio::select! {
+                () = interrupted => {}
+                () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+            },
+            None => interrupted.await,
+        }
+    };
+    let code = run::serve(&config, shutdown).await?;
+    out.line(format_args!("{}", sink.summary()));
+    Ok(code)
+}
+
+/// The default configuration, pointed at the fleet and at the sink.
+fn configuration(fleet: &Fleet, sink: &str, options: &DemoArgs) -> Result<Config, CommandError> {
+    let targets = |dialect| {
+        let nodes = fleet
+            .nodes()
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.dialect() == dialect);
+        let lines: Vec<_> = nodes
+            .map(|(index, node)| {
+                format!("{{endpoint: \"{}\", name: node-{}}}", node.url(), index + 1)
+            })
+            .collect();
+        lines.join(", ")
+    };
+    let DemoArgs {
+        interval,
+        listen,
+        telemetry_listen,
+        ..
+    } = options;
+    let (host, port) = (telemetry_listen.host(), telemetry_listen.port());
+    let overlay = format!(
+        "receivers:\n  betanet: {{collection_interval: {interval}s, timeout: 1s, targets: [{}]}}\n  \
+         betanet/mixnode: {{definition: betanet-mixnode, collection_interval: {interval}s, timeout: 1s, targets: [{}]}}\n\
+         exporters:\n  otlp_http: {{endpoint: \"http://{sink}\"}}\n  \
+         prometheus: {{endpoint: \"{listen}\"}}\n\
+         extensions:\n  health_check: {{endpoint: \"{listen}\"}}\n\
+         service:\n  pipelines:\n    metrics: {{receivers: [betanet, betanet/mixnode]}}\n  \
+         telemetry: {{metrics: {{readers: [pull: {{exporter: {{prometheus: {{host: \"{host}\", port: {port}}}}}}}]}}}}\n",
+        targets(Dialect::Betanet),
+        targets(Dialect::Mixnode),
+    );
+    let sources = config::sources(
+        &[format!("yaml:{DEFAULT_CONFIG}"), format!("yaml:{overlay}")],
+        &[],
+    )?;
+    let mut diagnostics = Diagnostics::new();
+    // The demo is the same whatever the environment says.
+    let config = Config::load(&sources, &|_: &str| None, &mut diagnostics);
+    config.ok_or_else(|| diagnostics.into())
+}
+
+fn introduce(fleet: &Fleet, sink: &str, options: &DemoArgs, out: &mut Output) {
+    let DemoArgs {
+        listen,
+        telemetry_listen,
+        ..
+    } = options;
+    out.line(format_args!(
+        "A simulated Betanet fleet of {} nodes; some of them misbehave.",
+        fleet.nodes().len()
+    ));
+    out.line(format_args!(
+        "  metrics of all nodes   http://{listen}/metrics"
+    ));
+    out.line(format_args!(
+        "  state of the fleet     http://{listen}/health"
+    ));
+    out.line(format_args!(
+        "  the collector itself   http://{telemetry_listen}/metrics"
+    ));
+    out.line(format_args!(
+        "  OTLP is pushed to      http://{sink}/v1/metrics (in this process)"
+    ));
+    for (index, node) in fleet.nodes().iter().enumerate() {
+        let dialect = match node.dialect() {
+            Dialect::Betanet => "betanet",
+            Dialect::Mixnode => "betanet-mixnode",
+        };
+        out.line(format_args!(
+            "  node-{:<17} {} ({dialect})",
+            index + 1,
+            node.url()
+        ));
+    }
+    out.line(format_args!("Stop with Ctrl-C.\n"));
+}
+
+/// Says what arrived, as long as it changes.
+async fn watch(sink: &Sink) {
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    let mut last = 0;
+    loop {
+        every.tick().await;
+        let points = sink.points.load(Ordering::Relaxed);
+        if points != last {
+            tracing::info!("{}", sink.summary());
+            last = points;
+        }
+    }
+}
+
+impl Sink {
+    fn take(&self, body: &[u8]) -> Response {
+        match decode_points(body) {
+            Some(points) => {
+                self.requests.fetch_add(1, Ordering::Relaxed);
+                self.points.fetch_add(points, Ordering::Relaxed);
+                Response::new("application/x-protobuf", "")
+            }
+            None => Response::text("not OTLP\n").with_status(http::StatusCode::BAD_REQUEST),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let (points, requests) = (
+            self.points.load(Ordering::Relaxed),
+            self.requests.load(Ordering::Relaxed),
+        );
+        format!("OTLP sink: {points} data points accepted in {requests} requests")
+    }
+}
+
+/// Data points of a gzipped export request; none if it is not one.
+fn decode_points(body: &[u8]) -> Option<u64> {
+    use opentelemetry_proto::tonic::{
+        collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric::Data,
+    };
+    use prost::Message as _;
+    use std::io::Read as _;
+
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(body)
+        .take(64 << 20)
+        .read_to_end(&mut plain)
+        .ok()?;
+    let request = ExportMetricsServiceRequest::decode(plain.as_slice()).ok()?;
+    let scopes = request
+        .resource_metrics
+        .iter()
+        .flat_map(|resource| &resource.scope_metrics);
+    let points = scopes
+        .flat_map(|scope| &scope.metrics)
+        .map(|metric| match &metric.data {
+            Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+            Some(Data::Sum(sum)) => sum.data_points.len(),
+            Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+            _ => 0,
+        });
+    Some(points.sum::<usize>() as u64)
+}
+
+async fn serve_sink(sink: &Arc<Sink>, tasks: &Tasks) -> Result<String, CommandError> {
+    const ENDPOINT: &str = "127.0.0.1:0";
+    let provider = opentelemetry_sdk::metrics::SdkMeterProvider::default();
+    let meter = opentelemetry::metrics::MeterProvider::meter(&provider, "demo");
+    let mut listeners = Listeners::new(Limits::default(), &meter);
+    let sink = Arc::clone(sink);
+    let route = Route::post("demo", "/v1/metrics", move |request| {
+        std::future::ready(sink.take(&request.body))
+    });
+    listeners.route(ENDPOINT, route.max_body(8 << 20))?;
+    let bound = listeners.bind().await?;
+    let address = bound
+        .local_addr(ENDPOINT)
+        .map(|address| address.to_string());
+    bound.serve(tasks);
+    Ok(address.unwrap_or_default())
+}

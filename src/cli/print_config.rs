@@ -1,0 +1,23 @@
+//! `print-config`: the configuration as it is understood.
+
+use std::process::ExitCode;
+
+use super::{
+    CommandError, Output,
+    args::{Format, PrintConfigArgs, SourceArgs},
+    load::load,
+};
+
+/// Prints all of it, defaults included; secrets print as `[REDACTED]`.
+pub(super) fn print_config(
+    args: &SourceArgs,
+    options: PrintConfigArgs,
+    out: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    let config = load(args)?;
+    match options.format {
+        Format::Json => out.text(serde_json::to_string_pretty(&config)?),
+        Format::Yaml => out.text(serde_saphyr::to_string(&config)?.trim_end()),
+    }
+    Ok(ExitCode::SUCCESS)
+}

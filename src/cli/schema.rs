@@ -1,0 +1,17 @@
+//! `schema`: JSON Schemas, for editors.
+
+use std::process::ExitCode;
+
+use super::{CommandError, Output, args::SchemaArgs};
+use crate::{config, definition};
+
+/// Prints the schema of a configuration or of a definition.
+pub(super) fn schema(options: SchemaArgs, out: &mut Output) -> Result<ExitCode, CommandError> {
+    let schema = if options.definition {
+        definition::schema()
+    } else {
+        config::schema()
+    };
+    out.text(serde_json::to_string_pretty(&schema)?);
+    Ok(ExitCode::SUCCESS)
+}

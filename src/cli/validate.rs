@@ -1,0 +1,20 @@
+//! `validate`: everything that is wrong with the configuration, in one run.
+
+use std::process::ExitCode;
+
+use super::{CommandError, args::SourceArgs, load::load};
+use crate::{
+    runtime::Clock,
+    service::{Service, World},
+};
+
+/// Silent if the configuration is good: all but the ports can be had.
+pub(super) async fn validate(args: &SourceArgs) -> Result<ExitCode, CommandError> {
+    let config = load(args)?;
+    let world = World {
+        clock: Clock::System,
+        seed: 0,
+    };
+    Service::dry_run(&config, &world)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,191 @@
+//! What the sections must agree on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Config;
+use crate::{
+    receivers,
+    settings::ComponentId,
+    yaml::{Cursor, Diagnostics, Value, nearest},
+};
+
+/// Checks that there is what it takes, and that each reference leads to something. Looks at the
+/// tree, so that a mistake elsewhere in `service` hides none of this. The texts are the
+/// Collector's where it has one.
+pub(super) fn sections(root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    for (section, kind) in [("receivers", "receiver"), ("exporters", "exporter")] {
+        if is_empty(root, &[section]) {
+            let message = format!("no {kind} configuration specified in config");
+            root.error(&[section], message, diagnostics);
+        }
+    }
+    if is_empty(root, &["service", "pipelines"]) {
+        let path = ["service", "pipelines"];
+        root.error(
+            &path,
+            "service must have at least one pipeline",
+            diagnostics,
+        );
+    }
+    let mut checker = Checker { root, diagnostics };
+    checker.references("extension", &["service", "extensions"]);
+    let pipelines = root.at(&["service", "pipelines"]);
+    for pipeline in pipelines.iter().flat_map(|section| section.node.entries()) {
+        checker.pipeline(&pipeline.key);
+    }
+}
+
+/// Checks what several components share.
+pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    let mut checker = Checker { root, diagnostics };
+    checker.shared_targets(config);
+    checker.telemetry(config);
+}
+
+/// Whether nothing stands at `path`; what is no map at all has its own message.
+fn is_empty(root: &Cursor<'_>, path: &[&str]) -> bool {
+    root.at(path).is_none_or(|found| {
+        let is_map = matches!(found.node.value, Value::Map(_));
+        found.node.is_null() || (is_map && found.node.entries().is_empty())
+    })
+}
+
+struct Checker<'a, 'n> {
+    root: &'a Cursor<'n>,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Checker<'_, '_> {
+    fn error(&mut self, path: &[&str], message: impl Into<String>) {
+        self.root.error(path, message, self.diagnostics);
+    }
+
+    fn pipeline(&mut self, key: &str) {
+        let at = ["service", "pipelines", key];
+        let id = key.parse::<ComponentId>();
+        if let Some(id) = id.ok().filter(|id| id.kind() != "metrics") {
+            let message =
+                format!("this collector carries metrics only: write `metrics/…`, not `{id}`");
+            self.error(&at, message);
+        }
+        let [service, pipelines, name] = at;
+        for (kind, section) in [
+            ("receiver", "receivers"),
+            ("processor", "processors"),
+            ("exporter", "exporters"),
+        ] {
+            let path = [service, pipelines, name, section];
+            let node = self.root.at(&path).map(|found| found.node);
+            let is_empty =
+                node.is_none_or(|node| node.is_null() || node.value == Value::Seq(Vec::new()));
+            if is_empty && kind != "processor" {
+                self.error(&path, format!("must have at least one {kind}"));
+            }
+            self.references(kind, &path);
+        }
+    }
+
+    /// Each id names something that the file defines, once.
+    fn references(&mut self, kind: &str, path: &[&str]) {
+        let section = self.root.at(&[&format!("{kind}s")]);
+        let entries = section.iter().flat_map(|section| section.node.entries());
+        // What the file defines, whether or not it could be decoded: that has its own message.
+        let keys: Vec<_> = entries.map(|entry| entry.key.as_str()).collect();
+        if keys.is_empty() && ["receiver", "exporter"].contains(&kind) {
+            return; // There is a message about the section.
+        }
+        let mut seen = BTreeSet::new();
+        for (position, id) in self.ids(path) {
+            let mut at = path.to_vec();
+            at.extend(position.as_deref());
+            let is_defined = |key: &&str| key.parse().is_ok_and(|key: ComponentId| key == id);
+            if !seen.insert(id.clone()) {
+                self.error(&at, format!("references {kind} \"{id}\" multiple times"));
+            } else if !keys.iter().any(is_defined) {
+                let mut message = format!("references {kind} \"{id}\" which is not configured");
+                if let Some(near) = nearest(&id.to_string(), &keys) {
+                    message = format!("{message} (did you mean `{near}`?)");
+                }
+                self.error(&at, message);
+            }
+        }
+    }
+
+    /// The ids at `path`, each with its index if it has a place of its own: a list, or the words
+    /// `a,b`. What is no id has its own message.
+    fn ids(&self, path: &[&str]) -> Vec<(Option<String>, ComponentId)> {
+        let Some(list) = self.root.at(path) else {
+            return Vec::new();
+        };
+        let items = list.node.items().iter().enumerate();
+        let items = items.filter_map(|(index, item)| Some((Some(index.to_string()), item.text()?)));
+        let words = match &list.node.value {
+            Value::Scalar(_) => list.node.text().unwrap_or_default(),
+            _ => "",
+        };
+        let words = words.split(',').map(|word| (None, word));
+        let ids = items.chain(words);
+        ids.filter_map(|(index, text)| Some((index, text.parse().ok()?)))
+            .collect()
+    }
+
+    /// A target reaches an exporter once: twice would double its series.
+    fn shared_targets(&mut self, config: &Config) {
+        let mut reached: BTreeMap<_, (&ComponentId, &ComponentId)> = BTreeMap::new();
+        for (pipeline_id, pipeline) in &config.service.pipelines {
+            // What stands twice in one place has its own message.
+            let exporters: BTreeSet<_> = pipeline.exporters.iter().collect();
+            let receivers: BTreeSet<_> = pipeline.receivers.iter().collect();
+            let ways = exporters
+                .into_iter()
+                .flat_map(|exporter| receivers.iter().map(move |receiver| (exporter, *receiver)));
+            for (exporter, receiver) in ways.filter(|_| pipeline_id.kind() == "metrics") {
+                for name in target_names(config, receiver) {
+                    let key = (exporter, name.clone());
+                    let Some((other_pipeline, other)) =
+                        reached.insert(key, (pipeline_id, receiver))
+                    else {
+                        continue;
+                    };
+                    let message = format!(
+                        "target `{name}` of `{receiver}` reaches exporter `{exporter}` twice: also from `{other}` in pipeline `{other_pipeline}`; give it another `name`"
+                    );
+                    let pipeline = pipeline_id.to_string();
+                    self.error(&["service", "pipelines", &pipeline], message);
+                }
+            }
+        }
+    }
+
+    fn telemetry(&mut self, config: &Config) {
+        let telemetry = &config.service.telemetry;
+        let ratio = telemetry
+            .traces
+            .sampler
+            .trace_id_ratio_based
+            .as_ref()
+            .map(|share| share.ratio);
+        if ratio.is_some_and(|ratio| !(0.0..=1.0).contains(&ratio)) {
+            let at = [
+                "service",
+                "telemetry",
+                "traces",
+                "sampler",
+                "trace_id_ratio_based",
+                "ratio",
+            ];
+            self.error(&at, "expected a number from 0 to 1");
+        }
+    }
+}
+
+fn target_names(config: &Config, receiver: &ComponentId) -> BTreeSet<String> {
+    match config.receivers.get(receiver) {
+        Some(receivers::Config::HttpJson(receiver)) => receiver
+            .targets
+            .iter()
+            .map(|target| target.display_name())
+            .collect(),
+        None => BTreeSet::new(),
+    }
+}

@@ -1,0 +1,84 @@
+//! The JSON Schema of a configuration file, so that editors complete and check it.
+
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::service::ServiceConfig;
+use crate::{exporters, extensions, processors, receivers, settings::Kind};
+
+/// The schema, as draft 07: what the YAML language server knows.
+pub fn schema() -> Value {
+    let mut generator = SchemaSettings::draft07().into_generator();
+    let service = ServiceConfig::json_schema(&mut generator);
+    let sections = [
+        ("receivers", receivers::KINDS),
+        ("processors", processors::KINDS),
+        ("exporters", exporters::KINDS),
+        ("connectors", &[]),
+        ("extensions", extensions::KINDS),
+    ];
+    let mut properties: Map<String, Value> = sections
+        .map(|(name, kinds)| (name.to_owned(), section(name, kinds, &mut generator)))
+        .into_iter()
+        .collect();
+    properties.insert("service".to_owned(), service.to_value());
+    let mut schema = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "betanet-collector configuration",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+        "definitions": generator.take_definitions(true),
+    });
+    relax(&mut schema);
+    schema
+}
+
+/// A map of components: the key says the kind.
+fn section(name: &str, kinds: &[Kind], generator: &mut SchemaGenerator) -> Value {
+    let mut patterns = Map::new();
+    for kind in kinds {
+        let names: Vec<_> = std::iter::once(kind.name)
+            .chain(kind.aliases.iter().copied())
+            .collect();
+        let body = (kind.schema)(generator).to_value();
+        let body = json!({"description": kind.about, "anyOf": [body, {"type": "null"}]});
+        patterns.insert(format!("^({})(/.+)?$", names.join("|")), body);
+    }
+    json!({
+        "description": format!("All {name}, by type or type/name."),
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "patternProperties": patterns,
+    })
+}
+
+/// Whether one of several words is asked for.
+fn is_choice(schema: &Map<String, Value>) -> bool {
+    let is_word = |choice: &Value| choice.get("const").is_some() || choice.get("enum").is_some();
+    let choices = schema.get("oneOf").and_then(Value::as_array);
+    let is_list = |choices: &Vec<Value>| !choices.is_empty() && choices.iter().all(is_word);
+    schema.contains_key("enum") || choices.is_some_and(is_list)
+}
+
+/// Closes every struct against unknown keys, and lets `${env:X}` stand where a number, a boolean
+/// or one of several words is asked for.
+fn relax(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(relax),
+        Value::Object(object) => {
+            object.values_mut().for_each(relax);
+            if object.contains_key("properties") && !object.contains_key("additionalProperties") {
+                object.insert("additionalProperties".to_owned(), Value::Bool(false));
+            }
+            let scalar =
+                |kind: &Value| matches!(kind.as_str(), Some("integer" | "number" | "boolean"));
+            if object.get("type").is_some_and(scalar) || is_choice(object) {
+                let strict = Value::Object(std::mem::take(object));
+                let reference = json!({"type": "string", "pattern": "\\$\\{"});
+                *schema = json!({"anyOf": [strict, reference]});
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

@@ -1,0 +1,48 @@
+//! The `service` section: what is used of what is defined.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    settings::{ComponentId, Duration},
+    telemetry::config::TelemetryConfig,
+};
+
+/// What is used of what is defined, and how the collector speaks of itself.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct ServiceConfig {
+    /// The extensions that run.
+    pub extensions: Vec<ComponentId>,
+    /// The ways from receivers to exporters, by `metrics` or `metrics/name`.
+    pub pipelines: BTreeMap<ComponentId, PipelineConfig>,
+    /// What the collector says about itself, and where.
+    pub telemetry: TelemetryConfig,
+    /// The longest that stopping may take, the last pushes included.
+    pub shutdown_timeout: Duration,
+}
+
+/// One way from receivers to exporters.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct PipelineConfig {
+    /// Where polls come from.
+    pub receivers: Vec<ComponentId>,
+    /// What they go through, in this order.
+    pub processors: Vec<ComponentId>,
+    /// Where the metrics go.
+    pub exporters: Vec<ComponentId>,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            extensions: Vec::new(),
+            pipelines: BTreeMap::new(),
+            telemetry: TelemetryConfig::default(),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+}

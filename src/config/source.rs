@@ -1,0 +1,316 @@
+//! Where a configuration comes from.
+
+use super::{Environment, expand, merge};
+use crate::yaml::{self, Diagnostics, Entry, Node, Place, Value};
+use std::{fs::File, io::Read as _, path::PathBuf};
+
+/// How many `--config` and `--set` there may be.
+pub const MAX_SOURCES: usize = 100;
+/// How large a file may be, in bytes.
+pub const MAX_FILE: u64 = 4 << 20;
+
+/// One part of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `file:PATH`, or just the path.
+    File(PathBuf),
+    /// `env:NAME`: a variable that holds YAML.
+    Env(String),
+    /// `yaml:TEXT` or `--set a.b=c`: YAML in which the key `a::b` is `b` in `a`.
+    Yaml {
+        /// What messages call it.
+        name: String,
+        /// The YAML.
+        text: String,
+    },
+}
+
+/// Why the arguments name no configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum SourceError {
+    #[error("at least one config flag must be provided")]
+    None,
+    #[error("unsupported scheme on URI {0:?}")]
+    Scheme(String),
+    #[error("missing equal sign")]
+    NoEqualSign,
+    #[error("more than {MAX_SOURCES} configurations")]
+    TooMany,
+}
+
+/// Reads the values of `--config`, and then of `--set`, which take precedence.
+///
+/// # Errors
+/// When one is malformed, or there are none or too many of them.
+pub fn sources(configs: &[String], sets: &[String]) -> Result<Vec<Source>, SourceError> {
+    if configs.is_empty() {
+        return Err(SourceError::None);
+    }
+    if configs.len() + sets.len() > MAX_SOURCES {
+        return Err(SourceError::TooMany);
+    }
+    let configs = configs.iter().map(|argument| Source::config(argument));
+    configs
+        .chain(sets.iter().map(|argument| Source::set(argument)))
+        .collect()
+}
+
+impl Source {
+    /// Reads the value of a `--config`.
+    ///
+    /// # Errors
+    /// When it begins with the name of another scheme.
+    pub fn config(argument: &str) -> Result<Self, SourceError> {
+        match argument.split_once(':') {
+            Some(("file", path)) => Ok(Self::File(path.into())),
+            Some(("env", name)) => Ok(Self::Env(name.to_owned())),
+            Some(("yaml", text)) => Ok(Self::Yaml {
+                name: "--config yaml:".to_owned(),
+                text: text.to_owned(),
+            }),
+            Some((scheme, _)) if is_scheme(scheme) => Err(SourceError::Scheme(argument.to_owned())),
+            _ => Ok(Self::File(argument.into())),
+        }
+    }
+
+    /// Reads the value of a `--set`.
+    ///
+    /// # Errors
+    /// When it has no `=`.
+    pub fn set(argument: &str) -> Result<Self, SourceError> {
+        let (key, value) = argument.split_once('=').ok_or(SourceError::NoEqualSign)?;
+        let path = key.trim().replace('.', "::");
+        Ok(Self::Yaml {
+            name: format!("--set {}", key.trim()),
+            text: format!("{path}: {value}"),
+        })
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Env(name) => format!("env:{name}"),
+            Self::Yaml { name, .. } => name.clone(),
+        }
+    }
+
+    fn text(&self, environment: &Environment<'_>) -> Result<String, String> {
+        match self {
+            Self::Yaml { text, .. } => Ok(text.clone()),
+            Self::Env(name) => {
+                environment(name).ok_or_else(|| format!("environment variable {name:?} is not set"))
+            }
+            Self::File(path) => {
+                let mut text = Vec::new();
+                File::open(path)
+                    .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text))
+                    .map_err(|error| format!("cannot read the file: {error}"))?;
+                if text.len() as u64 > MAX_FILE {
+                    return Err(format!("the file is larger than {MAX_FILE} bytes"));
+                }
+                String::from_utf8(text).map_err(|_| "the file is not UTF-8 text".to_owned())
+            }
+        }
+    }
+
+    fn parse(&self, environment: &Environment<'_>, found: &mut Diagnostics) -> Option<Node> {
+        let name = self.name();
+        let text = match self.text(environment) {
+            Ok(text) => text,
+            Err(message) => {
+                found.error(&Place::whole(&name), "", message);
+                return None;
+            }
+        };
+        let node = yaml::parse(&name, &text, found)?;
+        match &node.value {
+            Value::Map(_) if matches!(self, Self::Yaml { .. }) => Some(nest(node)),
+            Value::Map(_) | Value::Null => Some(node),
+            Value::Scalar(_) | Value::Seq(_) => {
+                let message = format!("a configuration is a map, found {}", node.describe());
+                found.error(&node.place, "", message);
+                None
+            }
+        }
+    }
+}
+
+/// Two letters or more, so that the drive of `C:\config.yaml` is none.
+fn is_scheme(text: &str) -> bool {
+    text.len() > 1
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "+.-".contains(letter))
+}
+
+/// Makes `a::b: c` a `b` in an `a`, in all keys of the outermost map.
+fn nest(node: Node) -> Node {
+    let Node {
+        value: Value::Map(entries),
+        place,
+        ..
+    } = node
+    else {
+        return node;
+    };
+    let map = |entries| Node::new(Value::Map(entries), place.clone());
+    entries.into_iter().fold(
+        map(Vec::new()),
+        |merged,
+         Entry {
+             key,
+             key_place,
+             value,
+         }| {
+            let nested = key.rsplit("::").fold(value, |inner, key| {
+                let entry = Entry {
+                    key: key.to_owned(),
+                    key_place: key_place.clone(),
+                    value: inner,
+                };
+                Node::new(Value::Map(vec![entry]), key_place.clone())
+            });
+            merge(merged, nested)
+        },
+    )
+}
+
+/// Reads all sources, lays each on those before it, and expands the references to variables.
+///
+/// Nothing is returned if a source cannot be read; a reference that is wrong is reported, and the
+/// rest is there to be looked at.
+pub fn load(
+    sources: &[Source],
+    environment: &Environment<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Node> {
+    let nodes: Vec<Option<Node>> = sources
+        .iter()
+        .map(|source| source.parse(environment, diagnostics))
+        .collect();
+    let nodes: Vec<Node> = nodes.into_iter().collect::<Option<_>>()?;
+    // An empty source changes nothing.
+    let (empty, filled): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(Node::is_null);
+    let merged = filled
+        .into_iter()
+        .reduce(merge)
+        .or_else(|| empty.into_iter().next())?;
+    Some(expand(merged, environment, diagnostics))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn loaded(configs: &[&str], sets: &[&str]) -> String {
+        let owned = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|&text| text.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let environment = |name: &str| match name {
+            "CONFIG" => Some("a: {b: '${env:B}'}".to_owned()),
+            "B" => Some("hunter2".to_owned()),
+            _ => None,
+        };
+        let mut diagnostics = Diagnostics::new();
+        match sources(&owned(configs), &owned(sets)) {
+            Err(error) => error.to_string(),
+            Ok(sources) => match load(&sources, &environment, &mut diagnostics) {
+                Some(node) => format!("{node:?}"),
+                None => diagnostics.to_string(),
+            },
+        }
+    }
+
+    #[test]
+    fn later_sources_win() {
+        for (configs, sets, result) in [
+            (
+                &["yaml:a::b::c: 1"][..],
+                &["a.b.d=2"][..],
+                r#"{"a": {"b": {"c": 1, "d": 2}}}"#,
+            ),
+            (
+                &["yaml:{a::b: 1, a::c: 2}"],
+                &[],
+                r#"{"a": {"b": 1, "c": 2}}"#,
+            ),
+            (&["yaml:a: {b::c: 1}"], &[], r#"{"a": {"b::c": 1}}"#),
+            (
+                &["env:CONFIG"],
+                &["a.c=[x]"],
+                r#"{"a": {"b": ${env:B}, "c": [x]}}"#,
+            ),
+            (&["env:CONFIG", "yaml:"], &[], r#"{"a": {"b": ${env:B}}}"#),
+            (&["env:CONFIG"], &["a="], r#"{"a": null}"#),
+            (&["yaml:"], &[], "null"),
+        ] {
+            assert_eq!(loaded(configs, sets), result, "{configs:?} {sets:?}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let many = ["yaml:"; 101];
+        for (configs, sets, message) in [
+            (
+                &[][..],
+                &["a=1"][..],
+                "at least one config flag must be provided",
+            ),
+            (
+                &["http://a/b"],
+                &[],
+                "unsupported scheme on URI \"http://a/b\"",
+            ),
+            (&["yaml:"], &["a"], "missing equal sign"),
+            (&many, &[], "more than 100 configurations"),
+            (
+                &["env:NONE"],
+                &[],
+                "env:NONE: environment variable \"NONE\" is not set",
+            ),
+            (
+                &["yaml:[a]"],
+                &[],
+                "--config yaml::1:1: a configuration is a map, found a list",
+            ),
+        ] {
+            assert_eq!(loaded(configs, sets), message, "{configs:?}");
+        }
+        assert!(
+            loaded(&["C:\\none.yaml"], &[]).starts_with("C:\\none.yaml: cannot read the file: ")
+        );
+        assert!(loaded(&["yaml:"], &["a.b=[x"]).starts_with("--set a.b:"));
+        let both = loaded(&["file:/none.yaml", "yaml:a: b: c"], &[]);
+        assert_eq!(both.lines().count(), 2, "{both}");
+    }
+
+    #[test]
+    fn reads_files_of_a_limited_size() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("c.yaml");
+        let read = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            loaded(&[path.to_str().unwrap()], &[])
+        };
+        assert_eq!(read(b"a: ${env:B}"), r#"{"a": ${env:B}}"#);
+        assert!(read(b"a: \xff").ends_with("the file is not UTF-8 text"));
+        assert!(
+            read(&vec![b' '; (4 << 20) + 1]).ends_with("the file is larger than 4194304 bytes")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in r"(a|b|::|: |\n|\$\{|\}|,|\{|\PC){0,20}") {
+            loaded(&[&format!("yaml:{text}")], &[&text]);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Where the collector's own metrics are served.
+
+use std::{future::ready, sync::Arc};
+
+use crate::{
+    http::{Listeners, Response, Route, RouteError},
+    telemetry::OwnTelemetry,
+};
+
+/// Registers `/metrics` on each endpoint of `service::telemetry`.
+pub(super) fn register(
+    telemetry: &Arc<OwnTelemetry>,
+    listeners: &mut Listeners,
+) -> Result<(), RouteError> {
+    for scrape in telemetry.scrapes() {
+        let answer = scrape.clone();
+        let route = Route::get("service::telemetry", "/metrics", move |_| {
+            ready(Response::new(
+                "text/plain; version=0.0.4; charset=utf-8",
+                answer.text(),
+            ))
+        });
+        let route = route.described("the collector's own metrics");
+        listeners.route(&scrape.endpoint, route)?;
+    }
+    Ok(())
+}
