@@ -1,0 +1,380 @@
+//! The command line: what each command answers, and how the program ends.
+
+use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
+
+use betanet_collector::simulator::{Dialect, Fault, Node, NodeOptions};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::support::{
+    PATIENCE,
+    command::{Output, PROGRAM, command, run, run_in, stdout_of},
+    eventually, free_port,
+    process::Process,
+    source::root,
+};
+
+fn node(dialect: Dialect) -> Node {
+    Node::start(NodeOptions::new(dialect)).unwrap()
+}
+
+/// A call of the program beside a simulator that this test runs.
+async fn beside(folder: &Path, arguments: &[&str]) -> Output {
+    let folder = folder.to_owned();
+    let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+    let call = move || {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        run_in(&folder, &words, &[])
+    };
+    tokio::task::spawn_blocking(call).await.unwrap()
+}
+
+/// The line of a table that begins with this word.
+fn row<'o>(output: &'o str, first: &str) -> Vec<&'o str> {
+    let rows = output
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut found = rows
+        .into_iter()
+        .filter(|words| words.first() == Some(&first));
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no row `{first}` in:\n{output}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_shows_each_value_of_a_node() {
+    let node = node(Dialect::Betanet);
+    node.update(|state| state.packets_processed = u64::MAX);
+    let url = node.url();
+    let arguments = ["check", "--endpoint", &url, "--definition", "betanet"];
+    let output = beside(root(), &arguments).await;
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    let total = row(&output.stdout, "betanet_messages_total");
+    assert_eq!(total, ["betanet_messages_total", "18446744073709551615"]);
+    assert_eq!(row(&output.stdout, "/api/v1/metrics").get(1), Some(&"ok"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_polls_the_configured_targets() {
+    let node = node(Dialect::Mixnode);
+    let folder = TempDir::new().unwrap();
+    let config = format!(
+        "yaml:{{receivers: {{betanet/x: {{definition: betanet-mixnode, targets: [{{endpoint: '{}', name: mix}}]}}, \
+         betanet/unused: {{targets: [{{endpoint: 'http://127.0.0.1:1'}}]}}}}, exporters: {{debug: }}, \
+         service: {{pipelines: {{metrics: {{receivers: [betanet/x], exporters: [debug]}}}}}}}}",
+        node.url()
+    );
+    let output = beside(folder.path(), &["check", "--config", &config]).await;
+    assert_eq!(
+        (output.code, output.stderr.as_str()),
+        (Some(0), ""),
+        "{}",
+        output.stdout
+    );
+    assert!(
+        output.stdout.starts_with("mix (betanet-mixnode)\n"),
+        "{}",
+        output.stdout
+    );
+    assert!(!output.stdout.contains("127.0.0.1:1 "), "{}", output.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_fails_when_a_target_gives_nothing() {
+    let refused = format!("http://127.0.0.1:{}", free_port());
+    let arguments = ["check", "--endpoint", &refused, "--definition", "betanet"];
+    let output = beside(root(), &arguments).await;
+    assert_eq!(output.code, Some(1), "{}", output.stdout);
+    assert!(output.stdout.contains("no values"), "{}", output.stdout);
+    let refusal = row(&output.stdout, "/api/v1/metrics").join(" ");
+    assert!(refusal.to_lowercase().contains("refused"), "{refusal}");
+
+    // One endpoint of three is enough.
+    let node = node(Dialect::Betanet);
+    for path in ["/api/v1/metrics", "/api/v1/network/stats"] {
+        let retry_after = None;
+        node.set_fault(
+            Some(path),
+            Fault::Status {
+                code: 503,
+                retry_after,
+            },
+        );
+    }
+    let url = node.url();
+    let output = beside(
+        root(),
+        &["check", "--endpoint", &url, "--definition", "betanet"],
+    )
+    .await;
+    assert_eq!(output.code, Some(0), "{}", output.stdout);
+    assert!(output.stdout.contains("503"), "{}", output.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_check_records_can_be_checked_offline() {
+    for (dialect, definition) in [
+        (Dialect::Betanet, "betanet"),
+        (Dialect::Mixnode, "betanet-mixnode"),
+    ] {
+        let node = node(dialect);
+        let folder = TempDir::new().unwrap();
+        let url = node.url();
+        let poll = [
+            "check",
+            "--endpoint",
+            &url,
+            "--definition",
+            definition,
+            "--record",
+            "saved",
+        ];
+        let polled = beside(folder.path(), &poll).await;
+        assert_eq!((polled.code, polled.stderr.as_str()), (Some(0), ""));
+        let saved = format!("saved/{}", node.address());
+        let offline = ["check", "--sample", &saved, "--definition", definition];
+        let mapped = run_in(folder.path(), &offline, &[]);
+        assert_eq!((mapped.code, mapped.stderr.as_str()), (Some(0), ""));
+        // All but the head, which has the name and the times.
+        let values = |text: &str| text.split_once("  METRIC").unwrap().1.to_owned();
+        assert_eq!(
+            values(&polled.stdout),
+            values(&mapped.stdout),
+            "{definition}"
+        );
+    }
+}
+
+#[test]
+fn check_names_the_key_that_was_probably_meant() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("network.json");
+    std::fs::write(
+        &file,
+        r#"{"bytes_transmited": 5, "bytes_received": 6, "avg_latency_ms": null}"#,
+    )
+    .unwrap();
+    let sample = file.to_str().unwrap();
+    let output = run(
+        &["check", "--sample", sample, "--definition", "betanet"],
+        &[],
+    );
+    assert_eq!(output.code, Some(0), "{}", output.stdout);
+    assert_eq!(
+        row(&output.stdout, "betanet_bytes_received_total").get(1),
+        Some(&"6")
+    );
+    let hint = "$.bytes_transmitted: no `bytes_transmitted`; did you mean `bytes_transmited`?";
+    assert!(output.stdout.contains(hint), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("$.avg_latency_ms: it is null"),
+        "{}",
+        output.stdout
+    );
+}
+
+#[test]
+fn check_says_what_it_cannot_use() {
+    let body = "tests/fixtures/bodies/nats/varz.json";
+    for (arguments, code, message) in [
+        (&["--endpoint", "http://a"][..], 2, "--definition <NAME>"),
+        (
+            &["--endpoint", "a", "--definition", "nats"],
+            1,
+            "expected a URL that begins with http:// or https://",
+        ),
+        (
+            &["--endpoint", "http://a", "--definition", "natts"],
+            1,
+            "did you mean `nats`?",
+        ),
+        (
+            &["--sample", body, "--definition", "betanet"],
+            1,
+            "name it as one of metrics.json, network.json, nodes.json",
+        ),
+        (
+            &["--sample", "none.json", "--definition", "nats"],
+            1,
+            "failed to read the sample `none.json`",
+        ),
+        (
+            &["--sample", "src", "--definition", "nats"],
+            1,
+            "name it as one of varz.json",
+        ),
+        (
+            &[
+                "--sample",
+                body,
+                "--definition",
+                "tests/fixtures/definitions/unknown-key.yaml",
+            ],
+            1,
+            "unknown-key.yaml:7:5: metrics::0::lables: unknown key",
+        ),
+    ] {
+        let output = run(&[&["check"][..], arguments].concat(), &[]);
+        assert_eq!(
+            (output.code, output.stdout.as_str()),
+            (Some(code), ""),
+            "{arguments:?}"
+        );
+        assert!(
+            output.stderr.contains(message),
+            "{message}\n{}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let version = format!("betanet-collector {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(stdout_of(&["--version"], &[]), version);
+    let help = stdout_of(&["--help"], &[]);
+    for command in [
+        "run",
+        "validate",
+        "components",
+        "print-config",
+        "schema",
+        "check",
+        "demo",
+    ] {
+        assert!(help.contains(&format!("\n  {command}")), "{help}");
+        let of_command = stdout_of(&[command, "--help"], &[]);
+        assert!(
+            of_command.contains("Usage: betanet-collector"),
+            "{of_command}"
+        );
+    }
+    let output = run(&["validat"], &[]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""));
+    assert!(output.stderr.contains("'validate'"), "{}", output.stderr);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_crash() {
+    for arguments in [
+        &["schema"][..],
+        &["components"],
+        &["print-config"],
+        &["--help"],
+    ] {
+        let mut call = command(root(), arguments);
+        let mut child = call
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), stderr.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}
+
+/// Polls `node` all the time and pushes to a port that refuses.
+fn busy(node: &str, listen: u16) -> String {
+    let refused = free_port();
+    format!(
+        "receivers: {{ betanet: {{ targets: [{{ endpoint: \"{node}\" }}], collection_interval: 50ms, timeout: 30s }} }}
+exporters:
+  prometheus: {{ endpoint: \"127.0.0.1:{listen}\" }}
+  otlp_http: {{ endpoint: \"http://127.0.0.1:{refused}\", retry_on_failure: {{ initial_interval: 100ms }} }}
+service:
+  pipelines: {{ metrics: {{ receivers: [betanet], exporters: [prometheus, otlp_http] }} }}
+  telemetry: {{ metrics: {{ level: none }} }}
+"
+    )
+}
+
+#[tokio::test]
+async fn a_signal_stops_it_within_two_seconds_whatever_hangs() {
+    for signal in ["TERM", "INT"] {
+        let node = node(Dialect::Betanet);
+        let listen = free_port();
+        let config = busy(&node.url(), listen);
+        let mut collector = Process::start(PROGRAM, |command, folder| {
+            std::fs::write(folder.join("c.yaml"), config).unwrap();
+            command.current_dir(folder).args(["--config", "c.yaml"]);
+        });
+        collector
+            .answers(&format!("http://127.0.0.1:{listen}/metrics"))
+            .await;
+        eventually("a push is refused", PATIENCE, async || {
+            collector.log().contains("otlp_http").then_some(())
+        })
+        .await;
+        node.set_fault(None, Fault::HangBeforeHeaders);
+        node.wait_for_requests(node.requests() + 3).await;
+        let asked = Instant::now();
+        let status = collector.stop_by(signal).await;
+        assert_eq!(status.code(), Some(0), "SIG{signal}");
+        let took = asked.elapsed();
+        assert!(took < Duration::from_secs(2), "SIG{signal}: {took:?}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_named_with_those_who_want_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let settings = [("BETANET_LISTEN", address.as_str())];
+    let no_telemetry = "service.telemetry.metrics.level=none";
+    let output = run(&["--set", no_telemetry], &settings);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""));
+    let message = format!(
+        "Error: failed to listen on {address} for health_check, prometheus: Address already in use"
+    );
+    let last = output.stderr.lines().last().unwrap_or_default();
+    assert!(last.starts_with(&message), "{}", output.stderr);
+    // What is right apart from that is right.
+    assert_eq!(run(&["validate"], &settings).code, Some(0));
+}
+
+#[test]
+fn a_demo_shows_where_to_look_and_what_arrived() {
+    let [listen, telemetry] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let arguments = [
+        "demo",
+        "--seconds",
+        "4",
+        "--interval",
+        "1",
+        "--listen",
+        &listen,
+        "--telemetry-listen",
+        &telemetry,
+    ];
+    let output = run(&arguments, &[]);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    for url in [
+        format!("http://{listen}/metrics"),
+        format!("http://{listen}/health"),
+        format!("http://{telemetry}/metrics"),
+    ] {
+        assert!(output.stdout.contains(&url), "{}", output.stdout);
+    }
+    let last = output.stdout.lines().last().unwrap_or_default();
+    let points = last
+        .strip_prefix("OTLP sink: ")
+        .and_then(|rest| rest.split(' ').next());
+    let points: u64 = points.unwrap_or_default().parse().unwrap();
+    assert!(points > 100, "{last}");
+}
+
+#[test]
+fn a_demo_listens_where_it_always_did_unless_told_otherwise() {
+    let help = stdout_of(&["demo", "--help"], &[]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for default in ["[default: localhost:9200]", "[default: localhost:8888]"] {
+        assert!(help.contains(default), "{help}");
+    }
+}

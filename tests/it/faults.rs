@@ -1,0 +1,357 @@
+//! Every way in which a node fails, against the real program.
+
+use std::time::Duration;
+
+use betanet_collector::simulator::{Action, Dialect, Fault, Node, NodeOptions};
+use tokio::time::Instant;
+
+use crate::support::{
+    scrape::Scrape,
+    stand::{Options, Stand, documented_node, node, polls},
+};
+
+const METRICS: &str = "/api/v1/metrics";
+const UP: &str = "betanet_source_up{target=\"broken\",url_template=\"/api/v1/metrics\"}";
+
+/// Impatient, so that a node that hangs costs the test little.
+fn impatient() -> Options {
+    Options {
+        timeout: "700ms",
+        ..Options::default()
+    }
+}
+
+/// Lets one endpoint of one of two nodes fail, and asserts that it costs that endpoint's series
+/// and nothing else, that it is counted as `error_type`, and that it heals.
+async fn costs_one_endpoint(fault: Fault, error_type: &str) {
+    let (broken, sound) = (documented_node(), documented_node());
+    let nodes = [("broken", &broken), ("sound", &sound)];
+    let options = match error_type {
+        "timeout" => impatient(),
+        _ => Options::default(),
+    };
+    let stand = options.start(&nodes).await;
+    stand.until_polls("broken", 1.0).await;
+    broken.set_fault(Some(METRICS), fault);
+    stand.until("it fails", |s| s.value(UP) == Some(0.0)).await;
+    broken.update(|state| {
+        state.packets_processed = 6_000;
+        state.total_nodes = 8;
+    });
+    let scrape = stand.after_polls("broken", 2).await;
+    assert_costs_one_endpoint(&scrape, error_type);
+
+    broken.clear_faults();
+    let healed = stand.until("it heals", |s| s.value(UP) == Some(1.0)).await;
+    let total = "betanet_messages_total{target=\"broken\"}";
+    assert_eq!(healed.exact(total), Some("6000"));
+    assert_untouched(&stand.after_polls("sound", 2).await);
+}
+
+fn assert_costs_one_endpoint(scrape: &Scrape, error_type: &str) {
+    let of = |name: &str| scrape.exact(&format!("{name}{{target=\"broken\"}}"));
+    assert_eq!(of("betanet_up"), Some("1"), "other endpoints answer");
+    assert_eq!(of("betanet_messages_total"), Some("5000"), "the last value");
+    assert_eq!(of("betanet_connected_peers"), Some("8"), "a fresh value");
+    let failures = scrape.select("betanet_poll_results_total{outcome=\"missing\"}");
+    let [failures] = failures.as_slice() else {
+        panic!("one class of failure at one endpoint: {failures:?}");
+    };
+    assert_eq!(failures.labels["error_type"], error_type);
+    assert_eq!(failures.labels["url_template"], METRICS);
+    assert_eq!(failures.labels["target"], "broken");
+    assert_eq!(scrape.sum("betanet_source_up"), 5.0, "of six endpoints");
+}
+
+/// The other node has been polled, and never failed.
+fn assert_untouched(scrape: &Scrape) {
+    let missing = "betanet_poll_results_total{target=\"sound\",outcome=\"missing\"}";
+    assert_eq!(scrape.sum(missing), 0.0);
+    assert_eq!(scrape.exact("betanet_up{target=\"sound\"}"), Some("1"));
+}
+
+fn status(code: u16, retry_after: Option<u64>) -> Fault {
+    let retry_after = retry_after.map(Duration::from_secs);
+    Fault::Status { code, retry_after }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_is_a_lost_answer() {
+    costs_one_endpoint(Fault::Refuse, "body").await;
+}
+
+#[tokio::test]
+async fn silence_before_the_headers_is_a_timeout() {
+    costs_one_endpoint(Fault::HangBeforeHeaders, "timeout").await;
+}
+
+#[tokio::test]
+async fn silence_within_the_body_is_a_timeout() {
+    costs_one_endpoint(Fault::HangMidBody, "timeout").await;
+}
+
+#[tokio::test]
+async fn a_body_that_drips_too_slowly_is_a_timeout() {
+    let fault = Fault::Drip {
+        bytes_per_second: 10,
+    };
+    costs_one_endpoint(fault, "timeout").await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_is_no_body() {
+    costs_one_endpoint(Fault::CutBody, "body").await;
+}
+
+#[tokio::test]
+async fn a_404_is_counted_as_its_status() {
+    costs_one_endpoint(status(404, None), "404").await;
+}
+
+#[tokio::test]
+async fn a_500_is_counted_as_its_status() {
+    costs_one_endpoint(status(500, None), "500").await;
+}
+
+#[tokio::test]
+async fn a_429_is_counted_as_its_status() {
+    costs_one_endpoint(status(429, Some(1)), "429").await;
+}
+
+#[tokio::test]
+async fn a_503_is_counted_as_its_status() {
+    costs_one_endpoint(status(503, Some(1)), "503").await;
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_not_decoded() {
+    costs_one_endpoint(Fault::InvalidJson, "decode").await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_not_read() {
+    let fault = Fault::HugeBody { bytes: 8 << 20 };
+    costs_one_endpoint(fault, "too_large").await;
+}
+
+#[tokio::test]
+async fn a_gzip_bomb_stops_at_the_limit() {
+    let node = documented_node();
+    let stand = Options::default().start(&[("node", &node)]).await;
+    stand.until_polls("node", 2.0).await;
+    let before = stand.collector.peak_memory();
+    // All endpoints, so that three go off at once.
+    node.set_fault(None, Fault::GzipBomb { bytes: 128 << 20 });
+    let errors = "betanet_poll_results_total{error_type=\"too_large\"}";
+    stand
+        .until("ten bombs of each endpoint", |s| s.sum(errors) >= 30.0)
+        .await;
+    let grown = stand.collector.peak_memory() - before;
+    assert!(grown < 64 << 20, "{} MiB more", grown >> 20);
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_on_is_refused() {
+    let (broken, sound) = (documented_node(), documented_node());
+    broken.stop().await;
+    let nodes = [("broken", &broken), ("sound", &sound)];
+    let stand = Options::default().start(&nodes).await;
+    let scrape = stand.until_polls("broken", 3.0).await;
+    let refused = "betanet_poll_results_total{target=\"broken\",error_type=\"connect\"}";
+    assert_eq!(scrape.sum(refused), 3.0 * polls(&scrape, "broken"));
+    assert_eq!(scrape.exact("betanet_up{target=\"broken\"}"), Some("0"));
+    let values = scrape.select("betanet_messages_total{target=\"broken\"}");
+    assert!(values.is_empty(), "{values:?}");
+    assert_untouched(&stand.after_polls("sound", 2).await);
+
+    broken.start_again().await.unwrap();
+    let up = "betanet_up{target=\"broken\"}";
+    stand.until("it is up", |s| s.value(up) == Some(1.0)).await;
+}
+
+/// Breaks the field `packets_processed` and asserts that its series alone is gone, counted by
+/// `reason`.
+async fn costs_one_series(fault: Fault, reason: &str) {
+    let node = documented_node();
+    let stand = Options::default().start(&[("node", &node)]).await;
+    stand.until_polls("node", 1.0).await;
+    node.set_fault(Some(METRICS), fault);
+    let scrape = stand.after_polls("node", 3).await;
+    assert_eq!(scrape.exact("betanet_messages_total"), None);
+    assert_eq!(scrape.exact("betanet_packets_dropped_total"), Some("10"));
+    assert_eq!(scrape.sum("betanet_source_up"), 3.0);
+    let problems = scrape.select("betanet_mapping_problems_total");
+    let [problem] = problems.as_slice() else {
+        panic!("one kind of problem: {problems:?}");
+    };
+    assert_eq!(problem.labels["metric"], "betanet_messages_total");
+    assert_eq!(problem.labels["reason"], reason);
+    node.clear_faults();
+    let scrape = stand.after_polls("node", 2).await;
+    assert_eq!(scrape.exact("betanet_messages_total"), Some("5000"));
+    assert_eq!(scrape.exact("betanet_counter_resets_total"), Some("0"));
+}
+
+#[tokio::test]
+async fn a_missing_field_costs_its_own_series() {
+    let fault = Fault::MissingField("packets_processed".to_owned());
+    costs_one_series(fault, "missing").await;
+}
+
+#[tokio::test]
+async fn a_field_of_another_type_costs_its_own_series() {
+    let fault = Fault::WrongType("packets_processed".to_owned());
+    costs_one_series(fault, "type").await;
+}
+
+#[tokio::test]
+async fn a_node_that_has_locked_itself_up_times_out_until_it_is_restarted() {
+    let (broken, sound) = (node(Dialect::Mixnode), node(Dialect::Mixnode));
+    broken.set_fault(None, Fault::Grey);
+    let nodes = [("broken", &broken), ("sound", &sound)];
+    let stand = impatient().start(&nodes).await;
+    let timeouts = "betanet_poll_results_total{target=\"broken\",error_type=\"timeout\"}";
+    let up = "betanet_up{target=\"broken\"}";
+    let scrape = stand
+        .until("every endpoint hangs", |s| {
+            s.value(up) == Some(0.0) && s.sum(timeouts) >= 6.0
+        })
+        .await;
+    let others = scrape.sum("betanet_poll_results_total{target=\"broken\",outcome=\"missing\"}");
+    assert_eq!(scrape.sum(timeouts), others);
+    assert!(
+        scrape.value("betanet_poll_missed_ticks_total{target=\"broken\"}") > Some(0.0),
+        "a poll of 700 ms overruns ticks of 100 ms"
+    );
+    broken.restart();
+    stand.until("it is up", |s| s.value(up) == Some(1.0)).await;
+    assert_untouched(&stand.after_polls("sound", 2).await);
+}
+
+#[tokio::test]
+async fn a_node_that_closes_each_connection_without_a_word_never_fails() {
+    let node = Node::start(NodeOptions {
+        close_after_response: true,
+        ..NodeOptions::new(Dialect::Mixnode)
+    })
+    .unwrap();
+    let options = Options {
+        interval: "20ms",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node", &node)]).await;
+    let scrape = stand.until_polls("node", 100.0).await;
+    assert_eq!(
+        scrape.sum("betanet_poll_results_total{outcome=\"missing\"}"),
+        0.0
+    );
+    assert!(node.requests() >= 300, "{}", node.requests());
+}
+
+#[tokio::test]
+async fn a_restart_shows_the_zeros_that_the_node_says() {
+    let node = documented_node();
+    let stand = Options::default().start(&[("node", &node)]).await;
+    stand.until_polls("node", 2.0).await;
+    node.restart();
+    let scrape = stand.after_polls("node", 2).await;
+    for total in [
+        "betanet_messages_total",
+        "betanet_packets_dropped_total",
+        "betanet_bytes_transmitted_total",
+        "betanet_bytes_received_total",
+    ] {
+        assert_eq!(scrape.exact(total), Some("0"), "{total}");
+    }
+    assert_eq!(scrape.exact("betanet_counter_resets_total"), Some("4"));
+    assert_eq!(scrape.exact("betanet_connected_peers"), Some("7"));
+}
+
+#[tokio::test]
+async fn mixnodes_come_and_go_and_so_do_their_series() {
+    let node = node(Dialect::Mixnode);
+    let stand = Options::default().start(&[("node", &node)]).await;
+    stand.until_polls("node", 1.0).await;
+    let gone = node.state().mixnodes[0].id.clone();
+    assert_eq!(mixnodes(&stand.scrape().await), ids(&node));
+
+    node.apply(&Action::RemoveMixnode).await.unwrap();
+    node.apply(&Action::AddMixnode).await.unwrap();
+    let scrape = stand.after_polls("node", 2).await;
+    assert_eq!(mixnodes(&scrape), ids(&node));
+    assert!(!scrape.text.contains(&gone), "no series of any metric");
+
+    node.update(|state| state.mixnodes.clear());
+    let scrape = stand.after_polls("node", 2).await;
+    assert_eq!(mixnodes(&scrape), Vec::<String>::new());
+    assert_eq!(scrape.exact("betanet_nodes"), Some("0"));
+    assert_eq!(scrape.sum("betanet_source_up"), 3.0);
+}
+
+/// The mixnodes that have series, sorted; each has one of each metric and one a state.
+fn mixnodes(scrape: &Scrape) -> Vec<String> {
+    let totals = scrape.select("betanet_mixnode_packets_processed_total");
+    let states = scrape.select("betanet_mixnode_state");
+    assert_eq!(states.len(), totals.len() * 3);
+    assert_eq!(scrape.sum("betanet_mixnode_state"), totals.len() as f64);
+    let mut ids: Vec<_> = totals
+        .iter()
+        .map(|total| total.labels["betanet_mixnode_id"].clone())
+        .collect();
+    ids.sort();
+    ids
+}
+
+fn ids(node: &Node) -> Vec<String> {
+    let mut ids: Vec<_> = node.state().mixnodes.into_iter().map(|m| m.id).collect();
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_does_not_hold_up_the_end() {
+    let (hangs, sound) = (documented_node(), documented_node());
+    hangs.set_fault(None, Fault::HangBeforeHeaders);
+    let options = Options {
+        timeout: "60s",
+        ..Options::default()
+    };
+    let stand: Stand = options.start(&[("hangs", &hangs), ("sound", &sound)]).await;
+    hangs.wait_for_requests(3).await;
+    stand.after_polls("sound", 1).await;
+    let begun = Instant::now();
+    let (code, log) = stand.collector.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_node_of_either_dialect_is_read_with_the_url_alone() {
+    let (documented, public) = (documented_node(), node(Dialect::Mixnode));
+    let options = Options {
+        definition: "betanet, betanet-mixnode",
+        ..Options::default()
+    };
+    let targets = [("documented", documented.url()), ("public", public.url())];
+    let targets = targets
+        .each_ref()
+        .map(|(name, url)| (*name, url.as_str(), Dialect::Betanet));
+    let stand = options.start_at(&targets).await;
+    stand.until_polls("documented", 2.0).await;
+    let scrape = stand.after_polls("public", 2).await;
+    let at = |name: &str, target: &str| scrape.value(&format!("{name}{{target=\"{target}\"}}"));
+    assert_eq!(at("betanet_up", "documented"), Some(1.0));
+    assert_eq!(at("betanet_up", "public"), Some(1.0));
+    assert!(
+        at("betanet_connected_peers", "documented").is_some(),
+        "{}",
+        scrape.text
+    );
+    assert!(at("betanet_nodes", "public").is_some(), "{}", scrape.text);
+    assert!(
+        at("betanet_nodes", "documented").is_none(),
+        "{}",
+        scrape.text
+    );
+}

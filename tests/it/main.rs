@@ -1,0 +1,23 @@
+//! Tests from outside: the shape of the code, and the program between real ones.
+//!
+//! A test that needs Prometheus or Rotel is ignored unless `tests/run` runs it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, its helpers too, and says why"
+)]
+
+mod architecture;
+mod cli;
+mod config;
+mod docs;
+mod e2e_otlp;
+mod e2e_prometheus;
+mod faults;
+mod mistakes;
+mod old_exporter;
+mod pipelines;
+mod shape;
+mod support;
+mod support_check;

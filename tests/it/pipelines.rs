@@ -1,0 +1,141 @@
+//! Every definition in `pipelines/` against the documented body of each of its endpoints.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use betanet_collector::{
+    definition::{self, BUILTIN, Definition, Format},
+    pipeline::Poll,
+    processors::mapping::map,
+    receivers::http_json,
+    runtime::Clock,
+};
+
+use crate::support::source::root;
+
+#[test]
+fn every_rule_of_every_definition_finds_its_value_in_the_documented_body() {
+    for name in names() {
+        let definition = load(&name);
+        let readings = map(&definition, &poll(&definition));
+        assert_eq!(readings.problems, [], "{name}");
+        let found: BTreeSet<usize> = readings.values.iter().map(|it| it.instrument).collect();
+        for (index, instrument) in definition.instruments.iter().enumerate() {
+            let is_betanet_extra = OF_SOME_DEPLOYMENTS.contains(&instrument.name.as_str());
+            let is_found = found.contains(&index);
+            assert!(
+                is_found || is_betanet_extra,
+                "{name}: no value for {}",
+                instrument.name
+            );
+            assert!(
+                instrument.description.ends_with('.'),
+                "{name}: {}",
+                instrument.name
+            );
+        }
+    }
+}
+
+/// Fields that the documented body of dialect 1 does not have.
+const OF_SOME_DEPLOYMENTS: [&str; 2] = ["betanet_active_connections", "betanet_nodes"];
+
+#[test]
+fn every_definition_is_part_of_the_binary() {
+    let builtin: BTreeSet<&str> = BUILTIN.iter().map(|builtin| builtin.name).collect();
+    let names = names();
+    assert_eq!(builtin, names.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn the_names_that_betanet_dashboards_use_are_there_to_the_letter() {
+    let values = values("betanet");
+    for (name, value) in [
+        ("betanet_connected_peers", 7.0),
+        ("betanet_mixnode_active", 5.0),
+        ("betanet_bytes_transmitted_total", 1_000_000.0),
+        ("betanet_packets_dropped_total", 10.0),
+        ("betanet_message_latency_seconds", 0.045),
+        ("betanet_messages_total", 5000.0),
+        ("betanet_bytes_received_total", 500_000.0),
+    ] {
+        assert_eq!(values.get(name), Some(&value), "{name}");
+    }
+}
+
+#[test]
+fn each_element_of_an_array_or_an_object_is_a_series() {
+    let mixnodes = values("betanet-mixnode");
+    let state = |id: u8, state: &str| {
+        let id = format!("mixnode-18eaae29c016588{id}");
+        mixnodes.get(&format!(
+            "betanet_mixnode_state betanet.mixnode.id={id} state={state}"
+        ))
+    };
+    assert_eq!(
+        [state(0, "active"), state(1, "active")],
+        [Some(&1.0), Some(&0.0)]
+    );
+    assert_eq!(
+        [state(0, "deploying"), state(1, "deploying")],
+        [Some(&0.0), Some(&1.0)]
+    );
+
+    let couchdb = values("couchdb");
+    let series = "couchdb_http_responses_total http.response.status_code=404";
+    assert_eq!(couchdb.get(series), Some(&58.0));
+
+    let rabbitmq = values("rabbitmq");
+    let running = |node| rabbitmq.get(&format!("rabbitmq_node_running rabbitmq.node.name={node}"));
+    assert_eq!(running("rabbit@rabbit-1"), Some(&1.0));
+    assert_eq!(running("rabbit@rabbit-2"), Some(&0.0));
+}
+
+/// The definitions, by their file's stem.
+fn names() -> Vec<String> {
+    let files = std::fs::read_dir(root().join("pipelines")).unwrap();
+    let stems = files.map(|file| file.unwrap().path().file_stem().unwrap().to_owned());
+    let mut names: Vec<String> = stems.map(|stem| stem.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn load(name: &str) -> Arc<Definition> {
+    let file = root().join(format!("pipelines/{name}.yaml"));
+    definition::load(file.to_str().unwrap()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The documented bodies, read by the definition: series (name and attributes) to value.
+fn values(name: &str) -> BTreeMap<String, f64> {
+    let definition = load(name);
+    let readings = map(&definition, &poll(&definition));
+    let series = readings.values.into_iter().map(|reading| {
+        let mut series = definition
+            .instruments
+            .get(reading.instrument)
+            .unwrap()
+            .name
+            .clone();
+        for attribute in reading.attributes {
+            series.push_str(&format!(" {}={}", attribute.key, attribute.value));
+        }
+        (series, reading.value.as_f64())
+    });
+    series.collect()
+}
+
+/// A poll that finds the documented body at every endpoint.
+fn poll(definition: &Definition) -> Poll {
+    let folder = root().join("tests/fixtures/bodies").join(&definition.name);
+    let bodies = definition.endpoints.iter().map(|endpoint| {
+        let extension = match endpoint.format {
+            Format::Json => "json",
+            Format::Prometheus => "prom",
+        };
+        let file = folder.join(format!("{}.{extension}", endpoint.name));
+        Some(std::fs::read(&file).unwrap_or_else(|_| panic!("no {}", file.display())))
+    });
+    http_json::sample(definition, bodies.collect(), &Clock::System)
+}

@@ -1,0 +1,86 @@
+//! The program as it is called from a shell, to its end.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::source::root;
+
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_betanet-collector");
+
+/// What a call came to.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Output {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A call in an empty environment.
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs it in `folder` with `arguments` and nothing in its environment but `environment`.
+pub(crate) fn run_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = command(folder, arguments);
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Output {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// The same in the root of the repository.
+pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    run_in(root(), arguments, environment)
+}
+
+/// Standard output of a call that succeeds without a word of complaint.
+pub(crate) fn stdout_of(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let output = run(arguments, environment);
+    assert_eq!(
+        (output.code, output.stderr.as_str()),
+        (Some(0), ""),
+        "{arguments:?}"
+    );
+    output.stdout
+}
+
+/// Compares `actual` with the file `path`; with `UPDATE_FIXTURES=1` it writes the file instead.
+/// Gives the difference, if there is one.
+pub(crate) fn golden(path: &Path, actual: &str) -> Option<String> {
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(path, actual).unwrap();
+        return None;
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    (expected != actual).then(|| {
+        format!(
+            "{}:\n--- expected\n{expected}--- found\n{actual}",
+            path.display()
+        )
+    })
+}
+
+/// All files in a folder of the repository that end in `.yaml`, in order.
+pub(crate) fn yaml_files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    paths.sort();
+    paths
+}

@@ -1,0 +1,56 @@
+//! What the tests share: real programs, a sink, a server, and the text of the sources.
+
+pub(crate) mod collector;
+pub(crate) mod command;
+pub(crate) mod line;
+pub(crate) mod process;
+pub(crate) mod prometheus;
+pub(crate) mod rotel;
+pub(crate) mod scrape;
+pub(crate) mod server;
+pub(crate) mod sink;
+pub(crate) mod source;
+pub(crate) mod stand;
+
+use std::{net::TcpListener, sync::LazyLock, time::Duration};
+
+/// How long a real program may take for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One client for all tests, because making one takes longer than asking. It keeps no connection:
+/// each test has a runtime of its own, and takes its connections with it.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    let client = reqwest::Client::builder().no_proxy();
+    client.pool_max_idle_per_host(0).build().unwrap()
+});
+
+/// Asks for `url`.
+pub(crate) async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    CLIENT.get(url).send().await
+}
+
+/// A port that nothing listened on a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Asks `probe` until it gives something: the only wait there is, and only for real programs.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    deadline: Duration,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match tokio::time::timeout(deadline, found).await {
+        Ok(found) => found,
+        Err(_) => panic!("waited {deadline:?} in vain: {what}"),
+    }
+}

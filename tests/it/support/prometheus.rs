@@ -1,0 +1,105 @@
+//! A real Prometheus, and its judgement of a text.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use reqwest::Url;
+use serde_json::Value;
+
+use super::{PATIENCE, eventually, free_port, get, process::Process};
+
+/// A Prometheus that scrapes once a second.
+pub(crate) struct Prometheus {
+    url: String,
+    _process: Process,
+}
+
+impl Prometheus {
+    /// Starts it with `config`, what follows `global:` in `prometheus.yml`, and waits until it
+    /// is ready.
+    pub(crate) async fn start(config: &str) -> Self {
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n{config}\n"
+        );
+        let mut process = Process::start("prometheus", |command, folder| {
+            let file = folder.join("prometheus.yml");
+            std::fs::write(&file, config).unwrap();
+            command
+                .arg(format!("--config.file={}", file.display()))
+                .arg(format!("--storage.tsdb.path={}", folder.display()))
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        });
+        process.answers(&url).await;
+        let ready = format!("{url}/-/ready");
+        eventually("Prometheus is ready", PATIENCE, async || {
+            get(&ready).await.ok()?.error_for_status().ok()
+        })
+        .await;
+        Self {
+            url,
+            _process: process,
+        }
+    }
+
+    /// The series that `promql` gives now.
+    pub(crate) async fn query(&self, promql: &str) -> Value {
+        self.ask("query", &[("query", promql)]).await
+    }
+
+    /// The number that `promql` gives now; none unless it is one series.
+    pub(crate) async fn number(&self, promql: &str) -> Option<f64> {
+        let result = self.query(promql).await;
+        let [series] = result.as_array()?.as_slice() else {
+            return None;
+        };
+        series.pointer("/value/1")?.as_str()?.parse().ok()
+    }
+
+    /// The series that `promql` gives between two moments (Unix seconds), one value a second.
+    pub(crate) async fn range(&self, promql: &str, start: f64, end: f64) -> Value {
+        let (start, end) = (start.to_string(), end.to_string());
+        let parameters = [
+            ("query", promql),
+            ("start", &start),
+            ("end", &end),
+            ("step", "1"),
+        ];
+        self.ask("query_range", &parameters).await
+    }
+
+    async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
+        let url = Url::parse_with_params(&format!("{}/api/v1/{path}", self.url), parameters);
+        let answer = get(url.unwrap()).await.unwrap();
+        let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        assert_eq!(body["status"], "success", "{body}");
+        body["data"]["result"].clone()
+    }
+}
+
+/// What `promtool check metrics` has against `text`; empty if nothing. Panics where `text` is no
+/// Prometheus text at all.
+pub(crate) fn promtool_check_metrics(text: &str) -> String {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start promtool: {error}; run tests/run"));
+    let mut stdin = promtool.stdin.take().unwrap();
+    // A writer of its own: promtool may speak before it has read everything.
+    let text = text.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = promtool.wait_with_output().unwrap();
+    let written = writer.join().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    match output.status.code() {
+        Some(0 | 3) => written.map(|()| said).unwrap(),
+        other => panic!("promtool cannot read it ({other:?}): {said}"),
+    }
+}

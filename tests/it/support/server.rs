@@ -1,0 +1,73 @@
+//! A small HTTP server inside a test.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, task::JoinSet};
+
+/// A server on a free port, gone on drop.
+pub(crate) struct Server {
+    address: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Answers each request with what `handler` gives.
+    pub(crate) async fn start<H>(handler: H) -> Self
+    where
+        H: Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, Arc::new(handler)));
+        Self {
+            address,
+            _tasks: tasks,
+        }
+    }
+
+    /// Where it listens: `127.0.0.1:12345`.
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The same as a URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+async fn accept<H>(listener: TcpListener, handler: Arc<H>)
+where
+    H: Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+{
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let handler = Arc::clone(&handler);
+        let service = service_fn(move |request| answer(request, Arc::clone(&handler)));
+        connections.spawn(async move {
+            // A client may go away at any time; the test notices by what it waits for.
+            http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await
+                .ok();
+        });
+    }
+}
+
+async fn answer<H>(
+    request: Request<Incoming>,
+    handler: Arc<H>,
+) -> Result<Response<Full<Bytes>>, Infallible>
+where
+    H: Fn(&Request<Bytes>) -> Response<Bytes>,
+{
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes());
+    let request = Request::from_parts(head, body.unwrap_or_default());
+    Ok(handler(&request).map(Full::new))
+}

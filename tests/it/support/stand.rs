@@ -1,0 +1,190 @@
+//! The real program before simulated nodes, polling them ten times a second.
+
+use std::fmt::Write as _;
+
+use betanet_collector::simulator::{Dialect, Node, NodeOptions};
+
+use super::{PATIENCE, collector::Collector, eventually, free_port, get, scrape::Scrape};
+
+/// What the program is to do; the nodes come with [`Options::start`].
+pub(crate) struct Options {
+    /// `receivers::…::collection_interval`.
+    pub(crate) interval: &'static str,
+    /// `receivers::…::timeout`.
+    pub(crate) timeout: &'static str,
+    /// The definition of the nodes of dialect 1, or several.
+    pub(crate) definition: &'static str,
+    /// More keys of every target, as flow YAML.
+    pub(crate) target: &'static str,
+    /// More exporters beside `prometheus`: id and settings as flow YAML.
+    pub(crate) exporters: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            interval: "100ms",
+            timeout: "5s",
+            definition: "betanet",
+            target: "",
+            exporters: Vec::new(),
+        }
+    }
+}
+
+/// A running collector and where it listens.
+pub(crate) struct Stand {
+    pub(crate) collector: Collector,
+    /// `127.0.0.1:12345`: `/metrics` and `/health`.
+    pub(crate) address: String,
+    /// Where its own metrics are.
+    own_port: u16,
+}
+
+/// A node of a dialect, on any free port.
+pub(crate) fn node(dialect: Dialect) -> Node {
+    Node::start(NodeOptions::new(dialect)).unwrap()
+}
+
+impl Options {
+    /// Starts the collector on targets: a name, where it is, and what it speaks.
+    pub(crate) async fn start_at(&self, targets: &[(&str, &str, Dialect)]) -> Stand {
+        let address = format!("127.0.0.1:{}", free_port());
+        let own_port = free_port();
+        let config = self.config(targets, &address, own_port);
+        let ready = format!("http://{address}/livez");
+        let collector = Collector::start(&config, &[], &ready).await;
+        Stand {
+            collector,
+            address,
+            own_port,
+        }
+    }
+
+    /// Starts the collector on nodes.
+    pub(crate) async fn start(&self, nodes: &[(&str, &Node)]) -> Stand {
+        let urls: Vec<_> = nodes.iter().map(|(_, node)| node.url()).collect();
+        let targets: Vec<_> = nodes
+            .iter()
+            .zip(&urls)
+            .map(|((name, node), url)| (*name, url.as_str(), node.dialect()))
+            .collect();
+        self.start_at(&targets).await
+    }
+
+    fn config(&self, targets: &[(&str, &str, Dialect)], address: &str, own_port: u16) -> String {
+        let mut receivers = String::new();
+        let mut used = Vec::new();
+        for (dialect, id, definition) in [
+            (Dialect::Betanet, "betanet", self.definition),
+            (Dialect::Mixnode, "betanet/mixnode", "betanet-mixnode"),
+        ] {
+            let listed = targets.iter().filter(|(_, _, speaks)| *speaks == dialect);
+            let listed: Vec<_> = listed
+                .map(|(name, url, _)| {
+                    format!("{{endpoint: \"{url}\", name: {name}, {}}}", self.target)
+                })
+                .collect();
+            if !listed.is_empty() {
+                let (interval, timeout) = (self.interval, self.timeout);
+                let listed = listed.join(", ");
+                writeln!(
+                    receivers,
+                    "  {id}: {{definition: \"{definition}\", collection_interval: {interval}, timeout: {timeout}, targets: [{listed}]}}"
+                )
+                .unwrap();
+                used.push(id);
+            }
+        }
+        let mut exporters = format!("  prometheus: {{endpoint: \"{address}\"}}\n");
+        let mut exporting = vec!["prometheus"];
+        for (id, settings) in &self.exporters {
+            writeln!(exporters, "  {id}: {settings}").unwrap();
+            exporting.push(id);
+        }
+        let telemetry = format!(
+            "telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {own_port}}}}}}}}}]}}}}\n"
+        );
+        let (used, exporting) = (used.join(", "), exporting.join(", "));
+        format!(
+            "receivers:\n{receivers}exporters:\n{exporters}\
+             extensions: {{health_check: {{endpoint: \"{address}\"}}}}\n\
+             service:\n  extensions: [health_check]\n  {telemetry}  \
+             pipelines: {{metrics: {{receivers: [{used}], exporters: [{exporting}]}}}}\n"
+        )
+    }
+}
+
+impl Stand {
+    /// What a scrape shows now.
+    pub(crate) async fn scrape(&self) -> Scrape {
+        Scrape::parse(self.get("/metrics").await)
+    }
+
+    /// What the collector says of itself now.
+    pub(crate) async fn own(&self) -> Scrape {
+        let url = format!("http://127.0.0.1:{}/metrics", self.own_port);
+        Scrape::parse(text(&url).await)
+    }
+
+    /// What `/health` says now.
+    pub(crate) async fn health(&self) -> serde_json::Value {
+        serde_json::from_str(&self.get("/health").await).unwrap()
+    }
+
+    /// A scrape after `more` further polls of `target`. Two are enough for one that began after
+    /// the call, and whose result is there.
+    pub(crate) async fn after_polls(&self, target: &str, more: u32) -> Scrape {
+        let before = polls(&self.scrape().await, target);
+        self.until_polls(target, before + f64::from(more)).await
+    }
+
+    /// A scrape once `target` has been polled so many times since the start.
+    pub(crate) async fn until_polls(&self, target: &str, count: f64) -> Scrape {
+        let what = format!("{count} polls of {target}");
+        self.until(&what, |scrape| polls(scrape, target) >= count)
+            .await
+    }
+
+    /// The first scrape with which `enough` is content.
+    pub(crate) async fn until(&self, what: &str, enough: impl Fn(&Scrape) -> bool) -> Scrape {
+        eventually(what, PATIENCE, async || {
+            Some(self.scrape().await).filter(|scrape| enough(scrape))
+        })
+        .await
+    }
+
+    async fn get(&self, path: &str) -> String {
+        text(&format!("http://{}{path}", self.address)).await
+    }
+}
+
+async fn text(url: &str) -> String {
+    let answer = get(url).await.unwrap();
+    answer.text().await.unwrap()
+}
+
+/// How many polls of a target have ended, whatever they gave. Every endpoint counts each of them.
+pub(crate) fn polls(scrape: &Scrape, target: &str) -> f64 {
+    let selector = format!("betanet_poll_results_total{{target=\"{target}\"}}");
+    let endpoints = scrape.select(&format!("betanet_source_up{{target=\"{target}\"}}"));
+    // No endpoint yet: no poll yet.
+    scrape.sum(&selector) / (endpoints.len().max(1) as f64)
+}
+
+/// A node that says what the documentation of the metrics API says.
+pub(crate) fn documented_node() -> Node {
+    let node = node(Dialect::Betanet);
+    node.update(|state| {
+        state.packets_processed = 5_000;
+        state.packets_dropped = 10;
+        state.active_nodes = 5;
+        state.inactive_nodes = 2;
+        state.total_nodes = 7;
+        state.bytes_transmitted = 1_000_000;
+        state.bytes_received = 500_000;
+        state.avg_latency_ms = 45.0;
+        state.peak_throughput = 10_000;
+    });
+    node
+}
