@@ -15,6 +15,7 @@ pub mod exporters;
 pub mod extensions;
 pub mod delivery;
 pub mod instruments;
+pub mod resilience;
 pub mod http;
 pub mod pipeline;
 pub mod definition;

@@ -1,0 +1,319 @@
+//! Stops asking what does not answer, and finds out when it does again.
+//!
+//! A permit carries the generation of the state that gave it, so a result that comes late can
+//! neither close, nor trip, nor keep open a state that it does not belong to.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use super::{
+    outcome::Outcome,
+    state::{Counters, Reason, State, TimeInState, Transition, View},
+    time::{jittered, later, times},
+};
+
+/// When a breaker trips and for how long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    /// So many consecutive failures open it.
+    pub failure_threshold: u32,
+    /// What counts as consecutive.
+    pub counting: Counting,
+    /// How long it stays open the first time.
+    pub open_duration: Duration,
+    /// The open time is drawn from (1 − this) to (1 + this) times its nominal value; 0 to 1.
+    pub open_jitter: f64,
+    /// Each opening in a row lasts this many times the one before; 1 means all are alike. What
+    /// was gained is lost again by one step an `open_duration` spent closed.
+    pub open_multiplier: f64,
+    /// The longest nominal open time.
+    pub max_open_duration: Duration,
+    /// The most probes in flight at a time. The first result decides.
+    pub half_open_max_probes: u32,
+}
+
+/// What counts as consecutive failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// Each failure.
+    Each,
+    /// A failure only if its attempt started after the one counted before was known: what fails
+    /// at the same time in one hiccup is one piece of evidence.
+    Waves,
+}
+
+/// Leave for one attempt; must come back through [`Breaker::complete`] or
+/// [`Breaker::give_back`], whatever happens to the attempt.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Permit {
+    generation: u64,
+    /// The failures that had counted when it was given.
+    counted: u64,
+    probe: bool,
+}
+
+/// Why there is no permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The breaker is open.
+    Open {
+        /// When it lets a probe through.
+        retry_at: Instant,
+    },
+    /// It is half-open, and waits for the result of a probe.
+    ProbeInFlight,
+}
+
+/// A circuit breaker.
+#[derive(Debug, Clone)]
+pub struct Breaker {
+    policy: Policy,
+    phase: Phase,
+    since: Instant,
+    /// One more for each change of state.
+    generation: u64,
+    failures: u32,
+    /// Failures that counted in a closed state, since the breaker was made.
+    counted: u64,
+    /// Openings in a row, each longer than the one before.
+    growth: u32,
+    held: bool,
+    time: TimeInState,
+    counters: Counters,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Closed,
+    Open { until: Instant },
+    HalfOpen { in_flight: u32 },
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub fn new(policy: Policy, now: Instant) -> Self {
+        Self {
+            policy,
+            phase: Phase::Closed,
+            since: now,
+            generation: 0,
+            failures: 0,
+            counted: 0,
+            growth: 0,
+            held: false,
+            time: TimeInState::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Makes an open breaker whose time is over half-open. The others do this by themselves;
+    /// who wants to tell about the transition asks here first.
+    pub fn advance(&mut self, now: Instant) -> Option<Transition> {
+        match self.phase {
+            Phase::Open { until } if until <= now => {
+                Some(self.enter(Phase::HalfOpen { in_flight: 0 }, Reason::OpenExpired, until))
+            }
+            Phase::Open { .. } | Phase::Closed | Phase::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Asks for leave to make an attempt.
+    ///
+    /// # Errors
+    /// Says why not; that is a decision, not a failure, and nothing is charged for it.
+    pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, Refusal> {
+        self.advance(now);
+        let refusal = match &mut self.phase {
+            Phase::Closed => return Ok(self.permit(false)),
+            Phase::HalfOpen { in_flight } if *in_flight < self.policy.half_open_max_probes => {
+                *in_flight += 1;
+                return Ok(self.permit(true));
+            }
+            Phase::HalfOpen { .. } => Refusal::ProbeInFlight,
+            Phase::Open { until } => Refusal::Open { retry_at: *until },
+        };
+        self.counters.rejections += 1;
+        Err(refusal)
+    }
+
+    /// Takes the result of the attempt that the permit was for.
+    pub fn complete(
+        &mut self,
+        now: Instant,
+        permit: Permit,
+        outcome: Outcome,
+        rng: &mut Rng,
+    ) -> Option<Transition> {
+        if permit.generation != self.generation {
+            self.counters.stale_results += 1;
+            return None;
+        }
+        // While the fault is likely ours, a failure is no evidence against anybody else.
+        let outcome = match outcome {
+            Outcome::Fail if self.held => Outcome::Neutral,
+            other => other,
+        };
+        match &mut self.phase {
+            Phase::Closed => self.count(now, &permit, outcome, rng),
+            Phase::HalfOpen { in_flight } => {
+                *in_flight = in_flight.saturating_sub(1);
+                self.judge_probe(now, outcome, rng)
+            }
+            // No permit has its generation.
+            Phase::Open { .. } => None,
+        }
+    }
+
+    /// Takes back a permit that was not used: nothing was sent, so nothing is counted.
+    pub fn give_back(&mut self, permit: Permit) {
+        if let Phase::HalfOpen { in_flight } = &mut self.phase
+            && permit.generation == self.generation
+        {
+            *in_flight = in_flight.saturating_sub(1);
+        }
+    }
+
+    /// While held, failures are not charged: it neither trips nor re-opens.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// What it is now, for whoever looks from outside.
+    pub fn view(&self, now: Instant) -> View {
+        // The one rule of expiry is the one that the polls obey.
+        let mut current = self.clone();
+        current.advance(now);
+        current.spend(now);
+        View {
+            state: current.phase.state(),
+            since: current.since,
+            retry_at: match current.phase {
+                Phase::Open { until } => Some(until),
+                Phase::Closed | Phase::HalfOpen { .. } => None,
+            },
+            consecutive_failures: current.failures,
+            time: current.time,
+            counters: current.counters,
+        }
+    }
+
+    fn permit(&self, probe: bool) -> Permit {
+        Permit {
+            generation: self.generation,
+            counted: self.counted,
+            probe,
+        }
+    }
+
+    fn count(
+        &mut self,
+        now: Instant,
+        permit: &Permit,
+        outcome: Outcome,
+        rng: &mut Rng,
+    ) -> Option<Transition> {
+        match outcome {
+            Outcome::Neutral => return None,
+            Outcome::Ok => self.failures = 0,
+            Outcome::Fail if self.is_news(permit) => {
+                self.failures = self.failures.saturating_add(1);
+                self.counted += 1;
+            }
+            Outcome::Fail => {}
+        }
+        if self.failures < self.policy.failure_threshold.max(1) {
+            return None;
+        }
+        let healthy = now.saturating_duration_since(self.since).as_nanos();
+        let steps = healthy / self.policy.open_duration.as_nanos().max(1);
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        self.growth = self.growth.saturating_sub(steps);
+        Some(self.open(now, Reason::FailureThreshold, rng))
+    }
+
+    fn is_news(&self, permit: &Permit) -> bool {
+        self.policy.counting == Counting::Each || permit.counted == self.counted
+    }
+
+    fn judge_probe(&mut self, now: Instant, outcome: Outcome, rng: &mut Rng) -> Option<Transition> {
+        match outcome {
+            Outcome::Ok => {
+                let closed = self.enter(Phase::Closed, Reason::ProbeSucceeded, now);
+                self.failures = 0;
+                Some(closed)
+            }
+            Outcome::Fail => {
+                self.failures = self.failures.saturating_add(1);
+                Some(self.open(now, Reason::ProbeFailed, rng))
+            }
+            Outcome::Neutral => {
+                self.counters.cancelled_probes += 1;
+                None
+            }
+        }
+    }
+
+    fn open(&mut self, now: Instant, reason: Reason, rng: &mut Rng) -> Transition {
+        let policy = &self.policy;
+        let longest = policy.max_open_duration.max(policy.open_duration);
+        let exponent = i32::try_from(self.growth).unwrap_or(i32::MAX);
+        let nominal = times(policy.open_duration, policy.open_multiplier.powi(exponent));
+        let open = jittered(nominal.min(longest), policy.open_jitter, rng);
+        // No further than the longest, or health would take as long to show as the outage lasted.
+        self.growth = self.growth.saturating_add(u32::from(nominal < longest));
+        let until = later(now, open);
+        self.enter(Phase::Open { until }, reason, now)
+    }
+
+    fn enter(&mut self, phase: Phase, reason: Reason, at: Instant) -> Transition {
+        let from = self.phase.state();
+        self.spend(at);
+        self.phase = phase;
+        self.since = at;
+        self.generation += 1;
+        let counter = match reason {
+            Reason::FailureThreshold => &mut self.counters.trips,
+            Reason::OpenExpired => &mut self.counters.expiries,
+            Reason::ProbeFailed => &mut self.counters.failed_probes,
+            Reason::ProbeSucceeded => &mut self.counters.recoveries,
+        };
+        *counter += 1;
+        Transition {
+            from,
+            to: phase.state(),
+            reason,
+            failures: self.failures,
+            at,
+        }
+    }
+
+    /// Books the time from the last change of state until `now`.
+    fn spend(&mut self, now: Instant) {
+        let spent = match self.phase {
+            Phase::Closed => &mut self.time.closed,
+            Phase::HalfOpen { .. } => &mut self.time.half_open,
+            Phase::Open { .. } => &mut self.time.open,
+        };
+        *spent = spent.saturating_add(now.saturating_duration_since(self.since));
+    }
+}
+
+impl Permit {
+    /// Whether the attempt decides about a half-open breaker: one try, with the longest timeout.
+    pub fn is_probe(&self) -> bool {
+        self.probe
+    }
+}
+
+impl Phase {
+    fn state(self) -> State {
+        match self {
+            Self::Closed => State::Closed,
+            Self::Open { .. } => State::Open,
+            Self::HalfOpen { .. } => State::HalfOpen,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What keeps polling well-behaved while nodes hang, refuse, flap and restart.
+//!
+//! Everything here is a function of the events it is told, `fn(&mut self, now, event) ->
+//! decision`: no clock, socket, lock, log or task inside, and chance is handed in. Every decision
+//! is returned as data; what calls it sleeps, sends, counts and logs. So the same code polls, is
+//! simulated, and is searched for counter-examples.
+//!
+//! One attempt passes, outermost first: the slot of the [`cache`], the deadline and the [`retry`]
+//! loop with its fleet-wide [`budget`], the [`circuit`] of host and endpoint [`breaker`]s, and the
+//! [`timeout`] of the attempt. What it came to is judged once, in [`outcome`].
+
+pub mod breaker;
+pub mod outcome;
+pub mod state;
+
+mod time;
+
+#[cfg(test)]
+mod tests;

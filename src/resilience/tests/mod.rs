@@ -1,0 +1,81 @@
+//! The core against its specification: tables, models, streams, and the bugs of others.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use super::{
+    breaker::{Breaker, Counting, Policy},
+    outcome::Outcome,
+    state::Transition,
+};
+
+mod classification;
+mod model;
+mod mutants;
+
+pub(super) const OPEN: Duration = Duration::from_secs(30);
+
+/// The policy of the specification, without jitter.
+pub(super) fn policy() -> Policy {
+    Policy {
+        failure_threshold: 5,
+        counting: Counting::Each,
+        open_duration: OPEN,
+        open_jitter: 0.0,
+        open_multiplier: 1.0,
+        max_open_duration: Duration::from_secs(300),
+        half_open_max_probes: 1,
+    }
+}
+
+pub(super) fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A breaker with a clock in its hand.
+pub(super) struct Bench {
+    pub(super) breaker: Breaker,
+    pub(super) now: Instant,
+    pub(super) rng: Rng,
+}
+
+impl Bench {
+    pub(super) fn new(policy: Policy) -> Self {
+        let now = Instant::now();
+        Self {
+            breaker: Breaker::new(policy, now),
+            now,
+            rng: Rng::with_seed(7),
+        }
+    }
+
+    pub(super) fn wait(&mut self, span: Duration) {
+        self.now += span;
+    }
+
+    pub(super) fn complete(
+        &mut self,
+        permit: crate::resilience::breaker::Permit,
+        outcome: Outcome,
+    ) -> Option<Transition> {
+        self.breaker
+            .complete(self.now, permit, outcome, &mut self.rng)
+    }
+
+    /// One attempt of a second.
+    pub(super) fn attempt(&mut self, outcome: Outcome) -> Option<Transition> {
+        let permit = self.breaker.try_acquire(self.now).expect("admitted");
+        self.wait(secs(1));
+        self.complete(permit, outcome)
+    }
+
+    pub(super) fn trip(&mut self) {
+        while self.attempt(Outcome::Fail).is_none() {}
+    }
+
+    pub(super) fn state(&self) -> crate::resilience::state::State {
+        self.breaker.view(self.now).state
+    }
+}

@@ -1,0 +1,205 @@
+//! Another breaker, that only keeps a diary: whatever it is asked, it reads all of it again. No
+//! counters, no generations, so it cannot share the bugs of the one that has them.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use crate::resilience::{
+    breaker::{Counting, Policy},
+    outcome::Outcome,
+    state::State,
+};
+
+/// What happens to a breaker.
+#[derive(Debug, Clone)]
+pub(super) enum Op {
+    Acquire,
+    /// One of the attempts under way ends.
+    Complete(usize, Outcome),
+    Wait(Duration),
+}
+
+pub(super) fn ops(policy: Policy) -> impl Strategy<Value = Vec<Op>> {
+    let outcome = prop_oneof![
+        3 => Just(Outcome::Fail),
+        1 => Just(Outcome::Ok),
+        1 => Just(Outcome::Neutral)
+    ];
+    let (open, millisecond) = (policy.open_duration, Duration::from_millis(1));
+    let wait = prop_oneof![
+        Just(millisecond),
+        Just(open - millisecond),
+        Just(open),
+        (0..100_000_u64).prop_map(Duration::from_millis),
+    ];
+    let op = prop_oneof![
+        4 => Just(Op::Acquire),
+        4 => (0..4_usize, outcome).prop_map(|(which, outcome)| Op::Complete(which, outcome)),
+        2 => wait.prop_map(Op::Wait),
+    ];
+    prop::collection::vec(op, 0..80)
+}
+
+/// What a breaker looks like from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) state: State,
+    pub(super) retry_at: Option<Instant>,
+    pub(super) failures: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Entry {
+    /// The attempt with this number was let through.
+    Admitted(usize, Instant),
+    /// It ended.
+    Ended(usize, Instant, Outcome),
+}
+
+/// The diary.
+#[derive(Debug)]
+pub(super) struct Model {
+    policy: Policy,
+    diary: Vec<Entry>,
+}
+
+/// A stretch of the diary with one state.
+#[derive(Debug, Clone, Copy)]
+struct Era {
+    state: State,
+    /// Where it begins in the diary.
+    first: usize,
+    /// When it ends by itself.
+    until: Option<Instant>,
+    /// Failures at its beginning.
+    failures: u32,
+}
+
+impl Model {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            diary: Vec::new(),
+        }
+    }
+
+    pub(super) fn admits(&self, now: Instant) -> bool {
+        let era = self.era(now);
+        match era.state {
+            State::Closed => true,
+            State::Open => false,
+            State::HalfOpen => {
+                let own = &self.diary[era.first..];
+                let admitted = own.iter().filter(|e| matches!(e, Entry::Admitted(..)));
+                let ended = own.iter().filter(|e| self.ended_in(era, e).is_some());
+                admitted.count() - ended.count()
+                    < usize::try_from(self.policy.half_open_max_probes).unwrap()
+            }
+        }
+    }
+
+    pub(super) fn admitted(&mut self, number: usize, now: Instant) {
+        self.diary.push(Entry::Admitted(number, now));
+    }
+
+    pub(super) fn ended(&mut self, number: usize, now: Instant, outcome: Outcome) {
+        self.diary.push(Entry::Ended(number, now, outcome));
+    }
+
+    pub(super) fn seen(&self, now: Instant) -> Seen {
+        let era = self.era(now);
+        Seen {
+            state: era.state,
+            retry_at: era.until,
+            failures: match era.state {
+                State::Closed => self.run(era, self.diary.len()),
+                State::Open | State::HalfOpen => era.failures,
+            },
+        }
+    }
+
+    /// Reads the whole diary.
+    fn era(&self, now: Instant) -> Era {
+        let mut era = Era {
+            state: State::Closed,
+            first: 0,
+            until: None,
+            failures: 0,
+        };
+        for (at, entry) in self.diary.iter().enumerate() {
+            let (Entry::Admitted(_, when) | Entry::Ended(_, when, _)) = *entry;
+            era = Self::expire(era, at, when);
+            let Some(outcome) = self.ended_in(era, entry) else {
+                continue;
+            };
+            let open = |failures| Era {
+                state: State::Open,
+                first: at + 1,
+                until: Some(when + self.policy.open_duration),
+                failures,
+            };
+            let run = self.run(era, at + 1);
+            era = match (era.state, outcome) {
+                (State::HalfOpen, Outcome::Ok) => Era {
+                    state: State::Closed,
+                    first: at + 1,
+                    until: None,
+                    failures: 0,
+                },
+                (State::HalfOpen, Outcome::Fail) => open(era.failures + 1),
+                (State::Closed, Outcome::Fail) if run >= self.policy.failure_threshold => open(run),
+                _ => era,
+            };
+        }
+        Self::expire(era, self.diary.len(), now)
+    }
+
+    fn expire(era: Era, first: usize, now: Instant) -> Era {
+        match era.until {
+            Some(until) if until <= now => Era {
+                state: State::HalfOpen,
+                first,
+                until: None,
+                ..era
+            },
+            _ => era,
+        }
+    }
+
+    /// The outcome, if the entry is the end of an attempt that the era let through.
+    fn ended_in(&self, era: Era, entry: &Entry) -> Option<Outcome> {
+        let Entry::Ended(number, _, outcome) = *entry else {
+            return None;
+        };
+        let own = self.diary.get(era.first..)?;
+        own.iter()
+            .any(|e| matches!(e, Entry::Admitted(n, _) if *n == number))
+            .then_some(outcome)
+    }
+
+    /// The consecutive failures of a closed era in the diary before `end`.
+    fn run(&self, era: Era, end: usize) -> u32 {
+        let own = self.diary.get(era.first..end).unwrap_or_default();
+        let admitted_at = |number| {
+            let is_it = |e: &Entry| matches!(e, Entry::Admitted(n, _) if *n == number);
+            own.iter().position(is_it)
+        };
+        let each = self.policy.counting == Counting::Each;
+        let (mut run, mut counted_at) = (0, None);
+        for (at, entry) in own.iter().enumerate() {
+            match (self.ended_in(era, entry), entry) {
+                (Some(Outcome::Ok), _) => run = 0,
+                (Some(Outcome::Fail), Entry::Ended(number, ..))
+                    if each || admitted_at(*number) > counted_at =>
+                {
+                    counted_at = Some(at);
+                    run += 1;
+                }
+                _ => {}
+            }
+        }
+        run
+    }
+}
