@@ -10,8 +10,11 @@
 //! [`timeout`] of the attempt. What it came to is judged once, in [`outcome`].
 
 pub mod breaker;
+pub mod budget;
 pub mod outcome;
+pub mod retry;
 pub mod state;
+pub mod timeout;
 
 mod time;
 

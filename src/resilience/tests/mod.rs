@@ -14,6 +14,8 @@ use super::{
 mod classification;
 mod model;
 mod mutants;
+mod retry;
+mod timeout;
 
 pub(super) const OPEN: Duration = Duration::from_secs(30);
 

@@ -1,0 +1,108 @@
+//! How many retries the whole fleet may make, so that an outage does not multiply its own load.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+/// The intervals that count. Shorter windows would hold less than one poll of each target.
+const WINDOW: u64 = 5;
+
+/// One retry for so many attempts: 20 %.
+const ATTEMPTS_PER_RETRY: u64 = 5;
+
+/// The least retries an interval, however few targets there are.
+const MIN_FLOOR: u64 = 10;
+
+/// The retry budget of all targets together, counted when things start: what counts results would
+/// notice an outage only after its timeouts.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    epoch: Instant,
+    interval: Duration,
+    floor: u64,
+    /// The latest intervals in which anything happened, oldest first.
+    buckets: VecDeque<Bucket>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    interval: u64,
+    attempts: u64,
+    retries: u64,
+}
+
+impl Budget {
+    /// A budget for so many targets, each polled once an `interval`.
+    pub fn new(targets: usize, interval: Duration, now: Instant) -> Self {
+        Self {
+            epoch: now,
+            interval: interval.max(Duration::from_nanos(1)),
+            floor: floor(targets),
+            buckets: VecDeque::new(),
+        }
+    }
+
+    /// An attempt is sent, be it the first or a retry.
+    pub fn attempt(&mut self, now: Instant) {
+        if let Some(bucket) = self.bucket(now) {
+            bucket.attempts += 1;
+        }
+    }
+
+    /// Takes one retry (or hedge) if there is one.
+    pub fn try_retry(&mut self, now: Instant) -> bool {
+        let is_granted = self.available(now) > 0;
+        if is_granted && let Some(bucket) = self.bucket(now) {
+            bucket.retries += 1;
+        }
+        is_granted
+    }
+
+    /// The retries that are left now.
+    pub fn available(&self, now: Instant) -> u64 {
+        let current = self.interval_at(now);
+        let recent = self
+            .buckets
+            .iter()
+            .filter(|bucket| bucket.counts_in(current));
+        let (attempts, retries) = recent.fold((0, 0), |(attempts, retries), bucket| {
+            (attempts + bucket.attempts, retries + bucket.retries)
+        });
+        let allowed = self.floor.saturating_mul(WINDOW) + attempts / ATTEMPTS_PER_RETRY;
+        allowed.saturating_sub(retries)
+    }
+
+    /// The bucket of `now`; those before the window are forgotten.
+    fn bucket(&mut self, now: Instant) -> Option<&mut Bucket> {
+        let current = self.interval_at(now);
+        self.buckets.retain(|bucket| bucket.counts_in(current));
+        if self
+            .buckets
+            .back()
+            .is_none_or(|last| last.interval < current)
+        {
+            self.buckets.push_back(Bucket {
+                interval: current,
+                attempts: 0,
+                retries: 0,
+            });
+        }
+        self.buckets.back_mut()
+    }
+
+    fn interval_at(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.epoch);
+        u64::try_from(age.as_nanos() / self.interval.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Bucket {
+    fn counts_in(&self, current: u64) -> bool {
+        self.interval.saturating_add(WINDOW) > current
+    }
+}
+
+/// The retries an interval that are always allowed: 10, or one for each 10 targets.
+pub fn floor(targets: usize) -> u64 {
+    MIN_FLOOR.max(u64::try_from(targets / 10).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,147 @@
+//! Whether a failed attempt is followed by another one in the same poll, and when.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{
+    budget::Budget,
+    outcome,
+    time::{jittered, later, times},
+};
+
+/// The longest pause that a server may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// An attempt that may run for less than this is not worth starting.
+const MIN_ATTEMPT: Duration = Duration::from_secs(1);
+
+/// How often and at which intervals an attempt is repeated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    /// The most attempts after the first.
+    pub max_retries: u32,
+    /// The wait before the first retry.
+    pub initial_interval: Duration,
+    /// Each wait is this many times the one before; at least 1.
+    pub multiplier: f64,
+    /// The longest wait, before jitter.
+    pub max_interval: Duration,
+    /// Each wait is drawn from (1 − this) to (1 + this) times its nominal value; 0 to 1.
+    pub jitter: f64,
+}
+
+/// An attempt that failed, and what it leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed {
+    /// Attempts made in this poll, this one included.
+    pub attempts: u32,
+    /// What its result says of a retry.
+    pub retry: outcome::Retry,
+    /// How long the server asked us to wait (`Retry-After` of a 429 or 503).
+    pub retry_after: Option<Duration>,
+    /// Whether the next attempt would be refused (a breaker opened), or this one was a probe,
+    /// which has one try.
+    pub open: bool,
+    /// Time left until the poll's deadline.
+    pub remaining: Duration,
+    /// The least time that an attempt needs, from [`least`].
+    pub least: Duration,
+}
+
+/// What to do after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Sleep so long, then try again.
+    Retry {
+        /// The wait.
+        delay: Duration,
+    },
+    /// The poll ends here.
+    Stop {
+        /// Why.
+        reason: Stop,
+        /// The host must be left alone until then, as its server asked.
+        not_before: Option<Instant>,
+    },
+}
+
+/// Why a poll does not try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The whole fleet has used up its retries.
+    Budget,
+    /// No time for the wait and an attempt.
+    Deadline,
+    /// A breaker is in the way: a decision, not a fault that passes in a second.
+    Open,
+    /// The server asked for a longer pause than the poll has.
+    RetryAfter,
+    /// All retries are used.
+    Exhausted,
+    /// The same request would fail in the same way.
+    NotRetryable,
+}
+
+impl Policy {
+    /// Decides what follows a failed attempt. A retry is taken from the budget.
+    pub fn next(
+        &self,
+        now: Instant,
+        failed: &Failed,
+        budget: &mut Budget,
+        rng: &mut Rng,
+    ) -> Decision {
+        let asked = failed.retry_after.map(|asked| asked.min(MAX_RETRY_AFTER));
+        let stop = |reason| Decision::Stop {
+            reason,
+            not_before: asked.map(|asked| later(now, asked)),
+        };
+        match (failed.retry, asked) {
+            (outcome::Retry::No, _) => return stop(Stop::NotRetryable),
+            // It has enough of us, and does not say for how long.
+            (outcome::Retry::AfterRetryAfter, None) => return stop(Stop::RetryAfter),
+            (outcome::Retry::Yes | outcome::Retry::AfterRetryAfter, _) => {}
+        }
+        if failed.open {
+            return stop(Stop::Open);
+        }
+        if failed.attempts > self.max_retries {
+            return stop(Stop::Exhausted);
+        }
+        let fits = |delay: Duration| delay.saturating_add(failed.least) <= failed.remaining;
+        if asked.is_some_and(|asked| !fits(asked)) {
+            return stop(Stop::RetryAfter);
+        }
+        // The server may ask for more than our own schedule, never for less.
+        let delay = self
+            .delay(failed.attempts, rng)
+            .max(asked.unwrap_or_default());
+        if !fits(delay) {
+            return stop(Stop::Deadline);
+        }
+        if !budget.try_retry(now) {
+            return stop(Stop::Budget);
+        }
+        Decision::Retry { delay }
+    }
+
+    /// The nominal wait after so many attempts.
+    pub fn interval(&self, attempts: u32) -> Duration {
+        let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
+        times(self.initial_interval, self.multiplier.powi(exponent)).min(self.max_interval)
+    }
+
+    fn delay(&self, attempts: u32, rng: &mut Rng) -> Duration {
+        jittered(self.interval(attempts), self.jitter, rng)
+    }
+}
+
+/// The least time that an attempt needs: the usual time of an answer, and at least a second. No
+/// more than a poll has in all, or it would never begin.
+pub fn least(p50: Option<Duration>, deadline: Duration) -> Duration {
+    MIN_ATTEMPT.max(p50.unwrap_or_default()).min(deadline)
+}

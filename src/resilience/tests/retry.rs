@@ -1,0 +1,217 @@
+use std::time::Duration;
+
+use fastrand::Rng;
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::secs;
+use crate::resilience::{
+    budget::Budget,
+    outcome::Retry,
+    retry::{Decision, Failed, Policy, Stop, least},
+};
+
+const POLICY: Policy = Policy {
+    max_retries: 3,
+    initial_interval: Duration::from_secs(1),
+    multiplier: 2.0,
+    max_interval: Duration::from_secs(30),
+    jitter: 0.0,
+};
+
+fn failed() -> Failed {
+    Failed {
+        attempts: 1,
+        retry: Retry::Yes,
+        retry_after: None,
+        open: false,
+        remaining: secs(13),
+        least: secs(1),
+    }
+}
+
+fn next(failed: Failed) -> Decision {
+    let now = Instant::now();
+    let mut budget = Budget::new(1, secs(15), now);
+    POLICY.next(now, &failed, &mut budget, &mut Rng::with_seed(1))
+}
+
+fn reason(failed: Failed) -> Stop {
+    match next(failed) {
+        Decision::Stop { reason, .. } => reason,
+        Decision::Retry { delay } => panic!("retries after {delay:?}"),
+    }
+}
+
+#[test]
+fn waits_1_2_4_seconds_to_the_millisecond_and_then_gives_up() {
+    let delay = |attempts| {
+        next(Failed {
+            attempts,
+            ..failed()
+        })
+    };
+    for (attempts, seconds) in [(1, 1), (2, 2), (3, 4)] {
+        let delay_expected = secs(seconds);
+        assert_eq!(
+            delay(attempts),
+            Decision::Retry {
+                delay: delay_expected
+            }
+        );
+    }
+    assert_eq!(
+        reason(Failed {
+            attempts: 4,
+            ..failed()
+        }),
+        Stop::Exhausted
+    );
+    assert_eq!(POLICY.interval(100), secs(30));
+}
+
+#[test]
+fn bug_6_open_ends_the_loop_without_sleep_or_budget() {
+    let now = Instant::now();
+    let mut budget = Budget::new(1, secs(15), now);
+    let before = budget.available(now);
+    let open = Failed {
+        open: true,
+        ..failed()
+    };
+    let decision = POLICY.next(now, &open, &mut budget, &mut Rng::with_seed(1));
+    let (reason, not_before) = (Stop::Open, None);
+    assert_eq!(decision, Decision::Stop { reason, not_before });
+    assert_eq!(budget.available(now), before);
+}
+
+#[test]
+fn bug_7_what_would_fail_again_is_not_sent_again() {
+    assert_eq!(
+        reason(Failed {
+            retry: Retry::No,
+            ..failed()
+        }),
+        Stop::NotRetryable
+    );
+}
+
+#[test]
+fn bug_10_a_poll_never_outlasts_its_deadline() {
+    // A node that hangs for all of each attempt, under a fixed timeout of 5 s.
+    let (deadline, least) = (Duration::from_millis(13_500), least(None, secs(15)));
+    let (mut elapsed, mut attempts) = (Duration::ZERO, 0);
+    loop {
+        elapsed += secs(5).min(deadline - elapsed);
+        attempts += 1;
+        let remaining = deadline - elapsed;
+        match next(Failed {
+            attempts,
+            remaining,
+            least,
+            ..failed()
+        }) {
+            Decision::Retry { delay } => elapsed += delay,
+            Decision::Stop { reason, .. } => {
+                assert_eq!((attempts, elapsed, reason), (2, secs(11), Stop::Deadline));
+                break;
+            }
+        }
+    }
+    let remaining = Duration::from_millis(1_999);
+    assert_eq!(
+        reason(Failed {
+            remaining,
+            ..failed()
+        }),
+        Stop::Deadline
+    );
+    assert!(matches!(
+        next(Failed {
+            remaining: secs(2),
+            ..failed()
+        }),
+        Decision::Retry { .. }
+    ));
+}
+
+#[test]
+fn an_attempt_needs_a_second_or_the_usual_time_but_no_more_than_there_is() {
+    assert_eq!(least(None, secs(13)), secs(1));
+    assert_eq!(least(Some(Duration::from_millis(80)), secs(13)), secs(1));
+    assert_eq!(least(Some(secs(3)), secs(13)), secs(3));
+    assert_eq!(
+        least(Some(secs(3)), Duration::from_millis(900)),
+        Duration::from_millis(900)
+    );
+}
+
+#[test]
+fn retry_after_is_obeyed_in_the_poll_or_after_it() {
+    let asked = |seconds| Failed {
+        retry_after: Some(secs(seconds)),
+        retry: Retry::AfterRetryAfter,
+        ..failed()
+    };
+    assert_eq!(next(asked(5)), Decision::Retry { delay: secs(5) });
+    assert_eq!(
+        next(asked(0)),
+        Decision::Retry { delay: secs(1) },
+        "not sooner than we would"
+    );
+    let pause = |seconds| {
+        let now = Instant::now();
+        let mut budget = Budget::new(1, secs(15), now);
+        let decision = POLICY.next(now, &asked(seconds), &mut budget, &mut Rng::with_seed(1));
+        match decision {
+            Decision::Stop {
+                reason: Stop::RetryAfter,
+                not_before,
+            } => not_before.unwrap() - now,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(pause(60), secs(60));
+    assert_eq!(pause(86_400), secs(300), "at most 5 minutes");
+    assert_eq!(pause(u64::MAX), secs(300));
+    let silent = Failed {
+        retry: Retry::AfterRetryAfter,
+        ..failed()
+    };
+    assert_eq!(reason(silent), Stop::RetryAfter);
+}
+
+#[test]
+fn the_budget_is_the_last_word() {
+    let now = Instant::now();
+    let mut budget = Budget::new(1, secs(15), now);
+    while budget.try_retry(now) {}
+    let decision = POLICY.next(now, &failed(), &mut budget, &mut Rng::with_seed(1));
+    let (reason, not_before) = (Stop::Budget, None);
+    assert_eq!(decision, Decision::Stop { reason, not_before });
+}
+
+proptest! {
+    #[test]
+    fn a_retry_always_fits_and_its_wait_is_near_its_interval(
+        seed: u64,
+        attempts in 1..6_u32,
+        remaining_ms in 0..20_000_u64,
+        after in prop::option::of(0..400_u64),
+    ) {
+        let policy = Policy { jitter: 0.2, ..POLICY };
+        let now = Instant::now();
+        let mut budget = Budget::new(1, secs(15), now);
+        let remaining = Duration::from_millis(remaining_ms);
+        let failed = Failed { attempts, remaining, retry_after: after.map(secs), ..failed() };
+        let decision = policy.next(now, &failed, &mut budget, &mut Rng::with_seed(seed));
+        if let Decision::Retry { delay } = decision {
+            prop_assert!(attempts <= 3);
+            prop_assert!(delay + failed.least <= remaining);
+            let nominal = policy.interval(attempts).as_secs_f64();
+            let asked = after.unwrap_or(0) as f64;
+            prop_assert!(delay.as_secs_f64() >= asked.max(0.799 * nominal));
+            prop_assert!(delay.as_secs_f64() <= asked.max(1.201 * nominal));
+        }
+    }
+}
