@@ -11,6 +11,9 @@
 
 pub mod breaker;
 pub mod budget;
+pub mod cache;
+pub mod freshness;
+pub mod guard;
 pub mod outcome;
 pub mod retry;
 pub mod state;

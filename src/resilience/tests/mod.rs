@@ -11,6 +11,7 @@ use super::{
     state::Transition,
 };
 
+mod cache;
 mod classification;
 mod model;
 mod mutants;

@@ -1,0 +1,165 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::secs;
+use crate::resilience::cache::{Counts, Fallback, Freshness, Origin, Policy, Reader, Slot};
+
+const POLICY: Policy = Policy {
+    ttl: Duration::from_secs(10),
+    max_stale: Duration::from_secs(300),
+    honor_origin: false,
+};
+
+fn stored(policy: Policy, origin: Origin) -> (Slot<&'static str>, Instant) {
+    let sent = Instant::now();
+    let mut slot = Slot::new(policy);
+    slot.store(Reader::Poll, sent, origin, "a");
+    (slot, sent)
+}
+
+#[test]
+fn an_answer_is_fresh_then_stale_then_expired() {
+    let (slot, sent) = stored(POLICY, Origin::default());
+    for (age_ms, expected) in [
+        (0, Freshness::Fresh),
+        (9_999, Freshness::Fresh),
+        (10_000, Freshness::Stale),
+        (300_000, Freshness::Stale),
+        (300_001, Freshness::Expired),
+    ] {
+        assert_eq!(
+            slot.freshness(sent + Duration::from_millis(age_ms)),
+            expected,
+            "{age_ms}"
+        );
+    }
+    let empty = Slot::<()>::new(POLICY);
+    assert_eq!(
+        (empty.freshness(sent), empty.age(sent)),
+        (Freshness::Empty, None)
+    );
+}
+
+#[test]
+fn bug_14_serving_stale_makes_nothing_younger_and_ends() {
+    let age = secs(100);
+    let (mut slot, sent) = stored(
+        POLICY,
+        Origin {
+            age,
+            ..Origin::default()
+        },
+    );
+    for seconds in [0, 50, 200] {
+        let value = &"a";
+        let age = secs(100 + seconds);
+        let fallback = slot.fallback(sent + secs(seconds), Reader::Poll);
+        assert_eq!(
+            fallback,
+            Fallback::Stale { value, age },
+            "with the Age that it came with"
+        );
+    }
+    assert_eq!(
+        slot.fallback(sent + secs(201), Reader::Poll),
+        Fallback::Expired
+    );
+    assert_eq!(
+        slot.age(sent + secs(1000)),
+        Some(secs(1100)),
+        "and goes on growing"
+    );
+}
+
+#[test]
+fn bug_13_a_failure_leaves_the_last_good_answer() {
+    let (mut slot, sent) = stored(POLICY, Origin::default());
+    slot.fallback(sent + secs(15), Reader::Poll);
+    assert_eq!(slot.hit(sent + secs(5), Reader::Api), Some(&"a"));
+    slot.clear();
+    assert_eq!(
+        slot.fallback(sent + secs(15), Reader::Poll),
+        Fallback::Empty,
+        "but 410 drops it"
+    );
+}
+
+#[test]
+fn not_modified_freshens_and_keeps_the_validators() {
+    let origin = Origin {
+        etag: Some("\"1\"".to_owned()),
+        last_modified: Some("yesterday".to_owned()),
+        ..Origin::default()
+    };
+    let (mut slot, sent) = stored(POLICY, origin.clone());
+    let later = sent + secs(60);
+    let renewed = Origin {
+        etag: Some("\"2\"".to_owned()),
+        ..Origin::default()
+    };
+    assert_eq!(
+        slot.revalidated(Reader::Poll, later, renewed.clone()),
+        Some(&"a")
+    );
+    assert_eq!(slot.age(later), Some(Duration::ZERO));
+    let etag = renewed.etag;
+    assert_eq!(slot.origin(), Some(&Origin { etag, ..origin }));
+    let nothing = Slot::<()>::new(POLICY)
+        .revalidated(Reader::Poll, sent, Origin::default())
+        .copied();
+    assert_eq!(nothing, None);
+}
+
+#[test]
+fn the_origin_is_heard_only_if_configured() {
+    let origin = Origin {
+        max_age: Some(secs(30)),
+        must_revalidate: true,
+        ..Origin::default()
+    };
+    let honoring = Policy {
+        honor_origin: true,
+        ..POLICY
+    };
+    for (policy, at_20, at_40) in [
+        (POLICY, Freshness::Stale, Freshness::Stale),
+        (honoring, Freshness::Fresh, Freshness::Expired),
+    ] {
+        let (slot, sent) = stored(policy, origin.clone());
+        assert_eq!(slot.freshness(sent + secs(20)), at_20);
+        assert_eq!(slot.freshness(sent + secs(40)), at_40);
+    }
+}
+
+#[test]
+fn each_read_counts_once_for_its_reader() {
+    let (mut slot, sent) = stored(POLICY, Origin::default());
+    slot.revalidated(Reader::Poll, sent, Origin::default());
+    slot.fallback(sent + secs(20), Reader::Poll);
+    slot.fallback(sent + secs(301), Reader::Poll);
+    assert_eq!(slot.hit(sent + secs(5), Reader::Api), Some(&"a"));
+    assert_eq!(
+        slot.hit(sent + secs(20), Reader::Api),
+        None,
+        "counted when the node was asked"
+    );
+    slot.clear();
+    slot.fallback(sent, Reader::Api);
+    let poll = Counts {
+        hit: 0,
+        miss: 1,
+        stale: 1,
+        revalidated: 1,
+        expired: 1,
+    };
+    let api = Counts {
+        hit: 1,
+        miss: 1,
+        ..Counts::default()
+    };
+    assert_eq!(
+        (slot.counts(Reader::Poll), slot.counts(Reader::Api)),
+        (&poll, &api)
+    );
+}
