@@ -12,6 +12,9 @@
 pub mod breaker;
 pub mod budget;
 pub mod cache;
+pub mod circuit;
+pub mod config;
+pub mod feasibility;
 pub mod freshness;
 pub mod guard;
 pub mod outcome;

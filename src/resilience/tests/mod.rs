@@ -11,8 +11,11 @@ use super::{
     state::Transition,
 };
 
+mod bugs;
 mod cache;
 mod classification;
+mod config;
+mod feasibility;
 mod model;
 mod mutants;
 mod retry;

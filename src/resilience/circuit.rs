@@ -1,0 +1,279 @@
+//! The breakers of one host: its own, and one for each of its endpoints.
+//!
+//! A request passes the host's gate, then the endpoint's, and holds both permits or none. What it
+//! came to is charged where the fault lies.
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{
+    breaker::{Breaker, Permit, Policy, Refusal},
+    outcome::{Outcome, Verdict},
+    state::{State, Transition, View},
+};
+use fastrand::Rng;
+
+pub use super::config::Scope;
+
+/// One of the two levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// All endpoints of a host.
+    Host,
+    /// One endpoint.
+    Endpoint,
+}
+
+/// The breakers of one host.
+#[derive(Debug, Clone)]
+pub struct Circuit {
+    scope: Scope,
+    host: Option<Breaker>,
+    endpoints: Vec<Breaker>,
+    not_before: Option<Instant>,
+}
+
+/// Leave for one attempt; must come back through [`Circuit::complete`] or
+/// [`Circuit::give_back`].
+#[derive(Debug)]
+#[must_use]
+pub struct CircuitPermit {
+    /// Which endpoint, by its position.
+    position: usize,
+    host: Option<Permit>,
+    endpoint: Option<Permit>,
+}
+
+/// Why there is no permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A breaker is open.
+    Open {
+        /// Whose.
+        level: Level,
+        /// When it lets a probe through.
+        retry_at: Instant,
+    },
+    /// A breaker waits for the result of a probe; it is worth waiting with it.
+    ProbeInFlight {
+        /// Whose.
+        level: Level,
+    },
+    /// The server asked for a pause (`Retry-After`).
+    Paused {
+        /// Until when.
+        until: Instant,
+    },
+}
+
+/// What a result changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// At the host.
+    pub host: Option<Transition>,
+    /// At the endpoint.
+    pub endpoint: Option<Transition>,
+}
+
+/// What stands between us and one endpoint at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CircuitView {
+    /// The host's breaker, if it has one.
+    pub host: Option<View>,
+    /// The endpoint's breaker, if it has one.
+    pub endpoint: Option<View>,
+    /// Until when the server asked for a pause.
+    pub not_before: Option<Instant>,
+}
+
+impl Circuit {
+    /// Closed breakers for a host with so many endpoints, as many as `scope` asks for.
+    pub fn new(
+        scope: Scope,
+        host: Policy,
+        endpoint: Policy,
+        endpoints: usize,
+        now: Instant,
+    ) -> Self {
+        let endpoints = if scope == Scope::Host { 0 } else { endpoints };
+        Self {
+            scope,
+            host: (scope != Scope::Endpoint).then(|| Breaker::new(host, now)),
+            endpoints: vec![Breaker::new(endpoint, now); endpoints],
+            not_before: None,
+        }
+    }
+
+    /// Makes the breakers of this endpoint half-open whose time is over.
+    pub fn advance(&mut self, now: Instant, endpoint: usize) -> Changes {
+        let endpoint = self.endpoints.get_mut(endpoint);
+        Changes {
+            host: self.host.as_mut().and_then(|host| host.advance(now)),
+            endpoint: endpoint.and_then(|endpoint| endpoint.advance(now)),
+        }
+    }
+
+    /// Asks for leave to make an attempt at an endpoint, by its position.
+    ///
+    /// # Errors
+    /// Says who refuses and until when.
+    pub fn try_acquire(&mut self, now: Instant, endpoint: usize) -> Result<CircuitPermit, Refused> {
+        if let Some(until) = self.not_before.filter(|until| now < *until) {
+            return Err(Refused::Paused { until });
+        }
+        let mut permit = CircuitPermit {
+            position: endpoint,
+            host: None,
+            endpoint: None,
+        };
+        if let Some(host) = &mut self.host {
+            let refused = |refusal| Refused::by(Level::Host, refusal);
+            permit.host = Some(host.try_acquire(now).map_err(refused)?);
+        }
+        if let Some(gate) = self.endpoints.get_mut(endpoint) {
+            match gate.try_acquire(now) {
+                Ok(own) => permit.endpoint = Some(own),
+                Err(refusal) => {
+                    self.give_back(permit);
+                    return Err(Refused::by(Level::Endpoint, refusal));
+                }
+            }
+        }
+        Ok(permit)
+    }
+
+    /// Takes the result of the attempt that the permit was for, and charges host and endpoint.
+    pub fn complete(
+        &mut self,
+        now: Instant,
+        permit: CircuitPermit,
+        verdict: &Verdict,
+        rng: &mut Rng,
+    ) -> Changes {
+        let charge = self.scope.charge(verdict, &permit);
+        let mut changes = Changes::default();
+        let endpoint = self.endpoints.get_mut(permit.position);
+        if let (Some(gate), Some(permit)) = (&mut self.host, permit.host) {
+            changes.host = gate.complete(now, permit, charge.host, rng);
+        }
+        if let (Some(gate), Some(permit)) = (endpoint, permit.endpoint) {
+            changes.endpoint = gate.complete(now, permit, charge.endpoint, rng);
+        }
+        changes
+    }
+
+    /// Takes back a permit that was not used: nothing was sent, so nothing is counted.
+    pub fn give_back(&mut self, permit: CircuitPermit) {
+        let endpoint = self.endpoints.get_mut(permit.position);
+        if let (Some(gate), Some(permit)) = (&mut self.host, permit.host) {
+            gate.give_back(permit);
+        }
+        if let (Some(gate), Some(permit)) = (endpoint, permit.endpoint) {
+            gate.give_back(permit);
+        }
+    }
+
+    /// Leaves the host alone until then, as its server asked; the longest pause counts.
+    pub fn pause(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(Some(until));
+    }
+
+    /// While held, failures are not charged to anybody.
+    pub fn hold(&mut self, held: bool) {
+        for gate in self.host.iter_mut().chain(&mut self.endpoints) {
+            gate.hold(held);
+        }
+    }
+
+    /// What stands between us and an endpoint now.
+    pub fn view(&self, now: Instant, endpoint: usize) -> CircuitView {
+        CircuitView {
+            host: self.host.as_ref().map(|gate| gate.view(now)),
+            endpoint: self.endpoints.get(endpoint).map(|gate| gate.view(now)),
+            not_before: self.not_before.filter(|until| now < *until),
+        }
+    }
+}
+
+impl CircuitPermit {
+    /// Whether the attempt decides about a half-open breaker: one try, with the longest timeout.
+    pub fn is_probe(&self) -> bool {
+        self.probes_host() || self.probes_endpoint()
+    }
+
+    fn probes_host(&self) -> bool {
+        self.host.as_ref().is_some_and(Permit::is_probe)
+    }
+
+    fn probes_endpoint(&self) -> bool {
+        self.endpoint.as_ref().is_some_and(Permit::is_probe)
+    }
+}
+
+impl CircuitView {
+    /// The worse of the two states.
+    pub fn state(&self) -> State {
+        let states = self.views().map(|view| view.state);
+        states.max().unwrap_or(State::Closed)
+    }
+
+    /// When the next attempt may go: after the last expiry and after the pause. None for at once.
+    pub fn retry_at(&self) -> Option<Instant> {
+        let expiries = self.views().filter_map(|view| view.retry_at);
+        expiries.chain(self.not_before).max()
+    }
+
+    fn views(&self) -> impl Iterator<Item = View> {
+        self.host.into_iter().chain(self.endpoint)
+    }
+}
+
+impl Refused {
+    fn by(level: Level, refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Open { retry_at } => Self::Open { level, retry_at },
+            Refusal::ProbeInFlight => Self::ProbeInFlight { level },
+        }
+    }
+}
+
+/// Who is charged with what.
+struct Charge {
+    host: Outcome,
+    endpoint: Outcome,
+}
+
+impl Scope {
+    /// With two levels each is charged with its own faults; a level that stands alone bears the
+    /// other's failures as well.
+    fn charge(self, verdict: &Verdict, permit: &CircuitPermit) -> Charge {
+        let either = |own, other| match other {
+            Outcome::Fail => Outcome::Fail,
+            Outcome::Ok | Outcome::Neutral => own,
+        };
+        let decides = match self {
+            Self::Host => permit.probes_host(),
+            Self::Endpoint | Self::Both => permit.probes_endpoint(),
+        };
+        let http = if decides {
+            verdict.probe
+        } else {
+            verdict.endpoint
+        };
+        match self {
+            Self::Both => Charge {
+                host: verdict.host,
+                endpoint: http,
+            },
+            Self::Host => Charge {
+                host: either(verdict.host, http),
+                endpoint: Outcome::Neutral,
+            },
+            Self::Endpoint => Charge {
+                host: Outcome::Neutral,
+                endpoint: either(http, verdict.host),
+            },
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Whether the settings fit together: arithmetic that nobody does in the head, done at the start.
+
+use serde::Serialize;
+
+use super::{
+    budget,
+    config::{self, CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+    retry,
+};
+use crate::settings::Duration;
+
+/// All that has to fit together.
+#[derive(Debug, Clone)]
+pub struct Plan<'a> {
+    /// Time between two polls of a target.
+    pub interval: Duration,
+    /// Of one attempt.
+    pub timeout: TimeoutConfig,
+    /// Of one poll, if configured.
+    pub deadline: Option<Duration>,
+    /// How attempts are repeated.
+    pub retry: &'a RetryConfig,
+    /// When they are refused.
+    pub circuit_breaker: &'a CircuitBreakerConfig,
+    /// What is kept between polls.
+    pub cache: CacheConfig,
+    /// The promised age of data, if one is promised.
+    pub freshness_objective: Option<Duration>,
+    /// Name and `host:port` of each target.
+    pub targets: &'a [(String, String)],
+    /// Endpoints of a target.
+    pub endpoints: usize,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// As designed, and good to know.
+    Note,
+    /// It works worse than it looks.
+    Warning,
+    /// It can never work.
+    Error,
+}
+
+/// Two settings that do not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The key to change, from the receiver's configuration on.
+    pub path: &'static [&'static str],
+    /// What does not fit; shows the sum.
+    pub message: String,
+}
+
+/// Does the sums.
+pub fn check(plan: &Plan<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    ranges(plan, &mut findings);
+    if findings.is_empty() {
+        // Sums with values that are wrong by themselves say nothing.
+        times(plan, &mut findings);
+        chain(plan, &mut findings);
+        breaker(plan, &mut findings);
+        cache(plan, &mut findings);
+        fleet(plan, &mut findings);
+    }
+    findings
+}
+
+/// Values that can never work, whatever the others are.
+fn ranges(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+    let Plan {
+        retry,
+        circuit_breaker: breaker,
+        ..
+    } = plan;
+    let share = 0.0..=1.0;
+    let mut require = |is_met: bool, path, message: &str| {
+        if !is_met {
+            findings.push(Finding::new(Severity::Error, path, message));
+        }
+    };
+    const POSITIVE: &str = "requires positive value";
+    const SHARE: &str = "must be between 0 and 1";
+    const FACTOR: &str = "must be at least 1";
+    require(!plan.interval.is_zero(), &["collection_interval"], POSITIVE);
+    require(!plan.timeout.max.is_zero(), &["timeout"], POSITIVE);
+    let deadline = plan.deadline.is_none_or(|deadline| !deadline.is_zero());
+    require(deadline, &["deadline"], POSITIVE);
+    require(share.contains(&retry.jitter), &["retry", "jitter"], SHARE);
+    require(retry.multiplier >= 1.0, &["retry", "multiplier"], FACTOR);
+    let path = &["circuit_breaker", "open_jitter"];
+    require(share.contains(&breaker.open_jitter), path, SHARE);
+    let path = &["circuit_breaker", "open_multiplier"];
+    require(breaker.open_multiplier >= 1.0, path, FACTOR);
+    let path = &["circuit_breaker", "failure_threshold"];
+    require(breaker.failure_threshold > 0, path, POSITIVE);
+    let path = &["circuit_breaker", "host_failure_threshold"];
+    require(breaker.host_failure_threshold != Some(0), path, POSITIVE);
+    let path = &["circuit_breaker", "half_open_max_probes"];
+    require(breaker.half_open_max_probes > 0, path, POSITIVE);
+    let path = &["circuit_breaker", "open_duration"];
+    require(!breaker.open_duration.is_zero(), path, POSITIVE);
+}
+
+/// An attempt fits a poll, and a poll its interval.
+fn times(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+    let (interval, max, deadline) = (plan.interval, plan.timeout.max, plan.deadline());
+    if deadline > interval {
+        let message = format!(
+            "is longer than the collection_interval: {deadline} > {interval}, so a poll of a node \
+             that hangs costs the next tick"
+        );
+        findings.push(Finding::new(Severity::Warning, &["deadline"], message));
+    }
+    if max > deadline {
+        let message = format!(
+            "is longer than the deadline of a poll: {max} > {deadline}, so an attempt never gets \
+             its whole time"
+        );
+        findings.push(Finding::new(Severity::Warning, &["timeout"], message));
+    }
+    if let Some(objective) = plan.freshness_objective.filter(|o| *o < interval) {
+        let message = format!(
+            "cannot be kept: between two polls the data gets {interval} old, which is more than \
+             {objective}"
+        );
+        let path = &["freshness_objective"];
+        findings.push(Finding::new(Severity::Warning, path, message));
+    }
+}
+
+/// The attempts and waits of a poll fit its deadline while the node hangs.
+fn chain(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+    let (policy, deadline) = (plan.retry.policy(), plan.deadline().get());
+    let attempts = policy.max_retries.saturating_add(1);
+    let max = plan.timeout.max.get();
+    let least = retry::least(None, deadline);
+    let (mut elapsed, mut made) = (std::time::Duration::ZERO, 0);
+    let mut sum = String::new();
+    for attempt in 1..=attempts.min(SHOWN) {
+        let wait = match attempt {
+            1 => std::time::Duration::ZERO,
+            later => policy.interval(later - 1),
+        };
+        // An adaptive timeout starts small and doubles; it has no time to grow to its maximum.
+        let limit = match plan.timeout.adaptive {
+            true => SHORTEST.saturating_mul(2_u32.saturating_pow(attempt - 1)),
+            false => max,
+        };
+        let start = elapsed.saturating_add(wait);
+        let fits = start.saturating_add(least) <= deadline;
+        made += u32::from(fits && made + 1 == attempt);
+        elapsed = start.saturating_add(limit.min(max));
+        if attempt > 1 {
+            sum += &format!(" + {} + ", show(wait));
+        }
+        sum += &show(limit.min(max)).to_string();
+    }
+    if made < attempts.min(SHOWN) {
+        let message = format!(
+            "do not fit the deadline of a poll: {sum} = {} > {}, so only {made} of {attempts} \
+             attempts are made while a node hangs",
+            show(elapsed),
+            plan.deadline(),
+        );
+        findings.push(Finding::new(Severity::Warning, &["retry"], message));
+    }
+}
+
+/// A breaker that opens is noticed.
+fn breaker(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+    let (open, interval) = (plan.circuit_breaker.open_duration, plan.interval);
+    if open < interval {
+        let message = format!(
+            "is over before the next poll: {open} < {interval}, so an open breaker refuses \
+             retries, but never a poll"
+        );
+        let path = &["circuit_breaker", "open_duration"];
+        findings.push(Finding::new(Severity::Warning, path, message));
+    }
+}
+
+/// What is kept bridges what it is meant to bridge.
+fn cache(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+    let (ttl, max_stale, interval) = (plan.cache.ttl, plan.cache.max_stale, plan.interval);
+    if ttl < interval {
+        let gap = show(interval.get().saturating_sub(ttl.get()));
+        let message = format!(
+            "is shorter than the collection_interval: for {interval} − {ttl} = {gap} before each \
+             poll a reader asks the node itself; polls always ask it"
+        );
+        findings.push(Finding::new(Severity::Note, &["cache", "ttl"], message));
+    }
+    if ttl > max_stale {
+        let message = format!("is longer than max_stale: {ttl} > {max_stale}");
+        findings.push(Finding::new(Severity::Error, &["cache", "ttl"], message));
+    }
+    let open = super::time::times(
+        plan.circuit_breaker.open_duration.get(),
+        1.0 + plan.circuit_breaker.open_jitter,
+    );
+    let deadline = plan.deadline();
+    let needed = open
+        .saturating_add(interval.get())
+        .saturating_add(deadline.get());
+    if max_stale.get() < needed {
+        let message = format!(
+            "does not bridge one opening of a breaker: open time + interval + deadline = {} + \
+             {interval} + {deadline} = {} > {max_stale}, so every outage leaves a gap",
+            show(open),
+            show(needed),
+        );
+        let path = &["cache", "max_stale"];
+        findings.push(Finding::new(Severity::Warning, path, message));
+    }
+}
+
+/// What all targets share is enough for them, and what one has is not shared.
+fn fleet(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+    for (index, (name, host)) in plan.targets.iter().enumerate() {
+        let same = |(_, other): &&(String, String)| other == host;
+        if let Some((other, _)) = plan.targets.iter().take(index).find(same) {
+            let message = format!(
+                "`{other}` and `{name}` are one host, {host}, with 2 breakers: each has to find \
+                 out for itself that it is down"
+            );
+            findings.push(Finding::new(Severity::Warning, &["targets"], message));
+        }
+    }
+    let as_u64 = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let polls = as_u64(plan.targets.len()).saturating_mul(as_u64(plan.endpoints));
+    let retries = u64::from(plan.retry.max_retries);
+    let wanted = polls.saturating_mul(retries);
+    let floor = budget::floor(plan.targets.len());
+    if wanted > floor.saturating_add(polls / 5) {
+        let message = format!(
+            "if all targets fail at once: {} targets × {} endpoints × {retries} retries = \
+             {wanted} an interval, of which the budget allows {floor} + 20 % of the attempts",
+            plan.targets.len(),
+            plan.endpoints,
+        );
+        findings.push(Finding::new(
+            Severity::Note,
+            &["retry", "max_retries"],
+            message,
+        ));
+    }
+}
+
+/// The longest chain that is written out.
+const SHOWN: u32 = 20;
+
+/// What an adaptive timeout is for a node that answers fast.
+const SHORTEST: std::time::Duration = super::timeout::FLOOR;
+
+/// A span as the configuration writes it.
+fn show(span: std::time::Duration) -> Duration {
+    Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Plan<'_> {
+    fn deadline(&self) -> Duration {
+        show(config::deadline(self.deadline, self.interval))
+    }
+}
+
+impl Finding {
+    fn new(severity: Severity, path: &'static [&'static str], message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            severity,
+            path,
+            message,
+        }
+    }
+}

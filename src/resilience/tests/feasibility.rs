@@ -1,0 +1,210 @@
+use crate::{
+    resilience::{
+        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+        feasibility::{Finding, Plan, Severity, check},
+    },
+    settings::Duration,
+};
+
+#[derive(Default)]
+struct Settings {
+    timeout: TimeoutConfig,
+    deadline: Option<Duration>,
+    retry: RetryConfig,
+    circuit_breaker: CircuitBreakerConfig,
+    cache: CacheConfig,
+    freshness_objective: Option<Duration>,
+    targets: Vec<(String, String)>,
+}
+
+fn findings(settings: &Settings) -> Vec<Finding> {
+    check(&Plan {
+        interval: s(15),
+        timeout: settings.timeout,
+        deadline: settings.deadline,
+        retry: &settings.retry,
+        circuit_breaker: &settings.circuit_breaker,
+        cache: settings.cache,
+        freshness_objective: settings.freshness_objective,
+        targets: &settings.targets,
+        endpoints: 6,
+    })
+}
+
+/// The findings beyond notes, each as one line.
+fn complaints(settings: Settings) -> Vec<String> {
+    let findings = findings(&settings);
+    let serious = findings.iter().filter(|f| f.severity > Severity::Note);
+    let line = |f: &Finding| format!("{:?} {}: {}", f.severity, f.path.join("."), f.message);
+    serious.map(line).collect()
+}
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn the_defaults_fit_together() {
+    assert_eq!(complaints(Settings::default()), Vec::<String>::new());
+    let notes = findings(&Settings::default());
+    let [ttl] = notes.as_slice() else {
+        panic!("{notes:?}")
+    };
+    assert_eq!(ttl.path, ["cache", "ttl"]);
+    assert!(ttl.message.contains("15s − 10s = 5s"), "{}", ttl.message);
+}
+
+#[test]
+fn bug_10_the_chain_of_attempts_is_added_up() {
+    let timeout = TimeoutConfig {
+        max: s(5),
+        adaptive: false,
+    };
+    assert_eq!(
+        complaints(Settings {
+            timeout,
+            ..Settings::default()
+        }),
+        [
+            "Warning retry: do not fit the deadline of a poll: 5s + 1s + 5s + 2s + 5s + 4s + 5s = \
+             27s > 13.5s, so only 2 of 4 attempts are made while a node hangs"
+        ]
+    );
+    let retry = RetryConfig {
+        max_retries: u32::MAX,
+        ..RetryConfig::default()
+    };
+    let complaints = complaints(Settings {
+        retry,
+        ..Settings::default()
+    });
+    assert!(complaints[0].contains("only 4 of"), "{complaints:?}");
+}
+
+/// Whether the only complaint is this one.
+fn assert_complains(settings: Settings, expected: &str) {
+    let complaints = complaints(settings);
+    assert!(
+        complaints.len() == 1 && complaints[0].contains(expected),
+        "{complaints:?}"
+    );
+}
+
+fn cache(ttl: u64, max_stale: u64) -> Settings {
+    let cache = CacheConfig {
+        ttl: s(ttl),
+        max_stale: s(max_stale),
+        honor_origin: false,
+    };
+    Settings {
+        cache,
+        ..Settings::default()
+    }
+}
+
+fn deadline(seconds: u64) -> Settings {
+    let deadline = Some(s(seconds));
+    Settings {
+        deadline,
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn what_is_longer_than_what_holds_it_is_shown() {
+    let expected = "Warning deadline: is longer than the collection_interval: 20s > 15s";
+    assert_complains(deadline(20), expected);
+    let complaints = complaints(deadline(4)).join("\n");
+    let expected = "timeout: is longer than the deadline of a poll: 5s > 4s";
+    assert!(complaints.contains(expected), "{complaints}");
+    let circuit_breaker = CircuitBreakerConfig {
+        open_duration: s(10),
+        ..CircuitBreakerConfig::default()
+    };
+    let settings = Settings {
+        circuit_breaker,
+        ..Settings::default()
+    };
+    let expected = "Warning circuit_breaker.open_duration: is over before the next poll: 10s < 15s";
+    assert_complains(settings, expected);
+}
+
+#[test]
+fn what_is_kept_too_short_is_shown() {
+    assert_complains(cache(10, 60), "33s + 15s + 13.5s = 1m1.5s > 1m");
+    assert_complains(
+        cache(600, 300),
+        "Error cache.ttl: is longer than max_stale: 10m > 5m",
+    );
+    let freshness_objective = Some(s(10));
+    let settings = Settings {
+        freshness_objective,
+        ..Settings::default()
+    };
+    assert_complains(settings, "Warning freshness_objective: cannot be kept");
+}
+
+#[test]
+fn two_targets_at_one_host_are_shown() {
+    let target = |name: &str, host: &str| (name.to_owned(), host.to_owned());
+    let targets = vec![
+        target("a", "node:80"),
+        target("c", "node:81"),
+        target("b", "node:80"),
+    ];
+    let settings = Settings {
+        targets,
+        ..Settings::default()
+    };
+    assert_complains(
+        settings,
+        "Warning targets: `a` and `b` are one host, node:80",
+    );
+}
+
+#[test]
+fn a_budget_smaller_than_the_fleet_is_noted() {
+    let target = |i: u32| (i.to_string(), i.to_string());
+    let targets = (0..50).map(target).collect();
+    let findings = findings(&Settings {
+        targets,
+        ..Settings::default()
+    });
+    let note = findings.last().unwrap();
+    assert_eq!(
+        (note.severity, note.path),
+        (Severity::Note, &["retry", "max_retries"][..])
+    );
+    let sum =
+        "50 targets × 6 endpoints × 3 retries = 900 an interval, of which the budget allows 10";
+    assert!(note.message.contains(sum), "{}", note.message);
+}
+
+#[test]
+fn values_that_can_never_work_are_errors_and_end_the_sums() {
+    let settings = Settings {
+        timeout: TimeoutConfig {
+            max: s(0),
+            adaptive: true,
+        },
+        retry: RetryConfig {
+            jitter: 2.0,
+            multiplier: f64::NAN,
+            ..RetryConfig::default()
+        },
+        circuit_breaker: CircuitBreakerConfig {
+            failure_threshold: 0,
+            host_failure_threshold: Some(0),
+            half_open_max_probes: 0,
+            open_duration: s(0),
+            open_jitter: -0.1,
+            open_multiplier: 0.5,
+            ..CircuitBreakerConfig::default()
+        },
+        deadline: Some(s(0)),
+        ..Settings::default()
+    };
+    let findings = findings(&settings);
+    assert_eq!(findings.len(), 10, "{findings:?}");
+    assert!(findings.iter().all(|f| f.severity == Severity::Error));
+}
