@@ -18,6 +18,7 @@ pub mod feasibility;
 pub mod freshness;
 pub mod guard;
 pub mod outcome;
+pub mod recorder;
 pub mod retry;
 pub mod state;
 pub mod timeout;

@@ -16,6 +16,7 @@ mod cache;
 mod classification;
 mod config;
 mod feasibility;
+mod fleet;
 mod model;
 mod mutants;
 mod retry;

@@ -1,0 +1,232 @@
+//! What concerns all targets, or time: budget, guard, freshness, recorder.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::secs;
+use crate::resilience::{
+    budget::{Budget, floor},
+    circuit::Level,
+    freshness::{Objective, Time},
+    guard::{Change, Guard},
+    outcome::Outcome,
+    recorder::{CAPACITY, Event, Recorder},
+    retry::Stop,
+};
+
+const INTERVAL: Duration = Duration::from_secs(15);
+
+#[test]
+fn the_budget_has_a_floor_and_grows_with_the_attempts() {
+    assert_eq!([1, 100, 101, 5000].map(floor), [10, 10, 10, 500]);
+    let start = Instant::now();
+    let mut budget = Budget::new(1, INTERVAL, start);
+    assert_eq!(budget.available(start), 50, "10 an interval");
+    for _ in 0..100 {
+        budget.attempt(start);
+    }
+    assert_eq!(budget.available(start), 70, "20 %");
+    while budget.try_retry(start) {}
+    assert_eq!(budget.available(start + 4 * INTERVAL), 0);
+    assert_eq!(
+        budget.available(start + 5 * INTERVAL),
+        50,
+        "all of it is forgotten"
+    );
+}
+
+proptest! {
+    #[test]
+    fn retries_never_exceed_the_budget(
+        targets in 1..2000_usize,
+        steps in prop::collection::vec((0..4000_u64, 0..60_u32, 0..60_u32), 1..60),
+    ) {
+        let start = Instant::now();
+        let mut budget = Budget::new(targets, INTERVAL, start);
+        let (mut now, mut log) = (start, Vec::new());
+        for (wait_ms, attempts, retries) in steps {
+            now += Duration::from_millis(wait_ms);
+            for _ in 0..attempts {
+                budget.attempt(now);
+            }
+            let granted = (0..retries).filter(|_| budget.try_retry(now)).count() as u64;
+            let interval = (now - start).as_secs() / INTERVAL.as_secs();
+            log.push((interval, u64::from(attempts), granted));
+            let recent = log.iter().filter(|(then, ..)| then + 5 > interval);
+            let (attempts, granted_in_all) =
+                recent.fold((0, 0), |sum, entry| (sum.0 + entry.1, sum.1 + entry.2));
+            let allowed = attempts / 5 + 5 * floor(targets);
+            // Attempts leave the window before the retries that they paid for.
+            prop_assert!(granted == 0 || granted_in_all <= allowed);
+            prop_assert!(granted == u64::from(retries) || granted_in_all >= allowed, "no less");
+            let left = allowed.saturating_sub(granted_in_all);
+            prop_assert_eq!(budget.available(now), left);
+        }
+    }
+}
+
+#[test]
+fn most_hosts_failing_at_once_is_suspicious() {
+    let mut now = Instant::now();
+    let mut guard = Guard::new(30, INTERVAL);
+    for host in 0..15 {
+        assert_eq!(
+            guard.record(now, host, Outcome::Fail),
+            None,
+            "half is not most"
+        );
+    }
+    assert_eq!(guard.record(now, 15, Outcome::Neutral), None);
+    let change = guard.record(now, 15, Outcome::Fail);
+    assert_eq!(
+        change,
+        Some(Change::Suspect {
+            failing: 16,
+            hosts: 30
+        })
+    );
+    assert_eq!(guard.record(now, 16, Outcome::Fail), None, "said once");
+    let since = now;
+    let mut turns = [0; 30];
+    for _ in 0..10 {
+        let tried = (0..30).filter(|host| guard.admits(now, *host));
+        tried.for_each(|host| turns[host] += 1);
+        now += INTERVAL;
+    }
+    assert_eq!(turns[..17], [1; 17], "each failing host has its turn");
+    assert_eq!(turns[17..], [10; 13], "the others are polled as ever");
+    assert_eq!(guard.record(now, 29, Outcome::Ok), None, "it never failed");
+    let after = now - since;
+    assert_eq!(
+        guard.record(now, 3, Outcome::Ok),
+        Some(Change::Cleared { after })
+    );
+    assert_eq!(guard.suspect_since(), None);
+    assert!((0..30).all(|host| guard.admits(now, host)));
+}
+
+#[test]
+fn few_hosts_or_failures_far_apart_are_not_suspicious() {
+    let now = Instant::now();
+    let mut two = Guard::new(2, INTERVAL);
+    assert_eq!(two.record(now, 0, Outcome::Fail), None);
+    assert_eq!(two.record(now, 1, Outcome::Fail), None);
+    assert_eq!(two.record(now, 7, Outcome::Fail), None, "no such host");
+    let mut slow = Guard::new(3, INTERVAL);
+    for host in 0..3_u32 {
+        let when = now + host * INTERVAL;
+        assert_eq!(slow.record(when, host as usize, Outcome::Fail), None);
+    }
+    let mut three = Guard::new(3, INTERVAL);
+    let changes = [0, 1, 2].map(|host| three.record(now, host, Outcome::Fail).is_some());
+    assert_eq!(changes, [false, false, true]);
+    assert!(
+        (0..3).all(|host| three.admits(now, host)),
+        "a sample is three"
+    );
+}
+
+#[test]
+fn freshness_is_time_and_counts_in_an_outage() {
+    let start = Instant::now();
+    let at = |seconds| start + secs(seconds);
+    let time = |within, without| Time {
+        within: secs(within),
+        without: secs(without),
+    };
+    let mut freshness = Objective::new(secs(60), start);
+    assert_eq!(
+        freshness.read(at(10)),
+        time(0, 10),
+        "no data is no fresh data"
+    );
+    freshness.updated(at(10), secs(0));
+    freshness.updated(at(25), secs(5));
+    assert_eq!(freshness.read(at(80)), time(70, 10));
+    assert_eq!(
+        freshness.read(at(100)),
+        time(70, 30),
+        "grows while nothing happens"
+    );
+    freshness.updated(at(100), secs(70));
+    assert_eq!(
+        freshness.read(at(110)),
+        time(70, 40),
+        "a new answer with old data"
+    );
+    freshness.updated(at(110), secs(50));
+    freshness.updated(at(110), secs(55));
+    assert_eq!(
+        freshness.read(at(1110)),
+        time(80, 1030),
+        "an older answer takes nothing away"
+    );
+}
+
+proptest! {
+    #[test]
+    fn all_time_is_within_or_without(steps in prop::collection::vec((0..100_u64, 0..100_u64), 0..40)) {
+        let start = Instant::now();
+        let (mut freshness, mut now) = (Objective::new(secs(60), start), start);
+        let mut last = Time::default();
+        for (wait, age) in steps {
+            now += secs(wait);
+            freshness.updated(now, secs(age));
+            let time = freshness.read(now);
+            prop_assert_eq!(time.within + time.without, now - start);
+            prop_assert!(time.within >= last.within && time.without >= last.without);
+            last = time;
+        }
+    }
+}
+
+#[test]
+fn the_recorder_keeps_the_latest_and_says_what_it_forgot() {
+    let mut recorder = Recorder::default();
+    for attempt in 1..=100 {
+        let event = Event::Attempt {
+            attempt,
+            probe: false,
+            timeout: Duration::from_millis(500),
+            took: Duration::from_millis(500),
+            error_type: Some("timeout".to_owned()),
+            endpoint_outcome: Outcome::Neutral,
+            host_outcome: Outcome::Fail,
+        };
+        recorder.record(UNIX_EPOCH, Some("/api".to_owned()), event);
+    }
+    assert_eq!(recorder.entries().count(), CAPACITY);
+    let level = Some(Level::Host);
+    let retry_in = Some(secs(30));
+    recorder.record(
+        UNIX_EPOCH + secs(1),
+        None,
+        Event::Refused { level, retry_in },
+    );
+    recorder.record(
+        UNIX_EPOCH,
+        None,
+        Event::NoRetry {
+            reason: Stop::RetryAfter,
+        },
+    );
+    let json = serde_json::to_value(&recorder).unwrap();
+    assert_eq!(
+        json[0],
+        serde_json::json!({
+            "number": 39, "at": "1970-01-01T00:00:00Z", "endpoint": "/api", "event": "attempt",
+            "attempt": 39, "probe": false, "timeout": 0.5, "took": 0.5, "error_type": "timeout",
+            "endpoint_outcome": "neutral", "host_outcome": "fail",
+        })
+    );
+    assert_eq!(
+        json[62],
+        serde_json::json!({
+            "number": 101, "at": "1970-01-01T00:00:01Z", "endpoint": null, "event": "refused",
+            "level": "host", "retry_in": 30.0,
+        })
+    );
+    assert_eq!(json[63]["reason"], "retry_after");
+}
