@@ -20,6 +20,7 @@ mod fleet;
 mod model;
 mod mutants;
 mod retry;
+mod scenario;
 mod timeout;
 
 pub(super) const OPEN: Duration = Duration::from_secs(30);
