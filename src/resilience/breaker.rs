@@ -128,7 +128,9 @@ impl Breaker {
         self.advance(now);
         let refusal = match &mut self.phase {
             Phase::Closed => return Ok(self.permit(false)),
-            Phase::HalfOpen { in_flight } if *in_flight < self.policy.half_open_max_probes => {
+            Phase::HalfOpen { in_flight }
+                if *in_flight < self.policy.half_open_max_probes.max(1) =>
+            {
                 *in_flight += 1;
                 return Ok(self.permit(true));
             }
