@@ -89,6 +89,9 @@ async fn poll_url(url: &str, definition: Option<&str>) -> Result<Polled, Command
 }
 
 async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandError> {
+    // Once means once: what is wrong is shown as it is, not after retries.
+    let mut config = config.clone();
+    config.retry.max_retries = 0;
     let context = http_json::Context {
         id: id.to_owned(),
         clock: Clock::System,

@@ -30,6 +30,8 @@ pub struct Route {
     pub(super) method: Method,
     pub(super) description: String,
     pub(super) max_body: usize,
+    /// Whether it answers for all paths below its own as well.
+    pub(super) subpaths: bool,
     pub(super) handler: Handler,
 }
 
@@ -46,6 +48,7 @@ impl Route {
             method: Method::GET,
             description: String::new(),
             max_body: MAX_BODY,
+            subpaths: false,
             handler: Arc::new(move |request| handler(request).boxed()),
         }
     }
@@ -60,6 +63,13 @@ impl Route {
             method: Method::POST,
             ..Self::get(owner, path, handler)
         }
+    }
+
+    /// Answers for all paths below its own as well.
+    #[must_use]
+    pub fn with_subpaths(mut self) -> Self {
+        self.subpaths = true;
+        self
     }
 
     /// What the landing page says of it.

@@ -19,6 +19,7 @@
 mod connection;
 mod listeners;
 mod message;
+mod retry_after;
 mod router;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod tests;
 
 pub use listeners::{BindError, BoundListeners, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};
+pub use retry_after::retry_after;
 
 use std::time::Duration;
 

@@ -37,7 +37,7 @@ impl Router {
     /// Answers a request.
     pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
-        let Some(route) = self.routes.get(head.uri.path()) else {
+        let Some(route) = self.find(head.uri.path()) else {
             return match (head.uri.path(), &head.method) {
                 ("/", &Method::GET | &Method::HEAD) => self.landing_page(),
                 _ => self.not_found(),
@@ -56,6 +56,18 @@ impl Router {
                 Response::text("the body could not be read\n").with_status(StatusCode::BAD_REQUEST)
             }
         }
+    }
+
+    /// The route of a path, or of a path above it that answers for all below.
+    fn find(&self, path: &str) -> Option<&Route> {
+        let above = || {
+            let mut routes = self.routes.values().filter(|route| route.subpaths);
+            routes.find(|route| {
+                path.strip_prefix(&route.path)
+                    .is_some_and(|p| p.starts_with('/'))
+            })
+        };
+        self.routes.get(path).or_else(above)
     }
 
     fn not_found(&self) -> Response {

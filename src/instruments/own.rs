@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 
 use crate::{
     definition::{Instrument, InstrumentKind, ValueType},
-    pipeline::{ErrorType, Number, Outcome, Poll, Reading, Readings, Reason, Target},
+    pipeline::{ErrorType, Number, Poll, Reading, Readings, Reason, Target},
     runtime::clock::since_epoch,
     telemetry::names::{self, Kind, Metric},
 };
@@ -14,8 +14,8 @@ use crate::{
 /// Name of the instrumentation scope of what the collector itself says.
 pub const SCOPE: &str = "betanet-collector";
 
-/// Classes of failure other than a status, and some statuses: what one endpoint's results can be.
-const RESULTS_MAX: usize = 40;
+/// Classes of failure, some statuses among them, that one endpoint is expected to show.
+const ERROR_TYPES_MAX: usize = 12;
 
 /// The running totals of what is said of one target.
 #[derive(Debug)]
@@ -23,7 +23,8 @@ pub(super) struct OwnMetrics {
     target: Arc<Target>,
     /// Index of the first own instrument: they follow the definition's.
     first: usize,
-    results: BTreeMap<(usize, Option<ErrorType>), u64>,
+    results: BTreeMap<(usize, &'static str, Option<ErrorType>), u64>,
+    up: Vec<bool>,
     last_success: Vec<Option<f64>>,
     problems: BTreeMap<(usize, Reason), u64>,
 }
@@ -36,8 +37,9 @@ impl OwnMetrics {
             first: target.definition.instruments.len(),
             // From zero: Prometheus sees no increase in a series that begins with 1.
             results: (0..endpoints)
-                .map(|endpoint| ((endpoint, None), 0))
+                .map(|endpoint| ((endpoint, "fresh", None), 0))
                 .collect(),
+            up: vec![false; endpoints],
             last_success: vec![None; endpoints],
             problems: BTreeMap::new(),
         }
@@ -53,12 +55,17 @@ impl OwnMetrics {
 
     /// Notes what a poll gave.
     pub(super) fn observe(&mut self, poll: &Poll, readings: &Readings) {
+        poll.note_up(&mut self.up);
         for (index, polled) in poll.endpoints.iter().enumerate() {
+            let Some(outcome) = polled.outcome_name() else {
+                continue;
+            };
             let error_type = polled.failure().map(|failure| failure.error_type);
-            *self.results.entry((index, error_type)).or_default() += 1;
-            if let (Outcome::Fresh(body), Some(last)) =
-                (&polled.outcome, self.last_success.get_mut(index))
-            {
+            *self
+                .results
+                .entry((index, outcome, error_type))
+                .or_default() += 1;
+            if let (Some(body), Some(last)) = (polled.body(), self.last_success.get_mut(index)) {
                 *last = Some(since_epoch(body.received).as_secs_f64());
             }
         }
@@ -79,7 +86,7 @@ impl OwnMetrics {
             .map(|body| body.raw.len())
             .sum();
         let mut all = vec![
-            self.single(&names::UP, flag(poll.is_up())),
+            self.single(&names::UP, flag(self.up.contains(&true))),
             self.single(
                 &names::SCRAPE_DURATION,
                 Number::Double(poll.duration.as_secs_f64()),
@@ -90,32 +97,36 @@ impl OwnMetrics {
             self.single(&names::COUNTER_RESETS, Number::Unsigned(resets.0)),
             self.single(&names::EPOCHS_EXHAUSTED, Number::Unsigned(resets.1)),
         ];
-        for (endpoint, polled) in poll.endpoints.iter().enumerate() {
+        for (endpoint, up) in self.up.iter().enumerate() {
             let attributes = vec![self.url_template(endpoint)];
-            let up = flag(polled.body().is_some());
-            all.push(self.reading(&names::SOURCE_UP, attributes.clone(), up));
+            all.push(self.reading(names::SOURCE_UP.name, attributes.clone(), flag(*up)));
             if let Some(time) = self.last_success.get(endpoint).copied().flatten() {
-                all.push(self.reading(&names::LAST_SUCCESS, attributes, Number::Double(time)));
+                let time = Number::Double(time);
+                all.push(self.reading(names::LAST_SUCCESS.name, attributes, time));
             }
         }
         all.extend(self.results());
         all.extend(self.problems());
+        let of_receiver = poll.own.iter().cloned();
+        all.extend(of_receiver.map(|own| self.reading(own.metric, own.attributes, own.value)));
         all
     }
 
     fn results(&self) -> impl Iterator<Item = Reading> {
-        self.results.iter().map(|((endpoint, error_type), count)| {
-            let outcome = if error_type.is_some() {
-                "missing"
-            } else {
-                "fresh"
-            };
-            let error_type = error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name()));
-            let mut attributes: Vec<_> = error_type.into_iter().collect();
-            attributes.push(KeyValue::new(names::OUTCOME, outcome));
-            attributes.push(self.url_template(*endpoint));
-            self.reading(&names::POLL_RESULTS, attributes, Number::Unsigned(*count))
-        })
+        self.results
+            .iter()
+            .map(|((endpoint, outcome, error_type), count)| {
+                let error_type =
+                    error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name()));
+                let mut attributes: Vec<_> = error_type.into_iter().collect();
+                attributes.push(KeyValue::new(names::OUTCOME, *outcome));
+                attributes.push(self.url_template(*endpoint));
+                self.reading(
+                    names::POLL_RESULTS.name,
+                    attributes,
+                    Number::Unsigned(*count),
+                )
+            })
     }
 
     fn problems(&self) -> impl Iterator<Item = Reading> {
@@ -126,7 +137,7 @@ impl OwnMetrics {
                 KeyValue::new(names::REASON, reason.name()),
             ];
             Some(self.reading(
-                &names::MAPPING_PROBLEMS,
+                names::MAPPING_PROBLEMS.name,
                 attributes,
                 Number::Unsigned(*count),
             ))
@@ -144,13 +155,11 @@ impl OwnMetrics {
     }
 
     fn single(&self, metric: &Metric, value: Number) -> Reading {
-        self.reading(metric, Vec::new(), value)
+        self.reading(metric.name, Vec::new(), value)
     }
 
-    fn reading(&self, metric: &Metric, attributes: Vec<KeyValue>, value: Number) -> Reading {
-        let position = names::TARGET
-            .iter()
-            .position(|known| known.name == metric.name);
+    fn reading(&self, metric: &str, attributes: Vec<KeyValue>, value: Number) -> Reading {
+        let position = names::TARGET.iter().position(|known| known.name == metric);
         Reading {
             instrument: self.first + position.unwrap_or_default(),
             attributes,
@@ -164,18 +173,21 @@ fn flag(is: bool) -> Number {
 }
 
 fn instrument(metric: &Metric, target: &Target) -> Instrument {
-    let endpoints = target.definition.endpoints.len();
+    let definition = &target.definition;
+    let endpoints = definition.endpoints.len();
+    // Breakers have one series more than there are endpoints: the host's.
     let max_series = match metric.attributes {
         [] => 1,
-        [names::URL_TEMPLATE] => endpoints,
-        [names::METRIC, ..] => target.definition.instruments.len() * Reason::ALL.len(),
-        _ => endpoints * RESULTS_MAX,
+        [names::METRIC, ..] => definition.instruments.len() * Reason::ALL.len(),
+        [names::URL_TEMPLATE, rest @ ..] => (endpoints + 1) * combinations(rest),
+        _ => endpoints,
     };
     Instrument {
         name: metric.name.to_owned(),
         description: metric.description.to_owned(),
         unit: metric.unit.to_owned(),
         kind: match metric.kind {
+            Kind::Histogram(_) => InstrumentKind::Histogram,
             Kind::Counter => InstrumentKind::Counter,
             Kind::UpDownCounter => InstrumentKind::UpDownCounter,
             Kind::Gauge => InstrumentKind::Gauge,
@@ -185,4 +197,20 @@ fn instrument(metric: &Metric, target: &Target) -> Instrument {
         max_series,
         scope: SCOPE.into(),
     }
+}
+
+/// How many values the attributes beside the endpoint have together. The SDK allocates for all of
+/// them at once, so this is no place to be generous.
+fn combinations(attributes: &[&str]) -> usize {
+    let values = |key: &&str| match *key {
+        names::ERROR_TYPE => ERROR_TYPES_MAX,
+        names::RESULT => 5,
+        names::READER | names::WITHIN_OBJECTIVE => 2,
+        names::STATE => 3,
+        // The reason of a transition fixes the rest of it.
+        names::OUTCOME => 3,
+        names::REASON => 4,
+        _ => 1,
+    };
+    attributes.iter().map(values).product()
 }

@@ -10,9 +10,9 @@ mod status;
 mod target;
 
 pub use poll::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll};
-pub use reading::{Number, Problem, Reading, Readings, Reason};
+pub use reading::{Number, OwnReading, Problem, Reading, Readings, Reason};
 pub use snapshot::{Exporter, Snapshot};
-pub use status::{EndpointStatus, StatusBoard, TargetStatus};
+pub use status::{EndpointStatus, Inspect, StatusBoard, TargetStatus};
 pub use target::Target;
 
 use std::sync::Arc;

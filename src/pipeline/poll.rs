@@ -7,6 +7,8 @@ use std::{
 
 use bytes::Bytes;
 
+use super::OwnReading;
+
 /// One round of all endpoints of a target.
 #[derive(Debug)]
 pub struct Poll {
@@ -20,6 +22,8 @@ pub struct Poll {
     pub missed_ticks: u64,
     /// One result an endpoint, in the order of the definition.
     pub endpoints: Vec<EndpointPoll>,
+    /// What the receiver says of the target when the poll has ended.
+    pub own: Vec<OwnReading>,
 }
 
 /// What one endpoint gave.
@@ -27,8 +31,12 @@ pub struct Poll {
 pub struct EndpointPoll {
     /// A body, or why there is none.
     pub outcome: Outcome,
-    /// From the first request to the decoded body.
+    /// From the first request to the decoded body, retries and their waits included.
     pub duration: Duration,
+    /// Requests that were sent.
+    pub attempts: u32,
+    /// Age of the kept body that stands in for the missing one.
+    pub stale_age: Option<Duration>,
 }
 
 /// A body, or why there is none.
@@ -36,12 +44,16 @@ pub struct EndpointPoll {
 pub enum Outcome {
     /// The endpoint answered with a body that could be read.
     Fresh(Body),
-    /// It did not.
+    /// The endpoint said that its last body still holds (304).
+    NotModified(Body),
+    /// It did neither.
     Failed(Failure),
+    /// It was not asked in this round.
+    Skipped,
 }
 
 /// A decoded body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Body {
     /// The document.
     pub document: Arc<serde_json::Value>,
@@ -83,6 +95,10 @@ pub enum ErrorType {
     Limiter,
     /// Our own credentials could not be read.
     Credentials,
+    /// Nothing was sent: a breaker is open.
+    CircuitOpen,
+    /// Nothing was sent: the server asked for a pause, or the fault may be ours.
+    Paused,
 }
 
 impl ErrorType {
@@ -99,24 +115,64 @@ impl ErrorType {
             Self::Status(code) => code.to_string().into(),
             Self::Limiter => "limiter".into(),
             Self::Credentials => "credentials".into(),
+            Self::CircuitOpen => "circuit_open".into(),
+            Self::Paused => "paused".into(),
+        }
+    }
+}
+
+impl Failure {
+    /// A success that could not be used.
+    pub fn lost() -> Self {
+        let message = "the server said 304 to a request without conditions".to_owned();
+        Self {
+            error_type: ErrorType::Status(304),
+            message,
         }
     }
 }
 
 impl EndpointPoll {
+    /// The value of the `outcome` attribute; none for an endpoint that was not asked.
+    pub fn outcome_name(&self) -> Option<&'static str> {
+        match (&self.outcome, self.stale_age) {
+            (Outcome::Fresh(_), _) => Some("fresh"),
+            (Outcome::NotModified(_), _) => Some("not_modified"),
+            (Outcome::Failed(_), Some(_)) => Some("stale"),
+            (Outcome::Failed(_), None) => Some("missing"),
+            (Outcome::Skipped, _) => None,
+        }
+    }
+
+    /// A result that took no time and no request.
+    pub fn new(outcome: Outcome) -> Self {
+        let duration = Duration::ZERO;
+        Self {
+            outcome,
+            duration,
+            attempts: 0,
+            stale_age: None,
+        }
+    }
+
+    /// Whether it was asked in this round.
+    pub fn was_asked(&self) -> bool {
+        !matches!(self.outcome, Outcome::Skipped)
+    }
+
     /// The body, if there is one.
     pub fn body(&self) -> Option<&Body> {
         match &self.outcome {
-            Outcome::Fresh(body) => Some(body),
-            Outcome::Failed(_) => None,
+            Outcome::Fresh(body) | Outcome::NotModified(body) => Some(body),
+            Outcome::Failed(_) | Outcome::Skipped => None,
         }
     }
 
     /// Why there is no body, if there is none.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.outcome {
-            Outcome::Fresh(_) => None,
             Outcome::Failed(failure) => Some(failure),
+            Outcome::Fresh(_) | Outcome::NotModified(_) | Outcome::Skipped => None,
         }
     }
 }
@@ -128,6 +184,15 @@ impl Poll {
         self.endpoints
             .iter()
             .all(|polled| polled.failure().map(|f| f.error_type) == not_found)
+    }
+
+    /// Notes in `up`, one an endpoint, which gave a body; those not asked stay as they are.
+    pub fn note_up(&self, up: &mut [bool]) {
+        for (up, polled) in up.iter_mut().zip(&self.endpoints) {
+            if polled.was_asked() {
+                *up = polled.body().is_some();
+            }
+        }
     }
 
     /// Whether at least one endpoint gave a body.

@@ -36,6 +36,17 @@ pub struct Reading {
     pub value: Number,
 }
 
+/// A value that the collector says of a target itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnReading {
+    /// Name of the metric, one of [`TARGET`](crate::telemetry::names::TARGET).
+    pub metric: &'static str,
+    /// Sorted by key; no key twice.
+    pub attributes: Vec<KeyValue>,
+    /// What it says.
+    pub value: Number,
+}
+
 /// All that a poll's bodies gave.
 #[derive(Debug, Default)]
 pub struct Readings {

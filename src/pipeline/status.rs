@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -14,11 +15,23 @@ pub struct StatusBoard {
     targets: Mutex<BTreeMap<String, TargetStatus>>,
 }
 
+/// What can be asked about the inner life of a target.
+pub trait Inspect: fmt::Debug + Send + Sync {
+    /// What is known of the host.
+    fn host(&self) -> serde_json::Value;
+    /// What is known of an endpoint, by its position.
+    fn endpoint(&self, index: usize) -> serde_json::Value;
+    /// The latest decisions about the target, oldest first.
+    fn decisions(&self) -> serde_json::Value;
+}
+
 /// The latest state of one target.
 #[derive(Debug, Clone)]
 pub struct TargetStatus {
     /// Who it is.
     pub target: Arc<Target>,
+    /// Its breakers and the like.
+    pub inner: Arc<dyn Inspect>,
     /// When its last poll began; none before the first.
     pub last_poll: Option<SystemTime>,
     /// How long that poll took.
@@ -45,9 +58,10 @@ impl TargetStatus {
 
 impl StatusBoard {
     /// Adds a target that has not been polled yet.
-    pub fn add(&self, target: &Arc<Target>) {
+    pub fn add(&self, target: &Arc<Target>, inner: &Arc<dyn Inspect>) {
         let status = TargetStatus {
             target: Arc::clone(target),
+            inner: Arc::clone(inner),
             last_poll: None,
             last_duration: Duration::ZERO,
             endpoints: vec![EndpointStatus::default(); target.definition.endpoints.len()],
@@ -65,7 +79,8 @@ impl StatusBoard {
         status.last_duration = poll.duration;
         for (status, polled) in status.endpoints.iter_mut().zip(&poll.endpoints) {
             match &polled.outcome {
-                Outcome::Fresh(body) => {
+                Outcome::Skipped => {}
+                Outcome::Fresh(body) | Outcome::NotModified(body) => {
                     status.last_success = Some(body.received);
                     status.last_error = None;
                 }

@@ -176,11 +176,11 @@ fn breaker(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
     let (open, interval) = (plan.circuit_breaker.open_duration, plan.interval);
     if open < interval {
         let message = format!(
-            "is over before the next poll: {open} < {interval}, so an open breaker refuses \
-             retries, but never a poll"
+            "is over before the next poll: {open} < {interval}, so the probe comes before the poll \
+             that it stands for"
         );
         let path = &["circuit_breaker", "open_duration"];
-        findings.push(Finding::new(Severity::Warning, path, message));
+        findings.push(Finding::new(Severity::Note, path, message));
     }
 }
 

@@ -17,9 +17,13 @@ pub mod config;
 pub mod feasibility;
 pub mod freshness;
 pub mod guard;
+pub mod host;
 pub mod outcome;
+mod readings;
 pub mod recorder;
+mod report;
 pub mod retry;
+pub mod shell;
 pub mod state;
 pub mod timeout;
 

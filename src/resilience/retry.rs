@@ -69,7 +69,7 @@ pub enum Decision {
 }
 
 /// Why a poll does not try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// The whole fleet has used up its retries.
@@ -84,6 +84,20 @@ pub enum Stop {
     Exhausted,
     /// The same request would fail in the same way.
     NotRetryable,
+}
+
+impl Stop {
+    /// The value of the `reason` attribute.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::Deadline => "deadline",
+            Self::Open => "open",
+            Self::RetryAfter => "retry_after",
+            Self::Exhausted => "exhausted",
+            Self::NotRetryable => "not_retryable",
+        }
+    }
 }
 
 impl Policy {

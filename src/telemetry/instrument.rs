@@ -1,10 +1,10 @@
 //! From a name in the table to an instrument.
 
 use opentelemetry::metrics::{
-    AsyncInstrument, Counter, Meter, ObservableCounter, ObservableGauge, UpDownCounter,
+    AsyncInstrument, Counter, Histogram, Meter, ObservableCounter, ObservableGauge, UpDownCounter,
 };
 
-use super::names::Metric;
+use super::names::{Kind, Metric};
 
 impl Metric {
     /// A counter that is added to.
@@ -22,6 +22,19 @@ impl Metric {
             .i64_up_down_counter(self.name)
             .with_description(self.description);
         builder.with_unit(self.unit).build()
+    }
+
+    /// A distribution that is recorded.
+    pub fn histogram(&self, meter: &Meter) -> Histogram<f64> {
+        let bounds = match self.kind {
+            Kind::Histogram(bounds) => bounds.to_vec(),
+            Kind::Counter | Kind::UpDownCounter | Kind::Gauge => Vec::new(),
+        };
+        let builder = meter
+            .f64_histogram(self.name)
+            .with_description(self.description)
+            .with_unit(self.unit);
+        builder.with_boundaries(bounds).build()
     }
 
     /// A gauge that is asked for its value.

@@ -23,7 +23,7 @@ pub struct Metric {
 }
 
 /// How a metric aggregates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     /// Only grows.
     Counter,
@@ -31,7 +31,17 @@ pub enum Kind {
     UpDownCounter,
     /// A value of the moment.
     Gauge,
+    /// A distribution, in buckets with these upper bounds.
+    Histogram(&'static [f64]),
 }
+
+/// Buckets of a duration in seconds: the semantic conventions' for HTTP, and longer ones for polls.
+const SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0,
+];
+
+/// Buckets of the attempts of one poll.
+const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0];
 
 /// Attribute: the endpoint's path. The semantic conventions' name for a low-cardinality path.
 pub const URL_TEMPLATE: &str = "url.template";
@@ -48,14 +58,31 @@ pub const RECEIVER: &str = "receiver";
 /// Attribute: id of an exporter.
 pub const EXPORTER: &str = "exporter";
 
+/// Attribute: the method of a request.
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// Attribute: whose breaker it is: `host` or `endpoint`.
+pub const BREAKER_SCOPE: &str = "betanet.breaker.scope";
+/// Attribute: a breaker's state: `closed`, `open` or `half_open`.
+pub const STATE: &str = "state";
+/// Attribute: the state before.
+pub const FROM: &str = "from";
+/// Attribute: the state after.
+pub const TO: &str = "to";
+/// Attribute: what something came to.
+pub const RESULT: &str = "result";
+/// Attribute: who reads the cache: `poll` or `api`.
+pub const READER: &str = "reader";
+/// Attribute: whether the data was as young as promised.
+pub const WITHIN_OBJECTIVE: &str = "within_objective";
+
 /// Declares the metrics of one family and the list of them.
 macro_rules! metrics {
-    ($list:ident, $list_doc:literal; $($id:ident = $name:literal, $kind:ident, $unit:literal, $attributes:expr, $description:literal;)+) => {
+    ($list:ident, $list_doc:literal; $($id:ident = $name:literal, $kind:expr, $unit:literal, $attributes:expr, $description:literal;)+) => {
         $(
             #[doc = $description]
             pub const $id: Metric = Metric {
                 name: $name,
-                kind: Kind::$kind,
+                kind: $kind,
                 unit: $unit,
                 description: $description,
                 attributes: $attributes,
@@ -68,60 +95,98 @@ macro_rules! metrics {
 
 metrics! {
     TARGET, "Said of each target, in the target's own provider.";
-    UP = "betanet.up", Gauge, "", &[],
+    UP = "betanet.up", Kind::Gauge, "", &[],
         "Whether the last poll of the target gave at least one body (1) or none (0).";
-    SOURCE_UP = "betanet.source.up", Gauge, "", &[URL_TEMPLATE],
+    SOURCE_UP = "betanet.source.up", Kind::Gauge, "", &[URL_TEMPLATE],
         "Whether the last poll of the endpoint gave a body (1) or not (0).";
-    LAST_SUCCESS = "betanet.source.last_success.timestamp", Gauge, "s", &[URL_TEMPLATE],
+    LAST_SUCCESS = "betanet.source.last_success.timestamp", Kind::Gauge, "s", &[URL_TEMPLATE],
         "Unix time at which the endpoint's last body arrived; absent before the first.";
-    SCRAPE_DURATION = "betanet.scrape.duration", Gauge, "s", &[],
+    SCRAPE_DURATION = "betanet.scrape.duration", Kind::Gauge, "s", &[],
         "Duration of the last poll of all endpoints of the target.";
-    SCRAPE_BODY_SIZE = "betanet.scrape.body_size", Gauge, "By", &[],
+    SCRAPE_BODY_SIZE = "betanet.scrape.body_size", Kind::Gauge, "By", &[],
         "Size of all bodies of the last poll, decompressed.";
-    SCRAPE_SAMPLES = "betanet.scrape.samples_scraped", Gauge, "", &[],
+    SCRAPE_SAMPLES = "betanet.scrape.samples_scraped", Kind::Gauge, "", &[],
         "Number of values that the last poll's bodies gave.";
-    POLL_RESULTS = "betanet.poll.results", Counter, "{poll}", &[URL_TEMPLATE, OUTCOME, ERROR_TYPE],
-        "Polls of the endpoint by outcome (fresh, missing) and, where missing, class of error.";
-    MISSED_TICKS = "betanet.poll.missed_ticks", Counter, "{tick}", &[],
+    POLL_RESULTS = "betanet.poll.results", Kind::Counter, "{poll}", &[URL_TEMPLATE, OUTCOME, ERROR_TYPE],
+        "Polls of the endpoint by outcome (fresh, not_modified, stale, missing) and, where there was no answer, class of error.";
+    POLL_RETRIES = "betanet.poll.retries", Kind::Counter, "{retry}", &[URL_TEMPLATE, ERROR_TYPE],
+        "Attempts that were repeated, by endpoint and the class of error that made it necessary.";
+    RETRIES_SUPPRESSED = "betanet.poll.retries_suppressed", Kind::Counter, "{retry}", &[URL_TEMPLATE, REASON],
+        "Retries that were not made, by reason (budget, deadline, open, retry_after).";
+    BREAKER_STATE = "betanet.circuit_breaker.state", Kind::Gauge, "{state}", &[URL_TEMPLATE, BREAKER_SCOPE],
+        "State of a breaker: 0 closed, 1 open, 2 half-open. An endpoint's is the worse of its own and its host's. Do not average or sum it.";
+    BREAKER_STATUS = "betanet.circuit_breaker.status", Kind::UpDownCounter, "{breaker}", &[URL_TEMPLATE, BREAKER_SCOPE, STATE],
+        "1 for the state that a breaker has, 0 for the others.";
+    BREAKER_TRANSITIONS = "betanet.circuit_breaker.transitions", Kind::Counter, "{transition}", &[URL_TEMPLATE, BREAKER_SCOPE, FROM, TO, REASON],
+        "Changes of state of a breaker.";
+    BREAKER_REJECTIONS = "betanet.circuit_breaker.rejections", Kind::Counter, "{request}", &[URL_TEMPLATE, BREAKER_SCOPE],
+        "Requests that a breaker refused.";
+    BREAKER_PROBES = "betanet.circuit_breaker.probes", Kind::Counter, "{probe}", &[URL_TEMPLATE, BREAKER_SCOPE, RESULT],
+        "Probes of a half-open breaker by result (ok, fail, cancelled).";
+    BREAKER_STATE_TIME = "betanet.circuit_breaker.state.time", Kind::Counter, "s", &[URL_TEMPLATE, BREAKER_SCOPE, STATE],
+        "Time that a breaker spent in each state.";
+    BREAKER_FAILURES = "betanet.circuit_breaker.consecutive_failures", Kind::Gauge, "{failure}", &[URL_TEMPLATE, BREAKER_SCOPE],
+        "Failures since the last success.";
+    BREAKER_STALE_RESULTS = "betanet.circuit_breaker.stale_results", Kind::Counter, "{result}", &[URL_TEMPLATE, BREAKER_SCOPE],
+        "Results that came after the state they belonged to, and were ignored.";
+    CACHE_REQUESTS = "betanet.cache.requests", Kind::Counter, "{request}", &[URL_TEMPLATE, RESULT, READER],
+        "Reads of the kept answer by result (hit, miss, stale, revalidated, expired) and reader.";
+    CACHE_AGE = "betanet.cache.entry.age", Kind::Gauge, "s", &[URL_TEMPLATE],
+        "Age of the kept answer when the target was last collected; absent where there is none.";
+    FRESHNESS_TIME = "betanet.source.freshness.time", Kind::Counter, "s", &[URL_TEMPLATE, WITHIN_OBJECTIVE],
+        "Time during which the endpoint's data was as young as freshness_objective promises, and was not.";
+    TIMEOUT_EFFECTIVE = "betanet.timeout.effective", Kind::Gauge, "s", &[URL_TEMPLATE],
+        "How long the first attempt of a poll may take now.";
+    MISSED_TICKS = "betanet.poll.missed_ticks", Kind::Counter, "{tick}", &[],
         "Polls that were due while an earlier one of the target still ran.";
-    COUNTER_RESETS = "betanet.counter.resets", Counter, "{reset}", &[],
+    COUNTER_RESETS = "betanet.counter.resets", Kind::Counter, "{reset}", &[],
         "Running totals of the target that fell, so that a new start time was set.";
-    MAPPING_PROBLEMS = "betanet.mapping.problems", Counter, "{value}", &[METRIC, REASON],
+    MAPPING_PROBLEMS = "betanet.mapping.problems", Kind::Counter, "{value}", &[METRIC, REASON],
         "Values that could not be read, by metric and reason (missing, type, range, max_series, duplicate).";
-    EPOCHS_EXHAUSTED = "betanet.epochs.exhausted", Counter, "{reset}", &[],
+    EPOCHS_EXHAUSTED = "betanet.epochs.exhausted", Kind::Counter, "{reset}", &[],
         "Resets that kept their old start time because the target had too many epochs.";
 }
 
 metrics! {
     COLLECTOR, "Said of the collector itself, on its telemetry endpoint.";
-    SCRAPED_POINTS = "otelcol_scraper_scraped_metric_points", Counter, "{datapoint}", &[RECEIVER],
+    SCRAPED_POINTS = "otelcol_scraper_scraped_metric_points", Kind::Counter, "{datapoint}", &[RECEIVER],
         "Data points that polls gave.";
-    ERRORED_POINTS = "otelcol_scraper_errored_metric_points", Counter, "{datapoint}", &[RECEIVER],
+    ERRORED_POINTS = "otelcol_scraper_errored_metric_points", Kind::Counter, "{datapoint}", &[RECEIVER],
         "Data points that could not be read from a body.";
-    POLLS = "betanet_receiver_polls", Counter, "{poll}", &[RECEIVER, OUTCOME],
+    POLLS = "betanet_receiver_polls", Kind::Counter, "{poll}", &[RECEIVER, OUTCOME],
         "Polls of targets by outcome: up if any endpoint gave a body, else down.";
-    REQUESTS_IN_FLIGHT = "betanet_receiver_requests_in_flight", UpDownCounter, "{request}", &[RECEIVER],
+    REQUESTS_IN_FLIGHT = "betanet_receiver_requests_in_flight", Kind::UpDownCounter, "{request}", &[RECEIVER],
         "Requests to targets that have not been answered yet.";
-    TARGETS = "betanet_receiver_targets", UpDownCounter, "{target}", &[RECEIVER],
+    REQUEST_DURATION = "http_client_request_duration", Kind::Histogram(SECONDS), "s", &[HTTP_REQUEST_METHOD, URL_TEMPLATE, ERROR_TYPE],
+        "Duration of single requests to targets; each attempt counts.";
+    POLL_DURATION = "betanet_poll_duration", Kind::Histogram(SECONDS), "s", &[URL_TEMPLATE, OUTCOME],
+        "Duration of polls of one endpoint, retries and their waits included.";
+    POLL_ATTEMPTS = "betanet_poll_attempts", Kind::Histogram(ATTEMPTS), "{attempt}", &[URL_TEMPLATE, OUTCOME],
+        "Requests that one poll of an endpoint sent; polls that sent none are not in it.";
+    POLL_START_DELAY = "betanet_poll_start_delay", Kind::Histogram(SECONDS), "s", &[RECEIVER],
+        "How long after it was due a poll began.";
+    RETRY_BUDGET = "betanet_retry_budget_available", Kind::Gauge, "{token}", &[RECEIVER],
+        "Retries that all targets of the receiver together may still make.";
+    TARGETS = "betanet_receiver_targets", Kind::UpDownCounter, "{target}", &[RECEIVER],
         "Targets that are polled.";
-    SENT_POINTS = "otelcol_exporter_sent_metric_points", Counter, "{datapoint}", &[EXPORTER],
+    SENT_POINTS = "otelcol_exporter_sent_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the destination accepted.";
-    FAILED_POINTS = "otelcol_exporter_send_failed_metric_points", Counter, "{datapoint}", &[EXPORTER],
+    FAILED_POINTS = "otelcol_exporter_send_failed_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points in attempts to send that failed; one that is tried again counts again.";
-    DROPPED_POINTS = "betanet_exporter_dropped_metric_points", Counter, "{datapoint}", &[EXPORTER, REASON],
+    DROPPED_POINTS = "betanet_exporter_dropped_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER, REASON],
         "Data points that were given up, by reason (queue_full, rejected, retries_exhausted, too_large, encoding, shutdown, type_conflict, unsupported).";
-    QUEUE_SIZE = "otelcol_exporter_queue_size", Gauge, "{batch}", &[EXPORTER],
+    QUEUE_SIZE = "otelcol_exporter_queue_size", Kind::Gauge, "{batch}", &[EXPORTER],
         "Batches that wait to be sent.";
-    QUEUE_CAPACITY = "otelcol_exporter_queue_capacity", Gauge, "{batch}", &[EXPORTER],
+    QUEUE_CAPACITY = "otelcol_exporter_queue_capacity", Kind::Gauge, "{batch}", &[EXPORTER],
         "The most batches that may wait.";
-    SERIES = "betanet_exporter_series", Gauge, "{series}", &[EXPORTER],
+    SERIES = "betanet_exporter_series", Kind::Gauge, "{series}", &[EXPORTER],
         "Series that a scrape shows now.";
-    CONNECTIONS_REFUSED = "betanet_http_connections_refused", Counter, "{connection}", &[],
+    CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[],
         "Connections to our own listeners that were closed at once because too many were open.";
-    UPTIME = "otelcol_process_uptime", Counter, "s", &[],
+    UPTIME = "otelcol_process_uptime", Kind::Counter, "s", &[],
         "Time since the collector started.";
-    CPU_SECONDS = "otelcol_process_cpu_seconds", Counter, "s", &[],
+    CPU_SECONDS = "otelcol_process_cpu_seconds", Kind::Counter, "s", &[],
         "Processor time that the collector used, user and system.";
-    MEMORY_RSS = "otelcol_process_memory_rss", Gauge, "By", &[],
+    MEMORY_RSS = "otelcol_process_memory_rss", Kind::Gauge, "By", &[],
         "Resident memory of the collector.";
 }

@@ -33,7 +33,7 @@ fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> Value {
 fn later_sources_are_merged_over_earlier_ones() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("over.yaml");
-    let over = "receivers: {betanet: {timeout: 2s, targets: [{endpoint: 'http://a:1'}, {endpoint: 'http://b:2'}]}}";
+    let over = "receivers: {betanet: {timeout: {max: 2s}, targets: [{endpoint: 'http://a:1'}, {endpoint: 'http://b:2'}]}}";
     std::fs::write(&file, over).unwrap();
     let file = format!("file:{}", file.display());
     let config = printed(
@@ -55,7 +55,7 @@ fn later_sources_are_merged_over_earlier_ones() {
         )],
     );
     let receiver = &config["receivers"]["betanet"];
-    assert_eq!(receiver["timeout"], "2s", "maps are merged");
+    assert_eq!(receiver["timeout"]["max"], "2s", "maps are merged");
     assert_eq!(
         receiver["targets"].as_array().unwrap().len(),
         1,
@@ -168,7 +168,7 @@ fn the_default_configuration_takes_its_values_from_the_environment() {
             "betanet-mixnode",
         ),
         ("/receivers/betanet/collection_interval", "15s", "1m"),
-        ("/receivers/betanet/timeout", "5s", "250ms"),
+        ("/receivers/betanet/timeout/max", "5s", "250ms"),
         (
             "/exporters/prometheus/endpoint",
             "localhost:9200",
@@ -239,14 +239,16 @@ fn with_secrets(node: &str, listen: u16, telemetry: u16, refused: u16) -> String
         "receivers:
   betanet:
     targets: [{{ endpoint: \"{node}\", name: a }}]
-    collection_interval: 100ms
+    collection_interval: 200ms
     timeout: 100ms
+    retry: {{ max_retries: 0 }}
     headers: {{ X-Api-Key: \"${{env:CANARY}}\", X-Other: {CANARY} }}
     auth: {{ basic: {{ username: admin, password: \"${{env:CANARY}}\" }} }}
   betanet/bearer:
     targets: [{{ endpoint: \"{node}\", name: b }}]
-    collection_interval: 100ms
+    collection_interval: 200ms
     timeout: 100ms
+    retry: {{ max_retries: 0 }}
     proxy: http://admin:{CANARY}@127.0.0.1:{refused}
     headers: [{{ name: X-Api-Key, value: {CANARY} }}]
     auth: {{ bearer: {{ token: {CANARY} }} }}

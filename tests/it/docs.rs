@@ -63,6 +63,7 @@ fn row(text: &mut String, names: &str, metric: &Metric) {
         Kind::Counter => "counter",
         Kind::UpDownCounter => "updowncounter",
         Kind::Gauge => "gauge",
+        Kind::Histogram(_) => "histogram",
     };
     let attributes: Vec<_> = metric
         .attributes

@@ -53,7 +53,7 @@ fn assert_costs_one_endpoint(scrape: &Scrape, error_type: &str) {
     assert_eq!(of("betanet_up"), Some("1"), "other endpoints answer");
     assert_eq!(of("betanet_messages_total"), Some("5000"), "the last value");
     assert_eq!(of("betanet_connected_peers"), Some("8"), "a fresh value");
-    let failures = scrape.select("betanet_poll_results_total{outcome=\"missing\"}");
+    let failures = scrape.select("betanet_poll_results_total{outcome=\"stale\"}");
     let [failures] = failures.as_slice() else {
         panic!("one class of failure at one endpoint: {failures:?}");
     };
@@ -65,8 +65,10 @@ fn assert_costs_one_endpoint(scrape: &Scrape, error_type: &str) {
 
 /// The other node has been polled, and never failed.
 fn assert_untouched(scrape: &Scrape) {
-    let missing = "betanet_poll_results_total{target=\"sound\",outcome=\"missing\"}";
-    assert_eq!(scrape.sum(missing), 0.0);
+    for outcome in ["missing", "stale"] {
+        let bad = format!("betanet_poll_results_total{{target=\"sound\",outcome=\"{outcome}\"}}");
+        assert_eq!(scrape.sum(&bad), 0.0);
+    }
     assert_eq!(scrape.exact("betanet_up{target=\"sound\"}"), Some("1"));
 }
 
@@ -115,12 +117,32 @@ async fn a_500_is_counted_as_its_status() {
 
 #[tokio::test]
 async fn a_429_is_counted_as_its_status() {
-    costs_one_endpoint(status(429, Some(1)), "429").await;
+    costs_one_endpoint(status(429, None), "429").await;
 }
 
 #[tokio::test]
 async fn a_503_is_counted_as_its_status() {
-    costs_one_endpoint(status(503, Some(1)), "503").await;
+    costs_one_endpoint(status(503, None), "503").await;
+}
+
+#[tokio::test]
+async fn retry_after_pauses_the_whole_host() {
+    let (broken, sound) = (documented_node(), documented_node());
+    let stand = Options::default()
+        .start(&[("broken", &broken), ("sound", &sound)])
+        .await;
+    stand.until_polls("broken", 1.0).await;
+    broken.set_fault(Some(METRICS), status(503, Some(60)));
+    let paused = "betanet_poll_results_total{target=\"broken\",error_type=\"paused\"}";
+    stand
+        .until("it is left alone", |s| s.sum(paused) >= 6.0)
+        .await;
+    let asked = broken.requests();
+    let scrape = stand.after_polls("broken", 5).await;
+    assert_eq!(broken.requests(), asked, "not one request more");
+    let limited = "betanet_poll_results_total{target=\"broken\",error_type=\"503\"}";
+    assert_eq!(scrape.sum(limited), 1.0);
+    assert_untouched(&scrape);
 }
 
 #[tokio::test]

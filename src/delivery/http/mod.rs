@@ -1,16 +1,15 @@
 //! OTLP over HTTP: one `POST` of protobuf a batch.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io};
 
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use reqwest::{Certificate, Client, Identity, Url, redirect};
 
 use super::{Answer, Destination, Invalid, Outcome, Tls, compress, headers, tls::Files};
-use crate::runtime::Clock;
 use crate::settings::{Compression, Headers};
+use crate::{http::retry_after, runtime::Clock};
 
 /// The most of an answer that is read, as OTLP recommends.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
@@ -78,7 +77,7 @@ impl HttpDestination {
         if status.is_success() {
             return Ok(Outcome::Sent(Answer::decode(read(response).await?)));
         }
-        let after = retry_after(status, response.headers());
+        let after = retry_after(status, response.headers(), Clock::System.since_epoch());
         let error = Error::Status(status).into();
         Ok(match status {
             StatusCode::TOO_MANY_REQUESTS
@@ -153,32 +152,6 @@ async fn read(mut response: reqwest::Response) -> Result<Bytes, Error> {
 /// An error without the URL, which may hold credentials.
 fn exchange(error: reqwest::Error) -> Error {
     Error::Exchange(error.without_url())
-}
-
-/// How long the server asks us to wait: a number of seconds, or a date.
-fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
-    if !matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    ) {
-        return None;
-    }
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    // Its own clock says how far away its date is, if it tells; ours may differ.
-    let now = headers
-        .get(header::DATE)
-        .and_then(|date| http_date(date.to_str().ok()?));
-    let now = now.unwrap_or_else(|| Clock::System.since_epoch());
-    Some(http_date(value)?.saturating_sub(now))
-}
-
-/// An HTTP date as time since the Unix epoch.
-fn http_date(text: &str) -> Option<Duration> {
-    let timestamp: Timestamp = DateTimeParser::new().parse_timestamp(text).ok()?;
-    timestamp.as_duration().try_into().ok()
 }
 
 #[cfg(test)]

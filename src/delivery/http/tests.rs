@@ -16,6 +16,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
 use prost::Message as _;
 use tokio::net::TcpListener;
 
+use std::time::Duration;
+
 use super::*;
 use crate::{runtime::Tasks, telemetry::chain};
 

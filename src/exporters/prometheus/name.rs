@@ -53,6 +53,7 @@ pub fn scrape_name(metric: &names::Metric) -> String {
         names::Kind::Counter => Kind::Counter,
         names::Kind::UpDownCounter => Kind::UpDownCounter,
         names::Kind::Gauge => Kind::Gauge,
+        names::Kind::Histogram(_) => Kind::Histogram,
     };
     family(metric.name, metric.unit, kind)
 }

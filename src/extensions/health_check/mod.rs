@@ -6,6 +6,7 @@
 //!     endpoint: localhost:9200
 //! ```
 //!
+//! `/debug/resilience/TARGET` shows the latest decisions about a target, with their evidence.
 //! `/livez` says whether the process turns, `/readyz` whether it has polled every target once.
 //! Neither depends on what the targets answered: one dead node must not restart the collector.
 
@@ -24,6 +25,9 @@ use crate::{
     runtime::Clock,
 };
 
+/// Below it stands one path a target.
+const DECISIONS: &str = "/debug/resilience";
+
 impl Config {
     /// Registers the routes of the extension `id`.
     ///
@@ -38,12 +42,19 @@ impl Config {
     ) -> Result<(), RouteError> {
         let endpoint = self.endpoint.to_string();
         let (board, clock, started) = (Arc::clone(board), clock.clone(), Instant::now());
-        let ready_board = Arc::clone(&board);
+        let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
         let report = Route::get(id, &self.path, move |_| {
             let report = report::report(&board.targets(), clock.now(), started.elapsed());
             ready(Response::new("application/json", format!("{report:#}\n")))
         });
         let live = Route::get(id, "/livez", |_| ready(Response::text("ok\n")));
+        let decisions = Route::get(id, DECISIONS, move |request| {
+            ready(decisions(&decided_board, &request.path))
+        });
+        let decisions = decisions
+            .with_subpaths()
+            .described("/TARGET: its latest decisions");
+        listeners.route(&endpoint, decisions)?;
         let ready = Route::get(id, "/readyz", move |_| ready(readiness(&ready_board)));
         listeners.route(
             &endpoint,
@@ -51,6 +62,32 @@ impl Config {
         )?;
         listeners.route(&endpoint, live.described("the process turns"))?;
         listeners.route(&endpoint, ready.described("every target was polled once"))
+    }
+}
+
+/// The latest decisions about the target that the path names.
+fn decisions(board: &StatusBoard, path: &str) -> Response {
+    let name = path
+        .strip_prefix(DECISIONS)
+        .unwrap_or_default()
+        .trim_start_matches('/');
+    let targets = board.targets();
+    match targets.iter().find(|status| status.target.name == name) {
+        Some(status) => Response::new(
+            "application/json",
+            format!("{:#}\n", status.inner.decisions()),
+        ),
+        None => {
+            let names: Vec<_> = targets
+                .iter()
+                .map(|status| status.target.name.as_str())
+                .collect();
+            let text = format!(
+                "there is no target `{name}`; there are:\n{}\n",
+                names.join("\n")
+            );
+            Response::text(text).with_status(StatusCode::NOT_FOUND)
+        }
     }
 }
 

@@ -42,19 +42,20 @@ fn overall(targets: &[TargetStatus]) -> &'static str {
 }
 
 fn target(status: &TargetStatus, now: SystemTime) -> Value {
-    let names = status
+    let endpoints = status
         .target
         .definition
         .endpoints
         .iter()
-        .map(|endpoint| endpoint.name.clone());
-    let endpoints: Map<_, _> = names
-        .zip(
-            status
-                .endpoints
-                .iter()
-                .map(|endpoint_status| endpoint(endpoint_status, now)),
-        )
+        .zip(&status.endpoints);
+    let endpoints: Map<_, _> = endpoints
+        .enumerate()
+        .map(|(index, (of, last))| {
+            (
+                of.name.clone(),
+                endpoint(last, status.inner.endpoint(index), now),
+            )
+        })
         .collect();
     json!({
         "receiver": status.target.receiver,
@@ -62,19 +63,25 @@ fn target(status: &TargetStatus, now: SystemTime) -> Value {
         "up": status.last_poll.map(|_| status.is_up()),
         "last_poll_seconds_ago": status.last_poll.map(|time| seconds_between(time, now)),
         "last_poll_duration_seconds": status.last_duration.as_secs_f64(),
+        "host": status.inner.host(),
         "endpoints": endpoints,
     })
 }
 
-fn endpoint(status: &EndpointStatus, now: SystemTime) -> Value {
-    let error = status.last_error.as_ref();
-    json!({
-        "age_seconds": status.last_success.map(|time| seconds_between(time, now)),
+/// What is known from outside, and what the resilience layer adds.
+fn endpoint(last: &EndpointStatus, inner: Value, now: SystemTime) -> Value {
+    let error = last.last_error.as_ref();
+    let mut known = json!({
+        "age_seconds": last.last_success.map(|time| seconds_between(time, now)),
         "last_error": error.map(|error| json!({
             "type": error.error_type.name(),
             "message": error.message,
         })),
-    })
+    });
+    if let (Value::Object(known), Value::Object(inner)) = (&mut known, inner) {
+        known.extend(inner);
+    }
+    known
 }
 
 /// To the millisecond; zero where the clock was set back.

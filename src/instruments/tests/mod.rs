@@ -50,10 +50,7 @@ fn poll(fresh: [bool; 2]) -> Poll {
                 message: "no answer".to_owned(),
             })
         };
-        EndpointPoll {
-            outcome,
-            duration: Duration::ZERO,
-        }
+        EndpointPoll::new(outcome)
     });
     Poll {
         started: received,
@@ -61,6 +58,7 @@ fn poll(fresh: [bool; 2]) -> Poll {
         duration: Duration::from_millis(250),
         missed_ticks: 3,
         endpoints: endpoints.into(),
+        own: Vec::new(),
     }
 }
 

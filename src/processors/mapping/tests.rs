@@ -23,13 +23,12 @@ fn definition(metric: &str) -> Arc<Definition> {
 
 /// A poll at which every endpoint answered with `document`.
 fn poll(definition: &Definition, document: &Value) -> Poll {
-    let endpoints = definition.endpoints.iter().map(|_| EndpointPoll {
-        outcome: Outcome::Fresh(Body {
+    let endpoints = definition.endpoints.iter().map(|_| {
+        EndpointPoll::new(Outcome::Fresh(Body {
             document: Arc::new(document.clone()),
             raw: Bytes::new(),
             received: UNIX_EPOCH,
-        }),
-        duration: Duration::ZERO,
+        }))
     });
     Poll {
         started: UNIX_EPOCH,
@@ -37,6 +36,7 @@ fn poll(definition: &Definition, document: &Value) -> Poll {
         duration: Duration::ZERO,
         missed_ticks: 0,
         endpoints: endpoints.collect(),
+        own: Vec::new(),
     }
 }
 

@@ -24,7 +24,13 @@ use super::{
 use crate::{
     definition::{self, Definition, LoadError},
     pipeline::{StatusBoard, Target},
+    resilience::{
+        self,
+        host::{Fleet, Host},
+        outcome::Statuses,
+    },
     runtime::Clock,
+    settings::Duration,
 };
 
 /// What a receiver is built with beside its configuration.
@@ -86,20 +92,29 @@ impl Config {
         let shared = Arc::new(Shared {
             headers: self.header_map()?,
             credentials: Credentials::new(self.auth.clone()),
-            timeout: self.timeout.get(),
             body_limit_bytes: self.body_limit.get(),
             limiter: Semaphore::new(self.concurrency),
             clock: context.clock.clone(),
-            in_flight: telemetry.in_flight(),
+            telemetry: telemetry.clone(),
         });
-        let targets = self.targets.iter().map(|target| {
+        let fleet = Fleet::new(self.resilience(), self.targets.len());
+        telemetry.observe_budget(&context.meter, &fleet);
+        let targets = self.targets.iter().enumerate().map(|(position, target)| {
             let transport = Arc::new(client.for_target());
             let pollers = definitions.iter().map(|definition| {
                 let target = Arc::new(target.resolve(&context.id, definition));
+                let paths = definition
+                    .endpoints
+                    .iter()
+                    .map(|endpoint| endpoint.path.clone());
+                let clock = &context.clock;
+                let host = Host::new(&fleet, position, &target.name, paths.collect(), clock);
+                let host = Arc::new(host);
                 Ok(TargetPoller {
-                    endpoints: endpoints(&target, &transport, &shared)?,
+                    endpoints: endpoints(&target, &host, &transport, &shared)?,
                     target,
-                    clock: context.clock.clone(),
+                    host,
+                    clock: clock.clone(),
                     board: Arc::clone(&context.board),
                     telemetry: telemetry.clone(),
                 })
@@ -116,6 +131,20 @@ impl Config {
             targets: targets.collect::<Result<_, BuildError>>()?,
             timing,
         })
+    }
+
+    /// What the resilience layer makes of the configuration.
+    fn resilience(&self) -> resilience::host::Settings {
+        resilience::host::Settings {
+            interval: self.collection_interval.get(),
+            deadline: resilience::config::deadline(self.deadline, self.collection_interval),
+            statuses: Statuses::new(&self.retry, &self.circuit_breaker),
+            retry: self.retry.policy(),
+            timeout: self.timeout,
+            circuit_breaker: self.circuit_breaker.clone(),
+            cache: self.cache.policy(),
+            freshness_objective: self.freshness_objective.map(Duration::get),
+        }
     }
 
     fn client(&self, tls: &Pem) -> reqwest::Result<ClientBuilder> {
@@ -207,18 +236,26 @@ impl TargetConfig {
 
 fn endpoints<T: Transport + 'static>(
     target: &Target,
+    host: &Arc<Host>,
     transport: &Arc<T>,
     shared: &Arc<Shared>,
 ) -> Result<Vec<EndpointPoller>, BuildError> {
-    let endpoints = target.definition.endpoints.iter().map(|endpoint| {
-        let url = format!("{}{}", target.url, endpoint.path);
-        Ok(EndpointPoller {
-            url: Url::parse(&url).map_err(|_| BuildError::Url { url })?,
-            format: endpoint.format,
-            transport: Arc::clone(transport) as Arc<dyn Transport>,
-            shared: Arc::clone(shared),
-        })
-    });
+    let endpoints = target
+        .definition
+        .endpoints
+        .iter()
+        .enumerate()
+        .map(|(index, endpoint)| {
+            let url = format!("{}{}", target.url, endpoint.path);
+            Ok(EndpointPoller {
+                url: Url::parse(&url).map_err(|_| BuildError::Url { url })?,
+                format: endpoint.format,
+                transport: Arc::clone(transport) as Arc<dyn Transport>,
+                shared: Arc::clone(shared),
+                host: Arc::clone(host),
+                index,
+            })
+        });
     endpoints.collect()
 }
 

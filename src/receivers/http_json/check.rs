@@ -3,6 +3,7 @@
 use super::config::{Config, TargetConfig};
 use crate::{
     definition::{self, LoadError},
+    resilience::feasibility::{self, Plan, Severity},
     telemetry::chain,
     yaml::{Cursor, Diagnostics},
 };
@@ -11,7 +12,8 @@ impl Config {
     /// Checks what belongs together; mistakes and warnings go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.check_targets(at, diagnostics);
-        self.check_times(at, diagnostics);
+        self.check_limits(at, diagnostics);
+        self.check_resilience(at, diagnostics);
         self.check_client(at, diagnostics);
         self.check_definition(at, diagnostics);
     }
@@ -45,29 +47,44 @@ impl Config {
         }
     }
 
-    fn check_times(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        if self.collection_interval.is_zero() {
-            at.error(
-                &["collection_interval"],
-                "requires positive value",
-                diagnostics,
-            );
-        }
-        if self.timeout.is_zero() {
-            at.error(&["timeout"], "requires positive value", diagnostics);
-        }
-        if self.timeout > self.collection_interval {
-            let message = format!(
-                "is longer than the collection_interval: {} > {}, so a node that hangs costs every other tick",
-                self.timeout, self.collection_interval
-            );
-            at.warning(&["timeout"], message, diagnostics);
-        }
+    fn check_limits(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if self.concurrency == 0 {
             at.error(&["concurrency"], "requires positive value", diagnostics);
         }
         if self.body_limit.get() == 0 {
             at.error(&["body_limit"], "requires positive value", diagnostics);
+        }
+    }
+
+    /// The sums that nobody does in the head.
+    fn check_resilience(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let definition = self
+            .definition
+            .first()
+            .and_then(|name| definition::load(name).ok());
+        let targets = self.targets.iter().map(|target| {
+            let url = target.endpoint.get();
+            let host = url.host_str().unwrap_or_default();
+            let port = url.port_or_known_default().unwrap_or_default();
+            (target.display_name(), format!("{host}:{port}"))
+        });
+        let plan = Plan {
+            interval: self.collection_interval,
+            timeout: self.timeout,
+            deadline: self.deadline,
+            retry: &self.retry,
+            circuit_breaker: &self.circuit_breaker,
+            cache: self.cache,
+            freshness_objective: self.freshness_objective,
+            targets: &targets.collect::<Vec<_>>(),
+            endpoints: definition.map_or(1, |definition| definition.endpoints.len()),
+        };
+        for finding in feasibility::check(&plan) {
+            match finding.severity {
+                Severity::Error => at.error(finding.path, finding.message, diagnostics),
+                Severity::Warning => at.warning(finding.path, finding.message, diagnostics),
+                Severity::Note => {}
+            }
         }
     }
 

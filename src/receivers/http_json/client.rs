@@ -64,12 +64,17 @@ impl Transport for TargetClient {
         };
         let answer = answer.map_err(classify)?;
         let status = answer.status();
+        let headers = answer.headers().clone();
         let body = match status.is_success() {
             true => read(answer, request.body_limit_bytes).await?,
             false => Bytes::new(),
         };
         self.kept.fetch_add(1, Ordering::Relaxed);
-        Ok(Response { status, body })
+        Ok(Response {
+            status,
+            headers,
+            body,
+        })
     }
 }
 

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED, Secret};
+use crate::{
+    resilience::config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+    settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED, Secret},
+};
 
 /// Polls JSON APIs over HTTP.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -22,8 +25,19 @@ pub struct Config {
     pub collection_interval: Duration,
     /// Time before the first poll.
     pub initial_delay: Duration,
-    /// The longest that one request may take: waiting for a place, connecting, headers, body.
-    pub timeout: Duration,
+    /// How long one request may take: waiting for a place, connecting, headers, body, decoding.
+    /// `5s` is always 5s; `{max: 5s, adaptive: true}` learns from the answers.
+    pub timeout: TimeoutConfig,
+    /// How long a poll may take in all, retries included; 0.9 of the interval if not given.
+    pub deadline: Option<Duration>,
+    /// How a failed request is repeated within its poll.
+    pub retry: RetryConfig,
+    /// When a node that does not answer is left alone.
+    pub circuit_breaker: CircuitBreakerConfig,
+    /// How long the last answer is of use.
+    pub cache: CacheConfig,
+    /// The age that data is promised not to exceed; counts the time within and without.
+    pub freshness_objective: Option<Duration>,
     /// The most requests in flight, of all targets together.
     pub concurrency: usize,
     /// The largest body that is read, decompressed.
@@ -120,7 +134,12 @@ impl Default for Config {
             definition: Vec::new(),
             collection_interval: Duration::from_secs(15),
             initial_delay: Duration::from_secs(0),
-            timeout: Duration::from_secs(5),
+            timeout: TimeoutConfig::default(),
+            deadline: None,
+            retry: RetryConfig::default(),
+            circuit_breaker: CircuitBreakerConfig::default(),
+            cache: CacheConfig::default(),
+            freshness_objective: None,
             concurrency: 512,
             body_limit: ByteSize::from_bytes(4 * 1024 * 1024),
             max_redirects: 0,

@@ -61,7 +61,7 @@ impl Candidates {
     pub(super) async fn poll_once(&self) -> Option<(Arc<Target>, Poll)> {
         let mut first = None;
         for poller in &self.0 {
-            let poll = poller.poll(0).await;
+            let poll = poller.poll_all().await;
             let is_unknown = poll.is_unknown();
             let polled = (Arc::clone(&poller.target), poll);
             if !is_unknown {

@@ -1,12 +1,12 @@
 //! One endpoint of one target: a request, its deadline, and what the body is read as.
 //!
-//! This is the seam of the resilience layer: it wraps [`EndpointPoller::poll`], whose every call
-//! is one attempt with one outcome.
+//! The resilience layer decides when an attempt is made and how long it may take; here is how one
+//! is made.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::{
@@ -15,13 +15,21 @@ use tokio::{
 };
 
 use super::{
-    credentials::Credentials,
+    credentials::{Credentials, CredentialsError},
     exposition,
+    origin::{add_validators, origin},
+    telemetry::Telemetry,
     transport::{Request, Transport, TransportError},
 };
 use crate::{
     definition::{Definition, Format},
+    http::retry_after,
     pipeline::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll},
+    resilience::{
+        host::Host,
+        outcome::Class,
+        shell::{Answer, Attempt, Miss, Order},
+    },
     runtime::Clock,
     telemetry::chain,
 };
@@ -32,16 +40,14 @@ pub(super) struct Shared {
     pub(super) headers: HeaderMap,
     /// Added to the headers.
     pub(super) credentials: Credentials,
-    /// For one attempt: waiting for a place, connecting, headers, body and decoding.
-    pub(super) timeout: Duration,
     /// The most bytes of a decompressed body.
     pub(super) body_limit_bytes: u64,
     /// One permit a request in flight.
     pub(super) limiter: Semaphore,
     /// The time of day.
     pub(super) clock: Clock,
-    /// Counts the requests in flight.
-    pub(super) in_flight: super::telemetry::InFlight,
+    /// Counts requests.
+    pub(super) telemetry: Telemetry,
 }
 
 /// One endpoint of one target.
@@ -50,6 +56,10 @@ pub(super) struct EndpointPoller {
     pub(super) format: Format,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) shared: Arc<Shared>,
+    /// Breakers, cache and the rest, of the whole target.
+    pub(super) host: Arc<Host>,
+    /// Position among the endpoints of the target.
+    pub(super) index: usize,
 }
 
 /// Why an attempt gave no document.
@@ -59,10 +69,13 @@ enum AttemptError {
     Limiter,
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
-    #[error("answered with status {0}")]
-    Status(u16),
+    #[error("answered with status {status}")]
+    Status {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
     #[error("failed to read the credentials")]
-    Credentials(#[source] super::credentials::CredentialsError),
+    Credentials(#[source] CredentialsError),
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error("the body is not JSON")]
@@ -74,58 +87,81 @@ enum AttemptError {
 }
 
 impl EndpointPoller {
-    /// Makes one attempt.
+    /// Polls, with retries and whatever else the resilience layer decides.
     pub(super) async fn poll(&self) -> EndpointPoll {
         let started = Instant::now();
-        let outcome = match self.attempt(started).await {
-            Ok(body) => Outcome::Fresh(body),
-            Err(error) => Outcome::Failed(Failure {
-                error_type: error.error_type(),
-                message: chain(&error),
-            }),
-        };
+        let polled = self.host.poll(self.index, self).await;
         EndpointPoll {
-            outcome,
+            outcome: polled.outcome,
             duration: started.elapsed(),
+            attempts: polled.attempts,
+            stale_age: polled.stale_age,
         }
     }
 
-    async fn attempt(&self, started: Instant) -> Result<Body, AttemptError> {
-        let limit = self.shared.timeout;
+    async fn attempt(&self, order: &Order) -> Result<Answer, AttemptError> {
+        let (started, limit) = (Instant::now(), order.timeout);
         let Ok(permit) = timeout(limit, self.shared.limiter.acquire()).await else {
             return Err(AttemptError::Limiter);
         };
         let _permit = permit.map_err(|_| AttemptError::Limiter)?;
-        let _in_flight = self.shared.in_flight.enter();
+        let _in_flight = self.shared.telemetry.request();
         let left = limit.saturating_sub(started.elapsed());
-        timeout(left, self.fetch())
-            .await
-            .map_err(|_| AttemptError::Timeout(limit))?
+        let fetched = timeout(left, self.fetch(order)).await;
+        fetched.map_err(|_| AttemptError::Timeout(limit))?
     }
 
-    async fn fetch(&self) -> Result<Body, AttemptError> {
+    async fn fetch(&self, order: &Order) -> Result<Answer, AttemptError> {
         let mut headers = self.shared.headers.clone();
-        let credentials = &self.shared.credentials;
-        credentials
+        self.shared
+            .credentials
             .add_to(&mut headers)
             .map_err(AttemptError::Credentials)?;
-        let body_limit_bytes = self.shared.body_limit_bytes;
+        if let Some(origin) = &order.validators {
+            add_validators(&mut headers, origin);
+        }
         let request = Request {
             url: self.url.clone(),
             headers,
-            body_limit_bytes,
+            body_limit_bytes: self.shared.body_limit_bytes,
         };
         let response = self.transport.get(request).await?;
-        if !response.status.is_success() {
-            return Err(AttemptError::Status(response.status.as_u16()));
+        let (status, clock) = (response.status, &self.shared.clock);
+        let origin = origin(&response.headers);
+        if status == StatusCode::NOT_MODIFIED && order.validators.is_some() {
+            return Ok(Answer::NotModified(origin));
         }
-        let received = self.shared.clock.now();
+        if !status.is_success() {
+            let retry_after = retry_after(status, &response.headers, clock.since_epoch());
+            let status = status.as_u16();
+            return Err(AttemptError::Status {
+                status,
+                retry_after,
+            });
+        }
+        let received = clock.now();
         let document = Arc::new(decode(self.format, &response.body)?);
-        Ok(Body {
-            document,
-            raw: response.body,
-            received,
-        })
+        let raw = response.body;
+        Ok(Answer::Body(
+            Body {
+                document,
+                raw,
+                received,
+            },
+            origin,
+        ))
+    }
+}
+
+impl Attempt for EndpointPoller {
+    async fn make(&self, order: Order) -> Result<Answer, Miss> {
+        let started = Instant::now();
+        let result = self.attempt(&order).await.map_err(AttemptError::into_miss);
+        let error_type = result.as_ref().err().map(|miss| miss.failure.error_type);
+        self.shared
+            .telemetry
+            .requested(&self.url, started.elapsed(), error_type);
+        result
     }
 }
 
@@ -141,15 +177,48 @@ fn decode(format: Format, body: &Bytes) -> Result<Value, AttemptError> {
 }
 
 impl AttemptError {
+    fn into_miss(self) -> Miss {
+        let error_type = self.error_type();
+        let retry_after = match self {
+            Self::Status { retry_after, .. } => retry_after,
+            _ => None,
+        };
+        let failure = Failure {
+            error_type,
+            message: chain(&self),
+        };
+        Miss {
+            failure,
+            class: class(error_type),
+            retry_after,
+        }
+    }
+
     fn error_type(&self) -> ErrorType {
         match self {
             Self::Limiter => ErrorType::Limiter,
             Self::Timeout(_) => ErrorType::Timeout,
-            Self::Status(code) => ErrorType::Status(*code),
+            Self::Status { status, .. } => ErrorType::Status(*status),
             Self::Credentials(_) => ErrorType::Credentials,
             Self::Transport(error) => error.error_type(),
             Self::Json(_) | Self::Utf8(_) | Self::Exposition(_) => ErrorType::Decode,
         }
+    }
+}
+
+/// What a failure is to the breakers.
+fn class(error_type: ErrorType) -> Class {
+    match error_type {
+        ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => Class::Transport,
+        ErrorType::Timeout => Class::Timeout,
+        ErrorType::Body => Class::Body,
+        ErrorType::TooLarge => Class::TooLarge,
+        ErrorType::Decode => Class::Decode,
+        ErrorType::Status(status) => Class::Status(status),
+        ErrorType::Limiter
+        | ErrorType::Credentials
+        | ErrorType::CircuitOpen
+        | ErrorType::Paused => Class::NotSent,
     }
 }
 
@@ -179,10 +248,7 @@ pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
                     message,
                 }),
             };
-            EndpointPoll {
-                outcome,
-                duration: Duration::ZERO,
-            }
+            EndpointPoll::new(outcome)
         });
     let endpoints = endpoints.collect();
     Poll {
@@ -191,5 +257,6 @@ pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
         duration: Duration::ZERO,
         missed_ticks: 0,
         endpoints,
+        own: Vec::new(),
     }
 }

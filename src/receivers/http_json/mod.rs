@@ -18,6 +18,7 @@ mod credentials;
 mod dialect;
 mod endpoint;
 mod exposition;
+mod origin;
 mod poller;
 mod schedule;
 mod telemetry;

@@ -13,7 +13,8 @@ use super::{
     telemetry::Telemetry,
 };
 use crate::{
-    pipeline::{Poll, Sink, StatusBoard, Target},
+    pipeline::{EndpointPoll, Inspect, Outcome, Poll, Sink, StatusBoard, Target},
+    resilience::host::Host,
     runtime::Clock,
 };
 
@@ -21,6 +22,7 @@ use crate::{
 pub(super) struct TargetPoller {
     pub(super) target: Arc<Target>,
     pub(super) endpoints: Vec<EndpointPoller>,
+    pub(super) host: Arc<Host>,
     pub(super) clock: Clock,
     pub(super) board: Arc<StatusBoard>,
     pub(super) telemetry: Telemetry,
@@ -54,7 +56,8 @@ impl TargetPoller {
         sinks: Vec<Box<dyn Sink>>,
         stop: CancellationToken,
     ) -> Ended {
-        self.board.add(&self.target);
+        let inner = Arc::clone(&self.host) as Arc<dyn Inspect>;
+        self.board.add(&self.target, &inner);
         self.telemetry.targets(1);
         let ended = stop
             .run_until_cancelled(self.poll_until_unknown(timing, sinks))
@@ -75,23 +78,61 @@ impl TargetPoller {
             targets: timing.targets,
         };
         let mut schedule = Schedule::new(plan, Instant::now(), self.clock.since_epoch());
-        let mut was_up = None;
+        let mut up = Up::new(self.endpoints.len());
         loop {
-            sleep_until(schedule.due()).await;
-            let poll = self.poll(schedule.missed()).await;
-            self.report(&poll, &mut was_up);
+            let round = self.next_round(&schedule).await;
+            self.telemetry
+                .started(Instant::now().saturating_duration_since(round.due));
+            let poll = self.poll(&round.asked, schedule.missed()).await;
+            self.report(&poll, &mut up);
             for sink in &mut sinks {
                 sink.accept(&poll);
             }
             if timing.leave_unknown && poll.is_unknown() {
                 return;
             }
-            schedule.done(Instant::now());
+            if round.is_tick {
+                schedule.done(Instant::now());
+            }
         }
     }
 
-    /// Polls once.
-    pub(super) async fn poll(&self, missed_ticks: u64) -> Poll {
+    /// Waits for the next tick, or for the moment before it at which a breaker lets a probe
+    /// through: waiting for the tick then would make every outage longer.
+    async fn next_round(&self, schedule: &Schedule) -> Round {
+        let expiries: Vec<_> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| self.host.retry_at(endpoint.index))
+            .collect();
+        let tick = schedule.due();
+        let due = expiries
+            .iter()
+            .flatten()
+            .copied()
+            .min()
+            .map_or(tick, |first| first.min(tick));
+        sleep_until(due).await;
+        let is_tick = due >= tick;
+        let expired = |expiry: &Option<Instant>| expiry.is_some_and(|expiry| expiry <= due);
+        let asked = expiries
+            .iter()
+            .map(|expiry| is_tick || expired(expiry))
+            .collect();
+        Round {
+            due,
+            is_tick,
+            asked,
+        }
+    }
+
+    /// Polls all endpoints, once each.
+    pub(super) async fn poll_all(&self) -> Poll {
+        self.poll(&vec![true; self.endpoints.len()], 0).await
+    }
+
+    /// Polls the endpoints that are `asked`, once each and all at the same time.
+    pub(super) async fn poll(&self, asked: &[bool], missed_ticks: u64) -> Poll {
         let (started, start) = (self.clock.now(), Instant::now());
         let span = tracing::info_span!(
             "poll",
@@ -100,7 +141,7 @@ impl TargetPoller {
             target = self.target.name,
             up = tracing::field::Empty,
         );
-        let requests = self.endpoints.iter().map(|endpoint| {
+        let requests = self.endpoints.iter().zip(asked).map(|(endpoint, asked)| {
             let span = tracing::info_span!(
                 parent: &span,
                 "GET",
@@ -109,7 +150,13 @@ impl TargetPoller {
                 server.port = self.target.server_port,
                 url.template = endpoint.url.path(),
             );
-            endpoint.poll().instrument(span)
+            async move {
+                if *asked {
+                    endpoint.poll().instrument(span).await
+                } else {
+                    EndpointPoll::new(Outcome::Skipped)
+                }
+            }
         });
         let endpoints = join_all(requests).await;
         let ended = self.clock.now();
@@ -119,29 +166,56 @@ impl TargetPoller {
             duration: start.elapsed(),
             missed_ticks,
             endpoints,
+            own: self.host.readings(),
         };
         span.record("up", poll.is_up());
         poll
     }
 
     /// Keeps the books, and logs what changed; a node that stays down is not news.
-    fn report(&self, poll: &Poll, was_up: &mut Option<bool>) {
+    fn report(&self, poll: &Poll, up: &mut Up) {
         self.board.record(&self.target, poll);
-        self.telemetry.polled(poll);
+        for (endpoint, polled) in self.endpoints.iter().zip(&poll.endpoints) {
+            self.telemetry.endpoint_polled(endpoint.url.path(), polled);
+        }
+        let was_up = up.target;
+        poll.note_up(&mut up.endpoints);
+        let is_up = up.endpoints.contains(&true);
+        up.target = Some(is_up);
+        self.telemetry.polled(is_up);
         let (receiver, target) = (&self.target.receiver, &self.target.name);
-        let first_error = poll
-            .endpoints
-            .iter()
-            .find_map(|e| e.failure())
-            .map(|f| f.message.as_str());
-        let is_up = poll.is_up();
-        if *was_up == Some(is_up) || (was_up.is_none() && is_up) {
-            tracing::debug!(receiver, target, up = is_up, error = first_error, "polled");
+        let mut failures = poll.endpoints.iter().filter_map(EndpointPoll::failure);
+        let error = failures.next().map(|failure| failure.message.as_str());
+        if was_up == Some(is_up) || (was_up.is_none() && is_up) {
+            tracing::debug!(receiver, target, up = is_up, error, "polled");
         } else if is_up {
             tracing::info!(receiver, target, "target is up again");
         } else {
-            tracing::warn!(receiver, target, error = first_error, "target is down");
+            tracing::warn!(receiver, target, error, "target is down");
         }
-        *was_up = Some(is_up);
+    }
+}
+
+/// What is polled next.
+struct Round {
+    due: Instant,
+    /// Whether it is a tick of the schedule, and not only an expired breaker's.
+    is_tick: bool,
+    /// Which endpoints.
+    asked: Vec<bool>,
+}
+
+/// Which endpoints gave a body when they were last asked, and whether any did.
+struct Up {
+    endpoints: Vec<bool>,
+    target: Option<bool>,
+}
+
+impl Up {
+    fn new(endpoints: usize) -> Self {
+        Self {
+            endpoints: vec![false; endpoints],
+            target: None,
+        }
     }
 }

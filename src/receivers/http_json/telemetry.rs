@@ -1,13 +1,18 @@
 //! What a receiver says of itself.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Meter, UpDownCounter},
+    metrics::{Counter, Histogram, Meter, UpDownCounter},
 };
+use reqwest::Url;
 
-use crate::{pipeline::Poll, telemetry::names};
+use crate::{
+    pipeline::{EndpointPoll, ErrorType},
+    resilience::host::Fleet,
+    telemetry::names,
+};
 
 /// The receiver's own instruments.
 #[derive(Debug, Clone)]
@@ -15,12 +20,12 @@ pub(super) struct Telemetry {
     receiver: Arc<[KeyValue]>,
     polls: Counter<u64>,
     in_flight: UpDownCounter<i64>,
+    requests: Histogram<f64>,
+    poll_duration: Histogram<f64>,
+    poll_attempts: Histogram<f64>,
+    start_delay: Histogram<f64>,
     targets: UpDownCounter<i64>,
 }
-
-/// Counts requests in flight.
-#[derive(Debug, Clone)]
-pub(super) struct InFlight(Telemetry);
 
 /// A request in flight until it is dropped.
 #[derive(Debug)]
@@ -33,6 +38,10 @@ impl Telemetry {
             polls: names::POLLS.counter(meter),
             in_flight: names::REQUESTS_IN_FLIGHT.up_down_counter(meter),
             targets: names::TARGETS.up_down_counter(meter),
+            requests: names::REQUEST_DURATION.histogram(meter),
+            poll_duration: names::POLL_DURATION.histogram(meter),
+            poll_attempts: names::POLL_ATTEMPTS.histogram(meter),
+            start_delay: names::POLL_START_DELAY.histogram(meter),
         };
         for outcome in ["up", "down"] {
             new.polls.add(0, &new.with_outcome(outcome));
@@ -41,20 +50,63 @@ impl Telemetry {
         new
     }
 
+    /// Shows what is left of the fleet's retries, as long as the fleet lives.
+    pub(super) fn observe_budget(&self, meter: &Meter, fleet: &Arc<Fleet>) {
+        let (fleet, receiver) = (Arc::downgrade(fleet), Arc::clone(&self.receiver));
+        names::RETRY_BUDGET.observable_gauge(meter, move |observer| {
+            if let Some(fleet) = fleet.upgrade() {
+                observer.observe(fleet.retries_available(), &receiver);
+            }
+        });
+    }
+
     /// A target came or went.
     pub(super) fn targets(&self, change: i64) {
         self.targets.add(change, &self.receiver);
     }
 
     /// A poll has ended.
-    pub(super) fn polled(&self, poll: &Poll) {
-        let outcome = if poll.is_up() { "up" } else { "down" };
+    pub(super) fn polled(&self, is_up: bool) {
+        let outcome = if is_up { "up" } else { "down" };
         self.polls.add(1, &self.with_outcome(outcome));
     }
 
-    /// What counts requests in flight.
-    pub(super) fn in_flight(&self) -> InFlight {
-        InFlight(self.clone())
+    /// A request begins.
+    pub(super) fn request(&self) -> Guard<'_> {
+        self.in_flight.add(1, &self.receiver);
+        Guard(self)
+    }
+
+    /// An attempt has ended.
+    pub(super) fn requested(&self, url: &Url, took: Duration, error_type: Option<ErrorType>) {
+        let mut attributes = vec![
+            KeyValue::new(names::HTTP_REQUEST_METHOD, "GET"),
+            KeyValue::new(names::URL_TEMPLATE, url.path().to_owned()),
+        ];
+        attributes.extend(error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name())));
+        self.requests.record(took.as_secs_f64(), &attributes);
+    }
+
+    /// One endpoint of a poll has ended.
+    pub(super) fn endpoint_polled(&self, path: &str, polled: &EndpointPoll) {
+        let Some(outcome) = polled.outcome_name() else {
+            return;
+        };
+        let attributes = [
+            KeyValue::new(names::OUTCOME, outcome),
+            KeyValue::new(names::URL_TEMPLATE, path.to_owned()),
+        ];
+        self.poll_duration
+            .record(polled.duration.as_secs_f64(), &attributes);
+        if polled.attempts > 0 {
+            self.poll_attempts
+                .record(f64::from(polled.attempts), &attributes);
+        }
+    }
+
+    /// A poll began so long after it was due.
+    pub(super) fn started(&self, late: Duration) {
+        self.start_delay.record(late.as_secs_f64(), &self.receiver);
     }
 
     fn with_outcome(&self, outcome: &'static str) -> [KeyValue; 2] {
@@ -67,14 +119,6 @@ impl Telemetry {
             KeyValue::new(names::OUTCOME, outcome),
             KeyValue::new(names::RECEIVER, receiver),
         ]
-    }
-}
-
-impl InFlight {
-    /// A request begins.
-    pub(super) fn enter(&self) -> Guard<'_> {
-        self.0.in_flight.add(1, &self.0.receiver);
-        Guard(&self.0)
     }
 }
 

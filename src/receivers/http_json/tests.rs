@@ -31,6 +31,12 @@ use super::{
 use crate::{
     definition::{self, Format},
     pipeline::{EndpointPoll, ErrorType, Sink, StatusBoard},
+    resilience::{
+        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+        host::{Fleet, Host, Settings},
+        outcome::Statuses,
+    },
+    settings,
 };
 
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -80,6 +86,7 @@ impl Transport for Memory {
 fn answer(status: u16, body: &'static str) -> Response {
     Response {
         status: StatusCode::from_u16(status).unwrap(),
+        headers: HeaderMap::new(),
         body: Bytes::from_static(body.as_bytes()),
     }
 }
@@ -103,26 +110,59 @@ fn poller(
     let shared = Arc::new(Shared {
         headers: HeaderMap::new(),
         credentials: Credentials::new(config::AuthConfig::default()),
-        timeout: TIMEOUT,
         body_limit_bytes: 1024,
         limiter: Semaphore::new(concurrency),
         clock: clock.clone(),
-        in_flight: telemetry.in_flight(),
+        telemetry: telemetry.clone(),
     });
-    let endpoints = paths.iter().map(|path| EndpointPoller {
-        url: format!("http://node{path}").parse().unwrap(),
-        format: Format::Json,
-        transport: Arc::clone(&memory) as Arc<dyn Transport>,
-        shared: Arc::clone(&shared),
-    });
+    let fleet = Fleet::new(single_attempts(), 1);
+    let texts = paths.iter().map(|path| (*path).to_owned()).collect();
+    let host = Arc::new(Host::new(&fleet, 0, "node", texts, &clock));
+    let endpoints = paths
+        .iter()
+        .enumerate()
+        .map(|(index, path)| EndpointPoller {
+            url: format!("http://node{path}").parse().unwrap(),
+            format: Format::Json,
+            transport: Arc::clone(&memory) as Arc<dyn Transport>,
+            shared: Arc::clone(&shared),
+            host: Arc::clone(&host),
+            index,
+        });
     let poller = TargetPoller {
         endpoints: endpoints.collect(),
         target: Arc::new(Target::named("node", &definition(&paths))),
+        host,
         clock,
         board: Arc::new(StatusBoard::default()),
         telemetry,
     };
     (memory, poller)
+}
+
+/// No retry and no breaker: what one attempt does.
+fn single_attempts() -> Settings {
+    let breaker = CircuitBreakerConfig {
+        failure_threshold: u32::MAX,
+        ..Default::default()
+    };
+    let retry = RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    };
+    Settings {
+        interval: INTERVAL,
+        deadline: INTERVAL,
+        statuses: Statuses::default(),
+        retry: retry.policy(),
+        timeout: TimeoutConfig {
+            max: settings::Duration::from_secs(5),
+            adaptive: false,
+        },
+        circuit_breaker: breaker,
+        cache: CacheConfig::default().policy(),
+        freshness_objective: None,
+    }
 }
 
 /// A definition with an endpoint for each path.
@@ -235,7 +275,7 @@ async fn one_endpoint_that_fails_costs_only_itself() {
     ];
     let (_, poller) = poller(8, answers);
     let begun = Instant::now();
-    let poll = poller.poll(7).await;
+    let poll = poller.poll(&[true; 7], 7).await;
     let expected = [
         None,
         Some(ErrorType::Status(503)),
@@ -267,7 +307,7 @@ async fn one_endpoint_that_fails_costs_only_itself() {
 async fn a_request_that_finds_no_place_in_time_says_so() {
     let (memory, poller) = poller(0, [("/a", GOOD)]);
     let begun = Instant::now();
-    let poll = poller.poll(0).await;
+    let poll = poller.poll_all().await;
     assert_eq!(errors(&poll), [Some(ErrorType::Limiter)]);
     assert!(begun.elapsed() < TIMEOUT + Duration::from_millis(5));
     assert_eq!(memory.most_in_flight.load(Ordering::Relaxed), 0);
@@ -279,7 +319,7 @@ async fn no_more_requests_than_allowed_are_in_flight() {
     let paths = ["/a", "/b", "/c", "/d", "/e", "/f", "/g"];
     let (memory, poller) = poller(3, paths.map(|path| (path, slow.clone())));
     let begun = Instant::now();
-    let poll = poller.poll(0).await;
+    let poll = poller.poll_all().await;
     assert_eq!(errors(&poll), [None; 7]);
     assert_eq!(memory.most_in_flight.load(Ordering::Relaxed), 3);
     assert_eq!(
@@ -295,7 +335,7 @@ async fn waiting_for_a_place_is_part_of_the_timeout() {
     let paths = ["/a", "/b"].map(|path| (path, slow.clone()));
     let (_, poller) = poller(1, paths);
     let begun = Instant::now();
-    let poll = poller.poll(0).await;
+    let poll = poller.poll_all().await;
     assert_eq!(errors(&poll), [None, Some(ErrorType::Timeout)]);
     assert!(begun.elapsed() < TIMEOUT + Duration::from_millis(5));
 }

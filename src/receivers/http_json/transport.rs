@@ -23,6 +23,8 @@ pub(super) struct Request {
 pub(super) struct Response {
     /// Its status.
     pub(super) status: StatusCode,
+    /// Its headers.
+    pub(super) headers: HeaderMap,
     /// Its decompressed body; empty where the status is no success.
     pub(super) body: Bytes,
 }

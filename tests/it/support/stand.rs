@@ -12,6 +12,9 @@ pub(crate) struct Options {
     pub(crate) interval: &'static str,
     /// `receivers::…::timeout`.
     pub(crate) timeout: &'static str,
+    /// `receivers::…::retry` and the like, as flow YAML; by default single attempts that no breaker
+    /// refuses.
+    pub(crate) resilience: &'static str,
     /// The definition of the nodes of dialect 1, or several.
     pub(crate) definition: &'static str,
     /// More keys of every target, as flow YAML.
@@ -25,6 +28,7 @@ impl Default for Options {
         Self {
             interval: "100ms",
             timeout: "5s",
+            resilience: "retry: {max_retries: 0}, circuit_breaker: {failure_threshold: 1000000}",
             definition: "betanet",
             target: "",
             exporters: Vec::new(),
@@ -87,10 +91,11 @@ impl Options {
                 .collect();
             if !listed.is_empty() {
                 let (interval, timeout) = (self.interval, self.timeout);
+                let resilience = self.resilience;
                 let listed = listed.join(", ");
                 writeln!(
                     receivers,
-                    "  {id}: {{definition: \"{definition}\", collection_interval: {interval}, timeout: {timeout}, targets: [{listed}]}}"
+                    "  {id}: {{definition: \"{definition}\", collection_interval: {interval}, timeout: {timeout}, deadline: {timeout}, {resilience}, targets: [{listed}]}}"
                 )
                 .unwrap();
                 used.push(id);

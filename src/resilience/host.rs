@@ -1,0 +1,238 @@
+//! What is kept of a host while the collector runs, and what all hosts of a receiver share.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use fastrand::Rng;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    budget::Budget,
+    cache::{self, Slot},
+    circuit::{Changes, Circuit, Level},
+    config::{CircuitBreakerConfig, TimeoutConfig},
+    freshness::Objective,
+    guard::{Change, Guard},
+    outcome::{Outcome, Statuses},
+    recorder::{Event, Recorder},
+    retry::{self, Decision, Failed, Stop},
+    state::{State, Transition},
+    timeout::Timeout,
+};
+use crate::{
+    pipeline::{Body, ErrorType},
+    runtime::Clock,
+};
+
+/// How the hosts of a receiver are treated.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Time between two polls.
+    pub interval: Duration,
+    /// What a poll has in all, retries included.
+    pub deadline: Duration,
+    /// How statuses are judged.
+    pub statuses: Statuses,
+    /// How attempts are repeated.
+    pub retry: retry::Policy,
+    /// How long one may take.
+    pub timeout: TimeoutConfig,
+    /// When they are refused.
+    pub circuit_breaker: CircuitBreakerConfig,
+    /// What is kept of answers.
+    pub cache: cache::Policy,
+    /// The promised age of data, if one is promised.
+    pub freshness_objective: Option<Duration>,
+}
+
+/// What all hosts of a receiver share.
+#[derive(Debug)]
+pub struct Fleet {
+    pub(super) settings: Settings,
+    budget: Mutex<Budget>,
+    guard: Mutex<Guard>,
+}
+
+/// One host: its breakers, and what is kept of each of its endpoints.
+#[derive(Debug)]
+pub struct Host {
+    pub(super) fleet: Arc<Fleet>,
+    /// Among the hosts of the fleet.
+    pub(super) position: usize,
+    pub(super) name: String,
+    /// Paths of the endpoints, for the record.
+    pub(super) paths: Vec<String>,
+    pub(super) clock: Clock,
+    pub(super) state: Mutex<HostState>,
+    /// Told after each attempt, for those who wait for a probe.
+    pub(super) verdict: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct HostState {
+    pub(super) circuit: Circuit,
+    pub(super) recorder: Recorder,
+    pub(super) rng: Rng,
+    pub(super) endpoints: Vec<EndpointState>,
+}
+
+#[derive(Debug)]
+pub(super) struct EndpointState {
+    pub(super) timeout: Timeout,
+    pub(super) slot: Slot<Body>,
+    pub(super) objective: Option<Objective>,
+    pub(super) retries: BTreeMap<ErrorType, u64>,
+    pub(super) suppressed: BTreeMap<Stop, u64>,
+}
+
+impl Fleet {
+    /// A fleet of so many hosts.
+    pub fn new(settings: Settings, hosts: usize) -> Arc<Self> {
+        let budget = Budget::new(hosts, settings.interval, Instant::now());
+        let guard = Guard::new(hosts, settings.interval);
+        Arc::new(Self {
+            settings,
+            budget: Mutex::new(budget),
+            guard: Mutex::new(guard),
+        })
+    }
+
+    /// Retries that the fleet may still make in this interval.
+    pub fn retries_available(&self) -> u64 {
+        lock(&self.budget).available(Instant::now())
+    }
+
+    pub(super) fn note_attempt(&self, now: Instant) {
+        lock(&self.budget).attempt(now);
+    }
+
+    pub(super) fn decide(&self, now: Instant, failed: &Failed, rng: &mut Rng) -> Decision {
+        self.settings
+            .retry
+            .next(now, failed, &mut lock(&self.budget), rng)
+    }
+
+    /// Whether a host is polled now, and whether the fault is suspected to be ours.
+    pub(super) fn ask_guard(&self, now: Instant, host: usize) -> (bool, bool) {
+        let guard = lock(&self.guard);
+        (guard.admits(now, host), guard.suspect_since().is_some())
+    }
+
+    pub(super) fn tell_guard(&self, now: Instant, host: usize, outcome: Outcome, name: &str) {
+        match lock(&self.guard).record(now, host, outcome) {
+            None => {}
+            Some(Change::Suspect { failing, hosts }) => tracing::warn!(
+                failing,
+                hosts,
+                "most hosts fail at once: the fault may be ours; breakers are held, a sample is tried"
+            ),
+            Some(Change::Cleared { after }) => tracing::info!(
+                answered = name,
+                after_seconds = after.as_secs_f64(),
+                "a host answers again: breakers are no longer held"
+            ),
+        }
+    }
+}
+
+impl Host {
+    /// A host that nothing is known of, with endpoints at `paths`.
+    pub fn new(
+        fleet: &Arc<Fleet>,
+        position: usize,
+        name: &str,
+        paths: Vec<String>,
+        clock: &Clock,
+    ) -> Self {
+        let (settings, now) = (&fleet.settings, Instant::now());
+        let breaker = &settings.circuit_breaker;
+        let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
+        let endpoints = paths.iter().map(|_| EndpointState {
+            timeout: Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive),
+            slot: Slot::new(settings.cache),
+            objective: settings
+                .freshness_objective
+                .map(|age| Objective::new(age, now)),
+            retries: BTreeMap::new(),
+            suppressed: BTreeMap::new(),
+        });
+        let state = HostState {
+            circuit: Circuit::new(breaker.scope, host, endpoint, paths.len(), now),
+            recorder: Recorder::default(),
+            rng: Rng::with_seed(seed(clock, position)),
+            endpoints: endpoints.collect(),
+        };
+        Self {
+            fleet: Arc::clone(fleet),
+            position,
+            name: name.to_owned(),
+            clock: clock.clone(),
+            state: Mutex::new(state),
+            verdict: Notify::new(),
+            paths,
+        }
+    }
+
+    /// When the breakers or the server's wish let an endpoint be tried, if they are in the way.
+    pub fn retry_at(&self, endpoint: usize) -> Option<Instant> {
+        self.lock()
+            .circuit
+            .view(Instant::now(), endpoint)
+            .retry_at()
+    }
+
+    pub(super) fn path(&self, endpoint: usize) -> &str {
+        self.paths.get(endpoint).map_or("", String::as_str)
+    }
+
+    pub(super) fn record(&self, state: &mut HostState, endpoint: Option<usize>, event: Event) {
+        let endpoint = endpoint.map(|endpoint| self.path(endpoint).to_owned());
+        state.recorder.record(self.clock.now(), endpoint, event);
+    }
+
+    /// Records and logs changes of state, one line each, with the evidence.
+    pub(super) fn note_changes(&self, state: &mut HostState, endpoint: usize, changes: Changes) {
+        for (level, change) in [
+            (Level::Host, changes.host),
+            (Level::Endpoint, changes.endpoint),
+        ] {
+            let Some(transition) = change else { continue };
+            let at = (level == Level::Endpoint).then_some(endpoint);
+            self.record(state, at, Event::transition(level, &transition));
+            self.log_transition(level, endpoint, &transition);
+        }
+    }
+
+    fn log_transition(&self, level: Level, endpoint: usize, transition: &Transition) {
+        let of = match level {
+            Level::Host => "host",
+            Level::Endpoint => self.path(endpoint),
+        };
+        let (name, failures) = (&self.name, transition.failures);
+        match transition.to {
+            State::Open => {
+                tracing::warn!(target_name = name, of, failures, reason = ?transition.reason, "breaker opened");
+            }
+            State::HalfOpen => tracing::info!(target_name = name, of, "breaker half-open: probing"),
+            State::Closed => tracing::info!(
+                target_name = name,
+                of,
+                "breaker closed: the probe succeeded"
+            ),
+        }
+    }
+}
+
+/// Hosts draw different jitter, or their probes would come together.
+fn seed(clock: &Clock, position: usize) -> u64 {
+    let time = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
+    time ^ (position as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole after each call of the core.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,226 @@
+//! What is said of a host's resilience, as metrics: read from the state when the target is
+//! collected, never pushed, so that it cannot be older than the state itself.
+
+use opentelemetry::KeyValue;
+use tokio::time::Instant;
+
+use super::{
+    cache::{Counts, Reader},
+    circuit::Level,
+    host::{EndpointState, Host},
+    state::{Counters, Reason, State, View},
+};
+use crate::{
+    pipeline::{Number, OwnReading},
+    telemetry::names::{self, Metric},
+};
+
+const STATES: [(State, &str); 3] = [
+    (State::Closed, "closed"),
+    (State::HalfOpen, "half_open"),
+    (State::Open, "open"),
+];
+
+impl Host {
+    /// All of it, as it is now.
+    pub fn readings(&self) -> Vec<OwnReading> {
+        let (now, state) = (Instant::now(), self.lock());
+        let mut all = Vec::new();
+        for (index, endpoint) in state.endpoints.iter().enumerate() {
+            let path = KeyValue::new(names::URL_TEMPLATE, self.path(index).to_owned());
+            let view = state.circuit.view(now, index);
+            if index == 0
+                && let Some(host) = view.host
+            {
+                breaker(&mut all, &[scope(Level::Host)], &host, host.state);
+            }
+            if let Some(own) = view.endpoint {
+                // Behind an open host it is open, whatever its own breaker says.
+                let of = [scope(Level::Endpoint), path.clone()];
+                breaker(&mut all, &of, &own, view.state());
+            }
+            endpoint_readings(&mut all, endpoint, &path, now);
+        }
+        all
+    }
+}
+
+fn scope(level: Level) -> KeyValue {
+    let name = match level {
+        Level::Host => "host",
+        Level::Endpoint => "endpoint",
+    };
+    KeyValue::new(names::BREAKER_SCOPE, name)
+}
+
+fn breaker(all: &mut Vec<OwnReading>, of: &[KeyValue], view: &View, state: State) {
+    let number = Number::Unsigned(u64::from(state.number()));
+    push(all, &names::BREAKER_STATE, of, &[], number);
+    push(
+        all,
+        &names::BREAKER_FAILURES,
+        of,
+        &[],
+        Number::Unsigned(view.consecutive_failures.into()),
+    );
+    let counters = &view.counters;
+    push(
+        all,
+        &names::BREAKER_REJECTIONS,
+        of,
+        &[],
+        Number::Unsigned(counters.rejections),
+    );
+    push(
+        all,
+        &names::BREAKER_STALE_RESULTS,
+        of,
+        &[],
+        Number::Unsigned(counters.stale_results),
+    );
+    for (result, count) in [
+        ("ok", counters.recoveries),
+        ("fail", counters.failed_probes),
+        ("cancelled", counters.cancelled_probes),
+    ] {
+        push(
+            all,
+            &names::BREAKER_PROBES,
+            of,
+            &[(names::RESULT, result)],
+            Number::Unsigned(count),
+        );
+    }
+    let times = [view.time.closed, view.time.half_open, view.time.open];
+    for ((known, name), time) in STATES.into_iter().zip(times) {
+        let is = Number::Unsigned(u64::from(known == view.state));
+        push(all, &names::BREAKER_STATUS, of, &[(names::STATE, name)], is);
+        let seconds = Number::Double(time.as_secs_f64());
+        push(
+            all,
+            &names::BREAKER_STATE_TIME,
+            of,
+            &[(names::STATE, name)],
+            seconds,
+        );
+    }
+    transitions(all, of, counters);
+}
+
+fn transitions(all: &mut Vec<OwnReading>, of: &[KeyValue], counters: &Counters) {
+    for (reason, from, to) in Reason::ALL {
+        let attributes = [
+            (names::FROM, state_name(from)),
+            (names::TO, state_name(to)),
+            (names::REASON, reason_name(reason)),
+        ];
+        let count = Number::Unsigned(counters.transitions(reason));
+        push(all, &names::BREAKER_TRANSITIONS, of, &attributes, count);
+    }
+}
+
+fn endpoint_readings(
+    all: &mut Vec<OwnReading>,
+    endpoint: &EndpointState,
+    path: &KeyValue,
+    now: Instant,
+) {
+    let of = std::slice::from_ref(path);
+    let limit = Number::Double(endpoint.timeout.limit(0).as_secs_f64());
+    push(all, &names::TIMEOUT_EFFECTIVE, of, &[], limit);
+    if let Some(age) = endpoint.slot.age(now) {
+        push(
+            all,
+            &names::CACHE_AGE,
+            of,
+            &[],
+            Number::Double(age.as_secs_f64()),
+        );
+    }
+    for (reader, name) in [(Reader::Poll, "poll"), (Reader::Api, "api")] {
+        for (result, count) in results(endpoint.slot.counts(reader)) {
+            let attributes = [(names::RESULT, result), (names::READER, name)];
+            push(
+                all,
+                &names::CACHE_REQUESTS,
+                of,
+                &attributes,
+                Number::Unsigned(count),
+            );
+        }
+    }
+    for (error_type, count) in &endpoint.retries {
+        let attributes = [(names::ERROR_TYPE, &*error_type.name())];
+        push(
+            all,
+            &names::POLL_RETRIES,
+            of,
+            &attributes,
+            Number::Unsigned(*count),
+        );
+    }
+    for (reason, count) in &endpoint.suppressed {
+        let attributes = [(names::REASON, reason.name())];
+        push(
+            all,
+            &names::RETRIES_SUPPRESSED,
+            of,
+            &attributes,
+            Number::Unsigned(*count),
+        );
+    }
+    if let Some(objective) = &endpoint.objective {
+        let time = objective.read(now);
+        for (within, time) in [("true", time.within), ("false", time.without)] {
+            let attributes = [(names::WITHIN_OBJECTIVE, within)];
+            let seconds = Number::Double(time.as_secs_f64());
+            push(all, &names::FRESHNESS_TIME, of, &attributes, seconds);
+        }
+    }
+}
+
+fn results(counts: &Counts) -> [(&'static str, u64); 5] {
+    [
+        ("hit", counts.hit),
+        ("miss", counts.miss),
+        ("stale", counts.stale),
+        ("revalidated", counts.revalidated),
+        ("expired", counts.expired),
+    ]
+}
+
+fn push(
+    all: &mut Vec<OwnReading>,
+    metric: &Metric,
+    of: &[KeyValue],
+    more: &[(&'static str, &str)],
+    value: Number,
+) {
+    let more = more
+        .iter()
+        .map(|(key, text)| KeyValue::new(*key, (*text).to_owned()));
+    let mut attributes: Vec<_> = of.iter().cloned().chain(more).collect();
+    attributes.sort_by(|a, b| a.key.cmp(&b.key));
+    all.push(OwnReading {
+        metric: metric.name,
+        attributes,
+        value,
+    });
+}
+
+/// The value of a `state` attribute.
+pub(super) fn state_name(state: State) -> &'static str {
+    STATES
+        .iter()
+        .find(|(known, _)| *known == state)
+        .map_or("", |(_, name)| name)
+}
+
+fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::FailureThreshold => "failure_threshold",
+        Reason::OpenExpired => "open_expired",
+        Reason::ProbeFailed => "probe_failed",
+        Reason::ProbeSucceeded => "probe_succeeded",
+    }
+}
