@@ -24,6 +24,7 @@ pub mod recorder;
 mod report;
 pub mod retry;
 pub mod shell;
+pub mod simulation;
 pub mod state;
 pub mod timeout;
 

@@ -1,237 +1,69 @@
 //! Outages of one host with six endpoints, in virtual time: the core in the order in which it is
 //! meant to be composed, held to the behaviour that was measured for that order.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-    time::Duration,
-};
-
-use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::secs;
-use crate::resilience::{
-    budget::Budget,
-    circuit::{Circuit, CircuitPermit, Refused, Scope},
-    config::{CircuitBreakerConfig, RetryConfig},
-    outcome::{Class, Statuses},
-    retry::{Decision, Failed, least},
-    state::State,
+use crate::{
+    resilience::{
+        config::TimeoutConfig,
+        simulation::{Fault, Incident, Report, Run, Settings, Spread, builtin, incidents, run},
+    },
+    settings,
 };
 
-const ENDPOINTS: usize = 6;
-const INTERVAL: Duration = Duration::from_secs(15);
-const DEADLINE: Duration = Duration::from_millis(13_500);
-const TIMEOUT: Duration = Duration::from_secs(5);
-const REPLY: Duration = Duration::from_millis(40);
-const END: Duration = Duration::from_secs(585); // 39 ticks × 6 endpoints = 234 polls
-
-#[derive(Debug, Clone, Copy)]
-struct Fault {
-    from: Duration,
-    to: Duration,
-    class: Class,
-    took: Duration,
-    /// Only this endpoint.
-    path: Option<usize>,
+fn settings() -> Settings {
+    Settings {
+        interval: settings::Duration::from_secs(15),
+        timeout: TimeoutConfig::default(),
+        deadline: None,
+        retry: Default::default(),
+        circuit_breaker: Default::default(),
+        cache: Default::default(),
+        freshness_objective: None,
+        targets: vec![("node".to_owned(), "node:9000".to_owned())],
+        endpoints: (0..6).map(|at| format!("/{at}")).collect(),
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    Attempt(usize),
-    Done(usize),
-    Tick(usize),
+/// Timeouts of 5 s, as in the measurements.
+fn measured() -> Settings {
+    let timeout = TimeoutConfig {
+        adaptive: false,
+        ..TimeoutConfig::default()
+    };
+    Settings {
+        timeout,
+        ..settings()
+    }
 }
 
-#[derive(Default)]
-struct Poll {
-    due: Duration,
-    attempts: u32,
-    under_way: Option<(CircuitPermit, Class)>,
-    first_fresh_after: Option<Duration>,
-}
-
-struct Simulation {
-    fault: Fault,
-    circuit: Circuit,
-    budget: Budget,
-    rng: Rng,
-    origin: Instant,
-    now: Duration,
-    events: BinaryHeap<Reverse<(Duration, Event)>>,
-    polls: BTreeMap<usize, Poll>,
-    waiting: Vec<usize>,
-    requests: u32,
-    failed_polls: u32,
-    opened: Option<Duration>,
-}
-
-impl Simulation {
-    fn run(fault: Fault, seed: u64) -> Self {
-        let (breaker, origin) = (CircuitBreakerConfig::default(), Instant::now());
-        let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
-        let mut simulation = Self {
-            fault,
-            circuit: Circuit::new(Scope::Both, host, endpoint, ENDPOINTS, origin),
-            budget: Budget::new(1, INTERVAL, origin),
-            rng: Rng::with_seed(seed),
-            origin,
-            now: Duration::ZERO,
-            events: BinaryHeap::new(),
-            polls: (0..ENDPOINTS).map(|at| (at, Poll::default())).collect(),
-            waiting: Vec::new(),
-            requests: 0,
-            failed_polls: 0,
-            opened: None,
-        };
-        for endpoint in 0..ENDPOINTS {
-            simulation.at(Duration::ZERO, Event::Tick(endpoint));
-        }
-        while let Some(Reverse((when, event))) = simulation.events.pop() {
-            if when >= END {
-                break;
-            }
-            simulation.now = when;
-            match event {
-                Event::Tick(endpoint) => simulation.tick(endpoint),
-                Event::Attempt(endpoint) => simulation.attempt(endpoint),
-                Event::Done(endpoint) => simulation.done(endpoint),
-            }
-        }
-        simulation
-    }
-
-    fn at(&mut self, when: Duration, event: Event) {
-        self.events.push(Reverse((when, event)));
-    }
-
-    fn instant(&self) -> Instant {
-        self.origin + self.now
-    }
-
-    fn in_fault(&self) -> bool {
-        (self.fault.from..self.fault.to).contains(&self.now)
-    }
-
-    fn tick(&mut self, endpoint: usize) {
-        let due = self.now;
-        let poll = self.polls.get_mut(&endpoint).unwrap();
-        (poll.due, poll.attempts) = (due, 0);
-        self.attempt(endpoint);
-    }
-
-    fn attempt(&mut self, endpoint: usize) {
-        let now = self.instant();
-        match self.circuit.try_acquire(now, endpoint) {
-            Err(Refused::ProbeInFlight { .. }) => self.waiting.push(endpoint),
-            Err(Refused::Open { .. } | Refused::Paused { .. }) => self.over(endpoint, false),
-            Ok(permit) => {
-                let hit = self.in_fault() && self.fault.path.is_none_or(|path| path == endpoint);
-                let (class, took) = match hit {
-                    true => (self.fault.class, self.fault.took),
-                    false => (Class::Success, REPLY),
-                };
-                self.requests += u32::from(self.in_fault());
-                self.budget.attempt(now);
-                let poll = self.polls.get_mut(&endpoint).unwrap();
-                poll.attempts += 1;
-                let left = poll.due + DEADLINE - self.now;
-                let class = match took > left {
-                    true => Class::DeadlineCut { overdue: false },
-                    false => class,
-                };
-                poll.under_way = Some((permit, class));
-                self.at(self.now + took.min(left), Event::Done(endpoint));
-            }
-        }
-    }
-
-    fn done(&mut self, endpoint: usize) {
-        let now = self.instant();
-        let poll = self.polls.get_mut(&endpoint).unwrap();
-        let (permit, class) = poll.under_way.take().unwrap();
-        let (attempts, remaining) = (poll.attempts, poll.due + DEADLINE - self.now);
-        let (verdict, probe) = (Statuses::default().classify(class), permit.is_probe());
-        self.circuit.complete(now, permit, &verdict, &mut self.rng);
-        let open = self.circuit.view(now, endpoint).state() == State::Open;
-        if open && self.opened.is_none() {
-            self.opened = Some(self.now);
-        }
-        if class == Class::Success {
-            self.over(endpoint, true);
-        } else {
-            let failed = Failed {
-                attempts,
-                retry: verdict.retry,
-                retry_after: None,
-                open: open || probe,
-                remaining,
-                least: least(Some(REPLY), DEADLINE),
-            };
-            let policy = RetryConfig::default().policy();
-            match policy.next(now, &failed, &mut self.budget, &mut self.rng) {
-                Decision::Retry { delay } => self.at(self.now + delay, Event::Attempt(endpoint)),
-                Decision::Stop { .. } => self.over(endpoint, false),
-            }
-        }
-        if probe {
-            // The verdict that others wait for.
-            for endpoint in std::mem::take(&mut self.waiting) {
-                self.attempt(endpoint);
-            }
-        }
-    }
-
-    /// The next tick is at the expiry if a breaker is in the way, else on the grid.
-    fn over(&mut self, endpoint: usize, fresh: bool) {
-        let view = self.circuit.view(self.instant(), endpoint);
-        let periods = self.now.as_nanos() / INTERVAL.as_nanos() + 1;
-        let next = INTERVAL * u32::try_from(periods).unwrap();
-        let expiry = view.retry_at().map(|retry_at| retry_at - self.origin);
-        self.at(expiry.unwrap_or(next), Event::Tick(endpoint));
-        self.failed_polls += u32::from(!fresh);
-        let poll = self.polls.get_mut(&endpoint).unwrap();
-        if fresh && self.now >= self.fault.to {
-            poll.first_fresh_after.get_or_insert(self.now);
-        }
-    }
-
-    fn recovery(&self) -> Duration {
-        let fresh = self
-            .polls
-            .values()
-            .map(|poll| poll.first_fresh_after.unwrap());
-        fresh.max().unwrap() - self.fault.to
-    }
+fn runs(settings: &Settings, incident: &Incident) -> Vec<Run> {
+    let origin = Instant::now();
+    let run = |seed| run(settings, incident, seed, origin);
+    (0..300).map(run).collect()
 }
 
 /// Mean requests, mean detection, mean and longest recovery, of 300 outages of 240 to 300 s.
-fn outages(class: Class, took: Duration, path: Option<usize>) -> [f64; 4] {
-    let [mut requests, mut detection, mut recovery, mut longest] = [0.0_f64; 4];
-    for seed in 0..300 {
-        let mut rng = Rng::with_seed(seed);
-        let from = Duration::from_millis(rng.u64(60_000..75_000));
-        let to = from + Duration::from_millis(rng.u64(240_000..300_000));
-        let fault = Fault {
-            from,
-            to,
-            class,
-            took,
-            path,
-        };
-        let run = Simulation::run(fault, seed);
-        requests += f64::from(run.requests) / 300.0;
-        detection += (run.opened.unwrap() - from).as_secs_f64() / 300.0;
-        recovery += run.recovery().as_secs_f64() / 300.0;
-        longest = longest.max(run.recovery().as_secs_f64());
-    }
-    [requests, detection, recovery, longest]
+fn outages(fault: Fault, path: Option<usize>) -> [f64; 4] {
+    let incident = Incident {
+        name: String::new(),
+        fault,
+        path,
+        at: None,
+        length: None,
+    };
+    let report = Report::new("", &runs(&measured(), &incident));
+    let always = |spread: Option<Spread>| spread.filter(|spread| spread.outages == 300).unwrap();
+    let recovery = always(report.recovery_seconds);
+    let detection = always(report.detection_seconds);
+    let requests = always(report.requests);
+    [requests.mean, detection.mean, recovery.mean, recovery.max]
 }
 
 #[test]
 fn a_host_that_hangs_is_found_left_alone_and_found_again() {
-    let found = outages(Class::Timeout, TIMEOUT, None);
+    let found = outages(Fault::Hang, None);
     let [requests, detection, recovery, longest] = found;
     assert!(requests <= 40.0 && detection <= 45.0, "{found:?}");
     // At worst the host comes back just after a probe was sent: its 5 s, and 33 s of jittered 30.
@@ -240,7 +72,7 @@ fn a_host_that_hangs_is_found_left_alone_and_found_again() {
 
 #[test]
 fn a_host_that_refuses_is_found_sooner() {
-    let found = outages(Class::Transport, Duration::from_millis(1), None);
+    let found = outages(Fault::Refuse, None);
     let [requests, detection, recovery, longest] = found;
     assert!(requests <= 40.0 && detection <= 30.0, "{found:?}");
     assert!(recovery <= 20.0 && longest <= 36.0, "{found:?}");
@@ -248,7 +80,7 @@ fn a_host_that_refuses_is_found_sooner() {
 
 #[test]
 fn one_path_of_six_that_fails_is_found_and_the_others_are_polled() {
-    let found = outages(Class::Status(500), REPLY, Some(3));
+    let found = outages(Fault::Status(500), Some(3));
     let [requests, detection, recovery, longest] = found;
     assert!(
         (90.0..=115.0).contains(&requests) && detection <= 45.0,
@@ -259,16 +91,99 @@ fn one_path_of_six_that_fails_is_found_and_the_others_are_polled() {
 
 #[test]
 fn a_hiccup_of_six_seconds_loses_no_poll() {
-    for seed in 0..300 {
-        let from = Duration::from_millis(Rng::with_seed(seed).u64(60_000..75_000));
-        let fault = Fault {
-            from,
-            to: from + secs(6),
-            class: Class::Timeout,
-            took: TIMEOUT,
-            path: None,
-        };
-        let run = Simulation::run(fault, seed);
-        assert_eq!((run.failed_polls, run.opened), (0, None), "from {from:?}");
+    let hiccup = Incident {
+        name: String::new(),
+        fault: Fault::Hang,
+        path: None,
+        at: None,
+        length: Some(secs(6)),
+    };
+    let settings = settings();
+    for (seed, run) in runs(&settings, &hiccup).iter().enumerate() {
+        assert_eq!((run.lost_polls, run.detection), (0, None), "seed {seed}");
+        assert_eq!(run.fresh_polls, run.planned_polls, "seed {seed}");
+    }
+    // Attempts of 5 s leave one way to lose a poll: the first is sent in the first moment, and the
+    // second, early by its jitter, in the last one.
+    let runs = runs(&measured(), &hiccup);
+    let lost: u32 = runs.iter().map(|run| run.lost_polls).sum();
+    assert!(lost <= 3, "{lost} of 300 × 6");
+    assert!(runs.iter().all(|run| run.detection.is_none()));
+}
+
+#[test]
+fn the_defaults_keep_their_bounds_in_every_builtin_outage() {
+    let settings = settings();
+    let reports: Vec<Report> = builtin(&settings)
+        .iter()
+        .map(|incident| Report::new(&incident.name, &runs(&settings, incident)))
+        .collect();
+    assert_eq!(reports.len(), 7);
+    for report in &reports {
+        let recovery = report.recovery_seconds.unwrap();
+        assert!(
+            recovery.mean <= 36.0 && recovery.outages == 300,
+            "{report:?}"
+        );
+        assert_eq!(report.late_ticks, 0.0, "{report:?}");
+    }
+    for name in ["hang", "refuse", "one path 500"] {
+        let report = reports.iter().find(|report| report.fault == name).unwrap();
+        let detection = report.detection_seconds.unwrap();
+        assert!(
+            detection.mean <= 45.0 && detection.outages == 300,
+            "{report:?}"
+        );
+        // All other paths are polled while one fails.
+        let limit = if name == "one path 500" { 115.0 } else { 40.0 };
+        assert!(report.requests.unwrap().mean <= limit, "{report:?}");
+    }
+}
+
+#[test]
+fn a_script_says_what_fails_when_and_for_how_long() {
+    let text = "- {at: 60s, for: 4m, fault: hang}\n- {fault: status, code: 500, path: /3}\n\
+                - {fault: slow, latency: 2s}\n- fault: restart\n";
+    let read = incidents("s.yaml", text, &settings()).unwrap();
+    let names: Vec<&str> = read.iter().map(|incident| incident.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "hang at 1m for 4m",
+            "status 500 of /3",
+            "slow 2s",
+            "restart"
+        ]
+    );
+    let [hang, status, slow, restart] = read.as_slice() else {
+        panic!("{read:?}");
+    };
+    assert_eq!((hang.at, hang.length), (Some(secs(60)), Some(secs(240))));
+    assert_eq!((status.fault, status.path), (Fault::Status(500), Some(3)));
+    assert_eq!(slow.fault, Fault::Slow(secs(2)));
+    assert_eq!(restart.length, Some(secs(10)));
+}
+
+#[test]
+fn a_script_with_mistakes_is_refused_with_all_of_them() {
+    for (text, message) in [
+        ("[]", "expected at least one outage"),
+        ("- {fault: hung}", "s.yaml:1:11: 0::fault"),
+        ("- {for: 4m}", "missing key `fault`"),
+        ("- {fault: hang, form: 4m}", "did you mean `for`?"),
+        (
+            "- {fault: status}",
+            "s.yaml:1:4: 0::fault: missing key `code`",
+        ),
+        ("- {fault: hang, code: 500}", "`code` does not belong to"),
+        ("- {fault: slow}", "missing key `latency`"),
+        (
+            "- {fault: hang}\n- {fault: hang, path: /x}",
+            "s.yaml:2:17: 1::path: is not polled",
+        ),
+        ("- {fault: hang, at: 60}", "write 60s?"),
+    ] {
+        let error = incidents("s.yaml", text, &settings()).unwrap_err();
+        assert!(error.to_string().contains(message), "{message}\n{error}");
     }
 }

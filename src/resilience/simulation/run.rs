@@ -1,0 +1,327 @@
+//! One outage from the polls before it to the polls after it: a queue of events, each handled as
+//! the polling task would handle it.
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use super::{
+    Settings,
+    fault::{Incident, Outage, USUAL},
+};
+use crate::resilience::{
+    budget::Budget,
+    circuit::{Changes, Circuit, CircuitPermit, Refused},
+    outcome::{Class, Statuses},
+    retry::{self, Decision, Failed, least},
+    state::State,
+    timeout::Timeout,
+};
+
+/// Answers that each endpoint has given before the first poll; enough to know its usual time.
+const KNOWN_ANSWERS: usize = 64;
+
+/// What one outage came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Run {
+    /// Requests sent while it was on.
+    pub requests: u32,
+    /// From its beginning to the first opening of a breaker.
+    pub detection: Option<Duration>,
+    /// From its end until there was fresh data of each endpoint.
+    pub recovery: Option<Duration>,
+    /// Ticks that were lost because the poll before them took too long.
+    pub late_ticks: u32,
+    /// Polls that brought data.
+    pub fresh_polls: u32,
+    /// Polls that are due if nothing fails.
+    pub planned_polls: u32,
+    /// Polls that were made and brought nothing.
+    pub lost_polls: u32,
+}
+
+/// Simulates one of the outages of this kind; which one, `seed` says. `origin` is any instant:
+/// only spans are looked at.
+pub fn run(settings: &Settings, incident: &Incident, seed: u64, origin: Instant) -> Run {
+    let mut simulation = Simulation::new(settings, incident, seed, origin);
+    simulation.drain();
+    let fresh = simulation.endpoints.iter().map(|e| e.fresh_after);
+    // Once all of them are; `None` comes before every time.
+    let all_fresh = fresh.min().flatten().and_then(|_| {
+        let fresh = simulation.endpoints.iter().filter_map(|e| e.fresh_after);
+        fresh.max()
+    });
+    Run {
+        recovery: all_fresh.map(|at| at.saturating_sub(simulation.outage.to)),
+        ..simulation.run
+    }
+}
+
+/// In the order in which those of one moment are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Attempt(usize),
+    Done(usize),
+    Tick(usize),
+}
+
+/// One endpoint and its poll.
+struct Polled {
+    timeout: Timeout,
+    due: Duration,
+    attempts: u32,
+    in_flight: Option<InFlight>,
+    fresh_after: Option<Duration>,
+}
+
+struct InFlight {
+    permit: CircuitPermit,
+    class: Class,
+    took: Duration,
+}
+
+struct Simulation<'a> {
+    settings: &'a Settings,
+    statuses: Statuses,
+    retry: retry::Policy,
+    outage: Outage,
+    circuit: Circuit,
+    budget: Budget,
+    rng: Rng,
+    origin: Instant,
+    now: Duration,
+    end: Duration,
+    events: BinaryHeap<Reverse<(Duration, Event)>>,
+    endpoints: Vec<Polled>,
+    /// Those that wait for the verdict of a probe.
+    waiting: Vec<usize>,
+    run: Run,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(settings: &'a Settings, incident: &Incident, seed: u64, origin: Instant) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let (breaker, count) = (&settings.circuit_breaker, settings.endpoints.len());
+        let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
+        let ticks = ticks(settings, incident);
+        let endpoints = u32::try_from(count).unwrap_or(u32::MAX);
+        Self {
+            statuses: Statuses::new(&settings.retry, breaker),
+            retry: settings.retry.policy(),
+            outage: incident.draw(settings, &mut rng),
+            circuit: Circuit::new(breaker.scope, host, endpoint, count, origin),
+            budget: Budget::new(settings.targets.len(), settings.interval.get(), origin),
+            rng,
+            origin,
+            now: Duration::ZERO,
+            end: settings.interval.get().saturating_mul(ticks),
+            events: (0..count)
+                .map(|endpoint| Reverse((Duration::ZERO, Event::Tick(endpoint))))
+                .collect(),
+            endpoints: (0..count).map(|_| Polled::new(settings)).collect(),
+            waiting: Vec::new(),
+            run: Run {
+                planned_polls: ticks.saturating_mul(endpoints),
+                ..Run::default()
+            },
+            settings,
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(Reverse((when, event))) = self.events.pop() {
+            if when >= self.end {
+                break;
+            }
+            self.now = when;
+            match event {
+                Event::Tick(endpoint) => self.tick(endpoint),
+                Event::Attempt(endpoint) => self.attempt(endpoint),
+                Event::Done(endpoint) => self.done(endpoint),
+            }
+        }
+    }
+
+    fn at(&mut self, when: Duration, event: Event) {
+        self.events.push(Reverse((when, event)));
+    }
+
+    fn instant(&self) -> Instant {
+        self.origin + self.now
+    }
+
+    fn tick(&mut self, endpoint: usize) {
+        if let Some(polled) = self.endpoints.get_mut(endpoint) {
+            (polled.due, polled.attempts) = (self.now, 0);
+        }
+        self.attempt(endpoint);
+    }
+
+    fn attempt(&mut self, endpoint: usize) {
+        match self.circuit.try_acquire(self.instant(), endpoint) {
+            Err(Refused::ProbeInFlight { .. }) => self.waiting.push(endpoint),
+            Err(Refused::Open { .. } | Refused::Paused { .. }) => self.over(endpoint, false),
+            Ok(permit) => self.send(endpoint, permit),
+        }
+    }
+
+    fn send(&mut self, endpoint: usize, permit: CircuitPermit) {
+        let deadline = self.settings.deadline();
+        let now = self.instant();
+        let Some(polled) = self.endpoints.get_mut(endpoint) else {
+            return self.circuit.give_back(permit);
+        };
+        let remaining = polled.remaining(self.now, deadline);
+        if remaining < least(polled.timeout.p50(), deadline) {
+            // The verdict it waited for came too late.
+            self.circuit.give_back(permit);
+            return self.over(endpoint, false);
+        }
+        let limit = match permit.is_probe() {
+            true => polled.timeout.probe_limit(),
+            false => polled.timeout.limit(polled.attempts),
+        };
+        let answer = self.outage.answer(self.now, endpoint, &mut self.rng);
+        let (class, took) = match answer.took {
+            Some(took) if took <= limit.min(remaining) => (answer.class, took),
+            _ if limit <= remaining => (Class::Timeout, limit),
+            _ => {
+                let overdue = remaining >= polled.timeout.limit(0);
+                (Class::DeadlineCut { overdue }, remaining)
+            }
+        };
+        polled.attempts += 1;
+        polled.in_flight = Some(InFlight {
+            permit,
+            class,
+            took,
+        });
+        self.run.requests += u32::from(self.outage.is_on(self.now));
+        self.budget.attempt(now);
+        self.at(self.now.saturating_add(took), Event::Done(endpoint));
+    }
+
+    fn done(&mut self, endpoint: usize) {
+        let now = self.instant();
+        let Some(polled) = self.endpoints.get_mut(endpoint) else {
+            return;
+        };
+        let Some(InFlight {
+            permit,
+            class,
+            took,
+        }) = polled.in_flight.take()
+        else {
+            return;
+        };
+        let (verdict, probe) = (self.statuses.classify(class), permit.is_probe());
+        let changes = self.circuit.complete(now, permit, &verdict, &mut self.rng);
+        self.run.detect(changes, self.now, self.outage.from);
+        if class == Class::Success {
+            polled.timeout.sample(took);
+            self.over(endpoint, true);
+        } else {
+            let deadline = self.settings.deadline();
+            let failed = Failed {
+                attempts: polled.attempts,
+                retry: verdict.retry,
+                retry_after: None,
+                open: probe || self.circuit.view(now, endpoint).state() == State::Open,
+                remaining: polled.remaining(self.now, deadline),
+                least: least(polled.timeout.p50(), deadline),
+            };
+            self.failed(endpoint, &failed);
+        }
+        if probe {
+            // The verdict that others wait for.
+            for endpoint in std::mem::take(&mut self.waiting) {
+                self.attempt(endpoint);
+            }
+        }
+    }
+
+    fn failed(&mut self, endpoint: usize, failed: &Failed) {
+        let now = self.instant();
+        let next = self
+            .retry
+            .next(now, failed, &mut self.budget, &mut self.rng);
+        match next {
+            Decision::Retry { delay } => {
+                self.at(self.now.saturating_add(delay), Event::Attempt(endpoint));
+            }
+            Decision::Stop { .. } => self.over(endpoint, false),
+        }
+    }
+
+    /// The next tick is at the expiry if a breaker is in the way, else on the grid.
+    fn over(&mut self, endpoint: usize, fresh: bool) {
+        let (now, interval) = (self.now, self.settings.interval.get());
+        let view = self.circuit.view(self.instant(), endpoint);
+        let expiry = view.retry_at().map(|retry_at| retry_at - self.origin);
+        let next = interval.saturating_mul(periods(now, interval).saturating_add(1));
+        self.at(expiry.unwrap_or(next), Event::Tick(endpoint));
+        let Some(polled) = self.endpoints.get_mut(endpoint) else {
+            return;
+        };
+        self.run.late_ticks += periods(now - polled.due, interval);
+        self.run.fresh_polls += u32::from(fresh);
+        // A poll that an open breaker refused was not made.
+        self.run.lost_polls += u32::from(!fresh && polled.attempts > 0);
+        if fresh && now >= self.outage.to {
+            polled.fresh_after.get_or_insert(now);
+        }
+    }
+}
+
+impl Run {
+    fn detect(&mut self, changes: Changes, now: Duration, from: Duration) {
+        let mut changes = changes.host.into_iter().chain(changes.endpoint);
+        if now >= from && changes.any(|change| change.to == State::Open) {
+            self.detection.get_or_insert(now - from);
+        }
+    }
+}
+
+impl Polled {
+    fn new(settings: &Settings) -> Self {
+        let mut timeout = Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive);
+        for _ in 0..KNOWN_ANSWERS {
+            timeout.sample(USUAL);
+        }
+        Self {
+            timeout,
+            due: Duration::ZERO,
+            attempts: 0,
+            in_flight: None,
+            fresh_after: None,
+        }
+    }
+
+    /// What is left of its poll.
+    fn remaining(&self, now: Duration, deadline: Duration) -> Duration {
+        self.due.saturating_add(deadline).saturating_sub(now)
+    }
+}
+
+/// The ticks of an endpoint from before the outage until every breaker had its chance to close.
+fn ticks(settings: &Settings, incident: &Incident) -> u32 {
+    let (breaker, interval) = (&settings.circuit_breaker, settings.interval.get());
+    let open = match breaker.open_multiplier > 1.0 {
+        true => breaker.max_open_duration.max(breaker.open_duration),
+        false => breaker.open_duration,
+    };
+    let calm = interval
+        .saturating_mul(10)
+        .saturating_add(open.get().saturating_mul(2));
+    let end = incident.latest_end(settings).saturating_add(calm);
+    periods(end, interval).saturating_add(u32::from(
+        !end.as_nanos().is_multiple_of(interval.as_nanos().max(1)),
+    ))
+}
+
+/// How many whole intervals a span has.
+fn periods(span: Duration, interval: Duration) -> u32 {
+    let periods = span.as_nanos() / interval.as_nanos().max(1);
+    u32::try_from(periods).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,149 @@
+//! Outages that the user describes.
+//!
+//! ```yaml
+//! - fault: hang
+//!   at: 60s
+//!   for: 4m
+//! - { fault: status, code: 500, path: /api/v1/metrics }
+//! - { fault: slow, latency: 2s }
+//! ```
+
+use serde::Deserialize;
+
+use super::{Fault, Incident, Settings};
+use crate::{
+    settings::Duration,
+    yaml::{self, Cursor, Diagnostics, list},
+};
+
+/// One outage of the script. Each is simulated by itself.
+#[derive(Debug, Clone, Deserialize)]
+struct Entry {
+    fault: Kind,
+    /// After the first poll; at a random moment if not given.
+    #[serde(default)]
+    at: Option<Duration>,
+    /// How long; 240 to 300 s if not given, and 10 s of a restart.
+    #[serde(default, rename = "for")]
+    length: Option<Duration>,
+    /// The only path that suffers.
+    #[serde(default)]
+    path: Option<String>,
+    /// Of `status`.
+    #[serde(default)]
+    code: Option<u16>,
+    /// Of `slow`.
+    #[serde(default)]
+    latency: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Hang,
+    Refuse,
+    Status,
+    Flap,
+    Slow,
+    Restart,
+}
+
+/// Reads a script; `source` stands in messages.
+///
+/// # Errors
+/// All mistakes at once, each with its place; a path that is not polled is one.
+pub fn incidents(
+    source: &str,
+    text: &str,
+    settings: &Settings,
+) -> Result<Vec<Incident>, Diagnostics> {
+    let mut diagnostics = Diagnostics::new();
+    let Some(node) = yaml::parse(source, text, &mut diagnostics) else {
+        return Err(diagnostics);
+    };
+    let root = Cursor::new(&node, "");
+    let entries = yaml::decode::<Vec<Entry>>(&node, "", &mut diagnostics).unwrap_or_default();
+    if entries.is_empty() && diagnostics.is_empty() {
+        root.error(&[], "expected at least one outage", &mut diagnostics);
+    }
+    let incidents = root
+        .children()
+        .zip(&entries)
+        .filter_map(|(at, entry)| entry.incident(&at, settings, &mut diagnostics))
+        .collect();
+    diagnostics.into_result().map(|()| incidents)
+}
+
+impl Entry {
+    fn incident(
+        &self,
+        at: &Cursor<'_>,
+        settings: &Settings,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Incident> {
+        let path = match &self.path {
+            Some(path) => Some(position(path, at, settings, diagnostics)?),
+            None => None,
+        };
+        let length = match self.fault {
+            Kind::Restart => self.length.or(Some(Duration::from_secs(10))),
+            _ => self.length,
+        };
+        Some(Incident {
+            fault: self.fault(at, diagnostics)?,
+            name: self.name(),
+            path,
+            at: self.at.map(Duration::get),
+            length: length.map(Duration::get),
+        })
+    }
+
+    fn fault(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Fault> {
+        for (key, given, of) in [
+            ("code", self.code.is_some(), Kind::Status),
+            ("latency", self.latency.is_some(), Kind::Slow),
+        ] {
+            let message = match (given, self.fault == of) {
+                (true, false) => format!("`{key}` does not belong to this fault"),
+                (false, true) => format!("missing key `{key}`"),
+                (true, true) | (false, false) => continue,
+            };
+            at.error(&["fault"], message, diagnostics);
+            return None;
+        }
+        Some(match self.fault {
+            Kind::Hang => Fault::Hang,
+            Kind::Refuse => Fault::Refuse,
+            Kind::Status => Fault::Status(self.code?),
+            Kind::Flap => Fault::Flap,
+            Kind::Slow => Fault::Slow(self.latency?.get()),
+            Kind::Restart => Fault::Restart,
+        })
+    }
+
+    /// The entry in few words: `status 500 of /a at 1m for 4m`.
+    fn name(&self) -> String {
+        let mut words = vec![format!("{:?}", self.fault).to_lowercase()];
+        words.extend(self.code.map(|code| code.to_string()));
+        words.extend(self.latency.map(|latency| latency.to_string()));
+        words.extend(self.path.as_ref().map(|path| format!("of {path}")));
+        words.extend(self.at.map(|at| format!("at {at}")));
+        words.extend(self.length.map(|length| format!("for {length}")));
+        words.join(" ")
+    }
+}
+
+fn position(
+    path: &str,
+    at: &Cursor<'_>,
+    settings: &Settings,
+    diagnostics: &mut Diagnostics,
+) -> Option<usize> {
+    let found = settings.endpoints.iter().position(|known| known == path);
+    if found.is_none() {
+        let known: Vec<&str> = settings.endpoints.iter().map(String::as_str).collect();
+        let message = format!("is not polled; what is: {}", list(&known));
+        at.error(&["path"], message, diagnostics);
+    }
+    found
+}
