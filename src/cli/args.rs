@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::settings::Endpoint;
+use crate::settings::{ComponentId, Endpoint};
 
 /// Polls JSON APIs and turns what they say into OpenTelemetry metrics.
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     /// Poll the configured targets once and show what came of it
     Check(CheckArgs),
+    /// Show what outages come to with this configuration, in virtual time
+    Simulate(SimulateArgs),
     /// Run against a simulated Betanet fleet; needs nothing else
     Demo(DemoArgs),
 }
@@ -93,6 +95,37 @@ pub(super) struct CheckArgs {
     /// Save the bodies below this folder, as `TARGET/ENDPOINT.json`
     #[arg(long, value_name = "DIR", conflicts_with = "sample")]
     pub(super) record: Option<PathBuf>,
+}
+
+/// What to simulate.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SimulateArgs {
+    /// Only this receiver; all of them if not given
+    #[arg(long, value_name = "ID")]
+    pub(super) receiver: Option<ComponentId>,
+    /// Outages to simulate instead of the built-in ones, as YAML: a list such as
+    /// `[{fault: hang, at: 60s, for: 4m}, {fault: status, code: 500, path: /api/v1/metrics}]`;
+    /// faults are hang, refuse, status, flap, slow (with `latency`) and restart
+    #[arg(long, value_name = "FILE")]
+    pub(super) script: Option<PathBuf>,
+    /// How many outages of each kind
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) outages: u32,
+    /// The seed of all that is random
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// The format
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
+    pub(super) format: ReportFormat,
+}
+
+/// A format of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// Aligned columns.
+    Table,
+    /// JSON.
+    Json,
 }
 
 /// How to demonstrate.

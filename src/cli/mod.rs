@@ -10,6 +10,7 @@ mod output;
 mod print_config;
 mod run;
 mod schema;
+mod simulate;
 mod table;
 mod validate;
 
@@ -60,6 +61,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
         Command::PrintConfig(options) => print_config::print_config(&sources, options, &mut out),
         Command::Schema(options) => schema::schema(options, &mut out),
         Command::Check(options) => runtime()?.block_on(check::check(&sources, options, &mut out)),
+        Command::Simulate(options) => simulate::simulate(&sources, &options, &mut out),
         Command::Demo(options) => runtime()?.block_on(demo::demo(options, &mut out)),
     }
 }

@@ -241,6 +241,7 @@ fn help_and_version_go_to_standard_output() {
         "print-config",
         "schema",
         "check",
+        "simulate",
         "demo",
     ] {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
@@ -337,6 +338,73 @@ fn a_taken_port_is_named_with_those_who_want_it() {
     assert!(last.starts_with(&message), "{}", output.stderr);
     // What is right apart from that is right.
     assert_eq!(run(&["validate"], &settings).code, Some(0));
+}
+
+#[test]
+fn simulate_shows_what_outages_come_to() {
+    let table = stdout_of(&["simulate", "--outages", "20"], &[]);
+    assert!(
+        table.starts_with("betanet: 20 outages of each kind of a target with 3 endpoints"),
+        "{table}"
+    );
+    let fresh = |name| {
+        row(&table, name)
+            .into_iter()
+            .skip_while(|word| *word != "of")
+    };
+    assert!(fresh("hang").next().is_some(), "{table}");
+    assert_eq!(table, stdout_of(&["simulate", "--outages", "20"], &[]));
+
+    let json = [
+        "simulate",
+        "--receiver",
+        "betanet",
+        "--outages",
+        "20",
+        "--format",
+        "json",
+    ];
+    let document: serde_json::Value = serde_json::from_str(&stdout_of(&json, &[])).unwrap();
+    let hang = &document["receivers"][0]["faults"][0];
+    assert_eq!(
+        (&hang["fault"], &hang["outages"]),
+        (&"hang".into(), &20.into())
+    );
+    assert!(
+        hang["detection_seconds"]["mean"].as_f64().unwrap() < 45.0,
+        "{hang}"
+    );
+}
+
+#[test]
+fn simulate_plays_a_script() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("script.yaml");
+    let script = file.to_str().unwrap();
+    std::fs::write(
+        &file,
+        "- {fault: status, code: 500, path: /api/v1/metrics}\n",
+    )
+    .unwrap();
+    let arguments = ["simulate", "--outages", "5", "--script", script];
+    let table = stdout_of(&arguments, &[]);
+    assert!(table.contains("status 500 of /api/v1/metrics  "), "{table}");
+    assert_eq!(row(&table, "status").len(), 16, "{table}");
+
+    std::fs::write(&file, "- {fault: hang, path: /none}\n").unwrap();
+    let output = run(&arguments, &[]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""));
+    let message = "script.yaml:1:17: 0::path: is not polled; what is: `/api/v1/metrics`";
+    assert!(output.stderr.contains(message), "{}", output.stderr);
+    let output = run(&["simulate", "--receiver", "betanet/x"], &[]);
+    assert_eq!(output.code, Some(1));
+    assert!(
+        output
+            .stderr
+            .contains("no receiver `betanet/x`; there is: `betanet`"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]

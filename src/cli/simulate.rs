@@ -1,0 +1,277 @@
+//! `simulate`: what outages come to with the user's own settings, in virtual time.
+
+use std::{
+    io::{IsTerminal as _, Write as _, stderr},
+    process::ExitCode,
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{
+    CommandError, Output,
+    args::{ReportFormat, SimulateArgs, SourceArgs},
+    load::load,
+    table,
+};
+use crate::{
+    config::Config,
+    definition,
+    receivers::{self, http_json},
+    resilience::{
+        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+        feasibility::{self, Finding, Severity},
+        simulation::{self, Incident, Report, Settings, Spread},
+    },
+    yaml::list,
+};
+
+/// All that is printed.
+#[derive(Serialize)]
+struct Simulated {
+    outages: u32,
+    seed: u64,
+    receivers: Vec<Receiver>,
+}
+
+/// What is printed of one receiver.
+#[derive(Serialize)]
+struct Receiver {
+    receiver: String,
+    endpoints: usize,
+    interval: String,
+    findings: Vec<Finding>,
+    /// Empty if the settings can never work.
+    faults: Vec<Report>,
+}
+
+/// A receiver that is to be simulated.
+struct Plan {
+    receiver: String,
+    settings: Settings,
+    incidents: Vec<Incident>,
+}
+
+/// Fails if the settings of a receiver can never work.
+pub(super) fn simulate(
+    sources: &SourceArgs,
+    options: &SimulateArgs,
+    out: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    let plans = plans(&load(sources)?, options)?;
+    let kinds: usize = plans.iter().map(|plan| plan.incidents.len()).sum();
+    let mut progress = Progress::new(kinds, options.outages);
+    let receivers = plans.iter().map(|plan| plan.run(options, &mut progress));
+    let simulated = Simulated {
+        outages: options.outages,
+        seed: options.seed,
+        receivers: receivers.collect(),
+    };
+    progress.clear();
+    match options.format {
+        ReportFormat::Json => out.text(serde_json::to_string_pretty(&simulated)?),
+        ReportFormat::Table => simulated.write(out),
+    }
+    let all_ran = simulated.receivers.iter().all(|r| !r.faults.is_empty());
+    Ok(match all_ran {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<Plan>, CommandError> {
+    let mut plans = Vec::new();
+    for (id, receivers::Config::HttpJson(receiver)) in &config.receivers {
+        if options.receiver.as_ref().is_some_and(|only| only != id) {
+            continue;
+        }
+        let settings = settings(receiver)?;
+        plans.push(Plan {
+            receiver: id.to_string(),
+            incidents: incidents(options, &settings)?,
+            settings,
+        });
+    }
+    match &options.receiver {
+        Some(missing) if plans.is_empty() => {
+            let ids: Vec<String> = config.receivers.keys().map(ToString::to_string).collect();
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            Err(format!("no receiver `{missing}`; there is: {}", list(&ids)).into())
+        }
+        _ => Ok(plans),
+    }
+}
+
+/// A receiver's settings, as far as outages are concerned. Of several definitions the first one
+/// counts.
+fn settings(config: &http_json::Config) -> Result<Settings, CommandError> {
+    let definition = config.definition.first().map(|name| definition::load(name));
+    let endpoints = definition.transpose()?.map(|definition| {
+        let paths = definition.endpoints.iter().map(|e| e.path.clone());
+        paths.collect()
+    });
+    let targets = config.targets.iter().map(|target| {
+        let host = format!("{}:{}", target.endpoint.host(), target.endpoint.port());
+        (target.name.clone().unwrap_or_else(|| host.clone()), host)
+    });
+    Ok(Settings {
+        interval: config.collection_interval,
+        timeout: TimeoutConfig::default(),
+        deadline: None,
+        retry: RetryConfig::default(),
+        circuit_breaker: CircuitBreakerConfig::default(),
+        cache: CacheConfig::default(),
+        freshness_objective: None,
+        targets: targets.collect(),
+        endpoints: endpoints.unwrap_or_default(),
+    })
+}
+
+fn incidents(options: &SimulateArgs, settings: &Settings) -> Result<Vec<Incident>, CommandError> {
+    let Some(file) = &options.script else {
+        return Ok(simulation::builtin(settings));
+    };
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("failed to read the script `{name}`: {error}"))?;
+    Ok(simulation::incidents(&name, &text, settings)
+        .map_err(|mistakes| format!("invalid script\n{mistakes}"))?)
+}
+
+impl Plan {
+    fn run(&self, options: &SimulateArgs, progress: &mut Progress) -> Receiver {
+        let findings = feasibility::check(&self.settings.plan());
+        let works = findings.iter().all(|f| f.severity != Severity::Error);
+        let incidents = self.incidents.iter().filter(|_| works);
+        let origin = Instant::now();
+        let faults = incidents.map(|incident| {
+            let runs = (0..options.outages).map(|outage| {
+                progress.step();
+                let seed = options.seed.wrapping_add(u64::from(outage));
+                simulation::run(&self.settings, incident, seed, origin)
+            });
+            Report::new(&incident.name, &runs.collect::<Vec<_>>())
+        });
+        Receiver {
+            receiver: self.receiver.clone(),
+            endpoints: self.settings.endpoints.len(),
+            interval: self.settings.interval.to_string(),
+            faults: faults.collect(),
+            findings,
+        }
+    }
+}
+
+impl Simulated {
+    fn write(&self, out: &mut Output) {
+        for receiver in &self.receivers {
+            let Receiver {
+                receiver: id,
+                endpoints,
+                interval,
+                ..
+            } = receiver;
+            out.line(format_args!(
+                "{id}: {} outages of each kind of a target with {endpoints} endpoints, polled \
+                 every {interval}; seed {}",
+                self.outages, self.seed
+            ));
+            for finding in &receiver.findings {
+                let severity = match finding.severity {
+                    Severity::Note => "Note",
+                    Severity::Warning => "Warning",
+                    Severity::Error => "Error",
+                };
+                let path = finding.path.join("::");
+                out.line(format_args!("  {severity}: {path}: {}", finding.message));
+            }
+            if !receiver.faults.is_empty() {
+                const HEAD: [&str; 7] = [
+                    "FAULT",
+                    "REQUESTS mean / max",
+                    "DETECTED s",
+                    "RECOVERED s mean / max",
+                    "LATE TICKS",
+                    "FRESH POLLS",
+                    "LOST POLLS",
+                ];
+                let rows: Vec<_> = receiver.faults.iter().map(row).collect();
+                table::write(HEAD, &rows, out);
+            }
+        }
+    }
+}
+
+fn row(report: &Report) -> [String; 7] {
+    let both = |spread: Spread| format!("{:.1} / {:.1}", spread.mean, spread.max);
+    let mean = |spread: Spread| format!("{:.1}", spread.mean);
+    // What did not happen in every outage says in how many it did.
+    let shown = |spread: Option<Spread>, show: &dyn Fn(Spread) -> String| match spread {
+        None => "never".to_owned(),
+        Some(spread) if spread.outages < report.outages => {
+            format!(
+                "{} ({} of {})",
+                show(spread),
+                spread.outages,
+                report.outages
+            )
+        }
+        Some(spread) => show(spread),
+    };
+    [
+        report.fault.clone(),
+        shown(report.requests, &|s| format!("{:.1} / {}", s.mean, s.max)),
+        shown(report.detection_seconds, &mean),
+        shown(report.recovery_seconds, &both),
+        format!("{:.1}", report.late_ticks),
+        format!("{:.1} of {}", report.fresh_polls, report.planned_polls),
+        format!("{:.1}", report.lost_polls),
+    ]
+}
+
+/// A line on the terminal about what takes longer than a second.
+struct Progress {
+    total: u64,
+    done: u64,
+    shown_percent: Option<u64>,
+    start: Instant,
+    is_terminal: bool,
+}
+
+impl Progress {
+    fn new(kinds: usize, outages: u32) -> Self {
+        let kinds = u64::try_from(kinds).unwrap_or(u64::MAX);
+        Self {
+            total: kinds.saturating_mul(u64::from(outages)).max(1),
+            done: 0,
+            shown_percent: None,
+            start: Instant::now(),
+            is_terminal: stderr().is_terminal(),
+        }
+    }
+
+    /// One more outage is begun.
+    fn step(&mut self) {
+        let percent = self.done.saturating_mul(100) / self.total;
+        self.done += 1;
+        let is_news = self.shown_percent != Some(percent);
+        if self.is_terminal && is_news && self.start.elapsed() > Duration::from_secs(1) {
+            self.shown_percent = Some(percent);
+            self.say(&format!("\rsimulating: {percent} %"));
+        }
+    }
+
+    /// Leaves an empty line for what comes next.
+    fn clear(&self) {
+        if self.shown_percent.is_some() {
+            self.say("\r\x1b[K");
+        }
+    }
+
+    /// A terminal that is gone is no reason to stop.
+    fn say(&self, text: &str) {
+        let mut terminal = stderr().lock();
+        drop(write!(terminal, "{text}").and_then(|()| terminal.flush()));
+    }
+}
