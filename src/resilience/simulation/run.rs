@@ -46,14 +46,11 @@ pub struct Run {
 pub fn run(settings: &Settings, incident: &Incident, seed: u64, origin: Instant) -> Run {
     let mut simulation = Simulation::new(settings, incident, seed, origin);
     simulation.drain();
-    let fresh = simulation.endpoints.iter().map(|e| e.fresh_after);
-    // Once all of them are; `None` comes before every time.
-    let all_fresh = fresh.min().flatten().and_then(|_| {
-        let fresh = simulation.endpoints.iter().filter_map(|e| e.fresh_after);
-        fresh.max()
-    });
+    let fresh = simulation.endpoints.iter().map(|polled| polled.fresh_after);
+    let all_fresh: Option<Vec<Duration>> = fresh.collect();
+    let last = all_fresh.and_then(|fresh| fresh.into_iter().max());
     Run {
-        recovery: all_fresh.map(|at| at.saturating_sub(simulation.outage.to)),
+        recovery: last.map(|last| last.saturating_sub(simulation.outage.to)),
         ..simulation.run
     }
 }

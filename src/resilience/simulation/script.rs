@@ -111,6 +111,11 @@ impl Entry {
             at.error(&["fault"], message, diagnostics);
             return None;
         }
+        if self.code.is_some_and(|code| !(300..600).contains(&code)) {
+            let message = "expected a status from 300 to 599";
+            at.error(&["code"], message, diagnostics);
+            return None;
+        }
         Some(match self.fault {
             Kind::Hang => Fault::Hang,
             Kind::Refuse => Fault::Refuse,

@@ -176,6 +176,7 @@ fn a_script_with_mistakes_is_refused_with_all_of_them() {
             "s.yaml:1:4: 0::fault: missing key `code`",
         ),
         ("- {fault: hang, code: 500}", "`code` does not belong to"),
+        ("- {fault: status, code: 200}", "a status from 300 to 599"),
         ("- {fault: slow}", "missing key `latency`"),
         (
             "- {fault: hang}\n- {fault: hang, path: /x}",
