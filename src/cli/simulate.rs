@@ -20,7 +20,6 @@ use crate::{
     definition,
     receivers::{self, http_json},
     resilience::{
-        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         feasibility::{self, Finding, Severity},
         simulation::{self, Incident, Report, Settings, Spread},
     },
@@ -117,12 +116,12 @@ fn settings(config: &http_json::Config) -> Result<Settings, CommandError> {
     });
     Ok(Settings {
         interval: config.collection_interval,
-        timeout: TimeoutConfig::default(),
-        deadline: None,
-        retry: RetryConfig::default(),
-        circuit_breaker: CircuitBreakerConfig::default(),
-        cache: CacheConfig::default(),
-        freshness_objective: None,
+        timeout: config.timeout,
+        deadline: config.deadline,
+        retry: config.retry.clone(),
+        circuit_breaker: config.circuit_breaker.clone(),
+        cache: config.cache,
+        freshness_objective: config.freshness_objective,
         targets: targets.collect(),
         endpoints: endpoints.unwrap_or_default(),
     })
