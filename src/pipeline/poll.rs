@@ -122,6 +122,17 @@ impl ErrorType {
 }
 
 impl Failure {
+    /// Whether a request was sent and failed, or none was sent.
+    pub fn was_sent(&self) -> bool {
+        !matches!(
+            self.error_type,
+            ErrorType::CircuitOpen
+                | ErrorType::Paused
+                | ErrorType::Limiter
+                | ErrorType::Credentials
+        )
+    }
+
     /// A success that could not be used.
     pub fn lost() -> Self {
         let message = "the server said 304 to a request without conditions".to_owned();

@@ -84,6 +84,8 @@ impl StatusBoard {
                     status.last_success = Some(body.received);
                     status.last_error = None;
                 }
+                // What a breaker refuses says nothing new: why it opened stays.
+                Outcome::Failed(failure) if !failure.was_sent() && status.last_error.is_some() => {}
                 Outcome::Failed(failure) => status.last_error = Some(failure.clone()),
             }
         }

@@ -194,7 +194,13 @@ impl Host {
     }
 
     /// Records and logs changes of state, one line each, with the evidence.
-    pub(super) fn note_changes(&self, state: &mut HostState, endpoint: usize, changes: Changes) {
+    pub(super) fn note_changes(
+        &self,
+        state: &mut HostState,
+        endpoint: usize,
+        changes: Changes,
+        error: Option<&str>,
+    ) {
         for (level, change) in [
             (Level::Host, changes.host),
             (Level::Endpoint, changes.endpoint),
@@ -202,26 +208,26 @@ impl Host {
             let Some(transition) = change else { continue };
             let at = (level == Level::Endpoint).then_some(endpoint);
             self.record(state, at, Event::transition(level, &transition));
-            self.log_transition(level, endpoint, &transition);
+            self.log_transition(level, endpoint, &transition, error);
         }
     }
 
-    fn log_transition(&self, level: Level, endpoint: usize, transition: &Transition) {
+    fn log_transition(
+        &self,
+        level: Level,
+        endpoint: usize,
+        transition: &Transition,
+        error: Option<&str>,
+    ) {
         let of = match level {
             Level::Host => "host",
             Level::Endpoint => self.path(endpoint),
         };
-        let (name, failures) = (&self.name, transition.failures);
+        let (target, failures) = (&self.name, transition.failures);
         match transition.to {
-            State::Open => {
-                tracing::warn!(target_name = name, of, failures, reason = ?transition.reason, "breaker opened");
-            }
-            State::HalfOpen => tracing::info!(target_name = name, of, "breaker half-open: probing"),
-            State::Closed => tracing::info!(
-                target_name = name,
-                of,
-                "breaker closed: the probe succeeded"
-            ),
+            State::Open => tracing::warn!(target, of, failures, error, "breaker opened"),
+            State::HalfOpen => tracing::info!(target, of, "breaker half-open: probing"),
+            State::Closed => tracing::info!(target, of, "breaker closed: the probe succeeded"),
         }
     }
 }

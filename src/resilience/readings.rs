@@ -128,27 +128,7 @@ fn endpoint_readings(
     let of = std::slice::from_ref(path);
     let limit = Number::Double(endpoint.timeout.limit(0).as_secs_f64());
     push(all, &names::TIMEOUT_EFFECTIVE, of, &[], limit);
-    if let Some(age) = endpoint.slot.age(now) {
-        push(
-            all,
-            &names::CACHE_AGE,
-            of,
-            &[],
-            Number::Double(age.as_secs_f64()),
-        );
-    }
-    for (reader, name) in [(Reader::Poll, "poll"), (Reader::Api, "api")] {
-        for (result, count) in results(endpoint.slot.counts(reader)) {
-            let attributes = [(names::RESULT, result), (names::READER, name)];
-            push(
-                all,
-                &names::CACHE_REQUESTS,
-                of,
-                &attributes,
-                Number::Unsigned(count),
-            );
-        }
-    }
+    cache_readings(all, endpoint, of, now);
     for (error_type, count) in &endpoint.retries {
         let attributes = [(names::ERROR_TYPE, &*error_type.name())];
         push(
@@ -175,6 +155,39 @@ fn endpoint_readings(
             let attributes = [(names::WITHIN_OBJECTIVE, within)];
             let seconds = Number::Double(time.as_secs_f64());
             push(all, &names::FRESHNESS_TIME, of, &attributes, seconds);
+        }
+    }
+}
+
+fn cache_readings(
+    all: &mut Vec<OwnReading>,
+    endpoint: &EndpointState,
+    of: &[KeyValue],
+    now: Instant,
+) {
+    if let Some(age) = endpoint.slot.age(now) {
+        push(
+            all,
+            &names::CACHE_AGE,
+            of,
+            &[],
+            Number::Double(age.as_secs_f64()),
+        );
+    }
+    for (reader, name) in [(Reader::Poll, "poll"), (Reader::Api, "api")] {
+        for (result, count) in results(endpoint.slot.counts(reader)) {
+            // Polls come for certain, other readers may never.
+            if reader == Reader::Api && count == 0 {
+                continue;
+            }
+            let attributes = [(names::RESULT, result), (names::READER, name)];
+            push(
+                all,
+                &names::CACHE_REQUESTS,
+                of,
+                &attributes,
+                Number::Unsigned(count),
+            );
         }
     }
 }

@@ -166,7 +166,7 @@ impl Host {
         let mut state = self.lock();
         state.circuit.hold(suspect);
         let changes = state.circuit.advance(now, endpoint);
-        self.note_changes(&mut state, endpoint, changes);
+        self.note_changes(&mut state, endpoint, changes, None);
         state.circuit.try_acquire(now, endpoint).map_err(Some)
     }
 
@@ -289,7 +289,8 @@ impl Host {
             host_outcome: verdict.host,
         };
         self.record(state, Some(ended.endpoint), event);
-        self.note_changes(state, ended.endpoint, changes);
+        let error = miss.map(|miss| miss.failure.message.as_str());
+        self.note_changes(state, ended.endpoint, changes, error);
         if verdict.drop_stale
             && let Some(endpoint) = state.endpoints.get_mut(ended.endpoint)
         {
@@ -395,7 +396,7 @@ impl Host {
 
     fn log_retry(&self, ended: &Ended, delay: Duration, failure: &Failure) {
         tracing::debug!(
-            target_name = self.name,
+            target = self.name,
             endpoint = self.path(ended.endpoint),
             attempt = ended.number,
             delay_seconds = delay.as_secs_f64(),

@@ -91,7 +91,7 @@ impl TargetSink {
         for problem in &readings.problems {
             let metric = self.target.definition.instruments.get(problem.instrument);
             tracing::debug!(
-                target_name = self.target.name,
+                target = self.target.name,
                 metric = metric.map(|metric| metric.name.as_str()),
                 reason = problem.reason.name(),
                 detail = problem.detail,

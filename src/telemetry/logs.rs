@@ -3,7 +3,11 @@
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use super::config::{LogEncoding, LogLevel, LogsConfig};
@@ -41,6 +45,8 @@ where
     let filter = EnvFilter::new(format!(
         "{level},opentelemetry=warn,opentelemetry_sdk=warn,{NETWORK}"
     ));
+    // Lines name what they are about; spans are for the trace.
+    let filter = filter.and(filter_fn(|metadata| metadata.is_event()));
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
     match logs.encoding {
         LogEncoding::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),

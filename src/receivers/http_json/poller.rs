@@ -184,8 +184,12 @@ impl TargetPoller {
         up.target = Some(is_up);
         self.telemetry.polled(is_up);
         let (receiver, target) = (&self.target.receiver, &self.target.name);
-        let mut failures = poll.endpoints.iter().filter_map(EndpointPoll::failure);
-        let error = failures.next().map(|failure| failure.message.as_str());
+        let failures = || poll.endpoints.iter().filter_map(EndpointPoll::failure);
+        // That a breaker is open is a consequence; the cause is what people need.
+        let cause = failures()
+            .find(|failure| failure.was_sent())
+            .or_else(|| failures().next());
+        let error = cause.map(|failure| failure.message.as_str());
         if was_up == Some(is_up) || (was_up.is_none() && is_up) {
             tracing::debug!(receiver, target, up = is_up, error, "polled");
         } else if is_up {

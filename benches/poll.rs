@@ -1,0 +1,104 @@
+//! What the resilience layer adds to a poll: `cargo bench --bench poll`.
+//!
+//! One poll through the whole shell with an attempt that answers at once, beside the attempt
+//! alone; and a poll that an open breaker refuses.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use betanet_collector::{
+    pipeline::{Body, ErrorType, Failure},
+    resilience::{
+        cache::Origin,
+        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+        host::{Fleet, Host, Settings},
+        outcome::{Class, Statuses},
+        shell::{Answer, Attempt, Miss, Order},
+    },
+    runtime::Clock,
+};
+use tokio::time::Instant;
+
+const ROUNDS: u32 = 200_000;
+
+/// Answers at once, well or badly.
+struct AtOnce {
+    body: Option<Body>,
+}
+
+impl Attempt for AtOnce {
+    async fn make(&self, _order: Order) -> Result<Answer, Miss> {
+        match &self.body {
+            Some(body) => Ok(Answer::Body(body.clone(), Origin::default())),
+            None => Err(Miss {
+                failure: Failure {
+                    error_type: ErrorType::Connect,
+                    message: String::new(),
+                },
+                class: Class::Transport,
+                retry_after: None,
+            }),
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let received = Clock::System.now();
+    let body = Body {
+        document: Arc::default(),
+        raw: bytes::Bytes::new(),
+        received,
+    };
+    let (good, bad) = (AtOnce { body: Some(body) }, AtOnce { body: None });
+    let host = host();
+    let order = Order {
+        timeout: Duration::from_secs(1),
+        validators: None,
+    };
+    let bare = time(async || drop(black_box(good.make(order.clone()).await))).await;
+    let whole = time(async || drop(black_box(host.poll(0, &good).await))).await;
+    for _ in 0..10 {
+        drop(host.poll(0, &bad).await);
+    }
+    let refused = time(async || drop(black_box(host.poll(0, &good).await))).await;
+    println!("attempt alone            {bare:>6.0} ns");
+    println!(
+        "poll through the shell   {whole:>6.0} ns, {:.0} ns more",
+        whole - bare
+    );
+    println!("poll that is refused     {refused:>6.0} ns");
+}
+
+fn host() -> Host {
+    let retry = RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    };
+    let settings = Settings {
+        interval: Duration::from_secs(15),
+        deadline: Duration::from_secs(13),
+        statuses: Statuses::default(),
+        retry: retry.policy(),
+        timeout: TimeoutConfig::default(),
+        circuit_breaker: CircuitBreakerConfig::default(),
+        cache: CacheConfig::default().policy(),
+        freshness_objective: None,
+    };
+    Host::new(
+        &Fleet::new(settings, 1),
+        0,
+        "node",
+        vec!["/".to_owned()],
+        &Clock::System,
+    )
+}
+
+/// Nanoseconds a round.
+async fn time(round: impl AsyncFn()) -> f64 {
+    let started = Instant::now();
+    for _ in 0..ROUNDS {
+        round().await;
+    }
+    started.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS)
+}
