@@ -2,45 +2,10 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, Weak},
-    time::Duration,
+    sync::{Arc, Mutex},
 };
 
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    metrics::{
-        InstrumentKind, ManualReader, Pipeline, Temporality, data::ResourceMetrics,
-        reader::MetricReader,
-    },
-};
-
-/// Collects when it is told to.
-#[derive(Debug, Clone)]
-pub(crate) struct Reader(Arc<ManualReader>);
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self(Arc::new(ManualReader::builder().build()))
-    }
-}
-
-impl MetricReader for Reader {
-    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
-        self.0.register_pipeline(pipeline);
-    }
-    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
-        self.0.collect(metrics)
-    }
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
-    }
-    fn temporality(&self, kind: InstrumentKind) -> Temporality {
-        self.0.temporality(kind)
-    }
-}
+pub(crate) use crate::instruments::PullReader as Reader;
 
 /// What is logged on this thread at `info` and above until the guard is dropped.
 pub(crate) fn logged() -> (Lines, tracing::subscriber::DefaultGuard) {

@@ -53,7 +53,7 @@ impl Points {
 
 impl Epoch {
     pub(super) fn new(resource: Resource, instruments: &[Arc<Instrument>]) -> Self {
-        let reader = PullReader::new();
+        let reader = PullReader::default();
         let provider = SdkMeterProvider::builder()
             .with_resource(resource)
             .with_reader(reader.clone())

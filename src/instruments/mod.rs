@@ -20,6 +20,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 
 pub use own::SCOPE;
+pub use reader::PullReader;
 
 use self::{
     epoch::Epoch,

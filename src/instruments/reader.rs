@@ -15,10 +15,10 @@ use opentelemetry_sdk::{
 
 /// A handle to a `ManualReader`, which a provider would otherwise swallow.
 #[derive(Debug, Clone)]
-pub(super) struct PullReader(Arc<ManualReader>);
+pub struct PullReader(Arc<ManualReader>);
 
-impl PullReader {
-    pub(super) fn new() -> Self {
+impl Default for PullReader {
+    fn default() -> Self {
         // Delta temporality of observable counters is broken in the SDK; cumulative is forced.
         Self(Arc::new(
             ManualReader::builder()

@@ -1,10 +1,6 @@
 //! Real providers under hand-made targets.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue,
@@ -12,46 +8,23 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkResult,
     metrics::{
-        InstrumentKind, ManualReader, MeterProviderBuilder, Pipeline, SdkMeterProvider,
-        Temporality, data::ResourceMetrics, reader::MetricReader,
+        MeterProviderBuilder, SdkMeterProvider, data::ResourceMetrics, reader::MetricReader as _,
     },
 };
 
 use crate::{
     definition::{Definition, Endpoint, Format},
     exporters::prometheus::Prometheus,
+    instruments::PullReader,
     pipeline::{Exporter as _, Snapshot, Target},
 };
 
 pub(super) const MAX_STALE: Duration = Duration::from_secs(300);
 
-/// A reader that is read when a test says so.
-#[derive(Debug, Clone)]
-pub(super) struct Pull(Arc<ManualReader>);
-
-impl MetricReader for Pull {
-    fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
-        self.0.register_pipeline(pipeline);
-    }
-    fn collect(&self, metrics: &mut ResourceMetrics) -> OTelSdkResult {
-        self.0.collect(metrics)
-    }
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
-    }
-    fn temporality(&self, kind: InstrumentKind) -> Temporality {
-        self.0.temporality(kind)
-    }
-}
-
 /// A builder with a Resource, and the reader of what it will build.
-pub(super) fn builder() -> (MeterProviderBuilder, Pull) {
-    let pull = Pull(Arc::new(ManualReader::builder().build()));
+pub(super) fn builder() -> (MeterProviderBuilder, PullReader) {
+    let pull = PullReader::default();
     let resource = Resource::builder_empty()
         .with_attributes([
             KeyValue::new("service.name", "betanet"),
