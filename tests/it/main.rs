@@ -17,6 +17,7 @@ mod e2e_prometheus;
 mod faults;
 mod mistakes;
 mod old_exporter;
+mod own_telemetry;
 mod pipelines;
 mod shape;
 mod support;

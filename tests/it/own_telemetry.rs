@@ -1,0 +1,76 @@
+//! What the collector says of itself, pushed: its metrics, and a span a poll.
+
+use std::sync::{Arc, Mutex};
+
+use betanet_collector::simulator::Dialect;
+use http::Response;
+
+use crate::support::{
+    PATIENCE, collector::Collector, eventually, free_port, get, server::Server, stand::node,
+};
+
+/// Path and body of each request.
+type Taken = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
+#[tokio::test]
+async fn metrics_and_spans_are_pushed_and_do_not_feed_on_themselves() {
+    let taken = Taken::default();
+    let kept = Arc::clone(&taken);
+    let sink = Server::start(move |request| {
+        let request = (request.uri().path().to_owned(), request.body().to_vec());
+        kept.lock().unwrap().push(request);
+        Response::new(bytes::Bytes::new())
+    })
+    .await;
+    let node = node(Dialect::Betanet);
+    let port = free_port();
+    let own = format!("http://127.0.0.1:{port}/metrics");
+    let collector = Collector::start(&config(&node.url(), &sink.url(), port), &[], &own).await;
+
+    let has = |path: &str, text: &str| {
+        let taken = taken.lock().unwrap();
+        let holds = |body: &[u8]| body.windows(text.len()).any(|part| part == text.as_bytes());
+        taken.iter().any(|(at, body)| at == path && holds(body))
+    };
+    eventually("spans and metrics arrive", PATIENCE, async || {
+        let spans = has("/v1/traces", "/api/v1/network/stats") && has("/v1/traces", "poll");
+        let metrics = has("/v1/metrics", "otelcol_scraper_scraped_metric_points");
+        (spans && metrics).then_some(())
+    })
+    .await;
+    assert!(!has("/v1/traces", "/v1/traces"), "a push made a span");
+    let scraped = get(own).await.unwrap().text().await.unwrap();
+    assert!(scraped.contains("otelcol_process_uptime"), "{scraped}");
+    let (code, log) = collector.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.lines().all(|line| line.starts_with('{')),
+        "one JSON object a line: {log}"
+    );
+}
+
+fn config(node: &str, sink: &str, port: u16) -> String {
+    format!(
+        "receivers:
+  betanet:
+    targets: [{{ endpoint: \"{node}\" }}]
+    collection_interval: 200ms
+    timeout: 150ms
+    retry: {{ max_retries: 0 }}
+exporters:
+  debug: {{ verbosity: basic }}
+service:
+  pipelines:
+    metrics: {{ receivers: [betanet], exporters: [debug] }}
+  telemetry:
+    logs: {{ encoding: json }}
+    metrics:
+      readers:
+        - pull: {{ exporter: {{ prometheus: {{ host: 127.0.0.1, port: {port} }} }} }}
+        - periodic: {{ interval: 300, exporter: {{ otlp: {{ endpoint: \"{sink}\" }} }} }}
+    traces:
+      processors:
+        - batch: {{ exporter: {{ otlp: {{ endpoint: \"{sink}\" }} }} }}
+"
+    )
+}
