@@ -66,19 +66,14 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
 
 /// The default configuration, pointed at the fleet and at the sink.
 fn configuration(fleet: &Fleet, sink: &str, options: &DemoArgs) -> Result<Config, CommandError> {
-    let targets = |dialect| {
-        let nodes = fleet
-            .nodes()
-            .iter()
-            .enumerate()
-            .filter(|(_, node)| node.dialect() == dialect);
-        let lines: Vec<_> = nodes
-            .map(|(index, node)| {
-                format!("{{endpoint: \"{}\", name: node-{}}}", node.url(), index + 1)
-            })
-            .collect();
-        lines.join(", ")
-    };
+    // One receiver for both dialects: it finds out which one a node speaks.
+    let targets: Vec<_> = fleet
+        .nodes()
+        .iter()
+        .enumerate()
+        .map(|(index, node)| format!("{{endpoint: \"{}\", name: node-{}}}", node.url(), index + 1))
+        .collect();
+    let targets = targets.join(", ");
     let DemoArgs {
         interval,
         listen,
@@ -87,15 +82,12 @@ fn configuration(fleet: &Fleet, sink: &str, options: &DemoArgs) -> Result<Config
     } = options;
     let (host, port) = (telemetry_listen.host(), telemetry_listen.port());
     let overlay = format!(
-        "receivers:\n  betanet: {{collection_interval: {interval}s, timeout: 1s, targets: [{}]}}\n  \
-         betanet/mixnode: {{definition: betanet-mixnode, collection_interval: {interval}s, timeout: 1s, targets: [{}]}}\n\
+        "receivers:\n  betanet: {{collection_interval: {interval}s, timeout: 1s, \
+         circuit_breaker: {{open_duration: 10s}}, targets: [{targets}]}}\n\
          exporters:\n  otlp_http: {{endpoint: \"http://{sink}\"}}\n  \
          prometheus: {{endpoint: \"{listen}\"}}\n\
          extensions:\n  health_check: {{endpoint: \"{listen}\"}}\n\
-         service:\n  pipelines:\n    metrics: {{receivers: [betanet, betanet/mixnode]}}\n  \
-         telemetry: {{metrics: {{readers: [pull: {{exporter: {{prometheus: {{host: \"{host}\", port: {port}}}}}}}]}}}}\n",
-        targets(Dialect::Betanet),
-        targets(Dialect::Mixnode),
+         service:\n  telemetry: {{metrics: {{readers: [pull: {{exporter: {{prometheus: {{host: \"{host}\", port: {port}}}}}}}]}}}}\n",
     );
     let sources = config::sources(
         &[format!("yaml:{DEFAULT_CONFIG}"), format!("yaml:{overlay}")],

@@ -84,11 +84,14 @@ impl TargetPoller {
             self.telemetry
                 .started(Instant::now().saturating_duration_since(round.due));
             let poll = self.poll(&round.asked, schedule.missed()).await;
-            self.report(&poll, &mut up);
+            let leaves = timing.leave_unknown && poll.is_unknown();
+            if !leaves {
+                self.report(&poll, &mut up);
+            }
             for sink in &mut sinks {
                 sink.accept(&poll);
             }
-            if timing.leave_unknown && poll.is_unknown() {
+            if leaves {
                 return;
             }
             if round.is_tick {
