@@ -86,6 +86,7 @@ impl Listeners {
         for (endpoint, router) in self.routers {
             match listen(&endpoint).await {
                 Ok((listener, address)) => {
+                    tracing::info!(%address, components = router.owners(), "listening");
                     let server = Server::new(self.limits, self.refused.clone(), router);
                     bound.insert(endpoint, (listener, address, Arc::new(server)));
                 }
