@@ -126,19 +126,27 @@ impl Breaker {
     /// Says why not; that is a decision, not a failure, and nothing is charged for it.
     pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, Refusal> {
         self.advance(now);
-        let refusal = match &mut self.phase {
-            Phase::Closed => return Ok(self.permit(false)),
+        match &mut self.phase {
+            Phase::Closed => Ok(self.permit(false)),
             Phase::HalfOpen { in_flight }
                 if *in_flight < self.policy.half_open_max_probes.max(1) =>
             {
                 *in_flight += 1;
-                return Ok(self.permit(true));
+                Ok(self.permit(true))
             }
-            Phase::HalfOpen { .. } => Refusal::ProbeInFlight,
-            Phase::Open { until } => Refusal::Open { retry_at: *until },
-        };
+            // Not rejected yet: it is worth waiting with the probe.
+            Phase::HalfOpen { .. } => Err(Refusal::ProbeInFlight),
+            Phase::Open { until } => {
+                let retry_at = *until;
+                self.reject();
+                Err(Refusal::Open { retry_at })
+            }
+        }
+    }
+
+    /// Counts one that was refused for good.
+    pub fn reject(&mut self) {
         self.counters.rejections += 1;
-        Err(refusal)
     }
 
     /// Takes the result of the attempt that the permit was for.

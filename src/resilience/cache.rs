@@ -99,6 +99,13 @@ struct Entry<T> {
     origin: Origin,
 }
 
+impl Origin {
+    /// Whether a request can be made conditional on it.
+    pub fn is_conditional(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some()
+    }
+}
+
 impl<T> Slot<T> {
     /// An empty slot.
     pub fn new(policy: Policy) -> Self {

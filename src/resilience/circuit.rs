@@ -174,6 +174,17 @@ impl Circuit {
         }
     }
 
+    /// Who waited for a probe at an endpoint was not let through after all.
+    pub fn reject(&mut self, endpoint: usize, level: Level) {
+        let gate = match level {
+            Level::Host => self.host.as_mut(),
+            Level::Endpoint => self.endpoints.get_mut(endpoint),
+        };
+        if let Some(gate) = gate {
+            gate.reject();
+        }
+    }
+
     /// Leaves the host alone until then, as its server asked; the longest pause counts.
     pub fn pause(&mut self, until: Instant) {
         self.not_before = self.not_before.max(Some(until));

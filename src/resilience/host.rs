@@ -121,8 +121,17 @@ impl Fleet {
         (guard.admits(now, host), guard.suspect_since().is_some())
     }
 
-    pub(super) fn tell_guard(&self, now: Instant, host: usize, outcome: Outcome, name: &str) {
-        match lock(&self.guard).record(now, host, outcome) {
+    /// Whether the fault is suspected to be ours after this result, and whether it changed that.
+    pub(super) fn tell_guard(
+        &self,
+        now: Instant,
+        host: usize,
+        outcome: Outcome,
+        name: &str,
+    ) -> (bool, bool) {
+        let mut guard = lock(&self.guard);
+        let change = guard.record(now, host, outcome);
+        match change {
             None => {}
             Some(Change::Suspect { failing, hosts }) => tracing::warn!(
                 failing,
@@ -135,6 +144,7 @@ impl Fleet {
                 "a host answers again: breakers are no longer held"
             ),
         }
+        (guard.suspect_since().is_some(), change.is_some())
     }
 }
 

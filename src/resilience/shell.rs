@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     cache::{Fallback, Origin, Reader},
     circuit::{CircuitPermit, Refused},
-    host::{EndpointState, Host, HostState},
-    outcome::{Class, Verdict},
+    host::{Host, HostState},
+    outcome::{self, Class, Verdict},
     recorder::Event,
     retry::{Decision, Failed, Stop, least},
     state::State,
@@ -73,7 +73,7 @@ pub struct Polled {
 /// What follows from an attempt.
 enum Step {
     Done(Outcome),
-    Again(Duration),
+    Again(Duration, Failure),
     Over(Failure),
 }
 
@@ -97,19 +97,25 @@ impl Host {
     pub async fn poll(&self, endpoint: usize, attempt: &impl Attempt) -> Polled {
         let deadline = Instant::now() + self.fleet.settings.deadline;
         let mut number = 0;
+        // What the attempt before came to: a retry has a cause.
+        let mut last: Option<Failure> = None;
         let failure = loop {
             let held = match self.admit(endpoint, deadline).await {
                 Ok(held) => held,
-                Err(failure) => break failure,
+                Err(refusal) => break self.give_up(endpoint, last, refusal),
             };
-            number += 1;
             let sent = Instant::now();
-            let order = self.order(endpoint, number, held.is_probe(), deadline);
+            let order = self.order(endpoint, number + 1, held.is_probe(), deadline);
             let limit = order.timeout;
             let result = attempt.make(order).await;
+            let was_sent = !matches!(&result, Err(miss) if miss.class == Class::NotSent);
+            if was_sent {
+                number += 1;
+                self.count_retry(endpoint, last.take());
+            }
             let ended = Ended {
                 endpoint,
-                number,
+                number: number.max(1),
                 sent,
                 limit,
                 deadline,
@@ -122,8 +128,12 @@ impl Host {
                         stale_age: None,
                     };
                 }
-                Step::Again(delay) => sleep(delay).await,
-                Step::Over(failure) => break failure,
+                Step::Again(delay, failure) => {
+                    last = Some(failure);
+                    sleep(delay).await;
+                }
+                // Of a retry that was not sent, the attempt before says more.
+                Step::Over(failure) => break last.unwrap_or(failure),
             }
         };
         let stale_age = self.fall_back(endpoint);
@@ -198,6 +208,10 @@ impl Host {
         };
         let retry_in = until.map(|until| until.saturating_duration_since(now));
         let mut state = self.lock();
+        if let Some(Refused::ProbeInFlight { level }) = refused {
+            // It waited in vain; one that waits and goes is not rejected.
+            state.circuit.reject(endpoint, level);
+        }
         self.record(
             &mut state,
             Some(endpoint),
@@ -228,7 +242,8 @@ impl Host {
             true => state.timeout.probe_limit(),
             false => state.timeout.limit(number - 1),
         };
-        let validators = state.slot.origin().cloned();
+        let conditional = |origin: &&Origin| origin.is_conditional();
+        let validators = state.slot.origin().filter(conditional).cloned();
         Order {
             timeout: limit.min(remaining),
             validators,
@@ -245,13 +260,24 @@ impl Host {
         };
         let verdict = self.fleet.settings.statuses.classify(class);
         let probe = held.is_probe();
+        // First of all: the failure that makes it likely that the fault is ours charges nobody.
+        self.tell_guard(now, verdict.host);
         self.charge(&mut held, ended, &verdict, result.as_ref().err());
-        self.fleet
-            .tell_guard(now, self.position, verdict.host, &self.name);
         self.verdict.notify_waiters();
         match result {
             Ok(answer) => self.keep(ended, answer),
             Err(miss) => self.decide(ended, &verdict, probe, miss),
+        }
+    }
+
+    fn tell_guard(&self, now: Instant, outcome: outcome::Outcome) {
+        let (suspect, changed) = self
+            .fleet
+            .tell_guard(now, self.position, outcome, &self.name);
+        let mut state = self.lock();
+        state.circuit.hold(suspect);
+        if changed {
+            self.record(&mut state, None, Event::Guard { suspect });
         }
     }
 
@@ -265,9 +291,11 @@ impl Host {
         let usual = state
             .endpoints
             .get(ended.endpoint)
-            .map(|e| e.timeout.limit(0));
+            .map(|e| e.timeout.limit(0).min(self.fleet.settings.deadline));
         Class::DeadlineCut {
-            overdue: usual.is_none_or(|usual| ended.limit >= usual),
+            // Where the timeout is as long as the deadline, the moments before the attempt are
+            // missing from it; a host that hangs must be charged all the same.
+            overdue: usual.is_none_or(|usual| ended.limit >= usual / 10 * 9),
         }
     }
 
@@ -352,16 +380,7 @@ impl Host {
             Decision::Retry { delay } => {
                 self.record(state, Some(ended.endpoint), Event::Retry { delay });
                 self.log_retry(ended, delay, &miss.failure);
-                let error_type = miss.failure.error_type;
-                let count = |endpoint: &mut EndpointState| {
-                    *endpoint.retries.entry(error_type).or_default() += 1;
-                };
-                state
-                    .endpoints
-                    .get_mut(ended.endpoint)
-                    .map(count)
-                    .unwrap_or_default();
-                Step::Again(delay)
+                Step::Again(delay, miss.failure)
             }
             Decision::Stop { reason, not_before } => {
                 self.record(state, Some(ended.endpoint), Event::NoRetry { reason });
@@ -384,6 +403,29 @@ impl Host {
         };
         self.record(&mut state, Some(endpoint), Event::ServedStale { age });
         Some(age)
+    }
+
+    /// No leave: what was sent before says more than why nothing else is.
+    fn give_up(&self, endpoint: usize, last: Option<Failure>, refusal: Failure) -> Failure {
+        let Some(last) = last else {
+            return refusal;
+        };
+        let reason = match refusal.error_type {
+            ErrorType::Paused => Stop::RetryAfter,
+            _ => Stop::Open,
+        };
+        self.count_suppressed(&mut self.lock(), endpoint, reason);
+        last
+    }
+
+    /// An attempt was sent; it is a retry if one before it failed.
+    fn count_retry(&self, endpoint: usize, cause: Option<Failure>) {
+        let mut state = self.lock();
+        if let Some(cause) = cause
+            && let Some(endpoint) = state.endpoints.get_mut(endpoint)
+        {
+            *endpoint.retries.entry(cause.error_type).or_default() += 1;
+        }
     }
 
     fn count_suppressed(&self, state: &mut HostState, endpoint: usize, reason: Stop) {

@@ -157,10 +157,14 @@ impl Attempt for EndpointPoller {
     async fn make(&self, order: Order) -> Result<Answer, Miss> {
         let started = Instant::now();
         let result = self.attempt(&order).await.map_err(AttemptError::into_miss);
-        let error_type = result.as_ref().err().map(|miss| miss.failure.error_type);
-        self.shared
-            .telemetry
-            .requested(&self.url, started.elapsed(), error_type);
+        let miss = result.as_ref().err();
+        // Waiting for a place in vain is no request.
+        if miss.is_none_or(|miss| miss.class != Class::NotSent) {
+            let error_type = miss.map(|miss| miss.failure.error_type);
+            self.shared
+                .telemetry
+                .requested(&self.url, started.elapsed(), error_type);
+        }
         result
     }
 }
