@@ -1,12 +1,17 @@
 //! A poller before a server in memory, under a clock that stands still unless somebody waits.
 
+mod dropped;
+mod hours;
+mod lab;
+mod shell;
+
 use std::{
     collections::BTreeMap,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -30,7 +35,7 @@ use super::{
 };
 use crate::{
     definition::{self, Format},
-    pipeline::{EndpointPoll, ErrorType, Sink, StatusBoard},
+    pipeline::{EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Sink, StatusBoard},
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         host::{Fleet, Host, Settings},
@@ -105,38 +110,8 @@ fn poller(
         ..Memory::default()
     });
     let paths: Vec<_> = memory.answers.keys().copied().collect();
-    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000_000));
-    let telemetry = Telemetry::new(&meter(), "test");
-    let shared = Arc::new(Shared {
-        headers: HeaderMap::new(),
-        credentials: Credentials::new(config::AuthConfig::default()),
-        body_limit_bytes: 1024,
-        limiter: Semaphore::new(concurrency),
-        clock: clock.clone(),
-        telemetry: telemetry.clone(),
-    });
     let fleet = Fleet::new(single_attempts(), 1);
-    let texts = paths.iter().map(|path| (*path).to_owned()).collect();
-    let host = Arc::new(Host::new(&fleet, 0, "node", texts, &clock));
-    let endpoints = paths
-        .iter()
-        .enumerate()
-        .map(|(index, path)| EndpointPoller {
-            url: format!("http://node{path}").parse().unwrap(),
-            format: Format::Json,
-            transport: Arc::clone(&memory) as Arc<dyn Transport>,
-            shared: Arc::clone(&shared),
-            host: Arc::clone(&host),
-            index,
-        });
-    let poller = TargetPoller {
-        endpoints: endpoints.collect(),
-        target: Arc::new(Target::named("node", &definition(&paths))),
-        host,
-        clock,
-        board: Arc::new(StatusBoard::default()),
-        telemetry,
-    };
+    let poller = lab::before(&memory, &fleet, 0, concurrency, &paths);
     (memory, poller)
 }
 

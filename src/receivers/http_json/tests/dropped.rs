@@ -1,0 +1,129 @@
+//! Polls that end early or count for nothing: a poll dropped at any moment leaves nothing behind,
+//! and while the fault may be ours nobody is charged.
+
+use futures_util::poll;
+use tokio::time::advance;
+
+use super::{
+    lab::{Lab, Reply, alone, before, host_state, never_open, settings},
+    *,
+};
+use crate::resilience::state::State;
+
+const THREE: [&str; 3] = ["/a", "/b", "/c"];
+
+/// Drops polls after any number of steps, from a host in any state that `prepare` brings about.
+async fn dropped_anywhere(open: bool) {
+    let answers = |sent: &lab::Sent| match (sent.path.as_str(), sent.at.as_millis() % 7) {
+        ("/a", _) => Reply::After(Duration::from_millis(700)),
+        ("/b", 0..3) => Reply::Cut(Duration::from_millis(300)),
+        ("/b", _) => Reply::Hang,
+        _ => Reply::Status(500, None),
+    };
+    for steps in 1..200 {
+        let lab = Lab::new(|_| Reply::Refuse);
+        let mut settings = settings();
+        if open {
+            settings.circuit_breaker.host_failure_threshold = Some(1);
+        }
+        let poller = alone(&lab, settings, &THREE);
+        if open {
+            poller.poll_all().await;
+            assert_eq!(host_state(&poller), State::Open);
+            advance(Duration::from_secs(31)).await;
+        }
+        lab.now(answers);
+        let mut polled = Box::pin(poller.poll_all());
+        for _ in 0..steps {
+            if poll!(polled.as_mut()).is_ready() {
+                break;
+            }
+            advance(Duration::from_millis(100)).await;
+        }
+        drop(polled);
+        assert_eq!(lab.in_flight(), 0, "after {steps} steps");
+        assert_eq!(poller.endpoints[0].shared.limiter.available_permits(), 8);
+        lab.now(|_| Reply::Good);
+        // Whatever has opened meanwhile has expired.
+        advance(Duration::from_secs(31)).await;
+        let after = poller.poll_all().await;
+        assert_eq!(errors(&after), [None; 3], "after {steps} steps");
+        assert_eq!(host_state(&poller), State::Closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_dropped_anywhere_leaves_nothing_behind() {
+    dropped_anywhere(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_dropped_anywhere_gives_its_place_back() {
+    dropped_anywhere(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_polls_cost_no_retries_for_ever() {
+    let lab = Lab::new(|_| Reply::Status(500, None));
+    let fleet = Fleet::new(never_open(), 1);
+    let poller = before(&lab, &fleet, 0, 8, &THREE);
+    let most = fleet.retries_available();
+    for _ in 0..20 {
+        let mut polled = Box::pin(poller.poll_all());
+        assert!(poll!(polled.as_mut()).is_pending());
+        advance(Duration::from_millis(2)).await;
+        let waits = poll!(polled.as_mut()).is_pending();
+        assert!(waits, "for its retry");
+    }
+    assert!(fleet.retries_available() < most);
+    sleep(INTERVAL * 6).await;
+    assert!(fleet.retries_available() >= most);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_most_hosts_fail_no_breaker_is_charged_and_a_sample_is_tried() {
+    let (down, sound) = (Lab::new(|_| Reply::Refuse), Lab::new(|_| Reply::Good));
+    let mut settings = settings();
+    settings.retry.max_retries = 0;
+    let fleet = Fleet::new(settings, 6);
+    let pollers: Vec<_> = (0..6)
+        .map(|position| {
+            let server = if position < 4 { &down } else { &sound };
+            before(server, &fleet, position, 8, &["/a"])
+        })
+        .collect();
+    let mut sent = Vec::new();
+    for _ in 0..20 {
+        for poller in &pollers {
+            poller.poll_all().await;
+        }
+        sent.push(down.count());
+        sleep(INTERVAL).await;
+    }
+    let states: Vec<_> = pollers.iter().map(host_state).collect();
+    assert_eq!(states, [State::Closed; 6], "the fault may be ours");
+    assert_eq!(sound.count(), 40, "who answers is polled as ever");
+    let rounds: Vec<_> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(rounds, [2; 19], "half of the others, in turn");
+    let recorded = pollers[3].host.decisions().to_string();
+    assert!(!recorded.contains("transition"), "{recorded}");
+    let all: String = pollers
+        .iter()
+        .map(|poller| poller.host.decisions().to_string())
+        .collect();
+    assert_eq!(
+        all.matches("\"guard\"").count(),
+        1,
+        "the change is recorded once"
+    );
+
+    down.now(|_| Reply::Good);
+    for _ in 0..2 {
+        for poller in &pollers {
+            poller.poll_all().await;
+        }
+    }
+    for poller in &pollers {
+        assert!(poller.poll_all().await.is_up(), "all are polled again");
+    }
+}

@@ -1,0 +1,258 @@
+//! A server in memory that follows a script, and pollers before it.
+
+use std::time::UNIX_EPOCH;
+
+use http::header;
+
+use super::*;
+use crate::resilience::{retry, state::State};
+
+/// Long enough for requests of one round to be under way together.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// What the server does with one request.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reply {
+    /// A good body, at once.
+    Good,
+    /// A good body, after a while.
+    After(Duration),
+    /// A good body with this `ETag`; 304 to who has it.
+    Tagged(&'static str),
+    /// A status, perhaps with a `Retry-After` in seconds.
+    Status(u16, Option<u64>),
+    /// Nothing, for ever.
+    Hang,
+    /// The connection is lost after a while.
+    Cut(Duration),
+    /// No connection.
+    Refuse,
+    /// No JSON.
+    Garbage,
+    /// Too much.
+    Huge,
+}
+
+/// One request that came.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    /// Since the start.
+    pub(super) at: Duration,
+    pub(super) path: String,
+    /// `If-None-Match`.
+    pub(super) tag: Option<String>,
+}
+
+type Script = Box<dyn Fn(&Sent) -> Reply + Send + Sync>;
+
+/// The server.
+pub(super) struct Lab {
+    begun: Instant,
+    script: Mutex<Script>,
+    sent: Mutex<Vec<Sent>>,
+    in_flight: AtomicUsize,
+}
+
+/// A request in flight until it is dropped.
+struct InFlight<'l>(&'l AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Lab {
+    pub(super) fn new(script: impl Fn(&Sent) -> Reply + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            script: Mutex::new(Box::new(script)),
+            sent: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+        })
+    }
+
+    /// From now on it does this.
+    pub(super) fn now(&self, script: impl Fn(&Sent) -> Reply + Send + Sync + 'static) {
+        *self.script.lock().unwrap() = Box::new(script);
+    }
+
+    pub(super) fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// How many requests came.
+    pub(super) fn count(&self) -> usize {
+        self.sent.lock().unwrap().len()
+    }
+
+    /// When requests came, in whole seconds since the start.
+    pub(super) fn seconds(&self) -> Vec<u64> {
+        let rounded = |sent: &Sent| (sent.at + Duration::from_millis(20)).as_secs();
+        self.sent().iter().map(rounded).collect()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Transport for Lab {
+    async fn get(&self, request: Request) -> Result<Response, TransportError> {
+        let tag = request.headers.get(header::IF_NONE_MATCH);
+        let sent = Sent {
+            at: self.begun.elapsed(),
+            path: request.url.path().to_owned(),
+            tag: tag.map(|tag| tag.to_str().unwrap().to_owned()),
+        };
+        let reply = (self.script.lock().unwrap())(&sent);
+        let has = sent.tag.clone();
+        self.sent.lock().unwrap().push(sent);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let _in_flight = InFlight(&self.in_flight);
+        match reply {
+            Reply::Good => Ok(answer(200, "{}")),
+            Reply::After(after) => {
+                sleep(after).await;
+                Ok(answer(200, "{}"))
+            }
+            Reply::Tagged(tag) => Ok(tagged(tag, has.as_deref())),
+            Reply::Status(code, retry_after) => {
+                sleep(MOMENT).await;
+                Ok(status(code, retry_after))
+            }
+            Reply::Hang => std::future::pending().await,
+            Reply::Cut(after) => {
+                sleep(after).await;
+                Err(TransportError::Cut("cut".into()))
+            }
+            Reply::Refuse => {
+                sleep(MOMENT).await;
+                Err(TransportError::Connect("refused".into()))
+            }
+            Reply::Garbage => Ok(answer(200, "{")),
+            Reply::Huge => Err(TransportError::TooLarge { limit_bytes: 1024 }),
+        }
+    }
+}
+
+fn tagged(tag: &'static str, has: Option<&str>) -> Response {
+    let mut response = if has == Some(tag) {
+        answer(304, "")
+    } else {
+        answer(200, "{}")
+    };
+    response.headers.insert(header::ETAG, tag.parse().unwrap());
+    response
+}
+
+fn status(code: u16, retry_after: Option<u64>) -> Response {
+    let mut response = answer(code, "");
+    if let Some(seconds) = retry_after {
+        response.headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// The defaults, without chance: no jitter, and a timeout that does not learn.
+pub(super) fn settings() -> Settings {
+    let retry = retry::Policy {
+        jitter: 0.0,
+        ..RetryConfig::default().policy()
+    };
+    Settings {
+        deadline: INTERVAL / 10 * 9,
+        statuses: Statuses::default(),
+        retry,
+        circuit_breaker: CircuitBreakerConfig {
+            open_jitter: 0.0,
+            ..CircuitBreakerConfig::default()
+        },
+        ..single_attempts()
+    }
+}
+
+/// Defaults under which no breaker ever opens.
+pub(super) fn never_open() -> Settings {
+    let mut settings = settings();
+    settings.circuit_breaker.failure_threshold = u32::MAX;
+    settings
+}
+
+/// A poller of `paths` at one host of a fleet, before any server.
+pub(super) fn before(
+    transport: &Arc<impl Transport + 'static>,
+    fleet: &Arc<Fleet>,
+    position: usize,
+    concurrency: usize,
+    paths: &[&'static str],
+) -> TargetPoller {
+    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000_000));
+    let telemetry = Telemetry::new(&meter(), "test");
+    let shared = Arc::new(Shared {
+        headers: HeaderMap::new(),
+        credentials: Credentials::new(config::AuthConfig::default()),
+        body_limit_bytes: 1024,
+        limiter: Semaphore::new(concurrency),
+        clock: clock.clone(),
+        telemetry: telemetry.clone(),
+    });
+    let texts = paths.iter().map(|path| (*path).to_owned()).collect();
+    let host = Arc::new(Host::new(fleet, position, "node", texts, &clock));
+    let endpoints = paths
+        .iter()
+        .enumerate()
+        .map(|(index, path)| EndpointPoller {
+            url: format!("http://node{path}").parse().unwrap(),
+            format: Format::Json,
+            transport: Arc::clone(transport) as Arc<dyn Transport>,
+            shared: Arc::clone(&shared),
+            host: Arc::clone(&host),
+            index,
+        });
+    TargetPoller {
+        endpoints: endpoints.collect(),
+        target: Arc::new(Target::named("node", &definition(paths))),
+        host,
+        clock,
+        board: Arc::new(StatusBoard::default()),
+        telemetry,
+    }
+}
+
+/// A poller of `paths` at the only host of its fleet.
+pub(super) fn alone(lab: &Arc<Lab>, settings: Settings, paths: &[&'static str]) -> TargetPoller {
+    before(lab, &Fleet::new(settings, 1), 0, 8, paths)
+}
+
+/// The sum of the readings of this name that have all these attributes.
+pub(super) fn reading(own: &[OwnReading], metric: &str, attributes: &[(&str, &str)]) -> f64 {
+    let has = |reading: &OwnReading, (key, value): &(&str, &str)| {
+        let mut all = reading.attributes.iter();
+        all.any(|found| found.key.as_str() == *key && found.value.as_str() == *value)
+    };
+    own.iter()
+        .filter(|reading| reading.metric == metric)
+        .filter(|reading| attributes.iter().all(|attribute| has(reading, attribute)))
+        .map(|reading| number(&reading.value))
+        .sum()
+}
+
+fn number(value: &Number) -> f64 {
+    match value {
+        Number::Unsigned(value) => *value as f64,
+        Number::Negative(value) => *value as f64,
+        Number::Double(value) => *value,
+    }
+}
+
+/// The state of the host's breaker.
+pub(super) fn host_state(poller: &TargetPoller) -> State {
+    match poller.host.host()["breaker"]["state"].as_str() {
+        Some("closed") => State::Closed,
+        Some("open") => State::Open,
+        Some("half_open") => State::HalfOpen,
+        other => panic!("{other:?}"),
+    }
+}

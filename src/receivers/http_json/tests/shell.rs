@@ -1,0 +1,292 @@
+//! The whole shell around single attempts: what is sent when, and what polls come to.
+
+use super::{
+    lab::{Lab, Reply, alone, host_state, never_open, reading, settings},
+    *,
+};
+use crate::resilience::state::State;
+
+const THREE: [&str; 3] = ["/a", "/b", "/c"];
+
+/// Polls one after the other, an interval apart; what each came to.
+async fn polls(poller: &TargetPoller, count: u32) -> Vec<Poll> {
+    let (begun, mut polls) = (Instant::now(), Vec::new());
+    for tick in 0..count {
+        tokio::time::sleep_until(begun + INTERVAL * tick).await;
+        polls.push(poller.poll_all().await);
+    }
+    polls
+}
+
+fn first_errors(polls: &[Poll]) -> Vec<Option<ErrorType>> {
+    polls.iter().map(|poll| errors(poll)[0]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_come_after_one_two_and_four_seconds() {
+    let lab = Lab::new(|_| Reply::Status(500, None));
+    let poller = alone(&lab, never_open(), &["/a"]);
+    let poll = poller.poll_all().await;
+    assert_eq!(lab.seconds(), [0, 1, 3, 7]);
+    assert_eq!(errors(&poll), [Some(ErrorType::Status(500))]);
+    assert_eq!(poll.endpoints[0].attempts, 4);
+    assert_eq!(
+        reading(&poll.own, "betanet.poll.retries", &[("error.type", "500")]),
+        3.0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_retry_that_succeeds_is_the_outcome() {
+    let lab = Lab::new(|sent| match sent.at.as_secs() {
+        0..3 => Reply::Cut(Duration::ZERO),
+        _ => Reply::Good,
+    });
+    let poller = alone(&lab, settings(), &["/a"]);
+    let poll = poller.poll_all().await;
+    assert_eq!(lab.seconds(), [0, 1, 3]);
+    assert!(poll.is_up());
+    assert_eq!(poll.endpoints[0].attempts, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_failures_open_the_breaker_of_an_endpoint_and_nothing_is_sent_then() {
+    let lab = Lab::new(|sent| match sent.path.as_str() {
+        "/a" => Reply::Status(500, None),
+        _ => Reply::Good,
+    });
+    let poller = alone(&lab, settings(), &["/a", "/b"]);
+    let polls = polls(&poller, 3).await;
+    let to_a = lab.sent().iter().filter(|sent| sent.path == "/a").count();
+    assert_eq!(to_a, 5, "four in the first poll, the fifth in the second");
+    let status = Some(ErrorType::Status(500));
+    let expected = [status, status, Some(ErrorType::CircuitOpen)];
+    assert_eq!(first_errors(&polls), expected);
+    assert_eq!(polls[2].endpoints[0].attempts, 0);
+    assert!(
+        polls.iter().all(|poll| errors(poll)[1].is_none()),
+        "/b is sound"
+    );
+    let own = &polls[2].own;
+    let of = [
+        ("betanet.breaker.scope", "endpoint"),
+        ("url.template", "/a"),
+    ];
+    assert_eq!(reading(own, "betanet.circuit_breaker.state", &of), 1.0);
+    assert_eq!(reading(own, "betanet.circuit_breaker.rejections", &of), 1.0);
+    let open = [("reason", "open")];
+    assert_eq!(reading(own, "betanet.poll.retries_suppressed", &open), 1.0);
+    assert_eq!(host_state(&poller), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_counts_what_fails_together_once() {
+    let lab = Lab::new(|_| Reply::Refuse);
+    let poller = alone(&lab, settings(), &THREE);
+    poller.poll_all().await;
+    assert_eq!(lab.count(), 12, "four waves of three");
+    assert_eq!(host_state(&poller), State::Closed);
+    sleep(INTERVAL).await;
+    poller.poll_all().await;
+    assert_eq!(host_state(&poller), State::Open);
+    assert!(lab.count() <= 15, "the fifth wave opened it");
+}
+
+/// No multiple of the interval: what happens at the expiry does not happen at a tick.
+const OPEN: u64 = 37;
+
+/// Polls a host that is down until `up`, by its schedule, for `time`; when requests came.
+async fn outage(up: Duration, probe: Reply, time: Duration) -> (Vec<u64>, Vec<Kept>) {
+    let lab = Lab::new(move |sent| if sent.at < up { Reply::Refuse } else { probe });
+    let mut settings = settings();
+    settings.circuit_breaker.open_duration = settings::Duration::from_secs(OPEN);
+    let poller = alone(&lab, settings, &THREE);
+    let kept = run(poller, INTERVAL, time).await;
+    (lab.seconds(), kept)
+}
+
+/// The second at which an outage from the start has opened the breaker, and the requests before.
+async fn opening() -> (u64, usize) {
+    let for_ever = Duration::from_secs(10_000);
+    let (sent, _) = outage(for_ever, Reply::Good, Duration::from_secs(40)).await;
+    (*sent.last().unwrap(), sent.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_at_the_expiry_and_another_at_the_next() {
+    let (opened, before) = opening().await;
+    let for_ever = Duration::from_secs(10_000);
+    let (sent, _) = outage(
+        for_ever,
+        Reply::Good,
+        Duration::from_secs(opened + 3 * OPEN + 2),
+    )
+    .await;
+    let probes = &sent[before..];
+    assert_eq!(
+        probes,
+        [opened + OPEN, opened + 2 * OPEN, opened + 3 * OPEN],
+        "to the second, no tick"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_others_wait_for_the_verdict_and_go_in_the_same_round() {
+    let (opened, before) = opening().await;
+    let slow = Reply::After(Duration::from_secs(2));
+    let up = Duration::from_secs(opened + 1);
+    let (sent, kept) = outage(up, slow, Duration::from_secs(opened + OPEN + 6)).await;
+    let probe = opened + OPEN;
+    assert_eq!(sent[before..before + 3], [probe, probe + 2, probe + 2]);
+    let round = kept.iter().find(|kept| kept.0.as_secs() >= probe).unwrap();
+    assert_eq!(round.2, [None; 3], "one round for all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_probe_that_succeeds_was_not_rejected() {
+    let (opened, _) = opening().await;
+    let lab = Lab::new(move |sent| match sent.at.as_secs() < opened + 1 {
+        true => Reply::Refuse,
+        false => Reply::After(Duration::from_secs(2)),
+    });
+    let poller = alone(&lab, settings(), &THREE);
+    let rejections = |poll: &Poll| reading(&poll.own, "betanet.circuit_breaker.rejections", &[]);
+    let mut before = 0.0;
+    while host_state(&poller) == State::Closed {
+        before = rejections(&poller.poll_all().await);
+        sleep(Duration::from_secs(8)).await;
+    }
+    sleep(Duration::from_secs(30)).await;
+    let poll = poller.poll_all().await;
+    assert_eq!(errors(&poll), [None; 3]);
+    assert_eq!(rejections(&poll), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_is_detected_although_the_deadline_cuts_each_poll() {
+    for deadline in [4_000, 4_999, 5_000, 9_000] {
+        let lab = Lab::new(|_| Reply::Hang);
+        let mut settings = settings();
+        settings.deadline = Duration::from_millis(deadline);
+        let poller = alone(&lab, settings, &THREE);
+        polls(&poller, 6).await;
+        assert_eq!(host_state(&poller), State::Open, "{deadline} ms");
+        assert!(lab.count() <= 30, "{deadline} ms");
+        assert_eq!(lab.in_flight(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_fits_the_poll_is_waited_for() {
+    let lab = Lab::new(|sent| match sent.at.as_secs() {
+        0 => Reply::Status(429, Some(4)),
+        _ => Reply::Good,
+    });
+    let poll = alone(&lab, settings(), &["/a"]).poll_all().await;
+    assert_eq!(lab.seconds(), [0, 4], "and not after one second");
+    assert!(poll.is_up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_longer_pause_is_kept_by_all_endpoints_and_ends_to_the_second() {
+    let lab = Lab::new(|sent| match (sent.at.as_secs(), sent.path.as_str()) {
+        (0, "/a") => Reply::Status(503, Some(50)),
+        _ => Reply::Good,
+    });
+    let poller = alone(&lab, settings(), &THREE);
+    let kept = run(poller, INTERVAL, Duration::from_secs(52)).await;
+    assert_eq!(lab.seconds()[..6], [0, 0, 0, 50, 50, 50]);
+    let paused = kept
+        .iter()
+        .filter(|kept| kept.2 == [Some(ErrorType::Paused); 3]);
+    assert!((2..=3).contains(&paused.count()));
+    assert_eq!(kept.last().unwrap().2, [None; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_gone_is_not_served_stale() {
+    let lab = Lab::new(|_| Reply::Good);
+    let poller = alone(&lab, settings(), &["/a"]);
+    poller.poll_all().await;
+    for (code, stale) in [(404, true), (410, false), (404, false)] {
+        lab.now(move |_| Reply::Status(code, None));
+        sleep(INTERVAL).await;
+        let poll = poller.poll_all().await;
+        assert_eq!(poll.endpoints[0].stale_age.is_some(), stale, "{code}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_still_holds_is_as_good_as_a_new_one() {
+    let lab = Lab::new(|_| Reply::Tagged("\"1\""));
+    let poller = alone(&lab, settings(), &["/a"]);
+    let polls = polls(&poller, 3).await;
+    let outcomes: Vec<_> = polls
+        .iter()
+        .map(|poll| poll.endpoints[0].outcome_name())
+        .collect();
+    let again = Some("not_modified");
+    assert_eq!(outcomes, [Some("fresh"), again, again]);
+    let tags: Vec<_> = lab.sent().into_iter().map(|sent| sent.tag).collect();
+    let tag = Some("\"1\"".to_owned());
+    assert_eq!(tags, [None, tag.clone(), tag]);
+    assert!(polls[2].is_up());
+    let own = &polls[2].own;
+    assert_eq!(reading(own, "betanet.cache.entry.age", &[]), 0.0);
+    let revalidated = [("result", "revalidated"), ("reader", "poll")];
+    assert_eq!(reading(own, "betanet.cache.requests", &revalidated), 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_that_nobody_asked_for_renews_nothing() {
+    let lab = Lab::new(|_| Reply::Good);
+    let poller = alone(&lab, settings(), &["/a"]);
+    poller.poll_all().await;
+    lab.now(|_| Reply::Status(304, None));
+    sleep(INTERVAL).await;
+    let poll = poller.poll_all().await;
+    assert_eq!(errors(&poll), [Some(ErrorType::Status(304))]);
+    assert!(poll.endpoints[0].stale_age >= Some(INTERVAL));
+    assert_eq!(reading(&poll.own, "betanet.cache.requests", &[]), 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_keeps_its_age_and_comes_to_an_end() {
+    let lab = Lab::new(|_| Reply::Good);
+    let poller = alone(&lab, settings(), &["/a"]);
+    poller.poll_all().await;
+    lab.now(|_| Reply::Status(404, None));
+    for tick in 1..=24 {
+        sleep(INTERVAL).await;
+        let poll = poller.poll_all().await;
+        let age = Some(INTERVAL * tick).filter(|_| tick <= 20);
+        let served = poll.endpoints[0].stale_age;
+        let off = served.unwrap_or_default().abs_diff(age.unwrap_or_default());
+        // The clock stands at whole milliseconds after each sleep.
+        let at_the_end = (tick == 20) && served.is_none();
+        assert!(
+            off < Duration::from_millis(100) || at_the_end,
+            "{tick}: {served:?}"
+        );
+        assert!(tick < 21 || served.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_sent_something_says_what_that_came_to() {
+    // `/b` opens the host's breaker while `/a` waits for its retry.
+    let lab = Lab::new(|sent| match (sent.path.as_str(), sent.at.as_millis()) {
+        ("/a", 0..100) => Reply::Status(503, Some(3)),
+        _ => Reply::Refuse,
+    });
+    let mut settings = settings();
+    settings.circuit_breaker.host_failure_threshold = Some(1);
+    let poller = alone(&lab, settings, &["/a", "/b"]);
+    let poll = poller.poll_all().await;
+    assert_eq!(
+        errors(&poll),
+        [Some(ErrorType::Status(503)), Some(ErrorType::Connect)]
+    );
+    assert_eq!(lab.count(), 2);
+    assert_eq!(reading(&poll.own, "betanet.poll.retries", &[]), 0.0);
+}
