@@ -19,6 +19,7 @@ mod mistakes;
 mod old_exporter;
 mod own_telemetry;
 mod pipelines;
+mod resilience;
 mod shape;
 mod support;
 mod support_check;
