@@ -94,7 +94,7 @@ impl TargetInstruments {
         let epochs = self.assign_epochs(readings);
         self.record_histograms(readings);
         let resets = (self.resets.resets, self.resets.exhausted);
-        let own = self.own.readings(poll, readings.values.len(), resets);
+        let own = self.own.readings(poll, resets);
         let points: Vec<(EpochId, &Reading)> = epochs
             .into_iter()
             .chain(own.iter().map(|reading| (FIRST, reading)))

@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 
 use crate::{
     definition::{Instrument, InstrumentKind, ValueType},
-    pipeline::{ErrorType, Number, Poll, Reading, Readings, Reason, Target},
+    pipeline::{EndpointPoll, ErrorType, Number, Poll, Reading, Readings, Reason, Target},
     runtime::clock::since_epoch,
     telemetry::names::{self, Kind, Metric},
 };
@@ -27,6 +27,15 @@ pub(super) struct OwnMetrics {
     up: Vec<bool>,
     last_success: Vec<Option<f64>>,
     problems: BTreeMap<(usize, Reason), u64>,
+    round: Round,
+}
+
+/// What the last poll that asked anything took and brought.
+#[derive(Debug, Default)]
+struct Round {
+    duration_seconds: f64,
+    body_bytes: u64,
+    samples: u64,
 }
 
 impl OwnMetrics {
@@ -42,6 +51,7 @@ impl OwnMetrics {
             up: vec![false; endpoints],
             last_success: vec![None; endpoints],
             problems: BTreeMap::new(),
+            round: Round::default(),
         }
     }
 
@@ -56,6 +66,14 @@ impl OwnMetrics {
     /// Notes what a poll gave.
     pub(super) fn observe(&mut self, poll: &Poll, readings: &Readings) {
         poll.note_up(&mut self.up);
+        if poll.is_round() {
+            let bodies = poll.endpoints.iter().filter_map(EndpointPoll::body);
+            self.round = Round {
+                duration_seconds: poll.duration.as_secs_f64(),
+                body_bytes: bodies.map(|body| body.raw.len() as u64).sum(),
+                samples: readings.values.len() as u64,
+            };
+        }
         for (index, polled) in poll.endpoints.iter().enumerate() {
             let Some(outcome) = polled.outcome_name() else {
                 continue;
@@ -78,21 +96,16 @@ impl OwnMetrics {
     }
 
     /// The values of all own instruments after `poll`.
-    pub(super) fn readings(&self, poll: &Poll, samples: usize, resets: (u64, u64)) -> Vec<Reading> {
-        let body_size: usize = poll
-            .endpoints
-            .iter()
-            .filter_map(|e| e.body())
-            .map(|body| body.raw.len())
-            .sum();
+    pub(super) fn readings(&self, poll: &Poll, resets: (u64, u64)) -> Vec<Reading> {
+        let round = &self.round;
         let mut all = vec![
             self.single(&names::UP, flag(self.up.contains(&true))),
             self.single(
                 &names::SCRAPE_DURATION,
-                Number::Double(poll.duration.as_secs_f64()),
+                Number::Double(round.duration_seconds),
             ),
-            self.single(&names::SCRAPE_BODY_SIZE, Number::Unsigned(body_size as u64)),
-            self.single(&names::SCRAPE_SAMPLES, Number::Unsigned(samples as u64)),
+            self.single(&names::SCRAPE_BODY_SIZE, Number::Unsigned(round.body_bytes)),
+            self.single(&names::SCRAPE_SAMPLES, Number::Unsigned(round.samples)),
             self.single(&names::MISSED_TICKS, Number::Unsigned(poll.missed_ticks)),
             self.single(&names::COUNTER_RESETS, Number::Unsigned(resets.0)),
             self.single(&names::EPOCHS_EXHAUSTED, Number::Unsigned(resets.1)),

@@ -197,6 +197,11 @@ impl Poll {
             .all(|polled| polled.failure().map(|f| f.error_type) == not_found)
     }
 
+    /// Whether any endpoint was asked. If none was, there is only news of the target itself.
+    pub fn is_round(&self) -> bool {
+        self.endpoints.iter().any(EndpointPoll::was_asked)
+    }
+
     /// Notes in `up`, one an endpoint, which gave a body; those not asked stay as they are.
     pub fn note_up(&self, up: &mut [bool]) {
         for (up, polled) in up.iter_mut().zip(&self.endpoints) {

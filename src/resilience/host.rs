@@ -194,6 +194,15 @@ impl Host {
             .retry_at()
     }
 
+    /// Whether the next attempt at any of the endpoints is a probe.
+    pub fn is_half_open(&self) -> bool {
+        let (now, state) = (Instant::now(), self.lock());
+        (0..self.paths.len()).any(|endpoint| {
+            let view = state.circuit.view(now, endpoint);
+            view.state() == State::HalfOpen
+        })
+    }
+
     pub(super) fn path(&self, endpoint: usize) -> &str {
         self.paths.get(endpoint).map_or("", String::as_str)
     }

@@ -83,6 +83,12 @@ impl TargetPoller {
             let round = self.next_round(&schedule).await;
             self.telemetry
                 .started(Instant::now().saturating_duration_since(round.due));
+            if self.host.is_half_open() {
+                let between = self.between(schedule.missed());
+                for sink in &mut sinks {
+                    sink.accept(&between);
+                }
+            }
             let poll = self.poll(&round.asked, schedule.missed()).await;
             let leaves = timing.leave_unknown && poll.is_unknown();
             if !leaves {
@@ -173,6 +179,21 @@ impl TargetPoller {
         };
         span.record("up", poll.is_up());
         poll
+    }
+
+    /// What is said of the target before a probe, which may take as long as any attempt: its
+    /// breaker is open no longer. Nothing was asked for it.
+    fn between(&self, missed_ticks: u64) -> Poll {
+        let now = self.clock.now();
+        let skipped = |_: &EndpointPoller| EndpointPoll::new(Outcome::Skipped);
+        Poll {
+            started: now,
+            ended: now,
+            duration: Duration::ZERO,
+            missed_ticks,
+            endpoints: self.endpoints.iter().map(skipped).collect(),
+            own: self.host.readings(),
+        }
     }
 
     /// Keeps the books, and logs what changed; a node that stays down is not news.

@@ -165,6 +165,9 @@ struct Keeper {
 
 impl Sink for Keeper {
     fn accept(&mut self, poll: &Poll) {
+        if !poll.is_round() {
+            return;
+        }
         let kept = (self.begun.elapsed(), poll.missed_ticks, errors(poll));
         self.kept.lock().unwrap().push(kept);
     }
