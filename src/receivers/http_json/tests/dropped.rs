@@ -127,3 +127,20 @@ async fn while_most_hosts_fail_no_breaker_is_charged_and_a_sample_is_tried() {
         assert!(poller.poll_all().await.is_up(), "all are polled again");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_failure_that_makes_the_fault_ours_charges_nobody() {
+    let down = Lab::new(|_| Reply::Refuse);
+    let mut settings = settings();
+    settings.circuit_breaker.failure_threshold = 1;
+    let fleet = Fleet::new(settings, 6);
+    let pollers: Vec<_> = (0..4)
+        .map(|position| before(&down, &fleet, position, 8, &["/a"]))
+        .collect();
+    for poller in &pollers {
+        poller.poll_all().await;
+    }
+    let states: Vec<_> = pollers.iter().map(host_state).collect();
+    let expected = [State::Open, State::Open, State::Open, State::Closed];
+    assert_eq!(states, expected, "four of six are most of them");
+}
