@@ -34,6 +34,8 @@ pub struct TargetStatus {
     pub inner: Arc<dyn Inspect>,
     /// When its last poll began; none before the first.
     pub last_poll: Option<SystemTime>,
+    /// When its next poll is due.
+    pub next_poll: Option<SystemTime>,
     /// How long that poll took.
     pub last_duration: Duration,
     /// One an endpoint, in the order of the definition.
@@ -63,10 +65,18 @@ impl StatusBoard {
             target: Arc::clone(target),
             inner: Arc::clone(inner),
             last_poll: None,
+            next_poll: None,
             last_duration: Duration::ZERO,
             endpoints: vec![EndpointStatus::default(); target.definition.endpoints.len()],
         };
         self.lock().insert(target.name.clone(), status);
+    }
+
+    /// Notes when a target is polled next.
+    pub fn expect(&self, target: &Target, next_poll: SystemTime) {
+        if let Some(status) = self.lock().get_mut(&target.name) {
+            status.next_poll = Some(next_poll);
+        }
     }
 
     /// Notes what a poll gave.

@@ -188,6 +188,9 @@ async fn metrics_health_and_decisions_agree_that_a_node_is_down_from_the_start()
     let since = breaker["since_seconds"].as_f64().unwrap();
     assert!((retry_in + since - 250.0).abs() < 0.01, "{health:#}");
 
+    let next_poll = health["next_poll_in_seconds"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&next_poll), "{health:#}");
+
     let decided = decisions(&stand, "node").await;
     let opened: Vec<_> = decided
         .iter()

@@ -62,6 +62,7 @@ fn target(status: &TargetStatus, now: SystemTime) -> Value {
         "url": status.target.url,
         "up": status.last_poll.map(|_| status.is_up()),
         "last_poll_seconds_ago": status.last_poll.map(|time| seconds_between(time, now)),
+        "next_poll_in_seconds": status.next_poll.map(|time| seconds_between(now, time)),
         "last_poll_duration_seconds": status.last_duration.as_secs_f64(),
         "host": status.inner.host(),
         "endpoints": endpoints,

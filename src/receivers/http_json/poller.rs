@@ -121,6 +121,8 @@ impl TargetPoller {
             .copied()
             .min()
             .map_or(tick, |first| first.min(tick));
+        let wait = due.saturating_duration_since(Instant::now());
+        self.board.expect(&self.target, self.clock.now() + wait);
         sleep_until(due).await;
         let is_tick = due >= tick;
         let expired = |expiry: &Option<Instant>| expiry.is_some_and(|expiry| expiry <= due);
