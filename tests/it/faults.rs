@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::support::{
     scrape::Scrape,
+    server::Server,
     stand::{Options, Stand, documented_node, node, polls},
 };
 
@@ -381,4 +382,19 @@ async fn a_node_of_either_dialect_is_read_with_the_url_alone() {
         "{}",
         scrape.text
     );
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_a_failed_handshake() {
+    let server = Server::start(|_| http::Response::new(bytes::Bytes::new())).await;
+    let url = format!("https://{}", server.address());
+    let options = Options {
+        resilience: "tls: {insecure_skip_verify: true}, retry: {max_retries: 0}",
+        ..Options::default()
+    };
+    let stand = options.start_at(&[("node", &url, Dialect::Betanet)]).await;
+    let failures = "betanet_poll_results_total{target=\"node\",error_type=\"tls\"}";
+    stand
+        .until("the handshake fails", |s| s.sum(failures) >= 3.0)
+        .await;
 }

@@ -125,11 +125,9 @@ fn classify(error: reqwest::Error) -> TransportError {
     while let Some(cause) = source {
         dns |= cause.to_string().starts_with("dns error");
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            // TCP never gives these two while it connects; rustls wraps its errors in them.
-            tls |= matches!(
-                cause.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            );
+            // What TCP says comes from the operating system; what is wrapped comes from rustls,
+            // and so does an end of the stream while connecting.
+            tls |= cause.get_ref().is_some() || cause.kind() == io::ErrorKind::UnexpectedEof;
         }
         source = cause.source();
     }
