@@ -226,6 +226,16 @@ impl TelemetryConfig {
     }
 }
 
+impl PrometheusConfig {
+    /// `host:port`; an IPv6 address stands in brackets.
+    pub fn endpoint(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
 impl OtlpConfig {
     /// The whole URL for a signal whose default path is `path`.
     pub fn url(&self, path: &str) -> Url {
@@ -258,4 +268,22 @@ fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 
 fn default_interval_ms() -> u64 {
     60_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets() {
+        let at = |host: &str| {
+            PrometheusConfig {
+                host: host.to_owned(),
+                port: 8888,
+            }
+            .endpoint()
+        };
+        assert_eq!(at("::1"), "[::1]:8888");
+        assert_eq!(at("localhost"), "localhost:8888");
+    }
 }

@@ -77,7 +77,7 @@ impl OwnTelemetry {
                     let registry = Registry::new();
                     builder = builder.with_reader(prometheus_reader(&registry)?);
                     scrapes.push(Scrape {
-                        endpoint: format!("{}:{}", at.host, at.port),
+                        endpoint: at.endpoint(),
                         registry,
                     });
                 }
