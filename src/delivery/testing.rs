@@ -2,13 +2,24 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use tracing::{
+    Dispatch,
+    subscriber::{DefaultGuard, set_default},
 };
 
 pub(crate) use crate::instruments::PullReader as Reader;
 
+/// While there is one subscriber only, tracing asks the thread that comes by a line of code first
+/// whether it logs, and keeps the answer for all threads: a test beside this one, without a
+/// subscriber, would silence it. With a second one it asks them all.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+
 /// What is logged on this thread at `info` and above until the guard is dropped.
-pub(crate) fn logged() -> (Lines, tracing::subscriber::DefaultGuard) {
+pub(crate) fn logged() -> (Lines, DefaultGuard) {
+    LazyLock::force(&SECOND);
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -16,7 +27,7 @@ pub(crate) fn logged() -> (Lines, tracing::subscriber::DefaultGuard) {
         .with_ansi(false)
         .without_time()
         .finish();
-    (lines, tracing::subscriber::set_default(subscriber))
+    (lines, set_default(subscriber))
 }
 
 /// A log in memory.
