@@ -72,23 +72,19 @@ fn decisions(board: &StatusBoard, path: &str) -> Response {
         .unwrap_or_default()
         .trim_start_matches('/');
     let targets = board.targets();
-    match targets.iter().find(|status| status.target.name == name) {
-        Some(status) => Response::new(
-            "application/json",
-            format!("{:#}\n", status.inner.decisions()),
-        ),
-        None => {
-            let names: Vec<_> = targets
-                .iter()
-                .map(|status| status.target.name.as_str())
-                .collect();
-            let text = format!(
-                "there is no target `{name}`; there are:\n{}\n",
-                names.join("\n")
-            );
-            Response::text(text).with_status(StatusCode::NOT_FOUND)
-        }
+    if let Some(status) = targets.iter().find(|status| status.target.name == name) {
+        let decisions = format!("{:#}\n", status.inner.decisions());
+        return Response::new("application/json", decisions);
     }
+    let names = targets.iter().map(|status| status.target.name.as_str());
+    let names = names.collect::<Vec<_>>().join("\n");
+    if name.is_empty() {
+        return Response::text(format!("append the name of a target:\n{names}\n"));
+    }
+    Response::text(format!(
+        "there is no target `{name}`; there are:\n{names}\n"
+    ))
+    .with_status(StatusCode::NOT_FOUND)
 }
 
 /// Whether every target was polled once, whatever it answered.
