@@ -89,7 +89,7 @@ fn each_element_of_an_array_or_an_object_is_a_series() {
 
     let rabbitmq = values("rabbitmq");
     let running = |node| rabbitmq.get(&format!("rabbitmq_node_running rabbitmq.node.name={node}"));
-    assert_eq!(running("rabbit@rabbit-1"), Some(&1.0));
+    assert_eq!(running("rabbit@localhost"), Some(&1.0));
     assert_eq!(running("rabbit@rabbit-2"), Some(&0.0));
 }
 
