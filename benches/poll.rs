@@ -86,8 +86,7 @@ fn host() -> Host {
         freshness_objective: None,
     };
     Host::new(
-        &Fleet::new(settings, 1),
-        0,
+        &Fleet::new(settings).join(),
         "node",
         vec!["/".to_owned()],
         &Clock::System,

@@ -97,6 +97,7 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandErr
         clock: Clock::System,
         meter: opentelemetry::metrics::MeterProvider::meter(&SdkMeterProvider::default(), "check"),
         board: Arc::new(StatusBoard::default()),
+        names: Arc::default(),
     };
     Ok(config.build(&context)?.poll_once().await)
 }

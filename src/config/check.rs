@@ -38,6 +38,7 @@ pub(super) fn sections(root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
 /// Checks what several components share.
 pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
     let mut checker = Checker { root, diagnostics };
+    checker.shared_exporters(config);
     checker.shared_targets(config);
     checker.telemetry(config);
 }
@@ -129,9 +130,9 @@ impl Checker<'_, '_> {
             .collect()
     }
 
-    /// A target reaches an exporter once: twice would double its series.
-    fn shared_targets(&mut self, config: &Config) {
-        let mut reached: BTreeMap<_, (&ComponentId, &ComponentId)> = BTreeMap::new();
+    /// A receiver reaches an exporter once: twice would double its series.
+    fn shared_exporters(&mut self, config: &Config) {
+        let mut reached: BTreeMap<_, &ComponentId> = BTreeMap::new();
         for (pipeline_id, pipeline) in &config.service.pipelines {
             // What stands twice in one place has its own message.
             let exporters: BTreeSet<_> = pipeline.exporters.iter().collect();
@@ -139,20 +140,34 @@ impl Checker<'_, '_> {
             let ways = exporters
                 .into_iter()
                 .flat_map(|exporter| receivers.iter().map(move |receiver| (exporter, *receiver)));
-            for (exporter, receiver) in ways.filter(|_| pipeline_id.kind() == "metrics") {
-                for name in target_names(config, receiver) {
-                    let key = (exporter, name.clone());
-                    let Some((other_pipeline, other)) =
-                        reached.insert(key, (pipeline_id, receiver))
-                    else {
-                        continue;
-                    };
-                    let message = format!(
-                        "target `{name}` of `{receiver}` reaches exporter `{exporter}` twice: also from `{other}` in pipeline `{other_pipeline}`; give it another `name`"
-                    );
-                    let pipeline = pipeline_id.to_string();
-                    self.error(&["service", "pipelines", &pipeline], message);
-                }
+            for way in ways.filter(|_| pipeline_id.kind() == "metrics") {
+                let Some(other) = reached.insert(way, pipeline_id) else {
+                    continue;
+                };
+                let (exporter, receiver) = way;
+                let message = format!(
+                    "the targets of `{receiver}` reach exporter `{exporter}` twice: also in pipeline `{other}`"
+                );
+                let pipeline = pipeline_id.to_string();
+                self.error(&["service", "pipelines", &pipeline], message);
+            }
+        }
+    }
+
+    /// The name of a target is unique among all receivers that are used.
+    fn shared_targets(&mut self, config: &Config) {
+        let pipelines = config.service.pipelines.values();
+        let used: BTreeSet<_> = pipelines.flat_map(|pipeline| &pipeline.receivers).collect();
+        let mut taken: BTreeMap<String, &ComponentId> = BTreeMap::new();
+        for receiver in used {
+            for name in target_names(config, receiver) {
+                let Some(other) = taken.insert(name.clone(), receiver) else {
+                    continue;
+                };
+                let message = format!(
+                    "a target `{name}` is also polled by `{other}`; give one of them another `name`"
+                );
+                self.error(&["receivers", &receiver.to_string(), "targets"], message);
             }
         }
     }

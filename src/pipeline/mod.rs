@@ -8,12 +8,14 @@ mod reading;
 mod snapshot;
 mod status;
 mod target;
+mod target_names;
 
 pub use poll::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll};
 pub use reading::{Number, OwnReading, Problem, Reading, Readings, Reason};
 pub use snapshot::{Exporter, Snapshot};
 pub use status::{EndpointStatus, Inspect, StatusBoard, TargetStatus};
 pub use target::Target;
+pub use target_names::{TakenName, TargetNames};
 
 use std::sync::Arc;
 

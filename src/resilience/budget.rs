@@ -42,6 +42,11 @@ impl Budget {
         }
     }
 
+    /// There are so many targets now.
+    pub fn set_targets(&mut self, targets: usize) {
+        self.floor = floor(targets);
+    }
+
     /// An attempt is sent, be it the first or a retry.
     pub fn attempt(&mut self, now: Instant) {
         if let Some(bucket) = self.bucket(now) {

@@ -19,9 +19,21 @@ const SAMPLE: usize = 10;
 #[derive(Debug, Clone)]
 pub struct Guard {
     interval: Duration,
-    /// When each host failed, if the last thing known of it is a failure.
-    failed: Vec<Option<Instant>>,
+    hosts: Vec<Seat>,
+    /// Positions that hosts left.
+    free: Vec<usize>,
     suspect_since: Option<Instant>,
+}
+
+/// What is known at one position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seat {
+    /// No host has it.
+    Free,
+    /// The last thing known of its host is no failure.
+    Sound,
+    /// The last thing known of its host is that it failed, and when.
+    Failed(Instant),
 }
 
 /// The suspicion changed.
@@ -34,7 +46,7 @@ pub enum Change {
         /// All hosts.
         hosts: usize,
     },
-    /// A host that failed answers again: let the breakers go.
+    /// A host that failed answers again, or none of them is left: let the breakers go.
     Cleared {
         /// How long it was suspected.
         after: Duration,
@@ -46,27 +58,55 @@ impl Guard {
     pub fn new(hosts: usize, interval: Duration) -> Self {
         Self {
             interval,
-            failed: vec![None; hosts],
+            hosts: vec![Seat::Sound; hosts],
+            free: Vec::new(),
             suspect_since: None,
         }
+    }
+
+    /// A host comes; gives its position.
+    pub fn join(&mut self) -> usize {
+        let position = self.free.pop().unwrap_or(self.hosts.len());
+        match self.hosts.get_mut(position) {
+            Some(seat) => *seat = Seat::Sound,
+            None => self.hosts.push(Seat::Sound),
+        }
+        position
+    }
+
+    /// The host at this position is gone. A suspicion ends with the last host that could clear it.
+    pub fn leave(&mut self, now: Instant, host: usize) -> Option<Change> {
+        let seat = self.hosts.get_mut(host)?;
+        if *seat == Seat::Free {
+            return None;
+        }
+        *seat = Seat::Free;
+        self.free.push(host);
+        if self.failed().next().is_some() {
+            return None;
+        }
+        self.clear(now)
+    }
+
+    /// How many hosts there are.
+    pub fn hosts(&self) -> usize {
+        self.hosts.len() - self.free.len()
     }
 
     /// Takes what a result was to a host, by its position ([`Verdict::host`]).
     ///
     /// [`Verdict::host`]: super::outcome::Verdict::host
     pub fn record(&mut self, now: Instant, host: usize, outcome: Outcome) -> Option<Change> {
-        let last = self.failed.get_mut(host)?;
-        match outcome {
-            Outcome::Neutral => None,
-            Outcome::Fail => {
-                *last = Some(now);
+        let seat = self.hosts.get_mut(host)?;
+        match (outcome, *seat) {
+            (_, Seat::Free) | (Outcome::Neutral, _) | (Outcome::Ok, Seat::Sound) => None,
+            (Outcome::Fail, _) => {
+                *seat = Seat::Failed(now);
                 self.suspect(now)
             }
-            Outcome::Ok => {
-                last.take()?;
-                let since = self.suspect_since.take()?;
-                let after = now.saturating_duration_since(since);
-                Some(Change::Cleared { after })
+            (Outcome::Ok, Seat::Failed(_)) => {
+                *seat = Seat::Sound;
+                self.clear(now)
             }
         }
     }
@@ -79,12 +119,12 @@ impl Guard {
     /// Whether a host is to be polled now. Only under suspicion and only failing ones are not,
     /// and each of those has its turn.
     pub fn admits(&self, now: Instant, host: usize) -> bool {
-        let is_failing = self.failed.get(host).is_some_and(Option::is_some);
+        let is_failing = matches!(self.hosts.get(host), Some(Seat::Failed(_)));
         let Some(since) = self.suspect_since.filter(|_| is_failing) else {
             return true;
         };
         // A sample of a small fleet is still three hosts.
-        let stride = (self.failed.len() / MIN_FAILING).clamp(1, SAMPLE);
+        let stride = (self.hosts() / MIN_FAILING).clamp(1, SAMPLE);
         let suspected = now.saturating_duration_since(since).as_nanos();
         let round = suspected / self.interval.as_nanos().max(1);
         let turn = usize::try_from(round).unwrap_or_default();
@@ -92,13 +132,28 @@ impl Guard {
     }
 
     fn suspect(&mut self, now: Instant) -> Option<Change> {
-        let hosts = self.failed.len();
-        let recent = |at: &&Instant| now.saturating_duration_since(**at) <= self.interval;
-        let failing = self.failed.iter().flatten().filter(recent).count();
+        let hosts = self.hosts();
+        let recent = |at: &Instant| now.saturating_duration_since(*at) <= self.interval;
+        let failing = self.failed().filter(recent).count();
         if self.suspect_since.is_some() || failing < MIN_FAILING || failing * 2 <= hosts {
             return None;
         }
         self.suspect_since = Some(now);
         Some(Change::Suspect { failing, hosts })
+    }
+
+    fn clear(&mut self, now: Instant) -> Option<Change> {
+        let since = self.suspect_since.take()?;
+        let after = now.saturating_duration_since(since);
+        Some(Change::Cleared { after })
+    }
+
+    /// When each of those failed that did not answer since.
+    fn failed(&self) -> impl Iterator<Item = Instant> {
+        let when = |seat: &Seat| match seat {
+            Seat::Failed(at) => Some(*at),
+            Seat::Free | Seat::Sound => None,
+        };
+        self.hosts.iter().filter_map(when)
     }
 }

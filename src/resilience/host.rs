@@ -56,12 +56,20 @@ pub struct Fleet {
     guard: Mutex<Guard>,
 }
 
+/// A place in a fleet, given back when it is dropped. The hosts that stand for one target, one a
+/// definition, share it.
+#[derive(Debug)]
+pub struct Member {
+    fleet: Arc<Fleet>,
+    /// Among the hosts of the fleet.
+    pub(super) position: usize,
+}
+
 /// One host: its breakers, and what is kept of each of its endpoints.
 #[derive(Debug)]
 pub struct Host {
     pub(super) fleet: Arc<Fleet>,
-    /// Among the hosts of the fleet.
-    pub(super) position: usize,
+    pub(super) member: Arc<Member>,
     pub(super) name: String,
     /// Paths of the endpoints, for the record.
     pub(super) paths: Vec<String>,
@@ -89,15 +97,35 @@ pub(super) struct EndpointState {
 }
 
 impl Fleet {
-    /// A fleet of so many hosts.
-    pub fn new(settings: Settings, hosts: usize) -> Arc<Self> {
-        let budget = Budget::new(hosts, settings.interval, Instant::now());
-        let guard = Guard::new(hosts, settings.interval);
+    /// A fleet that nobody has joined.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        let budget = Budget::new(0, settings.interval, Instant::now());
+        let guard = Guard::new(0, settings.interval);
         Arc::new(Self {
             settings,
             budget: Mutex::new(budget),
             guard: Mutex::new(guard),
         })
+    }
+
+    /// One host more.
+    pub fn join(self: &Arc<Self>) -> Arc<Member> {
+        let mut guard = lock(&self.guard);
+        let position = guard.join();
+        lock(&self.budget).set_targets(guard.hosts());
+        Arc::new(Member {
+            fleet: Arc::clone(self),
+            position,
+        })
+    }
+
+    fn leave(&self, position: usize) {
+        let mut guard = lock(&self.guard);
+        let change = guard.leave(Instant::now(), position);
+        lock(&self.budget).set_targets(guard.hosts());
+        if change.is_some() {
+            tracing::info!("the hosts that failed are gone: breakers are no longer held");
+        }
     }
 
     /// Retries that the fleet may still make in this interval.
@@ -148,15 +176,16 @@ impl Fleet {
     }
 }
 
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.fleet.leave(self.position);
+    }
+}
+
 impl Host {
     /// A host that nothing is known of, with endpoints at `paths`.
-    pub fn new(
-        fleet: &Arc<Fleet>,
-        position: usize,
-        name: &str,
-        paths: Vec<String>,
-        clock: &Clock,
-    ) -> Self {
+    pub fn new(member: &Arc<Member>, name: &str, paths: Vec<String>, clock: &Clock) -> Self {
+        let fleet = &member.fleet;
         let (settings, now) = (&fleet.settings, Instant::now());
         let breaker = &settings.circuit_breaker;
         let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
@@ -172,12 +201,12 @@ impl Host {
         let state = HostState {
             circuit: Circuit::new(breaker.scope, host, endpoint, paths.len(), now),
             recorder: Recorder::default(),
-            rng: Rng::with_seed(seed(clock, position)),
+            rng: Rng::with_seed(seed(clock, member.position)),
             endpoints: endpoints.collect(),
         };
         Self {
             fleet: Arc::clone(fleet),
-            position,
+            member: Arc::clone(member),
             name: name.to_owned(),
             clock: clock.clone(),
             state: Mutex::new(state),

@@ -169,7 +169,7 @@ impl Host {
     /// Leave, or who refuses it; none is the guard.
     fn try_admit(&self, endpoint: usize) -> Result<CircuitPermit, Option<Refused>> {
         let now = Instant::now();
-        let (admitted, suspect) = self.fleet.ask_guard(now, self.position);
+        let (admitted, suspect) = self.fleet.ask_guard(now, self.member.position);
         if !admitted {
             return Err(None);
         }
@@ -271,9 +271,9 @@ impl Host {
     }
 
     fn tell_guard(&self, now: Instant, outcome: outcome::Outcome) {
-        let (suspect, changed) = self
-            .fleet
-            .tell_guard(now, self.position, outcome, &self.name);
+        let (suspect, changed) =
+            self.fleet
+                .tell_guard(now, self.member.position, outcome, &self.name);
         let mut state = self.lock();
         state.circuit.hold(suspect);
         if changed {

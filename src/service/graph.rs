@@ -74,7 +74,7 @@ impl Graph {
             seed: world.seed,
         };
         let exporters = build_exporters(config, context)?;
-        let board = Arc::new(StatusBoard::default());
+        let (board, names) = (Arc::new(StatusBoard::default()), Arc::default());
         for id in &config.service.extensions {
             if let Some(extensions::Config::HealthCheck(extension)) = config.extensions.get(id) {
                 extension.build(&id.to_string(), &mut listeners, &board, &world.clock)?;
@@ -88,6 +88,7 @@ impl Graph {
                 clock: world.clock.clone(),
                 meter: meter.clone(),
                 board: Arc::clone(&board),
+                names: Arc::clone(&names),
             };
             receivers.extend(build_receiver(config, id, &context)?.map(|built| (built, consumers)));
         }

@@ -169,6 +169,8 @@ metrics! {
         "Retries that all targets of the receiver together may still make.";
     TARGETS = "betanet_receiver_targets", Kind::UpDownCounter, "{target}", &[RECEIVER],
         "Targets that are polled.";
+    TARGETS_REFUSED = "betanet_receiver_targets_refused", Kind::Counter, "{target}", &[RECEIVER, REASON],
+        "Targets that were asked for and are not polled, by reason (duplicate: another one has the name; invalid).";
     SENT_POINTS = "otelcol_exporter_sent_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the destination accepted.";
     FAILED_POINTS = "otelcol_exporter_send_failed_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],

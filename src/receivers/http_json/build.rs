@@ -1,34 +1,19 @@
-//! From what the configuration says to pollers.
+//! From what the configuration says to a receiver.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::metrics::Meter;
-use reqwest::{Certificate, ClientBuilder, Identity, Proxy, Url, redirect::Policy};
 use tokio::sync::Semaphore;
 
 use super::{
-    HttpJson,
-    client::HttpClient,
-    config::{Config, TargetConfig, TlsConfig},
-    credentials::Credentials,
-    dialect::Candidates,
-    endpoint::{EndpointPoller, Shared},
-    poller::{TargetPoller, Timing},
-    telemetry::Telemetry,
-    transport::Transport,
+    HttpJson, clients::Clients, config::Config, credentials::Credentials, endpoint::Shared,
+    factory::Factory, poller::Timing, telemetry::Telemetry,
 };
 use crate::{
-    definition::{self, Definition, LoadError},
-    pipeline::{StatusBoard, Target},
-    resilience::{
-        self,
-        host::{Fleet, Host},
-        outcome::Statuses,
-    },
+    definition::{self, LoadError},
+    pipeline::{StatusBoard, TargetNames},
+    resilience::{self, host::Fleet, outcome::Statuses},
     runtime::Clock,
     settings::Duration,
 };
@@ -44,6 +29,8 @@ pub struct Context {
     pub meter: Meter,
     /// Where it notes the state of its targets.
     pub board: Arc<StatusBoard>,
+    /// Where its targets get their names.
+    pub names: Arc<TargetNames>,
 }
 
 /// Why a receiver cannot be built.
@@ -85,42 +72,30 @@ impl Config {
     /// If a file cannot be read or the settings cannot work.
     pub fn build(&self, context: &Context) -> Result<HttpJson, BuildError> {
         let definitions = self.definition.iter().map(|name| definition::load(name));
-        let definitions = definitions.collect::<Result<Vec<_>, _>>()?;
-        let tls = Pem::read(&self.tls)?;
-        let client = HttpClient::new(|| self.client(&tls)).map_err(BuildError::Client)?;
         let telemetry = Telemetry::new(&context.meter, &context.id);
-        let shared = Arc::new(Shared {
+        let fleet = Fleet::new(self.resilience());
+        telemetry.observe_budget(&context.meter, &fleet);
+        let shared = Shared {
             headers: self.header_map()?,
             credentials: Credentials::new(self.auth.clone()),
             body_limit_bytes: self.body_limit.get(),
             limiter: Semaphore::new(self.concurrency),
             clock: context.clock.clone(),
-            telemetry: telemetry.clone(),
+            telemetry,
+        };
+        let clients = Clients::new(self)?;
+        let factory = Factory {
+            context: context.clone(),
+            definitions: definitions.collect::<Result<_, _>>()?,
+            connect: Box::new(move |endpoint| Ok(Arc::new(clients.for_target(endpoint)?))),
+            shared: Arc::new(shared),
+            fleet,
+        };
+        let targets = self.targets.iter().map(|target| {
+            let pollers = factory.target(target)?;
+            Ok((target.clone(), pollers))
         });
-        let fleet = Fleet::new(self.resilience(), self.targets.len());
-        telemetry.observe_budget(&context.meter, &fleet);
-        let targets = self.targets.iter().enumerate().map(|(position, target)| {
-            let transport = Arc::new(client.for_target());
-            let pollers = definitions.iter().map(|definition| {
-                let target = Arc::new(target.resolve(&context.id, definition));
-                let paths = definition
-                    .endpoints
-                    .iter()
-                    .map(|endpoint| endpoint.path.clone());
-                let clock = &context.clock;
-                let host = Host::new(&fleet, position, &target.name, paths.collect(), clock);
-                let host = Arc::new(host);
-                Ok(TargetPoller {
-                    endpoints: endpoints(&target, &host, &transport, &shared)?,
-                    target,
-                    host,
-                    clock: clock.clone(),
-                    board: Arc::clone(&context.board),
-                    telemetry: telemetry.clone(),
-                })
-            });
-            Ok(Candidates::new(pollers.collect::<Result<_, BuildError>>()?))
-        });
+        let targets = targets.collect::<Result<_, BuildError>>()?;
         let timing = Timing {
             interval: self.collection_interval.get(),
             initial_delay: self.initial_delay.get(),
@@ -128,7 +103,8 @@ impl Config {
             leave_unknown: false,
         };
         Ok(HttpJson {
-            targets: targets.collect::<Result<_, BuildError>>()?,
+            factory,
+            targets,
             timing,
         })
     }
@@ -147,36 +123,6 @@ impl Config {
         }
     }
 
-    fn client(&self, tls: &Pem) -> reqwest::Result<ClientBuilder> {
-        let mut builder = ClientBuilder::new()
-            .user_agent(concat!("betanet-collector/", env!("CARGO_PKG_VERSION")))
-            .redirect(match self.max_redirects {
-                0 => Policy::none(),
-                redirects => Policy::limited(redirects),
-            });
-        builder = match self.proxy.as_deref() {
-            None => builder.no_proxy(),
-            Some("environment") => builder,
-            Some(proxy) => builder.no_proxy().proxy(Proxy::all(proxy)?),
-        };
-        if self
-            .targets
-            .iter()
-            .all(|target| !target.endpoint.is_https())
-            && self.max_redirects == 0
-        {
-            // A machine without certificates can still speak clear text.
-            builder = builder.tls_certs_only([]);
-        }
-        if let Some(pem) = &tls.ca {
-            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
-        }
-        if let Some(pem) = &tls.identity {
-            builder = builder.identity(Identity::from_pem(pem)?);
-        }
-        Ok(builder.tls_danger_accept_invalid_certs(self.tls.insecure_skip_verify))
-    }
-
     fn header_map(&self) -> Result<HeaderMap, BuildError> {
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers.iter() {
@@ -190,101 +136,4 @@ impl Config {
         }
         Ok(headers)
     }
-}
-
-impl TargetConfig {
-    /// The name in labels: as configured, or `host:port`.
-    pub fn display_name(&self) -> String {
-        self.name
-            .clone()
-            .unwrap_or_else(|| format!("{}:{}", self.host(), self.port()))
-    }
-
-    fn host(&self) -> String {
-        self.endpoint
-            .get()
-            .host_str()
-            .unwrap_or_default()
-            .to_owned()
-    }
-
-    fn port(&self) -> u16 {
-        self.endpoint
-            .get()
-            .port_or_known_default()
-            .unwrap_or_default()
-    }
-
-    fn resolve(&self, receiver: &str, definition: &Arc<Definition>) -> Target {
-        Target {
-            name: self.display_name(),
-            receiver: receiver.to_owned(),
-            url: self
-                .endpoint
-                .get()
-                .as_str()
-                .trim_end_matches('/')
-                .to_owned(),
-            server_address: self.host(),
-            server_port: self.port(),
-            url_scheme: self.endpoint.get().scheme().to_owned(),
-            labels: self.labels.clone(),
-            definition: Arc::clone(definition),
-        }
-    }
-}
-
-fn endpoints<T: Transport + 'static>(
-    target: &Target,
-    host: &Arc<Host>,
-    transport: &Arc<T>,
-    shared: &Arc<Shared>,
-) -> Result<Vec<EndpointPoller>, BuildError> {
-    let endpoints = target
-        .definition
-        .endpoints
-        .iter()
-        .enumerate()
-        .map(|(index, endpoint)| {
-            let url = format!("{}{}", target.url, endpoint.path);
-            Ok(EndpointPoller {
-                url: Url::parse(&url).map_err(|_| BuildError::Url { url })?,
-                format: endpoint.format,
-                transport: Arc::clone(transport) as Arc<dyn Transport>,
-                shared: Arc::clone(shared),
-                host: Arc::clone(host),
-                index,
-            })
-        });
-    endpoints.collect()
-}
-
-/// The contents of the TLS files.
-#[derive(Debug, Default)]
-struct Pem {
-    ca: Option<Vec<u8>>,
-    identity: Option<Vec<u8>>,
-}
-
-impl Pem {
-    fn read(tls: &TlsConfig) -> Result<Self, BuildError> {
-        let ca = tls.ca_file.as_deref().map(read).transpose()?;
-        let identity = match (&tls.cert_file, &tls.key_file) {
-            (Some(cert), Some(key)) => {
-                let mut pem = read(cert)?;
-                pem.push(b'\n');
-                pem.extend(read(key)?);
-                Some(pem)
-            }
-            _ => None,
-        };
-        Ok(Self { ca, identity })
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
-    std::fs::read(path).map_err(|source| BuildError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }

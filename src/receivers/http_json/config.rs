@@ -56,7 +56,7 @@ pub struct Config {
 }
 
 /// One running instance of the API.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct TargetConfig {
     /// Base URL; the definition's paths are appended to it.
     pub endpoint: HttpUrl,

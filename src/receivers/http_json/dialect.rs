@@ -19,11 +19,6 @@ impl Candidates {
         Self(pollers)
     }
 
-    /// The target as its first definition sees it.
-    pub(super) fn target(&self) -> Option<&Arc<Target>> {
-        self.0.first().map(|poller| &poller.target)
-    }
-
     /// Polls at each tick until `stop`, with the definition that the target speaks.
     pub(super) async fn run(
         self,

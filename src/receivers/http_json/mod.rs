@@ -13,13 +13,17 @@
 mod build;
 mod check;
 mod client;
+mod clients;
 pub mod config;
 mod credentials;
 mod dialect;
 mod endpoint;
 mod exposition;
+mod factory;
 mod origin;
 mod poller;
+mod reconcile;
+mod running;
 mod schedule;
 mod telemetry;
 mod transport;
@@ -32,17 +36,20 @@ use std::sync::Arc;
 pub use self::{
     build::{BuildError, Context},
     config::Config,
+    factory::Factory,
+    running::Running,
 };
-use self::{dialect::Candidates, poller::Timing};
+use self::{config::TargetConfig, dialect::Candidates, poller::Timing};
 use crate::{
     definition::Definition,
     pipeline::{Consumer, Poll, Target},
     runtime::{Clock, Tasks},
 };
 
-/// A built receiver: its targets, ready to be polled.
+/// A built receiver: its first targets, ready to be polled, and what makes more of them.
 pub struct HttpJson {
-    targets: Vec<Candidates>,
+    factory: Factory,
+    targets: Vec<(TargetConfig, Candidates)>,
     timing: Timing,
 }
 
@@ -52,25 +59,15 @@ pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clo
 }
 
 impl HttpJson {
-    /// Polls each target from now on and hands the polls to `consumers`, until `tasks` stops.
-    pub fn start(self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) {
-        for target in self.targets {
-            let Some(name) = target
-                .target()
-                .map(|t| format!("{} of {}", t.name, t.receiver))
-            else {
-                continue;
-            };
-            tasks.spawn(
-                name,
-                target.run(self.timing, consumers.to_vec(), tasks.stopping()),
-            );
-        }
+    /// Polls each target from now on and hands the polls to `consumers`, until `tasks` stops or
+    /// [`Running::apply`] says otherwise.
+    pub fn start(self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<Running> {
+        Arc::new(Running::start(self, consumers.to_vec(), tasks.clone()))
     }
 
     /// Polls each target once, all at the same time.
     pub async fn poll_once(&self) -> Vec<(Arc<Target>, Poll)> {
-        let polls = self.targets.iter().map(Candidates::poll_once);
+        let polls = self.targets.iter().map(|(_, target)| target.poll_once());
         futures_util::future::join_all(polls)
             .await
             .into_iter()

@@ -25,6 +25,16 @@ pub(super) struct Telemetry {
     poll_attempts: Histogram<f64>,
     start_delay: Histogram<f64>,
     targets: UpDownCounter<i64>,
+    refused: Counter<u64>,
+}
+
+/// Why a target that was asked for is not polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Another target has its name.
+    Duplicate,
+    /// Nothing can be sent to it.
+    Invalid,
 }
 
 /// A request in flight until it is dropped.
@@ -38,6 +48,7 @@ impl Telemetry {
             polls: names::POLLS.counter(meter),
             in_flight: names::REQUESTS_IN_FLIGHT.up_down_counter(meter),
             targets: names::TARGETS.up_down_counter(meter),
+            refused: names::TARGETS_REFUSED.counter(meter),
             requests: names::REQUEST_DURATION.histogram(meter),
             poll_duration: names::POLL_DURATION.histogram(meter),
             poll_attempts: names::POLL_ATTEMPTS.histogram(meter),
@@ -45,6 +56,9 @@ impl Telemetry {
         };
         for outcome in ["up", "down"] {
             new.polls.add(0, &new.with_outcome(outcome));
+        }
+        for refusal in [Refusal::Duplicate, Refusal::Invalid] {
+            new.refused.add(0, &new.with(names::REASON, refusal.name()));
         }
         new.in_flight.add(0, &new.receiver);
         new
@@ -63,6 +77,12 @@ impl Telemetry {
     /// A target came or went.
     pub(super) fn targets(&self, change: i64) {
         self.targets.add(change, &self.receiver);
+    }
+
+    /// A target that was asked for is not polled.
+    pub(super) fn refused(&self, refusal: Refusal) {
+        self.refused
+            .add(1, &self.with(names::REASON, refusal.name()));
     }
 
     /// A poll has ended.
@@ -110,15 +130,28 @@ impl Telemetry {
     }
 
     fn with_outcome(&self, outcome: &'static str) -> [KeyValue; 2] {
+        self.with(names::OUTCOME, outcome)
+    }
+
+    fn with(&self, key: &'static str, value: &'static str) -> [KeyValue; 2] {
         let receiver = self
             .receiver
             .first()
             .map(|r| r.value.clone())
             .unwrap_or_else(|| "".into());
         [
-            KeyValue::new(names::OUTCOME, outcome),
+            KeyValue::new(key, value),
             KeyValue::new(names::RECEIVER, receiver),
         ]
+    }
+}
+
+impl Refusal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::Invalid => "invalid",
+        }
     }
 }
 

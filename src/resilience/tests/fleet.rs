@@ -129,6 +129,44 @@ fn few_hosts_or_failures_far_apart_are_not_suspicious() {
 }
 
 #[test]
+fn hosts_that_come_and_go_are_counted_and_forgotten() {
+    let now = Instant::now();
+    let mut guard = Guard::new(4, INTERVAL);
+    for host in 0..3 {
+        guard.record(now, host, Outcome::Fail);
+    }
+    assert!(guard.suspect_since().is_some(), "three of four");
+    assert_eq!(guard.leave(now, 0), None);
+    assert_eq!(guard.leave(now, 1), None);
+    assert_eq!(guard.leave(now, 1), None, "it is gone already");
+    assert_eq!(guard.hosts(), 2);
+    assert_eq!(guard.record(now, 0, Outcome::Fail), None, "nobody is there");
+    let after = Duration::ZERO;
+    assert_eq!(guard.leave(now, 2), Some(Change::Cleared { after }));
+    let mut places: Vec<_> = (0..4).map(|_| guard.join()).collect();
+    places.sort_unstable();
+    assert_eq!(places, [0, 1, 2, 4], "what is free, then one more");
+    assert_eq!(guard.hosts(), 5);
+    assert!((0..5).all(|host| guard.admits(now, host)));
+    for host in 0..2 {
+        assert_eq!(guard.record(now, host, Outcome::Fail), None);
+    }
+    let (failing, hosts) = (3, 5);
+    let change = Some(Change::Suspect { failing, hosts });
+    assert_eq!(guard.record(now, 4, Outcome::Fail), change);
+}
+
+#[test]
+fn the_floor_of_the_budget_follows_the_targets() {
+    let start = Instant::now();
+    let mut budget = Budget::new(0, INTERVAL, start);
+    budget.set_targets(1000);
+    assert_eq!(budget.available(start), 500, "100 an interval");
+    budget.set_targets(1);
+    assert_eq!(budget.available(start), 50);
+}
+
+#[test]
 fn freshness_is_time_and_counts_in_an_outage() {
     let start = Instant::now();
     let at = |seconds| start + secs(seconds);

@@ -65,8 +65,8 @@ async fn a_probe_dropped_anywhere_gives_its_place_back() {
 #[tokio::test(start_paused = true)]
 async fn dropped_polls_cost_no_retries_for_ever() {
     let lab = Lab::new(|_| Reply::Status(500, None));
-    let fleet = Fleet::new(never_open(), 1);
-    let poller = before(&lab, &fleet, 0, 8, &THREE);
+    let fleet = Fleet::new(never_open());
+    let poller = before(&lab, &fleet, 8, &THREE);
     let most = fleet.retries_available();
     for _ in 0..20 {
         let mut polled = Box::pin(poller.poll_all());
@@ -85,11 +85,11 @@ async fn while_most_hosts_fail_no_breaker_is_charged_and_a_sample_is_tried() {
     let (down, sound) = (Lab::new(|_| Reply::Refuse), Lab::new(|_| Reply::Good));
     let mut settings = settings();
     settings.retry.max_retries = 0;
-    let fleet = Fleet::new(settings, 6);
+    let fleet = Fleet::new(settings);
     let pollers: Vec<_> = (0..6)
         .map(|position| {
             let server = if position < 4 { &down } else { &sound };
-            before(server, &fleet, position, 8, &["/a"])
+            before(server, &fleet, 8, &["/a"])
         })
         .collect();
     let mut sent = Vec::new();
@@ -133,10 +133,9 @@ async fn the_failure_that_makes_the_fault_ours_charges_nobody() {
     let down = Lab::new(|_| Reply::Refuse);
     let mut settings = settings();
     settings.circuit_breaker.failure_threshold = 1;
-    let fleet = Fleet::new(settings, 6);
-    let pollers: Vec<_> = (0..4)
-        .map(|position| before(&down, &fleet, position, 8, &["/a"]))
-        .collect();
+    let fleet = Fleet::new(settings);
+    let _others = [fleet.join(), fleet.join()];
+    let pollers: Vec<_> = (0..4).map(|_| before(&down, &fleet, 8, &["/a"])).collect();
     for poller in &pollers {
         poller.poll_all().await;
     }

@@ -180,26 +180,63 @@ pub(super) fn never_open() -> Settings {
     settings
 }
 
-/// A poller of `paths` at one host of a fleet, before any server.
-pub(super) fn before(
-    transport: &Arc<impl Transport + 'static>,
-    fleet: &Arc<Fleet>,
-    position: usize,
-    concurrency: usize,
-    paths: &[&'static str],
-) -> TargetPoller {
-    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000_000));
-    let telemetry = Telemetry::new(&meter(), "test");
-    let shared = Arc::new(Shared {
+fn clock() -> Clock {
+    Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000_000))
+}
+
+fn shared(concurrency: usize, clock: &Clock, telemetry: &Telemetry) -> Arc<Shared> {
+    Arc::new(Shared {
         headers: HeaderMap::new(),
         credentials: Credentials::new(config::AuthConfig::default()),
         body_limit_bytes: 1024,
         limiter: Semaphore::new(concurrency),
         clock: clock.clone(),
         telemetry: telemetry.clone(),
-    });
+    })
+}
+
+/// A receiver called `id` without targets; all that it gets stand before the same server.
+pub(super) fn receiver(
+    id: &str,
+    lab: &Arc<Lab>,
+    board: &Arc<StatusBoard>,
+    names: &Arc<TargetNames>,
+) -> HttpJson {
+    let context = Context {
+        id: id.to_owned(),
+        clock: clock(),
+        meter: meter(),
+        board: Arc::clone(board),
+        names: Arc::clone(names),
+    };
+    let telemetry = Telemetry::new(&context.meter, id);
+    let server = Arc::clone(lab);
+    let factory = Factory {
+        definitions: vec![definition(&["/a"])],
+        connect: Box::new(move |_| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
+        shared: shared(8, &context.clock, &telemetry),
+        fleet: Fleet::new(settings()),
+        context,
+    };
+    HttpJson {
+        factory,
+        targets: Vec::new(),
+        timing: every(INTERVAL),
+    }
+}
+
+/// A poller of `paths` at one host of a fleet, before any server.
+pub(super) fn before(
+    transport: &Arc<impl Transport + 'static>,
+    fleet: &Arc<Fleet>,
+    concurrency: usize,
+    paths: &[&'static str],
+) -> TargetPoller {
+    let clock = clock();
+    let telemetry = Telemetry::new(&meter(), "test");
+    let shared = shared(concurrency, &clock, &telemetry);
     let texts = paths.iter().map(|path| (*path).to_owned()).collect();
-    let host = Arc::new(Host::new(fleet, position, "node", texts, &clock));
+    let host = Arc::new(Host::new(&fleet.join(), "node", texts, &clock));
     let endpoints = paths
         .iter()
         .enumerate()
@@ -223,7 +260,7 @@ pub(super) fn before(
 
 /// A poller of `paths` at the only host of its fleet.
 pub(super) fn alone(lab: &Arc<Lab>, settings: Settings, paths: &[&'static str]) -> TargetPoller {
-    before(lab, &Fleet::new(settings, 1), 0, 8, paths)
+    before(lab, &Fleet::new(settings), 8, paths)
 }
 
 /// The sum of the readings of this name that have all these attributes.

@@ -3,6 +3,7 @@
 mod dropped;
 mod hours;
 mod lab;
+mod running;
 mod shell;
 
 use std::{
@@ -35,7 +36,9 @@ use super::{
 };
 use crate::{
     definition::{self, Format},
-    pipeline::{EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Sink, StatusBoard},
+    pipeline::{
+        EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Sink, StatusBoard, TargetNames,
+    },
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         host::{Fleet, Host, Settings},
@@ -110,8 +113,8 @@ fn poller(
         ..Memory::default()
     });
     let paths: Vec<_> = memory.answers.keys().copied().collect();
-    let fleet = Fleet::new(single_attempts(), 1);
-    let poller = lab::before(&memory, &fleet, 0, concurrency, &paths);
+    let fleet = Fleet::new(single_attempts());
+    let poller = lab::before(&memory, &fleet, concurrency, &paths);
     (memory, poller)
 }
 

@@ -1,0 +1,136 @@
+//! A receiver at work: its targets come and go while it runs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    HttpJson, config::TargetConfig, dialect::Candidates, factory::Factory, poller::Timing,
+    reconcile::reconcile, telemetry::Refusal,
+};
+use crate::{pipeline::Consumer, runtime::Tasks, telemetry::chain};
+
+/// A receiver at work.
+pub struct Running {
+    factory: Factory,
+    timing: Timing,
+    consumers: Vec<Arc<dyn Consumer>>,
+    tasks: Tasks,
+    polled: Mutex<Polled>,
+}
+
+/// The targets that are polled, by name.
+#[derive(Debug, Default)]
+struct Polled {
+    configs: BTreeMap<String, TargetConfig>,
+    stops: BTreeMap<String, CancellationToken>,
+}
+
+impl Running {
+    pub(super) fn start(
+        receiver: HttpJson,
+        consumers: Vec<Arc<dyn Consumer>>,
+        tasks: Tasks,
+    ) -> Self {
+        let running = Self {
+            factory: receiver.factory,
+            timing: receiver.timing,
+            consumers,
+            tasks,
+            polled: Mutex::default(),
+        };
+        let mut polled = running.lock();
+        for (config, pollers) in receiver.targets {
+            running.poll(&mut polled, config, pollers, running.timing);
+        }
+        drop(polled);
+        running
+    }
+
+    /// What makes targets of this receiver.
+    pub fn factory(&self) -> &Factory {
+        &self.factory
+    }
+
+    /// From now on these targets are polled and no others. New ones begin at once, the polls under
+    /// way of those that go are dropped and their series go too, those whose settings changed begin
+    /// anew, and all others do not notice. A target that cannot be polled costs only itself: it is
+    /// counted, logged, and tried again at the next call.
+    pub fn apply(&self, targets: &[TargetConfig]) {
+        let mut polled = self.lock();
+        let changes = reconcile(&polled.configs, targets);
+        for name in &changes.duplicates {
+            self.refuse(
+                name,
+                Refusal::Duplicate,
+                "a target of this name stands above",
+            );
+        }
+        for name in &changes.stop {
+            polled.configs.remove(name);
+            if let Some(stop) = polled.stops.remove(name) {
+                stop.cancel();
+            }
+        }
+        let timing = Timing {
+            initial_delay: Duration::ZERO,
+            targets: changes.start.len(),
+            ..self.timing
+        };
+        for config in changes.start {
+            match self.factory.target(&config) {
+                Ok(pollers) => self.poll(&mut polled, config, pollers, timing),
+                Err(error) => {
+                    self.refuse(&config.display_name(), Refusal::Invalid, &chain(&error));
+                }
+            }
+        }
+    }
+
+    /// Polls a target until it is told to stop. Its name may be another receiver's, or that of its
+    /// own former self, which still ends: then it waits.
+    fn poll(&self, polled: &mut Polled, config: TargetConfig, pollers: Candidates, timing: Timing) {
+        let name = config.display_name();
+        let stop = self.tasks.stopping().child_token();
+        polled.stops.insert(name.clone(), stop.clone());
+        polled.configs.insert(name.clone(), config);
+        let context = &self.factory.context;
+        let (names, receiver) = (Arc::clone(&context.names), context.id.clone());
+        let telemetry = self.factory.shared.telemetry.clone();
+        let consumers = self.consumers.clone();
+        let task = format!("{name} of {receiver}");
+        self.tasks.spawn(task, async move {
+            let taking = names.take(&name, &receiver, |holder| {
+                if holder != receiver {
+                    telemetry.refused(Refusal::Duplicate);
+                    tracing::warn!(
+                        receiver,
+                        target = name,
+                        holder,
+                        "another receiver polls a target of this name; waiting until it is free"
+                    );
+                }
+            });
+            // Given back when all else of the target is gone.
+            let Some(_taken) = stop.run_until_cancelled(taking).await else {
+                return;
+            };
+            pollers.run(timing, consumers, stop).await;
+        });
+    }
+
+    fn refuse(&self, target: &str, refusal: Refusal, reason: &str) {
+        self.factory.shared.telemetry.refused(refusal);
+        let receiver = &self.factory.context.id;
+        tracing::warn!(receiver, target, reason, "a target is not polled");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Polled> {
+        // Nothing under this lock panics; if it does, the next call of `apply` makes it whole.
+        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,187 @@
+//! Targets that come and go while the receiver runs.
+
+use super::{
+    lab::{Lab, Reply, receiver},
+    *,
+};
+
+/// What became of targets, in order.
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<String>>);
+
+struct Line {
+    log: Arc<Log>,
+    target: String,
+}
+
+impl Consumer for Arc<Log> {
+    fn open(&self, target: &Arc<Target>) -> Box<dyn Sink> {
+        let line = Line {
+            log: Self::clone(self),
+            target: format!("{} {}", target.receiver, target.name),
+        };
+        line.write("opened");
+        Box::new(line)
+    }
+}
+
+impl Line {
+    fn write(&self, what: &str) {
+        let line = format!("{} {what}", self.target);
+        self.log.0.lock().unwrap().push(line);
+    }
+}
+
+impl Sink for Line {
+    fn accept(&mut self, poll: &Poll) {
+        self.write(if poll.is_up() { "up" } else { "down" });
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.write("closed");
+    }
+}
+
+/// Two receivers before one server, with what became of their targets.
+struct Stand {
+    lab: Arc<Lab>,
+    log: Arc<Log>,
+    board: Arc<StatusBoard>,
+    a: Arc<Running>,
+    b: Arc<Running>,
+    tasks: Tasks,
+}
+
+impl Stand {
+    fn new(script: impl Fn(&lab::Sent) -> Reply + Send + Sync + 'static) -> Self {
+        let (lab, log, board) = (Lab::new(script), Arc::new(Log::default()), Arc::default());
+        let (names, (tasks, _failures)) = (Arc::default(), Tasks::new());
+        let start = |id| {
+            let consumer: Arc<dyn Consumer> = Arc::new(Arc::clone(&log));
+            receiver(id, &lab, &board, &names).start(&[consumer], &tasks)
+        };
+        let (a, b) = (start("a"), start("b"));
+        Self {
+            lab,
+            log,
+            board,
+            a,
+            b,
+            tasks,
+        }
+    }
+
+    /// The new lines once `time` has passed.
+    async fn after(&self, time: Duration) -> Vec<String> {
+        sleep(time).await;
+        std::mem::take(&mut *self.log.0.lock().unwrap())
+    }
+}
+
+fn target(name: &str) -> TargetConfig {
+    TargetConfig {
+        endpoint: "http://node:9000".parse().unwrap(),
+        name: Some(name.to_owned()),
+        labels: BTreeMap::new(),
+    }
+}
+
+fn labelled(name: &str, label: &str) -> TargetConfig {
+    TargetConfig {
+        labels: BTreeMap::from([("site".to_owned(), label.to_owned())]),
+        ..target(name)
+    }
+}
+
+const MOMENT: Duration = Duration::from_millis(100);
+
+#[tokio::test(start_paused = true)]
+async fn new_targets_begin_at_once_and_removed_ones_are_gone_at_once() {
+    let stand = Stand::new(|_| Reply::Good);
+    stand.a.apply(&[target("one")]);
+    assert_eq!(stand.after(MOMENT).await, ["a one opened", "a one up"]);
+    sleep(Duration::from_secs(3)).await;
+    stand.a.apply(&[target("one"), target("two")]);
+    let lines = stand.after(MOMENT).await;
+    assert_eq!(lines, ["a two opened", "a two up"], "the other one goes on");
+    stand.a.apply(&[target("two")]);
+    assert_eq!(stand.after(MOMENT).await, ["a one closed"]);
+    stand.a.apply(&[]);
+    assert_eq!(stand.after(MOMENT).await, ["a two closed"]);
+    assert!(stand.board.targets().is_empty());
+    let sent = stand.lab.count();
+    sleep(INTERVAL * 4).await;
+    assert_eq!(stand.lab.count(), sent, "nobody is polled any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_under_way_does_not_hold_up_the_end_of_its_target() {
+    let stand = Stand::new(|_| Reply::Hang);
+    stand.a.apply(&[target("one")]);
+    assert_eq!(stand.after(MOMENT).await, ["a one opened"]);
+    assert_eq!(stand.lab.in_flight(), 1);
+    stand.a.apply(&[]);
+    assert_eq!(stand.after(MOMENT).await, ["a one closed"]);
+    assert_eq!(stand.lab.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_did_not_change_keeps_its_breaker() {
+    let stand = Stand::new(|_| Reply::Refuse);
+    let (kept, changed) = (labelled("kept", "x"), labelled("changed", "x"));
+    stand.a.apply(&[kept.clone(), changed]);
+    stand.after(INTERVAL * 6).await;
+    let state = |name: &str| {
+        let targets = stand.board.targets();
+        let status = targets.iter().find(|s| s.target.name == name).unwrap();
+        status.inner.host()["breaker"]["state"].clone()
+    };
+    assert_eq!([state("kept"), state("changed")], ["open", "open"]);
+    stand.a.apply(&[labelled("changed", "y"), kept]);
+    let lines = stand.after(MOMENT).await;
+    let expected = ["a changed closed", "a changed opened"];
+    assert_eq!(lines, expected, "the old one is gone before the new one");
+    assert_eq!([state("kept"), state("changed")], ["open", "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_another_receiver_has_waits_until_it_is_free() {
+    let stand = Stand::new(|_| Reply::Good);
+    stand.a.apply(&[target("one")]);
+    stand.after(MOMENT).await;
+    stand.b.apply(&[target("one"), target("two")]);
+    let lines = stand.after(INTERVAL * 2).await;
+    assert!(lines.contains(&"b two up".to_owned()), "costs only itself");
+    assert!(
+        !lines.iter().any(|line| line.starts_with("b one")),
+        "{lines:?}"
+    );
+    stand.b.apply(&[target("one")]);
+    stand.after(MOMENT).await;
+    stand.a.apply(&[]);
+    let lines = stand.after(MOMENT).await;
+    assert_eq!(lines, ["a one closed", "b one opened", "b one up"]);
+    // One that goes away while it waits.
+    stand.a.apply(&[target("one")]);
+    stand.after(MOMENT).await;
+    stand.a.apply(&[]);
+    stand.b.apply(&[]);
+    assert_eq!(stand.after(MOMENT).await, ["b one closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fleet_follows_the_targets() {
+    let stand = Stand::new(|_| Reply::Hang);
+    let fleet = &stand.a.factory().fleet;
+    assert_eq!(fleet.retries_available(), 50, "10 an interval");
+    let targets: Vec<_> = (0..1000).map(|n| target(&n.to_string())).collect();
+    stand.a.apply(&targets);
+    assert_eq!(fleet.retries_available(), 500, "one for each ten");
+    stand.a.apply(&targets[..200]);
+    sleep(MOMENT).await;
+    assert_eq!(fleet.retries_available(), 100);
+    assert!(stand.tasks.stop(Instant::now() + INTERVAL).await);
+    assert_eq!(fleet.retries_available(), 50);
+}
