@@ -1,9 +1,9 @@
-//! Points become batches: by bytes and by age. No clock, no network.
+//! Points become batches: by size and by age. No clock, no network.
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{backoff::Backoff, config::BatchSettings};
+use super::{backoff::Backoff, sending_queue::BatchSettings};
 
 /// What is sent with one request.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub(super) struct Batch {
     pub(super) payload: Bytes,
     /// Data points in it.
     pub(super) points: u64,
+    /// When its first message came.
+    pub(super) opened: Instant,
     /// When it is tried again, once an attempt has failed.
     pub(super) backoff: Option<Backoff>,
 }
@@ -37,8 +39,8 @@ impl Batcher {
 
     /// Adds a message. Returns the batch before it if the message no longer fits in there.
     pub(super) fn push(&mut self, message: &[u8], points: u64, now: Instant) -> Option<Batch> {
-        let bytes = (self.payload.len() + message.len()) as u64;
-        let full = (bytes > self.settings.max_bytes.get())
+        let bytes = self.bytes() + message.len() as u64;
+        let full = (!self.settings.fits(self.points + points, bytes))
             .then(|| self.take())
             .flatten();
         self.payload.extend_from_slice(message);
@@ -49,19 +51,23 @@ impl Batcher {
 
     /// When the open batch is to be closed although it is not full; none if there is none.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.opened
-            .map(|opened| opened + self.settings.flush_timeout.get())
+        let opened = self.opened?;
+        if self.settings.is_enough(self.points, self.bytes()) {
+            return Some(opened);
+        }
+        Some(opened + self.settings.flush_timeout.get())
     }
 
     /// Closes the open batch.
     pub(super) fn take(&mut self) -> Option<Batch> {
-        self.opened.take()?;
+        let opened = self.opened.take()?;
         let mut payload = std::mem::take(&mut self.payload);
         // It may wait for minutes; what it reserved in growing can be twice its size.
         payload.shrink_to_fit();
         Some(Batch {
             payload: payload.into(),
             points: std::mem::take(&mut self.points),
+            opened,
             backoff: None,
         })
     }
@@ -69,6 +75,16 @@ impl Batcher {
     /// Data points in the open batch.
     pub(super) fn points(&self) -> u64 {
         self.points
+    }
+
+    /// Bytes in the open batch.
+    pub(super) fn bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
+
+    /// When the first message of the open batch came.
+    pub(super) fn opened(&self) -> Option<Instant> {
+        self.opened
     }
 }
 
@@ -79,14 +95,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::settings;
+    use crate::delivery::sending_queue::BatchSizer;
 
     const FLUSH: Duration = Duration::from_millis(200);
 
     fn batcher(max_bytes: u64) -> Batcher {
         Batcher::new(BatchSettings {
-            flush_timeout: settings::Duration::from_millis(200),
-            max_bytes: settings::ByteSize::from_bytes(max_bytes),
+            max_size: Some(max_bytes),
+            ..BatchSettings::default()
         })
     }
 
@@ -100,6 +116,21 @@ mod tests {
         assert_eq!(batcher.due(), Some(start + FLUSH));
         batcher.take();
         assert_eq!(batcher.due(), None);
+    }
+
+    #[test]
+    fn what_is_large_enough_does_not_wait() {
+        let mut batcher = Batcher::new(BatchSettings {
+            min_size: Some(10),
+            sizer: BatchSizer::Items,
+            ..BatchSettings::default()
+        });
+        let start = Instant::now();
+        batcher.push(b"first", 9, start);
+        assert_eq!(batcher.due(), Some(start + FLUSH));
+        batcher.push(b"second", 1, start);
+        assert_eq!(batcher.due(), Some(start));
+        assert!(batcher.push(b"third", 1, start).is_none(), "no limit above");
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Invalid;
-use crate::settings::{ByteSize, Duration};
+use crate::settings::Duration;
 
 /// When and how long a failed batch is tried again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,56 +33,6 @@ impl Default for RetryOnFailure {
             multiplier: 1.5,
             max_interval: Duration::from_secs(30),
             max_elapsed_time: Duration::from_secs(300),
-        }
-    }
-}
-
-/// What waits between the polls and the network, in memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct SendingQueue {
-    /// Whether batches may wait. If not, what is complete while another batch is being sent is
-    /// dropped: polls never wait for the network.
-    pub enabled: bool,
-    /// The most batches held, waiting and being sent. A new one that finds no place is dropped.
-    pub queue_size: usize,
-    /// The most bytes held in batches, before compression.
-    pub queue_bytes: ByteSize,
-    /// How many batches are sent at the same time. 1 keeps the order of the batches; more gives
-    /// throughput at the price of order.
-    pub num_consumers: usize,
-    /// How points become batches.
-    pub batch: BatchSettings,
-}
-
-impl Default for SendingQueue {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            queue_size: 1000,
-            queue_bytes: ByteSize::from_mib(256),
-            num_consumers: 1,
-            batch: BatchSettings::default(),
-        }
-    }
-}
-
-/// How points become batches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct BatchSettings {
-    /// A batch that is not full is sent this long after its first point, a duration.
-    pub flush_timeout: Duration,
-    /// The largest batch in bytes, before compression. gRPC servers take 4 MiB unless they are
-    /// told otherwise. A single target that is larger makes a batch of its own.
-    pub max_bytes: ByteSize,
-}
-
-impl Default for BatchSettings {
-    fn default() -> Self {
-        Self {
-            flush_timeout: Duration::from_millis(200),
-            max_bytes: ByteSize::from_mib(3),
         }
     }
 }
@@ -142,50 +92,17 @@ impl RetryOnFailure {
     }
 }
 
-impl SendingQueue {
-    /// Says which values make no sense, by their keys.
-    pub fn check(&self) -> Vec<Invalid> {
-        let BatchSettings {
-            flush_timeout,
-            max_bytes,
-        } = self.batch;
-        let positive = "requires positive value";
-        let checks = [
-            ("sending_queue.queue_size", self.queue_size > 0, positive),
-            (
-                "sending_queue.queue_bytes",
-                self.queue_bytes.get() > 0,
-                positive,
-            ),
-            (
-                "sending_queue.num_consumers",
-                self.num_consumers > 0,
-                positive,
-            ),
-            (
-                "sending_queue.batch.max_bytes",
-                max_bytes.get() > 0,
-                positive,
-            ),
-            (
-                "sending_queue.batch.flush_timeout",
-                is_at_most_a_day(flush_timeout),
-                TOO_LONG,
-            ),
-        ];
-        invalid(checks)
-    }
-}
-
 /// Those that fail of (key, whether its value is good, what is wrong if not).
-fn invalid<const N: usize>(checks: [(&'static str, bool, &'static str); N]) -> Vec<Invalid> {
+pub(super) fn invalid<const N: usize>(
+    checks: [(&'static str, bool, &'static str); N],
+) -> Vec<Invalid> {
     let failed = checks.into_iter().filter(|(_, good, _)| !good);
     failed.map(|(key, _, why)| Invalid::new(key, why)).collect()
 }
 
-const TOO_LONG: &str = "must not be longer than a day";
+pub(super) const TOO_LONG: &str = "must not be longer than a day";
 
 /// Keeps sums of moments and waits within what the clock can say.
-fn is_at_most_a_day(value: Duration) -> bool {
+pub(super) fn is_at_most_a_day(value: Duration) -> bool {
     value <= Duration::from_secs(86_400)
 }

@@ -1,14 +1,8 @@
-//! What became of every data point: our own metrics, and the log lines about what was lost.
+//! What became of every data point, and the log lines about what was lost.
 
 use std::time::Duration;
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Meter},
-};
 use tokio::time::Instant;
-
-use crate::telemetry::names::{self, Metric};
 
 /// An outage drops batch after batch; one line in this time says it.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -18,8 +12,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 pub enum DropReason {
     /// No place in the sending queue.
     QueueFull,
-    /// The destination does not want them.
-    Rejected,
     /// Tried again until `max_elapsed_time`.
     RetriesExhausted,
     /// One message over the largest size that OTLP allows.
@@ -32,9 +24,8 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, so that every counter starts at zero.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 5] = [
         Self::QueueFull,
-        Self::Rejected,
         Self::RetriesExhausted,
         Self::TooLarge,
         Self::Encoding,
@@ -45,7 +36,6 @@ impl DropReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
-            Self::Rejected => "rejected",
             Self::RetriesExhausted => "retries_exhausted",
             Self::TooLarge => "too_large",
             Self::Encoding => "encoding",
@@ -54,17 +44,31 @@ impl DropReason {
     }
 }
 
-/// The counters of one exporter.
-#[derive(Debug)]
-pub(super) struct Ledger {
-    exporter: KeyValue,
-    sent: Counter<u64>,
-    failed: Counter<u64>,
-    dropped: Counter<u64>,
-    unreported: [Unreported; DropReason::ALL.len()],
+/// Data points by what became of them; those held are known elsewhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Handed over.
+    pub(super) received: u64,
+    /// Accepted by the destination.
+    pub(super) sent: u64,
+    /// Refused by the destination for good.
+    pub(super) rejected: u64,
+    /// In attempts that failed; one that is tried again counts again.
+    pub(super) failed: u64,
+    /// Given up, in the order of [`DropReason::ALL`].
+    pub(super) dropped: [u64; DropReason::ALL.len()],
 }
 
-/// Drops of one reason that no log line has told of.
+/// The accounts of one exporter.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    exporter: String,
+    pub(super) tally: Tally,
+    rejections: Unreported,
+    drops: [Unreported; DropReason::ALL.len()],
+}
+
+/// Points lost in one way that no log line has told of.
 #[derive(Debug, Clone, Copy, Default)]
 struct Unreported {
     points: u64,
@@ -72,79 +76,66 @@ struct Unreported {
 }
 
 impl Ledger {
-    pub(super) fn new(id: &str, meter: &Meter) -> Self {
-        let counter = |metric: &Metric| {
-            meter
-                .u64_counter(metric.name)
-                .with_unit(metric.unit)
-                .with_description(metric.description)
-                .build()
-        };
-        let ledger = Self {
-            exporter: KeyValue::new(names::EXPORTER, id.to_owned()),
-            sent: counter(&names::SENT_POINTS),
-            failed: counter(&names::FAILED_POINTS),
-            dropped: counter(&names::DROPPED_POINTS),
-            unreported: Default::default(),
-        };
-        ledger.sent(0);
-        ledger.failed(0);
-        for reason in DropReason::ALL {
-            ledger.count_dropped(reason, 0);
+    pub(super) fn new(id: &str) -> Self {
+        Self {
+            exporter: id.to_owned(),
+            tally: Tally::default(),
+            rejections: Unreported::default(),
+            drops: Default::default(),
         }
-        ledger
     }
 
-    /// The destination accepted them.
-    pub(super) fn sent(&self, points: u64) {
-        self.sent.add(points, std::slice::from_ref(&self.exporter));
-    }
-
-    /// An attempt to send them failed.
-    pub(super) fn failed(&self, points: u64) {
-        self.failed
-            .add(points, std::slice::from_ref(&self.exporter));
+    /// The destination will never accept them.
+    pub(super) fn rejected(&mut self, points: u64, now: Instant) {
+        self.tally.rejected += points;
+        if let Some(points) = self.rejections.add(points, now) {
+            tracing::warn!(exporter = self.exporter, points, "data points rejected");
+        }
     }
 
     /// They were given up.
     pub(super) fn dropped(&mut self, reason: DropReason, points: u64, now: Instant) {
-        if points == 0 {
-            return;
-        }
-        self.count_dropped(reason, points);
-        let unreported = &mut self.unreported[reason as usize];
-        unreported.points += points;
-        let recent = unreported
-            .last_report
-            .is_some_and(|last| now - last < REPORT_EVERY);
-        if !recent {
-            self.report(reason, now);
+        self.tally.dropped[reason as usize] += points;
+        if let Some(points) = self.drops[reason as usize].add(points, now) {
+            self.report(reason, points);
         }
     }
 
     /// Tells of the drops that no line has told of yet.
     pub(super) fn report_all(&mut self, now: Instant) {
         for reason in DropReason::ALL {
-            self.report(reason, now);
+            if let Some(points) = self.drops[reason as usize].take(now) {
+                self.report(reason, points);
+            }
         }
     }
 
-    fn report(&mut self, reason: DropReason, now: Instant) {
-        let unreported = &mut self.unreported[reason as usize];
-        let points = std::mem::take(&mut unreported.points);
-        if points > 0 {
-            unreported.last_report = Some(now);
-            tracing::warn!(
-                exporter = %self.exporter.value,
-                reason = reason.name(),
-                points,
-                "data points dropped"
-            );
-        }
+    fn report(&self, reason: DropReason, points: u64) {
+        let reason = reason.name();
+        tracing::warn!(
+            exporter = self.exporter,
+            reason,
+            points,
+            "data points dropped"
+        );
+    }
+}
+
+impl Unreported {
+    /// Notes points; gives all that are to be told of now.
+    fn add(&mut self, points: u64, now: Instant) -> Option<u64> {
+        self.points += points;
+        let recent = self
+            .last_report
+            .is_some_and(|last| now - last < REPORT_EVERY);
+        (!recent).then(|| self.take(now)).flatten()
     }
 
-    fn count_dropped(&self, reason: DropReason, points: u64) {
-        let reason = KeyValue::new(names::REASON, reason.name());
-        self.dropped.add(points, &[self.exporter.clone(), reason]);
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        let points = std::mem::take(&mut self.points);
+        (points > 0).then(|| {
+            self.last_report = Some(now);
+            points
+        })
     }
 }

@@ -15,8 +15,10 @@ mod headers;
 mod health;
 pub mod http;
 mod ledger;
+mod metrics;
 mod outcome;
 mod queue;
+mod sending_queue;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,16 +27,17 @@ mod tests;
 mod tls;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-pub use config::{BatchSettings, RetryOnFailure, SendingQueue, Tls};
+pub use config::{RetryOnFailure, Tls};
 pub use ledger::DropReason;
-use opentelemetry::{KeyValue, metrics::Meter};
+use opentelemetry::metrics::Meter;
 pub use outcome::{Answer, BoxError, Outcome};
+pub use sending_queue::{BatchSettings, BatchSizer, SendingQueue, Sizer, Victim};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout, timeout_at},
@@ -43,13 +46,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     batch::Batch,
-    ledger::Ledger,
     state::{Next, State},
 };
-use crate::{
-    runtime::Tasks,
-    telemetry::names::{self, Metric},
-};
+use crate::runtime::Tasks;
 
 /// Where batches go.
 #[async_trait]
@@ -149,23 +148,19 @@ impl Delivery {
             meter,
             seed,
         } = context;
-        let ledger = Ledger::new(id, meter);
+        let state = State::new(id, settings.retry, &settings.queue, seed);
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(
-                id,
-                settings.retry,
-                &settings.queue,
-                ledger,
-                seed,
-            )),
+            state: Mutex::new(state),
             changed: Notify::new(),
             draining: CancellationToken::new(),
             ended: CancellationToken::new(),
             timeout: settings.timeout,
             destination: Box::new(destination),
         });
-        observe(meter, &names::QUEUE_SIZE, id, &shared, State::batches);
-        observe(meter, &names::QUEUE_CAPACITY, id, &shared, State::capacity);
+        let seen = Arc::downgrade(&shared);
+        metrics::observe(meter, id, move || {
+            Some(seen.upgrade()?.lock().figures(Instant::now()))
+        });
         for _ in 0..settings.queue.num_consumers {
             tasks.spawn(format!("{id} sender"), Arc::clone(&shared).work());
         }
@@ -182,9 +177,7 @@ impl Delivery {
 
     /// Counts data points that never became a message.
     pub fn give_up(&self, reason: DropReason, points: u64) {
-        self.shared
-            .lock()
-            .drop_points(reason, points, Instant::now());
+        self.shared.lock().refuse(reason, points, Instant::now());
     }
 
     /// Sends what is held until `deadline`: each batch gets one attempt, at once, and is dropped if
@@ -273,29 +266,4 @@ impl std::fmt::Debug for Shared {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
-}
-
-/// Reports a number of the state as a gauge, as long as the delivery lives.
-fn observe(
-    meter: &Meter,
-    metric: &Metric,
-    id: &str,
-    shared: &Arc<Shared>,
-    number: fn(&State) -> usize,
-) {
-    let (shared, exporter): (Weak<Shared>, _) = (
-        Arc::downgrade(shared),
-        KeyValue::new(names::EXPORTER, id.to_owned()),
-    );
-    meter
-        .u64_observable_gauge(metric.name)
-        .with_unit(metric.unit)
-        .with_description(metric.description)
-        .with_callback(move |observer| {
-            if let Some(shared) = shared.upgrade() {
-                let number = number(&shared.lock()) as u64;
-                observer.observe(number, std::slice::from_ref(&exporter));
-            }
-        })
-        .build();
 }

@@ -2,57 +2,91 @@
 
 use std::collections::VecDeque;
 
-use super::{batch::Batch, config::SendingQueue};
+use tokio::time::Instant;
+
+use super::{
+    batch::Batch,
+    sending_queue::{SendingQueue, Sizer, Victim},
+};
 
 /// Batches that wait and those that are being sent. The latter keep their place in the bounds
 /// until it is known what became of them.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: VecDeque<Batch>,
+    /// When the first messages of those that are being sent came.
+    sending: Vec<Instant>,
     held: Amount,
-    limit: Amount,
+    limits: Limits,
 }
 
+/// How much is held.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Amount {
-    batches: usize,
+pub(super) struct Amount {
+    pub(super) batches: u64,
+    pub(super) bytes: u64,
+    pub(super) points: u64,
+}
+
+#[derive(Debug)]
+struct Limits {
+    size: u64,
+    sizer: Sizer,
     bytes: u64,
-    points: u64,
+    victim: Victim,
 }
 
 impl Queue {
     pub(super) fn new(settings: &SendingQueue) -> Self {
+        let (size, sizer) = match settings.enabled {
+            true => (settings.queue_size, settings.sizer),
+            false => (1, Sizer::Requests),
+        };
         Self {
             waiting: VecDeque::new(),
+            sending: Vec::new(),
             held: Amount::default(),
-            limit: Amount {
-                batches: if settings.enabled {
-                    settings.queue_size
-                } else {
-                    1
-                },
+            limits: Limits {
+                size,
+                sizer,
                 bytes: settings.queue_bytes.get(),
-                points: u64::MAX,
+                victim: settings.drop,
             },
         }
     }
 
-    /// Takes a new batch, or gives it back if it is full.
-    pub(super) fn push(&mut self, batch: Batch) -> Result<(), Batch> {
-        let bytes = self.held.bytes + batch.payload.len() as u64;
-        if !self.has_room() || bytes > self.limit.bytes {
-            return Err(batch);
+    /// Takes a new batch. Gives back what finds no place: the new one, or older ones.
+    pub(super) fn push(&mut self, batch: Batch) -> Vec<Batch> {
+        let mut victims = Vec::new();
+        if !self.can_make_room(Amount::of(&batch)) {
+            victims.push(batch);
+            return victims;
         }
-        self.held.batches += 1;
-        self.held.bytes = bytes;
-        self.held.points += batch.points;
+        while !self.has_room(Amount::of(&batch))
+            && let Some(oldest) = self.waiting.pop_front()
+        {
+            self.held.take(Amount::of(&oldest));
+            victims.push(oldest);
+        }
+        self.held.add(Amount::of(&batch));
         self.waiting.push_back(batch);
-        Ok(())
+        victims
     }
 
-    /// Whether one more batch could be held.
-    pub(super) fn has_room(&self) -> bool {
-        self.held.batches < self.limit.batches
+    /// Whether so much more has room, or would have if all that waits were given up.
+    fn can_make_room(&self, more: Amount) -> bool {
+        let mut rest = self.held;
+        if self.limits.victim == Victim::Oldest {
+            for batch in &self.waiting {
+                rest.take(Amount::of(batch));
+            }
+        }
+        self.has_room(more) || self.limits.allow(rest, more)
+    }
+
+    /// Whether so much more could be held.
+    pub(super) fn has_room(&self, more: Amount) -> bool {
+        self.limits.allow(self.held, more)
     }
 
     /// Whether no batch waits; some may be being sent.
@@ -60,21 +94,23 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    /// Hands out the next batch, which then comes back by one of the three ways below.
+    /// Hands out the next batch, which then comes back by one of the two ways below.
     pub(super) fn next(&mut self) -> Option<Batch> {
-        self.waiting.pop_front()
+        let batch = self.waiting.pop_front()?;
+        self.sending.push(batch.opened);
+        Some(batch)
     }
 
     /// Takes a batch back to where it was: order is kept.
     pub(super) fn put_first(&mut self, batch: Batch) {
+        self.no_longer_sending(&batch);
         self.waiting.push_front(batch);
     }
 
     /// Forgets a batch that was sent or dropped.
     pub(super) fn release(&mut self, batch: &Batch) {
-        self.held.batches -= 1;
-        self.held.bytes -= batch.payload.len() as u64;
-        self.held.points -= batch.points;
+        self.no_longer_sending(batch);
+        self.held.take(Amount::of(batch));
     }
 
     /// Makes every waiting batch ready to be sent at once.
@@ -87,22 +123,79 @@ impl Queue {
     /// Forgets everything, also what is being sent.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
+        self.sending.clear();
         self.held = Amount::default();
     }
 
-    /// Batches held.
-    pub(super) fn batches(&self) -> usize {
-        self.held.batches
+    /// What is held.
+    pub(super) fn held(&self) -> Amount {
+        self.held
     }
 
-    /// The most batches that can be held.
-    pub(super) fn capacity(&self) -> usize {
-        self.limit.batches
+    /// What is held, in the unit of the sizer.
+    pub(super) fn size(&self) -> u64 {
+        self.limits.sizer.measure(self.held)
     }
 
-    /// Data points held.
-    pub(super) fn points(&self) -> u64 {
-        self.held.points
+    /// The most that can be held, in the unit of the sizer.
+    pub(super) fn capacity(&self) -> u64 {
+        self.limits.size
+    }
+
+    /// When the oldest message came that is held.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let waiting = self.waiting.front().map(|batch| batch.opened);
+        self.sending.iter().copied().chain(waiting).min()
+    }
+
+    fn no_longer_sending(&mut self, batch: &Batch) {
+        let at = self
+            .sending
+            .iter()
+            .position(|opened| *opened == batch.opened);
+        if let Some(at) = at {
+            self.sending.swap_remove(at);
+        }
+    }
+}
+
+impl Limits {
+    fn allow(&self, held: Amount, more: Amount) -> bool {
+        let mut sum = held;
+        sum.add(more);
+        sum.bytes <= self.bytes && self.sizer.measure(sum) <= self.size
+    }
+}
+
+impl Amount {
+    pub(super) fn of(batch: &Batch) -> Self {
+        Self {
+            batches: 1,
+            bytes: batch.payload.len() as u64,
+            points: batch.points,
+        }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.batches += more.batches;
+        self.bytes += more.bytes;
+        self.points += more.points;
+    }
+
+    fn take(&mut self, less: Self) {
+        self.batches -= less.batches;
+        self.bytes -= less.bytes;
+        self.points -= less.points;
+    }
+}
+
+impl Sizer {
+    fn measure(self, amount: Amount) -> u64 {
+        match self {
+            Self::Requests => amount.batches,
+            Self::Items => amount.points,
+            Self::Bytes => amount.bytes,
+        }
     }
 }
 
@@ -115,38 +208,66 @@ mod tests {
         Batch {
             payload: vec![0; bytes].into(),
             points: 1,
+            opened: Instant::now(),
             backoff: None,
         }
     }
 
-    fn queue(queue_size: usize) -> Queue {
+    fn queue(queue_size: u64, sizer: Sizer, drop: Victim) -> Queue {
         Queue::new(&SendingQueue {
             queue_size,
+            sizer,
+            drop,
             queue_bytes: ByteSize::from_mib(1),
             ..SendingQueue::default()
         })
     }
 
+    fn sizes(batches: &[Batch]) -> Vec<usize> {
+        batches.iter().map(|batch| batch.payload.len()).collect()
+    }
+
     #[test]
     fn what_is_being_sent_keeps_its_place() {
-        let mut queue = queue(2);
-        queue.push(batch(1)).unwrap();
-        queue.push(batch(2)).unwrap();
+        let mut queue = queue(2, Sizer::Requests, Victim::Newest);
+        assert!(queue.push(batch(1)).is_empty());
+        assert!(queue.push(batch(2)).is_empty());
         let sending = queue.next().unwrap();
-        assert!(queue.push(batch(3)).is_err(), "still full");
+        assert_eq!(sizes(&queue.push(batch(3))), [3], "still full");
         queue.put_first(sending);
         let sending = queue.next().unwrap();
         assert_eq!(sending.payload.len(), 1, "the same again");
         queue.release(&sending);
-        queue.push(batch(3)).unwrap();
-        assert_eq!((queue.batches(), queue.points()), (2, 2));
+        assert!(queue.push(batch(3)).is_empty());
+        assert_eq!((queue.size(), queue.held().points), (2, 2));
+    }
+
+    #[test]
+    fn the_oldest_make_room_but_not_those_on_their_way() {
+        let mut queue = queue(10, Sizer::Bytes, Victim::Oldest);
+        assert!(queue.push(batch(4)).is_empty());
+        let sending = queue.next().unwrap();
+        assert!(queue.push(batch(2)).is_empty());
+        assert!(queue.push(batch(3)).is_empty());
+        assert_eq!(sizes(&queue.push(batch(6))), [2, 3]);
+        assert_eq!(sizes(&queue.push(batch(7))), [7], "that would not help");
+        queue.release(&sending);
+        assert_eq!((queue.size(), queue.held().batches), (6, 1));
+    }
+
+    #[test]
+    fn items_are_data_points() {
+        let mut queue = queue(2, Sizer::Items, Victim::Newest);
+        assert!(queue.push(batch(1000)).is_empty());
+        assert!(queue.push(batch(1000)).is_empty());
+        assert_eq!(sizes(&queue.push(batch(5))), [5]);
     }
 
     #[test]
     fn bytes_are_bounded_too() {
-        let mut queue = queue(1000);
-        queue.push(batch(1 << 19)).unwrap();
-        queue.push(batch(1 << 19)).unwrap();
-        assert!(queue.push(batch(1)).is_err());
+        let mut queue = queue(1000, Sizer::Requests, Victim::Newest);
+        assert!(queue.push(batch(1 << 19)).is_empty());
+        assert!(queue.push(batch(1 << 19)).is_empty());
+        assert_eq!(sizes(&queue.push(batch(1))), [1]);
     }
 }

@@ -1,5 +1,5 @@
 //! Everything that is held between the polls and the network, and what each event does to it.
-//! No clock, no network. At every moment: points in = sent + dropped + held.
+//! No clock, no network. At every moment: points in = sent + rejected + dropped + held.
 
 use tokio::time::Instant;
 
@@ -7,14 +7,13 @@ use super::{
     DropReason, Outcome,
     backoff::Backoff,
     batch::{Batch, Batcher},
-    config::{RetryOnFailure, SendingQueue},
+    config::RetryOnFailure,
     health::Health,
     ledger::Ledger,
-    queue::Queue,
+    metrics::Figures,
+    queue::{Amount, Queue},
+    sending_queue::{MAX_MESSAGE_BYTES, SendingQueue},
 };
-
-/// OTLP's limit for one request, before compression.
-const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Everything that is held, under one lock.
 #[derive(Debug)]
@@ -47,19 +46,13 @@ pub(super) enum Next {
 }
 
 impl State {
-    pub(super) fn new(
-        id: &str,
-        retry: RetryOnFailure,
-        queue: &SendingQueue,
-        ledger: Ledger,
-        seed: u64,
-    ) -> Self {
+    pub(super) fn new(id: &str, retry: RetryOnFailure, queue: &SendingQueue, seed: u64) -> Self {
         Self {
             retry,
             batcher: Batcher::new(queue.batch),
             queue: Queue::new(queue),
             phase: Phase::Running,
-            ledger,
+            ledger: Ledger::new(id),
             health: Health::new(id),
             rng: fastrand::Rng::with_seed(seed),
         }
@@ -67,32 +60,38 @@ impl State {
 
     /// Takes a message into the open batch. True if the workers should look again.
     pub(super) fn push(&mut self, message: &[u8], points: u64, now: Instant) -> bool {
+        self.ledger.tally.received += points;
         if self.phase != Phase::Running {
-            self.drop_points(DropReason::Shutdown, points, now);
+            self.ledger.dropped(DropReason::Shutdown, points, now);
             return false;
         }
-        if message.len() > MAX_MESSAGE_BYTES {
-            self.drop_points(DropReason::TooLarge, points, now);
+        if message.len() as u64 > MAX_MESSAGE_BYTES {
+            self.ledger.dropped(DropReason::TooLarge, points, now);
             return false;
         }
-        let opens = self.batcher.due().is_none();
+        let due = self.batcher.due();
         let full = self.batcher.push(message, points, now);
-        let closed = full.is_some();
         if let Some(batch) = full {
             self.enqueue(batch, now);
         }
-        opens || closed
+        self.batcher.due() != due
     }
 
-    /// Counts points that are given up.
-    pub(super) fn drop_points(&mut self, reason: DropReason, points: u64, now: Instant) {
+    /// Counts points that are given up as soon as they come.
+    pub(super) fn refuse(&mut self, reason: DropReason, points: u64, now: Instant) {
+        self.ledger.tally.received += points;
         self.ledger.dropped(reason, points, now);
     }
 
     /// What a free worker does. The open batch is closed by age only here: while all workers are
     /// busy with a destination that is slow or away, it goes on to fill up.
     pub(super) fn next(&mut self, now: Instant) -> Next {
-        let due = self.batcher.due().filter(|_| self.queue.has_room());
+        let open = Amount {
+            batches: 1,
+            bytes: self.batcher.bytes(),
+            points: self.batcher.points(),
+        };
+        let due = self.batcher.due().filter(|_| self.queue.has_room(open));
         if self.queue.is_idle() && due.is_some_and(|due| due <= now) {
             self.close_batch(now);
         }
@@ -123,23 +122,24 @@ impl State {
                 }
                 let rejected = answer.rejected.min(batch.points);
                 self.queue.release(&batch);
-                self.ledger.sent(batch.points - rejected);
-                self.drop_points(DropReason::Rejected, rejected, now);
+                self.ledger.tally.sent += batch.points - rejected;
+                self.ledger.rejected(rejected, now);
             }
             Outcome::Permanent { error } => {
                 self.health.failed(error.as_ref(), now);
-                self.ledger.failed(batch.points);
-                self.give_up(&batch, DropReason::Rejected, now);
+                self.ledger.tally.failed += batch.points;
+                self.queue.release(&batch);
+                self.ledger.rejected(batch.points, now);
             }
             // Nobody who stops the collector wants to wait for a destination that is away.
             Outcome::Retry { error, .. } if self.phase == Phase::Draining => {
                 self.health.failed(error.as_ref(), now);
-                self.ledger.failed(batch.points);
+                self.ledger.tally.failed += batch.points;
                 self.give_up(&batch, DropReason::Shutdown, now);
             }
             Outcome::Retry { error, after } => {
                 self.health.failed(error.as_ref(), now);
-                self.ledger.failed(batch.points);
+                self.ledger.tally.failed += batch.points;
                 let mut backoff = match &batch.backoff {
                     Some(backoff) => backoff.clone(),
                     None => Backoff::new(&self.retry, started),
@@ -173,23 +173,26 @@ impl State {
         self.phase = Phase::Ended;
         self.batcher.take();
         self.queue.clear();
-        self.drop_points(DropReason::Shutdown, held, now);
+        self.ledger.dropped(DropReason::Shutdown, held, now);
         self.ledger.report_all(now);
-    }
-
-    /// Batches held, the open one not counted.
-    pub(super) fn batches(&self) -> usize {
-        self.queue.batches()
-    }
-
-    /// The most batches that can be held.
-    pub(super) fn capacity(&self) -> usize {
-        self.queue.capacity()
     }
 
     /// Data points held.
     pub(super) fn held_points(&self) -> u64 {
-        self.batcher.points() + self.queue.points()
+        self.batcher.points() + self.queue.held().points
+    }
+
+    /// What the metrics show.
+    pub(super) fn figures(&self, now: Instant) -> Figures {
+        let oldest = self.queue.oldest().or(self.batcher.opened());
+        Figures {
+            tally: self.ledger.tally,
+            held_points: self.held_points(),
+            held_bytes: self.batcher.bytes() + self.queue.held().bytes,
+            queue_size: self.queue.size(),
+            queue_capacity: self.queue.capacity(),
+            oldest_age_seconds: oldest.map_or(0, |oldest| (now - oldest).as_secs()),
+        }
     }
 
     fn close_batch(&mut self, now: Instant) {
@@ -199,13 +202,14 @@ impl State {
     }
 
     fn enqueue(&mut self, batch: Batch, now: Instant) {
-        if let Err(batch) = self.queue.push(batch) {
-            self.drop_points(DropReason::QueueFull, batch.points, now);
+        for victim in self.queue.push(batch) {
+            self.ledger
+                .dropped(DropReason::QueueFull, victim.points, now);
         }
     }
 
     fn give_up(&mut self, batch: &Batch, reason: DropReason, now: Instant) {
         self.queue.release(batch);
-        self.drop_points(reason, batch.points, now);
+        self.ledger.dropped(reason, batch.points, now);
     }
 }

@@ -49,6 +49,22 @@ impl Metric {
         builder.with_unit(self.unit).with_callback(observe).build()
     }
 
+    /// A whole number that is asked for: a running total or a gauge, as the table says.
+    pub fn observe_number(
+        &self,
+        meter: &Meter,
+        observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static,
+    ) {
+        if self.kind != Kind::Counter {
+            self.observable_gauge(meter, observe);
+            return;
+        }
+        let builder = meter
+            .u64_observable_counter(self.name)
+            .with_description(self.description);
+        builder.with_unit(self.unit).with_callback(observe).build();
+    }
+
     /// A running total that is asked for its value.
     pub fn observable_counter(
         &self,

@@ -171,16 +171,26 @@ metrics! {
         "Targets that are polled.";
     TARGETS_REFUSED = "betanet_receiver_targets_refused", Kind::Counter, "{target}", &[RECEIVER, REASON],
         "Targets that were asked for and are not polled, by reason (duplicate: another one has the name; invalid).";
+    RECEIVED_POINTS = "betanet_exporter_received_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
+        "Data points that were handed to the exporter. Always the sum of those sent, rejected, dropped and held.";
     SENT_POINTS = "otelcol_exporter_sent_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the destination accepted.";
+    REJECTED_POINTS = "betanet_exporter_rejected_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
+        "Data points that the destination refused for good, in part of a request (partial success) or all of it.";
     FAILED_POINTS = "otelcol_exporter_send_failed_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points in attempts to send that failed; one that is tried again counts again.";
     DROPPED_POINTS = "betanet_exporter_dropped_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER, REASON],
-        "Data points that were given up, by reason (queue_full, rejected, retries_exhausted, too_large, encoding, shutdown, type_conflict, unsupported).";
-    QUEUE_SIZE = "otelcol_exporter_queue_size", Kind::Gauge, "{batch}", &[EXPORTER],
-        "Batches that wait to be sent.";
-    QUEUE_CAPACITY = "otelcol_exporter_queue_capacity", Kind::Gauge, "{batch}", &[EXPORTER],
-        "The most batches that may wait.";
+        "Data points that were given up, by reason (queue_full, retries_exhausted, too_large, encoding, shutdown, type_conflict, unsupported).";
+    HELD_POINTS = "betanet_exporter_held_metric_points", Kind::Gauge, "{datapoint}", &[EXPORTER],
+        "Data points that wait or are being sent.";
+    QUEUE_SIZE = "otelcol_exporter_queue_size", Kind::Gauge, "{unit}", &[EXPORTER],
+        "What is held in the sending queue, in the unit of its sizer: batches, data points or bytes.";
+    QUEUE_CAPACITY = "otelcol_exporter_queue_capacity", Kind::Gauge, "{unit}", &[EXPORTER],
+        "The most that the sending queue may hold, in the unit of its sizer.";
+    QUEUE_BYTES = "betanet_exporter_queue_bytes", Kind::Gauge, "By", &[EXPORTER],
+        "Bytes that wait or are being sent, before compression.";
+    QUEUE_OLDEST_AGE = "betanet_exporter_queue_oldest_age", Kind::Gauge, "s", &[EXPORTER],
+        "How long the oldest data point that is held has been waiting; 0 if none is.";
     SERIES = "betanet_exporter_series", Kind::Gauge, "{series}", &[EXPORTER],
         "Series that a scrape shows now.";
     CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[],

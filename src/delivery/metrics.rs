@@ -1,0 +1,152 @@
+//! The figures of one exporter on the collector's own metrics. They are read at once for all
+//! instruments of a collection, so that every scrape shows accounts that balance.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, ThreadId},
+};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{AsyncInstrument, Meter},
+};
+
+use super::{DropReason, ledger::Tally};
+use crate::telemetry::names::{self, Metric};
+
+/// More threads than ever collect at the same time.
+const MAX_LOOKS: usize = 64;
+
+/// What one exporter has done and holds, at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Figures {
+    /// What became of the points that are no longer held.
+    pub(super) tally: Tally,
+    /// Points held.
+    pub(super) held_points: u64,
+    /// Bytes held, before compression.
+    pub(super) held_bytes: u64,
+    /// What is held in the queue, in the unit of its sizer.
+    pub(super) queue_size: u64,
+    /// The most that may be, in the same unit.
+    pub(super) queue_capacity: u64,
+    /// Whole seconds since the oldest point that is held was handed over.
+    pub(super) oldest_age_seconds: u64,
+}
+
+type Number = fn(&Figures) -> u64;
+
+const NUMBERS: [(&Metric, Number); 9] = [
+    (&names::RECEIVED_POINTS, |f| f.tally.received),
+    (&names::SENT_POINTS, |f| f.tally.sent),
+    (&names::REJECTED_POINTS, |f| f.tally.rejected),
+    (&names::FAILED_POINTS, |f| f.tally.failed),
+    (&names::HELD_POINTS, |f| f.held_points),
+    (&names::QUEUE_BYTES, |f| f.held_bytes),
+    (&names::QUEUE_SIZE, |f| f.queue_size),
+    (&names::QUEUE_CAPACITY, |f| f.queue_capacity),
+    (&names::QUEUE_OLDEST_AGE, |f| f.oldest_age_seconds),
+];
+
+/// Makes the instruments of exporter `id`. They are silent once `read` gives nothing.
+pub(super) fn observe(
+    meter: &Meter,
+    id: &str,
+    read: impl Fn() -> Option<Figures> + Send + Sync + 'static,
+) {
+    let exporter = KeyValue::new(names::EXPORTER, id.to_owned());
+    let looks = Arc::new(Looks {
+        read: Box::new(read),
+        taken: Mutex::default(),
+    });
+    for (position, (metric, number)) in NUMBERS.iter().enumerate() {
+        let (looks, exporter) = (Arc::clone(&looks), [exporter.clone()]);
+        metric.observe_number(meter, move |to| {
+            if let Some(figures) = looks.figures(position) {
+                to.observe(number(&figures), &exporter);
+            }
+        });
+    }
+    let reasons = DropReason::ALL.map(|reason| {
+        let reason = KeyValue::new(names::REASON, reason.name());
+        [exporter.clone(), reason]
+    });
+    names::DROPPED_POINTS.observe_number(meter, move |to: &dyn AsyncInstrument<u64>| {
+        if let Some(figures) = looks.figures(NUMBERS.len()) {
+            for (points, attributes) in figures.tally.dropped.iter().zip(&reasons) {
+                to.observe(*points, attributes);
+            }
+        }
+    });
+}
+
+/// One look at the figures for all instruments. A collection asks each of them once, from one
+/// thread: an instrument that asks again on a thread begins another collection.
+struct Looks {
+    read: Box<dyn Fn() -> Option<Figures> + Send + Sync>,
+    taken: Mutex<Vec<Look>>,
+}
+
+struct Look {
+    thread: ThreadId,
+    figures: Option<Figures>,
+    /// A bit for each instrument that has asked.
+    asked: u32,
+}
+
+impl Looks {
+    fn figures(&self, position: usize) -> Option<Figures> {
+        let (thread, bit) = (thread::current().id(), 1 << position);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = taken.iter().position(|look| look.thread == thread);
+        if let Some(look) = known.and_then(|at| taken.get_mut(at)) {
+            if look.asked & bit != 0 {
+                look.figures = (self.read)();
+                look.asked = 0;
+            }
+            look.asked |= bit;
+            return look.figures;
+        }
+        if taken.len() >= MAX_LOOKS {
+            taken.clear();
+        }
+        let figures = (self.read)();
+        taken.push(Look {
+            thread,
+            figures,
+            asked: bit,
+        });
+        figures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn all_instruments_of_a_collection_see_the_same() {
+        let moment = AtomicU64::new(0);
+        let looks = Looks {
+            read: Box::new(move || {
+                let held_points = moment.fetch_add(1, Ordering::Relaxed);
+                Some(Figures {
+                    held_points,
+                    ..Figures::default()
+                })
+            }),
+            taken: Mutex::default(),
+        };
+        let collect = || [0, 1, 2].map(|at| looks.figures(at).unwrap().held_points);
+        assert_eq!(collect(), [0; 3]);
+        assert_eq!(collect(), [1; 3]);
+        thread::scope(|scope| {
+            looks.figures(0);
+            let other = scope.spawn(collect);
+            assert_eq!(other.join().unwrap(), [3; 3], "a collection of its own");
+            assert_eq!(looks.figures(1).unwrap().held_points, 2);
+        });
+    }
+}

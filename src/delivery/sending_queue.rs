@@ -1,0 +1,282 @@
+//! `sending_queue`: what waits between the polls and the network, under the Collector's keys.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Invalid,
+    config::{TOO_LONG, invalid, is_at_most_a_day},
+};
+use crate::settings::{ByteSize, Duration};
+
+/// OTLP's limit for one request, before compression.
+pub(super) const MAX_MESSAGE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// gRPC servers take 4 MiB unless they are told otherwise.
+const DEFAULT_BATCH_BYTES: u64 = 3 * 1024 * 1024;
+
+/// The Collector's default.
+const DEFAULT_MIN_ITEMS: u64 = 8192;
+
+/// What waits between the polls and the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SendingQueue {
+    /// Whether batches may wait. If not, what is complete while another batch is being sent is
+    /// dropped: polls never wait for the network.
+    pub enabled: bool,
+    /// How many batches are sent at the same time. 1 keeps the order of the batches; more gives
+    /// throughput at the price of order.
+    pub num_consumers: usize,
+    /// The most that is held, waiting and being sent, in the unit of `sizer`.
+    pub queue_size: u64,
+    /// What `queue_size` counts.
+    pub sizer: Sizer,
+    /// The most bytes held in memory, before compression, whatever `queue_size` allows.
+    pub queue_bytes: ByteSize,
+    /// What is given up when the queue is full.
+    pub drop: Victim,
+    /// Only `false`: polls never wait for the network. Give the queue more room, or choose what it
+    /// gives up with `drop`.
+    pub block_on_overflow: bool,
+    /// Only `false`: polls never wait for the network.
+    pub wait_for_result: bool,
+    /// How points become batches.
+    pub batch: BatchSettings,
+}
+
+/// What the size of a queue is counted in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sizer {
+    /// Batches, each of which becomes one request.
+    #[default]
+    Requests,
+    /// Data points.
+    Items,
+    /// Bytes, before compression.
+    Bytes,
+}
+
+/// What a full queue gives up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Victim {
+    /// The batch that finds no place, as in the Collector.
+    #[default]
+    Newest,
+    /// The batches that have waited longest, until there is a place.
+    Oldest,
+}
+
+/// How points become batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BatchSettings {
+    /// A batch of less than `min_size` is sent this long after its first point, a duration.
+    pub flush_timeout: Duration,
+    /// A batch is sent at once when it has reached this size; if not given, `max_size`, or 8192
+    /// items.
+    pub min_size: Option<u64>,
+    /// The largest batch; if not given, 3 MiB, which is a limit for items too: gRPC servers take
+    /// 4 MiB unless they are told otherwise. 0 leaves only OTLP's limit of 64 MiB. A single target
+    /// that is larger makes a batch of its own.
+    pub max_size: Option<u64>,
+    /// What `min_size` and `max_size` count.
+    pub sizer: BatchSizer,
+}
+
+/// What the size of a batch is counted in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchSizer {
+    /// Data points.
+    Items,
+    /// Bytes, before compression.
+    #[default]
+    Bytes,
+}
+
+impl Default for SendingQueue {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            num_consumers: 1,
+            queue_size: 1000,
+            sizer: Sizer::default(),
+            queue_bytes: ByteSize::from_mib(256),
+            drop: Victim::default(),
+            block_on_overflow: false,
+            wait_for_result: false,
+            batch: BatchSettings::default(),
+        }
+    }
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self {
+            flush_timeout: Duration::from_millis(200),
+            min_size: None,
+            max_size: None,
+            sizer: BatchSizer::default(),
+        }
+    }
+}
+
+impl BatchSettings {
+    /// The size from which a batch is sent at once.
+    pub(super) fn min(&self) -> u64 {
+        let default = match self.sizer {
+            BatchSizer::Items => DEFAULT_MIN_ITEMS.min(self.max()),
+            BatchSizer::Bytes => self.max(),
+        };
+        self.min_size.unwrap_or(default)
+    }
+
+    /// Whether so many points of so many bytes may be one batch.
+    pub(super) fn fits(&self, points: u64, bytes: u64) -> bool {
+        let max_bytes = match self.max_size {
+            None => DEFAULT_BATCH_BYTES,
+            Some(_) => MAX_MESSAGE_BYTES,
+        };
+        bytes <= max_bytes && self.size(points, bytes) <= self.max()
+    }
+
+    /// Whether so many points of so many bytes need not wait for more.
+    pub(super) fn is_enough(&self, points: u64, bytes: u64) -> bool {
+        self.size(points, bytes) >= self.min()
+    }
+
+    fn max(&self) -> u64 {
+        match (self.max_size, self.sizer) {
+            (None, BatchSizer::Bytes) => DEFAULT_BATCH_BYTES,
+            (None | Some(0), BatchSizer::Items) => u64::MAX,
+            (Some(0), BatchSizer::Bytes) => MAX_MESSAGE_BYTES,
+            (Some(max), _) => max,
+        }
+    }
+
+    fn size(&self, points: u64, bytes: u64) -> u64 {
+        match self.sizer {
+            BatchSizer::Items => points,
+            BatchSizer::Bytes => bytes,
+        }
+    }
+
+    /// Whether sizes of a queue and of a batch are in the same unit.
+    fn counts_as(&self, sizer: Sizer) -> bool {
+        matches!(
+            (self.sizer, sizer),
+            (BatchSizer::Items, Sizer::Items) | (BatchSizer::Bytes, Sizer::Bytes)
+        )
+    }
+}
+
+impl SendingQueue {
+    /// Says which values make no sense, by their keys. The texts are the Collector's where it has
+    /// one.
+    pub fn check(&self) -> Vec<Invalid> {
+        let batch = &self.batch;
+        let positive = "requires positive value";
+        let in_bytes = batch.sizer == BatchSizer::Bytes;
+        let waits = "must be false, because polls never wait for the network";
+        let checks = [
+            ("sending_queue.queue_size", self.queue_size > 0, positive),
+            (
+                "sending_queue.queue_bytes",
+                self.queue_bytes.get() > 0,
+                positive,
+            ),
+            (
+                "sending_queue.num_consumers",
+                self.num_consumers > 0,
+                positive,
+            ),
+            (
+                "sending_queue.block_on_overflow",
+                !self.block_on_overflow,
+                "must be false, because polls never wait for the network: give the queue more room, or choose what it gives up with `drop`",
+            ),
+            (
+                "sending_queue.wait_for_result",
+                !self.wait_for_result,
+                waits,
+            ),
+            (
+                "sending_queue.batch.max_size",
+                !in_bytes || batch.max_size.is_none_or(|max| max <= MAX_MESSAGE_BYTES),
+                "must not be more than 67108864, OTLP's limit for one request",
+            ),
+            (
+                "sending_queue.batch.max_size",
+                batch.min() <= batch.max(),
+                "must be greater or equal to `min_size`",
+            ),
+            (
+                "sending_queue.batch.min_size",
+                batch
+                    .min_size
+                    .is_none_or(|min| !batch.counts_as(self.sizer) || min <= self.queue_size),
+                "must be less than or equal to `queue_size`",
+            ),
+            (
+                "sending_queue.batch.flush_timeout",
+                !batch.flush_timeout.get().is_zero(),
+                "must be positive",
+            ),
+            (
+                "sending_queue.batch.flush_timeout",
+                is_at_most_a_day(batch.flush_timeout),
+                TOO_LONG,
+            ),
+        ];
+        invalid(checks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_stays_under_what_grpc_servers_take() {
+        let batch = BatchSettings::default();
+        assert!(batch.fits(u64::MAX, 3 << 20));
+        assert!(!batch.fits(1, (3 << 20) + 1));
+        assert!(batch.is_enough(1, 3 << 20));
+        let items = BatchSettings {
+            sizer: BatchSizer::Items,
+            ..batch
+        };
+        assert!(items.is_enough(8192, 1) && !items.is_enough(8191, 1));
+        assert!(items.fits(1 << 40, 1) && !items.fits(1, (3 << 20) + 1));
+    }
+
+    #[test]
+    fn without_a_limit_that_of_otlp_is_left() {
+        let batch = BatchSettings {
+            max_size: Some(0),
+            ..BatchSettings::default()
+        };
+        assert!(batch.fits(1, MAX_MESSAGE_BYTES) && !batch.fits(1, MAX_MESSAGE_BYTES + 1));
+    }
+
+    #[test]
+    fn sizes_must_agree() {
+        let keys =
+            |queue: &SendingQueue| queue.check().into_iter().map(|m| m.key).collect::<Vec<_>>();
+        let mut queue = SendingQueue::default();
+        assert_eq!(keys(&queue), Vec::<&str>::new());
+        queue.batch.min_size = Some(4 << 20);
+        assert_eq!(keys(&queue), ["sending_queue.batch.max_size"]);
+        queue.batch.max_size = Some(8 << 20);
+        assert_eq!(keys(&queue), Vec::<&str>::new());
+        queue.sizer = Sizer::Bytes;
+        assert_eq!(keys(&queue), ["sending_queue.batch.min_size"]);
+        queue.sizer = Sizer::Items;
+        assert_eq!(keys(&queue), Vec::<&str>::new(), "other units");
+        queue.batch.max_size = Some(65 << 20);
+        assert_eq!(keys(&queue), ["sending_queue.batch.max_size"]);
+    }
+}

@@ -1,0 +1,108 @@
+//! Whatever the destination does: points in = sent + rejected + dropped + held, at every moment, on
+//! the metrics.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What happens to a delivery.
+#[derive(Debug, Clone)]
+enum Event {
+    /// A message of so many bytes comes.
+    Push(u8),
+    /// One cannot be encoded.
+    GiveUp,
+    /// So many milliseconds pass.
+    Pass(u16),
+    /// What the destination does with the next attempt that no event before this decides.
+    Answer(Step),
+}
+
+fn answer() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => Just(Step::Accept),
+        1 => (0_u64..6).prop_map(Step::Reject),
+        3 => Just(Step::Fail),
+        1 => (0_u64..90).prop_map(Step::After),
+        1 => Just(Step::Refuse),
+        1 => Just(Step::Hang),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => (1_u8..40).prop_map(Event::Push),
+        1 => Just(Event::GiveUp),
+        6 => (1_u16..15_000).prop_map(Event::Pass),
+        4 => answer().prop_map(Event::Answer),
+    ]
+}
+
+fn queue() -> impl Strategy<Value = SendingQueue> {
+    let sizer = prop_oneof![
+        Just(Sizer::Requests),
+        Just(Sizer::Items),
+        Just(Sizer::Bytes)
+    ];
+    let drop = prop_oneof![Just(Victim::Newest), Just(Victim::Oldest)];
+    let numbers = (1_u64..40, 1_usize..4, 1_u64..50);
+    (any::<bool>(), sizer, drop, numbers).prop_map(|(enabled, sizer, drop, numbers)| {
+        let (queue_size, num_consumers, max_size) = numbers;
+        SendingQueue {
+            enabled,
+            sizer,
+            drop,
+            queue_size,
+            num_consumers,
+            batch: BatchSettings {
+                min_size: Some(1),
+                max_size: Some(max_size),
+                ..BatchSettings::default()
+            },
+            ..SendingQueue::default()
+        }
+    })
+}
+
+async fn happen(bench: &mut Bench, event: Event) {
+    match event {
+        Event::Push(bytes) => {
+            bench.pushed += u64::from(bytes % 5);
+            let message = vec![0; usize::from(bytes)];
+            bench.delivery.push(&message, u64::from(bytes % 5));
+        }
+        Event::GiveUp => {
+            bench.pushed += 1;
+            bench.delivery.give_up(DropReason::Encoding, 1);
+        }
+        Event::Pass(milliseconds) => sleep(Duration::from_millis(milliseconds.into())).await,
+        Event::Answer(step) => bench.destination.script([step]),
+    }
+    bench.check();
+}
+
+proptest! {
+    #[test]
+    fn every_point_is_accounted_for(
+        events in prop::collection::vec(event(), 0..60),
+        queue in queue(),
+        gives_up: bool,
+        drains_for in 0_u64..40,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let retry = if gives_up { steady() } else { for_ever() };
+            let mut bench = bench_with(retry, queue);
+            for event in events {
+                happen(&mut bench, event).await;
+            }
+            bench.drain(drains_for).await;
+            assert_eq!(bench.metrics.sum("held"), 0);
+            happen(&mut bench, Event::Push(7)).await;
+        });
+    }
+}
