@@ -13,6 +13,7 @@ pub mod receivers;
 pub mod processors;
 pub mod exporters;
 pub mod extensions;
+pub mod discovery;
 pub mod delivery;
 pub mod instruments;
 pub mod resilience;

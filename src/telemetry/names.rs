@@ -55,6 +55,8 @@ pub const METRIC: &str = "metric";
 pub const REASON: &str = "reason";
 /// Attribute: id of a receiver.
 pub const RECEIVER: &str = "receiver";
+/// Attribute: which entry of a receiver's discovery, such as `file_sd_configs/0`.
+pub const SOURCE: &str = "source";
 /// Attribute: id of an exporter.
 pub const EXPORTER: &str = "exporter";
 
@@ -173,6 +175,18 @@ metrics! {
         "Targets that were asked for and are not polled, by reason (duplicate: another one has the name; invalid).";
     RECEIVED_POINTS = "betanet_exporter_received_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that were handed to the exporter. Always the sum of those sent, rejected, dropped and held.";
+    DISCOVERY_TARGETS = "betanet_discovery_targets", Kind::Gauge, "{target}", &[RECEIVER, SOURCE, RESULT],
+        "Targets that a source names now, by what becomes of them (kept, dropped, other_shard, duplicate, over_limit, invalid).";
+    DISCOVERY_REFRESHES = "betanet_discovery_refreshes", Kind::Counter, "{refresh}", &[RECEIVER, SOURCE],
+        "Times that a source of targets was asked.";
+    DISCOVERY_FAILURES = "betanet_discovery_failures", Kind::Counter, "{failure}", &[RECEIVER, SOURCE, REASON],
+        "Files, answers and lookups of which nothing could be used, by reason (read, too_large, syntax, status, content_type, request, credentials, timeout, lookup); the last good list is kept.";
+    DISCOVERY_LAST_SUCCESS = "betanet_discovery_last_success_timestamp", Kind::Gauge, "s", &[RECEIVER, SOURCE],
+        "Unix time at which a source was last read without a failure; absent before the first.";
+    SHARD_INDEX = "betanet_shard_index", Kind::Gauge, "{shard}", &[RECEIVER],
+        "Which of the collectors that share the targets this one is, from 0.";
+    SHARD_COUNT = "betanet_shard_count", Kind::Gauge, "{shard}", &[RECEIVER],
+        "How many collectors share the targets.";
     SENT_POINTS = "otelcol_exporter_sent_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the destination accepted.";
     REJECTED_POINTS = "betanet_exporter_rejected_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],

@@ -1,0 +1,150 @@
+//! From what the configuration says to sources.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{
+    BuildError, Context, Discovery, Settings, Sources, StaticConfig,
+    dns::DnsSd,
+    file::FileSd,
+    group::{Group, Parsed},
+    http::HttpSd,
+    merge::Merge,
+    source::{Part, Provider, RefreshError, Source},
+    status::{Status, observe_shard},
+};
+
+/// How often the configuration itself is asked. It does not change.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A source of which only the name of its kind is said.
+struct Unnamed {
+    kind: &'static str,
+    position: usize,
+    interval: Duration,
+    provider: Box<dyn Provider>,
+}
+
+impl Discovery {
+    /// Builds the sources; none of them is asked yet. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// If a file cannot be read or the settings cannot work.
+    pub fn new(settings: &Settings<'_>, context: Context<'_>) -> Result<Self, BuildError> {
+        let unnamed = sources(settings)?;
+        let names: Vec<String> = unnamed.iter().map(Unnamed::name).collect();
+        let Context {
+            receiver,
+            taken,
+            clock,
+            meter,
+        } = context;
+        let status = Status::new(receiver, names.iter().cloned(), clock, meter);
+        if let Some(shard) = settings.shard {
+            observe_shard(receiver, shard, meter);
+        }
+        let sources = unnamed.into_iter().zip(names).enumerate();
+        let sources = sources.map(|(position, (source, name))| {
+            let report = status.report(position, &name);
+            Source::new(source.provider, source.interval, report)
+        });
+        Ok(Self {
+            sources: sources.collect(),
+            merge: Arc::new(Merge::new(settings, taken)?),
+            status,
+        })
+    }
+
+    /// Shows how its sources are.
+    pub fn sources(&self) -> Sources {
+        Sources(Arc::clone(&self.status))
+    }
+}
+
+fn sources(settings: &Settings<'_>) -> Result<Vec<Unnamed>, BuildError> {
+    let mut sources = Vec::new();
+    if !settings.static_configs.is_empty() {
+        let fixed = Fixed::new(settings.static_configs);
+        sources.push(Unnamed {
+            kind: "static_configs",
+            position: 0,
+            interval: NEVER,
+            provider: Box::new(fixed),
+        });
+    }
+    for (position, config) in settings.file_sd_configs.iter().enumerate() {
+        let interval = config.refresh_interval.get();
+        let built = FileSd::new(config);
+        sources.push(built_as("file_sd_configs", position, interval, built)?);
+    }
+    for (position, config) in settings.http_sd_configs.iter().enumerate() {
+        let interval = config.refresh_interval.get();
+        let built = HttpSd::new(config);
+        sources.push(built_as("http_sd_configs", position, interval, built)?);
+    }
+    for (position, config) in settings.dns_sd_configs.iter().enumerate() {
+        let interval = config.refresh_interval.get();
+        let built = DnsSd::new(config);
+        sources.push(built_as("dns_sd_configs", position, interval, built)?);
+    }
+    Ok(sources)
+}
+
+fn built_as<P, E>(
+    kind: &'static str,
+    position: usize,
+    interval: Duration,
+    built: Result<P, E>,
+) -> Result<Unnamed, BuildError>
+where
+    P: Provider + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match built {
+        Ok(provider) => Ok(Unnamed {
+            kind,
+            position,
+            interval,
+            provider: Box::new(provider),
+        }),
+        Err(error) => Err(BuildError::Source {
+            name: format!("{kind}/{position}"),
+            source: Box::new(error),
+        }),
+    }
+}
+
+impl Unnamed {
+    /// Its place in the configuration.
+    fn name(&self) -> String {
+        format!("{}/{}", self.kind, self.position)
+    }
+}
+
+/// The groups in the configuration itself.
+struct Fixed(Vec<Group>);
+
+impl Fixed {
+    fn new(configs: &[StaticConfig]) -> Self {
+        let groups = configs.iter().map(|config| Group {
+            addresses: config.targets.clone(),
+            labels: config.labels.clone(),
+        });
+        Self(groups.collect())
+    }
+}
+
+#[async_trait]
+impl Provider for Fixed {
+    async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
+        let parsed = Parsed {
+            groups: self.0.clone(),
+            refused: Vec::new(),
+        };
+        Ok(vec![Part {
+            key: String::new(),
+            result: Ok(parsed),
+        }])
+    }
+}

@@ -1,0 +1,331 @@
+//! What the configuration says of discovery, in Prometheus' keys and defaults.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{RelabelConfig, ShardConfig, file::Pattern};
+use crate::{
+    settings::{Duration, HttpUrl, Secret},
+    yaml::{Cursor, Diagnostics},
+};
+
+/// All that a receiver says of where its targets come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'c> {
+    /// Of targets that name no `__scheme__`.
+    pub scheme: Scheme,
+    /// Groups in the configuration itself.
+    pub static_configs: &'c [StaticConfig],
+    /// Groups in files.
+    pub file_sd_configs: &'c [FileSdConfig],
+    /// Groups that a server hands out.
+    pub http_sd_configs: &'c [HttpSdConfig],
+    /// Records in the DNS.
+    pub dns_sd_configs: &'c [DnsSdConfig],
+    /// What happens to the labels of what was found.
+    pub relabel_configs: &'c [RelabelConfig],
+    /// The most targets that are kept.
+    pub target_limit: usize,
+    /// Which of them are this collector's.
+    pub shard: Option<ShardConfig>,
+}
+
+/// How targets are spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// In clear text, unless the discovery says `__scheme__: https`.
+    #[default]
+    Http,
+    /// With TLS; a discovery cannot take that away.
+    Https,
+}
+
+/// Targets that share labels.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct StaticConfig {
+    /// Their addresses, `host:port`.
+    pub targets: Vec<String>,
+    /// Labels of all of them.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Finds targets in files, which are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct FileSdConfig {
+    /// Paths of JSON or YAML files; the name may hold one `*`: `targets/*.json`.
+    pub files: Vec<String>,
+    /// How often they are read again even if no change was seen.
+    #[serde(default = "five_minutes")]
+    pub refresh_interval: Duration,
+}
+
+/// Asks a server for targets; also the Target Allocator of the OpenTelemetry Operator.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+pub struct HttpSdConfig {
+    /// Answers with a JSON list of target groups.
+    pub url: HttpUrl,
+    /// How often it is asked, and the longest that an answer may take.
+    #[serde(default = "one_minute")]
+    pub refresh_interval: Duration,
+    /// User name and password.
+    #[serde(default)]
+    pub basic_auth: Option<BasicAuth>,
+    /// A token, or any other `Authorization` header.
+    #[serde(default)]
+    pub authorization: Option<Authorization>,
+    /// How to speak TLS.
+    #[serde(default)]
+    pub tls_config: TlsConfig,
+}
+
+/// User name and password.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+pub struct BasicAuth {
+    /// The user.
+    pub username: String,
+    /// The password.
+    #[serde(default)]
+    pub password: Secret,
+    /// A file that holds the password; read at each request.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+}
+
+/// The `Authorization` header.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Authorization {
+    /// The word before the credentials.
+    pub r#type: String,
+    /// The credentials.
+    pub credentials: Secret,
+    /// A file that holds the credentials; read at each request.
+    pub credentials_file: Option<PathBuf>,
+}
+
+/// How to speak TLS.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct TlsConfig {
+    /// PEM file with certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with our own certificate.
+    pub cert_file: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    pub key_file: Option<PathBuf>,
+    /// Trust any certificate. For tests only.
+    pub insecure_skip_verify: bool,
+}
+
+/// Finds targets in the DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct DnsSdConfig {
+    /// The names that are looked up.
+    pub names: Vec<String>,
+    /// The type of record.
+    #[serde(default)]
+    pub r#type: RecordKind,
+    /// The port of the targets; `SRV` records have their own.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// How often they are looked up.
+    #[serde(default = "thirty_seconds")]
+    pub refresh_interval: Duration,
+    /// The servers that are asked, such as `127.0.0.1:8600`; the system's if none is given.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub nameservers: Vec<SocketAddr>,
+}
+
+/// A type of DNS record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+pub enum RecordKind {
+    /// A host and a port.
+    #[default]
+    #[serde(rename = "SRV")]
+    Srv,
+    /// An IPv4 address.
+    A,
+    /// An IPv6 address.
+    #[serde(rename = "AAAA")]
+    Aaaa,
+}
+
+impl Default for Authorization {
+    fn default() -> Self {
+        Self {
+            r#type: "Bearer".to_owned(),
+            credentials: Secret::default(),
+            credentials_file: None,
+        }
+    }
+}
+
+fn thirty_seconds() -> Duration {
+    Duration::from_secs(30)
+}
+
+fn one_minute() -> Duration {
+    Duration::from_secs(60)
+}
+
+fn five_minutes() -> Duration {
+    Duration::from_secs(5 * 60)
+}
+
+impl Scheme {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl Settings<'_> {
+    /// Whether targets come from anywhere but `targets`.
+    pub fn is_empty(&self) -> bool {
+        self.static_configs.is_empty()
+            && self.file_sd_configs.is_empty()
+            && self.http_sd_configs.is_empty()
+            && self.dns_sd_configs.is_empty()
+    }
+
+    /// Checks what a type cannot say; `at` is the receiver. Mistakes go to `diagnostics`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.target_limit == 0 {
+            at.error(&["target_limit"], "requires positive value", diagnostics);
+        }
+        if self.is_empty() && !self.relabel_configs.is_empty() {
+            let message = "has no effect on `targets`: give them in `static_configs`";
+            at.error(&["relabel_configs"], message, diagnostics);
+        }
+        each(at, "static_configs", self.static_configs, diagnostics);
+        each(at, "file_sd_configs", self.file_sd_configs, diagnostics);
+        each(at, "http_sd_configs", self.http_sd_configs, diagnostics);
+        each(at, "dns_sd_configs", self.dns_sd_configs, diagnostics);
+        each(at, "relabel_configs", self.relabel_configs, diagnostics);
+        if let (Some(shard), Some(at)) = (&self.shard, at.at(&["shard"])) {
+            shard.check(&at, diagnostics);
+        }
+    }
+}
+
+/// What a type cannot say of a configuration.
+trait Check {
+    /// `at` is where it stands; mistakes go to `diagnostics`.
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics);
+}
+
+fn each(at: &Cursor<'_>, key: &str, configs: &[impl Check], diagnostics: &mut Diagnostics) {
+    let places = at.at(&[key]);
+    for (config, at) in configs.iter().zip(places.iter().flat_map(Cursor::children)) {
+        config.check(&at, diagnostics);
+    }
+}
+
+impl Check for RelabelConfig {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        Self::check(self, at, diagnostics);
+    }
+}
+
+impl Check for StaticConfig {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        for (position, address) in self.targets.iter().enumerate() {
+            if address.contains('/') {
+                let message = "expected `host:port`; the scheme is `scheme`, a path the label \
+                               `__metrics_path__`";
+                at.error(&["targets", &position.to_string()], message, diagnostics);
+            }
+        }
+        if self.labels.contains_key("") {
+            at.error(&["labels", ""], "a label needs a name", diagnostics);
+        }
+    }
+}
+
+impl Check for FileSdConfig {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        check_interval(self.refresh_interval, at, diagnostics);
+        if self.files.is_empty() {
+            at.error(&["files"], "must have at least one path", diagnostics);
+        }
+        for (position, path) in self.files.iter().enumerate() {
+            if let Err(error) = path.parse::<Pattern>() {
+                at.error(
+                    &["files", &position.to_string()],
+                    error.to_string(),
+                    diagnostics,
+                );
+            }
+        }
+    }
+}
+
+impl Check for HttpSdConfig {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        check_interval(self.refresh_interval, at, diagnostics);
+        if self.basic_auth.is_some() && self.authorization.is_some() {
+            let message = "has both `basic_auth` and `authorization`; choose one";
+            at.error(&[], message, diagnostics);
+        }
+        if let Some(basic) = &self.basic_auth
+            && basic.password_file.is_some()
+            && !basic.password.is_empty()
+        {
+            let message = "has both `password` and `password_file`; choose one";
+            at.error(&["basic_auth"], message, diagnostics);
+        }
+        if let Some(header) = &self.authorization {
+            if header.credentials_file.is_some() != header.credentials.is_empty() {
+                let message = "needs either `credentials` or `credentials_file`";
+                at.error(&["authorization"], message, diagnostics);
+            }
+            if header.r#type.eq_ignore_ascii_case("basic") {
+                let message = "cannot be `Basic`: use `basic_auth`";
+                at.error(&["authorization", "type"], message, diagnostics);
+            }
+        }
+        if self.tls_config.cert_file.is_some() != self.tls_config.key_file.is_some() {
+            let message = "needs both `cert_file` and `key_file`, or neither";
+            at.error(&["tls_config"], message, diagnostics);
+        }
+    }
+}
+
+impl Check for DnsSdConfig {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        check_interval(self.refresh_interval, at, diagnostics);
+        if self.names.is_empty() {
+            at.error(&["names"], "must have at least one name", diagnostics);
+        }
+        for (position, name) in self.names.iter().enumerate() {
+            if super::dns::name(name).is_err() {
+                at.error(
+                    &["names", &position.to_string()],
+                    "is no DNS name",
+                    diagnostics,
+                );
+            }
+        }
+        if self.r#type != RecordKind::Srv && self.port.is_none_or(|port| port == 0) {
+            let message = "is required for all types of record but `SRV`";
+            at.error(&["port"], message, diagnostics);
+        }
+    }
+}
+
+fn check_interval(interval: Duration, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    if interval.is_zero() {
+        at.error(
+            &["refresh_interval"],
+            "requires positive value",
+            diagnostics,
+        );
+    }
+}

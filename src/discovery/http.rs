@@ -1,0 +1,209 @@
+//! `http_sd_configs`: a server that answers with a JSON list of target groups.
+//!
+//! Whoever speaks this format can hand out the targets: an inventory, or the Target Allocator of
+//! the OpenTelemetry Operator at `/jobs/JOB/targets?collector_id=NAME`.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::{HeaderValue, StatusCode, header};
+use reqwest::{Certificate, Client, Identity, redirect::Policy};
+
+use super::{
+    config::{HttpSdConfig, TlsConfig},
+    group::{Parsed, parse_json},
+    source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
+};
+
+/// Label: the URL that named a target.
+const URL: &str = "__meta_url";
+
+/// Header: how often we ask, in seconds.
+const INTERVAL_HEADER: &str = "x-prometheus-refresh-interval-seconds";
+
+/// A secret's file is no larger than this.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
+/// One `http_sd_configs` entry.
+pub(super) struct HttpSd {
+    config: HttpSdConfig,
+    client: Client,
+}
+
+/// Why the client cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpSdError {
+    /// A file of `tls_config` cannot be read.
+    #[error("failed to read `{path}`")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The settings contradict each other, or a file holds no PEM.
+    #[error("failed to set up the HTTP client")]
+    Client(#[from] reqwest::Error),
+}
+
+impl HttpSd {
+    pub(super) fn new(config: &HttpSdConfig) -> Result<Self, HttpSdError> {
+        let tls = &config.tls_config;
+        let mut builder = Client::builder()
+            .user_agent(concat!("betanet-collector/", env!("CARGO_PKG_VERSION")))
+            // Whoever answers must not choose who gets our credentials.
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            // Asked once a minute: a kept connection would be closed by then.
+            .pool_max_idle_per_host(0)
+            .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
+        if !config.url.is_https() {
+            // A machine without certificates can still speak clear text.
+            builder = builder.tls_certs_only([]);
+        }
+        if let Some(path) = &tls.ca_file {
+            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&read(path)?)?);
+        }
+        if let Some(identity) = identity(tls)? {
+            builder = builder.identity(identity);
+        }
+        Ok(Self {
+            config: config.clone(),
+            client: builder.build()?,
+        })
+    }
+
+    async fn ask(&self) -> Result<Parsed, RefreshError> {
+        let interval: Duration = self.config.refresh_interval.get();
+        let mut request = self
+            .client
+            .get(self.config.url.get().clone())
+            .header(header::ACCEPT, "application/json")
+            .header(INTERVAL_HEADER, interval.as_secs_f64().to_string());
+        if let Some(credentials) = self.credentials().map_err(RefreshError::Credentials)? {
+            request = request.header(header::AUTHORIZATION, credentials);
+        }
+        let failed = |error: reqwest::Error| RefreshError::Request(error.without_url());
+        let mut answer = request.send().await.map_err(failed)?;
+        if answer.status() != StatusCode::OK {
+            return Err(RefreshError::Status(answer.status()));
+        }
+        if !is_json(answer.headers().get(header::CONTENT_TYPE)) {
+            return Err(RefreshError::ContentType);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+            if (body.len() + chunk.len()) as u64 > BODY_BYTES_MAX {
+                return Err(RefreshError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let mut parsed = parse_json(&body)?;
+        for group in &mut parsed.groups {
+            let url = self.config.url.to_string();
+            group.labels.insert(URL.to_owned(), url);
+        }
+        Ok(parsed)
+    }
+
+    /// The `Authorization` header; files are read each time, because secrets are rotated.
+    fn credentials(&self) -> io::Result<Option<HeaderValue>> {
+        let text = if let Some(basic) = &self.config.basic_auth {
+            let password = match &basic.password_file {
+                Some(path) => secret(path)?,
+                None => basic.password.expose().to_owned(),
+            };
+            let pair = format!("{}:{password}", basic.username);
+            format!("Basic {}", BASE64_STANDARD.encode(pair))
+        } else if let Some(header) = &self.config.authorization {
+            let credentials = match &header.credentials_file {
+                Some(path) => secret(path)?,
+                None => header.credentials.expose().to_owned(),
+            };
+            format!("{} {credentials}", header.r#type)
+        } else {
+            return Ok(None);
+        };
+        let unprintable = || io::Error::other("the secret cannot stand in a header");
+        let mut value = HeaderValue::from_str(&text).map_err(|_| unprintable())?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+#[async_trait]
+impl Provider for HttpSd {
+    async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
+        Ok(vec![Part {
+            key: self.config.url.to_string(),
+            result: self.ask().await,
+        }])
+    }
+}
+
+/// `application/json`, with or without `charset=utf-8`.
+fn is_json(content_type: Option<&HeaderValue>) -> bool {
+    let text = content_type.and_then(|value| value.to_str().ok());
+    let text = text.unwrap_or_default().to_ascii_lowercase();
+    let (kind, parameters) = text.split_once(';').unwrap_or((&text, ""));
+    let charset = parameters
+        .trim()
+        .trim_start_matches("charset=")
+        .trim_matches('"');
+    kind.trim() == "application/json" && ["", "utf-8"].contains(&charset)
+}
+
+fn identity(tls: &TlsConfig) -> Result<Option<Identity>, HttpSdError> {
+    let (Some(cert), Some(key)) = (&tls.cert_file, &tls.key_file) else {
+        return Ok(None);
+    };
+    let mut pem = read(cert)?;
+    pem.push(b'\n');
+    pem.extend(read(key)?);
+    Ok(Some(Identity::from_pem(&pem)?))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, HttpSdError> {
+    std::fs::read(path).map_err(|source| HttpSdError::Read {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// A file's text without the line end that editors add.
+fn secret(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(SECRET_BYTES_MAX)
+        .read_to_string(&mut text)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types_are_those_that_prometheus_takes() {
+        for (text, expected) in [
+            ("application/json", true),
+            ("application/json; charset=utf-8", true),
+            ("Application/JSON;charset=\"UTF-8\"", true),
+            ("application/json; charset=latin1", false),
+            ("text/html", false),
+            ("", false),
+        ] {
+            let value = HeaderValue::from_static(text);
+            assert_eq!(is_json(Some(&value)), expected, "{text}");
+        }
+        assert!(!is_json(None));
+    }
+}

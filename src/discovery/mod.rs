@@ -1,0 +1,115 @@
+//! Finds targets that come and go, in Prometheus' own formats, so that what hands targets to a
+//! Prometheus server hands them to this collector as well.
+//!
+//! ```yaml
+//! receivers:
+//!   betanet:
+//!     file_sd_configs:
+//!       - files: [/etc/betanet/targets/*.json]
+//!     relabel_configs:
+//!       - source_labels: [env]
+//!         regex: test
+//!         action: drop
+//!     shard: { index: "${env:POD_NAME}", count: 3 }
+//! ```
+//!
+//! Each source runs on its own ([`source`]) and keeps its last good answer. After each change the
+//! answers of all are merged ([`merge`]): labels are rewritten ([`relabel`]), the targets of other
+//! shards left out, and the rest handed to the receiver. What a source says can name targets and
+//! label them, never set headers, credentials, or anything else of a request.
+
+mod build;
+mod config;
+mod dns;
+mod file;
+mod group;
+mod http;
+mod merge;
+mod relabel;
+mod run;
+mod shard;
+mod source;
+mod status;
+mod target;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use opentelemetry::metrics::Meter;
+
+pub use self::{
+    config::{
+        Authorization, BasicAuth, DnsSdConfig, FileSdConfig, HttpSdConfig, RecordKind, Scheme,
+        Settings, StaticConfig, TlsConfig,
+    },
+    http::HttpSdError,
+    merge::Fate,
+    relabel::{Action, RelabelConfig},
+    shard::{ShardConfig, ShardHash, ShardIndex, ShardIndexError},
+    status::SourceStatus,
+    target::DiscoveredTarget,
+};
+use self::{merge::Merge, source::Source, status::Status};
+use crate::runtime::Clock;
+
+/// Labels of a target, by name.
+type Labels = BTreeMap<String, String>;
+
+/// What a discovery is built with beside its configuration.
+#[derive(Debug)]
+pub struct Context<'c> {
+    /// The receiver's id.
+    pub receiver: &'c str,
+    /// Names of targets that the receiver polls anyhow.
+    pub taken: BTreeSet<String>,
+    /// The time of day.
+    pub clock: &'c Clock,
+    /// For what the discovery says of itself.
+    pub meter: &'c Meter,
+}
+
+/// Why a discovery cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A source cannot work.
+    #[error("failed to build `{name}`")]
+    Source {
+        /// Its place in the configuration.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A rule has no regular expression.
+    #[error("failed to build `relabel_configs`")]
+    Relabel(#[from] regex::Error),
+}
+
+/// The sources of one receiver, ready to run.
+pub struct Discovery {
+    sources: Vec<Source>,
+    merge: Arc<Merge>,
+    status: Arc<Status>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The targets of this collector, in a lasting order, each name once.
+    pub targets: Arc<[DiscoveredTarget]>,
+    /// Whether every source has answered.
+    pub is_complete: bool,
+}
+
+/// What is known of the sources of a receiver.
+#[derive(Debug, Clone)]
+pub struct Sources(Arc<Status>);
+
+impl Sources {
+    /// What is known now, one a source.
+    pub fn list(&self) -> Vec<SourceStatus> {
+        self.0.sources()
+    }
+}

@@ -1,0 +1,190 @@
+//! The loop around a provider, in virtual time.
+
+use std::{collections::VecDeque, sync::Mutex};
+
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+
+use super::*;
+use crate::{
+    discovery::{
+        group::parse_json,
+        status::{SourceStatus, Status},
+    },
+    runtime::Clock,
+};
+
+const INTERVAL: Duration = Duration::from_secs(60);
+
+type Answer = Result<Vec<Part>, RefreshError>;
+
+/// Answers what it was told to, and notes when; nothing more said, it hangs.
+struct Told {
+    answers: Mutex<VecDeque<Answer>>,
+    asked: mpsc::Sender<Instant>,
+    wake: Arc<Notify>,
+}
+
+#[async_trait]
+impl Provider for Told {
+    async fn refresh(&mut self) -> Answer {
+        self.asked.try_send(Instant::now()).unwrap();
+        let next = self.answers.lock().unwrap().pop_front();
+        match next {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn woken(&mut self) {
+        self.wake.notified().await;
+    }
+}
+
+struct Lab {
+    status: Arc<Status>,
+    known: mpsc::Receiver<Known>,
+    asked: mpsc::Receiver<Instant>,
+    wake: Arc<Notify>,
+    start: Instant,
+}
+
+fn lab(answers: impl IntoIterator<Item = Answer>) -> Lab {
+    let (asked_sender, asked) = mpsc::channel(100);
+    let (known_sender, known) = mpsc::channel(100);
+    let wake = Arc::new(Notify::new());
+    let meter = SdkMeterProvider::builder().build().meter("test");
+    let names = ["x_sd_configs/0".to_owned()].into_iter();
+    let status = Status::new("betanet", names, &Clock::System, &meter);
+    let told = Told {
+        answers: Mutex::new(answers.into_iter().collect()),
+        asked: asked_sender,
+        wake: Arc::clone(&wake),
+    };
+    let source = Source::new(Box::new(told), INTERVAL, status.report(0, "x_sd_configs/0"));
+    let run = source.run(move |known| known_sender.try_send(known).unwrap());
+    let (tasks, _failures) = crate::runtime::Tasks::new();
+    tasks.spawn("source", run);
+    Lab {
+        status,
+        known,
+        asked,
+        wake,
+        start: Instant::now(),
+    }
+}
+
+impl Lab {
+    /// After how many seconds it was asked next.
+    async fn asked_after(&mut self) -> u64 {
+        let asked = self.asked.recv().await.unwrap();
+        (asked - self.start).as_secs()
+    }
+
+    /// The addresses that are known next.
+    async fn addresses(&mut self) -> Vec<String> {
+        let known = self.known.recv().await.unwrap();
+        let groups = known.parts.iter().flat_map(|part| part.iter());
+        groups.flat_map(|group| group.addresses.clone()).collect()
+    }
+
+    fn status(&self) -> SourceStatus {
+        self.status.sources().remove(0)
+    }
+}
+
+fn part(key: &str, result: Result<&str, RefreshError>) -> Part {
+    Part {
+        key: key.to_owned(),
+        result: result.map(|json| parse_json(json.as_bytes()).unwrap()),
+    }
+}
+
+fn one(json: &str) -> Answer {
+    Ok(vec![part("a", Ok(json))])
+}
+
+fn broken() -> Answer {
+    Ok(vec![part("a", Err(RefreshError::ContentType))])
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_asked_at_once_and_at_each_interval() {
+    let mut lab = lab([one(r#"[{"targets": ["a:1"]}]"#), one("[]")]);
+    assert_eq!(lab.addresses().await, ["a:1"]);
+    assert_eq!(lab.addresses().await, [""; 0]);
+    assert_eq!(lab.asked_after().await, 0);
+    assert_eq!(lab.asked_after().await, 60);
+    assert!(lab.status().last_success.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_asked_when_woken() {
+    let mut lab = lab([one("[]"), one(r#"[{"targets": ["a:1"]}]"#)]);
+    assert_eq!(lab.addresses().await, [""; 0]);
+    lab.wake.notify_one();
+    assert_eq!(lab.addresses().await, ["a:1"]);
+    assert_eq!(lab.start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_keeps_the_last_list_and_is_tried_again_soon() {
+    let list = r#"[{"targets": ["a:1"]}]"#;
+    let mut lab = lab([one(list), broken(), broken(), broken(), one("[]")]);
+    for _ in 0..4 {
+        assert_eq!(lab.addresses().await, ["a:1"]);
+    }
+    let status = lab.status();
+    assert_eq!(
+        status.last_error.unwrap(),
+        "a: the answer is no application/json"
+    );
+    assert_eq!(lab.addresses().await, [""; 0]);
+    assert_eq!(lab.status().last_error, None);
+    for seconds in [0, 60, 61, 63, 67] {
+        assert_eq!(lab.asked_after().await, seconds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_heard_is_not_an_empty_list() {
+    let answers = (0..9).map(|_| broken()).chain([one("[]")]);
+    let mut lab = lab(answers);
+    assert_eq!(lab.addresses().await, [""; 0]);
+    // 1, 2, 4 … and no longer than the interval.
+    for seconds in [0, 1, 3, 7, 15, 31, 63, 123, 183, 243] {
+        assert_eq!(lab.asked_after().await, seconds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_part_fails_alone_and_one_that_is_gone_is_gone() {
+    let (a, b) = (r#"[{"targets": ["a:1"]}, 7]"#, r#"[{"targets": ["b:1"]}]"#);
+    let second = vec![part("a", Err(RefreshError::NotUtf8)), part("b", Ok("[]"))];
+    let mut lab = lab([
+        Ok(vec![part("a", Ok(a)), part("b", Ok(b))]),
+        Ok(second),
+        Ok(vec![part("b", Ok(b))]),
+        Ok(Vec::new()),
+    ]);
+    assert_eq!(lab.addresses().await, ["a:1", "b:1"]);
+    assert_eq!(lab.addresses().await, ["a:1"]);
+    assert_eq!(lab.status().last_error.unwrap(), "a: not UTF-8 text");
+    assert_eq!(lab.addresses().await, ["b:1"]);
+    assert_eq!(lab.addresses().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_is_a_failure() {
+    let mut lab = lab([one(r#"[{"targets": ["a:1"]}]"#)]);
+    assert_eq!(lab.addresses().await, ["a:1"]);
+    assert_eq!(lab.asked_after().await, 0);
+    assert_eq!(lab.asked_after().await, 60);
+    // One interval without an answer, then a second.
+    assert_eq!(lab.asked_after().await, 121);
+    assert_eq!(lab.status().last_error.unwrap(), "no answer within 60s");
+}

@@ -1,0 +1,186 @@
+//! What is known of the sources of a receiver: for the log, metrics and `/health`.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Meter},
+};
+
+use super::{Fate, merge::Counts, shard::ShardConfig};
+use crate::{
+    runtime::{Clock, clock::since_epoch},
+    telemetry::names,
+};
+
+/// All sources of one receiver.
+#[derive(Debug)]
+pub(super) struct Status {
+    receiver: String,
+    clock: Clock,
+    refreshes: Counter<u64>,
+    failures: Counter<u64>,
+    sources: Mutex<Vec<SourceStatus>>,
+}
+
+/// One source.
+#[derive(Debug, Clone)]
+pub struct SourceStatus {
+    /// Its place in the configuration, such as `file_sd_configs/0`.
+    pub name: String,
+    /// When all of it was last read.
+    pub last_success: Option<SystemTime>,
+    /// Why its last reading failed.
+    pub last_error: Option<String>,
+    counts: Counts,
+}
+
+impl SourceStatus {
+    /// How many of its targets have which fate.
+    pub fn targets(&self) -> impl Iterator<Item = (Fate, u64)> {
+        Fate::ALL.into_iter().zip(self.counts)
+    }
+}
+
+/// Where one source says how it is.
+#[derive(Debug)]
+pub(super) struct SourceReport {
+    status: Arc<Status>,
+    position: usize,
+    name: String,
+}
+
+impl Status {
+    pub(super) fn new(
+        receiver: &str,
+        names: impl Iterator<Item = String>,
+        clock: &Clock,
+        meter: &Meter,
+    ) -> Arc<Self> {
+        let source = |name| SourceStatus {
+            name,
+            last_success: None,
+            last_error: None,
+            counts: Counts::default(),
+        };
+        let status = Self {
+            receiver: receiver.to_owned(),
+            clock: clock.clone(),
+            refreshes: names::DISCOVERY_REFRESHES.counter(meter),
+            failures: names::DISCOVERY_FAILURES.counter(meter),
+            sources: Mutex::new(names.map(source).collect()),
+        };
+        let status = Arc::new(status);
+        status.observe(meter);
+        status
+    }
+
+    /// The gauges fall silent when the receiver is gone.
+    fn observe(self: &Arc<Self>, meter: &Meter) {
+        let of = Arc::downgrade(self);
+        let _targets = names::DISCOVERY_TARGETS.observable_gauge(meter, move |observer| {
+            let Some(status) = of.upgrade() else { return };
+            for source in status.lock().iter() {
+                for (fate, count) in source.targets() {
+                    let [receiver, name] = status.attributes(&source.name);
+                    let result = KeyValue::new(names::RESULT, fate.name());
+                    observer.observe(count, &[receiver, name, result]);
+                }
+            }
+        });
+        let of = Arc::downgrade(self);
+        let _times = names::DISCOVERY_LAST_SUCCESS.observable_gauge(meter, move |observer| {
+            let Some(status) = of.upgrade() else { return };
+            for source in status.lock().iter() {
+                if let Some(time) = source.last_success {
+                    let seconds = since_epoch(time).as_secs();
+                    observer.observe(seconds, &status.attributes(&source.name));
+                }
+            }
+        });
+    }
+
+    /// What is known now.
+    pub(super) fn sources(&self) -> Vec<SourceStatus> {
+        self.lock().clone()
+    }
+
+    /// Notes what became of the targets, one a source.
+    pub(super) fn counted(&self, counts: &[Counts]) {
+        for (source, counts) in self.lock().iter_mut().zip(counts) {
+            source.counts = *counts;
+        }
+    }
+
+    pub(super) fn report(self: &Arc<Self>, position: usize, name: &str) -> SourceReport {
+        let attributes = self.attributes(name);
+        self.refreshes.add(0, &attributes);
+        SourceReport {
+            status: Arc::clone(self),
+            position,
+            name: name.to_owned(),
+        }
+    }
+
+    fn attributes(&self, source: &str) -> [KeyValue; 2] {
+        [
+            KeyValue::new(names::RECEIVER, self.receiver.clone()),
+            KeyValue::new(names::SOURCE, source.to_owned()),
+        ]
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SourceStatus>> {
+        // The list is whole at every moment, so a panic elsewhere does not spoil it.
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SourceReport {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// It is asked.
+    pub(super) fn refreshed(&self) {
+        let attributes = self.status.attributes(&self.name);
+        self.status.refreshes.add(1, &attributes);
+    }
+
+    /// It, or a part of it, failed.
+    pub(super) fn failed(&self, reason: &'static str, error: &str) {
+        let [receiver, source] = self.status.attributes(&self.name);
+        let reason = KeyValue::new(names::REASON, reason);
+        self.status.failures.add(1, &[receiver, source, reason]);
+        self.note(|status| status.last_error = Some(error.to_owned()));
+    }
+
+    /// All of it was read.
+    pub(super) fn succeeded(&self) {
+        let now = self.status.clock.now();
+        self.note(|status| {
+            status.last_success = Some(now);
+            status.last_error = None;
+        });
+    }
+
+    fn note(&self, change: impl FnOnce(&mut SourceStatus)) {
+        if let Some(status) = self.status.lock().get_mut(self.position) {
+            change(status);
+        }
+    }
+}
+
+/// Says which shard a receiver is, so that an alert can see one that is missing or there twice.
+pub(super) fn observe_shard(receiver: &str, shard: ShardConfig, meter: &Meter) {
+    let attributes = [KeyValue::new(names::RECEIVER, receiver.to_owned())];
+    let of_count = attributes.clone();
+    let _index = names::SHARD_INDEX.observable_gauge(meter, move |observer| {
+        observer.observe(u64::from(shard.index()), &attributes);
+    });
+    let _count = names::SHARD_COUNT.observable_gauge(meter, move |observer| {
+        observer.observe(u64::from(shard.count), &of_count);
+    });
+}
