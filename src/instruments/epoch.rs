@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     definition::{Instrument, InstrumentKind},
-    pipeline::Reading,
+    pipeline::{Reading, Schema},
 };
 
 /// A provider with its own start time. Its instruments are made when they are first needed.
@@ -52,14 +52,15 @@ impl Points {
 }
 
 impl Epoch {
-    pub(super) fn new(resource: Resource, instruments: &[Arc<Instrument>]) -> Self {
+    pub(super) fn new(resource: Resource, schema: &Arc<Schema>) -> Self {
         let reader = PullReader::default();
         let provider = SdkMeterProvider::builder()
             .with_resource(resource)
             .with_reader(reader.clone())
-            .with_view(cardinality(instruments))
+            .with_view(cardinality(Arc::clone(schema)))
             .build();
-        let slots = instruments
+        let slots = schema
+            .instruments()
             .iter()
             .map(|instrument| Slot::new(Arc::clone(instrument)))
             .collect();
@@ -115,13 +116,11 @@ impl Epoch {
 /// A view that gives each instrument its own limit: the SDK allocates to the limit at once, and
 /// folds what is over it into one meaningless point.
 fn cardinality(
-    instruments: &[Arc<Instrument>],
+    schema: Arc<Schema>,
 ) -> impl Fn(&SdkInstrument) -> Option<Stream> + Send + Sync + 'static {
-    let instruments = instruments.to_vec();
     move |asked| {
-        let found = instruments
-            .iter()
-            .find(|known| known.name == asked.name())?;
+        let named = |known: &&Arc<Instrument>| known.name == asked.name();
+        let found = schema.instruments().iter().find(named)?;
         // One more than can come, so that the SDK's own overflow point never appears.
         Stream::builder()
             .with_cardinality_limit(found.max_series + 1)

@@ -19,37 +19,37 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 
-pub use own::SCOPE;
+pub use own::{OwnMetrics, SCOPE};
 pub use reader::PullReader;
+pub use resets::ResetCounts;
+pub use resource::resource;
 
 use self::{
     epoch::Epoch,
-    own::OwnMetrics,
     repr::Repr,
     resets::{EpochId, FIRST, Resets},
 };
 use crate::{
-    definition::{Instrument, InstrumentKind},
-    pipeline::{Number, Poll, Reading, Readings, Target},
+    definition::InstrumentKind,
+    pipeline::{Number, Reading, Schema},
 };
 
-/// The instruments of one target.
+/// The instruments of one target, or of the part of it that is of one Resource.
 #[derive(Debug)]
 pub struct TargetInstruments {
-    target: Arc<Target>,
-    /// The definition's, then our own.
-    instruments: Vec<Arc<Instrument>>,
+    schema: Arc<Schema>,
     reprs: Vec<Repr>,
     resource: Resource,
     epochs: BTreeMap<EpochId, Epoch>,
     /// By scope, which is one an endpoint.
     histograms: BTreeMap<Arc<str>, Epoch>,
     resets: Resets,
-    own: OwnMetrics,
+    /// What was put since the last collect, but for histograms.
+    points: Vec<(EpochId, Reading)>,
 }
 
 /// What one poll of one target collects to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Collected {
     /// One part an epoch; integers up to 2^64 − 1.
     pub metrics: Vec<ResourceMetrics>,
@@ -65,96 +65,101 @@ impl Collected {
 }
 
 impl TargetInstruments {
-    /// The instruments of `target`, as its definition has them, and our own.
-    pub fn new(target: &Arc<Target>) -> Self {
-        let mut instruments = target.definition.instruments.clone();
-        instruments.extend(OwnMetrics::instruments(target));
-        let reprs = instruments
+    /// The instruments of `schema`, of someone with the attributes `resource`.
+    pub fn new(schema: &Arc<Schema>, resource: &[opentelemetry::KeyValue]) -> Self {
+        let reprs = schema
+            .instruments()
             .iter()
             .map(|i| Repr::first(i.kind, i.value_type))
             .collect();
-        let resource = resource::resource(target);
-        let first = Epoch::new(resource.clone(), &instruments);
+        let resource = Resource::builder_empty()
+            .with_attributes(resource.iter().cloned())
+            .build();
+        let first = Epoch::new(resource.clone(), schema);
         Self {
-            target: Arc::clone(target),
-            instruments,
+            schema: Arc::clone(schema),
             reprs,
             resource,
             epochs: BTreeMap::from([(FIRST, first)]),
             histograms: BTreeMap::new(),
             resets: Resets::new(),
-            own: OwnMetrics::new(target),
+            points: Vec::new(),
         }
     }
 
-    /// Collects what a poll gave. What is not in `readings` is in no part of the result: a series
-    /// that was there before is gone, and an endpoint that failed is a gap.
-    pub fn collect(&mut self, poll: &Poll, readings: &Readings) -> Collected {
-        self.own.observe(poll, readings);
-        let epochs = self.assign_epochs(readings);
-        self.record_histograms(readings);
-        let resets = (self.resets.resets, self.resets.exhausted);
-        let own = self.own.readings(poll, resets);
-        let points: Vec<(EpochId, &Reading)> = epochs
+    /// How often running totals fell.
+    pub fn resets(&self) -> ResetCounts {
+        self.resets.counts
+    }
+
+    /// Takes readings for the next collect.
+    pub fn put(&mut self, readings: Vec<Reading>) {
+        let kind = |reading: &Reading| self.schema.kind(reading.instrument);
+        let (histograms, points): (Vec<_>, Vec<_>) = readings
             .into_iter()
-            .chain(own.iter().map(|reading| (FIRST, reading)))
-            .collect();
+            .partition(|reading| kind(reading) == Some(InstrumentKind::Histogram));
+        let (totals, others): (Vec<_>, Vec<_>) = points
+            .into_iter()
+            .partition(|reading| self.may_be_reset(reading));
+        self.record(&histograms);
+        if !totals.is_empty() {
+            self.put_totals(totals);
+        }
+        self.points
+            .extend(others.into_iter().map(|reading| (FIRST, reading)));
+    }
+
+    /// Whether some reading that was put does not fit OTLP's signed integers.
+    pub fn has_wide(&self) -> bool {
+        self.points.iter().any(|(_, point)| is_wide(point.value))
+    }
+
+    /// Collects what was put. What was not is in no part of the result: a series that was there
+    /// before is gone, and an endpoint that failed is a gap. Histograms are shown for the `scopes`
+    /// that were read. With `wide`, also for outputs whose integers are signed.
+    pub fn collect(&mut self, scopes: &[Arc<str>], wide: bool) -> Collected {
+        let points = std::mem::take(&mut self.points);
         for (_, reading) in &points {
             if let Some(repr) = self.reprs.get_mut(reading.instrument) {
                 *repr = repr.widened(reading.value);
             }
         }
-        let fresh = self.fresh_scopes(poll);
-        let metrics = self.collect_points(&points, &fresh, Repr::Unsigned);
-        let wide = points.iter().any(|(_, reading)| is_wide(reading.value));
-        let signed_metrics = wide.then(|| self.collect_points(&points, &fresh, Repr::Signed));
+        let metrics = self.collect_points(&points, scopes, Repr::Unsigned);
+        let signed_metrics = wide.then(|| self.collect_points(&points, scopes, Repr::Signed));
         Collected {
             metrics,
             signed_metrics,
         }
     }
 
+    /// What we say of a target ourselves never falls.
+    fn may_be_reset(&self, reading: &Reading) -> bool {
+        let instrument = self.schema.get(reading.instrument);
+        instrument.is_some_and(|i| i.kind == InstrumentKind::Counter && *i.scope != *SCOPE)
+    }
+
     /// Gives each running total its epoch and drops the epochs that nothing needs any more.
-    fn assign_epochs<'a>(&mut self, readings: &'a Readings) -> Vec<(EpochId, &'a Reading)> {
-        let (totals, others): (Vec<_>, Vec<_>) = readings
-            .values
-            .iter()
-            .filter(|reading| self.kind(reading) != Some(InstrumentKind::Histogram))
-            .partition(|reading| self.kind(reading) == Some(InstrumentKind::Counter));
-        let instruments = &self.instruments;
-        let max_series = |instrument: usize| {
-            instruments
-                .get(instrument)
-                .map_or(1, |known| known.max_series)
-        };
-        let epochs = self.resets.observe(totals.iter().copied(), max_series);
+    fn put_totals(&mut self, totals: Vec<Reading>) {
+        let schema = &self.schema;
+        let max_series = |index: usize| schema.get(index).map_or(1, |known| known.max_series);
+        let epochs = self.resets.observe(totals.iter(), max_series);
         let in_use = self.resets.in_use();
         self.epochs.retain(|id, _| in_use.contains(id));
         for id in in_use {
-            let instruments = &self.instruments;
-            let resource = &self.resource;
-            self.epochs
-                .entry(id)
-                .or_insert_with(|| Epoch::new(resource.clone(), instruments));
+            let new = || Epoch::new(self.resource.clone(), schema);
+            self.epochs.entry(id).or_insert_with(new);
         }
-        epochs
-            .into_iter()
-            .zip(totals)
-            .chain(others.into_iter().map(|r| (FIRST, r)))
-            .collect()
+        self.points.extend(epochs.into_iter().zip(totals));
     }
 
-    fn record_histograms(&mut self, readings: &Readings) {
-        for reading in &readings.values {
-            let Some(instrument) = self.instruments.get(reading.instrument) else {
-                continue;
-            };
-            if instrument.kind == InstrumentKind::Histogram {
+    fn record(&mut self, readings: &[Reading]) {
+        for reading in readings {
+            if let Some(instrument) = self.schema.get(reading.instrument) {
+                let new = || Epoch::new(self.resource.clone(), &self.schema);
                 let scope = Arc::clone(&instrument.scope);
-                let (resource, instruments) = (&self.resource, &self.instruments);
                 self.histograms
                     .entry(scope)
-                    .or_insert_with(|| Epoch::new(resource.clone(), instruments))
+                    .or_insert_with(new)
                     .record(reading);
             }
         }
@@ -164,8 +169,8 @@ impl TargetInstruments {
     /// that does not fit is put as a double; the SDK gives that instrument a start time of its own.
     fn collect_points(
         &mut self,
-        points: &[(EpochId, &Reading)],
-        fresh: &[Arc<str>],
+        points: &[(EpochId, Reading)],
+        scopes: &[Arc<str>],
         integers: Repr,
     ) -> Vec<ResourceMetrics> {
         for (epoch, reading) in points {
@@ -181,7 +186,7 @@ impl TargetInstruments {
         let histograms = self
             .histograms
             .iter()
-            .filter(|(scope, _)| fresh.contains(scope))
+            .filter(|(scope, _)| scopes.contains(scope))
             .map(|(_, e)| e);
         let parts = self
             .epochs
@@ -193,20 +198,6 @@ impl TargetInstruments {
             epoch.clear();
         }
         parts
-    }
-
-    fn fresh_scopes(&self, poll: &Poll) -> Vec<Arc<str>> {
-        let endpoints = self.target.definition.endpoints.iter().zip(&poll.endpoints);
-        let fresh = endpoints.filter(|(_, polled)| polled.body().is_some());
-        fresh
-            .map(|(endpoint, _)| Arc::clone(&endpoint.scope))
-            .collect()
-    }
-
-    fn kind(&self, reading: &Reading) -> Option<InstrumentKind> {
-        self.instruments
-            .get(reading.instrument)
-            .map(|instrument| instrument.kind)
     }
 }
 

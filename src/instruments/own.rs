@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use opentelemetry::KeyValue;
 
+use super::resets::ResetCounts;
 use crate::{
-    definition::{Instrument, InstrumentKind, ValueType},
-    pipeline::{EndpointPoll, ErrorType, Number, Poll, Reading, Readings, Reason, Target},
+    definition::{Definition, Instrument, InstrumentKind, ValueType},
+    pipeline::{EndpointPoll, ErrorType, Number, Poll, Reading, Readings, Reason, Schema, Target},
     runtime::clock::since_epoch,
     telemetry::names::{self, Kind, Metric},
 };
@@ -19,7 +20,7 @@ const ERROR_TYPES_MAX: usize = 12;
 
 /// The running totals of what is said of one target.
 #[derive(Debug)]
-pub(super) struct OwnMetrics {
+pub struct OwnMetrics {
     target: Arc<Target>,
     /// Index of the first own instrument: they follow the definition's.
     first: usize,
@@ -39,7 +40,8 @@ struct Round {
 }
 
 impl OwnMetrics {
-    pub(super) fn new(target: &Arc<Target>) -> Self {
+    /// Nothing is known yet of `target`.
+    pub fn new(target: &Arc<Target>) -> Self {
         let endpoints = target.definition.endpoints.len();
         Self {
             target: Arc::clone(target),
@@ -55,16 +57,17 @@ impl OwnMetrics {
         }
     }
 
-    /// The instruments, in the order of [`names::TARGET`].
-    pub(super) fn instruments(target: &Target) -> Vec<Arc<Instrument>> {
-        names::TARGET
+    /// The schema of what targets of `definition` give: the definition's instruments, then our
+    /// own in the order of [`names::TARGET`].
+    pub fn schema(definition: &Definition) -> Schema {
+        let own = names::TARGET
             .iter()
-            .map(|metric| Arc::new(instrument(metric, target)))
-            .collect()
+            .map(|metric| Arc::new(instrument(metric, definition)));
+        definition.instruments.iter().cloned().chain(own).collect()
     }
 
     /// Notes what a poll gave.
-    pub(super) fn observe(&mut self, poll: &Poll, readings: &Readings) {
+    pub fn observe(&mut self, poll: &Poll, readings: &Readings) {
         poll.note_up(&mut self.up);
         if poll.is_round() {
             let bodies = poll.endpoints.iter().filter_map(EndpointPoll::body);
@@ -95,8 +98,9 @@ impl OwnMetrics {
         }
     }
 
-    /// The values of all own instruments after `poll`.
-    pub(super) fn readings(&self, poll: &Poll, resets: (u64, u64)) -> Vec<Reading> {
+    /// The values of all own instruments after `poll`; `resets` is known when its bodies have been
+    /// put before the instruments.
+    pub fn readings(&self, poll: &Poll, resets: ResetCounts) -> Vec<Reading> {
         let round = &self.round;
         let mut all = vec![
             self.single(&names::UP, flag(self.up.contains(&true))),
@@ -107,8 +111,8 @@ impl OwnMetrics {
             self.single(&names::SCRAPE_BODY_SIZE, Number::Unsigned(round.body_bytes)),
             self.single(&names::SCRAPE_SAMPLES, Number::Unsigned(round.samples)),
             self.single(&names::MISSED_TICKS, Number::Unsigned(poll.missed_ticks)),
-            self.single(&names::COUNTER_RESETS, Number::Unsigned(resets.0)),
-            self.single(&names::EPOCHS_EXHAUSTED, Number::Unsigned(resets.1)),
+            self.single(&names::COUNTER_RESETS, Number::Unsigned(resets.seen)),
+            self.single(&names::EPOCHS_EXHAUSTED, Number::Unsigned(resets.exhausted)),
         ];
         for (endpoint, up) in self.up.iter().enumerate() {
             let attributes = vec![self.url_template(endpoint)];
@@ -185,8 +189,7 @@ fn flag(is: bool) -> Number {
     Number::Unsigned(u64::from(is))
 }
 
-fn instrument(metric: &Metric, target: &Target) -> Instrument {
-    let definition = &target.definition;
+fn instrument(metric: &Metric, definition: &Definition) -> Instrument {
     let endpoints = definition.endpoints.len();
     // Breakers have one series more than there are endpoints: the host's.
     let max_series = match metric.attributes {

@@ -26,8 +26,23 @@ pub(super) struct Resets {
     series: HashMap<usize, HashMap<Vec<KeyValue>, Last>>,
     poll: u64,
     newest: EpochId,
-    pub(super) resets: u64,
-    pub(super) exhausted: u64,
+    pub(super) counts: ResetCounts,
+}
+
+/// How often running totals fell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ResetCounts {
+    /// All of them.
+    pub seen: u64,
+    /// Those that kept their old start time, because there were too many epochs.
+    pub exhausted: u64,
+}
+
+impl std::ops::AddAssign for ResetCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.seen += other.seen;
+        self.exhausted += other.exhausted;
+    }
 }
 
 #[derive(Debug)]
@@ -43,8 +58,7 @@ impl Resets {
             series: HashMap::new(),
             poll: 0,
             newest: FIRST,
-            resets: 0,
-            exhausted: 0,
+            counts: ResetCounts::default(),
         }
     }
 
@@ -85,11 +99,11 @@ impl Resets {
             return FIRST;
         };
         if is_less(total.value, last.value) {
-            self.resets += 1;
+            self.counts.seen += 1;
             if room {
                 last.epoch = next;
             } else {
-                self.exhausted += 1;
+                self.counts.exhausted += 1;
             }
         }
         last.value = total.value;
@@ -153,7 +167,7 @@ mod tests {
             observe(&mut resets, &[total("a", 3), total("b", 11)]),
             [1, 0]
         );
-        assert_eq!(resets.resets, 1);
+        assert_eq!(resets.counts.seen, 1);
     }
 
     #[test]
@@ -163,7 +177,7 @@ mod tests {
             observe(&mut resets, &[total("a", start), total("b", start)]);
         }
         assert_eq!(resets.in_use(), BTreeSet::from([0, 2]));
-        assert_eq!(resets.resets, 4);
+        assert_eq!(resets.counts.seen, 4);
     }
 
     #[test]
@@ -173,7 +187,7 @@ mod tests {
         observe(&mut resets, &[total("a", 5)]);
         observe(&mut resets, &[]);
         assert_eq!(observe(&mut resets, &[total("a", 6)]), [1]);
-        assert_eq!(resets.resets, 1);
+        assert_eq!(resets.counts.seen, 1);
     }
 
     #[test]
@@ -186,8 +200,8 @@ mod tests {
             observe(&mut resets, &[total(id, 1)]);
         }
         assert_eq!(resets.in_use().len(), EPOCHS_MAX);
-        assert_eq!(resets.resets, 20);
-        assert_eq!(resets.exhausted, 20 - (EPOCHS_MAX as u64 - 1));
+        assert_eq!(resets.counts.seen, 20);
+        assert_eq!(resets.counts.exhausted, 20 - (EPOCHS_MAX as u64 - 1));
     }
 
     #[test]

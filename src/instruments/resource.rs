@@ -1,31 +1,28 @@
 //! Who a target is, as an OpenTelemetry Resource.
 
-use opentelemetry::KeyValue;
-use opentelemetry_sdk::Resource;
+use std::collections::BTreeMap;
 
-use crate::pipeline::Target;
+use opentelemetry::{KeyValue, Value};
+
+use crate::pipeline::{ResourceAttributes, Target};
 
 /// The attributes that the Prometheus compatibility specification asks of a scraped target, the
 /// definition's own, and the configured labels; a label wins over the definition.
-pub(super) fn resource(target: &Target) -> Resource {
-    let text = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
+pub fn resource(target: &Target) -> ResourceAttributes {
+    let text = |value: &str| Value::from(value.to_owned());
     let definition = &target.definition;
-    let mut attributes = vec![text("service.name", &definition.name)];
-    attributes.extend(
-        definition
-            .resource
-            .iter()
-            .map(|(key, value)| text(key, value)),
-    );
-    attributes.extend(target.labels.iter().map(|(key, value)| text(key, value)));
+    let mut attributes = BTreeMap::from([("service.name", text(&definition.name))]);
+    for (key, value) in definition.resource.iter().chain(&target.labels) {
+        attributes.insert(key, text(value));
+    }
     attributes.extend([
-        text("service.instance.id", &target.name),
-        text("server.address", &target.server_address),
-        KeyValue::new("server.port", i64::from(target.server_port)),
-        text("url.scheme", &target.url_scheme),
+        ("service.instance.id", text(&target.name)),
+        ("server.address", text(&target.server_address)),
+        ("server.port", Value::from(i64::from(target.server_port))),
+        ("url.scheme", text(&target.url_scheme)),
     ]);
-    // Of two attributes with one key the last one stays.
-    Resource::builder_empty()
-        .with_attributes(attributes)
-        .build()
+    let attributes = attributes.into_iter();
+    attributes
+        .map(|(key, value)| KeyValue::new(key.to_owned(), value))
+        .collect()
 }

@@ -1,17 +1,24 @@
 //! The contracts between the stages; no IO, no YAML.
 //!
-//! A receiver hands a [`Poll`] to a [`Consumer`]; the processors turn it into [`Readings`]; the
-//! instruments collect them; each [`Exporter`] is shown the [`Snapshot`].
+//! A receiver hands a [`Poll`] to a [`Consumer`]; the mapping turns it into [`Readings`]; each
+//! [`Processor`] changes them; the instruments collect them; each [`Exporter`] is shown the
+//! [`Snapshot`].
 
 mod poll;
+mod processor;
 mod reading;
+mod schema;
 mod snapshot;
 mod status;
 mod target;
 mod target_names;
 
 pub use poll::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll};
+pub use processor::{
+    Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,
+};
 pub use reading::{Number, OwnReading, Problem, Reading, Readings, Reason};
+pub use schema::Schema;
 pub use snapshot::{Exporter, Snapshot};
 pub use status::{EndpointStatus, Inspect, StatusBoard, TargetStatus};
 pub use target::Target;
@@ -28,6 +35,11 @@ pub trait Consumer: Send + Sync {
 
 /// What takes the polls of one target, one at a time and in order.
 pub trait Sink: Send {
+    /// Whether it can take another poll now. Asked before the target is.
+    fn admits(&self) -> bool {
+        true
+    }
+
     /// Takes a poll that has ended. Never waits for the network.
     fn accept(&mut self, poll: &Poll);
 }

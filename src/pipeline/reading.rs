@@ -28,7 +28,7 @@ impl Number {
 /// The value of one series at one poll.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// Index of the instrument in the definition.
+    /// Index of the instrument in the [`Schema`](super::Schema).
     pub instrument: usize,
     /// Sorted by key; no key twice.
     pub attributes: Vec<KeyValue>,

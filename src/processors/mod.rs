@@ -5,9 +5,13 @@
 
 pub mod mapping;
 
+use std::sync::Arc;
+
+use opentelemetry::metrics::Meter;
 use serde::Serialize;
 
 use crate::{
+    pipeline::Processor,
     settings::Kind,
     yaml::{Cursor, Diagnostics},
 };
@@ -20,9 +24,21 @@ pub const KINDS: &[Kind] = &[];
 #[serde(untagged)]
 pub enum Config {}
 
+/// What processors are built with beside their configuration.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// For what they say of themselves.
+    pub meter: &'a Meter,
+}
+
 impl Config {
     /// Reads and checks the configuration of a processor of kind `kind`.
     pub fn decode(_kind: &Kind, _at: &Cursor<'_>, _diagnostics: &mut Diagnostics) -> Option<Self> {
         None
+    }
+
+    /// Builds the processor `id` for one pipeline.
+    pub fn build(&self, _id: &str, _context: &Context<'_>) -> Arc<dyn Processor> {
+        match *self {}
     }
 }

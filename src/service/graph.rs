@@ -11,6 +11,7 @@ use crate::{
     exporters, extensions,
     http::{BindError, Limits, Listeners, RouteError},
     pipeline::{Consumer, Exporter, StatusBoard},
+    processors,
     receivers::{self, http_json},
     runtime::Tasks,
     settings::ComponentId,
@@ -53,6 +54,7 @@ pub enum StartError {
 pub(super) struct Graph {
     listeners: Listeners,
     exporters: BTreeMap<ComponentId, Arc<dyn Exporter>>,
+    pipelines: Vec<Arc<MetricsPipeline>>,
     receivers: Vec<(http_json::HttpJson, Vec<Arc<dyn Consumer>>)>,
 }
 
@@ -80,7 +82,7 @@ impl Graph {
                 extension.build(&id.to_string(), &mut listeners, &board, &world.clock)?;
             }
         }
-        let consumers = build_pipelines(config, &exporters, &meter);
+        let (pipelines, consumers) = build_pipelines(config, &exporters, &meter);
         let mut receivers = Vec::new();
         for (id, consumers) in consumers {
             let context = http_json::Context {
@@ -95,6 +97,7 @@ impl Graph {
         Ok(Self {
             listeners,
             exporters,
+            pipelines,
             receivers,
         })
     }
@@ -104,9 +107,12 @@ impl Graph {
         self.exporters.values().cloned().collect()
     }
 
-    /// Takes the ports, serves, and starts the receivers.
+    /// Takes the ports, serves, and starts the processors, then the receivers.
     pub(super) async fn start(self, serving: &Tasks, receiving: &Tasks) -> Result<(), StartError> {
         self.listeners.bind().await?.serve(serving);
+        for pipeline in &self.pipelines {
+            pipeline.start(receiving);
+        }
         for (receiver, consumers) in self.receivers {
             receiver.start(&consumers, receiving);
         }
@@ -139,28 +145,33 @@ fn build_exporters(
 }
 
 /// For each receiver, what takes its polls: one consumer a pipeline.
+type Consumers<'c> = BTreeMap<&'c ComponentId, Vec<Arc<dyn Consumer>>>;
+
+/// The pipelines, each with processors of its own, and which receivers they take polls from.
 fn build_pipelines<'c>(
     config: &'c Config,
     exporters: &BTreeMap<ComponentId, Arc<dyn Exporter>>,
     meter: &opentelemetry::metrics::Meter,
-) -> BTreeMap<&'c ComponentId, Vec<Arc<dyn Consumer>>> {
-    let mut consumers: BTreeMap<_, Vec<Arc<dyn Consumer>>> = BTreeMap::new();
+) -> (Vec<Arc<MetricsPipeline>>, Consumers<'c>) {
+    let mut pipelines = Vec::new();
+    let mut consumers = Consumers::new();
+    let context = processors::Context { meter };
     for pipeline in config.service.pipelines.values() {
-        let exporters = pipeline
-            .exporters
-            .iter()
-            .filter_map(|id| exporters.get(id))
-            .cloned()
-            .collect();
-        let consumer: Arc<dyn Consumer> = Arc::new(MetricsPipeline::new(exporters, meter));
+        let ends = pipeline.exporters.iter();
+        let ends = ends.filter_map(|id| exporters.get(id)).cloned().collect();
+        let processors = pipeline.processors.iter().filter_map(|id| {
+            let built = config.processors.get(id)?.build(&id.to_string(), &context);
+            Some((id.to_string(), built))
+        });
+        let built = MetricsPipeline::new(processors.collect(), ends, meter);
+        let built = Arc::new(built);
         for receiver in &pipeline.receivers {
-            consumers
-                .entry(receiver)
-                .or_default()
-                .push(Arc::clone(&consumer));
+            let consumer = Arc::clone(&built) as Arc<dyn Consumer>;
+            consumers.entry(receiver).or_default().push(consumer);
         }
+        pipelines.push(built);
     }
-    consumers
+    (pipelines, consumers)
 }
 
 fn build_receiver(

@@ -1,6 +1,7 @@
 //! The running whole: exporters start first and stop last, receivers the other way round.
 
 mod graph;
+mod outlet;
 mod own_telemetry;
 mod pipeline;
 

@@ -1,22 +1,28 @@
-//! One pipeline: mapping, instruments, exporters, for each target of its receivers.
+//! One pipeline: mapping, processors, instruments, exporters, for each target of its receivers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Meter},
 };
 
+use super::outlet::{Outlet, Tail};
 use crate::{
-    instruments::TargetInstruments,
-    pipeline::{Consumer, Exporter, Poll, Readings, Sink, Snapshot, Target},
+    definition::Definition,
+    instruments::{self, OwnMetrics},
+    pipeline::{Consumer, Exporter, Poll, Processor, Readings, Schema, Sink, Stream, Target},
     processors::mapping,
+    runtime::Tasks,
     telemetry::names,
 };
 
 /// Takes the polls of its receivers to its exporters.
 pub(super) struct MetricsPipeline {
-    exporters: Vec<Arc<dyn Exporter>>,
+    tail: Tail,
+    processors: Arc<[Arc<dyn Processor>]>,
+    schemas: Schemas,
+    own_scope: Arc<str>,
     telemetry: Telemetry,
 }
 
@@ -29,21 +35,42 @@ struct Telemetry {
 /// One target's way through a pipeline.
 struct TargetSink {
     target: Arc<Target>,
-    instruments: TargetInstruments,
-    exporters: Vec<Arc<dyn Exporter>>,
+    own: OwnMetrics,
+    own_scope: Arc<str>,
+    processors: Arc<[Arc<dyn Processor>]>,
+    outlet: Outlet,
     telemetry: Telemetry,
     receiver: [KeyValue; 1],
 }
 
+/// What targets give, by definition: one schema for all targets of each.
+#[derive(Default)]
+struct Schemas(Mutex<Vec<(Weak<Definition>, Arc<Schema>)>>);
+
 impl MetricsPipeline {
-    pub(super) fn new(exporters: Vec<Arc<dyn Exporter>>, meter: &Meter) -> Self {
+    /// A pipeline of `processors`, each with its id, that ends in `exporters`.
+    pub(super) fn new(
+        processors: Vec<(String, Arc<dyn Processor>)>,
+        exporters: Vec<Arc<dyn Exporter>>,
+        meter: &Meter,
+    ) -> Self {
         let telemetry = Telemetry {
             scraped: names::SCRAPED_POINTS.counter(meter),
             errored: names::ERRORED_POINTS.counter(meter),
         };
         Self {
-            exporters,
+            processors: processors.iter().map(|(_, p)| Arc::clone(p)).collect(),
+            tail: Tail::new(processors, exporters, meter),
+            schemas: Schemas::default(),
+            own_scope: instruments::SCOPE.into(),
             telemetry,
+        }
+    }
+
+    /// Starts what the processors do by themselves.
+    pub(super) fn start(&self, tasks: &Tasks) {
+        for (processor, behind) in self.tail.processors() {
+            processor.start(Arc::new(behind), tasks);
         }
     }
 }
@@ -53,10 +80,17 @@ impl Consumer for MetricsPipeline {
         let receiver = [KeyValue::new(names::RECEIVER, target.receiver.clone())];
         self.telemetry.scraped.add(0, &receiver);
         self.telemetry.errored.add(0, &receiver);
+        let stream = Stream {
+            target: Arc::clone(target),
+            schema: self.schemas.of(&target.definition),
+            resource: instruments::resource(target),
+        };
         Box::new(TargetSink {
             target: Arc::clone(target),
-            instruments: TargetInstruments::new(target),
-            exporters: self.exporters.clone(),
+            own: OwnMetrics::new(target),
+            own_scope: Arc::clone(&self.own_scope),
+            processors: Arc::clone(&self.processors),
+            outlet: self.tail.outlet(stream),
             telemetry: self.telemetry.clone(),
             receiver,
         })
@@ -64,20 +98,22 @@ impl Consumer for MetricsPipeline {
 }
 
 impl Sink for TargetSink {
+    fn admits(&self) -> bool {
+        self.processors.iter().all(|processor| processor.admits())
+    }
+
     fn accept(&mut self, poll: &Poll) {
         let readings = mapping::map(&self.target.definition, poll);
         self.count(&readings);
-        let collected = self.instruments.collect(poll, &readings);
+        self.own.observe(poll, &readings);
         let fresh: Vec<_> = poll.endpoints.iter().map(|e| e.body().is_some()).collect();
-        let snapshot = Snapshot {
-            target: &self.target,
-            fresh: &fresh,
-            metrics: &collected.metrics,
-            signed_metrics: collected.signed(),
-        };
-        for exporter in &self.exporters {
-            exporter.export(&snapshot);
-        }
+        let endpoints = self.target.definition.endpoints.iter().zip(&fresh);
+        let scopes = endpoints.filter(|(_, fresh)| **fresh);
+        let scopes = scopes.map(|(endpoint, _)| Arc::clone(&endpoint.scope));
+        self.outlet.put(scopes.collect(), readings.values);
+        let own = self.own.readings(poll, self.outlet.resets());
+        self.outlet.put(vec![Arc::clone(&self.own_scope)], own);
+        self.outlet.export(&fresh);
     }
 }
 
@@ -101,10 +137,17 @@ impl TargetSink {
     }
 }
 
-impl Drop for TargetSink {
-    fn drop(&mut self) {
-        for exporter in &self.exporters {
-            exporter.forget(&self.target);
+impl Schemas {
+    fn of(&self, definition: &Arc<Definition>) -> Arc<Schema> {
+        // The list is whole at every moment, so a panic elsewhere does not spoil it.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(of, _)| of.strong_count() > 0);
+        let is_it = |of: &Weak<Definition>| std::ptr::eq(of.as_ptr(), Arc::as_ptr(definition));
+        if let Some((_, schema)) = known.iter().find(|(of, _)| is_it(of)) {
+            return Arc::clone(schema);
         }
+        let schema = Arc::new(OwnMetrics::schema(definition));
+        known.push((Arc::downgrade(definition), Arc::clone(&schema)));
+        schema
     }
 }

@@ -59,6 +59,10 @@ pub const RECEIVER: &str = "receiver";
 pub const SOURCE: &str = "source";
 /// Attribute: id of an exporter.
 pub const EXPORTER: &str = "exporter";
+/// Attribute: id of a processor.
+pub const PROCESSOR: &str = "processor";
+/// Attribute: what a component carries; here always `metrics`.
+pub const SIGNAL: &str = "otel.signal";
 
 /// Attribute: the method of a request.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -187,6 +191,12 @@ metrics! {
         "Which of the collectors that share the targets this one is, from 0.";
     SHARD_COUNT = "betanet_shard_count", Kind::Gauge, "{shard}", &[RECEIVER],
         "How many collectors share the targets.";
+    INCOMING_ITEMS = "otelcol_processor_incoming_items", Kind::Counter, "{item}", &[PROCESSOR, SIGNAL],
+        "Data points that were given to the processor.";
+    OUTGOING_ITEMS = "otelcol_processor_outgoing_items", Kind::Counter, "{item}", &[PROCESSOR, SIGNAL],
+        "Data points that the processor passed on.";
+    UNPLACED_POINTS = "betanet_pipeline_dropped_metric_points", Kind::Counter, "{datapoint}", &[REASON],
+        "Data points that processors left without a place, by reason (duplicate: two of one metric with the same attributes; max_resources).";
     SENT_POINTS = "otelcol_exporter_sent_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the destination accepted.";
     REJECTED_POINTS = "betanet_exporter_rejected_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],

@@ -9,8 +9,10 @@ use serde_json::Value as Json;
 use self::points::{Point, Value, named, one, points};
 use super::*;
 use crate::{
-    definition,
-    pipeline::{Body, EndpointPoll, ErrorType, Failure, Outcome, Problem, Reason},
+    definition::{self, Definition},
+    pipeline::{
+        Body, EndpointPoll, ErrorType, Failure, Outcome, Poll, Problem, Readings, Reason, Target,
+    },
 };
 
 /// Two endpoints; the instruments below are numbered in this order.
@@ -29,9 +31,37 @@ const GAUGE: usize = 2;
 const NODES: usize = 3;
 const SECONDS: usize = 4;
 
-fn instruments() -> TargetInstruments {
+/// What one target gives, and what is said of it.
+struct Both {
+    definition: Arc<Definition>,
+    own: OwnMetrics,
+    instruments: TargetInstruments,
+}
+
+impl Both {
+    /// As a pipeline without processors does.
+    fn collect(&mut self, poll: &Poll, readings: &Readings) -> Collected {
+        self.own.observe(poll, readings);
+        self.instruments.put(readings.values.clone());
+        let own = self.own.readings(poll, self.instruments.resets());
+        self.instruments.put(own);
+        let endpoints = self.definition.endpoints.iter().zip(&poll.endpoints);
+        let fresh = endpoints.filter(|(_, polled)| polled.body().is_some());
+        let scopes: Vec<_> = fresh.map(|(of, _)| Arc::clone(&of.scope)).collect();
+        let wide = self.instruments.has_wide();
+        self.instruments.collect(&scopes, wide)
+    }
+}
+
+fn instruments() -> Both {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
-    TargetInstruments::new(&Arc::new(Target::named("node", &definition)))
+    let target = Arc::new(Target::named("node", &definition));
+    let schema = Arc::new(OwnMetrics::schema(&definition));
+    Both {
+        instruments: TargetInstruments::new(&schema, &resource(&target)),
+        own: OwnMetrics::new(&target),
+        definition,
+    }
 }
 
 /// A poll at which endpoints `a` and `b` were fresh or timed out.
@@ -89,7 +119,7 @@ fn readings(values: impl Into<Vec<Reading>>) -> Readings {
 }
 
 /// A collect after a poll at which every endpoint was fresh.
-fn collect(instruments: &mut TargetInstruments, values: impl Into<Vec<Reading>>) -> Vec<Point> {
+fn collect(instruments: &mut Both, values: impl Into<Vec<Reading>>) -> Vec<Point> {
     points(
         &instruments
             .collect(&poll([true, true]), &readings(values))
@@ -129,7 +159,11 @@ fn an_epoch_that_nothing_needs_is_dropped() {
     for start in [100, 50, 20, 10] {
         collect(&mut instruments, [total(start), node("x", start)]);
     }
-    assert_eq!(instruments.epochs.len(), 2, "the first and the newest");
+    assert_eq!(
+        instruments.instruments.epochs.len(),
+        2,
+        "the first and the newest"
+    );
 }
 
 #[test]

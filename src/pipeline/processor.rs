@@ -1,0 +1,92 @@
+//! The contract of processors: what stands between the mapping and the instruments.
+//!
+//! The SDK's metrics cannot be constructed, so processors change what goes in: readings, the
+//! instruments they belong to, and the Resource they are of. A processor is built once a pipeline.
+//! It opens a [`Stage`] for each target and says there what the stage makes of the [`Stream`]:
+//! names, units and kinds change then, once; attributes, values and what is dropped, at each poll.
+
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+
+use super::{Reading, Schema, Target};
+use crate::runtime::Tasks;
+
+/// One processor of one pipeline.
+pub trait Processor: Send + Sync {
+    /// Makes the stage for a target whose readings come as `stream` says, and changes `stream` to
+    /// how they leave it. Targets of one definition come with one schema and should leave with one.
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage>;
+
+    /// Whether the pipeline can take another poll now. Asked before the target is.
+    fn admits(&self) -> bool {
+        true
+    }
+
+    /// Starts what it does by itself, with the rest of the pipeline behind it.
+    fn start(&self, _downstream: Arc<dyn Downstream>, _tasks: &Tasks) {}
+}
+
+/// What a processor does to the readings of one target.
+pub trait Stage: Send {
+    /// Takes what came and gives what goes on.
+    fn process(&mut self, batch: Batch) -> Batch;
+}
+
+/// The readings of a target, before any has come.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// The target.
+    pub target: Arc<Target>,
+    /// The instruments that the readings belong to.
+    pub schema: Arc<Schema>,
+    /// Who the target is; a stage may split off parts that are of another Resource.
+    pub resource: ResourceAttributes,
+}
+
+/// The attributes of a Resource, sorted by key; no key twice.
+pub type ResourceAttributes = Arc<[KeyValue]>;
+
+/// Readings that were made at one moment.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The instrumentation scopes that were read whole: what such a scope said before and does not
+    /// say now is gone.
+    pub scopes: Vec<Arc<str>>,
+    /// One a Resource.
+    pub parts: Vec<Part>,
+}
+
+/// Readings of one Resource.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Whose they are.
+    pub resource: ResourceAttributes,
+    /// What was read.
+    pub values: Vec<Reading>,
+}
+
+impl Batch {
+    /// The number of readings.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.values.len()).sum()
+    }
+
+    /// Whether there are no readings.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The rest of a pipeline, behind one of its processors.
+pub trait Downstream: Send + Sync {
+    /// Makes room for a target that the processor makes up. Dropping what is returned removes the
+    /// target and all its series.
+    fn open(&self, stream: Stream) -> Box<dyn BatchSink>;
+}
+
+/// What takes the readings of a target that a processor makes up.
+pub trait BatchSink: Send {
+    /// Takes all readings of one moment to the exporters.
+    fn accept(&mut self, batch: Batch);
+}

@@ -1,0 +1,57 @@
+//! Which instruments the readings of a stream belong to.
+
+use std::sync::Arc;
+
+use crate::definition::{Instrument, InstrumentKind};
+
+/// The instruments that readings refer to by index. One is shared by all targets of a definition.
+#[derive(Debug, Default)]
+pub struct Schema(Vec<Arc<Instrument>>);
+
+impl Schema {
+    /// All instruments, in the order of their indices.
+    pub fn instruments(&self) -> &[Arc<Instrument>] {
+        &self.0
+    }
+
+    /// The instrument at `index`.
+    pub fn get(&self, index: usize) -> Option<&Arc<Instrument>> {
+        self.0.get(index)
+    }
+
+    /// What the instrument at `index` measures.
+    pub fn kind(&self, index: usize) -> Option<InstrumentKind> {
+        self.get(index).map(|instrument| instrument.kind)
+    }
+
+    /// Adds an instrument and gives its index. One that is there already, under the same name and
+    /// scope and of the same type, takes up the other's series.
+    pub fn add(&mut self, new: Arc<Instrument>) -> usize {
+        let Some(index) = self.0.iter().position(|known| is_same(known, &new)) else {
+            self.0.push(new);
+            return self.0.len() - 1;
+        };
+        if let Some(known) = self.0.get_mut(index) {
+            *known = Arc::new(Instrument {
+                max_series: known.max_series.saturating_add(new.max_series),
+                ..known.as_ref().clone()
+            });
+        }
+        index
+    }
+}
+
+impl FromIterator<Arc<Instrument>> for Schema {
+    fn from_iter<T: IntoIterator<Item = Arc<Instrument>>>(instruments: T) -> Self {
+        Self(instruments.into_iter().collect())
+    }
+}
+
+fn is_same(one: &Instrument, other: &Instrument) -> bool {
+    let kind = |of: &Instrument| (of.kind, of.value_type);
+    one.name == other.name
+        && one.scope == other.scope
+        && one.unit == other.unit
+        && one.buckets == other.buckets
+        && kind(one) == kind(other)
+}

@@ -1,0 +1,305 @@
+//! The rest of a pipeline for one target: what is left of its processors, the instruments, the
+//! exporters.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Meter},
+};
+use tokio::time::Instant;
+
+use crate::{
+    definition::InstrumentKind,
+    instruments::{Collected, ResetCounts, TargetInstruments},
+    pipeline::{
+        Batch, BatchSink, Downstream, Exporter, Part, Processor, Reading, ResourceAttributes,
+        Schema, Snapshot, Stage, Stream, Target,
+    },
+    telemetry::names,
+};
+
+/// How long a Resource that a processor split off is kept while no reading is of it: the lookback
+/// of PromQL. Its totals keep their start time as long.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+
+/// The most Resources that one target may be split into; each costs a provider.
+const RESOURCES_MAX: usize = 1000;
+
+/// The processors of a pipeline from one position on, and its exporters.
+#[derive(Clone)]
+pub(super) struct Tail {
+    steps: Vec<Step>,
+    exporters: Vec<Arc<dyn Exporter>>,
+    dropped: Dropped,
+}
+
+/// A processor and what is counted of it.
+#[derive(Clone)]
+struct Step {
+    processor: Arc<dyn Processor>,
+    items: Items,
+}
+
+/// What goes into a processor and what comes out.
+#[derive(Clone)]
+struct Items {
+    incoming: Counter<u64>,
+    outgoing: Counter<u64>,
+    attributes: [KeyValue; 2],
+}
+
+/// Readings that no instrument can take.
+#[derive(Clone)]
+struct Dropped(Counter<u64>);
+
+/// What takes a target's readings to the exporters.
+pub(super) struct Outlet {
+    target: Arc<Target>,
+    schema: Arc<Schema>,
+    stages: Vec<(Box<dyn Stage>, Items)>,
+    exporters: Vec<Arc<dyn Exporter>>,
+    dropped: Dropped,
+    /// Who the target is before the first stage, and behind the last one. Nobody asks where there
+    /// is no stage.
+    resources: [ResourceAttributes; 2],
+    instruments: TargetInstruments,
+    split: HashMap<ResourceAttributes, Split>,
+    /// Read whole since the last collect.
+    scopes: Vec<Arc<str>>,
+}
+
+/// The instruments of a Resource that a stage split off.
+struct Split {
+    instruments: TargetInstruments,
+    last: Instant,
+}
+
+impl Tail {
+    pub(super) fn new(
+        processors: Vec<(String, Arc<dyn Processor>)>,
+        exporters: Vec<Arc<dyn Exporter>>,
+        meter: &Meter,
+    ) -> Self {
+        let steps = processors.into_iter().map(|(id, processor)| Step {
+            processor,
+            items: Items::new(id, meter),
+        });
+        Self {
+            steps: steps.collect(),
+            exporters,
+            dropped: Dropped(names::UNPLACED_POINTS.counter(meter)),
+        }
+    }
+
+    /// Each processor with what stands behind it.
+    pub(super) fn processors(&self) -> impl Iterator<Item = (&Arc<dyn Processor>, Self)> {
+        self.steps.iter().enumerate().map(|(position, step)| {
+            let behind = Self {
+                steps: self.steps.iter().skip(position + 1).cloned().collect(),
+                ..self.clone()
+            };
+            (&step.processor, behind)
+        })
+    }
+
+    /// Makes room for a target.
+    pub(super) fn outlet(&self, mut stream: Stream) -> Outlet {
+        let before = Arc::clone(&stream.resource);
+        let stages = self.steps.iter().map(|step| {
+            let stage = step.processor.open(&mut stream);
+            (stage, step.items.clone())
+        });
+        let stages: Vec<_> = stages.collect();
+        let instruments = TargetInstruments::new(&stream.schema, &stream.resource);
+        let resources = match stages.is_empty() {
+            true => Default::default(),
+            false => [before, stream.resource],
+        };
+        Outlet {
+            instruments,
+            target: stream.target,
+            schema: stream.schema,
+            stages,
+            exporters: self.exporters.clone(),
+            dropped: self.dropped.clone(),
+            resources,
+            split: HashMap::new(),
+            scopes: Vec::new(),
+        }
+    }
+}
+
+impl Downstream for Tail {
+    fn open(&self, stream: Stream) -> Box<dyn BatchSink> {
+        Box::new(self.outlet(stream))
+    }
+}
+
+impl Outlet {
+    /// How often running totals fell, since the beginning.
+    pub(super) fn resets(&self) -> ResetCounts {
+        let mut sum = self.instruments.resets();
+        for split in self.split.values() {
+            sum += split.instruments.resets();
+        }
+        sum
+    }
+
+    /// Takes readings that the target gave through the stages to the instruments.
+    pub(super) fn put(&mut self, scopes: Vec<Arc<str>>, values: Vec<Reading>) {
+        let resource = Arc::clone(&self.resources[0]);
+        let parts = vec![Part { resource, values }];
+        self.put_batch(Batch { scopes, parts });
+    }
+
+    fn put_batch(&mut self, mut batch: Batch) {
+        for (stage, items) in &mut self.stages {
+            items.incoming.add(batch.len() as u64, &items.attributes);
+            batch = stage.process(batch);
+            items.outgoing.add(batch.len() as u64, &items.attributes);
+        }
+        self.scopes.extend(batch.scopes);
+        for mut part in merged(batch.parts) {
+            if !self.stages.is_empty() {
+                self.remove_duplicates(&mut part.values);
+            }
+            if part.resource == self.resources[1] {
+                self.instruments.put(part.values);
+            } else {
+                self.put_split(part);
+            }
+        }
+    }
+
+    fn put_split(&mut self, part: Part) {
+        let (now, is_full) = (Instant::now(), self.split.len() >= RESOURCES_MAX);
+        if is_full && !self.split.contains_key(&part.resource) {
+            self.dropped.count(part.values.len(), "max_resources");
+            return;
+        }
+        let schema = &self.schema;
+        let split = self
+            .split
+            .entry(Arc::clone(&part.resource))
+            .or_insert_with(|| Split {
+                instruments: TargetInstruments::new(schema, &part.resource),
+                last: now,
+            });
+        split.last = now;
+        split.instruments.put(part.values);
+    }
+
+    /// Shows the exporters all that was put; `fresh` says which endpoints gave a body.
+    pub(super) fn export(&mut self, fresh: &[bool]) {
+        let collected = self.collect();
+        let snapshot = Snapshot {
+            target: &self.target,
+            fresh,
+            metrics: &collected.metrics,
+            signed_metrics: collected.signed(),
+        };
+        for exporter in &self.exporters {
+            exporter.export(&snapshot);
+        }
+    }
+
+    fn collect(&mut self) -> Collected {
+        let scopes = std::mem::take(&mut self.scopes);
+        let now = Instant::now();
+        self.split.retain(|_, split| now - split.last < IDLE_MAX);
+        let all = || {
+            let split = self.split.values().map(|split| &split.instruments);
+            std::iter::once(&self.instruments).chain(split)
+        };
+        let wide = all().any(TargetInstruments::has_wide);
+        let mut collected = self.instruments.collect(&scopes, wide);
+        for split in self.split.values_mut() {
+            let part = split.instruments.collect(&scopes, wide);
+            collected.metrics.extend(part.metrics);
+            if let (Some(all), Some(part)) = (&mut collected.signed_metrics, part.signed_metrics) {
+                all.extend(part);
+            }
+        }
+        collected
+    }
+
+    /// Stages may take away what told two series apart. The first one counts, as in the mapping.
+    fn remove_duplicates(&self, values: &mut Vec<Reading>) {
+        let mut seen = HashSet::new();
+        let before = values.len();
+        let is_new = |reading: &Reading| {
+            // Of a histogram two observations are welcome.
+            self.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
+                || seen.insert((reading.instrument, reading.attributes.clone()))
+        };
+        values.retain(is_new);
+        self.dropped.count(before - values.len(), "duplicate");
+    }
+}
+
+/// One part a Resource, also where a stage made two Resources alike.
+fn merged(parts: Vec<Part>) -> Vec<Part> {
+    if parts.len() < 2 {
+        return parts;
+    }
+    let mut by_resource: HashMap<_, Vec<Reading>> = HashMap::new();
+    for part in parts {
+        by_resource
+            .entry(part.resource)
+            .or_default()
+            .extend(part.values);
+    }
+    let by_resource = by_resource.into_iter();
+    by_resource
+        .map(|(resource, values)| Part { resource, values })
+        .collect()
+}
+
+impl BatchSink for Outlet {
+    fn accept(&mut self, batch: Batch) {
+        self.put_batch(batch);
+        self.export(&[]);
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        for exporter in &self.exporters {
+            exporter.forget(&self.target);
+        }
+    }
+}
+
+impl Items {
+    fn new(processor: String, meter: &Meter) -> Self {
+        let attributes = [
+            KeyValue::new(names::SIGNAL, "metrics"),
+            KeyValue::new(names::PROCESSOR, processor),
+        ];
+        let items = Self {
+            incoming: names::INCOMING_ITEMS.counter(meter),
+            outgoing: names::OUTGOING_ITEMS.counter(meter),
+            attributes,
+        };
+        items.incoming.add(0, &items.attributes);
+        items.outgoing.add(0, &items.attributes);
+        items
+    }
+}
+
+impl Dropped {
+    fn count(&self, readings: usize, reason: &'static str) {
+        if readings > 0 {
+            let attributes = [KeyValue::new(names::REASON, reason)];
+            self.0.add(readings as u64, &attributes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+use std::sync::Mutex;
+
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::{
+    SdkMeterProvider,
+    data::{AggregatedMetrics, MetricData},
+};
+
+use super::*;
+use crate::{
+    definition::{self, Instrument},
+    instruments::{self, OwnMetrics},
+    pipeline::Number,
+};
+
+const DEFINITION: &str = "
+endpoints: {a: {path: /a}}
+metrics:
+  - {name: gauge, instrument: gauge, endpoint: a, value: $.g}
+  - {name: total, instrument: counter, endpoint: a, value: $.t}
+";
+
+/// Prefixes each name, and makes a Resource of the attribute `split`.
+struct Prefix;
+
+impl Processor for Prefix {
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
+        let renamed = |known: &Arc<Instrument>| {
+            Arc::new(Instrument {
+                name: format!("x.{}", known.name),
+                ..known.as_ref().clone()
+            })
+        };
+        stream.schema = Arc::new(stream.schema.instruments().iter().map(renamed).collect());
+        Box::new(SplitOff)
+    }
+}
+
+struct SplitOff;
+
+impl Stage for SplitOff {
+    fn process(&mut self, mut batch: Batch) -> Batch {
+        let mut split = Vec::new();
+        for part in &mut batch.parts {
+            for mut reading in std::mem::take(&mut part.values) {
+                let resource = match reading.attributes.pop() {
+                    Some(attribute) => Arc::from([attribute]),
+                    None => Arc::clone(&part.resource),
+                };
+                let values = vec![reading];
+                split.push(Part { resource, values });
+            }
+        }
+        batch.parts = split;
+        batch
+    }
+}
+
+/// `resource name value`, of each point of each snapshot.
+#[derive(Default)]
+struct Seen(Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl Exporter for Seen {
+    fn export(&self, snapshot: &Snapshot<'_>) {
+        let mut seen = self.0.lock().unwrap();
+        for part in snapshot.metrics {
+            let split = part.resource().get(&"split".into());
+            let split = split.map(|value| value.to_string()).unwrap_or_default();
+            for metric in part.scope_metrics().flat_map(|scope| scope.metrics()) {
+                let values: Vec<u64> = match metric.data() {
+                    AggregatedMetrics::U64(MetricData::Gauge(of)) => {
+                        of.data_points().map(|point| point.value()).collect()
+                    }
+                    AggregatedMetrics::U64(MetricData::Sum(of)) => {
+                        of.data_points().map(|point| point.value()).collect()
+                    }
+                    other => panic!("{other:?}"),
+                };
+                seen.extend(
+                    values
+                        .iter()
+                        .map(|v| format!("{split} {} {v}", metric.name())),
+                );
+            }
+        }
+        seen.sort();
+    }
+
+    fn forget(&self, target: &Target) {
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("forget {}", target.name));
+    }
+}
+
+impl Seen {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+fn reading(instrument: usize, value: u64, split: &[&str]) -> Reading {
+    let attribute = |value: &&str| KeyValue::new("split", (*value).to_owned());
+    Reading {
+        instrument,
+        attributes: split.iter().map(attribute).collect(),
+        value: Number::Unsigned(value),
+    }
+}
+
+fn outlet(processors: Vec<(String, Arc<dyn Processor>)>) -> (Outlet, Arc<Seen>) {
+    let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
+    let target = Arc::new(Target::named("node", &definition));
+    let (seen, meter) = (Arc::new(Seen::default()), SdkMeterProvider::default());
+    let exporter = Arc::clone(&seen) as Arc<dyn Exporter>;
+    let tail = Tail::new(processors, vec![exporter], &meter.meter("test"));
+    let stream = Stream {
+        schema: Arc::new(OwnMetrics::schema(&definition)),
+        resource: instruments::resource(&target),
+        target,
+    };
+    (tail.outlet(stream), seen)
+}
+
+fn prefixed() -> (Outlet, Arc<Seen>) {
+    outlet(vec![("prefix".to_owned(), Arc::new(Prefix))])
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_processors_readings_go_straight_to_the_exporters() {
+    let (mut outlet, seen) = outlet(Vec::new());
+    outlet.put(Vec::new(), vec![reading(0, 1, &[]), reading(1, 2, &[])]);
+    outlet.export(&[true]);
+    assert_eq!(seen.take(), [" gauge 1", " total 2"]);
+    drop(outlet);
+    assert_eq!(seen.take(), ["forget node"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_renames_and_splits_and_what_is_split_off_ends_when_it_is_idle() {
+    let (mut outlet, seen) = prefixed();
+    outlet.put(Vec::new(), vec![reading(0, 1, &[]), reading(0, 2, &["b"])]);
+    outlet.export(&[true]);
+    assert_eq!(seen.take(), [" x.gauge 1", "b x.gauge 2"]);
+    assert_eq!(outlet.split.len(), 1);
+    tokio::time::advance(IDLE_MAX).await;
+    outlet.put(Vec::new(), vec![reading(0, 3, &[])]);
+    outlet.export(&[true]);
+    assert_eq!(seen.take(), [" x.gauge 3"]);
+    assert_eq!(outlet.split.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_total_that_falls_is_a_reset_wherever_it_went() {
+    let (mut outlet, _seen) = prefixed();
+    for value in [5, 3] {
+        let values = vec![reading(1, value, &[]), reading(1, value, &["b"])];
+        outlet.put(Vec::new(), values);
+        outlet.export(&[true]);
+    }
+    assert_eq!(outlet.resets().seen, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_readings_that_became_one_the_first_counts() {
+    let (mut outlet, seen) = prefixed();
+    let values = [7, 8].map(|value| reading(0, value, &[]));
+    outlet.put(Vec::new(), values.into());
+    outlet.export(&[true]);
+    assert_eq!(seen.take(), [" x.gauge 7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn resources_are_bounded() {
+    let (mut outlet, _seen) = prefixed();
+    let ids: Vec<String> = (0..RESOURCES_MAX + 5).map(|id| id.to_string()).collect();
+    let values = ids.iter().map(|id| reading(0, 1, &[id])).collect();
+    outlet.put(Vec::new(), values);
+    assert_eq!(outlet.split.len(), RESOURCES_MAX);
+}
