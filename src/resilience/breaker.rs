@@ -21,7 +21,9 @@ pub struct Policy {
     pub failure_threshold: u32,
     /// What counts as consecutive.
     pub counting: Counting,
-    /// How long it stays open the first time.
+    /// How long it stays open the first time. After a failed probe this counts from the moment
+    /// the probe was sent, so that a node is asked once in this time however long its answer was
+    /// waited for; half of it passes in any case.
     pub open_duration: Duration,
     /// The open time is drawn from (1 − this) to (1 + this) times its nominal value; 0 to 1.
     pub open_jitter: f64,
@@ -50,7 +52,8 @@ pub enum Counting {
 #[must_use]
 pub struct Permit {
     generation: u64,
-    /// The failures that had counted when it was given.
+    given: Instant,
+    /// The failures that had counted then.
     counted: u64,
     probe: bool,
 }
@@ -127,12 +130,12 @@ impl Breaker {
     pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, Refusal> {
         self.advance(now);
         match &mut self.phase {
-            Phase::Closed => Ok(self.permit(false)),
+            Phase::Closed => Ok(self.permit(now, false)),
             Phase::HalfOpen { in_flight }
                 if *in_flight < self.policy.half_open_max_probes.max(1) =>
             {
                 *in_flight += 1;
-                Ok(self.permit(true))
+                Ok(self.permit(now, true))
             }
             // Not rejected yet: it is worth waiting with the probe.
             Phase::HalfOpen { .. } => Err(Refusal::ProbeInFlight),
@@ -170,7 +173,7 @@ impl Breaker {
             Phase::Closed => self.count(now, &permit, outcome, rng),
             Phase::HalfOpen { in_flight } => {
                 *in_flight = in_flight.saturating_sub(1);
-                self.judge_probe(now, outcome, rng)
+                self.judge_probe(now, permit.given, outcome, rng)
             }
             // No permit has its generation.
             Phase::Open { .. } => None,
@@ -210,9 +213,10 @@ impl Breaker {
         }
     }
 
-    fn permit(&self, probe: bool) -> Permit {
+    fn permit(&self, now: Instant, probe: bool) -> Permit {
         Permit {
             generation: self.generation,
+            given: now,
             counted: self.counted,
             probe,
         }
@@ -241,14 +245,22 @@ impl Breaker {
         let steps = healthy / self.policy.open_duration.as_nanos().max(1);
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         self.growth = self.growth.saturating_sub(steps);
-        Some(self.open(now, Reason::FailureThreshold, rng))
+        let open = self.draw_open(rng);
+        let until = later(now, open);
+        Some(self.enter(Phase::Open { until }, Reason::FailureThreshold, now))
     }
 
     fn is_news(&self, permit: &Permit) -> bool {
         self.policy.counting == Counting::Each || permit.counted == self.counted
     }
 
-    fn judge_probe(&mut self, now: Instant, outcome: Outcome, rng: &mut Rng) -> Option<Transition> {
+    fn judge_probe(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        outcome: Outcome,
+        rng: &mut Rng,
+    ) -> Option<Transition> {
         match outcome {
             Outcome::Ok => {
                 let closed = self.enter(Phase::Closed, Reason::ProbeSucceeded, now);
@@ -257,7 +269,10 @@ impl Breaker {
             }
             Outcome::Fail => {
                 self.failures = self.failures.saturating_add(1);
-                Some(self.open(now, Reason::ProbeFailed, rng))
+                let open = self.draw_open(rng);
+                // A probe may have run for longer than that; the next does not follow at once.
+                let until = later(sent, open).max(later(now, open / 2));
+                Some(self.enter(Phase::Open { until }, Reason::ProbeFailed, now))
             }
             Outcome::Neutral => {
                 self.counters.cancelled_probes += 1;
@@ -266,7 +281,8 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, now: Instant, reason: Reason, rng: &mut Rng) -> Transition {
+    /// How long the opening that begins now lasts.
+    fn draw_open(&mut self, rng: &mut Rng) -> Duration {
         let policy = &self.policy;
         let longest = policy.max_open_duration.max(policy.open_duration);
         let exponent = i32::try_from(self.growth).unwrap_or(i32::MAX);
@@ -274,8 +290,7 @@ impl Breaker {
         let open = jittered(nominal.min(longest), policy.open_jitter, rng);
         // No further than the longest, or health would take as long to show as the outage lasted.
         self.growth = self.growth.saturating_add(u32::from(nominal < longest));
-        let until = later(now, open);
-        self.enter(Phase::Open { until }, reason, now)
+        open
     }
 
     fn enter(&mut self, phase: Phase, reason: Reason, at: Instant) -> Transition {

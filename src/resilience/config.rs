@@ -33,7 +33,8 @@ pub struct RetryConfig {
     pub multiplier: f64,
     /// The longest wait.
     pub max_interval: Duration,
-    /// Each wait is drawn from (1 − this) to (1 + this) times its interval; 0 to 1.
+    /// Each wait is drawn from (1 − this) to (1 + this) times its interval; 0 to 1. None is
+    /// shorter than `initial_interval`.
     pub jitter: f64,
     /// The statuses that may pass in a moment.
     pub retryable_statuses: BTreeSet<u16>,
@@ -52,7 +53,8 @@ pub struct CircuitBreakerConfig {
     /// So many consecutive waves of failures open a host's breaker; `failure_threshold` if not
     /// given. What fails at the same time is one wave.
     pub host_failure_threshold: Option<u32>,
-    /// How long a breaker stays open before it lets a probe through.
+    /// How long a breaker stays open before it lets a probe through. After a probe that failed
+    /// this counts from when it was sent; half of it passes in any case.
     pub open_duration: Duration,
     /// The open time is drawn from (1 − this) to (1 + this) times its value; 0 to 1.
     pub open_jitter: f64,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     budget::Budget,
     outcome,
-    time::{jittered, later, times},
+    time::{later, times},
 };
 
 /// The longest pause that a server may ask for.
@@ -29,7 +29,8 @@ pub struct Policy {
     pub multiplier: f64,
     /// The longest wait, before jitter.
     pub max_interval: Duration,
-    /// Each wait is drawn from (1 − this) to (1 + this) times its nominal value; 0 to 1.
+    /// Each wait is drawn from (1 − this) to (1 + this) times its nominal value; 0 to 1. None is
+    /// shorter than `initial_interval`.
     pub jitter: f64,
 }
 
@@ -150,7 +151,11 @@ impl Policy {
     }
 
     fn delay(&self, attempts: u32, rng: &mut Rng) -> Duration {
-        jittered(self.interval(attempts), self.jitter, rng)
+        let (interval, jitter) = (self.interval(attempts), self.jitter.clamp(0.0, 1.0));
+        // Chance must not bring a retry into the hiccup that the first attempt fell into.
+        let shortest = times(interval, 1.0 - jitter).max(interval.min(self.initial_interval));
+        let longest = times(interval, 1.0 + jitter);
+        shortest.saturating_add(times(longest.saturating_sub(shortest), rng.f64()))
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) const FLOOR: Duration = Duration::from_millis(500);
 pub struct Timeout {
     max: Duration,
     adaptive: bool,
+    /// Whether the process was away and has not answered since.
+    cold: bool,
     /// The latest samples, oldest first.
     window: VecDeque<Duration>,
     /// The same, shortest first.
@@ -32,6 +34,7 @@ impl Timeout {
         Self {
             max,
             adaptive,
+            cold: false,
             window: VecDeque::new(),
             sorted: Vec::new(),
             smoothed: None,
@@ -50,6 +53,11 @@ impl Timeout {
         self.max
     }
 
+    /// Nobody listens: what answers next has just started, and its warm self says nothing of it.
+    pub fn chill(&mut self) {
+        self.cold = true;
+    }
+
     /// An answer that was whole and good took so long. Nothing else is a sample: not a refusal (a
     /// dead node is fast), not a cut attempt (its time is ours). Karn's rule, no sample from a
     /// retry, is not needed: unlike TCP's segments, each answer belongs to one request, and
@@ -57,6 +65,7 @@ impl Timeout {
     pub fn sample(&mut self, took: Duration) {
         // Longer ones say no more than this, and the sums below cannot overflow.
         let took = took.min(self.max);
+        self.cold = false;
         if self.window.len() == WINDOW
             && let Some(oldest) = self.window.pop_front()
             && let Ok(at) = self.sorted.binary_search(&oldest)
@@ -81,7 +90,7 @@ impl Timeout {
     }
 
     fn estimate(&self) -> Duration {
-        if !self.adaptive || self.window.len() < MIN_SAMPLES {
+        if !self.adaptive || self.cold || self.window.len() < MIN_SAMPLES {
             return self.max;
         }
         let (time, deviation) = self.smoothed.unwrap_or_default();

@@ -212,6 +212,9 @@ impl<'a> Simulation<'a> {
         else {
             return;
         };
+        if class == Class::Transport {
+            polled.timeout.chill();
+        }
         let (verdict, probe) = (self.statuses.classify(class), permit.is_probe());
         let changes = self.circuit.complete(now, permit, &verdict, &mut self.rng);
         self.run.detect(changes, self.now, self.outage.from);

@@ -134,10 +134,11 @@ impl Model {
             let Some(outcome) = self.ended_in(era, entry) else {
                 continue;
             };
-            let open = |failures| Era {
+            let open_duration = self.policy.open_duration;
+            let open = |failures, until| Era {
                 state: State::Open,
                 first: at + 1,
-                until: Some(when + self.policy.open_duration),
+                until: Some(until),
                 failures,
             };
             let run = self.run(era, at + 1);
@@ -148,8 +149,14 @@ impl Model {
                     until: None,
                     failures: 0,
                 },
-                (State::HalfOpen, Outcome::Fail) => open(era.failures + 1),
-                (State::Closed, Outcome::Fail) if run >= self.policy.failure_threshold => open(run),
+                (State::HalfOpen, Outcome::Fail) => {
+                    let half = when + open_duration / 2;
+                    let until = half.max(self.sent(entry).unwrap_or(when) + open_duration);
+                    open(era.failures + 1, until)
+                }
+                (State::Closed, Outcome::Fail) if run >= self.policy.failure_threshold => {
+                    open(run, when + open_duration)
+                }
                 _ => era,
             };
         }
@@ -177,6 +184,17 @@ impl Model {
         own.iter()
             .any(|e| matches!(e, Entry::Admitted(n, _) if *n == number))
             .then_some(outcome)
+    }
+
+    /// When the attempt was let through that this entry is the end of.
+    fn sent(&self, end: &Entry) -> Option<Instant> {
+        let Entry::Ended(ended, ..) = end else {
+            return None;
+        };
+        self.diary.iter().find_map(|entry| match entry {
+            Entry::Admitted(number, when) if number == ended => Some(*when),
+            _ => None,
+        })
     }
 
     /// The consecutive failures of a closed era in the diary before `end`.

@@ -149,9 +149,11 @@ enum Bug {
     ClosesWithOldRun,
     NeverExpires,
     OpensFromStart,
+    FailedProbeOpensFromResult,
+    FailedProbeIsOverAtOnce,
 }
 
-const BUGS: [Bug; 16] = [
+const BUGS: [Bug; 18] = [
     Bug::HalfOpenAdmitsAll,
     Bug::FailedProbeStaysHalfOpen,
     Bug::FailedProbeNeedsThreshold,
@@ -168,6 +170,8 @@ const BUGS: [Bug; 16] = [
     Bug::ClosesWithOldRun,
     Bug::NeverExpires,
     Bug::OpensFromStart,
+    Bug::FailedProbeOpensFromResult,
+    Bug::FailedProbeIsOverAtOnce,
 ];
 
 /// A small copy of the rules with a place for each bug.
@@ -253,7 +257,7 @@ impl Buggy {
         }
     }
 
-    fn probe(&mut self, now: Instant, outcome: Outcome) {
+    fn probe(&mut self, now: Instant, started: Instant, outcome: Outcome) {
         let closes = self.bug == Bug::NeutralProbeCloses;
         let leaks = self.bug == Bug::NeutralProbeLeaksSlot && outcome == Outcome::Neutral;
         self.in_flight = self.in_flight.saturating_sub(u32::from(!leaks));
@@ -270,7 +274,11 @@ impl Buggy {
                 let patient = self.bug == Bug::FailedProbeNeedsThreshold;
                 let needed = if patient { 2 * Self::THRESHOLD } else { 0 };
                 if self.bug != Bug::FailedProbeStaysHalfOpen && self.failures >= needed {
-                    self.open(now);
+                    self.open(match self.bug {
+                        Bug::FailedProbeOpensFromResult => now,
+                        Bug::FailedProbeIsOverAtOnce => started,
+                        _ => started.max(now - OPEN / 2),
+                    });
                 }
             }
         }
@@ -303,7 +311,7 @@ impl Gate for Buggy {
             return;
         }
         match (self.state, outcome) {
-            (State::HalfOpen, _) => self.probe(now, outcome),
+            (State::HalfOpen, _) => self.probe(now, started, outcome),
             (State::Closed, Outcome::Ok) if self.bug != Bug::SuccessKeepsRun => self.failures = 0,
             (State::Closed, Outcome::Neutral) if self.bug == Bug::NeutralResetsRun => {
                 self.failures = 0;

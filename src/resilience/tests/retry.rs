@@ -211,6 +211,7 @@ proptest! {
             let nominal = policy.interval(attempts).as_secs_f64();
             let asked = after.unwrap_or(0) as f64;
             prop_assert!(delay.as_secs_f64() >= asked.max(0.799 * nominal));
+            prop_assert!(delay >= policy.initial_interval);
             prop_assert!(delay.as_secs_f64() <= asked.max(1.201 * nominal));
         }
     }

@@ -66,8 +66,8 @@ fn a_host_that_hangs_is_found_left_alone_and_found_again() {
     let found = outages(Fault::Hang, None);
     let [requests, detection, recovery, longest] = found;
     assert!(requests <= 40.0 && detection <= 45.0, "{found:?}");
-    // At worst the host comes back just after a probe was sent: its 5 s, and 33 s of jittered 30.
-    assert!(recovery <= 20.0 && longest <= 38.1, "{found:?}");
+    // At worst the host comes back just after a probe was sent: 33 s of jittered 30 to the next.
+    assert!(recovery <= 20.0 && longest <= 36.0, "{found:?}");
 }
 
 #[test]
@@ -98,17 +98,14 @@ fn a_hiccup_of_six_seconds_loses_no_poll() {
         at: None,
         length: Some(secs(6)),
     };
-    let settings = settings();
-    for (seed, run) in runs(&settings, &hiccup).iter().enumerate() {
-        assert_eq!((run.lost_polls, run.detection), (0, None), "seed {seed}");
-        assert_eq!(run.fresh_polls, run.planned_polls, "seed {seed}");
+    // With attempts of 5 s there are two in a poll. The second is out of the hiccup, because it is
+    // never sent early.
+    for settings in [settings(), measured()] {
+        for (seed, run) in runs(&settings, &hiccup).iter().enumerate() {
+            assert_eq!((run.lost_polls, run.detection), (0, None), "seed {seed}");
+            assert_eq!(run.fresh_polls, run.planned_polls, "seed {seed}");
+        }
     }
-    // Attempts of 5 s leave one way to lose a poll: the first is sent in the first moment, and the
-    // second, early by its jitter, in the last one.
-    let runs = runs(&measured(), &hiccup);
-    let lost: u32 = runs.iter().map(|run| run.lost_polls).sum();
-    assert!(lost <= 3, "{lost} of 300 × 6");
-    assert!(runs.iter().all(|run| run.detection.is_none()));
 }
 
 #[test]
@@ -127,13 +124,18 @@ fn the_defaults_keep_their_bounds_in_every_builtin_outage() {
         );
         assert_eq!(report.late_ticks, 0.0, "{report:?}");
     }
+    let restart = reports.iter().find(|report| report.fault == "restart");
+    // A cold node has all the time to answer.
+    assert!(restart.unwrap().recovery_seconds.unwrap().mean <= 30.0);
     for name in ["hang", "refuse", "one path 500"] {
         let report = reports.iter().find(|report| report.fault == name).unwrap();
         let detection = report.detection_seconds.unwrap();
+        let recovery = report.recovery_seconds.unwrap();
         assert!(
-            detection.mean <= 45.0 && detection.outages == 300,
+            detection.max <= 45.0 && detection.outages == 300,
             "{report:?}"
         );
+        assert!(recovery.max <= 36.0, "{report:?}");
         // All other paths are polled while one fails.
         let limit = if name == "one path 500" { 115.0 } else { 40.0 };
         assert!(report.requests.unwrap().mean <= limit, "{report:?}");

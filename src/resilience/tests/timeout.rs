@@ -210,6 +210,19 @@ fn it_starts_at_the_cap_and_leaves_it_after_20_answers() {
 }
 
 #[test]
+fn who_answers_first_after_nobody_listened_has_all_the_time() {
+    let mut timeout = Timeout::new(MAX, true);
+    for _ in 0..256 {
+        timeout.sample(Duration::from_millis(80));
+    }
+    assert_eq!(timeout.limit(0), Duration::from_millis(500));
+    timeout.chill();
+    assert_eq!(timeout.limit(0), MAX);
+    timeout.sample(Duration::from_millis(80));
+    assert_eq!(timeout.limit(0), Duration::from_millis(500));
+}
+
+#[test]
 fn the_estimate_is_the_largest_of_its_terms_and_forgets() {
     let mut timeout = Timeout::new(secs(60), true);
     for _ in 0..256 {
