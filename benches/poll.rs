@@ -33,7 +33,7 @@ impl Attempt for AtOnce {
             None => Err(Miss {
                 failure: Failure {
                     error_type: ErrorType::Connect,
-                    message: String::new(),
+                    message: "".into(),
                 },
                 class: Class::Transport,
                 retry_after: None,

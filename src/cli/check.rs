@@ -217,7 +217,7 @@ fn endpoint_row(path: &str, polled: &EndpointPoll) -> [String; 4] {
         ],
         (None, failure) => {
             let why = failure
-                .map(|failure| failure.message.clone())
+                .map(|failure| failure.message.clone().into_owned())
                 .unwrap_or_default();
             [path.to_owned(), why, time, String::new()]
         }

@@ -1,6 +1,7 @@
 //! What a receiver found at a target.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -69,7 +70,7 @@ pub struct Failure {
     /// The class, for `error.type`.
     pub error_type: ErrorType,
     /// The whole chain of causes, for people. Holds no secret.
-    pub message: String,
+    pub message: Cow<'static, str>,
 }
 
 /// The closed list of failure classes (`error.type`).
@@ -103,7 +104,7 @@ pub enum ErrorType {
 
 impl ErrorType {
     /// The value of `error.type`: a status as its number, everything else as a word.
-    pub fn name(self) -> std::borrow::Cow<'static, str> {
+    pub fn name(self) -> Cow<'static, str> {
         match self {
             Self::Dns => "dns".into(),
             Self::Connect => "connect".into(),
@@ -135,10 +136,9 @@ impl Failure {
 
     /// A success that could not be used.
     pub fn lost() -> Self {
-        let message = "the server said 304 to a request without conditions".to_owned();
         Self {
             error_type: ErrorType::Status(304),
-            message,
+            message: "the server said 304 to a request without conditions".into(),
         }
     }
 }

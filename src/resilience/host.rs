@@ -237,7 +237,6 @@ impl Host {
     }
 
     pub(super) fn record(&self, state: &mut HostState, endpoint: Option<usize>, event: Event) {
-        let endpoint = endpoint.map(|endpoint| self.path(endpoint).to_owned());
         state.recorder.record(self.clock.now(), endpoint, event);
     }
 

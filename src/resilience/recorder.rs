@@ -14,36 +14,46 @@ use super::{
     retry::Stop,
     state::{Reason, State, Transition},
 };
+use crate::pipeline::ErrorType;
 
 /// How many decisions are kept.
 pub const CAPACITY: usize = 64;
 
-/// The latest decisions, oldest first.
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(transparent)]
+/// The latest decisions, oldest first. Noting one costs no memory once there are [`CAPACITY`].
+#[derive(Debug, Clone, Default)]
 pub struct Recorder {
     entries: VecDeque<Entry>,
-    #[serde(skip)]
     recorded: u64,
 }
 
 /// One decision.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry {
     /// Counts all decisions since the start, so that a gap shows what was forgotten.
     pub number: u64,
-    /// When, in RFC 3339.
-    #[serde(serialize_with = "rfc3339")]
+    /// When.
     pub at: SystemTime,
-    /// The path of the endpoint; none for what concerns the whole host.
-    pub endpoint: Option<String>,
+    /// The endpoint, by its position; none for what concerns the whole host.
+    pub endpoint: Option<usize>,
     /// What was decided, on what evidence.
-    #[serde(flatten)]
     pub event: Event,
 }
 
+/// One decision, for people.
+#[derive(Serialize)]
+struct Told<'r> {
+    number: u64,
+    /// In RFC 3339.
+    #[serde(serialize_with = "rfc3339")]
+    at: SystemTime,
+    /// The path.
+    endpoint: Option<&'r str>,
+    #[serde(flatten)]
+    event: Event,
+}
+
 /// What was decided, on what evidence. Times are written in seconds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// An attempt ended and was judged.
@@ -59,7 +69,8 @@ pub enum Event {
         #[serde(serialize_with = "seconds")]
         took: Duration,
         /// Its `error.type`; none for a success.
-        error_type: Option<String>,
+        #[serde(serialize_with = "name")]
+        error_type: Option<ErrorType>,
         /// What it was to the endpoint's breaker.
         endpoint_outcome: Outcome,
         /// What it was to the host's breaker.
@@ -112,7 +123,7 @@ pub enum Event {
 
 impl Recorder {
     /// Notes a decision; the oldest one beyond [`CAPACITY`] is forgotten.
-    pub fn record(&mut self, at: SystemTime, endpoint: Option<String>, event: Event) {
+    pub fn record(&mut self, at: SystemTime, endpoint: Option<usize>, event: Event) {
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
         }
@@ -128,6 +139,18 @@ impl Recorder {
     /// The kept decisions, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
+    }
+
+    /// The same for people; `paths` are those of the endpoints.
+    pub fn told<'r>(&'r self, paths: &'r [String]) -> impl Serialize + 'r {
+        let path = |index: usize| paths.get(index).map(String::as_str);
+        let told = self.entries().map(move |entry| Told {
+            number: entry.number,
+            at: entry.at,
+            endpoint: entry.endpoint.and_then(path),
+            event: entry.event,
+        });
+        told.collect::<Vec<_>>()
     }
 }
 
@@ -147,6 +170,10 @@ impl Event {
 fn rfc3339<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
     let at = jiff::Timestamp::try_from(*at).map_err(serde::ser::Error::custom)?;
     to.collect_str(&at)
+}
+
+fn name<S: Serializer>(error_type: &Option<ErrorType>, to: S) -> Result<S::Ok, S::Error> {
+    error_type.map(ErrorType::name).serialize(to)
 }
 
 fn seconds<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {

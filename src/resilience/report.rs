@@ -29,7 +29,8 @@ impl Inspect for Host {
     }
 
     fn decisions(&self) -> Value {
-        serde_json::to_value(&self.lock().recorder).unwrap_or_default()
+        let state = self.lock();
+        serde_json::to_value(state.recorder.told(&self.paths)).unwrap_or_default()
     }
 }
 

@@ -77,7 +77,7 @@ fn poll(fresh: [bool; 2]) -> Poll {
         } else {
             Outcome::Failed(Failure {
                 error_type: ErrorType::Timeout,
-                message: "no answer".to_owned(),
+                message: "no answer".into(),
             })
         };
         EndpointPoll::new(outcome)

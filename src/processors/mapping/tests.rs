@@ -282,7 +282,7 @@ fn an_endpoint_without_a_body_gives_nothing_and_no_problem() {
     let mut poll = poll(&definition, &json!({}));
     poll.endpoints[0].outcome = Outcome::Failed(Failure {
         error_type: ErrorType::Connect,
-        message: String::new(),
+        message: "".into(),
     });
     let readings = map(&definition, &poll);
     assert_eq!(series(&readings), [""; 0]);

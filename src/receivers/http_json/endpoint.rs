@@ -189,7 +189,7 @@ impl AttemptError {
         };
         let failure = Failure {
             error_type,
-            message: chain(&self),
+            message: chain(&self).into(),
         };
         Miss {
             failure,
@@ -235,14 +235,14 @@ pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
         .zip(bodies)
         .map(|(endpoint, body)| {
             let decoded = match body.map(Bytes::from) {
-                None => Err((ErrorType::Body, "no saved body".to_owned())),
+                None => Err((ErrorType::Body, "no saved body".into())),
                 Some(raw) => match decode(endpoint.format, &raw) {
                     Ok(document) => Ok(Body {
                         document: Arc::new(document),
                         raw,
                         received: now,
                     }),
-                    Err(error) => Err((error.error_type(), chain(&error))),
+                    Err(error) => Err((error.error_type(), chain(&error).into())),
                 },
             };
             let outcome = match decoded {

@@ -215,7 +215,7 @@ impl TargetPoller {
         let cause = failures()
             .find(|failure| failure.was_sent())
             .or_else(|| failures().next());
-        let error = cause.map(|failure| failure.message.as_str());
+        let error = cause.map(|failure| &*failure.message);
         if was_up == Some(is_up) || (was_up.is_none() && is_up) {
             tracing::debug!(receiver, target, up = is_up, error, "polled");
         } else if is_up {

@@ -19,6 +19,7 @@ mod feasibility;
 mod fleet;
 mod model;
 mod mutants;
+mod refused;
 mod retry;
 mod scenario;
 mod timeout;

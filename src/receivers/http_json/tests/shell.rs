@@ -163,6 +163,32 @@ async fn who_waits_for_a_probe_that_succeeds_was_not_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_no_time_left_after_a_verdict_sends_nothing() {
+    // The probe takes 4.5 s of the poll's 5: too little is left for an attempt of the others.
+    let lab = Lab::new(|_| Reply::Refuse);
+    let mut settings = settings();
+    settings.circuit_breaker.host_failure_threshold = Some(1);
+    settings.deadline = Duration::from_secs(5);
+    let poller = alone(&lab, settings, &THREE);
+    poller.poll_all().await;
+    assert_eq!(host_state(&poller), State::Open);
+    let before = lab.count();
+    sleep(Duration::from_secs(30)).await;
+    lab.now(|_| Reply::After(Duration::from_millis(4_500)));
+    let poll = poller.poll_all().await;
+    let open = Some(ErrorType::CircuitOpen);
+    assert_eq!(errors(&poll), [None, open, open]);
+    assert_eq!(lab.count() - before, 1, "the probe alone");
+    let host = [("betanet.breaker.scope", "host")];
+    let rejections = reading(&poll.own, "betanet.circuit_breaker.rejections", &host);
+    assert_eq!(rejections, 2.0);
+    let cancelled = [("result", "cancelled")];
+    let probes = reading(&poll.own, "betanet.circuit_breaker.probes", &cancelled);
+    assert_eq!(probes, 0.0, "what was not sent was no probe");
+    assert_eq!(errors(&poller.poll_all().await), [None; 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_hangs_is_detected_although_the_deadline_cuts_each_poll() {
     for deadline in [4_000, 4_999, 5_000, 9_000] {
         let lab = Lab::new(|_| Reply::Hang);

@@ -1,0 +1,80 @@
+//! A poll that is refused costs nothing: an outage of a thousand nodes must not be load of ours.
+
+use std::hint::black_box;
+
+use futures_util::FutureExt as _;
+
+use super::secs;
+use crate::{
+    pipeline::{ErrorType, Failure, Outcome},
+    resilience::{
+        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+        host::{Fleet, Host, Settings},
+        outcome::{Class, Statuses},
+        recorder::CAPACITY,
+        shell::{Answer, Attempt, Miss, Order},
+    },
+    runtime::Clock,
+};
+
+/// Refuses connections.
+struct Down;
+
+impl Attempt for Down {
+    async fn make(&self, _order: Order) -> Result<Answer, Miss> {
+        Err(Miss {
+            failure: Failure {
+                error_type: ErrorType::Connect,
+                message: "refused".into(),
+            },
+            class: Class::Transport,
+            retry_after: None,
+        })
+    }
+}
+
+fn host() -> Host {
+    let retry = RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    };
+    let settings = Settings {
+        interval: secs(15),
+        deadline: secs(13),
+        statuses: Statuses::default(),
+        retry: retry.policy(),
+        timeout: TimeoutConfig::default(),
+        circuit_breaker: CircuitBreakerConfig::default(),
+        cache: CacheConfig::default().policy(),
+        freshness_objective: None,
+    };
+    let paths = vec!["/".to_owned()];
+    Host::new(&Fleet::new(settings, 1), 0, "node", paths, &Clock::System)
+}
+
+/// What a poll came to; it waits for nothing.
+fn poll(host: &Host) -> ErrorType {
+    let polled = host.poll(0, &Down).now_or_never().unwrap();
+    match polled.outcome {
+        Outcome::Failed(failure) => failure.error_type,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_refused_poll_allocates_nothing() {
+    let host = host();
+    while poll(&host) != ErrorType::CircuitOpen {}
+    // The record of decisions grows to its full size first.
+    for _ in 0..CAPACITY {
+        poll(&host);
+    }
+    let spent = allocation_counter::measure(|| {
+        for _ in 0..100 {
+            assert_eq!(black_box(poll(&host)), ErrorType::CircuitOpen);
+        }
+    });
+    assert_eq!((spent.count_total, spent.bytes_total), (0, 0));
+    let sent = allocation_counter::measure(|| drop(black_box(Box::new(poll(&host)))));
+    assert_eq!(sent.count_total, 1, "the counter counts");
+}
