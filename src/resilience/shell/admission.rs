@@ -63,7 +63,7 @@ impl Host {
     /// Leave, or who refuses it.
     fn try_admit(&self, endpoint: usize) -> Result<Held<'_>, Refusal> {
         let now = Instant::now();
-        let (admitted, suspect) = self.fleet.ask_guard(now, self.position);
+        let (admitted, suspect) = self.fleet.ask_guard(now, self.member.position);
         if !admitted {
             return Err(Refusal::Guard);
         }

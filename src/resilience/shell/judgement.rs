@@ -49,9 +49,9 @@ impl Host {
     }
 
     fn tell_guard(&self, now: Instant, outcome: outcome::Outcome) {
-        let (suspect, changed) = self
-            .fleet
-            .tell_guard(now, self.position, outcome, &self.name);
+        let (suspect, changed) =
+            self.fleet
+                .tell_guard(now, self.member.position, outcome, &self.name);
         let mut state = self.lock();
         state.circuit.hold(suspect);
         if changed {

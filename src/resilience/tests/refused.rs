@@ -49,7 +49,7 @@ fn host() -> Host {
         freshness_objective: None,
     };
     let paths = vec!["/".to_owned()];
-    Host::new(&Fleet::new(settings, 1), 0, "node", paths, &Clock::System)
+    Host::new(&Fleet::new(settings).join(), "node", paths, &Clock::System)
 }
 
 /// What a poll came to; it waits for nothing.
