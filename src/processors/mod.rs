@@ -1,28 +1,66 @@
-//! What turns a poll into readings: the register of processors.
+//! What turns a poll into readings, and changes them: the register of processors.
 //!
 //! The mapping comes first in every pipeline and has nothing to configure: the definition is its
-//! configuration.
+//! configuration. The others stand behind it in the order of `service::pipelines`.
 
+mod actions;
+pub mod attributes;
+pub mod filter;
 pub mod mapping;
+mod plans;
+pub mod resource;
+mod select;
+#[cfg(test)]
+mod testing;
+
+pub use actions::{ActionConfig, ActionKind, ConvertedType};
+pub use select::{AttributeConfig, MatchConfig, MatchType};
 
 use std::sync::Arc;
 
 use opentelemetry::metrics::Meter;
+use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
     pipeline::Processor,
     settings::Kind,
-    yaml::{Cursor, Diagnostics},
+    yaml::{self, Cursor, Diagnostics},
 };
 
 /// All kinds of processors that can be configured.
-pub const KINDS: &[Kind] = &[];
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "attributes",
+        aliases: &[],
+        about: "Sets, removes and changes attributes of data points.",
+        schema: SchemaGenerator::subschema_for::<attributes::Config>,
+    },
+    Kind {
+        name: "filter",
+        aliases: &[],
+        about: "Drops metrics and data points.",
+        schema: SchemaGenerator::subschema_for::<filter::Config>,
+    },
+    Kind {
+        name: "resource",
+        aliases: &[],
+        about: "Sets, removes and changes attributes of the Resource.",
+        schema: SchemaGenerator::subschema_for::<resource::Config>,
+    },
+];
 
-/// What the configuration says of one processor; there is no kind yet.
+/// What the configuration says of one processor.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
-pub enum Config {}
+pub enum Config {
+    /// Changes attributes of data points.
+    Attributes(attributes::Config),
+    /// Drops metrics and data points.
+    Filter(filter::Config),
+    /// Changes attributes of the Resource.
+    Resource(resource::Config),
+}
 
 /// What processors are built with beside their configuration.
 #[derive(Debug)]
@@ -31,14 +69,31 @@ pub struct Context<'a> {
     pub meter: &'a Meter,
 }
 
+/// Decodes and checks the configuration of one kind.
+macro_rules! read {
+    ($variant:ident, $config:ty, $at:ident, $diagnostics:ident) => {{
+        let config: $config = yaml::decode($at.node, &$at.path, $diagnostics)?;
+        config.check($at, $diagnostics);
+        Some(Self::$variant(config))
+    }};
+}
+
 impl Config {
     /// Reads and checks the configuration of a processor of kind `kind`.
-    pub fn decode(_kind: &Kind, _at: &Cursor<'_>, _diagnostics: &mut Diagnostics) -> Option<Self> {
-        None
+    pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        match kind.name {
+            "attributes" => read!(Attributes, attributes::Config, at, diagnostics),
+            "filter" => read!(Filter, filter::Config, at, diagnostics),
+            _ => read!(Resource, resource::Config, at, diagnostics),
+        }
     }
 
     /// Builds the processor `id` for one pipeline.
     pub fn build(&self, _id: &str, _context: &Context<'_>) -> Arc<dyn Processor> {
-        match *self {}
+        match self {
+            Self::Attributes(config) => config.build(),
+            Self::Filter(config) => config.build(),
+            Self::Resource(config) => config.build(),
+        }
     }
 }

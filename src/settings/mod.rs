@@ -13,6 +13,8 @@ mod duration;
 mod endpoint;
 mod headers;
 mod kind;
+mod pattern;
+mod scalar;
 mod secret;
 mod url;
 
@@ -23,6 +25,8 @@ pub use duration::{Duration, DurationError, SignedDuration};
 pub use endpoint::{Endpoint, EndpointError};
 pub use headers::Headers;
 pub use kind::Kind;
+pub use pattern::{Pattern, PatternError};
+pub use scalar::Scalar;
 pub use secret::{REDACTED, Secret};
 pub use url::{HttpUrl, HttpUrlError};
 

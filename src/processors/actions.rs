@@ -1,0 +1,280 @@
+//! What the processors `attributes` and `resource` do to attributes: the Collector's actions.
+
+use opentelemetry::{Array, Key, KeyValue, Value};
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    settings::{Pattern, Scalar},
+    yaml::{Cursor, Diagnostics},
+};
+
+/// One action; they are done in order.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ActionConfig {
+    /// The attribute that is acted on.
+    #[serde(default)]
+    pub key: String,
+    /// What is done.
+    pub action: ActionKind,
+    /// The value that is set.
+    #[serde(default)]
+    pub value: Option<Scalar>,
+    /// The attribute whose value is set instead.
+    #[serde(default)]
+    pub from_attribute: Option<String>,
+    /// Not supported: a poll has no request that metadata could come from.
+    #[serde(default)]
+    pub from_context: Option<String>,
+    /// The value that is set where there is no `from_attribute`.
+    #[serde(default)]
+    pub default_value: Option<Scalar>,
+    /// For `delete` and `hash` the attributes whose keys it is found in; for `extract` an
+    /// expression whose named groups become attributes.
+    #[serde(default)]
+    pub pattern: Option<Pattern>,
+    /// What `convert` makes of the value.
+    #[serde(default)]
+    pub converted_type: Option<ConvertedType>,
+}
+
+/// What is done to an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// Sets it where it is not there.
+    Insert,
+    /// Sets it where it is there.
+    Update,
+    /// Sets it.
+    Upsert,
+    /// Takes it away.
+    Delete,
+    /// Replaces its value by the value's SHA-256.
+    Hash,
+    /// Makes attributes of the named groups of `pattern`.
+    Extract,
+    /// Changes its type; a value that does not fit stays.
+    Convert,
+}
+
+/// A type of attribute values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConvertedType {
+    /// An integer.
+    Int,
+    /// A number.
+    Double,
+    /// A text.
+    String,
+}
+
+/// An action that can be done.
+#[derive(Debug)]
+pub(super) enum Action {
+    Set { key: String, from: From, when: When },
+    Delete(Keys),
+    Hash(Keys),
+    Extract { key: String, pattern: Regex },
+    Convert { key: String, to: ConvertedType },
+}
+
+#[derive(Debug)]
+pub(super) enum From {
+    Value(Value),
+    Attribute(String, Option<Value>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Absent,
+    Present,
+    Always,
+}
+
+#[derive(Debug)]
+pub(super) struct Keys {
+    key: String,
+    pattern: Option<Regex>,
+}
+
+impl Keys {
+    fn has(&self, key: &Key) -> bool {
+        let fits = |pattern: &Regex| pattern.is_match(key.as_str());
+        key.as_str() == self.key || self.pattern.as_ref().is_some_and(fits)
+    }
+}
+
+/// Checks the actions at `name`.
+pub(super) fn check(
+    actions: &[ActionConfig],
+    name: &str,
+    at: &Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) {
+    if actions.is_empty() {
+        at.error(&[name], "must have at least one action", diagnostics);
+    }
+    for (index, action) in actions.iter().enumerate() {
+        if let Err((key, message)) = action.compile() {
+            let index = index.to_string();
+            let path = [name, &index, key];
+            let known = at.at(&path).is_some();
+            at.error(if known { &path } else { &path[..2] }, message, diagnostics);
+        }
+    }
+}
+
+/// What was checked, compiled.
+pub(super) fn compile(actions: &[ActionConfig]) -> Vec<Action> {
+    actions.iter().filter_map(|a| a.compile().ok()).collect()
+}
+
+/// Which key is wrong, and why.
+type Wrong = (&'static str, &'static str);
+
+impl ActionConfig {
+    fn compile(&self) -> Result<Action, Wrong> {
+        use ActionKind::{Convert, Delete, Extract, Hash, Insert, Update, Upsert};
+        if self.from_context.is_some() {
+            let why = "is not supported: a poll has no request whose metadata could be taken";
+            return Err(("from_context", why));
+        }
+        let pattern = self.pattern.as_ref().map(|pattern| pattern.get().clone());
+        let key = self.key.clone();
+        let by_pattern = matches!(self.action, Delete | Hash) && pattern.is_some();
+        if key.is_empty() && !by_pattern {
+            return Err(("key", "an action needs the `key` that it acts on"));
+        }
+        Ok(match self.action {
+            Insert => self.set(When::Absent)?,
+            Update => self.set(When::Present)?,
+            Upsert => self.set(When::Always)?,
+            Delete => Action::Delete(Keys { key, pattern }),
+            Hash => Action::Hash(Keys { key, pattern }),
+            Extract => {
+                let pattern = pattern.ok_or(("action", "extract needs a `pattern`"))?;
+                let names = pattern.capture_names().skip(1);
+                if pattern.captures_len() < 2 || names.into_iter().any(|name| name.is_none()) {
+                    let why =
+                        "extract needs named groups, such as (?P<region>[a-z]+), and no others";
+                    return Err(("pattern", why));
+                }
+                Action::Extract { key, pattern }
+            }
+            Convert => {
+                let to = self.converted_type;
+                let to = to.ok_or(("action", "convert needs a `converted_type`"))?;
+                Action::Convert { key, to }
+            }
+        })
+    }
+
+    fn set(&self, when: When) -> Result<Action, Wrong> {
+        let default = self.default_value.as_ref().map(|value| value.get().clone());
+        let from = match (&self.value, &self.from_attribute) {
+            (Some(value), None) => From::Value(value.get().clone()),
+            (None, Some(attribute)) => From::Attribute(attribute.clone(), default),
+            (Some(_), Some(_)) => {
+                return Err((
+                    "from_attribute",
+                    "stands beside `value`; only one can be set",
+                ));
+            }
+            (None, None) => return Err(("action", "needs a `value` or a `from_attribute`")),
+        };
+        let key = self.key.clone();
+        Ok(Action::Set { key, from, when })
+    }
+}
+
+impl Action {
+    /// Does it. The attributes are sorted by key before and after.
+    pub(super) fn apply(&self, attributes: &mut Vec<KeyValue>) {
+        match self {
+            Self::Set { key, from, when } => {
+                let is_there = find(attributes, key).is_some();
+                let wanted = match when {
+                    When::Absent => !is_there,
+                    When::Present => is_there,
+                    When::Always => true,
+                };
+                let value = match from {
+                    From::Value(value) => Some(value),
+                    From::Attribute(other, default) => find(attributes, other).or(default.as_ref()),
+                };
+                if let (true, Some(value)) = (wanted, value.cloned()) {
+                    set(attributes, key, value);
+                }
+            }
+            Self::Delete(keys) => attributes.retain(|attribute| !keys.has(&attribute.key)),
+            Self::Hash(keys) => {
+                for attribute in attributes.iter_mut().filter(|a| keys.has(&a.key)) {
+                    attribute.value = sha256(&attribute.value.as_str()).into();
+                }
+            }
+            Self::Extract { key, pattern } => {
+                let Some(text) = find(attributes, key).map(|value| value.as_str().into_owned())
+                else {
+                    return;
+                };
+                let Some(captures) = pattern.captures(&text) else {
+                    return;
+                };
+                for name in pattern.capture_names().flatten() {
+                    let found = captures.name(name).map_or("", |found| found.as_str());
+                    set(attributes, name, found.to_owned().into());
+                }
+            }
+            Self::Convert { key, to } => {
+                let converted = find(attributes, key).and_then(|value| convert(value, *to));
+                if let Some(value) = converted {
+                    set(attributes, key, value);
+                }
+            }
+        }
+    }
+}
+
+/// The value of an attribute.
+pub(super) fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+    let at = attributes.binary_search_by(|known| known.key.as_str().cmp(key));
+    at.ok().and_then(|at| attributes.get(at)).map(|a| &a.value)
+}
+
+/// Sets an attribute; the order stays.
+pub(super) fn set(attributes: &mut Vec<KeyValue>, key: &str, value: Value) {
+    match attributes.binary_search_by(|known| known.key.as_str().cmp(key)) {
+        Ok(at) => {
+            if let Some(known) = attributes.get_mut(at) {
+                known.value = value;
+            }
+        }
+        Err(at) => attributes.insert(at, KeyValue::new(key.to_owned(), value)),
+    }
+}
+
+fn sha256(text: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "as the Collector converts"
+)]
+fn convert(value: &Value, to: ConvertedType) -> Option<Value> {
+    Some(match (to, value) {
+        (_, Value::Array(Array::Bool(_) | Array::I64(_) | Array::F64(_))) => return None,
+        (ConvertedType::String, value) => value.as_str().into_owned().into(),
+        (ConvertedType::Int, Value::F64(value)) => (*value as i64).into(),
+        (ConvertedType::Int, Value::Bool(value)) => i64::from(*value).into(),
+        (ConvertedType::Int, value) => value.as_str().parse::<i64>().ok()?.into(),
+        (ConvertedType::Double, Value::I64(value)) => (*value as f64).into(),
+        (ConvertedType::Double, Value::Bool(value)) => f64::from(u8::from(*value)).into(),
+        (ConvertedType::Double, value) => value.as_str().parse::<f64>().ok()?.into(),
+    })
+}

@@ -1,0 +1,117 @@
+//! What the configuration says of `filter`.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Filter, Rules,
+    condition::{Condition, Scope},
+};
+use crate::{
+    pipeline::Processor,
+    processors::{
+        plans::Plans,
+        select::{MatchConfig, Select},
+    },
+    yaml::{Cursor, Diagnostics},
+};
+
+/// Drops metrics and data points.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// What happens when a condition cannot be evaluated. That cannot be with the conditions that
+    /// are supported: what does not fit a type is not equal. So all modes are the same.
+    pub error_mode: Option<ErrorMode>,
+    /// By name, and conditions in the older form.
+    pub metrics: MetricsConfig,
+    /// A data point is dropped if one of them fits.
+    pub metric_conditions: Vec<String>,
+}
+
+/// By name, and conditions in the older form.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct MetricsConfig {
+    /// Only these pass.
+    pub include: Option<MatchConfig>,
+    /// These do not.
+    pub exclude: Option<MatchConfig>,
+    /// A metric is dropped if one of them fits: of its name, type, unit and Resource.
+    pub metric: Vec<String>,
+    /// A data point is dropped if one of them fits.
+    pub datapoint: Vec<String>,
+}
+
+/// What happens when a condition cannot be evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorMode {
+    /// It is logged, and the next condition decides.
+    Ignore,
+    /// The next condition decides.
+    Silent,
+    /// The data is refused.
+    Propagate,
+}
+
+impl Config {
+    /// Checks what a type cannot say.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let metrics = &self.metrics;
+        for (key, part) in [("include", &metrics.include), ("exclude", &metrics.exclude)] {
+            if let Some(part) = part {
+                part.check(at, &["metrics", key], diagnostics);
+            }
+        }
+        let mut found = metrics.include.is_some() || metrics.exclude.is_some();
+        for (path, scope, texts) in self.conditions() {
+            found |= !texts.is_empty();
+            for (index, text) in texts.iter().enumerate() {
+                if let Err(error) = Condition::parse(text, scope) {
+                    let index = index.to_string();
+                    let path = [path, &[&index]].concat();
+                    at.error(&path, error.to_string(), diagnostics);
+                }
+            }
+        }
+        if !found {
+            let message =
+                "drops nothing: give `metric_conditions`, `metrics::include` or `metrics::exclude`";
+            at.error(&[], message, diagnostics);
+        }
+    }
+
+    /// Makes the processor.
+    pub fn build(&self) -> Arc<dyn Processor> {
+        let conditions = self.conditions().into_iter().flat_map(|(_, scope, texts)| {
+            let conditions = texts.iter();
+            conditions.filter_map(move |text| Condition::parse(text, scope).ok())
+        });
+        let metrics = &self.metrics;
+        let rules = Arc::new(Rules {
+            select: Select::new(metrics.include.as_ref(), metrics.exclude.as_ref()),
+            conditions: conditions.collect(),
+        });
+        let plans = Plans::default();
+        Arc::new(Filter { rules, plans })
+    }
+
+    fn conditions(&self) -> [(&[&str], Scope, &[String]); 3] {
+        [
+            (
+                &["metric_conditions"],
+                Scope::Point,
+                &self.metric_conditions,
+            ),
+            (&["metrics", "metric"], Scope::Metric, &self.metrics.metric),
+            (
+                &["metrics", "datapoint"],
+                Scope::Point,
+                &self.metrics.datapoint,
+            ),
+        ]
+    }
+}

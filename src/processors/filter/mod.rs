@@ -1,0 +1,207 @@
+//! `filter`: drops metrics and data points.
+//!
+//! ```yaml
+//! processors:
+//!   filter:
+//!     metrics:
+//!       include: { match_type: regexp, metric_names: ['^betanet'] }
+//!     metric_conditions:
+//!       - metric.name == "betanet.poll.results" and datapoint.attributes["outcome"] == "fresh"
+//! ```
+//!
+//! What a condition fits is dropped. Conditions are a subset of the OpenTelemetry Transformation
+//! Language; `condition/mod.rs` has the list.
+
+mod condition;
+mod config;
+
+pub use config::{Config, ErrorMode, MetricsConfig};
+
+use std::sync::Arc;
+
+use self::condition::{Condition, Facts};
+use super::{plans::Plans, select::Select};
+use crate::pipeline::{Batch, Processor, ResourceAttributes, Schema, Stage, Stream};
+
+/// The processor.
+#[derive(Debug)]
+struct Filter {
+    rules: Arc<Rules>,
+    plans: Plans<Plan>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    select: Select,
+    /// One that fits is enough to drop.
+    conditions: Vec<Condition>,
+}
+
+/// What it does to the readings of a schema.
+#[derive(Debug)]
+struct Plan {
+    before: Arc<Schema>,
+    /// Without the instruments of which nothing can pass.
+    after: Arc<Schema>,
+    /// By instrument.
+    fates: Vec<Fate>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    /// Nothing passes.
+    Dropped,
+    /// All pass, under this index.
+    Passed(usize),
+    /// It depends on attributes or the Resource.
+    Judged(usize),
+}
+
+/// What it does to one target.
+struct Sieve {
+    rules: Arc<Rules>,
+    plan: Arc<Plan>,
+}
+
+impl Processor for Filter {
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
+        let before = Arc::clone(&stream.schema);
+        let plan = self
+            .plans
+            .of(&stream.schema, |_| Plan::new(before, &self.rules));
+        stream.schema = Arc::clone(&plan.after);
+        let rules = Arc::clone(&self.rules);
+        Box::new(Sieve { rules, plan })
+    }
+}
+
+impl Rules {
+    /// Whether the reading is dropped, as far as the facts tell.
+    fn drops(&self, facts: &Facts<'_>) -> Option<bool> {
+        let taken = self.select.takes(&facts.instrument.name, facts.resource);
+        let mut all = vec![taken.map(|taken| !taken)];
+        all.extend(
+            self.conditions
+                .iter()
+                .map(|condition| condition.fits(facts)),
+        );
+        condition::any(all)
+    }
+}
+
+impl Plan {
+    fn new(before: Arc<Schema>, rules: &Rules) -> Self {
+        let mut kept = Vec::new();
+        let fates = before.instruments().iter().map(|instrument| {
+            let drops = rules.drops(&Facts {
+                instrument,
+                attributes: None,
+                resource: None,
+            });
+            let index = kept.len();
+            if drops != Some(true) {
+                kept.push(Arc::clone(instrument));
+            }
+            match drops {
+                Some(true) => Fate::Dropped,
+                Some(false) => Fate::Passed(index),
+                None => Fate::Judged(index),
+            }
+        });
+        let fates = fates.collect();
+        Self {
+            after: Arc::new(kept.into_iter().collect()),
+            fates,
+            before,
+        }
+    }
+}
+
+impl Stage for Sieve {
+    fn process(&mut self, mut batch: Batch) -> Batch {
+        for part in &mut batch.parts {
+            let resource: &ResourceAttributes = &part.resource;
+            part.values.retain_mut(|reading| {
+                let (Some(fate), Some(instrument)) = (
+                    self.plan.fates.get(reading.instrument),
+                    self.plan.before.get(reading.instrument),
+                ) else {
+                    return false;
+                };
+                let facts = Facts {
+                    instrument,
+                    attributes: Some(&reading.attributes),
+                    resource: Some(resource),
+                };
+                let index = match fate {
+                    Fate::Dropped => return false,
+                    Fate::Judged(_) if self.rules.drops(&facts) == Some(true) => return false,
+                    Fate::Passed(index) | Fate::Judged(index) => *index,
+                };
+                reading.instrument = index;
+                true
+            });
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::processors::testing::Lab;
+
+    #[test]
+    fn names_decide_before_any_reading_comes() {
+        let mut lab = Lab::new(
+            "filter",
+            "metrics:
+              include: {match_type: regexp, metric_names: ['^t', seconds]}
+              exclude: {match_type: strict, metric_names: [seconds]}",
+        );
+        let out = lab.run(&["gauge 1", "total 2", "seconds 3", "betanet.up 1"]);
+        assert_eq!(out, ["total 2"]);
+        let kept = lab.after().schema.instruments();
+        assert!(kept.iter().all(|known| known.name.starts_with('t')));
+    }
+
+    #[test]
+    fn conditions_look_at_names_attributes_and_the_resource() {
+        for (condition, left) in [
+            (r#"name == "gauge""#, "other 3"),
+            (r#"metric.name != "gauge""#, "gauge{id=a} 1;gauge{id=b} 2"),
+            (r#"attributes["id"] == "a""#, "gauge{id=b} 2;other 3"),
+            (r#"datapoint.attributes["id"] != nil"#, "other 3"),
+            (r#"IsMatch(name, "^(gau|oth)")"#, ""),
+            (r#"not IsMatch(attributes["id"], "[b-z]")"#, "gauge{id=b} 2"),
+            (
+                r#"resource.attributes["zone"] == "eu" and name == "other""#,
+                "gauge{id=a} 1;gauge{id=b} 2",
+            ),
+            (
+                r#"resource.attributes["zone"] == "us""#,
+                "gauge{id=a} 1;gauge{id=b} 2;other 3",
+            ),
+            (
+                r#"name == "other" or (attributes["id"] == "b" and true)"#,
+                "gauge{id=a} 1",
+            ),
+            (r#"type == METRIC_DATA_TYPE_GAUGE"#, ""),
+            (r#"unit == "By""#, "gauge{id=a} 1;gauge{id=b} 2;other 3"),
+        ] {
+            let config = format!("metric_conditions: ['{condition}']");
+            let out =
+                Lab::new("filter", &config).run(&["gauge{id=a} 1", "gauge{id=b} 2", "other 3"]);
+            assert_eq!(out.join(";"), left, "{condition}");
+        }
+    }
+
+    #[test]
+    fn one_condition_of_many_is_enough() {
+        let mut lab = Lab::new(
+            "filter",
+            r#"metrics: {metric: ['name == "gauge"'], datapoint: ['attributes["id"] == "x"']}"#,
+        );
+        let out = lab.run(&["gauge 1", "total{id=x} 2", "total{id=y} 3"]);
+        assert_eq!(out, ["total{id=y} 3"]);
+    }
+}

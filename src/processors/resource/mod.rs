@@ -1,0 +1,82 @@
+//! `resource`: sets, removes and changes attributes of the Resource.
+//!
+//! ```yaml
+//! processors:
+//!   resource:
+//!     attributes:
+//!       - { key: deployment.environment.name, value: production, action: upsert }
+//! ```
+//!
+//! On a scrape the Resource is `target_info`.
+
+mod config;
+
+pub use config::Config;
+
+use std::sync::Arc;
+
+use super::actions::Action;
+use crate::pipeline::{Batch, Processor, ResourceAttributes, Stage, Stream};
+
+/// The processor.
+#[derive(Debug)]
+struct Resource(Arc<Vec<Action>>);
+
+/// What it does to one target.
+struct Change {
+    actions: Arc<Vec<Action>>,
+    /// The target's own Resource, before and after: the one that nearly every part has.
+    before: ResourceAttributes,
+    after: ResourceAttributes,
+}
+
+impl Processor for Resource {
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
+        let before = Arc::clone(&stream.resource);
+        stream.resource = changed(&self.0, &before);
+        Box::new(Change {
+            actions: Arc::clone(&self.0),
+            before,
+            after: Arc::clone(&stream.resource),
+        })
+    }
+}
+
+impl Stage for Change {
+    fn process(&mut self, mut batch: Batch) -> Batch {
+        for part in &mut batch.parts {
+            part.resource = match Arc::ptr_eq(&part.resource, &self.before) {
+                true => Arc::clone(&self.after),
+                false => changed(&self.actions, &part.resource),
+            };
+        }
+        batch
+    }
+}
+
+fn changed(actions: &[Action], resource: &ResourceAttributes) -> ResourceAttributes {
+    let mut attributes = resource.to_vec();
+    for action in actions {
+        action.apply(&mut attributes);
+    }
+    attributes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::processors::testing::Lab;
+
+    #[test]
+    fn the_resource_changes_and_nothing_else() {
+        let mut lab = Lab::new(
+            "resource",
+            "attributes:
+              - {key: env, value: prod, action: upsert}
+              - {key: cluster, from_attribute: zone, action: insert}
+              - {key: zone, action: delete}",
+        );
+        let out = lab.run_with_resources(&["gauge{id=a} 1"]);
+        assert_eq!(out, ["[cluster=eu,env=prod] gauge{id=a} 1"]);
+        assert_eq!(lab.resource(), "cluster=eu,env=prod", "known when it opens");
+    }
+}
