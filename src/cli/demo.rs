@@ -12,7 +12,7 @@ use std::{
 use super::{CommandError, Output, args::DemoArgs, run};
 use crate::{
     config::{self, Config},
-    http::{Limits, Listeners, Response, Route},
+    http::{Limits, Listeners, Response, Route, ServerConfig},
     runtime::Tasks,
     simulator::{Dialect, Fleet, FleetOptions},
     yaml::Diagnostics,
@@ -208,7 +208,7 @@ async fn serve_sink(sink: &Arc<Sink>, tasks: &Tasks) -> Result<String, CommandEr
     let route = Route::post("demo", "/v1/metrics", move |request| {
         std::future::ready(sink.take(&request.body))
     });
-    listeners.route(ENDPOINT, route.max_body(8 << 20))?;
+    listeners.route(&ServerConfig::plain(ENDPOINT), route.max_body(8 << 20))?;
     let bound = listeners.bind().await?;
     let address = bound
         .local_addr(ENDPOINT)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Config;
 use crate::{
+    http::ServerConfig,
     receivers,
     settings::ComponentId,
     yaml::{Cursor, Diagnostics, Value, nearest},
@@ -41,6 +42,7 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     checker.shared_exporters(config);
     checker.shared_targets(config);
     checker.telemetry(config);
+    checker.listeners(config);
 }
 
 /// Whether nothing stands at `path`; what is no map at all has its own message.
@@ -172,6 +174,28 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// Components that name the same endpoint share its listener.
+    fn listeners(&mut self, config: &Config) {
+        let mut first: BTreeMap<String, (String, ServerConfig)> = BTreeMap::new();
+        for (path, server) in servers(config) {
+            let owner = path.join("::");
+            match first.get(&server.endpoint) {
+                Some((other, theirs)) => {
+                    if let Some(what) = theirs.differs_in(&server) {
+                        let endpoint = &server.endpoint;
+                        let message =
+                            format!("shares {endpoint} with `{other}` but differs in {what}");
+                        let path: Vec<_> = path.iter().map(String::as_str).collect();
+                        self.error(&path, message);
+                    }
+                }
+                None => {
+                    first.insert(server.endpoint.clone(), (owner, server));
+                }
+            }
+        }
+    }
+
     fn telemetry(&mut self, config: &Config) {
         let telemetry = &config.service.telemetry;
         let ratio = telemetry
@@ -192,6 +216,22 @@ impl Checker<'_, '_> {
             self.error(&at, "expected a number from 0 to 1");
         }
     }
+}
+
+/// Where the components that are used listen, each with its path in the file.
+fn servers(config: &Config) -> Vec<(Vec<String>, ServerConfig)> {
+    let path = |section: &str, id: &ComponentId| vec![section.to_owned(), id.to_string()];
+    let pipelines = config.service.pipelines.values();
+    let used: BTreeSet<_> = pipelines.flat_map(|pipeline| &pipeline.exporters).collect();
+    let exporters = config.exporters.iter().filter(|(id, _)| used.contains(id));
+    let exporters = exporters.filter_map(|(id, of)| Some((path("exporters", id), of.server()?)));
+    let used: BTreeSet<_> = config.service.extensions.iter().collect();
+    let extensions = config.extensions.iter().filter(|(id, _)| used.contains(id));
+    let extensions = extensions.map(|(id, of)| (path("extensions", id), of.server()));
+    let own = config.service.telemetry.scrape_endpoints();
+    let at = ["service", "telemetry", "metrics", "readers"].map(str::to_owned);
+    let own = own.map(|endpoint| (at.to_vec(), ServerConfig::plain(endpoint)));
+    exporters.chain(extensions).chain(own).collect()
 }
 
 fn target_names(config: &Config, receiver: &ComponentId) -> BTreeSet<String> {

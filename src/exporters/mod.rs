@@ -14,7 +14,7 @@ use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
-    http::Listeners,
+    http::{Listeners, ServerConfig},
     pipeline::Exporter,
     runtime::Tasks,
     settings::Kind,
@@ -107,6 +107,14 @@ impl Config {
                 config.check(at, diagnostics);
                 Some(Self::Prometheus(config))
             }
+        }
+    }
+
+    /// Where and how it listens, if it does.
+    pub fn server(&self) -> Option<ServerConfig> {
+        match self {
+            Self::Prometheus(config) => Some(config.server()),
+            Self::Debug(_) | Self::OtlpGrpc(_) | Self::OtlpHttp(_) => None,
         }
     }
 

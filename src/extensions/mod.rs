@@ -6,6 +6,7 @@ use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
+    http::ServerConfig,
     settings::Kind,
     yaml::{self, Cursor, Diagnostics},
 };
@@ -32,5 +33,12 @@ impl Config {
         let config: health_check::Config = yaml::decode(at.node, &at.path, diagnostics)?;
         config.check(at, diagnostics);
         Some(Self::HealthCheck(config))
+    }
+
+    /// Where and how it listens.
+    pub fn server(&self) -> ServerConfig {
+        match self {
+            Self::HealthCheck(config) => config.server(),
+        }
     }
 }

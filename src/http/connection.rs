@@ -4,15 +4,15 @@ use std::{convert::Infallible, future::pending, io, pin::pin, sync::Arc, time::D
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use opentelemetry::metrics::Counter;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, message::Exchange, router::Router};
+use super::{Limits, message::Exchange, router::Router, telemetry::Telemetry, tls::Tls};
 use crate::runtime::Tasks;
 
 /// About the largest header of a request (a single read may bring up to twice as much), and the
@@ -29,18 +29,30 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Server {
     limits: Limits,
     permits: Arc<Semaphore>,
-    refused: Counter<u64>,
+    telemetry: Telemetry,
+    tls: Option<Arc<Tls>>,
     router: Router,
 }
 
 impl Server {
-    pub(super) fn new(limits: Limits, refused: Counter<u64>, router: Router) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        telemetry: Telemetry,
+        tls: Option<Arc<Tls>>,
+        router: Router,
+    ) -> Self {
         Self {
             limits,
             permits: Arc::new(Semaphore::new(limits.connections)),
-            refused,
+            telemetry,
+            tls,
             router,
         }
+    }
+
+    /// Its TLS, if it speaks any.
+    pub(super) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 }
 
@@ -70,7 +82,7 @@ pub(super) async fn accept(
                         });
                     }
                     // The stream is dropped, and with it the connection closed.
-                    Err(_) => server.refused.add(1, &[]),
+                    Err(_) => server.telemetry.connection_refused("limit"),
                 }
             }
             Err(error) if is_of_the_client(&error) => {}
@@ -96,14 +108,35 @@ fn is_of_the_client(error: &io::Error) -> bool {
     )
 }
 
+/// Serves one connection, after its handshake where there is one.
 async fn serve(stream: TcpStream, server: &Server, stop: &CancellationToken) {
+    let Some(tls) = &server.tls else {
+        return exchange(stream, server, stop).await;
+    };
+    let handshake = timeout(server.limits.header_timeout, tls.acceptor().accept(stream));
+    match stop.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => exchange(stream, server, stop).await,
+        Some(Ok(Err(error))) => {
+            tracing::debug!(%error, "handshake failed");
+            server.telemetry.connection_refused("tls");
+        }
+        Some(Err(_)) => server.telemetry.connection_refused("tls_timeout"),
+        None => {}
+    }
+}
+
+/// Answers the requests of one connection.
+async fn exchange<S>(stream: S, server: &Server, stop: &CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     // The deadline of the exchange that is under way; none between two of them.
     let (deadline, watched) = watch::channel(None);
     let service = service_fn(|request| {
         let ends = Instant::now() + server.limits.exchange_timeout;
         let exchange = Exchange::begin(&deadline, ends);
         async {
-            let response = server.router.answer(request).await;
+            let response = server.router.answer(request, &server.telemetry).await;
             Ok::<_, Infallible>(response.into_hyper(exchange))
         }
     });

@@ -1,29 +1,71 @@
 //! The register of routes, and the sockets behind it.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+};
 
-use opentelemetry::metrics::{Counter, Meter};
+use opentelemetry::metrics::Meter;
 use tokio::net::{TcpListener, lookup_host};
 
 use super::{
-    Limits, Route,
+    Credentials, CredentialsError, Limits, Route, ServerConfig, TlsError,
     connection::{Server, accept},
     router::Router,
+    telemetry::Telemetry,
+    tls::Tls,
 };
-use crate::{runtime::Tasks, telemetry::names};
+use crate::runtime::Tasks;
 
-/// Two components want the same path of the same endpoint.
+/// A component cannot be served as it wants to be.
 #[derive(Debug, thiserror::Error)]
-#[error("`{path}` on {endpoint} is wanted by both {first} and {second}")]
-pub struct RouteError {
-    /// The endpoint.
-    pub endpoint: String,
-    /// The path.
-    pub path: String,
-    /// Who has it.
-    pub first: String,
-    /// Who asked for it too.
-    pub second: String,
+pub enum RouteError {
+    /// Two components want the same path of the same endpoint.
+    #[error("`{path}` on {endpoint} is wanted by both {first} and {second}")]
+    Taken {
+        /// The endpoint.
+        endpoint: String,
+        /// The path.
+        path: String,
+        /// Who has it.
+        first: String,
+        /// Who asked for it too.
+        second: String,
+    },
+    /// Two components want to share a listener and do not agree on it.
+    #[error("{first} and {second} share {endpoint} but differ in {what}")]
+    Differ {
+        /// The endpoint.
+        endpoint: String,
+        /// Who was first.
+        first: String,
+        /// Who came after.
+        second: String,
+        /// What they do not agree on.
+        what: &'static str,
+    },
+    /// Its certificates cannot be used.
+    #[error("failed to set up TLS on {endpoint} for {owner}")]
+    Tls {
+        /// The endpoint.
+        endpoint: String,
+        /// The component.
+        owner: String,
+        /// Why.
+        #[source]
+        source: Box<TlsError>,
+    },
+    /// Its password or token cannot be had.
+    #[error("failed to read whom {owner} admits")]
+    Credentials {
+        /// The component.
+        owner: String,
+        /// Why.
+        #[source]
+        source: CredentialsError,
+    },
 }
 
 /// An endpoint cannot be listened on.
@@ -43,38 +85,84 @@ pub struct BindError {
 #[derive(Debug)]
 pub struct Listeners {
     limits: Limits,
-    refused: Counter<u64>,
-    routers: BTreeMap<String, Router>,
+    telemetry: Telemetry,
+    by_endpoint: BTreeMap<String, Listener>,
+}
+
+/// What one endpoint will be.
+#[derive(Debug)]
+struct Listener {
+    /// The component that came first, and what it asked for.
+    first: (String, ServerConfig),
+    tls: Option<Arc<Tls>>,
+    router: Router,
 }
 
 impl Listeners {
-    /// No routes yet. `meter` counts the connections that are refused.
+    /// No routes yet. `limits` are those of listeners whose components do not care; `meter`
+    /// counts what is refused.
     pub fn new(limits: Limits, meter: &Meter) -> Self {
-        let refused = &names::CONNECTIONS_REFUSED;
         Self {
             limits,
-            refused: meter
-                .u64_counter(refused.name)
-                .with_unit(refused.unit)
-                .with_description(refused.description)
-                .build(),
-            routers: BTreeMap::new(),
+            telemetry: Telemetry::new(meter),
+            by_endpoint: BTreeMap::new(),
         }
     }
 
-    /// Adds a route to the listener of `endpoint`, which exists once for each distinct text.
+    /// Adds a route to the listener of an endpoint, which exists once for each distinct text.
     ///
     /// # Errors
-    /// If the path is taken there.
-    pub fn route(&mut self, endpoint: &str, route: Route) -> Result<(), RouteError> {
-        let (path, second) = (route.path.clone(), route.owner.clone());
-        let router = self.routers.entry(endpoint.to_owned()).or_default();
-        router.add(route).map_err(|first| RouteError {
-            endpoint: endpoint.to_owned(),
-            path,
-            first,
-            second,
-        })
+    /// If the path is taken there, the components there do not agree, or a file cannot be used.
+    pub fn route(&mut self, server: &ServerConfig, route: Route) -> Result<(), RouteError> {
+        let (path, owner) = (route.path.clone(), route.owner.clone());
+        let route = admitting(route, server)?;
+        let listener = self.listener(server, &owner)?;
+        listener
+            .router
+            .add(route)
+            .map_err(|first| RouteError::Taken {
+                endpoint: server.endpoint.clone(),
+                path,
+                first,
+                second: owner,
+            })
+    }
+
+    fn listener(
+        &mut self,
+        server: &ServerConfig,
+        owner: &str,
+    ) -> Result<&mut Listener, RouteError> {
+        let endpoint = server.endpoint.clone();
+        let listener = match self.by_endpoint.entry(endpoint.clone()) {
+            Entry::Occupied(listener) => listener.into_mut(),
+            Entry::Vacant(free) => {
+                let tls = server.tls.as_ref().map(Tls::load).transpose();
+                let owner = owner.to_owned();
+                free.insert(Listener {
+                    first: (owner.clone(), server.clone()),
+                    tls: tls
+                        .map_err(|source| RouteError::Tls {
+                            endpoint: endpoint.clone(),
+                            owner,
+                            source: Box::new(source),
+                        })?
+                        .map(Arc::new),
+                    router: Router::default(),
+                })
+            }
+        };
+        let (first, theirs) = &mut listener.first;
+        if let Some(what) = theirs.differs_in(server) {
+            return Err(RouteError::Differ {
+                endpoint,
+                first: first.clone(),
+                second: owner.to_owned(),
+                what,
+            });
+        }
+        theirs.limits = theirs.limits.or(server.limits);
+        Ok(listener)
     }
 
     /// Takes all the ports.
@@ -83,15 +171,21 @@ impl Listeners {
     /// If one of them cannot be had.
     pub async fn bind(self) -> Result<BoundListeners, BindError> {
         let mut bound = BTreeMap::new();
-        for (endpoint, router) in self.routers {
+        for (endpoint, listener) in self.by_endpoint {
+            let owners = listener.router.owners();
             match listen(&endpoint).await {
-                Ok((listener, address)) => {
-                    tracing::info!(%address, components = router.owners(), "listening");
-                    let server = Server::new(self.limits, self.refused.clone(), router);
-                    bound.insert(endpoint, (listener, address, Arc::new(server)));
+                Ok((socket, address)) => {
+                    let tls = listener.tls.is_some();
+                    tracing::info!(%address, tls, components = owners, "listening");
+                    let server = Server::new(
+                        listener.first.1.limits.unwrap_or(self.limits),
+                        self.telemetry.clone(),
+                        listener.tls,
+                        listener.router,
+                    );
+                    bound.insert(endpoint, (socket, address, Arc::new(server)));
                 }
                 Err(source) => {
-                    let owners = router.owners();
                     return Err(BindError {
                         endpoint,
                         owners,
@@ -101,6 +195,21 @@ impl Listeners {
             }
         }
         Ok(BoundListeners { bound })
+    }
+}
+
+/// The route, for those only whom the component admits.
+fn admitting(route: Route, server: &ServerConfig) -> Result<Route, RouteError> {
+    if server.auth.is_none() {
+        return Ok(route);
+    }
+    let credentials = Credentials::new(server.auth.clone());
+    match credentials.verify() {
+        Ok(()) => Ok(route.admitting(credentials)),
+        Err(source) => Err(RouteError::Credentials {
+            owner: route.owner,
+            source,
+        }),
     }
 }
 
@@ -129,6 +238,9 @@ impl BoundListeners {
     pub fn serve(self, tasks: &Tasks) {
         for (endpoint, (listener, _, server)) in self.bound {
             let name: Arc<str> = format!("http {endpoint}").into();
+            if let Some(tls) = server.tls() {
+                tasks.spawn(Arc::clone(&name), tls.watch(tasks.stopping()));
+            }
             let accepting = accept(listener, server, tasks.clone(), Arc::clone(&name));
             tasks.spawn(name, accepting);
         }

@@ -16,6 +16,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTE
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::{sync::watch, time::Instant};
 
+use super::Credentials;
+
 /// What answers the requests of a route.
 pub type Handler = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
@@ -32,6 +34,8 @@ pub struct Route {
     pub(super) max_body: usize,
     /// Whether it answers for all paths below its own as well.
     pub(super) subpaths: bool,
+    /// Whose requests are answered; everyone's without it.
+    pub(super) admits: Option<Arc<Credentials>>,
     pub(super) handler: Handler,
 }
 
@@ -49,6 +53,7 @@ impl Route {
             description: String::new(),
             max_body: MAX_BODY,
             subpaths: false,
+            admits: None,
             handler: Arc::new(move |request| handler(request).boxed()),
         }
     }
@@ -69,6 +74,13 @@ impl Route {
     #[must_use]
     pub fn with_subpaths(mut self) -> Self {
         self.subpaths = true;
+        self
+    }
+
+    /// Answers those only who bring the credentials.
+    #[must_use]
+    pub(super) fn admitting(mut self, credentials: Credentials) -> Self {
+        self.admits = Some(Arc::new(credentials));
         self
     }
 

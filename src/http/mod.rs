@@ -1,38 +1,47 @@
-//! Listeners shared by endpoint, with limits on time, size and number.
+//! Listeners shared by endpoint, with TLS, authentication, and limits on time, size and number.
 //!
 //! Components register a [`Route`] each before the start; those that name the same endpoint share
-//! its listener. The caller binds all of them, so that a taken port ends the start, and serves
+//! its listener, so they must agree on its TLS. Whom to admit is each one's own. The caller binds all of them, so that a taken port ends the start, and serves
 //! them until the tasks are told to stop.
 //!
 //! ```no_run
-//! # use betanet_collector::{http::{Limits, Listeners, Response, Route}, runtime::Tasks};
+//! # use betanet_collector::{http::{Limits, Listeners, Response, Route, ServerConfig}, runtime::Tasks};
 //! # async fn run(meter: &opentelemetry::metrics::Meter) -> Result<(), Box<dyn std::error::Error>> {
 //! let mut listeners = Listeners::new(Limits::default(), meter);
 //! let health = Route::get("health_check", "/health", |_| async { Response::text("ok\n") });
-//! listeners.route("localhost:9200", health)?;
+//! listeners.route(&ServerConfig::plain("localhost:9200"), health)?;
 //! let (tasks, _failures) = Tasks::new();
 //! listeners.bind().await?.serve(&tasks);
 //! # Ok(())
 //! # }
 //! ```
 
+mod auth;
 mod connection;
+mod credentials;
 mod listeners;
 mod message;
 mod retry_after;
 mod router;
+mod server;
+mod telemetry;
+mod tls;
 
 #[cfg(test)]
 mod tests;
 
+pub use auth::{AuthConfig, BasicConfig, BearerConfig};
+pub use credentials::{Credentials, CredentialsError};
 pub use listeners::{BindError, BoundListeners, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};
 pub use retry_after::retry_after;
+pub use server::ServerConfig;
+pub use tls::{TlsConfig, TlsError, TlsVersion};
 
 use std::time::Duration;
 
 /// What a client may cost.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How long a request's header may take; also how long a connection may stay idle.
     pub header_timeout: Duration,

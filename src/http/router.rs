@@ -4,11 +4,19 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, StatusCode, header::ALLOW, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{ALLOW, WWW_AUTHENTICATE},
+    request::Parts,
+};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use super::message::{Request, Response, Route};
+use super::{
+    message::{Request, Response, Route},
+    telemetry::Telemetry,
+};
+use crate::telemetry::chain;
 
 /// The routes of one listener, by path.
 #[derive(Debug, Default)]
@@ -35,25 +43,38 @@ impl Router {
     }
 
     /// Answers a request.
-    pub(super) async fn answer(&self, request: http::Request<Incoming>) -> Response {
+    pub(super) async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        telemetry: &Telemetry,
+    ) -> Response {
         let (head, body) = request.into_parts();
+        let refused = |reason, response| {
+            telemetry.request_refused(reason);
+            response
+        };
         let Some(route) = self.find(head.uri.path()) else {
             return match (head.uri.path(), &head.method) {
                 ("/", &Method::GET | &Method::HEAD) => self.landing_page(),
-                _ => self.not_found(),
+                _ => refused("not_found", self.not_found()),
             };
         };
+        if let Some((reason, response)) = not_admitted(route, &head.headers) {
+            return refused(reason, response);
+        }
         if !allows(route, &head.method) {
-            return method_not_allowed(route);
+            return refused("method", method_not_allowed(route));
         }
         match Limited::new(body, route.max_body).collect().await {
             Ok(body) => handle(route, head, body.to_bytes()).await,
             Err(error) if error.is::<LengthLimitError>() => {
                 let text = format!("the body is over {} bytes\n", route.max_body);
-                Response::text(text).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+                let response = Response::text(text).with_status(StatusCode::PAYLOAD_TOO_LARGE);
+                refused("body_too_large", response)
             }
             Err(_) => {
-                Response::text("the body could not be read\n").with_status(StatusCode::BAD_REQUEST)
+                let response = Response::text("the body could not be read\n");
+                refused("body", response.with_status(StatusCode::BAD_REQUEST))
             }
         }
     }
@@ -95,6 +116,27 @@ impl Router {
                  <h1>betanet-collector</h1>\n<ul>\n{items}</ul>\n</html>\n"
             ),
         )
+    }
+}
+
+/// Why a request must not be answered, and the answer to it.
+fn not_admitted(route: &Route, headers: &HeaderMap) -> Option<(&'static str, Response)> {
+    let credentials = route.admits.as_ref()?;
+    match credentials.admit(headers) {
+        Ok(true) => None,
+        Ok(false) => {
+            let response = Response::text("not authorized\n")
+                .with_status(StatusCode::UNAUTHORIZED)
+                .with_header(WWW_AUTHENTICATE, credentials.challenge());
+            Some(("unauthorized", response))
+        }
+        Err(error) => {
+            let error = chain(&error);
+            tracing::warn!(owner = route.owner, error, "nobody can be admitted");
+            let response = Response::text("internal error\n");
+            let response = response.with_status(StatusCode::INTERNAL_SERVER_ERROR);
+            Some(("credentials", response))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{future::ready, sync::Arc};
 
 use crate::{
-    http::{Listeners, Response, Route, RouteError},
+    http::{Listeners, Response, Route, RouteError, ServerConfig},
     telemetry::OwnTelemetry,
 };
 
@@ -21,7 +21,7 @@ pub(super) fn register(
             ))
         });
         let route = route.described("the collector's own metrics");
-        listeners.route(&scrape.endpoint, route)?;
+        listeners.route(&ServerConfig::plain(&scrape.endpoint), route)?;
     }
     Ok(())
 }

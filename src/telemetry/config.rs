@@ -224,6 +224,18 @@ impl TelemetryConfig {
         quiet.traces.processors.clear();
         quiet
     }
+
+    /// Where the collector's own metrics can be scraped, as `host:port`.
+    pub fn scrape_endpoints(&self) -> impl Iterator<Item = String> {
+        let readers = match self.metrics.level {
+            MetricsLevel::None => &[],
+            _ => self.metrics.readers.as_slice(),
+        };
+        readers.iter().filter_map(|reader| match reader {
+            MetricReaderConfig::Pull(pull) => Some(pull.exporter.prometheus.endpoint()),
+            MetricReaderConfig::Periodic(_) => None,
+        })
+    }
 }
 
 impl PrometheusConfig {

@@ -217,8 +217,10 @@ metrics! {
         "How long the oldest data point that is held has been waiting; 0 if none is.";
     SERIES = "betanet_exporter_series", Kind::Gauge, "{series}", &[EXPORTER],
         "Series that a scrape shows now.";
-    CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[],
-        "Connections to our own listeners that were closed at once because too many were open.";
+    CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[REASON],
+        "Connections to our own listeners that were closed before a request, by reason (limit, tls, tls_timeout).";
+    REQUESTS_REFUSED = "betanet_http_requests_refused", Kind::Counter, "{request}", &[REASON],
+        "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, body_too_large, body).";
     UPTIME = "otelcol_process_uptime", Kind::Counter, "s", &[],
         "Time since the collector started.";
     CPU_SECONDS = "otelcol_process_cpu_seconds", Kind::Counter, "s", &[],

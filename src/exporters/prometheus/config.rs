@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Prometheus;
 use crate::{
-    http::{Listeners, RouteError},
+    http::{AuthConfig, Limits, Listeners, RouteError, ServerConfig, TlsConfig},
     settings::{Duration, Endpoint},
     yaml::{Cursor, Diagnostics},
 };
@@ -19,6 +19,16 @@ use crate::{
 pub struct Config {
     /// Address to listen on; components that name the same one share it.
     pub endpoint: Endpoint,
+    /// How scrapers reach it over TLS; all components of a listener say the same.
+    pub tls: Option<TlsConfig>,
+    /// Whom to answer.
+    pub auth: AuthConfig,
+    /// How long a handshake and the header of a request may take, and a connection stay idle.
+    pub read_header_timeout: Duration,
+    /// How long one scrape may take, to the last byte.
+    pub write_timeout: Duration,
+    /// The most connections of the listener.
+    pub max_connections: usize,
     /// Path of the scrape.
     pub path: String,
     /// How long the last values of an endpoint that gives no body are shown.
@@ -30,6 +40,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             endpoint: Endpoint::localhost(9200),
+            tls: None,
+            auth: AuthConfig::default(),
+            read_header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            max_connections: 256,
             path: "/metrics".to_owned(),
             // The lookback of PromQL.
             max_stale: Duration::from_secs(300),
@@ -38,8 +53,34 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Where and how it listens.
+    pub fn server(&self) -> ServerConfig {
+        ServerConfig {
+            endpoint: self.endpoint.to_string(),
+            tls: self.tls.clone(),
+            auth: self.auth.clone(),
+            limits: Some(Limits {
+                header_timeout: self.read_header_timeout.get(),
+                exchange_timeout: self.write_timeout.get(),
+                connections: self.max_connections,
+            }),
+        }
+    }
+
     /// Checks what a type cannot say; mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.server().check(at, diagnostics);
+        let positive = [
+            (
+                "read_header_timeout",
+                !self.read_header_timeout.get().is_zero(),
+            ),
+            ("write_timeout", !self.write_timeout.get().is_zero()),
+            ("max_connections", self.max_connections > 0),
+        ];
+        for (key, _) in positive.iter().filter(|(_, is_positive)| !is_positive) {
+            at.error(&[key], "requires positive value", diagnostics);
+        }
         if !self.path.starts_with('/') {
             at.error(
                 &["path"],
@@ -60,7 +101,7 @@ impl Config {
         meter: &Meter,
     ) -> Result<Arc<Prometheus>, RouteError> {
         let exporter = Arc::new(Prometheus::new(id, self.max_stale.get(), meter));
-        listeners.route(&self.endpoint.to_string(), exporter.route(&self.path))?;
+        listeners.route(&self.server(), exporter.route(&self.path))?;
         Ok(exporter)
     }
 }

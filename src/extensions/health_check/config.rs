@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    http::{AuthConfig, ServerConfig, TlsConfig},
     settings::Endpoint,
     yaml::{Cursor, Diagnostics},
 };
@@ -14,6 +15,10 @@ use crate::{
 pub struct Config {
     /// The address to listen on; components that name the same one share the listener.
     pub endpoint: Endpoint,
+    /// How clients reach it over TLS; all components of a listener say the same.
+    pub tls: Option<TlsConfig>,
+    /// Whom to answer.
+    pub auth: AuthConfig,
     /// The path of the report; `/livez` and `/readyz` stand beside it.
     pub path: String,
 }
@@ -22,14 +27,27 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             endpoint: Endpoint::localhost(9200),
+            tls: None,
+            auth: AuthConfig::default(),
             path: "/health".to_owned(),
         }
     }
 }
 
 impl Config {
+    /// Where and how it listens.
+    pub fn server(&self) -> ServerConfig {
+        ServerConfig {
+            endpoint: self.endpoint.to_string(),
+            tls: self.tls.clone(),
+            auth: self.auth.clone(),
+            limits: None,
+        }
+    }
+
     /// Checks what a type cannot say; mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.server().check(at, diagnostics);
         if !self.path.starts_with('/') {
             at.error(
                 &["path"],

@@ -40,7 +40,7 @@ impl Config {
         board: &Arc<StatusBoard>,
         clock: &Clock,
     ) -> Result<(), RouteError> {
-        let endpoint = self.endpoint.to_string();
+        let server = self.server();
         let (board, clock, started) = (Arc::clone(board), clock.clone(), Instant::now());
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
         let report = Route::get(id, &self.path, move |_| {
@@ -54,14 +54,14 @@ impl Config {
         let decisions = decisions
             .with_subpaths()
             .described("/TARGET: its latest decisions");
-        listeners.route(&endpoint, decisions)?;
+        listeners.route(&server, decisions)?;
         let ready = Route::get(id, "/readyz", move |_| ready(readiness(&ready_board)));
         listeners.route(
-            &endpoint,
+            &server,
             report.described("state of the collector and its targets"),
         )?;
-        listeners.route(&endpoint, live.described("the process turns"))?;
-        listeners.route(&endpoint, ready.described("every target was polled once"))
+        listeners.route(&server, live.described("the process turns"))?;
+        listeners.route(&server, ready.described("every target was polled once"))
     }
 }
 

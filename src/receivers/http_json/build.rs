@@ -7,11 +7,12 @@ use opentelemetry::metrics::Meter;
 use tokio::sync::Semaphore;
 
 use super::{
-    HttpJson, clients::Clients, config::Config, credentials::Credentials, endpoint::Shared,
-    factory::Factory, poller::Timing, telemetry::Telemetry,
+    HttpJson, clients::Clients, config::Config, endpoint::Shared, factory::Factory, poller::Timing,
+    telemetry::Telemetry,
 };
 use crate::{
     definition::{self, LoadError},
+    http::Credentials,
     pipeline::{StatusBoard, TargetNames},
     resilience::{self, host::Fleet, outcome::Statuses},
     runtime::Clock,

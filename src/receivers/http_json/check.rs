@@ -89,32 +89,7 @@ impl Config {
     }
 
     fn check_client(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        if self.auth.basic.is_some() && self.auth.bearer.is_some() {
-            at.error(
-                &["auth"],
-                "has both `basic` and `bearer`; choose one",
-                diagnostics,
-            );
-        }
-        if let Some(basic) = &self.auth.basic
-            && basic.password_file.is_some()
-            && !basic.password.is_empty()
-        {
-            at.error(
-                &["auth", "basic"],
-                "has both `password` and `password_file`; choose one",
-                diagnostics,
-            );
-        }
-        if let Some(bearer) = &self.auth.bearer
-            && bearer.token_file.is_some() != bearer.token.is_empty()
-        {
-            at.error(
-                &["auth", "bearer"],
-                "needs either `token` or `token_file`",
-                diagnostics,
-            );
-        }
+        self.auth.check(at, diagnostics);
         if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
             at.error(
                 &["tls"],

@@ -6,8 +6,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
+    http::AuthConfig,
     resilience::config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-    settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED, Secret},
+    settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
 };
 
 /// Polls JSON APIs over HTTP.
@@ -49,7 +50,7 @@ pub struct Config {
     pub proxy: Option<String>,
     /// Headers of each request.
     pub headers: Headers,
-    /// How to authenticate.
+    /// Who we are to the targets.
     pub auth: AuthConfig,
     /// How to speak TLS to `https` targets.
     pub tls: TlsConfig,
@@ -66,39 +67,6 @@ pub struct TargetConfig {
     /// Labels of all its series, also attributes of its Resource.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-}
-
-/// Who we are to the targets; at most one of both.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct AuthConfig {
-    /// User name and password.
-    pub basic: Option<BasicConfig>,
-    /// A token.
-    pub bearer: Option<BearerConfig>,
-}
-
-/// User name and password.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub struct BasicConfig {
-    /// The user.
-    pub username: String,
-    /// The password.
-    #[serde(default)]
-    pub password: Secret,
-    /// A file that holds the password; read again when it is rotated.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
-}
-
-/// A token.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct BearerConfig {
-    /// The token.
-    pub token: Secret,
-    /// A file that holds the token; read again when it is rotated.
-    pub token_file: Option<PathBuf>,
 }
 
 /// How to speak TLS.

@@ -15,7 +15,6 @@ use tokio::{
 };
 
 use super::{
-    credentials::{Credentials, CredentialsError},
     exposition,
     origin::{add_validators, origin},
     telemetry::Telemetry,
@@ -23,7 +22,7 @@ use super::{
 };
 use crate::{
     definition::{Definition, Format},
-    http::retry_after,
+    http::{Credentials, CredentialsError, retry_after},
     pipeline::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll},
     resilience::{
         host::Host,

@@ -15,7 +15,6 @@ mod check;
 mod client;
 mod clients;
 pub mod config;
-mod credentials;
 mod dialect;
 mod endpoint;
 mod exposition;

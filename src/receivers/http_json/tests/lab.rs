@@ -187,7 +187,7 @@ fn clock() -> Clock {
 fn shared(concurrency: usize, clock: &Clock, telemetry: &Telemetry) -> Arc<Shared> {
     Arc::new(Shared {
         headers: HeaderMap::new(),
-        credentials: Credentials::new(config::AuthConfig::default()),
+        credentials: Credentials::new(AuthConfig::default()),
         body_limit_bytes: 1024,
         limiter: Semaphore::new(concurrency),
         clock: clock.clone(),

@@ -27,7 +27,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    credentials::Credentials,
     endpoint::{EndpointPoller, Shared},
     poller::TargetPoller,
     telemetry::Telemetry,
@@ -36,6 +35,7 @@ use super::{
 };
 use crate::{
     definition::{self, Format},
+    http::{AuthConfig, Credentials},
     pipeline::{
         EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Sink, StatusBoard, TargetNames,
     },

@@ -16,6 +16,8 @@ use tokio::{
 use super::*;
 use crate::runtime::Tasks;
 
+mod secured;
+
 const ENDPOINT: &str = "127.0.0.1:0";
 /// Longer than anything here takes, shorter than the default limits.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -41,15 +43,42 @@ fn metrics() -> Route {
 }
 
 async fn start(limits: Limits, routes: Vec<Route>) -> (SocketAddr, Tasks) {
-    let mut listeners = Listeners::new(limits, &meter());
+    start_as(&ServerConfig::plain(ENDPOINT), limits, &meter(), routes).await
+}
+
+async fn start_as(
+    server: &ServerConfig,
+    limits: Limits,
+    meter: &Meter,
+    routes: Vec<Route>,
+) -> (SocketAddr, Tasks) {
+    let mut listeners = Listeners::new(limits, meter);
     for route in routes {
-        listeners.route(ENDPOINT, route).unwrap();
+        listeners.route(server, route).unwrap();
     }
     let bound = listeners.bind().await.unwrap();
     let address = bound.local_addr(ENDPOINT).unwrap();
     let (tasks, _failures) = Tasks::new();
     bound.serve(&tasks);
     (address, tasks)
+}
+
+/// What is counted, and who counts until dropped.
+fn counted() -> (prometheus::Registry, SdkMeterProvider) {
+    let registry = prometheus::Registry::new();
+    let reader = opentelemetry_prometheus::exporter()
+        .with_registry(registry.clone())
+        .scope_info_enabled(false);
+    let provider = SdkMeterProvider::builder()
+        .with_reader(reader.build().unwrap())
+        .build();
+    (registry, provider)
+}
+
+fn text(registry: &prometheus::Registry) -> String {
+    TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .unwrap()
 }
 
 async fn serve(routes: Vec<Route>) -> (SocketAddr, Tasks) {
@@ -222,28 +251,21 @@ async fn an_exchange_is_bounded() {
 
 #[tokio::test]
 async fn connections_over_the_limit_are_closed_at_once_and_counted() {
-    let registry = prometheus::Registry::new();
-    let reader = opentelemetry_prometheus::exporter().with_registry(registry.clone());
-    let provider = SdkMeterProvider::builder()
-        .with_reader(reader.build().unwrap())
-        .build();
+    let (registry, counting) = counted();
     let limits = Limits {
         connections: 1,
         ..Limits::default()
     };
-    let mut listeners = Listeners::new(limits, &provider.meter("test"));
-    listeners.route(ENDPOINT, metrics()).unwrap();
-    let bound = listeners.bind().await.unwrap();
-    let address = bound.local_addr(ENDPOINT).unwrap();
-    let (tasks, _failures) = Tasks::new();
-    bound.serve(&tasks);
+    let server = ServerConfig::plain(ENDPOINT);
+    let (address, _tasks) =
+        start_as(&server, limits, &counting.meter("test"), vec![metrics()]).await;
 
     let mut first = send(address, "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
     first.read_u8().await.unwrap();
     assert_eq!(until_closed(send(address, "").await).await, "");
-    let text = TextEncoder::new().encode_to_string(&registry.gather());
-    let counted = "betanet_http_connections_refused_total{otel_scope_name=\"test\"} 1";
-    assert!(text.as_ref().unwrap().contains(counted), "{text:?}");
+    let text = text(&registry);
+    let counted = "betanet_http_connections_refused_total{reason=\"limit\"} 1";
+    assert!(text.contains(counted), "{text}");
 
     // The place of a connection that ends is free again.
     drop(first);
@@ -298,9 +320,12 @@ async fn stopping_ends_idle_connections_and_lets_answers_finish() {
 #[tokio::test]
 async fn a_taken_path_names_both_owners() {
     let mut listeners = Listeners::new(Limits::default(), &meter());
-    listeners.route("localhost:9200", metrics()).unwrap();
+    listeners
+        .route(&ServerConfig::plain("localhost:9200"), metrics())
+        .unwrap();
     let other = Route::get("status", "/metrics", |_| async { Response::text("") });
-    let error = listeners.route("localhost:9200", other).unwrap_err();
+    let server = ServerConfig::plain("localhost:9200");
+    let error = listeners.route(&server, other).unwrap_err();
     let text = "`/metrics` on localhost:9200 is wanted by both prometheus and status";
     assert_eq!(error.to_string(), text);
 }
@@ -309,8 +334,12 @@ async fn a_taken_path_names_both_owners() {
 async fn a_taken_port_names_the_owners() {
     let (address, _tasks) = serve(vec![metrics()]).await;
     let mut listeners = Listeners::new(Limits::default(), &meter());
-    listeners.route(&address.to_string(), metrics()).unwrap();
-    listeners.route(&address.to_string(), echo()).unwrap();
+    listeners
+        .route(&ServerConfig::plain(address.to_string()), metrics())
+        .unwrap();
+    listeners
+        .route(&ServerConfig::plain(address.to_string()), echo())
+        .unwrap();
     let error = listeners.bind().await.unwrap_err();
     let text = format!("failed to listen on {address} for echo, prometheus");
     assert_eq!(error.to_string(), text);

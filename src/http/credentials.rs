@@ -1,4 +1,5 @@
-//! Who we are to a target: basic or bearer, each also from a file that may be rotated.
+//! The `Authorization` header, as we send it to a target and as a client must send it to us. What
+//! is secret in it may stand in a file that is rotated.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,9 +9,10 @@ use std::{
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
-use super::config::{AuthConfig, BasicConfig, BearerConfig};
+use super::auth::{AuthConfig, BasicConfig, BearerConfig};
 
 /// A secret's file is read again after this time, so that a rotated one is noticed.
 const REREAD_AFTER: Duration = Duration::from_secs(10);
@@ -18,16 +20,16 @@ const REREAD_AFTER: Duration = Duration::from_secs(10);
 /// A secret's file is no larger than this.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Adds an `Authorization` header, or nothing.
+/// An `Authorization` header, or nothing.
 #[derive(Debug)]
-pub(super) struct Credentials {
+pub struct Credentials {
     auth: AuthConfig,
     last: Mutex<Option<(Instant, HeaderValue)>>,
 }
 
 /// Why there is no `Authorization` header. Never holds the secret.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CredentialsError {
+pub enum CredentialsError {
     /// The file cannot be read.
     #[error("failed to read `{}`", path.display())]
     Read {
@@ -49,17 +51,62 @@ pub(super) enum CredentialsError {
 }
 
 impl Credentials {
-    pub(super) fn new(auth: AuthConfig) -> Self {
+    /// The credentials that `auth` describes; its file is read with the first request.
+    pub fn new(auth: AuthConfig) -> Self {
         Self {
             auth,
             last: Mutex::new(None),
         }
     }
 
-    /// Adds the header.
-    pub(super) fn add_to(&self, headers: &mut HeaderMap) -> Result<(), CredentialsError> {
-        if self.auth.basic.is_none() && self.auth.bearer.is_none() {
-            return Ok(());
+    /// Reads the secret, to find a mistake before the first request.
+    ///
+    /// # Errors
+    /// If the file of the secret cannot be used.
+    pub fn verify(&self) -> Result<(), CredentialsError> {
+        self.value().map(drop)
+    }
+
+    /// Adds the header, if there is one.
+    ///
+    /// # Errors
+    /// If the file of the secret cannot be used.
+    pub fn add_to(&self, headers: &mut HeaderMap) -> Result<(), CredentialsError> {
+        if let Some(value) = self.value()? {
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(())
+    }
+
+    /// Whether a request brings the header; any does where none is asked for. Takes as long for
+    /// a wrong secret as for the right one.
+    ///
+    /// # Errors
+    /// If the file of the secret cannot be used.
+    pub fn admit(&self, headers: &HeaderMap) -> Result<bool, CredentialsError> {
+        let Some(expected) = self.value()? else {
+            return Ok(true);
+        };
+        let Some(given) = headers.get(AUTHORIZATION) else {
+            return Ok(false);
+        };
+        let (scheme, secret) = split(&expected);
+        let (given_scheme, given) = split(given);
+        Ok(given_scheme.eq_ignore_ascii_case(scheme) && bool::from(given.ct_eq(secret)))
+    }
+
+    /// What a client that is not admitted is asked for.
+    pub fn challenge(&self) -> HeaderValue {
+        HeaderValue::from_static(match self.auth.basic {
+            Some(_) => "Basic realm=\"betanet-collector\", charset=\"UTF-8\"",
+            None => "Bearer realm=\"betanet-collector\"",
+        })
+    }
+
+    /// The header, read again from its file from time to time.
+    fn value(&self) -> Result<Option<HeaderValue>, CredentialsError> {
+        if self.auth.is_none() {
+            return Ok(None);
         }
         let mut last = self
             .last
@@ -73,8 +120,7 @@ impl Credentials {
                 value
             }
         };
-        headers.insert(AUTHORIZATION, value);
-        Ok(())
+        Ok(Some(value))
     }
 
     fn header(&self) -> Result<HeaderValue, CredentialsError> {
@@ -87,6 +133,14 @@ impl Credentials {
         value.set_sensitive(true);
         Ok(value)
     }
+}
+
+/// Scheme and secret of a header.
+fn split(value: &HeaderValue) -> (&[u8], &[u8]) {
+    let value = value.as_bytes();
+    let end = value.iter().position(|byte| *byte == b' ');
+    let (scheme, rest) = value.split_at(end.unwrap_or(value.len()));
+    (scheme, rest.trim_ascii())
 }
 
 fn basic_pair(basic: &BasicConfig) -> Result<String, CredentialsError> {

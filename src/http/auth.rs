@@ -1,0 +1,73 @@
+//! What the configuration says of user names, passwords and tokens, towards a target or from a
+//! client.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    settings::Secret,
+    yaml::{Cursor, Diagnostics},
+};
+
+/// How a client shows who it is; at most one of both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct AuthConfig {
+    /// User name and password.
+    pub basic: Option<BasicConfig>,
+    /// A token.
+    pub bearer: Option<BearerConfig>,
+}
+
+/// User name and password.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct BasicConfig {
+    /// The user.
+    pub username: String,
+    /// The password.
+    #[serde(default)]
+    pub password: Secret,
+    /// A file that holds the password; read again when it is rotated.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+}
+
+/// A token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct BearerConfig {
+    /// The token.
+    pub token: Secret,
+    /// A file that holds the token; read again when it is rotated.
+    pub token_file: Option<PathBuf>,
+}
+
+impl AuthConfig {
+    /// Whether nothing is asked for.
+    pub fn is_none(&self) -> bool {
+        self.basic.is_none() && self.bearer.is_none()
+    }
+
+    /// Checks what a type cannot say of the key `auth` of the component at `at`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.basic.is_some() && self.bearer.is_some() {
+            let message = "has both `basic` and `bearer`; choose one";
+            at.error(&["auth"], message, diagnostics);
+        }
+        if let Some(basic) = &self.basic
+            && basic.password_file.is_some()
+            && !basic.password.is_empty()
+        {
+            let message = "has both `password` and `password_file`; choose one";
+            at.error(&["auth", "basic"], message, diagnostics);
+        }
+        if let Some(bearer) = &self.bearer
+            && bearer.token_file.is_some() != bearer.token.is_empty()
+        {
+            let message = "needs either `token` or `token_file`";
+            at.error(&["auth", "bearer"], message, diagnostics);
+        }
+    }
+}

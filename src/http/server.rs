@@ -1,0 +1,65 @@
+//! Where and how a component listens.
+
+use super::{AuthConfig, Limits, TlsConfig};
+use crate::yaml::{Cursor, Diagnostics};
+
+/// The settings of a component that serves HTTP, under the keys of the OpenTelemetry Collector.
+/// Components that name the same endpoint share its listener and agree on TLS and limits; whom to
+/// admit is each one's own.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// `host:port`.
+    pub endpoint: String,
+    /// The key `tls`; clear text without it.
+    pub tls: Option<TlsConfig>,
+    /// The key `auth`; anyone is admitted without it.
+    pub auth: AuthConfig,
+    /// What a client may cost; a component that does not care takes those of the others.
+    pub limits: Option<Limits>,
+}
+
+impl ServerConfig {
+    /// Clear text for everyone who reaches the endpoint.
+    pub fn plain(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            tls: None,
+            auth: AuthConfig::default(),
+            limits: None,
+        }
+    }
+
+    /// Checks what a type cannot say of the component at `at`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.auth.check(at, diagnostics);
+        if let Some(basic) = &self.auth.basic
+            && basic.password_file.is_none()
+            && basic.password.is_empty()
+        {
+            let message = "needs either `password` or `password_file`";
+            at.error(&["auth", "basic"], message, diagnostics);
+        }
+        if self.tls.is_none() && !self.auth.is_none() && !is_local(&self.endpoint) {
+            let message = "passwords and tokens cross the network in clear text without `tls`";
+            at.warning(&["auth"], message, diagnostics);
+        }
+    }
+
+    /// What two components that share a listener do not agree on.
+    pub fn differs_in(&self, other: &Self) -> Option<&'static str> {
+        let both = self.limits.zip(other.limits);
+        if self.tls != other.tls {
+            Some("`tls`")
+        } else if both.is_some_and(|(ours, theirs)| ours != theirs) {
+            Some("the limits of a client")
+        } else {
+            None
+        }
+    }
+}
+
+fn is_local(endpoint: &str) -> bool {
+    let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,36 @@
+//! What is refused, by reason.
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Meter},
+};
+
+use crate::telemetry::names;
+
+/// Counts what clients did not get.
+#[derive(Debug, Clone)]
+pub(super) struct Telemetry {
+    connections: Counter<u64>,
+    requests: Counter<u64>,
+}
+
+impl Telemetry {
+    pub(super) fn new(meter: &Meter) -> Self {
+        Self {
+            connections: names::CONNECTIONS_REFUSED.counter(meter),
+            requests: names::REQUESTS_REFUSED.counter(meter),
+        }
+    }
+
+    /// A connection was closed before it could send a request.
+    pub(super) fn connection_refused(&self, reason: &'static str) {
+        self.connections
+            .add(1, &[KeyValue::new(names::REASON, reason)]);
+    }
+
+    /// A request was not handed to its route.
+    pub(super) fn request_refused(&self, reason: &'static str) {
+        self.requests
+            .add(1, &[KeyValue::new(names::REASON, reason)]);
+    }
+}

@@ -1,0 +1,278 @@
+//! TLS of our own listeners: certificates from files, read again when they change.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, RootCertStore, ServerConfig, SupportedProtocolVersion,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
+        server::{VerifierBuilderError, WebPkiClientVerifier},
+        version::{TLS12, TLS13},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{settings::Duration, telemetry::chain};
+
+/// A PEM file is no larger than this.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// How clients reach a listener over TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct TlsConfig {
+    /// PEM file with our certificate and those between it and its root.
+    pub cert_file: PathBuf,
+    /// PEM file with the key of that certificate.
+    pub key_file: PathBuf,
+    /// PEM file with the certificates of who may sign clients' certificates. With it, a client
+    /// without such a certificate is refused.
+    #[serde(default)]
+    pub client_ca_file: Option<PathBuf>,
+    /// The oldest version that is spoken.
+    #[serde(default)]
+    pub min_version: TlsVersion,
+    /// How often the files are looked at; 0 means never again.
+    #[serde(default = "default_reload_interval")]
+    pub reload_interval: Duration,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum TlsVersion {
+    /// Of 2008.
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// Of 2018.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+fn default_reload_interval() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// Why a listener cannot speak TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("failed to read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is too large for certificates.
+    #[error("`{}` is larger than {FILE_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is no PEM, or has not what it should.
+    #[error("`{}` does not hold {what} in PEM", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: pem::Error,
+    },
+    /// Key and certificate do not belong together, or cannot be used.
+    #[error("`{}` and its key cannot be used", path.display())]
+    Certificate {
+        /// The file of the certificate.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+    /// Certificates that no client's can be checked with.
+    #[error("`{}` cannot be used to check clients", path.display())]
+    ClientCa {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: VerifierBuilderError,
+    },
+}
+
+/// TLS of one listener, as its files have it now.
+#[derive(Debug)]
+pub(super) struct Tls {
+    config: TlsConfig,
+    current: RwLock<(Files, Arc<ServerConfig>)>,
+}
+
+/// What the files hold.
+#[derive(Clone, PartialEq, Eq)]
+struct Files {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    pub(super) fn load(config: &TlsConfig) -> Result<Self, TlsError> {
+        let files = Files::read(config)?;
+        let server = files.server(config)?;
+        Ok(Self {
+            config: config.clone(),
+            current: RwLock::new((files, server)),
+        })
+    }
+
+    /// What makes a handshake with the newest certificate.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current.1))
+    }
+
+    /// Takes over what changes in the files, until `stop`. Files that cannot be used change
+    /// nothing: the old certificate stays, and the log says so once.
+    pub(super) async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let interval = self.config.reload_interval.get();
+        if interval.is_zero() {
+            return;
+        }
+        let mut failing = false;
+        while stop.run_until_cancelled(sleep(interval)).await.is_some() {
+            let tls = Arc::clone(&self);
+            // A file may be on a disk that does not answer.
+            let Ok(reloaded) = tokio::task::spawn_blocking(move || tls.reload()).await else {
+                return;
+            };
+            let file = self.config.cert_file.display();
+            match &reloaded {
+                Ok(true) => tracing::info!(%file, "new certificate"),
+                Ok(false) => {}
+                Err(error) if !failing => {
+                    let error = chain(error);
+                    tracing::warn!(%file, error, "the new certificate cannot be used");
+                }
+                Err(_) => {}
+            }
+            failing = reloaded.is_err();
+        }
+    }
+
+    /// Whether there was something new.
+    fn reload(&self) -> Result<bool, TlsError> {
+        let files = Files::read(&self.config)?;
+        let known = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        if known.0 == files {
+            return Ok(false);
+        }
+        drop(known);
+        let server = files.server(&self.config)?;
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = (files, server);
+        Ok(true)
+    }
+}
+
+impl Files {
+    fn read(config: &TlsConfig) -> Result<Self, TlsError> {
+        Ok(Self {
+            cert: read(&config.cert_file)?,
+            key: read(&config.key_file)?,
+            client_ca: config.client_ca_file.as_deref().map(read).transpose()?,
+        })
+    }
+
+    fn server(&self, config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
+        let versions: &[&SupportedProtocolVersion] = match config.min_version {
+            TlsVersion::Tls12 => &[&TLS12, &TLS13],
+            TlsVersion::Tls13 => &[&TLS13],
+        };
+        let unusable = |source| TlsError::Certificate {
+            path: config.cert_file.clone(),
+            source,
+        };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)
+            .map_err(unusable)?;
+        let builder = match (&self.client_ca, &config.client_ca_file) {
+            (Some(pem), Some(path)) => {
+                let roots = Arc::new(roots(pem, path)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let path = path.clone();
+                let verifier = verifier.build();
+                let verifier = verifier.map_err(|source| TlsError::ClientCa { path, source })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        let chain = certificates(&self.cert, &config.cert_file)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|source| no_pem(&config.key_file, "a private key", source))?;
+        let mut server = builder.with_single_cert(chain, key).map_err(unusable)?;
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(server))
+    }
+}
+
+/// Shows no key.
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files").finish_non_exhaustive()
+    }
+}
+
+fn roots(pem: &[u8], path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem, path)? {
+        roots
+            .add(certificate)
+            .map_err(|source| TlsError::Certificate {
+                path: path.to_owned(),
+                source,
+            })?;
+    }
+    Ok(roots)
+}
+
+fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(pem::Error::NoItemsFound),
+        other => other,
+    }
+    .map_err(|source| no_pem(path, "certificates", source))
+}
+
+fn no_pem(path: &Path, what: &'static str, source: pem::Error) -> TlsError {
+    TlsError::Pem {
+        path: path.to_owned(),
+        what,
+        source,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let failed = |source| TlsError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
+        return Err(TlsError::TooLarge {
+            path: path.to_owned(),
+        });
+    }
+    std::fs::read(path).map_err(failed)
+}
