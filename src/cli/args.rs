@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::settings::{ComponentId, Endpoint};
+use crate::settings::{ComponentId, Duration, Endpoint};
 
 /// Polls JSON APIs and turns what they say into OpenTelemetry metrics.
 #[derive(Debug, Parser)]
@@ -33,7 +33,7 @@ pub(super) struct SourceArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the collector (the default)
-    Run,
+    Run(RunArgs),
     /// Say all that is wrong with the configuration
     Validate,
     /// List the kinds of components and the built-in definitions
@@ -48,6 +48,14 @@ pub(super) enum Command {
     Simulate(SimulateArgs),
     /// Run against a simulated Betanet fleet; needs nothing else
     Demo(DemoArgs),
+}
+
+/// How to run.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct RunArgs {
+    /// A component dies after this time: to try what restarts the collector then.
+    #[arg(long, hide = true, value_name = "DURATION")]
+    pub(super) fail_after: Option<Duration>,
 }
 
 /// How to print the configuration.

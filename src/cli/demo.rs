@@ -9,11 +9,16 @@ use std::{
     time::Duration,
 };
 
-use super::{CommandError, Output, args::DemoArgs, run};
+use super::{
+    CommandError, Output,
+    args::{DemoArgs, RunArgs},
+    run,
+};
 use crate::{
     config::{self, Config},
     http::{Limits, Listeners, Response, Route, ServerConfig},
-    runtime::Tasks,
+    pipeline::Components,
+    runtime::{Clock, Tasks},
     simulator::{Dialect, Fleet, FleetOptions},
     yaml::Diagnostics,
 };
@@ -59,7 +64,7 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
             None => interrupted.await,
         }
     };
-    let code = run::serve(&config, shutdown).await?;
+    let code = run::serve(&config, &RunArgs::default(), shutdown).await?;
     out.line(format_args!("{}", sink.summary()));
     Ok(code)
 }
@@ -213,6 +218,6 @@ async fn serve_sink(sink: &Arc<Sink>, tasks: &Tasks) -> Result<String, CommandEr
     let address = bound
         .local_addr(ENDPOINT)
         .map(|address| address.to_string());
-    bound.serve(tasks);
+    bound.serve(tasks, &Components::new(&Clock::System, tasks));
     Ok(address.unwrap_or_default())
 }

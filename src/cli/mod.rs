@@ -19,7 +19,7 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::Parser as _;
 
 use self::{
-    args::{Args, Command},
+    args::{Args, Command, RunArgs},
     output::Output,
 };
 use crate::telemetry::chain;
@@ -54,8 +54,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
     let mut out = Output::stdout();
     let sources = args.sources;
-    match args.command.unwrap_or(Command::Run) {
-        Command::Run => runtime()?.block_on(run::run(&sources)),
+    let command = args.command.unwrap_or(Command::Run(RunArgs::default()));
+    match command {
+        Command::Run(options) => runtime()?.block_on(run::run(&sources, &options)),
         Command::Validate => runtime()?.block_on(validate::validate(&sources)),
         Command::Components => components::components(&mut out),
         Command::PrintConfig(options) => print_config::print_config(&sources, options, &mut out),

@@ -1,27 +1,40 @@
 //! `run`: the collector.
 
-use std::{future::Future, process::ExitCode};
+use std::{
+    future::{Future, pending},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, args::SourceArgs, load::load};
+use super::{
+    CommandError,
+    args::{RunArgs, SourceArgs},
+    load::load,
+};
 use crate::{
     config::Config,
+    pipeline::{ComponentKind, Components},
     runtime::Clock,
     service::{Service, World},
     telemetry::{self, OwnTelemetry},
 };
 
 /// Runs until a signal. A component that dies makes the exit code non-zero.
-pub(super) async fn run(args: &SourceArgs) -> Result<ExitCode, CommandError> {
+pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode, CommandError> {
     let config = load(args)?;
-    serve(&config, interrupted()).await
+    serve(&config, options, interrupted()).await
 }
 
 /// Runs `config` until `shutdown`; a signal after that ends the process at once.
 pub(super) async fn serve(
     config: &Config,
+    options: &RunArgs,
     shutdown: impl Future<Output = ()>,
 ) -> Result<ExitCode, CommandError> {
     let own = OwnTelemetry::new(&config.service.telemetry)?;
@@ -30,6 +43,7 @@ pub(super) async fn serve(
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
     let service = Service::start(config, own, &World { clock, seed }).await?;
+    let components = Arc::clone(service.components());
     let stopping = CancellationToken::new();
     let asked = stopping.clone();
     let shutdown = async move {
@@ -42,9 +56,20 @@ pub(super) async fn serve(
     };
     tokio::select! {
         ended = service.run(shutdown) => ended?,
+        () = die(options, &components) => {}
         () = impatient => return Ok(ExitCode::FAILURE),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reports a fatal error when it was asked for, and never returns.
+async fn die(options: &RunArgs, components: &Components) {
+    if let Some(after) = options.fail_after {
+        sleep(after.get()).await;
+        let doomed = components.register(ComponentKind::Extension, "fail_after");
+        doomed.fatal_error("asked for by --fail-after");
+    }
+    pending::<()>().await;
 }
 
 /// Resolves at the next SIGINT or SIGTERM.
@@ -62,7 +87,7 @@ pub(super) async fn interrupted() {
         Ok(signal) => tracing::info!(signal, "received signal from OS"),
         Err(error) => {
             tracing::error!(%error, "failed to listen for signals; only SIGKILL will stop this");
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     http::{Listeners, ServerConfig},
-    pipeline::Exporter,
+    pipeline::{Exporter, Reporter},
     runtime::Tasks,
     settings::Kind,
     yaml::{self, Cursor, Diagnostics},
@@ -74,6 +74,8 @@ pub struct Context<'a> {
     pub meter: &'a Meter,
     /// The seed of their jitter.
     pub seed: u64,
+    /// Where the one that is built says how it is.
+    pub status: Reporter,
 }
 
 /// Why an exporter cannot be built.
@@ -132,6 +134,7 @@ impl Config {
             tasks,
             meter,
             seed,
+            status: _,
         } = context;
         Ok(match self {
             Self::Debug(config) => config.build(id),

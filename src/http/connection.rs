@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Limits, message::Exchange, router::Router, telemetry::Telemetry, tls::Tls};
-use crate::runtime::Tasks;
+use crate::{pipeline::Reporter, runtime::Tasks};
 
 /// About the largest header of a request (a single read may bring up to twice as much), and the
 /// most fields in it.
@@ -62,9 +62,9 @@ pub(super) async fn accept(
     server: Arc<Server>,
     tasks: Tasks,
     name: Arc<str>,
+    status: Reporter,
 ) {
     let stop = tasks.stopping();
-    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -72,7 +72,7 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                failing = false;
+                status.ok();
                 match Arc::clone(&server.permits).try_acquire_owned() {
                     Ok(permit) => {
                         let (server, stop) = (Arc::clone(&server), stop.clone());
@@ -86,11 +86,12 @@ pub(super) async fn accept(
                 }
             }
             Err(error) if is_of_the_client(&error) => {}
+            Err(error) if is_of_the_socket(&error) => {
+                status.fatal_error(format_args!("cannot accept connections any more: {error}"));
+                return;
+            }
             Err(error) => {
-                if !failing {
-                    tracing::warn!(listener = &*name, %error, "cannot accept connections");
-                }
-                failing = true;
+                status.recoverable_error(format_args!("cannot accept connections: {error}"));
                 // The connection stays in the backlog, so accepting again at once would spin.
                 sleep(ACCEPT_BACKOFF).await;
             }
@@ -106,6 +107,15 @@ fn is_of_the_client(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionRefused
     )
+}
+
+/// Whether the listening socket itself is no more: accepting again would fail for ever.
+fn is_of_the_socket(error: &io::Error) -> bool {
+    // `accept(2)`; the standard library has no names for most of them.
+    const EBADF: i32 = 9;
+    const EINVAL: i32 = 22;
+    const ENOTSOCK: i32 = 88;
+    matches!(error.raw_os_error(), Some(EBADF | EINVAL | ENOTSOCK))
 }
 
 /// Serves one connection, after its handshake where there is one.

@@ -17,7 +17,10 @@ use super::{
     telemetry::Telemetry,
     tls::Tls,
 };
-use crate::runtime::Tasks;
+use crate::{
+    pipeline::{ComponentKind, Components},
+    runtime::Tasks,
+};
 
 /// A component cannot be served as it wants to be.
 #[derive(Debug, thiserror::Error)]
@@ -235,13 +238,16 @@ impl BoundListeners {
     }
 
     /// Answers requests until `tasks` stop; connections end after the answer that is under way.
-    pub fn serve(self, tasks: &Tasks) {
+    /// Each listener is a component that says how it is.
+    pub fn serve(self, tasks: &Tasks, components: &Components) {
         for (endpoint, (listener, _, server)) in self.bound {
             let name: Arc<str> = format!("http {endpoint}").into();
             if let Some(tls) = server.tls() {
                 tasks.spawn(Arc::clone(&name), tls.watch(tasks.stopping()));
             }
-            let accepting = accept(listener, server, tasks.clone(), Arc::clone(&name));
+            let status = components.register(ComponentKind::Listener, &endpoint);
+            status.ok();
+            let accepting = accept(listener, server, tasks.clone(), Arc::clone(&name), status);
             tasks.spawn(name, accepting);
         }
     }

@@ -5,13 +5,14 @@
 //! them until the tasks are told to stop.
 //!
 //! ```no_run
-//! # use betanet_collector::{http::{Limits, Listeners, Response, Route, ServerConfig}, runtime::Tasks};
+//! # use betanet_collector::{http::{Limits, Listeners, Response, Route, ServerConfig}, pipeline::Components, runtime::{Clock, Tasks}};
 //! # async fn run(meter: &opentelemetry::metrics::Meter) -> Result<(), Box<dyn std::error::Error>> {
 //! let mut listeners = Listeners::new(Limits::default(), meter);
 //! let health = Route::get("health_check", "/health", |_| async { Response::text("ok\n") });
 //! listeners.route(&ServerConfig::plain("localhost:9200"), health)?;
 //! let (tasks, _failures) = Tasks::new();
-//! listeners.bind().await?.serve(&tasks);
+//! let components = Components::new(&Clock::System, &tasks);
+//! listeners.bind().await?.serve(&tasks, &components);
 //! # Ok(())
 //! # }
 //! ```

@@ -4,6 +4,7 @@
 //! [`Processor`] changes them; the instruments collect them; each [`Exporter`] is shown the
 //! [`Snapshot`].
 
+mod component;
 mod poll;
 mod processor;
 mod reading;
@@ -13,6 +14,7 @@ mod status;
 mod target;
 mod target_names;
 
+pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
 pub use poll::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll};
 pub use processor::{
     Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,

@@ -5,17 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use super::{World, own_telemetry, pipeline::MetricsPipeline};
+use super::{Site, own_telemetry, pipeline::MetricsPipeline};
 use crate::{
     config::Config,
-    exporters, extensions,
+    exporters,
+    extensions::{self, health_check},
     http::{BindError, Limits, Listeners, RouteError},
-    pipeline::{Consumer, Exporter, StatusBoard},
+    pipeline::{ComponentKind, Consumer, Exporter},
     processors,
     receivers::{self, http_json},
     runtime::Tasks,
     settings::ComponentId,
-    telemetry::{OwnTelemetry, TelemetryError},
+    telemetry::TelemetryError,
 };
 
 /// Why a service does not start.
@@ -62,37 +63,18 @@ impl Graph {
     /// Builds exporters, extensions and receivers. Exporters' tasks run from now on.
     pub(super) fn build(
         config: &Config,
-        telemetry: &Arc<OwnTelemetry>,
+        site: &Site,
         exporting: &Tasks,
-        world: &World,
     ) -> Result<Self, StartError> {
-        let meter = telemetry.meter();
-        let mut listeners = Listeners::new(Limits::default(), &meter);
-        own_telemetry::register(telemetry, &mut listeners)?;
-        let context = exporters::Context {
-            listeners: &mut listeners,
-            tasks: exporting,
-            meter: &meter,
-            seed: world.seed,
-        };
-        let exporters = build_exporters(config, context)?;
-        let (board, names) = (Arc::new(StatusBoard::default()), Arc::default());
-        for id in &config.service.extensions {
-            if let Some(extensions::Config::HealthCheck(extension)) = config.extensions.get(id) {
-                extension.build(&id.to_string(), &mut listeners, &board, &world.clock)?;
-            }
-        }
-        let (pipelines, consumers) = build_pipelines(config, &exporters, &meter);
+        let mut listeners = Listeners::new(Limits::default(), &site.meter);
+        own_telemetry::register(&site.telemetry, &mut listeners)?;
+        let exporters = build_exporters(config, site, &mut listeners, exporting)?;
+        build_extensions(config, site, &mut listeners)?;
+        let (pipelines, consumers) = build_pipelines(config, site, &exporters);
         let mut receivers = Vec::new();
         for (id, consumers) in consumers {
-            let context = http_json::Context {
-                id: id.to_string(),
-                clock: world.clock.clone(),
-                meter: meter.clone(),
-                board: Arc::clone(&board),
-                names: Arc::clone(&names),
-            };
-            receivers.extend(build_receiver(config, id, &context)?.map(|built| (built, consumers)));
+            let built = build_receiver(config, id, site)?;
+            receivers.extend(built.map(|built| (built, consumers)));
         }
         Ok(Self {
             listeners,
@@ -108,14 +90,21 @@ impl Graph {
     }
 
     /// Takes the ports, serves, and starts the processors, then the receivers.
-    pub(super) async fn start(self, serving: &Tasks, receiving: &Tasks) -> Result<(), StartError> {
-        self.listeners.bind().await?.serve(serving);
+    pub(super) async fn start(
+        self,
+        site: &Site,
+        serving: &Tasks,
+        receiving: &Tasks,
+    ) -> Result<(), StartError> {
+        let bound = self.listeners.bind().await?;
+        bound.serve(serving, &site.components);
         for pipeline in &self.pipelines {
             pipeline.start(receiving);
         }
         for (receiver, consumers) in self.receivers {
             receiver.start(&consumers, receiving);
         }
+        site.components.started();
         Ok(())
     }
 }
@@ -123,7 +112,9 @@ impl Graph {
 /// What is defined but not used is checked, not built.
 fn build_exporters(
     config: &Config,
-    mut context: exporters::Context<'_>,
+    site: &Site,
+    listeners: &mut Listeners,
+    tasks: &Tasks,
 ) -> Result<BTreeMap<ComponentId, Arc<dyn Exporter>>, StartError> {
     let used = config
         .service
@@ -133,15 +124,41 @@ fn build_exporters(
     let used: BTreeSet<_> = used.collect();
     let mut built = BTreeMap::new();
     for (id, exporter) in config.exporters.iter().filter(|(id, _)| used.contains(id)) {
-        let exporter = exporter
-            .build(&id.to_string(), &mut context)
-            .map_err(|source| StartError::Exporter {
-                id: id.to_string(),
-                source,
-            })?;
+        let name = id.to_string();
+        let mut context = exporters::Context {
+            listeners: &mut *listeners,
+            tasks,
+            meter: &site.meter,
+            seed: site.seed,
+            status: site.components.register(ComponentKind::Exporter, &name),
+        };
+        let exporter = exporter.build(&name, &mut context);
+        let exporter = exporter.map_err(|source| StartError::Exporter { id: name, source })?;
         built.insert(id.clone(), exporter);
     }
     Ok(built)
+}
+
+fn build_extensions(
+    config: &Config,
+    site: &Site,
+    listeners: &mut Listeners,
+) -> Result<(), StartError> {
+    for id in &config.service.extensions {
+        let name = id.to_string();
+        let Some(extensions::Config::HealthCheck(extension)) = config.extensions.get(id) else {
+            continue;
+        };
+        site.components.register(ComponentKind::Extension, &name);
+        let context = health_check::Context {
+            listeners: &mut *listeners,
+            board: Arc::clone(&site.board),
+            components: Arc::clone(&site.components),
+            clock: site.clock.clone(),
+        };
+        extension.build(&name, context)?;
+    }
+    Ok(())
 }
 
 /// For each receiver, what takes its polls: one consumer a pipeline.
@@ -150,18 +167,21 @@ type Consumers<'c> = BTreeMap<&'c ComponentId, Vec<Arc<dyn Consumer>>>;
 /// The pipelines, each with processors of its own, and which receivers they take polls from.
 fn build_pipelines<'c>(
     config: &'c Config,
+    site: &Site,
     exporters: &BTreeMap<ComponentId, Arc<dyn Exporter>>,
-    meter: &opentelemetry::metrics::Meter,
 ) -> (Vec<Arc<MetricsPipeline>>, Consumers<'c>) {
     let mut pipelines = Vec::new();
     let mut consumers = Consumers::new();
+    let meter = &site.meter;
     let context = processors::Context { meter };
     for pipeline in config.service.pipelines.values() {
         let ends = pipeline.exporters.iter();
         let ends = ends.filter_map(|id| exporters.get(id)).cloned().collect();
         let processors = pipeline.processors.iter().filter_map(|id| {
-            let built = config.processors.get(id)?.build(&id.to_string(), &context);
-            Some((id.to_string(), built))
+            let name = id.to_string();
+            let built = config.processors.get(id)?.build(&name, &context);
+            site.components.register(ComponentKind::Processor, &name);
+            Some((name, built))
         });
         let built = MetricsPipeline::new(processors.collect(), ends, meter);
         let built = Arc::new(built);
@@ -177,16 +197,21 @@ fn build_pipelines<'c>(
 fn build_receiver(
     config: &Config,
     id: &ComponentId,
-    context: &http_json::Context,
+    site: &Site,
 ) -> Result<Option<http_json::HttpJson>, StartError> {
     let Some(receivers::Config::HttpJson(receiver)) = config.receivers.get(id) else {
         return Ok(None);
     };
-    let built = receiver
-        .build(context)
-        .map_err(|source| StartError::Receiver {
-            id: id.to_string(),
-            source,
-        })?;
+    let id = id.to_string();
+    site.components.register(ComponentKind::Receiver, &id);
+    let context = http_json::Context {
+        id: id.clone(),
+        clock: site.clock.clone(),
+        meter: site.meter.clone(),
+        board: Arc::clone(&site.board),
+        names: Arc::clone(&site.names),
+    };
+    let built = receiver.build(&context);
+    let built = built.map_err(|source| StartError::Receiver { id, source })?;
     Ok(Some(built))
 }

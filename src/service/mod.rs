@@ -8,6 +8,7 @@ mod pipeline;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use opentelemetry::metrics::Meter;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
@@ -17,7 +18,7 @@ use self::graph::Graph;
 pub use self::graph::StartError;
 use crate::{
     config::Config,
-    pipeline::Exporter,
+    pipeline::{Components, Exporter, StatusBoard, TargetNames},
     runtime::{Clock, Failure, Tasks},
     telemetry::OwnTelemetry,
 };
@@ -31,6 +32,17 @@ pub struct World {
     pub seed: u64,
 }
 
+/// What outlives any one configuration.
+struct Site {
+    telemetry: Arc<OwnTelemetry>,
+    meter: Meter,
+    components: Arc<Components>,
+    board: Arc<StatusBoard>,
+    names: Arc<TargetNames>,
+    clock: Clock,
+    seed: u64,
+}
+
 /// A collector at work.
 pub struct Service {
     receivers: Tasks,
@@ -38,8 +50,25 @@ pub struct Service {
     serving: Tasks,
     exporters: Vec<Arc<dyn Exporter>>,
     failures: mpsc::Receiver<Failure>,
-    telemetry: Arc<OwnTelemetry>,
+    site: Site,
     shutdown_timeout: Duration,
+}
+
+impl Site {
+    fn new(telemetry: OwnTelemetry, world: &World, tasks: &Tasks) -> Self {
+        let meter = telemetry.meter();
+        let components = Components::new(&world.clock, tasks);
+        components.observe(&meter);
+        Self {
+            telemetry: Arc::new(telemetry),
+            meter,
+            components,
+            board: Arc::default(),
+            names: Arc::default(),
+            clock: world.clock.clone(),
+            seed: world.seed,
+        }
+    }
 }
 
 impl Service {
@@ -55,10 +84,10 @@ impl Service {
     ) -> Result<Self, StartError> {
         let (receivers, failures) = Tasks::new();
         let (exporting, serving) = (receivers.group(), receivers.group());
-        let telemetry = Arc::new(telemetry);
-        let graph = Graph::build(config, &telemetry, &exporting, world)?;
+        let site = Site::new(telemetry, world, &receivers);
+        let graph = Graph::build(config, &site, &exporting)?;
         let exporters = graph.exporters();
-        graph.start(&serving, &receivers).await?;
+        graph.start(&site, &serving, &receivers).await?;
         tracing::info!("everything is ready");
         let shutdown_timeout = config.service.shutdown_timeout.get();
         Ok(Self {
@@ -67,7 +96,7 @@ impl Service {
             serving,
             exporters,
             failures,
-            telemetry,
+            site,
             shutdown_timeout,
         })
     }
@@ -78,11 +107,15 @@ impl Service {
     /// # Errors
     /// If a component cannot be built.
     pub fn dry_run(config: &Config, world: &World) -> Result<(), StartError> {
-        let telemetry = Arc::new(OwnTelemetry::new(
-            &config.service.telemetry.without_pushes(),
-        )?);
+        let telemetry = OwnTelemetry::new(&config.service.telemetry.without_pushes())?;
         let (tasks, _failures) = Tasks::new();
-        Graph::build(config, &telemetry, &tasks, world).map(drop)
+        let site = Site::new(telemetry, world, &tasks);
+        Graph::build(config, &site, &tasks).map(drop)
+    }
+
+    /// How each component is.
+    pub fn components(&self) -> &Arc<Components> {
+        &self.site.components
     }
 
     /// Runs until `shutdown`, then stops.
@@ -110,7 +143,7 @@ impl Service {
         clean &= timeout_at(deadline, join_all(drains)).await.is_ok();
         clean &= self.exporting.stop(deadline).await;
         clean &= self.serving.stop(deadline).await;
-        let telemetry = self.telemetry;
+        let telemetry = self.site.telemetry;
         let flush = tokio::task::spawn_blocking(move || telemetry.shutdown());
         clean &= timeout_at(deadline, flush).await.is_ok();
         if clean {

@@ -64,6 +64,11 @@ pub const PROCESSOR: &str = "processor";
 /// Attribute: what a component carries; here always `metrics`.
 pub const SIGNAL: &str = "otel.signal";
 
+/// Attribute: id of a component.
+pub const COMPONENT_ID: &str = "otelcol.component.id";
+/// Attribute: receiver, processor, exporter, extension, or listener for a port of our own.
+pub const COMPONENT_KIND: &str = "otelcol.component.kind";
+
 /// Attribute: the method of a request.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// Attribute: whose breaker it is: `host` or `endpoint`.
@@ -221,6 +226,8 @@ metrics! {
         "Connections to our own listeners that were closed before a request, by reason (limit, tls, tls_timeout).";
     REQUESTS_REFUSED = "betanet_http_requests_refused", Kind::Counter, "{request}", &[REASON],
         "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, body_too_large, body).";
+    COMPONENT_STATUS = "betanet_component_status", Kind::Gauge, "{component}", &[COMPONENT_ID, COMPONENT_KIND, STATE],
+        "1 for the status that a component has (starting, ok, recoverable_error, permanent_error, fatal_error, stopped), 0 for the others.";
     UPTIME = "otelcol_process_uptime", Kind::Counter, "s", &[],
         "Time since the collector started.";
     CPU_SECONDS = "otelcol_process_cpu_seconds", Kind::Counter, "s", &[],

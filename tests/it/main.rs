@@ -15,6 +15,7 @@ mod docs;
 mod e2e_otlp;
 mod e2e_prometheus;
 mod faults;
+mod lifecycle;
 mod mistakes;
 mod old_exporter;
 mod own_telemetry;

@@ -21,30 +21,47 @@ use tokio::time::Instant;
 pub use self::config::Config;
 use crate::{
     http::{Listeners, Response, Route, RouteError},
-    pipeline::StatusBoard,
+    pipeline::{Components, StatusBoard},
     runtime::Clock,
 };
 
 /// Below it stands one path a target.
 const DECISIONS: &str = "/debug/resilience";
 
+/// What the extension is built with beside its configuration.
+pub struct Context<'a> {
+    /// Where it registers routes.
+    pub listeners: &'a mut Listeners,
+    /// The state of the targets.
+    pub board: Arc<StatusBoard>,
+    /// The state of the components.
+    pub components: Arc<Components>,
+    /// The time of day.
+    pub clock: Clock,
+}
+
 impl Config {
     /// Registers the routes of the extension `id`.
     ///
     /// # Errors
     /// If another component has one of the paths.
-    pub fn build(
-        &self,
-        id: &str,
-        listeners: &mut Listeners,
-        board: &Arc<StatusBoard>,
-        clock: &Clock,
-    ) -> Result<(), RouteError> {
+    pub fn build(&self, id: &str, context: Context<'_>) -> Result<(), RouteError> {
+        let Context {
+            listeners,
+            board,
+            components,
+            clock,
+        } = context;
         let server = self.server();
-        let (board, clock, started) = (Arc::clone(board), clock.clone(), Instant::now());
+        let started = Instant::now();
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
         let report = Route::get(id, &self.path, move |_| {
-            let report = report::report(&board.targets(), clock.now(), started.elapsed());
+            let report = report::report(
+                &board.targets(),
+                &components.states(),
+                clock.now(),
+                started.elapsed(),
+            );
             ready(Response::new("application/json", format!("{report:#}\n")))
         });
         let live = Route::get(id, "/livez", |_| ready(Response::text("ok\n")));

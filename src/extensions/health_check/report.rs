@@ -4,35 +4,55 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use crate::pipeline::{EndpointStatus, TargetStatus};
+use crate::pipeline::{ComponentState, EndpointStatus, TargetStatus};
 
-/// All that is known of the targets at `now`.
-pub(super) fn report(targets: &[TargetStatus], now: SystemTime, uptime: Duration) -> Value {
+/// All that is known of the targets and the components at `now`.
+pub(super) fn report(
+    targets: &[TargetStatus],
+    components: &[ComponentState],
+    now: SystemTime,
+    uptime: Duration,
+) -> Value {
     let up = targets.iter().filter(|target| target.is_up()).count();
     let by_name: Map<_, _> = targets
         .iter()
         .map(|status| (status.target.name.clone(), target(status, now)))
         .collect();
     json!({
-        "status": overall(targets),
+        "status": overall(targets, components),
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": uptime.as_secs_f64().round(),
         "targets_up": up,
         "targets_total": targets.len(),
+        "components": components.iter().map(component).collect::<Map<_, _>>(),
         "targets": by_name,
     })
 }
 
-/// `ok` while every endpoint answers, `failing` when no target does, `degraded` between.
-fn overall(targets: &[TargetStatus]) -> &'static str {
+/// As the Collector's `healthcheckv2` shows a component.
+fn component(state: &ComponentState) -> (String, Value) {
+    let since = jiff::Timestamp::try_from(state.since).ok();
+    let shown = json!({
+        "healthy": !state.status.is_error(),
+        "status": state.status.name(),
+        "error": state.error,
+        "status_time": since.map(|time| time.to_string()),
+    });
+    (format!("{}:{}", state.kind.name(), state.id), shown)
+}
+
+/// `ok` while every endpoint answers and no component fails, `failing` when no target answers,
+/// `degraded` between.
+fn overall(targets: &[TargetStatus], components: &[ComponentState]) -> &'static str {
     let polled: Vec<_> = targets
         .iter()
         .filter(|target| target.last_poll.is_some())
         .collect();
     let sound = |target: &&&TargetStatus| target.endpoints.iter().all(|e| e.last_error.is_none());
+    let failing = components.iter().any(|state| state.status.is_error());
     if polled.is_empty() {
         "starting"
-    } else if polled.iter().filter(sound).count() == polled.len() {
+    } else if polled.iter().filter(sound).count() == polled.len() && !failing {
         "ok"
     } else if polled.iter().any(|target| target.is_up()) {
         "degraded"

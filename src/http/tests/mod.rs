@@ -14,7 +14,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::runtime::Tasks;
+use crate::{
+    pipeline::Components,
+    runtime::{Clock, Tasks},
+};
 
 mod secured;
 
@@ -59,7 +62,7 @@ async fn start_as(
     let bound = listeners.bind().await.unwrap();
     let address = bound.local_addr(ENDPOINT).unwrap();
     let (tasks, _failures) = Tasks::new();
-    bound.serve(&tasks);
+    bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
     (address, tasks)
 }
 

@@ -331,7 +331,7 @@ async fn a_token_stands_in_a_file_and_admits_to_its_own_routes() {
     let bound = listeners.bind().await.unwrap();
     let address = bound.local_addr(ENDPOINT).unwrap();
     let (tasks, _failures) = Tasks::new();
-    bound.serve(&tasks);
+    bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
 
     assert!(
         ask(address, "GET /health HTTP/1.1")

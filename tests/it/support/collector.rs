@@ -2,6 +2,9 @@
 
 use super::process::Process;
 
+/// The configuration in its folder.
+const FILE: &str = "otel-config.yaml";
+
 /// A running betanet-collector, killed on drop.
 pub(crate) struct Collector {
     process: Process,
@@ -10,18 +13,33 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts it with a configuration and an environment, and waits until `ready` answers.
     pub(crate) async fn start(config: &str, environment: &[(&str, &str)], ready: &str) -> Self {
+        Self::run(config, &[], environment, ready).await
+    }
+
+    /// The same with arguments of `run`.
+    pub(crate) async fn run(
+        config: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        ready: &str,
+    ) -> Self {
         let program = env!("CARGO_BIN_EXE_betanet-collector");
         let mut process = Process::start(program, |command, folder| {
-            let file = folder.join("otel-config.yaml");
-            std::fs::write(&file, config).unwrap();
+            std::fs::write(folder.join(FILE), config).unwrap();
             command
                 .current_dir(folder)
-                .arg("--config")
-                .arg(file)
+                .args(["--config", FILE, "run"])
+                .args(arguments)
                 .envs(environment.iter().copied());
         });
         process.answers(ready).await;
         Self { process }
+    }
+
+    /// Waits until it ends by itself; gives its exit code and its log.
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
+        let status = self.process.ended("it ends by itself").await;
+        (status.code(), self.process.log())
     }
 
     /// The most memory that it had resident so far, in bytes.

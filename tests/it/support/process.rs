@@ -63,17 +63,22 @@ impl Process {
 
     /// Asks it to stop with this signal, `TERM` or `INT`, and waits for that.
     pub(crate) async fn stop_by(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
+        self.ended(&format!("it stops after SIG{signal}")).await
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let kill = Command::new("sh")
             .args(["-c", &format!("kill -{signal} {pid}")])
             .status();
         assert!(kill.unwrap().success(), "no process {pid}");
-        eventually(
-            &format!("it stops after SIG{signal}"),
-            PATIENCE,
-            async || self.child.try_wait().unwrap(),
-        )
-        .await
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self, what: &str) -> ExitStatus {
+        eventually(what, PATIENCE, async || self.child.try_wait().unwrap()).await
     }
 }
 

@@ -15,7 +15,8 @@ use prometheus::{Registry, TextEncoder};
 use super::{Config, Prometheus};
 use crate::{
     http::{Limits, Listeners},
-    runtime::Tasks,
+    pipeline::Components,
+    runtime::{Clock, Tasks},
 };
 use fixture::{
     MAX_STALE, builder, collect, export, exporter, gauges, meter, samples, scrape, target,
@@ -268,7 +269,7 @@ async fn the_route_serves_the_scrape() {
     let bound = listeners.bind().await.unwrap();
     let address = bound.local_addr("127.0.0.1:0").unwrap();
     let (tasks, _failures) = Tasks::new();
-    bound.serve(&tasks);
+    bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
 
     let url = format!("http://{address}/metrics");
     let answer = reqwest::get(url).await.unwrap();

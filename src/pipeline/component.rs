@@ -1,0 +1,386 @@
+//! How each component is, in the Collector's words: it says so itself, extensions show it.
+//!
+//! A component keeps the [`Reporter`] that it is built with and calls it when something changes,
+//! or whenever it likes: what says nothing new costs a lock.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use opentelemetry::{KeyValue, metrics::Meter};
+
+use crate::{
+    runtime::{Clock, Tasks},
+    telemetry::names,
+};
+
+/// What kind of component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ComponentKind {
+    /// Polls.
+    Receiver,
+    /// Changes what passes.
+    Processor,
+    /// Hands on.
+    Exporter,
+    /// Serves the operator.
+    Extension,
+    /// A port of our own.
+    Listener,
+}
+
+/// How a component is; the names are the Collector's (`docs/component-status.md` there).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComponentStatus {
+    /// Not at work yet.
+    Starting,
+    /// At work.
+    Ok,
+    /// It fails and tries again.
+    RecoverableError,
+    /// It fails until somebody mends something.
+    PermanentError,
+    /// It is dead, and the process ends.
+    FatalError,
+    /// It has ended in order.
+    Stopped,
+}
+
+/// What a component said last.
+#[derive(Debug, Clone)]
+pub struct ComponentState {
+    /// What kind it is.
+    pub kind: ComponentKind,
+    /// Its id, for example `otlp_http/eu`.
+    pub id: String,
+    /// How it is.
+    pub status: ComponentStatus,
+    /// Why, if it is an error. Holds no secret.
+    pub error: Option<String>,
+    /// Since when the status is that.
+    pub since: SystemTime,
+}
+
+/// Where components say how they are.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    state: Arc<Mutex<ComponentState>>,
+    clock: Clock,
+    tasks: Tasks,
+}
+
+/// All components, in the order of their registration.
+#[derive(Debug)]
+pub struct Components {
+    reporters: Mutex<Vec<Reporter>>,
+    clock: Clock,
+    tasks: Tasks,
+}
+
+impl Components {
+    /// No components yet. A fatal error is a failure of `tasks`, which ends the process.
+    pub fn new(clock: &Clock, tasks: &Tasks) -> Arc<Self> {
+        Arc::new(Self {
+            reporters: Mutex::default(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+        })
+    }
+
+    /// A component that starts; takes the place of one of the same kind and id.
+    pub fn register(&self, kind: ComponentKind, id: &str) -> Reporter {
+        let reporter = Reporter::new(kind, id, &self.clock, &self.tasks);
+        let mut reporters = lock(&self.reporters);
+        reporters.retain(|other| !other.is(kind, id));
+        reporters.push(reporter.clone());
+        reporter
+    }
+
+    /// Forgets a component that is not part of the configuration any more.
+    pub fn remove(&self, kind: ComponentKind, id: &str) {
+        lock(&self.reporters).retain(|reporter| !reporter.is(kind, id));
+    }
+
+    /// What each component said last.
+    pub fn states(&self) -> Vec<ComponentState> {
+        lock(&self.reporters).iter().map(Reporter::state).collect()
+    }
+
+    /// All components have started; those that said something else meanwhile stay with it.
+    pub fn started(&self) {
+        lock(&self.reporters).iter().for_each(Reporter::started);
+    }
+
+    /// Shows the status of each component on a metric, as long as the board lives.
+    pub fn observe(self: &Arc<Self>, meter: &Meter) {
+        let board = Arc::downgrade(self);
+        names::COMPONENT_STATUS.observable_gauge(meter, move |observer| {
+            for state in board.upgrade().iter().flat_map(|board| board.states()) {
+                for status in ComponentStatus::ALL {
+                    let attributes = [
+                        KeyValue::new(names::COMPONENT_ID, state.id.clone()),
+                        KeyValue::new(names::COMPONENT_KIND, state.kind.name()),
+                        KeyValue::new(names::STATE, status.label()),
+                    ];
+                    observer.observe(u64::from(status == state.status), &attributes);
+                }
+            }
+        });
+    }
+}
+
+impl Reporter {
+    fn new(kind: ComponentKind, id: &str, clock: &Clock, tasks: &Tasks) -> Self {
+        let state = ComponentState {
+            kind,
+            id: id.to_owned(),
+            status: ComponentStatus::Starting,
+            error: None,
+            since: clock.now(),
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+        }
+    }
+
+    /// One that no board shows, for components that stand alone.
+    pub fn unheard() -> Self {
+        let (tasks, _failures) = Tasks::new();
+        Self::new(ComponentKind::Exporter, "", &Clock::System, &tasks)
+    }
+
+    /// It works.
+    pub fn ok(&self) {
+        self.report(ComponentStatus::Ok, None);
+    }
+
+    /// It works, unless it has said something else since it was registered.
+    pub fn started(&self) {
+        if lock(&self.state).status == ComponentStatus::Starting {
+            self.ok();
+        }
+    }
+
+    /// It fails and tries again.
+    pub fn recoverable_error(&self, error: impl fmt::Display) {
+        self.report(ComponentStatus::RecoverableError, Some(error.to_string()));
+    }
+
+    /// It fails until somebody mends something.
+    pub fn permanent_error(&self, error: impl fmt::Display) {
+        self.report(ComponentStatus::PermanentError, Some(error.to_string()));
+    }
+
+    /// It is dead: the process stops in order and ends non-zero.
+    pub fn fatal_error(&self, error: impl fmt::Display) {
+        let error = error.to_string();
+        self.report(ComponentStatus::FatalError, Some(error.clone()));
+        let ComponentState { kind, id, .. } = self.state();
+        self.tasks.fail(&format!("{} {id}", kind.name()), error);
+    }
+
+    /// It has ended in order.
+    pub fn stopped(&self) {
+        self.report(ComponentStatus::Stopped, None);
+    }
+
+    /// What it said last.
+    pub fn state(&self) -> ComponentState {
+        lock(&self.state).clone()
+    }
+
+    fn is(&self, kind: ComponentKind, id: &str) -> bool {
+        let state = lock(&self.state);
+        state.kind == kind && state.id == id
+    }
+
+    /// Nothing follows a fatal error, and only a change of status is logged.
+    fn report(&self, status: ComponentStatus, error: Option<String>) {
+        let mut state = lock(&self.state);
+        if state.status == ComponentStatus::FatalError {
+            return;
+        }
+        let was = state.status;
+        let is_first = was == ComponentStatus::Starting;
+        state.error = error;
+        if was == status {
+            return;
+        }
+        state.status = status;
+        state.since = self.clock.now();
+        let (kind, component) = (state.kind.name(), &state.id);
+        let (was, status_name, error) = (was.name(), status.name(), state.error.as_deref());
+        match status {
+            // That a component starts or stops is no news, and a death is logged as a failure.
+            ComponentStatus::Starting | ComponentStatus::Stopped | ComponentStatus::FatalError => {}
+            ComponentStatus::Ok if is_first => {}
+            ComponentStatus::Ok => {
+                tracing::info!(kind, component, was, status = status_name, "status changed");
+            }
+            ComponentStatus::RecoverableError => {
+                tracing::warn!(
+                    kind,
+                    component,
+                    was,
+                    status = status_name,
+                    error,
+                    "status changed"
+                );
+            }
+            ComponentStatus::PermanentError => {
+                tracing::error!(
+                    kind,
+                    component,
+                    was,
+                    status = status_name,
+                    error,
+                    "status changed"
+                );
+            }
+        }
+    }
+}
+
+impl ComponentKind {
+    /// The value of `otelcol.component.kind`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Receiver => "receiver",
+            Self::Processor => "processor",
+            Self::Exporter => "exporter",
+            Self::Extension => "extension",
+            Self::Listener => "listener",
+        }
+    }
+}
+
+impl ComponentStatus {
+    const ALL: [Self; 6] = [
+        Self::Starting,
+        Self::Ok,
+        Self::RecoverableError,
+        Self::PermanentError,
+        Self::FatalError,
+        Self::Stopped,
+    ];
+
+    /// Whether it is one of the errors.
+    pub fn is_error(self) -> bool {
+        match self {
+            Self::RecoverableError | Self::PermanentError | Self::FatalError => true,
+            Self::Starting | Self::Ok | Self::Stopped => false,
+        }
+    }
+
+    /// As the Collector's health check writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "StatusStarting",
+            Self::Ok => "StatusOK",
+            Self::RecoverableError => "StatusRecoverableError",
+            Self::PermanentError => "StatusPermanentError",
+            Self::FatalError => "StatusFatalError",
+            Self::Stopped => "StatusStopped",
+        }
+    }
+
+    /// As a metric's label has it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ok => "ok",
+            Self::RecoverableError => "recoverable_error",
+            Self::PermanentError => "permanent_error",
+            Self::FatalError => "fatal_error",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whole at every moment, so a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use tokio::{sync::mpsc, time::advance};
+
+    use super::*;
+    use crate::runtime::Failure;
+
+    fn board() -> (Arc<Components>, mpsc::Receiver<Failure>) {
+        let (tasks, failures) = Tasks::new();
+        let clock = Clock::starting_at(UNIX_EPOCH);
+        (Components::new(&clock, &tasks), failures)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_has_the_time_of_its_beginning_and_the_last_error() {
+        let (board, mut failures) = board();
+        let reporter = board.register(ComponentKind::Exporter, "otlp_http");
+        let mut seen = Vec::new();
+        let mut note = || {
+            let state = board.states().remove(0);
+            let since = state.since.duration_since(UNIX_EPOCH).unwrap().as_secs();
+            seen.push((state.status.name(), state.error.unwrap_or_default(), since));
+        };
+        note();
+        advance(Duration::from_secs(1)).await;
+        reporter.started();
+        note();
+        advance(Duration::from_secs(1)).await;
+        reporter.recoverable_error("refused");
+        reporter.started();
+        note();
+        advance(Duration::from_secs(1)).await;
+        reporter.recoverable_error("timeout");
+        note();
+        reporter.ok();
+        note();
+        let expected = [
+            ("StatusStarting", "", 0),
+            ("StatusOK", "", 1),
+            ("StatusRecoverableError", "refused", 2),
+            ("StatusRecoverableError", "timeout", 2),
+            ("StatusOK", "", 3),
+        ];
+        let expected = expected.map(|(status, error, at)| (status, error.to_owned(), at));
+        assert_eq!(seen, expected);
+        assert!(failures.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fatal_error_is_a_failure_of_the_process_and_final() {
+        let (board, mut failures) = board();
+        let reporter = board.register(ComponentKind::Listener, "localhost:9200");
+        reporter.fatal_error("the socket is gone");
+        reporter.ok();
+        reporter.stopped();
+        let failure = failures.recv().await.unwrap().to_string();
+        assert_eq!(
+            failure,
+            "task `listener localhost:9200` died: the socket is gone"
+        );
+        assert_eq!(reporter.state().status, ComponentStatus::FatalError);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_component_takes_the_place_of_its_predecessor() {
+        let (board, _failures) = board();
+        let old = board.register(ComponentKind::Receiver, "betanet");
+        board.register(ComponentKind::Exporter, "betanet").ok();
+        board.register(ComponentKind::Receiver, "betanet").ok();
+        old.permanent_error("of the old one");
+        let all: Vec<_> = board.states().iter().map(|s| s.status).collect();
+        assert_eq!(all, [ComponentStatus::Ok; 2]);
+        board.remove(ComponentKind::Receiver, "betanet");
+        assert_eq!(board.states().len(), 1);
+    }
+}
