@@ -89,12 +89,12 @@ async fn silence_before_the_headers_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn silence_within_the_body_is_a_timeout() {
+async fn bug_9_silence_within_the_body_is_a_timeout() {
     costs_one_endpoint(Fault::HangMidBody, "timeout").await;
 }
 
 #[tokio::test]
-async fn a_body_that_drips_too_slowly_is_a_timeout() {
+async fn bug_9_a_body_that_drips_too_slowly_is_a_timeout() {
     let fault = Fault::Drip {
         bytes_per_second: 10,
     };

@@ -22,5 +22,6 @@ mod own_telemetry;
 mod pipelines;
 mod resilience;
 mod shape;
+mod sockets;
 mod support;
 mod support_check;

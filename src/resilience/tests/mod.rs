@@ -23,6 +23,7 @@ mod mutants;
 mod refused;
 mod retry;
 mod scenario;
+mod schedules;
 mod timeout;
 
 pub(super) const OPEN: Duration = Duration::from_secs(30);

@@ -189,7 +189,7 @@ async fn who_has_no_time_left_after_a_verdict_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_that_hangs_is_detected_although_the_deadline_cuts_each_poll() {
+async fn bug_8_a_host_that_hangs_is_detected_although_the_deadline_cuts_each_poll() {
     for deadline in [4_000, 4_999, 5_000, 9_000] {
         let lab = Lab::new(|_| Reply::Hang);
         let mut settings = settings();
@@ -296,6 +296,25 @@ async fn a_stale_answer_keeps_its_age_and_comes_to_an_end() {
         );
         assert!(tick < 21 || served.is_none());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bug_12_a_stale_answer_makes_no_failure_look_like_a_success() {
+    let lab = Lab::new(|sent| match sent.at.as_secs() {
+        0..15 => Reply::Good,
+        _ => Reply::Status(500, None),
+    });
+    let poller = alone(&lab, settings(), &["/a"]);
+    let polls = polls(&poller, 3).await;
+    let failures = polls.iter().skip(1).map(|poll| &poll.endpoints[0]);
+    let stale: Vec<_> = failures
+        .map(|polled| (polled.attempts, polled.outcome_name()))
+        .collect();
+    // Served stale from the first failure on, and repeated, and charged, all the same.
+    assert_eq!(stale, [(4, Some("stale")), (1, Some("stale"))]);
+    let of = [("betanet.breaker.scope", "endpoint")];
+    let state = reading(&polls[2].own, "betanet.circuit_breaker.state", &of);
+    assert_eq!(state, 1.0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,177 @@
+//! The core under a lock, as the shell has it, with threads in every order: what holds for one
+//! caller holds for many.
+
+use std::panic::catch_unwind;
+
+use fastrand::Rng;
+use shuttle::{
+    check_random,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+use tokio::time::Instant;
+
+use super::{OPEN, policy, secs};
+use crate::resilience::{
+    breaker::{Breaker, Permit},
+    outcome::Outcome,
+    state::State,
+};
+
+const SCHEDULES: usize = 5_000;
+
+/// A breaker between threads.
+#[derive(Clone)]
+struct Shared {
+    breaker: Arc<Mutex<Breaker>>,
+    now: Instant,
+}
+
+impl Shared {
+    /// An open breaker whose time is over.
+    fn expired() -> Self {
+        let (mut now, mut rng) = (Instant::now(), Rng::with_seed(7));
+        let mut breaker = Breaker::new(policy(), now);
+        for _ in 0..5 {
+            let permit = breaker.try_acquire(now).unwrap();
+            now += secs(1);
+            breaker.complete(now, permit, Outcome::Fail, &mut rng);
+        }
+        Self {
+            breaker: Arc::new(Mutex::new(breaker)),
+            now: now + OPEN,
+        }
+    }
+
+    fn acquire(&self) -> Option<Permit> {
+        self.breaker.lock().unwrap().try_acquire(self.now).ok()
+    }
+
+    fn complete(&self, permit: Permit, outcome: Outcome) {
+        let mut rng = Rng::with_seed(7);
+        let mut breaker = self.breaker.lock().unwrap();
+        breaker.complete(self.now, permit, outcome, &mut rng);
+    }
+
+    fn state(&self) -> State {
+        self.breaker.lock().unwrap().view(self.now).state
+    }
+
+    /// Runs `work` in so many threads at a time.
+    fn in_threads(&self, threads: usize, work: impl Fn(&Self) + Clone + Send + 'static) {
+        let threads: Vec<_> = (0..threads)
+            .map(|_| {
+                let (shared, work) = (self.clone(), work.clone());
+                thread::spawn(move || work(&shared))
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn one_probe_at_a_time_in_every_schedule() {
+    check_random(
+        || {
+            let (shared, probing) = (Shared::expired(), Arc::new(AtomicUsize::new(0)));
+            shared.in_threads(3, move |shared| {
+                let Some(permit) = shared.acquire() else {
+                    return;
+                };
+                if permit.is_probe() {
+                    assert_eq!(probing.fetch_add(1, Ordering::SeqCst), 0, "two probes");
+                    probing.fetch_sub(1, Ordering::SeqCst);
+                }
+                shared.complete(permit, Outcome::Fail);
+            });
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn a_look_before_the_lock_would_let_two_through() {
+    // What the test above would find: it asks, lets go of the lock, and acts.
+    let found = catch_unwind(|| {
+        check_random(
+            || {
+                let (shared, probing) = (Shared::expired(), Arc::new(AtomicUsize::new(0)));
+                shared.in_threads(3, move |shared| {
+                    if shared.state() == State::HalfOpen && probing.load(Ordering::SeqCst) == 0 {
+                        assert_eq!(probing.fetch_add(1, Ordering::SeqCst), 0, "two probes");
+                    }
+                });
+            },
+            SCHEDULES,
+        );
+    });
+    assert!(found.is_err());
+}
+
+#[test]
+fn bug_18_what_is_read_is_the_state_in_every_schedule() {
+    check_random(
+        || {
+            let shared = Shared::expired();
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let reader = Arc::clone(&seen);
+            shared.in_threads(3, move |shared| {
+                if let Some(permit) = shared.acquire() {
+                    shared.complete(permit, Outcome::Ok);
+                }
+                reader.lock().unwrap().push(shared.state());
+            });
+            // Whoever came last had a result, or waited for one; nobody saw an older state after.
+            let last = *seen.lock().unwrap().last().unwrap();
+            assert!(last == State::Closed && shared.state() == State::Closed);
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn bug_18_a_gauge_that_is_pushed_after_the_lock_ends_at_the_wrong_value() {
+    let found = catch_unwind(|| {
+        check_random(
+            || {
+                let (shared, gauge) = (Shared::expired(), Arc::new(Mutex::new(State::Open)));
+                let pushed = Arc::clone(&gauge);
+                shared.in_threads(3, move |shared| {
+                    if let Some(permit) = shared.acquire() {
+                        shared.complete(permit, Outcome::Ok);
+                    }
+                    let state = shared.state();
+                    // The lock is free here, and another one overtakes.
+                    *pushed.lock().unwrap() = state;
+                });
+                assert_eq!(*gauge.lock().unwrap(), shared.state());
+            },
+            SCHEDULES,
+        );
+    });
+    assert!(found.is_err());
+}
+
+#[test]
+fn bug_4_a_permit_given_back_leaves_room_in_every_schedule() {
+    check_random(
+        || {
+            let shared = Shared::expired();
+            shared.in_threads(3, |shared| {
+                let Some(permit) = shared.acquire() else {
+                    return;
+                };
+                let mut breaker = shared.breaker.lock().unwrap();
+                breaker.give_back(permit);
+            });
+            assert_eq!(shared.state(), State::HalfOpen, "nothing was proved");
+            assert!(shared.acquire().is_some(), "the slot is free");
+        },
+        SCHEDULES,
+    );
+}

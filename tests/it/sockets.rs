@@ -1,0 +1,95 @@
+//! What only a real socket can do to a poll: one end of a connection closes, a connection is reset
+//! half way, an answer sends the client elsewhere. Each is one request and one failure.
+
+use std::future::pending;
+
+use betanet_collector::simulator::Dialect;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use crate::support::{
+    raw::RawServer,
+    scrape::Scrape,
+    stand::{Options, Stand, documented_node},
+};
+
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"packets";
+
+/// A collector before `server`, called `odd`, and a sound node.
+async fn beside_a_sound_node(server: &RawServer, then: impl AsyncFnOnce(&Stand)) {
+    let sound = documented_node();
+    let (odd, sound_url) = (server.url(), sound.url());
+    let targets = [
+        ("odd", odd.as_str(), Dialect::Betanet),
+        ("sound", sound_url.as_str(), Dialect::Betanet),
+    ];
+    let stand = Options::default().start_at(&targets).await;
+    then(&stand).await;
+    let scrape = stand.after_polls("sound", 2).await;
+    let bad = scrape.sum("betanet_poll_results_total{target=\"sound\",outcome=\"missing\"}");
+    assert_eq!(bad, 0.0, "the other node is polled as ever");
+}
+
+/// Polls of the odd one, by the class of failure.
+fn failures(scrape: &Scrape, error_type: &str) -> f64 {
+    let of = format!("betanet_poll_results_total{{target=\"odd\",error_type=\"{error_type}\"}}");
+    scrape.sum(&of)
+}
+
+/// Every poll fails as `error_type`, and each asked once an endpoint.
+async fn every_poll_is_one_request_and_one_failure(server: &RawServer, error_type: &str) {
+    beside_a_sound_node(server, async |stand| {
+        let scrape = stand.until_polls("odd", 5.0).await;
+        let (failed, asked) = (failures(&scrape, error_type), server.requests());
+        let all = scrape.sum("betanet_poll_results_total{target=\"odd\"}");
+        assert_eq!(failed, all, "{error_type}");
+        assert_eq!(scrape.value("betanet_up{target=\"odd\"}"), Some(0.0));
+        // Those of the round that runs now are not in the scrape.
+        let asked = f64::from(u32::try_from(asked).unwrap());
+        assert!(
+            (all..=all + 6.0).contains(&asked),
+            "{asked} requests, {all} polls"
+        );
+    })
+    .await;
+}
+
+/// Sends `bytes`, then says that nothing more will come, but goes on listening.
+async fn half_close(mut stream: TcpStream, bytes: &[u8]) {
+    stream.write_all(bytes).await.ok();
+    stream.shutdown().await.ok();
+    pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_half_closed_connection_without_an_answer_is_a_lost_answer() {
+    let server = RawServer::start(async |stream| half_close(stream, b"").await).await;
+    every_poll_is_one_request_and_one_failure(&server, "body").await;
+}
+
+#[tokio::test]
+async fn a_half_closed_connection_within_the_body_is_a_cut_body() {
+    let server = RawServer::start(async |stream| half_close(stream, HEAD).await).await;
+    every_poll_is_one_request_and_one_failure(&server, "body").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_within_the_body_is_a_cut_body() {
+    let server = RawServer::start(async |mut stream: TcpStream| {
+        stream.write_all(HEAD).await.ok();
+        stream.flush().await.ok();
+        // Closing then sends RST in place of FIN.
+        stream.set_zero_linger().ok();
+    })
+    .await;
+    every_poll_is_one_request_and_one_failure(&server, "body").await;
+}
+
+#[tokio::test]
+async fn bug_7_a_redirect_is_not_followed_by_anybody() {
+    let server = RawServer::start(async |mut stream: TcpStream| {
+        let head = b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(head).await.ok();
+    })
+    .await;
+    every_poll_is_one_request_and_one_failure(&server, "302").await;
+}
