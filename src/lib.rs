@@ -17,6 +17,7 @@ pub mod discovery;
 pub mod delivery;
 pub mod instruments;
 pub mod resilience;
+pub mod client;
 pub mod http;
 pub mod pipeline;
 pub mod definition;

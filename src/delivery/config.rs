@@ -37,24 +37,6 @@ impl Default for RetryOnFailure {
     }
 }
 
-/// TLS towards the destination.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Tls {
-    /// Send in clear text to an endpoint without a scheme.
-    pub insecure: bool,
-    /// Accept any certificate. Only over HTTP.
-    pub insecure_skip_verify: bool,
-    /// PEM file of the certificates to trust instead of the system's.
-    pub ca_file: Option<String>,
-    /// PEM file of our own certificate.
-    pub cert_file: Option<String>,
-    /// PEM file of our own certificate's private key.
-    pub key_file: Option<String>,
-    /// The name to expect in the server's certificate instead of the endpoint's. Only over gRPC.
-    pub server_name_override: Option<String>,
-}
-
 impl RetryOnFailure {
     /// Says which values make no sense, by their keys.
     pub fn check(&self) -> Vec<Invalid> {

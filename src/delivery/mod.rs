@@ -11,20 +11,19 @@ mod batch;
 mod compress;
 mod config;
 pub mod grpc;
-mod headers;
 mod health;
 pub mod http;
 mod ledger;
 mod metrics;
 mod outcome;
 mod queue;
+mod remote;
 mod sending_queue;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -33,16 +32,19 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-pub use config::{RetryOnFailure, Tls};
+pub use config::RetryOnFailure;
 pub use ledger::DropReason;
 use opentelemetry::metrics::Meter;
-pub use outcome::{Answer, BoxError, Outcome};
+pub use outcome::{Answer, Outcome};
+pub use remote::Remote;
 pub use sending_queue::{BatchSettings, BatchSizer, SendingQueue, Sizer, Victim};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+
+pub use crate::client::{BoxError, Invalid};
 
 use self::{
     batch::Batch,
@@ -69,27 +71,6 @@ pub struct Settings {
     pub retry: RetryOnFailure,
     /// What may wait, and how points become batches.
     pub queue: SendingQueue,
-}
-
-/// A value of the configuration with which nothing can be built.
-#[derive(Debug, thiserror::Error)]
-#[error("`{key}` cannot be used")]
-pub struct Invalid {
-    /// The key below the component, with dots.
-    pub key: &'static str,
-    /// Why.
-    #[source]
-    pub source: BoxError,
-}
-
-impl Invalid {
-    /// Says why the value under `key` cannot be used.
-    pub fn new(key: &'static str, source: impl Into<BoxError>) -> Self {
-        Self {
-            key,
-            source: source.into(),
-        }
-    }
 }
 
 /// Delivers what it is given to one destination. When it is dropped without [`Self::drain`], what

@@ -1,13 +1,12 @@
 //! What an attempt to send came to.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use bytes::Buf;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message as _;
 
-/// Any error, with its causes.
-pub type BoxError = Box<dyn Error + Send + Sync>;
+use super::BoxError;
 
 /// The most of a server's message that is shown.
 const MAX_MESSAGE_CHARS: usize = 500;

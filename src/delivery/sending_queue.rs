@@ -264,8 +264,13 @@ mod tests {
 
     #[test]
     fn sizes_must_agree() {
-        let keys =
-            |queue: &SendingQueue| queue.check().into_iter().map(|m| m.key).collect::<Vec<_>>();
+        let keys = |queue: &SendingQueue| {
+            queue
+                .check()
+                .into_iter()
+                .map(|m| m.key())
+                .collect::<Vec<_>>()
+        };
         let mut queue = SendingQueue::default();
         assert_eq!(keys(&queue), Vec::<&str>::new());
         queue.batch.min_size = Some(4 << 20);

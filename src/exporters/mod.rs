@@ -14,6 +14,7 @@ use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
+    client::Invalid,
     http::{Listeners, ServerConfig},
     pipeline::{Exporter, Reporter},
     runtime::Tasks,
@@ -86,7 +87,7 @@ pub enum BuildError {
     Route(#[from] crate::http::RouteError),
     /// Its destination cannot be used.
     #[error(transparent)]
-    Otlp(#[from] otlp::BuildError),
+    Invalid(#[from] Invalid),
 }
 
 impl Config {

@@ -25,3 +25,4 @@ mod shape;
 mod sockets;
 mod support;
 mod support_check;
+mod tls;

@@ -1,8 +1,11 @@
 //! OTLP over gRPC: one unary call a batch.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
-use ::http::{HeaderMap, uri::PathAndQuery};
+use ::http::{Uri, uri::PathAndQuery};
 use async_trait::async_trait;
 use bytes::{BufMut as _, Bytes};
 use tonic::{
@@ -10,14 +13,17 @@ use tonic::{
     client::Grpc,
     codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+    transport::{Channel, Endpoint},
 };
 
+use self::connect::Connect;
 use super::{
-    Answer, BoxError, Destination, Invalid, Outcome, Tls, headers, outcome::shorten, tls::Files,
+    Answer, BoxError, Destination, Invalid, Outcome, Remote, outcome::shorten,
+    remote::RequestHeaders,
 };
-use crate::settings::{Compression, Headers};
+use crate::{client::headers::USER_AGENT, settings::Compression};
 
+mod connect;
 mod retry_info;
 
 const METHOD: PathAndQuery =
@@ -26,12 +32,13 @@ const METHOD: PathAndQuery =
 const EXPECTED: &str = "expected an address such as localhost:4317 or https://example.com:4317";
 
 /// Sends over gRPC.
-#[derive(Debug)]
 pub struct GrpcDestination {
     endpoint: Endpoint,
+    /// Makes TLS connections; none for clear text.
+    connect: Option<Connect>,
     /// None until there is something to send.
     channel: Mutex<Option<Channel>>,
-    headers: HeaderMap,
+    headers: RequestHeaders,
     compression: Option<CompressionEncoding>,
 }
 
@@ -50,39 +57,21 @@ impl GrpcDestination {
     /// # Errors
     ///
     /// Names the value of the configuration that cannot be used.
-    pub fn new(
-        endpoint: &str,
-        configured: &Headers,
-        compression: Compression,
-        tls: &Tls,
-    ) -> Result<Self, Invalid> {
-        let invalid = |_| Invalid::new("endpoint", EXPECTED);
-        let (uri, encrypted) = uri(endpoint, tls.insecure);
-        let mut endpoint = Endpoint::from_shared(uri)
-            .and_then(|endpoint| endpoint.user_agent(headers::USER_AGENT))
-            .map_err(invalid)?;
-        let uri = endpoint.uri();
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(Invalid::new("endpoint", EXPECTED));
-        }
-        if uri
-            .authority()
-            .is_some_and(|host| host.as_str().contains('@'))
-        {
-            let message = "a user or password must not be part of the address: use `headers`";
-            return Err(Invalid::new("endpoint", message));
-        }
-        if encrypted {
-            let tls = tls_config(tls)?;
-            endpoint = endpoint
-                .tls_config(tls)
-                .map_err(|error| Invalid::new("tls", error))?;
-        }
+    pub fn new(endpoint: &str, remote: &Remote<'_>) -> Result<Self, Invalid> {
+        let (uri, encrypted) = uri(endpoint, remote.tls.insecure);
+        let uri: Uri = uri
+            .parse()
+            .map_err(|_| Invalid::new("endpoint", EXPECTED))?;
+        check(&uri, remote)?;
+        let connect = encrypted
+            .then(|| Connect::new(remote.tls, uri.host().unwrap_or_default()))
+            .transpose()?;
         Ok(Self {
+            endpoint: address(uri)?,
+            connect,
             channel: Mutex::new(None),
-            endpoint,
-            headers: headers::parse(configured)?,
-            compression: match compression {
+            headers: remote.request_headers()?,
+            compression: match remote.compression {
                 Compression::None => None,
                 Compression::Gzip => Some(CompressionEncoding::Gzip),
                 Compression::Zstd => Some(CompressionEncoding::Zstd),
@@ -95,7 +84,10 @@ impl GrpcDestination {
             .channel
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| self.endpoint.connect_lazy())
+            .get_or_insert_with(|| match &self.connect {
+                Some(connect) => self.endpoint.connect_with_connector_lazy(connect.clone()),
+                None => self.endpoint.connect_lazy(),
+            })
             .clone();
         let client = Grpc::new(channel)
             .accept_compressed(CompressionEncoding::Gzip)
@@ -106,21 +98,33 @@ impl GrpcDestination {
         }
     }
 
-    async fn attempt(&self, payload: Bytes) -> Result<Answer, Status> {
+    async fn attempt(&self, request: Request<Bytes>) -> Result<Answer, Status> {
         let mut client = self.client();
         let ready = client.ready().await;
         ready.map_err(|error| Status::from_error(Box::new(error)))?;
-        let mut request = Request::new(payload);
-        *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
         let response = client.unary(request, METHOD, PassThrough).await?;
         Ok(response.into_inner())
+    }
+}
+
+impl fmt::Debug for GrpcDestination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcDestination")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
 
 #[async_trait]
 impl Destination for GrpcDestination {
     async fn send(&self, payload: Bytes) -> Outcome {
-        self.attempt(payload)
+        let headers = match self.headers.make() {
+            Ok(headers) => headers,
+            Err(outcome) => return outcome,
+        };
+        let mut request = Request::new(payload);
+        *request.metadata_mut() = MetadataMap::from_headers(headers);
+        self.attempt(request)
             .await
             .map_or_else(classify, Outcome::Sent)
     }
@@ -177,23 +181,36 @@ fn uri(endpoint: &str, insecure: bool) -> (String, bool) {
     }
 }
 
-fn tls_config(tls: &Tls) -> Result<ClientTlsConfig, Invalid> {
-    if tls.insecure_skip_verify {
-        let reason = "is for HTTP only; name the certificate's issuer in `ca_file`";
-        return Err(Invalid::new("tls.insecure_skip_verify", reason));
+/// Whether the address and the settings around it make sense together.
+fn check(uri: &Uri, remote: &Remote<'_>) -> Result<(), Invalid> {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
+        return Err(Invalid::new("endpoint", EXPECTED));
     }
-    let files = Files::read(tls)?;
-    let mut config = match files.ca {
-        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
-        None => ClientTlsConfig::new().with_native_roots(),
+    if uri
+        .authority()
+        .is_some_and(|host| host.as_str().contains('@'))
+    {
+        let message = "a user or password must not be part of the address: use `auth` or `headers`";
+        return Err(Invalid::new("endpoint", message));
+    }
+    let encrypted = uri.scheme_str() == Some("https");
+    match remote.tls.check_for_urls(encrypted).into_iter().next() {
+        Some(mistake) => Err(mistake),
+        None => Ok(()),
+    }
+}
+
+/// For tonic all connections are clear text; what it says to the server is the truth.
+fn address(uri: Uri) -> Result<Endpoint, Invalid> {
+    let invalid = |_| Invalid::new("endpoint", EXPECTED);
+    let host = uri.host().unwrap_or_default();
+    let port = match (uri.port_u16(), uri.scheme_str()) {
+        (Some(port), _) => port,
+        (None, Some("https")) => 443,
+        (None, _) => 80,
     };
-    if let Some((cert, key)) = files.identity {
-        config = config.identity(Identity::from_pem(cert, key));
-    }
-    if let Some(name) = &tls.server_name_override {
-        config = config.domain_name(name);
-    }
-    Ok(config)
+    let endpoint = Endpoint::from_shared(format!("http://{host}:{port}")).map_err(invalid)?;
+    endpoint.origin(uri).user_agent(USER_AGENT).map_err(invalid)
 }
 
 /// Sends bytes that are a message already; reads the answer.

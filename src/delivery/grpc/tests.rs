@@ -17,7 +17,7 @@ use tonic::{
 };
 
 use super::*;
-use crate::{runtime::Tasks, telemetry::chain};
+use crate::{client::Tls, http::AuthConfig, runtime::Tasks, settings::Headers, telemetry::chain};
 
 type Seen = Arc<Mutex<Vec<(MetadataMap, ExportMetricsServiceRequest)>>>;
 
@@ -67,12 +67,16 @@ async fn server(
 }
 
 fn destination(address: &str, compression: Compression) -> GrpcDestination {
-    let headers = serde_json::from_str(r#"[["x-api-key", "topsecret"]]"#).unwrap();
-    let tls = Tls {
-        insecure: true,
-        ..Tls::default()
+    let remote = Remote {
+        compression,
+        headers: &Headers::from_iter([("x-api-key", "topsecret")]),
+        auth: &AuthConfig::default(),
+        tls: &Tls {
+            insecure: true,
+            ..Tls::default()
+        },
     };
-    GrpcDestination::new(address, &headers, compression, &tls).unwrap()
+    GrpcDestination::new(address, &remote).unwrap()
 }
 
 /// Two messages, one after the other, with `bytes` of text in each.
@@ -118,7 +122,7 @@ async fn the_bytes_arrive_as_one_message() {
                 .unwrap()
                 .to_str()
                 .unwrap()
-                .starts_with(headers::USER_AGENT)
+                .starts_with(USER_AGENT)
         );
     }
 }

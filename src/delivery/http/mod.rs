@@ -5,11 +5,15 @@ use std::{fmt, io};
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use reqwest::{Certificate, Client, Identity, Url, redirect};
+use reqwest::{Client, Url, redirect};
 
-use super::{Answer, Destination, Invalid, Outcome, Tls, compress, headers, tls::Files};
-use crate::settings::{Compression, Headers};
-use crate::{http::retry_after, runtime::Clock};
+use super::{Answer, Destination, Invalid, Outcome, Remote, compress, remote::RequestHeaders};
+use crate::{
+    client::{Tls, headers::USER_AGENT},
+    http::retry_after,
+    runtime::Clock,
+    settings::Compression,
+};
 
 /// The most of an answer that is read, as OTLP recommends.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
@@ -19,7 +23,9 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 pub struct HttpDestination {
     client: Client,
     url: Url,
-    headers: HeaderMap,
+    headers: RequestHeaders,
+    /// What the headers that are configured cannot change.
+    content: HeaderMap,
     compression: Compression,
 }
 
@@ -41,36 +47,27 @@ impl HttpDestination {
     /// # Errors
     ///
     /// Names the value of the configuration that cannot be used.
-    pub fn new(
-        url: Url,
-        configured: &Headers,
-        compression: Compression,
-        tls: &Tls,
-    ) -> Result<Self, Invalid> {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(headers::USER_AGENT),
-        );
-        headers.extend(headers::parse(configured)?);
-        headers.insert(header::CONTENT_TYPE, PROTOBUF);
-        if let Some(encoding) = compress::encoding(compression) {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    pub fn new(url: Url, remote: &Remote<'_>) -> Result<Self, Invalid> {
+        let mut content = HeaderMap::from_iter([(header::CONTENT_TYPE, PROTOBUF)]);
+        if let Some(encoding) = compress::encoding(remote.compression) {
+            content.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
         Ok(Self {
-            client: client(tls, url.scheme() == "https")?,
+            client: client(remote.tls, url.scheme() == "https")?,
             url,
-            headers,
-            compression,
+            headers: remote.request_headers()?,
+            content,
+            compression: remote.compression,
         })
     }
 
-    async fn attempt(&self, payload: Bytes) -> Result<Outcome, Error> {
+    async fn attempt(&self, mut headers: HeaderMap, payload: Bytes) -> Result<Outcome, Error> {
+        headers.extend(self.content.clone());
         let body = compress::compress(self.compression, payload).map_err(Error::Compress)?;
         let request = self
             .client
             .post(self.url.clone())
-            .headers(self.headers.clone())
+            .headers(headers)
             .body(body);
         let response = request.send().await.map_err(exchange)?;
         let status = response.status();
@@ -99,7 +96,11 @@ impl fmt::Debug for HttpDestination {
 #[async_trait]
 impl Destination for HttpDestination {
     async fn send(&self, payload: Bytes) -> Outcome {
-        self.attempt(payload)
+        let headers = match self.headers.make() {
+            Ok(headers) => headers,
+            Err(outcome) => return outcome,
+        };
+        self.attempt(headers, payload)
             .await
             .unwrap_or_else(|error| match error {
                 Error::Exchange(_) => Outcome::retry(error),
@@ -110,30 +111,21 @@ impl Destination for HttpDestination {
     }
 }
 
-fn client(tls: &Tls, is_https: bool) -> Result<Client, Invalid> {
-    if tls.server_name_override.is_some() {
-        return Err(Invalid::new("tls.server_name_override", "is for gRPC only"));
+fn client(tls: &Tls, encrypted: bool) -> Result<Client, Invalid> {
+    if let Some(mistake) = tls.check_for_urls(encrypted).into_iter().next() {
+        return Err(mistake);
     }
-    let files = Files::read(tls)?;
-    let mut builder = Client::builder()
+    let builder = Client::builder()
+        .user_agent(USER_AGENT)
         .retry(reqwest::retry::never())
         .redirect(redirect::Policy::none())
-        .no_proxy()
-        .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
-    if !is_https {
+        .no_proxy();
+    let builder = if encrypted {
+        builder.tls_backend_preconfigured(tls.client_config()?)
+    } else {
         // A machine without certificates can still speak clear text.
-        builder = builder.tls_certs_only([]);
-    }
-    if let Some(ca) = files.ca {
-        let invalid = |error| Invalid::new("tls.ca_file", error);
-        builder = builder.tls_certs_only(Certificate::from_pem_bundle(&ca).map_err(invalid)?);
-    }
-    if let Some((mut pem, key)) = files.identity {
-        let invalid = |error| Invalid::new("tls.cert_file", error);
-        pem.push(b'\n');
-        pem.extend(key);
-        builder = builder.identity(Identity::from_pem(&pem).map_err(invalid)?);
-    }
+        builder.tls_certs_only([])
+    };
     builder.build().map_err(|error| Invalid::new("tls", error))
 }
 

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use std::time::Duration;
 
 use super::*;
-use crate::{runtime::Tasks, telemetry::chain};
+use crate::{http::AuthConfig, runtime::Tasks, settings::Headers, telemetry::chain};
 
 type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
@@ -64,8 +64,13 @@ fn answer(status: u16, headers: &[(&str, &str)]) -> Response<Bytes> {
 }
 
 fn destination(url: Url, compression: Compression) -> HttpDestination {
-    let headers = serde_json::from_str(r#"[["X-Api-Key", "topsecret"]]"#).unwrap();
-    HttpDestination::new(url, &headers, compression, &Tls::default()).unwrap()
+    let remote = Remote {
+        compression,
+        headers: &Headers::from_iter([("X-Api-Key", "topsecret")]),
+        auth: &AuthConfig::default(),
+        tls: &Tls::default(),
+    };
+    HttpDestination::new(url, &remote).unwrap()
 }
 
 async fn outcome(answer: Response<Bytes>) -> Outcome {
@@ -103,7 +108,7 @@ async fn the_request_is_what_otlp_says() {
         };
         assert_eq!(plain, payload);
         assert_eq!(headers["content-type"], "application/x-protobuf");
-        assert_eq!(headers["user-agent"], headers::USER_AGENT);
+        assert_eq!(headers["user-agent"], USER_AGENT);
         assert_eq!(headers["x-api-key"], "topsecret");
         let encoding = headers
             .get("content-encoding")
@@ -190,40 +195,4 @@ async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_no_secret_is_told(
         assert!(!text.contains("secret"), "{text}");
     }
     receiver.await.unwrap();
-}
-
-#[test]
-fn what_cannot_be_used_is_named() {
-    let key = |tls: Tls| {
-        client(&tls, true)
-            .err()
-            .map(|invalid| (invalid.key, chain(&invalid)))
-    };
-    let ca_file = Some("/nowhere/ca.pem".to_owned());
-    let (key_of, text) = key(Tls {
-        ca_file,
-        ..Tls::default()
-    })
-    .unwrap();
-    assert_eq!(key_of, "tls.ca_file");
-    assert!(
-        text.starts_with("`tls.ca_file` cannot be used: cannot read `/nowhere/ca.pem`: "),
-        "{text}"
-    );
-    let cert_file = Some("/nowhere/cert.pem".to_owned());
-    assert_eq!(
-        key(Tls {
-            cert_file,
-            ..Tls::default()
-        })
-        .unwrap()
-        .0,
-        "tls.cert_file"
-    );
-    let server_name_override = Some("x".to_owned());
-    let tls = Tls {
-        server_name_override,
-        ..Tls::default()
-    };
-    assert_eq!(key(tls).unwrap().0, "tls.server_name_override");
 }

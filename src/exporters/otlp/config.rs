@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Otlp;
 use crate::{
+    client::{Invalid, Tls},
     delivery::{
-        Context, Delivery, Destination, Invalid, RetryOnFailure, SendingQueue, Settings, Tls,
+        Context, Delivery, Destination, Remote, RetryOnFailure, SendingQueue, Settings,
         grpc::GrpcDestination, http::HttpDestination,
     },
+    http::AuthConfig,
     pipeline::Exporter,
     runtime::Tasks,
     settings::{Compression, Duration, Headers, HttpUrl},
-    telemetry::chain,
     yaml::{Cursor, Diagnostics},
 };
 
@@ -34,6 +35,8 @@ pub struct HttpConfig {
     pub compression: Compression,
     /// Headers of every request.
     pub headers: Headers,
+    /// Who we are to the destination.
+    pub auth: AuthConfig,
     /// TLS towards the destination.
     pub tls: Tls,
     /// When and how long a failed batch is tried again.
@@ -55,6 +58,8 @@ pub struct GrpcConfig {
     pub compression: Compression,
     /// Metadata of every request.
     pub headers: Headers,
+    /// Who we are to the destination.
+    pub auth: AuthConfig,
     /// TLS towards the destination.
     pub tls: Tls,
     /// When and how long a failed batch is tried again.
@@ -71,6 +76,7 @@ impl Default for HttpConfig {
             timeout: Duration::from_secs(30),
             compression: Compression::Gzip,
             headers: Headers::default(),
+            auth: AuthConfig::default(),
             tls: Tls::default(),
             retry_on_failure: RetryOnFailure::default(),
             sending_queue: SendingQueue::default(),
@@ -85,23 +91,12 @@ impl Default for GrpcConfig {
             timeout: Duration::from_secs(5),
             compression: Compression::Gzip,
             headers: Headers::default(),
+            auth: AuthConfig::default(),
             tls: Tls::default(),
             retry_on_failure: RetryOnFailure::default(),
             sending_queue: SendingQueue::default(),
         }
     }
-}
-
-/// An exporter that cannot be built from its configuration.
-#[derive(Debug, thiserror::Error)]
-#[error("exporter `{exporter}`: `{key}` cannot be used")]
-pub struct BuildError {
-    /// Id of the exporter.
-    pub exporter: String,
-    /// The key below it, with dots.
-    pub key: &'static str,
-    /// Why.
-    pub source: crate::delivery::BoxError,
 }
 
 impl HttpConfig {
@@ -116,7 +111,7 @@ impl HttpConfig {
         tasks: &Tasks,
         meter: &Meter,
         seed: u64,
-    ) -> Result<Arc<dyn Exporter>, BuildError> {
+    ) -> Result<Arc<dyn Exporter>, Invalid> {
         let settings = Settings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
@@ -137,6 +132,7 @@ impl HttpConfig {
         let others = self.retry_on_failure.check().into_iter();
         let mistakes = destination.chain(others).chain(self.sending_queue.check());
         report(mistakes, at, diagnostics);
+        self.auth.check(at, diagnostics);
     }
 
     fn destination(&self) -> Result<HttpDestination, Invalid> {
@@ -154,7 +150,13 @@ impl HttpConfig {
             }
         };
         let url = Url::parse(&url).map_err(|error| Invalid::new(key, error))?;
-        HttpDestination::new(url, &self.headers, self.compression, &self.tls)
+        let remote = Remote {
+            compression: self.compression,
+            headers: &self.headers,
+            auth: &self.auth,
+            tls: &self.tls,
+        };
+        HttpDestination::new(url, &remote)
     }
 }
 
@@ -170,7 +172,7 @@ impl GrpcConfig {
         tasks: &Tasks,
         meter: &Meter,
         seed: u64,
-    ) -> Result<Arc<dyn Exporter>, BuildError> {
+    ) -> Result<Arc<dyn Exporter>, Invalid> {
         let settings = Settings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
@@ -191,6 +193,7 @@ impl GrpcConfig {
         let others = self.retry_on_failure.check().into_iter();
         let mistakes = destination.chain(others).chain(self.sending_queue.check());
         report(mistakes, at, diagnostics);
+        self.auth.check(at, diagnostics);
     }
 
     fn destination(&self) -> Result<GrpcDestination, Invalid> {
@@ -200,14 +203,19 @@ impl GrpcConfig {
                 "is required, such as localhost:4317",
             ));
         }
-        GrpcDestination::new(&self.endpoint, &self.headers, self.compression, &self.tls)
+        let remote = Remote {
+            compression: self.compression,
+            headers: &self.headers,
+            auth: &self.auth,
+            tls: &self.tls,
+        };
+        GrpcDestination::new(&self.endpoint, &remote)
     }
 }
 
 fn report(mistakes: impl Iterator<Item = Invalid>, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-    for Invalid { key, source } in mistakes {
-        let path: Vec<_> = key.split('.').collect();
-        at.error(&path, chain(source.as_ref()), diagnostics);
+    for mistake in mistakes {
+        mistake.report(at, diagnostics);
     }
 }
 
@@ -215,16 +223,7 @@ fn start(
     context: Context<'_>,
     settings: Settings,
     destination: Result<impl Destination, Invalid>,
-) -> Result<Arc<dyn Exporter>, BuildError> {
-    let exporter = destination
-        .and_then(|destination| Delivery::start(context, settings, destination))
-        .and_then(|delivery| Otlp::new(context.id, delivery));
-    match exporter {
-        Ok(exporter) => Ok(Arc::new(exporter)),
-        Err(Invalid { key, source }) => Err(BuildError {
-            exporter: context.id.to_owned(),
-            key,
-            source,
-        }),
-    }
+) -> Result<Arc<dyn Exporter>, Invalid> {
+    let delivery = Delivery::start(context, settings, destination?)?;
+    Ok(Arc::new(Otlp::new(context.id, delivery)?))
 }

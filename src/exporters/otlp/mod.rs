@@ -6,13 +6,14 @@ mod encode;
 mod tests;
 
 use async_trait::async_trait;
-pub use config::{BuildError, GrpcConfig, HttpConfig};
+pub use config::{GrpcConfig, HttpConfig};
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use tokio::time::Instant;
 
 use self::encode::Encoder;
 use crate::{
-    delivery::{Delivery, DropReason, Invalid},
+    client::Invalid,
+    delivery::{Delivery, DropReason},
     exporters::points,
     pipeline::{Exporter, Snapshot, Target},
 };

@@ -1,8 +1,7 @@
 //! From what the configuration says to a receiver.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::metrics::Meter;
 use tokio::sync::Semaphore;
 
@@ -11,6 +10,7 @@ use super::{
     telemetry::Telemetry,
 };
 use crate::{
+    client::{Invalid, headers},
     definition::{self, LoadError},
     http::Credentials,
     pipeline::{StatusBoard, TargetNames},
@@ -37,27 +37,15 @@ pub struct Context {
 /// Why a receiver cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A file of the TLS settings cannot be read.
-    #[error("failed to read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// TLS or a header cannot be set up.
+    #[error(transparent)]
+    Settings(#[from] Invalid),
     /// A definition is gone or broken since the configuration was checked.
     #[error(transparent)]
     Definition(#[from] LoadError),
     /// The settings of the HTTP client contradict each other or a file holds no PEM.
     #[error("failed to set up the HTTP client")]
     Client(#[source] reqwest::Error),
-    /// A header cannot be sent.
-    #[error("the header `{name}` cannot be sent")]
-    Header {
-        /// Its name; its value may be a secret.
-        name: String,
-    },
     /// The URL of an endpoint is none.
     #[error("`{url}` is not a URL")]
     Url {
@@ -77,7 +65,7 @@ impl Config {
         let fleet = Fleet::new(self.resilience());
         telemetry.observe_budget(&context.meter, &fleet);
         let shared = Shared {
-            headers: self.header_map()?,
+            headers: headers::parse(&self.headers)?,
             credentials: Credentials::new(self.auth.clone()),
             body_limit_bytes: self.body_limit.get(),
             limiter: Semaphore::new(self.concurrency),
@@ -122,19 +110,5 @@ impl Config {
             cache: self.cache.policy(),
             freshness_objective: self.freshness_objective.map(Duration::get),
         }
-    }
-
-    fn header_map(&self) -> Result<HeaderMap, BuildError> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in self.headers.iter() {
-            let refused = || BuildError::Header {
-                name: name.to_owned(),
-            };
-            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
-            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| refused())?;
-            value.set_sensitive(true);
-            headers.append(header, value);
-        }
-        Ok(headers)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::config::{Config, TargetConfig};
 use crate::{
+    client::headers,
     definition::{self, LoadError},
     resilience::feasibility::{self, Plan, Severity},
     telemetry::chain,
@@ -90,23 +91,11 @@ impl Config {
 
     fn check_client(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.auth.check(at, diagnostics);
-        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
-            at.error(
-                &["tls"],
-                "needs both `cert_file` and `key_file`, or neither",
-                diagnostics,
-            );
-        }
-        for (name, value) in self.headers.iter() {
-            if name.parse::<http::HeaderName>().is_err() {
-                let message = "is not a header name: letters, digits and `-`";
-                at.error(&["headers", name], message, diagnostics);
-            }
-            if http::HeaderValue::from_str(value.expose()).is_err() {
-                let message = "has a value with what no header can hold, such as a line break or a letter \
-                     outside of ASCII";
-                at.error(&["headers", name], message, diagnostics);
-            }
+        let encrypted = |target: &TargetConfig| target.endpoint.is_https();
+        let tls = self.tls.check_for_urls(self.targets.iter().any(encrypted));
+        let headers = headers::parse(&self.headers).err();
+        for mistake in tls.into_iter().chain(headers) {
+            mistake.report(at, diagnostics);
         }
         if let Some(proxy) = &self.proxy
             && proxy != "environment"

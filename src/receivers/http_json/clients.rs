@@ -1,18 +1,19 @@
 //! The HTTP clients of a receiver: one for clear text, one for TLS.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
-use reqwest::{Certificate, ClientBuilder, Identity, Proxy, redirect::Policy};
+use reqwest::{ClientBuilder, Proxy, redirect::Policy};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::{
     build::BuildError,
     client::{HttpClient, TargetClient},
-    config::{Config, TlsConfig},
+    config::Config,
 };
-use crate::settings::HttpUrl;
+use crate::{
+    client::{Tls, headers},
+    settings::HttpUrl,
+};
 
 /// Makes the client of each target.
 #[derive(Debug)]
@@ -29,20 +30,26 @@ pub(super) struct Clients {
 struct Settings {
     max_redirects: usize,
     proxy: Option<String>,
-    ca: Option<Vec<u8>>,
-    identity: Option<Vec<u8>>,
-    insecure_skip_verify: bool,
+    tls: Tls,
 }
 
 impl Clients {
     pub(super) fn new(config: &Config) -> Result<Self, BuildError> {
-        let settings = Settings::read(config)?;
-        let clear = HttpClient::new(|| settings.builder(false)).map_err(BuildError::Client)?;
-        Ok(Self {
+        let settings = Settings {
+            max_redirects: config.max_redirects,
+            proxy: config.proxy.clone(),
+            tls: config.tls.clone(),
+        };
+        let clear = HttpClient::new(|| settings.builder(None)).map_err(BuildError::Client)?;
+        let clients = Self {
             settings,
             clear,
             secure: Mutex::default(),
-        })
+        };
+        if config.tls != Tls::default() {
+            clients.secure()?; // what it names should be there from the start
+        }
+        Ok(clients)
     }
 
     /// A client for the target at `endpoint`.
@@ -51,72 +58,37 @@ impl Clients {
         if !endpoint.is_https() && self.settings.max_redirects == 0 {
             return Ok(self.clear.for_target());
         }
+        Ok(self.secure()?.for_target())
+    }
+
+    fn secure(&self) -> Result<HttpClient, BuildError> {
         let mut secure = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = match &*secure {
-            Some(client) => client,
-            None => {
-                let client = HttpClient::new(|| self.settings.builder(true));
-                secure.insert(client.map_err(BuildError::Client)?)
-            }
-        };
-        Ok(client.for_target())
+        if let Some(client) = &*secure {
+            return Ok(client.clone());
+        }
+        let tls = self.settings.tls.client_config()?;
+        let client = HttpClient::new(|| self.settings.builder(Some(&tls)));
+        Ok(secure.insert(client.map_err(BuildError::Client)?).clone())
     }
 }
 
 impl Settings {
-    fn read(config: &Config) -> Result<Self, BuildError> {
-        let TlsConfig {
-            ca_file,
-            cert_file,
-            key_file,
-            insecure_skip_verify,
-        } = &config.tls;
-        let identity = match (cert_file, key_file) {
-            (Some(cert), Some(key)) => {
-                let mut pem = read(cert)?;
-                pem.push(b'\n');
-                pem.extend(read(key)?);
-                Some(pem)
-            }
-            _ => None,
-        };
-        Ok(Self {
-            max_redirects: config.max_redirects,
-            proxy: config.proxy.clone(),
-            ca: ca_file.as_deref().map(read).transpose()?,
-            identity,
-            insecure_skip_verify: *insecure_skip_verify,
-        })
-    }
-
-    fn builder(&self, is_secure: bool) -> reqwest::Result<ClientBuilder> {
-        let mut builder = ClientBuilder::new()
-            .user_agent(concat!("betanet-collector/", env!("CARGO_PKG_VERSION")))
+    /// Without `tls`, for clear text only.
+    fn builder(&self, tls: Option<&ClientConfig>) -> reqwest::Result<ClientBuilder> {
+        let builder = ClientBuilder::new()
+            .user_agent(headers::USER_AGENT)
             .redirect(match self.max_redirects {
                 0 => Policy::none(),
                 redirects => Policy::limited(redirects),
             });
-        builder = match self.proxy.as_deref() {
+        let builder = match self.proxy.as_deref() {
             None => builder.no_proxy(),
             Some("environment") => builder,
             Some(proxy) => builder.no_proxy().proxy(Proxy::all(proxy)?),
         };
-        if !is_secure {
-            builder = builder.tls_certs_only([]);
-        }
-        if let Some(pem) = &self.ca {
-            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(pem)?);
-        }
-        if let Some(pem) = &self.identity {
-            builder = builder.identity(Identity::from_pem(pem)?);
-        }
-        Ok(builder.tls_danger_accept_invalid_certs(self.insecure_skip_verify))
+        Ok(match tls {
+            Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
+            None => builder.tls_certs_only([]),
+        })
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
-    std::fs::read(path).map_err(|source| BuildError::Read {
-        path: PathBuf::from(path),
-        source,
-    })
 }

@@ -1,11 +1,12 @@
 //! What the configuration says of an `http_json` or `betanet` receiver.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
+    client::Tls,
     http::AuthConfig,
     resilience::config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
     settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
@@ -53,7 +54,7 @@ pub struct Config {
     /// Who we are to the targets.
     pub auth: AuthConfig,
     /// How to speak TLS to `https` targets.
-    pub tls: TlsConfig,
+    pub tls: Tls,
 }
 
 /// One running instance of the API.
@@ -67,20 +68,6 @@ pub struct TargetConfig {
     /// Labels of all its series, also attributes of its Resource.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-}
-
-/// How to speak TLS.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct TlsConfig {
-    /// PEM file with certificates to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM file with our own certificate.
-    pub cert_file: Option<PathBuf>,
-    /// PEM file with the key of that certificate.
-    pub key_file: Option<PathBuf>,
-    /// Trust any certificate. For tests only.
-    pub insecure_skip_verify: bool,
 }
 
 /// A proxy's URL may have a user and a password; they are not shown.
@@ -114,7 +101,7 @@ impl Default for Config {
             proxy: None,
             headers: Headers::default(),
             auth: AuthConfig::default(),
-            tls: TlsConfig::default(),
+            tls: Tls::default(),
         }
     }
 }

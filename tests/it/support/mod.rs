@@ -1,5 +1,6 @@
 //! What the tests share: real programs, a sink, a server, and the text of the sources.
 
+pub(crate) mod certificates;
 pub(crate) mod collector;
 pub(crate) mod command;
 pub(crate) mod line;
@@ -12,6 +13,7 @@ pub(crate) mod server;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod stand;
+pub(crate) mod tls_sink;
 
 use std::{net::TcpListener, sync::LazyLock, time::Duration};
 

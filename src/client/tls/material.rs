@@ -1,0 +1,256 @@
+//! From PEM to what rustls verifies and signs with.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rustls::{
+    DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
+        pem::{self, PemObject as _},
+    },
+    sign::CertifiedKey,
+};
+use tokio_rustls::rustls;
+
+use super::Tls;
+use crate::{
+    client::{Invalid, files},
+    settings::Secret,
+};
+
+/// The bundle of a system has a quarter of this.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What the settings name, read.
+#[derive(PartialEq, Eq)]
+pub(super) struct Pems {
+    ca: Option<Pem>,
+    identity: Option<(Pem, Pem)>,
+}
+
+/// PEM, and the key of the configuration that it comes from.
+#[derive(PartialEq, Eq)]
+struct Pem {
+    key: &'static str,
+    bytes: Vec<u8>,
+}
+
+/// What one connection is made with.
+#[derive(Debug, Clone)]
+pub(super) struct Material {
+    /// Judges the server.
+    pub(super) verifier: Arc<dyn ServerCertVerifier>,
+    /// Who we are.
+    pub(super) identity: Option<Arc<CertifiedKey>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("holds no certificate in PEM")]
+    Certificate,
+    #[error("holds no private key in PEM")]
+    Key(#[source] pem::Error),
+    #[error("the system has no certificates to trust; name some in `ca_file`")]
+    System,
+}
+
+impl Pems {
+    /// Reads the files that `tls` names.
+    pub(super) fn read(tls: &Tls) -> Result<Self, Invalid> {
+        let ca = one(["tls.ca_file", "tls.ca_pem"], &tls.ca_file, &tls.ca_pem)?;
+        let certificate = one(
+            ["tls.cert_file", "tls.cert_pem"],
+            &tls.cert_file,
+            &tls.cert_pem,
+        )?;
+        let key = one(["tls.key_file", "tls.key_pem"], &tls.key_file, &tls.key_pem)?;
+        Ok(Self {
+            ca,
+            identity: certificate.zip(key),
+        })
+    }
+
+    /// What they hold.
+    pub(super) fn parse(
+        &self,
+        tls: &Tls,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Material, Invalid> {
+        let verifier = if tls.insecure_skip_verify {
+            Arc::new(AcceptsAny(Arc::clone(provider)))
+        } else {
+            self.verifier(tls, provider)?
+        };
+        let identity = self
+            .identity
+            .as_ref()
+            .map(|(certificate, key)| identity(certificate, key, provider));
+        Ok(Material {
+            verifier,
+            identity: identity.transpose()?.map(Arc::new),
+        })
+    }
+
+    fn verifier(
+        &self,
+        tls: &Tls,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, Invalid> {
+        let mut roots = RootCertStore::empty();
+        if let Some(pem) = &self.ca {
+            for certificate in pem.certificates()? {
+                let added = roots.add(certificate);
+                added.map_err(|error| Invalid::new(pem.key, error))?;
+            }
+        }
+        if self.ca.is_none() || tls.include_system_ca_certs_pool {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        let roots = Arc::new(roots);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
+            .build()
+            .map_err(|_empty| Invalid::new("tls", Unusable::System))?;
+        let name = tls.server_name_override.clone().map(ServerName::try_from);
+        let name = name.transpose();
+        match name.map_err(|error| Invalid::new("tls.server_name_override", error))? {
+            Some(name) => Ok(Arc::new(Expects { name, verifier })),
+            None => Ok(verifier),
+        }
+    }
+}
+
+/// The content of a file, or the text that stands in its place.
+fn one(
+    [file_key, text_key]: [&'static str; 2],
+    file: &Option<PathBuf>,
+    text: &Option<Secret>,
+) -> Result<Option<Pem>, Invalid> {
+    if let Some(file) = file {
+        let bytes = files::read(file, FILE_BYTES_MAX);
+        let bytes = bytes.map_err(|error| Invalid::new(file_key, error))?;
+        return Ok(Some(Pem {
+            key: file_key,
+            bytes,
+        }));
+    }
+    Ok(text.as_ref().map(|text| Pem {
+        key: text_key,
+        bytes: text.expose().as_bytes().to_vec(),
+    }))
+}
+
+impl Pem {
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Invalid> {
+        let found = CertificateDer::pem_slice_iter(&self.bytes).collect::<Result<Vec<_>, _>>();
+        let found = found.map_err(|error| Invalid::new(self.key, error))?;
+        if found.is_empty() {
+            return Err(Invalid::new(self.key, Unusable::Certificate));
+        }
+        Ok(found)
+    }
+
+    fn private_key(&self) -> Result<PrivateKeyDer<'static>, Invalid> {
+        PrivateKeyDer::from_pem_slice(&self.bytes)
+            .map_err(|error| Invalid::new(self.key, Unusable::Key(error)))
+    }
+}
+
+fn identity(
+    certificate: &Pem,
+    key: &Pem,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Invalid> {
+    CertifiedKey::from_der(certificate.certificates()?, key.private_key()?, provider)
+        .map_err(|error| Invalid::new(key.key, error))
+}
+
+/// Expects another name than that of the endpoint.
+#[derive(Debug)]
+struct Expects {
+    name: ServerName<'static>,
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+/// Accepts any certificate, but not a handshake that its key did not sign.
+#[derive(Debug)]
+struct AcceptsAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Expects {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        _endpoint: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verifier
+            .verify_server_cert(certificate, between, &self.name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+impl ServerCertVerifier for AcceptsAny {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _between: &[CertificateDer<'_>],
+        _endpoint: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

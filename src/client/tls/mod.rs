@@ -1,0 +1,41 @@
+//! TLS towards others: one configuration of rustls for HTTP and gRPC.
+
+mod material;
+mod reloading;
+mod settings;
+
+use std::sync::Arc;
+
+use rustls::{ClientConfig, client::Resumption, crypto::aws_lc_rs};
+pub use settings::Tls;
+use tokio_rustls::rustls;
+
+use self::{reloading::Reloading, settings::and_newer};
+use super::Invalid;
+
+impl Tls {
+    /// What a client speaks TLS with. It reads the files now, and again while it is used.
+    ///
+    /// # Errors
+    /// Names the key whose value cannot be used.
+    pub fn client_config(&self) -> Result<ClientConfig, Invalid> {
+        if let Some(mistake) = self.check().into_iter().next() {
+            return Err(mistake);
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let reloading = Arc::new(Reloading::new(self.clone(), Arc::clone(&provider))?);
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(and_newer(self.min_version))
+            .map_err(|error| Invalid::new("tls.min_version", error))?;
+        let verifier = Arc::clone(&reloading);
+        let mut config = builder
+            .dangerous() // is what rustls calls every verifier that is not its own
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(reloading);
+        if self.names_files() {
+            // A resumed session asks for no certificate: it would outlive those it was made with.
+            config.resumption = Resumption::disabled();
+        }
+        Ok(config)
+    }
+}

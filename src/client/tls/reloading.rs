@@ -1,0 +1,158 @@
+//! Certificates that are read again while connections are made with them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::{
+    DigitallySignedStruct, Error, SignatureScheme,
+    client::{
+        ResolvesClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::CertifiedKey,
+};
+use tokio::time::Instant;
+use tokio_rustls::rustls;
+
+use super::{
+    Tls,
+    material::{Material, Pems},
+};
+use crate::{client::Invalid, telemetry::chain};
+
+/// Stands before rustls with what the files hold. A handshake that finds them not looked at for
+/// `reload_interval` does so: they are few and small. What cannot be used changes nothing.
+pub(super) struct Reloading {
+    tls: Tls,
+    provider: Arc<CryptoProvider>,
+    state: Mutex<State>,
+}
+
+struct State {
+    looked: Instant,
+    pems: Pems,
+    material: Material,
+    /// Whether the last look found what cannot be used.
+    failing: bool,
+}
+
+impl Reloading {
+    /// Reads the files for the first time.
+    pub(super) fn new(tls: Tls, provider: Arc<CryptoProvider>) -> Result<Self, Invalid> {
+        let pems = Pems::read(&tls)?;
+        let state = State {
+            looked: Instant::now(),
+            material: pems.parse(&tls, &provider)?,
+            pems,
+            failing: false,
+        };
+        Ok(Self {
+            tls,
+            provider,
+            state: Mutex::new(state),
+        })
+    }
+
+    fn material(&self) -> Material {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let interval = self.tls.reload_interval.get();
+        let due = !interval.is_zero() && state.looked.elapsed() >= interval;
+        if due && self.tls.names_files() {
+            state.looked = Instant::now();
+            self.look(&mut state);
+        }
+        state.material.clone()
+    }
+
+    /// Takes what is new. One line tells of it, and one of the first look that failed.
+    fn look(&self, state: &mut State) {
+        let read = Pems::read(&self.tls).and_then(|pems| {
+            let is_new = pems != state.pems;
+            let material = is_new.then(|| pems.parse(&self.tls, &self.provider));
+            Ok((pems, material.transpose()?))
+        });
+        match read {
+            Ok((pems, Some(material))) => {
+                (state.pems, state.material) = (pems, material);
+                tracing::info!("changed certificates are in use for new connections");
+            }
+            Ok((_, None)) => {}
+            Err(error) => {
+                if !state.failing {
+                    let error = chain(&error);
+                    tracing::warn!(
+                        error,
+                        "certificates cannot be read again; the old ones stay"
+                    );
+                }
+                state.failing = true;
+                return;
+            }
+        }
+        state.failing = false;
+    }
+}
+
+impl std::fmt::Debug for Reloading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reloading")
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerCertVerifier for Reloading {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.material()
+            .verifier
+            .verify_server_cert(certificate, between, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.material()
+            .verifier
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.material()
+            .verifier
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.material().verifier.supported_verify_schemes()
+    }
+}
+
+impl ResolvesClientCert for Reloading {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        _sigschemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.material().identity
+    }
+
+    fn has_certs(&self) -> bool {
+        self.tls.cert_file.is_some() || self.tls.cert_pem.is_some()
+    }
+}

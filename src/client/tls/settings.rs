@@ -1,0 +1,131 @@
+//! What the configuration says of TLS towards others.
+
+use std::path::PathBuf;
+
+use rustls::{
+    SupportedProtocolVersion,
+    pki_types::ServerName,
+    version::{TLS12, TLS13},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_rustls::rustls;
+
+use crate::{
+    client::Invalid,
+    http::TlsVersion,
+    settings::{Duration, Secret},
+};
+
+/// How to speak TLS, under the OpenTelemetry Collector's keys. A certificate or key is given as a
+/// PEM file or as the PEM text itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Tls {
+    /// Speak clear text to a gRPC endpoint that has no scheme. A scheme decides by itself.
+    pub insecure: bool,
+    /// Accept any certificate. For tests only.
+    pub insecure_skip_verify: bool,
+    /// The name to expect in the server's certificate instead of the endpoint's.
+    pub server_name_override: Option<String>,
+    /// File of the certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The certificates to trust instead of the system's.
+    pub ca_pem: Option<Secret>,
+    /// Trust the system's certificates beside those of `ca_file` or `ca_pem`.
+    pub include_system_ca_certs_pool: bool,
+    /// File of our own certificate, followed by those in between.
+    pub cert_file: Option<PathBuf>,
+    /// Our own certificate, followed by those in between.
+    pub cert_pem: Option<Secret>,
+    /// File of the key of our own certificate.
+    pub key_file: Option<PathBuf>,
+    /// The key of our own certificate.
+    pub key_pem: Option<Secret>,
+    /// The oldest version of TLS to speak: 1.2 or 1.3.
+    pub min_version: TlsVersion,
+    /// How often the files are looked at for a new connection, a duration; 0 means never again.
+    pub reload_interval: Duration,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            insecure: false,
+            insecure_skip_verify: false,
+            server_name_override: None,
+            ca_file: None,
+            ca_pem: None,
+            include_system_ca_certs_pool: false,
+            cert_file: None,
+            cert_pem: None,
+            key_file: None,
+            key_pem: None,
+            min_version: TlsVersion::default(),
+            reload_interval: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Tls {
+    /// Says what contradicts itself, below the key `tls`. Reads no file.
+    pub fn check(&self) -> Vec<Invalid> {
+        let certificate = self.cert_file.is_some() || self.cert_pem.is_some();
+        let key = self.key_file.is_some() || self.key_pem.is_some();
+        let twice = |what: &str| format!("has both `{what}_file` and `{what}_pem`; choose one");
+        let name = self.server_name_override.clone();
+        let checks = [
+            (
+                "tls",
+                self.ca_file.is_some() && self.ca_pem.is_some(),
+                twice("ca"),
+            ),
+            (
+                "tls",
+                self.cert_file.is_some() && self.cert_pem.is_some(),
+                twice("cert"),
+            ),
+            (
+                "tls",
+                self.key_file.is_some() && self.key_pem.is_some(),
+                twice("key"),
+            ),
+            (
+                "tls",
+                certificate != key,
+                "needs both `cert_file` and `key_file`, or neither".to_owned(),
+            ),
+            (
+                "tls.server_name_override",
+                name.is_some_and(|name| ServerName::try_from(name).is_err()),
+                "expected a host name or an IP address".to_owned(),
+            ),
+        ];
+        let failed = checks.into_iter().filter(|(_, failed, _)| *failed);
+        failed.map(|(key, _, why)| Invalid::new(key, why)).collect()
+    }
+
+    /// The same, for a client that only speaks to URLs: `encrypted` if one of them is `https`.
+    pub fn check_for_urls(&self, encrypted: bool) -> Vec<Invalid> {
+        let mut mistakes = self.check();
+        if self.insecure && encrypted {
+            let message = "contradicts the https:// of the URL";
+            mistakes.push(Invalid::new("tls.insecure", message));
+        }
+        mistakes
+    }
+
+    /// Whether there is anything that may change while we run.
+    pub(super) fn names_files(&self) -> bool {
+        self.ca_file.is_some() || self.cert_file.is_some() || self.key_file.is_some()
+    }
+}
+
+/// It and what came after it.
+pub(super) fn and_newer(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    const NEWEST_FIRST: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+    match oldest {
+        TlsVersion::Tls12 => &NEWEST_FIRST,
+        TlsVersion::Tls13 => NEWEST_FIRST.split_at(1).0,
+    }
+}

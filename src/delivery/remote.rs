@@ -1,0 +1,50 @@
+//! What HTTP and gRPC have in common: how a destination is spoken to.
+
+use http::HeaderMap;
+
+use super::{Invalid, Outcome};
+use crate::{
+    client::{Tls, headers},
+    http::{AuthConfig, Credentials},
+    settings::{Compression, Headers},
+};
+
+/// How a destination is spoken to, as configured.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote<'c> {
+    /// How requests are compressed.
+    pub compression: Compression,
+    /// Headers of every request.
+    pub headers: &'c Headers,
+    /// Who we are.
+    pub auth: &'c AuthConfig,
+    /// How to speak TLS.
+    pub tls: &'c Tls,
+}
+
+/// The headers that are the same for every request, and the one that may change.
+#[derive(Debug)]
+pub(super) struct RequestHeaders {
+    fixed: HeaderMap,
+    credentials: Credentials,
+}
+
+impl Remote<'_> {
+    pub(super) fn request_headers(&self) -> Result<RequestHeaders, Invalid> {
+        Ok(RequestHeaders {
+            fixed: headers::parse(self.headers)?,
+            credentials: Credentials::new(self.auth.clone()),
+        })
+    }
+}
+
+impl RequestHeaders {
+    /// Those of the next request. A token's file that cannot be read now may be there later.
+    pub(super) fn make(&self) -> Result<HeaderMap, Outcome> {
+        let mut headers = self.fixed.clone();
+        match self.credentials.add_to(&mut headers) {
+            Ok(()) => Ok(headers),
+            Err(error) => Err(Outcome::retry(error)),
+        }
+    }
+}
