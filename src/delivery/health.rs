@@ -28,7 +28,8 @@ impl Health {
         let (exporter, error) = (&self.exporter, chain(error));
         if self.failing_since.is_none() {
             self.failing_since = Some(now);
-            tracing::warn!(%exporter, error, "sending fails");
+            // The change of the exporter's status is the warning.
+            tracing::info!(%exporter, error, "sending fails");
         } else {
             tracing::debug!(%exporter, error, "sending still fails");
         }

@@ -10,6 +10,7 @@ mod backoff;
 mod batch;
 mod compress;
 mod config;
+mod gate;
 pub mod grpc;
 mod health;
 pub mod http;
@@ -34,7 +35,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 pub use config::RetryOnFailure;
 pub use ledger::DropReason;
-use opentelemetry::metrics::Meter;
+use opentelemetry::{KeyValue, metrics::Meter};
 pub use outcome::{Answer, Outcome};
 pub use remote::Remote;
 pub use sending_queue::{BatchSettings, BatchSizer, SendingQueue, Sizer, Victim};
@@ -48,9 +49,15 @@ pub use crate::client::{BoxError, Invalid};
 
 use self::{
     batch::Batch,
+    gate::Gate,
     state::{Next, State},
 };
-use crate::runtime::Tasks;
+use crate::{
+    pipeline::Reporter,
+    resilience::breaker::{Permit, Refusal},
+    runtime::Tasks,
+    telemetry::names,
+};
 
 /// Where batches go.
 #[async_trait]
@@ -84,6 +91,7 @@ struct Shared {
     state: Mutex<State>,
     /// Told after each change that a worker or a drain may wait for.
     changed: Notify,
+    gate: Mutex<Gate>,
     draining: CancellationToken,
     ended: CancellationToken,
     timeout: Duration,
@@ -102,6 +110,8 @@ pub struct Context<'a> {
     pub meter: &'a Meter,
     /// Where the chance in retries starts.
     pub seed: u64,
+    /// Where the exporter says how it is.
+    pub status: &'a Reporter,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -128,11 +138,14 @@ impl Delivery {
             tasks,
             meter,
             seed,
+            status: _,
         } = context;
+        let gate = Gate::new(&context, &settings.retry, Instant::now());
         let state = State::new(id, settings.retry, &settings.queue, seed);
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Notify::new(),
+            gate: Mutex::new(gate),
             draining: CancellationToken::new(),
             ended: CancellationToken::new(),
             timeout: settings.timeout,
@@ -142,6 +155,7 @@ impl Delivery {
         metrics::observe(meter, id, move || {
             Some(seen.upgrade()?.lock().figures(Instant::now()))
         });
+        observe_gate(meter, id, &shared);
         for _ in 0..settings.queue.num_consumers {
             tasks.spawn(format!("{id} sender"), Arc::clone(&shared).work());
         }
@@ -210,19 +224,37 @@ impl Shared {
         }
     }
 
-    /// Waits until the batch is due, makes one attempt, and notes what came of it.
+    /// Waits until the batch is due and the destination may be asked, makes one attempt, and notes
+    /// what came of it.
     async fn send(&self, batch: Batch) {
         if let Some(backoff) = &batch.backoff {
             self.wait_until(backoff.due()).await;
         }
+        let permit = self.permit().await;
         let started = Instant::now();
         let attempt = timeout(self.timeout, self.destination.send(batch.payload.clone()));
         let outcome = attempt.await.unwrap_or_else(|_elapsed| {
             self.destination.timed_out();
             Outcome::retry(TimedOut(self.timeout))
         });
+        self.gate().settle(permit, &outcome, Instant::now());
         self.lock().settle(batch, outcome, started, Instant::now());
         self.changed.notify_waiters();
+    }
+
+    /// Waits for leave to make an attempt. A drain asks for none: each batch gets its attempt.
+    async fn permit(&self) -> Option<Permit> {
+        while !self.draining.is_cancelled() {
+            // Registered before the look, so that no change in between is missed.
+            let changed = self.changed.notified();
+            let asked = self.gate().try_acquire(Instant::now());
+            match asked {
+                Ok(permit) => return Some(permit),
+                Err(Refusal::Open { retry_at }) => self.wait_until(retry_at).await,
+                Err(Refusal::ProbeInFlight) => changed.await,
+            }
+        }
+        None
     }
 
     /// Waits; the beginning of a drain cuts the wait short, so that the batch gets its attempt.
@@ -233,6 +265,10 @@ impl Shared {
     fn end(&self) {
         self.lock().end(Instant::now());
         self.ended.cancel();
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -247,4 +283,16 @@ impl std::fmt::Debug for Shared {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
+}
+
+/// Shows the state of the breaker, as long as the delivery lives.
+fn observe_gate(meter: &Meter, id: &str, shared: &Arc<Shared>) {
+    let shared = Arc::downgrade(shared);
+    let exporter = [KeyValue::new(names::EXPORTER, id.to_owned())];
+    names::DESTINATION_BREAKER.observe_number(meter, move |observer| {
+        if let Some(shared) = shared.upgrade() {
+            let state = shared.gate().state(Instant::now());
+            observer.observe(state.number().into(), &exporter);
+        }
+    });
 }

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::{
     client::Invalid,
+    delivery,
     http::{Listeners, ServerConfig},
     pipeline::{Exporter, Reporter},
     runtime::Tasks,
@@ -135,12 +136,19 @@ impl Config {
             tasks,
             meter,
             seed,
-            status: _,
+            status,
         } = context;
+        let delivery = delivery::Context {
+            id,
+            tasks,
+            meter,
+            seed: *seed,
+            status,
+        };
         Ok(match self {
             Self::Debug(config) => config.build(id),
-            Self::OtlpGrpc(config) => config.build(id, tasks, meter, *seed)?,
-            Self::OtlpHttp(config) => config.build(id, tasks, meter, *seed)?,
+            Self::OtlpGrpc(config) => config.build(delivery)?,
+            Self::OtlpHttp(config) => config.build(delivery)?,
             Self::Prometheus(config) => config.build(id, listeners, meter)?,
         })
     }

@@ -216,6 +216,8 @@ metrics! {
         "What is held in the sending queue, in the unit of its sizer: batches, data points or bytes.";
     QUEUE_CAPACITY = "otelcol_exporter_queue_capacity", Kind::Gauge, "{unit}", &[EXPORTER],
         "The most that the sending queue may hold, in the unit of its sizer.";
+    DESTINATION_BREAKER = "betanet_exporter_circuit_breaker_state", Kind::Gauge, "{state}", &[EXPORTER],
+        "State of the breaker of a destination: 0 closed, 1 open (nothing is sent), 2 half-open. Do not average or sum it.";
     QUEUE_BYTES = "betanet_exporter_queue_bytes", Kind::Gauge, "By", &[EXPORTER],
         "Bytes that wait or are being sent, before compression.";
     QUEUE_OLDEST_AGE = "betanet_exporter_queue_oldest_age", Kind::Gauge, "s", &[EXPORTER],

@@ -1,5 +1,6 @@
 //! Delivery as a whole, under a paused clock, to a destination that follows a script.
 
+mod breaker;
 mod conservation;
 
 use std::{
@@ -96,6 +97,7 @@ struct Bench {
     destination: Scripted,
     metrics: Reader,
     pushed: u64,
+    status: Reporter,
     _provider: SdkMeterProvider,
     tasks: Tasks,
 }
@@ -121,12 +123,13 @@ fn bench_with(retry: RetryOnFailure, queue: SendingQueue) -> Bench {
     let provider = SdkMeterProvider::builder()
         .with_reader(metrics.clone())
         .build();
-    let destination = Scripted::default();
+    let (destination, status) = (Scripted::default(), Reporter::unheard());
     let context = Context {
         id: "otlp_http/test",
         tasks: &tasks,
         meter: &provider.meter("test"),
         seed: 1,
+        status: &status,
     };
     let settings = Settings {
         timeout: TIMEOUT,
@@ -138,6 +141,7 @@ fn bench_with(retry: RetryOnFailure, queue: SendingQueue) -> Bench {
         destination,
         metrics,
         pushed: 0,
+        status,
         _provider: provider,
         tasks,
     }
@@ -425,6 +429,7 @@ async fn more_consumers_send_side_by_side() {
         tasks: &tasks,
         meter: &meter,
         seed: 1,
+        status: &Reporter::unheard(),
     };
     let delivery = Delivery::start(context, settings, destination.clone()).unwrap();
     for mark in [1, 2, 3] {

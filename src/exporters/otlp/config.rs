@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use opentelemetry::metrics::Meter;
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,6 @@ use crate::{
     },
     http::AuthConfig,
     pipeline::Exporter,
-    runtime::Tasks,
     settings::{Compression, Duration, Headers, HttpUrl},
     yaml::{Cursor, Diagnostics},
 };
@@ -100,28 +98,16 @@ impl Default for GrpcConfig {
 }
 
 impl HttpConfig {
-    /// Makes the exporter called `id`, within a tokio runtime.
+    /// Makes the exporter that `context` tells of, within a tokio runtime.
     ///
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(
-        &self,
-        id: &str,
-        tasks: &Tasks,
-        meter: &Meter,
-        seed: u64,
-    ) -> Result<Arc<dyn Exporter>, Invalid> {
+    pub fn build(&self, context: Context<'_>) -> Result<Arc<dyn Exporter>, Invalid> {
         let settings = Settings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
-        };
-        let context = Context {
-            id,
-            tasks,
-            meter,
-            seed,
         };
         start(context, settings, self.destination())
     }
@@ -161,28 +147,16 @@ impl HttpConfig {
 }
 
 impl GrpcConfig {
-    /// Makes the exporter called `id`, within a tokio runtime.
+    /// Makes the exporter that `context` tells of, within a tokio runtime.
     ///
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(
-        &self,
-        id: &str,
-        tasks: &Tasks,
-        meter: &Meter,
-        seed: u64,
-    ) -> Result<Arc<dyn Exporter>, Invalid> {
+    pub fn build(&self, context: Context<'_>) -> Result<Arc<dyn Exporter>, Invalid> {
         let settings = Settings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
-        };
-        let context = Context {
-            id,
-            tasks,
-            meter,
-            seed,
         };
         start(context, settings, self.destination())
     }

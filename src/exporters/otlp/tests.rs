@@ -21,6 +21,7 @@ use crate::{
         testing::Reader,
     },
     exporters::testing::target,
+    pipeline::Reporter,
     runtime::Tasks,
 };
 
@@ -67,6 +68,7 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         tasks: &tasks,
         meter: &meter,
         seed: 1,
+        status: &Reporter::unheard(),
     };
     let settings = Settings {
         timeout: std::time::Duration::from_secs(1),
@@ -156,15 +158,21 @@ fn threads_do_not_mix_their_messages() {
 async fn the_collectors_keys_build_exporters() {
     let (tasks, _failures) = Tasks::new();
     let meter = SdkMeterProvider::builder().build().meter("test");
+    let status = Reporter::unheard();
+    let context = Context {
+        id: "otlp/eu",
+        tasks: &tasks,
+        meter: &meter,
+        seed: 1,
+        status: &status,
+    };
     let http = |text| {
-        serde_json::from_str::<HttpConfig>(text)
-            .unwrap()
-            .build("otlp_http/eu", &tasks, &meter, 1)
+        let config: HttpConfig = serde_json::from_str(text).unwrap();
+        config.build(context)
     };
     let grpc = |text| {
-        serde_json::from_str::<GrpcConfig>(text)
-            .unwrap()
-            .build("otlp_grpc", &tasks, &meter, 1)
+        let config: GrpcConfig = serde_json::from_str(text).unwrap();
+        config.build(context)
     };
     assert!(http(r#"{"endpoint": "https://a:4318/", "compression": "zstd"}"#).is_ok());
     assert!(
