@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, message::Exchange, router::Router, telemetry::Telemetry, tls::Tls};
+use super::{Limits, body::Exchange, router::Router, telemetry::Telemetry, tls::Tls};
 use crate::{pipeline::Reporter, runtime::Tasks};
 
 /// About the largest header of a request (a single read may bring up to twice as much), and the

@@ -1,28 +1,29 @@
 //! What handlers take and give.
 
-use std::{
-    collections::VecDeque,
-    convert::Infallible,
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, future::Future, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
-use hyper::body::{Body, Frame, SizeHint};
-use tokio::{sync::watch, time::Instant};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, VARY},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Credentials;
+use super::{
+    Body, Credentials,
+    body::{Exchange, Sending},
+    encoding::Encoding,
+};
 
 /// What answers the requests of a route.
 pub type Handler = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
 /// Body limit of a route that does not set its own.
 const MAX_BODY: usize = 1 << 20;
+
+/// A smaller answer, in bytes, is sent as it is.
+const MIN_COMPRESSED: u64 = 1024;
 
 /// A path of a listener and what answers there.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub struct Route {
     pub(super) subpaths: bool,
     /// Whose requests are answered; everyone's without it.
     pub(super) admits: Option<Arc<Credentials>>,
+    /// How many requests may be answered at the same time; no limit of its own without it.
+    pub(super) places: Option<Arc<Semaphore>>,
     pub(super) handler: Handler,
 }
 
@@ -54,6 +57,7 @@ impl Route {
             max_body: MAX_BODY,
             subpaths: false,
             admits: None,
+            places: None,
             handler: Arc::new(move |request| handler(request).boxed()),
         }
     }
@@ -81,6 +85,13 @@ impl Route {
     #[must_use]
     pub(super) fn admitting(mut self, credentials: Credentials) -> Self {
         self.admits = Some(Arc::new(credentials));
+        self
+    }
+
+    /// How many requests are answered at the same time; more are told to come again.
+    #[must_use]
+    pub fn at_most(mut self, requests: usize) -> Self {
+        self.places = Some(Arc::new(Semaphore::new(requests)));
         self
     }
 
@@ -129,23 +140,26 @@ pub struct Response {
     pub content_type: HeaderValue,
     /// Further headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body in pieces, so that a large one need not be copied together.
-    pub body: Vec<Bytes>,
+    /// The body.
+    pub body: Body,
+    /// A place that is taken as long as the answer is sent.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Response {
     /// A successful answer.
-    pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    pub fn new(content_type: &'static str, body: impl Into<Body>) -> Self {
         Self {
             status: StatusCode::OK,
             content_type: HeaderValue::from_static(content_type),
             headers: Vec::new(),
-            body: vec![body.into()],
+            body: body.into(),
+            permit: None,
         }
     }
 
     /// A successful answer in plain text.
-    pub fn text(body: impl Into<Bytes>) -> Self {
+    pub fn text(body: impl Into<Body>) -> Self {
         Self::new("text/plain; charset=utf-8", body)
     }
 
@@ -163,60 +177,47 @@ impl Response {
         self
     }
 
+    /// The same answer, compressed if the client takes that and it is worth it.
+    pub(super) fn encoded_for(mut self, request: &HeaderMap) -> Self {
+        if self
+            .body
+            .length()
+            .is_some_and(|bytes| bytes < MIN_COMPRESSED)
+        {
+            return self;
+        }
+        self.headers
+            .push((VARY, HeaderValue::from_static("Accept-Encoding")));
+        let Some(encoding) = Encoding::accepted(request) else {
+            return self;
+        };
+        match self.body.compressed(encoding) {
+            Ok(body) => Self { body, ..self }
+                .with_header(CONTENT_ENCODING, HeaderValue::from_static(encoding.name())),
+            Err(error) => {
+                tracing::warn!(%error, "an answer could not be compressed");
+                Self::text("internal error\n").with_status(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    /// Holds a place until the client has the answer.
+    pub(super) fn holding(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
+        self.permit = permit;
+        self
+    }
+
     /// The answer as hyper sends it; `exchange` ends when the last byte is handed over.
-    pub(super) fn into_hyper(self, exchange: Exchange) -> http::Response<Chunks> {
-        let mut response = http::Response::new(Chunks {
-            left: self.body.into(),
-            _exchange: exchange,
-        });
+    pub(super) fn into_hyper(self, exchange: Exchange) -> http::Response<Sending> {
+        let sending = Sending::new(self.body, exchange, self.permit);
+        let mut response = http::Response::new(sending);
         *response.status_mut() = self.status;
-        response.headers_mut().extend(self.headers);
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
         response
             .headers_mut()
             .insert(CONTENT_TYPE, self.content_type);
         response
-    }
-}
-
-/// The body of an answer.
-pub(super) struct Chunks {
-    left: VecDeque<Bytes>,
-    _exchange: Exchange,
-}
-
-impl Body for Chunks {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.left.pop_front().map(|chunk| Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left.iter().map(|chunk| chunk.len() as u64).sum())
-    }
-}
-
-/// Holds the deadline of a connection from the header of a request to the end of its answer.
-pub(super) struct Exchange(watch::Sender<Option<Instant>>);
-
-impl Exchange {
-    /// An exchange must end by `deadline`.
-    pub(super) fn begin(connection: &watch::Sender<Option<Instant>>, deadline: Instant) -> Self {
-        connection.send_replace(Some(deadline));
-        Self(connection.clone())
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.0.send_replace(None);
     }
 }

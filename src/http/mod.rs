@@ -18,8 +18,10 @@
 //! ```
 
 mod auth;
+mod body;
 mod connection;
 mod credentials;
+mod encoding;
 mod listeners;
 mod message;
 mod retry_after;
@@ -32,6 +34,7 @@ mod tls;
 mod tests;
 
 pub use auth::{AuthConfig, BasicConfig, BearerConfig};
+pub use body::Body;
 pub use credentials::{Credentials, CredentialsError};
 pub use listeners::{BindError, BoundListeners, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ALLOW, WWW_AUTHENTICATE},
+    header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 
 use super::{
     message::{Request, Response, Route},
@@ -65,8 +66,13 @@ impl Router {
         if !allows(route, &head.method) {
             return refused("method", method_not_allowed(route));
         }
+        let permit = match route.places.clone().map(Semaphore::try_acquire_owned) {
+            Some(Err(_)) => return refused("busy", busy()),
+            Some(Ok(permit)) => Some(permit),
+            None => None,
+        };
         match Limited::new(body, route.max_body).collect().await {
-            Ok(body) => handle(route, head, body.to_bytes()).await,
+            Ok(body) => handle(route, head, body.to_bytes()).await.holding(permit),
             Err(error) if error.is::<LengthLimitError>() => {
                 let text = format!("the body is over {} bytes\n", route.max_body);
                 let response = Response::text(text).with_status(StatusCode::PAYLOAD_TOO_LARGE);
@@ -140,6 +146,12 @@ fn not_admitted(route: &Route, headers: &HeaderMap) -> Option<(&'static str, Res
     }
 }
 
+fn busy() -> Response {
+    Response::text("too many requests at the same time\n")
+        .with_status(StatusCode::SERVICE_UNAVAILABLE)
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
 fn allows(route: &Route, method: &Method) -> bool {
     route.method == method || (route.method == Method::GET && method == Method::HEAD)
 }
@@ -155,6 +167,7 @@ fn method_not_allowed(route: &Route) -> Response {
 }
 
 async fn handle(route: &Route, head: Parts, body: Bytes) -> Response {
+    let accepted = head.headers.clone();
     let request = Request {
         method: head.method,
         path: head.uri.path().to_owned(),
@@ -164,10 +177,11 @@ async fn handle(route: &Route, head: Parts, body: Bytes) -> Response {
     };
     // A request must not be able to end the process, as the panic of a task would.
     let answer = AssertUnwindSafe(async { (route.handler)(request).await }).catch_unwind();
-    answer.await.unwrap_or_else(|_| {
+    let response = answer.await.unwrap_or_else(|_| {
         tracing::error!(owner = route.owner, path = route.path, "handler panicked");
         Response::text("internal error\n").with_status(StatusCode::INTERNAL_SERVER_ERROR)
-    })
+    });
+    response.encoded_for(&accepted)
 }
 
 fn escape(text: &str) -> String {

@@ -227,7 +227,7 @@ metrics! {
     CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[REASON],
         "Connections to our own listeners that were closed before a request, by reason (limit, tls, tls_timeout).";
     REQUESTS_REFUSED = "betanet_http_requests_refused", Kind::Counter, "{request}", &[REASON],
-        "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, body_too_large, body).";
+        "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, busy, body_too_large, body).";
     COMPONENT_STATUS = "betanet_component_status", Kind::Gauge, "{component}", &[COMPONENT_ID, COMPONENT_KIND, STATE],
         "1 for the status that a component has (starting, ok, recoverable_error, permanent_error, fatal_error, stopped), 0 for the others.";
     UPTIME = "otelcol_process_uptime", Kind::Counter, "s", &[],

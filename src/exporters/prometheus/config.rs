@@ -31,6 +31,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Path of the scrape.
     pub path: String,
+    /// The most scrapes at the same time; more are answered with 503 and `Retry-After`.
+    pub max_concurrent_scrapes: usize,
+    /// Whether a scraper that asks for OpenMetrics gets it.
+    pub enable_open_metrics: bool,
     /// How long the last values of an endpoint that gives no body are shown.
     #[serde(alias = "metric_expiration")]
     pub max_stale: Duration,
@@ -46,6 +50,8 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             max_connections: 256,
             path: "/metrics".to_owned(),
+            max_concurrent_scrapes: 64,
+            enable_open_metrics: true,
             // The lookback of PromQL.
             max_stale: Duration::from_secs(300),
         }
@@ -77,6 +83,7 @@ impl Config {
             ),
             ("write_timeout", !self.write_timeout.get().is_zero()),
             ("max_connections", self.max_connections > 0),
+            ("max_concurrent_scrapes", self.max_concurrent_scrapes > 0),
         ];
         for (key, _) in positive.iter().filter(|(_, is_positive)| !is_positive) {
             at.error(&[key], "requires positive value", diagnostics);
@@ -100,8 +107,9 @@ impl Config {
         listeners: &mut Listeners,
         meter: &Meter,
     ) -> Result<Arc<Prometheus>, RouteError> {
-        let exporter = Arc::new(Prometheus::new(id, self.max_stale.get(), meter));
-        listeners.route(&self.server(), exporter.route(&self.path))?;
+        let exporter = Arc::new(Prometheus::new(id, self, meter));
+        let route = exporter.route(&self.path);
+        listeners.route(&self.server(), route.at_most(self.max_concurrent_scrapes))?;
         Ok(exporter)
     }
 }

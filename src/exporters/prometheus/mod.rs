@@ -1,4 +1,4 @@
-//! Shows the last values of all targets to Prometheus, in the text format 0.0.4.
+//! Shows the last values of all targets to Prometheus, in its text format or in OpenMetrics.
 //!
 //! ```yaml
 //! exporters:
@@ -8,7 +8,8 @@
 //!     max_stale: 5m
 //! ```
 //!
-//! Text is rendered when a poll ends, for each target and family; a scrape only concatenates.
+//! Text is rendered when a poll ends, for each target and family; a scrape only concatenates, a
+//! piece at a time as the scraper takes it. Samples are the same in both formats.
 //! Every series carries `target` and the target's configured labels. What an endpoint gave is
 //! replaced as a whole by its next body, so that an element that left is gone at once, and is
 //! shown for `max_stale` where none comes.
@@ -17,7 +18,9 @@ mod config;
 mod families;
 mod labels;
 mod name;
+mod negotiate;
 mod render;
+mod scrape;
 mod store;
 mod text;
 
@@ -26,14 +29,16 @@ mod tests;
 
 pub use config::Config;
 pub use name::scrape_name;
+pub use negotiate::Format;
+pub use scrape::Wanted;
 
 use std::{
     collections::HashSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
+use ::http::{HeaderValue, header::VARY};
 use bytes::Bytes;
 use opentelemetry::{
     KeyValue,
@@ -41,15 +46,17 @@ use opentelemetry::{
 };
 
 use crate::{
-    http::{Response, Route},
+    http::{Body, Request, Response, Route},
     pipeline::{Exporter, Snapshot, Target},
     telemetry::names,
 };
+use scrape::Scrape;
 use store::Store;
 
 /// The exporter: takes snapshots and answers scrapes.
 pub struct Prometheus {
     id: String,
+    open_metrics: bool,
     store: Arc<Mutex<Store>>,
     dropped: Counter<u64>,
     warned: Mutex<HashSet<String>>,
@@ -64,13 +71,14 @@ struct Dropped {
 }
 
 impl Prometheus {
-    /// An exporter called `id` that shows an endpoint's last values for `max_stale`.
-    pub fn new(id: &str, max_stale: Duration, meter: &Meter) -> Self {
-        let store = Arc::new(Mutex::new(Store::new(max_stale)));
+    /// An exporter called `id`.
+    pub fn new(id: &str, config: &Config, meter: &Meter) -> Self {
+        let store = Arc::new(Mutex::new(Store::new(config.max_stale.get())));
         observe_series(id, &store, meter);
         let dropped = &names::DROPPED_POINTS;
         Self {
             id: id.to_owned(),
+            open_metrics: config.enable_open_metrics,
             store,
             dropped: meter
                 .u64_counter(dropped.name)
@@ -84,17 +92,21 @@ impl Prometheus {
     /// The route that answers scrapes.
     pub fn route(self: &Arc<Self>, path: &str) -> Route {
         let exporter = Arc::clone(self);
-        let answer = move |_| {
-            let mut response = Response::new(text::CONTENT_TYPE, "");
-            response.body = exporter.scrape();
-            std::future::ready(response)
-        };
+        let answer = move |request| std::future::ready(exporter.answer(&request));
         Route::get(&self.id, path, answer).described("metrics of all targets, for Prometheus")
     }
 
-    /// The text of a scrape, in pieces.
-    pub fn scrape(&self) -> Vec<Bytes> {
-        lock(&self.store).text()
+    fn answer(&self, request: &Request) -> Response {
+        let negotiated = negotiate::negotiate(&request.headers, self.open_metrics);
+        let wanted = Wanted::from_query(negotiated.format, &request.query);
+        let body = Body::stream(self.scrape(wanted));
+        let vary = HeaderValue::from_static("Accept");
+        Response::new(negotiated.content_type, body).with_header(VARY, vary)
+    }
+
+    /// The text of a scrape, in pieces that are made as they are asked for.
+    pub fn scrape(&self, wanted: Wanted) -> impl Iterator<Item = Bytes> + Send + use<> {
+        Scrape::new(&self.store, wanted)
     }
 
     fn note(&self, dropped: &Dropped) {

@@ -10,6 +10,8 @@ pub(super) enum Kind {
     UpDownCounter,
     Gauge,
     Histogram,
+    /// A gauge that is always 1 and has its text in labels.
+    Info,
 }
 
 impl Kind {
@@ -17,9 +19,27 @@ impl Kind {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Counter => "counter",
-            Self::UpDownCounter | Self::Gauge => "gauge",
+            Self::UpDownCounter | Self::Gauge | Self::Info => "gauge",
             Self::Histogram => "histogram",
         }
+    }
+
+    /// What stands behind the name of a family in the names of its samples.
+    pub(super) fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Histogram => &["_bucket", "_sum", "_count"],
+            _ => &[""],
+        }
+    }
+
+    /// The name of a family in OpenMetrics, where that is another one than its samples have.
+    pub(super) fn open_name(self, family: &str) -> Option<&str> {
+        match self {
+            Self::Counter => family.strip_suffix("_total"),
+            Self::Info => family.strip_suffix("_info"),
+            _ => None,
+        }
+        .filter(|name| !name.is_empty())
     }
 }
 
@@ -45,6 +65,26 @@ pub(super) fn family(name: &str, unit: &str, kind: Kind) -> String {
         joined.insert(0, '_');
     }
     joined
+}
+
+/// The word or words for a unit, as they stand in names.
+pub(super) fn unit(unit: &str) -> String {
+    let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
+    let mut word = cleaned(main, MAIN_UNITS);
+    if !per.is_empty() {
+        word.push_str("_per_");
+        word.push_str(&cleaned(per, PER_UNITS));
+    }
+    if unit == "1" {
+        "ratio".clone_into(&mut word);
+    }
+    word
+}
+
+/// The unit, if the name ends with it as OpenMetrics demands; else nothing.
+pub(super) fn ends_with_unit<'a>(name: &str, unit: &'a str) -> &'a str {
+    let before = name.strip_suffix(unit).unwrap_or_default();
+    if before.ends_with('_') { unit } else { "" }
 }
 
 /// The name under which a scrape shows a metric that the collector makes up itself.

@@ -31,6 +31,7 @@ pub(super) struct Family {
     pub(super) source: Source,
     pub(super) name: String,
     pub(super) kind: Kind,
+    pub(super) unit: String,
     pub(super) help: String,
     pub(super) text: String,
     pub(super) series: Vec<Series>,
@@ -108,8 +109,8 @@ impl Renderer<'_> {
         let family = self.family(
             OWN,
             "target_info".to_owned(),
-            Kind::Gauge,
-            "Target metadata",
+            Kind::Info,
+            ("", "Target metadata"),
         );
         family.sample(target.with(resource.iter(), false), 1_u64);
     }
@@ -139,7 +140,7 @@ impl Renderer<'_> {
         };
         let labels = self.labels;
         let name = name::family(metric.name(), metric.unit(), kind);
-        let family = self.family(source, name, kind, metric.description());
+        let family = self.family(source, name, kind, (metric.unit(), metric.description()));
         match data {
             MetricData::Gauge(gauge) => {
                 for point in gauge.data_points() {
@@ -160,12 +161,19 @@ impl Renderer<'_> {
         }
     }
 
-    fn family(&mut self, source: Source, name: String, kind: Kind, help: &str) -> &mut Family {
+    fn family(
+        &mut self,
+        source: Source,
+        name: String,
+        kind: Kind,
+        (unit, help): (&str, &str),
+    ) -> &mut Family {
         let families = &mut self.rendered.families;
         let key = (source, name.clone(), kind.word());
         let index = *self.index.entry(key).or_insert_with(|| {
             families.push(Family {
                 source,
+                unit: name::unit(unit),
                 name,
                 kind,
                 help: help.to_owned(),
@@ -203,9 +211,7 @@ impl Family {
             cumulative = cumulative.saturating_add(count);
             // The bucket without a bound follows with the count of all.
             if bound < f64::INFINITY {
-                let mut le = String::new();
-                bound.write(&mut le);
-                text::label(&mut bucket, "le", &le);
+                text::label(&mut bucket, "le", &text::bound(bound));
                 self.line("_bucket", &bucket, cumulative);
                 bucket.truncate(labels.len());
             }

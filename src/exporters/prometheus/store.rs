@@ -10,6 +10,7 @@ use super::{
     families::{Families, TargetId},
     labels::Labels,
     render::{self, OWN, Source},
+    scrape::Progress,
 };
 use crate::pipeline::{Snapshot, Target};
 
@@ -112,10 +113,9 @@ impl Store {
         }
     }
 
-    /// The text of a scrape.
-    pub(super) fn text(&mut self) -> Vec<Bytes> {
-        self.expire();
-        self.families.text()
+    /// The next piece of a scrape; none at its end.
+    pub(super) fn read(&self, progress: &mut Progress) -> Option<Bytes> {
+        self.families.read(progress)
     }
 
     /// The number of series that a scrape shows.
@@ -125,7 +125,7 @@ impl Store {
     }
 
     /// Drops what is too old, also of targets that nothing polls any more.
-    fn expire(&mut self) {
+    pub(super) fn expire(&mut self) {
         let now = Instant::now();
         for shown in self.targets.values_mut() {
             shown.expire(now, &mut self.families);

@@ -1,20 +1,38 @@
-//! The text format 0.0.4, character by character.
+//! The text formats, character by character.
 
 use std::fmt::Write as _;
 
-/// The content type of a scrape.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use super::negotiate::Format;
 
-/// The lines above a family's samples.
-pub(super) fn header(name: &str, kind: &str, help: &str) -> String {
-    let mut text = String::new();
-    if !help.is_empty() {
-        text.push_str(&format!("# HELP {name} "));
-        escape(&mut text, help, false);
-        text.push('\n');
+/// What stands above the samples of a family.
+pub(super) struct Header<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: &'a str,
+    /// Empty where there is none; only OpenMetrics has it.
+    pub(super) unit: &'a str,
+    /// Empty where there is none.
+    pub(super) help: &'a str,
+}
+
+impl Header<'_> {
+    /// Appends the lines.
+    pub(super) fn write(&self, out: &mut String, format: Format) {
+        let Self {
+            name,
+            kind,
+            unit,
+            help,
+        } = self;
+        if !help.is_empty() {
+            append(out, format_args!("# HELP {name} "));
+            escape(out, help, format == Format::OpenMetrics);
+            out.push('\n');
+        }
+        append(out, format_args!("# TYPE {name} {kind}\n"));
+        if format == Format::OpenMetrics && !unit.is_empty() {
+            append(out, format_args!("# UNIT {name} {unit}\n"));
+        }
     }
-    text.push_str(&format!("# TYPE {name} {kind}\n"));
-    text
 }
 
 /// Appends `name="value"`.
@@ -37,6 +55,19 @@ fn escape(out: &mut String, text: &str, quoted: bool) {
             c => out.push(c),
         }
     }
+}
+
+/// The bound of a bucket, as a canonical float: OpenMetrics wants `1.0`, Prometheus 3 makes it so.
+pub(super) fn bound(bound: f64) -> String {
+    let mut text = String::new();
+    bound.write(&mut text);
+    if text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'-')
+    {
+        text.push_str(".0");
+    }
+    text
 }
 
 /// A value of a sample.
@@ -113,8 +144,26 @@ mod tests {
 
     #[test]
     fn help_and_labels_are_escaped() {
-        let help = header("x", "gauge", "a \"b\" \\ c\nd");
-        assert_eq!(help, "# HELP x a \"b\" \\\\ c\\nd\n# TYPE x gauge\n");
+        let header = Header {
+            name: "x_seconds",
+            kind: "gauge",
+            unit: "seconds",
+            help: "a \"b\" \\ c\nd",
+        };
+        for (format, expected) in [
+            (
+                Format::Text,
+                "# HELP x_seconds a \"b\" \\\\ c\\nd\n# TYPE x_seconds gauge\n",
+            ),
+            (
+                Format::OpenMetrics,
+                "# HELP x_seconds a \\\"b\\\" \\\\ c\\nd\n# TYPE x_seconds gauge\n# UNIT x_seconds seconds\n",
+            ),
+        ] {
+            let mut out = String::new();
+            header.write(&mut out, format);
+            assert_eq!(out, expected);
+        }
         let mut labels = String::new();
         label(&mut labels, "a", "1");
         label(&mut labels, "b", "a \"b\" \\ c\nd");

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+
 use http::StatusCode;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -38,9 +40,9 @@ fn echo() -> Route {
 
 fn metrics() -> Route {
     Route::get("prometheus", "/metrics", |request| async move {
-        let mut response = Response::text(format!("query {}\n", request.query));
-        response.body.push("second chunk\n".into());
-        response
+        let first = format!("query {}\n", request.query);
+        let pieces = [first.into(), Bytes::from("second chunk\n")];
+        Response::text(Body::stream(pieces.into_iter()))
     })
     .described("<all> & more")
 }
@@ -130,8 +132,11 @@ async fn components_share_a_listener() {
     let answer = ask(address, "GET /metrics?a=b HTTP/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("content-type: text/plain; charset=utf-8\r\n"));
-    assert!(answer.contains("content-length: 23\r\n"), "{answer}");
-    assert!(answer.ends_with("\r\n\r\nquery a=b\nsecond chunk\n"));
+    assert!(
+        answer.contains("transfer-encoding: chunked\r\n"),
+        "{answer}"
+    );
+    assert!(answer.ends_with("A\r\nquery a=b\n\r\nD\r\nsecond chunk\n\r\n0\r\n\r\n"));
     assert!(
         post(address, "12345678")
             .await
@@ -141,10 +146,15 @@ async fn components_share_a_listener() {
 
 #[tokio::test]
 async fn head_gives_the_headers_only() {
-    let (address, _tasks) = serve(vec![metrics()]).await;
-    let answer = ask(address, "HEAD /metrics HTTP/1.1").await;
-    assert!(answer.contains("content-length: 20\r\n"), "{answer}");
-    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    let lazy = Route::get("prometheus", "/lazy", |_| async {
+        Response::text(Body::stream(std::iter::from_fn(|| panic!("made"))))
+    });
+    let (address, _tasks) = serve(vec![lazy, metrics()]).await;
+    for path in ["/lazy", "/metrics"] {
+        let answer = ask(address, &format!("HEAD {path} HTTP/1.1")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -233,10 +243,9 @@ async fn an_exchange_is_bounded() {
     };
     let stuck = Route::get("stuck", "/stuck", |_| std::future::pending());
     let large = Route::get("large", "/large", |_| async {
-        let mut response = Response::text("");
         // More than the buffers of two sockets hold.
-        response.body = vec![vec![b'x'; 1 << 20].into(); 64];
-        response
+        let pieces = std::iter::repeat_n(Bytes::from(vec![b'x'; 1 << 20]), 64);
+        Response::text(Body::stream(pieces))
     });
     let (address, _tasks) = start(limits, vec![stuck, large, echo()]).await;
     assert_eq!(ask(address, "GET /stuck HTTP/1.1").await, "");
@@ -250,6 +259,61 @@ async fn an_exchange_is_bounded() {
     let slow = send(address, "GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
     until_served(address).await;
     drop(slow);
+}
+
+#[tokio::test]
+async fn an_answer_is_compressed_as_the_client_asks() {
+    let large = Route::get("large", "/large", |_| async {
+        let pieces = std::iter::repeat_n(Bytes::from(vec![b'x'; 100_000]), 10);
+        Response::text(Body::stream(pieces))
+    });
+    let small = Route::get("small", "/small", |_| async { Response::text("ok\n") });
+    let (address, _tasks) = serve(vec![large, small]).await;
+    for encoding in ["gzip", "zstd"] {
+        let client = reqwest::Client::builder().no_proxy().no_gzip().no_zstd();
+        let client = client.build().unwrap();
+        let get = |path| client.get(format!("http://{address}{path}"));
+        let answer = get("/large").header("accept-encoding", encoding);
+        let answer = answer.send().await.unwrap();
+        assert_eq!(answer.headers()["content-encoding"], encoding);
+        assert_eq!(answer.headers()["vary"], "Accept-Encoding");
+        assert!(answer.bytes().await.unwrap().len() < 20_000);
+        let answer = get("/small").header("accept-encoding", encoding);
+        let answer = answer.send().await.unwrap();
+        assert_eq!(answer.headers().get("content-encoding"), None);
+    }
+    let url = format!("http://{address}/large");
+    let read = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+    assert!(read.len() == 1_000_000 && read.iter().all(|byte| *byte == b'x'));
+}
+
+#[tokio::test]
+async fn requests_over_the_limit_of_a_route_are_told_to_come_again() {
+    let (registry, counting) = counted();
+    let server = ServerConfig::plain(ENDPOINT);
+    let large = Route::get("large", "/large", |_| async {
+        let pieces = std::iter::repeat_n(Bytes::from(vec![b'x'; 1 << 20]), 64);
+        Response::text(Body::stream(pieces))
+    });
+    let routes = vec![large.at_most(1)];
+    let meter = counting.meter("test");
+    let (address, _tasks) = start_as(&server, Limits::default(), &meter, routes).await;
+    let mut slow = send(address, "GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    slow.read_u8().await.unwrap();
+    let answer = ask(address, "GET /large HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+    let refused = "betanet_http_requests_refused_total{reason=\"busy\"} 1";
+    assert!(text(&registry).contains(refused), "{}", text(&registry));
+
+    // The place of a client that gave up is free again.
+    drop(slow);
+    let again = async {
+        while ask(address, "HEAD /large HTTP/1.1").await.contains(" 503 ") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, again).await.unwrap();
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 
 use crate::{
     definition::{Definition, Endpoint, Format},
-    exporters::prometheus::Prometheus,
+    exporters::prometheus::{self, Config, Prometheus, Wanted},
     instruments::PullReader,
     pipeline::{Exporter as _, Snapshot, Target},
 };
@@ -94,7 +94,7 @@ pub(super) fn meter() -> Meter {
 }
 
 pub(super) fn exporter() -> Prometheus {
-    Prometheus::new("prometheus", MAX_STALE, &meter())
+    Prometheus::new("prometheus", &Config::default(), &meter())
 }
 
 /// Hands over a poll of which both, one or none of the endpoints are fresh.
@@ -114,7 +114,12 @@ pub(super) fn export(
 
 /// The text of a scrape.
 pub(super) fn scrape(exporter: &Prometheus) -> String {
-    String::from_utf8(exporter.scrape().concat()).unwrap()
+    read(exporter, Wanted::all(prometheus::Format::Text))
+}
+
+pub(super) fn read(exporter: &Prometheus, wanted: Wanted) -> String {
+    let pieces: Vec<_> = exporter.scrape(wanted).collect();
+    String::from_utf8(pieces.concat()).unwrap()
 }
 
 /// The lines of a scrape that hold samples, without those of `target_info`.

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod lifetime;
+mod open_metrics;
 mod oracle;
 mod parser;
 
@@ -12,15 +13,13 @@ use opentelemetry_sdk::metrics::{
 };
 use prometheus::{Registry, TextEncoder};
 
-use super::{Config, Prometheus};
+use super::{Config, Format, Prometheus, Wanted};
 use crate::{
     http::{Limits, Listeners},
     pipeline::Components,
     runtime::{Clock, Tasks},
 };
-use fixture::{
-    MAX_STALE, builder, collect, export, exporter, gauges, meter, samples, scrape, target,
-};
+use fixture::{builder, collect, export, exporter, gauges, meter, samples, scrape, target};
 
 const BOTH: [bool; 2] = [true, true];
 
@@ -69,7 +68,7 @@ betanet_load_ratio{target="node-1",region="eu",kind="small"} 1e-9
 # TYPE betanet_message_latency_seconds histogram
 betanet_message_latency_seconds_bucket{target="node-1",region="eu",exported_le="mine",le="0.005"} 0
 betanet_message_latency_seconds_bucket{target="node-1",region="eu",exported_le="mine",le="0.5"} 2
-betanet_message_latency_seconds_bucket{target="node-1",region="eu",exported_le="mine",le="1"} 2
+betanet_message_latency_seconds_bucket{target="node-1",region="eu",exported_le="mine",le="1.0"} 2
 betanet_message_latency_seconds_bucket{target="node-1",region="eu",exported_le="mine",le="+Inf"} 3
 betanet_message_latency_seconds_sum{target="node-1",region="eu",exported_le="mine"} 2.75
 betanet_message_latency_seconds_count{target="node-1",region="eu",exported_le="mine"} 3
@@ -159,7 +158,7 @@ fn own_metrics(polls: impl FnOnce(&Prometheus)) -> String {
     let provider = SdkMeterProvider::builder()
         .with_reader(reader.build().unwrap())
         .build();
-    let exporter = Prometheus::new("prometheus/x", MAX_STALE, &provider.meter("own"));
+    let exporter = Prometheus::new("prometheus/x", &Config::default(), &provider.meter("own"));
     polls(&exporter);
     TextEncoder::new()
         .encode_to_string(&registry.gather())
@@ -249,7 +248,7 @@ fn large_scrapes_come_in_chunks() {
             &[gauges("betanet/network", &[("x", "a", 1)])],
         );
     }
-    let chunks = exporter.scrape();
+    let chunks: Vec<_> = exporter.scrape(Wanted::all(Format::Text)).collect();
     assert!(chunks.len() > 4 && chunks.iter().all(|chunk| chunk.len() <= 64 * 1024));
     assert_eq!(samples(&exporter).len(), 2_000);
 }

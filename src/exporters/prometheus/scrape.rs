@@ -1,0 +1,92 @@
+//! A scrape under way: it reads on from where it stopped whenever the scraper has taken what came
+//! before, so that it holds one piece and no copy. What is polled meanwhile shows in what is still
+//! to come; all samples of one target in one family are of one poll.
+
+use std::{
+    collections::BTreeSet,
+    ops::Bound,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+
+use super::{families::TargetId, lock, name::Kind, negotiate::Format, store::Store};
+
+/// What a scraper wants to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The format.
+    pub format: Format,
+    /// The names of families or of samples in them; all if there are none.
+    pub names: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// Everything.
+    pub fn all(format: Format) -> Self {
+        Self {
+            format,
+            names: BTreeSet::new(),
+        }
+    }
+
+    /// Reads `name[]=…` of a query, as Prometheus' client libraries do.
+    pub(super) fn from_query(format: Format, query: &str) -> Self {
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        let names = pairs.filter(|(key, _)| key == "name[]");
+        Self {
+            format,
+            names: names.map(|(_, name)| name.into_owned()).collect(),
+        }
+    }
+
+    /// Whether it wants the family: by its name, or by that of one of its samples.
+    pub(super) fn has(&self, family: &str, kind: Kind) -> bool {
+        let is_named = |name: &str| self.names.contains(name);
+        let sample = |suffix: &&str| is_named(&format!("{family}{suffix}"));
+        self.names.is_empty()
+            || is_named(family)
+            || kind.suffixes().iter().any(sample)
+            || kind.open_name(family).is_some_and(is_named)
+    }
+}
+
+/// How far a scrape has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) wanted: Wanted,
+    /// The family that comes next.
+    pub(super) from: Bound<String>,
+    /// The family that is half read, its kind, and the target that comes next in it.
+    pub(super) half: Option<(String, Kind, TargetId)>,
+    pub(super) is_over: bool,
+}
+
+/// The pieces of a scrape.
+pub(super) struct Scrape {
+    store: Arc<Mutex<Store>>,
+    progress: Progress,
+}
+
+impl Scrape {
+    pub(super) fn new(store: &Arc<Mutex<Store>>, wanted: Wanted) -> Self {
+        lock(store).expire();
+        Self {
+            store: Arc::clone(store),
+            progress: Progress {
+                wanted,
+                from: Bound::Unbounded,
+                half: None,
+                is_over: false,
+            },
+        }
+    }
+}
+
+impl Iterator for Scrape {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        lock(&self.store).read(&mut self.progress)
+    }
+}
