@@ -11,6 +11,7 @@
 mod architecture;
 mod cli;
 mod config;
+mod conformance;
 mod docs;
 mod e2e_otlp;
 mod e2e_prometheus;
