@@ -9,7 +9,6 @@
 //! loop with its fleet-wide [`budget`], the [`circuit`] of host and endpoint [`breaker`]s, and the
 //! [`timeout`] of the attempt. What it came to is judged once, in [`outcome`].
 
-pub mod balancer;
 pub mod breaker;
 pub mod budget;
 pub mod cache;

@@ -11,7 +11,6 @@ use super::{
     state::Transition,
 };
 
-mod balancer;
 mod bugs;
 mod cache;
 mod classification;
