@@ -7,6 +7,7 @@
 mod component;
 mod poll;
 mod processor;
+mod read;
 mod reading;
 mod schema;
 mod snapshot;
@@ -19,6 +20,7 @@ pub use poll::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll};
 pub use processor::{
     Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,
 };
+pub use read::{Read, Served};
 pub use reading::{Number, OwnReading, Problem, Reading, Readings, Reason};
 pub use schema::Schema;
 pub use snapshot::{Exporter, Snapshot};
@@ -27,6 +29,11 @@ pub use target::Target;
 pub use target_names::{TakenName, TargetNames};
 
 use std::sync::Arc;
+
+use crate::definition::Definition;
+
+/// What reads the bodies of a poll: the mapping, for those that may not know the processors.
+pub type Mapping = fn(&Definition, &Poll) -> Readings;
 
 /// What takes the polls of a receiver.
 pub trait Consumer: Send + Sync {

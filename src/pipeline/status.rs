@@ -3,11 +3,14 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use super::{Failure, Outcome, Poll, Target};
+use futures_util::future::BoxFuture;
+
+use super::{Failure, Outcome, Poll, Read, Target};
 
 /// The latest state of every target. Receivers write it, extensions read it.
 #[derive(Debug, Default)]
@@ -23,6 +26,9 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     fn endpoint(&self, index: usize) -> serde_json::Value;
     /// The latest decisions about the target, oldest first.
     fn decisions(&self) -> serde_json::Value;
+    /// The answer of an endpoint, by its position: the kept one if it is young enough, else what
+    /// the node says now. Takes no longer than a poll.
+    fn read(&self, endpoint: usize) -> BoxFuture<'_, Read>;
 }
 
 /// The latest state of one target.
@@ -104,6 +110,29 @@ impl StatusBoard {
     /// Forgets a target that is no longer polled.
     pub fn remove(&self, target: &Target) {
         self.lock().remove(&target.name);
+    }
+
+    /// A copy of the state of one target.
+    pub fn target(&self, name: &str) -> Option<TargetStatus> {
+        self.lock().get(name).cloned()
+    }
+
+    /// A copy of the state of so many targets, by name, from the first one after a name.
+    pub fn page(&self, after: &str, limit: usize) -> Vec<TargetStatus> {
+        let later = (Bound::Excluded(after), Bound::Unbounded);
+        let targets = self.lock();
+        let page = targets.range::<str, _>(later).take(limit);
+        page.map(|(_, status)| status.clone()).collect()
+    }
+
+    /// How many targets there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// A copy of the state of all targets, by name.

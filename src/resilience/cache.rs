@@ -175,6 +175,16 @@ impl<T> Slot<T> {
         }
     }
 
+    /// Another's request brought an answer, or the word that the kept one still holds.
+    pub fn followed(&mut self, reader: Reader, revalidated: bool) -> Option<&T> {
+        let counts = self.counts_mut(reader);
+        match revalidated {
+            true => counts.revalidated += 1,
+            false => counts.miss += 1,
+        }
+        self.value()
+    }
+
     /// Forgets the answer: the node says that there is none any more (410).
     pub fn clear(&mut self) {
         self.entry = None;

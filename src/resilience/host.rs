@@ -14,6 +14,7 @@ use super::{
     cache::{self, Slot},
     circuit::{Changes, Circuit, Level},
     config::{CircuitBreakerConfig, TimeoutConfig},
+    flight::Flight,
     freshness::Objective,
     guard::{Change, Guard},
     outcome::{Outcome, Statuses},
@@ -77,6 +78,10 @@ pub struct Host {
     pub(super) state: Mutex<HostState>,
     /// Told after each attempt, for those who wait for a probe.
     pub(super) verdict: Notify,
+    /// Told after each poll, for those who follow it.
+    pub(super) landed: Notify,
+    /// Told when a reader wants a poll.
+    pub(super) wanted: Notify,
 }
 
 #[derive(Debug)]
@@ -85,12 +90,15 @@ pub(super) struct HostState {
     pub(super) recorder: Recorder,
     pub(super) rng: Rng,
     pub(super) endpoints: Vec<EndpointState>,
+    /// Whether there is a task that polls.
+    pub(super) is_polled: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct EndpointState {
     pub(super) timeout: Timeout,
     pub(super) slot: Slot<Body>,
+    pub(super) flight: Flight,
     pub(super) objective: Option<Objective>,
     pub(super) retries: BTreeMap<ErrorType, u64>,
     pub(super) suppressed: BTreeMap<Stop, u64>,
@@ -192,6 +200,7 @@ impl Host {
         let endpoints = paths.iter().map(|_| EndpointState {
             timeout: Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive),
             slot: Slot::new(settings.cache),
+            flight: Flight::default(),
             objective: settings
                 .freshness_objective
                 .map(|age| Objective::new(age, now)),
@@ -203,6 +212,7 @@ impl Host {
             recorder: Recorder::default(),
             rng: Rng::with_seed(seed(clock, member.position)),
             endpoints: endpoints.collect(),
+            is_polled: false,
         };
         Self {
             fleet: Arc::clone(fleet),
@@ -211,6 +221,8 @@ impl Host {
             clock: clock.clone(),
             state: Mutex::new(state),
             verdict: Notify::new(),
+            landed: Notify::new(),
+            wanted: Notify::new(),
             paths,
         }
     }

@@ -15,6 +15,7 @@ pub mod cache;
 pub mod circuit;
 pub mod config;
 pub mod feasibility;
+pub mod flight;
 pub mod freshness;
 pub mod guard;
 pub mod host;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{host::Host, readings::state_name, state::View};
-use crate::pipeline::Inspect;
+use crate::pipeline::{Inspect, Read};
 
 impl Inspect for Host {
     fn host(&self) -> Value {
@@ -26,6 +27,10 @@ impl Inspect for Host {
             "effective_timeout_seconds": endpoint.timeout.limit(0).as_secs_f64(),
             "cache_age_seconds": endpoint.slot.age(now).map(rounded),
         })
+    }
+
+    fn read(&self, endpoint: usize) -> BoxFuture<'_, Read> {
+        self.read_on_demand(endpoint).boxed()
     }
 
     fn decisions(&self) -> Value {

@@ -12,7 +12,7 @@ use crate::{
     extensions::{self, health_check},
     http::{BindError, Limits, Listeners, RouteError},
     pipeline::{ComponentKind, Consumer, Exporter},
-    processors,
+    processors::{self, mapping},
     receivers::{self, http_json},
     runtime::Tasks,
     settings::ComponentId,
@@ -155,6 +155,7 @@ fn build_extensions(
             board: Arc::clone(&site.board),
             components: Arc::clone(&site.components),
             clock: site.clock.clone(),
+            mapping: mapping::map,
         };
         extension.build(&name, context)?;
     }

@@ -9,9 +9,13 @@
 //! `/debug/resilience/TARGET` shows the latest decisions about a target, with their evidence.
 //! `/livez` says whether the process turns, `/readyz` whether it has polled every target once.
 //! Neither depends on what the targets answered: one dead node must not restart the collector.
+//! `/api/v1/targets` lists the targets, a page at a time (`?limit=100&after=NAME`).
+//! `/api/v1/targets/NAME` shows what one says now: its kept answers while they are younger than
+//! `cache.ttl`, else new ones, asked for once for all who wait. Nothing else here asks a node.
 
 mod config;
 mod report;
+mod targets;
 
 use std::{future::ready, sync::Arc};
 
@@ -19,9 +23,10 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 pub use self::config::Config;
+use self::targets::Api;
 use crate::{
     http::{Listeners, Response, Route, RouteError},
-    pipeline::{Components, StatusBoard},
+    pipeline::{Components, Mapping, StatusBoard},
     runtime::Clock,
 };
 
@@ -38,6 +43,8 @@ pub struct Context<'a> {
     pub components: Arc<Components>,
     /// The time of day.
     pub clock: Clock,
+    /// How bodies are read.
+    pub mapping: Mapping,
 }
 
 impl Config {
@@ -51,9 +58,15 @@ impl Config {
             board,
             components,
             clock,
+            mapping,
         } = context;
         let server = self.server();
         let started = Instant::now();
+        let api = Api {
+            board: Arc::clone(&board),
+            clock: clock.clone(),
+            mapping,
+        };
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
         let report = Route::get(id, &self.path, move |_| {
             let report = report::report(
@@ -72,6 +85,13 @@ impl Config {
             .with_subpaths()
             .described("/TARGET: its latest decisions");
         listeners.route(&server, decisions)?;
+        let targets = Route::get(id, targets::PATH, move |request| {
+            api.clone().answer(request)
+        });
+        let targets = targets
+            .with_subpaths()
+            .described("the targets; /NAME: what one says now");
+        listeners.route(&server, targets)?;
         let ready = Route::get(id, "/readyz", move |_| ready(readiness(&ready_board)));
         listeners.route(
             &server,

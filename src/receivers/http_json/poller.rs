@@ -59,10 +59,12 @@ impl TargetPoller {
         let inner = Arc::clone(&self.host) as Arc<dyn Inspect>;
         self.board.add(&self.target, &inner);
         self.telemetry.targets(1);
+        self.host.set_polled(true);
         let ended = stop
             .run_until_cancelled(self.poll_until_unknown(timing, sinks))
             .await;
         self.telemetry.targets(-1);
+        self.host.set_polled(false);
         self.board.remove(&self.target);
         match ended {
             None => Ended::Stopped,
@@ -107,7 +109,8 @@ impl TargetPoller {
     }
 
     /// Waits for the next tick, or for the moment before it at which a breaker lets a probe
-    /// through: waiting for the tick then would make every outage longer.
+    /// through: waiting for the tick then would make every outage longer. A reader that wants an
+    /// endpoint has it polled at once.
     async fn next_round(&self, schedule: &Schedule) -> Round {
         let expiries: Vec<_> = self
             .endpoints
@@ -123,7 +126,15 @@ impl TargetPoller {
             .map_or(tick, |first| first.min(tick));
         let wait = due.saturating_duration_since(Instant::now());
         self.board.expect(&self.target, self.clock.now() + wait);
-        sleep_until(due).await;
+        tokio::select! {
+            biased;
+            () = sleep_until(due) => {}
+            () = self.host.wanted() => return Round {
+                due: Instant::now(),
+                is_tick: false,
+                asked: self.host.wanted_endpoints(),
+            },
+        }
         let is_tick = due >= tick;
         let expired = |expiry: &Option<Instant>| expiry.is_some_and(|expiry| expiry <= due);
         let asked = expiries
@@ -229,7 +240,7 @@ impl TargetPoller {
 /// What is polled next.
 struct Round {
     due: Instant,
-    /// Whether it is a tick of the schedule, and not only an expired breaker's.
+    /// Whether it is a tick of the schedule, and not only an expired breaker's or a reader's.
     is_tick: bool,
     /// Which endpoints.
     asked: Vec<bool>,

@@ -7,6 +7,7 @@
 
 mod admission;
 mod judgement;
+mod reading;
 
 use std::{
     future::Future,
@@ -89,6 +90,13 @@ struct Ended {
 impl Host {
     /// Polls one endpoint, by its position.
     pub async fn poll(&self, endpoint: usize, attempt: &impl Attempt) -> Polled {
+        let flying = self.take_off(endpoint);
+        let polled = self.poll_to_the_end(endpoint, attempt).await;
+        flying.land(&polled);
+        polled
+    }
+
+    async fn poll_to_the_end(&self, endpoint: usize, attempt: &impl Attempt) -> Polled {
         let deadline = Instant::now() + self.fleet.settings.deadline;
         let mut number = 0;
         // What the attempt before came to: a retry has a cause.

@@ -3,6 +3,7 @@
 mod dropped;
 mod hours;
 mod lab;
+mod readers;
 mod running;
 mod shell;
 
