@@ -1,0 +1,73 @@
+//! The collector under load: its configuration and its process.
+
+use std::{fs, net::SocketAddr, process::Stdio};
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::{Error, Options, nodes, process::Process};
+
+/// A running collector with a folder of its own.
+pub(crate) struct Collector {
+    pub(crate) process: Process,
+    /// Where the targets are scraped.
+    pub(crate) targets_url: String,
+    /// Where it speaks of itself.
+    pub(crate) own_url: String,
+    _folder: TempDir,
+}
+
+impl Collector {
+    /// Starts the release binary; it polls the nodes at `port` and pushes to `sink`.
+    pub(crate) async fn start(
+        options: &Options,
+        port: u16,
+        sink: SocketAddr,
+    ) -> Result<Self, Error> {
+        let folder = TempDir::new()?;
+        let (listen, own) = (free_port().await?, free_port().await?);
+        let (config, definition) = (
+            folder.path().join("c.yaml"),
+            folder.path().join("fleet.yaml"),
+        );
+        fs::write(&definition, nodes::definition(options.endpoints))?;
+        let targets = (0..options.targets)
+            .map(|node| format!("      - endpoint: http://{}:{port}\n", nodes::address(node)));
+        let text = format!(
+            "receivers:
+  http_json:
+    definition: [{}, betanet-mixnode]
+    collection_interval: {}s
+    targets:
+{}exporters:
+  prometheus: {{ endpoint: 127.0.0.1:{listen} }}
+  otlp_http: {{ endpoint: 'http://{sink}' }}
+service:
+  pipelines:
+    metrics: {{ receivers: [http_json], exporters: [prometheus, otlp_http] }}
+  telemetry:
+    logs: {{ level: error }}
+    metrics: {{ readers: [{{ pull: {{ exporter: {{ prometheus: {{ port: {own} }} }} }} }}] }}
+",
+            definition.display(),
+            options.interval,
+            targets.collect::<String>(),
+        );
+        fs::write(&config, text)?;
+        let program = options.collector.as_os_str();
+        let config = config.to_str().ok_or("the folder's name is not UTF-8")?;
+        let mut arguments = vec!["--config", config];
+        arguments.extend(options.set.iter().flat_map(|set| ["--set", set]));
+        let process = Process::start(program, &arguments, Stdio::inherit())?;
+        Ok(Self {
+            process,
+            targets_url: format!("http://127.0.0.1:{listen}/metrics"),
+            own_url: format!("http://localhost:{own}/metrics"),
+            _folder: folder,
+        })
+    }
+}
+
+async fn free_port() -> Result<u16, Error> {
+    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port())
+}

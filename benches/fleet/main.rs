@@ -1,0 +1,175 @@
+//! A fleet under load: `cargo bench --bench fleet -- --targets 10000`.
+//!
+//! Simulated nodes in a process of their own, the collector in another, and here a scraper and an
+//! OTLP receiver. After two intervals of warming up the books are read, and again at the end. With
+//! `cargo test` it runs small and fails if anything is not as it should be.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its figures"
+)]
+
+mod collector;
+mod nodes;
+mod process;
+mod report;
+mod scrape;
+mod sink;
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use clap::Parser;
+use tokio::{
+    task::LocalSet,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+
+use self::{
+    collector::Collector,
+    process::Process,
+    report::{Moment, Report},
+    scrape::Scrape,
+    sink::Sink,
+};
+
+pub(crate) type Error = Box<dyn std::error::Error>;
+
+/// What to run. All times are in seconds.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Simulated nodes
+    #[arg(long, default_value_t = 1000)]
+    targets: u32,
+    /// Endpoints of each node, with four series each
+    #[arg(long, default_value_t = 3)]
+    endpoints: u32,
+    /// Time between two polls of a node, and between two scrapes
+    #[arg(long, default_value_t = 15)]
+    interval: u64,
+    /// How long it is measured
+    #[arg(long, default_value_t = 30)]
+    duration: u64,
+    /// So many nodes in a hundred fail: hang, close, answer 500, or answer no JSON
+    #[arg(long, default_value_t = 0)]
+    failing: u32,
+    /// Sets a value of the collector's configuration, as its own `--set` does
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Another binary of the collector, to compare
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_betanet-collector"))]
+    collector: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Serve the nodes; for the rig itself
+    #[arg(long, hide = true)]
+    serve_nodes: bool,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let given = |name: &str| arguments.iter().any(|argument| argument == name);
+    let rig = LocalSet::new();
+    if given("--serve-nodes") {
+        return rig.run_until(nodes::serve(Options::parse().failing)).await;
+    }
+    if given("--bench") || given("--help") {
+        return rig.run_until(bench(&Options::parse())).await;
+    }
+    // `cargo test` gives the name of a test, if anything.
+    match arguments.get(1) {
+        Some(name) if !"fleet".contains(name.as_str()) && !name.starts_with("--") => Ok(()),
+        _ => rig.run_until(smoke()).await,
+    }
+}
+
+async fn bench(options: &Options) -> Result<(), Error> {
+    let report = run(options).await?;
+    match options.json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print!("{}", report.table()?),
+    }
+    Ok(())
+}
+
+/// A small fleet for a few seconds, so that the rig does not rot.
+async fn smoke() -> Result<(), Error> {
+    let options = Options::parse_from(["fleet", "--targets=50", "--interval=1", "--duration=3"]);
+    let report = run(&options).await?;
+    let table = report.table()?;
+    let is_right = report.targets_right == 50
+        && report.targets_wrong == 0
+        && report.missed_ticks == 0.0
+        && report.polls_per_second > 25.0
+        && report.push_points_per_second > 50.0
+        && report.dropped_points == 0.0;
+    match is_right {
+        true => Ok(()),
+        false => Err(format!("not every target was polled, shown and pushed:\n{table}").into()),
+    }
+}
+
+async fn run(options: &Options) -> Result<Report, Error> {
+    let failing = format!("--failing={}", options.failing);
+    let this = std::env::current_exe()?;
+    let mut nodes = Process::start(
+        this.as_os_str(),
+        &["--serve-nodes", &failing],
+        Stdio::piped(),
+    )?;
+    let port = nodes.first_line()?.parse()?;
+    let (sink, sink_address) = Sink::start().await?;
+    let mut collector = Collector::start(options, port, sink_address).await?;
+    wait_until_polled(options, &mut collector).await?;
+    let before = Moment::now(&collector, &sink).await?;
+    let scrapes = scrape(options, &mut collector).await?;
+    let after = Moment::now(&collector, &sink).await?;
+    warn_of_limits(options, &collector)?;
+    Report::new(options, &collector, (&before, &after), &scrapes)
+}
+
+/// Waits until the collector is ready and has polled each target twice.
+async fn wait_until_polled(options: &Options, collector: &mut Collector) -> Result<(), Error> {
+    let ready = Instant::now() + Duration::from_secs(60);
+    while reqwest::get(&collector.own_url).await.is_err() {
+        collector.process.check()?;
+        if Instant::now() > ready {
+            return Err("the collector is not ready after a minute".into());
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    sleep(Duration::from_secs(options.interval * 2)).await;
+    Ok(())
+}
+
+/// Scrapes at each interval, the first time at once and the last time at the end.
+async fn scrape(options: &Options, collector: &mut Collector) -> Result<Vec<Scrape>, Error> {
+    let mut ticks = interval(Duration::from_secs(options.interval));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let end = Instant::now() + Duration::from_secs(options.duration);
+    let mut scrapes = Vec::new();
+    loop {
+        ticks.tick().await;
+        collector.process.check()?;
+        scrapes.push(Scrape::of(&collector.targets_url).await?);
+        if Instant::now() >= end {
+            return Ok(scrapes);
+        }
+    }
+}
+
+/// Too few file descriptors look like targets that are down.
+fn warn_of_limits(options: &Options, collector: &Collector) -> Result<(), Error> {
+    let (open, limit) = collector.process.descriptors()?;
+    if open > limit / 10 * 9 {
+        eprintln!(
+            "{open} of {limit} file descriptors are open for {} targets; raise `ulimit -Hn`",
+            options.targets
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The simulated nodes, in a process of their own: one listener, one thread, no state.
+//!
+//! Node n is the address 127.1.0.0 + n. Its numbers are a function of its own number and of time,
+//! so that whoever reads them knows what they must be.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
+
+use crate::Error;
+
+/// The address of node 0.
+const FIRST: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 0);
+
+/// Where a request ends.
+const END: &[u8] = b"\r\n\r\n";
+
+/// The address of a node.
+pub(crate) fn address(node: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(FIRST.to_bits() + node)
+}
+
+/// The node at an address.
+pub(crate) fn number(address: Ipv4Addr) -> Option<u32> {
+    address.to_bits().checked_sub(FIRST.to_bits())
+}
+
+/// The definition of what the nodes serve: so many endpoints, four series each.
+pub(crate) fn definition(endpoints: u32) -> String {
+    let mut text = String::from("description: A simulated node.\nendpoints:\n");
+    for endpoint in 0..endpoints {
+        text.push_str(&format!("  e{endpoint}: {{ path: /e{endpoint} }}\n"));
+    }
+    text.push_str("metrics:\n");
+    for endpoint in 0..endpoints {
+        for (name, instrument, value) in [
+            ("packets_total", "counter", "packets"),
+            ("bytes_total", "counter", "bytes"),
+            ("number", "gauge", "number"),
+            ("latency_seconds", "gauge", "latency_seconds"),
+        ] {
+            text.push_str(&format!(
+                "  - {{ name: fleet_e{endpoint}_{name}, description: Of a simulated node., \
+                 instrument: {instrument}, endpoint: e{endpoint}, value: $.{value} }}\n"
+            ));
+        }
+    }
+    text
+}
+
+/// Serves all nodes for ever. Every node whose number in a hundred is below `failing` fails, each
+/// in one of four ways. Prints the port.
+pub(crate) async fn serve(failing: u32) -> Result<(), Error> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
+    let listener = socket.listen(4096)?;
+    println!("{}", listener.local_addr()?.port());
+    let started = Instant::now();
+    loop {
+        // Without descriptors for one more connection it must wait until one is closed.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            continue;
+        };
+        tokio::task::spawn_local(async move {
+            // A client that leaves is no error.
+            drop(connection(stream, failing, started).await);
+        });
+    }
+}
+
+async fn connection(mut stream: TcpStream, failing: u32, started: Instant) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let IpAddr::V4(address) = stream.local_addr()?.ip() else {
+        return Ok(());
+    };
+    let node = number(address).unwrap_or_default();
+    let (mut request, mut answer) = (Vec::with_capacity(512), String::new());
+    loop {
+        request.clear();
+        while !request.ends_with(END) {
+            if stream.read_buf(&mut request).await? == 0 {
+                return Ok(());
+            }
+        }
+        answer.clear();
+        match (node % 100 < failing).then_some(node % 4) {
+            None => healthy(&mut answer, node, started),
+            Some(0) => return std::future::pending().await,
+            Some(1) => return Ok(()),
+            Some(2) => answer.push_str("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"),
+            Some(_) => answer.push_str("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{oops"),
+        }
+        stream.write_all(answer.as_bytes()).await?;
+        if closes(&request) {
+            return stream.shutdown().await;
+        }
+    }
+}
+
+/// Whether the client wants the connection closed after the answer.
+fn closes(request: &[u8]) -> bool {
+    const CLOSE: &[u8] = b"connection: close";
+    let mut windows = request.windows(CLOSE.len());
+    windows.any(|window| window.eq_ignore_ascii_case(CLOSE))
+}
+
+fn healthy(answer: &mut String, node: u32, started: Instant) {
+    let packets = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let bytes = packets.saturating_mul(1000);
+    let latency = f64::from(node % 1000) / 1000.0;
+    let body = format!(
+        "{{\"id\":\"node-{node:08}\",\"status\":\"active\",\"packets\":{packets},\
+         \"bytes\":{bytes},\"number\":{node},\"latency_seconds\":{latency}}}"
+    );
+    answer.push_str(&format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+}

@@ -1,0 +1,114 @@
+//! What a run came to.
+
+use serde::Serialize;
+
+use crate::{
+    Error, Options,
+    collector::Collector,
+    scrape::{Own, Scrape},
+    sink::Sink,
+};
+
+/// The books at one moment.
+pub(crate) struct Moment {
+    own: Own,
+    cpu_seconds: f64,
+    pushed: u64,
+    at: tokio::time::Instant,
+}
+
+impl Moment {
+    pub(crate) async fn now(collector: &Collector, sink: &Sink) -> Result<Self, Error> {
+        Ok(Self {
+            own: Own::of(&collector.own_url).await?,
+            cpu_seconds: collector.process.cpu_seconds()?,
+            pushed: sink.points(),
+            at: tokio::time::Instant::now(),
+        })
+    }
+}
+
+/// The figures of a run; those of the collector are of its process alone.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) targets: u32,
+    pub(crate) endpoints: u32,
+    pub(crate) interval_seconds: u64,
+    pub(crate) measured_seconds: f64,
+    pub(crate) polls_per_second: f64,
+    pub(crate) missed_ticks: f64,
+    pub(crate) start_delay_p50_seconds: f64,
+    pub(crate) start_delay_p99_seconds: f64,
+    pub(crate) cores: f64,
+    pub(crate) cpu_seconds_per_1000_polls: f64,
+    pub(crate) resident_mib: f64,
+    pub(crate) resident_bytes_per_target: f64,
+    pub(crate) descriptors: usize,
+    pub(crate) scrapes: usize,
+    pub(crate) scrape_seconds_mean: f64,
+    pub(crate) scrape_seconds_max: f64,
+    pub(crate) scrape_bytes: usize,
+    pub(crate) series: usize,
+    pub(crate) targets_right: usize,
+    pub(crate) targets_wrong: usize,
+    pub(crate) push_points_per_second: f64,
+    pub(crate) dropped_points: f64,
+}
+
+impl Report {
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    pub(crate) fn new(
+        options: &Options,
+        collector: &Collector,
+        (before, after): (&Moment, &Moment),
+        scrapes: &[Scrape],
+    ) -> Result<Self, Error> {
+        let seconds = (after.at - before.at).as_secs_f64();
+        let since = |name: &str| after.own.sum(name) - before.own.sum(name);
+        let polls = since("betanet_receiver_polls");
+        let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
+        let resident_bytes = collector.process.resident_bytes()? as f64;
+        let (first, last) = scrapes.first().zip(scrapes.last()).ok_or("no scrape")?;
+        let took = scrapes.iter().map(|scrape| scrape.took.as_secs_f64());
+        Ok(Self {
+            targets: options.targets,
+            endpoints: options.endpoints,
+            interval_seconds: options.interval,
+            measured_seconds: seconds,
+            polls_per_second: polls / seconds,
+            missed_ticks: last.missed_ticks - first.missed_ticks,
+            start_delay_p50_seconds: after.own.start_delay(&before.own, 0.5),
+            start_delay_p99_seconds: after.own.start_delay(&before.own, 0.99),
+            cores: cpu_seconds / seconds,
+            cpu_seconds_per_1000_polls: cpu_seconds / polls * 1000.0,
+            resident_mib: resident_bytes / f64::from(1 << 20),
+            resident_bytes_per_target: resident_bytes / f64::from(options.targets),
+            descriptors: collector.process.descriptors()?.0,
+            scrapes: scrapes.len(),
+            scrape_seconds_mean: took.clone().sum::<f64>() / scrapes.len() as f64,
+            scrape_seconds_max: took.fold(0.0, f64::max),
+            scrape_bytes: last.bytes,
+            series: last.series,
+            targets_right: last.right,
+            targets_wrong: last.wrong,
+            push_points_per_second: (after.pushed - before.pushed) as f64 / seconds,
+            dropped_points: since("betanet_exporter_dropped_metric_points"),
+        })
+    }
+
+    /// One line a figure.
+    pub(crate) fn table(&self) -> Result<String, Error> {
+        // In the order of the fields, which a JSON object in memory would lose.
+        let json = serde_json::to_string_pretty(self)?;
+        let figures = json.lines().filter_map(|line| line.trim().split_once(": "));
+        let lines = figures.map(|(name, value)| {
+            let (name, value) = (name.trim_matches('"'), value.trim_end_matches(','));
+            let value = match value.parse::<f64>() {
+                Ok(number) if value.contains('.') => format!("{number:.4}"),
+                _ => value.to_owned(),
+            };
+            format!("{:<28}{value:>14}\n", name.replace('_', " "))
+        });
+        Ok(lines.collect())
+    }
+}
