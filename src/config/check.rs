@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Config;
 use crate::{
     http::ServerConfig,
-    receivers,
+    processors, receivers,
     settings::ComponentId,
     yaml::{Cursor, Diagnostics, Value, nearest},
 };
@@ -41,6 +41,7 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     let mut checker = Checker { root, diagnostics };
     checker.shared_exporters(config);
     checker.shared_targets(config);
+    checker.aggregates(config);
     checker.telemetry(config);
     checker.listeners(config);
 }
@@ -192,6 +193,33 @@ impl Checker<'_, '_> {
                 None => {
                     first.insert(server.endpoint.clone(), (owner, server));
                 }
+            }
+        }
+    }
+
+    /// So is that of an aggregate, which each pipeline has for itself.
+    fn aggregates(&mut self, config: &Config) {
+        let mut taken: BTreeMap<String, String> = BTreeMap::new();
+        let pipelines = config.service.pipelines.values();
+        for receiver in pipelines.flat_map(|pipeline| &pipeline.receivers) {
+            let names = target_names(config, receiver).into_iter();
+            taken.extend(names.map(|name| (name, receiver.to_string())));
+        }
+        for (pipeline_id, pipeline) in &config.service.pipelines {
+            for id in &pipeline.processors {
+                let Some(processors::Config::Aggregate(aggregate)) = config.processors.get(id)
+                else {
+                    continue;
+                };
+                let name = aggregate.target.clone();
+                let Some(other) = taken.insert(name.clone(), format!("{id}` in `{pipeline_id}"))
+                else {
+                    continue;
+                };
+                let message = format!(
+                    "a target `{name}` is also made by `{other}`; give one of them another name"
+                );
+                self.error(&["processors", &id.to_string(), "target"], message);
             }
         }
     }

@@ -53,6 +53,8 @@ pub struct Batch {
     /// The instrumentation scopes that were read whole: what such a scope said before and does not
     /// say now is gone.
     pub scopes: Vec<Arc<str>>,
+    /// The scopes that were asked and gave nothing.
+    pub lost: Vec<Arc<str>>,
     /// One a Resource.
     pub parts: Vec<Part>,
 }

@@ -4,6 +4,7 @@
 //! configuration. The others stand behind it in the order of `service::pipelines`.
 
 mod actions;
+pub mod aggregate;
 pub mod attributes;
 pub mod filter;
 pub mod mapping;
@@ -31,6 +32,12 @@ use crate::{
 /// All kinds of processors that can be configured.
 pub const KINDS: &[Kind] = &[
     Kind {
+        name: "aggregate",
+        aliases: &[],
+        about: "Aggregates metrics over all targets, or over groups of them.",
+        schema: SchemaGenerator::subschema_for::<aggregate::Config>,
+    },
+    Kind {
         name: "attributes",
         aliases: &[],
         about: "Sets, removes and changes attributes of data points.",
@@ -54,6 +61,8 @@ pub const KINDS: &[Kind] = &[
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Config {
+    /// Aggregates over targets.
+    Aggregate(aggregate::Config),
     /// Changes attributes of data points.
     Attributes(attributes::Config),
     /// Drops metrics and data points.
@@ -82,6 +91,7 @@ impl Config {
     /// Reads and checks the configuration of a processor of kind `kind`.
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
         match kind.name {
+            "aggregate" => read!(Aggregate, aggregate::Config, at, diagnostics),
             "attributes" => read!(Attributes, attributes::Config, at, diagnostics),
             "filter" => read!(Filter, filter::Config, at, diagnostics),
             _ => read!(Resource, resource::Config, at, diagnostics),
@@ -89,8 +99,9 @@ impl Config {
     }
 
     /// Builds the processor `id` for one pipeline.
-    pub fn build(&self, _id: &str, _context: &Context<'_>) -> Arc<dyn Processor> {
+    pub fn build(&self, id: &str, context: &Context<'_>) -> Arc<dyn Processor> {
         match self {
+            Self::Aggregate(config) => config.build(id, context),
             Self::Attributes(config) => config.build(),
             Self::Filter(config) => config.build(),
             Self::Resource(config) => config.build(),

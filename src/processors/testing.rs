@@ -113,6 +113,7 @@ impl Lab {
         let values = readings.iter().map(|text| reading(&self.before, text));
         let batch = self.stage.process(Batch {
             scopes: Vec::new(),
+            lost: Vec::new(),
             parts: vec![Part {
                 resource: Arc::clone(&self.before.resource),
                 values: values.collect(),

@@ -7,7 +7,7 @@ use opentelemetry::{
     metrics::{Counter, Meter},
 };
 
-use super::outlet::{Outlet, Tail};
+use super::outlet::{Outlet, Read, Tail};
 use crate::{
     definition::Definition,
     instruments::{self, OwnMetrics},
@@ -107,17 +107,32 @@ impl Sink for TargetSink {
         self.count(&readings);
         self.own.observe(poll, &readings);
         let fresh: Vec<_> = poll.endpoints.iter().map(|e| e.body().is_some()).collect();
-        let endpoints = self.target.definition.endpoints.iter().zip(&fresh);
-        let scopes = endpoints.filter(|(_, fresh)| **fresh);
-        let scopes = scopes.map(|(endpoint, _)| Arc::clone(&endpoint.scope));
-        self.outlet.put(scopes.collect(), readings.values);
+        self.outlet.put(self.read(poll), readings.values);
         let own = self.own.readings(poll, self.outlet.resets());
-        self.outlet.put(vec![Arc::clone(&self.own_scope)], own);
+        let ourselves = Read {
+            scopes: vec![Arc::clone(&self.own_scope)],
+            ..Read::default()
+        };
+        self.outlet.put(ourselves, own);
         self.outlet.export(&fresh);
     }
 }
 
 impl TargetSink {
+    fn read(&self, poll: &Poll) -> Read {
+        let mut read = Read::default();
+        let endpoints = self.target.definition.endpoints.iter();
+        for (endpoint, polled) in endpoints.zip(&poll.endpoints) {
+            let scope = Arc::clone(&endpoint.scope);
+            match (polled.was_asked(), polled.body()) {
+                (false, _) => {}
+                (true, Some(_)) => read.scopes.push(scope),
+                (true, None) => read.lost.push(scope),
+            }
+        }
+        read
+    }
+
     fn count(&self, readings: &Readings) {
         let errored = readings.problems.iter().map(|problem| problem.count).sum();
         self.telemetry

@@ -159,6 +159,12 @@ metrics! {
 }
 
 metrics! {
+    AGGREGATE, "Said of each aggregate, beside it.";
+    AGGREGATE_COVERAGE = "betanet.aggregate.coverage", Kind::Gauge, "1", &[METRIC],
+        "Share of the expected targets whose fresh values are in the aggregate of the metric; carries the labels of the group too.";
+}
+
+metrics! {
     COLLECTOR, "Said of the collector itself, on its telemetry endpoint.";
     SCRAPED_POINTS = "otelcol_scraper_scraped_metric_points", Kind::Counter, "{datapoint}", &[RECEIVER],
         "Data points that polls gave.";
@@ -200,6 +206,8 @@ metrics! {
         "Data points that were given to the processor.";
     OUTGOING_ITEMS = "otelcol_processor_outgoing_items", Kind::Counter, "{item}", &[PROCESSOR, SIGNAL],
         "Data points that the processor passed on.";
+    AGGREGATE_DROPPED = "betanet_aggregate_dropped_metric_points", Kind::Counter, "{datapoint}", &[PROCESSOR, REASON],
+        "Data points that an aggregate could not take in, by reason (max_groups).";
     UNPLACED_POINTS = "betanet_pipeline_dropped_metric_points", Kind::Counter, "{datapoint}", &[REASON],
         "Data points that processors left without a place, by reason (duplicate: two of one metric with the same attributes; max_resources).";
     SENT_POINTS = "otelcol_exporter_sent_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],

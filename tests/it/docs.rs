@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use betanet_collector::{
     exporters::prometheus::scrape_name,
-    telemetry::names::{COLLECTOR, Kind, Metric, TARGET},
+    telemetry::names::{AGGREGATE, COLLECTOR, Kind, Metric, TARGET},
 };
 
 use crate::support::source::root;
@@ -38,7 +38,7 @@ fn document() -> String {
          a scrape the second, with the label `target` and the target's own labels.\n\n\
          | OpenTelemetry | Prometheus | kind | unit | attributes | |\n|---|---|---|---|---|---|\n",
     );
-    for metric in TARGET {
+    for metric in TARGET.iter().chain(AGGREGATE) {
         let scraped = scrape_name(metric);
         row(
             &mut text,

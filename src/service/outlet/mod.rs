@@ -57,6 +57,13 @@ struct Items {
 #[derive(Clone)]
 struct Dropped(Counter<u64>);
 
+/// Which scopes were read whole, and which gave nothing although they were asked.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) scopes: Vec<Arc<str>>,
+    pub(super) lost: Vec<Arc<str>>,
+}
+
 /// What takes a target's readings to the exporters.
 pub(super) struct Outlet {
     target: Arc<Target>,
@@ -151,10 +158,13 @@ impl Outlet {
     }
 
     /// Takes readings that the target gave through the stages to the instruments.
-    pub(super) fn put(&mut self, scopes: Vec<Arc<str>>, values: Vec<Reading>) {
+    pub(super) fn put(&mut self, read: Read, values: Vec<Reading>) {
         let resource = Arc::clone(&self.resources[0]);
-        let parts = vec![Part { resource, values }];
-        self.put_batch(Batch { scopes, parts });
+        self.put_batch(Batch {
+            scopes: read.scopes,
+            lost: read.lost,
+            parts: vec![Part { resource, values }],
+        });
     }
 
     fn put_batch(&mut self, mut batch: Batch) {

@@ -131,7 +131,10 @@ fn prefixed() -> (Outlet, Arc<Seen>) {
 #[tokio::test(start_paused = true)]
 async fn without_processors_readings_go_straight_to_the_exporters() {
     let (mut outlet, seen) = outlet(Vec::new());
-    outlet.put(Vec::new(), vec![reading(0, 1, &[]), reading(1, 2, &[])]);
+    outlet.put(
+        Read::default(),
+        vec![reading(0, 1, &[]), reading(1, 2, &[])],
+    );
     outlet.export(&[true]);
     assert_eq!(seen.take(), [" gauge 1", " total 2"]);
     drop(outlet);
@@ -141,12 +144,15 @@ async fn without_processors_readings_go_straight_to_the_exporters() {
 #[tokio::test(start_paused = true)]
 async fn a_stage_renames_and_splits_and_what_is_split_off_ends_when_it_is_idle() {
     let (mut outlet, seen) = prefixed();
-    outlet.put(Vec::new(), vec![reading(0, 1, &[]), reading(0, 2, &["b"])]);
+    outlet.put(
+        Read::default(),
+        vec![reading(0, 1, &[]), reading(0, 2, &["b"])],
+    );
     outlet.export(&[true]);
     assert_eq!(seen.take(), [" x.gauge 1", "b x.gauge 2"]);
     assert_eq!(outlet.split.len(), 1);
     tokio::time::advance(IDLE_MAX).await;
-    outlet.put(Vec::new(), vec![reading(0, 3, &[])]);
+    outlet.put(Read::default(), vec![reading(0, 3, &[])]);
     outlet.export(&[true]);
     assert_eq!(seen.take(), [" x.gauge 3"]);
     assert_eq!(outlet.split.len(), 0);
@@ -157,7 +163,7 @@ async fn a_renamed_total_that_falls_is_a_reset_wherever_it_went() {
     let (mut outlet, _seen) = prefixed();
     for value in [5, 3] {
         let values = vec![reading(1, value, &[]), reading(1, value, &["b"])];
-        outlet.put(Vec::new(), values);
+        outlet.put(Read::default(), values);
         outlet.export(&[true]);
     }
     assert_eq!(outlet.resets().seen, 2);
@@ -167,7 +173,7 @@ async fn a_renamed_total_that_falls_is_a_reset_wherever_it_went() {
 async fn of_two_readings_that_became_one_the_first_counts() {
     let (mut outlet, seen) = prefixed();
     let values = [7, 8].map(|value| reading(0, value, &[]));
-    outlet.put(Vec::new(), values.into());
+    outlet.put(Read::default(), values.into());
     outlet.export(&[true]);
     assert_eq!(seen.take(), [" x.gauge 7"]);
 }
@@ -177,6 +183,6 @@ async fn resources_are_bounded() {
     let (mut outlet, _seen) = prefixed();
     let ids: Vec<String> = (0..RESOURCES_MAX + 5).map(|id| id.to_string()).collect();
     let values = ids.iter().map(|id| reading(0, 1, &[id])).collect();
-    outlet.put(Vec::new(), values);
+    outlet.put(Read::default(), values);
     assert_eq!(outlet.split.len(), RESOURCES_MAX);
 }

@@ -1,0 +1,211 @@
+//! What the configuration says of `aggregate`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Aggregate, Shared, fleet::Fleet};
+use crate::{
+    pipeline::Processor,
+    processors::{
+        Context,
+        plans::Plans,
+        select::{MatchType, Texts},
+    },
+    settings::Duration,
+    telemetry::names,
+    yaml::{Cursor, Diagnostics},
+};
+
+/// Aggregates metrics over all targets of the pipeline.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// Time between two aggregates.
+    pub interval: Duration,
+    /// What the aggregate is called in labels; unique among all targets.
+    pub target: String,
+    /// Attributes of its Resource, beside `service.instance.id`, which is `target`.
+    pub resource: BTreeMap<String, String>,
+    /// What stands before the name of each metric.
+    pub prefix: String,
+    /// One aggregate for each set of values of these attributes of data points or the Resource.
+    pub group_by: Vec<String>,
+    /// The most groups of a metric.
+    pub max_groups: usize,
+    /// The share of expected targets, 0 to 1, below which an aggregate is withheld.
+    pub min_coverage: f64,
+    /// How long the last values of a target count that is not heard of any more.
+    pub max_age: Duration,
+    /// What is aggregated.
+    pub metrics: Vec<MetricConfig>,
+}
+
+/// A metric, or several, and how they are aggregated.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct MetricConfig {
+    /// Its name, or an expression that is found in its name.
+    pub include: String,
+    /// How names are compared.
+    #[serde(default = "strict")]
+    pub match_type: MatchType,
+    /// For gauges and sums that may fall; all if not given. A counter is always summed.
+    #[serde(default)]
+    pub functions: Option<Vec<Function>>,
+    /// For gauges and sums that may fall: these quantiles, 0 to 1.
+    #[serde(default)]
+    pub quantiles: Vec<f64>,
+}
+
+/// How many values become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Function {
+    /// All of them together.
+    Sum,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// The arithmetic mean.
+    Avg,
+    /// How many there are.
+    Count,
+}
+
+impl Function {
+    const ALL: [Self; 5] = [Self::Sum, Self::Min, Self::Max, Self::Avg, Self::Count];
+}
+
+/// What the fleet and its emitter go by.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) interval: time::Duration,
+    pub(super) target: String,
+    pub(super) resource: BTreeMap<String, String>,
+    pub(super) rules: Rules,
+}
+
+/// What the fleet goes by.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    pub(super) prefix: String,
+    pub(super) group_by: Vec<String>,
+    pub(super) max_groups: usize,
+    pub(super) min_coverage: f64,
+    pub(super) max_age: time::Duration,
+    pub(super) metrics: Arc<[Rule]>,
+}
+
+/// How metrics of some names are aggregated.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) names: Texts,
+    pub(super) functions: Vec<Function>,
+    pub(super) quantiles: Vec<f64>,
+}
+
+fn strict() -> MatchType {
+    MatchType::Strict
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(15),
+            target: "fleet".to_owned(),
+            resource: BTreeMap::new(),
+            prefix: "fleet.".to_owned(),
+            group_by: Vec::new(),
+            max_groups: 200,
+            min_coverage: 0.0,
+            max_age: Duration::from_secs(300),
+            metrics: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Checks what a type cannot say.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let mut error = |path: &[&str], message: &str| at.error(path, message, diagnostics);
+        if self.interval.is_zero() {
+            error(&["interval"], "requires positive value");
+        }
+        if self.max_groups == 0 {
+            error(&["max_groups"], "requires positive value");
+        }
+        if self.target.is_empty() {
+            error(&["target"], "cannot be empty: it names the aggregate");
+        }
+        if self.prefix.is_empty() {
+            error(
+                &["prefix"],
+                "cannot be empty: the sum of all would add the aggregate to its parts",
+            );
+        } else if !self.prefix.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            error(&["prefix"], "expected a text that begins with a letter");
+        }
+        if !(0.0..=1.0).contains(&self.min_coverage) {
+            error(&["min_coverage"], "expected a number from 0 to 1");
+        }
+        if self.metrics.is_empty() {
+            error(&["metrics"], "must have at least one metric");
+        }
+        for (index, metric) in self.metrics.iter().enumerate() {
+            let index = index.to_string();
+            let include = [metric.include.clone()];
+            if let Err((_, wrong)) = Texts::new(metric.match_type, &include) {
+                error(&["metrics", &index, "include"], &wrong.to_string());
+            }
+            if metric.quantiles.iter().any(|q| !(0.0..=1.0).contains(q)) {
+                error(
+                    &["metrics", &index, "quantiles"],
+                    "expected numbers from 0 to 1",
+                );
+            }
+        }
+    }
+
+    /// Makes the processor `id`.
+    pub fn build(&self, id: &str, context: &Context<'_>) -> Arc<dyn Processor> {
+        let metrics = self.metrics.iter().filter_map(|metric| {
+            let include = [metric.include.clone()];
+            Some(Rule {
+                // A wrong expression was reported by `check`; nothing is built then.
+                names: Texts::new(metric.match_type, &include).ok()?,
+                functions: metric.functions.clone().unwrap_or(Function::ALL.into()),
+                quantiles: metric.quantiles.clone(),
+            })
+        });
+        let rules = Rules {
+            prefix: self.prefix.clone(),
+            group_by: self.group_by.clone(),
+            max_groups: self.max_groups,
+            min_coverage: self.min_coverage,
+            max_age: self.max_age.get(),
+            metrics: metrics.collect(),
+        };
+        let settings = Settings {
+            interval: self.interval.get(),
+            target: self.target.clone(),
+            resource: self.resource.clone(),
+            rules: rules.clone(),
+        };
+        let shared = Shared {
+            id: id.to_owned(),
+            settings,
+            fleet: Mutex::new(Fleet::new(rules)),
+            dropped: names::AGGREGATE_DROPPED.counter(context.meter),
+        };
+        Arc::new(Aggregate {
+            shared: Arc::new(shared),
+            plans: Plans::default(),
+        })
+    }
+}

@@ -1,0 +1,294 @@
+//! Once an interval, what the fleet comes to goes on as a target of its own.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use opentelemetry::{KeyValue, Value};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::{
+    Shared,
+    config::{Function, Settings},
+    fleet::{Aggregated, Metric, Values},
+    number,
+};
+use crate::{
+    definition::{Definition, Instrument, InstrumentKind, ValueType},
+    pipeline::{
+        Batch, BatchSink, Downstream, Number, Part, Reading, ResourceAttributes, Schema, Stream,
+        Target,
+    },
+    processors::actions,
+    telemetry::names,
+};
+
+/// Name of the instrumentation scope of aggregates.
+const SCOPE: &str = "betanet-collector/aggregate";
+
+/// The attribute that says which quantile a value is, as in a Prometheus summary.
+const QUANTILE: &str = "quantile";
+
+/// Takes aggregates to the rest of the pipeline.
+pub(super) struct Emitter {
+    /// Nobody aggregates any more when the processor is gone.
+    shared: Weak<Shared>,
+    interval: Duration,
+    downstream: Arc<dyn Downstream>,
+    open: Option<Open>,
+}
+
+/// The target, with the instruments of all metrics that are known.
+struct Open {
+    sink: Box<dyn BatchSink>,
+    resource: ResourceAttributes,
+    scope: Arc<str>,
+    metrics: Vec<Metric>,
+    outputs: Outputs,
+}
+
+/// Which instrument has what of which metric. The first one is the coverage.
+#[derive(Default)]
+struct Outputs(BTreeMap<(usize, Output), usize>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Output {
+    Total,
+    Sum,
+    Min,
+    Max,
+    Avg,
+    Count,
+    Quantile,
+}
+
+impl Emitter {
+    pub(super) fn new(shared: &Arc<Shared>, downstream: Arc<dyn Downstream>) -> Self {
+        Self {
+            shared: Arc::downgrade(shared),
+            interval: shared.settings.interval,
+            downstream,
+            open: None,
+        }
+    }
+
+    /// Emits at each interval until the processor is gone.
+    pub(super) async fn run(mut self) {
+        let mut ticks = interval_at(Instant::now() + self.interval, self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            let Some(shared) = self.shared.upgrade() else {
+                return;
+            };
+            self.emit(&shared, Instant::now());
+        }
+    }
+
+    fn emit(&mut self, shared: &Shared, now: Instant) {
+        let mut fleet = shared.fleet();
+        let known = self.open.as_ref().map_or(0, |open| open.metrics.len());
+        if known < fleet.metrics().len() {
+            // A new metric needs new instruments, and those have a new start time.
+            let metrics = fleet.metrics().to_vec();
+            fleet.restart();
+            self.open = None;
+            self.open = Some(Open::new(metrics, &shared.settings, &*self.downstream));
+        }
+        let report = fleet.report(now);
+        drop(fleet);
+        if let Some(open) = &mut self.open {
+            open.accept(&report);
+        }
+    }
+}
+
+impl Open {
+    fn new(metrics: Vec<Metric>, settings: &Settings, downstream: &dyn Downstream) -> Self {
+        let scope: Arc<str> = SCOPE.into();
+        let (schema, outputs) = schema(&metrics, settings, &scope);
+        let definition = Arc::new(Definition {
+            name: "aggregate".to_owned(),
+            resource: BTreeMap::new(),
+            endpoints: Vec::new(),
+            instruments: Vec::new(),
+            rules: Vec::new(),
+        });
+        let resource = resource(settings);
+        let sink = downstream.open(Stream {
+            target: Arc::new(Target::named(&settings.target, &definition)),
+            schema: Arc::new(schema),
+            resource: Arc::clone(&resource),
+        });
+        Self {
+            sink,
+            resource,
+            scope,
+            metrics,
+            outputs,
+        }
+    }
+
+    fn accept(&mut self, report: &[Aggregated]) {
+        let mut values = Vec::new();
+        for aggregated in report {
+            if let Some(metric) = self.metrics.get(aggregated.metric) {
+                values.push(coverage(metric, aggregated));
+                self.outputs.readings(metric, aggregated, &mut values);
+            }
+        }
+        self.sink.accept(Batch {
+            scopes: vec![Arc::clone(&self.scope)],
+            lost: Vec::new(),
+            parts: vec![Part {
+                resource: Arc::clone(&self.resource),
+                values,
+            }],
+        });
+    }
+}
+
+fn resource(settings: &Settings) -> ResourceAttributes {
+    let mut attributes = vec![KeyValue::new("service.name", "aggregate")];
+    let name = ("service.instance.id", &settings.target);
+    let configured = settings
+        .resource
+        .iter()
+        .map(|(key, value)| (key.as_str(), value));
+    for (key, value) in configured.chain([name]) {
+        actions::set(&mut attributes, key, Value::from(value.clone()));
+    }
+    attributes.into()
+}
+
+fn coverage(metric: &Metric, aggregated: &Aggregated) -> Reading {
+    let mut attributes = aggregated.group.to_vec();
+    let name = Value::from(metric.instrument.name.clone());
+    actions::set(&mut attributes, names::METRIC, name);
+    Reading {
+        instrument: 0,
+        attributes,
+        value: Number::Double(aggregated.coverage),
+    }
+}
+
+fn schema(metrics: &[Metric], settings: &Settings, scope: &Arc<str>) -> (Schema, Outputs) {
+    let (mut schema, mut outputs) = (Schema::default(), Outputs::default());
+    let coverage = &names::AGGREGATE_COVERAGE;
+    schema.add(Arc::new(Instrument {
+        name: coverage.name.to_owned(),
+        description: coverage.description.to_owned(),
+        unit: coverage.unit.to_owned(),
+        kind: InstrumentKind::Gauge,
+        value_type: ValueType::Double,
+        buckets: Vec::new(),
+        max_series: settings.rules.max_groups * metrics.len(),
+        scope: Arc::clone(scope),
+    }));
+    for (index, metric) in metrics.iter().enumerate() {
+        for output in Output::of(metric) {
+            let made = output.instrument(metric, settings, scope);
+            outputs
+                .0
+                .insert((index, output), schema.add(Arc::new(made)));
+        }
+    }
+    (schema, outputs)
+}
+
+impl Output {
+    fn of(metric: &Metric) -> Vec<Self> {
+        if metric.instrument.kind == InstrumentKind::Counter {
+            return vec![Self::Total];
+        }
+        let functions = metric.functions.iter().map(|function| match function {
+            Function::Sum => Self::Sum,
+            Function::Min => Self::Min,
+            Function::Max => Self::Max,
+            Function::Avg => Self::Avg,
+            Function::Count => Self::Count,
+        });
+        let quantile = (!metric.quantiles.is_empty()).then_some(Self::Quantile);
+        functions.chain(quantile).collect()
+    }
+
+    fn instrument(self, metric: &Metric, settings: &Settings, scope: &Arc<str>) -> Instrument {
+        let of = &metric.instrument;
+        let (suffix, what) = match self {
+            Self::Total => ("", "Sum of increments over all members"),
+            Self::Sum => (".sum", "Sum over all members"),
+            Self::Min => (".min", "Least of all members"),
+            Self::Max => (".max", "Greatest of all members"),
+            Self::Avg => (".avg", "Mean over all members"),
+            Self::Count => (".count", "Number of values of all members"),
+            Self::Quantile => (".quantile", "Quantiles over all members"),
+        };
+        let series = match self {
+            Self::Quantile => metric.quantiles.len(),
+            _ => 1,
+        };
+        Instrument {
+            name: format!("{}{}{suffix}", settings.rules.prefix, of.name),
+            description: format!("{what}: {}", of.description),
+            unit: match self {
+                Self::Count => String::new(),
+                _ => of.unit.clone(),
+            },
+            kind: match self {
+                Self::Total => InstrumentKind::Counter,
+                _ => InstrumentKind::Gauge,
+            },
+            value_type: match self {
+                Self::Avg | Self::Quantile => ValueType::Double,
+                Self::Total => of.value_type,
+                _ => ValueType::Auto,
+            },
+            buckets: Vec::new(),
+            max_series: settings.rules.max_groups * series,
+            scope: Arc::clone(scope),
+        }
+    }
+}
+
+impl Outputs {
+    fn readings(&self, metric: &Metric, aggregated: &Aggregated, into: &mut Vec<Reading>) {
+        let mut push = |output, attributes, value| {
+            if let Some(instrument) = self.0.get(&(aggregated.metric, output)) {
+                into.push(Reading {
+                    instrument: *instrument,
+                    attributes,
+                    value,
+                });
+            }
+        };
+        let group = || aggregated.group.to_vec();
+        let values = match &aggregated.values {
+            Some(Values::Total(total)) => return push(Output::Total, group(), *total),
+            Some(Values::Fresh(values)) if !values.is_empty() => values,
+            _ => return,
+        };
+        let mut sorted = values.clone();
+        sorted.sort_by(|a, b| a.as_f64().total_cmp(&b.as_f64()));
+        let (sum, count) = (number::sum(values), values.len() as u64);
+        push(Output::Sum, group(), sum);
+        push(Output::Count, group(), Number::Unsigned(count));
+        let mean = sum.as_f64() / Number::Unsigned(count).as_f64();
+        push(Output::Avg, group(), Number::Double(mean));
+        if let (Some(min), Some(max)) = (sorted.first(), sorted.last()) {
+            push(Output::Min, group(), *min);
+            push(Output::Max, group(), *max);
+        }
+        let sorted: Vec<f64> = sorted.iter().map(|value| value.as_f64()).collect();
+        for q in &metric.quantiles {
+            let mut attributes = group();
+            actions::set(&mut attributes, QUANTILE, q.to_string().into());
+            push(
+                Output::Quantile,
+                attributes,
+                Number::Double(number::quantile(&sorted, *q)),
+            );
+        }
+    }
+}

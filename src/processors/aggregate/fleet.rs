@@ -1,0 +1,333 @@
+//! The members, what each said last, and the totals. No clock, no lock, no task.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use opentelemetry::{KeyValue, StringValue};
+use tokio::time::Instant;
+
+use super::{
+    config::{Function, Rules},
+    number,
+};
+use crate::{
+    definition::{Instrument, InstrumentKind},
+    pipeline::{Batch, Number, Reading},
+    processors::actions::find,
+};
+
+pub(super) type MemberId = u64;
+
+/// The labels that a group is of, sorted by key.
+pub(super) type Group = Arc<[KeyValue]>;
+
+/// What an instrument of a member adds to.
+#[derive(Debug, Clone)]
+pub(super) struct Tracked {
+    /// Index into the metrics.
+    metric: usize,
+    /// Where its readings come from.
+    scope: Arc<str>,
+}
+
+/// A metric that is aggregated, as the first member brought it.
+#[derive(Debug, Clone)]
+pub(super) struct Metric {
+    pub(super) instrument: Arc<Instrument>,
+    pub(super) functions: Vec<Function>,
+    pub(super) quantiles: Vec<f64>,
+}
+
+/// All members.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    rules: Rules,
+    metrics: Vec<Metric>,
+    next: MemberId,
+    members: BTreeMap<MemberId, Member>,
+    /// The totals of counters; 0 for what is none.
+    groups: BTreeMap<usize, HashMap<Group, Number>>,
+}
+
+#[derive(Debug)]
+struct Member {
+    /// The metrics that it is expected to give.
+    metrics: HashSet<usize>,
+    /// The group that it is expected in, if its Resource alone decides.
+    home: Option<Group>,
+    sources: HashMap<Arc<str>, Source>,
+}
+
+/// An endpoint of a member.
+#[derive(Debug, Default)]
+struct Source {
+    /// When it was last read; none if it gave nothing when it was last asked.
+    read_at: Option<Instant>,
+    series: HashMap<(usize, Vec<KeyValue>), Series>,
+}
+
+#[derive(Debug)]
+struct Series {
+    group: Group,
+    value: Number,
+    at: Instant,
+}
+
+/// What a metric comes to in one group.
+#[derive(Debug, PartialEq)]
+pub(super) struct Aggregated {
+    /// Index into the metrics.
+    pub(super) metric: usize,
+    pub(super) group: Group,
+    pub(super) coverage: f64,
+    /// None where the coverage is too small.
+    pub(super) values: Option<Values>,
+}
+
+/// What a group has.
+#[derive(Debug, PartialEq)]
+pub(super) enum Values {
+    /// The sum of increments.
+    Total(Number),
+    /// The fresh values of a gauge.
+    Fresh(Vec<Number>),
+}
+
+/// What one group of one metric has, while it is gathered.
+#[derive(Debug, Default)]
+struct Gathered {
+    expected: HashSet<MemberId>,
+    fresh: HashSet<MemberId>,
+    values: Vec<Number>,
+}
+
+impl Fleet {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            metrics: Vec::new(),
+            next: 0,
+            members: BTreeMap::new(),
+            groups: BTreeMap::new(),
+        }
+    }
+
+    /// The metrics that members have brought so far.
+    pub(super) fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    /// What `instrument` adds to, if it is aggregated. Histograms are not: their buckets can be
+    /// added up wherever they are stored.
+    pub(super) fn track(&mut self, instrument: &Arc<Instrument>) -> Option<Tracked> {
+        let rules = Arc::clone(&self.rules.metrics);
+        let rule = rules.iter().find(|rule| rule.names.fit(&instrument.name))?;
+        if instrument.kind == InstrumentKind::Histogram {
+            return None;
+        }
+        let named = |known: &Metric| {
+            known.instrument.name == instrument.name && known.instrument.kind == instrument.kind
+        };
+        let metric = self.metrics.iter().position(named).unwrap_or_else(|| {
+            self.metrics.push(Metric {
+                instrument: Arc::clone(instrument),
+                functions: rule.functions.clone(),
+                quantiles: rule.quantiles.clone(),
+            });
+            self.metrics.len() - 1
+        });
+        let scope = Arc::clone(&instrument.scope);
+        Some(Tracked { metric, scope })
+    }
+
+    /// A member joins, who is expected to give what is tracked.
+    pub(super) fn join(&mut self, tracked: &[Option<Tracked>], resource: &[KeyValue]) -> MemberId {
+        self.next += 1;
+        let keys = &self.rules.group_by;
+        let is_decided = keys.iter().all(|key| find(resource, key).is_some());
+        let member = Member {
+            metrics: tracked.iter().flatten().map(|of| of.metric).collect(),
+            home: is_decided.then(|| self.group(&[], resource)),
+            sources: HashMap::new(),
+        };
+        self.members.insert(self.next, member);
+        self.next
+    }
+
+    /// A member leaves; what it counted stays in the totals.
+    pub(super) fn leave(&mut self, member: MemberId) {
+        self.members.remove(&member);
+    }
+
+    /// Takes in what a member gave. Says how many readings were refused because there are too
+    /// many groups.
+    pub(super) fn observe(
+        &mut self,
+        id: MemberId,
+        tracked: &[Option<Tracked>],
+        batch: &Batch,
+        now: Instant,
+    ) -> u64 {
+        let Some(mut member) = self.members.remove(&id) else {
+            return 0;
+        };
+        let mut refused = 0;
+        for part in &batch.parts {
+            for reading in &part.values {
+                let tracked = tracked.get(reading.instrument).and_then(Option::as_ref);
+                if let Some(tracked) = tracked {
+                    let group = self.group(&reading.attributes, &part.resource);
+                    let source = member
+                        .sources
+                        .entry(Arc::clone(&tracked.scope))
+                        .or_default();
+                    let taken = self.take(source, tracked.metric, reading, (group, now));
+                    refused += u64::from(!taken);
+                }
+            }
+        }
+        for scope in &batch.scopes {
+            if let Some(source) = member.sources.get_mut(scope) {
+                source.read(now, self.rules.max_age);
+            }
+        }
+        for scope in &batch.lost {
+            if let Some(source) = member.sources.get_mut(scope) {
+                source.read_at = None;
+            }
+        }
+        self.members.insert(id, member);
+        refused
+    }
+
+    fn take(
+        &mut self,
+        source: &mut Source,
+        metric: usize,
+        reading: &Reading,
+        (group, at): (Group, Instant),
+    ) -> bool {
+        let max_groups = self.rules.max_groups;
+        let groups = self.groups.entry(metric).or_default();
+        if !groups.contains_key(&group) && groups.len() >= max_groups {
+            return false;
+        }
+        let total = groups
+            .entry(Arc::clone(&group))
+            .or_insert(Number::Unsigned(0));
+        let kind = self
+            .metrics
+            .get(metric)
+            .map(|metric| metric.instrument.kind);
+        let new = Series {
+            group,
+            value: reading.value,
+            at,
+        };
+        let key = (metric, reading.attributes.clone());
+        let last = source.series.insert(key, new);
+        // The first value is where counting begins.
+        if let (Some(last), Some(InstrumentKind::Counter)) = (last, kind) {
+            *total = number::grown(*total, number::increment(last.value, reading.value));
+        }
+        true
+    }
+
+    /// The group of a reading: what the point says counts before what the Resource says.
+    fn group(&self, attributes: &[KeyValue], resource: &[KeyValue]) -> Group {
+        let mut group: Vec<_> = self.rules.group_by.iter().collect();
+        group.sort_unstable();
+        let pairs = group.into_iter().filter_map(|key| {
+            let value = find(attributes, key).or_else(|| find(resource, key))?;
+            let text = StringValue::from(value.as_str().into_owned());
+            Some(KeyValue::new(key.clone(), text))
+        });
+        pairs.collect()
+    }
+
+    /// Begins all totals again at 0.
+    pub(super) fn restart(&mut self) {
+        let totals = self.groups.values_mut().flat_map(HashMap::values_mut);
+        totals.for_each(|total| *total = Number::Unsigned(0));
+    }
+
+    /// What everything comes to now. Groups of which no member is left are forgotten.
+    pub(super) fn report(&mut self, now: Instant) -> Vec<Aggregated> {
+        let gathered = self.gather(now);
+        for (metric, groups) in &mut self.groups {
+            groups.retain(|group, _| gathered.contains_key(&(*metric, Arc::clone(group))));
+        }
+        let mut report = Vec::with_capacity(gathered.len());
+        for ((metric, group), of) in gathered {
+            let coverage = share(of.fresh.len(), of.expected.len());
+            let total = self
+                .groups
+                .get(&metric)
+                .and_then(|groups| groups.get(&group));
+            let kind = self
+                .metrics
+                .get(metric)
+                .map(|metric| metric.instrument.kind);
+            let values = match (kind, total) {
+                (Some(InstrumentKind::Counter), Some(total)) => Some(Values::Total(*total)),
+                (Some(InstrumentKind::Counter), None) => None,
+                _ => Some(Values::Fresh(of.values)),
+            };
+            report.push(Aggregated {
+                metric,
+                group,
+                coverage,
+                values: values.filter(|_| coverage >= self.rules.min_coverage),
+            });
+        }
+        report
+    }
+
+    fn gather(&self, now: Instant) -> HashMap<(usize, Group), Gathered> {
+        let mut gathered: HashMap<_, Gathered> = HashMap::new();
+        for (id, member) in &self.members {
+            if let Some(home) = &member.home {
+                for metric in &member.metrics {
+                    let of = gathered.entry((*metric, Arc::clone(home))).or_default();
+                    of.expected.insert(*id);
+                }
+            }
+            for source in member.sources.values() {
+                let is_heard = |read: &Instant| now - *read <= self.rules.max_age;
+                let read_at = source.read_at.filter(is_heard);
+                for ((metric, _), series) in &source.series {
+                    let of = gathered
+                        .entry((*metric, Arc::clone(&series.group)))
+                        .or_default();
+                    of.expected.insert(*id);
+                    if read_at == Some(series.at) {
+                        of.fresh.insert(*id);
+                        of.values.push(series.value);
+                    }
+                }
+            }
+        }
+        gathered
+    }
+}
+
+impl Source {
+    /// It was read whole: a series that is absent left. It is remembered for a while, so that the
+    /// total of one that comes back goes on.
+    fn read(&mut self, now: Instant, remembered: std::time::Duration) {
+        self.read_at = Some(now);
+        self.series
+            .retain(|_, series| now - series.at <= remembered);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of targets")]
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}

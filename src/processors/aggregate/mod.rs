@@ -1,0 +1,128 @@
+//! `aggregate`: metrics of a whole fleet, or of groups of it.
+//!
+//! ```yaml
+//! processors:
+//!   aggregate:
+//!     interval: 15s
+//!     target: fleet
+//!     group_by: [region]
+//!     min_coverage: 0.5
+//!     metrics:
+//!       - include: betanet_bytes_transmitted_total
+//!       - include: betanet_connected_peers
+//!         functions: [sum, avg]
+//!         quantiles: [0.5, 0.95]
+//! ```
+//!
+//! All readings pass on unchanged. What they come to is a target of its own, with its own Resource;
+//! once an interval it goes through the processors that follow, to the same exporters.
+//!
+//! A gauge is aggregated over the members whose last poll gave a value. A counter is the sum of the
+//! increments that were seen: a member that drops out or restarts neither lowers it nor looks like
+//! a reset, and one that joins does not raise it by what it counted before. It starts at 0.
+
+mod config;
+mod emit;
+mod fleet;
+mod number;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Function, MetricConfig};
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::{KeyValue, metrics::Counter};
+use tokio::time::Instant;
+
+use self::{
+    config::Settings,
+    emit::Emitter,
+    fleet::{Fleet, MemberId, Tracked},
+};
+use super::plans::Plans;
+use crate::{
+    pipeline::{Batch, Downstream, Processor, Stage, Stream},
+    runtime::Tasks,
+    telemetry::names,
+};
+
+/// The processor.
+#[derive(Debug)]
+struct Aggregate {
+    shared: Arc<Shared>,
+    plans: Plans<Vec<Option<Tracked>>>,
+}
+
+/// What the stages of all members write and the emitter reads.
+#[derive(Debug)]
+struct Shared {
+    id: String,
+    settings: Settings,
+    fleet: Mutex<Fleet>,
+    dropped: Counter<u64>,
+}
+
+impl Shared {
+    fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        // A panic elsewhere costs at most what one poll gave.
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Watches the readings of one member.
+struct Observer {
+    shared: Arc<Shared>,
+    member: MemberId,
+    /// By instrument: what it adds to.
+    tracked: Arc<Vec<Option<Tracked>>>,
+}
+
+impl Processor for Aggregate {
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
+        let mut fleet = self.shared.fleet();
+        let tracked = self.plans.of(&stream.schema, |schema| {
+            let instruments = schema.instruments().iter();
+            instruments
+                .map(|instrument| fleet.track(instrument))
+                .collect()
+        });
+        let member = fleet.join(&tracked, &stream.resource);
+        drop(fleet);
+        Box::new(Observer {
+            shared: Arc::clone(&self.shared),
+            member,
+            tracked,
+        })
+    }
+
+    fn start(&self, downstream: Arc<dyn Downstream>, tasks: &Tasks) {
+        let emitter = Emitter::new(&self.shared, downstream);
+        let stop = tasks.stopping();
+        tasks.spawn(format!("emitter of {}", self.shared.id), async move {
+            stop.run_until_cancelled(emitter.run()).await;
+        });
+    }
+}
+
+impl Stage for Observer {
+    fn process(&mut self, batch: Batch) -> Batch {
+        let mut fleet = self.shared.fleet();
+        let refused = fleet.observe(self.member, &self.tracked, &batch, Instant::now());
+        drop(fleet);
+        if refused > 0 {
+            let attributes = [
+                KeyValue::new(names::PROCESSOR, self.shared.id.clone()),
+                KeyValue::new(names::REASON, "max_groups"),
+            ];
+            self.shared.dropped.add(refused, &attributes);
+        }
+        batch
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.shared.fleet().leave(self.member);
+    }
+}

@@ -1,0 +1,425 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::advance;
+
+use super::{
+    config::{Rule, Rules},
+    fleet::{Aggregated, Values},
+    *,
+};
+use crate::{
+    pipeline::{BatchSink, Number, Part},
+    processors::{
+        select::{MatchType, Texts},
+        testing::{build, reading, stream, text},
+    },
+};
+
+/// What the rest of the pipeline was given: one line an opening, then the last readings.
+#[derive(Default)]
+struct Seen {
+    opened: Mutex<Vec<String>>,
+    last: Arc<Mutex<Vec<String>>>,
+}
+
+impl Downstream for Seen {
+    fn open(&self, stream: Stream) -> Box<dyn BatchSink> {
+        let resource = stream
+            .resource
+            .iter()
+            .map(|a| format!("{}={}", a.key, a.value));
+        let resource: Vec<_> = resource.collect();
+        let line = format!("{} {}", stream.target.name, resource.join(","));
+        self.opened.lock().unwrap().push(line);
+        let last = Arc::clone(&self.last);
+        Box::new(Sink { stream, last })
+    }
+}
+
+struct Sink {
+    stream: Stream,
+    last: Arc<Mutex<Vec<String>>>,
+}
+
+impl BatchSink for Sink {
+    fn accept(&mut self, batch: Batch) {
+        let values = batch.parts.iter().flat_map(|part| &part.values);
+        let mut lines: Vec<_> = values.map(|value| text(&self.stream, value)).collect();
+        lines.sort();
+        *self.last.lock().unwrap() = lines;
+    }
+}
+
+/// A fleet whose aggregates are emitted every 10 s.
+struct Lab {
+    processor: Arc<dyn Processor>,
+    seen: Arc<Seen>,
+    tasks: Tasks,
+}
+
+struct Node {
+    stream: Stream,
+    stage: Box<dyn Stage>,
+}
+
+impl Lab {
+    fn new(config: &str) -> Self {
+        let processor = build("aggregate", &format!("interval: 10s\n{config}")).unwrap();
+        let (tasks, _) = Tasks::new();
+        let seen = Arc::new(Seen::default());
+        processor.start(Arc::clone(&seen) as Arc<dyn Downstream>, &tasks);
+        Self {
+            processor,
+            seen,
+            tasks,
+        }
+    }
+
+    fn join(&self, name: &str, resource: &str) -> Node {
+        let stream = stream(name, resource);
+        let stage = self.processor.open(&mut stream.clone());
+        Node { stream, stage }
+    }
+
+    /// What is emitted at the next interval, but for the coverage.
+    async fn values(&self) -> Vec<String> {
+        let mut lines = self.all().await;
+        lines.retain(|line| !line.starts_with("betanet."));
+        lines
+    }
+
+    async fn all(&self) -> Vec<String> {
+        // The task waits for its tick before the time moves, and for the next one when it is done.
+        tokio::task::yield_now().await;
+        advance(Duration::from_secs(10)).await;
+        tokio::task::yield_now().await;
+        std::mem::take(&mut *self.seen.last.lock().unwrap())
+    }
+}
+
+impl Node {
+    /// A poll in which both endpoints gave a body.
+    fn gives(&mut self, readings: &[&str]) {
+        let values = readings.iter().map(|text| reading(&self.stream, text));
+        let part = Part {
+            resource: Arc::clone(&self.stream.resource),
+            values: values.collect(),
+        };
+        self.stage.process(Batch {
+            scopes: vec!["test/a".into(), "test/b".into()],
+            lost: Vec::new(),
+            parts: vec![part],
+        });
+    }
+
+    /// A poll in which endpoint `a` gave none and `b` was not asked.
+    fn fails(&mut self) {
+        self.stage.process(Batch {
+            lost: vec!["test/a".into()],
+            ..Batch::default()
+        });
+    }
+}
+
+const TOTAL: &str = "metrics: [{include: total}]";
+
+#[tokio::test(start_paused = true)]
+async fn a_counter_is_the_sum_of_increments_whoever_drops_out() {
+    let lab = Lab::new(TOTAL);
+    let (mut a, mut b) = (lab.join("a", ""), lab.join("b", ""));
+    a.gives(&["total 1000"]);
+    b.gives(&["total 50"]);
+    assert_eq!(
+        lab.values().await,
+        ["fleet.total 0"],
+        "what was before does not count"
+    );
+    a.gives(&["total 1010"]);
+    b.gives(&["total 55"]);
+    assert_eq!(lab.values().await, ["fleet.total 15"]);
+    a.fails();
+    b.gives(&["total 3"]);
+    assert_eq!(lab.values().await, ["fleet.total 18"], "b began again");
+    a.gives(&["total 1100"]);
+    assert_eq!(lab.values().await, ["fleet.total 108"]);
+    drop(a);
+    assert_eq!(lab.values().await, ["fleet.total 108"]);
+    let mut joined = lab.join("c", "");
+    joined.gives(&["total 1000000"]);
+    assert_eq!(lab.values().await, ["fleet.total 108"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn gauges_are_those_of_fresh_members_and_coverage_says_how_many() {
+    let lab = Lab::new("metrics: [{include: gauge, quantiles: [0.5]}]");
+    let mut nodes = ["a", "b", "c", "d"].map(|name| lab.join(name, ""));
+    for (node, value) in nodes.iter_mut().zip([1, 2, 3, 10]) {
+        node.gives(&[&format!("gauge {value}")]);
+    }
+    let all = |avg, count, max, median, sum, coverage| {
+        vec![
+            format!("betanet.aggregate.coverage{{metric=gauge}} {coverage}"),
+            format!("fleet.gauge.avg {avg}"),
+            format!("fleet.gauge.count {count}"),
+            format!("fleet.gauge.max {max}"),
+            "fleet.gauge.min 1".to_owned(),
+            format!("fleet.gauge.quantile{{quantile=0.5}} {median}"),
+            format!("fleet.gauge.sum {sum}"),
+        ]
+    };
+    assert_eq!(lab.all().await, all("4", "4", "10", "2.5", "16", "1"));
+    nodes[3].fails();
+    assert_eq!(lab.all().await, all("2", "3", "3", "2", "6", "0.75"));
+    nodes[3].gives(&["gauge 10"]);
+    assert_eq!(lab.all().await, all("4", "4", "10", "2.5", "16", "1"));
+    let [.., last] = nodes;
+    drop(last);
+    let left = all("2", "3", "3", "2", "6", "1");
+    assert_eq!(lab.all().await, left, "nobody expects it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_the_floor_only_the_coverage_is_said() {
+    let lab = Lab::new(
+        "min_coverage: 0.6\nmetrics: [{include: gauge, functions: [sum]}, {include: total}]",
+    );
+    let (mut a, silent) = (lab.join("a", ""), lab.join("b", ""));
+    a.gives(&["gauge 5", "total 5"]);
+    let half = ["gauge", "total"].map(|m| format!("betanet.aggregate.coverage{{metric={m}}} 0.5"));
+    assert_eq!(lab.all().await, half);
+    drop(silent);
+    assert_eq!(lab.values().await, ["fleet.gauge.sum 5", "fleet.total 0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_are_of_labels_of_the_target_or_of_the_point() {
+    let lab = Lab::new("group_by: [region, id]\nmetrics: [{include: gauge, functions: [sum]}]");
+    let mut a = lab.join("a", "region=eu");
+    let mut b = lab.join("b", "region=us");
+    a.gives(&["gauge{id=x} 1", "gauge{id=y} 2"]);
+    b.gives(&["gauge{id=x} 4"]);
+    assert_eq!(
+        lab.values().await,
+        [
+            "fleet.gauge.sum{id=x,region=eu} 1",
+            "fleet.gauge.sum{id=x,region=us} 4",
+            "fleet.gauge.sum{id=y,region=eu} 2"
+        ]
+    );
+    advance(Duration::from_secs(1)).await;
+    a.gives(&["gauge{id=y} 3"]);
+    let left = [
+        "fleet.gauge.sum{id=x,region=us} 4",
+        "fleet.gauge.sum{id=y,region=eu} 3",
+    ];
+    assert_eq!(lab.values().await, left, "an element that left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_are_bounded() {
+    let lab =
+        Lab::new("group_by: [id]\nmax_groups: 2\nmetrics: [{include: gauge, functions: [count]}]");
+    let mut a = lab.join("a", "");
+    a.gives(&["gauge{id=1} 1", "gauge{id=2} 1", "gauge{id=3} 1"]);
+    assert_eq!(lab.values().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_not_heard_of_any_more_does_not_count() {
+    let lab = Lab::new("max_age: 15s\nmetrics: [{include: gauge, functions: [sum]}]");
+    let mut a = lab.join("a", "");
+    a.gives(&["gauge 5"]);
+    assert_eq!(lab.values().await, ["fleet.gauge.sum 5"]);
+    assert_eq!(
+        lab.all().await,
+        ["betanet.aggregate.coverage{metric=gauge} 0"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_aggregate_is_a_target_of_its_own_and_ends_with_its_processor() {
+    let lab = Lab::new(
+        "target: all\nresource: {service.name: betanet}\nmetrics: [{include: gauge, functions: [sum]}]",
+    );
+    let mut a = lab.join("a", "");
+    a.gives(&["gauge 5"]);
+    lab.all().await;
+    let opened = lab.seen.opened.lock().unwrap().clone();
+    assert_eq!(opened, ["all service.instance.id=all,service.name=betanet"]);
+    let Lab {
+        processor,
+        seen,
+        tasks,
+    } = lab;
+    drop((processor, a));
+    advance(Duration::from_secs(10)).await;
+    let deadline = Instant::now() + Duration::from_secs(1);
+    assert!(tasks.stop(deadline).await);
+    assert_eq!(Arc::strong_count(&seen), 1, "nothing holds the exporters");
+}
+
+/// What can happen to a node.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Counts(u64),
+    Restarts,
+    IsPolled,
+    IsLost,
+    Leaves,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (1_u64..100).prop_map(Event::Counts),
+        Just(Event::Restarts),
+        Just(Event::IsPolled),
+        Just(Event::IsPolled),
+        Just(Event::IsLost),
+        Just(Event::Leaves),
+    ]
+}
+
+/// A node and what an observer can know of it.
+struct Model {
+    member: MemberId,
+    value: u64,
+    last: Option<u64>,
+    restarted: bool,
+    /// Counted since the last poll or restart.
+    unseen: u64,
+}
+
+struct World {
+    fleet: Fleet,
+    stream: Stream,
+    tracked: Vec<Option<Tracked>>,
+    nodes: Vec<Model>,
+    truth: u64,
+    now: Instant,
+}
+
+impl World {
+    fn new(nodes: usize) -> Self {
+        let names = Texts::new(MatchType::Strict, &["total".to_owned()]).unwrap();
+        let rule = Rule {
+            names,
+            functions: Vec::new(),
+            quantiles: Vec::new(),
+        };
+        let mut fleet = Fleet::new(Rules {
+            prefix: "fleet.".to_owned(),
+            group_by: Vec::new(),
+            max_groups: 1,
+            min_coverage: 0.0,
+            max_age: Duration::from_secs(3600),
+            metrics: Arc::from([rule]),
+        });
+        let stream = stream("node", "");
+        let instruments = stream.schema.instruments().iter();
+        let tracked: Vec<_> = instruments
+            .map(|instrument| fleet.track(instrument))
+            .collect();
+        let mut world = Self {
+            fleet,
+            stream,
+            tracked,
+            nodes: Vec::new(),
+            truth: 0,
+            now: Instant::now(),
+        };
+        world.nodes = (0..nodes).map(|_| world.joined()).collect();
+        world
+    }
+
+    fn joined(&mut self) -> Model {
+        Model {
+            member: self.fleet.join(&self.tracked, &[]),
+            value: 0,
+            last: None,
+            restarted: false,
+            unseen: 0,
+        }
+    }
+
+    fn happens(&mut self, index: usize, event: Event) {
+        self.now += Duration::from_secs(1);
+        let node = &mut self.nodes[index];
+        match event {
+            // A node that began again and overtook itself before it was seen cannot be told from
+            // one that never did.
+            Event::Counts(more) => {
+                let room = match node.last {
+                    Some(last) if node.restarted && last > 0 => last - 1 - node.value,
+                    _ => u64::MAX,
+                };
+                node.value += more.min(room);
+                node.unseen += more.min(room);
+            }
+            // What it counted and nobody saw is lost.
+            Event::Restarts => {
+                (node.value, node.unseen) = (0, 0);
+                node.restarted = true;
+            }
+            Event::IsPolled => {
+                if node.last.is_some() {
+                    self.truth += node.unseen;
+                }
+                (node.unseen, node.restarted) = (0, false);
+                node.last = Some(node.value);
+                let values = vec![reading(&self.stream, &format!("total {}", node.value))];
+                let resource = Arc::default();
+                let batch = Batch {
+                    scopes: vec!["test/a".into()],
+                    lost: Vec::new(),
+                    parts: vec![Part { resource, values }],
+                };
+                self.fleet
+                    .observe(node.member, &self.tracked, &batch, self.now);
+            }
+            Event::IsLost => {
+                let batch = Batch {
+                    lost: vec!["test/a".into()],
+                    ..Batch::default()
+                };
+                self.fleet
+                    .observe(node.member, &self.tracked, &batch, self.now);
+            }
+            Event::Leaves => {
+                let member = node.member;
+                self.fleet.leave(member);
+                self.nodes[index] = self.joined();
+            }
+        }
+    }
+
+    fn total(&mut self) -> u64 {
+        match self.fleet.report(self.now).as_slice() {
+            [
+                Aggregated {
+                    values: Some(Values::Total(Number::Unsigned(total))),
+                    ..
+                },
+            ] => *total,
+            [Aggregated { values: None, .. }] => 0,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_total_never_falls_and_is_the_sum_of_true_increments(
+        events in proptest::collection::vec((0_usize..4, event()), 1..200),
+    ) {
+        let mut world = World::new(4);
+        let mut last = 0;
+        for (node, event) in events {
+            world.happens(node, event);
+            let total = world.total();
+            prop_assert!(total >= last, "{last} fell to {total}");
+            prop_assert_eq!(total, world.truth);
+            last = total;
+        }
+    }
+}
