@@ -6,8 +6,10 @@
 mod actions;
 pub mod aggregate;
 pub mod attributes;
+pub mod batch;
 pub mod filter;
 pub mod mapping;
+pub mod memory_limiter;
 mod plans;
 pub mod resource;
 mod select;
@@ -44,10 +46,22 @@ pub const KINDS: &[Kind] = &[
         schema: SchemaGenerator::subschema_for::<attributes::Config>,
     },
     Kind {
+        name: "batch",
+        aliases: &[],
+        about: "Passes everything on: batches are made by each exporter.",
+        schema: SchemaGenerator::subschema_for::<batch::Config>,
+    },
+    Kind {
         name: "filter",
         aliases: &[],
         about: "Drops metrics and data points.",
         schema: SchemaGenerator::subschema_for::<filter::Config>,
+    },
+    Kind {
+        name: "memory_limiter",
+        aliases: &[],
+        about: "Takes no more polls when the collector has too much memory.",
+        schema: SchemaGenerator::subschema_for::<memory_limiter::Config>,
     },
     Kind {
         name: "resource",
@@ -65,8 +79,12 @@ pub enum Config {
     Aggregate(aggregate::Config),
     /// Changes attributes of data points.
     Attributes(attributes::Config),
+    /// Passes everything on.
+    Batch(batch::Config),
     /// Drops metrics and data points.
     Filter(filter::Config),
+    /// Refuses polls.
+    MemoryLimiter(memory_limiter::Config),
     /// Changes attributes of the Resource.
     Resource(resource::Config),
 }
@@ -93,6 +111,8 @@ impl Config {
         match kind.name {
             "aggregate" => read!(Aggregate, aggregate::Config, at, diagnostics),
             "attributes" => read!(Attributes, attributes::Config, at, diagnostics),
+            "batch" => read!(Batch, batch::Config, at, diagnostics),
+            "memory_limiter" => read!(MemoryLimiter, memory_limiter::Config, at, diagnostics),
             "filter" => read!(Filter, filter::Config, at, diagnostics),
             _ => read!(Resource, resource::Config, at, diagnostics),
         }
@@ -103,6 +123,8 @@ impl Config {
         match self {
             Self::Aggregate(config) => config.build(id, context),
             Self::Attributes(config) => config.build(),
+            Self::Batch(config) => config.build(),
+            Self::MemoryLimiter(config) => config.build(id, context),
             Self::Filter(config) => config.build(),
             Self::Resource(config) => config.build(),
         }

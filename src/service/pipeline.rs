@@ -106,7 +106,6 @@ impl Sink for TargetSink {
         let readings = mapping::map(&self.target.definition, poll);
         self.count(&readings);
         self.own.observe(poll, &readings);
-        let fresh: Vec<_> = poll.endpoints.iter().map(|e| e.body().is_some()).collect();
         self.outlet.put(self.read(poll), readings.values);
         let own = self.own.readings(poll, self.outlet.resets());
         let ourselves = Read {
@@ -114,7 +113,7 @@ impl Sink for TargetSink {
             ..Read::default()
         };
         self.outlet.put(ourselves, own);
-        self.outlet.export(&fresh);
+        self.outlet.export();
     }
 }
 

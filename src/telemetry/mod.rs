@@ -6,7 +6,7 @@ mod instrument;
 mod logs;
 pub mod names;
 mod own;
-mod process;
+pub mod process;
 
 pub use chain::chain;
 pub use logs::init as init_logs;

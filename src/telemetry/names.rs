@@ -206,6 +206,12 @@ metrics! {
         "Data points that were given to the processor.";
     OUTGOING_ITEMS = "otelcol_processor_outgoing_items", Kind::Counter, "{item}", &[PROCESSOR, SIGNAL],
         "Data points that the processor passed on.";
+    LIMITER_ACCEPTED = "otelcol_processor_memory_limiter_accepted_metric_points", Kind::Counter, "{datapoint}", &[PROCESSOR],
+        "Data points that came while there was memory.";
+    LIMITER_REFUSED = "otelcol_processor_memory_limiter_refused_metric_points", Kind::Counter, "{datapoint}", &[PROCESSOR],
+        "Data points of polls under way that were dropped because there was too little memory.";
+    LIMITER_POLLS = "betanet_memory_limiter_refused_polls", Kind::Counter, "{poll}", &[PROCESSOR],
+        "Polls that the limiter refused before the target was asked.";
     AGGREGATE_DROPPED = "betanet_aggregate_dropped_metric_points", Kind::Counter, "{datapoint}", &[PROCESSOR, REASON],
         "Data points that an aggregate could not take in, by reason (max_groups).";
     UNPLACED_POINTS = "betanet_pipeline_dropped_metric_points", Kind::Counter, "{datapoint}", &[REASON],

@@ -40,6 +40,27 @@ pub fn resident_bytes() -> Option<u64> {
     Some(pages * PAGE_BYTES)
 }
 
+/// Memory in bytes that this process may use: what its control group allows, or what the machine
+/// has; none where nothing says it.
+pub fn memory_bytes() -> Option<u64> {
+    let number = |text: String| text.trim().parse::<u64>().ok();
+    // Without a limit version 2 says `max`, version 1 a number beyond all memory.
+    let group = read("/sys/fs/cgroup/memory.max")
+        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+        .and_then(number);
+    let machine = read("/proc/meminfo").and_then(|text| memory_total(&text));
+    group.into_iter().chain(machine).min()
+}
+
+/// `MemTotal:  24576000 kB`.
+fn memory_total(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
 fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
@@ -65,6 +86,13 @@ mod tests {
     fn processor_time_is_found_behind_an_odd_command() {
         let stat = "12 (a b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 8 0 100";
         assert_eq!(cpu_seconds(stat), Some(3.0));
+    }
+
+    #[test]
+    fn the_memory_of_the_machine_is_found() {
+        let text = "MemFree: 5 kB\nMemTotal:       24576000 kB\n";
+        assert_eq!(memory_total(text), Some(24_576_000 * 1024));
+        assert!(memory_bytes().unwrap() > resident_bytes().unwrap());
     }
 
     #[test]

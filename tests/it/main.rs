@@ -21,6 +21,7 @@ mod mistakes;
 mod old_exporter;
 mod own_telemetry;
 mod pipelines;
+mod processors;
 mod resilience;
 mod shape;
 mod sockets;

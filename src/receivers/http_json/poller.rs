@@ -83,6 +83,12 @@ impl TargetPoller {
         let mut up = Up::new(self.endpoints.len());
         loop {
             let round = self.next_round(&schedule).await;
+            if is_refused(&sinks) {
+                // Not even for a probe; the next tick asks again.
+                sleep_until(schedule.due()).await;
+                schedule.done(Instant::now());
+                continue;
+            }
             self.telemetry
                 .started(Instant::now().saturating_duration_since(round.due));
             if self.host.is_half_open() {
@@ -235,6 +241,11 @@ impl TargetPoller {
             tracing::warn!(receiver, target, error, "target is down");
         }
     }
+}
+
+/// Whether nobody would take a poll.
+fn is_refused(sinks: &[Box<dyn Sink>]) -> bool {
+    !sinks.is_empty() && sinks.iter().all(|sink| !sink.admits())
 }
 
 /// What is polled next.

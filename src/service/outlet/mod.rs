@@ -204,12 +204,18 @@ impl Outlet {
         split.instruments.put(part.values);
     }
 
-    /// Shows the exporters all that was put; `fresh` says which endpoints gave a body.
-    pub(super) fn export(&mut self, fresh: &[bool]) {
-        let collected = self.collect();
+    /// Shows the exporters all that was put; nothing if a stage refused all of it.
+    pub(super) fn export(&mut self) {
+        if self.scopes.is_empty() {
+            return;
+        }
+        let scopes = std::mem::take(&mut self.scopes);
+        let endpoints = self.target.definition.endpoints.iter();
+        let fresh: Vec<_> = endpoints.map(|e| scopes.contains(&e.scope)).collect();
+        let collected = self.collect(&scopes);
         let snapshot = Snapshot {
             target: &self.target,
-            fresh,
+            fresh: &fresh,
             metrics: &collected.metrics,
             signed_metrics: collected.signed(),
         };
@@ -218,8 +224,7 @@ impl Outlet {
         }
     }
 
-    fn collect(&mut self) -> Collected {
-        let scopes = std::mem::take(&mut self.scopes);
+    fn collect(&mut self, scopes: &[Arc<str>]) -> Collected {
         let now = Instant::now();
         self.split.retain(|_, split| now - split.last < IDLE_MAX);
         let all = || {
@@ -227,9 +232,9 @@ impl Outlet {
             std::iter::once(&self.instruments).chain(split)
         };
         let wide = all().any(TargetInstruments::has_wide);
-        let mut collected = self.instruments.collect(&scopes, wide);
+        let mut collected = self.instruments.collect(scopes, wide);
         for split in self.split.values_mut() {
-            let part = split.instruments.collect(&scopes, wide);
+            let part = split.instruments.collect(scopes, wide);
             collected.metrics.extend(part.metrics);
             if let (Some(all), Some(part)) = (&mut collected.signed_metrics, part.signed_metrics) {
                 all.extend(part);
@@ -273,7 +278,7 @@ fn merged(parts: Vec<Part>) -> Vec<Part> {
 impl BatchSink for Outlet {
     fn accept(&mut self, batch: Batch) {
         self.put_batch(batch);
-        self.export(&[]);
+        self.export();
     }
 }
 

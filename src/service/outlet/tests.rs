@@ -124,6 +124,13 @@ fn outlet(processors: Vec<(String, Arc<dyn Processor>)>) -> (Outlet, Arc<Seen>) 
     (tail.outlet(stream), seen)
 }
 
+fn read() -> Read {
+    Read {
+        scopes: vec!["test/a".into()],
+        lost: Vec::new(),
+    }
+}
+
 fn prefixed() -> (Outlet, Arc<Seen>) {
     outlet(vec![("prefix".to_owned(), Arc::new(Prefix))])
 }
@@ -131,11 +138,8 @@ fn prefixed() -> (Outlet, Arc<Seen>) {
 #[tokio::test(start_paused = true)]
 async fn without_processors_readings_go_straight_to_the_exporters() {
     let (mut outlet, seen) = outlet(Vec::new());
-    outlet.put(
-        Read::default(),
-        vec![reading(0, 1, &[]), reading(1, 2, &[])],
-    );
-    outlet.export(&[true]);
+    outlet.put(read(), vec![reading(0, 1, &[]), reading(1, 2, &[])]);
+    outlet.export();
     assert_eq!(seen.take(), [" gauge 1", " total 2"]);
     drop(outlet);
     assert_eq!(seen.take(), ["forget node"]);
@@ -144,16 +148,13 @@ async fn without_processors_readings_go_straight_to_the_exporters() {
 #[tokio::test(start_paused = true)]
 async fn a_stage_renames_and_splits_and_what_is_split_off_ends_when_it_is_idle() {
     let (mut outlet, seen) = prefixed();
-    outlet.put(
-        Read::default(),
-        vec![reading(0, 1, &[]), reading(0, 2, &["b"])],
-    );
-    outlet.export(&[true]);
+    outlet.put(read(), vec![reading(0, 1, &[]), reading(0, 2, &["b"])]);
+    outlet.export();
     assert_eq!(seen.take(), [" x.gauge 1", "b x.gauge 2"]);
     assert_eq!(outlet.split.len(), 1);
     tokio::time::advance(IDLE_MAX).await;
-    outlet.put(Read::default(), vec![reading(0, 3, &[])]);
-    outlet.export(&[true]);
+    outlet.put(read(), vec![reading(0, 3, &[])]);
+    outlet.export();
     assert_eq!(seen.take(), [" x.gauge 3"]);
     assert_eq!(outlet.split.len(), 0);
 }
@@ -163,8 +164,8 @@ async fn a_renamed_total_that_falls_is_a_reset_wherever_it_went() {
     let (mut outlet, _seen) = prefixed();
     for value in [5, 3] {
         let values = vec![reading(1, value, &[]), reading(1, value, &["b"])];
-        outlet.put(Read::default(), values);
-        outlet.export(&[true]);
+        outlet.put(read(), values);
+        outlet.export();
     }
     assert_eq!(outlet.resets().seen, 2);
 }
@@ -173,8 +174,8 @@ async fn a_renamed_total_that_falls_is_a_reset_wherever_it_went() {
 async fn of_two_readings_that_became_one_the_first_counts() {
     let (mut outlet, seen) = prefixed();
     let values = [7, 8].map(|value| reading(0, value, &[]));
-    outlet.put(Read::default(), values.into());
-    outlet.export(&[true]);
+    outlet.put(read(), values.into());
+    outlet.export();
     assert_eq!(seen.take(), [" x.gauge 7"]);
 }
 
@@ -183,6 +184,14 @@ async fn resources_are_bounded() {
     let (mut outlet, _seen) = prefixed();
     let ids: Vec<String> = (0..RESOURCES_MAX + 5).map(|id| id.to_string()).collect();
     let values = ids.iter().map(|id| reading(0, 1, &[id])).collect();
-    outlet.put(Read::default(), values);
+    outlet.put(read(), values);
     assert_eq!(outlet.split.len(), RESOURCES_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stage_refuses_changes_nothing_that_is_shown() {
+    let (mut outlet, seen) = prefixed();
+    outlet.put(Read::default(), Vec::new());
+    outlet.export();
+    assert_eq!(seen.take(), [""; 0]);
 }

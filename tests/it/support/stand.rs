@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) definition: &'static str,
     /// More keys of every target, as flow YAML.
     pub(crate) target: &'static str,
+    /// What the pipeline's processors are: id and settings as flow YAML.
+    pub(crate) processors: Vec<(&'static str, &'static str)>,
     /// More exporters beside `prometheus`: id and settings as flow YAML.
     pub(crate) exporters: Vec<(String, String)>,
 }
@@ -31,6 +33,7 @@ impl Default for Options {
             resilience: "retry: {max_retries: 0}, circuit_breaker: {failure_threshold: 1000000}",
             definition: "betanet",
             target: "",
+            processors: Vec::new(),
             exporters: Vec::new(),
         }
     }
@@ -107,15 +110,20 @@ impl Options {
             writeln!(exporters, "  {id}: {settings}").unwrap();
             exporting.push(id);
         }
+        let ids: Vec<_> = self.processors.iter().map(|(id, _)| *id).collect();
+        let (processing, mut processors) = (ids.join(", "), String::from("processors:\n"));
+        for (id, settings) in &self.processors {
+            writeln!(processors, "  {id}: {settings}").unwrap();
+        }
         let telemetry = format!(
             "telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {own_port}}}}}}}}}]}}}}\n"
         );
         let (used, exporting) = (used.join(", "), exporting.join(", "));
         format!(
-            "receivers:\n{receivers}exporters:\n{exporters}\
+            "receivers:\n{receivers}{processors}exporters:\n{exporters}\
              extensions: {{health_check: {{endpoint: \"{address}\"}}}}\n\
              service:\n  extensions: [health_check]\n  {telemetry}  \
-             pipelines: {{metrics: {{receivers: [{used}], exporters: [{exporting}]}}}}\n"
+             pipelines: {{metrics: {{receivers: [{used}], processors: [{processing}], exporters: [{exporting}]}}}}\n"
         )
     }
 }

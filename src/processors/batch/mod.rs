@@ -1,0 +1,71 @@
+//! `batch`: accepted so that a configuration of the Collector loads.
+//!
+//! ```yaml
+//! processors:
+//!   batch:
+//! ```
+//!
+//! It passes everything on: each exporter makes its own batches, as the Collector's own plan is
+//! for the time after this processor. A warning says where to set them.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    pipeline::{Batch, Processor, Stage, Stream},
+    settings::Duration,
+    yaml::{Cursor, Diagnostics},
+};
+
+/// Passes everything on; batches are made by `sending_queue::batch` of each exporter.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// Has no effect: see `sending_queue::batch::flush_timeout` of the exporter.
+    pub timeout: Option<Duration>,
+    /// Has no effect: see `sending_queue::batch::min_size` of the exporter.
+    pub send_batch_size: Option<u64>,
+    /// Has no effect: see `sending_queue::batch::max_size` of the exporter.
+    pub send_batch_max_size: Option<u64>,
+    /// Not supported: a poll has no request whose metadata could be taken.
+    pub metadata_keys: Vec<String>,
+    /// Not supported, as `metadata_keys`.
+    pub metadata_cardinality_limit: Option<u64>,
+}
+
+impl Config {
+    /// Says that it does nothing, and what does.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let metadata = "is not supported: a poll has no request whose metadata could be taken";
+        if !self.metadata_keys.is_empty() {
+            at.error(&["metadata_keys"], metadata, diagnostics);
+        }
+        if self.metadata_cardinality_limit.is_some() {
+            at.error(&["metadata_cardinality_limit"], metadata, diagnostics);
+        }
+        let message = "passes everything on: batches are made by each exporter, as its `sending_queue::batch` says";
+        at.warning(&[], message, diagnostics);
+    }
+
+    /// Makes the processor.
+    pub fn build(&self) -> Arc<dyn Processor> {
+        Arc::new(PassOn)
+    }
+}
+
+/// The processor, and its stage.
+struct PassOn;
+
+impl Processor for PassOn {
+    fn open(&self, _stream: &mut Stream) -> Box<dyn Stage> {
+        Box::new(Self)
+    }
+}
+
+impl Stage for PassOn {
+    fn process(&mut self, batch: Batch) -> Batch {
+        batch
+    }
+}

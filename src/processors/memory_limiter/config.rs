@@ -1,0 +1,135 @@
+//! What the configuration says of `memory_limiter`.
+
+use std::sync::{Arc, Mutex};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Counters, Limiter, MemoryLimiter, Resident};
+use crate::{
+    pipeline::Processor,
+    processors::Context,
+    settings::Duration,
+    telemetry::process,
+    yaml::{Cursor, Diagnostics},
+};
+
+const MIB: u64 = 1024 * 1024;
+
+/// The part of the limit that is kept free for spikes, if nothing is said: the Collector's.
+const SPIKE_PERCENTAGE: u64 = 20;
+
+/// Takes no more when the collector has too much memory.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// Time between two looks at the memory; 1s is a good choice.
+    pub check_interval: Duration,
+    /// The most resident memory, in MiB: the hard limit.
+    pub limit_mib: u64,
+    /// What is kept free below the limit, in MiB; 20 % of it if not given.
+    pub spike_limit_mib: u64,
+    /// The limit as a share of the memory that the control group or the machine has, if there is
+    /// no `limit_mib`.
+    pub limit_percentage: u64,
+    /// The same for `spike_limit_mib`.
+    pub spike_limit_percentage: u64,
+    /// Not supported: there is no garbage collector.
+    pub min_gc_interval_when_soft_limited: Option<Duration>,
+    /// Not supported: there is no garbage collector.
+    pub min_gc_interval_when_hard_limited: Option<Duration>,
+}
+
+impl Config {
+    /// Checks what a type cannot say.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let mut error = |key: &str, message: &str| at.error(&[key], message, diagnostics);
+        if self.check_interval.is_zero() {
+            error("check_interval", "must be greater than zero");
+        }
+        if self.limit_mib == 0 && self.limit_percentage == 0 {
+            error("limit_mib", "needs `limit_mib` or `limit_percentage`");
+        }
+        for (key, percentage) in [
+            ("limit_percentage", self.limit_percentage),
+            ("spike_limit_percentage", self.spike_limit_percentage),
+        ] {
+            if percentage > 100 {
+                error(key, "expected a percentage from 1 to 100");
+            }
+        }
+        if self.limit_mib > 0 && self.spike_limit_mib >= self.limit_mib {
+            error("spike_limit_mib", "must be smaller than `limit_mib`");
+        }
+        if self.limit_percentage > 0 && self.spike_limit_percentage >= self.limit_percentage {
+            let message = "must be smaller than `limit_percentage`";
+            error("spike_limit_percentage", message);
+        }
+        let gc = "is not supported: there is no garbage collector to run";
+        if self.min_gc_interval_when_soft_limited.is_some() {
+            error("min_gc_interval_when_soft_limited", gc);
+        }
+        if self.min_gc_interval_when_hard_limited.is_some() {
+            error("min_gc_interval_when_hard_limited", gc);
+        }
+    }
+
+    /// Makes the processor `id`.
+    pub fn build(&self, id: &str, context: &Context<'_>) -> Arc<dyn Processor> {
+        Arc::new(MemoryLimiter(Arc::new(self.limiter(
+            id,
+            process::resident_bytes,
+            process::memory_bytes,
+            context,
+        ))))
+    }
+
+    /// The limiter, with where the memory of the process and of the machine is read.
+    pub(super) fn limiter(
+        &self,
+        id: &str,
+        resident: Resident,
+        available: Resident,
+        context: &Context<'_>,
+    ) -> Limiter {
+        let [hard_bytes, soft_bytes] = self.limits(available);
+        if resident().is_none() {
+            tracing::warn!(
+                processor = id,
+                "/proc does not say how much memory we have: nothing is limited"
+            );
+        }
+        Limiter {
+            id: id.to_owned(),
+            soft_bytes,
+            hard_bytes,
+            check_interval: self.check_interval.get(),
+            resident,
+            state: Mutex::default(),
+            counters: Counters::new(id, context.meter),
+        }
+    }
+
+    /// The hard and the soft limit in bytes.
+    fn limits(&self, available: Resident) -> [u64; 2] {
+        let share = |percentage: u64| {
+            let all = available().unwrap_or(u64::MAX);
+            (all / 100).saturating_mul(percentage)
+        };
+        let (limit, spike) = match self.limit_mib {
+            0 => (
+                share(self.limit_percentage),
+                share(self.spike_limit_percentage),
+            ),
+            mib => (
+                mib.saturating_mul(MIB),
+                self.spike_limit_mib.saturating_mul(MIB),
+            ),
+        };
+        let spike = match spike {
+            0 => limit / 100 * SPIKE_PERCENTAGE,
+            spike => spike,
+        };
+        [limit, limit.saturating_sub(spike)]
+    }
+}

@@ -1,0 +1,113 @@
+//! Processors in the real program, and the examples of `docs/processors.md`.
+
+use betanet_collector::simulator::Dialect;
+
+use crate::support::{
+    PATIENCE,
+    command::run,
+    eventually,
+    source::root,
+    stand::{Options, documented_node, node},
+};
+
+/// The YAML of each example.
+fn examples() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("docs/processors.md")).unwrap();
+    let blocks = text.split("```yaml\n").skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_good() {
+    let examples = examples();
+    assert!(examples.len() >= 6, "{} examples", examples.len());
+    for example in examples {
+        let id = example.lines().nth(1).unwrap().trim().trim_end_matches(':');
+        let rest = format!(
+            "receivers: {{betanet: {{targets: [{{endpoint: 'http://localhost:9000'}}]}}}}\n\
+             exporters: {{debug: }}\n\
+             service: {{pipelines: {{metrics: {{receivers: [betanet], processors: [{id}], exporters: [debug]}}}}}}"
+        );
+        let (example, rest) = (format!("yaml:{example}"), format!("yaml:{rest}"));
+        let output = run(&["validate", "--config", &example, "--config", &rest], &[]);
+        assert_eq!(output.code, Some(0), "{id}: {}", output.stderr);
+        let silent = id != "batch";
+        assert_eq!(output.stderr.is_empty(), silent, "{id}: {}", output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_is_filtered_labelled_and_aggregated() {
+    let nodes = [documented_node(), documented_node()];
+    let options = Options {
+        processors: vec![
+            (
+                "attributes",
+                "{actions: [{key: tier, value: edge, action: insert}]}",
+            ),
+            (
+                "aggregate",
+                "{interval: 100ms, metrics: [{include: betanet_connected_peers, functions: [sum, avg]}, {include: betanet_bytes_transmitted_total}]}",
+            ),
+            (
+                "filter",
+                "{metric_conditions: ['name == \"betanet.scrape.duration\"']}",
+            ),
+        ],
+        ..Options::default()
+    };
+    let stand = options.start(&[("a", &nodes[0]), ("b", &nodes[1])]).await;
+    let whole =
+        "betanet_aggregate_coverage_ratio{metric=\"betanet_connected_peers\",target=\"fleet\"}";
+    let scrape = stand
+        .until("both are in", |scrape| {
+            (scrape.sum(whole) - 1.0).abs() < 1e-9
+        })
+        .await;
+    assert_eq!(
+        scrape.sum("fleet_betanet_connected_peers_sum{target=\"fleet\"}"),
+        14.0
+    );
+    assert_eq!(
+        scrape.sum("fleet_betanet_connected_peers_avg{target=\"fleet\"}"),
+        7.0
+    );
+    assert_eq!(
+        scrape.sum("fleet_betanet_bytes_transmitted_total{target=\"fleet\"}"),
+        0.0
+    );
+    assert_eq!(
+        scrape.sum("betanet_up{tier=\"edge\"}"),
+        2.0,
+        "our own metrics too"
+    );
+    assert_eq!(scrape.sum("betanet_connected_peers{tier=\"edge\"}"), 14.0);
+    assert!(!scrape.text.contains("betanet_scrape_duration"));
+    let own = stand.own().await;
+    let (incoming, outgoing) = (
+        own.sum("otelcol_processor_incoming_items{processor=\"filter\"}"),
+        own.sum("otelcol_processor_outgoing_items{processor=\"filter\"}"),
+    );
+    assert!(
+        incoming > outgoing && outgoing > 0.0,
+        "{incoming} {outgoing}"
+    );
+}
+
+#[tokio::test]
+async fn with_too_much_memory_no_node_is_asked() {
+    let node = node(Dialect::Betanet);
+    let options = Options {
+        processors: vec![("memory_limiter", "{check_interval: 100ms, limit_mib: 1}")],
+        ..Options::default()
+    };
+    let stand = options.start(&[("a", &node)]).await;
+    let refused = "betanet_memory_limiter_refused_polls";
+    eventually("polls are refused", PATIENCE, async || {
+        (stand.own().await.sum(refused) >= 3.0).then_some(())
+    })
+    .await;
+    assert_eq!(node.requests(), 0);
+}
