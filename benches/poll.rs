@@ -88,7 +88,7 @@ fn host() -> Host {
     Host::new(
         &Fleet::new(settings).join(),
         "node",
-        vec!["/".to_owned()],
+        vec!["/".into()],
         &Clock::System,
     )
 }

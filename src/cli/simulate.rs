@@ -107,7 +107,7 @@ fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<Plan>, CommandEr
 fn settings(config: &http_json::Config) -> Result<Settings, CommandError> {
     let definition = config.definition.first().map(|name| definition::load(name));
     let endpoints = definition.transpose()?.map(|definition| {
-        let paths = definition.endpoints.iter().map(|e| e.path.clone());
+        let paths = definition.endpoints.iter().map(|e| e.path.to_string());
         paths.collect()
     });
     let targets = config.targets.iter().map(|target| {

@@ -68,7 +68,7 @@ fn endpoints(
     }
     let compiled = file.endpoints.iter().map(|(endpoint, from)| Endpoint {
         name: endpoint.clone(),
-        path: from.path.clone(),
+        path: from.path.as_str().into(),
         format: from.format,
         scope: format!("{name}/{endpoint}").into(),
     });

@@ -37,7 +37,7 @@ pub struct Endpoint {
     /// The name that rules use.
     pub name: String,
     /// Path below the target's URL, with its query if it has one.
-    pub path: String,
+    pub path: Arc<str>,
     /// How its body is read.
     pub format: Format,
     /// Name of the instrumentation scope of its metrics: `definition/endpoint`.

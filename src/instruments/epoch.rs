@@ -1,6 +1,10 @@
 //! One SDK provider of a target: instruments that observe what is put before them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use opentelemetry::{
     InstrumentationScope, KeyValue,
@@ -21,6 +25,7 @@ use super::{
 use crate::{
     definition::{Instrument, InstrumentKind},
     pipeline::{Reading, Schema},
+    telemetry::names,
 };
 
 /// A provider with its own start time. Its instruments are made when they are first needed.
@@ -28,7 +33,9 @@ use crate::{
 pub(super) struct Epoch {
     provider: SdkMeterProvider,
     reader: PullReader,
-    slots: Vec<Slot>,
+    schema: Arc<Schema>,
+    /// Those that were needed, by their index in the schema.
+    slots: BTreeMap<usize, Slot>,
 }
 
 /// One instrument of the definition within an epoch.
@@ -36,7 +43,8 @@ pub(super) struct Epoch {
 struct Slot {
     instrument: Arc<Instrument>,
     points: Arc<Points>,
-    made: Vec<Repr>,
+    /// By representation.
+    made: [bool; 3],
     histogram: Option<Histogram<f64>>,
 }
 
@@ -59,26 +67,21 @@ impl Epoch {
             .with_reader(reader.clone())
             .with_view(cardinality(Arc::clone(schema)))
             .build();
-        let slots = schema
-            .instruments()
-            .iter()
-            .map(|instrument| Slot::new(Arc::clone(instrument)))
-            .collect();
         Self {
             provider,
             reader,
-            slots,
+            schema: Arc::clone(schema),
+            slots: BTreeMap::new(),
         }
     }
 
     /// Puts a value before its instrument for the next collect, as `repr`.
     pub(super) fn put(&mut self, reading: &Reading, repr: Repr) {
-        let Some(slot) = self.slots.get_mut(reading.instrument) else {
+        let Some(slot) = slot(&mut self.slots, &self.schema, reading.instrument) else {
             return;
         };
-        if !slot.made.contains(&repr) {
+        if !std::mem::replace(&mut slot.made[repr as usize], true) {
             slot.make(&meter(&self.provider, &slot.instrument), repr);
-            slot.made.push(repr);
         }
         slot.points
             .lock()
@@ -87,7 +90,7 @@ impl Epoch {
 
     /// Records an observation in a histogram; kept from then on.
     pub(super) fn record(&mut self, reading: &Reading) {
-        let Some(slot) = self.slots.get_mut(reading.instrument) else {
+        let Some(slot) = slot(&mut self.slots, &self.schema, reading.instrument) else {
             return;
         };
         let histogram = slot.histogram.get_or_insert_with(|| {
@@ -107,9 +110,22 @@ impl Epoch {
 
     /// Takes away what was put before the instruments.
     pub(super) fn clear(&mut self) {
-        for slot in &self.slots {
-            slot.points.lock().clear();
+        for slot in self.slots.values() {
+            // Their room as well: between two polls of a target there are those of all others.
+            *slot.points.lock() = Sorted::default();
         }
+    }
+}
+
+/// The slot of an instrument, made when it is first asked for.
+fn slot<'s>(
+    slots: &'s mut BTreeMap<usize, Slot>,
+    schema: &Schema,
+    index: usize,
+) -> Option<&'s mut Slot> {
+    match slots.entry(index) {
+        Entry::Occupied(slot) => Some(slot.into_mut()),
+        Entry::Vacant(free) => Some(free.insert(Slot::new(Arc::clone(schema.get(index)?)))),
     }
 }
 
@@ -140,7 +156,7 @@ impl Slot {
         Self {
             instrument,
             points: Arc::default(),
-            made: Vec::new(),
+            made: [false; 3],
             histogram: None,
         }
     }
@@ -158,12 +174,13 @@ impl Slot {
         let double = |points: Arc<Points>| {
             move |observer: &dyn AsyncInstrument<f64>| observe(observer, &points.lock().double)
         };
+        let [name, description, unit] = texts(&self.instrument);
         macro_rules! observable {
             ($builder:ident, $callback:ident) => {{
                 meter
-                    .$builder(self.instrument.name.clone())
-                    .with_description(self.instrument.description.clone())
-                    .with_unit(self.instrument.unit.clone())
+                    .$builder(name)
+                    .with_description(description)
+                    .with_unit(unit)
                     .with_callback($callback(points))
                     .build();
             }};
@@ -185,6 +202,21 @@ impl Slot {
             (InstrumentKind::Histogram, _) => {}
         }
     }
+}
+
+/// Name, description and unit. The SDK copies them for each target and again at each collect, and
+/// what we say ourselves need not be copied.
+fn texts(instrument: &Instrument) -> [Cow<'static, str>; 3] {
+    let own = names::TARGET.iter().find(|own| own.name == instrument.name);
+    let text = |own: Option<&'static str>, text: &str| match own.filter(|own| *own == text) {
+        Some(own) => Cow::Borrowed(own),
+        None => Cow::Owned(text.to_owned()),
+    };
+    [
+        text(own.map(|own| own.name), &instrument.name),
+        text(own.map(|own| own.description), &instrument.description),
+        text(own.map(|own| own.unit), &instrument.unit),
+    ]
 }
 
 fn observe<T: Copy>(observer: &dyn AsyncInstrument<T>, points: &[(Vec<KeyValue>, T)]) {

@@ -162,12 +162,8 @@ impl OwnMetrics {
     }
 
     fn url_template(&self, endpoint: usize) -> KeyValue {
-        let path = self
-            .target
-            .definition
-            .endpoints
-            .get(endpoint)
-            .map(|e| e.path.clone());
+        let endpoints = &self.target.definition.endpoints;
+        let path = endpoints.get(endpoint).map(|e| Arc::clone(&e.path));
         KeyValue::new(names::URL_TEMPLATE, path.unwrap_or_default())
     }
 

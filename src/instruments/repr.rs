@@ -65,12 +65,6 @@ impl Sorted {
             _ => self.double.push((attributes, number.as_f64())),
         }
     }
-
-    pub(super) fn clear(&mut self) {
-        self.unsigned.clear();
-        self.signed.clear();
-        self.double.clear();
-    }
 }
 
 #[cfg(test)]

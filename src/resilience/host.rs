@@ -73,7 +73,7 @@ pub struct Host {
     pub(super) member: Arc<Member>,
     pub(super) name: String,
     /// Paths of the endpoints, for the record.
-    pub(super) paths: Vec<String>,
+    pub(super) paths: Vec<Arc<str>>,
     pub(super) clock: Clock,
     pub(super) state: Mutex<HostState>,
     /// Told after each attempt, for those who wait for a probe.
@@ -192,7 +192,7 @@ impl Drop for Member {
 
 impl Host {
     /// A host that nothing is known of, with endpoints at `paths`.
-    pub fn new(member: &Arc<Member>, name: &str, paths: Vec<String>, clock: &Clock) -> Self {
+    pub fn new(member: &Arc<Member>, name: &str, paths: Vec<Arc<str>>, clock: &Clock) -> Self {
         let fleet = &member.fleet;
         let (settings, now) = (&fleet.settings, Instant::now());
         let breaker = &settings.circuit_breaker;
@@ -245,7 +245,7 @@ impl Host {
     }
 
     pub(super) fn path(&self, endpoint: usize) -> &str {
-        self.paths.get(endpoint).map_or("", String::as_str)
+        self.paths.get(endpoint).map_or("", |path| path)
     }
 
     pub(super) fn record(&self, state: &mut HostState, endpoint: Option<usize>, event: Event) {

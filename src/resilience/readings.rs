@@ -1,6 +1,8 @@
 //! What is said of a host's resilience, as metrics: read from the state when the target is
 //! collected, never pushed, so that it cannot be older than the state itself.
 
+use std::sync::Arc;
+
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
@@ -26,8 +28,8 @@ impl Host {
     pub fn readings(&self) -> Vec<OwnReading> {
         let (now, state) = (Instant::now(), self.lock());
         let mut all = Vec::new();
-        for (index, endpoint) in state.endpoints.iter().enumerate() {
-            let path = KeyValue::new(names::URL_TEMPLATE, self.path(index).to_owned());
+        for (index, (endpoint, path)) in state.endpoints.iter().zip(&self.paths).enumerate() {
+            let path = KeyValue::new(names::URL_TEMPLATE, Arc::clone(path));
             let view = state.circuit.view(now, index);
             if index == 0
                 && let Some(host) = view.host
@@ -130,14 +132,10 @@ fn endpoint_readings(
     push(all, &names::TIMEOUT_EFFECTIVE, of, &[], limit);
     cache_readings(all, endpoint, of, now);
     for (error_type, count) in &endpoint.retries {
-        let attributes = [(names::ERROR_TYPE, &*error_type.name())];
-        push(
-            all,
-            &names::POLL_RETRIES,
-            of,
-            &attributes,
-            Number::Unsigned(*count),
-        );
+        let error_type = KeyValue::new(names::ERROR_TYPE, error_type.name());
+        let attributes = vec![error_type, path.clone()];
+        let count = Number::Unsigned(*count);
+        push_with(all, &names::POLL_RETRIES, attributes, count);
     }
     for (reason, count) in &endpoint.suppressed {
         let attributes = [(names::REASON, reason.name())];
@@ -206,13 +204,20 @@ fn push(
     all: &mut Vec<OwnReading>,
     metric: &Metric,
     of: &[KeyValue],
-    more: &[(&'static str, &str)],
+    more: &[(&'static str, &'static str)],
     value: Number,
 ) {
-    let more = more
-        .iter()
-        .map(|(key, text)| KeyValue::new(*key, (*text).to_owned()));
-    let mut attributes: Vec<_> = of.iter().cloned().chain(more).collect();
+    let more = more.iter().map(|(key, text)| KeyValue::new(*key, *text));
+    let attributes = of.iter().cloned().chain(more).collect();
+    push_with(all, metric, attributes, value);
+}
+
+fn push_with(
+    all: &mut Vec<OwnReading>,
+    metric: &Metric,
+    mut attributes: Vec<KeyValue>,
+    value: Number,
+) {
     attributes.sort_by(|a, b| a.key.cmp(&b.key));
     all.push(OwnReading {
         metric: metric.name,

@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -142,8 +143,8 @@ impl Recorder {
     }
 
     /// The same for people; `paths` are those of the endpoints.
-    pub fn told<'r>(&'r self, paths: &'r [String]) -> impl Serialize + 'r {
-        let path = |index: usize| paths.get(index).map(String::as_str);
+    pub fn told<'r>(&'r self, paths: &'r [Arc<str>]) -> impl Serialize + 'r {
+        let path = |index: usize| paths.get(index).map(|path| &**path);
         let told = self.entries().map(move |entry| Told {
             number: entry.number,
             at: entry.at,

@@ -20,10 +20,10 @@ pub struct Timeout {
     adaptive: bool,
     /// Whether the process was away and has not answered since.
     cold: bool,
-    /// The latest samples, oldest first.
-    window: VecDeque<Duration>,
-    /// The same, shortest first.
-    sorted: Vec<Duration>,
+    /// The latest samples in microseconds, oldest first: a fleet has many of these windows.
+    window: VecDeque<u32>,
+    /// Their 99th percentile.
+    p99: Duration,
     /// Smoothed time and its smoothed deviation, as RFC 6298 §2 has them.
     smoothed: Option<(Duration, Duration)>,
 }
@@ -36,7 +36,7 @@ impl Timeout {
             adaptive,
             cold: false,
             window: VecDeque::new(),
-            sorted: Vec::new(),
+            p99: Duration::ZERO,
             smoothed: None,
         }
     }
@@ -66,15 +66,12 @@ impl Timeout {
         // Longer ones say no more than this, and the sums below cannot overflow.
         let took = took.min(self.max);
         self.cold = false;
-        if self.window.len() == WINDOW
-            && let Some(oldest) = self.window.pop_front()
-            && let Ok(at) = self.sorted.binary_search(&oldest)
-        {
-            self.sorted.remove(at);
+        if self.window.len() == WINDOW {
+            self.window.pop_front();
         }
-        self.window.push_back(took);
-        let at = self.sorted.partition_point(|sample| *sample < took);
-        self.sorted.insert(at, took);
+        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        self.window.push_back(micros);
+        self.p99 = self.quantile(99).unwrap_or_default();
         self.smoothed = Some(match self.smoothed {
             None => (took, took / 2),
             Some((time, deviation)) => (
@@ -94,16 +91,17 @@ impl Timeout {
             return self.max;
         }
         let (time, deviation) = self.smoothed.unwrap_or_default();
-        let p99 = self.quantile(99).unwrap_or_default();
         FLOOR
-            .max(p99.saturating_mul(2))
+            .max(self.p99.saturating_mul(2))
             .max(time.saturating_add(deviation.saturating_mul(4)))
             .min(self.max)
     }
 
     /// By nearest rank.
     fn quantile(&self, percent: usize) -> Option<Duration> {
-        let rank = (self.sorted.len() * percent).div_ceil(100);
-        self.sorted.get(rank.saturating_sub(1)).copied()
+        let rank = (self.window.len() * percent).div_ceil(100);
+        let mut samples: Vec<u32> = self.window.iter().copied().collect();
+        let (_, found, _) = samples.select_nth_unstable(rank.checked_sub(1)?);
+        Some(Duration::from_micros(u64::from(*found)))
     }
 }

@@ -7,6 +7,9 @@
 //! OpenTelemetry Collector uses for the same thing (`otelcol_…`), or `betanet_…` where it has
 //! none.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// A metric that the collector makes up itself.
 #[derive(Debug)]
 pub struct Metric {
@@ -156,6 +159,44 @@ metrics! {
         "Values that could not be read, by metric and reason (missing, type, range, max_series, duplicate).";
     EPOCHS_EXHAUSTED = "betanet.epochs.exhausted", Kind::Counter, "{reset}", &[],
         "Resets that kept their old start time because the target had too many epochs.";
+}
+
+/// How much is said of the resilience of each target. What the target itself says, and whether
+/// it is up, is said at any level.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Detail {
+    /// Retries, the state of the breakers, and the cache.
+    Basic,
+    /// Also what breakers did and why: transitions, rejections, probes, suppressed retries; the
+    /// timeout, and the freshness objective.
+    Normal,
+    /// Everything.
+    #[default]
+    Detailed,
+}
+
+impl Detail {
+    /// Whether a metric is said at this level.
+    pub fn says(self, metric: &str) -> bool {
+        let basic = [POLL_RETRIES, BREAKER_STATE, CACHE_REQUESTS, CACHE_AGE];
+        let normal = [
+            RETRIES_SUPPRESSED,
+            BREAKER_TRANSITIONS,
+            BREAKER_REJECTIONS,
+            BREAKER_PROBES,
+            TIMEOUT_EFFECTIVE,
+            FRESHNESS_TIME,
+        ];
+        let is_in = |metrics: &[Metric]| metrics.iter().any(|known| known.name == metric);
+        match self {
+            Self::Basic => is_in(&basic),
+            Self::Normal => is_in(&basic) || is_in(&normal),
+            Self::Detailed => true,
+        }
+    }
 }
 
 metrics! {

@@ -61,6 +61,8 @@ impl Config {
     /// If a file cannot be read or the settings cannot work.
     pub fn build(&self, context: &Context) -> Result<HttpJson, BuildError> {
         let definitions = self.definition.iter().map(|name| definition::load(name));
+        let definitions: Vec<_> = definitions.collect::<Result<_, _>>()?;
+        let endpoints = definitions.iter().map(|d| d.endpoints.len()).max();
         let telemetry = Telemetry::new(&context.meter, &context.id);
         let fleet = Fleet::new(self.resilience());
         telemetry.observe_budget(&context.meter, &fleet);
@@ -72,10 +74,11 @@ impl Config {
             clock: context.clock.clone(),
             telemetry,
         };
-        let clients = Clients::new(self)?;
+        let clients = Clients::new(self, endpoints.unwrap_or_default())?;
         let factory = Factory {
             context: context.clone(),
-            definitions: definitions.collect::<Result<_, _>>()?,
+            definitions,
+            detail: self.target_metrics,
             connect: Box::new(move |endpoint| Ok(Arc::new(clients.for_target(endpoint)?))),
             shared: Arc::new(shared),
             fleet,

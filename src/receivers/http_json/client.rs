@@ -3,11 +3,15 @@
 use std::{
     error::Error as _,
     io,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, ClientBuilder};
 
 use super::transport::{Request, Response, Transport, TransportError};
@@ -17,6 +21,17 @@ use super::transport::{Request, Response, Transport, TransportError};
 pub(super) struct HttpClient {
     pooled: Client,
     unpooled: Client,
+    budget: Arc<Budget>,
+}
+
+/// How many connections may stay open between polls. Each is some 30 KB of buffers, and a file
+/// descriptor: a large fleet has neither to spare.
+#[derive(Debug)]
+pub(super) struct Budget {
+    targets: AtomicUsize,
+    /// What one target would keep.
+    per_target: usize,
+    max: usize,
 }
 
 /// The client of one target.
@@ -31,19 +46,25 @@ impl HttpClient {
     /// Two clients of the same settings.
     pub(super) fn new(
         settings: impl Fn() -> reqwest::Result<ClientBuilder>,
+        budget: &Arc<Budget>,
     ) -> reqwest::Result<Self> {
         let builder = || -> reqwest::Result<ClientBuilder> {
             Ok(settings()?.retry(reqwest::retry::never()).http1_only())
         };
-        let unpooled = builder()?.pool_max_idle_per_host(0).build()?;
+        let close = (header::CONNECTION, HeaderValue::from_static("close"));
+        let unpooled = builder()?
+            .pool_max_idle_per_host(0)
+            .default_headers(HeaderMap::from_iter([close]));
         Ok(Self {
             pooled: builder()?.build()?,
-            unpooled,
+            unpooled: unpooled.build()?,
+            budget: Arc::clone(budget),
         })
     }
 
     /// A client for one target, on the same pool.
     pub(super) fn for_target(&self) -> TargetClient {
+        self.budget.targets.fetch_add(1, Ordering::Relaxed);
         TargetClient {
             client: self.clone(),
             kept: AtomicUsize::new(0),
@@ -51,10 +72,39 @@ impl HttpClient {
     }
 }
 
+impl Budget {
+    /// Room for `max` connections; each target would keep `per_target`.
+    pub(super) fn new(per_target: usize, max: usize) -> Self {
+        Self {
+            targets: AtomicUsize::new(0),
+            per_target,
+            max,
+        }
+    }
+
+    /// Whether there is room for the connections of all targets. If not, none is kept: which
+    /// targets are polled over new connections must not be a matter of luck.
+    fn keeps(&self) -> bool {
+        let targets = self.targets.load(Ordering::Relaxed);
+        targets.saturating_mul(self.per_target) <= self.max
+    }
+}
+
+impl Drop for TargetClient {
+    fn drop(&mut self) {
+        self.client.budget.targets.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[async_trait]
 impl Transport for TargetClient {
     async fn get(&self, request: Request) -> Result<Response, TransportError> {
-        let answer = match send(&self.client.pooled, &request).await {
+        let keeps = self.client.budget.keeps();
+        let client = match keeps {
+            true => &self.client.pooled,
+            false => &self.client.unpooled,
+        };
+        let answer = match send(client, &request).await {
             // A kept-alive connection may be dead at its second use (Betanet servers close each
             // one without a word). That says nothing of the host: ask again on a new one, once.
             Err(error) if is_lost(&error) && self.take_kept() => {
@@ -69,7 +119,7 @@ impl Transport for TargetClient {
             true => read(answer, request.body_limit_bytes).await?,
             false => Bytes::new(),
         };
-        self.kept.fetch_add(1, Ordering::Relaxed);
+        self.kept.fetch_add(usize::from(keeps), Ordering::Relaxed);
         Ok(Response {
             status,
             headers,
@@ -135,5 +185,23 @@ fn classify(error: reqwest::Error) -> TransportError {
         (true, _) => TransportError::Dns(error.into()),
         (_, true) => TransportError::Tls(error.into()),
         _ => TransportError::Connect(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_kept_as_long_as_there_is_room_for_those_of_all_targets() {
+        let budget = Arc::new(Budget::new(3, 6));
+        let settings = || Ok(ClientBuilder::new().tls_certs_only([]).no_proxy());
+        let client = HttpClient::new(settings, &budget).unwrap();
+        let _two = [client.for_target(), client.for_target()];
+        assert!(budget.keeps());
+        let third = client.for_target();
+        assert!(!budget.keeps());
+        drop(third);
+        assert!(budget.keeps());
     }
 }

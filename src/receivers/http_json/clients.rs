@@ -1,13 +1,13 @@
 //! The HTTP clients of a receiver: one for clear text, one for TLS.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::{ClientBuilder, Proxy, redirect::Policy};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::{
     build::BuildError,
-    client::{HttpClient, TargetClient},
+    client::{Budget, HttpClient, TargetClient},
     config::Config,
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Clients {
     settings: Settings,
+    budget: Arc<Budget>,
     clear: HttpClient,
     /// Made for the first target that needs it: a machine without certificates can still speak
     /// clear text.
@@ -34,15 +35,19 @@ struct Settings {
 }
 
 impl Clients {
-    pub(super) fn new(config: &Config) -> Result<Self, BuildError> {
+    /// For targets of so many endpoints, each of which is a connection.
+    pub(super) fn new(config: &Config, endpoints: usize) -> Result<Self, BuildError> {
         let settings = Settings {
             max_redirects: config.max_redirects,
             proxy: config.proxy.clone(),
             tls: config.tls.clone(),
         };
-        let clear = HttpClient::new(|| settings.builder(None)).map_err(BuildError::Client)?;
+        let budget = Arc::new(Budget::new(endpoints, config.max_idle_conns));
+        let clear = HttpClient::new(|| settings.builder(None), &budget);
+        let clear = clear.map_err(BuildError::Client)?;
         let clients = Self {
             settings,
+            budget,
             clear,
             secure: Mutex::default(),
         };
@@ -67,7 +72,7 @@ impl Clients {
             return Ok(client.clone());
         }
         let tls = self.settings.tls.client_config()?;
-        let client = HttpClient::new(|| self.settings.builder(Some(&tls)));
+        let client = HttpClient::new(|| self.settings.builder(Some(&tls)), &self.budget);
         Ok(secure.insert(client.map_err(BuildError::Client)?).clone())
     }
 }

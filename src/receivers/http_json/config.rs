@@ -10,6 +10,7 @@ use crate::{
     http::AuthConfig,
     resilience::config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
     settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
+    telemetry::names::Detail,
 };
 
 /// Polls JSON APIs over HTTP.
@@ -42,6 +43,9 @@ pub struct Config {
     pub freshness_objective: Option<Duration>,
     /// The most requests in flight, of all targets together.
     pub concurrency: usize,
+    /// The most connections that stay open between polls, of all targets together; each costs
+    /// some 30 KB. Where the endpoints of all targets are more, each request opens its own.
+    pub max_idle_conns: usize,
     /// The largest body that is read, decompressed.
     pub body_limit: ByteSize,
     /// How many redirects are followed.
@@ -53,6 +57,8 @@ pub struct Config {
     pub headers: Headers,
     /// Who we are to the targets.
     pub auth: AuthConfig,
+    /// How much is said of the resilience of each target; `basic` is a fifth of it.
+    pub target_metrics: Detail,
     /// How to speak TLS to `https` targets.
     pub tls: Tls,
 }
@@ -96,10 +102,12 @@ impl Default for Config {
             cache: CacheConfig::default(),
             freshness_objective: None,
             concurrency: 512,
+            max_idle_conns: 1000,
             body_limit: ByteSize::from_bytes(4 * 1024 * 1024),
             max_redirects: 0,
             proxy: None,
             headers: Headers::default(),
+            target_metrics: Detail::default(),
             auth: AuthConfig::default(),
             tls: Tls::default(),
         }

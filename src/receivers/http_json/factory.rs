@@ -17,6 +17,7 @@ use crate::{
     pipeline::Target,
     resilience::host::{Fleet, Host},
     settings::HttpUrl,
+    telemetry::names::Detail,
 };
 
 /// Makes the client of the target at a URL.
@@ -29,6 +30,8 @@ pub struct Factory {
     /// What a target may speak, in the order in which it is tried.
     pub(super) definitions: Vec<Arc<Definition>>,
     pub(super) connect: Connect,
+    /// How much is said of the resilience of each target.
+    pub(super) detail: Detail,
     pub(super) shared: Arc<Shared>,
     /// The targets that are polled: their retries are counted together.
     pub(super) fleet: Arc<Fleet>,
@@ -45,7 +48,7 @@ impl Factory {
         let Context { id, clock, .. } = &self.context;
         let pollers = self.definitions.iter().map(|definition| {
             let target = Arc::new(config.resolve(id, definition));
-            let paths = definition.endpoints.iter().map(|e| e.path.clone());
+            let paths = definition.endpoints.iter().map(|e| Arc::clone(&e.path));
             let host = Arc::new(Host::new(&member, &target.name, paths.collect(), clock));
             Ok(TargetPoller {
                 endpoints: endpoints(&target, &host, &transport, &self.shared)?,
@@ -54,6 +57,7 @@ impl Factory {
                 clock: clock.clone(),
                 board: Arc::clone(&self.context.board),
                 telemetry: self.shared.telemetry.clone(),
+                detail: self.detail,
             })
         });
         Ok(Candidates::new(pollers.collect::<Result<_, BuildError>>()?))

@@ -13,9 +13,10 @@ use super::{
     telemetry::Telemetry,
 };
 use crate::{
-    pipeline::{EndpointPoll, Inspect, Outcome, Poll, Sink, StatusBoard, Target},
+    pipeline::{EndpointPoll, Inspect, Outcome, OwnReading, Poll, Sink, StatusBoard, Target},
     resilience::host::Host,
     runtime::Clock,
+    telemetry::names::Detail,
 };
 
 /// What polls one target.
@@ -26,6 +27,7 @@ pub(super) struct TargetPoller {
     pub(super) clock: Clock,
     pub(super) board: Arc<StatusBoard>,
     pub(super) telemetry: Telemetry,
+    pub(super) detail: Detail,
 }
 
 /// When it polls.
@@ -194,7 +196,7 @@ impl TargetPoller {
             duration: start.elapsed(),
             missed_ticks,
             endpoints,
-            own: self.host.readings(),
+            own: self.own(),
         };
         span.record("up", poll.is_up());
         poll
@@ -211,8 +213,15 @@ impl TargetPoller {
             duration: Duration::ZERO,
             missed_ticks,
             endpoints: self.endpoints.iter().map(skipped).collect(),
-            own: self.host.readings(),
+            own: self.own(),
         }
+    }
+
+    /// What is said of the target's resilience now.
+    fn own(&self) -> Vec<OwnReading> {
+        let mut own = self.host.readings();
+        own.retain(|reading| self.detail.says(reading.metric));
+        own
     }
 
     /// Keeps the books, and logs what changed; a node that stays down is not news.

@@ -253,7 +253,7 @@ fn the_recorder_keeps_the_latest_and_says_what_it_forgot() {
             reason: Stop::RetryAfter,
         },
     );
-    let json = serde_json::to_value(recorder.told(&["/api".to_owned()])).unwrap();
+    let json = serde_json::to_value(recorder.told(&["/api".into()])).unwrap();
     assert_eq!(
         json[0],
         serde_json::json!({

@@ -48,7 +48,7 @@ fn host() -> Host {
         cache: CacheConfig::default().policy(),
         freshness_objective: None,
     };
-    let paths = vec!["/".to_owned()];
+    let paths = vec!["/".into()];
     Host::new(&Fleet::new(settings).join(), "node", paths, &Clock::System)
 }
 

@@ -65,7 +65,7 @@ pub(super) fn gauges(
 pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
     let endpoint = |name: &str| Endpoint {
         name: name.to_owned(),
-        path: format!("/{name}"),
+        path: format!("/{name}").into(),
         format: Format::Json,
         scope: format!("betanet/{name}").into(),
     };

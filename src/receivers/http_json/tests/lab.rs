@@ -5,7 +5,10 @@ use std::time::UNIX_EPOCH;
 use http::header;
 
 use super::*;
-use crate::resilience::{retry, state::State};
+use crate::{
+    resilience::{retry, state::State},
+    telemetry::names::Detail,
+};
 
 /// Long enough for requests of one round to be under way together.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -214,6 +217,7 @@ pub(super) fn receiver(
     let factory = Factory {
         definitions: vec![definition(&["/a"])],
         connect: Box::new(move |_| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
+        detail: Detail::default(),
         shared: shared(8, &context.clock, &telemetry),
         fleet: Fleet::new(settings()),
         context,
@@ -235,7 +239,7 @@ pub(super) fn before(
     let clock = clock();
     let telemetry = Telemetry::new(&meter(), "test");
     let shared = shared(concurrency, &clock, &telemetry);
-    let texts = paths.iter().map(|path| (*path).to_owned()).collect();
+    let texts = paths.iter().map(|path| Arc::from(*path)).collect();
     let host = Arc::new(Host::new(&fleet.join(), "node", texts, &clock));
     let endpoints = paths
         .iter()
@@ -255,6 +259,7 @@ pub(super) fn before(
         clock,
         board: Arc::new(StatusBoard::default()),
         telemetry,
+        detail: Detail::default(),
     }
 }
 

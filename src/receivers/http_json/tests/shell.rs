@@ -4,7 +4,7 @@ use super::{
     lab::{Lab, Reply, alone, host_state, never_open, reading, settings},
     *,
 };
-use crate::resilience::state::State;
+use crate::{resilience::state::State, telemetry::names::Detail};
 
 const THREE: [&str; 3] = ["/a", "/b", "/c"];
 
@@ -334,4 +334,27 @@ async fn a_poll_that_sent_something_says_what_that_came_to() {
     );
     assert_eq!(lab.count(), 2);
     assert_eq!(reading(&poll.own, "betanet.poll.retries", &[]), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn less_is_said_of_a_target_where_less_is_asked_for() {
+    let lab = Lab::new(|_| Reply::Status(500, None));
+    let mut poller = alone(&lab, never_open(), &["/a"]);
+    let mut said = async |detail| {
+        poller.detail = detail;
+        let own = poller.poll_all().await.own;
+        let names: std::collections::BTreeSet<_> = own.iter().map(|own| own.metric).collect();
+        names
+    };
+    let basic = said(Detail::Basic).await;
+    let normal = said(Detail::Normal).await;
+    let detailed = said(Detail::Detailed).await;
+    assert!(basic.is_subset(&normal) && normal.is_subset(&detailed));
+    assert!(basic.contains("betanet.circuit_breaker.state"));
+    assert!(basic.contains("betanet.poll.retries"));
+    assert!(basic.contains("betanet.cache.requests"));
+    assert!(!basic.contains("betanet.circuit_breaker.transitions"));
+    assert!(normal.contains("betanet.circuit_breaker.transitions"));
+    assert!(!normal.contains("betanet.circuit_breaker.status"));
+    assert!(detailed.contains("betanet.circuit_breaker.status"));
 }
