@@ -1,6 +1,6 @@
 //! `check`: polls once and shows what came of it, value by value.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -21,6 +21,9 @@ use crate::{
     runtime::Clock,
     telemetry::{self, config::LogsConfig},
 };
+
+/// How long the sources of targets may take to answer.
+const DISCOVERY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Succeeds if every target gave at least one value.
 pub(super) async fn check(
@@ -99,7 +102,9 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandErr
         board: Arc::new(StatusBoard::default()),
         names: Arc::default(),
     };
-    Ok(config.build(&context)?.poll_once().await)
+    let mut receiver = config.build(&context)?;
+    receiver.discover_once(DISCOVERY_PATIENCE).await?;
+    Ok(receiver.poll_once().await)
 }
 
 /// A poll made of saved bodies: one file, or a folder with a file an endpoint.

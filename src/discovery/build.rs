@@ -12,7 +12,7 @@ use super::{
     http::HttpSd,
     merge::Merge,
     source::{Part, Provider, RefreshError, Source},
-    status::{Status, observe_shard},
+    status::Status,
 };
 
 /// How often the configuration itself is asked. It does not change.
@@ -41,9 +41,6 @@ impl Discovery {
             meter,
         } = context;
         let status = Status::new(receiver, names.iter().cloned(), clock, meter);
-        if let Some(shard) = settings.shard {
-            observe_shard(receiver, shard, meter);
-        }
         let sources = unnamed.into_iter().zip(names).enumerate();
         let sources = sources.map(|(position, (source, name))| {
             let report = status.report(position, &name);

@@ -1,13 +1,13 @@
 //! What the configuration says of discovery, in Prometheus' keys and defaults.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{RelabelConfig, ShardConfig, file::Pattern};
 use crate::{
-    settings::{Duration, HttpUrl, Secret},
+    settings::{Duration, Endpoint, HttpUrl, Secret},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -137,8 +137,7 @@ pub struct DnsSdConfig {
     pub refresh_interval: Duration,
     /// The servers that are asked, such as `127.0.0.1:8600`; the system's if none is given.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
-    pub nameservers: Vec<SocketAddr>,
+    pub nameservers: Vec<Endpoint>,
 }
 
 /// A type of DNS record.
@@ -309,6 +308,16 @@ impl Check for DnsSdConfig {
                 at.error(
                     &["names", &position.to_string()],
                     "is no DNS name",
+                    diagnostics,
+                );
+            }
+        }
+        for (position, server) in self.nameservers.iter().enumerate() {
+            if super::dns::nameserver(server).is_none() {
+                let message = "expected an IP address with its port, such as 127.0.0.1:8600";
+                at.error(
+                    &["nameservers", &position.to_string()],
+                    message,
                     diagnostics,
                 );
             }

@@ -21,6 +21,7 @@ use super::{
     group::{Group, Parsed},
     source::{Part, Provider, RefreshError},
 };
+use crate::settings::Endpoint;
 
 /// Label: the name that was looked up.
 const NAME: &str = "__meta_dns_name";
@@ -46,7 +47,7 @@ impl DnsSd {
         let mut builder = match config.nameservers.as_slice() {
             [] => TokioResolver::builder_tokio()?,
             servers => {
-                let servers = servers.iter().map(nameserver).collect();
+                let servers = servers.iter().filter_map(nameserver).collect();
                 let servers = ResolverConfig::from_name_servers(servers);
                 TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
             }
@@ -116,11 +117,13 @@ impl Provider for DnsSd {
     }
 }
 
-fn nameserver(address: &SocketAddr) -> NameServerConfig {
+/// The server at an IP address and port.
+pub(super) fn nameserver(address: &Endpoint) -> Option<NameServerConfig> {
+    let host = address.host().parse().ok()?;
     let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
     let connections = connections.map(|mut connection| {
         connection.port = address.port();
         connection
     });
-    NameServerConfig::new(address.ip(), true, connections.into())
+    Some(NameServerConfig::new(host, true, connections.into()))
 }

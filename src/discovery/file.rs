@@ -115,7 +115,8 @@ impl Pattern {
 /// The files of one `file_sd_configs` entry.
 pub(super) struct FileSd {
     patterns: Arc<[Pattern]>,
-    watch: Watch,
+    /// None before the first reading.
+    watch: Option<Watch>,
 }
 
 impl FileSd {
@@ -123,7 +124,7 @@ impl FileSd {
         let patterns: Result<Arc<[_]>, _> = config.files.iter().map(|path| path.parse()).collect();
         Ok(Self {
             patterns: patterns?,
-            watch: Watch::new(),
+            watch: None,
         })
     }
 }
@@ -133,14 +134,18 @@ impl Provider for FileSd {
     async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
         // Before the reading, so that what changes behind it is noticed; again each time, because
         // a folder may have come back.
-        self.watch.renew(self.patterns.iter().map(Pattern::folder));
+        let watch = self.watch.get_or_insert_with(Watch::new);
+        watch.renew(self.patterns.iter().map(Pattern::folder));
         let patterns = Arc::clone(&self.patterns);
         let read = tokio::task::spawn_blocking(move || read_all(&patterns)).await;
         read.map_err(|_| RefreshError::Stopped)?
     }
 
     async fn woken(&mut self) {
-        self.watch.changed().await;
+        match &mut self.watch {
+            Some(watch) => watch.changed().await,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -142,8 +142,11 @@ impl HttpSd {
 #[async_trait]
 impl Provider for HttpSd {
     async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
+        // Shown in the log: without the query, which may hold a token.
+        let mut shown = self.config.url.get().clone();
+        shown.set_query(None);
         Ok(vec![Part {
-            key: self.config.url.to_string(),
+            key: shown.to_string(),
             result: self.ask().await,
         }])
     }

@@ -10,7 +10,7 @@ use opentelemetry::{
     metrics::{Counter, Meter},
 };
 
-use super::{Fate, merge::Counts, shard::ShardConfig};
+use super::{Context, Fate, Settings, merge::Counts};
 use crate::{
     runtime::{Clock, clock::since_epoch},
     telemetry::names,
@@ -173,14 +173,16 @@ impl SourceReport {
     }
 }
 
-/// Says which shard a receiver is, so that an alert can see one that is missing or there twice.
-pub(super) fn observe_shard(receiver: &str, shard: ShardConfig, meter: &Meter) {
-    let attributes = [KeyValue::new(names::RECEIVER, receiver.to_owned())];
+/// Says which shard a receiver is, if it is one, so that an alert can see one that is missing or
+/// there twice.
+pub fn observe_shard(settings: &Settings<'_>, context: &Context<'_>) {
+    let Some(shard) = settings.shard else { return };
+    let attributes = [KeyValue::new(names::RECEIVER, context.receiver.to_owned())];
     let of_count = attributes.clone();
-    let _index = names::SHARD_INDEX.observable_gauge(meter, move |observer| {
+    let _index = names::SHARD_INDEX.observable_gauge(context.meter, move |observer| {
         observer.observe(u64::from(shard.index()), &attributes);
     });
-    let _count = names::SHARD_COUNT.observable_gauge(meter, move |observer| {
+    let _count = names::SHARD_COUNT.observable_gauge(context.meter, move |observer| {
         observer.observe(u64::from(shard.count), &of_count);
     });
 }

@@ -24,7 +24,7 @@ pub use read::{Read, Served};
 pub use reading::{Number, OwnReading, Problem, Reading, Readings, Reason};
 pub use schema::Schema;
 pub use snapshot::{Exporter, Snapshot};
-pub use status::{EndpointStatus, Inspect, StatusBoard, TargetStatus};
+pub use status::{EndpointStatus, Inspect, Origins, StatusBoard, TargetStatus};
 pub use target::Target;
 pub use target_names::{TakenName, TargetNames};
 

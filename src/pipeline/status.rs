@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::Bound,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
 
@@ -16,6 +16,16 @@ use super::{Failure, Outcome, Poll, Read, Target};
 #[derive(Debug, Default)]
 pub struct StatusBoard {
     targets: Mutex<BTreeMap<String, TargetStatus>>,
+    /// Where targets are found, by receiver.
+    origins: Mutex<BTreeMap<String, Weak<dyn Origins>>>,
+}
+
+/// What can be asked about where the targets of a receiver are found.
+pub trait Origins: fmt::Debug + Send + Sync {
+    /// Whether all sources have answered, and what they name is polled.
+    fn is_complete(&self) -> bool;
+    /// What is known of each source.
+    fn sources(&self) -> serde_json::Value;
 }
 
 /// What can be asked about the inner life of a target.
@@ -133,6 +143,22 @@ impl StatusBoard {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
+    }
+
+    /// Adds where the targets of a receiver are found; it is forgotten when it is dropped.
+    pub fn add_origins(&self, receiver: &str, origins: &Arc<dyn Origins>) {
+        let mut all = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(receiver.to_owned(), Arc::downgrade(origins));
+    }
+
+    /// Where targets are found, by receiver.
+    pub fn origins(&self) -> Vec<(String, Arc<dyn Origins>)> {
+        let mut all = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, origins| origins.strong_count() > 0);
+        let origins = all.iter();
+        let origins =
+            origins.filter_map(|(name, origins)| Some((name.clone(), origins.upgrade()?)));
+        origins.collect()
     }
 
     /// A copy of the state of all targets, by name.

@@ -12,6 +12,7 @@ mod architecture;
 mod cli;
 mod config;
 mod conformance;
+mod discovery;
 mod docs;
 mod e2e_otlp;
 mod e2e_prometheus;

@@ -69,12 +69,8 @@ impl Config {
         };
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
         let report = Route::get(id, &self.path, move |_| {
-            let report = report::report(
-                &board.targets(),
-                &components.states(),
-                clock.now(),
-                started.elapsed(),
-            );
+            let states = components.states();
+            let report = report::report(&board, &states, clock.now(), started.elapsed());
             ready(Response::new("application/json", format!("{report:#}\n")))
         });
         let live = Route::get(id, "/livez", |_| ready(Response::text("ok\n")));
@@ -126,6 +122,11 @@ fn decisions(board: &StatusBoard, path: &str) -> Response {
 
 /// Whether every target was polled once, whatever it answered.
 fn readiness(board: &StatusBoard) -> Response {
+    let origins = board.origins();
+    if let Some((receiver, _)) = origins.iter().find(|(_, origins)| !origins.is_complete()) {
+        let message = format!("a source of the targets of `{receiver}` has not answered yet\n");
+        return Response::text(message).with_status(StatusCode::SERVICE_UNAVAILABLE);
+    }
     let targets = board.targets();
     let waiting = targets
         .iter()

@@ -4,26 +4,32 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use crate::pipeline::{ComponentState, EndpointStatus, TargetStatus};
+use crate::pipeline::{ComponentState, EndpointStatus, StatusBoard, TargetStatus};
 
 /// All that is known of the targets and the components at `now`.
 pub(super) fn report(
-    targets: &[TargetStatus],
+    board: &StatusBoard,
     components: &[ComponentState],
     now: SystemTime,
     uptime: Duration,
 ) -> Value {
+    let targets = board.targets();
     let up = targets.iter().filter(|target| target.is_up()).count();
     let by_name: Map<_, _> = targets
         .iter()
         .map(|status| (status.target.name.clone(), target(status, now)))
         .collect();
+    let origins = board.origins().into_iter();
+    let discovery: Map<_, _> = origins
+        .map(|(receiver, origins)| (receiver, origins.sources()))
+        .collect();
     json!({
-        "status": overall(targets, components),
+        "status": overall(&targets, components),
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": uptime.as_secs_f64().round(),
         "targets_up": up,
         "targets_total": targets.len(),
+        "discovery": discovery,
         "components": components.iter().map(component).collect::<Map<_, _>>(),
         "targets": by_name,
     })

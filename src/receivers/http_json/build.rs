@@ -6,12 +6,13 @@ use opentelemetry::metrics::Meter;
 use tokio::sync::Semaphore;
 
 use super::{
-    HttpJson, clients::Clients, config::Config, endpoint::Shared, factory::Factory, poller::Timing,
-    telemetry::Telemetry,
+    HttpJson, TargetConfig, clients::Clients, config::Config, discover::Finder, endpoint::Shared,
+    factory::Factory, poller::Timing, telemetry::Telemetry,
 };
 use crate::{
     client::{Invalid, headers},
     definition::{self, LoadError},
+    discovery::{self, Discovery},
     http::Credentials,
     pipeline::{StatusBoard, TargetNames},
     resilience::{self, host::Fleet, outcome::Statuses},
@@ -46,6 +47,9 @@ pub enum BuildError {
     /// The settings of the HTTP client contradict each other or a file holds no PEM.
     #[error("failed to set up the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// A source of targets cannot work.
+    #[error(transparent)]
+    Discovery(#[from] discovery::BuildError),
     /// The URL of an endpoint is none.
     #[error("`{url}` is not a URL")]
     Url {
@@ -83,22 +87,40 @@ impl Config {
             shared: Arc::new(shared),
             fleet,
         };
-        let targets = self.targets.iter().map(|target| {
+        let targets = self.own_targets().map(|target| {
             let pollers = factory.target(target)?;
             Ok((target.clone(), pollers))
         });
-        let targets = targets.collect::<Result<_, BuildError>>()?;
+        let targets = targets.collect::<Result<Vec<_>, BuildError>>()?;
         let timing = Timing {
             interval: self.collection_interval.get(),
             initial_delay: self.initial_delay.get(),
-            targets: self.targets.len(),
+            targets: targets.len(),
             leave_unknown: false,
         };
         Ok(HttpJson {
+            finder: self.finder(context)?,
             factory,
             targets,
             timing,
         })
+    }
+
+    fn finder(&self, context: &Context) -> Result<Option<Finder>, BuildError> {
+        let settings = self.discovery();
+        let names = self.targets.iter().map(TargetConfig::display_name);
+        let of_discovery = discovery::Context {
+            receiver: &context.id,
+            taken: names.collect(),
+            clock: &context.clock,
+            meter: &context.meter,
+        };
+        discovery::observe_shard(&settings, &of_discovery);
+        if settings.is_empty() {
+            return Ok(None);
+        }
+        let discovery = Discovery::new(&settings, of_discovery)?;
+        Ok(Some(Finder::new(discovery, context)))
     }
 
     /// What the resilience layer makes of the configuration.

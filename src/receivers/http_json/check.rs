@@ -13,6 +13,7 @@ impl Config {
     /// Checks what belongs together; mistakes and warnings go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.check_targets(at, diagnostics);
+        self.discovery().check(at, diagnostics);
         self.check_limits(at, diagnostics);
         self.check_resilience(at, diagnostics);
         self.check_client(at, diagnostics);
@@ -20,7 +21,7 @@ impl Config {
     }
 
     fn check_targets(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        if self.targets.is_empty() {
+        if self.targets.is_empty() && self.discovery().is_empty() {
             at.error(&["targets"], "must have at least one target", diagnostics);
         }
         let names: Vec<_> = self

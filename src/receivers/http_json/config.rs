@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     client::Tls,
+    discovery::{
+        DnsSdConfig, FileSdConfig, HttpSdConfig, RelabelConfig, Scheme, Settings, ShardConfig,
+        StaticConfig,
+    },
     http::AuthConfig,
     resilience::config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
     settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
@@ -19,6 +23,22 @@ use crate::{
 pub struct Config {
     /// What is polled.
     pub targets: Vec<TargetConfig>,
+    /// What is polled beside that, as groups of addresses that share labels.
+    pub static_configs: Vec<StaticConfig>,
+    /// Files in which targets are found.
+    pub file_sd_configs: Vec<FileSdConfig>,
+    /// Servers that are asked for targets.
+    pub http_sd_configs: Vec<HttpSdConfig>,
+    /// Names whose records in the DNS are targets.
+    pub dns_sd_configs: Vec<DnsSdConfig>,
+    /// How the labels of targets that were found are rewritten, and which of them are dropped.
+    pub relabel_configs: Vec<RelabelConfig>,
+    /// How targets that were found are spoken to, if the label `__scheme__` does not say it.
+    pub scheme: Scheme,
+    /// The most targets that are found; those that come later are left out.
+    pub target_limit: usize,
+    /// Which share of all targets is this collector's.
+    pub shard: Option<ShardConfig>,
     /// What the API looks like: the name of a definition in `pipelines/` or of a built-in one, or
     /// the path of a file. Of several the first one is taken that the target does not answer with
     /// 404 throughout. The `betanet` receiver takes both dialects if nothing is said.
@@ -88,10 +108,42 @@ fn without_credentials<S: Serializer>(proxy: &Option<String>, to: S) -> Result<S
     shown.serialize(to)
 }
 
+impl Config {
+    /// What it says of where targets come from.
+    pub(super) fn discovery(&self) -> Settings<'_> {
+        Settings {
+            scheme: self.scheme,
+            static_configs: &self.static_configs,
+            file_sd_configs: &self.file_sd_configs,
+            http_sd_configs: &self.http_sd_configs,
+            dns_sd_configs: &self.dns_sd_configs,
+            relabel_configs: &self.relabel_configs,
+            target_limit: self.target_limit,
+            shard: self.shard,
+        }
+    }
+
+    /// Those of `targets` that are this collector's: all of them unless they are shared out.
+    pub fn own_targets(&self) -> impl Iterator<Item = &TargetConfig> {
+        self.targets.iter().filter(|target| {
+            let address = || format!("{}:{}", target.endpoint.host(), target.endpoint.port());
+            self.shard.is_none_or(|shard| shard.owns(&address()))
+        })
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             targets: Vec::new(),
+            static_configs: Vec::new(),
+            file_sd_configs: Vec::new(),
+            http_sd_configs: Vec::new(),
+            dns_sd_configs: Vec::new(),
+            relabel_configs: Vec::new(),
+            scheme: Scheme::Http,
+            target_limit: 100_000,
+            shard: None,
             definition: Vec::new(),
             collection_interval: Duration::from_secs(15),
             initial_delay: Duration::from_secs(0),

@@ -16,6 +16,7 @@ mod client;
 mod clients;
 pub mod config;
 mod dialect;
+mod discover;
 mod endpoint;
 mod exposition;
 mod factory;
@@ -30,7 +31,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use self::{
     build::{BuildError, Context},
@@ -38,7 +39,7 @@ pub use self::{
     factory::Factory,
     running::Running,
 };
-use self::{config::TargetConfig, dialect::Candidates, poller::Timing};
+use self::{config::TargetConfig, dialect::Candidates, discover::Finder, poller::Timing};
 use crate::{
     definition::Definition,
     pipeline::{Consumer, Poll, Target},
@@ -50,6 +51,8 @@ pub struct HttpJson {
     factory: Factory,
     targets: Vec<(TargetConfig, Candidates)>,
     timing: Timing,
+    /// What finds further targets.
+    finder: Option<Finder>,
 }
 
 /// A poll made of saved bodies, one an endpoint of `definition`; an endpoint without one failed.
@@ -60,8 +63,29 @@ pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clo
 impl HttpJson {
     /// Polls each target from now on and hands the polls to `consumers`, until `tasks` stops or
     /// [`Running::apply`] says otherwise.
-    pub fn start(self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<Running> {
-        Arc::new(Running::start(self, consumers.to_vec(), tasks.clone()))
+    pub fn start(mut self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<Running> {
+        let finder = self.finder.take();
+        let running = Arc::new(Running::start(self, consumers.to_vec(), tasks.clone()));
+        if let Some(finder) = finder {
+            finder.follow(&running, tasks);
+        }
+        running
+    }
+
+    /// Adds what the discovery finds once to what [`Self::poll_once`] polls; sources that have not
+    /// answered after `patience` are left out.
+    ///
+    /// # Errors
+    /// If a target that was found cannot be polled.
+    pub async fn discover_once(&mut self, patience: Duration) -> Result<(), BuildError> {
+        let Some(finder) = self.finder.take() else {
+            return Ok(());
+        };
+        for target in finder.once(patience).await {
+            let pollers = self.factory.target(&target)?;
+            self.targets.push((target, pollers));
+        }
+        Ok(())
     }
 
     /// Polls each target once, all at the same time.

@@ -12,7 +12,7 @@ use super::{
     HttpJson, config::TargetConfig, dialect::Candidates, factory::Factory, poller::Timing,
     reconcile::reconcile, telemetry::Refusal,
 };
-use crate::{pipeline::Consumer, runtime::Tasks, telemetry::chain};
+use crate::{discovery::DiscoveredTarget, pipeline::Consumer, runtime::Tasks, telemetry::chain};
 
 /// A receiver at work.
 pub struct Running {
@@ -26,6 +26,10 @@ pub struct Running {
 /// The targets that are polled, by name.
 #[derive(Debug, Default)]
 struct Polled {
+    /// What the configuration names.
+    fixed: Vec<TargetConfig>,
+    /// What the discovery found.
+    found: Arc<[DiscoveredTarget]>,
     configs: BTreeMap<String, TargetConfig>,
     stops: BTreeMap<String, CancellationToken>,
 }
@@ -45,6 +49,7 @@ impl Running {
         };
         let mut polled = running.lock();
         for (config, pollers) in receiver.targets {
+            polled.fixed.push(config.clone());
             running.poll(&mut polled, config, pollers, running.timing);
         }
         drop(polled);
@@ -56,13 +61,27 @@ impl Running {
         &self.factory
     }
 
-    /// From now on these targets are polled and no others. New ones begin at once, the polls under
-    /// way of those that go are dropped and their series go too, those whose settings changed begin
-    /// anew, and all others do not notice. A target that cannot be polled costs only itself: it is
-    /// counted, logged, and tried again at the next call.
+    /// From now on these targets are polled, what the discovery finds beside them, and no others.
+    /// New ones begin at once, the polls under way of those that go are dropped and their series go
+    /// too, those whose settings changed begin anew, and all others do not notice. A target that
+    /// cannot be polled costs only itself: it is counted, logged, and tried again at the next call.
     pub fn apply(&self, targets: &[TargetConfig]) {
         let mut polled = self.lock();
-        let changes = reconcile(&polled.configs, targets);
+        polled.fixed = targets.to_vec();
+        self.reconcile(&mut polled);
+    }
+
+    /// The same for what the discovery found.
+    pub(super) fn apply_found(&self, targets: Arc<[DiscoveredTarget]>) {
+        let mut polled = self.lock();
+        polled.found = targets;
+        self.reconcile(&mut polled);
+    }
+
+    fn reconcile(&self, polled: &mut Polled) {
+        let found = polled.found.iter().map(TargetConfig::from);
+        let wanted: Vec<_> = polled.fixed.iter().cloned().chain(found).collect();
+        let changes = reconcile(&polled.configs, &wanted);
         for name in &changes.duplicates {
             self.refuse(
                 name,
@@ -83,7 +102,7 @@ impl Running {
         };
         for config in changes.start {
             match self.factory.target(&config) {
-                Ok(pollers) => self.poll(&mut polled, config, pollers, timing),
+                Ok(pollers) => self.poll(polled, config, pollers, timing),
                 Err(error) => {
                     self.refuse(&config.display_name(), Refusal::Invalid, &chain(&error));
                 }

@@ -3,6 +3,7 @@
 pub(crate) mod certificates;
 pub(crate) mod collector;
 pub(crate) mod command;
+pub(crate) mod dns;
 pub(crate) mod line;
 pub(crate) mod process;
 pub(crate) mod prometheus;

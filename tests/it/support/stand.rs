@@ -56,9 +56,20 @@ pub(crate) fn node(dialect: Dialect) -> Node {
 impl Options {
     /// Starts the collector on targets: a name, where it is, and what it speaks.
     pub(crate) async fn start_at(&self, targets: &[(&str, &str, Dialect)]) -> Stand {
+        self.start_receivers(self.receivers(targets)).await
+    }
+
+    /// Starts the collector with these further keys of its receiver, as flow YAML, instead of
+    /// targets.
+    pub(crate) async fn start_with(&self, keys: &str) -> Stand {
+        let receiver = self.receiver("betanet", self.definition, keys);
+        self.start_receivers((receiver, "betanet".to_owned())).await
+    }
+
+    async fn start_receivers(&self, receivers: (String, String)) -> Stand {
         let address = format!("127.0.0.1:{}", free_port());
         let own_port = free_port();
-        let config = self.config(targets, &address, own_port);
+        let config = self.config(&receivers, &address, own_port);
         let ready = format!("http://{address}/livez");
         let collector = Collector::start(&config, &[], &ready).await;
         Stand {
@@ -79,7 +90,15 @@ impl Options {
         self.start_at(&targets).await
     }
 
-    fn config(&self, targets: &[(&str, &str, Dialect)], address: &str, own_port: u16) -> String {
+    fn receiver(&self, id: &str, definition: &str, keys: &str) -> String {
+        let (interval, timeout, resilience) = (self.interval, self.timeout, self.resilience);
+        format!(
+            "  {id}: {{definition: \"{definition}\", collection_interval: {interval}, timeout: {timeout}, deadline: {timeout}, {resilience}, {keys}}}\n"
+        )
+    }
+
+    /// The receivers of targets, and their ids.
+    fn receivers(&self, targets: &[(&str, &str, Dialect)]) -> (String, String) {
         let mut receivers = String::new();
         let mut used = Vec::new();
         for (dialect, id, definition) in [
@@ -93,17 +112,16 @@ impl Options {
                 })
                 .collect();
             if !listed.is_empty() {
-                let (interval, timeout) = (self.interval, self.timeout);
-                let resilience = self.resilience;
-                let listed = listed.join(", ");
-                writeln!(
-                    receivers,
-                    "  {id}: {{definition: \"{definition}\", collection_interval: {interval}, timeout: {timeout}, deadline: {timeout}, {resilience}, targets: [{listed}]}}"
-                )
-                .unwrap();
+                let keys = format!("targets: [{}]", listed.join(", "));
+                receivers += &self.receiver(id, definition, &keys);
                 used.push(id);
             }
         }
+        (receivers, used.join(", "))
+    }
+
+    fn config(&self, receivers: &(String, String), address: &str, own_port: u16) -> String {
+        let (receivers, used) = receivers;
         let mut exporters = format!("  prometheus: {{endpoint: \"{address}\"}}\n");
         let mut exporting = vec!["prometheus"];
         for (id, settings) in &self.exporters {
@@ -118,7 +136,7 @@ impl Options {
         let telemetry = format!(
             "telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {own_port}}}}}}}}}]}}}}\n"
         );
-        let (used, exporting) = (used.join(", "), exporting.join(", "));
+        let exporting = exporting.join(", ");
         format!(
             "receivers:\n{receivers}{processors}exporters:\n{exporters}\
              extensions: {{health_check: {{endpoint: \"{address}\"}}}}\n\

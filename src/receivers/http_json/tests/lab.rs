@@ -226,6 +226,7 @@ pub(super) fn receiver(
         factory,
         targets: Vec::new(),
         timing: every(INTERVAL),
+        finder: None,
     }
 }
 

@@ -1,0 +1,119 @@
+//! From what a discovery finds to what the receiver polls.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, timeout};
+
+use super::{build::Context, config::TargetConfig, running::Running};
+use crate::{
+    discovery::{DiscoveredTarget, Discovery, SourceStatus, Sources},
+    pipeline::Origins,
+    runtime::{Clock, Tasks},
+};
+
+impl From<&DiscoveredTarget> for TargetConfig {
+    fn from(target: &DiscoveredTarget) -> Self {
+        Self {
+            endpoint: target.endpoint.clone(),
+            name: Some(target.name.clone()),
+            labels: target.labels.clone(),
+        }
+    }
+}
+
+/// A discovery, and who can be asked about it.
+pub(super) struct Finder {
+    discovery: Discovery,
+    found_by: Arc<FoundBy>,
+}
+
+impl Finder {
+    /// From now on the receiver is not ready before its sources have answered.
+    pub(super) fn new(discovery: Discovery, context: &Context) -> Self {
+        let found_by = Arc::new(FoundBy {
+            sources: discovery.sources(),
+            clock: context.clock.clone(),
+            is_complete: AtomicBool::new(false),
+        });
+        let origins = Arc::clone(&found_by) as Arc<dyn Origins>;
+        context.board.add_origins(&context.id, &origins);
+        Self {
+            discovery,
+            found_by,
+        }
+    }
+
+    /// Lets `running` poll what is found, until `tasks` stops.
+    pub(super) fn follow(self, running: &Arc<Running>, tasks: &Tasks) {
+        let receiver = &running.factory().context.id;
+        let mut found = self.discovery.start(receiver, tasks);
+        let (found_by, running) = (self.found_by, Arc::clone(running));
+        let name = format!("targets of {receiver}");
+        let following = async move {
+            while found.changed().await.is_ok() {
+                let found = found.borrow_and_update().clone();
+                running.apply_found(found.targets);
+                let is_complete = &found_by.is_complete;
+                is_complete.store(found.is_complete, Ordering::Relaxed);
+            }
+        };
+        let stop = tasks.stopping();
+        tasks.spawn(name, async move {
+            stop.run_until_cancelled(following).await;
+        });
+    }
+
+    /// What is found within `patience`.
+    pub(super) async fn once(self, patience: Duration) -> Vec<TargetConfig> {
+        let (tasks, _failures) = Tasks::new();
+        let mut found = self.discovery.start("check", &tasks);
+        let complete = timeout(patience, found.wait_for(|found| found.is_complete)).await;
+        drop(complete);
+        let targets = Arc::clone(&found.borrow().targets);
+        tasks.stop(Instant::now() + patience).await;
+        targets.iter().map(TargetConfig::from).collect()
+    }
+}
+
+/// Where the targets of a receiver come from.
+#[derive(Debug)]
+struct FoundBy {
+    sources: Sources,
+    clock: Clock,
+    is_complete: AtomicBool,
+}
+
+impl Origins for FoundBy {
+    fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::Relaxed)
+    }
+
+    fn sources(&self) -> Value {
+        let sources = self.sources.list();
+        sources.iter().map(|source| self.source(source)).collect()
+    }
+}
+
+impl FoundBy {
+    fn source(&self, source: &SourceStatus) -> Value {
+        let age = source.last_success.map(|time| {
+            let age = self.clock.now().duration_since(time).unwrap_or_default();
+            age.as_secs()
+        });
+        let targets = source.targets().filter(|(_, count)| *count > 0);
+        let targets = targets.map(|(fate, count)| (fate.name().to_owned(), json!(count)));
+        json!({
+            "source": source.name,
+            "last_success_seconds_ago": age,
+            "last_error": source.last_error,
+            "targets": targets.collect::<Map<_, _>>(),
+        })
+    }
+}

@@ -1,0 +1,285 @@
+//! Targets that are found while the real program runs.
+
+use std::sync::{Arc, Mutex};
+
+use betanet_collector::simulator::{Dialect, Node};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{
+    PATIENCE,
+    dns::DnsServer,
+    eventually, get,
+    scrape::Scrape,
+    server::Server,
+    stand::{Options, Stand, node},
+};
+
+fn address(node: &Node) -> String {
+    node.address().to_string()
+}
+
+/// The names of the targets of which a scrape knows, in order.
+fn targets(scrape: &Scrape) -> Vec<String> {
+    let up = scrape.select("betanet_up");
+    let mut names: Vec<_> = up
+        .iter()
+        .map(|sample| sample.labels["target"].clone())
+        .collect();
+    names.sort();
+    names
+}
+
+async fn until_targets(stand: &Stand, mut wanted: Vec<String>) -> Scrape {
+    wanted.sort();
+    let what = format!("the targets are {wanted:?}");
+    stand.until(&what, |scrape| targets(scrape) == wanted).await
+}
+
+async fn readiness(stand: &Stand) -> (StatusCode, String) {
+    let answer = get(format!("http://{}/readyz", stand.address))
+        .await
+        .unwrap();
+    (answer.status(), answer.text().await.unwrap())
+}
+
+/// Replaces a file as deployments do it: at once.
+fn replace(folder: &TempDir, name: &str, text: &str) {
+    let (new, path) = (folder.path().join("new"), folder.path().join(name));
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+#[tokio::test]
+async fn files_are_followed_and_a_broken_one_changes_nothing() {
+    let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
+    let folder = TempDir::new().unwrap();
+    replace(
+        &folder,
+        "a.json",
+        &json!([{"targets": [address(&a)], "labels": {"env": "prod"}}, 7]).to_string(),
+    );
+    let files = format!("{}/*.*", folder.path().display()).replace("*.*", "*.json");
+    let yml = format!("{}/b.yml", folder.path().display());
+    let keys = format!(
+        "file_sd_configs: [{{files: ['{files}', '{yml}']}}], relabel_configs: [\
+         {{source_labels: [env], regex: test, action: drop}}, \
+         {{source_labels: [__meta_filepath], regex: '.*/(.*)', target_label: file}}]"
+    );
+    let stand = Options::default().start_with(&keys).await;
+    let scrape = until_targets(&stand, vec![address(&a)]).await;
+    let labelled = "betanet_up{env=\"prod\",file=\"a.json\"}";
+    assert_eq!(scrape.exact(labelled), Some("1"));
+    eventually("it is ready", PATIENCE, async || {
+        (readiness(&stand).await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+
+    let of_b = address(&b);
+    replace(
+        &folder,
+        "b.yml",
+        &format!("- targets: ['{of_b}']\n- targets: ['x:1']\n  labels: {{env: test}}\n"),
+    );
+    until_targets(&stand, vec![address(&a), address(&b)]).await;
+    let own = stand.own().await;
+    let of = |result: &str| {
+        own.value(&format!(
+            "betanet_discovery_targets{{source=\"file_sd_configs/0\",result=\"{result}\"}}"
+        ))
+    };
+    assert_eq!(
+        (of("kept"), of("dropped"), of("invalid")),
+        (Some(2.0), Some(1.0), Some(1.0)),
+        "{}",
+        own.text
+    );
+
+    replace(&folder, "a.json", "[{\"targets\": [");
+    let failures = "betanet_discovery_failures{reason=\"syntax\"}";
+    eventually("the failure is counted", PATIENCE, async || {
+        stand
+            .own()
+            .await
+            .value(failures)
+            .filter(|count| *count >= 1.0)
+    })
+    .await;
+    let health = stand.health().await;
+    let source = &health["discovery"]["betanet"][0];
+    assert!(
+        source["last_error"].as_str().unwrap().contains("a.json"),
+        "{health}"
+    );
+    assert_eq!(targets(&stand.scrape().await).len(), 2);
+
+    std::fs::remove_file(folder.path().join("a.json")).unwrap();
+    until_targets(&stand, vec![address(&b)]).await;
+}
+
+#[tokio::test]
+async fn a_config_map_is_followed_through_its_links() {
+    let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
+    let folder = TempDir::new().unwrap();
+    let version = |name: &str, node: &Node| {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        let list = json!([{"targets": [address(node)]}]).to_string();
+        std::fs::write(folder.path().join(name).join("targets.json"), list).unwrap();
+        std::os::unix::fs::symlink(name, folder.path().join("..data_tmp")).unwrap();
+        std::fs::rename(
+            folder.path().join("..data_tmp"),
+            folder.path().join("..data"),
+        )
+        .unwrap();
+    };
+    // As kubelet lays it out: the file is a link through `..data`, and only that one is replaced.
+    version("..2026_1", &a);
+    let file = folder.path().join("targets.json");
+    std::os::unix::fs::symlink("..data/targets.json", &file).unwrap();
+    let keys = format!("file_sd_configs: [{{files: ['{}']}}]", file.display());
+    let stand = Options::default().start_with(&keys).await;
+    until_targets(&stand, vec![address(&a)]).await;
+    version("..2026_2", &b);
+    until_targets(&stand, vec![address(&b)]).await;
+}
+
+/// Speaks as the Target Allocator of the OpenTelemetry Operator does: `/jobs` lists the jobs with
+/// links to their targets, and what stands there depends on who asks.
+struct Allocator {
+    /// What collector `betanet-collector-0` gets, and with which status.
+    assigned: Arc<Mutex<(StatusCode, String)>>,
+    requests: Arc<Mutex<Vec<Request<Bytes>>>>,
+    server: Server,
+}
+
+impl Allocator {
+    async fn start() -> Self {
+        let assigned = Arc::new(Mutex::new((StatusCode::OK, "[]".to_owned())));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (answers, log) = (Arc::clone(&assigned), Arc::clone(&requests));
+        let server = Server::start(move |request| {
+            log.lock().unwrap().push(request.clone());
+            let (status, body) = match (request.uri().path(), request.uri().query()) {
+                ("/jobs", _) => (
+                    StatusCode::OK,
+                    json!({"betanet": {"_link": "/jobs/betanet/targets"}}).to_string(),
+                ),
+                ("/jobs/betanet/targets", Some("collector_id=betanet-collector-0")) => {
+                    answers.lock().unwrap().clone()
+                }
+                _ => (StatusCode::NOT_FOUND, String::new()),
+            };
+            let answer = Response::builder().status(status);
+            let answer = answer.header("content-type", "application/json");
+            answer.body(body.into()).unwrap()
+        })
+        .await;
+        Self {
+            assigned,
+            requests,
+            server,
+        }
+    }
+
+    fn assign(&self, status: StatusCode, body: impl ToString) {
+        *self.assigned.lock().unwrap() = (status, body.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_target_allocator_assigns_the_targets() {
+    let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
+    let allocator = Allocator::start().await;
+    allocator.assign(StatusCode::SERVICE_UNAVAILABLE, "");
+    let jobs = get(format!("{}/jobs", allocator.server.url()))
+        .await
+        .unwrap();
+    let jobs: serde_json::Value = serde_json::from_str(&jobs.text().await.unwrap()).unwrap();
+    let link = jobs["betanet"]["_link"].as_str().unwrap();
+    let url = format!(
+        "{}{link}?collector_id=betanet-collector-0",
+        allocator.server.url()
+    );
+    let keys = format!(
+        "http_sd_configs: [{{url: '{url}', refresh_interval: 500ms, \
+         authorization: {{credentials: s3cr3t}}}}]"
+    );
+    let stand = Options::default().start_with(&keys).await;
+    let (status, text) = readiness(&stand).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{text}");
+    assert!(text.contains("`betanet` has not answered"), "{text}");
+
+    let list = |node: &Node| {
+        let labels = json!({"__meta_kubernetes_pod_name": "x", "region": "eu"});
+        json!([{"targets": [address(node)], "labels": labels}])
+    };
+    allocator.assign(StatusCode::OK, list(&a));
+    let scrape = until_targets(&stand, vec![address(&a)]).await;
+    assert_eq!(scrape.exact("betanet_up{region=\"eu\"}"), Some("1"));
+
+    for (status, body) in [
+        (StatusCode::INTERNAL_SERVER_ERROR, "[]"),
+        (StatusCode::OK, "<html>"),
+        (StatusCode::MOVED_PERMANENTLY, "[]"),
+    ] {
+        allocator.assign(status, body);
+        let before = allocator.requests.lock().unwrap().len();
+        eventually("it is asked twice more", PATIENCE, async || {
+            (allocator.requests.lock().unwrap().len() >= before + 2).then_some(())
+        })
+        .await;
+        assert_eq!(targets(&stand.scrape().await), [address(&a)]);
+    }
+    allocator.assign(StatusCode::OK, list(&b));
+    until_targets(&stand, vec![address(&b)]).await;
+    allocator.assign(StatusCode::OK, "[]");
+    until_targets(&stand, Vec::new()).await;
+
+    let last = allocator.requests.lock().unwrap().last().cloned();
+    let last = last.unwrap();
+    let headers = last.headers();
+    assert_eq!(headers["x-prometheus-refresh-interval-seconds"], "0.5");
+    assert_eq!(headers["authorization"], "Bearer s3cr3t");
+    assert_eq!(headers["accept"], "application/json");
+    let (_, log) = stand.collector.stop().await;
+    assert!(!log.contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn records_of_the_dns_are_targets() {
+    let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
+    let dns = DnsServer::start().await;
+    dns.srv(
+        "_betanet._tcp.example.",
+        &[("localhost.", a.address().port())],
+    );
+    dns.a("nodes.example.", &["127.0.0.1"]);
+    let (server, port) = (dns.address(), b.address().port());
+    let keys = format!(
+        "dns_sd_configs: [\
+         {{names: [_betanet._tcp.example], refresh_interval: 300ms, nameservers: ['{server}']}}, \
+         {{names: [nodes.example, none.example], type: A, port: {port}, refresh_interval: 300ms, nameservers: ['{server}']}}], \
+         relabel_configs: [{{source_labels: [__meta_dns_srv_record_target, __meta_dns_srv_record_port], target_label: record}}]"
+    );
+    let stand = Options::default().start_with(&keys).await;
+    let of_a = format!("localhost:{}", a.address().port());
+    let scrape = until_targets(&stand, vec![of_a.clone(), address(&b)]).await;
+    let record = format!("betanet_up{{record=\"localhost.;{}\"}}", a.address().port());
+    assert_eq!(scrape.exact(&record), Some("1"));
+
+    dns.fail("_betanet._tcp.example.");
+    dns.a("nodes.example.", &["127.0.0.1", "127.0.0.2"]);
+    let second = format!("127.0.0.2:{port}");
+    until_targets(&stand, vec![of_a.clone(), address(&b), second]).await;
+    // That there are none is an answer; that the server fails is not.
+    dns.a("nodes.example.", &[]);
+    until_targets(&stand, vec![of_a]).await;
+    let own = stand.own().await;
+    assert!(
+        own.sum("betanet_discovery_failures{reason=\"lookup\"}") >= 1.0,
+        "{}",
+        own.text
+    );
+}
