@@ -71,6 +71,14 @@ impl Prometheus {
         self.ask("query_range", &parameters).await
     }
 
+    /// The targets that it scrapes, with their labels.
+    pub(crate) async fn targets(&self) -> Value {
+        let answer = get(format!("{}/api/v1/targets?state=active", self.url)).await;
+        let body = answer.unwrap().bytes().await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        body["data"]["activeTargets"].clone()
+    }
+
     async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
         let url = Url::parse_with_params(&format!("{}/api/v1/{path}", self.url), parameters);
         let answer = get(url.unwrap()).await.unwrap();
