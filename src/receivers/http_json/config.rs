@@ -77,7 +77,7 @@ pub struct Config {
     pub headers: Headers,
     /// Who we are to the targets.
     pub auth: AuthConfig,
-    /// How much is said of the resilience of each target; `basic` is a fifth of it.
+    /// How much is said of the resilience of each target; `basic` is a quarter of it.
     pub target_metrics: Detail,
     /// How to speak TLS to `https` targets.
     pub tls: Tls,
