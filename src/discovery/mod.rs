@@ -13,8 +13,8 @@
 //!     shard: { index: "${env:POD_NAME}", count: 3 }
 //! ```
 //!
-//! Each source runs on its own ([`source`]) and keeps its last good answer. After each change the
-//! answers of all are merged ([`merge`]): labels are rewritten ([`relabel`]), the targets of other
+//! Each source runs on its own (`source`) and keeps its last good answer. After each change the
+//! answers of all are merged (`merge`): labels are rewritten (`relabel`), the targets of other
 //! shards left out, and the rest handed to the receiver. What a source says can name targets and
 //! label them, never set headers, credentials, or anything else of a request.
 
