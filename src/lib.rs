@@ -19,6 +19,7 @@ pub mod instruments;
 pub mod resilience;
 pub mod client;
 pub mod http;
+pub mod storage;
 pub mod pipeline;
 pub mod definition;
 pub mod telemetry;

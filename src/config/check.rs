@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Config;
 use crate::{
+    extensions,
     http::ServerConfig,
     processors, receivers,
     settings::ComponentId,
@@ -43,6 +44,7 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     checker.shared_targets(config);
     checker.aggregates(config);
     checker.telemetry(config);
+    checker.storages(config);
     checker.listeners(config);
 }
 
@@ -224,6 +226,42 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// A queue on disk needs an extension that keeps it there, and that runs.
+    fn storages(&mut self, config: &Config) {
+        for (exporter, settings) in &config.exporters {
+            let Some(id) = settings.storage() else {
+                continue;
+            };
+            let what = match config.extensions.get(id) {
+                Some(extensions::Config::FileStorage(_)) => {
+                    let runs = config.service.extensions.contains(id);
+                    (!runs).then_some("which is not in `service::extensions`")
+                }
+                Some(extensions::Config::HealthCheck(_)) => Some("which stores nothing"),
+                // Whether it could be decoded has its own message.
+                None if self.is_defined("extensions", id) => None,
+                None => Some("which is not configured"),
+            };
+            if let Some(what) = what {
+                let at = [
+                    "exporters",
+                    &exporter.to_string(),
+                    "sending_queue",
+                    "storage",
+                ];
+                self.error(&at, format!("references extension \"{id}\" {what}"));
+            }
+        }
+    }
+
+    /// Whether the file has a component `id` in `section`.
+    fn is_defined(&self, section: &str, id: &ComponentId) -> bool {
+        let section = self.root.at(&[section]);
+        let entries = section.iter().flat_map(|section| section.node.entries());
+        let mut keys = entries.map(|entry| entry.key.parse::<ComponentId>());
+        keys.any(|key| key.as_ref() == Ok(id))
+    }
+
     fn telemetry(&mut self, config: &Config) {
         let telemetry = &config.service.telemetry;
         let ratio = telemetry
@@ -255,7 +293,7 @@ fn servers(config: &Config) -> Vec<(Vec<String>, ServerConfig)> {
     let exporters = exporters.filter_map(|(id, of)| Some((path("exporters", id), of.server()?)));
     let used: BTreeSet<_> = config.service.extensions.iter().collect();
     let extensions = config.extensions.iter().filter(|(id, _)| used.contains(id));
-    let extensions = extensions.map(|(id, of)| (path("extensions", id), of.server()));
+    let extensions = extensions.filter_map(|(id, of)| Some((path("extensions", id), of.server()?)));
     let own = config.service.telemetry.scrape_endpoints();
     let at = ["service", "telemetry", "metrics", "readers"].map(str::to_owned);
     let own = own.map(|endpoint| (at.to_vec(), ServerConfig::plain(endpoint)));

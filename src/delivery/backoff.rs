@@ -42,7 +42,7 @@ impl Backoff {
         let wait = times(self.interval, factor).max(server_delay);
         self.interval = times(self.interval, settings.multiplier).min(settings.max_interval.get());
 
-        let limit = settings.max_elapsed_time.get();
+        let limit = settings.limit();
         let remaining = limit.saturating_sub(now - self.started);
         let wait = if limit.is_zero() {
             wait
@@ -87,7 +87,7 @@ mod tests {
     fn intervals_grow_to_the_longest() {
         let settings = RetryOnFailure {
             randomization_factor: 0.0,
-            max_elapsed_time: settings::Duration::from_secs(0),
+            max_elapsed_time: Some(settings::Duration::from_secs(0)),
             ..RetryOnFailure::default()
         };
         let seconds: Vec<f64> = waits(&settings, None, 1)
@@ -109,7 +109,7 @@ mod tests {
         );
         assert_eq!(asked(1000), [Duration::from_secs(300)]);
         let settings = RetryOnFailure {
-            max_elapsed_time: settings::Duration::from_secs(0),
+            max_elapsed_time: Some(settings::Duration::from_secs(0)),
             ..settings
         };
         assert_eq!(

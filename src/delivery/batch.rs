@@ -1,5 +1,7 @@
 //! Points become batches: by size and by age. No clock, no network.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -8,14 +10,29 @@ use super::{backoff::Backoff, sending_queue::BatchSettings};
 /// What is sent with one request.
 #[derive(Debug)]
 pub(super) struct Batch {
+    /// Its place in the order; several where batches on disk were joined.
+    pub(super) ids: RangeInclusive<u64>,
     /// Encoded messages, one after the other; together they are one valid message.
-    pub(super) payload: Bytes,
+    pub(super) payload: Payload,
+    /// Bytes of it.
+    pub(super) bytes: u64,
     /// Data points in it.
     pub(super) points: u64,
     /// When its first message came.
     pub(super) opened: Instant,
     /// When it is tried again, once an attempt has failed.
     pub(super) backoff: Option<Backoff>,
+}
+
+/// Where the messages of a batch are.
+#[derive(Debug, Clone)]
+pub(super) enum Payload {
+    /// In memory only.
+    Memory(Bytes),
+    /// In memory, and being written to disk.
+    Writing(Bytes),
+    /// On disk.
+    Disk,
 }
 
 /// The batch that is being filled.
@@ -25,6 +42,9 @@ pub(super) struct Batcher {
     payload: Vec<u8>,
     points: u64,
     opened: Option<Instant>,
+    /// The id of the next batch. With a disk, the first one is the time at which we started, in
+    /// microseconds, so that it is larger than those of an earlier run.
+    pub(super) next_id: u64,
 }
 
 impl Batcher {
@@ -34,6 +54,7 @@ impl Batcher {
             payload: Vec::new(),
             points: 0,
             opened: None,
+            next_id: 0,
         }
     }
 
@@ -64,8 +85,12 @@ impl Batcher {
         let mut payload = std::mem::take(&mut self.payload);
         // It may wait for minutes; what it reserved in growing can be twice its size.
         payload.shrink_to_fit();
+        let id = self.next_id;
+        self.next_id += 1;
         Some(Batch {
-            payload: payload.into(),
+            ids: id..=id,
+            bytes: payload.len() as u64,
+            payload: Payload::Memory(payload.into()),
             points: std::mem::take(&mut self.points),
             opened,
             backoff: None,
@@ -80,6 +105,11 @@ impl Batcher {
     /// Bytes in the open batch.
     pub(super) fn bytes(&self) -> u64 {
         self.payload.len() as u64
+    }
+
+    /// How large batches are.
+    pub(super) fn settings(&self) -> &BatchSettings {
+        &self.settings
     }
 
     /// When the first message of the open batch came.
@@ -146,12 +176,16 @@ mod tests {
             }
             batches.extend(batcher.take());
 
-            let joined: Vec<u8> = batches.iter().flat_map(|batch| batch.payload.to_vec()).collect();
+            let payloads: Vec<Vec<u8>> = batches.iter().map(|batch| match &batch.payload {
+                Payload::Memory(bytes) => bytes.to_vec(),
+                other => panic!("{other:?}"),
+            }).collect();
+            let joined: Vec<u8> = payloads.concat();
             prop_assert_eq!(joined, messages.concat());
             prop_assert_eq!(batches.iter().map(|b| b.points).sum::<u64>(), sizes.len() as u64);
-            for batch in &batches {
-                let marks: std::collections::BTreeSet<u8> = batch.payload.iter().copied().collect();
-                prop_assert!(batch.payload.len() <= 50 || marks.len() == 1, "too large, not alone");
+            for payload in &payloads {
+                let marks: std::collections::BTreeSet<u8> = payload.iter().copied().collect();
+                prop_assert!(payload.len() <= 50 || marks.len() == 1, "too large, not alone");
             }
         }
     }

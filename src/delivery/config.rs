@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::Invalid;
 use crate::settings::Duration;
 
+/// The Collector's.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(300);
+
 /// When and how long a failed batch is tried again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -20,8 +23,10 @@ pub struct RetryOnFailure {
     pub multiplier: f64,
     /// The longest interval, a duration.
     pub max_interval: Duration,
-    /// A batch is given up this long after its first attempt, a duration; 0 means never.
-    pub max_elapsed_time: Duration,
+    /// A batch is given up this long after its first attempt, a duration; 0 means never. If not
+    /// given, 5m, and with a queue on disk never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_elapsed_time: Option<Duration>,
 }
 
 impl Default for RetryOnFailure {
@@ -32,15 +37,26 @@ impl Default for RetryOnFailure {
             randomization_factor: 0.5,
             multiplier: 1.5,
             max_interval: Duration::from_secs(30),
-            max_elapsed_time: Duration::from_secs(300),
+            max_elapsed_time: None,
         }
     }
 }
 
 impl RetryOnFailure {
+    /// How long a batch is tried again; zero means for ever.
+    pub(super) fn limit(&self) -> std::time::Duration {
+        self.max_elapsed_time.unwrap_or(DEFAULT_LIMIT).get()
+    }
+
+    /// The same for a queue on disk, which keeps a batch until it is known what became of it.
+    pub(super) fn on_disk(mut self) -> Self {
+        self.max_elapsed_time = self.max_elapsed_time.or(Some(Duration::from_secs(0)));
+        self
+    }
+
     /// Says which values make no sense, by their keys.
     pub fn check(&self) -> Vec<Invalid> {
-        let limit = self.max_elapsed_time.get();
+        let limit = self.limit();
         let too_short = self.enabled && !limit.is_zero() && limit < self.initial_interval.get();
         let multiplies = self.multiplier.is_finite() && self.multiplier >= 1.0;
         let checks = [

@@ -20,16 +20,19 @@ pub enum DropReason {
     Encoding,
     /// Not sent before the shutdown's deadline.
     Shutdown,
+    /// The disk lost them, or there is no more room in memory for what it does not take.
+    Storage,
 }
 
 impl DropReason {
     /// All reasons, so that every counter starts at zero.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::QueueFull,
         Self::RetriesExhausted,
         Self::TooLarge,
         Self::Encoding,
         Self::Shutdown,
+        Self::Storage,
     ];
 
     /// The value of the `reason` attribute.
@@ -40,6 +43,7 @@ impl DropReason {
             Self::TooLarge => "too_large",
             Self::Encoding => "encoding",
             Self::Shutdown => "shutdown",
+            Self::Storage => "storage",
         }
     }
 }

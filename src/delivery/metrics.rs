@@ -11,7 +11,7 @@ use opentelemetry::{
     metrics::{AsyncInstrument, Meter},
 };
 
-use super::{DropReason, ledger::Tally};
+use super::{DropReason, ledger::Tally, state::Failure};
 use crate::telemetry::names::{self, Metric};
 
 /// More threads than ever collect at the same time.
@@ -32,11 +32,15 @@ pub(super) struct Figures {
     pub(super) queue_capacity: u64,
     /// Whole seconds since the oldest point that is held was handed over.
     pub(super) oldest_age_seconds: u64,
+    /// Points that were put on disk.
+    pub(super) stored_points: u64,
+    /// What went wrong with the disk, in the order of [`Failure::ALL`].
+    pub(super) storage_failures: [u64; Failure::ALL.len()],
 }
 
 type Number = fn(&Figures) -> u64;
 
-const NUMBERS: [(&Metric, Number); 9] = [
+const NUMBERS: [(&Metric, Number); 10] = [
     (&names::RECEIVED_POINTS, |f| f.tally.received),
     (&names::SENT_POINTS, |f| f.tally.sent),
     (&names::REJECTED_POINTS, |f| f.tally.rejected),
@@ -46,6 +50,7 @@ const NUMBERS: [(&Metric, Number); 9] = [
     (&names::QUEUE_SIZE, |f| f.queue_size),
     (&names::QUEUE_CAPACITY, |f| f.queue_capacity),
     (&names::QUEUE_OLDEST_AGE, |f| f.oldest_age_seconds),
+    (&names::STORED_POINTS, |f| f.stored_points),
 ];
 
 /// Makes the instruments of exporter `id`. They are silent once `read` gives nothing.
@@ -67,17 +72,26 @@ pub(super) fn observe(
             }
         });
     }
-    let reasons = DropReason::ALL.map(|reason| {
-        let reason = KeyValue::new(names::REASON, reason.name());
-        [exporter.clone(), reason]
-    });
-    names::DROPPED_POINTS.observe_number(meter, move |to: &dyn AsyncInstrument<u64>| {
-        if let Some(figures) = looks.figures(NUMBERS.len()) {
-            for (points, attributes) in figures.tally.dropped.iter().zip(&reasons) {
-                to.observe(*points, attributes);
-            }
+    let by_reason = |reason| [exporter.clone(), KeyValue::new(names::REASON, reason)];
+    let reasons = DropReason::ALL.map(|reason| by_reason(reason.name()));
+    let drops = Arc::clone(&looks);
+    names::DROPPED_POINTS.observe_number(meter, move |to| {
+        if let Some(figures) = drops.figures(NUMBERS.len()) {
+            observe_each(to, &figures.tally.dropped, &reasons);
         }
     });
+    let reasons = Failure::ALL.map(|failure| by_reason(failure.name()));
+    names::STORAGE_FAILURES.observe_number(meter, move |to| {
+        if let Some(figures) = looks.figures(NUMBERS.len() + 1) {
+            observe_each(to, &figures.storage_failures, &reasons);
+        }
+    });
+}
+
+fn observe_each(to: &dyn AsyncInstrument<u64>, numbers: &[u64], attributes: &[[KeyValue; 2]]) {
+    for (number, attributes) in numbers.iter().zip(attributes) {
+        to.observe(*number, attributes);
+    }
 }
 
 /// One look at the figures for all instruments. A collection asks each of them once, from one

@@ -3,8 +3,8 @@
 //! An exporter hands encoded messages to [`Delivery::push`], which never waits. They become
 //! batches (`batch.rs`), the batches wait in a bounded queue (`queue.rs`), and workers send one
 //! after the other to a [`Destination`] ([`http`] or [`grpc`]), again and again (`backoff.rs`)
-//! until it is known what became of it. `state.rs` ties these together without clock or network;
-//! this file adds both.
+//! until it is known what became of it. With a storage, the queue is on disk and `keeper.rs` writes
+//! it. `state/` ties these together without clock, network or disk; this file adds clock and network.
 
 mod backoff;
 mod batch;
@@ -14,6 +14,7 @@ mod gate;
 pub mod grpc;
 mod health;
 pub mod http;
+mod keeper;
 mod ledger;
 mod metrics;
 mod outcome;
@@ -27,6 +28,7 @@ pub(crate) mod testing;
 mod tests;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -48,14 +50,17 @@ use tokio_util::sync::CancellationToken;
 pub use crate::client::{BoxError, Invalid};
 
 use self::{
-    batch::Batch,
+    batch::{Batch, Payload},
     gate::Gate,
+    keeper::{Keeper, Shelves},
     state::{Next, State},
 };
 use crate::{
     pipeline::Reporter,
     resilience::breaker::{Permit, Refusal},
-    runtime::Tasks,
+    runtime::{Clock, Tasks},
+    settings::ComponentId,
+    storage::{Directory, Log},
     telemetry::names,
 };
 
@@ -96,7 +101,12 @@ struct Shared {
     ended: CancellationToken,
     timeout: Duration,
     destination: Box<dyn Destination>,
+    /// Where batches are that are on disk.
+    shelves: Option<Shelves>,
 }
+
+/// The storages that the configuration defines, by the ids of their extensions.
+pub type Storages = BTreeMap<ComponentId, Directory>;
 
 /// Who delivers, for logs and metrics, and what it needs to run.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +122,10 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Where the exporter says how it is.
     pub status: &'a Reporter,
+    /// When batches on disk were made.
+    pub clock: &'a Clock,
+    /// Where queues can be on disk.
+    pub storages: &'a Storages,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -133,15 +147,30 @@ impl Delivery {
         if let Some(mistake) = mistakes.chain(settings.queue.check()).next() {
             return Err(mistake);
         }
-        let Context {
-            id,
-            tasks,
-            meter,
-            seed,
-            status: _,
-        } = context;
+        let directory = directory(&settings.queue, context.storages)?;
+        let name = format!("exporter_{}", context.id);
+        let disk = directory.map(|directory| (directory.clone(), directory.log(&name)));
+        Ok(Self::start_on(context, settings, destination, disk))
+    }
+
+    fn start_on(
+        context: Context<'_>,
+        settings: Settings,
+        destination: impl Destination,
+        disk: Option<(Directory, Log)>,
+    ) -> Self {
+        let Context { id, tasks, .. } = context;
         let gate = Gate::new(&context, &settings.retry, Instant::now());
-        let state = State::new(id, settings.retry, &settings.queue, seed);
+        let (directory, log) = disk.unzip();
+        let retry = match directory {
+            Some(_) => settings.retry.on_disk(),
+            None => settings.retry,
+        };
+        let disk_bytes = directory.as_ref().map(Directory::max_bytes);
+        let mut state = State::new(id, retry, &settings.queue, disk_bytes, context.seed);
+        let now = context.clock.since_epoch().as_micros();
+        state.number_from(u64::try_from(now).unwrap_or_default());
+        let shelves = log.map(Shelves::new);
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Notify::new(),
@@ -150,16 +179,26 @@ impl Delivery {
             ended: CancellationToken::new(),
             timeout: settings.timeout,
             destination: Box::new(destination),
+            shelves,
         });
         let seen = Arc::downgrade(&shared);
-        metrics::observe(meter, id, move || {
+        metrics::observe(context.meter, id, move || {
             Some(seen.upgrade()?.lock().figures(Instant::now()))
         });
-        observe_gate(meter, id, &shared);
+        observe_gate(context.meter, id, &shared);
+        if let Some((directory, shelves)) = directory.zip(shared.shelves.clone()) {
+            let keeper = Keeper {
+                shared: Arc::clone(&shared),
+                directory,
+                shelves,
+                clock: context.clock.clone(),
+            };
+            tasks.spawn(format!("{id} keeper"), keeper.run());
+        }
         for _ in 0..settings.queue.num_consumers {
             tasks.spawn(format!("{id} sender"), Arc::clone(&shared).work());
         }
-        Ok(Self { shared })
+        Self { shared }
     }
 
     /// Takes an encoded message with so many data points. Never waits.
@@ -177,15 +216,15 @@ impl Delivery {
 
     /// Sends what is held until `deadline`: each batch gets one attempt, at once, and is dropped if
     /// that fails. What is left then is counted as dropped, also what was being sent at that moment,
-    /// although it may have arrived.
+    /// although it may have arrived. A queue on disk is written to the end; it is sent until an
+    /// attempt fails, and the rest stays there for the next start.
     pub async fn drain(&self, deadline: Instant) {
         self.shared.lock().begin_drain(Instant::now());
         self.shared.draining.cancel();
         self.shared.changed.notify_waiters();
         loop {
             let changed = self.shared.changed.notified();
-            if self.shared.lock().held_points() == 0 || timeout_at(deadline, changed).await.is_err()
-            {
+            if self.shared.lock().is_drained() || timeout_at(deadline, changed).await.is_err() {
                 break;
             }
         }
@@ -230,9 +269,19 @@ impl Shared {
         if let Some(backoff) = &batch.backoff {
             self.wait_until(backoff.due()).await;
         }
+        let payload = match &batch.payload {
+            Payload::Memory(payload) | Payload::Writing(payload) => payload.clone(),
+            Payload::Disk => match self.read(&batch).await {
+                Ok(payload) => payload,
+                Err(error) => {
+                    self.not_read(batch, &error);
+                    return;
+                }
+            },
+        };
         let permit = self.permit().await;
         let started = Instant::now();
-        let attempt = timeout(self.timeout, self.destination.send(batch.payload.clone()));
+        let attempt = timeout(self.timeout, self.destination.send(payload));
         let outcome = attempt.await.unwrap_or_else(|_elapsed| {
             self.destination.timed_out();
             Outcome::retry(TimedOut(self.timeout))
@@ -295,4 +344,16 @@ fn observe_gate(meter: &Meter, id: &str, shared: &Arc<Shared>) {
             observer.observe(state.number().into(), &exporter);
         }
     });
+}
+
+/// The storage that a queue names, if it names one.
+fn directory<'a>(
+    queue: &SendingQueue,
+    storages: &'a Storages,
+) -> Result<Option<&'a Directory>, Invalid> {
+    let Some(id) = &queue.storage else {
+        return Ok(None);
+    };
+    let unknown = || Invalid::new("sending_queue.storage", format!("no extension `{id}` runs"));
+    storages.get(id).map(Some).ok_or_else(unknown)
 }

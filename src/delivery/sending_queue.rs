@@ -7,13 +7,16 @@ use super::{
     Invalid,
     config::{TOO_LONG, invalid, is_at_most_a_day},
 };
-use crate::settings::{ByteSize, Duration};
+use crate::settings::{ByteSize, ComponentId, Duration};
 
 /// OTLP's limit for one request, before compression.
 pub(super) const MAX_MESSAGE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// gRPC servers take 4 MiB unless they are told otherwise.
 const DEFAULT_BATCH_BYTES: u64 = 3 * 1024 * 1024;
+
+const WAITS: &str = "must be false, because polls never wait for the network";
+const WAITS_FOR_ROOM: &str = "must be false, because polls never wait for the network: give the queue more room, or choose what it gives up with `drop`";
 
 /// The Collector's default.
 const DEFAULT_MIN_ITEMS: u64 = 8192;
@@ -41,6 +44,10 @@ pub struct SendingQueue {
     pub block_on_overflow: bool,
     /// Only `false`: polls never wait for the network.
     pub wait_for_result: bool,
+    /// The extension that keeps the queue on disk, such as `file_storage`; in memory if not given.
+    /// Then `queue_bytes` is for what the disk does not take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<ComponentId>,
     /// How points become batches.
     pub batch: BatchSettings,
 }
@@ -108,6 +115,7 @@ impl Default for SendingQueue {
             drop: Victim::default(),
             block_on_overflow: false,
             wait_for_result: false,
+            storage: None,
             batch: BatchSettings::default(),
         }
     }
@@ -180,28 +188,25 @@ impl SendingQueue {
         let batch = &self.batch;
         let positive = "requires positive value";
         let in_bytes = batch.sizer == BatchSizer::Bytes;
-        let waits = "must be false, because polls never wait for the network";
+        let (bytes, consumers) = (self.queue_bytes.get(), self.num_consumers);
         let checks = [
             ("sending_queue.queue_size", self.queue_size > 0, positive),
-            (
-                "sending_queue.queue_bytes",
-                self.queue_bytes.get() > 0,
-                positive,
-            ),
-            (
-                "sending_queue.num_consumers",
-                self.num_consumers > 0,
-                positive,
-            ),
+            ("sending_queue.queue_bytes", bytes > 0, positive),
+            ("sending_queue.num_consumers", consumers > 0, positive),
             (
                 "sending_queue.block_on_overflow",
                 !self.block_on_overflow,
-                "must be false, because polls never wait for the network: give the queue more room, or choose what it gives up with `drop`",
+                WAITS_FOR_ROOM,
             ),
             (
                 "sending_queue.wait_for_result",
                 !self.wait_for_result,
-                waits,
+                WAITS,
+            ),
+            (
+                "sending_queue.storage",
+                self.enabled || self.storage.is_none(),
+                "is for a queue that is `enabled`",
             ),
             (
                 "sending_queue.batch.max_size",

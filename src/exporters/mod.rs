@@ -15,11 +15,11 @@ use serde::Serialize;
 
 use crate::{
     client::Invalid,
-    delivery,
+    delivery::{self, Storages},
     http::{Listeners, ServerConfig},
     pipeline::{Exporter, Reporter},
-    runtime::Tasks,
-    settings::Kind,
+    runtime::{Clock, Tasks},
+    settings::{ComponentId, Kind},
     yaml::{self, Cursor, Diagnostics},
 };
 
@@ -78,6 +78,10 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Where the one that is built says how it is.
     pub status: Reporter,
+    /// The time of day.
+    pub clock: &'a Clock,
+    /// Where their queues can be on disk.
+    pub storages: &'a Storages,
 }
 
 /// Why an exporter cannot be built.
@@ -114,6 +118,15 @@ impl Config {
         }
     }
 
+    /// The extension that keeps its queue on disk, if one does.
+    pub fn storage(&self) -> Option<&ComponentId> {
+        match self {
+            Self::OtlpGrpc(config) => config.sending_queue.storage.as_ref(),
+            Self::OtlpHttp(config) => config.sending_queue.storage.as_ref(),
+            Self::Debug(_) | Self::Prometheus(_) => None,
+        }
+    }
+
     /// Where and how it listens, if it does.
     pub fn server(&self) -> Option<ServerConfig> {
         match self {
@@ -131,25 +144,20 @@ impl Config {
         id: &str,
         context: &mut Context<'_>,
     ) -> Result<Arc<dyn Exporter>, BuildError> {
-        let Context {
-            listeners,
-            tasks,
-            meter,
-            seed,
-            status,
-        } = context;
         let delivery = delivery::Context {
             id,
-            tasks,
-            meter,
-            seed: *seed,
-            status,
+            tasks: context.tasks,
+            meter: context.meter,
+            seed: context.seed,
+            clock: context.clock,
+            storages: context.storages,
+            status: &context.status,
         };
         Ok(match self {
             Self::Debug(config) => config.build(id),
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
-            Self::Prometheus(config) => config.build(id, listeners, meter)?,
+            Self::Prometheus(config) => config.build(id, context.listeners, context.meter)?,
         })
     }
 }

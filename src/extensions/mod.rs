@@ -1,5 +1,6 @@
 //! What serves the operator beside the data: the register of extensions.
 
+pub mod file_storage;
 pub mod health_check;
 
 use schemars::SchemaGenerator;
@@ -12,33 +13,49 @@ use crate::{
 };
 
 /// All kinds of extensions.
-pub const KINDS: &[Kind] = &[Kind {
-    name: "health_check",
-    aliases: &[],
-    about: "Serves `/health`, `/livez` and `/readyz`.",
-    schema: SchemaGenerator::subschema_for::<health_check::Config>,
-}];
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "file_storage",
+        aliases: &[],
+        about: "Keeps sending queues on disk.",
+        schema: SchemaGenerator::subschema_for::<file_storage::Config>,
+    },
+    Kind {
+        name: "health_check",
+        aliases: &[],
+        about: "Serves `/health`, `/livez` and `/readyz`.",
+        schema: SchemaGenerator::subschema_for::<health_check::Config>,
+    },
+];
 
 /// What the configuration says of one extension.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Config {
+    /// Keeps sending queues on disk.
+    FileStorage(file_storage::Config),
     /// Serves the state of the collector and its targets.
     HealthCheck(health_check::Config),
 }
 
 impl Config {
     /// Reads and checks the configuration of an extension of kind `kind`.
-    pub fn decode(_kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        if kind.name == "file_storage" {
+            let config: file_storage::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+            config.check(at, diagnostics);
+            return Some(Self::FileStorage(config));
+        }
         let config: health_check::Config = yaml::decode(at.node, &at.path, diagnostics)?;
         config.check(at, diagnostics);
         Some(Self::HealthCheck(config))
     }
 
-    /// Where and how it listens.
-    pub fn server(&self) -> ServerConfig {
+    /// Where and how it listens, if it does.
+    pub fn server(&self) -> Option<ServerConfig> {
         match self {
-            Self::HealthCheck(config) => config.server(),
+            Self::FileStorage(_) => None,
+            Self::HealthCheck(config) => Some(config.server()),
         }
     }
 }

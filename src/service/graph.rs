@@ -8,6 +8,7 @@ use std::{
 use super::{Site, own_telemetry, pipeline::MetricsPipeline};
 use crate::{
     config::Config,
+    delivery::Storages,
     exporters,
     extensions::{self, health_check},
     http::{BindError, Limits, Listeners, RouteError},
@@ -16,6 +17,7 @@ use crate::{
     receivers::{self, http_json},
     runtime::Tasks,
     settings::ComponentId,
+    storage::InUse,
     telemetry::TelemetryError,
 };
 
@@ -46,6 +48,15 @@ pub enum StartError {
     /// Two components want the same path.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// Another process works in the directory of a storage.
+    #[error("failed to start the extension `{id}`")]
+    Storage {
+        /// Which one.
+        id: String,
+        /// Why.
+        #[source]
+        source: InUse,
+    },
     /// A port cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -53,6 +64,7 @@ pub enum StartError {
 
 /// All components that the pipelines use, built but for the listeners' ports.
 pub(super) struct Graph {
+    storages: Storages,
     listeners: Listeners,
     exporters: BTreeMap<ComponentId, Arc<dyn Exporter>>,
     pipelines: Vec<Arc<MetricsPipeline>>,
@@ -68,7 +80,8 @@ impl Graph {
     ) -> Result<Self, StartError> {
         let mut listeners = Listeners::new(Limits::default(), &site.meter);
         own_telemetry::register(&site.telemetry, &mut listeners)?;
-        let exporters = build_exporters(config, site, &mut listeners, exporting)?;
+        let storages = build_storages(config, site);
+        let exporters = build_exporters(config, site, &storages, &mut listeners, exporting)?;
         build_extensions(config, site, &mut listeners)?;
         let (pipelines, consumers) = build_pipelines(config, site, &exporters);
         let mut receivers = Vec::new();
@@ -77,6 +90,7 @@ impl Graph {
             receivers.extend(built.map(|built| (built, consumers)));
         }
         Ok(Self {
+            storages,
             listeners,
             exporters,
             pipelines,
@@ -89,13 +103,20 @@ impl Graph {
         self.exporters.values().cloned().collect()
     }
 
-    /// Takes the ports, serves, and starts the processors, then the receivers.
+    /// Takes the directories and the ports, serves, and starts the processors, then the receivers.
     pub(super) async fn start(
         self,
         site: &Site,
         serving: &Tasks,
         receiving: &Tasks,
     ) -> Result<(), StartError> {
+        for (id, directory) in &self.storages {
+            let opened = directory.open().await;
+            opened.map_err(|source| StartError::Storage {
+                id: id.to_string(),
+                source,
+            })?;
+        }
         let bound = self.listeners.bind().await?;
         bound.serve(serving, &site.components);
         for pipeline in &self.pipelines {
@@ -109,10 +130,25 @@ impl Graph {
     }
 }
 
+/// The storages that run.
+fn build_storages(config: &Config, site: &Site) -> Storages {
+    let used = config.service.extensions.iter();
+    let storages = used.filter_map(|id| match config.extensions.get(id)? {
+        extensions::Config::FileStorage(storage) => {
+            site.components
+                .register(ComponentKind::Extension, &id.to_string());
+            Some((id.clone(), storage.build()))
+        }
+        extensions::Config::HealthCheck(_) => None,
+    });
+    storages.collect()
+}
+
 /// What is defined but not used is checked, not built.
 fn build_exporters(
     config: &Config,
     site: &Site,
+    storages: &Storages,
     listeners: &mut Listeners,
     tasks: &Tasks,
 ) -> Result<BTreeMap<ComponentId, Arc<dyn Exporter>>, StartError> {
@@ -130,6 +166,8 @@ fn build_exporters(
             tasks,
             meter: &site.meter,
             seed: site.seed,
+            clock: &site.clock,
+            storages,
             status: site.components.register(ComponentKind::Exporter, &name),
         };
         let exporter = exporter.build(&name, &mut context);

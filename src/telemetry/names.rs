@@ -264,7 +264,7 @@ metrics! {
     FAILED_POINTS = "otelcol_exporter_send_failed_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points in attempts to send that failed; one that is tried again counts again.";
     DROPPED_POINTS = "betanet_exporter_dropped_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER, REASON],
-        "Data points that were given up, by reason (queue_full, retries_exhausted, too_large, encoding, shutdown, type_conflict, unsupported).";
+        "Data points that were given up, by reason (queue_full, retries_exhausted, too_large, encoding, shutdown, storage, type_conflict, unsupported).";
     HELD_POINTS = "betanet_exporter_held_metric_points", Kind::Gauge, "{datapoint}", &[EXPORTER],
         "Data points that wait or are being sent.";
     QUEUE_SIZE = "otelcol_exporter_queue_size", Kind::Gauge, "{unit}", &[EXPORTER],
@@ -277,6 +277,10 @@ metrics! {
         "Bytes that wait or are being sent, before compression.";
     QUEUE_OLDEST_AGE = "betanet_exporter_queue_oldest_age", Kind::Gauge, "s", &[EXPORTER],
         "How long the oldest data point that is held has been waiting; 0 if none is.";
+    STORED_POINTS = "betanet_exporter_queue_stored_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
+        "Data points of the sending queue that reached the disk; those found there at the start are not in it.";
+    STORAGE_FAILURES = "betanet_exporter_queue_storage_failures", Kind::Counter, "{failure}", &[EXPORTER, REASON],
+        "What went wrong with the sending queue's disk, by reason (open, write, read, damaged).";
     SERIES = "betanet_exporter_series", Kind::Gauge, "{series}", &[EXPORTER],
         "Series that a scrape shows now.";
     CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[REASON],

@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{disk::on_disk, *};
+use crate::storage::tests::disk::Disk;
 
 /// What happens to a delivery.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ enum Event {
     Pass(u16),
     /// What the destination does with the next attempt that no event before this decides.
     Answer(Step),
+    /// The disk has no room any more, or again.
+    Full(bool),
 }
 
 fn answer() -> impl Strategy<Value = Step> {
@@ -35,6 +38,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::GiveUp),
         6 => (1_u16..15_000).prop_map(Event::Pass),
         4 => answer().prop_map(Event::Answer),
+        1 => any::<bool>().prop_map(Event::Full),
     ]
 }
 
@@ -64,7 +68,7 @@ fn queue() -> impl Strategy<Value = SendingQueue> {
     })
 }
 
-async fn happen(bench: &mut Bench, event: Event) {
+async fn happen(bench: &mut Bench, disk: &Disk, event: Event) {
     match event {
         Event::Push(bytes) => {
             bench.pushed += u64::from(bytes % 5);
@@ -77,6 +81,7 @@ async fn happen(bench: &mut Bench, event: Event) {
         }
         Event::Pass(milliseconds) => sleep(Duration::from_millis(milliseconds.into())).await,
         Event::Answer(step) => bench.destination.script([step]),
+        Event::Full(full) => disk.set_full(full),
     }
     bench.check();
 }
@@ -97,12 +102,41 @@ proptest! {
         runtime.block_on(async {
             let retry = if gives_up { steady() } else { for_ever() };
             let mut bench = bench_with(retry, queue);
+            let disk = Disk::default();
             for event in events {
-                happen(&mut bench, event).await;
+                happen(&mut bench, &disk, event).await;
             }
             bench.drain(drains_for).await;
             assert_eq!(bench.metrics.sum("held"), 0);
-            happen(&mut bench, Event::Push(7)).await;
+            happen(&mut bench, &disk, Event::Push(7)).await;
+        });
+    }
+
+    /// The same on disk, where besides nothing is dropped that a restart could send.
+    #[test]
+    fn on_disk_too(
+        events in prop::collection::vec(event(), 0..40),
+        queue in queue().prop_filter("on disk", |queue| queue.enabled),
+        drains_for in 0_u64..40,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let disk = Disk::default();
+            let mut bench = on_disk(queue.clone(), &disk).await;
+            for event in events {
+                happen(&mut bench, &disk, event).await;
+            }
+            bench.drain(drains_for).await;
+            let stays = bench.metrics.sum("held");
+            drop(bench);
+            let next = on_disk(queue, &disk).await;
+            next.destination.script([Step::Hang]);
+            sleep(Duration::from_secs(10)).await;
+            assert!(next.metrics.sum("received") >= stays, "what is held is there");
         });
     }
 }

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod conservation;
+mod disk;
 
 use std::{
     collections::VecDeque,
@@ -118,6 +119,10 @@ fn bench(retry: RetryOnFailure, queue_size: u64) -> Bench {
 }
 
 fn bench_with(retry: RetryOnFailure, queue: SendingQueue) -> Bench {
+    bench_on(retry, queue, None)
+}
+
+fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory, Log)>) -> Bench {
     let (tasks, _failures) = Tasks::new();
     let metrics = Reader::default();
     let provider = SdkMeterProvider::builder()
@@ -130,6 +135,8 @@ fn bench_with(retry: RetryOnFailure, queue: SendingQueue) -> Bench {
         meter: &provider.meter("test"),
         seed: 1,
         status: &status,
+        clock: &Clock::System,
+        storages: &Storages::new(),
     };
     let settings = Settings {
         timeout: TIMEOUT,
@@ -137,7 +144,7 @@ fn bench_with(retry: RetryOnFailure, queue: SendingQueue) -> Bench {
         queue,
     };
     Bench {
-        delivery: Delivery::start(context, settings, destination.clone()).unwrap(),
+        delivery: Delivery::start_on(context, settings, destination.clone(), disk),
         destination,
         metrics,
         pushed: 0,
@@ -156,7 +163,7 @@ fn steady() -> RetryOnFailure {
 
 fn for_ever() -> RetryOnFailure {
     RetryOnFailure {
-        max_elapsed_time: crate::settings::Duration::from_secs(0),
+        max_elapsed_time: Some(crate::settings::Duration::from_secs(0)),
         ..steady()
     }
 }
@@ -430,6 +437,8 @@ async fn more_consumers_send_side_by_side() {
         meter: &meter,
         seed: 1,
         status: &Reporter::unheard(),
+        clock: &Clock::System,
+        storages: &Storages::new(),
     };
     let delivery = Delivery::start(context, settings, destination.clone()).unwrap();
     for mark in [1, 2, 3] {

@@ -17,12 +17,12 @@ use prost::Message as _;
 use super::*;
 use crate::{
     delivery::{
-        Answer, Context, Destination, Outcome, RetryOnFailure, SendingQueue, Settings,
+        Answer, Context, Destination, Outcome, RetryOnFailure, SendingQueue, Settings, Storages,
         testing::Reader,
     },
     exporters::testing::target,
     pipeline::Reporter,
-    runtime::Tasks,
+    runtime::{Clock, Tasks},
 };
 
 /// What a target called `name` gives: a total, a gauge and a histogram.
@@ -69,6 +69,8 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         meter: &meter,
         seed: 1,
         status: &Reporter::unheard(),
+        clock: &Clock::System,
+        storages: &Storages::new(),
     };
     let settings = Settings {
         timeout: std::time::Duration::from_secs(1),
@@ -159,12 +161,15 @@ async fn the_collectors_keys_build_exporters() {
     let (tasks, _failures) = Tasks::new();
     let meter = SdkMeterProvider::builder().build().meter("test");
     let status = Reporter::unheard();
+    let (clock, storages) = (Clock::System, Storages::new());
     let context = Context {
         id: "otlp/eu",
         tasks: &tasks,
         meter: &meter,
         seed: 1,
         status: &status,
+        clock: &clock,
+        storages: &storages,
     };
     let http = |text| {
         let config: HttpConfig = serde_json::from_str(text).unwrap();

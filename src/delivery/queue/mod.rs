@@ -1,11 +1,15 @@
 //! Batches in the order in which they are to be sent, within bounds. No clock, no network.
 
+mod disk;
+
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
+pub(super) use self::disk::ToWrite;
 use super::{
-    batch::Batch,
+    DropReason,
+    batch::{Batch, Payload},
     sending_queue::{SendingQueue, Sizer, Victim},
 };
 
@@ -17,6 +21,8 @@ pub(super) struct Queue {
     /// When the first messages of those that are being sent came.
     sending: Vec<Instant>,
     held: Amount,
+    /// What of it is on disk.
+    on_disk: Amount,
     limits: Limits,
 }
 
@@ -33,11 +39,14 @@ struct Limits {
     size: u64,
     sizer: Sizer,
     bytes: u64,
+    memory_bytes: u64,
     victim: Victim,
 }
 
 impl Queue {
-    pub(super) fn new(settings: &SendingQueue) -> Self {
+    /// `disk_bytes` is the most that may be on disk; none if nothing may.
+    pub(super) fn new(settings: &SendingQueue, disk_bytes: Option<u64>) -> Self {
+        let memory_bytes = settings.queue_bytes.get();
         let (size, sizer) = match settings.enabled {
             true => (settings.queue_size, settings.sizer),
             false => (1, Sizer::Requests),
@@ -46,31 +55,42 @@ impl Queue {
             waiting: VecDeque::new(),
             sending: Vec::new(),
             held: Amount::default(),
+            on_disk: Amount::default(),
             limits: Limits {
                 size,
                 sizer,
-                bytes: settings.queue_bytes.get(),
+                bytes: disk_bytes.unwrap_or(memory_bytes),
+                memory_bytes,
                 victim: settings.drop,
             },
         }
     }
 
-    /// Takes a new batch. Gives back what finds no place: the new one, or older ones.
-    pub(super) fn push(&mut self, batch: Batch) -> Vec<Batch> {
-        let mut victims = Vec::new();
-        if !self.can_make_room(Amount::of(&batch)) {
-            victims.push(batch);
-            return victims;
+    /// Takes a new batch. Gives back what finds no place, and why: the new one, or older ones.
+    pub(super) fn push(&mut self, batch: Batch) -> (Vec<Batch>, DropReason) {
+        let more = Amount::of(&batch);
+        if self.held.bytes - self.on_disk.bytes + more.bytes > self.limits.memory_bytes {
+            let reason = match self.limits.memory_bytes == self.limits.bytes {
+                true => DropReason::QueueFull,
+                false => DropReason::Storage,
+            };
+            if reason == DropReason::Storage || !self.can_make_room(more) {
+                return (vec![batch], reason);
+            }
         }
-        while !self.has_room(Amount::of(&batch))
+        if !self.can_make_room(more) {
+            return (vec![batch], DropReason::QueueFull);
+        }
+        let mut victims = Vec::new();
+        while !self.has_room(more)
             && let Some(oldest) = self.waiting.pop_front()
         {
-            self.held.take(Amount::of(&oldest));
+            self.forget(&oldest);
             victims.push(oldest);
         }
-        self.held.add(Amount::of(&batch));
+        self.held.add(more);
         self.waiting.push_back(batch);
-        victims
+        (victims, DropReason::QueueFull)
     }
 
     /// Whether so much more has room, or would have if all that waits were given up.
@@ -87,6 +107,13 @@ impl Queue {
     /// Whether so much more could be held.
     pub(super) fn has_room(&self, more: Amount) -> bool {
         self.limits.allow(self.held, more)
+    }
+
+    fn forget(&mut self, batch: &Batch) {
+        self.held.take(Amount::of(batch));
+        if matches!(batch.payload, Payload::Disk) {
+            self.on_disk.take(Amount::of(batch));
+        }
     }
 
     /// Whether no batch waits; some may be being sent.
@@ -110,7 +137,7 @@ impl Queue {
     /// Forgets a batch that was sent or dropped.
     pub(super) fn release(&mut self, batch: &Batch) {
         self.no_longer_sending(batch);
-        self.held.take(Amount::of(batch));
+        self.forget(batch);
     }
 
     /// Makes every waiting batch ready to be sent at once.
@@ -120,11 +147,11 @@ impl Queue {
         }
     }
 
-    /// Forgets everything, also what is being sent.
-    pub(super) fn clear(&mut self) {
+    /// Forgets everything, also what is being sent, but for what is on disk: that is still held.
+    pub(super) fn end(&mut self) {
         self.waiting.clear();
         self.sending.clear();
-        self.held = Amount::default();
+        self.held = self.on_disk;
     }
 
     /// What is held.
@@ -171,7 +198,7 @@ impl Amount {
     pub(super) fn of(batch: &Batch) -> Self {
         Self {
             batches: 1,
-            bytes: batch.payload.len() as u64,
+            bytes: batch.bytes,
             points: batch.points,
         }
     }
@@ -204,9 +231,11 @@ mod tests {
     use super::*;
     use crate::settings::ByteSize;
 
-    fn batch(bytes: usize) -> Batch {
+    fn batch(bytes: u64) -> Batch {
         Batch {
-            payload: vec![0; bytes].into(),
+            ids: 0..=0,
+            bytes,
+            payload: Payload::Memory(vec![0; 1].into()),
             points: 1,
             opened: Instant::now(),
             backoff: None,
@@ -214,43 +243,46 @@ mod tests {
     }
 
     fn queue(queue_size: u64, sizer: Sizer, drop: Victim) -> Queue {
-        Queue::new(&SendingQueue {
+        let settings = SendingQueue {
             queue_size,
             sizer,
             drop,
             queue_bytes: ByteSize::from_mib(1),
             ..SendingQueue::default()
-        })
+        };
+        Queue::new(&settings, None)
     }
 
-    fn sizes(batches: &[Batch]) -> Vec<usize> {
-        batches.iter().map(|batch| batch.payload.len()).collect()
+    /// The sizes of what finds no place.
+    fn victims(queue: &mut Queue, bytes: u64) -> Vec<u64> {
+        let (victims, _) = queue.push(batch(bytes));
+        victims.iter().map(|batch| batch.bytes).collect()
     }
 
     #[test]
     fn what_is_being_sent_keeps_its_place() {
         let mut queue = queue(2, Sizer::Requests, Victim::Newest);
-        assert!(queue.push(batch(1)).is_empty());
-        assert!(queue.push(batch(2)).is_empty());
+        assert!(victims(&mut queue, 1).is_empty());
+        assert!(victims(&mut queue, 2).is_empty());
         let sending = queue.next().unwrap();
-        assert_eq!(sizes(&queue.push(batch(3))), [3], "still full");
+        assert_eq!(victims(&mut queue, 3), [3], "still full");
         queue.put_first(sending);
         let sending = queue.next().unwrap();
-        assert_eq!(sending.payload.len(), 1, "the same again");
+        assert_eq!(sending.bytes, 1, "the same again");
         queue.release(&sending);
-        assert!(queue.push(batch(3)).is_empty());
+        assert!(victims(&mut queue, 3).is_empty());
         assert_eq!((queue.size(), queue.held().points), (2, 2));
     }
 
     #[test]
     fn the_oldest_make_room_but_not_those_on_their_way() {
         let mut queue = queue(10, Sizer::Bytes, Victim::Oldest);
-        assert!(queue.push(batch(4)).is_empty());
+        assert!(victims(&mut queue, 4).is_empty());
         let sending = queue.next().unwrap();
-        assert!(queue.push(batch(2)).is_empty());
-        assert!(queue.push(batch(3)).is_empty());
-        assert_eq!(sizes(&queue.push(batch(6))), [2, 3]);
-        assert_eq!(sizes(&queue.push(batch(7))), [7], "that would not help");
+        assert!(victims(&mut queue, 2).is_empty());
+        assert!(victims(&mut queue, 3).is_empty());
+        assert_eq!(victims(&mut queue, 6), [2, 3]);
+        assert_eq!(victims(&mut queue, 7), [7], "that would not help");
         queue.release(&sending);
         assert_eq!((queue.size(), queue.held().batches), (6, 1));
     }
@@ -258,16 +290,16 @@ mod tests {
     #[test]
     fn items_are_data_points() {
         let mut queue = queue(2, Sizer::Items, Victim::Newest);
-        assert!(queue.push(batch(1000)).is_empty());
-        assert!(queue.push(batch(1000)).is_empty());
-        assert_eq!(sizes(&queue.push(batch(5))), [5]);
+        assert!(victims(&mut queue, 1000).is_empty());
+        assert!(victims(&mut queue, 1000).is_empty());
+        assert_eq!(victims(&mut queue, 5), [5]);
     }
 
     #[test]
     fn bytes_are_bounded_too() {
         let mut queue = queue(1000, Sizer::Requests, Victim::Newest);
-        assert!(queue.push(batch(1 << 19)).is_empty());
-        assert!(queue.push(batch(1 << 19)).is_empty());
-        assert_eq!(sizes(&queue.push(batch(1))), [1]);
+        assert!(victims(&mut queue, 1 << 19).is_empty());
+        assert!(victims(&mut queue, 1 << 19).is_empty());
+        assert_eq!(victims(&mut queue, 1), [1]);
     }
 }

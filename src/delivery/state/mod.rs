@@ -1,12 +1,16 @@
 //! Everything that is held between the polls and the network, and what each event does to it.
 //! No clock, no network. At every moment: points in = sent + rejected + dropped + held.
 
+mod disk;
+
 use tokio::time::Instant;
 
+use self::disk::Shelf;
+pub(super) use self::disk::{Failure, RETRY, Store, Work};
 use super::{
     DropReason, Outcome,
     backoff::Backoff,
-    batch::{Batch, Batcher},
+    batch::{Batch, Batcher, Payload},
     config::RetryOnFailure,
     health::Health,
     ledger::Ledger,
@@ -21,6 +25,8 @@ pub(super) struct State {
     retry: RetryOnFailure,
     batcher: Batcher,
     queue: Queue,
+    /// What is known of the disk, if there is one.
+    shelf: Option<Shelf>,
     phase: Phase,
     ledger: Ledger,
     health: Health,
@@ -46,16 +52,29 @@ pub(super) enum Next {
 }
 
 impl State {
-    pub(super) fn new(id: &str, retry: RetryOnFailure, queue: &SendingQueue, seed: u64) -> Self {
+    /// `disk_bytes` is the most that may be on disk; none if there is no disk.
+    pub(super) fn new(
+        id: &str,
+        retry: RetryOnFailure,
+        queue: &SendingQueue,
+        disk_bytes: Option<u64>,
+        seed: u64,
+    ) -> Self {
         Self {
             retry,
             batcher: Batcher::new(queue.batch),
-            queue: Queue::new(queue),
+            queue: Queue::new(queue, disk_bytes),
+            shelf: disk_bytes.map(|_| Shelf::new(id)),
             phase: Phase::Running,
             ledger: Ledger::new(id),
             health: Health::new(id),
             rng: fastrand::Rng::with_seed(seed),
         }
+    }
+
+    /// Numbers batches from `first` on.
+    pub(super) fn number_from(&mut self, first: u64) {
+        self.batcher.next_id = first;
     }
 
     /// Takes a message into the open batch. True if the workers should look again.
@@ -86,6 +105,9 @@ impl State {
     /// What a free worker does. The open batch is closed by age only here: while all workers are
     /// busy with a destination that is slow or away, it goes on to fill up.
     pub(super) fn next(&mut self, now: Instant) -> Next {
+        if let Some(next) = self.disk_holds_back(now) {
+            return next;
+        }
         let open = Amount {
             batches: 1,
             bytes: self.batcher.bytes(),
@@ -121,21 +143,21 @@ impl State {
                     self.health.warned(&answer);
                 }
                 let rejected = answer.rejected.min(batch.points);
-                self.queue.release(&batch);
+                self.release(&batch);
                 self.ledger.tally.sent += batch.points - rejected;
                 self.ledger.rejected(rejected, now);
             }
             Outcome::Permanent { error } => {
                 self.health.failed(error.as_ref(), now);
                 self.ledger.tally.failed += batch.points;
-                self.queue.release(&batch);
+                self.release(&batch);
                 self.ledger.rejected(batch.points, now);
             }
             // Nobody who stops the collector wants to wait for a destination that is away.
             Outcome::Retry { error, .. } if self.phase == Phase::Draining => {
                 self.health.failed(error.as_ref(), now);
                 self.ledger.tally.failed += batch.points;
-                self.give_up(&batch, DropReason::Shutdown, now);
+                self.leave(batch, now);
             }
             Outcome::Retry { error, after } => {
                 self.health.failed(error.as_ref(), now);
@@ -169,11 +191,15 @@ impl State {
 
     /// Gives up all that is held.
     pub(super) fn end(&mut self, now: Instant) {
-        let held = self.held_points();
+        if self.phase == Phase::Ended {
+            return;
+        }
+        let (held, stay) = (self.held_points(), self.queue.on_disk().points);
         self.phase = Phase::Ended;
         self.batcher.take();
-        self.queue.clear();
-        self.ledger.dropped(DropReason::Shutdown, held, now);
+        self.queue.end();
+        self.ledger.dropped(DropReason::Shutdown, held - stay, now);
+        self.tell_what_stays(stay);
         self.ledger.report_all(now);
     }
 
@@ -185,7 +211,10 @@ impl State {
     /// What the metrics show.
     pub(super) fn figures(&self, now: Instant) -> Figures {
         let oldest = self.queue.oldest().or(self.batcher.opened());
+        let shelf = self.shelf.as_ref();
         Figures {
+            stored_points: shelf.map_or(0, |shelf| shelf.stored_points),
+            storage_failures: shelf.map_or([0; Failure::ALL.len()], |shelf| shelf.failures),
             tally: self.ledger.tally,
             held_points: self.held_points(),
             held_bytes: self.batcher.bytes() + self.queue.held().bytes,
@@ -202,14 +231,32 @@ impl State {
     }
 
     fn enqueue(&mut self, batch: Batch, now: Instant) {
-        for victim in self.queue.push(batch) {
-            self.ledger
-                .dropped(DropReason::QueueFull, victim.points, now);
+        let (victims, reason) = self.queue.push(batch);
+        for victim in victims {
+            self.remove_from_disk(&victim);
+            self.ledger.dropped(reason, victim.points, now);
         }
     }
 
     fn give_up(&mut self, batch: &Batch, reason: DropReason, now: Instant) {
-        self.queue.release(batch);
+        self.release(batch);
         self.ledger.dropped(reason, batch.points, now);
+    }
+
+    /// Forgets a batch that was being sent.
+    fn release(&mut self, batch: &Batch) {
+        self.queue.release(batch);
+        self.remove_from_disk(batch);
+    }
+
+    /// What is not sent at the end: it stays on disk if it is there.
+    fn leave(&mut self, batch: Batch, now: Instant) {
+        match (&batch.payload, &mut self.shelf) {
+            (Payload::Disk, Some(shelf)) => {
+                shelf.stays = true;
+                self.queue.put_first(batch);
+            }
+            _ => self.give_up(&batch, DropReason::Shutdown, now),
+        }
     }
 }

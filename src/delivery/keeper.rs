@@ -1,0 +1,208 @@
+//! Keeps the queue on disk: the one task that writes it. All that blocks is done on threads that
+//! may block, one operation at a time.
+
+use std::{
+    error::Error as StdError,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    Shared,
+    batch::{Batch, Payload},
+    state::{RETRY, Store, Work},
+};
+use crate::{
+    runtime::Clock,
+    storage::{Directory, Entry, Error, Log, Record},
+    telemetry::chain,
+};
+
+/// How long to wait for one who still has the file: an exporter of the same name that ends.
+const IN_USE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where batches are that are on disk. Clones are handles to the same log.
+#[derive(Debug, Clone)]
+pub(super) struct Shelves(Arc<Mutex<Log>>);
+
+/// Writes what is to be kept.
+pub(super) struct Keeper {
+    pub(super) shared: Arc<Shared>,
+    pub(super) directory: Directory,
+    pub(super) shelves: Shelves,
+    pub(super) clock: Clock,
+}
+
+impl Shelves {
+    pub(super) fn new(log: Log) -> Self {
+        Self(Arc::new(Mutex::new(log)))
+    }
+
+    /// Does something with the log on a thread that may block.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Log) -> T + Send + 'static,
+    ) -> io::Result<T> {
+        let log = Arc::clone(&self.0);
+        let work = move || work(&mut log.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(io::Error::other)
+    }
+}
+
+impl Keeper {
+    /// Runs until the delivery has ended, and closes the file.
+    pub(super) async fn run(self) {
+        let ended = self.shared.ended.clone();
+        tokio::select! {
+            biased;
+            () = ended.cancelled() => {}
+            () = self.keep() => {}
+        }
+        drop(self.shelves.with(Log::close).await);
+    }
+
+    async fn keep(&self) {
+        self.directory.opened().await;
+        while let Err(pause) = self.open().await {
+            self.shared.changed.notify_waiters();
+            sleep(pause).await;
+        }
+        loop {
+            self.shared.changed.notify_waiters();
+            let changed = self.shared.changed.notified();
+            let next = self.shared.lock().store_next(Instant::now());
+            match next {
+                Store::Write(work) => self.write(work).await,
+                Store::Wait(Some(due)) => drop(timeout_at(due, changed).await),
+                Store::Wait(None) => changed.await,
+            }
+        }
+    }
+
+    /// Takes over what is on disk, or says when to try again.
+    async fn open(&self) -> Result<(), Duration> {
+        match self.shelves.with(Log::open).await {
+            Ok(Ok(entries)) => {
+                let now = Instant::now();
+                let found = entries.iter().map(|entry| self.batch(entry, now)).collect();
+                self.shared.lock().restored(found);
+                Ok(())
+            }
+            Ok(Err(Error::InUse)) => Err(IN_USE_PAUSE),
+            Ok(Err(error)) if error.is_damage() => {
+                self.set_aside(&error).await;
+                Err(Duration::ZERO)
+            }
+            Ok(Err(error)) => Err(self.unopened(&error)),
+            Err(error) => Err(self.unopened(&error)),
+        }
+    }
+
+    fn unopened(&self, error: &(dyn StdError + 'static)) -> Duration {
+        self.shared.lock().unopened(error, Instant::now());
+        RETRY
+    }
+
+    async fn write(&self, work: Work) {
+        let (at, now) = (Instant::now(), self.clock.since_epoch());
+        let records: Vec<Record> = work
+            .batches
+            .into_iter()
+            .map(|batch| Record {
+                id: batch.id,
+                points: batch.points,
+                created: now.saturating_sub(at - batch.opened),
+                payload: batch.payload,
+            })
+            .collect();
+        let removals = work.removals.clone();
+        let written = self
+            .shelves
+            .with(move |log| log.write(&records, &removals))
+            .await;
+        if let Ok(Err(error)) = &written
+            && error.is_damage()
+        {
+            self.set_aside(error).await;
+        }
+        let result = match &written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error as &(dyn StdError + 'static)),
+            Err(error) => Err(error as &(dyn StdError + 'static)),
+        };
+        self.shared
+            .lock()
+            .stored(work.removals, result, Instant::now());
+    }
+
+    /// Takes a damaged file out of the way. Nothing in it can be trusted.
+    async fn set_aside(&self, error: &Error) {
+        self.shared.lock().damaged(Instant::now());
+        let error = chain(error);
+        match self.shelves.with(Log::set_aside).await {
+            Ok(Ok(path)) => {
+                let aside = path.display();
+                tracing::error!(%aside, error, "the queue on disk is damaged, and set aside");
+            }
+            Ok(Err(cause)) | Err(cause) => {
+                tracing::error!(%cause, error, "the queue on disk is damaged, and cannot be set aside");
+                sleep(RETRY).await;
+            }
+        }
+    }
+
+    fn batch(&self, entry: &Entry, now: Instant) -> Batch {
+        let age = self.clock.since_epoch().saturating_sub(entry.created);
+        Batch {
+            ids: entry.id..=entry.id,
+            payload: Payload::Disk,
+            bytes: entry.bytes,
+            points: entry.points,
+            opened: now.checked_sub(age).unwrap_or(now),
+            backoff: None,
+        }
+    }
+}
+
+/// Why a batch cannot be read from disk.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error("it cannot be read from disk")]
+    Log(#[source] Error),
+    #[error("it cannot be read from disk")]
+    Thread(#[source] io::Error),
+    #[error("it is not on disk as it was written")]
+    Lost,
+}
+
+impl Shared {
+    /// The messages of a batch that is on disk.
+    pub(super) async fn read(&self, batch: &Batch) -> Result<Bytes, ReadError> {
+        let Some(shelves) = &self.shelves else {
+            return Err(ReadError::Lost);
+        };
+        let ids = batch.ids.clone();
+        let read = shelves.with(move |log| log.read(ids)).await;
+        let (payload, points) = read.map_err(ReadError::Thread)?.map_err(ReadError::Log)?;
+        let is_whole = points == batch.points && payload.len() as u64 == batch.bytes;
+        is_whole.then_some(payload).ok_or(ReadError::Lost)
+    }
+
+    /// A batch that could not be read waits, or is given up if it is not there.
+    pub(super) fn not_read(&self, batch: Batch, error: &ReadError) {
+        let now = Instant::now();
+        match error {
+            ReadError::Lost => self.lock().lost(&batch, now),
+            ReadError::Log(_) | ReadError::Thread(_) => {
+                self.lock().unreadable(batch, error, now);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+}

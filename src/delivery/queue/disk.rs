@@ -1,0 +1,157 @@
+//! The part of a queue that is on disk, as the queue knows it.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Amount, Queue};
+use crate::delivery::{
+    batch::{Batch, Payload},
+    sending_queue::BatchSettings,
+};
+
+/// A batch that is to be written.
+#[derive(Debug)]
+pub(in crate::delivery) struct ToWrite {
+    /// Its place in the order.
+    pub(in crate::delivery) id: u64,
+    /// Data points in it.
+    pub(in crate::delivery) points: u64,
+    /// When its first message came.
+    pub(in crate::delivery) opened: Instant,
+    /// Its messages.
+    pub(in crate::delivery) payload: Bytes,
+}
+
+impl Queue {
+    /// The batches that wait in memory only, at least one and together at most `max_bytes`. They
+    /// are being written until [`Self::written`].
+    pub(in crate::delivery) fn take_to_write(&mut self, max_bytes: u64) -> Vec<ToWrite> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        for batch in &mut self.waiting {
+            let Payload::Memory(payload) = &batch.payload else {
+                continue;
+            };
+            bytes += batch.bytes;
+            if bytes > max_bytes && !taken.is_empty() {
+                break;
+            }
+            let payload = payload.clone();
+            batch.payload = Payload::Writing(payload.clone());
+            taken.push(ToWrite {
+                id: *batch.ids.start(),
+                points: batch.points,
+                opened: batch.opened,
+                payload,
+            });
+        }
+        taken
+    }
+
+    /// What was being written is on disk, or is not. Batches on disk that stand side by side and
+    /// fit together are joined. Gives the points that are on disk now and were not before.
+    pub(in crate::delivery) fn written(&mut self, success: bool, settings: &BatchSettings) -> u64 {
+        let mut points = 0;
+        for mut batch in std::mem::take(&mut self.waiting) {
+            if let Payload::Writing(payload) = batch.payload {
+                batch.payload = match success {
+                    true => Payload::Disk,
+                    false => Payload::Memory(payload),
+                };
+                if success {
+                    points += batch.points;
+                    self.on_disk.add(Amount::of(&batch));
+                }
+            }
+            self.append(batch, settings);
+        }
+        points
+    }
+
+    /// Takes what was found on disk, in front of what has come since, which gets new ids only if the
+    /// clock was set back since the last run. Gives the id of the next batch, `next_id` if nothing
+    /// had to change.
+    pub(in crate::delivery) fn restore(
+        &mut self,
+        found: Vec<Batch>,
+        next_id: u64,
+        settings: &BatchSettings,
+    ) -> u64 {
+        let new = std::mem::take(&mut self.waiting);
+        let free = found.last().map_or(0, |batch| batch.ids.end() + 1);
+        let first = new.front().map_or(next_id, |batch| *batch.ids.start());
+        for batch in found {
+            self.held.add(Amount::of(&batch));
+            self.on_disk.add(Amount::of(&batch));
+            self.append(batch, settings);
+        }
+        if free <= first {
+            self.waiting.extend(new);
+            return next_id;
+        }
+        let ids = free..;
+        for (mut batch, id) in new.into_iter().zip(ids) {
+            batch.ids = id..=id;
+            self.waiting.push_back(batch);
+        }
+        self.waiting.back().map_or(free, |last| last.ids.end() + 1)
+    }
+
+    /// Everything on disk is gone, but for what is being sent. Gives how many points that were.
+    pub(in crate::delivery) fn lose_disk(&mut self) -> u64 {
+        let mut points = 0;
+        for batch in std::mem::take(&mut self.waiting) {
+            if matches!(batch.payload, Payload::Disk) {
+                self.forget(&batch);
+                points += batch.points;
+            } else {
+                self.waiting.push_back(batch);
+            }
+        }
+        points
+    }
+
+    /// The next batch, which stays where it is, and whether others wait behind it.
+    pub(in crate::delivery) fn front(&self) -> Option<(&Batch, bool)> {
+        Some((self.waiting.front()?, self.waiting.len() > 1))
+    }
+
+    /// What is on disk, as far as it is held.
+    pub(in crate::delivery) fn on_disk(&self) -> Amount {
+        self.on_disk
+    }
+
+    /// Whether something is on its way to the destination.
+    pub(in crate::delivery) fn is_sending(&self) -> bool {
+        !self.sending.is_empty()
+    }
+
+    /// Whether something waits that is not on disk.
+    pub(in crate::delivery) fn has_unwritten(&self) -> bool {
+        let on_disk = |batch: &Batch| matches!(batch.payload, Payload::Disk);
+        self.waiting.iter().any(|batch| !on_disk(batch))
+    }
+
+    fn append(&mut self, batch: Batch, settings: &BatchSettings) {
+        let joins = |last: &Batch| {
+            let both_on_disk = matches!(
+                (&last.payload, &batch.payload),
+                (Payload::Disk, Payload::Disk)
+            );
+            both_on_disk
+                && last.backoff.is_none()
+                && batch.backoff.is_none()
+                && last.ids.end() + 1 == *batch.ids.start()
+                && settings.fits(last.points + batch.points, last.bytes + batch.bytes)
+        };
+        match self.waiting.back_mut().filter(|last| joins(last)) {
+            Some(last) => {
+                last.ids = *last.ids.start()..=*batch.ids.end();
+                last.bytes += batch.bytes;
+                last.points += batch.points;
+                self.held.batches -= 1;
+                self.on_disk.batches -= 1;
+            }
+            None => self.waiting.push_back(batch),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What goes to the disk and comes from there, and what each event does to it. No IO.
+//!
+//! While the disk works, a batch is written as soon as the one write before it has ended, and is
+//! sent only from there; what was sent is removed before the next batch is begun, so that a crash
+//! repeats what was on its way and nothing else. While it fails, batches wait in memory and are sent
+//! from there.
+
+use std::{error::Error, ops::RangeInclusive, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Next, Phase, State};
+use crate::{
+    delivery::{
+        DropReason,
+        batch::{Batch, Payload},
+        queue::ToWrite,
+    },
+    telemetry::chain,
+};
+
+/// Messages gather in memory so long before they are written together.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// How long a disk that fails is left alone.
+pub(in crate::delivery) const RETRY: Duration = Duration::from_secs(5);
+
+/// The most that is written at once.
+const WRITE_BYTES: u64 = 16 << 20;
+
+/// What can go wrong with the disk, a closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::delivery) enum Failure {
+    Open,
+    Write,
+    Read,
+    Damaged,
+}
+
+impl Failure {
+    pub(in crate::delivery) const ALL: [Self; 4] =
+        [Self::Open, Self::Write, Self::Read, Self::Damaged];
+
+    /// The value of the `reason` attribute.
+    pub(in crate::delivery) fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// What is known of the disk.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    exporter: String,
+    health: Health,
+    /// Ids that are to be removed.
+    removals: Vec<RangeInclusive<u64>>,
+    /// Whether a write is under way.
+    is_writing: bool,
+    unreadable_until: Option<Instant>,
+    /// At the end: whether the destination is away and what is on disk stays there.
+    pub(super) stays: bool,
+    pub(super) stored_points: u64,
+    pub(super) failures: [u64; Failure::ALL.len()],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    /// It is not known yet what it holds.
+    Opening,
+    Works,
+    FailsUntil(Instant),
+}
+
+/// One write.
+#[derive(Debug)]
+pub(in crate::delivery) struct Work {
+    pub(in crate::delivery) batches: Vec<ToWrite>,
+    pub(in crate::delivery) removals: Vec<RangeInclusive<u64>>,
+}
+
+/// What is done with the disk next.
+#[derive(Debug)]
+pub(in crate::delivery) enum Store {
+    Write(Work),
+    /// Looks again at this moment, if there is one, or when something has changed.
+    Wait(Option<Instant>),
+}
+
+impl Shelf {
+    pub(super) fn new(exporter: &str) -> Self {
+        Self {
+            exporter: exporter.to_owned(),
+            health: Health::Opening,
+            removals: Vec::new(),
+            is_writing: false,
+            unreadable_until: None,
+            stays: false,
+            stored_points: 0,
+            failures: Default::default(),
+        }
+    }
+
+    fn works(&self) -> bool {
+        self.health == Health::Works
+    }
+
+    fn remove(&mut self, ids: RangeInclusive<u64>) {
+        match self.removals.last_mut() {
+            Some(last) if last.end() + 1 == *ids.start() => *last = *last.start()..=*ids.end(),
+            _ => self.removals.push(ids),
+        }
+    }
+
+    fn fails(&mut self, failure: Failure, error: &(dyn Error + 'static), now: Instant) {
+        self.failures[failure as usize] += 1;
+        let (exporter, operation, error) = (&self.exporter, failure.name(), chain(error));
+        if matches!(self.health, Health::FailsUntil(_)) {
+            tracing::debug!(%exporter, operation, error, "the disk still fails");
+        } else {
+            tracing::error!(%exporter, operation, error, "the queue cannot be kept on disk: what comes waits in memory");
+        }
+        self.health = Health::FailsUntil(now + RETRY);
+    }
+
+    fn recovers(&mut self) {
+        if matches!(self.health, Health::FailsUntil(_)) {
+            tracing::info!(exporter = %self.exporter, "the queue is kept on disk again");
+        }
+        self.health = Health::Works;
+        self.unreadable_until = None;
+    }
+}
+
+impl State {
+    /// What a worker has to do, if the disk decides that.
+    pub(super) fn disk_holds_back(&self, now: Instant) -> Option<Next> {
+        let shelf = self.shelf.as_ref()?;
+        if self.phase == Phase::Ended || (self.phase == Phase::Draining && shelf.stays) {
+            return Some(Next::End);
+        }
+        let front = self.queue.front();
+        match shelf.health {
+            Health::FailsUntil(_) => {
+                let from_disk = front.is_some_and(|(batch, _)| is_on_disk(batch));
+                let until = shelf
+                    .unreadable_until
+                    .filter(|until| from_disk && *until > now);
+                return until.map(|until| Next::Wait(Some(until)));
+            }
+            Health::Opening => return Some(Next::Wait(None)),
+            Health::Works => {}
+        }
+        if shelf.is_writing || !shelf.removals.is_empty() {
+            return Some(Next::Wait(None));
+        }
+        let Some((batch, more)) = front else {
+            let ends = self.phase == Phase::Draining && self.batcher.opened().is_none();
+            return Some(if ends { Next::End } else { Next::Wait(None) });
+        };
+        if !is_on_disk(batch) {
+            return Some(Next::Wait(None));
+        }
+        let (settings, running) = (self.batcher.settings(), self.phase == Phase::Running);
+        let grows = running && !more && batch.backoff.is_none();
+        let due = batch.opened + settings.flush_timeout.get();
+        let is_early = grows && now < due && !settings.is_enough(batch.points, batch.bytes);
+        is_early.then_some(Next::Wait(Some(due)))
+    }
+
+    /// What is to be done with the disk. A write has to be answered by [`Self::stored`].
+    pub(in crate::delivery) fn store_next(&mut self, now: Instant) -> Store {
+        let Some(shelf) = &mut self.shelf else {
+            return Store::Wait(None);
+        };
+        let is_probe = match shelf.health {
+            Health::FailsUntil(until) if now < until => return Store::Wait(Some(until)),
+            Health::FailsUntil(_) => true,
+            Health::Opening | Health::Works => false,
+        };
+        let gathered = self.batcher.opened().map(|opened| opened + GATHER);
+        if gathered.is_some_and(|due| due <= now) {
+            self.close_batch(now);
+        }
+        let batches = self.queue.take_to_write(WRITE_BYTES);
+        let Some(shelf) = &mut self.shelf else {
+            return Store::Wait(None);
+        };
+        let removals = std::mem::take(&mut shelf.removals);
+        if batches.is_empty() && removals.is_empty() && !is_probe {
+            return Store::Wait(gathered.filter(|due| *due > now));
+        }
+        shelf.is_writing = true;
+        Store::Write(Work { batches, removals })
+    }
+
+    /// What a write came to; with an error it may or may not have been done.
+    pub(in crate::delivery) fn stored(
+        &mut self,
+        removals: Vec<RangeInclusive<u64>>,
+        result: Result<(), &(dyn Error + 'static)>,
+        now: Instant,
+    ) {
+        let settings = *self.batcher.settings();
+        let Some(shelf) = &mut self.shelf else { return };
+        shelf.is_writing = false;
+        if self.phase != Phase::Ended {
+            shelf.stored_points += self.queue.written(result.is_ok(), &settings);
+        }
+        match result {
+            Ok(()) => shelf.recovers(),
+            Err(error) => {
+                // What is done twice does no harm.
+                shelf.removals.splice(0..0, removals);
+                shelf.fails(Failure::Write, error, now);
+            }
+        }
+    }
+
+    /// Takes what was on disk at the start.
+    pub(in crate::delivery) fn restored(&mut self, found: Vec<Batch>) {
+        let Some(shelf) = &mut self.shelf else { return };
+        let points: u64 = found.iter().map(|batch| batch.points).sum();
+        if points > 0 {
+            tracing::info!(exporter = %shelf.exporter, points, "data points found on disk");
+        }
+        shelf.recovers();
+        if self.phase != Phase::Ended {
+            self.ledger.tally.received += points;
+            let next_id = self.batcher.next_id;
+            self.batcher.next_id = self.queue.restore(found, next_id, self.batcher.settings());
+        }
+    }
+
+    /// The disk cannot be opened now.
+    pub(in crate::delivery) fn unopened(&mut self, error: &(dyn Error + 'static), now: Instant) {
+        if let Some(shelf) = &mut self.shelf {
+            shelf.fails(Failure::Open, error, now);
+        }
+    }
+
+    /// What was on disk is lost.
+    pub(in crate::delivery) fn damaged(&mut self, now: Instant) {
+        let Some(shelf) = &mut self.shelf else { return };
+        shelf.failures[Failure::Damaged as usize] += 1;
+        shelf.removals.clear();
+        let points = self.queue.lose_disk();
+        self.ledger.dropped(DropReason::Storage, points, now);
+    }
+
+    /// A batch cannot be read now: it waits in its place.
+    pub(in crate::delivery) fn unreadable(
+        &mut self,
+        batch: Batch,
+        error: &(dyn Error + 'static),
+        now: Instant,
+    ) {
+        let Some(shelf) = &mut self.shelf else { return };
+        shelf.fails(Failure::Read, error, now);
+        shelf.unreadable_until = Some(now + RETRY);
+        shelf.stays = true;
+        if self.phase != Phase::Ended {
+            self.queue.put_first(batch);
+        }
+    }
+
+    /// A batch is no longer on disk.
+    pub(in crate::delivery) fn lost(&mut self, batch: &Batch, now: Instant) {
+        if self.phase != Phase::Ended {
+            self.give_up(batch, DropReason::Storage, now);
+        }
+    }
+
+    /// Whether a drain has nothing to wait for.
+    pub(in crate::delivery) fn is_drained(&self) -> bool {
+        let Some(shelf) = &self.shelf else {
+            return self.held_points() == 0;
+        };
+        let unwritten = self.queue.has_unwritten() || self.batcher.opened().is_some();
+        let is_written = shelf.removals.is_empty() && !shelf.is_writing;
+        let is_done = self.queue.on_disk().points == 0 || shelf.stays;
+        let is_stored = match shelf.works() {
+            true => is_written && !unwritten,
+            // What is in memory alone gets its attempt.
+            false => !unwritten || shelf.stays,
+        };
+        !self.queue.is_sending() && is_done && is_stored
+    }
+
+    pub(super) fn remove_from_disk(&mut self, batch: &Batch) {
+        if let Some(shelf) = &mut self.shelf {
+            shelf.remove(batch.ids.clone());
+        }
+    }
+
+    pub(super) fn tell_what_stays(&self, points: u64) {
+        if let Some(shelf) = self.shelf.as_ref().filter(|_| points > 0) {
+            tracing::info!(exporter = %shelf.exporter, points, "data points stay on disk until the next start");
+        }
+    }
+}
+
+fn is_on_disk(batch: &Batch) -> bool {
+    matches!(batch.payload, Payload::Disk)
+}

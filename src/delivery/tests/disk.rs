@@ -1,0 +1,176 @@
+//! A queue on disk: what it has stored outlives it.
+
+use super::*;
+use crate::storage::{self, tests::disk::Disk};
+
+fn directory(path: &std::path::Path) -> Directory {
+    Directory::new(storage::Settings {
+        path: path.to_owned(),
+        create: true,
+        permissions: 0o750,
+        timeout: Duration::from_secs(1),
+        fsync: true,
+        max_bytes: 1 << 20,
+    })
+}
+
+/// A delivery whose queue is on the disk.
+pub(super) async fn on_disk(queue: SendingQueue, disk: &Disk) -> Bench {
+    disk.restart();
+    let folder = tempfile::tempdir().unwrap();
+    let directory = directory(folder.path());
+    let log = Log::new(disk.clone());
+    let bench = bench_on(steady(), queue, Some((directory.clone(), log)));
+    directory.open().await.unwrap();
+    bench
+}
+
+fn small() -> SendingQueue {
+    SendingQueue {
+        batch: BatchSettings {
+            max_size: Some(15),
+            ..BatchSettings::default()
+        },
+        ..SendingQueue::default()
+    }
+}
+
+fn away(bench: &Bench, seconds: u64) {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    *bench.destination.away_until.lock().unwrap() = Some(until);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_outlives_a_crash_and_is_sent_in_order() {
+    let (lines, _guard) = logged();
+    let disk = Disk::default();
+    let mut first = on_disk(small(), &disk).await;
+    away(&first, 10_000);
+    for mark in 1..=20 {
+        first.push(mark);
+    }
+    first.pass(1000).await; // longer than retries take without a disk
+    assert_eq!(first.metrics.sum("dropped"), 0);
+    assert_eq!(first.metrics.sum("stored"), 40, "{}", lines.text());
+    first.push(21); // never stored
+    drop(first); // as if it crashed: no drain
+    let second = on_disk(small(), &disk).await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(second.accepted(), (1..=20).collect::<Vec<u8>>());
+    assert_eq!(second.metrics.sum("received"), 40, "found at the start");
+    assert_eq!(second.metrics.sum("sent"), 40);
+    drop(second);
+    let third = on_disk(small(), &disk).await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(third.accepted(), Vec::<u8>::new(), "removed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_at_the_end_stays_on_disk() {
+    let disk = Disk::default();
+    let mut first = on_disk(small(), &disk).await;
+    away(&first, 10_000);
+    first.push(1);
+    first.push(2);
+    let start = Instant::now();
+    first.drain(30).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "nobody waits");
+    assert_eq!(first.metrics.sum("dropped"), 0);
+    assert_eq!(first.metrics.sum("held"), 4);
+    drop(first);
+    let second = on_disk(small(), &disk).await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(second.accepted(), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_sent_at_the_end_is() {
+    let mut bench = on_disk(small(), &Disk::default()).await;
+    for mark in 1..=5 {
+        bench.push(mark);
+    }
+    bench.drain(30).await;
+    assert_eq!(bench.accepted(), [1, 2, 3, 4, 5]);
+    assert_eq!(bench.metrics.sum("held"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_disk_is_full_the_queue_is_in_memory() {
+    let (lines, _guard) = logged();
+    let disk = Disk::default();
+    let mut bench = on_disk(small(), &disk).await;
+    bench.push(1);
+    bench.pass(1).await;
+    disk.set_full(true);
+    for mark in 2..=5 {
+        bench.push(mark);
+        bench.pass(5).await;
+    }
+    assert_eq!(bench.accepted(), [1, 2, 3, 4, 5], "sent all the same");
+    assert!(bench.metrics.sum("storage_failures") >= 3);
+    disk.set_full(false);
+    bench.pass(10).await;
+    let stored = bench.metrics.sum("stored");
+    bench.push(6);
+    bench.pass(1).await;
+    assert_eq!(bench.metrics.sum("stored"), stored + 2);
+    assert_eq!(bench.accepted(), [1, 2, 3, 4, 5, 6]);
+    let text = lines.text();
+    let count = |part| text.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(count("the queue cannot be kept on disk"), 1, "{text}");
+    assert_eq!(count("the queue is kept on disk again"), 1, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_file_is_set_aside_and_all_goes_on() {
+    let (lines, _guard) = logged();
+    let disk = Disk::default();
+    disk.damage(|file| *file = b"no database".repeat(1000));
+    let mut bench = on_disk(small(), &disk).await;
+    bench.push(1);
+    bench.pass(1).await;
+    assert_eq!(bench.accepted(), [1]);
+    assert_eq!(bench.metrics.sum("damaged"), 1);
+    assert!(
+        lines
+            .text()
+            .contains("is damaged, and set aside aside=aside"),
+        "{}",
+        lines.text()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_batches_on_disk_are_sent_as_one() {
+    let bench = on_disk(SendingQueue::default(), &Disk::default()).await;
+    away(&bench, 60);
+    for mark in 1..=50 {
+        bench.delivery.push(&[mark; 8], 2);
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(Duration::from_secs(120)).await;
+    let attempts = bench.destination.attempts();
+    let sizes: Vec<usize> = attempts.iter().map(|(_, batch)| batch.len()).collect();
+    assert_eq!(bench.destination.accepted().len(), 400);
+    assert_eq!(sizes[sizes.len() - 1], 400 - sizes[0], "{sizes:?}");
+}
+
+#[tokio::test]
+async fn the_file_is_closed_with_the_delivery() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 1..=3 {
+        let directory = directory(folder.path());
+        let log = directory.log("exporter_a");
+        let mut bench = bench_on(steady(), small(), Some((directory.clone(), log)));
+        directory.open().await.unwrap();
+        bench.push(round);
+        bench.drain(10).await;
+        assert_eq!(bench.accepted(), [round]);
+        assert!(
+            bench
+                .tasks
+                .stop(Instant::now() + Duration::from_secs(10))
+                .await
+        );
+    }
+}

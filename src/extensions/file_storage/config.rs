@@ -1,0 +1,83 @@
+//! What the configuration says of the extension, under the Collector's keys.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    settings::{ByteSize, Duration},
+    storage::{Directory, Settings},
+    yaml::{Cursor, Diagnostics},
+};
+
+/// Keeps sending queues on disk.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// Where. One process has it for itself.
+    pub directory: PathBuf,
+    /// Whether the directory is made if it is not there.
+    pub create_directory: bool,
+    /// Permissions of a directory that is made, in octal; files get the same without `x`.
+    pub directory_permissions: String,
+    /// How long to wait for another process to leave the directory, a duration.
+    pub timeout: Duration,
+    /// Whether what is written is on disk before it counts as written. If not, it survives the end
+    /// of the process, but not the loss of power. The Collector's default is `false`.
+    pub fsync: bool,
+    /// The most bytes of batches that one queue keeps, before compression. Its file can be twice as
+    /// large.
+    pub max_bytes: ByteSize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("/var/lib/otelcol/file_storage"),
+            create_directory: false,
+            directory_permissions: "0750".to_owned(),
+            timeout: Duration::from_secs(1),
+            fsync: true,
+            max_bytes: ByteSize::from_mib(1024),
+        }
+    }
+}
+
+impl Config {
+    /// The directory; nothing is done with it yet.
+    pub fn build(&self) -> Directory {
+        Directory::new(self.settings())
+    }
+
+    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if let Some(mistake) = self.settings().mistake() {
+            at.error(&["directory"], mistake, diagnostics);
+        }
+        let permissions = self.permissions();
+        if !permissions.is_some_and(|bits| bits & 0o700 == 0o700 && bits <= 0o777) {
+            let expected =
+                "expected permissions in octal that let us in ourselves, such as \"0750\"";
+            at.error(&["directory_permissions"], expected, diagnostics);
+        }
+        if self.max_bytes.get() == 0 {
+            at.error(&["max_bytes"], "requires positive value", diagnostics);
+        }
+    }
+
+    fn permissions(&self) -> Option<u32> {
+        u32::from_str_radix(&self.directory_permissions, 8).ok()
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            path: self.directory.clone(),
+            create: self.create_directory,
+            permissions: self.permissions().unwrap_or(0o750),
+            timeout: self.timeout.get(),
+            fsync: self.fsync,
+            max_bytes: self.max_bytes.get(),
+        }
+    }
+}

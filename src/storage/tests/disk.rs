@@ -1,0 +1,221 @@
+//! A model of a disk: what no sync has ended may be on it after a crash, wholly, in part, in any
+//! order, or not at all.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use redb::{Builder, Database, StorageBackend};
+
+use crate::storage::Medium;
+
+/// What tears: a sector is on the disk or not.
+const SECTOR: usize = 512;
+
+/// A disk with one file. Clones are the same disk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Disk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the process sees.
+    seen: Vec<u8>,
+    /// What is on the disk for good.
+    synced: Vec<u8>,
+    /// What was done since.
+    unsynced: Vec<Operation>,
+    /// Counts down to a crash.
+    crash: Option<(usize, Crash)>,
+    /// A crashed process does nothing any more; a new one has another number.
+    process: u64,
+    crashed: bool,
+    full: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Crash {
+    Power(u64),
+    Kill,
+}
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Write(usize, Vec<u8>),
+    Resize(usize),
+}
+
+impl Disk {
+    /// The power fails after so many more operations.
+    pub(crate) fn power_fails(&self, after: usize, seed: u64) {
+        self.lock().crash = Some((after, Crash::Power(seed)));
+    }
+
+    /// The process is killed after so many more operations.
+    pub(crate) fn process_killed(&self, after: usize) {
+        self.lock().crash = Some((after, Crash::Kill));
+    }
+
+    /// Whether there is room for anything.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.lock().full = full;
+    }
+
+    /// Another process; there is power and room again.
+    pub(crate) fn restart(&self) {
+        let mut state = self.lock();
+        state.process += 1;
+        (state.crash, state.crashed, state.full) = (None, false, false);
+    }
+
+    /// Changes what is on it.
+    pub(crate) fn damage(&self, damage: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.lock();
+        damage(&mut state.seen);
+        state.synced = state.seen.clone();
+        state.unsynced.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Medium for Disk {
+    fn open(&self, builder: &Builder) -> Result<Database, redb::Error> {
+        let process = self.lock().process;
+        let disk = self.clone();
+        Ok(builder.create_with_backend(File { disk, process })?)
+    }
+
+    fn set_aside(&self) -> io::Result<PathBuf> {
+        self.damage(Vec::clear);
+        Ok(PathBuf::from("aside"))
+    }
+}
+
+/// The file as one process has it open.
+#[derive(Debug)]
+struct File {
+    disk: Disk,
+    process: u64,
+}
+
+impl File {
+    /// The disk for one operation; an error if that is the one at which it crashes.
+    fn operate(&self) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.disk.lock();
+        if state.process != self.process || state.crashed {
+            return Err(io::Error::other("no longer there"));
+        }
+        match &mut state.crash {
+            None => {}
+            Some((0, crash)) => {
+                let crash = *crash;
+                state.crash(crash);
+                return Err(io::Error::other("crash"));
+            }
+            Some((left, _)) => *left -= 1,
+        }
+        Ok(state)
+    }
+}
+
+impl StorageBackend for File {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.lock().seen.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.disk.lock();
+        let offset = offset as usize;
+        let range = offset..offset + out.len();
+        let bytes = state.seen.get(range).ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.operate()?;
+        if state.full && len as usize > state.seen.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.apply(Operation::Resize(len as usize));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.operate()?;
+        if state.full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.unsynced.clear();
+        state.synced = state.seen.clone();
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.operate()?;
+        state.apply(Operation::Write(offset as usize, data.to_vec()));
+        Ok(())
+    }
+}
+
+impl State {
+    fn apply(&mut self, operation: Operation) {
+        operation.apply(&mut self.seen);
+        self.unsynced.push(operation);
+    }
+
+    fn crash(&mut self, crash: Crash) {
+        self.crashed = true;
+        if let Crash::Power(seed) = crash {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut unsynced = std::mem::take(&mut self.unsynced);
+            rng.shuffle(&mut unsynced);
+            let mut left = self.synced.clone();
+            for operation in &unsynced {
+                match rng.u8(0..3) {
+                    0 => {}
+                    1 => operation.apply(&mut left),
+                    _ => operation.tear(&mut left, &mut rng),
+                }
+            }
+            self.seen = left;
+        }
+        self.synced = self.seen.clone();
+        self.unsynced.clear();
+    }
+}
+
+impl Operation {
+    fn apply(&self, file: &mut Vec<u8>) {
+        match self {
+            Self::Resize(len) => file.resize(*len, 0),
+            Self::Write(offset, data) => put(file, *offset, data),
+        }
+    }
+
+    /// Each sector by itself is on the disk or not.
+    fn tear(&self, file: &mut Vec<u8>, rng: &mut fastrand::Rng) {
+        match self {
+            Self::Resize(_) => self.apply(file),
+            Self::Write(offset, data) => {
+                for (at, sector) in (0..).zip(data.chunks(SECTOR)) {
+                    if rng.bool() {
+                        put(file, offset + at * SECTOR, sector);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn put(file: &mut Vec<u8>, offset: usize, data: &[u8]) {
+    let end = offset + data.len();
+    if file.len() < end {
+        file.resize(end, 0);
+    }
+    file[offset..end].copy_from_slice(data);
+}

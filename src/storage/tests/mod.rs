@@ -1,0 +1,321 @@
+//! What was acknowledged is there after any crash; what is damaged is noticed.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the sizes and marks of the tests are small"
+)]
+
+pub(crate) mod disk;
+
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use self::disk::Disk;
+use super::*;
+
+/// What a queue does, and what happens to it.
+#[derive(Debug, Clone)]
+enum Action {
+    /// Adds records of these sizes, and removes the oldest ones.
+    Write { sizes: Vec<usize>, removed: usize },
+    /// After so many more operations on the disk the power fails; `seed` chooses which of those that
+    /// no sync has ended are on it, and how much of one.
+    PowerFails { after: usize, seed: u64 },
+    /// After so many more operations on the disk the process is killed: the system still writes all.
+    Killed { after: usize },
+    /// Nobody touches it any more, and it is opened again.
+    Reopen,
+    /// Every write fails from now on, until it is opened again.
+    Full,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let size = prop_oneof![0_usize..300, 60_000_usize..200_000];
+    let sizes = prop::collection::vec(size, 0..4);
+    prop_oneof![
+        6 => (sizes, 0_usize..4).prop_map(|(sizes, removed)| Action::Write { sizes, removed }),
+        3 => (0_usize..60, any::<u64>()).prop_map(|(after, seed)| Action::PowerFails { after, seed }),
+        1 => (0_usize..60).prop_map(|after| Action::Killed { after }),
+        1 => Just(Action::Reopen),
+        1 => Just(Action::Full),
+    ]
+}
+
+/// What must be in a log, and what may be.
+#[derive(Debug, Default)]
+struct Model {
+    /// By id: what was acknowledged.
+    certain: BTreeMap<u64, Bytes>,
+    /// What the last write, which failed, would have made of it.
+    possible: Option<BTreeMap<u64, Bytes>>,
+    next_id: u64,
+    /// Whether anything was ever acknowledged.
+    exists: bool,
+}
+
+impl Model {
+    /// A write on `log`. Gives whether it was acknowledged.
+    fn write(&mut self, log: &mut Log, sizes: &[usize], removed: usize) -> bool {
+        let mut after = self.certain.clone();
+        let oldest: Vec<u64> = after.keys().copied().take(removed).collect();
+        let ranges: Vec<RangeInclusive<u64>> = oldest.iter().map(|id| *id..=*id).collect();
+        after.retain(|id, _| !oldest.contains(id));
+        let mut records = Vec::new();
+        for size in sizes {
+            let payload = Bytes::from(vec![self.next_id as u8; *size]);
+            after.insert(self.next_id, payload.clone());
+            records.push(record(self.next_id, payload));
+            self.next_id += 1;
+        }
+        match log.write(&records, &ranges) {
+            Ok(()) => {
+                (self.certain, self.possible, self.exists) = (after, None, true);
+                true
+            }
+            Err(error) => {
+                assert!(!error.is_damage(), "{error:?}");
+                self.possible = Some(after);
+                false
+            }
+        }
+    }
+
+    /// Asserts that the log has all that was acknowledged, and either all or nothing of a write
+    /// that failed.
+    fn check(&mut self, log: &mut Log) {
+        let entries = match log.open() {
+            // A crash while the file was made.
+            Err(error) if error.is_damage() && !self.exists => {
+                log.set_aside().unwrap();
+                log.open().unwrap()
+            }
+            other => other.unwrap(),
+        };
+        self.exists = true;
+        let mut found = BTreeMap::new();
+        for entry in &entries {
+            let (payload, points) = log.read(entry.id..=entry.id).unwrap();
+            assert_eq!((points, payload.len() as u64), (entry.points, entry.bytes));
+            assert_eq!(entry.created, Duration::from_millis(entry.id));
+            found.insert(entry.id, payload);
+        }
+        let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
+        assert!(ids.is_sorted(), "{ids:?}");
+        if self.possible.as_ref() == Some(&found) {
+            self.certain = found;
+        } else {
+            assert!(
+                found == self.certain,
+                "{:?} of {:?}",
+                ids,
+                self.certain.keys()
+            );
+        }
+        self.possible = None;
+    }
+}
+
+fn record(id: u64, payload: Bytes) -> Record {
+    Record {
+        id,
+        points: id * 3,
+        created: Duration::from_millis(id),
+        payload,
+    }
+}
+
+fn happen(disk: &Disk, log: &mut Log, model: &mut Model, action: Action) {
+    match action {
+        Action::Write { sizes, removed } => {
+            if !model.write(log, &sizes, removed) {
+                *log = restart(disk, model);
+            }
+        }
+        Action::PowerFails { after, seed } => disk.power_fails(after, seed),
+        Action::Killed { after } => disk.process_killed(after),
+        Action::Full => disk.set_full(true),
+        Action::Reopen => *log = restart(disk, model),
+    }
+}
+
+/// Another process on the same disk.
+fn restart(disk: &Disk, model: &mut Model) -> Log {
+    disk.restart();
+    let mut log = Log::new(disk.clone());
+    model.check(&mut log);
+    log
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(
+        std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(50)
+    ))]
+
+    #[test]
+    fn what_was_acknowledged_survives_every_crash(
+        actions in prop::collection::vec(action(), 1..25),
+    ) {
+        let (disk, mut model) = (Disk::default(), Model::default());
+        let mut log = Log::new(disk.clone());
+        for action in actions {
+            happen(&disk, &mut log, &mut model, action);
+        }
+        restart(&disk, &mut model);
+    }
+}
+
+#[test]
+fn a_crash_at_each_operation_of_a_write_loses_nothing_acknowledged() {
+    let mut crashes = 0;
+    for after in 0.. {
+        let (disk, mut model) = (Disk::default(), Model::default());
+        let mut log = Log::new(disk.clone());
+        assert!(model.write(&mut log, &[10, 100_000], 0));
+        assert!(model.write(&mut log, &[20], 1));
+        disk.power_fails(after, after as u64);
+        let acknowledged = model.write(&mut log, &[30, 40], 1);
+        drop(log);
+        restart(&disk, &mut model);
+        if acknowledged {
+            break;
+        }
+        crashes += 1;
+    }
+    assert!(crashes > 3, "{crashes}");
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
+    let (disk, mut model) = (Disk::default(), Model::default());
+    let mut log = Log::new(disk.clone());
+    assert!(model.write(&mut log, &[100], 0));
+    disk.set_full(true);
+    assert!(!model.write(&mut log, &[100], 0));
+    disk.set_full(false);
+    model.next_id -= 1; // what failed is written again
+    assert!(
+        model.write(&mut log, &[100], 0),
+        "the same log opens it again"
+    );
+    model.check(&mut log);
+}
+
+/// Whatever stands in the file: it opens, or it says that it is damaged, and after it was set aside
+/// it works. What it gives is what was written.
+fn survives_damage(damage: impl FnOnce(&mut Vec<u8>)) -> bool {
+    let (disk, mut model) = (Disk::default(), Model::default());
+    let mut log = Log::new(disk.clone());
+    assert!(model.write(&mut log, &[50, 5_000, 70_000], 0));
+    assert!(model.write(&mut log, &[60], 1));
+    drop(log);
+    disk.damage(damage);
+    let mut log = Log::new(disk);
+    match log.open() {
+        Ok(_) => {
+            // An older commit is the worst that is taken for good.
+            let (payload, _) = log.read(0..=u64::MAX).unwrap();
+            assert!(payload.iter().all(|byte| *byte <= 3), "nothing invented");
+            true
+        }
+        Err(error) => {
+            assert!(error.is_damage(), "{error:?}");
+            log.set_aside().unwrap();
+            model = Model::default();
+            assert!(model.write(&mut log, &[10], 0));
+            model.check(&mut log);
+            false
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_file_that_is_cut_is_opened_or_set_aside(share in 0.0_f64..1.0) {
+        survives_damage(|file| file.truncate((file.len() as f64 * share) as usize));
+    }
+
+    #[test]
+    fn a_byte_that_flips_is_noticed_or_means_nothing(share in 0.0_f64..1.0, flip in 1_u8..) {
+        survives_damage(|file| {
+            let at = (file.len() as f64 * share) as usize;
+            file[at] ^= flip;
+        });
+    }
+}
+
+#[test]
+fn what_is_no_database_is_set_aside() {
+    assert!(!survives_damage(
+        |file| *file = b"not a database".repeat(1000)
+    ));
+    assert!(!survives_damage(|file| file[..4096].fill(0)));
+}
+
+#[test]
+fn a_file_stays_within_twice_of_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = directory(folder.path()).log("a");
+    let (held, size) = (8 << 20, 100_000);
+    let mut oldest = 0;
+    for id in 0..400 {
+        let records = [record(id, Bytes::from(vec![7; size]))];
+        let fits = (id + 1 - oldest) * size as u64 <= held;
+        let removed: &[_] = if fits { &[] } else { &[oldest..=oldest] };
+        oldest += removed.len() as u64;
+        log.write(&records, removed).unwrap();
+    }
+    let bytes = std::fs::metadata(folder.path().join("a.redb"))
+        .unwrap()
+        .len();
+    assert!(bytes <= 2 * held + (1 << 20), "{bytes}");
+}
+
+fn directory(path: &std::path::Path) -> Directory {
+    Directory::new(Settings {
+        path: path.to_owned(),
+        create: false,
+        permissions: 0o750,
+        timeout: Duration::from_millis(100),
+        fsync: true,
+        max_bytes: 1 << 30,
+    })
+}
+
+#[tokio::test]
+async fn one_process_has_a_directory_for_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = directory(folder.path());
+    first.open().await.unwrap();
+    let second = directory(folder.path()).open().await.unwrap_err();
+    let expected = format!(
+        "the directory {} is in use by another process",
+        folder.path().display()
+    );
+    assert_eq!(second.to_string(), expected);
+    drop(first);
+    directory(folder.path()).open().await.unwrap();
+}
+
+#[test]
+fn a_log_is_open_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, mut second) = (
+        directory(folder.path()).log("a/b:c"),
+        directory(folder.path()).log("a/b:c"),
+    );
+    first.open().unwrap();
+    assert!(matches!(second.open(), Err(Error::InUse)));
+    first.close();
+    second.open().unwrap();
+    assert!(folder.path().join("a~002Fb~003Ac.redb").exists());
+}
+
+#[test]
+fn without_the_directory_the_disk_is_to_blame() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = directory(&folder.path().join("gone")).log("a");
+    assert!(matches!(log.open(), Err(Error::Disk(_))));
+}
