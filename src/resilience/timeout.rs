@@ -1,8 +1,8 @@
 //! How long an attempt may take, learnt from how long answers took.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
-/// The answers that count.
+/// The answers that count; the number of a slot fits a `u8`.
 const WINDOW: usize = 256;
 
 /// Before so many answers nothing is known.
@@ -20,10 +20,12 @@ pub struct Timeout {
     adaptive: bool,
     /// Whether the process was away and has not answered since.
     cold: bool,
-    /// The latest samples in microseconds, oldest first: a fleet has many of these windows.
-    window: VecDeque<u32>,
-    /// Their 99th percentile.
-    p99: Duration,
+    /// The latest samples in microseconds, a ring of slots: a fleet has many of these windows.
+    window: Vec<u32>,
+    /// The slot of the next sample.
+    next: u8,
+    /// The slots by rising time, so that a quantile is one look.
+    by_time: Vec<u8>,
     /// Smoothed time and its smoothed deviation, as RFC 6298 §2 has them.
     smoothed: Option<(Duration, Duration)>,
 }
@@ -35,8 +37,9 @@ impl Timeout {
             max,
             adaptive,
             cold: false,
-            window: VecDeque::new(),
-            p99: Duration::ZERO,
+            window: Vec::new(),
+            next: 0,
+            by_time: Vec::new(),
             smoothed: None,
         }
     }
@@ -66,12 +69,7 @@ impl Timeout {
         // Longer ones say no more than this, and the sums below cannot overflow.
         let took = took.min(self.max);
         self.cold = false;
-        if self.window.len() == WINDOW {
-            self.window.pop_front();
-        }
-        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        self.window.push_back(micros);
-        self.p99 = self.quantile(99).unwrap_or_default();
+        self.keep(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
         self.smoothed = Some(match self.smoothed {
             None => (took, took / 2),
             Some((time, deviation)) => (
@@ -92,16 +90,40 @@ impl Timeout {
         }
         let (time, deviation) = self.smoothed.unwrap_or_default();
         FLOOR
-            .max(self.p99.saturating_mul(2))
+            .max(self.quantile(99).unwrap_or_default().saturating_mul(2))
             .max(time.saturating_add(deviation.saturating_mul(4)))
             .min(self.max)
     }
 
+    /// Puts a sample in the place of the oldest.
+    fn keep(&mut self, micros: u32) {
+        let slot = self.next;
+        self.next = slot.wrapping_add(1);
+        if self.window.len() < WINDOW {
+            self.window.push(micros);
+        } else {
+            if let Ok(rank) = self.rank(slot) {
+                self.by_time.remove(rank);
+            }
+            self.window[usize::from(slot)] = micros;
+        }
+        if let Err(rank) = self.rank(slot) {
+            self.by_time.insert(rank, slot);
+        }
+    }
+
+    /// Where a slot stands in `by_time`, or where it belongs.
+    fn rank(&self, slot: u8) -> Result<usize, usize> {
+        let key = |slot: u8| (self.window[usize::from(slot)], slot);
+        self.by_time
+            .binary_search_by_key(&key(slot), |slot| key(*slot))
+    }
+
     /// By nearest rank.
     fn quantile(&self, percent: usize) -> Option<Duration> {
-        let rank = (self.window.len() * percent).div_ceil(100);
-        let mut samples: Vec<u32> = self.window.iter().copied().collect();
-        let (_, found, _) = samples.select_nth_unstable(rank.checked_sub(1)?);
-        Some(Duration::from_micros(u64::from(*found)))
+        let rank = (self.by_time.len() * percent).div_ceil(100);
+        let slot = self.by_time.get(rank.checked_sub(1)?)?;
+        let micros = self.window[usize::from(*slot)];
+        Some(Duration::from_micros(u64::from(micros)))
     }
 }
