@@ -7,7 +7,7 @@ use fastrand::Rng;
 use shuttle::{
     check_random,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::{OPEN, policy, secs};
 use crate::resilience::{
     breaker::{Breaker, Permit},
+    flight::{Flight, Landing},
     outcome::Outcome,
     state::State,
 };
@@ -174,4 +175,97 @@ fn bug_4_a_permit_given_back_leaves_room_in_every_schedule() {
         },
         SCHEDULES,
     );
+}
+
+/// One who polls and three who read, as the shell has them.
+#[derive(Clone, Default)]
+struct Airport {
+    state: Arc<Mutex<(Flight, usize)>>,
+    wanted: Arc<Condvar>,
+    landed: Arc<Condvar>,
+    in_flight: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
+}
+
+const READERS: usize = 3;
+
+impl Airport {
+    /// Polls as long as somebody reads.
+    fn poll(&self) {
+        loop {
+            let mut state = self.state.lock().unwrap();
+            while !state.0.is_wanted() && state.1 < READERS {
+                state = self.wanted.wait(state).unwrap();
+            }
+            if !state.0.is_wanted() {
+                return;
+            }
+            state.0.take_off();
+            drop(state);
+            assert_eq!(self.in_flight.fetch_add(1, Ordering::SeqCst), 0);
+            self.requests.fetch_add(1, Ordering::SeqCst);
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            self.state.lock().unwrap().0.land(Some(Landing::Fresh));
+            self.landed.notify_all();
+        }
+    }
+
+    fn want(&self) -> u64 {
+        let (before, is_news) = self.state.lock().unwrap().0.want();
+        if is_news {
+            self.wanted.notify_one();
+        }
+        before
+    }
+
+    /// Waits for a landing after this one.
+    fn follow(&self, before: u64) {
+        let mut state = self.state.lock().unwrap();
+        while state.0.landed_after(before).is_none() {
+            state = self.landed.wait(state).unwrap();
+        }
+        state.1 += 1;
+        self.wanted.notify_one();
+    }
+
+    fn run(&self, read: impl Fn(&Self) + Clone + Send + 'static) {
+        let poller = self.clone();
+        let mut threads = vec![thread::spawn(move || poller.poll())];
+        for _ in 0..READERS {
+            let (airport, read) = (self.clone(), read.clone());
+            threads.push(thread::spawn(move || read(&airport)));
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_flight_is_handed_over_to_all_who_wait_in_every_schedule() {
+    check_random(
+        || {
+            let airport = Airport::default();
+            airport.run(|airport| airport.follow(airport.want()));
+            let requests = airport.requests.load(Ordering::SeqCst);
+            assert!((1..=READERS).contains(&requests), "{requests}");
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn a_wish_that_nobody_is_told_of_would_wait_for_ever() {
+    let found = catch_unwind(|| {
+        check_random(
+            || {
+                Airport::default().run(|airport| {
+                    let (before, _) = airport.state.lock().unwrap().0.want();
+                    airport.follow(before);
+                });
+            },
+            SCHEDULES,
+        );
+    });
+    assert!(found.is_err());
 }
