@@ -36,6 +36,8 @@ pub struct EndpointPoll {
     pub duration: Duration,
     /// Requests that were sent.
     pub attempts: u32,
+    /// How long it waited before its retries, in all.
+    pub retry_delay: Duration,
     /// Age of the kept body that stands in for the missing one.
     pub stale_age: Option<Duration>,
 }
@@ -162,6 +164,7 @@ impl EndpointPoll {
             outcome,
             duration,
             attempts: 0,
+            retry_delay: Duration::ZERO,
             stale_age: None,
         }
     }

@@ -7,7 +7,7 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use super::{
-    cache::{Counts, Reader},
+    cache::{Counts, Freshness, Reader},
     circuit::Level,
     host::{EndpointState, Host},
     state::{Counters, Reason, State, View},
@@ -43,6 +43,7 @@ impl Host {
             }
             endpoint_readings(&mut all, endpoint, &path, now);
         }
+        entries(&mut all, &state.endpoints, now);
         all
     }
 }
@@ -187,6 +188,21 @@ fn cache_readings(
                 Number::Unsigned(count),
             );
         }
+    }
+}
+
+/// How many answers are kept, by how usable they are.
+fn entries(all: &mut Vec<OwnReading>, endpoints: &[EndpointState], now: Instant) {
+    for (freshness, name) in [
+        (Freshness::Fresh, "fresh"),
+        (Freshness::Stale, "stale"),
+        (Freshness::Expired, "expired"),
+        (Freshness::Empty, "empty"),
+    ] {
+        let is = |endpoint: &&EndpointState| endpoint.slot.freshness(now) == freshness;
+        let count = Number::Unsigned(endpoints.iter().filter(is).count() as u64);
+        let state = [(names::STATE, name)];
+        push(all, &names::CACHE_ENTRIES, &[], &state, count);
     }
 }
 

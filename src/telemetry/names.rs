@@ -43,6 +43,22 @@ const SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0,
 ];
 
+/// Buckets of the size of a body in bytes.
+const BYTES: &[f64] = &[
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+];
+
+/// Buckets of the age of what is served in place of an answer, in seconds.
+const AGES: &[f64] = &[15.0, 30.0, 45.0, 60.0, 120.0, 300.0];
+
 /// Buckets of the attempts of one poll.
 const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0];
 
@@ -145,6 +161,8 @@ metrics! {
         "Results that came after the state they belonged to, and were ignored.";
     CACHE_REQUESTS = "betanet.cache.requests", Kind::Counter, "{request}", &[URL_TEMPLATE, RESULT, READER],
         "Reads of the kept answer by result (hit, miss, stale, revalidated, expired) and reader.";
+    CACHE_ENTRIES = "betanet.cache.entries", Kind::UpDownCounter, "{entry}", &[STATE],
+        "Kept answers of the target's endpoints by state (fresh, stale, expired, empty).";
     CACHE_AGE = "betanet.cache.entry.age", Kind::Gauge, "s", &[URL_TEMPLATE],
         "Age of the kept answer when the target was last collected; absent where there is none.";
     FRESHNESS_TIME = "betanet.source.freshness.time", Kind::Counter, "s", &[URL_TEMPLATE, WITHIN_OBJECTIVE],
@@ -221,6 +239,12 @@ metrics! {
         "Duration of polls of one endpoint, retries and their waits included.";
     POLL_ATTEMPTS = "betanet_poll_attempts", Kind::Histogram(ATTEMPTS), "{attempt}", &[URL_TEMPLATE, OUTCOME],
         "Requests that one poll of an endpoint sent; polls that sent none are not in it.";
+    POLL_RETRY_DELAY = "betanet_poll_retry_delay", Kind::Histogram(SECONDS), "s", &[URL_TEMPLATE],
+        "How long a poll of an endpoint waited before its retries, in all; polls without a retry are not in it.";
+    RESPONSE_BODY_SIZE = "http_client_response_body_size", Kind::Histogram(BYTES), "By", &[URL_TEMPLATE],
+        "Size of whole answers of targets, decompressed.";
+    SERVED_STALE_AGE = "betanet_cache_served_stale_age", Kind::Histogram(AGES), "s", &[URL_TEMPLATE],
+        "Age of the kept answer that stood in for a missing one, once a poll.";
     POLL_START_DELAY = "betanet_poll_start_delay", Kind::Histogram(SECONDS), "s", &[RECEIVER],
         "How long after it was due a poll began.";
     RETRY_BUDGET = "betanet_retry_budget_available", Kind::Gauge, "{token}", &[RECEIVER],

@@ -108,6 +108,20 @@ async fn a_failed_request_is_repeated_and_five_failures_open_the_breaker() {
     assert!(rejected(&later) >= rejected(&scrape) + 5.0);
     assert_eq!(rejected(&later), later.sum(refused));
     assert_eq!(later.sum("betanet_source_up"), 2.0, "the others are polled");
+    let own = stand.own().await;
+    let of = |metric: &str| own.sum(&format!("{metric}{{url_template=\"{METRICS}\"}}"));
+    assert_eq!(of("betanet_poll_retry_delay_count"), 1.0);
+    let waited = of("betanet_poll_retry_delay_sum");
+    assert_eq!((waited * 1e3).round(), 50.0 + 100.0 + 200.0);
+    let (whole, stale) = (
+        of("http_client_response_body_size_count"),
+        of("betanet_cache_served_stale_age_count"),
+    );
+    let polls = own.sum("betanet_receiver_polls");
+    assert!(
+        whole >= 1.0 && stale >= 6.0 && whole + stale >= polls,
+        "{whole} and {stale} of {polls}"
+    );
 }
 
 #[tokio::test]

@@ -94,6 +94,7 @@ impl EndpointPoller {
             outcome: polled.outcome,
             duration: started.elapsed(),
             attempts: polled.attempts,
+            retry_delay: polled.retry_delay,
             stale_age: polled.stale_age,
         }
     }

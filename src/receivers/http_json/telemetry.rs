@@ -9,7 +9,7 @@ use opentelemetry::{
 use reqwest::Url;
 
 use crate::{
-    pipeline::{EndpointPoll, ErrorType},
+    pipeline::{EndpointPoll, ErrorType, Outcome},
     resilience::host::Fleet,
     telemetry::names,
 };
@@ -23,6 +23,9 @@ pub(super) struct Telemetry {
     requests: Histogram<f64>,
     poll_duration: Histogram<f64>,
     poll_attempts: Histogram<f64>,
+    retry_delay: Histogram<f64>,
+    body_size: Histogram<f64>,
+    served_stale: Histogram<f64>,
     start_delay: Histogram<f64>,
     targets: UpDownCounter<i64>,
     refused: Counter<u64>,
@@ -52,6 +55,9 @@ impl Telemetry {
             requests: names::REQUEST_DURATION.histogram(meter),
             poll_duration: names::POLL_DURATION.histogram(meter),
             poll_attempts: names::POLL_ATTEMPTS.histogram(meter),
+            retry_delay: names::POLL_RETRY_DELAY.histogram(meter),
+            body_size: names::RESPONSE_BODY_SIZE.histogram(meter),
+            served_stale: names::SERVED_STALE_AGE.histogram(meter),
             start_delay: names::POLL_START_DELAY.histogram(meter),
         };
         for outcome in ["up", "down"] {
@@ -112,15 +118,24 @@ impl Telemetry {
         let Some(outcome) = polled.outcome_name() else {
             return;
         };
-        let attributes = [
-            KeyValue::new(names::OUTCOME, outcome),
-            KeyValue::new(names::URL_TEMPLATE, path.to_owned()),
-        ];
+        let path = KeyValue::new(names::URL_TEMPLATE, path.to_owned());
+        let attributes = [KeyValue::new(names::OUTCOME, outcome), path.clone()];
+        let of = [path];
         self.poll_duration
             .record(polled.duration.as_secs_f64(), &attributes);
         if polled.attempts > 0 {
             self.poll_attempts
                 .record(f64::from(polled.attempts), &attributes);
+        }
+        if !polled.retry_delay.is_zero() {
+            self.retry_delay
+                .record(polled.retry_delay.as_secs_f64(), &of);
+        }
+        if let Outcome::Fresh(body) = &polled.outcome {
+            self.body_size.record(body.raw.len() as f64, &of);
+        }
+        if let Some(age) = polled.stale_age {
+            self.served_stale.record(age.as_secs_f64(), &of);
         }
     }
 

@@ -67,6 +67,8 @@ pub struct Polled {
     pub outcome: Outcome,
     /// Attempts that were sent.
     pub attempts: u32,
+    /// How long it waited before its retries, in all.
+    pub retry_delay: Duration,
     /// Age of the kept answer that stands in for the missing one.
     pub stale_age: Option<Duration>,
 }
@@ -98,7 +100,7 @@ impl Host {
 
     async fn poll_to_the_end(&self, endpoint: usize, attempt: &impl Attempt) -> Polled {
         let deadline = Instant::now() + self.fleet.settings.deadline;
-        let mut number = 0;
+        let (mut number, mut retry_delay) = (0, Duration::ZERO);
         // What the attempt before came to: a retry has a cause.
         let mut last: Option<Failure> = None;
         let failure = loop {
@@ -127,12 +129,14 @@ impl Host {
                     return Polled {
                         outcome,
                         attempts: number,
+                        retry_delay,
                         stale_age: None,
                     };
                 }
                 Step::Again(delay, failure) => {
                     last = Some(failure);
                     sleep(delay).await;
+                    retry_delay += delay;
                 }
                 // Of a retry that was not sent, the attempt before says more.
                 Step::Over(failure) => break last.unwrap_or(failure),
@@ -142,6 +146,7 @@ impl Host {
         Polled {
             outcome: Outcome::Failed(failure),
             attempts: number,
+            retry_delay,
             stale_age,
         }
     }

@@ -47,6 +47,8 @@ impl Sink for Auditor {
         );
         let reads = reading(&poll.own, "betanet.cache.requests", &[("reader", "poll")]);
         assert_eq!(reads, books.results as f64, "each result is one read");
+        let entries = reading(&poll.own, "betanet.cache.entries", &[]);
+        assert_eq!(entries, PATHS.len() as f64, "one an endpoint");
         for of in breakers() {
             assert_adds_up(&poll.own, &of, self.begun.elapsed());
         }

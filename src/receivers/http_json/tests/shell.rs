@@ -239,6 +239,9 @@ async fn an_answer_that_is_gone_is_not_served_stale() {
         sleep(INTERVAL).await;
         let poll = poller.poll_all().await;
         assert_eq!(poll.endpoints[0].stale_age.is_some(), stale, "{code}");
+        let state = if stale { "stale" } else { "empty" };
+        let entries = |of| reading(&poll.own, "betanet.cache.entries", of);
+        assert_eq!((entries(&[("state", state)]), entries(&[])), (1.0, 1.0));
     }
 }
 
