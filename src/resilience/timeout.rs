@@ -18,7 +18,7 @@ pub(super) const FLOOR: Duration = Duration::from_millis(500);
 pub struct Timeout {
     max: Duration,
     adaptive: bool,
-    /// Whether the process was away and has not answered since.
+    /// Whether the process was away, or silent for a whole poll, and has not answered since.
     cold: bool,
     /// The latest samples in microseconds, a ring of slots: a fleet has many of these windows.
     window: Vec<u32>,
@@ -56,7 +56,8 @@ impl Timeout {
         self.max
     }
 
-    /// Nobody listens: what answers next has just started, and its warm self says nothing of it.
+    /// Nobody listens, or a whole poll was too short for an answer: what answers next has just
+    /// started or become slow, and what it was before says nothing of it.
     pub fn chill(&mut self) {
         self.cold = true;
     }

@@ -31,10 +31,11 @@ impl Host {
             Ok(Answer::NotModified(_)) => Class::NotModified,
             Err(miss) => self.class_of(miss, ended),
         };
-        if class == Class::Transport
-            && let Some(endpoint) = self.lock().endpoints.get_mut(ended.endpoint)
-        {
-            endpoint.timeout.chill();
+        if class == Class::Transport {
+            // One process serves all of them.
+            for endpoint in &mut self.lock().endpoints {
+                endpoint.timeout.chill();
+            }
         }
         let verdict = self.fleet.settings.statuses.classify(class);
         let probe = held.is_probe();
@@ -164,6 +165,11 @@ impl Host {
                 self.record(state, Some(ended.endpoint), Event::NoRetry { reason });
                 if let Some(until) = not_before {
                     state.circuit.pause(until);
+                }
+                if miss.class == Class::Timeout
+                    && let Some(endpoint) = state.endpoints.get_mut(ended.endpoint)
+                {
+                    endpoint.timeout.chill();
                 }
                 self.count_suppressed(state, ended.endpoint, reason);
                 Step::Over(miss.failure)

@@ -231,7 +231,7 @@ impl<'a> Simulation<'a> {
                 remaining: polled.remaining(self.now, deadline),
                 least: least(polled.timeout.p50(), deadline),
             };
-            self.failed(endpoint, &failed);
+            self.failed(endpoint, class, &failed);
         }
         if probe {
             // The verdict that others wait for.
@@ -241,7 +241,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn failed(&mut self, endpoint: usize, failed: &Failed) {
+    fn failed(&mut self, endpoint: usize, class: Class, failed: &Failed) {
         let now = self.instant();
         let next = self
             .retry
@@ -250,7 +250,14 @@ impl<'a> Simulation<'a> {
             Decision::Retry { delay } => {
                 self.at(self.now.saturating_add(delay), Event::Attempt(endpoint));
             }
-            Decision::Stop { .. } => self.over(endpoint, false),
+            Decision::Stop { .. } => {
+                if matches!(class, Class::Timeout | Class::DeadlineCut { .. })
+                    && let Some(polled) = self.endpoints.get_mut(endpoint)
+                {
+                    polled.timeout.chill();
+                }
+                self.over(endpoint, false);
+            }
         }
     }
 

@@ -119,7 +119,7 @@ fn the_defaults_keep_their_bounds_in_every_builtin_outage() {
     for report in &reports {
         let recovery = report.recovery_seconds.unwrap();
         assert!(
-            recovery.mean <= 36.0 && recovery.outages == 300,
+            recovery.max <= 36.0 && recovery.outages == 300,
             "{report:?}"
         );
         assert_eq!(report.late_ticks, 0.0, "{report:?}");
@@ -130,12 +130,10 @@ fn the_defaults_keep_their_bounds_in_every_builtin_outage() {
     for name in ["hang", "refuse", "one path 500"] {
         let report = reports.iter().find(|report| report.fault == name).unwrap();
         let detection = report.detection_seconds.unwrap();
-        let recovery = report.recovery_seconds.unwrap();
         assert!(
             detection.max <= 45.0 && detection.outages == 300,
             "{report:?}"
         );
-        assert!(recovery.max <= 36.0, "{report:?}");
         // All other paths are polled while one fails.
         let limit = if name == "one path 500" { 115.0 } else { 40.0 };
         assert!(report.requests.unwrap().mean <= limit, "{report:?}");

@@ -203,6 +203,22 @@ async fn bug_8_a_host_that_hangs_is_detected_although_the_deadline_cuts_each_pol
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_became_slow_while_nobody_looked_has_all_the_time_in_the_next_poll() {
+    let slow = Duration::from_millis(4_500);
+    let lab = Lab::new(|_| Reply::Good);
+    let mut settings = settings();
+    settings.timeout.adaptive = true;
+    let poller = alone(&lab, settings, &["/a"]);
+    polls(&poller, 20).await;
+    lab.now(move |_| Reply::After(slow));
+    // 500 ms, 1 s, 2 s, and what the deadline leaves: each is too short.
+    assert!(!poller.poll_all().await.is_up());
+    let before = lab.count();
+    assert!(poller.poll_all().await.is_up());
+    assert_eq!(lab.count() - before, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_that_fits_the_poll_is_waited_for() {
     let lab = Lab::new(|sent| match sent.at.as_secs() {
         0 => Reply::Status(429, Some(4)),
