@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Definition, Endpoint, Instrument, Path, Rule, Source,
     file::{EndpointFile, File, InstrumentKind, MetricFile, ValueType},
+    is_metric_name,
 };
 use crate::{
     telemetry::names,
@@ -118,14 +119,9 @@ impl Compiler<'_> {
         });
     }
 
-    /// The OpenTelemetry specification's syntax of instrument names.
     fn check_name(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) {
         let name = &metric.name;
-        let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
-        let rest = name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_.-/".contains(c));
-        if !first || !rest || name.len() > 255 {
+        if !is_metric_name(name) {
             let message = format!(
                 "`{name}` is not a metric name: a letter, then letters, digits and `_.-/`, at most 255"
             );

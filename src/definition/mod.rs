@@ -105,6 +105,13 @@ pub enum Source {
     Key,
 }
 
+/// Whether the OpenTelemetry specification takes `name` for an instrument.
+pub fn is_metric_name(name: &str) -> bool {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+    let is_known = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
+    first && name.chars().all(is_known) && name.len() <= 255
+}
+
 impl Definition {
     /// The index of the endpoint called `name`.
     pub fn endpoint(&self, name: &str) -> Option<usize> {

@@ -136,10 +136,12 @@ fn cardinality(
 ) -> impl Fn(&SdkInstrument) -> Option<Stream> + Send + Sync + 'static {
     move |asked| {
         let named = |known: &&Arc<Instrument>| known.name == asked.name();
-        let found = schema.instruments().iter().find(named)?;
-        // One more than can come, so that the SDK's own overflow point never appears.
+        let found = schema.instruments().iter().filter(named);
+        // One of several scopes may have the name. One more than can come, so that the SDK's own
+        // overflow point never appears.
+        let max_series = found.map(|known| known.max_series).max()?;
         Stream::builder()
-            .with_cardinality_limit(found.max_series + 1)
+            .with_cardinality_limit(max_series + 1)
             .build()
             .ok()
     }

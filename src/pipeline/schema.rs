@@ -31,13 +31,18 @@ impl Schema {
             self.0.push(new);
             return self.0.len() - 1;
         };
+        self.grow(index, new.max_series);
+        index
+    }
+
+    /// Makes room for more series in the instrument at `index`.
+    pub fn grow(&mut self, index: usize, more_series: usize) {
         if let Some(known) = self.0.get_mut(index) {
             *known = Arc::new(Instrument {
-                max_series: known.max_series.saturating_add(new.max_series),
+                max_series: known.max_series.saturating_add(more_series),
                 ..known.as_ref().clone()
             });
         }
-        index
     }
 }
 

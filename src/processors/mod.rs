@@ -10,6 +10,8 @@ pub mod batch;
 pub mod filter;
 pub mod mapping;
 pub mod memory_limiter;
+pub mod metricstransform;
+mod number;
 mod plans;
 pub mod resource;
 mod select;
@@ -64,6 +66,12 @@ pub const KINDS: &[Kind] = &[
         schema: SchemaGenerator::subschema_for::<memory_limiter::Config>,
     },
     Kind {
+        name: "metricstransform",
+        aliases: &[],
+        about: "Renames, copies and combines metrics, and works on their points.",
+        schema: SchemaGenerator::subschema_for::<metricstransform::Config>,
+    },
+    Kind {
         name: "resource",
         aliases: &[],
         about: "Sets, removes and changes attributes of the Resource.",
@@ -85,6 +93,8 @@ pub enum Config {
     Filter(filter::Config),
     /// Refuses polls.
     MemoryLimiter(memory_limiter::Config),
+    /// Renames, copies and combines metrics.
+    MetricsTransform(metricstransform::Config),
     /// Changes attributes of the Resource.
     Resource(resource::Config),
 }
@@ -113,6 +123,9 @@ impl Config {
             "attributes" => read!(Attributes, attributes::Config, at, diagnostics),
             "batch" => read!(Batch, batch::Config, at, diagnostics),
             "memory_limiter" => read!(MemoryLimiter, memory_limiter::Config, at, diagnostics),
+            "metricstransform" => {
+                read!(MetricsTransform, metricstransform::Config, at, diagnostics)
+            }
             "filter" => read!(Filter, filter::Config, at, diagnostics),
             _ => read!(Resource, resource::Config, at, diagnostics),
         }
@@ -125,6 +138,7 @@ impl Config {
             Self::Attributes(config) => config.build(),
             Self::Batch(config) => config.build(),
             Self::MemoryLimiter(config) => config.build(id, context),
+            Self::MetricsTransform(config) => config.build(),
             Self::Filter(config) => config.build(),
             Self::Resource(config) => config.build(),
         }

@@ -97,6 +97,40 @@ async fn a_fleet_is_filtered_labelled_and_aggregated() {
 }
 
 #[tokio::test]
+async fn metrics_are_renamed_scaled_and_combined() {
+    let node = documented_node();
+    let options = Options {
+        processors: vec![(
+            "metricstransform",
+            "{transforms: [
+                {include: betanet_message_latency_average_seconds, action: update, new_name: node.latency, operations: [
+                    {action: experimental_scale_value, experimental_scale: 1000},
+                    {action: add_label, new_label: scale, new_value: milli}]},
+                {include: betanet_bytes_transmitted_total, action: insert, new_name: sent},
+                {include: '^betanet_bytes_(?P<direction>.*)_total$', match_type: regexp, action: combine, new_name: traffic},
+                {include: betanet.up, action: insert, new_name: alive}]}",
+        )],
+        ..Options::default()
+    };
+    let stand = options.start(&[("a", &node)]).await;
+    let scrape = stand.after_polls("a", 2).await;
+    for (series, value) in [
+        ("node_latency_seconds{scale=\"milli\"}", 45.0),
+        ("sent_bytes_total", 1_000_000.0),
+        (
+            "traffic_bytes_total{direction=\"transmitted\"}",
+            1_000_000.0,
+        ),
+        ("traffic_bytes_total{direction=\"received\"}", 500_000.0),
+        ("betanet_up", 1.0),
+        ("alive", 1.0),
+    ] {
+        assert_eq!(scrape.sum(series), value, "{series} in {}", scrape.text);
+    }
+    assert!(!scrape.text.contains("betanet_bytes"), "{}", scrape.text);
+}
+
+#[tokio::test]
 async fn with_too_much_memory_no_node_is_asked() {
     let node = node(Dialect::Betanet);
     let options = Options {

@@ -13,7 +13,6 @@ use super::{
     Shared,
     config::{Function, Settings},
     fleet::{Aggregated, Metric, Values},
-    number,
 };
 use crate::{
     definition::{Definition, Instrument, InstrumentKind, ValueType},
@@ -21,7 +20,7 @@ use crate::{
         Batch, BatchSink, Downstream, Number, Part, Reading, ResourceAttributes, Schema, Stream,
         Target,
     },
-    processors::actions,
+    processors::{actions, number},
     telemetry::names,
 };
 

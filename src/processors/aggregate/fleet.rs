@@ -8,14 +8,11 @@ use std::{
 use opentelemetry::{KeyValue, StringValue};
 use tokio::time::Instant;
 
-use super::{
-    config::{Function, Rules},
-    number,
-};
+use super::config::{Function, Rules};
 use crate::{
     definition::{Instrument, InstrumentKind},
     pipeline::{Batch, Number, Reading},
-    processors::actions::find,
+    processors::{actions::find, number},
 };
 
 pub(super) type MemberId = u64;

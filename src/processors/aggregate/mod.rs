@@ -24,7 +24,7 @@
 mod config;
 mod emit;
 mod fleet;
-mod number;
+
 #[cfg(test)]
 mod tests;
 

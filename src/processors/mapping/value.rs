@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::{
     definition::{Instrument, InstrumentKind, Parse, Rule, ValueType},
     pipeline::{Number, Reason},
+    processors::number,
 };
 
 /// Why a value is no number for this instrument.
@@ -24,7 +25,7 @@ pub(super) fn number(
         },
     };
     let scaled = match rule.scale {
-        Some(factor) => Number::Double(scale(parsed.as_f64(), factor)),
+        Some(factor) => number::scaled(parsed, factor),
         None => parsed,
     };
     fitted(scaled, instrument)
@@ -106,17 +107,6 @@ fn timestamp(found: &Value) -> Result<Number, Refusal> {
         (Ok(seconds), 0) => Ok(Number::Unsigned(seconds)),
         (Err(_), 0) => Ok(Number::Negative(seconds)),
         _ => Ok(Number::Double(moment.as_duration().as_secs_f64())),
-    }
-}
-
-/// `value × factor`. A factor that is a unit fraction divides instead: 45 × 0.001 is 0.045, not
-/// its neighbour.
-fn scale(value: f64, factor: f64) -> f64 {
-    let divisor = (1.0 / factor).round();
-    if divisor.abs() > 1.0 && (1.0 / divisor - factor).abs() < f64::EPSILON * factor.abs() {
-        value / divisor
-    } else {
-        value * factor
     }
 }
 

@@ -33,16 +33,59 @@ pub(super) fn sum(values: &[Number]) -> Number {
         Number::Double(_) => None,
     };
     let sum: Option<i128> = values.iter().map(integer).sum();
-    let unsigned = sum
-        .and_then(|sum| u64::try_from(sum).ok())
-        .map(Number::Unsigned);
-    let signed = || {
-        sum.and_then(|sum| i64::try_from(sum).ok())
-            .map(Number::Negative)
-    };
-    unsigned
-        .or_else(signed)
+    sum.and_then(whole)
         .unwrap_or_else(|| Number::Double(values.iter().map(|value| value.as_f64()).sum()))
+}
+
+/// `value × factor`; an integer times an integer stays one as far as it fits.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a whole number below 2^53 is an integer"
+)]
+pub(super) fn scaled(value: Number, factor: f64) -> Number {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+    let is_whole = factor.fract() == 0.0 && factor.abs() <= EXACT;
+    let integer = match value {
+        Number::Unsigned(value) => i128::from(value),
+        Number::Negative(value) => i128::from(value),
+        Number::Double(value) => return Number::Double(product(value, factor)),
+    };
+    let exact = is_whole.then(|| integer * factor as i128);
+    exact
+        .and_then(whole)
+        .unwrap_or_else(|| Number::Double(product(value.as_f64(), factor)))
+}
+
+/// A factor that is a unit fraction divides instead: 45 × 0.001 is 0.045, not its neighbour.
+fn product(value: f64, factor: f64) -> f64 {
+    let divisor = (1.0 / factor).round();
+    if divisor.abs() > 1.0 && (1.0 / divisor - factor).abs() < f64::EPSILON * factor.abs() {
+        value / divisor
+    } else {
+        value * factor
+    }
+}
+
+/// Without its fraction.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "at the ends of the integers it stays there"
+)]
+pub(super) fn truncated(value: Number) -> Number {
+    match value {
+        Number::Double(value) if value > -1.0 => Number::Unsigned(value as u64),
+        Number::Double(value) => Number::Negative(value as i64),
+        integer => integer,
+    }
+}
+
+/// An integer, if it fits.
+fn whole(value: i128) -> Option<Number> {
+    let unsigned = u64::try_from(value).map(Number::Unsigned);
+    unsigned
+        .or_else(|_| i64::try_from(value).map(Number::Negative))
+        .ok()
 }
 
 /// The quantile `q` of values in ascending order, between two of them where it falls there, as
@@ -82,6 +125,23 @@ mod tests {
             Number::Negative(-2)
         );
         assert_eq!(sum(&[most, most]), Number::Double(2_f64.powi(65)));
+    }
+
+    #[test]
+    fn what_is_scaled_by_an_integer_stays_exact() {
+        let large = (1 << 53) + 1;
+        assert_eq!(
+            scaled(Number::Unsigned(large), 1000.0),
+            Number::Unsigned(large * 1000)
+        );
+        assert_eq!(scaled(Number::Unsigned(3), -2.0), Number::Negative(-6));
+        assert_eq!(scaled(Number::Negative(-3), -2.0), Number::Unsigned(6));
+        assert_eq!(scaled(Number::Unsigned(45), 0.001), Number::Double(0.045));
+        assert_eq!(
+            scaled(Number::Unsigned(u64::MAX), 2.0),
+            Number::Double(2_f64.powi(65))
+        );
+        assert_eq!(scaled(Number::Double(1.5), 2.0), Number::Double(3.0));
     }
 
     #[test]

@@ -1,0 +1,273 @@
+//! What the configuration says of `metricstransform`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use opentelemetry::KeyValue;
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    MetricsTransform,
+    aggregation::{Aggregate, Aggregation, By},
+    operation::{Operation, OperationConfig},
+};
+use crate::{
+    definition,
+    pipeline::Processor,
+    processors::{
+        actions::find,
+        plans::Plans,
+        select::{MatchType, Texts},
+    },
+    settings::Pattern,
+    yaml::{Cursor, Diagnostics},
+};
+
+/// Renames, copies and combines metrics, and works on their points.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Config {
+    /// What is done, in this order.
+    pub transforms: Vec<TransformConfig>,
+}
+
+/// What is done to the metrics of some names.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TransformConfig {
+    /// The name, or an expression that is found in the names.
+    pub include: String,
+    /// How names, and values of labels, are compared.
+    #[serde(default = "strict")]
+    pub match_type: MatchType,
+    /// Only points with these labels; one that is absent is empty.
+    #[serde(default)]
+    pub experimental_match_labels: BTreeMap<String, String>,
+    /// Whether the metrics are changed, copied or combined.
+    pub action: ActionKind,
+    /// The new name; with `regexp` it may hold `${1}` or `${name}` of `include`.
+    #[serde(default)]
+    pub new_name: String,
+    /// For `combine`: how points that are alike then become one; `sum` if not given.
+    #[serde(default)]
+    pub aggregation_type: Option<Aggregation>,
+    /// For `combine`: the case of what the named groups of `include` found.
+    #[serde(default)]
+    pub submatch_case: Option<SubmatchCase>,
+    /// What is done to the points, in this order.
+    #[serde(default)]
+    pub operations: Vec<OperationConfig>,
+}
+
+/// Whether metrics are changed, copied or combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// They are changed.
+    Update,
+    /// A copy is changed.
+    Insert,
+    /// Those of one scope and type become one metric, in which labels are what the named groups
+    /// of `include` found.
+    Combine,
+}
+
+/// Upper or lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SubmatchCase {
+    /// As in `abc`.
+    Lower,
+    /// As in `ABC`.
+    Upper,
+}
+
+/// A transform that can be done.
+#[derive(Debug)]
+pub(super) struct Transform {
+    pub(super) action: ActionKind,
+    include: Include,
+    labels: Vec<(String, Texts)>,
+    new_name: String,
+    case: Option<SubmatchCase>,
+    pub(super) operations: Vec<Operation>,
+}
+
+#[derive(Debug)]
+enum Include {
+    Strict(String),
+    Regexp(Regex),
+}
+
+/// What a metric is called afterwards.
+pub(super) struct Renamed {
+    pub(super) name: String,
+    /// What the named groups found, for `combine`.
+    pub(super) labels: Vec<(String, String)>,
+}
+
+/// Where it is wrong, and why.
+type Wrong = (Vec<String>, String);
+
+fn strict() -> MatchType {
+    MatchType::Strict
+}
+
+impl Config {
+    /// Checks what a type cannot say.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.transforms.is_empty() {
+            let message = "must have at least one transform";
+            at.error(&["transforms"], message, diagnostics);
+        }
+        for (index, transform) in self.transforms.iter().enumerate() {
+            if let Err((path, message)) = transform.compile() {
+                let index = index.to_string();
+                let path = path.iter().map(String::as_str);
+                let path: Vec<_> = ["transforms", &index].into_iter().chain(path).collect();
+                at.error(&path, message, diagnostics);
+            }
+        }
+    }
+
+    /// Makes the processor.
+    pub fn build(&self) -> Arc<dyn Processor> {
+        let transforms = self.transforms.iter().filter_map(|of| of.compile().ok());
+        Arc::new(MetricsTransform {
+            transforms: transforms.collect(),
+            plans: Plans::default(),
+        })
+    }
+}
+
+impl TransformConfig {
+    fn compile(&self) -> Result<Transform, Wrong> {
+        self.check()?;
+        let include = match self.match_type {
+            MatchType::Strict => Include::Strict(self.include.clone()),
+            MatchType::Regexp => {
+                let pattern = self.include.parse::<Pattern>();
+                let pattern = pattern.map_err(|error| wrong("include", error.to_string()))?;
+                Include::Regexp(pattern.get().clone())
+            }
+        };
+        let labels = self.experimental_match_labels.iter().map(|(key, value)| {
+            let texts = Texts::new(self.match_type, std::slice::from_ref(value));
+            let path = vec!["experimental_match_labels".to_owned(), key.clone()];
+            let texts = texts.map_err(|(_, error)| (path, error.to_string()))?;
+            Ok((key.clone(), texts))
+        });
+        Ok(Transform {
+            action: self.action,
+            include,
+            labels: labels.collect::<Result<_, _>>()?,
+            new_name: self.new_name.clone(),
+            case: self.submatch_case,
+            operations: self.operations()?,
+        })
+    }
+
+    fn check(&self) -> Result<(), Wrong> {
+        let combines = self.action == ActionKind::Combine;
+        if self.include.is_empty() {
+            return Err(wrong("include", "cannot be empty"));
+        }
+        if self.new_name.is_empty() && self.action != ActionKind::Update {
+            return Err(wrong("action", "insert and combine need a `new_name`"));
+        }
+        let is_template = self.match_type == MatchType::Regexp && !combines;
+        let is_name = is_template || definition::is_metric_name(&self.new_name);
+        if !self.new_name.is_empty() && !is_name {
+            return Err(wrong(
+                "new_name",
+                format!("`{}` is not a metric name", self.new_name),
+            ));
+        }
+        if combines && self.match_type == MatchType::Strict {
+            return Err(wrong("action", "combine needs `match_type: regexp`"));
+        }
+        if !combines && self.aggregation_type.is_some() {
+            let why = "is for `combine`; the operations have their own";
+            return Err(wrong("aggregation_type", why));
+        }
+        if !combines && self.submatch_case.is_some() {
+            return Err(wrong("submatch_case", "is for `combine`"));
+        }
+        Ok(())
+    }
+
+    fn operations(&self) -> Result<Vec<Operation>, Wrong> {
+        // What is combined is added up first, as in the Collector.
+        let how = self.aggregation_type.unwrap_or(Aggregation::Sum);
+        let first = (self.action == ActionKind::Combine)
+            .then_some(Operation::Aggregate(Aggregate { by: By::All, how }));
+        let others = self
+            .operations
+            .iter()
+            .enumerate()
+            .map(|(index, operation)| {
+                let at = |key: &str| ["operations", &index.to_string(), key].map(str::to_owned);
+                let compiled = operation.compile();
+                compiled.map_err(|(key, why)| (at(key).to_vec(), why.to_owned()))
+            });
+        first.into_iter().map(Ok).chain(others).collect()
+    }
+}
+
+fn wrong(key: &str, why: impl Into<String>) -> Wrong {
+    (vec![key.to_owned()], why.into())
+}
+
+impl Transform {
+    /// Whether all points of a metric are taken, whatever their labels.
+    pub(super) fn takes_all_points(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Whether a point with these attributes is taken.
+    pub(super) fn fits(&self, attributes: &[KeyValue]) -> bool {
+        let fits = |(key, texts): &(String, Texts)| match find(attributes, key) {
+            Some(value) => texts.fit(&value.as_str()),
+            None => texts.fit(""),
+        };
+        self.labels.iter().all(fits)
+    }
+
+    /// What a metric is called afterwards; none if it is not meant.
+    pub(super) fn rename(&self, name: &str) -> Option<Renamed> {
+        let new_name = match self.new_name.as_str() {
+            "" => name,
+            new_name => new_name,
+        };
+        let mut renamed = Renamed {
+            name: new_name.to_owned(),
+            labels: Vec::new(),
+        };
+        match &self.include {
+            Include::Strict(include) => (include == name).then_some(renamed),
+            Include::Regexp(include) => {
+                let found = include.captures(name)?;
+                if self.action == ActionKind::Combine {
+                    let groups = include.capture_names().flatten();
+                    let labels = groups.map(|group| {
+                        let text = found.name(group).map_or("", |found| found.as_str());
+                        (group.to_owned(), self.cased(text))
+                    });
+                    renamed.labels = labels.collect();
+                } else if !self.new_name.is_empty() {
+                    renamed.name.clear();
+                    found.expand(&self.new_name, &mut renamed.name);
+                }
+                Some(renamed)
+            }
+        }
+    }
+
+    fn cased(&self, text: &str) -> String {
+        match self.case {
+            None => text.to_owned(),
+            Some(SubmatchCase::Lower) => text.to_lowercase(),
+            Some(SubmatchCase::Upper) => text.to_uppercase(),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What a transform does to the points of the metrics that it takes.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    aggregation::{Aggregate, Aggregation, By},
+    plan::Type,
+    sums::Site,
+};
+use crate::{
+    definition::{Instrument, InstrumentKind, ValueType},
+    pipeline::{Number, Reading},
+    processors::{
+        actions::{find, set},
+        number,
+    },
+};
+
+/// One operation; they are done in order.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct OperationConfig {
+    /// What is done.
+    pub action: OperationKind,
+    /// The label that it is done to.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// For `add_label` the label that is set; for `update_label` the label's new name.
+    #[serde(default)]
+    pub new_label: Option<String>,
+    /// For `delete_label_value`: points with this value are dropped.
+    #[serde(default)]
+    pub label_value: Option<String>,
+    /// For `add_label` the value that is set; for `aggregate_label_values` what they become.
+    #[serde(default)]
+    pub new_value: Option<String>,
+    /// For `update_label`: which values change.
+    #[serde(default)]
+    pub value_actions: Vec<ValueAction>,
+    /// For `aggregate_labels`: the labels that are left.
+    #[serde(default)]
+    pub label_set: Option<Vec<String>>,
+    /// For `aggregate_label_values`: the values that become one.
+    #[serde(default)]
+    pub aggregated_values: Vec<String>,
+    /// How several points become one.
+    #[serde(default)]
+    pub aggregation_type: Option<Aggregation>,
+    /// What values are multiplied with.
+    #[serde(default)]
+    pub experimental_scale: Option<f64>,
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// Sets a label on all points.
+    AddLabel,
+    /// Gives a label another name, and its values others.
+    UpdateLabel,
+    /// Drops the points whose label has a value.
+    DeleteLabelValue,
+    /// Makes integers floating-point numbers, and the reverse.
+    ToggleScalarDataType,
+    /// Multiplies values; an integer times an integer stays one.
+    ExperimentalScaleValue,
+    /// Leaves only some labels; points that are alike then become one.
+    AggregateLabels,
+    /// Makes some values of a label one; points that are alike then become one.
+    AggregateLabelValues,
+}
+
+/// A value of a label, and what it becomes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ValueAction {
+    /// What it is.
+    pub value: String,
+    /// What it becomes.
+    pub new_value: String,
+}
+
+/// An operation that can be done.
+#[derive(Debug)]
+pub(super) enum Operation {
+    Add {
+        key: String,
+        value: String,
+    },
+    Update {
+        key: String,
+        new_key: String,
+        values: BTreeMap<String, String>,
+    },
+    DeleteValue {
+        key: String,
+        value: String,
+    },
+    Toggle,
+    Scale(f64),
+    Aggregate(Aggregate),
+}
+
+/// Which key is wrong, and why.
+pub(super) type Wrong = (&'static str, &'static str);
+
+impl OperationConfig {
+    pub(super) fn compile(&self) -> Result<Operation, Wrong> {
+        let label = || {
+            given(
+                &self.label,
+                "this operation needs the `label` that it acts on",
+            )
+        };
+        Ok(match self.action {
+            OperationKind::AddLabel => Operation::Add {
+                key: given(&self.new_label, "add_label needs a `new_label`")?,
+                value: given(&self.new_value, "add_label needs a `new_value`")?,
+            },
+            OperationKind::UpdateLabel => {
+                let values = self.value_actions.iter().cloned();
+                let key = label()?;
+                let new_key = self.new_label.clone();
+                Operation::Update {
+                    new_key: new_key.unwrap_or_else(|| key.clone()),
+                    key,
+                    values: values.map(|of| (of.value, of.new_value)).collect(),
+                }
+            }
+            OperationKind::DeleteLabelValue => Operation::DeleteValue {
+                key: label()?,
+                value: given(
+                    &self.label_value,
+                    "delete_label_value needs a `label_value`",
+                )?,
+            },
+            OperationKind::ToggleScalarDataType => Operation::Toggle,
+            OperationKind::ExperimentalScaleValue => {
+                let needs = ("action", "this operation needs an `experimental_scale`");
+                let factor = self.experimental_scale.ok_or(needs)?;
+                if !(factor.is_finite() && factor > 0.0) {
+                    return Err(("experimental_scale", "requires positive value"));
+                }
+                Operation::Scale(factor)
+            }
+            OperationKind::AggregateLabels => {
+                let needs = (
+                    "action",
+                    "aggregate_labels needs a `label_set`; [] leaves none",
+                );
+                self.aggregate(By::Labels(self.label_set.clone().ok_or(needs)?))?
+            }
+            OperationKind::AggregateLabelValues => {
+                if self.aggregated_values.is_empty() {
+                    return Err(("action", "aggregate_label_values needs `aggregated_values`"));
+                }
+                self.aggregate(By::Values {
+                    key: label()?,
+                    values: self.aggregated_values.clone(),
+                    new: given(
+                        &self.new_value,
+                        "aggregate_label_values needs a `new_value`",
+                    )?,
+                })?
+            }
+        })
+    }
+
+    fn aggregate(&self, by: By) -> Result<Operation, Wrong> {
+        let needs = ("action", "this operation needs an `aggregation_type`");
+        let how = self.aggregation_type.ok_or(needs)?;
+        Ok(Operation::Aggregate(Aggregate { by, how }))
+    }
+}
+
+/// A text that must be there.
+fn given(text: &Option<String>, needs: &'static str) -> Result<String, Wrong> {
+    let text = text.clone().filter(|text| !text.is_empty());
+    text.ok_or(("action", needs))
+}
+
+impl Operation {
+    /// What the instrument is afterwards.
+    pub(super) fn change(&self, instrument: &mut Instrument) {
+        match self {
+            Self::Add { .. } | Self::Update { .. } | Self::DeleteValue { .. } => {}
+            Self::Toggle => {
+                instrument.value_type = match instrument.value_type {
+                    ValueType::Double => ValueType::Int,
+                    ValueType::Int | ValueType::Auto => ValueType::Double,
+                };
+            }
+            Self::Scale(factor) => {
+                for bound in &mut instrument.buckets {
+                    *bound = number::scaled(Number::Double(*bound), *factor).as_f64();
+                }
+                if factor.fract() != 0.0 {
+                    instrument.value_type = ValueType::Double;
+                }
+            }
+            Self::Aggregate(aggregate) => aggregate.change(instrument),
+        }
+    }
+
+    /// Does it to all readings of a metric that is `before`.
+    pub(super) fn apply(
+        &self,
+        mut readings: Vec<Reading>,
+        before: Type,
+        site: &mut Site<'_>,
+    ) -> Vec<Reading> {
+        match self {
+            Self::Aggregate(aggregate) => return aggregate.apply(readings, before, site),
+            Self::DeleteValue { key, value } => readings.retain(|reading| {
+                let found = find(&reading.attributes, key);
+                found.is_none_or(|found| found.as_str() != *value)
+            }),
+            Self::Toggle if before.kind == InstrumentKind::Histogram => {}
+            Self::Toggle => {
+                let becomes_integer = before.value_type == ValueType::Double;
+                for reading in &mut readings {
+                    reading.value = match becomes_integer {
+                        true => number::truncated(reading.value),
+                        false => Number::Double(reading.value.as_f64()),
+                    };
+                }
+            }
+            Self::Scale(factor) => {
+                for reading in &mut readings {
+                    reading.value = number::scaled(reading.value, *factor);
+                }
+            }
+            Self::Add { .. } | Self::Update { .. } => {
+                readings
+                    .iter_mut()
+                    .for_each(|reading| self.relabel(reading));
+            }
+        }
+        readings
+    }
+
+    fn relabel(&self, reading: &mut Reading) {
+        let attributes = &mut reading.attributes;
+        match self {
+            Self::Add { key, value } => set(attributes, key, value.clone().into()),
+            Self::Update {
+                key,
+                new_key,
+                values,
+            } => {
+                let Some(value) = find(attributes, key).cloned() else {
+                    return;
+                };
+                let new = values.get(value.as_str().as_ref());
+                let new = new.map_or(value, |new| new.clone().into());
+                attributes.retain(|attribute| attribute.key.as_str() != key);
+                set(attributes, new_key, new);
+            }
+            _ => {}
+        }
+    }
+}
