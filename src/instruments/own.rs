@@ -191,6 +191,7 @@ fn instrument(metric: &Metric, definition: &Definition) -> Instrument {
     let max_series = match metric.attributes {
         [] => 1,
         [names::METRIC, ..] => definition.instruments.len() * Reason::ALL.len(),
+        [names::STATE] => 4,
         [names::URL_TEMPLATE, rest @ ..] => (endpoints + 1) * combinations(rest),
         _ => endpoints,
     };

@@ -28,6 +28,10 @@ use crate::{
     runtime::Clock,
 };
 
+/// What every node does some day. Their retries are counted from 0, so that a rate sees the
+/// first of them; those of other errors begin with it.
+const RETRIED: [ErrorType; 2] = [ErrorType::Timeout, ErrorType::Connect];
+
 /// How the hosts of a receiver are treated.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -204,8 +208,8 @@ impl Host {
             objective: settings
                 .freshness_objective
                 .map(|age| Objective::new(age, now)),
-            retries: BTreeMap::new(),
-            suppressed: BTreeMap::new(),
+            retries: RETRIED.map(|error_type| (error_type, 0)).into(),
+            suppressed: Stop::SUPPRESSING.map(|reason| (reason, 0)).into(),
         });
         let state = HostState {
             circuit: Circuit::new(breaker.scope, host, endpoint, paths.len(), now),

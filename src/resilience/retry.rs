@@ -88,6 +88,10 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// Those that leave a wanted retry unmade.
+    pub(super) const SUPPRESSING: [Self; 4] =
+        [Self::Budget, Self::Deadline, Self::Open, Self::RetryAfter];
+
     /// The value of the `reason` attribute.
     pub fn name(self) -> &'static str {
         match self {

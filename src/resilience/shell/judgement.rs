@@ -179,7 +179,7 @@ impl Host {
 
     pub(super) fn count_suppressed(&self, state: &mut HostState, endpoint: usize, reason: Stop) {
         // A poll that needs no retry has none suppressed.
-        let suppressed = !matches!(reason, Stop::NotRetryable | Stop::Exhausted);
+        let suppressed = Stop::SUPPRESSING.contains(&reason);
         if let Some(endpoint) = state.endpoints.get_mut(endpoint).filter(|_| suppressed) {
             *endpoint.suppressed.entry(reason).or_default() += 1;
         }
