@@ -64,7 +64,13 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
             None => interrupted.await,
         }
     };
-    let code = run::serve(&config, &RunArgs::default(), shutdown).await?;
+    let code = run::serve(
+        &config,
+        &RunArgs::default(),
+        || Ok(config.clone()),
+        shutdown,
+    )
+    .await?;
     out.line(format_args!("{}", sink.summary()));
     Ok(code)
 }

@@ -19,22 +19,24 @@ use super::{
 };
 use crate::{
     config::Config,
-    pipeline::{ComponentKind, Components},
+    pipeline::{ComponentKind, Components, ReloadTrigger},
     runtime::Clock,
     service::{Service, World},
-    telemetry::{self, OwnTelemetry},
+    telemetry::{self, OwnTelemetry, chain},
 };
 
 /// Runs until a signal. A component that dies makes the exit code non-zero.
 pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode, CommandError> {
     let config = load(args)?;
-    serve(&config, options, interrupted()).await
+    let again = || load(args).map_err(|error| chain(error.as_ref()));
+    serve(&config, options, again, interrupted()).await
 }
 
-/// Runs `config` until `shutdown`; a signal after that ends the process at once.
+/// Runs `config` until `shutdown`, and what `again` gives when a reload is asked for; a signal after that ends the process at once.
 pub(super) async fn serve(
     config: &Config,
     options: &RunArgs,
+    again: impl Fn() -> Result<Config, String>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<ExitCode, CommandError> {
     let own = OwnTelemetry::new(&config.service.telemetry)?;
@@ -44,6 +46,7 @@ pub(super) async fn serve(
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
     let service = Service::start(config, own, &World { clock, seed }).await?;
     let components = Arc::clone(service.components());
+    let trigger = service.reload_trigger();
     let stopping = CancellationToken::new();
     let asked = stopping.clone();
     let shutdown = async move {
@@ -55,11 +58,27 @@ pub(super) async fn serve(
         interrupted().await;
     };
     tokio::select! {
-        ended = service.run(shutdown) => ended?,
+        ended = service.run(shutdown, again) => ended?,
+        () = hang_up(&trigger) => {}
         () = die(options, &components) => {}
         () = impatient => return Ok(ExitCode::FAILURE),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for a reload at each SIGHUP, and never returns.
+async fn hang_up(trigger: &ReloadTrigger) {
+    match signal(SignalKind::hangup()) {
+        Ok(mut signals) => {
+            while signals.recv().await.is_some() {
+                tracing::info!(signal = "SIGHUP", "received signal from OS");
+                // What comes of it is logged where it is done.
+                drop(trigger.ask().await);
+            }
+        }
+        Err(error) => tracing::error!(%error, "failed to listen for SIGHUP"),
+    }
+    pending::<()>().await;
 }
 
 /// Reports a fatal error when it was asked for, and never returns.

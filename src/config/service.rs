@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What is used of what is defined, and how the collector speaks of itself.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct ServiceConfig {
     /// The extensions that run.
@@ -25,7 +25,7 @@ pub struct ServiceConfig {
 }
 
 /// One way from receivers to exporters.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct PipelineConfig {
     /// Where polls come from.

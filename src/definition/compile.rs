@@ -45,6 +45,7 @@ pub(super) fn compile(
             endpoints,
             instruments: Vec::new(),
             rules: Vec::new(),
+            digest: 0,
         },
     };
     for (cursor, metric) in metrics {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -134,7 +135,12 @@ pub fn from_text(name: &str, source: &str, text: &str) -> Result<Arc<Definition>
         compile(name, &file, &sound_metrics(&root), &root, &mut diagnostics)
     });
     match definition {
-        Some(definition) if diagnostics.is_empty() => Ok(Arc::new(definition)),
+        Some(mut definition) if diagnostics.is_empty() => {
+            let mut hasher = DefaultHasher::new();
+            (name, text).hash(&mut hasher);
+            definition.digest = hasher.finish();
+            Ok(Arc::new(definition))
+        }
         _ => Err(LoadError::Invalid(diagnostics)),
     }
 }

@@ -29,6 +29,8 @@ pub struct Definition {
     pub instruments: Vec<Arc<Instrument>>,
     /// How bodies become values.
     pub rules: Vec<Rule>,
+    /// Of the text that it was read from: two definitions of one digest are the same.
+    pub digest: u64,
 }
 
 /// One document of an API.

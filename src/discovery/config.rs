@@ -64,7 +64,7 @@ pub struct FileSdConfig {
 }
 
 /// Asks a server for targets; also the Target Allocator of the OpenTelemetry Operator.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct HttpSdConfig {
     /// Answers with a JSON list of target groups.
     pub url: HttpUrl,
@@ -83,7 +83,7 @@ pub struct HttpSdConfig {
 }
 
 /// User name and password.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct BasicAuth {
     /// The user.
     pub username: String,
@@ -96,7 +96,7 @@ pub struct BasicAuth {
 }
 
 /// The `Authorization` header.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Authorization {
     /// The word before the credentials.
@@ -108,7 +108,7 @@ pub struct Authorization {
 }
 
 /// How to speak TLS.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct TlsConfig {
     /// PEM file with certificates to trust beside the system's.

@@ -52,7 +52,7 @@ pub const KINDS: &[Kind] = &[
 ];
 
 /// What the configuration says of one exporter.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Config {
     /// Writes to the log.

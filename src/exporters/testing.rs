@@ -20,6 +20,7 @@ pub(super) fn target(name: &str) -> Arc<Target> {
             endpoints: vec![],
             instruments: vec![],
             rules: vec![],
+            digest: 0,
         }),
     })
 }

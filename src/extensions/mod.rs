@@ -29,7 +29,7 @@ pub const KINDS: &[Kind] = &[
 ];
 
 /// What the configuration says of one extension.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Config {
     /// Keeps sending queues on disk.

@@ -29,6 +29,8 @@ pub enum ComponentKind {
     Extension,
     /// A port of our own.
     Listener,
+    /// The collector as a whole, for example its configuration.
+    Service,
 }
 
 /// How a component is; the names are the Collector's (`docs/component-status.md` there).
@@ -254,6 +256,7 @@ impl ComponentKind {
             Self::Exporter => "exporter",
             Self::Extension => "extension",
             Self::Listener => "listener",
+            Self::Service => "service",
         }
     }
 }

@@ -10,6 +10,7 @@ mod processor;
 mod read;
 mod reading;
 mod schema;
+mod reload;
 mod snapshot;
 mod status;
 mod target;
@@ -22,6 +23,7 @@ pub use processor::{
 };
 pub use read::{Read, Served};
 pub use reading::{Number, OwnReading, Problem, Reading, Readings, Reason};
+pub use reload::{ReloadRequest, ReloadTrigger};
 pub use schema::Schema;
 pub use snapshot::{Exporter, Snapshot};
 pub use status::{EndpointStatus, Inspect, Origins, StatusBoard, TargetStatus};

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// One action; they are done in order.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionConfig {
     /// The attribute that is acted on.
     #[serde(default)]

@@ -80,7 +80,7 @@ pub const KINDS: &[Kind] = &[
 ];
 
 /// What the configuration says of one processor.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Config {
     /// Aggregates over targets.

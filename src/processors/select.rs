@@ -20,7 +20,7 @@ pub enum MatchType {
 }
 
 /// Metrics by name and Resource. What is not given matches everything.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MatchConfig {
     /// How names, and values of the Resource, are compared.
     pub match_type: MatchType,
@@ -33,7 +33,7 @@ pub struct MatchConfig {
 }
 
 /// An attribute and its value.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttributeConfig {
     /// Its key.
     #[serde(alias = "Key")]

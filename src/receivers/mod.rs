@@ -27,7 +27,7 @@ pub const KINDS: &[Kind] = &[
 ];
 
 /// What the configuration says of one receiver.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Config {
     /// Polls HTTP APIs.

@@ -5,14 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{Site, own_telemetry, pipeline::MetricsPipeline};
+use super::{Site, own_telemetry, pipeline::MetricsPipeline, reload::Reloadable};
 use crate::{
     config::Config,
     delivery::Storages,
     exporters,
     extensions::{self, health_check},
     http::{BindError, Limits, Listeners, RouteError},
-    pipeline::{ComponentKind, Consumer, Exporter},
+    pipeline::{ComponentKind, Exporter},
     processors::{self, mapping},
     receivers::{self, http_json},
     runtime::Tasks,
@@ -67,8 +67,8 @@ pub(super) struct Graph {
     storages: Storages,
     listeners: Listeners,
     exporters: BTreeMap<ComponentId, Arc<dyn Exporter>>,
-    pipelines: Vec<Arc<MetricsPipeline>>,
-    receivers: Vec<(http_json::HttpJson, Vec<Arc<dyn Consumer>>)>,
+    pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
+    receivers: Vec<(ComponentId, http_json::HttpJson)>,
 }
 
 impl Graph {
@@ -83,11 +83,13 @@ impl Graph {
         let storages = build_storages(config, site);
         let exporters = build_exporters(config, site, &storages, &mut listeners, exporting)?;
         build_extensions(config, site, &mut listeners)?;
-        let (pipelines, consumers) = build_pipelines(config, site, &exporters);
+        let pipelines = build_pipelines(config, site, &exporters);
         let mut receivers = Vec::new();
-        for (id, consumers) in consumers {
+        let pipes = config.service.pipelines.values();
+        let used: BTreeSet<_> = pipes.flat_map(|pipeline| &pipeline.receivers).collect();
+        for id in used {
             let built = build_receiver(config, id, site)?;
-            receivers.extend(built.map(|built| (built, consumers)));
+            receivers.extend(built.map(|built| (id.clone(), built)));
         }
         Ok(Self {
             storages,
@@ -106,10 +108,11 @@ impl Graph {
     /// Takes the directories and the ports, serves, and starts the processors, then the receivers.
     pub(super) async fn start(
         self,
+        config: &Config,
         site: &Site,
         serving: &Tasks,
         receiving: &Tasks,
-    ) -> Result<(), StartError> {
+    ) -> Result<Reloadable, StartError> {
         for (id, directory) in &self.storages {
             let opened = directory.open().await;
             opened.map_err(|source| StartError::Storage {
@@ -119,14 +122,20 @@ impl Graph {
         }
         let bound = self.listeners.bind().await?;
         bound.serve(serving, &site.components);
-        for pipeline in &self.pipelines {
+        for pipeline in self.pipelines.values() {
             pipeline.start(receiving);
         }
-        for (receiver, consumers) in self.receivers {
-            receiver.start(&consumers, receiving);
+        let mut reloadable = Reloadable {
+            config: config.clone(),
+            pipelines: self.pipelines,
+            receivers: BTreeMap::new(),
+            receiving: receiving.clone(),
+        };
+        for (id, receiver) in self.receivers {
+            reloadable.start(id, receiver, site);
         }
         site.components.started();
-        Ok(())
+        Ok(reloadable)
     }
 }
 
@@ -194,26 +203,22 @@ fn build_extensions(
             components: Arc::clone(&site.components),
             clock: site.clock.clone(),
             mapping: mapping::map,
+            reload: site.reload.clone(),
         };
         extension.build(&name, context)?;
     }
     Ok(())
 }
 
-/// For each receiver, what takes its polls: one consumer a pipeline.
-type Consumers<'c> = BTreeMap<&'c ComponentId, Vec<Arc<dyn Consumer>>>;
-
-/// The pipelines, each with processors of its own, and which receivers they take polls from.
-fn build_pipelines<'c>(
-    config: &'c Config,
+/// The pipelines, each with processors of its own.
+fn build_pipelines(
+    config: &Config,
     site: &Site,
     exporters: &BTreeMap<ComponentId, Arc<dyn Exporter>>,
-) -> (Vec<Arc<MetricsPipeline>>, Consumers<'c>) {
-    let mut pipelines = Vec::new();
-    let mut consumers = Consumers::new();
+) -> BTreeMap<ComponentId, Arc<MetricsPipeline>> {
     let meter = &site.meter;
     let context = processors::Context { meter };
-    for pipeline in config.service.pipelines.values() {
+    let pipelines = config.service.pipelines.iter().map(|(id, pipeline)| {
         let ends = pipeline.exporters.iter();
         let ends = ends.filter_map(|id| exporters.get(id)).cloned().collect();
         let processors = pipeline.processors.iter().filter_map(|id| {
@@ -223,17 +228,13 @@ fn build_pipelines<'c>(
             Some((name, built))
         });
         let built = MetricsPipeline::new(processors.collect(), ends, meter);
-        let built = Arc::new(built);
-        for receiver in &pipeline.receivers {
-            let consumer = Arc::clone(&built) as Arc<dyn Consumer>;
-            consumers.entry(receiver).or_default().push(consumer);
-        }
-        pipelines.push(built);
-    }
-    (pipelines, consumers)
+        (id.clone(), Arc::new(built))
+    });
+    pipelines.collect()
 }
 
-fn build_receiver(
+/// The receiver `id`, ready to be started.
+pub(super) fn build_receiver(
     config: &Config,
     id: &ComponentId,
     site: &Site,
@@ -242,7 +243,6 @@ fn build_receiver(
         return Ok(None);
     };
     let id = id.to_string();
-    site.components.register(ComponentKind::Receiver, &id);
     let context = http_json::Context {
         id: id.clone(),
         clock: site.clock.clone(),

@@ -4,8 +4,10 @@ mod graph;
 mod outlet;
 mod own_telemetry;
 mod pipeline;
+mod plan;
+mod reload;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use opentelemetry::metrics::Meter;
@@ -15,12 +17,13 @@ use tokio::{
 };
 
 use self::graph::Graph;
-pub use self::graph::StartError;
+use self::reload::{Outcome, Reloadable};
+pub use self::{graph::StartError, reload::ReloadError};
 use crate::{
     config::Config,
-    pipeline::{Components, Exporter, StatusBoard, TargetNames},
+    pipeline::{Components, Exporter, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
     runtime::{Clock, Failure, Tasks},
-    telemetry::OwnTelemetry,
+    telemetry::{OwnTelemetry, chain},
 };
 
 /// What the outside world gives a service.
@@ -41,11 +44,15 @@ struct Site {
     names: Arc<TargetNames>,
     clock: Clock,
     seed: u64,
+    reload: ReloadTrigger,
 }
 
 /// A collector at work.
 pub struct Service {
-    receivers: Tasks,
+    receiving: Tasks,
+    reloadable: Reloadable,
+    outcome: Outcome,
+    requests: mpsc::Receiver<ReloadRequest>,
     exporting: Tasks,
     serving: Tasks,
     exporters: Vec<Arc<dyn Exporter>>,
@@ -55,11 +62,16 @@ pub struct Service {
 }
 
 impl Site {
-    fn new(telemetry: OwnTelemetry, world: &World, tasks: &Tasks) -> Self {
+    fn new(
+        telemetry: OwnTelemetry,
+        world: &World,
+        tasks: &Tasks,
+    ) -> (Self, mpsc::Receiver<ReloadRequest>) {
         let meter = telemetry.meter();
         let components = Components::new(&world.clock, tasks);
         components.observe(&meter);
-        Self {
+        let (reload, requests) = ReloadTrigger::new();
+        let site = Self {
             telemetry: Arc::new(telemetry),
             meter,
             components,
@@ -67,7 +79,9 @@ impl Site {
             names: Arc::default(),
             clock: world.clock.clone(),
             seed: world.seed,
-        }
+            reload,
+        };
+        (site, requests)
     }
 }
 
@@ -82,16 +96,20 @@ impl Service {
         telemetry: OwnTelemetry,
         world: &World,
     ) -> Result<Self, StartError> {
-        let (receivers, failures) = Tasks::new();
-        let (exporting, serving) = (receivers.group(), receivers.group());
-        let site = Site::new(telemetry, world, &receivers);
+        let (receiving, failures) = Tasks::new();
+        let (exporting, serving) = (receiving.group(), receiving.group());
+        let (site, requests) = Site::new(telemetry, world, &receiving);
         let graph = Graph::build(config, &site, &exporting)?;
         let exporters = graph.exporters();
-        graph.start(&site, &serving, &receivers).await?;
+        let outcome = Outcome::new(&site);
+        let reloadable = graph.start(config, &site, &serving, &receiving).await?;
         tracing::info!("everything is ready");
         let shutdown_timeout = config.service.shutdown_timeout.get();
         Ok(Self {
-            receivers,
+            receiving,
+            reloadable,
+            outcome,
+            requests,
             exporting,
             serving,
             exporters,
@@ -109,7 +127,7 @@ impl Service {
     pub fn dry_run(config: &Config, world: &World) -> Result<(), StartError> {
         let telemetry = OwnTelemetry::new(&config.service.telemetry.without_pushes())?;
         let (tasks, _failures) = Tasks::new();
-        let site = Site::new(telemetry, world, &tasks);
+        let (site, _requests) = Site::new(telemetry, world, &tasks);
         Graph::build(config, &site, &tasks).map(drop)
     }
 
@@ -118,24 +136,59 @@ impl Service {
         &self.site.components
     }
 
-    /// Runs until `shutdown`, then stops.
+    /// What asks it to load its configuration anew.
+    pub fn reload_trigger(&self) -> ReloadTrigger {
+        self.site.reload.clone()
+    }
+
+    /// Runs until `shutdown`, then stops. A reload takes its configuration from `load`; if there
+    /// is none the running one stays.
     ///
     /// # Errors
     /// If a component died before that.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-        let result = tokio::select! {
-            () = shutdown => Ok(()),
-            Some(failure) = self.failures.recv() => Err(failure),
+    pub async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()>,
+        load: impl Fn() -> Result<Config, String>,
+    ) -> Result<(), Failure> {
+        let mut shutdown = pin!(shutdown);
+        let result = loop {
+            tokio::select! {
+                () = &mut shutdown => break Ok(()),
+                Some(failure) = self.failures.recv() => break Err(failure),
+                Some(request) = self.requests.recv() => {
+                    let result = self.reload(load()).await;
+                    self.outcome.note(&result);
+                    // Who asked may have gone away.
+                    drop(request.send(result));
+                }
+            }
         };
         self.stop().await;
         result
+    }
+
+    async fn reload(&mut self, config: Result<Config, String>) -> Result<(), String> {
+        let config = config?;
+        let shutdown_timeout = config.service.shutdown_timeout.get();
+        let reloaded = self.reloadable.reload(config, &self.site).await;
+        reloaded.map_err(|error| chain(&error))?;
+        self.shutdown_timeout = shutdown_timeout;
+        Ok(())
     }
 
     /// Stops the receivers, hands over what the exporters hold, closes the listeners.
     async fn stop(self) {
         tracing::info!("stopping");
         let deadline = Instant::now() + self.shutdown_timeout;
-        let mut clean = self.receivers.stop(deadline).await;
+        let left = self.reloadable.stop_all(deadline).await;
+        if !left.is_empty() {
+            tracing::warn!(
+                receivers = left.join(", "),
+                "still run at the shutdown timeout"
+            );
+        }
+        let mut clean = left.is_empty() && self.receiving.stop(deadline).await;
         let drains = self
             .exporters
             .iter()

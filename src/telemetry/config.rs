@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::settings::HttpUrl;
 
 /// What the collector says about itself, and where.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct TelemetryConfig {
     /// Log lines on standard error.
@@ -23,7 +23,7 @@ pub struct TelemetryConfig {
 }
 
 /// Log lines on standard error.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct LogsConfig {
     /// The least severe level that is written.
@@ -59,7 +59,7 @@ pub enum LogEncoding {
 }
 
 /// The collector's own metrics.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct MetricsConfig {
     /// `none` turns them off; the other levels are alike.
@@ -84,7 +84,7 @@ pub enum MetricsLevel {
 }
 
 /// One way out for the collector's own metrics.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricReaderConfig {
     /// Served for a scrape.
@@ -94,21 +94,21 @@ pub enum MetricReaderConfig {
 }
 
 /// Served for a scrape.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct PullConfig {
     /// How.
     pub exporter: PullExporterConfig,
 }
 
 /// How the collector's own metrics are served.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct PullExporterConfig {
     /// As Prometheus text at `/metrics`.
     pub prometheus: PrometheusConfig,
 }
 
 /// Prometheus text at `/metrics`.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct PrometheusConfig {
     /// The address to listen on.
@@ -118,7 +118,7 @@ pub struct PrometheusConfig {
 }
 
 /// Pushed at an interval.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct PeriodicConfig {
     /// Milliseconds between two pushes.
     #[serde(default = "default_interval_ms", deserialize_with = "milliseconds")]
@@ -129,14 +129,14 @@ pub struct PeriodicConfig {
 }
 
 /// An OTLP destination of the collector's own telemetry.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct OtlpExporterConfig {
     /// The destination.
     pub otlp: OtlpConfig,
 }
 
 /// An OTLP destination.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct OtlpConfig {
     /// How it is spoken to.
     #[serde(default)]
@@ -155,7 +155,7 @@ pub enum Protocol {
 }
 
 /// Spans of polls.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct TracesConfig {
     /// Where they are sent; nowhere by default.
@@ -165,7 +165,7 @@ pub struct TracesConfig {
 }
 
 /// One way out for spans.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SpanProcessorConfig {
     /// In batches.
@@ -173,14 +173,14 @@ pub enum SpanProcessorConfig {
 }
 
 /// In batches.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct BatchConfig {
     /// Where to.
     pub exporter: OtlpExporterConfig,
 }
 
 /// Which polls are traced.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct SamplerConfig {
     /// A share of them, chosen by trace id; all of them if not given.
@@ -188,7 +188,7 @@ pub struct SamplerConfig {
 }
 
 /// A share.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct RatioConfig {
     /// From 0 to 1.
     pub ratio: f64,

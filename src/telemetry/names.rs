@@ -85,7 +85,7 @@ pub const SIGNAL: &str = "otel.signal";
 
 /// Attribute: id of a component.
 pub const COMPONENT_ID: &str = "otelcol.component.id";
-/// Attribute: receiver, processor, exporter, extension, or listener for a port of our own.
+/// Attribute: receiver, processor, exporter, extension, listener for a port of our own, service.
 pub const COMPONENT_KIND: &str = "otelcol.component.kind";
 
 /// Attribute: the method of a request.
@@ -311,6 +311,10 @@ metrics! {
         "Connections to our own listeners that were closed before a request, by reason (limit, tls, tls_timeout).";
     REQUESTS_REFUSED = "betanet_http_requests_refused", Kind::Counter, "{request}", &[REASON],
         "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, busy, body_too_large, body).";
+    RELOAD_SUCCESSFUL = "betanet_config_last_reload_successful", Kind::Gauge, "", &[],
+        "Whether the last attempt to load a configuration succeeded (1) or the one before stayed (0).";
+    RELOAD_SUCCESS_TIME = "betanet_config_last_reload_success_timestamp", Kind::Gauge, "s", &[],
+        "Unix time of the last configuration that was loaded.";
     COMPONENT_STATUS = "betanet_component_status", Kind::Gauge, "{component}", &[COMPONENT_ID, COMPONENT_KIND, STATE],
         "1 for the status that a component has (starting, ok, recoverable_error, permanent_error, fatal_error, stopped), 0 for the others.";
     UPTIME = "otelcol_process_uptime", Kind::Counter, "s", &[],

@@ -28,6 +28,7 @@ mod own_telemetry;
 mod pipelines;
 mod processors;
 mod resilience;
+mod reload;
 mod shape;
 mod sockets;
 mod shards;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Keeps sending queues on disk.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// Where. One process has it for itself.

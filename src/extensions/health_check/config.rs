@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Serves the state of the collector and of its targets.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// The address to listen on; components that name the same one share the listener.
@@ -21,6 +21,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The path of the report; `/livez` and `/readyz` stand beside it.
     pub path: String,
+    /// Whether `POST /-/reload` loads the configuration anew.
+    pub lifecycle: bool,
 }
 
 impl Default for Config {
@@ -30,6 +32,7 @@ impl Default for Config {
             tls: None,
             auth: AuthConfig::default(),
             path: "/health".to_owned(),
+            lifecycle: false,
         }
     }
 }

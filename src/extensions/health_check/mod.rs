@@ -7,6 +7,7 @@
 //! ```
 //!
 //! `/debug/resilience/TARGET` shows the latest decisions about a target, with their evidence.
+//! With `lifecycle: true`, `POST /-/reload` loads the configuration anew, as SIGHUP does.
 //! `/livez` says whether the process turns, `/readyz` whether it has polled every target once.
 //! Neither depends on what the targets answered: one dead node must not restart the collector.
 //! `/api/v1/targets` lists the targets, a page at a time (`?limit=100&after=NAME`).
@@ -26,7 +27,7 @@ pub use self::config::Config;
 use self::targets::Api;
 use crate::{
     http::{Listeners, Response, Route, RouteError},
-    pipeline::{Components, Mapping, StatusBoard},
+    pipeline::{Components, Mapping, ReloadTrigger, StatusBoard},
     runtime::Clock,
 };
 
@@ -45,6 +46,8 @@ pub struct Context<'a> {
     pub clock: Clock,
     /// How bodies are read.
     pub mapping: Mapping,
+    /// What loads the configuration anew.
+    pub reload: ReloadTrigger,
 }
 
 impl Config {
@@ -59,6 +62,7 @@ impl Config {
             components,
             clock,
             mapping,
+            reload,
         } = context;
         let server = self.server();
         let started = Instant::now();
@@ -67,6 +71,11 @@ impl Config {
             clock: clock.clone(),
             mapping,
         };
+        if self.lifecycle {
+            let route = Route::post(id, "/-/reload", move |_| reloaded(reload.clone()));
+            let route = route.described("loads the configuration anew");
+            listeners.route(&server, route)?;
+        }
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
         let report = Route::get(id, &self.path, move |_| {
             let states = components.states();
@@ -95,6 +104,15 @@ impl Config {
         )?;
         listeners.route(&server, live.described("the process turns"))?;
         listeners.route(&server, ready.described("every target was polled once"))
+    }
+}
+
+/// What comes of a reload; if it fails, the running configuration stays.
+async fn reloaded(trigger: ReloadTrigger) -> Response {
+    match trigger.ask().await {
+        Ok(()) => Response::text("reloaded\n"),
+        Err(error) => Response::text(format!("the running configuration stays: {error}\n"))
+            .with_status(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 

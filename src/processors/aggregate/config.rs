@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Aggregates metrics over all targets of the pipeline.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// Time between two aggregates.
@@ -47,7 +47,7 @@ pub struct Config {
 }
 
 /// A metric, or several, and how they are aggregated.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricConfig {
     /// Its name, or an expression that is found in its name.
     pub include: String,

@@ -114,6 +114,7 @@ impl Open {
             endpoints: Vec::new(),
             instruments: Vec::new(),
             rules: Vec::new(),
+            digest: 0,
         });
         let resource = resource(settings);
         let sink = downstream.open(Stream {

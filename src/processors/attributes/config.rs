@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Changes attributes of data points.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// Only these metrics are changed.

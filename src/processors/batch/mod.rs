@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Passes everything on; batches are made by `sending_queue::batch` of each exporter.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// Has no effect: see `sending_queue::batch::flush_timeout` of the exporter.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Drops metrics and data points.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// What happens when a condition cannot be evaluated. That cannot be with the conditions that
@@ -32,7 +32,7 @@ pub struct Config {
 }
 
 /// By name, and conditions in the older form.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MetricsConfig {
     /// Only these pass.

@@ -20,7 +20,7 @@ const MIB: u64 = 1024 * 1024;
 const SPIKE_PERCENTAGE: u64 = 20;
 
 /// Takes no more when the collector has too much memory.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// Time between two looks at the memory; 1s is a good choice.

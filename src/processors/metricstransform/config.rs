@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Renames, copies and combines metrics, and works on their points.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// What is done, in this order.
@@ -33,7 +33,7 @@ pub struct Config {
 }
 
 /// What is done to the metrics of some names.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TransformConfig {
     /// The name, or an expression that is found in the names.
     pub include: String,

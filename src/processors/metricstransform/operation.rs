@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// One operation; they are done in order.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationConfig {
     /// What is done.
     pub action: OperationKind,
@@ -74,7 +74,7 @@ pub enum OperationKind {
 }
 
 /// A value of a label, and what it becomes.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValueAction {
     /// What it is.
     pub value: String,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Changes attributes of the Resource.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// What is done, in this order.

@@ -1,6 +1,6 @@
 //! What the configuration says of an `http_json` or `betanet` receiver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Polls JSON APIs over HTTP.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// What is polled.
@@ -121,6 +121,21 @@ impl Config {
             target_limit: self.target_limit,
             shard: self.shard,
         }
+    }
+
+    /// Whether only the `targets` differ, so that [`super::Running::apply`] leads from one to the
+    /// other. What is discovered must not have their names, which it learns at its start.
+    pub fn differs_in_targets_only(&self, other: &Self) -> bool {
+        let names = |config: &Self| -> BTreeSet<_> {
+            let targets = config.targets.iter();
+            targets.map(TargetConfig::display_name).collect()
+        };
+        let without = |config: &Self| Self {
+            targets: Vec::new(),
+            ..config.clone()
+        };
+        without(self) == without(other)
+            && (self.discovery().is_empty() || names(self) == names(other))
     }
 
     /// Those of `targets` that are this collector's: all of them unless they are shared out.

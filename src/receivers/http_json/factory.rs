@@ -38,6 +38,11 @@ pub struct Factory {
 }
 
 impl Factory {
+    /// What tells the definitions apart from others of the same names.
+    pub fn digests(&self) -> impl Iterator<Item = u64> {
+        self.definitions.iter().map(|definition| definition.digest)
+    }
+
     /// The pollers of a target, one a definition. Opens no connection yet.
     ///
     /// # Errors

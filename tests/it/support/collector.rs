@@ -36,6 +36,31 @@ impl Collector {
         Self { process }
     }
 
+    /// Replaces its configuration file, as an editor would: at once.
+    pub(crate) fn configure(&self, config: &str) {
+        self.write(FILE, config);
+    }
+
+    /// Replaces a file in its folder, at once.
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        let (new, file) = (
+            self.process.folder().join("new"),
+            self.process.folder().join(file),
+        );
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    /// Sends it a signal, such as `HUP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits until it ends by itself; gives its exit code and its log.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let status = self.process.ended("it ends by itself").await;

@@ -80,6 +80,11 @@ impl Process {
     pub(crate) async fn ended(&mut self, what: &str) -> ExitStatus {
         eventually(what, PATIENCE, async || self.child.try_wait().unwrap()).await
     }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 impl Drop for Process {

@@ -84,6 +84,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
             endpoints: vec![endpoint("network"), endpoint("mixnodes")],
             instruments: Vec::new(),
             rules: Vec::new(),
+            digest: 0,
         }),
     })
 }
