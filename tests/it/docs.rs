@@ -78,3 +78,16 @@ fn row(text: &mut String, names: &str, metric: &Metric) {
     )
     .unwrap();
 }
+
+#[test]
+fn the_tests_that_reliability_names_exist() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let document = read("docs/reliability.md");
+    let words = document.split('`').filter(|word| !word.contains(' '));
+    let tests: Vec<_> = words.filter_map(|word| word.split_once("::")).collect();
+    assert!(!tests.is_empty());
+    for (file, test) in tests {
+        let text = read(&format!("tests/it/{file}.rs"));
+        assert!(text.contains(&format!("fn {test}()")), "{file}::{test}");
+    }
+}

@@ -78,6 +78,11 @@ impl Collector {
         kib.unwrap() * 1024
     }
 
+    /// Kills it (SIGKILL) and waits until it is dead.
+    pub(crate) async fn kill(mut self) {
+        self.process.stop_by("KILL").await;
+    }
+
     /// Asks it to stop (SIGTERM); gives its exit code, none if a signal ended it, and its log.
     pub(crate) async fn stop(mut self) -> (Option<i32>, String) {
         let status = self.process.stop().await;

@@ -1,8 +1,12 @@
 //! What the tests share: real programs, a sink, a server, and the text of the sources.
 
+pub(crate) mod accounts;
+pub(crate) mod arrivals;
+pub(crate) mod backend;
 pub(crate) mod certificates;
 pub(crate) mod collector;
 pub(crate) mod command;
+pub(crate) mod counting_node;
 pub(crate) mod dns;
 pub(crate) mod line;
 pub(crate) mod process;

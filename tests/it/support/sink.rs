@@ -121,7 +121,8 @@ fn empty(status: u16) -> Response<Bytes> {
     response.body(Bytes::new()).unwrap()
 }
 
-fn points_of(request: &Request<Bytes>) -> Result<Vec<Point>, u16> {
+/// The points in a request, or the status that refuses it.
+pub(super) fn points_of(request: &Request<Bytes>) -> Result<Vec<Point>, u16> {
     if request.uri().path() != "/v1/metrics" {
         return Err(404);
     }

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) processors: Vec<(&'static str, &'static str)>,
     /// More exporters beside `prometheus`: id and settings as flow YAML.
     pub(crate) exporters: Vec<(String, String)>,
+    /// More extensions beside `health_check`: id and settings as flow YAML.
+    pub(crate) extensions: Vec<(String, String)>,
 }
 
 impl Default for Options {
@@ -35,6 +37,7 @@ impl Default for Options {
             target: "",
             processors: Vec::new(),
             exporters: Vec::new(),
+            extensions: Vec::new(),
         }
     }
 }
@@ -137,10 +140,17 @@ impl Options {
             "telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {own_port}}}}}}}}}]}}}}\n"
         );
         let exporting = exporting.join(", ");
+        let mut extensions = format!("  health_check: {{endpoint: \"{address}\"}}\n");
+        let mut serving = vec!["health_check"];
+        for (id, settings) in &self.extensions {
+            writeln!(extensions, "  {id}: {settings}").unwrap();
+            serving.push(id);
+        }
+        let serving = serving.join(", ");
         format!(
             "receivers:\n{receivers}{processors}exporters:\n{exporters}\
-             extensions: {{health_check: {{endpoint: \"{address}\"}}}}\n\
-             service:\n  extensions: [health_check]\n  {telemetry}  \
+             extensions:\n{extensions}\
+             service:\n  extensions: [{serving}]\n  {telemetry}  \
              pipelines: {{metrics: {{receivers: [{used}], processors: [{processing}], exporters: [{exporting}]}}}}\n"
         )
     }

@@ -1,0 +1,128 @@
+//! The collector is killed (SIGKILL) at random moments, with its queue on disk.
+//!
+//! What it said was on disk arrives, in order; what arrives twice was in flight at a kill. Ten
+//! kills, or as many as the environment variable `KILLS` says.
+
+use std::fmt::Write as _;
+
+use betanet_collector::simulator::Dialect;
+use fastrand::Rng;
+
+use crate::support::{
+    PATIENCE,
+    accounts::Accounts,
+    arrivals::{assert_own_time, counts, first_arrivals},
+    backend::{Backend, Behaviour},
+    counting_node::{CountingNode, unix_nanos},
+    eventually,
+    sink::Point,
+    stand::{Options, Stand},
+};
+
+const NODE: &str = "node";
+
+/// From one start to the kill.
+struct Life {
+    /// Points that were on disk, as the collector said a moment before.
+    stored: f64,
+    /// Answers of the node until then, in all lives.
+    answers: usize,
+    /// When it was dead, in Unix nanoseconds.
+    end: u64,
+}
+
+fn options(folder: &std::path::Path, backend: &Backend) -> Options {
+    let storage = format!("{{directory: \"{}\"}}", folder.display());
+    let exporter = format!(
+        "{{endpoint: \"{}\", timeout: 10s, \
+         sending_queue: {{storage: file_storage, batch: {{flush_timeout: 2ms}}}}, \
+         retry_on_failure: {{initial_interval: 20ms, max_interval: 100ms}}}}",
+        backend.url()
+    );
+    Options {
+        interval: "20ms",
+        exporters: vec![("otlp_http".to_owned(), exporter)],
+        extensions: vec![("file_storage".to_owned(), storage)],
+        ..Options::default()
+    }
+}
+
+/// Lets it live for as long as a random number of looks at its metrics takes, and kills it.
+async fn live(stand: Stand, node: &CountingNode, rng: &mut Rng) -> Life {
+    let mut stored = 0.0;
+    for _ in 0..rng.u32(0..60) {
+        stored = Accounts::of(&stand.own().await, "otlp_http").stored;
+    }
+    stand.collector.kill().await;
+    Life {
+        stored,
+        answers: node.answered().len(),
+        end: unix_nanos(),
+    }
+}
+
+#[tokio::test]
+async fn kills_at_random_moments_lose_nothing_that_was_on_disk() {
+    let kills = std::env::var("KILLS").map_or(10, |kills| kills.parse().unwrap());
+    let mut rng = Rng::with_seed(4);
+    let folder = tempfile::tempdir().unwrap();
+    let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
+    let (options, url) = (options(folder.path(), &backend), node.url());
+    let targets = [(NODE, url.as_str(), Dialect::Betanet)];
+    let mut lives = Vec::new();
+    for _ in 0..kills {
+        let behaviours = [
+            Behaviour::Accept,
+            Behaviour::Accept,
+            Behaviour::Down,
+            Behaviour::Busy { retry_after: 1 },
+            Behaviour::ResetAnswer,
+            Behaviour::Hang,
+        ];
+        backend.set(behaviours[rng.usize(..behaviours.len())]).await;
+        let stand = options.start_at(&targets).await;
+        lives.push(live(stand, &node, &mut rng).await);
+    }
+    backend.set(Behaviour::Accept).await;
+    let stand = options.start_at(&targets).await;
+    eventually("everything is sent", PATIENCE, async || {
+        let accounts = Accounts::of(&stand.own().await, "otlp_http");
+        (accounts.stored > 0.0 && accounts.held == 0.0).then_some(())
+    })
+    .await;
+    let (code, log) = stand.collector.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let requests = backend.taken();
+    let batches = requests.len();
+    let (points, repeated) = first_arrivals(requests);
+    let report = judge(&points, &lives, &node.answered());
+    eprintln!("{kills} kills: {report}; {repeated} points repeated in {batches} requests");
+}
+
+/// Asserts that each life's points arrived as far as they were on disk, without a hole.
+fn judge(points: &[Point], lives: &[Life], answered: &[u64]) -> String {
+    let counts = counts(points, NODE);
+    let (mut from, mut given, mut unstored) = (0, 0, 0);
+    for life in lives {
+        let of_life = |time: u64| from < time && time <= life.end;
+        let arrived = points.iter().filter(|point| of_life(point.time)).count();
+        assert!(
+            arrived as f64 >= life.stored,
+            "{arrived} of {}",
+            life.stored
+        );
+        let values = counts.iter().filter(|(_, time)| of_life(*time));
+        let values: Vec<_> = values.copied().collect();
+        for (place, count) in values.iter().enumerate() {
+            assert_eq!(count.0, given + place + 1, "a hole, or another order");
+            assert_own_time(*count, answered);
+        }
+        unstored += life.answers - given - values.len();
+        (from, given) = (life.end, life.answers);
+    }
+    let mut report = String::new();
+    let stored: f64 = lives.iter().map(|life| life.stored).sum();
+    write!(report, "{stored} points said to be on disk, all arrived; ").unwrap();
+    write!(report, "{unstored} of {given} polls were not on disk yet").unwrap();
+    report
+}

@@ -1,0 +1,281 @@
+//! A destination that fails in every way it can: what arrives, how often, and what the accounts say.
+//!
+//! Times are scaled 1:100: a poll every 100 ms stands for one every 10 s, and retries begin after
+//! 50 ms and wait at most 300 ms as they do after 5 s and 30 s by default. 60 polls are ten minutes.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use betanet_collector::simulator::Dialect;
+
+use crate::support::{
+    PATIENCE,
+    accounts::Accounts,
+    arrivals::{assert_own_time, counts, first_arrivals},
+    backend::{Backend, Behaviour},
+    counting_node::CountingNode,
+    eventually,
+    sink::Point,
+    stand::{Options, Stand},
+};
+
+/// Polls in an outage of ten minutes.
+const TEN_MINUTES: usize = 60;
+
+/// Polls in a shorter one.
+const WHILE: usize = 12;
+
+/// A collector that polls two nodes and pushes to backends.
+struct Line {
+    nodes: Vec<(&'static str, CountingNode)>,
+    exporters: Vec<&'static str>,
+    stand: Stand,
+}
+
+/// When each node gave each of its answers, by the node's name.
+type Answered = BTreeMap<&'static str, Vec<u64>>;
+
+impl Line {
+    /// Starts it with these exporters: their ids, where they push, and further keys as flow YAML.
+    async fn start(exporters: &[(&'static str, &Backend, &str)], storage: Option<&str>) -> Self {
+        let nodes = vec![
+            ("a", CountingNode::start().await),
+            ("b", CountingNode::start().await),
+        ];
+        let settings = exporters.iter().map(|(id, backend, keys)| {
+            let url = backend.url();
+            let settings = format!("{{endpoint: \"{url}\", {keys}}}");
+            ((*id).to_owned(), settings)
+        });
+        let storage = storage.map(|keys| ("file_storage".to_owned(), keys.to_owned()));
+        let options = Options {
+            exporters: settings.collect(),
+            extensions: storage.into_iter().collect(),
+            ..Options::default()
+        };
+        let urls: Vec<_> = nodes.iter().map(|(_, node)| node.url()).collect();
+        let targets: Vec<_> = nodes
+            .iter()
+            .zip(&urls)
+            .map(|((name, _), url)| (*name, url.as_str(), Dialect::Betanet))
+            .collect();
+        let stand = options.start_at(&targets).await;
+        let line = Self {
+            nodes,
+            exporters: exporters.iter().map(|(id, ..)| *id).collect(),
+            stand,
+        };
+        line.polls(3).await;
+        line
+    }
+
+    /// Waits until each node has answered so many more polls; the accounts are right all the time.
+    async fn polls(&self, more: usize) {
+        let answered = |node: &CountingNode| node.answered().len();
+        let wanted: Vec<_> = self.nodes.iter().map(|(_, n)| answered(n) + more).collect();
+        eventually(&format!("{more} more polls"), PATIENCE, async || {
+            let own = self.stand.own().await;
+            for exporter in &self.exporters {
+                Accounts::of(&own, exporter);
+            }
+            let mut nodes = self.nodes.iter().zip(&wanted);
+            nodes.all(|((_, n), w)| answered(n) >= *w).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until an exporter holds nothing; gives its accounts, and what its backend took until
+    /// then.
+    async fn settled(&self, exporter: &str, backend: &Backend) -> (Accounts, Vec<Point>) {
+        eventually("nothing is held", PATIENCE, async || {
+            let before = backend.requests();
+            let accounts = Accounts::of(&self.stand.own().await, exporter);
+            let is_settled = accounts.held == 0.0 && backend.requests() == before;
+            is_settled.then(|| (accounts, backend.taken().concat()))
+        })
+        .await
+    }
+
+    /// Stops it in order.
+    async fn end(self) -> (Answered, String) {
+        let (code, log) = self.stand.collector.stop().await;
+        assert_eq!(code, Some(0), "{log}");
+        let nodes = self.nodes.iter();
+        (nodes.map(|(name, n)| (*name, n.answered())).collect(), log)
+    }
+}
+
+/// Retries and batches, scaled; for ever unless the queue is on disk, where that is the default.
+const IN_MEMORY: &str = "sending_queue: {batch: {flush_timeout: 2ms}}, \
+    retry_on_failure: {initial_interval: 50ms, max_interval: 300ms, max_elapsed_time: 0}";
+const ON_DISK: &str = "sending_queue: {storage: file_storage, batch: {flush_timeout: 2ms}}, \
+    retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
+
+/// Asserts that each answer of each node is there once, in order, with its own time.
+fn assert_complete(points: &[Point], answered: &Answered) {
+    for (name, times) in answered {
+        let counts = counts(points, name);
+        // The poll under way at the end is dropped.
+        let missing = times.len() - counts.len();
+        assert!(missing <= 1, "{missing} of {} of {name}", times.len());
+        for (before, count) in counts.into_iter().enumerate() {
+            assert_eq!(count.0, before + 1, "in order");
+            assert_own_time(count, times);
+        }
+    }
+}
+
+/// The same, and that nothing came twice.
+fn assert_exactly_once(backend: &Backend, answered: &Answered) {
+    let (points, repeated) = first_arrivals(backend.taken());
+    assert_eq!(repeated, 0, "points came twice");
+    assert_complete(&points, answered);
+}
+
+#[tokio::test]
+async fn ten_minutes_without_the_backend_lose_nothing_and_repeat_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = format!("{{directory: \"{}\"}}", folder.path().display());
+    let (mut memory, mut disk) = (Backend::start().await, Backend::start().await);
+    let exporters = [
+        ("otlp_http/memory", &memory, IN_MEMORY),
+        ("otlp_http/disk", &disk, ON_DISK),
+    ];
+    let line = Line::start(&exporters, Some(&storage)).await;
+    for backend in [&mut memory, &mut disk] {
+        backend.set(Behaviour::Down).await;
+    }
+    line.polls(TEN_MINUTES).await;
+    for backend in [&mut memory, &mut disk] {
+        backend.set(Behaviour::Accept).await;
+    }
+    for (exporter, backend) in [("otlp_http/memory", &memory), ("otlp_http/disk", &disk)] {
+        let (accounts, points) = line.settled(exporter, backend).await;
+        assert_eq!(accounts.sent, accounts.received, "{exporter}: {accounts:?}");
+        assert_eq!(points.len() as f64, accounts.sent, "{exporter}");
+    }
+    line.polls(3).await;
+    let (answered, _) = line.end().await;
+    for backend in [memory, disk] {
+        assert_exactly_once(&backend, &answered);
+    }
+}
+
+/// What a while of misbehaviour came to.
+struct Survived {
+    /// Before the collector was stopped, at a moment at which it held nothing.
+    accounts: Accounts,
+    /// What the backend had taken until then.
+    points: Vec<Point>,
+    backend: Backend,
+    answered: Answered,
+    log: String,
+}
+
+/// Lets the backend misbehave for a while; afterwards it accepts.
+async fn survived(behaviour: Behaviour, keys: &str) -> Survived {
+    let mut backend = Backend::start().await;
+    let keys = format!("{IN_MEMORY}, {keys}");
+    let line = Line::start(&[("otlp_http", &backend, &keys)], None).await;
+    backend.set(behaviour).await;
+    line.polls(WHILE).await;
+    eventually("it is met twice", PATIENCE, async || {
+        (backend.met(behaviour) >= 2).then_some(())
+    })
+    .await;
+    backend.set(Behaviour::Accept).await;
+    line.polls(3).await;
+    let (accounts, points) = line.settled("otlp_http", &backend).await;
+    assert_eq!(accounts.dropped, 0.0, "{accounts:?}");
+    let (answered, log) = line.end().await;
+    Survived {
+        accounts,
+        points,
+        backend,
+        answered,
+        log,
+    }
+}
+
+impl Survived {
+    /// Everything arrived once, and nothing else is claimed.
+    fn assert_exactly_once(&self) {
+        assert_exactly_once(&self.backend, &self.answered);
+        let Accounts { received, sent, .. } = self.accounts;
+        assert_eq!(sent, received);
+        assert_eq!(sent, self.points.len() as f64);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_backend_is_left_alone_as_long_as_it_asks_and_gets_everything_once() {
+    let busy = Behaviour::Busy { retry_after: 1 };
+    let survived = survived(busy, "timeout: 10s").await;
+    survived.assert_exactly_once();
+    let pauses = survived.backend.pauses_after(busy);
+    assert!(!pauses.is_empty());
+    let second = Duration::from_secs(1);
+    assert!(pauses.iter().all(|pause| *pause >= second), "{pauses:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_reset_is_sent_again_and_arrives_once() {
+    let survived = survived(Behaviour::ResetRequest, "timeout: 10s").await;
+    survived.assert_exactly_once();
+}
+
+#[tokio::test]
+async fn a_backend_that_hangs_is_given_up_after_the_timeout_and_gets_everything_once() {
+    let survived = survived(Behaviour::Hang, "timeout: 2s").await;
+    survived.assert_exactly_once();
+    let log = &survived.log;
+    assert!(log.contains("no answer within 2s"), "{log}");
+}
+
+/// The backend took the batch and could not say so: nobody can know that, and it is sent again.
+#[tokio::test]
+async fn an_answer_that_is_reset_repeats_its_batch_and_nothing_else() {
+    let survived = survived(Behaviour::ResetAnswer, "timeout: 10s").await;
+    let (points, repeated) = first_arrivals(survived.backend.taken());
+    assert!(repeated > 0, "taken twice");
+    assert_complete(&points, &survived.answered);
+    let Accounts { received, sent, .. } = survived.accounts;
+    assert_eq!(sent, received);
+}
+
+#[tokio::test]
+async fn what_a_backend_rejects_in_part_is_counted_as_rejected_and_not_sent_again() {
+    let survived = survived(Behaviour::Reject { points: 2 }, "timeout: 10s").await;
+    let Accounts { sent, rejected, .. } = survived.accounts;
+    assert_eq!(sent, survived.points.len() as f64);
+    assert!(rejected > 0.0);
+    assert_eq!(rejected, survived.backend.rejected() as f64);
+    assert_eq!(first_arrivals(survived.backend.taken()).1, 0);
+    let log = &survived.log;
+    assert!(log.contains("too old"), "what the backend says: {log}");
+}
+
+/// An answer over the limit is, as OTLP says, an error after which the batch is not sent again,
+/// although this backend took it. Gives how many bytes of such an answer left the backend.
+async fn long_answer(bytes: u64) -> u64 {
+    let survived = survived(Behaviour::LongAnswer { bytes }, "timeout: 10s").await;
+    let Accounts { sent, rejected, .. } = survived.accounts;
+    assert!(rejected > 0.0);
+    assert_eq!(sent + rejected, survived.points.len() as f64);
+    assert_exactly_once(&survived.backend, &survived.answered);
+    let log = &survived.log;
+    assert!(log.contains("longer than 4194304 bytes"), "{log}");
+    let answers = survived.backend.met(Behaviour::LongAnswer { bytes });
+    survived.backend.answered_bytes() / answers as u64
+}
+
+#[tokio::test]
+async fn an_answer_of_10_mib_is_not_read() {
+    long_answer(10 << 20).await;
+}
+
+#[tokio::test]
+async fn of_an_answer_of_128_mib_hardly_more_than_4_mib_leave_the_backend() {
+    let left = long_answer(128 << 20).await;
+    // What the two sockets buffer is beside it.
+    assert!(left < 24 << 20, "{left} bytes");
+}

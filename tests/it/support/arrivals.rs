@@ -1,0 +1,53 @@
+//! Judges what arrived at a backend: how often, in which order, with which times.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::sink::{Point, Value};
+
+/// The points of these requests as they came first, and how many of their points had come before.
+/// Asserts that each series came in the order of its times, and that what is repeated was in the
+/// request before: nothing else was in flight.
+pub(crate) fn first_arrivals(requests: Vec<Vec<Point>>) -> (Vec<Point>, usize) {
+    let (mut latest, mut first, mut repeated) = (BTreeMap::new(), Vec::new(), 0);
+    let mut before = BTreeSet::new();
+    for request in requests {
+        let mut this = BTreeSet::new();
+        for point in request {
+            let series = (
+                point.resource.clone(),
+                point.name.clone(),
+                point.attributes.clone(),
+            );
+            this.insert((series.clone(), point.time));
+            if before.contains(&(series.clone(), point.time)) {
+                repeated += 1;
+                continue;
+            }
+            let previous = latest.insert(series, point.time);
+            assert!(previous < Some(point.time), "late or again: {point:?}");
+            first.push(point);
+        }
+        before = this;
+    }
+    (first, repeated)
+}
+
+/// What a counting node said, by the points of its counter: the values and their times.
+pub(crate) fn counts(points: &[Point], node: &str) -> Vec<(usize, u64)> {
+    let of_node = points.iter().filter(|point| {
+        point.name == "betanet_messages_total" && point.resource["service.instance.id"] == node
+    });
+    let counts = of_node.map(|point| match point.value {
+        Value::Int(value) => (usize::try_from(value).unwrap(), point.time),
+        _ => panic!("{point:?}"),
+    });
+    counts.collect()
+}
+
+/// Asserts that a value has the time at which it was given, by a node that gave its answers at
+/// these times.
+pub(crate) fn assert_own_time((value, time): (usize, u64), answered: &[u64]) {
+    let next = answered.get(value).copied().unwrap_or(u64::MAX);
+    let given = answered[value - 1];
+    assert!(given <= time && time <= next, "{given} {time} {next}");
+}

@@ -1,0 +1,301 @@
+//! A destination that fails on command: takes OTLP over HTTP on a real socket and keeps what it took.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    Request, Response,
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
+};
+use prost::Message as _;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::sink::{Point, points_of};
+
+/// What a long answer is made of.
+const CHUNK: &[u8] = &[0; 64 << 10];
+
+/// What it does with requests.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Behaviour {
+    /// Takes everything.
+    Accept,
+    /// Nobody listens.
+    Down,
+    /// 503 with this `Retry-After`, in seconds.
+    Busy { retry_after: u64 },
+    /// Resets the connection in the middle of the request.
+    ResetRequest,
+    /// Takes the request, and resets the connection in the middle of the answer.
+    ResetAnswer,
+    /// Reads the request, and neither takes nor answers it.
+    Hang,
+    /// Takes all but the first so many points of each request, which has more, and says so.
+    Reject { points: usize },
+    /// Takes the request and answers so many bytes.
+    LongAnswer { bytes: u64 },
+}
+
+/// A backend that can be told what to do. It is gone on drop.
+pub(crate) struct Backend {
+    address: SocketAddr,
+    /// Bound and never listening: nobody else gets the port while the backend is down.
+    _reserved: TcpSocket,
+    seen: Arc<Seen>,
+    serving: Option<Serving>,
+}
+
+/// What it has seen so far.
+#[derive(Default)]
+struct Seen {
+    /// What it took, by request. It is read later, so that the answer does not wait for that.
+    taken: Mutex<Vec<Taken>>,
+    /// When each request came, taken or not, and what it met.
+    asked: Mutex<Vec<(Instant, Behaviour)>>,
+    /// Bytes of long answers that were handed to the network.
+    answered_bytes: AtomicU64,
+}
+
+/// One request, of which it took all but the first so many points.
+struct Taken {
+    request: Request<Bytes>,
+    rejected: usize,
+}
+
+struct Serving {
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// Ends a connection without an answer, or within one.
+#[derive(Debug, thiserror::Error)]
+#[error("reset")]
+struct Reset;
+
+type Body = UnsyncBoxBody<Bytes, Reset>;
+
+impl Backend {
+    /// Starts one that accepts.
+    pub(crate) async fn start() -> Self {
+        let reserved = bound("127.0.0.1:0".parse().unwrap());
+        let mut backend = Self {
+            address: reserved.local_addr().unwrap(),
+            _reserved: reserved,
+            seen: Arc::default(),
+            serving: None,
+        };
+        backend.set(Behaviour::Accept).await;
+        backend
+    }
+
+    /// Lets it do something else from now on. What it was answering is answered first, and its
+    /// connections are closed.
+    pub(crate) async fn set(&mut self, behaviour: Behaviour) {
+        if let Some(serving) = self.serving.take() {
+            serving.stop.cancel();
+            serving.tasks.join_all().await;
+        }
+        if behaviour == Behaviour::Down {
+            return;
+        }
+        let listener = bound(self.address).listen(64).unwrap();
+        let stop = CancellationToken::new();
+        let answering = Answering {
+            behaviour,
+            seen: Arc::clone(&self.seen),
+            stop: stop.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(answering.accept(listener));
+        self.serving = Some(Serving { stop, tasks });
+    }
+
+    /// Its base URL, without `/v1/metrics`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it took, by request, in the order in which it came.
+    pub(crate) fn taken(&self) -> Vec<Vec<Point>> {
+        let taken = self.seen.taken.lock().unwrap();
+        let requests = taken.iter().map(|taken| {
+            let points = points_of(&taken.request).unwrap();
+            points.into_iter().skip(taken.rejected).collect()
+        });
+        requests.collect()
+    }
+
+    /// How many requests it took.
+    pub(crate) fn requests(&self) -> usize {
+        self.seen.taken.lock().unwrap().len()
+    }
+
+    /// How long each request that met this behaviour was followed by none.
+    pub(crate) fn pauses_after(&self, behaviour: Behaviour) -> Vec<Duration> {
+        let asked = self.seen.asked.lock().unwrap();
+        let pairs = asked.windows(2).filter(|pair| pair[0].1 == behaviour);
+        pairs.map(|pair| pair[1].0 - pair[0].0).collect()
+    }
+
+    /// How many requests met this behaviour.
+    pub(crate) fn met(&self, behaviour: Behaviour) -> usize {
+        let asked = self.seen.asked.lock().unwrap();
+        asked.iter().filter(|asked| asked.1 == behaviour).count()
+    }
+
+    /// How many points it rejected.
+    pub(crate) fn rejected(&self) -> usize {
+        let taken = self.seen.taken.lock().unwrap();
+        taken.iter().map(|taken| taken.rejected).sum()
+    }
+
+    /// Bytes of long answers that were handed to the network.
+    pub(crate) fn answered_bytes(&self) -> u64 {
+        self.seen.answered_bytes.load(Ordering::Relaxed)
+    }
+}
+
+fn bound(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
+}
+
+/// How it answers between two changes.
+#[derive(Clone)]
+struct Answering {
+    behaviour: Behaviour,
+    seen: Arc<Seen>,
+    stop: CancellationToken,
+}
+
+impl Answering {
+    /// Accepts until it is told to stop, and waits for what is being answered.
+    async fn accept(self, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
+            connections.spawn(self.clone().serve(accepted.unwrap().0));
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn serve(self, stream: TcpStream) {
+        if let Behaviour::ResetRequest | Behaviour::ResetAnswer = self.behaviour {
+            // What is closed before it is all read and written is reset.
+            stream.set_zero_linger().unwrap();
+        }
+        let service = service_fn(|request| self.answer(request));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        // A client may go away at any time; the test notices by what it waits for.
+        tokio::select! {
+            ended = connection.as_mut() => return drop(ended),
+            () = self.stop.cancelled() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        drop(connection.await);
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
+        let met = (Instant::now(), self.behaviour);
+        self.seen.asked.lock().unwrap().push(met);
+        let (head, mut body) = request.into_parts();
+        if self.behaviour == Behaviour::ResetRequest {
+            drop(body.frame().await);
+            return Err(Reset);
+        }
+        let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
+        let request = Request::from_parts(head, body);
+        match self.behaviour {
+            Behaviour::Accept => {
+                self.take(request, 0);
+                Ok(whole(200, Bytes::new()))
+            }
+            Behaviour::Busy { retry_after } => {
+                let mut answer = whole(503, Bytes::new());
+                answer
+                    .headers_mut()
+                    .insert("retry-after", retry_after.into());
+                Ok(answer)
+            }
+            Behaviour::Hang => {
+                self.stop.cancelled().await;
+                Err(Reset)
+            }
+            Behaviour::Reject { points: rejected } => {
+                self.take(request, rejected);
+                Ok(whole(200, partial_success(rejected)))
+            }
+            Behaviour::ResetAnswer => {
+                self.take(request, 0);
+                let beginning = Ok(Frame::data(Bytes::from_static(CHUNK)));
+                Ok(parts(stream::iter([beginning, Err(Reset)])))
+            }
+            Behaviour::LongAnswer { bytes } => {
+                self.take(request, 0);
+                Ok(self.long(bytes))
+            }
+            Behaviour::Down | Behaviour::ResetRequest => Err(Reset),
+        }
+    }
+
+    fn take(&self, request: Request<Bytes>, rejected: usize) {
+        let taken = Taken { request, rejected };
+        self.seen.taken.lock().unwrap().push(taken);
+    }
+
+    fn long(&self, bytes: u64) -> Response<Body> {
+        let seen = Arc::clone(&self.seen);
+        let chunks = bytes / CHUNK.len() as u64;
+        parts(stream::iter((0..chunks).map(move |_| {
+            let written = CHUNK.len() as u64;
+            seen.answered_bytes.fetch_add(written, Ordering::Relaxed);
+            Ok(Frame::data(Bytes::from_static(CHUNK)))
+        })))
+    }
+}
+
+fn whole(status: u16, body: Bytes) -> Response<Body> {
+    let body = Full::new(body).map_err(|never| match never {});
+    let answer = Response::builder().status(status);
+    answer.body(body.boxed_unsync()).unwrap()
+}
+
+fn parts(
+    frames: impl stream::Stream<Item = Result<Frame<Bytes>, Reset>> + Send + 'static,
+) -> Response<Body> {
+    Response::new(StreamBody::new(frames).boxed_unsync())
+}
+
+fn partial_success(rejected: usize) -> Bytes {
+    let partial_success = ExportMetricsPartialSuccess {
+        rejected_data_points: i64::try_from(rejected).unwrap(),
+        error_message: "too old".to_owned(),
+    };
+    let answer = ExportMetricsServiceResponse {
+        partial_success: Some(partial_success),
+    };
+    answer.encode_to_vec().into()
+}
