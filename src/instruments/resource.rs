@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use opentelemetry::{KeyValue, Value};
 
-use crate::pipeline::{ResourceAttributes, Target};
+use crate::pipeline::{INSTANCE_ID, ResourceAttributes, Target};
 
 /// The attributes that the Prometheus compatibility specification asks of a scraped target, the
 /// definition's own, and the configured labels; a label wins over the definition.
@@ -16,7 +16,7 @@ pub fn resource(target: &Target) -> ResourceAttributes {
         attributes.insert(key, text(value));
     }
     attributes.extend([
-        ("service.instance.id", text(&target.name)),
+        (INSTANCE_ID, text(&target.name)),
         ("server.address", text(&target.server_address)),
         ("server.port", Value::from(i64::from(target.server_port))),
         ("url.scheme", text(&target.url_scheme)),

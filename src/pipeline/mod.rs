@@ -27,7 +27,7 @@ pub use reload::{ReloadRequest, ReloadTrigger};
 pub use schema::Schema;
 pub use snapshot::{Exporter, Snapshot};
 pub use status::{EndpointStatus, Inspect, Origins, StatusBoard, TargetStatus};
-pub use target::Target;
+pub use target::{INSTANCE_ID, Target};
 pub use target_names::{TakenName, TargetNames};
 
 use std::sync::Arc;

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::definition::Definition;
 
+/// The attribute of a Resource that is the target's name.
+pub const INSTANCE_ID: &str = "service.instance.id";
+
 /// One running instance of an API, for example one mixnode.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// Unique in the collector: the `target` label of a scrape, `service.instance.id` over OTLP.
     pub name: String,

@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod attributes;
 pub mod batch;
 pub mod filter;
+pub mod groupbyattrs;
 pub mod mapping;
 pub mod memory_limiter;
 pub mod metricstransform;
@@ -60,6 +61,12 @@ pub const KINDS: &[Kind] = &[
         schema: SchemaGenerator::subschema_for::<filter::Config>,
     },
     Kind {
+        name: "groupbyattrs",
+        aliases: &[],
+        about: "Moves attributes of data points to the Resource.",
+        schema: SchemaGenerator::subschema_for::<groupbyattrs::Config>,
+    },
+    Kind {
         name: "memory_limiter",
         aliases: &[],
         about: "Takes no more polls when the collector has too much memory.",
@@ -91,6 +98,8 @@ pub enum Config {
     Batch(batch::Config),
     /// Drops metrics and data points.
     Filter(filter::Config),
+    /// Moves attributes of data points to the Resource.
+    GroupByAttrs(groupbyattrs::Config),
     /// Refuses polls.
     MemoryLimiter(memory_limiter::Config),
     /// Renames, copies and combines metrics.
@@ -122,6 +131,7 @@ impl Config {
             "aggregate" => read!(Aggregate, aggregate::Config, at, diagnostics),
             "attributes" => read!(Attributes, attributes::Config, at, diagnostics),
             "batch" => read!(Batch, batch::Config, at, diagnostics),
+            "groupbyattrs" => read!(GroupByAttrs, groupbyattrs::Config, at, diagnostics),
             "memory_limiter" => read!(MemoryLimiter, memory_limiter::Config, at, diagnostics),
             "metricstransform" => {
                 read!(MetricsTransform, metricstransform::Config, at, diagnostics)
@@ -137,6 +147,7 @@ impl Config {
             Self::Aggregate(config) => config.build(id, context),
             Self::Attributes(config) => config.build(),
             Self::Batch(config) => config.build(),
+            Self::GroupByAttrs(config) => config.build(),
             Self::MemoryLimiter(config) => config.build(id, context),
             Self::MetricsTransform(config) => config.build(),
             Self::Filter(config) => config.build(),

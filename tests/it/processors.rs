@@ -131,6 +131,36 @@ async fn metrics_are_renamed_scaled_and_combined() {
 }
 
 #[tokio::test]
+async fn what_is_grouped_is_a_target_of_its_own() {
+    let node = documented_node();
+    let options = Options {
+        processors: vec![
+            (
+                "metricstransform",
+                "{transforms: [{include: '^betanet_bytes_(?P<direction>.*)_total$', match_type: regexp, action: combine, new_name: traffic}]}",
+            ),
+            ("groupbyattrs", "{keys: [direction]}"),
+        ],
+        ..Options::default()
+    };
+    let stand = options.start(&[("a", &node)]).await;
+    let scrape = stand.after_polls("a", 2).await;
+    for (series, value) in [
+        ("traffic_bytes_total{target=\"a/transmitted\"}", 1_000_000.0),
+        ("traffic_bytes_total{target=\"a/received\"}", 500_000.0),
+        (
+            "target_info{target=\"a/received\",direction=\"received\"}",
+            1.0,
+        ),
+        ("target_info{target=\"a\"}", 1.0),
+        ("betanet_connected_peers{target=\"a\"}", 7.0),
+        ("betanet_up", 1.0),
+    ] {
+        assert_eq!(scrape.sum(series), value, "{series} in {}", scrape.text);
+    }
+}
+
+#[tokio::test]
 async fn with_too_much_memory_no_node_is_asked() {
     let node = node(Dialect::Betanet);
     let options = Options {

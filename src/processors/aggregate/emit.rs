@@ -17,8 +17,8 @@ use super::{
 use crate::{
     definition::{Definition, Instrument, InstrumentKind, ValueType},
     pipeline::{
-        Batch, BatchSink, Downstream, Number, Part, Reading, ResourceAttributes, Schema, Stream,
-        Target,
+        Batch, BatchSink, Downstream, INSTANCE_ID, Number, Part, Reading, ResourceAttributes,
+        Schema, Stream, Target,
     },
     processors::{actions, number},
     telemetry::names,
@@ -152,7 +152,7 @@ impl Open {
 
 fn resource(settings: &Settings) -> ResourceAttributes {
     let mut attributes = vec![KeyValue::new("service.name", "aggregate")];
-    let name = ("service.instance.id", &settings.target);
+    let name = (INSTANCE_ID, &settings.target);
     let configured = settings
         .resource
         .iter()

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 use crate::{
     definition::InstrumentKind,
-    instruments::{Collected, ResetCounts, TargetInstruments},
+    instruments::{ResetCounts, TargetInstruments},
     pipeline::{
-        Batch, BatchSink, Downstream, Exporter, Part, Processor, Reading, ResourceAttributes,
-        Schema, Snapshot, Stage, Stream, Target,
+        Batch, BatchSink, Downstream, Exporter, INSTANCE_ID, Part, Processor, Reading,
+        ResourceAttributes, Schema, Snapshot, Stage, Stream, Target,
     },
     telemetry::names,
 };
@@ -80,8 +80,9 @@ pub(super) struct Outlet {
     scopes: Vec<Arc<str>>,
 }
 
-/// The instruments of a Resource that a stage split off.
+/// A Resource that a stage split off: a target of its own.
 struct Split {
+    target: Arc<Target>,
     instruments: TargetInstruments,
     last: Instant,
 }
@@ -192,16 +193,36 @@ impl Outlet {
             self.dropped.count(part.values.len(), "max_resources");
             return;
         }
-        let schema = &self.schema;
-        let split = self
-            .split
-            .entry(Arc::clone(&part.resource))
-            .or_insert_with(|| Split {
-                instruments: TargetInstruments::new(schema, &part.resource),
+        if !self.split.contains_key(&part.resource) {
+            let split = Split {
+                target: Arc::new(self.split_target(&part.resource)),
+                instruments: TargetInstruments::new(&self.schema, &part.resource),
                 last: now,
-            });
-        split.last = now;
-        split.instruments.put(part.values);
+            };
+            self.split.insert(Arc::clone(&part.resource), split);
+        }
+        if let Some(split) = self.split.get_mut(&part.resource) {
+            split.last = now;
+            split.instruments.put(part.values);
+        }
+    }
+
+    /// A target is called what its Resource says, which no other of ours may be called.
+    fn split_target(&self, resource: &ResourceAttributes) -> Target {
+        let taken = |name: &str| {
+            let mut split = self.split.values().map(|split| &split.target);
+            self.target.name == name || split.any(|target| target.name == name)
+        };
+        let named = resource
+            .iter()
+            .find(|known| known.key.as_str() == INSTANCE_ID);
+        let named = named.map(|named| named.value.as_str().into_owned());
+        let numbered = (1..).map(|number: usize| format!("{}/{number}", self.target.name));
+        let name = named.into_iter().chain(numbered).find(|name| !taken(name));
+        Target {
+            name: name.unwrap_or_default(),
+            ..self.target.as_ref().clone()
+        }
     }
 
     /// Shows the exporters all that was put; nothing if a stage refused all of it.
@@ -212,35 +233,25 @@ impl Outlet {
         let scopes = std::mem::take(&mut self.scopes);
         let endpoints = self.target.definition.endpoints.iter();
         let fresh: Vec<_> = endpoints.map(|e| scopes.contains(&e.scope)).collect();
-        let collected = self.collect(&scopes);
-        let snapshot = Snapshot {
-            target: &self.target,
-            fresh: &fresh,
-            metrics: &collected.metrics,
-            signed_metrics: collected.signed(),
-        };
-        for exporter in &self.exporters {
-            exporter.export(&snapshot);
-        }
-    }
-
-    fn collect(&mut self, scopes: &[Arc<str>]) -> Collected {
         let now = Instant::now();
-        self.split.retain(|_, split| now - split.last < IDLE_MAX);
-        let all = || {
-            let split = self.split.values().map(|split| &split.instruments);
-            std::iter::once(&self.instruments).chain(split)
-        };
-        let wide = all().any(TargetInstruments::has_wide);
-        let mut collected = self.instruments.collect(scopes, wide);
-        for split in self.split.values_mut() {
-            let part = split.instruments.collect(scopes, wide);
-            collected.metrics.extend(part.metrics);
-            if let (Some(all), Some(part)) = (&mut collected.signed_metrics, part.signed_metrics) {
-                all.extend(part);
+        let is_gone = |split: &mut Split| now - split.last >= IDLE_MAX;
+        for (_, gone) in self.split.extract_if(|_, split| is_gone(split)) {
+            forget(&self.exporters, &gone.target);
+        }
+        let split = self.split.values_mut();
+        let split = split.map(|split| (&split.target, &mut split.instruments));
+        for (target, instruments) in split.chain([(&self.target, &mut self.instruments)]) {
+            let collected = instruments.collect(&scopes, instruments.has_wide());
+            let snapshot = Snapshot {
+                target,
+                fresh: &fresh,
+                metrics: &collected.metrics,
+                signed_metrics: collected.signed(),
+            };
+            for exporter in &self.exporters {
+                exporter.export(&snapshot);
             }
         }
-        collected
     }
 
     /// Stages may take away what told two series apart. The first one counts, as in the mapping.
@@ -284,9 +295,16 @@ impl BatchSink for Outlet {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        for exporter in &self.exporters {
-            exporter.forget(&self.target);
+        let split = self.split.values().map(|split| &split.target);
+        for target in split.chain([&self.target]) {
+            forget(&self.exporters, target);
         }
+    }
+}
+
+fn forget(exporters: &[Arc<dyn Exporter>], target: &Target) {
+    for exporter in exporters {
+        exporter.forget(target);
     }
 }
 

@@ -155,8 +155,46 @@ async fn a_stage_renames_and_splits_and_what_is_split_off_ends_when_it_is_idle()
     tokio::time::advance(IDLE_MAX).await;
     outlet.put(read(), vec![reading(0, 3, &[])]);
     outlet.export();
-    assert_eq!(seen.take(), [" x.gauge 3"]);
+    assert_eq!(seen.take(), [" x.gauge 3", "forget node/1"]);
     assert_eq!(outlet.split.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_is_split_off_is_a_target_of_its_own() {
+    let (mut outlet, seen) = prefixed();
+    outlet.put_batch(Batch {
+        scopes: read().scopes,
+        lost: Vec::new(),
+        parts: vec![
+            part(&[("id", "1"), (INSTANCE_ID, "node/b")]),
+            part(&[("id", "2"), (INSTANCE_ID, "node/b")]),
+            part(&[("id", "3"), (INSTANCE_ID, "node")]),
+        ],
+    });
+    outlet.export();
+    assert_eq!(seen.take(), [" x.gauge 1"; 3]);
+    drop(outlet);
+    let mut forgotten = seen.take();
+    forgotten.sort();
+    assert_eq!(
+        forgotten,
+        [
+            "forget node",
+            "forget node/1",
+            "forget node/2",
+            "forget node/b"
+        ]
+    );
+}
+
+fn part(resource: &[(&'static str, &'static str)]) -> Part {
+    let resource = resource
+        .iter()
+        .map(|(key, value)| KeyValue::new(*key, *value));
+    Part {
+        resource: resource.collect(),
+        values: vec![reading(0, 1, &[])],
+    }
 }
 
 #[tokio::test(start_paused = true)]
