@@ -43,6 +43,7 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     checker.shared_exporters(config);
     checker.shared_targets(config);
     checker.aggregates(config);
+    checker.deltas(config);
     checker.telemetry(config);
     checker.storages(config);
     checker.listeners(config);
@@ -222,6 +223,32 @@ impl Checker<'_, '_> {
                     "a target `{name}` is also made by `{other}`; give one of them another name"
                 );
                 self.error(&["processors", &id.to_string(), "target"], message);
+            }
+        }
+    }
+
+    /// Only OTLP can say what totals grew by; elsewhere they stay totals.
+    fn deltas(&mut self, config: &Config) {
+        for (pipeline_id, pipeline) in &config.service.pipelines {
+            let makes_deltas = |id: &&ComponentId| {
+                let processor = config.processors.get(id);
+                matches!(processor, Some(processors::Config::CumulativeToDelta(_)))
+            };
+            let Some(id) = pipeline.processors.iter().find(makes_deltas) else {
+                continue;
+            };
+            let mut exporters = pipeline.exporters.iter();
+            if !exporters.any(|id| config.exporters.get(id).is_none_or(|of| of.speaks_otlp())) {
+                let message = format!(
+                    "`{id}` changes nothing here: no exporter of this pipeline speaks OTLP"
+                );
+                let path = [
+                    "service",
+                    "pipelines",
+                    &pipeline_id.to_string(),
+                    "processors",
+                ];
+                self.root.warning(&path, message, self.diagnostics);
             }
         }
     }

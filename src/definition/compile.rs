@@ -294,6 +294,7 @@ impl Compiler<'_> {
             buckets: metric.buckets.clone(),
             max_series: series_of(metric),
             scope,
+            delta: None,
         };
         let instruments = &mut self.definition.instruments;
         let Some(index) = instruments.iter().position(|known| known.name == new.name) else {

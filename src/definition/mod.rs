@@ -9,7 +9,7 @@ pub mod file;
 mod load;
 pub mod path;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use builtin::{BUILTIN, Builtin};
 pub use file::{Format, InstrumentKind, Parse, ValueType};
@@ -65,6 +65,17 @@ pub struct Instrument {
     pub max_series: usize,
     /// Name of its instrumentation scope.
     pub scope: Arc<str>,
+    /// How OTLP shows what it grew by instead of totals, if it does.
+    pub delta: Option<Delta>,
+}
+
+/// How totals become deltas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delta {
+    /// Whether the first total of a series is a delta: it is if counting began with us.
+    pub keeps_first: bool,
+    /// A total is the first of its series again this long after the last one; none for never.
+    pub max_staleness: Option<Duration>,
 }
 
 /// How one metric's values are found in a body.

@@ -127,6 +127,14 @@ impl Config {
         }
     }
 
+    /// Whether it speaks OTLP, and so can say what totals grew by.
+    pub fn speaks_otlp(&self) -> bool {
+        match self {
+            Self::OtlpGrpc(_) | Self::OtlpHttp(_) => true,
+            Self::Debug(_) | Self::Prometheus(_) => false,
+        }
+    }
+
     /// Where and how it listens, if it does.
     pub fn server(&self) -> Option<ServerConfig> {
         match self {

@@ -8,6 +8,7 @@
 //! Measured reasons for this shape: the SDK allows one Resource and one start time a provider,
 //! and cannot take back a series that was recorded synchronously.
 
+mod delta;
 mod epoch;
 mod own;
 mod reader;
@@ -17,6 +18,7 @@ mod resource;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 
 pub use own::{OwnMetrics, SCOPE};
@@ -25,6 +27,7 @@ pub use resets::ResetCounts;
 pub use resource::resource;
 
 use self::{
+    delta::Deltas,
     epoch::Epoch,
     repr::Repr,
     resets::{EpochId, FIRST, Resets},
@@ -44,6 +47,7 @@ pub struct TargetInstruments {
     /// By scope, which is one an endpoint.
     histograms: BTreeMap<Arc<str>, Epoch>,
     resets: Resets,
+    deltas: Deltas,
     /// What was put since the last collect, but for histograms.
     points: Vec<(EpochId, Reading)>,
 }
@@ -55,13 +59,6 @@ pub struct Collected {
     pub metrics: Vec<ResourceMetrics>,
     /// The same with values above 2^63 − 1 as doubles; none where there is no such value.
     pub signed_metrics: Option<Vec<ResourceMetrics>>,
-}
-
-impl Collected {
-    /// For outputs whose integers are signed.
-    pub fn signed(&self) -> &[ResourceMetrics] {
-        self.signed_metrics.as_deref().unwrap_or(&self.metrics)
-    }
 }
 
 impl TargetInstruments {
@@ -83,6 +80,7 @@ impl TargetInstruments {
             epochs: BTreeMap::from([(FIRST, first)]),
             histograms: BTreeMap::new(),
             resets: Resets::new(),
+            deltas: Deltas::new(schema),
             points: Vec::new(),
         }
     }
@@ -130,6 +128,18 @@ impl TargetInstruments {
             metrics,
             signed_metrics,
         }
+    }
+
+    /// What was collected as OTLP messages, one a part; with deltas of what is asked for.
+    pub fn otlp(&mut self, collected: &Collected) -> Vec<ExportMetricsServiceRequest> {
+        let signed = collected.signed_metrics.as_ref();
+        let parts = signed.unwrap_or(&collected.metrics).iter();
+        let messages = parts.map(|part| {
+            let mut message = part.into();
+            self.deltas.apply(&mut message);
+            message
+        });
+        messages.collect()
     }
 
     /// What we say of a target ourselves never falls.

@@ -209,6 +209,7 @@ fn instrument(metric: &Metric, definition: &Definition) -> Instrument {
         buckets: Vec::new(),
         max_series,
         scope: SCOPE.into(),
+        delta: None,
     }
 }
 

@@ -58,5 +58,6 @@ fn is_same(one: &Instrument, other: &Instrument) -> bool {
         && one.scope == other.scope
         && one.unit == other.unit
         && one.buckets == other.buckets
+        && one.delta == other.delta
         && kind(one) == kind(other)
 }

@@ -1,8 +1,9 @@
 //! What an exporter is shown after each poll.
 
-use std::sync::Arc;
+use std::{cell::LazyCell, fmt, sync::Arc};
 
 use async_trait::async_trait;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use tokio::time::Instant;
 
@@ -18,8 +19,32 @@ pub struct Snapshot<'a> {
     pub fresh: &'a [bool],
     /// The metrics, one part an epoch, oldest first; integers up to 2^64 − 1.
     pub metrics: &'a [ResourceMetrics],
-    /// The same for outputs whose integers are signed (OTLP): a value above 2^63 − 1 is a double.
-    pub signed_metrics: &'a [ResourceMetrics],
+    /// The same as OTLP says it.
+    pub otlp: OtlpForm<'a>,
+}
+
+/// Metrics as OTLP messages, one a part. Integers are signed: a value above 2^63 − 1 is a double.
+/// What the pipeline makes deltas of is a delta. Made once, when an exporter first asks.
+pub struct OtlpForm<'a>(LazyCell<Messages, Box<dyn FnOnce() -> Messages + 'a>>);
+
+type Messages = Vec<ExportMetricsServiceRequest>;
+
+impl<'a> OtlpForm<'a> {
+    /// What `make` gives.
+    pub fn new(make: impl FnOnce() -> Messages + 'a) -> Self {
+        Self(LazyCell::new(Box::new(make)))
+    }
+
+    /// The messages; one may hold no points.
+    pub fn messages(&self) -> &[ExportMetricsServiceRequest] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for OtlpForm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpForm").finish_non_exhaustive()
+    }
 }
 
 /// What takes the snapshots of all targets.

@@ -7,12 +7,14 @@ mod actions;
 pub mod aggregate;
 pub mod attributes;
 pub mod batch;
+pub mod cumulativetodelta;
 pub mod filter;
 pub mod groupbyattrs;
 pub mod mapping;
 pub mod memory_limiter;
 pub mod metricstransform;
 mod number;
+mod pass_on;
 mod plans;
 pub mod resource;
 mod select;
@@ -53,6 +55,12 @@ pub const KINDS: &[Kind] = &[
         aliases: &[],
         about: "Passes everything on: batches are made by each exporter.",
         schema: SchemaGenerator::subschema_for::<batch::Config>,
+    },
+    Kind {
+        name: "cumulativetodelta",
+        aliases: &[],
+        about: "Makes deltas of running totals, for what is sent as OTLP.",
+        schema: SchemaGenerator::subschema_for::<cumulativetodelta::Config>,
     },
     Kind {
         name: "filter",
@@ -96,6 +104,8 @@ pub enum Config {
     Attributes(attributes::Config),
     /// Passes everything on.
     Batch(batch::Config),
+    /// Makes deltas of running totals.
+    CumulativeToDelta(cumulativetodelta::Config),
     /// Drops metrics and data points.
     Filter(filter::Config),
     /// Moves attributes of data points to the Resource.
@@ -131,6 +141,14 @@ impl Config {
             "aggregate" => read!(Aggregate, aggregate::Config, at, diagnostics),
             "attributes" => read!(Attributes, attributes::Config, at, diagnostics),
             "batch" => read!(Batch, batch::Config, at, diagnostics),
+            "cumulativetodelta" => {
+                read!(
+                    CumulativeToDelta,
+                    cumulativetodelta::Config,
+                    at,
+                    diagnostics
+                )
+            }
             "groupbyattrs" => read!(GroupByAttrs, groupbyattrs::Config, at, diagnostics),
             "memory_limiter" => read!(MemoryLimiter, memory_limiter::Config, at, diagnostics),
             "metricstransform" => {
@@ -147,6 +165,7 @@ impl Config {
             Self::Aggregate(config) => config.build(id, context),
             Self::Attributes(config) => config.build(),
             Self::Batch(config) => config.build(),
+            Self::CumulativeToDelta(config) => config.build(),
             Self::GroupByAttrs(config) => config.build(),
             Self::MemoryLimiter(config) => config.build(id, context),
             Self::MetricsTransform(config) => config.build(),

@@ -6,6 +6,7 @@ use crate::support::{
     PATIENCE,
     command::run,
     eventually,
+    sink::{Kind, OtlpSink, Point, Value},
     source::root,
     stand::{Options, documented_node, node},
 };
@@ -33,7 +34,8 @@ fn the_examples_of_the_documentation_are_good() {
         let (example, rest) = (format!("yaml:{example}"), format!("yaml:{rest}"));
         let output = run(&["validate", "--config", &example, "--config", &rest], &[]);
         assert_eq!(output.code, Some(0), "{id}: {}", output.stderr);
-        let silent = id != "batch";
+        // `debug` speaks no OTLP.
+        let silent = !["batch", "cumulativetodelta"].contains(&id);
         assert_eq!(output.stderr.is_empty(), silent, "{id}: {}", output.stderr);
     }
 }
@@ -158,6 +160,66 @@ async fn what_is_grouped_is_a_target_of_its_own() {
     ] {
         assert_eq!(scrape.sum(series), value, "{series} in {}", scrape.text);
     }
+}
+
+#[tokio::test]
+async fn totals_are_deltas_over_otlp_and_totals_on_a_scrape() {
+    let (node, sink) = (documented_node(), OtlpSink::start().await);
+    let options = Options {
+        processors: vec![(
+            "cumulativetodelta",
+            "{exclude: {match_type: strict, metrics: [betanet_messages_total]}}",
+        )],
+        exporters: vec![(
+            "otlp_http".to_owned(),
+            format!("{{endpoint: \"{}\"}}", sink.url()),
+        )],
+        ..Options::default()
+    };
+    let stand = options.start(&[("a", &node)]).await;
+    stand.after_polls("a", 2).await;
+    let mut grown = 0;
+    for (bytes, more) in [(1_000_500, 500), (200, 200), (250, 50)] {
+        node.update(|state| state.bytes_transmitted = bytes);
+        grown += more;
+        let what = format!("{grown} bytes have arrived");
+        sink.wait(&what, |points| sum(&deltas(points)) == grown)
+            .await;
+    }
+    let scrape = stand.scrape().await;
+    assert_eq!(scrape.sum("betanet_bytes_transmitted_total"), 250.0);
+
+    let points = sink.points();
+    let deltas = deltas(&points);
+    let kind = Kind::Sum {
+        monotonic: true,
+        cumulative: false,
+    };
+    assert!(deltas.iter().all(|point| point.kind == kind));
+    for pair in deltas.windows(2) {
+        assert_eq!(pair[0].time, pair[1].start_time, "without a gap");
+    }
+    let others = points
+        .iter()
+        .filter(|point| point.name == "betanet_messages_total");
+    let cumulative = Kind::Sum {
+        monotonic: true,
+        cumulative: true,
+    };
+    assert!(others.clone().count() > 0 && others.clone().all(|point| point.kind == cumulative));
+}
+
+fn deltas(points: &[Point]) -> Vec<&Point> {
+    let named = |point: &&Point| point.name == "betanet_bytes_transmitted_total";
+    points.iter().filter(named).collect()
+}
+
+fn sum(points: &[&Point]) -> i64 {
+    let values = points.iter().map(|point| match point.value {
+        Value::Int(value) => value,
+        ref other => panic!("{other:?}"),
+    });
+    values.sum()
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     delivery::testing::{Reader, logged},
     exporters::testing::target,
+    pipeline::OtlpForm,
 };
 
 /// A total with two series, and a histogram.
@@ -42,7 +43,7 @@ async fn shown(config: Config, polls: usize) -> Vec<String> {
             target,
             fresh: &[],
             metrics,
-            signed_metrics: &[],
+            otlp: OtlpForm::new(Vec::new),
         });
     }
     exporter.drain(Instant::now()).await;

@@ -199,5 +199,5 @@ fn start(
     destination: Result<impl Destination, Invalid>,
 ) -> Result<Arc<dyn Exporter>, Invalid> {
     let delivery = Delivery::start(context, settings, destination?)?;
-    Ok(Arc::new(Otlp::new(context.id, delivery)?))
+    Ok(Arc::new(Otlp(delivery)))
 }

@@ -10,18 +10,19 @@ use opentelemetry_proto::tonic::{
 };
 use opentelemetry_sdk::{
     Resource,
-    metrics::{SdkMeterProvider, reader::MetricReader as _},
+    metrics::{SdkMeterProvider, data::ResourceMetrics, reader::MetricReader as _},
 };
 use prost::Message as _;
 
 use super::*;
 use crate::{
+    client::Invalid,
     delivery::{
         Answer, Context, Destination, Outcome, RetryOnFailure, SendingQueue, Settings, Storages,
         testing::Reader,
     },
     exporters::testing::target,
-    pipeline::Reporter,
+    pipeline::{OtlpForm, Reporter},
     runtime::{Clock, Tasks},
 };
 
@@ -78,7 +79,7 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         queue: SendingQueue::default(),
     };
     let delivery = Delivery::start(context, settings, store.clone()).unwrap();
-    let exporter = Otlp::new("otlp_http", delivery).unwrap();
+    let exporter = Otlp(delivery);
 
     let largest = i64::MAX as u64;
     for (name, total) in [("one", 1), ("two", largest)] {
@@ -88,7 +89,7 @@ async fn polls_of_several_targets_arrive_as_one_message() {
             target: &target,
             fresh: &[],
             metrics: &[],
-            signed_metrics: &parts,
+            otlp: OtlpForm::new(|| parts.iter().map(Into::into).collect()),
         };
         exporter.export(&snapshot);
         exporter.forget(&target);
@@ -131,29 +132,10 @@ fn resource_names(message: &ExportMetricsServiceRequest) -> Vec<String> {
 
 #[test]
 fn every_kind_of_point_is_counted() {
-    assert_eq!(points::count(&metrics("one", 1)), 3);
-    assert_eq!(points::count(&ResourceMetrics::default()), 0);
-}
-
-#[test]
-fn threads_do_not_mix_their_messages() {
-    let encoder = Encoder::new().unwrap();
-    std::thread::scope(|scope| {
-        for name in ["one", "two", "three", "four"] {
-            let encoder = &encoder;
-            scope.spawn(move || {
-                let metrics = metrics(name, 1);
-                for _ in 0..100 {
-                    let message = encoder.encode(&metrics).unwrap();
-                    let message = ExportMetricsServiceRequest::decode(message).unwrap();
-                    let [part] = &message.resource_metrics[..] else {
-                        panic!("{message:?}")
-                    };
-                    assert!(format!("{:?}", part.resource).contains(&format!("{name:?}")));
-                }
-            });
-        }
-    });
+    for (metrics, expected) in [(metrics("one", 1), 3), (ResourceMetrics::default(), 0)] {
+        assert_eq!(points::count(&metrics), expected);
+        assert_eq!(points::in_message(&(&metrics).into()), expected);
+    }
 }
 
 #[tokio::test]

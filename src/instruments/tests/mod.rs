@@ -1,3 +1,4 @@
+mod delta;
 mod points;
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -207,7 +208,8 @@ fn a_value_that_otlp_cannot_hold_is_a_double_there() {
     let values = [total(u64::MAX), reading(OTHER, Number::Unsigned(7))];
     for _ in 0..2 {
         let wide = instruments.collect(&poll([true, true]), &readings(values.clone()));
-        let (unsigned, signed) = (points(&wide.metrics), points(wide.signed()));
+        let signed = wide.signed_metrics.as_deref().unwrap_or_default();
+        let (unsigned, signed) = (points(&wide.metrics), points(signed));
         assert_eq!(one(&unsigned, "total").value, Value::Unsigned(u64::MAX));
         assert_eq!(one(&signed, "total").value, Value::Double(2_f64.powi(64)));
         assert_eq!(one(&signed, "other").value, Value::Unsigned(7));

@@ -186,6 +186,7 @@ fn schema(metrics: &[Metric], settings: &Settings, scope: &Arc<str>) -> (Schema,
         buckets: Vec::new(),
         max_series: settings.rules.max_groups * metrics.len(),
         scope: Arc::clone(scope),
+        delta: None,
     }));
     for (index, metric) in metrics.iter().enumerate() {
         for output in Output::of(metric) {
@@ -248,6 +249,7 @@ impl Output {
             buckets: Vec::new(),
             max_series: settings.rules.max_groups * series,
             scope: Arc::clone(scope),
+            delta: None,
         }
     }
 }

@@ -14,7 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    pipeline::{Batch, Processor, Stage, Stream},
+    pipeline::{Processor, Stage, Stream},
+    processors::pass_on::PassOn,
     settings::Duration,
     yaml::{Cursor, Diagnostics},
 };
@@ -51,21 +52,15 @@ impl Config {
 
     /// Makes the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
-        Arc::new(PassOn)
+        Arc::new(Nothing)
     }
 }
 
-/// The processor, and its stage.
-struct PassOn;
+/// The processor.
+struct Nothing;
 
-impl Processor for PassOn {
+impl Processor for Nothing {
     fn open(&self, _stream: &mut Stream) -> Box<dyn Stage> {
-        Box::new(Self)
-    }
-}
-
-impl Stage for PassOn {
-    fn process(&mut self, batch: Batch) -> Batch {
-        batch
+        Box::new(PassOn)
     }
 }

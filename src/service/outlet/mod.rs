@@ -17,7 +17,7 @@ use crate::{
     definition::InstrumentKind,
     instruments::{ResetCounts, TargetInstruments},
     pipeline::{
-        Batch, BatchSink, Downstream, Exporter, INSTANCE_ID, Part, Processor, Reading,
+        Batch, BatchSink, Downstream, Exporter, INSTANCE_ID, OtlpForm, Part, Processor, Reading,
         ResourceAttributes, Schema, Snapshot, Stage, Stream, Target,
     },
     telemetry::names,
@@ -246,7 +246,7 @@ impl Outlet {
                 target,
                 fresh: &fresh,
                 metrics: &collected.metrics,
-                signed_metrics: collected.signed(),
+                otlp: OtlpForm::new(|| instruments.otlp(&collected)),
             };
             for exporter in &self.exporters {
                 exporter.export(&snapshot);

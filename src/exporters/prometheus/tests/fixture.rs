@@ -17,7 +17,7 @@ use crate::{
     definition::{Definition, Endpoint, Format},
     exporters::prometheus::{self, Config, Prometheus, Wanted},
     instruments::PullReader,
-    pipeline::{Exporter as _, Snapshot, Target},
+    pipeline::{Exporter as _, OtlpForm, Snapshot, Target},
 };
 
 pub(super) const MAX_STALE: Duration = Duration::from_secs(300);
@@ -109,7 +109,7 @@ pub(super) fn export(
         target,
         fresh: &fresh,
         metrics,
-        signed_metrics: &[],
+        otlp: OtlpForm::new(Vec::new),
     });
 }
 

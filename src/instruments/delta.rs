@@ -1,0 +1,308 @@
+//! What running totals grew by, in OTLP messages.
+//!
+//! The SDK's delta temporality is broken for observable counters, so the difference of successive
+//! totals of a series is taken from the messages of the cumulative ones.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest,
+    common::v1::KeyValue,
+    metrics::v1::{
+        AggregationTemporality, HistogramDataPoint, Metric, NumberDataPoint, metric::Data,
+        number_data_point::Value,
+    },
+};
+use prost::Message as _;
+
+use crate::{
+    definition::{Delta, InstrumentKind},
+    pipeline::Schema,
+};
+
+/// The metrics of a target that are deltas, by name.
+#[derive(Debug)]
+pub(super) struct Deltas(HashMap<String, Vec<Totals>>);
+
+/// What is known of a metric of one scope.
+#[derive(Debug)]
+struct Totals {
+    scope: Arc<str>,
+    delta: Delta,
+    max_series: usize,
+    /// By encoded attributes.
+    series: HashMap<Vec<u8>, Last>,
+}
+
+/// The last total of a series.
+#[derive(Debug)]
+struct Last {
+    time_unix_nano: u64,
+    total: Total,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Total {
+    Number(Value),
+    Histogram {
+        count: u64,
+        sum: Option<f64>,
+        bucket_counts: Vec<u64>,
+    },
+}
+
+/// A data point that has a total.
+trait Point {
+    fn attributes(&self) -> &[KeyValue];
+    fn time_unix_nano(&self) -> u64;
+    fn total(&self) -> Option<Total>;
+    /// Makes it what its total grew by since `last`. A total that fell began again at 0, and is
+    /// what it grew by.
+    fn subtract(&mut self, last: &Last);
+}
+
+impl Deltas {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let mut metrics: HashMap<_, Vec<_>> = HashMap::new();
+        for instrument in schema.instruments() {
+            let has_total = matches!(
+                instrument.kind,
+                InstrumentKind::Counter | InstrumentKind::Histogram
+            );
+            if let Some(delta) = instrument.delta.filter(|_| has_total) {
+                let of_name = metrics.entry(instrument.name.clone()).or_default();
+                of_name.push(Totals {
+                    scope: Arc::clone(&instrument.scope),
+                    delta,
+                    max_series: instrument.max_series,
+                    series: HashMap::new(),
+                });
+            }
+        }
+        Self(metrics)
+    }
+
+    /// Makes deltas of the totals in a message that are asked for.
+    pub(super) fn apply(&mut self, message: &mut ExportMetricsServiceRequest) {
+        if self.0.is_empty() {
+            return;
+        }
+        let resources = message.resource_metrics.iter_mut();
+        for part in resources.flat_map(|resource| &mut resource.scope_metrics) {
+            let scope = part.scope.as_ref().map_or("", |scope| &scope.name);
+            for metric in &mut part.metrics {
+                let totals = self.0.get_mut(&metric.name);
+                let totals = totals.and_then(|all| all.iter_mut().find(|of| *of.scope == *scope));
+                if let Some(totals) = totals {
+                    totals.apply(metric);
+                }
+            }
+        }
+    }
+}
+
+impl Totals {
+    fn apply(&mut self, metric: &mut Metric) {
+        let delta = AggregationTemporality::Delta.into();
+        match &mut metric.data {
+            Some(Data::Sum(sum)) if sum.is_monotonic => {
+                sum.aggregation_temporality = delta;
+                self.retain_deltas(&mut sum.data_points);
+            }
+            Some(Data::Histogram(histogram)) => {
+                histogram.aggregation_temporality = delta;
+                self.retain_deltas(&mut histogram.data_points);
+            }
+            _ => {}
+        }
+    }
+
+    fn retain_deltas<P: Point>(&mut self, points: &mut Vec<P>) {
+        let now = points.iter().map(P::time_unix_nano).max();
+        points.retain_mut(|point| self.is_delta(point));
+        self.forget(now.unwrap_or_default());
+    }
+
+    /// Notes a total and makes the point a delta; false if that cannot be.
+    fn is_delta(&mut self, point: &mut impl Point) -> bool {
+        let Some(total) = point.total() else {
+            return false;
+        };
+        let last = Last {
+            time_unix_nano: point.time_unix_nano(),
+            total,
+        };
+        match self.series.entry(key(point.attributes())) {
+            Entry::Vacant(free) => {
+                free.insert(last);
+                self.delta.keeps_first
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                let is_first = is_stale(self.delta, known, last.time_unix_nano);
+                if !is_first {
+                    point.subtract(known);
+                }
+                *known = last;
+                !is_first || self.delta.keeps_first
+            }
+        }
+    }
+
+    /// Bounds what is remembered of series that are gone.
+    fn forget(&mut self, now: u64) {
+        let delta = self.delta;
+        self.series.retain(|_, last| !is_stale(delta, last, now));
+        if self.series.len() > self.max_series.saturating_mul(2) {
+            self.series.retain(|_, last| last.time_unix_nano == now);
+        }
+    }
+}
+
+fn is_stale(delta: Delta, last: &Last, now: u64) -> bool {
+    let age = std::time::Duration::from_nanos(now.saturating_sub(last.time_unix_nano));
+    delta.max_staleness.is_some_and(|max| age > max)
+}
+
+fn key(attributes: &[KeyValue]) -> Vec<u8> {
+    let mut key = Vec::new();
+    for attribute in attributes {
+        key.extend(attribute.encode_length_delimited_to_vec());
+    }
+    key
+}
+
+impl Point for NumberDataPoint {
+    fn attributes(&self) -> &[KeyValue] {
+        &self.attributes
+    }
+
+    fn time_unix_nano(&self) -> u64 {
+        self.time_unix_nano
+    }
+
+    fn total(&self) -> Option<Total> {
+        self.value.map(Total::Number)
+    }
+
+    fn subtract(&mut self, last: &Last) {
+        self.start_time_unix_nano = last.time_unix_nano;
+        if let (Some(value), Total::Number(last)) = (&mut self.value, &last.total) {
+            *value = difference(*value, *last);
+        }
+    }
+}
+
+impl Point for HistogramDataPoint {
+    fn attributes(&self) -> &[KeyValue] {
+        &self.attributes
+    }
+
+    fn time_unix_nano(&self) -> u64 {
+        self.time_unix_nano
+    }
+
+    fn total(&self) -> Option<Total> {
+        Some(Total::Histogram {
+            count: self.count,
+            sum: self.sum,
+            bucket_counts: self.bucket_counts.clone(),
+        })
+    }
+
+    fn subtract(&mut self, last: &Last) {
+        self.start_time_unix_nano = last.time_unix_nano;
+        // Those of the time between are not known.
+        (self.min, self.max) = (None, None);
+        let Total::Histogram {
+            count,
+            sum,
+            bucket_counts,
+        } = &last.total
+        else {
+            return;
+        };
+        if self.count < *count {
+            return;
+        }
+        self.count -= count;
+        self.sum = self.sum.zip(*sum).map(|(sum, last)| sum - last);
+        for (count, last) in self.bucket_counts.iter_mut().zip(bucket_counts) {
+            *count = count.saturating_sub(*last);
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "one of the two is a double already"
+)]
+fn difference(total: Value, last: Value) -> Value {
+    let double = |value| match value {
+        Value::AsInt(value) => value as f64,
+        Value::AsDouble(value) => value,
+    };
+    match (total, last) {
+        (Value::AsInt(total), Value::AsInt(last)) if total >= last => Value::AsInt(total - last),
+        (Value::AsInt(_), Value::AsInt(_)) => total,
+        _ if double(total) >= double(last) => Value::AsDouble(double(total) - double(last)),
+        _ => total,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn totals(max_staleness: Option<Duration>) -> Totals {
+        Totals {
+            scope: "scope".into(),
+            delta: Delta {
+                keeps_first: false,
+                max_staleness,
+            },
+            max_series: 2,
+            series: HashMap::new(),
+        }
+    }
+
+    /// A total of the series `id`, so many seconds after the beginning.
+    fn point(id: &str, seconds: u64, value: i64) -> NumberDataPoint {
+        let attribute = opentelemetry::KeyValue::new("id", id.to_owned());
+        NumberDataPoint {
+            attributes: vec![(&attribute).into()],
+            time_unix_nano: seconds * 1_000_000_000,
+            value: Some(Value::AsInt(value)),
+            ..NumberDataPoint::default()
+        }
+    }
+
+    fn deltas(totals: &mut Totals, mut points: Vec<NumberDataPoint>) -> Vec<Value> {
+        totals.retain_deltas(&mut points);
+        points.iter().filter_map(|point| point.value).collect()
+    }
+
+    #[test]
+    fn a_series_that_was_away_for_too_long_begins_again() {
+        for (max_staleness, expected) in [(Some(60), None), (Some(100), Some(5)), (None, Some(5))] {
+            let mut totals = totals(max_staleness.map(Duration::from_secs));
+            assert_eq!(deltas(&mut totals, vec![point("a", 0, 10)]), []);
+            let out = deltas(&mut totals, vec![point("a", 100, 15)]);
+            assert_eq!(out.first().copied(), expected.map(Value::AsInt));
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_series_that_are_gone_is_bounded() {
+        let mut totals = totals(None);
+        for second in 0..100 {
+            deltas(&mut totals, vec![point(&second.to_string(), second, 1)]);
+            assert!(totals.series.len() <= 4, "{}", totals.series.len());
+        }
+    }
+}

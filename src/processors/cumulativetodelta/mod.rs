@@ -1,0 +1,156 @@
+//! `cumulativetodelta`: what running totals grew by, for destinations that need it.
+//!
+//! ```yaml
+//! processors:
+//!   cumulativetodelta:
+//!     include: { match_type: regexp, metrics: ['_total$'] }
+//!     exclude: { metric_types: [histogram] }
+//!     max_staleness: 10m
+//!     initial_value: auto
+//! ```
+//!
+//! The SDK collects totals, and a scrape shows totals. So this only marks instruments: their
+//! totals become deltas where OTLP messages are made (`instruments/delta.rs`).
+
+mod config;
+
+pub use config::{Config, InitialValue, MatchMetrics, MetricType};
+
+use std::{sync::Arc, time::Duration};
+
+use self::config::Match;
+use super::{pass_on::PassOn, plans::Plans, select::Texts};
+use crate::{
+    definition::{Definition, Delta, Instrument, InstrumentKind},
+    pipeline::{Processor, Schema, Stage, Stream},
+};
+
+/// The processor.
+#[derive(Debug)]
+struct CumulativeToDelta {
+    rules: Rules,
+    plans: Plans<Schema>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    include: Option<Match>,
+    exclude: Option<Match>,
+    max_staleness: Option<Duration>,
+    initial_value: InitialValue,
+}
+
+impl Processor for CumulativeToDelta {
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
+        let definition = &stream.target.definition;
+        stream.schema = self.plans.of(&stream.schema, |schema| {
+            let instruments = schema.instruments().iter();
+            let marked = instruments.map(|known| self.rules.marked(known, definition));
+            marked.collect()
+        });
+        Box::new(PassOn)
+    }
+}
+
+impl Rules {
+    fn marked(&self, instrument: &Arc<Instrument>, definition: &Definition) -> Arc<Instrument> {
+        if !self.takes(instrument) {
+            return Arc::clone(instrument);
+        }
+        let keeps_first = match self.initial_value {
+            InitialValue::Auto => is_counted_here(instrument, definition),
+            InitialValue::Keep => true,
+            InitialValue::Drop => false,
+        };
+        Arc::new(Instrument {
+            delta: Some(Delta {
+                keeps_first,
+                max_staleness: self.max_staleness,
+            }),
+            ..instrument.as_ref().clone()
+        })
+    }
+
+    fn takes(&self, instrument: &Instrument) -> bool {
+        let Some(kind) = MetricType::of(instrument.kind) else {
+            return false;
+        };
+        let name = |names: &Texts| names.fit(&instrument.name);
+        let included = self.include.as_ref().is_none_or(|include| {
+            let types = &include.types;
+            include.names.as_ref().is_none_or(name) && (types.is_empty() || types.contains(&kind))
+        });
+        let excluded = self.exclude.as_ref().is_some_and(|exclude| {
+            exclude.names.as_ref().is_some_and(name) || exclude.types.contains(&kind)
+        });
+        included && !excluded
+    }
+}
+
+/// Whether the counting began with us, at 0: what we say ourselves, and what we record of bodies.
+fn is_counted_here(instrument: &Instrument, definition: &Definition) -> bool {
+    let mut endpoints = definition.endpoints.iter();
+    instrument.kind == InstrumentKind::Histogram
+        || !endpoints.any(|endpoint| endpoint.scope == instrument.scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{definition::Delta, processors::testing::Lab};
+
+    /// The deltas behind the processor, by metric.
+    fn deltas(config: &str) -> Vec<(String, Delta)> {
+        let lab = Lab::new("cumulativetodelta", config);
+        let instruments = lab.after().schema.instruments().iter();
+        let deltas = instruments.filter_map(|known| Some((known.name.clone(), known.delta?)));
+        deltas.collect()
+    }
+
+    fn names(config: &str) -> Vec<String> {
+        let names = deltas(config).into_iter().map(|(name, _)| name);
+        names.filter(|name| !name.starts_with("betanet.")).collect()
+    }
+
+    #[test]
+    fn all_totals_are_deltas_unless_it_is_said_which() {
+        for (config, expected) in [
+            ("", &["total", "packets", "seconds"][..]),
+            ("include: {metric_types: [sum]}", &["total", "packets"]),
+            (
+                "include: {metrics: [total, gauge], match_type: strict}",
+                &["total"],
+            ),
+            (
+                "include: {metrics: ['^[ps]'], match_type: regexp, metric_types: [histogram]}",
+                &["seconds"],
+            ),
+            (
+                "exclude: {metrics: [packets], match_type: strict, metric_types: [histogram]}",
+                &["total"],
+            ),
+        ] {
+            assert_eq!(names(config), expected, "{config}");
+        }
+    }
+
+    #[test]
+    fn the_first_total_counts_where_the_counting_began_with_us() {
+        let keeps_first = |config: &str| {
+            let deltas = deltas(config);
+            let of = |name: &str| deltas.iter().find(|(known, _)| known == name).unwrap();
+            ["total", "seconds", "betanet.poll.results"].map(|name| of(name).1.keeps_first)
+        };
+        assert_eq!(keeps_first("initial_value: auto"), [false, true, true]);
+        assert_eq!(keeps_first("initial_value: keep"), [true; 3]);
+        assert_eq!(keeps_first("initial_value: drop"), [false; 3]);
+    }
+
+    #[test]
+    fn zero_is_no_age() {
+        let age = |config: &str| deltas(config).first().unwrap().1.max_staleness;
+        assert_eq!(age("max_staleness: 0"), None);
+        assert_eq!(age("max_staleness: 10m"), Some(Duration::from_secs(600)));
+    }
+}
