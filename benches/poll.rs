@@ -53,6 +53,7 @@ async fn main() {
     let (good, bad) = (AtOnce { body: Some(body) }, AtOnce { body: None });
     let host = host();
     let order = Order {
+        instance: 0,
         timeout: Duration::from_secs(1),
         validators: None,
     };

@@ -17,7 +17,10 @@ use crate::{
     definition::{self, Definition},
     pipeline::{EndpointPoll, Number, Poll, Problem, Reading, Reason, StatusBoard, Target},
     processors::mapping,
-    receivers::{self, http_json},
+    receivers::{
+        self,
+        http_json::{self, config::TargetConfig},
+    },
     runtime::Clock,
     telemetry::{self, config::LogsConfig},
 };
@@ -77,14 +80,8 @@ async fn poll_configured(config: &Config) -> Result<Polled, CommandError> {
 }
 
 async fn poll_url(url: &str, definition: Option<&str>) -> Result<Polled, CommandError> {
-    let endpoint = url.parse()?;
-    let target = http_json::config::TargetConfig {
-        endpoint,
-        name: None,
-        labels: Default::default(),
-    };
     let config = http_json::Config {
-        targets: vec![target],
+        targets: vec![TargetConfig::at(url.parse()?)],
         definition: definition.map(str::to_owned).into_iter().collect(),
         ..http_json::Config::default()
     };

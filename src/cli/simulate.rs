@@ -18,7 +18,10 @@ use super::{
 use crate::{
     config::Config,
     definition,
-    receivers::{self, http_json},
+    receivers::{
+        self,
+        http_json::{self, config::TargetConfig},
+    },
     resilience::{
         feasibility::{self, Finding, Severity},
         simulation::{self, Incident, Report, Settings, Spread},
@@ -40,6 +43,8 @@ struct Receiver {
     receiver: String,
     endpoints: usize,
     interval: String,
+    /// A target with several instances, if there is one; what they make up for is not simulated.
+    replicated: Option<String>,
     findings: Vec<Finding>,
     /// Empty if the settings can never work.
     faults: Vec<Report>,
@@ -110,10 +115,7 @@ fn settings(config: &http_json::Config) -> Result<Settings, CommandError> {
         let paths = definition.endpoints.iter().map(|e| e.path.to_string());
         paths.collect()
     });
-    let targets = config.targets.iter().map(|target| {
-        let host = format!("{}:{}", target.endpoint.host(), target.endpoint.port());
-        (target.name.clone().unwrap_or_else(|| host.clone()), host)
-    });
+    let targets = config.targets.iter().map(TargetConfig::hosts);
     Ok(Settings {
         interval: config.collection_interval,
         timeout: config.timeout,
@@ -156,6 +158,7 @@ impl Plan {
             receiver: self.receiver.clone(),
             endpoints: self.settings.endpoints.len(),
             interval: self.settings.interval.to_string(),
+            replicated: self.settings.replicated(),
             faults: faults.collect(),
             findings,
         }
@@ -176,6 +179,12 @@ impl Simulated {
                  every {interval}; seed {}",
                 self.outages, self.seed
             ));
+            if let Some(pool) = &receiver.replicated {
+                out.line(format_args!(
+                    "  `{pool}` has replicas: one of its instances alone is simulated, without a \
+                     failover"
+                ));
+            }
             for finding in &receiver.findings {
                 let severity = match finding.severity {
                     Severity::Note => "Note",

@@ -57,12 +57,12 @@ impl OwnMetrics {
         }
     }
 
-    /// The schema of what targets of `definition` give: the definition's instruments, then our
-    /// own in the order of [`names::TARGET`].
-    pub fn schema(definition: &Definition) -> Schema {
+    /// The schema of what targets of `definition` with so many instances give: the definition's
+    /// instruments, then our own in the order of [`names::TARGET`].
+    pub fn schema(definition: &Definition, instances: usize) -> Schema {
         let own = names::TARGET
             .iter()
-            .map(|metric| Arc::new(instrument(metric, definition)));
+            .map(|metric| Arc::new(instrument(metric, definition, instances)));
         definition.instruments.iter().cloned().chain(own).collect()
     }
 
@@ -185,14 +185,14 @@ fn flag(is: bool) -> Number {
     Number::Unsigned(u64::from(is))
 }
 
-fn instrument(metric: &Metric, definition: &Definition) -> Instrument {
+fn instrument(metric: &Metric, definition: &Definition, instances: usize) -> Instrument {
     let endpoints = definition.endpoints.len();
     // Breakers have one series more than there are endpoints: the host's.
     let max_series = match metric.attributes {
         [] => 1,
         [names::METRIC, ..] => definition.instruments.len() * Reason::ALL.len(),
         [names::STATE] => 4,
-        [names::URL_TEMPLATE, rest @ ..] => (endpoints + 1) * combinations(rest),
+        [names::URL_TEMPLATE, rest @ ..] => (endpoints + 1) * combinations(rest, instances),
         _ => endpoints,
     };
     Instrument {
@@ -215,9 +215,10 @@ fn instrument(metric: &Metric, definition: &Definition) -> Instrument {
 
 /// How many values the attributes beside the endpoint have together. The SDK allocates for all of
 /// them at once, so this is no place to be generous.
-fn combinations(attributes: &[&str]) -> usize {
+fn combinations(attributes: &[&str], instances: usize) -> usize {
     let values = |key: &&str| match *key {
         names::ERROR_TYPE => ERROR_TYPES_MAX,
+        names::INSTANCE => instances,
         names::RESULT => 5,
         names::READER | names::WITHIN_OBJECTIVE => 2,
         names::STATE => 3,

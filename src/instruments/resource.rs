@@ -15,12 +15,15 @@ pub fn resource(target: &Target) -> ResourceAttributes {
     for (key, value) in definition.resource.iter().chain(&target.labels) {
         attributes.insert(key, text(value));
     }
-    attributes.extend([
-        (INSTANCE_ID, text(&target.name)),
-        ("server.address", text(&target.server_address)),
-        ("server.port", Value::from(i64::from(target.server_port))),
-        ("url.scheme", text(&target.url_scheme)),
-    ]);
+    attributes.insert(INSTANCE_ID, text(&target.name));
+    // Several instances have no address in common.
+    if target.instances == 1 {
+        attributes.extend([
+            ("server.address", text(&target.server_address)),
+            ("server.port", Value::from(i64::from(target.server_port))),
+            ("url.scheme", text(&target.url_scheme)),
+        ]);
+    }
     let attributes = attributes.into_iter();
     attributes
         .map(|(key, value)| KeyValue::new(key.to_owned(), value))

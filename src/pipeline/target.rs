@@ -14,8 +14,11 @@ pub struct Target {
     pub name: String,
     /// Identifier of the receiver that polls it, for example `betanet/eu`.
     pub receiver: String,
-    /// Base URL without a trailing slash; endpoint paths are appended to it.
+    /// Base URL without a trailing slash; endpoint paths are appended to it. Of several instances
+    /// that of the first.
     pub url: String,
+    /// How many instances answer for it; each has the same data.
+    pub instances: usize,
     /// Host of the URL.
     pub server_address: String,
     /// Port of the URL, or the scheme's own.
@@ -35,6 +38,7 @@ impl Target {
             name: name.to_owned(),
             receiver: "none".to_owned(),
             url: String::new(),
+            instances: 1,
             server_address: String::new(),
             server_port: 0,
             url_scheme: String::new(),

@@ -46,7 +46,7 @@ pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, Stri
 pub(super) fn stream(name: &str, resource: &str) -> Stream {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
     Stream {
-        schema: Arc::new(OwnMetrics::schema(&definition)),
+        schema: Arc::new(OwnMetrics::schema(&definition, 1)),
         target: Arc::new(Target::named(name, &definition)),
         resource: attributes(resource).into(),
     }

@@ -70,6 +70,17 @@ pub enum Refusal {
     ProbeInFlight,
 }
 
+/// What a breaker would do with a request. The order is from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gate {
+    /// Let it through.
+    Free,
+    /// Let it through as a probe.
+    Probe,
+    /// Refuse it.
+    Shut,
+}
+
 /// A circuit breaker.
 #[derive(Debug, Clone)]
 pub struct Breaker {
@@ -144,6 +155,17 @@ impl Breaker {
                 self.reject();
                 Err(Refusal::Open { retry_at })
             }
+        }
+    }
+
+    /// What it would do with a request now; nothing is asked for.
+    pub fn gate(&self, now: Instant) -> Gate {
+        let most = self.policy.half_open_max_probes.max(1);
+        match self.phase {
+            Phase::Closed => Gate::Free,
+            Phase::Open { until } if now < until => Gate::Shut,
+            Phase::HalfOpen { in_flight } if in_flight >= most => Gate::Shut,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => Gate::Probe,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use fastrand::Rng;
 
-pub use super::config::Scope;
+pub use super::{breaker::Gate, config::Scope};
 
 /// One of the two levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -195,6 +195,15 @@ impl Circuit {
         for gate in self.host.iter_mut().chain(&mut self.endpoints) {
             gate.hold(held);
         }
+    }
+
+    /// What would become of an attempt at an endpoint now; nothing is asked for.
+    pub fn gate(&self, now: Instant, endpoint: usize) -> Gate {
+        let paused = self.not_before.filter(|until| now < *until);
+        let pause = paused.map(|_| Gate::Shut);
+        let breakers = self.host.iter().chain(self.endpoints.get(endpoint));
+        let worst = breakers.map(|breaker| breaker.gate(now)).chain(pause).max();
+        worst.unwrap_or(Gate::Free)
     }
 
     /// What stands between us and an endpoint now.

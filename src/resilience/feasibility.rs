@@ -26,8 +26,8 @@ pub struct Plan<'a> {
     pub cache: CacheConfig,
     /// The promised age of data, if one is promised.
     pub freshness_objective: Option<Duration>,
-    /// Name and `host:port` of each target.
-    pub targets: &'a [(String, String)],
+    /// The name of each target, and the `host:port` of each of its instances.
+    pub targets: &'a [(String, Vec<String>)],
     /// Endpoints of a target.
     pub endpoints: usize,
 }
@@ -63,6 +63,7 @@ pub fn check(plan: &Plan<'_>) -> Vec<Finding> {
         // Sums with values that are wrong by themselves say nothing.
         times(plan, &mut findings);
         chain(plan, &mut findings);
+        failover(plan, &mut findings);
         breaker(plan, &mut findings);
         cache(plan, &mut findings);
         fleet(plan, &mut findings);
@@ -171,6 +172,23 @@ fn chain(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Of several instances, one that hangs leaves time for another.
+fn failover(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+    let (max, deadline) = (plan.timeout.max, plan.deadline());
+    let least = retry::least(None, deadline.get());
+    let several = plan.targets.iter().find(|(_, hosts)| hosts.len() > 1);
+    if let Some((name, _)) = several
+        && max.get().saturating_add(least) > deadline.get()
+    {
+        let message = format!(
+            "leaves a poll of `{name}` no time for another instance after one that hangs: {max} + \
+             {} > {deadline}",
+            show(least),
+        );
+        findings.push(Finding::new(Severity::Warning, &["timeout"], message));
+    }
+}
+
 /// A breaker that opens is noticed.
 fn breaker(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
     let (open, interval) = (plan.circuit_breaker.open_duration, plan.interval);
@@ -221,9 +239,13 @@ fn cache(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
 
 /// What all targets share is enough for them, and what one has is not shared.
 fn fleet(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
-    for (index, (name, host)) in plan.targets.iter().enumerate() {
-        let same = |(_, other): &&(String, String)| other == host;
-        if let Some((other, _)) = plan.targets.iter().take(index).find(same) {
+    for (index, (name, hosts)) in plan.targets.iter().enumerate() {
+        let earlier = plan.targets.iter().take(index);
+        let same = |(other, theirs): &'_ (String, Vec<String>)| {
+            let host = hosts.iter().find(|host| theirs.contains(host))?;
+            Some((other.clone(), host))
+        };
+        if let Some((other, host)) = earlier.into_iter().find_map(same) {
             let message = format!(
                 "`{other}` and `{name}` are one host, {host}, with 2 breakers: each has to find \
                  out for itself that it is down"

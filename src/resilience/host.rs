@@ -1,4 +1,4 @@
-//! What is kept of a host while the collector runs, and what all hosts of a receiver share.
+//! What is kept of a target while the collector runs, and what all targets of a receiver share.
 
 use std::{
     collections::BTreeMap,
@@ -10,6 +10,7 @@ use fastrand::Rng;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
+    balancer::Balancer,
     budget::Budget,
     cache::{self, Slot},
     circuit::{Changes, Circuit, Level},
@@ -18,7 +19,8 @@ use super::{
     freshness::Objective,
     guard::{Change, Guard},
     outcome::{Outcome, Statuses},
-    recorder::{Event, Recorder},
+    per_instance::PerInstance,
+    recorder::{Event, Names, Place, Recorder},
     retry::{self, Decision, Failed, Stop},
     state::{State, Transition},
     timeout::Timeout,
@@ -70,7 +72,8 @@ pub struct Member {
     pub(super) position: usize,
 }
 
-/// One host: its breakers, and what is kept of each of its endpoints.
+/// One target: the breakers of its host, or of each of the instances that answer for it, and what
+/// is kept of each of its endpoints.
 #[derive(Debug)]
 pub struct Host {
     pub(super) fleet: Arc<Fleet>,
@@ -78,6 +81,8 @@ pub struct Host {
     pub(super) name: String,
     /// Paths of the endpoints, for the record.
     pub(super) paths: Vec<Arc<str>>,
+    /// What the instances are called; empty where there is only one.
+    pub(super) instances: Vec<Arc<str>>,
     pub(super) clock: Clock,
     pub(super) state: Mutex<HostState>,
     /// Told after each attempt, for those who wait for a probe.
@@ -90,7 +95,7 @@ pub struct Host {
 
 #[derive(Debug)]
 pub(super) struct HostState {
-    pub(super) circuit: Circuit,
+    pub(super) circuits: PerInstance<Circuit>,
     pub(super) recorder: Recorder,
     pub(super) rng: Rng,
     pub(super) endpoints: Vec<EndpointState>,
@@ -100,8 +105,12 @@ pub(super) struct HostState {
 
 #[derive(Debug)]
 pub(super) struct EndpointState {
-    pub(super) timeout: Timeout,
+    pub(super) timeouts: PerInstance<Timeout>,
+    /// None where there is only one instance.
+    pub(super) balancer: Option<Box<Balancer>>,
     pub(super) slot: Slot<Body>,
+    /// The instance that gave what is in the slot: its validators mean nothing to another one.
+    pub(super) kept_from: usize,
     pub(super) flight: Flight,
     pub(super) objective: Option<Objective>,
     pub(super) retries: BTreeMap<ErrorType, u64>,
@@ -147,6 +156,11 @@ impl Fleet {
 
     pub(super) fn note_attempt(&self, now: Instant) {
         lock(&self.budget).attempt(now);
+    }
+
+    /// Takes one retry of the fleet's if there is one.
+    pub(super) fn take_retry(&self, now: Instant) -> bool {
+        lock(&self.budget).try_retry(now)
     }
 
     pub(super) fn decide(&self, now: Instant, failed: &Failed, rng: &mut Rng) -> Decision {
@@ -197,22 +211,28 @@ impl Drop for Member {
 impl Host {
     /// A host that nothing is known of, with endpoints at `paths`.
     pub fn new(member: &Arc<Member>, name: &str, paths: Vec<Arc<str>>, clock: &Clock) -> Self {
+        Self::of_several(member, name, Vec::new(), paths, clock)
+    }
+
+    /// The same for a target with several `instances`, of which each has all endpoints.
+    pub fn of_several(
+        member: &Arc<Member>,
+        name: &str,
+        instances: Vec<Arc<str>>,
+        paths: Vec<Arc<str>>,
+        clock: &Clock,
+    ) -> Self {
         let fleet = &member.fleet;
         let (settings, now) = (&fleet.settings, Instant::now());
         let breaker = &settings.circuit_breaker;
         let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
-        let endpoints = paths.iter().map(|_| EndpointState {
-            timeout: Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive),
-            slot: Slot::new(settings.cache),
-            flight: Flight::default(),
-            objective: settings
-                .freshness_objective
-                .map(|age| Objective::new(age, now)),
-            retries: RETRIED.map(|error_type| (error_type, 0)).into(),
-            suppressed: Stop::SUPPRESSING.map(|reason| (reason, 0)).into(),
-        });
+        let circuit = Circuit::new(breaker.scope, host, endpoint, paths.len(), now);
+        let count = instances.len();
+        let endpoints = paths
+            .iter()
+            .map(|_| EndpointState::new(settings, count, now));
         let state = HostState {
-            circuit: Circuit::new(breaker.scope, host, endpoint, paths.len(), now),
+            circuits: PerInstance::repeat(circuit, count),
             recorder: Recorder::default(),
             rng: Rng::with_seed(seed(clock, member.position)),
             endpoints: endpoints.collect(),
@@ -228,23 +248,28 @@ impl Host {
             landed: Notify::new(),
             wanted: Notify::new(),
             paths,
+            instances,
         }
     }
 
-    /// When the breakers or the server's wish let an endpoint be tried, if they are in the way.
+    /// When the breakers or the server's wish let an endpoint be tried at any instance, if they are
+    /// in the way at all of them.
     pub fn retry_at(&self, endpoint: usize) -> Option<Instant> {
-        self.lock()
-            .circuit
-            .view(Instant::now(), endpoint)
-            .retry_at()
+        let (now, state) = (Instant::now(), self.lock());
+        let waits = state.circuits.iter().map(|circuit| {
+            let view = circuit.view(now, endpoint);
+            view.retry_at()
+        });
+        // None, which is at once, comes before any time.
+        waits.min().flatten()
     }
 
-    /// Whether the next attempt at any of the endpoints is a probe.
+    /// Whether the next attempt at any of the endpoints is a probe because no instance is sound.
     pub fn is_half_open(&self) -> bool {
         let (now, state) = (Instant::now(), self.lock());
         (0..self.paths.len()).any(|endpoint| {
-            let view = state.circuit.view(now, endpoint);
-            view.state() == State::HalfOpen
+            let views = state.circuits.iter().map(|c| c.view(now, endpoint).state());
+            views.min() == Some(State::HalfOpen)
         })
     }
 
@@ -252,15 +277,33 @@ impl Host {
         self.paths.get(endpoint).map_or("", |path| path)
     }
 
-    pub(super) fn record(&self, state: &mut HostState, endpoint: Option<usize>, event: Event) {
-        state.recorder.record(self.clock.now(), endpoint, event);
+    /// Whether several instances answer for the target.
+    pub(super) fn has_several(&self) -> bool {
+        !self.instances.is_empty()
+    }
+
+    /// An endpoint of an instance; where there is only one, that goes without saying.
+    pub(super) fn place(&self, endpoint: usize, instance: usize) -> Place {
+        Place::endpoint(endpoint).at(self.has_several().then_some(instance))
+    }
+
+    /// What the positions in the record stand for.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names {
+            endpoints: &self.paths,
+            instances: &self.instances,
+        }
+    }
+
+    pub(super) fn record(&self, state: &mut HostState, place: Place, event: Event) {
+        state.recorder.record(self.clock.now(), place, event);
     }
 
     /// Records and logs changes of state, one line each, with the evidence.
     pub(super) fn note_changes(
         &self,
         state: &mut HostState,
-        endpoint: usize,
+        place: Place,
         changes: Changes,
         error: Option<&str>,
     ) {
@@ -269,28 +312,48 @@ impl Host {
             (Level::Endpoint, changes.endpoint),
         ] {
             let Some(transition) = change else { continue };
-            let at = (level == Level::Endpoint).then_some(endpoint);
+            let at = match level {
+                Level::Host => place.of_host(),
+                Level::Endpoint => place,
+            };
             self.record(state, at, Event::transition(level, &transition));
-            self.log_transition(level, endpoint, &transition, error);
+            self.log_transition(at, &transition, error);
         }
     }
 
-    fn log_transition(
-        &self,
-        level: Level,
-        endpoint: usize,
-        transition: &Transition,
-        error: Option<&str>,
-    ) {
-        let of = match level {
-            Level::Host => "host",
-            Level::Endpoint => self.path(endpoint),
-        };
+    fn log_transition(&self, place: Place, transition: &Transition, error: Option<&str>) {
+        let (of, instance) = self.names().of(place);
+        let of = of.unwrap_or("host");
         let (target, failures) = (&self.name, transition.failures);
         match transition.to {
-            State::Open => tracing::warn!(target, of, failures, error, "breaker opened"),
-            State::HalfOpen => tracing::info!(target, of, "breaker half-open: probing"),
-            State::Closed => tracing::info!(target, of, "breaker closed: the probe succeeded"),
+            State::Open => tracing::warn!(target, instance, of, failures, error, "breaker opened"),
+            State::HalfOpen => {
+                tracing::info!(target, instance, of, "breaker half-open: probing");
+            }
+            State::Closed => {
+                tracing::info!(target, instance, of, "breaker closed: the probe succeeded");
+            }
+        }
+    }
+}
+
+impl EndpointState {
+    /// Of an endpoint at so many instances.
+    fn new(settings: &Settings, instances: usize, now: Instant) -> Self {
+        let timeout = Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive);
+        let left_out_for = settings.circuit_breaker.open_duration.get();
+        let balancer = || Box::new(Balancer::new(instances, settings.interval, left_out_for));
+        Self {
+            timeouts: PerInstance::repeat(timeout, instances),
+            balancer: (instances > 1).then(balancer),
+            slot: Slot::new(settings.cache),
+            kept_from: 0,
+            flight: Flight::default(),
+            objective: settings
+                .freshness_objective
+                .map(|age| Objective::new(age, now)),
+            retries: RETRIED.map(|error_type| (error_type, 0)).into(),
+            suppressed: Stop::SUPPRESSING.map(|reason| (reason, 0)).into(),
         }
     }
 }

@@ -6,9 +6,11 @@
 //! simulated, and is searched for counter-examples.
 //!
 //! One attempt passes, outermost first: the slot of the [`cache`], the deadline and the [`retry`]
-//! loop with its fleet-wide [`budget`], the [`circuit`] of host and endpoint [`breaker`]s, and the
-//! [`timeout`] of the attempt. What it came to is judged once, in [`outcome`].
+//! loop with its fleet-wide [`budget`], the [`balancer`] where there are several instances, the
+//! [`circuit`] of host and endpoint [`breaker`]s, and the [`timeout`] of the attempt. What it came
+//! to is judged once, in [`outcome`].
 
+pub mod balancer;
 pub mod breaker;
 pub mod budget;
 pub mod cache;
@@ -19,7 +21,9 @@ pub mod flight;
 pub mod freshness;
 pub mod guard;
 pub mod host;
+pub mod instances;
 pub mod outcome;
+pub mod per_instance;
 mod readings;
 pub mod recorder;
 mod report;

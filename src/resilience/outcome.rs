@@ -97,6 +97,14 @@ impl Default for Statuses {
     }
 }
 
+impl Verdict {
+    /// Whether the same request may fare better at another instance with the same data. What is
+    /// charged to nobody, such as a 404, is an answer that any of them would give.
+    pub fn is_against_instance(&self) -> bool {
+        self.host == Outcome::Fail || self.endpoint == Outcome::Fail || self.retry != Retry::No
+    }
+}
+
 impl Statuses {
     /// Judges a result.
     pub fn classify(&self, class: Class) -> Verdict {

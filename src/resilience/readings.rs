@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use super::{
+    balancer::{Balancer, Gates},
     cache::{Counts, Freshness, Reader},
     circuit::Level,
     host::{EndpointState, Host},
@@ -30,21 +31,92 @@ impl Host {
         let mut all = Vec::new();
         for (index, (endpoint, path)) in state.endpoints.iter().zip(&self.paths).enumerate() {
             let path = KeyValue::new(names::URL_TEMPLATE, Arc::clone(path));
-            let view = state.circuit.view(now, index);
-            if index == 0
-                && let Some(host) = view.host
-            {
-                breaker(&mut all, &[scope(Level::Host)], &host, host.state);
+            for (instance, circuit) in state.circuits.iter().enumerate() {
+                let name = self.instances.get(instance).map(instance_name);
+                let view = circuit.view(now, index);
+                if index == 0
+                    && let Some(host) = view.host
+                {
+                    let of = attributes([scope(Level::Host)], &name);
+                    breaker(&mut all, &of, &host, host.state);
+                }
+                if let Some(own) = view.endpoint {
+                    // Behind an open host it is open, whatever its own breaker says.
+                    let of = attributes([scope(Level::Endpoint), path.clone()], &name);
+                    breaker(&mut all, &of, &own, view.state());
+                }
+                let limit = endpoint.timeouts.at(instance).limit(0).as_secs_f64();
+                let of = attributes([path.clone()], &name);
+                push(
+                    &mut all,
+                    &names::TIMEOUT_EFFECTIVE,
+                    &of,
+                    &[],
+                    Number::Double(limit),
+                );
             }
-            if let Some(own) = view.endpoint {
-                // Behind an open host it is open, whatever its own breaker says.
-                let of = [scope(Level::Endpoint), path.clone()];
-                breaker(&mut all, &of, &own, view.state());
+            if let Some(balancer) = &endpoint.balancer {
+                let gates = state.gates(now, index);
+                let names = self.instances.iter().map(instance_name);
+                balancer_readings(&mut all, (balancer, gates), names, &path, now);
             }
             endpoint_readings(&mut all, endpoint, &path, now);
         }
         entries(&mut all, &state.endpoints, now);
         all
+    }
+}
+
+fn instance_name(name: &Arc<str>) -> KeyValue {
+    KeyValue::new(names::INSTANCE, Arc::clone(name))
+}
+
+/// With the instance, where there are several.
+fn attributes<const N: usize>(of: [KeyValue; N], instance: &Option<KeyValue>) -> Vec<KeyValue> {
+    of.into_iter().chain(instance.clone()).collect()
+}
+
+fn balancer_readings(
+    all: &mut Vec<OwnReading>,
+    (balancer, gates): (&Balancer, Gates),
+    instances: impl Iterator<Item = KeyValue>,
+    path: &KeyValue,
+    now: Instant,
+) {
+    let flag = |is: bool| Number::Unsigned(u64::from(is));
+    let panic = flag(balancer.is_panic(now, gates));
+    push(
+        all,
+        &names::BALANCER_PANIC,
+        std::slice::from_ref(path),
+        &[],
+        panic,
+    );
+    let ejected = balancer.ejected(now, gates);
+    for (instance, name) in instances.enumerate() {
+        let of = [path.clone(), name];
+        let counts = balancer.counts(instance);
+        for (result, count) in [("ok", counts.ok), ("fail", counts.failed)] {
+            let result = [(names::RESULT, result)];
+            push(
+                all,
+                &names::BALANCER_REQUESTS,
+                &of,
+                &result,
+                Number::Unsigned(count),
+            );
+        }
+        let failovers = Number::Unsigned(counts.failovers);
+        push(all, &names::BALANCER_FAILOVERS, &of, &[], failovers);
+        push(
+            all,
+            &names::BALANCER_EJECTED,
+            &of,
+            &[],
+            flag(ejected.has(instance)),
+        );
+        let expected = Number::Double(balancer.expected(instance, now).as_secs_f64());
+        push(all, &names::BALANCER_LATENCY, &of, &[], expected);
     }
 }
 
@@ -129,8 +201,6 @@ fn endpoint_readings(
     now: Instant,
 ) {
     let of = std::slice::from_ref(path);
-    let limit = Number::Double(endpoint.timeout.limit(0).as_secs_f64());
-    push(all, &names::TIMEOUT_EFFECTIVE, of, &[], limit);
     cache_readings(all, endpoint, of, now);
     for (error_type, count) in &endpoint.retries {
         let error_type = KeyValue::new(names::ERROR_TYPE, error_type.name());

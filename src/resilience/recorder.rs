@@ -10,6 +10,7 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::{
+    balancer::Because,
     circuit::Level,
     outcome::Outcome,
     retry::Stop,
@@ -34,10 +35,28 @@ pub struct Entry {
     pub number: u64,
     /// When.
     pub at: SystemTime,
-    /// The endpoint, by its position; none for what concerns the whole host.
-    pub endpoint: Option<usize>,
+    /// What it concerns.
+    pub place: Place,
     /// What was decided, on what evidence.
     pub event: Event,
+}
+
+/// What a decision concerns, by its position. Small, as many of them are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// None for what concerns a whole instance or target.
+    endpoint: Option<u16>,
+    /// None where there is only one, or it concerns all.
+    instance: Option<u16>,
+}
+
+/// What the positions stand for.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'n> {
+    /// The paths of the endpoints.
+    pub endpoints: &'n [Arc<str>],
+    /// The instances, if there are several.
+    pub instances: &'n [Arc<str>],
 }
 
 /// One decision, for people.
@@ -49,6 +68,9 @@ struct Told<'r> {
     at: SystemTime,
     /// The path.
     endpoint: Option<&'r str>,
+    /// Which of several instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<&'r str>,
     #[serde(flatten)]
     event: Event,
 }
@@ -76,6 +98,17 @@ pub enum Event {
         endpoint_outcome: Outcome,
         /// What it was to the host's breaker.
         host_outcome: Outcome,
+    },
+    /// Of several instances this one was chosen.
+    Chosen {
+        /// Why.
+        because: Because,
+        /// The time that its answer is expected to take, in seconds.
+        #[serde(serialize_with = "seconds")]
+        expected: Duration,
+        /// The time of the other one that was drawn, in seconds.
+        #[serde(serialize_with = "optional_seconds")]
+        expected_of_other: Option<Duration>,
     },
     /// Another attempt follows.
     Retry {
@@ -124,7 +157,7 @@ pub enum Event {
 
 impl Recorder {
     /// Notes a decision; the oldest one beyond [`CAPACITY`] is forgotten.
-    pub fn record(&mut self, at: SystemTime, endpoint: Option<usize>, event: Event) {
+    pub fn record(&mut self, at: SystemTime, place: Place, event: Event) {
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
         }
@@ -132,7 +165,7 @@ impl Recorder {
         self.entries.push_back(Entry {
             number: self.recorded,
             at,
-            endpoint,
+            place,
             event,
         });
     }
@@ -142,16 +175,56 @@ impl Recorder {
         self.entries.iter()
     }
 
-    /// The same for people; `paths` are those of the endpoints.
-    pub fn told<'r>(&'r self, paths: &'r [Arc<str>]) -> impl Serialize + 'r {
-        let path = |index: usize| paths.get(index).map(|path| &**path);
-        let told = self.entries().map(move |entry| Told {
-            number: entry.number,
-            at: entry.at,
-            endpoint: entry.endpoint.and_then(path),
-            event: entry.event,
+    /// The same for people.
+    pub fn told<'r>(&'r self, names: Names<'r>) -> impl Serialize + 'r {
+        let told = self.entries().map(move |entry| {
+            let (endpoint, instance) = names.of(entry.place);
+            Told {
+                number: entry.number,
+                at: entry.at,
+                endpoint,
+                instance,
+                event: entry.event,
+            }
         });
         told.collect::<Vec<_>>()
+    }
+}
+
+impl<'n> Names<'n> {
+    /// The path and the instance.
+    pub fn of(self, place: Place) -> (Option<&'n str>, Option<&'n str>) {
+        let name =
+            |all: &'n [Arc<str>], at: Option<u16>| all.get(usize::from(at?)).map(|name| &**name);
+        (
+            name(self.endpoints, place.endpoint),
+            name(self.instances, place.instance),
+        )
+    }
+}
+
+impl Place {
+    /// An endpoint, at any instance.
+    pub fn endpoint(position: usize) -> Self {
+        let endpoint = u16::try_from(position).ok();
+        Self {
+            endpoint,
+            instance: None,
+        }
+    }
+
+    /// The same at one instance.
+    pub fn at(self, instance: Option<usize>) -> Self {
+        let instance = instance.and_then(|position| u16::try_from(position).ok());
+        Self { instance, ..self }
+    }
+
+    /// All endpoints, at the same instance.
+    pub fn of_host(self) -> Self {
+        Self {
+            endpoint: None,
+            ..self
+        }
     }
 }
 

@@ -3,30 +3,62 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::{host::Host, readings::state_name, state::View};
+use super::{
+    balancer::{Balancer, Gates},
+    circuit::Circuit,
+    host::Host,
+    readings::state_name,
+    state::View,
+};
 use crate::pipeline::{Inspect, Read};
 
 impl Inspect for Host {
     fn host(&self) -> Value {
-        let now = Instant::now();
-        let view = self.lock().circuit.view(now, 0);
-        json!({ "breaker": view.host.map(|host| breaker(&host, now)) })
+        let (now, state) = (Instant::now(), self.lock());
+        let told = |circuit: &Circuit| {
+            let host = circuit.view(now, 0).host;
+            json!({ "breaker": host.map(|host| breaker(&host, now)) })
+        };
+        if !self.has_several() {
+            return told(state.circuits.at(0));
+        }
+        let instances = self.instances.iter().zip(state.circuits.iter());
+        let instances = instances.map(|(name, circuit)| (name.to_string(), told(circuit)));
+        json!({ "instances": instances.collect::<Map<_, _>>() })
     }
 
     fn endpoint(&self, index: usize) -> Value {
         let (now, state) = (Instant::now(), self.lock());
-        let view = state.circuit.view(now, index);
         let Some(endpoint) = state.endpoints.get(index) else {
             return Value::Null;
         };
-        json!({
-            "breaker": view.endpoint.map(|endpoint| breaker(&endpoint, now)),
-            "effective_timeout_seconds": endpoint.timeout.limit(0).as_secs_f64(),
-            "cache_age_seconds": endpoint.slot.age(now).map(rounded),
-        })
+        let told = |instance: usize| {
+            let view = state.circuits.at(instance).view(now, index);
+            json!({
+                "breaker": view.endpoint.map(|endpoint| breaker(&endpoint, now)),
+                "effective_timeout_seconds": endpoint.timeouts.at(instance).limit(0).as_secs_f64(),
+            })
+        };
+        let mut all = match &endpoint.balancer {
+            None => told(0),
+            Some(balancer) => {
+                let gates = state.gates(now, index);
+                let instances = self.instances.iter().enumerate();
+                let instances = instances.map(|(instance, name)| {
+                    let of_balancer = balanced(balancer, gates, instance, now);
+                    (name.to_string(), joined(told(instance), of_balancer))
+                });
+                json!({
+                    "instances": instances.collect::<Map<_, _>>(),
+                    "panic": balancer.is_panic(now, gates),
+                })
+            }
+        };
+        all["cache_age_seconds"] = json!(endpoint.slot.age(now).map(rounded));
+        all
     }
 
     fn read(&self, endpoint: usize) -> BoxFuture<'_, Read> {
@@ -35,8 +67,27 @@ impl Inspect for Host {
 
     fn decisions(&self) -> Value {
         let state = self.lock();
-        serde_json::to_value(state.recorder.told(&self.paths)).unwrap_or_default()
+        serde_json::to_value(state.recorder.told(self.names())).unwrap_or_default()
     }
+}
+
+/// What the balancer knows of one instance.
+fn balanced(balancer: &Balancer, gates: Gates, instance: usize, now: Instant) -> Value {
+    let counts = balancer.counts(instance);
+    json!({
+        "ejected": balancer.ejected(now, gates).has(instance),
+        "expected_latency_seconds": rounded(balancer.expected(instance, now)),
+        "requests_ok": counts.ok,
+        "requests_failed": counts.failed,
+        "failovers": counts.failovers,
+    })
+}
+
+fn joined(mut one: Value, other: Value) -> Value {
+    if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+        one.extend(other);
+    }
+    one
 }
 
 fn breaker(view: &View, now: Instant) -> Value {

@@ -114,7 +114,7 @@ impl Policy {
         budget: &mut Budget,
         rng: &mut Rng,
     ) -> Decision {
-        let asked = failed.retry_after.map(|asked| asked.min(MAX_RETRY_AFTER));
+        let asked = failed.retry_after.map(pause);
         let stop = |reason| Decision::Stop {
             reason,
             not_before: asked.map(|asked| later(now, asked)),
@@ -161,6 +161,11 @@ impl Policy {
         let longest = times(interval, 1.0 + jitter);
         shortest.saturating_add(times(longest.saturating_sub(shortest), rng.f64()))
     }
+}
+
+/// The pause that a server gets that asks for one.
+pub fn pause(asked: Duration) -> Duration {
+    asked.min(MAX_RETRY_AFTER)
 }
 
 /// The least time that an attempt needs: the usual time of an answer, and at least a second. No

@@ -43,9 +43,15 @@ struct TargetSink {
     receiver: [KeyValue; 1],
 }
 
-/// What targets give, by definition: one schema for all targets of each.
+/// What targets give, by definition and number of instances: one schema for all targets of each.
 #[derive(Default)]
-struct Schemas(Mutex<Vec<(Weak<Definition>, Arc<Schema>)>>);
+struct Schemas(Mutex<Vec<Known>>);
+
+struct Known {
+    definition: Weak<Definition>,
+    instances: usize,
+    schema: Arc<Schema>,
+}
 
 impl MetricsPipeline {
     /// A pipeline of `processors`, each with its id, that ends in `exporters`.
@@ -82,7 +88,7 @@ impl Consumer for MetricsPipeline {
         self.telemetry.errored.add(0, &receiver);
         let stream = Stream {
             target: Arc::clone(target),
-            schema: self.schemas.of(&target.definition),
+            schema: self.schemas.of(&target.definition, target.instances),
             resource: instruments::resource(target),
         };
         Box::new(TargetSink {
@@ -152,16 +158,23 @@ impl TargetSink {
 }
 
 impl Schemas {
-    fn of(&self, definition: &Arc<Definition>) -> Arc<Schema> {
+    fn of(&self, definition: &Arc<Definition>, instances: usize) -> Arc<Schema> {
         // The list is whole at every moment, so a panic elsewhere does not spoil it.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(of, _)| of.strong_count() > 0);
-        let is_it = |of: &Weak<Definition>| std::ptr::eq(of.as_ptr(), Arc::as_ptr(definition));
-        if let Some((_, schema)) = known.iter().find(|(of, _)| is_it(of)) {
-            return Arc::clone(schema);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.definition.strong_count() > 0);
+        let is_it = |known: &&Known| {
+            let same = std::ptr::eq(known.definition.as_ptr(), Arc::as_ptr(definition));
+            same && known.instances == instances
+        };
+        if let Some(known) = all.iter().find(is_it) {
+            return Arc::clone(&known.schema);
         }
-        let schema = Arc::new(OwnMetrics::schema(definition));
-        known.push((Arc::downgrade(definition), Arc::clone(&schema)));
+        let schema = Arc::new(OwnMetrics::schema(definition, instances));
+        all.push(Known {
+            definition: Arc::downgrade(definition),
+            instances,
+            schema: Arc::clone(&schema),
+        });
         schema
     }
 }

@@ -35,6 +35,11 @@ impl HttpUrl {
         self.0.port_or_known_default().unwrap_or_default()
     }
 
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host(), self.port())
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"

@@ -92,6 +92,8 @@ pub const COMPONENT_KIND: &str = "otelcol.component.kind";
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 /// Attribute: whose breaker it is: `host` or `endpoint`.
 pub const BREAKER_SCOPE: &str = "betanet.breaker.scope";
+/// Attribute: which of several instances of a target, as `host:port`; absent where there is one.
+pub const INSTANCE: &str = "betanet.instance";
 /// Attribute: a breaker's state: `closed`, `open` or `half_open`.
 pub const STATE: &str = "state";
 /// Attribute: the state before.
@@ -143,21 +145,21 @@ metrics! {
         "Attempts that were repeated, by endpoint and the class of error that made it necessary.";
     RETRIES_SUPPRESSED = "betanet.poll.retries_suppressed", Kind::Counter, "{retry}", &[URL_TEMPLATE, REASON],
         "Retries that were not made, by reason (budget, deadline, open, retry_after).";
-    BREAKER_STATE = "betanet.circuit_breaker.state", Kind::Gauge, "{state}", &[URL_TEMPLATE, BREAKER_SCOPE],
+    BREAKER_STATE = "betanet.circuit_breaker.state", Kind::Gauge, "{state}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "State of a breaker: 0 closed, 1 open, 2 half-open. An endpoint's is the worse of its own and its host's. Do not average or sum it.";
-    BREAKER_STATUS = "betanet.circuit_breaker.status", Kind::UpDownCounter, "{breaker}", &[URL_TEMPLATE, BREAKER_SCOPE, STATE],
+    BREAKER_STATUS = "betanet.circuit_breaker.status", Kind::UpDownCounter, "{breaker}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
         "1 for the state that a breaker has, 0 for the others.";
-    BREAKER_TRANSITIONS = "betanet.circuit_breaker.transitions", Kind::Counter, "{transition}", &[URL_TEMPLATE, BREAKER_SCOPE, FROM, TO, REASON],
+    BREAKER_TRANSITIONS = "betanet.circuit_breaker.transitions", Kind::Counter, "{transition}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, FROM, TO, REASON],
         "Changes of state of a breaker.";
-    BREAKER_REJECTIONS = "betanet.circuit_breaker.rejections", Kind::Counter, "{request}", &[URL_TEMPLATE, BREAKER_SCOPE],
+    BREAKER_REJECTIONS = "betanet.circuit_breaker.rejections", Kind::Counter, "{request}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "Requests that a breaker refused.";
-    BREAKER_PROBES = "betanet.circuit_breaker.probes", Kind::Counter, "{probe}", &[URL_TEMPLATE, BREAKER_SCOPE, RESULT],
+    BREAKER_PROBES = "betanet.circuit_breaker.probes", Kind::Counter, "{probe}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, RESULT],
         "Probes of a half-open breaker by result (ok, fail, cancelled).";
-    BREAKER_STATE_TIME = "betanet.circuit_breaker.state.time", Kind::Counter, "s", &[URL_TEMPLATE, BREAKER_SCOPE, STATE],
+    BREAKER_STATE_TIME = "betanet.circuit_breaker.state.time", Kind::Counter, "s", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
         "Time that a breaker spent in each state.";
-    BREAKER_FAILURES = "betanet.circuit_breaker.consecutive_failures", Kind::Gauge, "{failure}", &[URL_TEMPLATE, BREAKER_SCOPE],
+    BREAKER_FAILURES = "betanet.circuit_breaker.consecutive_failures", Kind::Gauge, "{failure}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "Failures since the last success.";
-    BREAKER_STALE_RESULTS = "betanet.circuit_breaker.stale_results", Kind::Counter, "{result}", &[URL_TEMPLATE, BREAKER_SCOPE],
+    BREAKER_STALE_RESULTS = "betanet.circuit_breaker.stale_results", Kind::Counter, "{result}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "Results that came after the state they belonged to, and were ignored.";
     CACHE_REQUESTS = "betanet.cache.requests", Kind::Counter, "{request}", &[URL_TEMPLATE, RESULT, READER],
         "Reads of the kept answer by result (hit, miss, stale, revalidated, expired) and reader.";
@@ -167,8 +169,18 @@ metrics! {
         "Age of the kept answer when the target was last collected; absent where there is none.";
     FRESHNESS_TIME = "betanet.source.freshness.time", Kind::Counter, "s", &[URL_TEMPLATE, WITHIN_OBJECTIVE],
         "Time during which the endpoint's data was as young as freshness_objective promises, and was not.";
-    TIMEOUT_EFFECTIVE = "betanet.timeout.effective", Kind::Gauge, "s", &[URL_TEMPLATE],
+    TIMEOUT_EFFECTIVE = "betanet.timeout.effective", Kind::Gauge, "s", &[URL_TEMPLATE, INSTANCE],
         "How long the first attempt of a poll may take now.";
+    BALANCER_REQUESTS = "betanet.balancer.requests", Kind::Counter, "{request}", &[URL_TEMPLATE, INSTANCE, RESULT],
+        "Requests to each of several instances, by result (ok, fail).";
+    BALANCER_FAILOVERS = "betanet.balancer.failovers", Kind::Counter, "{request}", &[URL_TEMPLATE, INSTANCE],
+        "Requests that failed at the instance and were sent to another one at once.";
+    BALANCER_EJECTED = "betanet.balancer.ejected", Kind::Gauge, "", &[URL_TEMPLATE, INSTANCE],
+        "Whether the instance is left out now (1), by a breaker or because it failed, or not (0).";
+    BALANCER_LATENCY = "betanet.balancer.latency", Kind::Gauge, "s", &[URL_TEMPLATE, INSTANCE],
+        "Time that an answer of the instance is expected to take; a failure counts as at least 5 s.";
+    BALANCER_PANIC = "betanet.balancer.panic", Kind::Gauge, "", &[URL_TEMPLATE],
+        "Whether more than half of the instances would be left out, so that only open breakers leave any out (1), or not (0).";
     MISSED_TICKS = "betanet.poll.missed_ticks", Kind::Counter, "{tick}", &[],
         "Polls that were due while an earlier one of the target still ran.";
     COUNTER_RESETS = "betanet.counter.resets", Kind::Counter, "{reset}", &[],
@@ -186,7 +198,7 @@ metrics! {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Detail {
-    /// Retries, the state of the breakers, and the cache.
+    /// Retries, the state of the breakers, which instances are left out, and the cache.
     Basic,
     /// Also what breakers did and why: transitions, rejections, probes, suppressed retries; the
     /// timeout, and the freshness objective.
@@ -199,12 +211,22 @@ pub enum Detail {
 impl Detail {
     /// Whether a metric is said at this level.
     pub fn says(self, metric: &str) -> bool {
-        let basic = [POLL_RETRIES, BREAKER_STATE, CACHE_REQUESTS, CACHE_AGE];
+        let basic = [
+            POLL_RETRIES,
+            BREAKER_STATE,
+            BALANCER_FAILOVERS,
+            BALANCER_EJECTED,
+            CACHE_REQUESTS,
+            CACHE_AGE,
+        ];
         let normal = [
             RETRIES_SUPPRESSED,
             BREAKER_TRANSITIONS,
             BREAKER_REJECTIONS,
             BREAKER_PROBES,
+            BALANCER_REQUESTS,
+            BALANCER_LATENCY,
+            BALANCER_PANIC,
             TIMEOUT_EFFECTIVE,
             FRESHNESS_TIME,
         ];

@@ -29,6 +29,7 @@ mod outage;
 mod own_telemetry;
 mod pipelines;
 mod processors;
+mod replicas;
 mod resilience;
 mod reload;
 mod shape;

@@ -57,7 +57,7 @@ impl Both {
 fn instruments() -> Both {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
     let target = Arc::new(Target::named("node", &definition));
-    let schema = Arc::new(OwnMetrics::schema(&definition));
+    let schema = Arc::new(OwnMetrics::schema(&definition, 1));
     Both {
         instruments: TargetInstruments::new(&schema, &resource(&target)),
         own: OwnMetrics::new(&target),

@@ -50,6 +50,9 @@ pub enum BuildError {
     /// A source of targets cannot work.
     #[error(transparent)]
     Discovery(#[from] discovery::BuildError),
+    /// A target has no URL.
+    #[error("a target has no endpoint")]
+    NoEndpoint,
     /// The URL of an endpoint is none.
     #[error("`{url}` is not a URL")]
     Url {

@@ -4,7 +4,11 @@ use super::config::{Config, TargetConfig};
 use crate::{
     client::headers,
     definition::{self, LoadError},
-    resilience::feasibility::{self, Plan, Severity},
+    resilience::{
+        feasibility::{self, Plan, Severity},
+        instances::INSTANCES_MAX,
+    },
+    settings::HttpUrl,
     telemetry::chain,
     yaml::{Cursor, Diagnostics},
 };
@@ -29,6 +33,11 @@ impl Config {
             .iter()
             .map(TargetConfig::display_name)
             .collect();
+        let cursors = at.at(&["targets"]).into_iter();
+        let cursors = cursors.flat_map(|targets| targets.children().collect::<Vec<_>>());
+        for (target, at) in self.targets.iter().zip(cursors) {
+            target.check(&at, diagnostics);
+        }
         for (index, name) in names.iter().enumerate() {
             let position = index.to_string();
             if names.iter().take(index).any(|before| before == name) {
@@ -64,12 +73,7 @@ impl Config {
             .definition
             .first()
             .and_then(|name| definition::load(name).ok());
-        let targets = self.targets.iter().map(|target| {
-            let url = target.endpoint.get();
-            let host = url.host_str().unwrap_or_default();
-            let port = url.port_or_known_default().unwrap_or_default();
-            (target.display_name(), format!("{host}:{port}"))
-        });
+        let targets = self.targets.iter().map(TargetConfig::hosts);
         let plan = Plan {
             interval: self.collection_interval,
             timeout: self.timeout,
@@ -92,7 +96,7 @@ impl Config {
 
     fn check_client(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.auth.check(at, diagnostics);
-        let encrypted = |target: &TargetConfig| target.endpoint.is_https();
+        let encrypted = |target: &TargetConfig| target.urls().any(HttpUrl::is_https);
         let tls = self.tls.check_for_urls(self.targets.iter().any(encrypted));
         let headers = headers::parse(&self.headers).err();
         for mistake in tls.into_iter().chain(headers) {
@@ -119,6 +123,49 @@ impl Config {
                 Ok(_) => {}
                 Err(LoadError::Invalid(mistakes)) => diagnostics.extend(mistakes),
                 Err(error) => at.error(&["definition"], chain(&error), diagnostics),
+            }
+        }
+    }
+}
+
+impl TargetConfig {
+    /// What it is called, and the `host:port` of each instance.
+    pub(crate) fn hosts(&self) -> (String, Vec<String>) {
+        let hosts = self.urls().map(HttpUrl::address);
+        (self.display_name(), hosts.collect())
+    }
+
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let (_, hosts) = self.hosts();
+        match (&self.endpoint, hosts.len()) {
+            (None, 0) => at.error(&[], "missing key `endpoint`", diagnostics),
+            (Some(_), 2..) => {
+                let message = "give either `endpoint` or `endpoints`";
+                at.error(&["endpoints"], message, diagnostics);
+            }
+            (_, 2..) if self.mode.is_none() => {
+                let message = "what are they to each other? `mode: replicas` if each answers with \
+                               the same data; instances with data of their own are a target each";
+                at.error(&["endpoints"], message, diagnostics);
+            }
+            (_, 2..) if self.name.is_none() => {
+                let message = "missing key `name`: several endpoints have no address in common";
+                at.error(&[], message, diagnostics);
+            }
+            (_, 0 | 1) if self.mode.is_some() => {
+                let message = "one endpoint has no replicas: give `endpoints`";
+                at.error(&["mode"], message, diagnostics);
+            }
+            (_, 0..=INSTANCES_MAX) => {}
+            _ => {
+                let message = format!("more than {INSTANCES_MAX}: give some to another target");
+                at.error(&["endpoints"], message, diagnostics);
+            }
+        }
+        for (index, host) in hosts.iter().enumerate() {
+            if hosts.iter().take(index).any(|before| before == host) {
+                let message = format!("`{host}` stands above");
+                at.error(&["endpoints", &index.to_string()], message, diagnostics);
             }
         }
     }

@@ -83,17 +83,37 @@ pub struct Config {
     pub tls: Tls,
 }
 
-/// One running instance of the API.
+/// One running instance of the API, or several with the same data.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(extend("anyOf" = [
+    {"required": ["endpoint"]},
+    {"required": ["endpoints", "mode", "name"]},
+]))]
 pub struct TargetConfig {
     /// Base URL; the definition's paths are appended to it.
-    pub endpoint: HttpUrl,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<HttpUrl>,
+    /// Base URLs of several instances, in place of `endpoint`; `mode` says what they are to each
+    /// other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<HttpUrl>,
+    /// What several `endpoints` are to each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// What it is called in labels; `host:port` of the endpoint if not given.
     #[serde(default)]
     pub name: Option<String>,
     /// Labels of all its series, also attributes of its Resource.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+/// What several instances are to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// They answer with the same data: a poll asks the best of them, and another if it fails.
+    Replicas,
 }
 
 /// A proxy's URL may have a user and a password; they are not shown.
@@ -141,9 +161,34 @@ impl Config {
     /// Those of `targets` that are this collector's: all of them unless they are shared out.
     pub fn own_targets(&self) -> impl Iterator<Item = &TargetConfig> {
         self.targets.iter().filter(|target| {
-            let address = || format!("{}:{}", target.endpoint.host(), target.endpoint.port());
-            self.shard.is_none_or(|shard| shard.owns(&address()))
+            let address = target.urls().next().map(HttpUrl::address);
+            let address = address.unwrap_or_default();
+            self.shard.is_none_or(|shard| shard.owns(&address))
         })
+    }
+}
+
+impl TargetConfig {
+    /// A target with one instance, without a name or labels of its own.
+    pub fn at(endpoint: HttpUrl) -> Self {
+        Self {
+            endpoint: Some(endpoint),
+            endpoints: Vec::new(),
+            mode: None,
+            name: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// The base URL of each instance.
+    pub fn urls(&self) -> impl Iterator<Item = &HttpUrl> {
+        self.endpoint.iter().chain(&self.endpoints)
+    }
+
+    /// The name in labels: as configured, or `host:port`.
+    pub fn display_name(&self) -> String {
+        let address = || self.urls().next().map(HttpUrl::address);
+        self.name.clone().or_else(address).unwrap_or_default()
     }
 }
 

@@ -21,9 +21,9 @@ use crate::{
 impl From<&DiscoveredTarget> for TargetConfig {
     fn from(target: &DiscoveredTarget) -> Self {
         Self {
-            endpoint: target.endpoint.clone(),
             name: Some(target.name.clone()),
             labels: target.labels.clone(),
+            ..Self::at(target.endpoint.clone())
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     resilience::{
         host::Host,
         outcome::Class,
+        per_instance::PerInstance,
         shell::{Answer, Attempt, Miss, Order},
     },
     runtime::Clock,
@@ -51,14 +52,20 @@ pub(super) struct Shared {
 
 /// One endpoint of one target.
 pub(super) struct EndpointPoller {
-    pub(super) url: Url,
+    /// Where it is at each instance of the target.
+    pub(super) sites: PerInstance<Site>,
     pub(super) format: Format,
-    pub(super) transport: Arc<dyn Transport>,
     pub(super) shared: Arc<Shared>,
     /// Breakers, cache and the rest, of the whole target.
     pub(super) host: Arc<Host>,
     /// Position among the endpoints of the target.
     pub(super) index: usize,
+}
+
+/// The endpoint at one instance.
+pub(super) struct Site {
+    pub(super) url: Url,
+    pub(super) transport: Arc<dyn Transport>,
 }
 
 /// Why an attempt gave no document.
@@ -86,6 +93,11 @@ enum AttemptError {
 }
 
 impl EndpointPoller {
+    /// Its path; of several instances that at the first.
+    pub(super) fn path(&self) -> &str {
+        self.sites.at(0).url.path()
+    }
+
     /// Polls, with retries and whatever else the resilience layer decides.
     pub(super) async fn poll(&self) -> EndpointPoll {
         let started = Instant::now();
@@ -120,12 +132,13 @@ impl EndpointPoller {
         if let Some(origin) = &order.validators {
             add_validators(&mut headers, origin);
         }
+        let site = self.sites.at(order.instance);
         let request = Request {
-            url: self.url.clone(),
+            url: site.url.clone(),
             headers,
             body_limit_bytes: self.shared.body_limit_bytes,
         };
-        let response = self.transport.get(request).await?;
+        let response = site.transport.get(request).await?;
         let (status, clock) = (response.status, &self.shared.clock);
         let origin = origin(&response.headers);
         if status == StatusCode::NOT_MODIFIED && order.validators.is_some() {
@@ -163,7 +176,7 @@ impl Attempt for EndpointPoller {
             let error_type = miss.map(|miss| miss.failure.error_type);
             self.shared
                 .telemetry
-                .requested(&self.url, started.elapsed(), error_type);
+                .requested(self.path(), started.elapsed(), error_type);
         }
         result
     }

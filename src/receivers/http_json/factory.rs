@@ -8,14 +8,17 @@ use super::{
     build::{BuildError, Context},
     config::TargetConfig,
     dialect::Candidates,
-    endpoint::{EndpointPoller, Shared},
+    endpoint::{EndpointPoller, Shared, Site},
     poller::TargetPoller,
     transport::Transport,
 };
 use crate::{
     definition::Definition,
     pipeline::Target,
-    resilience::host::{Fleet, Host},
+    resilience::{
+        host::{Fleet, Host},
+        per_instance::PerInstance,
+    },
     settings::HttpUrl,
     telemetry::names::Detail,
 };
@@ -48,15 +51,26 @@ impl Factory {
     /// # Errors
     /// If a URL is none, or the TLS of the first `https` target cannot be set up.
     pub(super) fn target(&self, config: &TargetConfig) -> Result<Candidates, BuildError> {
-        let transport = (self.connect)(&config.endpoint)?;
+        let mut urls = config.urls();
+        let first = urls.next().ok_or(BuildError::NoEndpoint)?;
+        let instances = PerInstance::new(first, urls.collect());
+        let sites =
+            instances.try_map(|url| (self.connect)(url).map(|transport| (*url, transport)))?;
         let member = self.fleet.join();
         let Context { id, clock, .. } = &self.context;
         let pollers = self.definitions.iter().map(|definition| {
-            let target = Arc::new(config.resolve(id, definition));
+            let target = Arc::new(config.resolve(id, &instances, definition));
             let paths = definition.endpoints.iter().map(|e| Arc::clone(&e.path));
-            let host = Arc::new(Host::new(&member, &target.name, paths.collect(), clock));
+            let host = Host::of_several(
+                &member,
+                &target.name,
+                names(&instances),
+                paths.collect(),
+                clock,
+            );
+            let host = Arc::new(host);
             Ok(TargetPoller {
-                endpoints: endpoints(&target, &host, &transport, &self.shared)?,
+                endpoints: endpoints(&target, &host, &sites, &self.shared)?,
                 target,
                 host,
                 clock: clock.clone(),
@@ -70,36 +84,42 @@ impl Factory {
 }
 
 impl TargetConfig {
-    /// The name in labels: as configured, or `host:port`.
-    pub fn display_name(&self) -> String {
-        self.name
-            .clone()
-            .unwrap_or_else(|| format!("{}:{}", self.endpoint.host(), self.endpoint.port()))
-    }
-
-    fn resolve(&self, receiver: &str, definition: &Arc<Definition>) -> Target {
+    fn resolve(
+        &self,
+        receiver: &str,
+        instances: &PerInstance<&HttpUrl>,
+        definition: &Arc<Definition>,
+    ) -> Target {
+        let first = instances.at(0);
         Target {
             name: self.display_name(),
             receiver: receiver.to_owned(),
-            url: self
-                .endpoint
-                .get()
-                .as_str()
-                .trim_end_matches('/')
-                .to_owned(),
-            server_address: self.endpoint.host().to_owned(),
-            server_port: self.endpoint.port(),
-            url_scheme: self.endpoint.get().scheme().to_owned(),
+            url: base(first).to_owned(),
+            instances: instances.count(),
+            server_address: first.host().to_owned(),
+            server_port: first.port(),
+            url_scheme: first.get().scheme().to_owned(),
             labels: self.labels.clone(),
             definition: Arc::clone(definition),
         }
     }
 }
 
+/// A URL to which paths are appended.
+fn base(url: &HttpUrl) -> &str {
+    url.get().as_str().trim_end_matches('/')
+}
+
+/// What several instances are called; one needs no name.
+fn names(instances: &PerInstance<&HttpUrl>) -> Vec<Arc<str>> {
+    let names = instances.iter().map(|url| url.address().into());
+    names.filter(|_| instances.are_several()).collect()
+}
+
 fn endpoints(
     target: &Target,
     host: &Arc<Host>,
-    transport: &Arc<dyn Transport>,
+    sites: &PerInstance<(&HttpUrl, Arc<dyn Transport>)>,
     shared: &Arc<Shared>,
 ) -> Result<Vec<EndpointPoller>, BuildError> {
     let endpoints = target
@@ -108,11 +128,17 @@ fn endpoints(
         .iter()
         .enumerate()
         .map(|(index, endpoint)| {
-            let url = format!("{}{}", target.url, endpoint.path);
+            let site = |(of, transport): &(&HttpUrl, Arc<dyn Transport>)| {
+                let url = format!("{}{}", base(of), endpoint.path);
+                let parsed = Url::parse(&url).map_err(|_| BuildError::Url { url })?;
+                Ok::<_, BuildError>(Site {
+                    url: parsed,
+                    transport: Arc::clone(transport),
+                })
+            };
             Ok(EndpointPoller {
-                url: Url::parse(&url).map_err(|_| BuildError::Url { url })?,
+                sites: sites.try_map(site)?,
                 format: endpoint.format,
-                transport: Arc::clone(transport),
                 shared: Arc::clone(shared),
                 host: Arc::clone(host),
                 index,

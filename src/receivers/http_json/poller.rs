@@ -178,7 +178,7 @@ impl TargetPoller {
                 otel.kind = "client",
                 server.address = self.target.server_address,
                 server.port = self.target.server_port,
-                url.template = endpoint.url.path(),
+                url.template = endpoint.path(),
             );
             async move {
                 if *asked {
@@ -228,7 +228,7 @@ impl TargetPoller {
     fn report(&self, poll: &Poll, up: &mut Up) {
         self.board.record(&self.target, poll);
         for (endpoint, polled) in self.endpoints.iter().zip(&poll.endpoints) {
-            self.telemetry.endpoint_polled(endpoint.url.path(), polled);
+            self.telemetry.endpoint_polled(endpoint.path(), polled);
         }
         let was_up = up.target;
         poll.note_up(&mut up.endpoints);

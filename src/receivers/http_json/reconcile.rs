@@ -46,11 +46,12 @@ mod tests {
     use super::*;
 
     fn target((name, port, label): (u8, u16, u8)) -> TargetConfig {
+        let url = format!("http://node:{}", port + 1);
         TargetConfig {
-            endpoint: format!("http://node:{}", port + 1).parse().unwrap(),
             // Some go by their address.
             name: (name > 0).then(|| format!("n{name}")),
             labels: BTreeMap::from([("l".to_owned(), label.to_string())]),
+            ..TargetConfig::at(url.parse().unwrap())
         }
     }
 

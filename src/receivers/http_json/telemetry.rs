@@ -6,7 +6,6 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter, UpDownCounter},
 };
-use reqwest::Url;
 
 use crate::{
     pipeline::{EndpointPoll, ErrorType, Outcome},
@@ -104,10 +103,10 @@ impl Telemetry {
     }
 
     /// An attempt has ended.
-    pub(super) fn requested(&self, url: &Url, took: Duration, error_type: Option<ErrorType>) {
+    pub(super) fn requested(&self, path: &str, took: Duration, error_type: Option<ErrorType>) {
         let mut attributes = vec![
             KeyValue::new(names::HTTP_REQUEST_METHOD, "GET"),
-            KeyValue::new(names::URL_TEMPLATE, url.path().to_owned()),
+            KeyValue::new(names::URL_TEMPLATE, path.to_owned()),
         ];
         attributes.extend(error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name())));
         self.requests.record(took.as_secs_f64(), &attributes);

@@ -5,13 +5,14 @@
 
 use tokio::time::{Instant, timeout_at};
 
+use super::Cause;
 use crate::{
     pipeline::{ErrorType, Failure},
     resilience::{
         circuit::{CircuitPermit, Level, Refused},
-        host::Host,
+        host::{Host, HostState},
         outcome::Class,
-        recorder::Event,
+        recorder::{Event, Place},
         retry::{Stop, least},
     },
 };
@@ -19,12 +20,15 @@ use crate::{
 /// A permit that is given back, without evidence, if the poll is dropped.
 pub(super) struct Held<'h> {
     host: &'h Host,
+    /// Where an attempt may be made, by its position.
+    pub(super) instance: usize,
     pub(super) permit: Option<CircuitPermit>,
 }
 
 /// Who gives no leave.
 enum Refusal {
-    Circuit(Refused),
+    /// The breakers of this instance; those of the others do not either, and for longer.
+    Circuit(usize, Refused),
     /// The guard: the fault may be ours.
     Guard,
 }
@@ -43,14 +47,15 @@ impl Host {
             verdict.as_mut().enable();
             let refusal = match (self.try_admit(endpoint), waited_for) {
                 // An attempt without time would end as a failure that is nobody's.
-                (Ok(held), Some(level)) if self.is_late(endpoint, deadline) => {
+                (Ok(held), Some(level)) if self.is_late(&held, endpoint, deadline) => {
+                    let waited = Refusal::waited(held.instance, level);
                     held.give_back();
-                    return Err(self.refuse(endpoint, Refusal::waited(level)));
+                    return Err(self.refuse(endpoint, waited));
                 }
                 (Ok(held), _) => return Ok(held),
                 (Err(refusal), _) => refusal,
             };
-            let Refusal::Circuit(Refused::ProbeInFlight { level }) = refusal else {
+            let Refusal::Circuit(_, Refused::ProbeInFlight { level }) = refusal else {
                 return Err(self.refuse(endpoint, refusal));
             };
             waited_for = Some(level);
@@ -68,32 +73,54 @@ impl Host {
             return Err(Refusal::Guard);
         }
         let mut state = self.lock();
-        state.circuit.hold(suspect);
-        let changes = state.circuit.advance(now, endpoint);
-        self.note_changes(&mut state, endpoint, changes, None);
-        let permit = state.circuit.try_acquire(now, endpoint);
-        permit.map_err(Refusal::Circuit).map(|permit| Held {
+        let state = &mut *state;
+        for circuit in state.circuits.iter_mut() {
+            circuit.hold(suspect);
+        }
+        let instance = self.choose(state, now, endpoint);
+        let changes = state.circuits.at_mut(instance).advance(now, endpoint);
+        let place = self.place(endpoint, instance);
+        self.note_changes(state, place, changes, None);
+        self.acquire(state, now, endpoint, instance)
+            .map_err(|refused| Refusal::Circuit(instance, refused))
+    }
+
+    pub(super) fn acquire(
+        &self,
+        state: &mut HostState,
+        now: Instant,
+        endpoint: usize,
+        instance: usize,
+    ) -> Result<Held<'_>, Refused> {
+        let permit = state.circuits.at_mut(instance).try_acquire(now, endpoint)?;
+        Ok(Held {
             host: self,
+            instance,
             permit: Some(permit),
         })
     }
 
     /// Whether what is left of a poll is less than an attempt needs.
-    fn is_late(&self, endpoint: usize, deadline: Instant) -> bool {
+    fn is_late(&self, held: &Held<'_>, endpoint: usize, deadline: Instant) -> bool {
         let remaining = deadline.saturating_duration_since(Instant::now());
         let state = self.lock();
-        let p50 = state.endpoints.get(endpoint).and_then(|e| e.timeout.p50());
+        let timeouts = state.endpoints.get(endpoint).map(|e| &e.timeouts);
+        let p50 = timeouts.and_then(|timeouts| timeouts.at(held.instance).p50());
         remaining < least(p50, self.fleet.settings.deadline)
     }
 
     fn refuse(&self, endpoint: usize, refusal: Refusal) -> Failure {
         let now = Instant::now();
         let mut state = self.lock();
-        if let Refusal::Circuit(Refused::ProbeInFlight { level }) = refusal {
-            // It waited in vain; one that waits and goes is not rejected.
-            state.circuit.reject(endpoint, level);
+        let mut place = Place::endpoint(endpoint);
+        if let Refusal::Circuit(instance, refused) = refusal {
+            place = self.place(endpoint, instance);
+            if let Refused::ProbeInFlight { level } = refused {
+                // It waited in vain; one that waits and goes is not rejected.
+                state.circuits.at_mut(instance).reject(endpoint, level);
+            }
         }
-        self.record(&mut state, Some(endpoint), refusal.event(now));
+        self.record(&mut state, place, refusal.event(now));
         let (error_type, message) = refusal.reason();
         Failure {
             error_type,
@@ -105,10 +132,10 @@ impl Host {
     pub(super) fn give_up(
         &self,
         endpoint: usize,
-        last: Option<Failure>,
+        cause: Option<Cause>,
         refusal: Failure,
     ) -> Failure {
-        let Some(last) = last else {
+        let Some(cause) = cause else {
             return refusal;
         };
         let reason = match refusal.error_type {
@@ -116,23 +143,25 @@ impl Host {
             _ => Stop::Open,
         };
         self.count_suppressed(&mut self.lock(), endpoint, reason);
-        last
+        cause.failure
     }
 }
 
 impl Refusal {
     /// A probe decided too late.
-    fn waited(level: Level) -> Self {
-        Self::Circuit(Refused::ProbeInFlight { level })
+    fn waited(instance: usize, level: Level) -> Self {
+        Self::Circuit(instance, Refused::ProbeInFlight { level })
     }
 
     fn reason(&self) -> (ErrorType, &'static str) {
         match self {
-            Self::Circuit(Refused::Open { .. }) => (ErrorType::CircuitOpen, "the breaker is open"),
-            Self::Circuit(Refused::ProbeInFlight { .. }) => {
+            Self::Circuit(_, Refused::Open { .. }) => {
+                (ErrorType::CircuitOpen, "the breaker is open")
+            }
+            Self::Circuit(_, Refused::ProbeInFlight { .. }) => {
                 (ErrorType::CircuitOpen, "the breaker waits for a probe")
             }
-            Self::Circuit(Refused::Paused { .. }) => {
+            Self::Circuit(_, Refused::Paused { .. }) => {
                 (ErrorType::Paused, "the server asked for a pause")
             }
             Self::Guard => {
@@ -145,9 +174,9 @@ impl Refusal {
     fn event(&self, now: Instant) -> Event {
         let left = |until: Instant| Some(until.saturating_duration_since(now));
         let (level, retry_in) = match *self {
-            Self::Circuit(Refused::Open { level, retry_at }) => (Some(level), left(retry_at)),
-            Self::Circuit(Refused::ProbeInFlight { level }) => (Some(level), None),
-            Self::Circuit(Refused::Paused { until }) => (None, left(until)),
+            Self::Circuit(_, Refused::Open { level, retry_at }) => (Some(level), left(retry_at)),
+            Self::Circuit(_, Refused::ProbeInFlight { level }) => (Some(level), None),
+            Self::Circuit(_, Refused::Paused { until }) => (None, left(until)),
             Self::Guard => (None, None),
         };
         Event::Refused { level, retry_in }
@@ -162,7 +191,9 @@ impl Held<'_> {
     /// Nothing was sent, so nothing is counted; who else waits may go.
     fn give_back(mut self) {
         if let Some(permit) = self.permit.take() {
-            self.host.lock().circuit.give_back(permit);
+            let mut state = self.host.lock();
+            state.circuits.at_mut(self.instance).give_back(permit);
+            drop(state);
             self.host.verdict.notify_waiters();
         }
     }
@@ -177,9 +208,8 @@ impl Drop for Held<'_> {
         let mut state = self.host.lock();
         let state = &mut *state;
         // Shut down or dropped: no evidence, and others need not wait for it.
-        let _no_change = state
-            .circuit
-            .complete(Instant::now(), permit, &verdict, &mut state.rng);
+        let circuit = state.circuits.at_mut(self.instance);
+        let _no_change = circuit.complete(Instant::now(), permit, &verdict, &mut state.rng);
         self.host.verdict.notify_waiters();
     }
 }

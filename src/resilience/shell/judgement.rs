@@ -8,14 +8,41 @@ use super::{Answer, Ended, Miss, Step, admission::Held};
 use crate::{
     pipeline::{Failure, Outcome},
     resilience::{
+        balancer::Experience,
         cache::Reader,
         host::{Host, HostState},
-        outcome::{self, Class, Verdict},
-        recorder::Event,
-        retry::{Decision, Failed, Stop, least},
+        outcome::{self, Class, Retry, Verdict},
+        recorder::{Event, Place},
+        retry::{Decision, Failed, Stop, least, pause},
         state::State,
+        time::later,
     },
 };
+
+/// What is to be thought of an attempt.
+struct Judged {
+    class: Class,
+    verdict: Verdict,
+    /// Whether it decided about a half-open breaker.
+    probe: bool,
+    /// Whether it can be made at another instance at once.
+    elsewhere: bool,
+}
+
+impl Judged {
+    /// What it says of one of several instances.
+    fn experience(&self, took: Duration, miss: Option<&Miss>) -> Experience {
+        match self.class {
+            Class::NotSent | Class::Cancelled | Class::DeadlineCut { overdue: false } => {
+                Experience::Unknown
+            }
+            _ if self.verdict.is_against_instance() => Experience::Failed {
+                retry_after: miss.and_then(|miss| miss.retry_after),
+            },
+            _ => Experience::Answered(took),
+        }
+    }
+}
 
 impl Host {
     /// Judges an attempt: charges the breakers, keeps the answer, decides what follows.
@@ -24,7 +51,7 @@ impl Host {
         mut held: Held<'_>,
         ended: &Ended,
         result: Result<Answer, Miss>,
-    ) -> Step {
+    ) -> Step<'_> {
         let now = Instant::now();
         let class = match &result {
             Ok(Answer::Body(..)) => Class::Success,
@@ -34,18 +61,26 @@ impl Host {
         if class == Class::Transport {
             // One process serves all of them.
             for endpoint in &mut self.lock().endpoints {
-                endpoint.timeout.chill();
+                endpoint.timeouts.at_mut(ended.instance).chill();
             }
         }
         let verdict = self.fleet.settings.statuses.classify(class);
-        let probe = held.is_probe();
+        let judged = Judged {
+            class,
+            verdict,
+            probe: held.is_probe(),
+            elsewhere: self.may_fail_over(now, ended, &verdict),
+        };
         // First of all: the failure that makes it likely that the fault is ours charges nobody.
-        self.tell_guard(now, verdict.host);
-        self.charge(&mut held, ended, &verdict, result.as_ref().err());
+        // Instances fail together for reasons of their own; only the last one speaks for a target.
+        if !judged.elsewhere {
+            self.tell_guard(now, verdict.host);
+        }
+        self.charge(&mut held, ended, &judged, result.as_ref().err());
         self.verdict.notify_waiters();
         match result {
             Ok(answer) => self.keep(ended, answer),
-            Err(miss) => self.decide(ended, &verdict, probe, miss),
+            Err(miss) => self.decide(ended, &judged, miss),
         }
     }
 
@@ -54,23 +89,26 @@ impl Host {
             self.fleet
                 .tell_guard(now, self.member.position, outcome, &self.name);
         let mut state = self.lock();
-        state.circuit.hold(suspect);
+        for circuit in state.circuits.iter_mut() {
+            circuit.hold(suspect);
+        }
         if changed {
-            self.record(&mut state, None, Event::Guard { suspect });
+            self.record(&mut state, Place::default(), Event::Guard { suspect });
         }
     }
 
     /// A timeout that only the poll's deadline made so short says nothing of the host.
     fn class_of(&self, miss: &Miss, ended: &Ended) -> Class {
-        let at_deadline = Instant::now() >= ended.deadline;
+        let at_deadline = Instant::now() >= ended.poll.deadline;
         if miss.class != Class::Timeout || !at_deadline {
             return miss.class;
         }
         let state = self.lock();
-        let usual = state
-            .endpoints
-            .get(ended.endpoint)
-            .map(|e| e.timeout.limit(0).min(self.fleet.settings.deadline));
+        let timeouts = state.endpoints.get(ended.poll.endpoint);
+        let usual = timeouts.map(|e| {
+            let usual = e.timeouts.at(ended.instance).limit(0);
+            usual.min(self.fleet.settings.deadline)
+        });
         Class::DeadlineCut {
             // Where the timeout is as long as the deadline, the moments before the attempt are
             // missing from it; a host that hangs must be charged all the same.
@@ -78,51 +116,61 @@ impl Host {
         }
     }
 
-    fn charge(&self, held: &mut Held<'_>, ended: &Ended, verdict: &Verdict, miss: Option<&Miss>) {
-        let (now, probe) = (Instant::now(), held.is_probe());
+    fn charge(&self, held: &mut Held<'_>, ended: &Ended, judged: &Judged, miss: Option<&Miss>) {
+        let (now, verdict) = (Instant::now(), &judged.verdict);
         let Some(permit) = held.permit.take() else {
             return;
         };
+        let place = self.place_of(ended);
         let mut state = self.lock();
         let state = &mut *state;
-        let changes = state.circuit.complete(now, permit, verdict, &mut state.rng);
+        let circuit = state.circuits.at_mut(ended.instance);
+        let changes = circuit.complete(now, permit, verdict, &mut state.rng);
         let event = Event::Attempt {
-            attempt: ended.number,
-            probe,
+            attempt: ended.poll.attempts.max(1),
+            probe: judged.probe,
             timeout: ended.limit,
             took: now.saturating_duration_since(ended.sent),
             error_type: miss.map(|miss| miss.failure.error_type),
             endpoint_outcome: verdict.endpoint,
             host_outcome: verdict.host,
         };
-        self.record(state, Some(ended.endpoint), event);
+        self.record(state, place, event);
         let error = miss.map(|miss| &*miss.failure.message);
-        self.note_changes(state, ended.endpoint, changes, error);
-        if verdict.drop_stale
-            && let Some(endpoint) = state.endpoints.get_mut(ended.endpoint)
-        {
+        self.note_changes(state, place, changes, error);
+        let Some(endpoint) = state.endpoints.get_mut(ended.poll.endpoint) else {
+            return;
+        };
+        if verdict.drop_stale {
             endpoint.slot.clear();
+        }
+        if let Some(balancer) = &mut endpoint.balancer {
+            let took = now.saturating_duration_since(ended.sent);
+            balancer.ended(ended.instance, now, judged.experience(took, miss));
         }
     }
 
-    fn keep(&self, ended: &Ended, answer: Answer) -> Step {
+    fn place_of(&self, ended: &Ended) -> Place {
+        self.place(ended.poll.endpoint, ended.instance)
+    }
+
+    fn keep(&self, ended: &Ended, answer: Answer) -> Step<'_> {
         let now = Instant::now();
         let mut state = self.lock();
-        let Some(endpoint) = state.endpoints.get_mut(ended.endpoint) else {
+        let Some(endpoint) = state.endpoints.get_mut(ended.poll.endpoint) else {
             return Step::Over(Failure::lost());
         };
-        endpoint
-            .timeout
-            .sample(now.saturating_duration_since(ended.sent));
+        let timeout = endpoint.timeouts.at_mut(ended.instance);
+        timeout.sample(now.saturating_duration_since(ended.sent));
+        let slot = &mut endpoint.slot;
         let outcome = match answer {
             Answer::Body(body, origin) => {
-                endpoint
-                    .slot
-                    .store(Reader::Poll, ended.sent, origin, body.clone());
+                slot.store(Reader::Poll, ended.sent, origin, body.clone());
+                endpoint.kept_from = ended.instance;
                 Outcome::Fresh(body)
             }
             Answer::NotModified(origin) => {
-                match endpoint.slot.revalidated(Reader::Poll, ended.sent, origin) {
+                match slot.revalidated(Reader::Poll, ended.sent, origin) {
                     Some(body) => Outcome::NotModified(body.clone()),
                     // A server that says 304 to an unconditional request.
                     None => return Step::Over(Failure::lost()),
@@ -136,44 +184,75 @@ impl Host {
         Step::Done(outcome)
     }
 
-    fn decide(&self, ended: &Ended, verdict: &Verdict, probe: bool, miss: Miss) -> Step {
-        let now = Instant::now();
+    fn decide(&self, ended: &Ended, judged: &Judged, miss: Miss) -> Step<'_> {
+        let (now, place) = (Instant::now(), self.place_of(ended));
         let mut state = self.lock();
         let state = &mut *state;
-        let view = state.circuit.view(now, ended.endpoint);
-        let settings = &self.fleet.settings;
-        let p50 = state
-            .endpoints
-            .get(ended.endpoint)
-            .and_then(|endpoint| endpoint.timeout.p50());
-        let failed = Failed {
-            attempts: ended.number,
-            retry: verdict.retry,
-            retry_after: miss.retry_after,
-            open: probe || view.state() == State::Open,
-            remaining: ended.deadline.saturating_duration_since(now),
-            least: least(p50, settings.deadline),
-        };
+        let failed = self.failed(state, now, (ended, judged), &miss);
+        if judged.elsewhere
+            && let Some(held) = self.fail_over(state, now, ended)
+        {
+            return Step::Elsewhere(held, miss.failure);
+        }
         let decision = self.fleet.decide(now, &failed, &mut state.rng);
         match decision {
             Decision::Retry { delay } => {
-                self.record(state, Some(ended.endpoint), Event::Retry { delay });
+                self.record(state, place, Event::Retry { delay });
                 self.log_retry(ended, delay, &miss.failure);
                 Step::Again(delay, miss.failure)
             }
             Decision::Stop { reason, not_before } => {
-                self.record(state, Some(ended.endpoint), Event::NoRetry { reason });
+                self.record(state, place, Event::NoRetry { reason });
                 if let Some(until) = not_before {
-                    state.circuit.pause(until);
+                    state.circuits.at_mut(ended.instance).pause(until);
                 }
+                let endpoint = ended.poll.endpoint;
                 if miss.class == Class::Timeout
-                    && let Some(endpoint) = state.endpoints.get_mut(ended.endpoint)
+                    && let Some(endpoint) = state.endpoints.get_mut(endpoint)
                 {
-                    endpoint.timeout.chill();
+                    endpoint.timeouts.at_mut(ended.instance).chill();
                 }
-                self.count_suppressed(state, ended.endpoint, reason);
+                self.count_suppressed(state, endpoint, reason);
                 Step::Over(miss.failure)
             }
+        }
+    }
+
+    /// The failure for the retry loop. One of several instances that asks for a pause has it; the
+    /// others need not wait with it.
+    fn failed(
+        &self,
+        state: &mut HostState,
+        now: Instant,
+        (ended, judged): (&Ended, &Judged),
+        miss: &Miss,
+    ) -> Failed {
+        let (endpoint, instance) = (ended.poll.endpoint, ended.instance);
+        let (mut retry, mut retry_after) = (judged.verdict.retry, miss.retry_after);
+        if let Some(asked) = retry_after.filter(|_| self.has_several()) {
+            let circuit = state.circuits.at_mut(instance);
+            circuit.pause(later(now, pause(asked)));
+            retry_after = None;
+            if retry == Retry::AfterRetryAfter {
+                retry = Retry::Yes;
+            }
+        }
+        let mut views = state
+            .circuits
+            .iter()
+            .map(|c| c.view(now, endpoint))
+            .enumerate();
+        let open =
+            views.all(|(of, view)| view.state() == State::Open || (judged.probe && of == instance));
+        let timeouts = state.endpoints.get(endpoint).map(|e| &e.timeouts);
+        let p50 = timeouts.and_then(|timeouts| timeouts.at(instance).p50());
+        Failed {
+            attempts: ended.poll.waits + 1,
+            retry,
+            retry_after,
+            open,
+            remaining: ended.poll.remaining(now),
+            least: least(p50, self.fleet.settings.deadline),
         }
     }
 
@@ -188,8 +267,8 @@ impl Host {
     fn log_retry(&self, ended: &Ended, delay: Duration, failure: &Failure) {
         tracing::debug!(
             target = self.name,
-            endpoint = self.path(ended.endpoint),
-            attempt = ended.number,
+            endpoint = self.path(ended.poll.endpoint),
+            attempt = ended.poll.attempts,
             delay_seconds = delay.as_secs_f64(),
             error = &*failure.message,
             "retrying"

@@ -6,6 +6,7 @@
 //! anything, and a host that hangs would never trip one.
 
 mod admission;
+mod choice;
 mod judgement;
 mod reading;
 
@@ -17,17 +18,21 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
+use self::admission::Held;
 use super::{
     cache::{Fallback, Origin, Reader},
     host::{Host, HostState},
+    instances::Instances,
     outcome::Class,
-    recorder::Event,
+    recorder::{Event, Place},
 };
 use crate::pipeline::{Body, Failure, Outcome};
 
 /// What one attempt may do.
 #[derive(Debug, Clone)]
 pub struct Order {
+    /// Which instance of the target is asked, by its position.
+    pub instance: usize,
     /// Connecting, headers, body and decoding take no longer.
     pub timeout: Duration,
     /// What the origin said of the kept answer: makes the request conditional.
@@ -74,19 +79,44 @@ pub struct Polled {
 }
 
 /// What follows from an attempt.
-enum Step {
+enum Step<'h> {
     Done(Outcome),
+    /// At once, at another instance.
+    Elsewhere(Held<'h>, Failure),
+    /// After a wait.
     Again(Duration, Failure),
     Over(Failure),
 }
 
+/// What a poll has done so far.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    endpoint: usize,
+    deadline: Instant,
+    /// Attempts that were sent.
+    attempts: u32,
+    /// Waits before a retry. With one instance, that is a wait for each attempt after the first.
+    waits: u32,
+    /// How long these took, in all.
+    waited: Duration,
+    /// The instances that were asked since the last wait.
+    tried: Instances,
+}
+
 /// An attempt that has ended.
 struct Ended {
-    endpoint: usize,
-    number: u32,
+    /// The poll with it.
+    poll: Progress,
+    instance: usize,
     sent: Instant,
     limit: Duration,
-    deadline: Instant,
+}
+
+/// The attempt that made the next one necessary.
+struct Cause {
+    failure: Failure,
+    /// Where it failed, if the next one is made at another instance at once.
+    left: Option<usize>,
 }
 
 impl Host {
@@ -99,76 +129,78 @@ impl Host {
     }
 
     async fn poll_to_the_end(&self, endpoint: usize, attempt: &impl Attempt) -> Polled {
-        let deadline = Instant::now() + self.fleet.settings.deadline;
-        let (mut number, mut retry_delay) = (0, Duration::ZERO);
-        // What the attempt before came to: a retry has a cause.
-        let mut last: Option<Failure> = None;
+        let mut poll = Progress::new(endpoint, Instant::now() + self.fleet.settings.deadline);
+        let mut cause: Option<Cause> = None;
+        let mut elsewhere = None;
         let failure = loop {
-            let held = match self.admit(endpoint, deadline).await {
-                Ok(held) => held,
-                Err(refusal) => break self.give_up(endpoint, last, refusal),
+            let held = match elsewhere.take() {
+                Some(held) => held,
+                None => match self.admit(endpoint, poll.deadline).await {
+                    Ok(held) => held,
+                    Err(refusal) => break self.give_up(endpoint, cause, refusal),
+                },
             };
             let sent = Instant::now();
-            let order = self.order(endpoint, number + 1, held.is_probe(), deadline);
-            let limit = order.timeout;
+            let order = self.order(&poll, &held);
+            let (instance, limit) = (order.instance, order.timeout);
             let result = attempt.make(order).await;
             let was_sent = !matches!(&result, Err(miss) if miss.class == Class::NotSent);
             if was_sent {
-                number += 1;
-                self.count_retry(endpoint, last.take());
+                self.count_cause(endpoint, cause.take());
             }
+            poll.made(instance, was_sent);
             let ended = Ended {
-                endpoint,
-                number: number.max(1),
+                poll,
+                instance,
                 sent,
                 limit,
-                deadline,
             };
             match self.settle(held, &ended, result) {
-                Step::Done(outcome) => {
-                    return Polled {
-                        outcome,
-                        attempts: number,
-                        retry_delay,
-                        stale_age: None,
-                    };
+                Step::Done(outcome) => return poll.over(outcome, None),
+                Step::Elsewhere(held, failure) => {
+                    elsewhere = Some(held);
+                    let left = Some(instance);
+                    cause = Some(Cause { failure, left });
                 }
                 Step::Again(delay, failure) => {
-                    last = Some(failure);
+                    cause = Some(Cause {
+                        failure,
+                        left: None,
+                    });
+                    poll.wait(delay);
                     sleep(delay).await;
-                    retry_delay += delay;
                 }
                 // Of a retry that was not sent, the attempt before says more.
-                Step::Over(failure) => break last.unwrap_or(failure),
+                Step::Over(failure) => break cause.map_or(failure, |cause| cause.failure),
             }
         };
-        let stale_age = self.fall_back(endpoint);
-        Polled {
-            outcome: Outcome::Failed(failure),
-            attempts: number,
-            retry_delay,
-            stale_age,
-        }
+        poll.over(Outcome::Failed(failure), self.fall_back(endpoint))
     }
 
-    fn order(&self, endpoint: usize, number: u32, probe: bool, deadline: Instant) -> Order {
-        let now = Instant::now();
+    fn order(&self, poll: &Progress, held: &Held<'_>) -> Order {
+        let (now, instance) = (Instant::now(), held.instance);
         self.fleet.note_attempt(now);
-        let mut state = self.lock();
-        let remaining = deadline.saturating_duration_since(now);
-        let Some(state) = state.endpoints.get_mut(endpoint) else {
+        let state = self.lock();
+        let remaining = poll.remaining(now);
+        let Some(endpoint) = state.endpoints.get(poll.endpoint) else {
             return Order {
+                instance,
                 timeout: remaining,
                 validators: None,
             };
         };
-        let limit = match probe {
-            true => state.timeout.probe_limit(),
-            false => state.timeout.limit(number - 1),
+        let timeout = endpoint.timeouts.at(instance);
+        // Where another instance is sound, its data need not wait long for the probe of this one.
+        let patient = held.is_probe() && !state.is_any_free(now, poll.endpoint);
+        let limit = match patient {
+            true => timeout.probe_limit(),
+            false => timeout.limit(poll.waits),
         };
-        let conditional = |origin: &&Origin| origin.is_conditional();
-        let validators = state.slot.origin().filter(conditional).cloned();
+        let has_given = endpoint.kept_from == instance;
+        let conditional = |origin: &&Origin| has_given && origin.is_conditional();
+        let validators = endpoint.slot.origin().filter(conditional).cloned();
         Order {
+            instance,
             timeout: limit.min(remaining),
             validators,
         }
@@ -182,22 +214,71 @@ impl Host {
         let Fallback::Stale { age, .. } = kept.slot.fallback(now, Reader::Poll) else {
             return None;
         };
-        self.record(&mut state, Some(endpoint), Event::ServedStale { age });
+        self.record(
+            &mut state,
+            Place::endpoint(endpoint),
+            Event::ServedStale { age },
+        );
         Some(age)
     }
 
-    /// An attempt was sent; it is a retry if one before it failed.
-    fn count_retry(&self, endpoint: usize, cause: Option<Failure>) {
+    /// An attempt was sent; one before it may have made it a retry, or a failover.
+    fn count_cause(&self, endpoint: usize, cause: Option<Cause>) {
+        let Some(cause) = cause else { return };
         let mut state = self.lock();
-        if let Some(cause) = cause
-            && let Some(endpoint) = state.endpoints.get_mut(endpoint)
-        {
-            *endpoint.retries.entry(cause.error_type).or_default() += 1;
+        let Some(endpoint) = state.endpoints.get_mut(endpoint) else {
+            return;
+        };
+        match (cause.left, &mut endpoint.balancer) {
+            (Some(left), Some(balancer)) => balancer.failed_over(left),
+            (_, _) => {
+                let error_type = cause.failure.error_type;
+                *endpoint.retries.entry(error_type).or_default() += 1;
+            }
         }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, HostState> {
         // The state is whole after each call of the core, so a panic elsewhere spoils nothing.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn new(endpoint: usize, deadline: Instant) -> Self {
+        Self {
+            endpoint,
+            deadline,
+            attempts: 0,
+            waits: 0,
+            waited: Duration::ZERO,
+            tried: Instances::default(),
+        }
+    }
+
+    /// An attempt at an instance has ended.
+    fn made(&mut self, instance: usize, was_sent: bool) {
+        self.attempts += u32::from(was_sent);
+        self.tried = self.tried.with(Instances::of(instance));
+    }
+
+    /// After the wait all instances may be asked again.
+    fn wait(&mut self, delay: Duration) {
+        self.waits += 1;
+        self.waited += delay;
+        self.tried = Instances::default();
+    }
+
+    fn over(self, outcome: Outcome, stale_age: Option<Duration>) -> Polled {
+        Polled {
+            outcome,
+            attempts: self.attempts,
+            retry_delay: self.waited,
+            stale_age,
+        }
+    }
+
+    fn remaining(&self, now: Instant) -> Duration {
+        self.deadline.saturating_duration_since(now)
     }
 }

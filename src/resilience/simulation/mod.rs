@@ -41,8 +41,9 @@ pub struct Settings {
     pub cache: CacheConfig,
     /// The promised age of data; for the plan only.
     pub freshness_objective: Option<Duration>,
-    /// Name and `host:port` of each target; one of them fails.
-    pub targets: Vec<(String, String)>,
+    /// The name of each target, and the `host:port` of each of its instances. One target fails, as
+    /// if it had one instance.
+    pub targets: Vec<(String, Vec<String>)>,
     /// The paths that are polled of each target.
     pub endpoints: Vec<String>,
 }
@@ -61,6 +62,13 @@ impl Settings {
             targets: &self.targets,
             endpoints: self.endpoints.len(),
         }
+    }
+
+    /// A target with several instances, if there is one.
+    pub fn replicated(&self) -> Option<String> {
+        let mut targets = self.targets.iter();
+        let found = targets.find(|(_, hosts)| hosts.len() > 1);
+        found.map(|(name, _)| name.clone())
     }
 
     fn deadline(&self) -> time::Duration {

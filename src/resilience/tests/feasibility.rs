@@ -14,7 +14,7 @@ struct Settings {
     circuit_breaker: CircuitBreakerConfig,
     cache: CacheConfig,
     freshness_objective: Option<Duration>,
-    targets: Vec<(String, String)>,
+    targets: Vec<(String, Vec<String>)>,
 }
 
 fn findings(settings: &Settings) -> Vec<Finding> {
@@ -150,7 +150,7 @@ fn what_is_kept_too_short_is_shown() {
 
 #[test]
 fn two_targets_at_one_host_are_shown() {
-    let target = |name: &str, host: &str| (name.to_owned(), host.to_owned());
+    let target = |name: &str, host: &str| (name.to_owned(), vec![host.to_owned()]);
     let targets = vec![
         target("a", "node:80"),
         target("c", "node:81"),
@@ -167,8 +167,27 @@ fn two_targets_at_one_host_are_shown() {
 }
 
 #[test]
+fn an_instance_that_hangs_must_leave_time_for_another() {
+    let pool = |max| Settings {
+        timeout: TimeoutConfig {
+            max: s(max),
+            adaptive: true,
+        },
+        targets: vec![("pool".to_owned(), vec!["a:1".to_owned(), "b:1".to_owned()])],
+        ..Settings::default()
+    };
+    assert_complains(
+        pool(13),
+        "Warning timeout: leaves a poll of `pool` no time for another instance after one that \
+         hangs: 13s + 1s > 13.5s",
+    );
+    let short = findings(&pool(5));
+    assert!(short.iter().all(|finding| finding.path != ["timeout"]));
+}
+
+#[test]
 fn a_budget_smaller_than_the_fleet_is_noted() {
-    let target = |i: u32| (i.to_string(), i.to_string());
+    let target = |i: u32| (i.to_string(), vec![i.to_string()]);
     let targets = (0..50).map(target).collect();
     let findings = findings(&Settings {
         targets,

@@ -14,7 +14,7 @@ use crate::{
         freshness::{Objective, Time},
         guard::{Change, Guard},
         outcome::Outcome,
-        recorder::{CAPACITY, Event, Recorder},
+        recorder::{CAPACITY, Event, Names, Place, Recorder},
         retry::Stop,
     },
 };
@@ -236,24 +236,28 @@ fn the_recorder_keeps_the_latest_and_says_what_it_forgot() {
             endpoint_outcome: Outcome::Neutral,
             host_outcome: Outcome::Fail,
         };
-        recorder.record(UNIX_EPOCH, Some(0), event);
+        recorder.record(UNIX_EPOCH, Place::endpoint(0), event);
     }
     assert_eq!(recorder.entries().count(), CAPACITY);
     let level = Some(Level::Host);
     let retry_in = Some(secs(30));
     recorder.record(
         UNIX_EPOCH + secs(1),
-        None,
+        Place::default(),
         Event::Refused { level, retry_in },
     );
     recorder.record(
         UNIX_EPOCH,
-        None,
+        Place::default().at(Some(1)),
         Event::NoRetry {
             reason: Stop::RetryAfter,
         },
     );
-    let json = serde_json::to_value(recorder.told(&["/api".into()])).unwrap();
+    let names = Names {
+        endpoints: &["/api".into()],
+        instances: &["a:1".into(), "b:2".into()],
+    };
+    let json = serde_json::to_value(recorder.told(names)).unwrap();
     assert_eq!(
         json[0],
         serde_json::json!({
@@ -270,4 +274,5 @@ fn the_recorder_keeps_the_latest_and_says_what_it_forgot() {
         })
     );
     assert_eq!(json[63]["reason"], "retry_after");
+    assert_eq!(json[63]["instance"], "b:2");
 }

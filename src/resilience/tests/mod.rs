@@ -11,6 +11,7 @@ use super::{
     state::Transition,
 };
 
+mod balancer;
 mod bugs;
 mod cache;
 mod classification;

@@ -21,7 +21,7 @@ fn settings() -> Settings {
         circuit_breaker: Default::default(),
         cache: Default::default(),
         freshness_objective: None,
-        targets: vec![("node".to_owned(), "node:9000".to_owned())],
+        targets: vec![("node".to_owned(), vec!["node:9000".to_owned()])],
         endpoints: (0..6).map(|at| format!("/{at}")).collect(),
     }
 }

@@ -117,7 +117,7 @@ fn outlet(processors: Vec<(String, Arc<dyn Processor>)>) -> (Outlet, Arc<Seen>) 
     let exporter = Arc::clone(&seen) as Arc<dyn Exporter>;
     let tail = Tail::new(processors, vec![exporter], &meter.meter("test"));
     let stream = Stream {
-        schema: Arc::new(OwnMetrics::schema(&definition)),
+        schema: Arc::new(OwnMetrics::schema(&definition, 1)),
         resource: instruments::resource(&target),
         target,
     };

@@ -6,7 +6,7 @@ use http::header;
 
 use super::*;
 use crate::{
-    resilience::{retry, state::State},
+    resilience::{per_instance::PerInstance, retry, state::State},
     telemetry::names::Detail,
 };
 
@@ -237,18 +237,44 @@ pub(super) fn before(
     concurrency: usize,
     paths: &[&'static str],
 ) -> TargetPoller {
+    let server = Arc::clone(transport) as Arc<dyn Transport>;
+    before_each(&PerInstance::one(server), fleet, concurrency, paths)
+}
+
+/// A poller of `paths` at several instances, `a`, `b` and so on.
+pub(super) fn replicas(
+    labs: &[Arc<Lab>],
+    settings: Settings,
+    paths: &[&'static str],
+) -> TargetPoller {
+    let mut servers = labs.iter().map(|lab| Arc::clone(lab) as Arc<dyn Transport>);
+    let servers = PerInstance::new(servers.next().unwrap(), servers.collect());
+    before_each(&servers, &Fleet::new(settings), 8, paths)
+}
+
+fn before_each(
+    servers: &PerInstance<Arc<dyn Transport>>,
+    fleet: &Arc<Fleet>,
+    concurrency: usize,
+    paths: &[&'static str],
+) -> TargetPoller {
     let clock = clock();
     let telemetry = Telemetry::new(&meter(), "test");
     let shared = shared(concurrency, &clock, &telemetry);
     let texts = paths.iter().map(|path| Arc::from(*path)).collect();
-    let host = Arc::new(Host::new(&fleet.join(), "node", texts, &clock));
+    let names = ["a", "b", "c", "d", "e"].into_iter().take(servers.count());
+    let names = names.map(Arc::from).filter(|_| servers.are_several());
+    let host = Host::of_several(&fleet.join(), "node", names.collect(), texts, &clock);
+    let host = Arc::new(host);
     let endpoints = paths
         .iter()
         .enumerate()
         .map(|(index, path)| EndpointPoller {
-            url: format!("http://node{path}").parse().unwrap(),
+            sites: servers.map(|server| Site {
+                url: format!("http://node{path}").parse().unwrap(),
+                transport: Arc::clone(server),
+            }),
             format: Format::Json,
-            transport: Arc::clone(transport) as Arc<dyn Transport>,
             shared: Arc::clone(&shared),
             host: Arc::clone(&host),
             index,

@@ -4,6 +4,7 @@ mod dropped;
 mod hours;
 mod lab;
 mod readers;
+mod replicas;
 mod running;
 mod shell;
 
@@ -28,7 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    endpoint::{EndpointPoller, Shared},
+    endpoint::{EndpointPoller, Shared, Site},
     poller::TargetPoller,
     telemetry::Telemetry,
     transport::{Request, Response, Transport, TransportError},

@@ -82,9 +82,8 @@ impl Stand {
 
 fn target(name: &str) -> TargetConfig {
     TargetConfig {
-        endpoint: "http://node:9000".parse().unwrap(),
         name: Some(name.to_owned()),
-        labels: BTreeMap::new(),
+        ..TargetConfig::at("http://node:9000".parse().unwrap())
     }
 }
 

@@ -1,0 +1,87 @@
+//! One value for each instance of a target.
+
+/// The first value stands in itself: nearly every target is one instance, and is not to pay for
+/// those of others.
+#[derive(Debug, Clone, Default)]
+pub struct PerInstance<T> {
+    first: T,
+    others: Vec<T>,
+}
+
+impl<T> PerInstance<T> {
+    /// The value of the only instance.
+    pub fn one(first: T) -> Self {
+        Self::new(first, Vec::new())
+    }
+
+    /// The values of several, in the order of their positions.
+    pub fn new(first: T, others: Vec<T>) -> Self {
+        Self { first, others }
+    }
+
+    /// The same value for each of so many; for one if there are none.
+    pub fn repeat(value: T, count: usize) -> Self
+    where
+        T: Clone,
+    {
+        let others = vec![value.clone(); count.saturating_sub(1)];
+        Self::new(value, others)
+    }
+
+    /// What is made of each value.
+    pub fn map<U>(&self, mut make: impl FnMut(&T) -> U) -> PerInstance<U> {
+        PerInstance {
+            first: make(&self.first),
+            others: self.others.iter().map(make).collect(),
+        }
+    }
+
+    /// The same, unless it fails for one of them.
+    ///
+    /// # Errors
+    /// The first one of `make`.
+    pub fn try_map<U, E>(
+        &self,
+        mut make: impl FnMut(&T) -> Result<U, E>,
+    ) -> Result<PerInstance<U>, E> {
+        Ok(PerInstance {
+            first: make(&self.first)?,
+            others: self.others.iter().map(make).collect::<Result<_, E>>()?,
+        })
+    }
+
+    /// The value of the instance at this position; there is no other than those it was made for.
+    pub fn at(&self, position: usize) -> &T {
+        let other = position.checked_sub(1).and_then(|at| self.others.get(at));
+        other.unwrap_or(&self.first)
+    }
+
+    /// The same, to be changed.
+    pub fn at_mut(&mut self, position: usize) -> &mut T {
+        let other = position.checked_sub(1);
+        match other.and_then(|at| self.others.get_mut(at)) {
+            Some(other) => other,
+            None => &mut self.first,
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &T> + Clone {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The same, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        std::iter::once(&mut self.first).chain(&mut self.others)
+    }
+
+    /// How many instances there are; at least one.
+    pub fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// Whether there is more than one.
+    pub fn are_several(&self) -> bool {
+        !self.others.is_empty()
+    }
+}

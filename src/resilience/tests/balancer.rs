@@ -1,0 +1,264 @@
+//! The choice among instances, at the pace of polls.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::{OPEN, secs};
+use crate::resilience::{
+    balancer::{Balancer, Because, Choice, Counts, Experience, Gates},
+    circuit::Gate,
+    instances::Instances,
+};
+
+const INTERVAL: Duration = Duration::from_secs(15);
+const POLLS: u32 = 2_000;
+const FAILED: Experience = Experience::Failed { retry_after: None };
+
+fn answered(millis: u64) -> Experience {
+    Experience::Answered(Duration::from_millis(millis))
+}
+
+/// A balancer with a clock in its hand, before breakers of which none is open.
+struct Bench {
+    balancer: Balancer,
+    gates: Vec<Gate>,
+    now: Instant,
+    rng: Rng,
+}
+
+impl Bench {
+    fn new(instances: usize) -> Self {
+        Self {
+            balancer: Balancer::new(instances, INTERVAL, OPEN),
+            gates: vec![Gate::Free; instances],
+            now: Instant::now(),
+            rng: Rng::with_seed(7),
+        }
+    }
+
+    fn gates(&self) -> Gates {
+        self.gates.iter().copied().collect()
+    }
+
+    fn choose(&mut self, tried: &[usize]) -> Option<Choice> {
+        let tried = tried.iter().copied().collect();
+        self.balancer
+            .choose(self.now, self.gates(), tried, &mut self.rng)
+    }
+
+    fn ended(&mut self, instance: usize, experience: Experience) {
+        self.balancer.ended(instance, self.now, experience);
+    }
+
+    fn ejected(&self) -> Vec<usize> {
+        let ejected = self.balancer.ejected(self.now, self.gates());
+        (0..self.gates.len())
+            .filter(|at| ejected.has(*at))
+            .collect()
+    }
+
+    fn is_panic(&self) -> bool {
+        self.balancer.is_panic(self.now, self.gates())
+    }
+}
+
+/// How often each of `N` instances is chosen in so many polls, where `ask` says how they answer.
+fn shares<const N: usize>(ask: impl Fn(usize) -> Experience) -> [f64; N] {
+    let mut bench = Bench::new(N);
+    let mut chosen = [0_u32; N];
+    for _ in 0..POLLS {
+        let instance = bench.choose(&[]).unwrap().instance;
+        bench.ended(instance, ask(instance));
+        bench.now += INTERVAL;
+        chosen[instance] += 1;
+    }
+    chosen.map(|count| f64::from(count) / f64::from(POLLS))
+}
+
+#[test]
+fn equals_share_the_polls() {
+    let shares: [f64; 3] = shares(|_| answered(80));
+    assert!(
+        shares.iter().all(|share| (0.25..0.42).contains(share)),
+        "{shares:?}"
+    );
+}
+
+#[test]
+fn a_slow_answer_is_remembered_over_many_ticks() {
+    let mut bench = Bench::new(2);
+    bench.ended(0, answered(4_000));
+    bench.ended(1, answered(40));
+    for tick in 1..=10 {
+        bench.now += INTERVAL;
+        let choice = bench.choose(&[]).unwrap();
+        assert_eq!((choice.instance, choice.because), (1, Because::Faster));
+        assert!(choice.over.unwrap().1 > choice.expected, "at tick {tick}");
+    }
+}
+
+#[test]
+fn one_that_fails_is_left_out_for_as_long_as_a_breaker_is_open_and_then_tried_first() {
+    let mut bench = Bench::new(3);
+    bench.ended(1, FAILED);
+    for _ in 0..100 {
+        assert_ne!(bench.choose(&[]).unwrap().instance, 1);
+    }
+    assert_eq!(bench.ejected(), [1]);
+    bench.now += OPEN;
+    assert!(bench.ejected().is_empty());
+    let choice = bench.choose(&[]).unwrap();
+    assert_eq!((choice.instance, choice.because), (1, Because::Due));
+    assert_ne!(
+        bench.choose(&[0]).unwrap().because,
+        Because::Due,
+        "no failover is a trial"
+    );
+    bench.ended(1, answered(80));
+    assert_ne!(bench.choose(&[]).unwrap().because, Because::Due);
+    let counts = Counts {
+        ok: 1,
+        failed: 1,
+        failovers: 0,
+    };
+    assert_eq!(bench.balancer.counts(1), counts);
+}
+
+#[test]
+fn one_that_refuses_in_a_millisecond_is_no_black_hole() {
+    let shares: [f64; 3] = shares(|instance| match instance {
+        0 => FAILED,
+        _ => answered(80),
+    });
+    // It is tried again at every second tick, when its time is over, and never between.
+    assert_eq!(shares[0], 0.5, "{shares:?}");
+    let mut bench = Bench::new(2);
+    bench.ended(0, FAILED);
+    bench.ended(1, answered(80));
+    assert!(bench.balancer.expected(0, bench.now) >= secs(5));
+    assert_eq!(bench.choose(&[]).unwrap().because, Because::Only);
+}
+
+#[test]
+fn half_may_be_left_out_and_no_more() {
+    let mut bench = Bench::new(4);
+    bench.ended(0, FAILED);
+    bench.ended(1, FAILED);
+    assert_eq!((bench.ejected(), bench.is_panic()), (vec![0, 1], false));
+    bench.ended(2, FAILED);
+    assert_eq!((bench.ejected(), bench.is_panic()), (vec![], true));
+    let mut chosen = Instances::default();
+    for _ in 0..100 {
+        let choice = bench.choose(&[]).unwrap();
+        assert_eq!(choice.because, Because::Panic);
+        chosen = chosen.with(Instances::of(choice.instance));
+    }
+    assert!(chosen.has(3) && chosen.count() > 1, "{chosen:?}");
+}
+
+#[test]
+fn an_open_breaker_counts_towards_the_half_and_is_never_overruled() {
+    let mut bench = Bench::new(3);
+    bench.gates = vec![Gate::Shut, Gate::Free, Gate::Free];
+    assert_eq!((bench.ejected(), bench.is_panic()), (vec![0], false));
+    bench.ended(1, FAILED);
+    assert_eq!((bench.ejected(), bench.is_panic()), (vec![0], true));
+    for _ in 0..100 {
+        assert_ne!(bench.choose(&[]).unwrap().instance, 0);
+    }
+    bench.gates = vec![Gate::Shut; 3];
+    assert_eq!(bench.choose(&[]), None);
+}
+
+#[test]
+fn a_probe_is_due_at_once_and_a_last_resort_for_a_failover() {
+    let mut bench = Bench::new(3);
+    bench.gates = vec![Gate::Free, Gate::Free, Gate::Probe];
+    let choice = bench.choose(&[]).unwrap();
+    assert_eq!((choice.instance, choice.because), (2, Because::Due));
+    let choice = bench.choose(&[0]).unwrap();
+    assert_eq!((choice.instance, choice.because), (1, Because::Only));
+    let choice = bench.choose(&[0, 1]).unwrap();
+    assert_eq!((choice.instance, choice.because), (2, Because::LastResort));
+    assert_eq!(bench.choose(&[0, 1, 2]), None);
+}
+
+#[test]
+fn a_long_pause_weighs_more_than_a_failure() {
+    let mut bench = Bench::new(2);
+    let retry_after = Some(secs(60));
+    bench.ended(0, Experience::Failed { retry_after });
+    bench.ended(1, FAILED);
+    assert_eq!(bench.choose(&[]).unwrap().instance, 1);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Wait(u64),
+    Gate(usize, Gate),
+    Ended(usize, Experience),
+}
+
+fn step(instances: usize) -> impl Strategy<Value = Step> {
+    let gate = prop_oneof![Just(Gate::Free), Just(Gate::Probe), Just(Gate::Shut)];
+    let experience = prop_oneof![
+        (0..u64::MAX).prop_map(answered),
+        (0..100_000_u64).prop_map(answered),
+        Just(FAILED),
+        Just(Experience::Unknown),
+    ];
+    prop_oneof![
+        (0..100_u64).prop_map(Step::Wait),
+        (0..instances, gate).prop_map(|(at, gate)| Step::Gate(at, gate)),
+        (0..instances, experience).prop_map(|(at, what)| Step::Ended(at, what)),
+    ]
+}
+
+fn history() -> impl Strategy<Value = (usize, Vec<Step>, u64)> {
+    (2..=6_usize).prop_flat_map(|count| {
+        let steps = prop::collection::vec(step(count), 0..40);
+        (Just(count), steps, any::<u64>())
+    })
+}
+
+proptest! {
+    /// Whatever happened before, and whoever was tried.
+    #[test]
+    fn a_choice_obeys_the_breakers_and_never_leaves_out_too_many(
+        (count, steps, tried) in history(),
+    ) {
+        let mut bench = Bench::new(count);
+        for step in steps {
+            match step {
+                Step::Wait(seconds) => bench.now += secs(seconds),
+                Step::Gate(at, gate) => bench.gates[at] = gate,
+                Step::Ended(at, what) => bench.ended(at, what),
+            }
+        }
+        let tried: Vec<_> = (0..count).filter(|at| tried >> at & 1 == 1).collect();
+        let may = |at: &usize| bench.gates[*at] != Gate::Shut && !tried.contains(at);
+        let any_left = (0..count).any(|at| may(&at));
+        let ejected = bench.ejected();
+        let shut = (0..count).filter(|at| bench.gates[*at] != Gate::Free).count();
+        prop_assert!(ejected.len() == shut || ejected.len() * 2 <= count, "{:?}", ejected);
+        let choice = bench.balancer.choose(
+            bench.now,
+            bench.gates(),
+            tried.iter().copied().collect(),
+            &mut bench.rng,
+        );
+        prop_assert_eq!(choice.is_some(), any_left, "who may be asked is");
+        if let Some(choice) = choice {
+            prop_assert!(may(&choice.instance));
+            let is_resort = matches!(choice.because, Because::LastResort | Because::Due);
+            prop_assert!(is_resort || !ejected.contains(&choice.instance));
+            if let Some((other, expected)) = choice.over {
+                prop_assert!(may(&other) && other != choice.instance);
+                prop_assert!(choice.expected <= expected);
+            }
+        }
+    }
+}
