@@ -1,10 +1,13 @@
 //! What the sections must agree on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Component, PathBuf},
+};
 
 use super::Config;
 use crate::{
-    extensions,
+    exporters, extensions,
     http::ServerConfig,
     processors, receivers,
     settings::ComponentId,
@@ -44,6 +47,7 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     checker.shared_targets(config);
     checker.aggregates(config);
     checker.deltas(config);
+    checker.files(config);
     checker.telemetry(config);
     checker.storages(config);
     checker.listeners(config);
@@ -253,6 +257,22 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// A file is written by one exporter.
+    fn files(&mut self, config: &Config) {
+        let mut taken = BTreeMap::new();
+        for (id, exporter) in &config.exporters {
+            let exporters::Config::File(file) = exporter else {
+                continue;
+            };
+            // `./a` and `a` are one.
+            let path: PathBuf = file.path.components().skip_while(is_here).collect();
+            if let Some(other) = taken.insert(path, id) {
+                let message = format!("`{other}` writes this file too");
+                self.error(&["exporters", &id.to_string(), "path"], message);
+            }
+        }
+    }
+
     /// A queue on disk needs an extension that keeps it there, and that runs.
     fn storages(&mut self, config: &Config) {
         for (exporter, settings) in &config.exporters {
@@ -325,6 +345,10 @@ fn servers(config: &Config) -> Vec<(Vec<String>, ServerConfig)> {
     let at = ["service", "telemetry", "metrics", "readers"].map(str::to_owned);
     let own = own.map(|endpoint| (at.to_vec(), ServerConfig::plain(endpoint)));
     exporters.chain(extensions).chain(own).collect()
+}
+
+fn is_here(component: &Component<'_>) -> bool {
+    *component == Component::CurDir
 }
 
 fn target_names(config: &Config, receiver: &ComponentId) -> BTreeSet<String> {

@@ -1,6 +1,7 @@
 //! Where readings go: the register of exporters.
 
 pub mod debug;
+pub mod file;
 pub mod otlp;
 mod points;
 pub mod prometheus;
@@ -32,6 +33,12 @@ pub const KINDS: &[Kind] = &[
         schema: SchemaGenerator::subschema_for::<debug::Config>,
     },
     Kind {
+        name: "file",
+        aliases: &[],
+        about: "Writes lines of OTLP JSON to a file.",
+        schema: SchemaGenerator::subschema_for::<file::Config>,
+    },
+    Kind {
         name: "otlp_grpc",
         aliases: &["otlp"],
         about: "Pushes OTLP over gRPC.",
@@ -57,6 +64,8 @@ pub const KINDS: &[Kind] = &[
 pub enum Config {
     /// Writes to the log.
     Debug(debug::Config),
+    /// Writes to a file.
+    File(file::Config),
     /// Pushes over gRPC.
     OtlpGrpc(otlp::GrpcConfig),
     /// Pushes over HTTP.
@@ -100,6 +109,11 @@ impl Config {
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
         match kind.name {
             "debug" => yaml::decode(at.node, &at.path, diagnostics).map(Self::Debug),
+            "file" => {
+                let config: file::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::File(config))
+            }
             "otlp_grpc" => {
                 let config: otlp::GrpcConfig = yaml::decode(at.node, &at.path, diagnostics)?;
                 config.check(at, diagnostics);
@@ -123,14 +137,14 @@ impl Config {
         match self {
             Self::OtlpGrpc(config) => config.sending_queue.storage.as_ref(),
             Self::OtlpHttp(config) => config.sending_queue.storage.as_ref(),
-            Self::Debug(_) | Self::Prometheus(_) => None,
+            Self::Debug(_) | Self::File(_) | Self::Prometheus(_) => None,
         }
     }
 
     /// Whether it speaks OTLP, and so can say what totals grew by.
     pub fn speaks_otlp(&self) -> bool {
         match self {
-            Self::OtlpGrpc(_) | Self::OtlpHttp(_) => true,
+            Self::File(_) | Self::OtlpGrpc(_) | Self::OtlpHttp(_) => true,
             Self::Debug(_) | Self::Prometheus(_) => false,
         }
     }
@@ -139,7 +153,7 @@ impl Config {
     pub fn server(&self) -> Option<ServerConfig> {
         match self {
             Self::Prometheus(config) => Some(config.server()),
-            Self::Debug(_) | Self::OtlpGrpc(_) | Self::OtlpHttp(_) => None,
+            Self::Debug(_) | Self::File(_) | Self::OtlpGrpc(_) | Self::OtlpHttp(_) => None,
         }
     }
 
@@ -163,6 +177,7 @@ impl Config {
         };
         Ok(match self {
             Self::Debug(config) => config.build(id),
+            Self::File(config) => config.build(delivery)?,
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
             Self::Prometheus(config) => config.build(id, context.listeners, context.meter)?,

@@ -372,10 +372,10 @@ fn components_lists_what_a_configuration_can_name() {
     assert_eq!(names("receivers"), ["betanet", "http_json"]);
     assert_eq!(
         names("exporters"),
-        ["debug", "otlp_grpc", "otlp_http", "prometheus"]
+        ["debug", "file", "otlp_grpc", "otlp_http", "prometheus"]
     );
     assert_eq!(names("extensions"), ["file_storage", "health_check"]);
-    assert_eq!(list["exporters"][1]["aliases"], json!(["otlp"]));
+    assert_eq!(list["exporters"][2]["aliases"], json!(["otlp"]));
     assert_eq!(list["buildinfo"]["version"], env!("CARGO_PKG_VERSION"));
     for definition in names("definitions") {
         assert!(

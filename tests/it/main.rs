@@ -20,6 +20,7 @@ mod e2e_discovery;
 mod e2e_otlp;
 mod e2e_prometheus;
 mod faults;
+mod file;
 mod fleet;
 mod kill;
 mod lifecycle;

@@ -141,7 +141,8 @@ pub(super) fn points_of(request: &Request<Bytes>) -> Result<Vec<Point>, u16> {
     Ok(flatten(request))
 }
 
-fn flatten(request: ExportMetricsServiceRequest) -> Vec<Point> {
+/// All points of a message.
+pub(crate) fn flatten(request: ExportMetricsServiceRequest) -> Vec<Point> {
     let mut points = Vec::new();
     for resource in request.resource_metrics {
         let attributes = texts(resource.resource.unwrap_or_default().attributes);

@@ -1,0 +1,89 @@
+//! `file`: writes each poll as a line of OTLP JSON, which the Collector's `otlpjsonfile` reads.
+//!
+//! ```yaml
+//! exporters:
+//!   file:
+//!     path: /var/lib/collector/metrics.json
+//!     rotation: { max_megabytes: 10, max_backups: 3, max_days: 7 }
+//!     flush_interval: 1s
+//! ```
+//!
+//! The file is a destination like any other ([`crate::delivery`]): lines wait in a bounded queue,
+//! and a disk that takes none delays no poll.
+
+mod config;
+mod json;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use config::{Config, Format, RotationConfig};
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use self::writer::Writer;
+use crate::{
+    delivery::{self, Answer, Delivery, DropReason, Outcome},
+    exporters::points,
+    pipeline::{Exporter, Snapshot, Target},
+};
+
+/// Encodes snapshots and hands them to delivery.
+#[derive(Debug)]
+struct File(Delivery);
+
+#[async_trait]
+impl Exporter for File {
+    fn export(&self, snapshot: &Snapshot<'_>) {
+        let messages = snapshot.otlp.messages();
+        let points = messages.iter().map(points::in_message).sum();
+        if points == 0 {
+            return;
+        }
+        match json::line(messages) {
+            Ok(line) => self.0.push(&line, points),
+            Err(error) => {
+                tracing::debug!(%error, "metrics cannot be encoded");
+                self.0.give_up(DropReason::Encoding, points);
+            }
+        }
+    }
+
+    fn forget(&self, _target: &Target) {
+        // Nothing is kept of a target beyond what is on its way.
+    }
+
+    async fn drain(&self, deadline: Instant) {
+        self.0.drain(deadline).await;
+    }
+}
+
+/// Takes batches of lines to the file.
+#[derive(Debug)]
+struct Destination(Arc<Mutex<Writer>>);
+
+impl Destination {
+    fn new(writer: Writer) -> Self {
+        Self(Arc::new(Mutex::new(writer)))
+    }
+}
+
+#[async_trait]
+impl delivery::Destination for Destination {
+    async fn send(&self, lines: Bytes) -> Outcome {
+        let writer = Arc::clone(&self.0);
+        let write = move || {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.write(&lines)
+        };
+        match tokio::task::spawn_blocking(write).await {
+            Ok(Ok(())) => Outcome::Sent(Answer::default()),
+            Ok(Err(error)) => Outcome::retry(error),
+            Err(error) => Outcome::retry(error),
+        }
+    }
+}

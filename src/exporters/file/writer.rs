@@ -1,0 +1,202 @@
+//! The file: whole batches are appended or nothing, and it makes room when it is full.
+
+use std::{
+    fs, io,
+    io::{Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+
+use crate::runtime::Clock;
+
+/// The time in the name of an old file, in UTC; `lumberjack`'s, which the Collector uses.
+const TIME: &str = "%Y-%m-%dT%H-%M-%S%.3f";
+
+/// What the writer goes by.
+#[derive(Debug)]
+pub(super) struct WriterSettings {
+    pub(super) path: PathBuf,
+    pub(super) append: bool,
+    pub(super) rotation: Option<Rotation>,
+    pub(super) clock: Clock,
+}
+
+/// When a file makes room for a new one, and how long old ones stay.
+#[derive(Debug)]
+pub(super) struct Rotation {
+    pub(super) max_bytes: u64,
+    pub(super) max_backups: Option<usize>,
+    pub(super) max_age: Option<Duration>,
+}
+
+/// Appends to a file.
+#[derive(Debug)]
+pub(super) struct Writer {
+    settings: WriterSettings,
+    file: Option<fs::File>,
+    /// Whether the file is ours already, and so is not emptied.
+    is_begun: bool,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be {what}", path.display())]
+pub(super) struct WriteError {
+    path: PathBuf,
+    what: &'static str,
+    #[source]
+    source: io::Error,
+}
+
+impl Writer {
+    pub(super) fn new(settings: WriterSettings) -> Self {
+        Self {
+            settings,
+            file: None,
+            is_begun: false,
+        }
+    }
+
+    /// Appends lines. After an error none of them is in the file.
+    pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), WriteError> {
+        let mut file = self.open().map_err(self.failed("opened"))?;
+        let mut size = file.metadata().map_err(self.failed("read"))?.len();
+        let largest = self.settings.rotation.as_ref().map(|of| of.max_bytes);
+        if size > 0 && largest.is_some_and(|largest| size + lines.len() as u64 > largest) {
+            drop(file);
+            self.rotate().map_err(self.failed("renamed"))?;
+            (file, size) = (self.open().map_err(self.failed("opened"))?, 0);
+        }
+        match file.write_all(lines) {
+            Ok(()) => {
+                self.file = Some(file);
+                Ok(())
+            }
+            Err(source) => {
+                // A part may be there. Should it stay, the next start ends its line.
+                drop(file.set_len(size));
+                Err(self.failed("written")(source))
+            }
+        }
+    }
+
+    fn failed(&self, what: &'static str) -> impl FnOnce(io::Error) -> WriteError + use<> {
+        let path = self.settings.path.clone();
+        move |source| WriteError { path, what, source }
+    }
+
+    /// The file, opened if it is not or if somebody has taken it away.
+    fn open(&mut self) -> io::Result<fs::File> {
+        let path = &self.settings.path;
+        if let Some(file) = self.file.take().filter(|_| path.exists()) {
+            return Ok(file);
+        }
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.create(true).read(true).append(true).open(path)?;
+        let continues = self.settings.append || self.settings.rotation.is_some();
+        if !self.is_begun && !continues {
+            file.set_len(0)?;
+        }
+        end_line(&mut file)?;
+        self.is_begun = true;
+        Ok(file)
+    }
+
+    /// Gives the file another name, and removes what is too old or too much.
+    fn rotate(&self) -> io::Result<()> {
+        let backups = Backups::of(&self.settings.path);
+        let now = self.settings.clock.since_epoch();
+        fs::rename(&self.settings.path, backups.free(now))?;
+        if let Some(rotation) = &self.settings.rotation
+            && let Err(error) = backups.prune(rotation, now)
+        {
+            let path = self.settings.path.display();
+            tracing::warn!(%path, %error, "old files cannot be removed");
+        }
+        Ok(())
+    }
+}
+
+/// Ends a line that was not written to its end, so that the next one is whole.
+fn end_line(file: &mut fs::File) -> io::Result<()> {
+    if file.metadata()?.len() == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    file.seek(io::SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    match last {
+        [b'\n'] => Ok(()),
+        _ => file.write_all(b"\n"),
+    }
+}
+
+/// The names of the old files: `metrics-2026-01-31T23-59-59.999.json` of `metrics.json`.
+struct Backups {
+    directory: PathBuf,
+    prefix: String,
+    suffix: String,
+}
+
+impl Backups {
+    fn of(path: &Path) -> Self {
+        let text = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
+        let directory = path.parent().filter(|of| !of.as_os_str().is_empty());
+        Self {
+            directory: directory.unwrap_or(Path::new(".")).to_owned(),
+            prefix: path.file_stem().map(text).unwrap_or_default() + "-",
+            suffix: path
+                .extension()
+                .map_or_else(String::new, |of| format!(".{}", text(of))),
+        }
+    }
+
+    /// A name that no file has, for one that ends now.
+    fn free(&self, now: Duration) -> PathBuf {
+        let mut now = now;
+        loop {
+            let path = self.directory.join(self.name(now));
+            if !path.exists() {
+                return path;
+            }
+            now += Duration::from_millis(1);
+        }
+    }
+
+    fn name(&self, time: Duration) -> String {
+        let millis = i64::try_from(time.as_millis()).unwrap_or_default();
+        let time = Timestamp::from_millisecond(millis).unwrap_or_default();
+        format!("{}{}{}", self.prefix, time.strftime(TIME), self.suffix)
+    }
+
+    /// When the file of this name ended; none if it is none of ours.
+    fn time(&self, name: &str) -> Option<Duration> {
+        let time = name
+            .strip_prefix(&self.prefix)?
+            .strip_suffix(&self.suffix)?;
+        let time = DateTime::strptime(TIME, time).ok()?;
+        let time = TimeZone::UTC.to_timestamp(time).ok()?;
+        Duration::try_from(time.as_duration()).ok()
+    }
+
+    fn prune(&self, rotation: &Rotation, now: Duration) -> io::Result<()> {
+        let mut old = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            if let Some(time) = entry.file_name().to_str().and_then(|name| self.time(name)) {
+                old.push((time, entry.path()));
+            }
+        }
+        old.sort();
+        for (position, (time, path)) in old.iter().rev().enumerate() {
+            let is_too_much = rotation.max_backups.is_some_and(|most| position >= most);
+            let age = now.saturating_sub(*time);
+            if is_too_much || rotation.max_age.is_some_and(|max| age > max) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
