@@ -152,7 +152,7 @@ impl Keeper {
             }
             Ok(Err(cause)) | Err(cause) => {
                 tracing::error!(%cause, error, "the queue on disk is damaged, and cannot be set aside");
-                sleep(RETRY).await;
+                sleep(self.unopened(&cause)).await;
             }
         }
     }

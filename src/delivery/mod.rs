@@ -53,7 +53,7 @@ use self::{
     batch::{Batch, Payload},
     gate::Gate,
     keeper::{Keeper, Shelves},
-    state::{Next, State},
+    state::{Disk, Next, State},
 };
 use crate::{
     pipeline::Reporter,
@@ -166,8 +166,11 @@ impl Delivery {
             Some(_) => settings.retry.on_disk(),
             None => settings.retry,
         };
-        let disk_bytes = directory.as_ref().map(Directory::max_bytes);
-        let mut state = State::new(id, retry, &settings.queue, disk_bytes, context.seed);
+        let disk = directory.as_ref().map(|directory| Disk {
+            max_bytes: directory.max_bytes(),
+            status: directory.status(id),
+        });
+        let mut state = State::new(id, retry, &settings.queue, disk, context.seed);
         let now = context.clock.since_epoch().as_micros();
         state.number_from(u64::try_from(now).unwrap_or_default());
         let shelves = log.map(Shelves::new);

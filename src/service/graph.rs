@@ -144,9 +144,9 @@ fn build_storages(config: &Config, site: &Site) -> Storages {
     let used = config.service.extensions.iter();
     let storages = used.filter_map(|id| match config.extensions.get(id)? {
         extensions::Config::FileStorage(storage) => {
-            site.components
-                .register(ComponentKind::Extension, &id.to_string());
-            Some((id.clone(), storage.build()))
+            let kind = ComponentKind::Extension;
+            let status = site.components.register(kind, &id.to_string());
+            Some((id.clone(), storage.build(status)))
         }
         extensions::Config::HealthCheck(_) => None,
     });

@@ -12,7 +12,8 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Log, medium::FileMedium};
+use super::{Log, LogStatus, medium::FileMedium, status::Shared};
+use crate::pipeline::Reporter;
 
 /// Locked as long as a process works in the directory.
 const LOCK: &str = "betanet-collector.lock";
@@ -50,6 +51,7 @@ pub struct Directory {
     /// Held as long as any handle lives.
     lock: Arc<Mutex<Option<File>>>,
     opened: CancellationToken,
+    status: Arc<Shared>,
 }
 
 impl Settings {
@@ -82,12 +84,13 @@ impl Settings {
 }
 
 impl Directory {
-    /// A directory that nothing is done with until [`Self::open`].
-    pub fn new(settings: Settings) -> Self {
+    /// A directory that nothing is done with until [`Self::open`]. `reporter` tells how it is.
+    pub fn new(settings: Settings, reporter: Reporter) -> Self {
         Self {
             settings,
             lock: Arc::default(),
             opened: CancellationToken::new(),
+            status: Shared::new(reporter),
         }
     }
 
@@ -128,6 +131,11 @@ impl Directory {
     /// The most bytes of records in one log.
     pub fn max_bytes(&self) -> u64 {
         self.settings.max_bytes
+    }
+
+    /// Where the user called `name` of a log says how that is.
+    pub fn status(&self, name: &str) -> LogStatus {
+        self.status.of_log(name)
     }
 
     /// The log called `name`. Nothing is opened yet.

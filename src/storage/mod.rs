@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod log;
 mod medium;
+mod status;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -17,3 +18,4 @@ pub use directory::{Directory, InUse, Settings};
 pub use error::Error;
 pub use log::{Entry, Log, Record};
 pub use medium::Medium;
+pub use status::LogStatus;

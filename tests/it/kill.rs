@@ -31,22 +31,6 @@ struct Life {
     end: u64,
 }
 
-fn options(folder: &std::path::Path, backend: &Backend) -> Options {
-    let storage = format!("{{directory: \"{}\"}}", folder.display());
-    let exporter = format!(
-        "{{endpoint: \"{}\", timeout: 10s, \
-         sending_queue: {{storage: file_storage, batch: {{flush_timeout: 2ms}}}}, \
-         retry_on_failure: {{initial_interval: 20ms, max_interval: 100ms}}}}",
-        backend.url()
-    );
-    Options {
-        interval: "20ms",
-        exporters: vec![("otlp_http".to_owned(), exporter)],
-        extensions: vec![("file_storage".to_owned(), storage)],
-        ..Options::default()
-    }
-}
-
 /// Lets it live for as long as a random number of looks at its metrics takes, and kills it.
 async fn live(stand: Stand, node: &CountingNode, rng: &mut Rng) -> Life {
     let mut stored = 0.0;
@@ -67,7 +51,10 @@ async fn kills_at_random_moments_lose_nothing_that_was_on_disk() {
     let mut rng = Rng::with_seed(4);
     let folder = tempfile::tempdir().unwrap();
     let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
-    let (options, url) = (options(folder.path(), &backend), node.url());
+    let (options, url) = (
+        Options::pushing_from_disk(&backend.url(), folder.path()),
+        node.url(),
+    );
     let targets = [(NODE, url.as_str(), Dialect::Betanet)];
     let mut lives = Vec::new();
     for _ in 0..kills {

@@ -15,6 +15,7 @@ mod config;
 mod conformance;
 mod deploy;
 mod discovery;
+mod disk;
 mod docs;
 mod e2e_discovery;
 mod e2e_otlp;

@@ -16,6 +16,7 @@ use crate::{
         batch::{Batch, Payload},
         queue::ToWrite,
     },
+    storage::LogStatus,
     telemetry::chain,
 };
 
@@ -52,10 +53,20 @@ impl Failure {
     }
 }
 
+/// Where a queue is kept, as far as the state needs to know.
+#[derive(Debug)]
+pub(in crate::delivery) struct Disk {
+    /// The most that may be there.
+    pub(in crate::delivery) max_bytes: u64,
+    /// Where it is told how it is.
+    pub(in crate::delivery) status: LogStatus,
+}
+
 /// What is known of the disk.
 #[derive(Debug)]
 pub(super) struct Shelf {
     exporter: String,
+    status: LogStatus,
     health: Health,
     /// Ids that are to be removed.
     removals: Vec<RangeInclusive<u64>>,
@@ -92,9 +103,10 @@ pub(in crate::delivery) enum Store {
 }
 
 impl Shelf {
-    pub(super) fn new(exporter: &str) -> Self {
+    pub(super) fn new(exporter: &str, status: LogStatus) -> Self {
         Self {
             exporter: exporter.to_owned(),
+            status,
             health: Health::Opening,
             removals: Vec::new(),
             is_writing: false,
@@ -119,6 +131,7 @@ impl Shelf {
     fn fails(&mut self, failure: Failure, error: &(dyn Error + 'static), now: Instant) {
         self.failures[failure as usize] += 1;
         let (exporter, operation, error) = (&self.exporter, failure.name(), chain(error));
+        self.status.fails(format!("{operation}: {error}"));
         if matches!(self.health, Health::FailsUntil(_)) {
             tracing::debug!(%exporter, operation, error, "the disk still fails");
         } else {
@@ -131,6 +144,7 @@ impl Shelf {
         if matches!(self.health, Health::FailsUntil(_)) {
             tracing::info!(exporter = %self.exporter, "the queue is kept on disk again");
         }
+        self.status.works();
         self.health = Health::Works;
         self.unreadable_until = None;
     }

@@ -6,7 +6,7 @@ mod disk;
 use tokio::time::Instant;
 
 use self::disk::Shelf;
-pub(super) use self::disk::{Failure, RETRY, Store, Work};
+pub(super) use self::disk::{Disk, Failure, RETRY, Store, Work};
 use super::{
     DropReason, Outcome,
     backoff::Backoff,
@@ -52,19 +52,19 @@ pub(super) enum Next {
 }
 
 impl State {
-    /// `disk_bytes` is the most that may be on disk; none if there is no disk.
+    /// The queue is on `disk` if there is one.
     pub(super) fn new(
         id: &str,
         retry: RetryOnFailure,
         queue: &SendingQueue,
-        disk_bytes: Option<u64>,
+        disk: Option<Disk>,
         seed: u64,
     ) -> Self {
         Self {
             retry,
             batcher: Batcher::new(queue.batch),
-            queue: Queue::new(queue, disk_bytes),
-            shelf: disk_bytes.map(|_| Shelf::new(id)),
+            queue: Queue::new(queue, disk.as_ref().map(|disk| disk.max_bytes)),
+            shelf: disk.map(|disk| Shelf::new(id, disk.status)),
             phase: Phase::Running,
             ledger: Ledger::new(id),
             health: Health::new(id),

@@ -4,14 +4,15 @@ use super::*;
 use crate::storage::{self, tests::disk::Disk};
 
 fn directory(path: &std::path::Path) -> Directory {
-    Directory::new(storage::Settings {
+    let settings = storage::Settings {
         path: path.to_owned(),
         create: true,
         permissions: 0o750,
         timeout: Duration::from_secs(1),
         fsync: true,
         max_bytes: 1 << 20,
-    })
+    };
+    Directory::new(settings, Reporter::unheard())
 }
 
 /// A delivery whose queue is on the disk.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    pipeline::Reporter,
     settings::{ByteSize, Duration},
     storage::{Directory, Settings},
     yaml::{Cursor, Diagnostics},
@@ -45,9 +46,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The directory; nothing is done with it yet.
-    pub fn build(&self) -> Directory {
-        Directory::new(self.settings())
+    /// The directory; nothing is done with it yet. `status` tells how the disk is.
+    pub fn build(&self, status: Reporter) -> Directory {
+        Directory::new(self.settings(), status)
     }
 
     /// Checks what a type cannot say; mistakes go to `diagnostics`.

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use self::disk::Disk;
 use super::*;
+use crate::pipeline::Reporter;
 
 /// What a queue does, and what happens to it.
 #[derive(Debug, Clone)]
@@ -274,14 +275,15 @@ fn a_file_stays_within_twice_of_what_it_holds() {
 }
 
 fn directory(path: &std::path::Path) -> Directory {
-    Directory::new(Settings {
+    let settings = Settings {
         path: path.to_owned(),
         create: false,
         permissions: 0o750,
         timeout: Duration::from_millis(100),
         fsync: true,
         max_bytes: 1 << 30,
-    })
+    };
+    Directory::new(settings, Reporter::unheard())
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! The real program.
 
-use super::process::Process;
+use std::process::Command;
+
+use super::{command::PROGRAM, process::Process};
 
 /// The configuration in its folder.
 const FILE: &str = "otel-config.yaml";
+
+/// The shell becomes the program, for which files over its limit are an error and not the end.
+const START: &str = "trap '' XFSZ; exec \"$0\" \"$@\"";
 
 /// A running betanet-collector, killed on drop.
 pub(crate) struct Collector {
@@ -23,10 +28,10 @@ impl Collector {
         environment: &[(&str, &str)],
         ready: &str,
     ) -> Self {
-        let program = env!("CARGO_BIN_EXE_betanet-collector");
-        let mut process = Process::start(program, |command, folder| {
+        let mut process = Process::start("sh", |command, folder| {
             std::fs::write(folder.join(FILE), config).unwrap();
             command
+                .args(["-c", START, PROGRAM])
                 .current_dir(folder)
                 .args(["--config", FILE, "run"])
                 .args(arguments)
@@ -65,6 +70,17 @@ impl Collector {
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let status = self.process.ended("it ends by itself").await;
         (status.code(), self.process.log())
+    }
+
+    /// From now on no file of it may be longer than so many bytes, or any length again: as if the
+    /// disk were full.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let soft = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let (pid, limit) = (self.id().to_string(), format!("--fsize={soft}:unlimited"));
+        let prlimit = Command::new("prlimit")
+            .args(["--pid", &pid, &limit])
+            .status();
+        assert!(prlimit.unwrap().success());
     }
 
     /// The most memory that it had resident so far, in bytes.

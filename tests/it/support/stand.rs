@@ -1,6 +1,6 @@
 //! The real program before simulated nodes, polling them ten times a second.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use betanet_collector::simulator::{Dialect, Node, NodeOptions};
 
@@ -57,6 +57,22 @@ pub(crate) fn node(dialect: Dialect) -> Node {
 }
 
 impl Options {
+    /// Polls fifty times a second and pushes to `url` by `otlp_http`, from a queue in `folder`.
+    pub(crate) fn pushing_from_disk(url: &str, folder: &Path) -> Self {
+        let storage = format!("{{directory: \"{}\"}}", folder.display());
+        let exporter = format!(
+            "{{endpoint: \"{url}\", timeout: 10s, \
+             sending_queue: {{storage: file_storage, batch: {{flush_timeout: 2ms}}}}, \
+             retry_on_failure: {{initial_interval: 20ms, max_interval: 100ms}}}}"
+        );
+        Self {
+            interval: "20ms",
+            exporters: vec![("otlp_http".to_owned(), exporter)],
+            extensions: vec![("file_storage".to_owned(), storage)],
+            ..Self::default()
+        }
+    }
+
     /// Starts the collector on targets: a name, where it is, and what it speaks.
     pub(crate) async fn start_at(&self, targets: &[(&str, &str, Dialect)]) -> Stand {
         self.start_receivers(self.receivers(targets)).await

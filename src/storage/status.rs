@@ -1,0 +1,93 @@
+//! How the logs of a directory are: together, the status of their extension.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::pipeline::Reporter;
+
+/// Says how one log is. The extension is well as long as all its logs are.
+#[derive(Debug, Clone)]
+pub struct LogStatus {
+    name: String,
+    shared: Arc<Shared>,
+}
+
+/// What the logs of a directory share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    reporter: Reporter,
+    /// What is wrong with each log that fails.
+    failing: Mutex<BTreeMap<String, String>>,
+}
+
+impl Shared {
+    pub(super) fn new(reporter: Reporter) -> Arc<Self> {
+        Arc::new(Self {
+            reporter,
+            failing: Mutex::default(),
+        })
+    }
+
+    pub(super) fn of_log(self: &Arc<Self>, name: &str) -> LogStatus {
+        LogStatus {
+            name: name.to_owned(),
+            shared: Arc::clone(self),
+        }
+    }
+}
+
+impl LogStatus {
+    /// It cannot be used now; `error` says why, without a secret.
+    pub fn fails(&self, error: String) {
+        self.change(Some(error));
+    }
+
+    /// It can be used.
+    pub fn works(&self) {
+        self.change(None);
+    }
+
+    fn change(&self, error: Option<String>) {
+        let failing = self.shared.failing.lock();
+        let mut failing = failing.unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) => failing.insert(self.name.clone(), error),
+            None => failing.remove(&self.name),
+        };
+        match failing.first_key_value() {
+            Some((name, error)) => {
+                let error = format!("{name}: {error}");
+                self.shared.reporter.recoverable_error(error);
+            }
+            None => self.shared.reporter.ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::ComponentStatus;
+
+    #[test]
+    fn the_extension_is_well_when_all_its_logs_are() {
+        let reporter = Reporter::unheard();
+        let shared = Shared::new(reporter.clone());
+        let (first, second) = (shared.of_log("a"), shared.of_log("b"));
+        let now = || {
+            let state = reporter.state();
+            (state.status, state.error.unwrap_or_default())
+        };
+        let fails = |error: &str| (ComponentStatus::RecoverableError, error.to_owned());
+        second.fails("full".to_owned());
+        first.works();
+        assert_eq!(now(), fails("b: full"));
+        first.fails("gone".to_owned());
+        second.works();
+        assert_eq!(now(), fails("a: gone"));
+        first.works();
+        assert_eq!(now(), (ComponentStatus::Ok, String::new()));
+    }
+}

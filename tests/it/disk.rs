@@ -1,0 +1,159 @@
+//! A disk that fails costs what only the disk could have kept, and nothing else.
+
+use std::path::Path;
+
+use betanet_collector::simulator::Dialect;
+
+use crate::support::{
+    PATIENCE,
+    accounts::Accounts,
+    arrivals::{assert_own_time, counts, first_arrivals},
+    backend::{Backend, Behaviour},
+    counting_node::CountingNode,
+    eventually,
+    stand::{Options, Stand},
+};
+
+const NODE: &str = "node";
+
+/// The file of the queue in its folder.
+const FILE: &str = "exporter_otlp_http.redb";
+
+/// Starts a collector that polls a node and pushes to a backend from a queue in a folder.
+async fn start(node: &CountingNode, backend: &Backend, folder: &Path) -> Stand {
+    let options = Options::pushing_from_disk(&backend.url(), folder);
+    let url = node.url();
+    options.start_at(&[(NODE, &url, Dialect::Betanet)]).await
+}
+
+async fn accounts(stand: &Stand) -> Accounts {
+    Accounts::of(&stand.own().await, "otlp_http")
+}
+
+/// Waits until so many points are on disk.
+async fn until_stored(stand: &Stand, points: f64) {
+    eventually("points are on disk", PATIENCE, async || {
+        (accounts(stand).await.stored >= points).then_some(())
+    })
+    .await;
+}
+
+async fn until_sent(stand: &Stand) {
+    eventually("everything is sent", PATIENCE, async || {
+        let accounts = accounts(stand).await;
+        (accounts.sent > 0.0 && accounts.held == 0.0).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the storage has this status, and gives why.
+async fn until_status(stand: &Stand, status: &str) -> String {
+    eventually(&format!("the storage is {status}"), PATIENCE, async || {
+        let health = stand.health().await;
+        let storage = &health["components"]["extension:file_storage"];
+        let is_it = storage["status"] == status;
+        is_it.then(|| storage["error"].as_str().unwrap_or_default().to_owned())
+    })
+    .await
+}
+
+/// Failures of the disk that were counted for this reason.
+async fn failures(stand: &Stand, reason: &str) -> f64 {
+    let labels = format!("exporter=\"otlp_http\",reason=\"{reason}\"");
+    let own = stand.own().await;
+    own.sum(&format!(
+        "betanet_exporter_queue_storage_failures{{{labels}}}"
+    ))
+}
+
+/// Asserts that polls and scrapes go on.
+async fn assert_unaffected(stand: &Stand) {
+    let scrape = stand.after_polls(NODE, 5).await;
+    let up = format!("betanet_up{{target=\"{NODE}\"}}");
+    assert_eq!(scrape.value(&up), Some(1.0));
+    assert!(scrape.value("betanet_messages_total") > Some(0.0));
+}
+
+/// Stops it, and asserts that every answer of the node arrived once, in order, with its own time.
+async fn assert_complete(stand: Stand, node: &CountingNode, backend: &Backend) -> String {
+    let (code, log) = stand.collector.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let (points, repeated) = first_arrivals(backend.taken());
+    assert_eq!(repeated, 0);
+    let (counts, answered) = (counts(&points, NODE), node.answered());
+    assert!(answered.len() - counts.len() <= 1, "{log}");
+    for (before, count) in counts.into_iter().enumerate() {
+        assert_eq!(count.0, before + 1);
+        assert_own_time(count, &answered);
+    }
+    log
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_written_the_queue_is_in_memory() {
+    let (node, backend) = (CountingNode::start().await, Backend::start().await);
+    // Nobody makes files there, whoever they are.
+    let stand = start(&node, &backend, Path::new("/sys")).await;
+    let error = until_status(&stand, "StatusRecoverableError").await;
+    assert!(error.contains("otlp_http: open: the disk fails"), "{error}");
+    assert!(failures(&stand, "open").await >= 1.0);
+    assert_unaffected(&stand).await;
+    until_sent(&stand).await;
+    assert_eq!(accounts(&stand).await.stored, 0.0);
+    let log = assert_complete(stand, &node, &backend).await;
+    assert!(log.contains("the queue cannot be kept on disk"), "{log}");
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_nothing_and_is_used_again_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
+    let stand = start(&node, &backend, folder.path()).await;
+    backend.set(Behaviour::Down).await;
+    until_stored(&stand, 1.0).await;
+    let file = folder.path().join(FILE);
+    let bytes = std::fs::metadata(&file).unwrap().len();
+    stand.collector.limit_files(Some(bytes));
+    let error = until_status(&stand, "StatusRecoverableError").await;
+    assert!(error.contains("File too large"), "{error}");
+    assert!(failures(&stand, "write").await >= 1.0);
+    assert_unaffected(&stand).await;
+
+    let stored = accounts(&stand).await.stored;
+    stand.collector.limit_files(None);
+    until_status(&stand, "StatusOK").await;
+    until_stored(&stand, stored + 1.0).await;
+    backend.set(Behaviour::Accept).await;
+    until_sent(&stand).await;
+    assert_eq!(accounts(&stand).await.dropped, 0.0);
+    let log = assert_complete(stand, &node, &backend).await;
+    assert!(log.contains("the queue is kept on disk again"), "{log}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_set_aside_and_the_queue_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
+    backend.set(Behaviour::Down).await;
+    let stand = start(&node, &backend, folder.path()).await;
+    until_stored(&stand, 1_000.0).await;
+    stand.collector.kill().await;
+    let file = folder.path().join(FILE);
+    let mut bytes = std::fs::read(&file).unwrap();
+    for byte in bytes.iter_mut().skip(4096) {
+        *byte ^= 0x55;
+    }
+    std::fs::write(&file, bytes).unwrap();
+
+    backend.set(Behaviour::Accept).await;
+    let node = CountingNode::start().await;
+    let stand = start(&node, &backend, folder.path()).await;
+    until_stored(&stand, 1.0).await;
+    assert_eq!(failures(&stand, "damaged").await, 1.0);
+    until_status(&stand, "StatusOK").await;
+    assert_unaffected(&stand).await;
+    until_sent(&stand).await;
+    let log = assert_complete(stand, &node, &backend).await;
+    assert!(log.contains("damaged, and set aside"), "{log}");
+    assert!(file.with_extension("damaged").exists());
+}
