@@ -105,6 +105,14 @@ impl Components {
         lock(&self.reporters).retain(|reporter| !reporter.is(kind, id));
     }
 
+    /// All components of a kind have ended in order.
+    pub fn stopped(&self, kind: ComponentKind) {
+        let reporters = lock(&self.reporters).clone();
+        let reporters = reporters.iter();
+        let of_kind = reporters.filter(|reporter| lock(&reporter.state).kind == kind);
+        of_kind.for_each(Reporter::stopped);
+    }
+
     /// What each component said last.
     pub fn states(&self) -> Vec<ComponentState> {
         lock(&self.reporters).iter().map(Reporter::state).collect()

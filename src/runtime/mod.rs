@@ -4,4 +4,4 @@ pub mod clock;
 pub mod tasks;
 
 pub use clock::Clock;
-pub use tasks::{Failure, Tasks};
+pub use tasks::{Failure, Tasks, catch_panic};

@@ -63,8 +63,8 @@ impl Tasks {
     {
         let (name, failures) = (name.into(), self.failures.clone());
         let watched = async move {
-            if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
-                report(&failures, &name, panic_text(panic.as_ref()));
+            if let Err(panic) = catch_panic(future).await {
+                report(&failures, &name, panic);
             }
         };
         self.tracker.spawn(watched);
@@ -81,6 +81,15 @@ impl Tasks {
         self.tracker.close();
         timeout_at(deadline, self.tracker.wait()).await.is_ok()
     }
+}
+
+/// Runs `future` to its end; an error is the text of a panic in it.
+///
+/// # Errors
+/// If it panics. What it shares with others must be whole at every moment.
+pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let ended = AssertUnwindSafe(future).catch_unwind().await;
+    ended.map_err(|panic| panic_text(panic.as_ref()))
 }
 
 fn report(failures: &mpsc::Sender<Failure>, task: &str, reason: String) {

@@ -21,7 +21,9 @@ use self::reload::{Outcome, Reloadable};
 pub use self::{graph::StartError, reload::ReloadError};
 use crate::{
     config::Config,
-    pipeline::{Components, Exporter, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
+    pipeline::{
+        ComponentKind, Components, Exporter, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames,
+    },
     runtime::{Clock, Failure, Tasks},
     telemetry::{OwnTelemetry, chain},
 };
@@ -188,13 +190,24 @@ impl Service {
                 "still run at the shutdown timeout"
             );
         }
-        let mut clean = left.is_empty() && self.receiving.stop(deadline).await;
+        let components = Arc::clone(&self.site.components);
+        let stopped = |is_clean: bool, kind| {
+            if is_clean {
+                components.stopped(kind);
+            }
+            is_clean
+        };
+        let mut clean = stopped(left.is_empty(), ComponentKind::Receiver);
+        clean &= stopped(
+            self.receiving.stop(deadline).await,
+            ComponentKind::Processor,
+        );
         let drains = self
             .exporters
             .iter()
             .map(|exporter| exporter.drain(deadline));
         clean &= timeout_at(deadline, join_all(drains)).await.is_ok();
-        clean &= self.exporting.stop(deadline).await;
+        clean &= stopped(self.exporting.stop(deadline).await, ComponentKind::Exporter);
         clean &= self.serving.stop(deadline).await;
         let telemetry = self.site.telemetry;
         let flush = tokio::task::spawn_blocking(move || telemetry.shutdown());

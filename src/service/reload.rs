@@ -122,10 +122,15 @@ impl Reloadable {
 
     /// Stops all receivers by `deadline`; gives those that still run then.
     pub(super) async fn stop_all(&self, deadline: Instant) -> Vec<String> {
-        let stops = self
-            .receivers
-            .iter()
-            .map(async |(id, (_, tasks))| (!tasks.stop(deadline).await).then(|| id.to_string()));
+        let stops = self.receivers.iter().map(async |(id, (running, tasks))| {
+            let before = running.dropped_polls();
+            let is_stopped = tasks.stop(deadline).await;
+            let polls = running.dropped_polls() - before;
+            if polls > 0 {
+                tracing::info!(receiver = %id, polls, "polls under way were dropped");
+            }
+            (!is_stopped).then(|| id.to_string())
+        });
         let left = futures_util::future::join_all(stops).await;
         left.into_iter().flatten().collect()
     }

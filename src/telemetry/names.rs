@@ -275,6 +275,8 @@ metrics! {
         "Targets that are polled.";
     TARGETS_REFUSED = "betanet_receiver_targets_refused", Kind::Counter, "{target}", &[RECEIVER, REASON],
         "Targets that were asked for and are not polled, by reason (duplicate: another one has the name; invalid).";
+    POLL_PANICS = "betanet_receiver_poll_panics", Kind::Counter, "{panic}", &[RECEIVER],
+        "Mistakes of ours that ended the polls of a target, which are begun anew after a while; no other target notices.";
     RECEIVED_POINTS = "betanet_exporter_received_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that were handed to the exporter. Always the sum of those sent, rejected, dropped and held.";
     DISCOVERY_TARGETS = "betanet_discovery_targets", Kind::Gauge, "{target}", &[RECEIVER, SOURCE, RESULT],

@@ -279,3 +279,67 @@ async fn of_an_answer_of_128_mib_hardly_more_than_4_mib_leave_the_backend() {
     // What the two sockets buffer is beside it.
     assert!(left < 24 << 20, "{left} bytes");
 }
+
+#[tokio::test]
+async fn a_backend_that_hangs_delays_no_poll_no_scrape_and_no_other_exporter() {
+    let (mut hangs, sound) = (Backend::start().await, Backend::start().await);
+    hangs.set(Behaviour::Hang).await;
+    let patient = format!("{IN_MEMORY}, timeout: 10m");
+    let exporters = [
+        ("otlp_http/hangs", &hangs, patient.as_str()),
+        ("otlp_http/sound", &sound, IN_MEMORY),
+    ];
+    let line = Line::start(&exporters, None).await;
+    line.polls(20).await;
+    let (accounts, points) = line.settled("otlp_http/sound", &sound).await;
+    assert_eq!(accounts.sent, accounts.received);
+    let scrape = line.stand.scrape().await;
+    for (name, _) in &line.nodes {
+        let arrived = counts(&points, name).len();
+        assert!(arrived >= 20, "{arrived}");
+        let total = format!("betanet_messages_total{{target=\"{name}\"}}");
+        assert!(scrape.value(&total) >= Some(arrived as f64));
+    }
+    let own = line.stand.own().await;
+    let waits = Accounts::of(&own, "otlp_http/hangs");
+    assert_eq!((waits.sent, waits.held), (0.0, waits.received));
+
+    hangs.set(Behaviour::Accept).await;
+    line.settled("otlp_http/hangs", &hangs).await;
+    let (answered, _) = line.end().await;
+    assert_exactly_once(&hangs, &answered);
+    assert_exactly_once(&sound, &answered);
+}
+
+#[tokio::test]
+async fn what_is_left_at_the_end_is_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = format!("{{directory: \"{}\"}}", folder.path().display());
+    let (mut memory, mut disk) = (Backend::start().await, Backend::start().await);
+    for backend in [&mut memory, &mut disk] {
+        backend.set(Behaviour::Down).await;
+    }
+    let exporters = [
+        ("otlp_http/memory", &memory, IN_MEMORY),
+        ("otlp_http/disk", &disk, ON_DISK),
+    ];
+    let line = Line::start(&exporters, Some(&storage)).await;
+    line.polls(WHILE).await;
+    let own = line.stand.own().await;
+    let (_, log) = line.end().await;
+    for (what, exporter) in [
+        ("data points dropped", "otlp_http/memory"),
+        (
+            "data points stay on disk until the next start",
+            "otlp_http/disk",
+        ),
+    ] {
+        let of = |line: &&str| line.contains(what) && line.contains(exporter);
+        let points = log.lines().filter(of).map(|line| {
+            let (_, points) = line.rsplit_once("points=").unwrap();
+            points.parse::<f64>().unwrap()
+        });
+        let held = Accounts::of(&own, exporter).held;
+        assert!(points.sum::<f64>() >= held, "{exporter}: {held} {log}");
+    }
+}

@@ -4,12 +4,19 @@
 //! endpoint of a definition does not speak it, and the next one is tried; a target that is down or
 //! hangs says nothing of its dialect and keeps the definition it has.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::poller::{Ended, TargetPoller, Timing};
-use crate::pipeline::{Consumer, Poll, Target};
+use crate::{
+    pipeline::{Consumer, Poll, Target},
+    runtime::catch_panic,
+};
+
+/// How long a target is left alone at least after a panic.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(30);
 
 /// The pollers of one target, one a definition, in the order in which they are tried.
 pub(super) struct Candidates(Vec<TargetPoller>);
@@ -19,14 +26,46 @@ impl Candidates {
         Self(pollers)
     }
 
-    /// Polls at each tick until `stop`, with the definition that the target speaks.
+    /// Polls at each tick until `stop`, with the definition that the target speaks. A panic ends
+    /// that for a while, for this target alone.
     pub(super) async fn run(
-        self,
+        &self,
         mut timing: Timing,
-        consumers: Vec<Arc<dyn Consumer>>,
+        consumers: &[Arc<dyn Consumer>],
         stop: CancellationToken,
     ) {
+        let Some(TargetPoller {
+            target, telemetry, ..
+        }) = self.0.first()
+        else {
+            return;
+        };
+        let (receiver, name) = (&target.receiver, &target.name);
         timing.leave_unknown = self.0.len() > 1;
+        while let Err(panic) = catch_panic(self.poll(timing, consumers, stop.clone())).await {
+            let pause = timing.interval.max(PAUSE_AFTER_PANIC);
+            telemetry.panicked();
+            tracing::error!(
+                receiver,
+                target = name,
+                panic,
+                ?pause,
+                "polling a target panicked"
+            );
+            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                return;
+            }
+            timing.initial_delay = Duration::ZERO;
+            timing.targets = 1;
+        }
+    }
+
+    async fn poll(
+        &self,
+        mut timing: Timing,
+        consumers: &[Arc<dyn Consumer>],
+        stop: CancellationToken,
+    ) {
         for (tried, poller) in self.0.iter().cycle().enumerate() {
             let sinks = consumers
                 .iter()
@@ -44,7 +83,7 @@ impl Candidates {
             // Each is tried at once in the first round, at the pace of the ticks after that.
             let first_round = tried + 1 < self.0.len();
             timing.initial_delay = if first_round {
-                Default::default()
+                Duration::ZERO
             } else {
                 timing.interval
             };

@@ -41,6 +41,27 @@ pub(super) struct Timing {
     pub(super) leave_unknown: bool,
 }
 
+/// A target that is polled, until it is dropped.
+struct Presence<'a>(&'a TargetPoller);
+
+impl<'a> Presence<'a> {
+    fn of(poller: &'a TargetPoller) -> Self {
+        let inner = Arc::clone(&poller.host) as Arc<dyn Inspect>;
+        poller.board.add(&poller.target, &inner);
+        poller.telemetry.targets(1);
+        poller.host.set_polled(true);
+        Self(poller)
+    }
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.0.telemetry.targets(-1);
+        self.0.host.set_polled(false);
+        self.0.board.remove(&self.0.target);
+    }
+}
+
 /// Why a target is not polled any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -58,17 +79,9 @@ impl TargetPoller {
         sinks: Vec<Box<dyn Sink>>,
         stop: CancellationToken,
     ) -> Ended {
-        let inner = Arc::clone(&self.host) as Arc<dyn Inspect>;
-        self.board.add(&self.target, &inner);
-        self.telemetry.targets(1);
-        self.host.set_polled(true);
-        let ended = stop
-            .run_until_cancelled(self.poll_until_unknown(timing, sinks))
-            .await;
-        self.telemetry.targets(-1);
-        self.host.set_polled(false);
-        self.board.remove(&self.target);
-        match ended {
+        let _presence = Presence::of(self);
+        let polls = self.poll_until_unknown(timing, sinks);
+        match stop.run_until_cancelled(polls).await {
             None => Ended::Stopped,
             Some(()) => Ended::Unknown,
         }
@@ -99,7 +112,9 @@ impl TargetPoller {
                     sink.accept(&between);
                 }
             }
+            let under_way = self.telemetry.poll();
             let poll = self.poll(&round.asked, schedule.missed()).await;
+            under_way.ended();
             let leaves = timing.leave_unknown && poll.is_unknown();
             if !leaves {
                 self.report(&poll, &mut up);

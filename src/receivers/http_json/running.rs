@@ -61,6 +61,11 @@ impl Running {
         &self.factory
     }
 
+    /// How many polls were dropped under way so far.
+    pub fn dropped_polls(&self) -> u64 {
+        self.factory.shared.telemetry.dropped_polls()
+    }
+
     /// From now on these targets are polled, what the discovery finds beside them, and no others.
     /// New ones begin at once, the polls under way of those that go are dropped and their series go
     /// too, those whose settings changed begin anew, and all others do not notice. A target that
@@ -138,7 +143,7 @@ impl Running {
             let Some(_taken) = stop.run_until_cancelled(taking).await else {
                 return;
             };
-            pollers.run(timing, consumers, stop).await;
+            pollers.run(timing, &consumers, stop).await;
         });
     }
 

@@ -1,6 +1,12 @@
 //! What a receiver says of itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use opentelemetry::{
     KeyValue,
@@ -28,6 +34,8 @@ pub(super) struct Telemetry {
     start_delay: Histogram<f64>,
     targets: UpDownCounter<i64>,
     refused: Counter<u64>,
+    panics: Counter<u64>,
+    dropped_polls: Arc<AtomicU64>,
 }
 
 /// Why a target that was asked for is not polled.
@@ -37,6 +45,25 @@ pub(super) enum Refusal {
     Duplicate,
     /// Nothing can be sent to it.
     Invalid,
+}
+
+/// A poll under way.
+#[derive(Debug)]
+pub(super) struct UnderWay<'a>(Option<&'a AtomicU64>);
+
+impl UnderWay<'_> {
+    /// It has ended.
+    pub(super) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(dropped) = self.0 {
+            dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A request in flight until it is dropped.
@@ -51,6 +78,8 @@ impl Telemetry {
             in_flight: names::REQUESTS_IN_FLIGHT.up_down_counter(meter),
             targets: names::TARGETS.up_down_counter(meter),
             refused: names::TARGETS_REFUSED.counter(meter),
+            panics: names::POLL_PANICS.counter(meter),
+            dropped_polls: Arc::default(),
             requests: names::REQUEST_DURATION.histogram(meter),
             poll_duration: names::POLL_DURATION.histogram(meter),
             poll_attempts: names::POLL_ATTEMPTS.histogram(meter),
@@ -66,6 +95,7 @@ impl Telemetry {
             new.refused.add(0, &new.with(names::REASON, refusal.name()));
         }
         new.in_flight.add(0, &new.receiver);
+        new.panics.add(0, &new.receiver);
         new
     }
 
@@ -88,6 +118,21 @@ impl Telemetry {
     pub(super) fn refused(&self, refusal: Refusal) {
         self.refused
             .add(1, &self.with(names::REASON, refusal.name()));
+    }
+
+    /// A target could not be polled to the end because we made a mistake.
+    pub(super) fn panicked(&self) {
+        self.panics.add(1, &self.receiver);
+    }
+
+    /// A poll begins; unless it is told that it has ended, it was dropped under way.
+    pub(super) fn poll(&self) -> UnderWay<'_> {
+        UnderWay(Some(&self.dropped_polls))
+    }
+
+    /// How many polls were dropped under way.
+    pub(super) fn dropped_polls(&self) -> u64 {
+        self.dropped_polls.load(Ordering::Relaxed)
     }
 
     /// A poll has ended.

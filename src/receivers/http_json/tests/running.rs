@@ -1,13 +1,22 @@
 //! Targets that come and go while the receiver runs.
 
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::mpsc;
+
 use super::{
     lab::{Lab, Reply, receiver},
     *,
 };
+use crate::runtime::Failure;
 
 /// What became of targets, in order.
 #[derive(Debug, Default)]
-struct Log(Mutex<Vec<String>>);
+struct Log {
+    lines: Mutex<Vec<String>>,
+    /// Whether a poll of target `one` makes it panic.
+    is_broken: AtomicBool,
+}
 
 struct Line {
     log: Arc<Log>,
@@ -28,12 +37,14 @@ impl Consumer for Arc<Log> {
 impl Line {
     fn write(&self, what: &str) {
         let line = format!("{} {what}", self.target);
-        self.log.0.lock().unwrap().push(line);
+        self.log.lines.lock().unwrap().push(line);
     }
 }
 
 impl Sink for Line {
     fn accept(&mut self, poll: &Poll) {
+        let is_broken = self.log.is_broken.load(Ordering::Relaxed);
+        assert!(!is_broken || !self.target.ends_with("one"), "out of luck");
         self.write(if poll.is_up() { "up" } else { "down" });
     }
 }
@@ -52,12 +63,13 @@ struct Stand {
     a: Arc<Running>,
     b: Arc<Running>,
     tasks: Tasks,
+    failures: mpsc::Receiver<Failure>,
 }
 
 impl Stand {
     fn new(script: impl Fn(&lab::Sent) -> Reply + Send + Sync + 'static) -> Self {
         let (lab, log, board) = (Lab::new(script), Arc::new(Log::default()), Arc::default());
-        let (names, (tasks, _failures)) = (Arc::default(), Tasks::new());
+        let (names, (tasks, failures)) = (Arc::default(), Tasks::new());
         let start = |id| {
             let consumer: Arc<dyn Consumer> = Arc::new(Arc::clone(&log));
             receiver(id, &lab, &board, &names).start(&[consumer], &tasks)
@@ -70,13 +82,14 @@ impl Stand {
             a,
             b,
             tasks,
+            failures,
         }
     }
 
     /// The new lines once `time` has passed.
     async fn after(&self, time: Duration) -> Vec<String> {
         sleep(time).await;
-        std::mem::take(&mut *self.log.0.lock().unwrap())
+        std::mem::take(&mut *self.log.lines.lock().unwrap())
     }
 }
 
@@ -124,6 +137,33 @@ async fn a_poll_under_way_does_not_hold_up_the_end_of_its_target() {
     stand.a.apply(&[]);
     assert_eq!(stand.after(MOMENT).await, ["a one closed"]);
     assert_eq!(stand.lab.in_flight(), 0);
+    assert_eq!(stand.a.dropped_polls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_one_target_half_a_minute() {
+    let mut stand = Stand::new(|_| Reply::Good);
+    stand.a.apply(&[target("one"), target("two")]);
+    stand.after(MOMENT).await;
+    stand.log.is_broken.store(true, Ordering::Relaxed);
+    let lines = stand.after(INTERVAL * 2 - MOMENT).await;
+    let count = |what: &str| lines.iter().filter(|line| *line == what).count();
+    assert_eq!(count("a one closed"), 1, "{lines:?}");
+    assert!(count("a two up") > 0, "{lines:?}");
+    let polled = |stand: &Stand| {
+        let targets = stand.board.targets().into_iter();
+        targets
+            .map(|status| status.target.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(polled(&stand), ["two"]);
+    stand.log.is_broken.store(false, Ordering::Relaxed);
+    let lines = stand.after(INTERVAL * 4).await;
+    let of_one: Vec<_> = lines.iter().filter(|line| line.contains("one")).collect();
+    assert_eq!(of_one[..2], ["a one opened", "a one up"]);
+    assert_eq!(polled(&stand), ["one", "two"]);
+    assert!(stand.failures.try_recv().is_err(), "the process goes on");
+    assert_eq!(stand.a.dropped_polls(), 0);
 }
 
 #[tokio::test(start_paused = true)]
