@@ -32,3 +32,9 @@ pub(super) fn compress(compression: Compression, body: Bytes) -> io::Result<Byte
         Compression::Zstd => zstd::bulk::compress(&body, ZSTD_LEVEL).map(Bytes::from),
     }
 }
+
+/// The same as a block of snappy.
+pub(super) fn snappy(body: &[u8]) -> io::Result<Bytes> {
+    let compressed = snap::raw::Encoder::new().compress_vec(body);
+    compressed.map(Bytes::from).map_err(io::Error::other)
+}

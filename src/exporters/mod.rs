@@ -5,6 +5,7 @@ pub mod file;
 pub mod otlp;
 mod points;
 pub mod prometheus;
+pub mod prometheusremotewrite;
 #[cfg(test)]
 mod testing;
 
@@ -56,6 +57,12 @@ pub const KINDS: &[Kind] = &[
         about: "Serves all series to a Prometheus scrape.",
         schema: SchemaGenerator::subschema_for::<prometheus::Config>,
     },
+    Kind {
+        name: "prometheusremotewrite",
+        aliases: &[],
+        about: "Pushes samples by Prometheus' remote write.",
+        schema: SchemaGenerator::subschema_for::<prometheusremotewrite::Config>,
+    },
 ];
 
 /// What the configuration says of one exporter.
@@ -72,6 +79,8 @@ pub enum Config {
     OtlpHttp(otlp::HttpConfig),
     /// Serves scrapes.
     Prometheus(prometheus::Config),
+    /// Pushes samples.
+    RemoteWrite(prometheusremotewrite::Config),
 }
 
 /// What exporters are built with beside their configuration.
@@ -124,6 +133,12 @@ impl Config {
                 config.check(at, diagnostics);
                 Some(Self::OtlpHttp(config))
             }
+            "prometheusremotewrite" => {
+                let config: prometheusremotewrite::Config =
+                    yaml::decode(at.node, &at.path, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::RemoteWrite(config))
+            }
             _ => {
                 let config: prometheus::Config = yaml::decode(at.node, &at.path, diagnostics)?;
                 config.check(at, diagnostics);
@@ -137,6 +152,7 @@ impl Config {
         match self {
             Self::OtlpGrpc(config) => config.sending_queue.storage.as_ref(),
             Self::OtlpHttp(config) => config.sending_queue.storage.as_ref(),
+            Self::RemoteWrite(config) => config.sending_queue.storage.as_ref(),
             Self::Debug(_) | Self::File(_) | Self::Prometheus(_) => None,
         }
     }
@@ -145,7 +161,7 @@ impl Config {
     pub fn speaks_otlp(&self) -> bool {
         match self {
             Self::File(_) | Self::OtlpGrpc(_) | Self::OtlpHttp(_) => true,
-            Self::Debug(_) | Self::Prometheus(_) => false,
+            Self::Debug(_) | Self::Prometheus(_) | Self::RemoteWrite(_) => false,
         }
     }
 
@@ -153,7 +169,11 @@ impl Config {
     pub fn server(&self) -> Option<ServerConfig> {
         match self {
             Self::Prometheus(config) => Some(config.server()),
-            Self::Debug(_) | Self::File(_) | Self::OtlpGrpc(_) | Self::OtlpHttp(_) => None,
+            Self::Debug(_)
+            | Self::File(_)
+            | Self::OtlpGrpc(_)
+            | Self::OtlpHttp(_)
+            | Self::RemoteWrite(_) => None,
         }
     }
 
@@ -180,6 +200,7 @@ impl Config {
             Self::File(config) => config.build(delivery)?,
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
+            Self::RemoteWrite(config) => config.build(delivery)?,
             Self::Prometheus(config) => config.build(id, context.listeners, context.meter)?,
         })
     }

@@ -372,7 +372,14 @@ fn components_lists_what_a_configuration_can_name() {
     assert_eq!(names("receivers"), ["betanet", "http_json"]);
     assert_eq!(
         names("exporters"),
-        ["debug", "file", "otlp_grpc", "otlp_http", "prometheus"]
+        [
+            "debug",
+            "file",
+            "otlp_grpc",
+            "otlp_http",
+            "prometheus",
+            "prometheusremotewrite"
+        ]
     );
     assert_eq!(names("extensions"), ["file_storage", "health_check"]);
     assert_eq!(list["exporters"][2]["aliases"], json!(["otlp"]));

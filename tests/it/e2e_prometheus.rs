@@ -249,3 +249,52 @@ async fn promtool_has_nothing_against_the_metrics_of_the_collector() {
     let polls = "betanet_receiver_polls{receiver=\"betanet\",outcome=\"up\"}";
     assert!(own.value(polls) >= Some(2.0), "{}", own.text);
 }
+
+#[tokio::test]
+#[ignore = "needs prometheus and rotel: run tests/run"]
+async fn prometheus_knows_what_is_written_to_it() {
+    let node = documented_node();
+    let (prometheus, url) = Prometheus::receiving().await;
+    let settings = format!(
+        "{{endpoint: \"{url}\", external_labels: {{cluster: test}}, resource_to_telemetry_conversion: {{enabled: true}}}}"
+    );
+    let options = Options {
+        exporters: vec![("prometheusremotewrite".to_owned(), settings)],
+        ..Options::default()
+    };
+    let stand = options.start(&[("node", &node)]).await;
+    until(&prometheus, "betanet_up", |up| up == 1.0).await;
+    for (promql, expected) in [
+        ("betanet_messages_total", 5_000.0),
+        (
+            "betanet_bytes_transmitted_total{job='betanet',instance='node'}",
+            1_000_000.0,
+        ),
+        (
+            "betanet_connected_peers{cluster='test',url_scheme='http'}",
+            7.0,
+        ),
+        ("betanet_message_latency_average_seconds", 0.045),
+        ("target_info{instance='node',url_scheme='http'}", 1.0),
+    ] {
+        equals(&prometheus, promql, expected).await;
+    }
+    let seconds = "betanet_message_latency_seconds";
+    until(&prometheus, &format!("{seconds}_count"), |count| {
+        count >= 2.0
+    })
+    .await;
+    let median = format!("histogram_quantile(1, {seconds}_bucket)");
+    until(&prometheus, &median, |bound| (bound - 0.05).abs() < 1e-9).await;
+
+    node.update(|state| state.bytes_transmitted = 2_000_000);
+    until(&prometheus, "betanet_bytes_transmitted_total", |bytes| {
+        bytes == 2_000_000.0
+    })
+    .await;
+    let own = stand.own().await;
+    let of = "{exporter=\"prometheusremotewrite\"}";
+    assert!(own.sum(&format!("otelcol_exporter_sent_metric_points{of}")) > 0.0);
+    let rejected = own.sum(&format!("betanet_exporter_rejected_metric_points{of}"));
+    assert_eq!(rejected, 0.0, "in order");
+}

@@ -1,13 +1,16 @@
-//! OTLP over HTTP: one `POST` of protobuf a batch.
+//! OTLP and Prometheus' remote write over HTTP: one `POST` of protobuf a batch.
 
 use std::{fmt, io};
 
-use ::http::{HeaderMap, HeaderValue, StatusCode, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Url, redirect};
 
-use super::{Answer, Destination, Invalid, Outcome, Remote, compress, remote::RequestHeaders};
+use super::{
+    Answer, Destination, Invalid, Outcome, Remote, compress, outcome::shorten,
+    remote::RequestHeaders,
+};
 use crate::{
     client::{Tls, headers::USER_AGENT},
     http::retry_after,
@@ -17,6 +20,12 @@ use crate::{
 
 /// The most of an answer that is read, as OTLP recommends.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Which remote write is spoken.
+const REMOTE_WRITE_VERSION: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-prometheus-remote-write-version"),
+    HeaderValue::from_static("0.1.0"),
+);
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 
 /// Sends over HTTP.
@@ -26,13 +35,23 @@ pub struct HttpDestination {
     headers: RequestHeaders,
     /// What the headers that are configured cannot change.
     content: HeaderMap,
-    compression: Compression,
+    protocol: Protocol,
+}
+
+/// What is spoken.
+#[derive(Debug, Clone, Copy)]
+enum Protocol {
+    Otlp(Compression),
+    /// Version 1.0; its compression is snappy.
+    RemoteWrite,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("the server answered {0}")]
     Status(StatusCode),
+    #[error("the server answered {0}: {1}")]
+    Refusal(StatusCode, String),
     #[error("the exchange with the server failed")]
     Exchange(#[source] reqwest::Error),
     #[error("the server's answer is longer than {MAX_RESPONSE_BYTES} bytes")]
@@ -42,28 +61,48 @@ enum Error {
 }
 
 impl HttpDestination {
-    /// Prepares a client; connects when there is something to send.
+    /// Speaks OTLP. Prepares a client; connects when there is something to send.
     ///
     /// # Errors
     ///
     /// Names the value of the configuration that cannot be used.
     pub fn new(url: Url, remote: &Remote<'_>) -> Result<Self, Invalid> {
-        let mut content = HeaderMap::from_iter([(header::CONTENT_TYPE, PROTOBUF)]);
-        if let Some(encoding) = compress::encoding(remote.compression) {
-            content.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        }
+        let encoding = compress::encoding(remote.compression);
+        let encoding = encoding.map(HeaderValue::from_static);
+        let content = encoding.map(|encoding| (header::CONTENT_ENCODING, encoding));
+        Self::speaking(Protocol::Otlp(remote.compression), url, remote, content)
+    }
+
+    /// The same for Prometheus' remote write, whose compression is snappy.
+    ///
+    /// # Errors
+    ///
+    /// Names the value of the configuration that cannot be used.
+    pub fn remote_write(url: Url, remote: &Remote<'_>) -> Result<Self, Invalid> {
+        let snappy = HeaderValue::from_static("snappy");
+        let content = [(header::CONTENT_ENCODING, snappy), REMOTE_WRITE_VERSION];
+        Self::speaking(Protocol::RemoteWrite, url, remote, content)
+    }
+
+    fn speaking(
+        protocol: Protocol,
+        url: Url,
+        remote: &Remote<'_>,
+        content: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<Self, Invalid> {
+        let content_type = [(header::CONTENT_TYPE, PROTOBUF)];
         Ok(Self {
             client: client(remote.tls, url.scheme() == "https")?,
             url,
             headers: remote.request_headers()?,
-            content,
-            compression: remote.compression,
+            content: content_type.into_iter().chain(content).collect(),
+            protocol,
         })
     }
 
     async fn attempt(&self, mut headers: HeaderMap, payload: Bytes) -> Result<Outcome, Error> {
         headers.extend(self.content.clone());
-        let body = compress::compress(self.compression, payload).map_err(Error::Compress)?;
+        let body = self.protocol.compress(payload).map_err(Error::Compress)?;
         let request = self
             .client
             .post(self.url.clone())
@@ -72,17 +111,56 @@ impl HttpDestination {
         let response = request.send().await.map_err(exchange)?;
         let status = response.status();
         if status.is_success() {
-            return Ok(Outcome::Sent(Answer::decode(read(response).await?)));
+            return Ok(Outcome::Sent(match self.protocol {
+                Protocol::Otlp(_) => Answer::decode(read(response).await?),
+                Protocol::RemoteWrite => Answer::default(),
+            }));
         }
         let after = retry_after(status, response.headers(), Clock::System.since_epoch());
-        let error = Error::Status(status).into();
-        Ok(match status {
-            StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Outcome::Retry { error, after },
-            _ => Outcome::Permanent { error },
+        let is_retried = self.protocol.retries(status);
+        let error = self.protocol.error(status, response).await.into();
+        Ok(match is_retried {
+            true => Outcome::Retry { error, after },
+            false => Outcome::Permanent { error },
         })
+    }
+}
+
+impl Protocol {
+    fn compress(self, payload: Bytes) -> io::Result<Bytes> {
+        match self {
+            Self::Otlp(compression) => compress::compress(compression, payload),
+            Self::RemoteWrite => compress::snappy(&payload),
+        }
+    }
+
+    /// Whether a request that was answered so may be taken later.
+    fn retries(self, status: StatusCode) -> bool {
+        match self {
+            Self::Otlp(_) => matches!(
+                status,
+                StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            ),
+            Self::RemoteWrite => {
+                status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+            }
+        }
+    }
+
+    /// What the server says of a request that it does not take. Prometheus says which sample it
+    /// was, and why.
+    async fn error(self, status: StatusCode, response: reqwest::Response) -> Error {
+        match self {
+            Self::Otlp(_) => Error::Status(status),
+            Self::RemoteWrite => {
+                let body = read(response).await.unwrap_or_default();
+                let text = String::from_utf8_lossy(&body);
+                Error::Refusal(status, shorten(text.trim()))
+            }
+        }
     }
 }
 
@@ -104,9 +182,10 @@ impl Destination for HttpDestination {
             .await
             .unwrap_or_else(|error| match error {
                 Error::Exchange(_) => Outcome::retry(error),
-                Error::Status(_) | Error::AnswerTooLong | Error::Compress(_) => {
-                    Outcome::permanent(error)
-                }
+                Error::Status(_)
+                | Error::Refusal(..)
+                | Error::AnswerTooLong
+                | Error::Compress(_) => Outcome::permanent(error),
             })
     }
 }

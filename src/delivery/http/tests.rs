@@ -81,6 +81,50 @@ async fn outcome(answer: Response<Bytes>) -> Outcome {
         .await
 }
 
+#[tokio::test]
+async fn remote_write_is_snappy_and_every_error_of_the_server_may_pass() {
+    let remote = Remote {
+        compression: Compression::None,
+        headers: &Headers::default(),
+        auth: &AuthConfig::default(),
+        tls: &Tls::default(),
+    };
+    for (status, retried) in [
+        (204, None),
+        (400, Some(false)),
+        (429, Some(true)),
+        (500, Some(true)),
+    ] {
+        let (tasks, _failures) = Tasks::new();
+        let mut answer = answer(status, &[]);
+        if status >= 400 {
+            *answer.body_mut() = Bytes::from_static(b"out of order sample\n");
+        }
+        let (url, seen) = server(&tasks, answer).await;
+        let destination = HttpDestination::remote_write(url, &remote).unwrap();
+        let outcome = destination.send(Bytes::from_static(b"batch")).await;
+        let (headers, body) = seen.lock().unwrap().pop().unwrap();
+        assert_eq!(headers["content-encoding"], "snappy");
+        assert_eq!(headers["content-type"], "application/x-protobuf");
+        assert_eq!(headers["x-prometheus-remote-write-version"], "0.1.0");
+        assert_eq!(
+            snap::raw::Decoder::new().decompress_vec(&body).unwrap(),
+            b"batch"
+        );
+        let error = match outcome {
+            Outcome::Sent(answer) => {
+                assert_eq!((retried, answer), (None, Answer::default()));
+                continue;
+            }
+            Outcome::Retry { error, .. } => (Some(true), error),
+            Outcome::Permanent { error } => (Some(false), error),
+        };
+        assert_eq!(error.0, retried, "{status}");
+        let said = error.1.to_string();
+        assert!(said.ends_with(": out of order sample"), "{said}");
+    }
+}
+
 fn is_retry(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Retry { .. })
 }

@@ -17,7 +17,7 @@
 mod config;
 mod families;
 mod labels;
-mod name;
+pub(super) mod name;
 mod negotiate;
 mod render;
 mod scrape;

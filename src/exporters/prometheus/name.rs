@@ -5,7 +5,7 @@ use crate::telemetry::names;
 
 /// How a metric aggregates, as far as names and types depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::exporters) enum Kind {
     Counter,
     UpDownCounter,
     Gauge,
@@ -44,7 +44,7 @@ impl Kind {
 }
 
 /// The name of a family: words joined by `_`, unit and `_total` only where they are missing.
-pub(super) fn family(name: &str, unit: &str, kind: Kind) -> String {
+pub(in crate::exporters) fn family(name: &str, unit: &str, kind: Kind) -> String {
     let mut words: Vec<&str> = split(name).collect();
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let (main, per) = (cleaned(main, MAIN_UNITS), cleaned(per, PER_UNITS));
@@ -99,7 +99,7 @@ pub fn scrape_name(metric: &names::Metric) -> String {
 }
 
 /// The name of a label.
-pub(super) fn label(key: &str) -> String {
+pub(in crate::exporters) fn label(key: &str) -> String {
     let valid = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let name: String = key.chars().map(valid).collect();
     match name.as_bytes() {

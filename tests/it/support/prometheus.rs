@@ -20,6 +20,17 @@ impl Prometheus {
     /// Starts it with `config`, what follows `global:` in `prometheus.yml`, and waits until it
     /// is ready.
     pub(crate) async fn start(config: &str) -> Self {
+        Self::start_with(config, &[]).await
+    }
+
+    /// One that scrapes nothing and takes what is written to it; and where.
+    pub(crate) async fn receiving() -> (Self, String) {
+        let prometheus = Self::start_with("", &["--web.enable-remote-write-receiver"]).await;
+        let url = format!("{}/api/v1/write", prometheus.url);
+        (prometheus, url)
+    }
+
+    async fn start_with(config: &str, arguments: &[&str]) -> Self {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let config = format!(
@@ -29,6 +40,7 @@ impl Prometheus {
             let file = folder.join("prometheus.yml");
             std::fs::write(&file, config).unwrap();
             command
+                .args(arguments)
                 .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", folder.display()))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"));

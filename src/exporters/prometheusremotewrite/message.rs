@@ -1,0 +1,37 @@
+//! The messages of remote write 1.0, as far as they are sent. Two requests one after the other are
+//! one request.
+
+/// `prometheus.WriteRequest`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct WriteRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) timeseries: Vec<TimeSeries>,
+}
+
+/// `prometheus.TimeSeries`: labels in ascending order of their names, samples in that of time.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct TimeSeries {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) labels: Vec<Label>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) samples: Vec<Sample>,
+}
+
+/// `prometheus.Label`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct Label {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(string, tag = "2")]
+    pub(super) value: String,
+}
+
+/// `prometheus.Sample`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Sample {
+    #[prost(double, tag = "1")]
+    pub(super) value: f64,
+    /// Unix milliseconds.
+    #[prost(int64, tag = "2")]
+    pub(super) timestamp: i64,
+}
