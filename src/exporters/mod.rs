@@ -19,7 +19,7 @@ use crate::{
     client::Invalid,
     delivery::{self, Storages},
     http::{Listeners, ServerConfig},
-    pipeline::{Exporter, Reporter},
+    pipeline::{Exporter, Probe, Reporter},
     runtime::{Clock, Tasks},
     settings::{ComponentId, Kind},
     yaml::{self, Cursor, Diagnostics},
@@ -84,7 +84,6 @@ pub enum Config {
 }
 
 /// What exporters are built with beside their configuration.
-#[derive(Debug)]
 pub struct Context<'a> {
     /// Where they register routes.
     pub listeners: &'a mut Listeners,
@@ -100,6 +99,8 @@ pub struct Context<'a> {
     pub clock: &'a Clock,
     /// Where their queues can be on disk.
     pub storages: &'a Storages,
+    /// What reads one target for who asks.
+    pub probe: Arc<dyn Probe>,
 }
 
 /// Why an exporter cannot be built.
@@ -201,7 +202,9 @@ impl Config {
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
             Self::RemoteWrite(config) => config.build(delivery)?,
-            Self::Prometheus(config) => config.build(id, context.listeners, context.meter)?,
+            Self::Prometheus(config) => {
+                config.build(id, context.listeners, context.meter, &context.probe)?
+            }
         })
     }
 }

@@ -41,6 +41,13 @@ impl Body {
         }
     }
 
+    /// All of it, for tests of handlers.
+    #[cfg(test)]
+    pub(crate) fn into_text(self) -> String {
+        let pieces: Result<Vec<_>, _> = self.pieces.collect();
+        String::from_utf8(pieces.unwrap().concat()).unwrap()
+    }
+
     /// In bytes, where it is known before.
     pub(super) fn length(&self) -> Option<u64> {
         self.length

@@ -6,6 +6,7 @@
 
 mod component;
 mod poll;
+mod probe;
 mod processor;
 mod read;
 mod reading;
@@ -18,6 +19,7 @@ mod target_names;
 
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
 pub use poll::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll};
+pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};
 pub use processor::{
     Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,
 };

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::{Failure, Outcome, Poll, Read, Target};
+use super::{Failure, Outcome, Poll, Prober, Read, Target};
 
 /// The latest state of every target. Receivers write it, extensions read it.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct StatusBoard {
     targets: Mutex<BTreeMap<String, TargetStatus>>,
     /// Where targets are found, by receiver.
     origins: Mutex<BTreeMap<String, Weak<dyn Origins>>>,
+    /// Who polls what it is told to, by receiver.
+    probers: Mutex<BTreeMap<String, Weak<dyn Prober>>>,
 }
 
 /// What can be asked about where the targets of a receiver are found.
@@ -127,6 +129,14 @@ impl StatusBoard {
         self.lock().get(name).cloned()
     }
 
+    /// The same of a target that has this name or this URL.
+    pub fn find(&self, name_or_url: &str) -> Option<TargetStatus> {
+        let url = name_or_url.trim_end_matches('/');
+        let targets = self.lock();
+        let by_url = || targets.values().find(|status| status.target.url == url);
+        targets.get(name_or_url).or_else(by_url).cloned()
+    }
+
     /// A copy of the state of so many targets, by name, from the first one after a name.
     pub fn page(&self, after: &str, limit: usize) -> Vec<TargetStatus> {
         let later = (Bound::Excluded(after), Bound::Unbounded);
@@ -159,6 +169,21 @@ impl StatusBoard {
         let origins =
             origins.filter_map(|(name, origins)| Some((name.clone(), origins.upgrade()?)));
         origins.collect()
+    }
+
+    /// Adds a receiver that polls what it is told to; it is forgotten when it is dropped.
+    pub fn add_prober(&self, receiver: &str, prober: &Arc<dyn Prober>) {
+        let mut all = self.probers.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(receiver.to_owned(), Arc::downgrade(prober));
+    }
+
+    /// Who polls what it is told to, by receiver.
+    pub fn probers(&self) -> BTreeMap<String, Arc<dyn Prober>> {
+        let all = self.probers.lock().unwrap_or_else(PoisonError::into_inner);
+        let probers = all.iter();
+        probers
+            .filter_map(|(name, prober)| Some((name.clone(), prober.upgrade()?)))
+            .collect()
     }
 
     /// A copy of the state of all targets, by name.

@@ -129,6 +129,20 @@ impl Fleet {
         })
     }
 
+    /// A fleet that is treated alike and shares nothing with this one; a poll in it takes no
+    /// longer than `deadline`.
+    pub fn apart(&self, deadline: Duration) -> Arc<Self> {
+        Self::new(Settings {
+            deadline: deadline.min(self.settings.deadline),
+            ..self.settings.clone()
+        })
+    }
+
+    /// What a poll has in all.
+    pub fn deadline(&self) -> Duration {
+        self.settings.deadline
+    }
+
     /// One host more.
     pub fn join(self: &Arc<Self>) -> Arc<Member> {
         let mut guard = lock(&self.guard);

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Site, own_telemetry, pipeline::MetricsPipeline, reload::Reloadable};
+use super::{Site, own_telemetry, pipeline::MetricsPipeline, probe::Probes, reload::Reloadable};
 use crate::{
     config::Config,
     delivery::Storages,
@@ -177,6 +177,10 @@ fn build_exporters(
             seed: site.seed,
             clock: &site.clock,
             storages,
+            probe: Arc::new(Probes {
+                board: Arc::clone(&site.board),
+                clock: site.clock.clone(),
+            }),
             status: site.components.register(ComponentKind::Exporter, &name),
         };
         let exporter = exporter.build(&name, &mut context);

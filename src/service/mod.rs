@@ -5,6 +5,7 @@ mod outlet;
 mod own_telemetry;
 mod pipeline;
 mod plan;
+mod probe;
 mod reload;
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};

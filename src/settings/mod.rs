@@ -6,6 +6,7 @@
 #[macro_use]
 mod text;
 
+mod allow_list;
 mod byte_size;
 mod component_id;
 mod compression;
@@ -18,6 +19,7 @@ mod scalar;
 mod secret;
 mod url;
 
+pub use allow_list::{AllowList, Allowed, AllowedError};
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use component_id::{ComponentId, ComponentIdError};
 pub use compression::Compression;

@@ -246,6 +246,18 @@ metrics! {
 }
 
 metrics! {
+    PROBE, "Said in the answer to a probe.";
+    PROBE_SUCCESS = "probe.success", Kind::Gauge, "", &[],
+        "Whether the probe got at least one body (1) or none (0).";
+    PROBE_DURATION = "probe.duration", Kind::Gauge, "s", &[],
+        "Duration of the probe; a target that is polled anyway may be answered from its cache.";
+    PROBE_ENDPOINT_SUCCESS = "probe.endpoint.success", Kind::Gauge, "", &[URL_TEMPLATE],
+        "Whether the probe got a body of the endpoint (1) or not (0).";
+    PROBE_ENDPOINT_AGE = "probe.endpoint.age", Kind::Gauge, "s", &[URL_TEMPLATE],
+        "Age of the endpoint's body; absent where it was asked for by the probe.";
+}
+
+metrics! {
     COLLECTOR, "Said of the collector itself, on its telemetry endpoint.";
     SCRAPED_POINTS = "otelcol_scraper_scraped_metric_points", Kind::Counter, "{datapoint}", &[RECEIVER],
         "Data points that polls gave.";
@@ -329,6 +341,8 @@ metrics! {
         "Data points of the sending queue that reached the disk; those found there at the start are not in it.";
     STORAGE_FAILURES = "betanet_exporter_queue_storage_failures", Kind::Counter, "{failure}", &[EXPORTER, REASON],
         "What went wrong with the sending queue's disk, by reason (open, write, read, damaged).";
+    PROBES = "betanet_exporter_probes", Kind::Counter, "{probe}", &[EXPORTER, RESULT],
+        "Requests to read one target, by result (success, failure, refused).";
     SERIES = "betanet_exporter_series", Kind::Gauge, "{series}", &[EXPORTER],
         "Series that a scrape shows now.";
     CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[REASON],

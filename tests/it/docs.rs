@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use betanet_collector::{
     exporters::prometheus::scrape_name,
-    telemetry::names::{AGGREGATE, COLLECTOR, Kind, Metric, TARGET},
+    telemetry::names::{AGGREGATE, COLLECTOR, Kind, Metric, PROBE, TARGET},
 };
 
 use crate::support::source::root;
@@ -45,6 +45,14 @@ fn document() -> String {
             &format!("`{}` | `{scraped}`", metric.name),
             metric,
         );
+    }
+    text.push_str(
+        "\n## Of a probe\n\n\
+         In the answer of `/probe` beside what the target says.\n\n\
+         | name | kind | unit | attributes | |\n|---|---|---|---|---|\n",
+    );
+    for metric in PROBE {
+        row(&mut text, &format!("`{}`", scrape_name(metric)), metric);
     }
     text.push_str(
         "\n## Of the collector\n\n\

@@ -30,6 +30,7 @@ mod old_exporter;
 mod outage;
 mod own_telemetry;
 mod pipelines;
+mod probe;
 mod processors;
 mod replicas;
 mod resilience;

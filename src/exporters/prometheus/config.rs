@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::Prometheus;
 use crate::{
     http::{AuthConfig, Limits, Listeners, RouteError, ServerConfig, TlsConfig},
-    settings::{Duration, Endpoint},
+    pipeline::Probe,
+    settings::{AllowList, Duration, Endpoint},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -38,6 +39,38 @@ pub struct Config {
     /// How long the last values of an endpoint that gives no body are shown.
     #[serde(alias = "metric_expiration")]
     pub max_stale: Duration,
+    /// How single targets are read when a scraper asks.
+    pub probe: ProbeConfig,
+}
+
+/// How `/probe?target=…&definition=…` is answered, Prometheus' pattern of multi-target exporters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct ProbeConfig {
+    /// Whether it is answered.
+    pub enabled: bool,
+    /// Path of the probe.
+    pub path: String,
+    /// Hosts and networks that may be polled although no receiver has them as targets. An address
+    /// of this machine or its link must be in a network that is named for it.
+    pub allow: AllowList,
+    /// The most probes at the same time; more are answered with 503 and `Retry-After`.
+    pub max_concurrent_probes: usize,
+    /// What a probe leaves of the time that `X-Prometheus-Scrape-Timeout-Seconds` gives.
+    pub timeout_offset: Duration,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/probe".to_owned(),
+            allow: AllowList::default(),
+            max_concurrent_probes: 16,
+            // That of Prometheus' own exporters.
+            timeout_offset: Duration::from_millis(500),
+        }
+    }
 }
 
 impl Default for Config {
@@ -54,6 +87,7 @@ impl Default for Config {
             enable_open_metrics: true,
             // The lookback of PromQL.
             max_stale: Duration::from_secs(300),
+            probe: ProbeConfig::default(),
         }
     }
 }
@@ -76,40 +110,53 @@ impl Config {
     /// Checks what a type cannot say; mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.server().check(at, diagnostics);
-        let positive = [
+        let positive: [(&[&str], bool); 5] = [
             (
-                "read_header_timeout",
+                &["read_header_timeout"],
                 !self.read_header_timeout.get().is_zero(),
             ),
-            ("write_timeout", !self.write_timeout.get().is_zero()),
-            ("max_connections", self.max_connections > 0),
-            ("max_concurrent_scrapes", self.max_concurrent_scrapes > 0),
+            (&["write_timeout"], !self.write_timeout.get().is_zero()),
+            (&["max_connections"], self.max_connections > 0),
+            (&["max_concurrent_scrapes"], self.max_concurrent_scrapes > 0),
+            (
+                &["probe", "max_concurrent_probes"],
+                self.probe.max_concurrent_probes > 0,
+            ),
         ];
-        for (key, _) in positive.iter().filter(|(_, is_positive)| !is_positive) {
-            at.error(&[key], "requires positive value", diagnostics);
+        for (keys, _) in positive.iter().filter(|(_, is_positive)| !is_positive) {
+            at.error(keys, "requires positive value", diagnostics);
         }
-        if !self.path.starts_with('/') {
-            at.error(
-                &["path"],
-                "expected a path that begins with `/`",
-                diagnostics,
-            );
+        let paths: [(&[&str], &str); 2] = [
+            (&["path"], &self.path),
+            (&["probe", "path"], &self.probe.path),
+        ];
+        for (keys, _) in paths.iter().filter(|(_, path)| !path.starts_with('/')) {
+            at.error(keys, "expected a path that begins with `/`", diagnostics);
+        }
+        if self.probe.enabled && self.probe.path == self.path {
+            let message = format!("`{}` is the path of the scrape", self.path);
+            at.error(&["probe", "path"], message, diagnostics);
         }
     }
 
-    /// Builds the exporter `id` and registers its route.
+    /// Builds the exporter `id` and registers its routes.
     ///
     /// # Errors
-    /// If another component has the path.
+    /// If another component has one of the paths.
     pub fn build(
         &self,
         id: &str,
         listeners: &mut Listeners,
         meter: &Meter,
+        probe: &Arc<dyn Probe>,
     ) -> Result<Arc<Prometheus>, RouteError> {
         let exporter = Arc::new(Prometheus::new(id, self, meter));
         let route = exporter.route(&self.path);
         listeners.route(&self.server(), route.at_most(self.max_concurrent_scrapes))?;
+        if self.probe.enabled {
+            let route = exporter.probe_route(&self.probe, Arc::clone(probe));
+            listeners.route(&self.server(), route)?;
+        }
         Ok(exporter)
     }
 }

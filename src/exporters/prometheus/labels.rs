@@ -18,7 +18,7 @@ const LE: &str = "le";
 const EXPORTED: &str = "exported_";
 
 /// The labels that every series of a target carries, rendered once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Labels {
     taken: Vec<String>,
     text: String,

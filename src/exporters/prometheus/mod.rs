@@ -6,19 +6,21 @@
 //!     endpoint: localhost:9200
 //!     path: /metrics
 //!     max_stale: 5m
+//!     probe: { allow: [10.2.0.0/16] }
 //! ```
 //!
 //! Text is rendered when a poll ends, for each target and family; a scrape only concatenates, a
 //! piece at a time as the scraper takes it. Samples are the same in both formats.
 //! Every series carries `target` and the target's configured labels. What an endpoint gave is
 //! replaced as a whole by its next body, so that an element that left is gone at once, and is
-//! shown for `max_stale` where none comes.
+//! shown for `max_stale` where none comes. `/probe` reads one target when it is asked.
 
 mod config;
 mod families;
 mod labels;
 pub(super) mod name;
 mod negotiate;
+mod probe;
 mod render;
 mod scrape;
 mod store;
@@ -27,7 +29,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use config::Config;
+pub use config::{Config, ProbeConfig};
 pub use name::scrape_name;
 pub use negotiate::Format;
 pub use scrape::Wanted;
@@ -59,6 +61,7 @@ pub struct Prometheus {
     open_metrics: bool,
     store: Arc<Mutex<Store>>,
     dropped: Counter<u64>,
+    probes: Counter<u64>,
     warned: Mutex<HashSet<String>>,
 }
 
@@ -75,16 +78,12 @@ impl Prometheus {
     pub fn new(id: &str, config: &Config, meter: &Meter) -> Self {
         let store = Arc::new(Mutex::new(Store::new(config.max_stale.get())));
         observe_series(id, &store, meter);
-        let dropped = &names::DROPPED_POINTS;
         Self {
             id: id.to_owned(),
             open_metrics: config.enable_open_metrics,
             store,
-            dropped: meter
-                .u64_counter(dropped.name)
-                .with_unit(dropped.unit)
-                .with_description(dropped.description)
-                .build(),
+            dropped: names::DROPPED_POINTS.counter(meter),
+            probes: names::PROBES.counter(meter),
             warned: Mutex::default(),
         }
     }

@@ -166,21 +166,12 @@ impl Renderer<'_> {
         source: Source,
         name: String,
         kind: Kind,
-        (unit, help): (&str, &str),
+        metadata: (&str, &str),
     ) -> &mut Family {
         let families = &mut self.rendered.families;
         let key = (source, name.clone(), kind.word());
         let index = *self.index.entry(key).or_insert_with(|| {
-            families.push(Family {
-                source,
-                unit: name::unit(unit),
-                name,
-                kind,
-                help: help.to_owned(),
-                text: String::new(),
-                series: Vec::new(),
-                known: HashSet::new(),
-            });
+            families.push(Family::new(source, name, kind, metadata));
             families.len() - 1
         });
         &mut families[index]
@@ -194,7 +185,27 @@ fn pairs<'a>(
 }
 
 impl Family {
-    fn sample<T: Number>(&mut self, labels: String, value: T) {
+    /// A family without samples. Of it are known its unit, in UCUM, and what it means.
+    pub(super) fn new(
+        source: Source,
+        name: String,
+        kind: Kind,
+        (unit, help): (&str, &str),
+    ) -> Self {
+        Self {
+            source,
+            unit: name::unit(unit),
+            name,
+            kind,
+            help: help.to_owned(),
+            text: String::new(),
+            series: Vec::new(),
+            known: HashSet::new(),
+        }
+    }
+
+    /// Adds a series; `labels` are rendered already.
+    pub(super) fn sample<T: Number>(&mut self, labels: String, value: T) {
         if self.begin(&labels) {
             self.line("", &labels, value);
             self.end();
@@ -242,7 +253,12 @@ impl Family {
     }
 
     fn line<T: Number>(&mut self, suffix: &str, labels: &str, value: T) {
-        for piece in [&self.name, suffix, "{", labels, "} "] {
+        let (open, close) = if labels.is_empty() {
+            ("", " ")
+        } else {
+            ("{", "} ")
+        };
+        for piece in [&self.name, suffix, open, labels, close] {
             self.text.push_str(piece);
         }
         value.write(&mut self.text);

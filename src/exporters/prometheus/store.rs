@@ -100,7 +100,7 @@ impl Store {
                 Err(conflict) => dropped.push(conflict),
             }
             // What we say ourselves is said at every poll, of whatever outcome.
-            part.expires = (source != OWN).then(|| now + self.max_stale);
+            part.expires = now.checked_add(self.max_stale).filter(|_| source != OWN);
         }
         dropped
     }

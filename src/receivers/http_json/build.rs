@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use opentelemetry::metrics::Meter;
 use tokio::sync::Semaphore;
 
@@ -13,7 +14,7 @@ use crate::{
     client::{Invalid, headers},
     definition::{self, LoadError},
     discovery::{self, Discovery},
-    http::Credentials,
+    http::{AuthConfig, Credentials},
     pipeline::{StatusBoard, TargetNames},
     resilience::{self, host::Fleet, outcome::Statuses},
     runtime::Clock,
@@ -73,21 +74,22 @@ impl Config {
         let telemetry = Telemetry::new(&context.meter, &context.id);
         let fleet = Fleet::new(self.resilience());
         telemetry.observe_budget(&context.meter, &fleet);
-        let shared = Shared {
-            headers: headers::parse(&self.headers)?,
-            credentials: Credentials::new(self.auth.clone()),
-            body_limit_bytes: self.body_limit.get(),
-            limiter: Semaphore::new(self.concurrency),
-            clock: context.clock.clone(),
-            telemetry,
-        };
+        let for_probes = self.shared(context, &telemetry, HeaderMap::new(), AuthConfig::default());
+        let headers = headers::parse(&self.headers)?;
+        let shared = self.shared(context, &telemetry, headers, self.auth.clone());
         let clients = Clients::new(self, endpoints.unwrap_or_default())?;
         let factory = Factory {
             context: context.clone(),
             definitions,
             detail: self.target_metrics,
-            connect: Box::new(move |endpoint| Ok(Arc::new(clients.for_target(endpoint)?))),
+            connect: Box::new(move |endpoint, pinned| {
+                Ok(Arc::new(match pinned {
+                    None => clients.for_target(endpoint)?,
+                    Some(pinned) => clients.for_probe(endpoint, pinned)?,
+                }))
+            }),
             shared: Arc::new(shared),
+            shared_by_probes: Arc::new(for_probes),
             fleet,
         };
         let targets = self.own_targets().map(|target| {
@@ -107,6 +109,23 @@ impl Config {
             targets,
             timing,
         })
+    }
+
+    fn shared(
+        &self,
+        context: &Context,
+        telemetry: &Telemetry,
+        headers: HeaderMap,
+        auth: AuthConfig,
+    ) -> Shared {
+        Shared {
+            headers,
+            credentials: Credentials::new(auth),
+            body_limit_bytes: self.body_limit.get(),
+            limiter: Semaphore::new(self.concurrency),
+            clock: context.clock.clone(),
+            telemetry: telemetry.clone(),
+        }
     }
 
     fn finder(&self, context: &Context) -> Result<Option<Finder>, BuildError> {

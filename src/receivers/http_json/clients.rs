@@ -1,8 +1,15 @@
 //! The HTTP clients of a receiver: one for clear text, one for TLS.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use reqwest::{ClientBuilder, Proxy, redirect::Policy};
+use reqwest::{
+    ClientBuilder, Proxy,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::{
@@ -23,7 +30,27 @@ pub(super) struct Clients {
     clear: HttpClient,
     /// Made for the first target that needs it: a machine without certificates can still speak
     /// clear text.
-    secure: Mutex<Option<HttpClient>>,
+    secure: Mutex<Option<Secure>>,
+}
+
+#[derive(Debug, Clone)]
+struct Secure {
+    tls: ClientConfig,
+    client: HttpClient,
+}
+
+/// The addresses of a target, known before: no name is resolved behind them.
+#[derive(Debug, Clone)]
+pub(super) struct Pinned(pub(super) Vec<SocketAddr>);
+
+impl Resolve for Pinned {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses = self.0.clone();
+        Box::pin(std::future::ready(match addresses.is_empty() {
+            true => Err("the name has no address".into()),
+            false => Ok(Box::new(addresses.into_iter()) as Addrs),
+        }))
+    }
 }
 
 /// What all clients have in common.
@@ -63,17 +90,38 @@ impl Clients {
         if !endpoint.is_https() && self.settings.max_redirects == 0 {
             return Ok(self.clear.for_target());
         }
-        Ok(self.secure()?.for_target())
+        Ok(self.secure()?.client.for_target())
     }
 
-    fn secure(&self) -> Result<HttpClient, BuildError> {
+    /// A client for one probe of `endpoint`: it connects to these addresses only, follows no
+    /// redirect, asks no proxy and keeps no connection.
+    pub(super) fn for_probe(
+        &self,
+        endpoint: &HttpUrl,
+        pinned: Pinned,
+    ) -> Result<TargetClient, BuildError> {
+        let secure = endpoint.is_https().then(|| self.secure()).transpose()?;
+        let tls = secure.as_ref().map(|secure| &secure.tls);
+        let resolver = Arc::new(pinned);
+        let settings = || {
+            let builder = self.settings.builder(tls)?;
+            let builder = builder.redirect(Policy::none()).no_proxy();
+            Ok(builder.dns_resolver(Arc::clone(&resolver)))
+        };
+        let nothing = Arc::new(Budget::new(1, 0));
+        let client = HttpClient::new(settings, &nothing).map_err(BuildError::Client)?;
+        Ok(client.for_target())
+    }
+
+    fn secure(&self) -> Result<Secure, BuildError> {
         let mut secure = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = &*secure {
-            return Ok(client.clone());
+        if let Some(secure) = &*secure {
+            return Ok(secure.clone());
         }
         let tls = self.settings.tls.client_config()?;
         let client = HttpClient::new(|| self.settings.builder(Some(&tls)), &self.budget);
-        Ok(secure.insert(client.map_err(BuildError::Client)?).clone())
+        let client = client.map_err(BuildError::Client)?;
+        Ok(secure.insert(Secure { tls, client }).clone())
     }
 }
 

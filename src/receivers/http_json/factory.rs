@@ -6,6 +6,7 @@ use reqwest::Url;
 
 use super::{
     build::{BuildError, Context},
+    clients::Pinned,
     config::TargetConfig,
     dialect::Candidates,
     endpoint::{EndpointPoller, Shared, Site},
@@ -16,16 +17,19 @@ use crate::{
     definition::Definition,
     pipeline::Target,
     resilience::{
-        host::{Fleet, Host},
+        host::{Fleet, Host, Member},
         per_instance::PerInstance,
     },
     settings::HttpUrl,
     telemetry::names::Detail,
 };
 
-/// Makes the client of the target at a URL.
+/// Makes the client of the target at a URL; for a probe, one that knows its addresses only.
 pub(super) type Connect =
-    Box<dyn Fn(&HttpUrl) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
+    Box<dyn Fn(&HttpUrl, Option<Pinned>) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
+
+/// The instances of a target, each with its client.
+pub(super) type Sites<'a> = PerInstance<(&'a HttpUrl, Arc<dyn Transport>)>;
 
 /// Makes the pollers of one target after the other.
 pub struct Factory {
@@ -36,8 +40,17 @@ pub struct Factory {
     /// How much is said of the resilience of each target.
     pub(super) detail: Detail,
     pub(super) shared: Arc<Shared>,
+    /// The same for probes: no credentials, and places of their own.
+    pub(super) shared_by_probes: Arc<Shared>,
     /// The targets that are polled: their retries are counted together.
     pub(super) fleet: Arc<Fleet>,
+}
+
+/// What the pollers of one target have in common.
+pub(super) struct Behind<'a> {
+    pub(super) sites: Sites<'a>,
+    pub(super) member: Arc<Member>,
+    pub(super) shared: &'a Arc<Shared>,
 }
 
 impl Factory {
@@ -54,32 +67,40 @@ impl Factory {
         let mut urls = config.urls();
         let first = urls.next().ok_or(BuildError::NoEndpoint)?;
         let instances = PerInstance::new(first, urls.collect());
-        let sites =
-            instances.try_map(|url| (self.connect)(url).map(|transport| (*url, transport)))?;
-        let member = self.fleet.join();
-        let Context { id, clock, .. } = &self.context;
-        let pollers = self.definitions.iter().map(|definition| {
-            let target = Arc::new(config.resolve(id, &instances, definition));
-            let paths = definition.endpoints.iter().map(|e| Arc::clone(&e.path));
-            let host = Host::of_several(
-                &member,
-                &target.name,
-                names(&instances),
-                paths.collect(),
-                clock,
-            );
-            let host = Arc::new(host);
-            Ok(TargetPoller {
-                endpoints: endpoints(&target, &host, &sites, &self.shared)?,
-                target,
-                host,
-                clock: clock.clone(),
-                board: Arc::clone(&self.context.board),
-                telemetry: self.shared.telemetry.clone(),
-                detail: self.detail,
-            })
-        });
+        let behind = Behind {
+            sites: instances
+                .try_map(|url| (self.connect)(url, None).map(|transport| (*url, transport)))?,
+            member: self.fleet.join(),
+            shared: &self.shared,
+        };
+        let pollers = self.definitions.iter();
+        let pollers = pollers.map(|definition| self.poller(config, definition, &behind));
         Ok(Candidates::new(pollers.collect::<Result<_, BuildError>>()?))
+    }
+
+    /// The poller of a target that speaks `definition`.
+    pub(super) fn poller(
+        &self,
+        config: &TargetConfig,
+        definition: &Arc<Definition>,
+        behind: &Behind<'_>,
+    ) -> Result<TargetPoller, BuildError> {
+        let Context { id, clock, .. } = &self.context;
+        let instances = behind.sites.map(|(url, _)| *url);
+        let target = Arc::new(config.resolve(id, &instances, definition));
+        let paths = definition.endpoints.iter().map(|e| Arc::clone(&e.path));
+        let (names, paths) = (names(&instances), paths.collect());
+        let host = Host::of_several(&behind.member, &target.name, names, paths, clock);
+        let host = Arc::new(host);
+        Ok(TargetPoller {
+            endpoints: endpoints(&target, &host, behind)?,
+            target,
+            host,
+            clock: clock.clone(),
+            board: Arc::clone(&self.context.board),
+            telemetry: self.shared.telemetry.clone(),
+            detail: self.detail,
+        })
     }
 }
 
@@ -119,8 +140,7 @@ fn names(instances: &PerInstance<&HttpUrl>) -> Vec<Arc<str>> {
 fn endpoints(
     target: &Target,
     host: &Arc<Host>,
-    sites: &PerInstance<(&HttpUrl, Arc<dyn Transport>)>,
-    shared: &Arc<Shared>,
+    behind: &Behind<'_>,
 ) -> Result<Vec<EndpointPoller>, BuildError> {
     let endpoints = target
         .definition
@@ -137,9 +157,9 @@ fn endpoints(
                 })
             };
             Ok(EndpointPoller {
-                sites: sites.try_map(site)?,
+                sites: behind.sites.try_map(site)?,
                 format: endpoint.format,
-                shared: Arc::clone(shared),
+                shared: Arc::clone(behind.shared),
                 host: Arc::clone(host),
                 index,
             })

@@ -22,6 +22,7 @@ mod exposition;
 mod factory;
 mod origin;
 mod poller;
+mod probe;
 mod reconcile;
 mod running;
 mod schedule;
@@ -42,7 +43,7 @@ pub use self::{
 use self::{config::TargetConfig, dialect::Candidates, discover::Finder, poller::Timing};
 use crate::{
     definition::Definition,
-    pipeline::{Consumer, Poll, Target},
+    pipeline::{Consumer, Poll, Prober, Target},
     runtime::{Clock, Tasks},
 };
 
@@ -66,6 +67,8 @@ impl HttpJson {
     pub fn start(mut self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<Running> {
         let finder = self.finder.take();
         let running = Arc::new(Running::start(self, consumers.to_vec(), tasks.clone()));
+        let Context { id, board, .. } = &running.factory().context;
+        board.add_prober(id, &(Arc::clone(&running) as Arc<dyn Prober>));
         if let Some(finder) = finder {
             finder.follow(&running, tasks);
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -32,6 +33,15 @@ struct Polled {
     found: Arc<[DiscoveredTarget]>,
     configs: BTreeMap<String, TargetConfig>,
     stops: BTreeMap<String, CancellationToken>,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = &self.factory.context.id;
+        f.debug_struct("Running")
+            .field("id", id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Running {

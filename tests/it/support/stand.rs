@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) target: &'static str,
     /// What the pipeline's processors are: id and settings as flow YAML.
     pub(crate) processors: Vec<(&'static str, &'static str)>,
+    /// More keys of the exporter `prometheus`, as flow YAML.
+    pub(crate) prometheus: &'static str,
     /// More exporters beside `prometheus`: id and settings as flow YAML.
     pub(crate) exporters: Vec<(String, String)>,
     /// More extensions beside `health_check`: id and settings as flow YAML.
@@ -35,6 +37,7 @@ impl Default for Options {
             resilience: "retry: {max_retries: 0}, circuit_breaker: {failure_threshold: 1000000}",
             definition: "betanet",
             target: "",
+            prometheus: "",
             processors: Vec::new(),
             exporters: Vec::new(),
             extensions: Vec::new(),
@@ -141,7 +144,8 @@ impl Options {
 
     fn config(&self, receivers: &(String, String), address: &str, own_port: u16) -> String {
         let (receivers, used) = receivers;
-        let mut exporters = format!("  prometheus: {{endpoint: \"{address}\"}}\n");
+        let keys = self.prometheus;
+        let mut exporters = format!("  prometheus: {{endpoint: \"{address}\", {keys}}}\n");
         let mut exporting = vec!["prometheus"];
         for (id, settings) in &self.exporters {
             writeln!(exporters, "  {id}: {settings}").unwrap();

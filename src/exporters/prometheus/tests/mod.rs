@@ -5,6 +5,7 @@ mod lifetime;
 mod open_metrics;
 mod oracle;
 mod parser;
+mod probe;
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::metrics::{
@@ -261,7 +262,7 @@ async fn the_route_serves_the_scrape() {
         ..Config::default()
     };
     let exporter = config
-        .build("prometheus", &mut listeners, &meter())
+        .build("prometheus", &mut listeners, &meter(), &probe::never())
         .unwrap();
     let metrics = gauges("betanet/network", &[("x", "a", 1)]);
     export(&exporter, &target("n", &[]), BOTH, &[metrics]);

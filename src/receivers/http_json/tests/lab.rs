@@ -216,9 +216,10 @@ pub(super) fn receiver(
     let server = Arc::clone(lab);
     let factory = Factory {
         definitions: vec![definition(&["/a"])],
-        connect: Box::new(move |_| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
+        connect: Box::new(move |_, _| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
         detail: Detail::default(),
         shared: shared(8, &context.clock, &telemetry),
+        shared_by_probes: shared(8, &context.clock, &telemetry),
         fleet: Fleet::new(settings()),
         context,
     };

@@ -1,0 +1,278 @@
+//! `/probe?target=…&definition=…`: one target, read when Prometheus asks, as its guide to
+//! multi-target exporters has it. A failed probe is an answer, with `probe_success 0`.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ::http::{HeaderMap, HeaderValue, StatusCode, header::VARY};
+use bytes::Bytes;
+use opentelemetry::{KeyValue, Value};
+
+use super::{
+    Prometheus, Wanted,
+    config::ProbeConfig,
+    labels::Labels,
+    lock, name, negotiate,
+    render::{self, Family, OWN},
+    scrape::Scrape,
+    store::Store,
+    text::Number,
+};
+use crate::{
+    http::{Body, Request, Response, Route},
+    pipeline::{OtlpForm, Probe, ProbeRefusal, ProbeRequest, Probed, Snapshot},
+    settings::AllowList,
+    telemetry::{
+        chain,
+        names::{self, Metric},
+    },
+};
+
+/// How long the scraper waits, in seconds.
+const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+
+/// What answers probes.
+#[derive(Clone)]
+pub(super) struct Prober {
+    pub(super) exporter: Arc<Prometheus>,
+    pub(super) probe: Arc<dyn Probe>,
+    pub(super) allow: Arc<AllowList>,
+    pub(super) timeout_offset: Duration,
+}
+
+/// What a query asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Query {
+    target: String,
+    definition: Option<String>,
+    names: BTreeSet<String>,
+}
+
+impl Prometheus {
+    /// The route that answers probes.
+    pub(super) fn probe_route(
+        self: &Arc<Self>,
+        config: &ProbeConfig,
+        probe: Arc<dyn Probe>,
+    ) -> Route {
+        let prober = Prober {
+            exporter: Arc::clone(self),
+            probe,
+            allow: Arc::new(config.allow.clone()),
+            timeout_offset: config.timeout_offset.get(),
+        };
+        let route = Route::get(&self.id, &config.path, move |request| {
+            prober.clone().answer(request)
+        });
+        let route = route.described("?target=NAME&definition=NAME: what one target says now");
+        route.at_most(config.max_concurrent_probes)
+    }
+}
+
+impl Prober {
+    pub(super) async fn answer(self, request: Request) -> Response {
+        let asked = Query::read(&request.query).and_then(|query| {
+            let timeout = timeout(&request.headers, self.timeout_offset)?;
+            Ok((query, timeout))
+        });
+        let (query, timeout) = match asked {
+            Ok(asked) => asked,
+            Err(mistake) => return self.refuse(StatusCode::BAD_REQUEST, mistake),
+        };
+        let order = ProbeRequest {
+            target: query.target,
+            definition: query.definition,
+            timeout,
+            allow: Arc::clone(&self.allow),
+        };
+        let probed = match self.probe.probe(order).await {
+            Ok(probed) => probed,
+            Err(refusal @ ProbeRefusal::Unable { .. }) => {
+                let error = chain(&refusal);
+                tracing::warn!(exporter = self.exporter.id, error, "cannot probe");
+                return self.refuse(StatusCode::INTERNAL_SERVER_ERROR, refusal.to_string());
+            }
+            Err(refusal) => return self.refuse(StatusCode::BAD_REQUEST, refusal.to_string()),
+        };
+        self.count(if is_up(&probed) { "success" } else { "failure" });
+        let negotiated = negotiate::negotiate(&request.headers, self.exporter.open_metrics);
+        let wanted = Wanted {
+            format: negotiated.format,
+            names: query.names,
+        };
+        let body = Body::stream(self.exporter.text(&probed, wanted));
+        let vary = HeaderValue::from_static("Accept");
+        Response::new(negotiated.content_type, body).with_header(VARY, vary)
+    }
+
+    fn refuse(&self, status: StatusCode, mistake: String) -> Response {
+        self.count("refused");
+        Response::text(mistake + "\n").with_status(status)
+    }
+
+    fn count(&self, result: &'static str) {
+        let attributes = [
+            KeyValue::new(names::EXPORTER, self.exporter.id.clone()),
+            KeyValue::new(names::RESULT, result),
+        ];
+        self.exporter.probes.add(1, &attributes);
+    }
+}
+
+impl Prometheus {
+    /// What a probe shows, in pieces. Its series are those of a scrape; nothing stays.
+    fn text(&self, probed: &Probed, wanted: Wanted) -> impl Iterator<Item = Bytes> + Send + use<> {
+        let store = Arc::new(Mutex::new(Store::new(Duration::MAX)));
+        let fresh: Vec<_> = probed.endpoints.iter().map(|of| of.is_up).collect();
+        let snapshot = Snapshot {
+            target: &probed.target,
+            fresh: &fresh,
+            metrics: &probed.metrics,
+            otlp: OtlpForm::new(Vec::new),
+        };
+        let labels = lock(&store).open(&probed.target);
+        let rendered = render::snapshot(&snapshot, &labels);
+        let mut families = own(probed);
+        families.extend(rendered.families);
+        let conflicts = lock(&store).replace(&snapshot, families);
+        for dropped in rendered.dropped.iter().chain(&conflicts) {
+            self.note(dropped);
+        }
+        Scrape::new(&store, wanted)
+    }
+}
+
+/// What is said of the probe itself.
+fn own(probed: &Probed) -> Vec<Family> {
+    let mut success = family(&names::PROBE_SUCCESS);
+    success.sample(String::new(), u64::from(is_up(probed)));
+    let mut duration = family(&names::PROBE_DURATION);
+    duration.sample(String::new(), probed.duration.as_secs_f64());
+    let mut endpoints = family(&names::PROBE_ENDPOINT_SUCCESS);
+    let mut ages = family(&names::PROBE_ENDPOINT_AGE);
+    for (endpoint, of) in probed
+        .target
+        .definition
+        .endpoints
+        .iter()
+        .zip(&probed.endpoints)
+    {
+        sample(&mut endpoints, &endpoint.path, u64::from(of.is_up));
+        if let Some(age) = of.age {
+            sample(&mut ages, &endpoint.path, age.as_secs_f64());
+        }
+    }
+    let mut families = vec![success, duration, endpoints, ages];
+    families.retain(|family| !family.series.is_empty());
+    families
+}
+
+fn sample<T: Number>(family: &mut Family, path: &str, value: T) {
+    let (key, path) = (names::URL_TEMPLATE.into(), Value::from(path.to_owned()));
+    let labels = Labels::default().with(std::iter::once((&key, &path)), false);
+    family.sample(labels, value);
+}
+
+fn family(metric: &Metric) -> Family {
+    let name = name::scrape_name(metric);
+    let kind = name::Kind::Gauge;
+    Family::new(OWN, name, kind, (metric.unit, metric.description))
+}
+
+/// As `betanet_up` has it: at least one endpoint gave a body.
+fn is_up(probed: &Probed) -> bool {
+    probed.endpoints.iter().any(|endpoint| endpoint.is_up)
+}
+
+impl Query {
+    fn read(query: &str) -> Result<Self, String> {
+        let mut read = Self::default();
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*key {
+                "target" => read.target = value.into_owned(),
+                "definition" => read.definition = Some(value.into_owned()),
+                "name[]" => drop(read.names.insert(value.into_owned())),
+                unknown => {
+                    return Err(format!(
+                        "unknown parameter `{unknown}`; there is: definition, name[], target"
+                    ));
+                }
+            }
+        }
+        match read.target.is_empty() {
+            true => Err("the parameter `target` is missing: a name or a URL".to_owned()),
+            false => Ok(read),
+        }
+    }
+}
+
+/// How long a probe may take: as long as the scraper waits, but for what the answer needs on its
+/// way.
+fn timeout(headers: &HeaderMap, offset: Duration) -> Result<Option<Duration>, String> {
+    let Some(asked) = headers.get(SCRAPE_TIMEOUT) else {
+        return Ok(None);
+    };
+    let seconds = asked
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    let asked = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let asked = asked.filter(|asked| !asked.is_zero());
+    let asked = asked.ok_or_else(|| format!("{SCRAPE_TIMEOUT}: expected a number of seconds"))?;
+    // A scraper that waits less than the offset is answered as best we can.
+    let left = asked.checked_sub(offset).filter(|left| !left.is_zero());
+    Ok(Some(left.unwrap_or(asked)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_names_a_target_and_nothing_that_is_unknown() {
+        let read = Query::read("target=http%3A%2F%2Fa%3A1&definition=betanet&name[]=x&name[]=y");
+        let names = BTreeSet::from(["x".to_owned(), "y".to_owned()]);
+        let expected = Query {
+            target: "http://a:1".to_owned(),
+            definition: Some("betanet".to_owned()),
+            names,
+        };
+        assert_eq!(read, Ok(expected));
+        for query in [
+            "",
+            "target=",
+            "definition=betanet",
+            "target=a&module=betanet",
+        ] {
+            assert!(Query::read(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_probe_takes_as_long_as_the_scraper_waits_but_for_the_way() {
+        let ask = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(SCRAPE_TIMEOUT, text.parse().unwrap());
+            timeout(&headers, Duration::from_millis(500))
+        };
+        for (text, milliseconds) in [
+            ("10", 9_500),
+            ("10.000000", 9_500),
+            ("0.6", 100),
+            ("0.4", 400),
+        ] {
+            assert_eq!(
+                ask(text),
+                Ok(Some(Duration::from_millis(milliseconds))),
+                "{text}"
+            );
+        }
+        for text in ["", "x", "0", "-1", "NaN", "inf", "1e300"] {
+            assert!(ask(text).is_err(), "{text}");
+        }
+        assert_eq!(timeout(&HeaderMap::new(), Duration::ZERO), Ok(None));
+    }
+}

@@ -1,0 +1,118 @@
+//! What a probe is answered with.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::HeaderMap;
+
+use super::*;
+use crate::{
+    exporters::prometheus::probe::Prober,
+    http::Request,
+    pipeline::{Probe, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint},
+    settings::AllowList,
+};
+
+type Answer = fn(ProbeRequest) -> Result<Probed, ProbeRefusal>;
+
+struct Fixed(Answer);
+
+impl Probe for Fixed {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Probed, ProbeRefusal>> {
+        let answer = self.0;
+        async move { answer(request) }.boxed()
+    }
+}
+
+/// What is asked of nobody.
+pub(super) fn never() -> Arc<dyn Probe> {
+    Arc::new(Fixed(|_| unreachable!()))
+}
+
+/// Status and text of the answer.
+async fn ask(answer: Answer, query: &str) -> (u16, String) {
+    let prober = Prober {
+        exporter: Arc::new(exporter()),
+        probe: Arc::new(Fixed(answer)),
+        allow: Arc::new(AllowList::default()),
+        timeout_offset: Duration::from_millis(500),
+    };
+    let request = Request {
+        method: http::Method::GET,
+        path: "/probe".to_owned(),
+        query: query.to_owned(),
+        headers: HeaderMap::new(),
+        body: bytes::Bytes::new(),
+    };
+    let response = prober.answer(request).await;
+    let status = response.status.as_u16();
+    (status, response.body.into_text())
+}
+
+fn half(_: ProbeRequest) -> Result<Probed, ProbeRefusal> {
+    let endpoint = |is_up, age| ProbedEndpoint { is_up, age };
+    let kept = Some(Duration::from_millis(2_500));
+    Ok(Probed {
+        target: target("n", &[("region", "eu")]),
+        duration: Duration::from_millis(250),
+        endpoints: vec![endpoint(true, kept), endpoint(false, None)],
+        metrics: vec![gauges("betanet/network", &[("x", "a", 7)])],
+    })
+}
+
+#[tokio::test]
+async fn an_answer_has_the_series_of_a_scrape_and_what_is_said_of_the_probe() {
+    let (status, text) = ask(half, "target=n").await;
+    assert_eq!(status, 200);
+    parser::parse(&text);
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let lines: Vec<_> = lines
+        .filter(|line| !line.starts_with("target_info"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            r#"probe_duration_seconds 0.25"#,
+            r#"probe_endpoint_age_seconds{url_template="/network"} 2.5"#,
+            r#"probe_endpoint_success{url_template="/network"} 1"#,
+            r#"probe_endpoint_success{url_template="/mixnodes"} 0"#,
+            r#"probe_success 1"#,
+            r#"x{target="n",region="eu",id="a"} 7"#,
+        ]
+    );
+    let (_, one) = ask(half, "target=n&name[]=probe_success").await;
+    assert!(
+        one.ends_with("\nprobe_success 1\n") && !one.contains("x{"),
+        "{one}"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_probe_is_an_answer_and_a_refused_one_a_mistake() {
+    let failed = |_| {
+        Ok(Probed {
+            target: target("n", &[]),
+            duration: Duration::from_secs(9),
+            endpoints: vec![
+                ProbedEndpoint {
+                    is_up: false,
+                    age: None
+                };
+                2
+            ],
+            metrics: Vec::new(),
+        })
+    };
+    let (status, text) = ask(failed, "target=n").await;
+    assert_eq!(status, 200);
+    assert!(text.contains("\nprobe_success 0\n"), "{text}");
+    let refused = |request: ProbeRequest| {
+        Err(ProbeRefusal::NotAllowed {
+            target: request.target,
+        })
+    };
+    let (status, text) = ask(refused, "target=http://elsewhere:1").await;
+    assert_eq!(status, 400);
+    assert!(text.contains("`http://elsewhere:1`"), "{text}");
+    assert_eq!(ask(failed, "definition=betanet").await.0, 400);
+}

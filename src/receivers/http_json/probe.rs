@@ -1,0 +1,179 @@
+//! Polls a target once because somebody asks, and keeps nothing of it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use reqwest::Url;
+use tokio::time::{Instant, timeout_at};
+
+use super::{clients::Pinned, config::TargetConfig, factory::Behind, running::Running};
+use crate::{
+    definition::Definition,
+    pipeline::{Poll, ProbeOrder, ProbeRefusal, Prober, Target},
+    resilience::per_instance::PerInstance,
+    settings::{AllowList, HttpUrl},
+};
+
+impl Prober for Running {
+    fn definitions(&self) -> Vec<String> {
+        let definitions = self.factory().definitions.iter();
+        definitions.map(|known| known.name.clone()).collect()
+    }
+
+    fn probe(&self, order: ProbeOrder) -> BoxFuture<'_, Result<(Arc<Target>, Poll), ProbeRefusal>> {
+        self.probe_once(order).boxed()
+    }
+}
+
+impl Running {
+    /// The definitions are tried as for any target; the deadline is of all of them together.
+    async fn probe_once(&self, order: ProbeOrder) -> Result<(Arc<Target>, Poll), ProbeRefusal> {
+        let factory = self.factory();
+        let target = order.endpoint.to_string();
+        let own = Instant::now() + factory.fleet.deadline();
+        let deadline = order.deadline.map_or(own, |asked| asked.min(own));
+        let pinned = resolve(&order.endpoint, &order.allow, deadline).await;
+        let pinned = pinned.ok_or_else(|| ProbeRefusal::NotAllowed {
+            target: target.clone(),
+        })?;
+        let transport = (factory.connect)(&order.endpoint, Some(pinned));
+        let unable = |error| ProbeRefusal::Unable {
+            target: target.clone(),
+            source: Box::new(error),
+        };
+        let transport = transport.map_err(unable)?;
+        let config = TargetConfig {
+            endpoint: Some(order.endpoint.clone()),
+            endpoints: Vec::new(),
+            mode: None,
+            name: None,
+            labels: Default::default(),
+        };
+        let is_asked = |definition: &&Arc<Definition>| {
+            let asked = order.definition.as_ref();
+            asked.is_none_or(|asked| *asked == definition.name)
+        };
+        let mut first = None;
+        for definition in factory.definitions.iter().filter(is_asked) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let behind = Behind {
+                sites: PerInstance::one((&order.endpoint, Arc::clone(&transport))),
+                member: factory.fleet.apart(left).join(),
+                shared: &factory.shared_by_probes,
+            };
+            let poller = factory.poller(&config, definition, &behind);
+            let poller = poller.map_err(unable)?;
+            let poll = poller.poll_all().await;
+            let is_unknown = poll.is_unknown();
+            let polled = (Arc::clone(&poller.target), poll);
+            if !is_unknown {
+                return Ok(polled);
+            }
+            first.get_or_insert(polled);
+        }
+        first.ok_or_else(|| ProbeRefusal::Definition {
+            target: target.clone(),
+            definition: order.definition.unwrap_or_default(),
+            known: self.definitions().join(", "),
+        })
+    }
+}
+
+/// The addresses of a host that are admitted; nothing if none of them is. A name that cannot be
+/// resolved is the host's failure: it has no address.
+async fn resolve(endpoint: &HttpUrl, allow: &AllowList, deadline: Instant) -> Option<Pinned> {
+    let (host, port) = (endpoint.host(), endpoint.port());
+    let found = match literal(endpoint.get()) {
+        Some(address) => vec![SocketAddr::new(address, port)],
+        None if !allow.may_admit(host) => return None,
+        None => match timeout_at(deadline, tokio::net::lookup_host((host, port))).await {
+            Ok(Ok(found)) => found.collect(),
+            Ok(Err(_)) | Err(_) => return Some(Pinned(Vec::new())),
+        },
+    };
+    let admitted = found.iter().copied();
+    let admitted = admitted.filter(|address| allow.admits(host, address.ip()));
+    let admitted: Vec<_> = admitted.collect();
+    (!admitted.is_empty()).then_some(Pinned(admitted))
+}
+
+/// The address that stands in the URL itself, for which no name is resolved. The URL's parser has
+/// made `127.1`, `0x7f000001` and the like what they are.
+fn literal(url: &Url) -> Option<IpAddr> {
+    let host = url.host_str()?;
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn addresses(url: &str, allow: &[&str]) -> Option<Vec<String>> {
+        let allow = allow.iter().map(|text| text.parse().unwrap()).collect();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let pinned = resolve(&url.parse().unwrap(), &allow, deadline).await?;
+        Some(pinned.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[tokio::test]
+    async fn every_way_to_write_an_address_is_judged_as_the_address() {
+        for url in [
+            "http://127.0.0.1:1",
+            "http://127.1:1",
+            "http://2130706433:1",
+            "http://0x7f000001:1",
+            "http://0x7f.1:1",
+            "http://0177.0.0.1:1",
+            "http://017700000001:1",
+            "http://127.0.0.1.:1",
+            "http://%31%32%37.0.0.1:1",
+            "http://１２７.0.0.1:1",
+            "http://127。0。0。1:1",
+            "http://[::ffff:127.0.0.1]:1",
+            "http://[::ffff:7f00:1]:1",
+        ] {
+            assert_eq!(
+                addresses(url, &["10.0.0.0/8", "127.0.0.1.nip.io"]).await,
+                None,
+                "{url}"
+            );
+            let admitted = addresses(url, &["127.0.0.0/8"]).await.unwrap();
+            assert_eq!(admitted.len(), 1, "{url}");
+        }
+        for url in [
+            "http://0:1",
+            "http://0.0.0.0:1",
+            "http://[::]:1",
+            "http://[::1]:1",
+            "http://[0:0::1]:1",
+            "http://[::127.0.0.1]:1",
+            "http://[64:ff9b::127.0.0.1]:1",
+            "http://[2002:7f00:1::]:1",
+            "http://169.254.169.254:1",
+            "http://[::ffff:169.254.169.254]:1",
+            "http://0xa9fea9fe:1",
+            "http://[fd00:ec2::254]:1",
+            "http://[fe80::1]:1",
+        ] {
+            let wide = ["10.0.0.0/8", "0.0.0.0/0", "::/0"];
+            assert_eq!(addresses(url, &wide).await, None, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_where_it_leads() {
+        assert_eq!(addresses("http://localhost:1", &["localhost"]).await, None);
+        assert_eq!(addresses("http://LOCALHOST:1", &["10.0.0.0/8"]).await, None);
+        let admitted = addresses("http://localhost:1", &["127.0.0.0/8"]).await;
+        assert_eq!(admitted.unwrap(), ["127.0.0.1:1"]);
+        assert_eq!(addresses("http://node.invalid:1", &["other"]).await, None);
+        let unresolved = addresses("http://node.invalid:1", &["node.invalid"]).await;
+        assert_eq!(unresolved, Some(Vec::new()));
+    }
+}

@@ -1,0 +1,245 @@
+//! Answers a probe: who reads the target, and what its bodies come to.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    instruments::{self, TargetInstruments},
+    pipeline::{
+        EndpointPoll, ErrorType, Failure, Outcome, Poll, Probe, ProbeOrder, ProbeRefusal,
+        ProbeRequest, Probed, ProbedEndpoint, Prober, Read, Served, StatusBoard, Target,
+        TargetStatus,
+    },
+    processors::mapping,
+    runtime::Clock,
+    settings::HttpUrl,
+};
+
+/// Knows who reads which target. What it gives has passed no processor: some of them would take a
+/// target that is there for a moment for one of the fleet.
+#[derive(Debug, Clone)]
+pub(super) struct Probes {
+    pub(super) board: Arc<StatusBoard>,
+    pub(super) clock: Clock,
+}
+
+/// What was read: who it is, what it said, and how old each of the kept answers is.
+type Answer = (Arc<Target>, Poll, Vec<Option<Duration>>);
+
+impl Probe for Probes {
+    fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Probed, ProbeRefusal>> {
+        let probes = self.clone();
+        async move {
+            let started = Instant::now();
+            let deadline = request.timeout.map(|timeout| started + timeout);
+            let (target, poll, ages) = match probes.find(&request.target) {
+                Some(status) => probes.polled(&request, &status, deadline).await?,
+                None => probes.unknown(request, deadline).await?,
+            };
+            Ok(mapped(target, &poll, &ages, started.elapsed()))
+        }
+        .boxed()
+    }
+}
+
+impl Probes {
+    /// A target that is polled anyway, by its name or where it is.
+    fn find(&self, name: &str) -> Option<TargetStatus> {
+        let by_url = || self.board.find(endpoint(name)?.get().as_str());
+        self.board.find(name).or_else(by_url)
+    }
+
+    /// The same read as that of the status API; the deadline ends the wait, not the poll.
+    async fn polled(
+        &self,
+        request: &ProbeRequest,
+        status: &TargetStatus,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, ProbeRefusal> {
+        let target = &status.target;
+        if let Some(asked) = &request.definition {
+            let probers = self.board.probers();
+            let known = probers.get(&target.receiver);
+            let known = known.map_or_else(Vec::new, |prober| prober.definitions());
+            if *asked != target.definition.name && !known.contains(asked) {
+                return Err(ProbeRefusal::Definition {
+                    target: request.target.clone(),
+                    definition: asked.clone(),
+                    known: known.join(", "),
+                });
+            }
+        }
+        let indices = 0..target.definition.endpoints.len();
+        let reads = join_all(indices.map(async |index| {
+            let read = status.inner.read(index);
+            match deadline {
+                None => read.await,
+                Some(deadline) => timeout_at(deadline, read).await.unwrap_or_else(|_| late()),
+            }
+        }));
+        let reads = reads.await;
+        let ages = reads.iter().map(|read| match read.served {
+            Served::Hit => read.age,
+            _ => None,
+        });
+        let ages = ages.collect();
+        Ok((Arc::clone(target), self.as_poll(reads), ages))
+    }
+
+    /// A target that nobody polls.
+    async fn unknown(
+        &self,
+        request: ProbeRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, ProbeRefusal> {
+        let ProbeRequest {
+            target,
+            definition,
+            allow,
+            ..
+        } = request;
+        if allow.is_empty() {
+            return Err(ProbeRefusal::NotAllowed { target });
+        }
+        let Some(endpoint) = endpoint(&target) else {
+            return Err(ProbeRefusal::Target { target });
+        };
+        let prober = choose(self.board.probers(), &target, definition.as_deref())?;
+        let order = ProbeOrder {
+            endpoint,
+            definition,
+            deadline,
+            allow,
+        };
+        let (target, poll) = prober.probe(order).await?;
+        let ages = vec![None; poll.endpoints.len()];
+        Ok((target, poll, ages))
+    }
+
+    /// The answers as the mapping takes them. What is kept because the node gives nothing is no
+    /// answer to a probe.
+    fn as_poll(&self, reads: Vec<Read>) -> Poll {
+        let now = self.clock.now();
+        let endpoints = reads.into_iter().map(|read| {
+            let failure = || read.failure.unwrap_or_else(Failure::lost);
+            EndpointPoll::new(match (read.served, read.body) {
+                (Served::Hit | Served::Fresh | Served::Revalidated, Some(body)) => {
+                    Outcome::Fresh(body)
+                }
+                _ => Outcome::Failed(failure()),
+            })
+        });
+        Poll {
+            started: now,
+            ended: now,
+            duration: Duration::ZERO,
+            missed_ticks: 0,
+            endpoints: endpoints.collect(),
+            own: Vec::new(),
+        }
+    }
+}
+
+/// The target as scheme, host and port. More than that would let who asks choose the path.
+fn endpoint(target: &str) -> Option<HttpUrl> {
+    let url = match target.contains("://") {
+        true => target.parse::<HttpUrl>(),
+        false => format!("http://{target}").parse(),
+    };
+    let url = url.ok()?;
+    let is_base = |url: &HttpUrl| {
+        let url = url.get();
+        url.path() == "/" && url.query().is_none() && url.fragment().is_none()
+    };
+    Some(url).filter(is_base)
+}
+
+/// The receiver that polls as `definition`; the only one if nothing is said. Of several that could
+/// the first one by name is taken.
+fn choose(
+    probers: BTreeMap<String, Arc<dyn Prober>>,
+    target: &str,
+    definition: Option<&str>,
+) -> Result<Arc<dyn Prober>, ProbeRefusal> {
+    let known: Vec<_> = probers
+        .into_values()
+        .map(|p| (p.definitions(), p))
+        .collect();
+    let names = || {
+        let mut names: Vec<_> = known.iter().flat_map(|(names, _)| names.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.join(", ")
+    };
+    let speaks = |asked: &str| {
+        known
+            .iter()
+            .find(|(names, _)| names.iter().any(|n| n == asked))
+    };
+    let chosen = match definition {
+        Some(asked) => speaks(asked).ok_or_else(|| ProbeRefusal::Definition {
+            target: target.to_owned(),
+            definition: asked.to_owned(),
+            known: names(),
+        }),
+        None => {
+            let first = known.first();
+            let alike = known
+                .iter()
+                .all(|(names, _)| Some(names) == first.map(|(names, _)| names));
+            let first = first.filter(|_| alike);
+            first.ok_or_else(|| ProbeRefusal::NoDefinition { known: names() })
+        }
+    };
+    chosen.map(|(_, prober)| Arc::clone(prober))
+}
+
+/// What the bodies come to.
+fn mapped(
+    target: Arc<Target>,
+    poll: &Poll,
+    ages: &[Option<Duration>],
+    duration: Duration,
+) -> Probed {
+    let definition = &target.definition;
+    let endpoints = poll.endpoints.iter().zip(ages);
+    let endpoints = endpoints.map(|(polled, age)| ProbedEndpoint {
+        is_up: polled.body().is_some(),
+        age: *age,
+    });
+    let endpoints: Vec<_> = endpoints.collect();
+    for failure in poll.endpoints.iter().filter_map(EndpointPoll::failure) {
+        let error = &*failure.message;
+        tracing::debug!(
+            target = target.name,
+            error,
+            "an endpoint gave no answer to a probe"
+        );
+    }
+    let scopes = definition.endpoints.iter().zip(&endpoints);
+    let scopes = scopes.filter(|(_, probed)| probed.is_up);
+    let scopes: Vec<_> = scopes.map(|(of, _)| Arc::clone(&of.scope)).collect();
+    let schema = Arc::new(definition.instruments.iter().cloned().collect());
+    let mut instruments = TargetInstruments::new(&schema, &instruments::resource(&target));
+    instruments.put(mapping::map(definition, poll).values);
+    let collected = instruments.collect(&scopes, false);
+    Probed {
+        duration,
+        endpoints,
+        metrics: collected.metrics,
+        target,
+    }
+}
+
+/// Nothing came in time.
+fn late() -> Read {
+    Read::missing(Failure {
+        error_type: ErrorType::Timeout,
+        message: "no answer within the time of the probe".into(),
+    })
+}

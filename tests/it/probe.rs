@@ -1,0 +1,194 @@
+//! `/probe` of the Prometheus endpoint, of the real program.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use http::Response;
+
+use crate::support::{
+    free_port,
+    raw::RawServer,
+    scrape::Scrape,
+    server::Server,
+    stand::{Options, Stand, documented_node},
+};
+
+/// Status and text of `/probe?query`.
+async fn probe(stand: &Stand, query: &str, timeout: Option<&str>) -> (u16, String) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.get(format!("http://{}/probe?{query}", stand.address));
+    if let Some(timeout) = timeout {
+        request = request.header("X-Prometheus-Scrape-Timeout-Seconds", timeout);
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, answer.text().await.unwrap())
+}
+
+async fn probed(stand: &Stand, query: &str) -> Scrape {
+    let (status, text) = probe(stand, query, None).await;
+    assert_eq!(status, 200, "{text}");
+    Scrape::parse(text)
+}
+
+#[tokio::test]
+async fn a_target_that_is_polled_is_answered_from_its_cache_by_name_and_by_url() {
+    let node = documented_node();
+    let options = Options {
+        interval: "1h",
+        resilience: "cache: {ttl: 30m, max_stale: 2h}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node-1", &node)]).await;
+    stand.until_polls("node-1", 1.0).await;
+    let requests = node.requests();
+    let address = node.url().replace("http://", "");
+    for target in ["node-1", &node.url(), &format!("{}/", node.url()), &address] {
+        let query = format!("target={target}&definition=betanet");
+        let answer = probed(&stand, &query).await;
+        assert_eq!(answer.exact("probe_success"), Some("1"), "{target}");
+        let packets = "betanet_messages_total{target=\"node-1\"}";
+        assert_eq!(answer.exact(packets), Some("5000"), "{}", answer.text);
+        assert!(!answer.select("probe_endpoint_age_seconds").is_empty());
+    }
+    assert_eq!(node.requests(), requests, "nobody was asked");
+    for query in [
+        "target=node-1&definition=other",
+        "target=node-2",
+        "target=",
+        "target=node-1&x=",
+    ] {
+        assert_eq!(probe(&stand, query, None).await.0, 400, "{query}");
+    }
+    let own = stand.own().await;
+    let results = |result: &str| format!("betanet_exporter_probes{{result=\"{result}\"}}");
+    assert_eq!(own.value(&results("success")), Some(4.0));
+    assert_eq!(own.value(&results("refused")), Some(4.0));
+}
+
+#[tokio::test]
+async fn a_target_that_nobody_polls_is_polled_once_where_that_is_allowed() {
+    let (polled, other) = (documented_node(), documented_node());
+    other.update(|state| state.packets_processed = u64::MAX);
+    let options = Options {
+        prometheus: "probe: {allow: [127.0.0.0/8]}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node-1", &polled)]).await;
+    let address = other.url().replace("http://", "");
+    let port = address.rsplit(':').next().unwrap();
+    for target in [other.url(), address.clone(), format!("localhost:{port}")] {
+        let answer = probed(&stand, &format!("target={target}&definition=betanet")).await;
+        assert_eq!(answer.exact("probe_success"), Some("1"), "{}", answer.text);
+        let packets = answer.exact("betanet_messages_total");
+        assert_eq!(packets, Some("18446744073709551615"), "{}", answer.text);
+    }
+    assert!(!stand.scrape().await.text.contains(port), "nothing is kept");
+    let down = format!("target=127.0.0.1:{}", free_port());
+    let answer = probed(&stand, &down).await;
+    assert_eq!(answer.exact("probe_success"), Some("0"));
+    assert!(answer.select("betanet_messages_total").is_empty());
+    for query in [
+        format!("target={}&definition=unknown", other.url()),
+        format!("target={}&definition=/etc/passwd", other.url()),
+        format!("target={}/admin", other.url()),
+        format!("target={}?a=b", other.url()),
+        format!("target=http://u:p@{address}"),
+        format!("target=ftp://{address}"),
+        "target=http://10.0.0.1:1".to_owned(),
+    ] {
+        let (status, text) = probe(&stand, &query, None).await;
+        assert_eq!(status, 400, "{query}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_reached_who_is_not_allowed() {
+    let node = documented_node();
+    let reached = RawServer::start(|_| async {}).await;
+    let options = Options {
+        prometheus: "probe: {allow: [10.0.0.0/8, '0.0.0.0/0', '::/0', localhost]}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node-1", &node)]).await;
+    let url = reached.url();
+    let port = url.rsplit(':').next().unwrap();
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "0",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "10.0.0.1@127.0.0.1",
+        "127.0.0.1%23@10.0.0.1",
+    ] {
+        let (status, text) = probe(&stand, &format!("target=http://{host}:{port}"), None).await;
+        assert_eq!(status, 400, "{host}: {text}");
+    }
+    assert_eq!(reached.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_no_credentials_are_shown() {
+    let node = documented_node();
+    let reached = RawServer::start(|_| async {}).await;
+    let (to, shown) = (reached.url(), Arc::new(AtomicU64::new(0)));
+    let (asked, counted) = (Arc::new(AtomicU64::new(0)), Arc::clone(&shown));
+    let seen = Arc::clone(&asked);
+    let server = Server::start(move |request| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        let headers = request.headers();
+        let is_shown = headers.contains_key("authorization") || headers.contains_key("token");
+        counted.fetch_add(u64::from(is_shown), Ordering::Relaxed);
+        let redirect = Response::builder().status(302).header("location", &to);
+        redirect.body(Bytes::new()).unwrap()
+    })
+    .await;
+    let options = Options {
+        resilience: "max_redirects: 3, headers: {token: secret}, auth: {bearer: {token: secret}}",
+        prometheus: "probe: {allow: [127.0.0.0/8]}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node-1", &node)]).await;
+    let answer = probed(&stand, &format!("target={}", server.url())).await;
+    assert_eq!(answer.exact("probe_success"), Some("0"));
+    assert!(asked.load(Ordering::Relaxed) > 0);
+    assert_eq!(shown.load(Ordering::Relaxed), 0);
+    assert_eq!(reached.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_probe_ends_before_the_scraper_gives_up() {
+    let node = documented_node();
+    let silent = RawServer::start(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    });
+    let silent = silent.await;
+    let options = Options {
+        timeout: "30s",
+        prometheus: "probe: {allow: [127.0.0.0/8]}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node-1", &node)]).await;
+    let query = format!("target={}", silent.url());
+    let (status, text) = probe(&stand, &query, Some("0.7")).await;
+    assert_eq!(status, 200, "{text}");
+    let answer = Scrape::parse(text);
+    assert_eq!(answer.exact("probe_success"), Some("0"));
+    let took = answer.value("probe_duration_seconds").unwrap();
+    assert!((0.19..5.0).contains(&took), "{took} s: {}", answer.text);
+    assert_eq!(probe(&stand, &query, Some("x")).await.0, 400);
+}
