@@ -4,7 +4,7 @@ use betanet_collector::simulator::{Dialect, Fault, Node};
 use serde_json::{Value, json};
 
 use crate::support::{
-    get,
+    PATIENCE, eventually, get,
     stand::{Options, Stand, documented_node, node},
 };
 
@@ -17,6 +17,17 @@ fn seldom() -> Options {
         resilience: "retry: {max_retries: 0}, cache: {ttl: 5m, max_stale: 1h}",
         ..Options::default()
     }
+}
+
+/// Starts the collector; its targets are known a moment after it says that it lives.
+async fn start(nodes: &[(&str, &Node)]) -> Stand {
+    let stand = seldom().start(nodes).await;
+    eventually("all targets are known", PATIENCE, async || {
+        let (_, list) = ask(&stand, "").await;
+        (list["total"] == nodes.len()).then_some(())
+    })
+    .await;
+    stand
 }
 
 async fn ask(stand: &Stand, path: &str) -> (u16, Value) {
@@ -49,7 +60,7 @@ fn requests(node: &Node) -> u64 {
 #[tokio::test]
 async fn the_node_is_asked_once_within_the_ttl() {
     let node = documented_node();
-    let stand = seldom().start(&[("one", &node)]).await;
+    let stand = start(&[("one", &node)]).await;
     let (status, first) = ask(&stand, "/one").await;
     assert_eq!(status, 200);
     assert!(["fresh", "hit"].contains(&outcome(&first)), "{first}");
@@ -79,7 +90,7 @@ async fn a_node_that_fails_is_asked_once_and_says_why() {
             retry_after: None,
         },
     );
-    let stand = seldom().start(&[("one", &node)]).await;
+    let stand = start(&[("one", &node)]).await;
     let (status, target) = ask(&stand, "/one").await;
     assert_eq!((status, outcome(&target)), (200, "missing"));
     let endpoints = target["endpoints"].as_object().unwrap().values();
@@ -96,7 +107,7 @@ async fn the_list_comes_in_pages_and_asks_nobody() {
     let nodes = [(); 3].map(|()| node(Dialect::Betanet));
     let names = ["a", "b", "c d"];
     let targets: Vec<_> = names.into_iter().zip(&nodes).collect();
-    let stand = seldom().start(&targets).await;
+    let stand = start(&targets).await;
     let names = |page: &Value| {
         let targets = page["targets"].as_array().unwrap().iter();
         let names = targets.map(|target| target["name"].as_str().unwrap().to_owned());
@@ -121,7 +132,7 @@ async fn the_list_comes_in_pages_and_asks_nobody() {
 #[tokio::test]
 async fn a_question_that_makes_no_sense_is_refused_with_what_does() {
     let node = documented_node();
-    let stand = seldom().start(&[("one", &node)]).await;
+    let stand = start(&[("one", &node)]).await;
     for (path, status, error) in [
         ("/two", 404, "there is no target `two`"),
         ("?limit=0", 400, "limit: expected a number from 1 to 1000"),
