@@ -22,7 +22,7 @@ pub const SECTIONS: [&str; 6] = [
 ];
 
 /// A whole configuration, checked: what it names exists and can be built.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Config {
     /// Where polls come from.
     pub receivers: BTreeMap<ComponentId, receivers::Config>,

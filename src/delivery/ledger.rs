@@ -1,6 +1,6 @@
 //! What became of every data point, and the log lines about what was lost.
 
-use std::time::Duration;
+use std::{ops::Add, time::Duration};
 
 use tokio::time::Instant;
 
@@ -61,6 +61,24 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// Given up, in the order of [`DropReason::ALL`].
     pub(super) dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let mut dropped = self.dropped;
+        for (sum, more) in dropped.iter_mut().zip(other.dropped) {
+            *sum += more;
+        }
+        Self {
+            received: self.received + other.received,
+            sent: self.sent + other.sent,
+            rejected: self.rejected + other.rejected,
+            failed: self.failed + other.failed,
+            dropped,
+        }
+    }
 }
 
 /// The accounts of one exporter.

@@ -6,6 +6,7 @@
 //! until it is known what became of it. With a storage, the queue is on disk and `keeper.rs` writes
 //! it. `state/` ties these together without clock, network or disk; this file adds clock and network.
 
+mod account;
 mod backoff;
 mod batch;
 mod compress;
@@ -33,6 +34,7 @@ use std::{
     time::Duration,
 };
 
+pub use account::Account;
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use config::RetryOnFailure;
@@ -93,7 +95,8 @@ pub struct Delivery {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    account: Account,
     /// Told after each change that a worker or a drain may wait for.
     changed: Notify,
     gate: Mutex<Gate>,
@@ -126,6 +129,8 @@ pub struct Context<'a> {
     pub clock: &'a Clock,
     /// Where queues can be on disk.
     pub storages: &'a Storages,
+    /// The account of the exporter whose place it takes, if it takes one's.
+    pub account: Option<&'a Account>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -174,8 +179,15 @@ impl Delivery {
         let now = context.clock.since_epoch().as_micros();
         state.number_from(u64::try_from(now).unwrap_or_default());
         let shelves = log.map(Shelves::new);
+        let state = Arc::new(Mutex::new(state));
+        let account = match context.account {
+            Some(account) => account.clone(),
+            None => Account::open(context.meter, id),
+        };
+        account.add(&state);
         let shared = Arc::new(Shared {
-            state: Mutex::new(state),
+            state,
+            account,
             changed: Notify::new(),
             gate: Mutex::new(gate),
             draining: CancellationToken::new(),
@@ -183,10 +195,6 @@ impl Delivery {
             timeout: settings.timeout,
             destination: Box::new(destination),
             shelves,
-        });
-        let seen = Arc::downgrade(&shared);
-        metrics::observe(context.meter, id, move || {
-            Some(seen.upgrade()?.lock().figures(Instant::now()))
         });
         observe_gate(context.meter, id, &shared);
         if let Some((directory, shelves)) = directory.zip(shared.shelves.clone()) {
@@ -215,6 +223,23 @@ impl Delivery {
     /// Counts data points that never became a message.
     pub fn give_up(&self, reason: DropReason, points: u64) {
         self.shared.lock().refuse(reason, points, Instant::now());
+    }
+
+    /// The account in which it is counted, for the one that takes its place.
+    pub fn account(&self) -> &Account {
+        &self.shared.account
+    }
+
+    /// Waits until nothing is held any more.
+    pub async fn emptied(&self) {
+        loop {
+            // Registered before the look, so that no change in between is missed.
+            let changed = self.shared.changed.notified();
+            if self.shared.lock().is_empty() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Sends what is held until `deadline`: each batch gets one attempt, at once, and is dropped if

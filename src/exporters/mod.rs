@@ -9,7 +9,7 @@ pub mod prometheusremotewrite;
 #[cfg(test)]
 mod testing;
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use opentelemetry::metrics::Meter;
 use schemars::SchemaGenerator;
@@ -101,6 +101,8 @@ pub struct Context<'a> {
     pub storages: &'a Storages,
     /// What reads one target for who asks.
     pub probe: Arc<dyn Probe>,
+    /// The one of the same id whose place is taken.
+    pub before: Option<&'a dyn Exporter>,
 }
 
 /// Why an exporter cannot be built.
@@ -195,6 +197,7 @@ impl Config {
             clock: context.clock,
             storages: context.storages,
             status: &context.status,
+            account: context.before.and_then(account),
         };
         Ok(match self {
             Self::Debug(config) => config.build(id),
@@ -202,9 +205,18 @@ impl Config {
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
             Self::RemoteWrite(config) => config.build(delivery)?,
-            Self::Prometheus(config) => {
-                config.build(id, context.listeners, context.meter, &context.probe)?
-            }
+            Self::Prometheus(config) => config.build(id, context)?,
         })
     }
+}
+
+/// The account of an exporter that sends.
+fn account(exporter: &dyn Exporter) -> Option<&delivery::Account> {
+    let exporter: &dyn Any = exporter;
+    let otlp = exporter.downcast_ref().map(otlp::Otlp::account);
+    otlp.or_else(|| exporter.downcast_ref().map(file::File::account))
+        .or_else(|| {
+            let written = exporter.downcast_ref();
+            written.map(prometheusremotewrite::RemoteWrite::account)
+        })
 }

@@ -1,6 +1,13 @@
 //! Accepting connections and bounding what each may cost.
 
-use std::{convert::Infallible, future::pending, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::pending,
+    io,
+    pin::pin,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,32 +34,56 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What the connections of one listener share.
 #[derive(Debug)]
 pub(super) struct Server {
-    limits: Limits,
-    permits: Arc<Semaphore>,
     telemetry: Telemetry,
-    tls: Option<Arc<Tls>>,
-    router: Router,
+    face: RwLock<Face>,
 }
 
-impl Server {
-    pub(super) fn new(
-        limits: Limits,
-        telemetry: Telemetry,
-        tls: Option<Arc<Tls>>,
-        router: Router,
-    ) -> Self {
+/// How a listener answers now.
+#[derive(Debug, Clone)]
+pub(super) struct Face {
+    pub(super) entrance: Arc<Entrance>,
+    /// Asked at each request, so that a connection outlives a change of the routes.
+    pub(super) router: Arc<Router>,
+}
+
+/// How clients come in, which is settled for as long as a connection lasts.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    pub(super) limits: Limits,
+    permits: Arc<Semaphore>,
+    pub(super) tls: Option<Arc<Tls>>,
+    /// Ends the connections that came in here, each after the answer that is under way.
+    pub(super) stop: CancellationToken,
+}
+
+impl Entrance {
+    pub(super) fn new(limits: Limits, tls: Option<Arc<Tls>>, stop: CancellationToken) -> Self {
         Self {
             limits,
             permits: Arc::new(Semaphore::new(limits.connections)),
-            telemetry,
             tls,
-            router,
+            stop,
+        }
+    }
+}
+
+impl Server {
+    pub(super) fn new(telemetry: Telemetry, face: Face) -> Self {
+        Self {
+            telemetry,
+            face: RwLock::new(face),
         }
     }
 
-    /// Its TLS, if it speaks any.
-    pub(super) fn tls(&self) -> Option<Arc<Tls>> {
-        self.tls.clone()
+    /// How it answers now.
+    pub(super) fn face(&self) -> Face {
+        let face = self.face.read();
+        face.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on it answers like this.
+    pub(super) fn turn(&self, face: Face) {
+        *self.face.write().unwrap_or_else(PoisonError::into_inner) = face;
     }
 }
 
@@ -73,11 +104,12 @@ pub(super) async fn accept(
         match accepted {
             Ok((stream, _)) => {
                 status.ok();
-                match Arc::clone(&server.permits).try_acquire_owned() {
+                let entrance = server.face().entrance;
+                match Arc::clone(&entrance.permits).try_acquire_owned() {
                     Ok(permit) => {
-                        let (server, stop) = (Arc::clone(&server), stop.clone());
+                        let server = Arc::clone(&server);
                         tasks.spawn(Arc::clone(&name), async move {
-                            serve(stream, &server, &stop).await;
+                            serve(stream, &server, &entrance).await;
                             drop(permit);
                         });
                     }
@@ -119,13 +151,14 @@ fn is_of_the_socket(error: &io::Error) -> bool {
 }
 
 /// Serves one connection, after its handshake where there is one.
-async fn serve(stream: TcpStream, server: &Server, stop: &CancellationToken) {
-    let Some(tls) = &server.tls else {
-        return exchange(stream, server, stop).await;
+async fn serve(stream: TcpStream, server: &Server, entrance: &Entrance) {
+    let Some(tls) = &entrance.tls else {
+        return exchange(stream, server, entrance).await;
     };
-    let handshake = timeout(server.limits.header_timeout, tls.acceptor().accept(stream));
-    match stop.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => exchange(stream, server, stop).await,
+    let patience = entrance.limits.header_timeout;
+    let handshake = timeout(patience, tls.acceptor().accept(stream));
+    match entrance.stop.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => exchange(stream, server, entrance).await,
         Some(Ok(Err(error))) => {
             tracing::debug!(%error, "handshake failed");
             server.telemetry.connection_refused("tls");
@@ -136,24 +169,26 @@ async fn serve(stream: TcpStream, server: &Server, stop: &CancellationToken) {
 }
 
 /// Answers the requests of one connection.
-async fn exchange<S>(stream: S, server: &Server, stop: &CancellationToken)
+async fn exchange<S>(stream: S, server: &Server, entrance: &Entrance)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let limits = entrance.limits;
     // The deadline of the exchange that is under way; none between two of them.
     let (deadline, watched) = watch::channel(None);
     let service = service_fn(|request| {
-        let ends = Instant::now() + server.limits.exchange_timeout;
+        let ends = Instant::now() + limits.exchange_timeout;
         let exchange = Exchange::begin(&deadline, ends);
-        async {
-            let response = server.router.answer(request, &server.telemetry).await;
+        let router = server.face().router;
+        async move {
+            let response = router.answer(request, &server.telemetry).await;
             Ok::<_, Infallible>(response.into_hyper(exchange))
         }
     });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(server.limits.header_timeout)
+            .header_read_timeout(limits.header_timeout)
             .max_buf_size(MAX_HEADER)
             .max_headers(MAX_HEADER_FIELDS)
             .serve_connection(TokioIo::new(stream), service)
@@ -169,7 +204,7 @@ where
             tracing::debug!("exchange took too long, connection closed");
             return;
         }
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = entrance.stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     // hyper ends an idle connection now, but waits for the first request of a silent one.
     let left = match *watched.borrow() {

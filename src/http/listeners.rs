@@ -12,14 +12,10 @@ use tokio::net::{TcpListener, lookup_host};
 
 use super::{
     Credentials, CredentialsError, Limits, Route, ServerConfig, TlsError,
-    connection::{Server, accept},
     router::Router,
+    serving::{Bound, BoundListeners, Serving},
     telemetry::Telemetry,
     tls::Tls,
-};
-use crate::{
-    pipeline::{ComponentKind, Components},
-    runtime::Tasks,
 };
 
 /// A component cannot be served as it wants to be.
@@ -173,31 +169,44 @@ impl Listeners {
     /// # Errors
     /// If one of them cannot be had.
     pub async fn bind(self) -> Result<BoundListeners, BindError> {
+        self.bind_beside(&Serving::default()).await
+    }
+
+    /// Takes the ports that `serving` does not have yet.
+    ///
+    /// # Errors
+    /// If one of them cannot be had; `serving` does not notice.
+    pub async fn bind_beside(self, serving: &Serving) -> Result<BoundListeners, BindError> {
         let mut bound = BTreeMap::new();
         for (endpoint, listener) in self.by_endpoint {
             let owners = listener.router.owners();
-            match listen(&endpoint).await {
-                Ok((socket, address)) => {
-                    let tls = listener.tls.is_some();
-                    tracing::info!(%address, tls, components = owners, "listening");
-                    let server = Server::new(
-                        listener.first.1.limits.unwrap_or(self.limits),
-                        self.telemetry.clone(),
-                        listener.tls,
-                        listener.router,
-                    );
-                    bound.insert(endpoint, (socket, address, Arc::new(server)));
-                }
-                Err(source) => {
-                    return Err(BindError {
-                        endpoint,
-                        owners,
-                        source,
-                    });
-                }
+            let socket = match serving.holds(&endpoint) {
+                true => None,
+                false => match listen(&endpoint).await {
+                    Ok(socket) => Some(socket),
+                    Err(source) => {
+                        return Err(BindError {
+                            endpoint,
+                            owners,
+                            source,
+                        });
+                    }
+                },
+            };
+            if let Some((_, address)) = &socket {
+                let tls = listener.tls.is_some();
+                tracing::info!(%address, tls, components = owners, "listening");
             }
+            let (_, server) = listener.first;
+            let one = Bound {
+                socket,
+                limits: server.limits.unwrap_or(self.limits),
+                tls: server.tls.zip(listener.tls),
+                router: Arc::new(listener.router),
+            };
+            bound.insert(endpoint, one);
         }
-        Ok(BoundListeners { bound })
+        Ok(BoundListeners::new(bound, self.telemetry))
     }
 }
 
@@ -223,32 +232,4 @@ async fn listen(endpoint: &str) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(&addresses[..]).await?;
     let address = listener.local_addr()?;
     Ok((listener, address))
-}
-
-/// Listeners that hold their ports.
-#[derive(Debug)]
-pub struct BoundListeners {
-    bound: BTreeMap<String, (TcpListener, SocketAddr, Arc<Server>)>,
-}
-
-impl BoundListeners {
-    /// The address behind `endpoint`; tells the port where the endpoint says 0.
-    pub fn local_addr(&self, endpoint: &str) -> Option<SocketAddr> {
-        self.bound.get(endpoint).map(|(_, address, _)| *address)
-    }
-
-    /// Answers requests until `tasks` stop; connections end after the answer that is under way.
-    /// Each listener is a component that says how it is.
-    pub fn serve(self, tasks: &Tasks, components: &Components) {
-        for (endpoint, (listener, _, server)) in self.bound {
-            let name: Arc<str> = format!("http {endpoint}").into();
-            if let Some(tls) = server.tls() {
-                tasks.spawn(Arc::clone(&name), tls.watch(tasks.stopping()));
-            }
-            let status = components.register(ComponentKind::Listener, &endpoint);
-            status.ok();
-            let accepting = accept(listener, server, tasks.clone(), Arc::clone(&name), status);
-            tasks.spawn(name, accepting);
-        }
-    }
 }

@@ -27,6 +27,7 @@ mod message;
 mod retry_after;
 mod router;
 mod server;
+mod serving;
 mod telemetry;
 mod tls;
 
@@ -36,10 +37,11 @@ mod tests;
 pub use auth::{AuthConfig, BasicConfig, BearerConfig};
 pub use body::Body;
 pub use credentials::{Credentials, CredentialsError};
-pub use listeners::{BindError, BoundListeners, Listeners, RouteError};
+pub use listeners::{BindError, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};
 pub use retry_after::retry_after;
 pub use server::ServerConfig;
+pub use serving::{BoundListeners, Serving};
 pub use tls::{TlsConfig, TlsError, TlsVersion};
 
 use std::time::Duration;

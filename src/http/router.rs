@@ -35,6 +35,12 @@ impl Router {
         Ok(())
     }
 
+    /// The routes of a component.
+    pub(super) fn of(&self, owner: &str) -> Vec<Route> {
+        let routes = self.routes.values().filter(|route| route.owner == owner);
+        routes.cloned().collect()
+    }
+
     /// The owners of the routes, each once, for messages.
     pub(super) fn owners(&self) -> String {
         let mut owners: Vec<_> = self.routes.values().map(|r| r.owner.as_str()).collect();

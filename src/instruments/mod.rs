@@ -85,6 +85,11 @@ impl TargetInstruments {
         }
     }
 
+    /// Whether the other's are those of the same schema and Resource.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.schema == other.schema && self.resource == other.resource
+    }
+
     /// How often running totals fell.
     pub fn resets(&self) -> ResetCounts {
         self.resets.counts

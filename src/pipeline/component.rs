@@ -93,11 +93,22 @@ impl Components {
 
     /// A component that starts; takes the place of one of the same kind and id.
     pub fn register(&self, kind: ComponentKind, id: &str) -> Reporter {
-        let reporter = Reporter::new(kind, id, &self.clock, &self.tasks);
-        let mut reporters = lock(&self.reporters);
-        reporters.retain(|other| !other.is(kind, id));
-        reporters.push(reporter.clone());
+        let reporter = self.announce(kind, id);
+        self.show(&reporter);
         reporter
+    }
+
+    /// A component that may start: [`Self::show`] makes it one of all.
+    pub fn announce(&self, kind: ComponentKind, id: &str) -> Reporter {
+        Reporter::new(kind, id, &self.clock, &self.tasks)
+    }
+
+    /// Shows a component from now on, in the place of one of the same kind and id.
+    pub fn show(&self, reporter: &Reporter) {
+        let ComponentState { kind, id, .. } = reporter.state();
+        let mut reporters = lock(&self.reporters);
+        reporters.retain(|other| !other.is(kind, &id));
+        reporters.push(reporter.clone());
     }
 
     /// Forgets a component that is not part of the configuration any more.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::definition::{Instrument, InstrumentKind};
 
 /// The instruments that readings refer to by index. One is shared by all targets of a definition.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Schema(Vec<Arc<Instrument>>);
 
 impl Schema {

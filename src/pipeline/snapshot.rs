@@ -1,6 +1,6 @@
 //! What an exporter is shown after each poll.
 
-use std::{cell::LazyCell, fmt, sync::Arc};
+use std::{any::Any, cell::LazyCell, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -47,14 +47,18 @@ impl fmt::Debug for OtlpForm<'_> {
     }
 }
 
-/// What takes the snapshots of all targets.
+/// What takes the snapshots of all targets. One that takes the place of another is shown that one
+/// when it is built, as [`Any`].
 #[async_trait]
-pub trait Exporter: Send + Sync {
+pub trait Exporter: Any + Send + Sync {
     /// Takes a snapshot. Encodes and stores; never waits for the network.
     fn export(&self, snapshot: &Snapshot<'_>);
 
     /// Forgets a target that is no longer polled.
     fn forget(&self, target: &Target);
+
+    /// Waits until it holds nothing any more.
+    async fn emptied(&self) {}
 
     /// Hands over what it holds, until `deadline`, and ends. What is left is counted and logged.
     async fn drain(&self, _deadline: Instant) {}

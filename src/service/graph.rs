@@ -1,260 +1,283 @@
-//! From a configuration to components, connected.
+//! All components at work, connected, and how they go over to another configuration.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
-use super::{Site, own_telemetry, pipeline::MetricsPipeline, probe::Probes, reload::Reloadable};
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Site,
+    draft::{Draft, Ready, ReceiverDraft},
+    error::StartError,
+    junction::{Junction, Pipelines},
+    leaving::Leaving,
+    outlet::Exporters,
+    pipeline::MetricsPipeline,
+};
 use crate::{
     config::Config,
     delivery::Storages,
-    exporters,
-    extensions::{self, health_check},
-    http::{BindError, Limits, Listeners, RouteError},
-    pipeline::{ComponentKind, Exporter},
-    processors::{self, mapping},
-    receivers::{self, http_json},
+    http::Serving,
+    pipeline::{ComponentKind, Components, Consumer, Exporter, Reporter},
+    receivers::http_json,
     runtime::Tasks,
     settings::ComponentId,
-    storage::InUse,
-    telemetry::TelemetryError,
 };
 
-/// Why a service does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An exporter cannot be built.
-    #[error("failed to build the exporter `{id}`")]
-    Exporter {
-        /// Which one.
-        id: String,
-        /// Why.
-        #[source]
-        source: exporters::BuildError,
-    },
-    /// A receiver cannot be built.
-    #[error("failed to build the receiver `{id}`")]
-    Receiver {
-        /// Which one.
-        id: String,
-        /// Why.
-        #[source]
-        source: http_json::BuildError,
-    },
-    /// The collector cannot speak of itself.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    /// Two components want the same path.
-    #[error(transparent)]
-    Route(#[from] RouteError),
-    /// Another process works in the directory of a storage.
-    #[error("failed to start the extension `{id}`")]
-    Storage {
-        /// Which one.
-        id: String,
-        /// Why.
-        #[source]
-        source: InUse,
-    },
-    /// A port cannot be had.
-    #[error(transparent)]
-    Bind(#[from] BindError),
+/// How long a receiver that goes may take for it: its polls under way are dropped.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// All components at work. What starts is what a configuration has and the one before had not.
+pub(super) struct Graph {
+    pub(super) config: Config,
+    pub(super) storages: Storages,
+    pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
+    pub(super) pipelines: BTreeMap<ComponentId, PipelineNode>,
+    pub(super) receivers: BTreeMap<ComponentId, ReceiverNode>,
+    pub(super) serving: Serving,
+    /// Where the groups of all of them report to.
+    pub(super) root: Tasks,
+    leaving: Leaving,
 }
 
-/// All components that the pipelines use, built but for the listeners' ports.
-pub(super) struct Graph {
-    storages: Storages,
-    listeners: Listeners,
-    exporters: BTreeMap<ComponentId, Arc<dyn Exporter>>,
-    pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
-    receivers: Vec<(ComponentId, http_json::HttpJson)>,
+/// An exporter with what belongs to it alone.
+#[derive(Clone)]
+pub(super) struct ExporterNode {
+    pub(super) exporter: Arc<dyn Exporter>,
+    pub(super) tasks: Tasks,
+    pub(super) status: Reporter,
+}
+
+/// A pipeline, and what its processors do by themselves.
+#[derive(Clone)]
+pub(super) struct PipelineNode {
+    pub(super) pipeline: Arc<MetricsPipeline>,
+    pub(super) tasks: Tasks,
+}
+
+/// A receiver at work.
+pub(super) struct ReceiverNode {
+    pub(super) running: Arc<http_json::Running>,
+    junction: Junction,
+    tasks: Tasks,
 }
 
 impl Graph {
-    /// Builds exporters, extensions and receivers. Exporters' tasks run from now on.
-    pub(super) fn build(
-        config: &Config,
-        site: &Site,
-        exporting: &Tasks,
-    ) -> Result<Self, StartError> {
-        let mut listeners = Listeners::new(Limits::default(), &site.meter);
-        own_telemetry::register(&site.telemetry, &mut listeners)?;
-        let storages = build_storages(config, site);
-        let exporters = build_exporters(config, site, &storages, &mut listeners, exporting)?;
-        build_extensions(config, site, &mut listeners)?;
-        let pipelines = build_pipelines(config, site, &exporters);
-        let mut receivers = Vec::new();
-        let pipes = config.service.pipelines.values();
-        let used: BTreeSet<_> = pipes.flat_map(|pipeline| &pipeline.receivers).collect();
-        for id in used {
-            let built = build_receiver(config, id, site)?;
-            receivers.extend(built.map(|built| (id.clone(), built)));
-        }
-        Ok(Self {
-            storages,
-            listeners,
-            exporters,
-            pipelines,
-            receivers,
-        })
-    }
-
-    /// The exporters that are used.
-    pub(super) fn exporters(&self) -> Vec<Arc<dyn Exporter>> {
-        self.exporters.values().cloned().collect()
-    }
-
-    /// Takes the directories and the ports, serves, and starts the processors, then the receivers.
-    pub(super) async fn start(
-        self,
-        config: &Config,
-        site: &Site,
-        serving: &Tasks,
-        receiving: &Tasks,
-    ) -> Result<Reloadable, StartError> {
-        for (id, directory) in &self.storages {
-            let opened = directory.open().await;
-            opened.map_err(|source| StartError::Storage {
-                id: id.to_string(),
-                source,
-            })?;
-        }
-        let bound = self.listeners.bind().await?;
-        bound.serve(serving, &site.components);
-        for pipeline in self.pipelines.values() {
-            pipeline.start(receiving);
-        }
-        let mut reloadable = Reloadable {
-            config: config.clone(),
-            pipelines: self.pipelines,
+    /// Nothing yet.
+    pub(super) fn new(root: &Tasks) -> Self {
+        Self {
+            config: Config::default(),
+            storages: Storages::new(),
+            exporters: BTreeMap::new(),
+            pipelines: BTreeMap::new(),
             receivers: BTreeMap::new(),
-            receiving: receiving.clone(),
-        };
-        for (id, receiver) in self.receivers {
-            reloadable.start(id, receiver, site);
+            serving: Serving::default(),
+            root: root.clone(),
+            leaving: Leaving::new(root),
+        }
+    }
+
+    /// Goes over to `config`. What did not change does not notice.
+    ///
+    /// # Errors
+    /// If it cannot be built or a port cannot be had; everything goes on as before then.
+    pub(super) async fn follow(&mut self, config: Config, site: &Site) -> Result<(), StartError> {
+        let draft = Draft::new(config, self, site)?;
+        let ready = draft.prepare(self).await?;
+        self.switch(ready, site).await;
+        Ok(())
+    }
+
+    /// Starts what is new, from the exporters to the receivers, and stops what is no more, the
+    /// other way round.
+    async fn switch(&mut self, next: Ready, site: &Site) {
+        self.show_components(&next, site);
+        let exporters = std::mem::replace(&mut self.exporters, next.exporters);
+        let pipelines = std::mem::replace(&mut self.pipelines, next.pipelines);
+        let config = std::mem::replace(&mut self.config, next.config);
+        self.storages = next.storages;
+        self.switch_pipelines(&pipelines);
+        self.switch_receivers(next.receivers).await;
+        // Nothing flows through them any more, but for what their processors make up.
+        for (id, node) in pipelines {
+            let kept = self.pipelines.get(&id);
+            if !kept.is_some_and(|kept| Arc::ptr_eq(&kept.pipeline, &node.pipeline)) {
+                node.pipeline.end_in(Exporters::default());
+                node.tasks.stop(Instant::now() + STOP_TIMEOUT).await;
+            }
+        }
+        let listening = self
+            .serving
+            .switch(next.listeners, &self.root, &site.components);
+        self.leaving.listeners(listening);
+        for (id, node) in exporters {
+            let kept = self.exporters.get(&id);
+            if !kept.is_some_and(|kept| Arc::ptr_eq(&kept.exporter, &node.exporter)) {
+                let storage = |config: &Config| config.exporters.get(&id)?.storage().cloned();
+                let is_on_disk = kept.is_some() && storage(&config).is_some();
+                let is_handed_on = is_on_disk && storage(&self.config) == storage(&config);
+                let patience = config.service.shutdown_timeout.get();
+                self.leaving.exporter(node, is_handed_on, patience);
+            }
         }
         site.components.started();
-        Ok(reloadable)
     }
-}
 
-/// The storages that run.
-fn build_storages(config: &Config, site: &Site) -> Storages {
-    let used = config.service.extensions.iter();
-    let storages = used.filter_map(|id| match config.extensions.get(id)? {
-        extensions::Config::FileStorage(storage) => {
-            let kind = ComponentKind::Extension;
-            let status = site.components.register(kind, &id.to_string());
-            Some((id.clone(), storage.build(status)))
+    /// Starts the pipelines that `before` did not have, and lets all of them end where they should.
+    fn switch_pipelines(&self, before: &BTreeMap<ComponentId, PipelineNode>) {
+        for (id, node) in &self.pipelines {
+            node.pipeline.end_in(self.exporters_of(id));
+            let old = before.get(id);
+            if !old.is_some_and(|old| Arc::ptr_eq(&old.pipeline, &node.pipeline)) {
+                node.pipeline.start(&node.tasks);
+            }
         }
-        extensions::Config::HealthCheck(_) => None,
-    });
-    storages.collect()
-}
-
-/// What is defined but not used is checked, not built.
-fn build_exporters(
-    config: &Config,
-    site: &Site,
-    storages: &Storages,
-    listeners: &mut Listeners,
-    tasks: &Tasks,
-) -> Result<BTreeMap<ComponentId, Arc<dyn Exporter>>, StartError> {
-    let used = config
-        .service
-        .pipelines
-        .values()
-        .flat_map(|pipeline| &pipeline.exporters);
-    let used: BTreeSet<_> = used.collect();
-    let mut built = BTreeMap::new();
-    for (id, exporter) in config.exporters.iter().filter(|(id, _)| used.contains(id)) {
-        let name = id.to_string();
-        let mut context = exporters::Context {
-            listeners: &mut *listeners,
-            tasks,
-            meter: &site.meter,
-            seed: site.seed,
-            clock: &site.clock,
-            storages,
-            probe: Arc::new(Probes {
-                board: Arc::clone(&site.board),
-                clock: site.clock.clone(),
-            }),
-            status: site.components.register(ComponentKind::Exporter, &name),
-        };
-        let exporter = exporter.build(&name, &mut context);
-        let exporter = exporter.map_err(|source| StartError::Exporter { id: name, source })?;
-        built.insert(id.clone(), exporter);
     }
-    Ok(built)
-}
 
-fn build_extensions(
-    config: &Config,
-    site: &Site,
-    listeners: &mut Listeners,
-) -> Result<(), StartError> {
-    for id in &config.service.extensions {
-        let name = id.to_string();
-        let Some(extensions::Config::HealthCheck(extension)) = config.extensions.get(id) else {
-            continue;
-        };
-        site.components.register(ComponentKind::Extension, &name);
-        let context = health_check::Context {
-            listeners: &mut *listeners,
-            board: Arc::clone(&site.board),
-            components: Arc::clone(&site.components),
-            clock: site.clock.clone(),
-            mapping: mapping::map,
-            reload: site.reload.clone(),
-        };
-        extension.build(&name, context)?;
+    async fn switch_receivers(&mut self, next: BTreeMap<ComponentId, ReceiverDraft>) {
+        let mut before = std::mem::take(&mut self.receivers);
+        for (id, draft) in next {
+            let pipelines = self.pipelines_of(&id);
+            match draft {
+                ReceiverDraft::Kept(targets) => {
+                    if let Some(node) = before.remove(&id) {
+                        node.junction.set(pipelines);
+                        node.running.apply(&targets);
+                        self.receivers.insert(id, node);
+                    }
+                }
+                ReceiverDraft::New(built) => {
+                    let (junction, tasks) = (Junction::new(pipelines), self.root.group());
+                    let consumer = Arc::new(junction.clone()) as Arc<dyn Consumer>;
+                    // Where one of the same id ends, the targets wait until it has let them go.
+                    let node = ReceiverNode {
+                        running: built.start(&[consumer], &tasks),
+                        junction,
+                        tasks,
+                    };
+                    self.receivers.insert(id, node);
+                }
+            }
+        }
+        for (id, node) in before {
+            if !node.stop(&id, Instant::now() + STOP_TIMEOUT).await {
+                tracing::warn!(receiver = %id, "a receiver that was removed still runs");
+            }
+        }
     }
-    Ok(())
-}
 
-/// The pipelines, each with processors of its own.
-fn build_pipelines(
-    config: &Config,
-    site: &Site,
-    exporters: &BTreeMap<ComponentId, Arc<dyn Exporter>>,
-) -> BTreeMap<ComponentId, Arc<MetricsPipeline>> {
-    let meter = &site.meter;
-    let context = processors::Context { meter };
-    let pipelines = config.service.pipelines.iter().map(|(id, pipeline)| {
-        let ends = pipeline.exporters.iter();
-        let ends = ends.filter_map(|id| exporters.get(id)).cloned().collect();
-        let processors = pipeline.processors.iter().filter_map(|id| {
-            let name = id.to_string();
-            let built = config.processors.get(id)?.build(&name, &context);
-            site.components.register(ComponentKind::Processor, &name);
-            Some((name, built))
+    /// Shows the components of `next`, and no others.
+    fn show_components(&self, next: &Ready, site: &Site) {
+        let (before, after) = (components(&self.config), components(&next.config));
+        for (kind, id) in before.difference(&after) {
+            site.components.remove(*kind, id);
+        }
+        for (kind, id) in after.difference(&before) {
+            site.components.register(*kind, id);
+        }
+        next.storage_status
+            .iter()
+            .for_each(|status| site.components.show(status));
+        for id in self.exporters.keys() {
+            if !next.exporters.contains_key(id) {
+                site.components
+                    .remove(ComponentKind::Exporter, &id.to_string());
+            }
+        }
+        for node in next.exporters.values() {
+            site.components.show(&node.status);
+        }
+    }
+
+    fn exporters_of(&self, pipeline: &ComponentId) -> Exporters {
+        let pipeline = self.config.service.pipelines.get(pipeline);
+        let ids = pipeline.into_iter().flat_map(|p| &p.exporters);
+        let exporters = ids.filter_map(|id| {
+            let node = self.exporters.get(id)?;
+            Some((id.clone(), Arc::clone(&node.exporter)))
         });
-        let built = MetricsPipeline::new(processors.collect(), ends, meter);
-        (id.clone(), Arc::new(built))
-    });
-    pipelines.collect()
+        exporters.collect()
+    }
+
+    fn pipelines_of(&self, receiver: &ComponentId) -> Pipelines {
+        let pipelines = self.config.service.pipelines.iter();
+        let takers = pipelines.filter(|(_, pipeline)| pipeline.receivers.contains(receiver));
+        let takers = takers.filter_map(|(id, _)| self.pipelines.get(id));
+        takers.map(|node| Arc::clone(&node.pipeline)).collect()
+    }
+
+    /// Stops the receivers, hands over what the exporters hold, closes the listeners, all of it
+    /// until `deadline`. False if something was left undone.
+    pub(super) async fn stop(self, deadline: Instant, components: &Components) -> bool {
+        let stopped = |is_clean: bool, kind| {
+            if is_clean {
+                components.stopped(kind);
+            }
+            is_clean
+        };
+        let stops = self.receivers.iter().map(async |(id, node)| {
+            let is_stopped = node.stop(id, deadline).await;
+            (!is_stopped).then(|| id.to_string())
+        });
+        let left: Vec<_> = join_all(stops).await.into_iter().flatten().collect();
+        if !left.is_empty() {
+            let receivers = left.join(", ");
+            tracing::warn!(receivers, "still run at the shutdown timeout");
+        }
+        let mut clean = stopped(left.is_empty(), ComponentKind::Receiver);
+        let pipelines = self.pipelines.values().map(|node| &node.tasks);
+        clean &= stopped(
+            stop_all(pipelines, deadline).await,
+            ComponentKind::Processor,
+        );
+        let leaving = self.leaving.exporters();
+        let exporters: Vec<_> = self.exporters.values().chain(&leaving).collect();
+        let drains = exporters.iter().map(|node| node.exporter.drain(deadline));
+        clean &= timeout_at(deadline, join_all(drains)).await.is_ok();
+        let exporters = exporters.iter().map(|node| &node.tasks);
+        clean &= stopped(stop_all(exporters, deadline).await, ComponentKind::Exporter);
+        clean &= stop_all(self.serving.tasks(), deadline).await;
+        clean &= self.leaving.stop(deadline).await;
+        clean & self.root.stop(deadline).await
+    }
 }
 
-/// The receiver `id`, ready to be started.
-pub(super) fn build_receiver(
-    config: &Config,
-    id: &ComponentId,
-    site: &Site,
-) -> Result<Option<http_json::HttpJson>, StartError> {
-    let Some(receivers::Config::HttpJson(receiver)) = config.receivers.get(id) else {
-        return Ok(None);
-    };
-    let id = id.to_string();
-    let context = http_json::Context {
-        id: id.clone(),
-        clock: site.clock.clone(),
-        meter: site.meter.clone(),
-        board: Arc::clone(&site.board),
-        names: Arc::clone(&site.names),
-    };
-    let built = receiver.build(&context);
-    let built = built.map_err(|source| StartError::Receiver { id, source })?;
-    Ok(Some(built))
+impl ReceiverNode {
+    /// Whether all of it has ended by `deadline`; says how many polls it cut short.
+    async fn stop(&self, id: &ComponentId, deadline: Instant) -> bool {
+        let before = self.running.dropped_polls();
+        let is_stopped = self.tasks.stop(deadline).await;
+        let polls = self.running.dropped_polls() - before;
+        if polls > 0 {
+            tracing::info!(receiver = %id, polls, "polls under way were dropped");
+        }
+        is_stopped
+    }
+}
+
+async fn stop_all<'t>(tasks: impl Iterator<Item = &'t Tasks>, deadline: Instant) -> bool {
+    let stopped = join_all(tasks.map(|tasks| tasks.stop(deadline))).await;
+    stopped.into_iter().all(|is_clean| is_clean)
+}
+
+/// The components that are shown, but for exporters and listeners, which say themselves how they
+/// are.
+fn components(config: &Config) -> BTreeSet<(ComponentKind, String)> {
+    let pipelines = config.service.pipelines.values();
+    let inner = pipelines.flat_map(|pipeline| {
+        let receivers = pipeline.receivers.iter();
+        let processors = pipeline.processors.iter();
+        receivers
+            .map(|id| (ComponentKind::Receiver, id))
+            .chain(processors.map(|id| (ComponentKind::Processor, id)))
+    });
+    let extensions = config.service.extensions.iter();
+    inner
+        .chain(extensions.map(|id| (ComponentKind::Extension, id)))
+        .map(|(kind, id)| (kind, id.to_string()))
+        .collect()
 }

@@ -1,30 +1,30 @@
 //! The running whole: exporters start first and stop last, receivers the other way round.
 
+mod draft;
+mod error;
 mod graph;
+mod junction;
+mod leaving;
+mod outcome;
 mod outlet;
 mod own_telemetry;
 mod pipeline;
-mod plan;
 mod probe;
-mod reload;
+mod restart;
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc};
 
-use futures_util::future::join_all;
 use opentelemetry::metrics::Meter;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
 };
 
-use self::graph::Graph;
-use self::reload::{Outcome, Reloadable};
-pub use self::{graph::StartError, reload::ReloadError};
+pub use self::error::{ReloadError, StartError};
+use self::{draft::Draft, graph::Graph, outcome::Outcome};
 use crate::{
     config::Config,
-    pipeline::{
-        ComponentKind, Components, Exporter, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames,
-    },
+    pipeline::{Components, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
     runtime::{Clock, Failure, Tasks},
     telemetry::{OwnTelemetry, chain},
 };
@@ -47,21 +47,17 @@ struct Site {
     names: Arc<TargetNames>,
     clock: Clock,
     seed: u64,
+    started: Instant,
     reload: ReloadTrigger,
 }
 
 /// A collector at work.
 pub struct Service {
-    receiving: Tasks,
-    reloadable: Reloadable,
+    graph: Graph,
     outcome: Outcome,
     requests: mpsc::Receiver<ReloadRequest>,
-    exporting: Tasks,
-    serving: Tasks,
-    exporters: Vec<Arc<dyn Exporter>>,
     failures: mpsc::Receiver<Failure>,
     site: Site,
-    shutdown_timeout: Duration,
 }
 
 impl Site {
@@ -82,6 +78,7 @@ impl Site {
             names: Arc::default(),
             clock: world.clock.clone(),
             seed: world.seed,
+            started: Instant::now(),
             reload,
         };
         (site, requests)
@@ -99,26 +96,18 @@ impl Service {
         telemetry: OwnTelemetry,
         world: &World,
     ) -> Result<Self, StartError> {
-        let (receiving, failures) = Tasks::new();
-        let (exporting, serving) = (receiving.group(), receiving.group());
-        let (site, requests) = Site::new(telemetry, world, &receiving);
-        let graph = Graph::build(config, &site, &exporting)?;
-        let exporters = graph.exporters();
+        let (tasks, failures) = Tasks::new();
+        let (site, requests) = Site::new(telemetry, world, &tasks);
         let outcome = Outcome::new(&site);
-        let reloadable = graph.start(config, &site, &serving, &receiving).await?;
+        let mut graph = Graph::new(&tasks);
+        graph.follow(config.clone(), &site).await?;
         tracing::info!("everything is ready");
-        let shutdown_timeout = config.service.shutdown_timeout.get();
         Ok(Self {
-            receiving,
-            reloadable,
+            graph,
             outcome,
             requests,
-            exporting,
-            serving,
-            exporters,
             failures,
             site,
-            shutdown_timeout,
         })
     }
 
@@ -131,7 +120,7 @@ impl Service {
         let telemetry = OwnTelemetry::new(&config.service.telemetry.without_pushes())?;
         let (tasks, _failures) = Tasks::new();
         let (site, _requests) = Site::new(telemetry, world, &tasks);
-        Graph::build(config, &site, &tasks).map(drop)
+        Draft::new(config.clone(), &Graph::new(&tasks), &site).map(drop)
     }
 
     /// How each component is.
@@ -172,44 +161,25 @@ impl Service {
     }
 
     async fn reload(&mut self, config: Result<Config, String>) -> Result<(), String> {
-        let config = config?;
-        let shutdown_timeout = config.service.shutdown_timeout.get();
-        let reloaded = self.reloadable.reload(config, &self.site).await;
-        reloaded.map_err(|error| chain(&error))?;
-        self.shutdown_timeout = shutdown_timeout;
+        let reloaded = self.follow(config?).await;
+        reloaded.map_err(|error| chain(&error))
+    }
+
+    async fn follow(&mut self, config: Config) -> Result<(), ReloadError> {
+        let keys = restart::keys(&self.graph.config, &config);
+        if !keys.is_empty() {
+            return Err(ReloadError::NeedsRestart { keys });
+        }
+        self.graph.follow(config, &self.site).await?;
+        tracing::info!("configuration reloaded");
         Ok(())
     }
 
     /// Stops the receivers, hands over what the exporters hold, closes the listeners.
     async fn stop(self) {
         tracing::info!("stopping");
-        let deadline = Instant::now() + self.shutdown_timeout;
-        let left = self.reloadable.stop_all(deadline).await;
-        if !left.is_empty() {
-            tracing::warn!(
-                receivers = left.join(", "),
-                "still run at the shutdown timeout"
-            );
-        }
-        let components = Arc::clone(&self.site.components);
-        let stopped = |is_clean: bool, kind| {
-            if is_clean {
-                components.stopped(kind);
-            }
-            is_clean
-        };
-        let mut clean = stopped(left.is_empty(), ComponentKind::Receiver);
-        clean &= stopped(
-            self.receiving.stop(deadline).await,
-            ComponentKind::Processor,
-        );
-        let drains = self
-            .exporters
-            .iter()
-            .map(|exporter| exporter.drain(deadline));
-        clean &= timeout_at(deadline, join_all(drains)).await.is_ok();
-        clean &= stopped(self.exporting.stop(deadline).await, ComponentKind::Exporter);
-        clean &= self.serving.stop(deadline).await;
+        let deadline = Instant::now() + self.graph.config.service.shutdown_timeout.get();
+        let mut clean = self.graph.stop(deadline, &self.site.components).await;
         let telemetry = self.site.telemetry;
         let flush = tokio::task::spawn_blocking(move || telemetry.shutdown());
         clean &= timeout_at(deadline, flush).await.is_ok();

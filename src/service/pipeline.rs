@@ -7,19 +7,22 @@ use opentelemetry::{
     metrics::{Counter, Meter},
 };
 
-use super::outlet::{Outlet, Read, Tail};
+use super::outlet::{Exits, Exporters, Outlet, Read, Tail};
 use crate::{
     definition::Definition,
     instruments::{self, OwnMetrics},
-    pipeline::{Consumer, Exporter, Poll, Processor, Readings, Schema, Sink, Stream, Target},
+    pipeline::{Poll, Processor, Readings, Schema, Sink, Stream, Target},
     processors::mapping,
     runtime::Tasks,
+    settings::ComponentId,
     telemetry::names,
 };
 
 /// Takes the polls of its receivers to its exporters.
 pub(super) struct MetricsPipeline {
+    id: ComponentId,
     tail: Tail,
+    exits: Arc<Exits>,
     processors: Arc<[Arc<dyn Processor>]>,
     schemas: Schemas,
     own_scope: Arc<str>,
@@ -33,7 +36,7 @@ struct Telemetry {
 }
 
 /// One target's way through a pipeline.
-struct TargetSink {
+pub(super) struct TargetSink {
     target: Arc<Target>,
     own: OwnMetrics,
     own_scope: Arc<str>,
@@ -54,19 +57,22 @@ struct Known {
 }
 
 impl MetricsPipeline {
-    /// A pipeline of `processors`, each with its id, that ends in `exporters`.
+    /// A pipeline of `processors`, each with its id, that ends nowhere yet.
     pub(super) fn new(
+        id: &ComponentId,
         processors: Vec<(String, Arc<dyn Processor>)>,
-        exporters: Vec<Arc<dyn Exporter>>,
         meter: &Meter,
     ) -> Self {
+        let exits = Arc::default();
         let telemetry = Telemetry {
             scraped: names::SCRAPED_POINTS.counter(meter),
             errored: names::ERRORED_POINTS.counter(meter),
         };
         Self {
+            id: id.clone(),
             processors: processors.iter().map(|(_, p)| Arc::clone(p)).collect(),
-            tail: Tail::new(processors, exporters, meter),
+            tail: Tail::new(processors, &exits, meter),
+            exits,
             schemas: Schemas::default(),
             own_scope: instruments::SCOPE.into(),
             telemetry,
@@ -79,10 +85,19 @@ impl MetricsPipeline {
             processor.start(Arc::new(behind), tasks);
         }
     }
-}
 
-impl Consumer for MetricsPipeline {
-    fn open(&self, target: &Arc<Target>) -> Box<dyn Sink> {
+    /// Which one it is: another one of this id takes its place.
+    pub(super) fn id(&self) -> &ComponentId {
+        &self.id
+    }
+
+    /// From now on it ends in these.
+    pub(super) fn end_in(&self, exporters: Exporters) {
+        self.exits.set(exporters);
+    }
+
+    /// Makes room for a target.
+    pub(super) fn open(&self, target: &Arc<Target>) -> TargetSink {
         let receiver = [KeyValue::new(names::RECEIVER, target.receiver.clone())];
         self.telemetry.scraped.add(0, &receiver);
         self.telemetry.errored.add(0, &receiver);
@@ -91,7 +106,7 @@ impl Consumer for MetricsPipeline {
             schema: self.schemas.of(&target.definition, target.instances),
             resource: instruments::resource(target),
         };
-        Box::new(TargetSink {
+        TargetSink {
             target: Arc::clone(target),
             own: OwnMetrics::new(target),
             own_scope: Arc::clone(&self.own_scope),
@@ -99,7 +114,15 @@ impl Consumer for MetricsPipeline {
             outlet: self.tail.outlet(stream),
             telemetry: self.telemetry.clone(),
             receiver,
-        })
+        }
+    }
+
+    /// Makes room for a target that had it in a pipeline whose place this one takes.
+    pub(super) fn open_after(&self, mut old: TargetSink) -> TargetSink {
+        let mut sink = self.open(&old.target);
+        sink.outlet.take_over(&mut old.outlet);
+        sink.own = old.own;
+        sink
     }
 }
 

@@ -351,7 +351,7 @@ metrics! {
         "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, busy, body_too_large, body).";
     RELOAD_SUCCESSFUL = "betanet_config_last_reload_successful", Kind::Gauge, "", &[],
         "Whether the last attempt to load a configuration succeeded (1) or the one before stayed (0).";
-    RELOAD_SUCCESS_TIME = "betanet_config_last_reload_success_timestamp", Kind::Gauge, "s", &[],
+    RELOAD_SUCCESS_TIME = "betanet_config_last_reload_success_timestamp_seconds", Kind::Gauge, "s", &[],
         "Unix time of the last configuration that was loaded.";
     COMPONENT_STATUS = "betanet_component_status", Kind::Gauge, "{component}", &[COMPONENT_ID, COMPONENT_KIND, STATE],
         "1 for the status that a component has (starting, ok, recoverable_error, permanent_error, fatal_error, stopped), 0 for the others.";

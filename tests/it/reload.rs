@@ -1,72 +1,188 @@
 //! A new configuration while the program runs, under load.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use betanet_collector::simulator::{Dialect, Node};
+use tempfile::TempDir;
 
 use crate::support::{
     PATIENCE,
     collector::Collector,
     eventually, free_port, get,
     scrape::Scrape,
-    sink::OtlpSink,
+    sink::{Kind, OtlpSink, Point, Value},
     stand::{node, polls},
 };
 
 /// How often it is reloaded; every second time with a broken file.
 const RELOADS: usize = 100;
 
-/// A program whose configuration changes.
-struct Reloading {
-    collector: Collector,
+/// The nodes that are in every configuration.
+const STAYING: [&str; 3] = ["n0", "n1", "n2"];
+
+/// What a configuration has; the first one is the default.
+#[derive(Clone, Copy)]
+struct Variant {
+    /// More keys of `otlp_http`, as flow YAML.
+    otlp: &'static str,
+    /// More keys of `prometheus`.
+    prometheus: &'static str,
+    /// What the pipeline's processors and exporters are.
+    processors: &'static str,
+    exporters: &'static str,
+    /// More in `service::pipelines`.
+    pipelines: &'static str,
+    /// More keys of `health_check`.
+    health: &'static str,
+    /// How many nodes are polled.
+    nodes: usize,
+}
+
+const FIRST: Variant = Variant {
+    otlp: "",
+    prometheus: "",
+    processors: "",
+    exporters: "prometheus, otlp_http",
+    pipelines: "",
+    health: "",
+    nodes: 3,
+};
+
+/// Each differs from the one before in another section.
+const VARIANTS: [Variant; 7] = [
+    Variant { nodes: 4, ..FIRST },
+    Variant {
+        otlp: ", timeout: 7s",
+        ..FIRST
+    },
+    Variant {
+        prometheus: ", max_stale: 6m",
+        ..FIRST
+    },
+    Variant {
+        processors: "filter",
+        ..FIRST
+    },
+    Variant {
+        exporters: "prometheus, otlp_http, debug",
+        ..FIRST
+    },
+    Variant {
+        pipelines: "metrics/2: {receivers: [betanet], exporters: [debug]}",
+        ..FIRST
+    },
+    Variant {
+        health: ", path: /state",
+        ..FIRST
+    },
+];
+
+/// What the configurations speak of.
+struct World {
     address: String,
     own_port: u16,
     sink: OtlpSink,
     nodes: Vec<Node>,
+    storage: TempDir,
 }
 
-impl Reloading {
-    async fn start(nodes: usize) -> Self {
-        let nodes: Vec<_> = (0..nodes).map(|_| node(Dialect::Betanet)).collect();
-        let (address, own_port) = (format!("127.0.0.1:{}", free_port()), free_port());
-        let sink = OtlpSink::start().await;
-        let config = config(&nodes, &address, own_port, &sink.url());
-        let ready = format!("http://{address}/livez");
-        let collector = Collector::start(&config, &[], &ready).await;
+impl World {
+    async fn new() -> Self {
         Self {
-            collector,
-            address,
-            own_port,
-            sink,
-            nodes,
+            address: format!("127.0.0.1:{}", free_port()),
+            own_port: free_port(),
+            sink: OtlpSink::start().await,
+            nodes: (0..4).map(|_| node(Dialect::Betanet)).collect(),
+            storage: TempDir::new().unwrap(),
         }
     }
 
-    /// The configuration with the first `count` nodes.
-    fn with(&self, count: usize) -> String {
-        config(
-            &self.nodes[..count],
-            &self.address,
-            self.own_port,
-            &self.sink.url(),
+    fn config(&self, variant: Variant) -> String {
+        let targets = self.nodes.iter().take(variant.nodes).enumerate();
+        let targets =
+            targets.map(|(n, node)| format!("{{endpoint: \"{}\", name: n{n}}}", node.url()));
+        let targets = targets.collect::<Vec<_>>().join(", ");
+        let (address, own_port, sink) = (&self.address, self.own_port, self.sink.url());
+        let storage = self.storage.path().display();
+        let Variant {
+            otlp,
+            prometheus,
+            processors,
+            exporters,
+            pipelines,
+            health,
+            ..
+        } = variant;
+        format!(
+            "receivers: {{betanet: {{collection_interval: 500ms, timeout: 5s, deadline: 5s, \
+             retry: {{max_retries: 0}}, targets: [{targets}]}}}}\n\
+             processors: {{filter: {{metrics: {{exclude: {{match_type: strict, \
+             metric_names: [none]}}}}}}}}\n\
+             exporters:\n  prometheus: {{endpoint: \"{address}\"{prometheus}}}\n  \
+             otlp_http: {{endpoint: \"{sink}\"{otlp}}}\n  debug: {{}}\n\
+             extensions:\n  health_check: {{endpoint: \"{address}\", lifecycle: true{health}}}\n  \
+             file_storage: {{directory: \"{storage}\"}}\n\
+             service:\n  extensions: [health_check, file_storage]\n  \
+             telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: \
+             {{host: 127.0.0.1, port: {own_port}}}}}}}}}]}}}}\n  \
+             pipelines:\n    metrics: {{receivers: [betanet], processors: [{processors}], \
+             exporters: [{exporters}]}}\n    {pipelines}\n"
         )
+    }
+}
+
+/// A program whose configuration changes.
+struct Reloading {
+    collector: Collector,
+    world: World,
+}
+
+impl Reloading {
+    /// Starts it and waits until all nodes have been polled.
+    async fn start(variant: Variant, arguments: &[&str]) -> Self {
+        let world = World::new().await;
+        let ready = format!("http://{}/livez", world.address);
+        let config = world.config(variant);
+        let collector = Collector::run(&config, arguments, &[], &ready).await;
+        let stand = Self { collector, world };
+        stand.until_polled("n2", 1.0).await;
+        stand
+    }
+
+    async fn until_polled(&self, node: &str, times: f64) -> Scrape {
+        let what = format!("{node} is polled {times} times");
+        eventually(&what, PATIENCE, async || {
+            Some(self.scrape().await).filter(|scrape| polls(scrape, node) >= times)
+        })
+        .await
     }
 
     /// Status and text of a `POST /-/reload` with this configuration.
     async fn reload(&self, config: &str) -> (u16, String) {
         self.collector.configure(config);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let url = format!("http://{}/-/reload", self.address);
+        let url = format!("http://{}/-/reload", self.world.address);
         let answer = client.post(url).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    async fn go_over(&self, variant: Variant) {
+        let (status, text) = self.reload(&self.world.config(variant)).await;
+        assert_eq!(status, 200, "{text}");
+    }
+
+    async fn text(&self, path: &str) -> String {
+        let answer = get(format!("http://{}{path}", self.world.address)).await;
+        answer.unwrap().text().await.unwrap()
+    }
+
     async fn scrape(&self) -> Scrape {
-        let answer = get(format!("http://{}/metrics", self.address)).await;
-        Scrape::parse(answer.unwrap().text().await.unwrap())
+        Scrape::parse(self.text("/metrics").await)
     }
 
     async fn own(&self) -> Scrape {
-        let answer = get(format!("http://127.0.0.1:{}/metrics", self.own_port)).await;
-        Scrape::parse(answer.unwrap().text().await.unwrap())
+        let url = format!("http://127.0.0.1:{}/metrics", self.world.own_port);
+        Scrape::parse(get(url).await.unwrap().text().await.unwrap())
     }
 
     fn open_files(&self) -> usize {
@@ -75,107 +191,221 @@ impl Reloading {
     }
 }
 
-fn config(nodes: &[Node], address: &str, own_port: u16, sink: &str) -> String {
-    let targets = nodes.iter().enumerate();
-    let targets = targets.map(|(n, node)| format!("{{endpoint: \"{}\", name: n{n}}}", node.url()));
-    let targets = targets.collect::<Vec<_>>().join(", ");
-    format!(
-        "receivers: {{betanet: {{collection_interval: 1s, timeout: 5s, deadline: 5s, \
-         retry: {{max_retries: 0}}, targets: [{targets}]}}}}\n\
-         exporters:\n  prometheus: {{endpoint: \"{address}\"}}\n  otlp_http: {{endpoint: \"{sink}\"}}\n\
-         extensions: {{health_check: {{endpoint: \"{address}\", lifecycle: true}}}}\n\
-         service:\n  extensions: [health_check]\n  \
-         telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: \
-         {{host: 127.0.0.1, port: {own_port}}}}}}}}}]}}}}\n  \
-         pipelines: {{metrics: {{receivers: [betanet], exporters: [prometheus, otlp_http]}}}}\n"
-    )
+/// The values of a scrape by series, of some targets or of the collector itself.
+fn series(scrape: &Scrape, targets: &[&str]) -> BTreeMap<String, f64> {
+    let samples = scrape.select("").into_iter();
+    let of = samples.filter(|sample| {
+        let target = sample.labels.get("target");
+        target.map_or(targets.is_empty(), |target| {
+            targets.contains(&target.as_str())
+        })
+    });
+    of.map(|sample| {
+        let key = format!("{}{:?}", sample.name, sample.labels);
+        (key, sample.value.parse().unwrap())
+    })
+    .collect()
+}
+
+/// No series may have gone, and no total may have fallen.
+fn assert_goes_on(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>, round: usize) {
+    for (key, old) in before {
+        let new = after.get(key);
+        let new = new.unwrap_or_else(|| panic!("{key} is gone in round {round}"));
+        let name = key.split('{').next().unwrap();
+        // The collector's own have no suffix.
+        let is_total = name.ends_with("_total") || name.ends_with("_metric_points");
+        assert!(!is_total || new >= old, "{key}: {new} after {old}, {round}");
+    }
+}
+
+/// The times of the polls of a node that arrived, none of them twice.
+fn arrived(points: &[Point], node: &str) -> BTreeSet<u64> {
+    let of = points.iter().filter(|point| {
+        point.name == "betanet.up"
+            && point.resource.get("service.instance.id") == Some(&node.into())
+    });
+    let times: Vec<_> = of.map(|point| point.time).collect();
+    let distinct: BTreeSet<_> = times.iter().copied().collect();
+    assert_eq!(distinct.len(), times.len(), "none twice");
+    distinct
+}
+
+/// Each total has one start time and never falls.
+fn assert_totals_go_on(points: &[Point]) {
+    let mut last = BTreeMap::new();
+    let mut points: Vec<_> = points.iter().collect();
+    points.sort_by_key(|point| point.time);
+    for point in points {
+        let node = point.resource.get("service.instance.id").unwrap();
+        let is_total = matches!(point.kind, Kind::Sum { monotonic, .. } if monotonic);
+        if !is_total || !STAYING.contains(&node.as_str()) {
+            continue;
+        }
+        let value = match point.value {
+            Value::Int(value) => value as f64,
+            Value::Double(value) => value,
+            _ => continue,
+        };
+        let key = (node, &point.scope, &point.name, &point.attributes);
+        let (start, before) = last
+            .insert(key, (point.start_time, value))
+            .unwrap_or((point.start_time, value));
+        assert_eq!(point.start_time, start, "{key:?} began anew");
+        assert!(value >= before, "{key:?}: {value} after {before}");
+    }
+    assert!(last.len() > 30, "{} totals", last.len());
 }
 
 #[tokio::test]
-async fn a_hundred_reloads_under_load_cost_nothing_that_did_not_change() {
-    let stand = Reloading::start(4).await;
-    eventually("all are polled", PATIENCE, async || {
-        let scrape = stand.scrape().await;
-        (0..4)
-            .all(|n| polls(&scrape, &format!("n{n}")) >= 1.0)
-            .then_some(())
-    })
-    .await;
-    let (files, started) = (stand.open_files(), polls(&stand.scrape().await, "n0"));
+async fn a_hundred_reloads_under_load_leave_no_gap_and_lose_no_point() {
+    let stand = Reloading::start(FIRST, &[]).await;
+    for node in STAYING {
+        stand.until_polled(node, 2.0).await;
+    }
+    let files = stand.open_files();
+    let (mut shown, mut own) = (BTreeMap::new(), BTreeMap::new());
     for round in 0..RELOADS {
-        let count = 3 + round / 2 % 2;
-        let (broken, good) = (
-            stand.with(count).replace("betanet", "betanot"),
-            stand.with(count),
-        );
+        let good = stand.world.config(VARIANTS[round / 2 % VARIANTS.len()]);
         let is_broken = round % 2 == 1;
+        let broken = good.replace("exporters: [", "exporters: [nowhere, ");
         let (status, text) = stand.reload(if is_broken { &broken } else { &good }).await;
         assert_eq!(status, if is_broken { 500 } else { 200 }, "{text}");
         let scrape = stand.scrape().await;
-        for n in 0..3 {
-            let up = scrape.value(&format!("betanet_up{{target=\"n{n}\"}}"));
-            assert_eq!(up, Some(1.0), "no gap in the series of n{n}");
+        let now = series(&scrape, &STAYING);
+        assert_goes_on(&shown, &now, round);
+        shown = now;
+        for node in STAYING {
+            let up = scrape.value(&format!("betanet_up{{target=\"{node}\"}}"));
+            assert_eq!(up, Some(1.0), "{node}");
         }
-        let own = stand.own().await;
-        let successful = own.value("betanet_config_last_reload_successful");
+        let scrape = stand.own().await;
+        let successful = scrape.value("betanet_config_last_reload_successful");
         assert_eq!(successful, Some(f64::from(u8::from(!is_broken))));
+        let mut now = series(&scrape, &[]);
+        now.retain(|key, _| key.contains("otlp_http") && !key.contains("_queue_"));
+        now.retain(|key, _| key.contains("_metric_points") && !key.contains("_held_"));
+        assert_goes_on(&own, &now, round);
+        own = now;
     }
-    let polled = polls(&stand.scrape().await, "n0");
-    assert!(
-        polled > started,
-        "the count goes on: {polled} after {started}"
-    );
-    let missed = stand.scrape().await.sum("betanet_poll_missed_ticks_total");
+    let last = stand.scrape().await;
+    let missed = last.sum("betanet_poll_missed_ticks_total");
     assert_eq!(missed, 0.0, "ticks were missed");
     let more = stand.open_files().saturating_sub(files);
     assert!(more <= 16, "{more} more open files");
     let (code, log) = stand.collector.stop().await;
     assert_eq!(code, Some(0), "{log}");
-    // Each poll of a node that stayed arrived, and none twice.
-    let points = stand.sink.points();
-    let mut times: Vec<_> = points
-        .iter()
-        .filter(|point| point.name == "betanet.up")
-        .filter(|point| {
-            point
-                .resource
-                .get("service.instance.id")
-                .is_some_and(|id| id == "n0")
-        })
-        .map(|point| point.time)
-        .collect();
-    let arrived = times.len();
-    times.dedup();
-    assert_eq!(times.len(), arrived, "none twice");
-    assert!(arrived as f64 >= polled, "{arrived} of at least {polled}");
+    assert!(!log.contains("data points dropped"), "{log}");
+    let points = stand.world.sink.points();
+    assert_totals_go_on(&points);
+    for node in STAYING {
+        let (arrived, polled) = (arrived(&points, node).len() as f64, polls(&last, node));
+        assert!(arrived >= polled, "{arrived} of at least {polled}");
+    }
+}
+
+/// What waits for a destination that is away when its exporter changes.
+async fn changes_while_the_destination_is_away(queue: &'static str, changed: &'static str) {
+    let first = Variant {
+        otlp: queue,
+        ..FIRST
+    };
+    let stand = Reloading::start(first, &[]).await;
+    stand.world.sink.set_away(true);
+    let polled = polls(&stand.scrape().await, "n0");
+    stand.until_polled("n0", polled + 3.0).await;
+    let otlp = changed;
+    stand.go_over(Variant { otlp, ..FIRST }).await;
+    let polled = polls(&stand.scrape().await, "n0");
+    let polled = polls(&stand.until_polled("n0", polled + 2.0).await, "n0");
+    stand.world.sink.set_away(false);
+    let enough = |points: &[Point]| arrived(points, "n0").len() as f64 >= polled;
+    stand.world.sink.wait("all polls", enough).await;
+    let held = "betanet_exporter_held_metric_points{exporter=\"otlp_http\"}";
+    eventually("the accounts balance", PATIENCE, async || {
+        let own = stand.own().await;
+        let sum = |name: &str| own.sum(&format!("{name}{{exporter=\"otlp_http\"}}"));
+        let gone = sum("otelcol_exporter_sent_metric_points")
+            + sum("betanet_exporter_dropped_metric_points");
+        let received = sum("betanet_exporter_received_metric_points");
+        (received > 0.0 && received == gone + own.sum(held)).then_some(())
+    })
+    .await;
+    assert_eq!(stand.collector.stop().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn an_exporter_that_leaves_sends_what_it_holds() {
+    changes_while_the_destination_is_away(
+        ", retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
+        ", timeout: 6s, retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_queue_on_disk_is_handed_on() {
+    changes_while_the_destination_is_away(
+        ", sending_queue: {storage: file_storage}, \
+         retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
+        ", sending_queue: {storage: file_storage}, timeout: 6s, \
+         retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn sighup_reloads_and_what_needs_a_restart_is_refused() {
-    let stand = Reloading::start(2).await;
-    stand.collector.configure(&stand.with(1));
+    let stand = Reloading::start(FIRST, &[]).await;
+    let fewer = Variant { nodes: 2, ..FIRST };
+    stand.collector.configure(&stand.world.config(fewer));
     stand.collector.signal("HUP");
-    eventually("n1 is gone from a scrape", PATIENCE, async || {
+    eventually("n2 is gone from a scrape", PATIENCE, async || {
         let scrape = stand.scrape().await;
-        let gone = scrape.select("betanet_up{target=\"n1\"}").is_empty();
+        let gone = scrape.select("betanet_up{target=\"n2\"}").is_empty();
         (gone && polls(&scrape, "n0") >= 1.0).then_some(())
     })
     .await;
-    let other = stand
-        .with(1)
-        .replace(&stand.sink.url(), "http://127.0.0.1:9");
+    let other = stand.world.config(FIRST);
+    let other = other.replace("telemetry: {", "telemetry: {logs: {level: debug}, ");
     let (status, text) = stand.reload(&other).await;
     assert_eq!(status, 500);
     let expected =
-        "the running configuration stays: changes of exporters::otlp_http need a restart\n";
+        "the running configuration stays: changes of service::telemetry need a restart\n";
     assert_eq!(text, expected);
-    let health = get(format!("http://{}/health", stand.address))
-        .await
-        .unwrap();
-    let health: serde_json::Value = serde_json::from_str(&health.text().await.unwrap()).unwrap();
+    let health: serde_json::Value = serde_json::from_str(&stand.text("/health").await).unwrap();
     let config = &health["components"]["service:config"];
     assert_eq!(config["status"], "StatusRecoverableError", "{health:#}");
-    let get_it = get(format!("http://{}/-/reload", stand.address)).await;
+    let get_it = get(format!("http://{}/-/reload", stand.world.address)).await;
     assert_eq!(get_it.unwrap().status(), 405);
-    assert_eq!(stand.reload(&stand.with(2)).await.0, 200);
+    stand.go_over(FIRST).await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_refused_and_nothing_has_changed() {
+    let stand = Reloading::start(FIRST, &[]).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = taken.local_addr().unwrap().to_string();
+    let config = stand.world.config(Variant { nodes: 4, ..FIRST });
+    let at = |address: &str| format!("prometheus: {{endpoint: \"{address}\"");
+    let moved = config.replace(&at(&stand.world.address), &at(&elsewhere));
+    let (status, text) = stand.reload(&moved).await;
+    assert_eq!(status, 500);
+    assert!(text.contains(&elsewhere), "{text}");
+    assert!(
+        stand
+            .scrape()
+            .await
+            .select("betanet_up{target=\"n3\"}")
+            .is_empty()
+    );
+    drop(taken);
+    assert_eq!(stand.reload(&moved).await.0, 200);
+    let scrape = get(format!("http://{elsewhere}/metrics")).await.unwrap();
+    let scrape = Scrape::parse(scrape.text().await.unwrap());
+    for node in STAYING {
+        assert!(polls(&scrape, node) >= 1.0, "moved with all its series");
+    }
+    let gone = get(format!("http://{}/metrics", stand.world.address)).await;
+    assert_eq!(gone.unwrap().status(), 404);
 }

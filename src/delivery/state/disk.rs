@@ -75,6 +75,7 @@ pub(super) struct Shelf {
     unreadable_until: Option<Instant>,
     /// At the end: whether the destination is away and what is on disk stays there.
     pub(super) stays: bool,
+    pub(super) found_points: u64,
     pub(super) stored_points: u64,
     pub(super) failures: [u64; Failure::ALL.len()],
 }
@@ -112,6 +113,7 @@ impl Shelf {
             is_writing: false,
             unreadable_until: None,
             stays: false,
+            found_points: 0,
             stored_points: 0,
             failures: Default::default(),
         }
@@ -245,6 +247,7 @@ impl State {
         shelf.recovers();
         if self.phase != Phase::Ended {
             self.ledger.tally.received += points;
+            shelf.found_points += points;
             let next_id = self.batcher.next_id;
             self.batcher.next_id = self.queue.restore(found, next_id, self.batcher.settings());
         }

@@ -189,6 +189,11 @@ impl State {
         }
     }
 
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held_points() == 0
+    }
+
     /// Gives up all that is held.
     pub(super) fn end(&mut self, now: Instant) {
         if self.phase == Phase::Ended {
@@ -212,11 +217,18 @@ impl State {
     pub(super) fn figures(&self, now: Instant) -> Figures {
         let oldest = self.queue.oldest().or(self.batcher.opened());
         let shelf = self.shelf.as_ref();
+        let held = self.held_points();
+        let (held_points, left_points) = match self.phase {
+            Phase::Ended => (0, held),
+            Phase::Running | Phase::Draining => (held, 0),
+        };
         Figures {
+            left_points,
+            found_points: shelf.map_or(0, |shelf| shelf.found_points),
             stored_points: shelf.map_or(0, |shelf| shelf.stored_points),
             storage_failures: shelf.map_or([0; Failure::ALL.len()], |shelf| shelf.failures),
             tally: self.ledger.tally,
-            held_points: self.held_points(),
+            held_points,
             held_bytes: self.batcher.bytes() + self.queue.held().bytes,
             queue_size: self.queue.size(),
             queue_capacity: self.queue.capacity(),

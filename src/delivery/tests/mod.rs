@@ -137,6 +137,7 @@ fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory,
         status: &status,
         clock: &Clock::System,
         storages: &Storages::new(),
+        account: None,
     };
     let settings = Settings {
         timeout: TIMEOUT,
@@ -439,6 +440,7 @@ async fn more_consumers_send_side_by_side() {
         status: &Reporter::unheard(),
         clock: &Clock::System,
         storages: &Storages::new(),
+        account: None,
     };
     let delivery = Delivery::start(context, settings, destination.clone()).unwrap();
     for mark in [1, 2, 3] {

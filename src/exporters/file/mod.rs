@@ -27,14 +27,21 @@ use tokio::time::Instant;
 
 use self::writer::Writer;
 use crate::{
-    delivery::{self, Answer, Delivery, DropReason, Outcome},
+    delivery::{self, Account, Answer, Delivery, DropReason, Outcome},
     exporters::points,
     pipeline::{Exporter, Snapshot, Target},
 };
 
 /// Encodes snapshots and hands them to delivery.
 #[derive(Debug)]
-struct File(Delivery);
+pub struct File(Delivery);
+
+impl File {
+    /// The account in which it is counted.
+    pub(super) fn account(&self) -> &Account {
+        self.0.account()
+    }
+}
 
 #[async_trait]
 impl Exporter for File {

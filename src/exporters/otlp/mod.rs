@@ -10,14 +10,21 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use crate::{
-    delivery::Delivery,
+    delivery::{Account, Delivery},
     exporters::points,
     pipeline::{Exporter, Snapshot, Target},
 };
 
 /// Encodes snapshots and hands them to delivery.
 #[derive(Debug)]
-struct Otlp(Delivery);
+pub struct Otlp(Delivery);
+
+impl Otlp {
+    /// The account in which it is counted.
+    pub(super) fn account(&self) -> &Account {
+        self.0.account()
+    }
+}
 
 #[async_trait]
 impl Exporter for Otlp {
@@ -33,6 +40,10 @@ impl Exporter for Otlp {
 
     fn forget(&self, _target: &Target) {
         // Nothing is kept of a target beyond what is on its way.
+    }
+
+    async fn emptied(&self) {
+        self.0.emptied().await;
     }
 
     async fn drain(&self, deadline: Instant) {

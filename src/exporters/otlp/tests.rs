@@ -72,6 +72,7 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         status: &Reporter::unheard(),
         clock: &Clock::System,
         storages: &Storages::new(),
+        account: None,
     };
     let settings = Settings {
         timeout: std::time::Duration::from_secs(1),
@@ -152,6 +153,7 @@ async fn the_collectors_keys_build_exporters() {
         status: &status,
         clock: &clock,
         storages: &storages,
+        account: None,
     };
     let http = |text| {
         let config: HttpConfig = serde_json::from_str(text).unwrap();

@@ -1,15 +1,14 @@
 //! What the configuration says of the exporter.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
-use opentelemetry::metrics::Meter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Prometheus;
 use crate::{
-    http::{AuthConfig, Limits, Listeners, RouteError, ServerConfig, TlsConfig},
-    pipeline::Probe,
+    exporters::Context,
+    http::{AuthConfig, Limits, RouteError, ServerConfig, TlsConfig},
     settings::{AllowList, Duration, Endpoint},
     yaml::{Cursor, Diagnostics},
 };
@@ -146,16 +145,24 @@ impl Config {
     pub fn build(
         &self,
         id: &str,
-        listeners: &mut Listeners,
-        meter: &Meter,
-        probe: &Arc<dyn Probe>,
+        context: &mut Context<'_>,
     ) -> Result<Arc<Prometheus>, RouteError> {
-        let exporter = Arc::new(Prometheus::new(id, self, meter));
+        let before = context.before.and_then(|before| {
+            let before: &dyn Any = before;
+            before.downcast_ref()
+        });
+        let exporter = match before {
+            Some(before) => Prometheus::following(before, self),
+            None => Prometheus::new(id, self, context.meter),
+        };
+        let exporter = Arc::new(exporter);
         let route = exporter.route(&self.path);
-        listeners.route(&self.server(), route.at_most(self.max_concurrent_scrapes))?;
+        let server = self.server();
+        let route = route.at_most(self.max_concurrent_scrapes);
+        context.listeners.route(&server, route)?;
         if self.probe.enabled {
-            let route = exporter.probe_route(&self.probe, Arc::clone(probe));
-            listeners.route(&self.server(), route)?;
+            let route = exporter.probe_route(&self.probe, Arc::clone(&context.probe));
+            context.listeners.route(&server, route)?;
         }
         Ok(exporter)
     }

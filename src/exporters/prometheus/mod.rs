@@ -38,6 +38,7 @@ use std::{
     collections::HashSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use ::http::{HeaderValue, header::VARY};
@@ -59,6 +60,7 @@ use store::Store;
 pub struct Prometheus {
     id: String,
     open_metrics: bool,
+    max_stale: Duration,
     store: Arc<Mutex<Store>>,
     dropped: Counter<u64>,
     probes: Counter<u64>,
@@ -76,14 +78,28 @@ struct Dropped {
 impl Prometheus {
     /// An exporter called `id`.
     pub fn new(id: &str, config: &Config, meter: &Meter) -> Self {
-        let store = Arc::new(Mutex::new(Store::new(config.max_stale.get())));
+        let store = Arc::default();
         observe_series(id, &store, meter);
         Self {
             id: id.to_owned(),
             open_metrics: config.enable_open_metrics,
+            max_stale: config.max_stale.get(),
             store,
             dropped: names::DROPPED_POINTS.counter(meter),
             probes: names::PROBES.counter(meter),
+            warned: Mutex::default(),
+        }
+    }
+
+    /// One that goes on showing what another one of the same id shows.
+    fn following(before: &Self, config: &Config) -> Self {
+        Self {
+            id: before.id.clone(),
+            open_metrics: config.enable_open_metrics,
+            max_stale: config.max_stale.get(),
+            store: Arc::clone(&before.store),
+            dropped: before.dropped.clone(),
+            probes: before.probes.clone(),
             warned: Mutex::default(),
         }
     }
@@ -147,7 +163,7 @@ impl Exporter for Prometheus {
         let labels = lock(&self.store).open(snapshot.target);
         // The store stays free while the text is made.
         let rendered = render::snapshot(snapshot, &labels);
-        let conflicts = lock(&self.store).replace(snapshot, rendered.families);
+        let conflicts = lock(&self.store).replace(snapshot, rendered.families, self.max_stale);
         for dropped in rendered.dropped.iter().chain(&conflicts) {
             self.note(dropped);
         }

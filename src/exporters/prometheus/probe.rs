@@ -125,7 +125,7 @@ impl Prober {
 impl Prometheus {
     /// What a probe shows, in pieces. Its series are those of a scrape; nothing stays.
     fn text(&self, probed: &Probed, wanted: Wanted) -> impl Iterator<Item = Bytes> + Send + use<> {
-        let store = Arc::new(Mutex::new(Store::new(Duration::MAX)));
+        let store = Arc::<Mutex<Store>>::default();
         let fresh: Vec<_> = probed.endpoints.iter().map(|of| of.is_up).collect();
         let snapshot = Snapshot {
             target: &probed.target,
@@ -137,7 +137,7 @@ impl Prometheus {
         let rendered = render::snapshot(&snapshot, &labels);
         let mut families = own(probed);
         families.extend(rendered.families);
-        let conflicts = lock(&store).replace(&snapshot, families);
+        let conflicts = lock(&store).replace(&snapshot, families, Duration::MAX);
         for dropped in rendered.dropped.iter().chain(&conflicts) {
             self.note(dropped);
         }

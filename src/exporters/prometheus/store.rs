@@ -15,9 +15,8 @@ use super::{
 use crate::pipeline::{Snapshot, Target};
 
 /// The rendered values of all targets.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Store {
-    max_stale: Duration,
     next_id: TargetId,
     targets: HashMap<String, Shown>,
     families: Families,
@@ -41,16 +40,6 @@ struct Part {
 }
 
 impl Store {
-    /// Nothing yet. An endpoint's values are shown for `max_stale` unless new ones come.
-    pub(super) fn new(max_stale: Duration) -> Self {
-        Self {
-            max_stale,
-            next_id: 0,
-            targets: HashMap::new(),
-            families: Families::default(),
-        }
-    }
-
     /// Makes room for a target unless there is; gives the labels of all its series.
     pub(super) fn open(&mut self, target: &Arc<Target>) -> Arc<Labels> {
         if let Some(shown) = self.targets.get(&target.name) {
@@ -73,11 +62,13 @@ impl Store {
         labels
     }
 
-    /// Replaces what a snapshot brought anew; gives what could not be shown.
+    /// Replaces what a snapshot brought anew; gives what could not be shown. An endpoint's values
+    /// are shown for `max_stale` unless new ones come.
     pub(super) fn replace(
         &mut self,
         snapshot: &Snapshot<'_>,
         families: Vec<render::Family>,
+        max_stale: Duration,
     ) -> Vec<Dropped> {
         let now = Instant::now();
         let Some(shown) = self.targets.get_mut(&snapshot.target.name) else {
@@ -100,7 +91,7 @@ impl Store {
                 Err(conflict) => dropped.push(conflict),
             }
             // What we say ourselves is said at every poll, of whatever outcome.
-            part.expires = now.checked_add(self.max_stale).filter(|_| source != OWN);
+            part.expires = now.checked_add(max_stale).filter(|_| source != OWN);
         }
         dropped
     }

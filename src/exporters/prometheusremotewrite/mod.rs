@@ -24,16 +24,23 @@ use tokio::time::Instant;
 
 use self::series::Rules;
 use crate::{
-    delivery::Delivery,
+    delivery::{Account, Delivery},
     exporters::points,
     pipeline::{Exporter, Snapshot, Target},
 };
 
 /// Encodes snapshots and hands them to delivery.
 #[derive(Debug)]
-struct RemoteWrite {
+pub struct RemoteWrite {
     rules: Rules,
     delivery: Delivery,
+}
+
+impl RemoteWrite {
+    /// The account in which it is counted.
+    pub(super) fn account(&self) -> &Account {
+        self.delivery.account()
+    }
 }
 
 #[async_trait]

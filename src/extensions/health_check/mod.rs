@@ -44,6 +44,8 @@ pub struct Context<'a> {
     pub components: Arc<Components>,
     /// The time of day.
     pub clock: Clock,
+    /// When the collector started.
+    pub started: Instant,
     /// How bodies are read.
     pub mapping: Mapping,
     /// What loads the configuration anew.
@@ -61,11 +63,11 @@ impl Config {
             board,
             components,
             clock,
+            started,
             mapping,
             reload,
         } = context;
         let server = self.server();
-        let started = Instant::now();
         let api = Api {
             board: Arc::clone(&board),
             clock: clock.clone(),

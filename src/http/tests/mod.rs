@@ -412,3 +412,41 @@ async fn a_taken_port_names_the_owners() {
     assert_eq!(error.to_string(), text);
     assert_eq!(error.source.kind(), std::io::ErrorKind::AddrInUse);
 }
+
+#[tokio::test]
+async fn listeners_go_over_to_other_routes_and_connections_last() {
+    let (tasks, _failures) = Tasks::new();
+    let components = Components::new(&Clock::System, &tasks);
+    let mut serving = Serving::default();
+    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let plain = ServerConfig::plain(ENDPOINT);
+    listeners.route(&plain, metrics()).unwrap();
+    let bound = listeners.bind_beside(&serving).await.unwrap();
+    let address = bound.local_addr(ENDPOINT).unwrap();
+    assert!(serving.switch(bound, &tasks, &components).is_empty());
+    let mut stream = send(address, "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+
+    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let kept = serving.routes(ENDPOINT, "prometheus");
+    assert_eq!(kept.len(), 1);
+    listeners.route(&plain, echo()).unwrap();
+    let bound = listeners.bind_beside(&serving).await.unwrap();
+    assert!(serving.switch(bound, &tasks, &components).is_empty());
+    let request = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let rest = until_closed(stream).await;
+    assert!(rest.contains("HTTP/1.1 404"), "the same connection: {rest}");
+
+    let listeners = Listeners::new(Limits::default(), &meter());
+    let bound = listeners.bind_beside(&serving).await.unwrap();
+    let gone = serving.switch(bound, &tasks, &components);
+    for tasks in &gone {
+        assert!(tasks.stop(Instant::now() + PATIENCE).await);
+    }
+    assert_eq!(gone.len(), 1);
+    assert!(TcpStream::connect(address).await.is_err(), "closed");
+    assert!(components.states().is_empty());
+}

@@ -36,11 +36,11 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     build::{BuildError, Context},
-    config::Config,
+    config::{Config, TargetConfig},
     factory::Factory,
     running::Running,
 };
-use self::{config::TargetConfig, dialect::Candidates, discover::Finder, poller::Timing};
+use self::{dialect::Candidates, discover::Finder, poller::Timing};
 use crate::{
     definition::Definition,
     pipeline::{Consumer, Poll, Prober, Target},

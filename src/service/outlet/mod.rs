@@ -1,6 +1,8 @@
 //! The rest of a pipeline for one target: what is left of its processors, the instruments, the
 //! exporters.
 
+mod exits;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -13,11 +15,13 @@ use opentelemetry::{
 };
 use tokio::time::Instant;
 
+use self::exits::Shown;
+pub(super) use self::exits::{Exits, Exporters};
 use crate::{
     definition::InstrumentKind,
     instruments::{ResetCounts, TargetInstruments},
     pipeline::{
-        Batch, BatchSink, Downstream, Exporter, INSTANCE_ID, OtlpForm, Part, Processor, Reading,
+        Batch, BatchSink, Downstream, INSTANCE_ID, OtlpForm, Part, Processor, Reading,
         ResourceAttributes, Schema, Snapshot, Stage, Stream, Target,
     },
     telemetry::names,
@@ -34,7 +38,7 @@ const RESOURCES_MAX: usize = 1000;
 #[derive(Clone)]
 pub(super) struct Tail {
     steps: Vec<Step>,
-    exporters: Vec<Arc<dyn Exporter>>,
+    exits: Arc<Exits>,
     dropped: Dropped,
 }
 
@@ -66,10 +70,10 @@ pub(super) struct Read {
 
 /// What takes a target's readings to the exporters.
 pub(super) struct Outlet {
-    target: Arc<Target>,
+    shown: Shown,
     schema: Arc<Schema>,
     stages: Vec<(Box<dyn Stage>, Items)>,
-    exporters: Vec<Arc<dyn Exporter>>,
+    exits: Arc<Exits>,
     dropped: Dropped,
     /// Who the target is before the first stage, and behind the last one. Nobody asks where there
     /// is no stage.
@@ -82,7 +86,7 @@ pub(super) struct Outlet {
 
 /// A Resource that a stage split off: a target of its own.
 struct Split {
-    target: Arc<Target>,
+    shown: Shown,
     instruments: TargetInstruments,
     last: Instant,
 }
@@ -90,7 +94,7 @@ struct Split {
 impl Tail {
     pub(super) fn new(
         processors: Vec<(String, Arc<dyn Processor>)>,
-        exporters: Vec<Arc<dyn Exporter>>,
+        exits: &Arc<Exits>,
         meter: &Meter,
     ) -> Self {
         let steps = processors.into_iter().map(|(id, processor)| Step {
@@ -99,7 +103,7 @@ impl Tail {
         });
         Self {
             steps: steps.collect(),
-            exporters,
+            exits: Arc::clone(exits),
             dropped: Dropped(names::UNPLACED_POINTS.counter(meter)),
         }
     }
@@ -130,10 +134,10 @@ impl Tail {
         };
         Outlet {
             instruments,
-            target: stream.target,
+            shown: Shown::new(stream.target, Arc::clone(&self.exits.open())),
             schema: stream.schema,
             stages,
-            exporters: self.exporters.clone(),
+            exits: Arc::clone(&self.exits),
             dropped: self.dropped.clone(),
             resources,
             split: HashMap::new(),
@@ -194,8 +198,9 @@ impl Outlet {
             return;
         }
         if !self.split.contains_key(&part.resource) {
+            let target = Arc::new(self.split_target(&part.resource));
             let split = Split {
-                target: Arc::new(self.split_target(&part.resource)),
+                shown: Shown::new(target, Arc::clone(&self.exits.open())),
                 instruments: TargetInstruments::new(&self.schema, &part.resource),
                 last: now,
             };
@@ -210,18 +215,18 @@ impl Outlet {
     /// A target is called what its Resource says, which no other of ours may be called.
     fn split_target(&self, resource: &ResourceAttributes) -> Target {
         let taken = |name: &str| {
-            let mut split = self.split.values().map(|split| &split.target);
-            self.target.name == name || split.any(|target| target.name == name)
+            let mut split = self.split.values().map(|split| split.shown.target());
+            self.shown.target().name == name || split.any(|target| target.name == name)
         };
         let named = resource
             .iter()
             .find(|known| known.key.as_str() == INSTANCE_ID);
         let named = named.map(|named| named.value.as_str().into_owned());
-        let numbered = (1..).map(|number: usize| format!("{}/{number}", self.target.name));
+        let numbered = (1..).map(|number: usize| format!("{}/{number}", self.shown.target().name));
         let name = named.into_iter().chain(numbered).find(|name| !taken(name));
         Target {
             name: name.unwrap_or_default(),
-            ..self.target.as_ref().clone()
+            ..self.shown.target().as_ref().clone()
         }
     }
 
@@ -231,26 +236,35 @@ impl Outlet {
             return;
         }
         let scopes = std::mem::take(&mut self.scopes);
-        let endpoints = self.target.definition.endpoints.iter();
+        let endpoints = self.shown.target().definition.endpoints.iter();
         let fresh: Vec<_> = endpoints.map(|e| scopes.contains(&e.scope)).collect();
         let now = Instant::now();
-        let is_gone = |split: &mut Split| now - split.last >= IDLE_MAX;
-        for (_, gone) in self.split.extract_if(|_, split| is_gone(split)) {
-            forget(&self.exporters, &gone.target);
-        }
+        self.split.retain(|_, split| now - split.last < IDLE_MAX);
+        let exporters = self.exits.open();
         let split = self.split.values_mut();
-        let split = split.map(|split| (&split.target, &mut split.instruments));
-        for (target, instruments) in split.chain([(&self.target, &mut self.instruments)]) {
+        let split = split.map(|split| (&mut split.shown, &mut split.instruments));
+        for (shown, instruments) in split.chain([(&mut self.shown, &mut self.instruments)]) {
+            shown.follow(&exporters);
             let collected = instruments.collect(&scopes, instruments.has_wide());
             let snapshot = Snapshot {
-                target,
+                target: shown.target(),
                 fresh: &fresh,
                 metrics: &collected.metrics,
                 otlp: OtlpForm::new(|| instruments.otlp(&collected)),
             };
-            for exporter in &self.exporters {
+            for (_, exporter) in exporters.iter() {
                 exporter.export(&snapshot);
             }
+        }
+    }
+
+    /// Goes on where `old` ends, of the same target: totals keep their start time where neither
+    /// instruments nor Resource differ, and where both end no exporter forgets the target.
+    pub(super) fn take_over(&mut self, old: &mut Self) {
+        old.shown.leave_to(&self.exits.open());
+        if self.instruments.is_like(&old.instruments) {
+            std::mem::swap(&mut self.instruments, &mut old.instruments);
+            std::mem::swap(&mut self.split, &mut old.split);
         }
     }
 
@@ -290,21 +304,6 @@ impl BatchSink for Outlet {
     fn accept(&mut self, batch: Batch) {
         self.put_batch(batch);
         self.export();
-    }
-}
-
-impl Drop for Outlet {
-    fn drop(&mut self) {
-        let split = self.split.values().map(|split| &split.target);
-        for target in split.chain([&self.target]) {
-            forget(&self.exporters, target);
-        }
-    }
-}
-
-fn forget(exporters: &[Arc<dyn Exporter>], target: &Target) {
-    for exporter in exporters {
-        exporter.forget(target);
     }
 }
 

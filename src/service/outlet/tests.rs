@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     definition::{self, Instrument},
     instruments::{self, OwnMetrics},
-    pipeline::Number,
+    pipeline::{Exporter, Number, Target},
 };
 
 const DEFINITION: &str = "
@@ -110,12 +110,19 @@ fn reading(instrument: usize, value: u64, split: &[&str]) -> Reading {
     }
 }
 
+fn exporters<const N: usize>(named: [(&str, &Arc<Seen>); N]) -> Exporters {
+    let named =
+        named.map(|(id, seen)| (id.parse().unwrap(), Arc::clone(seen) as Arc<dyn Exporter>));
+    Arc::new(named)
+}
+
 fn outlet(processors: Vec<(String, Arc<dyn Processor>)>) -> (Outlet, Arc<Seen>) {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
     let target = Arc::new(Target::named("node", &definition));
     let (seen, meter) = (Arc::new(Seen::default()), SdkMeterProvider::default());
-    let exporter = Arc::clone(&seen) as Arc<dyn Exporter>;
-    let tail = Tail::new(processors, vec![exporter], &meter.meter("test"));
+    let exits = Arc::new(Exits::default());
+    exits.set(exporters([("debug", &seen)]));
+    let tail = Tail::new(processors, &exits, &meter.meter("test"));
     let stream = Stream {
         schema: Arc::new(OwnMetrics::schema(&definition, 1)),
         resource: instruments::resource(&target),
@@ -232,4 +239,35 @@ async fn what_a_stage_refuses_changes_nothing_that_is_shown() {
     outlet.put(Read::default(), Vec::new());
     outlet.export();
     assert_eq!(seen.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_goes_on_with_the_totals_and_nobody_forgets_the_target() {
+    let (mut old, seen) = outlet(Vec::new());
+    old.put(read(), vec![reading(1, 7, &[])]);
+    old.export();
+    seen.take();
+    let exits = Arc::clone(&old.exits);
+    let tail = Tail::new(
+        Vec::new(),
+        &exits,
+        &SdkMeterProvider::default().meter("test"),
+    );
+    let stream = Stream {
+        target: Arc::clone(old.shown.target()),
+        schema: Arc::clone(&old.schema),
+        resource: instruments::resource(old.shown.target()),
+    };
+    let mut new = tail.outlet(stream);
+    new.take_over(&mut old);
+    drop(old);
+    assert!(seen.take().is_empty(), "not forgotten");
+    new.put(read(), vec![reading(1, 3, &[])]);
+    assert_eq!(new.resets().seen, 1, "it knows that 7 was before");
+    new.export();
+    seen.take();
+    exits.set(exporters([]));
+    new.put(read(), vec![reading(1, 4, &[])]);
+    new.export();
+    assert_eq!(seen.take(), ["forget node"], "it is no exit any more");
 }

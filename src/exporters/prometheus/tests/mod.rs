@@ -16,8 +16,10 @@ use prometheus::{Registry, TextEncoder};
 
 use super::{Config, Format, Prometheus, Wanted};
 use crate::{
+    delivery::Storages,
+    exporters::Context,
     http::{Limits, Listeners},
-    pipeline::Components,
+    pipeline::{Components, Reporter},
     runtime::{Clock, Tasks},
 };
 use fixture::{builder, collect, export, exporter, gauges, meter, samples, scrape, target};
@@ -261,14 +263,23 @@ async fn the_route_serves_the_scrape() {
         endpoint: "127.0.0.1:0".parse().unwrap(),
         ..Config::default()
     };
-    let exporter = config
-        .build("prometheus", &mut listeners, &meter(), &probe::never())
-        .unwrap();
+    let (tasks, _failures) = Tasks::new();
+    let mut context = Context {
+        listeners: &mut listeners,
+        tasks: &tasks,
+        meter: &meter(),
+        seed: 1,
+        status: Reporter::unheard(),
+        clock: &Clock::System,
+        storages: &Storages::new(),
+        probe: probe::never(),
+        before: None,
+    };
+    let exporter = config.build("prometheus", &mut context).unwrap();
     let metrics = gauges("betanet/network", &[("x", "a", 1)]);
     export(&exporter, &target("n", &[]), BOTH, &[metrics]);
     let bound = listeners.bind().await.unwrap();
     let address = bound.local_addr("127.0.0.1:0").unwrap();
-    let (tasks, _failures) = Tasks::new();
     bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
 
     let url = format!("http://{address}/metrics");

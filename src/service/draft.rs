@@ -1,0 +1,319 @@
+//! A configuration, built beside the graph that runs. What did not change is that graph's own, the
+//! rest is new; nothing that runs notices before [`Graph`] goes over to it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Site,
+    error::StartError,
+    graph::{ExporterNode, Graph, PipelineNode, ReceiverNode},
+    own_telemetry,
+    pipeline::MetricsPipeline,
+    probe::Probes,
+};
+use crate::{
+    config::Config,
+    definition,
+    delivery::Storages,
+    exporters,
+    extensions::{self, health_check},
+    http::{BoundListeners, Limits, Listeners},
+    pipeline::{ComponentKind, Exporter, Reporter},
+    processors::{self, mapping},
+    receivers::{self, http_json},
+    settings::ComponentId,
+};
+
+/// All components that the pipelines of a configuration use.
+pub(super) struct Draft<L = Listeners> {
+    pub(super) config: Config,
+    pub(super) storages: Storages,
+    /// What the new ones of the storages say of themselves.
+    pub(super) storage_status: Vec<Reporter>,
+    pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
+    pub(super) pipelines: BTreeMap<ComponentId, PipelineNode>,
+    pub(super) receivers: BTreeMap<ComponentId, ReceiverDraft>,
+    pub(super) listeners: L,
+}
+
+/// A draft that has its ports and its directories: nothing can fail any more.
+pub(super) type Ready = Draft<BoundListeners>;
+
+/// What becomes of a receiver.
+pub(super) enum ReceiverDraft {
+    /// It goes on, with these targets.
+    Kept(Vec<http_json::TargetConfig>),
+    /// It begins.
+    New(Box<http_json::HttpJson>),
+}
+
+impl Draft {
+    /// Builds what `graph` does not have.
+    pub(super) fn new(config: Config, graph: &Graph, site: &Site) -> Result<Self, StartError> {
+        let mut listeners = Listeners::new(Limits::default(), &site.meter);
+        own_telemetry::register(&site.telemetry, &mut listeners)?;
+        extend_routes(&config, site, &mut listeners)?;
+        let mut builder = Builder {
+            config: &config,
+            graph,
+            site,
+        };
+        let (storages, storage_status) = builder.storages();
+        let exporters = builder.exporters(&storages, &mut listeners)?;
+        let pipelines = builder.pipelines();
+        let receivers = builder.receivers()?;
+        Ok(Self {
+            storages,
+            storage_status,
+            exporters,
+            pipelines,
+            receivers,
+            listeners,
+            config,
+        })
+    }
+
+    /// Takes the directories and the ports that `graph` does not have.
+    pub(super) async fn prepare(self, graph: &Graph) -> Result<Ready, StartError> {
+        let new = self.storages.iter();
+        for (id, directory) in new.filter(|(id, _)| !graph.storages.contains_key(id)) {
+            let opened = directory.open().await;
+            opened.map_err(|source| StartError::Storage {
+                id: id.to_string(),
+                source,
+            })?;
+        }
+        let listeners = self.listeners.bind_beside(&graph.serving).await?;
+        Ok(Draft {
+            config: self.config,
+            storages: self.storages,
+            storage_status: self.storage_status,
+            exporters: self.exporters,
+            pipelines: self.pipelines,
+            receivers: self.receivers,
+            listeners,
+        })
+    }
+}
+
+/// What the parts of a draft are made from.
+struct Builder<'a> {
+    config: &'a Config,
+    graph: &'a Graph,
+    site: &'a Site,
+}
+
+impl Builder<'_> {
+    /// The storages that run, and what the new ones say of themselves. They cannot change but only
+    /// come and go (`restart.rs`).
+    fn storages(&self) -> (Storages, Vec<Reporter>) {
+        let (mut storages, mut status) = (Storages::new(), Vec::new());
+        for id in &self.config.service.extensions {
+            let Some(extensions::Config::FileStorage(config)) = self.config.extensions.get(id)
+            else {
+                continue;
+            };
+            let storage = match self.graph.storages.get(id) {
+                Some(kept) => kept.clone(),
+                None => {
+                    let kind = ComponentKind::Extension;
+                    let reporter = self.site.components.announce(kind, &id.to_string());
+                    status.push(reporter.clone());
+                    config.build(reporter)
+                }
+            };
+            storages.insert(id.clone(), storage);
+        }
+        (storages, status)
+    }
+
+    /// What is defined but not used is checked, not built.
+    fn exporters(
+        &mut self,
+        storages: &Storages,
+        listeners: &mut Listeners,
+    ) -> Result<BTreeMap<ComponentId, ExporterNode>, StartError> {
+        let pipelines = self.config.service.pipelines.values();
+        let used: BTreeSet<_> = pipelines.flat_map(|p| &p.exporters).collect();
+        let mut built = BTreeMap::new();
+        for (id, config) in &self.config.exporters {
+            if !used.contains(id) {
+                continue;
+            }
+            let running = self.graph.exporters.get(id);
+            let is_same = self.graph.config.exporters.get(id) == Some(config);
+            let node = match running.filter(|_| is_same) {
+                Some(node) => {
+                    self.keep_routes(id, config, listeners)?;
+                    node.clone()
+                }
+                None => self.exporter(id, config, storages, listeners)?,
+            };
+            built.insert(id.clone(), node);
+        }
+        Ok(built)
+    }
+
+    fn keep_routes(
+        &self,
+        id: &ComponentId,
+        config: &exporters::Config,
+        listeners: &mut Listeners,
+    ) -> Result<(), StartError> {
+        if let Some(server) = config.server() {
+            let routes = self.graph.serving.routes(&server.endpoint, &id.to_string());
+            for route in routes {
+                listeners.route(&server, route)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn exporter(
+        &self,
+        id: &ComponentId,
+        config: &exporters::Config,
+        storages: &Storages,
+        listeners: &mut Listeners,
+    ) -> Result<ExporterNode, StartError> {
+        let (name, site) = (id.to_string(), self.site);
+        let tasks = self.graph.root.group();
+        let status = site.components.announce(ComponentKind::Exporter, &name);
+        let before = self.graph.exporters.get(id);
+        let mut context = exporters::Context {
+            listeners,
+            tasks: &tasks,
+            meter: &site.meter,
+            seed: site.seed,
+            clock: &site.clock,
+            storages,
+            probe: Arc::new(Probes {
+                board: Arc::clone(&site.board),
+                clock: site.clock.clone(),
+            }),
+            status: status.clone(),
+            before: before.map(|node| &*node.exporter as &dyn Exporter),
+        };
+        let built = config.build(&name, &mut context);
+        let exporter = built.map_err(|source| StartError::Exporter { id: name, source })?;
+        Ok(ExporterNode {
+            exporter,
+            tasks,
+            status,
+        })
+    }
+
+    /// The pipelines, each with processors of its own. Where they end is said later.
+    fn pipelines(&self) -> BTreeMap<ComponentId, PipelineNode> {
+        let ids = self.config.service.pipelines.keys();
+        let pipelines = ids.map(|id| {
+            let is_same = processors_of(self.config, id) == processors_of(&self.graph.config, id);
+            let running = self.graph.pipelines.get(id).filter(|_| is_same);
+            let node = running.cloned().unwrap_or_else(|| self.pipeline(id));
+            (id.clone(), node)
+        });
+        pipelines.collect()
+    }
+
+    fn pipeline(&self, id: &ComponentId) -> PipelineNode {
+        let meter = &self.site.meter;
+        let context = processors::Context { meter };
+        let processors = processors_of(self.config, id).into_iter();
+        let processors = processors.map(|(id, config)| {
+            let name = id.to_string();
+            let built = config.build(&name, &context);
+            (name, built)
+        });
+        PipelineNode {
+            pipeline: Arc::new(MetricsPipeline::new(id, processors.collect(), meter)),
+            tasks: self.graph.root.group(),
+        }
+    }
+
+    fn receivers(&self) -> Result<BTreeMap<ComponentId, ReceiverDraft>, StartError> {
+        let pipelines = self.config.service.pipelines.values();
+        let used: BTreeSet<_> = pipelines.flat_map(|p| &p.receivers).collect();
+        let mut receivers = BTreeMap::new();
+        for id in used {
+            let Some(receivers::Config::HttpJson(config)) = self.config.receivers.get(id) else {
+                continue;
+            };
+            let draft = if self.is_kept(id, config) {
+                ReceiverDraft::Kept(config.own_targets().cloned().collect())
+            } else {
+                ReceiverDraft::New(Box::new(self.receiver(id, config)?))
+            };
+            receivers.insert(id.clone(), draft);
+        }
+        Ok(receivers)
+    }
+
+    /// Whether the receiver that runs can go on.
+    fn is_kept(&self, id: &ComponentId, config: &http_json::Config) -> bool {
+        let Some(ReceiverNode { running, .. }) = self.graph.receivers.get(id) else {
+            return false;
+        };
+        let Some(receivers::Config::HttpJson(old)) = self.graph.config.receivers.get(id) else {
+            return false;
+        };
+        // One that cannot be read had its message when the configuration was checked.
+        let definitions = config.definition.iter();
+        let now = definitions.filter_map(|name| Some(definition::load(name).ok()?.digest));
+        old.differs_in_targets_only(config) && now.eq(running.factory().digests())
+    }
+
+    fn receiver(
+        &self,
+        id: &ComponentId,
+        config: &http_json::Config,
+    ) -> Result<http_json::HttpJson, StartError> {
+        let (id, site) = (id.to_string(), self.site);
+        let context = http_json::Context {
+            id: id.clone(),
+            clock: site.clock.clone(),
+            meter: site.meter.clone(),
+            board: Arc::clone(&site.board),
+            names: Arc::clone(&site.names),
+        };
+        let built = config.build(&context);
+        built.map_err(|source| StartError::Receiver { id, source })
+    }
+}
+
+/// What extensions answer. They keep nothing, so that they are made anew each time.
+fn extend_routes(
+    config: &Config,
+    site: &Site,
+    listeners: &mut Listeners,
+) -> Result<(), StartError> {
+    for id in &config.service.extensions {
+        let Some(extensions::Config::HealthCheck(extension)) = config.extensions.get(id) else {
+            continue;
+        };
+        let context = health_check::Context {
+            listeners: &mut *listeners,
+            board: Arc::clone(&site.board),
+            components: Arc::clone(&site.components),
+            clock: site.clock.clone(),
+            started: site.started,
+            mapping: mapping::map,
+            reload: site.reload.clone(),
+        };
+        extension.build(&id.to_string(), context)?;
+    }
+    Ok(())
+}
+
+/// The processors of a pipeline, in their order.
+fn processors_of<'c>(
+    config: &'c Config,
+    id: &ComponentId,
+) -> Vec<(&'c ComponentId, &'c processors::Config)> {
+    let pipeline = config.service.pipelines.get(id);
+    let ids = pipeline.into_iter().flat_map(|p| &p.processors);
+    ids.filter_map(|id| Some((id, config.processors.get(id)?)))
+        .collect()
+}
