@@ -53,6 +53,10 @@ pub(super) enum Command {
 /// How to run.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct RunArgs {
+    /// Load the configuration anew when one of its files or of its definitions changes, as SIGHUP
+    /// does
+    #[arg(long)]
+    pub(super) watch: bool,
     /// A component dies after this time: to try what restarts the collector then.
     #[arg(long, hide = true, value_name = "DURATION")]
     pub(super) fail_after: Option<Duration>,

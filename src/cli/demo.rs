@@ -67,7 +67,10 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
     let code = run::serve(
         &config,
         &RunArgs::default(),
-        || Ok(config.clone()),
+        run::Loading {
+            again: || Ok(config.clone()),
+            watched: None,
+        },
         shutdown,
     )
     .await?;

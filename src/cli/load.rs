@@ -22,16 +22,20 @@ pub(super) enum LoadError {
     Invalid(Diagnostics),
 }
 
+/// What `--config` says, or the file that is read without it.
+pub(super) fn configs(args: &SourceArgs) -> Vec<String> {
+    match args.config.is_empty() {
+        true => vec![DEFAULT_FILE.to_owned()],
+        false => args.config.clone(),
+    }
+}
+
 /// Loads and checks the configuration. Warnings are written to standard error.
 pub(super) fn load(args: &SourceArgs) -> Result<Config, CommandError> {
-    let mut configs = args.config.clone();
-    if configs.is_empty() {
-        if !Path::new(DEFAULT_FILE).is_file() {
-            return Err(LoadError::NoConfig.into());
-        }
-        configs.push(DEFAULT_FILE.to_owned());
+    if args.config.is_empty() && !Path::new(DEFAULT_FILE).is_file() {
+        return Err(LoadError::NoConfig.into());
     }
-    let sources = config::sources(&configs, &args.set)?;
+    let sources = config::sources(&configs(args), &args.set)?;
     let mut diagnostics = Diagnostics::new();
     let environment = |name: &str| std::env::var(name).ok();
     let config = Config::load(&sources, &environment, &mut diagnostics);

@@ -13,6 +13,7 @@ mod schema;
 mod simulate;
 mod table;
 mod validate;
+mod watch;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -16,6 +16,7 @@ use super::{
     CommandError,
     args::{RunArgs, SourceArgs},
     load::load,
+    watch::Watched,
 };
 use crate::{
     config::Config,
@@ -27,16 +28,36 @@ use crate::{
 
 /// Runs until a signal. A component that dies makes the exit code non-zero.
 pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode, CommandError> {
-    let config = load(args)?;
-    let again = || load(args).map_err(|error| chain(error.as_ref()));
-    serve(&config, options, again, interrupted()).await
+    // Before they are read, so that no change is missed.
+    let watched = options.watch.then(|| Watched::new(args));
+    let load = || {
+        let config = load(args)?;
+        if let Some(watched) = &watched {
+            watched.add_definitions(&config);
+        }
+        Ok::<_, CommandError>(config)
+    };
+    let config = load()?;
+    let loading = Loading {
+        again: || load().map_err(|error| chain(error.as_ref())),
+        watched: watched.clone(),
+    };
+    serve(&config, options, loading, interrupted()).await
 }
 
-/// Runs `config` until `shutdown`, and what `again` gives when a reload is asked for; a signal after that ends the process at once.
+/// How a configuration is loaded anew, and when beside SIGHUP.
+pub(super) struct Loading<L> {
+    pub(super) again: L,
+    /// When one of these files changes.
+    pub(super) watched: Option<Watched>,
+}
+
+/// Runs `config` until `shutdown`, and what is loaded when a reload is asked for; a signal after
+/// that ends the process at once.
 pub(super) async fn serve(
     config: &Config,
     options: &RunArgs,
-    again: impl Fn() -> Result<Config, String>,
+    loading: Loading<impl Fn() -> Result<Config, String>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<ExitCode, CommandError> {
     let own = OwnTelemetry::new(&config.service.telemetry)?;
@@ -58,8 +79,9 @@ pub(super) async fn serve(
         interrupted().await;
     };
     tokio::select! {
-        ended = service.run(shutdown, again) => ended?,
+        ended = service.run(shutdown, loading.again) => ended?,
         () = hang_up(&trigger) => {}
+        () = follow(loading.watched, &trigger) => {}
         () = die(options, &components) => {}
         () = impatient => return Ok(ExitCode::FAILURE),
     }
@@ -79,6 +101,14 @@ async fn hang_up(trigger: &ReloadTrigger) {
         Err(error) => tracing::error!(%error, "failed to listen for SIGHUP"),
     }
     pending::<()>().await;
+}
+
+/// Asks for a reload when a watched file changes, and never returns.
+async fn follow(watched: Option<Watched>, trigger: &ReloadTrigger) {
+    match watched {
+        Some(watched) => watched.follow(trigger).await,
+        None => pending().await,
+    }
 }
 
 /// Reports a fatal error when it was asked for, and never returns.

@@ -57,17 +57,22 @@ pub enum LoadError {
 /// # Errors
 /// If there is none, or it has mistakes: all of them at once.
 pub fn load(reference: &str) -> Result<Arc<Definition>, LoadError> {
-    if is_path(reference) {
-        return from_file(Path::new(reference));
-    }
-    let beside = Path::new("pipelines").join(format!("{reference}.yaml"));
-    if beside.is_file() {
-        return from_file(&beside);
+    let file = location(reference);
+    if is_path(reference) || file.is_file() {
+        return from_file(&file);
     }
     let builtin = BUILTIN.iter().find(|builtin| builtin.name == reference);
     load_builtin(builtin.ok_or_else(|| LoadError::Unknown {
         name: reference.to_owned(),
     })?)
+}
+
+/// Where the definition `reference` is looked for before those that are built in.
+pub fn location(reference: &str) -> PathBuf {
+    match is_path(reference) {
+        true => PathBuf::from(reference),
+        false => Path::new("pipelines").join(format!("{reference}.yaml")),
+    }
 }
 
 /// Compiles a definition that is part of the binary.

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use builtin::{BUILTIN, Builtin};
 pub use file::{Format, InstrumentKind, Parse, ValueType};
-pub use load::{LoadError, from_text, load, load_builtin, schema};
+pub use load::{LoadError, from_text, load, load_builtin, location, schema};
 pub use path::{Hit, Path};
 
 /// A compiled API definition, shared by all its targets.

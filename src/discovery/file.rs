@@ -1,35 +1,24 @@
 //! `file_sd_configs`: files of target groups, read again when something in their folder changes.
-//!
-//! Folders are watched, not files: an editor or a deployment replaces a file by renaming, and a
-//! ConfigMap of Kubernetes by moving the link `..data` beside it.
 
 use std::{
     fs::File,
     io::{self, Read as _},
-    path::{Path, PathBuf},
+    path::Path,
     str::FromStr,
     sync::Arc,
-    time::Duration,
 };
 
 use async_trait::async_trait;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
 
 use super::{
     config::FileSdConfig,
     group::{Parsed, parse_json, parse_yaml},
     source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
 };
+use crate::runtime::Folders;
 
 /// Label: the file in which a target was found.
 const FILEPATH: &str = "__meta_filepath";
-
-/// A folder in which much happens is not read more often than that.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The most files of one configuration.
 const FILES_MAX: usize = 10_000;
@@ -116,7 +105,7 @@ impl Pattern {
 pub(super) struct FileSd {
     patterns: Arc<[Pattern]>,
     /// None before the first reading.
-    watch: Option<Watch>,
+    watch: Option<Folders>,
 }
 
 impl FileSd {
@@ -134,7 +123,7 @@ impl Provider for FileSd {
     async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
         // Before the reading, so that what changes behind it is noticed; again each time, because
         // a folder may have come back.
-        let watch = self.watch.get_or_insert_with(Watch::new);
+        let watch = self.watch.get_or_insert_with(|| Folders::new("targets"));
         watch.renew(self.patterns.iter().map(Pattern::folder));
         let patterns = Arc::clone(&self.patterns);
         let read = tokio::task::spawn_blocking(move || read_all(&patterns)).await;
@@ -181,65 +170,6 @@ fn read(path: &str) -> Result<Parsed, RefreshError> {
         group.labels.insert(FILEPATH.to_owned(), path.to_owned());
     }
     Ok(parsed)
-}
-
-/// Tells that something happened in one of some folders.
-struct Watch {
-    /// None where the system refuses one: the files are read again at their interval then.
-    watcher: Option<RecommendedWatcher>,
-    happened: Arc<Notify>,
-    quiet_until: Instant,
-    unwatched: Vec<PathBuf>,
-}
-
-impl Watch {
-    fn new() -> Self {
-        let happened = Arc::new(Notify::new());
-        let notify = Arc::clone(&happened);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // That we read a file is an event, too.
-            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-                notify.notify_one();
-            }
-        });
-        if let Err(error) = &watcher {
-            let error = error.to_string();
-            tracing::warn!(
-                error,
-                "files of targets are not watched, only read again and again"
-            );
-        }
-        Self {
-            watcher: watcher.ok(),
-            happened,
-            quiet_until: Instant::now(),
-            unwatched: Vec::new(),
-        }
-    }
-
-    fn renew<'p>(&mut self, folders: impl Iterator<Item = &'p Path>) {
-        let Some(watcher) = &mut self.watcher else {
-            return;
-        };
-        let mut unwatched = Vec::new();
-        for folder in folders {
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                if !self.unwatched.iter().any(|known| known == folder) {
-                    let (folder, error) = (folder.display().to_string(), error.to_string());
-                    tracing::warn!(folder, error, "cannot watch the folder of a target file");
-                }
-                unwatched.push(folder.to_owned());
-            }
-        }
-        self.unwatched = unwatched;
-    }
-
-    async fn changed(&mut self) {
-        self.happened.notified().await;
-        // What else happens until then is read with it.
-        sleep_until(self.quiet_until).await;
-        self.quiet_until = Instant::now() + SHORTEST_PAUSE;
-    }
 }
 
 #[cfg(test)]

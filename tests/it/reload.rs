@@ -409,3 +409,45 @@ async fn a_port_that_is_taken_is_refused_and_nothing_has_changed() {
     let gone = get(format!("http://{}/metrics", stand.world.address)).await;
     assert_eq!(gone.unwrap().status(), 404);
 }
+
+#[tokio::test]
+async fn watched_files_are_loaded_when_they_change_and_only_then() {
+    let stand = Reloading::start(FIRST, &["--watch"]).await;
+    let reloads = |log: &str| log.matches("configuration reloaded").count();
+    // As kubelet lays it out: the file is a link through `..data`, and only that one is replaced.
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let version = |name: &str, text: &str| {
+        std::fs::create_dir(path(name)).unwrap();
+        std::fs::write(path(name).join("node.yaml"), text).unwrap();
+        std::os::unix::fs::symlink(name, path("..data_tmp")).unwrap();
+        std::fs::rename(path("..data_tmp"), path("..data")).unwrap();
+    };
+    let definition = include_str!("../../pipelines/betanet.yaml");
+    version("..2026_1", definition);
+    std::os::unix::fs::symlink("..data/node.yaml", path("node.yaml")).unwrap();
+    let config = stand.world.config(FIRST);
+    let named = format!("{{definition: \"{}\", coll", path("node.yaml").display());
+    let config = config.replace("{coll", &named);
+    stand.collector.configure(&config);
+    eventually("the configuration is loaded", PATIENCE, async || {
+        (reloads(&stand.collector.log()) == 1).then_some(())
+    })
+    .await;
+    stand.until_polled("n0", 2.0).await;
+    stand.collector.configure(&config);
+    stand.collector.write("beside.yaml", "what: ever");
+    version(
+        "..2026_2",
+        &definition.replace("betanet_connected_peers", "betanet_renamed"),
+    );
+    let renamed = "the definition is loaded, and the series have its names";
+    eventually(renamed, PATIENCE, async || {
+        let text = stand.text("/metrics").await;
+        text.contains("betanet_renamed").then_some(())
+    })
+    .await;
+    let log = stand.collector.log();
+    assert_eq!(reloads(&log), 2, "{log}");
+    assert_eq!(stand.collector.stop().await.0, Some(0));
+}

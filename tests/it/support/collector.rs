@@ -61,6 +61,11 @@ impl Collector {
         self.process.signal(signal);
     }
 
+    /// What it has written so far.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
