@@ -30,7 +30,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::sink::{Point, points_of};
+use super::{
+    reserved,
+    sink::{Point, points_of},
+};
 
 /// What a long answer is made of.
 const CHUNK: &[u8] = &[0; 64 << 10];
@@ -97,7 +100,7 @@ type Body = UnsyncBoxBody<Bytes, Reset>;
 impl Backend {
     /// Starts one that accepts.
     pub(crate) async fn start() -> Self {
-        let reserved = bound("127.0.0.1:0".parse().unwrap());
+        let reserved = reserved("127.0.0.1:0".parse().unwrap());
         let mut backend = Self {
             address: reserved.local_addr().unwrap(),
             _reserved: reserved,
@@ -118,7 +121,7 @@ impl Backend {
         if behaviour == Behaviour::Down {
             return;
         }
-        let listener = bound(self.address).listen(64).unwrap();
+        let listener = reserved(self.address).listen(64).unwrap();
         let stop = CancellationToken::new();
         let answering = Answering {
             behaviour,
@@ -173,13 +176,6 @@ impl Backend {
     pub(crate) fn answered_bytes(&self) -> u64 {
         self.seen.answered_bytes.load(Ordering::Relaxed)
     }
-}
-
-fn bound(address: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(address).unwrap();
-    socket
 }
 
 /// How it answers between two changes.

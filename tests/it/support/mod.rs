@@ -20,7 +20,13 @@ pub(crate) mod source;
 pub(crate) mod stand;
 pub(crate) mod tls_sink;
 
-use std::{net::TcpListener, sync::LazyLock, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{LazyLock, Mutex},
+    time::Duration,
+};
+
+use tokio::net::TcpSocket;
 
 /// How long a real program may take for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,10 +43,24 @@ pub(crate) async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::
     CLIENT.get(url).send().await
 }
 
-/// A port that nothing listened on a moment ago.
+/// A port on which nobody listens until the test, or a program that it starts, does.
+///
+/// It stays ours to the end: bound and never listening, so that the system gives it to nobody who
+/// asks for any port, and lets in whoever names it, as a server does that may be restarted at once.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static RESERVED: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let reserved = reserved("127.0.0.1:0".parse().unwrap());
+    let port = reserved.local_addr().unwrap().port();
+    RESERVED.lock().unwrap().push(reserved);
+    port
+}
+
+/// A socket of this address, beside which others may be bound as long as none listens.
+pub(crate) fn reserved(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
 }
 
 /// Asks `probe` until it gives something: the only wait there is, and only for real programs.
