@@ -21,7 +21,7 @@ use super::{
 use crate::{
     config::Config,
     pipeline::{ComponentKind, Components, ReloadTrigger},
-    runtime::Clock,
+    runtime::{Apart, Clock},
     service::{Service, World},
     telemetry::{self, OwnTelemetry, chain},
 };
@@ -65,7 +65,13 @@ pub(super) async fn serve(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
-    let service = Service::start(config, own, &World { clock, seed }).await?;
+    let apart = Apart::start("listeners")?;
+    let world = World {
+        clock,
+        seed,
+        listening: Some(apart.handle().clone()),
+    };
+    let service = Service::start(config, own, &world).await?;
     let components = Arc::clone(service.components());
     let trigger = service.reload_trigger();
     let stopping = CancellationToken::new();

@@ -14,6 +14,7 @@ pub(super) async fn validate(args: &SourceArgs) -> Result<ExitCode, CommandError
     let world = World {
         clock: Clock::System,
         seed: 0,
+        listening: None,
     };
     Service::dry_run(&config, &world)?;
     Ok(ExitCode::SUCCESS)

@@ -87,14 +87,21 @@ impl Server {
     }
 }
 
-/// Accepts connections until `tasks` stop, and serves each in a task called `name`.
+/// Accepts connections until `tasks` stop, and serves each in a task called `name`. Where it runs,
+/// the socket is waited for.
 pub(super) async fn accept(
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     server: Arc<Server>,
     tasks: Tasks,
     name: Arc<str>,
     status: Reporter,
 ) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            return status.fatal_error(format_args!("cannot accept connections: {error}"));
+        }
+    };
     let stop = tasks.stopping();
     loop {
         let accepted = tokio::select! {

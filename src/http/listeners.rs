@@ -3,12 +3,12 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::Arc,
 };
 
 use opentelemetry::metrics::Meter;
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::lookup_host;
 
 use super::{
     Credentials, CredentialsError, Limits, Route, ServerConfig, TlsError,
@@ -229,7 +229,7 @@ async fn listen(endpoint: &str) -> io::Result<(TcpListener, SocketAddr)> {
     let mut addresses: Vec<_> = lookup_host(endpoint).await?.collect();
     // `localhost` means 127.0.0.1 to most clients, whatever the order in which it resolves.
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    let listener = TcpListener::bind(&addresses[..]).await?;
+    let listener = tokio::net::TcpListener::bind(&addresses[..]).await?;
     let address = listener.local_addr()?;
-    Ok((listener, address))
+    Ok((listener.into_std()?, address))
 }

@@ -1,8 +1,11 @@
 //! Listeners at work: which ports are held, and what is answered there.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{

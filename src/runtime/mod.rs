@@ -1,9 +1,11 @@
 //! Tasks, clock and watched folders: the only callers of `tokio::spawn` and the wall clock.
 
+mod apart;
 pub mod clock;
 mod folders;
 pub mod tasks;
 
+pub use apart::Apart;
 pub use clock::Clock;
 pub use folders::Folders;
 pub use tasks::{Failure, Tasks, catch_panic};

@@ -4,6 +4,7 @@ use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
 use tokio::{
+    runtime::Handle,
     sync::mpsc,
     time::{Instant, timeout_at},
 };
@@ -25,6 +26,8 @@ pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
     failures: mpsc::Sender<Failure>,
+    /// Where they run; where they were spawned if none.
+    place: Option<Handle>,
 }
 
 impl Tasks {
@@ -37,6 +40,7 @@ impl Tasks {
                 tracker: TaskTracker::new(),
                 stop: CancellationToken::new(),
                 failures,
+                place: None,
             },
             receiver,
         )
@@ -48,6 +52,16 @@ impl Tasks {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
             failures: self.failures.clone(),
+            place: self.place.clone(),
+        }
+    }
+
+    /// The same group; what is spawned through this handle runs in that runtime.
+    #[must_use]
+    pub fn on(&self, runtime: &Handle) -> Self {
+        Self {
+            place: Some(runtime.clone()),
+            ..self.clone()
         }
     }
 
@@ -62,12 +76,15 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let (name, failures) = (name.into(), self.failures.clone());
-        let watched = async move {
-            if let Err(panic) = catch_panic(future).await {
+        let watched = catch_panic(future).map(move |ended| {
+            if let Err(panic) = ended {
                 report(&failures, &name, panic);
             }
+        });
+        match &self.place {
+            Some(runtime) => self.tracker.spawn_on(watched, runtime),
+            None => self.tracker.spawn(watched),
         };
-        self.tracker.spawn(watched);
     }
 
     /// Reports that `task` can no longer do its work; the process ends non-zero.
@@ -87,9 +104,11 @@ impl Tasks {
 ///
 /// # Errors
 /// If it panics. What it shares with others must be whole at every moment.
-pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
-    let ended = AssertUnwindSafe(future).catch_unwind().await;
-    ended.map_err(|panic| panic_text(panic.as_ref()))
+pub fn catch_panic<T>(future: impl Future<Output = T>) -> impl Future<Output = Result<T, String>> {
+    // Combined and not awaited: an `async` block would have room for the future twice, before and
+    // while it is awaited, and there is one for each target.
+    let ended = AssertUnwindSafe(future).catch_unwind();
+    ended.map(|ended| ended.map_err(|panic| panic_text(panic.as_ref())))
 }
 
 fn report(failures: &mpsc::Sender<Failure>, task: &str, reason: String) {
@@ -111,7 +130,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::Apart, *};
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_is_reported_with_the_name_of_the_task() {
@@ -119,6 +138,20 @@ mod tests {
         tasks.spawn("doomed", async { panic!("out of luck") });
         let failure = failures.recv().await.unwrap();
         assert_eq!(failure.to_string(), "task `doomed` died: out of luck");
+    }
+
+    #[tokio::test]
+    async fn what_runs_apart_waits_for_nobody_here() {
+        let (tasks, _failures) = Tasks::new();
+        let apart = Apart::start("apart").unwrap();
+        let (done, waiting) = std::sync::mpsc::channel();
+        tasks.on(apart.handle()).group().spawn("apart", async move {
+            done.send(std::thread::current().name().map(str::to_owned))
+                .unwrap();
+        });
+        // The only worker of this runtime is here, and busy.
+        let name = waiting.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(name.as_deref(), Some("apart"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -110,10 +110,12 @@ impl Graph {
                 node.tasks.stop(Instant::now() + STOP_TIMEOUT).await;
             }
         }
-        let listening = self
+        let place = site.listening.as_ref();
+        let tasks = place.map_or_else(|| self.root.clone(), |place| self.root.on(place));
+        let closed = self
             .serving
-            .switch(next.listeners, &self.root, &site.components);
-        self.leaving.listeners(listening);
+            .switch(next.listeners, &tasks, &site.components);
+        self.leaving.listeners(closed);
         for (id, node) in exporters {
             let kept = self.exporters.get(&id);
             if !kept.is_some_and(|kept| Arc::ptr_eq(&kept.exporter, &node.exporter)) {

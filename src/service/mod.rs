@@ -16,6 +16,7 @@ use std::{future::Future, pin::pin, sync::Arc};
 
 use opentelemetry::metrics::Meter;
 use tokio::{
+    runtime::Handle,
     sync::mpsc,
     time::{Instant, timeout_at},
 };
@@ -36,6 +37,8 @@ pub struct World {
     pub clock: Clock,
     /// The seed of all jitter.
     pub seed: u64,
+    /// Where listeners answer; if none, where everything else runs.
+    pub listening: Option<Handle>,
 }
 
 /// What outlives any one configuration.
@@ -47,6 +50,7 @@ struct Site {
     names: Arc<TargetNames>,
     clock: Clock,
     seed: u64,
+    listening: Option<Handle>,
     started: Instant,
     reload: ReloadTrigger,
 }
@@ -78,6 +82,7 @@ impl Site {
             names: Arc::default(),
             clock: world.clock.clone(),
             seed: world.seed,
+            listening: world.listening.clone(),
             started: Instant::now(),
             reload,
         };
