@@ -113,7 +113,8 @@ impl TargetPoller {
                 }
             }
             let under_way = self.telemetry.poll();
-            let poll = self.poll(&round.asked, schedule.missed()).await;
+            // Boxed, so that between two polls a target takes no room for one.
+            let poll = Box::pin(self.poll(&round.asked, schedule.missed())).await;
             under_way.ended();
             let leaves = timing.leave_unknown && poll.is_unknown();
             if !leaves {
