@@ -3,9 +3,10 @@
 //! Times are scaled 1:100: a poll every 100 ms stands for one every 10 s, and retries begin after
 //! 50 ms and wait at most 300 ms as they do after 5 s and 30 s by default. 60 polls are ten minutes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, iter, time::Duration};
 
 use betanet_collector::simulator::Dialect;
+use futures_util::future::join_all;
 
 use crate::support::{
     PATIENCE,
@@ -135,32 +136,37 @@ fn assert_exactly_once(backend: &Backend, answered: &Answered) {
 async fn ten_minutes_without_the_backend_lose_nothing_and_repeat_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let storage = format!("{{directory: \"{}\"}}", folder.path().display());
-    let (mut memory, mut disk) = (Backend::start().await, Backend::start().await);
     let exporters = [
-        ("otlp_http/memory", &memory, IN_MEMORY),
-        ("otlp_http/disk", &disk, ON_DISK),
+        ("otlp_http/memory", IN_MEMORY),
+        ("otlp_http/disk", ON_DISK),
+        ("otlp_grpc/memory", IN_MEMORY),
+        ("otlp_grpc/disk", ON_DISK),
     ];
-    let line = Line::start(&exporters, Some(&storage)).await;
-    for backend in [&mut memory, &mut disk] {
+    let mut backends = join_all(exporters.map(|_| Backend::start())).await;
+    let pushing: Vec<_> = iter::zip(exporters, &backends)
+        .map(|((id, keys), backend)| (id, backend, keys))
+        .collect();
+    let line = Line::start(&pushing, Some(&storage)).await;
+    for backend in &mut backends {
         backend.set(Behaviour::Down).await;
     }
     line.polls(TEN_MINUTES).await;
-    for backend in [&mut memory, &mut disk] {
+    for backend in &mut backends {
         backend.set(Behaviour::Accept).await;
     }
-    for (exporter, backend) in [("otlp_http/memory", &memory), ("otlp_http/disk", &disk)] {
+    for ((exporter, _), backend) in iter::zip(exporters, &backends) {
         let (accounts, points) = line.settled(exporter, backend).await;
         assert_eq!(accounts.sent, accounts.received, "{exporter}: {accounts:?}");
         assert_eq!(points.len() as f64, accounts.sent, "{exporter}");
     }
     line.polls(3).await;
     let (answered, _) = line.end().await;
-    for backend in [memory, disk] {
+    for backend in backends {
         assert_exactly_once(&backend, &answered);
     }
 }
 
-/// What a while of misbehaviour came to.
+/// What a while of misbehaviour came to for one exporter.
 struct Survived {
     /// Before the collector was stopped, at a moment at which it held nothing.
     accounts: Accounts,
@@ -171,29 +177,39 @@ struct Survived {
     log: String,
 }
 
-/// Lets the backend misbehave for a while; afterwards it accepts.
-async fn survived(behaviour: Behaviour, keys: &str) -> Survived {
-    let mut backend = Backend::start().await;
+/// Lets a backend that is pushed to over HTTP and one over gRPC misbehave for a while; afterwards
+/// they accept.
+async fn survived(behaviour: Behaviour, keys: &str) -> [Survived; 2] {
+    let (mut http, mut grpc) = (Backend::start().await, Backend::start().await);
     let keys = format!("{IN_MEMORY}, {keys}");
-    let line = Line::start(&[("otlp_http", &backend, &keys)], None).await;
-    backend.set(behaviour).await;
+    let exporters = [("otlp_http", &http, &*keys), ("otlp_grpc", &grpc, &*keys)];
+    let line = Line::start(&exporters, None).await;
+    for backend in [&mut http, &mut grpc] {
+        backend.set(behaviour).await;
+    }
     line.polls(WHILE).await;
-    eventually("it is met twice", PATIENCE, async || {
-        (backend.met(behaviour) >= 2).then_some(())
+    eventually("both are met twice", PATIENCE, async || {
+        let mut backends = [&http, &grpc].into_iter();
+        backends.all(|b| b.met(behaviour) >= 2).then_some(())
     })
     .await;
-    backend.set(Behaviour::Accept).await;
-    line.polls(3).await;
-    let (accounts, points) = line.settled("otlp_http", &backend).await;
-    assert_eq!(accounts.dropped, 0.0, "{accounts:?}");
-    let (answered, log) = line.end().await;
-    Survived {
-        accounts,
-        points,
-        backend,
-        answered,
-        log,
+    for backend in [&mut http, &mut grpc] {
+        backend.set(Behaviour::Accept).await;
     }
+    line.polls(3).await;
+    let over_http = line.settled("otlp_http", &http).await;
+    let over_grpc = line.settled("otlp_grpc", &grpc).await;
+    let (answered, log) = line.end().await;
+    [(http, over_http), (grpc, over_grpc)].map(|(backend, (accounts, points))| {
+        assert_eq!(accounts.dropped, 0.0, "{accounts:?}");
+        Survived {
+            accounts,
+            points,
+            backend,
+            answered: answered.clone(),
+            log: log.clone(),
+        }
+    })
 }
 
 impl Survived {
@@ -209,63 +225,71 @@ impl Survived {
 #[tokio::test]
 async fn a_busy_backend_is_left_alone_as_long_as_it_asks_and_gets_everything_once() {
     let busy = Behaviour::Busy { retry_after: 1 };
-    let survived = survived(busy, "timeout: 10s").await;
-    survived.assert_exactly_once();
-    let pauses = survived.backend.pauses_after(busy);
-    assert!(!pauses.is_empty());
-    let second = Duration::from_secs(1);
-    assert!(pauses.iter().all(|pause| *pause >= second), "{pauses:?}");
+    for survived in survived(busy, "timeout: 10s").await {
+        survived.assert_exactly_once();
+        let pauses = survived.backend.pauses_after(busy);
+        assert!(!pauses.is_empty());
+        let second = Duration::from_secs(1);
+        assert!(pauses.iter().all(|pause| *pause >= second), "{pauses:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_request_that_is_reset_is_sent_again_and_arrives_once() {
-    let survived = survived(Behaviour::ResetRequest, "timeout: 10s").await;
-    survived.assert_exactly_once();
+    for survived in survived(Behaviour::ResetRequest, "timeout: 10s").await {
+        survived.assert_exactly_once();
+    }
 }
 
 #[tokio::test]
 async fn a_backend_that_hangs_is_given_up_after_the_timeout_and_gets_everything_once() {
-    let survived = survived(Behaviour::Hang, "timeout: 2s").await;
-    survived.assert_exactly_once();
-    // The first of them was followed by another one, which no reset had asked for.
-    let pauses = survived.backend.pauses_after(Behaviour::Hang);
-    let timeout = Duration::from_millis(1900);
-    assert!(pauses.first() >= Some(&timeout), "{pauses:?}");
+    for survived in survived(Behaviour::Hang, "timeout: 2s").await {
+        survived.assert_exactly_once();
+        // The first of them was followed by another one, which no reset had asked for.
+        let pauses = survived.backend.pauses_after(Behaviour::Hang);
+        let timeout = Duration::from_millis(1900);
+        assert!(pauses.first() >= Some(&timeout), "{pauses:?}");
+    }
 }
 
 /// The backend took the batch and could not say so: nobody can know that, and it is sent again.
 #[tokio::test]
 async fn an_answer_that_is_reset_repeats_its_batch_and_nothing_else() {
-    let survived = survived(Behaviour::ResetAnswer, "timeout: 10s").await;
-    let (points, repeated) = first_arrivals(survived.backend.taken());
-    assert!(repeated > 0, "taken twice");
-    assert_complete(&points, &survived.answered);
-    let Accounts { received, sent, .. } = survived.accounts;
-    assert_eq!(sent, received);
+    for survived in survived(Behaviour::ResetAnswer, "timeout: 10s").await {
+        let (points, repeated) = first_arrivals(survived.backend.taken());
+        assert!(repeated > 0, "taken twice");
+        assert_complete(&points, &survived.answered);
+        let Accounts { received, sent, .. } = survived.accounts;
+        assert_eq!(sent, received);
+    }
 }
 
 #[tokio::test]
 async fn what_a_backend_rejects_in_part_is_counted_as_rejected_and_not_sent_again() {
-    let survived = survived(Behaviour::Reject { points: 2 }, "timeout: 10s").await;
-    let Accounts { sent, rejected, .. } = survived.accounts;
-    assert_eq!(sent, survived.points.len() as f64);
-    assert!(rejected > 0.0);
-    assert_eq!(rejected, survived.backend.rejected() as f64);
-    assert_eq!(first_arrivals(survived.backend.taken()).1, 0);
-    let log = &survived.log;
-    assert!(log.contains("too old"), "what the backend says: {log}");
+    for survived in survived(Behaviour::Reject { points: 2 }, "timeout: 10s").await {
+        let Accounts { sent, rejected, .. } = survived.accounts;
+        assert_eq!(sent, survived.points.len() as f64);
+        assert!(rejected > 0.0);
+        assert_eq!(rejected, survived.backend.rejected() as f64);
+        assert_eq!(first_arrivals(survived.backend.taken()).1, 0);
+        let log = &survived.log;
+        assert!(log.contains("too old"), "what the backend says: {log}");
+    }
 }
 
 /// An answer over the limit is, as OTLP says, an error after which the batch is not sent again,
-/// although this backend took it. Gives how many bytes of such an answer left the backend.
+/// although these backends took it. Gives the most bytes of such an answer that left a backend.
 async fn long_answer(bytes: u64) -> u64 {
-    let survived = survived(Behaviour::LongAnswer { bytes }, "timeout: 10s").await;
-    let Accounts { sent, rejected, .. } = survived.accounts;
-    assert!(rejected > 0.0);
-    assert_eq!(sent + rejected, survived.points.len() as f64);
-    assert_exactly_once(&survived.backend, &survived.answered);
-    let answers = survived.backend.met(Behaviour::LongAnswer { bytes });
-    survived.backend.answered_bytes() / answers as u64
+    let mut most = 0;
+    for survived in survived(Behaviour::LongAnswer { bytes }, "timeout: 10s").await {
+        let Accounts { sent, rejected, .. } = survived.accounts;
+        assert!(rejected > 0.0);
+        assert_eq!(sent + rejected, survived.points.len() as f64);
+        assert_exactly_once(&survived.backend, &survived.answered);
+        let answers = survived.backend.met(Behaviour::LongAnswer { bytes });
+        most = most.max(survived.backend.answered_bytes() / answers as u64);
+    }
+    most
 }
 
 #[tokio::test]
@@ -282,11 +306,15 @@ async fn of_an_answer_of_128_mib_hardly_more_than_4_mib_leave_the_backend() {
 
 #[tokio::test]
 async fn a_backend_that_hangs_delays_no_poll_no_scrape_and_no_other_exporter() {
-    let (mut hangs, sound) = (Backend::start().await, Backend::start().await);
-    hangs.set(Behaviour::Hang).await;
+    let (mut http, mut grpc) = (Backend::start().await, Backend::start().await);
+    let sound = Backend::start().await;
+    for hangs in [&mut http, &mut grpc] {
+        hangs.set(Behaviour::Hang).await;
+    }
     let patient = format!("{IN_MEMORY}, timeout: 10m");
     let exporters = [
-        ("otlp_http/hangs", &hangs, patient.as_str()),
+        ("otlp_http/hangs", &http, patient.as_str()),
+        ("otlp_grpc/hangs", &grpc, patient.as_str()),
         ("otlp_http/sound", &sound, IN_MEMORY),
     ];
     let line = Line::start(&exporters, None).await;
@@ -301,14 +329,20 @@ async fn a_backend_that_hangs_delays_no_poll_no_scrape_and_no_other_exporter() {
         assert!(scrape.value(&total) >= Some(arrived as f64));
     }
     let own = line.stand.own().await;
-    let waits = Accounts::of(&own, "otlp_http/hangs");
-    assert_eq!((waits.sent, waits.held), (0.0, waits.received));
+    for exporter in ["otlp_http/hangs", "otlp_grpc/hangs"] {
+        let waits = Accounts::of(&own, exporter);
+        assert_eq!((waits.sent, waits.held), (0.0, waits.received));
+    }
 
-    hangs.set(Behaviour::Accept).await;
-    line.settled("otlp_http/hangs", &hangs).await;
+    for hangs in [&mut http, &mut grpc] {
+        hangs.set(Behaviour::Accept).await;
+    }
+    line.settled("otlp_http/hangs", &http).await;
+    line.settled("otlp_grpc/hangs", &grpc).await;
     let (answered, _) = line.end().await;
-    assert_exactly_once(&hangs, &answered);
-    assert_exactly_once(&sound, &answered);
+    for backend in [http, grpc, sound] {
+        assert_exactly_once(&backend, &answered);
+    }
 }
 
 #[tokio::test]

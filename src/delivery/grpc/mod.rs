@@ -141,18 +141,19 @@ fn classify(status: Status) -> Outcome {
     let after = retry_info::delay(status.details());
     // Both ends answer this way to a message over their limit; it will not shrink.
     let too_large = status.message().contains("message length too large");
-    let retry = match status.code() {
+    // Then the status is not the server's word: the connection broke, or a proxy reset the stream.
+    let is_broken = std::error::Error::source(&status).is_some();
+    let is_passing = match status.code() {
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
-        | Code::DataLoss => !too_large,
+        | Code::DataLoss => true,
         Code::ResourceExhausted => after.is_some(),
-        // No answer at all: what tonic could not name.
-        Code::Unknown => std::error::Error::source(&status).is_some(),
         _ => false,
     };
+    let retry = (is_broken || is_passing) && !too_large;
     let error = BoxError::from(Error::from(status));
     if retry {
         Outcome::Retry { error, after }

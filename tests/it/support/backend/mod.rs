@@ -1,6 +1,10 @@
-//! A destination that fails on command: takes OTLP over HTTP on a real socket and keeps what it took.
+//! A destination that fails on command: takes OTLP, over HTTP and over gRPC, on a real socket and
+//! keeps what it took.
+
+mod wire;
 
 use std::{
+    iter,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -10,15 +14,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::stream;
-use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use futures_util::stream::{self, StreamExt as _};
+use http_body_util::BodyExt as _;
 use hyper::{
     Request, Response,
     body::{Frame, Incoming},
-    server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
 };
@@ -30,6 +36,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::wire::{Body, Reset, Wire};
 use super::{
     reserved,
     sink::{Point, points_of},
@@ -45,7 +52,7 @@ pub(crate) enum Behaviour {
     Accept,
     /// Nobody listens.
     Down,
-    /// 503 with this `Retry-After`, in seconds.
+    /// 503 with this `Retry-After`, UNAVAILABLE with this `RetryInfo`, in seconds.
     Busy { retry_after: u64 },
     /// Resets the connection in the middle of the request.
     ResetRequest,
@@ -90,13 +97,6 @@ struct Serving {
     tasks: JoinSet<()>,
 }
 
-/// Ends a connection without an answer, or within one.
-#[derive(Debug, thiserror::Error)]
-#[error("reset")]
-struct Reset;
-
-type Body = UnsyncBoxBody<Bytes, Reset>;
-
 impl Backend {
     /// Starts one that accepts.
     pub(crate) async fn start() -> Self {
@@ -133,7 +133,7 @@ impl Backend {
         self.serving = Some(Serving { stop, tasks });
     }
 
-    /// Its base URL, without `/v1/metrics`.
+    /// Its base URL, without `/v1/metrics`; gRPC is there too.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -202,56 +202,70 @@ impl Answering {
             // What is closed before it is all read and written is reset.
             stream.set_zero_linger().unwrap();
         }
-        let service = service_fn(|request| self.answer(request));
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let reset = CancellationToken::new();
+        let service = service_fn(|request| self.clone().answer(request, reset.clone()));
+        let server = auto::Builder::new(TokioExecutor::new());
+        let connection = server.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         // A client may go away at any time; the test notices by what it waits for.
         tokio::select! {
             ended = connection.as_mut() => return drop(ended),
+            () = reset.cancelled() => return,
             () = self.stop.cancelled() => {}
         }
         connection.as_mut().graceful_shutdown();
-        drop(connection.await);
+        drop(reset.run_until_cancelled(connection).await);
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
+    /// Answers, or resets the connection.
+    async fn answer(
+        self,
+        request: Request<Incoming>,
+        reset: CancellationToken,
+    ) -> Result<Response<Body>, Reset> {
         let met = (Instant::now(), self.behaviour);
         self.seen.asked.lock().unwrap().push(met);
+        let answer = self.respond(request, &reset).await;
+        if answer.is_err() {
+            reset.cancel();
+        }
+        answer
+    }
+
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        reset: &CancellationToken,
+    ) -> Result<Response<Body>, Reset> {
+        let wire = Wire::of(&request);
         let (head, mut body) = request.into_parts();
         if self.behaviour == Behaviour::ResetRequest {
             drop(body.frame().await);
             return Err(Reset);
         }
         let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
-        let request = Request::from_parts(head, body);
+        let request = wire.unwrap(Request::from_parts(head, body));
         match self.behaviour {
             Behaviour::Accept => {
                 self.take(request, 0);
-                Ok(whole(200, Bytes::new()))
+                Ok(wire.taken(&[]))
             }
-            Behaviour::Busy { retry_after } => {
-                let mut answer = whole(503, Bytes::new());
-                answer
-                    .headers_mut()
-                    .insert("retry-after", retry_after.into());
-                Ok(answer)
-            }
+            Behaviour::Busy { retry_after } => Ok(wire.busy(retry_after)),
             Behaviour::Hang => {
                 self.stop.cancelled().await;
                 Err(Reset)
             }
             Behaviour::Reject { points: rejected } => {
                 self.take(request, rejected);
-                Ok(whole(200, partial_success(rejected)))
+                Ok(wire.taken(&partial_success(rejected)))
             }
             Behaviour::ResetAnswer => {
                 self.take(request, 0);
-                let beginning = Ok(Frame::data(Bytes::from_static(CHUNK)));
-                Ok(parts(stream::iter([beginning, Err(Reset)])))
+                Ok(broken(wire, reset.clone()))
             }
             Behaviour::LongAnswer { bytes } => {
                 self.take(request, 0);
-                Ok(self.long(bytes))
+                Ok(self.long(wire, bytes))
             }
             Behaviour::Down | Behaviour::ResetRequest => Err(Reset),
         }
@@ -262,30 +276,29 @@ impl Answering {
         self.seen.taken.lock().unwrap().push(taken);
     }
 
-    fn long(&self, bytes: u64) -> Response<Body> {
+    fn long(&self, wire: Wire, bytes: u64) -> Response<Body> {
         let seen = Arc::clone(&self.seen);
-        let chunks = bytes / CHUNK.len() as u64;
-        parts(stream::iter((0..chunks).map(move |_| {
-            let written = CHUNK.len() as u64;
+        let chunks = (0..bytes / CHUNK.len() as u64).map(|_| Bytes::from_static(CHUNK));
+        let parts = iter::once(wire.start(bytes)).chain(chunks);
+        wire.parts(stream::iter(parts.map(move |part| {
+            let written = part.len() as u64;
             seen.answered_bytes.fetch_add(written, Ordering::Relaxed);
-            Ok(Frame::data(Bytes::from_static(CHUNK)))
+            Ok(Frame::data(part))
         })))
     }
 }
 
-fn whole(status: u16, body: Bytes) -> Response<Body> {
-    let body = Full::new(body).map_err(|never| match never {});
-    let answer = Response::builder().status(status);
-    answer.body(body.boxed_unsync()).unwrap()
+/// The beginning of an answer, after which the connection is reset.
+fn broken(wire: Wire, reset: CancellationToken) -> Response<Body> {
+    let beginning = [wire.start(1 << 20), Bytes::from_static(CHUNK)];
+    let beginning = stream::iter(beginning.map(|part| Ok(Frame::data(part))));
+    wire.parts(beginning.chain(stream::once(async move {
+        reset.cancel();
+        Err(Reset)
+    })))
 }
 
-fn parts(
-    frames: impl stream::Stream<Item = Result<Frame<Bytes>, Reset>> + Send + 'static,
-) -> Response<Body> {
-    Response::new(StreamBody::new(frames).boxed_unsync())
-}
-
-fn partial_success(rejected: usize) -> Bytes {
+fn partial_success(rejected: usize) -> Vec<u8> {
     let partial_success = ExportMetricsPartialSuccess {
         rejected_data_points: i64::try_from(rejected).unwrap(),
         error_message: "too old".to_owned(),
@@ -293,5 +306,5 @@ fn partial_success(rejected: usize) -> Bytes {
     let answer = ExportMetricsServiceResponse {
         partial_success: Some(partial_success),
     };
-    answer.encode_to_vec().into()
+    answer.encode_to_vec()
 }
