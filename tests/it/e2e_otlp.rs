@@ -124,7 +124,7 @@ async fn points_are_what_the_node_says(way: Way) {
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
     for point in &points {
-        assert_eq!(point.resource, resource, "{}", point.name);
+        assert_eq!(*point.resource, resource, "{}", point.name);
         assert!(!point.description.is_empty(), "{}", point.name);
         assert!(point.time > 0, "{}", point.name);
         let has_start = point.start_time > 0 && point.start_time <= point.time;

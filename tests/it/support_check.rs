@@ -1,6 +1,6 @@
 //! The tools of the tests against the real programs they stand for.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::Response;
@@ -91,9 +91,9 @@ async fn rotel_hands_exact_integers_to_the_sink_over_grpc() {
 
 async fn assert_arrived(sink: &OtlpSink) {
     let points = sink.wait("a point", |points| !points.is_empty()).await;
-    let text = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    let text = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     let expected = Point {
-        resource: text("service.name", "betanet"),
+        resource: Arc::new(text("service.name", "betanet")),
         scope: "betanet/metrics".to_owned(),
         name: "betanet_messages_total".to_owned(),
         description: "Messages.".to_owned(),

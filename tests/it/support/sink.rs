@@ -23,7 +23,7 @@ use super::{PATIENCE, eventually, server::Server};
 /// One point of one series, with all that is around it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Point {
-    pub(crate) resource: BTreeMap<String, String>,
+    pub(crate) resource: Arc<BTreeMap<String, String>>,
     pub(crate) scope: String,
     pub(crate) name: String,
     pub(crate) description: String,
@@ -145,13 +145,13 @@ pub(super) fn points_of(request: &Request<Bytes>) -> Result<Vec<Point>, u16> {
 pub(crate) fn flatten(request: ExportMetricsServiceRequest) -> Vec<Point> {
     let mut points = Vec::new();
     for resource in request.resource_metrics {
-        let attributes = texts(resource.resource.unwrap_or_default().attributes);
+        let attributes = Arc::new(texts(resource.resource.unwrap_or_default().attributes));
         for scope in resource.scope_metrics {
             let scope_name = scope.scope.unwrap_or_default().name;
             for metric in scope.metrics {
                 for (kind, series) in series(metric.data) {
                     points.push(Point {
-                        resource: attributes.clone(),
+                        resource: Arc::clone(&attributes),
                         scope: scope_name.clone(),
                         name: metric.name.clone(),
                         description: metric.description.clone(),
