@@ -8,18 +8,21 @@ use super::sink::{Point, Value};
 /// Asserts that each series came in the order of its times, and that what is repeated was in the
 /// request before: nothing else was in flight.
 pub(crate) fn first_arrivals(requests: Vec<Vec<Point>>) -> (Vec<Point>, usize) {
-    let (mut latest, mut first, mut repeated) = (BTreeMap::new(), Vec::new(), 0);
-    let mut before = BTreeSet::new();
+    let (mut known, mut latest, mut first) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let (mut before, mut repeated) = (BTreeSet::new(), 0);
     for request in requests {
         let mut this = BTreeSet::new();
         for point in request {
+            // In the order that tells them apart soonest.
             let series = (
-                point.resource.clone(),
                 point.name.clone(),
                 point.attributes.clone(),
+                point.resource.clone(),
             );
-            this.insert((series.clone(), point.time));
-            if before.contains(&(series.clone(), point.time)) {
+            let number = known.len();
+            let series = *known.entry(series).or_insert(number);
+            this.insert((series, point.time));
+            if before.contains(&(series, point.time)) {
                 repeated += 1;
                 continue;
             }
