@@ -130,7 +130,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{super::Apart, *};
+    use super::*;
+    use crate::runtime::Apart;
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_is_reported_with_the_name_of_the_task() {
