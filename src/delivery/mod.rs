@@ -60,7 +60,7 @@ use self::{
 use crate::{
     pipeline::Reporter,
     resilience::breaker::{Permit, Refusal},
-    runtime::{Clock, Tasks},
+    runtime::{Clock, Tasks, catch_panic},
     settings::ComponentId,
     storage::{Directory, Log},
     telemetry::names,
@@ -137,6 +137,10 @@ pub struct Context<'a> {
 #[error("no answer within {0:?}")]
 struct TimedOut(Duration);
 
+#[derive(Debug, thiserror::Error)]
+#[error("sending the batch panicked: {0}")]
+struct Panicked(String);
+
 impl Delivery {
     /// Starts the workers.
     ///
@@ -207,7 +211,8 @@ impl Delivery {
             tasks.spawn(format!("{id} keeper"), keeper.run());
         }
         for _ in 0..settings.queue.num_consumers {
-            tasks.spawn(format!("{id} sender"), Arc::clone(&shared).work());
+            let shared = Arc::clone(&shared);
+            tasks.spawn_lasting(format!("{id} sender"), move || Arc::clone(&shared).work());
         }
         Self { shared }
     }
@@ -309,14 +314,23 @@ impl Shared {
         };
         let permit = self.permit().await;
         let started = Instant::now();
-        let attempt = timeout(self.timeout, self.destination.send(payload));
-        let outcome = attempt.await.unwrap_or_else(|_elapsed| {
-            self.destination.timed_out();
-            Outcome::retry(TimedOut(self.timeout))
-        });
+        let outcome = self.attempt(payload).await;
         self.gate().settle(permit, &outcome, Instant::now());
         self.lock().settle(batch, outcome, started, Instant::now());
         self.changed.notify_waiters();
+    }
+
+    async fn attempt(&self, payload: Bytes) -> Outcome {
+        let attempt = timeout(self.timeout, self.destination.send(payload));
+        match catch_panic(attempt).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_elapsed)) => {
+                self.destination.timed_out();
+                Outcome::retry(TimedOut(self.timeout))
+            }
+            // It would be no better the next time, and all others would wait.
+            Err(panic) => Outcome::permanent(Panicked(panic)),
+        }
     }
 
     /// Waits for leave to make an attempt. A drain asks for none: each batch gets its attempt.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
@@ -30,10 +31,11 @@ impl Discovery {
             });
         }
         let (sender, found) = watch::channel(Found::default());
-        let merging = merge_each_change(self.merge, self.status, known, sender);
-        let stop = tasks.stopping();
-        tasks.spawn(format!("discovery of {receiver}"), async move {
-            stop.run_until_cancelled(merging).await;
+        let (merge, status, stop) = (self.merge, self.status, tasks.stopping());
+        tasks.spawn_lasting(format!("discovery of {receiver}"), move || {
+            let (merge, status) = (Arc::clone(&merge), Arc::clone(&status));
+            let merging = merge_each_change(merge, status, known.clone(), sender.clone());
+            stop.clone().run_until_cancelled_owned(merging).map(drop)
         });
         found
     }
@@ -63,7 +65,12 @@ async fn merge_each_change(
         let merge = Arc::clone(&merge);
         // A hundred thousand targets take long enough to delay a poll.
         let merged = tokio::task::spawn_blocking(move || merge_known(&merge, &known));
-        let Ok(merged) = merged.await else { return };
+        let merged = match merged.await {
+            Ok(merged) => merged,
+            // Begun anew by who runs this; what was found before stays.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_stopping) => return,
+        };
         status.counted(&merged.counts);
         for (error, address) in &merged.complaints {
             if !complaints.contains_key(error) {

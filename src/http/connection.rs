@@ -87,53 +87,57 @@ impl Server {
     }
 }
 
-/// Accepts connections until `tasks` stop, and serves each in a task called `name`. Where it runs,
-/// the socket is waited for.
-pub(super) async fn accept(
-    listener: std::net::TcpListener,
-    server: Arc<Server>,
-    tasks: Tasks,
-    name: Arc<str>,
-    status: Reporter,
-) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => {
-            return status.fatal_error(format_args!("cannot accept connections: {error}"));
-        }
-    };
-    let stop = tasks.stopping();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+/// Accepts connections. Clones accept from the same socket.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    pub(super) socket: Arc<std::net::TcpListener>,
+    pub(super) server: Arc<Server>,
+    /// Where each connection is a task of this name.
+    pub(super) tasks: Tasks,
+    pub(super) name: Arc<str>,
+    pub(super) status: Reporter,
+}
+
+impl Acceptor {
+    /// Accepts until its tasks stop. Where it runs, the socket is waited for.
+    pub(super) async fn run(self) {
+        let (stop, status) = (self.tasks.stopping(), &self.status);
+        let socket = match self.socket.try_clone().and_then(TcpListener::from_std) {
+            Ok(socket) => socket,
+            Err(error) => {
+                return status.fatal_error(format_args!("cannot accept connections: {error}"));
+            }
         };
-        match accepted {
-            Ok((stream, _)) => {
-                status.ok();
-                let entrance = server.face().entrance;
-                match Arc::clone(&entrance.permits).try_acquire_owned() {
-                    Ok(permit) => {
-                        let server = Arc::clone(&server);
-                        tasks.spawn(Arc::clone(&name), async move {
-                            serve(stream, &server, &entrance).await;
-                            drop(permit);
-                        });
-                    }
-                    // The stream is dropped, and with it the connection closed.
-                    Err(_) => server.telemetry.connection_refused("limit"),
+        while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
+            match accepted {
+                Ok((stream, _)) => {
+                    status.ok();
+                    self.serve(stream);
+                }
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) if is_of_the_socket(&error) => {
+                    status.fatal_error(format_args!("cannot accept connections any more: {error}"));
+                    return;
+                }
+                Err(error) => {
+                    status.recoverable_error(format_args!("cannot accept connections: {error}"));
+                    // The connection stays in the backlog, so accepting again at once would spin.
+                    sleep(ACCEPT_BACKOFF).await;
                 }
             }
-            Err(error) if is_of_the_client(&error) => {}
-            Err(error) if is_of_the_socket(&error) => {
-                status.fatal_error(format_args!("cannot accept connections any more: {error}"));
-                return;
-            }
-            Err(error) => {
-                status.recoverable_error(format_args!("cannot accept connections: {error}"));
-                // The connection stays in the backlog, so accepting again at once would spin.
-                sleep(ACCEPT_BACKOFF).await;
-            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        let server = Arc::clone(&self.server);
+        let entrance = server.face().entrance;
+        match Arc::clone(&entrance.permits).try_acquire_owned() {
+            Ok(permit) => self.tasks.spawn_one(Arc::clone(&self.name), async move {
+                serve(stream, &server, &entrance).await;
+                drop(permit);
+            }),
+            // The stream is dropped, and with it the connection closed.
+            Err(_) => server.telemetry.connection_refused("limit"),
         }
     }
 }

@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Limits, Route, TlsConfig,
-    connection::{Entrance, Face, Server, accept},
+    connection::{Acceptor, Entrance, Face, Server},
     router::Router,
     telemetry::Telemetry,
     tls::Tls,
 };
 use crate::{
-    pipeline::{ComponentKind, Components},
+    pipeline::{ComponentKind, Components, Reporter},
     runtime::Tasks,
 };
 
@@ -66,7 +66,8 @@ impl BoundListeners {
     /// Each listener is a component that says how it is.
     pub fn serve(self, tasks: &Tasks, components: &Components) {
         for (endpoint, bound) in self.bound {
-            Port::open(&endpoint, bound, &self.telemetry, tasks, components);
+            let status = components.register(ComponentKind::Listener, &endpoint);
+            Port::open(&endpoint, bound, &self.telemetry, tasks, status);
         }
     }
 }
@@ -98,8 +99,8 @@ impl Serving {
             let port = match gone.remove(&endpoint) {
                 Some(port) => Some(port.turned(&endpoint, bound)),
                 None => {
-                    let tasks = tasks.group();
-                    Port::open(&endpoint, bound, &next.telemetry, &tasks, components)
+                    let status = components.register(ComponentKind::Listener, &endpoint);
+                    Port::open(&endpoint, bound, &next.telemetry, &tasks.group(), status)
                 }
             };
             self.ports.extend(port.map(|port| (endpoint, port)));
@@ -124,32 +125,31 @@ impl Port {
         bound: Bound,
         telemetry: &Telemetry,
         tasks: &Tasks,
-        components: &Components,
+        status: Reporter,
     ) -> Option<Self> {
         let (socket, _) = bound.socket?;
         let (config, tls) = bound.tls.unzip();
-        let stop = tasks.stopping().child_token();
-        let name = name(endpoint);
-        watch(&name, tls.as_ref(), tasks, &stop);
+        let (own, name) = (status.own(tasks), name(endpoint));
+        let stop = own.stopping().child_token();
+        watch(&name, tls.as_ref(), &own, &stop);
         let face = Face {
             entrance: Arc::new(Entrance::new(bound.limits, tls, stop)),
             router: bound.router,
         };
         let server = Arc::new(Server::new(telemetry.clone(), face));
-        let status = components.register(ComponentKind::Listener, endpoint);
         status.ok();
-        let accepting = accept(
-            socket,
-            Arc::clone(&server),
-            tasks.clone(),
-            Arc::clone(&name),
+        let acceptor = Acceptor {
+            socket: Arc::new(socket),
+            server: Arc::clone(&server),
+            tasks: own.clone(),
+            name: Arc::clone(&name),
             status,
-        );
-        tasks.spawn(name, accepting);
+        };
+        own.spawn_lasting(name, move || acceptor.clone().run());
         Some(Self {
             server,
             tls: config,
-            tasks: tasks.clone(),
+            tasks: own,
         })
     }
 
@@ -184,6 +184,9 @@ fn name(endpoint: &str) -> Arc<str> {
 /// Follows the files of the certificates.
 fn watch(name: &Arc<str>, tls: Option<&Arc<Tls>>, tasks: &Tasks, stop: &CancellationToken) {
     if let Some(tls) = tls {
-        tasks.spawn(Arc::clone(name), Arc::clone(tls).watch(stop.clone()));
+        let (tls, stop) = (Arc::clone(tls), stop.clone());
+        tasks.spawn_lasting(Arc::clone(name), move || {
+            Arc::clone(&tls).watch(stop.clone())
+        });
     }
 }

@@ -8,4 +8,4 @@ pub mod tasks;
 pub use apart::Apart;
 pub use clock::Clock;
 pub use folders::Folders;
-pub use tasks::{Failure, Tasks, catch_panic};
+pub use tasks::{Failure, Loss, PAUSE_AFTER_PANIC, TaskEvent, Tasks, catch_panic};

@@ -1,49 +1,83 @@
 //! Every task has an owner: it is spawned here, told to stop here, and waited for here.
 
-use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::{
     runtime::Handle,
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// How long a task that is begun anew waits after a panic.
+pub const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(30);
+
 /// Why a task that should have run until shutdown ended.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("task `{task}` died: {reason}")]
 pub struct Failure {
     /// The task's name.
-    pub task: String,
+    pub task: Arc<str>,
     /// What it panicked with or returned.
     pub reason: String,
+    /// What is lost with it.
+    pub loss: Loss,
 }
 
+/// What is lost with a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// All that it was there for.
+    Rest,
+    /// What it was doing; it begins anew after a pause.
+    Pause,
+    /// What it was doing, which is all that it was there for: one connection.
+    One,
+}
+
+/// What befalls a task.
+#[derive(Debug, Clone)]
+pub enum TaskEvent {
+    /// It panicked.
+    Died(Failure),
+    /// It begins anew.
+    Resumed,
+}
+
+/// Who learns of it.
+type Report = Arc<dyn Fn(TaskEvent) + Send + Sync>;
+
 /// A group of tasks that stop together. Clones are handles to the same group.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
-    failures: mpsc::Sender<Failure>,
+    report: Report,
     /// Where they run; where they were spawned if none.
     place: Option<Handle>,
 }
 
 impl Tasks {
-    /// An empty group, and where the first failures of its tasks arrive.
+    /// An empty group, and where the failures arrive that end the process: those of its tasks after
+    /// which something is done no more.
     pub fn new() -> (Self, mpsc::Receiver<Failure>) {
         // The first failure ends the process; a few more are kept so that none blocks.
         let (failures, receiver) = mpsc::channel(16);
-        (
-            Self {
-                tracker: TaskTracker::new(),
-                stop: CancellationToken::new(),
-                failures,
-                place: None,
-            },
-            receiver,
-        )
+        let report = move |event| match event {
+            TaskEvent::Died(failure) if failure.loss == Loss::Rest => {
+                // A full channel already holds a failure that ends the process.
+                drop(failures.try_send(failure));
+            }
+            TaskEvent::Died(_) | TaskEvent::Resumed => {}
+        };
+        let tasks = Self {
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            report: Arc::new(report),
+            place: None,
+        };
+        (tasks, receiver)
     }
 
     /// A group that reports to the same place but is stopped and waited for on its own.
@@ -51,7 +85,7 @@ impl Tasks {
         Self {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
-            failures: self.failures.clone(),
+            report: Arc::clone(&self.report),
             place: self.place.clone(),
         }
     }
@@ -61,6 +95,14 @@ impl Tasks {
     pub fn on(&self, runtime: &Handle) -> Self {
         Self {
             place: Some(runtime.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// A handle to the same group that reports to another place.
+    pub fn reporting(&self, report: impl Fn(TaskEvent) + Send + Sync + 'static) -> Self {
+        Self {
+            report: Arc::new(report),
             ..self.clone()
         }
     }
@@ -75,21 +117,42 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (name, failures) = (name.into(), self.failures.clone());
-        let watched = catch_panic(future).map(move |ended| {
-            if let Err(panic) = ended {
-                report(&failures, &name, panic);
-            }
-        });
-        match &self.place {
-            Some(runtime) => self.tracker.spawn_on(watched, runtime),
-            None => self.tracker.spawn(watched),
-        };
+        self.watch(name.into(), future, Loss::Rest);
     }
 
-    /// Reports that `task` can no longer do its work; the process ends non-zero.
+    /// The same for one of many tasks, which is missed by nobody.
+    pub fn spawn_one<F>(&self, name: impl Into<Arc<str>>, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.watch(name.into(), future, Loss::One);
+    }
+
+    /// Runs what `begin` gives until it ends. After a panic, which is reported, and a pause it
+    /// begins anew. What it shares with others must be whole at every moment.
+    pub fn spawn_lasting<F>(
+        &self,
+        name: impl Into<Arc<str>>,
+        begin: impl Fn() -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (name, report, stop) = (name.into(), Arc::clone(&self.report), self.stop.clone());
+        self.run(async move {
+            while let Err(reason) = catch_panic(begin()).await {
+                fail(&report, &name, reason, Loss::Pause);
+                let pause = stop.run_until_cancelled(sleep(PAUSE_AFTER_PANIC));
+                if pause.await.is_none() {
+                    return;
+                }
+                report(TaskEvent::Resumed);
+            }
+        });
+    }
+
+    /// Reports that `task` can no longer do its work.
     pub fn fail(&self, task: &str, reason: impl Into<String>) {
-        report(&self.failures, task, reason.into());
+        fail(&self.report, &task.into(), reason.into(), Loss::Rest);
     }
 
     /// Tells all tasks to stop and waits for them until `deadline`; false if some still run.
@@ -98,6 +161,42 @@ impl Tasks {
         self.tracker.close();
         timeout_at(deadline, self.tracker.wait()).await.is_ok()
     }
+
+    fn watch<F>(&self, name: Arc<str>, future: F, loss: Loss)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let report = Arc::clone(&self.report);
+        self.run(catch_panic(future).map(move |ended| {
+            if let Err(reason) = ended {
+                fail(&report, &name, reason, loss);
+            }
+        }));
+    }
+
+    fn run(&self, future: impl Future<Output = ()> + Send + 'static) {
+        match &self.place {
+            Some(runtime) => self.tracker.spawn_on(future, runtime),
+            None => self.tracker.spawn(future),
+        };
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks")
+            .field("tracker", &self.tracker)
+            .finish_non_exhaustive()
+    }
+}
+
+fn fail(report: &Report, task: &Arc<str>, reason: String, loss: Loss) {
+    tracing::error!(%task, reason, ?loss, "task died");
+    report(TaskEvent::Died(Failure {
+        task: Arc::clone(task),
+        reason,
+        loss,
+    }));
 }
 
 /// Runs `future` to its end; an error is the text of a panic in it.
@@ -111,15 +210,6 @@ pub fn catch_panic<T>(future: impl Future<Output = T>) -> impl Future<Output = R
     ended.map(|ended| ended.map_err(|panic| panic_text(panic.as_ref())))
 }
 
-fn report(failures: &mpsc::Sender<Failure>, task: &str, reason: String) {
-    tracing::error!(task, reason, "task died");
-    // A full channel already holds a failure that ends the process.
-    drop(failures.try_send(Failure {
-        task: task.to_owned(),
-        reason,
-    }));
-}
-
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
@@ -128,7 +218,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::runtime::Apart;
@@ -139,6 +229,48 @@ mod tests {
         tasks.spawn("doomed", async { panic!("out of luck") });
         let failure = failures.recv().await.unwrap();
         assert_eq!(failure.to_string(), "task `doomed` died: out of luck");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lasting_task_begins_anew_after_a_pause() {
+        let (tasks, _failures) = Tasks::new();
+        let (sender, mut events) = mpsc::channel(8);
+        let told = sender.clone();
+        let own = tasks.reporting(move |event| {
+            let what = match event {
+                TaskEvent::Died(failure) => failure.to_string(),
+                TaskEvent::Resumed => "resumed".to_owned(),
+            };
+            told.try_send((what, Instant::now())).unwrap();
+        });
+        let (start, is_first) = (Instant::now(), AtomicBool::new(true));
+        own.spawn_lasting("lasting", move || {
+            let (is_first, sender) = (is_first.swap(false, Ordering::Relaxed), sender.clone());
+            async move {
+                assert!(!is_first, "the first time");
+                sender
+                    .try_send(("ended".to_owned(), Instant::now()))
+                    .unwrap();
+            }
+        });
+        let later = start + PAUSE_AFTER_PANIC;
+        for (what, at) in [
+            ("task `lasting` died: the first time", start),
+            ("resumed", later),
+            ("ended", later),
+        ] {
+            assert_eq!(events.recv().await, Some((what.to_owned(), at)));
+        }
+        assert!(tasks.stop(later).await, "of the same group");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_missed_does_not_end_the_process() {
+        let (tasks, mut failures) = Tasks::new();
+        tasks.spawn_one("one", async { panic!("alone") });
+        tasks.spawn_lasting("lasting", || async { panic!("again and again") });
+        assert!(tasks.stop(Instant::now() + PAUSE_AFTER_PANIC * 3).await);
+        assert!(failures.try_recv().is_err());
     }
 
     #[tokio::test]

@@ -180,8 +180,8 @@ impl Builder<'_> {
         listeners: &mut Listeners,
     ) -> Result<ExporterNode, StartError> {
         let (name, site) = (id.to_string(), self.site);
-        let tasks = self.graph.root.group();
         let status = site.components.announce(ComponentKind::Exporter, &name);
+        let tasks = status.own(&self.graph.root.group());
         let before = self.graph.exporters.get(id);
         let mut context = exporters::Context {
             listeners,

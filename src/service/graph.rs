@@ -100,8 +100,9 @@ impl Graph {
         let pipelines = std::mem::replace(&mut self.pipelines, next.pipelines);
         let config = std::mem::replace(&mut self.config, next.config);
         self.storages = next.storages;
-        self.switch_pipelines(&pipelines);
-        self.switch_receivers(next.receivers).await;
+        self.switch_pipelines(&pipelines, &site.components);
+        self.switch_receivers(next.receivers, &site.components)
+            .await;
         // Nothing flows through them any more, but for what their processors make up.
         for (id, node) in pipelines {
             let kept = self.pipelines.get(&id);
@@ -130,17 +131,25 @@ impl Graph {
     }
 
     /// Starts the pipelines that `before` did not have, and lets all of them end where they should.
-    fn switch_pipelines(&self, before: &BTreeMap<ComponentId, PipelineNode>) {
+    fn switch_pipelines(
+        &self,
+        before: &BTreeMap<ComponentId, PipelineNode>,
+        components: &Components,
+    ) {
         for (id, node) in &self.pipelines {
             node.pipeline.end_in(self.exporters_of(id));
             let old = before.get(id);
             if !old.is_some_and(|old| Arc::ptr_eq(&old.pipeline, &node.pipeline)) {
-                node.pipeline.start(&node.tasks);
+                node.pipeline.start(&node.tasks, components);
             }
         }
     }
 
-    async fn switch_receivers(&mut self, next: BTreeMap<ComponentId, ReceiverDraft>) {
+    async fn switch_receivers(
+        &mut self,
+        next: BTreeMap<ComponentId, ReceiverDraft>,
+        components: &Components,
+    ) {
         let mut before = std::mem::take(&mut self.receivers);
         for (id, draft) in next {
             let pipelines = self.pipelines_of(&id);
@@ -153,7 +162,9 @@ impl Graph {
                     }
                 }
                 ReceiverDraft::New(built) => {
-                    let (junction, tasks) = (Junction::new(pipelines), self.root.group());
+                    let (kind, name) = (ComponentKind::Receiver, id.to_string());
+                    let tasks = components.own(kind, &name, &self.root.group());
+                    let junction = Junction::new(pipelines);
                     let consumer = Arc::new(junction.clone()) as Arc<dyn Consumer>;
                     // Where one of the same id ends, the targets wait until it has let them go.
                     let node = ReceiverNode {
@@ -242,9 +253,13 @@ impl Graph {
         clean &= timeout_at(deadline, join_all(drains)).await.is_ok();
         let exporters = exporters.iter().map(|node| &node.tasks);
         clean &= stopped(stop_all(exporters, deadline).await, ComponentKind::Exporter);
-        clean &= stop_all(self.serving.tasks(), deadline).await;
+        clean &= stopped(
+            stop_all(self.serving.tasks(), deadline).await,
+            ComponentKind::Listener,
+        );
         clean &= self.leaving.stop(deadline).await;
-        clean & self.root.stop(deadline).await
+        clean &= self.root.stop(deadline).await;
+        stopped(clean, ComponentKind::Extension)
     }
 }
 

@@ -37,7 +37,7 @@ impl Leaving {
     /// Lets listeners end after the answers that are under way.
     pub(super) fn listeners(&self, gone: Vec<Tasks>) {
         for listening in gone {
-            self.tasks.spawn("listener that left", async move {
+            self.tasks.spawn_one("listener that left", async move {
                 listening.stop(Instant::now() + ANSWERS).await;
             });
         }
@@ -59,7 +59,7 @@ impl Leaving {
             lock(&exporters).retain(|other| !Arc::ptr_eq(&other.exporter, &node.exporter));
         };
         let stop = self.tasks.stopping();
-        self.tasks.spawn("exporter that left", async move {
+        self.tasks.spawn_one("exporter that left", async move {
             stop.run_until_cancelled(work).await;
         });
     }

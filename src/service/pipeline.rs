@@ -11,7 +11,9 @@ use super::outlet::{Exits, Exporters, Outlet, Read, Tail};
 use crate::{
     definition::Definition,
     instruments::{self, OwnMetrics},
-    pipeline::{Poll, Processor, Readings, Schema, Sink, Stream, Target},
+    pipeline::{
+        ComponentKind, Components, Poll, Processor, Readings, Schema, Sink, Stream, Target,
+    },
     processors::mapping,
     runtime::Tasks,
     settings::ComponentId,
@@ -80,9 +82,10 @@ impl MetricsPipeline {
     }
 
     /// Starts what the processors do by themselves.
-    pub(super) fn start(&self, tasks: &Tasks) {
-        for (processor, behind) in self.tail.processors() {
-            processor.start(Arc::new(behind), tasks);
+    pub(super) fn start(&self, tasks: &Tasks, components: &Components) {
+        for ((id, processor), behind) in self.tail.processors() {
+            let tasks = components.own(ComponentKind::Processor, id, tasks);
+            processor.start(Arc::new(behind), &tasks);
         }
     }
 

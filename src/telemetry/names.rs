@@ -355,6 +355,8 @@ metrics! {
         "Unix time of the last configuration that was loaded.";
     COMPONENT_STATUS = "betanet_component_status", Kind::Gauge, "{component}", &[COMPONENT_ID, COMPONENT_KIND, STATE],
         "1 for the status that a component has (starting, ok, recoverable_error, permanent_error, fatal_error, stopped), 0 for the others.";
+    COMPONENT_PANICS = "betanet_component_panics", Kind::Counter, "{panic}", &[COMPONENT_ID, COMPONENT_KIND],
+        "Mistakes of ours (panics) in the tasks of a component. The status says whether one is begun anew.";
     UPTIME = "otelcol_process_uptime", Kind::Counter, "s", &[],
         "Time since the collector started.";
     CPU_SECONDS = "otelcol_process_cpu_seconds", Kind::Counter, "s", &[],

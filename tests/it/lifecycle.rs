@@ -3,8 +3,10 @@
 use betanet_collector::simulator::Dialect;
 
 use crate::support::{
+    PATIENCE,
+    backend::{Backend, Behaviour},
     collector::Collector,
-    free_port,
+    eventually, free_port,
     stand::{Options, node},
 };
 
@@ -59,4 +61,33 @@ async fn health_and_a_metric_show_each_component() {
         [status("ok"), status("fatal_error")],
         [Some(1.0), Some(0.0)]
     );
+}
+
+#[tokio::test]
+async fn at_the_end_health_shows_what_has_stopped_already() {
+    let node = node(Dialect::Betanet);
+    let mut backend = Backend::start().await;
+    backend.set(Behaviour::Hang).await;
+    let exporter = format!("{{endpoint: \"{}\", timeout: 10m}}", backend.url());
+    let options = Options {
+        exporters: vec![("otlp_http".to_owned(), exporter)],
+        ..Options::default()
+    };
+    let stand = options.start(&[("a", &node)]).await;
+    eventually("something is being sent", PATIENCE, async || {
+        (backend.met(Behaviour::Hang) > 0).then_some(())
+    })
+    .await;
+    stand.collector.signal("TERM");
+    let health = eventually("the receiver has stopped", PATIENCE, async || {
+        let health = stand.health().await;
+        let receiver = &health["components"]["receiver:betanet"];
+        (receiver["status"] == "StatusStopped").then_some(health)
+    })
+    .await;
+    let exporter = &health["components"]["exporter:otlp_http"];
+    assert_eq!(exporter["status"], "StatusOK", "it still sends: {health:#}");
+    backend.set(Behaviour::Accept).await;
+    let (code, log) = stand.collector.ended().await;
+    assert_eq!(code, Some(0), "{log}");
 }

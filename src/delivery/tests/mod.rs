@@ -31,6 +31,7 @@ enum Step {
     After(u64),
     Refuse,
     Hang,
+    Panic,
 }
 
 /// Follows a script and remembers what it accepted.
@@ -83,6 +84,7 @@ impl Destination for Scripted {
             }
             Step::Refuse => return Outcome::permanent("no"),
             Step::Hang => std::future::pending().await,
+            Step::Panic => panic!("out of luck"),
         };
         self.accepted.lock().unwrap().push(payload);
         Outcome::Sent(Answer {
@@ -250,6 +252,24 @@ async fn a_batch_that_is_not_full_is_sent_when_it_is_old_enough() {
     sleep(Duration::from_millis(2)).await;
     assert_eq!(bench.accepted(), [1]);
     assert_eq!(bench.metrics.sum("sent"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_the_batch_that_brought_it_about() {
+    let mut bench = bench(steady(), 10);
+    bench.destination.script([Step::Accept, Step::Panic]);
+    for mark in 1..=3 {
+        bench.push(mark);
+    }
+    bench.pass(1).await;
+    assert_eq!(bench.accepted(), [1, 3]);
+    assert_eq!(bench.metrics.sum("rejected"), 2);
+    bench.destination.script([Step::Panic]);
+    bench.push(4);
+    bench.pass(1).await;
+    let error = bench.status.state().error;
+    let expected = "sending the batch panicked: out of luck";
+    assert_eq!(error.as_deref(), Some(expected));
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,10 +97,13 @@ impl Processor for Aggregate {
     }
 
     fn start(&self, downstream: Arc<dyn Downstream>, tasks: &Tasks) {
-        let emitter = Emitter::new(&self.shared, downstream);
-        let stop = tasks.stopping();
-        tasks.spawn(format!("emitter of {}", self.shared.id), async move {
-            stop.run_until_cancelled(emitter.run()).await;
+        let (shared, stop) = (Arc::clone(&self.shared), tasks.stopping());
+        tasks.spawn_lasting(format!("emitter of {}", shared.id), move || {
+            let emitter = Emitter::new(&shared, Arc::clone(&downstream));
+            let stop = stop.clone();
+            async move {
+                stop.run_until_cancelled(emitter.run()).await;
+            }
         });
     }
 }

@@ -12,11 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::poller::{Ended, TargetPoller, Timing};
 use crate::{
     pipeline::{Consumer, Poll, Target},
-    runtime::catch_panic,
+    runtime::{PAUSE_AFTER_PANIC, catch_panic},
 };
-
-/// How long a target is left alone at least after a panic.
-const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(30);
 
 /// The pollers of one target, one a definition, in the order in which they are tried.
 pub(super) struct Candidates(Vec<TargetPoller>);

@@ -45,6 +45,7 @@ pub(super) struct Tail {
 /// A processor and what is counted of it.
 #[derive(Clone)]
 struct Step {
+    id: String,
     processor: Arc<dyn Processor>,
     items: Items,
 }
@@ -98,8 +99,9 @@ impl Tail {
         meter: &Meter,
     ) -> Self {
         let steps = processors.into_iter().map(|(id, processor)| Step {
+            items: Items::new(id.clone(), meter),
+            id,
             processor,
-            items: Items::new(id, meter),
         });
         Self {
             steps: steps.collect(),
@@ -108,14 +110,14 @@ impl Tail {
         }
     }
 
-    /// Each processor with what stands behind it.
-    pub(super) fn processors(&self) -> impl Iterator<Item = (&Arc<dyn Processor>, Self)> {
+    /// Each processor, with its id and what stands behind it.
+    pub(super) fn processors(&self) -> impl Iterator<Item = ((&str, &Arc<dyn Processor>), Self)> {
         self.steps.iter().enumerate().map(|(position, step)| {
             let behind = Self {
                 steps: self.steps.iter().skip(position + 1).cloned().collect(),
                 ..self.clone()
             };
-            (&step.processor, behind)
+            ((&*step.id, &step.processor), behind)
         })
     }
 

@@ -201,6 +201,7 @@ fn shared(concurrency: usize, clock: &Clock, telemetry: &Telemetry) -> Arc<Share
 /// A receiver called `id` without targets; all that it gets stand before the same server.
 pub(super) fn receiver(
     id: &str,
+    meter: &Meter,
     lab: &Arc<Lab>,
     board: &Arc<StatusBoard>,
     names: &Arc<TargetNames>,
@@ -208,7 +209,7 @@ pub(super) fn receiver(
     let context = Context {
         id: id.to_owned(),
         clock: clock(),
-        meter: meter(),
+        meter: meter.clone(),
         board: Arc::clone(board),
         names: Arc::clone(names),
     };

@@ -2,13 +2,17 @@
 
 use std::sync::atomic::AtomicBool;
 
+use opentelemetry_sdk::metrics::{
+    data::{AggregatedMetrics, MetricData, ResourceMetrics},
+    reader::MetricReader as _,
+};
 use tokio::sync::mpsc;
 
 use super::{
     lab::{Lab, Reply, receiver},
     *,
 };
-use crate::runtime::Failure;
+use crate::{instruments::PullReader, runtime::Failure};
 
 /// What became of targets, in order.
 #[derive(Debug, Default)]
@@ -64,15 +68,21 @@ struct Stand {
     b: Arc<Running>,
     tasks: Tasks,
     failures: mpsc::Receiver<Failure>,
+    metrics: PullReader,
+    _provider: SdkMeterProvider,
 }
 
 impl Stand {
     fn new(script: impl Fn(&lab::Sent) -> Reply + Send + Sync + 'static) -> Self {
         let (lab, log, board) = (Lab::new(script), Arc::new(Log::default()), Arc::default());
         let (names, (tasks, failures)) = (Arc::default(), Tasks::new());
+        let metrics = PullReader::default();
+        let provider = SdkMeterProvider::builder().with_reader(metrics.clone());
+        let provider = provider.build();
+        let meter = provider.meter("test");
         let start = |id| {
             let consumer: Arc<dyn Consumer> = Arc::new(Arc::clone(&log));
-            receiver(id, &lab, &board, &names).start(&[consumer], &tasks)
+            receiver(id, &meter, &lab, &board, &names).start(&[consumer], &tasks)
         };
         let (a, b) = (start("a"), start("b"));
         Self {
@@ -83,7 +93,25 @@ impl Stand {
             b,
             tasks,
             failures,
+            metrics,
+            _provider: provider,
         }
+    }
+
+    /// How many polls panicked, by receiver.
+    fn panics(&self) -> BTreeMap<String, u64> {
+        let mut metrics = ResourceMetrics::default();
+        self.metrics.collect(&mut metrics).unwrap();
+        let mut all = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+        let panics = all.find(|metric| metric.name() == "betanet_receiver_poll_panics");
+        let AggregatedMetrics::U64(MetricData::Sum(panics)) = panics.unwrap().data() else {
+            panic!("a counter");
+        };
+        let points = panics.data_points().map(|point| {
+            let receiver = point.attributes().next().unwrap().value.to_string();
+            (receiver, point.value())
+        });
+        points.collect()
     }
 
     /// The new lines once `time` has passed.
@@ -163,6 +191,8 @@ async fn a_panic_costs_one_target_half_a_minute() {
     assert_eq!(of_one[..2], ["a one opened", "a one up"]);
     assert_eq!(polled(&stand), ["one", "two"]);
     assert!(stand.failures.try_recv().is_err(), "the process goes on");
+    let panics = [("a".to_owned(), 1), ("b".to_owned(), 0)];
+    assert_eq!(stand.panics(), BTreeMap::from(panics));
     assert_eq!(stand.a.dropped_polls(), 0);
 }
 

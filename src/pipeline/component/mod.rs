@@ -3,6 +3,8 @@
 //! A component keeps the [`Reporter`] that it is built with and calls it when something changes,
 //! or whenever it likes: what says nothing new costs a lock.
 
+mod status;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,44 +13,11 @@ use std::{
 
 use opentelemetry::{KeyValue, metrics::Meter};
 
+pub use self::status::{ComponentKind, ComponentStatus};
 use crate::{
-    runtime::{Clock, Tasks},
+    runtime::{Clock, Failure, Loss, TaskEvent, Tasks},
     telemetry::names,
 };
-
-/// What kind of component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ComponentKind {
-    /// Polls.
-    Receiver,
-    /// Changes what passes.
-    Processor,
-    /// Hands on.
-    Exporter,
-    /// Serves the operator.
-    Extension,
-    /// A port of our own.
-    Listener,
-    /// The collector as a whole, for example its configuration.
-    Service,
-}
-
-/// How a component is; the names are the Collector's (`docs/component-status.md` there).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ComponentStatus {
-    /// Not at work yet.
-    Starting,
-    /// At work.
-    Ok,
-    /// It fails and tries again.
-    RecoverableError,
-    /// It fails until somebody mends something.
-    PermanentError,
-    /// It is dead, and the process ends.
-    FatalError,
-    /// It has ended in order.
-    Stopped,
-}
 
 /// What a component said last.
 #[derive(Debug, Clone)]
@@ -63,6 +32,8 @@ pub struct ComponentState {
     pub error: Option<String>,
     /// Since when the status is that.
     pub since: SystemTime,
+    /// How many of its tasks panicked.
+    pub panics: u64,
 }
 
 /// Where components say how they are.
@@ -124,6 +95,13 @@ impl Components {
         of_kind.for_each(Reporter::stopped);
     }
 
+    /// The same group of tasks, as a component's own ([`Reporter::own`]).
+    pub fn own(&self, kind: ComponentKind, id: &str, tasks: &Tasks) -> Tasks {
+        let reporters = lock(&self.reporters);
+        let reporter = reporters.iter().find(|reporter| reporter.is(kind, id));
+        reporter.map_or_else(|| tasks.clone(), |reporter| reporter.own(tasks))
+    }
+
     /// What each component said last.
     pub fn states(&self) -> Vec<ComponentState> {
         lock(&self.reporters).iter().map(Reporter::state).collect()
@@ -134,21 +112,39 @@ impl Components {
         lock(&self.reporters).iter().for_each(Reporter::started);
     }
 
-    /// Shows the status of each component on a metric, as long as the board lives.
+    /// Shows the status of each component, and how many of its tasks panicked, on metrics, as long
+    /// as the board lives.
     pub fn observe(self: &Arc<Self>, meter: &Meter) {
         let board = Arc::downgrade(self);
+        let states = move || {
+            board
+                .upgrade()
+                .map_or_else(Vec::new, |board| board.states())
+        };
+        let all = states.clone();
         names::COMPONENT_STATUS.observable_gauge(meter, move |observer| {
-            for state in board.upgrade().iter().flat_map(|board| board.states()) {
+            for state in all() {
                 for status in ComponentStatus::ALL {
-                    let attributes = [
-                        KeyValue::new(names::COMPONENT_ID, state.id.clone()),
-                        KeyValue::new(names::COMPONENT_KIND, state.kind.name()),
-                        KeyValue::new(names::STATE, status.label()),
-                    ];
+                    let [id, kind] = state.attributes();
+                    let attributes = [id, kind, KeyValue::new(names::STATE, status.label())];
                     observer.observe(u64::from(status == state.status), &attributes);
                 }
             }
         });
+        names::COMPONENT_PANICS.observe_number(meter, move |observer| {
+            for state in states() {
+                observer.observe(state.panics, &state.attributes());
+            }
+        });
+    }
+}
+
+impl ComponentState {
+    fn attributes(&self) -> [KeyValue; 2] {
+        [
+            KeyValue::new(names::COMPONENT_ID, self.id.clone()),
+            KeyValue::new(names::COMPONENT_KIND, self.kind.name()),
+        ]
     }
 }
 
@@ -160,6 +156,7 @@ impl Reporter {
             status: ComponentStatus::Starting,
             error: None,
             since: clock.now(),
+            panics: 0,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -214,6 +211,25 @@ impl Reporter {
         lock(&self.state).clone()
     }
 
+    /// The same group of tasks, as this component's own: one that panics shows in its status, and
+    /// ends nothing else.
+    pub fn own(&self, tasks: &Tasks) -> Tasks {
+        let reporter = self.clone();
+        tasks.reporting(move |event| match event {
+            TaskEvent::Died(failure) => reporter.lost(&failure),
+            TaskEvent::Resumed => reporter.ok(),
+        })
+    }
+
+    fn lost(&self, failure: &Failure) {
+        lock(&self.state).panics += 1;
+        match failure.loss {
+            Loss::Rest => self.permanent_error(failure),
+            Loss::Pause => self.recoverable_error(failure),
+            Loss::One => {}
+        }
+    }
+
     fn is(&self, kind: ComponentKind, id: &str) -> bool {
         let state = lock(&self.state);
         state.kind == kind && state.id == id
@@ -266,63 +282,6 @@ impl Reporter {
     }
 }
 
-impl ComponentKind {
-    /// The value of `otelcol.component.kind`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Receiver => "receiver",
-            Self::Processor => "processor",
-            Self::Exporter => "exporter",
-            Self::Extension => "extension",
-            Self::Listener => "listener",
-            Self::Service => "service",
-        }
-    }
-}
-
-impl ComponentStatus {
-    const ALL: [Self; 6] = [
-        Self::Starting,
-        Self::Ok,
-        Self::RecoverableError,
-        Self::PermanentError,
-        Self::FatalError,
-        Self::Stopped,
-    ];
-
-    /// Whether it is one of the errors.
-    pub fn is_error(self) -> bool {
-        match self {
-            Self::RecoverableError | Self::PermanentError | Self::FatalError => true,
-            Self::Starting | Self::Ok | Self::Stopped => false,
-        }
-    }
-
-    /// As the Collector's health check writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "StatusStarting",
-            Self::Ok => "StatusOK",
-            Self::RecoverableError => "StatusRecoverableError",
-            Self::PermanentError => "StatusPermanentError",
-            Self::FatalError => "StatusFatalError",
-            Self::Stopped => "StatusStopped",
-        }
-    }
-
-    /// As a metric's label has it.
-    fn label(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Ok => "ok",
-            Self::RecoverableError => "recoverable_error",
-            Self::PermanentError => "permanent_error",
-            Self::FatalError => "fatal_error",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whole at every moment, so a panic elsewhere does not spoil it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -330,12 +289,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        time::{Duration, UNIX_EPOCH},
+    };
 
-    use tokio::{sync::mpsc, time::advance};
+    use tokio::{
+        sync::mpsc,
+        time::{advance, sleep},
+    };
 
     use super::*;
-    use crate::runtime::Failure;
+    use crate::runtime::PAUSE_AFTER_PANIC;
 
     fn board() -> (Arc<Components>, mpsc::Receiver<Failure>) {
         let (tasks, failures) = Tasks::new();
@@ -391,6 +356,39 @@ mod tests {
             "task `listener localhost:9200` died: the socket is gone"
         );
         assert_eq!(reporter.state().status, ComponentStatus::FatalError);
+    }
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_shows_in_its_component_and_ends_nothing_else() {
+        let (tasks, mut failures) = Tasks::new();
+        let board = Components::new(&Clock::System, &tasks);
+        let reporter = board.register(ComponentKind::Exporter, "otlp_http");
+        let own = board.own(ComponentKind::Exporter, "otlp_http", &tasks.group());
+        let now = || {
+            let state = reporter.state();
+            (state.status, state.panics)
+        };
+        reporter.ok();
+        own.spawn_one("connection", async { panic!("one") });
+        sleep(MOMENT).await;
+        assert_eq!(now(), (ComponentStatus::Ok, 1));
+        let is_first = AtomicBool::new(true);
+        own.spawn_lasting("sender", move || {
+            let is_first = is_first.swap(false, Ordering::Relaxed);
+            async move { assert!(!is_first, "two") }
+        });
+        sleep(MOMENT).await;
+        assert_eq!(now(), (ComponentStatus::RecoverableError, 2));
+        let error = reporter.state().error;
+        assert_eq!(error.as_deref(), Some("task `sender` died: two"));
+        sleep(PAUSE_AFTER_PANIC).await;
+        assert_eq!(now(), (ComponentStatus::Ok, 2));
+        own.spawn("keeper", async { panic!("three") });
+        sleep(MOMENT).await;
+        assert_eq!(now(), (ComponentStatus::PermanentError, 3));
+        assert!(failures.try_recv().is_err());
     }
 
     #[tokio::test(start_paused = true)]
