@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use tokio::time::Instant;
 
-use super::{Poll, Target};
+use super::{ErrorType, Poll, Target};
 use crate::settings::{AllowList, HttpUrl};
 
 /// What an exporter asks.
@@ -28,7 +28,7 @@ pub struct ProbeRequest {
     /// The name of the definition that it speaks; whatever it speaks if none is given.
     pub definition: Option<String>,
     /// How long it may take, at most as long as any poll.
-    pub timeout: Option<Duration>,
+    pub timeout: Duration,
     /// What may be polled beside the targets that are polled anyway.
     pub allow: Arc<AllowList>,
 }
@@ -49,8 +49,8 @@ pub struct Probed {
 /// What one endpoint said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbedEndpoint {
-    /// Whether it gave a body, or one is kept that is young enough.
-    pub is_up: bool,
+    /// Why it gave no body, where none is kept that is young enough.
+    pub failure: Option<ErrorType>,
     /// The age of the body, where it is a kept one.
     pub age: Option<Duration>,
 }
@@ -118,7 +118,7 @@ pub struct ProbeOrder {
     /// Which of its definitions; each of them in turn if none is given.
     pub definition: Option<String>,
     /// When it must be over.
-    pub deadline: Option<Instant>,
+    pub deadline: Instant,
     /// What may be connected to.
     pub allow: Arc<AllowList>,
 }

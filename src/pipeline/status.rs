@@ -36,6 +36,8 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     fn host(&self) -> serde_json::Value;
     /// What is known of an endpoint, by its position.
     fn endpoint(&self, index: usize) -> serde_json::Value;
+    /// Whether one of its instances is at this address, `host:port`.
+    fn is_at(&self, address: &str) -> bool;
     /// The latest decisions about the target, oldest first.
     fn decisions(&self) -> serde_json::Value;
     /// The answer of an endpoint, by its position: the kept one if it is young enough, else what
@@ -135,6 +137,13 @@ impl StatusBoard {
         let targets = self.lock();
         let by_url = || targets.values().find(|status| status.target.url == url);
         targets.get(name_or_url).or_else(by_url).cloned()
+    }
+
+    /// The same of a target of which an instance is at this address.
+    pub fn at(&self, address: &str) -> Option<TargetStatus> {
+        let targets = self.lock();
+        let status = targets.values().find(|status| status.inner.is_at(address));
+        status.cloned()
     }
 
     /// A copy of the state of so many targets, by name, from the first one after a name.

@@ -61,6 +61,8 @@ pub struct Fleet {
     pub(super) settings: Settings,
     budget: Mutex<Budget>,
     guard: Mutex<Guard>,
+    /// Whether its hosts are polled once, so that nobody has to know how each of them is.
+    is_passing: bool,
 }
 
 /// A place in a fleet, given back when it is dropped. The hosts that stand for one target, one a
@@ -120,22 +122,28 @@ pub(super) struct EndpointState {
 impl Fleet {
     /// A fleet that nobody has joined.
     pub fn new(settings: Settings) -> Arc<Self> {
+        Self::of(settings, false)
+    }
+
+    fn of(settings: Settings, is_passing: bool) -> Arc<Self> {
         let budget = Budget::new(0, settings.interval, Instant::now());
         let guard = Guard::new(0, settings.interval);
         Arc::new(Self {
             settings,
             budget: Mutex::new(budget),
             guard: Mutex::new(guard),
+            is_passing,
         })
     }
 
-    /// A fleet that is treated alike and shares nothing with this one; a poll in it takes no
+    /// A fleet for one poll that is treated alike and shares nothing with this one. It takes no
     /// longer than `deadline`.
     pub fn apart(&self, deadline: Duration) -> Arc<Self> {
-        Self::new(Settings {
+        let settings = Settings {
             deadline: deadline.min(self.settings.deadline),
             ..self.settings.clone()
-        })
+        };
+        Self::of(settings, true)
     }
 
     /// What a poll has in all.
@@ -340,6 +348,9 @@ impl Host {
         let of = of.unwrap_or("host");
         let (target, failures) = (&self.name, transition.failures);
         match transition.to {
+            to if self.fleet.is_passing => {
+                tracing::debug!(target, instance, of, ?to, error, "breaker of a single poll");
+            }
             State::Open => tracing::warn!(target, instance, of, failures, error, "breaker opened"),
             State::HalfOpen => {
                 tracing::info!(target, instance, of, "breaker half-open: probing");

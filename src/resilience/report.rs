@@ -30,6 +30,10 @@ impl Inspect for Host {
         json!({ "instances": instances.collect::<Map<_, _>>() })
     }
 
+    fn is_at(&self, address: &str) -> bool {
+        self.instances.iter().any(|name| **name == *address)
+    }
+
     fn endpoint(&self, index: usize) -> Value {
         let (now, state) = (Instant::now(), self.lock());
         let Some(endpoint) = state.endpoints.get(index) else {

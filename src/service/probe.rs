@@ -36,7 +36,7 @@ impl Probe for Probes {
         let probes = self.clone();
         async move {
             let started = Instant::now();
-            let deadline = request.timeout.map(|timeout| started + timeout);
+            let deadline = started + request.timeout;
             let (target, poll, ages) = match probes.find(&request.target) {
                 Some(status) => probes.polled(&request, &status, deadline).await?,
                 None => probes.unknown(request, deadline).await?,
@@ -48,10 +48,13 @@ impl Probe for Probes {
 }
 
 impl Probes {
-    /// A target that is polled anyway, by its name or where it is.
+    /// A target that is polled anyway, by its name or where it or one of its instances is.
     fn find(&self, name: &str) -> Option<TargetStatus> {
-        let by_url = || self.board.find(endpoint(name)?.get().as_str());
-        self.board.find(name).or_else(by_url)
+        let endpoint = || endpoint(name);
+        let by_url = || self.board.find(endpoint()?.get().as_str());
+        let by_instance = || self.board.at(&endpoint()?.address());
+        let known = self.board.find(name);
+        known.or_else(by_url).or_else(by_instance)
     }
 
     /// The same read as that of the status API; the deadline ends the wait, not the poll.
@@ -59,7 +62,7 @@ impl Probes {
         &self,
         request: &ProbeRequest,
         status: &TargetStatus,
-        deadline: Option<Instant>,
+        deadline: Instant,
     ) -> Result<Answer, ProbeRefusal> {
         let target = &status.target;
         if let Some(asked) = &request.definition {
@@ -77,10 +80,7 @@ impl Probes {
         let indices = 0..target.definition.endpoints.len();
         let reads = join_all(indices.map(async |index| {
             let read = status.inner.read(index);
-            match deadline {
-                None => read.await,
-                Some(deadline) => timeout_at(deadline, read).await.unwrap_or_else(|_| late()),
-            }
+            timeout_at(deadline, read).await.unwrap_or_else(|_| late())
         }));
         let reads = reads.await;
         let ages = reads.iter().map(|read| match read.served {
@@ -95,7 +95,7 @@ impl Probes {
     async fn unknown(
         &self,
         request: ProbeRequest,
-        deadline: Option<Instant>,
+        deadline: Instant,
     ) -> Result<Answer, ProbeRefusal> {
         let ProbeRequest {
             target,
@@ -209,7 +209,7 @@ fn mapped(
     let definition = &target.definition;
     let endpoints = poll.endpoints.iter().zip(ages);
     let endpoints = endpoints.map(|(polled, age)| ProbedEndpoint {
-        is_up: polled.body().is_some(),
+        failure: polled.failure().map(|failure| failure.error_type),
         age: *age,
     });
     let endpoints: Vec<_> = endpoints.collect();
@@ -222,7 +222,7 @@ fn mapped(
         );
     }
     let scopes = definition.endpoints.iter().zip(&endpoints);
-    let scopes = scopes.filter(|(_, probed)| probed.is_up);
+    let scopes = scopes.filter(|(_, probed)| probed.failure.is_none());
     let scopes: Vec<_> = scopes.map(|(of, _)| Arc::clone(&of.scope)).collect();
     let schema = Arc::new(definition.instruments.iter().cloned().collect());
     let mut instruments = TargetInstruments::new(&schema, &instruments::resource(&target));

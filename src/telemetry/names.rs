@@ -253,6 +253,8 @@ metrics! {
         "Duration of the probe; a target that is polled anyway may be answered from its cache.";
     PROBE_ENDPOINT_SUCCESS = "probe.endpoint.success", Kind::Gauge, "", &[URL_TEMPLATE],
         "Whether the probe got a body of the endpoint (1) or not (0).";
+    PROBE_ENDPOINT_FAILURE = "probe.endpoint.failure", Kind::Gauge, "", &[URL_TEMPLATE, ERROR_TYPE],
+        "1 for an endpoint of which the probe got no body, with the reason.";
     PROBE_ENDPOINT_AGE = "probe.endpoint.age", Kind::Gauge, "s", &[URL_TEMPLATE],
         "Age of the endpoint's body; absent where it was asked for by the probe.";
 }

@@ -1,19 +1,24 @@
 //! `/probe` of the Prometheus endpoint, of the real program.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use http::Response;
 
 use crate::support::{
+    certificates::Authority,
     free_port,
     raw::RawServer,
     scrape::Scrape,
     server::Server,
     stand::{Options, Stand, documented_node},
+    tls_sink::{Protocol, Shows, TlsSink},
 };
 
 /// Status and text of `/probe?query`.
@@ -191,4 +196,108 @@ async fn a_probe_ends_before_the_scraper_gives_up() {
     let took = answer.value("probe_duration_seconds").unwrap();
     assert!((0.19..5.0).contains(&took), "{took} s: {}", answer.text);
     assert_eq!(probe(&stand, &query, Some("x")).await.0, 400);
+}
+
+/// Why the endpoints of a target gave no body.
+fn reasons(answer: &Scrape) -> BTreeSet<String> {
+    let failures = answer.select("probe_endpoint_failure").into_iter();
+    failures.map(|of| of.labels["error_type"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_target_that_fails_is_an_answer_with_the_reason_and_no_warning() {
+    let node = documented_node();
+    let busy = Server::start(|_| {
+        let answer = Response::builder().status(503);
+        answer.body(Bytes::new()).unwrap()
+    })
+    .await;
+    let options = Options {
+        // The first failure of a polled target opens its breaker, which is a warning.
+        resilience: "retry: {max_retries: 0}, circuit_breaker: {failure_threshold: 1}",
+        prometheus: "probe: {allow: [127.0.0.0/8]}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node-1", &node)]).await;
+    let down = format!("http://127.0.0.1:{}", free_port());
+    for (target, reason) in [(busy.url(), "503"), (down, "connect")] {
+        let answer = probed(&stand, &format!("target={target}")).await;
+        assert_eq!(answer.exact("probe_success"), Some("0"), "{target}");
+        assert!(reasons(&answer).contains(reason), "{}", answer.text);
+    }
+    let (_, log) = stand.collector.stop().await;
+    assert!(!log.contains("breaker opened"), "{log}");
+}
+
+#[tokio::test]
+async fn a_target_behind_tls_is_probed_with_what_its_receiver_trusts() {
+    let authority = Authority::new();
+    let shows = Shows::identity(authority.issue("localhost"));
+    let server = TlsSink::start(Protocol::Http, &shows).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let node = documented_node();
+    let polled = format!("targets: [{{endpoint: \"{}\"}}]", node.url());
+    let trusting = format!("{polled}, tls: {{ca_file: \"{}\"}}", ca.display());
+    for (receiver, success, reason) in [(&polled, "0", Some("tls")), (&trusting, "1", None)] {
+        let options = Options {
+            prometheus: "probe: {allow: [127.0.0.0/8]}",
+            ..Options::default()
+        };
+        let stand = options.start_with(receiver).await;
+        let answer = probed(&stand, &format!("target={}", server.url())).await;
+        assert_eq!(
+            answer.exact("probe_success"),
+            Some(success),
+            "{}",
+            answer.text
+        );
+        let reasons = reasons(&answer).into_iter().collect::<Vec<_>>();
+        assert_eq!(reasons.first().map(String::as_str), reason);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_is_found_by_each_of_its_addresses() {
+    let (a, b) = (documented_node(), documented_node());
+    let target = format!(
+        "{{name: pool, mode: replicas, endpoints: [{}, {}]}}",
+        a.url(),
+        b.url()
+    );
+    let options = Options::default();
+    let stand = options.start_with(&format!("targets: [{target}]")).await;
+    stand.until_polls("pool", 1.0).await;
+    for node in [&a, &b] {
+        for target in [node.url(), node.address().to_string()] {
+            let answer = probed(&stand, &format!("target={target}")).await;
+            let packets = answer.exact("betanet_messages_total{target=\"pool\"}");
+            assert_eq!(packets, Some("5000"), "{target}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scraper_that_waits_longer_than_an_answer_may_take_gets_one() {
+    let node = documented_node();
+    let silent = RawServer::start(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    });
+    let silent = silent.await;
+    let options = Options {
+        timeout: "60s",
+        prometheus: "write_timeout: 2s, probe: {allow: [127.0.0.0/8]}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node-1", &node)]).await;
+    let query = format!("target={}", silent.url());
+    for timeout in [Some("50"), None] {
+        let (status, text) = probe(&stand, &query, timeout).await;
+        assert_eq!(status, 200, "{text}");
+        let answer = Scrape::parse(text);
+        assert_eq!(answer.exact("probe_success"), Some("0"));
+        assert_eq!(reasons(&answer), BTreeSet::from(["timeout".to_owned()]));
+    }
 }

@@ -161,7 +161,7 @@ impl Config {
         let route = route.at_most(self.max_concurrent_scrapes);
         context.listeners.route(&server, route)?;
         if self.probe.enabled {
-            let route = exporter.probe_route(&self.probe, Arc::clone(&context.probe));
+            let route = exporter.probe_route(self, Arc::clone(&context.probe));
             context.listeners.route(&server, route)?;
         }
         Ok(exporter)

@@ -13,7 +13,7 @@ use opentelemetry::{KeyValue, Value};
 
 use super::{
     Prometheus, Wanted,
-    config::ProbeConfig,
+    config::Config,
     labels::Labels,
     lock, name, negotiate,
     render::{self, Family, OWN},
@@ -40,6 +40,8 @@ pub(super) struct Prober {
     pub(super) exporter: Arc<Prometheus>,
     pub(super) probe: Arc<dyn Probe>,
     pub(super) allow: Arc<AllowList>,
+    /// How long a probe may take if the scraper does not say: as long as an answer may.
+    pub(super) longest: Duration,
     pub(super) timeout_offset: Duration,
 }
 
@@ -53,15 +55,14 @@ struct Query {
 
 impl Prometheus {
     /// The route that answers probes.
-    pub(super) fn probe_route(
-        self: &Arc<Self>,
-        config: &ProbeConfig,
-        probe: Arc<dyn Probe>,
-    ) -> Route {
+    pub(super) fn probe_route(self: &Arc<Self>, config: &Config, probe: Arc<dyn Probe>) -> Route {
+        let longest = config.write_timeout.get();
+        let config = &config.probe;
         let prober = Prober {
             exporter: Arc::clone(self),
             probe,
             allow: Arc::new(config.allow.clone()),
+            longest,
             timeout_offset: config.timeout_offset.get(),
         };
         let route = Route::get(&self.id, &config.path, move |request| {
@@ -75,8 +76,9 @@ impl Prometheus {
 impl Prober {
     pub(super) async fn answer(self, request: Request) -> Response {
         let asked = Query::read(&request.query).and_then(|query| {
-            let timeout = timeout(&request.headers, self.timeout_offset)?;
-            Ok((query, timeout))
+            let asked = timeout(&request.headers)?;
+            let timeout = asked.map_or(self.longest, |asked| asked.min(self.longest));
+            Ok((query, less(timeout, self.timeout_offset)))
         });
         let (query, timeout) = match asked {
             Ok(asked) => asked,
@@ -126,7 +128,8 @@ impl Prometheus {
     /// What a probe shows, in pieces. Its series are those of a scrape; nothing stays.
     fn text(&self, probed: &Probed, wanted: Wanted) -> impl Iterator<Item = Bytes> + Send + use<> {
         let store = Arc::<Mutex<Store>>::default();
-        let fresh: Vec<_> = probed.endpoints.iter().map(|of| of.is_up).collect();
+        let endpoints = probed.endpoints.iter();
+        let fresh: Vec<_> = endpoints.map(|of| of.failure.is_none()).collect();
         let snapshot = Snapshot {
             target: &probed.target,
             fresh: &fresh,
@@ -152,6 +155,7 @@ fn own(probed: &Probed) -> Vec<Family> {
     let mut duration = family(&names::PROBE_DURATION);
     duration.sample(String::new(), probed.duration.as_secs_f64());
     let mut endpoints = family(&names::PROBE_ENDPOINT_SUCCESS);
+    let mut failures = family(&names::PROBE_ENDPOINT_FAILURE);
     let mut ages = family(&names::PROBE_ENDPOINT_AGE);
     for (endpoint, of) in probed
         .target
@@ -160,20 +164,30 @@ fn own(probed: &Probed) -> Vec<Family> {
         .iter()
         .zip(&probed.endpoints)
     {
-        sample(&mut endpoints, &endpoint.path, u64::from(of.is_up));
+        let path = || (names::URL_TEMPLATE, endpoint.path.to_string());
+        let is_up = u64::from(of.failure.is_none());
+        sample(&mut endpoints, [path()], is_up);
+        if let Some(failure) = of.failure {
+            let reason = (names::ERROR_TYPE, failure.name().into_owned());
+            sample(&mut failures, [path(), reason], 1_u64);
+        }
         if let Some(age) = of.age {
-            sample(&mut ages, &endpoint.path, age.as_secs_f64());
+            sample(&mut ages, [path()], age.as_secs_f64());
         }
     }
-    let mut families = vec![success, duration, endpoints, ages];
+    let mut families = vec![success, duration, endpoints, failures, ages];
     families.retain(|family| !family.series.is_empty());
     families
 }
 
-fn sample<T: Number>(family: &mut Family, path: &str, value: T) {
-    let (key, path) = (names::URL_TEMPLATE.into(), Value::from(path.to_owned()));
-    let labels = Labels::default().with(std::iter::once((&key, &path)), false);
-    family.sample(labels, value);
+fn sample<const N: usize>(
+    family: &mut Family,
+    attributes: [(&'static str, String); N],
+    value: impl Number,
+) {
+    let attributes = attributes.map(|(key, value)| (key.into(), Value::from(value)));
+    let attributes = attributes.iter().map(|(key, value)| (key, value));
+    family.sample(Labels::default().with(attributes, false), value);
 }
 
 fn family(metric: &Metric) -> Family {
@@ -184,7 +198,7 @@ fn family(metric: &Metric) -> Family {
 
 /// As `betanet_up` has it: at least one endpoint gave a body.
 fn is_up(probed: &Probed) -> bool {
-    probed.endpoints.iter().any(|endpoint| endpoint.is_up)
+    probed.endpoints.iter().any(|of| of.failure.is_none())
 }
 
 impl Query {
@@ -209,9 +223,8 @@ impl Query {
     }
 }
 
-/// How long a probe may take: as long as the scraper waits, but for what the answer needs on its
-/// way.
-fn timeout(headers: &HeaderMap, offset: Duration) -> Result<Option<Duration>, String> {
+/// How long the scraper waits, if it says so.
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, String> {
     let Some(asked) = headers.get(SCRAPE_TIMEOUT) else {
         return Ok(None);
     };
@@ -221,10 +234,15 @@ fn timeout(headers: &HeaderMap, offset: Duration) -> Result<Option<Duration>, St
         .and_then(|text| text.trim().parse().ok());
     let asked = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let asked = asked.filter(|asked| !asked.is_zero());
-    let asked = asked.ok_or_else(|| format!("{SCRAPE_TIMEOUT}: expected a number of seconds"))?;
-    // A scraper that waits less than the offset is answered as best we can.
-    let left = asked.checked_sub(offset).filter(|left| !left.is_zero());
-    Ok(Some(left.unwrap_or(asked)))
+    let mistake = || format!("{SCRAPE_TIMEOUT}: expected a number of seconds");
+    asked.ok_or_else(mistake).map(Some)
+}
+
+/// What is left but for what the answer needs on its way. Where that is more, it is answered as
+/// best we can.
+fn less(timeout: Duration, offset: Duration) -> Duration {
+    let left = timeout.checked_sub(offset).filter(|left| !left.is_zero());
+    left.unwrap_or(timeout)
 }
 
 #[cfg(test)]
@@ -256,7 +274,8 @@ mod tests {
         let ask = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(SCRAPE_TIMEOUT, text.parse().unwrap());
-            timeout(&headers, Duration::from_millis(500))
+            let asked = timeout(&headers)?;
+            Ok::<_, String>(asked.map(|asked| less(asked, Duration::from_millis(500))))
         };
         for (text, milliseconds) in [
             ("10", 9_500),
@@ -264,15 +283,12 @@ mod tests {
             ("0.6", 100),
             ("0.4", 400),
         ] {
-            assert_eq!(
-                ask(text),
-                Ok(Some(Duration::from_millis(milliseconds))),
-                "{text}"
-            );
+            let left = Duration::from_millis(milliseconds);
+            assert_eq!(ask(text), Ok(Some(left)), "{text}");
         }
         for text in ["", "x", "0", "-1", "NaN", "inf", "1e300"] {
             assert!(ask(text).is_err(), "{text}");
         }
-        assert_eq!(timeout(&HeaderMap::new(), Duration::ZERO), Ok(None));
+        assert_eq!(timeout(&HeaderMap::new()), Ok(None));
     }
 }

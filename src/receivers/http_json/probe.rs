@@ -34,7 +34,7 @@ impl Running {
         let factory = self.factory();
         let target = order.endpoint.to_string();
         let own = Instant::now() + factory.fleet.deadline();
-        let deadline = order.deadline.map_or(own, |asked| asked.min(own));
+        let deadline = order.deadline.min(own);
         let pinned = resolve(&order.endpoint, &order.allow, deadline).await;
         let pinned = pinned.ok_or_else(|| ProbeRefusal::NotAllowed {
             target: target.clone(),
@@ -112,7 +112,40 @@ fn literal(url: &Url) -> Option<IpAddr> {
 mod tests {
     use std::time::Duration;
 
+    use http::HeaderMap;
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::receivers::http_json::{
+        clients::Clients,
+        config::Config,
+        transport::{Request, Transport as _, TransportError},
+    };
+
+    /// What leads elsewhere by now is not asked again: the connection goes where it was judged.
+    #[tokio::test]
+    async fn the_address_that_was_judged_is_the_one_that_is_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients = Clients::new(&Config::default(), 1).unwrap();
+        // No resolver knows this name.
+        let endpoint: HttpUrl = format!("http://rebound.invalid:{}", address.port())
+            .parse()
+            .unwrap();
+        let client = clients.for_probe(&endpoint, Pinned(vec![address]));
+        let request = Request {
+            url: endpoint.get().clone(),
+            headers: HeaderMap::new(),
+            body_limit_bytes: 10,
+        };
+        let client = client.unwrap();
+        let (answer, accepted) = tokio::join!(client.get(request), async {
+            listener.accept().await.map(drop)
+        });
+        accepted.unwrap();
+        let error = answer.unwrap_err();
+        assert!(!matches!(error, TransportError::Dns(_)), "{error:?}");
+    }
 
     async fn addresses(url: &str, allow: &[&str]) -> Option<Vec<String>> {
         let allow = allow.iter().map(|text| text.parse().unwrap()).collect();

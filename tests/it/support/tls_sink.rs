@@ -1,4 +1,4 @@
-//! Takes OTLP by TLS, over HTTP and gRPC, and says yes to all of it.
+//! Takes OTLP by TLS, over HTTP and gRPC, and says yes to all of it; to whom asks for JSON, `{}`.
 
 use std::{
     convert::Infallible,
@@ -154,7 +154,7 @@ async fn serve_http(mut accepted: Accepted) {
     while let Some(Ok(stream)) = accepted.next().await {
         let service = service_fn(async |request: Request<Incoming>| {
             request.into_body().collect().await.ok();
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"{}"))))
         });
         http1::Builder::new()
             .keep_alive(false)

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     exporters::prometheus::probe::Prober,
     http::Request,
-    pipeline::{Probe, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint},
+    pipeline::{ErrorType, Probe, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint},
     settings::AllowList,
 };
 
@@ -35,6 +35,7 @@ async fn ask(answer: Answer, query: &str) -> (u16, String) {
         exporter: Arc::new(exporter()),
         probe: Arc::new(Fixed(answer)),
         allow: Arc::new(AllowList::default()),
+        longest: Duration::from_secs(30),
         timeout_offset: Duration::from_millis(500),
     };
     let request = Request {
@@ -50,12 +51,15 @@ async fn ask(answer: Answer, query: &str) -> (u16, String) {
 }
 
 fn half(_: ProbeRequest) -> Result<Probed, ProbeRefusal> {
-    let endpoint = |is_up, age| ProbedEndpoint { is_up, age };
+    let endpoint = |failure, age| ProbedEndpoint { failure, age };
     let kept = Some(Duration::from_millis(2_500));
     Ok(Probed {
         target: target("n", &[("region", "eu")]),
         duration: Duration::from_millis(250),
-        endpoints: vec![endpoint(true, kept), endpoint(false, None)],
+        endpoints: vec![
+            endpoint(None, kept),
+            endpoint(Some(ErrorType::Timeout), None),
+        ],
         metrics: vec![gauges("betanet/network", &[("x", "a", 7)])],
     })
 }
@@ -74,6 +78,7 @@ async fn an_answer_has_the_series_of_a_scrape_and_what_is_said_of_the_probe() {
         [
             r#"probe_duration_seconds 0.25"#,
             r#"probe_endpoint_age_seconds{url_template="/network"} 2.5"#,
+            r#"probe_endpoint_failure{error_type="timeout",url_template="/mixnodes"} 1"#,
             r#"probe_endpoint_success{url_template="/network"} 1"#,
             r#"probe_endpoint_success{url_template="/mixnodes"} 0"#,
             r#"probe_success 1"#,
@@ -95,7 +100,7 @@ async fn a_failed_probe_is_an_answer_and_a_refused_one_a_mistake() {
             duration: Duration::from_secs(9),
             endpoints: vec![
                 ProbedEndpoint {
-                    is_up: false,
+                    failure: Some(ErrorType::Status(503)),
                     age: None
                 };
                 2
