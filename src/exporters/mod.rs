@@ -201,7 +201,10 @@ impl Config {
         };
         Ok(match self {
             Self::Debug(config) => config.build(id),
-            Self::File(config) => config.build(delivery)?,
+            Self::File(config) => {
+                let before = context.before.map(|before| before as &dyn Any);
+                config.build(delivery, before.and_then(<dyn Any>::downcast_ref))?
+            }
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
             Self::RemoteWrite(config) => config.build(delivery)?,

@@ -1,6 +1,6 @@
 //! The `file` exporter of the real program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 
@@ -62,4 +62,58 @@ async fn each_poll_is_a_line_also_of_the_time_when_none_could_be_written() {
         assert!(total.time > last, "in order");
         last = total.time;
     }
+}
+
+/// The files of a folder but for the one that is written, oldest first.
+fn backups(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut backups: Vec<_> = paths
+        .filter(|path| !path.ends_with("metrics.json"))
+        .collect();
+    backups.sort();
+    backups
+}
+
+#[tokio::test]
+async fn full_files_make_room_and_the_newest_stay() {
+    let (node, folder) = (documented_node(), tempfile::TempDir::new().unwrap());
+    let path = folder.path().join("metrics.json");
+    let settings = format!(
+        "{{path: \"{}\", flush_interval: 10ms, rotation: {{max_megabytes: 1, max_backups: 2}}}}",
+        path.display()
+    );
+    let options = Options {
+        interval: "10ms",
+        exporters: vec![("file".to_owned(), settings)],
+        ..Options::default()
+    };
+    let names: Vec<_> = (0..8).map(|target| format!("n{target}")).collect();
+    let targets: Vec<_> = names.iter().map(|name| (name.as_str(), &node)).collect();
+    let stand = options.start(&targets).await;
+    let first = eventually("a file is full", PATIENCE, async || {
+        backups(folder.path()).into_iter().next()
+    })
+    .await;
+    eventually("it had to go", PATIENCE, async || {
+        (!first.exists()).then_some(())
+    })
+    .await;
+    let (code, log) = stand.collector.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let backups = backups(folder.path());
+    assert_eq!(backups.len(), 2, "{backups:?}");
+    let mut last = 0;
+    for path in backups.iter().chain([&path]) {
+        assert!(std::fs::metadata(path).unwrap().len() <= 1 << 20);
+        for line in lines(path) {
+            let is_of = |point: &&Point| point.resource["service.instance.id"] == "n0";
+            let Some(time) = line.iter().filter(is_of).map(|point| point.time).max() else {
+                continue;
+            };
+            assert!(time > last, "in order, over the files too");
+            last = time;
+        }
+    }
+    assert!(last > 0);
 }

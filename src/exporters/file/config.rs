@@ -88,25 +88,35 @@ impl Default for RotationConfig {
 
 impl Config {
     /// Makes the exporter that `context` tells of, within a tokio runtime. The file is opened when
-    /// there is something to write.
+    /// there is something to write; the one of the exporter `before`, whose place it takes, it
+    /// shares until that has written all it held.
     ///
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(&self, context: Context<'_>) -> Result<Arc<dyn Exporter>, Invalid> {
-        let writer = Writer::new(WriterSettings {
+    pub fn build(
+        &self,
+        context: Context<'_>,
+        before: Option<&File>,
+    ) -> Result<Arc<dyn Exporter>, Invalid> {
+        let settings = WriterSettings {
             path: self.path.clone(),
             append: self.append,
             rotation: self.rotation.as_ref().map(RotationConfig::rotation),
             clock: context.clock.clone(),
+        };
+        let writer = Arc::new(match before {
+            Some(before) => Writer::after(&before.writer, settings),
+            None => Writer::new(settings),
         });
         let settings = Settings {
             timeout: PATIENCE,
             retry: retry(),
             queue: self.queue(),
         };
-        let delivery = Delivery::start(context, settings, super::Destination::new(writer))?;
-        Ok(Arc::new(File(delivery)))
+        let destination = super::Destination(Arc::clone(&writer));
+        let delivery = Delivery::start(context, settings, destination)?;
+        Ok(Arc::new(File { delivery, writer }))
     }
 
     /// Checks what a type cannot say; mistakes go to `diagnostics`.

@@ -19,7 +19,7 @@ mod writer;
 
 pub use config::{Config, Format, RotationConfig};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,12 +34,15 @@ use crate::{
 
 /// Encodes snapshots and hands them to delivery.
 #[derive(Debug)]
-pub struct File(Delivery);
+pub struct File {
+    delivery: Delivery,
+    writer: Arc<Writer>,
+}
 
 impl File {
     /// The account in which it is counted.
     pub(super) fn account(&self) -> &Account {
-        self.0.account()
+        self.delivery.account()
     }
 }
 
@@ -52,10 +55,10 @@ impl Exporter for File {
             return;
         }
         match json::line(messages) {
-            Ok(line) => self.0.push(&line, points),
+            Ok(line) => self.delivery.push(&line, points),
             Err(error) => {
                 tracing::debug!(%error, "metrics cannot be encoded");
-                self.0.give_up(DropReason::Encoding, points);
+                self.delivery.give_up(DropReason::Encoding, points);
             }
         }
     }
@@ -65,29 +68,19 @@ impl Exporter for File {
     }
 
     async fn drain(&self, deadline: Instant) {
-        self.0.drain(deadline).await;
+        self.delivery.drain(deadline).await;
     }
 }
 
 /// Takes batches of lines to the file.
 #[derive(Debug)]
-struct Destination(Arc<Mutex<Writer>>);
-
-impl Destination {
-    fn new(writer: Writer) -> Self {
-        Self(Arc::new(Mutex::new(writer)))
-    }
-}
+struct Destination(Arc<Writer>);
 
 #[async_trait]
 impl delivery::Destination for Destination {
     async fn send(&self, lines: Bytes) -> Outcome {
         let writer = Arc::clone(&self.0);
-        let write = move || {
-            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            writer.write(&lines)
-        };
-        match tokio::task::spawn_blocking(write).await {
+        match tokio::task::spawn_blocking(move || writer.write(&lines)).await {
             Ok(Ok(())) => Outcome::Sent(Answer::default()),
             Ok(Err(error)) => Outcome::retry(error),
             Err(error) => Outcome::retry(error),

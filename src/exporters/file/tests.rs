@@ -146,12 +146,16 @@ fn a_line_is_what_the_otlp_specification_says() {
 
 /// A writer of `metrics.json` in a directory.
 fn writer(directory: &Path, append: bool, rotation: Option<Rotation>) -> Writer {
-    Writer::new(WriterSettings {
+    Writer::new(settings(directory, append, rotation))
+}
+
+fn settings(directory: &Path, append: bool, rotation: Option<Rotation>) -> WriterSettings {
+    WriterSettings {
         path: directory.join("metrics.json"),
         append,
         rotation,
         clock: Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000_000_000)),
-    })
+    }
 }
 
 /// The files of a directory with what is in them, by name.
@@ -179,14 +183,14 @@ fn is(files: &[(String, String)], expected: &[(&str, &str)]) {
 async fn a_file_is_emptied_or_continued() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("metrics.json"), "before\ntorn").unwrap();
-    let mut appending = writer(directory.path(), true, None);
+    let appending = writer(directory.path(), true, None);
     appending.write(b"1\n").unwrap();
     appending.write(b"2\n").unwrap();
     is(
         &files(&directory),
         &[("metrics.json", "before\ntorn\n1\n2\n")],
     );
-    let mut emptying = writer(directory.path(), false, None);
+    let emptying = writer(directory.path(), false, None);
     emptying.write(b"1\n").unwrap();
     emptying.write(b"2\n").unwrap();
     is(&files(&directory), &[("metrics.json", "1\n2\n")]);
@@ -195,7 +199,7 @@ async fn a_file_is_emptied_or_continued() {
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_taken_away_is_made_anew() {
     let directory = TempDir::new().unwrap();
-    let mut writer = writer(directory.path(), false, None);
+    let writer = writer(directory.path(), false, None);
     writer.write(b"1\n").unwrap();
     let path = directory.path().join("metrics.json");
     fs::rename(&path, directory.path().join("metrics.json.1")).unwrap();
@@ -207,6 +211,34 @@ async fn a_file_that_is_taken_away_is_made_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_takes_the_place_of_another_goes_on_with_its_file() {
+    let directory = TempDir::new().unwrap();
+    let old = writer(directory.path(), false, None);
+    old.write(b"1\n").unwrap();
+    let rotation = Rotation {
+        max_bytes: 6,
+        max_backups: None,
+        max_age: None,
+    };
+    let new = Writer::after(&old, settings(directory.path(), false, Some(rotation)));
+    new.write(b"2\n").unwrap();
+    old.write(b"3\n").unwrap();
+    new.write(b"4\n").unwrap();
+    old.write(b"5\n").unwrap();
+    is(
+        &files(&directory),
+        &[
+            ("metrics-2001-09-09T01-46-40.000.json", "1\n2\n3\n"),
+            ("metrics.json", "4\n5\n"),
+        ],
+    );
+    let elsewhere = TempDir::new().unwrap();
+    let other = Writer::after(&old, settings(elsewhere.path(), false, None));
+    other.write(b"6\n").unwrap();
+    is(&files(&elsewhere), &[("metrics.json", "6\n")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_file_makes_room_and_old_ones_go() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("metrics-of-mine.json"), "mine").unwrap();
@@ -215,7 +247,7 @@ async fn a_full_file_makes_room_and_old_ones_go() {
         max_backups: Some(2),
         max_age: Some(Duration::from_secs(3600)),
     };
-    let mut writer = writer(directory.path(), false, Some(rotation));
+    let writer = writer(directory.path(), false, Some(rotation));
     for line in ["1\n", "2\n", "3\n", "4\n", "longer\n", "6\n"] {
         writer.write(line.as_bytes()).unwrap();
     }
@@ -245,7 +277,7 @@ async fn a_full_file_makes_room_and_old_ones_go() {
 async fn what_cannot_be_written_is_an_error_with_the_path_until_it_can() {
     let directory = TempDir::new().unwrap();
     let below = directory.path().join("absent");
-    let mut writer = writer(&below, false, None);
+    let writer = writer(&below, false, None);
     let error = writer.write(b"1\n").unwrap_err();
     assert!(
         error

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -31,10 +32,15 @@ pub(super) struct Rotation {
     pub(super) max_age: Option<Duration>,
 }
 
-/// Appends to a file.
+/// Appends to a file. Several of one file take turns, so that no line is written into another.
 #[derive(Debug)]
 pub(super) struct Writer {
     settings: WriterSettings,
+    opened: Arc<Mutex<Opened>>,
+}
+
+#[derive(Debug, Default)]
+struct Opened {
     file: Option<fs::File>,
     /// Whether the file is ours already, and so is not emptied.
     is_begun: bool,
@@ -54,24 +60,37 @@ impl Writer {
     pub(super) fn new(settings: WriterSettings) -> Self {
         Self {
             settings,
-            file: None,
-            is_begun: false,
+            opened: Arc::default(),
+        }
+    }
+
+    /// One that goes on with the file of another one, if it is the same.
+    pub(super) fn after(before: &Self, settings: WriterSettings) -> Self {
+        let is_same = before.settings.path == settings.path;
+        Self {
+            settings,
+            opened: match is_same {
+                true => Arc::clone(&before.opened),
+                false => Arc::default(),
+            },
         }
     }
 
     /// Appends lines. After an error none of them is in the file.
-    pub(super) fn write(&mut self, lines: &[u8]) -> Result<(), WriteError> {
-        let mut file = self.open().map_err(self.failed("opened"))?;
+    pub(super) fn write(&self, lines: &[u8]) -> Result<(), WriteError> {
+        // After a panic the file is opened anew.
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.open(&mut opened).map_err(self.failed("opened"))?;
         let mut size = file.metadata().map_err(self.failed("read"))?.len();
         let largest = self.settings.rotation.as_ref().map(|of| of.max_bytes);
         if size > 0 && largest.is_some_and(|largest| size + lines.len() as u64 > largest) {
             drop(file);
             self.rotate().map_err(self.failed("renamed"))?;
-            (file, size) = (self.open().map_err(self.failed("opened"))?, 0);
+            (file, size) = (self.open(&mut opened).map_err(self.failed("opened"))?, 0);
         }
         match file.write_all(lines) {
             Ok(()) => {
-                self.file = Some(file);
+                opened.file = Some(file);
                 Ok(())
             }
             Err(source) => {
@@ -88,19 +107,19 @@ impl Writer {
     }
 
     /// The file, opened if it is not or if somebody has taken it away.
-    fn open(&mut self) -> io::Result<fs::File> {
+    fn open(&self, opened: &mut Opened) -> io::Result<fs::File> {
         let path = &self.settings.path;
-        if let Some(file) = self.file.take().filter(|_| path.exists()) {
+        if let Some(file) = opened.file.take().filter(|_| path.exists()) {
             return Ok(file);
         }
         let mut options = fs::OpenOptions::new();
         let mut file = options.create(true).read(true).append(true).open(path)?;
         let continues = self.settings.append || self.settings.rotation.is_some();
-        if !self.is_begun && !continues {
+        if !opened.is_begun && !continues {
             file.set_len(0)?;
         }
         end_line(&mut file)?;
-        self.is_begun = true;
+        opened.is_begun = true;
         Ok(file)
     }
 
