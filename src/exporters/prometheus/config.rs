@@ -1,11 +1,14 @@
 //! What the configuration says of the exporter.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Prometheus;
+use super::{
+    Prometheus,
+    rules::{Rules, Selection},
+};
 use crate::{
     exporters::Context,
     http::{AuthConfig, Limits, RouteError, ServerConfig, TlsConfig},
@@ -38,8 +41,39 @@ pub struct Config {
     /// How long the last values of an endpoint that gives no body are shown.
     #[serde(alias = "metric_expiration")]
     pub max_stale: Duration,
+    /// What stands before each name, with `_` between.
+    pub namespace: String,
+    /// Labels on every series.
+    pub const_labels: BTreeMap<String, String>,
+    /// Whether series are without `otel_scope_name`, which says what endpoint of a target they
+    /// come from. The OpenTelemetry Collector's default is false.
+    pub without_scope_info: bool,
+    /// Which attributes of the Resource are labels of every series.
+    pub resource_constant_labels: ResourceLabels,
+    /// The older key for the same; it counts if the other one is not there.
+    pub resource_to_telemetry_conversion: ResourceConversion,
     /// How single targets are read when a scraper asks.
     pub probe: ProbeConfig,
+}
+
+/// Chooses attributes by their keys, with `*` for any text and `?` for any character.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct ResourceLabels {
+    /// Those that are labels; all of them if this is empty and `excluded` is not.
+    pub included: Vec<String>,
+    /// Those that are none although `included` has them.
+    pub excluded: Vec<String>,
+}
+
+/// Whether all attributes of the Resource are labels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct ResourceConversion {
+    /// Whether they are.
+    pub enabled: bool,
+    /// Whether `service.name`, `service.namespace` and `service.instance.id` are not.
+    pub exclude_service_attributes: bool,
 }
 
 /// How `/probe?target=…&definition=…` is answered, Prometheus' pattern of multi-target exporters.
@@ -86,12 +120,42 @@ impl Default for Config {
             enable_open_metrics: true,
             // The lookback of PromQL.
             max_stale: Duration::from_secs(300),
+            namespace: String::new(),
+            const_labels: BTreeMap::new(),
+            // With it `a / b` would match nothing where they are of two endpoints.
+            without_scope_info: true,
+            resource_constant_labels: ResourceLabels::default(),
+            resource_to_telemetry_conversion: ResourceConversion::default(),
             probe: ProbeConfig::default(),
         }
     }
 }
 
+impl ResourceLabels {
+    fn selection(&self) -> Option<Selection> {
+        match (self.included.is_empty(), self.excluded.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(Selection::new(&["*".to_owned()], &self.excluded)),
+            (false, _) => Some(Selection::new(&self.included, &self.excluded)),
+        }
+    }
+}
+
 impl Config {
+    /// How series are called and what they carry.
+    pub(super) fn rules(&self) -> Rules {
+        let conversion = self.resource_to_telemetry_conversion;
+        let all = || Selection::all(conversion.exclude_service_attributes);
+        let resource = self.resource_constant_labels.selection();
+        let resource = resource.or_else(|| conversion.enabled.then(all));
+        Rules {
+            namespace: self.namespace.clone(),
+            const_labels: self.const_labels.clone(),
+            resource: resource.unwrap_or_default(),
+            has_scope: !self.without_scope_info,
+        }
+    }
+
     /// Where and how it listens.
     pub fn server(&self) -> ServerConfig {
         ServerConfig {
@@ -136,6 +200,21 @@ impl Config {
             let message = format!("`{}` is the path of the scrape", self.path);
             at.error(&["probe", "path"], message, diagnostics);
         }
+        self.check_labels(at, diagnostics);
+    }
+
+    fn check_labels(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        for name in self.const_labels.keys() {
+            if ["target", "le"].contains(&name.as_str()) {
+                let message = format!("`{name}` cannot be a label: the collector sets it");
+                at.error(&["const_labels", name], message, diagnostics);
+            }
+        }
+        let labels = &self.resource_constant_labels;
+        if labels.selection().is_some() && self.resource_to_telemetry_conversion.enabled {
+            let message = "is ignored beside `resource_constant_labels`";
+            at.warning(&["resource_to_telemetry_conversion"], message, diagnostics);
+        }
     }
 
     /// Builds the exporter `id` and registers its routes.
@@ -149,11 +228,12 @@ impl Config {
     ) -> Result<Arc<Prometheus>, RouteError> {
         let before = context.before.and_then(|before| {
             let before: &dyn Any = before;
-            before.downcast_ref()
+            before.downcast_ref::<Prometheus>()
         });
         let exporter = match before {
-            Some(before) => Prometheus::following(before, self),
-            None => Prometheus::new(id, self, context.meter),
+            // Under other rules all series are others.
+            Some(before) if before.rules == self.rules() => Prometheus::following(before, self),
+            _ => Prometheus::new(id, self, context.meter),
         };
         let exporter = Arc::new(exporter);
         let route = exporter.route(&self.path);

@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::{Key, Value};
 
-use super::{name, text};
+use super::{name, rules::Rules, text};
 use crate::pipeline::Target;
 
 /// The label that names the target; `job` and `instance` are Prometheus' own.
@@ -17,35 +17,37 @@ const LE: &str = "le";
 /// What Prometheus puts before a label that a scrape brings although the name is taken.
 const EXPORTED: &str = "exported_";
 
-/// The labels that every series of a target carries, rendered once.
-#[derive(Debug, Default)]
+/// Labels that every series of a target carries, rendered once.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Labels {
     taken: Vec<String>,
     text: String,
 }
 
 impl Labels {
-    /// Name and configured labels of a target.
-    pub(super) fn of(target: &Target) -> Self {
-        let mut labels = Self::name_of(target);
-        let configured = target.labels.iter();
-        let configured = configured.map(|(key, value)| (key.as_str(), Cow::from(value)));
-        // `le` would be there twice on a histogram.
-        for (name, value) in labels.resolve(configured, true) {
-            text::label(&mut labels.text, &name, &value);
-            labels.taken.push(name);
-        }
-        labels
+    /// Name, constant labels and configured labels of a target.
+    pub(super) fn of(target: &Target, rules: &Rules) -> Self {
+        Self::name_of(target, rules).and(borrowed(&target.labels))
     }
 
-    /// The name of a target alone.
-    pub(super) fn name_of(target: &Target) -> Self {
+    /// The name of a target and the constant labels.
+    pub(super) fn name_of(target: &Target, rules: &Rules) -> Self {
         let mut labels = Self {
             taken: vec![TARGET.to_owned()],
             text: String::new(),
         };
         text::label(&mut labels.text, TARGET, &target.name);
-        labels
+        labels.and(borrowed(&rules.const_labels))
+    }
+
+    /// These and more, which give way where a name is taken.
+    pub(super) fn and<'a>(mut self, pairs: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> Self {
+        // `le` would be there twice on a histogram.
+        for (name, value) in self.resolve(pairs, true) {
+            text::label(&mut self.text, &name, &value);
+            self.taken.push(name);
+        }
+        self
     }
 
     /// The labels of one series. `buckets` says that `le` is taken too.
@@ -90,4 +92,9 @@ impl Labels {
         }
         labels
     }
+}
+
+fn borrowed(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let pairs = labels.iter();
+    pairs.map(|(key, value)| (key.as_str(), Cow::from(value)))
 }

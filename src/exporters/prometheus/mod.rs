@@ -22,6 +22,7 @@ pub(super) mod name;
 mod negotiate;
 mod probe;
 mod render;
+mod rules;
 mod scrape;
 mod store;
 mod text;
@@ -29,7 +30,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ProbeConfig};
+pub use config::{Config, ProbeConfig, ResourceConversion, ResourceLabels};
 pub use name::scrape_name;
 pub use negotiate::Format;
 pub use scrape::Wanted;
@@ -53,6 +54,7 @@ use crate::{
     pipeline::{Exporter, Snapshot, Target},
     telemetry::names,
 };
+use rules::Rules;
 use scrape::Scrape;
 use store::Store;
 
@@ -61,6 +63,7 @@ pub struct Prometheus {
     id: String,
     open_metrics: bool,
     max_stale: Duration,
+    rules: Rules,
     store: Arc<Mutex<Store>>,
     dropped: Counter<u64>,
     probes: Counter<u64>,
@@ -84,6 +87,7 @@ impl Prometheus {
             id: id.to_owned(),
             open_metrics: config.enable_open_metrics,
             max_stale: config.max_stale.get(),
+            rules: config.rules(),
             store,
             dropped: names::DROPPED_POINTS.counter(meter),
             probes: names::PROBES.counter(meter),
@@ -91,12 +95,13 @@ impl Prometheus {
         }
     }
 
-    /// One that goes on showing what another one of the same id shows.
+    /// One that goes on showing what another one of the same id and with the same rules shows.
     fn following(before: &Self, config: &Config) -> Self {
         Self {
             id: before.id.clone(),
             open_metrics: config.enable_open_metrics,
             max_stale: config.max_stale.get(),
+            rules: before.rules.clone(),
             store: Arc::clone(&before.store),
             dropped: before.dropped.clone(),
             probes: before.probes.clone(),
@@ -160,9 +165,9 @@ fn observe_series(id: &str, store: &Arc<Mutex<Store>>, meter: &Meter) {
 
 impl Exporter for Prometheus {
     fn export(&self, snapshot: &Snapshot<'_>) {
-        let labels = lock(&self.store).open(snapshot.target);
+        let labels = lock(&self.store).open(snapshot.target, &self.rules);
         // The store stays free while the text is made.
-        let rendered = render::snapshot(snapshot, &labels);
+        let rendered = render::snapshot(snapshot, &labels, &self.rules);
         let conflicts = lock(&self.store).replace(snapshot, rendered.families, self.max_stale);
         for dropped in rendered.dropped.iter().chain(&conflicts) {
             self.note(dropped);

@@ -136,8 +136,8 @@ impl Prometheus {
             metrics: &probed.metrics,
             otlp: OtlpForm::new(Vec::new),
         };
-        let labels = lock(&store).open(&probed.target);
-        let rendered = render::snapshot(&snapshot, &labels);
+        let labels = lock(&store).open(&probed.target, &self.rules);
+        let rendered = render::snapshot(&snapshot, &labels, &self.rules);
         let mut families = own(probed);
         families.extend(rendered.families);
         let conflicts = lock(&store).replace(&snapshot, families, Duration::MAX);

@@ -15,6 +15,7 @@ use super::{
     Dropped,
     labels::Labels,
     name::{self, Kind},
+    rules::Rules,
     text::{self, Number},
 };
 use crate::pipeline::Snapshot;
@@ -54,24 +55,25 @@ pub(super) struct Rendered {
     pub(super) dropped: Vec<Dropped>,
 }
 
-/// Renders a snapshot. The parts of a family (epochs, scopes) become one.
-pub(super) fn snapshot(snapshot: &Snapshot<'_>, labels: &Labels) -> Rendered {
+/// Renders a snapshot; `labels` are those of the target. The parts of a family (epochs, scopes)
+/// become one.
+pub(super) fn snapshot(snapshot: &Snapshot<'_>, labels: &Labels, rules: &Rules) -> Rendered {
     let mut renderer = Renderer {
-        labels,
+        rules,
         rendered: Rendered::default(),
         index: HashMap::new(),
     };
     if let Some(part) = snapshot.metrics.first() {
-        renderer.target_info(&Labels::name_of(snapshot.target), part.resource());
+        renderer.target_info(&Labels::name_of(snapshot.target, rules), part.resource());
     }
-    for scope in snapshot
-        .metrics
-        .iter()
-        .flat_map(|part| part.scope_metrics())
-    {
-        if let Some(source) = source_of(snapshot, scope) {
-            for metric in scope.metrics() {
-                renderer.metric(source, metric);
+    for part in snapshot.metrics {
+        let labels = rules.with_resource(labels, snapshot.target, part.resource());
+        for scope in part.scope_metrics() {
+            if let Some(source) = source_of(snapshot, scope) {
+                let labels = rules.with_scope(&labels, scope.scope());
+                for metric in scope.metrics() {
+                    renderer.metric(source, metric, &labels);
+                }
             }
         }
     }
@@ -99,7 +101,7 @@ pub(super) fn is_new(snapshot: &Snapshot<'_>, source: Source) -> bool {
 }
 
 struct Renderer<'a> {
-    labels: &'a Labels,
+    rules: &'a Rules,
     rendered: Rendered,
     index: HashMap<(Source, String, &'static str), usize>,
 }
@@ -108,22 +110,28 @@ impl Renderer<'_> {
     fn target_info(&mut self, target: &Labels, resource: &Resource) {
         let family = self.family(
             OWN,
-            "target_info".to_owned(),
+            self.rules.target_info(),
             Kind::Info,
             ("", "Target metadata"),
         );
         family.sample(target.with(resource.iter(), false), 1_u64);
     }
 
-    fn metric(&mut self, source: Source, metric: &Metric) {
+    fn metric(&mut self, source: Source, metric: &Metric, labels: &Labels) {
         match metric.data() {
-            AggregatedMetrics::U64(data) => self.data(source, metric, data),
-            AggregatedMetrics::I64(data) => self.data(source, metric, data),
-            AggregatedMetrics::F64(data) => self.data(source, metric, data),
+            AggregatedMetrics::U64(data) => self.data(source, metric, data, labels),
+            AggregatedMetrics::I64(data) => self.data(source, metric, data, labels),
+            AggregatedMetrics::F64(data) => self.data(source, metric, data, labels),
         }
     }
 
-    fn data<T: Number>(&mut self, source: Source, metric: &Metric, data: &MetricData<T>) {
+    fn data<T: Number>(
+        &mut self,
+        source: Source,
+        metric: &Metric,
+        data: &MetricData<T>,
+        labels: &Labels,
+    ) {
         let kind = match data {
             MetricData::Gauge(_) => Kind::Gauge,
             MetricData::Sum(sum) if sum.is_monotonic() => Kind::Counter,
@@ -138,8 +146,7 @@ impl Renderer<'_> {
                 return;
             }
         };
-        let labels = self.labels;
-        let name = name::family(metric.name(), metric.unit(), kind);
+        let name = self.rules.family(metric.name(), metric.unit(), kind);
         let family = self.family(source, name, kind, (metric.unit(), metric.description()));
         match data {
             MetricData::Gauge(gauge) => {

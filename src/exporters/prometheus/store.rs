@@ -10,6 +10,7 @@ use super::{
     families::{Families, TargetId},
     labels::Labels,
     render::{self, OWN, Source},
+    rules::Rules,
     scrape::Progress,
 };
 use crate::pipeline::{Snapshot, Target};
@@ -41,7 +42,7 @@ struct Part {
 
 impl Store {
     /// Makes room for a target unless there is; gives the labels of all its series.
-    pub(super) fn open(&mut self, target: &Arc<Target>) -> Arc<Labels> {
+    pub(super) fn open(&mut self, target: &Arc<Target>, rules: &Rules) -> Arc<Labels> {
         if let Some(shown) = self.targets.get(&target.name) {
             if Arc::ptr_eq(&shown.target, target) {
                 return Arc::clone(&shown.labels);
@@ -49,7 +50,7 @@ impl Store {
             // The same name with another configuration, after a reload.
             self.remove(&target.name);
         }
-        let labels = Arc::new(Labels::of(target));
+        let labels = Arc::new(Labels::of(target, rules));
         let sources = 1 + target.definition.endpoints.len();
         let shown = Shown {
             target: Arc::clone(target),

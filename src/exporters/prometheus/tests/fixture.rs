@@ -96,7 +96,11 @@ pub(super) fn meter() -> Meter {
 }
 
 pub(super) fn exporter() -> Prometheus {
-    Prometheus::new("prometheus", &Config::default(), &meter())
+    exporter_of(&Config::default())
+}
+
+pub(super) fn exporter_of(config: &Config) -> Prometheus {
+    Prometheus::new("prometheus", config, &meter())
 }
 
 /// Hands over a poll of which both, one or none of the endpoints are fresh.

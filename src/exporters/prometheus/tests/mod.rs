@@ -1,6 +1,7 @@
 //! What a scrape shows after which polls.
 
 mod fixture;
+mod labels;
 mod lifetime;
 mod open_metrics;
 mod oracle;

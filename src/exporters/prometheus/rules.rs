@@ -1,0 +1,170 @@
+//! How series are called and what each of them carries, as the configuration says.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry_sdk::Resource;
+
+use super::{
+    labels::Labels,
+    name::{self, Kind},
+};
+use crate::{pipeline::Target, settings::Pattern};
+
+/// What the Prometheus compatibility specification puts before the name of a scope's property.
+const SCOPE: &str = "otel_scope_";
+/// What the compatibility specification makes `job` and `instance` of.
+const SERVICE: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
+
+/// The rules of one exporter.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Rules {
+    /// Stands before each name; may be empty.
+    pub(super) namespace: String,
+    /// On every series.
+    pub(super) const_labels: BTreeMap<String, String>,
+    /// Which attributes of the Resource are on every series.
+    pub(super) resource: Selection,
+    /// Whether name and version of the scope are on every series.
+    pub(super) has_scope: bool,
+}
+
+/// Which attributes of a Resource are labels.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Selection {
+    included: Vec<Pattern>,
+    excluded: Vec<Pattern>,
+}
+
+impl Selection {
+    /// Those that one of `included` has, without those that one of `excluded` has. In patterns `*`
+    /// is any text and `?` any character.
+    pub(super) fn new<T: AsRef<str>>(included: &[T], excluded: &[T]) -> Self {
+        Self {
+            included: included.iter().filter_map(wildcard).collect(),
+            excluded: excluded.iter().filter_map(wildcard).collect(),
+        }
+    }
+
+    /// All of them, or all but what `job` and `instance` are made of.
+    pub(super) fn all(excludes_service: bool) -> Self {
+        let excluded: &[&str] = if excludes_service { &SERVICE } else { &[] };
+        Self::new(&["*"], excluded)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|one| one.get().is_match(key));
+        matches(&self.included) && !matches(&self.excluded)
+    }
+}
+
+fn wildcard<T: AsRef<str>>(pattern: &T) -> Option<Pattern> {
+    let escaped = regex::escape(pattern.as_ref());
+    let pattern = escaped.replace(r"\*", ".*").replace(r"\?", ".");
+    // What is escaped is always a pattern, unless it is larger than a regular expression may be.
+    format!("^(?s:{pattern})$").parse().ok()
+}
+
+impl Rules {
+    /// The name of a family.
+    pub(super) fn family(&self, name: &str, unit: &str, kind: Kind) -> String {
+        self.prefixed(name::family(name, unit, kind))
+    }
+
+    /// The name of the family that holds the Resources.
+    pub(super) fn target_info(&self) -> String {
+        self.prefixed("target_info".to_owned())
+    }
+
+    fn prefixed(&self, family: String) -> String {
+        if self.namespace.is_empty() {
+            return family;
+        }
+        let namespace = name::family(&self.namespace, "", Kind::UpDownCounter);
+        // What stands there for the sake of a digit.
+        format!("{namespace}_{}", family.trim_start_matches('_'))
+    }
+
+    /// The labels of a target's series, with those that its Resource adds.
+    pub(super) fn with_resource<'a>(
+        &self,
+        labels: &'a Labels,
+        target: &Target,
+        resource: &Resource,
+    ) -> Cow<'a, Labels> {
+        if self.resource.included.is_empty() {
+            return Cow::Borrowed(labels);
+        }
+        let pairs = resource
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .filter(|(key, _)| self.resource.has(key))
+            // The target's configured labels are in its Resource too.
+            .filter(|(key, value)| target.labels.get(*key).map(String::as_str) != Some(value));
+        Cow::Owned(labels.clone().and(pairs))
+    }
+
+    /// The labels of a scope's series.
+    pub(super) fn with_scope<'a>(
+        &self,
+        labels: &'a Labels,
+        scope: &InstrumentationScope,
+    ) -> Cow<'a, Labels> {
+        if !self.has_scope {
+            return Cow::Borrowed(labels);
+        }
+        let named = [
+            ("name", Some(scope.name())),
+            ("version", scope.version()),
+            ("schema_url", scope.schema_url()),
+        ];
+        let named = named.into_iter().filter_map(|(key, value)| {
+            let value = value.filter(|value| !value.is_empty())?;
+            Some((format!("{SCOPE}{key}"), Cow::Borrowed(value)))
+        });
+        let attributes = scope.attributes();
+        let attributes = attributes.map(|of| (format!("{SCOPE}{}", of.key), of.value.as_str()));
+        let pairs: Vec<_> = named.chain(attributes).collect();
+        let pairs = pairs.iter();
+        let pairs = pairs.map(|(key, value)| (key.as_str(), Cow::Borrowed(&**value)));
+        Cow::Owned(labels.clone().and(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_choose_attributes() {
+        let has = |included: &[&str], excluded: &[&str], key: &str| {
+            Selection::new(included, excluded).has(key)
+        };
+        assert!(has(&["k8s.*", "service.name"], &[], "k8s.pod.name"));
+        assert!(has(&["k8s.*", "service.name"], &[], "service.name"));
+        assert!(!has(&["k8s.*"], &[], "xk8s.pod"));
+        assert!(!has(&["k8s.*"], &[], "k8sxpod"));
+        assert!(has(&["zone.?"], &[], "zone.a") && !has(&["zone.?"], &[], "zone.ab"));
+        assert!(!has(&["*"], &["k8s.*"], "k8s.pod.name"));
+        assert!(!has(&[], &[], "a"));
+        assert!(Selection::all(false).has("service.name"));
+        assert!(!Selection::all(true).has("service.name") && Selection::all(true).has("a\nb"));
+    }
+
+    #[test]
+    fn a_namespace_stands_before_each_name() {
+        let rules = Rules {
+            namespace: "test-space".to_owned(),
+            ..Rules::default()
+        };
+        assert_eq!(
+            rules.family("a.b", "s", Kind::Gauge),
+            "test_space_a_b_seconds"
+        );
+        assert_eq!(
+            rules.family("2xx", "", Kind::Counter),
+            "test_space_2xx_total"
+        );
+        assert_eq!(rules.target_info(), "test_space_target_info");
+    }
+}
