@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Prometheus,
     rules::{Rules, Selection},
+    translation::TranslationStrategy,
 };
 use crate::{
     exporters::Context,
@@ -41,6 +42,11 @@ pub struct Config {
     /// How long the last values of an endpoint that gives no body are shown.
     #[serde(alias = "metric_expiration")]
     pub max_stale: Duration,
+    /// How names of metrics and attributes are translated, `UnderscoreEscapingWithSuffixes` if
+    /// nothing is said.
+    pub translation_strategy: Option<TranslationStrategy>,
+    /// The older key for the same: whether names end with unit and `_total`.
+    pub add_metric_suffixes: Option<bool>,
     /// What stands before each name, with `_` between.
     pub namespace: String,
     /// Labels on every series.
@@ -120,6 +126,8 @@ impl Default for Config {
             enable_open_metrics: true,
             // The lookback of PromQL.
             max_stale: Duration::from_secs(300),
+            translation_strategy: None,
+            add_metric_suffixes: None,
             namespace: String::new(),
             const_labels: BTreeMap::new(),
             // With it `a / b` would match nothing where they are of two endpoints.
@@ -148,7 +156,10 @@ impl Config {
         let all = || Selection::all(conversion.exclude_service_attributes);
         let resource = self.resource_constant_labels.selection();
         let resource = resource.or_else(|| conversion.enabled.then(all));
+        let without = TranslationStrategy::UnderscoreEscapingWithoutSuffixes;
+        let older = (self.add_metric_suffixes == Some(false)).then_some(without);
         Rules {
+            strategy: self.translation_strategy.or(older).unwrap_or_default(),
             namespace: self.namespace.clone(),
             const_labels: self.const_labels.clone(),
             resource: resource.unwrap_or_default(),
@@ -200,15 +211,19 @@ impl Config {
             let message = format!("`{}` is the path of the scrape", self.path);
             at.error(&["probe", "path"], message, diagnostics);
         }
-        self.check_labels(at, diagnostics);
+        self.check_rules(at, diagnostics);
     }
 
-    fn check_labels(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    fn check_rules(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for name in self.const_labels.keys() {
             if ["target", "le"].contains(&name.as_str()) {
                 let message = format!("`{name}` cannot be a label: the collector sets it");
                 at.error(&["const_labels", name], message, diagnostics);
             }
+        }
+        if self.translation_strategy.is_some() && self.add_metric_suffixes.is_some() {
+            let message = "says the same as `translation_strategy`; leave it out";
+            at.error(&["add_metric_suffixes"], message, diagnostics);
         }
         let labels = &self.resource_constant_labels;
         if labels.selection().is_some() && self.resource_to_telemetry_conversion.enabled {

@@ -9,11 +9,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     Dropped,
-    name::{self, Kind},
+    escape::Escaping,
+    name::Kind,
     negotiate::Format,
     render::{self, Source},
     scrape::Progress,
-    text,
+    view::View,
 };
 
 /// Texts are copied together into chunks of about this size, in bytes.
@@ -25,7 +26,7 @@ const HISTOGRAM_NAMES: [&str; 4] = ["_bucket", "_count", "_sum", "_created"];
 /// Number of a target, in the order of their first poll.
 pub(super) type TargetId = u64;
 
-/// All families, by name.
+/// All families, by what scrapers call them that know no names but the old ones.
 #[derive(Debug, Default)]
 pub(super) struct Families {
     by_name: BTreeMap<String, Family>,
@@ -34,17 +35,20 @@ pub(super) struct Families {
 
 /// One family: what stands above its samples, and the samples.
 #[derive(Debug)]
-struct Family {
-    kind: Kind,
-    unit: String,
-    help: String,
+pub(super) struct Family {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) unit: String,
+    pub(super) help: String,
     fragments: BTreeMap<(TargetId, Source), Fragment>,
 }
 
 /// What one source of one target gives to a family.
 #[derive(Debug)]
-struct Fragment {
-    text: Bytes,
+pub(super) struct Fragment {
+    pub(super) text: Box<str>,
+    /// Whether there is a name in it that not every scraper knows.
+    pub(super) is_odd: bool,
     /// Hashes of the labels.
     series: Box<[u64]>,
 }
@@ -56,22 +60,27 @@ impl Families {
     }
 
     /// Adds what a target gives; that target and source must have nothing in the family yet.
+    /// Gives the name under which to remove it.
     ///
     /// # Errors
-    /// If the name has another type already: it has one in a scrape, and the first one stays.
-    pub(super) fn insert(&mut self, target: TargetId, new: render::Family) -> Result<(), Dropped> {
-        let word = new.kind.word();
-        let known = self.by_name.get(&new.name);
-        let differs = known.is_some_and(|family| family.kind.word() != word);
-        if differs || (known.is_none() && self.clashes(&new.name, new.kind)) {
+    /// If the name has another type already: it has one in a scrape, and the first one stays. If
+    /// another name is the same to scrapers that know the old ones only.
+    pub(super) fn insert(
+        &mut self,
+        target: TargetId,
+        new: render::Family,
+    ) -> Result<String, Dropped> {
+        let key = Escaping::Underscores.name(&new.name).into_owned();
+        if let Some(reason) = self.conflict(&key, &new) {
             return Err(Dropped {
                 family: new.name,
                 points: new.series.len(),
-                reason: "type_conflict",
+                reason,
             });
         }
-        let entry = self.by_name.entry(new.name.clone());
+        let entry = self.by_name.entry(key.clone());
         let family = entry.or_insert_with(|| Family {
+            name: new.name.clone(),
             kind: new.kind,
             unit: new.unit.clone(),
             help: new.help.clone(),
@@ -81,7 +90,17 @@ impl Families {
         let fragment = family.without_known(target, new);
         self.series += fragment.series.len();
         family.fragments.insert((target, source), fragment);
-        Ok(())
+        Ok(key)
+    }
+
+    /// Why a family cannot be shown beside those that are there.
+    fn conflict(&self, key: &str, new: &render::Family) -> Option<&'static str> {
+        match self.by_name.get(key) {
+            Some(known) if known.kind.word() != new.kind.word() => Some("type_conflict"),
+            Some(known) if known.name != new.name => Some("name_conflict"),
+            Some(_) => None,
+            None => self.clashes(key, new.kind).then_some("type_conflict"),
+        }
     }
 
     /// Whether samples of a new family would have names of another one's.
@@ -122,9 +141,14 @@ impl Families {
         let mut chunk = BytesMut::with_capacity(CHUNK);
         let from = (progress.from.clone(), Bound::Unbounded);
         for (name, family) in self.by_name.range::<String, _>(from) {
-            if progress.wanted.has(name, family.kind) {
-                let start = self.begin(name, family, progress, &mut chunk);
-                if let Some(next) = family.read(start, &mut chunk) {
+            if progress.wanted.has(name, family) {
+                let view = View::new(
+                    family,
+                    progress.wanted.form,
+                    self.is_free(name, family.kind),
+                );
+                let start = begin(name, &view, progress, &mut chunk);
+                if let Some(next) = family.read(&view, start, &mut chunk) {
                     progress.from = Bound::Included(name.clone());
                     progress.half = Some((name.clone(), family.kind, next));
                     return Some(chunk.freeze());
@@ -132,80 +156,52 @@ impl Families {
             }
         }
         progress.is_over = true;
-        if progress.wanted.format == Format::OpenMetrics {
+        if progress.wanted.form.format == Format::OpenMetrics {
             chunk.extend_from_slice(b"# EOF\n");
         }
         (!chunk.is_empty()).then(|| chunk.freeze())
     }
 
-    /// Where to begin in a family: where the piece before ended, or at its header.
-    fn begin(
-        &self,
-        name: &str,
-        family: &Family,
-        progress: &mut Progress,
-        chunk: &mut BytesMut,
-    ) -> TargetId {
-        match progress.half.take() {
-            Some((half, kind, next)) if half == name => {
-                // Another family took over the name in between; its turn is the next scrape.
-                if kind == family.kind {
-                    next
-                } else {
-                    TargetId::MAX
-                }
-            }
-            _ => {
-                let header = self.header(name, family, progress.wanted.format);
-                chunk.extend_from_slice(header.as_bytes());
-                0
-            }
-        }
+    /// Whether the name that a family has in OpenMetrics is not another one's.
+    fn is_free(&self, name: &str, kind: Kind) -> bool {
+        kind.open_name(name).is_some_and(|open| {
+            !self.by_name.contains_key(open)
+                && !self.by_name.contains_key(&format!("{open}_created"))
+                && !self.is_of_a_histogram(open)
+        })
     }
+}
 
-    /// What stands above the samples. A counter or an info whose name in OpenMetrics would be
-    /// taken has no type there, rather than no samples.
-    fn header(&self, name: &str, family: &Family, format: Format) -> String {
-        let (mut shown, mut kind) = (name, family.kind.word());
-        if format == Format::OpenMetrics {
-            let free = |name: &&str| {
-                let created = format!("{name}_created");
-                !self.by_name.contains_key(*name)
-                    && !self.by_name.contains_key(&created)
-                    && !self.is_of_a_histogram(name)
-            };
-            (shown, kind) = match (family.kind, family.kind.open_name(name).filter(free)) {
-                (Kind::Counter, Some(name)) => (name, "counter"),
-                (Kind::Info, Some(name)) => (name, "info"),
-                (Kind::Counter, None) => (name, "unknown"),
-                _ => (name, kind),
-            };
+/// Where to begin in a family: where the piece before ended, or at its header.
+fn begin(name: &str, view: &View<'_>, progress: &mut Progress, chunk: &mut BytesMut) -> TargetId {
+    match progress.half.take() {
+        Some((half, kind, next)) if half == name => {
+            // Another family took over the name in between; its turn is the next scrape.
+            if kind == view.kind() {
+                next
+            } else {
+                TargetId::MAX
+            }
         }
-        let mut header = String::new();
-        let unit = name::ends_with_unit(shown, &family.unit);
-        let help = &family.help;
-        text::Header {
-            name: shown,
-            kind,
-            unit,
-            help,
+        _ => {
+            chunk.extend_from_slice(view.header().as_bytes());
+            0
         }
-        .write(&mut header, format);
-        header
     }
 }
 
 impl Family {
     /// Appends the samples from those of target `start` on, until the chunk is full; the target
     /// that comes next then. All that one target gives stays together.
-    fn read(&self, start: TargetId, chunk: &mut BytesMut) -> Option<TargetId> {
+    fn read(&self, view: &View<'_>, start: TargetId, chunk: &mut BytesMut) -> Option<TargetId> {
         let mut last = None;
         for ((target, _), fragment) in self.fragments.range((start, 0)..) {
-            let is_full = !chunk.is_empty() && chunk.len() + fragment.text.len() > CHUNK;
+            let samples = view.samples(fragment);
+            let is_full = !chunk.is_empty() && chunk.len() + samples.len() > CHUNK;
             if is_full && last != Some(target) {
                 return Some(*target);
             }
-            chunk.extend_from_slice(&fragment.text);
+            chunk.extend_from_slice(samples.as_bytes());
             last = Some(target);
         }
         None
@@ -218,6 +214,7 @@ impl Family {
         if !new.series.iter().any(|series| known.contains(&series.id)) {
             return Fragment {
                 text: new.text.into(),
+                is_odd: new.is_odd,
                 series: new.series.iter().map(|series| series.id).collect(),
             };
         }
@@ -231,6 +228,7 @@ impl Family {
         }
         Fragment {
             text: text.into(),
+            is_odd: new.is_odd,
             series: ids.into(),
         }
     }

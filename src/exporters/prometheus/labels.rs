@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::{Key, Value};
 
-use super::{name, rules::Rules, text};
+use super::{rules::Rules, text, translation::TranslationStrategy};
 use crate::pipeline::Target;
 
 /// The label that names the target; `job` and `instance` are Prometheus' own.
@@ -20,6 +20,7 @@ const EXPORTED: &str = "exported_";
 /// Labels that every series of a target carries, rendered once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Labels {
+    strategy: TranslationStrategy,
     taken: Vec<String>,
     text: String,
 }
@@ -33,6 +34,7 @@ impl Labels {
     /// The name of a target and the constant labels.
     pub(super) fn name_of(target: &Target, rules: &Rules) -> Self {
         let mut labels = Self {
+            strategy: rules.strategy,
             taken: vec![TARGET.to_owned()],
             text: String::new(),
         };
@@ -75,7 +77,7 @@ impl Labels {
         pairs.sort_unstable();
         let mut labels = BTreeMap::new();
         for (key, value) in pairs {
-            let mut name = name::label(key);
+            let mut name = self.strategy.label(key);
             while self.taken.contains(&name) || (buckets && name == LE) {
                 name.insert_str(0, EXPORTED);
             }

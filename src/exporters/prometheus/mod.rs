@@ -16,8 +16,10 @@
 //! shown for `max_stale` where none comes. `/probe` reads one target when it is asked.
 
 mod config;
+mod escape;
 mod families;
 mod labels;
+mod lines;
 pub(super) mod name;
 mod negotiate;
 mod probe;
@@ -26,14 +28,19 @@ mod rules;
 mod scrape;
 mod store;
 mod text;
+mod translation;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, ProbeConfig, ResourceConversion, ResourceLabels};
+pub use escape::Escaping;
 pub use name::scrape_name;
 pub use negotiate::Format;
 pub use scrape::Wanted;
+pub use translation::TranslationStrategy;
+pub use view::Form;
 
 use std::{
     collections::HashSet,
@@ -42,7 +49,6 @@ use std::{
     time::Duration,
 };
 
-use ::http::{HeaderValue, header::VARY};
 use bytes::Bytes;
 use opentelemetry::{
     KeyValue,
@@ -118,10 +124,8 @@ impl Prometheus {
 
     fn answer(&self, request: &Request) -> Response {
         let negotiated = negotiate::negotiate(&request.headers, self.open_metrics);
-        let wanted = Wanted::from_query(negotiated.format, &request.query);
-        let body = Body::stream(self.scrape(wanted));
-        let vary = HeaderValue::from_static("Accept");
-        Response::new(negotiated.content_type, body).with_header(VARY, vary)
+        let wanted = Wanted::from_query(negotiated.form, &request.query);
+        negotiated.answer(Body::stream(self.scrape(wanted)))
     }
 
     /// The text of a scrape, in pieces that are made as they are asked for.

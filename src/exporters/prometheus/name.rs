@@ -15,11 +15,12 @@ pub(in crate::exporters) enum Kind {
 }
 
 impl Kind {
-    /// The word of the TYPE line.
+    /// The word of the TYPE line, in OpenMetrics. Families of one name and word are one.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Counter => "counter",
-            Self::UpDownCounter | Self::Gauge | Self::Info => "gauge",
+            Self::UpDownCounter | Self::Gauge => "gauge",
+            Self::Info => "info",
             Self::Histogram => "histogram",
         }
     }
@@ -65,6 +66,37 @@ pub(in crate::exporters) fn family(name: &str, unit: &str, kind: Kind) -> String
         joined.insert(0, '_');
     }
     joined
+}
+
+/// The name of a family that keeps all characters: unit, `_total` and `_ratio` behind it, once.
+pub(super) fn suffixed(name: &str, unit: &str, kind: Kind) -> String {
+    let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
+    let (main, per) = (cleaned(main, MAIN_UNITS), cleaned(per, PER_UNITS));
+    let per = if per.is_empty() {
+        per
+    } else {
+        format!("per_{per}")
+    };
+    let last = match kind {
+        Kind::Counter => "total",
+        Kind::Gauge if unit == "1" => "ratio",
+        _ => "",
+    };
+    let stem = without_suffix(without_suffix(name, last), &per);
+    let main = if stem.ends_with(&main) { "" } else { &main };
+    let mut out = stem.to_owned();
+    for suffix in [main, &per, last].into_iter().filter(|of| !of.is_empty()) {
+        out.push('_');
+        out.push_str(suffix);
+    }
+    out
+}
+
+/// The name without a suffix and what delimits it.
+fn without_suffix<'a>(name: &'a str, suffix: &str) -> &'a str {
+    let stem = name.strip_suffix(suffix).filter(|_| !suffix.is_empty());
+    let stem = stem.and_then(|stem| stem.strip_suffix(|c: char| !c.is_alphanumeric()));
+    stem.filter(|stem| !stem.is_empty()).unwrap_or(name)
 }
 
 /// The word or words for a unit, as they stand in names.

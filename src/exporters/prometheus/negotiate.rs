@@ -1,7 +1,13 @@
 //! Which format a scraper gets: what it weighs most of what we write, and text 0.0.4 for everyone
 //! else, as in Prometheus' rules of content negotiation.
 
-use http::{HeaderMap, header::ACCEPT};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, VARY},
+};
+
+use super::{escape::Escaping, view::Form};
+use crate::http::{Body, Response};
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,38 +19,39 @@ pub enum Format {
 }
 
 /// What an answer is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Negotiated {
-    pub(super) format: Format,
-    pub(super) content_type: &'static str,
+    pub(super) form: Form,
+    content_type: String,
 }
 
-const TEXT: Negotiated = Negotiated {
-    format: Format::Text,
-    content_type: "text/plain; version=0.0.4; charset=utf-8",
-};
-/// Said to who asks for 1.0.0 and names how to escape; our names need no escaping.
-const TEXT_ESCAPED: Negotiated = Negotiated {
-    format: Format::Text,
-    content_type: "text/plain; version=1.0.0; escaping=underscores; charset=utf-8",
-};
-const OPEN: Negotiated = Negotiated {
-    format: Format::OpenMetrics,
-    content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
-};
-const OPEN_ESCAPED: Negotiated = Negotiated {
-    format: Format::OpenMetrics,
-    content_type: "application/openmetrics-text; version=1.0.0; escaping=underscores; charset=utf-8",
-};
-/// The same lines under the version that older scrapers ask for.
-const OPEN_OLD: Negotiated = Negotiated {
-    format: Format::OpenMetrics,
-    content_type: "application/openmetrics-text; version=0.0.1; charset=utf-8",
-};
+impl Negotiated {
+    /// The answer with this body.
+    pub(super) fn answer(&self, body: Body) -> Response {
+        let mut response = Response::new("text/plain", body);
+        if let Ok(content_type) = HeaderValue::from_str(&self.content_type) {
+            response.content_type = content_type;
+        }
+        response.with_header(VARY, HeaderValue::from_static("Accept"))
+    }
+}
 
-/// The format of an answer to a request with these headers.
+/// What a media range asks for: a format, the type that says so, and an escaping if it names one.
+#[derive(Debug, Clone, Copy)]
+struct Offer {
+    format: Format,
+    media: &'static str,
+    escaping: Option<Escaping>,
+}
+
+/// The form of an answer to a request with these headers.
 pub(super) fn negotiate(headers: &HeaderMap, open_metrics: bool) -> Negotiated {
-    let mut best = (TEXT, 0.0);
+    let text = Offer {
+        format: Format::Text,
+        media: "text/plain; version=0.0.4",
+        escaping: None,
+    };
+    let mut best = (text, 0.0);
     let lines = headers.get_all(ACCEPT).iter();
     let ranges = lines.filter_map(|line| line.to_str().ok());
     for range in ranges.flat_map(|line| line.split(',')) {
@@ -57,30 +64,61 @@ pub(super) fn negotiate(headers: &HeaderMap, open_metrics: bool) -> Negotiated {
             best = (offer, weight);
         }
     }
-    best.0
+    let Offer {
+        format,
+        media,
+        escaping,
+    } = best.0;
+    let said = escaping.map_or_else(String::new, |of| format!("; escaping={}", of.word()));
+    Negotiated {
+        form: Form {
+            format,
+            // Who says nothing may know the old names only.
+            escaping: escaping.unwrap_or_default(),
+        },
+        content_type: format!("{media}{said}; charset=utf-8"),
+    }
 }
 
 /// What answers one media range, and its weight from 0 to 1.
-fn read(range: &str) -> (Option<Negotiated>, f32) {
+fn read(range: &str) -> (Option<Offer>, f32) {
     let mut parts = range.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let (mut version, mut escaping, mut weight) = (None, false, 1.0);
+    let (mut version, mut escaping, mut weight) = (None, None, 1.0);
     for (key, value) in parts.filter_map(|part| part.split_once('=')) {
+        let value = value.trim_matches('"');
         match key.trim().to_ascii_lowercase().as_str() {
-            "version" => version = Some(value.trim_matches('"')),
-            "escaping" => escaping = true,
+            "version" => version = Some(value),
+            "escaping" => {
+                let known = Escaping::ALL.into_iter().find(|of| of.word() == value);
+                escaping = Some(known.unwrap_or_default());
+            }
             "q" => weight = value.parse().unwrap_or(0.0),
             _ => {}
         }
     }
     let offer = match (media.as_str(), version) {
-        ("application/openmetrics-text", None | Some("1.0.0")) if escaping => Some(OPEN_ESCAPED),
-        ("application/openmetrics-text", None | Some("1.0.0")) => Some(OPEN),
-        ("application/openmetrics-text", Some("0.0.1")) => Some(OPEN_OLD),
-        ("text/plain", Some("1.0.0")) => Some(TEXT_ESCAPED),
-        ("text/plain", None | Some("0.0.4")) | ("text/*" | "*/*", _) => Some(TEXT),
+        ("application/openmetrics-text", None | Some("1.0.0")) => Some((
+            Format::OpenMetrics,
+            "application/openmetrics-text; version=1.0.0",
+        )),
+        // The same lines under the version that older scrapers ask for.
+        ("application/openmetrics-text", Some("0.0.1")) => Some((
+            Format::OpenMetrics,
+            "application/openmetrics-text; version=0.0.1",
+        )),
+        // The same lines as 0.0.4, but for names in quotes.
+        ("text/plain", Some("1.0.0")) => Some((Format::Text, "text/plain; version=1.0.0")),
+        ("text/plain", None | Some("0.0.4")) | ("text/*" | "*/*", _) => {
+            Some((Format::Text, "text/plain; version=0.0.4"))
+        }
         _ => None,
     };
+    let offer = offer.map(|(format, media)| Offer {
+        format,
+        media,
+        escaping,
+    });
     (offer, weight)
 }
 
@@ -98,32 +136,59 @@ mod tests {
     const PROMETHEUS_2: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
     const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    const OPEN_OLD: &str = "application/openmetrics-text; version=0.0.1; charset=utf-8";
+    const OPEN_UTF_8: &str =
+        "application/openmetrics-text; version=1.0.0; escaping=allow-utf-8; charset=utf-8";
+    const TEXT_UTF_8: &str = "text/plain; version=1.0.0; escaping=allow-utf-8; charset=utf-8";
+
     #[test]
     fn a_scraper_gets_what_it_weighs_most() {
         for (accept, expected) in [
             (PROMETHEUS_2, OPEN),
-            (PROMETHEUS_3, OPEN_ESCAPED),
+            (PROMETHEUS_3, OPEN_UTF_8),
             ("application/openmetrics-text", OPEN),
             ("application/openmetrics-text;version=0.0.1", OPEN_OLD),
             ("application/openmetrics-text; version=2.0.0", TEXT),
             ("text/plain;q=0.5, application/openmetrics-text;q=0.4", TEXT),
-            (
-                "text/plain;version=1.0.0;escaping=allow-utf-8",
-                TEXT_ESCAPED,
-            ),
+            ("text/plain;version=1.0.0;escaping=allow-utf-8", TEXT_UTF_8),
             ("application/openmetrics-text;q=0", TEXT),
             ("application/openmetrics-text;q=x", TEXT),
             ("application/json", TEXT),
             ("*/*", TEXT),
             ("", TEXT),
         ] {
-            assert_eq!(ask(accept, true), expected, "{accept}");
+            let negotiated = ask(accept, true);
+            assert_eq!(negotiated.content_type, expected, "{accept}");
+            let is_open = expected.starts_with("application/openmetrics-text");
+            assert_eq!(negotiated.form.format == Format::OpenMetrics, is_open);
         }
     }
 
     #[test]
     fn without_openmetrics_everyone_gets_text() {
-        assert_eq!(ask(PROMETHEUS_2, false), TEXT);
-        assert_eq!(ask(PROMETHEUS_3, false), TEXT_ESCAPED);
+        assert_eq!(ask(PROMETHEUS_2, false).content_type, TEXT);
+        assert_eq!(ask(PROMETHEUS_3, false).content_type, TEXT_UTF_8);
+    }
+
+    #[test]
+    fn names_are_escaped_unless_the_scraper_allows_them() {
+        for (escaping, expected) in [
+            ("", Escaping::Underscores),
+            (";escaping=allow-utf-8", Escaping::AllowUtf8),
+            (";escaping=underscores", Escaping::Underscores),
+            (";escaping=dots", Escaping::Dots),
+            ("; escaping=\"values\"", Escaping::Values),
+            (";escaping=of tomorrow", Escaping::Underscores),
+        ] {
+            let negotiated = ask(&format!("text/plain;version=1.0.0{escaping}"), true);
+            assert_eq!(negotiated.form.escaping, expected, "{escaping}");
+            let said = format!("escaping={}", expected.word());
+            assert_eq!(
+                negotiated.content_type.contains(&said),
+                !escaping.is_empty()
+            );
+        }
     }
 }

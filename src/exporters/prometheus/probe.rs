@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ::http::{HeaderMap, HeaderValue, StatusCode, header::VARY};
+use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use opentelemetry::{KeyValue, Value};
 
@@ -102,12 +102,10 @@ impl Prober {
         self.count(if is_up(&probed) { "success" } else { "failure" });
         let negotiated = negotiate::negotiate(&request.headers, self.exporter.open_metrics);
         let wanted = Wanted {
-            format: negotiated.format,
+            form: negotiated.form,
             names: query.names,
         };
-        let body = Body::stream(self.exporter.text(&probed, wanted));
-        let vary = HeaderValue::from_static("Accept");
-        Response::new(negotiated.content_type, body).with_header(VARY, vary)
+        negotiated.answer(Body::stream(self.exporter.text(&probed, wanted)))
     }
 
     fn refuse(&self, status: StatusCode, mistake: String) -> Response {

@@ -13,7 +13,9 @@ use opentelemetry_sdk::{
 
 use super::{
     Dropped,
+    escape::{Escaping, is_plain},
     labels::Labels,
+    lines,
     name::{self, Kind},
     rules::Rules,
     text::{self, Number},
@@ -36,6 +38,10 @@ pub(super) struct Family {
     pub(super) help: String,
     pub(super) text: String,
     pub(super) series: Vec<Series>,
+    /// Whether a name or a label is called what not every scraper knows.
+    pub(super) is_odd: bool,
+    /// What each line begins with, and whether the name is in quotes there.
+    lead: (String, bool),
     known: HashSet<u64>,
 }
 
@@ -199,8 +205,14 @@ impl Family {
         kind: Kind,
         (unit, help): (&str, &str),
     ) -> Self {
+        let lead = match is_plain(&name) {
+            true => (name.clone(), false),
+            false => (text::odd_name(&name), true),
+        };
         Self {
             source,
+            is_odd: lead.1,
+            lead,
             unit: name::unit(unit),
             name,
             kind,
@@ -243,8 +255,10 @@ impl Family {
 
     /// Whether the series is not there yet.
     fn begin(&mut self, labels: &str) -> bool {
+        self.is_odd |= lines::has_quoted_label(labels);
         let mut hasher = DefaultHasher::new();
-        labels.hash(&mut hasher);
+        // What is one series to some scraper is one.
+        Escaping::Underscores.labels(labels).hash(&mut hasher);
         let id = hasher.finish();
         let new = self.known.insert(id);
         if new {
@@ -260,12 +274,14 @@ impl Family {
     }
 
     fn line<T: Number>(&mut self, suffix: &str, labels: &str, value: T) {
-        let (open, close) = if labels.is_empty() {
-            ("", " ")
-        } else {
-            ("{", "} ")
+        let (lead, is_quoted) = &self.lead;
+        let (open, close) = match (is_quoted, labels.is_empty()) {
+            (false, true) => ("", " "),
+            (false, false) => ("{", "} "),
+            (true, true) => ("\"", "} "),
+            (true, false) => ("\",", "} "),
         };
-        for piece in [&self.name, suffix, open, labels, close] {
+        for piece in [lead, suffix, open, labels, close] {
             self.text.push_str(piece);
         }
         value.write(&mut self.text);

@@ -5,10 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::Resource;
 
-use super::{
-    labels::Labels,
-    name::{self, Kind},
-};
+use super::{labels::Labels, name::Kind, translation::TranslationStrategy};
 use crate::{pipeline::Target, settings::Pattern};
 
 /// What the Prometheus compatibility specification puts before the name of a scope's property.
@@ -19,6 +16,8 @@ const SERVICE: [&str; 3] = ["service.name", "service.namespace", "service.instan
 /// The rules of one exporter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Rules {
+    /// How names are translated.
+    pub(super) strategy: TranslationStrategy,
     /// Stands before each name; may be empty.
     pub(super) namespace: String,
     /// On every series.
@@ -68,21 +67,12 @@ fn wildcard<T: AsRef<str>>(pattern: &T) -> Option<Pattern> {
 impl Rules {
     /// The name of a family.
     pub(super) fn family(&self, name: &str, unit: &str, kind: Kind) -> String {
-        self.prefixed(name::family(name, unit, kind))
+        self.strategy.family(&self.namespace, (name, unit), kind)
     }
 
     /// The name of the family that holds the Resources.
     pub(super) fn target_info(&self) -> String {
-        self.prefixed("target_info".to_owned())
-    }
-
-    fn prefixed(&self, family: String) -> String {
-        if self.namespace.is_empty() {
-            return family;
-        }
-        let namespace = name::family(&self.namespace, "", Kind::UpDownCounter);
-        // What stands there for the sake of a digit.
-        format!("{namespace}_{}", family.trim_start_matches('_'))
+        self.family("target_info", "", Kind::Info)
     }
 
     /// The labels of a target's series, with those that its Resource adds.
@@ -149,22 +139,5 @@ mod tests {
         assert!(!has(&[], &[], "a"));
         assert!(Selection::all(false).has("service.name"));
         assert!(!Selection::all(true).has("service.name") && Selection::all(true).has("a\nb"));
-    }
-
-    #[test]
-    fn a_namespace_stands_before_each_name() {
-        let rules = Rules {
-            namespace: "test-space".to_owned(),
-            ..Rules::default()
-        };
-        assert_eq!(
-            rules.family("a.b", "s", Kind::Gauge),
-            "test_space_a_b_seconds"
-        );
-        assert_eq!(
-            rules.family("2xx", "", Kind::Counter),
-            "test_space_2xx_total"
-        );
-        assert_eq!(rules.target_info(), "test_space_target_info");
     }
 }

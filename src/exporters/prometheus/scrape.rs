@@ -10,42 +10,58 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{families::TargetId, lock, name::Kind, negotiate::Format, store::Store};
+use super::{
+    escape::Escaping,
+    families::{Family, TargetId},
+    lock,
+    name::Kind,
+    negotiate::Format,
+    store::Store,
+    view::Form,
+};
 
 /// What a scraper wants to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// The format.
-    pub format: Format,
+    /// What it can read.
+    pub form: Form,
     /// The names of families or of samples in them; all if there are none.
     pub names: BTreeSet<String>,
 }
 
 impl Wanted {
-    /// Everything.
+    /// Everything, in names that any scraper knows.
     pub fn all(format: Format) -> Self {
         Self {
-            format,
+            form: Form {
+                format,
+                escaping: Escaping::default(),
+            },
             names: BTreeSet::new(),
         }
     }
 
     /// Reads `name[]=…` of a query, as Prometheus' client libraries do.
-    pub(super) fn from_query(format: Format, query: &str) -> Self {
+    pub(super) fn from_query(form: Form, query: &str) -> Self {
         let pairs = form_urlencoded::parse(query.as_bytes());
         let names = pairs.filter(|(key, _)| key == "name[]");
         Self {
-            format,
+            form,
             names: names.map(|(_, name)| name.into_owned()).collect(),
         }
     }
 
-    /// Whether it wants the family: by its name, or by that of one of its samples.
-    pub(super) fn has(&self, family: &str, kind: Kind) -> bool {
+    /// Whether it wants the family: by its name, or by that of one of its samples, escaped or not.
+    pub(super) fn has(&self, key: &str, family: &Family) -> bool {
+        self.names.is_empty()
+            || self.is_named(key, family.kind)
+            || (family.name != key && self.is_named(&family.name, family.kind))
+    }
+
+    pub(super) fn is_named(&self, family: &str, kind: Kind) -> bool {
         let is_named = |name: &str| self.names.contains(name);
         let sample = |suffix: &&str| is_named(&format!("{family}{suffix}"));
-        self.names.is_empty()
-            || is_named(family)
+        is_named(family)
             || kind.suffixes().iter().any(sample)
             || kind.open_name(family).is_some_and(is_named)
     }

@@ -83,12 +83,12 @@ impl Store {
         shown.expire(now, &mut self.families);
         let mut dropped = Vec::new();
         for family in families {
-            let (source, name) = (family.source, family.name.clone());
+            let source = family.source;
             let Some(part) = shown.sources.get_mut(source) else {
                 continue;
             };
             match self.families.insert(shown.id, family) {
-                Ok(()) => part.families.push(name),
+                Ok(name) => part.families.push(name),
                 Err(conflict) => dropped.push(conflict),
             }
             // What we say ourselves is said at every poll, of whatever outcome.

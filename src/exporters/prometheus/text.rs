@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::negotiate::Format;
+use super::{
+    escape::{is_plain, is_plain_label},
+    negotiate::Format,
+};
 
 /// What stands above the samples of a family.
 pub(super) struct Header<'a> {
@@ -23,14 +26,16 @@ impl Header<'_> {
             unit,
             help,
         } = self;
+        let mut title = String::new();
+        write_name(&mut title, name, is_plain(name));
         if !help.is_empty() {
-            append(out, format_args!("# HELP {name} "));
+            append(out, format_args!("# HELP {title} "));
             escape(out, help, format == Format::OpenMetrics);
             out.push('\n');
         }
-        append(out, format_args!("# TYPE {name} {kind}\n"));
+        append(out, format_args!("# TYPE {title} {kind}\n"));
         if format == Format::OpenMetrics && !unit.is_empty() {
-            append(out, format_args!("# UNIT {name} {unit}\n"));
+            append(out, format_args!("# UNIT {title} {unit}\n"));
         }
     }
 }
@@ -40,10 +45,27 @@ pub(super) fn label(out: &mut String, name: &str, value: &str) {
     if !out.is_empty() {
         out.push(',');
     }
-    out.push_str(name);
+    write_name(out, name, is_plain_label(name));
     out.push_str("=\"");
     escape(out, value, true);
     out.push('"');
+}
+
+/// What stands before the labels of a series whose name not every scraper knows, but for a quote.
+pub(super) fn odd_name(name: &str) -> String {
+    let mut out = "{\"".to_owned();
+    escape(&mut out, name, true);
+    out
+}
+
+fn write_name(out: &mut String, name: &str, is_plain: bool) {
+    if is_plain {
+        out.push_str(name);
+    } else {
+        out.push('"');
+        escape(out, name, true);
+        out.push('"');
+    }
 }
 
 fn escape(out: &mut String, text: &str, quoted: bool) {

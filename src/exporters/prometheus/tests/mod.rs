@@ -7,6 +7,7 @@ mod open_metrics;
 mod oracle;
 mod parser;
 mod probe;
+mod utf8;
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::metrics::{
@@ -152,6 +153,10 @@ fn endpoints_of_a_target_share_a_family_but_no_series() {
 
 /// The exporter's own metrics after `polls`.
 fn own_metrics(polls: impl FnOnce(&Prometheus)) -> String {
+    own_metrics_of(&Config::default(), polls)
+}
+
+fn own_metrics_of(config: &Config, polls: impl FnOnce(&Prometheus)) -> String {
     let registry = Registry::new();
     let reader = opentelemetry_prometheus::exporter()
         .with_registry(registry.clone())
@@ -162,7 +167,7 @@ fn own_metrics(polls: impl FnOnce(&Prometheus)) -> String {
     let provider = SdkMeterProvider::builder()
         .with_reader(reader.build().unwrap())
         .build();
-    let exporter = Prometheus::new("prometheus/x", &Config::default(), &provider.meter("own"));
+    let exporter = Prometheus::new("prometheus/x", config, &provider.meter("own"));
     polls(&exporter);
     TextEncoder::new()
         .encode_to_string(&registry.gather())

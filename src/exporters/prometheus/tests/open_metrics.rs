@@ -102,9 +102,9 @@ fn names_choose_families() {
     assert_eq!(nothing, "# EOF\n");
 
     let query = "a=b&name[]=x&name%5B%5D=y_total";
-    let asked = Wanted::from_query(Format::Text, query);
+    let asked = Wanted::from_query(Wanted::all(Format::Text).form, query);
     assert_eq!(asked, wanted(Format::Text, &["x", "y_total"]));
-    assert!(asked.has("y_total", Kind::Counter) && !asked.has("z", Kind::Gauge));
+    assert!(asked.is_named("y_total", Kind::Counter) && !asked.is_named("z", Kind::Gauge));
 }
 
 /// Enough targets for several pieces.

@@ -1,4 +1,5 @@
-//! A reader of the text format 0.0.4 that knows nothing of the code that writes it.
+//! A strict reader of the text format (0.0.4, and 1.0.0 with names in quotes) and of OpenMetrics
+//! that knows nothing of the code that writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Scrape {
     pub(super) help: BTreeMap<String, String>,
     pub(super) types: BTreeMap<String, String>,
+    pub(super) units: BTreeMap<String, String>,
     pub(super) samples: BTreeMap<Series, String>,
+    /// The timestamps that stand behind values, as they are written.
+    pub(super) times: BTreeSet<String>,
 }
 
 /// A sample's name and labels.
@@ -16,27 +20,45 @@ pub(super) type Series = (String, BTreeMap<String, String>);
 /// Reads a scrape; panics where it breaks a rule of the format.
 pub(super) fn parse(text: &str) -> Scrape {
     let (mut scrape, mut done, mut current) = (Scrape::default(), BTreeSet::new(), String::new());
+    let open = text.strip_suffix("# EOF\n");
+    let text = open.unwrap_or(text);
     assert!(text.is_empty() || text.ends_with('\n'));
     for line in text.split_terminator('\n') {
         if let Some(help) = line.strip_prefix("# HELP ") {
-            let (name, help) = help.split_once(' ').unwrap();
-            let (help, _) = unescape(help, false);
+            let (name, help) = name(help);
+            let (help, _) = unescape(help.strip_prefix(' ').unwrap(), open.map(|_| Until::End));
+            assert!(scrape.help.insert(name, help).is_none(), "{line}");
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = name(kind);
+            assert!(done.insert(std::mem::replace(&mut current, name.clone())));
+            assert!(!done.contains(&name), "family {name} twice");
+            let kind = kind.strip_prefix(' ').unwrap().to_owned();
+            scrape.types.insert(name, kind);
+        } else if let Some(unit) = line.strip_prefix("# UNIT ") {
+            let (name, unit) = name(unit);
+            let unit = unit.strip_prefix(' ').unwrap();
             assert!(
-                scrape.help.insert(name.to_owned(), help).is_none(),
+                open.is_some() && name.ends_with(&format!("_{unit}")),
                 "{line}"
             );
-        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = kind.split_once(' ').unwrap();
-            assert!(is_name(name), "{line}");
-            assert!(done.insert(std::mem::replace(&mut current, name.to_owned())));
-            assert!(!done.contains(name), "family {name} twice");
-            scrape.types.insert(name.to_owned(), kind.to_owned());
+            assert!(
+                scrape.units.insert(name, unit.to_owned()).is_none(),
+                "{line}"
+            );
         } else {
             let (series, value) = sample(line);
-            let base = |suffix| series.0.strip_suffix(suffix) == Some(&current);
-            let parts = ["_bucket", "_sum", "_count"].into_iter().any(base);
-            assert!(series.0 == current || parts, "{line} in {current}");
+            let suffix = series
+                .0
+                .strip_prefix(&current)
+                .unwrap_or("of another family");
+            let suffixes = suffixes(&scrape.types[&current], open.is_some());
+            assert!(suffixes.contains(&suffix), "{line} in {current}");
+            let (value, time) = value.split_once(' ').unwrap_or((value, ""));
             assert!(value.replace("Inf", "inf").parse::<f64>().is_ok(), "{line}");
+            if !time.is_empty() {
+                assert!(time.parse::<f64>().is_ok(), "{line}");
+                scrape.times.insert(time.to_owned());
+            }
             let taken = scrape.samples.insert(series, value.to_owned());
             assert!(taken.is_none(), "series twice: {line}");
         }
@@ -44,10 +66,26 @@ pub(super) fn parse(text: &str) -> Scrape {
     scrape
 }
 
+/// What may stand behind the name of a family in those of its samples.
+fn suffixes(kind: &str, is_open: bool) -> &'static [&'static str] {
+    match (kind, is_open) {
+        ("histogram", false) => &["_bucket", "_sum", "_count"],
+        ("histogram", true) => &["_bucket", "_sum", "_count", "_created"],
+        ("counter", true) => &["_total", "_created"],
+        ("info", true) => &["_info"],
+        ("counter" | "gauge", false) | ("gauge" | "unknown", true) => &[""],
+        _ => panic!("unknown type {kind}"),
+    }
+}
+
 fn sample(line: &str) -> (Series, &str) {
-    let at = line.find(['{', ' ']).unwrap();
-    let (name, mut rest) = line.split_at(at);
-    assert!(is_name(name), "{line}");
+    let (mut metric, mut rest) = match line.starts_with('{') {
+        true => (None, line),
+        false => {
+            let (metric, rest) = name(line);
+            (Some(metric), rest)
+        }
+    };
     let mut labels = BTreeMap::new();
     if let Some(inner) = rest.strip_prefix('{') {
         rest = inner;
@@ -56,39 +94,66 @@ fn sample(line: &str) -> (Series, &str) {
                 rest = end;
                 break;
             }
-            let (label, quoted) = rest.split_once("=\"").unwrap();
-            assert!(
-                is_name(label) && !label.contains(':'),
-                "label {label} in {line}"
-            );
-            let (value, left) = unescape(quoted, true);
-            assert!(
-                labels.insert(label.to_owned(), value).is_none(),
-                "label twice: {line}"
-            );
+            let (label, after) = name(rest);
+            let Some(quoted) = after.strip_prefix("=\"") else {
+                assert!(metric.replace(label).is_none(), "two names: {line}");
+                rest = after.strip_prefix(',').unwrap_or(after);
+                continue;
+            };
+            assert!(metric.is_some(), "no name first: {line}");
+            let is_quoted = rest.starts_with('"');
+            assert!(is_quoted || !label.contains(':'), "label {label} in {line}");
+            let (value, left) = unescape(quoted, Some(Until::Quote));
+            assert!(!label.starts_with("__"), "reserved: {line}");
+            assert!(labels.insert(label, value).is_none(), "label twice: {line}");
             rest = left.strip_prefix(',').unwrap_or(left);
         }
     }
-    ((name.to_owned(), labels), rest.strip_prefix(' ').unwrap())
+    ((metric.unwrap(), labels), rest.strip_prefix(' ').unwrap())
 }
 
-/// The text up to the closing quote, or all of it, and what follows.
-fn unescape(text: &str, quoted: bool) -> (String, &str) {
+/// A name at the beginning of a text, in quotes if it must be, and what follows it.
+fn name(text: &str) -> (String, &str) {
+    let (name, rest) = match text.strip_prefix('"') {
+        Some(quoted) => {
+            let (name, rest) = unescape(quoted, Some(Until::Quote));
+            assert!(
+                !is_name(&name) || name.contains(':'),
+                "quoted in vain: {text}"
+            );
+            return (name, rest);
+        }
+        None => text.split_at(text.find(['{', ' ', '=', ',', '}']).unwrap()),
+    };
+    assert!(is_name(name), "{text}");
+    (name.to_owned(), rest)
+}
+
+/// Where an escaped text in which `\"` is a quote ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    Quote,
+    End,
+}
+
+/// The text up to its end, and what follows. In a help of the text format `\"` is not known.
+fn unescape(text: &str, quoted: Option<Until>) -> (String, &str) {
     let mut out = String::new();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match c {
-            '"' if quoted => return (out, chars.as_str()),
+            '"' if quoted == Some(Until::Quote) => return (out, chars.as_str()),
+            '"' if quoted == Some(Until::End) => panic!("a bare quote in {text}"),
             '\\' => match chars.next() {
                 Some('n') => out.push('\n'),
                 Some('\\') => out.push('\\'),
-                Some('"') if quoted => out.push('"'),
+                Some('"') if quoted.is_some() => out.push('"'),
                 other => panic!("\\ before {other:?} in {text}"),
             },
             c => out.push(c),
         }
     }
-    assert!(!quoted, "no closing quote in {text}");
+    assert!(quoted != Some(Until::Quote), "no closing quote in {text}");
     (out, "")
 }
 

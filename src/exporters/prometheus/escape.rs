@@ -1,0 +1,151 @@
+//! Names that Prometheus did not allow before its version 3, and what stands for them where a
+//! scraper does not allow them: the rules of Prometheus' library `common`.
+
+use std::borrow::Cow;
+
+use super::lines;
+
+/// How a scraper wants such names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Escaping {
+    /// As they are.
+    AllowUtf8,
+    /// `_` for each other character.
+    #[default]
+    Underscores,
+    /// `_dot_` for a dot, `__` for each other character and for `_`.
+    Dots,
+    /// `U__` before, `_2e_` for the character of that number.
+    Values,
+}
+
+impl Escaping {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] =
+        [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values];
+
+    /// Its name in the headers of a scrape.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::AllowUtf8 => "allow-utf-8",
+            Self::Underscores => "underscores",
+            Self::Dots => "dots",
+            Self::Values => "values",
+        }
+    }
+
+    /// What stands for the name of a metric.
+    pub(super) fn name(self, name: &str) -> Cow<'_, str> {
+        if self == Self::AllowUtf8 || is_plain(name) {
+            return Cow::Borrowed(name);
+        }
+        Cow::Owned(self.escaped(name, true))
+    }
+
+    /// What stands for the name of a label.
+    pub(super) fn label(self, name: &str) -> Cow<'_, str> {
+        if self == Self::AllowUtf8 || is_plain_label(name) {
+            return Cow::Borrowed(name);
+        }
+        let mut escaped = self.escaped(name, false);
+        // Prometheus keeps these to itself.
+        if escaped.starts_with("__") {
+            escaped.insert_str(0, "key");
+        }
+        Cow::Owned(escaped)
+    }
+
+    /// What stands for the names in the rendered labels of a series. Labels whose names become
+    /// the same share it, and their values are joined in their order.
+    pub(super) fn labels(self, labels: &str) -> Cow<'_, str> {
+        if self == Self::AllowUtf8 || !lines::has_quoted_label(labels) {
+            return Cow::Borrowed(labels);
+        }
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        let mut rest = labels;
+        while let Some((name, value, after)) = lines::split_label(rest) {
+            let name = self.label(&name).into_owned();
+            match pairs.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, joined)) => {
+                    joined.push(';');
+                    joined.push_str(value);
+                }
+                None => pairs.push((name, value.to_owned())),
+            }
+            rest = after;
+        }
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{value}\""));
+        Cow::Owned(pairs.collect::<Vec<_>>().join(","))
+    }
+
+    fn escaped(self, name: &str, has_colons: bool) -> String {
+        let mut out = String::with_capacity(name.len() + 8);
+        if self == Self::Values {
+            out.push_str("U__");
+        }
+        for (index, c) in name.chars().enumerate() {
+            let is_plain = c.is_ascii_alphabetic()
+                || (c.is_ascii_digit() && index > 0)
+                || (c == ':' && has_colons);
+            match (self, c) {
+                _ if is_plain => out.push(c),
+                (Self::AllowUtf8, _) => out.push(c),
+                (Self::Underscores, _) => out.push('_'),
+                (Self::Dots, '.') => out.push_str("_dot_"),
+                (Self::Dots, _) | (Self::Values, '_') => out.push_str("__"),
+                (Self::Values, _) => out.push_str(&format!("_{:x}_", u32::from(c))),
+            }
+        }
+        out
+    }
+}
+
+/// Whether any scraper reads it as the name of a metric.
+pub(super) fn is_plain(name: &str) -> bool {
+    let is_known = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b':');
+    let bytes = name.as_bytes();
+    bytes.first().is_some_and(|first| !first.is_ascii_digit()) && bytes.iter().all(is_known)
+}
+
+/// Whether any scraper reads it as the name of a label.
+pub(super) fn is_plain_label(name: &str) -> bool {
+    let is_known = |c: &u8| c.is_ascii_alphanumeric() || *c == b'_';
+    let bytes = name.as_bytes();
+    bytes.first().is_some_and(|first| !first.is_ascii_digit()) && bytes.iter().all(is_known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Escaping::*, *};
+
+    #[test]
+    fn names_are_escaped_as_prometheus_escapes_them() {
+        for (name, underscores, dots, values) in [
+            ("a_b:c", "a_b:c", "a_b:c", "a_b:c"),
+            ("a.b_c", "a_b_c", "a_dot_b__c", "U__a_2e_b__c"),
+            ("2.x", "__x", "___dot_x", "U___32__2e_x"),
+            ("größe/s", "gr__e_s", "gr____e__s", "U__gr_f6__df_e_2f_s"),
+            ("🦀", "_", "__", "U___1f980_"),
+        ] {
+            assert_eq!(AllowUtf8.name(name), name);
+            assert_eq!(Underscores.name(name), underscores);
+            assert_eq!(Dots.name(name), dots);
+            assert_eq!(Values.name(name), values);
+        }
+    }
+
+    #[test]
+    fn labels_are_escaped_in_their_place_and_joined_where_they_meet() {
+        let labels = r#"target="n","a.b"="1\"","a/b"="2",a_b="3","..x"="4",le="+Inf""#;
+        assert_eq!(AllowUtf8.labels(labels), labels);
+        let expected = r#"target="n",a_b="1\";2;3",key__x="4",le="+Inf""#;
+        assert_eq!(Underscores.labels(labels), expected);
+        let expected = r#"target="n",a_dot_b="1\"",a__b="2",a_b="3",_dot__dot_x="4",le="+Inf""#;
+        assert_eq!(Dots.labels(labels), expected);
+        let plain = r#"a="x,\"y\"=\"z\"""#;
+        assert!(matches!(Underscores.labels(plain), Cow::Borrowed(_)));
+        assert_eq!(Underscores.label("a:b"), "a_b");
+    }
+}

@@ -1,0 +1,152 @@
+//! How the names of metrics and attributes are translated: the four strategies of Prometheus and
+//! of the OpenTelemetry Collector.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::name::{self, Kind};
+
+/// What becomes of `http.server.duration`, a histogram in s, and of the attribute `http.method`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum TranslationStrategy {
+    /// `http_server_duration_seconds`, `http_method`.
+    #[default]
+    UnderscoreEscapingWithSuffixes,
+    /// `http_server_duration`, `http_method`.
+    UnderscoreEscapingWithoutSuffixes,
+    /// `http.server.duration_seconds`, `http.method`; a scraper that does not know such names
+    /// gets them escaped.
+    NoUTF8EscapingWithSuffixes,
+    /// `http.server.duration`, `http.method`.
+    NoTranslation,
+}
+
+impl TranslationStrategy {
+    /// The name of a family; `namespace` may be empty.
+    pub(super) fn family(self, namespace: &str, metric: (&str, &str), kind: Kind) -> String {
+        let (name, unit) = metric;
+        match self {
+            Self::UnderscoreEscapingWithSuffixes => {
+                prefixed(namespace, name::family(name, unit, kind))
+            }
+            Self::UnderscoreEscapingWithoutSuffixes => prefixed(namespace, plain(name)),
+            Self::NoUTF8EscapingWithSuffixes => {
+                name::suffixed(&verbatim(namespace, name), unit, kind)
+            }
+            Self::NoTranslation => verbatim(namespace, name),
+        }
+    }
+
+    /// The name of a label.
+    pub(super) fn label(self, key: &str) -> String {
+        match self {
+            Self::UnderscoreEscapingWithSuffixes | Self::UnderscoreEscapingWithoutSuffixes => {
+                name::label(key)
+            }
+            Self::NoUTF8EscapingWithSuffixes | Self::NoTranslation => match key {
+                "" => "_".to_owned(),
+                // Prometheus keeps these to itself.
+                key if key.starts_with("__") => format!("key{key}"),
+                key => key.to_owned(),
+            },
+        }
+    }
+}
+
+fn plain(name: &str) -> String {
+    name::family(name, "", Kind::UpDownCounter)
+}
+
+fn prefixed(namespace: &str, family: String) -> String {
+    if namespace.is_empty() {
+        return family;
+    }
+    // Families begin with `_` only for the sake of a digit.
+    format!("{}_{}", plain(namespace), family.trim_start_matches('_'))
+}
+
+fn verbatim(namespace: &str, name: &str) -> String {
+    match (namespace, name) {
+        ("", "") => "_".to_owned(),
+        ("", name) => name.to_owned(),
+        (namespace, name) => format!("{namespace}_{name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TranslationStrategy::*;
+    use crate::exporters::prometheus::name::Kind::*;
+
+    #[test]
+    fn families_are_called_as_the_strategy_says() {
+        let all = [
+            UnderscoreEscapingWithSuffixes,
+            UnderscoreEscapingWithoutSuffixes,
+            NoUTF8EscapingWithSuffixes,
+            NoTranslation,
+        ];
+        for (namespace, metric, kind, expected) in [
+            (
+                "",
+                ("http.server.duration", "s"),
+                Histogram,
+                [
+                    "http_server_duration_seconds",
+                    "http_server_duration",
+                    "http.server.duration_seconds",
+                    "http.server.duration",
+                ],
+            ),
+            (
+                "my-space",
+                ("x.total", "By/s"),
+                Counter,
+                [
+                    "my_space_x_bytes_per_second_total",
+                    "my_space_x_total",
+                    "my-space_x_bytes_per_second_total",
+                    "my-space_x.total",
+                ],
+            ),
+            (
+                "",
+                ("x.ratio", "1"),
+                Gauge,
+                ["x_ratio", "x_ratio", "x_ratio", "x.ratio"],
+            ),
+            (
+                "",
+                ("subtotal", ""),
+                Counter,
+                ["subtotal_total", "subtotal", "subtotal_total", "subtotal"],
+            ),
+            (
+                "",
+                ("x_bytes", "By"),
+                Gauge,
+                ["x_bytes", "x_bytes", "x_bytes", "x_bytes"],
+            ),
+            (
+                "n",
+                ("2xx", ""),
+                Gauge,
+                ["n_2xx", "n_2xx", "n_2xx", "n_2xx"],
+            ),
+            ("", ("", ""), Gauge, ["_", "_", "_", "_"]),
+        ] {
+            assert_eq!(all.map(|of| of.family(namespace, metric, kind)), expected);
+        }
+    }
+
+    #[test]
+    fn labels_are_called_as_the_strategy_says() {
+        assert_eq!(
+            UnderscoreEscapingWithoutSuffixes.label("http.method"),
+            "http_method"
+        );
+        assert_eq!(NoTranslation.label("http.method"), "http.method");
+        assert_eq!(NoUTF8EscapingWithSuffixes.label("__name__"), "key__name__");
+        assert_eq!(NoTranslation.label(""), "_");
+    }
+}

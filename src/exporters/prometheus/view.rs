@@ -1,0 +1,108 @@
+//! A family as one scraper reads it. What is kept are all lines with the names that metrics and
+//! labels have where nothing needs escaping; for most scrapers and families that is the answer.
+
+use std::borrow::Cow;
+
+use super::{
+    escape::Escaping,
+    families::{Family, Fragment},
+    lines,
+    name::{self, Kind},
+    negotiate::Format,
+    text,
+};
+
+/// What distinguishes the answers to two scrapers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// The format.
+    pub format: Format,
+    /// How names are written that not every scraper knows.
+    pub escaping: Escaping,
+}
+
+/// A family in a form.
+pub(super) struct View<'a> {
+    family: &'a Family,
+    form: Form,
+    /// What its samples are called.
+    name: Cow<'a, str>,
+    /// What it is called above its samples.
+    title: String,
+    /// The word of the TYPE line.
+    word: &'static str,
+}
+
+impl<'a> View<'a> {
+    /// The family in the form; `is_free` says whether it may have its name in OpenMetrics. A counter
+    /// that may not has no type there, rather than no samples.
+    pub(super) fn new(family: &'a Family, form: Form, is_free: bool) -> Self {
+        let name = form.escaping.name(&family.name);
+        let open = family.kind.open_name(&name);
+        let open = open.filter(|_| form.format == Format::OpenMetrics && is_free);
+        let open = open.map(str::to_owned);
+        let word = match (family.kind, form.format, &open) {
+            (Kind::Counter, Format::OpenMetrics, None) => "unknown",
+            (Kind::Info, Format::OpenMetrics, Some(_)) => "info",
+            (Kind::Info, ..) => "gauge",
+            (kind, ..) => kind.word(),
+        };
+        Self {
+            family,
+            form,
+            title: open.unwrap_or_else(|| name.clone().into_owned()),
+            name,
+            word,
+        }
+    }
+
+    /// How the family aggregates.
+    pub(super) fn kind(&self) -> Kind {
+        self.family.kind
+    }
+
+    /// What stands above the samples.
+    pub(super) fn header(&self) -> String {
+        let mut header = String::new();
+        text::Header {
+            name: &self.title,
+            kind: self.word,
+            unit: name::ends_with_unit(&self.title, &self.family.unit),
+            help: &self.family.help,
+        }
+        .write(&mut header, self.form.format);
+        header
+    }
+
+    /// The samples of a fragment.
+    pub(super) fn samples<'f>(&self, fragment: &'f Fragment) -> Cow<'f, str> {
+        let renames = fragment.is_odd && self.form.escaping != Escaping::AllowUtf8;
+        if !renames {
+            return Cow::Borrowed(&fragment.text);
+        }
+        let mut out = String::with_capacity(fragment.text.len());
+        for line in fragment.text.split_terminator('\n') {
+            let Some((series, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
+            self.rename(&mut out, series);
+            out.push(' ');
+            out.push_str(value);
+            out.push('\n');
+        }
+        Cow::Owned(out)
+    }
+
+    /// Appends what stands for a series.
+    fn rename(&self, out: &mut String, series: &str) {
+        let (name, labels) = lines::split_series(series);
+        out.push_str(&self.name);
+        out.push_str(name.strip_prefix(&*self.family.name).unwrap_or_default());
+        let labels = self.form.escaping.labels(labels);
+        if !labels.is_empty() {
+            out.push('{');
+            out.push_str(&labels);
+            out.push('}');
+        }
+    }
+}
