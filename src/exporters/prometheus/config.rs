@@ -20,6 +20,7 @@ use crate::{
 /// Serves the last values of all targets to Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Config {
     /// Address to listen on; components that name the same one share it.
     pub endpoint: Endpoint,
@@ -39,6 +40,11 @@ pub struct Config {
     pub max_concurrent_scrapes: usize,
     /// Whether a scraper that asks for OpenMetrics gets it.
     pub enable_open_metrics: bool,
+    /// Whether totals say in OpenMetrics when they began, in a sample of its own a series.
+    pub enable_open_metrics_text_created_samples: bool,
+    /// Whether the time of the poll stands behind each value. Prometheus then shows a series that
+    /// left for five more minutes.
+    pub send_timestamps: bool,
     /// How long the last values of an endpoint that gives no body are shown.
     #[serde(alias = "metric_expiration")]
     pub max_stale: Duration,
@@ -124,6 +130,8 @@ impl Default for Config {
             path: "/metrics".to_owned(),
             max_concurrent_scrapes: 64,
             enable_open_metrics: true,
+            enable_open_metrics_text_created_samples: false,
+            send_timestamps: false,
             // The lookback of PromQL.
             max_stale: Duration::from_secs(300),
             translation_strategy: None,
@@ -164,6 +172,8 @@ impl Config {
             const_labels: self.const_labels.clone(),
             resource: resource.unwrap_or_default(),
             has_scope: !self.without_scope_info,
+            has_time: self.send_timestamps,
+            has_created: self.enable_open_metrics && self.enable_open_metrics_text_created_samples,
         }
     }
 

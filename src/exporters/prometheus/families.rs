@@ -14,6 +14,7 @@ use super::{
     negotiate::Format,
     render::{self, Source},
     scrape::Progress,
+    text::Moment,
     view::View,
 };
 
@@ -49,6 +50,10 @@ pub(super) struct Fragment {
     pub(super) text: Box<str>,
     /// Whether there is a name in it that not every scraper knows.
     pub(super) is_odd: bool,
+    /// When all of it was observed, if that is shown.
+    pub(super) time: Option<Moment>,
+    /// Whether lines say when a total began.
+    pub(super) has_created: bool,
     /// Hashes of the labels.
     series: Box<[u64]>,
 }
@@ -211,12 +216,16 @@ impl Family {
     fn without_known(&self, target: TargetId, new: render::Family) -> Fragment {
         let others = self.fragments.range((target, 0)..(target + 1, 0));
         let known: HashSet<u64> = others.flat_map(|(_, f)| f.series.iter().copied()).collect();
+        let fragment = |text: String, series| Fragment {
+            text: text.into(),
+            is_odd: new.is_odd,
+            time: new.time,
+            has_created: new.has_created,
+            series,
+        };
         if !new.series.iter().any(|series| known.contains(&series.id)) {
-            return Fragment {
-                text: new.text.into(),
-                is_odd: new.is_odd,
-                series: new.series.iter().map(|series| series.id).collect(),
-            };
+            let series = new.series.iter().map(|series| series.id);
+            return fragment(new.text, series.collect());
         }
         let (mut text, mut ids, mut start) = (String::new(), Vec::new(), 0);
         for series in new.series {
@@ -226,10 +235,6 @@ impl Family {
             }
             start = series.end;
         }
-        Fragment {
-            text: text.into(),
-            is_odd: new.is_odd,
-            series: ids.into(),
-        }
+        fragment(text, ids.into())
     }
 }

@@ -18,7 +18,7 @@ use super::{
     lines,
     name::{self, Kind},
     rules::Rules,
-    text::{self, Number},
+    text::{self, Moment, Number},
 };
 use crate::pipeline::Snapshot;
 
@@ -40,6 +40,12 @@ pub(super) struct Family {
     pub(super) series: Vec<Series>,
     /// Whether a name or a label is called what not every scraper knows.
     pub(super) is_odd: bool,
+    /// When it was observed, if that is shown.
+    pub(super) time: Option<Moment>,
+    /// When the totals that come next began, if that is shown.
+    began: Option<Moment>,
+    /// Whether there are lines that say when a total began.
+    pub(super) has_created: bool,
     /// What each line begins with, and whether the name is in quotes there.
     lead: (String, bool),
     known: HashSet<u64>,
@@ -106,6 +112,23 @@ pub(super) fn is_new(snapshot: &Snapshot<'_>, source: Source) -> bool {
     }
 }
 
+impl Rules {
+    /// Tells a family the times of the points that come next, as far as they are shown.
+    fn tell<T>(&self, family: &mut Family, data: &MetricData<T>) {
+        let (time, began) = match data {
+            MetricData::Gauge(gauge) => (gauge.time(), None),
+            MetricData::Sum(sum) => (
+                sum.time(),
+                Some(sum.start_time()).filter(|_| sum.is_monotonic()),
+            ),
+            MetricData::Histogram(histogram) => (histogram.time(), Some(histogram.start_time())),
+            MetricData::ExponentialHistogram(_) => return,
+        };
+        family.time = self.has_time.then(|| time.into());
+        family.began = began.filter(|_| self.has_created).map(Moment::from);
+    }
+}
+
 struct Renderer<'a> {
     rules: &'a Rules,
     rendered: Rendered,
@@ -152,8 +175,10 @@ impl Renderer<'_> {
                 return;
             }
         };
-        let name = self.rules.family(metric.name(), metric.unit(), kind);
+        let rules = self.rules;
+        let name = rules.family(metric.name(), metric.unit(), kind);
         let family = self.family(source, name, kind, (metric.unit(), metric.description()));
+        rules.tell(family, data);
         match data {
             MetricData::Gauge(gauge) => {
                 for point in gauge.data_points() {
@@ -205,13 +230,13 @@ impl Family {
         kind: Kind,
         (unit, help): (&str, &str),
     ) -> Self {
-        let lead = match is_plain(&name) {
-            true => (name.clone(), false),
-            false => (text::odd_name(&name), true),
-        };
+        let lead = lead(&name);
         Self {
             source,
             is_odd: lead.1,
+            time: None,
+            began: None,
+            has_created: false,
             lead,
             unit: name::unit(unit),
             name,
@@ -227,6 +252,7 @@ impl Family {
     pub(super) fn sample<T: Number>(&mut self, labels: String, value: T) {
         if self.begin(&labels) {
             self.line("", &labels, value);
+            self.created(&labels);
             self.end();
         }
     }
@@ -250,6 +276,7 @@ impl Family {
         self.line("_bucket", &bucket, point.count());
         self.line("_sum", &labels, point.sum());
         self.line("_count", &labels, point.count());
+        self.created(&labels);
         self.end();
     }
 
@@ -273,19 +300,21 @@ impl Family {
         new
     }
 
-    fn line<T: Number>(&mut self, suffix: &str, labels: &str, value: T) {
-        let (lead, is_quoted) = &self.lead;
-        let (open, close) = match (is_quoted, labels.is_empty()) {
-            (false, true) => ("", " "),
-            (false, false) => ("{", "} "),
-            (true, true) => ("\"", "} "),
-            (true, false) => ("\",", "} "),
-        };
-        for piece in [lead, suffix, open, labels, close] {
-            self.text.push_str(piece);
+    /// Says when a total began, under the name that OpenMetrics has for it.
+    fn created(&mut self, labels: &str) {
+        let Some(began) = self.began else { return };
+        if self.kind == Kind::Histogram {
+            self.line("_created", labels, began);
+        } else if let Some(open) = self.kind.open_name(&self.name) {
+            write_line(&mut self.text, (&lead(open), "_created"), labels, began);
+        } else {
+            return;
         }
-        value.write(&mut self.text);
-        self.text.push('\n');
+        self.has_created = true;
+    }
+
+    fn line<T: Number>(&mut self, suffix: &str, labels: &str, value: T) {
+        write_line(&mut self.text, (&self.lead, suffix), labels, value);
     }
 
     fn end(&mut self) {
@@ -293,4 +322,31 @@ impl Family {
             series.end = self.text.len();
         }
     }
+}
+
+/// What a line begins with, and whether the name is in quotes there.
+fn lead(name: &str) -> (String, bool) {
+    match is_plain(name) {
+        true => (name.to_owned(), false),
+        false => (text::odd_name(name), true),
+    }
+}
+
+fn write_line<T: Number>(
+    out: &mut String,
+    ((lead, is_quoted), suffix): (&(String, bool), &str),
+    labels: &str,
+    value: T,
+) {
+    let (open, close) = match (is_quoted, labels.is_empty()) {
+        (false, true) => ("", " "),
+        (false, false) => ("{", "} "),
+        (true, true) => ("\"", "} "),
+        (true, false) => ("\",", "} "),
+    };
+    for piece in [lead, suffix, open, labels, close] {
+        out.push_str(piece);
+    }
+    value.write(out);
+    out.push('\n');
 }

@@ -26,6 +26,10 @@ pub(super) struct Rules {
     pub(super) resource: Selection,
     /// Whether name and version of the scope are on every series.
     pub(super) has_scope: bool,
+    /// Whether the time of the observation stands behind each value.
+    pub(super) has_time: bool,
+    /// Whether totals say in OpenMetrics when they began.
+    pub(super) has_created: bool,
 }
 
 /// Which attributes of a Resource are labels.

@@ -1,11 +1,12 @@
 //! The text formats, character by character.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::SystemTime};
 
 use super::{
     escape::{is_plain, is_plain_label},
     negotiate::Format,
 };
+use crate::runtime::clock;
 
 /// What stands above the samples of a family.
 pub(super) struct Header<'a> {
@@ -92,6 +93,30 @@ pub(super) fn bound(bound: f64) -> String {
     text
 }
 
+/// A moment, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(u128);
+
+impl Moment {
+    /// How it stands behind a value: in OpenMetrics in seconds.
+    pub(super) fn behind_value(self, format: Format) -> String {
+        match format {
+            Format::Text => self.0.to_string(),
+            Format::OpenMetrics => {
+                let mut out = String::new();
+                self.write(&mut out);
+                out
+            }
+        }
+    }
+}
+
+impl From<SystemTime> for Moment {
+    fn from(time: SystemTime) -> Self {
+        Self(clock::since_epoch(time).as_millis())
+    }
+}
+
 /// A value of a sample.
 pub(super) trait Number: Copy {
     /// Appends the number so that it reads back as the same one.
@@ -107,6 +132,12 @@ impl Number for u64 {
 impl Number for i64 {
     fn write(self, out: &mut String) {
         append(out, format_args!("{self}"));
+    }
+}
+
+impl Number for Moment {
+    fn write(self, out: &mut String) {
+        append(out, format_args!("{}.{:03}", self.0 / 1000, self.0 % 1000));
     }
 }
 
@@ -162,6 +193,13 @@ mod tests {
         ] {
             assert_eq!(written(number).parse(), Ok(number));
         }
+    }
+
+    #[test]
+    fn moments_are_milliseconds_in_text_and_seconds_in_openmetrics() {
+        let moment = Moment(1_700_000_000_045);
+        assert_eq!(moment.behind_value(Format::Text), "1700000000045");
+        assert_eq!(moment.behind_value(Format::OpenMetrics), "1700000000.045");
     }
 
     #[test]

@@ -77,27 +77,58 @@ impl<'a> View<'a> {
     /// The samples of a fragment.
     pub(super) fn samples<'f>(&self, fragment: &'f Fragment) -> Cow<'f, str> {
         let renames = fragment.is_odd && self.form.escaping != Escaping::AllowUtf8;
-        if !renames {
+        let drops = fragment.has_created && !self.has_created();
+        if !renames && !drops && fragment.time.is_none() {
             return Cow::Borrowed(&fragment.text);
         }
+        let time = fragment.time;
+        let time = time.map(|time| time.behind_value(self.form.format));
         let mut out = String::with_capacity(fragment.text.len());
         for line in fragment.text.split_terminator('\n') {
             let Some((series, value)) = line.rsplit_once(' ') else {
                 continue;
             };
-            self.rename(&mut out, series);
-            out.push(' ');
-            out.push_str(value);
+            if drops && self.is_created(series) {
+                continue;
+            }
+            if renames {
+                self.rename(&mut out, series);
+            } else {
+                out.push_str(series);
+            }
+            for piece in [Some(value), time.as_deref()].into_iter().flatten() {
+                out.push(' ');
+                out.push_str(piece);
+            }
             out.push('\n');
         }
         Cow::Owned(out)
     }
 
+    /// Whether lines are shown that say when a total began: OpenMetrics has them for its types.
+    fn has_created(&self) -> bool {
+        self.form.format == Format::OpenMetrics && matches!(self.word, "counter" | "histogram")
+    }
+
+    fn is_created(&self, series: &str) -> bool {
+        let (name, _) = lines::split_series(series);
+        name != self.family.name && name.ends_with("_created")
+    }
+
     /// Appends what stands for a series.
     fn rename(&self, out: &mut String, series: &str) {
         let (name, labels) = lines::split_series(series);
-        out.push_str(&self.name);
-        out.push_str(name.strip_prefix(&*self.family.name).unwrap_or_default());
+        match name.strip_prefix(&*self.family.name) {
+            Some(suffix) => {
+                out.push_str(&self.name);
+                out.push_str(suffix);
+            }
+            // Of a counter: its name there is that of the family.
+            None => {
+                out.push_str(&self.title);
+                out.push_str("_created");
+            }
+        }
         let labels = self.form.escaping.labels(labels);
         if !labels.is_empty() {
             out.push('{');

@@ -7,6 +7,7 @@ mod open_metrics;
 mod oracle;
 mod parser;
 mod probe;
+mod times;
 mod utf8;
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};

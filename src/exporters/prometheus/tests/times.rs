@@ -1,0 +1,140 @@
+//! When values were observed and totals began.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+
+use super::{BOTH, Config, Format, Prometheus, Wanted, collect, export, fixture, parser, target};
+use crate::exporters::prometheus::{Escaping, Form, TranslationStrategy};
+
+fn totals() -> ResourceMetrics {
+    collect(|provider| {
+        let meter = provider.meter("betanet/network");
+        meter.u64_counter("a.b").build().add(1, &[]);
+        meter.u64_counter("taken").build().add(1, &[]);
+        meter.u64_gauge("taken.created").build().record(1, &[]);
+        meter.i64_up_down_counter("level").build().add(1, &[]);
+        let latency = meter.f64_histogram("latency").with_boundaries(vec![1.0]);
+        latency.build().record(0.5, &[]);
+    })
+}
+
+/// When the sums of some metrics began and were observed, in milliseconds since 1970.
+fn times(metrics: &ResourceMetrics) -> (u128, u128) {
+    let millis = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+    let mut sums = metrics.filter_map(|metric| match metric.data() {
+        AggregatedMetrics::U64(MetricData::Sum(sum)) => Some(sum),
+        _ => None,
+    });
+    let sum = sums.next().unwrap();
+    (millis(sum.start_time()), millis(sum.time()))
+}
+
+fn shown(exporter: &Prometheus, format: Format) -> String {
+    fixture::read(exporter, Wanted::all(format))
+}
+
+#[test]
+fn the_time_of_the_poll_stands_behind_values_if_it_is_asked_for() {
+    let config = Config {
+        send_timestamps: true,
+        ..Config::default()
+    };
+    let exporter = fixture::exporter_of(&config);
+    let metrics = totals();
+    let (_, millis) = times(&metrics);
+    export(&exporter, &target("n", &[]), BOTH, &[metrics]);
+    let text = parser::parse(&shown(&exporter, Format::Text));
+    assert!(text.times.contains(&millis.to_string()), "{:?}", text.times);
+    let open = parser::parse(&shown(&exporter, Format::OpenMetrics));
+    let seconds = format!("{}.{:03}", millis / 1000, millis % 1000);
+    assert!(open.times.contains(&seconds), "{:?}", open.times);
+    assert_eq!(open.samples, text.samples);
+    let without = fixture::exporter();
+    export(&without, &target("n", &[]), BOTH, &[totals()]);
+    assert!(
+        parser::parse(&shown(&without, Format::Text))
+            .times
+            .is_empty()
+    );
+}
+
+#[test]
+fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
+    let config = Config {
+        enable_open_metrics_text_created_samples: true,
+        ..Config::default()
+    };
+    let exporter = fixture::exporter_of(&config);
+    let metrics = totals();
+    let (millis, _) = times(&metrics);
+    export(&exporter, &target("n", &[]), BOTH, &[metrics]);
+    let open = shown(&exporter, Format::OpenMetrics);
+    let read = parser::parse(&open);
+    let created: Vec<_> = read
+        .samples
+        .iter()
+        .filter(|((name, _), _)| name.ends_with("_created"))
+        .collect();
+    let names: Vec<_> = created.iter().map(|((name, _), _)| name.as_str()).collect();
+    // A counter without a type has none, an up-down-counter is none.
+    assert_eq!(names, ["a_b_created", "latency_created", "taken_created"]);
+    let seconds = format!("{}.{:03}", millis / 1000, millis % 1000);
+    assert_eq!(*created[0].1, seconds);
+    assert!(open.contains("# TYPE taken_total unknown\n"), "{open}");
+    assert!(open.contains("# TYPE taken_created gauge\n"), "{open}");
+    // It stands behind the total that it is of.
+    let total = open.find("a_b_total{").unwrap();
+    assert!(
+        open[total..]
+            .lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("a_b_created{target=\"n\"} ")
+    );
+
+    let text = shown(&exporter, Format::Text);
+    assert_eq!(text.matches("_created{").count(), 1, "{text}");
+    let plain = fixture::exporter();
+    export(&plain, &target("n", &[]), BOTH, &[totals()]);
+    assert_eq!(
+        shown(&plain, Format::OpenMetrics)
+            .matches("_created{")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn names_in_quotes_say_when_they_began_in_any_escaping() {
+    let config = Config {
+        enable_open_metrics_text_created_samples: true,
+        send_timestamps: true,
+        translation_strategy: Some(TranslationStrategy::NoUTF8EscapingWithSuffixes),
+        ..Config::default()
+    };
+    let exporter = fixture::exporter_of(&config);
+    export(&exporter, &target("n", &[]), BOTH, &[totals()]);
+    for (escaping, expected) in [
+        (Escaping::AllowUtf8, "{\"a.b_created\",target=\"n\"} 1"),
+        (Escaping::Underscores, "a_b_created{target=\"n\"} 1"),
+        (Escaping::Dots, "a_dot_b__created{target=\"n\"} 1"),
+        (Escaping::Values, "U__a_2e_b__created{target=\"n\"} 1"),
+    ] {
+        let form = Form {
+            format: Format::OpenMetrics,
+            escaping,
+        };
+        let open = fixture::read(
+            &exporter,
+            Wanted {
+                form,
+                ..Wanted::all(form.format)
+            },
+        );
+        parser::parse(&open);
+        assert!(open.contains(expected), "{open}");
+    }
+}
