@@ -65,23 +65,24 @@ impl Families {
     }
 
     /// Adds what a target gives; that target and source must have nothing in the family yet.
-    /// Gives the name under which to remove it.
-    ///
-    /// # Errors
-    /// If the name has another type already: it has one in a scrape, and the first one stays. If
+    /// Gives the name under which to remove it, and none if it cannot be shown: because the name
+    /// has another type already (it has one in a scrape, and the first one stays), or because
     /// another name is the same to scrapers that know the old ones only.
     pub(super) fn insert(
         &mut self,
         target: TargetId,
         new: render::Family,
-    ) -> Result<String, Dropped> {
+        dropped: &mut Vec<Dropped>,
+    ) -> Option<String> {
         let key = Escaping::Underscores.name(&new.name).into_owned();
+        let points = new.series.len();
         if let Some(reason) = self.conflict(&key, &new) {
-            return Err(Dropped {
+            dropped.push(Dropped {
                 family: new.name,
-                points: new.series.len(),
+                points,
                 reason,
             });
+            return None;
         }
         let entry = self.by_name.entry(key.clone());
         let family = entry.or_insert_with(|| Family {
@@ -94,8 +95,12 @@ impl Families {
         let source = new.source;
         let fragment = family.without_known(target, new);
         self.series += fragment.series.len();
+        let duplicates = points - fragment.series.len();
+        if duplicates > 0 {
+            dropped.push(Dropped::duplicates(&family.name, duplicates));
+        }
         family.fragments.insert((target, source), fragment);
-        Ok(key)
+        Some(key)
     }
 
     /// Why a family cannot be shown beside those that are there.

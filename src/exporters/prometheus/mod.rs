@@ -73,7 +73,8 @@ pub struct Prometheus {
     store: Arc<Mutex<Store>>,
     dropped: Counter<u64>,
     probes: Counter<u64>,
-    warned: Mutex<HashSet<String>>,
+    /// Families and reasons.
+    warned: Mutex<HashSet<(String, &'static str)>>,
 }
 
 /// Points that a scrape cannot show.
@@ -82,6 +83,17 @@ struct Dropped {
     family: String,
     points: usize,
     reason: &'static str,
+}
+
+impl Dropped {
+    /// Points of series that the target shows already.
+    fn duplicates(family: &str, points: usize) -> Self {
+        Self {
+            family: family.to_owned(),
+            points,
+            reason: "duplicate_series",
+        }
+    }
 }
 
 impl Prometheus {
@@ -144,7 +156,7 @@ impl Prometheus {
             KeyValue::new(names::REASON, *reason),
         ];
         self.dropped.add(*points as u64, &attributes);
-        if lock(&self.warned).insert(family.clone()) {
+        if lock(&self.warned).insert((family.clone(), *reason)) {
             tracing::warn!(exporter = self.id, family, reason, "cannot show a metric");
         }
     }

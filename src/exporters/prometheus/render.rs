@@ -49,6 +49,8 @@ pub(super) struct Family {
     /// What each line begins with, and whether the name is in quotes there.
     lead: (String, bool),
     known: HashSet<u64>,
+    /// Points of series that were there already.
+    duplicates: usize,
 }
 
 /// One series in the text of a family.
@@ -90,6 +92,9 @@ pub(super) fn snapshot(snapshot: &Snapshot<'_>, labels: &Labels, rules: &Rules) 
         }
     }
     let mut rendered = renderer.rendered;
+    let twice = rendered.families.iter().filter(|of| of.duplicates > 0);
+    let twice = twice.map(|of| Dropped::duplicates(&of.name, of.duplicates));
+    rendered.dropped.extend(twice);
     rendered.families.retain(|family| !family.series.is_empty());
     rendered
 }
@@ -245,6 +250,7 @@ impl Family {
             text: String::new(),
             series: Vec::new(),
             known: HashSet::new(),
+            duplicates: 0,
         }
     }
 
@@ -291,11 +297,7 @@ impl Family {
         if new {
             self.series.push(Series { id, end: 0 });
         } else {
-            tracing::debug!(
-                family = self.name,
-                labels,
-                "series is there already, dropped"
-            );
+            self.duplicates += 1;
         }
         new
     }

@@ -87,10 +87,8 @@ impl Store {
             let Some(part) = shown.sources.get_mut(source) else {
                 continue;
             };
-            match self.families.insert(shown.id, family) {
-                Ok(name) => part.families.push(name),
-                Err(conflict) => dropped.push(conflict),
-            }
+            let name = self.families.insert(shown.id, family, &mut dropped);
+            part.families.extend(name);
             // What we say ourselves is said at every poll, of whatever outcome.
             part.expires = now.checked_add(max_stale).filter(|_| source != OWN);
         }

@@ -1,5 +1,6 @@
 //! What a scrape shows after which polls.
 
+mod conflicts;
 mod fixture;
 mod labels;
 mod lifetime;
@@ -173,50 +174,6 @@ fn own_metrics_of(config: &Config, polls: impl FnOnce(&Prometheus)) -> String {
     TextEncoder::new()
         .encode_to_string(&registry.gather())
         .unwrap()
-}
-
-#[test]
-fn a_conflict_of_types_costs_the_later_metric_only() {
-    let own = own_metrics(|exporter| {
-        let (first, second) = (target("first", &[]), target("second", &[]));
-        let counter = collect(|provider| {
-            let counter = provider.meter("betanet/network").u64_counter("x").build();
-            counter.add(5, &[]);
-        });
-        export(exporter, &first, BOTH, &[counter]);
-        let gauge = gauges(
-            "betanet/network",
-            &[("x_total", "a", 1), ("x_total", "b", 1), ("y", "a", 2)],
-        );
-        export(exporter, &second, BOTH, &[gauge]);
-        assert_eq!(
-            samples(exporter),
-            [
-                "x_total{target=\"first\"} 5",
-                "y{target=\"second\",id=\"a\"} 2"
-            ]
-        );
-    });
-    let dropped = "betanet_exporter_dropped_metric_points{exporter=\"prometheus/x\",reason=\"type_conflict\"} 2\n";
-    assert!(own.contains(dropped), "{own}");
-    let series = "betanet_exporter_series{exporter=\"prometheus/x\"} 4\n";
-    assert!(own.contains(series), "{own}");
-}
-
-#[test]
-fn of_two_descriptions_the_first_stays() {
-    let exporter = exporter();
-    for name in ["first", "second"] {
-        let metrics = collect(|provider| {
-            let meter = provider.meter("betanet/network");
-            let gauge = meter.u64_gauge("x").with_description(name);
-            gauge.build().record(1, &[]);
-        });
-        export(&exporter, &target(name, &[]), BOTH, &[metrics]);
-    }
-    let scrape = parser::parse(&scrape(&exporter));
-    assert_eq!(scrape.help["x"], "first");
-    assert_eq!(scrape.samples.len(), 4);
 }
 
 #[test]

@@ -86,14 +86,9 @@ fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
     assert!(open.contains("# TYPE taken_total unknown\n"), "{open}");
     assert!(open.contains("# TYPE taken_created gauge\n"), "{open}");
     // It stands behind the total that it is of.
-    let total = open.find("a_b_total{").unwrap();
-    assert!(
-        open[total..]
-            .lines()
-            .nth(1)
-            .unwrap()
-            .starts_with("a_b_created{target=\"n\"} ")
-    );
+    let (_, behind) = open.split_once("a_b_total{").unwrap();
+    let next = behind.lines().nth(1).unwrap();
+    assert!(next.starts_with("a_b_created{target=\"n\"} "), "{open}");
 
     let text = shown(&exporter, Format::Text);
     assert_eq!(text.matches("_created{").count(), 1, "{text}");
