@@ -8,6 +8,7 @@ mod open_metrics;
 mod oracle;
 mod parser;
 mod probe;
+mod properties;
 mod times;
 mod utf8;
 
