@@ -13,7 +13,7 @@ use super::{
     name::Kind,
     negotiate::Format,
     render::{self, Source},
-    scrape::Progress,
+    scrape::{Half, Progress},
     text::Moment,
     view::View,
 };
@@ -157,10 +157,15 @@ impl Families {
                     progress.wanted.form,
                     self.is_free(name, family.kind),
                 );
-                let start = begin(name, &view, progress, &mut chunk);
+                let start = begin(name, family, &view, progress.half.take(), &mut chunk);
                 if let Some(next) = family.read(&view, start, &mut chunk) {
                     progress.from = Bound::Included(name.clone());
-                    progress.half = Some((name.clone(), family.kind, next));
+                    progress.half = Some(Half {
+                        key: name.clone(),
+                        name: family.name.clone(),
+                        kind: family.kind,
+                        next,
+                    });
                     return Some(chunk.freeze());
                 }
             }
@@ -183,14 +188,19 @@ impl Families {
 }
 
 /// Where to begin in a family: where the piece before ended, or at its header.
-fn begin(name: &str, view: &View<'_>, progress: &mut Progress, chunk: &mut BytesMut) -> TargetId {
-    match progress.half.take() {
-        Some((half, kind, next)) if half == name => {
+fn begin(
+    key: &str,
+    family: &Family,
+    view: &View<'_>,
+    half: Option<Half>,
+    chunk: &mut BytesMut,
+) -> TargetId {
+    match half {
+        Some(half) if half.key == key => {
             // Another family took over the name in between; its turn is the next scrape.
-            if kind == view.kind() {
-                next
-            } else {
-                TargetId::MAX
+            match half.kind == family.kind && half.name == family.name {
+                true => half.next,
+                false => TargetId::MAX,
             }
         }
         _ => {

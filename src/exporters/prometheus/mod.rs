@@ -6,6 +6,8 @@
 //!     endpoint: localhost:9200
 //!     path: /metrics
 //!     max_stale: 5m
+//!     translation_strategy: NoTranslation
+//!     const_labels: { cluster: a }
 //!     probe: { allow: [10.2.0.0/16] }
 //! ```
 //!

@@ -73,9 +73,19 @@ pub(super) struct Progress {
     pub(super) wanted: Wanted,
     /// The family that comes next.
     pub(super) from: Bound<String>,
-    /// The family that is half read, its kind, and the target that comes next in it.
-    pub(super) half: Option<(String, Kind, TargetId)>,
+    /// The family that is half read.
+    pub(super) half: Option<Half>,
     pub(super) is_over: bool,
+}
+
+/// A family of which a scrape has read a part.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) key: String,
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// The target that comes next.
+    pub(super) next: TargetId,
 }
 
 /// The pieces of a scrape.

@@ -56,11 +56,6 @@ impl<'a> View<'a> {
         }
     }
 
-    /// How the family aggregates.
-    pub(super) fn kind(&self) -> Kind {
-        self.family.kind
-    }
-
     /// What stands above the samples.
     pub(super) fn header(&self) -> String {
         let mut header = String::new();

@@ -5,7 +5,10 @@ use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use super::{
     BOTH, Config, Format, Prometheus, Wanted, collect, export, fixture, own_metrics_of, target,
 };
-use crate::exporters::prometheus::{Escaping, Form, TranslationStrategy};
+use crate::{
+    exporters::prometheus::{Escaping, Form, TranslationStrategy},
+    pipeline::Exporter as _,
+};
 
 fn config(strategy: TranslationStrategy) -> Config {
     Config {
@@ -171,4 +174,28 @@ fn names_that_some_scraper_cannot_tell_apart_cost_the_later_metric() {
     });
     let dropped = "reason=\"name_conflict\"} 1\n";
     assert!(own.contains(dropped), "{own}");
+}
+
+#[test]
+fn a_family_that_changes_its_name_during_a_scrape_ends_there() {
+    let exporter = fixture::exporter_of(&untranslated());
+    let old: Vec<_> = (0..2_000)
+        .map(|n| target(&format!("node-{n:0100}"), &[]))
+        .collect();
+    for target in &old {
+        export(
+            &exporter,
+            target,
+            BOTH,
+            &[fixture::gauges("betanet/network", &[("a.b", "", 1)])],
+        );
+    }
+    let mut scrape = exporter.scrape(Wanted::all(Format::Text));
+    let mut text = String::from_utf8(scrape.next().unwrap().to_vec()).unwrap();
+    old.iter().for_each(|target| exporter.forget(target));
+    let new = fixture::gauges("betanet/network", &[("a_b", "", 2)]);
+    export(&exporter, &target("new", &[]), BOTH, &[new]);
+    text.extend(scrape.map(|piece| String::from_utf8(piece.to_vec()).unwrap()));
+    super::parser::parse(&text);
+    assert!(!text.contains("a_b{target=\"new\""), "{text}");
 }
