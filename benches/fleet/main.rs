@@ -10,6 +10,7 @@
 )]
 
 mod collector;
+mod crowd;
 mod nodes;
 mod process;
 mod report;
@@ -26,6 +27,7 @@ use tokio::{
 
 use self::{
     collector::Collector,
+    crowd::Crowd,
     process::Process,
     report::{Moment, Report},
     scrape::Scrape,
@@ -52,6 +54,9 @@ struct Options {
     /// So many nodes in a hundred fail: hang, close, answer 500, or answer no JSON
     #[arg(long, default_value_t = 0)]
     failing: u32,
+    /// So many more scrapers, which scrape all at once and as often
+    #[arg(long, default_value_t = 0)]
+    scrapers: u32,
     /// Sets a value of the collector's configuration, as its own `--set` does
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -98,7 +103,13 @@ async fn bench(options: &Options) -> Result<(), Error> {
 
 /// A small fleet for a few seconds, so that the rig does not rot.
 async fn smoke() -> Result<(), Error> {
-    let options = Options::parse_from(["fleet", "--targets=50", "--interval=1", "--duration=3"]);
+    let options = Options::parse_from([
+        "fleet",
+        "--targets=50",
+        "--interval=1",
+        "--duration=3",
+        "--scrapers=3",
+    ]);
     let report = run(&options).await?;
     let table = report.table()?;
     let is_right = report.targets_right == 50
@@ -106,7 +117,11 @@ async fn smoke() -> Result<(), Error> {
         && report.missed_ticks == 0.0
         && report.polls_per_second > 25.0
         && report.push_points_per_second > 50.0
-        && report.dropped_points == 0.0;
+        && report.dropped_points == 0.0
+        && report
+            .crowd
+            .as_ref()
+            .is_some_and(|crowd| crowd.crowd_scrapes_failed == 0);
     match is_right {
         true => Ok(()),
         false => Err(format!("not every target was polled, shown and pushed:\n{table}").into()),
@@ -126,10 +141,14 @@ async fn run(options: &Options) -> Result<Report, Error> {
     let mut collector = Collector::start(options, port, sink_address).await?;
     wait_until_polled(options, &mut collector).await?;
     let before = Moment::now(&collector, &sink).await?;
+    let interval = Duration::from_secs(options.interval);
+    let crowd = Crowd::start(options.scrapers, interval, &collector)?;
     let scrapes = scrape(options, &mut collector).await?;
+    let crowd = crowd.end(&collector.process)?;
     let after = Moment::now(&collector, &sink).await?;
     warn_of_limits(options, &collector)?;
-    Report::new(options, &collector, (&before, &after), &scrapes)
+    let report = Report::new(options, &collector, (&before, &after), &scrapes)?;
+    Ok(Report { crowd, ..report })
 }
 
 /// Waits until the collector is ready and has polled each target twice.

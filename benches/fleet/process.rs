@@ -56,10 +56,26 @@ impl Process {
 
     /// Its resident memory.
     pub(crate) fn resident_bytes(&self) -> Result<u64, Error> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory since it started, or since [`Self::forget_peak`].
+    pub(crate) fn peak_bytes(&self) -> Result<u64, Error> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Lets the peak begin now.
+    pub(crate) fn forget_peak(&self) -> Result<(), Error> {
+        // `clear_refs` of `proc(5)`.
+        Ok(fs::write(self.path("clear_refs"), "5")?)
+    }
+
+    fn status_bytes(&self, name: &str) -> Result<u64, Error> {
         let status = self.read("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.split_whitespace().next());
-        Ok(kib.ok_or("no VmRSS")?.parse::<u64>()? * 1024)
+        let kib = kib.ok_or_else(|| format!("no {name}"))?;
+        Ok(kib.parse::<u64>()? * 1024)
     }
 
     /// Its open file descriptors, and how many it may have.

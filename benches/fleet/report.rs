@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     Error, Options,
     collector::Collector,
+    crowd::Figures,
     scrape::{Own, Scrape},
     sink::Sink,
 };
@@ -53,6 +54,8 @@ pub(crate) struct Report {
     pub(crate) targets_wrong: usize,
     pub(crate) push_points_per_second: f64,
     pub(crate) dropped_points: f64,
+    #[serde(flatten)]
+    pub(crate) crowd: Option<Figures>,
 }
 
 impl Report {
@@ -93,6 +96,7 @@ impl Report {
             targets_wrong: last.wrong,
             push_points_per_second: (after.pushed - before.pushed) as f64 / seconds,
             dropped_points: since("betanet_exporter_dropped_metric_points"),
+            crowd: None,
         })
     }
 

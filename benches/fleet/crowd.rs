@@ -1,0 +1,104 @@
+//! Many scrapers at once: each scrapes at each interval, all at the same moment.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use serde::Serialize;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, interval},
+};
+
+use crate::{Error, collector::Collector, process::Process};
+
+/// Scrapers at work; they end with their owner.
+pub(crate) struct Crowd {
+    scrapers: JoinSet<()>,
+    count: u32,
+    resident_bytes_before: u64,
+    results: Rc<RefCell<Results>>,
+}
+
+#[derive(Default)]
+struct Results {
+    took: Vec<Duration>,
+    failed: usize,
+}
+
+/// What scraping at once came to.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figures {
+    scrapers: u32,
+    crowd_scrapes: usize,
+    pub(crate) crowd_scrapes_failed: usize,
+    crowd_scrape_seconds_p50: f64,
+    crowd_scrape_seconds_p99: f64,
+    resident_mib_before: f64,
+    resident_mib_peak: f64,
+}
+
+impl Crowd {
+    /// So many scrapers of the collector's targets.
+    pub(crate) fn start(count: u32, every: Duration, collector: &Collector) -> Result<Self, Error> {
+        collector.process.forget_peak()?;
+        let mut crowd = Self {
+            scrapers: JoinSet::new(),
+            count,
+            resident_bytes_before: collector.process.resident_bytes()?,
+            results: Rc::default(),
+        };
+        for _ in 0..count {
+            let (url, results) = (collector.targets_url.clone(), Rc::clone(&crowd.results));
+            crowd.scrapers.spawn_local(scrape_on(url, every, results));
+        }
+        Ok(crowd)
+    }
+
+    /// Ends it; nothing if it has no scrapers.
+    pub(crate) fn end(mut self, process: &Process) -> Result<Option<Figures>, Error> {
+        self.scrapers.abort_all();
+        if self.count == 0 {
+            return Ok(None);
+        }
+        let mut results = self.results.borrow_mut();
+        results.took.sort_unstable();
+        let took = |quantile| percentile(&results.took, quantile).as_secs_f64();
+        Ok(Some(Figures {
+            scrapers: self.count,
+            crowd_scrapes: results.took.len(),
+            crowd_scrapes_failed: results.failed,
+            crowd_scrape_seconds_p50: took(50),
+            crowd_scrape_seconds_p99: took(99),
+            resident_mib_before: mebibytes(self.resident_bytes_before),
+            resident_mib_peak: mebibytes(process.peak_bytes()?),
+        }))
+    }
+}
+
+async fn scrape_on(url: String, every: Duration, results: Rc<RefCell<Results>>) {
+    let mut ticks = interval(every);
+    loop {
+        ticks.tick().await;
+        let started = Instant::now();
+        match drain(&url).await {
+            Ok(()) => results.borrow_mut().took.push(started.elapsed()),
+            Err(_) => results.borrow_mut().failed += 1,
+        }
+    }
+}
+
+/// Scrapes and forgets the answer as it comes.
+async fn drain(url: &str) -> Result<(), reqwest::Error> {
+    let mut answer = reqwest::get(url).await?.error_for_status()?;
+    while answer.chunk().await?.is_some() {}
+    Ok(())
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(index).copied().unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
