@@ -1,5 +1,6 @@
 //! What a scrape shows after which polls.
 
+mod build;
 mod conflicts;
 mod fixture;
 mod labels;
@@ -20,13 +21,6 @@ use opentelemetry_sdk::metrics::{
 use prometheus::{Registry, TextEncoder};
 
 use super::{Config, Format, Prometheus, Wanted};
-use crate::{
-    delivery::Storages,
-    exporters::Context,
-    http::{Limits, Listeners},
-    pipeline::{Components, Reporter},
-    runtime::{Clock, Tasks},
-};
 use fixture::{builder, collect, export, exporter, gauges, meter, samples, scrape, target};
 
 const BOTH: [bool; 2] = [true, true];
@@ -219,42 +213,6 @@ fn large_scrapes_come_in_chunks() {
     let chunks: Vec<_> = exporter.scrape(Wanted::all(Format::Text)).collect();
     assert!(chunks.len() > 4 && chunks.iter().all(|chunk| chunk.len() <= 64 * 1024));
     assert_eq!(samples(&exporter).len(), 2_000);
-}
-
-#[tokio::test]
-async fn the_route_serves_the_scrape() {
-    let mut listeners = Listeners::new(Limits::default(), &meter());
-    let config = Config {
-        endpoint: "127.0.0.1:0".parse().unwrap(),
-        ..Config::default()
-    };
-    let (tasks, _failures) = Tasks::new();
-    let mut context = Context {
-        listeners: &mut listeners,
-        tasks: &tasks,
-        meter: &meter(),
-        seed: 1,
-        status: Reporter::unheard(),
-        clock: &Clock::System,
-        storages: &Storages::new(),
-        probe: probe::never(),
-        before: None,
-    };
-    let exporter = config.build("prometheus", &mut context).unwrap();
-    let metrics = gauges("betanet/network", &[("x", "a", 1)]);
-    export(&exporter, &target("n", &[]), BOTH, &[metrics]);
-    let bound = listeners.bind().await.unwrap();
-    let address = bound.local_addr("127.0.0.1:0").unwrap();
-    bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
-
-    let url = format!("http://{address}/metrics");
-    let answer = reqwest::get(url).await.unwrap();
-    let content_type = answer.headers()["content-type"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
-    assert_eq!(answer.text().await.unwrap(), scrape(&exporter));
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! From a configuration to an exporter, also in the place of another one.
+
+use std::sync::Arc;
+
+use super::{
+    BOTH, Config, Prometheus, export, fixture::samples, gauges, meter, probe, scrape, target,
+};
+use crate::{
+    delivery::Storages,
+    exporters::Context,
+    http::{Limits, Listeners},
+    pipeline::{Components, Exporter, Reporter},
+    runtime::{Clock, Tasks},
+};
+
+fn build(
+    config: &Config,
+    listeners: &mut Listeners,
+    tasks: &Tasks,
+    before: Option<&Prometheus>,
+) -> Arc<Prometheus> {
+    let mut context = Context {
+        listeners,
+        tasks,
+        meter: &meter(),
+        seed: 1,
+        status: Reporter::unheard(),
+        clock: &Clock::System,
+        storages: &Storages::new(),
+        probe: probe::never(),
+        before: before.map(|before| before as &dyn Exporter),
+    };
+    config.build("prometheus", &mut context).unwrap()
+}
+
+#[tokio::test]
+async fn the_route_serves_the_scrape() {
+    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let config = Config {
+        endpoint: "127.0.0.1:0".parse().unwrap(),
+        ..Config::default()
+    };
+    let (tasks, _failures) = Tasks::new();
+    let exporter = build(&config, &mut listeners, &tasks, None);
+    let metrics = gauges("betanet/network", &[("x", "a", 1)]);
+    export(&exporter, &target("n", &[]), BOTH, &[metrics]);
+    let bound = listeners.bind().await.unwrap();
+    let address = bound.local_addr("127.0.0.1:0").unwrap();
+    bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
+
+    let url = format!("http://{address}/metrics");
+    let answer = reqwest::get(url).await.unwrap();
+    let content_type = answer.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(answer.text().await.unwrap(), scrape(&exporter));
+}
+
+#[tokio::test]
+async fn one_that_takes_over_shows_what_there_was_unless_series_are_called_otherwise() {
+    let (tasks, _failures) = Tasks::new();
+    let with = |config: &Config, before| {
+        let mut listeners = Listeners::new(Limits::default(), &meter());
+        build(config, &mut listeners, &tasks, before)
+    };
+    let before = with(&Config::default(), None);
+    let metrics = gauges("betanet/network", &[("x", "a", 1)]);
+    export(&before, &target("n", &[]), BOTH, &[metrics]);
+    let same = Config {
+        max_concurrent_scrapes: 1,
+        ..Config::default()
+    };
+    assert_eq!(samples(&with(&same, Some(&before))).len(), 1);
+    let renamed = Config {
+        namespace: "other".to_owned(),
+        ..Config::default()
+    };
+    assert_eq!(scrape(&with(&renamed, Some(&before))), "");
+    assert_eq!(samples(&before).len(), 1);
+}
