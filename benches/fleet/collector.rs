@@ -1,11 +1,11 @@
 //! The collector under load: its configuration and its process.
 
-use std::{fs, net::SocketAddr, process::Stdio};
+use std::{fs, net::SocketAddr, process::Stdio, rc::Rc};
 
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::{Error, Options, nodes, process::Process};
+use crate::{Error, Options, nodes, process::Process, roster::Roster};
 
 /// A running collector with a folder of its own.
 pub(crate) struct Collector {
@@ -14,6 +14,8 @@ pub(crate) struct Collector {
     pub(crate) targets_url: String,
     /// Where it speaks of itself.
     pub(crate) own_url: String,
+    /// Where it finds its targets.
+    pub(crate) roster: Rc<Roster>,
     _folder: TempDir,
 }
 
@@ -31,15 +33,15 @@ impl Collector {
             folder.path().join("fleet.yaml"),
         );
         fs::write(&definition, nodes::definition(options.endpoints))?;
-        let targets = (0..options.targets)
-            .map(|node| format!("      - endpoint: http://{}:{port}\n", nodes::address(node)));
+        let list = folder.path().join("targets.json");
+        let roster = Roster::new(list.clone(), port, options)?;
         let text = format!(
             "receivers:
   http_json:
     definition: [{}, betanet-mixnode]
     collection_interval: {}s
-    targets:
-{}exporters:
+    file_sd_configs: [{{ files: ['{}'] }}]
+exporters:
   prometheus: {{ endpoint: 127.0.0.1:{listen} }}
   otlp_http: {{ endpoint: 'http://{sink}' }}
 service:
@@ -51,7 +53,7 @@ service:
 ",
             definition.display(),
             options.interval,
-            targets.collect::<String>(),
+            list.display(),
         );
         fs::write(&config, text)?;
         let program = options.collector.as_os_str();
@@ -63,6 +65,7 @@ service:
             process,
             targets_url: format!("http://127.0.0.1:{listen}/metrics"),
             own_url: format!("http://localhost:{own}/metrics"),
+            roster,
             _folder: folder,
         })
     }

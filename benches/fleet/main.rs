@@ -11,9 +11,11 @@
 
 mod collector;
 mod crowd;
+mod memory;
 mod nodes;
 mod process;
 mod report;
+mod roster;
 mod scrape;
 mod sink;
 
@@ -28,6 +30,7 @@ use tokio::{
 use self::{
     collector::Collector,
     crowd::Crowd,
+    memory::Memory,
     process::Process,
     report::{Moment, Report},
     scrape::Scrape,
@@ -57,6 +60,9 @@ struct Options {
     /// So many more scrapers, which scrape all at once and as often
     #[arg(long, default_value_t = 0)]
     scrapers: u32,
+    /// So many nodes go each second and as many new ones come, and memory is said each minute
+    #[arg(long, default_value_t = 0)]
+    churn: u32,
     /// Sets a value of the collector's configuration, as its own `--set` does
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -101,30 +107,32 @@ async fn bench(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// A small fleet for a few seconds, so that the rig does not rot.
+/// Two small fleets for a few seconds, one that stays and one that changes, so that the rig does
+/// not rot.
 async fn smoke() -> Result<(), Error> {
-    let options = Options::parse_from([
-        "fleet",
-        "--targets=50",
-        "--interval=1",
-        "--duration=3",
-        "--scrapers=3",
-    ]);
-    let report = run(&options).await?;
-    let table = report.table()?;
-    let is_right = report.targets_right == 50
-        && report.targets_wrong == 0
-        && report.missed_ticks == 0.0
-        && report.polls_per_second > 25.0
-        && report.push_points_per_second > 50.0
-        && report.dropped_points == 0.0
-        && report
-            .crowd
-            .as_ref()
-            .is_some_and(|crowd| crowd.crowd_scrapes_failed == 0);
-    match is_right {
+    let small = ["fleet", "--targets=50", "--interval=2", "--duration=4"];
+    let with = |more| Options::parse_from(small.into_iter().chain([more]));
+    let (stays, changes) = (with("--scrapers=3"), with("--churn=2"));
+    let (stays, changes) = tokio::try_join!(run(&stays), run(&changes))?;
+    for report in [&stays, &changes] {
+        let is_right = report.targets_wrong == 0
+            && report.missed_ticks == 0.0
+            && report.polls_per_second > 12.0
+            && report.push_points_per_second > 25.0
+            && report.dropped_points == 0.0
+            && report.resident_mib > 1.0;
+        if !is_right {
+            let table = report.table()?;
+            return Err(format!("not every target was polled, shown and pushed:\n{table}").into());
+        }
+    }
+    // Of those that change, the newest are still to be polled.
+    let is_complete = stays.targets_right == 50 && changes.targets_right >= 35;
+    let crowd = stays.crowd.as_ref();
+    let all_scraped = crowd.is_some_and(|crowd| crowd.crowd_scrapes_failed == 0);
+    match is_complete && all_scraped && changes.targets_gone >= 4 {
         true => Ok(()),
-        false => Err(format!("not every target was polled, shown and pushed:\n{table}").into()),
+        false => Err(format!("{}\n{}", stays.table()?, changes.table()?).into()),
     }
 }
 
@@ -140,14 +148,17 @@ async fn run(options: &Options) -> Result<Report, Error> {
     let (sink, sink_address) = Sink::start().await?;
     let mut collector = Collector::start(options, port, sink_address).await?;
     wait_until_polled(options, &mut collector).await?;
+    if options.churn > 0 {
+        collector.roster.churn(options.churn);
+    }
     let before = Moment::now(&collector, &sink).await?;
     let interval = Duration::from_secs(options.interval);
     let crowd = Crowd::start(options.scrapers, interval, &collector)?;
-    let scrapes = scrape(options, &mut collector).await?;
+    let measured = measure(options, &mut collector).await?;
     let crowd = crowd.end(&collector.process)?;
     let after = Moment::now(&collector, &sink).await?;
     warn_of_limits(options, &collector)?;
-    let report = Report::new(options, &collector, (&before, &after), &scrapes)?;
+    let report = Report::new(options, &collector, (&before, &after), &measured)?;
     Ok(Report { crowd, ..report })
 }
 
@@ -165,18 +176,30 @@ async fn wait_until_polled(options: &Options, collector: &mut Collector) -> Resu
     Ok(())
 }
 
-/// Scrapes at each interval, the first time at once and the last time at the end.
-async fn scrape(options: &Options, collector: &mut Collector) -> Result<Vec<Scrape>, Error> {
+/// What was seen at each interval.
+struct Measured {
+    scrapes: Vec<Scrape>,
+    memory: Memory,
+}
+
+/// Looks and scrapes at each interval, the first time at once and the last time at the end.
+async fn measure(options: &Options, collector: &mut Collector) -> Result<Measured, Error> {
     let mut ticks = interval(Duration::from_secs(options.interval));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = Instant::now() + Duration::from_secs(options.duration);
-    let mut scrapes = Vec::new();
+    let mut measured = Measured {
+        scrapes: Vec::new(),
+        memory: Memory::new(),
+    };
     loop {
         ticks.tick().await;
         collector.process.check()?;
-        scrapes.push(Scrape::of(&collector.targets_url).await?);
+        let speaks = options.churn > 0;
+        measured.memory.sample(&collector.process, speaks)?;
+        let scrape = Scrape::of(&collector.targets_url).await?;
+        measured.scrapes.push(scrape);
         if Instant::now() >= end {
-            return Ok(scrapes);
+            return Ok(measured);
         }
     }
 }

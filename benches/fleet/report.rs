@@ -3,11 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    Error, Options,
-    collector::Collector,
-    crowd::Figures,
-    scrape::{Own, Scrape},
-    sink::Sink,
+    Error, Measured, Options, collector::Collector, crowd::Figures, memory, scrape::Own, sink::Sink,
 };
 
 /// The books at one moment.
@@ -42,7 +38,11 @@ pub(crate) struct Report {
     pub(crate) start_delay_p99_seconds: f64,
     pub(crate) cores: f64,
     pub(crate) cpu_seconds_per_1000_polls: f64,
+    /// At the end.
     pub(crate) resident_mib: f64,
+    pub(crate) resident_mib_at_start: f64,
+    /// Over the second half.
+    pub(crate) resident_mib_growth_per_hour: f64,
     pub(crate) resident_bytes_per_target: f64,
     pub(crate) descriptors: usize,
     pub(crate) scrapes: usize,
@@ -51,7 +51,9 @@ pub(crate) struct Report {
     pub(crate) scrape_bytes: usize,
     pub(crate) series: usize,
     pub(crate) targets_right: usize,
+    /// In any scrape.
     pub(crate) targets_wrong: usize,
+    pub(crate) targets_gone: u32,
     pub(crate) push_points_per_second: f64,
     pub(crate) dropped_points: f64,
     #[serde(flatten)]
@@ -64,13 +66,13 @@ impl Report {
         options: &Options,
         collector: &Collector,
         (before, after): (&Moment, &Moment),
-        scrapes: &[Scrape],
+        Measured { scrapes, memory }: &Measured,
     ) -> Result<Self, Error> {
         let seconds = (after.at - before.at).as_secs_f64();
         let since = |name: &str| after.own.sum(name) - before.own.sum(name);
         let polls = since("betanet_receiver_polls");
         let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
-        let resident_bytes = collector.process.resident_bytes()? as f64;
+        let resident_mib = memory.last();
         let (first, last) = scrapes.first().zip(scrapes.last()).ok_or("no scrape")?;
         let took = scrapes.iter().map(|scrape| scrape.took.as_secs_f64());
         Ok(Self {
@@ -84,8 +86,10 @@ impl Report {
             start_delay_p99_seconds: after.own.start_delay(&before.own, 0.99),
             cores: cpu_seconds / seconds,
             cpu_seconds_per_1000_polls: cpu_seconds / polls * 1000.0,
-            resident_mib: resident_bytes / f64::from(1 << 20),
-            resident_bytes_per_target: resident_bytes / f64::from(options.targets),
+            resident_mib,
+            resident_mib_at_start: memory.first(),
+            resident_mib_growth_per_hour: memory.slope(),
+            resident_bytes_per_target: resident_mib * memory::MIB / f64::from(options.targets),
             descriptors: collector.process.descriptors()?.0,
             scrapes: scrapes.len(),
             scrape_seconds_mean: took.clone().sum::<f64>() / scrapes.len() as f64,
@@ -93,7 +97,8 @@ impl Report {
             scrape_bytes: last.bytes,
             series: last.series,
             targets_right: last.right,
-            targets_wrong: last.wrong,
+            targets_wrong: scrapes.iter().map(|scrape| scrape.wrong).sum(),
+            targets_gone: collector.roster.gone(),
             push_points_per_second: (after.pushed - before.pushed) as f64 / seconds,
             dropped_points: since("betanet_exporter_dropped_metric_points"),
             crowd: None,
