@@ -46,6 +46,7 @@ pub(crate) struct Report {
     pub(crate) resident_bytes_per_target: f64,
     pub(crate) descriptors: usize,
     pub(crate) scrapes: usize,
+    pub(crate) scrapes_failed: u32,
     pub(crate) scrape_seconds_mean: f64,
     pub(crate) scrape_seconds_max: f64,
     pub(crate) scrape_bytes: usize,
@@ -66,7 +67,11 @@ impl Report {
         options: &Options,
         collector: &Collector,
         (before, after): (&Moment, &Moment),
-        Measured { scrapes, memory }: &Measured,
+        Measured {
+            scrapes,
+            failed_scrapes,
+            memory,
+        }: &Measured,
     ) -> Result<Self, Error> {
         let seconds = (after.at - before.at).as_secs_f64();
         let since = |name: &str| after.own.sum(name) - before.own.sum(name);
@@ -92,6 +97,7 @@ impl Report {
             resident_bytes_per_target: resident_mib * memory::MIB / f64::from(options.targets),
             descriptors: collector.process.descriptors()?.0,
             scrapes: scrapes.len(),
+            scrapes_failed: *failed_scrapes,
             scrape_seconds_mean: took.clone().sum::<f64>() / scrapes.len() as f64,
             scrape_seconds_max: took.fold(0.0, f64::max),
             scrape_bytes: last.bytes,

@@ -1,154 +1,360 @@
-//! A fleet that comes and goes, some of it failing, found through a file.
+//! A fleet of a thousand nodes that come and go each second, one in ten failing, found through a
+//! file and scraped by a real Prometheus.
+//!
+//! Thirty changes, or as many as the environment variable `CHANGES` says.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
 
 use betanet_collector::simulator::{Dialect, Fault, Fleet, FleetOptions, Node, Script};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::support::{
-    scrape::Scrape,
+    PATIENCE,
+    counting_node::unix_nanos,
+    descriptors, eventually, get,
+    prometheus::Prometheus,
     stand::{Options, Stand},
 };
 
-/// How many nodes there are, and how many of them are listed at a time.
-const NODES: usize = 120;
-const LISTED: usize = 100;
+/// How many nodes are listed at a time.
+const LISTED: usize = 1000;
 
-/// How many nodes come and go with each change.
-const CHURN: usize = 5;
+/// How many nodes come, and how many go, with each change.
+const CHURN: usize = 20;
+
+/// The unlisted nodes: one that goes comes back after so many changes.
+const ABSENT: usize = 30 * CHURN;
+
+/// Time between two polls; the programs under test are not optimized.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What Prometheus keeps of each scrape.
+const TOTAL: &str = "betanet_messages_total";
+const UP: &str = "betanet_up";
+const MISSED: &str = "betanet_poll_missed_ticks_total";
+
+/// The path whose values are compared.
+const METRICS: &str = "/api/v1/metrics";
 
 /// Every way in which a node of the fleet fails: one in ten does.
 fn fault(index: usize) -> Option<Fault> {
+    let status = |code, wait: Option<u64>| Fault::Status {
+        code,
+        retry_after: wait.map(Duration::from_secs),
+    };
     let faults = [
         Fault::Refuse,
         Fault::HangBeforeHeaders,
         Fault::HangMidBody,
-        Fault::CutBody,
-        Fault::InvalidJson,
-        Fault::Status {
-            code: 500,
-            retry_after: None,
+        Fault::Drip {
+            bytes_per_second: 1,
         },
+        Fault::CutBody,
+        status(500, None),
+        status(503, Some(3)),
+        status(404, None),
+        Fault::InvalidJson,
+        Fault::HugeBody { bytes: 100_000 },
+        Fault::GzipBomb { bytes: 1_000_000 },
+        Fault::MissingField("packets_processed".to_owned()),
+        Fault::WrongType("packets_processed".to_owned()),
+        Fault::Grey,
     ];
     let kind = (index / 10) % faults.len();
     faults.into_iter().nth(kind).filter(|_| index % 10 == 3)
 }
 
-fn is_sound(index: usize) -> bool {
-    fault(index).is_none()
+/// Whether `betanet_up` is right: a node is up that answers, if not with what is asked for.
+fn is_up(index: usize, up: f64) -> bool {
+    match fault(index) {
+        None | Some(Fault::MissingField(_) | Fault::WrongType(_)) => up == 1.0,
+        // The first requests reach the other paths before the one that wedges it.
+        Some(Fault::Grey) => true,
+        Some(_) => up == 0.0,
+    }
+}
+
+/// One change of the list; times are those since 1970.
+struct Change {
+    /// The new list is not there before.
+    from: Duration,
+    /// The collector polls what is listed, and nothing else, since then at the latest.
+    until: Duration,
 }
 
 struct World {
     fleet: Fleet,
     folder: TempDir,
+    changes: Vec<Change>,
 }
 
 impl World {
     fn new() -> Self {
         let fleet = Fleet::start(FleetOptions {
-            betanet: NODES,
+            betanet: LISTED + ABSENT,
             mixnode: 0,
             script: |_: Dialect, _| Script::default(),
             ..FleetOptions::default()
         });
-        let fleet = fleet.unwrap();
-        for (index, node) in fleet.nodes().iter().enumerate() {
-            node.update(|state| state.packets_processed = value(index));
-            if let Some(fault) = fault(index) {
-                node.set_fault(None, fault);
+        let world = Self {
+            fleet: fleet.unwrap(),
+            folder: TempDir::new().unwrap(),
+            changes: Vec::new(),
+        };
+        for (index, node) in world.fleet.nodes().iter().enumerate() {
+            match fault(index) {
+                Some(Fault::Grey) => node.set_fault(Some(METRICS), Fault::Grey),
+                Some(fault) => node.set_fault(None, fault),
+                None => {}
             }
         }
-        Self {
-            fleet,
-            folder: TempDir::new().unwrap(),
-        }
+        world.write(&BTreeSet::new());
+        world
+    }
+
+    fn node(&self, index: usize) -> &Node {
+        &self.fleet.nodes()[index]
     }
 
     /// The nodes that are listed after so many changes.
-    fn listed(&self, change: usize) -> Vec<(usize, &Node)> {
-        let all = self.fleet.nodes().iter().enumerate().cycle();
-        all.skip(change * CHURN).take(LISTED).collect()
+    fn listed(change: usize) -> impl Iterator<Item = usize> {
+        (0..LISTED).map(move |n| (change * CHURN + n) % (LISTED + ABSENT))
     }
 
-    fn list(&self, change: usize) {
-        let listed = self.listed(change);
-        let addresses: Vec<_> = listed
-            .iter()
-            .map(|(_, n)| n.address().to_string())
-            .collect();
+    fn write(&self, addresses: &BTreeSet<String>) {
         let list = json!([{"targets": addresses, "labels": {"fleet": "test"}}]).to_string();
-        let (new, path) = (
-            self.folder.path().join("new"),
-            self.folder.path().join("t.json"),
-        );
+        let (new, path) = (self.folder.path().join("new"), self.file());
         std::fs::write(&new, list).unwrap();
         std::fs::rename(new, path).unwrap();
     }
 
-    /// The first scrape that shows the nodes of a change and no others, all of them polled.
-    async fn shown(&self, stand: &Stand, change: usize) -> Scrape {
-        let listed = self.listed(change);
-        let mut wanted: Vec<_> = listed
-            .iter()
-            .map(|(_, n)| n.address().to_string())
-            .collect();
-        wanted.sort();
-        let is_shown = |scrape: &Scrape| {
-            let up = scrape.select("betanet_up{fleet=\"test\"}");
-            let mut shown: Vec<_> = up.iter().map(|s| s.labels["target"].clone()).collect();
-            shown.sort();
-            shown == wanted
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("t.json")
+    }
+
+    async fn start(&self) -> Stand {
+        let options = Options {
+            interval: "10s",
+            timeout: "4s",
+            definition: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/messages.yaml"),
+            // No connection is kept: that to a node which is gone would be for longer than this
+            // takes, and look like memory that is lost.
+            resilience: "target_metrics: basic, body_limit: 50KiB, max_idle_conns: 0",
+            ..Options::default()
         };
-        let what = format!("the targets of change {change}");
-        stand.until(&what, is_shown).await
+        let keys = format!(
+            "file_sd_configs: [{{files: ['{}']}}]",
+            self.file().display()
+        );
+        options.start_with(&keys).await
+    }
+
+    /// Makes the next change: all nodes say something new, and others are listed. Waits until
+    /// the collector has followed.
+    async fn change(&mut self, stand: &Stand) {
+        let change = self.changes.len();
+        let from = now();
+        for (index, node) in self.fleet.nodes().iter().enumerate() {
+            node.update(|state| state.packets_processed = value(index, change));
+        }
+        let names = |change| -> BTreeSet<_> {
+            let listed = Self::listed(change).map(|index| self.node(index).address().to_string());
+            listed.collect()
+        };
+        let (old, new) = (change.checked_sub(1).map(names), names(change));
+        self.write(&new);
+        for name in new.symmetric_difference(&old.unwrap_or_default()) {
+            let (is_listed, what) = (new.contains(name), format!("{name} comes or goes"));
+            eventually(&what, PATIENCE, async || {
+                (is_target(stand, name).await == is_listed).then_some(())
+            })
+            .await;
+        }
+        self.changes.push(Change { from, until: now() });
+    }
+
+    /// Waits until all sound nodes of the first list have been polled twice.
+    async fn until_polled(&self) {
+        let asked = |index| self.node(index).requests_to(METRICS);
+        let sound = || Self::listed(0).filter(|index| fault(*index).is_none());
+        eventually("each node is polled twice", PATIENCE * 3, async || {
+            sound().all(|index| asked(index) >= 2).then_some(())
+        })
+        .await;
     }
 }
 
-/// What a node says it has processed.
-fn value(index: usize) -> u64 {
-    100_000 + index as u64
+/// What a node says it has processed since a change.
+fn value(index: usize, change: usize) -> u64 {
+    (index * 100_000 + change) as u64
+}
+
+fn now() -> Duration {
+    Duration::from_nanos(unix_nanos())
+}
+
+/// Whether the collector has a target of this name.
+async fn is_target(stand: &Stand, name: &str) -> bool {
+    let url = format!("http://{}/debug/resilience/{name}", stand.address);
+    get(&url).await.unwrap().status().is_success()
+}
+
+/// What one scrape showed: of each metric, the values by target.
+#[derive(Default)]
+struct Seen(BTreeMap<&'static str, BTreeMap<String, f64>>);
+
+impl Seen {
+    fn of(&self, metric: &str, target: &str) -> Option<f64> {
+        self.0.get(metric)?.get(target).copied()
+    }
+}
+
+/// All scrapes so far, by when they began.
+async fn scrapes(prometheus: &Prometheus) -> BTreeMap<Duration, Seen> {
+    let mut scrapes = BTreeMap::<_, Seen>::new();
+    for metric in [TOTAL, UP, MISSED] {
+        for (labels, samples) in prometheus.samples(metric).await {
+            let target = labels["target"].as_str().unwrap();
+            for (at, value) in samples {
+                let seen = scrapes.entry(at).or_default().0.entry(metric).or_default();
+                let known = seen.insert(target.to_owned(), value);
+                assert_eq!(known, None, "one series of {metric} for {target}");
+            }
+        }
+    }
+    scrapes
+}
+
+/// A scrape and the changes that it may have met.
+struct Check<'w> {
+    world: &'w World,
+    /// Before the scrape began and after it ended.
+    time: (Duration, Duration),
+    seen: &'w Seen,
+}
+
+impl Check<'_> {
+    /// The changes that it may have met, from the last one that the collector had followed `ago`
+    /// before the scrape.
+    fn changes(&self, ago: Duration) -> RangeInclusive<usize> {
+        let (start, end) = self.time;
+        let changes = &self.world.changes;
+        let first = changes.iter().rposition(|c| c.until <= start - ago);
+        let last = changes.iter().rposition(|c| c.from <= end);
+        first.unwrap()..=last.unwrap()
+    }
+
+    /// Whether all is there that must be, nothing that must not, and every value right. A node
+    /// that comes or goes while it is scraped may be there in part.
+    fn is_right(&self) {
+        let is_listed = |index: usize, change: usize| {
+            let all = LISTED + ABSENT;
+            (index + all - change * CHURN % all) % all < LISTED
+        };
+        let (now, lately) = (self.changes(Duration::ZERO), self.changes(INTERVAL));
+        let mut names = BTreeSet::new();
+        for (index, node) in self.world.fleet.nodes().iter().enumerate() {
+            let name = node.address().to_string();
+            let [total, up, missed] = [TOTAL, UP, MISSED].map(|metric| self.seen.of(metric, &name));
+            let what = format!("node {index} at {:?}: {:?}", self.time, fault(index));
+            if lately.clone().all(|change| is_listed(index, change)) {
+                assert!(up.is_some(), "{what}");
+                assert_eq!(total.is_some(), fault(index).is_none(), "{what}");
+            } else if !now.clone().any(|change| is_listed(index, change)) {
+                assert_eq!((up, total, missed), (None, None, None), "gone: {what}");
+            }
+            let is_of_it = total.is_none_or(|total| self.is_of(index, total));
+            assert!(is_of_it, "{total:?} {what}");
+            assert!(up.is_none_or(|up| is_up(index, up)), "{what}");
+            assert!(missed.is_none_or(|missed| missed == 0.0), "{what}");
+            names.insert(name);
+        }
+        let mut shown = self.seen.0.values().flat_map(BTreeMap::keys);
+        assert!(shown.all(|name| names.contains(name)));
+    }
+
+    /// Whether the node said this, and no earlier than the last poll but one began: the tick of the
+    /// last one was not missed.
+    fn is_of(&self, index: usize, total: f64) -> bool {
+        let (start, end) = self.time;
+        let changes = &self.world.changes;
+        let Some(change) = (0..changes.len()).find(|c| value(index, *c) as f64 == total) else {
+            return false;
+        };
+        let next = changes.get(change + 1);
+        let is_new = next.is_none_or(|next| next.from + 2 * INTERVAL >= start);
+        fault(index).is_none() && changes[change].from <= end && is_new
+    }
+}
+
+/// The middle one, in bytes.
+fn median(memory: &[u64]) -> u64 {
+    let mut memory = memory.to_vec();
+    memory.sort_unstable();
+    memory[memory.len() / 2]
+}
+
+/// Whether resident memory stays, which was `empty` without a target and `memory` after each
+/// change: had nothing been given back of the nodes that went, it would have grown by all that the
+/// new ones take. Half of that is allowed, since what was freed lies between what was not.
+fn is_flat(empty: u64, memory: &[u64]) {
+    let third = memory.len() / 3;
+    let (before, after) = (
+        median(&memory[..third]),
+        median(&memory[memory.len() - third..]),
+    );
+    let came = (memory.len() - third) * CHURN;
+    let taken = (before - empty) / LISTED as u64 * came as u64;
+    let grown = after.saturating_sub(before);
+    assert!(grown < taken / 2, "by {grown} of {taken} bytes: {memory:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_come_and_go_and_what_the_sound_ones_say_is_right() {
-    let world = World::new();
-    world.list(0);
-    let options = Options {
-        interval: "3s",
-        timeout: "2500ms",
-        ..Options::default()
-    };
-    let file = world.folder.path().join("t.json");
-    let stand = options
-        .start_with(&format!(
-            "file_sd_configs: [{{files: ['{}']}}]",
-            file.display()
-        ))
-        .await;
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    for change in 0..8 {
+#[ignore = "needs prometheus: run tests/run"]
+async fn a_thousand_nodes_come_and_go_and_what_the_sound_ones_say_is_right() {
+    descriptors::allow_many();
+    let mut world = World::new();
+    let stand = world.start().await;
+    let empty = stand.collector.memory();
+    world.change(&stand).await;
+    world.until_polled().await;
+    let prometheus = Prometheus::start(&format!(
+        "scrape_configs: [{{job_name: fleet, scrape_interval: 5s, scrape_timeout: 5s, \
+         static_configs: [{{targets: ['{}']}}], metric_relabel_configs: [{{action: keep, \
+         source_labels: [__name__], regex: '{TOTAL}|{UP}|{MISSED}'}}]}}]",
+        stand.address
+    ))
+    .await;
+
+    let changes = std::env::var("CHANGES").map_or(30, |changes| changes.parse().unwrap());
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut memory = Vec::new();
+    for _ in 0..changes {
         ticks.tick().await;
-        world.list(change);
-        let scrape = world.shown(&stand, change).await;
-        for (index, node) in world.listed(change) {
-            let of = |name: &str| scrape.exact(&format!("{name}{{target=\"{}\"}}", node.address()));
-            let (up, total) = (of("betanet_up"), of("betanet_messages_total"));
-            match is_sound(index) {
-                true => assert_eq!(
-                    (up, total),
-                    (Some("1"), Some(value(index).to_string().as_str()))
-                ),
-                false => assert_eq!((up, total), (Some("0"), None), "{:?}", fault(index)),
-            }
-        }
-        let gone = scrape.select("betanet_messages_total").len();
-        let sound = world
-            .listed(change)
-            .iter()
-            .filter(|(index, _)| is_sound(*index))
-            .count();
-        assert_eq!(gone, sound, "no series of a node that is gone");
-        assert_eq!(scrape.sum("betanet_poll_missed_ticks_total"), 0.0);
+        world.change(&stand).await;
+        memory.push(stand.collector.memory());
     }
+    let last = world.changes.last().unwrap().until;
+    eventually("the last change is scraped", PATIENCE, async || {
+        let scraped = prometheus.number("timestamp(up)").await?;
+        (scraped > (last + Duration::from_secs(5)).as_secs_f64()).then_some(())
+    })
+    .await;
+
+    let scrapes = scrapes(&prometheus).await;
+    for ((start, seen), end) in scrapes.iter().zip(scrapes.keys().skip(1)) {
+        let (world, time) = (&world, (*start, *end));
+        Check { world, time, seen }.is_right();
+    }
+    assert!(scrapes.len() > changes / 8, "{} scrapes", scrapes.len());
+    assert_eq!(prometheus.number("min_over_time(up[1d])").await, Some(1.0));
+    is_flat(empty, &memory);
 }

@@ -90,11 +90,20 @@ impl Collector {
 
     /// The most memory that it had resident so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// The memory that it has resident now, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, key: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let status = status.unwrap();
         let kib = status.lines().find_map(|line| {
-            let peak = line.strip_prefix("VmHWM:")?.trim();
-            peak.strip_suffix(" kB")?.parse::<u64>().ok()
+            let amount = line.strip_prefix(key)?.trim();
+            amount.strip_suffix(" kB")?.parse::<u64>().ok()
         });
         kib.unwrap() * 1024
     }

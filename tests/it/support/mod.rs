@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub(crate) mod collector;
 pub(crate) mod command;
 pub(crate) mod counting_node;
+pub(crate) mod descriptors;
 pub(crate) mod dns;
 pub(crate) mod line;
 pub(crate) mod process;

@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use reqwest::Url;
@@ -69,6 +70,21 @@ impl Prometheus {
             return None;
         };
         series.pointer("/value/1")?.as_str()?.parse().ok()
+    }
+
+    /// The series of a name with all the samples that were taken: their labels, and when
+    /// (since 1970) they had which value.
+    pub(crate) async fn samples(&self, name: &str) -> Vec<(Value, Vec<(Duration, f64)>)> {
+        let series = self.query(&format!("{name}[1d]")).await;
+        let sample = |sample: &Value| {
+            let at = Duration::from_secs_f64(sample[0].as_f64().unwrap());
+            (at, sample[1].as_str().unwrap().parse().unwrap())
+        };
+        let series = series.as_array().unwrap().iter().map(|series| {
+            let samples = series["values"].as_array().unwrap().iter();
+            (series["metric"].clone(), samples.map(sample).collect())
+        });
+        series.collect()
     }
 
     /// The series that `promql` gives between two moments (Unix seconds), one value a second.

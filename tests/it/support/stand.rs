@@ -88,6 +88,16 @@ impl Options {
         self.start_receivers((receiver, "betanet".to_owned())).await
     }
 
+    /// Gives a running collector these options and keys instead of those that it has, and has it
+    /// reload.
+    pub(crate) fn reload_with(&self, stand: &Stand, keys: &str) {
+        let receiver = self.receiver("betanet", self.definition, keys);
+        let receivers = (receiver, "betanet".to_owned());
+        let config = self.config(&receivers, &stand.address, stand.own_port);
+        stand.collector.configure(&config);
+        stand.collector.signal("HUP");
+    }
+
     async fn start_receivers(&self, receivers: (String, String)) -> Stand {
         let address = format!("127.0.0.1:{}", free_port());
         let own_port = free_port();
