@@ -29,6 +29,7 @@ pub struct Balancer {
     decay: Duration,
     left_out_for: Duration,
     loads: Vec<Load>,
+    hedges: Hedges,
 }
 
 /// What an attempt at an instance says of it.
@@ -41,8 +42,32 @@ pub enum Experience {
         /// `Retry-After`, if it gave one.
         retry_after: Option<Duration>,
     },
+    /// It had not answered after so long, when another one had.
+    Outrun(Duration),
     /// Nothing: it was given up, or never sent.
     Unknown,
+}
+
+/// What became of a second request beside a slow first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hedged {
+    /// Its answer came first.
+    Won,
+    /// The answer to the first request came first.
+    Lost,
+    /// It brought none.
+    Failed,
+}
+
+/// Second requests since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hedges {
+    /// Their answers came first.
+    pub won: u64,
+    /// The answers to the first requests did.
+    pub lost: u64,
+    /// They brought none.
+    pub failed: u64,
 }
 
 /// Which instances the breakers let an attempt through to.
@@ -112,6 +137,7 @@ impl Balancer {
             decay: interval.saturating_mul(DECAY_INTERVALS),
             left_out_for,
             loads: vec![load; instances],
+            hedges: Hedges::default(),
         }
     }
 
@@ -162,8 +188,24 @@ impl Balancer {
                 load.failed = Some(now);
                 load.counts.failed += 1;
             }
+            Experience::Outrun(took) => load.learn_at_least(took, now, decay),
             Experience::Unknown => {}
         }
+    }
+
+    /// A second request beside a slow first one has ended.
+    pub fn hedged(&mut self, hedged: Hedged) {
+        let Hedges { won, lost, failed } = &mut self.hedges;
+        *match hedged {
+            Hedged::Won => won,
+            Hedged::Lost => lost,
+            Hedged::Failed => failed,
+        } += 1;
+    }
+
+    /// Second requests to any instance.
+    pub fn hedges(&self) -> Hedges {
+        self.hedges
     }
 
     /// What failed at this instance was sent to another.
@@ -258,6 +300,12 @@ impl Load {
         let took = took.as_secs_f64();
         let weight = self.weight(now, decay);
         self.seconds = took.max(self.seconds * weight + took * (1.0 - weight));
+        self.updated = Some(now);
+    }
+
+    /// It would have taken longer than this.
+    fn learn_at_least(&mut self, took: Duration, now: Instant, decay: Duration) {
+        self.seconds = self.faded(now, decay).max(took.as_secs_f64());
         self.updated = Some(now);
     }
 

@@ -81,6 +81,16 @@ pub enum Scope {
     Both,
 }
 
+/// Whether a target with replicas is asked a second time, at another of them, where the first one
+/// takes longer than 95 % of its latest answers did. The first good answer counts. It is a retry of
+/// those that all targets share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HedgeConfig {
+    /// Whether it is done.
+    pub enabled: bool,
+}
+
 /// How long the last good answer of an endpoint is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

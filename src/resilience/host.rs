@@ -47,6 +47,8 @@ pub struct Settings {
     pub retry: retry::Policy,
     /// How long one may take.
     pub timeout: TimeoutConfig,
+    /// Whether a second of several instances is asked where the first is slow.
+    pub hedge: bool,
     /// When they are refused.
     pub circuit_breaker: CircuitBreakerConfig,
     /// What is kept of answers.

@@ -7,7 +7,7 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use super::{
-    balancer::{Balancer, Gates},
+    balancer::{Balancer, Gates, Hedges},
     cache::{Counts, Freshness, Reader},
     circuit::Level,
     host::{EndpointState, Host},
@@ -59,6 +59,9 @@ impl Host {
                 let gates = state.gates(now, index);
                 let names = self.instances.iter().map(instance_name);
                 balancer_readings(&mut all, (balancer, gates), names, &path, now);
+                if self.fleet.settings.hedge {
+                    hedges(&mut all, balancer.hedges(), &path);
+                }
             }
             endpoint_readings(&mut all, endpoint, &path, now);
         }
@@ -117,6 +120,21 @@ fn balancer_readings(
         );
         let expected = Number::Double(balancer.expected(instance, now).as_secs_f64());
         push(all, &names::BALANCER_LATENCY, &of, &[], expected);
+    }
+}
+
+fn hedges(all: &mut Vec<OwnReading>, hedges: Hedges, path: &KeyValue) {
+    let Hedges { won, lost, failed } = hedges;
+    for (result, count) in [("won", won), ("lost", lost), ("failed", failed)] {
+        let of = std::slice::from_ref(path);
+        let result = [(names::RESULT, result)];
+        push(
+            all,
+            &names::POLL_HEDGES,
+            of,
+            &result,
+            Number::Unsigned(count),
+        );
     }
 }
 

@@ -110,6 +110,18 @@ pub enum Event {
         #[serde(serialize_with = "optional_seconds")]
         expected_of_other: Option<Duration>,
     },
+    /// Another instance is asked as well, since this one is slower than it mostly is.
+    Hedge {
+        /// After so long without an answer, in seconds.
+        #[serde(serialize_with = "seconds")]
+        after: Duration,
+    },
+    /// The attempt was dropped, since another instance had answered.
+    Outrun {
+        /// How long it had taken, in seconds.
+        #[serde(serialize_with = "seconds")]
+        took: Duration,
+    },
     /// Another attempt follows.
     Retry {
         /// The wait before it, in seconds.

@@ -80,6 +80,22 @@ impl Timeout {
         });
     }
 
+    /// It was given up after so long, because another instance had answered. The rest of its time
+    /// is not known: it keeps the place of a slow answer, so that what is usual does not become
+    /// what comes sooner than others.
+    pub fn outrun(&mut self, took: Duration) {
+        if self.usual().is_some_and(|usual| usual <= took) {
+            let slow = self.quantile(99).unwrap_or_default().max(took);
+            self.keep(u32::try_from(slow.as_micros()).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// In this time come nineteen of twenty answers; none while too little is known.
+    pub fn usual(&self) -> Option<Duration> {
+        let is_known = !self.cold && self.window.len() >= MIN_SAMPLES;
+        self.quantile(95).filter(|_| is_known)
+    }
+
     /// The median of the latest samples.
     pub fn p50(&self) -> Option<Duration> {
         self.quantile(50)

@@ -181,6 +181,8 @@ metrics! {
         "Time that an answer of the instance is expected to take; a failure counts as at least 5 s.";
     BALANCER_PANIC = "betanet.balancer.panic", Kind::Gauge, "", &[URL_TEMPLATE],
         "Whether more than half of the instances would be left out, so that only open breakers leave any out (1), or not (0).";
+    POLL_HEDGES = "betanet.poll.hedges", Kind::Counter, "{hedge}", &[URL_TEMPLATE, RESULT],
+        "Second requests, to another instance beside a slow first one, by result: their answer came first (won), that to the first request did (lost), or they brought none (failed).";
     MISSED_TICKS = "betanet.poll.missed_ticks", Kind::Counter, "{tick}", &[],
         "Polls that were due while an earlier one of the target still ran.";
     COUNTER_RESETS = "betanet.counter.resets", Kind::Counter, "{reset}", &[],
@@ -227,6 +229,7 @@ impl Detail {
             BALANCER_REQUESTS,
             BALANCER_LATENCY,
             BALANCER_PANIC,
+            POLL_HEDGES,
             TIMEOUT_EFFECTIVE,
             FRESHNESS_TIME,
         ];

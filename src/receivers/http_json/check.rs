@@ -20,6 +20,7 @@ impl Config {
         self.discovery().check(at, diagnostics);
         self.check_limits(at, diagnostics);
         self.check_resilience(at, diagnostics);
+        self.check_hedge(at, diagnostics);
         self.check_client(at, diagnostics);
         self.check_definition(at, diagnostics);
     }
@@ -91,6 +92,14 @@ impl Config {
                 Severity::Warning => at.warning(finding.path, finding.message, diagnostics),
                 Severity::Note => {}
             }
+        }
+    }
+
+    fn check_hedge(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let has_replicas = self.targets.iter().any(|target| target.mode.is_some());
+        if self.hedge.enabled && !has_replicas {
+            let message = "does nothing: no target has `mode: replicas`";
+            at.warning(&["hedge"], message, diagnostics);
         }
     }
 

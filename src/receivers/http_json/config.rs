@@ -12,7 +12,9 @@ use crate::{
         StaticConfig,
     },
     http::AuthConfig,
-    resilience::config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+    resilience::config::{
+        CacheConfig, CircuitBreakerConfig, HedgeConfig, RetryConfig, TimeoutConfig,
+    },
     settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
     telemetry::names::Detail,
 };
@@ -57,6 +59,8 @@ pub struct Config {
     pub retry: RetryConfig,
     /// When a node that does not answer is left alone.
     pub circuit_breaker: CircuitBreakerConfig,
+    /// Whether a second of several instances is asked where the first is slow.
+    pub hedge: HedgeConfig,
     /// How long the last answer is of use.
     pub cache: CacheConfig,
     /// The age that data is promised not to exceed; counts the time within and without.
@@ -211,6 +215,7 @@ impl Default for Config {
             deadline: None,
             retry: RetryConfig::default(),
             circuit_breaker: CircuitBreakerConfig::default(),
+            hedge: HedgeConfig::default(),
             cache: CacheConfig::default(),
             freshness_objective: None,
             concurrency: 512,

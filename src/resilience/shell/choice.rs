@@ -54,10 +54,21 @@ impl Host {
     ) -> Option<Held<'_>> {
         let endpoint = ended.poll.endpoint;
         let choice = state.choice(now, endpoint, ended.poll.tried)?;
+        self.leave_for(state, now, endpoint, &choice)
+    }
+
+    /// Leave for what another instance is asked beside what was asked already.
+    pub(super) fn leave_for(
+        &self,
+        state: &mut HostState,
+        now: Instant,
+        endpoint: usize,
+        choice: &Choice,
+    ) -> Option<Held<'_>> {
         if !self.fleet.take_retry(now) {
             return None;
         }
-        self.note_choice(state, endpoint, &choice);
+        self.note_choice(state, endpoint, choice);
         let circuit = state.circuits.at_mut(choice.instance);
         let changes = circuit.advance(now, endpoint);
         let place = self.place(endpoint, choice.instance);
@@ -89,7 +100,12 @@ impl HostState {
         self.gates(now, endpoint).any_is_free()
     }
 
-    fn choice(&mut self, now: Instant, endpoint: usize, tried: Instances) -> Option<Choice> {
+    pub(super) fn choice(
+        &mut self,
+        now: Instant,
+        endpoint: usize,
+        tried: Instances,
+    ) -> Option<Choice> {
         let gates = self.gates(now, endpoint);
         let balancer = self.endpoints.get(endpoint)?.balancer.as_ref()?;
         balancer.choose(now, gates, tried, &mut self.rng)

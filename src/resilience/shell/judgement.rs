@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Answer, Ended, Miss, Step, admission::Held};
+use super::{Answer, Ended, Miss, Step, admission::Held, hedge::Flown};
 use crate::{
     pipeline::{Failure, Outcome},
     resilience::{
@@ -53,24 +53,9 @@ impl Host {
         result: Result<Answer, Miss>,
     ) -> Step<'_> {
         let now = Instant::now();
-        let class = match &result {
-            Ok(Answer::Body(..)) => Class::Success,
-            Ok(Answer::NotModified(_)) => Class::NotModified,
-            Err(miss) => self.class_of(miss, ended),
-        };
-        if class == Class::Transport {
-            // One process serves all of them.
-            for endpoint in &mut self.lock().endpoints {
-                endpoint.timeouts.at_mut(ended.instance).chill();
-            }
-        }
-        let verdict = self.fleet.settings.statuses.classify(class);
-        let judged = Judged {
-            class,
-            verdict,
-            probe: held.is_probe(),
-            elsewhere: self.may_fail_over(now, ended, &verdict),
-        };
+        let mut judged = self.judge(&held, ended, &result);
+        let verdict = judged.verdict;
+        judged.elsewhere = self.may_fail_over(now, ended, &verdict);
         // First of all: the failure that makes it likely that the fault is ours charges nobody.
         // Instances fail together for reasons of their own; only the last one speaks for a target.
         if !judged.elsewhere {
@@ -81,6 +66,45 @@ impl Host {
         match result {
             Ok(answer) => self.keep(ended, answer),
             Err(miss) => self.decide(ended, &judged, miss),
+        }
+    }
+
+    /// The same for one of two attempts that are under way: it has failed, and the other one
+    /// decides what follows.
+    pub(super) fn set_aside(&self, flown: Flown<'_>) {
+        let Flown {
+            mut held,
+            ended,
+            result,
+        } = flown;
+        let judged = self.judge(&held, &ended, &result);
+        self.charge(&mut held, &ended, &judged, result.as_ref().err());
+        self.verdict.notify_waiters();
+        let asked = result.err().and_then(|miss| miss.retry_after);
+        if let Some(asked) = asked {
+            let mut state = self.lock();
+            let circuit = state.circuits.at_mut(ended.instance);
+            circuit.pause(later(Instant::now(), pause(asked)));
+        }
+    }
+
+    fn judge(&self, held: &Held<'_>, ended: &Ended, result: &Result<Answer, Miss>) -> Judged {
+        let class = match result {
+            Ok(Answer::Body(..)) => Class::Success,
+            Ok(Answer::NotModified(_)) => Class::NotModified,
+            Err(miss) => self.class_of(miss, ended),
+        };
+        if class == Class::Transport {
+            // One process serves all of them.
+            for endpoint in &mut self.lock().endpoints {
+                endpoint.timeouts.at_mut(ended.instance).chill();
+            }
+        }
+        Judged {
+            class,
+            verdict: self.fleet.settings.statuses.classify(class),
+            probe: held.is_probe(),
+            elsewhere: false,
         }
     }
 

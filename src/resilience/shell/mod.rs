@@ -7,6 +7,7 @@
 
 mod admission;
 mod choice;
+mod hedge;
 mod judgement;
 mod reading;
 
@@ -18,7 +19,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use self::admission::Held;
+use self::{admission::Held, hedge::Flown};
 use super::{
     cache::{Fallback, Origin, Reader},
     host::{Host, HostState},
@@ -140,26 +141,20 @@ impl Host {
                     Err(refusal) => break self.give_up(endpoint, cause, refusal),
                 },
             };
-            let sent = Instant::now();
-            let order = self.order(&poll, &held);
-            let (instance, limit) = (order.instance, order.timeout);
-            let result = attempt.make(order).await;
-            let was_sent = !matches!(&result, Err(miss) if miss.class == Class::NotSent);
-            if was_sent {
+            let sent_before = poll.attempts;
+            let Flown {
+                held,
+                ended,
+                result,
+            } = self.fly(attempt, &mut poll, held).await;
+            if poll.attempts > sent_before {
                 self.count_cause(endpoint, cause.take());
             }
-            poll.made(instance, was_sent);
-            let ended = Ended {
-                poll,
-                instance,
-                sent,
-                limit,
-            };
             match self.settle(held, &ended, result) {
                 Step::Done(outcome) => return poll.over(outcome, None),
                 Step::Elsewhere(held, failure) => {
                     elsewhere = Some(held);
-                    let left = Some(instance);
+                    let left = Some(ended.instance);
                     cause = Some(Cause { failure, left });
                 }
                 Step::Again(delay, failure) => {

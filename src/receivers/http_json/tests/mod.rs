@@ -1,6 +1,7 @@
 //! A poller before a server in memory, under a clock that stands still unless somebody waits.
 
 mod dropped;
+mod hedge;
 mod hours;
 mod lab;
 mod readers;
@@ -139,6 +140,7 @@ fn single_attempts() -> Settings {
             max: settings::Duration::from_secs(5),
             adaptive: false,
         },
+        hedge: false,
         circuit_breaker: breaker,
         cache: CacheConfig::default().policy(),
         freshness_objective: None,

@@ -10,7 +10,7 @@ const THREE: [&str; 3] = ["/a", "/b", "/c"];
 /// Requests of one round to different instances are a moment apart.
 const ALMOST: Duration = Duration::from_millis(50);
 
-fn instances(replies: &[Reply]) -> Vec<Arc<Lab>> {
+pub(super) fn instances(replies: &[Reply]) -> Vec<Arc<Lab>> {
     let lab = |reply: &Reply| {
         let reply = *reply;
         Lab::new(move |_: &Sent| reply)
@@ -19,7 +19,7 @@ fn instances(replies: &[Reply]) -> Vec<Arc<Lab>> {
 }
 
 /// Polls one after the other, an interval apart; what each came to and how long it took.
-async fn polls(poller: &TargetPoller, count: u32) -> Vec<Poll> {
+pub(super) async fn polls(poller: &TargetPoller, count: u32) -> Vec<Poll> {
     let (begun, mut polls) = (Instant::now(), Vec::new());
     for tick in 0..count {
         tokio::time::sleep_until(begun + INTERVAL * tick).await;
@@ -28,11 +28,11 @@ async fn polls(poller: &TargetPoller, count: u32) -> Vec<Poll> {
     polls
 }
 
-fn of(poll: &Poll, metric: &str, instance: &str) -> f64 {
+pub(super) fn of(poll: &Poll, metric: &str, instance: &str) -> f64 {
     reading(&poll.own, metric, &[("betanet.instance", instance)])
 }
 
-fn all_gave(polls: &[Poll]) -> bool {
+pub(super) fn all_gave(polls: &[Poll]) -> bool {
     let gave = |poll: &Poll| errors(poll).iter().all(Option::is_none);
     polls.iter().all(gave)
 }
