@@ -79,6 +79,7 @@ impl Report {
         let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
         let resident_mib = memory.last();
         let (first, last) = scrapes.first().zip(scrapes.last()).ok_or("no scrape")?;
+        let missed = scrapes.iter().map(|scrape| scrape.missed_ticks);
         let took = scrapes.iter().map(|scrape| scrape.took.as_secs_f64());
         Ok(Self {
             targets: options.targets,
@@ -86,7 +87,8 @@ impl Report {
             interval_seconds: options.interval,
             measured_seconds: seconds,
             polls_per_second: polls / seconds,
-            missed_ticks: last.missed_ticks - first.missed_ticks,
+            // Those of a target go with it.
+            missed_ticks: missed.fold(0.0, f64::max) - first.missed_ticks,
             start_delay_p50_seconds: after.own.start_delay(&before.own, 0.5),
             start_delay_p99_seconds: after.own.start_delay(&before.own, 0.99),
             cores: cpu_seconds / seconds,
