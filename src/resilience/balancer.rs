@@ -141,6 +141,11 @@ impl Balancer {
         }
     }
 
+    /// Knows of the same instances what `old` knew.
+    pub fn take_over(&mut self, old: Self) {
+        self.loads = old.loads;
+    }
+
     /// The instance to ask, not one of those that were `tried` since the poll began or last
     /// paused; none if the breakers let nobody through.
     pub fn choose(

@@ -123,6 +123,16 @@ impl Breaker {
         }
     }
 
+    /// Knows what `old` knew, and decides by its own policy what follows. One that is open stays
+    /// so for as long as it was to be.
+    pub fn take_over(&mut self, old: &Self) {
+        let policy = self.policy;
+        *self = Self {
+            policy,
+            ..old.clone()
+        };
+    }
+
     /// Makes an open breaker whose time is over half-open. The others do this by themselves;
     /// who wants to tell about the transition asks here first.
     pub fn advance(&mut self, now: Instant) -> Option<Transition> {

@@ -18,6 +18,8 @@ const MIN_FLOOR: u64 = 10;
 #[derive(Debug, Clone)]
 pub struct Budget {
     epoch: Instant,
+    /// The number of the interval that begins at `epoch`.
+    first: u64,
     interval: Duration,
     floor: u64,
     /// The latest intervals in which anything happened, oldest first.
@@ -36,6 +38,7 @@ impl Budget {
     pub fn new(targets: usize, interval: Duration, now: Instant) -> Self {
         Self {
             epoch: now,
+            first: 0,
             interval: interval.max(Duration::from_nanos(1)),
             floor: floor(targets),
             buckets: VecDeque::new(),
@@ -45,6 +48,12 @@ impl Budget {
     /// There are so many targets now.
     pub fn set_targets(&mut self, targets: usize) {
         self.floor = floor(targets);
+    }
+
+    /// From now on each target is polled once in so long. What was counted stays.
+    pub fn set_interval(&mut self, interval: Duration, now: Instant) {
+        (self.first, self.epoch) = (self.interval_at(now), now);
+        self.interval = interval.max(Duration::from_nanos(1));
     }
 
     /// An attempt is sent, be it the first or a retry.
@@ -97,7 +106,9 @@ impl Budget {
 
     fn interval_at(&self, now: Instant) -> u64 {
         let age = now.saturating_duration_since(self.epoch);
-        u64::try_from(age.as_nanos() / self.interval.as_nanos()).unwrap_or(u64::MAX)
+        let passed = age.as_nanos() / self.interval.as_nanos();
+        self.first
+            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 }
 

@@ -117,6 +117,12 @@ impl<T> Slot<T> {
         }
     }
 
+    /// Keeps what `old` kept and counted, by its own policy.
+    pub fn take_over(&mut self, old: Self) {
+        let policy = self.policy;
+        *self = Self { policy, ..old };
+    }
+
     /// The kept answer if it is fresh. If it is not, the reader asks the node, and then one of
     /// [`store`](Self::store), [`revalidated`](Self::revalidated) and
     /// [`fallback`](Self::fallback) counts the read.

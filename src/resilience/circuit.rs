@@ -105,6 +105,19 @@ impl Circuit {
         }
     }
 
+    /// Its breakers know what those of `old` knew. `from` says which endpoint of it each is.
+    pub fn take_over(&mut self, old: &Self, from: &[Option<usize>]) {
+        if let (Some(host), Some(old)) = (&mut self.host, &old.host) {
+            host.take_over(old);
+        }
+        for (endpoint, from) in self.endpoints.iter_mut().zip(from) {
+            if let Some(old) = from.and_then(|position| old.endpoints.get(position)) {
+                endpoint.take_over(old);
+            }
+        }
+        self.not_before = old.not_before;
+    }
+
     /// Makes the breakers of this endpoint half-open whose time is over.
     pub fn advance(&mut self, now: Instant, endpoint: usize) -> Changes {
         let endpoint = self.endpoints.get_mut(endpoint);

@@ -38,6 +38,19 @@ impl Objective {
         }
     }
 
+    /// Goes on with what `old` has booked until now; its own promise counts from now on.
+    pub fn take_over(&mut self, mut old: Self, now: Instant) {
+        old.book(now);
+        let less = old.max_age.saturating_sub(self.max_age);
+        let more = self.max_age.saturating_sub(old.max_age);
+        let moved = |until: Instant| later(until, more).checked_sub(less);
+        *self = Self {
+            max_age: self.max_age,
+            fresh_until: old.fresh_until.and_then(moved),
+            ..old
+        };
+    }
+
     /// Data arrived that is so old: the time since its request was sent, and its `Age` then.
     pub fn updated(&mut self, now: Instant, age: Duration) {
         self.book(now);

@@ -64,6 +64,11 @@ impl Guard {
         }
     }
 
+    /// From now on each host is polled once in so long.
+    pub fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
     /// A host comes; gives its position.
     pub fn join(&mut self) -> usize {
         let position = self.free.pop().unwrap_or(self.hosts.len());

@@ -60,7 +60,7 @@ pub struct Settings {
 /// What all hosts of a receiver share.
 #[derive(Debug)]
 pub struct Fleet {
-    pub(super) settings: Settings,
+    settings: Mutex<Arc<Settings>>,
     budget: Mutex<Budget>,
     guard: Mutex<Guard>,
     /// Whether its hosts are polled once, so that nobody has to know how each of them is.
@@ -81,6 +81,7 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Host {
     pub(super) fleet: Arc<Fleet>,
+    pub(super) settings: Arc<Settings>,
     pub(super) member: Arc<Member>,
     pub(super) name: String,
     /// Paths of the endpoints, for the record.
@@ -131,7 +132,7 @@ impl Fleet {
         let budget = Budget::new(0, settings.interval, Instant::now());
         let guard = Guard::new(0, settings.interval);
         Arc::new(Self {
-            settings,
+            settings: Mutex::new(Arc::new(settings)),
             budget: Mutex::new(budget),
             guard: Mutex::new(guard),
             is_passing,
@@ -141,16 +142,29 @@ impl Fleet {
     /// A fleet for one poll that is treated alike and shares nothing with this one. It takes no
     /// longer than `deadline`.
     pub fn apart(&self, deadline: Duration) -> Arc<Self> {
+        let settings = self.settings();
         let settings = Settings {
-            deadline: deadline.min(self.settings.deadline),
-            ..self.settings.clone()
+            deadline: deadline.min(settings.deadline),
+            ..settings.as_ref().clone()
         };
         Self::of(settings, true)
     }
 
+    /// From now on hosts are made with these settings; those that there are keep theirs. What was
+    /// retried and who failed stays known.
+    pub fn follow(&self, settings: Settings) {
+        lock(&self.budget).set_interval(settings.interval, Instant::now());
+        lock(&self.guard).set_interval(settings.interval);
+        *lock(&self.settings) = Arc::new(settings);
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
     /// What a poll has in all.
     pub fn deadline(&self) -> Duration {
-        self.settings.deadline
+        self.settings().deadline
     }
 
     /// One host more.
@@ -187,10 +201,14 @@ impl Fleet {
         lock(&self.budget).try_retry(now)
     }
 
-    pub(super) fn decide(&self, now: Instant, failed: &Failed, rng: &mut Rng) -> Decision {
-        self.settings
-            .retry
-            .next(now, failed, &mut lock(&self.budget), rng)
+    pub(super) fn decide(
+        &self,
+        policy: &retry::Policy,
+        now: Instant,
+        failed: &Failed,
+        rng: &mut Rng,
+    ) -> Decision {
+        policy.next(now, failed, &mut lock(&self.budget), rng)
     }
 
     /// Whether a host is polled now, and whether the fault is suspected to be ours.
@@ -247,14 +265,14 @@ impl Host {
         clock: &Clock,
     ) -> Self {
         let fleet = &member.fleet;
-        let (settings, now) = (&fleet.settings, Instant::now());
+        let (settings, now) = (fleet.settings(), Instant::now());
         let breaker = &settings.circuit_breaker;
         let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
         let circuit = Circuit::new(breaker.scope, host, endpoint, paths.len(), now);
         let count = instances.len();
         let endpoints = paths
             .iter()
-            .map(|_| EndpointState::new(settings, count, now));
+            .map(|_| EndpointState::new(&settings, count, now));
         let state = HostState {
             circuits: PerInstance::repeat(circuit, count),
             recorder: Recorder::default(),
@@ -264,6 +282,7 @@ impl Host {
         };
         Self {
             fleet: Arc::clone(fleet),
+            settings,
             member: Arc::clone(member),
             name: name.to_owned(),
             clock: clock.clone(),

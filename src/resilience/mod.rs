@@ -20,6 +20,7 @@ pub mod feasibility;
 pub mod flight;
 pub mod freshness;
 pub mod guard;
+pub mod heritage;
 pub mod host;
 pub mod instances;
 pub mod outcome;

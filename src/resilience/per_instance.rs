@@ -75,6 +75,11 @@ impl<T> PerInstance<T> {
         std::iter::once(&mut self.first).chain(&mut self.others)
     }
 
+    /// All of them, for good.
+    pub fn into_iter(self) -> impl Iterator<Item = T> {
+        std::iter::once(self.first).chain(self.others)
+    }
+
     /// How many instances there are; at least one.
     pub fn count(&self) -> usize {
         1 + self.others.len()

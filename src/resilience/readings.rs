@@ -59,7 +59,7 @@ impl Host {
                 let gates = state.gates(now, index);
                 let names = self.instances.iter().map(instance_name);
                 balancer_readings(&mut all, (balancer, gates), names, &path, now);
-                if self.fleet.settings.hedge {
+                if self.settings.hedge {
                     hedges(&mut all, balancer.hedges(), &path);
                 }
             }

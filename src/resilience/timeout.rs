@@ -44,6 +44,16 @@ impl Timeout {
         }
     }
 
+    /// Has learnt what `old` had learnt, within bounds of its own.
+    pub fn take_over(&mut self, old: Self) {
+        let Self { max, adaptive, .. } = *self;
+        *self = Self {
+            max,
+            adaptive,
+            ..old
+        };
+    }
+
     /// The limit of an attempt after so many retries in the same poll.
     pub fn limit(&self, retries: u32) -> Duration {
         self.estimate()

@@ -106,7 +106,7 @@ impl Host {
         let state = self.lock();
         let timeouts = state.endpoints.get(endpoint).map(|e| &e.timeouts);
         let p50 = timeouts.and_then(|timeouts| timeouts.at(held.instance).p50());
-        remaining < least(p50, self.fleet.settings.deadline)
+        remaining < least(p50, self.settings.deadline)
     }
 
     fn refuse(&self, endpoint: usize, refusal: Refusal) -> Failure {
@@ -204,7 +204,7 @@ impl Drop for Held<'_> {
         let Some(permit) = self.permit.take() else {
             return;
         };
-        let verdict = self.host.fleet.settings.statuses.classify(Class::Cancelled);
+        let verdict = self.host.settings.statuses.classify(Class::Cancelled);
         let mut state = self.host.lock();
         let state = &mut *state;
         // Shut down or dropped: no evidence, and others need not wait for it.

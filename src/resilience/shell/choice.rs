@@ -35,7 +35,7 @@ impl Host {
         if !self.has_several() || !verdict.is_against_instance() {
             return false;
         }
-        let settings = &self.fleet.settings;
+        let settings = &self.settings;
         let poll = &ended.poll;
         poll.remaining(now) >= least(None, settings.deadline)
             && self

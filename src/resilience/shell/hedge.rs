@@ -55,7 +55,7 @@ impl Host {
 
     /// After which time without an answer another instance is asked, if at all.
     fn hedge_after(&self, poll: &Progress, held: &Held<'_>) -> Option<Duration> {
-        let settings = &self.fleet.settings;
+        let settings = &self.settings;
         if !settings.hedge || !self.has_several() || held.is_probe() || !poll.tried.is_empty() {
             return None;
         }
@@ -131,7 +131,7 @@ impl Host {
 
     /// Whether a result ends the race: an answer, or what any instance would say.
     fn decides(&self, result: &Result<Answer, Miss>) -> bool {
-        let statuses = &self.fleet.settings.statuses;
+        let statuses = &self.settings.statuses;
         match result {
             Ok(_) => true,
             Err(miss) if miss.class == Class::NotSent => false,

@@ -102,7 +102,7 @@ impl Host {
         }
         Judged {
             class,
-            verdict: self.fleet.settings.statuses.classify(class),
+            verdict: self.settings.statuses.classify(class),
             probe: held.is_probe(),
             elsewhere: false,
         }
@@ -131,7 +131,7 @@ impl Host {
         let timeouts = state.endpoints.get(ended.poll.endpoint);
         let usual = timeouts.map(|e| {
             let usual = e.timeouts.at(ended.instance).limit(0);
-            usual.min(self.fleet.settings.deadline)
+            usual.min(self.settings.deadline)
         });
         Class::DeadlineCut {
             // Where the timeout is as long as the deadline, the moments before the attempt are
@@ -218,7 +218,9 @@ impl Host {
         {
             return Step::Elsewhere(held, miss.failure);
         }
-        let decision = self.fleet.decide(now, &failed, &mut state.rng);
+        let decision = self
+            .fleet
+            .decide(&self.settings.retry, now, &failed, &mut state.rng);
         match decision {
             Decision::Retry { delay } => {
                 self.record(state, place, Event::Retry { delay });
@@ -276,7 +278,7 @@ impl Host {
             retry_after,
             open,
             remaining: ended.poll.remaining(now),
-            least: least(p50, self.fleet.settings.deadline),
+            least: least(p50, self.settings.deadline),
         }
     }
 

@@ -130,7 +130,7 @@ impl Host {
     }
 
     async fn poll_to_the_end(&self, endpoint: usize, attempt: &impl Attempt) -> Polled {
-        let mut poll = Progress::new(endpoint, Instant::now() + self.fleet.settings.deadline);
+        let mut poll = Progress::new(endpoint, Instant::now() + self.settings.deadline);
         let mut cause: Option<Cause> = None;
         let mut elsewhere = None;
         let failure = loop {

@@ -30,7 +30,7 @@ impl Host {
             return self.make_do(endpoint, unsent("the breaker is open"));
         }
         let before = self.want(endpoint);
-        let deadline = Instant::now() + self.fleet.settings.deadline;
+        let deadline = Instant::now() + self.settings.deadline;
         loop {
             let mut landed = std::pin::pin!(self.landed.notified());
             landed.as_mut().enable();

@@ -18,6 +18,7 @@ mod classification;
 mod config;
 mod feasibility;
 mod fleet;
+mod heritage;
 mod model;
 mod mutants;
 mod refused;

@@ -1,0 +1,172 @@
+//! A host under new settings knows what the one before it knew.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, advance};
+
+use super::secs;
+use crate::{
+    pipeline::{Body, ErrorType, Failure, Inspect, Outcome, Served},
+    resilience::{
+        budget::Budget,
+        cache::Origin,
+        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+        heritage::Heritage,
+        host::{Fleet, Host, Member, Settings},
+        outcome::{Class, Statuses},
+        shell::{Answer, Attempt, Miss, Order},
+    },
+    runtime::Clock,
+    settings::Duration,
+    telemetry::names,
+};
+
+/// Answers, or refuses connections.
+struct Node {
+    is_up: bool,
+}
+
+impl Attempt for Node {
+    async fn make(&self, _order: Order) -> Result<Answer, Miss> {
+        if self.is_up {
+            let body = Body {
+                document: Arc::default(),
+                raw: Default::default(),
+                received: std::time::UNIX_EPOCH,
+            };
+            return Ok(Answer::Body(body, Origin::default()));
+        }
+        Err(Miss {
+            failure: Failure {
+                error_type: ErrorType::Connect,
+                message: "refused".into(),
+            },
+            class: Class::Transport,
+            retry_after: None,
+        })
+    }
+}
+
+fn settings() -> Settings {
+    let retry = RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    };
+    Settings {
+        interval: secs(15),
+        deadline: secs(13),
+        statuses: Statuses::default(),
+        retry: retry.policy(),
+        timeout: TimeoutConfig::default(),
+        circuit_breaker: CircuitBreakerConfig::default(),
+        cache: CacheConfig::default().policy(),
+        freshness_objective: Some(secs(60)),
+    }
+}
+
+fn host(member: &Arc<Member>, paths: &[&str]) -> Host {
+    let paths = paths.iter().map(|path| (*path).into()).collect();
+    Host::new(member, "node", paths, &Clock::System)
+}
+
+async fn poll(host: &Host, endpoint: usize, is_up: bool) -> Outcome {
+    host.poll(endpoint, &Node { is_up }).await.outcome
+}
+
+fn heir(old: &Host, new: Host, from: &[Option<usize>]) -> Host {
+    new.take_over(Heritage {
+        old,
+        from,
+        keeps_answers: true,
+    });
+    new
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_stays_open_until_it_was_to_try_again() {
+    let fleet = Fleet::new(settings());
+    let member = fleet.join();
+    let old = host(&member, &["/"]);
+    for _ in 0..5 {
+        poll(&old, 0, false).await;
+        advance(secs(1)).await;
+    }
+    let (retry_at, record) = (old.retry_at(0).unwrap(), old.decisions());
+    fleet.follow(Settings {
+        interval: secs(30),
+        ..settings()
+    });
+    let new = heir(&old, host(&member, &["/"]), &[Some(0)]);
+    assert_eq!(new.retry_at(0), Some(retry_at));
+    assert_eq!(new.decisions(), record);
+    advance(retry_at - Instant::now()).await;
+    assert!(matches!(poll(&new, 0, true).await, Outcome::Fresh(_)));
+    assert_eq!(new.retry_at(0), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_are_found_by_their_path_and_new_ones_begin() {
+    let fleet = Fleet::new(settings());
+    let member = fleet.join();
+    let old = host(&member, &["/a", "/b"]);
+    old.set_polled(true);
+    poll(&old, 1, true).await;
+    advance(secs(4)).await;
+    let new = heir(&old, host(&member, &["/b", "/c"]), &[Some(1), None]);
+    new.set_polled(true);
+    let kept = new.read(0).await;
+    assert_eq!(kept.served, Served::Hit);
+    assert_eq!(kept.age, Some(secs(4)));
+    let total = |host: &Host| {
+        let all = host.readings().into_iter();
+        let booked = all.filter(|own| own.metric == names::FRESHNESS_TIME.name);
+        booked.map(|own| own.value.as_f64()).sum::<f64>()
+    };
+    assert_eq!(total(&new), 4.0, "of `/b`; `/c` has just begun");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_life_counts_for_what_was_kept_before() {
+    let fleet = Fleet::new(settings());
+    let member = fleet.join();
+    let old = host(&member, &["/"]);
+    poll(&old, 0, true).await;
+    let cache = CacheConfig {
+        ttl: Duration::from_secs(1),
+        ..CacheConfig::default()
+    };
+    fleet.follow(Settings {
+        cache: cache.policy(),
+        ..settings()
+    });
+    let new = heir(&old, host(&member, &["/"]), &[Some(0)]);
+    advance(secs(2)).await;
+    let read = new.read(0).await;
+    assert_eq!(read.served, Served::Stale, "nobody polls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_others_are_not_kept() {
+    let fleet = Fleet::new(settings());
+    let member = fleet.join();
+    let old = host(&member, &["/"]);
+    poll(&old, 0, true).await;
+    let new = host(&member, &["/"]);
+    new.take_over(Heritage {
+        old: &old,
+        from: &[Some(0)],
+        keeps_answers: false,
+    });
+    assert_eq!(new.read(0).await.served, Served::Missing);
+}
+
+#[test]
+fn what_was_retried_counts_under_another_interval() {
+    let now = Instant::now();
+    let mut budget = Budget::new(1, secs(10), now);
+    while budget.try_retry(now) {}
+    budget.set_interval(secs(60), now + secs(5));
+    assert_eq!(budget.available(now + secs(5)), 0);
+    assert_eq!(budget.available(now + secs(5 + 60 * 4)), 0);
+    assert!(budget.available(now + secs(5 + 60 * 5)) > 0);
+}
