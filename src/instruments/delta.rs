@@ -85,6 +85,23 @@ impl Deltas {
         Self(metrics)
     }
 
+    /// Knows what `old` knew of the metrics that both make deltas of in the same way.
+    pub(super) fn take_over(&mut self, old: &mut Self) {
+        for (name, all) in &mut self.0 {
+            for totals in all {
+                let before = old.0.get_mut(name).into_iter().flatten();
+                let mut same = before.filter(|old| {
+                    old.scope == totals.scope
+                        && old.delta == totals.delta
+                        && old.max_series == totals.max_series
+                });
+                if let Some(same) = same.next() {
+                    std::mem::swap(&mut totals.series, &mut same.series);
+                }
+            }
+        }
+    }
+
     /// Makes deltas of the totals in a message that are asked for.
     pub(super) fn apply(&mut self, message: &mut ExportMetricsServiceRequest) {
         if self.0.is_empty() {

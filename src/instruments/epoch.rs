@@ -19,6 +19,7 @@ use opentelemetry_sdk::{
 };
 
 use super::{
+    heritage::Common,
     reader::PullReader,
     repr::{Repr, Sorted},
 };
@@ -73,6 +74,13 @@ impl Epoch {
             schema: Arc::clone(schema),
             slots: BTreeMap::new(),
         }
+    }
+
+    /// Goes on with the instruments that another schema has in common with its own.
+    pub(super) fn follow(&mut self, schema: &Arc<Schema>, common: &Common) {
+        self.schema = Arc::clone(schema);
+        let slots = std::mem::take(&mut self.slots);
+        self.slots = common.moved(slots).collect();
     }
 
     /// Puts a value before its instrument for the next collect, as `repr`.

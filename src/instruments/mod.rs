@@ -10,6 +10,7 @@
 
 mod delta;
 mod epoch;
+mod heritage;
 mod own;
 mod reader;
 mod repr;
@@ -108,8 +109,8 @@ impl TargetInstruments {
         if !totals.is_empty() {
             self.put_totals(totals);
         }
-        self.points
-            .extend(others.into_iter().map(|reading| (FIRST, reading)));
+        let at_home = |reading: Reading| (self.resets.home(reading.instrument), reading);
+        self.points.extend(others.into_iter().map(at_home));
     }
 
     /// Whether some reading that was put does not fit OTLP's signed integers.
@@ -153,17 +154,12 @@ impl TargetInstruments {
         instrument.is_some_and(|i| i.kind == InstrumentKind::Counter && *i.scope != *SCOPE)
     }
 
-    /// Gives each running total its epoch and drops the epochs that nothing needs any more.
+    /// Gives each running total its epoch.
     fn put_totals(&mut self, totals: Vec<Reading>) {
         let schema = &self.schema;
         let max_series = |index: usize| schema.get(index).map_or(1, |known| known.max_series);
         let epochs = self.resets.observe(totals.iter(), max_series);
-        let in_use = self.resets.in_use();
-        self.epochs.retain(|id, _| in_use.contains(id));
-        for id in in_use {
-            let new = || Epoch::new(self.resource.clone(), schema);
-            self.epochs.entry(id).or_insert_with(new);
-        }
+        self.drop_epochs();
         self.points.extend(epochs.into_iter().zip(totals));
     }
 

@@ -57,6 +57,43 @@ impl OwnMetrics {
         }
     }
 
+    /// Goes on with what `old` says of the same target, of endpoints and instruments that both
+    /// have.
+    pub fn take_over(&mut self, old: Self) {
+        let (now, before) = (Arc::clone(&self.target), old.target);
+        if Arc::ptr_eq(&now.definition, &before.definition) {
+            *self = Self { target: now, ..old };
+            return;
+        }
+        let endpoint = |at: usize| {
+            let path = &before.definition.endpoints.get(at)?.path;
+            let mut endpoints = now.definition.endpoints.iter();
+            endpoints.position(|known| known.path == *path)
+        };
+        let instrument = |at: usize| {
+            let name = &before.definition.instruments.get(at)?.name;
+            let mut instruments = now.definition.instruments.iter();
+            instruments.position(|known| known.name == *name)
+        };
+        for ((at, outcome, error_type), count) in old.results {
+            if let Some(at) = endpoint(at) {
+                self.results.insert((at, outcome, error_type), count);
+            }
+        }
+        for ((at, reason), count) in old.problems {
+            if let Some(at) = instrument(at) {
+                self.problems.insert((at, reason), count);
+            }
+        }
+        for (at, (up, last)) in old.up.into_iter().zip(old.last_success).enumerate() {
+            if let Some(at) = endpoint(at) {
+                self.up[at] = up;
+                self.last_success[at] = last;
+            }
+        }
+        self.round = old.round;
+    }
+
     /// The schema of what targets of `definition` with so many instances give: the definition's
     /// instruments, then our own in the order of [`names::TARGET`].
     pub fn schema(definition: &Definition, instances: usize) -> Schema {

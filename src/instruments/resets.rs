@@ -5,10 +5,11 @@
 //! begins now; its neighbours keep theirs, because a changed start time under an unchanged value
 //! reads as a second full increase downstream.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use opentelemetry::KeyValue;
 
+use super::heritage::Common;
 use crate::pipeline::{Number, Reading};
 
 /// Number of an epoch; a larger one began later.
@@ -26,6 +27,9 @@ pub(super) struct Resets {
     series: HashMap<usize, HashMap<Vec<KeyValue>, Last>>,
     poll: u64,
     newest: EpochId,
+    /// Where an instrument's totals begin, if that is not the first epoch: it is younger than the
+    /// target.
+    homes: BTreeMap<usize, EpochId>,
     pub(super) counts: ResetCounts,
 }
 
@@ -58,6 +62,7 @@ impl Resets {
             series: HashMap::new(),
             poll: 0,
             newest: FIRST,
+            homes: BTreeMap::new(),
             counts: ResetCounts::default(),
         }
     }
@@ -79,24 +84,55 @@ impl Resets {
         epochs
     }
 
+    /// The epoch of an instrument of which nothing fell.
+    pub(super) fn home(&self, instrument: usize) -> EpochId {
+        self.homes.get(&instrument).copied().unwrap_or(FIRST)
+    }
+
+    /// Knows what `old` knew of the instruments that both have; those that are `new` are at home
+    /// in an epoch of their own.
+    pub(super) fn take_over(&mut self, old: &mut Self, common: &Common, new: &[usize]) {
+        let Self {
+            series,
+            poll,
+            newest,
+            homes,
+            counts,
+        } = std::mem::replace(old, Self::new());
+        let newest = newest + u64::from(!new.is_empty());
+        let moved = common.moved(homes);
+        *self = Self {
+            series: common.moved(series).collect(),
+            poll,
+            newest,
+            homes: moved.chain(new.iter().map(|at| (*at, newest))).collect(),
+            counts,
+        };
+    }
+
     /// The epochs that some series has, also one that is absent at the moment: should it return,
     /// its start time must not have changed. The first one is always in use.
     pub(super) fn in_use(&self) -> BTreeSet<EpochId> {
         let series = self.series.values().flat_map(HashMap::values);
-        series.map(|last| last.epoch).chain([FIRST]).collect()
+        let epochs = series.map(|last| last.epoch);
+        epochs
+            .chain(self.homes.values().copied())
+            .chain([FIRST])
+            .collect()
     }
 
     fn epoch_of(&mut self, total: &Reading, room: bool) -> EpochId {
         let (poll, next) = (self.poll, self.newest + 1);
+        let home = self.home(total.instrument);
         let series = self.series.entry(total.instrument).or_default();
         let Some(last) = series.get_mut(&total.attributes) else {
             let last = Last {
                 value: total.value,
-                epoch: FIRST,
+                epoch: home,
                 poll,
             };
             series.insert(total.attributes.clone(), last);
-            return FIRST;
+            return home;
         };
         if is_less(total.value, last.value) {
             self.counts.seen += 1;

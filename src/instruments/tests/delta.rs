@@ -165,3 +165,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn under_another_definition_the_next_delta_has_no_gap() {
+    let mut both = deltas(false);
+    sums(&mut both, "total", [total(10)]);
+    let schema = both.instruments.schema.instruments().iter().cloned();
+    let mut instruments = TargetInstruments::new(&Arc::new(schema.collect()), &[]);
+    instruments.take_over(&mut both.instruments);
+    both.instruments = instruments;
+    let after = sums(&mut both, "total", [total(17)]);
+    assert_eq!(after.iter().map(integer).collect::<Vec<_>>(), [7]);
+}

@@ -1,4 +1,5 @@
 mod delta;
+mod heritage;
 mod points;
 
 use std::time::{Duration, UNIX_EPOCH};
