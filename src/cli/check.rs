@@ -100,8 +100,8 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandErr
         names: Arc::default(),
     };
     let mut receiver = config.build(&context)?;
-    receiver.discover_once(DISCOVERY_PATIENCE).await?;
-    Ok(receiver.poll_once().await)
+    receiver.discover_once(DISCOVERY_PATIENCE).await;
+    Ok(receiver.poll_once().await?)
 }
 
 /// A poll made of saved bodies: one file, or a folder with a file an endpoint.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// All that a receiver says of where its targets come from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings<'c> {
     /// Of targets that name no `__scheme__`.
     pub scheme: Scheme,

@@ -59,6 +59,11 @@ impl Credentials {
         }
     }
 
+    /// Whether they are from the same configuration.
+    pub fn are_like(&self, other: &Self) -> bool {
+        self.auth == other.auth
+    }
+
     /// Reads the secret, to find a mistake before the first request.
     ///
     /// # Errors

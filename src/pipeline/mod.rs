@@ -53,6 +53,9 @@ pub trait Sink: Send {
         true
     }
 
+    /// From now on the polls are of `target`, which has the same name: it is described otherwise.
+    fn follow(&mut self, target: &Arc<Target>);
+
     /// Takes a poll that has ended. Never waits for the network.
     fn accept(&mut self, poll: &Poll);
 }

@@ -92,6 +92,22 @@ impl StatusBoard {
         self.lock().insert(target.name.clone(), status);
     }
 
+    /// From now on a target is described by these. What is known of it stays, of its endpoints
+    /// where both have them.
+    pub fn follow(&self, target: &Arc<Target>, inner: &Arc<dyn Inspect>) {
+        let mut targets = self.lock();
+        let Some(status) = targets.get_mut(&target.name) else {
+            return;
+        };
+        let old = std::mem::replace(&mut status.target, Arc::clone(target));
+        status.inner = Arc::clone(inner);
+        let known = old.definition.endpoints.iter().zip(&status.endpoints);
+        let known: BTreeMap<_, _> = known.map(|(e, status)| (&*e.path, status)).collect();
+        let endpoints = target.definition.endpoints.iter();
+        let endpoints = endpoints.map(|e| known.get(&*e.path).copied().cloned());
+        status.endpoints = endpoints.map(Option::unwrap_or_default).collect();
+    }
+
     /// Notes when a target is polled next.
     pub fn expect(&self, target: &Target, next_poll: SystemTime) {
         if let Some(status) = self.lock().get_mut(&target.name) {

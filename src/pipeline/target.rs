@@ -32,6 +32,17 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether nothing tells it apart from the other.
+    pub fn is_like(&self, other: &Self) -> bool {
+        // The rest of it follows from the URL.
+        Arc::ptr_eq(&self.definition, &other.definition)
+            && self.name == other.name
+            && self.receiver == other.receiver
+            && self.url == other.url
+            && self.instances == other.instances
+            && self.labels == other.labels
+    }
+
     /// A target that stands nowhere on the network: a saved body, a test.
     pub fn named(name: &str, definition: &Arc<Definition>) -> Self {
         Self {

@@ -48,7 +48,7 @@ impl Host {
 
 impl EndpointState {
     fn take_over(&mut self, old: Self) {
-        for (timeout, old) in self.timeouts.iter_mut().zip(old.timeouts.into_iter()) {
+        for (timeout, old) in self.timeouts.iter_mut().zip(old.timeouts.into_values()) {
             timeout.take_over(old);
         }
         if let (Some(balancer), Some(old)) = (&mut self.balancer, old.balancer) {

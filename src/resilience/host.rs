@@ -295,6 +295,11 @@ impl Host {
         }
     }
 
+    /// Its place in the fleet.
+    pub fn member(&self) -> Arc<Member> {
+        Arc::clone(&self.member)
+    }
+
     /// When the breakers or the server's wish let an endpoint be tried at any instance, if they are
     /// in the way at all of them.
     pub fn retry_at(&self, endpoint: usize) -> Option<Instant> {

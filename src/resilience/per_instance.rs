@@ -76,7 +76,7 @@ impl<T> PerInstance<T> {
     }
 
     /// All of them, for good.
-    pub fn into_iter(self) -> impl Iterator<Item = T> {
+    pub fn into_values(self) -> impl Iterator<Item = T> {
         std::iter::once(self.first).chain(self.others)
     }
 

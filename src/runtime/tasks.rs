@@ -107,6 +107,19 @@ impl Tasks {
         }
     }
 
+    /// Tasks of this group that can be told to stop before the others, with [`Self::cancel`].
+    pub fn part(&self) -> Self {
+        Self {
+            stop: self.stop.child_token(),
+            ..self.clone()
+        }
+    }
+
+    /// Tells all tasks to stop, without waiting for them.
+    pub fn cancel(&self) {
+        self.stop.cancel();
+    }
+
     /// The signal that tells the tasks to stop.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()

@@ -44,10 +44,10 @@ pub(super) type Ready = Draft<BoundListeners>;
 
 /// What becomes of a receiver.
 pub(super) enum ReceiverDraft {
-    /// It goes on, with these targets.
-    Kept(Vec<http_json::TargetConfig>),
-    /// It begins.
-    New(Box<http_json::HttpJson>),
+    /// It goes on as it is.
+    Kept,
+    /// It goes on like this, or begins where there is none.
+    Next(Box<http_json::HttpJson>),
 }
 
 impl Draft {
@@ -242,27 +242,31 @@ impl Builder<'_> {
                 continue;
             };
             let draft = if self.is_kept(id, config) {
-                ReceiverDraft::Kept(config.own_targets().cloned().collect())
+                ReceiverDraft::Kept
             } else {
-                ReceiverDraft::New(Box::new(self.receiver(id, config)?))
+                ReceiverDraft::Next(Box::new(self.receiver(id, config)?))
             };
             receivers.insert(id.clone(), draft);
         }
         Ok(receivers)
     }
 
-    /// Whether the receiver that runs can go on.
+    /// The receiver that runs, and its configuration.
+    fn running(&self, id: &ComponentId) -> Option<(&http_json::Config, &http_json::Running)> {
+        let ReceiverNode { running, .. } = self.graph.receivers.get(id)?;
+        let receivers::Config::HttpJson(config) = self.graph.config.receivers.get(id)?;
+        Some((config, running))
+    }
+
+    /// Whether the receiver that runs is the one that is asked for.
     fn is_kept(&self, id: &ComponentId, config: &http_json::Config) -> bool {
-        let Some(ReceiverNode { running, .. }) = self.graph.receivers.get(id) else {
-            return false;
-        };
-        let Some(receivers::Config::HttpJson(old)) = self.graph.config.receivers.get(id) else {
+        let Some((old, running)) = self.running(id) else {
             return false;
         };
         // One that cannot be read had its message when the configuration was checked.
         let definitions = config.definition.iter();
         let now = definitions.filter_map(|name| Some(definition::load(name).ok()?.digest));
-        old.differs_in_targets_only(config) && now.eq(running.factory().digests())
+        old == config && now.eq(running.factory().digests())
     }
 
     fn receiver(
@@ -270,6 +274,7 @@ impl Builder<'_> {
         id: &ComponentId,
         config: &http_json::Config,
     ) -> Result<http_json::HttpJson, StartError> {
+        let before = self.running(id);
         let (id, site) = (id.to_string(), self.site);
         let context = http_json::Context {
             id: id.clone(),
@@ -278,7 +283,7 @@ impl Builder<'_> {
             board: Arc::clone(&site.board),
             names: Arc::clone(&site.names),
         };
-        let built = config.build(&context);
+        let built = config.build_after(before, &context);
         built.map_err(|source| StartError::Receiver { id, source })
     }
 }

@@ -153,28 +153,30 @@ impl Graph {
         let mut before = std::mem::take(&mut self.receivers);
         for (id, draft) in next {
             let pipelines = self.pipelines_of(&id);
-            match draft {
-                ReceiverDraft::Kept(targets) => {
-                    if let Some(node) = before.remove(&id) {
-                        node.junction.set(pipelines);
-                        node.running.apply(&targets);
-                        self.receivers.insert(id, node);
+            let running = before.remove(&id);
+            let node = match (running, draft) {
+                (Some(node), draft) => {
+                    node.junction.set(pipelines);
+                    if let ReceiverDraft::Next(next) = draft {
+                        node.running.follow(*next);
                     }
+                    node
                 }
-                ReceiverDraft::New(built) => {
+                (None, ReceiverDraft::Next(first)) => {
                     let (kind, name) = (ComponentKind::Receiver, id.to_string());
                     let tasks = components.own(kind, &name, &self.root.group());
                     let junction = Junction::new(pipelines);
                     let consumer = Arc::new(junction.clone()) as Arc<dyn Consumer>;
-                    // Where one of the same id ends, the targets wait until it has let them go.
-                    let node = ReceiverNode {
-                        running: built.start(&[consumer], &tasks),
+                    ReceiverNode {
+                        running: first.start(&[consumer], &tasks),
                         junction,
                         tasks,
-                    };
-                    self.receivers.insert(id, node);
+                    }
                 }
-            }
+                // Only one that runs is kept.
+                (None, ReceiverDraft::Kept) => continue,
+            };
+            self.receivers.insert(id, node);
         }
         for (id, node) in before {
             if !node.stop(&id, Instant::now() + STOP_TIMEOUT).await {

@@ -45,13 +45,13 @@ impl Consumer for Junction {
             pipelines: Arc::default(),
             sinks: Vec::new(),
         };
-        branches.follow(&self.pipelines());
+        branches.lead_to(&self.pipelines());
         Box::new(branches)
     }
 }
 
 impl Branches {
-    fn follow(&mut self, pipelines: &Pipelines) {
+    fn lead_to(&mut self, pipelines: &Pipelines) {
         if Arc::ptr_eq(&self.pipelines, pipelines) {
             return;
         }
@@ -61,7 +61,7 @@ impl Branches {
             let same = before.iter().position(|(old, _)| old.id() == pipeline.id());
             let sink = match same.map(|at| before.swap_remove(at)) {
                 Some((old, sink)) if Arc::ptr_eq(&old, pipeline) => sink,
-                Some((_, old)) => pipeline.open_after(old),
+                Some((_, old)) => pipeline.open_after(old, &self.target),
                 None => pipeline.open(&self.target),
             };
             self.sinks.push((Arc::clone(pipeline), sink));
@@ -76,12 +76,120 @@ impl Sink for Branches {
         is_old || self.sinks.iter().any(|(_, sink)| sink.admits())
     }
 
+    fn follow(&mut self, target: &Arc<Target>) {
+        // First of all: a pipeline that has ended ends nowhere, and nothing could be taken over.
+        let junction = self.junction.clone();
+        let pipelines = junction.pipelines();
+        self.lead_to(&pipelines);
+        self.target = Arc::clone(target);
+        let before = std::mem::take(&mut self.sinks);
+        self.sinks.extend(before.into_iter().map(|(pipeline, old)| {
+            let sink = pipeline.open_after(old, target);
+            (pipeline, sink)
+        }));
+    }
+
     fn accept(&mut self, poll: &Poll) {
         let junction = self.junction.clone();
         let pipelines = junction.pipelines();
-        self.follow(&pipelines);
+        self.lead_to(&pipelines);
         for (_, sink) in &mut self.sinks {
             sink.accept(poll);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+    use super::*;
+    use crate::{
+        definition,
+        pipeline::{Exporter, Snapshot},
+        receivers::http_json,
+        runtime::Clock,
+        service::outlet::Exporters,
+    };
+
+    /// What is shown and forgotten.
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<String>>);
+
+    #[async_trait::async_trait]
+    impl Exporter for Seen {
+        fn export(&self, snapshot: &Snapshot<'_>) {
+            let instruments = snapshot.target.definition.instruments.len();
+            self.0.lock().unwrap().push(format!("{instruments} shown"));
+        }
+
+        fn forget(&self, target: &Target) {
+            let instruments = target.definition.instruments.len();
+            self.0.lock().unwrap().push(format!("{instruments} gone"));
+        }
+    }
+
+    impl Seen {
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    fn target(metrics: usize) -> Arc<Target> {
+        let metrics = (0..metrics)
+            .map(|n| format!("{{name: m{n}, instrument: gauge, endpoint: a, value: $.v}}"));
+        let metrics = metrics.collect::<Vec<_>>().join(", ");
+        let text = format!("endpoints: {{a: {{path: /a}}}}\nmetrics: [{metrics}]\n");
+        let definition = definition::from_text("test", "test.yaml", &text).unwrap();
+        Arc::new(Target::named("node", &definition))
+    }
+
+    fn pipeline(seen: &Arc<Seen>) -> Arc<MetricsPipeline> {
+        let meter = SdkMeterProvider::default().meter("test");
+        let id = "metrics".parse().unwrap();
+        let pipeline = Arc::new(MetricsPipeline::new(&id, Vec::new(), &meter));
+        let exporter = Arc::clone(seen) as Arc<dyn Exporter>;
+        pipeline.end_in(Arc::new([("debug".parse().unwrap(), exporter)]));
+        pipeline
+    }
+
+    fn poll(sink: &mut dyn Sink, target: &Target) {
+        let body = Some(br#"{"v": 1}"#.to_vec());
+        let poll = http_json::sample(&target.definition, vec![body], &Clock::System);
+        sink.accept(&poll);
+    }
+
+    #[test]
+    fn what_is_shown_stays_until_the_target_is_shown_as_it_is_now() {
+        let (seen, one, two) = (Arc::new(Seen::default()), target(1), target(2));
+        let first = pipeline(&seen);
+        let junction = Junction::new([Arc::clone(&first)].into());
+        let mut sink = junction.open(&one);
+        poll(&mut *sink, &one);
+        // Another pipeline takes the place of the first, then another definition comes.
+        junction.set([pipeline(&seen)].into());
+        first.end_in(Exporters::default());
+        sink.follow(&two);
+        sink.follow(&target(3));
+        assert_eq!(seen.take(), ["1 shown"]);
+        sink.follow(&two);
+        poll(&mut *sink, &two);
+        assert_eq!(seen.take(), ["2 shown"]);
+        drop(sink);
+        assert_eq!(seen.take(), ["2 gone"]);
+    }
+
+    #[test]
+    fn what_goes_before_it_was_shown_takes_with_it_what_was() {
+        let (seen, one) = (Arc::new(Seen::default()), target(1));
+        let junction = Junction::new([pipeline(&seen)].into());
+        let mut sink = junction.open(&one);
+        poll(&mut *sink, &one);
+        sink.follow(&target(2));
+        drop(sink);
+        assert_eq!(seen.take(), ["1 shown", "1 gone", "2 gone"]);
     }
 }

@@ -11,9 +11,7 @@ use super::outlet::{Exits, Exporters, Outlet, Read, Tail};
 use crate::{
     definition::Definition,
     instruments::{self, OwnMetrics},
-    pipeline::{
-        ComponentKind, Components, Poll, Processor, Readings, Schema, Sink, Stream, Target,
-    },
+    pipeline::{ComponentKind, Components, Poll, Processor, Readings, Schema, Stream, Target},
     processors::mapping,
     runtime::Tasks,
     settings::ComponentId,
@@ -120,21 +118,24 @@ impl MetricsPipeline {
         }
     }
 
-    /// Makes room for a target that had it in a pipeline whose place this one takes.
-    pub(super) fn open_after(&self, mut old: TargetSink) -> TargetSink {
-        let mut sink = self.open(&old.target);
+    /// Makes room for a target that had it before, described otherwise or in a pipeline whose place
+    /// this one takes.
+    pub(super) fn open_after(&self, mut old: TargetSink, target: &Arc<Target>) -> TargetSink {
+        let mut sink = self.open(target);
         sink.outlet.take_over(&mut old.outlet);
-        sink.own = old.own;
+        sink.own.take_over(old.own);
         sink
     }
 }
 
-impl Sink for TargetSink {
-    fn admits(&self) -> bool {
+impl TargetSink {
+    /// Whether it can take another poll now.
+    pub(super) fn admits(&self) -> bool {
         self.processors.iter().all(|processor| processor.admits())
     }
 
-    fn accept(&mut self, poll: &Poll) {
+    /// Takes a poll to the exporters.
+    pub(super) fn accept(&mut self, poll: &Poll) {
         let readings = mapping::map(&self.target.definition, poll);
         self.count(&readings);
         self.own.observe(poll, &readings);
@@ -147,9 +148,7 @@ impl Sink for TargetSink {
         self.outlet.put(ourselves, own);
         self.outlet.export();
     }
-}
 
-impl TargetSink {
     fn read(&self, poll: &Poll) -> Read {
         let mut read = Read::default();
         let endpoints = self.target.definition.endpoints.iter();

@@ -18,7 +18,7 @@ const LE: &str = "le";
 const EXPORTED: &str = "exported_";
 
 /// Labels that every series of a target carries, rendered once.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Labels {
     strategy: TranslationStrategy,
     taken: Vec<String>,

@@ -64,7 +64,7 @@ use crate::{
 };
 use rules::Rules;
 use scrape::Scrape;
-use store::Store;
+use store::{Rendered, Store};
 
 /// The exporter: takes snapshots and answers scrapes.
 pub struct Prometheus {
@@ -183,11 +183,13 @@ fn observe_series(id: &str, store: &Arc<Mutex<Store>>, meter: &Meter) {
 
 impl Exporter for Prometheus {
     fn export(&self, snapshot: &Snapshot<'_>) {
-        let labels = lock(&self.store).open(snapshot.target, &self.rules);
+        let labels = lock(&self.store).labels(snapshot.target, &self.rules);
         // The store stays free while the text is made.
         let rendered = render::snapshot(snapshot, &labels, &self.rules);
-        let conflicts = lock(&self.store).replace(snapshot, rendered.families, self.max_stale);
-        for dropped in rendered.dropped.iter().chain(&conflicts) {
+        let (families, dropped) = (rendered.families, rendered.dropped);
+        let rendered = Rendered { families, labels };
+        let conflicts = lock(&self.store).replace(snapshot, rendered, self.max_stale);
+        for dropped in dropped.iter().chain(&conflicts) {
             self.note(dropped);
         }
     }

@@ -18,7 +18,7 @@ use super::{
     lock, name, negotiate,
     render::{self, Family, OWN},
     scrape::Scrape,
-    store::Store,
+    store::{Rendered, Store},
     text::Number,
 };
 use crate::{
@@ -134,12 +134,14 @@ impl Prometheus {
             metrics: &probed.metrics,
             otlp: OtlpForm::new(Vec::new),
         };
-        let labels = lock(&store).open(&probed.target, &self.rules);
+        let labels = lock(&store).labels(&probed.target, &self.rules);
         let rendered = render::snapshot(&snapshot, &labels, &self.rules);
         let mut families = own(probed);
         families.extend(rendered.families);
-        let conflicts = lock(&store).replace(&snapshot, families, Duration::MAX);
-        for dropped in rendered.dropped.iter().chain(&conflicts) {
+        let dropped = rendered.dropped;
+        let rendered = Rendered { families, labels };
+        let conflicts = lock(&store).replace(&snapshot, rendered, Duration::MAX);
+        for dropped in dropped.iter().chain(&conflicts) {
             self.note(dropped);
         }
         Scrape::new(&store, wanted)

@@ -33,6 +33,12 @@ struct Shown {
     sources: Vec<Part>,
 }
 
+/// The text of a snapshot.
+pub(super) struct Rendered {
+    pub(super) families: Vec<render::Family>,
+    pub(super) labels: Arc<Labels>,
+}
+
 /// The families that came from one source, all at one moment.
 #[derive(Debug, Default)]
 struct Part {
@@ -41,26 +47,38 @@ struct Part {
 }
 
 impl Store {
-    /// Makes room for a target unless there is; gives the labels of all its series.
-    pub(super) fn open(&mut self, target: &Arc<Target>, rules: &Rules) -> Arc<Labels> {
-        if let Some(shown) = self.targets.get(&target.name) {
+    /// The labels of all series of a target.
+    pub(super) fn labels(&self, target: &Target, rules: &Rules) -> Arc<Labels> {
+        let shown = self.targets.get(&target.name);
+        match shown.filter(|shown| std::ptr::eq(&*shown.target, target)) {
+            Some(shown) => Arc::clone(&shown.labels),
+            None => Arc::new(Labels::of(target, rules)),
+        }
+    }
+
+    /// Makes room for a target unless there is. One of the same name with another configuration,
+    /// after a reload, takes the other's place; what has the same labels and comes from the same
+    /// endpoints stays until it is replaced.
+    fn open(&mut self, target: &Arc<Target>, labels: &Arc<Labels>) {
+        if let Some(shown) = self.targets.get_mut(&target.name) {
             if Arc::ptr_eq(&shown.target, target) {
-                return Arc::clone(&shown.labels);
+                return;
             }
-            // The same name with another configuration, after a reload.
+            if shown.labels == *labels && has_same_endpoints(&shown.target, target) {
+                shown.target = Arc::clone(target);
+                return;
+            }
             self.remove(&target.name);
         }
-        let labels = Arc::new(Labels::of(target, rules));
         let sources = 1 + target.definition.endpoints.len();
         let shown = Shown {
             target: Arc::clone(target),
             id: self.next_id,
-            labels: Arc::clone(&labels),
+            labels: Arc::clone(labels),
             sources: (0..sources).map(|_| Part::default()).collect(),
         };
         self.next_id += 1;
         self.targets.insert(target.name.clone(), shown);
-        labels
     }
 
     /// Replaces what a snapshot brought anew; gives what could not be shown. An endpoint's values
@@ -68,10 +86,11 @@ impl Store {
     pub(super) fn replace(
         &mut self,
         snapshot: &Snapshot<'_>,
-        families: Vec<render::Family>,
+        Rendered { families, labels }: Rendered,
         max_stale: Duration,
     ) -> Vec<Dropped> {
         let now = Instant::now();
+        self.open(snapshot.target, &labels);
         let Some(shown) = self.targets.get_mut(&snapshot.target.name) else {
             return Vec::new();
         };
@@ -148,4 +167,14 @@ impl Shown {
             }
         }
     }
+}
+
+fn has_same_endpoints(one: &Target, other: &Target) -> bool {
+    let endpoints = |target: &Target| -> Vec<_> {
+        let endpoints = target.definition.endpoints.iter();
+        endpoints
+            .map(|e| (Arc::clone(&e.scope), Arc::clone(&e.path)))
+            .collect()
+    };
+    endpoints(one) == endpoints(other)
 }

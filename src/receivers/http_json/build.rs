@@ -7,12 +7,18 @@ use opentelemetry::metrics::Meter;
 use tokio::sync::Semaphore;
 
 use super::{
-    HttpJson, TargetConfig, clients::Clients, config::Config, discover::Finder, endpoint::Shared,
-    factory::Factory, poller::Timing, telemetry::Telemetry,
+    HttpJson, Running, TargetConfig,
+    clients::Clients,
+    config::Config,
+    discover::{Finder, Finding},
+    endpoint::Shared,
+    factory::{Connect, Factory},
+    schedule::Timing,
+    telemetry::Telemetry,
 };
 use crate::{
     client::{Invalid, headers},
-    definition::{self, LoadError},
+    definition::{self, Definition, LoadError},
     discovery::{self, Discovery},
     http::{AuthConfig, Credentials},
     pipeline::{StatusBoard, TargetNames},
@@ -68,67 +74,138 @@ impl Config {
     /// # Errors
     /// If a file cannot be read or the settings cannot work.
     pub fn build(&self, context: &Context) -> Result<HttpJson, BuildError> {
-        let definitions = self.definition.iter().map(|name| definition::load(name));
-        let definitions: Vec<_> = definitions.collect::<Result<_, _>>()?;
-        let endpoints = definitions.iter().map(|d| d.endpoints.len()).max();
-        let telemetry = Telemetry::new(&context.meter, &context.id);
-        let fleet = Fleet::new(self.resilience());
-        telemetry.observe_budget(&context.meter, &fleet);
-        let for_probes = self.shared(context, &telemetry, HeaderMap::new(), AuthConfig::default());
-        let headers = headers::parse(&self.headers)?;
-        let shared = self.shared(context, &telemetry, headers, self.auth.clone());
-        let clients = Clients::new(self, endpoints.unwrap_or_default())?;
-        let factory = Factory {
-            context: context.clone(),
-            definitions,
-            detail: self.target_metrics,
-            connect: Box::new(move |endpoint, pinned| {
-                Ok(Arc::new(match pinned {
-                    None => clients.for_target(endpoint)?,
-                    Some(pinned) => clients.for_probe(endpoint, pinned)?,
-                }))
-            }),
-            shared: Arc::new(shared),
-            shared_by_probes: Arc::new(for_probes),
-            fleet,
-        };
-        let targets = self.own_targets().map(|target| {
-            let pollers = factory.target(target)?;
-            Ok((target.clone(), pollers))
+        self.build_after(None, context)
+    }
+
+    /// The same, to take the place of the receiver that runs as another configuration says, with
+    /// all that both have in common.
+    ///
+    /// # Errors
+    /// As of [`Self::build`]; the one that runs notices nothing.
+    pub fn build_after(
+        &self,
+        before: Option<(&Self, &Running)>,
+        context: &Context,
+    ) -> Result<HttpJson, BuildError> {
+        let old = before.map(|(config, running)| (config, running.factory()));
+        let old = old.as_ref().map(|(config, factory)| (*config, factory));
+        let definitions = self.definitions(old)?;
+        let kept = old.filter(|(config, factory)| {
+            let known = factory.definitions.iter().map(Arc::as_ptr);
+            config.treats_targets_like(self) && known.eq(definitions.iter().map(Arc::as_ptr))
         });
-        let targets = targets.collect::<Result<Vec<_>, BuildError>>()?;
-        let timing = Timing {
-            interval: self.collection_interval.get(),
-            initial_delay: self.initial_delay.get(),
-            targets: targets.len(),
-            leave_unknown: false,
+        let factory = match kept {
+            Some((_, factory)) => Arc::clone(factory),
+            None => Arc::new(self.factory(definitions, old, context)?),
         };
+        let targets: Vec<_> = self.own_targets().cloned().map(Arc::new).collect();
+        targets
+            .iter()
+            .try_for_each(|target| factory.check(target))?;
+        let discovers_like = old.is_some_and(|(config, _)| config.discovers_like(self));
         Ok(HttpJson {
-            finder: self.finder(context)?,
+            finding: match discovers_like {
+                true => Finding::AsBefore,
+                false => self.finding(context)?,
+            },
+            timing: Timing {
+                interval: self.collection_interval.get(),
+                initial_delay: self.initial_delay.get(),
+                targets: targets.len(),
+            },
             factory,
             targets,
-            timing,
         })
     }
 
-    fn shared(
+    /// One that did not change is the one that is known.
+    fn definitions(
         &self,
+        old: Option<(&Self, &Arc<Factory>)>,
+    ) -> Result<Vec<Arc<Definition>>, BuildError> {
+        let known = old.map(|(_, factory)| factory.definitions.as_slice());
+        let known = known.unwrap_or_default();
+        let definitions = self.definition.iter().map(|name| {
+            let new = definition::load(name)?;
+            let mut known = known.iter();
+            let same = known.find(|old| old.digest == new.digest && old.name == new.name);
+            Ok(same.cloned().unwrap_or(new))
+        });
+        definitions.collect()
+    }
+
+    fn factory(
+        &self,
+        definitions: Vec<Arc<Definition>>,
+        old: Option<(&Self, &Arc<Factory>)>,
         context: &Context,
-        telemetry: &Telemetry,
-        headers: HeaderMap,
-        auth: AuthConfig,
-    ) -> Shared {
-        Shared {
+    ) -> Result<Factory, BuildError> {
+        let telemetry = match old {
+            Some((_, factory)) => factory.shared.telemetry.clone(),
+            None => Telemetry::new(&context.meter, &context.id),
+        };
+        let fleet = match old {
+            Some((_, factory)) => Arc::clone(&factory.fleet),
+            None => {
+                let fleet = Fleet::new(self.resilience());
+                telemetry.observe_budget(&context.meter, &fleet);
+                fleet
+            }
+        };
+        let old_shared = old.filter(|(config, _)| config.concurrency == self.concurrency);
+        let limiter = match old_shared {
+            Some((_, factory)) => Arc::clone(&factory.shared.limiter),
+            None => Arc::new(Semaphore::new(self.concurrency)),
+        };
+        let shared = |headers, auth, limiter| Shared {
             headers,
             credentials: Credentials::new(auth),
             body_limit_bytes: self.body_limit.get(),
-            limiter: Semaphore::new(self.concurrency),
+            limiter,
             clock: context.clock.clone(),
             telemetry: telemetry.clone(),
-        }
+        };
+        let probing = Arc::new(Semaphore::new(self.concurrency));
+        let for_probes = shared(HeaderMap::new(), AuthConfig::default(), probing);
+        let headers = headers::parse(&self.headers)?;
+        Ok(Factory {
+            context: context.clone(),
+            detail: self.target_metrics,
+            connect: self.connect(&definitions, old)?,
+            definitions,
+            shared: Arc::new(shared(headers, self.auth.clone(), limiter)),
+            shared_by_probes: Arc::new(for_probes),
+            fleet,
+            treatment: self.resilience(),
+        })
     }
 
-    fn finder(&self, context: &Context) -> Result<Option<Finder>, BuildError> {
+    fn connect(
+        &self,
+        definitions: &[Arc<Definition>],
+        old: Option<(&Self, &Arc<Factory>)>,
+    ) -> Result<Connect, BuildError> {
+        let endpoints = |definitions: &[Arc<Definition>]| {
+            let counts = definitions.iter().map(|known| known.endpoints.len());
+            counts.max().unwrap_or_default()
+        };
+        let connections = endpoints(definitions);
+        let kept = old.filter(|(config, factory)| {
+            config.connects_like(self) && endpoints(&factory.definitions) == connections
+        });
+        if let Some((_, factory)) = kept {
+            return Ok(Arc::clone(&factory.connect));
+        }
+        let clients = Clients::new(self, connections)?;
+        Ok(Arc::new(move |endpoint, pinned| {
+            Ok(Arc::new(match pinned {
+                None => clients.for_target(endpoint)?,
+                Some(pinned) => clients.for_probe(endpoint, pinned)?,
+            }))
+        }))
+    }
+
+    fn finding(&self, context: &Context) -> Result<Finding, BuildError> {
         let settings = self.discovery();
         let names = self.targets.iter().map(TargetConfig::display_name);
         let of_discovery = discovery::Context {
@@ -139,10 +216,10 @@ impl Config {
         };
         discovery::observe_shard(&settings, &of_discovery);
         if settings.is_empty() {
-            return Ok(None);
+            return Ok(Finding::Nothing);
         }
         let discovery = Discovery::new(&settings, of_discovery)?;
-        Ok(Some(Finder::new(discovery, context)))
+        Ok(Finding::By(Finder::new(discovery, context)))
     }
 
     /// What the resilience layer makes of the configuration.

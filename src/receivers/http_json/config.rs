@@ -12,8 +12,9 @@ use crate::{
         StaticConfig,
     },
     http::AuthConfig,
-    resilience::config::{
-        CacheConfig, CircuitBreakerConfig, HedgeConfig, RetryConfig, TimeoutConfig,
+    resilience::{
+        config::{CacheConfig, CircuitBreakerConfig, HedgeConfig, RetryConfig, TimeoutConfig},
+        per_instance::PerInstance,
     },
     settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
     telemetry::names::Detail,
@@ -147,19 +148,46 @@ impl Config {
         }
     }
 
-    /// Whether only the `targets` differ, so that [`super::Running::apply`] leads from one to the
-    /// other. What is discovered must not have their names, which it learns at its start.
-    pub fn differs_in_targets_only(&self, other: &Self) -> bool {
+    /// Whether only the targets that are named and when they are polled differ, so that what makes
+    /// their pollers need not.
+    pub(super) fn treats_targets_like(&self, other: &Self) -> bool {
+        let without = |config: &Self| Self {
+            targets: Vec::new(),
+            static_configs: Vec::new(),
+            file_sd_configs: Vec::new(),
+            http_sd_configs: Vec::new(),
+            dns_sd_configs: Vec::new(),
+            relabel_configs: Vec::new(),
+            shard: None,
+            initial_delay: Duration::default(),
+            ..config.clone()
+        };
+        without(self) == without(other)
+    }
+
+    /// Whether targets are discovered in the same way. The names of `targets` are part of it: what
+    /// is discovered must not have them.
+    pub(super) fn discovers_like(&self, other: &Self) -> bool {
         let names = |config: &Self| -> BTreeSet<_> {
             let targets = config.targets.iter();
             targets.map(TargetConfig::display_name).collect()
         };
-        let without = |config: &Self| Self {
-            targets: Vec::new(),
-            ..config.clone()
+        self.discovery() == other.discovery() && names(self) == names(other)
+    }
+
+    /// Whether the same clients serve.
+    pub(super) fn connects_like(&self, other: &Self) -> bool {
+        let settings = |config: &Self| {
+            let Self {
+                max_redirects,
+                max_idle_conns,
+                proxy,
+                tls,
+                ..
+            } = config.clone();
+            (max_redirects, max_idle_conns, proxy, tls)
         };
-        without(self) == without(other)
-            && (self.discovery().is_empty() || names(self) == names(other))
+        settings(self) == settings(other)
     }
 
     /// Those of `targets` that are this collector's: all of them unless they are shared out.
@@ -187,6 +215,13 @@ impl TargetConfig {
     /// The base URL of each instance.
     pub fn urls(&self) -> impl Iterator<Item = &HttpUrl> {
         self.endpoint.iter().chain(&self.endpoints)
+    }
+
+    /// The same, of which there is at least one.
+    pub(super) fn instances(&self) -> Option<PerInstance<&HttpUrl>> {
+        let mut urls = self.urls();
+        let first = urls.next()?;
+        Some(PerInstance::new(first, urls.collect()))
     }
 
     /// The name in labels: as configured, or `host:port`.

@@ -7,49 +7,56 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
-use super::poller::{Ended, TargetPoller, Timing};
+use super::{
+    config::TargetConfig,
+    course::Course,
+    factory::Factory,
+    orders::Orders,
+    poller::{Ended, TargetPoller},
+    schedule::Timing,
+};
 use crate::{
     pipeline::{Consumer, Poll, Target},
     runtime::{PAUSE_AFTER_PANIC, catch_panic},
 };
 
-/// The pollers of one target, one a definition, in the order in which they are tried.
-pub(super) struct Candidates(Vec<TargetPoller>);
+/// What polls one target.
+pub(super) struct Candidates {
+    pub(super) made_by: Arc<Factory>,
+    pub(super) config: Arc<TargetConfig>,
+    /// One a definition, in the order in which they are tried; at least one.
+    pub(super) pollers: Vec<TargetPoller>,
+    /// The position of the one that polls.
+    pub(super) current: usize,
+}
 
 impl Candidates {
-    pub(super) fn new(pollers: Vec<TargetPoller>) -> Self {
-        Self(pollers)
+    /// The one that polls.
+    pub(super) fn current(&self) -> Option<&TargetPoller> {
+        self.pollers.get(self.current)
     }
 
-    /// Polls at each tick until `stop`, with the definition that the target speaks. A panic ends
-    /// that for a while, for this target alone.
+    /// Polls at each tick, with the definition that the target speaks, as `orders` say. A panic
+    /// ends that for a while, for this target alone.
     pub(super) async fn run(
-        &self,
+        &mut self,
         mut timing: Timing,
         consumers: &[Arc<dyn Consumer>],
-        stop: CancellationToken,
+        orders: &Orders,
     ) {
-        let Some(TargetPoller {
-            target, telemetry, ..
-        }) = self.0.first()
-        else {
-            return;
-        };
-        let (receiver, name) = (&target.receiver, &target.name);
-        timing.leave_unknown = self.0.len() > 1;
-        while let Err(panic) = catch_panic(self.poll(timing, consumers, stop.clone())).await {
+        while let Err(panic) = catch_panic(self.poll(&mut timing, consumers, orders)).await {
             let pause = timing.interval.max(PAUSE_AFTER_PANIC);
-            telemetry.panicked();
+            self.made_by.shared.telemetry.panicked();
             tracing::error!(
-                receiver,
-                target = name,
+                receiver = self.made_by.context.id,
+                target = self.config.display_name(),
                 panic,
                 ?pause,
                 "polling a target panicked"
             );
-            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+            let paused = orders.stop().run_until_cancelled(sleep(pause)).await;
+            if paused.is_none() {
                 return;
             }
             timing.initial_delay = Duration::ZERO;
@@ -58,40 +65,79 @@ impl Candidates {
     }
 
     async fn poll(
-        &self,
-        mut timing: Timing,
+        &mut self,
+        timing: &mut Timing,
         consumers: &[Arc<dyn Consumer>],
-        stop: CancellationToken,
+        orders: &Orders,
     ) {
-        for (tried, poller) in self.0.iter().cycle().enumerate() {
-            let sinks = consumers
-                .iter()
-                .map(|consumer| consumer.open(&poller.target))
-                .collect();
-            match poller.run(timing, sinks, stop.clone()).await {
+        let mut tried = 1;
+        let Some(mut course) = self.set_out(*timing, consumers) else {
+            return;
+        };
+        while let Some(poller) = self.current() {
+            match poller.run(&mut course, orders).await {
                 Ended::Stopped => return,
-                Ended::Unknown => tracing::info!(
-                    receiver = poller.target.receiver,
-                    target = poller.target.name,
-                    definition = poller.target.definition.name,
-                    "target answers 404 to the whole definition; trying the next one"
-                ),
+                Ended::Changed => {
+                    tried = 1;
+                    self.go_over(&mut course, timing, orders);
+                }
+                Ended::Unknown => {
+                    tracing::info!(
+                        receiver = poller.target.receiver,
+                        target = poller.target.name,
+                        definition = poller.target.definition.name,
+                        "target answers 404 to the whole definition; trying the next one"
+                    );
+                    // Each is tried at once in the first round, at the pace of the ticks after that.
+                    let first_round = tried < self.pollers.len();
+                    timing.initial_delay = if first_round {
+                        Duration::ZERO
+                    } else {
+                        timing.interval
+                    };
+                    timing.targets = 1;
+                    tried += 1;
+                    self.current = (self.current + 1) % self.pollers.len().max(1);
+                    drop(course);
+                    let Some(next) = self.set_out(*timing, consumers) else {
+                        return;
+                    };
+                    course = next;
+                }
             }
-            // Each is tried at once in the first round, at the pace of the ticks after that.
-            let first_round = tried + 1 < self.0.len();
-            timing.initial_delay = if first_round {
-                Duration::ZERO
-            } else {
-                timing.interval
-            };
-            timing.targets = 1;
+        }
+    }
+
+    fn set_out(&self, timing: Timing, consumers: &[Arc<dyn Consumer>]) -> Option<Course> {
+        let leaves_unknown = self.pollers.len() > 1;
+        let poller = self.current()?;
+        let consumers = consumers.iter();
+        let sinks = consumers.map(|consumer| consumer.open(&poller.target));
+        let sinks = sinks.collect();
+        Some(Course::new(poller, timing, leaves_unknown, sinks))
+    }
+
+    /// Goes on under other settings. Where they cannot be, the old ones stay.
+    fn go_over(&mut self, course: &mut Course, timing: &mut Timing, orders: &Orders) {
+        let Some(next) = orders.take() else { return };
+        match next.factory.target_after(&next.config, self) {
+            Ok(candidates) => *self = candidates,
+            Err(error) => {
+                next.factory.refuse_invalid(&next.config, &error);
+                return;
+            }
+        }
+        *timing = next.timing;
+        course.leaves_unknown = self.pollers.len() > 1;
+        if let Some(poller) = self.current() {
+            course.follow(poller, *timing);
         }
     }
 
     /// Polls once, with the definition that the target speaks.
     pub(super) async fn poll_once(&self) -> Option<(Arc<Target>, Poll)> {
         let mut first = None;
-        for poller in &self.0 {
+        for poller in &self.pollers {
             let poll = poller.poll_all().await;
             let is_unknown = poll.is_unknown();
             let polled = (Arc::clone(&poller.target), poll);

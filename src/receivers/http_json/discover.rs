@@ -28,6 +28,16 @@ impl From<&DiscoveredTarget> for TargetConfig {
     }
 }
 
+/// What finds targets beside those that the configuration names.
+pub(super) enum Finding {
+    /// Nothing does.
+    Nothing,
+    /// What found them before.
+    AsBefore,
+    /// A discovery that has not begun.
+    By(Finder),
+}
+
 /// A discovery, and who can be asked about it.
 pub(super) struct Finder {
     discovery: Discovery,
@@ -35,50 +45,57 @@ pub(super) struct Finder {
 }
 
 impl Finder {
-    /// From now on the receiver is not ready before its sources have answered.
     pub(super) fn new(discovery: Discovery, context: &Context) -> Self {
-        let found_by = Arc::new(FoundBy {
+        let found_by = FoundBy {
             sources: discovery.sources(),
             clock: context.clock.clone(),
             is_complete: AtomicBool::new(false),
-        });
-        let origins = Arc::clone(&found_by) as Arc<dyn Origins>;
-        context.board.add_origins(&context.id, &origins);
+        };
         Self {
             discovery,
-            found_by,
+            found_by: Arc::new(found_by),
         }
     }
 
-    /// Lets `running` poll what is found, until `tasks` stops.
-    pub(super) fn follow(self, running: &Arc<Running>, tasks: &Tasks) {
-        let receiver = &running.factory().context.id;
-        let mut found = self.discovery.start(receiver, tasks);
+    /// Lets `running` poll what is found, until `tasks` stops. The receiver is not ready before its
+    /// sources have answered, unless it `was_ready`.
+    pub(super) fn follow(self, running: &Arc<Running>, tasks: &Tasks, was_ready: bool) {
+        let Context { id, board, .. } = &running.factory().context;
+        let origins = Arc::clone(&self.found_by) as Arc<dyn Origins>;
+        self.found_by
+            .is_complete
+            .store(was_ready, Ordering::Relaxed);
+        board.add_origins(id, &origins);
+        let mut found = self.discovery.start(id, tasks);
         let (found_by, running) = (self.found_by, Arc::clone(running));
-        let name = format!("targets of {receiver}");
+        let name = format!("targets of {id}");
+        let stop = tasks.stopping();
+        let of = stop.clone();
         let following = async move {
             while found.changed().await.is_ok() {
                 let found = found.borrow_and_update().clone();
-                running.apply_found(found.targets);
-                let is_complete = &found_by.is_complete;
-                is_complete.store(found.is_complete, Ordering::Relaxed);
+                let is_complete = found.is_complete;
+                running.apply_found(found, &of);
+                if is_complete {
+                    found_by.is_complete.store(true, Ordering::Relaxed);
+                }
             }
         };
-        let stop = tasks.stopping();
         tasks.spawn(name, async move {
             stop.run_until_cancelled(following).await;
         });
     }
 
     /// What is found within `patience`.
-    pub(super) async fn once(self, patience: Duration) -> Vec<TargetConfig> {
+    pub(super) async fn once(self, patience: Duration) -> Vec<Arc<TargetConfig>> {
         let (tasks, _failures) = Tasks::new();
         let mut found = self.discovery.start("check", &tasks);
         let complete = timeout(patience, found.wait_for(|found| found.is_complete)).await;
         drop(complete);
         let targets = Arc::clone(&found.borrow().targets);
         tasks.stop(Instant::now() + patience).await;
-        targets.iter().map(TargetConfig::from).collect()
+        let targets = targets.iter().map(TargetConfig::from);
+        targets.map(Arc::new).collect()
     }
 }
 

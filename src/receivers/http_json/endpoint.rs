@@ -43,7 +43,7 @@ pub(super) struct Shared {
     /// The most bytes of a decompressed body.
     pub(super) body_limit_bytes: u64,
     /// One permit a request in flight.
-    pub(super) limiter: Semaphore,
+    pub(super) limiter: Arc<Semaphore>,
     /// The time of day.
     pub(super) clock: Clock,
     /// Counts requests.

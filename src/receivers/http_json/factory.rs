@@ -11,22 +11,23 @@ use super::{
     dialect::Candidates,
     endpoint::{EndpointPoller, Shared, Site},
     poller::TargetPoller,
+    telemetry::Refusal,
     transport::Transport,
 };
 use crate::{
     definition::Definition,
     pipeline::Target,
     resilience::{
-        host::{Fleet, Host, Member},
+        host::{Fleet, Host, Member, Settings},
         per_instance::PerInstance,
     },
     settings::HttpUrl,
-    telemetry::names::Detail,
+    telemetry::{chain, names::Detail},
 };
 
 /// Makes the client of the target at a URL; for a probe, one that knows its addresses only.
 pub(super) type Connect =
-    Box<dyn Fn(&HttpUrl, Option<Pinned>) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
+    Arc<dyn Fn(&HttpUrl, Option<Pinned>) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
 
 /// The instances of a target, each with its client.
 pub(super) type Sites<'a> = PerInstance<(&'a HttpUrl, Arc<dyn Transport>)>;
@@ -44,6 +45,8 @@ pub struct Factory {
     pub(super) shared_by_probes: Arc<Shared>,
     /// The targets that are polled: their retries are counted together.
     pub(super) fleet: Arc<Fleet>,
+    /// How they are treated.
+    pub(super) treatment: Settings,
 }
 
 /// What the pollers of one target have in common.
@@ -63,19 +66,65 @@ impl Factory {
     ///
     /// # Errors
     /// If a URL is none, or the TLS of the first `https` target cannot be set up.
-    pub(super) fn target(&self, config: &TargetConfig) -> Result<Candidates, BuildError> {
-        let mut urls = config.urls();
-        let first = urls.next().ok_or(BuildError::NoEndpoint)?;
-        let instances = PerInstance::new(first, urls.collect());
+    pub(super) fn target(
+        self: &Arc<Self>,
+        config: &Arc<TargetConfig>,
+    ) -> Result<Candidates, BuildError> {
+        self.candidates(config, None)
+    }
+
+    /// Whether a target can be polled.
+    ///
+    /// # Errors
+    /// Those of [`Self::target`].
+    pub(super) fn check(&self, config: &TargetConfig) -> Result<(), BuildError> {
+        for (url, _) in self.sites(config)?.iter() {
+            let endpoints = self.definitions.iter().flat_map(|known| &known.endpoints);
+            for endpoint in endpoints {
+                site_url(url, &endpoint.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A target that was asked for cannot be polled.
+    pub(super) fn refuse_invalid(&self, config: &TargetConfig, error: &BuildError) {
+        self.refuse(&config.display_name(), Refusal::Invalid, &chain(error));
+    }
+
+    pub(super) fn refuse(&self, target: &str, refusal: Refusal, reason: &str) {
+        self.shared.telemetry.refused(refusal);
+        let receiver = &self.context.id;
+        tracing::warn!(receiver, target, reason, "a target is not polled");
+    }
+
+    /// The pollers of a target, which take the place of those in `before` with the clients that
+    /// they have in common, and in the same place among all targets.
+    pub(super) fn candidates(
+        self: &Arc<Self>,
+        config: &Arc<TargetConfig>,
+        before: Option<&Candidates>,
+    ) -> Result<Candidates, BuildError> {
+        let kept = before.and_then(|before| self.kept_sites(config, before));
+        let member = before.and_then(|before| Some(before.current()?.host.member()));
         let behind = Behind {
-            sites: instances
-                .try_map(|url| (self.connect)(url, None).map(|transport| (*url, transport)))?,
-            member: self.fleet.join(),
+            sites: kept.map_or_else(|| self.sites(config), Ok)?,
+            member: member.unwrap_or_else(|| self.fleet.join()),
             shared: &self.shared,
         };
         let pollers = self.definitions.iter();
         let pollers = pollers.map(|definition| self.poller(config, definition, &behind));
-        Ok(Candidates::new(pollers.collect::<Result<_, BuildError>>()?))
+        Ok(Candidates {
+            pollers: pollers.collect::<Result<_, BuildError>>()?,
+            made_by: Arc::clone(self),
+            config: Arc::clone(config),
+            current: 0,
+        })
+    }
+
+    fn sites<'a>(&self, config: &'a TargetConfig) -> Result<Sites<'a>, BuildError> {
+        let instances = config.instances().ok_or(BuildError::NoEndpoint)?;
+        instances.try_map(|url| (self.connect)(url, None).map(|transport| (*url, transport)))
     }
 
     /// The poller of a target that speaks `definition`.
@@ -131,6 +180,12 @@ fn base(url: &HttpUrl) -> &str {
     url.get().as_str().trim_end_matches('/')
 }
 
+/// Where an endpoint is at an instance.
+fn site_url(of: &HttpUrl, path: &str) -> Result<Url, BuildError> {
+    let url = format!("{}{path}", base(of));
+    Url::parse(&url).map_err(|_| BuildError::Url { url })
+}
+
 /// What several instances are called; one needs no name.
 fn names(instances: &PerInstance<&HttpUrl>) -> Vec<Arc<str>> {
     let names = instances.iter().map(|url| url.address().into());
@@ -149,10 +204,8 @@ fn endpoints(
         .enumerate()
         .map(|(index, endpoint)| {
             let site = |(of, transport): &(&HttpUrl, Arc<dyn Transport>)| {
-                let url = format!("{}{}", base(of), endpoint.path);
-                let parsed = Url::parse(&url).map_err(|_| BuildError::Url { url })?;
                 Ok::<_, BuildError>(Site {
-                    url: parsed,
+                    url: site_url(of, &endpoint.path)?,
                     transport: Arc::clone(transport),
                 })
             };

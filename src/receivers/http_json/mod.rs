@@ -15,17 +15,20 @@ mod check;
 mod client;
 mod clients;
 pub mod config;
+mod course;
 mod dialect;
 mod discover;
 mod endpoint;
 mod exposition;
 mod factory;
+mod orders;
 mod origin;
 mod poller;
 mod probe;
 mod reconcile;
 mod running;
 mod schedule;
+mod succession;
 mod telemetry;
 mod transport;
 
@@ -40,20 +43,19 @@ pub use self::{
     factory::Factory,
     running::Running,
 };
-use self::{dialect::Candidates, discover::Finder, poller::Timing};
+use self::{discover::Finding, schedule::Timing};
 use crate::{
     definition::Definition,
     pipeline::{Consumer, Poll, Prober, Target},
     runtime::{Clock, Tasks},
 };
 
-/// A built receiver: its first targets, ready to be polled, and what makes more of them.
+/// A built receiver: what it polls at first, and what makes the pollers of that and of more.
 pub struct HttpJson {
-    factory: Factory,
-    targets: Vec<(TargetConfig, Candidates)>,
+    factory: Arc<Factory>,
+    targets: Vec<Arc<TargetConfig>>,
     timing: Timing,
-    /// What finds further targets.
-    finder: Option<Finder>,
+    finding: Finding,
 }
 
 /// A poll made of saved bodies, one an endpoint of `definition`; an endpoint without one failed.
@@ -63,41 +65,33 @@ pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clo
 
 impl HttpJson {
     /// Polls each target from now on and hands the polls to `consumers`, until `tasks` stops or
-    /// [`Running::apply`] says otherwise.
-    pub fn start(mut self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<Running> {
-        let finder = self.finder.take();
-        let running = Arc::new(Running::start(self, consumers.to_vec(), tasks.clone()));
-        let Context { id, board, .. } = &running.factory().context;
+    /// another receiver takes its place with [`Running::follow`].
+    pub fn start(self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<Running> {
+        let running = Arc::new(Running::new(&self, consumers.to_vec(), tasks.clone()));
+        let Context { id, board, .. } = &self.factory.context;
         board.add_prober(id, &(Arc::clone(&running) as Arc<dyn Prober>));
-        if let Some(finder) = finder {
-            finder.follow(&running, tasks);
-        }
+        running.begin(self);
         running
     }
 
     /// Adds what the discovery finds once to what [`Self::poll_once`] polls; sources that have not
     /// answered after `patience` are left out.
-    ///
-    /// # Errors
-    /// If a target that was found cannot be polled.
-    pub async fn discover_once(&mut self, patience: Duration) -> Result<(), BuildError> {
-        let Some(finder) = self.finder.take() else {
-            return Ok(());
-        };
-        for target in finder.once(patience).await {
-            let pollers = self.factory.target(&target)?;
-            self.targets.push((target, pollers));
+    pub async fn discover_once(&mut self, patience: Duration) {
+        if let Finding::By(finder) = std::mem::replace(&mut self.finding, Finding::Nothing) {
+            self.targets.extend(finder.once(patience).await);
         }
-        Ok(())
     }
 
     /// Polls each target once, all at the same time.
-    pub async fn poll_once(&self) -> Vec<(Arc<Target>, Poll)> {
-        let polls = self.targets.iter().map(|(_, target)| target.poll_once());
-        futures_util::future::join_all(polls)
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
+    ///
+    /// # Errors
+    /// If a target cannot be polled.
+    pub async fn poll_once(&self) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
+        let targets = self.targets.iter();
+        let targets = targets.map(|target| self.factory.target(target));
+        let targets = targets.collect::<Result<Vec<_>, _>>()?;
+        let polls = targets.iter().map(dialect::Candidates::poll_once);
+        let polls = futures_util::future::join_all(polls).await;
+        Ok(polls.into_iter().flatten().collect())
     }
 }

@@ -4,16 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
+    course::{Course, Up},
     endpoint::EndpointPoller,
-    schedule::{Plan, Schedule},
+    orders::Orders,
+    schedule::Schedule,
     telemetry::Telemetry,
 };
 use crate::{
-    pipeline::{EndpointPoll, Inspect, Outcome, OwnReading, Poll, Sink, StatusBoard, Target},
+    pipeline::{EndpointPoll, Outcome, OwnReading, Poll, StatusBoard, Target},
     resilience::host::Host,
     runtime::Clock,
     telemetry::names::Detail,
@@ -30,112 +31,67 @@ pub(super) struct TargetPoller {
     pub(super) detail: Detail,
 }
 
-/// When it polls.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Timing {
-    pub(super) interval: Duration,
-    pub(super) initial_delay: Duration,
-    /// How many targets share the interval.
-    pub(super) targets: usize,
-    /// Whether to end when the target answers 404 to everything.
-    pub(super) leave_unknown: bool,
-}
-
-/// A target that is polled, until it is dropped.
-struct Presence<'a>(&'a TargetPoller);
-
-impl<'a> Presence<'a> {
-    fn of(poller: &'a TargetPoller) -> Self {
-        let inner = Arc::clone(&poller.host) as Arc<dyn Inspect>;
-        poller.board.add(&poller.target, &inner);
-        poller.telemetry.targets(1);
-        poller.host.set_polled(true);
-        Self(poller)
-    }
-}
-
-impl Drop for Presence<'_> {
-    fn drop(&mut self) {
-        self.0.telemetry.targets(-1);
-        self.0.host.set_polled(false);
-        self.0.board.remove(&self.0.target);
-    }
-}
-
-/// Why a target is not polled any more.
+/// Why a poller does not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// The collector stops.
+    /// The target is not polled any more.
     Stopped,
+    /// It is polled with other settings.
+    Changed,
     /// The target answered 404 to every endpoint.
     Unknown,
 }
 
 impl TargetPoller {
-    /// Polls at each tick until `stop`; a poll under way is dropped then.
-    pub(super) async fn run(
-        &self,
-        timing: Timing,
-        sinks: Vec<Box<dyn Sink>>,
-        stop: CancellationToken,
-    ) -> Ended {
-        let _presence = Presence::of(self);
-        let polls = self.poll_until_unknown(timing, sinks);
-        match stop.run_until_cancelled(polls).await {
-            None => Ended::Stopped,
-            Some(()) => Ended::Unknown,
-        }
+    /// Polls at each tick until there are other orders; a poll under way is dropped only when the
+    /// order is to stop.
+    pub(super) async fn run(&self, course: &mut Course, orders: &Orders) -> Ended {
+        let polls = self.poll_until_news(course, orders);
+        let ended = orders.stop().run_until_cancelled(polls).await;
+        ended.unwrap_or(Ended::Stopped)
     }
 
-    async fn poll_until_unknown(&self, timing: Timing, mut sinks: Vec<Box<dyn Sink>>) {
-        let plan = Plan {
-            interval: timing.interval,
-            initial_delay: timing.initial_delay,
-            name: &self.target.name,
-            targets: timing.targets,
-        };
-        let mut schedule = Schedule::new(plan, Instant::now(), self.clock.since_epoch());
-        let mut up = Up::new(self.endpoints.len());
+    async fn poll_until_news(&self, course: &mut Course, orders: &Orders) -> Ended {
         loop {
-            let round = self.next_round(&schedule).await;
-            if is_refused(&sinks) {
+            let Some(round) = self.next_round(&course.schedule, orders).await else {
+                return Ended::Changed;
+            };
+            if course.is_refused() {
                 // Not even for a probe; the next tick asks again.
-                sleep_until(schedule.due()).await;
-                schedule.done(Instant::now());
+                tokio::select! {
+                    () = sleep_until(course.schedule.due()) => {}
+                    () = orders.news() => return Ended::Changed,
+                }
+                course.schedule.done(Instant::now());
                 continue;
             }
             self.telemetry
                 .started(Instant::now().saturating_duration_since(round.due));
             if self.host.is_half_open() {
-                let between = self.between(schedule.missed());
-                for sink in &mut sinks {
-                    sink.accept(&between);
-                }
+                course.accept(&self.between(course.schedule.missed()));
             }
             let under_way = self.telemetry.poll();
             // Boxed, so that between two polls a target takes no room for one.
-            let poll = Box::pin(self.poll(&round.asked, schedule.missed())).await;
+            let poll = Box::pin(self.poll(&round.asked, course.schedule.missed())).await;
             under_way.ended();
-            let leaves = timing.leave_unknown && poll.is_unknown();
+            let leaves = course.leaves_unknown && poll.is_unknown();
             if !leaves {
-                self.report(&poll, &mut up);
+                self.report(&poll, &mut course.up);
             }
-            for sink in &mut sinks {
-                sink.accept(&poll);
-            }
+            course.accept(&poll);
             if leaves {
-                return;
+                return Ended::Unknown;
             }
             if round.is_tick {
-                schedule.done(Instant::now());
+                course.schedule.done(Instant::now());
             }
         }
     }
 
     /// Waits for the next tick, or for the moment before it at which a breaker lets a probe
     /// through: waiting for the tick then would make every outage longer. A reader that wants an
-    /// endpoint has it polled at once.
-    async fn next_round(&self, schedule: &Schedule) -> Round {
+    /// endpoint has it polled at once. None if there are other settings first.
+    async fn next_round(&self, schedule: &Schedule, orders: &Orders) -> Option<Round> {
         let expiries: Vec<_> = self
             .endpoints
             .iter()
@@ -152,12 +108,13 @@ impl TargetPoller {
         self.board.expect(&self.target, self.clock.now() + wait);
         tokio::select! {
             biased;
+            () = orders.news() => return None,
             () = sleep_until(due) => {}
-            () = self.host.wanted() => return Round {
+            () = self.host.wanted() => return Some(Round {
                 due: Instant::now(),
                 is_tick: false,
                 asked: self.host.wanted_endpoints(),
-            },
+            }),
         }
         let is_tick = due >= tick;
         let expired = |expiry: &Option<Instant>| expiry.is_some_and(|expiry| expiry <= due);
@@ -165,11 +122,11 @@ impl TargetPoller {
             .iter()
             .map(|expiry| is_tick || expired(expiry))
             .collect();
-        Round {
+        Some(Round {
             due,
             is_tick,
             asked,
-        }
+        })
     }
 
     /// Polls all endpoints, once each.
@@ -268,11 +225,6 @@ impl TargetPoller {
     }
 }
 
-/// Whether nobody would take a poll.
-fn is_refused(sinks: &[Box<dyn Sink>]) -> bool {
-    !sinks.is_empty() && sinks.iter().all(|sink| !sink.admits())
-}
-
 /// What is polled next.
 struct Round {
     due: Instant,
@@ -280,19 +232,4 @@ struct Round {
     is_tick: bool,
     /// Which endpoints.
     asked: Vec<bool>,
-}
-
-/// Which endpoints gave a body when they were last asked, and whether any did.
-struct Up {
-    endpoints: Vec<bool>,
-    target: Option<bool>,
-}
-
-impl Up {
-    fn new(endpoints: usize) -> Self {
-        Self {
-            endpoints: vec![false; endpoints],
-            target: None,
-        }
-    }
 }

@@ -19,7 +19,8 @@ use crate::{
 
 impl Prober for Running {
     fn definitions(&self) -> Vec<String> {
-        let definitions = self.factory().definitions.iter();
+        let factory = self.factory();
+        let definitions = factory.definitions.iter();
         definitions.map(|known| known.name.clone()).collect()
     }
 

@@ -1,7 +1,7 @@
-//! A receiver at work: its targets come and go while it runs.
+//! A receiver at work: its targets come and go and its settings change while it runs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,131 +10,203 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    HttpJson, config::TargetConfig, dialect::Candidates, factory::Factory, poller::Timing,
-    reconcile::reconcile, telemetry::Refusal,
+    HttpJson,
+    config::TargetConfig,
+    dialect::Candidates,
+    discover::Finding,
+    factory::Factory,
+    orders::{Assignment, Orders},
+    reconcile::reconcile,
+    schedule::Timing,
+    telemetry::Refusal,
 };
-use crate::{discovery::DiscoveredTarget, pipeline::Consumer, runtime::Tasks, telemetry::chain};
+use crate::{
+    discovery::{DiscoveredTarget, Found},
+    pipeline::Consumer,
+    runtime::Tasks,
+};
 
 /// A receiver at work.
 pub struct Running {
-    factory: Factory,
-    timing: Timing,
     consumers: Vec<Arc<dyn Consumer>>,
     tasks: Tasks,
     polled: Mutex<Polled>,
 }
 
-/// The targets that are polled, by name.
-#[derive(Debug, Default)]
+/// What is polled, and how.
 struct Polled {
+    factory: Arc<Factory>,
+    timing: Timing,
     /// What the configuration names.
-    fixed: Vec<TargetConfig>,
+    fixed: Vec<Arc<TargetConfig>>,
     /// What the discovery found.
     found: Arc<[DiscoveredTarget]>,
-    configs: BTreeMap<String, TargetConfig>,
-    stops: BTreeMap<String, CancellationToken>,
+    /// What the discovery before that found, until all sources have answered.
+    found_before: Arc<[DiscoveredTarget]>,
+    /// Whether all sources of a discovery have answered at some time.
+    was_complete: bool,
+    discovery: Option<Tasks>,
+    /// The targets, by name.
+    configs: BTreeMap<String, Arc<TargetConfig>>,
+    orders: BTreeMap<String, Arc<Orders>>,
 }
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = &self.factory.context.id;
-        f.debug_struct("Running")
-            .field("id", id)
-            .finish_non_exhaustive()
+        f.debug_struct("Running").finish_non_exhaustive()
     }
 }
 
 impl Running {
-    pub(super) fn start(
-        receiver: HttpJson,
+    /// Polls nothing yet.
+    pub(super) fn new(
+        receiver: &HttpJson,
         consumers: Vec<Arc<dyn Consumer>>,
         tasks: Tasks,
     ) -> Self {
-        let running = Self {
-            factory: receiver.factory,
+        let polled = Polled {
+            factory: Arc::clone(&receiver.factory),
             timing: receiver.timing,
+            fixed: Vec::new(),
+            found: Arc::default(),
+            found_before: Arc::default(),
+            was_complete: false,
+            discovery: None,
+            configs: BTreeMap::new(),
+            orders: BTreeMap::new(),
+        };
+        Self {
             consumers,
             tasks,
-            polled: Mutex::default(),
-        };
-        let mut polled = running.lock();
-        for (config, pollers) in receiver.targets {
-            polled.fixed.push(config.clone());
-            running.poll(&mut polled, config, pollers, running.timing);
+            polled: Mutex::new(polled),
         }
-        drop(polled);
-        running
     }
 
     /// What makes targets of this receiver.
-    pub fn factory(&self) -> &Factory {
-        &self.factory
+    pub fn factory(&self) -> Arc<Factory> {
+        Arc::clone(&self.lock().factory)
     }
 
     /// How many polls were dropped under way so far.
     pub fn dropped_polls(&self) -> u64 {
-        self.factory.shared.telemetry.dropped_polls()
+        self.factory().shared.telemetry.dropped_polls()
     }
 
-    /// From now on these targets are polled, what the discovery finds beside them, and no others.
-    /// New ones begin at once, the polls under way of those that go are dropped and their series go
-    /// too, those whose settings changed begin anew, and all others do not notice. A target that
-    /// cannot be polled costs only itself: it is counted, logged, and tried again at the next call.
-    pub fn apply(&self, targets: &[TargetConfig]) {
+    /// From now on it polls what `next` does, as that does. New targets begin at once, the polls
+    /// under way of those that go are dropped and their series go too. All others go over after
+    /// the poll that is under way, with all that is known of them; where nothing differs they do
+    /// not notice. A target that cannot be polled costs only itself: it is counted, logged, and
+    /// tried again at the next call.
+    pub fn follow(self: &Arc<Self>, mut next: HttpJson) {
+        next.timing.initial_delay = Duration::ZERO;
+        self.begin(next);
+    }
+
+    /// The same for a receiver that polls nothing yet.
+    pub(super) fn begin(self: &Arc<Self>, next: HttpJson) {
         let mut polled = self.lock();
-        polled.fixed = targets.to_vec();
-        self.reconcile(&mut polled);
+        let is_other = !Arc::ptr_eq(&polled.factory, &next.factory);
+        if is_other {
+            let fleet = &next.factory.fleet;
+            fleet.follow(next.factory.treatment.clone());
+            polled.factory = next.factory;
+        }
+        polled.timing = next.timing;
+        polled.fixed = next.targets;
+        let finder = match next.finding {
+            Finding::AsBefore => None,
+            Finding::Nothing => {
+                polled.end_discovery();
+                polled.found_before = Arc::default();
+                polled.was_complete = false;
+                None
+            }
+            Finding::By(finder) => {
+                polled.end_discovery();
+                let tasks = self.tasks.part();
+                polled.discovery = Some(tasks.clone());
+                Some((finder, tasks, polled.was_complete))
+            }
+        };
+        self.reconcile(&mut polled, is_other);
+        drop(polled);
+        if let Some((finder, tasks, was_ready)) = finder {
+            finder.follow(self, &tasks, was_ready);
+        }
     }
 
-    /// The same for what the discovery found.
-    pub(super) fn apply_found(&self, targets: Arc<[DiscoveredTarget]>) {
+    /// The same for what a discovery found, unless that is to `stop`.
+    pub(super) fn apply_found(&self, found: Found, stop: &CancellationToken) {
         let mut polled = self.lock();
-        polled.found = targets;
-        self.reconcile(&mut polled);
+        if stop.is_cancelled() {
+            return;
+        }
+        polled.found = found.targets;
+        if found.is_complete {
+            polled.was_complete = true;
+            polled.found_before = Arc::default();
+        }
+        self.reconcile(&mut polled, false);
     }
 
-    fn reconcile(&self, polled: &mut Polled) {
-        let found = polled.found.iter().map(TargetConfig::from);
-        let wanted: Vec<_> = polled.fixed.iter().cloned().chain(found).collect();
+    /// With `all`, also the targets that stay as they are get other pollers.
+    fn reconcile(&self, polled: &mut Polled, all: bool) {
+        let wanted = polled.wanted();
         let changes = reconcile(&polled.configs, &wanted);
         for name in &changes.duplicates {
-            self.refuse(
-                name,
-                Refusal::Duplicate,
-                "a target of this name stands above",
-            );
+            let reason = "a target of this name stands above";
+            polled.factory.refuse(name, Refusal::Duplicate, reason);
         }
         for name in &changes.stop {
             polled.configs.remove(name);
-            if let Some(stop) = polled.stops.remove(name) {
-                stop.cancel();
+            if let Some(orders) = polled.orders.remove(name) {
+                orders.stop().cancel();
+            }
+        }
+        let going_over = match all {
+            true => polled.configs.len(),
+            false => changes.change.len(),
+        };
+        for config in changes.change {
+            if let Err(error) = polled.factory.check(&config) {
+                polled.factory.refuse_invalid(&config, &error);
+                continue;
+            }
+            let name = config.display_name();
+            if !all {
+                polled.assign(&name, &config, going_over);
+            }
+            polled.configs.insert(name, config);
+        }
+        if all {
+            for (name, config) in &polled.configs {
+                polled.assign(name, config, going_over);
             }
         }
         let timing = Timing {
-            initial_delay: Duration::ZERO,
             targets: changes.start.len(),
-            ..self.timing
+            ..polled.timing
         };
         for config in changes.start {
-            match self.factory.target(&config) {
-                Ok(pollers) => self.poll(polled, config, pollers, timing),
-                Err(error) => {
-                    self.refuse(&config.display_name(), Refusal::Invalid, &chain(&error));
-                }
+            match polled.factory.target(&config) {
+                Ok(pollers) => self.poll(polled, pollers, timing),
+                Err(error) => polled.factory.refuse_invalid(&config, &error),
             }
         }
+        polled.timing.initial_delay = Duration::ZERO;
     }
 
     /// Polls a target until it is told to stop. Its name may be another receiver's, or that of its
     /// own former self, which still ends: then it waits.
-    fn poll(&self, polled: &mut Polled, config: TargetConfig, pollers: Candidates, timing: Timing) {
-        let name = config.display_name();
-        let stop = self.tasks.stopping().child_token();
-        polled.stops.insert(name.clone(), stop.clone());
+    fn poll(&self, polled: &mut Polled, mut pollers: Candidates, timing: Timing) {
+        let name = pollers.config.display_name();
+        let orders = Arc::new(Orders::until(self.tasks.stopping().child_token()));
+        polled.orders.insert(name.clone(), Arc::clone(&orders));
+        let config = Arc::clone(&pollers.config);
         polled.configs.insert(name.clone(), config);
-        let context = &self.factory.context;
+        let context = &polled.factory.context;
         let (names, receiver) = (Arc::clone(&context.names), context.id.clone());
-        let telemetry = self.factory.shared.telemetry.clone();
+        let telemetry = polled.factory.shared.telemetry.clone();
         let consumers = self.consumers.clone();
         let task = format!("{name} of {receiver}");
         self.tasks.spawn(task, async move {
@@ -150,21 +222,58 @@ impl Running {
                 }
             });
             // Given back when all else of the target is gone.
-            let Some(_taken) = stop.run_until_cancelled(taking).await else {
+            let Some(_taken) = orders.stop().run_until_cancelled(taking).await else {
                 return;
             };
-            pollers.run(timing, &consumers, stop).await;
+            pollers.run(timing, &consumers, &orders).await;
         });
     }
 
-    fn refuse(&self, target: &str, refusal: Refusal, reason: &str) {
-        self.factory.shared.telemetry.refused(refusal);
-        let receiver = &self.factory.context.id;
-        tracing::warn!(receiver, target, reason, "a target is not polled");
+    fn lock(&self) -> MutexGuard<'_, Polled> {
+        // Nothing under this lock panics; if it does, the next call of `follow` makes it whole.
+        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Polled {
+    /// All targets that should be polled.
+    fn wanted(&self) -> Vec<Arc<TargetConfig>> {
+        let fixed = self.fixed.iter().map(|target| target.display_name());
+        let named = self.found.iter().map(|target| target.name.clone());
+        let names: BTreeSet<_> = match self.found_before.is_empty() {
+            true => BTreeSet::new(),
+            false => fixed.chain(named).collect(),
+        };
+        let before = self.found_before.iter();
+        let before = before.filter(|target| !names.contains(&target.name));
+        let found = self.found.iter().chain(before);
+        let found = found.map(|target| Arc::new(TargetConfig::from(target)));
+        self.fixed.iter().cloned().chain(found).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Polled> {
-        // Nothing under this lock panics; if it does, the next call of `apply` makes it whole.
-        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets a target go over to `config` and what else is new, with so many others.
+    fn assign(&self, name: &str, config: &Arc<TargetConfig>, targets: usize) {
+        if let Some(orders) = self.orders.get(name) {
+            orders.assign(Assignment {
+                factory: Arc::clone(&self.factory),
+                config: Arc::clone(config),
+                timing: Timing {
+                    initial_delay: Duration::ZERO,
+                    targets,
+                    ..self.timing
+                },
+            });
+        }
+    }
+
+    /// What was found stays until another one has found everything.
+    fn end_discovery(&mut self) {
+        if let Some(tasks) = self.discovery.take() {
+            tasks.cancel();
+        }
+        let found = std::mem::take(&mut self.found);
+        if !found.is_empty() {
+            self.found_before = found;
+        }
     }
 }

@@ -21,43 +21,68 @@ pub(super) struct Schedule {
     missed: u64,
 }
 
+/// When the targets of a receiver are polled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    pub(super) interval: Duration,
+    pub(super) initial_delay: Duration,
+    /// How many targets begin together.
+    pub(super) targets: usize,
+}
+
 /// What the schedule of a target depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan<'a> {
-    pub(super) interval: Duration,
-    pub(super) initial_delay: Duration,
+    pub(super) timing: Timing,
     /// Name of the target.
     pub(super) name: &'a str,
-    /// How many targets its receiver has.
-    pub(super) targets: usize,
 }
 
 impl Schedule {
     /// The first tick is soon after `now`, which is `since_epoch` on the wall clock; all later
     /// ones lie on the target's grid.
     pub(super) fn new(plan: Plan<'_>, now: Instant, since_epoch: Duration) -> Self {
-        let share = fraction(plan.name);
-        let targets = u32::try_from(plan.targets).unwrap_or(u32::MAX);
-        let ramp = (Duration::from_secs(1) * targets / FIRST_POLLS_PER_SECOND).min(plan.interval);
+        let Timing {
+            interval,
+            initial_delay,
+            targets,
+        } = plan.timing;
+        let targets = u32::try_from(targets).unwrap_or(u32::MAX);
+        let ramp = (Duration::from_secs(1) * targets / FIRST_POLLS_PER_SECOND).min(interval);
         // One target alone waits for nobody.
         let ramp = if targets <= 1 {
             Duration::ZERO
         } else {
-            ramp.mul_f64(share)
+            ramp.mul_f64(fraction(plan.name))
         };
-        let first = plan.initial_delay + ramp;
-        let phase = plan.interval.mul_f64(share);
-        let mut gap = until_phase(since_epoch + first, plan.interval, phase);
-        if gap < plan.interval / 2 {
-            gap += plan.interval; // not twice in a moment
-        }
+        let first = initial_delay + ramp;
         let due = now + first;
         Self {
-            interval: plan.interval,
+            interval,
             due,
-            following: due + gap,
+            following: due + plan.until_later_tick(since_epoch + first),
             missed: 0,
         }
+    }
+
+    /// Goes over to another plan: what was due stays due, unless the grid of the new one has a tick
+    /// before that.
+    pub(super) fn follow(&mut self, plan: Plan<'_>, now: Instant, since_epoch: Duration) {
+        if plan.timing.interval == self.interval {
+            return;
+        }
+        self.interval = plan.timing.interval;
+        self.due = self.due.min(now + plan.until_tick(since_epoch));
+        let wait = self.due.saturating_duration_since(now);
+        self.following = self.due + plan.until_later_tick(since_epoch + wait);
+    }
+
+    /// Goes over to another plan with a first tick soon, as at the start.
+    pub(super) fn begin_again(&mut self, plan: Plan<'_>, now: Instant, since_epoch: Duration) {
+        *self = Self {
+            missed: self.missed,
+            ..Self::new(plan, now, since_epoch)
+        };
     }
 
     /// When the next poll is due.
@@ -91,11 +116,24 @@ impl Schedule {
     }
 }
 
-/// Time from `moment` to the next point of the grid.
-fn until_phase(moment: Duration, interval: Duration, phase: Duration) -> Duration {
-    let (interval, phase) = (interval.as_nanos().max(1), phase.as_nanos());
-    let into = (moment.as_nanos() + interval - phase % interval) % interval;
-    Duration::from_nanos(u64::try_from(interval - into).unwrap_or(u64::MAX))
+impl Plan<'_> {
+    /// Time from `moment` to the next tick of the target's grid.
+    fn until_tick(&self, moment: Duration) -> Duration {
+        let interval = self.timing.interval;
+        let phase = interval.mul_f64(fraction(self.name)).as_nanos();
+        let interval = interval.as_nanos().max(1);
+        let into = (moment.as_nanos() + interval - phase % interval) % interval;
+        Duration::from_nanos(u64::try_from(interval - into).unwrap_or(u64::MAX))
+    }
+
+    /// The same to one that does not follow at once: nobody is polled twice in a moment.
+    fn until_later_tick(&self, moment: Duration) -> Duration {
+        let (gap, interval) = (self.until_tick(moment), self.timing.interval);
+        if gap < interval / 2 {
+            return gap + interval;
+        }
+        gap
+    }
 }
 
 /// A number in [0, 1) that depends on the text alone (FNV-1a, then mixed).
@@ -116,13 +154,16 @@ mod tests {
     const INTERVAL: Duration = Duration::from_secs(15);
 
     fn schedule(name: &str, targets: usize, now: Instant, since_epoch: Duration) -> Schedule {
-        let plan = Plan {
-            interval: INTERVAL,
+        Schedule::new(plan(name, INTERVAL, targets), now, since_epoch)
+    }
+
+    fn plan(name: &str, interval: Duration, targets: usize) -> Plan<'_> {
+        let timing = Timing {
+            interval,
             initial_delay: Duration::ZERO,
-            name,
             targets,
         };
-        Schedule::new(plan, now, since_epoch)
+        Plan { timing, name }
     }
 
     #[test]
@@ -183,6 +224,40 @@ mod tests {
             assert_eq!(schedule.missed(), 0, "node-{node}");
             assert!(schedule.due() <= now + INTERVAL * 2, "node-{node}");
         }
+    }
+
+    #[test]
+    fn a_shorter_interval_counts_at_once_and_a_longer_one_delays_nothing() {
+        let (now, start) = (Instant::now(), Duration::from_secs(7));
+        let mut schedule = schedule("node", 1, now, start);
+        schedule.done(now);
+        let (due, second) = (schedule.due(), Duration::from_secs(1));
+        let (now, start) = (now + second, start + second);
+        schedule.follow(plan("node", INTERVAL, 9), now, start);
+        assert_eq!(schedule.due(), due, "the same interval");
+        schedule.follow(plan("node", second * 2, 9), now, start);
+        let soon = schedule.due();
+        assert!(soon <= now + second * 2 && soon < due);
+        schedule.follow(plan("node", INTERVAL * 4, 9), now, start);
+        assert_eq!(schedule.due(), soon);
+        schedule.done(soon);
+        assert!(schedule.due() <= soon + INTERVAL * 6);
+        let into = (schedule.due() - now + start).as_millis() % (INTERVAL * 4).as_millis();
+        let phase = (INTERVAL * 4).mul_f64(fraction("node")).as_millis();
+        assert!(into.abs_diff(phase) <= 1, "{into} {phase}");
+        assert_eq!(schedule.missed(), 0);
+    }
+
+    #[test]
+    fn beginning_again_forgets_no_missed_tick() {
+        let now = Instant::now();
+        let mut schedule = schedule("node", 1, now, Duration::ZERO);
+        let then = now + INTERVAL * 5;
+        schedule.done(then);
+        let missed = schedule.missed();
+        assert!(missed > 0);
+        schedule.begin_again(plan("node", INTERVAL, 1), then, INTERVAL * 5);
+        assert_eq!((schedule.missed(), schedule.due()), (missed, then));
     }
 
     proptest! {

@@ -30,12 +30,18 @@ impl Exits {
 /// Which exporters show a target.
 pub(super) struct Shown {
     target: Arc<Target>,
+    /// What it was before, of the same name, as long as exporters may show that.
+    before: Vec<Arc<Target>>,
     exporters: Exporters,
 }
 
 impl Shown {
     pub(super) fn new(target: Arc<Target>, exporters: Exporters) -> Self {
-        Self { target, exporters }
+        Self {
+            target,
+            before: Vec::new(),
+            exporters,
+        }
     }
 
     pub(super) fn target(&self) -> &Arc<Target> {
@@ -53,16 +59,31 @@ impl Shown {
         self.exporters = Arc::clone(now);
     }
 
-    /// Another one goes on to show the target to `others`.
-    pub(super) fn leave_to(&mut self, others: &Exporters) {
-        let mine = self.exporters.iter().filter(|(id, _)| !has(others, id));
-        self.exporters = mine.cloned().collect();
+    /// What `old` showed stays until this one shows something; exporters that are only its forget
+    /// the target.
+    pub(super) fn take_over(&mut self, old: &mut Self) {
+        let only_old = old
+            .exporters
+            .iter()
+            .filter(|(id, _)| !has(&self.exporters, id));
+        old.exporters = only_old.cloned().collect();
+        self.before.append(&mut old.before);
+        if !Arc::ptr_eq(&self.target, &old.target) {
+            self.before.push(Arc::clone(&old.target));
+        }
+    }
+
+    /// The target has been shown as it is now.
+    pub(super) fn shown(&mut self) {
+        self.before.clear();
     }
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
         for (_, exporter) in self.exporters.iter() {
+            let before = self.before.iter();
+            before.for_each(|target| exporter.forget(target));
             exporter.forget(&self.target);
         }
     }

@@ -81,6 +81,8 @@ pub(super) struct Outlet {
     resources: [ResourceAttributes; 2],
     instruments: TargetInstruments,
     split: HashMap<ResourceAttributes, Split>,
+    /// Resources that another outlet split off, which stay until this one shows something.
+    left: Vec<Shown>,
     /// Read whole since the last collect.
     scopes: Vec<Arc<str>>,
 }
@@ -143,6 +145,7 @@ impl Tail {
             dropped: self.dropped.clone(),
             resources,
             split: HashMap::new(),
+            left: Vec::new(),
             scopes: Vec::new(),
         }
     }
@@ -257,16 +260,26 @@ impl Outlet {
             for (_, exporter) in exporters.iter() {
                 exporter.export(&snapshot);
             }
+            drop(snapshot);
+            shown.shown();
         }
+        // What was shown under the same name has taken the place of these.
+        drop(exporters);
+        self.left.clear();
     }
 
     /// Goes on where `old` ends, of the same target: totals keep their start time where neither
     /// instruments nor Resource differ, and where both end no exporter forgets the target.
     pub(super) fn take_over(&mut self, old: &mut Self) {
-        old.shown.leave_to(&self.exits.open());
+        self.shown.take_over(&mut old.shown);
+        self.left.append(&mut old.left);
         if self.instruments.is_like(&old.instruments) {
             std::mem::swap(&mut self.instruments, &mut old.instruments);
             std::mem::swap(&mut self.split, &mut old.split);
+        } else {
+            self.instruments.take_over(&mut old.instruments);
+            let split = old.split.drain().map(|(_, split)| split.shown);
+            self.left.extend(split);
         }
     }
 

@@ -27,6 +27,11 @@ impl Scrape {
         Self { text, samples }
     }
 
+    /// All samples.
+    pub(crate) fn all(&self) -> &[Sample] {
+        &self.samples
+    }
+
     /// The samples that `selector` names: `name` or `name{label="value",…}`, other labels free.
     pub(crate) fn select(&self, selector: &str) -> Vec<&Sample> {
         let (name, labels) = head(selector);

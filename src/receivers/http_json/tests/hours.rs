@@ -31,6 +31,8 @@ struct Auditor {
 }
 
 impl Sink for Auditor {
+    fn follow(&mut self, _target: &Arc<Target>) {}
+
     fn accept(&mut self, poll: &Poll) {
         let mut books = self.books.lock().unwrap();
         books.polls += 1;
@@ -159,7 +161,8 @@ async fn ten_hours_of_faults_add_up_after_every_poll() {
         lab: Arc::clone(&lab),
         books: Arc::clone(&books),
     };
-    let forever = poller.run(
+    let forever = go(
+        &poller,
         every(INTERVAL),
         vec![Box::new(auditor)],
         CancellationToken::new(),

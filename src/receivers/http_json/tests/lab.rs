@@ -192,7 +192,7 @@ fn shared(concurrency: usize, clock: &Clock, telemetry: &Telemetry) -> Arc<Share
         headers: HeaderMap::new(),
         credentials: Credentials::new(AuthConfig::default()),
         body_limit_bytes: 1024,
-        limiter: Semaphore::new(concurrency),
+        limiter: Arc::new(Semaphore::new(concurrency)),
         clock: clock.clone(),
         telemetry: telemetry.clone(),
     })
@@ -217,18 +217,19 @@ pub(super) fn receiver(
     let server = Arc::clone(lab);
     let factory = Factory {
         definitions: vec![definition(&["/a"])],
-        connect: Box::new(move |_, _| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
+        connect: Arc::new(move |_, _| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
         detail: Detail::default(),
         shared: shared(8, &context.clock, &telemetry),
         shared_by_probes: shared(8, &context.clock, &telemetry),
         fleet: Fleet::new(settings()),
+        treatment: settings(),
         context,
     };
     HttpJson {
-        factory,
+        factory: Arc::new(factory),
         targets: Vec::new(),
         timing: every(INTERVAL),
-        finder: None,
+        finding: Finding::Nothing,
     }
 }
 

@@ -30,7 +30,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    course::Course,
     endpoint::{EndpointPoller, Shared, Site},
+    orders::Orders,
     poller::TargetPoller,
     telemetry::Telemetry,
     transport::{Request, Response, Transport, TransportError},
@@ -171,6 +173,8 @@ struct Keeper {
 }
 
 impl Sink for Keeper {
+    fn follow(&mut self, _target: &Arc<Target>) {}
+
     fn accept(&mut self, poll: &Poll) {
         if !poll.is_round() {
             return;
@@ -192,8 +196,8 @@ async fn run(poller: TargetPoller, interval: Duration, time: Duration) -> Vec<Ke
         begun: Instant::now(),
         kept: Arc::clone(&kept),
     };
-    let timing = every(interval);
-    let forever = poller.run(timing, vec![Box::new(keeper)], CancellationToken::new());
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(keeper)];
+    let forever = go(&poller, every(interval), sinks, CancellationToken::new());
     let ended = timeout(time, forever).await;
     assert!(ended.is_err(), "a poller never ends by itself");
     let kept = kept.lock().unwrap();
@@ -205,8 +209,18 @@ fn every(interval: Duration) -> Timing {
         interval,
         initial_delay: Duration::ZERO,
         targets: 1,
-        leave_unknown: false,
     }
+}
+
+/// Polls until `stop`.
+async fn go(
+    poller: &TargetPoller,
+    timing: Timing,
+    sinks: Vec<Box<dyn Sink>>,
+    stop: CancellationToken,
+) -> poller::Ended {
+    let mut course = Course::new(poller, timing, false, sinks);
+    poller.run(&mut course, &Orders::until(stop)).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,7 +349,7 @@ async fn a_request_that_hangs_does_not_hold_up_the_end() {
         stop.cancel();
     };
     let begun = Instant::now();
-    tokio::join!(poller.run(timing, Vec::new(), stop.clone()), stopper);
+    tokio::join!(go(&poller, timing, Vec::new(), stop.clone()), stopper);
     assert!(begun.elapsed() < Duration::from_millis(1_005));
 }
 
@@ -354,7 +368,7 @@ async fn the_board_knows_a_target_as_long_as_it_is_polled() {
         stop.cancel();
         targets
     };
-    let (ended, targets) = tokio::join!(poller.run(timing, Vec::new(), stop.clone()), stopped);
+    let (ended, targets) = tokio::join!(go(&poller, timing, Vec::new(), stop.clone()), stopped);
     let [status] = targets.as_slice() else {
         panic!("one target: {targets:?}");
     };

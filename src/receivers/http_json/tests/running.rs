@@ -46,6 +46,11 @@ impl Line {
 }
 
 impl Sink for Line {
+    fn follow(&mut self, target: &Arc<Target>) {
+        self.target = format!("{} {}", target.receiver, target.name);
+        self.write("follows");
+    }
+
     fn accept(&mut self, poll: &Poll) {
         let is_broken = self.log.is_broken.load(Ordering::Relaxed);
         assert!(!is_broken || !self.target.ends_with("one"), "out of luck");
@@ -118,6 +123,22 @@ impl Stand {
     async fn after(&self, time: Duration) -> Vec<String> {
         sleep(time).await;
         std::mem::take(&mut *self.log.lines.lock().unwrap())
+    }
+}
+
+/// Lets a receiver poll these and nothing else.
+trait Apply {
+    fn apply(&self, targets: &[TargetConfig]);
+}
+
+impl Apply for Arc<Running> {
+    fn apply(&self, targets: &[TargetConfig]) {
+        self.follow(HttpJson {
+            factory: self.factory(),
+            targets: targets.iter().cloned().map(Arc::new).collect(),
+            timing: every(INTERVAL),
+            finding: Finding::AsBefore,
+        });
     }
 }
 
@@ -210,9 +231,100 @@ async fn a_target_that_did_not_change_keeps_its_breaker() {
     assert_eq!([state("kept"), state("changed")], ["open", "open"]);
     stand.a.apply(&[labelled("changed", "y"), kept]);
     let lines = stand.after(MOMENT).await;
-    let expected = ["a changed closed", "a changed opened"];
-    assert_eq!(lines, expected, "the old one is gone before the new one");
+    let expected = ["a changed follows", "a changed down"];
+    assert_eq!(lines, expected, "it says at once what it is now");
+    assert_eq!([state("kept"), state("changed")], ["open", "open"]);
+    let elsewhere = TargetConfig {
+        endpoint: Some("http://other:9000".parse().unwrap()),
+        ..labelled("changed", "y")
+    };
+    let sent = stand.lab.count();
+    stand.a.apply(&[elsewhere, labelled("kept", "x")]);
+    let lines = stand.after(MOMENT).await;
+    assert_eq!(lines, expected[..1], "and tries again while it retries");
+    assert_eq!(
+        stand.lab.count(),
+        sent + 1,
+        "of another node nothing is known"
+    );
     assert_eq!([state("kept"), state("changed")], ["open", "closed"]);
+}
+
+/// The receiver `a` with another factory.
+fn treated(stand: &Stand, change: impl FnOnce(&mut Factory)) -> HttpJson {
+    let old = stand.a.factory();
+    let mut factory = Factory {
+        context: old.context.clone(),
+        definitions: old.definitions.clone(),
+        connect: Arc::clone(&old.connect),
+        detail: old.detail,
+        shared: Arc::clone(&old.shared),
+        shared_by_probes: Arc::clone(&old.shared_by_probes),
+        fleet: Arc::clone(&old.fleet),
+        treatment: old.treatment.clone(),
+    };
+    change(&mut factory);
+    HttpJson {
+        factory: Arc::new(factory),
+        targets: vec![Arc::new(target("one"))],
+        timing: every(INTERVAL),
+        finding: Finding::AsBefore,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_settings_take_effect_after_the_poll_under_way_and_nothing_is_lost() {
+    let slow = Duration::from_secs(4);
+    let stand = Stand::new(move |_| Reply::After(slow));
+    stand.a.apply(&[target("one")]);
+    assert_eq!(stand.after(MOMENT).await, ["a one opened"]);
+    let next = treated(&stand, |f| f.treatment.deadline = TIMEOUT);
+    let (interval, old) = (Duration::from_secs(6), Arc::downgrade(&stand.a.factory()));
+    stand.a.follow(HttpJson {
+        timing: every(interval),
+        ..next
+    });
+    assert_eq!(stand.lab.in_flight(), 1);
+    assert!(old.upgrade().is_some(), "still at work");
+    assert_eq!(stand.after(slow).await, ["a one up"]);
+    assert!(old.upgrade().is_none(), "nothing of it is left");
+    let lines = stand.after(interval * 10 + slow).await;
+    let polls = lines.iter().filter(|line| *line == "a one up").count();
+    assert!((10..=11).contains(&polls), "{lines:?}");
+    assert_eq!(polls, lines.len(), "the way to the exporters is the same");
+    assert_eq!(stand.a.dropped_polls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_definition_is_polled_at_once_and_known_endpoints_stay_known() {
+    let stand = Stand::new(|_| Reply::Good);
+    stand.a.apply(&[target("one")]);
+    stand.after(INTERVAL * 2).await;
+    let success = || {
+        let [status] = stand.board.targets().try_into().unwrap();
+        let endpoints = status.endpoints.iter();
+        let known: Vec<_> = endpoints.map(|e| e.last_success.is_some()).collect();
+        (status.target.definition.endpoints.len(), known)
+    };
+    assert_eq!(success(), (1, vec![true]));
+    let next = treated(&stand, |f| f.definitions = vec![definition(&["/b", "/a"])]);
+    stand.a.follow(next);
+    assert_eq!(stand.after(MOMENT).await, ["a one follows", "a one up"]);
+    assert_eq!(success(), (2, vec![true, true]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_pauses_after_a_panic_goes_on_with_the_new_settings() {
+    let stand = Stand::new(|_| Reply::Good);
+    stand.a.apply(&[target("one")]);
+    stand.log.is_broken.store(true, Ordering::Relaxed);
+    stand.after(MOMENT).await;
+    stand.log.is_broken.store(false, Ordering::Relaxed);
+    let next = treated(&stand, |f| f.definitions = vec![definition(&["/b"])]);
+    stand.a.follow(next);
+    let lines = stand.after(INTERVAL * 3).await;
+    assert_eq!(lines[..3], ["a one opened", "a one follows", "a one up"]);
+    assert_eq!(stand.lab.sent().last().unwrap().path, "/b");
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +355,7 @@ async fn a_name_that_another_receiver_has_waits_until_it_is_free() {
 #[tokio::test(start_paused = true)]
 async fn the_fleet_follows_the_targets() {
     let stand = Stand::new(|_| Reply::Hang);
-    let fleet = &stand.a.factory().fleet;
+    let fleet = &Arc::clone(&stand.a.factory().fleet);
     assert_eq!(fleet.retries_available(), 50, "10 an interval");
     let targets: Vec<_> = (0..1000).map(|n| target(&n.to_string())).collect();
     stand.a.apply(&targets);

@@ -1,0 +1,137 @@
+//! What goes on from one poll of a target to the next, also where its settings change in between.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    poller::TargetPoller,
+    schedule::{Plan, Schedule, Timing},
+    telemetry::Telemetry,
+};
+use crate::{
+    pipeline::{Inspect, Poll, Sink, StatusBoard, Target},
+    resilience::host::Host,
+};
+
+/// How polling a target goes on.
+pub(super) struct Course {
+    pub(super) schedule: Schedule,
+    pub(super) up: Up,
+    /// Whether to end when the target answers 404 to everything.
+    pub(super) leaves_unknown: bool,
+    sinks: Vec<Box<dyn Sink>>,
+    presence: Presence,
+}
+
+/// Which endpoints gave a body when they were last asked, and whether any did.
+pub(super) struct Up {
+    pub(super) endpoints: Vec<bool>,
+    pub(super) target: Option<bool>,
+}
+
+/// A target on the board, until it is dropped.
+struct Presence {
+    target: Arc<Target>,
+    host: Arc<Host>,
+    board: Arc<StatusBoard>,
+    telemetry: Telemetry,
+}
+
+impl Course {
+    /// The target of `poller` has not been polled yet.
+    pub(super) fn new(
+        poller: &TargetPoller,
+        timing: Timing,
+        leaves_unknown: bool,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> Self {
+        let (now, since_epoch) = (Instant::now(), poller.clock.since_epoch());
+        Self {
+            schedule: Schedule::new(plan(poller, timing), now, since_epoch),
+            up: Up::new(poller.endpoints.len()),
+            leaves_unknown,
+            sinks,
+            presence: Presence::of(poller),
+        }
+    }
+
+    /// From now on `poller` polls. A target that is another one under the same name is polled
+    /// soon, any other when it was to be.
+    pub(super) fn follow(&mut self, poller: &TargetPoller, timing: Timing) {
+        let is_other = !Arc::ptr_eq(&self.presence.target, &poller.target);
+        let (now, since_epoch) = (Instant::now(), poller.clock.since_epoch());
+        let plan = plan(poller, timing);
+        match is_other {
+            true => self.schedule.begin_again(plan, now, since_epoch),
+            false => self.schedule.follow(plan, now, since_epoch),
+        }
+        self.presence.follow(poller);
+        if is_other {
+            self.up.endpoints = vec![false; poller.endpoints.len()];
+            for sink in &mut self.sinks {
+                sink.follow(&poller.target);
+            }
+        }
+    }
+
+    /// Whether nobody would take a poll.
+    pub(super) fn is_refused(&self) -> bool {
+        !self.sinks.is_empty() && self.sinks.iter().all(|sink| !sink.admits())
+    }
+
+    pub(super) fn accept(&mut self, poll: &Poll) {
+        for sink in &mut self.sinks {
+            sink.accept(poll);
+        }
+    }
+}
+
+fn plan(poller: &TargetPoller, timing: Timing) -> Plan<'_> {
+    let name = &poller.target.name;
+    Plan { timing, name }
+}
+
+impl Up {
+    fn new(endpoints: usize) -> Self {
+        Self {
+            endpoints: vec![false; endpoints],
+            target: None,
+        }
+    }
+}
+
+impl Presence {
+    fn of(poller: &TargetPoller) -> Self {
+        let (target, host) = (Arc::clone(&poller.target), Arc::clone(&poller.host));
+        poller.board.add(&target, &inspect(&host));
+        poller.telemetry.targets(1);
+        host.set_polled(true);
+        Self {
+            target,
+            host,
+            board: Arc::clone(&poller.board),
+            telemetry: poller.telemetry.clone(),
+        }
+    }
+
+    fn follow(&mut self, poller: &TargetPoller) {
+        poller.host.set_polled(true);
+        self.board.follow(&poller.target, &inspect(&poller.host));
+        let old = std::mem::replace(&mut self.host, Arc::clone(&poller.host));
+        old.set_polled(false);
+        self.target = Arc::clone(&poller.target);
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.telemetry.targets(-1);
+        self.host.set_polled(false);
+        self.board.remove(&self.target);
+    }
+}
+
+fn inspect(host: &Arc<Host>) -> Arc<dyn Inspect> {
+    Arc::clone(host) as Arc<dyn Inspect>
+}
