@@ -48,7 +48,7 @@ pub use self::{
     merge::Fate,
     relabel::{Action, RelabelConfig},
     shard::{ShardConfig, ShardHash, ShardIndex, ShardIndexError},
-    status::{SourceStatus, observe_shard},
+    status::{ShownShard, SourceStatus},
     target::DiscoveredTarget,
 };
 use self::{merge::Merge, source::Source, status::Status};

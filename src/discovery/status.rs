@@ -10,10 +10,10 @@ use opentelemetry::{
     metrics::{Counter, Meter},
 };
 
-use super::{Context, Fate, Settings, merge::Counts};
+use super::{Fate, ShardConfig, merge::Counts};
 use crate::{
     runtime::{Clock, clock::since_epoch},
-    telemetry::names,
+    telemetry::names::{self, Metric},
 };
 
 /// All sources of one receiver.
@@ -173,16 +173,37 @@ impl SourceReport {
     }
 }
 
-/// Says which shard a receiver is, if it is one, so that an alert can see one that is missing or
+/// Which shard a receiver is, if it is one, as metrics: so an alert can see one that is missing or
 /// there twice.
-pub fn observe_shard(settings: &Settings<'_>, context: &Context<'_>) {
-    let Some(shard) = settings.shard else { return };
-    let attributes = [KeyValue::new(names::RECEIVER, context.receiver.to_owned())];
-    let of_count = attributes.clone();
-    let _index = names::SHARD_INDEX.observable_gauge(context.meter, move |observer| {
-        observer.observe(u64::from(shard.index()), &attributes);
-    });
-    let _count = names::SHARD_COUNT.observable_gauge(context.meter, move |observer| {
-        observer.observe(u64::from(shard.count), &of_count);
-    });
+#[derive(Debug, Clone)]
+pub struct ShownShard(Arc<Mutex<Option<ShardConfig>>>);
+
+impl ShownShard {
+    /// Of a receiver that is none yet.
+    pub fn new(receiver: &str, meter: &Meter) -> Self {
+        let shard = Arc::<Mutex<Option<ShardConfig>>>::default();
+        let show = |metric: &Metric, number: fn(ShardConfig) -> u64| {
+            let of = Arc::downgrade(&shard);
+            let attributes = [KeyValue::new(names::RECEIVER, receiver.to_owned())];
+            let _gauge = metric.observable_gauge(meter, move |observer| {
+                let shard = of.upgrade().and_then(|shard| *lock(&shard));
+                if let Some(shard) = shard {
+                    observer.observe(number(shard), &attributes);
+                }
+            });
+        };
+        show(&names::SHARD_INDEX, |shard| u64::from(shard.index()));
+        show(&names::SHARD_COUNT, |shard| u64::from(shard.count));
+        Self(shard)
+    }
+
+    /// It is this one from now on.
+    pub fn set(&self, shard: Option<ShardConfig>) {
+        *lock(&self.0) = shard;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // It is replaced as a whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

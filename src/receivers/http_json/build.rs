@@ -113,6 +113,7 @@ impl Config {
                 initial_delay: self.initial_delay.get(),
                 targets: targets.len(),
             },
+            shard: self.shard,
             factory,
             targets,
         })
@@ -214,7 +215,6 @@ impl Config {
             clock: &context.clock,
             meter: &context.meter,
         };
-        discovery::observe_shard(&settings, &of_discovery);
         if settings.is_empty() {
             return Ok(Finding::Nothing);
         }

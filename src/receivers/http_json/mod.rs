@@ -46,6 +46,7 @@ pub use self::{
 use self::{discover::Finding, schedule::Timing};
 use crate::{
     definition::Definition,
+    discovery::ShardConfig,
     pipeline::{Consumer, Poll, Prober, Target},
     runtime::{Clock, Tasks},
 };
@@ -55,6 +56,7 @@ pub struct HttpJson {
     factory: Arc<Factory>,
     targets: Vec<Arc<TargetConfig>>,
     timing: Timing,
+    shard: Option<ShardConfig>,
     finding: Finding,
 }
 

@@ -111,6 +111,7 @@ impl Running {
             fleet.follow(next.factory.treatment.clone());
             polled.factory = next.factory;
         }
+        polled.factory.shared.telemetry.shard.set(next.shard);
         polled.timing = next.timing;
         polled.fixed = next.targets;
         let finder = match next.finding {

@@ -14,6 +14,7 @@ use opentelemetry::{
 };
 
 use crate::{
+    discovery::ShownShard,
     pipeline::{EndpointPoll, ErrorType, Outcome},
     resilience::host::Fleet,
     telemetry::names,
@@ -36,6 +37,8 @@ pub(super) struct Telemetry {
     refused: Counter<u64>,
     panics: Counter<u64>,
     dropped_polls: Arc<AtomicU64>,
+    /// Which shard the receiver is.
+    pub(super) shard: ShownShard,
 }
 
 /// Why a target that was asked for is not polled.
@@ -80,6 +83,7 @@ impl Telemetry {
             refused: names::TARGETS_REFUSED.counter(meter),
             panics: names::POLL_PANICS.counter(meter),
             dropped_polls: Arc::default(),
+            shard: ShownShard::new(receiver, meter),
             requests: names::REQUEST_DURATION.histogram(meter),
             poll_duration: names::POLL_DURATION.histogram(meter),
             poll_attempts: names::POLL_ATTEMPTS.histogram(meter),

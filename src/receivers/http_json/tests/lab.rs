@@ -229,6 +229,7 @@ pub(super) fn receiver(
         factory: Arc::new(factory),
         targets: Vec::new(),
         timing: every(INTERVAL),
+        shard: None,
         finding: Finding::Nothing,
     }
 }

@@ -137,6 +137,7 @@ impl Apply for Arc<Running> {
             factory: self.factory(),
             targets: targets.iter().cloned().map(Arc::new).collect(),
             timing: every(INTERVAL),
+            shard: None,
             finding: Finding::AsBefore,
         });
     }
@@ -268,6 +269,7 @@ fn treated(stand: &Stand, change: impl FnOnce(&mut Factory)) -> HttpJson {
         factory: Arc::new(factory),
         targets: vec![Arc::new(target("one"))],
         timing: every(INTERVAL),
+        shard: None,
         finding: Finding::AsBefore,
     }
 }
