@@ -144,6 +144,7 @@ impl Balancer {
     /// Knows of the same instances what `old` knew.
     pub fn take_over(&mut self, old: Self) {
         self.loads = old.loads;
+        self.hedges = old.hedges;
     }
 
     /// The instance to ask, not one of those that were `tried` since the poll began or last

@@ -58,6 +58,7 @@ fn settings() -> Settings {
         statuses: Statuses::default(),
         retry: retry.policy(),
         timeout: TimeoutConfig::default(),
+        hedge: false,
         circuit_breaker: CircuitBreakerConfig::default(),
         cache: CacheConfig::default().policy(),
         freshness_objective: Some(secs(60)),
