@@ -169,8 +169,10 @@ async fn a_gzip_bomb_stops_at_the_limit() {
     stand
         .until("ten bombs of each endpoint", |s| s.sum(errors) >= 30.0)
         .await;
+    // Less than any one of the thirty unpacked: three buffers at once, each 4 MiB that grew by
+    // doubling, and as much that the allocator has not given back yet.
     let grown = stand.collector.peak_memory() - before;
-    assert!(grown < 64 << 20, "{} MiB more", grown >> 20);
+    assert!(grown < 96 << 20, "{} MiB more", grown >> 20);
 }
 
 #[tokio::test]
