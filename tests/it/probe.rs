@@ -33,6 +33,15 @@ async fn probe(stand: &Stand, query: &str, timeout: Option<&str>) -> (u16, Strin
     (status, answer.text().await.unwrap())
 }
 
+/// A server that accepts and never answers.
+async fn silent() -> RawServer {
+    let hold = |stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    };
+    RawServer::start(hold).await
+}
+
 async fn probed(stand: &Stand, query: &str) -> Scrape {
     let (status, text) = probe(stand, query, None).await;
     assert_eq!(status, 200, "{text}");
@@ -177,11 +186,7 @@ async fn a_redirect_is_not_followed_and_no_credentials_are_shown() {
 #[tokio::test]
 async fn a_probe_ends_before_the_scraper_gives_up() {
     let node = documented_node();
-    let silent = RawServer::start(|stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    });
-    let silent = silent.await;
+    let silent = silent().await;
     let options = Options {
         timeout: "30s",
         prometheus: "probe: {allow: [127.0.0.0/8]}",
@@ -281,11 +286,7 @@ async fn a_replica_is_found_by_each_of_its_addresses() {
 #[tokio::test]
 async fn a_scraper_that_waits_longer_than_an_answer_may_take_gets_one() {
     let node = documented_node();
-    let silent = RawServer::start(|stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    });
-    let silent = silent.await;
+    let silent = silent().await;
     let options = Options {
         timeout: "60s",
         prometheus: "write_timeout: 2s, probe: {allow: [127.0.0.0/8]}",

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, advance};
 
-use super::secs;
+use super::{refused, secs, without_retries};
 use crate::{
-    pipeline::{Body, ErrorType, Failure, Inspect, Outcome, Served},
+    pipeline::{Body, Inspect, Outcome, Served},
     resilience::{
         budget::Budget,
         cache::Origin,
-        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+        config::CacheConfig,
         heritage::Heritage,
         host::{Fleet, Host, Member, Settings},
-        outcome::{Class, Statuses},
         shell::{Answer, Attempt, Miss, Order},
     },
     runtime::Clock,
@@ -36,32 +35,14 @@ impl Attempt for Node {
             };
             return Ok(Answer::Body(body, Origin::default()));
         }
-        Err(Miss {
-            failure: Failure {
-                error_type: ErrorType::Connect,
-                message: "refused".into(),
-            },
-            class: Class::Transport,
-            retry_after: None,
-        })
+        Err(refused())
     }
 }
 
 fn settings() -> Settings {
-    let retry = RetryConfig {
-        max_retries: 0,
-        ..RetryConfig::default()
-    };
     Settings {
-        interval: secs(15),
-        deadline: secs(13),
-        statuses: Statuses::default(),
-        retry: retry.policy(),
-        timeout: TimeoutConfig::default(),
-        hedge: false,
-        circuit_breaker: CircuitBreakerConfig::default(),
-        cache: CacheConfig::default().policy(),
         freshness_objective: Some(secs(60)),
+        ..without_retries()
     }
 }
 

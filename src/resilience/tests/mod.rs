@@ -7,9 +7,13 @@ use tokio::time::Instant;
 
 use super::{
     breaker::{Breaker, Counting, Policy},
-    outcome::Outcome,
+    config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+    host::Settings,
+    outcome::{Class, Outcome, Statuses},
+    shell::Miss,
     state::Transition,
 };
+use crate::pipeline::{ErrorType, Failure};
 
 mod balancer;
 mod bugs;
@@ -26,6 +30,37 @@ mod retry;
 mod scenario;
 mod schedules;
 mod timeout;
+
+/// Settings of a receiver that repeats no request.
+fn without_retries() -> Settings {
+    let retry = RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    };
+    Settings {
+        interval: secs(15),
+        deadline: secs(13),
+        statuses: Statuses::default(),
+        retry: retry.policy(),
+        timeout: TimeoutConfig::default(),
+        hedge: false,
+        circuit_breaker: CircuitBreakerConfig::default(),
+        cache: CacheConfig::default().policy(),
+        freshness_objective: None,
+    }
+}
+
+/// A connection that was refused.
+fn refused() -> Miss {
+    Miss {
+        failure: Failure {
+            error_type: ErrorType::Connect,
+            message: "refused".into(),
+        },
+        class: Class::Transport,
+        retry_after: None,
+    }
+}
 
 pub(super) const OPEN: Duration = Duration::from_secs(30);
 

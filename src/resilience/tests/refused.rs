@@ -4,13 +4,11 @@ use std::hint::black_box;
 
 use futures_util::FutureExt as _;
 
-use super::secs;
+use super::{refused, without_retries};
 use crate::{
-    pipeline::{ErrorType, Failure, Outcome},
+    pipeline::{ErrorType, Outcome},
     resilience::{
-        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-        host::{Fleet, Host, Settings},
-        outcome::{Class, Statuses},
+        host::{Fleet, Host},
         recorder::CAPACITY,
         shell::{Answer, Attempt, Miss, Order},
     },
@@ -22,35 +20,18 @@ struct Down;
 
 impl Attempt for Down {
     async fn make(&self, _order: Order) -> Result<Answer, Miss> {
-        Err(Miss {
-            failure: Failure {
-                error_type: ErrorType::Connect,
-                message: "refused".into(),
-            },
-            class: Class::Transport,
-            retry_after: None,
-        })
+        Err(refused())
     }
 }
 
 fn host() -> Host {
-    let retry = RetryConfig {
-        max_retries: 0,
-        ..RetryConfig::default()
-    };
-    let settings = Settings {
-        interval: secs(15),
-        deadline: secs(13),
-        statuses: Statuses::default(),
-        retry: retry.policy(),
-        timeout: TimeoutConfig::default(),
-        hedge: false,
-        circuit_breaker: CircuitBreakerConfig::default(),
-        cache: CacheConfig::default().policy(),
-        freshness_objective: None,
-    };
     let paths = vec!["/".into()];
-    Host::new(&Fleet::new(settings).join(), "node", paths, &Clock::System)
+    Host::new(
+        &Fleet::new(without_retries()).join(),
+        "node",
+        paths,
+        &Clock::System,
+    )
 }
 
 /// What a poll came to; it waits for nothing.
