@@ -23,7 +23,8 @@ pub trait Processor: Send + Sync {
         true
     }
 
-    /// Starts what it does by itself, with the rest of the pipeline behind it.
+    /// Starts what it does by itself, with the rest of the pipeline behind it. That may change
+    /// while this goes on.
     fn start(&self, _downstream: Arc<dyn Downstream>, _tasks: &Tasks) {}
 }
 
@@ -89,6 +90,10 @@ pub trait Downstream: Send + Sync {
 
 /// What takes the readings of a target that a processor makes up.
 pub trait BatchSink: Send {
+    /// From now on the readings come as `stream` says, of the same target. Totals of instruments
+    /// that were there before keep their start time.
+    fn follow(&mut self, stream: Stream);
+
     /// Takes all readings of one moment to the exporters.
     fn accept(&mut self, batch: Batch);
 }

@@ -9,7 +9,8 @@ use std::{
 use super::{
     Site,
     error::StartError,
-    graph::{ExporterNode, Graph, PipelineNode, ReceiverNode},
+    graph::{ExporterNode, Graph, ReceiverNode},
+    outlet::Step,
     own_telemetry,
     pipeline::MetricsPipeline,
     probe::Probes,
@@ -34,7 +35,7 @@ pub(super) struct Draft<L = Listeners> {
     /// What the new ones of the storages say of themselves.
     pub(super) storage_status: Vec<Reporter>,
     pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
-    pub(super) pipelines: BTreeMap<ComponentId, PipelineNode>,
+    pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
     pub(super) receivers: BTreeMap<ComponentId, ReceiverDraft>,
     pub(super) listeners: L,
 }
@@ -207,30 +208,33 @@ impl Builder<'_> {
     }
 
     /// The pipelines, each with processors of its own. Where they end is said later.
-    fn pipelines(&self) -> BTreeMap<ComponentId, PipelineNode> {
+    fn pipelines(&self) -> BTreeMap<ComponentId, Arc<MetricsPipeline>> {
         let ids = self.config.service.pipelines.keys();
         let pipelines = ids.map(|id| {
             let is_same = processors_of(self.config, id) == processors_of(&self.graph.config, id);
             let running = self.graph.pipelines.get(id).filter(|_| is_same);
-            let node = running.cloned().unwrap_or_else(|| self.pipeline(id));
-            (id.clone(), node)
+            let pipeline = running.cloned().unwrap_or_else(|| self.pipeline(id));
+            (id.clone(), pipeline)
         });
         pipelines.collect()
     }
 
-    fn pipeline(&self, id: &ComponentId) -> PipelineNode {
+    /// Processors that did not change are those of the pipeline that runs.
+    fn pipeline(&self, id: &ComponentId) -> Arc<MetricsPipeline> {
         let meter = &self.site.meter;
-        let context = processors::Context { meter };
-        let processors = processors_of(self.config, id).into_iter();
-        let processors = processors.map(|(id, config)| {
-            let name = id.to_string();
-            let built = config.build(&name, &context);
-            (name, built)
+        let running = self.graph.pipelines.get(id);
+        let before = &self.graph.config.processors;
+        let steps = processors_of(self.config, id).into_iter();
+        let steps = steps.map(|(id, config)| {
+            let running = running.filter(|_| before.get(id) == Some(config));
+            let kept = running.and_then(|running| running.step(id));
+            kept.cloned().unwrap_or_else(|| {
+                let context = processors::Context { meter };
+                let processor = config.build(&id.to_string(), &context);
+                Step::new(id, processor, meter, self.graph.root.group())
+            })
         });
-        PipelineNode {
-            pipeline: Arc::new(MetricsPipeline::new(id, processors.collect(), meter)),
-            tasks: self.graph.root.group(),
-        }
+        Arc::new(MetricsPipeline::new(id, steps.collect(), meter))
     }
 
     fn receivers(&self) -> Result<BTreeMap<ComponentId, ReceiverDraft>, StartError> {

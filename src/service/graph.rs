@@ -15,7 +15,7 @@ use super::{
     error::StartError,
     junction::{Junction, Pipelines},
     leaving::Leaving,
-    outlet::Exporters,
+    outlet::{Exporters, Step},
     pipeline::MetricsPipeline,
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(super) struct Graph {
     pub(super) config: Config,
     pub(super) storages: Storages,
     pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
-    pub(super) pipelines: BTreeMap<ComponentId, PipelineNode>,
+    pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
     pub(super) receivers: BTreeMap<ComponentId, ReceiverNode>,
     pub(super) serving: Serving,
     /// Where the groups of all of them report to.
@@ -50,13 +50,6 @@ pub(super) struct ExporterNode {
     pub(super) exporter: Arc<dyn Exporter>,
     pub(super) tasks: Tasks,
     pub(super) status: Reporter,
-}
-
-/// A pipeline, and what its processors do by themselves.
-#[derive(Clone)]
-pub(super) struct PipelineNode {
-    pub(super) pipeline: Arc<MetricsPipeline>,
-    pub(super) tasks: Tasks,
 }
 
 /// A receiver at work.
@@ -104,11 +97,14 @@ impl Graph {
         self.switch_receivers(next.receivers, &site.components)
             .await;
         // Nothing flows through them any more, but for what their processors make up.
-        for (id, node) in pipelines {
-            let kept = self.pipelines.get(&id);
-            if !kept.is_some_and(|kept| Arc::ptr_eq(&kept.pipeline, &node.pipeline)) {
-                node.pipeline.end_in(Exporters::default());
-                node.tasks.stop(Instant::now() + STOP_TIMEOUT).await;
+        for (id, pipeline) in pipelines {
+            let now = self.pipelines.get(&id);
+            if !now.is_some_and(|now| Arc::ptr_eq(now, &pipeline)) {
+                pipeline.end_in(Exporters::default());
+                let gone = pipeline
+                    .steps_beyond(now.map(|now| &**now))
+                    .map(Step::tasks);
+                stop_all(gone, Instant::now() + STOP_TIMEOUT).await;
             }
         }
         let place = site.listening.as_ref();
@@ -133,14 +129,14 @@ impl Graph {
     /// Starts the pipelines that `before` did not have, and lets all of them end where they should.
     fn switch_pipelines(
         &self,
-        before: &BTreeMap<ComponentId, PipelineNode>,
+        before: &BTreeMap<ComponentId, Arc<MetricsPipeline>>,
         components: &Components,
     ) {
-        for (id, node) in &self.pipelines {
-            node.pipeline.end_in(self.exporters_of(id));
+        for (id, pipeline) in &self.pipelines {
+            pipeline.end_in(self.exporters_of(id));
             let old = before.get(id);
-            if !old.is_some_and(|old| Arc::ptr_eq(&old.pipeline, &node.pipeline)) {
-                node.pipeline.start(&node.tasks, components);
+            if !old.is_some_and(|old| Arc::ptr_eq(old, pipeline)) {
+                pipeline.start(old.map(|old| &**old), components);
             }
         }
     }
@@ -222,7 +218,7 @@ impl Graph {
         let pipelines = self.config.service.pipelines.iter();
         let takers = pipelines.filter(|(_, pipeline)| pipeline.receivers.contains(receiver));
         let takers = takers.filter_map(|(id, _)| self.pipelines.get(id));
-        takers.map(|node| Arc::clone(&node.pipeline)).collect()
+        takers.cloned().collect()
     }
 
     /// Stops the receivers, hands over what the exporters hold, closes the listeners, all of it
@@ -244,9 +240,10 @@ impl Graph {
             tracing::warn!(receivers, "still run at the shutdown timeout");
         }
         let mut clean = stopped(left.is_empty(), ComponentKind::Receiver);
-        let pipelines = self.pipelines.values().map(|node| &node.tasks);
+        let pipelines = self.pipelines.values();
+        let processors = pipelines.flat_map(|pipeline| pipeline.steps_beyond(None));
         clean &= stopped(
-            stop_all(pipelines, deadline).await,
+            stop_all(processors.map(Step::tasks), deadline).await,
             ComponentKind::Processor,
         );
         let leaving = self.leaving.exporters();

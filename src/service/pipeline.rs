@@ -7,13 +7,12 @@ use opentelemetry::{
     metrics::{Counter, Meter},
 };
 
-use super::outlet::{Exits, Exporters, Outlet, Read, Tail};
+use super::outlet::{Exits, Exporters, Outlet, Read, Step, Tail};
 use crate::{
     definition::Definition,
     instruments::{self, OwnMetrics},
-    pipeline::{ComponentKind, Components, Poll, Processor, Readings, Schema, Stream, Target},
+    pipeline::{Components, Poll, Readings, Schema, Stream, Target},
     processors::mapping,
-    runtime::Tasks,
     settings::ComponentId,
     telemetry::names,
 };
@@ -23,7 +22,7 @@ pub(super) struct MetricsPipeline {
     id: ComponentId,
     tail: Tail,
     exits: Arc<Exits>,
-    processors: Arc<[Arc<dyn Processor>]>,
+    steps: Arc<[Arc<Step>]>,
     schemas: Schemas,
     own_scope: Arc<str>,
     telemetry: Telemetry,
@@ -40,7 +39,7 @@ pub(super) struct TargetSink {
     target: Arc<Target>,
     own: OwnMetrics,
     own_scope: Arc<str>,
-    processors: Arc<[Arc<dyn Processor>]>,
+    steps: Arc<[Arc<Step>]>,
     outlet: Outlet,
     telemetry: Telemetry,
     receiver: [KeyValue; 1],
@@ -57,12 +56,8 @@ struct Known {
 }
 
 impl MetricsPipeline {
-    /// A pipeline of `processors`, each with its id, that ends nowhere yet.
-    pub(super) fn new(
-        id: &ComponentId,
-        processors: Vec<(String, Arc<dyn Processor>)>,
-        meter: &Meter,
-    ) -> Self {
+    /// A pipeline of these processors that ends nowhere yet.
+    pub(super) fn new(id: &ComponentId, steps: Vec<Arc<Step>>, meter: &Meter) -> Self {
         let exits = Arc::default();
         let telemetry = Telemetry {
             scraped: names::SCRAPED_POINTS.counter(meter),
@@ -70,8 +65,8 @@ impl MetricsPipeline {
         };
         Self {
             id: id.clone(),
-            processors: processors.iter().map(|(_, p)| Arc::clone(p)).collect(),
-            tail: Tail::new(processors, &exits, meter),
+            steps: steps.clone().into(),
+            tail: Tail::new(steps, &exits, meter),
             exits,
             schemas: Schemas::default(),
             own_scope: instruments::SCOPE.into(),
@@ -79,12 +74,29 @@ impl MetricsPipeline {
         }
     }
 
-    /// Starts what the processors do by themselves.
-    pub(super) fn start(&self, tasks: &Tasks, components: &Components) {
-        for ((id, processor), behind) in self.tail.processors() {
-            let tasks = components.own(ComponentKind::Processor, id, tasks);
-            processor.start(Arc::new(behind), &tasks);
+    /// Lets each processor lead to those behind it, and starts those that `before` did not have.
+    pub(super) fn start(&self, before: Option<&Self>, components: &Components) {
+        for (step, behind) in self.tail.processors() {
+            step.lead_to(behind);
         }
+        self.steps_beyond(before)
+            .for_each(|step| step.start(components));
+    }
+
+    /// The processor of this id.
+    pub(super) fn step(&self, id: &ComponentId) -> Option<&Arc<Step>> {
+        self.steps.iter().find(|step| step.id() == id)
+    }
+
+    /// The processors that `other` does not have.
+    pub(super) fn steps_beyond<'a>(
+        &'a self,
+        other: Option<&'a Self>,
+    ) -> impl Iterator<Item = &'a Step> {
+        let has = |other: &Self, step| other.steps.iter().any(|known| Arc::ptr_eq(known, step));
+        let steps = self.steps.iter();
+        let beyond = steps.filter(move |step| !other.is_some_and(|other| has(other, step)));
+        beyond.map(|step| &**step)
     }
 
     /// Which one it is: another one of this id takes its place.
@@ -111,7 +123,7 @@ impl MetricsPipeline {
             target: Arc::clone(target),
             own: OwnMetrics::new(target),
             own_scope: Arc::clone(&self.own_scope),
-            processors: Arc::clone(&self.processors),
+            steps: Arc::clone(&self.steps),
             outlet: self.tail.outlet(stream),
             telemetry: self.telemetry.clone(),
             receiver,
@@ -131,7 +143,7 @@ impl MetricsPipeline {
 impl TargetSink {
     /// Whether it can take another poll now.
     pub(super) fn admits(&self) -> bool {
-        self.processors.iter().all(|processor| processor.admits())
+        self.steps.iter().all(|step| step.admits())
     }
 
     /// Takes a poll to the exporters.

@@ -1,6 +1,9 @@
 //! A new configuration while the program runs, under load.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use betanet_collector::simulator::{Dialect, Node};
 use tempfile::TempDir;
@@ -47,7 +50,7 @@ const FIRST: Variant = Variant {
     metric: "",
     otlp: "",
     prometheus: "",
-    processors: "",
+    processors: "aggregate",
     exporters: "prometheus, otlp_http",
     pipelines: "",
     health: "",
@@ -79,7 +82,7 @@ const VARIANTS: [Variant; 10] = [
         ..FIRST
     },
     Variant {
-        processors: "filter",
+        processors: "filter, aggregate, attributes",
         ..FIRST
     },
     Variant {
@@ -148,8 +151,10 @@ impl World {
         format!(
             "receivers: {{betanet: {{{receiver}, deadline: 5s, definition: \"{definition}\", \
              retry: {{max_retries: 0}}, targets: [{targets}]}}}}\n\
-             processors: {{filter: {{metrics: {{exclude: {{match_type: strict, \
-             metric_names: [none]}}}}}}}}\n\
+             processors:\n  filter: {{metrics: {{exclude: {{match_type: strict, \
+             metric_names: [none]}}}}}}\n  \
+             attributes: {{actions: [{{key: none, action: delete}}]}}\n  \
+             aggregate: {{interval: 300ms, metrics: [{{include: betanet_bytes_transmitted_total}}]}}\n\
              exporters:\n  prometheus: {{endpoint: \"{address}\"{prometheus}}}\n  \
              otlp_http: {{endpoint: \"{sink}\"{otlp}}}\n  debug: {{}}\n\
              extensions:\n  health_check: {{endpoint: \"{address}\", lifecycle: true{health}}}\n  \
@@ -263,7 +268,7 @@ fn arrived(points: &[Point], node: &str) -> BTreeSet<u64> {
     distinct
 }
 
-/// Each total has one start time and never falls.
+/// Each total, those of the fleet too, has one start time and never falls.
 fn assert_totals_go_on(points: &[Point]) {
     let mut last = BTreeMap::new();
     let mut points: Vec<_> = points.iter().collect();
@@ -271,7 +276,8 @@ fn assert_totals_go_on(points: &[Point]) {
     for point in points {
         let node = point.resource.get("service.instance.id").unwrap();
         let is_total = matches!(point.kind, Kind::Sum { monotonic, .. } if monotonic);
-        let is_known = STAYING.contains(&node.as_str()) && point.name != "one.more";
+        let is_staying = STAYING.contains(&node.as_str()) || node == "fleet";
+        let is_known = is_staying && point.name != "one.more";
         if !is_total || !is_known {
             continue;
         }
@@ -288,6 +294,9 @@ fn assert_totals_go_on(points: &[Point]) {
         assert!(value >= before, "{key:?}: {value} after {before}");
     }
     assert!(last.len() > 30, "{} totals", last.len());
+    let of_fleet = last.into_iter().filter(|((node, ..), _)| *node == "fleet");
+    let of_fleet: Vec<_> = of_fleet.map(|(_, (_, value))| value).collect();
+    assert!(of_fleet.len() == 1 && of_fleet[0] > 0.0, "{of_fleet:?}");
 }
 
 #[tokio::test]
@@ -299,6 +308,9 @@ async fn a_hundred_reloads_under_load_leave_no_gap_and_lose_no_point() {
     let files = stand.open_files();
     let (mut shown, mut own) = (BTreeMap::new(), BTreeMap::new());
     for round in 0..RELOADS {
+        for node in &stand.world.nodes {
+            node.advance(Duration::from_secs(1));
+        }
         let good = stand.world.config(VARIANTS[round / 2 % VARIANTS.len()]);
         let is_broken = round % 2 == 1;
         let broken = good.replace("exporters: [", "exporters: [nowhere, ");

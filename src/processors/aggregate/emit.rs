@@ -42,7 +42,7 @@ pub(super) struct Emitter {
 /// The target, with the instruments of all metrics that are known.
 struct Open {
     sink: Box<dyn BatchSink>,
-    resource: ResourceAttributes,
+    stream: Stream,
     scope: Arc<str>,
     metrics: Vec<Metric>,
     outputs: Outputs,
@@ -90,11 +90,13 @@ impl Emitter {
         let mut fleet = shared.fleet();
         let known = self.open.as_ref().map_or(0, |open| open.metrics.len());
         if known < fleet.metrics().len() {
-            // A new metric needs new instruments, and those have a new start time.
+            // Instruments that are new have a new start time, and totals begin there.
+            fleet.begin(known);
             let metrics = fleet.metrics().to_vec();
-            fleet.restart();
-            self.open = None;
-            self.open = Some(Open::new(metrics, &shared.settings, &*self.downstream));
+            match &mut self.open {
+                Some(open) => open.follow(metrics, &shared.settings),
+                None => self.open = Some(Open::new(metrics, &shared.settings, &*self.downstream)),
+            }
         }
         let report = fleet.report(now);
         drop(fleet);
@@ -106,8 +108,6 @@ impl Emitter {
 
 impl Open {
     fn new(metrics: Vec<Metric>, settings: &Settings, downstream: &dyn Downstream) -> Self {
-        let scope: Arc<str> = SCOPE.into();
-        let (schema, outputs) = schema(&metrics, settings, &scope);
         let definition = Arc::new(Definition {
             name: "aggregate".to_owned(),
             resource: BTreeMap::new(),
@@ -116,19 +116,29 @@ impl Open {
             rules: Vec::new(),
             digest: 0,
         });
-        let resource = resource(settings);
-        let sink = downstream.open(Stream {
+        let scope = SCOPE.into();
+        let (schema, outputs) = schema(&metrics, settings, &scope);
+        let stream = Stream {
             target: Arc::new(Target::named(&settings.target, &definition)),
             schema: Arc::new(schema),
-            resource: Arc::clone(&resource),
-        });
+            resource: resource(settings),
+        };
         Self {
-            sink,
-            resource,
+            sink: downstream.open(stream.clone()),
+            stream,
             scope,
             metrics,
             outputs,
         }
+    }
+
+    /// From now on it has these metrics, which begin with those that it has.
+    fn follow(&mut self, metrics: Vec<Metric>, settings: &Settings) {
+        let (schema, outputs) = schema(&metrics, settings, &self.scope);
+        self.stream.schema = Arc::new(schema);
+        self.sink.follow(self.stream.clone());
+        self.metrics = metrics;
+        self.outputs = outputs;
     }
 
     fn accept(&mut self, report: &[Aggregated]) {
@@ -143,7 +153,7 @@ impl Open {
             scopes: vec![Arc::clone(&self.scope)],
             lost: Vec::new(),
             parts: vec![Part {
-                resource: Arc::clone(&self.resource),
+                resource: Arc::clone(&self.stream.resource),
                 values,
             }],
         });

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::config::{Function, Rules};
 use crate::{
     definition::{Instrument, InstrumentKind},
-    pipeline::{Batch, Number, Reading},
+    pipeline::{Batch, Number, Reading, ResourceAttributes, Stream, Target},
     processors::{actions::find, number},
 };
 
@@ -44,12 +44,16 @@ pub(super) struct Fleet {
     metrics: Vec<Metric>,
     next: MemberId,
     members: BTreeMap<MemberId, Member>,
+    /// The latest of each name.
+    by_name: HashMap<String, MemberId>,
     /// The totals of counters; 0 for what is none.
     groups: BTreeMap<usize, HashMap<Group, Number>>,
 }
 
 #[derive(Debug)]
 struct Member {
+    target: Arc<Target>,
+    resource: ResourceAttributes,
     /// The metrics that it is expected to give.
     metrics: HashSet<usize>,
     /// The group that it is expected in, if its Resource alone decides.
@@ -107,6 +111,7 @@ impl Fleet {
             metrics: Vec::new(),
             next: 0,
             members: BTreeMap::new(),
+            by_name: HashMap::new(),
             groups: BTreeMap::new(),
         }
     }
@@ -139,23 +144,38 @@ impl Fleet {
         Some(Tracked { metric, scope })
     }
 
-    /// A member joins, who is expected to give what is tracked.
-    pub(super) fn join(&mut self, tracked: &[Option<Tracked>], resource: &[KeyValue]) -> MemberId {
+    /// A member joins, who is expected to give what is tracked. One of the same name and Resource
+    /// is the same node, opened anew: the member goes on in its place.
+    pub(super) fn join(&mut self, tracked: &[Option<Tracked>], stream: &Stream) -> MemberId {
         self.next += 1;
+        let resource = &stream.resource;
         let keys = &self.rules.group_by;
         let is_decided = keys.iter().all(|key| find(resource, key).is_some());
+        let home = is_decided.then(|| self.group(&[], resource));
+        let before = self.by_name.insert(stream.target.name.clone(), self.next);
+        let before = before.filter(|before| {
+            let before = self.members.get(before);
+            before.is_some_and(|before| before.resource == *resource)
+        });
+        let before = before.and_then(|before| self.members.remove(&before));
         let member = Member {
+            target: Arc::clone(&stream.target),
+            resource: Arc::clone(resource),
             metrics: tracked.iter().flatten().map(|of| of.metric).collect(),
-            home: is_decided.then(|| self.group(&[], resource)),
-            sources: HashMap::new(),
+            home,
+            sources: before.map(|before| before.sources).unwrap_or_default(),
         };
         self.members.insert(self.next, member);
         self.next
     }
 
     /// A member leaves; what it counted stays in the totals.
-    pub(super) fn leave(&mut self, member: MemberId) {
-        self.members.remove(&member);
+    pub(super) fn leave(&mut self, id: MemberId) {
+        let member = self.members.remove(&id);
+        let name = member.map(|member| member.target.name.clone());
+        if let Some(name) = name.filter(|name| self.by_name.get(name) == Some(&id)) {
+            self.by_name.remove(&name);
+        }
     }
 
     /// Takes in what a member gave. Says how many readings were refused because there are too
@@ -244,9 +264,10 @@ impl Fleet {
         pairs.collect()
     }
 
-    /// Begins all totals again at 0.
-    pub(super) fn restart(&mut self) {
-        let totals = self.groups.values_mut().flat_map(HashMap::values_mut);
+    /// Begins the totals of all metrics from this one on at 0.
+    pub(super) fn begin(&mut self, first: usize) {
+        let totals = self.groups.range_mut(first..);
+        let totals = totals.flat_map(|(_, groups)| groups.values_mut());
         totals.for_each(|total| *total = Number::Unsigned(0));
     }
 

@@ -87,7 +87,7 @@ impl Processor for Aggregate {
                 .map(|instrument| fleet.track(instrument))
                 .collect()
         });
-        let member = fleet.join(&tracked, &stream.resource);
+        let member = fleet.join(&tracked, stream);
         drop(fleet);
         Box::new(Observer {
             shared: Arc::clone(&self.shared),

@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    pipeline::{BatchSink, Number, Part},
+    pipeline::{BatchSink, Number, Part, Target},
     processors::{
         select::{MatchType, Texts},
         testing::{build, reading, stream, text},
@@ -43,6 +43,10 @@ struct Sink {
 }
 
 impl BatchSink for Sink {
+    fn follow(&mut self, stream: Stream) {
+        self.stream = stream;
+    }
+
     fn accept(&mut self, batch: Batch) {
         let values = batch.parts.iter().flat_map(|part| &part.values);
         let mut lines: Vec<_> = values.map(|value| text(&self.stream, value)).collect();
@@ -77,9 +81,14 @@ impl Lab {
     }
 
     fn join(&self, name: &str, resource: &str) -> Node {
-        let stream = stream(name, resource);
-        let stage = self.processor.open(&mut stream.clone());
-        Node { stream, stage }
+        self.open(&stream(name, resource))
+    }
+
+    fn open(&self, stream: &Stream) -> Node {
+        Node {
+            stage: self.processor.open(&mut stream.clone()),
+            stream: stream.clone(),
+        }
     }
 
     /// What is emitted at the next interval, but for the coverage.
@@ -148,6 +157,59 @@ async fn a_counter_is_the_sum_of_increments_whoever_drops_out() {
     let mut joined = lab.join("c", "");
     joined.gives(&["total 1000000"]);
     assert_eq!(lab.values().await, ["fleet.total 108"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_opened_anew_goes_on_unless_it_is_another_one() {
+    let lab = Lab::new("metrics: [{include: total}, {include: gauge, functions: [sum]}]");
+    let mut old = lab.join("a", "zone=eu");
+    old.gives(&["total 1000", "gauge 5"]);
+    let is = |total: u64| {
+        [
+            "betanet.aggregate.coverage{metric=gauge} 1".to_owned(),
+            "betanet.aggregate.coverage{metric=total} 1".to_owned(),
+            "fleet.gauge.sum 5".to_owned(),
+            format!("fleet.total {total}"),
+        ]
+    };
+    assert_eq!(lab.all().await, is(0));
+    let mut new = lab.join("a", "zone=eu");
+    assert_eq!(lab.all().await, is(0), "the old one is not expected twice");
+    drop(old);
+    new.gives(&["total 1010", "gauge 5"]);
+    assert_eq!(lab.all().await, is(10), "it is known that 1000 was before");
+    let mut other = lab.join("a", "zone=us");
+    drop(new);
+    other.gives(&["total 5000", "gauge 5"]);
+    assert_eq!(lab.all().await, is(10), "another node under the same name");
+    let mut again = lab.join("a", "zone=us");
+    drop(other);
+    again.gives(&["total 5001", "gauge 5"]);
+    assert_eq!(lab.all().await, is(11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metric_that_comes_later_does_not_begin_the_others_anew() {
+    let lab = Lab::new("metrics: [{include: total}, {include: packets}]");
+    let both = stream("a", "");
+    let mut one = both.clone();
+    let instruments = both.schema.instruments().iter();
+    let but_one = instruments.filter(|known| known.name != "packets");
+    one.schema = Arc::new(but_one.cloned().collect());
+    let mut old = lab.open(&one);
+    old.gives(&["total 1000"]);
+    assert_eq!(lab.values().await, ["fleet.total 0"]);
+    old.gives(&["total 1010"]);
+    assert_eq!(lab.values().await, ["fleet.total 10"]);
+    let mut new = lab.open(&both);
+    drop(old);
+    new.gives(&["total 1011", "packets 7"]);
+    new.gives(&["total 1012", "packets 8"]);
+    let expected = ["fleet.packets 0", "fleet.total 12"];
+    assert_eq!(lab.values().await, expected, "a new total begins now, at 0");
+    new.gives(&["total 1012", "packets 9"]);
+    assert_eq!(lab.values().await, ["fleet.packets 1", "fleet.total 12"]);
+    assert_eq!(lab.seen.opened.lock().unwrap().len(), 1, "one target");
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,6 +357,7 @@ struct World {
     stream: Stream,
     tracked: Vec<Option<Tracked>>,
     nodes: Vec<Model>,
+    joined: usize,
     truth: u64,
     now: Instant,
 }
@@ -325,6 +388,7 @@ impl World {
             stream,
             tracked,
             nodes: Vec::new(),
+            joined: 0,
             truth: 0,
             now: Instant::now(),
         };
@@ -333,8 +397,16 @@ impl World {
     }
 
     fn joined(&mut self) -> Model {
+        self.joined += 1;
+        let stream = Stream {
+            target: Arc::new(Target::named(
+                &format!("node {}", self.joined),
+                &self.stream.target.definition,
+            )),
+            ..self.stream.clone()
+        };
         Model {
-            member: self.fleet.join(&self.tracked, &[]),
+            member: self.fleet.join(&self.tracked, &stream),
             value: 0,
             last: None,
             restarted: false,

@@ -2,6 +2,7 @@
 //! exporters.
 
 mod exits;
+mod steps;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,14 +16,17 @@ use opentelemetry::{
 };
 use tokio::time::Instant;
 
-use self::exits::Shown;
-pub(super) use self::exits::{Exits, Exporters};
+use self::{exits::Shown, steps::Items};
+pub(super) use self::{
+    exits::{Exits, Exporters},
+    steps::{Step, Tail},
+};
 use crate::{
     definition::InstrumentKind,
     instruments::{ResetCounts, TargetInstruments},
     pipeline::{
-        Batch, BatchSink, Downstream, INSTANCE_ID, OtlpForm, Part, Processor, Reading,
-        ResourceAttributes, Schema, Snapshot, Stage, Stream, Target,
+        Batch, INSTANCE_ID, OtlpForm, Part, Reading, ResourceAttributes, Schema, Snapshot, Stage,
+        Target,
     },
     telemetry::names,
 };
@@ -33,30 +37,6 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 
 /// The most Resources that one target may be split into; each costs a provider.
 const RESOURCES_MAX: usize = 1000;
-
-/// The processors of a pipeline from one position on, and its exporters.
-#[derive(Clone)]
-pub(super) struct Tail {
-    steps: Vec<Step>,
-    exits: Arc<Exits>,
-    dropped: Dropped,
-}
-
-/// A processor and what is counted of it.
-#[derive(Clone)]
-struct Step {
-    id: String,
-    processor: Arc<dyn Processor>,
-    items: Items,
-}
-
-/// What goes into a processor and what comes out.
-#[derive(Clone)]
-struct Items {
-    incoming: Counter<u64>,
-    outgoing: Counter<u64>,
-    attributes: [KeyValue; 2],
-}
 
 /// Readings that no instrument can take.
 #[derive(Clone)]
@@ -94,69 +74,6 @@ struct Split {
     last: Instant,
 }
 
-impl Tail {
-    pub(super) fn new(
-        processors: Vec<(String, Arc<dyn Processor>)>,
-        exits: &Arc<Exits>,
-        meter: &Meter,
-    ) -> Self {
-        let steps = processors.into_iter().map(|(id, processor)| Step {
-            items: Items::new(id.clone(), meter),
-            id,
-            processor,
-        });
-        Self {
-            steps: steps.collect(),
-            exits: Arc::clone(exits),
-            dropped: Dropped(names::UNPLACED_POINTS.counter(meter)),
-        }
-    }
-
-    /// Each processor, with its id and what stands behind it.
-    pub(super) fn processors(&self) -> impl Iterator<Item = ((&str, &Arc<dyn Processor>), Self)> {
-        self.steps.iter().enumerate().map(|(position, step)| {
-            let behind = Self {
-                steps: self.steps.iter().skip(position + 1).cloned().collect(),
-                ..self.clone()
-            };
-            ((&*step.id, &step.processor), behind)
-        })
-    }
-
-    /// Makes room for a target.
-    pub(super) fn outlet(&self, mut stream: Stream) -> Outlet {
-        let before = Arc::clone(&stream.resource);
-        let stages = self.steps.iter().map(|step| {
-            let stage = step.processor.open(&mut stream);
-            (stage, step.items.clone())
-        });
-        let stages: Vec<_> = stages.collect();
-        let instruments = TargetInstruments::new(&stream.schema, &stream.resource);
-        let resources = match stages.is_empty() {
-            true => Default::default(),
-            false => [before, stream.resource],
-        };
-        Outlet {
-            instruments,
-            shown: Shown::new(stream.target, Arc::clone(&self.exits.open())),
-            schema: stream.schema,
-            stages,
-            exits: Arc::clone(&self.exits),
-            dropped: self.dropped.clone(),
-            resources,
-            split: HashMap::new(),
-            left: Vec::new(),
-            scopes: Vec::new(),
-        }
-    }
-}
-
-impl Downstream for Tail {
-    fn open(&self, stream: Stream) -> Box<dyn BatchSink> {
-        Box::new(self.outlet(stream))
-    }
-}
-
 impl Outlet {
     /// How often running totals fell, since the beginning.
     pub(super) fn resets(&self) -> ResetCounts {
@@ -185,10 +102,11 @@ impl Outlet {
         }
         self.scopes.extend(batch.scopes);
         for mut part in merged(batch.parts) {
-            if !self.stages.is_empty() {
+            let is_plain = self.stages.is_empty();
+            if !is_plain {
                 self.remove_duplicates(&mut part.values);
             }
-            if part.resource == self.resources[1] {
+            if is_plain || part.resource == self.resources[1] {
                 self.instruments.put(part.values);
             } else {
                 self.put_split(part);
@@ -315,31 +233,11 @@ fn merged(parts: Vec<Part>) -> Vec<Part> {
         .collect()
 }
 
-impl BatchSink for Outlet {
-    fn accept(&mut self, batch: Batch) {
-        self.put_batch(batch);
-        self.export();
-    }
-}
-
-impl Items {
-    fn new(processor: String, meter: &Meter) -> Self {
-        let attributes = [
-            KeyValue::new(names::SIGNAL, "metrics"),
-            KeyValue::new(names::PROCESSOR, processor),
-        ];
-        let items = Self {
-            incoming: names::INCOMING_ITEMS.counter(meter),
-            outgoing: names::OUTGOING_ITEMS.counter(meter),
-            attributes,
-        };
-        items.incoming.add(0, &items.attributes);
-        items.outgoing.add(0, &items.attributes);
-        items
-    }
-}
-
 impl Dropped {
+    fn new(meter: &Meter) -> Self {
+        Self(names::UNPLACED_POINTS.counter(meter))
+    }
+
     fn count(&self, readings: usize, reason: &'static str) {
         if readings > 0 {
             let attributes = [KeyValue::new(names::REASON, reason)];

@@ -10,7 +10,8 @@ use super::*;
 use crate::{
     definition::{self, Instrument},
     instruments::{self, OwnMetrics},
-    pipeline::{Exporter, Number, Target},
+    pipeline::{Components, Downstream, Exporter, Number, Processor, Stream, Target},
+    runtime::{Clock, Tasks},
 };
 
 const DEFINITION: &str = "
@@ -116,7 +117,7 @@ fn exporters<const N: usize>(named: [(&str, &Arc<Seen>); N]) -> Exporters {
     Arc::new(named)
 }
 
-fn outlet(processors: Vec<(String, Arc<dyn Processor>)>) -> (Outlet, Arc<Seen>) {
+fn outlet(processors: Vec<Arc<Step>>) -> (Outlet, Arc<Seen>) {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
     let target = Arc::new(Target::named("node", &definition));
     let (seen, meter) = (Arc::new(Seen::default()), SdkMeterProvider::default());
@@ -131,6 +132,12 @@ fn outlet(processors: Vec<(String, Arc<dyn Processor>)>) -> (Outlet, Arc<Seen>) 
     (tail.outlet(stream), seen)
 }
 
+fn step(processor: Arc<dyn Processor>) -> Arc<Step> {
+    let meter = SdkMeterProvider::default().meter("test");
+    let (tasks, _failures) = Tasks::new();
+    Step::new(&"filter".parse().unwrap(), processor, &meter, tasks)
+}
+
 fn read() -> Read {
     Read {
         scopes: vec!["test/a".into()],
@@ -139,7 +146,7 @@ fn read() -> Read {
 }
 
 fn prefixed() -> (Outlet, Arc<Seen>) {
-    outlet(vec![("prefix".to_owned(), Arc::new(Prefix))])
+    outlet(vec![step(Arc::new(Prefix))])
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,4 +277,65 @@ async fn who_takes_over_goes_on_with_the_totals_and_nobody_forgets_the_target() 
     new.put(read(), vec![reading(1, 4, &[])]);
     new.export();
     assert_eq!(seen.take(), ["forget node"], "it is no exit any more");
+}
+
+/// Keeps what stands behind it.
+#[derive(Default)]
+struct MakesUp(Mutex<Option<Arc<dyn Downstream>>>);
+
+impl Processor for MakesUp {
+    fn open(&self, _: &mut Stream) -> Box<dyn Stage> {
+        Box::new(SplitOff)
+    }
+
+    fn start(&self, downstream: Arc<dyn Downstream>, _: &Tasks) {
+        *self.0.lock().unwrap() = Some(downstream);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_made_up_goes_over_to_what_stands_behind_now() {
+    let (outlet, _) = outlet(Vec::new());
+    let meter = SdkMeterProvider::default().meter("test");
+    let (old, new) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
+    let tail = |steps, exits| {
+        let shared = Arc::new(Exits::default());
+        shared.set(exits);
+        Tail::new(steps, &shared, &meter)
+    };
+    let makes_up = Arc::new(MakesUp::default());
+    let maker = step(Arc::clone(&makes_up) as Arc<dyn Processor>);
+    maker.lead_to(tail(Vec::new(), exporters([("debug", &old)])));
+    let (tasks, _failures) = Tasks::new();
+    maker.start(&Components::new(&Clock::System, &tasks));
+    let downstream = makes_up.0.lock().unwrap().clone().unwrap();
+    let mut sink = downstream.open(Stream {
+        target: Arc::clone(outlet.shown.target()),
+        schema: Arc::clone(&outlet.schema),
+        resource: instruments::resource(outlet.shown.target()),
+    });
+    let batch = |value| Batch {
+        scopes: read().scopes,
+        lost: Vec::new(),
+        parts: vec![Part {
+            resource: instruments::resource(outlet.shown.target()),
+            values: vec![reading(1, value, &[])],
+        }],
+    };
+    sink.accept(batch(5));
+    assert_eq!(old.take(), [" total 5"]);
+    maker.lead_to(tail(Vec::new(), exporters([("debug/2", &new)])));
+    sink.accept(batch(6));
+    assert_eq!(
+        (old.take(), new.take()),
+        (vec!["forget node".to_owned()], vec![" total 6".to_owned()])
+    );
+    maker.lead_to(tail(
+        vec![step(Arc::new(Prefix))],
+        exporters([("debug/2", &new)]),
+    ));
+    sink.accept(batch(7));
+    assert_eq!(new.take(), [" x.total 7"]);
+    drop(sink);
+    assert_eq!(new.take(), ["forget node"]);
 }

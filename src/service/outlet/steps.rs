@@ -1,0 +1,227 @@
+//! The processors of a pipeline, and what stands behind each of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Meter},
+};
+
+use super::{Dropped, Exits, Outlet, Shown};
+use crate::{
+    instruments::TargetInstruments,
+    pipeline::{Batch, BatchSink, ComponentKind, Components, Downstream, Processor, Stream},
+    runtime::Tasks,
+    settings::ComponentId,
+    telemetry::names,
+};
+
+/// A processor of a pipeline, with what belongs to it alone. A pipeline that takes the place of
+/// another has those of the other that did not change.
+pub(in crate::service) struct Step {
+    id: ComponentId,
+    processor: Arc<dyn Processor>,
+    items: Items,
+    behind: Behind,
+    tasks: Tasks,
+}
+
+/// What goes into a processor and what comes out.
+#[derive(Clone)]
+pub(super) struct Items {
+    pub(super) incoming: Counter<u64>,
+    pub(super) outgoing: Counter<u64>,
+    pub(super) attributes: [KeyValue; 2],
+}
+
+/// The processors of a pipeline from one position on, and its exporters.
+#[derive(Clone)]
+pub(in crate::service) struct Tail {
+    steps: Vec<Arc<Step>>,
+    exits: Arc<Exits>,
+    dropped: Dropped,
+}
+
+/// What stands behind a processor, which may change while it runs. Clones are handles to the same.
+#[derive(Clone)]
+struct Behind(Arc<RwLock<Arc<Tail>>>);
+
+/// The way of a target that a processor makes up.
+struct MadeUp {
+    behind: Behind,
+    stream: Stream,
+    tail: Arc<Tail>,
+    outlet: Outlet,
+}
+
+impl Step {
+    /// A processor that leads nowhere yet.
+    pub(in crate::service) fn new(
+        id: &ComponentId,
+        processor: Arc<dyn Processor>,
+        meter: &Meter,
+        tasks: Tasks,
+    ) -> Arc<Self> {
+        let nowhere = Tail::new(Vec::new(), &Arc::default(), meter);
+        Arc::new(Self {
+            id: id.clone(),
+            processor,
+            items: Items::new(id.to_string(), meter),
+            behind: Behind(Arc::new(RwLock::new(Arc::new(nowhere)))),
+            tasks,
+        })
+    }
+
+    /// Which one it is.
+    pub(in crate::service) fn id(&self) -> &ComponentId {
+        &self.id
+    }
+
+    /// Whether the processor can take another poll now.
+    pub(in crate::service) fn admits(&self) -> bool {
+        self.processor.admits()
+    }
+
+    /// From now on it leads there: each target that it makes up goes over with what it says next.
+    /// When this returns, none is on its way through any other.
+    pub(in crate::service) fn lead_to(&self, tail: Tail) {
+        let mut behind = self
+            .behind
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *behind = Arc::new(tail);
+    }
+
+    /// Starts what it does by itself.
+    pub(in crate::service) fn start(&self, components: &Components) {
+        let (kind, id) = (ComponentKind::Processor, self.id.to_string());
+        let tasks = components.own(kind, &id, &self.tasks);
+        self.processor.start(Arc::new(self.behind.clone()), &tasks);
+    }
+
+    /// What it does by itself.
+    pub(in crate::service) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+}
+
+impl Items {
+    fn new(processor: String, meter: &Meter) -> Self {
+        let attributes = [
+            KeyValue::new(names::SIGNAL, "metrics"),
+            KeyValue::new(names::PROCESSOR, processor),
+        ];
+        let items = Self {
+            incoming: names::INCOMING_ITEMS.counter(meter),
+            outgoing: names::OUTGOING_ITEMS.counter(meter),
+            attributes,
+        };
+        items.incoming.add(0, &items.attributes);
+        items.outgoing.add(0, &items.attributes);
+        items
+    }
+}
+
+impl Tail {
+    pub(in crate::service) fn new(
+        steps: Vec<Arc<Step>>,
+        exits: &Arc<Exits>,
+        meter: &Meter,
+    ) -> Self {
+        Self {
+            steps,
+            exits: Arc::clone(exits),
+            dropped: Dropped::new(meter),
+        }
+    }
+
+    /// Each processor with what stands behind it.
+    pub(in crate::service) fn processors(&self) -> impl Iterator<Item = (&Arc<Step>, Self)> {
+        self.steps.iter().enumerate().map(|(position, step)| {
+            let behind = Self {
+                steps: self.steps.iter().skip(position + 1).cloned().collect(),
+                ..self.clone()
+            };
+            (step, behind)
+        })
+    }
+
+    /// Makes room for a target.
+    pub(in crate::service) fn outlet(&self, mut stream: Stream) -> Outlet {
+        let before = Arc::clone(&stream.resource);
+        let stages = self.steps.iter().map(|step| {
+            let stage = step.processor.open(&mut stream);
+            (stage, step.items.clone())
+        });
+        let stages: Vec<_> = stages.collect();
+        let instruments = TargetInstruments::new(&stream.schema, &stream.resource);
+        let resources = match stages.is_empty() {
+            true => Default::default(),
+            false => [before, stream.resource],
+        };
+        Outlet {
+            instruments,
+            shown: Shown::new(stream.target, Arc::clone(&self.exits.open())),
+            schema: stream.schema,
+            stages,
+            exits: Arc::clone(&self.exits),
+            dropped: self.dropped.clone(),
+            resources,
+            split: HashMap::new(),
+            left: Vec::new(),
+            scopes: Vec::new(),
+        }
+    }
+}
+
+impl Behind {
+    /// The rest of the pipeline, which stays the same as long as this is held.
+    fn tail(&self) -> RwLockReadGuard<'_, Arc<Tail>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Downstream for Behind {
+    fn open(&self, stream: Stream) -> Box<dyn BatchSink> {
+        let tail = Arc::clone(&self.tail());
+        Box::new(MadeUp {
+            behind: self.clone(),
+            outlet: tail.outlet(stream.clone()),
+            stream,
+            tail,
+        })
+    }
+}
+
+impl MadeUp {
+    /// Goes on through `tail`, with all that both ways have in common.
+    fn go_over(&mut self, tail: &Arc<Tail>) {
+        let mut outlet = tail.outlet(self.stream.clone());
+        outlet.take_over(&mut self.outlet);
+        self.outlet = outlet;
+        self.tail = Arc::clone(tail);
+    }
+}
+
+impl BatchSink for MadeUp {
+    fn follow(&mut self, stream: Stream) {
+        let behind = self.behind.clone();
+        let tail = behind.tail();
+        self.stream = stream;
+        self.go_over(&tail);
+    }
+
+    fn accept(&mut self, batch: Batch) {
+        let behind = self.behind.clone();
+        let tail = behind.tail();
+        if !Arc::ptr_eq(&self.tail, &tail) {
+            self.go_over(&tail);
+        }
+        self.outlet.put_batch(batch);
+        self.outlet.export();
+    }
+}
