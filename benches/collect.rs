@@ -1,0 +1,225 @@
+//! What a poll costs when its bodies are there: `cargo bench --bench collect`.
+//!
+//! A fleet of targets, each with the bodies of a Betanet node: what the allocator is asked for and
+//! the time to read, collect and render one poll, and what stays in memory of the rendered text.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::{sync::Arc, time::Duration};
+
+use allocation_counter::measure;
+use betanet_collector::{
+    definition::{self, Definition},
+    exporters::prometheus::{Config, Format, Prometheus, Wanted},
+    instruments::{OwnMetrics, TargetInstruments, resource},
+    pipeline::{
+        Body, EndpointPoll, Exporter as _, OtlpForm, Outcome, Poll, Schema, Snapshot, Target,
+    },
+    processors::mapping,
+    resilience::{
+        cache::Origin,
+        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
+        host::{Fleet, Host, Settings},
+        outcome::Statuses,
+        shell::{Answer, Attempt, Miss, Order},
+    },
+    runtime::Clock,
+    telemetry::names::Detail,
+};
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::{SdkMeterProvider, data::ResourceMetrics};
+use tokio::time::Instant;
+
+type Error = Box<dyn std::error::Error>;
+
+const TARGETS: usize = 500;
+const ROUNDS: usize = 20;
+
+/// Answers at once.
+struct AtOnce(Body);
+
+impl Attempt for AtOnce {
+    async fn make(&self, _order: Order) -> Result<Answer, Miss> {
+        Ok(Answer::Body(self.0.clone(), Origin::default()))
+    }
+}
+
+/// One target and what is kept of it behind the receiver.
+struct Node {
+    target: Arc<Target>,
+    host: Host,
+    own: OwnMetrics,
+    instruments: TargetInstruments,
+}
+
+/// What a step cost, in all polls.
+#[derive(Default)]
+struct Cost {
+    calls: u64,
+    bytes: u64,
+    /// What the first poll of each target left in memory, in bytes.
+    kept: i64,
+    time: Duration,
+}
+
+impl Cost {
+    fn add(&mut self, is_first: bool, step: impl FnOnce()) {
+        let started = Instant::now();
+        let spent = measure(step);
+        // The first poll makes what later ones use.
+        if is_first {
+            self.kept += spent.bytes_current;
+            return;
+        }
+        self.time += started.elapsed();
+        self.calls += spent.count_total;
+        self.bytes += spent.bytes_total;
+    }
+
+    fn print(&self, detail: Detail, step: &str) {
+        let polls = (TARGETS * ROUNDS) as u64;
+        println!(
+            "| {detail:?} | {step} | {} | {} | {:.1} µs | {} |",
+            self.calls / polls,
+            self.bytes / polls,
+            self.time.as_secs_f64() * 1e6 / polls as f64,
+            self.kept / TARGETS as i64,
+        );
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let definition = definition::load("betanet")?;
+    let bodies = bodies(&definition)?;
+    println!(
+        "| `target_metrics` | step | allocations a poll | bytes a poll | time a poll | bytes kept a target |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for detail in [Detail::Basic, Detail::Detailed] {
+        run(&definition, &bodies, detail).await;
+    }
+    Ok(())
+}
+
+async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: Detail) {
+    let meter = SdkMeterProvider::default().meter("bench");
+    let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
+    let (fleet, schema) = (
+        Fleet::new(settings()),
+        Arc::new(OwnMetrics::schema(definition, 1)),
+    );
+    let nodes = (0..TARGETS).map(|number| Node::new(number, definition, &fleet, &schema));
+    let mut nodes: Vec<_> = nodes.collect();
+    let fresh = vec![true; definition.endpoints.len()];
+    let (mut collect, mut render) = (Cost::default(), Cost::default());
+    for round in 0..=ROUNDS {
+        for node in &mut nodes {
+            let poll = node.poll(bodies, detail).await;
+            let mut metrics = Vec::new();
+            collect.add(round == 0, || metrics = node.collect(&poll));
+            let snapshot = Snapshot {
+                target: &node.target,
+                fresh: &fresh,
+                metrics: &metrics,
+                otlp: OtlpForm::new(Vec::new),
+            };
+            render.add(round == 0, || exporter.export(&snapshot));
+        }
+    }
+    collect.print(detail, "read and collect");
+    render.print(detail, "render");
+    let (started, pieces) = (Instant::now(), exporter.scrape(Wanted::all(Format::Text)));
+    let bytes = pieces.map(|piece| piece.len()).sum::<usize>() / TARGETS;
+    let micros = started.elapsed().as_secs_f64() * 1e6 / TARGETS as f64;
+    println!("| {detail:?} | read in a scrape | | {bytes} | {micros:.1} µs | |");
+}
+
+impl Node {
+    fn new(
+        number: usize,
+        definition: &Arc<Definition>,
+        fleet: &Arc<Fleet>,
+        schema: &Arc<Schema>,
+    ) -> Self {
+        let host = format!("node-{number}.example.com");
+        let target = Arc::new(Target {
+            url: format!("http://{host}:9000"),
+            server_port: 9000,
+            url_scheme: "http".to_owned(),
+            server_address: host.clone(),
+            ..Target::named(&format!("{host}:9000"), definition)
+        });
+        let paths = definition.endpoints.iter().map(|of| Arc::clone(&of.path));
+        Self {
+            own: OwnMetrics::new(&target),
+            instruments: TargetInstruments::new(schema, &resource(&target)),
+            host: Host::new(&fleet.join(), &target.name, paths.collect(), &Clock::System),
+            target,
+        }
+    }
+
+    async fn poll(&self, bodies: &[AtOnce], detail: Detail) -> Poll {
+        let mut endpoints = Vec::new();
+        for (index, body) in bodies.iter().enumerate() {
+            drop(self.host.poll(index, body).await);
+            endpoints.push(EndpointPoll::new(Outcome::Fresh(body.0.clone())));
+        }
+        let mut own = self.host.readings();
+        own.retain(|reading| detail.says(reading.metric));
+        let now = Clock::System.now();
+        Poll {
+            started: now,
+            ended: now,
+            duration: Duration::from_millis(5),
+            missed_ticks: 0,
+            endpoints,
+            own,
+        }
+    }
+
+    fn collect(&mut self, poll: &Poll) -> Vec<ResourceMetrics> {
+        let definition = &self.target.definition;
+        let readings = mapping::map(definition, poll);
+        self.own.observe(poll, &readings);
+        self.instruments.put(readings.values);
+        let own = self.own.readings(poll, self.instruments.resets());
+        self.instruments.put(own);
+        let scopes: Vec<_> = definition
+            .endpoints
+            .iter()
+            .map(|of| Arc::clone(&of.scope))
+            .collect();
+        self.instruments.collect(&scopes, false).metrics
+    }
+}
+
+/// The bodies of the definition's endpoints.
+fn bodies(definition: &Definition) -> Result<Vec<AtOnce>, Error> {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/bodies/betanet/"
+    );
+    let bodies = definition.endpoints.iter().map(|endpoint| {
+        let raw = std::fs::read(format!("{folder}{}.json", endpoint.name))?;
+        Ok(AtOnce(Body {
+            document: Arc::new(serde_json::from_slice(&raw)?),
+            raw: raw.into(),
+            received: Clock::System.now(),
+        }))
+    });
+    bodies.collect()
+}
+
+fn settings() -> Settings {
+    Settings {
+        interval: Duration::from_secs(15),
+        deadline: Duration::from_secs(13),
+        statuses: Statuses::default(),
+        retry: RetryConfig::default().policy(),
+        timeout: TimeoutConfig::default(),
+        hedge: false,
+        circuit_breaker: CircuitBreakerConfig::default(),
+        cache: CacheConfig::default().policy(),
+        freshness_objective: None,
+    }
+}
