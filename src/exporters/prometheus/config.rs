@@ -257,7 +257,7 @@ impl Config {
         });
         let exporter = match before {
             // Under other rules all series are others.
-            Some(before) if before.rules == self.rules() => Prometheus::following(before, self),
+            Some(before) if *before.rules() == self.rules() => Prometheus::following(before, self),
             _ => Prometheus::new(id, self, context.meter),
         };
         let exporter = Arc::new(exporter);

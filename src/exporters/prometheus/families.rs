@@ -1,20 +1,20 @@
 //! The families of all targets, as a scrape shows them.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     ops::Bound,
+    sync::Arc,
 };
 
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Dropped,
-    escape::Escaping,
+    descriptor::Descriptor,
     name::Kind,
     negotiate::Format,
-    render::{self, Source},
+    page::{OWN, Page, Source},
     scrape::{Half, Progress},
-    text::Moment,
+    slots::Slots,
     view::View,
 };
 
@@ -24,93 +24,71 @@ const CHUNK: usize = 64 * 1024;
 /// What a histogram puts behind its name, or may put there in OpenMetrics.
 const HISTOGRAM_NAMES: [&str; 4] = ["_bucket", "_count", "_sum", "_created"];
 
-/// Number of a target, in the order of their first poll.
-pub(super) type TargetId = u64;
+/// Number of a target.
+pub(super) type TargetId = u32;
+/// Number of a family.
+pub(super) type FamilyId = u32;
 
 /// All families, by what scrapers call them that know no names but the old ones.
 #[derive(Debug, Default)]
 pub(super) struct Families {
-    by_name: BTreeMap<String, Family>,
-    series: usize,
+    by_name: BTreeMap<String, FamilyId>,
+    all: Slots<Family>,
 }
 
-/// One family: what stands above its samples, and the samples.
+/// One family: what stands above its samples, and who gives samples.
 #[derive(Debug)]
 pub(super) struct Family {
-    pub(super) name: String,
-    pub(super) kind: Kind,
-    pub(super) unit: String,
-    pub(super) help: String,
-    fragments: BTreeMap<(TargetId, Source), Fragment>,
+    pub(super) descriptor: Arc<Descriptor>,
+    sources: BTreeSet<(TargetId, Source)>,
 }
 
-/// What one source of one target gives to a family.
-#[derive(Debug)]
-pub(super) struct Fragment {
-    pub(super) text: Box<str>,
-    /// Whether there is a name in it that not every scraper knows.
-    pub(super) is_odd: bool,
-    /// When all of it was observed, if that is shown.
-    pub(super) time: Option<Moment>,
-    /// Whether lines say when a total began.
-    pub(super) has_created: bool,
-    /// Hashes of the labels.
-    series: Box<[u64]>,
+/// Where the samples are.
+pub(super) trait Pages {
+    /// What a source of a target gives.
+    fn page(&self, target: TargetId, source: Source) -> Option<&Page>;
 }
 
 impl Families {
-    /// The number of series.
-    pub(super) fn series(&self) -> usize {
-        self.series
+    fn get(&self, id: FamilyId) -> Option<&Family> {
+        self.all.get(id)
     }
 
-    /// Adds what a target gives; that target and source must have nothing in the family yet.
-    /// Gives the name under which to remove it, and none if it cannot be shown: because the name
-    /// has another type already (it has one in a scrape, and the first one stays), or because
-    /// another name is the same to scrapers that know the old ones only.
-    pub(super) fn insert(
+    /// Whether a family is what is described so.
+    pub(super) fn is(&self, id: FamilyId, descriptor: &Arc<Descriptor>) -> bool {
+        self.get(id)
+            .is_some_and(|family| Arc::ptr_eq(&family.descriptor, descriptor))
+    }
+
+    /// Notes that a source of a target gives to the family that is described so. The error says
+    /// why the family cannot be shown: its name has another type already (it has one in a scrape,
+    /// and the first one stays), or another name is the same to scrapers that know the old ones
+    /// only.
+    pub(super) fn admit(
         &mut self,
-        target: TargetId,
-        new: render::Family,
-        dropped: &mut Vec<Dropped>,
-    ) -> Option<String> {
-        let key = Escaping::Underscores.name(&new.name).into_owned();
-        let points = new.series.len();
-        if let Some(reason) = self.conflict(&key, &new) {
-            dropped.push(Dropped {
-                family: new.name,
-                points,
-                reason,
-            });
-            return None;
+        source: (TargetId, Source),
+        new: &Arc<Descriptor>,
+    ) -> Result<FamilyId, &'static str> {
+        if let Some(id) = self.by_name.get(&new.key).copied() {
+            let known = self.all.get_mut(id).ok_or("type_conflict")?;
+            if known.descriptor.kind.word() != new.kind.word() {
+                return Err("type_conflict");
+            }
+            if known.descriptor.name != new.name {
+                return Err("name_conflict");
+            }
+            known.sources.insert(source);
+            return Ok(id);
         }
-        let entry = self.by_name.entry(key.clone());
-        let family = entry.or_insert_with(|| Family {
-            name: new.name.clone(),
-            kind: new.kind,
-            unit: new.unit.clone(),
-            help: new.help.clone(),
-            fragments: BTreeMap::new(),
+        if self.clashes(&new.key, new.kind) {
+            return Err("type_conflict");
+        }
+        let id = self.all.insert(Family {
+            descriptor: Arc::clone(new),
+            sources: BTreeSet::from([source]),
         });
-        let source = new.source;
-        let fragment = family.without_known(target, new);
-        self.series += fragment.series.len();
-        let duplicates = points - fragment.series.len();
-        if duplicates > 0 {
-            dropped.push(Dropped::duplicates(&family.name, duplicates));
-        }
-        family.fragments.insert((target, source), fragment);
-        Some(key)
-    }
-
-    /// Why a family cannot be shown beside those that are there.
-    fn conflict(&self, key: &str, new: &render::Family) -> Option<&'static str> {
-        match self.by_name.get(key) {
-            Some(known) if known.kind.word() != new.kind.word() => Some("type_conflict"),
-            Some(known) if known.name != new.name => Some("name_conflict"),
-            Some(_) => None,
-            None => self.clashes(key, new.kind).then_some("type_conflict"),
-        }
+        self.by_name.insert(new.key.clone(), id);
+        Ok(id)
     }
 
     /// Whether samples of a new family would have names of another one's.
@@ -126,48 +104,45 @@ impl Families {
             .iter()
             .filter_map(|suffix| name.strip_suffix(suffix));
         bases
-            .filter_map(|base| self.by_name.get(base))
-            .any(|family| family.kind == Kind::Histogram)
+            .filter_map(|base| self.get(*self.by_name.get(base)?))
+            .any(|family| family.descriptor.kind == Kind::Histogram)
     }
 
-    /// Removes what a source of a target gave to the family.
-    pub(super) fn remove(&mut self, name: &str, target: TargetId, source: Source) {
-        let Some(family) = self.by_name.get_mut(name) else {
+    /// Notes that a source of a target gives nothing to the family any more.
+    pub(super) fn remove(&mut self, id: FamilyId, source: (TargetId, Source)) {
+        let Some(family) = self.all.get_mut(id) else {
             return;
         };
-        if let Some(fragment) = family.fragments.remove(&(target, source)) {
-            self.series -= fragment.series.len();
-        }
-        if family.fragments.is_empty() {
-            self.by_name.remove(name);
+        family.sources.remove(&source);
+        if family.sources.is_empty()
+            && let Some(family) = self.all.remove(id)
+        {
+            self.by_name.remove(&family.descriptor.key);
         }
     }
 
     /// The next piece of a scrape, about [`CHUNK`] long; none at its end.
-    pub(super) fn read(&self, progress: &mut Progress) -> Option<Bytes> {
+    pub(super) fn read(&self, pages: &impl Pages, progress: &mut Progress) -> Option<Bytes> {
         if progress.is_over {
             return None;
         }
         let mut chunk = BytesMut::with_capacity(CHUNK);
         let from = (progress.from.clone(), Bound::Unbounded);
-        for (name, family) in self.by_name.range::<String, _>(from) {
-            if progress.wanted.has(name, family) {
-                let view = View::new(
-                    family,
-                    progress.wanted.form,
-                    self.is_free(name, family.kind),
-                );
-                let start = begin(name, family, &view, progress.half.take(), &mut chunk);
-                if let Some(next) = family.read(&view, start, &mut chunk) {
-                    progress.from = Bound::Included(name.clone());
-                    progress.half = Some(Half {
-                        key: name.clone(),
-                        name: family.name.clone(),
-                        kind: family.kind,
-                        next,
-                    });
-                    return Some(chunk.freeze());
-                }
+        for (key, id) in self.by_name.range::<String, _>(from) {
+            let family = self.get(*id);
+            let family = family.filter(|family| progress.wanted.has(&family.descriptor));
+            let Some(family) = family else { continue };
+            let descriptor = &*family.descriptor;
+            let is_free = self.is_free(key, descriptor.kind);
+            let view = View::new(descriptor, progress.wanted.form, is_free);
+            let start = begin(&view, progress.half.take(), &mut chunk);
+            if let Some(next) = family.read((*id, pages), &view, start, &mut chunk) {
+                progress.from = Bound::Included(key.clone());
+                progress.half = Some(Half {
+                    family: Arc::clone(&family.descriptor),
+                    next,
+                });
+                return Some(chunk.freeze());
             }
         }
         progress.is_over = true;
@@ -188,17 +163,11 @@ impl Families {
 }
 
 /// Where to begin in a family: where the piece before ended, or at its header.
-fn begin(
-    key: &str,
-    family: &Family,
-    view: &View<'_>,
-    half: Option<Half>,
-    chunk: &mut BytesMut,
-) -> TargetId {
+fn begin(view: &View<'_>, half: Option<Half>, chunk: &mut BytesMut) -> TargetId {
     match half {
-        Some(half) if half.key == key => {
+        Some(half) if half.family.key == view.family.key => {
             // Another family took over the name in between; its turn is the next scrape.
-            match half.kind == family.kind && half.name == family.name {
+            match half.family.is_of_family(view.family) {
                 true => half.next,
                 false => TargetId::MAX,
             }
@@ -213,9 +182,19 @@ fn begin(
 impl Family {
     /// Appends the samples from those of target `start` on, until the chunk is full; the target
     /// that comes next then. All that one target gives stays together.
-    fn read(&self, view: &View<'_>, start: TargetId, chunk: &mut BytesMut) -> Option<TargetId> {
+    fn read(
+        &self,
+        (id, pages): (FamilyId, &impl Pages),
+        view: &View<'_>,
+        start: TargetId,
+        chunk: &mut BytesMut,
+    ) -> Option<TargetId> {
         let mut last = None;
-        for ((target, _), fragment) in self.fragments.range((start, 0)..) {
+        for (target, source) in self.sources.range((start, OWN)..) {
+            let page = pages.page(*target, *source);
+            let Some(fragment) = page.and_then(|page| page.fragment(id)) else {
+                continue;
+            };
             let samples = view.samples(fragment);
             let is_full = !chunk.is_empty() && chunk.len() + samples.len() > CHUNK;
             if is_full && last != Some(target) {
@@ -225,31 +204,5 @@ impl Family {
             last = Some(target);
         }
         None
-    }
-
-    /// The fragment of `new`, without the series that other endpoints of the target give already.
-    fn without_known(&self, target: TargetId, new: render::Family) -> Fragment {
-        let others = self.fragments.range((target, 0)..(target + 1, 0));
-        let known: HashSet<u64> = others.flat_map(|(_, f)| f.series.iter().copied()).collect();
-        let fragment = |text: String, series| Fragment {
-            text: text.into(),
-            is_odd: new.is_odd,
-            time: new.time,
-            has_created: new.has_created,
-            series,
-        };
-        if !new.series.iter().any(|series| known.contains(&series.id)) {
-            let series = new.series.iter().map(|series| series.id);
-            return fragment(new.text, series.collect());
-        }
-        let (mut text, mut ids, mut start) = (String::new(), Vec::new(), 0);
-        for series in new.series {
-            if !known.contains(&series.id) {
-                text.push_str(new.text.get(start..series.end).unwrap_or_default());
-                ids.push(series.id);
-            }
-            start = series.end;
-        }
-        fragment(text, ids.into())
     }
 }

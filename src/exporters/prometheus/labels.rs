@@ -3,11 +3,14 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, btree_map::Entry},
+    ops::Range,
+    sync::{Arc, Mutex},
 };
 
-use opentelemetry::{Key, Value};
+use opentelemetry::{InstrumentationScope, Key, Value};
+use opentelemetry_sdk::Resource;
 
-use super::{rules::Rules, text, translation::TranslationStrategy};
+use super::{lock, rules::Rules, text, translation::TranslationStrategy};
 use crate::pipeline::Target;
 
 /// The label that names the target; `job` and `instance` are Prometheus' own.
@@ -17,7 +20,7 @@ const LE: &str = "le";
 /// What Prometheus puts before a label that a scrape brings although the name is taken.
 const EXPORTED: &str = "exported_";
 
-/// Labels that every series of a target carries, rendered once.
+/// Labels that several series carry, rendered once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Labels {
     strategy: TranslationStrategy,
@@ -25,26 +28,67 @@ pub(super) struct Labels {
     text: String,
 }
 
-impl Labels {
-    /// Name, constant labels and configured labels of a target.
-    pub(super) fn of(target: &Target, rules: &Rules) -> Self {
-        Self::name_of(target, rules).and(borrowed(&target.labels))
-    }
+/// The labels of one target's series.
+#[derive(Debug)]
+pub(super) struct TargetLabels {
+    /// Name and constant labels: those of what says who the target is.
+    pub(super) info: Labels,
+    /// These and the configured labels: those of all series.
+    all: Arc<Labels>,
+    /// With what else they carry, by scope and for the Resource that was seen last.
+    scopes: Mutex<(Resource, Scopes)>,
+}
 
-    /// The name of a target and the constant labels.
-    pub(super) fn name_of(target: &Target, rules: &Rules) -> Self {
-        let mut labels = Self {
+type Scopes = Vec<(InstrumentationScope, Arc<Labels>)>;
+
+impl TargetLabels {
+    pub(super) fn new(target: &Target, rules: &Rules) -> Self {
+        let mut info = Labels {
             strategy: rules.strategy,
             taken: vec![TARGET.to_owned()],
             text: String::new(),
         };
-        text::label(&mut labels.text, TARGET, &target.name);
-        labels.and(borrowed(&rules.const_labels))
+        text::label(&mut info.text, TARGET, &target.name);
+        let info = info.and(borrowed(&rules.const_labels));
+        Self {
+            all: Arc::new(info.clone().and(borrowed(&target.labels))),
+            info,
+            scopes: Mutex::new((Resource::builder_empty().build(), Vec::new())),
+        }
     }
 
+    /// Whether the target's name and labels are the same.
+    pub(super) fn are_like(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+
+    /// The labels of a scope's series.
+    pub(super) fn of(
+        &self,
+        rules: &Rules,
+        target: &Target,
+        (resource, scope): (&Resource, &InstrumentationScope),
+    ) -> Arc<Labels> {
+        if !rules.add_labels() {
+            return Arc::clone(&self.all);
+        }
+        let mut known = lock(&self.scopes);
+        if known.0 != *resource {
+            *known = (resource.clone(), Vec::new());
+        }
+        let scopes = &mut known.1;
+        if let Some((_, labels)) = scopes.iter().find(|(of, _)| of == scope) {
+            return Arc::clone(labels);
+        }
+        let labels = Arc::new(rules.with(&self.all, target, (resource, scope)));
+        scopes.push((scope.clone(), Arc::clone(&labels)));
+        labels
+    }
+}
+
+impl Labels {
     /// These and more, which give way where a name is taken.
     pub(super) fn and<'a>(mut self, pairs: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> Self {
-        // `le` would be there twice on a histogram.
         for (name, value) in self.resolve(pairs, true) {
             text::label(&mut self.text, &name, &value);
             self.taken.push(name);
@@ -52,18 +96,55 @@ impl Labels {
         self
     }
 
-    /// The labels of one series. `buckets` says that `le` is taken too.
-    pub(super) fn with<'a>(
+    /// Appends the labels of one series. `buckets` says that `le` is taken too.
+    pub(super) fn write<'a, I: Iterator<Item = (&'a Key, &'a Value)>>(
         &self,
+        out: &mut String,
+        attributes: impl Fn() -> I,
+        buckets: bool,
+    ) {
+        out.push_str(&self.text);
+        let start = out.len();
+        if !self.write_usual(out, attributes(), buckets) {
+            out.truncate(start);
+            let pairs = attributes().map(|(key, value)| (key.as_str(), value.as_str()));
+            for (name, value) in self.resolve(pairs, buckets) {
+                text::label(out, &name, &value);
+            }
+        }
+    }
+
+    /// Writes what [`Self::resolve`] would give if that is what stands there already: usual names
+    /// in their order, none of them taken. Whether it is; if not, what was written means nothing.
+    fn write_usual<'a>(
+        &self,
+        out: &mut String,
         attributes: impl Iterator<Item = (&'a Key, &'a Value)>,
         buckets: bool,
-    ) -> String {
-        let pairs = attributes.map(|(key, value)| (key.as_str(), value.as_str()));
-        let mut labels = self.text.clone();
-        for (name, value) in self.resolve(pairs, buckets) {
-            text::label(&mut labels, &name, &value);
+    ) -> bool {
+        let mut last = 0..0;
+        for (key, value) in attributes {
+            if !out.is_empty() {
+                out.push(',');
+            }
+            let from = out.len();
+            if !self.strategy.push_label(out, key.as_str()) {
+                return false;
+            }
+            let name = from..out.len();
+            let text = |range: &Range<usize>| out.get(range.clone()).unwrap_or_default();
+            if text(&last) >= text(&name) || self.is_taken(text(&name), buckets) {
+                return false;
+            }
+            text::value(out, &value.as_str());
+            last = name;
         }
-        labels
+        true
+    }
+
+    fn is_taken(&self, name: &str, buckets: bool) -> bool {
+        // `le` would be there twice on a histogram.
+        self.taken.iter().any(|taken| taken == name) || (buckets && name == LE)
     }
 
     /// Valid names, none of them taken; keys that become the same name share it, and their
@@ -78,7 +159,7 @@ impl Labels {
         let mut labels = BTreeMap::new();
         for (key, value) in pairs {
             let mut name = self.strategy.label(key);
-            while self.taken.contains(&name) || (buckets && name == LE) {
+            while self.is_taken(&name, buckets) {
                 name.insert_str(0, EXPORTED);
             }
             match labels.entry(name) {
@@ -99,4 +180,67 @@ impl Labels {
 fn borrowed(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let pairs = labels.iter();
     pairs.map(|(key, value)| (key.as_str(), Cow::from(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::KeyValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Usual keys, in no order and more often than chance has them, and any text.
+    fn key() -> impl Strategy<Value = String> {
+        let usual =
+            prop::sample::select(vec!["a", "a.b", "a_b", "b", "le", "target", "url.template"]);
+        prop_oneof![usual.prop_map(str::to_owned), "[_a1.:]{0,3}", ".*"]
+    }
+
+    fn strategy() -> impl Strategy<Value = TranslationStrategy> {
+        prop::sample::select(vec![
+            TranslationStrategy::UnderscoreEscapingWithoutSuffixes,
+            TranslationStrategy::NoTranslation,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_at_once_is_what_is_resolved(
+            strategy in strategy(),
+            common in prop::collection::btree_map(key(), ".*", 0..3),
+            pairs in prop::collection::vec((key(), ".*"), 0..4),
+            buckets: bool,
+        ) {
+            let labels = Labels { strategy, ..Labels::default() }.and(borrowed(&common));
+            let of: Vec<_> = pairs.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+            let mut written = String::new();
+            labels.write(&mut written, || of.iter().map(|of| (&of.key, &of.value)), buckets);
+            let mut resolved = labels.text.clone();
+            let pairs = of.iter().map(|of| (of.key.as_str(), of.value.as_str()));
+            for (name, value) in labels.resolve(pairs, buckets) {
+                text::label(&mut resolved, &name, &value);
+            }
+            prop_assert_eq!(written, resolved);
+        }
+    }
+
+    #[test]
+    fn usual_labels_are_written_at_once() {
+        let of = [
+            ("error.type", "dns"),
+            ("le", "1"),
+            ("url.template", "/a\"b"),
+        ];
+        let of = of.map(|(key, value)| KeyValue::new(key, value));
+        let usual = |of: &[KeyValue], buckets| {
+            let mut out = String::new();
+            let pairs = of.iter().map(|of| (&of.key, &of.value));
+            let is_usual = Labels::default().write_usual(&mut out, pairs, buckets);
+            is_usual.then_some(out)
+        };
+        let expected = r#"error_type="dns",le="1",url_template="/a\"b""#;
+        assert_eq!(usual(&of, false).as_deref(), Some(expected));
+        assert_eq!(usual(&of, true), None);
+        assert_eq!(usual(&[of[1].clone(), of[0].clone()], false), None);
+    }
 }

@@ -18,16 +18,19 @@
 //! shown for `max_stale` where none comes. `/probe` reads one target when it is asked.
 
 mod config;
+mod descriptor;
 mod escape;
 mod families;
 mod labels;
 mod lines;
 pub(super) mod name;
 mod negotiate;
+mod page;
 mod probe;
 mod render;
 mod rules;
 mod scrape;
+mod slots;
 mod store;
 mod text;
 mod translation;
@@ -62,16 +65,18 @@ use crate::{
     pipeline::{Exporter, Snapshot, Target},
     telemetry::names,
 };
+use page::Draft;
+use render::Renderer;
 use rules::Rules;
 use scrape::Scrape;
-use store::{Rendered, Store};
+use store::Store;
 
 /// The exporter: takes snapshots and answers scrapes.
 pub struct Prometheus {
     id: String,
     open_metrics: bool,
     max_stale: Duration,
-    rules: Rules,
+    renderer: Renderer,
     store: Arc<Mutex<Store>>,
     dropped: Counter<u64>,
     probes: Counter<u64>,
@@ -87,17 +92,6 @@ struct Dropped {
     reason: &'static str,
 }
 
-impl Dropped {
-    /// Points of series that the target shows already.
-    fn duplicates(family: &str, points: usize) -> Self {
-        Self {
-            family: family.to_owned(),
-            points,
-            reason: "duplicate_series",
-        }
-    }
-}
-
 impl Prometheus {
     /// An exporter called `id`.
     pub fn new(id: &str, config: &Config, meter: &Meter) -> Self {
@@ -107,7 +101,7 @@ impl Prometheus {
             id: id.to_owned(),
             open_metrics: config.enable_open_metrics,
             max_stale: config.max_stale.get(),
-            rules: config.rules(),
+            renderer: Renderer::new(config.rules()),
             store,
             dropped: names::DROPPED_POINTS.counter(meter),
             probes: names::PROBES.counter(meter),
@@ -121,7 +115,7 @@ impl Prometheus {
             id: before.id.clone(),
             open_metrics: config.enable_open_metrics,
             max_stale: config.max_stale.get(),
-            rules: before.rules.clone(),
+            renderer: before.renderer.clone(),
             store: Arc::clone(&before.store),
             dropped: before.dropped.clone(),
             probes: before.probes.clone(),
@@ -145,6 +139,10 @@ impl Prometheus {
     /// The text of a scrape, in pieces that are made as they are asked for.
     pub fn scrape(&self, wanted: Wanted) -> impl Iterator<Item = Bytes> + Send + use<> {
         Scrape::new(&self.store, wanted)
+    }
+
+    fn rules(&self) -> &Rules {
+        &self.renderer.rules
     }
 
     fn note(&self, dropped: &Dropped) {
@@ -183,12 +181,11 @@ fn observe_series(id: &str, store: &Arc<Mutex<Store>>, meter: &Meter) {
 
 impl Exporter for Prometheus {
     fn export(&self, snapshot: &Snapshot<'_>) {
-        let labels = lock(&self.store).labels(snapshot.target, &self.rules);
+        let labels = lock(&self.store).labels(snapshot.target, self.rules());
         // The store stays free while the text is made.
-        let rendered = render::snapshot(snapshot, &labels, &self.rules);
-        let (families, dropped) = (rendered.families, rendered.dropped);
-        let rendered = Rendered { families, labels };
-        let conflicts = lock(&self.store).replace(snapshot, rendered, self.max_stale);
+        let mut draft = Draft::default();
+        let dropped = self.renderer.render(snapshot, &labels, &mut draft);
+        let conflicts = lock(&self.store).replace(snapshot, labels, draft, self.max_stale);
         for dropped in dropped.iter().chain(&conflicts) {
             self.note(dropped);
         }

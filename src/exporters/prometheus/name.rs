@@ -4,7 +4,7 @@
 use crate::telemetry::names;
 
 /// How a metric aggregates, as far as names and types depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::exporters) enum Kind {
     Counter,
     UpDownCounter,

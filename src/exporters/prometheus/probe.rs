@@ -9,16 +9,19 @@ use std::{
 
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::{Key, KeyValue, Value};
 
 use super::{
     Prometheus, Wanted,
     config::Config,
+    descriptor::{Described, Descriptor},
     labels::Labels,
-    lock, name, negotiate,
-    render::{self, Family, OWN},
+    lock,
+    name::{self, Kind},
+    negotiate,
+    page::Draft,
     scrape::Scrape,
-    store::{Rendered, Store},
+    store::Store,
     text::Number,
 };
 use crate::{
@@ -134,13 +137,10 @@ impl Prometheus {
             metrics: &probed.metrics,
             otlp: OtlpForm::new(Vec::new),
         };
-        let labels = lock(&store).labels(&probed.target, &self.rules);
-        let rendered = render::snapshot(&snapshot, &labels, &self.rules);
-        let mut families = own(probed);
-        families.extend(rendered.families);
-        let dropped = rendered.dropped;
-        let rendered = Rendered { families, labels };
-        let conflicts = lock(&store).replace(&snapshot, rendered, Duration::MAX);
+        let labels = lock(&store).labels(&probed.target, self.rules());
+        let mut draft = own(probed);
+        let dropped = self.renderer.render(&snapshot, &labels, &mut draft);
+        let conflicts = lock(&store).replace(&snapshot, labels, draft, Duration::MAX);
         for dropped in dropped.iter().chain(&conflicts) {
             self.note(dropped);
         }
@@ -149,51 +149,54 @@ impl Prometheus {
 }
 
 /// What is said of the probe itself.
-fn own(probed: &Probed) -> Vec<Family> {
-    let mut success = family(&names::PROBE_SUCCESS);
-    success.sample(String::new(), u64::from(is_up(probed)));
-    let mut duration = family(&names::PROBE_DURATION);
-    duration.sample(String::new(), probed.duration.as_secs_f64());
-    let mut endpoints = family(&names::PROBE_ENDPOINT_SUCCESS);
-    let mut failures = family(&names::PROBE_ENDPOINT_FAILURE);
-    let mut ages = family(&names::PROBE_ENDPOINT_AGE);
-    for (endpoint, of) in probed
-        .target
-        .definition
-        .endpoints
-        .iter()
-        .zip(&probed.endpoints)
-    {
-        let path = || (names::URL_TEMPLATE, endpoint.path.to_string());
+fn own(probed: &Probed) -> Draft {
+    let mut draft = Draft::default();
+    let (success, duration) = (u64::from(is_up(probed)), probed.duration.as_secs_f64());
+    sample(&mut draft, &names::PROBE_SUCCESS, [], success);
+    sample(&mut draft, &names::PROBE_DURATION, [], duration);
+    let endpoints = probed.target.definition.endpoints.iter();
+    let endpoints = || {
+        let endpoints = endpoints.clone().zip(&probed.endpoints);
+        endpoints.map(|(endpoint, of)| ((names::URL_TEMPLATE, endpoint.path.to_string()), of))
+    };
+    for (path, of) in endpoints() {
         let is_up = u64::from(of.failure.is_none());
-        sample(&mut endpoints, [path()], is_up);
+        sample(&mut draft, &names::PROBE_ENDPOINT_SUCCESS, [path], is_up);
+    }
+    for (path, of) in endpoints() {
         if let Some(failure) = of.failure {
             let reason = (names::ERROR_TYPE, failure.name().into_owned());
-            sample(&mut failures, [path(), reason], 1_u64);
-        }
-        if let Some(age) = of.age {
-            sample(&mut ages, [path()], age.as_secs_f64());
+            let of = [path, reason];
+            sample(&mut draft, &names::PROBE_ENDPOINT_FAILURE, of, 1_u64);
         }
     }
-    let mut families = vec![success, duration, endpoints, failures, ages];
-    families.retain(|family| !family.series.is_empty());
-    families
+    for (path, of) in endpoints() {
+        if let Some(age) = of.age {
+            let age = age.as_secs_f64();
+            sample(&mut draft, &names::PROBE_ENDPOINT_AGE, [path], age);
+        }
+    }
+    draft
 }
 
 fn sample<const N: usize>(
-    family: &mut Family,
+    draft: &mut Draft,
+    metric: &Metric,
     attributes: [(&'static str, String); N],
     value: impl Number,
 ) {
-    let attributes = attributes.map(|(key, value)| (key.into(), Value::from(value)));
-    let attributes = attributes.iter().map(|(key, value)| (key, value));
-    family.sample(Labels::default().with(attributes, false), value);
-}
-
-fn family(metric: &Metric) -> Family {
-    let name = name::scrape_name(metric);
-    let kind = name::Kind::Gauge;
-    Family::new(OWN, name, kind, (metric.unit, metric.description))
+    let attributes = attributes.map(|(key, value)| (Key::from(key), Value::from(value)));
+    let attributes = || attributes.iter().map(|(key, value)| (key, value));
+    let mut labels = String::new();
+    Labels::default().write(&mut labels, attributes, false);
+    let described = Described {
+        name: metric.name,
+        unit: metric.unit,
+        help: metric.description,
+        kind: Kind::Gauge,
+    };
+    let family = Descriptor::new(name::scrape_name(metric), described);
+    draft.sample(&Arc::new(family), &labels, value);
 }
 
 /// As `betanet_up` has it: at least one endpoint gave a body.

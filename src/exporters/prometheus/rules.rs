@@ -74,55 +74,47 @@ impl Rules {
         self.strategy.family(&self.namespace, (name, unit), kind)
     }
 
-    /// The name of the family that holds the Resources.
-    pub(super) fn target_info(&self) -> String {
-        self.family("target_info", "", Kind::Info)
+    /// Whether a Resource or a scope adds labels to series.
+    pub(super) fn add_labels(&self) -> bool {
+        self.has_scope || !self.resource.included.is_empty()
     }
 
-    /// The labels of a target's series, with those that its Resource adds.
-    pub(super) fn with_resource<'a>(
+    /// The labels of a target's series, with those that Resource and scope add.
+    pub(super) fn with(
         &self,
-        labels: &'a Labels,
+        labels: &Labels,
         target: &Target,
-        resource: &Resource,
-    ) -> Cow<'a, Labels> {
-        if self.resource.included.is_empty() {
-            return Cow::Borrowed(labels);
-        }
+        (resource, scope): (&Resource, &InstrumentationScope),
+    ) -> Labels {
         let pairs = resource
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .filter(|(key, _)| self.resource.has(key))
             // The target's configured labels are in its Resource too.
             .filter(|(key, value)| target.labels.get(*key).map(String::as_str) != Some(value));
-        Cow::Owned(labels.clone().and(pairs))
-    }
-
-    /// The labels of a scope's series.
-    pub(super) fn with_scope<'a>(
-        &self,
-        labels: &'a Labels,
-        scope: &InstrumentationScope,
-    ) -> Cow<'a, Labels> {
-        if !self.has_scope {
-            return Cow::Borrowed(labels);
+        let labels = labels.clone().and(pairs);
+        match self.has_scope {
+            true => with_scope(labels, scope),
+            false => labels,
         }
-        let named = [
-            ("name", Some(scope.name())),
-            ("version", scope.version()),
-            ("schema_url", scope.schema_url()),
-        ];
-        let named = named.into_iter().filter_map(|(key, value)| {
-            let value = value.filter(|value| !value.is_empty())?;
-            Some((format!("{SCOPE}{key}"), Cow::Borrowed(value)))
-        });
-        let attributes = scope.attributes();
-        let attributes = attributes.map(|of| (format!("{SCOPE}{}", of.key), of.value.as_str()));
-        let pairs: Vec<_> = named.chain(attributes).collect();
-        let pairs = pairs.iter();
-        let pairs = pairs.map(|(key, value)| (key.as_str(), Cow::Borrowed(&**value)));
-        Cow::Owned(labels.clone().and(pairs))
     }
+}
+
+fn with_scope(labels: Labels, scope: &InstrumentationScope) -> Labels {
+    let named = [
+        ("name", Some(scope.name())),
+        ("version", scope.version()),
+        ("schema_url", scope.schema_url()),
+    ];
+    let named = named.into_iter().filter_map(|(key, value)| {
+        let value = value.filter(|value| !value.is_empty())?;
+        Some((format!("{SCOPE}{key}"), Cow::Borrowed(value)))
+    });
+    let attributes = scope.attributes();
+    let attributes = attributes.map(|of| (format!("{SCOPE}{}", of.key), of.value.as_str()));
+    let pairs: Vec<_> = named.chain(attributes).collect();
+    let pairs = pairs.iter();
+    labels.and(pairs.map(|(key, value)| (key.as_str(), Cow::Borrowed(&**value))))
 }
 
 #[cfg(test)]

@@ -11,13 +11,8 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    escape::Escaping,
-    families::{Family, TargetId},
-    lock,
-    name::Kind,
-    negotiate::Format,
-    store::Store,
-    view::Form,
+    descriptor::Descriptor, escape::Escaping, families::TargetId, lock, name::Kind,
+    negotiate::Format, store::Store, view::Form,
 };
 
 /// What a scraper wants to have.
@@ -52,10 +47,13 @@ impl Wanted {
     }
 
     /// Whether it wants the family: by its name, or by that of one of its samples, escaped or not.
-    pub(super) fn has(&self, key: &str, family: &Family) -> bool {
+    pub(super) fn has(&self, family: &Descriptor) -> bool {
+        let Descriptor {
+            name, key, kind, ..
+        } = family;
         self.names.is_empty()
-            || self.is_named(key, family.kind)
-            || (family.name != key && self.is_named(&family.name, family.kind))
+            || self.is_named(key, *kind)
+            || (name != key && self.is_named(name, *kind))
     }
 
     pub(super) fn is_named(&self, family: &str, kind: Kind) -> bool {
@@ -81,9 +79,7 @@ pub(super) struct Progress {
 /// A family of which a scrape has read a part.
 #[derive(Debug)]
 pub(super) struct Half {
-    pub(super) key: String,
-    pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(super) family: Arc<Descriptor>,
     /// The target that comes next.
     pub(super) next: TargetId,
 }

@@ -7,78 +7,76 @@ use tokio::time::Instant;
 
 use super::{
     Dropped,
-    families::{Families, TargetId},
-    labels::Labels,
-    render::{self, OWN, Source},
+    families::{Families, Pages, TargetId},
+    labels::TargetLabels,
+    page::{Draft, OWN, Page, Source},
+    render,
     rules::Rules,
     scrape::Progress,
+    slots::Slots,
 };
 use crate::pipeline::{Snapshot, Target};
 
 /// The rendered values of all targets.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    next_id: TargetId,
-    targets: HashMap<String, Shown>,
+    by_name: HashMap<String, TargetId>,
+    targets: Slots<Shown>,
     families: Families,
+    series: usize,
 }
 
 /// What one target shows.
 #[derive(Debug)]
 struct Shown {
     target: Arc<Target>,
-    id: TargetId,
-    labels: Arc<Labels>,
+    labels: Arc<TargetLabels>,
     /// By [`Source`].
-    sources: Vec<Part>,
+    parts: Box<[Part]>,
 }
 
-/// The text of a snapshot.
-pub(super) struct Rendered {
-    pub(super) families: Vec<render::Family>,
-    pub(super) labels: Arc<Labels>,
-}
-
-/// The families that came from one source, all at one moment.
+/// What came from one source, all at one moment.
 #[derive(Debug, Default)]
 struct Part {
-    families: Vec<String>,
+    page: Page,
     expires: Option<Instant>,
 }
 
 impl Store {
-    /// The labels of all series of a target.
-    pub(super) fn labels(&self, target: &Target, rules: &Rules) -> Arc<Labels> {
-        let shown = self.targets.get(&target.name);
+    /// The labels of a target's series.
+    pub(super) fn labels(&self, target: &Target, rules: &Rules) -> Arc<TargetLabels> {
+        let shown = self.by_name.get(&target.name);
+        let shown = shown.and_then(|id| self.targets.get(*id));
         match shown.filter(|shown| std::ptr::eq(&*shown.target, target)) {
             Some(shown) => Arc::clone(&shown.labels),
-            None => Arc::new(Labels::of(target, rules)),
+            None => Arc::new(TargetLabels::new(target, rules)),
         }
     }
 
-    /// Makes room for a target unless there is. One of the same name with another configuration,
-    /// after a reload, takes the other's place; what has the same labels and comes from the same
-    /// endpoints stays until it is replaced.
-    fn open(&mut self, target: &Arc<Target>, labels: &Arc<Labels>) {
-        if let Some(shown) = self.targets.get_mut(&target.name) {
+    /// Makes room for a target unless there is, and gives its number. One of the same name with
+    /// another configuration, after a reload, takes the other's place; what has the same labels and
+    /// comes from the same endpoints stays until it is replaced.
+    fn open(&mut self, target: &Arc<Target>, labels: Arc<TargetLabels>) -> TargetId {
+        if let Some(id) = self.by_name.get(&target.name).copied()
+            && let Some(shown) = self.targets.get_mut(id)
+        {
             if Arc::ptr_eq(&shown.target, target) {
-                return;
+                return id;
             }
-            if shown.labels == *labels && has_same_endpoints(&shown.target, target) {
-                shown.target = Arc::clone(target);
-                return;
+            if shown.labels.are_like(&labels) && has_same_endpoints(&shown.target, target) {
+                (shown.target, shown.labels) = (Arc::clone(target), labels);
+                return id;
             }
             self.remove(&target.name);
         }
         let sources = 1 + target.definition.endpoints.len();
-        let shown = Shown {
+        let id = self.targets.insert(Shown {
             target: Arc::clone(target),
-            id: self.next_id,
-            labels: Arc::clone(labels),
-            sources: (0..sources).map(|_| Part::default()).collect(),
-        };
-        self.next_id += 1;
-        self.targets.insert(target.name.clone(), shown);
+            labels,
+            parts: (0..sources).map(|_| Part::default()).collect(),
+        });
+        self.by_name.insert(target.name.clone(), id);
+        id
     }
 
     /// Replaces what a snapshot brought anew; gives what could not be shown. An endpoint's values
@@ -86,28 +84,29 @@ impl Store {
     pub(super) fn replace(
         &mut self,
         snapshot: &Snapshot<'_>,
-        Rendered { families, labels }: Rendered,
+        labels: Arc<TargetLabels>,
+        mut draft: Draft,
         max_stale: Duration,
     ) -> Vec<Dropped> {
-        let now = Instant::now();
-        self.open(snapshot.target, &labels);
-        let Some(shown) = self.targets.get_mut(&snapshot.target.name) else {
-            return Vec::new();
+        let (now, mut dropped) = (Instant::now(), Vec::new());
+        let target = self.open(snapshot.target, labels);
+        let (families, series) = (&mut self.families, &mut self.series);
+        let Some(shown) = self.targets.get_mut(target) else {
+            return dropped;
         };
-        for source in 0..shown.sources.len() {
-            if render::is_new(snapshot, source) {
-                shown.clear(source, &mut self.families);
-            }
+        shown.expire(target, now, (families, series));
+        let is_new = |(source, _): &(Source, &mut Part)| render::is_new(snapshot, *source);
+        // What goes makes room for what comes under its name.
+        for (source, part) in shown.parts().filter(is_new) {
+            let page = std::mem::take(part).page;
+            *series -= page.series();
+            draft.inherit((target, source), &page, families);
         }
-        shown.expire(now, &mut self.families);
-        let mut dropped = Vec::new();
-        for family in families {
-            let source = family.source;
-            let Some(part) = shown.sources.get_mut(source) else {
-                continue;
-            };
-            let name = self.families.insert(shown.id, family, &mut dropped);
-            part.families.extend(name);
+        draft.place(target, families, &mut dropped);
+        draft.remove_shown(shown.parts.iter().map(|part| &part.page), &mut dropped);
+        for (source, part) in shown.parts().filter(is_new) {
+            part.page = draft.page(source);
+            *series += part.page.series();
             // What we say ourselves is said at every poll, of whatever outcome.
             part.expires = now.checked_add(max_stale).filter(|_| source != OWN);
         }
@@ -116,7 +115,8 @@ impl Store {
 
     /// Forgets a target, unless another one has taken over its name.
     pub(super) fn forget(&mut self, target: &Target) {
-        let shown = self.targets.get(&target.name);
+        let shown = self.by_name.get(&target.name);
+        let shown = shown.and_then(|id| self.targets.get(*id));
         if shown.is_some_and(|shown| std::ptr::eq(&*shown.target, target)) {
             self.remove(&target.name);
         }
@@ -124,48 +124,65 @@ impl Store {
 
     /// The next piece of a scrape; none at its end.
     pub(super) fn read(&self, progress: &mut Progress) -> Option<Bytes> {
-        self.families.read(progress)
+        self.families.read(&self.targets, progress)
     }
 
     /// The number of series that a scrape shows.
     pub(super) fn series(&mut self) -> usize {
         self.expire();
-        self.families.series()
+        self.series
     }
 
     /// Drops what is too old, also of targets that nothing polls any more.
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
-        for shown in self.targets.values_mut() {
-            shown.expire(now, &mut self.families);
+        for (target, shown) in self.targets.iter_mut() {
+            shown.expire(target, now, (&mut self.families, &mut self.series));
         }
     }
 
     fn remove(&mut self, name: &str) {
-        if let Some(mut shown) = self.targets.remove(name) {
-            for source in 0..shown.sources.len() {
-                shown.clear(source, &mut self.families);
-            }
+        let target = self.by_name.remove(name);
+        if let Some(target) = target
+            && let Some(mut shown) = self.targets.remove(target)
+        {
+            shown.clear(target, |_| true, (&mut self.families, &mut self.series));
         }
     }
 }
 
+impl Pages for Slots<Shown> {
+    fn page(&self, target: TargetId, source: Source) -> Option<&Page> {
+        let part = self.get(target)?.parts.get(source as usize)?;
+        Some(&part.page)
+    }
+}
+
 impl Shown {
-    fn clear(&mut self, source: Source, families: &mut Families) {
-        if let Some(part) = self.sources.get_mut(source) {
-            for name in std::mem::take(part).families {
-                families.remove(&name, self.id, source);
+    /// By source.
+    fn parts(&mut self) -> impl Iterator<Item = (Source, &mut Part)> {
+        (OWN..).zip(&mut self.parts)
+    }
+
+    /// Drops the parts that are `gone`, and counts their series off.
+    fn clear(
+        &mut self,
+        target: TargetId,
+        gone: impl Fn(&Part) -> bool,
+        (families, series): (&mut Families, &mut usize),
+    ) {
+        for (source, part) in self.parts().filter(|(_, part)| gone(part)) {
+            let page = std::mem::take(part).page;
+            *series -= page.series();
+            for family in page.families() {
+                families.remove(family, (target, source));
             }
         }
     }
 
-    fn expire(&mut self, now: Instant, families: &mut Families) {
-        for source in 0..self.sources.len() {
-            let expires = self.sources.get(source).and_then(|part| part.expires);
-            if expires.is_some_and(|expires| expires <= now) {
-                self.clear(source, families);
-            }
-        }
+    fn expire(&mut self, target: TargetId, now: Instant, of: (&mut Families, &mut usize)) {
+        let is_old = |part: &Part| part.expires.is_some_and(|expires| expires <= now);
+        self.clear(target, is_old, of);
     }
 }
 

@@ -47,16 +47,54 @@ pub(super) fn label(out: &mut String, name: &str, value: &str) {
         out.push(',');
     }
     write_name(out, name, is_plain_label(name));
+    self::value(out, value);
+}
+
+/// Appends what stands behind the name of a label.
+pub(super) fn value(out: &mut String, value: &str) {
     out.push_str("=\"");
     escape(out, value, true);
     out.push('"');
 }
 
-/// What stands before the labels of a series whose name not every scraper knows, but for a quote.
-pub(super) fn odd_name(name: &str) -> String {
-    let mut out = "{\"".to_owned();
-    escape(&mut out, name, true);
-    out
+/// What the lines of a family begin with.
+#[derive(Debug, Clone)]
+pub(super) struct Lead {
+    text: String,
+    /// Whether the name is in quotes, because not every scraper knows it.
+    pub(super) is_quoted: bool,
+}
+
+impl Lead {
+    pub(super) fn new(name: &str) -> Self {
+        if is_plain(name) {
+            return Self {
+                text: name.to_owned(),
+                is_quoted: false,
+            };
+        }
+        let mut text = "{\"".to_owned();
+        escape(&mut text, name, true);
+        Self {
+            text,
+            is_quoted: true,
+        }
+    }
+
+    /// Appends the line of a sample; `suffix` stands behind the name.
+    pub(super) fn line<T: Number>(&self, out: &mut String, suffix: &str, labels: &str, value: T) {
+        let (open, close) = match (self.is_quoted, labels.is_empty()) {
+            (false, true) => ("", " "),
+            (false, false) => ("{", "} "),
+            (true, true) => ("\"", "} "),
+            (true, false) => ("\",", "} "),
+        };
+        for piece in [&self.text, suffix, open, labels, close] {
+            out.push_str(piece);
+        }
+        value.write(out);
+        out.push('\n');
+    }
 }
 
 fn write_name(out: &mut String, name: &str, is_plain: bool) {
@@ -70,6 +108,10 @@ fn write_name(out: &mut String, name: &str, is_plain: bool) {
 }
 
 fn escape(out: &mut String, text: &str, quoted: bool) {
+    if !text.contains(['\\', '\n', '"']) {
+        out.push_str(text);
+        return;
+    }
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\\\"),
@@ -80,22 +122,22 @@ fn escape(out: &mut String, text: &str, quoted: bool) {
     }
 }
 
-/// The bound of a bucket, as a canonical float: OpenMetrics wants `1.0`, Prometheus 3 makes it so.
-pub(super) fn bound(bound: f64) -> String {
-    let mut text = String::new();
-    bound.write(&mut text);
-    if text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'-')
-    {
-        text.push_str(".0");
+/// Appends `le="bound"`, as a canonical float: OpenMetrics wants `1.0`, Prometheus 3 makes it so.
+pub(super) fn le(out: &mut String, bound: f64) {
+    label(out, "le", "");
+    out.pop();
+    let start = out.len();
+    bound.write(out);
+    let is_integer = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || c == b'-');
+    if out.get(start..).is_some_and(is_integer) {
+        out.push_str(".0");
     }
-    text
+    out.push('"');
 }
 
 /// A moment, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(u128);
+pub(super) struct Moment(u64);
 
 impl Moment {
     /// How it stands behind a value: in OpenMetrics in seconds.
@@ -113,7 +155,8 @@ impl Moment {
 
 impl From<SystemTime> for Moment {
     fn from(time: SystemTime) -> Self {
-        Self(clock::since_epoch(time).as_millis())
+        let millis = clock::since_epoch(time).as_millis();
+        Self(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 }
 

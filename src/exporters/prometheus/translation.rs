@@ -4,7 +4,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::name::{self, Kind};
+use super::{
+    escape::is_plain_label,
+    name::{self, Kind},
+};
 
 /// What becomes of `http.server.duration`, a histogram in s, and of the attribute `http.method`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -50,6 +53,23 @@ impl TranslationStrategy {
                 key => key.to_owned(),
             },
         }
+    }
+}
+
+impl TranslationStrategy {
+    /// Appends the name of a label if it is a usual one: one that any scraper knows, and that
+    /// comes of its key letter by letter. Where it is not, what was appended means nothing.
+    pub(super) fn push_label(self, out: &mut String, key: &str) -> bool {
+        let from = out.len();
+        match self {
+            Self::UnderscoreEscapingWithSuffixes | Self::UnderscoreEscapingWithoutSuffixes => {
+                let valid = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+                out.extend(key.chars().map(valid));
+            }
+            Self::NoUTF8EscapingWithSuffixes | Self::NoTranslation => out.push_str(key),
+        }
+        let name = out.get(from..).unwrap_or_default();
+        is_plain_label(name) && !name.starts_with("__")
     }
 }
 

@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 
 use super::{
+    descriptor::Descriptor,
     escape::Escaping,
-    families::{Family, Fragment},
     lines,
     name::{self, Kind},
     negotiate::Format,
+    page::{Details, Fragment},
     text,
 };
 
@@ -23,7 +24,7 @@ pub struct Form {
 
 /// A family in a form.
 pub(super) struct View<'a> {
-    family: &'a Family,
+    pub(super) family: &'a Descriptor,
     form: Form,
     /// What its samples are called.
     name: Cow<'a, str>,
@@ -36,7 +37,7 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     /// The family in the form; `is_free` says whether it may have its name in OpenMetrics. A counter
     /// that may not has no type there, rather than no samples.
-    pub(super) fn new(family: &'a Family, form: Form, is_free: bool) -> Self {
+    pub(super) fn new(family: &'a Descriptor, form: Form, is_free: bool) -> Self {
         let name = form.escaping.name(&family.name);
         let open = family.kind.open_name(&name);
         let open = open.filter(|_| form.format == Format::OpenMetrics && is_free);
@@ -70,13 +71,17 @@ impl<'a> View<'a> {
     }
 
     /// The samples of a fragment.
-    pub(super) fn samples<'f>(&self, fragment: &'f Fragment) -> Cow<'f, str> {
-        let renames = fragment.is_odd && self.form.escaping != Escaping::AllowUtf8;
-        let drops = fragment.has_created && !self.has_created();
-        if !renames && !drops && fragment.time.is_none() {
-            return Cow::Borrowed(&fragment.text);
+    pub(super) fn samples<'f>(&self, fragment: Fragment<'f>) -> Cow<'f, str> {
+        let Details {
+            is_odd,
+            time,
+            has_created,
+        } = fragment.details;
+        let renames = is_odd && self.form.escaping != Escaping::AllowUtf8;
+        let drops = has_created && !self.has_created();
+        if !renames && !drops && time.is_none() {
+            return Cow::Borrowed(fragment.text);
         }
-        let time = fragment.time;
         let time = time.map(|time| time.behind_value(self.form.format));
         let mut out = String::with_capacity(fragment.text.len());
         for line in fragment.text.split_terminator('\n') {

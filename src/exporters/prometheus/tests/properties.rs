@@ -1,5 +1,7 @@
 //! No text, however odd, breaks the format, whatever the rules and whoever reads it.
 
+use std::sync::Arc;
+
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use proptest::prelude::*;
@@ -11,8 +13,8 @@ use super::{
 };
 use crate::exporters::prometheus::{
     Escaping, Form, ResourceConversion, TranslationStrategy,
+    descriptor::{Described, Descriptor},
     name::Kind,
-    render::{Family, OWN},
     text::Header,
 };
 
@@ -142,9 +144,10 @@ proptest! {
         let mut text = String::new();
         let (kind, unit, help) = ("gauge", "", "");
         Header { name: &name, kind, unit, help }.write(&mut text, Format::Text);
-        let mut family = Family::new(OWN, name.clone(), Kind::Gauge, (unit, help));
-        family.sample(String::new(), 1_u64);
-        let scrape = parse(&(text + &family.text));
+        let described = Described { name: &name, unit, help, kind: Kind::Gauge };
+        let family = Arc::new(Descriptor::new(name.clone(), described));
+        family.lead.line(&mut text, "", "", 1_u64);
+        let scrape = parse(&text);
         prop_assert!(scrape.samples.contains_key(&(name, [].into())));
     }
 }

@@ -1,0 +1,172 @@
+//! What metrics are called in a scrape, worked out once and shared by all targets.
+
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+
+use super::{
+    escape::Escaping,
+    name::{self, Kind},
+    rules::Rules,
+    text::Lead,
+};
+
+/// Descriptors that nothing shows are kept up to this number.
+const UNUSED_MAX: usize = 256;
+
+/// A metric as its instrument describes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Described<'a> {
+    pub(super) name: &'a str,
+    /// In UCUM.
+    pub(super) unit: &'a str,
+    pub(super) help: &'a str,
+    pub(super) kind: Kind,
+}
+
+/// What a family is called, and what stands above its samples.
+#[derive(Debug)]
+pub(super) struct Descriptor {
+    pub(super) name: String,
+    /// The name for scrapers that know none but the old ones.
+    pub(super) key: String,
+    pub(super) kind: Kind,
+    /// Word for the unit.
+    pub(super) unit: String,
+    pub(super) help: String,
+    /// What lines begin with.
+    pub(super) lead: Lead,
+    /// What those lines begin with, but for `_created`, that say when a total began.
+    pub(super) created: Option<Lead>,
+    /// In UCUM.
+    metric_unit: String,
+}
+
+impl Descriptor {
+    /// That of a family called `name`.
+    pub(super) fn new(name: String, of: Described<'_>) -> Self {
+        let created = match of.kind {
+            Kind::Histogram => Some(&*name),
+            // The name that OpenMetrics has for it.
+            Kind::Counter => of.kind.open_name(&name),
+            Kind::Info | Kind::UpDownCounter | Kind::Gauge => None,
+        };
+        Self {
+            key: Escaping::Underscores.name(&name).into_owned(),
+            kind: of.kind,
+            unit: name::unit(of.unit),
+            help: of.help.to_owned(),
+            lead: Lead::new(&name),
+            created: created.map(Lead::new),
+            metric_unit: of.unit.to_owned(),
+            name,
+        }
+    }
+
+    /// Whether samples of both are of one family.
+    pub(super) fn is_of_family(&self, other: &Self) -> bool {
+        self.name == other.name && self.kind.word() == other.kind.word()
+    }
+
+    /// Those of one family follow one another.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        (&self.name, self.kind).cmp(&(&other.name, other.kind))
+    }
+
+    fn is_of(&self, metric: &Described<'_>) -> bool {
+        self.kind == metric.kind && self.metric_unit == metric.unit && self.help == metric.help
+    }
+}
+
+/// The descriptors of all metrics, by what their instruments are called.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    by_metric: HashMap<String, Vec<Arc<Descriptor>>>,
+    /// How many there are, and were after those that nothing shows were last looked for.
+    count: usize,
+    kept: usize,
+}
+
+impl Catalogue {
+    /// What the metric is called under `rules`, which are always the same.
+    pub(super) fn describe(&mut self, metric: Described<'_>, rules: &Rules) -> Arc<Descriptor> {
+        let known = self.by_metric.get(metric.name);
+        let known = known.and_then(|all| all.iter().find(|of| of.is_of(&metric)));
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        if self.count >= 2 * self.kept + UNUSED_MAX {
+            self.sweep();
+        }
+        let name = rules.family(metric.name, metric.unit, metric.kind);
+        let new = Arc::new(Descriptor::new(name, metric));
+        let all = self.by_metric.entry(metric.name.to_owned()).or_default();
+        all.push(Arc::clone(&new));
+        self.count += 1;
+        new
+    }
+
+    /// Forgets what nothing shows.
+    fn sweep(&mut self) {
+        self.by_metric.retain(|_, all| {
+            all.retain(|descriptor| Arc::strong_count(descriptor) > 1);
+            !all.is_empty()
+        });
+        self.count = self.by_metric.values().map(Vec::len).sum();
+        self.kept = self.count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gauge(name: &str) -> Described<'_> {
+        Described {
+            name,
+            unit: "s",
+            help: "",
+            kind: Kind::Gauge,
+        }
+    }
+
+    #[test]
+    fn a_descriptor_is_shared_by_metrics_that_are_described_alike() {
+        let (mut catalogue, rules) = (Catalogue::default(), Rules::default());
+        let first = catalogue.describe(gauge("a"), &rules);
+        assert!(Arc::ptr_eq(&first, &catalogue.describe(gauge("a"), &rules)));
+        let others = [
+            Described {
+                unit: "1",
+                ..gauge("a")
+            },
+            Described {
+                help: "b",
+                ..gauge("a")
+            },
+            Described {
+                kind: Kind::Counter,
+                ..gauge("a")
+            },
+            gauge("b"),
+        ];
+        for other in others {
+            assert!(!Arc::ptr_eq(&first, &catalogue.describe(other, &rules)));
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_kept_and_little_else() {
+        let (mut catalogue, rules) = (Catalogue::default(), Rules::default());
+        let shown: Vec<_> = (0..10)
+            .map(|number| catalogue.describe(gauge(&format!("shown_{number}")), &rules))
+            .collect();
+        for number in 0..10_000 {
+            drop(catalogue.describe(gauge(&format!("gone_{number}")), &rules));
+        }
+        assert!(catalogue.count <= 2 * shown.len() + UNUSED_MAX);
+        for (number, shown) in shown.iter().enumerate() {
+            let name = format!("shown_{number}");
+            let again = catalogue.describe(gauge(&name), &rules);
+            assert!(Arc::ptr_eq(shown, &again));
+        }
+    }
+}
