@@ -7,19 +7,33 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, ClientBuilder};
+use tokio::task::yield_now;
 
-use super::transport::{Request, Response, Transport, TransportError};
+use super::{
+    line::Line,
+    transport::{Request, Response, Transport, TransportError},
+};
 
-/// A pooling client, and one that opens a connection for each request; shared by all targets.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// How long a connection that should have been closed after a poll may stay.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
+/// Clients that differ in how long they keep a connection; shared by all targets.
 #[derive(Debug, Clone)]
 pub(super) struct HttpClient {
+    /// From poll to poll.
     pooled: Client,
+    /// For the requests of one poll.
+    brief: Client,
+    /// For one request.
     unpooled: Client,
     budget: Arc<Budget>,
 }
@@ -38,25 +52,29 @@ pub(super) struct Budget {
 #[derive(Debug)]
 pub(super) struct TargetClient {
     client: HttpClient,
+    /// Whose turn it is where a poll has one connection.
+    line: Line,
     /// How many connections of the pool the server may have closed without saying so.
     kept: AtomicUsize,
 }
 
 impl HttpClient {
-    /// Two clients of the same settings.
+    /// Clients of the same settings; a connection that is kept is closed after `idle` without use.
     pub(super) fn new(
         settings: impl Fn() -> reqwest::Result<ClientBuilder>,
+        idle: Duration,
         budget: &Arc<Budget>,
     ) -> reqwest::Result<Self> {
         let builder = || -> reqwest::Result<ClientBuilder> {
             Ok(settings()?.retry(reqwest::retry::never()).http1_only())
         };
-        let close = (header::CONNECTION, HeaderValue::from_static("close"));
+        let brief = builder()?.pool_max_idle_per_host(1);
         let unpooled = builder()?
             .pool_max_idle_per_host(0)
-            .default_headers(HeaderMap::from_iter([close]));
+            .default_headers(HeaderMap::from_iter([(header::CONNECTION, CLOSE)]));
         Ok(Self {
-            pooled: builder()?.build()?,
+            pooled: builder()?.pool_idle_timeout(idle).build()?,
+            brief: brief.pool_idle_timeout(BRIEFLY).build()?,
             unpooled: unpooled.build()?,
             budget: Arc::clone(budget),
         })
@@ -67,6 +85,7 @@ impl HttpClient {
         self.budget.targets.fetch_add(1, Ordering::Relaxed);
         TargetClient {
             client: self.clone(),
+            line: Line::new(),
             kept: AtomicUsize::new(0),
         }
     }
@@ -98,12 +117,34 @@ impl Drop for TargetClient {
 
 #[async_trait]
 impl Transport for TargetClient {
-    async fn get(&self, request: Request) -> Result<Response, TransportError> {
-        let keeps = self.client.budget.keeps();
-        let client = match keeps {
-            true => &self.client.pooled,
-            false => &self.client.unpooled,
+    async fn get(&self, mut request: Request) -> Result<Response, TransportError> {
+        if self.client.budget.keeps() {
+            return self.get_by(&self.client.pooled, request, true).await;
+        }
+        let Some(turn) = self.line.turn().await else {
+            return self.get_by(&self.client.unpooled, request, false).await;
         };
+        if !turn.is_awaited {
+            request.headers.insert(header::CONNECTION, CLOSE);
+        }
+        let brief = &self.client.brief;
+        let response = self.get_by(brief, request, turn.is_awaited).await;
+        if turn.is_awaited {
+            // A task of the pool takes the connection back: let it, before the next one looks.
+            yield_now().await;
+        }
+        response
+    }
+}
+
+impl TargetClient {
+    /// Asks by one of the clients; whether that `keeps` the connection.
+    async fn get_by(
+        &self,
+        client: &Client,
+        request: Request,
+        keeps: bool,
+    ) -> Result<Response, TransportError> {
         let answer = match send(client, &request).await {
             // A kept-alive connection may be dead at its second use (Betanet servers close each
             // one without a word). That says nothing of the host: ask again on a new one, once.
@@ -126,9 +167,7 @@ impl Transport for TargetClient {
             body,
         })
     }
-}
 
-impl TargetClient {
     /// Whether a connection may have been kept; each is doubted once.
     fn take_kept(&self) -> bool {
         let take = |kept: usize| kept.checked_sub(1);
@@ -196,7 +235,7 @@ mod tests {
     fn connections_are_kept_as_long_as_there_is_room_for_those_of_all_targets() {
         let budget = Arc::new(Budget::new(3, 6));
         let settings = || Ok(ClientBuilder::new().tls_certs_only([]).no_proxy());
-        let client = HttpClient::new(settings, &budget).unwrap();
+        let client = HttpClient::new(settings, BRIEFLY, &budget).unwrap();
         let _two = [client.for_target(), client.for_target()];
         assert!(budget.keeps());
         let third = client.for_target();

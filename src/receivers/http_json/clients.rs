@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use reqwest::{
@@ -59,6 +60,8 @@ struct Settings {
     max_redirects: usize,
     proxy: Option<String>,
     tls: Tls,
+    /// How long a kept connection waits for the next poll.
+    idle: Duration,
 }
 
 impl Clients {
@@ -68,9 +71,11 @@ impl Clients {
             max_redirects: config.max_redirects,
             proxy: config.proxy.clone(),
             tls: config.tls.clone(),
+            // The connections of a target that is gone should not stay much longer than it.
+            idle: config.collection_interval.get() * 2,
         };
         let budget = Arc::new(Budget::new(endpoints, config.max_idle_conns));
-        let clear = HttpClient::new(|| settings.builder(None), &budget);
+        let clear = HttpClient::new(|| settings.builder(None), settings.idle, &budget);
         let clear = clear.map_err(BuildError::Client)?;
         let clients = Self {
             settings,
@@ -109,7 +114,8 @@ impl Clients {
             Ok(builder.dns_resolver(Arc::clone(&resolver)))
         };
         let nothing = Arc::new(Budget::new(1, 0));
-        let client = HttpClient::new(settings, &nothing).map_err(BuildError::Client)?;
+        let client =
+            HttpClient::new(settings, Duration::ZERO, &nothing).map_err(BuildError::Client)?;
         Ok(client.for_target())
     }
 
@@ -119,7 +125,8 @@ impl Clients {
             return Ok(secure.clone());
         }
         let tls = self.settings.tls.client_config()?;
-        let client = HttpClient::new(|| self.settings.builder(Some(&tls)), &self.budget);
+        let builder = || self.settings.builder(Some(&tls));
+        let client = HttpClient::new(builder, self.settings.idle, &self.budget);
         let client = client.map_err(BuildError::Client)?;
         Ok(secure.insert(Secure { tls, client }).clone())
     }

@@ -21,6 +21,7 @@ mod discover;
 mod endpoint;
 mod exposition;
 mod factory;
+mod line;
 mod orders;
 mod origin;
 mod poller;
