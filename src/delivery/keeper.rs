@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     runtime::Clock,
-    storage::{Directory, Entry, Error, Log, Record},
-    telemetry::chain,
+    storage::{Directory, Entry, Error, Log, Loss, Record},
 };
 
 /// How long to wait for one who still has the file: an exporter of the same name that ends.
@@ -87,21 +86,31 @@ impl Keeper {
 
     /// Takes over what is on disk, or says when to try again.
     async fn open(&self) -> Result<(), Duration> {
-        match self.shelves.with(Log::open).await {
-            Ok(Ok(entries)) => {
-                let now = Instant::now();
-                let found = entries.iter().map(|entry| self.batch(entry, now)).collect();
-                self.shared.lock().restored(found);
-                Ok(())
-            }
-            Ok(Err(Error::InUse)) => Err(IN_USE_PAUSE),
-            Ok(Err(error)) if error.is_damage() => {
-                self.set_aside(&error).await;
-                Err(Duration::ZERO)
-            }
-            Ok(Err(error)) => Err(self.unopened(&error)),
-            Err(error) => Err(self.unopened(&error)),
-        }
+        let (found, lost_points) = self.read_all().await?;
+        let now = Instant::now();
+        self.shared.lock().restored(found, lost_points, now);
+        Ok(())
+    }
+
+    /// The same after damage that showed while the disk was in use.
+    async fn reopen(&self) -> Result<(), Duration> {
+        let (found, _) = self.read_all().await?;
+        self.shared.lock().salvaged(found, Instant::now());
+        Ok(())
+    }
+
+    /// All batches on disk, and how many points are lost of those that should be there.
+    async fn read_all(&self) -> Result<(Vec<Batch>, Option<u64>), Duration> {
+        let opened = match self.shelves.with(Log::open).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(Error::InUse)) => return Err(IN_USE_PAUSE),
+            Ok(Err(error)) => return Err(self.unopened(&error)),
+            Err(error) => return Err(self.unopened(&error)),
+        };
+        let lost_points = opened.loss.as_ref().map(tell);
+        let now = Instant::now();
+        let batches = opened.entries.iter().map(|entry| self.batch(entry, now));
+        Ok((batches.collect(), lost_points))
     }
 
     fn unopened(&self, error: &(dyn StdError + 'static)) -> Duration {
@@ -126,10 +135,11 @@ impl Keeper {
             .shelves
             .with(move |log| log.write(&records, &removals))
             .await;
-        if let Ok(Err(error)) = &written
-            && error.is_damage()
-        {
-            self.set_aside(error).await;
+        if matches!(&written, Ok(Err(Error::Damaged(_)))) {
+            while let Err(pause) = self.reopen().await {
+                self.shared.changed.notify_waiters();
+                sleep(pause).await;
+            }
         }
         let result = match &written {
             Ok(Ok(())) => Ok(()),
@@ -139,22 +149,6 @@ impl Keeper {
         self.shared
             .lock()
             .stored(work.removals, result, Instant::now());
-    }
-
-    /// Takes a damaged file out of the way. Nothing in it can be trusted.
-    async fn set_aside(&self, error: &Error) {
-        self.shared.lock().damaged(Instant::now());
-        let error = chain(error);
-        match self.shelves.with(Log::set_aside).await {
-            Ok(Ok(path)) => {
-                let aside = path.display();
-                tracing::error!(%aside, error, "the queue on disk is damaged, and set aside");
-            }
-            Ok(Err(cause)) | Err(cause) => {
-                tracing::error!(%cause, error, "the queue on disk is damaged, and cannot be set aside");
-                sleep(self.unopened(&cause)).await;
-            }
-        }
     }
 
     fn batch(&self, entry: &Entry, now: Instant) -> Batch {
@@ -168,6 +162,17 @@ impl Keeper {
             backoff: None,
         }
     }
+}
+
+/// Tells of a damaged file, and how many points are lost.
+fn tell(loss: &Loss) -> u64 {
+    let (aside, error) = (loss.aside.display(), &loss.error);
+    let what = "the queue on disk is damaged: what is whole is kept, and the file set aside";
+    match loss.points {
+        Some(lost_points) => tracing::error!(%aside, error, lost_points, "{what}"),
+        None => tracing::error!(%aside, error, "{what}; nobody knows how many points are lost"),
+    }
+    loss.points.unwrap_or_default()
 }
 
 /// Why a batch cannot be read from disk.

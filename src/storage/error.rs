@@ -14,18 +14,12 @@ pub enum Error {
     Disk(#[source] Box<redb::Error>),
 }
 
-impl Error {
-    /// Whether opening the file again cannot help.
-    pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged(_))
-    }
-}
-
 impl From<redb::Error> for Error {
     fn from(error: redb::Error) -> Self {
-        use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+        use std::io::ErrorKind::{InvalidData, UnexpectedEof, WouldBlock};
         match error {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse,
+            redb::Error::Io(io) if io.kind() == WouldBlock => Self::InUse,
             redb::Error::Io(io) if matches!(io.kind(), InvalidData | UnexpectedEof) => {
                 Self::Damaged(io.to_string())
             }

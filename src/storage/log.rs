@@ -1,7 +1,6 @@
 //! Records in one file, in the order of their ids.
 
 use std::{
-    io,
     ops::RangeInclusive,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -10,17 +9,21 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use redb::{
-    Builder, Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+    Builder, Database, ReadableDatabase as _, ReadableTable, TableDefinition, WriteTransaction,
 };
 
-use super::{Error, Medium};
+use super::{
+    Entry, Error, Medium, Record,
+    record::{Part, ROW_BYTES},
+    salvage,
+    summary::Summary,
+};
 
-/// Rows by id and part of the record. The first part begins with a [`Head`].
-const ROWS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("records");
+/// Parts by the id of their record and their number in it.
+const PARTS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("parts");
 
-/// The most bytes in a row. redb gives a row more than a page large a power of two of pages; this
-/// just fits in sixteen.
-const PART_BYTES: usize = 65_536 - 256;
+/// One row: what the others are.
+const SUMMARY: TableDefinition<'_, (), &[u8]> = TableDefinition::new("summary");
 
 /// redb's page cache. What is written is read once, soon or never.
 const CACHE_BYTES: usize = 4 << 20;
@@ -34,39 +37,25 @@ pub struct Log {
     database: Option<Database>,
 }
 
-/// What is written.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// Its place in the order.
-    pub id: u64,
-    /// Data points in it.
-    pub points: u64,
-    /// When it was made, since the Unix epoch.
-    pub created: Duration,
-    /// What it holds.
-    pub payload: Bytes,
+/// What a log holds when it is opened.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Its records, in order.
+    pub entries: Vec<Entry>,
+    /// What its damage cost, if its file was damaged.
+    pub loss: Option<Loss>,
 }
 
-/// What a log knows of a record without its payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// Its place in the order.
-    pub id: u64,
-    /// Data points in it.
-    pub points: u64,
-    /// Bytes of its payload.
-    pub bytes: u64,
-    /// When it was made, since the Unix epoch, to the millisecond.
-    pub created: Duration,
+/// What became of a damaged file.
+#[derive(Debug)]
+pub struct Loss {
+    /// What is wrong with it.
+    pub error: String,
+    /// Where it is now.
+    pub aside: PathBuf,
+    /// Data points that could not be read any more; none if nobody knows how many.
+    pub points: Option<u64>,
 }
-
-/// What stands before the payload of a record.
-struct Head {
-    created_ms: u64,
-    points: u64,
-}
-
-const HEAD_BYTES: usize = 16;
 
 impl Log {
     /// A log on `medium`, not opened yet.
@@ -77,64 +66,68 @@ impl Log {
         }
     }
 
-    /// Opens it, repairs it after a crash, checks all of it, and says what it holds.
+    /// Opens it, repairs it after a crash, checks all of it, and says what it holds. What is left
+    /// of a damaged file is put into a new one; the damaged one is set aside.
     ///
     /// # Errors
-    /// If it is in use, damaged, or the disk fails.
-    pub fn open(&mut self) -> Result<Vec<Entry>, Error> {
-        self.with(list)
+    /// If it is in use or the disk fails.
+    pub fn open(&mut self) -> Result<Opened, Error> {
+        let error = match self.medium.is_aside() {
+            true => "the end came before all of it was read".to_owned(),
+            false => match self.list() {
+                Err(Error::Damaged(error)) => error,
+                listed => {
+                    let (entries, loss) = (listed?, None);
+                    return Ok(Opened { entries, loss });
+                }
+            },
+        };
+        self.close();
+        let (database, aside, points) = {
+            let medium = self.medium.as_ref();
+            guarded(|| salvage::salvage(medium, || create(medium)))?
+        };
+        self.database = Some(database);
+        let entries = self.list()?;
+        let loss = Some(Loss {
+            error,
+            aside,
+            points,
+        });
+        Ok(Opened { entries, loss })
     }
 
     /// Adds records and removes those whose ids are in one of the ranges, both or neither. When
     /// this has returned, that is on disk.
     ///
     /// # Errors
-    /// If the disk fails; it may or may not have been done then.
+    /// If the disk fails; it may or may not have been done then. If the file is damaged, until
+    /// [`Self::open`] has saved what can be.
     pub fn write(
         &mut self,
         records: &[Record],
         removed: &[RangeInclusive<u64>],
     ) -> Result<(), Error> {
-        self.with(|database| {
-            let transaction = database.begin_write()?;
-            change(&transaction, records, removed)?;
-            Ok(transaction.commit()?)
-        })
+        let summary = self.with(|database| write(database, records, removed))?;
+        self.medium.note(&summary.frame());
+        Ok(())
     }
 
     /// The payloads of all records with these ids, one after the other, and how many points they
     /// hold.
     ///
     /// # Errors
-    /// If the disk fails.
+    /// As [`Self::write`].
     pub fn read(&mut self, ids: RangeInclusive<u64>) -> Result<(Bytes, u64), Error> {
         self.with(|database| {
             let (mut payload, mut points) = (BytesMut::new(), 0);
-            let rows = database.begin_read()?.open_table(ROWS)?;
-            for row in rows.range((*ids.start(), 0)..=(*ids.end(), u32::MAX))? {
-                let (key, value) = row?;
-                let (_, part) = key.value();
-                let bytes = value.value();
-                if part > 0 {
-                    payload.extend_from_slice(bytes);
-                    continue;
-                }
-                let (head, bytes) = Head::split(bytes)?;
-                points += head.points;
-                payload.extend_from_slice(bytes);
-            }
+            let parts = database.begin_read()?.open_table(PARTS)?;
+            each_part(&parts, ids, |part| {
+                payload.extend_from_slice(part.payload);
+                points += if part.number == 0 { part.points } else { 0 };
+            })?;
             Ok((payload.freeze(), points))
         })
-    }
-
-    /// Takes a damaged file out of the way; an empty one takes its place. Says where the damaged
-    /// one is.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn set_aside(&mut self) -> io::Result<PathBuf> {
-        self.close();
-        self.medium.set_aside()
     }
 
     /// Closes the file, so that opening it again is quick and others can have it.
@@ -144,29 +137,29 @@ impl Log {
         drop(catch_unwind(AssertUnwindSafe(|| drop(database))));
     }
 
-    /// Does something with the database, which is opened if need be, and closed if that fails. redb
-    /// panics where it finds what it never wrote.
+    /// What it holds, when all of it was read.
+    fn list(&mut self) -> Result<Vec<Entry>, Error> {
+        let noted = Summary::unwrap(&self.medium.noted()).unwrap_or_default();
+        self.with(|database| list(database, &noted))
+    }
+
+    /// Does something with the database, which is opened if need be, and closed if that fails.
     fn with<T>(
         &mut self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, Error> {
         let (medium, kept) = (&self.medium, self.database.take());
-        let attempt = catch_unwind(AssertUnwindSafe(|| -> Result<_, redb::Error> {
+        let (database, result) = guarded(|| {
             let database = match kept {
                 Some(database) => database,
-                None => open(medium.as_ref())?,
+                None if medium.is_aside() => return Err(damage("most of it is elsewhere")),
+                None => create(medium.as_ref())?,
             };
             let result = work(&database)?;
             Ok((database, result))
-        }));
-        match attempt {
-            Ok(Ok((database, result))) => {
-                self.database = Some(database);
-                Ok(result)
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_panic) => Err(Error::Damaged("it makes the database panic".to_owned())),
-        }
+        })?;
+        self.database = Some(database);
+        Ok(result)
     }
 }
 
@@ -176,89 +169,152 @@ impl Drop for Log {
     }
 }
 
-fn open(medium: &dyn Medium) -> Result<Database, redb::Error> {
+/// Does something with a database. redb panics where it finds what it never wrote.
+fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => Ok(result?),
+        Err(_panic) => Err(Error::Damaged("it makes the database panic".to_owned())),
+    }
+}
+
+fn create(medium: &dyn Medium) -> Result<Database, redb::Error> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder.set_check_integrity_on_open(true);
     let database = medium.open(&builder)?;
-    let transaction = database.begin_write()?;
-    transaction.open_table(ROWS)?; // so that it is there to be read
-    transaction.commit()?;
+    // Nothing is written where something is: it may turn out to be damaged.
+    if database.begin_read()?.list_tables()?.next().is_none() {
+        let transaction = database.begin_write()?;
+        transaction.open_table(PARTS)?; // so that they are there to be read
+        transaction.open_table(SUMMARY)?;
+        transaction.commit()?;
+    }
     Ok(database)
 }
 
-fn list(database: &Database) -> Result<Vec<Entry>, redb::Error> {
+/// What it holds. That is less than it should if it has not even what was noted beside it: the
+/// damage was where redb goes back to what was before.
+fn list(database: &Database, noted: &Summary) -> Result<Vec<Entry>, redb::Error> {
     let mut entries: Vec<Entry> = Vec::new();
-    let rows = database.begin_read()?.open_table(ROWS)?;
-    for row in rows.iter()? {
-        let (key, value) = row?;
-        let (id, part) = key.value();
-        let bytes = value.value();
-        if part > 0 {
-            if let Some(entry) = entries.last_mut().filter(|entry| entry.id == id) {
-                entry.bytes += bytes.len() as u64;
-            }
-            continue;
+    let transaction = database.begin_read()?;
+    each_part(&transaction.open_table(PARTS)?, 0..=u64::MAX, |part| {
+        let bytes = part.payload.len() as u64;
+        match entries.last_mut() {
+            Some(entry) if part.number > 0 => entry.bytes += bytes,
+            _ => entries.push(Entry {
+                id: part.id,
+                points: part.points,
+                bytes,
+                created: Duration::from_millis(part.created_ms),
+            }),
         }
-        let (head, payload) = Head::split(bytes)?;
-        entries.push(Entry {
-            id,
-            points: head.points,
-            bytes: payload.len() as u64,
-            created: Duration::from_millis(head.created_ms),
-        });
+    })?;
+    let summary = summary(&transaction.open_table(SUMMARY)?)?;
+    if summary.change < noted.change {
+        return Err(damage("what was written last is not there"));
+    }
+    if summary.points != entries.iter().map(|entry| entry.points).sum::<u64>() {
+        return Err(damage("a record is not there"));
     }
     Ok(entries)
 }
 
-fn change(
-    transaction: &WriteTransaction,
+/// Goes over all parts of the records with these ids.
+fn each_part(
+    parts: &impl ReadableTable<(u64, u64), &'static [u8]>,
+    ids: RangeInclusive<u64>,
+    mut visit: impl FnMut(&Part<'_>),
+) -> Result<(), redb::Error> {
+    let mut next = None;
+    for row in parts.range((*ids.start(), 0)..=(*ids.end(), u64::MAX))? {
+        let (key, row) = row?;
+        let part = Part::unwrap(row.value());
+        let part = part.filter(|part| (part.id, part.number) == key.value());
+        let part = part.ok_or_else(|| damage("a record is not what was written"))?;
+        if next.unwrap_or((part.id, 0)) != (part.id, part.number) {
+            return Err(damage("a part of a record is not there"));
+        }
+        visit(&part);
+        let more = part.number + 1 < part.count;
+        next = more.then_some((part.id, part.number + 1));
+    }
+    match next {
+        None => Ok(()),
+        Some(_) => Err(damage("a part of a record is not there")),
+    }
+}
+
+/// Adds and removes records; gives what there is then.
+pub(super) fn write(
+    database: &Database,
     records: &[Record],
     removed: &[RangeInclusive<u64>],
-) -> Result<(), redb::Error> {
-    let mut rows = transaction.open_table(ROWS)?;
+) -> Result<Summary, redb::Error> {
+    let transaction = database.begin_write()?;
+    let before = summary(&transaction.open_table(SUMMARY)?)?;
+    let after = change(&transaction, before, records, removed)?;
+    set_summary(&transaction, &after)?;
+    transaction.commit()?;
+    Ok(after)
+}
+
+/// Lets an empty log go on after so many changes.
+pub(super) fn begin(database: &Database, change: u64) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    set_summary(&transaction, &Summary::empty(change))?;
+    Ok(transaction.commit()?)
+}
+
+fn change(
+    transaction: &WriteTransaction,
+    mut summary: Summary,
+    records: &[Record],
+    removed: &[RangeInclusive<u64>],
+) -> Result<Summary, redb::Error> {
+    summary.change += 1;
+    let mut parts = transaction.open_table(PARTS)?;
     for record in records {
-        let head = Head {
-            created_ms: u64::try_from(record.created.as_millis()).unwrap_or(u64::MAX),
-            points: record.points,
-        };
-        let mut first = BytesMut::from(head.bytes().as_slice());
-        let in_first = record.payload.len().min(PART_BYTES - HEAD_BYTES);
-        first.extend_from_slice(&record.payload.slice(..in_first));
-        rows.insert((record.id, 0), first.as_ref())?;
-        let rest = record.payload.slice(in_first..);
-        for (part, bytes) in (1..).zip(rest.chunks(PART_BYTES)) {
-            rows.insert((record.id, part), bytes)?;
+        for part in record.parts(summary.change) {
+            let frame = part.frame();
+            debug_assert!(frame.len() <= ROW_BYTES);
+            let known = parts.insert((part.id, part.number), frame.as_slice())?;
+            // A write that failed may have been done all the same.
+            if part.number == 0 && known.is_none() {
+                summary.points += part.points;
+            }
         }
     }
     for ids in removed {
-        let keys = (*ids.start(), 0)..=(*ids.end(), u32::MAX);
-        rows.retain_in(keys, |_, _| false)?;
+        let keys = (*ids.start(), 0)..=(*ids.end(), u64::MAX);
+        parts.retain_in(keys, |(_, number), row| {
+            let part = Part::unwrap(row).filter(|_| number == 0);
+            summary.points -= part.map_or(0, |part| part.points).min(summary.points);
+            false
+        })?;
     }
+    let id =
+        |row: Option<(redb::AccessGuard<'_, (u64, u64)>, _)>| row.map(|(key, _)| key.value().0);
+    let ids = id(parts.first()?).zip(id(parts.last()?));
+    summary.span(ids.map(|(first, last)| first..=last), removed);
+    Ok(summary)
+}
+
+fn summary(table: &impl ReadableTable<(), &'static [u8]>) -> Result<Summary, redb::Error> {
+    match table.get(())? {
+        None => Ok(Summary::default()),
+        Some(row) => {
+            let summary = Summary::unwrap(row.value());
+            summary.ok_or_else(|| damage("the summary is not what was written"))
+        }
+    }
+}
+
+fn set_summary(transaction: &WriteTransaction, summary: &Summary) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(SUMMARY)?;
+    table.insert((), summary.frame().as_slice())?;
     Ok(())
 }
 
-impl Head {
-    fn bytes(&self) -> [u8; HEAD_BYTES] {
-        let mut bytes = [0; HEAD_BYTES];
-        let (created, points) = bytes.split_at_mut(HEAD_BYTES / 2);
-        created.copy_from_slice(&self.created_ms.to_le_bytes());
-        points.copy_from_slice(&self.points.to_le_bytes());
-        bytes
-    }
-
-    /// The head of a record and the beginning of its payload.
-    fn split(bytes: &[u8]) -> Result<(Self, &[u8]), redb::Error> {
-        let parts = bytes.split_first_chunk().and_then(|(created, rest)| {
-            let (points, payload) = rest.split_first_chunk()?;
-            Some((*created, *points, payload))
-        });
-        let headless = || redb::Error::Corrupted("a record without its head".to_owned());
-        let (created, points, payload) = parts.ok_or_else(headless)?;
-        let head = Self {
-            created_ms: u64::from_le_bytes(created),
-            points: u64::from_le_bytes(points),
-        };
-        Ok((head, payload))
-    }
+fn damage(what: &str) -> redb::Error {
+    redb::Error::Corrupted(what.to_owned())
 }

@@ -3,9 +3,9 @@
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read as _},
     ops::Bound,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -21,13 +21,34 @@ pub trait Medium: fmt::Debug + Send + 'static {
     /// What the disk or the database says.
     fn open(&self, builder: &Builder) -> Result<Database, redb::Error>;
 
-    /// Takes what is there out of the way, so that the next `open` gives an empty one. Says where
-    /// it is now; what was there before is gone.
+    /// Takes what is there out of the way, so that the next `open` gives an empty one, and gives it
+    /// to be read. What is out of the way already stays; what was made of it goes.
+    ///
+    /// # Errors
+    /// What the disk says; [`io::ErrorKind::WouldBlock`] if somebody else reads it.
+    fn set_aside(&self) -> io::Result<Box<dyn Aside>>;
+
+    /// Whether something is out of the way that is still to be read.
+    fn is_aside(&self) -> bool;
+
+    /// All of it was read. Says where it is now; what was there before is gone.
     ///
     /// # Errors
     /// What the disk says.
-    fn set_aside(&self) -> io::Result<PathBuf>;
+    fn let_go(&self) -> io::Result<PathBuf>;
+
+    /// Puts a few bytes beside it, in the place of those before. They need not outlive the power,
+    /// and a failure is nobody's concern.
+    fn note(&self, note: &[u8]);
+
+    /// What was noted last; nothing if that is unknown.
+    fn noted(&self) -> Vec<u8>;
 }
+
+/// What is out of the way.
+pub trait Aside: io::Read + io::Seek {}
+
+impl<T: io::Read + io::Seek> Aside for T {}
 
 /// A file in a directory.
 #[derive(Debug)]
@@ -36,20 +57,29 @@ pub(super) struct FileMedium {
     pub(super) settings: Settings,
 }
 
-/// A file of a damaged log keeps the log's name and gets this ending.
+/// The endings of the files beside that of a log: what is noted of it, and the damaged one while it
+/// is read, and afterwards.
+const NOTE: &str = "held";
+const ASIDE: &str = "salvage";
 const DAMAGED: &str = "damaged";
+
+/// The most of a note that is read.
+const MAX_NOTE_BYTES: u64 = 64 << 10;
+
+impl FileMedium {
+    fn options(&self) -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        options.mode(self.settings.file_mode());
+        options
+    }
+}
 
 impl Medium for FileMedium {
     fn open(&self, builder: &Builder) -> Result<Database, redb::Error> {
         self.settings.make_directory()?;
         let is_new = !self.path.exists();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(self.settings.file_mode())
-            .open(&self.path)?;
+        let file = self.options().read(true).open(&self.path)?;
         if is_new && self.settings.fsync {
             sync_directory(&self.path)?;
         }
@@ -58,11 +88,44 @@ impl Medium for FileMedium {
         Ok(builder.create_with_backend(Backend { file, fsync })?)
     }
 
-    fn set_aside(&self) -> io::Result<PathBuf> {
-        let aside = self.path.with_extension(DAMAGED);
-        fs::rename(&self.path, &aside)?;
+    fn set_aside(&self) -> io::Result<Box<dyn Aside>> {
+        let aside = self.path.with_extension(ASIDE);
+        if !aside.exists() {
+            fs::rename(&self.path, &aside)?;
+            sync_directory(&self.path)?;
+        }
+        let file = File::open(&aside)?;
+        // Its reader may have been ahead of us.
+        if file.try_lock().is_err() || !aside.exists() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(Box::new(file)),
+        }
+    }
+
+    fn is_aside(&self) -> bool {
+        self.path.with_extension(ASIDE).exists()
+    }
+
+    fn let_go(&self) -> io::Result<PathBuf> {
+        let damaged = self.path.with_extension(DAMAGED);
+        fs::rename(self.path.with_extension(ASIDE), &damaged)?;
         sync_directory(&self.path)?;
-        Ok(aside)
+        Ok(damaged)
+    }
+
+    fn note(&self, note: &[u8]) {
+        let file = self.options().open(self.path.with_extension(NOTE));
+        drop(file.and_then(|file| file.write_all_at(note, 0)));
+    }
+
+    fn noted(&self) -> Vec<u8> {
+        let mut note = Vec::new();
+        let file = File::open(self.path.with_extension(NOTE));
+        drop(file.and_then(|file| file.take(MAX_NOTE_BYTES).read_to_end(&mut note)));
+        note
     }
 }
 

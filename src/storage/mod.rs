@@ -3,19 +3,30 @@
 //!
 //! A [`Log`] is one file of redb, which is crash-safe by itself: each write is a transaction that
 //! ends with a sync. What this adds is what a queue needs: records with ids in their order, several
-//! added and removed at once, a file that is damaged is set aside, and after a failed write the file
-//! is opened again. Everything here blocks; call it where that is allowed.
+//! added and removed at once, and after a failed write the file is opened again.
+//!
+//! A file that is damaged is another matter: redb refuses all of it. So each record says by itself
+//! what it is (`frame.rs`, `record.rs`), and a summary (`summary.rs`), in the file and once more
+//! beside it, what there should be. What is whole is found in the damaged file and put into a new
+//! one (`salvage.rs`), and what is lost is known in data points.
+//!
+//! Everything here blocks; call it where that is allowed.
 
 mod directory;
 mod error;
+mod frame;
 mod log;
 mod medium;
+mod record;
+mod salvage;
 mod status;
+mod summary;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use directory::{Directory, InUse, Settings};
 pub use error::Error;
-pub use log::{Entry, Log, Record};
-pub use medium::Medium;
+pub use log::{Log, Loss, Opened};
+pub use medium::{Aside, Medium};
+pub use record::{Entry, Record};
 pub use status::LogStatus;

@@ -9,7 +9,7 @@ use crate::support::{
     accounts::Accounts,
     arrivals::{assert_own_time, counts, first_arrivals},
     backend::{Backend, Behaviour},
-    counting_node::CountingNode,
+    counting_node::{CountingNode, unix_nanos},
     eventually,
     stand::{Options, Stand},
 };
@@ -130,30 +130,71 @@ async fn a_full_disk_costs_nothing_and_is_used_again_when_there_is_room() {
     assert!(log.contains("the queue is kept on disk again"), "{log}");
 }
 
-#[tokio::test]
-async fn a_damaged_file_is_set_aside_and_the_queue_begins_anew() {
+/// Kills a collector whose backend is away, damages its file, and starts another one: what is
+/// whole arrives in order, what is lost is counted in points, and all goes on. Gives how many
+/// points of the first one arrived, and how many were lost.
+async fn damaged_by(damage: impl FnOnce(&mut [u8])) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
     backend.set(Behaviour::Down).await;
     let stand = start(&node, &backend, folder.path()).await;
     until_stored(&stand, 1_000.0).await;
+    let stored = accounts(&stand).await.stored;
     stand.collector.kill().await;
+    let end = unix_nanos();
     let file = folder.path().join(FILE);
     let mut bytes = std::fs::read(&file).unwrap();
-    for byte in bytes.iter_mut().skip(4096) {
-        *byte ^= 0x55;
-    }
+    damage(&mut bytes);
     std::fs::write(&file, bytes).unwrap();
 
     backend.set(Behaviour::Accept).await;
-    let node = CountingNode::start().await;
     let stand = start(&node, &backend, folder.path()).await;
     until_stored(&stand, 1.0).await;
     assert_eq!(failures(&stand, "damaged").await, 1.0);
     until_status(&stand, "StatusOK").await;
     assert_unaffected(&stand).await;
     until_sent(&stand).await;
-    let log = assert_complete(stand, &node, &backend).await;
-    assert!(log.contains("damaged, and set aside"), "{log}");
+    let lost = accounts(&stand).await.dropped;
+    let (code, log) = stand.collector.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains(&format!("lost_points={lost}")), "{log}");
     assert!(file.with_extension("damaged").exists());
+
+    let (points, repeated) = first_arrivals(backend.taken());
+    assert_eq!(repeated, 0);
+    let of_first = points.iter().filter(|point| point.time <= end).count() as f64;
+    assert!(of_first + lost >= stored, "{of_first} + {lost} of {stored}");
+    let counts = counts(&points, NODE);
+    for count in &counts {
+        assert_own_time(*count, &node.answered());
+    }
+    let of_second = counts.iter().filter(|(_, time)| *time > end);
+    let of_second: Vec<_> = of_second.map(|(count, _)| *count).collect();
+    let has_hole = of_second.windows(2).any(|pair| pair[0] + 1 != pair[1]);
+    assert!(!has_hole && !of_second.is_empty(), "{of_second:?}");
+    (of_first, lost)
+}
+
+#[tokio::test]
+async fn of_a_damaged_file_what_is_whole_arrives_and_what_is_lost_is_counted() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    let (arrived, lost) = damaged_by(|file| {
+        // The header, so that redb refuses it, and a few sectors.
+        file[..512].fill(0);
+        for _ in 0..3 {
+            let at = rng.usize(..file.len() / 512) * 512;
+            file[at..at + 512].fill(0x55);
+        }
+    })
+    .await;
+    assert!(arrived > lost, "{arrived} arrived, {lost} lost");
+}
+
+#[tokio::test]
+async fn a_file_of_which_nothing_is_whole_is_lost_and_counted() {
+    let (arrived, lost) = damaged_by(|file| file.fill(0x55)).await;
+    assert!(
+        arrived == 0.0 && lost > 1_000.0,
+        "{arrived} arrived, {lost} lost"
+    );
 }

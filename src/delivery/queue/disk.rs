@@ -1,5 +1,7 @@
 //! The part of a queue that is on disk, as the queue knows it.
 
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -96,18 +98,35 @@ impl Queue {
         self.waiting.back().map_or(free, |last| last.ids.end() + 1)
     }
 
-    /// Everything on disk is gone, but for what is being sent. Gives how many points that were.
-    pub(in crate::delivery) fn lose_disk(&mut self) -> u64 {
-        let mut points = 0;
+    /// Of the batches that wait on disk, only those are there that are among `found`. Gives how many
+    /// points are lost, and the ids of those found that are neither waiting nor being sent.
+    pub(in crate::delivery) fn keep(
+        &mut self,
+        found: Vec<Batch>,
+        settings: &BatchSettings,
+    ) -> (u64, Vec<RangeInclusive<u64>>) {
+        let before = self.held.points;
+        let mut found: BTreeMap<u64, Batch> = found
+            .into_iter()
+            .map(|batch| (*batch.ids.start(), batch))
+            .collect();
         for batch in std::mem::take(&mut self.waiting) {
-            if matches!(batch.payload, Payload::Disk) {
-                self.forget(&batch);
-                points += batch.points;
-            } else {
+            let left: Vec<_> = found.extract_if(batch.ids.clone(), |_, _| true).collect();
+            if !matches!(batch.payload, Payload::Disk) {
                 self.waiting.push_back(batch);
+                continue;
+            }
+            self.forget(&batch);
+            for (_, one) in left {
+                self.held.add(Amount::of(&one));
+                self.on_disk.add(Amount::of(&one));
+                self.append(one, settings);
             }
         }
-        points
+        let is_sending = |id: &u64| self.sending.iter().any(|(ids, _)| ids.contains(id));
+        let unknown = found.keys().filter(|id| !is_sending(id));
+        let unknown = unknown.map(|id| *id..=*id).collect();
+        (before - self.held.points, unknown)
     }
 
     /// The next batch, which stays where it is, and whether others wait behind it.

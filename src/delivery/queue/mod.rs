@@ -2,7 +2,7 @@
 
 mod disk;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::RangeInclusive};
 
 use tokio::time::Instant;
 
@@ -18,8 +18,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: VecDeque<Batch>,
-    /// When the first messages of those that are being sent came.
-    sending: Vec<Instant>,
+    /// The ids of those that are being sent, and when their first messages came.
+    sending: Vec<(RangeInclusive<u64>, Instant)>,
     held: Amount,
     /// What of it is on disk.
     on_disk: Amount,
@@ -124,7 +124,7 @@ impl Queue {
     /// Hands out the next batch, which then comes back by one of the two ways below.
     pub(super) fn next(&mut self) -> Option<Batch> {
         let batch = self.waiting.pop_front()?;
-        self.sending.push(batch.opened);
+        self.sending.push((batch.ids.clone(), batch.opened));
         Some(batch)
     }
 
@@ -172,14 +172,12 @@ impl Queue {
     /// When the oldest message came that is held.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let waiting = self.waiting.front().map(|batch| batch.opened);
-        self.sending.iter().copied().chain(waiting).min()
+        let sending = self.sending.iter().map(|(_, opened)| *opened);
+        sending.chain(waiting).min()
     }
 
     fn no_longer_sending(&mut self, batch: &Batch) {
-        let at = self
-            .sending
-            .iter()
-            .position(|opened| *opened == batch.opened);
+        let at = self.sending.iter().position(|(ids, _)| *ids == batch.ids);
         if let Some(at) = at {
             self.sending.swap_remove(at);
         }

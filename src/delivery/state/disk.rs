@@ -237,20 +237,44 @@ impl State {
         }
     }
 
-    /// Takes what was on disk at the start.
-    pub(in crate::delivery) fn restored(&mut self, found: Vec<Batch>) {
+    /// Takes what was on disk at the start, and counts what is lost of it if it was damaged.
+    pub(in crate::delivery) fn restored(
+        &mut self,
+        found: Vec<Batch>,
+        lost_points: Option<u64>,
+        now: Instant,
+    ) {
         let Some(shelf) = &mut self.shelf else { return };
         let points: u64 = found.iter().map(|batch| batch.points).sum();
         if points > 0 {
             tracing::info!(exporter = %shelf.exporter, points, "data points found on disk");
         }
         shelf.recovers();
+        if lost_points.is_some() {
+            shelf.failures[Failure::Damaged as usize] += 1;
+        }
         if self.phase != Phase::Ended {
-            self.ledger.tally.received += points;
-            shelf.found_points += points;
+            let lost_points = lost_points.unwrap_or_default();
+            self.ledger.tally.received += points + lost_points;
+            shelf.found_points += points + lost_points;
+            self.ledger.dropped(DropReason::Storage, lost_points, now);
             let next_id = self.batcher.next_id;
             self.batcher.next_id = self.queue.restore(found, next_id, self.batcher.settings());
         }
+    }
+
+    /// Of what is on disk, these batches are left: what waits and is not among them is lost.
+    pub(in crate::delivery) fn salvaged(&mut self, found: Vec<Batch>, now: Instant) {
+        let Some(shelf) = &mut self.shelf else { return };
+        shelf.failures[Failure::Damaged as usize] += 1;
+        if self.phase == Phase::Ended {
+            return;
+        }
+        let (lost_points, unknown) = self.queue.keep(found, self.batcher.settings());
+        for ids in unknown {
+            shelf.remove(ids);
+        }
+        self.ledger.dropped(DropReason::Storage, lost_points, now);
     }
 
     /// The disk cannot be opened now.
@@ -258,15 +282,6 @@ impl State {
         if let Some(shelf) = &mut self.shelf {
             shelf.fails(Failure::Open, error, now);
         }
-    }
-
-    /// What was on disk is lost.
-    pub(in crate::delivery) fn damaged(&mut self, now: Instant) {
-        let Some(shelf) = &mut self.shelf else { return };
-        shelf.failures[Failure::Damaged as usize] += 1;
-        shelf.removals.clear();
-        let points = self.queue.lose_disk();
-        self.ledger.dropped(DropReason::Storage, points, now);
     }
 
     /// A batch cannot be read now: it waits in its place.

@@ -2,14 +2,14 @@
 //! order, or not at all.
 
 use std::{
-    io,
+    io::{self, Cursor},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
 };
 
 use redb::{Builder, Database, StorageBackend};
 
-use crate::storage::Medium;
+use crate::storage::{Aside, Medium};
 
 /// What tears: a sector is on the disk or not.
 const SECTOR: usize = 512;
@@ -26,6 +26,10 @@ struct State {
     synced: Vec<u8>,
     /// What was done since.
     unsynced: Vec<Operation>,
+    /// A file that is out of the way.
+    aside: Option<Vec<u8>>,
+    /// The note beside the file, and the one before.
+    notes: [Vec<u8>; 2],
     /// Counts down to a crash.
     crash: Option<(usize, Crash)>,
     /// A crashed process does nothing any more; a new one has another number.
@@ -69,6 +73,11 @@ impl Disk {
         (state.crash, state.crashed, state.full) = (None, false, false);
     }
 
+    /// The note beside the file is gone.
+    pub(crate) fn forget_note(&self) {
+        self.lock().notes = Default::default();
+    }
+
     /// Changes what is on it.
     pub(crate) fn damage(&self, damage: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.lock();
@@ -89,9 +98,38 @@ impl Medium for Disk {
         Ok(builder.create_with_backend(File { disk, process })?)
     }
 
-    fn set_aside(&self) -> io::Result<PathBuf> {
-        self.damage(Vec::clear);
+    fn set_aside(&self) -> io::Result<Box<dyn Aside>> {
+        let mut state = self.lock();
+        let damaged = std::mem::take(&mut state.seen);
+        let aside = state.aside.get_or_insert(damaged).clone();
+        state.synced.clear();
+        state.unsynced.clear();
+        Ok(Box::new(Cursor::new(aside)))
+    }
+
+    fn is_aside(&self) -> bool {
+        self.lock().aside.is_some()
+    }
+
+    fn let_go(&self) -> io::Result<PathBuf> {
+        let mut state = self.lock();
+        if state.crashed {
+            return Err(io::Error::other("crashed"));
+        }
+        state.aside = None;
         Ok(PathBuf::from("aside"))
+    }
+
+    fn note(&self, note: &[u8]) {
+        let mut state = self.lock();
+        if !state.crashed {
+            state.notes.swap(0, 1);
+            state.notes[1] = note.to_vec();
+        }
+    }
+
+    fn noted(&self) -> Vec<u8> {
+        self.lock().notes[1].clone()
     }
 }
 
@@ -183,6 +221,9 @@ impl State {
                 }
             }
             self.seen = left;
+            if rng.bool() {
+                self.notes.swap(0, 1);
+            }
         }
         self.synced = self.seen.clone();
         self.unsynced.clear();

@@ -1,0 +1,114 @@
+//! What everything in a log is wrapped in: a mark by which it is found in a file whose order is
+//! lost, and a checksum by which it is told from damage.
+//!
+//! ```text
+//! mark 7 | kind 1 | CRC-32 of kind, length and content 4 | length 4 | content
+//! ```
+
+use flate2::Crc;
+
+/// No text has these bytes, so that no name or label of an upstream looks like a frame.
+const MARK: [u8; 7] = [0xff, 0xb7, 0xe7, 0xfe, 0x8b, 0xf5, 0xff];
+
+/// Bytes before the content.
+pub(super) const HEAD_BYTES: usize = MARK.len() + 1 + 4 + 4;
+
+/// What the content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A part of a record.
+    Part = 1,
+    /// What the log holds.
+    Summary = 2,
+}
+
+/// The content of all `pieces`, one after the other, in a frame.
+pub(super) fn wrap(kind: Kind, pieces: &[&[u8]]) -> Vec<u8> {
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let mut frame = Vec::with_capacity(HEAD_BYTES + length);
+    frame.extend_from_slice(&MARK);
+    frame.push(kind as u8);
+    frame.extend_from_slice(&[0; 4]);
+    // What does not fit in a row of a log fits in no frame either.
+    frame.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+    for piece in pieces {
+        frame.extend_from_slice(piece);
+    }
+    let sum = checksum(kind as u8, &frame[MARK.len() + 5..]);
+    frame[MARK.len() + 1..MARK.len() + 5].copy_from_slice(&sum.to_le_bytes());
+    frame
+}
+
+/// What stands in the frame at the beginning of `bytes`, if there is a whole one.
+pub(super) fn unwrap(bytes: &[u8]) -> Option<(Kind, &[u8])> {
+    let rest = bytes.strip_prefix(&MARK)?;
+    let (kind, rest) = rest.split_first()?;
+    let (sum, summed) = rest.split_first_chunk()?;
+    let (length, content) = summed.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let content = content.get(..length)?;
+    let is_whole = checksum(*kind, summed.get(..4 + length)?) == u32::from_le_bytes(*sum);
+    let kind = [Kind::Part, Kind::Summary]
+        .into_iter()
+        .find(|known| *known as u8 == *kind)?;
+    is_whole.then_some((kind, content))
+}
+
+/// Where the next frame may begin at or after `from`; a mark may stand in front of nothing.
+pub(super) fn find(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let Some(rest) = bytes.get(at..) {
+        at += rest.iter().position(|byte| *byte == MARK[0])?;
+        // A mark that the end cuts off counts.
+        let rest = &bytes[at..];
+        if MARK.starts_with(&rest[..rest.len().min(MARK.len())]) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+fn checksum(kind: u8, summed: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(&[kind]);
+    crc.update(summed);
+    crc.sum()
+}
+
+/// Takes a number from the front of `bytes`.
+pub(super) fn number(bytes: &mut &[u8]) -> Option<u64> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u64::from_le_bytes(*number))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_frame_gives_what_was_put_in_or_nothing(
+            content in prop::collection::vec(any::<u8>(), 0..100),
+            before in prop::collection::vec(any::<u8>(), 0..20),
+            at in any::<prop::sample::Index>(),
+            flip in 1_u8..,
+        ) {
+            let mut frame = wrap(Kind::Part, &[&content[..content.len() / 2], &content[content.len() / 2..]]);
+            prop_assert_eq!(unwrap(&frame), Some((Kind::Part, &content[..])));
+            let file = [&before[..], &frame, &before].concat();
+            let mut found = find(&file, 0);
+            while found.is_some_and(|found| unwrap(&file[found..]).is_none()) {
+                found = find(&file, found.unwrap() + 1);
+            }
+            prop_assert_eq!(found, Some(before.len()));
+            prop_assert_eq!(unwrap(&frame[..frame.len() - 1]), None);
+            let at = at.index(frame.len());
+            frame[at] ^= flip;
+            prop_assert_eq!(unwrap(&frame), None);
+        }
+    }
+}
