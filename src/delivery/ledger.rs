@@ -20,19 +20,22 @@ pub enum DropReason {
     Encoding,
     /// Not sent before the shutdown's deadline.
     Shutdown,
-    /// The disk lost them, or there is no more room in memory for what it does not take.
+    /// The disk lost or damaged them, or there is no more room in memory for what it does not take.
     Storage,
+    /// The task that was sending them panicked.
+    Panic,
 }
 
 impl DropReason {
     /// All reasons, so that every counter starts at zero.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::QueueFull,
         Self::RetriesExhausted,
         Self::TooLarge,
         Self::Encoding,
         Self::Shutdown,
         Self::Storage,
+        Self::Panic,
     ];
 
     /// The value of the `reason` attribute.
@@ -44,6 +47,7 @@ impl DropReason {
             Self::Encoding => "encoding",
             Self::Shutdown => "shutdown",
             Self::Storage => "storage",
+            Self::Panic => "panic",
         }
     }
 }

@@ -265,6 +265,35 @@ impl Delivery {
     }
 }
 
+/// A batch that a sender has. One whose sender panics is given up and counted: it would be no
+/// better the next time, and all others would wait.
+struct InHand<'a> {
+    shared: &'a Shared,
+    batch: Option<Batch>,
+}
+
+impl<'a> InHand<'a> {
+    fn new(shared: &'a Shared, batch: Batch) -> Self {
+        let batch = Some(batch);
+        Self { shared, batch }
+    }
+
+    /// Lets `note` say what became of it.
+    fn settle(mut self, note: impl FnOnce(Batch)) {
+        self.batch.take().map(note);
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        // Whoever ends a sender in the middle has counted all that is held.
+        if let Some(batch) = self.batch.take() {
+            self.shared.lock().dropped_by_sender(&batch, Instant::now());
+            self.shared.changed.notify_waiters();
+        }
+    }
+}
+
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.shared.end();
@@ -288,7 +317,7 @@ impl Shared {
             let changed = self.changed.notified();
             let next = self.lock().next(Instant::now());
             match next {
-                Next::Send(batch) => self.send(batch).await,
+                Next::Send(batch) => self.send(InHand::new(self, batch)).await,
                 Next::Wait(Some(due)) => drop(timeout_at(due, changed).await),
                 Next::Wait(None) => changed.await,
                 Next::End => return,
@@ -298,16 +327,17 @@ impl Shared {
 
     /// Waits until the batch is due and the destination may be asked, makes one attempt, and notes
     /// what came of it.
-    async fn send(&self, batch: Batch) {
+    async fn send(&self, in_hand: InHand<'_>) {
+        let Some(batch) = &in_hand.batch else { return };
         if let Some(backoff) = &batch.backoff {
             self.wait_until(backoff.due()).await;
         }
         let payload = match &batch.payload {
             Payload::Memory(payload) | Payload::Writing(payload) => payload.clone(),
-            Payload::Disk => match self.read(&batch).await {
+            Payload::Disk => match self.read(batch).await {
                 Ok(payload) => payload,
                 Err(error) => {
-                    self.not_read(batch, &error);
+                    in_hand.settle(|batch| self.not_read(batch, &error));
                     return;
                 }
             },
@@ -316,18 +346,22 @@ impl Shared {
         let started = Instant::now();
         let outcome = self.attempt(payload).await;
         self.gate().settle(permit, &outcome, Instant::now());
-        self.lock().settle(batch, outcome, started, Instant::now());
+        in_hand.settle(|batch| {
+            self.lock().settle(batch, outcome, started, Instant::now());
+        });
         self.changed.notify_waiters();
     }
 
     async fn attempt(&self, payload: Bytes) -> Outcome {
-        let attempt = timeout(self.timeout, self.destination.send(payload));
-        match catch_panic(attempt).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_elapsed)) => {
+        let attempt = async {
+            let sent = timeout(self.timeout, self.destination.send(payload)).await;
+            sent.unwrap_or_else(|_elapsed| {
                 self.destination.timed_out();
                 Outcome::retry(TimedOut(self.timeout))
-            }
+            })
+        };
+        match catch_panic(attempt).await {
+            Ok(outcome) => outcome,
             // It would be no better the next time, and all others would wait.
             Err(panic) => Outcome::permanent(Panicked(panic)),
         }

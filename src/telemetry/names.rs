@@ -329,7 +329,7 @@ metrics! {
     FAILED_POINTS = "otelcol_exporter_send_failed_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points in attempts to send that failed; one that is tried again counts again.";
     DROPPED_POINTS = "betanet_exporter_dropped_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER, REASON],
-        "Data points that were given up, by reason (queue_full, retries_exhausted, too_large, encoding, shutdown, storage, type_conflict, name_conflict, duplicate_series, unsupported).";
+        "Data points that were given up, by reason (queue_full, retries_exhausted, too_large, encoding, shutdown, storage, panic, type_conflict, name_conflict, duplicate_series, unsupported).";
     HELD_POINTS = "betanet_exporter_held_metric_points", Kind::Gauge, "{datapoint}", &[EXPORTER],
         "Data points that wait or are being sent.";
     QUEUE_SIZE = "otelcol_exporter_queue_size", Kind::Gauge, "{unit}", &[EXPORTER],

@@ -180,6 +180,13 @@ impl State {
         }
     }
 
+    /// Gives up a batch whose sender has ended without a word.
+    pub(super) fn dropped_by_sender(&mut self, batch: &Batch, now: Instant) {
+        if self.phase != Phase::Ended {
+            self.give_up(batch, DropReason::Panic, now);
+        }
+    }
+
     /// Takes nothing more and makes what is held ready to be sent at once.
     pub(super) fn begin_drain(&mut self, now: Instant) {
         if self.phase == Phase::Running {

@@ -6,7 +6,10 @@ mod disk;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
@@ -31,6 +34,8 @@ enum Step {
     After(u64),
     Refuse,
     Hang,
+    /// As `Hang`, and panics when it is told of it.
+    HangAndPanic,
     Panic,
 }
 
@@ -42,6 +47,7 @@ struct Scripted {
     away_until: Arc<Mutex<Option<Instant>>>,
     accepted: Arc<Mutex<Vec<Bytes>>>,
     attempts: Arc<Mutex<Vec<(Instant, Bytes)>>>,
+    panics_when_late: Arc<AtomicBool>,
 }
 
 impl Scripted {
@@ -84,6 +90,10 @@ impl Destination for Scripted {
             }
             Step::Refuse => return Outcome::permanent("no"),
             Step::Hang => std::future::pending().await,
+            Step::HangAndPanic => {
+                self.panics_when_late.store(true, Ordering::Relaxed);
+                std::future::pending().await
+            }
             Step::Panic => panic!("out of luck"),
         };
         self.accepted.lock().unwrap().push(payload);
@@ -91,6 +101,11 @@ impl Destination for Scripted {
             rejected,
             message: String::new(),
         })
+    }
+
+    fn timed_out(&self) {
+        let panics = self.panics_when_late.swap(false, Ordering::Relaxed);
+        assert!(!panics, "too late");
     }
 }
 
@@ -270,6 +285,29 @@ async fn a_panic_costs_the_batch_that_brought_it_about() {
     let error = bench.status.state().error;
     let expected = "sending the batch panicked: out of luck";
     assert_eq!(error.as_deref(), Some(expected));
+    bench.destination.script([Step::HangAndPanic]);
+    bench.push(5);
+    bench.push(6);
+    bench.pass(60).await;
+    assert_eq!(bench.accepted(), [1, 3, 6]);
+    assert_eq!(bench.metrics.sum("rejected"), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sender_has_in_hand_when_it_panics_is_counted() {
+    let mut bench = bench(steady(), 10);
+    for mark in 1..=3 {
+        bench.push(mark);
+    }
+    let shared = &bench.delivery.shared;
+    let Next::Send(batch) = shared.lock().next(Instant::now()) else {
+        panic!("one waits");
+    };
+    bench.check();
+    drop(InHand::new(shared, batch));
+    bench.pass(1).await;
+    assert_eq!(bench.accepted(), [2, 3]);
+    assert_eq!(bench.metrics.sum("panic"), 2);
 }
 
 #[tokio::test(start_paused = true)]
