@@ -207,7 +207,10 @@ impl Config {
             }
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
-            Self::RemoteWrite(config) => config.build(delivery)?,
+            Self::RemoteWrite(config) => {
+                let before = context.before.map(|before| before as &dyn Any);
+                config.build(delivery, before.and_then(<dyn Any>::downcast_ref))?
+            }
             Self::Prometheus(config) => config.build(id, context)?,
         })
     }

@@ -297,4 +297,13 @@ async fn prometheus_knows_what_is_written_to_it() {
     assert!(own.sum(&format!("otelcol_exporter_sent_metric_points{of}")) > 0.0);
     let rejected = own.sum(&format!("betanet_exporter_rejected_metric_points{of}"));
     assert_eq!(rejected, 0.0, "in order");
+    // A node that is gone says nothing more, and does so at once and not after five minutes.
+    drop(node);
+    until(&prometheus, "betanet_up", |up| up == 0.0).await;
+    eventually("its series have ended", PATIENCE, async || {
+        let left = prometheus.query("betanet_messages_total").await;
+        left.as_array()?.is_empty().then_some(())
+    })
+    .await;
+    equals(&prometheus, "betanet_up", 0.0).await;
 }

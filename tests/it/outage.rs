@@ -14,7 +14,7 @@ use crate::support::{
     arrivals::{assert_own_time, counts, first_arrivals},
     backend::{Backend, Behaviour},
     counting_node::CountingNode,
-    eventually,
+    eventually, remote_write,
     sink::Point,
     stand::{Options, Stand},
 };
@@ -43,7 +43,10 @@ impl Line {
             ("b", CountingNode::start().await),
         ];
         let settings = exporters.iter().map(|(id, backend, keys)| {
-            let url = backend.url();
+            let url = match id.starts_with("prometheusremotewrite") {
+                true => format!("{}{}", backend.url(), remote_write::PATH),
+                false => backend.url(),
+            };
             let settings = format!("{{endpoint: \"{url}\", {keys}}}");
             ((*id).to_owned(), settings)
         });
@@ -160,6 +163,52 @@ async fn ten_minutes_without_the_backend_lose_nothing_and_repeat_nothing() {
         assert_eq!(points.len() as f64, accounts.sent, "{exporter}");
     }
     line.polls(3).await;
+    let (answered, _) = line.end().await;
+    for backend in backends {
+        assert_exactly_once(&backend, &answered);
+    }
+}
+
+/// Its samples are more than the points of which they are, so its accounts say less of them.
+#[tokio::test]
+async fn remote_write_survives_as_much() {
+    let exporters = [
+        ("prometheusremotewrite/down", Behaviour::Down),
+        (
+            "prometheusremotewrite/busy",
+            Behaviour::Busy { retry_after: 1 },
+        ),
+        ("prometheusremotewrite/reset", Behaviour::ResetRequest),
+        ("prometheusremotewrite/hangs", Behaviour::Hang),
+        (
+            "prometheusremotewrite/long",
+            Behaviour::LongAnswer { bytes: 10 << 20 },
+        ),
+    ];
+    let mut backends = join_all(exporters.map(|_| Backend::start())).await;
+    let keys = format!("{IN_MEMORY}, timeout: 2s");
+    let pushing: Vec<_> = iter::zip(exporters, &backends)
+        .map(|((id, _), backend)| (id, backend, &*keys))
+        .collect();
+    let line = Line::start(&pushing, None).await;
+    for ((_, behaviour), backend) in iter::zip(exporters, &mut backends) {
+        backend.set(behaviour).await;
+    }
+    line.polls(TEN_MINUTES).await;
+    eventually("all are met twice", PATIENCE, async || {
+        let mut met = iter::zip(exporters, &backends).skip(1);
+        met.all(|((_, b), backend)| backend.met(b) >= 2)
+            .then_some(())
+    })
+    .await;
+    for backend in &mut backends {
+        backend.set(Behaviour::Accept).await;
+    }
+    line.polls(3).await;
+    for ((exporter, _), backend) in iter::zip(exporters, &backends) {
+        let (accounts, _) = line.settled(exporter, backend).await;
+        assert_eq!(accounts.sent, accounts.received, "{exporter}: {accounts:?}");
+    }
     let (answered, _) = line.end().await;
     for backend in backends {
         assert_exactly_once(&backend, &answered);

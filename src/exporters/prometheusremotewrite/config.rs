@@ -74,18 +74,25 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Makes the exporter that `context` tells of, within a tokio runtime.
+    /// Makes the exporter that `context` tells of, within a tokio runtime. One that takes the place
+    /// of another knows what that one said.
     ///
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(&self, context: Context<'_>) -> Result<Arc<dyn Exporter>, Invalid> {
+    pub fn build(
+        &self,
+        context: Context<'_>,
+        before: Option<&RemoteWrite>,
+    ) -> Result<Arc<dyn Exporter>, Invalid> {
         let settings = Settings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
         };
+        let clock = context.clock.clone();
         let delivery = Delivery::start(context, settings, self.destination()?)?;
+        let memory = before.map(|before| Arc::clone(&before.memory));
         let rules = Rules {
             namespace: self.namespace.clone(),
             has_suffixes: self.add_metric_suffixes,
@@ -93,7 +100,12 @@ impl Config {
             converts_resource: self.resource_to_telemetry_conversion.enabled,
             has_target_info: self.target_info.enabled,
         };
-        Ok(Arc::new(RemoteWrite { rules, delivery }))
+        Ok(Arc::new(RemoteWrite {
+            rules,
+            delivery,
+            memory: memory.unwrap_or_default(),
+            clock,
+        }))
     }
 
     /// Checks what a type cannot say; mistakes go to `diagnostics`.

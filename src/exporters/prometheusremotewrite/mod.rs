@@ -8,25 +8,30 @@
 //!     resource_to_telemetry_conversion: { enabled: true }
 //! ```
 //!
-//! Totals stay totals, whatever the pipeline makes of them over OTLP.
+//! Totals stay totals, whatever the pipeline makes of them over OTLP. A series that a target no
+//! longer gives ends with a stale marker, as do all of a target that is gone.
 
 mod config;
 mod message;
 mod series;
+mod stale;
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, Switch};
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use prost::Message as _;
 use tokio::time::Instant;
 
-use self::series::Rules;
+use self::{message::WriteRequest, series::Rules, stale::Memory};
 use crate::{
     delivery::{Account, Delivery},
     exporters::points,
     pipeline::{Exporter, Snapshot, Target},
+    runtime::Clock,
 };
 
 /// Encodes snapshots and hands them to delivery.
@@ -34,6 +39,9 @@ use crate::{
 pub struct RemoteWrite {
     rules: Rules,
     delivery: Delivery,
+    /// Shared with the one whose place it takes.
+    memory: Arc<Memory>,
+    clock: Clock,
 }
 
 impl RemoteWrite {
@@ -41,20 +49,28 @@ impl RemoteWrite {
     pub(super) fn account(&self) -> &Account {
         self.delivery.account()
     }
+
+    fn push(&self, request: &WriteRequest, points: u64) {
+        if points > 0 {
+            self.delivery.push(&request.encode_to_vec(), points);
+        }
+    }
 }
 
 #[async_trait]
 impl Exporter for RemoteWrite {
     fn export(&self, snapshot: &Snapshot<'_>) {
-        let points = snapshot.metrics.iter().map(points::count).sum();
-        if points > 0 {
-            let request = self.rules.request(snapshot.metrics);
-            self.delivery.push(&request.encode_to_vec(), points);
-        }
+        let ended = self.memory.take_ended();
+        self.push(&ended, ended.timeseries.len() as u64);
+        let points: u64 = snapshot.metrics.iter().map(points::count).sum();
+        let mut request = self.rules.request(snapshot.metrics);
+        let missing = self.memory.end_missing(&snapshot.target.name, &mut request);
+        self.push(&request, points + missing);
     }
 
-    fn forget(&self, _target: &Target) {
-        // Nothing is kept of a target beyond what is on its way.
+    fn forget(&self, target: &Target) {
+        let now = series::millis(self.clock.now());
+        self.memory.end_all(&target.name, now);
     }
 
     async fn drain(&self, deadline: Instant) {

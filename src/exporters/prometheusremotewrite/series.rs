@@ -248,6 +248,6 @@ impl Translator<'_> {
 }
 
 /// Unix milliseconds.
-fn millis(time: SystemTime) -> i64 {
+pub(super) fn millis(time: SystemTime) -> i64 {
     i64::try_from(clock::since_epoch(time).as_millis()).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,11 @@ use opentelemetry_sdk::{
     metrics::{SdkMeterProvider, data::ResourceMetrics, reader::MetricReader as _},
 };
 
-use super::{message::TimeSeries, series::Rules};
+use super::{
+    message::{Label, Sample, TimeSeries, WriteRequest},
+    series::Rules,
+    stale::Memory,
+};
 use crate::delivery::testing::Reader;
 
 /// A total, a gauge with an odd attribute and a histogram, of a target with a name.
@@ -117,4 +121,54 @@ fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
         ),
     ];
     assert_eq!(texts[..2], expected);
+}
+
+/// One sample of each of these series, at this time.
+fn request(names: &[&str], timestamp: i64) -> WriteRequest {
+    let series = names.iter().map(|name| TimeSeries {
+        labels: vec![Label {
+            name: "__name__".to_owned(),
+            value: (*name).to_owned(),
+        }],
+        samples: vec![Sample {
+            value: 1.0,
+            timestamp,
+        }],
+    });
+    WriteRequest {
+        timeseries: series.collect(),
+    }
+}
+
+/// Names and times of the series that end in a request.
+fn ends(request: &WriteRequest) -> Vec<(&str, i64)> {
+    let ended = request.timeseries.iter().filter_map(|series| {
+        let sample = series.samples.first()?;
+        let is_stale = sample.value.to_bits() == 0x7ff0_0000_0000_0002;
+        is_stale.then_some((series.labels[0].value.as_str(), sample.timestamp))
+    });
+    ended.collect()
+}
+
+#[test]
+fn a_series_that_is_no_longer_given_ends_once() {
+    let memory = Memory::default();
+    let said = |names: &[&str], time| {
+        let mut request = request(names, time);
+        let count = memory.end_missing("node", &mut request);
+        let ended = ends(&request);
+        assert_eq!(count, ended.len() as u64);
+        format!("{ended:?}")
+    };
+    assert_eq!(said(&["a", "b"], 10), "[]");
+    assert_eq!(said(&["a"], 20), "[(\"b\", 20)]");
+    assert_eq!(said(&["a", "c"], 30), "[]");
+    assert_eq!(memory.end_missing("other", &mut request(&["x"], 30)), 0);
+    memory.end_all("node", 25);
+    memory.end_all("node", 40);
+    let all = memory.take_ended();
+    assert_eq!(ends(&all), [("a", 31), ("c", 31)], "after its last sample");
+    memory.end_all("other", 40);
+    assert_eq!(ends(&memory.take_ended()), [("x", 40)]);
+    assert_eq!(memory.take_ended(), WriteRequest::default());
 }

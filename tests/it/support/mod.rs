@@ -13,6 +13,7 @@ pub(crate) mod line;
 pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod raw;
+pub(crate) mod remote_write;
 pub(crate) mod rotel;
 pub(crate) mod scrape;
 pub(crate) mod server;

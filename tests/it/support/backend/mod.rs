@@ -1,5 +1,5 @@
-//! A destination that fails on command: takes OTLP, over HTTP and over gRPC, on a real socket and
-//! keeps what it took.
+//! A destination that fails on command: takes OTLP, over HTTP and over gRPC, and Prometheus' remote
+//! write, on a real socket, and keeps what it took.
 
 mod wire;
 
@@ -38,8 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::wire::{Body, Reset, Wire};
 use super::{
-    reserved,
-    sink::{Point, points_of},
+    remote_write, reserved,
+    sink::{self, Point},
 };
 
 /// What a long answer is made of.
@@ -142,8 +142,11 @@ impl Backend {
     pub(crate) fn taken(&self) -> Vec<Vec<Point>> {
         let taken = self.seen.taken.lock().unwrap();
         let requests = taken.iter().map(|taken| {
-            let points = points_of(&taken.request).unwrap();
-            points.into_iter().skip(taken.rejected).collect()
+            let points = match taken.request.uri().path() {
+                remote_write::PATH => remote_write::points_of(&taken.request),
+                _ => sink::points_of(&taken.request),
+            };
+            points.unwrap().into_iter().skip(taken.rejected).collect()
         });
         requests.collect()
     }
