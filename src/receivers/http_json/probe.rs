@@ -1,6 +1,7 @@
 //! Polls a target once because somebody asks, and keeps nothing of it.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -36,7 +37,8 @@ impl Running {
         let target = order.endpoint.to_string();
         let own = Instant::now() + factory.fleet.deadline();
         let deadline = order.deadline.min(own);
-        let pinned = resolve(&order.endpoint, &order.allow, deadline).await;
+        let found = lookup(&order.endpoint);
+        let pinned = resolve(&order.endpoint, &order.allow, deadline, found).await;
         let pinned = pinned.ok_or_else(|| ProbeRefusal::NotAllowed {
             target: target.clone(),
         })?;
@@ -84,14 +86,19 @@ impl Running {
 }
 
 /// The addresses of a host that are admitted; nothing if none of them is. A name that cannot be
-/// resolved is the host's failure: it has no address.
-async fn resolve(endpoint: &HttpUrl, allow: &AllowList, deadline: Instant) -> Option<Pinned> {
+/// resolved is the host's failure: it has no address. The name is `looked_up` here and not again.
+async fn resolve(
+    endpoint: &HttpUrl,
+    allow: &AllowList,
+    deadline: Instant,
+    looked_up: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+) -> Option<Pinned> {
     let (host, port) = (endpoint.host(), endpoint.port());
     let found = match literal(endpoint.get()) {
         Some(address) => vec![SocketAddr::new(address, port)],
         None if !allow.may_admit(host) => return None,
-        None => match timeout_at(deadline, tokio::net::lookup_host((host, port))).await {
-            Ok(Ok(found)) => found.collect(),
+        None => match timeout_at(deadline, looked_up).await {
+            Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => return Some(Pinned(Vec::new())),
         },
     };
@@ -99,6 +106,12 @@ async fn resolve(endpoint: &HttpUrl, allow: &AllowList, deadline: Instant) -> Op
     let admitted = admitted.filter(|address| allow.admits(host, address.ip()));
     let admitted: Vec<_> = admitted.collect();
     (!admitted.is_empty()).then_some(Pinned(admitted))
+}
+
+/// What the system says of a name.
+async fn lookup(endpoint: &HttpUrl) -> io::Result<Vec<SocketAddr>> {
+    let found = tokio::net::lookup_host((endpoint.host(), endpoint.port())).await;
+    found.map(Iterator::collect)
 }
 
 /// The address that stands in the URL itself, for which no name is resolved. The URL's parser has
@@ -123,27 +136,34 @@ mod tests {
         transport::{Request, Transport as _, TransportError},
     };
 
-    /// What leads elsewhere by now is not asked again: the connection goes where it was judged.
+    /// DNS rebinding: when the connection is made, the name leads to where nobody may be reached.
     #[tokio::test]
     async fn the_address_that_was_judged_is_the_one_that_is_connected_to() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = elsewhere.local_addr().unwrap().port();
+        let judged = SocketAddr::from(([127, 0, 0, 2], port));
+        let listener = TcpListener::bind(judged).await.unwrap();
+        let endpoint: HttpUrl = format!("http://localhost:{port}").parse().unwrap();
+        let allow = ["127.0.0.2/32".parse().unwrap()].into_iter().collect();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let looked_up = async { Ok(vec![judged]) };
+        let pinned = resolve(&endpoint, &allow, deadline, looked_up).await;
+        let later = resolve(&endpoint, &allow, deadline, lookup(&endpoint)).await;
+        assert!(later.is_none(), "that would be refused: {later:?}");
         let clients = Clients::new(&Config::default(), 1).unwrap();
-        // No resolver knows this name.
-        let endpoint: HttpUrl = format!("http://rebound.invalid:{}", address.port())
-            .parse()
-            .unwrap();
-        let client = clients.for_probe(&endpoint, Pinned(vec![address]));
+        let client = clients.for_probe(&endpoint, pinned.unwrap());
         let request = Request {
             url: endpoint.get().clone(),
             headers: HeaderMap::new(),
             body_limit_bytes: 10,
         };
         let client = client.unwrap();
-        let (answer, accepted) = tokio::join!(client.get(request), async {
-            listener.accept().await.map(drop)
+        let (answer, ()) = tokio::join!(client.get(request), async {
+            tokio::select! {
+                accepted = listener.accept() => drop(accepted.unwrap()),
+                _ = elsewhere.accept() => panic!("it was asked again"),
+            }
         });
-        accepted.unwrap();
         let error = answer.unwrap_err();
         assert!(!matches!(error, TransportError::Dns(_)), "{error:?}");
     }
@@ -151,7 +171,8 @@ mod tests {
     async fn addresses(url: &str, allow: &[&str]) -> Option<Vec<String>> {
         let allow = allow.iter().map(|text| text.parse().unwrap()).collect();
         let deadline = Instant::now() + Duration::from_secs(5);
-        let pinned = resolve(&url.parse().unwrap(), &allow, deadline).await?;
+        let endpoint = url.parse().unwrap();
+        let pinned = resolve(&endpoint, &allow, deadline, lookup(&endpoint)).await?;
         Some(pinned.0.iter().map(ToString::to_string).collect())
     }
 
