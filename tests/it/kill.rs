@@ -1,7 +1,7 @@
 //! The collector is killed (SIGKILL) at random moments, with its queue on disk.
 //!
 //! What it said was on disk arrives, in order; what arrives twice was in flight at a kill. Ten
-//! kills, or as many as the environment variable `KILLS` says.
+//! kills, or as many as the environment variable `KILLS` says, over HTTP; five over gRPC.
 
 use std::fmt::Write as _;
 
@@ -32,10 +32,10 @@ struct Life {
 }
 
 /// Lets it live for as long as a random number of looks at its metrics takes, and kills it.
-async fn live(stand: Stand, node: &CountingNode, rng: &mut Rng) -> Life {
+async fn live(exporter: &str, stand: Stand, node: &CountingNode, rng: &mut Rng) -> Life {
     let mut stored = 0.0;
     for _ in 0..rng.u32(0..60) {
-        stored = Accounts::of(&stand.own().await, "otlp_http").stored;
+        stored = Accounts::of(&stand.own().await, exporter).stored;
     }
     stand.collector.kill().await;
     Life {
@@ -48,11 +48,20 @@ async fn live(stand: Stand, node: &CountingNode, rng: &mut Rng) -> Life {
 #[tokio::test]
 async fn kills_at_random_moments_lose_nothing_that_was_on_disk() {
     let kills = std::env::var("KILLS").map_or(10, |kills| kills.parse().unwrap());
+    kill("otlp_http", kills).await;
+}
+
+#[tokio::test]
+async fn nor_do_they_over_grpc() {
+    kill("otlp_grpc", 5).await;
+}
+
+async fn kill(exporter: &str, kills: u32) {
     let mut rng = Rng::with_seed(4);
     let folder = tempfile::tempdir().unwrap();
     let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
     let (options, url) = (
-        Options::pushing_from_disk(&backend.url(), folder.path()),
+        Options::pushing_with(exporter, &backend.url(), folder.path()),
         node.url(),
     );
     let targets = [(NODE, url.as_str(), Dialect::Betanet)];
@@ -68,12 +77,12 @@ async fn kills_at_random_moments_lose_nothing_that_was_on_disk() {
         ];
         backend.set(behaviours[rng.usize(..behaviours.len())]).await;
         let stand = options.start_at(&targets).await;
-        lives.push(live(stand, &node, &mut rng).await);
+        lives.push(live(exporter, stand, &node, &mut rng).await);
     }
     backend.set(Behaviour::Accept).await;
     let stand = options.start_at(&targets).await;
     eventually("everything is sent", PATIENCE, async || {
-        let accounts = Accounts::of(&stand.own().await, "otlp_http");
+        let accounts = Accounts::of(&stand.own().await, exporter);
         (accounts.stored > 0.0 && accounts.held == 0.0).then_some(())
     })
     .await;

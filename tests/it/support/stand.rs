@@ -62,6 +62,12 @@ pub(crate) fn node(dialect: Dialect) -> Node {
 impl Options {
     /// Polls fifty times a second and pushes to `url` by `otlp_http`, from a queue in `folder`.
     pub(crate) fn pushing_from_disk(url: &str, folder: &Path) -> Self {
+        Self::pushing_with("otlp_http", url, folder)
+    }
+
+    /// The same by another exporter.
+    pub(crate) fn pushing_with(exporter: &str, url: &str, folder: &Path) -> Self {
+        let id = exporter.to_owned();
         let storage = format!("{{directory: \"{}\"}}", folder.display());
         let exporter = format!(
             "{{endpoint: \"{url}\", timeout: 10s, \
@@ -70,7 +76,7 @@ impl Options {
         );
         Self {
             interval: "20ms",
-            exporters: vec![("otlp_http".to_owned(), exporter)],
+            exporters: vec![(id, exporter)],
             extensions: vec![("file_storage".to_owned(), storage)],
             ..Self::default()
         }
