@@ -23,9 +23,8 @@ use betanet_collector::{
         shell::{Answer, Attempt, Miss, Order},
     },
     runtime::Clock,
-    telemetry::names::Detail,
+    telemetry::{Meter, names::Detail},
 };
-use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, data::ResourceMetrics};
 use tokio::time::Instant;
 
@@ -102,7 +101,7 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: Detail) {
-    let meter = SdkMeterProvider::default().meter("bench");
+    let meter = Meter::of(&SdkMeterProvider::default());
     let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
     let (fleet, schema) = (
         Fleet::new(settings()),

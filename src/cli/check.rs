@@ -22,7 +22,7 @@ use crate::{
         http_json::{self, config::TargetConfig},
     },
     runtime::Clock,
-    telemetry::{self, config::LogsConfig},
+    telemetry::{self, Meter, config::LogsConfig},
 };
 
 /// How long the sources of targets may take to answer.
@@ -95,7 +95,7 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandErr
     let context = http_json::Context {
         id: id.to_owned(),
         clock: Clock::System,
-        meter: opentelemetry::metrics::MeterProvider::meter(&SdkMeterProvider::default(), "check"),
+        meter: Meter::of(&SdkMeterProvider::default()),
         board: Arc::new(StatusBoard::default()),
         names: Arc::default(),
     };

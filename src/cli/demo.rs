@@ -20,6 +20,7 @@ use crate::{
     pipeline::Components,
     runtime::{Clock, Tasks},
     simulator::{Dialect, Fleet, FleetOptions},
+    telemetry::Meter,
     yaml::Diagnostics,
 };
 
@@ -215,8 +216,7 @@ fn decode_points(body: &[u8]) -> Option<u64> {
 
 async fn serve_sink(sink: &Arc<Sink>, tasks: &Tasks) -> Result<String, CommandError> {
     const ENDPOINT: &str = "127.0.0.1:0";
-    let provider = opentelemetry_sdk::metrics::SdkMeterProvider::default();
-    let meter = opentelemetry::metrics::MeterProvider::meter(&provider, "demo");
+    let meter = Meter::of(&opentelemetry_sdk::metrics::SdkMeterProvider::default());
     let mut listeners = Listeners::new(Limits::default(), &meter);
     let sink = Arc::clone(sink);
     let route = Route::post("demo", "/v1/metrics", move |request| {

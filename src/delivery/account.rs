@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
 use super::{
     metrics::{self, Figures},
     state::State,
 };
+use crate::telemetry::Meter;
 
 /// What all deliveries under one id have done and hold. Clones are handles to the same account.
 #[derive(Debug, Clone)]
@@ -29,9 +29,8 @@ impl Account {
     /// An account that is shown as long as a delivery is counted in it.
     pub(super) fn open(meter: &Meter, id: &str) -> Self {
         let account = Self(Arc::default());
-        let seen = Arc::downgrade(&account.0);
-        metrics::observe(meter, id, move || {
-            lock(&*seen.upgrade()?).figures(Instant::now())
+        metrics::observe(meter, id, &account.0, |entries| {
+            lock(entries).figures(Instant::now())
         });
         account
     }

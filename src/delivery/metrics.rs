@@ -6,13 +6,13 @@ use std::{
     thread::{self, ThreadId},
 };
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{AsyncInstrument, Meter},
-};
+use opentelemetry::{KeyValue, metrics::AsyncInstrument};
 
 use super::{DropReason, ledger::Tally, state::Failure};
-use crate::telemetry::names::{self, Metric};
+use crate::telemetry::{
+    Meter,
+    names::{self, Metric},
+};
 
 /// More threads than ever collect at the same time.
 const MAX_LOOKS: usize = 64;
@@ -79,21 +79,19 @@ const NUMBERS: [(&Metric, Number); 10] = [
     (&names::STORED_POINTS, |f| f.stored_points),
 ];
 
-/// Makes the instruments of exporter `id`. They are silent once `read` gives nothing.
-pub(super) fn observe(
+/// Shows what `read` says of exporter `id`, as long as `of` lives.
+pub(super) fn observe<T: Send + Sync + 'static>(
     meter: &Meter,
     id: &str,
-    read: impl Fn() -> Option<Figures> + Send + Sync + 'static,
+    of: &Arc<T>,
+    read: fn(&T) -> Option<Figures>,
 ) {
     let exporter = KeyValue::new(names::EXPORTER, id.to_owned());
-    let looks = Arc::new(Looks {
-        read: Box::new(read),
-        taken: Mutex::default(),
-    });
+    let looks = Arc::new(Looks::default());
     for (position, (metric, number)) in NUMBERS.iter().enumerate() {
         let (looks, exporter) = (Arc::clone(&looks), [exporter.clone()]);
-        metric.observe_number(meter, move |to| {
-            if let Some(figures) = looks.figures(position) {
+        metric.observe(meter, of, move |of, to| {
+            if let Some(figures) = looks.figures(position, || read(of)) {
                 to.observe(number(&figures), &exporter);
             }
         });
@@ -101,14 +99,14 @@ pub(super) fn observe(
     let by_reason = |reason| [exporter.clone(), KeyValue::new(names::REASON, reason)];
     let reasons = DropReason::ALL.map(|reason| by_reason(reason.name()));
     let drops = Arc::clone(&looks);
-    names::DROPPED_POINTS.observe_number(meter, move |to| {
-        if let Some(figures) = drops.figures(NUMBERS.len()) {
+    names::DROPPED_POINTS.observe(meter, of, move |of, to| {
+        if let Some(figures) = drops.figures(NUMBERS.len(), || read(of)) {
             observe_each(to, &figures.tally.dropped, &reasons);
         }
     });
     let reasons = Failure::ALL.map(|failure| by_reason(failure.name()));
-    names::STORAGE_FAILURES.observe_number(meter, move |to| {
-        if let Some(figures) = looks.figures(NUMBERS.len() + 1) {
+    names::STORAGE_FAILURES.observe(meter, of, move |of, to| {
+        if let Some(figures) = looks.figures(NUMBERS.len() + 1, || read(of)) {
             observe_each(to, &figures.storage_failures, &reasons);
         }
     });
@@ -122,10 +120,8 @@ fn observe_each(to: &dyn AsyncInstrument<u64>, numbers: &[u64], attributes: &[[K
 
 /// One look at the figures for all instruments. A collection asks each of them once, from one
 /// thread: an instrument that asks again on a thread begins another collection.
-struct Looks {
-    read: Box<dyn Fn() -> Option<Figures> + Send + Sync>,
-    taken: Mutex<Vec<Look>>,
-}
+#[derive(Default)]
+struct Looks(Mutex<Vec<Look>>);
 
 struct Look {
     thread: ThreadId,
@@ -135,13 +131,13 @@ struct Look {
 }
 
 impl Looks {
-    fn figures(&self, position: usize) -> Option<Figures> {
+    fn figures(&self, position: usize, read: impl Fn() -> Option<Figures>) -> Option<Figures> {
         let (thread, bit) = (thread::current().id(), 1 << position);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = taken.iter().position(|look| look.thread == thread);
         if let Some(look) = known.and_then(|at| taken.get_mut(at)) {
             if look.asked & bit != 0 {
-                look.figures = (self.read)();
+                look.figures = read();
                 look.asked = 0;
             }
             look.asked |= bit;
@@ -150,7 +146,7 @@ impl Looks {
         if taken.len() >= MAX_LOOKS {
             taken.clear();
         }
-        let figures = (self.read)();
+        let figures = read();
         taken.push(Look {
             thread,
             figures,
@@ -169,24 +165,22 @@ mod tests {
     #[test]
     fn all_instruments_of_a_collection_see_the_same() {
         let moment = AtomicU64::new(0);
-        let looks = Looks {
-            read: Box::new(move || {
-                let held_points = moment.fetch_add(1, Ordering::Relaxed);
-                Some(Figures {
-                    held_points,
-                    ..Figures::default()
-                })
-            }),
-            taken: Mutex::default(),
+        let looks = Looks::default();
+        let read = || {
+            let held_points = moment.fetch_add(1, Ordering::Relaxed);
+            Some(Figures {
+                held_points,
+                ..Figures::default()
+            })
         };
-        let collect = || [0, 1, 2].map(|at| looks.figures(at).unwrap().held_points);
+        let collect = || [0, 1, 2].map(|at| looks.figures(at, read).unwrap().held_points);
         assert_eq!(collect(), [0; 3]);
         assert_eq!(collect(), [1; 3]);
         thread::scope(|scope| {
-            looks.figures(0);
+            looks.figures(0, read);
             let other = scope.spawn(collect);
             assert_eq!(other.join().unwrap(), [3; 3], "a collection of its own");
-            assert_eq!(looks.figures(1).unwrap().held_points, 2);
+            assert_eq!(looks.figures(1, read).unwrap().held_points, 2);
         });
     }
 }

@@ -39,7 +39,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 pub use config::RetryOnFailure;
 pub use ledger::DropReason;
-use opentelemetry::{KeyValue, metrics::Meter};
+use opentelemetry::KeyValue;
 pub use outcome::{Answer, Outcome};
 pub use remote::Remote;
 pub use sending_queue::{BatchSettings, BatchSizer, SendingQueue, Sizer, Victim};
@@ -63,7 +63,7 @@ use crate::{
     runtime::{Clock, Tasks, catch_panic},
     settings::ComponentId,
     storage::{Directory, Log},
-    telemetry::names,
+    telemetry::{Meter, names},
 };
 
 /// Where batches go.
@@ -412,13 +412,10 @@ impl std::fmt::Debug for Shared {
 
 /// Shows the state of the breaker, as long as the delivery lives.
 fn observe_gate(meter: &Meter, id: &str, shared: &Arc<Shared>) {
-    let shared = Arc::downgrade(shared);
     let exporter = [KeyValue::new(names::EXPORTER, id.to_owned())];
-    names::DESTINATION_BREAKER.observe_number(meter, move |observer| {
-        if let Some(shared) = shared.upgrade() {
-            let state = shared.gate().state(Instant::now());
-            observer.observe(state.number().into(), &exporter);
-        }
+    names::DESTINATION_BREAKER.observe(meter, shared, move |shared, observer| {
+        let state = shared.gate().state(Instant::now());
+        observer.observe(state.number().into(), &exporter);
     });
 }
 

@@ -37,8 +37,6 @@ use std::{
     sync::Arc,
 };
 
-use opentelemetry::metrics::Meter;
-
 pub use self::{
     config::{
         Authorization, BasicAuth, DnsSdConfig, FileSdConfig, HttpSdConfig, RecordKind, Scheme,
@@ -52,7 +50,7 @@ pub use self::{
     target::DiscoveredTarget,
 };
 use self::{merge::Merge, source::Source, status::Status};
-use crate::runtime::Clock;
+use crate::{runtime::Clock, telemetry::Meter};
 
 /// Labels of a target, by name.
 type Labels = BTreeMap<String, String>;

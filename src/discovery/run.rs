@@ -100,13 +100,13 @@ fn merge_known(merge: &Merge, slots: &Slots) -> Merged {
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 
-    use opentelemetry::metrics::MeterProvider as _;
     use opentelemetry_sdk::metrics::SdkMeterProvider;
 
     use super::*;
     use crate::{
         discovery::{Context, FileSdConfig, Scheme, Settings, StaticConfig},
         runtime::Clock,
+        telemetry::Meter,
     };
 
     #[tokio::test]
@@ -137,7 +137,7 @@ mod tests {
             receiver: "betanet",
             taken: BTreeSet::from(["taken:1".to_owned()]),
             clock: &Clock::System,
-            meter: &SdkMeterProvider::builder().build().meter("test"),
+            meter: &Meter::of(&SdkMeterProvider::default()),
         };
         let discovery = Discovery::new(&settings, context).unwrap();
         let sources = discovery.sources();

@@ -5,15 +5,15 @@ use std::{
     time::SystemTime,
 };
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Counter};
 
 use super::{Fate, ShardConfig, merge::Counts};
 use crate::{
     runtime::{Clock, clock::since_epoch},
-    telemetry::names::{self, Metric},
+    telemetry::{
+        Meter,
+        names::{self, Metric},
+    },
 };
 
 /// All sources of one receiver.
@@ -80,9 +80,7 @@ impl Status {
 
     /// The gauges fall silent when the receiver is gone.
     fn observe(self: &Arc<Self>, meter: &Meter) {
-        let of = Arc::downgrade(self);
-        let _targets = names::DISCOVERY_TARGETS.observable_gauge(meter, move |observer| {
-            let Some(status) = of.upgrade() else { return };
+        names::DISCOVERY_TARGETS.observe(meter, self, |status, observer| {
             for source in status.lock().iter() {
                 for (fate, count) in source.targets() {
                     let [receiver, name] = status.attributes(&source.name);
@@ -91,9 +89,7 @@ impl Status {
                 }
             }
         });
-        let of = Arc::downgrade(self);
-        let _times = names::DISCOVERY_LAST_SUCCESS.observable_gauge(meter, move |observer| {
-            let Some(status) = of.upgrade() else { return };
+        names::DISCOVERY_LAST_SUCCESS.observe(meter, self, |status, observer| {
             for source in status.lock().iter() {
                 if let Some(time) = source.last_success {
                     let seconds = since_epoch(time).as_secs();
@@ -183,11 +179,9 @@ impl ShownShard {
     pub fn new(receiver: &str, meter: &Meter) -> Self {
         let shard = Arc::<Mutex<Option<ShardConfig>>>::default();
         let show = |metric: &Metric, number: fn(ShardConfig) -> u64| {
-            let of = Arc::downgrade(&shard);
             let attributes = [KeyValue::new(names::RECEIVER, receiver.to_owned())];
-            let _gauge = metric.observable_gauge(meter, move |observer| {
-                let shard = of.upgrade().and_then(|shard| *lock(&shard));
-                if let Some(shard) = shard {
+            metric.observe(meter, &shard, move |shard, observer| {
+                if let Some(shard) = *lock(shard) {
                     observer.observe(number(shard), &attributes);
                 }
             });

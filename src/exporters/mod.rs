@@ -11,7 +11,6 @@ mod testing;
 
 use std::{any::Any, sync::Arc};
 
-use opentelemetry::metrics::Meter;
 use schemars::SchemaGenerator;
 use serde::Serialize;
 
@@ -22,6 +21,7 @@ use crate::{
     pipeline::{Exporter, Probe, Reporter},
     runtime::{Clock, Tasks},
     settings::{ComponentId, Kind},
+    telemetry::Meter,
     yaml::{self, Cursor, Diagnostics},
 };
 

@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use opentelemetry::metrics::Meter;
 use tokio::net::lookup_host;
 
 use super::{
@@ -17,6 +16,7 @@ use super::{
     telemetry::Telemetry,
     tls::Tls,
 };
+use crate::telemetry::Meter;
 
 /// A component cannot be served as it wants to be.
 #[derive(Debug, thiserror::Error)]

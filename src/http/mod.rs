@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! # use betanet_collector::{http::{Limits, Listeners, Response, Route, ServerConfig}, pipeline::Components, runtime::{Clock, Tasks}};
-//! # async fn run(meter: &opentelemetry::metrics::Meter) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run(meter: &betanet_collector::telemetry::Meter) -> Result<(), Box<dyn std::error::Error>> {
 //! let mut listeners = Listeners::new(Limits::default(), meter);
 //! let health = Route::get("health_check", "/health", |_| async { Response::text("ok\n") });
 //! listeners.route(&ServerConfig::plain("localhost:9200"), health)?;

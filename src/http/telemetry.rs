@@ -1,11 +1,8 @@
 //! What is refused, by reason.
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Counter};
 
-use crate::telemetry::names;
+use crate::telemetry::{Meter, names};
 
 /// Counts what clients did not get.
 #[derive(Debug, Clone)]

@@ -26,13 +26,13 @@ pub use select::{AttributeConfig, MatchConfig, MatchType};
 
 use std::sync::Arc;
 
-use opentelemetry::metrics::Meter;
 use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
     pipeline::Processor,
     settings::Kind,
+    telemetry::Meter,
     yaml::{self, Cursor, Diagnostics},
 };
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use opentelemetry::{KeyValue, metrics::MeterProvider as _};
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::{Config, Context, KINDS};
@@ -10,6 +10,7 @@ use crate::{
     definition,
     instruments::OwnMetrics,
     pipeline::{Batch, Number, Part, Processor, Reading, Stage, Stream, Target},
+    telemetry::Meter,
     yaml::{self, Cursor, Diagnostics},
 };
 
@@ -37,7 +38,7 @@ pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, Stri
     let kind = KINDS.iter().find(|known| known.is(kind)).ok_or("no kind")?;
     let decoded = Config::decode(kind, &Cursor::new(&node, ""), &mut diagnostics);
     diagnostics.into_result().map_err(|e| e.to_string())?;
-    let meter = SdkMeterProvider::default().meter("test");
+    let meter = Meter::of(&SdkMeterProvider::default());
     let context = Context { meter: &meter };
     Ok(decoded.ok_or("not decoded")?.build("test", &context))
 }

@@ -103,7 +103,6 @@ impl Sink for Branches {
 mod tests {
     use std::sync::Mutex;
 
-    use opentelemetry::metrics::MeterProvider as _;
     use opentelemetry_sdk::metrics::SdkMeterProvider;
 
     use super::*;
@@ -113,6 +112,7 @@ mod tests {
         receivers::http_json,
         runtime::Clock,
         service::outlet::Exporters,
+        telemetry::Meter,
     };
 
     /// What is shown and forgotten.
@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn pipeline(seen: &Arc<Seen>) -> Arc<MetricsPipeline> {
-        let meter = SdkMeterProvider::default().meter("test");
+        let meter = Meter::of(&SdkMeterProvider::default());
         let id = "metrics".parse().unwrap();
         let pipeline = Arc::new(MetricsPipeline::new(&id, Vec::new(), &meter));
         let exporter = Arc::clone(seen) as Arc<dyn Exporter>;

@@ -11,10 +11,11 @@ mod own_telemetry;
 mod pipeline;
 mod probe;
 mod restart;
+#[cfg(test)]
+mod tests;
 
 use std::{future::Future, pin::pin, sync::Arc};
 
-use opentelemetry::metrics::Meter;
 use tokio::{
     runtime::Handle,
     sync::mpsc,
@@ -27,7 +28,7 @@ use crate::{
     config::Config,
     pipeline::{Components, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
     runtime::{Clock, Failure, Tasks},
-    telemetry::{OwnTelemetry, chain},
+    telemetry::{Meter, OwnTelemetry, chain},
 };
 
 /// What the outside world gives a service.

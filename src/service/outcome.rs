@@ -34,8 +34,7 @@ impl Outcome {
             (&names::RELOAD_SUCCESSFUL, &outcome.successful),
             (&names::RELOAD_SUCCESS_TIME, &outcome.last_success),
         ] {
-            let value = Arc::clone(value);
-            metric.observable_gauge(meter, move |observer| {
+            metric.observe(meter, value, |value, observer| {
                 observer.observe(value.load(Ordering::Relaxed), &[]);
             });
         }

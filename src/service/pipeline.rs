@@ -2,10 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Counter};
 
 use super::outlet::{Exits, Exporters, Outlet, Read, Step, Tail};
 use crate::{
@@ -14,7 +11,7 @@ use crate::{
     pipeline::{Components, Poll, Readings, Schema, Stream, Target},
     processors::mapping,
     settings::ComponentId,
-    telemetry::names,
+    telemetry::{Meter, names},
 };
 
 /// Takes the polls of its receivers to its exporters.

@@ -1,15 +1,17 @@
 //! From a name in the table to an instrument.
 
-use opentelemetry::metrics::{
-    AsyncInstrument, Counter, Histogram, Meter, ObservableCounter, ObservableGauge, UpDownCounter,
-};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, UpDownCounter};
 
-use super::names::{Kind, Metric};
+use super::{
+    Meter,
+    names::{Kind, Metric},
+};
 
 impl Metric {
     /// A counter that is added to.
     pub fn counter(&self, meter: &Meter) -> Counter<u64> {
         meter
+            .sdk()
             .u64_counter(self.name)
             .with_description(self.description)
             .with_unit(self.unit)
@@ -19,6 +21,7 @@ impl Metric {
     /// A sum that is added to and taken from.
     pub fn up_down_counter(&self, meter: &Meter) -> UpDownCounter<i64> {
         let builder = meter
+            .sdk()
             .i64_up_down_counter(self.name)
             .with_description(self.description);
         builder.with_unit(self.unit).build()
@@ -31,49 +34,36 @@ impl Metric {
             Kind::Counter | Kind::UpDownCounter | Kind::Gauge => Vec::new(),
         };
         let builder = meter
+            .sdk()
             .f64_histogram(self.name)
             .with_description(self.description)
             .with_unit(self.unit);
         builder.with_boundaries(bounds).build()
     }
 
-    /// A gauge that is asked for its value.
-    pub fn observable_gauge(
-        &self,
-        meter: &Meter,
-        observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static,
-    ) -> ObservableGauge<u64> {
-        let builder = meter
-            .u64_observable_gauge(self.name)
-            .with_description(self.description);
-        builder.with_unit(self.unit).with_callback(observe).build()
-    }
-
-    /// A whole number that is asked for: a running total or a gauge, as the table says.
-    pub fn observe_number(
+    /// A gauge that is asked for its value until the process ends.
+    pub(super) fn always_gauge(
         &self,
         meter: &Meter,
         observe: impl Fn(&dyn AsyncInstrument<u64>) + Send + Sync + 'static,
     ) {
-        if self.kind != Kind::Counter {
-            self.observable_gauge(meter, observe);
-            return;
-        }
         let builder = meter
-            .u64_observable_counter(self.name)
+            .sdk()
+            .u64_observable_gauge(self.name)
             .with_description(self.description);
         builder.with_unit(self.unit).with_callback(observe).build();
     }
 
-    /// A running total that is asked for its value.
-    pub fn observable_counter(
+    /// A running total that is asked for its value until the process ends.
+    pub(super) fn always_counter(
         &self,
         meter: &Meter,
         observe: impl Fn(&dyn AsyncInstrument<f64>) + Send + Sync + 'static,
-    ) -> ObservableCounter<f64> {
+    ) {
         let builder = meter
+            .sdk()
             .f64_observable_counter(self.name)
             .with_description(self.description);
-        builder.with_unit(self.unit).with_callback(observe).build()
+        builder.with_unit(self.unit).with_callback(observe).build();
     }
 }

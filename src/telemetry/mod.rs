@@ -4,11 +4,13 @@ mod chain;
 pub mod config;
 mod instrument;
 mod logs;
+mod meter;
 pub mod names;
 mod own;
 pub mod process;
 
 pub use chain::chain;
 pub use logs::init as init_logs;
+pub use meter::Meter;
 pub use own::{OwnTelemetry, Scrape, TelemetryError};
 pub use process::resident_bytes;

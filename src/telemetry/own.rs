@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Meter, MeterProvider as _},
-};
+use opentelemetry::KeyValue;
 use opentelemetry_otlp::{
     MetricExporter, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
 };
@@ -18,6 +15,7 @@ use prometheus::{Registry, TextEncoder};
 use reqwest::Url;
 
 use super::{
+    Meter,
     config::{MetricReaderConfig, MetricsLevel, SpanProcessorConfig, TelemetryConfig},
     process,
 };
@@ -28,8 +26,9 @@ const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The collector's own providers.
 #[derive(Debug)]
 pub struct OwnTelemetry {
-    /// The makers of its instruments.
     metrics: SdkMeterProvider,
+    /// The maker of its instruments.
+    meter: Meter,
     traces: Option<SdkTracerProvider>,
     /// One a pull reader, with its address.
     scrapes: Vec<Scrape>,
@@ -90,9 +89,11 @@ impl OwnTelemetry {
             }
         }
         let metrics = builder.build();
-        process::observe(&metrics.meter("betanet-collector"));
+        let meter = Meter::of(&metrics);
+        process::observe(&meter);
         Ok(Self {
             metrics,
+            meter,
             traces: traces(config, resource)?,
             scrapes,
         })
@@ -100,7 +101,7 @@ impl OwnTelemetry {
 
     /// What makes the collector's own instruments.
     pub fn meter(&self) -> Meter {
-        self.metrics.meter("betanet-collector")
+        self.meter.clone()
     }
 
     /// Where spans go, if anywhere.

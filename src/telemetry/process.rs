@@ -1,9 +1,8 @@
 //! What the collector uses of the machine, read from `/proc/self` at each collect.
 
-use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
-use super::names;
+use super::{Meter, names};
 
 /// Linux counts processor time in hundredths of a second on all its platforms (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -14,16 +13,15 @@ const PAGE_BYTES: u64 = 4096;
 /// Observes uptime, processor time and resident memory from now on.
 pub(super) fn observe(meter: &Meter) {
     let started = Instant::now();
-    // The SDK keeps the callbacks as long as the provider lives; the handles say nothing.
-    names::UPTIME.observable_counter(meter, move |observer| {
+    names::UPTIME.always_counter(meter, move |observer| {
         observer.observe(started.elapsed().as_secs_f64(), &[]);
     });
-    names::CPU_SECONDS.observable_counter(meter, |observer| {
+    names::CPU_SECONDS.always_counter(meter, |observer| {
         if let Some(seconds) = read("/proc/self/stat").and_then(|stat| cpu_seconds(&stat)) {
             observer.observe(seconds, &[]);
         }
     });
-    names::MEMORY_RSS.observable_gauge(meter, |observer| {
+    names::MEMORY_RSS.always_gauge(meter, |observer| {
         if let Some(bytes) = resident_bytes() {
             observer.observe(bytes, &[]);
         }

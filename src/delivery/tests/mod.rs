@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use opentelemetry::{KeyValue, metrics::MeterProvider as _};
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::{
     SdkMeterProvider,
     data::{AggregatedMetrics, MetricData, ResourceMetrics},
@@ -149,7 +149,7 @@ fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory,
     let context = Context {
         id: "otlp_http/test",
         tasks: &tasks,
-        meter: &provider.meter("test"),
+        meter: &Meter::of(&provider),
         seed: 1,
         status: &status,
         clock: &Clock::System,
@@ -489,7 +489,7 @@ async fn more_consumers_send_side_by_side() {
         queue: SendingQueue::default(),
     };
     settings.queue.num_consumers = 2;
-    let meter = SdkMeterProvider::builder().build().meter("test");
+    let meter = Meter::of(&SdkMeterProvider::default());
     let context = Context {
         id: "x",
         tasks: &tasks,

@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, sync::Mutex};
 
-use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::{
     sync::{Notify, mpsc},
@@ -16,6 +15,7 @@ use crate::{
         status::{SourceStatus, Status},
     },
     runtime::Clock,
+    telemetry::Meter,
 };
 
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -57,7 +57,7 @@ fn lab(answers: impl IntoIterator<Item = Answer>) -> Lab {
     let (asked_sender, asked) = mpsc::channel(100);
     let (known_sender, known) = mpsc::channel(100);
     let wake = Arc::new(Notify::new());
-    let meter = SdkMeterProvider::builder().build().meter("test");
+    let meter = Meter::of(&SdkMeterProvider::default());
     let names = ["x_sd_configs/0".to_owned()].into_iter();
     let status = Status::new("betanet", names, &Clock::System, &meter);
     let told = Told {

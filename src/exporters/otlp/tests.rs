@@ -24,6 +24,7 @@ use crate::{
     exporters::testing::target,
     pipeline::{OtlpForm, Reporter},
     runtime::{Clock, Tasks},
+    telemetry::Meter,
 };
 
 /// What a target called `name` gives: a total, a gauge and a histogram.
@@ -63,7 +64,7 @@ impl Destination for Store {
 async fn polls_of_several_targets_arrive_as_one_message() {
     let (tasks, _failures) = Tasks::new();
     let provider = SdkMeterProvider::builder().build();
-    let (meter, store) = (provider.meter("test"), Store::default());
+    let (meter, store) = (Meter::of(&provider), Store::default());
     let context = Context {
         id: "otlp_http",
         tasks: &tasks,
@@ -142,7 +143,7 @@ fn every_kind_of_point_is_counted() {
 #[tokio::test]
 async fn the_collectors_keys_build_exporters() {
     let (tasks, _failures) = Tasks::new();
-    let meter = SdkMeterProvider::builder().build().meter("test");
+    let meter = Meter::of(&SdkMeterProvider::default());
     let status = Reporter::unheard();
     let (clock, storages) = (Clock::System, Storages::new());
     let context = Context {

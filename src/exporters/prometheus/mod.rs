@@ -55,15 +55,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Counter};
 
 use crate::{
     http::{Body, Request, Response, Route},
     pipeline::{Exporter, Snapshot, Target},
-    telemetry::names,
+    telemetry::{Meter, names},
 };
 use page::Draft;
 use render::Renderer;
@@ -163,20 +160,10 @@ impl Prometheus {
 }
 
 fn observe_series(id: &str, store: &Arc<Mutex<Store>>, meter: &Meter) {
-    let series = &names::SERIES;
     let attributes = [KeyValue::new(names::EXPORTER, id.to_owned())];
-    // The meter outlives an exporter that a reload replaces.
-    let store = Arc::downgrade(store);
-    meter
-        .u64_observable_gauge(series.name)
-        .with_unit(series.unit)
-        .with_description(series.description)
-        .with_callback(move |observer| {
-            if let Some(store) = store.upgrade() {
-                observer.observe(lock(&store).series() as u64, &attributes);
-            }
-        })
-        .build();
+    names::SERIES.observe(meter, store, move |store, observer| {
+        observer.observe(lock(store).series() as u64, &attributes);
+    });
 }
 
 impl Exporter for Prometheus {

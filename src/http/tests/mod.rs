@@ -5,7 +5,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use http::StatusCode;
-use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::TextEncoder;
 use tokio::{
@@ -19,6 +18,7 @@ use super::*;
 use crate::{
     pipeline::Components,
     runtime::{Clock, Tasks},
+    telemetry::Meter,
 };
 
 mod secured;
@@ -28,7 +28,7 @@ const ENDPOINT: &str = "127.0.0.1:0";
 const PATIENCE: Duration = Duration::from_secs(8);
 
 fn meter() -> Meter {
-    SdkMeterProvider::default().meter("test")
+    Meter::of(&SdkMeterProvider::default())
 }
 
 fn echo() -> Route {
@@ -296,7 +296,7 @@ async fn requests_over_the_limit_of_a_route_are_told_to_come_again() {
         Response::text(Body::stream(pieces))
     });
     let routes = vec![large.at_most(1)];
-    let meter = counting.meter("test");
+    let meter = Meter::of(&counting);
     let (address, _tasks) = start_as(&server, Limits::default(), &meter, routes).await;
     let mut slow = send(address, "GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
     slow.read_u8().await.unwrap();
@@ -324,8 +324,7 @@ async fn connections_over_the_limit_are_closed_at_once_and_counted() {
         ..Limits::default()
     };
     let server = ServerConfig::plain(ENDPOINT);
-    let (address, _tasks) =
-        start_as(&server, limits, &counting.meter("test"), vec![metrics()]).await;
+    let (address, _tasks) = start_as(&server, limits, &Meter::of(&counting), vec![metrics()]).await;
 
     let mut first = send(address, "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
     first.read_u8().await.unwrap();

@@ -96,7 +96,7 @@ async fn a_client_that_knows_the_authority_is_answered_over_tls() {
 #[tokio::test]
 async fn a_client_must_show_a_certificate_where_one_is_asked_for() {
     let (registry, counting) = counted();
-    let meter = counting.meter("test");
+    let meter = Meter::of(&counting);
     let authority = Authority::new();
     let mut server = authority.server();
     server.tls.as_mut().unwrap().client_ca_file = Some(authority.file("ca.pem"));
@@ -137,7 +137,7 @@ async fn an_old_version_of_tls_is_refused() {
 #[tokio::test]
 async fn a_handshake_has_a_deadline_and_delays_nobody() {
     let (registry, counting) = counted();
-    let meter = counting.meter("test");
+    let meter = Meter::of(&counting);
     let authority = Authority::new();
     let limits = Limits {
         header_timeout: Duration::from_millis(50),
@@ -283,7 +283,7 @@ async fn ask_as(address: SocketAddr, authorization: &str) -> String {
 #[tokio::test]
 async fn only_the_right_password_is_admitted() {
     let (registry, counting) = counted();
-    let meter = counting.meter("test");
+    let meter = Meter::of(&counting);
     let (address, _tasks) = start_secured(&admitting(basic("right")), &meter).await;
     let of = |pair: &str| BASE64_STANDARD.encode(pair);
     let right = of("user:right");

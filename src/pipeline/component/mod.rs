@@ -11,12 +11,12 @@ use std::{
     time::SystemTime,
 };
 
-use opentelemetry::{KeyValue, metrics::Meter};
+use opentelemetry::KeyValue;
 
 pub use self::status::{ComponentKind, ComponentStatus};
 use crate::{
     runtime::{Clock, Failure, Loss, TaskEvent, Tasks},
-    telemetry::names,
+    telemetry::{Meter, names},
 };
 
 /// What a component said last.
@@ -115,15 +115,8 @@ impl Components {
     /// Shows the status of each component, and how many of its tasks panicked, on metrics, as long
     /// as the board lives.
     pub fn observe(self: &Arc<Self>, meter: &Meter) {
-        let board = Arc::downgrade(self);
-        let states = move || {
-            board
-                .upgrade()
-                .map_or_else(Vec::new, |board| board.states())
-        };
-        let all = states.clone();
-        names::COMPONENT_STATUS.observable_gauge(meter, move |observer| {
-            for state in all() {
+        names::COMPONENT_STATUS.observe(meter, self, |board, observer| {
+            for state in board.states() {
                 for status in ComponentStatus::ALL {
                     let [id, kind] = state.attributes();
                     let attributes = [id, kind, KeyValue::new(names::STATE, status.label())];
@@ -131,8 +124,8 @@ impl Components {
                 }
             }
         });
-        names::COMPONENT_PANICS.observe_number(meter, move |observer| {
-            for state in states() {
+        names::COMPONENT_PANICS.observe(meter, self, |board, observer| {
+            for state in board.states() {
                 observer.observe(state.panics, &state.attributes());
             }
         });

@@ -24,15 +24,12 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::time::Instant;
 
 use crate::{
     pipeline::{Batch, Processor, Stage, Stream},
-    telemetry::names,
+    telemetry::{Meter, names},
 };
 
 /// Reads the resident memory in bytes; none if it is not known.

@@ -1,6 +1,5 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::time::advance;
 
@@ -17,7 +16,7 @@ use crate::{
 const MIB: u64 = 1024 * 1024;
 
 fn limiter(config: &Config, resident: Resident) -> MemoryLimiter {
-    let meter = SdkMeterProvider::default().meter("test");
+    let meter = Meter::of(&SdkMeterProvider::default());
     let context = Context { meter: &meter };
     MemoryLimiter(Arc::new(config.limiter(
         "test",

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use opentelemetry::metrics::Meter;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -25,6 +24,7 @@ use crate::{
     resilience::{self, host::Fleet, outcome::Statuses},
     runtime::Clock,
     settings::Duration,
+    telemetry::Meter,
 };
 
 /// What a receiver is built with beside its configuration.

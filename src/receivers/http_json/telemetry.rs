@@ -10,14 +10,14 @@ use std::{
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, Meter, UpDownCounter},
+    metrics::{Counter, Histogram, UpDownCounter},
 };
 
 use crate::{
     discovery::ShownShard,
     pipeline::{EndpointPoll, ErrorType, Outcome},
     resilience::host::Fleet,
-    telemetry::names,
+    telemetry::{Meter, names},
 };
 
 /// The receiver's own instruments.
@@ -105,11 +105,9 @@ impl Telemetry {
 
     /// Shows what is left of the fleet's retries, as long as the fleet lives.
     pub(super) fn observe_budget(&self, meter: &Meter, fleet: &Arc<Fleet>) {
-        let (fleet, receiver) = (Arc::downgrade(fleet), Arc::clone(&self.receiver));
-        names::RETRY_BUDGET.observable_gauge(meter, move |observer| {
-            if let Some(fleet) = fleet.upgrade() {
-                observer.observe(fleet.retries_available(), &receiver);
-            }
+        let receiver = Arc::clone(&self.receiver);
+        names::RETRY_BUDGET.observe(meter, fleet, move |fleet, observer| {
+            observer.observe(fleet.retries_available(), &receiver);
         });
     }
 

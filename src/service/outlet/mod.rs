@@ -10,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::time::Instant;
 
 use self::{exits::Shown, steps::Items};
@@ -28,7 +25,7 @@ use crate::{
         Batch, INSTANCE_ID, OtlpForm, Part, Reading, ResourceAttributes, Schema, Snapshot, Stage,
         Target,
     },
-    telemetry::names,
+    telemetry::{Meter, names},
 };
 
 /// How long a Resource that a processor split off is kept while no reading is of it: the lookback

@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Counter};
 
 use super::{Dropped, Exits, Outlet, Shown};
 use crate::{
@@ -16,7 +13,7 @@ use crate::{
     pipeline::{Batch, BatchSink, ComponentKind, Components, Downstream, Processor, Stream},
     runtime::Tasks,
     settings::ComponentId,
-    telemetry::names,
+    telemetry::{Meter, names},
 };
 
 /// A processor of a pipeline, with what belongs to it alone. A pipeline that takes the place of

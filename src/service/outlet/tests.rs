@@ -1,6 +1,5 @@
 use std::sync::Mutex;
 
-use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::{
     SdkMeterProvider,
     data::{AggregatedMetrics, MetricData},
@@ -123,7 +122,7 @@ fn outlet(processors: Vec<Arc<Step>>) -> (Outlet, Arc<Seen>) {
     let (seen, meter) = (Arc::new(Seen::default()), SdkMeterProvider::default());
     let exits = Arc::new(Exits::default());
     exits.set(exporters([("debug", &seen)]));
-    let tail = Tail::new(processors, &exits, &meter.meter("test"));
+    let tail = Tail::new(processors, &exits, &Meter::of(&meter));
     let stream = Stream {
         schema: Arc::new(OwnMetrics::schema(&definition, 1)),
         resource: instruments::resource(&target),
@@ -133,7 +132,7 @@ fn outlet(processors: Vec<Arc<Step>>) -> (Outlet, Arc<Seen>) {
 }
 
 fn step(processor: Arc<dyn Processor>) -> Arc<Step> {
-    let meter = SdkMeterProvider::default().meter("test");
+    let meter = Meter::of(&SdkMeterProvider::default());
     let (tasks, _failures) = Tasks::new();
     Step::new(&"filter".parse().unwrap(), processor, &meter, tasks)
 }
@@ -255,11 +254,7 @@ async fn who_takes_over_goes_on_with_the_totals_and_nobody_forgets_the_target() 
     old.export();
     seen.take();
     let exits = Arc::clone(&old.exits);
-    let tail = Tail::new(
-        Vec::new(),
-        &exits,
-        &SdkMeterProvider::default().meter("test"),
-    );
+    let tail = Tail::new(Vec::new(), &exits, &Meter::of(&SdkMeterProvider::default()));
     let stream = Stream {
         target: Arc::clone(old.shown.target()),
         schema: Arc::clone(&old.schema),
@@ -296,7 +291,7 @@ impl Processor for MakesUp {
 #[tokio::test(start_paused = true)]
 async fn a_target_that_is_made_up_goes_over_to_what_stands_behind_now() {
     let (outlet, _) = outlet(Vec::new());
-    let meter = SdkMeterProvider::default().meter("test");
+    let meter = Meter::of(&SdkMeterProvider::default());
     let (old, new) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
     let tail = |steps, exits| {
         let shared = Arc::new(Exits::default());

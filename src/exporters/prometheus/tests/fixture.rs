@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use opentelemetry::{
-    KeyValue,
-    metrics::{Meter, MeterProvider as _},
-};
+use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::{
     Resource,
     metrics::{
@@ -18,6 +15,7 @@ use crate::{
     exporters::prometheus::{self, Config, Prometheus, Wanted},
     instruments::PullReader,
     pipeline::{Exporter as _, OtlpForm, Snapshot, Target},
+    telemetry::Meter,
 };
 
 pub(super) const MAX_STALE: Duration = Duration::from_secs(300);
@@ -92,7 +90,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
 
 /// The meter of a provider that nobody reads.
 pub(super) fn meter() -> Meter {
-    SdkMeterProvider::default().meter("test")
+    Meter::of(&SdkMeterProvider::default())
 }
 
 pub(super) fn exporter() -> Prometheus {

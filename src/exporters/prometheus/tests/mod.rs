@@ -21,6 +21,7 @@ use opentelemetry_sdk::metrics::{
 use prometheus::{Registry, TextEncoder};
 
 use super::{Config, Format, Prometheus, Wanted};
+use crate::telemetry::Meter;
 use fixture::{builder, collect, export, exporter, gauges, meter, samples, scrape, target};
 
 const BOTH: [bool; 2] = [true, true];
@@ -164,7 +165,7 @@ fn own_metrics_of(config: &Config, polls: impl FnOnce(&Prometheus)) -> String {
     let provider = SdkMeterProvider::builder()
         .with_reader(reader.build().unwrap())
         .build();
-    let exporter = Prometheus::new("prometheus/x", config, &provider.meter("own"));
+    let exporter = Prometheus::new("prometheus/x", config, &Meter::of(&provider));
     polls(&exporter);
     TextEncoder::new()
         .encode_to_string(&registry.gather())

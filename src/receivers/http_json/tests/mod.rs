@@ -21,7 +21,6 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::{
     sync::Semaphore,
@@ -50,6 +49,7 @@ use crate::{
         outcome::Statuses,
     },
     settings,
+    telemetry::Meter,
 };
 
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -105,7 +105,7 @@ fn answer(status: u16, body: &'static str) -> Response {
 }
 
 fn meter() -> Meter {
-    SdkMeterProvider::default().meter("test")
+    Meter::of(&SdkMeterProvider::default())
 }
 
 /// A server that gives these answers, and a poller of all its paths, `concurrency` at a time.

@@ -12,7 +12,7 @@ use super::{
     lab::{Lab, Reply, receiver},
     *,
 };
-use crate::{instruments::PullReader, runtime::Failure};
+use crate::{instruments::PullReader, runtime::Failure, telemetry::Meter};
 
 /// What became of targets, in order.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Stand {
         let metrics = PullReader::default();
         let provider = SdkMeterProvider::builder().with_reader(metrics.clone());
         let provider = provider.build();
-        let meter = provider.meter("test");
+        let meter = Meter::of(&provider);
         let start = |id| {
             let consumer: Arc<dyn Consumer> = Arc::new(Arc::clone(&log));
             receiver(id, &meter, &lab, &board, &names).start(&[consumer], &tasks)
