@@ -1,5 +1,7 @@
 //! A new configuration while the program runs, under load.
 
+mod settings;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -128,7 +130,7 @@ impl World {
             "" => "metrics:".to_owned(),
             metric => format!("metrics:\n  - {metric}"),
         };
-        let text = include_str!("../../pipelines/betanet.yaml")
+        let text = include_str!("../../../pipelines/betanet.yaml")
             .replace("\nmetrics:", &format!("\n{more}"));
         std::fs::write(&definition, text).unwrap();
         let definition = definition.display();
@@ -469,7 +471,7 @@ async fn watched_files_are_loaded_when_they_change_and_only_then() {
         std::os::unix::fs::symlink(name, path("..data_tmp")).unwrap();
         std::fs::rename(path("..data_tmp"), path("..data")).unwrap();
     };
-    let definition = include_str!("../../pipelines/betanet.yaml");
+    let definition = include_str!("../../../pipelines/betanet.yaml");
     version("..2026_1", definition);
     std::os::unix::fs::symlink("..data/node.yaml", path("node.yaml")).unwrap();
     let config = stand.world.config(FIRST);
