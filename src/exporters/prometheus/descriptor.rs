@@ -6,7 +6,6 @@ use super::{
     escape::Escaping,
     name::{self, Kind},
     rules::Rules,
-    text::Lead,
 };
 
 /// Descriptors that nothing shows are kept up to this number.
@@ -32,10 +31,8 @@ pub(super) struct Descriptor {
     /// Word for the unit.
     pub(super) unit: String,
     pub(super) help: String,
-    /// What lines begin with.
-    pub(super) lead: Lead,
-    /// What those lines begin with, but for `_created`, that say when a total began.
-    pub(super) created: Option<Lead>,
+    /// Whether lines can say when its totals began.
+    pub(super) has_created: bool,
     /// In UCUM.
     metric_unit: String,
 }
@@ -43,19 +40,18 @@ pub(super) struct Descriptor {
 impl Descriptor {
     /// That of a family called `name`.
     pub(super) fn new(name: String, of: Described<'_>) -> Self {
-        let created = match of.kind {
-            Kind::Histogram => Some(&*name),
-            // The name that OpenMetrics has for it.
-            Kind::Counter => of.kind.open_name(&name),
-            Kind::Info | Kind::UpDownCounter | Kind::Gauge => None,
+        let has_created = match of.kind {
+            Kind::Histogram => true,
+            // Under the name that OpenMetrics has for it.
+            Kind::Counter => of.kind.open_name(&name).is_some(),
+            Kind::Info | Kind::UpDownCounter | Kind::Gauge => false,
         };
         Self {
             key: Escaping::Underscores.name(&name).into_owned(),
             kind: of.kind,
             unit: name::unit(of.unit),
             help: of.help.to_owned(),
-            lead: Lead::new(&name),
-            created: created.map(Lead::new),
+            has_created,
             metric_unit: of.unit.to_owned(),
             name,
         }

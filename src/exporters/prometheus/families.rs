@@ -45,8 +45,8 @@ pub(super) struct Family {
 
 /// Where the samples are.
 pub(super) trait Pages {
-    /// What a source of a target gives.
-    fn page(&self, target: TargetId, source: Source) -> Option<&Page>;
+    /// What a source of a target gives, and the labels of all the target's series.
+    fn page(&self, target: TargetId, source: Source) -> Option<(&Page, &str)>;
 }
 
 impl Families {
@@ -189,13 +189,14 @@ impl Family {
         start: TargetId,
         chunk: &mut BytesMut,
     ) -> Option<TargetId> {
-        let mut last = None;
+        let (mut last, mut samples) = (None, String::new());
         for (target, source) in self.sources.range((start, OWN)..) {
-            let page = pages.page(*target, *source);
-            let Some(fragment) = page.and_then(|page| page.fragment(id)) else {
-                continue;
-            };
-            let samples = view.samples(fragment);
+            samples.clear();
+            if let Some((page, labels)) = pages.page(*target, *source)
+                && let Some(fragment) = page.fragment(id)
+            {
+                view.write(&mut samples, fragment, labels);
+            }
             let is_full = !chunk.is_empty() && chunk.len() + samples.len() > CHUNK;
             if is_full && last != Some(target) {
                 return Some(*target);

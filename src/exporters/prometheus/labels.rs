@@ -57,6 +57,11 @@ impl TargetLabels {
         }
     }
 
+    /// What the labels of all series begin with.
+    pub(super) fn text(&self) -> &str {
+        &self.all.text
+    }
+
     /// Whether the target's name and labels are the same.
     pub(super) fn are_like(&self, other: &Self) -> bool {
         self.all == other.all

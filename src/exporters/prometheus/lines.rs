@@ -1,20 +1,70 @@
-//! Takes the lines of samples apart that `text.rs` wrote.
+//! Lines of samples as they are kept: without the name of their family, and without the labels that
+//! all series of a target have.
 
 use std::borrow::Cow;
 
-/// Name and rendered labels of a series.
-pub(super) fn split_series(series: &str) -> (Cow<'_, str>, &str) {
-    let (name, labels) = match series.strip_prefix("{\"") {
-        Some(quoted) => {
-            let (name, rest) = up_to_quote(quoted).unwrap_or((quoted, ""));
-            (unescaped(name), rest.strip_prefix(',').unwrap_or(rest))
-        }
-        None => {
-            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-            (Cow::Borrowed(name), labels)
-        }
+use super::text::{Moment, Number};
+
+/// What is kept of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// What stands behind the name of the family.
+    pub(super) suffix: &'a str,
+    pub(super) labels: Kept<'a>,
+    pub(super) value: &'a str,
+    /// When it was observed, if that is shown.
+    pub(super) time: Option<Moment>,
+}
+
+/// What is kept of the rendered labels of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept<'a> {
+    /// Those behind the labels of the target.
+    Own(&'a str),
+    /// All of them.
+    All(&'a str),
+}
+
+/// Appends a line.
+pub(super) fn push<T: Number>(
+    out: &mut String,
+    suffix: &str,
+    labels: Kept<'_>,
+    (value, time): (T, Option<Moment>),
+) {
+    let (open, labels) = match labels {
+        Kept::Own(labels) => ("{", labels),
+        Kept::All(labels) => ("[", labels),
     };
-    (name, labels.strip_suffix('}').unwrap_or(labels))
+    for piece in [suffix, open, labels, "} "] {
+        out.push_str(piece);
+    }
+    value.write(out);
+    if let Some(time) = time {
+        out.push('@');
+        time.write(out);
+    }
+    out.push('\n');
+}
+
+/// The lines of a text.
+pub(super) fn split(text: &str) -> impl Iterator<Item = Line<'_>> {
+    text.split_terminator('\n').filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (value, time) = value.split_once('@').unwrap_or((value, ""));
+        let series = series.strip_suffix('}')?;
+        let (suffix, labels) = series.split_at_checked(series.find(['{', '['])?)?;
+        let labels = match labels.strip_prefix('{') {
+            Some(own) => Kept::Own(own),
+            None => Kept::All(labels.strip_prefix('[')?),
+        };
+        Some(Line {
+            suffix,
+            labels,
+            value,
+            time: Moment::read(time),
+        })
+    })
 }
 
 /// Name and escaped value of the first of the rendered labels, and those behind it.
@@ -71,15 +121,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_series_comes_apart_whatever_it_is_called() {
-        for (series, name, labels) in [
-            ("x", "x", ""),
-            (r#"x{a="}\",{"}"#, "x", r#"a="}\",{""#),
-            (r#"{"a.b"}"#, "a.b", ""),
-            (r#"{"a\"\\\n,{}",c="1"}"#, "a\"\\\n,{}", r#"c="1""#),
-        ] {
-            assert_eq!(split_series(series), (name.into(), labels), "{series}");
+    fn lines_come_apart_as_they_were() {
+        let lines = [
+            ("", Kept::Own(""), 1_u64),
+            ("_sum", Kept::All(""), 2),
+            ("_bucket", Kept::Own(r#"a="}\",{[ \n",le="1.0""#), 3),
+            ("", Kept::All(r#""a.b"="} 1""#), 4),
+        ];
+        let mut text = String::new();
+        let time = Moment::read("1700000000.045");
+        for (suffix, labels, value) in lines {
+            push(
+                &mut text,
+                suffix,
+                labels,
+                (value, time.filter(|_| value > 2)),
+            );
         }
+        let values = ["1", "2", "3", "4"].into_iter();
+        let values = values.zip([None, None, time, time]);
+        let expected = lines.into_iter().zip(values);
+        let expected: Vec<_> = expected
+            .map(|((suffix, labels, _), (value, time))| Line {
+                suffix,
+                labels,
+                value,
+                time,
+            })
+            .collect();
+        assert_eq!(split(&text).collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -11,8 +11,8 @@
 //!     probe: { allow: [10.2.0.0/16] }
 //! ```
 //!
-//! Text is rendered when a poll ends, for each target and family; a scrape only concatenates, a
-//! piece at a time as the scraper takes it. Samples are the same in both formats.
+//! Text is rendered when a poll ends, a page for each source of a target; a scrape puts names and
+//! lines together, a piece at a time as the scraper takes it. Samples are the same in both formats.
 //! Every series carries `target` and the target's configured labels. What an endpoint gave is
 //! replaced as a whole by its next body, so that an element that left is gone at once, and is
 //! shown for `max_stale` where none comes. `/probe` reads one target when it is asked.

@@ -13,7 +13,7 @@ use super::{
     descriptor::Descriptor,
     escape::Escaping,
     families::{Families, FamilyId, TargetId},
-    lines,
+    lines::{self, Kept},
     text::{self, Moment, Number},
 };
 
@@ -26,7 +26,9 @@ pub(super) const OWN: Source = 0;
 /// Why a series is not shown that is there already.
 const DUPLICATE: &str = "duplicate_series";
 /// How long most lines are, in bytes.
-const LINE: usize = 128;
+const LINE: usize = 64;
+/// What stands behind the name of a family where a line says when a total began.
+pub(super) const CREATED: &str = "_created";
 
 /// A page as it is shown.
 #[derive(Debug, Default)]
@@ -35,7 +37,8 @@ pub(super) struct Page {
     sections: Box<[Section]>,
     /// Hashes of the labels of all series.
     series: Box<[u64]>,
-    details: Details,
+    /// Whether a label is called what not every scraper knows.
+    is_odd: bool,
 }
 
 /// The lines of one family; they begin where those of the section before end.
@@ -46,23 +49,13 @@ struct Section {
     series_end: u32,
 }
 
-/// What a scraper has to know of the lines of a page.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Details {
-    /// Whether a name or a label is called what not every scraper knows.
-    pub(super) is_odd: bool,
-    /// When all of it was observed, if that is shown.
-    pub(super) time: Option<Moment>,
-    /// Whether there are lines that say when a total began.
-    pub(super) has_created: bool,
-}
-
 /// What a page says of one family.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fragment<'a> {
     pub(super) text: &'a str,
     pub(super) series: &'a [u64],
-    pub(super) details: Details,
+    /// Whether a label in the page is called what not every scraper knows.
+    pub(super) is_odd: bool,
 }
 
 impl Page {
@@ -88,7 +81,7 @@ impl Page {
             series: self
                 .series
                 .get(series as usize..section.series_end as usize)?,
-            details: self.details,
+            is_odd: self.is_odd,
         })
     }
 }
@@ -99,10 +92,15 @@ pub(super) struct Draft {
     source: Source,
     /// The place of the metric among all of the snapshot.
     rank: usize,
+    /// How many bytes of labels are those of the target.
+    common: usize,
     text: String,
     sections: Vec<DraftSection>,
     series: Vec<Series>,
-    details: Details,
+    /// Whether a label is called what not every scraper knows.
+    is_odd: bool,
+    /// When the points that come next were observed, if that is shown.
+    time: Option<Moment>,
     /// When the totals that come next began, if that is shown.
     began: Option<Moment>,
 }
@@ -134,21 +132,26 @@ impl Draft {
     }
 
     /// What comes next is of a source, and of the metric with a place among all of the snapshot: of
-    /// two that want the same name the first one gets it.
-    pub(super) fn turn_to(&mut self, source: Source, rank: usize) {
-        (self.source, self.rank) = (source, rank);
+    /// two that want the same name the first one gets it. The first `common` bytes of its labels
+    /// are those of the target.
+    pub(super) fn turn_to(&mut self, source: Source, rank: usize, common: usize) {
+        (self.source, self.rank, self.common) = (source, rank, common);
     }
 
     /// The points that come next were observed at `time`, and totals began at `began`, as far as
     /// that is shown.
     pub(super) fn tell(&mut self, time: Option<Moment>, began: Option<Moment>) {
-        self.details.time = self.details.time.max(time);
-        self.began = began;
+        (self.time, self.began) = (time, began);
     }
 
     /// Adds a series; `labels` are rendered already. Those of one family follow one another.
     pub(super) fn sample<T: Number>(&mut self, of: &Arc<Descriptor>, labels: &str, value: T) {
-        of.lead.line(&mut self.text, "", labels, value);
+        lines::push(
+            &mut self.text,
+            "",
+            kept(labels, self.common),
+            (value, self.time),
+        );
         self.end(of, labels);
     }
 
@@ -159,32 +162,33 @@ impl Draft {
         labels: &mut String,
         point: &HistogramDataPoint<T>,
     ) {
-        let (out, lead, plain) = (&mut self.text, &of.lead, labels.len());
+        let (out, common, plain) = (&mut self.text, self.common, labels.len());
+        let time = self.time;
         let mut cumulative = 0_u64;
         for (bound, count) in point.bounds().zip(point.bucket_counts()) {
             cumulative = cumulative.saturating_add(count);
             // The bucket without a bound follows with the count of all.
             if bound < f64::INFINITY {
                 text::le(labels, bound);
-                lead.line(out, "_bucket", labels, cumulative);
+                lines::push(out, "_bucket", kept(labels, common), (cumulative, time));
                 labels.truncate(plain);
             }
         }
         text::le(labels, f64::INFINITY);
-        lead.line(out, "_bucket", labels, point.count());
+        lines::push(out, "_bucket", kept(labels, common), (point.count(), time));
         labels.truncate(plain);
-        lead.line(out, "_sum", labels, point.sum());
-        lead.line(out, "_count", labels, point.count());
+        lines::push(out, "_sum", kept(labels, common), (point.sum(), time));
+        lines::push(out, "_count", kept(labels, common), (point.count(), time));
         self.end(of, labels);
     }
 
     /// Ends a series.
     fn end(&mut self, of: &Arc<Descriptor>, labels: &str) {
-        if let (Some(began), Some(lead)) = (self.began, &of.created) {
-            lead.line(&mut self.text, "_created", labels, began);
-            self.details.has_created = true;
+        if let Some(began) = self.began.filter(|_| of.has_created) {
+            let began = (began, self.time);
+            lines::push(&mut self.text, CREATED, kept(labels, self.common), began);
         }
-        self.details.is_odd |= of.lead.is_quoted || lines::has_quoted_label(labels);
+        self.is_odd |= lines::has_quoted_label(labels);
         let mut hasher = DefaultHasher::new();
         // What is one series to some scraper is one.
         Escaping::Underscores.labels(labels).hash(&mut hasher);
@@ -353,7 +357,7 @@ impl Draft {
             sections: sections.collect(),
             text: text.unwrap_or_default().into(),
             series: series.iter().map(|series| series.id).collect(),
-            details: self.details,
+            is_odd: self.is_odd,
         }
     }
 
@@ -361,6 +365,14 @@ impl Draft {
     fn text_end(&self, series: usize) -> usize {
         let last = series.checked_sub(1).and_then(|at| self.series.get(at));
         last.map_or(0, |last| last.end)
+    }
+}
+
+/// What is kept of labels of which so many bytes are those of the target.
+fn kept(labels: &str, common: usize) -> Kept<'_> {
+    match labels.split_at_checked(common) {
+        None | Some(("", _)) => Kept::All(labels),
+        Some((_, own)) => Kept::Own(own.strip_prefix(',').unwrap_or(own)),
     }
 }
 

@@ -31,6 +31,8 @@ struct Scope<'a> {
 struct Item<'a> {
     source: Source,
     rank: usize,
+    /// How many bytes of them are the labels of the target.
+    common: usize,
     family: Arc<Descriptor>,
     samples: Samples<'a>,
     labels: &'a Labels,
@@ -69,7 +71,7 @@ impl Renderer {
         let mut dropped = Vec::new();
         let info = snapshot.metrics.first();
         let info = info.map(|part| (part.resource(), &labels.info));
-        let mut items = self.items(info, &scopes, &mut dropped);
+        let mut items = self.items(info, (&scopes, labels.text().len()), &mut dropped);
         items.sort_by(Item::order);
         draft.reserve(items.len());
         let mut text = String::new();
@@ -101,7 +103,7 @@ impl Renderer {
     fn items<'a>(
         &self,
         info: Option<(&'a Resource, &'a Labels)>,
-        scopes: &'a [Scope<'_>],
+        (scopes, common): (&'a [Scope<'_>], usize),
         dropped: &mut Vec<Dropped>,
     ) -> Vec<Item<'a>> {
         let mut catalogue = lock(&self.catalogue);
@@ -110,6 +112,7 @@ impl Renderer {
         items.extend(info.map(|(resource, labels)| Item {
             source: OWN,
             rank: 0,
+            common: 0,
             family: describe(TARGET_INFO),
             samples: Samples::Resource(resource),
             labels,
@@ -123,6 +126,7 @@ impl Renderer {
                 items.push(Item {
                     source: scope.source,
                     rank: items.len(),
+                    common,
                     family: describe(of),
                     samples: Samples::Metric(metric.data()),
                     labels: &scope.labels,
@@ -210,7 +214,7 @@ impl Item<'_> {
 
     /// Writes the samples; `text` is for labels on their way.
     fn write(&self, rules: &Rules, draft: &mut Draft, text: &mut String) {
-        draft.turn_to(self.source, self.rank);
+        draft.turn_to(self.source, self.rank, self.common);
         match self.samples {
             Samples::Resource(resource) => {
                 self.write_labels(text, || resource.iter(), false);

@@ -152,9 +152,10 @@ impl Store {
 }
 
 impl Pages for Slots<Shown> {
-    fn page(&self, target: TargetId, source: Source) -> Option<&Page> {
-        let part = self.get(target)?.parts.get(source as usize)?;
-        Some(&part.page)
+    fn page(&self, target: TargetId, source: Source) -> Option<(&Page, &str)> {
+        let shown = self.get(target)?;
+        let part = shown.parts.get(source as usize)?;
+        Some((&part.page, shown.labels.text()))
     }
 }
 

@@ -58,11 +58,11 @@ pub(super) fn value(out: &mut String, value: &str) {
 }
 
 /// What the lines of a family begin with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Lead {
     text: String,
     /// Whether the name is in quotes, because not every scraper knows it.
-    pub(super) is_quoted: bool,
+    is_quoted: bool,
 }
 
 impl Lead {
@@ -81,19 +81,26 @@ impl Lead {
         }
     }
 
-    /// Appends the line of a sample; `suffix` stands behind the name.
-    pub(super) fn line<T: Number>(&self, out: &mut String, suffix: &str, labels: &str, value: T) {
-        let (open, close) = match (self.is_quoted, labels.is_empty()) {
-            (false, true) => ("", " "),
-            (false, false) => ("{", "} "),
-            (true, true) => ("\"", "} "),
-            (true, false) => ("\",", "} "),
+    /// Appends the line of a sample but for its end. `suffix` stands behind the name; `labels` are
+    /// rendered already, in two parts.
+    pub(super) fn write(&self, out: &mut String, suffix: &str, labels: [&str; 2], value: &str) {
+        let [first, second] = labels;
+        let between = match first.is_empty() || second.is_empty() {
+            true => "",
+            false => ",",
         };
-        for piece in [&self.text, suffix, open, labels, close] {
+        let has_labels = !(first.is_empty() && second.is_empty());
+        let (open, close) = match (self.is_quoted, has_labels) {
+            (false, false) => ("", " "),
+            (false, true) => ("{", "} "),
+            (true, false) => ("\"", "} "),
+            (true, true) => ("\",", "} "),
+        };
+        for piece in [
+            &self.text, suffix, open, first, between, second, close, value,
+        ] {
             out.push_str(piece);
         }
-        value.write(out);
-        out.push('\n');
     }
 }
 
@@ -140,6 +147,13 @@ pub(super) fn le(out: &mut String, bound: f64) {
 pub(super) struct Moment(u64);
 
 impl Moment {
+    /// Reads what was written as a number: seconds.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (seconds, millis) = text.split_once('.')?;
+        let (seconds, millis) = (seconds.parse::<u64>().ok()?, millis.parse::<u64>().ok()?);
+        Some(Self(seconds.saturating_mul(1000).saturating_add(millis)))
+    }
+
     /// How it stands behind a value: in OpenMetrics in seconds.
     pub(super) fn behind_value(self, format: Format) -> String {
         match format {

@@ -1,16 +1,14 @@
-//! A family as one scraper reads it. What is kept are all lines with the names that metrics and
-//! labels have where nothing needs escaping; for most scrapers and families that is the answer.
-
-use std::borrow::Cow;
+//! A family as one scraper reads it. What is kept has the names that labels have where nothing needs
+//! escaping.
 
 use super::{
     descriptor::Descriptor,
     escape::Escaping,
-    lines,
+    lines::{self, Kept},
     name::{self, Kind},
     negotiate::Format,
-    page::{Details, Fragment},
-    text,
+    page::{CREATED, Fragment},
+    text::{self, Lead},
 };
 
 /// What distinguishes the answers to two scrapers.
@@ -27,7 +25,9 @@ pub(super) struct View<'a> {
     pub(super) family: &'a Descriptor,
     form: Form,
     /// What its samples are called.
-    name: Cow<'a, str>,
+    lead: Lead,
+    /// What those lines are called, but for `_created`, that say when a total began.
+    created: Lead,
     /// What it is called above its samples.
     title: String,
     /// The word of the TYPE line.
@@ -48,11 +48,13 @@ impl<'a> View<'a> {
             (Kind::Info, ..) => "gauge",
             (kind, ..) => kind.word(),
         };
+        let title = open.unwrap_or_else(|| name.clone().into_owned());
         Self {
             family,
             form,
-            title: open.unwrap_or_else(|| name.clone().into_owned()),
-            name,
+            lead: Lead::new(&name),
+            created: Lead::new(&title),
+            title,
             word,
         }
     }
@@ -70,70 +72,42 @@ impl<'a> View<'a> {
         header
     }
 
-    /// The samples of a fragment.
-    pub(super) fn samples<'f>(&self, fragment: Fragment<'f>) -> Cow<'f, str> {
-        let Details {
-            is_odd,
-            time,
-            has_created,
-        } = fragment.details;
-        let renames = is_odd && self.form.escaping != Escaping::AllowUtf8;
-        let drops = has_created && !self.has_created();
-        if !renames && !drops && time.is_none() {
-            return Cow::Borrowed(fragment.text);
-        }
-        let time = time.map(|time| time.behind_value(self.form.format));
-        let mut out = String::with_capacity(fragment.text.len());
-        for line in fragment.text.split_terminator('\n') {
-            let Some((series, value)) = line.rsplit_once(' ') else {
-                continue;
+    /// Appends the samples of a fragment; `common` are the labels of the target.
+    pub(super) fn write(&self, out: &mut String, fragment: Fragment<'_>, common: &str) {
+        let renames = fragment.is_odd && self.form.escaping != Escaping::AllowUtf8;
+        let has_created = self.has_created();
+        for line in lines::split(fragment.text) {
+            let lead = match line.suffix {
+                CREATED if !has_created => continue,
+                CREATED => &self.created,
+                _ => &self.lead,
             };
-            if drops && self.is_created(series) {
-                continue;
-            }
+            let labels = match line.labels {
+                Kept::Own(own) => [common, own],
+                Kept::All(all) => [all, ""],
+            };
             if renames {
-                self.rename(&mut out, series);
+                let labels = self.escaped(labels);
+                lead.write(out, line.suffix, [&labels, ""], line.value);
             } else {
-                out.push_str(series);
+                lead.write(out, line.suffix, labels, line.value);
             }
-            for piece in [Some(value), time.as_deref()].into_iter().flatten() {
+            if let Some(time) = line.time {
                 out.push(' ');
-                out.push_str(piece);
+                out.push_str(&time.behind_value(self.form.format));
             }
             out.push('\n');
         }
-        Cow::Owned(out)
+    }
+
+    /// What stands for the names in rendered labels.
+    fn escaped(&self, labels: [&str; 2]) -> String {
+        let labels: Vec<_> = labels.into_iter().filter(|part| !part.is_empty()).collect();
+        self.form.escaping.labels(&labels.join(",")).into_owned()
     }
 
     /// Whether lines are shown that say when a total began: OpenMetrics has them for its types.
     fn has_created(&self) -> bool {
         self.form.format == Format::OpenMetrics && matches!(self.word, "counter" | "histogram")
-    }
-
-    fn is_created(&self, series: &str) -> bool {
-        let (name, _) = lines::split_series(series);
-        name != self.family.name && name.ends_with("_created")
-    }
-
-    /// Appends what stands for a series.
-    fn rename(&self, out: &mut String, series: &str) {
-        let (name, labels) = lines::split_series(series);
-        match name.strip_prefix(&*self.family.name) {
-            Some(suffix) => {
-                out.push_str(&self.name);
-                out.push_str(suffix);
-            }
-            // Of a counter: its name there is that of the family.
-            None => {
-                out.push_str(&self.title);
-                out.push_str("_created");
-            }
-        }
-        let labels = self.form.escaping.labels(labels);
-        if !labels.is_empty() {
-            out.push('{');
-            out.push_str(&labels);
-            out.push('}');
-        }
     }
 }

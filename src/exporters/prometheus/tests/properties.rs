@@ -1,7 +1,5 @@
 //! No text, however odd, breaks the format, whatever the rules and whoever reads it.
 
-use std::sync::Arc;
-
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use proptest::prelude::*;
@@ -13,9 +11,7 @@ use super::{
 };
 use crate::exporters::prometheus::{
     Escaping, Form, ResourceConversion, TranslationStrategy,
-    descriptor::{Described, Descriptor},
-    name::Kind,
-    text::Header,
+    text::{Header, Lead},
 };
 
 /// Any text, with what stands for something in the formats more often than chance has it.
@@ -144,9 +140,7 @@ proptest! {
         let mut text = String::new();
         let (kind, unit, help) = ("gauge", "", "");
         Header { name: &name, kind, unit, help }.write(&mut text, Format::Text);
-        let described = Described { name: &name, unit, help, kind: Kind::Gauge };
-        let family = Arc::new(Descriptor::new(name.clone(), described));
-        family.lead.line(&mut text, "", "", 1_u64);
+        Lead::new(&name).write(&mut text, "", ["", ""], "1\n");
         let scrape = parse(&text);
         prop_assert!(scrape.samples.contains_key(&(name, [].into())));
     }

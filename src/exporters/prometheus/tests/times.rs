@@ -52,10 +52,13 @@ fn the_time_of_the_poll_stands_behind_values_if_it_is_asked_for() {
     let seconds = format!("{}.{:03}", millis / 1000, millis % 1000);
     assert!(open.times.contains(&seconds), "{:?}", open.times);
     assert_eq!(open.samples, text.samples);
+    let shown = shown(&exporter, Format::Text);
+    let info = shown.lines().find(|line| line.starts_with("target_info{"));
+    assert!(info.unwrap().ends_with("} 1"), "{shown}");
     let without = fixture::exporter();
     export(&without, &target("n", &[]), BOTH, &[totals()]);
     assert!(
-        parser::parse(&shown(&without, Format::Text))
+        parser::parse(&fixture::read(&without, Wanted::all(Format::Text)))
             .times
             .is_empty()
     );
