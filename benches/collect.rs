@@ -120,6 +120,7 @@ async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: Detail) {
                 target: &node.target,
                 fresh: &fresh,
                 metrics: &metrics,
+                exemplars: &[],
                 otlp: OtlpForm::new(Vec::new),
             };
             render.add(round == 0, || exporter.export(&snapshot));

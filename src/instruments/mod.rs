@@ -10,6 +10,7 @@
 
 mod delta;
 mod epoch;
+mod exemplars;
 mod heritage;
 mod own;
 mod reader;
@@ -35,7 +36,7 @@ use self::{
 };
 use crate::{
     definition::InstrumentKind,
-    pipeline::{Number, Reading, Schema},
+    pipeline::{Exemplar, Number, Reading, Schema},
 };
 
 /// The instruments of one target, or of the part of it that is of one Resource.
@@ -136,13 +137,19 @@ impl TargetInstruments {
         }
     }
 
-    /// What was collected as OTLP messages, one a part; with deltas of what is asked for.
-    pub fn otlp(&mut self, collected: &Collected) -> Vec<ExportMetricsServiceRequest> {
+    /// What was collected as OTLP messages, one a part; with deltas of what is asked for, and with
+    /// the `exemplars` of what we say ourselves.
+    pub fn otlp(
+        &mut self,
+        collected: &Collected,
+        exemplars: &[Exemplar],
+    ) -> Vec<ExportMetricsServiceRequest> {
         let signed = collected.signed_metrics.as_ref();
         let parts = signed.unwrap_or(&collected.metrics).iter();
         let messages = parts.map(|part| {
             let mut message = part.into();
             self.deltas.apply(&mut message);
+            exemplars::add(&mut message, exemplars);
             message
         });
         messages.collect()

@@ -1,15 +1,20 @@
 //! What the collector says of a target, beside the target's own data.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use opentelemetry::KeyValue;
 
 use super::resets::ResetCounts;
 use crate::{
     definition::{Definition, Instrument, InstrumentKind, ValueType},
-    pipeline::{EndpointPoll, ErrorType, Number, Poll, Reading, Readings, Reason, Schema, Target},
+    pipeline::{
+        EndpointPoll, ErrorType, Exemplar, Number, Poll, Reading, Readings, Reason, Schema, Target,
+    },
     runtime::clock::since_epoch,
-    telemetry::names::{self, Kind, Metric},
+    telemetry::{
+        Trace,
+        names::{self, Kind, Metric},
+    },
 };
 
 /// Name of the instrumentation scope of what the collector itself says.
@@ -24,12 +29,17 @@ pub struct OwnMetrics {
     target: Arc<Target>,
     /// Index of the first own instrument: they follow the definition's.
     first: usize,
-    results: BTreeMap<(usize, &'static str, Option<ErrorType>), u64>,
+    results: BTreeMap<Outcome, u64>,
+    /// The last of each that was traced.
+    traced: BTreeMap<Outcome, (Trace, SystemTime)>,
     up: Vec<bool>,
     last_success: Vec<Option<f64>>,
     problems: BTreeMap<(usize, Reason), u64>,
     round: Round,
 }
+
+/// Endpoint, outcome, and the class of its failure.
+type Outcome = (usize, &'static str, Option<ErrorType>);
 
 /// What the last poll that asked anything took and brought.
 #[derive(Debug, Default)]
@@ -50,6 +60,7 @@ impl OwnMetrics {
             results: (0..endpoints)
                 .map(|endpoint| ((endpoint, "fresh", None), 0))
                 .collect(),
+            traced: BTreeMap::new(),
             up: vec![false; endpoints],
             last_success: vec![None; endpoints],
             problems: BTreeMap::new(),
@@ -119,10 +130,11 @@ impl OwnMetrics {
                 continue;
             };
             let error_type = polled.failure().map(|failure| failure.error_type);
-            *self
-                .results
-                .entry((index, outcome, error_type))
-                .or_default() += 1;
+            let result = (index, outcome, error_type);
+            *self.results.entry(result).or_default() += 1;
+            if let Some(trace) = polled.trace {
+                self.traced.insert(result, (trace, poll.ended));
+            }
             if let (Some(body), Some(last)) = (polled.body(), self.last_success.get_mut(index)) {
                 *last = Some(since_epoch(body.received).as_secs_f64());
             }
@@ -166,21 +178,30 @@ impl OwnMetrics {
         all
     }
 
+    /// What was traced of what they count.
+    pub fn exemplars(&self) -> Vec<Exemplar> {
+        let traced = self.traced.iter();
+        let exemplars = traced.map(|(result, (trace, time))| Exemplar {
+            metric: names::POLL_RESULTS.name,
+            attributes: self.attributes(result),
+            trace: *trace,
+            time: *time,
+        });
+        exemplars.collect()
+    }
+
     fn results(&self) -> impl Iterator<Item = Reading> {
-        self.results
-            .iter()
-            .map(|((endpoint, outcome, error_type), count)| {
-                let error_type =
-                    error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name()));
-                let mut attributes: Vec<_> = error_type.into_iter().collect();
-                attributes.push(KeyValue::new(names::OUTCOME, *outcome));
-                attributes.push(self.url_template(*endpoint));
-                self.reading(
-                    names::POLL_RESULTS.name,
-                    attributes,
-                    Number::Unsigned(*count),
-                )
-            })
+        self.results.iter().map(|(result, count)| {
+            let count = Number::Unsigned(*count);
+            self.reading(names::POLL_RESULTS.name, self.attributes(result), count)
+        })
+    }
+
+    fn attributes(&self, (endpoint, outcome, error_type): &Outcome) -> Vec<KeyValue> {
+        let error_type = error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name()));
+        let outcome = KeyValue::new(names::OUTCOME, *outcome);
+        let rest = [outcome, self.url_template(*endpoint)];
+        error_type.into_iter().chain(rest).collect()
     }
 
     fn problems(&self) -> impl Iterator<Item = Reading> {

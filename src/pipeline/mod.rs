@@ -5,6 +5,7 @@
 //! [`Snapshot`].
 
 mod component;
+mod exemplar;
 mod poll;
 mod probe;
 mod processor;
@@ -18,6 +19,7 @@ mod target;
 mod target_names;
 
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
+pub use exemplar::Exemplar;
 pub use poll::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll};
 pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};
 pub use processor::{

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use super::OwnReading;
+use crate::telemetry::Trace;
 
 /// One round of all endpoints of a target.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct EndpointPoll {
     pub retry_delay: Duration,
     /// Age of the kept body that stands in for the missing one.
     pub stale_age: Option<Duration>,
+    /// The trace that tells of it, if one is recorded.
+    pub trace: Option<Trace>,
 }
 
 /// A body, or why there is none.
@@ -166,6 +169,7 @@ impl EndpointPoll {
             attempts: 0,
             retry_delay: Duration::ZERO,
             stale_age: None,
+            trace: None,
         }
     }
 

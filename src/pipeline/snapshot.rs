@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use tokio::time::Instant;
 
-use super::Target;
+use super::{Exemplar, Target};
 
 /// What one poll of one target came to.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Snapshot<'a> {
     pub fresh: &'a [bool],
     /// The metrics, one part an epoch, oldest first; integers up to 2^64 − 1.
     pub metrics: &'a [ResourceMetrics],
+    /// What was traced of what series of ours count; the OTLP form has it in its place.
+    pub exemplars: &'a [Exemplar],
     /// The same as OTLP says it.
     pub otlp: OtlpForm<'a>,
 }

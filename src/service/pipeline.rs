@@ -155,6 +155,7 @@ impl TargetSink {
             ..Read::default()
         };
         self.outlet.put(ourselves, own);
+        self.outlet.put_exemplars(self.own.exemplars());
         self.outlet.export();
     }
 

@@ -23,9 +23,14 @@ async fn metrics_and_spans_are_pushed_and_do_not_feed_on_themselves() {
     })
     .await;
     let node = node(Dialect::Betanet);
-    let port = free_port();
+    let (port, scrapes) = (free_port(), free_port());
     let own = format!("http://127.0.0.1:{port}/metrics");
-    let collector = Collector::start(&config(&node.url(), &sink.url(), port), &[], &own).await;
+    let collector = Collector::start(
+        &config(&node.url(), &sink.url(), [port, scrapes]),
+        &[],
+        &own,
+    )
+    .await;
 
     let has = |path: &str, text: &str| {
         let taken = taken.lock().unwrap();
@@ -39,6 +44,20 @@ async fn metrics_and_spans_are_pushed_and_do_not_feed_on_themselves() {
     })
     .await;
     assert!(!has("/v1/traces", "/v1/traces"), "a push made a span");
+    eventually(
+        "an exemplar names a trace that arrived",
+        PATIENCE,
+        async || {
+            let text = open_metrics(&format!("http://127.0.0.1:{scrapes}/metrics")).await;
+            let (_, exemplar) = text.split_once("# {trace_id=\"")?;
+            let id = u128::from_str_radix(exemplar.get(..32)?, 16).ok()?;
+            let taken = taken.lock().unwrap();
+            let mut spans = taken.iter().filter(|(at, _)| at == "/v1/traces");
+            let has = spans.any(|(_, body)| body.windows(16).any(|part| part == id.to_be_bytes()));
+            has.then_some(())
+        },
+    )
+    .await;
     let scraped = get(own).await.unwrap().text().await.unwrap();
     assert!(scraped.contains("otelcol_process_uptime"), "{scraped}");
     let (code, log) = collector.stop().await;
@@ -49,7 +68,16 @@ async fn metrics_and_spans_are_pushed_and_do_not_feed_on_themselves() {
     );
 }
 
-fn config(node: &str, sink: &str, port: u16) -> String {
+/// What a scraper gets that prefers OpenMetrics.
+async fn open_metrics(url: &str) -> String {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let scrape = client
+        .get(url)
+        .header("accept", "application/openmetrics-text");
+    scrape.send().await.unwrap().text().await.unwrap()
+}
+
+fn config(node: &str, sink: &str, [port, scrapes]: [u16; 2]) -> String {
     format!(
         "receivers:
   betanet:
@@ -59,9 +87,10 @@ fn config(node: &str, sink: &str, port: u16) -> String {
     retry: {{ max_retries: 0 }}
 exporters:
   debug: {{ verbosity: basic }}
+  prometheus: {{ endpoint: \"127.0.0.1:{scrapes}\" }}
 service:
   pipelines:
-    metrics: {{ receivers: [betanet], exporters: [debug] }}
+    metrics: {{ receivers: [betanet], exporters: [debug, prometheus] }}
   telemetry:
     logs: {{ encoding: json }}
     metrics:

@@ -43,6 +43,7 @@ async fn shown(config: Config, polls: usize) -> Vec<String> {
             target,
             fresh: &[],
             metrics,
+            exemplars: &[],
             otlp: OtlpForm::new(Vec::new),
         });
     }

@@ -91,14 +91,14 @@ async fn polls_of_several_targets_arrive_as_one_message() {
             target: &target,
             fresh: &[],
             metrics: &[],
+            exemplars: &[],
             otlp: OtlpForm::new(|| parts.iter().map(Into::into).collect()),
         };
         exporter.export(&snapshot);
         exporter.forget(&target);
     }
-    exporter
-        .drain(Instant::now() + std::time::Duration::from_secs(1))
-        .await;
+    let soon = Instant::now() + std::time::Duration::from_secs(1);
+    exporter.drain(soon).await;
 
     let batches = store.0.lock().unwrap().clone();
     assert_eq!(batches.len(), 1);

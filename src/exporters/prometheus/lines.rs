@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::text::{Moment, Number};
+use crate::telemetry::Trace;
 
 /// What is kept of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,16 @@ pub(super) struct Line<'a> {
     pub(super) value: &'a str,
     /// When it was observed, if that is shown.
     pub(super) time: Option<Moment>,
+    pub(super) exemplar: Option<Exemplar<'a>>,
+}
+
+/// One event that a total counted: where it is told of, and when it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exemplar<'a> {
+    pub(super) trace_id: &'a str,
+    pub(super) span_id: &'a str,
+    /// In seconds.
+    pub(super) time: &'a str,
 }
 
 /// What is kept of the rendered labels of a series.
@@ -47,10 +58,21 @@ pub(super) fn push<T: Number>(
     out.push('\n');
 }
 
+/// Adds an exemplar to the line that was appended last.
+pub(super) fn push_exemplar(out: &mut String, trace: &Trace, time: Moment) {
+    if out.pop().is_some() {
+        out.push('#');
+        out.push_str(&format!("{}:{}:", trace.trace_id, trace.span_id));
+        time.write(out);
+        out.push('\n');
+    }
+}
+
 /// The lines of a text.
 pub(super) fn split(text: &str) -> impl Iterator<Item = Line<'_>> {
     text.split_terminator('\n').filter_map(|line| {
         let (series, value) = line.rsplit_once(' ')?;
+        let (value, exemplar) = value.split_once('#').unwrap_or((value, ""));
         let (value, time) = value.split_once('@').unwrap_or((value, ""));
         let series = series.strip_suffix('}')?;
         let (suffix, labels) = series.split_at_checked(series.find(['{', '['])?)?;
@@ -63,7 +85,18 @@ pub(super) fn split(text: &str) -> impl Iterator<Item = Line<'_>> {
             labels,
             value,
             time: Moment::read(time),
+            exemplar: split_exemplar(exemplar),
         })
+    })
+}
+
+fn split_exemplar(text: &str) -> Option<Exemplar<'_>> {
+    let (trace_id, rest) = text.split_once(':')?;
+    let (span_id, time) = rest.split_once(':')?;
+    Some(Exemplar {
+        trace_id,
+        span_id,
+        time,
     })
 }
 
@@ -147,9 +180,31 @@ mod tests {
                 labels,
                 value,
                 time,
+                exemplar: None,
             })
             .collect();
         assert_eq!(split(&text).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn an_exemplar_stands_behind_its_line_only() {
+        let (mut text, time) = (String::new(), Moment::read("1700000000.045"));
+        push(&mut text, "", Kept::Own(""), (1_u64, time));
+        let trace = Trace {
+            trace_id: 0xabc_u128.into(),
+            span_id: 0xd_u64.into(),
+        };
+        push_exemplar(&mut text, &trace, time.unwrap());
+        push(&mut text, "", Kept::Own(""), (2_u64, None));
+        let exemplar = Exemplar {
+            trace_id: "00000000000000000000000000000abc",
+            span_id: "000000000000000d",
+            time: "1700000000.045",
+        };
+        let lines: Vec<_> = split(&text).collect();
+        assert_eq!((lines[0].value, lines[0].time), ("1", time));
+        assert_eq!(lines[0].exemplar, Some(exemplar));
+        assert_eq!((lines[1].value, lines[1].exemplar), ("2", None));
     }
 
     #[test]

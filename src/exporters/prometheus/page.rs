@@ -16,6 +16,7 @@ use super::{
     lines::{self, Kept},
     text::{self, Moment, Number},
 };
+use crate::pipeline::Exemplar;
 
 /// Where series of a target come from: 0 for what we say of the target ourselves, n + 1 for
 /// endpoint n of its definition. All series of one source are replaced together.
@@ -146,12 +147,26 @@ impl Draft {
 
     /// Adds a series; `labels` are rendered already. Those of one family follow one another.
     pub(super) fn sample<T: Number>(&mut self, of: &Arc<Descriptor>, labels: &str, value: T) {
+        self.total(of, labels, value, None);
+    }
+
+    /// Adds a total, with one of the events that it counted.
+    pub(super) fn total<T: Number>(
+        &mut self,
+        of: &Arc<Descriptor>,
+        labels: &str,
+        value: T,
+        exemplar: Option<&Exemplar>,
+    ) {
         lines::push(
             &mut self.text,
             "",
             kept(labels, self.common),
             (value, self.time),
         );
+        if let Some(Exemplar { trace, time, .. }) = exemplar {
+            lines::push_exemplar(&mut self.text, trace, (*time).into());
+        }
         self.end(of, labels);
     }
 

@@ -135,6 +135,7 @@ impl Prometheus {
             target: &probed.target,
             fresh: &fresh,
             metrics: &probed.metrics,
+            exemplars: &[],
             otlp: OtlpForm::new(Vec::new),
         };
         let labels = lock(&store).labels(&probed.target, self.rules());

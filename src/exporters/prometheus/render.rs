@@ -18,13 +18,18 @@ use super::{
     rules::Rules,
     text::{Moment, Number},
 };
-use crate::pipeline::Snapshot;
+use crate::{
+    instruments::SCOPE,
+    pipeline::{Exemplar, Snapshot},
+};
 
 /// Metrics of one source.
 struct Scope<'a> {
     source: Source,
     metrics: &'a ScopeMetrics,
     labels: Arc<Labels>,
+    /// What was traced of what it counts.
+    exemplars: &'a [Exemplar],
 }
 
 /// Samples of one family that follow one another, and the labels that all of them have.
@@ -36,6 +41,7 @@ struct Item<'a> {
     family: Arc<Descriptor>,
     samples: Samples<'a>,
     labels: &'a Labels,
+    exemplars: &'a [Exemplar],
 }
 
 #[derive(Clone, Copy)]
@@ -93,6 +99,10 @@ impl Renderer {
                 source,
                 metrics,
                 labels: labels.of(&self.rules, snapshot.target, of),
+                exemplars: match metrics.scope().name() {
+                    SCOPE => snapshot.exemplars,
+                    _ => &[],
+                },
             })
         });
         scopes.collect()
@@ -116,6 +126,7 @@ impl Renderer {
             family: describe(TARGET_INFO),
             samples: Samples::Resource(resource),
             labels,
+            exemplars: &[],
         }));
         for scope in scopes {
             for metric in scope.metrics.metrics() {
@@ -130,6 +141,7 @@ impl Renderer {
                     family: describe(of),
                     samples: Samples::Metric(metric.data()),
                     labels: &scope.labels,
+                    exemplars: of_metric(scope.exemplars, metric.name()),
                 });
             }
         }
@@ -205,6 +217,13 @@ fn unsupported(metric: &Metric) -> Dropped {
     }
 }
 
+/// Those of the metric called `name`; those of one metric follow one another.
+fn of_metric<'a>(exemplars: &'a [Exemplar], name: &str) -> &'a [Exemplar] {
+    let mut metrics = exemplars.chunk_by(|one, next| one.metric == next.metric);
+    let of_it = metrics.find(|of| of.first().is_some_and(|of| of.metric == name));
+    of_it.unwrap_or_default()
+}
+
 impl Item<'_> {
     /// By source; those of one family follow one another.
     fn order(&self, other: &Self) -> std::cmp::Ordering {
@@ -245,7 +264,9 @@ impl Item<'_> {
             MetricData::Sum(sum) => {
                 for point in sum.data_points() {
                     self.write_labels(text, || pairs(point.attributes()), false);
-                    draft.sample(&self.family, text, point.value());
+                    let mut exemplars = self.exemplars.iter();
+                    let exemplar = exemplars.find(|of| of.attributes.iter().eq(point.attributes()));
+                    draft.total(&self.family, text, point.value(), exemplar);
                 }
             }
             MetricData::Histogram(histogram) => {

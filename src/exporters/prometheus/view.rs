@@ -4,7 +4,7 @@
 use super::{
     descriptor::Descriptor,
     escape::Escaping,
-    lines::{self, Kept},
+    lines::{self, Exemplar, Kept},
     name::{self, Kind},
     negotiate::Format,
     page::{CREATED, Fragment},
@@ -76,6 +76,8 @@ impl<'a> View<'a> {
     pub(super) fn write(&self, out: &mut String, fragment: Fragment<'_>, common: &str) {
         let renames = fragment.is_odd && self.form.escaping != Escaping::AllowUtf8;
         let has_created = self.has_created();
+        // OpenMetrics has them for totals whose type it knows.
+        let has_exemplars = self.form.format == Format::OpenMetrics && self.word == "counter";
         for line in lines::split(fragment.text) {
             let lead = match line.suffix {
                 CREATED if !has_created => continue,
@@ -95,6 +97,17 @@ impl<'a> View<'a> {
             if let Some(time) = line.time {
                 out.push(' ');
                 out.push_str(&time.behind_value(self.form.format));
+            }
+            if let Some(Exemplar {
+                trace_id,
+                span_id,
+                time,
+            }) = line.exemplar
+                && has_exemplars
+            {
+                let labels = format!("{{trace_id=\"{trace_id}\",span_id=\"{span_id}\"}}");
+                // One event counts as 1.
+                out.push_str(&format!(" # {labels} 1 {time}"));
             }
             out.push('\n');
         }

@@ -28,7 +28,7 @@ fn deltas(keeps_first: bool) -> Both {
 /// The sums of a poll: those of one metric.
 fn sums(both: &mut Both, name: &str, values: impl Into<Vec<Reading>>) -> Vec<NumberDataPoint> {
     let collected = both.collect(&poll([true, true]), &readings(values));
-    let messages = both.instruments.otlp(&collected);
+    let messages = both.instruments.otlp(&collected, &[]);
     let resources = messages
         .iter()
         .flat_map(|message| &message.resource_metrics);
@@ -109,7 +109,7 @@ fn a_histogram_is_what_was_recorded_since_the_point_before() {
             .map(|value| reading(SECONDS, Number::Double(*value)));
         let readings = readings(values.collect::<Vec<_>>());
         let collected = both.collect(&poll([true, true]), &readings);
-        let messages = both.instruments.otlp(&collected);
+        let messages = both.instruments.otlp(&collected, &[]);
         let resources = messages
             .iter()
             .flat_map(|message| &message.resource_metrics);
@@ -148,7 +148,7 @@ fn gauges_and_what_is_not_asked_for_stay_as_they_are() {
         .iter()
         .map(ExportMetricsServiceRequest::from)
         .collect();
-    assert_eq!(both.instruments.otlp(&collected), cumulative);
+    assert_eq!(both.instruments.otlp(&collected, &[]), cumulative);
 }
 
 proptest! {

@@ -1,4 +1,5 @@
 mod delta;
+mod exemplars;
 mod heritage;
 mod points;
 

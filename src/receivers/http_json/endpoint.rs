@@ -31,7 +31,7 @@ use crate::{
         shell::{Answer, Attempt, Miss, Order},
     },
     runtime::Clock,
-    telemetry::chain,
+    telemetry::{Trace, chain},
 };
 
 /// What all endpoints of a receiver have in common.
@@ -108,6 +108,7 @@ impl EndpointPoller {
             attempts: polled.attempts,
             retry_delay: polled.retry_delay,
             stale_age: polled.stale_age,
+            trace: Trace::of(&tracing::Span::current()),
         }
     }
 

@@ -22,8 +22,8 @@ use crate::{
     definition::InstrumentKind,
     instruments::{ResetCounts, TargetInstruments},
     pipeline::{
-        Batch, INSTANCE_ID, OtlpForm, Part, Reading, ResourceAttributes, Schema, Snapshot, Stage,
-        Target,
+        Batch, Exemplar, INSTANCE_ID, OtlpForm, Part, Reading, ResourceAttributes, Schema,
+        Snapshot, Stage, Target,
     },
     telemetry::{Meter, names},
 };
@@ -62,6 +62,8 @@ pub(super) struct Outlet {
     left: Vec<Shown>,
     /// Read whole since the last collect.
     scopes: Vec<Arc<str>>,
+    /// What was traced of what we say ourselves.
+    exemplars: Vec<Exemplar>,
 }
 
 /// A Resource that a stage split off: a target of its own.
@@ -150,6 +152,11 @@ impl Outlet {
         }
     }
 
+    /// Has what is shown next come with these.
+    pub(super) fn put_exemplars(&mut self, exemplars: Vec<Exemplar>) {
+        self.exemplars = exemplars;
+    }
+
     /// Shows the exporters all that was put; nothing if a stage refused all of it.
     pub(super) fn export(&mut self) {
         if self.scopes.is_empty() {
@@ -170,7 +177,8 @@ impl Outlet {
                 target: shown.target(),
                 fresh: &fresh,
                 metrics: &collected.metrics,
-                otlp: OtlpForm::new(|| instruments.otlp(&collected)),
+                exemplars: &self.exemplars,
+                otlp: OtlpForm::new(|| instruments.otlp(&collected, &self.exemplars)),
             };
             for (_, exporter) in exporters.iter() {
                 exporter.export(&snapshot);

@@ -171,6 +171,7 @@ impl Tail {
             split: HashMap::new(),
             left: Vec::new(),
             scopes: Vec::new(),
+            exemplars: Vec::new(),
         }
     }
 }

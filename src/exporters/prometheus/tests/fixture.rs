@@ -112,6 +112,7 @@ pub(super) fn export(
         target,
         fresh: &fresh,
         metrics,
+        exemplars: &[],
         otlp: OtlpForm::new(Vec::new),
     });
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod conflicts;
+mod exemplars;
 mod fixture;
 mod labels;
 mod lifetime;

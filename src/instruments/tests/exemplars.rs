@@ -1,0 +1,73 @@
+//! What was traced of what we say of a target, over OTLP.
+
+use opentelemetry_proto::tonic::metrics::v1::{Exemplar, exemplar, metric::Data};
+
+use super::*;
+use crate::{
+    runtime::Clock,
+    telemetry::{Trace, names},
+};
+
+/// A poll that was traced.
+fn traced(fresh: [bool; 2], number: u64) -> Poll {
+    let mut poll = poll(fresh);
+    poll.ended = Clock::System.now();
+    for endpoint in &mut poll.endpoints {
+        endpoint.trace = Some(Trace {
+            trace_id: u128::from(number).into(),
+            span_id: number.into(),
+        });
+    }
+    poll
+}
+
+/// After a poll: the exemplars of what polls came to, by number of attributes, then by series.
+fn exemplars(both: &mut Both, poll: &Poll) -> Vec<Vec<Exemplar>> {
+    let collected = both.collect(poll, &Readings::default());
+    let exemplars = both.own.exemplars();
+    let messages = both.instruments.otlp(&collected, &exemplars);
+    let parts = messages
+        .into_iter()
+        .flat_map(|message| message.resource_metrics);
+    let scopes = parts.flat_map(|part| part.scope_metrics);
+    let mut metrics = scopes.flat_map(|scope| scope.metrics);
+    let results = metrics.find(|metric| metric.name == names::POLL_RESULTS.name);
+    let Some(Data::Sum(mut sum)) = results.unwrap().data else {
+        panic!("no total")
+    };
+    sum.data_points
+        .sort_by_key(|point| (point.attributes.len(), format!("{:?}", point.attributes)));
+    sum.data_points
+        .into_iter()
+        .map(|point| point.exemplars)
+        .collect()
+}
+
+#[test]
+fn a_series_names_the_last_trace_of_what_it_counted() {
+    let mut both = instruments();
+    // Nothing was traced.
+    assert_eq!(exemplars(&mut both, &poll([true, true])), [vec![], vec![]]);
+    let first = traced([true, false], 1);
+    let shown = exemplars(&mut both, &first);
+    let [a, b, failed] = &shown[..] else {
+        panic!("{shown:?}")
+    };
+    assert_eq!((a, a.len(), b.len()), (failed, 1, 0));
+    assert_eq!(a[0].value, Some(exemplar::Value::AsInt(1)));
+    assert_eq!((a[0].trace_id.len(), a[0].span_id.len()), (16, 8));
+    let nanos = first.ended.duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    assert_eq!(u128::from(a[0].time_unix_nano), nanos);
+
+    let shown = exemplars(&mut both, &traced([true, true], 2));
+    let spans = shown.iter().map(|of| of[0].span_id[7]);
+    assert_eq!(spans.collect::<Vec<_>>(), [2, 2, 1]);
+}
+
+#[test]
+fn what_was_before_a_total_began_is_no_example_of_it() {
+    let mut both = instruments();
+    let mut old = traced([true, true], 1);
+    old.ended = UNIX_EPOCH + Duration::from_secs(1);
+    assert_eq!(exemplars(&mut both, &old), [vec![], vec![]]);
+}
