@@ -22,11 +22,11 @@ use super::{
     heritage::Common,
     reader::PullReader,
     repr::{Repr, Sorted},
+    texts::shared,
 };
 use crate::{
     definition::{Instrument, InstrumentKind},
     pipeline::{Reading, Schema},
-    telemetry::names,
 };
 
 /// A provider with its own start time. Its instruments are made when they are first needed.
@@ -156,7 +156,7 @@ fn cardinality(
 }
 
 fn meter(provider: &SdkMeterProvider, instrument: &Instrument) -> Meter {
-    let scope = InstrumentationScope::builder(instrument.scope.to_string())
+    let scope = InstrumentationScope::builder(shared(&instrument.scope))
         .with_version(env!("CARGO_PKG_VERSION"));
     provider.meter_with_scope(scope.build())
 }
@@ -217,16 +217,7 @@ impl Slot {
 /// Name, description and unit. The SDK copies them for each target and again at each collect, and
 /// what we say ourselves need not be copied.
 fn texts(instrument: &Instrument) -> [Cow<'static, str>; 3] {
-    let own = names::TARGET.iter().find(|own| own.name == instrument.name);
-    let text = |own: Option<&'static str>, text: &str| match own.filter(|own| *own == text) {
-        Some(own) => Cow::Borrowed(own),
-        None => Cow::Owned(text.to_owned()),
-    };
-    [
-        text(own.map(|own| own.name), &instrument.name),
-        text(own.map(|own| own.description), &instrument.description),
-        text(own.map(|own| own.unit), &instrument.unit),
-    ]
+    [&instrument.name, &instrument.description, &instrument.unit].map(|text| shared(text))
 }
 
 fn observe<T: Copy>(observer: &dyn AsyncInstrument<T>, points: &[(Vec<KeyValue>, T)]) {
@@ -236,10 +227,11 @@ fn observe<T: Copy>(observer: &dyn AsyncInstrument<T>, points: &[(Vec<KeyValue>,
 }
 
 fn make_histogram(meter: &Meter, instrument: &Instrument) -> Histogram<f64> {
+    let [name, description, unit] = texts(instrument);
     let builder = meter
-        .f64_histogram(instrument.name.clone())
-        .with_description(instrument.description.clone())
-        .with_unit(instrument.unit.clone());
+        .f64_histogram(name)
+        .with_description(description)
+        .with_unit(unit);
     if instrument.buckets.is_empty() {
         return builder.build();
     }

@@ -17,6 +17,7 @@ mod reader;
 mod repr;
 mod resets;
 mod resource;
+mod texts;
 
 use std::{collections::BTreeMap, sync::Arc};
 
