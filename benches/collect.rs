@@ -164,8 +164,6 @@ impl Node {
             drop(self.host.poll(index, body).await);
             endpoints.push(EndpointPoll::new(Outcome::Fresh(body.0.clone())));
         }
-        let mut own = self.host.readings();
-        own.retain(|reading| detail.says(reading.metric));
         let now = Clock::System.now();
         Poll {
             started: now,
@@ -173,7 +171,7 @@ impl Node {
             duration: Duration::from_millis(5),
             missed_ticks: 0,
             endpoints,
-            own,
+            own: self.host.readings(detail),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     pipeline::{Number, OwnReading},
-    telemetry::names::{self, Metric},
+    telemetry::names::{self, Detail, Metric},
 };
 
 const STATES: [(State, &str); 3] = [
@@ -25,10 +25,13 @@ const STATES: [(State, &str); 3] = [
 ];
 
 impl Host {
-    /// All of it, as it is now.
-    pub fn readings(&self) -> Vec<OwnReading> {
+    /// All that is said with so much `detail`, as it is now.
+    pub fn readings(&self, detail: Detail) -> Vec<OwnReading> {
         let (now, state) = (Instant::now(), self.lock());
-        let mut all = Vec::new();
+        let mut all = Said {
+            detail,
+            readings: Vec::new(),
+        };
         for (index, (endpoint, path)) in state.endpoints.iter().zip(&self.paths).enumerate() {
             let path = KeyValue::new(names::URL_TEMPLATE, Arc::clone(path));
             for (instance, circuit) in state.circuits.iter().enumerate() {
@@ -66,8 +69,14 @@ impl Host {
             endpoint_readings(&mut all, endpoint, &path, now);
         }
         entries(&mut all, &state.endpoints, now);
-        all
+        all.readings
     }
+}
+
+/// What is said; what the detail leaves out is not even made.
+struct Said {
+    detail: Detail,
+    readings: Vec<OwnReading>,
 }
 
 fn instance_name(name: &Arc<str>) -> KeyValue {
@@ -80,7 +89,7 @@ fn attributes<const N: usize>(of: [KeyValue; N], instance: &Option<KeyValue>) ->
 }
 
 fn balancer_readings(
-    all: &mut Vec<OwnReading>,
+    all: &mut Said,
     (balancer, gates): (&Balancer, Gates),
     instances: impl Iterator<Item = KeyValue>,
     path: &KeyValue,
@@ -123,7 +132,7 @@ fn balancer_readings(
     }
 }
 
-fn hedges(all: &mut Vec<OwnReading>, hedges: Hedges, path: &KeyValue) {
+fn hedges(all: &mut Said, hedges: Hedges, path: &KeyValue) {
     let Hedges { won, lost, failed } = hedges;
     for (result, count) in [("won", won), ("lost", lost), ("failed", failed)] {
         let of = std::slice::from_ref(path);
@@ -146,7 +155,7 @@ fn scope(level: Level) -> KeyValue {
     KeyValue::new(names::BREAKER_SCOPE, name)
 }
 
-fn breaker(all: &mut Vec<OwnReading>, of: &[KeyValue], view: &View, state: State) {
+fn breaker(all: &mut Said, of: &[KeyValue], view: &View, state: State) {
     let number = Number::Unsigned(u64::from(state.number()));
     push(all, &names::BREAKER_STATE, of, &[], number);
     push(
@@ -200,7 +209,7 @@ fn breaker(all: &mut Vec<OwnReading>, of: &[KeyValue], view: &View, state: State
     transitions(all, of, counters);
 }
 
-fn transitions(all: &mut Vec<OwnReading>, of: &[KeyValue], counters: &Counters) {
+fn transitions(all: &mut Said, of: &[KeyValue], counters: &Counters) {
     for (reason, from, to) in Reason::ALL {
         let attributes = [
             (names::FROM, state_name(from)),
@@ -212,19 +221,21 @@ fn transitions(all: &mut Vec<OwnReading>, of: &[KeyValue], counters: &Counters) 
     }
 }
 
-fn endpoint_readings(
-    all: &mut Vec<OwnReading>,
-    endpoint: &EndpointState,
-    path: &KeyValue,
-    now: Instant,
-) {
+fn endpoint_readings(all: &mut Said, endpoint: &EndpointState, path: &KeyValue, now: Instant) {
     let of = std::slice::from_ref(path);
     cache_readings(all, endpoint, of, now);
     for (error_type, count) in &endpoint.retries {
-        let error_type = KeyValue::new(names::ERROR_TYPE, error_type.name());
-        let attributes = vec![error_type, path.clone()];
-        let count = Number::Unsigned(*count);
-        push_with(all, &names::POLL_RETRIES, attributes, count);
+        let of = [
+            KeyValue::new(names::ERROR_TYPE, error_type.name()),
+            path.clone(),
+        ];
+        push(
+            all,
+            &names::POLL_RETRIES,
+            &of,
+            &[],
+            Number::Unsigned(*count),
+        );
     }
     for (reason, count) in &endpoint.suppressed {
         let attributes = [(names::REASON, reason.name())];
@@ -246,12 +257,7 @@ fn endpoint_readings(
     }
 }
 
-fn cache_readings(
-    all: &mut Vec<OwnReading>,
-    endpoint: &EndpointState,
-    of: &[KeyValue],
-    now: Instant,
-) {
+fn cache_readings(all: &mut Said, endpoint: &EndpointState, of: &[KeyValue], now: Instant) {
     if let Some(age) = endpoint.slot.age(now) {
         push(
             all,
@@ -280,7 +286,7 @@ fn cache_readings(
 }
 
 /// How many answers are kept, by how usable they are.
-fn entries(all: &mut Vec<OwnReading>, endpoints: &[EndpointState], now: Instant) {
+fn entries(all: &mut Said, endpoints: &[EndpointState], now: Instant) {
     for (freshness, name) in [
         (Freshness::Fresh, "fresh"),
         (Freshness::Stale, "stale"),
@@ -305,25 +311,19 @@ fn results(counts: &Counts) -> [(&'static str, u64); 5] {
 }
 
 fn push(
-    all: &mut Vec<OwnReading>,
+    all: &mut Said,
     metric: &Metric,
     of: &[KeyValue],
     more: &[(&'static str, &'static str)],
     value: Number,
 ) {
+    if !all.detail.says(metric.name) {
+        return;
+    }
     let more = more.iter().map(|(key, text)| KeyValue::new(*key, *text));
-    let attributes = of.iter().cloned().chain(more).collect();
-    push_with(all, metric, attributes, value);
-}
-
-fn push_with(
-    all: &mut Vec<OwnReading>,
-    metric: &Metric,
-    mut attributes: Vec<KeyValue>,
-    value: Number,
-) {
+    let mut attributes: Vec<_> = of.iter().cloned().chain(more).collect();
     attributes.sort_by(|a, b| a.key.cmp(&b.key));
-    all.push(OwnReading {
+    all.readings.push(OwnReading {
         metric: metric.name,
         attributes,
         value,

@@ -192,9 +192,7 @@ impl TargetPoller {
 
     /// What is said of the target's resilience now.
     fn own(&self) -> Vec<OwnReading> {
-        let mut own = self.host.readings();
-        own.retain(|reading| self.detail.says(reading.metric));
-        own
+        self.host.readings(self.detail)
     }
 
     /// Keeps the books, and logs what changed; a node that stays down is not news.

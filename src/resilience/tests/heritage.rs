@@ -17,7 +17,7 @@ use crate::{
     },
     runtime::Clock,
     settings::Duration,
-    telemetry::names,
+    telemetry::names::{self, Detail},
 };
 
 /// Answers, or refuses connections.
@@ -100,7 +100,7 @@ async fn endpoints_are_found_by_their_path_and_new_ones_begin() {
     assert_eq!(kept.served, Served::Hit);
     assert_eq!(kept.age, Some(secs(4)));
     let total = |host: &Host| {
-        let all = host.readings().into_iter();
+        let all = host.readings(Detail::Detailed).into_iter();
         let booked = all.filter(|own| own.metric == names::FRESHNESS_TIME.name);
         booked.map(|own| own.value.as_f64()).sum::<f64>()
     };

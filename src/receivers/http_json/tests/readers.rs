@@ -7,7 +7,7 @@ use super::{
     lab::{Lab, Reply, alone, reading, settings},
     *,
 };
-use crate::pipeline::Served;
+use crate::{pipeline::Served, telemetry::names::Detail};
 
 /// A poller at work, until it is stopped.
 struct AtWork {
@@ -38,7 +38,11 @@ impl AtWork {
 
     fn counted(&self, reader: &str, result: &str) -> f64 {
         let of = [("reader", reader), ("result", result)];
-        reading(&self.host.readings(), "betanet.cache.requests", &of)
+        reading(
+            &self.host.readings(Detail::Detailed),
+            "betanet.cache.requests",
+            &of,
+        )
     }
 }
 
