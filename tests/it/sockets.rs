@@ -1,10 +1,19 @@
 //! What only a real socket can do to a poll: one end of a connection closes, a connection is reset
 //! half way, an answer sends the client elsewhere. Each is one request and one failure.
 
-use std::future::pending;
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use betanet_collector::simulator::Dialect;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::support::{
     raw::RawServer,
@@ -92,4 +101,44 @@ async fn bug_7_a_redirect_is_not_followed_by_anybody() {
     })
     .await;
     every_poll_is_one_request_and_one_failure(&server, "302").await;
+}
+
+/// Answers each request of a connection until the client closes it, and counts.
+async fn keep_alive(mut stream: TcpStream, answered: Arc<AtomicU64>, closed: Arc<AtomicU64>) {
+    let mut head = [0; 4096];
+    loop {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        stream.write_all(answer).await.ok();
+        answered.fetch_add(1, Ordering::Relaxed);
+        if !matches!(stream.read(&mut head).await, Ok(1..)) {
+            break;
+        }
+    }
+    closed.fetch_add(1, Ordering::Relaxed);
+}
+
+#[tokio::test]
+async fn where_no_connection_is_kept_the_requests_of_a_poll_share_one() {
+    let (answered, closed) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let counts = (Arc::clone(&answered), Arc::clone(&closed));
+    let server = RawServer::start(move |stream| {
+        let (answered, closed) = counts.clone();
+        keep_alive(stream, answered, closed)
+    })
+    .await;
+    let stand = Options {
+        resilience: "max_idle_conns: 0",
+        ..Options::default()
+    };
+    let url = server.url();
+    let stand = stand
+        .start_at(&[("odd", url.as_str(), Dialect::Betanet)])
+        .await;
+    stand.until_polls("odd", 9.0).await;
+    let shared = || answered.load(Ordering::Relaxed) > server.requests();
+    let enough = |_: &Scrape| shared() && closed.load(Ordering::Relaxed) > 0;
+    let scrape = stand
+        .until("a connection is shared and closed", enough)
+        .await;
+    assert_eq!(failures(&scrape, "body"), 0.0);
 }

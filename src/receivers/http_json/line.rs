@@ -71,3 +71,54 @@ impl Drop for Waiting<'_> {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// Requests that take so long, begun together: when each had its turn, and whether somebody
+    /// waited for it then.
+    async fn requests(line: &Line, takes: &[Duration]) -> Vec<Option<(Duration, bool)>> {
+        let begun = Instant::now();
+        let request = async |takes: &Duration| {
+            let turn = line.turn().await;
+            sleep(*takes).await;
+            turn.map(|turn| (begun.elapsed() - *takes, turn.is_awaited))
+        };
+        join_all(takes.iter().map(request)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_begin_together_go_one_by_one_and_the_last_closes_the_door() {
+        let line = Line::new();
+        let millis = Duration::from_millis;
+        for _ in 0..2 {
+            let turns = requests(&line, &[millis(3); 3]).await;
+            let expected = [(millis(0), true), (millis(3), true), (millis(6), false)];
+            assert_eq!(turns, expected.map(Some));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_one_holds_up_the_others_for_a_moment_only() {
+        let line = Line::new();
+        let begun = Instant::now();
+        let slow = Duration::from_secs(5);
+        let turns = requests(&line, &[slow, slow, slow]).await;
+        assert_eq!(turns, [Some((Duration::ZERO, true)), None, None]);
+        assert!(begun.elapsed() < slow + PATIENCE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_the_line_is_not_waited_for() {
+        let line = Line::new();
+        let first = line.turn().await;
+        assert!(timeout(PATIENCE / 2, line.turn()).await.is_err());
+        drop(first);
+        let next = line.turn().await.map(|turn| turn.is_awaited);
+        assert_eq!(next, Some(false));
+    }
+}
