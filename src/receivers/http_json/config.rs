@@ -69,7 +69,8 @@ pub struct Config {
     /// The most requests in flight, of all targets together.
     pub concurrency: usize,
     /// The most connections that stay open between polls, of all targets together; each costs
-    /// some 30 KB. Where the endpoints of all targets are more, each request opens its own.
+    /// some 30 KB. Where the endpoints of all targets are more, none is kept: each poll opens its
+    /// own, one for all its endpoints if they answer within 50 ms.
     pub max_idle_conns: usize,
     /// The largest body that is read, decompressed.
     pub body_limit: ByteSize,
@@ -179,13 +180,15 @@ impl Config {
     pub(super) fn connects_like(&self, other: &Self) -> bool {
         let settings = |config: &Self| {
             let Self {
+                collection_interval,
                 max_redirects,
                 max_idle_conns,
                 proxy,
                 tls,
                 ..
             } = config.clone();
-            (max_redirects, max_idle_conns, proxy, tls)
+            let limits = (collection_interval, max_redirects, max_idle_conns);
+            (limits, proxy, tls)
         };
         settings(self) == settings(other)
     }
