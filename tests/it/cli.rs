@@ -81,6 +81,34 @@ async fn check_polls_the_configured_targets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_asks_each_replica() {
+    let (sound, port) = (node(Dialect::Betanet), free_port());
+    let config = format!(
+        "yaml:{{receivers: {{betanet: {{targets: [{{name: pool, mode: replicas, \
+         endpoints: ['{}', 'http://127.0.0.1:{port}']}}]}}}}, exporters: {{debug: }}, \
+         service: {{pipelines: {{metrics: {{receivers: [betanet], exporters: [debug]}}}}}}}}",
+        sound.url()
+    );
+    let output = beside(root(), &["check", "--config", &config]).await;
+    assert_eq!(output.code, Some(1), "{}", output.stdout);
+    let answers = format!("pool@{} (betanet)", sound.address());
+    let refuses = format!("pool@127.0.0.1:{port} (betanet)");
+    let order = [
+        answers,
+        "betanet_messages_total".to_owned(),
+        refuses,
+        "no values".to_owned(),
+    ];
+    let mut rest = output.stdout.as_str();
+    for part in &order {
+        let behind = rest.split_once(part.as_str());
+        rest = behind
+            .unwrap_or_else(|| panic!("no `{part}` in:\n{}", output.stdout))
+            .1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_fails_when_a_target_gives_nothing() {
     let refused = format!("http://127.0.0.1:{}", free_port());
     let arguments = ["check", "--endpoint", &refused, "--definition", "betanet"];

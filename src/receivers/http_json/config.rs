@@ -215,6 +215,19 @@ impl TargetConfig {
         }
     }
 
+    /// Each of several instances as a target of its own, called `NAME@HOST:PORT`.
+    pub fn apart(&self) -> Vec<Self> {
+        if self.endpoints.is_empty() {
+            return vec![self.clone()];
+        }
+        let alone = |url: &HttpUrl| Self {
+            name: Some(format!("{}@{}", self.display_name(), url.address())),
+            labels: self.labels.clone(),
+            ..Self::at(url.clone())
+        };
+        self.urls().map(alone).collect()
+    }
+
     /// The base URL of each instance.
     pub fn urls(&self) -> impl Iterator<Item = &HttpUrl> {
         self.endpoint.iter().chain(&self.endpoints)
