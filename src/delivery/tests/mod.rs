@@ -3,6 +3,8 @@
 mod breaker;
 mod conservation;
 mod disk;
+mod drain;
+mod panics;
 
 use std::{
     collections::VecDeque,
@@ -270,47 +272,6 @@ async fn a_batch_that_is_not_full_is_sent_when_it_is_old_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_costs_the_batch_that_brought_it_about() {
-    let mut bench = bench(steady(), 10);
-    bench.destination.script([Step::Accept, Step::Panic]);
-    for mark in 1..=3 {
-        bench.push(mark);
-    }
-    bench.pass(1).await;
-    assert_eq!(bench.accepted(), [1, 3]);
-    assert_eq!(bench.metrics.sum("rejected"), 2);
-    bench.destination.script([Step::Panic]);
-    bench.push(4);
-    bench.pass(1).await;
-    let error = bench.status.state().error;
-    let expected = "sending the batch panicked: out of luck";
-    assert_eq!(error.as_deref(), Some(expected));
-    bench.destination.script([Step::HangAndPanic]);
-    bench.push(5);
-    bench.push(6);
-    bench.pass(60).await;
-    assert_eq!(bench.accepted(), [1, 3, 6]);
-    assert_eq!(bench.metrics.sum("rejected"), 6);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_sender_has_in_hand_when_it_panics_is_counted() {
-    let mut bench = bench(steady(), 10);
-    for mark in 1..=3 {
-        bench.push(mark);
-    }
-    let shared = &bench.delivery.shared;
-    let Next::Send(batch) = shared.lock().next(Instant::now()) else {
-        panic!("one waits");
-    };
-    bench.check();
-    drop(InHand::new(shared, batch));
-    bench.pass(1).await;
-    assert_eq!(bench.accepted(), [2, 3]);
-    assert_eq!(bench.metrics.sum("panic"), 2);
-}
-
-#[tokio::test(start_paused = true)]
 async fn order_is_kept_over_retries() {
     let mut bench = bench(steady(), 10);
     bench
@@ -403,79 +364,6 @@ async fn a_message_over_the_limit_of_otlp_is_dropped() {
     bench.pushed += 7;
     bench.check();
     assert_eq!(bench.metrics.sum("too_large"), 7);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_drain_sends_what_is_held_without_waiting() {
-    let mut bench = bench(steady(), 10);
-    bench.destination.script([Step::After(60)]);
-    for mark in 1..=3 {
-        bench.push(mark);
-    }
-    bench.pass(1).await; // the first one waits for a minute now
-    let start = Instant::now();
-    bench.drain(30).await;
-    assert_eq!(start.elapsed(), Duration::ZERO);
-    assert_eq!(bench.accepted(), [1, 2, 3]);
-    bench.push(4);
-    assert_eq!(bench.metrics.sum("shutdown"), 2);
-    assert!(
-        bench
-            .tasks
-            .stop(Instant::now() + Duration::from_secs(1))
-            .await,
-        "workers have ended"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_drain_does_not_wait_for_the_open_batch_to_age() {
-    let mut bench = bench(steady(), 10);
-    bench.push(1);
-    sleep(Duration::from_millis(100)).await;
-    let start = Instant::now();
-    bench.drain(30).await;
-    assert_eq!(start.elapsed(), Duration::ZERO);
-    assert_eq!(bench.accepted(), [1]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_drain_gives_each_batch_one_attempt_and_does_not_wait_for_one_that_is_away() {
-    let mut bench = bench(steady(), 10);
-    *bench.destination.away_until.lock().unwrap() =
-        Some(Instant::now() + Duration::from_secs(3600));
-    for mark in 1..=4 {
-        bench.push(mark);
-    }
-    let start = Instant::now();
-    bench.drain(12).await;
-    assert_eq!(start.elapsed(), Duration::ZERO);
-    let marks: Vec<u8> = bench
-        .destination
-        .attempts()
-        .iter()
-        .map(|(_, batch)| batch[0])
-        .collect();
-    assert_eq!(marks, [1, 2, 3, 4]);
-    assert_eq!(bench.metrics.sum("shutdown"), 8);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_drain_does_not_wait_for_one_that_hangs() {
-    let mut bench = bench(steady(), 10);
-    bench.destination.script([Step::Hang]);
-    bench.push(1);
-    bench.pass(1).await;
-    bench.drain(5).await;
-    assert_eq!(bench.metrics.sum("shutdown"), 2);
-    assert!(
-        bench
-            .tasks
-            .stop(Instant::now() + Duration::from_secs(1))
-            .await
-    );
-    advance(TIMEOUT).await;
-    bench.check();
 }
 
 #[tokio::test(start_paused = true)]
