@@ -13,6 +13,10 @@ use super::message::{Label, Sample, TimeSeries, WriteRequest};
 /// Prometheus' `value.StaleNaN`, a NaN that no computation gives.
 const STALE_NAN: u64 = 0x7ff0_0000_0000_0002;
 
+/// How many ends of gone targets are said together. When a shard is given away thousands of targets
+/// go at once, and one request with all of them would be over any limit.
+const ENDS_MAX: usize = 2000;
+
 /// What was said, and what is to be said to have ended.
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<State>);
@@ -66,9 +70,14 @@ impl Memory {
         state.ended.timeseries.extend(ended);
     }
 
-    /// The ends of targets that are gone and of which nothing was said yet.
+    /// The next ends of targets that are gone and of which nothing was said yet.
     pub(super) fn take_ended(&self) -> WriteRequest {
-        std::mem::take(&mut self.lock().ended)
+        let ended = &mut self.lock().ended.timeseries;
+        let timeseries = match ended.len().saturating_sub(ENDS_MAX) {
+            0 => std::mem::take(ended),
+            rest => ended.split_off(rest),
+        };
+        WriteRequest { timeseries }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

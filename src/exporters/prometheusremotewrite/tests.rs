@@ -151,6 +151,20 @@ fn ends(request: &WriteRequest) -> Vec<(&str, i64)> {
 }
 
 #[test]
+fn the_ends_of_many_targets_are_said_in_pieces() {
+    let memory = Memory::default();
+    let names: Vec<_> = (0..5).map(|name| name.to_string()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let targets: Vec<_> = (0..900).map(|target| format!("node-{target}")).collect();
+    for target in &targets {
+        memory.end_missing(target, &mut request(&names, 10));
+        memory.end_all(target, 20);
+    }
+    let pieces = [(); 4].map(|()| ends(&memory.take_ended()).len());
+    assert_eq!(pieces, [2000, 2000, 500, 0]);
+}
+
+#[test]
 fn a_series_that_is_no_longer_given_ends_once() {
     let memory = Memory::default();
     let said = |names: &[&str], time| {
