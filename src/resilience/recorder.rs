@@ -3,8 +3,9 @@
 
 use std::{
     collections::VecDeque,
+    num::NonZeroU16,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Serialize, Serializer};
@@ -28,26 +29,28 @@ pub struct Recorder {
     recorded: u64,
 }
 
-/// One decision.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Entry {
-    /// Counts all decisions since the start, so that a gap shows what was forgotten.
-    pub number: u64,
-    /// When.
-    pub at: SystemTime,
-    /// What it concerns.
-    pub place: Place,
-    /// What was decided, on what evidence.
-    pub event: Event,
+/// One decision. 32 bytes: a fleet keeps hundreds of thousands of them.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// When, in microseconds since 1970.
+    at: u64,
+    place: Place,
+    event: Event,
 }
 
-/// What a decision concerns, by its position. Small, as many of them are kept.
+const _: () = assert!(size_of::<Entry>() <= 32);
+
+/// A span of time as evidence: to seven digits, in four bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seconds(f32);
+
+/// What a decision concerns, by its position counted from 1. Small, as many of them are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place {
     /// None for what concerns a whole instance or target.
-    endpoint: Option<u16>,
+    endpoint: Option<NonZeroU16>,
     /// None where there is only one, or it concerns all.
-    instance: Option<u16>,
+    instance: Option<NonZeroU16>,
 }
 
 /// What the positions stand for.
@@ -62,10 +65,11 @@ pub struct Names<'n> {
 /// One decision, for people.
 #[derive(Serialize)]
 struct Told<'r> {
+    /// Counts all decisions since the start, so that a gap shows what was forgotten.
     number: u64,
     /// In RFC 3339.
     #[serde(serialize_with = "rfc3339")]
-    at: SystemTime,
+    at: u64,
     /// The path.
     endpoint: Option<&'r str>,
     /// Which of several instances.
@@ -82,15 +86,13 @@ pub enum Event {
     /// An attempt ended and was judged.
     Attempt {
         /// 1 for the first of a poll.
-        attempt: u32,
+        attempt: u16,
         /// Whether it decided about a half-open breaker.
         probe: bool,
         /// The limit that it ran under, in seconds.
-        #[serde(serialize_with = "seconds")]
-        timeout: Duration,
+        timeout: Seconds,
         /// How long it took, in seconds.
-        #[serde(serialize_with = "seconds")]
-        took: Duration,
+        took: Seconds,
         /// Its `error.type`; none for a success.
         #[serde(serialize_with = "name")]
         error_type: Option<ErrorType>,
@@ -104,29 +106,24 @@ pub enum Event {
         /// Why.
         because: Because,
         /// The time that its answer is expected to take, in seconds.
-        #[serde(serialize_with = "seconds")]
-        expected: Duration,
+        expected: Seconds,
         /// The time of the other one that was drawn, in seconds.
-        #[serde(serialize_with = "optional_seconds")]
-        expected_of_other: Option<Duration>,
+        expected_of_other: Option<Seconds>,
     },
     /// Another instance is asked as well, since this one is slower than it mostly is.
     Hedge {
         /// After so long without an answer, in seconds.
-        #[serde(serialize_with = "seconds")]
-        after: Duration,
+        after: Seconds,
     },
     /// The attempt was dropped, since another instance had answered.
     Outrun {
         /// How long it had taken, in seconds.
-        #[serde(serialize_with = "seconds")]
-        took: Duration,
+        took: Seconds,
     },
     /// Another attempt follows.
     Retry {
         /// The wait before it, in seconds.
-        #[serde(serialize_with = "seconds")]
-        delay: Duration,
+        delay: Seconds,
     },
     /// No other attempt follows.
     NoRetry {
@@ -138,8 +135,7 @@ pub enum Event {
         /// Whose breaker refused; none where the server asked for a pause.
         level: Option<Level>,
         /// How long it will go on refusing, in seconds; none while a probe decides.
-        #[serde(serialize_with = "optional_seconds")]
-        retry_in: Option<Duration>,
+        retry_in: Option<Seconds>,
     },
     /// A breaker changed its state.
     Transition {
@@ -162,8 +158,7 @@ pub enum Event {
     /// An older answer was served.
     ServedStale {
         /// How old it was, in seconds.
-        #[serde(serialize_with = "seconds")]
-        age: Duration,
+        age: Seconds,
     },
 }
 
@@ -173,32 +168,27 @@ impl Recorder {
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
         }
+        let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
         self.recorded += 1;
-        self.entries.push_back(Entry {
-            number: self.recorded,
-            at,
-            place,
-            event,
-        });
+        self.entries.push_back(Entry { at, place, event });
     }
 
-    /// The kept decisions, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
-    }
-
-    /// The same for people.
+    /// The kept decisions for people, oldest first.
     pub fn told<'r>(&'r self, names: Names<'r>) -> impl Serialize + 'r {
-        let told = self.entries().map(move |entry| {
-            let (endpoint, instance) = names.of(entry.place);
-            Told {
-                number: entry.number,
-                at: entry.at,
-                endpoint,
-                instance,
-                event: entry.event,
-            }
-        });
+        let forgotten = self.recorded.saturating_sub(self.entries.len() as u64);
+        let told = (forgotten + 1..)
+            .zip(&self.entries)
+            .map(move |(number, entry)| {
+                let (endpoint, instance) = names.of(entry.place);
+                Told {
+                    number,
+                    at: entry.at,
+                    endpoint,
+                    instance,
+                    event: entry.event,
+                }
+            });
         told.collect::<Vec<_>>()
     }
 }
@@ -206,8 +196,10 @@ impl Recorder {
 impl<'n> Names<'n> {
     /// The path and the instance.
     pub fn of(self, place: Place) -> (Option<&'n str>, Option<&'n str>) {
-        let name =
-            |all: &'n [Arc<str>], at: Option<u16>| all.get(usize::from(at?)).map(|name| &**name);
+        let name = |all: &'n [Arc<str>], at: Option<NonZeroU16>| {
+            let position = usize::from(at?.get() - 1);
+            all.get(position).map(|name| &**name)
+        };
         (
             name(self.endpoints, place.endpoint),
             name(self.instances, place.instance),
@@ -218,16 +210,15 @@ impl<'n> Names<'n> {
 impl Place {
     /// An endpoint, at any instance.
     pub fn endpoint(position: usize) -> Self {
-        let endpoint = u16::try_from(position).ok();
         Self {
-            endpoint,
+            endpoint: counted(position),
             instance: None,
         }
     }
 
     /// The same at one instance.
     pub fn at(self, instance: Option<usize>) -> Self {
-        let instance = instance.and_then(|position| u16::try_from(position).ok());
+        let instance = instance.and_then(counted);
         Self { instance, ..self }
     }
 
@@ -253,19 +244,29 @@ impl Event {
     }
 }
 
-fn rfc3339<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-    let at = jiff::Timestamp::try_from(*at).map_err(serde::ser::Error::custom)?;
+fn counted(position: usize) -> Option<NonZeroU16> {
+    NonZeroU16::new(u16::try_from(position + 1).ok()?)
+}
+
+impl From<Duration> for Seconds {
+    fn from(span: Duration) -> Self {
+        Self(span.as_secs_f32())
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // A tenth stays 0.1: more digits than are known are not shown.
+        to.serialize_f64((f64::from(self.0) * 1e6).round() / 1e6)
+    }
+}
+
+fn rfc3339<S: Serializer>(micros: &u64, to: S) -> Result<S::Ok, S::Error> {
+    let micros = i64::try_from(*micros).unwrap_or(i64::MAX);
+    let at = jiff::Timestamp::from_microsecond(micros).map_err(serde::ser::Error::custom)?;
     to.collect_str(&at)
 }
 
 fn name<S: Serializer>(error_type: &Option<ErrorType>, to: S) -> Result<S::Ok, S::Error> {
     error_type.map(ErrorType::name).serialize(to)
-}
-
-fn seconds<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_f64(span.as_secs_f64())
-}
-
-fn optional_seconds<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-    span.map(|span| span.as_secs_f64()).serialize(to)
 }

@@ -172,7 +172,7 @@ impl Refusal {
     }
 
     fn event(&self, now: Instant) -> Event {
-        let left = |until: Instant| Some(until.saturating_duration_since(now));
+        let left = |until: Instant| Some(until.saturating_duration_since(now).into());
         let (level, retry_in) = match *self {
             Self::Circuit(_, Refused::Open { level, retry_at }) => (Some(level), left(retry_at)),
             Self::Circuit(_, Refused::ProbeInFlight { level }) => (Some(level), None),

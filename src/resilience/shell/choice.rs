@@ -79,8 +79,8 @@ impl Host {
     fn note_choice(&self, state: &mut HostState, endpoint: usize, choice: &Choice) {
         let event = Event::Chosen {
             because: choice.because,
-            expected: choice.expected,
-            expected_of_other: choice.over.map(|(_, expected)| expected),
+            expected: choice.expected.into(),
+            expected_of_other: choice.over.map(|(_, expected)| expected.into()),
         };
         self.record(state, self.place(endpoint, choice.instance), event);
     }

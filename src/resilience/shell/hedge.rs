@@ -125,7 +125,13 @@ impl Host {
         }
         let held = self.leave_for(state, now, poll.endpoint, &choice)?;
         let place = self.place(poll.endpoint, slow);
-        self.record(state, place, Event::Hedge { after: delay });
+        self.record(
+            state,
+            place,
+            Event::Hedge {
+                after: delay.into(),
+            },
+        );
         Some(held)
     }
 
@@ -145,7 +151,7 @@ impl Host {
         let took = now.saturating_duration_since(sent.at);
         let mut state = self.lock();
         let place = self.place(poll.endpoint, instance);
-        self.record(&mut state, place, Event::Outrun { took });
+        self.record(&mut state, place, Event::Outrun { took: took.into() });
         let Some(endpoint) = state.endpoints.get_mut(poll.endpoint) else {
             return;
         };

@@ -151,10 +151,10 @@ impl Host {
         let circuit = state.circuits.at_mut(ended.instance);
         let changes = circuit.complete(now, permit, verdict, &mut state.rng);
         let event = Event::Attempt {
-            attempt: ended.poll.attempts.max(1),
+            attempt: u16::try_from(ended.poll.attempts.max(1)).unwrap_or(u16::MAX),
             probe: judged.probe,
-            timeout: ended.limit,
-            took: now.saturating_duration_since(ended.sent),
+            timeout: ended.limit.into(),
+            took: now.saturating_duration_since(ended.sent).into(),
             error_type: miss.map(|miss| miss.failure.error_type),
             endpoint_outcome: verdict.endpoint,
             host_outcome: verdict.host,
@@ -223,7 +223,8 @@ impl Host {
             .decide(&self.settings.retry, now, &failed, &mut state.rng);
         match decision {
             Decision::Retry { delay } => {
-                self.record(state, place, Event::Retry { delay });
+                let waits = delay.into();
+                self.record(state, place, Event::Retry { delay: waits });
                 self.log_retry(ended, delay, &miss.failure);
                 Step::Again(delay, miss.failure)
             }

@@ -212,7 +212,7 @@ impl Host {
         self.record(
             &mut state,
             Place::endpoint(endpoint),
-            Event::ServedStale { age },
+            Event::ServedStale { age: age.into() },
         );
         Some(age)
     }
