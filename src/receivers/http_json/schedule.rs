@@ -11,6 +11,13 @@ use tokio::time::Instant;
 /// So many first polls a second, so that starting a fleet is no herd either.
 const FIRST_POLLS_PER_SECOND: u32 = 50;
 
+/// Phases lie this far apart, so that of a large fleet some targets wake together: a wake for each
+/// costs a fifth more processor time (docs/performance.md).
+const SLOT: Duration = Duration::from_millis(25);
+
+/// An interval with fewer slots is not divided: its targets would herd.
+const MIN_SLOTS: u128 = 100;
+
 /// The ticks of one target.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
@@ -117,11 +124,21 @@ impl Schedule {
 }
 
 impl Plan<'_> {
-    /// Time from `moment` to the next tick of the target's grid.
-    fn until_tick(&self, moment: Duration) -> Duration {
+    /// Nanoseconds from the beginning of an interval to the target's tick.
+    fn phase(&self) -> u128 {
         let interval = self.timing.interval;
         let phase = interval.mul_f64(fraction(self.name)).as_nanos();
-        let interval = interval.as_nanos().max(1);
+        let slot = SLOT.as_nanos();
+        if interval.as_nanos() < slot * MIN_SLOTS {
+            return phase;
+        }
+        phase - phase % slot
+    }
+
+    /// Time from `moment` to the next tick of the target's grid.
+    fn until_tick(&self, moment: Duration) -> Duration {
+        let phase = self.phase();
+        let interval = self.timing.interval.as_nanos().max(1);
         let into = (moment.as_nanos() + interval - phase % interval) % interval;
         Duration::from_nanos(u64::try_from(interval - into).unwrap_or(u64::MAX))
     }
@@ -189,6 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn some_targets_of_a_large_fleet_wake_together() {
+        let wakes = |interval: Duration| {
+            let phases = (0..2000).map(|target| plan(&format!("{target}"), interval, 2000).phase());
+            phases.collect::<std::collections::BTreeSet<_>>()
+        };
+        let slots = INTERVAL.as_millis() / SLOT.as_millis();
+        let of_fleet = wakes(INTERVAL);
+        assert!(of_fleet.len() <= usize::try_from(slots).unwrap());
+        assert!(of_fleet.len() > usize::try_from(slots * 9 / 10).unwrap());
+        assert!(of_fleet.iter().all(|phase| phase % SLOT.as_nanos() == 0));
+        assert_eq!(wakes(Duration::from_secs(1)).len(), 2000);
+    }
+
+    #[test]
     fn a_restart_keeps_the_phase() {
         let now = Instant::now();
         let due_after = |start: Duration| {
@@ -243,7 +274,7 @@ mod tests {
         schedule.done(soon);
         assert!(schedule.due() <= soon + INTERVAL * 6);
         let into = (schedule.due() - now + start).as_millis() % (INTERVAL * 4).as_millis();
-        let phase = (INTERVAL * 4).mul_f64(fraction("node")).as_millis();
+        let phase = plan("node", INTERVAL * 4, 9).phase() / 1_000_000;
         assert!(into.abs_diff(phase) <= 1, "{into} {phase}");
         assert_eq!(schedule.missed(), 0);
     }
