@@ -2,13 +2,13 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use opentelemetry::{
     InstrumentationScope, KeyValue,
-    metrics::{AsyncInstrument, Histogram, Meter, MeterProvider as _},
+    metrics::{Histogram, Meter, MeterProvider as _},
 };
 use opentelemetry_sdk::{
     Resource,
@@ -21,7 +21,7 @@ use opentelemetry_sdk::{
 use super::{
     heritage::Common,
     reader::PullReader,
-    repr::{Repr, Sorted},
+    repr::{Fitted, Repr},
     texts::shared,
 };
 use crate::{
@@ -35,28 +35,46 @@ pub(super) struct Epoch {
     provider: SdkMeterProvider,
     reader: PullReader,
     schema: Arc<Schema>,
-    /// Those that were needed, by their index in the schema.
+    /// Those that observe and were needed, by their index in the schema.
     slots: BTreeMap<usize, Slot>,
+    next_slot: u32,
+    points: Arc<Points>,
+    histograms: BTreeMap<usize, Histogram<f64>>,
 }
 
-/// One instrument of the definition within an epoch.
-#[derive(Debug)]
+/// One instrument within an epoch.
+#[derive(Debug, Clone, Copy)]
 struct Slot {
-    instrument: Arc<Instrument>,
-    points: Arc<Points>,
+    /// Stays when the schema changes: callbacks know it.
+    id: u32,
     /// By representation.
     made: [bool; 3],
-    histogram: Option<Histogram<f64>>,
 }
 
-/// What the callbacks observe at the next collect.
+/// What the callbacks observe at the next collect. One for all: between two collects, which is
+/// nearly always, a target has nothing in it.
 #[derive(Debug, Default)]
-struct Points(Mutex<Sorted>);
+struct Points(Mutex<Vec<Point>>);
+
+#[derive(Debug)]
+struct Point {
+    slot: u32,
+    value: Fitted,
+    attributes: Vec<KeyValue>,
+}
 
 impl Points {
-    fn lock(&self) -> MutexGuard<'_, Sorted> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Point>> {
         // A callback must never panic: it would poison the SDK's pipeline for good.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows those of a slot to `observe`; they are sorted by now.
+    fn observe(&self, slot: u32, observe: impl Fn(&Point)) {
+        let points = self.lock();
+        let first = points.partition_point(|point| point.slot < slot);
+        let own = points.iter().skip(first);
+        own.take_while(|point| point.slot == slot).for_each(observe);
     }
 }
 
@@ -73,6 +91,9 @@ impl Epoch {
             reader,
             schema: Arc::clone(schema),
             slots: BTreeMap::new(),
+            next_slot: 0,
+            points: Arc::default(),
+            histograms: BTreeMap::new(),
         }
     }
 
@@ -81,59 +102,54 @@ impl Epoch {
         self.schema = Arc::clone(schema);
         let slots = std::mem::take(&mut self.slots);
         self.slots = common.moved(slots).collect();
+        let histograms = std::mem::take(&mut self.histograms);
+        self.histograms = common.moved(histograms).collect();
     }
 
     /// Puts a value before its instrument for the next collect, as `repr`.
-    pub(super) fn put(&mut self, reading: &Reading, repr: Repr) {
-        let Some(slot) = slot(&mut self.slots, &self.schema, reading.instrument) else {
+    pub(super) fn put(&mut self, reading: Reading, repr: Repr) {
+        let Some(instrument) = self.schema.get(reading.instrument) else {
             return;
         };
+        let slot = self.slots.entry(reading.instrument).or_insert_with(|| {
+            let id = self.next_slot;
+            self.next_slot += 1;
+            let made = [false; 3];
+            Slot { id, made }
+        });
         if !std::mem::replace(&mut slot.made[repr as usize], true) {
-            slot.make(&meter(&self.provider, &slot.instrument), repr);
+            let meter = meter(&self.provider, instrument);
+            observe(&meter, instrument, repr, &self.points, slot.id);
         }
-        slot.points
-            .lock()
-            .push(reading.attributes.clone(), reading.value, repr);
+        self.points.lock().push(Point {
+            slot: slot.id,
+            value: Fitted::new(reading.value, repr),
+            attributes: reading.attributes,
+        });
     }
 
     /// Records an observation in a histogram; kept from then on.
     pub(super) fn record(&mut self, reading: &Reading) {
-        let Some(slot) = slot(&mut self.slots, &self.schema, reading.instrument) else {
+        let Some(instrument) = self.schema.get(reading.instrument) else {
             return;
         };
-        let histogram = slot.histogram.get_or_insert_with(|| {
-            make_histogram(&meter(&self.provider, &slot.instrument), &slot.instrument)
-        });
-        histogram.record(reading.value.as_f64(), &reading.attributes);
+        let new = || make_histogram(&meter(&self.provider, instrument), instrument);
+        let histogram = self.histograms.entry(reading.instrument);
+        histogram
+            .or_insert_with(new)
+            .record(reading.value.as_f64(), &reading.attributes);
     }
 
-    /// Collects what was put before the instruments, and all histograms.
-    pub(super) fn collect(&self) -> ResourceMetrics {
+    /// Collects what was put before the instruments, which are empty again, and all histograms.
+    pub(super) fn collect(&mut self) -> ResourceMetrics {
+        self.points.lock().sort_by_key(|point| point.slot);
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
             tracing::warn!(error = %error, "collecting a target's metrics failed");
         }
+        // Their room as well: between two polls of a target there are those of all others.
+        *self.points.lock() = Vec::new();
         metrics
-    }
-
-    /// Takes away what was put before the instruments.
-    pub(super) fn clear(&mut self) {
-        for slot in self.slots.values() {
-            // Their room as well: between two polls of a target there are those of all others.
-            *slot.points.lock() = Sorted::default();
-        }
-    }
-}
-
-/// The slot of an instrument, made when it is first asked for.
-fn slot<'s>(
-    slots: &'s mut BTreeMap<usize, Slot>,
-    schema: &Schema,
-    index: usize,
-) -> Option<&'s mut Slot> {
-    match slots.entry(index) {
-        Entry::Occupied(slot) => Some(slot.into_mut()),
-        Entry::Vacant(free) => Some(free.insert(Slot::new(Arc::clone(schema.get(index)?)))),
     }
 }
 
@@ -161,56 +177,40 @@ fn meter(provider: &SdkMeterProvider, instrument: &Instrument) -> Meter {
     provider.meter_with_scope(scope.build())
 }
 
-impl Slot {
-    fn new(instrument: Arc<Instrument>) -> Self {
-        Self {
-            instrument,
-            points: Arc::default(),
-            made: [false; 3],
-            histogram: None,
-        }
+/// Makes the SDK instrument that observes the points of one slot and representation. The SDK keeps
+/// it as long as the provider lives; the handle says nothing.
+fn observe(meter: &Meter, instrument: &Instrument, repr: Repr, points: &Arc<Points>, slot: u32) {
+    let [name, description, unit] = texts(instrument);
+    macro_rules! observable {
+        ($builder:ident, $fitted:ident) => {{
+            let points = Arc::clone(points);
+            meter
+                .$builder(name)
+                .with_description(description)
+                .with_unit(unit)
+                .with_callback(move |observer| {
+                    points.observe(slot, |point| {
+                        if let Fitted::$fitted(value) = point.value {
+                            observer.observe(value, &point.attributes);
+                        }
+                    });
+                })
+                .build();
+        }};
     }
-
-    /// Makes the SDK instrument that observes the points of one representation. The SDK keeps it
-    /// as long as the provider lives; the handle says nothing.
-    fn make(&self, meter: &Meter, repr: Repr) {
-        let points = Arc::clone(&self.points);
-        let unsigned = |points: Arc<Points>| {
-            move |observer: &dyn AsyncInstrument<u64>| observe(observer, &points.lock().unsigned)
-        };
-        let signed = |points: Arc<Points>| {
-            move |observer: &dyn AsyncInstrument<i64>| observe(observer, &points.lock().signed)
-        };
-        let double = |points: Arc<Points>| {
-            move |observer: &dyn AsyncInstrument<f64>| observe(observer, &points.lock().double)
-        };
-        let [name, description, unit] = texts(&self.instrument);
-        macro_rules! observable {
-            ($builder:ident, $callback:ident) => {{
-                meter
-                    .$builder(name)
-                    .with_description(description)
-                    .with_unit(unit)
-                    .with_callback($callback(points))
-                    .build();
-            }};
+    match (instrument.kind, repr) {
+        (InstrumentKind::Counter, Repr::Double) => observable!(f64_observable_counter, Double),
+        (InstrumentKind::Counter, _) => observable!(u64_observable_counter, Unsigned),
+        (InstrumentKind::UpDownCounter | InstrumentKind::StateSet, Repr::Double) => {
+            observable!(f64_observable_up_down_counter, Double);
         }
-        match (self.instrument.kind, repr) {
-            (InstrumentKind::Counter, Repr::Double) => {
-                observable!(f64_observable_counter, double);
-            }
-            (InstrumentKind::Counter, _) => observable!(u64_observable_counter, unsigned),
-            (InstrumentKind::UpDownCounter | InstrumentKind::StateSet, Repr::Double) => {
-                observable!(f64_observable_up_down_counter, double);
-            }
-            (InstrumentKind::UpDownCounter | InstrumentKind::StateSet, _) => {
-                observable!(i64_observable_up_down_counter, signed);
-            }
-            (InstrumentKind::Gauge, Repr::Unsigned) => observable!(u64_observable_gauge, unsigned),
-            (InstrumentKind::Gauge, Repr::Signed) => observable!(i64_observable_gauge, signed),
-            (InstrumentKind::Gauge, Repr::Double) => observable!(f64_observable_gauge, double),
-            (InstrumentKind::Histogram, _) => {}
+        (InstrumentKind::UpDownCounter | InstrumentKind::StateSet, _) => {
+            observable!(i64_observable_up_down_counter, Signed);
         }
+        (InstrumentKind::Gauge, Repr::Unsigned) => observable!(u64_observable_gauge, Unsigned),
+        (InstrumentKind::Gauge, Repr::Signed) => observable!(i64_observable_gauge, Signed),
+        (InstrumentKind::Gauge, Repr::Double) => observable!(f64_observable_gauge, Double),
+        (InstrumentKind::Histogram, _) => {}
     }
 }
 
@@ -218,12 +218,6 @@ impl Slot {
 /// what we say ourselves need not be copied.
 fn texts(instrument: &Instrument) -> [Cow<'static, str>; 3] {
     [&instrument.name, &instrument.description, &instrument.unit].map(|text| shared(text))
-}
-
-fn observe<T: Copy>(observer: &dyn AsyncInstrument<T>, points: &[(Vec<KeyValue>, T)]) {
-    for (attributes, value) in points {
-        observer.observe(*value, attributes);
-    }
 }
 
 fn make_histogram(meter: &Meter, instrument: &Instrument) -> Histogram<f64> {

@@ -130,8 +130,9 @@ impl TargetInstruments {
                 *repr = repr.widened(reading.value);
             }
         }
-        let metrics = self.collect_points(&points, scopes, Repr::Unsigned);
-        let signed_metrics = wide.then(|| self.collect_points(&points, scopes, Repr::Signed));
+        let again = wide.then(|| points.clone());
+        let metrics = self.collect_points(points, scopes, Repr::Unsigned);
+        let signed_metrics = again.map(|points| self.collect_points(points, scopes, Repr::Signed));
         Collected {
             metrics,
             signed_metrics,
@@ -188,7 +189,7 @@ impl TargetInstruments {
     /// that does not fit is put as a double; the SDK gives that instrument a start time of its own.
     fn collect_points(
         &mut self,
-        points: &[(EpochId, Reading)],
+        points: Vec<(EpochId, Reading)>,
         scopes: &[Arc<str>],
         integers: Repr,
     ) -> Vec<ResourceMetrics> {
@@ -198,25 +199,14 @@ impl TargetInstruments {
             };
             let too_wide = integers == Repr::Signed && is_wide(reading.value);
             let repr = if too_wide { Repr::Double } else { *repr };
-            if let Some(epoch) = self.epochs.get_mut(epoch) {
+            if let Some(epoch) = self.epochs.get_mut(&epoch) {
                 epoch.put(reading, repr);
             }
         }
-        let histograms = self
-            .histograms
-            .iter()
-            .filter(|(scope, _)| scopes.contains(scope))
-            .map(|(_, e)| e);
-        let parts = self
-            .epochs
-            .values()
-            .chain(histograms)
-            .map(Epoch::collect)
-            .collect();
-        for epoch in self.epochs.values_mut() {
-            epoch.clear();
-        }
-        parts
+        let asked = |(scope, epoch)| scopes.contains(scope).then_some(epoch);
+        let histograms = self.histograms.iter_mut().filter_map(asked);
+        let epochs = self.epochs.values_mut().chain(histograms);
+        epochs.map(Epoch::collect).collect()
     }
 }
 

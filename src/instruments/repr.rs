@@ -4,8 +4,6 @@
 //! An instrument starts with integers and widens when it has to; it never narrows again, so that
 //! its type does not flap.
 
-use opentelemetry::KeyValue;
-
 use crate::{
     definition::{InstrumentKind, ValueType},
     pipeline::Number,
@@ -45,24 +43,24 @@ impl Repr {
     }
 }
 
-/// Points by the number type of the instrument that observes them.
-#[derive(Debug, Default)]
-pub(super) struct Sorted {
-    pub(super) unsigned: Vec<(Vec<KeyValue>, u64)>,
-    pub(super) signed: Vec<(Vec<KeyValue>, i64)>,
-    pub(super) double: Vec<(Vec<KeyValue>, f64)>,
+/// A number as an instrument of one type observes it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Fitted {
+    Unsigned(u64),
+    Signed(i64),
+    Double(f64),
 }
 
-impl Sorted {
-    /// Adds a point as `repr`, or as a double where it does not fit.
-    pub(super) fn push(&mut self, attributes: Vec<KeyValue>, number: Number, repr: Repr) {
+impl Fitted {
+    /// The number as `repr`, or as a double where it does not fit.
+    pub(super) fn new(number: Number, repr: Repr) -> Self {
         match (repr, number) {
-            (Repr::Unsigned, Number::Unsigned(value)) => self.unsigned.push((attributes, value)),
-            (Repr::Signed, Number::Negative(value)) => self.signed.push((attributes, value)),
+            (Repr::Unsigned, Number::Unsigned(value)) => Self::Unsigned(value),
+            (Repr::Signed, Number::Negative(value)) => Self::Signed(value),
             (Repr::Signed, Number::Unsigned(value)) if i64::try_from(value).is_ok() => {
-                self.signed.push((attributes, value.cast_signed()));
+                Self::Signed(value.cast_signed())
             }
-            _ => self.double.push((attributes, number.as_f64())),
+            _ => Self::Double(number.as_f64()),
         }
     }
 }

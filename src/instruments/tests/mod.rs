@@ -72,11 +72,8 @@ fn poll(fresh: [bool; 2]) -> Poll {
     let received = UNIX_EPOCH + Duration::from_secs(1_000);
     let endpoints = fresh.map(|fresh| {
         let outcome = if fresh {
-            Outcome::Fresh(Body {
-                document: Arc::new(Json::Null),
-                raw: Bytes::from_static(b"null"),
-                received,
-            })
+            let raw = Bytes::from_static(b"null");
+            Outcome::Fresh(Body::new(raw, received, Json::Null, |_| None))
         } else {
             Outcome::Failed(Failure {
                 error_type: ErrorType::Timeout,
