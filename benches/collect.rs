@@ -25,6 +25,7 @@ use betanet_collector::{
     runtime::Clock,
     telemetry::{Meter, names::Detail},
 };
+use bytes::Bytes;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, data::ResourceMetrics};
 use tokio::time::Instant;
 
@@ -199,11 +200,10 @@ fn bodies(definition: &Definition) -> Result<Vec<AtOnce>, Error> {
     );
     let bodies = definition.endpoints.iter().map(|endpoint| {
         let raw = std::fs::read(format!("{folder}{}.json", endpoint.name))?;
-        Ok(AtOnce(Body {
-            document: Arc::new(serde_json::from_slice(&raw)?),
-            raw: raw.into(),
-            received: Clock::System.now(),
-        }))
+        let document = serde_json::from_slice(&raw)?;
+        let read = |raw: &Bytes| serde_json::from_slice(raw).ok();
+        let received = Clock::System.now();
+        Ok(AtOnce(Body::new(raw.into(), received, document, read)))
     });
     bodies.collect()
 }

@@ -4,7 +4,7 @@
 //! alone; and a poll that an open breaker refuses.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-use std::{hint::black_box, sync::Arc, time::Duration};
+use std::{hint::black_box, time::Duration};
 
 use betanet_collector::{
     pipeline::{Body, ErrorType, Failure},
@@ -45,11 +45,7 @@ impl Attempt for AtOnce {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let received = Clock::System.now();
-    let body = Body {
-        document: Arc::default(),
-        raw: bytes::Bytes::new(),
-        received,
-    };
+    let body = Body::new(bytes::Bytes::new(), received, Default::default(), |_| None);
     let (good, bad) = (AtOnce { body: Some(body) }, AtOnce { body: None });
     let host = host();
     let order = Order {

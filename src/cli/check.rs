@@ -273,11 +273,11 @@ fn missing(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<St
     let rule = rules
         .into_iter()
         .find(|rule| rule.value.text() == problem.detail)?;
-    let document = &poll.endpoints.get(rule.endpoint)?.body()?.document;
+    let document = poll.endpoints.get(rule.endpoint)?.body()?.document()?;
     match &rule.for_each {
-        None => hint(&rule.value, document),
+        None => hint(&rule.value, &document),
         Some(path) => path
-            .elements(document)
+            .elements(&document)
             .iter()
             .find_map(|element| hint(&rule.value, element.value)),
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::OwnReading;
 use crate::telemetry::Trace;
@@ -58,15 +59,16 @@ pub enum Outcome {
     Skipped,
 }
 
-/// A decoded body.
+/// A body that can be read.
 #[derive(Debug, Clone)]
 pub struct Body {
-    /// The document.
-    pub document: Arc<serde_json::Value>,
-    /// What it was read from, decompressed.
+    /// What it holds, decompressed.
     pub raw: Bytes,
     /// When it was there whole.
     pub received: SystemTime,
+    /// None where the body is only kept.
+    document: Option<Arc<Value>>,
+    read: fn(&Bytes) -> Option<Value>,
 }
 
 /// Why an endpoint gave no body.
@@ -124,6 +126,39 @@ impl ErrorType {
             Self::CircuitOpen => "circuit_open".into(),
             Self::Paused => "paused".into(),
         }
+    }
+}
+
+impl Body {
+    /// A body of which `document` was read, as `read` does.
+    pub fn new(
+        raw: Bytes,
+        received: SystemTime,
+        document: Value,
+        read: fn(&Bytes) -> Option<Value>,
+    ) -> Self {
+        Self {
+            raw,
+            received,
+            document: Some(Arc::new(document)),
+            read,
+        }
+    }
+
+    /// The same to keep: a document takes several times the room of its text, and a fleet keeps
+    /// many that nobody asks for.
+    #[must_use]
+    pub fn to_keep(&self) -> Self {
+        Self {
+            document: None,
+            ..self.clone()
+        }
+    }
+
+    /// What was read of it, or is now where it was only kept.
+    pub fn document(&self) -> Option<Arc<Value>> {
+        let again = || (self.read)(&self.raw).map(Arc::new);
+        self.document.clone().or_else(again)
     }
 }
 
@@ -223,5 +258,22 @@ impl Poll {
         self.endpoints
             .iter()
             .any(|endpoint| endpoint.body().is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn a_kept_body_holds_its_text_alone_and_is_read_again() {
+        let read = |raw: &Bytes| serde_json::from_slice(raw).ok();
+        let raw = Bytes::from_static(b"[1, 2]");
+        let body = Body::new(raw.clone(), UNIX_EPOCH, serde_json::json!([1, 2]), read);
+        let kept = body.to_keep();
+        assert_eq!(kept.document, None);
+        assert_eq!((kept.document(), kept.raw), (body.document(), raw));
     }
 }

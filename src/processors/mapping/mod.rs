@@ -24,14 +24,13 @@ pub fn map(definition: &Definition, poll: &Poll) -> Readings {
         readings: Readings::default(),
         seen: HashSet::new(),
     };
+    let documents = poll.endpoints.iter().map(|e| e.body()?.document());
+    let documents: Vec<_> = documents.collect();
     for rule in &definition.rules {
-        let body = poll
-            .endpoints
-            .get(rule.endpoint)
-            .and_then(|endpoint| endpoint.body());
+        let document = documents.get(rule.endpoint).and_then(Option::as_ref);
         let instrument = definition.instruments.get(rule.instrument);
-        if let (Some(body), Some(instrument)) = (body, instrument) {
-            mapper.apply(rule, instrument, &body.document);
+        if let (Some(document), Some(instrument)) = (document, instrument) {
+            mapper.apply(rule, instrument, document);
         }
     }
     mapper.readings

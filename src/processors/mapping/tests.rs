@@ -24,11 +24,8 @@ fn definition(metric: &str) -> Arc<Definition> {
 /// A poll at which every endpoint answered with `document`.
 fn poll(definition: &Definition, document: &Value) -> Poll {
     let endpoints = definition.endpoints.iter().map(|_| {
-        EndpointPoll::new(Outcome::Fresh(Body {
-            document: Arc::new(document.clone()),
-            raw: Bytes::new(),
-            received: UNIX_EPOCH,
-        }))
+        let body = Body::new(Bytes::new(), UNIX_EPOCH, document.clone(), |_| None);
+        EndpointPoll::new(Outcome::Fresh(body))
     });
     Poll {
         started: UNIX_EPOCH,

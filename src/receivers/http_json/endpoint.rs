@@ -3,7 +3,10 @@
 //! The resilience layer decides when an attempt is made and how long it may take; here is how one
 //! is made.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -154,16 +157,8 @@ impl EndpointPoller {
             });
         }
         let received = clock.now();
-        let document = Arc::new(decode(self.format, &response.body)?);
-        let raw = response.body;
-        Ok(Answer::Body(
-            Body {
-                document,
-                raw,
-                received,
-            },
-            origin,
-        ))
+        let body = body(self.format, response.body, received)?;
+        Ok(Answer::Body(body, origin))
     }
 }
 
@@ -183,7 +178,16 @@ impl Attempt for EndpointPoller {
     }
 }
 
-/// Reads a body as `format` says.
+/// Reads what was `received` then as `format` says.
+fn body(format: Format, raw: Bytes, received: SystemTime) -> Result<Body, AttemptError> {
+    let document = decode(format, &raw)?;
+    let read: fn(&Bytes) -> _ = match format {
+        Format::Json => |raw| decode(Format::Json, raw).ok(),
+        Format::Prometheus => |raw| decode(Format::Prometheus, raw).ok(),
+    };
+    Ok(Body::new(raw, received, document, read))
+}
+
 fn decode(format: Format, body: &Bytes) -> Result<Value, AttemptError> {
     match format {
         Format::Json => serde_json::from_slice(body).map_err(AttemptError::Json),
@@ -247,17 +251,11 @@ pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
         .endpoints
         .iter()
         .zip(bodies)
-        .map(|(endpoint, body)| {
-            let decoded = match body.map(Bytes::from) {
+        .map(|(endpoint, saved)| {
+            let decoded = match saved {
                 None => Err((ErrorType::Body, "no saved body".into())),
-                Some(raw) => match decode(endpoint.format, &raw) {
-                    Ok(document) => Ok(Body {
-                        document: Arc::new(document),
-                        raw,
-                        received: now,
-                    }),
-                    Err(error) => Err((error.error_type(), chain(&error).into())),
-                },
+                Some(saved) => body(endpoint.format, saved.into(), now)
+                    .map_err(|error| (error.error_type(), chain(&error).into())),
             };
             let outcome = match decoded {
                 Ok(body) => Outcome::Fresh(body),

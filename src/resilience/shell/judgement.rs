@@ -189,7 +189,7 @@ impl Host {
         let slot = &mut endpoint.slot;
         let outcome = match answer {
             Answer::Body(body, origin) => {
-                slot.store(Reader::Poll, ended.sent, origin, body.clone());
+                slot.store(Reader::Poll, ended.sent, origin, body.to_keep());
                 endpoint.kept_from = ended.instance;
                 Outcome::Fresh(body)
             }

@@ -28,11 +28,8 @@ struct Node {
 impl Attempt for Node {
     async fn make(&self, _order: Order) -> Result<Answer, Miss> {
         if self.is_up {
-            let body = Body {
-                document: Arc::default(),
-                raw: Default::default(),
-                received: std::time::UNIX_EPOCH,
-            };
+            let received = std::time::UNIX_EPOCH;
+            let body = Body::new(Default::default(), received, Default::default(), |_| None);
             return Ok(Answer::Body(body, Origin::default()));
         }
         Err(refused())
