@@ -6,13 +6,15 @@ use super::{
     DiscoveredTarget, Labels,
     config::{Scheme, Settings},
     group::Group,
+    pool::Pool,
     relabel::Rule,
     shard::ShardConfig,
     source::Known,
-    target::{ADDRESS, LabelError, METRICS_PATH, SCHEME},
+    target::{ADDRESS, LabelError, METRICS_PATH, SCHEME, shard_key},
 };
+use crate::resilience::instances::INSTANCES_MAX;
 
-/// What becomes of a target that a source names.
+/// What becomes of a target, or of an instance of a pool, that a source names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It is polled here.
@@ -21,9 +23,9 @@ pub enum Fate {
     Dropped,
     /// Another collector polls it.
     OtherShard,
-    /// A target of this name is polled already.
+    /// A target of this name is polled already, or the pool has this address already.
     Duplicate,
-    /// There are `target_limit` targets already.
+    /// There are `target_limit` targets already, or as many instances of its pool as can be.
     OverLimit,
     /// It, or its whole entry, makes no sense.
     Invalid,
@@ -81,6 +83,21 @@ pub(super) struct Merged {
     pub(super) complaints: BTreeMap<String, String>,
 }
 
+/// What the sources before said.
+struct SoFar {
+    /// Names of targets.
+    names: BTreeSet<String>,
+    /// Those of them that are pools.
+    pools: BTreeMap<String, Pool>,
+}
+
+/// What is to be thought of an address.
+enum Judged {
+    Is(Fate),
+    /// It belongs to a pool, which decides when all of it is known.
+    OfPool(DiscoveredTarget),
+}
+
 impl Merge {
     pub(super) fn new(
         settings: &Settings<'_>,
@@ -96,23 +113,32 @@ impl Merge {
         })
     }
 
-    /// Chooses among what the sources know; of two targets of one name the first is taken.
+    /// Chooses among what the sources know; of two targets of one name the first is taken, and
+    /// what is of one pool is one target.
     pub(super) fn merge<'k>(&self, sources: impl Iterator<Item = &'k Known>) -> Merged {
         let mut merged = Merged::default();
-        let mut names = self.taken.clone();
-        for known in sources {
-            let mut counts = Counts::default();
-            let [.., invalid] = &mut counts;
-            *invalid = known.refused as u64;
+        let mut so_far = SoFar {
+            names: self.taken.clone(),
+            pools: BTreeMap::new(),
+        };
+        for (source, known) in sources.enumerate() {
+            merged.counts.push(Counts::default());
+            merged.count(source, Fate::Invalid, known.refused as u64);
             for group in known.parts.iter().flat_map(|part| part.iter()) {
                 for address in &group.addresses {
-                    let fate = self.judge(address, group, &mut names, &mut merged);
-                    if let Some(count) = counts.get_mut(fate as usize) {
-                        *count += 1;
+                    match self.judge(address, group, &mut so_far, &mut merged) {
+                        Judged::Is(fate) => merged.count(source, fate, 1),
+                        Judged::OfPool(found) => {
+                            if let Some(pool) = so_far.pools.get_mut(&found.name) {
+                                pool.add(source, found);
+                            }
+                        }
                     }
                 }
             }
-            merged.counts.push(counts);
+        }
+        for pool in so_far.pools.into_values() {
+            merged.close(pool);
         }
         merged
     }
@@ -121,39 +147,49 @@ impl Merge {
         &self,
         address: &str,
         group: &Group,
-        names: &mut BTreeSet<String>,
+        so_far: &mut SoFar,
         merged: &mut Merged,
-    ) -> Fate {
+    ) -> Judged {
         let mut labels = self.labels(address, group);
         let before = labels.get(SCHEME).cloned();
         if self.scheme == Scheme::Https && before.as_deref() != Some("https") {
-            complain(merged, address, LabelError::Downgrade);
-            return Fate::Invalid;
+            merged.complain(address, LabelError::Downgrade);
+            return Judged::Is(Fate::Invalid);
         }
         if !self.rules.iter().all(|rule| rule.apply(&mut labels)) {
-            return Fate::Dropped;
+            return Judged::Is(Fate::Dropped);
         }
-        let key = labels.get(ADDRESS).map_or("", String::as_str);
+        let key = shard_key(&labels);
         if self.shard.is_some_and(|shard| !shard.owns(key)) {
-            return Fate::OtherShard;
+            return Judged::Is(Fate::OtherShard);
         }
         let target = match DiscoveredTarget::new(labels) {
             Ok(target) => target,
             Err(error) => {
-                complain(merged, address, error);
-                return Fate::Invalid;
+                merged.complain(address, error);
+                return Judged::Is(Fate::Invalid);
             }
         };
-        if names.contains(&target.name) {
-            return Fate::Duplicate;
+        let is_pool = target.located.is_pool();
+        if is_pool && so_far.pools.contains_key(&target.name) {
+            return Judged::OfPool(target);
+        }
+        if so_far.names.contains(&target.name) {
+            return Judged::Is(Fate::Duplicate);
         }
         if merged.targets.len() >= self.limit {
-            complain(merged, address, "there are `target_limit` targets already");
-            return Fate::OverLimit;
+            merged.complain(address, "there are `target_limit` targets already");
+            return Judged::Is(Fate::OverLimit);
         }
-        names.insert(target.name.clone());
-        merged.targets.push(target);
-        Fate::Kept
+        so_far.names.insert(target.name.clone());
+        if !is_pool {
+            merged.targets.push(target);
+            return Judged::Is(Fate::Kept);
+        }
+        let pool = Pool::at(merged.targets.len());
+        so_far.pools.insert(target.name.clone(), pool);
+        merged.targets.push(target.clone());
+        Judged::OfPool(target)
     }
 
     /// The labels before relabelling.
@@ -169,15 +205,38 @@ impl Merge {
     }
 }
 
-fn complain(merged: &mut Merged, address: &str, why: impl ToString) {
-    let first = merged.complaints.entry(why.to_string());
-    first.or_insert_with(|| address.chars().take(ADDRESS_SHOWN).collect());
+impl Merged {
+    fn count(&mut self, source: usize, fate: Fate, more: u64) {
+        let counts = self.counts.get_mut(source);
+        if let Some(count) = counts.and_then(|counts| counts.get_mut(fate as usize)) {
+            *count += more;
+        }
+    }
+
+    /// All instances of a pool are found.
+    fn close(&mut self, pool: Pool) {
+        let Some(target) = self.targets.get_mut(pool.position) else {
+            return;
+        };
+        for (source, fate, address) in pool.close(target) {
+            if fate == Fate::OverLimit {
+                let message = format!("a pool has at most {INSTANCES_MAX} instances");
+                self.complain(&address, message);
+            }
+            self.count(source, fate, 1);
+        }
+    }
+
+    fn complain(&mut self, address: &str, why: impl ToString) {
+        let first = self.complaints.entry(why.to_string());
+        first.or_insert_with(|| address.chars().take(ADDRESS_SHOWN).collect());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::group::parse_json;
+    use crate::discovery::{Located, ShardHash, group::parse_json};
 
     fn known(json: &str) -> Known {
         let parsed = parse_json(json.as_bytes()).unwrap();
@@ -203,6 +262,15 @@ mod tests {
             .iter()
             .map(|target| target.name.as_str())
             .collect()
+    }
+
+    fn located(merged: &Merged) -> Vec<&Located> {
+        let targets = merged.targets.iter();
+        targets.map(|target| &target.located).collect()
+    }
+
+    fn at(url: &str) -> Located {
+        Located::At(url.parse().unwrap())
     }
 
     #[test]
@@ -247,15 +315,114 @@ mod tests {
             r#"[{"targets": ["a:1"]}, {"targets": ["b:1"], "labels": {"__scheme__": "http"}}]"#,
         );
         let merged = merge.merge([&source].into_iter());
-        let urls: Vec<_> = merged
-            .targets
-            .iter()
-            .map(|t| t.endpoint.to_string())
-            .collect();
-        assert_eq!(urls, ["https://a:1/"]);
+        assert_eq!(located(&merged), [&at("https://a:1")]);
         let source = known(r#"[{"targets": ["b:1"], "labels": {"__scheme__": "https"}}]"#);
         let merged = self::merge().merge([&source].into_iter());
-        assert_eq!(merged.targets[0].endpoint.to_string(), "https://b:1/");
+        assert_eq!(located(&merged), [&at("https://b:1")]);
+    }
+
+    fn in_pool(urls: &[&str]) -> Located {
+        Located::InPool(urls.iter().map(|url| url.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn addresses_of_one_pool_are_one_target_where_the_first_of_them_stands() {
+        let sources = [
+            known(
+                r#"[{"targets": ["b:1"], "labels": {"__pool__": "p", "env": "x", "rack": "1"}},
+                    {"targets": ["alone:1"]},
+                    {"targets": ["q:1", "q:1"], "labels": {"__pool__": "q", "rack": "1"}}]"#,
+            ),
+            known(
+                r#"[{"targets": ["c:1", "b:1", "a/x", "a:1"], "labels":
+                     {"__pool__": "p", "env": "x", "rack": "2", "more": "y"}}]"#,
+            ),
+        ];
+        let merged = merge().merge(sources.iter());
+        assert_eq!(names(&merged), ["p", "alone:1", "q"]);
+        let p = in_pool(&["http://a:1", "http://b:1", "http://c:1"]);
+        let expected = [&p, &at("http://alone:1"), &in_pool(&["http://q:1"])];
+        assert_eq!(located(&merged), expected);
+        let labels: Vec<_> = merged.targets.iter().map(|target| &target.labels).collect();
+        let one = |name: &str, value: &str| Labels::from([(name.to_owned(), value.to_owned())]);
+        let expected = [&one("env", "x"), &Labels::new(), &one("rack", "1")];
+        assert_eq!(labels, expected, "those that all of them agree on");
+        // A bad one costs only itself.
+        assert_eq!(merged.counts, [[3, 0, 0, 1, 0, 0], [2, 0, 0, 1, 0, 1]]);
+    }
+
+    #[test]
+    fn the_order_of_a_pool_does_not_depend_on_that_of_the_answer() {
+        let merged = |targets: &str| {
+            let group = format!(r#"[{{"targets": {targets}, "labels": {{"__pool__": "p"}}}}]"#);
+            merge().merge([&known(&group)].into_iter())
+        };
+        let one = merged(r#"["10.0.0.2:1", "10.0.0.1:1", "10.0.0.3:1"]"#);
+        assert_eq!(one, merged(r#"["10.0.0.3:1", "10.0.0.2:1", "10.0.0.1:1"]"#));
+    }
+
+    #[test]
+    fn a_pool_is_one_of_the_targets_that_are_limited_and_named() {
+        let merge = Merge {
+            limit: 2,
+            taken: BTreeSet::from(["taken".to_owned()]),
+            ..merge()
+        };
+        let pool = |name: &str, count: usize| {
+            let targets: Vec<_> = (0..count).map(|n| format!("{name}-{n:02}:1")).collect();
+            serde_json::json!({"targets": targets, "labels": {"__pool__": name}})
+        };
+        let groups = serde_json::json!([
+            pool("taken", 2),
+            pool("big", INSTANCES_MAX + 1),
+            {"targets": ["big:1"], "labels": {"target": "big"}},
+            {"targets": ["last:1"]},
+            {"targets": ["x:1"], "labels": {"__pool__": "last:1"}},
+            pool("late", 3),
+        ]);
+        let merged = merge.merge([&known(&groups.to_string())].into_iter());
+        assert_eq!(names(&merged), ["big", "last:1"]);
+        let big = merged.targets[0].located.clone();
+        assert_eq!(big.into_urls().count(), INSTANCES_MAX);
+        let kept = INSTANCES_MAX as u64 + 1;
+        assert_eq!(merged.counts, [[kept, 0, 0, 4, 4, 0]]);
+        let complaints: Vec<_> = merged.complaints.values().map(String::as_str).collect();
+        assert_eq!(complaints, ["big-64:1", "late-00:1"]);
+    }
+
+    #[test]
+    fn a_pool_has_one_shard() {
+        let members: Vec<_> = (0..40).map(|n| format!("node-{n}:1")).collect();
+        let pools = (0..30).map(
+            |n| serde_json::json!({"targets": members, "labels": {"__pool__": format!("p{n}")}}),
+        );
+        let source = known(&serde_json::Value::from_iter(pools).to_string());
+        for hash in [ShardHash::Rendezvous, ShardHash::HashMod] {
+            let of = |index: &str| {
+                let index = index.parse().unwrap();
+                let shard = ShardConfig {
+                    index,
+                    count: 3,
+                    hash,
+                };
+                let merge = Merge {
+                    shard: Some(shard),
+                    ..merge()
+                };
+                merge.merge([&source].into_iter())
+            };
+            let all = [of("0"), of("1"), of("2")];
+            let shares = all.each_ref().map(|merged| merged.targets.len());
+            assert!(shares.iter().all(|share| *share > 3), "{shares:?}");
+            assert_eq!(shares.iter().sum::<usize>(), 30);
+            for merged in all {
+                let whole = |located: &&Located| {
+                    let urls = Located::into_urls(Located::clone(located));
+                    urls.count() == 40
+                };
+                assert!(located(&merged).iter().all(whole));
+            }
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod file;
 mod group;
 mod http;
 mod merge;
+mod pool;
 mod relabel;
 mod run;
 mod shard;
@@ -47,7 +48,7 @@ pub use self::{
     relabel::{Action, RelabelConfig},
     shard::{ShardConfig, ShardHash, ShardIndex, ShardIndexError},
     status::{ShownShard, SourceStatus},
-    target::DiscoveredTarget,
+    target::{DiscoveredTarget, Located},
 };
 use self::{merge::Merge, source::Source, status::Status};
 use crate::{runtime::Clock, telemetry::Meter};

@@ -30,7 +30,7 @@ pub enum ShardHash {
     /// only takes the targets that become its own.
     #[default]
     Rendezvous,
-    /// As Prometheus' `hashmod` of `__address__`: for who shards his Prometheus servers that way.
+    /// As Prometheus' `hashmod` of `__address__`, of a pool that of its name: for who shards his Prometheus servers that way.
     HashMod,
 }
 
@@ -44,14 +44,14 @@ pub struct ShardIndex(u32);
 pub struct ShardIndexError;
 
 impl ShardConfig {
-    /// Whether this collector polls the target at `address`.
-    pub fn owns(&self, address: &str) -> bool {
+    /// Whether this collector polls the target with this `key`: its address, or the name of a pool.
+    pub fn owns(&self, key: &str) -> bool {
         let ShardIndex(index) = self.index;
-        self.shard_of(address) == index
+        self.shard_of(key) == index
     }
 
-    fn shard_of(&self, address: &str) -> u32 {
-        let hash = low_half_of_md5(address);
+    fn shard_of(&self, key: &str) -> u32 {
+        let hash = low_half_of_md5(key);
         match self.hash {
             ShardHash::HashMod => {
                 let rest = hash % u64::from(self.count.max(1));

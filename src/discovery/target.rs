@@ -11,6 +11,8 @@ pub(super) const ADDRESS: &str = "__address__";
 pub(super) const SCHEME: &str = "__scheme__";
 /// Label: what stands between the address and the paths of the definition.
 pub(super) const METRICS_PATH: &str = "__metrics_path__";
+/// Label: the pool of which the address is an instance.
+const POOL: &str = "__pool__";
 /// Label: what a target is called, if there is no `target`.
 const INSTANCE: &str = "instance";
 /// Label: what a target is called. It is also the label that the collector sets.
@@ -23,12 +25,22 @@ const LABEL_BYTES_MAX: usize = 4096;
 /// A target that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscoveredTarget {
-    /// What it is called: its label `target` or else `instance`, or else its address.
+    /// What it is called: its label `__pool__`, `target` or `instance`, or else its address.
     pub name: String,
     /// `__scheme__`, `__address__` and `__metrics_path__`.
-    pub endpoint: HttpUrl,
+    pub located: Located,
     /// Its other labels but for those that begin with `__`.
     pub labels: BTreeMap<String, String>,
+}
+
+/// Where a target is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Located {
+    /// It is one instance.
+    At(HttpUrl),
+    /// Any of these instances answers for it: they have the same `__pool__`. At least one, in a
+    /// lasting order.
+    InPool(Vec<HttpUrl>),
 }
 
 /// Why labels make no target.
@@ -50,8 +62,31 @@ pub(super) enum LabelError {
     TooLong,
 }
 
+impl Located {
+    /// Whether it is a pool.
+    pub(super) fn is_pool(&self) -> bool {
+        matches!(self, Self::InPool(_))
+    }
+
+    /// Where all of it is.
+    pub(super) fn into_urls(self) -> impl Iterator<Item = HttpUrl> {
+        let (one, several) = match self {
+            Self::At(url) => (Some(url), Vec::new()),
+            Self::InPool(urls) => (None, urls),
+        };
+        one.into_iter().chain(several)
+    }
+}
+
+/// What decides which collector polls the target with these labels, so that the instances of a
+/// pool stay together.
+pub(super) fn shard_key(labels: &Labels) -> &str {
+    let of = |name| labels.get(name).filter(|value: &&String| !value.is_empty());
+    of(POOL).or_else(|| of(ADDRESS)).map_or("", String::as_str)
+}
+
 impl DiscoveredTarget {
-    /// The target with these labels, after relabelling.
+    /// The target with these labels, after relabelling. An instance of a pool is a pool of one.
     pub(super) fn new(mut labels: Labels) -> Result<Self, LabelError> {
         let address = labels.remove(ADDRESS).ok_or(LabelError::NoAddress)?;
         let scheme = labels.remove(SCHEME).unwrap_or_default();
@@ -68,10 +103,21 @@ impl DiscoveredTarget {
             return Err(LabelError::Path);
         }
         let endpoint = format!("{scheme}://{address}{path}");
-        let endpoint = endpoint.parse().map_err(|_| LabelError::Address)?;
+        let endpoint: HttpUrl = endpoint.parse().map_err(|_| LabelError::Address)?;
+        let pool = labels.remove(POOL).filter(|name| !name.is_empty());
         labels.retain(|name, _| !name.starts_with("__"));
         let mut named = |name| labels.remove(name).filter(|name| !name.is_empty());
-        let name = named(TARGET).or_else(|| named(INSTANCE)).unwrap_or(address);
+        let (name, located) = match pool {
+            Some(pool) => {
+                // What one of them is called is not said of all of them.
+                let _ = (named(TARGET), named(INSTANCE));
+                (pool, Located::InPool(vec![endpoint]))
+            }
+            None => {
+                let name = named(TARGET).or_else(|| named(INSTANCE));
+                (name.unwrap_or(address), Located::At(endpoint))
+            }
+        };
         if labels.len() > LABELS_MAX {
             return Err(LabelError::TooMany);
         }
@@ -84,7 +130,7 @@ impl DiscoveredTarget {
         }
         Ok(Self {
             name,
-            endpoint,
+            located,
             labels,
         })
     }
@@ -110,7 +156,8 @@ mod tests {
             (&[(METRICS_PATH, "")], "http://node:8080/"),
             (&[(ADDRESS, "[::1]:9000")], "http://[::1]:9000/"),
         ] {
-            assert_eq!(target(labels).unwrap().endpoint.to_string(), url);
+            let located = target(labels).unwrap().located;
+            assert_eq!(located, Located::At(url.parse().unwrap()));
         }
     }
 
@@ -121,6 +168,17 @@ mod tests {
             (&[("instance", "n1"), ("env", "x")], "n1", &["env"]),
             (&[("instance", "n1"), ("target", "t1")], "t1", &["instance"]),
             (&[("instance", ""), ("__meta_x", "y")], "node:8080", &[]),
+            (&[(POOL, ""), ("target", "t1")], "t1", &[]),
+            (
+                &[
+                    (POOL, "p"),
+                    ("target", "t1"),
+                    ("instance", "n1"),
+                    ("a", "b"),
+                ],
+                "p",
+                &["a"],
+            ),
         ] {
             let target = target(labels).unwrap();
             assert_eq!(target.name, name);
@@ -161,6 +219,7 @@ mod tests {
         let long = "x".repeat(LABEL_BYTES_MAX + 1);
         assert_eq!(target(&[("a", &long)]), Err(LabelError::TooLong));
         assert_eq!(target(&[("target", &long)]), Err(LabelError::TooLong));
+        assert_eq!(target(&[(POOL, &long)]), Err(LabelError::TooLong));
         let names: Vec<String> = (0..=LABELS_MAX).map(|n| format!("l{n}")).collect();
         let labels: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
         assert_eq!(target(&labels), Err(LabelError::TooMany));

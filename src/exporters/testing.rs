@@ -10,7 +10,7 @@ pub(super) fn target(name: &str) -> Arc<Target> {
         name: name.to_owned(),
         receiver: "http_json".to_owned(),
         url: "http://a:80".to_owned(),
-        instances: 1,
+        replicas: None,
         server_address: "a".to_owned(),
         server_port: 80,
         url_scheme: "http".to_owned(),

@@ -17,7 +17,7 @@ pub fn resource(target: &Target) -> ResourceAttributes {
     }
     attributes.insert(INSTANCE_ID, text(&target.name));
     // Several instances have no address in common.
-    if target.instances == 1 {
+    if target.replicas.is_none() {
         attributes.extend([
             ("server.address", text(&target.server_address)),
             ("server.port", Value::from(i64::from(target.server_port))),

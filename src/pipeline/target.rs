@@ -17,8 +17,8 @@ pub struct Target {
     /// Base URL without a trailing slash; endpoint paths are appended to it. Of several instances
     /// that of the first.
     pub url: String,
-    /// How many instances answer for it; each has the same data.
-    pub instances: usize,
+    /// How many instances with the same data answer for it; none for what is one instance itself.
+    pub replicas: Option<usize>,
     /// Host of the URL.
     pub server_address: String,
     /// Port of the URL, or the scheme's own.
@@ -39,7 +39,17 @@ impl Target {
             && self.name == other.name
             && self.receiver == other.receiver
             && self.url == other.url
-            && self.instances == other.instances
+            && self.replicas == other.replicas
+            && self.labels == other.labels
+    }
+
+    /// Whether both are one target whose instances came and went.
+    pub fn is_same_pool(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.definition, &other.definition)
+            && self.name == other.name
+            && self.receiver == other.receiver
+            && self.replicas.is_some()
+            && other.replicas.is_some()
             && self.labels == other.labels
     }
 
@@ -49,7 +59,7 @@ impl Target {
             name: name.to_owned(),
             receiver: "none".to_owned(),
             url: String::new(),
-            instances: 1,
+            replicas: None,
             server_address: String::new(),
             server_port: 0,
             url_scheme: String::new(),

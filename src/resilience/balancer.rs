@@ -141,9 +141,13 @@ impl Balancer {
         }
     }
 
-    /// Knows of the same instances what `old` knew.
-    pub fn take_over(&mut self, old: Self) {
-        self.loads = old.loads;
+    /// Knows what `old` knew. `from` says which instance of it each is.
+    pub fn take_over(&mut self, old: Self, from: &[Option<usize>]) {
+        for (load, from) in self.loads.iter_mut().zip(from) {
+            if let Some(old) = from.and_then(|position| old.loads.get(position)) {
+                *load = *old;
+            }
+        }
         self.hedges = old.hedges;
     }
 

@@ -7,10 +7,12 @@ use super::host::{EndpointState, Host};
 /// What a host goes on with.
 #[derive(Debug, Clone, Copy)]
 pub struct Heritage<'h> {
-    /// The host before it, of the same instances. It knows nothing any more.
+    /// The host before it, of the same target. It knows nothing any more.
     pub old: &'h Host,
     /// Which endpoint of the old one each endpoint is; none for one that is new.
     pub from: &'h [Option<usize>],
+    /// The same of the instances.
+    pub instances: &'h [Option<usize>],
     /// Whether the answers that are kept are of use: they are not where others are asked for, or
     /// others ask.
     pub keeps_answers: bool,
@@ -25,12 +27,15 @@ impl Host {
         let Heritage { old, from, .. } = heritage;
         let mut before = old.lock();
         let mut state = self.lock();
-        for (circuit, old) in state.circuits.iter_mut().zip(before.circuits.iter()) {
-            circuit.take_over(old, from);
+        for (circuit, was) in state.circuits.iter_mut().zip(heritage.instances) {
+            if let Some(was) = was {
+                circuit.take_over(before.circuits.at(*was), from);
+            }
         }
         if old.paths == self.paths {
             // It speaks of endpoints by their position.
             std::mem::swap(&mut state.recorder, &mut before.recorder);
+            state.recorder.move_instances(|was| heritage.now_at(was));
         }
         let endpoints = std::mem::take(&mut before.endpoints);
         let mut endpoints: Vec<_> = endpoints.into_iter().map(Some).collect();
@@ -40,25 +45,35 @@ impl Host {
                 if !heritage.keeps_answers {
                     old.slot.clear();
                 }
-                endpoint.take_over(old);
+                endpoint.take_over(old, heritage);
             }
         }
     }
 }
 
+impl Heritage<'_> {
+    /// Where an instance of the old host is in the new one; none if it is gone.
+    fn now_at(&self, was: usize) -> Option<usize> {
+        self.instances.iter().position(|from| *from == Some(was))
+    }
+}
+
 impl EndpointState {
-    fn take_over(&mut self, old: Self) {
-        for (timeout, old) in self.timeouts.iter_mut().zip(old.timeouts.into_values()) {
-            timeout.take_over(old);
+    fn take_over(&mut self, old: Self, heritage: Heritage<'_>) {
+        let mut timeouts: Vec<_> = old.timeouts.into_values().map(Some).collect();
+        for (timeout, was) in self.timeouts.iter_mut().zip(heritage.instances) {
+            if let Some(old) = was.and_then(|was| timeouts.get_mut(was)?.take()) {
+                timeout.take_over(old);
+            }
         }
         if let (Some(balancer), Some(old)) = (&mut self.balancer, old.balancer) {
-            balancer.take_over(*old);
+            balancer.take_over(*old, heritage.instances);
         }
         if let (Some(objective), Some(old)) = (&mut self.objective, old.objective) {
             objective.take_over(old, Instant::now());
         }
         self.slot.take_over(old.slot);
-        self.kept_from = old.kept_from;
+        self.kept_from = old.kept_from.and_then(|was| heritage.now_at(was));
         self.flight = old.flight;
         self.retries = old.retries;
         self.suppressed = old.suppressed;

@@ -86,7 +86,7 @@ pub struct Host {
     pub(super) name: String,
     /// Paths of the endpoints, for the record.
     pub(super) paths: Vec<Arc<str>>,
-    /// What the instances are called; empty where there is only one.
+    /// What the instances of a pool are called; empty where the target is one instance itself.
     pub(super) instances: Vec<Arc<str>>,
     pub(super) clock: Clock,
     pub(super) state: Mutex<HostState>,
@@ -111,11 +111,11 @@ pub(super) struct HostState {
 #[derive(Debug)]
 pub(super) struct EndpointState {
     pub(super) timeouts: PerInstance<Timeout>,
-    /// None where there is only one instance.
+    /// None where the target is one instance itself.
     pub(super) balancer: Option<Box<Balancer>>,
     pub(super) slot: Slot<Body>,
     /// The instance that gave what is in the slot: its validators mean nothing to another one.
-    pub(super) kept_from: usize,
+    pub(super) kept_from: Option<usize>,
     pub(super) flight: Flight,
     pub(super) objective: Option<Objective>,
     pub(super) retries: BTreeMap<ErrorType, u64>,
@@ -256,7 +256,8 @@ impl Host {
         Self::of_several(member, name, Vec::new(), paths, clock)
     }
 
-    /// The same for a target with several `instances`, of which each has all endpoints.
+    /// The same for a pool of `instances`, of which each has all endpoints. One that has a single
+    /// instance for now is none the less a pool.
     pub fn of_several(
         member: &Arc<Member>,
         name: &str,
@@ -325,14 +326,14 @@ impl Host {
         self.paths.get(endpoint).map_or("", |path| path)
     }
 
-    /// Whether several instances answer for the target.
-    pub(super) fn has_several(&self) -> bool {
+    /// Whether the target is a pool of instances, be it of one for now.
+    pub(super) fn is_pool(&self) -> bool {
         !self.instances.is_empty()
     }
 
-    /// An endpoint of an instance; where there is only one, that goes without saying.
+    /// An endpoint of an instance; where the target is one itself, that goes without saying.
     pub(super) fn place(&self, endpoint: usize, instance: usize) -> Place {
-        Place::endpoint(endpoint).at(self.has_several().then_some(instance))
+        Place::endpoint(endpoint).at(self.is_pool().then_some(instance))
     }
 
     /// What the positions in the record stand for.
@@ -389,16 +390,16 @@ impl Host {
 }
 
 impl EndpointState {
-    /// Of an endpoint at so many instances.
+    /// Of an endpoint at so many instances of a pool; of none where the target is one itself.
     fn new(settings: &Settings, instances: usize, now: Instant) -> Self {
         let timeout = Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive);
         let left_out_for = settings.circuit_breaker.open_duration.get();
         let balancer = || Box::new(Balancer::new(instances, settings.interval, left_out_for));
         Self {
             timeouts: PerInstance::repeat(timeout, instances),
-            balancer: (instances > 1).then(balancer),
+            balancer: (instances > 0).then(balancer),
             slot: Slot::new(settings.cache),
-            kept_from: 0,
+            kept_from: None,
             flight: Flight::default(),
             objective: settings
                 .freshness_objective

@@ -22,6 +22,9 @@ use crate::pipeline::ErrorType;
 /// How many decisions are kept.
 pub const CAPACITY: usize = 64;
 
+/// What an instance is called that is no more.
+const GONE: &str = "gone";
+
 /// The latest decisions, oldest first. Noting one costs no memory once there are [`CAPACITY`].
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
@@ -174,6 +177,17 @@ impl Recorder {
         self.entries.push_back(Entry { at, place, event });
     }
 
+    /// The instances stand elsewhere from now on, as `moved` says by their positions; those of
+    /// which it says nothing are gone.
+    pub fn move_instances(&mut self, moved: impl Fn(usize) -> Option<usize>) {
+        for entry in &mut self.entries {
+            if let Some(at) = entry.place.instance {
+                let now = moved(usize::from(at.get() - 1)).and_then(counted);
+                entry.place.instance = Some(now.unwrap_or(NonZeroU16::MAX));
+            }
+        }
+    }
+
     /// The kept decisions for people, oldest first.
     pub fn told<'r>(&'r self, names: Names<'r>) -> impl Serialize + 'r {
         let forgotten = self.recorded.saturating_sub(self.entries.len() as u64);
@@ -198,7 +212,7 @@ impl<'n> Names<'n> {
     pub fn of(self, place: Place) -> (Option<&'n str>, Option<&'n str>) {
         let name = |all: &'n [Arc<str>], at: Option<NonZeroU16>| {
             let position = usize::from(at?.get() - 1);
-            all.get(position).map(|name| &**name)
+            Some(all.get(position).map_or(GONE, |name| &**name))
         };
         (
             name(self.endpoints, place.endpoint),

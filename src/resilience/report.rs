@@ -22,7 +22,7 @@ impl Inspect for Host {
             let host = circuit.view(now, 0).host;
             json!({ "breaker": host.map(|host| breaker(&host, now)) })
         };
-        if !self.has_several() {
+        if !self.is_pool() {
             return told(state.circuits.at(0));
         }
         let instances = self.instances.iter().zip(state.circuits.iter());

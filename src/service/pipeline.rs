@@ -113,7 +113,9 @@ impl MetricsPipeline {
         self.telemetry.errored.add(0, &receiver);
         let stream = Stream {
             target: Arc::clone(target),
-            schema: self.schemas.of(&target.definition, target.instances),
+            schema: self
+                .schemas
+                .of(&target.definition, target.replicas.unwrap_or(1)),
             resource: instruments::resource(target),
         };
         TargetSink {

@@ -283,3 +283,42 @@ async fn records_of_the_dns_are_targets() {
         own.text
     );
 }
+
+#[tokio::test]
+async fn the_addresses_of_a_name_are_a_pool() {
+    let a = node(Dialect::Betanet);
+    let dns = DnsServer::start().await;
+    // Nothing answers at the second one, and the DNS mixes their order.
+    dns.a("nodes.example.", &["127.0.0.2", "127.0.0.1"]);
+    let (server, port) = (dns.address(), a.address().port());
+    let keys = format!(
+        "dns_sd_configs: [\
+         {{names: [nodes.example], type: A, port: {port}, refresh_interval: 300ms, nameservers: ['{server}']}}], \
+         relabel_configs: [{{source_labels: [__meta_dns_name], target_label: __pool__}}]"
+    );
+    let stand = Options::default().start_with(&keys).await;
+    until_targets(&stand, vec!["nodes.example".to_owned()]).await;
+    let asked = |scrape: &Scrape, host: &str, result: &str| {
+        let instance = format!("betanet_instance=\"{host}:{port}\",result=\"{result}\"");
+        scrape.sum(&format!("betanet_balancer_requests_total{{{instance}}}"))
+    };
+    let both = |scrape: &Scrape| {
+        asked(scrape, "127.0.0.1", "ok") > 0.0 && asked(scrape, "127.0.0.2", "fail") > 0.0
+    };
+    let scrape = stand.until("both are asked", both).await;
+    assert_eq!(
+        scrape.value("betanet_up{target=\"nodes.example\"}"),
+        Some(1.0)
+    );
+
+    dns.a("nodes.example.", &["127.0.0.1"]);
+    let left = |scrape: &Scrape| {
+        let all = scrape.select("betanet_balancer_ejected");
+        !all.is_empty()
+            && all
+                .iter()
+                .all(|of| of.labels["betanet_instance"].starts_with("127.0.0.1:"))
+    };
+    let scrape = stand.until("one is left", left).await;
+    assert!(asked(&scrape, "127.0.0.1", "ok") > 0.0, "its count goes on");
+}

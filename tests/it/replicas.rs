@@ -1,7 +1,8 @@
 //! The real program before two nodes with the same data.
 
 use betanet_collector::simulator::{Fault, Node};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::{
     PATIENCE, eventually, get,
@@ -10,17 +11,20 @@ use crate::support::{
 };
 
 /// The defaults, fifty times as fast.
-async fn start(nodes: &[&Node]) -> Stand {
-    let options = Options {
+fn options() -> Options {
+    Options {
         interval: "200ms",
         resilience: "retry: {initial_interval: 50ms, jitter: 0}, \
                      circuit_breaker: {open_duration: 600ms, open_jitter: 0}",
         ..Options::default()
-    };
+    }
+}
+
+async fn start(nodes: &[&Node]) -> Stand {
     let urls: Vec<_> = nodes.iter().map(|node| node.url()).collect();
     let urls = urls.join(", ");
     let target = format!("{{name: pool, mode: replicas, endpoints: [{urls}]}}");
-    let stand = options.start_with(&format!("targets: [{target}]")).await;
+    let stand = options().start_with(&format!("targets: [{target}]")).await;
     stand.until_polls("pool", 3.0).await;
     stand
 }
@@ -94,4 +98,106 @@ async fn all_replicas_down_is_a_target_down() {
     b.clear_faults();
     let up = |scrape: &Scrape| scrape.value("betanet_up{target=\"pool\"}") == Some(1.0);
     stand.until("one is enough", up).await;
+}
+
+/// A pool whose instances stand in a file.
+struct Listed {
+    folder: TempDir,
+    stand: Stand,
+}
+
+impl Listed {
+    async fn start(nodes: &[&Node]) -> Self {
+        let folder = TempDir::new().unwrap();
+        list(&folder, nodes);
+        let keys = format!(
+            "file_sd_configs: [{{files: ['{}/*.json']}}], \
+             relabel_configs: [{{target_label: __pool__, replacement: pool}}]",
+            folder.path().display()
+        );
+        let stand = options().start_with(&keys).await;
+        stand.until_polls("pool", 3.0).await;
+        Self { folder, stand }
+    }
+
+    /// Waits until a scrape has it; the pool itself is there in each of them.
+    async fn until(&self, what: &str, has: impl Fn(&Scrape) -> bool) -> Scrape {
+        let has = |scrape: &Scrape| {
+            assert_eq!(scrape.select("betanet_up").len(), 1, "{}", scrape.text);
+            assert_eq!(scrape.value("betanet_up{target=\"pool\"}"), Some(1.0));
+            assert_eq!(scrape.sum("betanet_source_up"), 3.0);
+            let dropped = scrape.select("betanet_packets_dropped_total");
+            let values: Vec<_> = dropped.iter().map(|sample| sample.value.as_str()).collect();
+            assert_eq!(values, [DROPPED], "{what}");
+            for results in scrape.select("betanet_poll_results_total") {
+                assert_eq!(results.labels["outcome"], "fresh", "no poll is lost");
+            }
+            has(scrape)
+        };
+        self.stand.until(what, has).await
+    }
+}
+
+/// What a documented node says.
+const DROPPED: &str = "10";
+
+/// Replaces the list at once, as deployments do it. One of its entries is broken.
+fn list(folder: &TempDir, nodes: &[&Node]) {
+    let addresses: Vec<_> = nodes
+        .iter()
+        .map(|node| node.address().to_string())
+        .collect();
+    let text = json!([{"targets": addresses}, {"targets": ["no address"]}]).to_string();
+    let new = folder.path().join("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, folder.path().join("pool.json")).unwrap();
+}
+
+#[tokio::test]
+async fn the_instances_of_a_pool_come_and_go_in_a_file_and_no_value_is_missing() {
+    let (a, b, c) = (documented_node(), documented_node(), documented_node());
+    let pool = Listed::start(&[&a, &b]).await;
+    let (requests, state) = (
+        "betanet_balancer_requests_total",
+        "betanet_circuit_breaker_state",
+    );
+    a.set_fault(None, Fault::Refuse);
+    let opened = |scrape: &Scrape| of(scrape, state, &a) > 0.0;
+    let before = pool.until("the breakers of `a` open", opened).await;
+    let failed = of(&before, requests, &a);
+
+    list(&pool.folder, &[&c, &b, &a]);
+    let joined = |scrape: &Scrape| of(scrape, requests, &c) > 0.0;
+    let scrape = pool.until("`c` is asked", joined).await;
+    assert!(
+        of(&scrape, requests, &a) >= failed,
+        "`a` is the same as before"
+    );
+    assert!(of(&scrape, state, &a) > 0.0, "and still left alone");
+    assert!(of(&scrape, requests, &b) >= of(&before, requests, &b));
+    let own = pool.stand.own().await;
+    let found =
+        |result: &str| own.sum(&format!("betanet_discovery_targets{{result=\"{result}\"}}"));
+    assert_eq!((found("kept"), found("invalid")), (3.0, 1.0));
+
+    list(&pool.folder, &[&c]);
+    let instance = format!("betanet_instance=\"{}\"", b.address());
+    let left = |scrape: &Scrape| {
+        scrape
+            .select(&format!("{requests}{{{instance}}}"))
+            .is_empty()
+    };
+    let alone = pool.until("`b` is gone", left).await;
+    let more = |scrape: &Scrape| of(scrape, requests, &c) > of(&alone, requests, &c) + 3.0;
+    pool.until("`c` is asked alone", more).await;
+
+    // All of them are others at once.
+    a.clear_faults();
+    list(&pool.folder, &[&a, &b]);
+    let back = |scrape: &Scrape| of(scrape, requests, &a) > 0.0 && of(scrape, requests, &b) > 0.0;
+    pool.until("`a` and `b` are asked", back).await;
+
+    list(&pool.folder, &[]);
+    let gone = |scrape: &Scrape| scrape.select("betanet_up").is_empty();
+    pool.stand.until("the pool is gone", gone).await;
 }

@@ -96,8 +96,9 @@ impl Config {
     }
 
     fn check_hedge(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let has_replicas = self.targets.iter().any(|target| target.mode.is_some());
-        if self.hedge.enabled && !has_replicas {
+        let has_replicas = self.targets.iter().any(TargetConfig::is_pool);
+        // What a discovery finds may be a pool.
+        if self.hedge.enabled && !has_replicas && self.discovery().is_empty() {
             let message = "does nothing: no target has `mode: replicas`";
             at.warning(&["hedge"], message, diagnostics);
         }

@@ -1,6 +1,9 @@
 //! What the configuration says of an `http_json` or `betanet` receiver.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
@@ -196,9 +199,8 @@ impl Config {
     /// Those of `targets` that are this collector's: all of them unless they are shared out.
     pub fn own_targets(&self) -> impl Iterator<Item = &TargetConfig> {
         self.targets.iter().filter(|target| {
-            let address = target.urls().next().map(HttpUrl::address);
-            let address = address.unwrap_or_default();
-            self.shard.is_none_or(|shard| shard.owns(&address))
+            let key = target.shard_key();
+            self.shard.is_none_or(|shard| shard.owns(&key))
         })
     }
 }
@@ -210,6 +212,17 @@ impl TargetConfig {
             endpoint: Some(endpoint),
             endpoints: Vec::new(),
             mode: None,
+            name: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// A pool of these instances, without a name or labels of its own.
+    pub fn pool(endpoints: Vec<HttpUrl>) -> Self {
+        Self {
+            endpoint: None,
+            endpoints,
+            mode: Some(Mode::Replicas),
             name: None,
             labels: BTreeMap::new(),
         }
@@ -233,11 +246,32 @@ impl TargetConfig {
         self.endpoint.iter().chain(&self.endpoints)
     }
 
-    /// The same, of which there is at least one.
+    /// Whether it is a pool of instances with the same data. One that was found may have a single
+    /// instance for now.
+    pub fn is_pool(&self) -> bool {
+        self.mode.is_some()
+    }
+
+    /// What the instances of a pool are called.
+    pub(super) fn replicas(&self) -> impl Iterator<Item = Arc<str>> {
+        let urls = self.urls().filter(|_| self.is_pool());
+        urls.map(|url| url.address().into())
+    }
+
+    /// The base URLs, of which there is at least one.
     pub(super) fn instances(&self) -> Option<PerInstance<&HttpUrl>> {
         let mut urls = self.urls();
         let first = urls.next()?;
         Some(PerInstance::new(first, urls.collect()))
+    }
+
+    /// What decides whose it is: its address, or the name of a pool, whose instances come and go.
+    fn shard_key(&self) -> String {
+        let address = || self.urls().next().map(HttpUrl::address);
+        match self.is_pool() {
+            true => self.display_name(),
+            false => address().unwrap_or_default(),
+        }
     }
 
     /// The name in labels: as configured, or `host:port`.

@@ -57,9 +57,10 @@ impl Course {
     }
 
     /// From now on `poller` polls. A target that is another one under the same name is polled
-    /// soon, any other when it was to be.
+    /// soon, any other when it was to be: also one of which only the instances are others.
     pub(super) fn follow(&mut self, poller: &TargetPoller, timing: Timing) {
-        let is_other = !Arc::ptr_eq(&self.presence.target, &poller.target);
+        let is_described_anew = !Arc::ptr_eq(&self.presence.target, &poller.target);
+        let is_other = is_described_anew && !poller.target.is_same_pool(&self.presence.target);
         let (now, since_epoch) = (Instant::now(), poller.clock.since_epoch());
         let plan = plan(poller, timing);
         match is_other {
@@ -69,6 +70,8 @@ impl Course {
         self.presence.follow(poller);
         if is_other {
             self.up.endpoints = vec![false; poller.endpoints.len()];
+        }
+        if is_described_anew {
             for sink in &mut self.sinks {
                 sink.follow(&poller.target);
             }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{build::Context, config::TargetConfig, running::Running};
 use crate::{
-    discovery::{DiscoveredTarget, Discovery, SourceStatus, Sources},
+    discovery::{DiscoveredTarget, Discovery, Located, SourceStatus, Sources},
     pipeline::Origins,
     runtime::{Clock, Tasks},
 };
@@ -23,7 +23,10 @@ impl From<&DiscoveredTarget> for TargetConfig {
         Self {
             name: Some(target.name.clone()),
             labels: target.labels.clone(),
-            ..Self::at(target.endpoint.clone())
+            ..match &target.located {
+                Located::At(url) => Self::at(url.clone()),
+                Located::InPool(urls) => Self::pool(urls.clone()),
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ impl Factory {
     /// # Errors
     /// Those of [`Self::target`].
     pub(super) fn check(&self, config: &TargetConfig) -> Result<(), BuildError> {
-        for (url, _) in self.sites(config)?.iter() {
+        for (url, _) in self.sites(config, None)?.iter() {
             let endpoints = self.definitions.iter().flat_map(|known| &known.endpoints);
             for endpoint in endpoints {
                 site_url(url, &endpoint.path)?;
@@ -105,10 +105,9 @@ impl Factory {
         config: &Arc<TargetConfig>,
         before: Option<&Candidates>,
     ) -> Result<Candidates, BuildError> {
-        let kept = before.and_then(|before| self.kept_sites(config, before));
         let member = before.and_then(|before| Some(before.current()?.host.member()));
         let behind = Behind {
-            sites: kept.map_or_else(|| self.sites(config), Ok)?,
+            sites: self.sites(config, before)?,
             member: member.unwrap_or_else(|| self.fleet.join()),
             shared: &self.shared,
         };
@@ -122,9 +121,17 @@ impl Factory {
         })
     }
 
-    fn sites<'a>(&self, config: &'a TargetConfig) -> Result<Sites<'a>, BuildError> {
+    fn sites<'a>(
+        &self,
+        config: &'a TargetConfig,
+        before: Option<&Candidates>,
+    ) -> Result<Sites<'a>, BuildError> {
         let instances = config.instances().ok_or(BuildError::NoEndpoint)?;
-        instances.try_map(|url| (self.connect)(url, None).map(|transport| (*url, transport)))
+        instances.try_map(|url| {
+            let kept = before.and_then(|before| self.kept_transport(url, before));
+            let transport = kept.map_or_else(|| (self.connect)(url, None), Ok);
+            Ok((*url, transport?))
+        })
     }
 
     /// The poller of a target that speaks `definition`.
@@ -138,7 +145,7 @@ impl Factory {
         let instances = behind.sites.map(|(url, _)| *url);
         let target = Arc::new(config.resolve(id, &instances, definition));
         let paths = definition.endpoints.iter().map(|e| Arc::clone(&e.path));
-        let (names, paths) = (names(&instances), paths.collect());
+        let (names, paths) = (config.replicas().collect(), paths.collect());
         let host = Host::of_several(&behind.member, &target.name, names, paths, clock);
         let host = Arc::new(host);
         Ok(TargetPoller {
@@ -165,7 +172,7 @@ impl TargetConfig {
             name: self.display_name(),
             receiver: receiver.to_owned(),
             url: base(first).to_owned(),
-            instances: instances.count(),
+            replicas: self.is_pool().then(|| instances.count()),
             server_address: first.host().to_owned(),
             server_port: first.port(),
             url_scheme: first.get().scheme().to_owned(),
@@ -184,12 +191,6 @@ fn base(url: &HttpUrl) -> &str {
 fn site_url(of: &HttpUrl, path: &str) -> Result<Url, BuildError> {
     let url = format!("{}{path}", base(of));
     Url::parse(&url).map_err(|_| BuildError::Url { url })
-}
-
-/// What several instances are called; one needs no name.
-fn names(instances: &PerInstance<&HttpUrl>) -> Vec<Arc<str>> {
-    let names = instances.iter().map(|url| url.address().into());
-    names.filter(|_| instances.are_several()).collect()
 }
 
 fn endpoints(

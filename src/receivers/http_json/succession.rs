@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    build::BuildError,
-    config::TargetConfig,
-    dialect::Candidates,
-    factory::{Factory, Sites},
-    poller::TargetPoller,
+    build::BuildError, config::TargetConfig, dialect::Candidates, factory::Factory,
+    poller::TargetPoller, transport::Transport,
 };
-use crate::{definition::Definition, resilience::heritage::Heritage};
+use crate::{definition::Definition, resilience::heritage::Heritage, settings::HttpUrl};
 
 impl Factory {
     /// The pollers of a target that `before` polled, which does not poll any more. What is known
-    /// of its instances is known to them, and they speak the same definition as long as there is
-    /// one of the name.
+    /// of the instances that stay is known to them, and they speak the same definition as long as
+    /// there is one of the name.
     ///
     /// # Errors
     /// As of [`Self::target`]; `before` can go on polling then.
@@ -23,7 +20,10 @@ impl Factory {
         config: &Arc<TargetConfig>,
         before: &Candidates,
     ) -> Result<Candidates, BuildError> {
-        let has_same_instances = before.config.urls().eq(config.urls());
+        let instances = instances(config, &before.config);
+        // The data of a pool are the same whoever of it answers, so all may be others at once.
+        let is_same =
+            (config.is_pool() && before.config.is_pool()) || instances.iter().any(Option::is_some);
         let mut candidates = self.candidates(config, Some(before))?;
         let keeps_answers = self.asks_like(&before.made_by);
         for poller in &mut candidates.pollers {
@@ -32,11 +32,12 @@ impl Factory {
             let Some(old) = before.pollers.iter().find(same) else {
                 continue;
             };
-            if has_same_instances {
+            if is_same {
                 let from = positions(&poller.target.definition, &old.target.definition);
                 poller.host.take_over(Heritage {
                     old: &old.host,
                     from: &from,
+                    instances: &instances,
                     keeps_answers,
                 });
             }
@@ -51,27 +52,18 @@ impl Factory {
         Ok(candidates)
     }
 
-    /// The clients of a target's instances where those of `before` serve as well.
-    pub(super) fn kept_sites<'a>(
+    /// The client of `before` for the instance at a URL, if it serves as well.
+    pub(super) fn kept_transport(
         &self,
-        config: &'a TargetConfig,
+        url: &HttpUrl,
         before: &Candidates,
-    ) -> Option<Sites<'a>> {
-        let is_alike = Arc::ptr_eq(&self.connect, &before.made_by.connect)
-            && before.config.urls().eq(config.urls());
-        let old = &before
-            .current()?
-            .endpoints
-            .first()
-            .filter(|_| is_alike)?
-            .sites;
-        let mut position = 0;
-        let urls = config.instances()?;
-        Some(urls.map(|url| {
-            let transport = Arc::clone(&old.at(position).transport);
-            position += 1;
-            (*url, transport)
-        }))
+    ) -> Option<Arc<dyn Transport>> {
+        if !Arc::ptr_eq(&self.connect, &before.made_by.connect) {
+            return None;
+        }
+        let position = before.config.urls().position(|old| old == url)?;
+        let endpoint = before.current()?.endpoints.first()?;
+        Some(Arc::clone(&endpoint.sites.at(position).transport))
     }
 
     /// Whether a node cannot tell who asks from who asked before.
@@ -79,6 +71,12 @@ impl Factory {
         let (now, before) = (&self.shared, &before.shared);
         now.headers == before.headers && now.credentials.are_like(&before.credentials)
     }
+}
+
+/// Which instance of `old` each instance of `new` is.
+fn instances(new: &TargetConfig, old: &TargetConfig) -> Vec<Option<usize>> {
+    let position = |url: &HttpUrl| old.urls().position(|old| old == url);
+    new.urls().map(position).collect()
 }
 
 /// Which endpoint of `old` each endpoint of `new` is.

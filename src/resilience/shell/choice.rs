@@ -1,5 +1,5 @@
 //! Which of several instances an attempt goes to, and whether another one is asked at once when it
-//! fails. A target with one instance passes through here unchanged.
+//! fails. A target that is one instance passes through here unchanged.
 
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ impl Host {
     /// The instance that a poll begins with. If the breakers let nobody through, it is the one
     /// whose breaker says first when it will.
     pub(super) fn choose(&self, state: &mut HostState, now: Instant, endpoint: usize) -> usize {
-        if !self.has_several() {
+        if !self.is_pool() {
             return 0;
         }
         match state.choice(now, endpoint, Instances::default()) {
@@ -32,7 +32,7 @@ impl Host {
     /// Whether the attempt says something against its instance, and there is another one to ask
     /// and time for it.
     pub(super) fn may_fail_over(&self, now: Instant, ended: &Ended, verdict: &Verdict) -> bool {
-        if !self.has_several() || !verdict.is_against_instance() {
+        if !self.is_pool() || !verdict.is_against_instance() {
             return false;
         }
         let settings = &self.settings;

@@ -56,7 +56,7 @@ impl Host {
     /// After which time without an answer another instance is asked, if at all.
     fn hedge_after(&self, poll: &Progress, held: &Held<'_>) -> Option<Duration> {
         let settings = &self.settings;
-        if !settings.hedge || !self.has_several() || held.is_probe() || !poll.tried.is_empty() {
+        if !settings.hedge || !self.is_pool() || held.is_probe() || !poll.tried.is_empty() {
             return None;
         }
         let state = self.lock();

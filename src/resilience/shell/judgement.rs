@@ -190,7 +190,7 @@ impl Host {
         let outcome = match answer {
             Answer::Body(body, origin) => {
                 slot.store(Reader::Poll, ended.sent, origin, body.to_keep());
-                endpoint.kept_from = ended.instance;
+                endpoint.kept_from = Some(ended.instance);
                 Outcome::Fresh(body)
             }
             Answer::NotModified(origin) => {
@@ -256,7 +256,7 @@ impl Host {
     ) -> Failed {
         let (endpoint, instance) = (ended.poll.endpoint, ended.instance);
         let (mut retry, mut retry_after) = (judged.verdict.retry, miss.retry_after);
-        if let Some(asked) = retry_after.filter(|_| self.has_several()) {
+        if let Some(asked) = retry_after.filter(|_| state.circuits.are_several()) {
             let circuit = state.circuits.at_mut(instance);
             circuit.pause(later(now, pause(asked)));
             retry_after = None;

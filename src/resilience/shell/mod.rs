@@ -191,7 +191,7 @@ impl Host {
             true => timeout.probe_limit(),
             false => timeout.limit(poll.waits),
         };
-        let has_given = endpoint.kept_from == instance;
+        let has_given = endpoint.kept_from == Some(instance);
         let conditional = |origin: &&Origin| has_given && origin.is_conditional();
         let validators = endpoint.slot.origin().filter(conditional).cloned();
         Order {

@@ -1,6 +1,6 @@
 //! A host under new settings knows what the one before it knew.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::time::{Instant, advance};
 
@@ -56,6 +56,23 @@ fn heir(old: &Host, new: Host, from: &[Option<usize>]) -> Host {
     new.take_over(Heritage {
         old,
         from,
+        instances: &[Some(0)],
+        keeps_answers: true,
+    });
+    new
+}
+
+fn pool(member: &Arc<Member>, instances: &[&str]) -> Host {
+    let instances = instances.iter().map(|name| (*name).into()).collect();
+    Host::of_several(member, "pool", instances, vec!["/".into()], &Clock::System)
+}
+
+/// Goes on where `old` ends, with the instances at these positions of it.
+fn pool_after(old: &Host, new: Host, instances: &[Option<usize>]) -> Host {
+    new.take_over(Heritage {
+        old,
+        from: &[Some(0)],
+        instances,
         keeps_answers: true,
     });
     new
@@ -134,9 +151,121 @@ async fn answers_to_others_are_not_kept() {
     new.take_over(Heritage {
         old: &old,
         from: &[Some(0)],
+        instances: &[Some(0)],
         keeps_answers: false,
     });
     assert_eq!(new.read(0).await.served, Served::Missing);
+}
+
+/// Instance `bad` refuses, the others answer, and `seen` notes which instances were asked on what
+/// condition.
+struct Pool {
+    bad: Option<usize>,
+    seen: Mutex<Vec<(usize, bool)>>,
+}
+
+impl Pool {
+    fn new(bad: Option<usize>) -> Self {
+        let seen = Mutex::default();
+        Self { bad, seen }
+    }
+
+    async fn polled(self, host: &Host, times: u32) -> Vec<(usize, bool)> {
+        for _ in 0..times {
+            let polled = host.poll(0, &self).await;
+            assert!(matches!(polled.outcome, Outcome::Fresh(_)));
+            advance(secs(5)).await;
+        }
+        self.seen.into_inner().unwrap()
+    }
+}
+
+impl Attempt for Pool {
+    async fn make(&self, order: Order) -> Result<Answer, Miss> {
+        let is_conditional = order.validators.is_some();
+        let asked = (order.instance, is_conditional);
+        self.seen.lock().unwrap().push(asked);
+        let is_up = self.bad != Some(order.instance);
+        let answer = Node { is_up }.make(order).await?;
+        Ok(match answer {
+            Answer::Body(body, _) => Answer::Body(body, tagged()),
+            other => other,
+        })
+    }
+}
+
+fn tagged() -> Origin {
+    Origin {
+        etag: Some("\"1\"".to_owned()),
+        ..Origin::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_stays_keeps_what_is_known_of_it_wherever_it_stands() {
+    let fleet = Fleet::new(settings());
+    let member = fleet.join();
+    let old = pool(&member, &["a", "b"]);
+    Pool::new(Some(0)).polled(&old, 60).await;
+    let told = |host: &Host, name: &str| {
+        let breaker = host.host()["instances"][name]["breaker"]["state"].clone();
+        let of_endpoint = host.endpoint(0)["instances"][name].clone();
+        (
+            breaker.as_str().unwrap().to_owned(),
+            of_endpoint["requests_ok"].as_u64().unwrap(),
+            of_endpoint["requests_failed"].as_u64().unwrap(),
+        )
+    };
+    let (a, b) = (told(&old, "a"), told(&old, "b"));
+    assert_eq!(
+        (a.0 == "closed", a.1, b.0.as_str(), b.2),
+        (false, 0, "closed", 0)
+    );
+    assert!(a.2 >= 5 && b.1 == 60, "{a:?} {b:?}");
+
+    let new = pool_after(
+        &old,
+        pool(&member, &["b", "c", "a"]),
+        &[Some(1), None, Some(0)],
+    );
+    assert_eq!((told(&new, "a"), told(&new, "b")), (a, b));
+    assert_eq!(told(&new, "c"), ("closed".to_owned(), 0, 0));
+    assert_eq!(new.decisions(), {
+        let again = pool_after(
+            &new,
+            pool(&member, &["a", "b", "c"]),
+            &[Some(2), Some(0), Some(1)],
+        );
+        again.decisions()
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_a_pool_outlives_the_instance_that_gave_it() {
+    let fleet = Fleet::new(settings());
+    let member = fleet.join();
+    let old = pool(&member, &["a"]);
+    old.set_polled(true);
+    Pool::new(None).polled(&old, 1).await;
+    let new = pool_after(&old, pool(&member, &["b"]), &[None]);
+    new.set_polled(true);
+    let read = new.read(0).await;
+    assert_eq!(
+        (read.served, read.age),
+        (Served::Hit, Some(secs(5))),
+        "{read:?}"
+    );
+    let asked = Pool::new(None).polled(&new, 2).await;
+    assert_eq!(asked, [(0, false), (0, true)], "its validators are its own");
+    let decisions = new.decisions();
+    let of: Vec<_> = decisions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|told| &told["instance"])
+        .collect();
+    assert_eq!(of.first().unwrap().as_str(), Some("gone"));
+    assert_eq!(of.last().unwrap().as_str(), Some("b"));
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
         name: name.to_owned(),
         receiver: "betanet".to_owned(),
         url: "http://127.0.0.1:9000".to_owned(),
-        instances: 1,
+        replicas: None,
         server_address: "127.0.0.1".to_owned(),
         server_port: 9000,
         url_scheme: "http".to_owned(),

@@ -251,6 +251,51 @@ async fn a_target_that_did_not_change_keeps_its_breaker() {
     assert_eq!([state("kept"), state("changed")], ["open", "closed"]);
 }
 
+fn pool(instances: &[&str]) -> TargetConfig {
+    let urls = instances
+        .iter()
+        .map(|host| format!("http://{host}:9000").parse().unwrap());
+    TargetConfig {
+        name: Some("pool".to_owned()),
+        ..TargetConfig::pool(urls.collect())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_instances_of_a_pool_come_and_go_and_nothing_else_does() {
+    let stand = Stand::new(|_| Reply::Refuse);
+    stand.a.apply(&[pool(&["a", "b"])]);
+    stand.after(INTERVAL * 6).await;
+    let states = || {
+        let targets = stand.board.targets();
+        let instances = targets[0].inner.host()["instances"].clone();
+        let instances = instances.as_object().unwrap().clone().into_iter();
+        let instances = instances.map(|(name, told)| (name, told["breaker"]["state"].clone()));
+        instances
+            .map(|(name, state)| format!("{name} {}", state.as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(states(), ["a:9000 open", "b:9000 open"]);
+    stand.lab.now(|_| Reply::Good);
+    let sent = stand.lab.count();
+    stand.a.apply(&[pool(&["b", "c"])]);
+    assert_eq!(stand.after(MOMENT).await, ["a pool follows"]);
+    assert_eq!(stand.lab.count(), sent, "it is polled when it was to be");
+    assert_eq!(states(), ["b:9000 open", "c:9000 closed"]);
+    let lines = stand.after(INTERVAL).await;
+    assert_eq!(lines, ["a pool up"], "by the one that is new");
+    stand.a.apply(&[pool(&["c"])]);
+    stand.after(MOMENT).await;
+    assert_eq!(states(), ["c:9000 closed"], "one is a pool as well");
+    stand.a.apply(&[target("pool")]);
+    let lines = stand.after(MOMENT).await;
+    assert_eq!(
+        lines,
+        ["a pool follows", "a pool up"],
+        "which is another target"
+    );
+}
+
 /// The receiver `a` with another factory.
 fn treated(stand: &Stand, change: impl FnOnce(&mut Factory)) -> HttpJson {
     let old = stand.a.factory();
