@@ -34,13 +34,10 @@ pub(super) async fn check(
     options: CheckArgs,
     out: &mut Output,
 ) -> Result<ExitCode, CommandError> {
-    telemetry::init_logs(
-        &LogsConfig {
-            level: telemetry::config::LogLevel::Error,
-            ..LogsConfig::default()
-        },
-        None,
-    );
+    telemetry::init_logs(&LogsConfig {
+        level: telemetry::config::LogLevel::Error,
+        ..LogsConfig::default()
+    });
     let polls = match (&options.sample, &options.endpoint) {
         (Some(sample), _) => vec![read_sample(sample, options.definition.as_deref())?],
         (None, Some(url)) => poll_url(url, options.definition.as_deref()).await?,

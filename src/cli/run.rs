@@ -23,7 +23,7 @@ use crate::{
     pipeline::{ComponentKind, Components, ReloadTrigger},
     runtime::{Apart, Clock},
     service::{Service, World},
-    telemetry::{self, OwnTelemetry, chain},
+    telemetry::{OwnTelemetry, chain},
 };
 
 /// Runs until a signal. A component that dies makes the exit code non-zero.
@@ -60,8 +60,8 @@ pub(super) async fn serve(
     loading: Loading<impl Fn() -> Result<Config, String>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<ExitCode, CommandError> {
-    let own = OwnTelemetry::new(&config.service.telemetry)?;
-    telemetry::init_logs(&config.service.telemetry.logs, own.tracer_provider());
+    let own = OwnTelemetry::new(&config.service.telemetry.resource)?;
+    own.install_logs(&config.service.telemetry.logs);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();

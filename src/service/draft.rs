@@ -26,6 +26,7 @@ use crate::{
     processors::{self, mapping},
     receivers::{self, http_json},
     settings::ComponentId,
+    telemetry::NextTelemetry,
 };
 
 /// All components that the pipelines of a configuration use.
@@ -38,6 +39,7 @@ pub(super) struct Draft<L = Listeners> {
     pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
     pub(super) receivers: BTreeMap<ComponentId, ReceiverDraft>,
     pub(super) listeners: L,
+    pub(super) telemetry: NextTelemetry,
 }
 
 /// A draft that has its ports and its directories: nothing can fail any more.
@@ -55,7 +57,8 @@ impl Draft {
     /// Builds what `graph` does not have.
     pub(super) fn new(config: Config, graph: &Graph, site: &Site) -> Result<Self, StartError> {
         let mut listeners = Listeners::new(Limits::default(), &site.meter);
-        own_telemetry::register(&site.telemetry, &mut listeners)?;
+        let telemetry = site.telemetry.prepare(&config.service.telemetry)?;
+        own_telemetry::register(&site.telemetry, &config.service.telemetry, &mut listeners)?;
         extend_routes(&config, site, &mut listeners)?;
         let mut builder = Builder {
             config: &config,
@@ -73,6 +76,7 @@ impl Draft {
             pipelines,
             receivers,
             listeners,
+            telemetry,
             config,
         })
     }
@@ -96,6 +100,7 @@ impl Draft {
             pipelines: self.pipelines,
             receivers: self.receivers,
             listeners,
+            telemetry: self.telemetry,
         })
     }
 }

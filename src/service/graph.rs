@@ -89,6 +89,8 @@ impl Graph {
     /// other way round.
     async fn switch(&mut self, next: Ready, site: &Site) {
         self.show_components(&next, site);
+        self.leaving
+            .telemetry(site.telemetry.follow(next.telemetry));
         let exporters = std::mem::replace(&mut self.exporters, next.exporters);
         let pipelines = std::mem::replace(&mut self.pipelines, next.pipelines);
         let config = std::mem::replace(&mut self.config, next.config);

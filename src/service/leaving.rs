@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 
 use super::graph::ExporterNode;
-use crate::runtime::Tasks;
+use crate::{runtime::Tasks, telemetry::LeftTelemetry};
 
 /// How long an exporter that left goes on trying to get rid of what it holds: as long as
 /// `retry_on_failure::max_elapsed_time` is by default.
@@ -61,6 +64,17 @@ impl Leaving {
         let stop = self.tasks.stopping();
         self.tasks.spawn_one("exporter that left", async move {
             stop.run_until_cancelled(work).await;
+        });
+    }
+
+    /// Lets the collector's own metrics and spans be sent once more where they went until now.
+    pub(super) fn telemetry(&self, left: LeftTelemetry) {
+        if left.is_empty() {
+            return;
+        }
+        self.tasks.spawn_one("telemetry that left", async move {
+            // Its timeout is within. A panic there costs what it would have sent.
+            drop(spawn_blocking(move || left.end()).await);
         });
     }
 

@@ -123,7 +123,7 @@ impl Service {
     /// # Errors
     /// If a component cannot be built.
     pub fn dry_run(config: &Config, world: &World) -> Result<(), StartError> {
-        let telemetry = OwnTelemetry::new(&config.service.telemetry.without_pushes())?;
+        let telemetry = OwnTelemetry::new(&config.service.telemetry.resource)?;
         let (tasks, _failures) = Tasks::new();
         let (site, _requests) = Site::new(telemetry, world, &tasks);
         Draft::new(config.clone(), &Graph::new(&tasks), &site).map(drop)

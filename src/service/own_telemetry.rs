@@ -4,24 +4,25 @@ use std::{future::ready, sync::Arc};
 
 use crate::{
     http::{Listeners, Response, Route, RouteError, ServerConfig},
-    telemetry::OwnTelemetry,
+    telemetry::{OwnTelemetry, config::TelemetryConfig},
 };
 
 /// Registers `/metrics` on each endpoint of `service::telemetry`.
 pub(super) fn register(
     telemetry: &Arc<OwnTelemetry>,
+    config: &TelemetryConfig,
     listeners: &mut Listeners,
 ) -> Result<(), RouteError> {
-    for scrape in telemetry.scrapes() {
-        let answer = scrape.clone();
+    for endpoint in config.scrape_endpoints() {
+        let telemetry = Arc::clone(telemetry);
         let route = Route::get("service::telemetry", "/metrics", move |_| {
             ready(Response::new(
                 "text/plain; version=0.0.4; charset=utf-8",
-                answer.text(),
+                telemetry.text(),
             ))
         });
         let route = route.described("the collector's own metrics");
-        listeners.route(&ServerConfig::plain(&scrape.endpoint), route)?;
+        listeners.route(&ServerConfig::plain(endpoint), route)?;
     }
     Ok(())
 }

@@ -5,9 +5,9 @@ use crate::{config::Config, extensions};
 /// The keys that differ and need a restart.
 pub(super) fn keys(old: &Config, new: &Config) -> Vec<String> {
     let mut keys = Vec::new();
-    // Logs, metrics and traces of our own are set up once, before all else.
-    if old.service.telemetry != new.service.telemetry {
-        keys.push("service::telemetry".to_owned());
+    // A provider has its Resource for life, and with another one all totals would begin anew.
+    if old.service.telemetry.resource != new.service.telemetry.resource {
+        keys.push("service::telemetry::resource".to_owned());
     }
     for id in &new.service.extensions {
         // Its directory is locked, and queues are in it.
@@ -64,7 +64,12 @@ service:
                 "extensions.file_storage.fsync=false",
                 "extensions::file_storage",
             ),
-            ("service.telemetry.logs.level=debug", "service::telemetry"),
+            ("service.telemetry.logs.level=debug", ""),
+            ("service.telemetry.metrics.level=none", ""),
+            (
+                "service.telemetry.resource.zone=a",
+                "service::telemetry::resource",
+            ),
         ] {
             let found = keys(&config(""), &config(set));
             assert_eq!(found.join(", "), expected, "{set}");

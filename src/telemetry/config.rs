@@ -62,7 +62,7 @@ pub enum LogEncoding {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct MetricsConfig {
-    /// `none` turns them off; the other levels are alike.
+    /// `none` neither serves nor pushes them; the other levels are alike.
     pub level: MetricsLevel,
     /// Where they can be read and where they are pushed.
     pub readers: Vec<MetricReaderConfig>,
@@ -72,7 +72,7 @@ pub struct MetricsConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricsLevel {
-    /// Nothing.
+    /// Nothing is served or pushed.
     None,
     /// Everything.
     Basic,
@@ -216,25 +216,27 @@ impl Default for PrometheusConfig {
 }
 
 impl TelemetryConfig {
-    /// The same, but what it says is sent nowhere.
-    pub fn without_pushes(&self) -> Self {
-        let mut quiet = self.clone();
-        let readers = &mut quiet.metrics.readers;
-        readers.retain(|reader| matches!(reader, MetricReaderConfig::Pull(_)));
-        quiet.traces.processors.clear();
-        quiet
-    }
-
     /// Where the collector's own metrics can be scraped, as `host:port`.
     pub fn scrape_endpoints(&self) -> impl Iterator<Item = String> {
-        let readers = match self.metrics.level {
-            MetricsLevel::None => &[],
-            _ => self.metrics.readers.as_slice(),
-        };
-        readers.iter().filter_map(|reader| match reader {
+        self.readers().iter().filter_map(|reader| match reader {
             MetricReaderConfig::Pull(pull) => Some(pull.exporter.prometheus.endpoint()),
             MetricReaderConfig::Periodic(_) => None,
         })
+    }
+
+    /// How the collector's own metrics are pushed.
+    pub fn pushes(&self) -> impl Iterator<Item = &PeriodicConfig> {
+        self.readers().iter().filter_map(|reader| match reader {
+            MetricReaderConfig::Pull(_) => None,
+            MetricReaderConfig::Periodic(periodic) => Some(periodic),
+        })
+    }
+
+    fn readers(&self) -> &[MetricReaderConfig] {
+        match self.metrics.level {
+            MetricsLevel::None => &[],
+            _ => &self.metrics.readers,
+        }
     }
 }
 

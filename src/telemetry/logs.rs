@@ -1,12 +1,26 @@
 //! Log lines on standard error, and the spans of polls to OTLP.
 
+use std::{
+    fmt as std_fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
+    EnvFilter, Layer as _, Registry,
     filter::{FilterExt as _, filter_fn},
-    fmt,
+    fmt::{
+        self, FmtContext, FormatEvent, FormatFields,
+        format::{Format, Full, Json, Writer},
+    },
     layer::SubscriberExt as _,
+    registry::LookupSpan,
+    reload,
     util::SubscriberInitExt as _,
 };
 
@@ -16,43 +30,110 @@ use super::config::{LogEncoding, LogLevel, LogsConfig};
 /// event, which makes a push.
 const NETWORK: &str = "hyper=off,hyper_util=off,h2=off,tonic=off,tower=off,reqwest=off,rustls=off";
 
-/// Logs from now on; spans go to `tracer` too if there is one. A second call changes nothing.
-pub fn init(logs: &LogsConfig, tracer: Option<&SdkTracerProvider>) {
-    let spans = tracer.map(|provider| {
-        let filter = EnvFilter::new(format!("info,opentelemetry=off,{NETWORK}"));
-        let layer =
-            tracing_opentelemetry::layer().with_tracer(provider.tracer("betanet-collector"));
-        layer
-            .with_location(false)
-            .with_threads(false)
-            .with_filter(filter)
-    });
-    let subscriber = Registry::default().with(spans).with(lines(logs));
-    // Only tests call this twice in a process.
-    drop(subscriber.try_init());
+/// The log of this process, and what can be changed of it.
+#[derive(Debug)]
+pub(super) struct Log {
+    /// Which events are written.
+    written: reload::Handle<EnvFilter, Registry>,
+    /// Which spans are made.
+    spans: reload::Handle<EnvFilter, Registry>,
+    is_json: Arc<AtomicBool>,
 }
 
-fn lines<S>(logs: &LogsConfig) -> Box<dyn Layer<S> + Send + Sync>
-where
-    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
-{
-    let level = match logs.level {
+/// How a line is written now.
+struct Lines {
+    is_json: Arc<AtomicBool>,
+    console: Format<Full>,
+    json: Format<Json>,
+}
+
+/// Logs from now on, without spans. A second call changes nothing.
+pub fn init(logs: &LogsConfig) {
+    Log::install(logs, &SdkTracerProvider::default());
+}
+
+impl Log {
+    /// Logs from now on. There are no spans until [`Self::follow`] says so; they are those of
+    /// `tracer`. A second call changes nothing, nor does what it gives.
+    pub(super) fn install(logs: &LogsConfig, tracer: &SdkTracerProvider) -> Self {
+        let (some_spans, spans) = reload::Layer::new(spans_filter(false));
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(tracer.tracer("betanet-collector"))
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(some_spans);
+        let (some_events, written) = reload::Layer::new(events_filter(logs.level));
+        let is_json = Arc::new(AtomicBool::new(logs.encoding == LogEncoding::Json));
+        let lines = fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .event_format(Lines::new(&is_json))
+            // Lines name what they are about; spans are for the trace.
+            .with_filter(some_events.and(filter_fn(|metadata| metadata.is_event())));
+        let subscriber = Registry::default().with(layer.and_then(lines));
+        // Only tests call this twice in a process.
+        drop(subscriber.try_init());
+        Self {
+            written,
+            spans,
+            is_json,
+        }
+    }
+
+    /// Logs like this from now on, and makes spans or none.
+    pub(super) fn follow(&self, logs: &LogsConfig, has_spans: bool) {
+        let is_json = logs.encoding == LogEncoding::Json;
+        self.is_json.store(is_json, Ordering::Relaxed);
+        // They fail where another log was installed before this one.
+        drop(self.written.reload(events_filter(logs.level)));
+        drop(self.spans.reload(spans_filter(has_spans)));
+    }
+}
+
+fn events_filter(level: LogLevel) -> EnvFilter {
+    let level = match level {
         LogLevel::Debug => "debug",
         LogLevel::Info => "info",
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
     };
-    let filter = EnvFilter::new(format!(
+    EnvFilter::new(format!(
         "{level},opentelemetry=warn,opentelemetry_sdk=warn,{NETWORK}"
-    ));
-    // Lines name what they are about; spans are for the trace.
-    let filter = filter.and(filter_fn(|metadata| metadata.is_event()));
-    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    match logs.encoding {
-        LogEncoding::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
-        LogEncoding::Console => {
-            let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            layer.with_ansi(terminal).with_filter(filter).boxed()
+    ))
+}
+
+/// Where spans go nowhere none are made: they would cost something at each poll.
+fn spans_filter(has_spans: bool) -> EnvFilter {
+    match has_spans {
+        true => EnvFilter::new(format!("info,opentelemetry=off,{NETWORK}")),
+        false => EnvFilter::new("off"),
+    }
+}
+
+impl Lines {
+    fn new(is_json: &Arc<AtomicBool>) -> Self {
+        Self {
+            is_json: Arc::clone(is_json),
+            console: fmt::format().with_target(false),
+            json: fmt::format().with_target(false).json().flatten_event(true),
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std_fmt::Result {
+        match self.is_json.load(Ordering::Relaxed) {
+            true => self.json.format_event(context, writer, event),
+            false => self.console.format_event(context, writer, event),
         }
     }
 }

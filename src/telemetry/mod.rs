@@ -8,11 +8,14 @@ mod meter;
 pub mod names;
 mod own;
 pub mod process;
+mod push;
+mod reader;
+mod spans;
 mod trace;
 
 pub use chain::chain;
 pub use logs::init as init_logs;
 pub use meter::Meter;
-pub use own::{OwnTelemetry, Scrape, TelemetryError};
+pub use own::{LeftTelemetry, NextTelemetry, OwnTelemetry, TelemetryError};
 pub use process::resident_bytes;
 pub use trace::Trace;

@@ -1,27 +1,29 @@
-//! The collector's own metrics and spans: providers, and the way out of them.
+//! The collector's own metrics and spans. The providers are there for life, so that no total
+//! begins anew; where what they hold goes is said, and can be said again, by a configuration.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{
-    MetricExporter, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
-};
+use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::{
     Resource,
-    metrics::{PeriodicReader, SdkMeterProvider, Temporality},
-    trace::{Sampler, SdkTracerProvider},
+    metrics::{SdkMeterProvider, reader::MetricReader as _},
+    trace::{BatchSpanProcessor, SdkTracerProvider, SpanProcessor as _},
 };
 use prometheus::{Registry, TextEncoder};
-use reqwest::Url;
 
 use super::{
     Meter,
-    config::{MetricReaderConfig, MetricsLevel, SpanProcessorConfig, TelemetryConfig},
-    process,
+    config::{LogsConfig, PeriodicConfig, SpanProcessorConfig, TelemetryConfig},
+    logs::Log,
+    process, push,
+    reader::{OwnReader, Push},
+    spans::Spans,
 };
-
-/// A push of our own telemetry takes no longer.
-const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The collector's own providers.
 #[derive(Debug)]
@@ -29,17 +31,36 @@ pub struct OwnTelemetry {
     metrics: SdkMeterProvider,
     /// The maker of its instruments.
     meter: Meter,
-    traces: Option<SdkTracerProvider>,
-    /// One a pull reader, with its address.
-    scrapes: Vec<Scrape>,
+    registry: Registry,
+    reader: OwnReader,
+    traces: SdkTracerProvider,
+    spans: Spans,
+    log: OnceLock<Log>,
+    ways: Mutex<Ways>,
 }
 
-/// One endpoint where the collector's own metrics can be scraped.
-#[derive(Debug, Clone)]
-pub struct Scrape {
-    /// `host:port`.
-    pub endpoint: String,
-    registry: Registry,
+/// Where all of it is sent.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Ways {
+    metrics: Vec<PeriodicConfig>,
+    spans: Vec<SpanProcessorConfig>,
+}
+
+/// What a configuration changes, made but not yet used.
+#[derive(Debug)]
+pub struct NextTelemetry {
+    config: TelemetryConfig,
+    /// None where they stay as they are.
+    pushes: Option<Vec<(Duration, MetricExporter)>>,
+    /// The same for spans.
+    spans: Option<Vec<SpanExporter>>,
+}
+
+/// Ways out that are used no more and still have something to send.
+#[derive(Debug)]
+pub struct LeftTelemetry {
+    pushes: Vec<Push>,
+    spans: Vec<BatchSpanProcessor>,
 }
 
 /// Why the collector cannot speak of itself.
@@ -57,46 +78,81 @@ pub enum TelemetryError {
 }
 
 impl OwnTelemetry {
-    /// Builds the providers as configured.
+    /// Builds the providers, with these attributes of the collector's own Resource. Nothing is sent
+    /// until [`Self::follow`].
     ///
     /// # Errors
-    /// If a client cannot be set up.
-    pub fn new(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
-        let resource = resource(&config.resource);
-        let mut builder = SdkMeterProvider::builder().with_resource(resource.clone());
-        let mut scrapes = Vec::new();
-        let readers = match config.metrics.level {
-            MetricsLevel::None => &[],
-            _ => config.metrics.readers.as_slice(),
-        };
-        for reader in readers {
-            match reader {
-                MetricReaderConfig::Pull(pull) => {
-                    let at = &pull.exporter.prometheus;
-                    let registry = Registry::new();
-                    builder = builder.with_reader(prometheus_reader(&registry)?);
-                    scrapes.push(Scrape {
-                        endpoint: at.endpoint(),
-                        registry,
-                    });
-                }
-                MetricReaderConfig::Periodic(periodic) => {
-                    let url = periodic.exporter.otlp.url("/v1/metrics");
-                    let interval = Duration::from_millis(periodic.interval);
-                    let reader = PeriodicReader::builder(metric_exporter(&url)?);
-                    builder = builder.with_reader(reader.with_interval(interval).build());
-                }
-            }
-        }
-        let metrics = builder.build();
+    /// If the metrics cannot be read.
+    pub fn new(attributes: &BTreeMap<String, String>) -> Result<Self, TelemetryError> {
+        let resource = resource(attributes);
+        let registry = Registry::new();
+        let reader = OwnReader::new(prometheus_reader(&registry)?);
+        let metrics = SdkMeterProvider::builder()
+            .with_resource(resource.clone())
+            .with_reader(reader.clone())
+            .build();
         let meter = Meter::of(&metrics);
         process::observe(&meter);
+        let spans = Spans::new(resource);
         Ok(Self {
             metrics,
             meter,
-            traces: traces(config, resource)?,
-            scrapes,
+            registry,
+            reader,
+            traces: spans.provider(),
+            spans,
+            log: OnceLock::new(),
+            ways: Mutex::default(),
         })
+    }
+
+    /// Logs from now on, and makes spans once a configuration says where they go.
+    pub fn install_logs(&self, logs: &LogsConfig) {
+        self.log.get_or_init(|| Log::install(logs, &self.traces));
+    }
+
+    /// Makes what `next` needs; nothing changes.
+    ///
+    /// # Errors
+    /// If a client cannot be set up.
+    pub fn prepare(&self, next: &TelemetryConfig) -> Result<NextTelemetry, TelemetryError> {
+        let (before, now) = (self.ways(|ways| ways.clone()), Ways::of(next));
+        let pushes = now.metrics.iter().map(|config| {
+            let interval = Duration::from_millis(config.interval);
+            Ok::<_, TelemetryError>((interval, push::metrics(config)?))
+        });
+        let pushes = (before.metrics != now.metrics).then(|| pushes.collect());
+        let spans = now.spans.iter().map(push::spans);
+        let spans = (before.spans != now.spans).then(|| spans.collect());
+        Ok(NextTelemetry {
+            config: next.clone(),
+            pushes: pushes.transpose()?,
+            spans: spans.transpose()?,
+        })
+    }
+
+    /// Logs, traces and pushes like this from now on. Gives what is to be ended.
+    pub fn follow(&self, next: NextTelemetry) -> LeftTelemetry {
+        let NextTelemetry {
+            config,
+            pushes,
+            spans,
+        } = next;
+        self.spans.sample(&config.traces.sampler);
+        let left = LeftTelemetry {
+            pushes: pushes.map_or_else(Vec::new, |pushes| self.reader.push(pushes)),
+            spans: spans.map_or_else(Vec::new, |spans| self.spans.send(spans)),
+        };
+        if let Some(log) = self.log.get() {
+            log.follow(&config.logs, !config.traces.processors.is_empty());
+        }
+        self.ways(|ways| *ways = Ways::of(&config));
+        left
+    }
+
+    fn ways<T>(&self, act: impl FnOnce(&mut Ways) -> T) -> T {
+        // They are replaced as a whole.
+        act(&mut self.ways.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What makes the collector's own instruments.
@@ -104,28 +160,6 @@ impl OwnTelemetry {
         self.meter.clone()
     }
 
-    /// Where spans go, if anywhere.
-    pub fn tracer_provider(&self) -> Option<&SdkTracerProvider> {
-        self.traces.as_ref()
-    }
-
-    /// Where the collector's own metrics can be scraped.
-    pub fn scrapes(&self) -> &[Scrape] {
-        &self.scrapes
-    }
-
-    /// Sends what is left. Blocks: call it where blocking is allowed.
-    pub fn shutdown(&self) {
-        if let Err(error) = self.metrics.shutdown() {
-            tracing::debug!(%error, "the last push of the collector's own metrics failed");
-        }
-        if let Some(Err(error)) = self.traces.as_ref().map(SdkTracerProvider::shutdown) {
-            tracing::debug!(%error, "the last push of spans failed");
-        }
-    }
-}
-
-impl Scrape {
     /// The metrics as Prometheus text 0.0.4.
     pub fn text(&self) -> String {
         TextEncoder::new()
@@ -134,6 +168,46 @@ impl Scrape {
                 tracing::warn!(%error, "the collector's own metrics could not be written");
                 String::new()
             })
+    }
+
+    /// Sends what is left. Blocks: call it where blocking is allowed.
+    pub fn shutdown(&self) {
+        if let Err(error) = self.metrics.shutdown() {
+            tracing::debug!(%error, "the last push of the collector's own metrics failed");
+        }
+        if let Err(error) = self.traces.shutdown() {
+            tracing::debug!(%error, "the last push of spans failed");
+        }
+    }
+}
+
+impl Ways {
+    fn of(config: &TelemetryConfig) -> Self {
+        Self {
+            metrics: config.pushes().cloned().collect(),
+            spans: config.traces.processors.clone(),
+        }
+    }
+}
+
+impl LeftTelemetry {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.pushes.is_empty() && self.spans.is_empty()
+    }
+
+    /// Sends what is left. Blocks: call it where blocking is allowed.
+    pub fn end(self) {
+        for push in &self.pushes {
+            if let Err(error) = push.shutdown() {
+                tracing::debug!(%error, "the last push of the collector's own metrics failed");
+            }
+        }
+        for way in &self.spans {
+            if let Err(error) = way.shutdown() {
+                tracing::debug!(%error, "the last push of spans failed");
+            }
+        }
     }
 }
 
@@ -148,71 +222,6 @@ fn prometheus_reader(
         .scope_info_enabled(false)
         .build()
         .map_err(TelemetryError::Prometheus)
-}
-
-fn traces(
-    config: &TelemetryConfig,
-    resource: Resource,
-) -> Result<Option<SdkTracerProvider>, TelemetryError> {
-    if config.traces.processors.is_empty() {
-        return Ok(None);
-    }
-    let root = match &config.traces.sampler.trace_id_ratio_based {
-        Some(share) => Sampler::TraceIdRatioBased(share.ratio),
-        None => Sampler::AlwaysOn,
-    };
-    let mut builder = SdkTracerProvider::builder()
-        .with_resource(resource)
-        .with_sampler(Sampler::ParentBased(Box::new(root)));
-    for processor in &config.traces.processors {
-        let SpanProcessorConfig::Batch(batch) = processor;
-        let url = batch.exporter.otlp.url("/v1/traces");
-        builder = builder.with_batch_exporter(span_exporter(&url)?);
-    }
-    Ok(Some(builder.build()))
-}
-
-fn metric_exporter(url: &Url) -> Result<MetricExporter, TelemetryError> {
-    MetricExporter::builder()
-        .with_http()
-        .with_http_client(blocking_client(url)?)
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(url.as_str())
-        .with_timeout(PUSH_TIMEOUT)
-        .with_temporality(Temporality::Cumulative)
-        .build()
-        .map_err(TelemetryError::Otlp)
-}
-
-fn span_exporter(url: &Url) -> Result<SpanExporter, TelemetryError> {
-    SpanExporter::builder()
-        .with_http()
-        .with_http_client(blocking_client(url)?)
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(url.as_str())
-        .with_timeout(PUSH_TIMEOUT)
-        .build()
-        .map_err(TelemetryError::Otlp)
-}
-
-/// The SDK's own threads have no tokio runtime, so an async client would panic there; and a
-/// blocking client must not be made inside of one.
-fn blocking_client(url: &Url) -> Result<reqwest::blocking::Client, TelemetryError> {
-    let is_https = url.scheme() == "https";
-    let build = || {
-        let builder = reqwest::blocking::Client::builder()
-            .timeout(PUSH_TIMEOUT)
-            .no_proxy();
-        // A machine without certificates can still speak clear text.
-        if is_https {
-            builder.build()
-        } else {
-            builder.tls_certs_only([]).build()
-        }
-    };
-    std::thread::scope(|scope| scope.spawn(build).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        .map_err(TelemetryError::Client)
 }
 
 fn resource(configured: &BTreeMap<String, String>) -> Resource {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use betanet_collector::discovery::{ShardConfig, ShardHash};
 use tempfile::TempDir;
 
-use super::{FIRST, Reloading, STAYING, Variant};
+use super::stand::{FIRST, Reloading, STAYING, Variant};
 use crate::support::{
     PATIENCE, certificates::Authority, eventually, get, scrape::Scrape, stand::polls,
 };
