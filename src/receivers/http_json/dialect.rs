@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use super::{
+    build::BuildError,
     config::TargetConfig,
     course::Course,
     factory::Factory,
@@ -25,16 +26,35 @@ use crate::{
 pub(super) struct Candidates {
     pub(super) made_by: Arc<Factory>,
     pub(super) config: Arc<TargetConfig>,
-    /// One a definition, in the order in which they are tried; at least one.
-    pub(super) pollers: Vec<TargetPoller>,
-    /// The position of the one that polls.
+    /// One a definition, in the order in which they are tried. Made when it is first needed: what
+    /// is known of a host takes room, and few targets speak another one than the first.
+    pub(super) pollers: Vec<Option<Box<TargetPoller>>>,
+    /// The position of the one that polls, which is there.
     pub(super) current: usize,
 }
 
 impl Candidates {
     /// The one that polls.
     pub(super) fn current(&self) -> Option<&TargetPoller> {
-        self.pollers.get(self.current)
+        self.pollers.get(self.current)?.as_deref()
+    }
+
+    /// Those that were needed.
+    pub(super) fn made(&self) -> impl Iterator<Item = &TargetPoller> {
+        self.pollers.iter().filter_map(Option::as_deref)
+    }
+
+    /// The poller at a position is the one that polls.
+    pub(super) fn turn_to(&mut self, position: usize) -> Result<(), BuildError> {
+        let poller = self.pollers.get(position);
+        if poller.is_some_and(Option::is_none) {
+            let poller = self.made_by.another(self, position)?;
+            if let Some(free) = self.pollers.get_mut(position) {
+                *free = Some(Box::new(poller));
+            }
+        }
+        self.current = position;
+        Ok(())
     }
 
     /// Polls at each tick, with the definition that the target speaks, as `orders` say. A panic
@@ -97,7 +117,10 @@ impl Candidates {
                     };
                     timing.targets = 1;
                     tried += 1;
-                    self.current = (self.current + 1) % self.pollers.len().max(1);
+                    let next = (self.current + 1) % self.pollers.len().max(1);
+                    if let Err(error) = self.turn_to(next) {
+                        self.made_by.refuse_invalid(&self.config, &error);
+                    }
                     drop(course);
                     let Some(next) = self.set_out(*timing, consumers) else {
                         return;
@@ -135,17 +158,19 @@ impl Candidates {
     }
 
     /// Polls once, with the definition that the target speaks.
-    pub(super) async fn poll_once(&self) -> Option<(Arc<Target>, Poll)> {
+    pub(super) async fn poll_once(&mut self) -> Result<Option<(Arc<Target>, Poll)>, BuildError> {
         let mut first = None;
-        for poller in &self.pollers {
+        for position in 0..self.pollers.len() {
+            self.turn_to(position)?;
+            let Some(poller) = self.current() else { break };
             let poll = poller.poll_all().await;
             let is_unknown = poll.is_unknown();
             let polled = (Arc::clone(&poller.target), poll);
             if !is_unknown {
-                return Some(polled);
+                return Ok(Some(polled));
             }
             first.get_or_insert(polled);
         }
-        first
+        Ok(first)
     }
 }

@@ -62,7 +62,7 @@ impl Factory {
         self.definitions.iter().map(|definition| definition.digest)
     }
 
-    /// The pollers of a target, one a definition. Opens no connection yet.
+    /// The pollers of a target, of which the first is made. Opens no connection yet.
     ///
     /// # Errors
     /// If a URL is none, or the TLS of the first `https` target cannot be set up.
@@ -78,13 +78,16 @@ impl Factory {
     /// # Errors
     /// Those of [`Self::target`].
     pub(super) fn check(&self, config: &TargetConfig) -> Result<(), BuildError> {
-        for (url, _) in self.sites(config, None)?.iter() {
-            let endpoints = self.definitions.iter().flat_map(|known| &known.endpoints);
-            for endpoint in endpoints {
-                site_url(url, &endpoint.path)?;
-            }
-        }
-        Ok(())
+        self.check_urls(config)?;
+        self.sites(config, None).map(drop)
+    }
+
+    fn check_urls(&self, config: &TargetConfig) -> Result<(), BuildError> {
+        let endpoints = || self.definitions.iter().flat_map(|known| &known.endpoints);
+        let mut urls = config
+            .urls()
+            .flat_map(|url| endpoints().map(move |endpoint| site_url(url, &endpoint.path)));
+        urls.try_for_each(|url| url.map(drop))
     }
 
     /// A target that was asked for cannot be polled.
@@ -98,27 +101,51 @@ impl Factory {
         tracing::warn!(receiver, target, reason, "a target is not polled");
     }
 
-    /// The pollers of a target, which take the place of those in `before` with the clients that
-    /// they have in common, and in the same place among all targets.
+    /// The pollers of a target, of which the first is made. They take the place of those in
+    /// `before` with the clients that they have in common, and in the same place among all targets.
     pub(super) fn candidates(
         self: &Arc<Self>,
         config: &Arc<TargetConfig>,
         before: Option<&Candidates>,
     ) -> Result<Candidates, BuildError> {
+        self.check_urls(config)?;
+        let first = self.poller_at(0, config, before)?;
+        let mut pollers: Vec<_> = self.definitions.iter().map(|_| None).collect();
+        if let Some(free) = pollers.first_mut() {
+            *free = Some(Box::new(first));
+        }
+        Ok(Candidates {
+            pollers,
+            made_by: Arc::clone(self),
+            config: Arc::clone(config),
+            current: 0,
+        })
+    }
+
+    /// The poller at a position, beside those that were made before.
+    pub(super) fn another(
+        &self,
+        beside: &Candidates,
+        position: usize,
+    ) -> Result<TargetPoller, BuildError> {
+        self.poller_at(position, &beside.config, Some(beside))
+    }
+
+    fn poller_at(
+        &self,
+        position: usize,
+        config: &TargetConfig,
+        before: Option<&Candidates>,
+    ) -> Result<TargetPoller, BuildError> {
+        let definition = self.definitions.get(position);
+        let definition = definition.ok_or(BuildError::NoEndpoint)?;
         let member = before.and_then(|before| Some(before.current()?.host.member()));
         let behind = Behind {
             sites: self.sites(config, before)?,
             member: member.unwrap_or_else(|| self.fleet.join()),
             shared: &self.shared,
         };
-        let pollers = self.definitions.iter();
-        let pollers = pollers.map(|definition| self.poller(config, definition, &behind));
-        Ok(Candidates {
-            pollers: pollers.collect::<Result<_, BuildError>>()?,
-            made_by: Arc::clone(self),
-            config: Arc::clone(config),
-            current: 0,
-        })
+        self.poller(config, definition, &behind)
     }
 
     fn sites<'a>(

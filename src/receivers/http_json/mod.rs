@@ -92,9 +92,9 @@ impl HttpJson {
     pub async fn poll_once(&self) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
         let targets = self.targets.iter();
         let targets = targets.map(|target| self.factory.target(target));
-        let targets = targets.collect::<Result<Vec<_>, _>>()?;
-        let polls = targets.iter().map(dialect::Candidates::poll_once);
-        let polls = futures_util::future::join_all(polls).await;
+        let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
+        let polls = targets.iter_mut().map(dialect::Candidates::poll_once);
+        let polls = futures_util::future::try_join_all(polls).await?;
         Ok(polls.into_iter().flatten().collect())
     }
 }

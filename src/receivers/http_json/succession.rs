@@ -26,10 +26,14 @@ impl Factory {
             (config.is_pool() && before.config.is_pool()) || instances.iter().any(Option::is_some);
         let mut candidates = self.candidates(config, Some(before))?;
         let keeps_answers = self.asks_like(&before.made_by);
-        for poller in &mut candidates.pollers {
-            let name = &poller.target.definition.name;
-            let same = |old: &&TargetPoller| old.target.definition.name == *name;
-            let Some(old) = before.pollers.iter().find(same) else {
+        for (position, definition) in self.definitions.iter().enumerate() {
+            let same = |old: &&TargetPoller| old.target.definition.name == definition.name;
+            let Some(old) = before.made().find(same) else {
+                continue;
+            };
+            candidates.turn_to(position)?;
+            let poller = candidates.pollers.get_mut(position);
+            let Some(poller) = poller.and_then(Option::as_mut) else {
                 continue;
             };
             if is_same {
@@ -46,8 +50,8 @@ impl Factory {
             }
         }
         let spoken = before.current().map(|old| &old.target.definition.name);
-        let mut known = candidates.pollers.iter();
-        let spoken = known.position(|known| Some(&known.target.definition.name) == spoken);
+        let mut known = self.definitions.iter();
+        let spoken = known.position(|known| Some(&known.name) == spoken);
         candidates.current = spoken.unwrap_or_default();
         Ok(candidates)
     }
