@@ -109,7 +109,8 @@ impl TargetInstruments {
         self.epochs.retain(|id, _| in_use.contains(id));
         for id in in_use {
             if let Entry::Vacant(free) = self.epochs.entry(id) {
-                free.insert(Epoch::new(self.resource.clone(), &self.schema));
+                let epoch = Epoch::new(self.resource.clone(), &self.schema);
+                free.insert(Box::new(epoch));
             }
         }
     }

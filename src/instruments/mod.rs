@@ -46,9 +46,11 @@ pub struct TargetInstruments {
     schema: Arc<Schema>,
     reprs: Vec<Repr>,
     resource: Resource,
-    epochs: BTreeMap<EpochId, Epoch>,
+    /// Boxed, as all maps of epochs: nearly every target has one of them, a node of a map has room
+    /// for eleven.
+    epochs: BTreeMap<EpochId, Box<Epoch>>,
     /// By scope, which is one an endpoint.
-    histograms: BTreeMap<Arc<str>, Epoch>,
+    histograms: BTreeMap<Arc<str>, Box<Epoch>>,
     resets: Resets,
     deltas: Deltas,
     /// What was put since the last collect, but for histograms.
@@ -80,7 +82,7 @@ impl TargetInstruments {
             schema: Arc::clone(schema),
             reprs,
             resource,
-            epochs: BTreeMap::from([(FIRST, first)]),
+            epochs: BTreeMap::from([(FIRST, Box::new(first))]),
             histograms: BTreeMap::new(),
             resets: Resets::new(),
             deltas: Deltas::new(schema),
@@ -175,7 +177,7 @@ impl TargetInstruments {
     fn record(&mut self, readings: &[Reading]) {
         for reading in readings {
             if let Some(instrument) = self.schema.get(reading.instrument) {
-                let new = || Epoch::new(self.resource.clone(), &self.schema);
+                let new = || Box::new(Epoch::new(self.resource.clone(), &self.schema));
                 let scope = Arc::clone(&instrument.scope);
                 self.histograms
                     .entry(scope)
@@ -206,7 +208,7 @@ impl TargetInstruments {
         let asked = |(scope, epoch)| scopes.contains(scope).then_some(epoch);
         let histograms = self.histograms.iter_mut().filter_map(asked);
         let epochs = self.epochs.values_mut().chain(histograms);
-        epochs.map(Epoch::collect).collect()
+        epochs.map(|epoch| epoch.collect()).collect()
     }
 }
 

@@ -57,6 +57,8 @@ impl Branches {
         }
         self.pipelines = Arc::clone(pipelines);
         let mut before = std::mem::take(&mut self.sinks);
+        // Room for just these: one takes 800 bytes, and each target has its own.
+        self.sinks.reserve_exact(pipelines.len());
         for pipeline in pipelines.iter() {
             let same = before.iter().position(|(old, _)| old.id() == pipeline.id());
             let sink = match same.map(|at| before.swap_remove(at)) {
@@ -82,11 +84,12 @@ impl Sink for Branches {
         let pipelines = junction.pipelines();
         self.lead_to(&pipelines);
         self.target = Arc::clone(target);
-        let before = std::mem::take(&mut self.sinks);
-        self.sinks.extend(before.into_iter().map(|(pipeline, old)| {
+        let before = std::mem::take(&mut self.sinks).into_iter();
+        let after = before.map(|(pipeline, old)| {
             let sink = pipeline.open_after(old, target);
             (pipeline, sink)
-        }));
+        });
+        self.sinks = after.collect();
     }
 
     fn accept(&mut self, poll: &Poll) {
