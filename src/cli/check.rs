@@ -89,9 +89,6 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandErr
     // Once means once: what is wrong is shown as it is, not after retries.
     let mut config = config.clone();
     config.retry.max_retries = 0;
-    // A poll asks one replica; here one wants to know what each of them says.
-    let targets = config.targets.iter();
-    config.targets = targets.flat_map(TargetConfig::apart).collect();
     let context = http_json::Context {
         id: id.to_owned(),
         clock: Clock::System,
@@ -101,6 +98,8 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandErr
     };
     let mut receiver = config.build(&context)?;
     receiver.discover_once(DISCOVERY_PATIENCE).await;
+    // A poll asks one replica; here one wants to know what each of them says.
+    receiver.take_apart();
     Ok(receiver.poll_once().await?)
 }
 

@@ -109,6 +109,33 @@ async fn check_asks_each_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_leaves_a_pool_whole_to_one_shard() {
+    let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
+    let [of_a, of_b] = [&a, &b].map(Node::address);
+    let keys = format!(
+        "targets: [{{name: fixed, mode: replicas, endpoints: ['http://{of_a}', 'http://{of_b}']}}], \
+         static_configs: [{{targets: ['{of_a}', '{of_b}'], labels: {{__pool__: found}}}}]"
+    );
+    let mut shown = [0; 4];
+    for index in 0..4 {
+        let config = format!(
+            "yaml:{{receivers: {{betanet: {{{keys}, shard: {{index: {index}, count: 4}}}}}}, \
+             exporters: {{debug: }}, \
+             service: {{pipelines: {{metrics: {{receivers: [betanet], exporters: [debug]}}}}}}}}"
+        );
+        let output = beside(root(), &["check", "--config", &config]).await;
+        for pool in ["fixed", "found"] {
+            let has = |node| output.stdout.contains(&format!("{pool}@{node} (betanet)"));
+            assert_eq!(has(of_a), has(of_b), "{}", output.stdout);
+            shown[index] += usize::from(has(of_a));
+        }
+        let code = i32::from(shown[index] == 0);
+        assert_eq!(output.code, Some(code), "who has nothing says so");
+    }
+    assert_eq!(shown.iter().sum::<usize>(), 2, "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_fails_when_a_target_gives_nothing() {
     let refused = format!("http://127.0.0.1:{}", free_port());
     let arguments = ["check", "--endpoint", &refused, "--definition", "betanet"];

@@ -85,6 +85,12 @@ impl HttpJson {
         }
     }
 
+    /// Makes each instance of a pool a target of its own in what [`Self::poll_once`] polls.
+    pub fn take_apart(&mut self) {
+        let instances = self.targets.iter().flat_map(|target| target.apart());
+        self.targets = instances.map(Arc::new).collect();
+    }
+
     /// Polls each target once, all at the same time.
     ///
     /// # Errors
