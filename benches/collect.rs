@@ -215,7 +215,7 @@ fn settings() -> Settings {
         statuses: Statuses::default(),
         retry: RetryConfig::default().policy(),
         timeout: TimeoutConfig::default(),
-        hedge: false,
+        hedge: None,
         circuit_breaker: CircuitBreakerConfig::default(),
         cache: CacheConfig::default().policy(),
         freshness_objective: None,

@@ -78,7 +78,7 @@ fn host() -> Host {
         statuses: Statuses::default(),
         retry: retry.policy(),
         timeout: TimeoutConfig::default(),
-        hedge: false,
+        hedge: None,
         circuit_breaker: CircuitBreakerConfig::default(),
         cache: CacheConfig::default().policy(),
         freshness_objective: None,

@@ -30,7 +30,7 @@ pub enum ShardHash {
     /// only takes the targets that become its own.
     #[default]
     Rendezvous,
-    /// As Prometheus' `hashmod` of `__address__`, of a pool that of its name: for who shards his Prometheus servers that way.
+    /// As Prometheus' `hashmod` of `__address__` (of a pool, of its name): for who shards his Prometheus servers that way.
     HashMod,
 }
 

@@ -82,13 +82,16 @@ pub enum Scope {
 }
 
 /// Whether a target with replicas is asked a second time, at another of them, where the first one
-/// takes longer than 95 % of its latest answers did. The first good answer counts. It is a retry of
+/// takes longer than its latest answers mostly did. The first good answer counts. It is a retry of
 /// those that all targets share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HedgeConfig {
     /// Whether it is done.
     pub enabled: bool,
+    /// It is done where this share of the latest answers came sooner; between 0.5 and 1. The rest
+    /// of the requests are the price.
+    pub quantile: f64,
 }
 
 /// How long the last good answer of an endpoint is used.
@@ -143,6 +146,15 @@ impl Default for CircuitBreakerConfig {
     }
 }
 
+impl Default for HedgeConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            quantile: 0.95,
+        }
+    }
+}
+
 impl Default for CacheConfig {
     fn default() -> Self {
         Self {
@@ -189,6 +201,13 @@ impl CircuitBreakerConfig {
             counting: breaker::Counting::Waves,
             ..self.endpoint_policy()
         }
+    }
+}
+
+impl HedgeConfig {
+    /// The quantile, if it is done.
+    pub fn policy(&self) -> Option<f64> {
+        self.enabled.then_some(self.quantile)
     }
 }
 

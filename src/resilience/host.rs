@@ -47,8 +47,9 @@ pub struct Settings {
     pub retry: retry::Policy,
     /// How long one may take.
     pub timeout: TimeoutConfig,
-    /// Whether a second of several instances is asked where the first is slow.
-    pub hedge: bool,
+    /// Whether a second of several instances is asked, and after the time in which this share of
+    /// the answers of the first one came.
+    pub hedge: Option<f64>,
     /// When they are refused.
     pub circuit_breaker: CircuitBreakerConfig,
     /// What is kept of answers.

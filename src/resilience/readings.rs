@@ -62,7 +62,7 @@ impl Host {
                 let gates = state.gates(now, index);
                 let names = self.instances.iter().map(instance_name);
                 balancer_readings(&mut all, (balancer, gates), names, &path, now);
-                if self.settings.hedge {
+                if self.settings.hedge.is_some() {
                     hedges(&mut all, balancer.hedges(), &path);
                 }
             }

@@ -93,22 +93,22 @@ impl Timeout {
     /// It was given up after so long, because another instance had answered. The rest of its time
     /// is not known: it keeps the place of a slow answer, so that what is usual does not become
     /// what comes sooner than others.
-    pub fn outrun(&mut self, took: Duration) {
-        if self.usual().is_some_and(|usual| usual <= took) {
-            let slow = self.quantile(99).unwrap_or_default().max(took);
+    pub fn outrun(&mut self, took: Duration, quantile: f64) {
+        if self.usual(quantile).is_some_and(|usual| usual <= took) {
+            let slow = self.quantile(0.99).unwrap_or_default().max(took);
             self.keep(u32::try_from(slow.as_micros()).unwrap_or(u32::MAX));
         }
     }
 
-    /// In this time come nineteen of twenty answers; none while too little is known.
-    pub fn usual(&self) -> Option<Duration> {
+    /// In this time comes such a share of the answers; none while too little is known.
+    pub fn usual(&self, quantile: f64) -> Option<Duration> {
         let is_known = !self.cold && self.window.len() >= MIN_SAMPLES;
-        self.quantile(95).filter(|_| is_known)
+        self.quantile(quantile).filter(|_| is_known)
     }
 
     /// The median of the latest samples.
     pub fn p50(&self) -> Option<Duration> {
-        self.quantile(50)
+        self.quantile(0.5)
     }
 
     fn estimate(&self) -> Duration {
@@ -117,7 +117,7 @@ impl Timeout {
         }
         let (time, deviation) = self.smoothed.unwrap_or_default();
         FLOOR
-            .max(self.quantile(99).unwrap_or_default().saturating_mul(2))
+            .max(self.quantile(0.99).unwrap_or_default().saturating_mul(2))
             .max(time.saturating_add(deviation.saturating_mul(4)))
             .min(self.max)
     }
@@ -146,9 +146,13 @@ impl Timeout {
             .binary_search_by_key(&key(slot), |slot| key(*slot))
     }
 
-    /// By nearest rank.
-    fn quantile(&self, percent: usize) -> Option<Duration> {
-        let rank = (self.by_time.len() * percent).div_ceil(100);
+    /// By nearest rank; `share` is between 0 and 1.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a rank is no more than the window"
+    )]
+    fn quantile(&self, share: f64) -> Option<Duration> {
+        let rank = (self.by_time.len() as f64 * share).ceil() as usize;
         let slot = self.by_time.get(rank.checked_sub(1)?)?;
         let micros = self.window[usize::from(*slot)];
         Some(Duration::from_micros(u64::from(micros)))

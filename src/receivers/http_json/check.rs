@@ -96,6 +96,11 @@ impl Config {
     }
 
     fn check_hedge(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let quantile = self.hedge.quantile;
+        if !(quantile > 0.5 && quantile < 1.0) {
+            let message = "must be more than 0.5 and less than 1";
+            at.error(&["hedge", "quantile"], message, diagnostics);
+        }
         let has_replicas = self.targets.iter().any(TargetConfig::is_pool);
         // What a discovery finds may be a pool.
         if self.hedge.enabled && !has_replicas && self.discovery().is_empty() {

@@ -1,5 +1,5 @@
-//! A second attempt beside a slow first one (hedging): where an instance takes longer than nineteen
-//! of twenty of its answers did, another one is asked as well, and the first good answer counts.
+//! A second attempt beside a slow first one (hedging): where an instance takes longer than nearly
+//! all of its answers did, another one is asked as well, and the first good answer counts.
 //!
 //! Who is outrun is dropped, which says nothing against it: its breaker learns nothing. The
 //! balancer and the timeout learn that it took longer than this, or a slow instance would look as
@@ -56,12 +56,13 @@ impl Host {
     /// After which time without an answer another instance is asked, if at all.
     fn hedge_after(&self, poll: &Progress, held: &Held<'_>) -> Option<Duration> {
         let settings = &self.settings;
-        if !settings.hedge || !self.is_pool() || held.is_probe() || !poll.tried.is_empty() {
+        let quantile = settings.hedge?;
+        if !self.is_pool() || held.is_probe() || !poll.tried.is_empty() {
             return None;
         }
         let state = self.lock();
         let endpoint = state.endpoints.get(poll.endpoint)?;
-        let delay = endpoint.timeouts.at(held.instance).usual()?;
+        let delay = endpoint.timeouts.at(held.instance).usual(quantile)?;
         let enough = delay + least(None, settings.deadline);
         (poll.remaining(Instant::now()) >= enough).then_some(delay)
     }
@@ -155,7 +156,9 @@ impl Host {
         let Some(endpoint) = state.endpoints.get_mut(poll.endpoint) else {
             return;
         };
-        endpoint.timeouts.at_mut(instance).outrun(took);
+        if let Some(quantile) = self.settings.hedge {
+            endpoint.timeouts.at_mut(instance).outrun(took, quantile);
+        }
         if let Some(balancer) = &mut endpoint.balancer {
             balancer.ended(instance, now, Experience::Outrun(took));
         }

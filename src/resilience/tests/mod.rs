@@ -43,7 +43,7 @@ fn without_retries() -> Settings {
         statuses: Statuses::default(),
         retry: retry.policy(),
         timeout: TimeoutConfig::default(),
-        hedge: false,
+        hedge: None,
         circuit_breaker: CircuitBreakerConfig::default(),
         cache: CacheConfig::default().policy(),
         freshness_objective: None,

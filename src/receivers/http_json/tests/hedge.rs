@@ -15,17 +15,21 @@ const SLOW: Duration = Duration::from_secs(3);
 /// Two instances of which so much is known that a slow answer is noticed.
 async fn known(settings: Settings) -> (Vec<Arc<Lab>>, TargetPoller) {
     let labs = instances(&[Reply::After(USUAL); 2]);
-    let poller = replicas(&labs, settings, &["/a"]);
-    while labs.iter().any(|lab| lab.count() < 25) {
-        polls(&poller, 10).await;
-    }
+    let poller = know(&labs, settings).await;
     (labs, poller)
 }
 
+async fn know(labs: &[Arc<Lab>], settings: Settings) -> TargetPoller {
+    let poller = replicas(labs, settings, &["/a"]);
+    while labs.iter().any(|lab| lab.count() < 25) {
+        polls(&poller, 10).await;
+    }
+    poller
+}
+
 fn hedging() -> Settings {
-    let hedge = true;
     Settings {
-        hedge,
+        hedge: Some(0.95),
         ..settings()
     }
 }
@@ -75,6 +79,35 @@ fn failures(poll: &Poll, instance: &str) -> f64 {
     );
     let failed = [("betanet.instance", instance), ("result", "fail")];
     breakers + reading(&poll.own, "betanet.balancer.requests", &failed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quantile_says_after_which_time_the_other_one_is_asked() {
+    let slow = USUAL * 4;
+    for (quantile, after) in [(0.6, USUAL), (0.95, slow)] {
+        let settings = Settings {
+            hedge: Some(quantile),
+            ..settings()
+        };
+        // Three of ten answers are slow.
+        let lab = |_| {
+            let asked = AtomicUsize::new(0);
+            Lab::new(
+                move |_: &Sent| match asked.fetch_add(1, Ordering::Relaxed) % 10 {
+                    0 | 3 | 6 => Reply::After(slow),
+                    _ => Reply::After(USUAL),
+                },
+            )
+        };
+        let labs: Vec<_> = (0..2).map(lab).collect();
+        let poller = know(&labs, settings).await;
+        let (poll, _) = poll(&labs, &poller, Reply::After(SLOW), Reply::After(USUAL)).await;
+        let late = poll.duration.saturating_sub(after + USUAL);
+        assert!(
+            poll.duration >= after + USUAL && late < USUAL / 2,
+            "{quantile}: {poll:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

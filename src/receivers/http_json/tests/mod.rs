@@ -142,7 +142,7 @@ fn single_attempts() -> Settings {
             max: settings::Duration::from_secs(5),
             adaptive: false,
         },
-        hedge: false,
+        hedge: None,
         circuit_breaker: breaker,
         cache: CacheConfig::default().policy(),
         freshness_objective: None,
