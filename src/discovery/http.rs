@@ -108,7 +108,7 @@ impl HttpSd {
         }
         let mut parsed = parse_json(&body)?;
         for group in &mut parsed.groups {
-            let url = self.config.url.to_string();
+            let url = self.config.url.get().to_string();
             group.labels.insert(URL.to_owned(), url);
         }
         Ok(parsed)

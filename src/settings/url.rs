@@ -3,8 +3,11 @@
 use reqwest::Url;
 use std::{fmt, str::FromStr};
 
-/// An absolute `http://` or `https://` URL without credentials.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+use super::REDACTED;
+
+/// An absolute `http://` or `https://` URL without credentials. However it is printed or
+/// serialized, of its query only the names are shown: a value may be a token.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct HttpUrl(Url);
 
 /// Why a text is no URL to send requests to. The messages do not repeat the text.
@@ -77,7 +80,22 @@ impl FromStr for HttpUrl {
 
 impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let Some(query) = self.0.query().filter(|query| !query.is_empty()) else {
+            return self.0.fmt(f);
+        };
+        let parts = query.split('&').map(|part| match part.split_once('=') {
+            Some((name, _)) => format!("{name}={REDACTED}"),
+            None => REDACTED.to_owned(),
+        });
+        let mut shown = self.0.clone();
+        shown.set_query(Some(&parts.collect::<Vec<_>>().join("&")));
+        shown.fmt(f)
+    }
+}
+
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HttpUrl").field(&self.to_string()).finish()
     }
 }
 
@@ -95,11 +113,31 @@ mod tests {
     #[test]
     fn reads_absolute_urls() {
         let url: HttpUrl = "https://example.com/a?b=c@d".parse().unwrap();
-        assert_eq!(url.to_string(), "https://example.com/a?b=c@d");
+        assert_eq!(url.get().as_str(), "https://example.com/a?b=c@d");
         assert_eq!(
             (url.host(), url.port(), url.is_https()),
             ("example.com", 443, true)
         );
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_not_shown() {
+        for (text, shown) in [
+            ("http://a/b", "http://a/b"),
+            ("http://a/b?", "http://a/b?"),
+            ("http://a/b?token=hunter2", "http://a/b?token=[REDACTED]"),
+            ("http://a/?hunter2", "http://a/?[REDACTED]"),
+            (
+                "http://a/?id=hunter2&key=hunter2=&x#top",
+                "http://a/?id=[REDACTED]&key=[REDACTED]&[REDACTED]#top",
+            ),
+        ] {
+            let url: HttpUrl = text.parse().unwrap();
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(serde_json::to_value(&url).unwrap(), shown);
+            assert_eq!(format!("{url:?}"), format!("HttpUrl({shown:?})"));
+            assert_eq!(url.get().as_str(), text, "it is asked as it is");
+        }
     }
 
     #[test]

@@ -244,6 +244,7 @@ fn with_secrets(node: &str, listen: u16, telemetry: u16, refused: u16) -> String
     retry: {{ max_retries: 0 }}
     headers: {{ X-Api-Key: \"${{env:CANARY}}\", X-Other: {CANARY} }}
     auth: {{ basic: {{ username: admin, password: \"${{env:CANARY}}\" }} }}
+    http_sd_configs: [{{ url: \"http://127.0.0.1:{refused}/list?token={CANARY}\" }}]
   betanet/bearer:
     targets: [{{ endpoint: \"{node}\", name: b }}]
     collection_interval: 200ms
@@ -256,7 +257,7 @@ exporters:
   prometheus: {{ endpoint: \"127.0.0.1:{listen}\" }}
   debug: {{ verbosity: detailed }}
   otlp_http:
-    endpoint: http://127.0.0.1:{refused}
+    metrics_endpoint: \"http://127.0.0.1:{refused}/?api_key=${{env:CANARY}}\"
     headers: {{ Authorization: \"Bearer ${{env:CANARY}}\" }}
     retry_on_failure: {{ initial_interval: 100ms }}
   otlp_grpc:
@@ -293,7 +294,7 @@ fn a_secret_is_not_shown_when_the_configuration_is() {
         assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
         assert_eq!(
             output.stdout.matches("[REDACTED]").count(),
-            8,
+            10,
             "{}",
             output.stdout
         );
