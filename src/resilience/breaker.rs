@@ -212,6 +212,17 @@ impl Breaker {
         }
     }
 
+    /// The failures since the last success.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Whether a failure of the attempt that the permit was for would be one more of them.
+    pub fn counts(&self, permit: &Permit) -> bool {
+        let is_closed = matches!(self.phase, Phase::Closed);
+        is_closed && !self.held && permit.generation == self.generation
+    }
+
     /// Takes back a permit that was not used: nothing was sent, so nothing is counted.
     pub fn give_back(&mut self, permit: Permit) {
         if let Phase::HalfOpen { in_flight } = &mut self.phase

@@ -31,6 +31,8 @@ pub struct Circuit {
     scope: Scope,
     host: Option<Breaker>,
     endpoints: Vec<Breaker>,
+    /// How often the host failed each endpoint since it last answered one.
+    streaks: Vec<u32>,
     not_before: Option<Instant>,
 }
 
@@ -96,9 +98,15 @@ impl Circuit {
         endpoints: usize,
         now: Instant,
     ) -> Self {
+        let streaks = if scope == Scope::Endpoint {
+            0
+        } else {
+            endpoints
+        };
         let endpoints = if scope == Scope::Host { 0 } else { endpoints };
         Self {
             scope,
+            streaks: vec![0; streaks],
             host: (scope != Scope::Endpoint).then(|| Breaker::new(host, now)),
             endpoints: vec![Breaker::new(endpoint, now); endpoints],
             not_before: None,
@@ -114,6 +122,10 @@ impl Circuit {
             if let Some(old) = from.and_then(|position| old.endpoints.get(position)) {
                 endpoint.take_over(old);
             }
+        }
+        for (streak, from) in self.streaks.iter_mut().zip(from) {
+            let old = from.and_then(|position| old.streaks.get(position));
+            *streak = old.copied().unwrap_or_default();
         }
         self.not_before = old.not_before;
     }
@@ -166,9 +178,15 @@ impl Circuit {
     ) -> Changes {
         let charge = self.scope.charge(verdict, &permit);
         let mut changes = Changes::default();
-        let endpoint = self.endpoints.get_mut(permit.position);
+        let position = permit.position;
+        let endpoint = self.endpoints.get_mut(position);
         if let (Some(gate), Some(permit)) = (&mut self.host, permit.host) {
-            changes.host = gate.complete(now, permit, charge.host, rng);
+            let streak = self.streaks.get_mut(position);
+            let outcome = weigh(gate, &permit, streak, charge.host);
+            changes.host = gate.complete(now, permit, outcome, rng);
+            if gate.failures() == 0 {
+                self.streaks.fill(0);
+            }
         }
         if let (Some(gate), Some(permit)) = (endpoint, permit.endpoint) {
             changes.endpoint = gate.complete(now, permit, charge.endpoint, rng);
@@ -268,6 +286,20 @@ impl Refused {
             Refusal::Open { retry_at } => Self::Open { level, retry_at },
             Refusal::ProbeInFlight => Self::ProbeInFlight { level },
         }
+    }
+}
+
+/// What a result is to the host. Endpoints that fail together try again each after a time of its
+/// own, and would be one failure more each: a host has failed as often as the endpoint that it
+/// failed most often, so that more endpoints do not make it look worse.
+fn weigh(host: &Breaker, permit: &Permit, streak: Option<&mut u32>, outcome: Outcome) -> Outcome {
+    let (Outcome::Fail, true, Some(streak)) = (outcome, host.counts(permit), streak) else {
+        return outcome;
+    };
+    *streak = streak.saturating_add(1);
+    match *streak > host.failures() {
+        true => Outcome::Fail,
+        false => Outcome::Neutral,
     }
 }
 

@@ -50,8 +50,8 @@ pub struct CircuitBreakerConfig {
     pub scope: Scope,
     /// So many consecutive failures open an endpoint's breaker.
     pub failure_threshold: u32,
-    /// So many consecutive waves of failures open a host's breaker; `failure_threshold` if not
-    /// given. What fails at the same time is one wave.
+    /// So many consecutive failures of one of its endpoints open a host's breaker, if none of the
+    /// others has an answer meanwhile; `failure_threshold` if not given.
     pub host_failure_threshold: Option<u32>,
     /// How long a breaker stays open before it lets a probe through. After a probe that failed
     /// this counts from when it was sent; half of it passes in any case.

@@ -92,6 +92,39 @@ async fn a_host_counts_what_fails_together_once() {
     assert!(lab.count() <= 15, "the fifth wave opened it");
 }
 
+#[tokio::test(start_paused = true)]
+async fn more_endpoints_do_not_open_a_host_sooner() {
+    for paths in [&THREE[..1], &THREE] {
+        let lab = Lab::new(|_| Reply::Refuse);
+        let mut settings = settings();
+        settings.retry.jitter = 0.2;
+        let poller = alone(&lab, settings, paths);
+        poller.poll_all().await;
+        assert_eq!(lab.count(), 4 * paths.len(), "each at a time of its own");
+        assert_eq!(host_state(&poller), State::Closed);
+        sleep(INTERVAL).await;
+        poller.poll_all().await;
+        assert_eq!(host_state(&poller), State::Open);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_restarts_within_a_poll_loses_none() {
+    let back = Duration::from_secs(5);
+    let lab = Lab::new(move |sent| {
+        if sent.at < back {
+            Reply::Refuse
+        } else {
+            Reply::Good
+        }
+    });
+    let mut settings = settings();
+    settings.retry.jitter = 0.2;
+    let poller = alone(&lab, settings, &THREE);
+    let poll = poller.poll_all().await;
+    assert_eq!(errors(&poll), [None; 3]);
+}
+
 /// No multiple of the interval: what happens at the expiry does not happen at a tick.
 const OPEN: u64 = 37;
 
