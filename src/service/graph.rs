@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Site,
@@ -148,7 +148,7 @@ impl Graph {
         next: BTreeMap<ComponentId, ReceiverDraft>,
         components: &Components,
     ) {
-        let mut before = std::mem::take(&mut self.receivers);
+        let (mut before, mut ending) = (std::mem::take(&mut self.receivers), Vec::new());
         for (id, draft) in next {
             let pipelines = self.pipelines_of(&id);
             let running = before.remove(&id);
@@ -156,7 +156,7 @@ impl Graph {
                 (Some(node), draft) => {
                     node.junction.set(pipelines);
                     if let ReceiverDraft::Next(next) = draft {
-                        node.running.follow(*next);
+                        ending.push(node.running.follow(*next).done());
                     }
                     node
                 }
@@ -180,6 +180,10 @@ impl Graph {
             if !node.stop(&id, Instant::now() + STOP_TIMEOUT).await {
                 tracing::warn!(receiver = %id, "a receiver that was removed still runs");
             }
+        }
+        // Who asked for the reload finds none of them on a scrape.
+        if timeout(STOP_TIMEOUT, join_all(ending)).await.is_err() {
+            tracing::warn!("targets that were removed are still polled");
         }
     }
 

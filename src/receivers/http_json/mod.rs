@@ -42,6 +42,7 @@ pub use self::{
     build::{BuildError, Context},
     config::{Config, TargetConfig},
     factory::Factory,
+    orders::Ending,
     running::Running,
 };
 use self::{discover::Finding, schedule::Timing};
@@ -73,7 +74,8 @@ impl HttpJson {
         let running = Arc::new(Running::new(&self, consumers.to_vec(), tasks.clone()));
         let Context { id, board, .. } = &self.factory.context;
         board.add_prober(id, &(Arc::clone(&running) as Arc<dyn Prober>));
-        running.begin(self);
+        // It polled nobody who could end.
+        drop(running.begin(self));
         running
     }
 

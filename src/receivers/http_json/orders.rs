@@ -1,6 +1,12 @@
 //! What the task that polls a target is told while it does.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +18,16 @@ pub(super) struct Orders {
     stop: CancellationToken,
     /// Only the latest counts.
     next: Mutex<Option<Assignment>>,
+    has_ended: AtomicBool,
     news: Notify,
 }
+
+/// Held by the task, which has ended when this is dropped.
+pub(super) struct AtWork(Arc<Orders>);
+
+/// Targets that were told to stop and may not have yet.
+#[derive(Default)]
+pub struct Ending(Vec<Arc<Orders>>);
 
 /// How a target is polled from now on.
 pub(super) struct Assignment {
@@ -28,8 +42,14 @@ impl Orders {
         Self {
             stop,
             next: Mutex::default(),
+            has_ended: AtomicBool::new(false),
             news: Notify::new(),
         }
+    }
+
+    /// What the task holds until all else of it is gone.
+    pub(super) fn at_work(self: &Arc<Self>) -> AtWork {
+        AtWork(Arc::clone(self))
     }
 
     /// The signal to stop.
@@ -55,8 +75,43 @@ impl Orders {
         self.lock().take()
     }
 
+    /// Waits for the end of a task that was told to stop, which waits for no news any more.
+    async fn ended(&self) {
+        while !self.has_ended.load(Ordering::Acquire) {
+            self.news.notified().await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Assignment>> {
         // It is replaced as a whole.
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Ordering::Release);
+        self.0.news.notify_one();
+    }
+}
+
+impl Ending {
+    /// Tells a target to stop.
+    pub(super) fn stop(&mut self, orders: Arc<Orders>) {
+        orders.stop().cancel();
+        self.0.push(orders);
+    }
+
+    /// Waits until none of them is polled and nothing of them is shown any more.
+    pub async fn done(self) {
+        for orders in self.0 {
+            orders.ended().await;
+        }
+    }
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ending").field(&self.0.len()).finish()
     }
 }

@@ -15,7 +15,7 @@ use super::{
     dialect::Candidates,
     discover::Finding,
     factory::Factory,
-    orders::{Assignment, Orders},
+    orders::{Assignment, Ending, Orders},
     reconcile::reconcile,
     schedule::Timing,
     telemetry::Refusal,
@@ -96,14 +96,14 @@ impl Running {
     /// under way of those that go are dropped and their series go too. All others go over after
     /// the poll that is under way, with all that is known of them; where nothing differs they do
     /// not notice. A target that cannot be polled costs only itself: it is counted, logged, and
-    /// tried again at the next call.
-    pub fn follow(self: &Arc<Self>, mut next: HttpJson) {
+    /// tried again at the next call. Gives the targets that go.
+    pub fn follow(self: &Arc<Self>, mut next: HttpJson) -> Ending {
         next.timing.initial_delay = Duration::ZERO;
-        self.begin(next);
+        self.begin(next)
     }
 
     /// The same for a receiver that polls nothing yet.
-    pub(super) fn begin(self: &Arc<Self>, next: HttpJson) {
+    pub(super) fn begin(self: &Arc<Self>, next: HttpJson) -> Ending {
         let mut polled = self.lock();
         let is_other = !Arc::ptr_eq(&polled.factory, &next.factory);
         if is_other {
@@ -129,11 +129,12 @@ impl Running {
                 Some((finder, tasks, polled.was_complete))
             }
         };
-        self.reconcile(&mut polled, is_other);
+        let ending = self.reconcile(&mut polled, is_other);
         drop(polled);
         if let Some((finder, tasks, was_ready)) = finder {
             finder.follow(self, &tasks, was_ready);
         }
+        ending
     }
 
     /// The same for what a discovery found, unless that is to `stop`.
@@ -147,21 +148,23 @@ impl Running {
             polled.was_complete = true;
             polled.found_before = Arc::default();
         }
+        // Nobody waits for those that end.
         self.reconcile(&mut polled, false);
     }
 
-    /// With `all`, also the targets that stay as they are get other pollers.
-    fn reconcile(&self, polled: &mut Polled, all: bool) {
+    /// With `all`, also the targets that stay as they are get other pollers. Gives those that end.
+    fn reconcile(&self, polled: &mut Polled, all: bool) -> Ending {
         let wanted = polled.wanted();
         let changes = reconcile(&polled.configs, &wanted);
         for name in &changes.duplicates {
             let reason = "a target of this name stands above";
             polled.factory.refuse(name, Refusal::Duplicate, reason);
         }
+        let mut ending = Ending::default();
         for name in &changes.stop {
             polled.configs.remove(name);
             if let Some(orders) = polled.orders.remove(name) {
-                orders.stop().cancel();
+                ending.stop(orders);
             }
         }
         let going_over = match all {
@@ -195,6 +198,7 @@ impl Running {
             }
         }
         polled.timing.initial_delay = Duration::ZERO;
+        ending
     }
 
     /// Polls a target until it is told to stop. Its name may be another receiver's, or that of its
@@ -210,7 +214,9 @@ impl Running {
         let telemetry = polled.factory.shared.telemetry.clone();
         let consumers = self.consumers.clone();
         let task = format!("{name} of {receiver}");
+        let at_work = orders.at_work();
         self.tasks.spawn(task, async move {
+            let _at_work = at_work;
             let taking = names.take(&name, &receiver, |holder| {
                 if holder != receiver {
                     telemetry.refused(Refusal::Duplicate);

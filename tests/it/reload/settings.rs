@@ -71,6 +71,17 @@ async fn a_shard_that_changes_gives_up_its_targets_and_takes_others() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_removed_is_gone_when_the_reload_has_answered() {
+    let stand = Reloading::start(FIRST, &[]).await;
+    for _ in 0..5 {
+        stand.go_over(Variant { nodes: 2, ..FIRST }).await;
+        assert!(!shown(&stand.scrape().await).contains("n2"));
+        stand.go_over(FIRST).await;
+        stand.until_polled("n2", 1.0).await;
+    }
+}
+
+#[tokio::test]
 async fn a_port_goes_over_to_tls_and_back_and_its_series_go_on() {
     let stand = Reloading::start(FIRST, &[]).await;
     let (authority, folder) = (Authority::new(), TempDir::new().unwrap());

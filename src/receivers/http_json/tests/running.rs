@@ -122,24 +122,29 @@ impl Stand {
     /// The new lines once `time` has passed.
     async fn after(&self, time: Duration) -> Vec<String> {
         sleep(time).await;
+        self.lines()
+    }
+
+    /// The new lines.
+    fn lines(&self) -> Vec<String> {
         std::mem::take(&mut *self.log.lines.lock().unwrap())
     }
 }
 
 /// Lets a receiver poll these and nothing else.
 trait Apply {
-    fn apply(&self, targets: &[TargetConfig]);
+    fn apply(&self, targets: &[TargetConfig]) -> Ending;
 }
 
 impl Apply for Arc<Running> {
-    fn apply(&self, targets: &[TargetConfig]) {
+    fn apply(&self, targets: &[TargetConfig]) -> Ending {
         self.follow(HttpJson {
             factory: self.factory(),
             targets: targets.iter().cloned().map(Arc::new).collect(),
             timing: every(INTERVAL),
             shard: None,
             finding: Finding::AsBefore,
-        });
+        })
     }
 }
 
@@ -188,6 +193,23 @@ async fn a_poll_under_way_does_not_hold_up_the_end_of_its_target() {
     assert_eq!(stand.after(MOMENT).await, ["a one closed"]);
     assert_eq!(stand.lab.in_flight(), 0);
     assert_eq!(stand.a.dropped_polls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_end_of_removed_targets_finds_them_gone() {
+    let stand = Stand::new(|_| Reply::Hang);
+    stand
+        .a
+        .apply(&[target("one"), target("two"), target("three")]);
+    assert_eq!(stand.after(MOMENT).await.len(), 3);
+    let now = Instant::now();
+    let ending = stand.a.apply(&[target("two")]);
+    assert!(stand.lines().is_empty(), "they are only told");
+    ending.done().await;
+    let mut lines = stand.lines();
+    lines.sort();
+    assert_eq!(lines, ["a one closed", "a three closed"]);
+    assert_eq!(now.elapsed(), Duration::ZERO, "at once");
 }
 
 #[tokio::test(start_paused = true)]
