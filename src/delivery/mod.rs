@@ -178,6 +178,7 @@ impl Delivery {
         let disk = directory.as_ref().map(|directory| Disk {
             max_bytes: directory.max_bytes(),
             status: directory.status(id),
+            place: directory.path().display().to_string(),
         });
         let mut state = State::new(id, retry, &settings.queue, disk, context.seed);
         let now = context.clock.since_epoch().as_micros();

@@ -83,8 +83,7 @@ impl Draft {
 
     /// Takes the directories and the ports that `graph` does not have.
     pub(super) async fn prepare(self, graph: &Graph) -> Result<Ready, StartError> {
-        let new = self.storages.iter();
-        for (id, directory) in new.filter(|(id, _)| !graph.storages.contains_key(id)) {
+        for (id, directory) in self.storages.iter().filter(|(_, new)| !new.is_open()) {
             let opened = directory.open().await;
             opened.map_err(|source| StartError::Storage {
                 id: id.to_string(),
@@ -113,8 +112,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The storages that run, and what the new ones say of themselves. They cannot change but only
-    /// come and go (`restart.rs`).
+    /// The storages, and what the new ones say of themselves. One that has other settings is held
+    /// as it is; in another directory it is a new one.
     fn storages(&self) -> (Storages, Vec<Reporter>) {
         let (mut storages, mut status) = (Storages::new(), Vec::new());
         for id in &self.config.service.extensions {
@@ -122,8 +121,9 @@ impl Builder<'_> {
             else {
                 continue;
             };
-            let storage = match self.graph.storages.get(id) {
-                Some(kept) => kept.clone(),
+            let running = self.graph.storages.get(id);
+            let storage = match running.and_then(|running| config.build_after(running)) {
+                Some(held) => held,
                 None => {
                     let kind = ComponentKind::Extension;
                     let reporter = self.site.components.announce(kind, &id.to_string());
@@ -150,7 +150,8 @@ impl Builder<'_> {
                 continue;
             }
             let running = self.graph.exporters.get(id);
-            let is_same = self.graph.config.exporters.get(id) == Some(config);
+            let is_same = self.graph.config.exporters.get(id) == Some(config)
+                && self.has_same_storage(config);
             let node = match running.filter(|_| is_same) {
                 Some(node) => {
                     self.keep_routes(id, config, listeners)?;
@@ -161,6 +162,14 @@ impl Builder<'_> {
             built.insert(id.clone(), node);
         }
         Ok(built)
+    }
+
+    /// Whether the storage of an exporter is as it was.
+    fn has_same_storage(&self, config: &exporters::Config) -> bool {
+        config.storage().is_none_or(|id| {
+            let (before, now) = (&self.graph.config.extensions, &self.config.extensions);
+            before.get(id) == now.get(id)
+        })
     }
 
     fn keep_routes(

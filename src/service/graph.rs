@@ -26,6 +26,7 @@ use crate::{
     receivers::http_json,
     runtime::Tasks,
     settings::ComponentId,
+    storage::Directory,
 };
 
 /// How long a receiver that goes may take for it: its polls under way are dropped.
@@ -94,7 +95,7 @@ impl Graph {
         let exporters = std::mem::replace(&mut self.exporters, next.exporters);
         let pipelines = std::mem::replace(&mut self.pipelines, next.pipelines);
         let config = std::mem::replace(&mut self.config, next.config);
-        self.storages = next.storages;
+        let storages = std::mem::replace(&mut self.storages, next.storages);
         self.switch_pipelines(&pipelines, &site.components);
         self.switch_receivers(next.receivers, &site.components)
             .await;
@@ -118,9 +119,10 @@ impl Graph {
         for (id, node) in exporters {
             let kept = self.exporters.get(&id);
             if !kept.is_some_and(|kept| Arc::ptr_eq(&kept.exporter, &node.exporter)) {
-                let storage = |config: &Config| config.exporters.get(&id)?.storage().cloned();
-                let is_on_disk = kept.is_some() && storage(&config).is_some();
-                let is_handed_on = is_on_disk && storage(&self.config) == storage(&config);
+                let left = directory_of(&id, &config, &storages);
+                let found = directory_of(&id, &self.config, &self.storages);
+                let both = left.zip(found).filter(|_| kept.is_some());
+                let is_handed_on = both.is_some_and(|(left, found)| left.is_same(found));
                 let patience = config.service.shutdown_timeout.get();
                 self.leaving.exporter(node, is_handed_on, patience);
             }
@@ -279,6 +281,15 @@ impl ReceiverNode {
         }
         is_stopped
     }
+}
+
+/// Where the queue of an exporter is, if it is on disk.
+fn directory_of<'s>(
+    exporter: &ComponentId,
+    config: &Config,
+    storages: &'s Storages,
+) -> Option<&'s Directory> {
+    storages.get(config.exporters.get(exporter)?.storage()?)
 }
 
 async fn stop_all<'t>(tasks: impl Iterator<Item = &'t Tasks>, deadline: Instant) -> bool {

@@ -1,6 +1,6 @@
 //! What can change only while the collector does not run.
 
-use crate::{config::Config, extensions};
+use crate::config::Config;
 
 /// The keys that differ and need a restart.
 pub(super) fn keys(old: &Config, new: &Config) -> Vec<String> {
@@ -8,15 +8,6 @@ pub(super) fn keys(old: &Config, new: &Config) -> Vec<String> {
     // A provider has its Resource for life, and with another one all totals would begin anew.
     if old.service.telemetry.resource != new.service.telemetry.resource {
         keys.push("service::telemetry::resource".to_owned());
-    }
-    for id in &new.service.extensions {
-        // Its directory is locked, and queues are in it.
-        let is_kept = old.service.extensions.contains(id);
-        let (before, after) = (old.extensions.get(id), new.extensions.get(id));
-        let is_storage = matches!(after, Some(extensions::Config::FileStorage(_)));
-        if is_kept && is_storage && before != after {
-            keys.push(format!("extensions::{id}"));
-        }
     }
     keys
 }
@@ -35,7 +26,6 @@ exporters: {debug: {}, otlp_http: {endpoint: 'http://sink:1'}}
 extensions:
   health_check: {}
   file_storage: {directory: /tmp}
-  file_storage/unused: {directory: /tmp}
 service:
   extensions: [health_check, file_storage]
   pipelines: {metrics: {receivers: [betanet], exporters: [debug]}}
@@ -59,11 +49,8 @@ service:
             ("service.pipelines.metrics.exporters=[otlp_http]", ""),
             ("extensions.health_check.path=/status", ""),
             ("service.extensions=[health_check]", ""),
-            ("extensions.file_storage/unused.fsync=false", ""),
-            (
-                "extensions.file_storage.fsync=false",
-                "extensions::file_storage",
-            ),
+            ("extensions.file_storage.fsync=false", ""),
+            ("extensions.file_storage.directory=/", ""),
             ("service.telemetry.logs.level=debug", ""),
             ("service.telemetry.metrics.level=none", ""),
             (

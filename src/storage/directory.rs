@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -92,6 +92,29 @@ impl Directory {
             opened: CancellationToken::new(),
             status: Shared::new(reporter),
         }
+    }
+
+    /// The same directory under other settings, held as it is; none if they say another one.
+    pub fn under(&self, settings: Settings) -> Option<Self> {
+        (settings.path == self.settings.path).then(|| Self {
+            settings,
+            ..self.clone()
+        })
+    }
+
+    /// Whether both are the same directory, held together.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.lock, &other.lock)
+    }
+
+    /// Whether it has been taken.
+    pub fn is_open(&self) -> bool {
+        self.opened.is_cancelled()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.settings.path
     }
 
     /// Takes the directory for this process; its logs work from then on. A disk that does not let

@@ -412,10 +412,7 @@ async fn what_is_left_at_the_end_is_in_the_log() {
     let (_, log) = line.end().await;
     for (what, exporter) in [
         ("data points dropped", "otlp_http/memory"),
-        (
-            "data points stay on disk until the next start",
-            "otlp_http/disk",
-        ),
+        ("data points stay on disk", "otlp_http/disk"),
     ] {
         let of = |line: &&str| line.contains(what) && line.contains(exporter);
         let points = log.lines().filter(of).map(|line| {

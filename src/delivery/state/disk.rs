@@ -60,12 +60,15 @@ pub(in crate::delivery) struct Disk {
     pub(in crate::delivery) max_bytes: u64,
     /// Where it is told how it is.
     pub(in crate::delivery) status: LogStatus,
+    /// The directory, for the log.
+    pub(in crate::delivery) place: String,
 }
 
 /// What is known of the disk.
 #[derive(Debug)]
 pub(super) struct Shelf {
     exporter: String,
+    place: String,
     status: LogStatus,
     health: Health,
     /// Ids that are to be removed.
@@ -104,10 +107,11 @@ pub(in crate::delivery) enum Store {
 }
 
 impl Shelf {
-    pub(super) fn new(exporter: &str, status: LogStatus) -> Self {
+    pub(super) fn new(exporter: &str, disk: Disk) -> Self {
         Self {
             exporter: exporter.to_owned(),
-            status,
+            place: disk.place,
+            status: disk.status,
             health: Health::Opening,
             removals: Vec::new(),
             is_writing: false,
@@ -331,7 +335,8 @@ impl State {
 
     pub(super) fn tell_what_stays(&self, points: u64) {
         if let Some(shelf) = self.shelf.as_ref().filter(|_| points > 0) {
-            tracing::info!(exporter = %shelf.exporter, points, "data points stay on disk until the next start");
+            let (exporter, directory) = (&shelf.exporter, &shelf.place);
+            tracing::info!(exporter, directory, points, "data points stay on disk");
         }
     }
 }

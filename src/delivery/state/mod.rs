@@ -64,7 +64,7 @@ impl State {
             retry,
             batcher: Batcher::new(queue.batch),
             queue: Queue::new(queue, disk.as_ref().map(|disk| disk.max_bytes)),
-            shelf: disk.map(|disk| Shelf::new(id, disk.status)),
+            shelf: disk.map(|disk| Shelf::new(id, disk)),
             phase: Phase::Running,
             ledger: Ledger::new(id),
             health: Health::new(id),

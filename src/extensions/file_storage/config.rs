@@ -51,6 +51,11 @@ impl Config {
         Directory::new(self.settings(), status)
     }
 
+    /// The same for a directory that is at work under other settings; none if it is another one.
+    pub fn build_after(&self, running: &Directory) -> Option<Directory> {
+        running.under(self.settings())
+    }
+
     /// Checks what a type cannot say; mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if let Some(mistake) = self.settings().mistake() {

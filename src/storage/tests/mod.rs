@@ -245,6 +245,27 @@ async fn one_process_has_a_directory_for_itself() {
     directory(folder.path()).open().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_directory_under_other_settings_is_held_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = directory(folder.path());
+    first.open().await.unwrap();
+    let with = |path: &std::path::Path| Settings {
+        path: path.to_owned(),
+        create: false,
+        permissions: 0o750,
+        timeout: Duration::from_millis(100),
+        fsync: false,
+        max_bytes: 7,
+    };
+    let next = first.under(with(folder.path())).unwrap();
+    assert!(next.is_open() && next.is_same(&first));
+    assert_eq!(next.max_bytes(), 7);
+    drop(first);
+    assert!(directory(folder.path()).open().await.is_err(), "still held");
+    assert!(next.under(with(&folder.path().join("other"))).is_none());
+}
+
 #[test]
 fn a_log_is_open_once() {
     let folder = tempfile::tempdir().unwrap();

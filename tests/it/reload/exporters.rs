@@ -1,22 +1,31 @@
-//! An exporter changes while it holds something.
+//! An exporter changes, or where its queue is, while it holds something.
+
+use tempfile::TempDir;
 
 use super::stand::{FIRST, Reloading, Variant, arrived};
 use crate::support::{PATIENCE, eventually, sink::Point, stand::polls};
 
-/// What waits for a destination that is away when its exporter changes.
-async fn changes_while_the_destination_is_away(queue: &'static str, changed: &'static str) {
-    let first = Variant {
-        otlp: queue,
-        ..FIRST
-    };
-    let stand = Reloading::start(first, &[]).await;
+/// A queue on disk, and retries that soon find a destination that is back.
+const ON_DISK: &str = ", sending_queue: {storage: file_storage}, \
+    retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}";
+
+/// A program that holds some polls, because the destination of its exporter is away.
+async fn holding(otlp: &'static str) -> Reloading {
+    let stand = Reloading::start(Variant { otlp, ..FIRST }, &[]).await;
     stand.world.sink.set_away(true);
+    hold_more(&stand).await;
+    stand
+}
+
+async fn hold_more(stand: &Reloading) {
     let polled = polls(&stand.scrape().await, "n0");
     stand.until_polled("n0", polled + 3.0).await;
-    let otlp = changed;
-    stand.go_over(Variant { otlp, ..FIRST }).await;
+}
+
+/// The destination comes back: nothing may be lost.
+async fn gives_all(stand: Reloading) {
+    hold_more(&stand).await;
     let polled = polls(&stand.scrape().await, "n0");
-    let polled = polls(&stand.until_polled("n0", polled + 2.0).await, "n0");
     stand.world.sink.set_away(false);
     let enough = |points: &[Point]| arrived(points, "n0").len() as f64 >= polled;
     stand.world.sink.wait("all polls", enough).await;
@@ -35,20 +44,59 @@ async fn changes_while_the_destination_is_away(queue: &'static str, changed: &'s
 
 #[tokio::test]
 async fn an_exporter_that_leaves_sends_what_it_holds() {
-    changes_while_the_destination_is_away(
-        ", retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
-        ", timeout: 6s, retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
-    )
-    .await;
+    let stand = holding(", retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}").await;
+    let otlp = ", timeout: 6s, retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}";
+    stand.go_over(Variant { otlp, ..FIRST }).await;
+    gives_all(stand).await;
 }
 
 #[tokio::test]
 async fn a_queue_on_disk_is_handed_on() {
-    changes_while_the_destination_is_away(
-        ", sending_queue: {storage: file_storage}, \
-         retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
-        ", sending_queue: {storage: file_storage}, timeout: 6s, \
-         retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}",
-    )
-    .await;
+    let stand = holding(ON_DISK).await;
+    let otlp = ", timeout: 6s, sending_queue: {storage: file_storage}, \
+        retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}";
+    stand.go_over(Variant { otlp, ..FIRST }).await;
+    gives_all(stand).await;
+}
+
+/// The configuration with more keys of `file_storage`, or other ones.
+fn stored(stand: &Reloading, from: &str, to: &str) -> String {
+    let config = stand.world.config(Variant {
+        otlp: ON_DISK,
+        ..FIRST
+    });
+    assert!(config.contains(from), "{config}");
+    config.replace(from, to)
+}
+
+#[tokio::test]
+async fn a_storage_with_other_settings_hands_its_queue_on() {
+    let stand = holding(ON_DISK).await;
+    let (from, to) = ("file_storage: {dir", "file_storage: {fsync: false, dir");
+    let (status, text) = stand.reload(&stored(&stand, from, to)).await;
+    assert_eq!(status, 200, "{text}");
+    gives_all(stand).await;
+}
+
+#[tokio::test]
+async fn a_storage_that_moves_is_emptied_where_it_was() {
+    let stand = holding(ON_DISK).await;
+    let elsewhere = TempDir::new().unwrap();
+    let path = |folder: &TempDir| folder.path().to_str().unwrap().to_owned();
+    let here = path(&stand.world.storage);
+    let moved = stored(&stand, &here, &path(&elsewhere));
+    let (status, text) = stand.reload(&moved).await;
+    assert_eq!(status, 200, "{text}");
+    hold_more(&stand).await;
+    let (status, text) = stand.reload(&stored(&stand, &here, &here)).await;
+    assert_eq!(
+        status, 500,
+        "there is an exporter that still sends from there"
+    );
+    assert!(text.contains("is in use"), "{text}");
+    let queue = "exporter_otlp_http.redb";
+    for folder in [&stand.world.storage, &elsewhere] {
+        assert!(folder.path().join(queue).exists());
+    }
+    gives_all(stand).await;
 }

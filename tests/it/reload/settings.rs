@@ -1,4 +1,4 @@
-//! Settings that touch more than one target or exporter: shards, ports, storages.
+//! Settings that touch more than one target: which there are, shards, ports.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -111,31 +111,4 @@ async fn a_port_goes_over_to_tls_and_back_and_its_series_go_on() {
     let answer = client.post(url("/-/reload")).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(polls(&stand.scrape().await, "n2") >= before);
-}
-
-#[tokio::test]
-async fn a_storage_that_is_in_use_does_not_change_and_everything_goes_on() {
-    let queue = ", sending_queue: {storage: file_storage}";
-    let stand = Reloading::start(
-        Variant {
-            otlp: queue,
-            ..FIRST
-        },
-        &[],
-    )
-    .await;
-    let other = stand.world.config(Variant {
-        otlp: queue,
-        nodes: 4,
-        ..FIRST
-    });
-    let other = other.replace("file_storage: {", "file_storage: {fsync: false, ");
-    let (status, text) = stand.reload(&other).await;
-    assert_eq!(status, 500);
-    let expected =
-        "the running configuration stays: changes of extensions::file_storage need a restart\n";
-    assert_eq!(text, expected);
-    stand.until_polled("n0", 3.0).await;
-    let n3 = polls(&stand.scrape().await, "n3");
-    assert_eq!(n3, 0.0, "nothing else was taken over");
 }
