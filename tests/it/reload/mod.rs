@@ -5,6 +5,7 @@ mod load;
 mod settings;
 mod stand;
 mod telemetry;
+mod tls;
 
 use tempfile::TempDir;
 

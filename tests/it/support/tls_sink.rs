@@ -71,7 +71,8 @@ impl Shows {
         }
     }
 
-    fn config(&self) -> Arc<ServerConfig> {
+    /// The same for a server.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let versions: &[_] = match self.newest == &TLS12 {
             true => &[&TLS12],
