@@ -1,6 +1,6 @@
 //! The command line: what each command answers, and how the program ends.
 
-use std::{net::TcpListener, path::Path, process::Stdio, time::Duration};
+use std::{net::TcpListener, process::Stdio, time::Duration};
 
 use betanet_collector::simulator::{Dialect, Fault, Node, NodeOptions};
 use tempfile::TempDir;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::support::{
     PATIENCE,
-    command::{Output, PROGRAM, command, run, run_in, stdout_of},
+    command::{PROGRAM, beside, command, run, run_in, stdout_of},
     eventually, free_port,
     process::Process,
     source::root,
@@ -16,17 +16,6 @@ use crate::support::{
 
 fn node(dialect: Dialect) -> Node {
     Node::start(NodeOptions::new(dialect)).unwrap()
-}
-
-/// A call of the program beside a simulator that this test runs.
-async fn beside(folder: &Path, arguments: &[&str]) -> Output {
-    let folder = folder.to_owned();
-    let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
-    let call = move || {
-        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        run_in(&folder, &words, &[])
-    };
-    tokio::task::spawn_blocking(call).await.unwrap()
 }
 
 /// The line of a table that begins with this word.
@@ -78,63 +67,6 @@ async fn check_polls_the_configured_targets() {
         output.stdout
     );
     assert!(!output.stdout.contains("127.0.0.1:1 "), "{}", output.stdout);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn check_asks_each_replica() {
-    let (sound, port) = (node(Dialect::Betanet), free_port());
-    let config = format!(
-        "yaml:{{receivers: {{betanet: {{targets: [{{name: pool, mode: replicas, \
-         endpoints: ['{}', 'http://127.0.0.1:{port}']}}]}}}}, exporters: {{debug: }}, \
-         service: {{pipelines: {{metrics: {{receivers: [betanet], exporters: [debug]}}}}}}}}",
-        sound.url()
-    );
-    let output = beside(root(), &["check", "--config", &config]).await;
-    assert_eq!(output.code, Some(1), "{}", output.stdout);
-    let answers = format!("pool@{} (betanet)", sound.address());
-    let refuses = format!("pool@127.0.0.1:{port} (betanet)");
-    let order = [
-        answers,
-        "betanet_messages_total".to_owned(),
-        refuses,
-        "no values".to_owned(),
-    ];
-    let mut rest = output.stdout.as_str();
-    for part in &order {
-        let behind = rest.split_once(part.as_str());
-        rest = behind
-            .unwrap_or_else(|| panic!("no `{part}` in:\n{}", output.stdout))
-            .1;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn check_leaves_a_pool_whole_to_one_shard() {
-    let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
-    let [of_a, of_b] = [&a, &b].map(Node::address);
-    let keys = format!(
-        "targets: [{{name: fixed, mode: replicas, endpoints: ['http://{of_a}', 'http://{of_b}']}}], \
-         static_configs: [{{targets: ['{of_a}', '{of_b}'], labels: {{__pool__: found}}}}]"
-    );
-    let mut shown = 0;
-    for index in 0..4 {
-        let config = format!(
-            "yaml:{{receivers: {{betanet: {{{keys}, shard: {{index: {index}, count: 4}}}}}}, \
-             exporters: {{debug: }}, \
-             service: {{pipelines: {{metrics: {{receivers: [betanet], exporters: [debug]}}}}}}}}"
-        );
-        let output = beside(root(), &["check", "--config", &config]).await;
-        let mut here = 0;
-        for pool in ["fixed", "found"] {
-            let has = |node| output.stdout.contains(&format!("{pool}@{node} (betanet)"));
-            assert_eq!(has(of_a), has(of_b), "{}", output.stdout);
-            here += u32::from(has(of_a));
-        }
-        let code = i32::from(here == 0);
-        assert_eq!(output.code, Some(code), "who has nothing says so");
-        shown += here;
-    }
-    assert_eq!(shown, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

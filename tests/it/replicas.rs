@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    PATIENCE, eventually, get,
+    PATIENCE,
+    command::beside,
+    eventually, free_port, get,
     scrape::Scrape,
+    source::root,
     stand::{Options, Stand, documented_node},
 };
 
@@ -200,4 +203,61 @@ async fn the_instances_of_a_pool_come_and_go_in_a_file_and_no_value_is_missing()
     list(&pool.folder, &[]);
     let gone = |scrape: &Scrape| scrape.select("betanet_up").is_empty();
     pool.stand.until("the pool is gone", gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_each_replica() {
+    let (sound, port) = (documented_node(), free_port());
+    let config = format!(
+        "yaml:{{receivers: {{betanet: {{targets: [{{name: pool, mode: replicas, \
+         endpoints: ['{}', 'http://127.0.0.1:{port}']}}]}}}}, exporters: {{debug: }}, \
+         service: {{pipelines: {{metrics: {{receivers: [betanet], exporters: [debug]}}}}}}}}",
+        sound.url()
+    );
+    let output = beside(root(), &["check", "--config", &config]).await;
+    assert_eq!(output.code, Some(1), "{}", output.stdout);
+    let answers = format!("pool@{} (betanet)", sound.address());
+    let refuses = format!("pool@127.0.0.1:{port} (betanet)");
+    let order = [
+        answers,
+        "betanet_messages_total".to_owned(),
+        refuses,
+        "no values".to_owned(),
+    ];
+    let mut rest = output.stdout.as_str();
+    for part in &order {
+        let behind = rest.split_once(part.as_str());
+        rest = behind
+            .unwrap_or_else(|| panic!("no `{part}` in:\n{}", output.stdout))
+            .1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_leaves_a_pool_whole_to_one_shard() {
+    let (a, b) = (documented_node(), documented_node());
+    let [of_a, of_b] = [&a, &b].map(Node::address);
+    let keys = format!(
+        "targets: [{{name: fixed, mode: replicas, endpoints: ['http://{of_a}', 'http://{of_b}']}}], \
+         static_configs: [{{targets: ['{of_a}', '{of_b}'], labels: {{__pool__: found}}}}]"
+    );
+    let mut shown = 0;
+    for index in 0..4 {
+        let config = format!(
+            "yaml:{{receivers: {{betanet: {{{keys}, shard: {{index: {index}, count: 4}}}}}}, \
+             exporters: {{debug: }}, \
+             service: {{pipelines: {{metrics: {{receivers: [betanet], exporters: [debug]}}}}}}}}"
+        );
+        let output = beside(root(), &["check", "--config", &config]).await;
+        let mut here = 0;
+        for pool in ["fixed", "found"] {
+            let has = |node| output.stdout.contains(&format!("{pool}@{node} (betanet)"));
+            assert_eq!(has(of_a), has(of_b), "{}", output.stdout);
+            here += u32::from(has(of_a));
+        }
+        let code = i32::from(here == 0);
+        assert_eq!(output.code, Some(code), "who has nothing says so");
+        shown += here;
+    }
+    assert_eq!(shown, 2);
 }

@@ -84,3 +84,14 @@ pub(crate) fn yaml_files(folder: &str) -> Vec<PathBuf> {
     paths.sort();
     paths
 }
+
+/// A call of the program beside a simulator that this test runs.
+pub(crate) async fn beside(folder: &Path, arguments: &[&str]) -> Output {
+    let folder = folder.to_owned();
+    let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+    let call = move || {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        run_in(&folder, &words, &[])
+    };
+    tokio::task::spawn_blocking(call).await.unwrap()
+}
