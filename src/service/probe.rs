@@ -152,11 +152,7 @@ fn endpoint(target: &str) -> Option<HttpUrl> {
         false => format!("http://{target}").parse(),
     };
     let url = url.ok()?;
-    let is_base = |url: &HttpUrl| {
-        let url = url.get();
-        url.path() == "/" && url.query().is_none() && url.fragment().is_none()
-    };
-    Some(url).filter(is_base)
+    Some(url).filter(|url| url.is_base() && url.get().path() == "/")
 }
 
 /// The receiver that polls as `definition`; the only one if nothing is said. Of several that could

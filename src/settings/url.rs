@@ -43,6 +43,11 @@ impl HttpUrl {
         format!("{}:{}", self.host(), self.port())
     }
 
+    /// Whether a path can be put behind it: there is neither a query nor a fragment.
+    pub fn is_base(&self) -> bool {
+        self.0.query().is_none() && self.0.fragment().is_none()
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"

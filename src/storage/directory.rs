@@ -39,9 +39,9 @@ pub struct Settings {
     pub max_bytes: u64,
 }
 
-/// Another process works in the directory.
+/// Another process works in the directory, or this one still does for what leaves.
 #[derive(Debug, thiserror::Error)]
-#[error("the directory {} is in use by another process", .0.display())]
+#[error("the directory {} is in use", .0.display())]
 pub struct InUse(PathBuf);
 
 /// A directory of logs. Clones are handles to the same one.

@@ -57,6 +57,12 @@ pub enum BuildError {
     /// A source of targets cannot work.
     #[error(transparent)]
     Discovery(#[from] discovery::BuildError),
+    /// A target's URL ends in what no path can be put behind.
+    #[error("{url} has a query or a fragment, behind which no path can be put")]
+    NoBase {
+        /// The URL.
+        url: String,
+    },
     /// A target has no URL.
     #[error("a target has no endpoint")]
     NoEndpoint,

@@ -177,10 +177,27 @@ impl TargetConfig {
                 at.error(&["endpoints"], message, diagnostics);
             }
         }
+        self.check_ends(at, diagnostics);
         for (index, host) in hosts.iter().enumerate() {
             if hosts.iter().take(index).any(|before| before == host) {
                 let message = format!("`{host}` stands above");
                 at.error(&["endpoints", &index.to_string()], message, diagnostics);
+            }
+        }
+    }
+
+    /// Paths are put behind the URLs, which is no place for them behind a query.
+    fn check_ends(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        for (index, url) in self.urls().enumerate() {
+            let index = index.to_string();
+            let key: &[&str] = match self.endpoint {
+                Some(_) => &["endpoint"],
+                None => &["endpoints", &index],
+            };
+            if !url.is_base() {
+                let message = "the paths of the definition follow it, so it can have no query and \
+                               no fragment: a definition's `path` can have a query";
+                at.error(key, message, diagnostics);
             }
         }
     }

@@ -221,6 +221,9 @@ fn shown(url: &HttpUrl) -> String {
 
 /// Where an endpoint is at an instance.
 fn site_url(of: &HttpUrl, path: &str) -> Result<Url, BuildError> {
+    if !of.is_base() {
+        return Err(BuildError::NoBase { url: shown(of) });
+    }
     let url = format!("{}{path}", base(of));
     Url::parse(&url).map_err(|_| BuildError::Url {
         url: format!("{}{path}", shown(of)),
