@@ -124,6 +124,13 @@ impl HttpConfig {
     fn destination(&self) -> Result<HttpDestination, Invalid> {
         let (key, url) = match (&self.metrics_endpoint, &self.endpoint) {
             (Some(url), _) => ("metrics_endpoint", url.get().as_str().to_owned()),
+            (None, Some(base)) if !base.is_base() => {
+                return Err(Invalid::new(
+                    "endpoint",
+                    "`/v1/metrics` follows it, so it can have no query and no fragment: give \
+                     `metrics_endpoint`",
+                ));
+            }
             (None, Some(base)) => {
                 let base = base.get().as_str().trim_end_matches('/');
                 ("endpoint", format!("{base}/v1/metrics"))
