@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The answers that count; the number of a slot fits a `u8`.
+/// The answers that count.
 const WINDOW: usize = 256;
 
 /// Before so many answers nothing is known.
@@ -20,15 +20,18 @@ pub struct Timeout {
     adaptive: bool,
     /// Whether the process was away, or silent for a whole poll, and has not answered since.
     cold: bool,
-    /// The latest samples in microseconds, a ring of slots: a fleet has many of these windows.
-    window: Vec<u32>,
-    /// The slot of the next sample.
+    /// The latest samples, a ring of slots: a fleet has many of these windows.
+    window: Vec<Sample>,
+    /// The slot of the next sample; it fits as there are [`WINDOW`].
     next: u8,
-    /// The slots by rising time, so that a quantile is one look.
-    by_time: Vec<u8>,
     /// Smoothed time and its smoothed deviation, as RFC 6298 §2 has them.
     smoothed: Option<(Duration, Duration)>,
 }
+
+/// A time of up to 71 minutes to a tenth of a percent, in two bytes: ten bits of its microseconds,
+/// and how often they were halved. Of two samples the longer one is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sample(u16);
 
 impl Timeout {
     /// An estimate that knows nothing yet. One that is not `adaptive` is always `max`.
@@ -39,7 +42,6 @@ impl Timeout {
             cold: false,
             window: Vec::new(),
             next: 0,
-            by_time: Vec::new(),
             smoothed: None,
         }
     }
@@ -80,7 +82,7 @@ impl Timeout {
         // Longer ones say no more than this, and the sums below cannot overflow.
         let took = took.min(self.max);
         self.cold = false;
-        self.keep(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+        self.keep(took.into());
         self.smoothed = Some(match self.smoothed {
             None => (took, took / 2),
             Some((time, deviation)) => (
@@ -96,7 +98,7 @@ impl Timeout {
     pub fn outrun(&mut self, took: Duration, quantile: f64) {
         if self.usual(quantile).is_some_and(|usual| usual <= took) {
             let slow = self.quantile(0.99).unwrap_or_default().max(took);
-            self.keep(u32::try_from(slow.as_micros()).unwrap_or(u32::MAX));
+            self.keep(slow.into());
         }
     }
 
@@ -123,27 +125,13 @@ impl Timeout {
     }
 
     /// Puts a sample in the place of the oldest.
-    fn keep(&mut self, micros: u32) {
-        let slot = self.next;
-        self.next = slot.wrapping_add(1);
-        if self.window.len() < WINDOW {
-            self.window.push(micros);
-        } else {
-            if let Ok(rank) = self.rank(slot) {
-                self.by_time.remove(rank);
-            }
-            self.window[usize::from(slot)] = micros;
+    fn keep(&mut self, sample: Sample) {
+        let slot = usize::from(self.next);
+        self.next = self.next.wrapping_add(1);
+        match self.window.get_mut(slot) {
+            Some(oldest) => *oldest = sample,
+            None => self.window.push(sample),
         }
-        if let Err(rank) = self.rank(slot) {
-            self.by_time.insert(rank, slot);
-        }
-    }
-
-    /// Where a slot stands in `by_time`, or where it belongs.
-    fn rank(&self, slot: u8) -> Result<usize, usize> {
-        let key = |slot: u8| (self.window[usize::from(slot)], slot);
-        self.by_time
-            .binary_search_by_key(&key(slot), |slot| key(*slot))
     }
 
     /// By nearest rank; `share` is between 0 and 1.
@@ -152,9 +140,56 @@ impl Timeout {
         reason = "a rank is no more than the window"
     )]
     fn quantile(&self, share: f64) -> Option<Duration> {
-        let rank = (self.by_time.len() as f64 * share).ceil() as usize;
-        let slot = self.by_time.get(rank.checked_sub(1)?)?;
-        let micros = self.window[usize::from(*slot)];
-        Some(Duration::from_micros(u64::from(micros)))
+        let mut samples = [Sample(0); WINDOW];
+        let samples = samples.get_mut(..self.window.len())?;
+        samples.copy_from_slice(&self.window);
+        let rank = (samples.len() as f64 * share).ceil() as usize;
+        let rank = rank.checked_sub(1).filter(|rank| *rank < samples.len())?;
+        let (_, sample, _) = samples.select_nth_unstable(rank);
+        Some((*sample).into())
+    }
+}
+
+/// Bits of a sample that are exact.
+const EXACT_BITS: u32 = 10;
+
+impl From<Duration> for Sample {
+    fn from(time: Duration) -> Self {
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        // One bit more stands for itself: it is always set.
+        let halvings = (u32::BITS - micros.leading_zeros()).saturating_sub(EXACT_BITS + 1);
+        let code = (halvings << EXACT_BITS) + (micros >> halvings);
+        Self(u16::try_from(code).unwrap_or(u16::MAX))
+    }
+}
+
+impl From<Sample> for Duration {
+    fn from(Sample(code): Sample) -> Self {
+        let code = u64::from(code);
+        let halvings = (code >> EXACT_BITS).saturating_sub(1);
+        Self::from_micros((code - (halvings << EXACT_BITS)) << halvings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_sample_is_right_to_a_tenth_of_a_percent(
+            micros in prop_oneof![0_u32..5000, any::<u32>()], more in 0_u32..5000
+        ) {
+            let time = Duration::from_micros(u64::from(micros));
+            let sample = Sample::from(time);
+            let back = Duration::from(sample);
+            prop_assert!(back <= time && time - back <= time / 1024, "{time:?} {back:?}");
+            prop_assert!(Sample::from(time + Duration::from_micros(u64::from(more))) >= sample);
+            if micros < 2048 {
+                prop_assert_eq!(back, time);
+            }
+        }
     }
 }

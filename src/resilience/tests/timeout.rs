@@ -228,7 +228,12 @@ fn the_estimate_is_the_largest_of_its_terms_and_forgets() {
     for _ in 0..256 {
         timeout.sample(secs(1));
     }
-    assert_eq!(timeout.limit(0), secs(2), "2·p99");
+    // What is kept of a sample is right to a tenth of a percent.
+    let limit = timeout.limit(0);
+    assert!(
+        limit <= secs(2) && limit > Duration::from_millis(1998),
+        "2·p99"
+    );
     timeout.sample(secs(9));
     assert!(
         timeout.limit(0) > secs(9),
@@ -241,7 +246,7 @@ fn the_estimate_is_the_largest_of_its_terms_and_forgets() {
         timeout.sample(secs(1));
     }
     let limit = timeout.limit(0);
-    assert!(limit >= secs(2) && limit < Duration::from_millis(2001));
+    assert!(limit > Duration::from_millis(1998) && limit < Duration::from_millis(2001));
 }
 
 #[test]
@@ -291,14 +296,16 @@ fn what_is_usual_stays_when_slow_answers_are_not_waited_for() {
 #[test]
 fn nothing_is_usual_before_there_are_twenty_answers_and_after_silence() {
     let mut timeout = Timeout::new(MAX, false);
+    // A power of two is kept as it is.
+    let took = Duration::from_micros(1 << 20);
     for _ in 0..19 {
-        timeout.sample(secs(1));
+        timeout.sample(took);
     }
     assert_eq!(timeout.usual(0.95), None);
-    timeout.sample(secs(1));
-    assert_eq!(timeout.usual(0.95), Some(secs(1)));
-    timeout.outrun(secs(1) / 2, 0.95);
-    assert_eq!(timeout.usual(0.95), Some(secs(1)), "no news");
+    timeout.sample(took);
+    assert_eq!(timeout.usual(0.95), Some(took));
+    timeout.outrun(took / 2, 0.95);
+    assert_eq!(timeout.usual(0.95), Some(took), "no news");
     timeout.chill();
     assert_eq!(timeout.usual(0.95), None);
 }
