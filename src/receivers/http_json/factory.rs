@@ -198,7 +198,7 @@ impl TargetConfig {
         Target {
             name: self.display_name(),
             receiver: receiver.to_owned(),
-            url: shown(first),
+            url: base(first).to_owned(),
             replicas: self.is_pool().then(|| instances.count()),
             server_address: first.host().to_owned(),
             server_port: first.port(),
@@ -214,20 +214,16 @@ fn base(url: &HttpUrl) -> &str {
     url.get().as_str().trim_end_matches('/')
 }
 
-/// The same, to be shown.
-fn shown(url: &HttpUrl) -> String {
-    url.to_string().trim_end_matches('/').to_owned()
-}
-
 /// Where an endpoint is at an instance.
 fn site_url(of: &HttpUrl, path: &str) -> Result<Url, BuildError> {
     if !of.is_base() {
-        return Err(BuildError::NoBase { url: shown(of) });
+        // As it is shown: a value in a query may be a token.
+        return Err(BuildError::NoBase {
+            url: of.to_string(),
+        });
     }
     let url = format!("{}{path}", base(of));
-    Url::parse(&url).map_err(|_| BuildError::Url {
-        url: format!("{}{path}", shown(of)),
-    })
+    Url::parse(&url).map_err(|_| BuildError::Url { url })
 }
 
 fn endpoints(
