@@ -59,6 +59,9 @@ pub trait Exporter: Any + Send + Sync {
     /// Forgets a target that is no longer polled.
     fn forget(&self, target: &Target);
 
+    /// The collector is about to stop: targets that it forgets from now on have not ended.
+    fn closing(&self) {}
+
     /// Waits until it holds nothing any more.
     async fn emptied(&self) {}
 

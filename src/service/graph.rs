@@ -229,8 +229,8 @@ impl Graph {
         takers.cloned().collect()
     }
 
-    /// Stops the receivers, hands over what the exporters hold, closes the listeners, all of it
-    /// until `deadline`. False if something was left undone.
+    /// Stops the processors and the receivers, hands over what the exporters hold, closes the
+    /// listeners, all of it until `deadline`. False if something was left undone.
     pub(super) async fn stop(self, deadline: Instant, components: &Components) -> bool {
         let stopped = |is_clean: bool, kind| {
             if is_clean {
@@ -238,22 +238,17 @@ impl Graph {
             }
             is_clean
         };
-        let stops = self.receivers.iter().map(async |(id, node)| {
-            let is_stopped = node.stop(id, deadline).await;
-            (!is_stopped).then(|| id.to_string())
-        });
-        let left: Vec<_> = join_all(stops).await.into_iter().flatten().collect();
-        if !left.is_empty() {
-            let receivers = left.join(", ");
-            tracing::warn!(receivers, "still run at the shutdown timeout");
+        for node in self.exporters.values() {
+            node.exporter.closing();
         }
-        let mut clean = stopped(left.is_empty(), ComponentKind::Receiver);
+        // First: nothing is made up of those targets that are left while receivers stop.
         let pipelines = self.pipelines.values();
         let processors = pipelines.flat_map(|pipeline| pipeline.steps_beyond(None));
-        clean &= stopped(
+        let mut clean = stopped(
             stop_all(processors.map(Step::tasks), deadline).await,
             ComponentKind::Processor,
         );
+        clean &= stopped(self.stop_receivers(deadline).await, ComponentKind::Receiver);
         let leaving = self.leaving.exporters();
         let exporters: Vec<_> = self.exporters.values().chain(&leaving).collect();
         let drains = exporters.iter().map(|node| node.exporter.drain(deadline));
@@ -267,6 +262,20 @@ impl Graph {
         clean &= self.leaving.stop(deadline).await;
         clean &= self.root.stop(deadline).await;
         stopped(clean, ComponentKind::Extension)
+    }
+
+    /// Whether all of them have stopped by `deadline`.
+    async fn stop_receivers(&self, deadline: Instant) -> bool {
+        let stops = self.receivers.iter().map(async |(id, node)| {
+            let is_stopped = node.stop(id, deadline).await;
+            (!is_stopped).then(|| id.to_string())
+        });
+        let left: Vec<_> = join_all(stops).await.into_iter().flatten().collect();
+        if !left.is_empty() {
+            let receivers = left.join(", ");
+            tracing::warn!(receivers, "still run at the shutdown timeout");
+        }
+        left.is_empty()
     }
 }
 

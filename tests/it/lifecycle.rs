@@ -6,7 +6,8 @@ use crate::support::{
     PATIENCE,
     backend::{Backend, Behaviour},
     collector::Collector,
-    eventually, free_port,
+    eventually, free_port, remote_write,
+    sink::{Point, Value},
     stand::{Options, node},
 };
 
@@ -90,4 +91,29 @@ async fn at_the_end_health_shows_what_has_stopped_already() {
     backend.set(Behaviour::Accept).await;
     let (code, log) = stand.collector.ended().await;
     assert_eq!(code, Some(0), "{log}");
+}
+
+/// Its targets go one after the other, and those that still answer say nothing of the others.
+#[tokio::test]
+async fn a_stop_is_the_end_of_no_series() {
+    let (node, backend) = (node(Dialect::Betanet), Backend::start().await);
+    let endpoint = format!("{}{}", backend.url(), remote_write::PATH);
+    let settings = format!("{{endpoint: \"{endpoint}\"}}");
+    let options = Options {
+        interval: "20ms",
+        exporters: vec![("prometheusremotewrite".to_owned(), settings)],
+        ..Options::default()
+    };
+    let url = node.url();
+    let targets = (0..60).map(|number| format!("{{endpoint: \"{url}\", name: n{number}}}"));
+    let targets = targets.collect::<Vec<_>>().join(", ");
+    let stand = options.start_with(&format!("targets: [{targets}]")).await;
+    stand.until_polls("n0", 5.0).await;
+    let (code, log) = stand.collector.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let points = backend.taken().concat();
+    let is_end = |point: &&Point| matches!(point.value, Value::Double(value) if value.is_nan());
+    let ends: Vec<_> = points.iter().filter(is_end).collect();
+    assert!(!points.is_empty());
+    assert!(ends.is_empty(), "{} ends: {:?}", ends.len(), ends[0]);
 }

@@ -73,6 +73,10 @@ impl Exporter for RemoteWrite {
         self.memory.end_all(&target.name, now);
     }
 
+    fn closing(&self) {
+        self.memory.close();
+    }
+
     async fn drain(&self, deadline: Instant) {
         self.delivery.drain(deadline).await;
     }

@@ -27,6 +27,8 @@ struct State {
     targets: HashMap<String, Said>,
     /// The ends of targets that are gone.
     ended: WriteRequest,
+    /// Whether targets go without an end.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -58,16 +60,22 @@ impl Memory {
     }
 
     /// Ends all series of a target that is no more, after its newest sample and not before `now`,
-    /// in Unix milliseconds. That is said with the next snapshot of any target: when the collector
-    /// is stopped all targets go, and nothing has ended.
+    /// in Unix milliseconds. That is said with the next snapshot of any target.
     pub(super) fn end_all(&self, target: &str, now: i64) {
         let mut state = self.lock();
-        let Some(said) = state.targets.remove(target) else {
+        let said = state.targets.remove(target);
+        let Some(said) = said.filter(|_| !state.is_closed) else {
             return;
         };
         let time = now.max(said.latest.saturating_add(1));
         let ended = said.series.iter().filter_map(|series| end(series, time));
         state.ended.timeseries.extend(ended);
+    }
+
+    /// From now on targets go because the collector stops: a series without a stale marker goes on
+    /// where another one, or this one started again, polls the target within the lookback of PromQL.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
     }
 
     /// The next ends of targets that are gone and of which nothing was said yet.

@@ -186,3 +186,16 @@ fn a_series_that_is_no_longer_given_ends_once() {
     assert_eq!(ends(&memory.take_ended()), [("x", 40)]);
     assert_eq!(memory.take_ended(), WriteRequest::default());
 }
+
+#[test]
+fn what_goes_while_the_collector_stops_has_not_ended() {
+    let memory = Memory::default();
+    for target in ["gone", "polled"] {
+        memory.end_missing(target, &mut request(&["a"], 10));
+    }
+    memory.end_all("gone", 20);
+    memory.close();
+    memory.end_all("polled", 20);
+    assert_eq!(ends(&memory.take_ended()), [("a", 20)]);
+    assert_eq!(memory.take_ended(), WriteRequest::default());
+}

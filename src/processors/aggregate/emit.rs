@@ -8,6 +8,7 @@ use std::{
 
 use opentelemetry::{KeyValue, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
@@ -73,8 +74,16 @@ impl Emitter {
         }
     }
 
-    /// Emits at each interval until the processor is gone.
-    pub(super) async fn run(mut self) {
+    /// Emits at each interval until the processor is gone or told to stop, and then once more:
+    /// what the members gave since the last time is not lost.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.emit_at_intervals()).await;
+        if let Some(shared) = self.shared.upgrade() {
+            self.emit(&shared, Instant::now());
+        }
+    }
+
+    async fn emit_at_intervals(&mut self) {
         let mut ticks = interval_at(Instant::now() + self.interval, self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {

@@ -100,10 +100,7 @@ impl Processor for Aggregate {
         let (shared, stop) = (Arc::clone(&self.shared), tasks.stopping());
         tasks.spawn_lasting(format!("emitter of {}", shared.id), move || {
             let emitter = Emitter::new(&shared, Arc::clone(&downstream));
-            let stop = stop.clone();
-            async move {
-                stop.run_until_cancelled(emitter.run()).await;
-            }
+            emitter.run(stop.clone())
         });
     }
 }

@@ -321,6 +321,19 @@ async fn the_aggregate_is_a_target_of_its_own_and_ends_with_its_processor() {
     assert_eq!(Arc::strong_count(&seen), 1, "nothing holds the exporters");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_came_since_the_last_aggregate_is_in_the_one_with_which_it_stops() {
+    let lab = Lab::new(TOTAL);
+    let mut a = lab.join("a", "");
+    a.gives(&["total 1000"]);
+    assert_eq!(lab.values().await, ["fleet.total 0"]);
+    a.gives(&["total 1007"]);
+    let deadline = Instant::now() + Duration::from_secs(1);
+    assert!(lab.tasks.stop(deadline).await);
+    let last = lab.seen.last.lock().unwrap().clone();
+    assert!(last.contains(&"fleet.total 7".to_owned()), "{last:?}");
+}
+
 /// What can happen to a node.
 #[derive(Debug, Clone, Copy)]
 enum Event {
