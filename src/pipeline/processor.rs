@@ -26,6 +26,9 @@ pub trait Processor: Send + Sync {
     /// Starts what it does by itself, with the rest of the pipeline behind it. That may change
     /// while this goes on.
     fn start(&self, _downstream: Arc<dyn Downstream>, _tasks: &Tasks) {}
+
+    /// The collector is about to stop: targets whose stages are dropped from now on have not ended.
+    fn closing(&self) {}
 }
 
 /// What a processor does to the readings of one target.

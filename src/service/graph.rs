@@ -229,7 +229,7 @@ impl Graph {
         takers.cloned().collect()
     }
 
-    /// Stops the processors and the receivers, hands over what the exporters hold, closes the
+    /// Stops the receivers and the processors, hands over what the exporters hold, closes the
     /// listeners, all of it until `deadline`. False if something was left undone.
     pub(super) async fn stop(self, deadline: Instant, components: &Components) -> bool {
         let stopped = |is_clean: bool, kind| {
@@ -238,17 +238,13 @@ impl Graph {
             }
             is_clean
         };
-        for node in self.exporters.values() {
-            node.exporter.closing();
-        }
-        // First: nothing is made up of those targets that are left while receivers stop.
-        let pipelines = self.pipelines.values();
-        let processors = pipelines.flat_map(|pipeline| pipeline.steps_beyond(None));
-        let mut clean = stopped(
-            stop_all(processors.map(Step::tasks), deadline).await,
+        self.closing();
+        let mut clean = stopped(self.stop_receivers(deadline).await, ComponentKind::Receiver);
+        let processors = self.steps().map(Step::tasks);
+        clean &= stopped(
+            stop_all(processors, deadline).await,
             ComponentKind::Processor,
         );
-        clean &= stopped(self.stop_receivers(deadline).await, ComponentKind::Receiver);
         let leaving = self.leaving.exporters();
         let exporters: Vec<_> = self.exporters.values().chain(&leaving).collect();
         let drains = exporters.iter().map(|node| node.exporter.drain(deadline));
@@ -262,6 +258,20 @@ impl Graph {
         clean &= self.leaving.stop(deadline).await;
         clean &= self.root.stop(deadline).await;
         stopped(clean, ComponentKind::Extension)
+    }
+
+    /// Says to all that what goes from now on has not ended.
+    fn closing(&self) {
+        self.steps().for_each(Step::closing);
+        for node in self.exporters.values() {
+            node.exporter.closing();
+        }
+    }
+
+    /// The processors of all pipelines.
+    fn steps(&self) -> impl Iterator<Item = &Step> {
+        let pipelines = self.pipelines.values();
+        pipelines.flat_map(|pipeline| pipeline.steps_beyond(None))
     }
 
     /// Whether all of them have stopped by `deadline`.

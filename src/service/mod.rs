@@ -181,8 +181,7 @@ impl Service {
         Ok(())
     }
 
-    /// Stops the processors and the receivers, hands over what the exporters hold, closes the
-    /// listeners.
+    /// Stops the receivers, hands over what the exporters hold, closes the listeners.
     async fn stop(self) {
         tracing::info!("stopping");
         let deadline = Instant::now() + self.graph.config.service.shutdown_timeout.get();

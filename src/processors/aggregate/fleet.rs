@@ -48,6 +48,8 @@ pub(super) struct Fleet {
     by_name: HashMap<String, MemberId>,
     /// The totals of counters; 0 for what is none.
     groups: BTreeMap<usize, HashMap<Group, Number>>,
+    /// Whether nobody leaves any more.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -113,7 +115,13 @@ impl Fleet {
             members: BTreeMap::new(),
             by_name: HashMap::new(),
             groups: BTreeMap::new(),
+            is_closed: false,
         }
+    }
+
+    /// From now on members go because the collector stops, and the last aggregate is of all.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
     }
 
     /// The metrics that members have brought so far.
@@ -171,6 +179,9 @@ impl Fleet {
 
     /// A member leaves; what it counted stays in the totals.
     pub(super) fn leave(&mut self, id: MemberId) {
+        if self.is_closed {
+            return;
+        }
         let member = self.members.remove(&id);
         let name = member.map(|member| member.target.name.clone());
         if let Some(name) = name.filter(|name| self.by_name.get(name) == Some(&id)) {

@@ -103,6 +103,10 @@ impl Processor for Aggregate {
             emitter.run(stop.clone())
         });
     }
+
+    fn closing(&self) {
+        self.shared.fleet().close();
+    }
 }
 
 impl Stage for Observer {

@@ -322,16 +322,21 @@ async fn the_aggregate_is_a_target_of_its_own_and_ends_with_its_processor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_since_the_last_aggregate_is_in_the_one_with_which_it_stops() {
-    let lab = Lab::new(TOTAL);
-    let mut a = lab.join("a", "");
-    a.gives(&["total 1000"]);
-    assert_eq!(lab.values().await, ["fleet.total 0"]);
-    a.gives(&["total 1007"]);
+async fn the_aggregate_with_which_it_stops_is_of_all_and_has_what_came_last() {
+    let lab = Lab::new("metrics: [{include: total}, {include: gauge, functions: [sum]}]");
+    let (mut a, mut b) = (lab.join("a", ""), lab.join("b", ""));
+    a.gives(&["total 1000", "gauge 5"]);
+    b.gives(&["total 10", "gauge 6"]);
+    let values = ["fleet.gauge.sum 11", "fleet.total 0"];
+    assert_eq!(lab.values().await, values);
+    a.gives(&["total 1007", "gauge 5"]);
+    lab.processor.closing();
+    drop((a, b));
     let deadline = Instant::now() + Duration::from_secs(1);
     assert!(lab.tasks.stop(deadline).await);
     let last = lab.seen.last.lock().unwrap().clone();
-    assert!(last.contains(&"fleet.total 7".to_owned()), "{last:?}");
+    let values = ["fleet.gauge.sum 11", "fleet.total 7"];
+    assert_eq!(last[2..], values, "{last:?}");
 }
 
 /// What can happen to a node.

@@ -100,6 +100,11 @@ impl Step {
         self.processor.start(Arc::new(self.behind.clone()), &tasks);
     }
 
+    /// The collector is about to stop.
+    pub(in crate::service) fn closing(&self) {
+        self.processor.closing();
+    }
+
     /// What it does by itself.
     pub(in crate::service) fn tasks(&self) -> &Tasks {
         &self.tasks
