@@ -138,7 +138,8 @@ async fn damaged_by(damage: impl FnOnce(&mut [u8])) -> (f64, f64) {
     let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
     backend.set(Behaviour::Down).await;
     let stand = start(&node, &backend, folder.path()).await;
-    until_stored(&stand, 1_000.0).await;
+    // Some forty records, of which a few damaged places are a small part.
+    until_stored(&stand, 5_000.0).await;
     let stored = accounts(&stand).await.stored;
     stand.collector.kill().await;
     let end = unix_nanos();

@@ -38,6 +38,8 @@ async fn live(exporter: &str, stand: Stand, node: &CountingNode, rng: &mut Rng) 
         stored = Accounts::of(&stand.own().await, exporter).stored;
     }
     stand.collector.kill().await;
+    // It may have asked for something that is answered only now.
+    node.left().await;
     Life {
         stored,
         answers: node.answered().len(),

@@ -43,6 +43,11 @@ impl CountingNode {
         self.server.url()
     }
 
+    /// Waits until it has answered all that was asked by who has gone.
+    pub(crate) async fn left(&self) {
+        self.server.left().await;
+    }
+
     /// When it gave each answer, in Unix nanoseconds; the first one said 1.
     pub(crate) fn answered(&self) -> Vec<u64> {
         self.answered.lock().unwrap().clone()

@@ -1,6 +1,10 @@
 //! A small HTTP server inside a test.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -8,9 +12,13 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinSet};
 
+use super::{PATIENCE, eventually, get};
+
 /// A server on a free port, gone on drop.
 pub(crate) struct Server {
     address: SocketAddr,
+    /// Each connection has a clone.
+    connected: Arc<()>,
     _tasks: JoinSet<()>,
 }
 
@@ -22,12 +30,27 @@ impl Server {
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::new(handler)));
+        let (connected, mut tasks) = (Arc::new(()), JoinSet::new());
+        tasks.spawn(accept(
+            listener,
+            Arc::new(handler),
+            Arc::downgrade(&connected),
+        ));
         Self {
             address,
+            connected,
             _tasks: tasks,
         }
+    }
+
+    /// Waits until everybody has left who had connected, with whatever they had asked.
+    pub(crate) async fn left(&self) {
+        // Those who wait before this one have been let in when it is answered.
+        get(&self.url()).await.unwrap();
+        eventually("nobody is connected", PATIENCE, async || {
+            (Arc::strong_count(&self.connected) == 1).then_some(())
+        })
+        .await;
     }
 
     /// Where it listens: `127.0.0.1:12345`.
@@ -41,13 +64,13 @@ impl Server {
     }
 }
 
-async fn accept<H>(listener: TcpListener, handler: Arc<H>)
+async fn accept<H>(listener: TcpListener, handler: Arc<H>, connected: Weak<()>)
 where
     H: Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
 {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let handler = Arc::clone(&handler);
+        let (handler, connected) = (Arc::clone(&handler), connected.upgrade());
         let service = service_fn(move |request| answer(request, Arc::clone(&handler)));
         connections.spawn(async move {
             // A client may go away at any time; the test notices by what it waits for.
@@ -55,6 +78,7 @@ where
                 .serve_connection(TokioIo::new(stream), service)
                 .await
                 .ok();
+            drop(connected);
         });
     }
 }
