@@ -63,6 +63,7 @@ pub(super) async fn serve(
     let own = OwnTelemetry::new(&config.service.telemetry.resource)?;
     own.install_logs(&config.service.telemetry.logs);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    outlive_file_limits();
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
     let apart = Apart::start("listeners")?;
@@ -92,6 +93,17 @@ pub(super) async fn serve(
         () = impatient => return Ok(ExitCode::FAILURE),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A file that may not grow any more is then an error like a full disk; by default the system ends
+/// who writes on.
+fn outlive_file_limits() {
+    /// `SIGXFSZ`, on Linux (but for MIPS) and macOS.
+    const FILE_LIMIT: i32 = 25;
+    // Once it is listened for it never ends us, whether anybody hears it or not.
+    if let Err(error) = signal(SignalKind::from_raw(FILE_LIMIT)) {
+        tracing::warn!(%error, "failed to listen for SIGXFSZ; files over their limit will end this");
+    }
 }
 
 /// Asks for a reload at each SIGHUP, and never returns.

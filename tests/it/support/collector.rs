@@ -7,9 +7,6 @@ use super::{command::PROGRAM, process::Process};
 /// The configuration in its folder.
 const FILE: &str = "otel-config.yaml";
 
-/// The shell becomes the program, for which files over its limit are an error and not the end.
-const START: &str = "trap '' XFSZ; exec \"$0\" \"$@\"";
-
 /// A running betanet-collector, killed on drop.
 pub(crate) struct Collector {
     process: Process,
@@ -28,10 +25,9 @@ impl Collector {
         environment: &[(&str, &str)],
         ready: &str,
     ) -> Self {
-        let mut process = Process::start("sh", |command, folder| {
+        let mut process = Process::start(PROGRAM, |command, folder| {
             std::fs::write(folder.join(FILE), config).unwrap();
             command
-                .args(["-c", START, PROGRAM])
                 .current_dir(folder)
                 .args(["--config", FILE, "run"])
                 .args(arguments)
