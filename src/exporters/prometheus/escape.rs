@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::lines;
+use super::pairs;
 
 /// How a scraper wants such names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,12 +58,12 @@ impl Escaping {
     /// What stands for the names in the rendered labels of a series. Labels whose names become
     /// the same share it, and their values are joined in their order.
     pub(super) fn labels(self, labels: &str) -> Cow<'_, str> {
-        if self == Self::AllowUtf8 || !lines::has_quoted_label(labels) {
+        if self == Self::AllowUtf8 || !pairs::has_quoted_label(labels) {
             return Cow::Borrowed(labels);
         }
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut rest = labels;
-        while let Some((name, value, after)) = lines::split_label(rest) {
+        while let Some((name, value, after)) = pairs::split_label(rest) {
             let name = self.label(&name).into_owned();
             match pairs.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, joined)) => {

@@ -10,10 +10,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     descriptor::Descriptor,
+    form::Format,
     name::Kind,
-    negotiate::Format,
-    page::{OWN, Page, Source},
-    scrape::{Half, Progress},
+    page::{FamilyId, OWN, Page, Source, TargetId},
+    progress::{Half, Progress},
     slots::Slots,
     view::View,
 };
@@ -23,11 +23,6 @@ const CHUNK: usize = 64 * 1024;
 
 /// What a histogram puts behind its name, or may put there in OpenMetrics.
 const HISTOGRAM_NAMES: [&str; 4] = ["_bucket", "_count", "_sum", "_created"];
-
-/// Number of a target.
-pub(super) type TargetId = u32;
-/// Number of a family.
-pub(super) type FamilyId = u32;
 
 /// All families, by what scrapers call them that know no names but the old ones.
 #[derive(Debug, Default)]

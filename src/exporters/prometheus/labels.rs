@@ -15,6 +15,8 @@ use crate::pipeline::Target;
 
 /// The label that names the target; `job` and `instance` are Prometheus' own.
 const TARGET: &str = "target";
+/// What the Prometheus compatibility specification puts before the name of a scope's property.
+const SCOPE: &str = "otel_scope_";
 /// The label of a bucket's upper bound.
 const LE: &str = "le";
 /// What Prometheus puts before a label that a scrape brings although the name is taken.
@@ -85,10 +87,47 @@ impl TargetLabels {
         if let Some((_, labels)) = scopes.iter().find(|(of, _)| of == scope) {
             return Arc::clone(labels);
         }
-        let labels = Arc::new(rules.with(&self.all, target, (resource, scope)));
+        let labels = Arc::new(self.with(rules, target, (resource, scope)));
         scopes.push((scope.clone(), Arc::clone(&labels)));
         labels
     }
+
+    /// Those of all series, with those that Resource and scope add.
+    fn with(
+        &self,
+        rules: &Rules,
+        target: &Target,
+        (resource, scope): (&Resource, &InstrumentationScope),
+    ) -> Labels {
+        let pairs = resource
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .filter(|(key, _)| rules.resource.has(key))
+            // The target's configured labels are in its Resource too.
+            .filter(|(key, value)| target.labels.get(*key).map(String::as_str) != Some(value));
+        let labels = Labels::clone(&self.all).and(pairs);
+        match rules.has_scope {
+            true => with_scope(labels, scope),
+            false => labels,
+        }
+    }
+}
+
+fn with_scope(labels: Labels, scope: &InstrumentationScope) -> Labels {
+    let named = [
+        ("name", Some(scope.name())),
+        ("version", scope.version()),
+        ("schema_url", scope.schema_url()),
+    ];
+    let named = named.into_iter().filter_map(|(key, value)| {
+        let value = value.filter(|value| !value.is_empty())?;
+        Some((format!("{SCOPE}{key}"), Cow::Borrowed(value)))
+    });
+    let attributes = scope.attributes();
+    let attributes = attributes.map(|of| (format!("{SCOPE}{}", of.key), of.value.as_str()));
+    let pairs: Vec<_> = named.chain(attributes).collect();
+    let pairs = pairs.iter();
+    labels.and(pairs.map(|(key, value)| (key.as_str(), Cow::Borrowed(&**value))))
 }
 
 impl Labels {

@@ -1,8 +1,6 @@
 //! Lines of samples as they are kept: without the name of their family, and without the labels that
 //! all series of a target have.
 
-use std::borrow::Cow;
-
 use super::text::{Moment, Number};
 use crate::telemetry::Trace;
 
@@ -100,55 +98,6 @@ fn split_exemplar(text: &str) -> Option<Exemplar<'_>> {
     })
 }
 
-/// Name and escaped value of the first of the rendered labels, and those behind it.
-pub(super) fn split_label(labels: &str) -> Option<(Cow<'_, str>, &str, &str)> {
-    let (name, rest) = match labels.strip_prefix('"') {
-        Some(quoted) => {
-            let (name, rest) = up_to_quote(quoted)?;
-            (unescaped(name), rest.strip_prefix("=\"")?)
-        }
-        None => {
-            let (name, rest) = labels.split_once("=\"")?;
-            (Cow::Borrowed(name), rest)
-        }
-    };
-    let (value, rest) = up_to_quote(rest)?;
-    Some((name, value, rest.strip_prefix(',').unwrap_or(rest)))
-}
-
-/// Whether one of the rendered labels has a name in quotes.
-pub(super) fn has_quoted_label(labels: &str) -> bool {
-    // In a value the quote would stand behind a backslash.
-    labels.starts_with('"') || labels.contains(",\"")
-}
-
-/// What stands before the next quote that is not escaped, and what stands behind it.
-fn up_to_quote(text: &str) -> Option<(&str, &str)> {
-    let mut is_escaped = false;
-    let end = text.find(|c| {
-        let is_end = c == '"' && !is_escaped;
-        is_escaped = c == '\\' && !is_escaped;
-        is_end
-    })?;
-    let (before, rest) = text.split_at_checked(end)?;
-    Some((before, rest.strip_prefix('"')?))
-}
-
-fn unescaped(text: &str) -> Cow<'_, str> {
-    if !text.contains('\\') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => out.extend(chars.next().map(|c| if c == 'n' { '\n' } else { c })),
-            c => out.push(c),
-        }
-    }
-    Cow::Owned(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,17 +154,5 @@ mod tests {
         assert_eq!((lines[0].value, lines[0].time), ("1", time));
         assert_eq!(lines[0].exemplar, Some(exemplar));
         assert_eq!((lines[1].value, lines[1].exemplar), ("2", None));
-    }
-
-    #[test]
-    fn labels_come_apart_one_after_the_other() {
-        let labels = r#"a="1\\",b="x,\"y\"=","c\"=.d"="\n""#;
-        assert!(has_quoted_label(labels) && !has_quoted_label(r#"a="x,\"y""#));
-        let (name, value, rest) = split_label(labels).unwrap();
-        assert_eq!((&*name, value), ("a", r"1\\"));
-        let (name, value, rest) = split_label(rest).unwrap();
-        assert_eq!((&*name, value), ("b", r#"x,\"y\"="#));
-        assert_eq!(split_label(rest), Some(("c\"=.d".into(), r"\n", "")));
-        assert_eq!(split_label(""), None);
     }
 }

@@ -19,14 +19,18 @@
 
 mod config;
 mod descriptor;
+mod draft;
 mod escape;
 mod families;
+mod form;
 mod labels;
 mod lines;
 pub(super) mod name;
 mod negotiate;
 mod page;
+mod pairs;
 mod probe;
+mod progress;
 mod render;
 mod rules;
 mod scrape;
@@ -41,11 +45,10 @@ mod tests;
 
 pub use config::{Config, ProbeConfig, ResourceConversion, ResourceLabels};
 pub use escape::Escaping;
+pub use form::{Form, Format};
 pub use name::scrape_name;
-pub use negotiate::Format;
-pub use scrape::Wanted;
+pub use progress::Wanted;
 pub use translation::TranslationStrategy;
-pub use view::Form;
 
 use std::{
     collections::HashSet,
@@ -62,7 +65,7 @@ use crate::{
     pipeline::{Exporter, Snapshot, Target},
     telemetry::{Meter, names},
 };
-use page::Draft;
+use draft::Draft;
 use render::Renderer;
 use rules::Rules;
 use scrape::Scrape;

@@ -6,17 +6,11 @@ use http::{
     header::{ACCEPT, VARY},
 };
 
-use super::{escape::Escaping, view::Form};
+use super::{
+    escape::Escaping,
+    form::{Form, Format},
+};
 use crate::http::{Body, Response};
-
-/// A text format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Prometheus' text format 0.0.4.
-    Text,
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-}
 
 /// What an answer is written in.
 #[derive(Debug, Clone, PartialEq, Eq)]

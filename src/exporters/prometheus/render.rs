@@ -11,10 +11,11 @@ use opentelemetry_sdk::{
 use super::{
     Dropped,
     descriptor::{Catalogue, Described, Descriptor},
+    draft::Draft,
     labels::{Labels, TargetLabels},
     lock,
     name::Kind,
-    page::{Draft, OWN, Source},
+    page::{OWN, Source},
     rules::Rules,
     text::{Moment, Number},
 };

@@ -1,16 +1,11 @@
 //! How series are called and what each of them carries, as the configuration says.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
-use opentelemetry::InstrumentationScope;
-use opentelemetry_sdk::Resource;
+use super::{name::Kind, translation::TranslationStrategy};
+use crate::settings::Pattern;
 
-use super::{labels::Labels, name::Kind, translation::TranslationStrategy};
-use crate::{pipeline::Target, settings::Pattern};
-
-/// What the Prometheus compatibility specification puts before the name of a scope's property.
-const SCOPE: &str = "otel_scope_";
-/// What the compatibility specification makes `job` and `instance` of.
+/// What the Prometheus compatibility specification makes `job` and `instance` of.
 const SERVICE: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
 
 /// The rules of one exporter.
@@ -55,7 +50,8 @@ impl Selection {
         Self::new(&["*"], excluded)
     }
 
-    fn has(&self, key: &str) -> bool {
+    /// Whether it is one of them.
+    pub(super) fn has(&self, key: &str) -> bool {
         let matches = |patterns: &[Pattern]| patterns.iter().any(|one| one.get().is_match(key));
         matches(&self.included) && !matches(&self.excluded)
     }
@@ -78,43 +74,6 @@ impl Rules {
     pub(super) fn add_labels(&self) -> bool {
         self.has_scope || !self.resource.included.is_empty()
     }
-
-    /// The labels of a target's series, with those that Resource and scope add.
-    pub(super) fn with(
-        &self,
-        labels: &Labels,
-        target: &Target,
-        (resource, scope): (&Resource, &InstrumentationScope),
-    ) -> Labels {
-        let pairs = resource
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .filter(|(key, _)| self.resource.has(key))
-            // The target's configured labels are in its Resource too.
-            .filter(|(key, value)| target.labels.get(*key).map(String::as_str) != Some(value));
-        let labels = labels.clone().and(pairs);
-        match self.has_scope {
-            true => with_scope(labels, scope),
-            false => labels,
-        }
-    }
-}
-
-fn with_scope(labels: Labels, scope: &InstrumentationScope) -> Labels {
-    let named = [
-        ("name", Some(scope.name())),
-        ("version", scope.version()),
-        ("schema_url", scope.schema_url()),
-    ];
-    let named = named.into_iter().filter_map(|(key, value)| {
-        let value = value.filter(|value| !value.is_empty())?;
-        Some((format!("{SCOPE}{key}"), Cow::Borrowed(value)))
-    });
-    let attributes = scope.attributes();
-    let attributes = attributes.map(|of| (format!("{SCOPE}{}", of.key), of.value.as_str()));
-    let pairs: Vec<_> = named.chain(attributes).collect();
-    let pairs = pairs.iter();
-    labels.and(pairs.map(|(key, value)| (key.as_str(), Cow::Borrowed(&**value))))
 }
 
 #[cfg(test)]

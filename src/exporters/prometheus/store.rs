@@ -7,12 +7,13 @@ use tokio::time::Instant;
 
 use super::{
     Dropped,
-    families::{Families, Pages, TargetId},
+    draft::Draft,
+    families::{Families, Pages},
     labels::TargetLabels,
-    page::{Draft, OWN, Page, Source},
+    page::{OWN, Page, Source, TargetId},
+    progress::Progress,
     render,
     rules::Rules,
-    scrape::Progress,
     slots::Slots,
 };
 use crate::pipeline::{Snapshot, Target};
@@ -99,14 +100,14 @@ impl Store {
         // What goes makes room for what comes under its name.
         for (source, part) in shown.parts().filter(is_new) {
             let page = std::mem::take(part).page;
-            *series -= page.series();
+            *series -= page.count();
             draft.inherit((target, source), &page, families);
         }
         draft.place(target, families, &mut dropped);
         draft.remove_shown(shown.parts.iter().map(|part| &part.page), &mut dropped);
         for (source, part) in shown.parts().filter(is_new) {
             part.page = draft.page(source);
-            *series += part.page.series();
+            *series += part.page.count();
             // What we say ourselves is said at every poll, of whatever outcome.
             part.expires = now.checked_add(max_stale).filter(|_| source != OWN);
         }
@@ -174,7 +175,7 @@ impl Shown {
     ) {
         for (source, part) in self.parts().filter(|(_, part)| gone(part)) {
             let page = std::mem::take(part).page;
-            *series -= page.series();
+            *series -= page.count();
             for family in page.families() {
                 families.remove(family, (target, source));
             }

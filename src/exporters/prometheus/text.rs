@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::SystemTime};
 
 use super::{
     escape::{is_plain, is_plain_label},
-    negotiate::Format,
+    form::Format,
 };
 use crate::runtime::clock;
 

@@ -4,21 +4,12 @@
 use super::{
     descriptor::Descriptor,
     escape::Escaping,
+    form::{Form, Format},
     lines::{self, Exemplar, Kept},
     name::{self, Kind},
-    negotiate::Format,
     page::{CREATED, Fragment},
     text::{self, Lead},
 };
-
-/// What distinguishes the answers to two scrapers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
-    /// The format.
-    pub format: Format,
-    /// How names are written that not every scraper knows.
-    pub escaping: Escaping,
-}
 
 /// A family in a form.
 pub(super) struct View<'a> {
