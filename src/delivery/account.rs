@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::{
-    metrics::{self, Figures},
-    state::State,
+    metrics,
+    state::{Figures, State},
 };
 use crate::telemetry::Meter;
 

@@ -21,6 +21,7 @@
 mod build;
 mod config;
 mod dns;
+mod fate;
 mod file;
 mod group;
 mod http;
@@ -43,8 +44,8 @@ pub use self::{
         Authorization, BasicAuth, DnsSdConfig, FileSdConfig, HttpSdConfig, RecordKind, Scheme,
         Settings, StaticConfig, TlsConfig,
     },
+    fate::Fate,
     http::HttpSdError,
-    merge::Fate,
     relabel::{Action, RelabelConfig},
     shard::{ShardConfig, ShardHash, ShardIndex, ShardIndexError},
     status::{ShownShard, SourceStatus},

@@ -7,7 +7,10 @@ use std::{
 
 use opentelemetry::{KeyValue, metrics::Counter};
 
-use super::{Fate, ShardConfig, merge::Counts};
+use super::{
+    ShardConfig,
+    fate::{Counts, Fate},
+};
 use crate::{
     runtime::{Clock, clock::since_epoch},
     telemetry::{

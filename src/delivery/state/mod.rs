@@ -2,11 +2,15 @@
 //! No clock, no network. At every moment: points in = sent + rejected + dropped + held.
 
 mod disk;
+mod figures;
 
 use tokio::time::Instant;
 
 use self::disk::Shelf;
-pub(super) use self::disk::{Disk, Failure, RETRY, Store, Work};
+pub(super) use self::{
+    disk::{Disk, Failure, RETRY, Store, Work},
+    figures::Figures,
+};
 use super::{
     DropReason, Outcome,
     backoff::Backoff,
@@ -14,7 +18,6 @@ use super::{
     config::RetryOnFailure,
     health::Health,
     ledger::Ledger,
-    metrics::Figures,
     queue::{Amount, Queue},
     sending_queue::{MAX_MESSAGE_BYTES, SendingQueue},
 };

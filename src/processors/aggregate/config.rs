@@ -1,24 +1,13 @@
 //! What the configuration says of `aggregate`.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time,
-};
+use std::{collections::BTreeMap, sync::Arc, time};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregate, Shared, fleet::Fleet};
 use crate::{
-    pipeline::Processor,
-    processors::{
-        Context,
-        plans::Plans,
-        select::{MatchType, Texts},
-    },
+    processors::select::{MatchType, Texts},
     settings::Duration,
-    telemetry::names,
     yaml::{Cursor, Diagnostics},
 };
 
@@ -172,8 +161,8 @@ impl Config {
         }
     }
 
-    /// Makes the processor `id`.
-    pub fn build(&self, id: &str, context: &Context<'_>) -> Arc<dyn Processor> {
+    /// What it comes to.
+    pub(super) fn settings(&self) -> Settings {
         let metrics = self.metrics.iter().filter_map(|metric| {
             let include = [metric.include.clone()];
             Some(Rule {
@@ -183,29 +172,18 @@ impl Config {
                 quantiles: metric.quantiles.clone(),
             })
         });
-        let rules = Rules {
-            prefix: self.prefix.clone(),
-            group_by: self.group_by.clone(),
-            max_groups: self.max_groups,
-            min_coverage: self.min_coverage,
-            max_age: self.max_age.get(),
-            metrics: metrics.collect(),
-        };
-        let settings = Settings {
+        Settings {
             interval: self.interval.get(),
             target: self.target.clone(),
             resource: self.resource.clone(),
-            rules: rules.clone(),
-        };
-        let shared = Shared {
-            id: id.to_owned(),
-            settings,
-            fleet: Mutex::new(Fleet::new(rules)),
-            dropped: names::AGGREGATE_DROPPED.counter(context.meter),
-        };
-        Arc::new(Aggregate {
-            shared: Arc::new(shared),
-            plans: Plans::default(),
-        })
+            rules: Rules {
+                prefix: self.prefix.clone(),
+                group_by: self.group_by.clone(),
+                max_groups: self.max_groups,
+                min_coverage: self.min_coverage,
+                max_age: self.max_age.get(),
+                metrics: metrics.collect(),
+            },
+        }
     }
 }

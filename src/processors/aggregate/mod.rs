@@ -40,7 +40,7 @@ use self::{
     emit::Emitter,
     fleet::{Fleet, MemberId, Tracked},
 };
-use super::plans::Plans;
+use super::{Context, plans::Plans};
 use crate::{
     pipeline::{Batch, Downstream, Processor, Stage, Stream},
     runtime::Tasks,
@@ -61,6 +61,23 @@ struct Shared {
     settings: Settings,
     fleet: Mutex<Fleet>,
     dropped: Counter<u64>,
+}
+
+impl Config {
+    /// Makes the processor `id`.
+    pub fn build(&self, id: &str, context: &Context<'_>) -> Arc<dyn Processor> {
+        let settings = self.settings();
+        let shared = Shared {
+            id: id.to_owned(),
+            fleet: Mutex::new(Fleet::new(settings.rules.clone())),
+            settings,
+            dropped: names::AGGREGATE_DROPPED.counter(context.meter),
+        };
+        Arc::new(Aggregate {
+            shared: Arc::new(shared),
+            plans: Plans::default(),
+        })
+    }
 }
 
 impl Shared {

@@ -1,0 +1,51 @@
+//! What the metrics say of one exporter.
+
+use super::Failure;
+use crate::delivery::ledger::Tally;
+
+/// What one exporter has done and holds, at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::delivery) struct Figures {
+    /// What became of the points that are no longer held.
+    pub(in crate::delivery) tally: Tally,
+    /// Points held.
+    pub(in crate::delivery) held_points: u64,
+    /// Bytes held, before compression.
+    pub(in crate::delivery) held_bytes: u64,
+    /// What is held in the queue, in the unit of its sizer.
+    pub(in crate::delivery) queue_size: u64,
+    /// The most that may be, in the same unit.
+    pub(in crate::delivery) queue_capacity: u64,
+    /// Whole seconds since the oldest point that is held was handed over.
+    pub(in crate::delivery) oldest_age_seconds: u64,
+    /// Points that an ended one left on disk.
+    pub(in crate::delivery) left_points: u64,
+    /// Points that were found on disk.
+    pub(in crate::delivery) found_points: u64,
+    /// Points that were put on disk.
+    pub(in crate::delivery) stored_points: u64,
+    /// What went wrong with the disk, in the order of [`Failure::ALL`].
+    pub(in crate::delivery) storage_failures: [u64; Failure::ALL.len()],
+}
+
+impl Figures {
+    /// The sum with one who came later; what may be held is the later one's.
+    pub(in crate::delivery) fn followed_by(&self, later: &Self) -> Self {
+        let mut failures = later.storage_failures;
+        for (sum, earlier) in failures.iter_mut().zip(self.storage_failures) {
+            *sum += earlier;
+        }
+        Self {
+            tally: self.tally + later.tally,
+            held_points: self.held_points + later.held_points,
+            held_bytes: self.held_bytes + later.held_bytes,
+            queue_size: self.queue_size + later.queue_size,
+            queue_capacity: later.queue_capacity,
+            left_points: self.left_points + later.left_points,
+            found_points: self.found_points + later.found_points,
+            oldest_age_seconds: self.oldest_age_seconds.max(later.oldest_age_seconds),
+            stored_points: self.stored_points + later.stored_points,
+            storage_failures: failures,
+        }
+    }
+}
