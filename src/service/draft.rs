@@ -9,7 +9,8 @@ use std::{
 use super::{
     Site,
     error::StartError,
-    graph::{ExporterNode, Graph, ReceiverNode},
+    graph::Graph,
+    node::{ExporterNode, ReceiverNode},
     outlet::Step,
     own_telemetry,
     pipeline::MetricsPipeline,

@@ -13,8 +13,9 @@ use super::{
     Site,
     draft::{Draft, Ready, ReceiverDraft},
     error::StartError,
-    junction::{Junction, Pipelines},
+    junction::Pipelines,
     leaving::Leaving,
+    node::{ExporterNode, ReceiverNode},
     outlet::{Exporters, Step},
     pipeline::MetricsPipeline,
 };
@@ -22,8 +23,7 @@ use crate::{
     config::Config,
     delivery::Storages,
     http::Serving,
-    pipeline::{ComponentKind, Components, Consumer, Exporter, Reporter},
-    receivers::http_json,
+    pipeline::{ComponentKind, Components},
     runtime::Tasks,
     settings::ComponentId,
     storage::Directory,
@@ -43,21 +43,6 @@ pub(super) struct Graph {
     /// Where the groups of all of them report to.
     pub(super) root: Tasks,
     leaving: Leaving,
-}
-
-/// An exporter with what belongs to it alone.
-#[derive(Clone)]
-pub(super) struct ExporterNode {
-    pub(super) exporter: Arc<dyn Exporter>,
-    pub(super) tasks: Tasks,
-    pub(super) status: Reporter,
-}
-
-/// A receiver at work.
-pub(super) struct ReceiverNode {
-    pub(super) running: Arc<http_json::Running>,
-    junction: Junction,
-    tasks: Tasks,
 }
 
 impl Graph {
@@ -165,13 +150,7 @@ impl Graph {
                 (None, ReceiverDraft::Next(first)) => {
                     let (kind, name) = (ComponentKind::Receiver, id.to_string());
                     let tasks = components.own(kind, &name, &self.root.group());
-                    let junction = Junction::new(pipelines);
-                    let consumer = Arc::new(junction.clone()) as Arc<dyn Consumer>;
-                    ReceiverNode {
-                        running: first.start(&[consumer], &tasks),
-                        junction,
-                        tasks,
-                    }
+                    ReceiverNode::start(*first, pipelines, tasks)
                 }
                 // Only one that runs is kept.
                 (None, ReceiverDraft::Kept) => continue,
@@ -286,19 +265,6 @@ impl Graph {
             tracing::warn!(receivers, "still run at the shutdown timeout");
         }
         left.is_empty()
-    }
-}
-
-impl ReceiverNode {
-    /// Whether all of it has ended by `deadline`; says how many polls it cut short.
-    async fn stop(&self, id: &ComponentId, deadline: Instant) -> bool {
-        let before = self.running.dropped_polls();
-        let is_stopped = self.tasks.stop(deadline).await;
-        let polls = self.running.dropped_polls() - before;
-        if polls > 0 {
-            tracing::info!(receiver = %id, polls, "polls under way were dropped");
-        }
-        is_stopped
     }
 }
 

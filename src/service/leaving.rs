@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::graph::ExporterNode;
+use super::node::ExporterNode;
 use crate::{runtime::Tasks, telemetry::LeftTelemetry};
 
 /// How long an exporter that left goes on trying to get rid of what it holds: as long as

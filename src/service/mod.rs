@@ -5,6 +5,7 @@ mod error;
 mod graph;
 mod junction;
 mod leaving;
+mod node;
 mod outcome;
 mod outlet;
 mod own_telemetry;

@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{plan::Type, sums::Site};
+use super::sums::Site;
 use crate::{
     definition::{Instrument, InstrumentKind, ValueType},
     pipeline::{Number, Reading},
@@ -15,6 +15,13 @@ use crate::{
         number,
     },
 };
+
+/// What decides how an operation works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Type {
+    pub(super) kind: InstrumentKind,
+    pub(super) value_type: ValueType,
+}
 
 /// How the values of several points become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,8 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    aggregation::{Aggregate, Aggregation, By},
-    plan::Type,
+    aggregation::{Aggregate, Aggregation, By, Type},
     sums::Site,
 };
 use crate::{

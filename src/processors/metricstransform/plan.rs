@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::config::{ActionKind, Transform};
+use super::{
+    aggregation::Type,
+    config::{ActionKind, Transform},
+};
 use crate::{
-    definition::{self, Instrument, InstrumentKind, ValueType},
+    definition::{self, Instrument},
     pipeline::Schema,
 };
 
@@ -49,13 +52,6 @@ pub(super) struct Recipe {
     pub(super) into: usize,
     /// What the metric is before each operation.
     pub(super) before: Vec<Type>,
-}
-
-/// What decides how an operation works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Type {
-    pub(super) kind: InstrumentKind,
-    pub(super) value_type: ValueType,
 }
 
 /// Instruments of one scope that become one.

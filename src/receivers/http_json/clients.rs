@@ -14,9 +14,9 @@ use reqwest::{
 use tokio_rustls::rustls::ClientConfig;
 
 use super::{
-    build::BuildError,
     client::{Budget, HttpClient, TargetClient},
     config::Config,
+    context::BuildError,
 };
 use crate::{
     client::{Tls, headers},

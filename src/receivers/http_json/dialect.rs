@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use super::{
-    build::BuildError,
     config::TargetConfig,
+    context::BuildError,
     course::Course,
     factory::Factory,
     orders::Orders,

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::{build::Context, config::TargetConfig, running::Running};
+use super::{config::TargetConfig, context::Context, running::Running};
 use crate::{
     discovery::{DiscoveredTarget, Discovery, Located, SourceStatus, Sources},
     pipeline::Origins,

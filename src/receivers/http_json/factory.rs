@@ -5,9 +5,9 @@ use std::sync::Arc;
 use reqwest::Url;
 
 use super::{
-    build::{BuildError, Context},
     clients::Pinned,
     config::TargetConfig,
+    context::{BuildError, Context},
     dialect::Candidates,
     endpoint::{EndpointPoller, Shared, Site},
     poller::TargetPoller,

@@ -15,6 +15,7 @@ mod check;
 mod client;
 mod clients;
 pub mod config;
+mod context;
 mod course;
 mod dialect;
 mod discover;
@@ -39,8 +40,8 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 pub use self::{
-    build::{BuildError, Context},
     config::{Config, TargetConfig},
+    context::{BuildError, Context},
     factory::Factory,
     orders::Ending,
     running::Running,

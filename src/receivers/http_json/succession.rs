@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    build::BuildError, config::TargetConfig, dialect::Candidates, factory::Factory,
+    config::TargetConfig, context::BuildError, dialect::Candidates, factory::Factory,
     poller::TargetPoller, transport::Transport,
 };
 use crate::{definition::Definition, resilience::heritage::Heritage, settings::HttpUrl};
