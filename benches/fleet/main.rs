@@ -158,7 +158,7 @@ async fn run(options: &Options) -> Result<Report, Error> {
     let measured = measure(options, &mut collector).await?;
     let crowd = crowd.end(&collector.process)?;
     let after = Moment::now(&collector, &sink).await?;
-    warn_of_limits(options, &collector)?;
+    warn_of_limits([("the collector", &collector.process), ("the nodes", &nodes)])?;
     let report = Report::new(options, &collector, (&before, &after), &measured)?;
     Ok(Report { crowd, ..report })
 }
@@ -214,13 +214,12 @@ async fn measure(options: &Options, collector: &mut Collector) -> Result<Measure
 }
 
 /// Too few file descriptors look like targets that are down.
-fn warn_of_limits(options: &Options, collector: &Collector) -> Result<(), Error> {
-    let (open, limit) = collector.process.descriptors()?;
-    if open > limit / 10 * 9 {
-        eprintln!(
-            "{open} of {limit} file descriptors are open for {} targets; raise `ulimit -Hn`",
-            options.targets
-        );
+fn warn_of_limits(processes: [(&str, &Process); 2]) -> Result<(), Error> {
+    for (name, process) in processes {
+        let (open, limit) = process.descriptors()?;
+        if open > limit / 10 * 9 {
+            eprintln!("{open} of {limit} file descriptors of {name} are open; raise `ulimit -Hn`");
+        }
     }
     Ok(())
 }

@@ -90,7 +90,13 @@ async fn connection(mut stream: TcpStream, failing: u32, started: Instant) -> st
         answer.clear();
         match (node % 100 < failing).then_some(node % 4) {
             None => healthy(&mut answer, node, started),
-            Some(0) => return std::future::pending().await,
+            // Until the client has had enough; whoever keeps it longer runs out of descriptors.
+            Some(0) => {
+                while stream.read_buf(&mut request).await? > 0 {
+                    request.clear();
+                }
+                return Ok(());
+            }
             Some(1) => return Ok(()),
             Some(2) => answer.push_str("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"),
             Some(_) => answer.push_str("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{oops"),

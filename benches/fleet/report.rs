@@ -51,8 +51,9 @@ pub(crate) struct Report {
     pub(crate) scrape_seconds_max: f64,
     pub(crate) scrape_bytes: usize,
     pub(crate) series: usize,
+    /// In the scrape that has the fewest.
     pub(crate) targets_right: usize,
-    /// In any scrape.
+    /// In all scrapes.
     pub(crate) targets_wrong: usize,
     pub(crate) targets_gone: u32,
     pub(crate) push_points_per_second: f64,
@@ -80,6 +81,7 @@ impl Report {
         let resident_mib = memory.last();
         let (first, last) = scrapes.first().zip(scrapes.last()).ok_or("no scrape")?;
         let missed = scrapes.iter().map(|scrape| scrape.missed_ticks);
+        let right = scrapes.iter().map(|scrape| scrape.right);
         let took = scrapes.iter().map(|scrape| scrape.took.as_secs_f64());
         Ok(Self {
             targets: options.targets,
@@ -104,7 +106,7 @@ impl Report {
             scrape_seconds_max: took.fold(0.0, f64::max),
             scrape_bytes: last.bytes,
             series: last.series,
-            targets_right: last.right,
+            targets_right: right.min().unwrap_or_default(),
             targets_wrong: scrapes.iter().map(|scrape| scrape.wrong).sum(),
             targets_gone: collector.roster.gone(),
             push_points_per_second: (after.pushed - before.pushed) as f64 / seconds,
