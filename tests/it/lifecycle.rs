@@ -93,27 +93,57 @@ async fn at_the_end_health_shows_what_has_stopped_already() {
     assert_eq!(code, Some(0), "{log}");
 }
 
+/// Polls fifty times a second and writes to `backend`, which takes Prometheus' remote write.
+fn writing_to(backend: &Backend) -> Options {
+    let endpoint = format!("{}{}", backend.url(), remote_write::PATH);
+    let settings = format!("{{endpoint: \"{endpoint}\"}}");
+    Options {
+        interval: "20ms",
+        exporters: vec![("prometheusremotewrite".to_owned(), settings)],
+        ..Options::default()
+    }
+}
+
+/// Names and targets of the series that were said to have ended.
+fn ends(backend: &Backend) -> Vec<(String, String)> {
+    let points = backend.taken().concat().into_iter();
+    let is_end = |point: &Point| matches!(point.value, Value::Double(value) if value.is_nan());
+    let ends = points.filter(is_end);
+    ends.map(|point| (point.name, point.attributes["instance"].clone()))
+        .collect()
+}
+
 /// Its targets go one after the other, and those that still answer say nothing of the others.
 #[tokio::test]
 async fn a_stop_is_the_end_of_no_series() {
     let (node, backend) = (node(Dialect::Betanet), Backend::start().await);
-    let endpoint = format!("{}{}", backend.url(), remote_write::PATH);
-    let settings = format!("{{endpoint: \"{endpoint}\"}}");
-    let options = Options {
-        interval: "20ms",
-        exporters: vec![("prometheusremotewrite".to_owned(), settings)],
-        ..Options::default()
-    };
     let url = node.url();
     let targets = (0..60).map(|number| format!("{{endpoint: \"{url}\", name: n{number}}}"));
-    let targets = targets.collect::<Vec<_>>().join(", ");
-    let stand = options.start_with(&format!("targets: [{targets}]")).await;
+    let keys = format!("targets: [{}]", targets.collect::<Vec<_>>().join(", "));
+    let stand = writing_to(&backend).start_with(&keys).await;
     stand.until_polls("n0", 5.0).await;
     let (code, log) = stand.collector.stop().await;
     assert_eq!(code, Some(0), "{log}");
-    let points = backend.taken().concat();
-    let is_end = |point: &&Point| matches!(point.value, Value::Double(value) if value.is_nan());
-    let ends: Vec<_> = points.iter().filter(is_end).collect();
-    assert!(!points.is_empty());
-    assert!(ends.is_empty(), "{} ends: {:?}", ends.len(), ends[0]);
+    assert!(backend.requests() > 0);
+    assert_eq!(ends(&backend), []);
+}
+
+/// Nobody else is polled who could tell.
+#[tokio::test]
+async fn the_last_target_that_goes_ends_its_series() {
+    let (node, backend) = (node(Dialect::Betanet), Backend::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("targets.yaml");
+    let (new, targets) = (list.with_extension("new"), node.address());
+    std::fs::write(&list, format!("[{{targets: [\"{targets}\"]}}]")).unwrap();
+    let keys = format!("file_sd_configs: [{{files: [\"{}\"]}}]", list.display());
+    let stand = writing_to(&backend).start_with(&keys).await;
+    stand.until_polls(&targets.to_string(), 3.0).await;
+    std::fs::write(&new, "[]").unwrap();
+    std::fs::rename(&new, &list).unwrap();
+    let up = ("betanet_up".to_owned(), targets.to_string());
+    eventually("its series have ended", PATIENCE, async || {
+        ends(&backend).contains(&up).then_some(())
+    })
+    .await;
 }

@@ -105,6 +105,7 @@ impl Config {
             delivery,
             memory: memory.unwrap_or_default(),
             clock,
+            is_closing: false.into(),
         }))
     }
 

@@ -20,7 +20,10 @@ mod tests;
 
 pub use config::{Config, Switch};
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use prost::Message as _;
@@ -42,6 +45,9 @@ pub struct RemoteWrite {
     /// Shared with the one whose place it takes.
     memory: Arc<Memory>,
     clock: Clock,
+    /// Targets go without an end: a series that has none goes on where another one, or this one
+    /// started again, polls the target within the lookback of PromQL.
+    is_closing: AtomicBool,
 }
 
 impl RemoteWrite {
@@ -60,8 +66,6 @@ impl RemoteWrite {
 #[async_trait]
 impl Exporter for RemoteWrite {
     fn export(&self, snapshot: &Snapshot<'_>) {
-        let ended = self.memory.take_ended();
-        self.push(&ended, ended.timeseries.len() as u64);
         let points: u64 = snapshot.metrics.iter().map(points::count).sum();
         let mut request = self.rules.request(snapshot.metrics);
         let missing = self.memory.end_missing(&snapshot.target.name, &mut request);
@@ -70,14 +74,19 @@ impl Exporter for RemoteWrite {
 
     fn forget(&self, target: &Target) {
         let now = series::millis(self.clock.now());
-        self.memory.end_all(&target.name, now);
+        let ended = self.memory.end_all(&target.name, now);
+        if !self.is_closing.load(Ordering::Relaxed) {
+            self.push(&ended, ended.timeseries.len() as u64);
+        }
     }
 
     fn closing(&self) {
-        self.memory.close();
+        self.is_closing.store(true, Ordering::Relaxed);
     }
 
     async fn drain(&self, deadline: Instant) {
+        // Also where only this exporter goes.
+        self.closing();
         self.delivery.drain(deadline).await;
     }
 }

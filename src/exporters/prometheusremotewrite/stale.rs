@@ -13,23 +13,9 @@ use super::message::{Label, Sample, TimeSeries, WriteRequest};
 /// Prometheus' `value.StaleNaN`, a NaN that no computation gives.
 const STALE_NAN: u64 = 0x7ff0_0000_0000_0002;
 
-/// How many ends of gone targets are said together. When a shard is given away thousands of targets
-/// go at once, and one request with all of them would be over any limit.
-const ENDS_MAX: usize = 2000;
-
-/// What was said, and what is to be said to have ended.
+/// The series of each target's last snapshot, by the target's name.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// The series of each target's last snapshot, by the target's name.
-    targets: HashMap<String, Said>,
-    /// The ends of targets that are gone.
-    ended: WriteRequest,
-    /// Whether targets go without an end.
-    is_closed: bool,
-}
+pub(super) struct Memory(Mutex<HashMap<String, Said>>);
 
 #[derive(Debug)]
 struct Said {
@@ -48,47 +34,32 @@ impl Memory {
         };
         let series = request.timeseries.iter().map(encoded).collect();
         let said = Said { latest, series };
-        let mut state = self.lock();
-        let before = state.targets.remove(target).into_iter();
+        let mut targets = self.lock();
+        let before = targets.remove(target).into_iter();
         let missing = before.flat_map(|before| before.series);
         let missing = missing.filter(|series| !said.series.contains(series));
         let ended: Vec<_> = missing.filter_map(|series| end(&series, latest)).collect();
-        state.targets.insert(target.to_owned(), said);
+        targets.insert(target.to_owned(), said);
         let count = ended.len() as u64;
         request.timeseries.extend(ended);
         count
     }
 
-    /// Ends all series of a target that is no more, after its newest sample and not before `now`,
-    /// in Unix milliseconds. That is said with the next snapshot of any target.
-    pub(super) fn end_all(&self, target: &str, now: i64) {
-        let mut state = self.lock();
-        let said = state.targets.remove(target);
-        let Some(said) = said.filter(|_| !state.is_closed) else {
-            return;
-        };
-        let time = now.max(said.latest.saturating_add(1));
-        let ended = said.series.iter().filter_map(|series| end(series, time));
-        state.ended.timeseries.extend(ended);
+    /// Forgets a target. Gives the end of each of its series, after its newest sample and not before
+    /// `now`, in Unix milliseconds.
+    pub(super) fn end_all(&self, target: &str, now: i64) -> WriteRequest {
+        let said = self.lock().remove(target);
+        let ended = said.into_iter().flat_map(|said| {
+            let time = now.max(said.latest.saturating_add(1));
+            let series = said.series.into_iter();
+            series.filter_map(move |series| end(&series, time))
+        });
+        WriteRequest {
+            timeseries: ended.collect(),
+        }
     }
 
-    /// From now on targets go because the collector stops: a series without a stale marker goes on
-    /// where another one, or this one started again, polls the target within the lookback of PromQL.
-    pub(super) fn close(&self) {
-        self.lock().is_closed = true;
-    }
-
-    /// The next ends of targets that are gone and of which nothing was said yet.
-    pub(super) fn take_ended(&self) -> WriteRequest {
-        let ended = &mut self.lock().ended.timeseries;
-        let timeseries = match ended.len().saturating_sub(ENDS_MAX) {
-            0 => std::mem::take(ended),
-            rest => ended.split_off(rest),
-        };
-        WriteRequest { timeseries }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Said>> {
         // At most one target's series are missing after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -151,20 +151,6 @@ fn ends(request: &WriteRequest) -> Vec<(&str, i64)> {
 }
 
 #[test]
-fn the_ends_of_many_targets_are_said_in_pieces() {
-    let memory = Memory::default();
-    let names: Vec<_> = (0..5).map(|name| name.to_string()).collect();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let targets: Vec<_> = (0..900).map(|target| format!("node-{target}")).collect();
-    for target in &targets {
-        memory.end_missing(target, &mut request(&names, 10));
-        memory.end_all(target, 20);
-    }
-    let pieces = [(); 4].map(|()| ends(&memory.take_ended()).len());
-    assert_eq!(pieces, [2000, 2000, 500, 0]);
-}
-
-#[test]
 fn a_series_that_is_no_longer_given_ends_once() {
     let memory = Memory::default();
     let said = |names: &[&str], time| {
@@ -178,24 +164,8 @@ fn a_series_that_is_no_longer_given_ends_once() {
     assert_eq!(said(&["a"], 20), "[(\"b\", 20)]");
     assert_eq!(said(&["a", "c"], 30), "[]");
     assert_eq!(memory.end_missing("other", &mut request(&["x"], 30)), 0);
-    memory.end_all("node", 25);
-    memory.end_all("node", 40);
-    let all = memory.take_ended();
+    let all = memory.end_all("node", 25);
     assert_eq!(ends(&all), [("a", 31), ("c", 31)], "after its last sample");
-    memory.end_all("other", 40);
-    assert_eq!(ends(&memory.take_ended()), [("x", 40)]);
-    assert_eq!(memory.take_ended(), WriteRequest::default());
-}
-
-#[test]
-fn what_goes_while_the_collector_stops_has_not_ended() {
-    let memory = Memory::default();
-    for target in ["gone", "polled"] {
-        memory.end_missing(target, &mut request(&["a"], 10));
-    }
-    memory.end_all("gone", 20);
-    memory.close();
-    memory.end_all("polled", 20);
-    assert_eq!(ends(&memory.take_ended()), [("a", 20)]);
-    assert_eq!(memory.take_ended(), WriteRequest::default());
+    assert_eq!(memory.end_all("node", 40), WriteRequest::default());
+    assert_eq!(ends(&memory.end_all("other", 40)), [("x", 40)]);
 }
