@@ -1,21 +1,28 @@
 //! A real Prometheus scrapes the real program, and is asked what it knows.
 
+use std::collections::BTreeSet;
+
 use betanet_collector::simulator::{Dialect, Fault, Node};
 use serde_json::json;
 
 use crate::support::{
-    PATIENCE, eventually,
+    PATIENCE, eventually, open_metrics,
     prometheus::{Prometheus, promtool_check_metrics},
     stand::{Options, Stand, documented_node, node},
 };
 
 /// A Prometheus that scrapes `stand` and nothing else.
 async fn prometheus(stand: &Stand) -> Prometheus {
+    prometheus_with(stand, &[]).await
+}
+
+/// The same with more arguments.
+async fn prometheus_with(stand: &Stand, arguments: &[&str]) -> Prometheus {
     let scrape = format!(
         "scrape_configs: [{{job_name: betanet, static_configs: [{{targets: ['{}']}}]}}]",
         stand.address
     );
-    Prometheus::start(&scrape).await
+    Prometheus::start_with(&scrape, arguments).await
 }
 
 async fn until(prometheus: &Prometheus, promql: &str, enough: impl Fn(f64) -> bool) -> f64 {
@@ -306,4 +313,31 @@ async fn prometheus_knows_what_is_written_to_it() {
     })
     .await;
     equals(&prometheus, "betanet_up", 0.0).await;
+}
+
+#[tokio::test]
+#[ignore = "needs prometheus and rotel: run tests/run"]
+async fn prometheus_keeps_the_trace_of_a_poll() {
+    let node = documented_node();
+    let options = Options {
+        interval: "1s",
+        // Nobody takes the traces, which the polls do not notice.
+        telemetry: "traces: {processors: [{batch: {exporter: {otlp: {endpoint: \"http://127.0.0.1:9\"}}}}]}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("node", &node)]).await;
+    let prometheus = prometheus_with(&stand, &["--enable-feature=exemplar-storage"]).await;
+    let url = format!("http://{}/metrics", stand.address);
+    let mut shown = BTreeSet::new();
+    eventually("a trace that was shown is kept", PATIENCE, async || {
+        let page = open_metrics(&url).await;
+        let ids = page.split("{trace_id=\"").skip(1);
+        shown.extend(ids.filter_map(|rest| Some(rest.get(..32)?.to_owned())));
+        let kept = prometheus.exemplars("betanet_poll_results_total").await;
+        let mut ids = kept
+            .iter()
+            .filter_map(|of| of["labels"]["trace_id"].as_str());
+        ids.any(|id| shown.contains(id)).then_some(())
+    })
+    .await;
 }

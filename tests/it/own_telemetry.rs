@@ -6,7 +6,8 @@ use betanet_collector::simulator::Dialect;
 use http::Response;
 
 use crate::support::{
-    PATIENCE, collector::Collector, eventually, free_port, get, server::Server, stand::node,
+    PATIENCE, collector::Collector, eventually, free_port, get, open_metrics, server::Server,
+    stand::node,
 };
 
 /// Path and body of each request.
@@ -66,15 +67,6 @@ async fn metrics_and_spans_are_pushed_and_do_not_feed_on_themselves() {
         log.lines().all(|line| line.starts_with('{')),
         "one JSON object a line: {log}"
     );
-}
-
-/// What a scraper gets that prefers OpenMetrics.
-async fn open_metrics(url: &str) -> String {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let scrape = client
-        .get(url)
-        .header("accept", "application/openmetrics-text");
-    scrape.send().await.unwrap().text().await.unwrap()
 }
 
 fn config(node: &str, sink: &str, [port, scrapes]: [u16; 2]) -> String {

@@ -45,6 +45,13 @@ pub(crate) async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::
     CLIENT.get(url).send().await
 }
 
+/// What a scraper gets that prefers OpenMetrics.
+pub(crate) async fn open_metrics(url: &str) -> String {
+    let scrape = CLIENT.get(url);
+    let scrape = scrape.header("accept", "application/openmetrics-text");
+    scrape.send().await.unwrap().text().await.unwrap()
+}
+
 /// A port on which nobody listens until the test, or a program that it starts, does.
 ///
 /// It stays ours to the end: bound and never listening, so that the system gives it to nobody who

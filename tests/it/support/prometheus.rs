@@ -31,7 +31,8 @@ impl Prometheus {
         (prometheus, url)
     }
 
-    async fn start_with(config: &str, arguments: &[&str]) -> Self {
+    /// The same with more arguments.
+    pub(crate) async fn start_with(config: &str, arguments: &[&str]) -> Self {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let config = format!(
@@ -60,7 +61,7 @@ impl Prometheus {
 
     /// The series that `promql` gives now.
     pub(crate) async fn query(&self, promql: &str) -> Value {
-        self.ask("query", &[("query", promql)]).await
+        self.ask("query", &[("query", promql)]).await["result"].clone()
     }
 
     /// The number that `promql` gives now; none unless it is one series.
@@ -96,7 +97,17 @@ impl Prometheus {
             ("end", &end),
             ("step", "1"),
         ];
-        self.ask("query_range", &parameters).await
+        self.ask("query_range", &parameters).await["result"].clone()
+    }
+
+    /// The exemplars that it keeps of the series that `promql` names.
+    pub(crate) async fn exemplars(&self, promql: &str) -> Vec<Value> {
+        let parameters = [("query", promql), ("start", "0"), ("end", "99999999999")];
+        let series = self.ask("query_exemplars", &parameters).await;
+        let series = series.as_array().unwrap().iter();
+        series
+            .flat_map(|series| series["exemplars"].as_array().unwrap().clone())
+            .collect()
     }
 
     /// The targets that it scrapes, with their labels.
@@ -112,7 +123,7 @@ impl Prometheus {
         let answer = get(url.unwrap()).await.unwrap();
         let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
         assert_eq!(body["status"], "success", "{body}");
-        body["data"]["result"].clone()
+        body["data"].clone()
     }
 }
 

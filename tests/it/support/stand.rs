@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) prometheus: &'static str,
     /// More exporters beside `prometheus`: id and settings as flow YAML.
     pub(crate) exporters: Vec<(String, String)>,
+    /// More keys of `service::telemetry`, as flow YAML.
+    pub(crate) telemetry: &'static str,
     /// More extensions beside `health_check`: id and settings as flow YAML.
     pub(crate) extensions: Vec<(String, String)>,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             prometheus: "",
             processors: Vec::new(),
             exporters: Vec::new(),
+            telemetry: "",
             extensions: Vec::new(),
         }
     }
@@ -172,8 +175,9 @@ impl Options {
         for (id, settings) in &self.processors {
             writeln!(processors, "  {id}: {settings}").unwrap();
         }
+        let keys = self.telemetry;
         let telemetry = format!(
-            "telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {own_port}}}}}}}}}]}}}}\n"
+            "telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {own_port}}}}}}}}}]}}, {keys}}}\n"
         );
         let exporting = exporting.join(", ");
         let mut extensions = format!("  health_check: {{endpoint: \"{address}\"}}\n");
