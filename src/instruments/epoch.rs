@@ -19,7 +19,7 @@ use opentelemetry_sdk::{
 };
 
 use super::{
-    heritage::Common,
+    common::Common,
     reader::PullReader,
     repr::{Fitted, Repr},
     texts::shared,

@@ -3,52 +3,15 @@
 //! What both have keeps its provider, and so its start time. The others get a provider of their
 //! own, which begins now.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-};
+use std::{collections::btree_map::Entry, sync::Arc};
 
 use super::{
     TargetInstruments,
+    common::Common,
     epoch::Epoch,
     resets::{EPOCHS_MAX, FIRST},
 };
 use crate::{definition::InstrumentKind, pipeline::Schema};
-
-/// The instruments that two schemas have in common: the index in the new one by that in the old.
-#[derive(Debug)]
-pub(super) struct Common(BTreeMap<usize, usize>);
-
-impl Common {
-    fn of(old: &Schema, new: &Schema) -> Self {
-        let mut by_name: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (index, instrument) in old.instruments().iter().enumerate() {
-            let of_name = by_name.entry(&instrument.name).or_default();
-            of_name.push((index, instrument));
-        }
-        let common = new.instruments().iter().enumerate();
-        let common = common.filter_map(|(index, instrument)| {
-            let mut old = by_name.get(&instrument.name)?.iter();
-            let (old, _) = old.find(|(_, old)| *old == instrument)?;
-            Some((*old, index))
-        });
-        Self(common.collect())
-    }
-
-    /// Where the instrument of the old schema stands in the new one.
-    pub(super) fn index(&self, old: usize) -> Option<usize> {
-        self.0.get(&old).copied()
-    }
-
-    /// What is known by the index in the old schema, by that in the new one.
-    pub(super) fn moved<T>(
-        &self,
-        known: impl IntoIterator<Item = (usize, T)>,
-    ) -> impl Iterator<Item = (usize, T)> {
-        let known = known.into_iter();
-        known.filter_map(|(old, value)| Some((self.index(old)?, value)))
-    }
-}
 
 impl TargetInstruments {
     /// Goes on where `old` ends, for all instruments that both have. Those of another Resource
@@ -59,8 +22,7 @@ impl TargetInstruments {
         }
         let schema = Arc::clone(&self.schema);
         let common = Common::of(&old.schema, &schema);
-        let is_old = |index: &usize| common.0.values().any(|new| new == index);
-        let new = (0..schema.instruments().len()).filter(|index| !is_old(index));
+        let new = (0..schema.instruments().len()).filter(|index| !common.has(*index));
         let new: Vec<_> = new.collect();
         let first = self.epochs.remove(&FIRST);
         self.resets.take_over(&mut old.resets, &common, &new);

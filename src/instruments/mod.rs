@@ -8,6 +8,7 @@
 //! Measured reasons for this shape: the SDK allows one Resource and one start time a provider,
 //! and cannot take back a series that was recorded synchronously.
 
+mod common;
 mod delta;
 mod epoch;
 mod exemplars;

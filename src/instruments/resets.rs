@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use opentelemetry::KeyValue;
 
-use super::heritage::Common;
+use super::common::Common;
 use crate::pipeline::{Number, Reading};
 
 /// Number of an epoch; a larger one began later.
