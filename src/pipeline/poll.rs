@@ -66,6 +66,9 @@ pub struct Body {
     pub raw: Bytes,
     /// When it was there whole.
     pub received: SystemTime,
+    /// Characters and numbers in it that its format does not allow, and that were read as U+FFFD, as
+    /// nothing or as text.
+    pub repaired: u64,
     /// None where the body is only kept.
     document: Option<Arc<Value>>,
     read: fn(&Bytes) -> Option<Value>,
@@ -140,6 +143,7 @@ impl Body {
         Self {
             raw,
             received,
+            repaired: 0,
             document: Some(Arc::new(document)),
             read,
         }

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    exposition,
+    exposition, lossy_json,
     origin::{add_validators, origin},
     telemetry::Telemetry,
     transport::{Request, Transport, TransportError},
@@ -89,8 +89,6 @@ enum AttemptError {
     Transport(#[from] TransportError),
     #[error("the body is not JSON")]
     Json(#[source] serde_json::Error),
-    #[error("the body is not UTF-8")]
-    Utf8(#[source] std::str::Utf8Error),
     #[error("the body is not Prometheus text")]
     Exposition(#[source] exposition::ExpositionError),
 }
@@ -180,20 +178,24 @@ impl Attempt for EndpointPoller {
 
 /// Reads what was `received` then as `format` says.
 fn body(format: Format, raw: Bytes, received: SystemTime) -> Result<Body, AttemptError> {
-    let document = decode(format, &raw)?;
+    let (document, repaired) = decode(format, &raw)?;
     let read: fn(&Bytes) -> _ = match format {
-        Format::Json => |raw| decode(Format::Json, raw).ok(),
-        Format::Prometheus => |raw| decode(Format::Prometheus, raw).ok(),
+        Format::Json => |raw| Some(decode(Format::Json, raw).ok()?.0),
+        Format::Prometheus => |raw| Some(decode(Format::Prometheus, raw).ok()?.0),
     };
-    Ok(Body::new(raw, received, document, read))
+    let mut body = Body::new(raw, received, document, read);
+    body.repaired = repaired;
+    Ok(body)
 }
 
-fn decode(format: Format, body: &Bytes) -> Result<Value, AttemptError> {
+/// The document, and in how many places it was repaired.
+fn decode(format: Format, body: &Bytes) -> Result<(Value, u64), AttemptError> {
     match format {
-        Format::Json => serde_json::from_slice(body).map_err(AttemptError::Json),
+        Format::Json => lossy_json::read(body).map_err(AttemptError::Json),
         Format::Prometheus => {
-            let text = std::str::from_utf8(body).map_err(AttemptError::Utf8)?;
-            exposition::parse(text).map_err(AttemptError::Exposition)
+            let (text, repaired) = lossy_json::text(body);
+            let document = exposition::parse(&text).map_err(AttemptError::Exposition)?;
+            Ok((document, repaired))
         }
     }
 }
@@ -223,7 +225,7 @@ impl AttemptError {
             Self::Status { status, .. } => ErrorType::Status(*status),
             Self::Credentials(_) => ErrorType::Credentials,
             Self::Transport(error) => error.error_type(),
-            Self::Json(_) | Self::Utf8(_) | Self::Exposition(_) => ErrorType::Decode,
+            Self::Json(_) | Self::Exposition(_) => ErrorType::Decode,
         }
     }
 }

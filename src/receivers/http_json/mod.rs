@@ -23,6 +23,7 @@ mod endpoint;
 mod exposition;
 mod factory;
 mod line;
+mod lossy_json;
 mod orders;
 mod origin;
 mod poller;
