@@ -8,7 +8,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use super::{
     CommandError, Output,
     args::{CheckArgs, SourceArgs},
-    hint::hint,
+    hint::why_missing,
     load::load,
     table,
 };
@@ -212,7 +212,12 @@ fn endpoint_row(path: &str, polled: &EndpointPoll) -> [String; 4] {
     match (polled.body(), polled.failure()) {
         (Some(body), _) => [
             path.to_owned(),
-            "ok".to_owned(),
+            match body.repaired {
+                0 => "ok".to_owned(),
+                count => {
+                    format!("ok, but for {count} characters or numbers that JSON does not allow")
+                }
+            },
             time,
             body.raw.len().to_string(),
         ],
@@ -260,21 +265,12 @@ fn problem_row(target: &Target, poll: &Poll, problem: &Problem) -> [String; 3] {
     [name.unwrap_or_default(), why, detail]
 }
 
-/// The nearest key that exists, for the rule whose path is the problem's detail.
+/// The nearest key that exists, for the rule that has the path that is the problem's detail.
 fn missing(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<String> {
-    let rules = definition
-        .rules
-        .iter()
-        .filter(|rule| rule.instrument == problem.instrument);
-    let rule = rules
-        .into_iter()
-        .find(|rule| rule.value.text() == problem.detail)?;
-    let document = poll.endpoints.get(rule.endpoint)?.body()?.document()?;
-    match &rule.for_each {
-        None => hint(&rule.value, &document),
-        Some(path) => path
-            .elements(&document)
-            .iter()
-            .find_map(|element| hint(&rule.value, element.value)),
-    }
+    let rules = definition.rules.iter();
+    let mut of_metric = rules.filter(|rule| rule.instrument == problem.instrument);
+    of_metric.find_map(|rule| {
+        let document = poll.endpoints.get(rule.endpoint)?.body()?.document()?;
+        why_missing(rule, &document, &problem.detail)
+    })
 }

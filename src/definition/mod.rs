@@ -6,8 +6,10 @@
 mod builtin;
 mod compile;
 pub mod file;
+mod grammar;
 mod load;
 pub mod path;
+mod unit;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -87,13 +89,15 @@ pub struct Rule {
     pub endpoint: usize,
     /// The elements that give a series each; the whole body where there is none.
     pub for_each: Option<Path>,
+    /// Whether it is expected that there are no elements.
+    pub for_each_is_optional: bool,
     /// The value, relative to the element.
     pub value: Path,
     /// Attribute keys in ascending order and where their values come from.
     pub attributes: Vec<(String, Source)>,
     /// How a found value is read.
     pub parse: Parse,
-    /// Numbers for texts.
+    /// Numbers for scalars, by their text; `*` is any other.
     pub values: BTreeMap<String, f64>,
     /// What the number is multiplied with.
     pub scale: Option<f64>,
@@ -113,7 +117,12 @@ pub enum Source {
     /// The same text on every series.
     Literal(String),
     /// A value of the element.
-    Path(Path),
+    Path {
+        /// Where it stands.
+        path: Path,
+        /// Whether the attribute is left out where it is missing.
+        optional: bool,
+    },
     /// The name (or index) under which the element stands in its parent.
     Key,
 }

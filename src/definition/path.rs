@@ -10,11 +10,15 @@ use jsonpath_rust::parser::{
 use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
 
+use super::grammar;
+
 /// A compiled path.
 #[derive(Debug, Clone)]
 pub struct Path {
     text: String,
     kind: Kind,
+    /// The byte of `text` behind each segment.
+    ends: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,10 +56,15 @@ impl Path {
     /// # Errors
     /// If it is not RFC 9535.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        let query = parse_json_path(text).map_err(|error| PathError {
+        let wrong = |reason| PathError {
             path: text.to_owned(),
-            reason: reason(text, &error.to_string()),
-        })?;
+            reason,
+        };
+        if !text.starts_with('$') {
+            return Err(wrong("it begins with `$`".to_owned()));
+        }
+        let ends = grammar::segments(text).map_err(|error| wrong(unexpected(error)))?;
+        let query = parse_json_path(text).map_err(|error| wrong(reason(&error.to_string())))?;
         let kind = match singular(&query) {
             Some(steps) => Kind::Singular(steps),
             None => Kind::General(Box::new(query)),
@@ -63,6 +72,7 @@ impl Path {
         Ok(Self {
             text: text.to_owned(),
             kind,
+            ends,
         })
     }
 
@@ -87,17 +97,81 @@ impl Path {
         }
     }
 
-    /// All values that the path matches, in document order. A singular path that leads to an
-    /// array or an object matches its elements.
-    pub fn elements<'a>(&self, document: &'a Value) -> Vec<Hit<'a>> {
+    /// The one value that the path matches, which is not `null`; none if there is none.
+    ///
+    /// # Errors
+    /// How many values there are, if there are several.
+    pub fn one<'a>(&self, document: &'a Value) -> Result<Option<&'a Value>, usize> {
         match &self.kind {
-            Kind::Singular(steps) => walk(steps, document).map(members).unwrap_or_default(),
+            Kind::Singular(steps) => Ok(walk(steps, document).filter(|found| !found.is_null())),
+            Kind::General(query) => {
+                let hits = general(query, document).map(|hit| hit.value);
+                let mut values = hits.filter(|found| !found.is_null());
+                match (values.next(), values.count()) {
+                    (first, 0) => Ok(first),
+                    (_, more) => Err(more + 1),
+                }
+            }
+        }
+    }
+
+    /// All values that the path matches, in document order, as RFC 9535 says.
+    pub fn nodes<'a>(&self, document: &'a Value) -> Vec<Hit<'a>> {
+        match &self.kind {
+            Kind::Singular(steps) => node(steps, document).into_iter().collect(),
             Kind::General(query) => general(query, document).collect(),
         }
+    }
+
+    /// What a `for_each` goes through: all values that the path matches. A path of names alone is
+    /// short for the one that ends in `[*]` if it leads to an array or an object: `$.nodes` means
+    /// `$.nodes[*]`.
+    pub fn elements<'a>(&self, document: &'a Value) -> Vec<Hit<'a>> {
+        match &self.kind {
+            Kind::Singular(steps) if steps.iter().all(Step::is_name) => {
+                walk(steps, document).map(members).unwrap_or_default()
+            }
+            _ => self.nodes(document),
+        }
+    }
+
+    /// Whether it is a gap that a `for_each` finds no element in `document`. An array or an object
+    /// that is there and empty is none.
+    pub fn misses(&self, document: &Value) -> bool {
+        if let Kind::Singular(steps) = &self.kind {
+            return walk(steps, document).is_none_or(Value::is_null);
+        }
+        let mut last = vec![Hit {
+            value: document,
+            key: None,
+        }];
+        for (prefix, segment) in self.prefixes() {
+            let found = prefix.nodes(document);
+            if found.is_empty() {
+                let is_single = segment.keys().is_some();
+                return is_single || !last.iter().all(|hit| is_empty(hit.value));
+            }
+            last = found;
+        }
+        true
+    }
+
+    /// The path up to each of its segments, with the segment as a path of its own.
+    pub fn prefixes(&self) -> impl Iterator<Item = (Self, Self)> {
+        let starts = [1].into_iter().chain(self.ends.iter().copied());
+        starts.zip(&self.ends).filter_map(|(start, end)| {
+            let prefix = Self::parse(self.text.get(..*end)?).ok()?;
+            let segment = self.text.get(start..*end)?.trim_start();
+            Some((prefix, Self::parse(&format!("${segment}")).ok()?))
+        })
     }
 }
 
 impl Step {
+    fn is_name(&self) -> bool {
+        matches!(self, Self::Name(_))
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Name(name) => name.clone(),
@@ -123,8 +197,32 @@ fn walk<'a>(steps: &[Step], document: &'a Value) -> Option<&'a Value> {
     })
 }
 
+/// The value at the end of the steps, and the key under which it stands.
+fn node<'a>(steps: &[Step], document: &'a Value) -> Option<Hit<'a>> {
+    let value = walk(steps, document)?;
+    let key = match steps.split_last() {
+        None => None,
+        Some((Step::Index(index), before)) if *index < 0 => {
+            let length = walk(before, document)?.as_array()?.len();
+            let index = length.checked_add_signed(isize::try_from(*index).ok()?)?;
+            Some(index.to_string())
+        }
+        Some((last, _)) => Some(last.text()),
+    };
+    Some(Hit { value, key })
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
 fn members(value: &Value) -> Vec<Hit<'_>> {
     match value {
+        Value::Null => Vec::new(),
         Value::Array(items) => items
             .iter()
             .enumerate()
@@ -159,17 +257,46 @@ fn general<'a>(query: &JpQuery, document: &'a Value) -> impl Iterator<Item = Hit
     })
 }
 
-/// The last key of a normalized path: `$['a'][0]` gives `0`, `$['a']['b\'c']` gives `b'c`.
+/// The last key of a normalized path (RFC 9535, 2.7): `$['a'][0]` gives `0`, `$['a']['b\'c']`
+/// gives `b'c`.
 fn last_key(normalized: &str) -> Option<String> {
     let inner = normalized.strip_suffix(']')?;
     if let Some(quoted) = inner.strip_suffix('\'') {
+        // A quote within a name is escaped, so this is where the last name begins.
         let start = quoted.rfind("['")? + 2;
-        return quoted
-            .get(start..)
-            .map(|key| key.replace("\\'", "'").replace("\\\\", "\\"));
+        return quoted.get(start..).map(unescaped);
     }
     let start = inner.rfind('[')? + 1;
     inner.get(start..).map(str::to_owned)
+}
+
+/// The name that a normalized path writes so.
+fn unescaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    let mut chars = name.chars();
+    while let Some(c) = chars.next() {
+        let escaped = match c {
+            '\\' => chars.next(),
+            c => {
+                text.push(c);
+                continue;
+            }
+        };
+        text.extend(match escaped {
+            Some('b') => Some('\u{8}'),
+            Some('f') => Some('\u{c}'),
+            Some('n') => Some('\n'),
+            Some('r') => Some('\r'),
+            Some('t') => Some('\t'),
+            Some('u') => {
+                let digits: String = chars.by_ref().take(4).collect();
+                let code = u32::from_str_radix(&digits, 16).ok();
+                code.and_then(char::from_u32)
+            }
+            other => other,
+        });
+    }
+    text
 }
 
 /// The keys of a path that can match at most one value.
@@ -178,29 +305,24 @@ fn singular(query: &JpQuery) -> Option<Vec<Step>> {
         .segments
         .iter()
         .map(|segment| match segment {
-            Segment::Selector(Selector::Name(name)) => Some(Step::Name(unquoted(name)?)),
+            Segment::Selector(Selector::Name(name)) => Some(Step::Name(name.clone())),
             Segment::Selector(Selector::Index(index)) => Some(Step::Index(*index)),
             Segment::Selector(_) | Segment::Selectors(_) | Segment::Descendant(_) => None,
         })
         .collect()
 }
 
-/// The engine keeps a bracketed name with its quotes; a name with escapes is left to it.
-fn unquoted(name: &str) -> Option<String> {
-    let strip = |quote: char| {
-        name.strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote))
-    };
-    let inner = strip('\'').or_else(|| strip('"')).unwrap_or(name);
-    (!inner.contains('\\')).then(|| inner.to_owned())
+fn unexpected(error: grammar::Wrong) -> String {
+    let grammar::Wrong { column, why } = error;
+    match why {
+        Some(why) => format!("character {column}: {why}"),
+        None => format!("character {column} is not expected there"),
+    }
 }
 
-/// Why `path` is none, in a few words. The parser says it in a drawing of several lines, whose
+/// Why the engine takes no path, in a few words. It says it in a drawing of several lines, whose
 /// first one has the place: `--> 1:9`.
-fn reason(path: &str, error: &str) -> String {
-    if !path.starts_with('$') {
-        return "it begins with `$`".to_owned();
-    }
+fn reason(error: &str) -> String {
     let place = error.split("--> 1:").nth(1);
     let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect();
     match place.map(digits) {
@@ -272,12 +394,109 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for text in ["bytes_transmitted", "$.[", "$.a[?", ""] {
+        for text in [
+            "bytes_transmitted",
+            "$.[",
+            "$.a[?",
+            "",
+            "$[?count(@.a, @.b) > 1]",
+        ] {
             let error = Path::parse(text).unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("`{text}` is not a JSONPath")),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_key_is_the_same_however_the_path_is_written() {
+        let keys = [
+            "a\nb",
+            "\u{1}\u{8}\u{c}\r\t",
+            "it's",
+            "b\\",
+            "['x']",
+            "'q'",
+            "",
+            "ü",
+        ];
+        for key in keys {
+            let document = json!({ "o": { key: 1 } });
+            let all = ["$.o", "$.o[*]", "$.o.*", "$['o'][?@ == 1]", "$..o[*]"];
+            for text in all {
+                let hits = path(text).elements(&document);
+                let found: Vec<_> = hits.iter().map(|hit| hit.key.as_deref()).collect();
+                assert_eq!(found, [Some(key)], "{text}");
+            }
+        }
+        let document = json!({"'q'": 1, "q": 2, "a\\b": 3, "a\tb": 4});
+        for (text, expected) in [
+            ("$[\"'q'\"]", 1),
+            ("$['q']", 2),
+            ("$['a\\\\b']", 3),
+            ("$['a\\tb']", 4),
+        ] {
+            assert_eq!(
+                path(text).first(&document),
+                Some(&json!(expected)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_path_of_names_alone_is_short_for_its_elements() {
+        let document = json!({"values": [{"x": [1, 2]}, {"x": [3]}]});
+        let found = |text| {
+            let hits = path(text).elements(&document);
+            let shown = hits.iter().map(|hit| {
+                let key = hit.key.clone().unwrap_or_default();
+                format!("{key}={}", hit.value)
+            });
+            shown.collect::<Vec<_>>()
+        };
+        assert_eq!(found("$.values"), found("$.values[*]"));
+        assert_eq!(found("$.values[0]"), ["0={\"x\":[1,2]}"]);
+        assert_eq!(found("$.values[-1]"), ["1={\"x\":[3]}"]);
+        assert_eq!(found("$.values[0:1]"), ["0={\"x\":[1,2]}"]);
+        assert_eq!(found("$.values[*].x"), ["x=[1,2]", "x=[3]"]);
+        assert_eq!(found("$.values[1].x"), ["x=[3]"]);
+        assert_eq!(found("$.values[*].x[*]"), ["0=1", "1=2", "0=3"]);
+    }
+
+    #[test]
+    fn several_values_are_not_one() {
+        let document = json!({"a": [1, 2, null], "b": [null, 3]});
+        assert_eq!(path("$.a[*]").one(&document), Err(2));
+        assert_eq!(path("$.b[*]").one(&document), Ok(Some(&json!(3))));
+        assert_eq!(path("$.a[0]").one(&document), Ok(Some(&json!(1))));
+        assert_eq!(path("$.a[2]").one(&document), Ok(None));
+        assert_eq!(path("$.c[*]").one(&document), Ok(None));
+    }
+
+    #[test]
+    fn what_is_there_and_empty_is_no_gap() {
+        let document =
+            json!({"none": [], "nil": null, "n": 1, "jobs": [{"tags": []}, {"tags": {}}]});
+        for (text, expected) in [
+            ("$.none", false),
+            ("$.none[*]", false),
+            ("$.none[?@.x == 1]", false),
+            ("$.jobs[*].tags[*]", false),
+            ("$..nothing", true),
+            ("$.nil", true),
+            ("$.nil[*]", true),
+            ("$.missing", true),
+            ("$.missing[*]", true),
+            ("$.n[*]", true),
+            ("$.none[0]", true),
+            ("$.none[*].x", false),
+            ("$.jobs[?@.state == 'on']", true),
+            ("$.jobs[*].tag[*]", true),
+        ] {
+            assert_eq!(path(text).elements(&document), [], "{text}");
+            assert_eq!(path(text).misses(&document), expected, "{text}");
         }
     }
 }

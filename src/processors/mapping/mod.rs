@@ -65,6 +65,7 @@ impl Mapper {
                 key: None,
             }],
         };
+        self.note_gap(rule, &elements, document);
         if elements.len() > rule.max_series {
             let over = elements.len() - rule.max_series;
             let detail = format!(
@@ -84,13 +85,24 @@ impl Mapper {
         }
     }
 
+    /// Notes that there are no elements, unless that is expected.
+    fn note_gap(&mut self, rule: &Rule, elements: &[Hit<'_>], document: &Value) {
+        let is_expected = rule.optional || rule.for_each_is_optional;
+        if let Some(path) = rule.for_each.as_ref().filter(|_| !is_expected)
+            && elements.is_empty()
+            && path.misses(document)
+        {
+            self.note(rule, Refusal::new(Reason::Missing, path.text()), 1);
+        }
+    }
+
     fn element(
         &mut self,
         rule: &Rule,
         instrument: &Instrument,
         element: &Hit<'_>,
     ) -> Result<(), Refusal> {
-        let found = find(&rule.value, element.value)?;
+        let found = find(&rule.value, rule, element.value)?;
         let attributes = attributes(rule, element)?;
         if instrument.kind == InstrumentKind::StateSet {
             return self.state_set(rule, attributes, found);
@@ -107,20 +119,17 @@ impl Mapper {
         attributes: Vec<KeyValue>,
         found: &Value,
     ) -> Result<(), Refusal> {
-        let state = value::text(found).unwrap_or_default();
-        if !rule.states.contains(&state) {
-            let detail = format!("{}: `{state}` is not one of its states", rule.value.text());
+        let Some(current) = value::position(&rule.states, found) else {
+            let state = value::shown(found);
+            let detail = format!("{}: {state} is not one of its states", rule.value.text());
             return Err(Refusal::new(Reason::Range, detail));
-        }
-        for known in &rule.states {
+        };
+        for (position, known) in rule.states.iter().enumerate() {
             let mut attributes = attributes.clone();
             attributes.push(KeyValue::new(rule.state_attribute.clone(), known.clone()));
             attributes.sort_by(|a, b| a.key.cmp(&b.key));
-            self.push(
-                rule,
-                attributes,
-                Number::Unsigned(u64::from(*known == state)),
-            )?;
+            let is_current = Number::Unsigned(u64::from(position == current));
+            self.push(rule, attributes, is_current)?;
         }
         Ok(())
     }
@@ -160,10 +169,24 @@ impl Mapper {
 }
 
 /// The value at `path`; `null` is missing.
-fn find<'a>(path: &Path, element: &'a Value) -> Result<&'a Value, Refusal> {
-    path.first(element)
-        .filter(|found| !found.is_null())
-        .ok_or_else(|| Refusal::new(Reason::Missing, path.text()))
+fn find<'a>(path: &Path, rule: &Rule, element: &'a Value) -> Result<&'a Value, Refusal> {
+    let found = path.one(element).map_err(|count| {
+        let detail = format!("{}: {count} values, one wanted", path.text());
+        Refusal::new(Reason::Several, detail)
+    })?;
+    found.ok_or_else(|| {
+        let detail = match (&rule.for_each, element) {
+            (Some(elements), Value::Array(items)) => format!(
+                "{}: the element is an array of {}; to go through it, add `[*]`: \
+                 `for_each: {}[*]`",
+                path.text(),
+                items.len(),
+                elements.text()
+            ),
+            _ => path.text().to_owned(),
+        };
+        Refusal::new(Reason::Missing, detail)
+    })
 }
 
 fn attributes(rule: &Rule, element: &Hit<'_>) -> Result<Vec<KeyValue>, Refusal> {
@@ -175,9 +198,13 @@ fn attributes(rule: &Rule, element: &Hit<'_>) -> Result<Vec<KeyValue>, Refusal> 
                 .key
                 .clone()
                 .ok_or_else(|| Refusal::new(Reason::Missing, "@key"))?,
-            Source::Path(path) => {
-                let found = match find(path, element.value) {
-                    Err(_) if rule.optional => continue,
+            Source::Path { path, optional } => {
+                let is_optional = *optional || rule.optional;
+                let found = match find(path, rule, element.value) {
+                    Err(Refusal {
+                        reason: Reason::Missing,
+                        ..
+                    }) if is_optional => continue,
                     found => found?,
                 };
                 value::text(found).ok_or_else(|| {

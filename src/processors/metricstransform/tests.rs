@@ -115,7 +115,7 @@ async fn integers_stay_exact_where_the_factor_is_one() {
     );
     assert_eq!(
         instrument(&lab1000, "total"),
-        (InstrumentKind::Counter, ValueType::Int)
+        (InstrumentKind::Counter, ValueType::Auto)
     );
     let mut fraction = lab(&scaled("0.001"));
     assert_eq!(fraction.run(&["total 45"]), ["total 0.045"]);
@@ -196,7 +196,7 @@ async fn of_totals_only_the_sum_is_a_total() {
     };
     assert_eq!(
         instrument(&aggregated("sum"), "total"),
-        (InstrumentKind::Counter, ValueType::Int)
+        (InstrumentKind::Counter, ValueType::Auto)
     );
     assert_eq!(
         instrument(&aggregated("mean"), "total"),
