@@ -5,7 +5,7 @@ use std::{
     path::{Component, PathBuf},
 };
 
-use super::Config;
+use super::{Config, metric_names};
 use crate::{
     exporters, extensions,
     http::ServerConfig,
@@ -51,6 +51,7 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     checker.telemetry(config);
     checker.storages(config);
     checker.listeners(config);
+    metric_names::check(config, root, checker.diagnostics);
 }
 
 /// Whether nothing stands at `path`; what is no map at all has its own message.
