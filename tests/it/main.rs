@@ -41,3 +41,4 @@ mod shards;
 mod support;
 mod support_check;
 mod tls;
+mod values;
