@@ -16,8 +16,14 @@
 mod files;
 pub mod headers;
 mod invalid;
+mod proxy;
+mod said;
 mod tls;
+mod wrong_port;
 
 pub use files::ReadError;
 pub use invalid::{BoxError, Invalid};
+pub use proxy::Proxy;
+pub use said::Secrets;
 pub use tls::Tls;
+pub use wrong_port::{Spoken, explain};

@@ -13,13 +13,14 @@ use std::{
 use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderValue, StatusCode, header};
-use reqwest::{Certificate, Client, Identity, redirect::Policy};
+use reqwest::{Client, redirect::Policy};
 
 use super::{
     config::{HttpSdConfig, TlsConfig},
     group::{Parsed, parse_json},
     source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
 };
+use crate::client::{Invalid, Tls, headers::USER_AGENT};
 
 /// Label: the URL that named a target.
 const URL: &str = "__meta_url";
@@ -39,42 +40,33 @@ pub(super) struct HttpSd {
 /// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpSdError {
-    /// A file of `tls_config` cannot be read.
-    #[error("failed to read `{path}`")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The settings contradict each other, or a file holds no PEM.
+    /// What `tls_config` names cannot be used.
+    #[error("failed to set up TLS")]
+    Tls(#[from] Invalid),
+    /// The settings contradict each other.
     #[error("failed to set up the HTTP client")]
     Client(#[from] reqwest::Error),
 }
 
 impl HttpSd {
     pub(super) fn new(config: &HttpSdConfig) -> Result<Self, HttpSdError> {
-        let tls = &config.tls_config;
-        let mut builder = Client::builder()
-            .user_agent(concat!("betanet-collector/", env!("CARGO_PKG_VERSION")))
+        let builder = Client::builder()
+            .user_agent(USER_AGENT)
             // Whoever answers must not choose who gets our credentials.
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             // Asked once a minute: a kept connection would be closed by then.
-            .pool_max_idle_per_host(0)
-            .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
-        if !config.url.is_https() {
+            .pool_max_idle_per_host(0);
+        let is_https = config.url.is_https();
+        // Also for clear text, so that a file that cannot be used shows at once.
+        let is_read = is_https || config.tls_config != TlsConfig::default();
+        let tls = is_read.then(|| tls(&config.tls_config).client_config());
+        let builder = match tls.transpose()?.filter(|_| is_https) {
+            Some(tls) => builder.tls_backend_preconfigured(tls),
             // A machine without certificates can still speak clear text.
-            builder = builder.tls_certs_only([]);
-        }
-        if let Some(path) = &tls.ca_file {
-            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&read(path)?)?);
-        }
-        if let Some(identity) = identity(tls)? {
-            builder = builder.identity(identity);
-        }
+            None => builder.tls_certs_only([]),
+        };
         Ok(Self {
             config: config.clone(),
             client: builder.build()?,
@@ -164,21 +156,16 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
     kind.trim() == "application/json" && ["", "utf-8"].contains(&charset)
 }
 
-fn identity(tls: &TlsConfig) -> Result<Option<Identity>, HttpSdError> {
-    let (Some(cert), Some(key)) = (&tls.cert_file, &tls.key_file) else {
-        return Ok(None);
-    };
-    let mut pem = read(cert)?;
-    pem.push(b'\n');
-    pem.extend(read(key)?);
-    Ok(Some(Identity::from_pem(&pem)?))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, HttpSdError> {
-    std::fs::read(path).map_err(|source| HttpSdError::Read {
-        path: path.display().to_string(),
-        source,
-    })
+/// The same in our own words: the system's certificates are trusted too.
+fn tls(config: &TlsConfig) -> Tls {
+    Tls {
+        insecure_skip_verify: config.insecure_skip_verify,
+        ca_file: config.ca_file.clone(),
+        include_system_ca_certs_pool: true,
+        cert_file: config.cert_file.clone(),
+        key_file: config.key_file.clone(),
+        ..Tls::default()
+    }
 }
 
 /// A file's text without the line end that editors add.

@@ -6,14 +6,16 @@ pub mod otlp;
 mod points;
 pub mod prometheus;
 pub mod prometheusremotewrite;
+mod sending;
 #[cfg(test)]
 mod testing;
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use schemars::SchemaGenerator;
 use serde::Serialize;
 
+use self::sending::Sending;
 use crate::{
     client::Invalid,
     delivery::{self, Storages},
@@ -189,6 +191,7 @@ impl Config {
         id: &str,
         context: &mut Context<'_>,
     ) -> Result<Arc<dyn Exporter>, BuildError> {
+        let before = context.before.and_then(Sending::of);
         let delivery = delivery::Context {
             id,
             tasks: context.tasks,
@@ -197,32 +200,15 @@ impl Config {
             clock: context.clock,
             storages: context.storages,
             status: &context.status,
-            account: context.before.and_then(account),
+            account: before.map(Sending::account),
         };
         Ok(match self {
             Self::Debug(config) => config.build(id),
-            Self::File(config) => {
-                let before = context.before.map(|before| before as &dyn Any);
-                config.build(delivery, before.and_then(<dyn Any>::downcast_ref))?
-            }
+            Self::File(config) => config.build(delivery, before)?,
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
-            Self::RemoteWrite(config) => {
-                let before = context.before.map(|before| before as &dyn Any);
-                config.build(delivery, before.and_then(<dyn Any>::downcast_ref))?
-            }
+            Self::RemoteWrite(config) => config.build(delivery, before)?,
             Self::Prometheus(config) => config.build(id, context)?,
         })
     }
-}
-
-/// The account of an exporter that sends.
-fn account(exporter: &dyn Exporter) -> Option<&delivery::Account> {
-    let exporter: &dyn Any = exporter;
-    let otlp = exporter.downcast_ref().map(otlp::Otlp::account);
-    otlp.or_else(|| exporter.downcast_ref().map(file::File::account))
-        .or_else(|| {
-            let written = exporter.downcast_ref();
-            written.map(prometheusremotewrite::RemoteWrite::account)
-        })
 }

@@ -1,6 +1,7 @@
 //! TLS towards others: one configuration of rustls for HTTP and gRPC.
 
 mod material;
+mod pinned;
 mod reloading;
 mod settings;
 

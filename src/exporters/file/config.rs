@@ -12,6 +12,7 @@ use super::{
 use crate::{
     client::Invalid,
     delivery::{BatchSettings, Context, Delivery, RetryOnFailure, SendingQueue, Settings},
+    exporters::sending::Sending,
     pipeline::Exporter,
     settings::{ByteSize, Duration},
     yaml::{Cursor, Diagnostics},
@@ -94,10 +95,10 @@ impl Config {
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(
+    pub(in crate::exporters) fn build(
         &self,
         context: Context<'_>,
-        before: Option<&File>,
+        before: Option<&Sending>,
     ) -> Result<Arc<dyn Exporter>, Invalid> {
         let settings = WriterSettings {
             path: self.path.clone(),
@@ -105,6 +106,7 @@ impl Config {
             rotation: self.rotation.as_ref().map(RotationConfig::rotation),
             clock: context.clock.clone(),
         };
+        let before = before.and_then(Sending::encoder::<File>);
         let writer = Arc::new(match before {
             Some(before) => Writer::after(&before.writer, settings),
             None => Writer::new(settings),
@@ -113,10 +115,12 @@ impl Config {
             timeout: PATIENCE,
             retry: retry(),
             queue: self.queue(),
+            split: None,
+            after: None,
         };
         let destination = super::Destination(Arc::clone(&writer));
         let delivery = Delivery::start(context, settings, destination)?;
-        Ok(Arc::new(File { delivery, writer }))
+        Ok(Arc::new(Sending::new(File { writer }, delivery)))
     }
 
     /// Checks what a type cannot say; mistakes go to `diagnostics`.

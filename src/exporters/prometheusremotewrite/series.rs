@@ -59,7 +59,10 @@ impl Rules {
             let latest = time.map(|sample| sample.timestamp).max();
             timeseries.extend(latest.map(|time| self.target_info(part.resource(), time)));
         }
-        WriteRequest { timeseries }
+        WriteRequest {
+            timeseries,
+            ..WriteRequest::default()
+        }
     }
 
     /// What every series of a Resource has that says nothing else.
@@ -83,7 +86,8 @@ impl Rules {
         one(labels, 1.0, timestamp)
     }
 
-    fn name(&self, metric: &Metric, kind: Kind) -> String {
+    /// The name of the family of a metric.
+    pub(super) fn name(&self, metric: &Metric, kind: Kind) -> String {
         let name = match self.has_suffixes {
             true => name::family(metric.name(), metric.unit(), kind),
             false => name::family(metric.name(), "", Kind::UpDownCounter),
