@@ -23,7 +23,7 @@ use self::{
     args::{Args, Command, RunArgs},
     output::Output,
 };
-use crate::telemetry::chain;
+use crate::{runtime::build_runtime, telemetry::chain};
 
 /// Why a command failed; printed once, as a chain.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
@@ -77,8 +77,14 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
 /// How long threads are waited for once everything has been stopped.
 const LAST: Duration = Duration::from_secs(1);
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
+fn runtime() -> Result<tokio::runtime::Runtime, RuntimeError> {
+    let builder = tokio::runtime::Builder::new_multi_thread();
+    build_runtime(builder, None).map_err(RuntimeError)
 }
+
+/// Nothing can run.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the system has no threads for us; is the limit of processes (`ulimit -u`, pids.max) reached?"
+)]
+struct RuntimeError(#[source] std::io::Error);

@@ -1,8 +1,11 @@
 //! Where a configuration comes from.
 
 use super::{Environment, expand, merge};
-use crate::yaml::{self, Diagnostics, Entry, Node, Place, Value};
-use std::{fs::File, io::Read as _, path::PathBuf};
+use crate::{
+    runtime::read_input,
+    yaml::{self, Diagnostics, Entry, Node, Place, Value},
+};
+use std::{io, path::PathBuf};
 
 /// How many `--config` and `--set` there may be.
 pub const MAX_SOURCES: usize = 100;
@@ -103,13 +106,12 @@ impl Source {
                 environment(name).ok_or_else(|| format!("environment variable {name:?} is not set"))
             }
             Self::File(path) => {
-                let mut text = Vec::new();
-                File::open(path)
-                    .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text))
-                    .map_err(|error| format!("cannot read the file: {error}"))?;
-                if text.len() as u64 > MAX_FILE {
-                    return Err(format!("the file is larger than {MAX_FILE} bytes"));
-                }
+                let text = read_input(path, MAX_FILE).map_err(|error| match error.kind() {
+                    io::ErrorKind::FileTooLarge => {
+                        format!("the file is larger than {MAX_FILE} bytes")
+                    }
+                    _ => format!("cannot read the file: {error}"),
+                })?;
                 String::from_utf8(text).map_err(|_| "the file is not UTF-8 text".to_owned())
             }
         }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +15,10 @@ use super::{
     compile::compile,
     file::{File, MetricFile},
 };
-use crate::yaml::{self, Cursor, Diagnostics, list, nearest};
+use crate::{
+    runtime::read_input,
+    yaml::{self, Cursor, Diagnostics, list, nearest},
+};
 
 /// A definition file is no larger than this.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -38,7 +42,7 @@ pub enum LoadError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is too large.
     #[error("the definition `{}` is larger than {FILE_BYTES_MAX} bytes", path.display())]
@@ -114,12 +118,16 @@ fn from_file(path: &Path) -> Result<Arc<Definition>, LoadError> {
         path: path.to_owned(),
         source,
     };
-    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(LoadError::TooLarge {
-            path: path.to_owned(),
-        });
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let text = match read_input(path, FILE_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(LoadError::TooLarge {
+                path: path.to_owned(),
+            });
+        }
+        read => read.map_err(failed)?,
+    };
+    let no_text = |error| failed(io::Error::new(io::ErrorKind::InvalidData, error));
+    let text = String::from_utf8(text).map_err(no_text)?;
     let name = path
         .file_stem()
         .and_then(|stem| stem.to_str())

@@ -3,12 +3,7 @@
 //! Whoever speaks this format can hand out the targets: an inventory, or the Target Allocator of
 //! the OpenTelemetry Operator at `/jobs/JOB/targets?collector_id=NAME`.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -20,7 +15,10 @@ use super::{
     group::{Parsed, parse_json},
     source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
 };
-use crate::client::{Invalid, Tls, headers::USER_AGENT};
+use crate::{
+    client::{Invalid, Tls, headers::USER_AGENT},
+    runtime::read_file,
+};
 
 /// Label: the URL that named a target.
 const URL: &str = "__meta_url";
@@ -98,11 +96,10 @@ impl HttpSd {
             }
             body.extend_from_slice(&chunk);
         }
-        let mut parsed = parse_json(&body)?;
-        for group in &mut parsed.groups {
-            let url = self.config.url.get().to_string();
-            group.labels.insert(URL.to_owned(), url);
-        }
+        // A long list takes long enough to delay a poll.
+        let parsed = tokio::task::spawn_blocking(move || parse_json(&body)).await;
+        let mut parsed = parsed.map_err(|_| RefreshError::Stopped)??;
+        parsed.origin = Some((URL, self.config.url.get().to_string()));
         Ok(parsed)
     }
 
@@ -170,10 +167,9 @@ fn tls(config: &TlsConfig) -> Tls {
 
 /// A file's text without the line end that editors add.
 fn secret(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(SECRET_BYTES_MAX)
-        .read_to_string(&mut text)?;
+    let text = read_file(path, SECRET_BYTES_MAX)?;
+    let no_text = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let text = String::from_utf8(text).map_err(no_text)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
 use super::auth::{AuthConfig, BasicConfig, BearerConfig};
+use crate::runtime::read_file;
 
 /// A secret's file is read again after this time, so that a rotated one is noticed.
 const REREAD_AFTER: Duration = Duration::from_secs(10);
@@ -169,11 +170,15 @@ fn read(path: &Path) -> Result<String, CredentialsError> {
         path: path.to_owned(),
         source,
     };
-    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(CredentialsError::TooLarge {
-            path: path.to_owned(),
-        });
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let read = match read_file(path, FILE_BYTES_MAX) {
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+            return Err(CredentialsError::TooLarge {
+                path: path.to_owned(),
+            });
+        }
+        read => read.map_err(failed)?,
+    };
+    let no_text = |error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+    let text = String::from_utf8(read).map_err(no_text)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

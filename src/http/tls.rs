@@ -21,7 +21,7 @@ use tokio_rustls::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{settings::Duration, telemetry::chain};
+use crate::{runtime::read_file, settings::Duration, telemetry::chain};
 
 /// A PEM file is no larger than this.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -269,10 +269,11 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
         path: path.to_owned(),
         source,
     };
-    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(TlsError::TooLarge {
-            path: path.to_owned(),
-        });
+    match read_file(path, FILE_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let path = path.to_owned();
+            Err(TlsError::TooLarge { path })
+        }
+        read => read.map_err(failed),
     }
-    std::fs::read(path).map_err(failed)
 }

@@ -386,5 +386,11 @@ impl Decoder for PassThrough {
     }
 }
 
+/// Reads the details of a status, for fuzzing.
+#[doc(hidden)]
+pub fn fuzz_retry_info(details: &[u8]) {
+    let _ = retry_info::delay(details);
+}
+
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     course::Course,
     endpoint::{EndpointPoller, Shared, Site},
-    orders::Orders,
+    orders::{Orders, Turns},
     poller::TargetPoller,
     telemetry::Telemetry,
     transport::{Request, Response, Transport, TransportError},
@@ -220,7 +220,9 @@ async fn go(
     stop: CancellationToken,
 ) -> poller::Ended {
     let mut course = Course::new(poller, timing, false, sinks);
-    poller.run(&mut course, &Orders::until(stop)).await
+    poller
+        .run(&mut course, &Orders::until(stop, Turns::new()))
+        .await
 }
 
 #[tokio::test(start_paused = true)]
