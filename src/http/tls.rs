@@ -21,7 +21,7 @@ use tokio_rustls::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{settings::Duration, telemetry::chain};
+use crate::{runtime::files, settings::Duration, telemetry::chain};
 
 /// A PEM file is no larger than this.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -265,14 +265,14 @@ fn no_pem(path: &Path, what: &'static str, source: pem::Error) -> TlsError {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let failed = |source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(TlsError::TooLarge {
-            path: path.to_owned(),
-        });
-    }
-    std::fs::read(path).map_err(failed)
+    files::read(path, FILE_BYTES_MAX).map_err(|error| {
+        let path = path.to_owned();
+        match error.kind() {
+            io::ErrorKind::FileTooLarge => TlsError::TooLarge { path },
+            _ => TlsError::Read {
+                path,
+                source: error,
+            },
+        }
+    })
 }

@@ -1,7 +1,8 @@
-//! Tasks, clock and watched folders: the only callers of `tokio::spawn` and the wall clock.
+//! Tasks, clock, small files and watched folders: the only callers of `tokio::spawn` and the wall clock.
 
 mod apart;
 pub mod clock;
+pub mod files;
 mod folders;
 pub mod tasks;
 
