@@ -57,6 +57,8 @@ pub(super) struct Shared {
 pub(super) struct EndpointPoller {
     /// Where it is at each instance of the target.
     pub(super) sites: PerInstance<Site>,
+    /// Its path as it is shown.
+    pub(super) path: Arc<str>,
     pub(super) format: Format,
     pub(super) shared: Arc<Shared>,
     /// Breakers, cache and the rest, of the whole target.
@@ -96,9 +98,10 @@ enum AttemptError {
 }
 
 impl EndpointPoller {
-    /// Its path; of several instances that at the first.
+    /// Its path as it is shown: the same for all targets of a definition, without a value of its
+    /// query.
     pub(super) fn path(&self) -> &str {
-        self.sites.at(0).url.path()
+        &self.path
     }
 
     /// Polls, with retries and whatever else the resilience layer decides.
