@@ -35,6 +35,7 @@ mod processors;
 mod replicas;
 mod resilience;
 mod reload;
+mod secrets;
 mod shape;
 mod sockets;
 mod shards;
