@@ -103,7 +103,11 @@ async fn values_of_a_query_are_asked_and_never_shown() {
     ] {
         shown.push(text(&format!("{base}{path}")).await);
     }
-    shown.push(std::fs::read_to_string(collector.folder().join("out.json")).unwrap());
+    let written = eventually("the file has both", PATIENCE, async || {
+        let written = std::fs::read_to_string(collector.folder().join("out.json"));
+        written.ok().filter(|text| text.contains("?key={key}"))
+    });
+    shown.push(written.await);
     for text in shown {
         assert!(!text.contains("hunter2"), "{text}");
         assert!(!text.contains("EUR"), "{text}");

@@ -247,7 +247,7 @@ fn classify(error: reqwest::Error) -> TransportError {
         dns |= cause.to_string().starts_with("dns error");
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
             let wrapped = cause.get_ref();
-            let of_tls = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            let of_tls = of_tls(cause);
             not_tls |= matches!(
                 of_tls,
                 Some(rustls::Error::InvalidMessage(
@@ -278,6 +278,18 @@ fn classify(error: reqwest::Error) -> TransportError {
         (false, Some(true)) => TransportError::Protocol(error),
         (false, Some(false)) => TransportError::Header(error),
         (false, None) => TransportError::Cut(error),
+    }
+}
+
+/// What rustls says, however often it is wrapped.
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    let mut error = error.get_ref()?;
+    loop {
+        let of_tls = error.downcast_ref::<rustls::Error>();
+        match error.downcast_ref::<io::Error>() {
+            None => return of_tls,
+            Some(wrapped) => error = wrapped.get_ref()?,
+        }
     }
 }
 

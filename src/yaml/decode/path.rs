@@ -25,14 +25,6 @@ impl<'p> Path<'p> {
             Self::Index(parent, _) => parent.is_secret(),
         }
     }
-
-    /// The way to the map or list around.
-    pub(super) fn parent(&self) -> &Self {
-        match self {
-            Self::Root(_) => self,
-            Self::Key(parent, _) | Self::Index(parent, _) => parent,
-        }
-    }
 }
 
 impl fmt::Display for Path<'_> {

@@ -77,9 +77,12 @@ impl Run {
             (Some(_), _) => String::new(),
         };
         // A map that came from the environment must not show its keys either, nor one of secrets
-        // what may be one of them.
+        // a key without a value: it may be one of them.
+        let is_absent = map.get(key).is_none_or(Node::is_null);
         let (path, subject) = match &map.expansion {
-            None if near.is_none() && path.is_secret() => (path.to_string(), String::new()),
+            None if near.is_none() && is_absent && path.is_secret() => {
+                (path.to_string(), String::new())
+            }
             None => (path.child(key).to_string(), String::new()),
             Some(_) => (path.to_string(), format!(" in {}", map.describe())),
         };
@@ -102,11 +105,7 @@ impl Run {
         if !state.follows(&problem, node) {
             let is_secret = path.is_secret();
             let (message, help) = problem.explain(node, is_secret);
-            let path = match is_secret && node.is_null() {
-                // A key without a value may be the value.
-                true => path.parent().to_string(),
-                false => path.to_string(),
-            };
+            let path = path.to_string();
             state.found.push(Diagnostic {
                 place: at.clone(),
                 path,
