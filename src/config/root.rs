@@ -49,6 +49,7 @@ impl Config {
     ) -> Option<Self> {
         let root = source::load(sources, environment, diagnostics)?;
         let config = Self::decode(&root, diagnostics);
+        diagnostics.hide_values(&root);
         config.filter(|_| diagnostics.is_empty())
     }
 

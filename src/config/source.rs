@@ -72,7 +72,12 @@ impl Source {
                 name: "--config yaml:".to_owned(),
                 text: text.to_owned(),
             }),
-            Some((scheme, _)) if is_scheme(scheme) => Err(SourceError::Scheme(argument.to_owned())),
+            Some((scheme, _)) if is_scheme(scheme) => {
+                let shown = yaml::beginning_of_url(argument);
+                Err(SourceError::Scheme(
+                    shown.unwrap_or_else(|| format!("{scheme}:")),
+                ))
+            }
             _ => Ok(Self::File(argument.into())),
         }
     }
@@ -131,7 +136,12 @@ impl Source {
             Value::Map(_) if matches!(self, Self::Yaml { .. }) => Some(nest(node)),
             Value::Map(_) | Value::Null => Some(node),
             Value::Scalar(_) | Value::Seq(_) => {
-                let message = format!("a configuration is a map, found {}", node.describe());
+                // A variable was perhaps meant to be something else.
+                let what = match self {
+                    Self::Env(_) => node.describe_kind(),
+                    Self::File(_) | Self::Yaml { .. } => node.describe(),
+                };
+                let message = format!("a configuration is a map, found {what}");
                 found.error(&node.place, "", message);
                 None
             }
@@ -267,9 +277,9 @@ mod tests {
                 "at least one config flag must be provided",
             ),
             (
-                &["http://a/b"],
+                &["http://a/b?token=hunter2"],
                 &[],
-                "unsupported scheme on URI \"http://a/b\"",
+                "unsupported scheme on URI \"http://a\"",
             ),
             (&["yaml:"], &["a"], "missing equal sign"),
             (&many, &[], "more than 100 configurations"),

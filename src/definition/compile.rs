@@ -6,6 +6,7 @@ use super::{
     Definition, Endpoint, Instrument, Path, Rule, Source,
     file::{EndpointFile, File, InstrumentKind, MetricFile, PathFile, ValueType},
     is_metric_name,
+    request::{shown, shown_paths},
     unit::wrong_unit,
 };
 use crate::{
@@ -65,13 +66,20 @@ fn endpoints(
         // One that cannot be read has none.
         let is_read = !path.is_empty() || diagnostics.is_empty();
         if is_read && !path.starts_with('/') {
-            let message = format!("expected a path that begins with `/`, found `{path}`");
+            let found = shown(root, endpoint, path);
+            let message = format!("expected a path that begins with `/`, found `{found}`");
             root.error(&["endpoints", endpoint, "path"], message, diagnostics);
         }
     }
-    let compiled = file.endpoints.iter().map(|(endpoint, from)| Endpoint {
+    let named = file.endpoints.iter();
+    let paths = named
+        .clone()
+        .map(|(name, of)| (name.as_str(), of.path.as_str()));
+    let paths = shown_paths(root, paths);
+    let compiled = named.zip(paths).map(|((endpoint, from), path)| Endpoint {
         name: endpoint.clone(),
-        path: from.path.as_str().into(),
+        path,
+        request: from.path.as_str().into(),
         format: from.format,
         scope: format!("{name}/{endpoint}").into(),
     });

@@ -25,7 +25,9 @@ pub struct File {
 /// A document of the API.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 pub struct EndpointFile {
-    /// Path below the target's URL, with its query if it has one.
+    /// Path below the target's URL, with its query if it has one. Labels and logs show the names
+    /// of the query without the values, and of `${env:KEY}` the name; what is put in for it is
+    /// percent-encoded.
     pub path: String,
     /// How the body is read.
     #[serde(default)]

@@ -9,10 +9,12 @@ pub mod file;
 mod grammar;
 mod load;
 pub mod path;
+mod request;
 mod unit;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use crate::settings::Secret;
 pub use builtin::{BUILTIN, Builtin};
 pub use file::{Format, InstrumentKind, Parse, ValueType};
 pub use load::{LoadError, from_text, load, load_builtin, location, schema};
@@ -40,8 +42,11 @@ pub struct Definition {
 pub struct Endpoint {
     /// The name that rules use.
     pub name: String,
-    /// Path below the target's URL, with its query if it has one.
+    /// Path below the target's URL as it is shown, without the values of its query and of its
+    /// references: `/prices?key={key}`. No other endpoint has the same.
     pub path: Arc<str>,
+    /// Path and query as they are asked.
+    pub request: Secret,
     /// How its body is read.
     pub format: Format,
     /// Name of the instrumentation scope of its metrics: `definition/endpoint`.

@@ -99,6 +99,7 @@ fn answering(
         headers: &Headers::default(),
         auth: &AuthConfig::default(),
         tls: &Tls::default(),
+        proxy_url: None,
     };
     let url = url.parse().expect("a URL");
     let destination = make(url, &remote).expect("a destination");

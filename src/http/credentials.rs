@@ -2,6 +2,7 @@
 //! is secret in it may stand in a file that is rotated.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Mutex,
     time::Duration,
@@ -13,7 +14,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
 use super::auth::{AuthConfig, BasicConfig, BearerConfig};
-use crate::runtime::read_file;
+use crate::runtime::read_text;
 
 /// A secret's file is read again after this time, so that a rotated one is noticed.
 const REREAD_AFTER: Duration = Duration::from_secs(10);
@@ -166,19 +167,14 @@ fn bearer_token(bearer: &BearerConfig) -> Result<String, CredentialsError> {
 
 /// A file's text without the line end that editors add.
 fn read(path: &Path) -> Result<String, CredentialsError> {
-    let failed = |source| CredentialsError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let read = match read_file(path, FILE_BYTES_MAX) {
-        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-            return Err(CredentialsError::TooLarge {
-                path: path.to_owned(),
-            });
-        }
-        read => read.map_err(failed)?,
-    };
-    let no_text = |error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
-    let text = String::from_utf8(read).map_err(no_text)?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    match read_text(path, FILE_BYTES_MAX) {
+        Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => Err(CredentialsError::TooLarge {
+            path: path.to_owned(),
+        }),
+        Err(source) => Err(CredentialsError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }

@@ -21,7 +21,9 @@ mod auth;
 mod body;
 mod connection;
 mod credentials;
+mod crowd;
 mod encoding;
+mod foreign;
 mod listeners;
 mod message;
 mod retry_after;
@@ -53,7 +55,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long one exchange may take, from the end of the header to the last byte of the answer.
     pub exchange_timeout: Duration,
-    /// The most connections of one listener.
+    /// The most exchanges at the same time on one listener, and about the most connections. A
+    /// client (an IPv4 address or an IPv6 /64) gets half of them.
     pub connections: usize,
 }
 

@@ -96,6 +96,14 @@ pub enum ErrorType {
     Timeout,
     /// The body was cut, or the connection lost before the answer was whole.
     Body,
+    /// What came is no HTTP/1.1.
+    Protocol,
+    /// The head of the answer could not be read.
+    Header,
+    /// One redirect led to the next, more often than is followed.
+    Redirect,
+    /// The answer was a success without a body.
+    Empty,
     /// The body is over the limit.
     TooLarge,
     /// The body is not what the definition's format says.
@@ -121,6 +129,10 @@ impl ErrorType {
             Self::Tls => "tls".into(),
             Self::Timeout => "timeout".into(),
             Self::Body => "body".into(),
+            Self::Protocol => "protocol".into(),
+            Self::Header => "header".into(),
+            Self::Redirect => "redirect".into(),
+            Self::Empty => "empty".into(),
             Self::TooLarge => "too_large".into(),
             Self::Decode => "decode".into(),
             Self::Status(code) => code.to_string().into(),

@@ -44,6 +44,23 @@ pub fn read_input(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     read_within(path, limit_bytes, PIPE_PATIENCE)
 }
 
+/// A whole file of text.
+///
+/// # Errors
+/// Those of [`read_file`]; also if it is not UTF-8.
+pub fn read_text(path: &Path, limit_bytes: u64) -> io::Result<String> {
+    read_file(path, limit_bytes).and_then(text_of)
+}
+
+/// What a file holds, as text.
+///
+/// # Errors
+/// If it is not UTF-8.
+pub fn text_of(content: Vec<u8>) -> io::Result<String> {
+    let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8 text");
+    String::from_utf8(content).map_err(not_text)
+}
+
 fn read_within(path: &Path, limit_bytes: u64, patience: Duration) -> io::Result<Vec<u8>> {
     match read_file(path, limit_bytes) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}

@@ -10,7 +10,7 @@ mod threads;
 
 pub use apart::Apart;
 pub use clock::Clock;
-pub use files::{read_file, read_input};
+pub use files::{read_file, read_input, read_text, text_of};
 pub use folders::Folders;
 pub use tasks::{Failure, Loss, PAUSE_AFTER_PANIC, TaskEvent, Tasks, catch_panic};
 pub use threads::build_runtime;

@@ -353,9 +353,9 @@ metrics! {
     SERIES = "betanet_exporter_series", Kind::Gauge, "{series}", &[EXPORTER],
         "Series that a scrape shows now.";
     CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[REASON],
-        "Connections to our own listeners that were closed before a request, by reason (limit, tls, tls_timeout).";
+        "Connections to our own listeners that were closed before a request, by reason (limit, idle, tls, tls_timeout): an idle one goes where another needs its place.";
     REQUESTS_REFUSED = "betanet_http_requests_refused", Kind::Counter, "{request}", &[REASON],
-        "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, busy, body_too_large, body).";
+        "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, foreign, busy, host, malformed, head_too_large, body_too_large, body).";
     RELOAD_SUCCESSFUL = "betanet_config_last_reload_successful", Kind::Gauge, "", &[],
         "Whether the last attempt to load a configuration succeeded (1) or the one before stayed (0).";
     RELOAD_SUCCESS_TIME = "betanet_config_last_reload_success_timestamp_seconds", Kind::Gauge, "s", &[],

@@ -7,6 +7,8 @@
 mod cursor;
 mod decode;
 mod diagnostics;
+mod expand;
+mod hidden;
 mod node;
 mod parse;
 mod scalar;
@@ -15,6 +17,8 @@ mod suggest;
 pub use cursor::Cursor;
 pub use decode::decode;
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use expand::{Environment, expand, expand_within, without_values};
+pub use hidden::beginning_of_url;
 pub use node::{Entry, Expansion, Node, Place, Value};
 pub use parse::{MAX_DEPTH, MAX_NODES, parse};
 pub use scalar::{Plain, Scalar};

@@ -112,7 +112,7 @@ fn a_message_names_the_source_that_is_wrong() {
         ),
         (
             vec!["--config", "http://a/b"],
-            "unsupported scheme on URI \"http://a/b\"",
+            "unsupported scheme on URI \"http://a\"",
         ),
         (
             vec!["--config", SMALL, "--set", "a.b"],

@@ -36,6 +36,7 @@ mod processors;
 mod replicas;
 mod resilience;
 mod reload;
+mod secrets;
 mod sending;
 mod shape;
 mod sockets;

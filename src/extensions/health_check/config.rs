@@ -23,6 +23,10 @@ pub struct Config {
     pub path: String,
     /// Whether `POST /-/reload` loads the configuration anew.
     pub lifecycle: bool,
+    /// Names under which `POST /-/reload` may be asked, beside addresses, names without a dot and
+    /// the host of `endpoint`. Any other name could be one that somebody lets point here, so that
+    /// a page of his can ask. With `auth` any will do.
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for Config {
@@ -33,6 +37,7 @@ impl Default for Config {
             auth: AuthConfig::default(),
             path: "/health".to_owned(),
             lifecycle: false,
+            allowed_hosts: Vec::new(),
         }
     }
 }

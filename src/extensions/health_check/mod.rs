@@ -7,7 +7,9 @@
 //! ```
 //!
 //! `/debug/resilience/TARGET` shows the latest decisions about a target, with their evidence.
-//! With `lifecycle: true`, `POST /-/reload` loads the configuration anew, as SIGHUP does.
+//! With `lifecycle: true`, `POST /-/reload` loads the configuration anew, as SIGHUP does; pages of
+//! other sites cannot let a browser do it.
+//! `/livez` and `/readyz` are answered even if the listener has no place for anything else.
 //! `/livez` says whether the process turns, `/readyz` whether it has polled every target once.
 //! Neither depends on what the targets answered: one dead node must not restart the collector.
 //! `/api/v1/targets` lists the targets, a page at a time (`?limit=100&after=NAME`).
@@ -76,6 +78,7 @@ impl Config {
         if self.lifecycle {
             let route = Route::post(id, "/-/reload", move |_| reloaded(reload.clone()));
             let route = route.described("loads the configuration anew");
+            let route = route.at_hosts(self.allowed_hosts.iter().cloned());
             listeners.route(&server, route)?;
         }
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
@@ -104,8 +107,9 @@ impl Config {
             &server,
             report.described("state of the collector and its targets"),
         )?;
-        listeners.route(&server, live.described("the process turns"))?;
-        listeners.route(&server, ready.described("every target was polled once"))
+        listeners.route(&server, live.described("the process turns").vital())?;
+        let ready = ready.described("every target was polled once");
+        listeners.route(&server, ready.vital())
     }
 }
 

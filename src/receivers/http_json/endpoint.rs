@@ -21,6 +21,7 @@ use super::{
     exposition, lossy_json,
     origin::{add_validators, origin},
     telemetry::Telemetry,
+    telltale,
     transport::{Request, Transport, TransportError},
 };
 use crate::{
@@ -57,6 +58,8 @@ pub(super) struct Shared {
 pub(super) struct EndpointPoller {
     /// Where it is at each instance of the target.
     pub(super) sites: PerInstance<Site>,
+    /// Its path as it is shown.
+    pub(super) path: Arc<str>,
     pub(super) format: Format,
     pub(super) shared: Arc<Shared>,
     /// Breakers, cache and the rest, of the whole target.
@@ -78,15 +81,24 @@ enum AttemptError {
     Limiter,
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
-    #[error("answered with status {status}")]
+    #[error("answered with status {status}{detail}")]
     Status {
         status: u16,
+        detail: String,
         retry_after: Option<Duration>,
     },
     #[error("failed to read the credentials")]
     Credentials(#[source] CredentialsError),
     #[error(transparent)]
     Transport(#[from] TransportError),
+    #[error("answered with status {status} and no body, where a document is wanted")]
+    Empty { status: u16 },
+    #[error("{what}")]
+    Unreadable {
+        what: String,
+        #[source]
+        source: Box<AttemptError>,
+    },
     #[error("the body is not JSON")]
     Json(#[source] serde_json::Error),
     #[error("the body is not Prometheus text")]
@@ -94,9 +106,10 @@ enum AttemptError {
 }
 
 impl EndpointPoller {
-    /// Its path; of several instances that at the first.
+    /// Its path as it is shown: the same for all targets of a definition, without a value of its
+    /// query.
     pub(super) fn path(&self) -> &str {
-        self.sites.at(0).url.path()
+        &self.path
     }
 
     /// Polls, with retries and whatever else the resilience layer decides.
@@ -140,7 +153,7 @@ impl EndpointPoller {
             headers,
             body_limit_bytes: self.shared.body_limit_bytes,
         };
-        let response = site.transport.get(request).await?;
+        let response = site.transport.get(request.clone()).await?;
         let (status, clock) = (response.status, &self.shared.clock);
         let origin = origin(&response.headers);
         if status == StatusCode::NOT_MODIFIED && order.validators.is_some() {
@@ -148,15 +161,24 @@ impl EndpointPoller {
         }
         if !status.is_success() {
             let retry_after = retry_after(status, &response.headers, clock.since_epoch());
-            let status = status.as_u16();
             return Err(AttemptError::Status {
-                status,
+                status: status.as_u16(),
+                detail: telltale::of_status(&request, status, &response.headers),
                 retry_after,
             });
         }
         let received = clock.now();
-        let body = body(self.format, response.body, received)?;
-        Ok(Answer::Body(body, origin))
+        let raw = response.body;
+        if self.format == Format::Json && telltale::is_empty(&raw) {
+            let status = status.as_u16();
+            return Err(AttemptError::Empty { status });
+        }
+        let body = body(self.format, raw.clone(), received);
+        let body = body.map_err(|error| AttemptError::Unreadable {
+            what: telltale::of_body(&request, &response.headers, &raw),
+            source: Box::new(error),
+        });
+        Ok(Answer::Body(body?, origin))
     }
 }
 
@@ -225,6 +247,8 @@ impl AttemptError {
             Self::Status { status, .. } => ErrorType::Status(*status),
             Self::Credentials(_) => ErrorType::Credentials,
             Self::Transport(error) => error.error_type(),
+            Self::Empty { .. } => ErrorType::Empty,
+            Self::Unreadable { source, .. } => source.error_type(),
             Self::Json(_) | Self::Exposition(_) => ErrorType::Decode,
         }
     }
@@ -235,9 +259,11 @@ fn class(error_type: ErrorType) -> Class {
     match error_type {
         ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => Class::Transport,
         ErrorType::Timeout => Class::Timeout,
-        ErrorType::Body => Class::Body,
+        ErrorType::Body | ErrorType::Protocol | ErrorType::Header | ErrorType::Redirect => {
+            Class::Body
+        }
         ErrorType::TooLarge => Class::TooLarge,
-        ErrorType::Decode => Class::Decode,
+        ErrorType::Decode | ErrorType::Empty => Class::Decode,
         ErrorType::Status(status) => Class::Status(status),
         ErrorType::Limiter
         | ErrorType::Credentials

@@ -29,10 +29,12 @@ mod origin;
 mod poller;
 mod probe;
 mod reconcile;
+mod redirect;
 mod running;
 mod schedule;
 mod succession;
 mod telemetry;
+mod telltale;
 mod transport;
 
 #[cfg(test)]

@@ -118,7 +118,9 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
         let Decoder { path, run, .. } = self.parent;
         let Some(Entry {
-            key, value: node, ..
+            key,
+            key_place,
+            value: node,
         }) = self.current
         else {
             self.stand_ins.pop();
@@ -126,7 +128,12 @@ impl<'de> MapAccess<'de> for Entries<'_> {
                 .deserialize(StandIn)
                 .map_err(|_| Error::Problem(Problem::Consequence));
         };
-        let path = path.child(key);
+        // A key without a value may be the value: `headers: { TOKEN }`.
+        let is_absent = node.is_null() && node.place == *key_place;
+        let path = path.child(match is_absent && path.is_secret() {
+            true => "…",
+            false => key,
+        });
         let decoder = Decoder::new(node, &path, run);
         if self.fields.is_some() && node.is_null() {
             return seed.deserialize(decoder).map_err(|_| run.absent(node));

@@ -76,8 +76,13 @@ impl Run {
             (None, known) => format!("; expected one of {}", list(known)),
             (Some(_), _) => String::new(),
         };
-        // A map that came from the environment must not show its keys either.
+        // A map that came from the environment must not show its keys either, nor one of secrets
+        // a key without a value: it may be one of them.
+        let is_absent = map.get(key).is_none_or(Node::is_null);
         let (path, subject) = match &map.expansion {
+            None if near.is_none() && is_absent && path.is_secret() => {
+                (path.to_string(), String::new())
+            }
             None => (path.child(key).to_string(), String::new()),
             Some(_) => (path.to_string(), format!(" in {}", map.describe())),
         };
@@ -98,7 +103,8 @@ impl Run {
         };
         let mut state = self.0.borrow_mut();
         if !state.follows(&problem, node) {
-            let (message, help) = problem.explain(node);
+            let is_secret = path.is_secret();
+            let (message, help) = problem.explain(node, is_secret);
             let path = path.to_string();
             state.found.push(Diagnostic {
                 place: at.clone(),

@@ -1,5 +1,6 @@
 //! A poller before a server in memory, under a clock that stands still unless somebody waits.
 
+mod answers;
 mod dropped;
 mod hedge;
 mod hours;
