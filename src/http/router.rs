@@ -66,7 +66,8 @@ impl Router {
         telemetry: &Telemetry,
     ) -> Response {
         let answered = self.answer_or_refuse(request, visitor).await;
-        let response = answered.unwrap_or_else(|(reason, response)| {
+        let response = answered.unwrap_or_else(|refusal| {
+            let (reason, response) = *refusal;
             telemetry.request_refused(reason);
             response
         });
@@ -86,36 +87,39 @@ impl Router {
         let (head, body) = request.into_parts();
         if !foreign::names_its_host(&head) {
             let response = Response::text("a request has one `Host`\n");
-            return Err(("host", response.with_status(StatusCode::BAD_REQUEST)));
+            return refused("host", response.with_status(StatusCode::BAD_REQUEST));
         }
         let route = self.find(head.uri.path());
         if !visitor.is_admitted && !route.is_some_and(|route| route.is_vital) {
-            return Err(("busy", busy()));
+            return refused("busy", busy());
         }
         let Some(route) = route else {
             return match (head.uri.path(), &head.method) {
                 ("/", &Method::GET | &Method::HEAD) => Ok(self.landing_page()),
-                _ => Err(("not_found", self.not_found())),
+                _ => refused("not_found", self.not_found()),
             };
         };
         not_admitted(route, &head.headers)?;
         if !allows(route, &head.method) {
-            return Err(("method", method_not_allowed(route)));
+            return refused("method", method_not_allowed(route));
         }
         is_foreign(route, &head)?;
-        let take =
-            |places: &Arc<Places>| places.take(visitor.client).ok_or_else(|| ("busy", busy()));
+        let take = |places: &Arc<Places>| {
+            places
+                .take(visitor.client)
+                .ok_or_else(|| Box::new(("busy", busy())))
+        };
         let place = route.places.as_ref().map(take).transpose()?;
         match Limited::new(body, route.max_body).collect().await {
             Ok(body) => Ok(handle(route, head, body.to_bytes()).await.holding(place)),
             Err(error) if error.is::<LengthLimitError>() => {
                 let text = format!("the body is over {} bytes\n", route.max_body);
                 let response = Response::text(text).with_status(StatusCode::PAYLOAD_TOO_LARGE);
-                Err(("body_too_large", response))
+                refused("body_too_large", response)
             }
             Err(_) => {
                 let response = Response::text("the body could not be read\n");
-                Err(("body", response.with_status(StatusCode::BAD_REQUEST)))
+                refused("body", response.with_status(StatusCode::BAD_REQUEST))
             }
         }
     }
@@ -161,7 +165,11 @@ impl Router {
 }
 
 /// Why a request is not handed to its route, and what is answered instead.
-type Refusal = (&'static str, Response);
+type Refusal = Box<(&'static str, Response)>;
+
+fn refused<T>(reason: &'static str, response: Response) -> Result<T, Refusal> {
+    Err(Box::new((reason, response)))
+}
 
 /// Whether who asks is admitted.
 fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -174,14 +182,14 @@ fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
             let response = Response::text("not authorized\n")
                 .with_status(StatusCode::UNAUTHORIZED)
                 .with_header(WWW_AUTHENTICATE, credentials.challenge());
-            Err(("unauthorized", response))
+            refused("unauthorized", response)
         }
         Err(error) => {
             let error = chain(&error);
             tracing::warn!(owner = route.owner, error, "nobody can be admitted");
             let response = Response::text("internal error\n");
             let response = response.with_status(StatusCode::INTERNAL_SERVER_ERROR);
-            Err(("credentials", response))
+            refused("credentials", response)
         }
     }
 }
@@ -195,7 +203,7 @@ fn is_foreign(route: &Route, head: &Parts) -> Result<(), Refusal> {
         None => Ok(()),
         Some(why) => {
             let response = Response::text(why).with_status(StatusCode::FORBIDDEN);
-            Err(("foreign", response))
+            refused("foreign", response)
         }
     }
 }

@@ -97,7 +97,7 @@ enum AttemptError {
     Unreadable {
         what: String,
         #[source]
-        source: Box<AttemptError>,
+        source: Box<Self>,
     },
     #[error("the body is not JSON")]
     Json(#[source] serde_json::Error),
