@@ -15,7 +15,7 @@ mod table;
 mod validate;
 mod watch;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 
@@ -57,7 +57,13 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
     let sources = args.sources;
     let command = args.command.unwrap_or(Command::Run(RunArgs::default()));
     match command {
-        Command::Run(options) => runtime()?.block_on(run::run(&sources, &options)),
+        Command::Run(options) => {
+            let runtime = runtime()?;
+            let ended = runtime.block_on(run::run(&sources, &options));
+            // What hangs in the system, such as a pipe that nobody reads, hangs no longer than this.
+            runtime.shutdown_timeout(LAST);
+            ended
+        }
         Command::Validate => runtime()?.block_on(validate::validate(&sources)),
         Command::Components => components::components(&mut out),
         Command::PrintConfig(options) => print_config::print_config(&sources, options, &mut out),
@@ -67,6 +73,9 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
         Command::Demo(options) => runtime()?.block_on(demo::demo(options, &mut out)),
     }
 }
+
+/// How long threads are waited for once everything has been stopped.
+const LAST: Duration = Duration::from_secs(1);
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
