@@ -131,6 +131,8 @@ async fn full_files_make_room_and_the_newest_stay() {
 fn writing(node: &Node, path: &str, prepare: impl FnOnce(&mut Command)) -> Process {
     let config = format!(
         "receivers: {{betanet: {{definition: betanet, collection_interval: 20ms, \
+         timeout: 5s, deadline: 5s, retry: {{max_retries: 0}}, \
+         circuit_breaker: {{failure_threshold: 1000000}}, \
          targets: [{{endpoint: \"{}\", name: a}}]}}}}\n\
          exporters: {{file: {{path: \"{path}\", flush_interval: 10ms, \
          rotation: {{max_megabytes: 1, max_backups: 1}}}}}}\n\
@@ -188,6 +190,12 @@ async fn a_named_pipe_is_written_to_as_long_as_somebody_reads() {
         let [_, line] = read.await.unwrap();
         serde_json::from_str::<ExportMetricsServiceRequest>(&line).unwrap();
     }
+    // Nobody reads any more: what is polled from here on cannot be written, and the pipe is waited for.
+    let asked = node.requests();
+    eventually("more polls", PATIENCE, async || {
+        (node.requests() > asked + 100).then_some(())
+    })
+    .await;
     process.stop().await;
     let log = process.log();
     assert!(
