@@ -14,10 +14,12 @@
 //! Files are read again while the collector runs, so that a rotated one is noticed.
 
 mod files;
+mod foreign;
 pub mod headers;
 mod invalid;
 mod tls;
 
 pub use files::ReadError;
+pub use foreign::{CLIENT_FOREIGN, GRPC_CLIENT_FOREIGN, HTTP_CLIENT_FOREIGN, TLS_FOREIGN};
 pub use invalid::{BoxError, Invalid};
 pub use tls::Tls;

@@ -3,6 +3,7 @@
 mod check;
 mod expand;
 mod merge;
+mod odd;
 mod root;
 mod schema;
 mod service;

@@ -22,6 +22,7 @@ mod body;
 mod connection;
 mod credentials;
 mod encoding;
+mod foreign;
 mod listeners;
 mod message;
 mod retry_after;
@@ -30,6 +31,7 @@ mod server;
 mod serving;
 mod telemetry;
 mod tls;
+mod tls_choice;
 
 #[cfg(test)]
 mod tests;
@@ -37,12 +39,14 @@ mod tests;
 pub use auth::{AuthConfig, BasicConfig, BearerConfig};
 pub use body::Body;
 pub use credentials::{Credentials, CredentialsError};
+pub use foreign::{AUTH_FOREIGN, SERVER_FOREIGN};
 pub use listeners::{BindError, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};
 pub use retry_after::retry_after;
 pub use server::ServerConfig;
 pub use serving::{BoundListeners, Serving};
 pub use tls::{TlsConfig, TlsError, TlsVersion};
+pub use tls_choice::{TlsChoice, TlsChoiceError};
 
 use std::time::Duration;
 

@@ -7,14 +7,16 @@
 mod cursor;
 mod decode;
 mod diagnostics;
+mod foreign;
 mod node;
 mod parse;
 mod scalar;
 mod suggest;
 
 pub use cursor::Cursor;
-pub use decode::decode;
+pub use decode::{decode, decode_foreign};
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use foreign::{Foreign, ForeignFate, ForeignKey};
 pub use node::{Entry, Expansion, Node, Place, Value};
 pub use parse::{MAX_DEPTH, MAX_NODES, parse};
 pub use scalar::{Plain, Scalar};

@@ -1,11 +1,13 @@
 //! `otlp_http` and `otlp_grpc`: each snapshot is encoded at once and handed to [`crate::delivery`].
 
 mod config;
+mod foreign;
 #[cfg(test)]
 mod tests;
 
 use async_trait::async_trait;
 pub use config::{GrpcConfig, HttpConfig};
+pub use foreign::{GRPC_FOREIGN, HTTP_FOREIGN};
 use prost::Message as _;
 use tokio::time::Instant;
 

@@ -5,12 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RemoteWrite, series::Rules};
+use super::{
+    RemoteWrite,
+    series::{Converted, Rules},
+};
 use crate::{
     client::{Invalid, Tls},
     delivery::{
         Context, Delivery, Remote, RetryOnFailure, SendingQueue, Settings, http::HttpDestination,
     },
+    exporters::prometheus::ResourceConversion,
     http::AuthConfig,
     pipeline::Exporter,
     settings::{Compression, Duration, Headers, HttpUrl},
@@ -42,7 +46,7 @@ pub struct Config {
     /// Whether names end with unit and `_total`.
     pub add_metric_suffixes: bool,
     /// Whether all attributes of the Resource are labels of every series.
-    pub resource_to_telemetry_conversion: Switch,
+    pub resource_to_telemetry_conversion: ResourceConversion,
     /// Whether the Resource is a series `target_info`.
     pub target_info: Switch,
 }
@@ -67,7 +71,7 @@ impl Default for Config {
             namespace: String::new(),
             external_labels: BTreeMap::new(),
             add_metric_suffixes: true,
-            resource_to_telemetry_conversion: Switch { enabled: false },
+            resource_to_telemetry_conversion: ResourceConversion::default(),
             target_info: Switch { enabled: true },
         }
     }
@@ -93,11 +97,17 @@ impl Config {
         let clock = context.clock.clone();
         let delivery = Delivery::start(context, settings, self.destination()?)?;
         let memory = before.map(|before| Arc::clone(&before.memory));
+        let conversion = self.resource_to_telemetry_conversion;
+        let converted = match (conversion.enabled, conversion.exclude_service_attributes) {
+            (false, _) => Converted::Nothing,
+            (true, false) => Converted::All,
+            (true, true) => Converted::WithoutService,
+        };
         let rules = Rules {
             namespace: self.namespace.clone(),
             has_suffixes: self.add_metric_suffixes,
             external_labels: self.external_labels.clone(),
-            converts_resource: self.resource_to_telemetry_conversion.enabled,
+            converted,
             has_target_info: self.target_info.enabled,
         };
         Ok(Arc::new(RemoteWrite {

@@ -21,8 +21,21 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The path of the report; `/livez` and `/readyz` stand beside it.
     pub path: String,
+    /// Texts that stand at `path` in place of the report: one while `/readyz` says yes, with status
+    /// 200, and one while it says no, with 503.
+    pub response_body: Option<ResponseBody>,
     /// Whether `POST /-/reload` loads the configuration anew.
     pub lifecycle: bool,
+}
+
+/// What is answered in place of the report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct ResponseBody {
+    /// While every target was polled once.
+    pub healthy: String,
+    /// Before that.
+    pub unhealthy: String,
 }
 
 impl Default for Config {
@@ -32,6 +45,7 @@ impl Default for Config {
             tls: None,
             auth: AuthConfig::default(),
             path: "/health".to_owned(),
+            response_body: None,
             lifecycle: false,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::yaml::Foreign;
+
 /// The way from the root to a node, kept on the stack.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Path<'p> {
@@ -13,6 +15,15 @@ pub(super) enum Path<'p> {
 impl<'p> Path<'p> {
     pub(super) fn child(&'p self, key: &'p str) -> Self {
         Self::Key(self, key)
+    }
+
+    /// The foreign keys of what is here, if `root` has those of the root.
+    pub(super) fn foreign(&self, root: &'static Foreign) -> Option<&'static Foreign> {
+        match self {
+            Self::Root(_) => Some(root),
+            Self::Key(parent, key) => parent.foreign(root)?.below(key),
+            Self::Index(parent, index) => parent.foreign(root)?.below(&index.to_string()),
+        }
     }
 }
 
