@@ -14,6 +14,7 @@
 //! Files are read again while the collector runs, so that a rotated one is noticed.
 
 mod files;
+mod foreign;
 pub mod headers;
 mod invalid;
 mod proxy;
@@ -22,6 +23,7 @@ mod tls;
 mod wrong_port;
 
 pub use files::ReadError;
+pub use foreign::{CLIENT_FOREIGN, GRPC_CLIENT_FOREIGN, HTTP_CLIENT_FOREIGN, TLS_FOREIGN};
 pub use invalid::{BoxError, Invalid};
 pub use proxy::Proxy;
 pub use said::Secrets;

@@ -3,6 +3,7 @@
 mod check;
 mod merge;
 mod metric_names;
+mod odd;
 mod root;
 mod schema;
 mod service;

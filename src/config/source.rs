@@ -19,7 +19,7 @@ pub enum Source {
     File(PathBuf),
     /// `env:NAME`: a variable that holds YAML.
     Env(String),
-    /// `yaml:TEXT` or `--set a.b=c`: YAML in which the key `a::b` is `b` in `a`.
+    /// `yaml:TEXT`, or `--set a.b=c` or `--set a::b=c`: YAML in which the key `a::b` is `b` in `a`.
     Yaml {
         /// What messages call it.
         name: String,
@@ -88,9 +88,14 @@ impl Source {
     /// When it has no `=`.
     pub fn set(argument: &str) -> Result<Self, SourceError> {
         let (key, value) = argument.split_once('=').ok_or(SourceError::NoEqualSign)?;
-        let path = key.trim().replace('.', "::");
+        // A key that holds a dot, such as that of a label, is told by `::` between the keys.
+        let key = key.trim();
+        let path = match key.contains("::") {
+            true => key.to_owned(),
+            false => key.replace('.', "::"),
+        };
         Ok(Self::Yaml {
-            name: format!("--set {}", key.trim()),
+            name: format!("--set {key}"),
             text: format!("{path}: {value}"),
         })
     }
@@ -258,6 +263,11 @@ mod tests {
                 &["env:CONFIG"],
                 &["a.c=[x]"],
                 r#"{"a": {"b": ${env:B}, "c": [x]}}"#,
+            ),
+            (
+                &["yaml:"],
+                &["a::b.c=1", "a::d::e.f=2"],
+                r#"{"a": {"b.c": 1, "d": {"e.f": 2}}}"#,
             ),
             (&["env:CONFIG", "yaml:"], &[], r#"{"a": {"b": ${env:B}}}"#),
             (&["env:CONFIG"], &["a="], r#"{"a": null}"#),

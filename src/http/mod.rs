@@ -23,6 +23,7 @@ mod connection;
 mod credentials;
 mod crowd;
 mod encoding;
+mod cross_site;
 mod foreign;
 mod listeners;
 mod message;
@@ -32,6 +33,7 @@ mod server;
 mod serving;
 mod telemetry;
 mod tls;
+mod tls_choice;
 
 #[cfg(test)]
 mod tests;
@@ -39,12 +41,14 @@ mod tests;
 pub use auth::{AuthConfig, BasicConfig, BearerConfig};
 pub use body::Body;
 pub use credentials::{Credentials, CredentialsError};
+pub use foreign::{AUTH_FOREIGN, SERVER_FOREIGN};
 pub use listeners::{BindError, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};
 pub use retry_after::retry_after;
 pub use server::ServerConfig;
 pub use serving::{BoundListeners, Serving};
 pub use tls::{TlsConfig, TlsError, TlsVersion};
+pub use tls_choice::{TlsChoice, TlsChoiceError};
 
 use std::time::Duration;
 

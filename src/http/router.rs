@@ -13,8 +13,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::{
+    cross_site,
     crowd::{Client, Places},
-    foreign,
     message::{Request, Response, Route},
     telemetry::Telemetry,
 };
@@ -85,7 +85,7 @@ impl Router {
         visitor: Visitor,
     ) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
-        if !foreign::names_its_host(&head) {
+        if !cross_site::names_its_host(&head) {
             let response = Response::text("a request has one `Host`\n");
             return refused("host", response.with_status(StatusCode::BAD_REQUEST));
         }
@@ -199,7 +199,7 @@ fn is_foreign(route: &Route, head: &Parts) -> Result<(), Refusal> {
     if route.method == Method::GET {
         return Ok(());
     }
-    match foreign::refusal(head, &route.hosts, route.admits.is_some()) {
+    match cross_site::refusal(head, &route.hosts, route.admits.is_some()) {
         None => Ok(()),
         Some(why) => {
             let response = Response::text(why).with_status(StatusCode::FORBIDDEN);

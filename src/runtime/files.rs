@@ -29,7 +29,7 @@ pub fn read_file(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
         // A socket cannot be opened.
         Err(error) if !fs::metadata(path).is_ok_and(|of| is_other(&of)) => Err(error),
         _ => {
-            let what = "it is no file but a pipe, a device or a socket";
+            let what = "not a regular file";
             Err(io::Error::new(io::ErrorKind::InvalidInput, what))
         }
     }

@@ -12,12 +12,14 @@
 //! and a disk that takes none delays no poll.
 
 mod config;
+mod foreign;
 mod json;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use config::{Config, Format, RotationConfig};
+pub use foreign::FOREIGN;
 
 use std::sync::Arc;
 

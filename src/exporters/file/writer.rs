@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     io::{Read as _, Seek as _, Write as _},
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,6 +21,8 @@ const TIME: &str = "%Y-%m-%dT%H-%M-%S%.3f";
 pub(super) struct WriterSettings {
     pub(super) path: PathBuf,
     pub(super) append: bool,
+    /// The permissions with which a directory is made that is not there, if it is.
+    pub(super) directory_mode: Option<u32>,
     pub(super) rotation: Option<Rotation>,
     pub(super) clock: Clock,
 }
@@ -145,6 +147,10 @@ impl Writer {
         let path = &self.settings.path;
         if let Some(file) = opened.file.take().filter(|_| path.exists()) {
             return Ok(file);
+        }
+        if let (Some(mode), Some(directory)) = (self.settings.directory_mode, path.parent()) {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(mode).create(directory)?;
         }
         let mut options = fs::OpenOptions::new();
         let mut file = options.create(true).read(true).append(true).open(path)?;

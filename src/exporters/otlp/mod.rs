@@ -1,11 +1,13 @@
 //! `otlp_http` and `otlp_grpc`: each snapshot is encoded at once and handed to [`crate::delivery`].
 
 mod config;
+mod foreign;
 mod split;
 #[cfg(test)]
 mod tests;
 
 pub use config::{GrpcConfig, HttpConfig};
+pub use foreign::{GRPC_FOREIGN, HTTP_FOREIGN};
 use prost::Message as _;
 
 use crate::{

@@ -5,13 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RemoteWrite, metadata::Metadata, series::Rules, split::split};
+use super::{
+    RemoteWrite,
+    metadata::Metadata,
+    series::{Converted, Rules},
+    split::split,
+};
 use crate::{
     client::{Invalid, Tls},
     delivery::{
         Context, Delivery, Remote, RetryOnFailure, SendingQueue, Settings, http::HttpDestination,
     },
-    exporters::sending::Sending,
+    exporters::{prometheus::ResourceConversion, sending::Sending},
     http::AuthConfig,
     pipeline::Exporter,
     settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
@@ -46,7 +51,7 @@ pub struct Config {
     /// Whether names end with unit and `_total`.
     pub add_metric_suffixes: bool,
     /// Whether all attributes of the Resource are labels of every series.
-    pub resource_to_telemetry_conversion: Switch,
+    pub resource_to_telemetry_conversion: ResourceConversion,
     /// Whether the Resource is a series `target_info`.
     pub target_info: Switch,
     /// Whether type, description and unit of each metric are sent too, at most once a minute, for
@@ -85,7 +90,7 @@ impl Default for Config {
             namespace: String::new(),
             external_labels: BTreeMap::new(),
             add_metric_suffixes: true,
-            resource_to_telemetry_conversion: Switch { enabled: false },
+            resource_to_telemetry_conversion: ResourceConversion::default(),
             target_info: Switch { enabled: true },
             send_metadata: false,
         }
@@ -122,11 +127,17 @@ impl Config {
         let clock = context.clock.clone();
         let delivery = Delivery::start(context, settings, self.destination()?)?;
         let memory = before.map(|(encoder, _)| Arc::clone(&encoder.memory));
+        let conversion = self.resource_to_telemetry_conversion;
+        let converted = match (conversion.enabled, conversion.exclude_service_attributes) {
+            (false, _) => Converted::Nothing,
+            (true, false) => Converted::All,
+            (true, true) => Converted::WithoutService,
+        };
         let rules = Rules {
             namespace: self.namespace.clone(),
             has_suffixes: self.add_metric_suffixes,
             external_labels: self.external_labels.clone(),
-            converts_resource: self.resource_to_telemetry_conversion.enabled,
+            converted,
             has_target_info: self.target_info.enabled,
         };
         let encoder = RemoteWrite {

@@ -12,6 +12,7 @@
 //! longer gives ends with a stale marker, as do all of a target that is gone.
 
 mod config;
+mod foreign;
 mod message;
 mod metadata;
 mod series;
@@ -21,6 +22,7 @@ mod stale;
 mod tests;
 
 pub use config::{Config, Switch};
+pub use foreign::FOREIGN;
 
 use std::sync::{
     Arc,

@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::{
     message::{Label, Sample, TimeSeries, WriteRequest},
     metadata::Metadata,
-    series::Rules,
+    series::{Converted, Rules},
     stale::Memory,
 };
 use crate::delivery::testing::Reader;
@@ -110,7 +110,7 @@ fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
         external_labels: labels
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
-        converts_resource: true,
+        converted: Converted::All,
         ..Rules::default()
     };
     let texts = texts(&rules);
@@ -124,6 +124,14 @@ fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
         ),
     ];
     assert_eq!(texts[..2], expected);
+    let rules = Rules {
+        converted: Converted::WithoutService,
+        ..Rules::default()
+    };
+    assert_eq!(
+        self::texts(&rules)[1],
+        "__name__=bytes,instance=node-1,job=betanet,zone=eu 9007199254740992"
+    );
 }
 
 /// One sample of each of these series, at this time.

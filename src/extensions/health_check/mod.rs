@@ -17,6 +17,7 @@
 //! `cache.ttl`, else new ones, asked for once for all who wait. Nothing else here asks a node.
 
 mod config;
+mod foreign;
 mod report;
 mod targets;
 
@@ -25,13 +26,14 @@ use std::{future::ready, sync::Arc};
 use http::StatusCode;
 use tokio::time::Instant;
 
-pub use self::config::Config;
+pub use self::config::{Config, ResponseBody};
 use self::targets::Api;
 use crate::{
     http::{Listeners, Response, Route, RouteError},
     pipeline::{Components, Mapping, ReloadTrigger, StatusBoard},
     runtime::Clock,
 };
+pub use foreign::FOREIGN;
 
 /// Below it stands one path a target.
 const DECISIONS: &str = "/debug/resilience";
@@ -82,7 +84,12 @@ impl Config {
             listeners.route(&server, route)?;
         }
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
+        let short_board = Arc::clone(&board);
+        let body = self.response_body.clone();
         let report = Route::get(id, &self.path, move |_| {
+            if let Some(body) = &body {
+                return ready(short(body, &short_board));
+            }
             let states = components.states();
             let report = report::report(&board, &states, clock.now(), started.elapsed());
             ready(Response::new("application/json", format!("{report:#}\n")))
@@ -111,6 +118,16 @@ impl Config {
         let ready = ready.described("every target was polled once");
         listeners.route(&server, ready.vital())
     }
+}
+
+/// The text that was asked for in place of the report.
+fn short(body: &ResponseBody, board: &StatusBoard) -> Response {
+    let status = readiness(board).status;
+    let text = match status.is_success() {
+        true => body.healthy.clone(),
+        false => body.unhealthy.clone(),
+    };
+    Response::text(text).with_status(status)
 }
 
 /// What comes of a reload; if it fails, the running configuration stays.

@@ -80,7 +80,7 @@ impl<'n> Entries<'n> {
         let fields = self.fields;
         self.entries.find(|entry| match fields {
             Some(fields) if !fields.contains(&entry.key.as_str()) => {
-                run.unknown_key(node, path, (&entry.key, &entry.key_place), fields);
+                run.unknown_key(node, path, entry, fields);
                 false
             }
             _ => !run.rejected(&entry.value),
@@ -174,7 +174,7 @@ impl<'de, 'n> EnumAccess<'de> for Variant<'n> {
             Ok(variant) => Ok((variant, self)),
             Err(Error::Problem(Problem::Variant(known))) => {
                 let Decoder { node, path, run } = self.parent;
-                run.unknown_key(node, path, (&self.entry.key, &self.entry.key_place), known);
+                run.unknown_key(node, path, self.entry, known);
                 Err(Error::Problem(Problem::Consequence))
             }
             Err(error) => Err(error),

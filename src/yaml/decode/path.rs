@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::yaml::hidden::{holds_secrets, plain_key};
+use crate::yaml::{
+    Foreign,
+    hidden::{holds_secrets, plain_key},
+};
 
 /// The way from the root to a node, kept on the stack.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +26,15 @@ impl<'p> Path<'p> {
             Self::Root(_) => false,
             Self::Key(parent, key) => holds_secrets(key) || parent.is_secret(),
             Self::Index(parent, _) => parent.is_secret(),
+        }
+    }
+
+    /// The foreign keys of what is here, if `root` has those of the root.
+    pub(super) fn foreign(&self, root: &'static Foreign) -> Option<&'static Foreign> {
+        match self {
+            Self::Root(_) => Some(root),
+            Self::Key(parent, key) => parent.foreign(root)?.below(key),
+            Self::Index(parent, index) => parent.foreign(root)?.below(&index.to_string()),
         }
     }
 }

@@ -330,6 +330,12 @@ fn reference(inner: &str) -> Result<Piece<'_>, String> {
     };
     let letters = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let digit = name.starts_with(|first: char| first.is_ascii_digit());
+    if !name.is_empty() && name.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(format!(
+            "environment variable {name:?} has invalid name; what a group of an expression found \
+             is written $${{{name}}} in a file"
+        ));
+    }
     if name.is_empty() || digit || !name.chars().all(letters) {
         return Err(format!(
             "environment variable {name:?} has invalid name: must match regex \

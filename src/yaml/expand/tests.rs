@@ -107,6 +107,11 @@ fn says_what_is_wrong() {
              ^[a-zA-Z_][a-zA-Z0-9_]*$",
         ),
         (
+            "node_${1}",
+            "1:11: key: environment variable \"1\" has invalid name; what a group of an \
+             expression found is written $${1} in a file",
+        ),
+        (
             "${}",
             "1:6: key: environment variable \"\" has invalid name: must match regex \
              ^[a-zA-Z_][a-zA-Z0-9_]*$",
@@ -181,6 +186,32 @@ fn labels_show_the_names_of_references_only() {
     ] {
         assert_eq!(without_values(text), shown);
     }
+}
+
+#[test]
+fn zeros_that_are_lost_are_a_warning() {
+    let warnings = |decode: &dyn Fn(&Node, &mut Diagnostics), value: &str| {
+        let (node, mut diagnostics) = expanded(value);
+        decode(&node, &mut diagnostics);
+        diagnostics
+            .warnings()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let number = |node: &Node, into: &mut Diagnostics| {
+        assert_eq!(yaml::decode::<u16>(node, "key", into), Some(123));
+    };
+    let text = |node: &Node, into: &mut Diagnostics| {
+        assert!(yaml::decode::<String>(node, "key", into).is_some());
+    };
+    assert_eq!(
+        warnings(&number, "${env:PORT}"),
+        [
+            "f:1:6: key: the value of ${env:PORT} is read as a number, which loses the zeros before it"
+        ]
+    );
+    assert_eq!(warnings(&text, "${env:PORT}"), [""; 0]);
+    assert_eq!(warnings(&number, "${env:NONE:-123}"), [""; 0]);
 }
 
 #[test]
