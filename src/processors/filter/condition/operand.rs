@@ -13,7 +13,7 @@ use crate::{
 
 /// One side of a comparison.
 #[derive(Debug)]
-pub(in super::super) enum Operand {
+pub(in crate::processors::filter) enum Operand {
     Name,
     Description,
     Unit,
@@ -45,7 +45,7 @@ pub(in super::super) enum Operand {
 
 /// How two values are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Order {
+pub(in crate::processors::filter) enum Order {
     Equal,
     NotEqual,
     Less,
