@@ -3,6 +3,8 @@
 mod check;
 mod expand;
 mod merge;
+#[cfg(test)]
+mod registers;
 mod root;
 mod schema;
 mod service;

@@ -142,11 +142,12 @@ impl Config {
                 config.check(at, diagnostics);
                 Some(Self::RemoteWrite(config))
             }
-            _ => {
+            "prometheus" => {
                 let config: prometheus::Config = yaml::decode(at.node, &at.path, diagnostics)?;
                 config.check(at, diagnostics);
                 Some(Self::Prometheus(config))
             }
+            _ => kind.not_read(at, diagnostics),
         }
     }
 

@@ -41,14 +41,19 @@ pub enum Config {
 impl Config {
     /// Reads and checks the configuration of an extension of kind `kind`.
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
-        if kind.name == "file_storage" {
-            let config: file_storage::Config = yaml::decode(at.node, &at.path, diagnostics)?;
-            config.check(at, diagnostics);
-            return Some(Self::FileStorage(config));
+        match kind.name {
+            "file_storage" => {
+                let config: file_storage::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::FileStorage(config))
+            }
+            "health_check" => {
+                let config: health_check::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::HealthCheck(config))
+            }
+            _ => kind.not_read(at, diagnostics),
         }
-        let config: health_check::Config = yaml::decode(at.node, &at.path, diagnostics)?;
-        config.check(at, diagnostics);
-        Some(Self::HealthCheck(config))
     }
 
     /// Where and how it listens, if it does.

@@ -155,7 +155,8 @@ impl Config {
                 read!(MetricsTransform, metricstransform::Config, at, diagnostics)
             }
             "filter" => read!(Filter, filter::Config, at, diagnostics),
-            _ => read!(Resource, resource::Config, at, diagnostics),
+            "resource" => read!(Resource, resource::Config, at, diagnostics),
+            _ => kind.not_read(at, diagnostics),
         }
     }
 

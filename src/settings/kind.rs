@@ -2,6 +2,8 @@
 
 use schemars::{Schema, SchemaGenerator};
 
+use crate::yaml::{Cursor, Diagnostics};
+
 /// A kind of component.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
@@ -19,5 +21,13 @@ impl Kind {
     /// Whether `name` means this kind.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
+    }
+
+    /// Says that nobody reads the configuration of this kind: it stands in a register, and the
+    /// register has no entry that decodes it. It must not become another component.
+    pub fn not_read<T>(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<T> {
+        let message = format!("this build has no component of type `{}` here", self.name);
+        at.error(&[], message, diagnostics);
+        None
     }
 }

@@ -14,7 +14,8 @@ use super::*;
 use crate::{
     definition::{self, Definition},
     pipeline::{
-        Body, EndpointPoll, ErrorType, Failure, Outcome, Poll, Problem, Readings, Reason, Target,
+        Body, EndpointPoll, ErrorType, Failure, Outcome, OwnReading, Poll, Problem, Readings,
+        Reason, Target,
     },
 };
 
@@ -322,6 +323,19 @@ fn the_collector_says_how_the_target_is() {
     ] {
         assert_eq!(own(name, attributes), expected, "{name} {attributes}");
     }
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_shown_as_no_other_metric() {
+    let mut poll = poll([true, true]);
+    poll.own.push(OwnReading {
+        metric: "betanet.nobody",
+        attributes: Vec::new(),
+        value: Number::Unsigned(7),
+    });
+    let collected = instruments().collect(&poll, &readings([]));
+    let up = one(&points(&collected.metrics), "betanet.up");
+    assert_eq!(up.value, Value::Unsigned(1));
 }
 
 #[test]
