@@ -1,6 +1,7 @@
 //! Where readings go: the register of exporters.
 
 pub mod debug;
+mod ending;
 pub mod file;
 pub mod otlp;
 mod points;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use opentelemetry::KeyValue;
 
-use super::resets::ResetCounts;
+use super::starts::ResetCounts;
 use crate::{
     definition::{Definition, Instrument, InstrumentKind, ValueType},
     pipeline::{
@@ -133,7 +133,7 @@ impl OwnMetrics {
             let result = (index, outcome, error_type);
             *self.results.entry(result).or_default() += 1;
             if let Some(trace) = polled.trace {
-                self.traced.insert(result, (trace, poll.ended));
+                self.traced.insert(result, (trace, poll.time()));
             }
             if let (Some(body), Some(last)) = (polled.body(), self.last_success.get_mut(index)) {
                 *last = Some(since_epoch(body.received).as_secs_f64());
@@ -161,7 +161,6 @@ impl OwnMetrics {
             self.single(&names::SCRAPE_SAMPLES, Number::Unsigned(round.samples)),
             self.single(&names::MISSED_TICKS, Number::Unsigned(poll.missed_ticks)),
             self.single(&names::COUNTER_RESETS, Number::Unsigned(resets.seen)),
-            self.single(&names::EPOCHS_EXHAUSTED, Number::Unsigned(resets.exhausted)),
         ];
         let mut all: Vec<_> = single.into_iter().flatten().collect();
         for (endpoint, up) in self.up.iter().enumerate() {

@@ -31,6 +31,7 @@ use serde::Serialize;
 
 use crate::{
     pipeline::Processor,
+    runtime::Clock,
     settings::Kind,
     telemetry::Meter,
     yaml::{self, Cursor, Diagnostics},
@@ -123,6 +124,8 @@ pub enum Config {
 pub struct Context<'a> {
     /// For what they say of themselves.
     pub meter: &'a Meter,
+    /// The time of day.
+    pub clock: &'a Clock,
 }
 
 /// Decodes and checks the configuration of one kind.

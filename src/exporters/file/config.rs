@@ -12,6 +12,7 @@ use super::{
 use crate::{
     client::Invalid,
     delivery::{BatchSettings, Context, Delivery, RetryOnFailure, SendingQueue, Settings},
+    exporters::ending::Ending,
     pipeline::Exporter,
     settings::{ByteSize, Duration},
     yaml::{Cursor, Diagnostics},
@@ -115,8 +116,13 @@ impl Config {
             queue: self.queue(),
         };
         let destination = super::Destination(Arc::clone(&writer));
+        let ending = Ending::new(context.clock);
         let delivery = Delivery::start(context, settings, destination)?;
-        Ok(Arc::new(File { delivery, writer }))
+        Ok(Arc::new(File {
+            delivery,
+            writer,
+            ending,
+        }))
     }
 
     /// Checks what a type cannot say; mistakes go to `diagnostics`.

@@ -23,13 +23,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use tokio::time::Instant;
 
 use self::writer::Writer;
 use crate::{
     delivery::{self, Account, Answer, Delivery, DropReason, Outcome},
-    exporters::points,
-    pipeline::{Exporter, Snapshot, Target},
+    exporters::{ending::Ending, points},
+    pipeline::{Exporter, Farewell, Snapshot, Target},
 };
 
 /// Encodes snapshots and hands them to delivery.
@@ -37,6 +38,7 @@ use crate::{
 pub struct File {
     delivery: Delivery,
     writer: Arc<Writer>,
+    ending: Ending,
 }
 
 impl File {
@@ -44,12 +46,8 @@ impl File {
     pub(super) fn account(&self) -> &Account {
         self.delivery.account()
     }
-}
 
-#[async_trait]
-impl Exporter for File {
-    fn export(&self, snapshot: &Snapshot<'_>) {
-        let messages = snapshot.otlp.messages();
+    fn push(&self, messages: &[ExportMetricsServiceRequest]) {
         let points = messages.iter().map(points::in_message).sum();
         if points == 0 {
             return;
@@ -62,12 +60,31 @@ impl Exporter for File {
             }
         }
     }
+}
+
+#[async_trait]
+impl Exporter for File {
+    fn export(&self, snapshot: &Snapshot<'_>) {
+        self.push(snapshot.otlp.messages());
+    }
+
+    fn ended(&self, _target: &Target, farewell: &Farewell<'_>) {
+        if let Some(now) = self.ending.time() {
+            self.push(&farewell.messages(now));
+        }
+    }
 
     fn forget(&self, _target: &Target) {
         // Nothing is kept of a target beyond what is on its way.
     }
 
+    fn closing(&self) {
+        self.ending.close();
+    }
+
     async fn drain(&self, deadline: Instant) {
+        // Also where only this exporter goes.
+        self.closing();
         self.delivery.drain(deadline).await;
     }
 }

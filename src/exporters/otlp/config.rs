@@ -13,6 +13,7 @@ use crate::{
         Context, Delivery, Destination, Remote, RetryOnFailure, SendingQueue, Settings,
         grpc::GrpcDestination, http::HttpDestination,
     },
+    exporters::ending::Ending,
     http::AuthConfig,
     pipeline::Exporter,
     settings::{Compression, Duration, Headers, HttpUrl},
@@ -205,6 +206,7 @@ fn start(
     settings: Settings,
     destination: Result<impl Destination, Invalid>,
 ) -> Result<Arc<dyn Exporter>, Invalid> {
+    let ending = Ending::new(context.clock);
     let delivery = Delivery::start(context, settings, destination?)?;
-    Ok(Arc::new(Otlp(delivery)))
+    Ok(Arc::new(Otlp { delivery, ending }))
 }

@@ -1,6 +1,9 @@
 //! From a snapshot to what a destination decodes.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::UNIX_EPOCH,
+};
 
 use bytes::Bytes;
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
@@ -60,8 +63,8 @@ impl Destination for Store {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn polls_of_several_targets_arrive_as_one_message() {
+/// An exporter that sends to what is returned.
+fn exporter() -> (Otlp, Store) {
     let (tasks, _failures) = Tasks::new();
     let provider = SdkMeterProvider::builder().build();
     let (meter, store) = (Meter::of(&provider), Store::default());
@@ -81,8 +84,33 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         queue: SendingQueue::default(),
     };
     let delivery = Delivery::start(context, settings, store.clone()).unwrap();
-    let exporter = Otlp(delivery);
+    let ending = Ending::new(&Clock::System);
+    (Otlp { delivery, ending }, store)
+}
 
+#[tokio::test(start_paused = true)]
+async fn a_target_that_goes_has_ended_unless_all_go() {
+    let (exporter, store) = exporter();
+    let asked = Mutex::new(Vec::new());
+    let make = |now| {
+        asked.lock().unwrap().push(now);
+        vec![(&metrics("one", 1)).into()]
+    };
+    exporter.ended(&target("one"), &Farewell::new(&make));
+    exporter.closing();
+    exporter.ended(&target("one"), &Farewell::new(&make));
+    let soon = Instant::now() + std::time::Duration::from_secs(1);
+    exporter.drain(soon).await;
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    let batches = store.0.lock().unwrap().clone();
+    assert_eq!(batches.len(), 1);
+    let message = ExportMetricsServiceRequest::decode(batches[0].clone()).unwrap();
+    assert_eq!(resource_names(&message).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_of_several_targets_arrive_as_one_message() {
+    let (exporter, store) = exporter();
     let largest = i64::MAX as u64;
     for (name, total) in [("one", 1), ("two", largest)] {
         let parts = [metrics(name, total), ResourceMetrics::default()];
@@ -90,6 +118,9 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         let snapshot = Snapshot {
             target: &target,
             fresh: &[],
+            lost: &[],
+            time: UNIX_EPOCH,
+            starts: &(),
             metrics: &[],
             exemplars: &[],
             otlp: OtlpForm::new(|| parts.iter().map(Into::into).collect()),

@@ -11,6 +11,7 @@ use crate::{
     delivery::{
         Context, Delivery, Remote, RetryOnFailure, SendingQueue, Settings, http::HttpDestination,
     },
+    exporters::ending::Ending,
     http::AuthConfig,
     pipeline::Exporter,
     settings::{Compression, Duration, Headers, HttpUrl},
@@ -90,7 +91,7 @@ impl Config {
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
         };
-        let clock = context.clock.clone();
+        let ending = Ending::new(context.clock);
         let delivery = Delivery::start(context, settings, self.destination()?)?;
         let memory = before.map(|before| Arc::clone(&before.memory));
         let rules = Rules {
@@ -104,8 +105,7 @@ impl Config {
             rules,
             delivery,
             memory: memory.unwrap_or_default(),
-            clock,
-            is_closing: false.into(),
+            ending,
         }))
     }
 

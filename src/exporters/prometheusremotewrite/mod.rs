@@ -20,10 +20,7 @@ mod tests;
 
 pub use config::{Config, Switch};
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use prost::Message as _;
@@ -32,9 +29,8 @@ use tokio::time::Instant;
 use self::{message::WriteRequest, series::Rules, stale::Memory};
 use crate::{
     delivery::{Account, Delivery},
-    exporters::points,
+    exporters::{ending::Ending, points},
     pipeline::{Exporter, Snapshot, Target},
-    runtime::Clock,
 };
 
 /// Encodes snapshots and hands them to delivery.
@@ -44,10 +40,7 @@ pub struct RemoteWrite {
     delivery: Delivery,
     /// Shared with the one whose place it takes.
     memory: Arc<Memory>,
-    clock: Clock,
-    /// Targets go without an end: a series that has none goes on where another one, or this one
-    /// started again, polls the target within the lookback of PromQL.
-    is_closing: AtomicBool,
+    ending: Ending,
 }
 
 impl RemoteWrite {
@@ -67,21 +60,26 @@ impl RemoteWrite {
 impl Exporter for RemoteWrite {
     fn export(&self, snapshot: &Snapshot<'_>) {
         let points: u64 = snapshot.metrics.iter().map(points::count).sum();
-        let mut request = self.rules.request(snapshot.metrics);
-        let missing = self.memory.end_missing(&snapshot.target.name, &mut request);
-        self.push(&request, points + missing);
+        let now = series::millis(snapshot.time);
+        let mut written = self.rules.request(snapshot.metrics, now);
+        let is_whole = |scope: &str| snapshot.is_whole(scope);
+        let name = &snapshot.target.name;
+        let missing = self.memory.end_missing(name, &mut written, now, is_whole);
+        self.push(&written.request, points + missing);
     }
 
     fn forget(&self, target: &Target) {
-        let now = series::millis(self.clock.now());
-        let ended = self.memory.end_all(&target.name, now);
-        if !self.is_closing.load(Ordering::Relaxed) {
+        let now = self.ending.time();
+        let ended = self
+            .memory
+            .end_all(&target.name, now.map_or(0, series::millis));
+        if now.is_some() {
             self.push(&ended, ended.timeseries.len() as u64);
         }
     }
 
     fn closing(&self) {
-        self.is_closing.store(true, Ordering::Relaxed);
+        self.ending.close();
     }
 
     async fn drain(&self, deadline: Instant) {
