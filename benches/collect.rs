@@ -120,6 +120,9 @@ async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: Detail) {
             let snapshot = Snapshot {
                 target: &node.target,
                 fresh: &fresh,
+                lost: &[],
+                time: Clock::System.now(),
+                starts: &(),
                 metrics: &metrics,
                 exemplars: &[],
                 otlp: OtlpForm::new(Vec::new),
@@ -169,6 +172,7 @@ impl Node {
         Poll {
             started: now,
             ended: now,
+            counting_since: now,
             duration: Duration::from_millis(5),
             missed_ticks: 0,
             endpoints,
@@ -180,6 +184,7 @@ impl Node {
         let definition = &self.target.definition;
         let readings = mapping::map(definition, poll);
         self.own.observe(poll, &readings);
+        self.instruments.observe_at(poll.time(), &[]);
         self.instruments.put(readings.values);
         let own = self.own.readings(poll, self.instruments.resets());
         self.instruments.put(own);

@@ -11,6 +11,7 @@ use crate::{
     instruments::{OwnMetrics, resource},
     pipeline::{Stream, Target},
     processors, receivers,
+    runtime::Clock,
     settings::ComponentId,
     telemetry::Meter,
     yaml::{Cursor, Diagnostics},
@@ -59,7 +60,10 @@ fn homonym(
     let meter = Meter::of(&SdkMeterProvider::default());
     for id in &pipeline.processors {
         let processor = config.processors.get(id)?;
-        let context = processors::Context { meter: &meter };
+        let context = processors::Context {
+            meter: &meter,
+            clock: &Clock::System,
+        };
         let built = processor.build(&id.to_string(), &context);
         drop(built.open(&mut stream));
         let name = |index| Some(stream.schema.get(index)?.name.clone());

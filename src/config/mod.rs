@@ -4,6 +4,8 @@ mod check;
 mod merge;
 mod metric_names;
 mod odd;
+#[cfg(test)]
+mod registers;
 mod root;
 mod schema;
 mod service;

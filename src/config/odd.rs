@@ -11,6 +11,7 @@ use crate::{
     instruments::OwnMetrics,
     pipeline::{Stream, Target},
     processors, receivers,
+    runtime::Clock,
     settings::ComponentId,
     telemetry::Meter,
     yaml::{Cursor, Diagnostics, Node, nearest},
@@ -224,7 +225,10 @@ fn names_behind(
     definition: &Arc<Definition>,
 ) -> Option<Vec<String>> {
     let meter = Meter::of(&SdkMeterProvider::default());
-    let context = processors::Context { meter: &meter };
+    let context = processors::Context {
+        meter: &meter,
+        clock: &Clock::System,
+    };
     let mut stream = Stream {
         schema: Arc::new(OwnMetrics::schema(definition, 1)),
         target: Arc::new(Target::named("none", definition)),

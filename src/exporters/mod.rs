@@ -1,6 +1,7 @@
 //! Where readings go: the register of exporters.
 
 pub mod debug;
+mod ending;
 pub mod file;
 pub mod otlp;
 mod points;
@@ -149,11 +150,12 @@ impl Config {
                 config.check(at, diagnostics);
                 Some(Self::RemoteWrite(config))
             }
-            _ => {
+            "prometheus" => {
                 let config: prometheus::Config = kind.decode(at, diagnostics)?;
                 config.check(at, diagnostics);
                 Some(Self::Prometheus(config))
             }
+            _ => kind.not_read(at, diagnostics),
         }
     }
 

@@ -1,14 +1,16 @@
 //! What all exporters that send have in common: an encoder of their own, and behind it a
 //! [`Delivery`], which they leave as any other.
 
-use std::any::Any;
+use std::{any::Any, time::SystemTime};
 
 use async_trait::async_trait;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use tokio::time::Instant;
 
+use super::ending::Ending;
 use crate::{
     delivery::{Account, Delivery},
-    pipeline::{Exporter, Snapshot, Target},
+    pipeline::{Exporter, Farewell, Snapshot, Target},
 };
 
 /// Turns snapshots into messages.
@@ -16,26 +18,34 @@ pub(super) trait Encoder: Any + Send + Sync {
     /// Hands the messages of a snapshot to `delivery`.
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery);
 
-    /// Forgets a target. Most keep nothing of one beyond what is on its way.
-    fn forget(&self, _target: &Target, _delivery: &Delivery) {}
+    /// Hands over the end of all series of a target, as OTLP says it. An exporter of another
+    /// protocol says it in [`Self::forget`].
+    fn ended(&self, _messages: &[ExportMetricsServiceRequest], _delivery: &Delivery) {}
 
-    /// The collector is about to stop, or the exporter leaves: targets that it forgets from now on
-    /// have not ended.
-    fn closing(&self) {}
+    /// Whether it says the end of series in [`Self::ended`].
+    fn speaks_otlp(&self) -> bool {
+        false
+    }
+
+    /// Forgets a target, which ended `now`, or goes without an end. Most exporters keep nothing of
+    /// a target beyond what is on its way.
+    fn forget(&self, _target: &Target, _now: Option<SystemTime>, _delivery: &Delivery) {}
 }
 
 /// An exporter that sends.
 pub(super) struct Sending {
     encoder: Box<dyn Encoder>,
     delivery: Delivery,
+    ending: Ending,
 }
 
 impl Sending {
     /// Sends what `encoder` makes.
-    pub(super) fn new(encoder: impl Encoder, delivery: Delivery) -> Self {
+    pub(super) fn new(encoder: impl Encoder, delivery: Delivery, ending: Ending) -> Self {
         Self {
             encoder: Box::new(encoder),
             delivery,
+            ending,
         }
     }
 
@@ -68,12 +78,22 @@ impl Exporter for Sending {
         self.encoder.encode(snapshot, &self.delivery);
     }
 
+    fn ended(&self, _target: &Target, farewell: &Farewell<'_>) {
+        if !self.encoder.speaks_otlp() {
+            return;
+        }
+        if let Some(now) = self.ending.time() {
+            self.encoder.ended(&farewell.messages(now), &self.delivery);
+        }
+    }
+
     fn forget(&self, target: &Target) {
-        self.encoder.forget(target, &self.delivery);
+        self.encoder
+            .forget(target, self.ending.time(), &self.delivery);
     }
 
     fn closing(&self) {
-        self.encoder.closing();
+        self.ending.close();
     }
 
     async fn emptied(&self) {
@@ -81,7 +101,8 @@ impl Exporter for Sending {
     }
 
     async fn drain(&self, deadline: Instant) {
-        self.encoder.closing();
+        // Also where only this exporter goes.
+        self.ending.close();
         self.delivery.drain(deadline).await;
     }
 }

@@ -47,14 +47,19 @@ pub enum Config {
 impl Config {
     /// Reads and checks the configuration of an extension of kind `kind`.
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
-        if kind.name == "file_storage" {
-            let config: file_storage::Config = kind.decode(at, diagnostics)?;
-            config.check(at, diagnostics);
-            return Some(Self::FileStorage(config));
+        match kind.name {
+            "file_storage" => {
+                let config: file_storage::Config = kind.decode(at, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::FileStorage(config))
+            }
+            "health_check" => {
+                let config: health_check::Config = kind.decode(at, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::HealthCheck(Box::new(config)))
+            }
+            _ => kind.not_read(at, diagnostics),
         }
-        let config: health_check::Config = kind.decode(at, diagnostics)?;
-        config.check(at, diagnostics);
-        Some(Self::HealthCheck(Box::new(config)))
     }
 
     /// Where and how it listens, if it does.

@@ -24,11 +24,6 @@ impl Common {
         Self(common.collect())
     }
 
-    /// Whether the instrument of the new schema is one of them.
-    pub(super) fn has(&self, new: usize) -> bool {
-        self.0.values().any(|known| *known == new)
-    }
-
     /// Where the instrument of the old schema stands in the new one.
     pub(super) fn index(&self, old: usize) -> Option<usize> {
         self.0.get(&old).copied()

@@ -40,6 +40,7 @@ struct Totals {
 /// The last total of a series.
 #[derive(Debug)]
 struct Last {
+    start_time_unix_nano: u64,
     time_unix_nano: u64,
     total: Total,
 }
@@ -58,6 +59,7 @@ enum Total {
 trait Point {
     fn attributes(&self) -> &[KeyValue];
     fn time_unix_nano(&self) -> u64;
+    fn start_time_unix_nano(&mut self) -> &mut u64;
     fn total(&self) -> Option<Total>;
     /// Makes it what its total grew by since `last`. A total that fell began again at 0, and is
     /// what it grew by.
@@ -149,6 +151,7 @@ impl Totals {
             return false;
         };
         let last = Last {
+            start_time_unix_nano: *point.start_time_unix_nano(),
             time_unix_nano: point.time_unix_nano(),
             total,
         };
@@ -160,7 +163,10 @@ impl Totals {
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 let is_first = is_stale(self.delta, known, last.time_unix_nano);
-                if !is_first {
+                if !is_first && last.began_after(known) {
+                    // It is what it grew by, also where it is larger than before.
+                    *point.start_time_unix_nano() = known.time_unix_nano;
+                } else if !is_first {
                     point.subtract(known);
                 }
                 *known = last;
@@ -176,6 +182,14 @@ impl Totals {
         if self.series.len() > self.max_series.saturating_mul(2) {
             self.series.retain(|_, last| last.time_unix_nano == now);
         }
+    }
+}
+
+impl Last {
+    /// Whether the total began again after `before` was seen.
+    fn began_after(&self, before: &Self) -> bool {
+        let start = self.start_time_unix_nano;
+        start != before.start_time_unix_nano && start >= before.time_unix_nano
     }
 }
 
@@ -201,6 +215,10 @@ impl Point for NumberDataPoint {
         self.time_unix_nano
     }
 
+    fn start_time_unix_nano(&mut self) -> &mut u64 {
+        &mut self.start_time_unix_nano
+    }
+
     fn total(&self) -> Option<Total> {
         self.value.map(Total::Number)
     }
@@ -220,6 +238,10 @@ impl Point for HistogramDataPoint {
 
     fn time_unix_nano(&self) -> u64 {
         self.time_unix_nano
+    }
+
+    fn start_time_unix_nano(&mut self) -> &mut u64 {
+        &mut self.start_time_unix_nano
     }
 
     fn total(&self) -> Option<Total> {
@@ -312,6 +334,22 @@ mod tests {
             let out = deltas(&mut totals, vec![point("a", 100, 15)]);
             assert_eq!(out.first().copied(), expected.map(Value::AsInt));
         }
+    }
+
+    #[test]
+    fn a_total_that_began_again_is_what_it_grew_by_also_where_it_is_larger() {
+        let mut totals = totals(None);
+        let began = |mut point: NumberDataPoint, seconds: u64| {
+            point.start_time_unix_nano = seconds * 1_000_000_000;
+            vec![point]
+        };
+        deltas(&mut totals, began(point("a", 10, 5), 0));
+        let mut points = began(point("a", 20, 7), 15);
+        totals.retain_deltas(&mut points);
+        assert_eq!(points[0].value, Some(Value::AsInt(7)));
+        assert_eq!(points[0].start_time_unix_nano, 10_000_000_000, "no gap");
+        let out = deltas(&mut totals, began(point("a", 30, 9), 15));
+        assert_eq!(out, [Value::AsInt(2)]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn add(message: &mut ExportMetricsServiceRequest, exemplars: &[Exempl
         };
         let points = totals(message, exemplar.metric);
         let is_it = |point: &&mut proto::NumberDataPoint| {
-            point.attributes == attributes && point.start_time_unix_nano <= new.time_unix_nano
+            point.attributes == attributes && point.start_time_unix_nano < new.time_unix_nano
         };
         if let Some(point) = points.into_iter().find(is_it) {
             point.exemplars.push(new);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use opentelemetry::KeyValue;
 
-use super::resets::ResetCounts;
+use super::starts::ResetCounts;
 use crate::{
     definition::{Definition, Instrument, InstrumentKind, ValueType},
     pipeline::{
@@ -133,7 +133,7 @@ impl OwnMetrics {
             let result = (index, outcome, error_type);
             *self.results.entry(result).or_default() += 1;
             if let Some(trace) = polled.trace {
-                self.traced.insert(result, (trace, poll.ended));
+                self.traced.insert(result, (trace, poll.time()));
             }
             if let (Some(body), Some(last)) = (polled.body(), self.last_success.get_mut(index)) {
                 *last = Some(since_epoch(body.received).as_secs_f64());
@@ -151,7 +151,7 @@ impl OwnMetrics {
     /// put before the instruments.
     pub fn readings(&self, poll: &Poll, resets: ResetCounts) -> Vec<Reading> {
         let round = &self.round;
-        let mut all = vec![
+        let single = [
             self.single(&names::UP, flag(self.up.contains(&true))),
             self.single(
                 &names::SCRAPE_DURATION,
@@ -161,20 +161,22 @@ impl OwnMetrics {
             self.single(&names::SCRAPE_SAMPLES, Number::Unsigned(round.samples)),
             self.single(&names::MISSED_TICKS, Number::Unsigned(poll.missed_ticks)),
             self.single(&names::COUNTER_RESETS, Number::Unsigned(resets.seen)),
-            self.single(&names::EPOCHS_EXHAUSTED, Number::Unsigned(resets.exhausted)),
         ];
+        let mut all: Vec<_> = single.into_iter().flatten().collect();
         for (endpoint, up) in self.up.iter().enumerate() {
             let attributes = vec![self.url_template(endpoint)];
-            all.push(self.reading(names::SOURCE_UP.name, attributes.clone(), flag(*up)));
+            all.extend(self.reading(names::SOURCE_UP.name, attributes.clone(), flag(*up)));
             if let Some(time) = self.last_success.get(endpoint).copied().flatten() {
                 let time = Number::Double(time);
-                all.push(self.reading(names::LAST_SUCCESS.name, attributes, time));
+                all.extend(self.reading(names::LAST_SUCCESS.name, attributes, time));
             }
         }
         all.extend(self.results());
         all.extend(self.problems());
         let of_receiver = poll.own.iter().cloned();
-        all.extend(of_receiver.map(|own| self.reading(own.metric, own.attributes, own.value)));
+        all.extend(
+            of_receiver.filter_map(|own| self.reading(own.metric, own.attributes, own.value)),
+        );
         all
     }
 
@@ -191,7 +193,7 @@ impl OwnMetrics {
     }
 
     fn results(&self) -> impl Iterator<Item = Reading> {
-        self.results.iter().map(|(result, count)| {
+        self.results.iter().filter_map(|(result, count)| {
             let count = Number::Unsigned(*count);
             self.reading(names::POLL_RESULTS.name, self.attributes(result), count)
         })
@@ -211,11 +213,11 @@ impl OwnMetrics {
                 KeyValue::new(names::METRIC, metric),
                 KeyValue::new(names::REASON, reason.name()),
             ];
-            Some(self.reading(
+            self.reading(
                 names::MAPPING_PROBLEMS.name,
                 attributes,
                 Number::Unsigned(*count),
-            ))
+            )
         })
     }
 
@@ -225,17 +227,21 @@ impl OwnMetrics {
         KeyValue::new(names::URL_TEMPLATE, path.unwrap_or_default())
     }
 
-    fn single(&self, metric: &Metric, value: Number) -> Reading {
+    fn single(&self, metric: &Metric, value: Number) -> Option<Reading> {
         self.reading(metric.name, Vec::new(), value)
     }
 
-    fn reading(&self, metric: &str, attributes: Vec<KeyValue>, value: Number) -> Reading {
+    /// None for a name that is in no list of ours: it is not shown as another metric.
+    fn reading(&self, metric: &str, attributes: Vec<KeyValue>, value: Number) -> Option<Reading> {
         let position = names::TARGET.iter().position(|known| known.name == metric);
-        Reading {
-            instrument: self.first + position.unwrap_or_default(),
+        if position.is_none() {
+            tracing::debug!(metric, "nobody knows this metric of a target");
+        }
+        Some(Reading {
+            instrument: self.first + position?,
             attributes,
             value,
-        }
+        })
     }
 }
 

@@ -29,7 +29,7 @@ pub use read::{Read, Served};
 pub use reading::{Number, OwnReading, Problem, Reading, Readings, Reason};
 pub use reload::{ReloadRequest, ReloadTrigger};
 pub use schema::Schema;
-pub use snapshot::{Exporter, OtlpForm, Snapshot};
+pub use snapshot::{Exporter, Farewell, OtlpForm, Snapshot, Starts};
 pub use status::{EndpointStatus, Inspect, Origins, StatusBoard, TargetStatus};
 pub use target::{INSTANCE_ID, Target};
 pub use target_names::{TakenName, TargetNames};

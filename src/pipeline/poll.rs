@@ -19,6 +19,8 @@ pub struct Poll {
     pub started: SystemTime,
     /// When it ended.
     pub ended: SystemTime,
+    /// Since when the receiver counts what it says of the target.
+    pub counting_since: SystemTime,
     /// How long it took.
     pub duration: Duration,
     /// Ticks of the schedule that earlier polls overran, since the start.
@@ -247,6 +249,16 @@ impl EndpointPoll {
 }
 
 impl Poll {
+    /// The time of all that it gave: when the last of its answers was there. A poll without one
+    /// tells of its end.
+    pub fn time(&self) -> SystemTime {
+        let received = self.endpoints.iter().filter_map(EndpointPoll::body);
+        let received = received.map(|body| body.received);
+        // A kept body was there long before.
+        let in_time = received.filter(|time| (self.started..=self.ended).contains(time));
+        in_time.max().unwrap_or(self.ended)
+    }
+
     /// Whether every endpoint was answered with 404: the target speaks something else.
     pub fn is_unknown(&self) -> bool {
         let not_found = Some(ErrorType::Status(404));
@@ -291,5 +303,30 @@ mod tests {
         let kept = body.to_keep();
         assert_eq!(kept.document, None);
         assert_eq!((kept.document(), kept.raw), (body.document(), raw));
+    }
+
+    #[test]
+    fn all_that_a_poll_gave_is_of_the_time_of_its_last_answer() {
+        let at = |second| UNIX_EPOCH + Duration::from_secs(second);
+        let answered = |second| {
+            let body = Body::new(Bytes::new(), at(second), Value::Null, |_| None);
+            EndpointPoll::new(Outcome::Fresh(body))
+        };
+        let time = |endpoints| {
+            let poll = Poll {
+                started: at(10),
+                ended: at(20),
+                counting_since: at(0),
+                duration: Duration::from_secs(10),
+                missed_ticks: 0,
+                endpoints,
+                own: Vec::new(),
+            };
+            poll.time()
+        };
+        let failed = || EndpointPoll::new(Outcome::Failed(Failure::lost()));
+        assert_eq!(time(vec![answered(12), answered(11), failed()]), at(12));
+        assert_eq!(time(vec![failed()]), at(20), "nothing answered");
+        assert_eq!(time(vec![answered(5)]), at(20), "a kept body is older");
     }
 }

@@ -1,7 +1,11 @@
 //! One target, read once for who asks: an exporter is asked, a receiver polls, neither sees the
 //! other.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::future::BoxFuture;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -38,6 +42,8 @@ pub struct ProbeRequest {
 pub struct Probed {
     /// The target.
     pub target: Arc<Target>,
+    /// When it was observed.
+    pub time: SystemTime,
     /// How long it took.
     pub duration: Duration,
     /// One an endpoint, in the order of the definition.

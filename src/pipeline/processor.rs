@@ -5,7 +5,10 @@
 //! It opens a [`Stage`] for each target and says there what the stage makes of the [`Stream`]:
 //! names, units and kinds change then, once; attributes, values and what is dropped, at each poll.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use opentelemetry::KeyValue;
 
@@ -52,8 +55,12 @@ pub struct Stream {
 pub type ResourceAttributes = Arc<[KeyValue]>;
 
 /// Readings that were made at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Batch {
+    /// When that was, for all of them: when the answer was there that gave them.
+    pub time: SystemTime,
+    /// When the totals of an instrumentation scope began, where that is known.
+    pub starts: Vec<(Arc<str>, SystemTime)>,
     /// The instrumentation scopes that were read whole: what such a scope said before and does not
     /// say now is gone.
     pub scopes: Vec<Arc<str>>,
@@ -70,6 +77,18 @@ pub struct Part {
     pub resource: ResourceAttributes,
     /// What was read.
     pub values: Vec<Reading>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            time: UNIX_EPOCH,
+            starts: Vec::new(),
+            scopes: Vec::new(),
+            lost: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
 }
 
 impl Batch {

@@ -24,6 +24,17 @@ impl Schema {
         self.get(index).map(|instrument| instrument.kind)
     }
 
+    /// The index of the first instrument of a name and scope that is one of those.
+    pub fn find(
+        &self,
+        scope: &str,
+        name: &str,
+        is_one: impl Fn(&Instrument) -> bool,
+    ) -> Option<usize> {
+        let mut all = self.0.iter();
+        all.position(|of| of.name == name && *of.scope == *scope && is_one(of))
+    }
+
     /// Adds an instrument and gives its index. One that is there already, under the same name and
     /// scope and of the same type, takes up the other's series.
     pub fn add(&mut self, new: Arc<Instrument>) -> usize {

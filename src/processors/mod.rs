@@ -34,6 +34,7 @@ use serde::Serialize;
 
 use crate::{
     pipeline::Processor,
+    runtime::Clock,
     settings::Kind,
     telemetry::Meter,
     yaml::{Cursor, Diagnostics, Foreign},
@@ -135,6 +136,8 @@ pub enum Config {
 pub struct Context<'a> {
     /// For what they say of themselves.
     pub meter: &'a Meter,
+    /// The time of day.
+    pub clock: &'a Clock,
 }
 
 /// Decodes and checks the configuration of one kind.
@@ -174,7 +177,8 @@ impl Config {
                 )
             }
             "filter" => read!(Filter, filter::Config, kind, at, diagnostics),
-            _ => read!(Resource, resource::Config, kind, at, diagnostics),
+            "resource" => read!(Resource, resource::Config, kind, at, diagnostics),
+            _ => kind.not_read(at, diagnostics),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     definition,
     instruments::OwnMetrics,
     pipeline::{Batch, Number, Part, Processor, Reading, Stage, Stream, Target},
+    runtime::Clock,
     telemetry::Meter,
     yaml::{self, Cursor, Diagnostics},
 };
@@ -39,7 +40,11 @@ pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, Stri
     let decoded = Config::decode(kind, &Cursor::new(&node, ""), &mut diagnostics);
     diagnostics.into_result().map_err(|e| e.to_string())?;
     let meter = Meter::of(&SdkMeterProvider::default());
-    let context = Context { meter: &meter };
+    let clock = &Clock::System;
+    let context = Context {
+        meter: &meter,
+        clock,
+    };
     Ok(decoded.ok_or("not decoded")?.build("test", &context))
 }
 
@@ -113,12 +118,11 @@ impl Lab {
     pub(super) fn run_with_resources(&mut self, readings: &[&str]) -> Vec<String> {
         let values = readings.iter().map(|text| reading(&self.before, text));
         let batch = self.stage.process(Batch {
-            scopes: Vec::new(),
-            lost: Vec::new(),
             parts: vec![Part {
                 resource: Arc::clone(&self.before.resource),
                 values: values.collect(),
             }],
+            ..Batch::default()
         });
         let mut lines = Vec::new();
         for part in &batch.parts {

@@ -46,8 +46,13 @@ pub enum Config {
 impl Config {
     /// Reads and checks the configuration of a receiver of kind `kind`.
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let is_preset = match kind.name {
+            "betanet" => true,
+            "http_json" => false,
+            _ => return kind.not_read(at, diagnostics),
+        };
         let mut config: http_json::Config = kind.decode(at, diagnostics)?;
-        if kind.name == "betanet" && config.definition.is_empty() {
+        if is_preset && config.definition.is_empty() {
             config.definition = vec!["betanet".to_owned(), "betanet-mixnode".to_owned()];
         }
         config.check(at, diagnostics);

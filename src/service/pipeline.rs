@@ -164,15 +164,26 @@ impl TargetSink {
         let own = self.own.readings(poll, self.outlet.resets());
         let ourselves = Read {
             scopes: vec![Arc::clone(&self.own_scope)],
-            ..Read::default()
+            ..self.nothing(poll)
         };
         self.outlet.put(ourselves, own);
         self.outlet.put_exemplars(self.own.exemplars());
         self.outlet.export();
     }
 
+    /// What every part of a poll has.
+    fn nothing(&self, poll: &Poll) -> Read {
+        Read {
+            time: poll.time(),
+            // Where a body says when its node began, the start of its scope joins this one.
+            starts: vec![(Arc::clone(&self.own_scope), poll.counting_since)],
+            scopes: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
     fn read(&self, poll: &Poll) -> Read {
-        let mut read = Read::default();
+        let mut read = self.nothing(poll);
         let endpoints = self.target.definition.endpoints.iter();
         for (endpoint, polled) in endpoints.zip(&poll.endpoints) {
             let scope = Arc::clone(&endpoint.scope);

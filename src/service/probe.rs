@@ -137,6 +137,7 @@ impl Probes {
         Poll {
             started: now,
             ended: now,
+            counting_since: now,
             duration: Duration::ZERO,
             missed_ticks: 0,
             endpoints: endpoints.collect(),
@@ -222,9 +223,11 @@ fn mapped(
     let scopes: Vec<_> = scopes.map(|(of, _)| Arc::clone(&of.scope)).collect();
     let schema = Arc::new(definition.instruments.iter().cloned().collect());
     let mut instruments = TargetInstruments::new(&schema, &instruments::resource(&target));
+    instruments.observe_at(poll.time(), &[]);
     instruments.put(mapping::map(definition, poll).values);
     let collected = instruments.collect(&scopes, false);
     Probed {
+        time: poll.time(),
         duration,
         endpoints,
         metrics: collected.metrics,

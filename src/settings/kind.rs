@@ -34,4 +34,12 @@ impl Kind {
     ) -> Option<T> {
         yaml::decode_foreign(at.node, &at.path, self.foreign, diagnostics)
     }
+
+    /// Says that nobody reads the configuration of this kind: it stands in a register, and the
+    /// register has no entry that decodes it. It must not become another component.
+    pub fn not_read<T>(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<T> {
+        let message = format!("this build has no component of type `{}` here", self.name);
+        at.error(&[], message, diagnostics);
+        None
+    }
 }

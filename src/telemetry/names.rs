@@ -189,8 +189,6 @@ metrics! {
         "Running totals of the target that fell, so that a new start time was set.";
     MAPPING_PROBLEMS = "betanet.mapping.problems", Kind::Counter, "{value}", &[METRIC, REASON],
         "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate).";
-    EPOCHS_EXHAUSTED = "betanet.epochs.exhausted", Kind::Counter, "{reset}", &[],
-        "Resets that kept their old start time because the target had too many epochs.";
 }
 
 /// How much is said of the resilience of each target. What the target itself says, and whether
@@ -323,7 +321,7 @@ metrics! {
     AGGREGATE_DROPPED = "betanet_aggregate_dropped_metric_points", Kind::Counter, "{datapoint}", &[PROCESSOR, REASON],
         "Data points that an aggregate could not take in, by reason (max_groups).";
     UNPLACED_POINTS = "betanet_pipeline_dropped_metric_points", Kind::Counter, "{datapoint}", &[REASON],
-        "Data points that processors left without a place, by reason (duplicate: two of one metric with the same attributes; max_resources; name_case: the name of another metric but for upper and lower case).";
+        "Data points without a place, by reason (duplicate: two of one metric with the same attributes; max_resources; name_case: the name of another metric but for upper and lower case; overflow: over the metric's max_series, or marked `otel.metric.overflow`).";
     SENT_POINTS = "otelcol_exporter_sent_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the destination accepted.";
     REJECTED_POINTS = "betanet_exporter_rejected_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],

@@ -1,6 +1,6 @@
 //! OTLP from the real program to a sink: directly, and through a collector that nobody here wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use betanet_collector::simulator::{Dialect, Fault, Node};
 
@@ -127,8 +127,9 @@ async fn points_are_what_the_node_says(way: Way) {
         assert_eq!(*point.resource, resource, "{}", point.name);
         assert!(!point.description.is_empty(), "{}", point.name);
         assert!(point.time > 0, "{}", point.name);
-        let has_start = point.start_time > 0 && point.start_time <= point.time;
-        assert!(has_start || point.kind == Kind::Gauge, "{point:?}");
+        let counts = point.kind == TOTAL || matches!(point.kind, Kind::Histogram { .. });
+        assert_eq!(counts, point.start_time > 0, "{point:?}");
+        assert!(point.start_time <= point.time, "{point:?}");
     }
     for (documented, kind) in [(TOTALS, TOTAL), (GAUGES, Kind::Gauge)] {
         for (name, scope, unit, value) in documented {
@@ -136,8 +137,14 @@ async fn points_are_what_the_node_says(way: Way) {
             assert_eq!((point.scope.as_str(), point.unit.as_str()), (*scope, *unit));
             assert_eq!((point.kind, &point.value), (kind, value), "{name}");
             assert_eq!(point.attributes, BTreeMap::new(), "{name}");
+            if kind == TOTAL {
+                assert_eq!(point.start_time, point.time, "nobody knows since when");
+            }
         }
     }
+    let ours = named(&points, "betanet.poll.missed_ticks")[0];
+    assert!(ours.start_time < ours.time, "we know since when");
+    assert_one_time_a_poll(&points);
     let observed = named(&points, "betanet_message_latency_seconds")[0];
     assert_eq!(observed.kind, Kind::Histogram { cumulative: true });
     assert_eq!(observed.unit, "s");
@@ -254,6 +261,11 @@ async fn an_endpoint_that_fails_is_a_gap(way: Way) {
     assert_eq!(within.count(), 0, "no old value under a new time");
     let others = named(&points, "betanet_connected_peers");
     assert_eq!(others.len(), up.len(), "the other endpoints go on");
+    let ends = ends(&points, "betanet_messages_total");
+    if way == Way::Direct {
+        let times: Vec<_> = ends.iter().map(|end| end.time).collect();
+        assert_eq!(times, [first], "its end is said once");
+    }
     let starts: Vec<_> = fresh.iter().map(|point| point.start_time).collect();
     assert!(starts.iter().all(|s| *s == starts[0]), "a gap is no reset");
 }
@@ -334,7 +346,8 @@ async fn a_mixnode_that_leaves_is_heard_of_no_more(way: Way) {
         let mine = |point: &&Point| point.attributes["betanet.mixnode.id"] == id;
         points.into_iter().filter(mine).collect::<Vec<_>>()
     };
-    let (gone, stays) = (of(&gone.id), of(&stays));
+    let left_id = gone.id;
+    let (gone, stays) = (of(&left_id), of(&stays));
     assert!(
         stays.len() >= gone.len() + 3,
         "{} {}",
@@ -342,6 +355,11 @@ async fn a_mixnode_that_leaves_is_heard_of_no_more(way: Way) {
         gone.len()
     );
     assert!(stays.iter().all(|p| p.start_time == stays[0].start_time));
+    let ends = ends(&points, "betanet_mixnode_packets_processed_total");
+    if way == Way::Direct {
+        assert_eq!(ends.len(), 1, "{ends:?}");
+        assert_eq!(ends[0].attributes["betanet.mixnode.id"], left_id);
+    }
     // The sum over the mixnodes fell with it, and begins anew.
     let left = i64::try_from(node.state().mixnodes.len()).unwrap() * 100;
     let sums = named(&points, "betanet_packets_processed_total");
@@ -366,7 +384,23 @@ async fn a_sink_that_is_away_for_a_while_gets_everything_in_order() {
 }
 
 fn named<'a>(points: &'a [Point], name: &str) -> Vec<&'a Point> {
-    points.iter().filter(|point| point.name == name).collect()
+    let has_value = |point: &&Point| point.value != Value::Missing;
+    let points = points.iter().filter(|point| point.name == name);
+    points.filter(has_value).collect()
+}
+
+/// A poll has more than ten points.
+fn assert_one_time_a_poll(points: &[Point]) {
+    let times: BTreeSet<_> = points.iter().take(20).map(|point| point.time).collect();
+    assert!(times.len() <= 2, "{times:?}");
+}
+
+/// The points that say that a series of a metric has ended.
+fn ends<'a>(points: &'a [Point], name: &str) -> Vec<&'a Point> {
+    let points = points.iter().filter(|point| point.name == name);
+    points
+        .filter(|point| point.value == Value::Missing)
+        .collect()
 }
 
 fn source_up<'a>(points: &'a [Point], path: &str) -> Vec<&'a Point> {

@@ -1,5 +1,7 @@
 //! What is shown.
 
+use std::time::UNIX_EPOCH;
+
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::{
     Resource,
@@ -42,6 +44,9 @@ async fn shown(config: Config, polls: usize) -> Vec<String> {
         exporter.export(&Snapshot {
             target,
             fresh: &[],
+            lost: &[],
+            time: UNIX_EPOCH,
+            starts: &(),
             metrics,
             exemplars: &[],
             otlp: OtlpForm::new(Vec::new),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     client::Invalid,
     delivery::{BatchSettings, Context, Delivery, RetryOnFailure, SendingQueue, Settings},
-    exporters::sending::Sending,
+    exporters::{ending::Ending, sending::Sending},
     pipeline::Exporter,
     settings::{ByteSize, Duration},
     yaml::{Cursor, Diagnostics},
@@ -126,8 +126,9 @@ impl Config {
             after: None,
         };
         let destination = super::Destination(Arc::clone(&writer));
+        let ending = Ending::new(context.clock);
         let delivery = Delivery::start(context, settings, destination)?;
-        Ok(Arc::new(Sending::new(File { writer }, delivery)))
+        Ok(Arc::new(Sending::new(File { writer }, delivery, ending)))
     }
 
     /// Checks what a type cannot say; mistakes go to `diagnostics`.

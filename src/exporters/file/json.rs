@@ -67,6 +67,13 @@ impl<M: SerializeMap> Fields<M> {
         }
         self.0.serialize_entry(key, &integer.to_string())
     }
+
+    fn flags(&mut self, flags: u32) -> Result<(), M::Error> {
+        if flags == 0 {
+            return Ok(());
+        }
+        self.0.serialize_entry("flags", &flags)
+    }
 }
 
 macro_rules! json_object {
@@ -159,6 +166,7 @@ json_object!(NumberDataPoint, |point, fields| {
         }
         None => {}
     }
+    fields.flags(point.flags)?;
 });
 
 json_object!(HistogramDataPoint, |point, fields| {
@@ -171,6 +179,7 @@ json_object!(HistogramDataPoint, |point, fields| {
     fields.list("explicitBounds", &point.explicit_bounds)?;
     fields.one("min", point.min.as_ref())?;
     fields.one("max", point.max.as_ref())?;
+    fields.flags(point.flags)?;
 });
 
 json_object!(KeyValue, |pair, fields| {

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 
 use self::writer::Writer;
 use crate::{
@@ -41,7 +42,14 @@ struct File {
 
 impl Encoder for File {
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery) {
-        let messages = snapshot.otlp.messages();
+        self.ended(snapshot.otlp.messages(), delivery);
+    }
+
+    fn speaks_otlp(&self) -> bool {
+        true
+    }
+
+    fn ended(&self, messages: &[ExportMetricsServiceRequest], delivery: &Delivery) {
         let points = messages.iter().map(points::in_message).sum();
         if points == 0 {
             return;

@@ -76,8 +76,14 @@ fn messages() -> [ExportMetricsServiceRequest; 2] {
         is_monotonic: true,
     });
     let doubles = [0.5, f64::NAN, f64::NEG_INFINITY];
+    let doubles = doubles.map(|value| number(Value::AsDouble(value)));
+    let ended = NumberDataPoint {
+        time_unix_nano: 3,
+        flags: 1,
+        ..NumberDataPoint::default()
+    };
     let gauge = Data::Gauge(Gauge {
-        data_points: doubles.map(|value| number(Value::AsDouble(value))).into(),
+        data_points: doubles.into_iter().chain([ended]).collect(),
     });
     let histogram = Data::Histogram(Histogram {
         data_points: vec![HistogramDataPoint {
@@ -116,7 +122,9 @@ fn expected() -> serde_json::Value {
         "isMonotonic": true,
     });
     let doubles = [json!(0.5), json!("NaN"), json!("-Infinity")];
-    let gauge = json!({"dataPoints": doubles.map(|value| point("asDouble", value))});
+    let mut doubles = doubles.map(|value| point("asDouble", value)).to_vec();
+    doubles.push(json!({"timeUnixNano": "3", "flags": 1}));
+    let gauge = json!({"dataPoints": doubles});
     let histogram = json!({
         "dataPoints": [{
             "timeUnixNano": "2",

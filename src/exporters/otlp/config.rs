@@ -14,7 +14,7 @@ use crate::{
         grpc::{BalancerName, GrpcDestination, GrpcSettings, Keepalive},
         http::HttpDestination,
     },
-    exporters::sending::Sending,
+    exporters::{ending::Ending, sending::Sending},
     http::AuthConfig,
     pipeline::Exporter,
     settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
@@ -241,6 +241,7 @@ fn start(
     settings: Settings,
     destination: Result<impl Destination, Invalid>,
 ) -> Result<Arc<dyn Exporter>, Invalid> {
+    let ending = Ending::new(context.clock);
     let delivery = Delivery::start(context, settings, destination?)?;
-    Ok(Arc::new(Sending::new(Otlp, delivery)))
+    Ok(Arc::new(Sending::new(Otlp, delivery, ending)))
 }

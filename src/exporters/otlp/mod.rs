@@ -8,6 +8,7 @@ mod tests;
 
 pub use config::{GrpcConfig, HttpConfig};
 pub use foreign::{GRPC_FOREIGN, HTTP_FOREIGN};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message as _;
 
 use crate::{
@@ -21,12 +22,20 @@ struct Otlp;
 
 impl Encoder for Otlp {
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery) {
-        for message in snapshot.otlp.messages() {
+        self.ended(snapshot.otlp.messages(), delivery);
+    }
+
+    fn ended(&self, messages: &[ExportMetricsServiceRequest], delivery: &Delivery) {
+        for message in messages {
             let points = points::in_message(message);
             // OTLP asks not to send empty envelopes.
             if points > 0 {
                 delivery.push(&message.encode_to_vec(), points);
             }
         }
+    }
+
+    fn speaks_otlp(&self) -> bool {
+        true
     }
 }

@@ -1,6 +1,9 @@
 //! From a snapshot to what a destination decodes.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::UNIX_EPOCH,
+};
 
 use bytes::Bytes;
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
@@ -24,8 +27,8 @@ use crate::{
         Answer, Context, Destination, Outcome, RetryOnFailure, SendingQueue, Settings, Storages,
         testing::Reader,
     },
-    exporters::{sending::Sending, testing::target},
-    pipeline::{Exporter as _, OtlpForm, Reporter},
+    exporters::{ending::Ending, sending::Sending, testing::target},
+    pipeline::{Exporter as _, Farewell, OtlpForm, Reporter},
     runtime::{Clock, Tasks},
     telemetry::Meter,
 };
@@ -73,8 +76,8 @@ fn settings() -> Settings {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn polls_of_several_targets_arrive_as_one_message() {
+/// An exporter that sends to what is returned.
+fn exporter() -> (Sending, Store) {
     let (tasks, _failures) = Tasks::new();
     let provider = SdkMeterProvider::builder().build();
     let (meter, store) = (Meter::of(&provider), Store::default());
@@ -88,9 +91,34 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         storages: &Storages::new(),
         account: None,
     };
+    let ending = Ending::new(&Clock::System);
     let delivery = Delivery::start(context, settings(), store.clone()).unwrap();
-    let exporter = Sending::new(Otlp, delivery);
+    (Sending::new(Otlp, delivery, ending), store)
+}
 
+#[tokio::test(start_paused = true)]
+async fn a_target_that_goes_has_ended_unless_all_go() {
+    let (exporter, store) = exporter();
+    let asked = Mutex::new(Vec::new());
+    let make = |now| {
+        asked.lock().unwrap().push(now);
+        vec![(&metrics("one", 1)).into()]
+    };
+    exporter.ended(&target("one"), &Farewell::new(&make));
+    exporter.closing();
+    exporter.ended(&target("one"), &Farewell::new(&make));
+    let soon = Instant::now() + std::time::Duration::from_secs(1);
+    exporter.drain(soon).await;
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    let batches = store.0.lock().unwrap().clone();
+    assert_eq!(batches.len(), 1);
+    let message = ExportMetricsServiceRequest::decode(batches[0].clone()).unwrap();
+    assert_eq!(resource_names(&message).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_of_several_targets_arrive_as_one_message() {
+    let (exporter, store) = exporter();
     let largest = i64::MAX as u64;
     for (name, total) in [("one", 1), ("two", largest)] {
         let parts = [metrics(name, total), ResourceMetrics::default()];
@@ -98,6 +126,9 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         let snapshot = Snapshot {
             target: &target,
             fresh: &[],
+            lost: &[],
+            time: UNIX_EPOCH,
+            starts: &(),
             metrics: &[],
             exemplars: &[],
             otlp: OtlpForm::new(|| parts.iter().map(Into::into).collect()),

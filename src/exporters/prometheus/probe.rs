@@ -134,6 +134,9 @@ impl Prometheus {
         let snapshot = Snapshot {
             target: &probed.target,
             fresh: &fresh,
+            lost: &[],
+            time: probed.time,
+            starts: &(),
             metrics: &probed.metrics,
             exemplars: &[],
             otlp: OtlpForm::new(Vec::new),

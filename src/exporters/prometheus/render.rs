@@ -1,6 +1,9 @@
 //! From a snapshot to the pages of its sources.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::{
@@ -21,7 +24,7 @@ use super::{
 };
 use crate::{
     instruments::SCOPE,
-    pipeline::{Exemplar, Snapshot},
+    pipeline::{Exemplar, Snapshot, Starts},
 };
 
 /// Metrics of one source.
@@ -43,6 +46,16 @@ struct Item<'a> {
     samples: Samples<'a>,
     labels: &'a Labels,
     exemplars: &'a [Exemplar],
+    of: Of<'a>,
+}
+
+/// When what a metric has was observed, and who knows when its totals began.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    time: SystemTime,
+    starts: &'a dyn Starts,
+    scope: &'a str,
+    name: &'a str,
 }
 
 #[derive(Clone, Copy)]
@@ -67,7 +80,7 @@ impl Renderer {
     }
 
     /// Adds a snapshot to `draft`, a page a source; `labels` are those of the target. The parts of
-    /// a family (epochs, scopes) become one. Gives what cannot be shown.
+    /// a family (providers, scopes) become one. Gives what cannot be shown.
     pub(super) fn render(
         &self,
         snapshot: &Snapshot<'_>,
@@ -78,7 +91,13 @@ impl Renderer {
         let mut dropped = Vec::new();
         let info = snapshot.metrics.first();
         let info = info.map(|part| (part.resource(), &labels.info));
-        let mut items = self.items(info, (&scopes, labels.text().len()), &mut dropped);
+        let of = Of {
+            time: snapshot.time,
+            starts: snapshot.starts,
+            scope: "",
+            name: "",
+        };
+        let mut items = self.items(info, (&scopes, labels.text().len(), of), &mut dropped);
         items.sort_by(Item::order);
         draft.reserve(items.len());
         let mut text = String::new();
@@ -114,7 +133,7 @@ impl Renderer {
     fn items<'a>(
         &self,
         info: Option<(&'a Resource, &'a Labels)>,
-        (scopes, common): (&'a [Scope<'_>], usize),
+        (scopes, common, of): (&'a [Scope<'_>], usize, Of<'a>),
         dropped: &mut Vec<Dropped>,
     ) -> Vec<Item<'a>> {
         let mut catalogue = lock(&self.catalogue);
@@ -128,10 +147,11 @@ impl Renderer {
             samples: Samples::Resource(resource),
             labels,
             exemplars: &[],
+            of,
         }));
         for scope in scopes {
             for metric in scope.metrics.metrics() {
-                let Some(of) = described(metric) else {
+                let Some(described) = described(metric) else {
                     dropped.push(unsupported(metric));
                     continue;
                 };
@@ -139,10 +159,15 @@ impl Renderer {
                     source: scope.source,
                     rank: items.len(),
                     common,
-                    family: describe(of),
+                    family: describe(described),
                     samples: Samples::Metric(metric.data()),
                     labels: &scope.labels,
                     exemplars: of_metric(scope.exemplars, metric.name()),
+                    of: Of {
+                        scope: scope.metrics.scope().name(),
+                        name: metric.name(),
+                        ..of
+                    },
                 });
             }
         }
@@ -254,7 +279,8 @@ impl Item<'_> {
         draft: &mut Draft,
         text: &mut String,
     ) {
-        rules.tell(draft, data);
+        let time = rules.has_time.then(|| self.of.time.into());
+        draft.tell(time, None);
         match data {
             MetricData::Gauge(gauge) => {
                 for point in gauge.data_points() {
@@ -265,6 +291,7 @@ impl Item<'_> {
             MetricData::Sum(sum) => {
                 for point in sum.data_points() {
                     self.write_labels(text, || pairs(point.attributes()), false);
+                    draft.tell(time, self.began(rules, &mut point.attributes()));
                     let mut exemplars = self.exemplars.iter();
                     let exemplar = exemplars.find(|of| of.attributes.iter().eq(point.attributes()));
                     draft.total(&self.family, text, point.value(), exemplar);
@@ -273,11 +300,30 @@ impl Item<'_> {
             MetricData::Histogram(histogram) => {
                 for point in histogram.data_points() {
                     self.write_labels(text, || pairs(point.attributes()), true);
+                    draft.tell(time, self.began(rules, &mut point.attributes()));
                     draft.histogram(&self.family, text, point);
                 }
             }
             MetricData::ExponentialHistogram(_) => {}
         }
+    }
+
+    /// When the total of a series began, if that is known and shown.
+    fn began(
+        &self,
+        rules: &Rules,
+        attributes: &mut dyn Iterator<Item = &KeyValue>,
+    ) -> Option<Moment> {
+        if !rules.has_created || !self.family.has_created {
+            return None;
+        }
+        let Of {
+            starts,
+            scope,
+            name,
+            ..
+        } = self.of;
+        starts.known(scope, name, attributes).map(Moment::from)
     }
 
     fn write_labels<'p, I: Iterator<Item = (&'p Key, &'p Value)>>(
@@ -288,20 +334,6 @@ impl Item<'_> {
     ) {
         text.clear();
         self.labels.write(text, attributes, buckets);
-    }
-}
-
-impl Rules {
-    /// Tells the draft the times of the points that come next, as far as they are shown.
-    fn tell<T>(&self, draft: &mut Draft, data: &MetricData<T>) {
-        let (time, began) = match data {
-            MetricData::Gauge(gauge) => (gauge.time(), None),
-            MetricData::Sum(sum) => (sum.time(), Some(sum.start_time())),
-            MetricData::Histogram(histogram) => (histogram.time(), Some(histogram.start_time())),
-            MetricData::ExponentialHistogram(_) => return,
-        };
-        let time = self.has_time.then(|| time.into());
-        draft.tell(time, began.filter(|_| self.has_created).map(Moment::from));
     }
 }
 

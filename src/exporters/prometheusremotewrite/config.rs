@@ -16,7 +16,7 @@ use crate::{
     delivery::{
         Context, Delivery, Remote, RetryOnFailure, SendingQueue, Settings, http::HttpDestination,
     },
-    exporters::{prometheus::ResourceConversion, sending::Sending},
+    exporters::{ending::Ending, prometheus::ResourceConversion, sending::Sending},
     http::AuthConfig,
     pipeline::Exporter,
     settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
@@ -124,7 +124,7 @@ impl Config {
             split: Some(split),
             after: same.map(|(_, delivery)| delivery.ended()),
         };
-        let clock = context.clock.clone();
+        let ending = Ending::new(context.clock);
         let delivery = Delivery::start(context, settings, self.destination()?)?;
         let memory = before.map(|(encoder, _)| Arc::clone(&encoder.memory));
         let conversion = self.resource_to_telemetry_conversion;
@@ -145,10 +145,8 @@ impl Config {
             speaks,
             metadata: self.send_metadata.then(Metadata::default),
             memory: memory.unwrap_or_default(),
-            clock,
-            is_closing: false.into(),
         };
-        Ok(Arc::new(Sending::new(encoder, delivery)))
+        Ok(Arc::new(Sending::new(encoder, delivery, ending)))
     }
 
     fn speaks(&self) -> Speaks {

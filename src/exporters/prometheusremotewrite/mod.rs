@@ -24,10 +24,7 @@ mod tests;
 pub use config::{Config, Switch};
 pub use foreign::FOREIGN;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use prost::Message as _;
 
@@ -38,7 +35,6 @@ use crate::{
     delivery::Delivery,
     exporters::{points, sending::Encoder},
     pipeline::{Snapshot, Target},
-    runtime::Clock,
 };
 
 /// Encodes snapshots as requests of remote write.
@@ -51,10 +47,6 @@ struct RemoteWrite {
     metadata: Option<Metadata>,
     /// Shared with the one whose place it takes.
     memory: Arc<Memory>,
-    clock: Clock,
-    /// Targets go without an end: a series that has none goes on where another one, or this one
-    /// started again, polls the target within the lookback of PromQL.
-    is_closing: AtomicBool,
 }
 
 fn push(request: &WriteRequest, points: u64, delivery: &Delivery) {
@@ -66,23 +58,23 @@ fn push(request: &WriteRequest, points: u64, delivery: &Delivery) {
 impl Encoder for RemoteWrite {
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery) {
         let points: u64 = snapshot.metrics.iter().map(points::count).sum();
-        let mut request = self.rules.request(snapshot.metrics);
+        let now = series::millis(snapshot.time);
+        let mut written = self.rules.request(snapshot.metrics, now);
         if let Some(metadata) = &self.metadata {
-            request.metadata = metadata.due(&self.rules, snapshot.metrics, self.clock.now());
+            written.request.metadata = metadata.due(&self.rules, snapshot.metrics, snapshot.time);
         }
-        let missing = self.memory.end_missing(&snapshot.target.name, &mut request);
-        push(&request, points + missing, delivery);
+        let is_whole = |scope: &str| snapshot.is_whole(scope);
+        let name = &snapshot.target.name;
+        let missing = self.memory.end_missing(name, &mut written, now, is_whole);
+        push(&written.request, points + missing, delivery);
     }
 
-    fn forget(&self, target: &Target, delivery: &Delivery) {
-        let now = series::millis(self.clock.now());
-        let ended = self.memory.end_all(&target.name, now);
-        if !self.is_closing.load(Ordering::Relaxed) {
+    fn forget(&self, target: &Target, now: Option<SystemTime>, delivery: &Delivery) {
+        let ended = self
+            .memory
+            .end_all(&target.name, now.map_or(0, series::millis));
+        if now.is_some() {
             push(&ended, ended.timeseries.len() as u64, delivery);
         }
-    }
-
-    fn closing(&self) {
-        self.is_closing.store(true, Ordering::Relaxed);
     }
 }

@@ -14,6 +14,7 @@ use opentelemetry_sdk::{
 use super::message::{Label, Sample, TimeSeries, WriteRequest};
 use crate::{
     exporters::prometheus::name::{self, Kind},
+    instruments::SCOPE,
     pipeline::INSTANCE_ID,
     runtime::clock,
 };
@@ -50,31 +51,46 @@ pub(super) enum Converted {
 
 type Labels = BTreeMap<String, String>;
 
+/// A request, and which instrumentation scopes its series are of: one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) request: WriteRequest,
+    /// Name of the scope, and how many series it has here.
+    pub(super) scopes: Vec<(String, usize)>,
+}
+
 impl Rules {
-    /// One sample for each series of a snapshot.
-    pub(super) fn request(&self, parts: &[ResourceMetrics]) -> WriteRequest {
-        let mut timeseries = Vec::new();
+    /// One sample for each series of a snapshot, at `time` in Unix milliseconds.
+    pub(super) fn request(&self, parts: &[ResourceMetrics], time: i64) -> Written {
+        let (mut timeseries, mut scopes) = (Vec::new(), Vec::new());
         for part in parts {
             let mut translator = Translator {
                 rules: self,
                 common: self.common(part.resource()),
                 identity: identity(part.resource()),
                 timeseries: &mut timeseries,
+                time,
             };
-            let metrics = part.scope_metrics().flat_map(|scope| scope.metrics());
-            for metric in metrics {
-                translator.metric(metric);
+            for scope in part.scope_metrics() {
+                let before = translator.timeseries.len();
+                for metric in scope.metrics() {
+                    translator.metric(metric);
+                }
+                let series = translator.timeseries.len() - before;
+                scopes.push((scope.scope().name().to_owned(), series));
             }
         }
-        if let Some(part) = parts.first().filter(|_| self.has_target_info) {
-            let time = timeseries.iter().flat_map(|series| &series.samples);
-            let latest = time.map(|sample| sample.timestamp).max();
-            timeseries.extend(latest.map(|time| self.target_info(part.resource(), time)));
+        if let Some(part) = parts.first().filter(|_| self.has_target_info)
+            && !timeseries.is_empty()
+        {
+            timeseries.push(self.target_info(part.resource(), time));
+            scopes.push((SCOPE.to_owned(), 1));
         }
-        WriteRequest {
+        let request = WriteRequest {
             timeseries,
             ..WriteRequest::default()
-        }
+        };
+        Written { request, scopes }
     }
 
     /// What every series of a Resource has that says nothing else.
@@ -170,6 +186,7 @@ struct Translator<'a> {
     common: Labels,
     identity: Labels,
     timeseries: &'a mut Vec<TimeSeries>,
+    time: i64,
 }
 
 impl Translator<'_> {
@@ -188,9 +205,9 @@ impl Translator<'_> {
     fn data<T: Copy>(&mut self, metric: &Metric, data: &MetricData<T>, double: fn(T) -> f64) {
         match data {
             MetricData::Gauge(gauge) => {
-                let (name, time) = (self.rules.name(metric, Kind::Gauge), millis(gauge.time()));
+                let name = self.rules.name(metric, Kind::Gauge);
                 for point in gauge.data_points() {
-                    self.push(&name, point.attributes(), double(point.value()), time);
+                    self.push(&name, point.attributes(), double(point.value()));
                 }
             }
             MetricData::Sum(sum) => {
@@ -198,16 +215,15 @@ impl Translator<'_> {
                     true => Kind::Counter,
                     false => Kind::UpDownCounter,
                 };
-                let (name, time) = (self.rules.name(metric, kind), millis(sum.time()));
+                let name = self.rules.name(metric, kind);
                 for point in sum.data_points() {
-                    self.push(&name, point.attributes(), double(point.value()), time);
+                    self.push(&name, point.attributes(), double(point.value()));
                 }
             }
             MetricData::Histogram(histogram) => {
                 let name = self.rules.name(metric, Kind::Histogram);
-                let time = millis(histogram.time());
                 for point in histogram.data_points() {
-                    self.histogram(&name, point, double(point.sum()), time);
+                    self.histogram(&name, point, double(point.sum()));
                 }
             }
             // No instrument of ours makes one.
@@ -215,28 +231,16 @@ impl Translator<'_> {
         }
     }
 
-    fn push<'p>(
-        &mut self,
-        name: &str,
-        attributes: impl Iterator<Item = &'p KeyValue>,
-        value: f64,
-        time: i64,
-    ) {
+    fn push<'p>(&mut self, name: &str, attributes: impl Iterator<Item = &'p KeyValue>, value: f64) {
         let labels = self.labels(name, attributes);
-        self.timeseries.push(one(labels, value, time));
+        self.timeseries.push(one(labels, value, self.time));
     }
 
     #[expect(
         clippy::cast_precision_loss,
         reason = "a sample is a floating-point number"
     )]
-    fn histogram<T: Copy>(
-        &mut self,
-        name: &str,
-        point: &HistogramDataPoint<T>,
-        sum: f64,
-        time: i64,
-    ) {
+    fn histogram<T: Copy>(&mut self, name: &str, point: &HistogramDataPoint<T>, sum: f64) {
         let mut cumulative = 0_u64;
         let finite = point
             .bounds()
@@ -249,11 +253,11 @@ impl Translator<'_> {
         for (bound, count) in buckets {
             let mut labels = self.labels(&format!("{name}_bucket"), point.attributes());
             labels.insert("le".to_owned(), bound);
-            self.timeseries.push(one(labels, count as f64, time));
+            self.timeseries.push(one(labels, count as f64, self.time));
         }
-        self.push(&format!("{name}_sum"), point.attributes(), sum, time);
+        self.push(&format!("{name}_sum"), point.attributes(), sum);
         let count = point.count() as f64;
-        self.push(&format!("{name}_count"), point.attributes(), count, time);
+        self.push(&format!("{name}_count"), point.attributes(), count);
     }
 
     /// What a point says wins over its Resource and external labels; who it is of, over all.

@@ -2,13 +2,16 @@
 //! for none, as Prometheus itself writes one.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use prost::Message as _;
 
-use super::message::{Label, Sample, TimeSeries, WriteRequest};
+use super::{
+    message::{Label, Sample, TimeSeries, WriteRequest},
+    series::Written,
+};
 
 /// Prometheus' `value.StaleNaN`, a NaN that no computation gives.
 const STALE_NAN: u64 = 0x7ff0_0000_0000_0002;
@@ -17,32 +20,54 @@ const STALE_NAN: u64 = 0x7ff0_0000_0000_0002;
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<HashMap<String, Said>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Said {
     /// Unix milliseconds of the newest sample.
     latest: i64,
-    /// The labels of each series, encoded: that is smaller than as strings.
-    series: BTreeSet<Box<[u8]>>,
+    /// The labels of each series, encoded: that is smaller than as strings. By instrumentation scope.
+    scopes: BTreeMap<String, BTreeSet<Box<[u8]>>>,
 }
 
 impl Memory {
-    /// Adds to a request the end of each series of the target that was in the request before and
-    /// is not in this one, at the time of its newest sample. Gives how many that are.
-    pub(super) fn end_missing(&self, target: &str, request: &mut WriteRequest) -> u64 {
-        let Some(latest) = latest(request) else {
-            return 0;
-        };
-        let series = request.timeseries.iter().map(encoded).collect();
-        let said = Said { latest, series };
+    /// Adds to what was written the end of each series of the target that was written before and
+    /// is not now, at `now` in Unix milliseconds; of those scopes only of which this is all there is
+    /// to say. Gives how many that are.
+    pub(super) fn end_missing(
+        &self,
+        target: &str,
+        written: &mut Written,
+        now: i64,
+        is_whole: impl Fn(&str) -> bool,
+    ) -> u64 {
+        let mut new: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
+        let mut all = written.request.timeseries.iter();
+        for (scope, series) in &written.scopes {
+            let series = all.by_ref().take(*series).map(encoded);
+            new.entry(scope.clone()).or_default().extend(series);
+        }
         let mut targets = self.lock();
-        let before = targets.remove(target).into_iter();
-        let missing = before.flat_map(|before| before.series);
-        let missing = missing.filter(|series| !said.series.contains(series));
-        let ended: Vec<_> = missing.filter_map(|series| end(&series, latest)).collect();
-        targets.insert(target.to_owned(), said);
-        let count = ended.len() as u64;
-        request.timeseries.extend(ended);
-        count
+        let said = targets.entry(target.to_owned()).or_default();
+        said.latest = said.latest.max(now);
+        let mut before = BTreeSet::new();
+        said.scopes.retain(|scope, series| {
+            let ends = is_whole(scope);
+            if ends {
+                before.append(series);
+            }
+            !ends
+        });
+        for (scope, series) in new {
+            before.retain(|of| !series.contains(of));
+            said.scopes.entry(scope).or_default().extend(series);
+        }
+        if said.scopes.is_empty() {
+            targets.remove(target);
+        }
+        drop(targets);
+        let ended = before.into_iter().filter_map(|series| end(&series, now));
+        let count = written.request.timeseries.len();
+        written.request.timeseries.extend(ended);
+        (written.request.timeseries.len() - count) as u64
     }
 
     /// Forgets a target. Gives the end of each of its series, after its newest sample and not before
@@ -51,7 +76,7 @@ impl Memory {
         let said = self.lock().remove(target);
         let ended = said.into_iter().flat_map(|said| {
             let time = now.max(said.latest.saturating_add(1));
-            let series = said.series.into_iter();
+            let series = said.scopes.into_values().flatten();
             series.filter_map(move |series| end(&series, time))
         });
         WriteRequest {
@@ -83,9 +108,4 @@ fn end(series: &[u8], timestamp: i64) -> Option<TimeSeries> {
     let value = f64::from_bits(STALE_NAN);
     let samples = vec![Sample { value, timestamp }];
     Some(TimeSeries { labels, samples })
-}
-
-fn latest(request: &WriteRequest) -> Option<i64> {
-    let samples = request.timeseries.iter().flat_map(|series| &series.samples);
-    samples.map(|sample| sample.timestamp).max()
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::{
     message::{Label, Sample, TimeSeries, WriteRequest},
     metadata::Metadata,
-    series::{Converted, Rules},
+    series::{Converted, Rules, Written},
     stale::Memory,
 };
 use crate::delivery::testing::Reader;
@@ -55,14 +55,16 @@ fn metrics() -> ResourceMetrics {
 
 /// `{name="value",…} value`, in order of the text.
 fn texts(rules: &Rules) -> Vec<String> {
-    let request = rules.request(&[metrics()]);
+    let Written { request, scopes } = rules.request(&[metrics()], 1_700_000_000_001);
+    let series: usize = scopes.iter().map(|(_, series)| series).sum();
+    assert_eq!(series, request.timeseries.len(), "each is of a scope");
     let times = request
         .timeseries
         .iter()
         .map(|series| series.samples[0].timestamp);
     assert!(
-        times.clone().all(|time| time > 1_700_000_000_000),
-        "milliseconds"
+        times.clone().all(|time| time == 1_700_000_000_001),
+        "one time for all"
     );
     let mut texts: Vec<_> = request.timeseries.iter().map(text).collect();
     texts.sort();
@@ -134,8 +136,8 @@ fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
     );
 }
 
-/// One sample of each of these series, at this time.
-fn request(names: &[&str], timestamp: i64) -> WriteRequest {
+/// One sample of each of these series at this time, each named by its scope and more.
+fn written(names: &[&str], timestamp: i64) -> Written {
     let series = names.iter().map(|name| TimeSeries {
         labels: vec![Label {
             name: "__name__".to_owned(),
@@ -146,9 +148,15 @@ fn request(names: &[&str], timestamp: i64) -> WriteRequest {
             timestamp,
         }],
     });
-    WriteRequest {
-        timeseries: series.collect(),
-        ..WriteRequest::default()
+    Written {
+        request: WriteRequest {
+            timeseries: series.collect(),
+            ..WriteRequest::default()
+        },
+        scopes: names
+            .iter()
+            .map(|name| (name.chars().take(1).collect(), 1))
+            .collect(),
     }
 }
 
@@ -165,21 +173,38 @@ fn ends(request: &WriteRequest) -> Vec<(&str, i64)> {
 #[test]
 fn a_series_that_is_no_longer_given_ends_once() {
     let memory = Memory::default();
-    let said = |names: &[&str], time| {
-        let mut request = request(names, time);
-        let count = memory.end_missing("node", &mut request);
-        let ended = ends(&request);
+    let said = |target: &str, names: &[&str], time, whole: &[&str]| {
+        let mut written = written(names, time);
+        let is_whole = |scope: &str| whole.contains(&scope);
+        let count = memory.end_missing(target, &mut written, time, is_whole);
+        let ended = ends(&written.request);
         assert_eq!(count, ended.len() as u64);
         format!("{ended:?}")
     };
-    assert_eq!(said(&["a", "b"], 10), "[]");
-    assert_eq!(said(&["a"], 20), "[(\"b\", 20)]");
-    assert_eq!(said(&["a", "c"], 30), "[]");
-    assert_eq!(memory.end_missing("other", &mut request(&["x"], 30)), 0);
+    let all = &["a", "b", "c", "x"];
+    assert_eq!(said("node", &["a1", "b1"], 10, all), "[]");
+    assert_eq!(said("node", &["a1"], 20, all), "[(\"b1\", 20)]");
+    assert_eq!(said("node", &["a1", "c1", "c2"], 30, all), "[]");
+    // Nobody asked `c`, whose series hold; `a` moved.
+    assert_eq!(said("node", &["a2"], 40, &["a"]), "[(\"a1\", 40)]");
+    assert_eq!(said("node", &["a2"], 50, &["a"]), "[]");
+    assert_eq!(
+        said("node", &["a2", "c1"], 60, &["a", "c"]),
+        "[(\"c2\", 60)]"
+    );
+    // All were asked in vain.
+    assert_eq!(said("gone", &["a1"], 10, all), "[]");
+    assert_eq!(said("gone", &[], 20, all), "[(\"a1\", 20)]");
+    assert_eq!(memory.end_all("gone", 30), WriteRequest::default());
+    assert_eq!(said("other", &["x1"], 30, all), "[]");
     let all = memory.end_all("node", 25);
-    assert_eq!(ends(&all), [("a", 31), ("c", 31)], "after its last sample");
+    assert_eq!(
+        ends(&all),
+        [("a2", 61), ("c1", 61)],
+        "after its last sample"
+    );
     assert_eq!(memory.end_all("node", 40), WriteRequest::default());
-    assert_eq!(ends(&memory.end_all("other", 40)), [("x", 40)]);
+    assert_eq!(ends(&memory.end_all("other", 40)), [("x1", 40)]);
 }
 
 #[test]

@@ -111,6 +111,7 @@ impl Api {
         Poll {
             started: now,
             ended: now,
+            counting_since: now,
             duration: Default::default(),
             missed_ticks: 0,
             endpoints: endpoints.collect(),

@@ -23,9 +23,7 @@ fn traced(fresh: [bool; 2], number: u64) -> Poll {
 
 /// After a poll: the exemplars of what polls came to, by number of attributes, then by series.
 fn exemplars(both: &mut Both, poll: &Poll) -> Vec<Vec<Exemplar>> {
-    let collected = both.collect(poll, &Readings::default());
-    let exemplars = both.own.exemplars();
-    let messages = both.instruments.otlp(&collected, &exemplars);
+    let messages = both.otlp(poll, &Readings::default());
     let parts = messages
         .into_iter()
         .flat_map(|message| message.resource_metrics);
@@ -65,9 +63,11 @@ fn a_series_names_the_last_trace_of_what_it_counted() {
 }
 
 #[test]
-fn what_was_before_a_total_began_is_no_example_of_it() {
-    let mut both = instruments();
-    let mut old = traced([true, true], 1);
-    old.ended = UNIX_EPOCH + Duration::from_secs(1);
-    assert_eq!(exemplars(&mut both, &old), [vec![], vec![]]);
+fn what_was_before_the_growth_began_is_no_example_of_it() {
+    let mut both = delta::deltas(true);
+    let first = exemplars(&mut both, &traced([true, true], 1));
+    assert_eq!(first.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+    let mut second = poll([true, true]);
+    second.ended = Clock::System.now();
+    assert_eq!(exemplars(&mut both, &second), [vec![], vec![]]);
 }

@@ -2,8 +2,13 @@ mod delta;
 mod exemplars;
 mod heritage;
 mod points;
+mod said;
+mod times;
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use opentelemetry::KeyValue;
@@ -15,7 +20,8 @@ use super::*;
 use crate::{
     definition::{self, Definition},
     pipeline::{
-        Body, EndpointPoll, ErrorType, Failure, Outcome, Poll, Problem, Readings, Reason, Target,
+        Body, EndpointPoll, ErrorType, Failure, Outcome, OwnReading, Poll, Problem, Readings,
+        Reason, Target,
     },
 };
 
@@ -40,20 +46,49 @@ struct Both {
     definition: Arc<Definition>,
     own: OwnMetrics,
     instruments: TargetInstruments,
+    /// How many readings of the last poll there was no room for.
+    refused: usize,
 }
 
 impl Both {
     /// As a pipeline without processors does.
     fn collect(&mut self, poll: &Poll, readings: &Readings) -> Collected {
+        let began: Arc<str> = SCOPE.into();
+        self.instruments
+            .observe_at(poll.time(), &[(began, poll.counting_since)]);
         self.own.observe(poll, readings);
-        self.instruments.put(readings.values.clone());
+        self.refused = self.instruments.put(readings.values.clone());
         let own = self.own.readings(poll, self.instruments.resets());
-        self.instruments.put(own);
-        let endpoints = self.definition.endpoints.iter().zip(&poll.endpoints);
-        let fresh = endpoints.filter(|(_, polled)| polled.body().is_some());
-        let scopes: Vec<_> = fresh.map(|(of, _)| Arc::clone(&of.scope)).collect();
+        self.refused += self.instruments.put(own);
         let wide = self.instruments.has_wide();
-        self.instruments.collect(&scopes, wide)
+        let [read, _] = self.scopes(poll);
+        self.instruments.collect(&read, wide)
+    }
+
+    /// The scopes that were read, and those that were asked in vain.
+    fn scopes(&self, poll: &Poll) -> [Vec<Arc<str>>; 2] {
+        let endpoints = || self.definition.endpoints.iter().zip(&poll.endpoints);
+        let read = endpoints().filter(|(_, polled)| polled.body().is_some());
+        let lost = endpoints().filter(|(_, polled)| polled.failure().is_some());
+        let read = read.map(|(of, _)| Arc::clone(&of.scope));
+        [
+            read.chain([SCOPE.into()]).collect(),
+            lost.map(|(of, _)| Arc::clone(&of.scope)).collect(),
+        ]
+    }
+
+    /// The OTLP messages of a poll.
+    fn otlp(&mut self, poll: &Poll, readings: &Readings) -> Vec<ExportMetricsServiceRequest> {
+        let collected = self.collect(poll, readings);
+        let exemplars = self.own.exemplars();
+        let [read, lost] = self.scopes(poll);
+        let (encoding, _) = self.instruments.forms();
+        encoding.messages(&collected, [&read, &lost], &exemplars)
+    }
+
+    /// What was collected, with the start that is shown of each series.
+    fn points(&self, parts: &[ResourceMetrics]) -> Vec<Point> {
+        points(parts, &self.instruments.starts)
     }
 }
 
@@ -65,10 +100,11 @@ fn instruments() -> Both {
         instruments: TargetInstruments::new(&schema, &resource(&target)),
         own: OwnMetrics::new(&target),
         definition,
+        refused: 0,
     }
 }
 
-/// A poll at which endpoints `a` and `b` were fresh or timed out.
+/// A poll, later than all before it, at which endpoints `a` and `b` were fresh or timed out.
 fn poll(fresh: [bool; 2]) -> Poll {
     let received = UNIX_EPOCH + Duration::from_secs(1_000);
     let endpoints = fresh.map(|fresh| {
@@ -83,9 +119,13 @@ fn poll(fresh: [bool; 2]) -> Poll {
         };
         EndpointPoll::new(outcome)
     });
+    static POLLS: AtomicU64 = AtomicU64::new(1);
+    let seconds = 15 * POLLS.fetch_add(1, Ordering::Relaxed);
+    let now = received + Duration::from_secs(seconds);
     Poll {
-        started: received,
-        ended: received,
+        started: now,
+        ended: now,
+        counting_since: received,
         duration: Duration::from_millis(250),
         missed_ticks: 3,
         endpoints: endpoints.into(),
@@ -121,11 +161,8 @@ fn readings(values: impl Into<Vec<Reading>>) -> Readings {
 
 /// A collect after a poll at which every endpoint was fresh.
 fn collect(instruments: &mut Both, values: impl Into<Vec<Reading>>) -> Vec<Point> {
-    points(
-        &instruments
-            .collect(&poll([true, true]), &readings(values))
-            .metrics,
-    )
+    let collected = instruments.collect(&poll([true, true]), &readings(values));
+    instruments.points(&collected.metrics)
 }
 
 #[test]
@@ -140,9 +177,8 @@ fn a_total_is_what_was_read_however_often() {
 /// What a counter is over OTLP: value and start time of each point.
 fn sent(instruments: &mut Both, value: Number) -> Vec<(String, u64)> {
     let values = readings([reading(TOTAL, value)]);
-    let collected = instruments.collect(&poll([true, true]), &values);
     let mut sent = Vec::new();
-    for message in instruments.instruments.otlp(&collected, &[]) {
+    for message in instruments.otlp(&poll([true, true]), &values) {
         let scopes = message.resource_metrics.into_iter();
         let metrics = scopes
             .flat_map(|of| of.scope_metrics)
@@ -207,19 +243,6 @@ fn a_total_that_falls_gets_a_new_start_time_and_its_neighbours_keep_theirs() {
 }
 
 #[test]
-fn an_epoch_that_nothing_needs_is_dropped() {
-    let mut instruments = instruments();
-    for start in [100, 50, 20, 10] {
-        collect(&mut instruments, [total(start), node("x", start)]);
-    }
-    assert_eq!(
-        instruments.instruments.epochs.len(),
-        2,
-        "the first and the newest"
-    );
-}
-
-#[test]
 fn an_element_that_left_is_gone_from_the_next_collect() {
     let mut instruments = instruments();
     let attributes = |points: &[Point]| {
@@ -238,20 +261,6 @@ fn an_element_that_left_is_gone_from_the_next_collect() {
 }
 
 #[test]
-fn as_many_elements_as_are_allowed_have_a_point_each() {
-    let mut instruments = instruments();
-    for round in 0..3 {
-        let all: Vec<_> = (0..20)
-            .map(|id| node(&format!("{round}-{id}"), 1))
-            .collect();
-        let points = collect(&mut instruments, all);
-        assert_eq!(named(&points, "nodes").len(), 20);
-        let overflow = points.iter().find(|p| p.attributes.contains("overflow"));
-        assert_eq!(overflow, None);
-    }
-}
-
-#[test]
 fn a_value_that_otlp_cannot_hold_is_a_double_there() {
     const LARGEST: u64 = i64::MAX.unsigned_abs();
     let mut instruments = instruments();
@@ -261,7 +270,10 @@ fn a_value_that_otlp_cannot_hold_is_a_double_there() {
     for _ in 0..2 {
         let wide = instruments.collect(&poll([true, true]), &readings(values.clone()));
         let signed = wide.signed_metrics.as_deref().unwrap_or_default();
-        let (unsigned, signed) = (points(&wide.metrics), points(signed));
+        let (unsigned, signed) = (
+            instruments.points(&wide.metrics),
+            instruments.points(signed),
+        );
         assert_eq!(one(&unsigned, "total").value, Value::Unsigned(u64::MAX));
         assert_eq!(one(&signed, "total").value, Value::Double(2_f64.powi(64)));
         assert_eq!(one(&signed, "other").value, Value::Unsigned(7));
@@ -293,14 +305,15 @@ fn an_endpoint_that_failed_is_a_gap() {
     collect(&mut instruments, [total(1), seconds, gauge.clone()]);
 
     let half = instruments.collect(&poll([false, true]), &readings([gauge]));
-    let half = points(&half.metrics);
+    let half = instruments.points(&half.metrics);
     assert_eq!(one(&half, "gauge").value, Value::Unsigned(1));
     for name in ["total", "seconds"] {
         assert_eq!(named(&half, name), Vec::<&Point>::new(), "{name}");
     }
 
     let none = instruments.collect(&poll([false, false]), &readings([]));
-    let foreign: Vec<_> = points(&none.metrics)
+    let foreign: Vec<_> = instruments
+        .points(&none.metrics)
         .into_iter()
         .filter(|point| !point.name.starts_with("betanet."))
         .collect();
@@ -334,7 +347,7 @@ fn the_collector_says_how_the_target_is() {
     };
     let collected = instruments.collect(&poll([true, false]), &problems);
     let own = |name: &str, attributes: &str| {
-        let points = points(&collected.metrics);
+        let points = instruments.points(&collected.metrics);
         let mut found = points
             .into_iter()
             .filter(|p| p.name == name && p.attributes == attributes);
@@ -378,9 +391,24 @@ fn the_collector_says_how_the_target_is() {
 }
 
 #[test]
+fn a_name_that_nobody_knows_is_shown_as_no_other_metric() {
+    let mut poll = poll([true, true]);
+    poll.own.push(OwnReading {
+        metric: "betanet.nobody",
+        attributes: Vec::new(),
+        value: Number::Unsigned(7),
+    });
+    let mut instruments = instruments();
+    let collected = instruments.collect(&poll, &readings([]));
+    let up = one(&instruments.points(&collected.metrics), "betanet.up");
+    assert_eq!(up.value, Value::Unsigned(1));
+}
+
+#[test]
 fn a_target_that_never_answered_has_no_time_of_success() {
-    let collected = instruments().collect(&poll([false, false]), &readings([]));
-    let points = points(&collected.metrics);
+    let mut instruments = instruments();
+    let collected = instruments.collect(&poll([false, false]), &readings([]));
+    let points = instruments.points(&collected.metrics);
     assert_eq!(one(&points, "betanet.up").value, Value::Unsigned(0));
     let times = named(&points, "betanet.source.last_success.timestamp");
     assert_eq!(times, Vec::<&Point>::new());

@@ -1,11 +1,12 @@
 //! What a collect gave, point by point.
 
-use std::time::SystemTime;
-
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 
-use crate::pipeline::Number;
+use super::{
+    Number, Starts,
+    starts::{Nanos, Start},
+};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Point {
@@ -13,7 +14,7 @@ pub(super) struct Point {
     /// `key=value`, joined with commas.
     pub(super) attributes: String,
     pub(super) value: Value,
-    pub(super) start: Option<SystemTime>,
+    pub(super) start: Option<Nanos>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,11 +25,12 @@ pub(super) enum Value {
     Histogram(u64, f64),
 }
 
-pub(super) fn points(parts: &[ResourceMetrics]) -> Vec<Point> {
+pub(super) fn points(parts: &[ResourceMetrics], starts: &Starts) -> Vec<Point> {
     let scopes = parts.iter().flat_map(ResourceMetrics::scope_metrics);
     let mut points = Vec::new();
-    for metric in scopes.flat_map(|scope| scope.metrics()) {
-        let name = metric.name();
+    let metrics = scopes.flat_map(|scope| scope.metrics().map(move |of| (scope, of)));
+    for (scope, metric) in metrics {
+        let name = (metric.name(), scope.scope().name(), starts);
         match metric.data() {
             AggregatedMetrics::U64(data) => extend(&mut points, name, data, Value::Unsigned),
             AggregatedMetrics::I64(data) => extend(&mut points, name, data, Value::Signed),
@@ -40,37 +42,37 @@ pub(super) fn points(parts: &[ResourceMetrics]) -> Vec<Point> {
 
 fn extend<T: Copy + Into<Number>>(
     points: &mut Vec<Point>,
-    name: &str,
+    (name, scope, starts): (&str, &str, &Starts),
     data: &MetricData<T>,
     value: impl Fn(T) -> Value,
 ) {
-    let mut push = |attributes: Vec<String>, value, start| {
+    let mut push = |attributes: &mut dyn Iterator<Item = &KeyValue>, value| {
+        let attributes: Vec<_> = attributes.collect();
+        let instrument = starts.schema().find(scope, name, |_| true).unwrap();
+        let key = starts.key(attributes.iter().copied());
+        let start = starts.of(instrument, key);
+        let texts: Vec<_> = attributes
+            .iter()
+            .map(|a| format!("{}={}", a.key, a.value))
+            .collect();
         points.push(Point {
             name: name.to_owned(),
-            attributes: attributes.join(","),
+            attributes: texts.join(","),
             value,
-            start,
+            start: start.map(|(Start::Known(at) | Start::Unknown(at))| at),
         });
-    };
-    let texts = |pairs: &mut dyn Iterator<Item = &KeyValue>| -> Vec<String> {
-        pairs.map(|a| format!("{}={}", a.key, a.value)).collect()
     };
     match data {
         MetricData::Gauge(gauge) => gauge
             .data_points()
-            .for_each(|p| push(texts(&mut p.attributes()), value(p.value()), None)),
-        MetricData::Sum(sum) => {
-            let start = Some(sum.start_time());
-            sum.data_points()
-                .for_each(|p| push(texts(&mut p.attributes()), value(p.value()), start));
-        }
-        MetricData::Histogram(histogram) => {
-            let start = Some(histogram.start_time());
-            histogram.data_points().for_each(|p| {
-                let value = Value::Histogram(p.count(), p.sum().into().as_f64());
-                push(texts(&mut p.attributes()), value, start);
-            });
-        }
+            .for_each(|p| push(&mut p.attributes(), value(p.value()))),
+        MetricData::Sum(sum) => sum
+            .data_points()
+            .for_each(|p| push(&mut p.attributes(), value(p.value()))),
+        MetricData::Histogram(histogram) => histogram.data_points().for_each(|p| {
+            let value = Value::Histogram(p.count(), p.sum().into().as_f64());
+            push(&mut p.attributes(), value);
+        }),
         MetricData::ExponentialHistogram(_) => panic!("{name} is exponential"),
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use opentelemetry::{KeyValue, Value};
@@ -45,6 +45,8 @@ struct Open {
     sink: Box<dyn BatchSink>,
     stream: Stream,
     scope: Arc<str>,
+    /// When counting began: at 0, as the totals of groups that come later.
+    began: SystemTime,
     metrics: Vec<Metric>,
     outputs: Outputs,
 }
@@ -96,6 +98,7 @@ impl Emitter {
     }
 
     fn emit(&mut self, shared: &Shared, now: Instant) {
+        let time = shared.clock.now();
         let mut fleet = shared.fleet();
         let known = self.open.as_ref().map_or(0, |open| open.metrics.len());
         if known < fleet.metrics().len() {
@@ -104,19 +107,28 @@ impl Emitter {
             let metrics = fleet.metrics().to_vec();
             match &mut self.open {
                 Some(open) => open.follow(metrics, &shared.settings),
-                None => self.open = Some(Open::new(metrics, &shared.settings, &*self.downstream)),
+                None => {
+                    let settings = &shared.settings;
+                    let open = Open::new(metrics, settings, time, &*self.downstream);
+                    self.open = Some(open);
+                }
             }
         }
         let report = fleet.report(now);
         drop(fleet);
         if let Some(open) = &mut self.open {
-            open.accept(&report);
+            open.accept(&report, time);
         }
     }
 }
 
 impl Open {
-    fn new(metrics: Vec<Metric>, settings: &Settings, downstream: &dyn Downstream) -> Self {
+    fn new(
+        metrics: Vec<Metric>,
+        settings: &Settings,
+        began: SystemTime,
+        downstream: &dyn Downstream,
+    ) -> Self {
         let definition = Arc::new(Definition {
             name: "aggregate".to_owned(),
             resource: BTreeMap::new(),
@@ -136,6 +148,7 @@ impl Open {
             sink: downstream.open(stream.clone()),
             stream,
             scope,
+            began,
             metrics,
             outputs,
         }
@@ -150,7 +163,7 @@ impl Open {
         self.outputs = outputs;
     }
 
-    fn accept(&mut self, report: &[Aggregated]) {
+    fn accept(&mut self, report: &[Aggregated], time: SystemTime) {
         let mut values = Vec::new();
         for aggregated in report {
             if let Some(metric) = self.metrics.get(aggregated.metric) {
@@ -159,6 +172,8 @@ impl Open {
             }
         }
         self.sink.accept(Batch {
+            time,
+            starts: vec![(Arc::clone(&self.scope), self.began)],
             scopes: vec![Arc::clone(&self.scope)],
             lost: Vec::new(),
             parts: vec![Part {

@@ -43,7 +43,7 @@ use self::{
 use super::{Context, plans::Plans};
 use crate::{
     pipeline::{Batch, Downstream, Processor, Stage, Stream},
-    runtime::Tasks,
+    runtime::{Clock, Tasks},
     telemetry::names,
 };
 
@@ -59,6 +59,7 @@ struct Aggregate {
 struct Shared {
     id: String,
     settings: Settings,
+    clock: Clock,
     fleet: Mutex<Fleet>,
     dropped: Counter<u64>,
 }
@@ -71,6 +72,7 @@ impl Config {
             id: id.to_owned(),
             fleet: Mutex::new(Fleet::new(settings.rules.clone())),
             settings,
+            clock: context.clock.clone(),
             dropped: names::AGGREGATE_DROPPED.counter(context.meter),
         };
         Arc::new(Aggregate {

@@ -30,6 +30,7 @@ fn poll(definition: &Definition, document: &Value) -> Poll {
     Poll {
         started: UNIX_EPOCH,
         ended: UNIX_EPOCH,
+        counting_since: UNIX_EPOCH,
         duration: Duration::ZERO,
         missed_ticks: 0,
         endpoints: endpoints.collect(),

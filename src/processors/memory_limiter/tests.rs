@@ -17,7 +17,11 @@ const MIB: u64 = 1024 * 1024;
 
 fn limiter(config: &Config, resident: Resident) -> MemoryLimiter {
     let meter = Meter::of(&SdkMeterProvider::default());
-    let context = Context { meter: &meter };
+    let clock = &crate::runtime::Clock::System;
+    let context = Context {
+        meter: &meter,
+        clock,
+    };
     MemoryLimiter(Arc::new(config.limiter(
         "test",
         resident,
@@ -63,8 +67,8 @@ async fn over_the_soft_limit_nothing_is_taken_until_memory_falls() {
         let resource = Arc::clone(&before.resource);
         let out = stage.process(Batch {
             scopes: vec!["test/a".into()],
-            lost: Vec::new(),
             parts: vec![Part { resource, values }],
+            ..Batch::default()
         });
         assert_eq!(
             out.scopes.len(),

@@ -298,6 +298,7 @@ pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
     Poll {
         started: now,
         ended: now,
+        counting_since: now,
         duration: Duration::ZERO,
         missed_ticks: 0,
         endpoints,

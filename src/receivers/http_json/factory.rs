@@ -179,6 +179,7 @@ impl Factory {
             endpoints: endpoints(&target, &host, behind)?,
             target,
             host,
+            since: clock.now(),
             clock: clock.clone(),
             board: Arc::clone(&self.context.board),
             telemetry: self.shared.telemetry.clone(),

@@ -1,6 +1,9 @@
 //! One target: waits for its tick, polls all its endpoints at once, hands the poll on.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +28,8 @@ pub(super) struct TargetPoller {
     pub(super) target: Arc<Target>,
     pub(super) endpoints: Vec<EndpointPoller>,
     pub(super) host: Arc<Host>,
+    /// When counting what is said of the host began.
+    pub(super) since: SystemTime,
     pub(super) clock: Clock,
     pub(super) board: Arc<StatusBoard>,
     pub(super) telemetry: Telemetry,
@@ -166,6 +171,7 @@ impl TargetPoller {
         let poll = Poll {
             started,
             ended,
+            counting_since: self.since,
             duration: start.elapsed(),
             missed_ticks,
             endpoints,
@@ -183,6 +189,7 @@ impl TargetPoller {
         Poll {
             started: now,
             ended: now,
+            counting_since: self.since,
             duration: Duration::ZERO,
             missed_ticks,
             endpoints: self.endpoints.iter().map(skipped).collect(),

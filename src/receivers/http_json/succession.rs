@@ -41,6 +41,7 @@ impl Factory {
                 continue;
             };
             if is_same {
+                poller.since = old.since;
                 let from = positions(&poller.target.definition, &old.target.definition);
                 poller.host.take_over(Heritage {
                     old: &old.host,

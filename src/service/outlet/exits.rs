@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::{
-    pipeline::{Exporter, Target},
+    instruments::TargetInstruments,
+    pipeline::{Exporter, Farewell, Target},
     settings::ComponentId,
 };
 
@@ -48,28 +49,39 @@ impl Shown {
         &self.target
     }
 
-    /// Those that are not among `now` forget the target; one whose place another took of the same
-    /// id has handed it on.
-    pub(super) fn follow(&mut self, now: &Exporters) {
+    /// Those that are not among `now` forget the target, of which `instruments` know the series; one
+    /// whose place another took of the same id has handed it on.
+    pub(super) fn follow(&mut self, now: &Exporters, instruments: &TargetInstruments) {
         if Arc::ptr_eq(&self.exporters, now) {
             return;
         }
         let gone = self.exporters.iter().filter(|(id, _)| !has(now, id));
-        gone.for_each(|(_, exporter)| exporter.forget(&self.target));
+        for (_, exporter) in gone {
+            end(&**exporter, &self.target, instruments);
+            exporter.forget(&self.target);
+        }
         self.exporters = Arc::clone(now);
     }
 
-    /// What `old` showed stays until this one shows something; exporters that are only its forget
-    /// the target.
-    pub(super) fn take_over(&mut self, old: &mut Self) {
+    /// What `old` showed stays until this one shows something; for exporters that are only its the
+    /// target has ended, and they forget it.
+    pub(super) fn take_over(&mut self, old: &mut Self, instruments: &TargetInstruments) {
         let only_old = old
             .exporters
             .iter()
             .filter(|(id, _)| !has(&self.exporters, id));
         old.exporters = only_old.cloned().collect();
+        old.end(instruments);
         self.before.append(&mut old.before);
         if !Arc::ptr_eq(&self.target, &old.target) {
             self.before.push(Arc::clone(&old.target));
+        }
+    }
+
+    /// The series of the target have ended, which `instruments` know.
+    pub(super) fn end(&self, instruments: &TargetInstruments) {
+        for (_, exporter) in self.exporters.iter() {
+            end(&**exporter, &self.target, instruments);
         }
     }
 
@@ -87,6 +99,11 @@ impl Drop for Shown {
             exporter.forget(&self.target);
         }
     }
+}
+
+fn end(exporter: &dyn Exporter, target: &Target, instruments: &TargetInstruments) {
+    let make = |now| instruments.farewell(now);
+    exporter.ended(target, &Farewell::new(&make));
 }
 
 fn has(exporters: &Exporters, id: &ComponentId) -> bool {

@@ -2,6 +2,7 @@
 //! exporters.
 
 mod exits;
+mod split;
 mod steps;
 
 use std::{
@@ -10,13 +11,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::time::Instant;
 
-use self::{exits::Shown, steps::Items};
+use self::{exits::Shown, split::Split, steps::Items};
 pub(super) use self::{
     exits::{Exits, Exporters},
     steps::{Step, Tail},
@@ -46,9 +47,11 @@ struct Dropped {
     said: Arc<AtomicBool>,
 }
 
-/// Which scopes were read whole, and which gave nothing although they were asked.
-#[derive(Default)]
+/// Which scopes were read whole, and which gave nothing although they were asked; when, and since
+/// when they count.
 pub(super) struct Read {
+    pub(super) time: SystemTime,
+    pub(super) starts: Vec<(Arc<str>, SystemTime)>,
     pub(super) scopes: Vec<Arc<str>>,
     pub(super) lost: Vec<Arc<str>>,
 }
@@ -68,18 +71,15 @@ pub(super) struct Outlet {
     instruments: TargetInstruments,
     split: HashMap<ResourceAttributes, Split>,
     /// Resources that another outlet split off, which stay until this one shows something.
-    left: Vec<Shown>,
+    left: Vec<Split>,
     /// Read whole since the last collect.
     scopes: Vec<Arc<str>>,
+    /// Asked in vain since then.
+    lost: Vec<Arc<str>>,
+    /// When what was put last was observed.
+    time: SystemTime,
     /// What was traced of what we say ourselves.
     exemplars: Vec<Exemplar>,
-}
-
-/// A Resource that a stage split off: a target of its own.
-struct Split {
-    shown: Shown,
-    instruments: TargetInstruments,
-    last: Instant,
 }
 
 impl Outlet {
@@ -96,6 +96,8 @@ impl Outlet {
     pub(super) fn put(&mut self, read: Read, values: Vec<Reading>) {
         let resource = Arc::clone(&self.resources[0]);
         self.put_batch(Batch {
+            time: read.time,
+            starts: read.starts,
             scopes: read.scopes,
             lost: read.lost,
             parts: vec![Part { resource, values }],
@@ -108,7 +110,14 @@ impl Outlet {
             batch = stage.process(batch);
             items.outgoing.add(batch.len() as u64, &items.attributes);
         }
+        let Batch { time, starts, .. } = batch;
+        self.time = time;
         self.scopes.extend(batch.scopes);
+        self.lost.extend(batch.lost);
+        let split = self.split.values_mut().map(|split| &mut split.instruments);
+        for instruments in split.chain([&mut self.instruments]) {
+            instruments.observe_at(time, &starts);
+        }
         for mut part in merged(batch.parts) {
             let is_plain = self.stages.is_empty();
             if !is_plain {
@@ -116,14 +125,15 @@ impl Outlet {
                 self.remove_duplicates(&mut part.values);
             }
             if is_plain || part.resource == self.resources[1] {
-                self.instruments.put(part.values);
+                let refused = self.instruments.put(part.values);
+                self.dropped.count(refused, "overflow");
             } else {
-                self.put_split(part);
+                self.put_split(part, &starts);
             }
         }
     }
 
-    fn put_split(&mut self, part: Part) {
+    fn put_split(&mut self, part: Part, starts: &[(Arc<str>, SystemTime)]) {
         let (now, is_full) = (Instant::now(), self.split.len() >= RESOURCES_MAX);
         if is_full && !self.split.contains_key(&part.resource) {
             self.dropped.count(part.values.len(), "max_resources");
@@ -131,16 +141,22 @@ impl Outlet {
         }
         if !self.split.contains_key(&part.resource) {
             let target = Arc::new(self.split_target(&part.resource));
-            let split = Split {
+            let mut split = Split {
                 shown: Shown::new(target, Arc::clone(&self.exits.open())),
                 instruments: TargetInstruments::new(&self.schema, &part.resource),
                 last: now,
             };
+            let mut left = self.left.iter_mut();
+            if let Some(old) = left.find(|old| old.is_of_resource(&split)) {
+                split.take_over(old);
+            }
+            split.instruments.observe_at(self.time, starts);
             self.split.insert(Arc::clone(&part.resource), split);
         }
         if let Some(split) = self.split.get_mut(&part.resource) {
             split.last = now;
-            split.instruments.put(part.values);
+            let refused = split.instruments.put(part.values);
+            self.dropped.count(refused, "overflow");
         }
     }
 
@@ -173,22 +189,33 @@ impl Outlet {
             return;
         }
         let scopes = std::mem::take(&mut self.scopes);
-        let endpoints = self.shown.target().definition.endpoints.iter();
-        let fresh: Vec<_> = endpoints.map(|e| scopes.contains(&e.scope)).collect();
+        let lost = std::mem::take(&mut self.lost);
+        let endpoints = &self.shown.target().definition.endpoints;
+        let of = |scopes: &[Arc<str>]| -> Vec<bool> {
+            let endpoints = endpoints.iter();
+            endpoints.map(|e| scopes.contains(&e.scope)).collect()
+        };
+        let flags = [of(&scopes), of(&lost)];
         let now = Instant::now();
         self.split.retain(|_, split| now - split.last < IDLE_MAX);
         let exporters = self.exits.open();
         let split = self.split.values_mut();
         let split = split.map(|split| (&mut split.shown, &mut split.instruments));
         for (shown, instruments) in split.chain([(&mut self.shown, &mut self.instruments)]) {
-            shown.follow(&exporters);
+            shown.follow(&exporters, instruments);
             let collected = instruments.collect(&scopes, instruments.has_wide());
+            let (encoding, starts) = instruments.forms();
+            let whole = [scopes.as_slice(), &lost];
+            let encode = || encoding.messages(&collected, whole, &self.exemplars);
             let snapshot = Snapshot {
                 target: shown.target(),
-                fresh: &fresh,
+                fresh: &flags[0],
+                lost: &flags[1],
+                time: self.time,
+                starts,
                 metrics: &collected.metrics,
                 exemplars: &self.exemplars,
-                otlp: OtlpForm::new(|| instruments.otlp(&collected, &self.exemplars)),
+                otlp: OtlpForm::new(encode),
             };
             for (_, exporter) in exporters.iter() {
                 exporter.export(&snapshot);
@@ -204,14 +231,14 @@ impl Outlet {
     /// Goes on where `old` ends, of the same target: totals keep their start time where neither
     /// instruments nor Resource differ, and where both end no exporter forgets the target.
     pub(super) fn take_over(&mut self, old: &mut Self) {
-        self.shown.take_over(&mut old.shown);
+        self.shown.take_over(&mut old.shown, &old.instruments);
         self.left.append(&mut old.left);
         if self.instruments.is_like(&old.instruments) {
             std::mem::swap(&mut self.instruments, &mut old.instruments);
             std::mem::swap(&mut self.split, &mut old.split);
         } else {
             self.instruments.take_over(&mut old.instruments);
-            let split = old.split.drain().map(|(_, split)| split.shown);
+            let split = old.split.drain().map(|(_, split)| split);
             self.left.extend(split);
         }
     }
@@ -237,6 +264,12 @@ impl Outlet {
         };
         values.retain(is_new);
         self.dropped.count(before - values.len(), "duplicate");
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.shown.end(&self.instruments);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::UNIX_EPOCH,
 };
 
 use opentelemetry::{KeyValue, metrics::Counter};
@@ -180,6 +181,8 @@ impl Tail {
             split: HashMap::new(),
             left: Vec::new(),
             scopes: Vec::new(),
+            lost: Vec::new(),
+            time: UNIX_EPOCH,
             exemplars: Vec::new(),
         }
     }

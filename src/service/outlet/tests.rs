@@ -1,5 +1,8 @@
-use std::sync::Mutex;
+use std::{sync::Mutex, time::UNIX_EPOCH};
 
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric::Data,
+};
 use opentelemetry_sdk::metrics::{
     SdkMeterProvider,
     data::{AggregatedMetrics, MetricData},
@@ -9,7 +12,7 @@ use super::*;
 use crate::{
     definition::{self, Instrument},
     instruments::{self, OwnMetrics},
-    pipeline::{Components, Downstream, Exporter, Number, Processor, Stream, Target},
+    pipeline::{Components, Downstream, Exporter, Farewell, Number, Processor, Stream, Target},
     runtime::{Clock, Tasks},
 };
 
@@ -153,10 +156,20 @@ fn step(processor: Arc<dyn Processor>) -> Arc<Step> {
     Step::new(&"filter".parse().unwrap(), processor, &meter, tasks)
 }
 
+/// A poll that brought nothing.
+fn nothing() -> Read {
+    Read {
+        time: UNIX_EPOCH + Duration::from_secs(1_000),
+        starts: Vec::new(),
+        scopes: Vec::new(),
+        lost: Vec::new(),
+    }
+}
+
 fn read() -> Read {
     Read {
         scopes: vec!["test/a".into()],
-        lost: Vec::new(),
+        ..nothing()
     }
 }
 
@@ -193,12 +206,12 @@ async fn a_resource_that_is_split_off_is_a_target_of_its_own() {
     let (mut outlet, seen) = prefixed();
     outlet.put_batch(Batch {
         scopes: read().scopes,
-        lost: Vec::new(),
         parts: vec![
             part(&[("id", "1"), (INSTANCE_ID, "node/b")]),
             part(&[("id", "2"), (INSTANCE_ID, "node/b")]),
             part(&[("id", "3"), (INSTANCE_ID, "node")]),
         ],
+        ..Batch::default()
     });
     outlet.export();
     assert_eq!(seen.take(), [" x.gauge 1"; 3]);
@@ -266,7 +279,7 @@ async fn resources_are_bounded() {
 #[tokio::test(start_paused = true)]
 async fn what_a_stage_refuses_changes_nothing_that_is_shown() {
     let (mut outlet, seen) = prefixed();
-    outlet.put(Read::default(), Vec::new());
+    outlet.put(nothing(), Vec::new());
     outlet.export();
     assert_eq!(seen.take(), [""; 0]);
 }
@@ -296,6 +309,138 @@ async fn who_takes_over_goes_on_with_the_totals_and_nobody_forgets_the_target() 
     new.put(read(), vec![reading(1, 4, &[])]);
     new.export();
     assert_eq!(seen.take(), ["forget node"], "it is no exit any more");
+}
+
+/// Which series ended, by name and Resource. It speaks OTLP.
+#[derive(Default)]
+struct Ends(Mutex<Vec<String>>);
+
+impl Ends {
+    fn note(&self, messages: &[ExportMetricsServiceRequest]) {
+        let parts = messages.iter().flat_map(|of| &of.resource_metrics);
+        for part in parts {
+            let resource = part.resource.iter().flat_map(|of| &of.attributes);
+            let split = resource.filter(|of| of.key == "split").count();
+            let metrics = part.scope_metrics.iter().flat_map(|of| &of.metrics);
+            for metric in metrics {
+                let points = match &metric.data {
+                    Some(Data::Gauge(of)) => &of.data_points,
+                    Some(Data::Sum(of)) => &of.data_points,
+                    other => panic!("{other:?}"),
+                };
+                let ended = points.iter().filter(|point| point.flags == 1);
+                let named = ended.map(|_| format!("{} {split}", metric.name));
+                self.0.lock().unwrap().extend(named);
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<String> {
+        let mut ends = std::mem::take(&mut *self.0.lock().unwrap());
+        ends.sort();
+        ends
+    }
+}
+
+#[async_trait::async_trait]
+impl Exporter for Ends {
+    fn export(&self, snapshot: &Snapshot<'_>) {
+        self.note(snapshot.otlp.messages());
+    }
+
+    fn ended(&self, _target: &Target, farewell: &Farewell<'_>) {
+        self.note(&farewell.messages(UNIX_EPOCH));
+    }
+
+    fn forget(&self, _target: &Target) {}
+}
+
+fn ends_of<const N: usize>(outlet: &Outlet, ids: [&str; N]) -> [Arc<Ends>; N] {
+    let ends = ids.map(|id| (id, Arc::new(Ends::default())));
+    let named = ends
+        .each_ref()
+        .map(|(id, ends)| (id.parse().unwrap(), Arc::clone(ends) as Arc<dyn Exporter>));
+    outlet.exits.set(Arc::new(named));
+    ends.map(|(_, ends)| ends)
+}
+
+#[tokio::test(start_paused = true)]
+async fn series_end_where_they_were_shown_when_they_or_their_target_go() {
+    let (mut outlet, _seen) = prefixed();
+    let [stays, leaves] = ends_of(&outlet, ["file", "file/2"]);
+    let values = || {
+        vec![
+            reading(0, 1, &[]),
+            reading(1, 1, &[]),
+            reading(0, 1, &["b"]),
+        ]
+    };
+    outlet.put(read(), values());
+    outlet.export();
+    outlet.put(read(), vec![reading(0, 1, &[])]);
+    outlet.export();
+    for ends in [&stays, &leaves] {
+        assert_eq!(ends.take(), ["x.gauge 1", "x.total 0"]);
+    }
+    outlet.put(read(), values());
+    outlet.export();
+    let only = (
+        "file".parse().unwrap(),
+        Arc::clone(&stays) as Arc<dyn Exporter>,
+    );
+    outlet.exits.set(Arc::new([only]));
+    outlet.put(read(), values());
+    outlet.export();
+    let all = ["x.gauge 0", "x.gauge 1", "x.total 0"];
+    assert_eq!(
+        (stays.take(), leaves.take()),
+        (Vec::new(), all.map(String::from).to_vec())
+    );
+    let lost = Read {
+        lost: read().scopes,
+        scopes: vec!["own".into()],
+        ..nothing()
+    };
+    outlet.put(lost, Vec::new());
+    outlet.export();
+    assert_eq!(stays.take(), all);
+    outlet.put(read(), values());
+    outlet.export();
+    drop(outlet);
+    assert_eq!(
+        (stays.take(), leaves.take()),
+        (all.map(String::from).to_vec(), Vec::new())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_over_to_other_stages_has_not_ended_but_for_what_they_call_otherwise() {
+    let (mut old, _seen) = prefixed();
+    let [ends] = ends_of(&old, ["file"]);
+    let values = || vec![reading(0, 1, &[]), reading(0, 1, &["b"])];
+    old.put(read(), values());
+    old.export();
+    let meter = Meter::of(&SdkMeterProvider::default());
+    let tail = |steps| Tail::new(steps, &old.exits, &meter);
+    let same = tail(vec![step(Arc::new(Prefix))]);
+    let twice = tail(vec![step(Arc::new(Prefix)), step(Arc::new(Prefix))]);
+    let stream = Stream {
+        target: Arc::clone(old.shown.target()),
+        schema: Arc::new(OwnMetrics::schema(&old.shown.target().definition, 1)),
+        resource: instruments::resource(old.shown.target()),
+    };
+    let mut new = same.outlet(stream.clone());
+    new.take_over(&mut old);
+    drop(old);
+    new.put(read(), values());
+    new.export();
+    assert_eq!(ends.take(), [""; 0]);
+    let mut newer = twice.outlet(stream);
+    newer.take_over(&mut new);
+    drop(new);
+    newer.put(read(), values());
+    newer.export();
+    assert_eq!(ends.take(), ["x.gauge 0", "x.gauge 1"]);
 }
 
 /// Keeps what stands behind it.
@@ -335,11 +480,11 @@ async fn a_target_that_is_made_up_goes_over_to_what_stands_behind_now() {
     });
     let batch = |value| Batch {
         scopes: read().scopes,
-        lost: Vec::new(),
         parts: vec![Part {
             resource: instruments::resource(outlet.shown.target()),
             values: vec![reading(1, value, &[])],
         }],
+        ..Batch::default()
     };
     sink.accept(batch(5));
     assert_eq!(old.take(), [" total 5"]);

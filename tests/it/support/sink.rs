@@ -116,6 +116,9 @@ impl OtlpSink {
     }
 }
 
+/// The flag of a point that says that its series has ended.
+const NO_RECORDED_VALUE: u32 = 1;
+
 fn empty(status: u16) -> Response<Bytes> {
     let response = Response::builder().status(status);
     response.body(Bytes::new()).unwrap()
@@ -193,6 +196,7 @@ fn series(data: Option<Data>) -> Vec<(Kind, Series)> {
         Some(Data::Histogram(histogram)) => {
             let cumulative = is_cumulative(histogram.aggregation_temporality);
             let points = histogram.data_points.into_iter().map(|point| {
+                let ended = point.flags & NO_RECORDED_VALUE != 0;
                 let value = Value::Histogram {
                     count: point.count,
                     sum: point.sum,
@@ -201,7 +205,7 @@ fn series(data: Option<Data>) -> Vec<(Kind, Series)> {
                 };
                 let series = Series {
                     attributes: texts(point.attributes),
-                    value,
+                    value: if ended { Value::Missing } else { value },
                     start_time: point.start_time_unix_nano,
                     time: point.time_unix_nano,
                 };

@@ -37,6 +37,9 @@ fn export(exporter: &Prometheus, metric: &'static str) {
     exporter.export(&Snapshot {
         target: &target("n", &[]),
         fresh: &[true, true],
+        lost: &[],
+        time: UNIX_EPOCH + fixture::TIME,
+        starts: &(),
         metrics: &[metrics],
         exemplars: &[exemplar],
         otlp: OtlpForm::new(Vec::new),

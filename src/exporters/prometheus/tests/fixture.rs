@@ -1,6 +1,10 @@
 //! Real providers under hand-made targets.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::{
@@ -14,9 +18,30 @@ use crate::{
     definition::{Definition, Endpoint, Format},
     exporters::prometheus::{self, Config, Prometheus, Wanted},
     instruments::PullReader,
-    pipeline::{Exporter as _, OtlpForm, Snapshot, Target},
+    pipeline::{Exporter as _, OtlpForm, Snapshot, Starts, Target},
     telemetry::Meter,
 };
+
+/// When all that is handed over was observed.
+pub(super) const TIME: Duration = Duration::from_millis(1_700_000_000_045);
+
+/// When all totals began of which that is known: all but those called `unknown`.
+pub(super) const BEGAN: Duration = Duration::from_millis(1_600_000_000_500);
+
+/// Knows that.
+#[derive(Debug)]
+struct Known;
+
+impl Starts for Known {
+    fn known(
+        &self,
+        _scope: &str,
+        metric: &str,
+        _attributes: &mut dyn Iterator<Item = &KeyValue>,
+    ) -> Option<SystemTime> {
+        (metric != "unknown").then(|| UNIX_EPOCH + BEGAN)
+    }
+}
 
 pub(super) const MAX_STALE: Duration = Duration::from_secs(300);
 
@@ -112,6 +137,9 @@ pub(super) fn export(
     exporter.export(&Snapshot {
         target,
         fresh: &fresh,
+        lost: &[],
+        time: UNIX_EPOCH + TIME,
+        starts: &Known,
         metrics,
         exemplars: &[],
         otlp: OtlpForm::new(Vec::new),

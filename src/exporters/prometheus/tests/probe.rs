@@ -54,6 +54,7 @@ fn half(_: ProbeRequest) -> Result<Probed, ProbeRefusal> {
     let endpoint = |failure, age| ProbedEndpoint { failure, age };
     let kept = Some(Duration::from_millis(2_500));
     Ok(Probed {
+        time: std::time::UNIX_EPOCH,
         target: target("n", &[("region", "eu")]),
         duration: Duration::from_millis(250),
         endpoints: vec![
@@ -96,6 +97,7 @@ async fn an_answer_has_the_series_of_a_scrape_and_what_is_said_of_the_probe() {
 async fn a_failed_probe_is_an_answer_and_a_refused_one_a_mistake() {
     let failed = |_| {
         Ok(Probed {
+            time: std::time::UNIX_EPOCH,
             target: target("n", &[]),
             duration: Duration::from_secs(9),
             endpoints: vec![

@@ -1,9 +1,9 @@
 //! When values were observed and totals began.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
 
 use super::{BOTH, Config, Format, Prometheus, Wanted, collect, export, fixture, parser, target};
 use crate::exporters::prometheus::{Escaping, Form, TranslationStrategy};
@@ -12,6 +12,7 @@ fn totals() -> ResourceMetrics {
     collect(|provider| {
         let meter = provider.meter("betanet/network");
         meter.u64_counter("a.b").build().add(1, &[]);
+        meter.u64_counter("unknown").build().add(1, &[]);
         meter.u64_counter("taken").build().add(1, &[]);
         meter.u64_gauge("taken.created").build().record(1, &[]);
         meter.i64_up_down_counter("level").build().add(1, &[]);
@@ -20,16 +21,9 @@ fn totals() -> ResourceMetrics {
     })
 }
 
-/// When the sums of some metrics began and were observed, in milliseconds since 1970.
-fn times(metrics: &ResourceMetrics) -> (u128, u128) {
-    let millis = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
-    let mut sums = metrics.filter_map(|metric| match metric.data() {
-        AggregatedMetrics::U64(MetricData::Sum(sum)) => Some(sum),
-        _ => None,
-    });
-    let sum = sums.next().unwrap();
-    (millis(sum.start_time()), millis(sum.time()))
+/// Seconds as OpenMetrics has them.
+fn seconds(time: Duration) -> String {
+    format!("{}.{:03}", time.as_secs(), time.subsec_millis())
 }
 
 fn shown(exporter: &Prometheus, format: Format) -> String {
@@ -43,13 +37,12 @@ fn the_time_of_the_poll_stands_behind_values_if_it_is_asked_for() {
         ..Config::default()
     };
     let exporter = fixture::exporter_of(&config);
-    let metrics = totals();
-    let (_, millis) = times(&metrics);
-    export(&exporter, &target("n", &[]), BOTH, &[metrics]);
+    let millis = fixture::TIME.as_millis();
+    export(&exporter, &target("n", &[]), BOTH, &[totals()]);
     let text = parser::parse(&shown(&exporter, Format::Text));
     assert!(text.times.contains(&millis.to_string()), "{:?}", text.times);
     let open = parser::parse(&shown(&exporter, Format::OpenMetrics));
-    let seconds = format!("{}.{:03}", millis / 1000, millis % 1000);
+    let seconds = seconds(fixture::TIME);
     assert!(open.times.contains(&seconds), "{:?}", open.times);
     assert_eq!(open.samples, text.samples);
     let shown = shown(&exporter, Format::Text);
@@ -71,9 +64,7 @@ fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
         ..Config::default()
     };
     let exporter = fixture::exporter_of(&config);
-    let metrics = totals();
-    let (millis, _) = times(&metrics);
-    export(&exporter, &target("n", &[]), BOTH, &[metrics]);
+    export(&exporter, &target("n", &[]), BOTH, &[totals()]);
     let open = shown(&exporter, Format::OpenMetrics);
     let read = parser::parse(&open);
     let created: Vec<_> = read
@@ -82,10 +73,10 @@ fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
         .filter(|((name, _), _)| name.ends_with("_created"))
         .collect();
     let names: Vec<_> = created.iter().map(|((name, _), _)| name.as_str()).collect();
-    // A counter without a type has none, an up-down-counter is none.
+    // A counter without a type has none, an up-down-counter is none, and of what a node counted
+    // before it was polled nobody knows when that began.
     assert_eq!(names, ["a_b_created", "latency_created", "taken_created"]);
-    let seconds = format!("{}.{:03}", millis / 1000, millis % 1000);
-    assert_eq!(*created[0].1, seconds);
+    assert_eq!(*created[0].1, seconds(fixture::BEGAN));
     assert!(open.contains("# TYPE taken_total unknown\n"), "{open}");
     assert!(open.contains("# TYPE taken_created gauge\n"), "{open}");
     // It stands behind the total that it is of.

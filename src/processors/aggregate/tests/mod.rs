@@ -113,8 +113,8 @@ impl Node {
         };
         self.stage.process(Batch {
             scopes: vec!["test/a".into(), "test/b".into()],
-            lost: Vec::new(),
             parts: vec![part],
+            ..Batch::default()
         });
     }
 

@@ -139,8 +139,8 @@ impl World {
                 let resource = Arc::default();
                 let batch = Batch {
                     scopes: vec!["test/a".into()],
-                    lost: Vec::new(),
                     parts: vec![Part { resource, values }],
+                    ..Batch::default()
                 };
                 self.fleet
                     .observe(node.member, &self.tracked, &batch, self.now);

@@ -288,6 +288,7 @@ fn before_each(
         endpoints: endpoints.collect(),
         target: Arc::new(Target::named("node", &definition(paths))),
         host,
+        since: clock.now(),
         clock,
         board: Arc::new(StatusBoard::default()),
         telemetry,

@@ -2,16 +2,14 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
+    hash::{BuildHasher as _, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use opentelemetry::{
     InstrumentationScope, KeyValue,
     metrics::{Histogram, Meter, MeterProvider as _},
-};
-use opentelemetry_proto::tonic::{
-    collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric::Data,
 };
 use opentelemetry_sdk::{
     Resource,
@@ -32,9 +30,9 @@ use crate::{
     pipeline::{Reading, Schema},
 };
 
-/// A provider with its own start time. Its instruments are made when they are first needed.
+/// Its instruments are made when they are first needed.
 #[derive(Debug)]
-pub(super) struct Epoch {
+pub(super) struct Provider {
     provider: SdkMeterProvider,
     reader: PullReader,
     schema: Arc<Schema>,
@@ -42,19 +40,28 @@ pub(super) struct Epoch {
     slots: BTreeMap<usize, Slot>,
     next_slot: u32,
     points: Arc<Points>,
-    histograms: BTreeMap<usize, Histogram<f64>>,
-    /// When counters began, by their index in the schema: the SDK gives one that goes over from
-    /// integers to floating point another start time.
-    starts: BTreeMap<usize, u64>,
+    histograms: BTreeMap<usize, Recorded>,
+    hashing: RandomState,
 }
 
-/// One instrument within an epoch.
+/// One instrument that observes.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    /// Stays when the schema changes: callbacks know it.
+    /// Callbacks know it.
     id: u32,
     /// By representation.
     made: [bool; 3],
+    /// How many points the last collect had, which the SDK still holds, and the next one has.
+    points: [usize; 2],
+    /// The most that the SDK holds.
+    max_series: usize,
+}
+
+/// A histogram, and which attributes it has, as hashes.
+#[derive(Debug)]
+struct Recorded {
+    histogram: Histogram<f64>,
+    series: HashSet<u64>,
 }
 
 /// What the callbacks observe at the next collect. One for all: between two collects, which is
@@ -84,7 +91,7 @@ impl Points {
     }
 }
 
-impl Epoch {
+impl Provider {
     pub(super) fn new(resource: Resource, schema: &Arc<Schema>) -> Self {
         let reader = PullReader::default();
         let provider = SdkMeterProvider::builder()
@@ -100,19 +107,15 @@ impl Epoch {
             next_slot: 0,
             points: Arc::default(),
             histograms: BTreeMap::new(),
-            starts: BTreeMap::new(),
+            hashing: RandomState::new(),
         }
     }
 
-    /// Goes on with the instruments that another schema has in common with its own.
+    /// Goes on with the histograms that another schema has in common with its own.
     pub(super) fn follow(&mut self, schema: &Arc<Schema>, common: &Common) {
         self.schema = Arc::clone(schema);
-        let slots = std::mem::take(&mut self.slots);
-        self.slots = common.moved(slots).collect();
         let histograms = std::mem::take(&mut self.histograms);
         self.histograms = common.moved(histograms).collect();
-        let starts = std::mem::take(&mut self.starts);
-        self.starts = common.moved(starts).collect();
     }
 
     /// Puts a value before its instrument for the next collect, as `repr`.
@@ -123,9 +126,14 @@ impl Epoch {
         let slot = self.slots.entry(reading.instrument).or_insert_with(|| {
             let id = self.next_slot;
             self.next_slot += 1;
-            let made = [false; 3];
-            Slot { id, made }
+            Slot {
+                id,
+                made: [false; 3],
+                points: [0; 2],
+                max_series: instrument.max_series,
+            }
         });
+        slot.points[1] += 1;
         if !std::mem::replace(&mut slot.made[repr as usize], true) {
             let meter = meter(&self.provider, instrument);
             observe(&meter, instrument, repr, &self.points, slot.id);
@@ -137,64 +145,86 @@ impl Epoch {
         });
     }
 
-    /// Records an observation in a histogram; kept from then on.
-    pub(super) fn record(&mut self, reading: &Reading) {
-        let Some(instrument) = self.schema.get(reading.instrument) else {
-            return;
-        };
-        let new = || make_histogram(&meter(&self.provider, instrument), instrument);
-        let histogram = self.histograms.entry(reading.instrument);
-        histogram
-            .or_insert_with(new)
-            .record(reading.value.as_f64(), &reading.attributes);
+    /// Whether histograms have room for all of `readings`. The SDK forgets none of their series,
+    /// and folds what is over the limit into one.
+    pub(super) fn has_room(&self, readings: &[&Reading]) -> bool {
+        let mut new: BTreeMap<usize, HashSet<u64>> = BTreeMap::new();
+        readings.iter().all(|reading| {
+            let known = self.histograms.get(&reading.instrument);
+            let series = known.map(|known| &known.series);
+            let key = self.key(reading);
+            let new = new.entry(reading.instrument).or_default();
+            if !series.is_some_and(|series| series.contains(&key)) {
+                new.insert(key);
+            }
+            series.map_or(0, HashSet::len) + new.len() <= self.max_series(reading)
+        })
     }
 
-    /// Gives a counter that went over to floating point the start time that it had as an integer:
-    /// another one under a total that goes on reads as a second full increase.
-    pub(super) fn keep_starts(&mut self, message: &mut ExportMetricsServiceRequest) {
-        let schema = &self.schema;
-        let (slots, starts) = (&self.slots, &mut self.starts);
-        let is_counter = |index: usize| schema.kind(index) == Some(InstrumentKind::Counter);
-        let is_settled = |(index, slot): (&usize, &Slot)| {
-            let is_one = slot.made.iter().filter(|made| **made).count() == 1;
-            !is_counter(*index) || (is_one && starts.contains_key(index))
+    /// Records an observation in a histogram; kept from then on. False if there is no room.
+    pub(super) fn record(&mut self, reading: &Reading) -> bool {
+        let Some(instrument) = self.schema.get(reading.instrument) else {
+            return false;
         };
-        if slots.iter().all(is_settled) {
-            return;
+        let (key, max_series) = (self.key(reading), self.max_series(reading));
+        let new = || Recorded {
+            histogram: make_histogram(&meter(&self.provider, instrument), instrument),
+            series: HashSet::new(),
+        };
+        let recorded = self
+            .histograms
+            .entry(reading.instrument)
+            .or_insert_with(new);
+        let is_known = recorded.series.contains(&key);
+        if !is_known && recorded.series.len() >= max_series {
+            return false;
         }
-        let scopes = message.resource_metrics.iter_mut();
-        for part in scopes.flat_map(|resource| &mut resource.scope_metrics) {
-            let scope = part.scope.as_ref().map_or("", |scope| &scope.name);
-            for metric in &mut part.metrics {
-                let Some(Data::Sum(sum)) = &mut metric.data else {
-                    continue;
-                };
-                let mut known = slots.keys().copied().filter(|index| is_counter(*index));
-                let found = known.find(|index| {
-                    let of = schema.get(*index);
-                    of.is_some_and(|of| of.name == metric.name && *of.scope == *scope)
-                });
-                let first = sum.data_points.first();
-                if let (Some(index), Some(first)) = (found, first) {
-                    let start = starts.entry(index).or_insert(first.start_time_unix_nano);
-                    for point in &mut sum.data_points {
-                        point.start_time_unix_nano = *start;
-                    }
-                }
-            }
-        }
+        recorded.series.insert(key);
+        let value = reading.value.as_f64();
+        recorded.histogram.record(value, &reading.attributes);
+        true
+    }
+
+    fn key(&self, reading: &Reading) -> u64 {
+        self.hashing.hash_one(&reading.attributes)
+    }
+
+    fn max_series(&self, reading: &Reading) -> usize {
+        let instrument = self.schema.get(reading.instrument);
+        instrument.map_or(1, |of| of.max_series)
     }
 
     /// Collects what was put before the instruments, which are empty again, and all histograms.
     pub(super) fn collect(&mut self) -> ResourceMetrics {
+        self.make_room();
         self.points.lock().sort_by_key(|point| point.slot);
+        let metrics = self.read();
+        // Their room as well: between two polls of a target there are those of all others.
+        *self.points.lock() = Vec::new();
+        metrics
+    }
+
+    fn read(&self) -> ResourceMetrics {
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
             tracing::warn!(error = %error, "collecting a target's metrics failed");
         }
-        // Their room as well: between two polls of a target there are those of all others.
-        *self.points.lock() = Vec::new();
         metrics
+    }
+
+    /// Has the SDK forget what the collect before had, where there would not be room for that and
+    /// for what comes. It counts both, and folds what is over its limit into one meaningless point;
+    /// twice the room for each instrument would be allocated at once.
+    fn make_room(&mut self) {
+        let is_full = |slot: &Slot| slot.points.iter().sum::<usize>() > slot.max_series;
+        if self.slots.values().any(is_full) {
+            let points = std::mem::take(&mut *self.points.lock());
+            self.read();
+            *self.points.lock() = points;
+        }
+        for slot in self.slots.values_mut() {
+            slot.points = [slot.points[1], 0];
+        }
     }
 }
 
@@ -206,8 +236,7 @@ fn cardinality(
     move |asked| {
         let named = |known: &&Arc<Instrument>| known.name == asked.name();
         let found = schema.instruments().iter().filter(named);
-        // One of several scopes may have the name. One more than can come, so that the SDK's own
-        // overflow point never appears.
+        // One of several scopes may have the name.
         let max_series = found.map(|known| known.max_series).max()?;
         Stream::builder()
             .with_cardinality_limit(max_series + 1)
@@ -277,7 +306,7 @@ fn make_histogram(meter: &Meter, instrument: &Instrument) -> Histogram<f64> {
     builder.with_boundaries(instrument.buckets.clone()).build()
 }
 
-impl Drop for Epoch {
+impl Drop for Provider {
     fn drop(&mut self) {
         // Frees the callbacks; "already shut down" is the only other answer.
         drop(self.provider.shutdown());

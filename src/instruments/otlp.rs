@@ -1,0 +1,210 @@
+//! From what was collected to OTLP messages: with the time of the observation, with the start of
+//! each total, and with the end of each series that is gone.
+
+use std::{sync::Arc, time::SystemTime};
+
+use opentelemetry::KeyValue;
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest,
+    common::v1 as common,
+    metrics::v1::{self as proto, metric::Data},
+};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics},
+};
+
+use super::{
+    Collected,
+    common::Common,
+    delta::Deltas,
+    exemplars,
+    said::{Said, Saying},
+    starts::{Nanos, Starts, nanos},
+};
+use crate::{
+    definition::{Instrument, InstrumentKind},
+    pipeline::{Exemplar, Schema},
+};
+
+/// What is known of a target between two messages, from the first one on that somebody asks for.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    deltas: Deltas,
+    said: Said,
+}
+
+/// Makes the messages of one collect.
+#[derive(Debug)]
+pub struct Encoding<'a> {
+    encoder: &'a mut Encoder,
+    starts: &'a Starts,
+    time: SystemTime,
+}
+
+impl Encoder {
+    pub(super) fn new(schema: &Arc<Schema>, resource: &Resource) -> Self {
+        Self {
+            deltas: Deltas::new(schema),
+            said: Said::new(schema, resource),
+        }
+    }
+
+    /// Goes on where `old` ends, of the same Resource: what both have in common. The rest ends with
+    /// the next message.
+    pub(super) fn take_over(&mut self, old: &mut Self, common: &Common) {
+        self.deltas.take_over(&mut old.deltas);
+        self.said.take_over(&mut old.said, common);
+    }
+
+    /// All series of `old`, which are of another Resource, end with the next message.
+    pub(super) fn take_leave(&mut self, old: &mut Self) {
+        self.said.take_leave(&mut old.said);
+    }
+
+    pub(super) fn farewell(
+        &self,
+        starts: &Starts,
+        now: SystemTime,
+    ) -> Vec<ExportMetricsServiceRequest> {
+        self.said.farewell(starts, nanos(now))
+    }
+}
+
+impl<'a> Encoding<'a> {
+    pub(super) fn new(encoder: &'a mut Encoder, starts: &'a Starts, time: SystemTime) -> Self {
+        Self {
+            encoder,
+            starts,
+            time,
+        }
+    }
+
+    /// What was collected as OTLP messages, one a part; with deltas of what is asked for, and with
+    /// the `exemplars` of what we say ourselves. What was said before of the scopes that were read
+    /// or `lost`, and is not said now, has ended; a last message says so.
+    pub fn messages(
+        self,
+        collected: &Collected,
+        [read, lost]: [&[Arc<str>]; 2],
+        exemplars: &[Exemplar],
+    ) -> Vec<ExportMetricsServiceRequest> {
+        let Encoder { deltas, said } = self.encoder;
+        let now = nanos(self.time);
+        let mut saying = said.begin(now);
+        let signed = collected.signed_metrics.as_ref();
+        let parts = signed.unwrap_or(&collected.metrics).iter();
+        let messages = parts.map(|part| {
+            let mut message: ExportMetricsServiceRequest = part.into();
+            stamp(part, &mut message, (self.starts, now), &mut saying);
+            deltas.apply(&mut message);
+            exemplars::add(&mut message, exemplars);
+            message
+        });
+        let mut messages: Vec<_> = messages.collect();
+        messages.extend(said.end(saying, read.iter().chain(lost), self.starts));
+        messages
+    }
+}
+
+/// Gives each point of a message, which was made of `part`, its times, and notes its series.
+fn stamp(
+    part: &ResourceMetrics,
+    message: &mut ExportMetricsServiceRequest,
+    (starts, now): (&Starts, Nanos),
+    saying: &mut Saying,
+) {
+    let scopes = message.resource_metrics.iter_mut();
+    let scopes = scopes.flat_map(|of| &mut of.scope_metrics);
+    for (scope, encoded) in part.scope_metrics().zip(scopes) {
+        for (metric, encoded) in scope.metrics().zip(&mut encoded.metrics) {
+            let name = scope.scope().name();
+            let fits = |of: &Instrument| is_data_of(encoded, of.kind);
+            let instrument = saying.schema().find(name, metric.name(), fits);
+            let mut stamp = Stamp {
+                starts,
+                now,
+                instrument,
+                saying,
+            };
+            stamp.metric(metric, encoded);
+        }
+    }
+}
+
+/// Whether an instrument of a kind gives such data.
+fn is_data_of(metric: &proto::Metric, kind: InstrumentKind) -> bool {
+    use InstrumentKind::{Counter, Gauge, Histogram, StateSet, UpDownCounter};
+    match &metric.data {
+        Some(Data::Sum(sum)) if sum.is_monotonic => kind == Counter,
+        Some(Data::Sum(_)) => matches!(kind, UpDownCounter | StateSet),
+        Some(Data::Gauge(_)) => kind == Gauge,
+        Some(Data::Histogram(_)) => kind == Histogram,
+        _ => false,
+    }
+}
+
+/// Stamps the points of one metric.
+struct Stamp<'a> {
+    starts: &'a Starts,
+    now: Nanos,
+    instrument: Option<usize>,
+    saying: &'a mut Saying,
+}
+
+impl Stamp<'_> {
+    fn metric(&mut self, metric: &Metric, encoded: &mut proto::Metric) {
+        let Some(encoded) = &mut encoded.data else {
+            return;
+        };
+        match metric.data() {
+            AggregatedMetrics::F64(data) => self.data(data, encoded),
+            AggregatedMetrics::U64(data) => self.data(data, encoded),
+            AggregatedMetrics::I64(data) => self.data(data, encoded),
+        }
+    }
+
+    fn data<T: Copy>(&mut self, data: &MetricData<T>, encoded: &mut Data) {
+        match (data, encoded) {
+            (MetricData::Gauge(gauge), Data::Gauge(encoded)) => {
+                for (point, encoded) in gauge.data_points().zip(&mut encoded.data_points) {
+                    self.point(point.attributes(), &encoded.attributes);
+                    // A value of the moment has no start.
+                    encoded.start_time_unix_nano = 0;
+                    encoded.time_unix_nano = self.now;
+                }
+            }
+            (MetricData::Sum(sum), Data::Sum(encoded)) => {
+                for (point, encoded) in sum.data_points().zip(&mut encoded.data_points) {
+                    let start = self.point(point.attributes(), &encoded.attributes);
+                    encoded.start_time_unix_nano = start;
+                    encoded.time_unix_nano = self.now;
+                }
+            }
+            (MetricData::Histogram(histogram), Data::Histogram(encoded)) => {
+                for (point, encoded) in histogram.data_points().zip(&mut encoded.data_points) {
+                    let start = self.point(point.attributes(), &encoded.attributes);
+                    encoded.start_time_unix_nano = start;
+                    encoded.time_unix_nano = self.now;
+                }
+            }
+            // No instrument of ours makes others.
+            _ => {}
+        }
+    }
+
+    /// Notes a series and gives its start; 0 where it has none.
+    fn point<'p>(
+        &mut self,
+        attributes: impl Iterator<Item = &'p KeyValue>,
+        encoded: &[common::KeyValue],
+    ) -> Nanos {
+        let Some(instrument) = self.instrument else {
+            return 0;
+        };
+        let key = self.starts.key(attributes);
+        self.saying.note(instrument, key, encoded);
+        let start = self.starts.of(instrument, key);
+        start.map_or(0, |start| start.before(self.now))
+    }
+}

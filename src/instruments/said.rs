@@ -1,0 +1,381 @@
+//! Which series OTLP messages told of, so that one that ends is said to have ended: a point with the
+//! flag `no recorded value`, as the stale marker of Prometheus.
+//!
+//! A series has ended when its endpoint was asked and the answer does not have it, or there is no
+//! answer; and when its target goes. What is a delta needs no end: it has no value between two
+//! points.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest,
+    common::v1::{InstrumentationScope, KeyValue},
+    metrics::v1::{
+        AggregationTemporality, DataPointFlags, Gauge, Histogram, HistogramDataPoint, Metric,
+        NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data,
+    },
+};
+use opentelemetry_sdk::Resource;
+use prost::Message as _;
+
+use super::{
+    common::Common,
+    starts::{Key, Nanos, Starts},
+};
+use crate::{
+    definition::{Instrument, InstrumentKind},
+    pipeline::Schema,
+};
+
+/// The bounds of the SDK's histograms where a definition gives none.
+const BOUNDS: [f64; 15] = [
+    0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0,
+    10000.0,
+];
+
+/// The series that the last messages had.
+#[derive(Debug)]
+pub(super) struct Said {
+    schema: Arc<Schema>,
+    resource: Resource,
+    scopes: BTreeMap<Arc<str>, Series>,
+    /// Points of series that ended without a message; their time is that of the next one.
+    pending: Vec<ExportMetricsServiceRequest>,
+    latest: Nanos,
+}
+
+/// The series of one scope, in two pieces of memory.
+#[derive(Debug, Default)]
+struct Series {
+    /// Sorted by key.
+    entries: Vec<Entry>,
+    /// Of all of them, encoded, one after the other.
+    attributes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: Key,
+    instrument: u32,
+    /// Where its attributes begin and end.
+    attributes: (u32, u32),
+}
+
+/// The series that the messages have which are being made.
+#[derive(Debug)]
+pub(super) struct Saying {
+    schema: Arc<Schema>,
+    now: Nanos,
+    scopes: BTreeMap<Arc<str>, Series>,
+}
+
+/// Attributes and nothing else.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Attributes {
+    #[prost(message, repeated, tag = "1")]
+    attributes: Vec<KeyValue>,
+}
+
+impl Saying {
+    pub(super) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// A message has this series.
+    pub(super) fn note(&mut self, instrument: usize, key: Key, attributes: &[KeyValue]) {
+        let Some(known) = self.schema.get(instrument) else {
+            return;
+        };
+        if known.delta.is_some() && !is_gauge(known.kind) {
+            return;
+        }
+        if !self.scopes.contains_key(&known.scope) {
+            let scope = Arc::clone(&known.scope);
+            self.scopes.insert(scope, Series::default());
+        }
+        if let Some(series) = self.scopes.get_mut(&known.scope) {
+            series.push(instrument, key, attributes);
+        }
+    }
+}
+
+impl Series {
+    fn push(&mut self, instrument: usize, key: Key, attributes: &[KeyValue]) {
+        let from = self.attributes.len();
+        for attribute in attributes {
+            // Field 1 of `Attributes`, a message.
+            self.attributes.push(0x0a);
+            self.attributes
+                .extend(attribute.encode_length_delimited_to_vec());
+        }
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.entries.push(Entry {
+            key,
+            instrument: place(instrument),
+            attributes: (place(from), place(self.attributes.len())),
+        });
+    }
+
+    /// Makes it smaller and ready to be searched.
+    fn close(&mut self) {
+        self.entries
+            .sort_unstable_by_key(|entry| (entry.instrument, entry.key));
+        self.entries.shrink_to_fit();
+        self.attributes.shrink_to_fit();
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        let key = |entry: &Entry| (entry.instrument, entry.key);
+        let found = self.entries.binary_search_by_key(&key(entry), key);
+        found.is_ok()
+    }
+
+    fn attributes(&self, entry: &Entry) -> Vec<KeyValue> {
+        let (from, to) = entry.attributes;
+        let encoded = self.attributes.get(from as usize..to as usize);
+        let decoded = Attributes::decode(encoded.unwrap_or_default());
+        decoded.unwrap_or_default().attributes
+    }
+}
+
+impl Said {
+    pub(super) fn new(schema: &Arc<Schema>, resource: &Resource) -> Self {
+        Self {
+            schema: Arc::clone(schema),
+            resource: resource.clone(),
+            scopes: BTreeMap::new(),
+            pending: Vec::new(),
+            latest: 0,
+        }
+    }
+
+    /// Messages are being made, of points of `now`.
+    pub(super) fn begin(&mut self, now: Nanos) -> Saying {
+        Saying {
+            schema: Arc::clone(&self.schema),
+            now,
+            scopes: BTreeMap::new(),
+        }
+    }
+
+    /// Messages were made, which have all there is to say of `whole`. Gives what ended.
+    pub(super) fn end<'a>(
+        &mut self,
+        saying: Saying,
+        whole: impl Iterator<Item = &'a Arc<str>>,
+        starts: &Starts,
+    ) -> Vec<ExportMetricsServiceRequest> {
+        let Saying {
+            now, mut scopes, ..
+        } = saying;
+        self.latest = self.latest.max(now);
+        let mut ended = std::mem::take(&mut self.pending);
+        for message in &mut ended {
+            set_times(message, now);
+        }
+        let mut gone = Vec::new();
+        for scope in whole {
+            let mut new = scopes.remove(scope).unwrap_or_default();
+            new.close();
+            if let Some(old) = self.scopes.remove(scope) {
+                let entries = old.entries.iter().filter(|entry| !new.has(entry));
+                gone.extend(self.scope(scope, (&old, entries), (starts, now)));
+            }
+            if !new.entries.is_empty() {
+                self.scopes.insert(Arc::clone(scope), new);
+            }
+        }
+        ended.extend(self.message(gone));
+        ended
+    }
+
+    /// The end of all series at `now`, or behind their last point.
+    pub(super) fn farewell(&self, starts: &Starts, now: Nanos) -> Vec<ExportMetricsServiceRequest> {
+        let now = now.max(self.latest.saturating_add(1));
+        let mut ended = self.pending.clone();
+        for message in &mut ended {
+            set_times(message, now);
+        }
+        let all = self.scopes.iter();
+        let all = all.filter_map(|(scope, series)| {
+            self.scope(scope, (series, series.entries.iter()), (starts, now))
+        });
+        ended.extend(self.message(all.collect()));
+        ended
+    }
+
+    /// Goes on where `old` ends, whose series are of the same Resource. Those of instruments that
+    /// are no more end with the next message.
+    pub(super) fn take_over(&mut self, old: &mut Self, common: &Common) {
+        let starts = Starts::new(&old.schema);
+        let mut gone = Vec::new();
+        for (scope, mut series) in std::mem::take(&mut old.scopes) {
+            let is_kept = |entry: &&Entry| common.index(entry.instrument as usize).is_some();
+            let left = series.entries.iter().filter(|entry| !is_kept(entry));
+            gone.extend(old.scope(&scope, (&series, left), (&starts, 0)));
+            series.entries.retain_mut(|entry| {
+                let moved = common.index(entry.instrument as usize);
+                let moved = moved.and_then(|index| u32::try_from(index).ok());
+                entry.instrument = moved.unwrap_or_default();
+                moved.is_some()
+            });
+            if !series.entries.is_empty() {
+                self.scopes.insert(scope, series);
+            }
+        }
+        self.pending.append(&mut old.pending);
+        self.pending.extend(old.message(gone));
+        self.latest = old.latest;
+    }
+
+    /// All series of `old` end with the next message.
+    pub(super) fn take_leave(&mut self, old: &mut Self) {
+        let starts = Starts::new(&old.schema);
+        self.pending.extend(old.farewell(&starts, 0));
+        self.latest = self.latest.max(old.latest);
+        old.scopes.clear();
+        old.pending.clear();
+    }
+
+    fn message(&self, scopes: Vec<ScopeMetrics>) -> Option<ExportMetricsServiceRequest> {
+        let scope_metrics: Vec<_> = scopes.into_iter().collect();
+        (!scope_metrics.is_empty()).then(|| ExportMetricsServiceRequest {
+            resource_metrics: vec![ResourceMetrics {
+                resource: Some((&self.resource).into()),
+                scope_metrics,
+                schema_url: String::new(),
+            }],
+        })
+    }
+
+    /// The end of some series of a scope; none if there are none.
+    fn scope<'a>(
+        &self,
+        name: &Arc<str>,
+        (series, ended): (&'a Series, impl Iterator<Item = &'a Entry>),
+        (starts, now): (&Starts, Nanos),
+    ) -> Option<ScopeMetrics> {
+        let mut metrics: BTreeMap<u32, Vec<End>> = BTreeMap::new();
+        for entry in ended {
+            let start = starts.of(entry.instrument as usize, entry.key);
+            metrics.entry(entry.instrument).or_default().push(End {
+                attributes: series.attributes(entry),
+                start: start.map_or(0, |start| start.before(now)),
+                time: now,
+            });
+        }
+        let metrics = metrics.into_iter().filter_map(|(index, ends)| {
+            let instrument = self.schema.get(index as usize)?;
+            Some(metric(instrument, ends))
+        });
+        let metrics: Vec<_> = metrics.collect();
+        (!metrics.is_empty()).then(|| ScopeMetrics {
+            scope: Some(InstrumentationScope {
+                name: name.to_string(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..InstrumentationScope::default()
+            }),
+            metrics,
+            schema_url: String::new(),
+        })
+    }
+}
+
+/// The end of one series.
+#[derive(Clone)]
+struct End {
+    attributes: Vec<KeyValue>,
+    start: Nanos,
+    time: Nanos,
+}
+
+const NO_RECORDED_VALUE: u32 = DataPointFlags::NoRecordedValueMask as u32;
+
+impl End {
+    fn number(self) -> NumberDataPoint {
+        NumberDataPoint {
+            attributes: self.attributes,
+            start_time_unix_nano: self.start,
+            time_unix_nano: self.time,
+            flags: NO_RECORDED_VALUE,
+            ..NumberDataPoint::default()
+        }
+    }
+
+    /// Who takes it apart into buckets must find each of them.
+    fn histogram(self, bounds: &[f64]) -> HistogramDataPoint {
+        HistogramDataPoint {
+            attributes: self.attributes,
+            start_time_unix_nano: self.start,
+            time_unix_nano: self.time,
+            bucket_counts: vec![0; bounds.len() + 1],
+            explicit_bounds: bounds.to_vec(),
+            flags: NO_RECORDED_VALUE,
+            ..HistogramDataPoint::default()
+        }
+    }
+}
+
+fn is_gauge(kind: InstrumentKind) -> bool {
+    !matches!(kind, InstrumentKind::Counter | InstrumentKind::Histogram)
+}
+
+fn metric(instrument: &Instrument, ends: Vec<End>) -> Metric {
+    let aggregation_temporality = AggregationTemporality::Cumulative.into();
+    let ends = ends.into_iter();
+    let sum = |is_monotonic| {
+        Data::Sum(Sum {
+            data_points: ends.clone().map(End::number).collect(),
+            aggregation_temporality,
+            is_monotonic,
+        })
+    };
+    let data = match instrument.kind {
+        InstrumentKind::Counter => sum(true),
+        InstrumentKind::UpDownCounter | InstrumentKind::StateSet => sum(false),
+        InstrumentKind::Gauge => Data::Gauge(Gauge {
+            data_points: ends.map(End::number).collect(),
+        }),
+        InstrumentKind::Histogram => {
+            let bounds = match instrument.buckets.as_slice() {
+                [] => &BOUNDS,
+                bounds => bounds,
+            };
+            Data::Histogram(Histogram {
+                data_points: ends.map(|end| end.histogram(bounds)).collect(),
+                aggregation_temporality,
+            })
+        }
+    };
+    Metric {
+        name: instrument.name.clone(),
+        description: instrument.description.clone(),
+        unit: instrument.unit.clone(),
+        data: Some(data),
+        ..Metric::default()
+    }
+}
+
+/// Gives the points of series that ended their time.
+fn set_times(message: &mut ExportMetricsServiceRequest, now: Nanos) {
+    let scopes = message.resource_metrics.iter_mut();
+    let scopes = scopes.flat_map(|of| &mut of.scope_metrics);
+    for metric in scopes.flat_map(|of| &mut of.metrics) {
+        match &mut metric.data {
+            Some(Data::Gauge(of)) => of
+                .data_points
+                .iter_mut()
+                .for_each(|of| of.time_unix_nano = now),
+            Some(Data::Sum(of)) => of
+                .data_points
+                .iter_mut()
+                .for_each(|of| of.time_unix_nano = now),
+            Some(Data::Histogram(of)) => {
+                of.data_points
+                    .iter_mut()
+                    .for_each(|of| of.time_unix_nano = now);
+            }
+            _ => {}
+        }
+    }
+}
