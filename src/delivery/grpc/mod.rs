@@ -34,6 +34,10 @@ mod retry_info;
 const METHOD: PathAndQuery =
     PathAndQuery::from_static("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export");
 
+/// The most of an answer that is read. A byte less than the 4 MiB that servers take of a request: so
+/// it shows who refused a message for its size, they or we.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024 - 1;
+
 const EXPECTED: &str = "expected an address such as localhost:4317, https://example.com:4317 or \
                         dns:///example.com:4317";
 
@@ -175,6 +179,7 @@ impl GrpcDestination {
     async fn attempt(&self, request: Request<Bytes>) -> Result<Answer, Status> {
         let (address, channel) = self.channel().await?;
         let mut client = Grpc::new(channel)
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Zstd);
         if let Some(encoding) = self.compression {
@@ -250,7 +255,9 @@ fn classify(status: &Status, secrets: &Secrets) -> Outcome {
     };
     let retry = is_broken(status) || is_passing;
     let error = explained(status, secrets);
-    if is_too_large(status) {
+    if is_answer_too_long(status) {
+        Outcome::Permanent { error }
+    } else if is_too_large(status) {
         Outcome::TooLarge { error }
     } else if retry {
         Outcome::Retry { error, after }
@@ -259,7 +266,13 @@ fn classify(status: &Status, secrets: &Secrets) -> Outcome {
     }
 }
 
-/// Whether either end refused a message for its size: those of Rust, Go, C++, Java, and what stands
+/// Whether it is the answer that was too large, which says nothing of the request.
+fn is_answer_too_long(status: &Status) -> bool {
+    let limit = format!("the limit is: {MAX_ANSWER_BYTES} bytes");
+    status.message().contains(&limit)
+}
+
+/// Whether the server refused a message for its size: those of Rust, Go, C++, Java, and what stands
 /// before them and speaks HTTP.
 fn is_too_large(status: &Status) -> bool {
     const WORDS: [&str; 5] = [
