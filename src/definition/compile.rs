@@ -68,7 +68,11 @@ fn endpoints(
             root.error(&["endpoints", endpoint, "path"], message, diagnostics);
         }
     }
-    let compiled = file.endpoints.iter().map(|(endpoint, from)| Endpoint {
+    // In the order of the file: who writes a definition says what is asked first.
+    let section = root.at(&["endpoints"]);
+    let entries = section.iter().flat_map(|section| section.node.entries());
+    let read = entries.filter_map(|entry| file.endpoints.get_key_value(&entry.key));
+    let compiled = read.map(|(endpoint, from)| Endpoint {
         name: endpoint.clone(),
         path: from.path.as_str().into(),
         format: from.format,

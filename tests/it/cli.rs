@@ -181,7 +181,7 @@ fn check_says_what_it_cannot_use() {
         (
             &["--sample", body, "--definition", "betanet"],
             1,
-            "name it as one of metrics.json, network.json, nodes.json",
+            "name it as one of metrics.json, nodes.json, network.json",
         ),
         (
             &["--sample", "none.json", "--definition", "nats"],

@@ -359,7 +359,8 @@ async fn a_node_that_hangs_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn a_node_of_either_dialect_is_read_with_the_url_alone() {
-    let (documented, public) = (documented_node(), node(Dialect::Mixnode));
+    let documented = documented_node();
+    let public = Node::start(NodeOptions::public()).unwrap();
     let options = Options {
         definition: "betanet, betanet-mixnode",
         ..Options::default()
@@ -379,12 +380,16 @@ async fn a_node_of_either_dialect_is_read_with_the_url_alone() {
         "{}",
         scrape.text
     );
-    assert!(at("betanet_nodes", "public").is_some(), "{}", scrape.text);
-    assert!(
-        at("betanet_nodes", "documented").is_none(),
-        "{}",
-        scrape.text
-    );
+    let mixnodes = |target: &str| {
+        let state = format!("betanet_mixnode_state{{target=\"{target}\"}}");
+        scrape.select(&state).len()
+    };
+    assert_eq!(mixnodes("public"), public.state().mixnodes.len() * 3);
+    assert_eq!(mixnodes("documented"), 0);
+    // Which one it speaks is found out without harm.
+    for path in ["/status", "/metrics"] {
+        assert_eq!(public.requests_to(path), 0);
+    }
 }
 
 #[tokio::test]
