@@ -23,11 +23,13 @@ mod endpoint;
 mod exposition;
 mod factory;
 mod line;
+mod network;
 mod orders;
 mod origin;
 mod poller;
 mod probe;
 mod reconcile;
+mod round;
 mod running;
 mod schedule;
 mod succession;
@@ -43,6 +45,7 @@ pub use self::{
     config::{Config, TargetConfig},
     context::{BuildError, Context},
     factory::Factory,
+    network::{Answering, Network},
     orders::Ending,
     running::Running,
 };

@@ -8,6 +8,7 @@ mod readers;
 mod replicas;
 mod running;
 mod shell;
+mod suspect;
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +34,7 @@ use super::{
     endpoint::{EndpointPoller, Shared, Site},
     orders::Orders,
     poller::TargetPoller,
+    round::End,
     telemetry::Telemetry,
     transport::{Request, Response, Transport, TransportError},
     *,
@@ -274,7 +276,7 @@ async fn one_endpoint_that_fails_costs_only_itself() {
     ];
     let (_, poller) = poller(8, answers);
     let begun = Instant::now();
-    let poll = poller.poll(&[true; 7], 7).await;
+    let poll = poller.poll(&[true; 7], 7, End::Usual).await;
     let expected = [
         None,
         Some(ErrorType::Status(503)),
