@@ -147,9 +147,12 @@ pub(super) struct DemoArgs {
     /// Simulated nodes that speak the documented metrics API
     #[arg(long, default_value_t = 4)]
     pub(super) betanet: usize,
-    /// Simulated nodes that speak what the public server really serves
+    /// Simulated nodes that speak what the public server really serves, mended
     #[arg(long, default_value_t = 2)]
     pub(super) mixnode: usize,
+    /// Simulated public servers: they hang for ever once `/status` or `/metrics` is asked
+    #[arg(long, default_value_t = 1)]
+    pub(super) public: usize,
     /// Seconds between two polls
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(super) interval: u64,

@@ -101,6 +101,7 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandErr
         meter: Meter::of(&SdkMeterProvider::default()),
         board: Arc::new(StatusBoard::default()),
         names: Arc::default(),
+        network: http_json::Network::default(),
     };
     let mut receiver = config.build(&context)?;
     receiver.discover_once(DISCOVERY_PATIENCE).await;

@@ -26,7 +26,8 @@ use crate::{
 };
 
 /// The configuration at the root of the repository.
-const DEFAULT_CONFIG: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/otel-config.yaml"));
+pub(super) const DEFAULT_CONFIG: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/otel-config.yaml"));
 
 /// How often the nodes' numbers move.
 const TICK: Duration = Duration::from_secs(1);
@@ -44,6 +45,7 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
     let fleet = Arc::new(Fleet::start(FleetOptions {
         betanet: options.betanet,
         mixnode: options.mixnode,
+        public: options.public,
         seed: options.seed,
         ..FleetOptions::default()
     })?);

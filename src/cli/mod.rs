@@ -12,6 +12,8 @@ mod run;
 mod schema;
 mod simulate;
 mod table;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod watch;
 

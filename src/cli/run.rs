@@ -21,6 +21,7 @@ use super::{
 use crate::{
     config::Config,
     pipeline::{ComponentKind, Components, ReloadTrigger},
+    receivers::http_json::Network,
     runtime::{Apart, Clock},
     service::{Service, World},
     telemetry::{OwnTelemetry, chain},
@@ -79,6 +80,7 @@ pub(super) async fn serve(
         clock,
         seed,
         listening: Some(apart.handle().clone()),
+        network: Network::default(),
     };
     let service = Service::start(config, own, &world).await?;
     let components = Arc::clone(service.components());

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::{CommandError, args::SourceArgs, load::load};
 use crate::{
+    receivers::http_json::Network,
     runtime::Clock,
     service::{Service, World},
 };
@@ -15,6 +16,7 @@ pub(super) async fn validate(args: &SourceArgs) -> Result<ExitCode, CommandError
         clock: Clock::System,
         seed: 0,
         listening: None,
+        network: Network::default(),
     };
     Service::dry_run(&config, &world)?;
     Ok(ExitCode::SUCCESS)

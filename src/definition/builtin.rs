@@ -27,6 +27,7 @@ macro_rules! builtin {
 pub const BUILTIN: &[Builtin] = &[
     builtin!("betanet"),
     builtin!("betanet-mixnode"),
+    builtin!("betanet-mixnode-full"),
     builtin!("couchdb"),
     builtin!("elasticsearch"),
     builtin!("nats"),

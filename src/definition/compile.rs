@@ -71,7 +71,10 @@ fn endpoints(
             root.error(&["endpoints", endpoint, "path"], message, diagnostics);
         }
     }
-    let named = file.endpoints.iter();
+    // In the order of the file: who writes a definition says what is asked first.
+    let section = root.at(&["endpoints"]);
+    let entries = section.iter().flat_map(|section| section.node.entries());
+    let named = entries.filter_map(|entry| file.endpoints.get_key_value(&entry.key));
     let paths = named
         .clone()
         .map(|(name, of)| (name.as_str(), of.path.as_str()));

@@ -16,7 +16,8 @@ pub struct File {
     /// Resource attributes of every target, for example `service.name`.
     #[serde(default)]
     pub resource: BTreeMap<String, String>,
-    /// The documents that are polled, by name.
+    /// The documents that are polled, by name. A target that nothing is known of is asked for them
+    /// one after the other, in this order.
     pub endpoints: BTreeMap<String, EndpointFile>,
     /// What is measured. Entries of one name form one metric and must agree on its kind.
     pub metrics: Vec<MetricFile>,

@@ -120,6 +120,10 @@ pub enum ErrorType {
     CircuitOpen,
     /// Nothing was sent: the server asked for a pause, or the fault may be ours.
     Paused,
+    /// Nothing was sent: the endpoint before it has to answer first.
+    Waiting,
+    /// Nothing was sent: asking it may make the host hang.
+    Suspect,
 }
 
 impl ErrorType {
@@ -142,6 +146,8 @@ impl ErrorType {
             Self::Credentials => "credentials".into(),
             Self::CircuitOpen => "circuit_open".into(),
             Self::Paused => "paused".into(),
+            Self::Waiting => "waiting".into(),
+            Self::Suspect => "suspect".into(),
         }
     }
 }
@@ -187,6 +193,8 @@ impl Failure {
             self.error_type,
             ErrorType::CircuitOpen
                 | ErrorType::Paused
+                | ErrorType::Waiting
+                | ErrorType::Suspect
                 | ErrorType::Limiter
                 | ErrorType::Credentials
         )

@@ -194,6 +194,15 @@ impl Circuit {
         changes
     }
 
+    /// The next result of this endpoint, which was asked alone, is one of the whole host: it has
+    /// failed as often as any.
+    pub fn speak_for_all(&mut self, endpoint: usize) {
+        let failures = self.host.as_ref().map_or(0, Breaker::failures);
+        if let Some(streak) = self.streaks.get_mut(endpoint) {
+            *streak = failures.max(*streak);
+        }
+    }
+
     /// Takes back a permit that was not used: nothing was sent, so nothing is counted.
     pub fn give_back(&mut self, permit: CircuitPermit) {
         let endpoint = self.endpoints.get_mut(permit.position);

@@ -37,6 +37,7 @@ impl Host {
             std::mem::swap(&mut state.recorder, &mut before.recorder);
             state.recorder.move_instances(|was| heritage.now_at(was));
         }
+        state.caution.take_over(&before.caution, from);
         let endpoints = std::mem::take(&mut before.endpoints);
         let mut endpoints: Vec<_> = endpoints.into_iter().map(Some).collect();
         for (endpoint, from) in state.endpoints.iter_mut().zip(from) {
@@ -74,6 +75,7 @@ impl EndpointState {
         }
         self.slot.take_over(old.slot);
         self.kept_from = old.kept_from.and_then(|was| heritage.now_at(was));
+        self.asked_at = heritage.now_at(old.asked_at).unwrap_or_default();
         self.flight = old.flight;
         self.retries = old.retries;
         self.suppressed = old.suppressed;

@@ -13,6 +13,7 @@ use super::{
     balancer::Balancer,
     budget::Budget,
     cache::{self, Slot},
+    caution::Caution,
     circuit::{Changes, Circuit, Level},
     config::{CircuitBreakerConfig, TimeoutConfig},
     flight::Flight,
@@ -22,7 +23,7 @@ use super::{
     per_instance::PerInstance,
     recorder::{Event, Names, Place, Recorder},
     retry::{self, Decision, Failed, Stop},
-    state::{State, Transition},
+    state::{Reason, State, Transition},
     timeout::Timeout,
 };
 use crate::{
@@ -105,6 +106,7 @@ pub(super) struct HostState {
     pub(super) recorder: Recorder,
     pub(super) rng: Rng,
     pub(super) endpoints: Vec<EndpointState>,
+    pub(super) caution: Caution,
     /// Whether there is a task that polls.
     pub(super) is_polled: bool,
 }
@@ -117,6 +119,8 @@ pub(super) struct EndpointState {
     pub(super) slot: Slot<Body>,
     /// The instance that gave what is in the slot: its validators mean nothing to another one.
     pub(super) kept_from: Option<usize>,
+    /// The instance that was asked last.
+    pub(super) asked_at: usize,
     pub(super) flight: Flight,
     pub(super) objective: Option<Objective>,
     pub(super) retries: BTreeMap<ErrorType, u64>,
@@ -280,6 +284,7 @@ impl Host {
             recorder: Recorder::default(),
             rng: Rng::with_seed(seed(clock, member.position)),
             endpoints: endpoints.collect(),
+            caution: Caution::new(paths.len()),
             is_polled: false,
         };
         Self {
@@ -303,9 +308,12 @@ impl Host {
     }
 
     /// When the breakers or the server's wish let an endpoint be tried at any instance, if they are
-    /// in the way at all of them.
+    /// in the way at all of them. Never for one that is left out.
     pub fn retry_at(&self, endpoint: usize) -> Option<Instant> {
         let (now, state) = (Instant::now(), self.lock());
+        if state.caution.is_left_out(now, endpoint) {
+            return None;
+        }
         let waits = state.circuits.iter().map(|circuit| {
             let view = circuit.view(now, endpoint);
             view.retry_at()
@@ -317,10 +325,17 @@ impl Host {
     /// Whether the next attempt at any of the endpoints is a probe because no instance is sound.
     pub fn is_half_open(&self) -> bool {
         let (now, state) = (Instant::now(), self.lock());
-        (0..self.paths.len()).any(|endpoint| {
+        let mut asked =
+            (0..self.paths.len()).filter(|endpoint| !state.caution.is_left_out(now, *endpoint));
+        asked.any(|endpoint| {
             let views = state.circuits.iter().map(|c| c.view(now, endpoint).state());
             views.min() == Some(State::HalfOpen)
         })
+    }
+
+    /// Whether it is polled once, so that nobody has to know how it is.
+    pub(super) fn is_passing(&self) -> bool {
+        self.fleet.is_passing
     }
 
     pub(super) fn path(&self, endpoint: usize) -> &str {
@@ -349,7 +364,8 @@ impl Host {
         state.recorder.record(self.clock.now(), place, event);
     }
 
-    /// Records and logs changes of state, one line each, with the evidence.
+    /// Records changes of state with the evidence, and logs where a breaker opens and where it
+    /// closes: an outage is two lines, however long it is.
     pub(super) fn note_changes(
         &self,
         state: &mut HostState,
@@ -379,9 +395,22 @@ impl Host {
             to if self.fleet.is_passing => {
                 tracing::debug!(target, instance, of, ?to, error, "breaker of a single poll");
             }
-            State::Open => tracing::warn!(target, instance, of, failures, error, "breaker opened"),
+            State::Open if transition.reason == Reason::FailureThreshold => {
+                tracing::warn!(target, instance, of, failures, error, "breaker opened");
+            }
+            // What goes on is no news, however long it does.
+            State::Open => {
+                tracing::debug!(
+                    target,
+                    instance,
+                    of,
+                    failures,
+                    error,
+                    "breaker opened again"
+                );
+            }
             State::HalfOpen => {
-                tracing::info!(target, instance, of, "breaker half-open: probing");
+                tracing::debug!(target, instance, of, "breaker half-open: probing");
             }
             State::Closed => {
                 tracing::info!(target, instance, of, "breaker closed: the probe succeeded");
@@ -401,6 +430,7 @@ impl EndpointState {
             balancer: (instances > 0).then(balancer),
             slot: Slot::new(settings.cache),
             kept_from: None,
+            asked_at: 0,
             flight: Flight::default(),
             objective: settings
                 .freshness_objective

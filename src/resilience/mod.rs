@@ -14,6 +14,7 @@ pub mod balancer;
 pub mod breaker;
 pub mod budget;
 pub mod cache;
+pub mod caution;
 pub mod circuit;
 pub mod config;
 pub mod feasibility;

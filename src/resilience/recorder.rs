@@ -158,6 +158,11 @@ pub enum Event {
         /// Whether it is there now.
         suspect: bool,
     },
+    /// An endpoint came under suspicion of making the host hang, or was cleared.
+    Suspicion {
+        /// Whether it is suspected now.
+        is_suspect: bool,
+    },
     /// An older answer was served.
     ServedStale {
         /// How old it was, in seconds.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     balancer::{Balancer, Gates},
+    caution::Suspicion,
     circuit::Circuit,
     host::Host,
     readings::state_name,
@@ -62,6 +63,7 @@ impl Inspect for Host {
             }
         };
         all["cache_age_seconds"] = json!(endpoint.slot.age(now).map(rounded));
+        all["suspect"] = json!(state.caution.suspicion(index).map(|it| suspicion(&it, now)));
         all
     }
 
@@ -84,6 +86,16 @@ fn balanced(balancer: &Balancer, gates: Gates, instance: usize, now: Instant) ->
         "requests_ok": counts.ok,
         "requests_failed": counts.failed,
         "failovers": counts.failovers,
+    })
+}
+
+/// What a host that hangs says of the endpoint that was asked last.
+fn suspicion(suspicion: &Suspicion, now: Instant) -> Value {
+    let asked_again = suspicion.asked_again;
+    let wait = asked_again.map(|at| rounded(at.saturating_duration_since(now)));
+    json!({
+        "since_seconds": rounded(now.saturating_duration_since(suspicion.since)),
+        "asked_again_in_seconds": wait,
     })
 }
 

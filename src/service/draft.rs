@@ -302,6 +302,7 @@ impl Builder<'_> {
             meter: site.meter.clone(),
             board: Arc::clone(&site.board),
             names: Arc::clone(&site.names),
+            network: site.network.clone(),
         };
         let built = config.build_after(before, &context);
         built.map_err(|source| StartError::Receiver { id, source })

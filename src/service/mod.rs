@@ -28,6 +28,7 @@ use self::{draft::Draft, graph::Graph, outcome::Outcome};
 use crate::{
     config::Config,
     pipeline::{Components, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
+    receivers::http_json::Network,
     runtime::{Clock, Failure, Tasks},
     telemetry::{Meter, OwnTelemetry, chain},
 };
@@ -41,6 +42,8 @@ pub struct World {
     pub seed: u64,
     /// Where listeners answer; if none, where everything else runs.
     pub listening: Option<Handle>,
+    /// How targets are reached.
+    pub network: Network,
 }
 
 /// What outlives any one configuration.
@@ -53,6 +56,7 @@ struct Site {
     clock: Clock,
     seed: u64,
     listening: Option<Handle>,
+    network: Network,
     started: Instant,
     reload: ReloadTrigger,
 }
@@ -85,6 +89,7 @@ impl Site {
             clock: world.clock.clone(),
             seed: world.seed,
             listening: world.listening.clone(),
+            network: world.network.clone(),
             started: Instant::now(),
             reload,
         };

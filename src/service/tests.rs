@@ -77,6 +77,7 @@ async fn reloads_leave_nothing_behind() {
         clock: Clock::System,
         seed: 1,
         listening: None,
+        network: Network::default(),
     };
     let configs = [config("a", 20), config("b", 30)];
     let mut service = Service::start(&configs[0], telemetry, &world)

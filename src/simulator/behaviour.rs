@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::dialect::Dialect;
-use super::fault::{Armed, Fault, Faults};
+use super::fault::{Armed, DEADLOCKED_PATHS, Fault, Faults};
 use super::request::Request;
 use super::response::Response;
 use super::state::NodeState;
@@ -21,6 +21,8 @@ const MAX_COUNTED_PATHS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Behaviour {
     dialect: Dialect,
+    /// Whether two paths take a lock twice, whatever else happens.
+    deadlocks: bool,
     inner: Mutex<Inner>,
     requests: watch::Sender<u64>,
 }
@@ -45,7 +47,7 @@ pub(super) struct Reply {
 }
 
 impl Behaviour {
-    pub(super) fn new(dialect: Dialect, seed: u64) -> Self {
+    pub(super) fn new(dialect: Dialect, seed: u64, deadlocks: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let inner = Inner {
             state: NodeState::random(&mut rng),
@@ -57,6 +59,7 @@ impl Behaviour {
         };
         Self {
             dialect,
+            deadlocks,
             inner: Mutex::new(inner),
             requests: watch::Sender::new(0),
         }
@@ -116,7 +119,8 @@ impl Behaviour {
             (None, None) => Response::error(404),
         };
         let met = armed.map(|armed| armed.fault.clone());
-        inner.wedged |= met == Some(Fault::Grey);
+        let is_deadly = DEADLOCKED_PATHS.contains(&request.path.as_str());
+        inner.wedged |= met == Some(Fault::Grey) || (self.deadlocks && is_deadly);
         let fault = if inner.wedged { Some(Fault::Grey) } else { met };
         // Last, so that whoever waits for this number finds everything else done.
         self.requests.send_modify(|requests| *requests += 1);

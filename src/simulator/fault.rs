@@ -13,7 +13,7 @@ use super::dialect::Content;
 use super::response::Response;
 
 /// The paths on which the real server takes a lock twice.
-const DEADLOCKED_PATHS: [&str; 2] = ["/status", "/metrics"];
+pub(super) const DEADLOCKED_PATHS: [&str; 2] = ["/status", "/metrics"];
 
 /// One way to fail a request.
 ///

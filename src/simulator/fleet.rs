@@ -22,6 +22,9 @@ pub struct FleetOptions {
     pub betanet: usize,
     /// How many nodes speak [`Dialect::Mixnode`]. They close connections unannounced.
     pub mixnode: usize,
+    /// How many are the public server: as those before, and a request to `/status` or `/metrics`
+    /// makes them hang for ever.
+    pub public: usize,
     /// Decides all that is left to chance; the same seed gives the same numbers.
     pub seed: u64,
     /// Where the first node listens, the others on the ports after it, the Betanet ones first;
@@ -31,12 +34,14 @@ pub struct FleetOptions {
     pub script: fn(Dialect, usize) -> Script,
 }
 
-/// The fleet of the demo: three Betanet nodes and a mixnode server, under [`Script::demo`].
+/// The fleet of the demo: three Betanet nodes, a mixnode server and the public server, under
+/// [`Script::demo`].
 impl Default for FleetOptions {
     fn default() -> Self {
         Self {
             betanet: 3,
             mixnode: 1,
+            public: 1,
             seed: 0,
             first_address: None,
             script: Script::demo,
@@ -64,7 +69,8 @@ impl Fleet {
             scripts: Vec::new(),
         };
         let betanets = (0..options.betanet).map(|index| (Dialect::Betanet, index));
-        let mixnodes = (0..options.mixnode).map(|index| (Dialect::Mixnode, index));
+        let mixnodes = options.mixnode + options.public;
+        let mixnodes = (0..mixnodes).map(|index| (Dialect::Mixnode, index));
         for (dialect, index) in betanets.chain(mixnodes) {
             let address = match (options.first_address, fleet.nodes.last()) {
                 (Some(_), Some(last)) => Some(following(last.address())?),
@@ -75,6 +81,7 @@ impl Fleet {
                 seed: rng.u64(..),
                 address,
                 close_after_response: dialect == Dialect::Mixnode,
+                deadlocks: dialect == Dialect::Mixnode && index >= options.mixnode,
             })?;
             fleet.nodes.push(node);
             fleet.scripts.push((options.script)(dialect, index));
@@ -134,6 +141,7 @@ mod tests {
         let options = FleetOptions {
             betanet: 2,
             mixnode: 1,
+            public: 0,
             script,
             ..FleetOptions::default()
         };
@@ -154,6 +162,29 @@ mod tests {
             let mut client = Client::connect(node).await;
             assert_eq!(client.get(node.dialect().paths()[0]).await.status, 200);
         }
+    }
+
+    #[tokio::test]
+    async fn the_public_servers_come_last() {
+        let options = FleetOptions {
+            betanet: 0,
+            mixnode: 1,
+            public: 1,
+            ..FleetOptions::default()
+        };
+        let fleet = Fleet::start(options).expect("free ports");
+        let [mended, public] = fleet.nodes() else {
+            panic!("two nodes");
+        };
+        assert_eq!(
+            Client::connect(mended).await.get("/status").await.status,
+            200
+        );
+        let mut client = Client::connect(public).await;
+        client.send("/status").await;
+        public.wait_for_requests(1).await;
+        public.restart();
+        assert_eq!(client.rest().await.expect("closed"), b"");
     }
 
     #[tokio::test]

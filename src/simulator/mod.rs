@@ -4,6 +4,8 @@
 //! numbers are a [`NodeState`] that anyone may read and set, and each [`Fault`] is one way in
 //! which the real servers fail. A [`Fleet`] is several nodes that live by [`Script`]s.
 //!
+//! An [`Offline`] is a node without a port, for tests whose time is virtual.
+//!
 //! Responses are written as raw bytes rather than by an HTTP library: half of the faults are
 //! things that a library takes care never to send.
 //!
@@ -12,6 +14,7 @@
 
 mod fleet;
 mod node;
+mod offline;
 mod script;
 mod server;
 mod connection;
@@ -29,5 +32,6 @@ pub use dialect::Dialect;
 pub use fault::Fault;
 pub use fleet::{Fleet, FleetOptions};
 pub use node::{Node, NodeOptions};
+pub use offline::Offline;
 pub use script::{Action, Script, Step};
 pub use state::{Mixnode, MixnodeStatus, NodeState};

@@ -28,6 +28,9 @@ pub struct NodeOptions {
     /// Reads each request in one go of at most 4,096 bytes and closes the connection after the
     /// response without announcing it, as the real server does.
     pub close_after_response: bool,
+    /// Hangs for ever, on every path, from the first request to `/status` or `/metrics` on, as the
+    /// public server does. A restart helps until the next one.
+    pub deadlocks: bool,
 }
 
 impl NodeOptions {
@@ -38,6 +41,16 @@ impl NodeOptions {
             seed: 0,
             address: None,
             close_after_response: false,
+            deadlocks: false,
+        }
+    }
+
+    /// The public Betanet server, with its manners and its deadlocks.
+    pub fn public() -> Self {
+        Self {
+            close_after_response: true,
+            deadlocks: true,
+            ..Self::new(Dialect::Mixnode)
         }
     }
 }
@@ -69,7 +82,11 @@ impl Node {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let socket = reserve(options.address.unwrap_or(any))?;
         let address = socket.local_addr()?;
-        let behaviour = Arc::new(Behaviour::new(options.dialect, options.seed));
+        let behaviour = Arc::new(Behaviour::new(
+            options.dialect,
+            options.seed,
+            options.deadlocks,
+        ));
         let manners = if options.close_after_response {
             Manners::CloseUnannounced
         } else {
@@ -280,6 +297,33 @@ mod tests {
         assert_eq!(first.rest().await.expect("closed"), b"");
         assert_eq!(second.rest().await.expect("closed"), b"");
         assert_eq!(healthy.get("/status").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn the_public_server_answers_mixnodes_for_ever_and_nothing_after_the_two_others() {
+        for deadly in ["/status", "/metrics"] {
+            let node = Node::start(NodeOptions::public()).expect("a free port");
+            for _ in 0..2 {
+                for path in ["/mixnodes", "/api/v1/metrics", "/mixnodes"] {
+                    let status = Client::connect(&node).await.get(path).await.status;
+                    assert_eq!(status, if path == "/mixnodes" { 200 } else { 404 });
+                }
+                let before = node.requests();
+                let mut hanging = Vec::new();
+                for path in [deadly, "/mixnodes", "/nowhere"] {
+                    let mut client = Client::connect(&node).await;
+                    client.send(path).await;
+                    hanging.push(client);
+                }
+                node.wait_for_requests(before + 3).await;
+                node.clear_faults();
+                // Nothing but their end comes.
+                node.restart();
+                for mut client in hanging {
+                    assert_eq!(client.rest().await.expect("closed"), b"");
+                }
+            }
+        }
     }
 
     #[tokio::test]

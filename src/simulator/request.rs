@@ -11,6 +11,15 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// A `GET` of a path, after which the connection is not used again.
+    pub(super) fn get(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            is_get: true,
+            closes: true,
+        }
+    }
+
     /// `None` when the first line names no target.
     pub(super) fn parse(head: &[u8]) -> Option<Self> {
         let head = String::from_utf8_lossy(head);

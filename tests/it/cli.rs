@@ -68,6 +68,26 @@ async fn check_polls_the_configured_targets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_names_the_endpoint_that_made_the_node_hang() {
+    let node = Node::start(NodeOptions::public()).unwrap();
+    let config = format!(
+        "yaml:{{receivers: {{betanet: {{definition: betanet-mixnode-full, timeout: 300ms, targets: [{{endpoint: '{}'}}]}}}}, \
+         exporters: {{debug: }}, service: {{pipelines: {{metrics: {{receivers: [betanet], exporters: [debug]}}}}}}}}",
+        node.url()
+    );
+    let output = beside(root(), &["check", "--config", &config]).await;
+    let result = |path: &str| row(&output.stdout, path).join(" ");
+    assert_eq!(row(&output.stdout, "/mixnodes").get(1), Some(&"ok"));
+    assert!(result("/status").contains("suspect"), "{}", output.stdout);
+    assert!(
+        result("/metrics").contains("not asked"),
+        "{}",
+        output.stdout
+    );
+    assert_eq!(node.requests_to("/metrics"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_fails_when_a_target_gives_nothing() {
     let refused = format!("http://127.0.0.1:{}", free_port());
     let arguments = ["check", "--endpoint", &refused, "--definition", "betanet"];
@@ -291,7 +311,7 @@ fn check_says_what_it_cannot_use() {
         (
             &["--sample", body, "--definition", "betanet"],
             1,
-            "name it as one of metrics.json, network.json, nodes.json",
+            "name it as one of metrics.json, nodes.json, network.json",
         ),
         (
             &["--sample", "none.json", "--definition", "nats"],

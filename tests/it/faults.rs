@@ -183,7 +183,10 @@ async fn a_port_that_nobody_listens_on_is_refused() {
     let stand = Options::default().start(&nodes).await;
     let scrape = stand.until_polls("broken", 3.0).await;
     let refused = "betanet_poll_results_total{target=\"broken\",error_type=\"connect\"}";
-    assert_eq!(scrape.sum(refused), 3.0 * polls(&scrape, "broken"));
+    // One request a poll; the other two endpoints wait until one has answered.
+    assert_eq!(scrape.sum(refused), polls(&scrape, "broken"));
+    let waiting = "betanet_poll_results_total{target=\"broken\",error_type=\"waiting\"}";
+    assert_eq!(scrape.sum(waiting), 2.0 * polls(&scrape, "broken"));
     assert_eq!(scrape.exact("betanet_up{target=\"broken\"}"), Some("0"));
     let values = scrape.select("betanet_messages_total{target=\"broken\"}");
     assert!(values.is_empty(), "{values:?}");
@@ -242,13 +245,17 @@ async fn a_node_that_has_locked_itself_up_times_out_until_it_is_restarted() {
             s.value(up) == Some(0.0) && s.sum(timeouts) >= 6.0
         })
         .await;
-    // One endpoint may have answered before another locked the node up.
-    let failed = ["missing", "stale"].map(|outcome| {
+    // What locked it up is the suspect, and what is behind it waits.
+    let broken_by = |error_type: &str| {
         scrape.sum(&format!(
-            "betanet_poll_results_total{{target=\"broken\",outcome=\"{outcome}\"}}"
+            "betanet_poll_results_total{{target=\"broken\",error_type=\"{error_type}\"}}"
         ))
-    });
-    assert_eq!(scrape.sum(timeouts), failed.iter().sum::<f64>());
+    };
+    assert!(broken_by("suspect") > 0.0 && broken_by("waiting") > 0.0);
+    assert_eq!(broken.requests_to("/status"), 1);
+    let health = stand.health().await;
+    let suspect = &health["targets"]["broken"]["endpoints"]["status"]["suspect"];
+    assert!(suspect["since_seconds"].is_number(), "{health:#}");
     assert!(
         scrape.value("betanet_poll_missed_ticks_total{target=\"broken\"}") > Some(0.0),
         "a poll of 700 ms overruns ticks of 100 ms"
@@ -347,7 +354,7 @@ async fn a_node_that_hangs_does_not_hold_up_the_end() {
         ..Options::default()
     };
     let stand: Stand = options.start(&[("hangs", &hangs), ("sound", &sound)]).await;
-    hangs.wait_for_requests(3).await;
+    hangs.wait_for_requests(1).await;
     stand.after_polls("sound", 1).await;
     let begun = Instant::now();
     let (code, log) = stand.collector.stop().await;
@@ -359,7 +366,8 @@ async fn a_node_that_hangs_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn a_node_of_either_dialect_is_read_with_the_url_alone() {
-    let (documented, public) = (documented_node(), node(Dialect::Mixnode));
+    let documented = documented_node();
+    let public = Node::start(NodeOptions::public()).unwrap();
     let options = Options {
         definition: "betanet, betanet-mixnode",
         ..Options::default()
@@ -379,12 +387,16 @@ async fn a_node_of_either_dialect_is_read_with_the_url_alone() {
         "{}",
         scrape.text
     );
-    assert!(at("betanet_nodes", "public").is_some(), "{}", scrape.text);
-    assert!(
-        at("betanet_nodes", "documented").is_none(),
-        "{}",
-        scrape.text
-    );
+    let mixnodes = |target: &str| {
+        let state = format!("betanet_mixnode_state{{target=\"{target}\"}}");
+        scrape.select(&state).len()
+    };
+    assert_eq!(mixnodes("public"), public.state().mixnodes.len() * 3);
+    assert_eq!(mixnodes("documented"), 0);
+    // Which one it speaks is found out without harm.
+    for path in ["/status", "/metrics"] {
+        assert_eq!(public.requests_to(path), 0);
+    }
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ impl World {
         let fleet = Fleet::start(FleetOptions {
             betanet: LISTED + ABSENT,
             mixnode: 0,
+            public: 0,
             script: |_: Dialect, _| Script::default(),
             ..FleetOptions::default()
         });

@@ -93,6 +93,23 @@ fn each_element_of_an_array_or_an_object_is_a_series() {
     assert_eq!(running("rabbit@rabbit-2"), Some(&0.0));
 }
 
+/// The public server hangs for ever once another path that it has was asked.
+#[test]
+fn what_is_built_in_for_betanet_asks_a_public_server_for_nothing_that_harms_it() {
+    let paths = |name: &str| -> Vec<String> {
+        let endpoints = &load(name).endpoints;
+        endpoints.iter().map(|e| e.path.to_string()).collect()
+    };
+    assert_eq!(paths("betanet-mixnode"), ["/mixnodes"]);
+    let unknown = paths("betanet");
+    assert!(unknown.iter().all(|path| path.starts_with("/api/v1/")));
+    // By name only, and the harmless one first.
+    let full = ["/mixnodes", "/status", "/metrics"];
+    assert_eq!(paths("betanet-mixnode-full"), full);
+    let config = std::fs::read_to_string(root().join("otel-config.yaml")).unwrap();
+    assert!(config.contains(":-betanet, betanet-mixnode}"));
+}
+
 /// The definitions, by their file's stem.
 fn names() -> Vec<String> {
     let files = std::fs::read_dir(root().join("pipelines")).unwrap();

@@ -246,7 +246,7 @@ fn lines(log: &str, words: &[&str]) -> f64 {
 }
 
 #[tokio::test]
-async fn down_open_back_is_one_line_a_transition() {
+async fn an_outage_is_two_lines_when_it_begins_and_two_when_it_ends() {
     let node = documented_node();
     let stand = fast().start(&[("node", &node)]).await;
     stand.until_polls("node", 2.0).await;
@@ -274,13 +274,9 @@ async fn down_open_back_is_one_line_a_transition() {
 
     let (code, log) = stand.collector.stop().await;
     assert_eq!(code, Some(0), "{log}");
-    let opened = of("failure_threshold") + of("probe_failed");
-    assert_eq!(lines(&log, &["breaker opened"]), opened, "{log}");
-    assert_eq!(
-        lines(&log, &["breaker half-open"]),
-        of("open_expired"),
-        "{log}"
-    );
+    assert!(of("probe_failed") >= 1.0, "what goes on is no news");
+    assert_eq!(lines(&log, &["breaker opened"]), 1.0, "{log}");
+    assert_eq!(lines(&log, &["breaker half-open"]), 0.0, "{log}");
     assert_eq!(lines(&log, &["breaker closed"]), 1.0, "{log}");
     assert_eq!(lines(&log, &["target is down"]), 1.0, "{log}");
     assert_eq!(lines(&log, &["target is up again"]), 1.0, "{log}");
@@ -288,7 +284,7 @@ async fn down_open_back_is_one_line_a_transition() {
         assert_eq!(lines(&log, &[word]), 0.0, "{word}: {log}");
     }
     // The cause stands where something changed, and nowhere else.
-    assert_eq!(lines(&log, &["failed to connect"]), opened + 1.0, "{log}");
+    assert_eq!(lines(&log, &["failed to connect"]), 2.0, "{log}");
 }
 
 /// Requests in all, once they have not grown for a while.

@@ -34,6 +34,7 @@ impl World {
         let fleet = Fleet::start(FleetOptions {
             betanet: NODES,
             mixnode: 0,
+            public: 0,
             script: |_: Dialect, _| Script::default(),
             ..FleetOptions::default()
         });

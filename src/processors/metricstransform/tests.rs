@@ -155,8 +155,8 @@ async fn numbers_change_their_type_and_back() {
     let total = "{include: total, action: update, operations: [{action: toggle_scalar_data_type}]}";
     assert_eq!(
         instrument(&lab(total), "total").1,
-        ValueType::Double,
-        "of an integer"
+        ValueType::Auto,
+        "each number says its type"
     );
 }
 

@@ -129,7 +129,10 @@ impl Config {
         Ok(Factory {
             context: context.clone(),
             detail: self.target_metrics,
-            connect: self.connect(&definitions, old)?,
+            connect: match context.network.transport() {
+                Some(memory) => Arc::new(move |_, _| Ok(Arc::clone(&memory))),
+                None => self.connect(&definitions, old)?,
+            },
             definitions,
             shared: Arc::new(shared(headers, self.auth.clone(), limiter)),
             shared_by_probes: Arc::new(for_probes),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::network::Network;
 use crate::{
     client::Invalid,
     definition::LoadError,
@@ -24,6 +25,8 @@ pub struct Context {
     pub board: Arc<StatusBoard>,
     /// Where its targets get their names.
     pub names: Arc<TargetNames>,
+    /// How targets are reached.
+    pub network: Network,
 }
 
 /// Why a receiver cannot be built.

@@ -4,7 +4,7 @@
 //! endpoint of a definition does not speak it, and the next one is tried; a target that is down or
 //! hangs says nothing of its dialect and keeps the definition it has.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -112,14 +112,13 @@ impl Candidates {
                     drop(turn);
                 }
                 Ended::Unknown => {
-                    tracing::info!(
-                        receiver = poller.target.receiver,
-                        target = poller.target.name,
-                        definition = poller.target.definition.name,
-                        "target answers 404 to the whole definition; trying the next one"
-                    );
-                    // Each is tried at once in the first round, at the pace of the ticks after that.
+                    // Each is tried at once in the first round, at the pace of the ticks after that,
+                    // which is no news.
+                    if course.up.target.is_some() {
+                        tried = 1; // it spoke this one until now
+                    }
                     let first_round = tried < self.pollers.len();
+                    self.log_unknown(poller, tried);
                     timing.initial_delay = if first_round {
                         Duration::ZERO
                     } else {
@@ -138,6 +137,37 @@ impl Candidates {
                     course = next;
                 }
             }
+        }
+    }
+
+    /// The target does not speak the definition of `poller`, which is the so many-th in a row.
+    fn log_unknown(&self, poller: &TargetPoller, tried: usize) {
+        let Target {
+            receiver,
+            name: target,
+            definition,
+            ..
+        } = &*poller.target;
+        let definition = &definition.name;
+        match tried.cmp(&self.pollers.len()) {
+            Ordering::Less => tracing::info!(
+                receiver,
+                target,
+                definition,
+                "target answers 404 to the whole definition; trying the next one"
+            ),
+            Ordering::Equal => tracing::warn!(
+                receiver,
+                target,
+                definition,
+                "target answers 404 to every definition; trying them in turns"
+            ),
+            Ordering::Greater => tracing::debug!(
+                receiver,
+                target,
+                definition,
+                "target answers 404 to the whole definition"
+            ),
         }
     }
 

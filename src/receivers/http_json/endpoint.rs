@@ -32,7 +32,7 @@ use crate::{
         host::Host,
         outcome::Class,
         per_instance::PerInstance,
-        shell::{Answer, Attempt, Miss, Order},
+        shell::{Answer, Attempt, Declined, Manner, Miss, Order, Polled},
     },
     runtime::Clock,
     telemetry::{Trace, chain},
@@ -113,9 +113,18 @@ impl EndpointPoller {
     }
 
     /// Polls, with retries and whatever else the resilience layer decides.
-    pub(super) async fn poll(&self) -> EndpointPoll {
+    pub(super) async fn poll(&self, manner: Manner) -> EndpointPoll {
         let started = Instant::now();
-        let polled = self.host.poll(self.index, self).await;
+        let polled = self.host.poll_in(self.index, manner, self).await;
+        Self::result(started, polled)
+    }
+
+    /// Asks nobody.
+    pub(super) fn decline(&self, why: Declined) -> EndpointPoll {
+        Self::result(Instant::now(), self.host.decline(self.index, why))
+    }
+
+    fn result(started: Instant, polled: Polled) -> EndpointPoll {
         EndpointPoll {
             outcome: polled.outcome,
             duration: started.elapsed(),
@@ -268,7 +277,9 @@ fn class(error_type: ErrorType) -> Class {
         ErrorType::Limiter
         | ErrorType::Credentials
         | ErrorType::CircuitOpen
-        | ErrorType::Paused => Class::NotSent,
+        | ErrorType::Paused
+        | ErrorType::Waiting
+        | ErrorType::Suspect => Class::NotSent,
     }
 }
 

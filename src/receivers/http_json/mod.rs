@@ -24,12 +24,14 @@ mod exposition;
 mod factory;
 mod line;
 mod lossy_json;
+mod network;
 mod orders;
 mod origin;
 mod poller;
 mod probe;
 mod reconcile;
 mod redirect;
+mod round;
 mod running;
 mod schedule;
 mod succession;
@@ -46,6 +48,7 @@ pub use self::{
     config::{Config, TargetConfig},
     context::{BuildError, Context},
     factory::Factory,
+    network::{Answering, Network},
     orders::Ending,
     running::Running,
 };

@@ -1,18 +1,18 @@
-//! One target: waits for its tick, polls all its endpoints at once, hands the poll on.
+//! One target: waits for its tick, polls its endpoints, hands the poll on.
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
-use tracing::Instrument as _;
+use tracing::Span;
 
 use super::{
     course::{Course, Up},
     endpoint::EndpointPoller,
     orders::Orders,
+    round::End,
     schedule::Schedule,
     telemetry::Telemetry,
 };
@@ -77,7 +77,8 @@ impl TargetPoller {
             }
             let under_way = self.telemetry.poll();
             // Boxed, so that between two polls a target takes no room for one.
-            let poll = Box::pin(self.poll(&round.asked, course.schedule.missed())).await;
+            let poll = self.poll(&round.asked, course.schedule.missed(), End::Usual);
+            let poll = Box::pin(poll).await;
             under_way.ended();
             let leaves = course.leaves_unknown && poll.is_unknown();
             if !leaves {
@@ -136,11 +137,30 @@ impl TargetPoller {
 
     /// Polls all endpoints, once each.
     pub(super) async fn poll_all(&self) -> Poll {
-        self.poll(&vec![true; self.endpoints.len()], 0).await
+        let all = vec![true; self.endpoints.len()];
+        self.poll(&all, 0, End::Usual).await
     }
 
-    /// Polls the endpoints that are `asked`, once each and all at the same time.
-    pub(super) async fn poll(&self, asked: &[bool], missed_ticks: u64) -> Poll {
+    /// The same, until `end` at the latest.
+    pub(super) async fn poll_all_until(&self, end: Instant) -> Poll {
+        let all = vec![true; self.endpoints.len()];
+        self.poll(&all, 0, End::At(end)).await
+    }
+
+    /// What tells of a request of a poll.
+    pub(super) fn request_span(&self, endpoint: &EndpointPoller, poll: &Span) -> Span {
+        tracing::info_span!(
+            parent: poll,
+            "GET",
+            otel.kind = "client",
+            server.address = self.target.server_address,
+            server.port = self.target.server_port,
+            url.template = endpoint.path(),
+        )
+    }
+
+    /// Polls the endpoints that are `asked`, once each.
+    pub(super) async fn poll(&self, asked: &[bool], missed_ticks: u64, end: End) -> Poll {
         let (started, start) = (self.clock.now(), Instant::now());
         let span = tracing::info_span!(
             "poll",
@@ -149,24 +169,7 @@ impl TargetPoller {
             target = self.target.name,
             up = tracing::field::Empty,
         );
-        let requests = self.endpoints.iter().zip(asked).map(|(endpoint, asked)| {
-            let span = tracing::info_span!(
-                parent: &span,
-                "GET",
-                otel.kind = "client",
-                server.address = self.target.server_address,
-                server.port = self.target.server_port,
-                url.template = endpoint.path(),
-            );
-            async move {
-                if *asked {
-                    endpoint.poll().instrument(span).await
-                } else {
-                    EndpointPoll::new(Outcome::Skipped)
-                }
-            }
-        });
-        let endpoints = join_all(requests).await;
+        let endpoints = self.round(asked, end, &span).await;
         let ended = self.clock.now();
         let poll = Poll {
             started,

@@ -69,7 +69,7 @@ impl Running {
             };
             let poller = factory.poller(&config, definition, &behind);
             let poller = poller.map_err(unable)?;
-            let poll = poller.poll_all().await;
+            let poll = poller.poll_all_until(deadline).await;
             let is_unknown = poll.is_unknown();
             let polled = (Arc::clone(&poller.target), poll);
             if !is_unknown {

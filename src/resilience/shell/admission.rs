@@ -26,7 +26,7 @@ pub(super) struct Held<'h> {
 }
 
 /// Who gives no leave.
-enum Refusal {
+pub(super) enum Refusal {
     /// The breakers of this instance; those of the others do not either, and for longer.
     Circuit(usize, Refused),
     /// The guard: the fault may be ours.
@@ -45,7 +45,7 @@ impl Host {
             let mut verdict = std::pin::pin!(self.verdict.notified());
             // From here on no verdict is missed.
             verdict.as_mut().enable();
-            let refusal = match (self.try_admit(endpoint), waited_for) {
+            let refusal = match (self.try_admit(endpoint, None), waited_for) {
                 // An attempt without time would end as a failure that is nobody's.
                 (Ok(held), Some(level)) if self.is_late(&held, endpoint, deadline) => {
                     let waited = Refusal::waited(held.instance, level);
@@ -65,8 +65,12 @@ impl Host {
         }
     }
 
-    /// Leave, or who refuses it.
-    fn try_admit(&self, endpoint: usize) -> Result<Held<'_>, Refusal> {
+    /// Leave, perhaps for one instance only, or who refuses it.
+    pub(super) fn try_admit(
+        &self,
+        endpoint: usize,
+        only: Option<usize>,
+    ) -> Result<Held<'_>, Refusal> {
         let now = Instant::now();
         let (admitted, suspect) = self.fleet.ask_guard(now, self.member.position);
         if !admitted {
@@ -77,7 +81,7 @@ impl Host {
         for circuit in state.circuits.iter_mut() {
             circuit.hold(suspect);
         }
-        let instance = self.choose(state, now, endpoint);
+        let instance = only.unwrap_or_else(|| self.choose(state, now, endpoint));
         let changes = state.circuits.at_mut(instance).advance(now, endpoint);
         let place = self.place(endpoint, instance);
         self.note_changes(state, place, changes, None);

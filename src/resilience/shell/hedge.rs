@@ -21,7 +21,7 @@ use crate::resilience::{
 };
 
 /// An attempt under way.
-struct Sent<'h> {
+pub(super) struct Sent<'h> {
     held: Held<'h>,
     at: Instant,
     limit: Duration,
@@ -108,7 +108,7 @@ impl Host {
         behind.landed(poll, result)
     }
 
-    fn send<'h>(&'h self, poll: &Progress, held: Held<'h>) -> (Sent<'h>, Order) {
+    pub(super) fn send<'h>(&'h self, poll: &Progress, held: Held<'h>) -> (Sent<'h>, Order) {
         let at = Instant::now();
         let order = self.order(poll, &held);
         let limit = order.timeout;
@@ -174,7 +174,7 @@ impl Host {
 }
 
 impl<'h> Sent<'h> {
-    fn landed(self, poll: &mut Progress, result: Result<Answer, Miss>) -> Flown<'h> {
+    pub(super) fn landed(self, poll: &mut Progress, result: Result<Answer, Miss>) -> Flown<'h> {
         let instance = self.held.instance;
         let was_sent = !matches!(&result, Err(miss) if miss.class == Class::NotSent);
         poll.made(instance, was_sent);

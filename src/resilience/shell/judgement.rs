@@ -55,7 +55,8 @@ impl Host {
         let now = Instant::now();
         let mut judged = self.judge(&held, ended, &result);
         let verdict = judged.verdict;
-        judged.elsewhere = self.may_fail_over(now, ended, &verdict);
+        judged.elsewhere = !self.is_once(&self.lock(), &ended.poll, judged.class)
+            && self.may_fail_over(now, ended, &verdict);
         // First of all: the failure that makes it likely that the fault is ours charges nobody.
         // Instances fail together for reasons of their own; only the last one speaks for a target.
         if !judged.elsewhere {
@@ -149,6 +150,10 @@ impl Host {
         let mut state = self.lock();
         let state = &mut *state;
         let circuit = state.circuits.at_mut(ended.instance);
+        if ended.poll.alone {
+            // It stands for all of them.
+            circuit.speak_for_all(ended.poll.endpoint);
+        }
         let changes = circuit.complete(now, permit, verdict, &mut state.rng);
         let event = Event::Attempt {
             attempt: u16::try_from(ended.poll.attempts.max(1)).unwrap_or(u16::MAX),
@@ -168,6 +173,7 @@ impl Host {
         if verdict.drop_stale {
             endpoint.slot.clear();
         }
+        endpoint.asked_at = ended.instance;
         if let Some(balancer) = &mut endpoint.balancer {
             let took = now.saturating_duration_since(ended.sent);
             balancer.ended(ended.instance, now, judged.experience(took, miss));
@@ -263,6 +269,9 @@ impl Host {
             if retry == Retry::AfterRetryAfter {
                 retry = Retry::Yes;
             }
+        }
+        if self.is_once(state, &ended.poll, judged.class) {
+            retry = Retry::No;
         }
         let mut views = state
             .circuits

@@ -6,6 +6,7 @@
 //! anything, and a host that hangs would never trip one.
 
 mod admission;
+mod careful;
 mod choice;
 mod hedge;
 mod judgement;
@@ -19,6 +20,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
+pub use self::careful::{Confirmed, Declined, Manner};
 use self::{admission::Held, hedge::Flown};
 use super::{
     cache::{Fallback, Origin, Reader},
@@ -94,6 +96,8 @@ enum Step<'h> {
 struct Progress {
     endpoint: usize,
     deadline: Instant,
+    /// Whether nothing else is in flight.
+    alone: bool,
     /// Attempts that were sent.
     attempts: u32,
     /// Waits before a retry. With one instance, that is a wait for each attempt after the first.
@@ -121,16 +125,30 @@ struct Cause {
 }
 
 impl Host {
-    /// Polls one endpoint, by its position.
+    /// Polls one endpoint, by its position, that may be asked at the same time as others.
     pub async fn poll(&self, endpoint: usize, attempt: &impl Attempt) -> Polled {
+        let manner = Manner {
+            deadline: self.deadline(),
+            alone: false,
+        };
+        self.poll_in(endpoint, manner, attempt).await
+    }
+
+    /// Polls one endpoint, by its position, in this manner.
+    pub async fn poll_in(&self, endpoint: usize, manner: Manner, attempt: &impl Attempt) -> Polled {
         let flying = self.take_off(endpoint);
-        let polled = self.poll_to_the_end(endpoint, attempt).await;
+        let polled = self.poll_to_the_end(endpoint, manner, attempt).await;
         flying.land(&polled);
         polled
     }
 
-    async fn poll_to_the_end(&self, endpoint: usize, attempt: &impl Attempt) -> Polled {
-        let mut poll = Progress::new(endpoint, Instant::now() + self.settings.deadline);
+    async fn poll_to_the_end(
+        &self,
+        endpoint: usize,
+        manner: Manner,
+        attempt: &impl Attempt,
+    ) -> Polled {
+        let mut poll = Progress::new(endpoint, manner);
         let mut cause: Option<Cause> = None;
         let mut elsewhere = None;
         let failure = loop {
@@ -186,7 +204,7 @@ impl Host {
         };
         let timeout = endpoint.timeouts.at(instance);
         // Where another instance is sound, its data need not wait long for the probe of this one.
-        let patient = held.is_probe() && !state.is_any_free(now, poll.endpoint);
+        let patient = poll.alone || (held.is_probe() && !state.is_any_free(now, poll.endpoint));
         let limit = match patient {
             true => timeout.probe_limit(),
             false => timeout.limit(poll.waits),
@@ -240,10 +258,11 @@ impl Host {
 }
 
 impl Progress {
-    fn new(endpoint: usize, deadline: Instant) -> Self {
+    fn new(endpoint: usize, Manner { deadline, alone }: Manner) -> Self {
         Self {
             endpoint,
             deadline,
+            alone,
             attempts: 0,
             waits: 0,
             waited: Duration::ZERO,

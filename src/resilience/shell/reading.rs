@@ -26,6 +26,9 @@ impl Host {
         if let Some(body) = self.hit(endpoint) {
             return body;
         }
+        if let Some(failure) = self.left_out(endpoint) {
+            return self.make_do(endpoint, failure);
+        }
         if self.is_refused(endpoint) {
             return self.make_do(endpoint, unsent("the breaker is open"));
         }

@@ -18,6 +18,7 @@ use crate::pipeline::{ErrorType, Failure};
 mod balancer;
 mod bugs;
 mod cache;
+mod caution;
 mod classification;
 mod config;
 mod feasibility;

@@ -173,7 +173,7 @@ fn a_file_is_what_it_holds_without_one_line_end() {
     std::fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
     let (node, diagnostics) = expanded(&reference);
     let message = diagnostics.to_string();
-    assert!(message.ends_with("the file is larger than 1048576 bytes"));
+    assert!(message.ends_with("it is larger than 1048576 bytes"));
     assert!(node.is_null());
 }
 

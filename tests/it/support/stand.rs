@@ -144,7 +144,8 @@ impl Options {
         let mut used = Vec::new();
         for (dialect, id, definition) in [
             (Dialect::Betanet, "betanet", self.definition),
-            (Dialect::Mixnode, "betanet/mixnode", "betanet-mixnode"),
+            // Simulated nodes are mended.
+            (Dialect::Mixnode, "betanet/mixnode", "betanet-mixnode-full"),
         ] {
             let listed = targets.iter().filter(|(_, _, speaks)| *speaks == dialect);
             let listed: Vec<_> = listed

@@ -16,9 +16,12 @@ const STATES: [&str; 3] = ["closed", "half_open", "open"];
 #[derive(Debug, Default)]
 struct Books {
     polls: u64,
+    /// Requests that were sent.
+    attempts: u64,
     /// Endpoint results of polls that sent something.
     sent_results: u64,
     results: u64,
+    witnesses: f64,
     outcomes: BTreeSet<&'static str>,
     errors: BTreeSet<String>,
 }
@@ -41,12 +44,13 @@ impl Sink for Auditor {
         }
         let sent = self.lab.count();
         let retries = reading(&poll.own, "betanet.poll.retries", &[]);
-        let expected = books.sent_results as f64 + retries;
         assert_eq!(
-            sent as f64, expected,
+            sent as u64, books.attempts,
             "requests, after {} polls",
             books.polls
         );
+        // Beside those, a witness is asked now and then whether the host outlived a request.
+        books.witnesses = sent as f64 - books.sent_results as f64 - retries;
         let reads = reading(&poll.own, "betanet.cache.requests", &[("reader", "poll")]);
         assert_eq!(reads, books.results as f64, "each result is one read");
         let entries = reading(&poll.own, "betanet.cache.entries", &[]);
@@ -68,9 +72,12 @@ impl Books {
             ErrorType::CircuitOpen,
             ErrorType::Limiter,
             ErrorType::Paused,
+            ErrorType::Waiting,
+            ErrorType::Suspect,
         ];
         let is_sent = !kind.is_some_and(|kind| unsent.contains(&kind));
         self.sent_results += u64::from(is_sent);
+        self.attempts += u64::from(polled.attempts);
         assert_eq!(polled.attempts > 0, is_sent, "{kind:?}");
         let kept = polled.stale_age.is_some();
         assert!(!kept || matches!(polled.outcome, Outcome::Failed(_)));
@@ -171,6 +178,11 @@ async fn ten_hours_of_faults_add_up_after_every_poll() {
     assert!(ended.is_err());
     let books = books.lock().unwrap();
     assert!(books.polls >= 2_390, "no tick was lost: {}", books.polls);
+    assert!(
+        (1.0..100.0).contains(&books.witnesses),
+        "{}",
+        books.witnesses
+    );
     let outcomes: Vec<_> = books.outcomes.iter().copied().collect();
     assert_eq!(outcomes, ["fresh", "missing", "not_modified", "stale"]);
     let errors: Vec<_> = books.errors.iter().map(String::as_str).collect();
@@ -185,8 +197,10 @@ async fn ten_hours_of_faults_add_up_after_every_poll() {
         "connect",
         "decode",
         "paused",
+        "suspect",
         "timeout",
         "too_large",
+        "waiting",
     ];
     assert_eq!(errors, expected, "every kind came up");
     assert_eq!(lab.in_flight(), 0);

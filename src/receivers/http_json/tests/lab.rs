@@ -6,7 +6,7 @@ use http::header;
 
 use super::*;
 use crate::{
-    resilience::{per_instance::PerInstance, retry, state::State},
+    resilience::{caution::Heard, per_instance::PerInstance, retry, state::State},
     telemetry::names::Detail,
 };
 
@@ -212,6 +212,7 @@ pub(super) fn receiver(
         meter: meter.clone(),
         board: Arc::clone(board),
         names: Arc::clone(names),
+        network: Network::default(),
     };
     let telemetry = Telemetry::new(&context.meter, id);
     let server = Arc::clone(lab);
@@ -251,12 +252,29 @@ pub(super) fn replicas(
     settings: Settings,
     paths: &[&'static str],
 ) -> TargetPoller {
+    before_each(&instances(labs), &Fleet::new(settings), 8, paths)
+}
+
+fn instances(labs: &[Arc<Lab>]) -> PerInstance<Arc<dyn Transport>> {
     let mut servers = labs.iter().map(|lab| Arc::clone(lab) as Arc<dyn Transport>);
-    let servers = PerInstance::new(servers.next().unwrap(), servers.collect());
-    before_each(&servers, &Fleet::new(settings), 8, paths)
+    PerInstance::new(servers.next().unwrap(), servers.collect())
 }
 
 fn before_each(
+    servers: &PerInstance<Arc<dyn Transport>>,
+    fleet: &Arc<Fleet>,
+    concurrency: usize,
+    paths: &[&'static str],
+) -> TargetPoller {
+    let poller = before_strangers(servers, fleet, concurrency, paths);
+    // It has outlived a request to each.
+    let answered = (0..paths.len()).map(|index| (index, Heard::Answer));
+    poller.host.heard_together(&answered.collect::<Vec<_>>());
+    poller
+}
+
+/// Nothing is known of the server.
+fn before_strangers(
     servers: &PerInstance<Arc<dyn Transport>>,
     fleet: &Arc<Fleet>,
     concurrency: usize,
@@ -294,6 +312,21 @@ fn before_each(
         telemetry,
         detail: Detail::default(),
     }
+}
+
+/// A poller of `paths` at a host that nothing is known of yet.
+pub(super) fn stranger(lab: &Arc<Lab>, settings: Settings, paths: &[&'static str]) -> TargetPoller {
+    let server = Arc::clone(lab) as Arc<dyn Transport>;
+    before_strangers(&PerInstance::one(server), &Fleet::new(settings), 8, paths)
+}
+
+/// The same at several instances.
+pub(super) fn strange_replicas(
+    labs: &[Arc<Lab>],
+    settings: Settings,
+    paths: &[&'static str],
+) -> TargetPoller {
+    before_strangers(&instances(labs), &Fleet::new(settings), 8, paths)
 }
 
 /// A poller of `paths` at the only host of its fleet.

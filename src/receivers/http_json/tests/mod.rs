@@ -9,6 +9,7 @@ mod readers;
 mod replicas;
 mod running;
 mod shell;
+mod suspect;
 
 use std::{
     collections::BTreeMap,
@@ -34,6 +35,7 @@ use super::{
     endpoint::{EndpointPoller, Shared, Site},
     orders::{Orders, Turns},
     poller::TargetPoller,
+    round::End,
     telemetry::Telemetry,
     transport::{Request, Response, Transport, TransportError},
     *,
@@ -277,7 +279,7 @@ async fn one_endpoint_that_fails_costs_only_itself() {
     ];
     let (_, poller) = poller(8, answers);
     let begun = Instant::now();
-    let poll = poller.poll(&[true; 7], 7).await;
+    let poll = poller.poll(&[true; 7], 7, End::Usual).await;
     let expected = [
         None,
         Some(ErrorType::Status(503)),

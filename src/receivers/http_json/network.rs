@@ -1,0 +1,63 @@
+//! How targets are reached: by sockets, or in memory where a test owns the time.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, StatusCode};
+use reqwest::Url;
+
+use super::transport::{Request, Response, Transport, TransportError};
+
+/// What a server in memory says to a `GET`: status and body; none where it closes the connection
+/// without a word.
+pub type Answering = dyn Fn(Url) -> BoxFuture<'static, Option<(u16, Bytes)>> + Send + Sync;
+
+/// How targets are reached.
+#[derive(Clone, Default)]
+pub struct Network(Option<Arc<Answering>>);
+
+impl Network {
+    /// Nothing is sent anywhere: `answering` says what each URL answers. Under a clock that is
+    /// paused, hours pass in a moment.
+    pub fn in_memory(answering: Arc<Answering>) -> Self {
+        Self(Some(answering))
+    }
+
+    /// What fetches, unless sockets do.
+    pub(super) fn transport(&self) -> Option<Arc<dyn Transport>> {
+        let answering = self.0.clone()?;
+        Some(Arc::new(Memory(answering)))
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            None => "Sockets",
+            Some(_) => "InMemory",
+        })
+    }
+}
+
+struct Memory(Arc<Answering>);
+
+#[async_trait]
+impl Transport for Memory {
+    async fn get(&self, request: Request) -> Result<Response, TransportError> {
+        let cut = |what: &str| TransportError::Cut(what.into());
+        let answer = (self.0)(request.url).await;
+        let (status, body) = answer.ok_or_else(|| cut("the connection was closed"))?;
+        let status = StatusCode::from_u16(status).map_err(|error| cut(&error.to_string()))?;
+        Ok(Response {
+            status,
+            headers: HeaderMap::new(),
+            body: if status.is_success() {
+                body
+            } else {
+                Bytes::new()
+            },
+        })
+    }
+}

@@ -1,0 +1,381 @@
+//! Which endpoints of a target may be asked at the same time, and which not at all.
+//!
+//! A single request can make a whole server hang for ever, and the one that did it is known only
+//! if nothing else was in flight. So endpoints are asked one after the other until the host has
+//! outlived a request to each, and again after each outage. The one after which nothing answers
+//! any more is the suspect, and is left out for a long time after the host is back.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::time::later;
+use crate::pipeline::{ErrorType, Outcome};
+
+/// How long a suspect is left out the first time, from the host's next answer on. It is longer
+/// each time: whoever asks again may end the node again.
+pub const LEFT_OUT: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest that it is left out.
+pub const LEFT_OUT_MAX: Duration = Duration::from_secs(32 * 24 * 3600);
+
+/// What a request came to, as far as the life of the host is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// An answer, be it good or bad.
+    Answer,
+    /// Nothing in time: it may hang.
+    Silence,
+    /// Nobody is there.
+    Gone,
+    /// Nothing was sent.
+    Nothing,
+}
+
+/// How the endpoints of one poll are asked, by their positions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Steps {
+    /// At the same time, first of all.
+    pub together: Vec<usize>,
+    /// One after the other, each only if the one before left the host alive.
+    pub alone: Vec<usize>,
+    /// Not at all.
+    pub left_out: Vec<usize>,
+}
+
+/// What follows from a request that was alone in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The next one may be asked.
+    GoOn,
+    /// No other is asked in this poll.
+    Over,
+    /// Whether the host still answers is to be found out with this endpoint, which it answered.
+    Confirm(usize),
+}
+
+/// What changed about an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The host hangs since it was asked.
+    Suspected {
+        /// Which, by its position.
+        endpoint: usize,
+        /// How long it is left out when the host answers again; zero for one that the host had
+        /// answered before, which gets a second chance alone.
+        left_out: Duration,
+    },
+    /// The host has outlived a request to it after all.
+    Cleared {
+        /// Which, by its position.
+        endpoint: usize,
+    },
+}
+
+/// A suspicion, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspicion {
+    /// Since when.
+    pub since: Instant,
+    /// When it is asked again; none until the host answers.
+    pub asked_again: Option<Instant>,
+}
+
+/// What is known of the endpoints of one target.
+#[derive(Debug, Clone)]
+pub struct Caution {
+    endpoints: Vec<Standing>,
+    /// The only one that was silent when the host answered last.
+    in_flight: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// The host has outlived a request to it since its last outage.
+    outlived: bool,
+    /// It has answered at some time.
+    is_known: bool,
+    /// It was silent when it was asked last.
+    is_silent: bool,
+    /// Polls in a row that asked it first and got no answer.
+    in_vain: u32,
+    /// How long it was left out the last time.
+    left_out: Option<Duration>,
+    suspicion: Option<Suspicion>,
+}
+
+impl Heard {
+    /// What the result of an endpoint says.
+    pub fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Fresh(_) | Outcome::NotModified(_) => Self::Answer,
+            Outcome::Failed(failure) => Self::of_failure(failure.error_type),
+            Outcome::Skipped => Self::Nothing,
+        }
+    }
+
+    /// What a failure says.
+    pub fn of_failure(error_type: ErrorType) -> Self {
+        match error_type {
+            ErrorType::Status(_)
+            | ErrorType::Body
+            | ErrorType::Protocol
+            | ErrorType::Header
+            | ErrorType::Redirect
+            | ErrorType::Empty
+            | ErrorType::TooLarge
+            | ErrorType::Decode => Self::Answer,
+            ErrorType::Timeout => Self::Silence,
+            ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => Self::Gone,
+            ErrorType::Limiter
+            | ErrorType::Credentials
+            | ErrorType::CircuitOpen
+            | ErrorType::Paused
+            | ErrorType::Waiting
+            | ErrorType::Suspect => Self::Nothing,
+        }
+    }
+
+    fn is_none(self) -> bool {
+        matches!(self, Self::Silence | Self::Gone)
+    }
+}
+
+impl Caution {
+    /// Nothing is known of so many endpoints.
+    pub fn new(endpoints: usize) -> Self {
+        Self {
+            endpoints: vec![Standing::default(); endpoints],
+            in_flight: None,
+        }
+    }
+
+    /// Knows what `old` knew. `from` says which endpoint of it each is.
+    pub fn take_over(&mut self, old: &Self, from: &[Option<usize>]) {
+        for (standing, from) in self.endpoints.iter_mut().zip(from) {
+            if let Some(old) = from.and_then(|position| old.endpoints.get(position)) {
+                *standing = *old;
+            }
+        }
+    }
+
+    /// How those that are `asked`, one flag an endpoint, are to be asked. What has
+    /// answered before comes first, so that a host that is down is asked for nothing new. Who was
+    /// asked in vain comes after who was not, and suspects come last.
+    pub fn steps(&self, now: Instant, asked: &[bool]) -> Steps {
+        let mut steps = Steps::default();
+        for (position, standing) in self.endpoints.iter().enumerate() {
+            if !asked.get(position).is_some_and(|asked| *asked) {
+                continue;
+            }
+            match (standing.is_left_out(now), standing.outlived) {
+                (true, _) => steps.left_out.push(position),
+                (false, true) => steps.together.push(position),
+                (false, false) => steps.alone.push(position),
+            }
+        }
+        steps.alone.sort_by_key(|position| {
+            let standing = self.endpoints.get(*position).copied();
+            let standing = standing.unwrap_or_default();
+            let is_suspect = standing.suspicion.is_some();
+            (is_suspect, !standing.is_known, standing.in_vain, *position)
+        });
+        steps
+    }
+
+    /// Whether an endpoint is not to be asked.
+    pub fn is_left_out(&self, now: Instant, endpoint: usize) -> bool {
+        let standing = self.endpoints.get(endpoint);
+        standing.is_some_and(|standing| standing.is_left_out(now))
+    }
+
+    /// Whether an endpoint has answered at some time.
+    pub fn is_known(&self, endpoint: usize) -> bool {
+        self.endpoints.get(endpoint).is_some_and(|e| e.is_known)
+    }
+
+    /// Whether the host is known to have outlived a request to any endpoint.
+    pub fn has_outlived_any(&self) -> bool {
+        self.endpoints.iter().any(|standing| standing.outlived)
+    }
+
+    /// What an endpoint is suspected of, if it is.
+    pub fn suspicion(&self, endpoint: usize) -> Option<Suspicion> {
+        self.endpoints.get(endpoint)?.suspicion
+    }
+
+    /// Takes what those that were asked together came to; whether others may be asked now.
+    pub fn together(&mut self, now: Instant, heard: &[(usize, Heard)]) -> (bool, Option<Change>) {
+        if heard.iter().any(|(_, heard)| *heard == Heard::Answer) {
+            self.answered(now, heard);
+            return (true, None);
+        }
+        if !heard.iter().any(|(_, heard)| heard.is_none()) {
+            return (true, None);
+        }
+        let mut outlived = self.endpoints.iter().enumerate();
+        let covers_all = outlived.all(|(position, standing)| {
+            !standing.outlived || heard.iter().any(|(of, _)| *of == position)
+        });
+        let mut change = None;
+        if covers_all {
+            let of_others = |suspect: &usize| {
+                let mut heard = heard.iter();
+                heard.any(|(of, heard)| of != suspect && heard.is_none())
+            };
+            let suspect = self.in_flight.filter(of_others);
+            change = suspect.map(|suspect| self.suspect(now, suspect));
+            self.sicken();
+        }
+        (false, change)
+    }
+
+    fn answered(&mut self, now: Instant, heard: &[(usize, Heard)]) {
+        self.is_well(now);
+        let silent = |(_, heard): &&(usize, Heard)| *heard == Heard::Silence;
+        let newly = heard.iter().filter(silent).filter(|(of, _)| {
+            let standing = self.endpoints.get(*of);
+            standing.is_some_and(|standing| !standing.is_silent)
+        });
+        let newly: Vec<_> = newly.map(|(of, _)| *of).collect();
+        self.in_flight = match newly.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        };
+        for (of, heard) in heard {
+            let Some(standing) = self.endpoints.get_mut(*of) else {
+                continue;
+            };
+            match heard {
+                Heard::Answer => standing.answered(),
+                Heard::Silence => standing.is_silent = true,
+                Heard::Gone | Heard::Nothing => {}
+            }
+        }
+    }
+
+    /// Takes what the only request in flight came to.
+    pub fn alone(&mut self, now: Instant, endpoint: usize, heard: Heard) -> (Next, Option<Change>) {
+        let is_witness = |(of, standing): &(usize, &Standing)| *of != endpoint && standing.outlived;
+        let mut witnesses = self.endpoints.iter().enumerate().filter(is_witness);
+        let witness = witnesses.next().map(|(position, _)| position);
+        match (heard, witness) {
+            (Heard::Nothing, _) => (Next::GoOn, None),
+            (Heard::Answer, _) => {
+                self.is_well(now);
+                let cleared = self.clear(endpoint);
+                if let Some(standing) = self.endpoints.get_mut(endpoint) {
+                    standing.answered();
+                }
+                (Next::GoOn, cleared)
+            }
+            (Heard::Silence | Heard::Gone, Some(witness)) => (Next::Confirm(witness), None),
+            (Heard::Silence | Heard::Gone, None) => {
+                self.was_in_vain(endpoint);
+                (Next::Over, None)
+            }
+        }
+    }
+
+    /// Takes what came of asking a witness after an endpoint that came to `was`; whether others
+    /// may be asked now.
+    pub fn confirmed(
+        &mut self,
+        now: Instant,
+        (endpoint, was): (usize, Heard),
+        heard: Heard,
+    ) -> (bool, Option<Change>) {
+        match heard {
+            Heard::Answer => {
+                // It is silent by itself, and does no harm.
+                let cleared = self.clear(endpoint);
+                if let Some(standing) = self.endpoints.get_mut(endpoint) {
+                    standing.outlived = true;
+                    standing.is_silent = true;
+                    standing.in_vain = 0;
+                }
+                (true, cleared)
+            }
+            Heard::Silence | Heard::Gone => {
+                let hangs = was == Heard::Silence;
+                let change = hangs.then(|| self.suspect(now, endpoint));
+                self.was_in_vain(endpoint);
+                self.sicken();
+                (false, change)
+            }
+            Heard::Nothing => {
+                // The next poll finds out.
+                self.in_flight = (was == Heard::Silence).then_some(endpoint);
+                self.was_in_vain(endpoint);
+                (false, None)
+            }
+        }
+    }
+
+    fn suspect(&mut self, now: Instant, endpoint: usize) -> Change {
+        let mut left_out = Duration::ZERO;
+        if let Some(standing) = self.endpoints.get_mut(endpoint) {
+            left_out = standing.next_left_out();
+            standing.left_out = Some(left_out);
+            standing.suspicion = Some(Suspicion {
+                since: now,
+                asked_again: None,
+            });
+        }
+        Change::Suspected { endpoint, left_out }
+    }
+
+    fn clear(&mut self, endpoint: usize) -> Option<Change> {
+        let standing = self.endpoints.get_mut(endpoint)?;
+        standing.suspicion.take()?;
+        Some(Change::Cleared { endpoint })
+    }
+
+    /// The host answers: from here on it is counted how long suspects are left out.
+    fn is_well(&mut self, now: Instant) {
+        for standing in &mut self.endpoints {
+            if let Some(suspicion) = &mut standing.suspicion {
+                let left_out = standing.left_out.unwrap_or_default();
+                let asked_again = suspicion.asked_again;
+                suspicion.asked_again = asked_again.or_else(|| Some(later(now, left_out)));
+            }
+        }
+    }
+
+    /// Nothing answers: what it outlived before says nothing of what comes back.
+    fn sicken(&mut self) {
+        self.in_flight = None;
+        for standing in &mut self.endpoints {
+            standing.outlived = false;
+            standing.is_silent = false;
+        }
+    }
+
+    fn was_in_vain(&mut self, endpoint: usize) {
+        if let Some(standing) = self.endpoints.get_mut(endpoint) {
+            standing.in_vain = standing.in_vain.saturating_add(1);
+        }
+    }
+}
+
+impl Standing {
+    fn is_left_out(&self, now: Instant) -> bool {
+        let suspicion = self.suspicion.as_ref();
+        suspicion.is_some_and(|it| it.asked_again.is_none_or(|again| now < again))
+    }
+
+    fn answered(&mut self) {
+        self.outlived = true;
+        self.is_known = true;
+        self.is_silent = false;
+        self.in_vain = 0;
+    }
+
+    fn next_left_out(&self) -> Duration {
+        match self.left_out {
+            None if self.is_known => Duration::ZERO,
+            None => LEFT_OUT,
+            Some(before) => before.saturating_mul(2).clamp(LEFT_OUT, LEFT_OUT_MAX),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A node without a port: requests are function calls, so that its time can be virtual.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::behaviour::{Behaviour, Reply};
+use super::fault::Fault;
+use super::node::NodeOptions;
+use super::request::Request;
+use super::state::NodeState;
+
+/// One Betanet server that nobody can connect to. Of faults it knows those that change what is
+/// said, and those that hang.
+#[derive(Debug, Clone)]
+pub struct Offline(Arc<Behaviour>);
+
+impl Offline {
+    /// A node that has carried nothing yet.
+    pub fn new(options: &NodeOptions) -> Self {
+        let NodeOptions {
+            dialect,
+            seed,
+            deadlocks,
+            ..
+        } = *options;
+        Self(Arc::new(Behaviour::new(dialect, seed, deadlocks)))
+    }
+
+    /// What a `GET` of a path brings: status and body. Nothing if a restart closes the connection,
+    /// and never anything where the node hangs.
+    pub async fn get(&self, path: &str) -> Option<(u16, Bytes)> {
+        let Reply {
+            response,
+            fault,
+            restarted,
+        } = self.0.reply(&Request::get(path));
+        match fault {
+            Some(Fault::Grey | Fault::HangBeforeHeaders | Fault::HangMidBody) => {
+                restarted.run_until_cancelled(pending::<()>()).await;
+                None
+            }
+            _ => Some((response.status, response.body)),
+        }
+    }
+
+    /// A copy of its state of this moment.
+    pub fn state(&self) -> NodeState {
+        self.0.state()
+    }
+
+    /// Lets `elapsed` pass for its state, with chance from its own seed.
+    pub fn advance(&self, elapsed: Duration) {
+        self.0.update(|state, rng| state.advance(elapsed, rng));
+    }
+
+    /// Does what a restart does, in an instant; see [`Node::restart`](super::Node::restart).
+    pub fn restart(&self) {
+        self.0.restart();
+    }
+
+    /// Fails every later request to `path`, or to any path, in this way.
+    pub fn set_fault(&self, path: Option<&str>, fault: Fault) {
+        self.0.set_fault(path, fault);
+    }
+
+    /// Fails no later request.
+    pub fn clear_faults(&self) {
+        self.0.clear_faults();
+    }
+
+    /// How many requests to this path it has read, without the query.
+    pub fn requests_to(&self, path: &str) -> u64 {
+        self.0.requests_to(path)
+    }
+}
