@@ -40,36 +40,36 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    target("yaml", yaml, &["tests/fixtures/config"], 6_000),
-    target("config", config, &["tests/fixtures/config"], 500),
+    target("yaml", yaml, &["tests/fixtures/config"], 30_000),
+    target("config", config, &["tests/fixtures/config"], 2_500),
     target(
         "definition",
         definition,
         &["tests/fixtures/definitions", "pipelines"],
-        400,
+        2_000,
     ),
-    target("jsonpath", documents::jsonpath, &[], 3_000),
-    target("json", documents::json, BODIES, 1_000),
+    target("jsonpath", documents::jsonpath, &[], 15_000),
+    target("json", documents::json, BODIES, 5_000),
     target(
         "prometheus",
         documents::prometheus,
         &["tests/fixtures/bodies/betanet-mixnode"],
-        1_500,
+        7_500,
     ),
-    target("timestamp", documents::timestamp, &[], 3_000),
-    target("targets", targets, &[], 6_000),
-    target("relabel", relabel, &[], 1_000),
-    target("request", network::request, &[], 1_000),
-    target("otlp_answer", network::otlp_answer, &[], 500),
+    target("timestamp", documents::timestamp, &[], 15_000),
+    target("targets", targets, &[], 30_000),
+    target("relabel", relabel, &[], 5_000),
+    target("request", network::request, &[], 5_000),
+    target("otlp_answer", network::otlp_answer, &[], 2_500),
     target(
         "remote_write_answer",
         network::remote_write_answer,
         &[],
-        500,
+        2_500,
     ),
-    target("queue", storage::fuzz, &[], 10_000),
-    target("retry_after", retry, &[], 10_000),
-    target("settings", settings, &[], 10_000),
+    target("queue", storage::fuzz, &[], 50_000),
+    target("retry_after", retry, &[], 50_000),
+    target("settings", settings, &[], 50_000),
 ];
 
 const BODIES: &[&str] = &[

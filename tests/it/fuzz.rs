@@ -207,7 +207,6 @@ fn exposition(random: &mut Rng) -> String {
     const LABELS: &[&str] = &[
         "", "a", "é ☃", r"\\", r#"\""#, r"\n", r"\t", "{", "}", ",", "=", "#", " x ", r"a\\\nb",
     ];
-    const NAMES: &[&str] = &["x", "y", "x", "y", "z"];
     let mut text = String::new();
     for line in 0..random.usize(1..6) {
         match random.u8(0..10) {
@@ -216,13 +215,10 @@ fn exposition(random: &mut Rng) -> String {
             _ => {
                 // A family stands together, and no series twice.
                 let name = if line < 3 { "a" } else { "b_total" };
-                let mut names = [random.choice(NAMES).unwrap(), "z"];
-                names.sort_unstable();
                 let value = random.choice(LABELS).unwrap();
                 let space = random.choice(["", " ", "  ", "\t"]).unwrap();
                 let comma = random.choice(["", ","]).unwrap();
-                let [first, _] = names;
-                let labels = format!("{{{space}{first}=\"{value}\",w=\"{line}\"{comma}{space}}}");
+                let labels = format!("{{{space}x=\"{value}\",y=\"{line}\"{comma}{space}}}");
                 let number = random.choice(VALUES).unwrap();
                 let time = random.choice(["", " 1700000000000", " -1"]).unwrap();
                 text.push_str(&format!("{name}{labels} {number}{time}\n"));

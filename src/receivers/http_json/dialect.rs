@@ -97,6 +97,8 @@ impl Candidates {
         let Some(mut course) = self.set_out(*timing, consumers) else {
             return;
         };
+        // What came while it waited or paused.
+        self.go_over(&mut course, timing, orders);
         drop(turn);
         while let Some(poller) = self.current() {
             match poller.run(&mut course, orders).await {

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::yield_now,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{config::TargetConfig, factory::Factory, schedule::Timing};
@@ -92,7 +95,10 @@ impl Orders {
             return turn;
         }
         // Nobody closes it.
-        Turn(Arc::clone(&self.turns.0).acquire_owned().await.ok())
+        let turn = Arc::clone(&self.turns.0).acquire_owned().await.ok();
+        // All others that are ready to run come first, also where nobody waited for the turn.
+        yield_now().await;
+        Turn(turn)
     }
 
     /// Waits until there are other settings and it is the turn of this target, which
