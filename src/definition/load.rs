@@ -250,12 +250,12 @@ metrics:
         assert_eq!(
             endpoints,
             [
-                ("/history?window=1d", "/history?window={window}#daily"),
-                ("/history?window=1h", "/history?window={window}#hourly"),
                 (
                     "/a%2Fb/prices?key=hunter2%26x%3D%C3%BC&currency=EUR",
                     "/{TENANT}/prices?key={key}&currency={currency}"
                 ),
+                ("/history?window=1h", "/history?window={window}#hourly"),
+                ("/history?window=1d", "/history?window={window}#daily"),
             ]
         );
         assert_eq!(definition.instruments[0].name, "price");
