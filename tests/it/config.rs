@@ -389,7 +389,11 @@ service:
         .answers(&format!("http://127.0.0.1:{listen}/readyz"))
         .await;
     let get = async |url: String| reqwest::get(url).await.unwrap().text().await.unwrap();
-    assert_eq!(get(format!("http://127.0.0.1:{listen}/")).await, "fine");
+    let health = format!("http://127.0.0.1:{listen}/");
+    eventually("the node was polled", PATIENCE, async || {
+        (get(health.clone()).await == "fine").then_some(())
+    })
+    .await;
     let own = get(format!("http://127.0.0.1:{telemetry}/metrics")).await;
     assert!(own.contains("service_name=\"fleet\""), "{own}");
     assert!(!own.contains("service_version"), "{own}");

@@ -110,65 +110,68 @@ async fn a_redirect_loop_says_what_it_is() {
     assert_eq!(error.to_string(), expected);
 }
 
+/// What a server sends that is no answer: scheme, bytes, class and words of the failure.
+const NO_ANSWERS: &[(&str, &[u8], ErrorType, &str)] = &[
+    (
+        "http",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        ErrorType::Protocol,
+        "not HTTP/1.1",
+    ),
+    (
+        "http",
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        ErrorType::Protocol,
+        "speak TLS",
+    ),
+    (
+        "http",
+        b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00",
+        ErrorType::Protocol,
+        "HTTP/2",
+    ),
+    (
+        "http",
+        b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+        ErrorType::Header,
+        "bad status line or header",
+    ),
+    (
+        "http",
+        b"HTTP/1.1 2x0 OK\r\n\r\n",
+        ErrorType::Header,
+        "bad status line or header",
+    ),
+    (
+        "http",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}",
+        ErrorType::Body,
+        "cut",
+    ),
+    ("http", b"", ErrorType::Body, "cut"),
+    (
+        "https",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        ErrorType::Tls,
+        "does not speak TLS",
+    ),
+    (
+        "https",
+        b"\x15\x03\x03\x00\x02\x02\x46",
+        ErrorType::Tls,
+        "ProtocolVersion",
+    ),
+];
+
 #[tokio::test]
 async fn what_is_no_answer_says_what_it_is() {
-    for (scheme, bytes, error_type, words) in [
-        (
-            "http",
-            &b"SSH-2.0-OpenSSH_9.6\r\n"[..],
-            ErrorType::Protocol,
-            "not HTTP/1.1",
-        ),
-        (
-            "http",
-            b"\x15\x03\x01\x00\x02\x02\x46",
-            ErrorType::Protocol,
-            "speak TLS",
-        ),
-        (
-            "http",
-            b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00",
-            ErrorType::Protocol,
-            "HTTP/2",
-        ),
-        (
-            "http",
-            b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
-            ErrorType::Header,
-            "bad status line or header",
-        ),
-        (
-            "http",
-            b"HTTP/1.1 2x0 OK\r\n\r\n",
-            ErrorType::Header,
-            "bad status line or header",
-        ),
-        (
-            "http",
-            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}",
-            ErrorType::Body,
-            "cut",
-        ),
-        ("http", b"", ErrorType::Body, "cut"),
-        (
-            "https",
-            b"HTTP/1.1 400 Bad Request\r\n\r\n",
-            ErrorType::Tls,
-            "does not speak TLS",
-        ),
-        (
-            "https",
-            b"\x15\x03\x03\x00\x02\x02\x46",
-            ErrorType::Tls,
-            "ProtocolVersion",
-        ),
-    ] {
+    for (scheme, bytes, error_type, words) in NO_ANSWERS {
         let (listener, url) = listener().await;
         let url = url.replacen("http", scheme, 1);
         let (got, _) = tokio::join!(get(&url, 0), answer(&listener, bytes));
         let error = got.unwrap_err();
         let message = chain(&error);
-        assert_eq!(error.error_type(), error_type, "{message}");
+        assert_eq!(error.error_type(), *error_type, "{message}");
         assert!(message.contains(words), "{message}");
     }
 }
