@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    definition::{self, Definition},
+    definition::{self, Definition, Steps},
     pipeline::{EndpointPoll, Number, Poll, Problem, Reading, Reason, StatusBoard, Target},
     processors::mapping,
     receivers::{
@@ -272,9 +272,11 @@ fn missing(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<St
     let document = poll.endpoints.get(rule.endpoint)?.body()?.document()?;
     match &rule.for_each {
         None => hint(&rule.value, &document),
-        Some(path) => path
-            .elements(&document)
-            .iter()
-            .find_map(|element| hint(&rule.value, element.value)),
+        Some(path) => {
+            let steps = Steps::for_document(0);
+            let found = path.elements(&document, rule.max_series, &steps).ok()?;
+            let mut hits = found.hits.iter();
+            hits.find_map(|element| hint(&rule.value, element.value))
+        }
     }
 }

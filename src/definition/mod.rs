@@ -8,13 +8,19 @@ mod compile;
 pub mod file;
 mod load;
 pub mod path;
+mod query;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use builtin::{BUILTIN, Builtin};
 pub use file::{Format, InstrumentKind, Parse, ValueType};
 pub use load::{LoadError, from_text, load, load_builtin, location, schema};
-pub use path::{Hit, Path};
+pub use path::{Elements, Hit, Path};
+pub use query::{Steps, TooManySteps};
 
 /// A compiled API definition, shared by all its targets.
 #[derive(Debug)]
@@ -44,6 +50,9 @@ pub struct Endpoint {
     pub format: Format,
     /// Name of the instrumentation scope of its metrics: `definition/endpoint`.
     pub scope: Arc<str>,
+    /// The keys directly below the document that rules look at; none if some look at all of it.
+    /// Of Prometheus text these are the families.
+    pub families: Option<Arc<BTreeSet<String>>>,
 }
 
 /// A metric as OpenTelemetry sees it.
@@ -107,6 +116,22 @@ pub struct Rule {
     pub optional: bool,
 }
 
+impl Rule {
+    /// The paths that begin at the document and not at an element.
+    fn paths_of_document(&self) -> impl Iterator<Item = &Path> {
+        let attributes = self
+            .attributes
+            .iter()
+            .filter_map(|(_, source)| match source {
+                Source::Path(path) => Some(path),
+                Source::Literal(_) | Source::Key => None,
+            });
+        let of_element = [&self.value].into_iter().chain(attributes);
+        let of_document = of_element.filter(|_| self.for_each.is_none());
+        self.for_each.iter().chain(of_document)
+    }
+}
+
 /// Where an attribute's value comes from.
 #[derive(Debug)]
 pub enum Source {
@@ -126,6 +151,16 @@ pub fn is_metric_name(name: &str) -> bool {
 }
 
 impl Definition {
+    /// The keys directly below the document of an endpoint that rules look at; none if some look
+    /// at all of it.
+    fn root_keys(&self, endpoint: usize) -> Option<BTreeSet<String>> {
+        let rules = self.rules.iter().filter(|rule| rule.endpoint == endpoint);
+        let paths = rules.flat_map(Rule::paths_of_document);
+        paths
+            .map(|path| path.root_key().map(str::to_owned))
+            .collect()
+    }
+
     /// The index of the endpoint called `name`.
     pub fn endpoint(&self, name: &str) -> Option<usize> {
         self.endpoints

@@ -83,6 +83,8 @@ pub enum Reason {
     MaxSeries,
     /// Two elements gave the same attributes; the first one counts.
     Duplicate,
+    /// Finding it takes more steps than a path may.
+    Steps,
 }
 
 impl Reason {
@@ -94,15 +96,17 @@ impl Reason {
             Self::Range => "range",
             Self::MaxSeries => "max_series",
             Self::Duplicate => "duplicate",
+            Self::Steps => "steps",
         }
     }
 
     /// All reasons, so that every counter starts at zero.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Missing,
         Self::Type,
         Self::Range,
         Self::MaxSeries,
         Self::Duplicate,
+        Self::Steps,
     ];
 }

@@ -11,7 +11,9 @@ use opentelemetry::KeyValue;
 use serde_json::Value;
 
 use crate::{
-    definition::{Definition, Hit, Instrument, InstrumentKind, Path, Rule, Source},
+    definition::{
+        Definition, Elements, Hit, Instrument, InstrumentKind, Path, Rule, Source, Steps,
+    },
     pipeline::{Number, Poll, Problem, Reading, Readings, Reason},
 };
 
@@ -23,14 +25,20 @@ pub fn map(definition: &Definition, poll: &Poll) -> Readings {
     let mut mapper = Mapper {
         readings: Readings::default(),
         seen: HashSet::new(),
+        steps: Steps::for_document(0),
     };
-    let documents = poll.endpoints.iter().map(|e| e.body()?.document());
-    let documents: Vec<_> = documents.collect();
-    for rule in &definition.rules {
-        let document = documents.get(rule.endpoint).and_then(Option::as_ref);
-        let instrument = definition.instruments.get(rule.instrument);
-        if let (Some(document), Some(instrument)) = (document, instrument) {
-            mapper.apply(rule, instrument, document);
+    // One document after the other: some are read again here, and take their room only as long.
+    for (endpoint, polled) in poll.endpoints.iter().enumerate() {
+        let Some(body) = polled.body() else { continue };
+        let Some(document) = body.document() else {
+            continue;
+        };
+        let rules = definition.rules.iter();
+        for rule in rules.filter(|rule| rule.endpoint == endpoint) {
+            if let Some(instrument) = definition.instruments.get(rule.instrument) {
+                mapper.steps = Steps::for_document(body.raw.len());
+                mapper.apply(rule, instrument, &document);
+            }
         }
     }
     mapper.readings
@@ -39,6 +47,8 @@ pub fn map(definition: &Definition, poll: &Poll) -> Readings {
 struct Mapper {
     readings: Readings,
     seen: HashSet<(usize, Vec<KeyValue>)>,
+    /// What is left of them for the rule that is applied.
+    steps: Steps,
 }
 
 /// Why one element gave no reading.
@@ -58,24 +68,33 @@ impl Refusal {
 
 impl Mapper {
     fn apply(&mut self, rule: &Rule, instrument: &Instrument, document: &Value) {
-        let elements = match &rule.for_each {
-            Some(path) => path.elements(document),
-            None => vec![Hit {
-                value: document,
-                key: None,
-            }],
+        let found = match &rule.for_each {
+            Some(path) => path
+                .elements(document, rule.max_series, &self.steps)
+                .map_err(|error| Refusal::new(Reason::Steps, format!("{}: {error}", path.text()))),
+            None => Ok(Elements {
+                hits: vec![Hit {
+                    value: document,
+                    key: None,
+                }],
+                total: 1,
+            }),
         };
-        if elements.len() > rule.max_series {
-            let over = elements.len() - rule.max_series;
-            let detail = format!(
-                "{} elements, {} series allowed",
-                elements.len(),
-                rule.max_series
-            );
+        let Elements { hits, total } = match found {
+            Ok(found) => found,
+            Err(refusal) => return self.note(rule, refusal, 1),
+        };
+        if total > rule.max_series {
+            let over = total - rule.max_series;
+            let detail = format!("{total} elements, {} series allowed", rule.max_series);
             self.note(rule, Refusal::new(Reason::MaxSeries, detail), over as u64);
         }
-        for element in elements.iter().take(rule.max_series) {
+        for (done, element) in hits.iter().enumerate() {
             if let Err(refusal) = self.element(rule, instrument, element) {
+                if refusal.reason == Reason::Steps {
+                    // Those that follow have none left either.
+                    return self.note(rule, refusal, (hits.len() - done) as u64);
+                }
                 let expected = rule.optional && refusal.reason == Reason::Missing;
                 if !expected {
                     self.note(rule, refusal, 1);
@@ -90,8 +109,8 @@ impl Mapper {
         instrument: &Instrument,
         element: &Hit<'_>,
     ) -> Result<(), Refusal> {
-        let found = find(&rule.value, element.value)?;
-        let attributes = attributes(rule, element)?;
+        let found = find(&rule.value, element.value, &self.steps)?;
+        let attributes = attributes(rule, element, &self.steps)?;
         if instrument.kind == InstrumentKind::StateSet {
             return self.state_set(rule, attributes, found);
         }
@@ -160,13 +179,14 @@ impl Mapper {
 }
 
 /// The value at `path`; `null` is missing.
-fn find<'a>(path: &Path, element: &'a Value) -> Result<&'a Value, Refusal> {
-    path.first(element)
+fn find<'a>(path: &Path, element: &'a Value, steps: &Steps) -> Result<&'a Value, Refusal> {
+    path.first(element, steps)
+        .map_err(|error| Refusal::new(Reason::Steps, format!("{}: {error}", path.text())))?
         .filter(|found| !found.is_null())
         .ok_or_else(|| Refusal::new(Reason::Missing, path.text()))
 }
 
-fn attributes(rule: &Rule, element: &Hit<'_>) -> Result<Vec<KeyValue>, Refusal> {
+fn attributes(rule: &Rule, element: &Hit<'_>, steps: &Steps) -> Result<Vec<KeyValue>, Refusal> {
     let mut attributes = Vec::with_capacity(rule.attributes.len() + 1);
     for (key, source) in &rule.attributes {
         let text = match source {
@@ -176,8 +196,8 @@ fn attributes(rule: &Rule, element: &Hit<'_>) -> Result<Vec<KeyValue>, Refusal> 
                 .clone()
                 .ok_or_else(|| Refusal::new(Reason::Missing, "@key"))?,
             Source::Path(path) => {
-                let found = match find(path, element.value) {
-                    Err(_) if rule.optional => continue,
+                let found = match find(path, element.value, steps) {
+                    Err(refusal) if rule.optional && refusal.reason == Reason::Missing => continue,
                     found => found?,
                 };
                 value::text(found).ok_or_else(|| {
