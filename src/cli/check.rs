@@ -41,7 +41,7 @@ pub(super) async fn check(
     let polls = match (&options.sample, &options.endpoint) {
         (Some(sample), _) => vec![read_sample(sample, options.definition.as_deref())?],
         (None, Some(url)) => poll_url(url, options.definition.as_deref()).await?,
-        (None, None) => poll_configured(&load(sources)?).await?,
+        (None, None) => poll_configured(&load(sources).await?).await?,
     };
     let mut all_gave = !polls.is_empty();
     for (target, poll) in &polls {

@@ -30,16 +30,19 @@ use crate::{
 pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode, CommandError> {
     // Before they are read, so that no change is missed.
     let watched = options.watch.then(|| Watched::new(args));
-    let load = || {
-        let config = load(args)?;
+    let load = async || {
+        let config = load(args).await?;
         if let Some(watched) = &watched {
             watched.add_definitions(&config);
         }
         Ok::<_, CommandError>(config)
     };
-    let config = load()?;
+    let config = tokio::select! {
+        config = load() => config?,
+        () = interrupted() => return Ok(ExitCode::SUCCESS),
+    };
     let loading = Loading {
-        again: || load().map_err(|error| chain(error.as_ref())),
+        again: async || load().await.map_err(|error| chain(error.as_ref())),
         watched: watched.clone(),
     };
     serve(&config, options, loading, interrupted()).await
@@ -57,7 +60,7 @@ pub(super) struct Loading<L> {
 pub(super) async fn serve(
     config: &Config,
     options: &RunArgs,
-    loading: Loading<impl Fn() -> Result<Config, String>>,
+    loading: Loading<impl AsyncFn() -> Result<Config, String>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<ExitCode, CommandError> {
     let own = OwnTelemetry::new(&config.service.telemetry.resource)?;

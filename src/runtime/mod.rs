@@ -3,6 +3,7 @@
 mod apart;
 pub mod clock;
 mod folders;
+pub mod heavy;
 pub mod tasks;
 
 pub use apart::Apart;
