@@ -20,6 +20,10 @@ use super::{
     group::{Parsed, parse_json},
     source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
 };
+use crate::{
+    client::content_encoding::{ACCEPTED, Codings},
+    runtime::heavy,
+};
 
 /// Label: the URL that named a target.
 const URL: &str = "__meta_url";
@@ -62,6 +66,10 @@ impl HttpSd {
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
+            // We do it: bodies of several members, and those that are cut.
+            .no_gzip()
+            .no_zstd()
+            .no_deflate()
             // Asked once a minute: a kept connection would be closed by then.
             .pool_max_idle_per_host(0)
             .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
@@ -87,6 +95,7 @@ impl HttpSd {
             .client
             .get(self.config.url.get().clone())
             .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, ACCEPTED)
             .header(INTERVAL_HEADER, interval.as_secs_f64().to_string());
         if let Some(credentials) = self.credentials().map_err(RefreshError::Credentials)? {
             request = request.header(header::AUTHORIZATION, credentials);
@@ -99,6 +108,7 @@ impl HttpSd {
         if !is_json(answer.headers().get(header::CONTENT_TYPE)) {
             return Err(RefreshError::ContentType);
         }
+        let codings = Codings::of(answer.headers())?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
             if (body.len() + chunk.len()) as u64 > BODY_BYTES_MAX {
@@ -106,6 +116,9 @@ impl HttpSd {
             }
             body.extend_from_slice(&chunk);
         }
+        let decode = move || codings.decode(body.into(), BODY_BYTES_MAX);
+        let decoded = heavy::apart(decode).await;
+        let body = decoded.map_err(|_| RefreshError::Stopped)??;
         let mut parsed = parse_json(&body)?;
         for group in &mut parsed.groups {
             let url = self.config.url.get().to_string();
