@@ -30,7 +30,7 @@ use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
-    pipeline::Processor,
+    pipeline::{Processor, StatusBoard},
     settings::Kind,
     telemetry::Meter,
     yaml::{self, Cursor, Diagnostics},
@@ -123,6 +123,8 @@ pub enum Config {
 pub struct Context<'a> {
     /// For what they say of themselves.
     pub meter: &'a Meter,
+    /// The targets, which keep answers that can be forgotten.
+    pub board: &'a Arc<StatusBoard>,
 }
 
 /// Decodes and checks the configuration of one kind.

@@ -244,7 +244,8 @@ impl Builder<'_> {
             let running = running.filter(|_| before.get(id) == Some(config));
             let kept = running.and_then(|running| running.step(id));
             kept.cloned().unwrap_or_else(|| {
-                let context = processors::Context { meter };
+                let board = &self.site.board;
+                let context = processors::Context { meter, board };
                 let processor = config.build(&id.to_string(), &context);
                 Step::new(id, processor, meter, self.graph.root.group())
             })

@@ -23,6 +23,7 @@ mod e2e_prometheus;
 mod faults;
 mod file;
 mod fleet;
+mod hostile;
 mod kill;
 mod lifecycle;
 mod mistakes;
