@@ -65,6 +65,9 @@ pub enum Outcome {
 /// on apart from what waits for the network.
 pub const LARGE_BYTES: usize = 64 * 1024;
 
+/// How a text is read.
+type Read = dyn Fn(&Bytes) -> Option<Value> + Send + Sync;
+
 /// A body that can be read.
 #[derive(Clone)]
 pub struct Body {
@@ -74,7 +77,7 @@ pub struct Body {
     pub received: SystemTime,
     /// None where the body is only kept.
     document: Option<Arc<Document>>,
-    read: Arc<dyn Fn(&Bytes) -> Option<Value> + Send + Sync>,
+    read: Arc<Read>,
     accounts: Option<Arc<Accounts>>,
 }
 
