@@ -5,6 +5,8 @@
 //! `tests/it/architecture.rs` reads this list and holds the code to it. `ARCHITECTURE.md` says
 //! what is where.
 
+#[doc(hidden)]
+pub mod fuzz;
 pub mod cli;
 pub mod simulator;
 pub mod service;

@@ -24,7 +24,8 @@ pub(super) struct SourceArgs {
     #[arg(long, global = true, value_name = "SOURCE")]
     pub(super) config: Vec<String>,
     /// Sets one value over all configurations, for example
-    /// `receivers.betanet.collection_interval=5s`. May be repeated.
+    /// `receivers.betanet.collection_interval=5s`. A key that holds a dot is set with `::` between
+    /// the keys: `exporters::prometheus::const_labels::a.b=c`. May be repeated.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
 }

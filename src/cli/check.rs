@@ -8,7 +8,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use super::{
     CommandError, Output,
     args::{CheckArgs, SourceArgs},
-    hint::hint,
+    hint::why_missing,
     load::load,
     table,
 };
@@ -21,9 +21,15 @@ use crate::{
         self,
         http_json::{self, config::TargetConfig},
     },
-    runtime::Clock,
+    runtime::{Clock, read_input},
     telemetry::{self, Meter, config::LogsConfig},
 };
+
+/// A saved body is no larger than this.
+const SAMPLE_BYTES_MAX: u64 = 64 << 20;
+
+/// The longest name of a file that every file system takes is 255 bytes; an ending follows.
+const NAME_BYTES_MAX: usize = 240;
 
 /// How long the sources of targets may take to answer.
 const DISCOVERY_PATIENCE: Duration = Duration::from_secs(10);
@@ -120,7 +126,7 @@ fn read_sample(path: &Path, definition: Option<&str>) -> Result<(Arc<Target>, Po
             }
             false => return Ok(None),
         };
-        match std::fs::read(&file) {
+        match read_input(&file, SAMPLE_BYTES_MAX) {
             Ok(body) => Ok(Some(body)),
             Err(error) if path.is_dir() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(SampleError::Read { path: file, source }),
@@ -159,12 +165,22 @@ fn file_name(endpoint: &definition::Endpoint) -> String {
         definition::Format::Json => "json",
         definition::Format::Prometheus => "prom",
     };
-    format!("{}.{extension}", endpoint.name)
+    safe_name(&format!("{}.{extension}", endpoint.name))
+}
+
+/// The name of a file or a folder: a target or an endpoint may be called by others, `..` too.
+fn safe_name(of: &str) -> String {
+    let is_unsafe = |c: char| c.is_control() || ['/', '\\'].contains(&c);
+    let mut name = of.replace(is_unsafe, "_");
+    name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
+    match name.trim_start_matches('.') {
+        "" => "_".repeat(name.len().max(1)),
+        _ => name,
+    }
 }
 
 fn record(folder: &Path, target: &Target, poll: &Poll) -> Result<(), CommandError> {
-    // A name may hold a path separator; a folder may not.
-    let folder = folder.join(target.name.replace(['/', '\\'], "_"));
+    let folder = folder.join(safe_name(&target.name));
     std::fs::create_dir_all(&folder)?;
     for (endpoint, polled) in target.definition.endpoints.iter().zip(&poll.endpoints) {
         if let Some(body) = polled.body() {
@@ -212,7 +228,12 @@ fn endpoint_row(path: &str, polled: &EndpointPoll) -> [String; 4] {
     match (polled.body(), polled.failure()) {
         (Some(body), _) => [
             path.to_owned(),
-            "ok".to_owned(),
+            match body.repaired {
+                0 => "ok".to_owned(),
+                count => {
+                    format!("ok, but for {count} characters or numbers that JSON does not allow")
+                }
+            },
             time,
             body.raw.len().to_string(),
         ],
@@ -260,23 +281,13 @@ fn problem_row(target: &Target, poll: &Poll, problem: &Problem) -> [String; 3] {
     [name.unwrap_or_default(), why, detail]
 }
 
-/// The nearest key that exists, for the rule whose path is the problem's detail.
+/// The nearest key that exists, for the rule that has the path that is the problem's detail.
 fn missing(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<String> {
-    let rules = definition
-        .rules
-        .iter()
-        .filter(|rule| rule.instrument == problem.instrument);
-    let rule = rules
-        .into_iter()
-        .find(|rule| rule.value.text() == problem.detail)?;
-    let document = poll.endpoints.get(rule.endpoint)?.body()?.document()?;
-    match &rule.for_each {
-        None => hint(&rule.value, &document),
-        Some(path) => {
-            let steps = Steps::for_document(0);
-            let found = path.elements(&document, rule.max_series, &steps).ok()?;
-            let mut hits = found.hits.iter();
-            hits.find_map(|element| hint(&rule.value, element.value))
-        }
-    }
+    let rules = definition.rules.iter();
+    let mut of_metric = rules.filter(|rule| rule.instrument == problem.instrument);
+    of_metric.find_map(|rule| {
+        let body = poll.endpoints.get(rule.endpoint)?.body()?;
+        let (document, steps) = (body.document()?, Steps::for_document(body.raw.len()));
+        why_missing(rule, &document, &problem.detail, &steps)
+    })
 }

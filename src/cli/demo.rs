@@ -12,6 +12,7 @@ use std::{
 use super::{
     CommandError, Output,
     args::{DemoArgs, RunArgs},
+    load::Warnings,
     run,
 };
 use crate::{
@@ -71,6 +72,7 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
         run::Loading {
             again: async || Ok(config.clone()),
             watched: None,
+            warnings: Warnings::default(),
         },
         shutdown,
     )

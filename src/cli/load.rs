@@ -6,7 +6,7 @@ use super::{CommandError, Output, args::SourceArgs};
 use crate::{
     config::{self, Config},
     runtime::heavy,
-    yaml::Diagnostics,
+    yaml::{Diagnostic, Diagnostics},
 };
 
 /// How long it may take.
@@ -36,15 +36,55 @@ pub(super) fn configs(args: &SourceArgs) -> Vec<String> {
     }
 }
 
-/// Loads and checks the configuration, on a thread of its own and for a bounded time. Warnings are
-/// written to standard error.
+/// A configuration, and what is odd about it.
+pub(super) struct Loaded {
+    pub(super) config: Config,
+    pub(super) warnings: Warnings,
+}
+
+/// What is odd about a configuration.
+#[derive(Default)]
+pub(super) struct Warnings(Vec<Diagnostic>);
+
+impl Warnings {
+    /// Writes them to standard error.
+    pub(super) fn show(&self) {
+        let mut stderr = Output::stderr();
+        for warning in &self.0 {
+            stderr.line(format_args!("Warning: {warning}"));
+        }
+    }
+
+    /// Writes them to the log.
+    pub(super) fn log(&self) {
+        for Diagnostic {
+            place,
+            path,
+            message,
+            ..
+        } in &self.0
+        {
+            tracing::warn!(at = %place, key = path, "{message}");
+        }
+    }
+}
+
+/// Loads and checks the configuration. Warnings are written to standard error.
 pub(super) async fn load(args: &SourceArgs) -> Result<Config, CommandError> {
+    let Loaded { config, warnings } = read(args).await?;
+    warnings.show();
+    Ok(config)
+}
+
+/// Loads and checks the configuration, on a thread of its own and for a bounded time. Where it is
+/// wrong, warnings are written to standard error.
+pub(super) async fn read(args: &SourceArgs) -> Result<Loaded, CommandError> {
     let args = args.clone();
-    let loaded = heavy::alone("load", TIMEOUT, move || load_here(&args)).await;
+    let loaded = heavy::alone("load", TIMEOUT, move || read_here(&args)).await;
     loaded.map_err(LoadError::Lost)?
 }
 
-fn load_here(args: &SourceArgs) -> Result<Config, CommandError> {
+fn read_here(args: &SourceArgs) -> Result<Loaded, CommandError> {
     if args.config.is_empty() && !Path::new(DEFAULT_FILE).is_file() {
         return Err(LoadError::NoConfig.into());
     }
@@ -52,9 +92,10 @@ fn load_here(args: &SourceArgs) -> Result<Config, CommandError> {
     let mut diagnostics = Diagnostics::new();
     let environment = |name: &str| std::env::var(name).ok();
     let config = Config::load(&sources, &environment, &mut diagnostics);
-    let mut stderr = Output::stderr();
-    for warning in diagnostics.warnings() {
-        stderr.line(format_args!("Warning: {warning}"));
+    let warnings = Warnings(diagnostics.warnings().cloned().collect());
+    if let Some(config) = config {
+        return Ok(Loaded { config, warnings });
     }
-    config.ok_or_else(|| LoadError::Invalid(diagnostics).into())
+    warnings.show();
+    Err(LoadError::Invalid(diagnostics).into())
 }

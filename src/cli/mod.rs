@@ -15,7 +15,7 @@ mod table;
 mod validate;
 mod watch;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 
@@ -23,7 +23,7 @@ use self::{
     args::{Args, Command, RunArgs},
     output::Output,
 };
-use crate::telemetry::chain;
+use crate::{runtime::build_runtime, telemetry::chain};
 
 /// Why a command failed; printed once, as a chain.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
@@ -57,7 +57,13 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
     let sources = args.sources;
     let command = args.command.unwrap_or(Command::Run(RunArgs::default()));
     match command {
-        Command::Run(options) => runtime()?.block_on(run::run(&sources, &options)),
+        Command::Run(options) => {
+            let runtime = runtime()?;
+            let ended = runtime.block_on(run::run(&sources, &options));
+            // What hangs in the system, such as a pipe that nobody reads, hangs no longer than this.
+            runtime.shutdown_timeout(LAST);
+            ended
+        }
         Command::Validate => runtime()?.block_on(validate::validate(&sources)),
         Command::Components => components::components(&mut out),
         Command::PrintConfig(options) => print_config::print_config(&sources, options, &mut out),
@@ -68,8 +74,17 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
     }
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
+/// How long threads are waited for once everything has been stopped.
+const LAST: Duration = Duration::from_secs(1);
+
+fn runtime() -> Result<tokio::runtime::Runtime, RuntimeError> {
+    let builder = tokio::runtime::Builder::new_multi_thread();
+    build_runtime(builder, None).map_err(RuntimeError)
 }
+
+/// Nothing can run.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the system has no threads for us; is the limit of processes (`ulimit -u`, pids.max) reached?"
+)]
+struct RuntimeError(#[source] std::io::Error);

@@ -1,13 +1,13 @@
 //! Standard output and standard error, written so that a closed pipe is no crash.
 
 use std::{
-    fmt::{Arguments, Display},
-    io::{self, Write},
+    fmt::{self, Arguments, Display, Write as _},
+    io,
 };
 
 /// A stream of lines.
 pub(super) struct Output {
-    stream: Box<dyn Write>,
+    stream: Box<dyn io::Write>,
     closed: bool,
 }
 
@@ -28,15 +28,62 @@ impl Output {
         }
     }
 
-    /// Writes a line. Once the reader has gone (`… | head`) nothing more is written.
+    /// Writes a line. Once the reader has gone (`… | head`) nothing more is written. What a
+    /// terminal would obey is written as JSON and YAML escape it: a server may have said it.
     pub(super) fn line(&mut self, line: Arguments<'_>) {
         if !self.closed {
-            self.closed = writeln!(self.stream, "{line}").is_err();
+            self.closed = writeln!(self.stream, "{}", Inert(line)).is_err();
         }
     }
 
     /// Writes a text that may have many lines.
     pub(super) fn text(&mut self, text: impl Display) {
         self.line(format_args!("{text}"));
+    }
+}
+
+/// A text that commands no terminal.
+struct Inert<T>(T);
+
+impl<T: Display> Display for Inert<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaping(f), "{}", self.0)
+    }
+}
+
+struct Escaping<'f, 'b>(&'f mut fmt::Formatter<'b>);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_obeyed = |letter: char| letter.is_control() && !['\n', '\t'].contains(&letter);
+        for part in text.split_inclusive(is_obeyed) {
+            let mut letters = part.chars();
+            match letters.next_back() {
+                Some(last) if is_obeyed(last) => {
+                    write!(self.0, "{}\\u{:04x}", letters.as_str(), u32::from(last))?;
+                }
+                _ => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_commands_a_terminal() {
+        for (text, shown) in [
+            ("a\n\tb é", "a\n\tb é"),
+            ("", ""),
+            (
+                "x\u{1b}[2Jy\r\u{9b}1m\u{7f}",
+                "x\\u001b[2Jy\\u000d\\u009b1m\\u007f",
+            ),
+        ] {
+            assert_eq!(Inert(text).to_string(), shown);
+        }
     }
 }

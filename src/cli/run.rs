@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CommandError,
     args::{RunArgs, SourceArgs},
-    load::load,
+    load::{Loaded, Warnings, read},
     watch::Watched,
 };
 use crate::{
@@ -31,19 +31,24 @@ pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode
     // Before they are read, so that no change is missed.
     let watched = options.watch.then(|| Watched::new(args));
     let load = async || {
-        let config = load(args).await?;
+        let loaded = read(args).await?;
         if let Some(watched) = &watched {
-            watched.add_definitions(&config);
+            watched.add_definitions(&loaded.config);
         }
-        Ok::<_, CommandError>(config)
+        Ok::<_, CommandError>(loaded)
     };
-    let config = tokio::select! {
-        config = load() => config?,
+    let Loaded { config, warnings } = tokio::select! {
+        loaded = load() => loaded?,
         () = interrupted() => return Ok(ExitCode::SUCCESS),
     };
     let loading = Loading {
-        again: async || load().await.map_err(|error| chain(error.as_ref())),
+        again: async || {
+            let loaded = load().await.map_err(|error| chain(error.as_ref()))?;
+            loaded.warnings.log();
+            Ok(loaded.config)
+        },
         watched: watched.clone(),
+        warnings,
     };
     serve(&config, options, loading, interrupted()).await
 }
@@ -53,6 +58,8 @@ pub(super) struct Loading<L> {
     pub(super) again: L,
     /// When one of these files changes.
     pub(super) watched: Option<Watched>,
+    /// What is odd about the first one.
+    pub(super) warnings: Warnings,
 }
 
 /// Runs `config` until `shutdown`, and what is loaded when a reload is asked for; a signal after
@@ -66,6 +73,7 @@ pub(super) async fn serve(
     let own = OwnTelemetry::new(&config.service.telemetry.resource)?;
     own.install_logs(&config.service.telemetry.logs);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    loading.warnings.log();
     outlive_file_limits();
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! `simulate`: what outages come to with the user's own settings, in virtual time.
 
 use std::{
+    fmt::Display,
     io::{IsTerminal as _, Write as _, stderr},
     process::ExitCode,
     time::Duration,
@@ -26,8 +27,12 @@ use crate::{
         feasibility::{self, Finding, Severity},
         simulation::{self, Incident, Report, Settings, Spread},
     },
+    runtime::read_input,
     yaml::list,
 };
+
+/// A script is no larger than this.
+const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
 /// All that is printed.
 #[derive(Serialize)]
@@ -134,8 +139,9 @@ fn incidents(options: &SimulateArgs, settings: &Settings) -> Result<Vec<Incident
         return Ok(simulation::builtin(settings));
     };
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("failed to read the script `{name}`: {error}"))?;
+    let failed = |why: &dyn Display| format!("failed to read the script `{name}`: {why}");
+    let text = read_input(file, SCRIPT_BYTES_MAX).map_err(|error| failed(&error))?;
+    let text = String::from_utf8(text).map_err(|error| failed(&error))?;
     Ok(simulation::incidents(&name, &text, settings)
         .map_err(|mistakes| format!("invalid script\n{mistakes}"))?)
 }

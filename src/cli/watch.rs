@@ -5,9 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
     hash::{DefaultHasher, Hasher as _},
-    io::Read as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -21,7 +19,7 @@ use crate::{
     definition,
     pipeline::ReloadTrigger,
     receivers,
-    runtime::Folders,
+    runtime::{Folders, read_file},
 };
 
 /// Who writes several files, or one in several pieces, is given so long to be done.
@@ -108,9 +106,8 @@ fn contents(files: &BTreeSet<PathBuf>) -> Contents {
 }
 
 fn digest(path: &Path) -> Option<u64> {
-    let mut text = Vec::new();
-    let file = File::open(path).ok()?;
-    file.take(MAX_FILE + 1).read_to_end(&mut text).ok()?;
+    // A pipe would be read once only.
+    let text = read_file(path, MAX_FILE).ok()?;
     let mut hasher = DefaultHasher::new();
     hasher.write(&text);
     Some(hasher.finish())

@@ -1,9 +1,11 @@
 //! Small files: certificates and keys.
 
 use std::{
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
+
+use crate::runtime::read_file;
 
 /// A file that cannot be used. Never holds its content.
 #[derive(Debug, thiserror::Error)]
@@ -33,13 +35,11 @@ pub(super) fn read(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, ReadError> 
         path: path.to_owned(),
         source,
     };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mut content = Vec::new();
-    let mut file = file.take(limit_bytes.saturating_add(1));
-    file.read_to_end(&mut content).map_err(failed)?;
-    if content.len() as u64 > limit_bytes {
-        let path = path.to_owned();
-        return Err(ReadError::TooLarge { path, limit_bytes });
+    match read_file(path, limit_bytes) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let path = path.to_owned();
+            Err(ReadError::TooLarge { path, limit_bytes })
+        }
+        read => read.map_err(failed),
     }
-    Ok(content)
 }

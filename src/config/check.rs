@@ -5,12 +5,14 @@ use std::{
     path::{Component, PathBuf},
 };
 
-use super::Config;
+use super::{Config, metric_names};
 use crate::{
+    client::headers,
     exporters, extensions,
     http::ServerConfig,
     processors, receivers,
     settings::ComponentId,
+    telemetry::config::{MetricReaderConfig, SpanProcessorConfig, TelemetryConfig},
     yaml::{Cursor, Diagnostics, Value, nearest},
 };
 
@@ -51,6 +53,7 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     checker.telemetry(config);
     checker.storages(config);
     checker.listeners(config);
+    metric_names::check(config, root, checker.diagnostics);
 }
 
 /// Whether nothing stands at `path`; what is no map at all has its own message.
@@ -111,13 +114,25 @@ impl Checker<'_, '_> {
             at.extend(position.as_deref());
             let is_defined = |key: &&str| key.parse().is_ok_and(|key: ComponentId| key == id);
             if !seen.insert(id.clone()) {
-                self.error(&at, format!("references {kind} \"{id}\" multiple times"));
+                self.repetition(kind, &id, &at);
             } else if !keys.iter().any(is_defined) {
                 let mut message = format!("references {kind} \"{id}\" which is not configured");
                 if let Some(near) = nearest(&id.to_string(), &keys) {
                     message = format!("{message} (did you mean `{near}`?)");
                 }
                 self.error(&at, message);
+            }
+        }
+    }
+
+    /// A processor that stands twice would work twice; of anything else there is one all the same.
+    fn repetition(&mut self, kind: &str, id: &ComponentId, at: &[&str]) {
+        let message = format!("references {kind} \"{id}\" multiple times");
+        match kind {
+            "processor" => self.error(at, message),
+            _ => {
+                let message = format!("{message}: it is there once");
+                self.root.warning(at, message, self.diagnostics);
             }
         }
     }
@@ -327,6 +342,32 @@ impl Checker<'_, '_> {
                 "ratio",
             ];
             self.error(&at, "expected a number from 0 to 1");
+        }
+        self.telemetry_headers(telemetry);
+    }
+
+    fn telemetry_headers(&mut self, telemetry: &TelemetryConfig) {
+        let readers = telemetry.metrics.readers.iter().enumerate();
+        let pushes = readers.filter_map(|(index, reader)| match reader {
+            MetricReaderConfig::Periodic(periodic) => {
+                let way = ["metrics", "readers", &index.to_string(), "periodic"];
+                Some((way.map(str::to_owned), &periodic.exporter.otlp))
+            }
+            MetricReaderConfig::Pull(_) => None,
+        });
+        let spans = telemetry.traces.processors.iter().enumerate();
+        let spans = spans.map(|(index, SpanProcessorConfig::Batch(batch))| {
+            let way = ["traces", "processors", &index.to_string(), "batch"];
+            (way.map(str::to_owned), &batch.exporter.otlp)
+        });
+        for (way, otlp) in pushes.chain(spans) {
+            let way = way.iter().map(String::as_str);
+            let path = ["service", "telemetry"].into_iter().chain(way);
+            let path: Vec<_> = path.chain(["exporter", "otlp"]).collect();
+            let at = self.root.at(&path);
+            if let (Err(mistake), Some(at)) = (headers::parse(&otlp.headers), at) {
+                mistake.report(&at, self.diagnostics);
+            }
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The OpenTelemetry Collector's dialect: sources, merging, expansion, the six sections.
 
 mod check;
-mod expand;
 mod merge;
+mod metric_names;
+mod odd;
 mod root;
 mod schema;
 mod service;
 mod source;
 
-pub use expand::{Environment, expand};
+pub use crate::yaml::{Environment, expand};
 pub use merge::merge;
 pub use root::{Config, SECTIONS};
 pub use schema::schema;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Environment, Source, check, service::ServiceConfig, source};
+use super::{Environment, Source, check, odd, service::ServiceConfig, source};
 use crate::{
     exporters, extensions, processors, receivers,
     settings::{ComponentId, Kind},
+    telemetry::SERVICE_FOREIGN,
     yaml::{self, Cursor, Diagnostic, Diagnostics, Node, Value, list, nearest},
 };
 
@@ -49,6 +50,7 @@ impl Config {
     ) -> Option<Self> {
         let root = source::load(sources, environment, diagnostics)?;
         let config = Self::decode(&root, diagnostics);
+        diagnostics.hide_values(&root);
         config.filter(|_| diagnostics.is_empty())
     }
 
@@ -96,10 +98,7 @@ impl Config {
             diagnostics,
         );
         section::<()>(&at, "connectors", &[], |_, _, _| None, diagnostics);
-        let service = match at.at(&["service"]) {
-            Some(service) => yaml::decode(service.node, &service.path, diagnostics),
-            None => Some(ServiceConfig::default()),
-        };
+        let service = service(&at, diagnostics);
         check::sections(&at, diagnostics);
         let config = Self {
             receivers,
@@ -109,8 +108,21 @@ impl Config {
             service: service?,
         };
         check::values(&config, &at, diagnostics);
+        if diagnostics.is_empty() {
+            odd::warn(&config, &at, diagnostics);
+        }
         Some(config)
     }
+}
+
+/// What is used of what is defined.
+fn service(root: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<ServiceConfig> {
+    let Some(at) = root.at(&["service"]) else {
+        return Some(ServiceConfig::default());
+    };
+    let decoded: Option<ServiceConfig> =
+        yaml::decode_foreign(at.node, &at.path, &SERVICE_FOREIGN, diagnostics);
+    decoded.map(ServiceConfig::without_repetitions)
 }
 
 fn unknown_sections(root: &Node, diagnostics: &mut Diagnostics) {

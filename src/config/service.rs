@@ -1,6 +1,6 @@
 //! The `service` section: what is used of what is defined.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,13 +36,32 @@ pub struct PipelineConfig {
     pub exporters: Vec<ComponentId>,
 }
 
+impl ServiceConfig {
+    /// Takes each component of a list once. What stands there twice has its warning.
+    pub(super) fn without_repetitions(mut self) -> Self {
+        once(&mut self.extensions);
+        for pipeline in self.pipelines.values_mut() {
+            once(&mut pipeline.receivers);
+            once(&mut pipeline.exporters);
+        }
+        self
+    }
+}
+
+/// Leaves the first of what is alike.
+fn once(ids: &mut Vec<ComponentId>) {
+    let mut seen = BTreeSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
+}
+
 impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
             extensions: Vec::new(),
             pipelines: BTreeMap::new(),
             telemetry: TelemetryConfig::default(),
-            shutdown_timeout: Duration::from_secs(30),
+            // Below the 30s after which Kubernetes kills, so that what is left is counted.
+            shutdown_timeout: Duration::from_secs(25),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Where a configuration comes from.
 
 use super::{Environment, expand, merge};
-use crate::yaml::{self, Diagnostics, Entry, Node, Place, Value};
-use std::{fs::File, io::Read as _, path::PathBuf};
+use crate::{
+    runtime::read_input,
+    yaml::{self, Diagnostics, Entry, Node, Place, Value},
+};
+use std::{io, path::PathBuf};
 
 /// How many `--config` and `--set` there may be.
 pub const MAX_SOURCES: usize = 100;
@@ -16,7 +19,7 @@ pub enum Source {
     File(PathBuf),
     /// `env:NAME`: a variable that holds YAML.
     Env(String),
-    /// `yaml:TEXT` or `--set a.b=c`: YAML in which the key `a::b` is `b` in `a`.
+    /// `yaml:TEXT`, or `--set a.b=c` or `--set a::b=c`: YAML in which the key `a::b` is `b` in `a`.
     Yaml {
         /// What messages call it.
         name: String,
@@ -69,7 +72,12 @@ impl Source {
                 name: "--config yaml:".to_owned(),
                 text: text.to_owned(),
             }),
-            Some((scheme, _)) if is_scheme(scheme) => Err(SourceError::Scheme(argument.to_owned())),
+            Some((scheme, _)) if is_scheme(scheme) => {
+                let shown = yaml::beginning_of_url(argument);
+                Err(SourceError::Scheme(
+                    shown.unwrap_or_else(|| format!("{scheme}:")),
+                ))
+            }
             _ => Ok(Self::File(argument.into())),
         }
     }
@@ -80,9 +88,14 @@ impl Source {
     /// When it has no `=`.
     pub fn set(argument: &str) -> Result<Self, SourceError> {
         let (key, value) = argument.split_once('=').ok_or(SourceError::NoEqualSign)?;
-        let path = key.trim().replace('.', "::");
+        // A key that holds a dot, such as that of a label, is told by `::` between the keys.
+        let key = key.trim();
+        let path = match key.contains("::") {
+            true => key.to_owned(),
+            false => key.replace('.', "::"),
+        };
         Ok(Self::Yaml {
-            name: format!("--set {}", key.trim()),
+            name: format!("--set {key}"),
             text: format!("{path}: {value}"),
         })
     }
@@ -103,13 +116,12 @@ impl Source {
                 environment(name).ok_or_else(|| format!("environment variable {name:?} is not set"))
             }
             Self::File(path) => {
-                let mut text = Vec::new();
-                File::open(path)
-                    .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text))
-                    .map_err(|error| format!("cannot read the file: {error}"))?;
-                if text.len() as u64 > MAX_FILE {
-                    return Err(format!("the file is larger than {MAX_FILE} bytes"));
-                }
+                let text = read_input(path, MAX_FILE).map_err(|error| match error.kind() {
+                    io::ErrorKind::FileTooLarge => {
+                        format!("the file is larger than {MAX_FILE} bytes")
+                    }
+                    _ => format!("cannot read the file: {error}"),
+                })?;
                 String::from_utf8(text).map_err(|_| "the file is not UTF-8 text".to_owned())
             }
         }
@@ -129,7 +141,12 @@ impl Source {
             Value::Map(_) if matches!(self, Self::Yaml { .. }) => Some(nest(node)),
             Value::Map(_) | Value::Null => Some(node),
             Value::Scalar(_) | Value::Seq(_) => {
-                let message = format!("a configuration is a map, found {}", node.describe());
+                // A variable was perhaps meant to be something else.
+                let what = match self {
+                    Self::Env(_) => node.describe_kind(),
+                    Self::File(_) | Self::Yaml { .. } => node.describe(),
+                };
+                let message = format!("a configuration is a map, found {what}");
                 found.error(&node.place, "", message);
                 None
             }
@@ -247,6 +264,11 @@ mod tests {
                 &["a.c=[x]"],
                 r#"{"a": {"b": ${env:B}, "c": [x]}}"#,
             ),
+            (
+                &["yaml:"],
+                &["a::b.c=1", "a::d::e.f=2"],
+                r#"{"a": {"b.c": 1, "d": {"e.f": 2}}}"#,
+            ),
             (&["env:CONFIG", "yaml:"], &[], r#"{"a": {"b": ${env:B}}}"#),
             (&["env:CONFIG"], &["a="], r#"{"a": null}"#),
             (&["yaml:"], &[], "null"),
@@ -265,9 +287,9 @@ mod tests {
                 "at least one config flag must be provided",
             ),
             (
-                &["http://a/b"],
+                &["http://a/b?token=hunter2"],
                 &[],
-                "unsupported scheme on URI \"http://a/b\"",
+                "unsupported scheme on URI \"http://a\"",
             ),
             (&["yaml:"], &["a"], "missing equal sign"),
             (&many, &[], "more than 100 configurations"),

@@ -1,11 +1,13 @@
 //! Checks a file and compiles it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Definition, Endpoint, Instrument, Path, Rule, Source,
-    file::{EndpointFile, File, InstrumentKind, MetricFile, ValueType},
+    file::{EndpointFile, File, InstrumentKind, MetricFile, PathFile, ValueType},
     is_metric_name,
+    request::{shown, shown_paths},
+    unit::wrong_unit,
 };
 use crate::{
     telemetry::names,
@@ -71,13 +73,20 @@ fn endpoints(
         // One that cannot be read has none.
         let is_read = !path.is_empty() || diagnostics.is_empty();
         if is_read && !path.starts_with('/') {
-            let message = format!("expected a path that begins with `/`, found `{path}`");
+            let found = shown(root, endpoint, path);
+            let message = format!("expected a path that begins with `/`, found `{found}`");
             root.error(&["endpoints", endpoint, "path"], message, diagnostics);
         }
     }
-    let compiled = file.endpoints.iter().map(|(endpoint, from)| Endpoint {
+    let named = file.endpoints.iter();
+    let paths = named
+        .clone()
+        .map(|(name, of)| (name.as_str(), of.path.as_str()));
+    let paths = shown_paths(root, paths);
+    let compiled = named.zip(paths).map(|((endpoint, from), path)| Endpoint {
         name: endpoint.clone(),
-        path: from.path.as_str().into(),
+        path,
+        request: from.path.as_str().into(),
         format: from.format,
         scope: format!("{name}/{endpoint}").into(),
         families: None,
@@ -98,7 +107,7 @@ impl Compiler<'_> {
         let endpoint = self.endpoint(metric, cursor);
         let value = self.path(&metric.value, cursor, &["value"]);
         let for_each = match &metric.for_each {
-            Some(text) => self.path(text, cursor, &["for_each"]).map(Some),
+            Some(PathFile { path, .. }) => self.path(path, cursor, &["for_each"]).map(Some),
             None => Some(None),
         };
         let attributes = self.attributes(metric, cursor);
@@ -116,6 +125,7 @@ impl Compiler<'_> {
             instrument,
             endpoint,
             for_each,
+            for_each_is_optional: metric.for_each.as_ref().is_some_and(|it| it.optional),
             value,
             attributes,
             parse: metric.parse,
@@ -136,12 +146,16 @@ impl Compiler<'_> {
             );
             cursor.error(&["name"], message, self.diagnostics);
         }
+        let plain = |name: &str| name.replace('.', "_").to_ascii_lowercase();
         if names::TARGET
             .iter()
-            .any(|own| own.name.replace('.', "_") == name.replace('.', "_"))
+            .any(|own| plain(own.name) == plain(name))
         {
             let message = format!("`{name}` is a metric that the collector itself makes");
             cursor.error(&["name"], message, self.diagnostics);
+        }
+        if let Some(message) = wrong_unit(&metric.unit) {
+            cursor.error(&["unit"], message, self.diagnostics);
         }
     }
 
@@ -263,15 +277,26 @@ impl Compiler<'_> {
 
     fn attributes(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) -> Vec<(String, Source)> {
         let mut attributes = Vec::new();
-        for (key, text) in &metric.attributes {
+        for (key, PathFile { path, optional }) in &metric.attributes {
             let at = ["attributes", key.as_str()];
-            let source = match text.as_str() {
+            let optional = *optional;
+            let source = match path.as_str() {
                 "@key" if metric.for_each.is_none() => {
                     cursor.error(&at, "`@key` needs a `for_each`", self.diagnostics);
                     continue;
                 }
                 "@key" => Some(Source::Key),
-                path if path.starts_with('$') => self.path(path, cursor, &at).map(Source::Path),
+                text if text.starts_with('$') => {
+                    let path = self.path(text, cursor, &at);
+                    path.map(|path| Source::Path { path, optional })
+                }
+                literal if optional => {
+                    let message = format!(
+                        "only a path can be optional: it begins with `$`, and `{literal}` does not"
+                    );
+                    cursor.error(&at, message, self.diagnostics);
+                    continue;
+                }
                 literal => Some(Source::Literal(literal.to_owned())),
             };
             attributes.extend(source.map(|source| (key.clone(), source)));
@@ -298,13 +323,24 @@ impl Compiler<'_> {
             kind: metric.instrument,
             value_type: metric
                 .value_type
-                .unwrap_or_else(|| default_value_type(metric)),
+                .unwrap_or_else(|| default_value_type(metric.instrument)),
             buckets: metric.buckets.clone(),
             max_series: series_of(metric),
             scope,
             delta: None,
         };
         let instruments = &mut self.definition.instruments;
+        let differs_in_case = |known: &&Arc<Instrument>| {
+            known.name != new.name && known.name.eq_ignore_ascii_case(&new.name)
+        };
+        if let Some(other) = instruments.iter().find(differs_in_case) {
+            let message = format!(
+                "`{}` and `{}` above differ in case only, and OpenTelemetry takes them for one name",
+                new.name, other.name
+            );
+            cursor.error(&["name"], message, self.diagnostics);
+            return None;
+        }
         let Some(index) = instruments.iter().position(|known| known.name == new.name) else {
             instruments.push(Arc::new(new));
             return Some(instruments.len() - 1);
@@ -352,17 +388,12 @@ fn state_attribute(metric: &MetricFile) -> String {
         .unwrap_or_else(|| "state".to_owned())
 }
 
-fn default_value_type(metric: &MetricFile) -> ValueType {
-    let fractions = |values: &BTreeMap<String, f64>| values.values().any(|v| v.fract() != 0.0);
-    match metric.instrument {
+fn default_value_type(instrument: InstrumentKind) -> ValueType {
+    match instrument {
         InstrumentKind::Histogram => ValueType::Double,
         InstrumentKind::StateSet => ValueType::Int,
-        // A total keeps one type for ever: another one would be another instrument, with another
-        // start time.
-        InstrumentKind::Counter if metric.scale.is_some() || fractions(&metric.values) => {
-            ValueType::Double
+        InstrumentKind::Counter | InstrumentKind::Gauge | InstrumentKind::UpDownCounter => {
+            ValueType::Auto
         }
-        InstrumentKind::Counter => ValueType::Int,
-        InstrumentKind::Gauge | InstrumentKind::UpDownCounter => ValueType::Auto,
     }
 }

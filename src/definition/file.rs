@@ -1,9 +1,12 @@
 //! What a file in `pipelines/` says.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, value::MapAccessDeserializer},
+};
 
 /// An API definition: its endpoints and which of their JSON becomes which metric.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -22,7 +25,9 @@ pub struct File {
 /// A document of the API.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 pub struct EndpointFile {
-    /// Path below the target's URL, with its query if it has one.
+    /// Path below the target's URL, with its query if it has one. Labels and logs show the names
+    /// of the query without the values, and of `${env:KEY}` the name; what is put in for it is
+    /// percent-encoded.
     pub path: String,
     /// How the body is read.
     #[serde(default)]
@@ -56,24 +61,27 @@ pub struct MetricFile {
     pub unit: String,
     /// Which endpoint's body holds it; may be left out where there is only one.
     pub endpoint: Option<String>,
-    /// JSONPath (RFC 9535) of the elements that give one series each. An object iterates over
-    /// its members like an array.
-    pub for_each: Option<String>,
-    /// JSONPath of the value, relative to the element.
+    /// JSONPath (RFC 9535) of the elements that give one series each. A path of names alone is
+    /// short for the one that ends in `[*]`: `$.nodes` goes through the items of an array and the
+    /// members of an object.
+    pub for_each: Option<PathFile>,
+    /// JSONPath of the one value, relative to the element.
     pub value: String,
     /// Attribute values: a JSONPath relative to the element, `@key` for the name under which the
     /// element stands in its parent, or any other text as it is.
     #[serde(default)]
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: BTreeMap<String, PathFile>,
     /// How a found value is read.
     #[serde(default)]
     pub parse: Parse,
-    /// Numbers for texts: `{green: 0, yellow: 1, red: 2}`.
+    /// Numbers for texts, numbers and booleans: `{green: 0, yellow: 1, "*": 2}`; `*` is any
+    /// other. A text without an entry is a problem; so is a number or a boolean if another one has
+    /// an entry, and else it is itself.
     #[serde(default)]
     pub values: BTreeMap<String, f64>,
     /// What the number is multiplied with, for example 0.001 for milliseconds.
     pub scale: Option<f64>,
-    /// Which numbers the instrument holds.
+    /// Which numbers the instrument holds; `auto` if not given.
     pub value_type: Option<ValueType>,
     /// Upper bounds of a histogram's buckets, ascending.
     #[serde(default)]
@@ -86,9 +94,71 @@ pub struct MetricFile {
     /// The most elements that give a series; 1 without `for_each`, 200 with it. What is over is
     /// dropped and counted.
     pub max_series: Option<usize>,
-    /// A missing value is expected and not counted as a problem.
+    /// What is missing is expected and not counted as a problem: the value, an attribute, the
+    /// elements of `for_each`.
     #[serde(default)]
     pub optional: bool,
+}
+
+/// A path, and whether it may find nothing: `$.site`, or `{path: $.site, optional: true}`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PathFile {
+    /// The path.
+    pub path: String,
+    /// That it finds nothing is expected and no problem.
+    pub optional: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PathMap {
+    /// The path.
+    path: String,
+    /// That it finds nothing is expected and no problem: an attribute is left out.
+    #[serde(default)]
+    optional: bool,
+}
+
+impl<'de> Deserialize<'de> for PathFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(PathVisitor)
+    }
+}
+
+struct PathVisitor;
+
+impl<'de> de::Visitor<'de> for PathVisitor {
+    type Value = PathFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text such as $.a, or a map such as {path: $.a, optional: true}")
+    }
+
+    fn visit_str<E: de::Error>(self, path: &str) -> Result<PathFile, E> {
+        Ok(PathFile {
+            path: path.to_owned(),
+            optional: false,
+        })
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<PathFile, A::Error> {
+        let PathMap { path, optional } = PathMap::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(PathFile { path, optional })
+    }
+}
+
+impl JsonSchema for PathFile {
+    fn schema_name() -> Cow<'static, str> {
+        "PathFile".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let map = generator.subschema_for::<PathMap>();
+        schemars::json_schema!({
+            "description": "`$.site`, or `{path: $.site, optional: true}` if it may be missing.",
+            "anyOf": [{ "type": "string" }, map],
+        })
+    }
 }
 
 /// What is measured and how it aggregates.
@@ -114,7 +184,8 @@ pub enum Parse {
     /// A number, a boolean (1 or 0) or a number in a string.
     #[default]
     Number,
-    /// A moment, read as Unix seconds: RFC 3339 text, or Unix seconds as number or text.
+    /// A moment, read as Unix seconds: RFC 3339 text, or Unix seconds as number or text. With
+    /// `scale: 0.001` numbers are milliseconds. A year beyond 9999 is a problem.
     Timestamp,
 }
 
@@ -126,6 +197,6 @@ pub enum ValueType {
     Int,
     /// Floating point.
     Double,
-    /// Integers until a value with a fraction arrives, floating point from then on.
+    /// Exact integers until a floating-point number arrives, floating point from then on.
     Auto,
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,8 +14,12 @@ use super::{
     BUILTIN, Builtin, Definition,
     compile::compile,
     file::{File, MetricFile},
+    request,
 };
-use crate::yaml::{self, Cursor, Diagnostics, list, nearest};
+use crate::{
+    runtime::{read_input, text_of},
+    yaml::{self, Cursor, Diagnostics, Environment, Node, expand_within, list, nearest},
+};
 
 /// A definition file is no larger than this.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -110,16 +115,15 @@ fn is_path(reference: &str) -> bool {
 }
 
 fn from_file(path: &Path) -> Result<Arc<Definition>, LoadError> {
-    let failed = |source| LoadError::Read {
-        path: path.to_owned(),
-        source,
+    let path = path.to_owned();
+    let read = read_input(&path, FILE_BYTES_MAX);
+    let text = match read.and_then(text_of) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            return Err(LoadError::TooLarge { path });
+        }
+        Err(source) => return Err(LoadError::Read { path, source }),
     };
-    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(LoadError::TooLarge {
-            path: path.to_owned(),
-        });
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
     let name = path
         .file_stem()
         .and_then(|stem| stem.to_str())
@@ -127,26 +131,52 @@ fn from_file(path: &Path) -> Result<Arc<Definition>, LoadError> {
     from_text(name, &path.display().to_string(), &text)
 }
 
-/// Compiles the definition `name` from YAML; `source` stands in messages.
+/// Compiles the definition `name` from YAML; `source` stands in messages. `${env:NAME}` is a
+/// variable of the process.
 ///
 /// # Errors
 /// All mistakes at once.
 pub fn from_text(name: &str, source: &str, text: &str) -> Result<Arc<Definition>, LoadError> {
+    from_text_in(name, source, text, &|name| std::env::var(name).ok())
+}
+
+/// The same with these variables. One that is not set and has no default is a mistake: an endpoint
+/// would be asked without its key.
+fn from_text_in(
+    name: &str,
+    source: &str,
+    text: &str,
+    environment: &Environment<'_>,
+) -> Result<Arc<Definition>, LoadError> {
     let mut diagnostics = Diagnostics::new();
     let definition = yaml::parse(source, text, &mut diagnostics).map(|node| {
+        let node = expand_within(node, environment, &request::written, &mut diagnostics);
+        diagnostics.make_strict();
         let root = Cursor::new(&node, "");
         let file = yaml::decode::<File>(&node, "", &mut diagnostics);
         let file = file.unwrap_or_else(|| sound_endpoints(&root));
-        compile(name, &file, &sound_metrics(&root), &root, &mut diagnostics)
+        let mut definition = compile(name, &file, &sound_metrics(&root), &root, &mut diagnostics);
+        diagnostics.hide_values(&node);
+        let mut hasher = DefaultHasher::new();
+        (name, text).hash(&mut hasher);
+        hash_values(&node, &mut hasher);
+        definition.digest = hasher.finish();
+        definition
     });
     match definition {
-        Some(mut definition) if diagnostics.is_empty() => {
-            let mut hasher = DefaultHasher::new();
-            (name, text).hash(&mut hasher);
-            definition.digest = hasher.finish();
-            Ok(Arc::new(definition))
-        }
+        Some(definition) if diagnostics.is_empty() => Ok(Arc::new(definition)),
         _ => Err(LoadError::Invalid(diagnostics)),
+    }
+}
+
+/// What came of references is part of a definition.
+fn hash_values(node: &Node, hasher: &mut DefaultHasher) {
+    if let Some(expansion) = &node.expansion {
+        expansion.text.hash(hasher);
+    }
+    let values = node.entries().iter().map(|entry| &entry.value);
+    for value in values.chain(node.items()) {
+        hash_values(value, hasher);
     }
 }
 
@@ -184,5 +214,90 @@ fn builtin_names(asked: &str) -> String {
     match nearest(asked, &names) {
         Some(near) => format!("none is built in (did you mean `{near}`?)"),
         None => format!("built in are {}", list(&names)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "
+endpoints:
+  prices: {path: '/${env:TENANT}/prices?key=${env:KEY}&currency=${env:CURRENCY:-EUR}'}
+  hourly: {path: /history?window=1h}
+  daily: {path: /history?window=1d}
+metrics:
+  - {name: '${env:NAME}', instrument: gauge, endpoint: prices, value: '$.a', unit: '$${x}'}
+";
+
+    fn environment(name: &str) -> Option<String> {
+        let value = match name {
+            "TENANT" => "a/b",
+            "KEY" => "hunter2&x=ü",
+            "NAME" => "price",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn references_are_followed_and_values_of_a_query_are_not_shown() {
+        let definition = from_text_in("test", "test.yaml", TEXT, &environment).unwrap();
+        let endpoints = definition.endpoints.iter();
+        let endpoints: Vec<_> = endpoints
+            .map(|endpoint| (endpoint.request.expose(), &*endpoint.path))
+            .collect();
+        assert_eq!(
+            endpoints,
+            [
+                ("/history?window=1d", "/history?window={window}#daily"),
+                ("/history?window=1h", "/history?window={window}#hourly"),
+                (
+                    "/a%2Fb/prices?key=hunter2%26x%3D%C3%BC&currency=EUR",
+                    "/{TENANT}/prices?key={key}&currency={currency}"
+                ),
+            ]
+        );
+        assert_eq!(definition.instruments[0].name, "price");
+        assert_eq!(definition.instruments[0].unit, "${x}");
+        assert!(!format!("{definition:?}").contains("hunter2"));
+        let other = |name: &str| match name {
+            "KEY" => Some("hunter3".to_owned()),
+            name => environment(name),
+        };
+        let other = from_text_in("test", "test.yaml", TEXT, &other).unwrap();
+        assert_ne!(other.digest, definition.digest, "another key is a change");
+    }
+
+    #[test]
+    fn mistakes_show_no_value() {
+        let nothing = |_: &str| None;
+        let error = from_text_in("test", "test.yaml", TEXT, &nothing).unwrap_err();
+        let unset = "configuration references unset environment variable \"KEY\"";
+        assert!(error.to_string().contains(unset), "{error}");
+        let text = "
+endpoints:
+  a: {path: '${env:KEY}'}
+  b: {path: 'b?key=hunter2'}
+metrics:
+  - {name: x, instrument: gauge, endpoint: a, value: '$[${env:KEY}'}
+  - {name: x, instrument: gauge, endpoint: a, value: '$.${target:zone}'}
+";
+        let error = from_text_in("test", "test.yaml", text, &environment).unwrap_err();
+        let error = error.to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+        for part in [
+            "expected a path that begins with `/`, found `{KEY}`",
+            "expected a path that begins with `/`, found `b?key={key}`",
+            "unsupported scheme \"target\"",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_read() {
+        let error = load("/dev/zero").unwrap_err();
+        assert!(matches!(error, LoadError::TooLarge { .. }), "{error}");
     }
 }

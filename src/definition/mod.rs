@@ -6,9 +6,12 @@
 mod builtin;
 mod compile;
 pub mod file;
+mod grammar;
 mod load;
 pub mod path;
 mod query;
+mod request;
+mod unit;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,10 +19,11 @@ use std::{
     time::Duration,
 };
 
+use crate::settings::Secret;
 pub use builtin::{BUILTIN, Builtin};
 pub use file::{Format, InstrumentKind, Parse, ValueType};
 pub use load::{LoadError, from_text, load, load_builtin, location, schema};
-pub use path::{Elements, Hit, Path};
+pub use path::{Elements, Hit, NotOne, Path};
 pub use query::{Steps, TooManySteps};
 
 /// A compiled API definition, shared by all its targets.
@@ -44,8 +48,11 @@ pub struct Definition {
 pub struct Endpoint {
     /// The name that rules use.
     pub name: String,
-    /// Path below the target's URL, with its query if it has one.
+    /// Path below the target's URL as it is shown, without the values of its query and of its
+    /// references: `/prices?key={key}`. No other endpoint has the same.
     pub path: Arc<str>,
+    /// Path and query as they are asked.
+    pub request: Secret,
     /// How its body is read.
     pub format: Format,
     /// Name of the instrumentation scope of its metrics: `definition/endpoint`.
@@ -96,13 +103,15 @@ pub struct Rule {
     pub endpoint: usize,
     /// The elements that give a series each; the whole body where there is none.
     pub for_each: Option<Path>,
+    /// Whether it is expected that there are no elements.
+    pub for_each_is_optional: bool,
     /// The value, relative to the element.
     pub value: Path,
     /// Attribute keys in ascending order and where their values come from.
     pub attributes: Vec<(String, Source)>,
     /// How a found value is read.
     pub parse: Parse,
-    /// Numbers for texts.
+    /// Numbers for scalars, by their text; `*` is any other.
     pub values: BTreeMap<String, f64>,
     /// What the number is multiplied with.
     pub scale: Option<f64>,
@@ -123,7 +132,7 @@ impl Rule {
             .attributes
             .iter()
             .filter_map(|(_, source)| match source {
-                Source::Path(path) => Some(path),
+                Source::Path { path, .. } => Some(path),
                 Source::Literal(_) | Source::Key => None,
             });
         let of_element = [&self.value].into_iter().chain(attributes);
@@ -138,7 +147,12 @@ pub enum Source {
     /// The same text on every series.
     Literal(String),
     /// A value of the element.
-    Path(Path),
+    Path {
+        /// Where it stands.
+        path: Path,
+        /// Whether the attribute is left out where it is missing.
+        optional: bool,
+    },
     /// The name (or index) under which the element stands in its parent.
     Key,
 }
@@ -156,9 +170,8 @@ impl Definition {
     fn root_keys(&self, endpoint: usize) -> Option<BTreeSet<String>> {
         let rules = self.rules.iter().filter(|rule| rule.endpoint == endpoint);
         let paths = rules.flat_map(Rule::paths_of_document);
-        paths
-            .map(|path| path.root_key().map(str::to_owned))
-            .collect()
+        let keys = paths.map(Path::root_keys).collect::<Option<Vec<_>>>()?;
+        Some(keys.into_iter().flatten().map(str::to_owned).collect())
     }
 
     /// The index of the endpoint called `name`.

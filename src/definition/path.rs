@@ -11,20 +11,21 @@ use jsonpath_rust::parser::{
 };
 use serde_json::Value;
 
-use super::query::{Found, Query, Steps, TooManySteps};
+use super::{
+    grammar,
+    query::{Found, Query, Steps, TooManySteps},
+};
 
 /// The longest path that is taken, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
-
-/// How deep filters, functions and parentheses may stand in one another: what the parser takes
-/// for a path grows tenfold with each.
-const NESTING_MAX: usize = 4;
 
 /// A compiled path.
 #[derive(Debug, Clone)]
 pub struct Path {
     text: String,
     kind: Kind,
+    /// The byte of `text` behind each segment.
+    ends: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +58,17 @@ pub struct Elements<'a> {
     pub total: usize,
 }
 
+/// Why a path does not lead to one value, or to none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOne {
+    /// It leads to more.
+    #[error("{0} values, one wanted")]
+    Several(usize),
+    /// Nobody knows.
+    #[error(transparent)]
+    TooManySteps(#[from] TooManySteps),
+}
+
 /// A path that is not RFC 9535.
 #[derive(Debug, thiserror::Error)]
 #[error("`{path}` is not a JSONPath (RFC 9535): {reason}")]
@@ -71,14 +83,18 @@ impl Path {
     /// # Errors
     /// If it is not RFC 9535, or too long or too deep to be parsed in a moment.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        check_extent(text).map_err(|reason| PathError {
+        let wrong = |reason| PathError {
             path: shortened(text),
             reason,
-        })?;
-        let query = parse_json_path(text).map_err(|error| PathError {
-            path: text.to_owned(),
-            reason: reason(text, &error.to_string()),
-        })?;
+        };
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(wrong(format!("it is longer than {TEXT_BYTES_MAX} bytes")));
+        }
+        if !text.starts_with('$') {
+            return Err(wrong("it begins with `$`".to_owned()));
+        }
+        let ends = grammar::segments(text).map_err(|error| wrong(unexpected(error)))?;
+        let query = parse_json_path(text).map_err(|error| wrong(reason(&error.to_string())))?;
         let kind = match singular(&query) {
             Some(steps) => Kind::Singular(steps),
             None => Kind::General(Query::from(&query)),
@@ -86,6 +102,7 @@ impl Path {
         Ok(Self {
             text: text.to_owned(),
             kind,
+            ends,
         })
     }
 
@@ -102,15 +119,36 @@ impl Path {
         }
     }
 
-    /// The key below the document that everything that the path matches stands under, if there is
-    /// one.
-    pub fn root_key(&self) -> Option<&str> {
+    /// The keys below the document that everything that the path looks at stands under; none if it
+    /// looks at all of it.
+    pub fn root_keys(&self) -> Option<Vec<&str>> {
         match &self.kind {
             Kind::Singular(steps) => match steps.first()? {
-                Step::Name(name) => Some(name),
+                Step::Name(name) => Some(vec![name]),
                 Step::Index(_) => None,
             },
-            Kind::General(query) => query.root_key(),
+            Kind::General(query) => query.root_keys(),
+        }
+    }
+
+    /// Shows `take` the values that the path matches, in document order, until it wants no more.
+    ///
+    /// # Errors
+    /// If it takes too many steps.
+    pub fn values<'a>(
+        &self,
+        document: &'a Value,
+        steps: &Steps,
+        mut take: impl FnMut(&'a Value) -> ControlFlow<()>,
+    ) -> Result<(), TooManySteps> {
+        steps.take(1)?;
+        match &self.kind {
+            Kind::Singular(keys) => {
+                // Whether it wants more or not, there is only one.
+                let _flow = walk(keys, document).map(take);
+                Ok(())
+            }
+            Kind::General(query) => query.find(document, steps, |found| take(found.value)),
         }
     }
 
@@ -123,22 +161,63 @@ impl Path {
         document: &'a Value,
         steps: &Steps,
     ) -> Result<Option<&'a Value>, TooManySteps> {
-        steps.take(1)?;
-        match &self.kind {
-            Kind::Singular(keys) => Ok(walk(keys, document)),
-            Kind::General(query) => {
-                let mut first = None;
-                query.find(document, steps, |found| {
-                    first = Some(found.value);
-                    ControlFlow::Break(())
-                })?;
-                Ok(first)
+        let mut first = None;
+        self.values(document, steps, |found| {
+            first = Some(found);
+            ControlFlow::Break(())
+        })?;
+        Ok(first)
+    }
+
+    /// The one value that the path matches, which is not `null`; none if there is none.
+    ///
+    /// # Errors
+    /// If there are several, or it takes too many steps.
+    pub fn one<'a>(&self, document: &'a Value, steps: &Steps) -> Result<Option<&'a Value>, NotOne> {
+        let (mut first, mut count) = (None, 0);
+        self.values(document, steps, |found| {
+            if !found.is_null() {
+                first.get_or_insert(found);
+                count += 1;
             }
+            ControlFlow::Continue(())
+        })?;
+        match count {
+            0 | 1 => Ok(first),
+            several => Err(NotOne::Several(several)),
         }
     }
 
-    /// The values that the path matches, in document order, up to `limit`, and how many there are.
-    /// A singular path that leads to an array or an object matches its elements.
+    /// The values that the path matches, in document order, as RFC 9535 says: the first of them up
+    /// to `limit`, and how many there are.
+    ///
+    /// # Errors
+    /// If it takes too many steps.
+    pub fn nodes<'a>(
+        &self,
+        document: &'a Value,
+        limit: usize,
+        steps: &Steps,
+    ) -> Result<Elements<'a>, TooManySteps> {
+        steps.take(1)?;
+        let mut elements = Elements::default();
+        match &self.kind {
+            Kind::Singular(keys) => {
+                elements.hits.extend(node(keys, document));
+                elements.total = elements.hits.len();
+                elements.hits.truncate(limit);
+            }
+            Kind::General(query) => query.find(document, steps, |found| {
+                elements.add(found, limit);
+                ControlFlow::Continue(())
+            })?,
+        }
+        Ok(elements)
+    }
+
+    /// What a `for_each` goes through: all values that the path matches, the first of them up to
+    /// `limit`, and how many there are. A path of names alone is short for the one that ends in
+    /// `[*]` if it leads to an array or an object: `$.nodes` means `$.nodes[*]`.
     ///
     /// # Errors
     /// If it takes too many steps.
@@ -148,20 +227,59 @@ impl Path {
         limit: usize,
         steps: &Steps,
     ) -> Result<Elements<'a>, TooManySteps> {
-        let mut elements = Elements::default();
         match &self.kind {
-            Kind::Singular(keys) => {
-                if let Some(found) = walk(keys, document) {
-                    elements = members(found, limit);
-                    steps.take(elements.hits.len() as u64)?;
-                }
+            Kind::Singular(keys) if keys.iter().all(Step::is_name) => {
+                let found = walk(keys, document).map(|found| members(found, limit));
+                let elements = found.unwrap_or_default();
+                steps.take(1 + elements.hits.len() as u64)?;
+                Ok(elements)
             }
-            Kind::General(query) => query.find(document, steps, |found| {
-                elements.add(found, limit);
-                ControlFlow::Continue(())
-            })?,
+            _ => self.nodes(document, limit, steps),
         }
-        Ok(elements)
+    }
+
+    /// Whether it is a gap that a `for_each` finds no element in `document`. An array or an object
+    /// that is there and empty is none.
+    ///
+    /// # Errors
+    /// If it takes too many steps.
+    pub fn misses(&self, document: &Value, steps: &Steps) -> Result<bool, TooManySteps> {
+        if let Kind::Singular(_) = &self.kind {
+            return Ok(self.first(document, steps)?.is_none_or(Value::is_null));
+        }
+        let mut last: Option<Self> = None;
+        for (prefix, segment) in self.prefixes() {
+            if prefix.first(document, steps)?.is_some() {
+                last = Some(prefix);
+                continue;
+            }
+            if segment.keys().is_some() {
+                return Ok(true);
+            }
+            let Some(last) = last else {
+                return Ok(!is_empty(document));
+            };
+            let mut chose_none = false;
+            last.values(document, steps, |found| {
+                chose_none = !is_empty(found);
+                match chose_none {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })?;
+            return Ok(chose_none);
+        }
+        Ok(true)
+    }
+
+    /// The path up to each of its segments, with the segment as a path of its own.
+    pub fn prefixes(&self) -> impl Iterator<Item = (Self, Self)> {
+        let starts = [1].into_iter().chain(self.ends.iter().copied());
+        starts.zip(&self.ends).filter_map(|(start, end)| {
+            let prefix = Self::parse(self.text.get(..*end)?).ok()?;
+            let segment = self.text.get(start..*end)?.trim_start();
+            Some((prefix, Self::parse(&format!("${segment}")).ok()?))
+        })
     }
 }
 
@@ -178,6 +296,10 @@ impl<'a> Elements<'a> {
 }
 
 impl Step {
+    fn is_name(&self) -> bool {
+        matches!(self, Self::Name(_))
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Name(name) => name.clone(),
@@ -203,8 +325,32 @@ fn walk<'a>(steps: &[Step], document: &'a Value) -> Option<&'a Value> {
     })
 }
 
+/// The value at the end of the steps, and the key under which it stands.
+fn node<'a>(steps: &[Step], document: &'a Value) -> Option<Hit<'a>> {
+    let value = walk(steps, document)?;
+    let key = match steps.split_last() {
+        None => None,
+        Some((Step::Index(index), before)) if *index < 0 => {
+            let length = walk(before, document)?.as_array()?.len();
+            let index = length.checked_add_signed(isize::try_from(*index).ok()?)?;
+            Some(index.to_string())
+        }
+        Some((last, _)) => Some(last.text()),
+    };
+    Some(Hit { value, key })
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
 fn members(value: &Value, limit: usize) -> Elements<'_> {
     let (total, hits) = match value {
+        Value::Null => (0, Vec::new()),
         Value::Array(items) => {
             let hits = items.iter().enumerate().take(limit);
             let hits = hits.map(|(index, value)| Hit {
@@ -237,52 +383,11 @@ fn singular(query: &JpQuery) -> Option<Vec<Step>> {
         .segments
         .iter()
         .map(|segment| match segment {
-            Segment::Selector(Selector::Name(name)) => Some(Step::Name(unquoted(name)?)),
+            Segment::Selector(Selector::Name(name)) => Some(Step::Name(name.clone())),
             Segment::Selector(Selector::Index(index)) => Some(Step::Index(*index)),
             Segment::Selector(_) | Segment::Selectors(_) | Segment::Descendant(_) => None,
         })
         .collect()
-}
-
-/// The engine keeps a bracketed name with its quotes; a name with escapes is left to it.
-fn unquoted(name: &str) -> Option<String> {
-    let strip = |quote: char| {
-        name.strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote))
-    };
-    let inner = strip('\'').or_else(|| strip('"')).unwrap_or(name);
-    (!inner.contains('\\')).then(|| inner.to_owned())
-}
-
-/// Whether the parser is through with `text` in a moment, whatever stands there.
-fn check_extent(text: &str) -> Result<(), String> {
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(format!("it is longer than {TEXT_BYTES_MAX} bytes"));
-    }
-    // One an open bracket or parenthesis: whether what stands in it costs the parser more.
-    let mut open: Vec<bool> = Vec::new();
-    let (mut quote, mut is_escaped) = (None, false);
-    for (at, c) in text.chars().enumerate() {
-        match (quote, c) {
-            (Some(_), _) if is_escaped => is_escaped = false,
-            (Some(_), '\\') => is_escaped = true,
-            (Some(open), c) if open == c => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '[') => open.push(false),
-            (None, '(') => open.push(true),
-            (None, '?') => open.last_mut().into_iter().for_each(|costs| *costs = true),
-            (None, ')' | ']') => drop(open.pop()),
-            (None, _) => continue,
-        }
-        if open.iter().filter(|costs| **costs).count() > NESTING_MAX {
-            let at = at + 1;
-            return Err(format!(
-                "at character {at} more than {NESTING_MAX} filters, functions and parentheses stand in one another"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// A path for messages.
@@ -293,12 +398,17 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Why `path` is none, in a few words. The parser says it in a drawing of several lines, whose
-/// first one has the place: `--> 1:9`.
-fn reason(path: &str, error: &str) -> String {
-    if !path.starts_with('$') {
-        return "it begins with `$`".to_owned();
+fn unexpected(error: grammar::Wrong) -> String {
+    let grammar::Wrong { column, why } = error;
+    match why {
+        Some(why) => format!("character {column}: {why}"),
+        None => format!("character {column} is not expected there"),
     }
+}
+
+/// Why the parser takes no path, in a few words. It says it in a drawing of several lines, whose
+/// first one has the place: `--> 1:9`.
+fn reason(error: &str) -> String {
     let place = error.split("--> 1:").nth(1);
     let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect();
     match place.map(digits) {
@@ -386,20 +496,41 @@ mod tests {
     #[test]
     fn what_stands_directly_below_the_document_is_known() {
         for (text, expected) in [
-            ("$.a.b", Some("a")),
-            ("$['a'][?@.x]", Some("a")),
+            ("$.a.b", Some(&["a"][..])),
+            ("$['a'][?@.x]", Some(&["a"])),
+            ("$['a', 'b'].c", Some(&["a", "b"])),
+            (
+                "$.a[?@.x == $.b.x && count($.c[?@ == $.d]) > 1]",
+                Some(&["a", "b", "c", "d"]),
+            ),
+            (
+                "$.a[?search(@.x, $.b) || !in(@.y, $.c[0])]",
+                Some(&["a", "b", "c"]),
+            ),
+            (
+                "$.a[?length(value($.b..x)) == 1].b[?$.c]",
+                Some(&["a", "b", "c"]),
+            ),
+            ("$.a[?@.x == $[0]]", None),
+            ("$.a[?@..x[?$..y]]", None),
             ("$[0]", None),
+            ("$[?@.a]", None),
             ("$", None),
             ("$..a", None),
-            ("$['a', 'b']", None),
         ] {
-            assert_eq!(path(text).root_key(), expected, "{text}");
+            assert_eq!(path(text).root_keys().as_deref(), expected, "{text}");
         }
     }
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for text in ["bytes_transmitted", "$.[", "$.a[?", ""] {
+        for text in [
+            "bytes_transmitted",
+            "$.[",
+            "$.a[?",
+            "",
+            "$[?count(@.a, @.b) > 1]",
+        ] {
             let error = Path::parse(text).unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("`{text}` is not a JSONPath")),
@@ -421,12 +552,116 @@ mod tests {
         ] {
             let text = format!("$[?{}@{}", open.repeat(12), close.repeat(12));
             let error = Path::parse(&text).unwrap_err().to_string();
-            assert!(error.contains("stand in one another"), "{error}");
+            assert!(error.contains("deep in one another"), "{error}");
         }
         let long = format!("${}", ".a".repeat(TEXT_BYTES_MAX));
         let error = Path::parse(&long).unwrap_err().to_string();
         assert!(error.contains("longer than 1024 bytes"), "{error}");
         assert!(error.len() < 300, "{error}");
         assert!(Path::parse("$[?((@.a == '((((((' || !(@['b'])) && (@.c)), ?@.d]").is_ok());
+    }
+
+    #[test]
+    fn no_evaluation_goes_on_without_steps() {
+        let document = json!({"a": vec![1; 100]});
+        let path = path("$..[?@ == 2]");
+        let few = || Steps::new(50);
+        assert_eq!(path.first(&document, &few()), Err(TooManySteps));
+        assert_eq!(path.one(&document, &few()), Err(TooManySteps.into()));
+        assert_eq!(path.nodes(&document, 1, &few()), Err(TooManySteps));
+        assert_eq!(path.elements(&document, 1, &few()), Err(TooManySteps));
+        assert_eq!(path.misses(&document, &few()), Err(TooManySteps));
+    }
+
+    #[test]
+    fn a_key_is_the_same_however_the_path_is_written() {
+        let keys = [
+            "a\nb",
+            "\u{1}\u{8}\u{c}\r\t",
+            "it's",
+            "b\\",
+            "['x']",
+            "'q'",
+            "",
+            "ü",
+        ];
+        for key in keys {
+            let document = json!({ "o": { key: 1 } });
+            let all = ["$.o", "$.o[*]", "$.o.*", "$['o'][?@ == 1]", "$..o[*]"];
+            for text in all {
+                let hits = path(text).elements(&document, 9, &steps()).unwrap().hits;
+                let found: Vec<_> = hits.iter().map(|hit| hit.key.as_deref()).collect();
+                assert_eq!(found, [Some(key)], "{text}");
+            }
+        }
+        let document = json!({"'q'": 1, "q": 2, "a\\b": 3, "a\tb": 4});
+        for (text, expected) in [
+            ("$[\"'q'\"]", 1),
+            ("$['q']", 2),
+            ("$['a\\\\b']", 3),
+            ("$['a\\tb']", 4),
+        ] {
+            assert_eq!(first(text, &document), Some(json!(expected)), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_path_of_names_alone_is_short_for_its_elements() {
+        let document = json!({"values": [{"x": [1, 2]}, {"x": [3]}]});
+        let found = |text| {
+            let hits = path(text).elements(&document, 9, &steps()).unwrap().hits;
+            let shown = hits.iter().map(|hit| {
+                let key = hit.key.clone().unwrap_or_default();
+                format!("{key}={}", hit.value)
+            });
+            shown.collect::<Vec<_>>()
+        };
+        assert_eq!(found("$.values"), found("$.values[*]"));
+        assert_eq!(found("$.values[0]"), ["0={\"x\":[1,2]}"]);
+        assert_eq!(found("$.values[-1]"), ["1={\"x\":[3]}"]);
+        assert_eq!(found("$.values[0:1]"), ["0={\"x\":[1,2]}"]);
+        assert_eq!(found("$.values[*].x"), ["x=[1,2]", "x=[3]"]);
+        assert_eq!(found("$.values[1].x"), ["x=[3]"]);
+        assert_eq!(found("$.values[*].x[*]"), ["0=1", "1=2", "0=3"]);
+    }
+
+    #[test]
+    fn several_values_are_not_one() {
+        let document = json!({"a": [1, 2, null], "b": [null, 3]});
+        let one = |text| {
+            let path = path(text);
+            path.one(&document, &steps()).map(Option::<&Value>::cloned)
+        };
+        assert_eq!(one("$.a[*]"), Err(NotOne::Several(2)));
+        assert_eq!(one("$.b[*]"), Ok(Some(json!(3))));
+        assert_eq!(one("$.a[0]"), Ok(Some(json!(1))));
+        assert_eq!(one("$.a[2]"), Ok(None));
+        assert_eq!(one("$.c[*]"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_there_and_empty_is_no_gap() {
+        let document =
+            json!({"none": [], "nil": null, "n": 1, "jobs": [{"tags": []}, {"tags": {}}]});
+        for (text, expected) in [
+            ("$.none", false),
+            ("$.none[*]", false),
+            ("$.none[?@.x == 1]", false),
+            ("$.jobs[*].tags[*]", false),
+            ("$..nothing", true),
+            ("$.nil", true),
+            ("$.nil[*]", true),
+            ("$.missing", true),
+            ("$.missing[*]", true),
+            ("$.n[*]", true),
+            ("$.none[0]", true),
+            ("$.none[*].x", false),
+            ("$.jobs[?@.state == 'on']", true),
+            ("$.jobs[*].tag[*]", true),
+        ] {
+            let (path, none) = (path(text), Ok(Elements::default()));
+            assert_eq!(path.elements(&document, 9, &steps()), none, "{text}");
+            assert_eq!(path.misses(&document, &steps()), Ok(expected), "{text}");
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Points become batches: by size and by age. No clock, no network.
 
-use std::ops::RangeInclusive;
+use std::{collections::VecDeque, ops::RangeInclusive};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{backoff::Backoff, sending_queue::BatchSettings};
+use super::{backoff::Backoff, sending_queue::BatchSettings, split::Piece};
 
 /// What is sent with one request.
 #[derive(Debug)]
@@ -16,12 +16,30 @@ pub(super) struct Batch {
     pub(super) payload: Payload,
     /// Bytes of it.
     pub(super) bytes: u64,
-    /// Data points in it.
+    /// Data points in it of which it is not known yet what became of them.
     pub(super) points: u64,
+    /// Data points in it that are done with, because it is sent in pieces.
+    pub(super) done_points: u64,
+    /// What is left to be sent of it, if it is sent in pieces.
+    pub(super) pieces: VecDeque<Piece>,
     /// When its first message came.
     pub(super) opened: Instant,
     /// When it is tried again, once an attempt has failed.
     pub(super) backoff: Option<Backoff>,
+}
+
+impl Batch {
+    /// Data points of the next request: of the next piece, or of all of it.
+    pub(super) fn next_points(&self) -> u64 {
+        self.pieces
+            .front()
+            .map_or(self.points, |piece| piece.points)
+    }
+
+    /// Data points that its messages hold.
+    pub(super) fn all_points(&self) -> u64 {
+        self.points + self.done_points
+    }
 }
 
 /// Where the messages of a batch are.
@@ -92,6 +110,8 @@ impl Batcher {
             bytes: payload.len() as u64,
             payload: Payload::Memory(payload.into()),
             points: std::mem::take(&mut self.points),
+            done_points: 0,
+            pieces: VecDeque::new(),
             opened,
             backoff: None,
         })

@@ -56,6 +56,11 @@ impl Gate {
         self.breaker.try_acquire(now)
     }
 
+    /// Takes that the destination answered to an attempt, whatever it said.
+    pub(super) fn answered(&mut self, permit: Option<Permit>, now: Instant) {
+        self.complete(permit, outcome::Outcome::Ok, now);
+    }
+
     /// Takes what an attempt came to; one that is made for a drain has no permit.
     pub(super) fn settle(&mut self, permit: Option<Permit>, attempt: &Outcome, now: Instant) {
         let evidence = match attempt {
@@ -64,7 +69,7 @@ impl Gate {
                 outcome::Outcome::Ok
             }
             // A refusal is an answer: the destination lives.
-            Outcome::Permanent { error } => {
+            Outcome::Permanent { error } | Outcome::TooLarge { error } => {
                 self.status.permanent_error(chain(error.as_ref()));
                 outcome::Outcome::Ok
             }
@@ -73,6 +78,10 @@ impl Gate {
                 outcome::Outcome::Fail
             }
         };
+        self.complete(permit, evidence, now);
+    }
+
+    fn complete(&mut self, permit: Option<Permit>, evidence: outcome::Outcome, now: Instant) {
         let Some(permit) = permit else { return };
         let changed = self.breaker.complete(now, permit, evidence, &mut self.rng);
         self.tell(changed);

@@ -2,6 +2,7 @@
 //! may block, one operation at a time.
 
 use std::{
+    collections::VecDeque,
     error::Error as StdError,
     io,
     sync::{Arc, Mutex, PoisonError},
@@ -158,6 +159,8 @@ impl Keeper {
             payload: Payload::Disk,
             bytes: entry.bytes,
             points: entry.points,
+            done_points: 0,
+            pieces: VecDeque::new(),
             opened: now.checked_sub(age).unwrap_or(now),
             backoff: None,
         }
@@ -195,7 +198,7 @@ impl Shared {
         let ids = batch.ids.clone();
         let read = shelves.with(move |log| log.read(ids)).await;
         let (payload, points) = read.map_err(ReadError::Thread)?.map_err(ReadError::Log)?;
-        let is_whole = points == batch.points && payload.len() as u64 == batch.bytes;
+        let is_whole = points == batch.all_points() && payload.len() as u64 == batch.bytes;
         is_whole.then_some(payload).ok_or(ReadError::Lost)
     }
 

@@ -14,7 +14,8 @@ pub enum DropReason {
     QueueFull,
     /// Tried again until `max_elapsed_time`.
     RetriesExhausted,
-    /// One message over the largest size that OTLP allows.
+    /// One data point that is larger than the destination takes, or a message over the largest size
+    /// that OTLP allows.
     TooLarge,
     /// They could not be encoded.
     Encoding,

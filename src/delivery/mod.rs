@@ -11,6 +11,7 @@ mod backoff;
 mod batch;
 mod compress;
 mod config;
+mod foreign;
 mod gate;
 pub mod grpc;
 mod health;
@@ -22,6 +23,7 @@ mod outcome;
 mod queue;
 mod remote;
 mod sending_queue;
+mod split;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -38,11 +40,13 @@ pub use account::Account;
 use async_trait::async_trait;
 use bytes::Bytes;
 pub use config::RetryOnFailure;
+pub use foreign::FOREIGN;
 pub use ledger::DropReason;
 use opentelemetry::KeyValue;
 pub use outcome::{Answer, Outcome};
 pub use remote::Remote;
 pub use sending_queue::{BatchSettings, BatchSizer, SendingQueue, Sizer, Victim};
+pub use split::{Limit, Piece, Split};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout, timeout_at},
@@ -54,7 +58,7 @@ pub use crate::client::{BoxError, Invalid};
 use self::{
     batch::{Batch, Payload},
     gate::Gate,
-    keeper::{Keeper, Shelves},
+    keeper::{Keeper, ReadError, Shelves},
     state::{Disk, Next, State},
 };
 use crate::{
@@ -85,6 +89,10 @@ pub struct Settings {
     pub retry: RetryOnFailure,
     /// What may wait, and how points become batches.
     pub queue: SendingQueue,
+    /// How a message that is larger than a request may be becomes several; none if it cannot.
+    pub split: Option<Split>,
+    /// One whose batches go before: nothing is sent until it has ended.
+    pub after: Option<CancellationToken>,
 }
 
 /// Delivers what it is given to one destination. When it is dropped without [`Self::drain`], what
@@ -103,6 +111,10 @@ struct Shared {
     draining: CancellationToken,
     ended: CancellationToken,
     timeout: Duration,
+    batch: BatchSettings,
+    split: Option<Split>,
+    /// Nothing is sent before this.
+    after: Option<CancellationToken>,
     destination: Box<dyn Destination>,
     /// Where batches are that are on disk.
     shelves: Option<Shelves>,
@@ -183,6 +195,7 @@ impl Delivery {
         let mut state = State::new(id, retry, &settings.queue, disk, context.seed);
         let now = context.clock.since_epoch().as_micros();
         state.number_from(u64::try_from(now).unwrap_or_default());
+        state.take_any_size(settings.split.is_some());
         let shelves = log.map(Shelves::new);
         let state = Arc::new(Mutex::new(state));
         let account = match context.account {
@@ -198,6 +211,9 @@ impl Delivery {
             draining: CancellationToken::new(),
             ended: CancellationToken::new(),
             timeout: settings.timeout,
+            batch: settings.queue.batch,
+            split: settings.split,
+            after: settings.after,
             destination: Box::new(destination),
             shelves,
         });
@@ -234,6 +250,11 @@ impl Delivery {
     /// The account in which it is counted, for the one that takes its place.
     pub fn account(&self) -> &Account {
         &self.shared.account
+    }
+
+    /// Is cancelled when nothing is sent any more.
+    pub fn ended(&self) -> CancellationToken {
+        self.shared.ended.clone()
     }
 
     /// Waits until nothing is held any more.
@@ -313,6 +334,12 @@ impl Shared {
     }
 
     async fn send_all(&self) {
+        if let Some(after) = &self.after {
+            tokio::select! {
+                () = after.cancelled() => {}
+                () = self.draining.cancelled() => {}
+            }
+        }
         loop {
             // Registered before the look, so that no change in between is missed.
             let changed = self.changed.notified();
@@ -328,29 +355,59 @@ impl Shared {
 
     /// Waits until the batch is due and the destination may be asked, makes one attempt, and notes
     /// what came of it.
-    async fn send(&self, in_hand: InHand<'_>) {
-        let Some(batch) = &in_hand.batch else { return };
+    async fn send(&self, mut in_hand: InHand<'_>) {
+        let Some(batch) = &mut in_hand.batch else {
+            return;
+        };
         if let Some(backoff) = &batch.backoff {
             self.wait_until(backoff.due()).await;
         }
-        let payload = match &batch.payload {
-            Payload::Memory(payload) | Payload::Writing(payload) => payload.clone(),
-            Payload::Disk => match self.read(batch).await {
-                Ok(payload) => payload,
-                Err(error) => {
-                    in_hand.settle(|batch| self.not_read(batch, &error));
-                    return;
-                }
-            },
+        let payload = match self.next_payload(batch).await {
+            Ok(payload) => payload,
+            Err(error) => {
+                in_hand.settle(|batch| self.not_read(batch, &error));
+                return;
+            }
         };
+        let points = batch.next_points();
         let permit = self.permit().await;
         let started = Instant::now();
-        let outcome = self.attempt(payload).await;
-        self.gate().settle(permit, &outcome, Instant::now());
-        in_hand.settle(|batch| {
-            self.lock().settle(batch, outcome, started, Instant::now());
-        });
+        let outcome = self.attempt(payload.clone()).await;
+        if let Outcome::TooLarge { error } = &outcome
+            && let Some(halves) = split::pieces(self.split, &payload, points, Limit::Half)
+        {
+            self.gate().answered(permit, Instant::now());
+            in_hand.settle(|batch| {
+                let bytes = payload.len();
+                self.lock().halve(batch, halves, bytes, error.as_ref());
+            });
+        } else {
+            self.gate().settle(permit, &outcome, Instant::now());
+            in_hand.settle(|batch| {
+                self.lock().settle(batch, outcome, started, Instant::now());
+            });
+        }
         self.changed.notify_waiters();
+    }
+
+    /// What is sent next of a batch. One that is larger than a request may be falls into pieces.
+    async fn next_payload(&self, batch: &mut Batch) -> Result<Bytes, ReadError> {
+        if let Some(piece) = batch.pieces.front() {
+            return Ok(piece.payload.clone());
+        }
+        let payload = match &batch.payload {
+            Payload::Memory(payload) | Payload::Writing(payload) => payload.clone(),
+            Payload::Disk => self.read(batch).await?,
+        };
+        if self.batch.fits(batch.points, payload.len() as u64) {
+            return Ok(payload);
+        }
+        let limit = self.batch.limit();
+        if let Some(pieces) = split::pieces(self.split, &payload, batch.points, limit) {
+            batch.pieces = pieces.into();
+        }
+        let first = batch.pieces.front().map(|piece| piece.payload.clone());
+        Ok(first.unwrap_or(payload))
     }
 
     async fn attempt(&self, payload: Bytes) -> Outcome {

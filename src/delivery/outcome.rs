@@ -7,9 +7,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResp
 use prost::Message as _;
 
 use super::BoxError;
-
-/// The most of a server's message that is shown.
-const MAX_MESSAGE_CHARS: usize = 500;
+use crate::client::Secrets;
 
 /// What an attempt to send came to.
 #[derive(Debug)]
@@ -22,6 +20,11 @@ pub enum Outcome {
         error: BoxError,
         /// How long it asks us to wait.
         after: Option<Duration>,
+    },
+    /// It never will, because of the size of the batch: it may accept less at once.
+    TooLarge {
+        /// What it says of the size.
+        error: BoxError,
     },
     /// It never will.
     Permanent {
@@ -48,6 +51,13 @@ impl Outcome {
         }
     }
 
+    /// A refusal because of the size.
+    pub fn too_large(error: impl Into<BoxError>) -> Self {
+        Self::TooLarge {
+            error: error.into(),
+        }
+    }
+
     /// A failure that stays.
     pub fn permanent(error: impl Into<BoxError>) -> Self {
         Self::Permanent {
@@ -61,21 +71,24 @@ impl From<ExportMetricsServiceResponse> for Answer {
         let partial = response.partial_success.unwrap_or_default();
         Self {
             rejected: u64::try_from(partial.rejected_data_points).unwrap_or_default(),
-            message: shorten(&partial.error_message),
+            message: partial.error_message,
         }
     }
 }
 
 impl Answer {
+    /// The same, in words that may be shown.
+    pub(super) fn quoted(self, secrets: &Secrets) -> Self {
+        Self {
+            message: secrets.quote(self.message.as_bytes()),
+            ..self
+        }
+    }
+
     /// Reads an answer. What is not one is taken as full success: the status said so already.
     pub(super) fn decode(body: impl Buf) -> Self {
         ExportMetricsServiceResponse::decode(body).map_or_else(|_| Self::default(), Self::from)
     }
-}
-
-/// The beginning of what a server says, which may be a page of HTML.
-pub(super) fn shorten(message: &str) -> String {
-    message.chars().take(MAX_MESSAGE_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{Invalid, Outcome};
 use crate::{
     client::{Tls, headers},
     http::{AuthConfig, Credentials},
-    settings::{Compression, Headers},
+    settings::{Compression, Headers, ProxyUrl},
 };
 
 /// How a destination is spoken to, as configured.
@@ -20,6 +20,8 @@ pub struct Remote<'c> {
     pub auth: &'c AuthConfig,
     /// How to speak TLS.
     pub tls: &'c Tls,
+    /// The proxy, instead of that of the environment.
+    pub proxy_url: Option<&'c ProxyUrl>,
 }
 
 /// The headers that are the same for every request, and the one that may change.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Invalid,
     config::{TOO_LONG, invalid, is_at_most_a_day},
+    split::Limit,
 };
 use crate::settings::{ByteSize, ComponentId, Duration};
 
@@ -56,7 +57,8 @@ pub struct SendingQueue {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sizer {
-    /// Batches, each of which becomes one request.
+    /// Batches, each of which becomes one request, or several where a target is larger than
+    /// `batch.max_size`.
     #[default]
     Requests,
     /// Data points.
@@ -87,7 +89,7 @@ pub struct BatchSettings {
     pub min_size: Option<u64>,
     /// The largest batch; if not given, 3 MiB, which is a limit for items too: gRPC servers take
     /// 4 MiB unless they are told otherwise. 0 leaves only OTLP's limit of 64 MiB. A single target
-    /// that is larger makes a batch of its own.
+    /// that is larger makes a batch of its own, which is sent in several requests.
     pub max_size: Option<u64>,
     /// What `min_size` and `max_size` count.
     pub sizer: BatchSizer,
@@ -144,11 +146,27 @@ impl BatchSettings {
 
     /// Whether so many points of so many bytes may be one batch.
     pub(super) fn fits(&self, points: u64, bytes: u64) -> bool {
-        let max_bytes = match self.max_size {
+        bytes <= self.max_bytes() && self.size(points, bytes) <= self.max()
+    }
+
+    fn max_bytes(&self) -> u64 {
+        match self.max_size {
             None => DEFAULT_BATCH_BYTES,
             Some(_) => MAX_MESSAGE_BYTES,
+        }
+    }
+
+    /// The most that one request holds, unless one data point is larger.
+    pub(super) fn limit(&self) -> Limit {
+        let points = match self.sizer {
+            BatchSizer::Items => self.max(),
+            BatchSizer::Bytes => u64::MAX,
         };
-        bytes <= max_bytes && self.size(points, bytes) <= self.max()
+        let bytes = match self.sizer {
+            BatchSizer::Items => self.max_bytes(),
+            BatchSizer::Bytes => self.max_bytes().min(self.max()),
+        };
+        Limit::AtMost { points, bytes }
     }
 
     /// Whether so many points of so many bytes need not wait for more.

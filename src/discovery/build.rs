@@ -124,9 +124,9 @@ struct Fixed(Vec<Group>);
 
 impl Fixed {
     fn new(configs: &[StaticConfig]) -> Self {
-        let groups = configs.iter().map(|config| Group {
-            addresses: config.targets.clone(),
-            labels: config.labels.clone(),
+        let groups = configs.iter().map(|config| {
+            let addresses = config.targets.iter().map(|address| Box::from(&**address));
+            Group::new(addresses.collect(), config.labels.clone())
         });
         Self(groups.collect())
     }
@@ -137,7 +137,7 @@ impl Provider for Fixed {
     async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
         let parsed = Parsed {
             groups: self.0.clone(),
-            refused: Vec::new(),
+            ..Parsed::default()
         };
         Ok(vec![Part {
             key: String::new(),

@@ -71,7 +71,7 @@ impl DnsSd {
                 let groups = records.filter_map(|data| self.group(name, data));
                 Ok(Parsed {
                     groups: groups.collect(),
-                    refused: Vec::new(),
+                    ..Parsed::default()
                 })
             }
             // That there is no such name is an answer: a service without instances has none.
@@ -100,10 +100,7 @@ impl DnsSd {
             }
             _ => return None,
         };
-        Some(Group {
-            addresses: vec![address],
-            labels,
-        })
+        Some(Group::new(vec![address.into_boxed_str()], labels))
     }
 }
 

@@ -1,12 +1,6 @@
 //! `file_sd_configs`: files of target groups, read again when something in their folder changes.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-    str::FromStr,
-    sync::Arc,
-};
+use std::{io, path::Path, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -15,13 +9,16 @@ use super::{
     group::{Parsed, parse_json, parse_yaml},
     source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
 };
-use crate::runtime::Folders;
+use crate::runtime::{Folders, read_file};
 
 /// Label: the file in which a target was found.
 const FILEPATH: &str = "__meta_filepath";
 
 /// The most files of one configuration.
 const FILES_MAX: usize = 10_000;
+
+/// The most bytes of all of them together.
+const ALL_BYTES_MAX: u64 = 4 * BODY_BYTES_MAX;
 
 /// Paths whose names differ by what stands for a `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,10 +137,11 @@ impl Provider for FileSd {
 
 fn read_all(patterns: &[Pattern]) -> Result<Vec<Part>, RefreshError> {
     let mut parts = Vec::new();
+    let mut left = ALL_BYTES_MAX;
     for path in patterns.iter().map(Pattern::files) {
         for path in path.map_err(RefreshError::Read)? {
             parts.push(Part {
-                result: read(&path),
+                result: read(&path, &mut left),
                 key: path,
             });
         }
@@ -151,24 +149,25 @@ fn read_all(patterns: &[Pattern]) -> Result<Vec<Part>, RefreshError> {
     Ok(parts)
 }
 
-/// Reads one file. Each group learns in which file it stands.
-fn read(path: &str) -> Result<Parsed, RefreshError> {
-    let file = File::open(path).map_err(RefreshError::Read)?;
-    let mut text = Vec::new();
-    let mut limited = file.take(BODY_BYTES_MAX + 1);
-    limited.read_to_end(&mut text).map_err(RefreshError::Read)?;
-    if text.len() as u64 > BODY_BYTES_MAX {
-        return Err(RefreshError::TooLarge);
-    }
+/// Reads one file of at most `left` bytes. Each group learns in which file it stands.
+fn read(path: &str, left: &mut u64) -> Result<Parsed, RefreshError> {
+    let text = match read_file(Path::new(path), BODY_BYTES_MAX.min(*left)) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge && *left < BODY_BYTES_MAX => {
+            return Err(RefreshError::TooLargeTogether);
+        }
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(RefreshError::TooLarge);
+        }
+        read => read.map_err(RefreshError::Read)?,
+    };
+    *left = left.saturating_sub(text.len() as u64);
     let is_json = path.to_ascii_lowercase().ends_with(".json");
     let mut parsed = match String::from_utf8(text) {
         Ok(text) if is_json => parse_json(text.as_bytes())?,
         Ok(text) => parse_yaml(path, &text)?,
         Err(_) => return Err(RefreshError::NotUtf8),
     };
-    for group in &mut parsed.groups {
-        group.labels.insert(FILEPATH.to_owned(), path.to_owned());
-    }
+    parsed.origin = Some((FILEPATH, path.to_owned()));
     Ok(parsed)
 }
 
@@ -223,8 +222,8 @@ mod tests {
         let keys: Vec<_> = parts.iter().map(|part| part.key.clone()).collect();
         assert_eq!(keys, ["a.json", "b.json", "c.json", "one.yml"].map(path));
         let first = parts[0].result.as_ref().unwrap();
-        assert_eq!(first.groups[0].labels[FILEPATH], path("a.json"));
-        assert_eq!(first.refused.len(), 1);
+        assert_eq!(first.origin, Some((FILEPATH, path("a.json"))));
+        assert_eq!(first.refused.count, 1);
         assert_eq!(parts[2].result.as_ref().unwrap_err().reason(), "syntax");
     }
 
@@ -233,7 +232,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| format!("{}/{name}", folder.path().display());
         std::os::unix::fs::symlink("gone", path("link.json")).unwrap();
-        let huge = File::create(path("huge.json")).unwrap();
+        let huge = std::fs::File::create(path("huge.json")).unwrap();
         huge.set_len(BODY_BYTES_MAX + 1).unwrap();
         std::fs::write(path("latin.yml"), b"- targets: [\xe9]").unwrap();
         let mut files = provider(&[path("*.json"), path("*.yml")]);

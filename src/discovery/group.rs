@@ -1,34 +1,53 @@
 //! Prometheus' target groups: `[{"targets": ["host:port"], "labels": {"name": "value"}}]`.
 //!
-//! The list as a whole must be well-formed; of its entries a bad one costs only itself.
+//! The list as a whole must be well-formed; of its entries a bad one costs only itself. A list is
+//! read entry by entry, and what is kept of an entry is little more than its text: a list takes a
+//! small multiple of its size, however many groups it has.
 
-use serde::Deserialize;
+use std::{cell::Cell, fmt};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::Labels;
 use crate::yaml::{self, Diagnostics, Node, Value};
 
-/// The most groups of one file or answer.
+/// The most groups of one file or answer, and the most targets of all of them.
 const GROUPS_MAX: usize = 500_000;
+const TARGETS_MAX: usize = 1_000_000;
+
+/// So many bad entries have their reasons kept, each with so many letters; all are counted.
+const REFUSED_KEPT: usize = 5;
+const REASON_LETTERS_MAX: usize = 200;
 
 /// Targets that share labels.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Group {
     /// Addresses, `host:port`.
-    #[serde(default, rename = "targets", deserialize_with = "or_default")]
-    pub(super) addresses: Vec<String>,
-    /// Labels of all of them.
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) labels: Labels,
+    pub(super) addresses: Box<[Box<str>]>,
+    /// Labels of all of them, each name once.
+    labels: Box<[(Box<str>, Box<str>)]>,
 }
 
 /// What a file or an answer holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parsed {
+    /// Those that name a target.
     pub(super) groups: Vec<Group>,
-    /// Why other entries are no groups, with their positions.
-    pub(super) refused: Vec<String>,
+    /// A label of all targets: where they stand. Goes before a label of a group.
+    pub(super) origin: Option<(&'static str, String)>,
+    pub(super) refused: Refused,
+}
+
+/// Entries that are no groups.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) count: usize,
+    /// Why the first ones are none, with their positions.
+    pub(super) reasons: Vec<String>,
 }
 
 /// Why a text is no list of target groups.
@@ -42,13 +61,37 @@ pub(super) enum ParseError {
     NoList(String),
     #[error("more than {GROUPS_MAX} target groups")]
     TooMany,
+    #[error("more than {TARGETS_MAX} targets")]
+    TooManyTargets,
+}
+
+impl Group {
+    pub(super) fn new(addresses: Vec<Box<str>>, labels: Labels) -> Self {
+        let labels = labels.into_iter();
+        let labels = labels.map(|(name, value)| (name.into_boxed_str(), value.into_boxed_str()));
+        Self {
+            addresses: addresses.into(),
+            labels: labels.collect(),
+        }
+    }
+
+    pub(super) fn labels(&self) -> Labels {
+        let pairs = self.labels.iter();
+        let pairs = pairs.map(|(name, value)| (name.clone().into(), value.clone().into()));
+        pairs.collect()
+    }
 }
 
 /// Reads JSON.
 pub(super) fn parse_json(text: &[u8]) -> Result<Parsed, ParseError> {
-    let entries: Vec<&RawValue> = serde_json::from_slice(text)?;
-    let group = |entry: &RawValue| serde_json::from_str(entry.get()).map_err(|e| e.to_string());
-    collect(entries.into_iter().map(group))
+    let mut list = List::default();
+    let mut from = serde_json::Deserializer::from_slice(text);
+    let read = from.deserialize_seq(Entries(&mut list));
+    if let Some(error) = list.over.take() {
+        return Err(error);
+    }
+    read.and_then(|()| from.end())?;
+    Ok(list.parsed)
 }
 
 /// Reads YAML; `source` is the name of the file. An empty text is an empty list.
@@ -57,77 +100,218 @@ pub(super) fn parse_yaml(source: &str, text: &str) -> Result<Parsed, ParseError>
     let root = yaml::parse(source, text, &mut diagnostics);
     let root = root.ok_or(ParseError::Yaml(diagnostics))?;
     match &root.value {
-        Value::Seq(entries) => collect(entries.iter().map(group)),
+        // The nodes of a YAML text are bounded, and with them its groups and targets.
+        Value::Seq(entries) => {
+            let mut list = List::default();
+            entries.iter().for_each(|entry| list.add(group(entry)));
+            Ok(list.parsed)
+        }
         Value::Null => Ok(Parsed::default()),
         Value::Scalar(_) | Value::Map(_) => Err(ParseError::NoList(root.describe())),
     }
 }
 
-fn collect(
-    entries: impl ExactSizeIterator<Item = Result<Group, String>>,
-) -> Result<Parsed, ParseError> {
-    if entries.len() > GROUPS_MAX {
-        return Err(ParseError::TooMany);
-    }
-    let mut parsed = Parsed::default();
-    for (position, entry) in entries.enumerate() {
+/// A list that is being read.
+#[derive(Default)]
+struct List {
+    parsed: Parsed,
+    entries: usize,
+    targets: Cell<usize>,
+    /// Why it is not read on.
+    over: Option<ParseError>,
+}
+
+impl List {
+    fn add(&mut self, entry: Result<Group, String>) {
         match entry.and_then(checked) {
-            Ok(group) => parsed.groups.push(group),
-            Err(reason) => parsed.refused.push(format!("entry {position}: {reason}")),
+            // It says nothing.
+            Ok(group) if group.addresses.is_empty() => {}
+            Ok(group) => self.parsed.groups.push(group),
+            Err(reason) => self.parsed.refused.add(self.entries, &reason),
+        }
+        self.entries += 1;
+    }
+}
+
+impl Refused {
+    fn add(&mut self, position: usize, reason: &str) {
+        self.count += 1;
+        if self.reasons.len() < REFUSED_KEPT {
+            let reason: String = reason.chars().take(REASON_LETTERS_MAX).collect();
+            self.reasons.push(format!("entry {position}: {reason}"));
         }
     }
-    Ok(parsed)
 }
 
 fn checked(group: Group) -> Result<Group, String> {
-    match group.labels.keys().find(|name| name.is_empty()) {
+    match group.labels.iter().find(|(name, _)| name.is_empty()) {
         Some(_) => Err("a label without a name".to_owned()),
         None => Ok(group),
     }
 }
 
+/// The entries of a JSON list, of which one is held at a time.
+struct Entries<'l>(&'l mut List);
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of target groups")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let list = self.0;
+        while let Some(entry) = entries.next_element::<&RawValue>()? {
+            if list.entries >= GROUPS_MAX {
+                list.over = Some(ParseError::TooMany);
+                return Err(A::Error::custom("too many"));
+            }
+            let mut from = serde_json::Deserializer::from_str(entry.get());
+            let group = from.deserialize_any(JsonGroup(&list.targets));
+            list.add(group.map_err(|error: serde_json::Error| error.to_string()));
+            if list.targets.get() > TARGETS_MAX {
+                list.over = Some(ParseError::TooManyTargets);
+                return Err(A::Error::custom("too many"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One entry of JSON; counts its targets. As in Go, a key may be written in any case, and `null`
+/// is an empty list or map.
+struct JsonGroup<'c>(&'c Cell<usize>);
+
+impl<'de> Visitor<'de> for JsonGroup<'_> {
+    type Value = Group;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a target group")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Group, A::Error> {
+        let (mut addresses, mut labels) = (None, None::<Option<Labels>>);
+        while let Some(key) = map.next_key::<String>()? {
+            match Key::of(&key) {
+                Ok(Key::Targets) if addresses.is_none() => {
+                    addresses = Some(map.next_value_seed(Addresses(self.0))?);
+                }
+                Ok(Key::Labels) if labels.is_none() => labels = Some(map.next_value()?),
+                Ok(Key::Targets) => return Err(A::Error::duplicate_field("targets")),
+                Ok(Key::Labels) => return Err(A::Error::duplicate_field("labels")),
+                Err(unknown) => return Err(A::Error::custom(unknown)),
+            }
+        }
+        let labels = labels.flatten().unwrap_or_default();
+        Ok(Group::new(addresses.unwrap_or_default(), labels))
+    }
+}
+
+/// The addresses of an entry, or `null`.
+struct Addresses<'c>(&'c Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for Addresses<'_> {
+    type Value = Vec<Box<str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Addresses<'_> {
+    type Value = Vec<Box<str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of addresses")
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut addresses = Vec::new();
+        while let Some(address) = items.next_element()? {
+            self.0.set(self.0.get() + 1);
+            if self.0.get() > TARGETS_MAX {
+                return Err(A::Error::custom("too many targets"));
+            }
+            addresses.push(address);
+        }
+        Ok(addresses)
+    }
+}
+
+/// What an entry may say.
+enum Key {
+    Targets,
+    Labels,
+}
+
+impl Key {
+    /// The key that is written so; else what is wrong with it.
+    fn of(text: &str) -> Result<Self, String> {
+        match text {
+            _ if text.eq_ignore_ascii_case("targets") => Ok(Self::Targets),
+            _ if text.eq_ignore_ascii_case("labels") => Ok(Self::Labels),
+            other => Err(format!(
+                "unknown field `{other}`, expected `targets` or `labels`"
+            )),
+        }
+    }
+}
+
 /// One entry of YAML. Scalars are taken by their text: a port of 8080 is a label `8080`.
 fn group(node: &Node) -> Result<Group, String> {
-    let mut group = Group::default();
     if !matches!(node.value, Value::Map(_)) {
         return Err(format!("expected a map, found {}", node.describe()));
     }
-    let text = |node: &Node| {
-        let text = node.text().filter(|_| !node.is_null());
-        let refused = || format!("expected a text, found {}", node.describe());
-        text.map(str::to_owned).ok_or_else(refused)
-    };
+    let (mut addresses, mut labels) = (None, None);
     for entry in node.entries() {
         let value = &entry.value;
-        match entry.key.as_str() {
-            "targets" if is_seq_or_null(value) => {
-                group.addresses = value.items().iter().map(text).collect::<Result<_, _>>()?;
+        let is_twice = match Key::of(&entry.key)? {
+            Key::Targets if is_seq_or_null(value) => {
+                let items = value.items().iter();
+                let items = items.map(|item| text(item).map(Box::from));
+                addresses
+                    .replace(items.collect::<Result<_, _>>()?)
+                    .is_some()
             }
-            "labels" if is_map_or_null(value) => {
+            Key::Labels if is_map_or_null(value) => {
                 let pairs = value.entries().iter();
-                let pairs = pairs.map(|entry| Ok((entry.key.clone(), text(&entry.value)?)));
-                group.labels = pairs.collect::<Result<_, String>>()?;
+                let pairs =
+                    pairs.map(|entry| Ok((entry.key.clone(), text(&entry.value)?.to_owned())));
+                labels
+                    .replace(pairs.collect::<Result<_, String>>()?)
+                    .is_some()
             }
-            "targets" => {
-                return Err(format!(
-                    "targets: expected a list, found {}",
-                    value.describe()
-                ));
+            Key::Targets => {
+                let found = value.describe();
+                return Err(format!("targets: expected a list, found {found}"));
             }
-            "labels" => {
-                return Err(format!(
-                    "labels: expected a map, found {}",
-                    value.describe()
-                ));
+            Key::Labels => {
+                let found = value.describe();
+                return Err(format!("labels: expected a map, found {found}"));
             }
-            other => {
-                return Err(format!(
-                    "unknown field `{other}`, expected `targets` or `labels`"
-                ));
-            }
+        };
+        if is_twice {
+            return Err(format!("duplicate field `{}`", entry.key));
         }
     }
-    Ok(group)
+    Ok(Group::new(
+        addresses.unwrap_or_default(),
+        labels.unwrap_or_default(),
+    ))
+}
+
+fn text(node: &Node) -> Result<&str, String> {
+    let text = node.text().filter(|_| !node.is_null());
+    text.ok_or_else(|| format!("expected a text, found {}", node.describe()))
 }
 
 fn is_seq_or_null(node: &Node) -> bool {
@@ -136,15 +320,6 @@ fn is_seq_or_null(node: &Node) -> bool {
 
 fn is_map_or_null(node: &Node) -> bool {
     node.is_null() || matches!(node.value, Value::Map(_))
-}
-
-/// `null` is an empty list or map, as in Go.
-fn or_default<'de, T, D>(from: D) -> Result<T, D::Error>
-where
-    T: Default + Deserialize<'de>,
-    D: serde::Deserializer<'de>,
-{
-    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]
@@ -172,10 +347,11 @@ mod tests {
              - targets:\n  - c:3\n- {targets: , labels: }\n- {}\n",
         );
         assert_eq!(from_json, from_yaml);
-        assert_eq!(from_json.refused, Vec::<String>::new());
-        assert_eq!(from_json.groups.len(), 4);
-        assert_eq!(from_json.groups[0].addresses, ["a:1", "b:2"]);
-        assert_eq!(from_json.groups[0].labels["port"], "8080");
+        assert_eq!(from_json.refused, Refused::default());
+        assert_eq!(from_json.groups.len(), 2, "those that name a target");
+        let addresses = ["a:1", "b:2"].map(Box::from);
+        assert_eq!(*from_json.groups[0].addresses, addresses);
+        assert_eq!(from_json.groups[0].labels()["port"], "8080");
         assert_eq!(json("[]"), Parsed::default());
         assert_eq!(yaml(""), Parsed::default());
     }
@@ -188,26 +364,29 @@ mod tests {
                 {"labels": {"": "x"}}, {"targets": ["e"]}]"#,
         );
         let addresses: Vec<_> = parsed.groups.iter().flat_map(|g| &g.addresses).collect();
-        assert_eq!(addresses, ["a", "e"]);
-        assert_eq!(parsed.refused.len(), 7);
-        assert!(parsed.refused[2].starts_with("entry 3: unknown field `target`"));
+        assert_eq!(addresses, [&Box::from("a"), &Box::from("e")]);
+        assert_eq!(parsed.refused.count, 7);
+        let third = &parsed.refused.reasons[2];
+        assert!(
+            third.starts_with("entry 3: unknown field `target`"),
+            "{third}"
+        );
 
         let parsed = yaml(
             "- targets: [a]\n-\n- 7\n- target: [b]\n- targets: c\n- targets: [[1]]\n\
              - {targets: [d], labels: {x: []}}\n- labels: {'': x}\n- targets: [e]\n",
         );
         let addresses: Vec<_> = parsed.groups.iter().flat_map(|g| &g.addresses).collect();
-        assert_eq!(addresses, ["a", "e"]);
+        assert_eq!(addresses, [&Box::from("a"), &Box::from("e")]);
+        assert_eq!(parsed.refused.count, 7);
         assert_eq!(
-            parsed.refused,
+            parsed.refused.reasons,
             [
                 "entry 1: expected a map, found nothing",
                 "entry 2: expected a map, found the integer 7",
                 "entry 3: unknown field `target`, expected `targets` or `labels`",
                 "entry 4: targets: expected a list, found the string \"c\"",
                 "entry 5: expected a text, found a list",
-                "entry 6: expected a text, found a list",
-                "entry 7: a label without a name",
             ]
         );
     }
@@ -231,6 +410,66 @@ mod tests {
         let many = format!("[{}{{}}]", "{},".repeat(GROUPS_MAX));
         let error = parse_json(many.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "more than 500000 target groups");
+        let many = format!(r#"[{{"targets": ["a"{}]}}]"#, ",\"a\"".repeat(TARGETS_MAX));
+        let error = parse_json(many.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "more than 1000000 targets");
+    }
+
+    #[test]
+    fn keys_are_written_in_any_case_and_once() {
+        let expected = json(r#"[{"targets": ["a"], "labels": {"Env": "x"}}]"#);
+        assert_eq!(
+            json(r#"[{"Targets": ["a"], "LABELS": {"Env": "x"}}]"#),
+            expected
+        );
+        assert_eq!(yaml("- Targets: [a]\n  LABELS: {Env: x}\n"), expected);
+        let twice = json(r#"[{"targets": ["a"], "Targets": ["b"]}]"#)
+            .refused
+            .reasons;
+        assert_eq!(
+            twice,
+            ["entry 0: duplicate field `targets` at line 1 column 28"]
+        );
+        let twice = yaml("- targets: [a]\n  Targets: [b]\n").refused.reasons;
+        assert_eq!(twice, ["entry 0: duplicate field `Targets`"]);
+    }
+
+    #[test]
+    fn of_many_bad_entries_a_few_are_named_in_a_few_letters() {
+        let bad = format!(
+            r#"[{{"{}": 1}}{}]"#,
+            "x".repeat(100_000),
+            ",7".repeat(9_999)
+        );
+        let refused = json(&bad).refused;
+        assert_eq!(
+            (refused.count, refused.reasons.len()),
+            (10_000, REFUSED_KEPT)
+        );
+        assert!(refused.reasons[0].starts_with("entry 0: unknown field `xxx"));
+        assert!(refused.reasons[0].len() < 2 * REASON_LETTERS_MAX);
+    }
+
+    #[test]
+    fn a_list_takes_a_small_multiple_of_its_text() {
+        let empty = format!("[{}{{}}]", "{},".repeat(GROUPS_MAX - 1));
+        let groups: Vec<_> = (0..50_000)
+            .map(|n| format!(r#"{{"targets":["n{n}:1"],"labels":{{"a":"b"}}}}"#))
+            .collect();
+        let groups = format!("[{}]", groups.join(","));
+        let addresses = format!(r#"[{{"targets":["a"{}]}}]"#, ",\"a\"".repeat(500_000));
+        let refused = format!("[7{}]", ",7".repeat(GROUPS_MAX - 1));
+        for text in [empty, groups, addresses, refused] {
+            let mut parsed = None;
+            let taken = allocation_counter::measure(|| parsed = Some(json(&text)));
+            let most = text.len() as u64 * 16 + 4096;
+            let start: String = text.chars().take(30).collect();
+            assert!(
+                taken.bytes_max < most,
+                "{start}: {taken:?} for {}",
+                text.len()
+            );
+        }
     }
 
     proptest! {
@@ -250,8 +489,11 @@ mod tests {
                 .map(|(targets, labels)| serde_json::json!({"targets": targets, "labels": labels}))
                 .collect();
             let parsed = json(&serde_json::to_string(&value).unwrap());
-            let read: Vec<_> = parsed.groups.into_iter().map(|g| (g.addresses, g.labels)).collect();
-            prop_assert_eq!(read, groups);
+            let read = parsed.groups.iter();
+            let read = read.map(|g| (g.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), g.labels()));
+            let read: Vec<_> = read.collect();
+            let named: Vec<_> = groups.into_iter().filter(|(targets, _)| !targets.is_empty()).collect();
+            prop_assert_eq!(read, named);
         }
     }
 }

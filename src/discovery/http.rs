@@ -3,17 +3,12 @@
 //! Whoever speaks this format can hand out the targets: an inventory, or the Target Allocator of
 //! the OpenTelemetry Operator at `/jobs/JOB/targets?collector_id=NAME`.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderValue, StatusCode, header};
-use reqwest::{Certificate, Client, Identity, redirect::Policy};
+use reqwest::{Client, redirect::Policy};
 
 use super::{
     config::{HttpSdConfig, TlsConfig},
@@ -21,8 +16,12 @@ use super::{
     source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
 };
 use crate::{
-    client::content_encoding::{ACCEPTED, Codings},
-    runtime::heavy,
+    client::{
+        Invalid, Tls,
+        content_encoding::{ACCEPTED, Codings},
+        headers::USER_AGENT,
+    },
+    runtime::{heavy, read_file},
 };
 
 /// Label: the URL that named a target.
@@ -43,25 +42,18 @@ pub(super) struct HttpSd {
 /// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpSdError {
-    /// A file of `tls_config` cannot be read.
-    #[error("failed to read `{path}`")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The settings contradict each other, or a file holds no PEM.
+    /// What `tls_config` names cannot be used.
+    #[error("failed to set up TLS")]
+    Tls(#[from] Invalid),
+    /// The settings contradict each other.
     #[error("failed to set up the HTTP client")]
     Client(#[from] reqwest::Error),
 }
 
 impl HttpSd {
     pub(super) fn new(config: &HttpSdConfig) -> Result<Self, HttpSdError> {
-        let tls = &config.tls_config;
-        let mut builder = Client::builder()
-            .user_agent(concat!("betanet-collector/", env!("CARGO_PKG_VERSION")))
+        let builder = Client::builder()
+            .user_agent(USER_AGENT)
             // Whoever answers must not choose who gets our credentials.
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
@@ -71,18 +63,16 @@ impl HttpSd {
             .no_zstd()
             .no_deflate()
             // Asked once a minute: a kept connection would be closed by then.
-            .pool_max_idle_per_host(0)
-            .tls_danger_accept_invalid_certs(tls.insecure_skip_verify);
-        if !config.url.is_https() {
+            .pool_max_idle_per_host(0);
+        let is_https = config.url.is_https();
+        // Also for clear text, so that a file that cannot be used shows at once.
+        let is_read = is_https || config.tls_config != TlsConfig::default();
+        let tls = is_read.then(|| tls(&config.tls_config).client_config());
+        let builder = match tls.transpose()?.filter(|_| is_https) {
+            Some(tls) => builder.tls_backend_preconfigured(tls),
             // A machine without certificates can still speak clear text.
-            builder = builder.tls_certs_only([]);
-        }
-        if let Some(path) = &tls.ca_file {
-            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&read(path)?)?);
-        }
-        if let Some(identity) = identity(tls)? {
-            builder = builder.identity(identity);
-        }
+            None => builder.tls_certs_only([]),
+        };
         Ok(Self {
             config: config.clone(),
             client: builder.build()?,
@@ -116,14 +106,14 @@ impl HttpSd {
             }
             body.extend_from_slice(&chunk);
         }
-        let decode = move || codings.decode(body.into(), BODY_BYTES_MAX);
-        let decoded = heavy::apart(decode).await;
-        let body = decoded.map_err(|_| RefreshError::Stopped)??;
-        let mut parsed = parse_json(&body)?;
-        for group in &mut parsed.groups {
-            let url = self.config.url.get().to_string();
-            group.labels.insert(URL.to_owned(), url);
-        }
+        // A long list takes long enough to delay a poll.
+        let read = move || {
+            let body = codings.decode(body.into(), BODY_BYTES_MAX)?;
+            Ok::<_, RefreshError>(parse_json(&body)?)
+        };
+        let parsed = heavy::apart(read).await;
+        let mut parsed = parsed.map_err(|_| RefreshError::Stopped)??;
+        parsed.origin = Some((URL, self.config.url.get().to_string()));
         Ok(parsed)
     }
 
@@ -177,29 +167,23 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
     kind.trim() == "application/json" && ["", "utf-8"].contains(&charset)
 }
 
-fn identity(tls: &TlsConfig) -> Result<Option<Identity>, HttpSdError> {
-    let (Some(cert), Some(key)) = (&tls.cert_file, &tls.key_file) else {
-        return Ok(None);
-    };
-    let mut pem = read(cert)?;
-    pem.push(b'\n');
-    pem.extend(read(key)?);
-    Ok(Some(Identity::from_pem(&pem)?))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, HttpSdError> {
-    std::fs::read(path).map_err(|source| HttpSdError::Read {
-        path: path.display().to_string(),
-        source,
-    })
+/// The same in our own words: the system's certificates are trusted too.
+fn tls(config: &TlsConfig) -> Tls {
+    Tls {
+        insecure_skip_verify: config.insecure_skip_verify,
+        ca_file: config.ca_file.clone(),
+        include_system_ca_certs_pool: true,
+        cert_file: config.cert_file.clone(),
+        key_file: config.key_file.clone(),
+        ..Tls::default()
+    }
 }
 
 /// A file's text without the line end that editors add.
 fn secret(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(SECRET_BYTES_MAX)
-        .read_to_string(&mut text)?;
+    let text = read_file(path, SECRET_BYTES_MAX)?;
+    let no_text = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let text = String::from_utf8(text).map_err(no_text)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

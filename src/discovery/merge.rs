@@ -6,7 +6,7 @@ use super::{
     DiscoveredTarget, Labels,
     config::{Scheme, Settings},
     fate::{Counts, Fate},
-    group::Group,
+    group::{Group, Parsed},
     pool::Pool,
     relabel::Rule,
     shard::ShardConfig,
@@ -80,10 +80,17 @@ impl Merge {
         };
         for (source, known) in sources.enumerate() {
             merged.counts.push(Counts::default());
-            merged.count(source, Fate::Invalid, known.refused as u64);
-            for group in known.parts.iter().flat_map(|part| part.iter()) {
+            let refused: usize = known.parts.iter().map(|part| part.refused.count).sum();
+            merged.count(source, Fate::Invalid, refused as u64);
+            for (part, group) in groups(known) {
+                let mut labels = group.labels();
+                labels.extend(
+                    part.origin
+                        .iter()
+                        .map(|(name, at)| ((*name).into(), at.clone())),
+                );
                 for address in &group.addresses {
-                    match self.judge(address, group, &mut so_far, &mut merged) {
+                    match self.judge(address, &labels, &mut so_far, &mut merged) {
                         Judged::Is(fate) => merged.count(source, fate, 1),
                         Judged::OfPool(found) => {
                             if let Some(pool) = so_far.pools.get_mut(&found.name) {
@@ -103,11 +110,11 @@ impl Merge {
     fn judge(
         &self,
         address: &str,
-        group: &Group,
+        of_group: &Labels,
         so_far: &mut SoFar,
         merged: &mut Merged,
     ) -> Judged {
-        let mut labels = self.labels(address, group);
+        let mut labels = self.labels(address, of_group);
         let before = labels.get(SCHEME).cloned();
         if self.scheme == Scheme::Https && before.as_deref() != Some("https") {
             merged.complain(address, LabelError::Downgrade);
@@ -150,8 +157,8 @@ impl Merge {
     }
 
     /// The labels before relabelling.
-    fn labels(&self, address: &str, group: &Group) -> Labels {
-        let mut labels = group.labels.clone();
+    fn labels(&self, address: &str, of_group: &Labels) -> Labels {
+        let mut labels = of_group.clone();
         labels.insert(ADDRESS.to_owned(), address.to_owned());
         labels.retain(|_, value| !value.is_empty());
         let scheme = || self.scheme.name().to_owned();
@@ -160,6 +167,12 @@ impl Merge {
         labels.entry(METRICS_PATH.to_owned()).or_insert_with(path);
         labels
     }
+}
+
+/// The groups of all parts.
+fn groups(known: &Known) -> impl Iterator<Item = (&Parsed, &Group)> {
+    let parts = known.parts.iter();
+    parts.flat_map(|part| part.groups.iter().map(|group| (&**part, group)))
 }
 
 impl Merged {
@@ -198,8 +211,7 @@ mod tests {
     fn known(json: &str) -> Known {
         let parsed = parse_json(json.as_bytes()).unwrap();
         Known {
-            parts: vec![parsed.groups.into()],
-            refused: parsed.refused.len(),
+            parts: vec![parsed.into()],
         }
     }
 

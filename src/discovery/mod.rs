@@ -113,3 +113,50 @@ impl Sources {
         self.0.sources()
     }
 }
+
+/// Reads a list of target groups as JSON and as YAML, for fuzzing.
+#[doc(hidden)]
+pub fn fuzz_list(text: &[u8]) {
+    drop(group::parse_json(text));
+    if let Ok(text) = std::str::from_utf8(text) {
+        drop(group::parse_yaml("fuzz.yaml", text));
+    }
+}
+
+/// Lets rules change the targets of groups, for fuzzing. Both are YAML.
+#[doc(hidden)]
+pub fn fuzz_relabel(rules: &str, groups: &str) {
+    let mut diagnostics = crate::yaml::Diagnostics::new();
+    let node = crate::yaml::parse("rules.yaml", rules, &mut diagnostics);
+    let rules: Option<Vec<RelabelConfig>> =
+        node.and_then(|node| crate::yaml::decode(&node, "", &mut diagnostics));
+    let (Some(rules), Ok(parsed)) = (rules, group::parse_yaml("groups.yaml", groups)) else {
+        return;
+    };
+    let settings = Settings {
+        scheme: Scheme::Http,
+        static_configs: &[],
+        file_sd_configs: &[],
+        http_sd_configs: &[],
+        dns_sd_configs: &[],
+        relabel_configs: &rules,
+        target_limit: 100,
+        shard: None,
+    };
+    if let Ok(merge) = Merge::new(&settings, BTreeSet::new()) {
+        let known = source::Known {
+            parts: vec![Arc::new(parsed)],
+        };
+        let named: usize = known
+            .parts
+            .iter()
+            .flat_map(|part| &part.groups)
+            .map(|of| of.addresses.len())
+            .sum();
+        let merged = merge.merge(std::iter::once(&known));
+        assert!(
+            merged.targets.len() <= named.min(100),
+            "no target comes from nothing"
+        );
+    }
+}

@@ -6,14 +6,16 @@ pub mod otlp;
 mod points;
 pub mod prometheus;
 pub mod prometheusremotewrite;
+mod sending;
 #[cfg(test)]
 mod testing;
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use schemars::SchemaGenerator;
 use serde::Serialize;
 
+use self::sending::Sending;
 use crate::{
     client::Invalid,
     delivery::{self, Storages},
@@ -22,7 +24,7 @@ use crate::{
     runtime::{Clock, Tasks},
     settings::{ComponentId, Kind},
     telemetry::Meter,
-    yaml::{self, Cursor, Diagnostics},
+    yaml::{Cursor, Diagnostics},
 };
 
 /// All kinds of exporters.
@@ -32,36 +34,42 @@ pub const KINDS: &[Kind] = &[
         aliases: &[],
         about: "Writes what passes to the log.",
         schema: SchemaGenerator::subschema_for::<debug::Config>,
+        foreign: &debug::FOREIGN,
     },
     Kind {
         name: "file",
         aliases: &[],
         about: "Writes lines of OTLP JSON to a file.",
         schema: SchemaGenerator::subschema_for::<file::Config>,
+        foreign: &file::FOREIGN,
     },
     Kind {
         name: "otlp_grpc",
         aliases: &["otlp"],
         about: "Pushes OTLP over gRPC.",
         schema: SchemaGenerator::subschema_for::<otlp::GrpcConfig>,
+        foreign: &otlp::GRPC_FOREIGN,
     },
     Kind {
         name: "otlp_http",
         aliases: &["otlphttp"],
         about: "Pushes OTLP over HTTP, as protobuf.",
         schema: SchemaGenerator::subschema_for::<otlp::HttpConfig>,
+        foreign: &otlp::HTTP_FOREIGN,
     },
     Kind {
         name: "prometheus",
         aliases: &[],
         about: "Serves all series to a Prometheus scrape.",
         schema: SchemaGenerator::subschema_for::<prometheus::Config>,
+        foreign: &prometheus::FOREIGN,
     },
     Kind {
         name: "prometheusremotewrite",
         aliases: &[],
         about: "Pushes samples by Prometheus' remote write.",
         schema: SchemaGenerator::subschema_for::<prometheusremotewrite::Config>,
+        foreign: &prometheusremotewrite::FOREIGN,
     },
 ];
 
@@ -120,30 +128,29 @@ impl Config {
     /// Reads and checks the configuration of an exporter of kind `kind`.
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
         match kind.name {
-            "debug" => yaml::decode(at.node, &at.path, diagnostics).map(Self::Debug),
+            "debug" => kind.decode(at, diagnostics).map(Self::Debug),
             "file" => {
-                let config: file::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+                let config: file::Config = kind.decode(at, diagnostics)?;
                 config.check(at, diagnostics);
                 Some(Self::File(config))
             }
             "otlp_grpc" => {
-                let config: otlp::GrpcConfig = yaml::decode(at.node, &at.path, diagnostics)?;
+                let config: otlp::GrpcConfig = kind.decode(at, diagnostics)?;
                 config.check(at, diagnostics);
                 Some(Self::OtlpGrpc(config))
             }
             "otlp_http" => {
-                let config: otlp::HttpConfig = yaml::decode(at.node, &at.path, diagnostics)?;
+                let config: otlp::HttpConfig = kind.decode(at, diagnostics)?;
                 config.check(at, diagnostics);
                 Some(Self::OtlpHttp(config))
             }
             "prometheusremotewrite" => {
-                let config: prometheusremotewrite::Config =
-                    yaml::decode(at.node, &at.path, diagnostics)?;
+                let config: prometheusremotewrite::Config = kind.decode(at, diagnostics)?;
                 config.check(at, diagnostics);
                 Some(Self::RemoteWrite(config))
             }
             _ => {
-                let config: prometheus::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+                let config: prometheus::Config = kind.decode(at, diagnostics)?;
                 config.check(at, diagnostics);
                 Some(Self::Prometheus(config))
             }
@@ -189,6 +196,7 @@ impl Config {
         id: &str,
         context: &mut Context<'_>,
     ) -> Result<Arc<dyn Exporter>, BuildError> {
+        let before = context.before.and_then(Sending::of);
         let delivery = delivery::Context {
             id,
             tasks: context.tasks,
@@ -197,32 +205,15 @@ impl Config {
             clock: context.clock,
             storages: context.storages,
             status: &context.status,
-            account: context.before.and_then(account),
+            account: before.map(Sending::account),
         };
         Ok(match self {
             Self::Debug(config) => config.build(id),
-            Self::File(config) => {
-                let before = context.before.map(|before| before as &dyn Any);
-                config.build(delivery, before.and_then(<dyn Any>::downcast_ref))?
-            }
+            Self::File(config) => config.build(delivery, before)?,
             Self::OtlpGrpc(config) => config.build(delivery)?,
             Self::OtlpHttp(config) => config.build(delivery)?,
-            Self::RemoteWrite(config) => {
-                let before = context.before.map(|before| before as &dyn Any);
-                config.build(delivery, before.and_then(<dyn Any>::downcast_ref))?
-            }
+            Self::RemoteWrite(config) => config.build(delivery, before)?,
             Self::Prometheus(config) => config.build(id, context)?,
         })
     }
-}
-
-/// The account of an exporter that sends.
-fn account(exporter: &dyn Exporter) -> Option<&delivery::Account> {
-    let exporter: &dyn Any = exporter;
-    let otlp = exporter.downcast_ref().map(otlp::Otlp::account);
-    otlp.or_else(|| exporter.downcast_ref().map(file::File::account))
-        .or_else(|| {
-            let written = exporter.downcast_ref();
-            written.map(prometheusremotewrite::RemoteWrite::account)
-        })
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     http::ServerConfig,
     settings::Kind,
-    yaml::{self, Cursor, Diagnostics},
+    yaml::{Cursor, Diagnostics},
 };
 
 /// All kinds of extensions.
@@ -19,36 +19,42 @@ pub const KINDS: &[Kind] = &[
         aliases: &[],
         about: "Keeps sending queues on disk.",
         schema: SchemaGenerator::subschema_for::<file_storage::Config>,
+        foreign: &file_storage::FOREIGN,
     },
     Kind {
         name: "health_check",
         aliases: &[],
         about: "Serves `/health`, `/livez` and `/readyz`.",
         schema: SchemaGenerator::subschema_for::<health_check::Config>,
+        foreign: &health_check::FOREIGN,
     },
 ];
 
 /// What the configuration says of one extension.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are as many as extensions in a file"
+)]
 pub enum Config {
     /// Keeps sending queues on disk.
     FileStorage(file_storage::Config),
     /// Serves the state of the collector and its targets.
-    HealthCheck(health_check::Config),
+    HealthCheck(Box<health_check::Config>),
 }
 
 impl Config {
     /// Reads and checks the configuration of an extension of kind `kind`.
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
         if kind.name == "file_storage" {
-            let config: file_storage::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+            let config: file_storage::Config = kind.decode(at, diagnostics)?;
             config.check(at, diagnostics);
             return Some(Self::FileStorage(config));
         }
-        let config: health_check::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+        let config: health_check::Config = kind.decode(at, diagnostics)?;
         config.check(at, diagnostics);
-        Some(Self::HealthCheck(config))
+        Some(Self::HealthCheck(Box::new(config)))
     }
 
     /// Where and how it listens, if it does.

@@ -8,10 +8,12 @@ use std::{
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
-use super::encoding::{Compressed, Encoding};
+use super::{
+    crowd::{Busy, Place},
+    encoding::{Compressed, Encoding},
+};
 
 /// After so many pieces of some 64 KiB the others come first: half a millisecond of work, as much
 /// as a poll. Each rest is a wait behind all that is ready to run, and a busy collector has a long
@@ -90,20 +92,16 @@ pub(super) struct Sending {
     /// Pieces that were made since the others came first.
     since_rest: usize,
     _exchange: Exchange,
-    _permit: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 impl Sending {
-    pub(super) fn new(
-        body: Body,
-        exchange: Exchange,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
+    pub(super) fn new(body: Body, exchange: Exchange, place: Option<Place>) -> Self {
         Self {
             body,
             since_rest: 0,
             _exchange: exchange,
-            _permit: permit,
+            _place: place,
         }
     }
 }
@@ -142,19 +140,29 @@ impl hyper::body::Body for Sending {
 }
 
 /// Holds the deadline of a connection from the header of a request to the end of its answer.
-pub(super) struct Exchange(watch::Sender<Option<Instant>>);
+pub(super) struct Exchange {
+    connection: watch::Sender<Option<Instant>>,
+    _busy: Option<Busy>,
+}
 
 impl Exchange {
-    /// An exchange must end by `deadline`.
-    pub(super) fn begin(connection: &watch::Sender<Option<Instant>>, deadline: Instant) -> Self {
+    /// An exchange must end by `deadline`, and holds its place until then.
+    pub(super) fn begin(
+        connection: &watch::Sender<Option<Instant>>,
+        deadline: Instant,
+        busy: Option<Busy>,
+    ) -> Self {
         connection.send_replace(Some(deadline));
-        Self(connection.clone())
+        Self {
+            connection: connection.clone(),
+            _busy: busy,
+        }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.0.send_replace(None);
+        self.connection.send_replace(None);
     }
 }
 
@@ -169,7 +177,7 @@ mod tests {
     /// How often the others came first, and what the client got.
     fn send(body: Body) -> (usize, usize) {
         let (deadline, _) = watch::channel(None);
-        let exchange = Exchange::begin(&deadline, Instant::now());
+        let exchange = Exchange::begin(&deadline, Instant::now(), None);
         let mut sending = Sending::new(body, exchange, None);
         let mut context = Context::from_waker(Waker::noop());
         let (mut rests, mut bytes) = (0, 0);

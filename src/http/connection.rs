@@ -14,12 +14,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, body::Exchange, router::Router, telemetry::Telemetry, tls::Tls};
+use super::{
+    Limits,
+    body::Exchange,
+    crowd::{Client, Crowd, Entry, Stay},
+    router::{Router, Visitor},
+    telemetry::Telemetry,
+    tls::Tls,
+};
 use crate::{pipeline::Reporter, runtime::Tasks};
 
 /// About the largest header of a request (a single read may bring up to twice as much), and the
@@ -50,7 +57,7 @@ pub(super) struct Face {
 #[derive(Debug)]
 pub(super) struct Entrance {
     pub(super) limits: Limits,
-    permits: Arc<Semaphore>,
+    crowd: Arc<Crowd>,
     pub(super) tls: Option<Arc<Tls>>,
     /// Ends the connections that came in here, each after the answer that is under way.
     pub(super) stop: CancellationToken,
@@ -60,7 +67,7 @@ impl Entrance {
     pub(super) fn new(limits: Limits, tls: Option<Arc<Tls>>, stop: CancellationToken) -> Self {
         Self {
             limits,
-            permits: Arc::new(Semaphore::new(limits.connections)),
+            crowd: Arc::new(Crowd::new(limits.connections)),
             tls,
             stop,
         }
@@ -110,9 +117,9 @@ impl Acceptor {
         };
         while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     status.ok();
-                    self.serve(stream);
+                    self.serve(stream, address.into());
                 }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) if is_of_the_socket(&error) => {
@@ -128,17 +135,23 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, stream: TcpStream) {
+    fn serve(&self, stream: TcpStream, client: Client) {
         let server = Arc::clone(&self.server);
         let entrance = server.face().entrance;
-        match Arc::clone(&entrance.permits).try_acquire_owned() {
-            Ok(permit) => self.tasks.spawn_one(Arc::clone(&self.name), async move {
-                serve(stream, &server, &entrance).await;
-                drop(permit);
-            }),
+        let stay = match entrance.crowd.enter(client) {
+            Entry::Free(stay) => stay,
+            Entry::Instead(stay) => {
+                server.telemetry.connection_refused("idle");
+                stay
+            }
             // The stream is dropped, and with it the connection closed.
-            Err(_) => server.telemetry.connection_refused("limit"),
-        }
+            Entry::Full => return server.telemetry.connection_refused("limit"),
+        };
+        self.tasks.spawn_one(Arc::clone(&self.name), async move {
+            let leave = stay.leave.clone();
+            let served = serve(stream, &server, &entrance, &stay);
+            leave.run_until_cancelled(served).await;
+        });
     }
 }
 
@@ -162,14 +175,14 @@ fn is_of_the_socket(error: &io::Error) -> bool {
 }
 
 /// Serves one connection, after its handshake where there is one.
-async fn serve(stream: TcpStream, server: &Server, entrance: &Entrance) {
+async fn serve(stream: TcpStream, server: &Server, entrance: &Entrance, stay: &Stay) {
     let Some(tls) = &entrance.tls else {
-        return exchange(stream, server, entrance).await;
+        return exchange(stream, server, entrance, stay).await;
     };
     let patience = entrance.limits.header_timeout;
     let handshake = timeout(patience, tls.acceptor().accept(stream));
     match entrance.stop.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => exchange(stream, server, entrance).await,
+        Some(Ok(Ok(stream))) => exchange(stream, server, entrance, stay).await,
         Some(Ok(Err(error))) => {
             tracing::debug!(%error, "handshake failed");
             server.telemetry.connection_refused("tls");
@@ -180,7 +193,7 @@ async fn serve(stream: TcpStream, server: &Server, entrance: &Entrance) {
 }
 
 /// Answers the requests of one connection.
-async fn exchange<S>(stream: S, server: &Server, entrance: &Entrance)
+async fn exchange<S>(stream: S, server: &Server, entrance: &Entrance, stay: &Stay)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -189,10 +202,15 @@ where
     let (deadline, watched) = watch::channel(None);
     let service = service_fn(|request| {
         let ends = Instant::now() + limits.exchange_timeout;
-        let exchange = Exchange::begin(&deadline, ends);
+        let busy = stay.begin();
+        let visitor = Visitor {
+            client: stay.client,
+            is_admitted: busy.is_admitted(),
+        };
+        let exchange = Exchange::begin(&deadline, ends, Some(busy));
         let router = server.face().router;
         async move {
-            let response = router.answer(request, &server.telemetry).await;
+            let response = router.answer(request, visitor, &server.telemetry).await;
             Ok::<_, Infallible>(response.into_hyper(exchange))
         }
     });
@@ -207,6 +225,12 @@ where
     tokio::select! {
         ended = connection.as_mut() => {
             if let Err(error) = ended {
+                // hyper has answered these itself, with 431 (or 414) and 400.
+                if error.is_parse_too_large() {
+                    server.telemetry.request_refused("head_too_large");
+                } else if error.is_parse() {
+                    server.telemetry.request_refused("malformed");
+                }
                 tracing::debug!(%error, "connection ended");
             }
             return;

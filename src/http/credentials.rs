@@ -2,6 +2,7 @@
 //! is secret in it may stand in a file that is rotated.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Mutex,
     time::Duration,
@@ -13,6 +14,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
 use super::auth::{AuthConfig, BasicConfig, BearerConfig};
+use crate::runtime::read_text;
 
 /// A secret's file is read again after this time, so that a rotated one is noticed.
 const REREAD_AFTER: Duration = Duration::from_secs(10);
@@ -165,15 +167,14 @@ fn bearer_token(bearer: &BearerConfig) -> Result<String, CredentialsError> {
 
 /// A file's text without the line end that editors add.
 fn read(path: &Path) -> Result<String, CredentialsError> {
-    let failed = |source| CredentialsError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(CredentialsError::TooLarge {
+    match read_text(path, FILE_BYTES_MAX) {
+        Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => Err(CredentialsError::TooLarge {
             path: path.to_owned(),
-        });
+        }),
+        Err(source) => Err(CredentialsError::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -114,7 +114,11 @@ impl Listeners {
     /// If the path is taken there, the components there do not agree, or a file cannot be used.
     pub fn route(&mut self, server: &ServerConfig, route: Route) -> Result<(), RouteError> {
         let (path, owner) = (route.path.clone(), route.owner.clone());
-        let route = admitting(route, server)?;
+        let host = server
+            .endpoint
+            .rsplit_once(':')
+            .map(|(host, _)| host.to_owned());
+        let route = admitting(route, server)?.at_hosts(host);
         let listener = self.listener(server, &owner)?;
         listener
             .router

@@ -2,18 +2,17 @@
 
 use std::{fmt, future::Future, sync::Arc};
 
+use super::{
+    Body, Credentials,
+    body::{Exchange, Sending},
+    crowd::{Place, Places, share},
+    encoding::Encoding,
+};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, VARY},
-};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::{
-    Body, Credentials,
-    body::{Exchange, Sending},
-    encoding::Encoding,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS},
 };
 
 /// What answers the requests of a route.
@@ -38,7 +37,11 @@ pub struct Route {
     /// Whose requests are answered; everyone's without it.
     pub(super) admits: Option<Arc<Credentials>>,
     /// How many requests may be answered at the same time; no limit of its own without it.
-    pub(super) places: Option<Arc<Semaphore>>,
+    pub(super) places: Option<Arc<Places>>,
+    /// Whether it is answered even if the listener has no place for anything else.
+    pub(super) is_vital: bool,
+    /// Names of ours; who asks by another one cannot change anything.
+    pub(super) hosts: Vec<String>,
     pub(super) handler: Handler,
 }
 
@@ -58,6 +61,8 @@ impl Route {
             subpaths: false,
             admits: None,
             places: None,
+            is_vital: false,
+            hosts: Vec::new(),
             handler: Arc::new(move |request| handler(request).boxed()),
         }
     }
@@ -91,7 +96,29 @@ impl Route {
     /// How many requests are answered at the same time; more are told to come again.
     #[must_use]
     pub fn at_most(mut self, requests: usize) -> Self {
-        self.places = Some(Arc::new(Semaphore::new(requests)));
+        self.places = Some(Arc::new(Places::new(requests, requests)));
+        self
+    }
+
+    /// The same, of which one client gets half.
+    #[must_use]
+    pub fn at_most_shared(mut self, requests: usize) -> Self {
+        self.places = Some(Arc::new(Places::new(requests, share(requests))));
+        self
+    }
+
+    /// Answers even if the listener has no place for anything else: for what says that we live.
+    #[must_use]
+    pub fn vital(mut self) -> Self {
+        self.is_vital = true;
+        self
+    }
+
+    /// More names of ours: a request that changes something must come by one of them, or by an
+    /// address or a name without a dot.
+    #[must_use]
+    pub fn at_hosts(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.hosts.extend(names);
         self
     }
 
@@ -143,7 +170,7 @@ pub struct Response {
     /// The body.
     pub body: Body,
     /// A place that is taken as long as the answer is sent.
-    permit: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl Response {
@@ -154,7 +181,7 @@ impl Response {
             content_type: HeaderValue::from_static(content_type),
             headers: Vec::new(),
             body: body.into(),
-            permit: None,
+            place: None,
         }
     }
 
@@ -202,22 +229,22 @@ impl Response {
     }
 
     /// Holds a place until the client has the answer.
-    pub(super) fn holding(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
-        self.permit = permit;
+    pub(super) fn holding(mut self, place: Option<Place>) -> Self {
+        self.place = place;
         self
     }
 
     /// The answer as hyper sends it; `exchange` ends when the last byte is handed over.
     pub(super) fn into_hyper(self, exchange: Exchange) -> http::Response<Sending> {
-        let sending = Sending::new(self.body, exchange, self.permit);
+        let sending = Sending::new(self.body, exchange, self.place);
         let mut response = http::Response::new(sending);
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);
         }
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, self.content_type);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, self.content_type);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 }

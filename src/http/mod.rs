@@ -21,7 +21,10 @@ mod auth;
 mod body;
 mod connection;
 mod credentials;
+mod crowd;
 mod encoding;
+mod cross_site;
+mod foreign;
 mod listeners;
 mod message;
 mod retry_after;
@@ -30,6 +33,7 @@ mod server;
 mod serving;
 mod telemetry;
 mod tls;
+mod tls_choice;
 
 #[cfg(test)]
 mod tests;
@@ -37,12 +41,14 @@ mod tests;
 pub use auth::{AuthConfig, BasicConfig, BearerConfig};
 pub use body::Body;
 pub use credentials::{Credentials, CredentialsError};
+pub use foreign::{AUTH_FOREIGN, SERVER_FOREIGN};
 pub use listeners::{BindError, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};
 pub use retry_after::retry_after;
 pub use server::ServerConfig;
 pub use serving::{BoundListeners, Serving};
 pub use tls::{TlsConfig, TlsError, TlsVersion};
+pub use tls_choice::{TlsChoice, TlsChoiceError};
 
 use std::time::Duration;
 
@@ -53,7 +59,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long one exchange may take, from the end of the header to the last byte of the answer.
     pub exchange_timeout: Duration,
-    /// The most connections of one listener.
+    /// The most exchanges at the same time on one listener, and about the most connections. A
+    /// client (an IPv4 address or an IPv6 /64) gets half of them.
     pub connections: usize,
 }
 

@@ -1,23 +1,32 @@
 //! Which route answers a request of one listener.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
     request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 
 use super::{
+    cross_site,
+    crowd::{Client, Places},
     message::{Request, Response, Route},
     telemetry::Telemetry,
 };
 use crate::telemetry::chain;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visitor {
+    pub(super) client: Client,
+    /// Whether there is a place for it; else only what is vital is answered.
+    pub(super) is_admitted: bool,
+}
 
 /// The routes of one listener, by path.
 #[derive(Debug, Default)]
@@ -53,32 +62,56 @@ impl Router {
     pub(super) async fn answer(
         &self,
         request: http::Request<Incoming>,
+        visitor: Visitor,
         telemetry: &Telemetry,
     ) -> Response {
-        let (head, body) = request.into_parts();
-        let refused = |reason, response| {
+        let answered = self.answer_or_refuse(request, visitor).await;
+        let response = answered.unwrap_or_else(|refusal| {
+            let (reason, response) = *refusal;
             telemetry.request_refused(reason);
             response
-        };
-        let Some(route) = self.find(head.uri.path()) else {
+        });
+        match visitor.is_admitted {
+            true => response,
+            // Its place is needed.
+            false => response.with_header(CONNECTION, HeaderValue::from_static("close")),
+        }
+    }
+
+    /// The answer, or why there is another one.
+    async fn answer_or_refuse(
+        &self,
+        request: http::Request<Incoming>,
+        visitor: Visitor,
+    ) -> Result<Response, Refusal> {
+        let (head, body) = request.into_parts();
+        if !cross_site::names_its_host(&head) {
+            let response = Response::text("a request has one `Host`\n");
+            return refused("host", response.with_status(StatusCode::BAD_REQUEST));
+        }
+        let route = self.find(head.uri.path());
+        if !visitor.is_admitted && !route.is_some_and(|route| route.is_vital) {
+            return refused("busy", busy());
+        }
+        let Some(route) = route else {
             return match (head.uri.path(), &head.method) {
-                ("/", &Method::GET | &Method::HEAD) => self.landing_page(),
+                ("/", &Method::GET | &Method::HEAD) => Ok(self.landing_page()),
                 _ => refused("not_found", self.not_found()),
             };
         };
-        if let Some((reason, response)) = not_admitted(route, &head.headers) {
-            return refused(reason, response);
-        }
+        not_admitted(route, &head.headers)?;
         if !allows(route, &head.method) {
             return refused("method", method_not_allowed(route));
         }
-        let permit = match route.places.clone().map(Semaphore::try_acquire_owned) {
-            Some(Err(_)) => return refused("busy", busy()),
-            Some(Ok(permit)) => Some(permit),
-            None => None,
+        is_foreign(route, &head)?;
+        let take = |places: &Arc<Places>| {
+            places
+                .take(visitor.client)
+                .ok_or_else(|| Box::new(("busy", busy())))
         };
+        let place = route.places.as_ref().map(take).transpose()?;
         match Limited::new(body, route.max_body).collect().await {
-            Ok(body) => handle(route, head, body.to_bytes()).await.holding(permit),
+            Ok(body) => Ok(handle(route, head, body.to_bytes()).await.holding(place)),
             Err(error) if error.is::<LengthLimitError>() => {
                 let text = format!("the body is over {} bytes\n", route.max_body);
                 let response = Response::text(text).with_status(StatusCode::PAYLOAD_TOO_LARGE);
@@ -131,23 +164,46 @@ impl Router {
     }
 }
 
-/// Why a request must not be answered, and the answer to it.
-fn not_admitted(route: &Route, headers: &HeaderMap) -> Option<(&'static str, Response)> {
-    let credentials = route.admits.as_ref()?;
+/// Why a request is not handed to its route, and what is answered instead.
+type Refusal = Box<(&'static str, Response)>;
+
+fn refused<T>(reason: &'static str, response: Response) -> Result<T, Refusal> {
+    Err(Box::new((reason, response)))
+}
+
+/// Whether who asks is admitted.
+fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(credentials) = &route.admits else {
+        return Ok(());
+    };
     match credentials.admit(headers) {
-        Ok(true) => None,
+        Ok(true) => Ok(()),
         Ok(false) => {
             let response = Response::text("not authorized\n")
                 .with_status(StatusCode::UNAUTHORIZED)
                 .with_header(WWW_AUTHENTICATE, credentials.challenge());
-            Some(("unauthorized", response))
+            refused("unauthorized", response)
         }
         Err(error) => {
             let error = chain(&error);
             tracing::warn!(owner = route.owner, error, "nobody can be admitted");
             let response = Response::text("internal error\n");
             let response = response.with_status(StatusCode::INTERNAL_SERVER_ERROR);
-            Some(("credentials", response))
+            refused("credentials", response)
+        }
+    }
+}
+
+/// Whether a page of somebody else wants to change something.
+fn is_foreign(route: &Route, head: &Parts) -> Result<(), Refusal> {
+    if route.method == Method::GET {
+        return Ok(());
+    }
+    match cross_site::refusal(head, &route.hosts, route.admits.is_some()) {
+        None => Ok(()),
+        Some(why) => {
+            let response = Response::text(why).with_status(StatusCode::FORBIDDEN);
+            refused("foreign", response)
         }
     }
 }

@@ -32,6 +32,12 @@ impl ServerConfig {
     /// Checks what a type cannot say of the component at `at`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.auth.check(at, diagnostics);
+        if let Some(choice) = self.tls.as_ref().map(TlsConfig::choice) {
+            let mistakes = [choice.versions().err(), choice.provider().err()];
+            for mistake in mistakes.into_iter().flatten() {
+                at.error(&["tls", mistake.key], mistake.to_string(), diagnostics);
+            }
+        }
         if let Some(basic) = &self.auth.basic
             && basic.password_file.is_none()
             && basic.password.is_empty()

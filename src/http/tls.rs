@@ -12,16 +12,15 @@ use tokio::time::sleep;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        self, RootCertStore, ServerConfig, SupportedProtocolVersion,
-        crypto::aws_lc_rs,
+        self, RootCertStore, ServerConfig,
         pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
         server::{VerifierBuilderError, WebPkiClientVerifier},
-        version::{TLS12, TLS13},
     },
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{settings::Duration, telemetry::chain};
+use super::{TlsChoice, TlsChoiceError};
+use crate::{runtime::read_file, settings::Duration, telemetry::chain};
 
 /// A PEM file is no larger than this.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -40,13 +39,24 @@ pub struct TlsConfig {
     /// The oldest version that is spoken.
     #[serde(default)]
     pub min_version: TlsVersion,
+    /// The newest version that is spoken: 1.2 or 1.3; the newest there is if not given.
+    #[serde(default)]
+    pub max_version: Option<TlsVersion>,
+    /// The cipher suites of TLS 1.2, by their IANA names; those of 1.3 are always offered.
+    #[serde(default)]
+    pub cipher_suites: Vec<String>,
+    /// The groups of the key exchange in order of preference: X25519, P256, P384, X25519MLKEM768.
+    #[serde(default)]
+    pub curve_preferences: Vec<String>,
     /// How often the files are looked at; 0 means never again.
     #[serde(default = "default_reload_interval")]
     pub reload_interval: Duration,
 }
 
 /// A version of TLS.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
 pub enum TlsVersion {
     /// Of 2008.
     #[default]
@@ -59,6 +69,18 @@ pub enum TlsVersion {
 
 fn default_reload_interval() -> Duration {
     Duration::from_secs(10)
+}
+
+impl TlsConfig {
+    /// What of TLS is spoken.
+    pub fn choice(&self) -> TlsChoice<'_> {
+        TlsChoice {
+            min_version: self.min_version,
+            max_version: self.max_version,
+            cipher_suites: &self.cipher_suites,
+            curve_preferences: &self.curve_preferences,
+        }
+    }
 }
 
 /// Why a listener cannot speak TLS.
@@ -99,6 +121,14 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    /// What of TLS is spoken cannot be chosen so.
+    #[error("cannot choose `{}`", .0.key)]
+    Choice(
+        /// Why.
+        #[from]
+        #[source]
+        TlsChoiceError,
+    ),
     /// Certificates that no client's can be checked with.
     #[error("`{}` cannot be used to check clients", path.display())]
     ClientCa {
@@ -195,17 +225,15 @@ impl Files {
     }
 
     fn server(&self, config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
-        let versions: &[&SupportedProtocolVersion] = match config.min_version {
-            TlsVersion::Tls12 => &[&TLS12, &TLS13],
-            TlsVersion::Tls13 => &[&TLS13],
-        };
+        let choice = config.choice();
+        let versions = choice.versions()?;
         let unusable = |source| TlsError::Certificate {
             path: config.cert_file.clone(),
             source,
         };
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(choice.provider()?);
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions)
+            .with_protocol_versions(&versions)
             .map_err(unusable)?;
         let builder = match (&self.client_ca, &config.client_ca_file) {
             (Some(pem), Some(path)) => {
@@ -269,10 +297,11 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
         path: path.to_owned(),
         source,
     };
-    if std::fs::metadata(path).map_err(failed)?.len() > FILE_BYTES_MAX {
-        return Err(TlsError::TooLarge {
-            path: path.to_owned(),
-        });
+    match read_file(path, FILE_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let path = path.to_owned();
+            Err(TlsError::TooLarge { path })
+        }
+        read => read.map_err(failed),
     }
-    std::fs::read(path).map_err(failed)
 }

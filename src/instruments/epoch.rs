@@ -10,6 +10,9 @@ use opentelemetry::{
     InstrumentationScope, KeyValue,
     metrics::{Histogram, Meter, MeterProvider as _},
 };
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric::Data,
+};
 use opentelemetry_sdk::{
     Resource,
     metrics::{
@@ -40,6 +43,9 @@ pub(super) struct Epoch {
     next_slot: u32,
     points: Arc<Points>,
     histograms: BTreeMap<usize, Histogram<f64>>,
+    /// When counters began, by their index in the schema: the SDK gives one that goes over from
+    /// integers to floating point another start time.
+    starts: BTreeMap<usize, u64>,
 }
 
 /// One instrument within an epoch.
@@ -94,6 +100,7 @@ impl Epoch {
             next_slot: 0,
             points: Arc::default(),
             histograms: BTreeMap::new(),
+            starts: BTreeMap::new(),
         }
     }
 
@@ -104,6 +111,8 @@ impl Epoch {
         self.slots = common.moved(slots).collect();
         let histograms = std::mem::take(&mut self.histograms);
         self.histograms = common.moved(histograms).collect();
+        let starts = std::mem::take(&mut self.starts);
+        self.starts = common.moved(starts).collect();
     }
 
     /// Puts a value before its instrument for the next collect, as `repr`.
@@ -138,6 +147,42 @@ impl Epoch {
         histogram
             .or_insert_with(new)
             .record(reading.value.as_f64(), &reading.attributes);
+    }
+
+    /// Gives a counter that went over to floating point the start time that it had as an integer:
+    /// another one under a total that goes on reads as a second full increase.
+    pub(super) fn keep_starts(&mut self, message: &mut ExportMetricsServiceRequest) {
+        let schema = &self.schema;
+        let (slots, starts) = (&self.slots, &mut self.starts);
+        let is_counter = |index: usize| schema.kind(index) == Some(InstrumentKind::Counter);
+        let is_settled = |(index, slot): (&usize, &Slot)| {
+            let is_one = slot.made.iter().filter(|made| **made).count() == 1;
+            !is_counter(*index) || (is_one && starts.contains_key(index))
+        };
+        if slots.iter().all(is_settled) {
+            return;
+        }
+        let scopes = message.resource_metrics.iter_mut();
+        for part in scopes.flat_map(|resource| &mut resource.scope_metrics) {
+            let scope = part.scope.as_ref().map_or("", |scope| &scope.name);
+            for metric in &mut part.metrics {
+                let Some(Data::Sum(sum)) = &mut metric.data else {
+                    continue;
+                };
+                let mut known = slots.keys().copied().filter(|index| is_counter(*index));
+                let found = known.find(|index| {
+                    let of = schema.get(*index);
+                    of.is_some_and(|of| of.name == metric.name && *of.scope == *scope)
+                });
+                let first = sum.data_points.first();
+                if let (Some(index), Some(first)) = (found, first) {
+                    let start = starts.entry(index).or_insert(first.start_time_unix_nano);
+                    for point in &mut sum.data_points {
+                        point.start_time_unix_nano = *start;
+                    }
+                }
+            }
+        }
     }
 
     /// Collects what was put before the instruments, which are empty again, and all histograms.

@@ -151,8 +151,13 @@ impl TargetInstruments {
     ) -> Vec<ExportMetricsServiceRequest> {
         let signed = collected.signed_metrics.as_ref();
         let parts = signed.unwrap_or(&collected.metrics).iter();
+        // In the order of the parts; those behind are of histograms.
+        let mut epochs = self.epochs.values_mut();
         let messages = parts.map(|part| {
             let mut message = part.into();
+            if let Some(epoch) = epochs.next() {
+                epoch.keep_starts(&mut message);
+            }
             self.deltas.apply(&mut message);
             exemplars::add(&mut message, exemplars);
             message

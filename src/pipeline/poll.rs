@@ -75,6 +75,9 @@ pub struct Body {
     pub raw: Bytes,
     /// When it was there whole.
     pub received: SystemTime,
+    /// Characters and numbers in it that its format does not allow, and that were read as U+FFFD, as
+    /// nothing or as text.
+    pub repaired: u64,
     /// None where the body is only kept.
     document: Option<Arc<Document>>,
     read: Arc<Read>,
@@ -117,6 +120,14 @@ pub enum ErrorType {
     Timeout,
     /// The body was cut, or the connection lost before the answer was whole.
     Body,
+    /// What came is no HTTP/1.1.
+    Protocol,
+    /// The head of the answer could not be read.
+    Header,
+    /// One redirect led to the next, more often than is followed.
+    Redirect,
+    /// The answer was a success without a body.
+    Empty,
     /// The body is over the limit.
     TooLarge,
     /// The body is not what the definition's format says.
@@ -144,6 +155,10 @@ impl ErrorType {
             Self::Tls => "tls".into(),
             Self::Timeout => "timeout".into(),
             Self::Body => "body".into(),
+            Self::Protocol => "protocol".into(),
+            Self::Header => "header".into(),
+            Self::Redirect => "redirect".into(),
+            Self::Empty => "empty".into(),
             Self::TooLarge => "too_large".into(),
             Self::Decode => "decode".into(),
             Self::Status(code) => code.to_string().into(),
@@ -167,6 +182,7 @@ impl Body {
         Self {
             raw,
             received,
+            repaired: 0,
             document: Some(Arc::new(Document {
                 value: document,
                 _share: None,

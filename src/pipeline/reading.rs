@@ -72,8 +72,10 @@ pub struct Problem {
 /// Why a value could not be read, a closed list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// The path matches nothing, or `null`.
+    /// The path matches nothing, or `null`; or there is no element at all.
     Missing,
+    /// The path matches several values where one is wanted.
+    Several,
     /// The value is of another type than the rule expects.
     Type,
     /// The value does not fit: a negative counter, a fraction in an integer instrument, an
@@ -92,6 +94,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Several => "several",
             Self::Type => "type",
             Self::Range => "range",
             Self::MaxSeries => "max_series",
@@ -101,8 +104,9 @@ impl Reason {
     }
 
     /// All reasons, so that every counter starts at zero.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Missing,
+        Self::Several,
         Self::Type,
         Self::Range,
         Self::MaxSeries,

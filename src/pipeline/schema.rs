@@ -1,6 +1,6 @@
 //! Which instruments the readings of a stream belong to.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::definition::{Instrument, InstrumentKind};
 
@@ -33,6 +33,19 @@ impl Schema {
         };
         self.grow(index, new.max_series);
         index
+    }
+
+    /// Instruments of one scope whose names differ in case only, which OpenTelemetry takes for one:
+    /// the index of each with that of the first of its kind.
+    pub fn homonyms(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut first: HashMap<_, usize> = HashMap::new();
+        let instruments = self.0.iter().enumerate();
+        instruments.filter_map(move |(index, instrument)| {
+            let key = (&instrument.scope, instrument.name.to_ascii_lowercase());
+            let first = *first.entry(key).or_insert(index);
+            let is_other = self.get(first)?.name != instrument.name;
+            is_other.then_some((index, first))
+        })
     }
 
     /// Makes room for more series in the instrument at `index`.

@@ -51,7 +51,7 @@ pub enum ActionKind {
     Upsert,
     /// Takes it away.
     Delete,
-    /// Replaces its value by the value's SHA-256.
+    /// Replaces its value by the SHA-256 of the value's bytes.
     Hash,
     /// Makes attributes of the named groups of `pattern`.
     Extract,
@@ -212,7 +212,7 @@ impl Action {
             Self::Delete(keys) => attributes.retain(|attribute| !keys.has(&attribute.key)),
             Self::Hash(keys) => {
                 for attribute in attributes.iter_mut().filter(|a| keys.has(&a.key)) {
-                    attribute.value = sha256(&attribute.value.as_str()).into();
+                    attribute.value = hashed(&attribute.value).into();
                 }
             }
             Self::Extract { key, pattern } => {
@@ -256,8 +256,21 @@ pub(super) fn set(attributes: &mut Vec<KeyValue>, key: &str, value: Value) {
     }
 }
 
-fn sha256(text: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+/// The Collector's hash of a value: the SHA-256 of its bytes. Those of a number are eight, the
+/// least significant first. A list has none there and becomes an empty text.
+fn hashed(value: &Value) -> String {
+    match value {
+        Value::Bool(value) => sha256(&[u8::from(*value)]),
+        Value::I64(value) => sha256(&value.to_le_bytes()),
+        Value::F64(value) => sha256(&value.to_le_bytes()),
+        Value::String(text) => sha256(text.as_str().as_bytes()),
+        // A list, and what a later version of the SDK may bring.
+        _ => String::new(),
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -277,4 +290,44 @@ fn convert(value: &Value, to: ConvertedType) -> Option<Value> {
         (ConvertedType::Double, Value::Bool(value)) => f64::from(u8::from(*value)).into(),
         (ConvertedType::Double, value) => value.as_str().parse::<f64>().ok()?.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the Collector's own tests have (`internal/coreinternal/attraction/hasher_test.go`), or
+    /// what `printf … | sha256sum` says of the same bytes.
+    #[test]
+    fn hashes_are_those_of_the_collector() {
+        for (value, hash) in [
+            (
+                Value::from("abc"),
+                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            ),
+            (
+                Value::from(true),
+                "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a",
+            ),
+            (
+                Value::from(false),
+                "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            ),
+            (
+                Value::from(1_i64),
+                "7c9fa136d4413fa6173637e883b6998d32e1d675f88cddff9dcbcf331820f4b8",
+            ),
+            (
+                Value::from(-1_i64),
+                "12a3ae445661ce5dee78d0650d33362dec29c4f82af05e7e57fb595bbbacf0ca",
+            ),
+            (
+                Value::from(1.5_f64),
+                "e163f8cb0f7067a7fc78ca859a77f849aea3214f38fb75b884e4a16be725c905",
+            ),
+            (Value::Array(Array::I64(vec![1])), ""),
+        ] {
+            assert_eq!(hashed(&value), hash, "{value:?}");
+        }
+    }
 }

@@ -9,9 +9,11 @@ pub mod attributes;
 pub mod batch;
 pub mod cumulativetodelta;
 pub mod filter;
+mod foreign;
 pub mod groupbyattrs;
 pub mod mapping;
 pub mod memory_limiter;
+mod mentions;
 pub mod metricstransform;
 mod number;
 mod pass_on;
@@ -22,6 +24,7 @@ mod select;
 mod testing;
 
 pub use actions::{ActionConfig, ActionKind, ConvertedType};
+pub use mentions::Mention;
 pub use select::{AttributeConfig, MatchConfig, MatchType};
 
 use std::sync::Arc;
@@ -33,7 +36,7 @@ use crate::{
     pipeline::{Processor, StatusBoard},
     settings::Kind,
     telemetry::Meter,
-    yaml::{self, Cursor, Diagnostics},
+    yaml::{Cursor, Diagnostics, Foreign},
 };
 
 /// All kinds of processors that can be configured.
@@ -43,54 +46,63 @@ pub const KINDS: &[Kind] = &[
         aliases: &[],
         about: "Aggregates metrics over all targets, or over groups of them.",
         schema: SchemaGenerator::subschema_for::<aggregate::Config>,
+        foreign: &Foreign::NONE,
     },
     Kind {
         name: "attributes",
         aliases: &[],
         about: "Sets, removes and changes attributes of data points.",
         schema: SchemaGenerator::subschema_for::<attributes::Config>,
+        foreign: &foreign::ATTRIBUTES,
     },
     Kind {
         name: "batch",
         aliases: &[],
         about: "Passes everything on: batches are made by each exporter.",
         schema: SchemaGenerator::subschema_for::<batch::Config>,
+        foreign: &foreign::BATCH,
     },
     Kind {
         name: "cumulativetodelta",
         aliases: &[],
         about: "Makes deltas of running totals, for what is sent as OTLP.",
         schema: SchemaGenerator::subschema_for::<cumulativetodelta::Config>,
+        foreign: &Foreign::NONE,
     },
     Kind {
         name: "filter",
         aliases: &[],
         about: "Drops metrics and data points.",
         schema: SchemaGenerator::subschema_for::<filter::Config>,
+        foreign: &foreign::FILTER,
     },
     Kind {
         name: "groupbyattrs",
         aliases: &[],
         about: "Moves attributes of data points to the Resource.",
         schema: SchemaGenerator::subschema_for::<groupbyattrs::Config>,
+        foreign: &Foreign::NONE,
     },
     Kind {
         name: "memory_limiter",
         aliases: &[],
         about: "Takes no more polls when the collector has too much memory.",
         schema: SchemaGenerator::subschema_for::<memory_limiter::Config>,
+        foreign: &foreign::MEMORY_LIMITER,
     },
     Kind {
         name: "metricstransform",
         aliases: &[],
         about: "Renames, copies and combines metrics, and works on their points.",
         schema: SchemaGenerator::subschema_for::<metricstransform::Config>,
+        foreign: &Foreign::NONE,
     },
     Kind {
         name: "resource",
         aliases: &[],
         about: "Sets, removes and changes attributes of the Resource.",
         schema: SchemaGenerator::subschema_for::<resource::Config>,
+        foreign: &Foreign::NONE,
     },
 ];
 
@@ -129,8 +141,8 @@ pub struct Context<'a> {
 
 /// Decodes and checks the configuration of one kind.
 macro_rules! read {
-    ($variant:ident, $config:ty, $at:ident, $diagnostics:ident) => {{
-        let config: $config = yaml::decode($at.node, &$at.path, $diagnostics)?;
+    ($variant:ident, $config:ty, $kind:ident, $at:ident, $diagnostics:ident) => {{
+        let config: $config = $kind.decode($at, $diagnostics)?;
         config.check($at, $diagnostics);
         Some(Self::$variant(config))
     }};
@@ -140,24 +152,31 @@ impl Config {
     /// Reads and checks the configuration of a processor of kind `kind`.
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
         match kind.name {
-            "aggregate" => read!(Aggregate, aggregate::Config, at, diagnostics),
-            "attributes" => read!(Attributes, attributes::Config, at, diagnostics),
-            "batch" => read!(Batch, batch::Config, at, diagnostics),
+            "aggregate" => read!(Aggregate, aggregate::Config, kind, at, diagnostics),
+            "attributes" => read!(Attributes, attributes::Config, kind, at, diagnostics),
+            "batch" => read!(Batch, batch::Config, kind, at, diagnostics),
             "cumulativetodelta" => {
                 read!(
                     CumulativeToDelta,
                     cumulativetodelta::Config,
+                    kind,
                     at,
                     diagnostics
                 )
             }
-            "groupbyattrs" => read!(GroupByAttrs, groupbyattrs::Config, at, diagnostics),
-            "memory_limiter" => read!(MemoryLimiter, memory_limiter::Config, at, diagnostics),
+            "groupbyattrs" => read!(GroupByAttrs, groupbyattrs::Config, kind, at, diagnostics),
+            "memory_limiter" => read!(MemoryLimiter, memory_limiter::Config, kind, at, diagnostics),
             "metricstransform" => {
-                read!(MetricsTransform, metricstransform::Config, at, diagnostics)
+                read!(
+                    MetricsTransform,
+                    metricstransform::Config,
+                    kind,
+                    at,
+                    diagnostics
+                )
             }
-            "filter" => read!(Filter, filter::Config, at, diagnostics),
-            _ => read!(Resource, resource::Config, at, diagnostics),
+            "filter" => read!(Filter, filter::Config, kind, at, diagnostics),
+            _ => read!(Resource, resource::Config, kind, at, diagnostics),
         }
     }
 

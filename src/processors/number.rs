@@ -56,14 +56,38 @@ pub(super) fn scaled(value: Number, factor: f64) -> Number {
         .unwrap_or_else(|| Number::Double(product(value.as_f64(), factor)))
 }
 
-/// A factor that is a unit fraction divides instead: 45 × 0.001 is 0.045, not its neighbour.
+/// The double nearest to the product of what is written: 45 × 0.001 is 0.045 and 0.29 × 100 is 29,
+/// not their neighbors.
 fn product(value: f64, factor: f64) -> f64 {
-    let divisor = (1.0 / factor).round();
-    if divisor.abs() > 1.0 && (1.0 / divisor - factor).abs() < f64::EPSILON * factor.abs() {
-        value / divisor
-    } else {
-        value * factor
+    let plain = value * factor;
+    if !plain.is_finite() {
+        return plain;
     }
+    // A factor with so many digits stands for a fraction that has no end, such as a third.
+    let divisor = (1.0 / factor).round();
+    let has_end = |digits: u128| digits < 100_000_000_000_000;
+    if !decimal(factor).is_some_and(|(digits, _)| has_end(digits))
+        && divisor.abs() > 1.0
+        && (1.0 / divisor - factor).abs() < f64::EPSILON * factor.abs()
+    {
+        return value / divisor;
+    }
+    let decimal = decimal(value).zip(decimal(factor)).and_then(|(a, b)| {
+        let digits = a.0.checked_mul(b.0)?;
+        format!("{digits}e{}", a.1 + b.1).parse::<f64>().ok()
+    });
+    decimal.map_or(plain, |magnitude| magnitude.copysign(plain))
+}
+
+/// The shortest digits that say a number, without its sign, and their power of ten.
+fn decimal(value: f64) -> Option<(u128, i32)> {
+    let text = format!("{:e}", value.abs());
+    let (digits, exponent) = text.split_once('e')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let places = i32::try_from(fraction.len()).ok()?;
+    let digits = format!("{whole}{fraction}").parse().ok()?;
+    Some((digits, exponent - places))
 }
 
 /// Without its fraction.
@@ -142,6 +166,24 @@ mod tests {
             Number::Double(2_f64.powi(65))
         );
         assert_eq!(scaled(Number::Double(1.5), 2.0), Number::Double(3.0));
+    }
+
+    #[test]
+    fn a_product_is_that_of_what_is_written() {
+        for (value, factor, expected) in [
+            (0.29, 100.0, 29.0),
+            (1.1, 1.1, 1.21),
+            (8635.9, 3_600_000.0, 31_089_240_000.0),
+            (0.1, 3.0, 0.3),
+            (-0.07, 100.0, -7.0),
+            (0.57, -100.0, -57.0),
+            (1e300, 1e-300, 1.0),
+            (f64::MAX, 2.0, f64::INFINITY),
+            (123.0, 1.0 / 3.0, 41.0),
+        ] {
+            let product = scaled(Number::Double(value), factor);
+            assert_eq!(product, Number::Double(expected), "{value} × {factor}");
+        }
     }
 
     #[test]

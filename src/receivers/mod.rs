@@ -6,8 +6,9 @@ use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
+    client, http,
     settings::Kind,
-    yaml::{self, Cursor, Diagnostics},
+    yaml::{Cursor, Diagnostics, Foreign},
 };
 
 /// All kinds of receivers.
@@ -17,14 +18,22 @@ pub const KINDS: &[Kind] = &[
         aliases: &[],
         about: "Polls Betanet nodes: `http_json` with the definitions of both dialects.",
         schema: SchemaGenerator::subschema_for::<http_json::Config>,
+        foreign: &FOREIGN,
     },
     Kind {
         name: "http_json",
         aliases: &[],
         about: "Polls any JSON API over HTTP, as a definition in `pipelines/` says.",
         schema: SchemaGenerator::subschema_for::<http_json::Config>,
+        foreign: &FOREIGN,
     },
 ];
+
+/// Keys that only the Collector's clients have.
+const FOREIGN: Foreign = Foreign {
+    below: &[("tls", &client::TLS_FOREIGN), ("auth", &http::AUTH_FOREIGN)],
+    ..Foreign::NONE
+};
 
 /// What the configuration says of one receiver.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,7 +46,7 @@ pub enum Config {
 impl Config {
     /// Reads and checks the configuration of a receiver of kind `kind`.
     pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut config: http_json::Config = yaml::decode(at.node, &at.path, diagnostics)?;
+        let mut config: http_json::Config = kind.decode(at, diagnostics)?;
         if kind.name == "betanet" && config.definition.is_empty() {
             config.definition = vec!["betanet".to_owned(), "betanet-mixnode".to_owned()];
         }

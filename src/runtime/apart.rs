@@ -4,6 +4,8 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use super::threads::build_runtime;
+
 /// A worker of its own. Where there is more to poll than there is processor time, a task waits
 /// seconds for a worker of the common runtime; here it waits for the system's scheduler only,
 /// which is fair. What runs here ends when this is dropped.
@@ -20,8 +22,8 @@ impl Apart {
     /// If the system has none for us.
     pub fn start(name: &str) -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).thread_name(name).enable_all();
-        let runtime = runtime.build()?;
+        builder.thread_name(name);
+        let runtime = build_runtime(builder, Some(1))?;
         Ok(Self {
             handle: runtime.handle().clone(),
             runtime: Some(runtime),

@@ -1,6 +1,9 @@
 //! One pipeline: mapping, processors, instruments, exporters, for each target of its receivers.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use opentelemetry::{KeyValue, metrics::Counter};
 
@@ -9,7 +12,8 @@ use crate::{
     definition::Definition,
     instruments::{self, OwnMetrics},
     pipeline::{
-        Components, EndpointPoll, ErrorType, Failure, Poll, Readings, Schema, Stream, Target,
+        Components, EndpointPoll, ErrorType, Failure, Poll, Problem, Readings, Reason, Schema,
+        Stream, Target,
     },
     processors::mapping,
     settings::ComponentId,
@@ -31,7 +35,13 @@ pub(super) struct MetricsPipeline {
 struct Telemetry {
     scraped: Counter<u64>,
     errored: Counter<u64>,
+    said: Said,
 }
+
+/// Which problems the log has: each reason once for a metric of a definition, whatever the number
+/// of targets and polls.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<HashSet<(u64, usize, Reason)>>>);
 
 /// One target's way through a pipeline.
 pub(super) struct TargetSink {
@@ -62,6 +72,7 @@ impl MetricsPipeline {
         let telemetry = Telemetry {
             scraped: names::SCRAPED_POINTS.counter(meter),
             errored: names::ERRORED_POINTS.counter(meter),
+            said: Said::default(),
         };
         Self {
             id: id.clone(),
@@ -188,15 +199,40 @@ impl TargetSink {
             .add(readings.values.len() as u64, &self.receiver);
         self.telemetry.errored.add(errored, &self.receiver);
         for problem in &readings.problems {
-            let metric = self.target.definition.instruments.get(problem.instrument);
-            tracing::debug!(
-                target = self.target.name,
-                metric = metric.map(|metric| metric.name.as_str()),
-                reason = problem.reason.name(),
-                detail = problem.detail,
-                "a value could not be read"
-            );
+            self.log(problem);
         }
+    }
+
+    fn log(&self, problem: &Problem) {
+        let definition = &self.target.definition;
+        let metric = definition.instruments.get(problem.instrument);
+        macro_rules! log {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(
+                    target = self.target.name,
+                    metric = metric.map(|metric| metric.name.as_str()),
+                    reason = problem.reason.name(),
+                    detail = problem.detail,
+                    $message
+                )
+            };
+        }
+        match self.telemetry.said.is_new(definition.digest, problem) {
+            true => log!(
+                warn,
+                "a value could not be read; this is said once for a metric and reason, and counted \
+                 from then on"
+            ),
+            false => log!(debug, "a value could not be read"),
+        }
+    }
+}
+
+impl Said {
+    fn is_new(&self, digest: u64, problem: &Problem) -> bool {
+        // The set is whole at every moment, so a panic elsewhere does not spoil it.
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.insert((digest, problem.instrument, problem.reason))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a reload leaves behind.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use tokio::time::sleep;
 
@@ -71,7 +71,8 @@ async fn census(service: &Service) -> [(&'static str, usize); 3] {
 
 #[tokio::test(start_paused = true)]
 async fn reloads_leave_nothing_behind() {
-    let telemetry = OwnTelemetry::new(&BTreeMap::new()).unwrap();
+    let telemetry =
+        OwnTelemetry::new(&crate::telemetry::config::ResourceConfig::default()).unwrap();
     let world = World {
         clock: Clock::System,
         seed: 1,

@@ -1,6 +1,9 @@
 //! A kind of component, for the registers of receivers, processors, exporters and extensions.
 
 use schemars::{Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use crate::yaml::{self, Cursor, Diagnostics, Foreign};
 
 /// A kind of component.
 #[derive(Debug, Clone, Copy)]
@@ -13,11 +16,22 @@ pub struct Kind {
     pub about: &'static str,
     /// The JSON Schema of its configuration.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Keys that only the Collector's has.
+    pub foreign: &'static Foreign,
 }
 
 impl Kind {
     /// Whether `name` means this kind.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
+    }
+
+    /// Reads the configuration of a component of this kind.
+    pub fn decode<T: DeserializeOwned>(
+        &self,
+        at: &Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<T> {
+        yaml::decode_foreign(at.node, &at.path, self.foreign, diagnostics)
     }
 }

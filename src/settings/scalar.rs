@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use opentelemetry::Value;
+use opentelemetry::{Array, StringValue, Value};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A text, a truth value, an integer or a number; the type is that of the YAML.
+/// A text, a truth value, an integer or a number, or a list of one of them; the type is that of the
+/// YAML.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scalar(Value);
 
@@ -20,11 +21,11 @@ impl Scalar {
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Visitor;
-        impl de::Visitor<'_> for Visitor {
+        impl<'de> de::Visitor<'de> for Visitor {
             type Value = Scalar;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a number, true or false")
+                f.write_str("a text, a number, true or false, or a list of one of them")
             }
 
             fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
@@ -49,9 +50,49 @@ impl<'de> Deserialize<'de> for Scalar {
             fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
                 Ok(Scalar(value.to_owned().into()))
             }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Scalar, A::Error> {
+                let mut values = Vec::new();
+                while let Some(Scalar(value)) = list.next_element()? {
+                    values.push(value);
+                }
+                let list = array(&values);
+                let mixed = || de::Error::custom("expected a list of values of one type");
+                list.map(|list| Scalar(Value::Array(list)))
+                    .ok_or_else(mixed)
+            }
         }
         from.deserialize_any(Visitor)
     }
+}
+
+/// Values of one type as a list; none if they are not.
+fn array(values: &[Value]) -> Option<Array> {
+    /// The values that `take` gives, if it gives all.
+    fn all<'v, T>(values: &'v [Value], take: impl Fn(&'v Value) -> Option<T>) -> Option<Vec<T>> {
+        values.iter().map(take).collect()
+    }
+    let texts = all(values, |value| match value {
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    });
+    let truths = all(values, |value| match value {
+        Value::Bool(truth) => Some(*truth),
+        _ => None,
+    });
+    let integers = all(values, |value| match value {
+        Value::I64(integer) => Some(*integer),
+        _ => None,
+    });
+    let numbers = all(values, |value| match value {
+        Value::F64(number) => Some(*number),
+        _ => None,
+    });
+    texts
+        .map(Array::String)
+        .or_else(|| truths.map(Array::Bool))
+        .or_else(|| integers.map(Array::I64))
+        .or_else(|| numbers.map(Array::F64))
 }
 
 impl Serialize for Scalar {
@@ -60,6 +101,12 @@ impl Serialize for Scalar {
             Value::Bool(value) => to.serialize_bool(*value),
             Value::I64(value) => to.serialize_i64(*value),
             Value::F64(value) => to.serialize_f64(*value),
+            Value::Array(Array::Bool(list)) => list.serialize(to),
+            Value::Array(Array::I64(list)) => list.serialize(to),
+            Value::Array(Array::F64(list)) => list.serialize(to),
+            Value::Array(Array::String(list)) => {
+                to.collect_seq(list.iter().map(StringValue::as_str))
+            }
             other => to.serialize_str(&other.as_str()),
         }
     }
@@ -71,6 +118,6 @@ impl JsonSchema for Scalar {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean"] })
+        json_schema!({ "type": ["string", "number", "boolean", "array"] })
     }
 }

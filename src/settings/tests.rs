@@ -88,7 +88,7 @@ fn says_what_is_wrong() {
         ),
         (
             "headers: a",
-            "1:10: headers: expected a map of headers, or a list of {name, value}, found the string \"a\"",
+            "1:10: headers: expected a map of headers, or a list of {name, value}, found a string",
         ),
         (
             "compression: gzpi",

@@ -12,7 +12,11 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Log, LogStatus, medium::FileMedium, status::Shared};
+use super::{
+    Log, LogStatus,
+    medium::{FileMedium, NO_LINK, own},
+    status::Shared,
+};
 use crate::pipeline::Reporter;
 
 /// Locked as long as a process works in the directory.
@@ -179,7 +183,9 @@ fn lock(settings: &Settings) -> io::Result<Option<File>> {
         .create(true)
         .truncate(false)
         .mode(settings.file_mode())
-        .open(settings.path.join(LOCK))?;
+        .custom_flags(NO_LINK)
+        .open(settings.path.join(LOCK));
+    let file = own(file)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -66,12 +66,35 @@ const DAMAGED: &str = "damaged";
 /// The most of a note that is read.
 const MAX_NOTE_BYTES: u64 = 64 << 10;
 
+/// A link is not followed, and a pipe is not waited for: who may write to the directory must not
+/// choose what else we write to.
+pub(super) const NO_LINK: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+
+/// What was opened with [`NO_LINK`], if it is a file.
+pub(super) fn own(opened: io::Result<File>) -> io::Result<File> {
+    let no_file = || io::Error::other("it is a link or no file, and not followed");
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(no_file()),
+        Err(error) if [Some(libc::ELOOP), Some(libc::ENXIO)].contains(&error.raw_os_error()) => {
+            Err(no_file())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl FileMedium {
     fn options(&self) -> OpenOptions {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         options.mode(self.settings.file_mode());
+        options.custom_flags(NO_LINK);
         options
+    }
+
+    fn read_only(path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        own(options.read(true).custom_flags(NO_LINK).open(path))
     }
 }
 
@@ -79,7 +102,7 @@ impl Medium for FileMedium {
     fn open(&self, builder: &Builder) -> Result<Database, redb::Error> {
         self.settings.make_directory()?;
         let is_new = !self.path.exists();
-        let file = self.options().read(true).open(&self.path)?;
+        let file = own(self.options().read(true).open(&self.path))?;
         if is_new && self.settings.fsync {
             sync_directory(&self.path)?;
         }
@@ -94,7 +117,7 @@ impl Medium for FileMedium {
             fs::rename(&self.path, &aside)?;
             sync_directory(&self.path)?;
         }
-        let file = File::open(&aside)?;
+        let file = Self::read_only(&aside)?;
         // Its reader may have been ahead of us.
         if file.try_lock().is_err() || !aside.exists() {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -117,13 +140,13 @@ impl Medium for FileMedium {
     }
 
     fn note(&self, note: &[u8]) {
-        let file = self.options().open(self.path.with_extension(NOTE));
+        let file = own(self.options().open(self.path.with_extension(NOTE)));
         drop(file.and_then(|file| file.write_all_at(note, 0)));
     }
 
     fn noted(&self) -> Vec<u8> {
         let mut note = Vec::new();
-        let file = File::open(self.path.with_extension(NOTE));
+        let file = Self::read_only(&self.path.with_extension(NOTE));
         drop(file.and_then(|file| file.take(MAX_NOTE_BYTES).read_to_end(&mut note)));
         note
     }

@@ -30,3 +30,19 @@ pub use log::{Log, Loss, Opened};
 pub use medium::{Aside, Medium};
 pub use record::{Entry, Record};
 pub use status::LogStatus;
+
+/// Reads a frame, wherever in the bytes it begins, and what stands in it, as a damaged file has it.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let mut from = 0;
+    while let Some(at) = frame::find(bytes, from) {
+        let found = bytes.get(at..).unwrap_or_default();
+        if let Some(part) = record::Part::unwrap(found) {
+            assert_eq!(record::Part::unwrap(&part.frame()), Some(part));
+        }
+        let _ = summary::Summary::unwrap(found);
+        from = at + 1;
+    }
+    // Without the checksum, which few bytes have by chance.
+    let _ = (record::Part::read(bytes), summary::Summary::read(bytes));
+}

@@ -1,12 +1,14 @@
 //! What the configuration says under `service::telemetry`, in the Collector's words.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::settings::HttpUrl;
+use crate::settings::{Headers, HttpUrl};
+
+pub use super::resource::ResourceConfig;
 
 /// What the collector says about itself, and where.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
@@ -19,7 +21,7 @@ pub struct TelemetryConfig {
     /// A span a poll, a child span a request.
     pub traces: TracesConfig,
     /// Attributes of the collector's own Resource.
-    pub resource: BTreeMap<String, String>,
+    pub resource: ResourceConfig,
 }
 
 /// Log lines on standard error.
@@ -143,6 +145,13 @@ pub struct OtlpConfig {
     pub protocol: Protocol,
     /// Base URL, for example `http://localhost:4318`; a URL with a path is taken as it is.
     pub endpoint: HttpUrl,
+    /// Headers of every request.
+    #[serde(default)]
+    pub headers: Headers,
+    /// Milliseconds that one request may take.
+    #[serde(default = "default_timeout_ms", deserialize_with = "milliseconds")]
+    #[schemars(range(min = 1))]
+    pub timeout: u64,
 }
 
 /// An OTLP protocol.
@@ -282,6 +291,10 @@ fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 
 fn default_interval_ms() -> u64 {
     60_000
+}
+
+fn default_timeout_ms() -> u64 {
+    10_000
 }
 
 #[cfg(test)]

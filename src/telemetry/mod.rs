@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod config;
+mod foreign;
 mod instrument;
 mod logs;
 mod meter;
@@ -10,10 +11,12 @@ mod own;
 pub mod process;
 mod push;
 mod reader;
+mod resource;
 mod spans;
 mod trace;
 
 pub use chain::chain;
+pub use foreign::SERVICE_FOREIGN;
 pub use logs::init as init_logs;
 pub use meter::Meter;
 pub use own::{LeftTelemetry, NextTelemetry, OwnTelemetry, TelemetryError};

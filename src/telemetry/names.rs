@@ -188,7 +188,7 @@ metrics! {
     COUNTER_RESETS = "betanet.counter.resets", Kind::Counter, "{reset}", &[],
         "Running totals of the target that fell, so that a new start time was set.";
     MAPPING_PROBLEMS = "betanet.mapping.problems", Kind::Counter, "{value}", &[METRIC, REASON],
-        "Values that could not be read, by metric and reason (missing, type, range, max_series, duplicate, steps).";
+        "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate, steps).";
     EPOCHS_EXHAUSTED = "betanet.epochs.exhausted", Kind::Counter, "{reset}", &[],
         "Resets that kept their old start time because the target had too many epochs.";
 }
@@ -282,6 +282,8 @@ metrics! {
         "How long a poll of an endpoint waited before its retries, in all; polls without a retry are not in it.";
     RESPONSE_BODY_SIZE = "http_client_response_body_size", Kind::Histogram(BYTES), "By", &[URL_TEMPLATE],
         "Size of whole answers of targets, decompressed.";
+    RESPONSE_REPAIRED = "betanet_response_repaired", Kind::Counter, "{value}", &[URL_TEMPLATE],
+        "Characters and numbers in answers of targets that JSON does not allow (bad UTF-8, half a surrogate pair, NaN, a number that no double holds); each costs itself and not the answer.";
     SERVED_STALE_AGE = "betanet_cache_served_stale_age", Kind::Histogram(AGES), "s", &[URL_TEMPLATE],
         "Age of the kept answer that stood in for a missing one, once a poll.";
     POLL_START_DELAY = "betanet_poll_start_delay", Kind::Histogram(SECONDS), "s", &[RECEIVER],
@@ -321,7 +323,7 @@ metrics! {
     AGGREGATE_DROPPED = "betanet_aggregate_dropped_metric_points", Kind::Counter, "{datapoint}", &[PROCESSOR, REASON],
         "Data points that an aggregate could not take in, by reason (max_groups).";
     UNPLACED_POINTS = "betanet_pipeline_dropped_metric_points", Kind::Counter, "{datapoint}", &[REASON],
-        "Data points that processors left without a place, by reason (duplicate: two of one metric with the same attributes; max_resources).";
+        "Data points that processors left without a place, by reason (duplicate: two of one metric with the same attributes; max_resources; name_case: the name of another metric but for upper and lower case).";
     SENT_POINTS = "otelcol_exporter_sent_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the destination accepted.";
     REJECTED_POINTS = "betanet_exporter_rejected_metric_points", Kind::Counter, "{datapoint}", &[EXPORTER],
@@ -351,9 +353,9 @@ metrics! {
     SERIES = "betanet_exporter_series", Kind::Gauge, "{series}", &[EXPORTER],
         "Series that a scrape shows now.";
     CONNECTIONS_REFUSED = "betanet_http_connections_refused", Kind::Counter, "{connection}", &[REASON],
-        "Connections to our own listeners that were closed before a request, by reason (limit, tls, tls_timeout).";
+        "Connections to our own listeners that were closed before a request, by reason (limit, idle, tls, tls_timeout): an idle one goes where another needs its place.";
     REQUESTS_REFUSED = "betanet_http_requests_refused", Kind::Counter, "{request}", &[REASON],
-        "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, busy, body_too_large, body).";
+        "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, foreign, busy, host, malformed, head_too_large, body_too_large, body).";
     RELOAD_SUCCESSFUL = "betanet_config_last_reload_successful", Kind::Gauge, "", &[],
         "Whether the last attempt to load a configuration succeeded (1) or the one before stayed (0).";
     RELOAD_SUCCESS_TIME = "betanet_config_last_reload_success_timestamp_seconds", Kind::Gauge, "s", &[],

@@ -2,15 +2,12 @@
 //! begins anew; where what they hold goes is said, and can be said again, by a configuration.
 
 use std::{
-    collections::BTreeMap,
     sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use opentelemetry::KeyValue;
 use opentelemetry_otlp::{MetricExporter, SpanExporter};
 use opentelemetry_sdk::{
-    Resource,
     metrics::{SdkMeterProvider, reader::MetricReader as _},
     trace::{BatchSpanProcessor, SdkTracerProvider, SpanProcessor as _},
 };
@@ -18,7 +15,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::{
     Meter,
-    config::{LogsConfig, PeriodicConfig, SpanProcessorConfig, TelemetryConfig},
+    config::{LogsConfig, PeriodicConfig, ResourceConfig, SpanProcessorConfig, TelemetryConfig},
     logs::Log,
     process, push,
     reader::{OwnReader, Push},
@@ -78,13 +75,13 @@ pub enum TelemetryError {
 }
 
 impl OwnTelemetry {
-    /// Builds the providers, with these attributes of the collector's own Resource. Nothing is sent
+    /// Builds the providers, for the collector's own Resource. Nothing is sent
     /// until [`Self::follow`].
     ///
     /// # Errors
     /// If the metrics cannot be read.
-    pub fn new(attributes: &BTreeMap<String, String>) -> Result<Self, TelemetryError> {
-        let resource = resource(attributes);
+    pub fn new(resource: &ResourceConfig) -> Result<Self, TelemetryError> {
+        let resource = resource.resource();
         let registry = Registry::new();
         let reader = OwnReader::new(prometheus_reader(&registry)?);
         let metrics = SdkMeterProvider::builder()
@@ -222,19 +219,4 @@ fn prometheus_reader(
         .scope_info_enabled(false)
         .build()
         .map_err(TelemetryError::Prometheus)
-}
-
-fn resource(configured: &BTreeMap<String, String>) -> Resource {
-    let mut attributes = vec![
-        KeyValue::new("service.name", "betanet-collector"),
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-    ];
-    attributes.extend(
-        configured
-            .iter()
-            .map(|(key, value)| KeyValue::new(key.clone(), value.clone())),
-    );
-    Resource::builder_empty()
-        .with_attributes(attributes)
-        .build()
 }

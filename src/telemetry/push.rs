@@ -1,6 +1,6 @@
 //! How the collector's own metrics and spans are sent: OTLP over HTTP.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use opentelemetry_otlp::{
     MetricExporter, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
@@ -9,22 +9,21 @@ use opentelemetry_sdk::metrics::Temporality;
 use reqwest::Url;
 
 use super::{
-    config::{PeriodicConfig, SpanProcessorConfig},
+    config::{OtlpConfig, PeriodicConfig, SpanProcessorConfig},
     own::TelemetryError,
 };
 
-/// A push of our own telemetry takes no longer.
-const PUSH_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Sends metrics.
 pub(super) fn metrics(config: &PeriodicConfig) -> Result<MetricExporter, TelemetryError> {
-    let url = config.exporter.otlp.url("/v1/metrics");
+    let otlp = &config.exporter.otlp;
+    let url = otlp.url("/v1/metrics");
     MetricExporter::builder()
         .with_http()
-        .with_http_client(blocking_client(&url)?)
+        .with_http_client(blocking_client(&url, timeout(otlp))?)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(url.as_str())
-        .with_timeout(PUSH_TIMEOUT)
+        .with_headers(headers(otlp))
+        .with_timeout(timeout(otlp))
         .with_temporality(Temporality::Cumulative)
         .build()
         .map_err(TelemetryError::Otlp)
@@ -33,24 +32,40 @@ pub(super) fn metrics(config: &PeriodicConfig) -> Result<MetricExporter, Telemet
 /// Sends spans.
 pub(super) fn spans(config: &SpanProcessorConfig) -> Result<SpanExporter, TelemetryError> {
     let SpanProcessorConfig::Batch(batch) = config;
-    let url = batch.exporter.otlp.url("/v1/traces");
+    let otlp = &batch.exporter.otlp;
+    let url = otlp.url("/v1/traces");
     SpanExporter::builder()
         .with_http()
-        .with_http_client(blocking_client(&url)?)
+        .with_http_client(blocking_client(&url, timeout(otlp))?)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(url.as_str())
-        .with_timeout(PUSH_TIMEOUT)
+        .with_headers(headers(otlp))
+        .with_timeout(timeout(otlp))
         .build()
         .map_err(TelemetryError::Otlp)
 }
 
+fn timeout(otlp: &OtlpConfig) -> Duration {
+    Duration::from_millis(otlp.timeout)
+}
+
+fn headers(otlp: &OtlpConfig) -> HashMap<String, String> {
+    let headers = otlp.headers.iter();
+    headers
+        .map(|(name, value)| (name.to_owned(), value.expose().to_owned()))
+        .collect()
+}
+
 /// The SDK's own threads have no tokio runtime, so an async client would panic there; and a
 /// blocking client must not be made inside of one.
-fn blocking_client(url: &Url) -> Result<reqwest::blocking::Client, TelemetryError> {
+fn blocking_client(
+    url: &Url,
+    timeout: Duration,
+) -> Result<reqwest::blocking::Client, TelemetryError> {
     let is_https = url.scheme() == "https";
     let build = || {
         let builder = reqwest::blocking::Client::builder()
-            .timeout(PUSH_TIMEOUT)
+            .timeout(timeout)
             .no_proxy();
         // A machine without certificates can still speak clear text.
         if is_https {

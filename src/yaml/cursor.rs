@@ -1,6 +1,10 @@
 //! A node together with its path, for checks that follow the decoding.
 
-use super::{Diagnostics, Node, Place, node::shorten};
+use super::{
+    Diagnostics, Node, Place,
+    hidden::{holds_secrets, plain_key},
+    node::shorten,
+};
 
 /// A node and the path that leads to it.
 ///
@@ -75,14 +79,22 @@ impl<'n> Cursor<'n> {
         into.warning(self.place_of(path), self.path_to(path), message);
     }
 
+    /// Below a key that holds secrets, a key that may be one is not shown.
     fn path_to(&self, path: &[&str]) -> String {
-        let start = (!self.path.is_empty()).then_some(self.path.as_str());
-        let keys = path.iter().map(|key| match *key {
-            "" => "\"\"".to_owned(),
-            key => shorten(key),
-        });
-        let keys: Vec<String> = start.map(str::to_owned).into_iter().chain(keys).collect();
-        keys.join("::")
+        let mut to = self.path.clone();
+        let mut is_secret = self.path.split("::").any(holds_secrets);
+        for key in path {
+            if !to.is_empty() {
+                to.push_str("::");
+            }
+            to.push_str(&match *key {
+                "" => "\"\"".to_owned(),
+                key if is_secret => plain_key(key).unwrap_or("…").to_owned(),
+                key => shorten(key),
+            });
+            is_secret |= holds_secrets(key);
+        }
+        to
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, all of it, each with its place.
 
-use super::Place;
+use super::{Node, Place, Value};
 use std::{collections::BTreeSet, fmt};
 
 /// One finding.
@@ -100,12 +100,57 @@ impl Diagnostics {
         self.extend(other);
     }
 
+    /// Puts the references of `root` in place of what came of them, wherever a message repeats it.
+    pub fn hide_values(&mut self, root: &Node) {
+        let mut values = Vec::new();
+        expansions(root, &mut values);
+        // A value that is part of another must not leave the rest of that.
+        values.sort_unstable_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        let hidden = |text: String| {
+            let hide =
+                |text: String, (value, reference): &(&str, &str)| text.replace(value, reference);
+            values.iter().fold(text, hide)
+        };
+        for found in [&mut self.errors, &mut self.warnings] {
+            let shown = std::mem::take(found).into_iter().map(|one| Diagnostic {
+                message: hidden(one.message),
+                help: one.help.map(hidden),
+                ..one
+            });
+            *found = shown.collect();
+        }
+    }
+
+    /// The warnings are errors from now on.
+    pub fn make_strict(&mut self) {
+        self.errors.append(&mut self.warnings);
+    }
+
     /// The diagnostics as an error, if there are errors.
     ///
     /// # Errors
     /// When anything but warnings was found.
     pub fn into_result(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+/// What came of the references below a node, and each one's text. Shorter ones are no secret, and
+/// would be found everywhere.
+fn expansions<'n>(node: &'n Node, into: &mut Vec<(&'n str, &'n str)>) {
+    const TELLING: usize = 4;
+    if let Some(expansion) = &node.expansion
+        && expansion.text.trim().len() >= TELLING
+    {
+        into.push((expansion.text.trim(), &expansion.reference));
+    }
+    match &node.value {
+        Value::Seq(items) => items.iter().for_each(|item| expansions(item, into)),
+        Value::Map(entries) => {
+            let values = entries.iter().map(|entry| &entry.value);
+            values.for_each(|value| expansions(value, into));
+        }
+        Value::Null | Value::Scalar(_) => {}
     }
 }
 

@@ -7,14 +7,20 @@
 mod cursor;
 mod decode;
 mod diagnostics;
+mod expand;
+mod foreign;
+mod hidden;
 mod node;
 mod parse;
 mod scalar;
 mod suggest;
 
 pub use cursor::Cursor;
-pub use decode::decode;
+pub use decode::{decode, decode_foreign};
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use expand::{Environment, expand, expand_within, without_values};
+pub use foreign::{Foreign, ForeignFate, ForeignKey};
+pub use hidden::beginning_of_url;
 pub use node::{Entry, Expansion, Node, Place, Value};
 pub use parse::{MAX_DEPTH, MAX_NODES, parse};
 pub use scalar::{Plain, Scalar};

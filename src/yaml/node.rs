@@ -1,6 +1,9 @@
 //! The tree: YAML values that remember where they were written.
 
-use super::scalar::{Plain, Scalar};
+use super::{
+    hidden::beginning_of_url,
+    scalar::{Plain, Scalar},
+};
 use std::{fmt, sync::Arc};
 
 /// A position in a source, as editors count: the first character is 1:1.
@@ -156,9 +159,31 @@ impl Node {
                 Plain::Bool(_) => format!("the boolean {}", shorten(&scalar.text)),
                 Plain::Int(_) => format!("the integer {}", shorten(&scalar.text)),
                 Plain::Float(_) => format!("the number {}", shorten(&scalar.text)),
-                Plain::Text(_) => format!("the string {:?}", shorten(&scalar.text)),
+                Plain::Text(_) => match beginning_of_url(&scalar.text) {
+                    Some(beginning) if beginning == scalar.text => {
+                        format!("the string {beginning:?}")
+                    }
+                    Some(beginning) if beginning.is_empty() => "a string".to_owned(),
+                    Some(beginning) => format!("a string that begins with {beginning:?}"),
+                    None => format!("the string {:?}", shorten(&scalar.text)),
+                },
             },
         }
+    }
+
+    /// What this is, without its value: `an integer`, `a string`.
+    pub fn describe_kind(&self) -> String {
+        let kind = match &self.value {
+            Value::Scalar(scalar) if self.expansion.is_none() => match scalar.resolve() {
+                Plain::Null => "nothing",
+                Plain::Bool(_) => "a boolean",
+                Plain::Int(_) => "an integer",
+                Plain::Float(_) => "a number",
+                Plain::Text(_) => "a string",
+            },
+            _ => return self.describe(),
+        };
+        kind.to_owned()
     }
 }
 

@@ -55,12 +55,10 @@ async fn check_polls_the_configured_targets() {
         node.url()
     );
     let output = beside(folder.path(), &["check", "--config", &config]).await;
-    assert_eq!(
-        (output.code, output.stderr.as_str()),
-        (Some(0), ""),
-        "{}",
-        output.stdout
-    );
+    let unused = "receivers::betanet/unused: is in no pipeline, so it does nothing\n";
+    assert_eq!(output.code, Some(0), "{}", output.stdout);
+    assert!(output.stderr.ends_with(unused), "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
     assert!(
         output.stdout.starts_with("mix (betanet-mixnode)\n"),
         "{}",
@@ -131,6 +129,118 @@ async fn what_check_records_can_be_checked_offline() {
             values(&polled.stdout),
             values(&mapped.stdout),
             "{definition}"
+        );
+    }
+}
+
+/// A definition of one endpoint with one text in an attribute.
+const NAMED: &str = "description: d\nendpoints: {e: {path: /e}}\nmetrics:\n  - {name: m, description: d, \
+                     instrument: gauge, endpoint: e, value: $.v, attributes: {n: $.n}}\n";
+
+#[test]
+fn check_shows_what_a_node_says_without_obeying_it() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("d.yaml", NAMED);
+    let arguments = ["check", "--sample", "e.json", "--definition", "d.yaml"];
+    write(
+        "e.json",
+        r#"{"v": 1, "n": "\u001b]0;owned\u0007\u009b2J\nx"}"#,
+    );
+    let output = run_in(folder.path(), &arguments, &[]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    let is_obeyed = |c: char| c.is_control() && c != '\n';
+    assert!(!output.stdout.contains(is_obeyed), "{:?}", output.stdout);
+    assert!(
+        output.stdout.contains(r"n=\u{1b}]0;owned\u{7}\u{9b}2J\nx"),
+        "{}",
+        output.stdout
+    );
+
+    // As wide as no column can be.
+    write(
+        "e.json",
+        &format!(r#"{{"v": "{}", "n": "x"}}"#, "w".repeat(70_000)),
+    );
+    let output = run_in(folder.path(), &arguments, &[]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(1), ""));
+    let many: String = (0..100).map(|n| format!("n{n}: $.n, ")).collect();
+    write("d.yaml", &NAMED.replace("n: $.n", &many));
+    let body = format!(r#"{{"v": 1, "n": "{}"}}"#, "w".repeat(900));
+    write("e.json", &body);
+    let output = run_in(folder.path(), &arguments, &[]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    assert!(output.stdout.lines().all(|line| line.chars().count() < 300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_records_below_its_folder_whatever_a_target_is_called() {
+    let node = node(Dialect::Betanet);
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("saved")).unwrap();
+    for (name, is_in) in [("..", "__"), ("../../x", ".._.._x"), ("a\nb", "a_b")] {
+        let config = serde_json::json!({
+            "receivers": {"betanet": {"definition": "betanet",
+                "targets": [{"endpoint": node.url(), "name": name}]}},
+            "exporters": {"debug": null},
+            "service": {"pipelines": {"metrics": {"receivers": ["betanet"], "exporters": ["debug"]}}},
+        });
+        let config = format!("yaml:{config}");
+        let arguments = ["check", "--config", &config, "--record", "saved"];
+        let output = beside(folder.path(), &arguments).await;
+        assert_eq!(
+            (output.code, output.stderr.as_str()),
+            (Some(0), ""),
+            "{name}"
+        );
+        let file = folder.path().join("saved").join(is_in).join("metrics.json");
+        assert!(file.is_file(), "{name}");
+    }
+    let outside = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(outside, 1, "nothing beside it");
+}
+
+#[test]
+fn what_has_no_end_is_not_read_to_its_end() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("d.yaml"), NAMED).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.yaml")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("e.json")).unwrap();
+    for (arguments, said) in [
+        (
+            &["check", "--sample", "e.json", "--definition", "d.yaml"][..],
+            "failed to read the sample `e.json`: it is larger than 67108864 bytes",
+        ),
+        (
+            &["check", "--sample", "d.yaml", "--definition", "zero.yaml"],
+            "the definition `zero.yaml` is larger than 1048576 bytes",
+        ),
+        (
+            &["check", "--sample", "d.yaml", "--definition", "./zero.yaml"],
+            "the definition `./zero.yaml` is larger than 1048576 bytes",
+        ),
+        (
+            &["simulate", "--script", "zero.yaml"],
+            "failed to read the script `zero.yaml`: it is larger",
+        ),
+        (
+            &["validate", "--config", "zero.yaml"],
+            "the file is larger than 4194304 bytes",
+        ),
+    ] {
+        let output = match arguments[0] {
+            "simulate" => {
+                let config = root().join("otel-config.yaml");
+                let config = ["--config", config.to_str().unwrap()];
+                run_in(folder.path(), &[arguments, &config].concat(), &[])
+            }
+            _ => run_in(folder.path(), arguments, &[]),
+        };
+        assert_eq!(output.code, Some(1), "{arguments:?}");
+        assert!(
+            output.stderr.contains(said),
+            "{arguments:?}: {}",
+            output.stderr
         );
     }
 }

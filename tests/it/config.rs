@@ -112,7 +112,7 @@ fn a_message_names_the_source_that_is_wrong() {
         ),
         (
             vec!["--config", "http://a/b"],
-            "unsupported scheme on URI \"http://a/b\"",
+            "unsupported scheme on URI \"http://a\"",
         ),
         (
             vec!["--config", SMALL, "--set", "a.b"],
@@ -358,6 +358,59 @@ async fn a_secret_is_not_shown_at_work() {
         "the log is at work: {log}"
     );
     assert!(!log.contains(CANARY) && !log.contains("YWRtaW4"), "{log}");
+}
+
+/// A file of the Collector with keys that change nothing here.
+#[tokio::test]
+async fn a_key_without_effect_is_one_line_of_the_log() {
+    let node = Node::start(NodeOptions::new(Dialect::Betanet)).unwrap();
+    let [listen, telemetry] = [free_port(), free_port()];
+    let config = format!(
+        "receivers: {{betanet: {{targets: [{{endpoint: \"{}\"}}]}}}}
+exporters:
+  prometheus: {{endpoint: \"127.0.0.1:{listen}\", cors: {{allowed_origins: [x]}}}}
+extensions:
+  health_check: {{endpoint: \"127.0.0.1:{listen}\", path: /, response_body: {{healthy: fine, unhealthy: wait}}}}
+service:
+  extensions: [health_check]
+  pipelines: {{metrics: {{receivers: [betanet], exporters: [prometheus, prometheus]}}}}
+  telemetry:
+    resource: {{service.version: null, service.name: fleet}}
+    logs: {{encoding: JSON, sampling: {{enabled: true}}}}
+    metrics: {{level: Detailed, readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {telemetry}.0}}}}}}}}]}}
+",
+        node.url()
+    );
+    let mut collector = Process::start(PROGRAM, |command, folder| {
+        std::fs::write(folder.join("c.yaml"), config).unwrap();
+        command.current_dir(folder).args(["--config", "c.yaml"]);
+    });
+    collector
+        .answers(&format!("http://127.0.0.1:{listen}/readyz"))
+        .await;
+    let get = async |url: String| reqwest::get(url).await.unwrap().text().await.unwrap();
+    assert_eq!(get(format!("http://127.0.0.1:{listen}/")).await, "fine");
+    let own = get(format!("http://127.0.0.1:{telemetry}/metrics")).await;
+    assert!(own.contains("service_name=\"fleet\""), "{own}");
+    assert!(!own.contains("service_version"), "{own}");
+    collector.stop().await;
+    let log = collector.log();
+    for (key, says) in [
+        ("exporters::prometheus::cors", "has no effect"),
+        ("service::telemetry::logs::sampling", "has no effect"),
+        (
+            "service::pipelines::metrics::exporters::1",
+            "it is there once",
+        ),
+    ] {
+        let lines: Vec<_> = log.lines().filter(|line| line.contains(key)).collect();
+        let [line] = lines.as_slice() else {
+            panic!("{key}: {log}");
+        };
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["level"], "WARN");
+        assert!(line.to_string().contains(says), "{line}");
+    }
 }
 
 #[test]

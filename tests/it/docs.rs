@@ -3,9 +3,15 @@
 use std::fmt::Write as _;
 
 use betanet_collector::{
-    exporters::prometheus::scrape_name,
-    telemetry::names::{AGGREGATE, COLLECTOR, Kind, Metric, PROBE, TARGET},
+    exporters::{self, prometheus::scrape_name},
+    extensions, processors, receivers, settings as component,
+    telemetry::{
+        SERVICE_FOREIGN,
+        names::{AGGREGATE, COLLECTOR, Kind, Metric, PROBE, TARGET},
+    },
+    yaml::{Foreign, ForeignFate, ForeignKey},
 };
+use serde_json::Value;
 
 use crate::support::source::root;
 
@@ -98,4 +104,137 @@ fn the_tests_that_reliability_names_exist() {
         let text = read(&format!("tests/it/{file}.rs"));
         assert!(text.contains(&format!("fn {test}()")), "{file}::{test}");
     }
+}
+
+/// Behind it stands what is made from the tables of foreign keys.
+const KEYS: &str = "## Keys that only the Collector's components have\n";
+
+#[test]
+fn the_list_of_foreign_keys_is_in_step_with_the_code() {
+    let file = root().join("docs/compatibility.md");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let head = written.split(KEYS).next().unwrap();
+    let made = format!("{head}{KEYS}{}", foreign_keys());
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(&file, &made).unwrap();
+        return;
+    }
+    assert!(
+        written == made,
+        "docs/compatibility.md is out of step: UPDATE_FIXTURES=1 cargo test docs"
+    );
+}
+
+/// What has foreign keys, and its table.
+fn tables() -> Vec<(String, &'static Foreign)> {
+    let sections: [&[component::Kind]; 4] = [
+        receivers::KINDS,
+        processors::KINDS,
+        exporters::KINDS,
+        extensions::KINDS,
+    ];
+    let kinds = sections.into_iter().flatten();
+    let kinds = kinds.map(|kind| (kind.name.to_owned(), kind.foreign));
+    kinds
+        .chain([("service".to_owned(), &SERVICE_FOREIGN)])
+        .collect()
+}
+
+/// All foreign keys of a table, each with the path of what it is in.
+fn all(table: &'static Foreign, path: &str, into: &mut Vec<(String, &'static ForeignKey)>) {
+    into.extend(table.keys.iter().map(|key| (path.to_owned(), key)));
+    for also in table.also {
+        all(also, path, into);
+    }
+    for (key, below) in table.below {
+        all(below, &format!("{path}{key}::"), into);
+    }
+}
+
+fn foreign_keys() -> String {
+    let mut rows: Vec<(Vec<String>, Vec<String>, &ForeignKey)> = Vec::new();
+    for (owner, table) in tables() {
+        let mut keys = Vec::new();
+        all(table, "", &mut keys);
+        for (path, key) in keys {
+            let names = key.names.iter().map(|name| format!("`{path}{name}`"));
+            let names: Vec<_> = names.collect();
+            let same = rows.iter_mut().find(|(_, known, other)| {
+                *known == names && other.why == key.why && other.fate == key.fate
+            });
+            match same {
+                Some((owners, ..)) => owners.push(owner.clone()),
+                None => rows.push((vec![owner.clone()], names, key)),
+            }
+        }
+    }
+    let mut text = "\nMade from `foreign.rs` beside the configuration of each component; \
+                    `UPDATE_FIXTURES=1 cargo test docs` writes it anew.\n\n\
+                    | component | keys | | |\n|---|---|---|---|\n"
+        .to_owned();
+    for (owners, names, key) in rows {
+        let fate = match key.fate {
+            ForeignFate::Ignored => "without effect".to_owned(),
+            ForeignFate::Only(values) => format!("only `{}`", values.join("`, `")),
+            ForeignFate::Refused => "refused".to_owned(),
+        };
+        let (owners, names) = (owners.join(", "), names.join(", "));
+        writeln!(text, "| {owners} | {names} | {fate} | {} |", key.why).unwrap();
+    }
+    text
+}
+
+/// A key that stands in a table and that the struct has as well would never be looked up.
+#[test]
+fn no_foreign_key_is_one_of_ours() {
+    let schema = betanet_collector::config::schema();
+    for (owner, table) in tables() {
+        let mut keys = Vec::new();
+        all(table, "", &mut keys);
+        for (path, key) in keys.iter().filter(|(path, _)| !path.contains('*')) {
+            for name in key.names {
+                let full: Vec<_> = path.split("::").filter(|key| !key.is_empty()).collect();
+                let known = properties(&schema, &owner, &full);
+                assert!(!known.iter().any(|of| of == name), "{owner}: {path}{name}");
+            }
+        }
+    }
+}
+
+/// The keys that the schema knows at a path of a component.
+fn properties(schema: &Value, owner: &str, path: &[&str]) -> Vec<String> {
+    let sections = ["receivers", "processors", "exporters", "extensions"];
+    let patterns = sections.iter().flat_map(|section| {
+        let patterns = &schema["properties"][section]["patternProperties"];
+        patterns.as_object().unwrap()
+    });
+    let mut bodies = patterns.filter(|(pattern, _)| {
+        let names = pattern.trim_start_matches("^(").split(')').next().unwrap();
+        names.split('|').any(|name| name == owner)
+    });
+    let mut at = match owner {
+        "service" => &schema["properties"]["service"],
+        _ => bodies.next().unwrap().1,
+    };
+    for key in path {
+        at = &resolved(schema, at)["properties"][key];
+        assert!(!at.is_null(), "{owner} has no {path:?}");
+    }
+    let properties = resolved(schema, at)["properties"].as_object();
+    properties.map_or_else(Vec::new, |of| of.keys().cloned().collect())
+}
+
+/// What a reference or a choice leads to: what has properties.
+fn resolved<'s>(schema: &'s Value, at: &'s Value) -> &'s Value {
+    if let Some(name) = at["$ref"].as_str() {
+        let name = name.trim_start_matches("#/definitions/");
+        return resolved(schema, &schema["definitions"][name]);
+    }
+    let choices = ["anyOf", "allOf", "oneOf"].iter();
+    let mut choices = choices.filter_map(|key| at[*key].as_array()).flatten();
+    let chosen = choices.find(|one| {
+        let one = resolved(schema, one);
+        !one["properties"].is_null()
+    });
+    chosen.map_or(at, |one| resolved(schema, one))
 }

@@ -1,11 +1,20 @@
 //! The `file` exporter of the real program.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use betanet_collector::simulator::Node;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 
 use crate::support::{
-    PATIENCE, eventually,
+    PATIENCE,
+    command::PROGRAM,
+    eventually,
+    process::Process,
     sink::{Point, Value, flatten},
     stand::{Options, Stand, documented_node, polls},
 };
@@ -116,4 +125,81 @@ async fn full_files_make_room_and_the_newest_stay() {
         }
     }
     assert!(last > 0);
+}
+
+/// A program that polls a node fifty times a second and writes to `path`.
+fn writing(node: &Node, path: &str, prepare: impl FnOnce(&mut Command)) -> Process {
+    let config = format!(
+        "receivers: {{betanet: {{definition: betanet, collection_interval: 20ms, \
+         timeout: 5s, deadline: 5s, retry: {{max_retries: 0}}, \
+         circuit_breaker: {{failure_threshold: 1000000}}, \
+         targets: [{{endpoint: \"{}\", name: a}}]}}}}\n\
+         exporters: {{file: {{path: \"{path}\", flush_interval: 10ms, \
+         rotation: {{max_megabytes: 1, max_backups: 1}}}}}}\n\
+         service:\n  shutdown_timeout: 1s\n  telemetry: {{metrics: {{level: none}}}}\n  \
+         pipelines: {{metrics: {{receivers: [betanet], exporters: [file]}}}}\n",
+        node.url()
+    );
+    Process::start(PROGRAM, |command, folder| {
+        std::fs::write(folder.join("config.yaml"), config).unwrap();
+        command
+            .current_dir(folder)
+            .args(["--config", "config.yaml", "run"]);
+        prepare(command);
+    })
+}
+
+/// Our own output is written to as it is, also where it is a file with something in it.
+#[tokio::test]
+async fn standard_output_is_neither_emptied_nor_moved_away() {
+    let (node, folder) = (documented_node(), tempfile::TempDir::new().unwrap());
+    let output = folder.path().join("output");
+    std::fs::write(&output, "before\n").unwrap();
+    let file = File::options().append(true).open(&output).unwrap();
+    let mut process = writing(&node, "/dev/stdout", |command| {
+        command.stdout(file);
+    });
+    eventually("more than a file may have", PATIENCE, async || {
+        (std::fs::metadata(&output).unwrap().len() > 3 << 19).then_some(())
+    })
+    .await;
+    assert!(process.stop().await.success(), "{}", process.log());
+    let text = std::fs::read_to_string(&output).unwrap();
+    let rest = text.strip_prefix("before\n").unwrap();
+    for line in rest.lines() {
+        let message: ExportMetricsServiceRequest = serde_json::from_str(line).unwrap();
+        assert!(!flatten(message).is_empty());
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A named pipe that nobody reads holds up nothing, the end least of all.
+#[tokio::test]
+async fn a_named_pipe_is_written_to_as_long_as_somebody_reads() {
+    let (node, folder) = (documented_node(), tempfile::TempDir::new().unwrap());
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut process = writing(&node, pipe.to_str().unwrap(), |_| {});
+    for _ in 0..2 {
+        let path = pipe.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut lines = BufReader::new(File::open(path).unwrap()).lines();
+            [lines.next(), lines.next()].map(|line| line.unwrap().unwrap())
+        });
+        let [_, line] = read.await.unwrap();
+        serde_json::from_str::<ExportMetricsServiceRequest>(&line).unwrap();
+    }
+    // Nobody reads any more: what is polled from here on cannot be written, and the pipe is waited for.
+    let asked = node.requests();
+    eventually("more polls", PATIENCE, async || {
+        (node.requests() > asked + 100).then_some(())
+    })
+    .await;
+    process.stop().await;
+    let log = process.log();
+    assert!(
+        log.contains("data points dropped"),
+        "what nobody read: {log}"
+    );
 }

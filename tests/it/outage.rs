@@ -215,6 +215,46 @@ async fn remote_write_survives_as_much() {
     }
 }
 
+/// Each poll of a target is more than the backend takes at once; the largest request that it is sent
+/// is what `max_size` says.
+#[tokio::test]
+async fn what_is_too_large_for_the_backend_arrives_in_smaller_requests() {
+    let exporters = [
+        ("otlp_http/refused", IN_MEMORY),
+        ("otlp_grpc/refused", IN_MEMORY),
+        ("prometheusremotewrite/refused", IN_MEMORY),
+        ("otlp_http/split", SPLIT),
+        ("otlp_grpc/split", SPLIT),
+    ];
+    let mut backends = join_all(exporters.map(|_| Backend::start())).await;
+    let pushing: Vec<_> = iter::zip(exporters, &backends)
+        .map(|((id, keys), backend)| (id, backend, keys))
+        .collect();
+    let line = Line::start(&pushing, None).await;
+    let small = Behaviour::TakesAtMost { points: 40 };
+    for backend in backends.iter_mut().take(3) {
+        backend.set(small).await;
+    }
+    line.polls(WHILE).await;
+    let (answered, log) = line.end().await;
+    assert!(!log.contains("data points"), "dropped or rejected: {log}");
+    let told = log
+        .lines()
+        .filter(|line| line.contains("it is sent in halves"));
+    assert_eq!(told.count(), 3, "{log}");
+    for ((exporter, _), backend) in iter::zip(exporters, &backends) {
+        let requests = backend.taken();
+        let largest = requests.iter().map(Vec::len).max();
+        let refused = exporter.ends_with("refused");
+        assert!(refused || largest <= Some(40), "{exporter}: {largest:?}");
+        assert_exactly_once(backend, &answered);
+    }
+}
+
+/// Requests of at most forty points.
+const SPLIT: &str = "sending_queue: {batch: {flush_timeout: 2ms, sizer: items, max_size: 40}}, \
+    retry_on_failure: {initial_interval: 50ms, max_interval: 300ms, max_elapsed_time: 0}";
+
 /// What a while of misbehaviour came to for one exporter.
 struct Survived {
     /// Before the collector was stopped, at a moment at which it held nothing.

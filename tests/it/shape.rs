@@ -59,6 +59,57 @@ fn the_map_is_short_and_complete() {
     }
 }
 
+/// A line of the log in JSON has its own keys; a field of one of these names would be there twice.
+#[test]
+fn no_field_of_the_log_has_the_name_of_one_that_is_there_already() {
+    let twice: Vec<_> = files()
+        .into_iter()
+        .flat_map(|(path, text)| {
+            let lines = fields_there_already(&tokens(&text));
+            lines
+                .into_iter()
+                .map(move |line| format!("src/{}:{line}", path.display()))
+        })
+        .collect();
+    assert!(twice.is_empty(), "keys twice:\n{}\n", twice.join("\n"));
+}
+
+/// The lines in which an event of the log gets such a field.
+fn fields_there_already(tokens: &[Token]) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (at, start) in tokens.windows(3).enumerate() {
+        let [level, bang, open] = start else { continue };
+        let levels = ["error", "warn", "info", "debug", "trace"];
+        let is_event = levels.contains(&level.text.as_str());
+        if !is_event || bang.text != "!" || open.text != "(" {
+            continue;
+        }
+        let mut depth = 0;
+        for part in tokens.get(at + 1..).unwrap_or_default().windows(3) {
+            let [before, token, next] = part else {
+                continue;
+            };
+            depth += i32::from(token.text == "(") - i32::from(token.text == ")");
+            if depth == 0 {
+                break;
+            }
+            let is_there = ["message", "level", "timestamp"].contains(&token.text.as_str());
+            let is_field = ["(", ",", "%", "?"].contains(&before.text.as_str())
+                && ["=", ","].contains(&next.text.as_str());
+            if depth == 1 && is_there && is_field {
+                found.push(token.line);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn fields_are_found_where_an_event_gets_them() {
+    let text = "tracing::warn!(%a, message = b, \"c\");\nmessage = 1;\ninfo!(level, b = a.message, f(message, 1));";
+    assert_eq!(fields_there_already(&tokens(text)), [1, 3]);
+}
+
 /// Name, first line and number of lines of every function that has a body.
 fn functions(tokens: &[Token]) -> Vec<(&str, usize, usize)> {
     let mut found = Vec::new();

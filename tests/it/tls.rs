@@ -15,7 +15,7 @@ use tokio_rustls::rustls::version::TLS12;
 
 use crate::support::{
     PATIENCE,
-    certificates::Authority,
+    certificates::{Authority, Identity},
     eventually,
     tls_sink::{Protocol, Shows, TlsSink},
 };
@@ -41,6 +41,7 @@ macro_rules! each_protocol {
 
 each_protocol!(
     only_the_named_authority_is_trusted,
+    a_certificate_that_signs_itself_is_trusted_where_it_is_named,
     an_expired_certificate_is_refused,
     the_name_has_to_be_the_endpoints_or_the_one_that_is_configured,
     any_certificate_will_do_if_told_so,
@@ -57,6 +58,7 @@ fn destination(protocol: Protocol, sink: &TlsSink, tls: &Tls) -> Box<dyn Destina
         headers: &Headers::default(),
         auth: &AuthConfig::default(),
         tls,
+        proxy_url: None,
     };
     match protocol {
         Protocol::Http => {
@@ -73,7 +75,7 @@ async fn failure(destination: &dyn Destination) -> Option<String> {
     match destination.send(Bytes::new()).await {
         Outcome::Sent(_) => None,
         Outcome::Retry { error, .. } => Some(chain(error.as_ref())),
-        outcome @ Outcome::Permanent { .. } => panic!("{outcome:?}"),
+        outcome @ (Outcome::Permanent { .. } | Outcome::TooLarge { .. }) => panic!("{outcome:?}"),
     }
 }
 
@@ -115,6 +117,30 @@ async fn only_the_named_authority_is_trusted(protocol: Protocol) {
         ..trusts(&named)
     };
     assert_eq!(failure_with(protocol, &sink, &system_too).await, None);
+}
+
+/// As `openssl req -x509` makes one: it says that it is an authority.
+async fn a_certificate_that_signs_itself_is_trusted_where_it_is_named(protocol: Protocol) {
+    let (named, other) = (Identity::self_signed("localhost"), Authority::new());
+    let sink = TlsSink::start(protocol, &Shows::identity(named.clone())).await;
+    let tls = Tls {
+        ca_pem: Some(Secret::from(named.certificate)),
+        ..Tls::default()
+    };
+    assert_eq!(failure_with(protocol, &sink, &tls).await, None);
+    assert!(
+        failure_with(protocol, &sink, &trusts(&other))
+            .await
+            .is_some()
+    );
+    let named_otherwise = Tls {
+        server_name_override: Some("example.com".to_owned()),
+        ..tls
+    };
+    assert_failed(
+        failure_with(protocol, &sink, &named_otherwise).await,
+        "not valid for name",
+    );
 }
 
 async fn an_expired_certificate_is_refused(protocol: Protocol) {

@@ -17,7 +17,7 @@ use rustls::{
 };
 use tokio_rustls::rustls;
 
-use super::Tls;
+use super::{Tls, pinned::Pinned};
 use crate::{
     client::{Invalid, files},
     settings::Secret,
@@ -101,10 +101,11 @@ impl Pems {
         tls: &Tls,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, Invalid> {
-        let mut roots = RootCertStore::empty();
+        let (mut roots, mut trusted) = (RootCertStore::empty(), Vec::new());
         if let Some(pem) = &self.ca {
-            for certificate in pem.certificates()? {
-                let added = roots.add(certificate);
+            trusted = pem.certificates()?;
+            for certificate in &trusted {
+                let added = roots.add(certificate.clone());
                 added.map_err(|error| Invalid::new(pem.key, error))?;
             }
         }
@@ -115,6 +116,7 @@ impl Pems {
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
             .build()
             .map_err(|_empty| Invalid::new("tls", Unusable::System))?;
+        let verifier = Arc::new(Pinned { trusted, verifier });
         let name = tls.server_name_override.clone().map(ServerName::try_from);
         let name = name.transpose();
         match name.map_err(|error| Invalid::new("tls.server_name_override", error))? {
@@ -173,7 +175,7 @@ fn identity(
 #[derive(Debug)]
 struct Expects {
     name: ServerName<'static>,
-    verifier: Arc<WebPkiServerVerifier>,
+    verifier: Arc<Pinned>,
 }
 
 /// Accepts any certificate, but not a handshake that its key did not sign.

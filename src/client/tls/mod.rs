@@ -1,16 +1,17 @@
 //! TLS towards others: one configuration of rustls for HTTP and gRPC.
 
 mod material;
+mod pinned;
 mod reloading;
 mod settings;
 
 use std::sync::Arc;
 
-use rustls::{ClientConfig, client::Resumption, crypto::aws_lc_rs};
+use rustls::{ClientConfig, client::Resumption};
 pub use settings::Tls;
 use tokio_rustls::rustls;
 
-use self::{reloading::Reloading, settings::and_newer};
+use self::{reloading::Reloading, settings::invalid_choice};
 use super::Invalid;
 
 impl Tls {
@@ -22,10 +23,12 @@ impl Tls {
         if let Some(mistake) = self.check().into_iter().next() {
             return Err(mistake);
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let choice = self.choice();
+        let provider = Arc::new(choice.provider().map_err(invalid_choice)?);
+        let versions = choice.versions().map_err(invalid_choice)?;
         let reloading = Arc::new(Reloading::new(self.clone(), Arc::clone(&provider))?);
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(and_newer(self.min_version))
+            .with_protocol_versions(&versions)
             .map_err(|error| Invalid::new("tls.min_version", error))?;
         let verifier = Arc::clone(&reloading);
         let mut config = builder

@@ -2,18 +2,14 @@
 
 use std::path::PathBuf;
 
-use rustls::{
-    SupportedProtocolVersion,
-    pki_types::ServerName,
-    version::{TLS12, TLS13},
-};
+use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_rustls::rustls;
 
 use crate::{
     client::Invalid,
-    http::TlsVersion,
+    http::{TlsChoice, TlsChoiceError, TlsVersion},
     settings::{Duration, Secret},
 };
 
@@ -44,6 +40,12 @@ pub struct Tls {
     pub key_pem: Option<Secret>,
     /// The oldest version of TLS to speak: 1.2 or 1.3.
     pub min_version: TlsVersion,
+    /// The newest version of TLS to speak: 1.2 or 1.3; the newest there is if not given.
+    pub max_version: Option<TlsVersion>,
+    /// The cipher suites of TLS 1.2, by their IANA names; those of 1.3 are always offered.
+    pub cipher_suites: Vec<String>,
+    /// The groups of the key exchange in order of preference: X25519, P256, P384, X25519MLKEM768.
+    pub curve_preferences: Vec<String>,
     /// How often the files are looked at for a new connection, a duration; 0 means never again.
     pub reload_interval: Duration,
 }
@@ -62,6 +64,9 @@ impl Default for Tls {
             key_file: None,
             key_pem: None,
             min_version: TlsVersion::default(),
+            max_version: None,
+            cipher_suites: Vec::new(),
+            curve_preferences: Vec::new(),
             reload_interval: Duration::from_secs(10),
         }
     }
@@ -102,7 +107,24 @@ impl Tls {
             ),
         ];
         let failed = checks.into_iter().filter(|(_, failed, _)| *failed);
-        failed.map(|(key, _, why)| Invalid::new(key, why)).collect()
+        let failed = failed.map(|(key, _, why)| Invalid::new(key, why));
+        let choice = [
+            self.choice().versions().err(),
+            self.choice().provider().err(),
+        ];
+        failed
+            .chain(choice.into_iter().flatten().map(invalid_choice))
+            .collect()
+    }
+
+    /// What of TLS is spoken.
+    pub(super) fn choice(&self) -> TlsChoice<'_> {
+        TlsChoice {
+            min_version: self.min_version,
+            max_version: self.max_version,
+            cipher_suites: &self.cipher_suites,
+            curve_preferences: &self.curve_preferences,
+        }
     }
 
     /// The same, for a client that only speaks to URLs: `encrypted` if one of them is `https`.
@@ -121,11 +143,12 @@ impl Tls {
     }
 }
 
-/// It and what came after it.
-pub(super) fn and_newer(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
-    const NEWEST_FIRST: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
-    match oldest {
-        TlsVersion::Tls12 => &NEWEST_FIRST,
-        TlsVersion::Tls13 => NEWEST_FIRST.split_at(1).0,
-    }
+/// A choice that cannot be made, under its whole key.
+pub(super) fn invalid_choice(error: TlsChoiceError) -> Invalid {
+    let key = match error.key {
+        "max_version" => "tls.max_version",
+        "cipher_suites" => "tls.cipher_suites",
+        _ => "tls.curve_preferences",
+    };
+    Invalid::new(key, error)
 }

@@ -6,6 +6,7 @@
 mod evaluate;
 mod pattern;
 mod plan;
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -54,13 +55,10 @@ impl Steps {
 }
 
 impl Query {
-    /// The name below the document that everything it finds stands under, if there is one.
-    pub(super) fn root_key(&self) -> Option<&str> {
-        let first = self.0.first().filter(|first| !first.descends)?;
-        match first.selectors.as_slice() {
-            [Selector::Name(name)] => Some(name),
-            _ => None,
-        }
+    /// The names below the document that everything it looks at stands under; none if it looks at
+    /// all of it.
+    pub(super) fn root_keys(&self) -> Option<Vec<&str>> {
+        reach::root_keys(&self.0)
     }
 }
 

@@ -1,49 +1,121 @@
-//! Connections for tonic, with the TLS that HTTP has: tonic's own can neither read its files again
-//! nor accept any certificate.
+//! Connections for tonic, with the TLS that HTTP has, and through the proxies that HTTP goes
+//! through: tonic's own can neither read its files again nor accept any certificate, and know no
+//! proxy.
 
 use std::{
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use ::http::Uri;
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use hyper_util::{
+    client::legacy::connect::{HttpConnector, proxy::Tunnel},
+    rt::TokioIo,
+};
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, rustls};
 use tower_service::Service;
 
-use crate::client::{BoxError, Invalid, Tls};
+use crate::client::{BoxError, Invalid, Proxy, Tls};
 
-type Connection = TokioIo<TlsStream<TcpStream>>;
+/// A connection, encrypted or not.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-/// Opens TLS connections to one host.
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+type Connection = TokioIo<Box<dyn Stream>>;
+
+/// Opens connections to one host.
 #[derive(Clone)]
 pub(super) struct Connect {
     tcp: HttpConnector,
-    tls: TlsConnector,
-    name: ServerName<'static>,
+    proxy: Option<Proxy>,
+    /// Where to, if not to where the URI says.
+    address: Option<SocketAddr>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy {proxy} does not connect to it")]
+struct NotThrough {
+    proxy: String,
+    source: BoxError,
 }
 
 impl Connect {
-    /// For `host`, unless the settings say that it goes by another name.
-    pub(super) fn new(tls: &Tls, host: &str) -> Result<Self, Invalid> {
+    /// In clear text, through a proxy if there is one.
+    ///
+    /// # Errors
+    /// If the proxy cannot be used.
+    pub(super) fn new(proxy: Option<Proxy>) -> Result<Self, Invalid> {
+        let is_secure = |proxy: &Proxy| proxy.uri.scheme_str() == Some("https");
+        if proxy.as_ref().is_some_and(is_secure) {
+            let message = "gRPC goes only through proxies that are spoken to by http://";
+            return Err(Invalid::new("proxy_url", message));
+        }
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        Ok(Self {
+            tcp,
+            proxy,
+            address: None,
+            tls: None,
+        })
+    }
+
+    /// The same by TLS, for `host`, unless the settings say that it goes by another name.
+    ///
+    /// # Errors
+    /// Names the value of the settings that cannot be used.
+    pub(super) fn encrypted(self, tls: &Tls, host: &str) -> Result<Self, Invalid> {
         let mut config: ClientConfig = tls.client_config()?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         let name = tls.server_name_override.as_deref().unwrap_or(host);
         let name = name.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(name.to_owned())
             .map_err(|error| Invalid::new("endpoint", error))?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        Ok(Self {
-            tcp,
-            tls: TlsConnector::from(Arc::new(config)),
-            name,
-        })
+        let tls = Some((TlsConnector::from(Arc::new(config)), name));
+        Ok(Self { tls, ..self })
+    }
+
+    /// The same to one of the addresses of the host.
+    pub(super) fn to(self, address: SocketAddr) -> Self {
+        let address = Some(address);
+        Self { address, ..self }
+    }
+
+    /// Whether connections go through a proxy, which looks names up itself.
+    pub(super) fn has_proxy(&self) -> bool {
+        self.proxy.is_some()
+    }
+
+    async fn tcp(mut self, uri: Uri) -> Result<TcpStream, BoxError> {
+        let uri = match self.address {
+            Some(address) => format!("http://{address}").parse()?,
+            None => uri,
+        };
+        let Some(proxy) = self.proxy else {
+            return Ok(self.tcp.call(uri).await?.into_inner());
+        };
+        let address = proxy.address().to_owned();
+        let tunnel = Tunnel::new(proxy.uri, self.tcp);
+        let mut tunnel = match proxy.auth {
+            Some(auth) => tunnel.with_auth(auth),
+            None => tunnel,
+        };
+        let through = tunnel.call(uri).await.map_err(|source| NotThrough {
+            proxy: address,
+            source: source.into(),
+        });
+        Ok(through?.into_inner())
     }
 }
 
@@ -57,11 +129,15 @@ impl Service<Uri> for Connect {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let tcp = self.tcp.call(uri);
-        let (tls, name) = (self.tls.clone(), self.name.clone());
+        let tls = self.tls.clone();
+        let tcp = self.clone().tcp(uri);
         Box::pin(async move {
-            let stream = tcp.await?.into_inner();
-            Ok(TokioIo::new(tls.connect(name, stream).await?))
+            let stream = tcp.await?;
+            let stream: Box<dyn Stream> = match tls {
+                Some((tls, name)) => Box::new(tls.connect(name, stream).await?),
+                None => Box::new(stream),
+            };
+            Ok(TokioIo::new(stream))
         })
     }
 }

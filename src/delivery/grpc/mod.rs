@@ -2,12 +2,15 @@
 
 use std::{
     fmt,
+    net::SocketAddr,
     sync::{Mutex, PoisonError},
 };
 
 use ::http::{Uri, uri::PathAndQuery};
 use async_trait::async_trait;
 use bytes::{BufMut as _, Bytes};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tonic::{
     Code, Request, Status,
     client::Grpc,
@@ -16,27 +19,73 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use self::connect::Connect;
-use super::{
-    Answer, BoxError, Destination, Invalid, Outcome, Remote, outcome::shorten,
-    remote::RequestHeaders,
+use self::{balance::Balancer, connect::Connect};
+use super::{Answer, BoxError, Destination, Invalid, Outcome, Remote, remote::RequestHeaders};
+use crate::{
+    client::{Proxy, Secrets, Spoken, explain, headers::USER_AGENT},
+    settings::{self, Compression},
+    telemetry::chain,
 };
-use crate::{client::headers::USER_AGENT, settings::Compression};
 
+mod balance;
 mod connect;
 mod retry_info;
 
 const METHOD: PathAndQuery =
     PathAndQuery::from_static("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export");
 
-const EXPECTED: &str = "expected an address such as localhost:4317 or https://example.com:4317";
+const EXPECTED: &str = "expected an address such as localhost:4317, https://example.com:4317 or \
+                        dns:///example.com:4317";
+
+/// How connections to the addresses of a name are used, under gRPC's names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BalancerName {
+    /// One connection, to the first address that takes one.
+    #[default]
+    PickFirst,
+    /// The addresses take turns, a batch each.
+    RoundRobin,
+}
+
+/// Pings that notice that the other end is gone, under the Collector's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Keepalive {
+    /// A connection on which nothing came for so long is pinged, a duration.
+    pub time: settings::Duration,
+    /// A ping that is not answered for so long ends the connection, a duration.
+    pub timeout: settings::Duration,
+    /// Whether one is pinged also while nothing is being sent.
+    pub permit_without_stream: bool,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            time: settings::Duration::from_secs(10),
+            timeout: settings::Duration::from_secs(10),
+            permit_without_stream: false,
+        }
+    }
+}
+
+/// What concerns gRPC alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GrpcSettings {
+    /// How connections to the addresses of a name are used.
+    pub balancer: BalancerName,
+    /// Pings, if there are any.
+    pub keepalive: Option<Keepalive>,
+}
 
 /// Sends over gRPC.
 pub struct GrpcDestination {
     endpoint: Endpoint,
-    /// Makes TLS connections; none for clear text.
-    connect: Option<Connect>,
-    /// None until there is something to send.
+    connect: Connect,
+    /// Chooses an address for each batch, if they take turns.
+    balancer: Option<Balancer>,
+    /// The one connection where they do not; none until there is something to send.
     channel: Mutex<Option<Channel>>,
     headers: RequestHeaders,
     compression: Option<CompressionEncoding>,
@@ -51,6 +100,11 @@ struct Error {
     source: Option<BoxError>,
 }
 
+/// Nothing was answered, because there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the exchange with the server failed{0}")]
+struct Broken(String, #[source] BoxError);
+
 impl GrpcDestination {
     /// Prepares a channel; connects when there is something to send.
     ///
@@ -58,16 +112,40 @@ impl GrpcDestination {
     ///
     /// Names the value of the configuration that cannot be used.
     pub fn new(endpoint: &str, remote: &Remote<'_>) -> Result<Self, Invalid> {
-        let (uri, encrypted) = uri(endpoint, remote.tls.insecure);
+        Self::with(endpoint, remote, &GrpcSettings::default())
+    }
+
+    /// The same, with what concerns gRPC alone.
+    ///
+    /// # Errors
+    ///
+    /// Names the value of the configuration that cannot be used.
+    pub fn with(
+        endpoint: &str,
+        remote: &Remote<'_>,
+        settings: &GrpcSettings,
+    ) -> Result<Self, Invalid> {
+        let (uri, encrypted) = uri(endpoint, remote.tls.insecure)?;
         let uri: Uri = uri
             .parse()
             .map_err(|_| Invalid::new("endpoint", EXPECTED))?;
         check(&uri, remote)?;
-        let connect = encrypted
-            .then(|| Connect::new(remote.tls, uri.host().unwrap_or_default()))
-            .transpose()?;
+        // As in Go, where all of gRPC is to be encrypted as far as proxies are concerned.
+        let secure = format!("https://{}", uri.authority().map_or("", |of| of.as_str()));
+        let secure = secure
+            .parse()
+            .map_err(|_| Invalid::new("endpoint", EXPECTED))?;
+        let mut connect = Connect::new(Proxy::of(&secure, remote.proxy_url)?)?;
+        if encrypted {
+            connect = connect.encrypted(remote.tls, uri.host().unwrap_or_default())?;
+        }
+        let takes_turns = settings.balancer == BalancerName::RoundRobin && !connect.has_proxy();
+        let name = uri
+            .authority()
+            .map(|authority| authority.as_str().to_owned());
         Ok(Self {
-            endpoint: address(uri)?,
+            balancer: name.filter(|_| takes_turns).map(Balancer::new),
+            endpoint: address(uri, settings.keepalive)?,
             connect,
             channel: Mutex::new(None),
             headers: remote.request_headers()?,
@@ -79,31 +157,42 @@ impl GrpcDestination {
         })
     }
 
-    fn client(&self) -> Grpc<Channel> {
-        let channel = self
-            .channel
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| match &self.connect {
-                Some(connect) => self.endpoint.connect_with_connector_lazy(connect.clone()),
-                None => self.endpoint.connect_lazy(),
-            })
-            .clone();
-        let client = Grpc::new(channel)
-            .accept_compressed(CompressionEncoding::Gzip)
-            .accept_compressed(CompressionEncoding::Zstd);
-        match self.compression {
-            Some(encoding) => client.send_compressed(encoding),
-            None => client,
-        }
+    /// The connection for the next batch, and where it leads if that is chosen anew for each.
+    async fn channel(&self) -> Result<(Option<SocketAddr>, Channel), Status> {
+        let Some(balancer) = &self.balancer else {
+            let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+            let connect = || {
+                self.endpoint
+                    .connect_with_connector_lazy(self.connect.clone())
+            };
+            return Ok((None, channel.get_or_insert_with(connect).clone()));
+        };
+        let found = balancer.channel(&self.endpoint, &self.connect).await;
+        let (address, channel) = found.map_err(Status::from_error)?;
+        Ok((Some(address), channel))
     }
 
     async fn attempt(&self, request: Request<Bytes>) -> Result<Answer, Status> {
-        let mut client = self.client();
-        let ready = client.ready().await;
-        ready.map_err(|error| Status::from_error(Box::new(error)))?;
-        let response = client.unary(request, METHOD, PassThrough).await?;
-        Ok(response.into_inner())
+        let (address, channel) = self.channel().await?;
+        let mut client = Grpc::new(channel)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Zstd);
+        if let Some(encoding) = self.compression {
+            client = client.send_compressed(encoding);
+        }
+        let answer = async {
+            let ready = client.ready().await;
+            ready.map_err(|error| Status::from_error(Box::new(error)))?;
+            client.unary(request, METHOD, PassThrough).await
+        };
+        let answer = answer.await;
+        if let Err(status) = &answer
+            && is_broken(status)
+            && let Some((balancer, address)) = self.balancer.as_ref().zip(address)
+        {
+            balancer.forget(address);
+        }
+        Ok(answer?.into_inner())
     }
 }
 
@@ -122,27 +211,33 @@ impl Destination for GrpcDestination {
             Ok(headers) => headers,
             Err(outcome) => return outcome,
         };
+        let secrets = Secrets::of(None, &headers);
         let mut request = Request::new(payload);
         *request.metadata_mut() = MetadataMap::from_headers(headers);
-        self.attempt(request)
-            .await
-            .map_or_else(classify, Outcome::Sent)
+        match self.attempt(request).await {
+            Ok(answer) => Outcome::Sent(answer.quoted(&secrets)),
+            Err(status) => classify(&status, &secrets),
+        }
     }
 
     /// A connection whose other end is gone without a word would be used until the kernel gives
     /// up on it, a quarter of an hour later: the next attempt gets a new one.
     fn timed_out(&self) {
         *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(balancer) = &self.balancer {
+            balancer.forget_all();
+        }
     }
 }
 
+/// Whether the status is not the server's word: the connection broke, or a proxy reset the stream.
+fn is_broken(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
 /// Whether a call that failed so can succeed later: the list of the OTLP specification.
-fn classify(status: Status) -> Outcome {
+fn classify(status: &Status, secrets: &Secrets) -> Outcome {
     let after = retry_info::delay(status.details());
-    // Both ends answer this way to a message over their limit; it will not shrink.
-    let too_large = status.message().contains("message length too large");
-    // Then the status is not the server's word: the connection broke, or a proxy reset the stream.
-    let is_broken = std::error::Error::source(&status).is_some();
     let is_passing = match status.code() {
         Code::Cancelled
         | Code::DeadlineExceeded
@@ -153,33 +248,65 @@ fn classify(status: Status) -> Outcome {
         Code::ResourceExhausted => after.is_some(),
         _ => false,
     };
-    let retry = (is_broken || is_passing) && !too_large;
-    let error = BoxError::from(Error::from(status));
-    if retry {
+    let retry = is_broken(status) || is_passing;
+    let error = explained(status, secrets);
+    if is_too_large(status) {
+        Outcome::TooLarge { error }
+    } else if retry {
         Outcome::Retry { error, after }
     } else {
         Outcome::Permanent { error }
     }
 }
 
-impl From<Status> for Error {
-    fn from(status: Status) -> Self {
-        let source = std::error::Error::source(&status);
-        Self {
-            code: status.code(),
-            message: shorten(status.message()),
-            source: source.map(|source| crate::telemetry::chain(source).into()),
-        }
+/// Whether either end refused a message for its size: those of Rust, Go, C++, Java, and what stands
+/// before them and speaks HTTP.
+fn is_too_large(status: &Status) -> bool {
+    const WORDS: [&str; 5] = [
+        "message length too large",
+        "message larger than max",
+        "message exceeds maximum size",
+        "http status code 413",
+        "status code: 413",
+    ];
+    let message = status.message().to_ascii_lowercase();
+    WORDS.iter().any(|words| message.contains(words))
+}
+
+fn explained(status: &Status, secrets: &Secrets) -> BoxError {
+    let source = std::error::Error::source(status);
+    if let Some(why) = source.and_then(|source| explain(Spoken::Grpc, source)) {
+        let chain = source.map(chain).unwrap_or_default();
+        return Broken(format!(" ({why})"), chain.into()).into();
     }
+    Error {
+        code: status.code(),
+        message: secrets.quote(status.message().as_bytes()),
+        source: source.map(|source| chain(source).into()),
+    }
+    .into()
 }
 
 /// The URI to connect to, and whether by TLS. An explicit scheme decides.
-fn uri(endpoint: &str, insecure: bool) -> (String, bool) {
-    match endpoint.split_once("://") {
-        Some((scheme, _)) => (endpoint.to_owned(), !scheme.eq_ignore_ascii_case("http")),
-        None if insecure => (format!("http://{endpoint}"), false),
-        None => (format!("https://{endpoint}"), true),
-    }
+fn uri(endpoint: &str, insecure: bool) -> Result<(String, bool), Invalid> {
+    let address = match endpoint.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("dns") => {
+            // The name of a DNS server may stand before the last `/`.
+            let message = "names a DNS server: only the system's is asked, write \
+                           dns:///example.com:4317";
+            let named = || Invalid::new("endpoint", message);
+            rest.strip_prefix('/').ok_or_else(named)?
+        }
+        Some((scheme, _)) => {
+            let encrypted = !scheme.eq_ignore_ascii_case("http");
+            return Ok((endpoint.to_owned(), encrypted));
+        }
+        None => endpoint.strip_prefix("dns:").unwrap_or(endpoint),
+    };
+    Ok(match insecure {
+        true => (format!("http://{address}"), false),
+        false => (format!("https://{address}"), true),
+    })
 }
 
 /// Whether the address and the settings around it make sense together.
@@ -194,6 +321,10 @@ fn check(uri: &Uri, remote: &Remote<'_>) -> Result<(), Invalid> {
         let message = "a user or password must not be part of the address: use `auth` or `headers`";
         return Err(Invalid::new("endpoint", message));
     }
+    if uri.port_u16().is_none() {
+        let message = "needs a port, such as localhost:4317";
+        return Err(Invalid::new("endpoint", message));
+    }
     let encrypted = uri.scheme_str() == Some("https");
     match remote.tls.check_for_urls(encrypted).into_iter().next() {
         Some(mistake) => Err(mistake),
@@ -202,16 +333,19 @@ fn check(uri: &Uri, remote: &Remote<'_>) -> Result<(), Invalid> {
 }
 
 /// For tonic all connections are clear text; what it says to the server is the truth.
-fn address(uri: Uri) -> Result<Endpoint, Invalid> {
+fn address(uri: Uri, keepalive: Option<Keepalive>) -> Result<Endpoint, Invalid> {
     let invalid = |_| Invalid::new("endpoint", EXPECTED);
-    let host = uri.host().unwrap_or_default();
-    let port = match (uri.port_u16(), uri.scheme_str()) {
-        (Some(port), _) => port,
-        (None, Some("https")) => 443,
-        (None, _) => 80,
-    };
-    let endpoint = Endpoint::from_shared(format!("http://{host}:{port}")).map_err(invalid)?;
-    endpoint.origin(uri).user_agent(USER_AGENT).map_err(invalid)
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let endpoint = Endpoint::from_shared(format!("http://{authority}")).map_err(invalid)?;
+    let endpoint = endpoint.origin(uri).user_agent(USER_AGENT);
+    let endpoint = endpoint.map_err(invalid)?;
+    Ok(match keepalive {
+        Some(keepalive) => endpoint
+            .http2_keep_alive_interval(keepalive.time.get())
+            .keep_alive_timeout(keepalive.timeout.get())
+            .keep_alive_while_idle(keepalive.permit_without_stream),
+        None => endpoint,
+    })
 }
 
 /// Sends bytes that are a message already; reads the answer.
@@ -250,6 +384,12 @@ impl Decoder for PassThrough {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Answer>, Status> {
         Ok(Some(Answer::decode(buffer)))
     }
+}
+
+/// Reads the details of a status, for fuzzing.
+#[doc(hidden)]
+pub fn fuzz_retry_info(details: &[u8]) {
+    let _ = retry_info::delay(details);
 }
 
 #[cfg(test)]

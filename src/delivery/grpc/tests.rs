@@ -10,7 +10,10 @@ use opentelemetry_proto::tonic::{
     metrics::v1::ResourceMetrics,
 };
 use prost::Message as _;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 use tonic::{
     Response,
     transport::{Server, server::TcpIncoming},
@@ -75,6 +78,7 @@ fn destination(address: &str, compression: Compression) -> GrpcDestination {
             insecure: true,
             ..Tls::default()
         },
+        proxy_url: None,
     };
     GrpcDestination::new(address, &remote).unwrap()
 }
@@ -171,13 +175,13 @@ async fn a_partial_success_is_read() {
 }
 
 #[tokio::test]
-async fn a_batch_over_the_servers_limit_is_not_tried_again() {
+async fn a_batch_over_the_servers_limit_is_too_large() {
     let (tasks, _failures) = Tasks::new();
     let (address, _) = server(&tasks, Ok(ExportMetricsServiceResponse::default())).await;
     let outcome = destination(&address, Compression::None)
         .send(payload(3 << 20))
         .await;
-    assert!(matches!(outcome, Outcome::Permanent { .. }), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::TooLarge { .. }), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -215,7 +219,7 @@ async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_found_when_it_is_b
 #[test]
 fn a_scheme_decides_about_tls() {
     let of = |endpoint, insecure| {
-        let (uri, encrypted) = uri(endpoint, insecure);
+        let (uri, encrypted) = uri(endpoint, insecure).unwrap();
         assert!(uri.ends_with("://a:4317"), "{uri}");
         encrypted
     };
@@ -223,4 +227,213 @@ fn a_scheme_decides_about_tls() {
     assert!(!of("a:4317", true));
     assert!(!of("http://a:4317", false));
     assert!(of("https://a:4317", true));
+    assert!(of("dns:///a:4317", false));
+    assert!(!of("dns:///a:4317", true));
+    assert!(!of("dns:a:4317", true));
+}
+
+#[test]
+fn an_endpoint_that_leads_nowhere_is_refused() {
+    let remote = Remote {
+        compression: Compression::None,
+        headers: &Headers::default(),
+        auth: &AuthConfig::default(),
+        tls: &Tls::default(),
+        proxy_url: None,
+    };
+    for (endpoint, expected) in [
+        ("example.com", "needs a port"),
+        ("https://example.com", "needs a port"),
+        ("http://example.com/", "needs a port"),
+        ("dns:///example.com", "needs a port"),
+        ("dns://10.0.0.1/example.com:4317", "names a DNS server"),
+        ("unix:///run/otlp.sock", "expected an address"),
+    ] {
+        let refused = GrpcDestination::new(endpoint, &remote).unwrap_err();
+        let text = chain(&refused);
+        assert!(text.contains(expected), "{endpoint}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn both_ends_and_what_stands_between_say_that_a_message_is_too_large() {
+    for (code, message) in [
+        (
+            Code::ResourceExhausted,
+            "grpc: received message larger than max (5 vs. 4)",
+        ),
+        (
+            Code::ResourceExhausted,
+            "gRPC message exceeds maximum size 4194304: 5000000",
+        ),
+        (
+            Code::OutOfRange,
+            "Error, decoded message length too large: found 5 bytes",
+        ),
+    ] {
+        let outcome = outcome(Err(Status::new(code, message))).await;
+        assert!(matches!(outcome, Outcome::TooLarge { .. }), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_one_line_without_our_secrets() {
+    let status = Status::new(Code::InvalidArgument, "key topsecret\n is\tunknown");
+    let outcome = outcome(Err(status)).await;
+    let Outcome::Permanent { error } = outcome else {
+        panic!("{outcome:?}")
+    };
+    let expected = "the server answered InvalidArgument (key [REDACTED] is unknown)";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// A server that answers whatever comes with these bytes.
+async fn says(tasks: &Tasks, bytes: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tasks.spawn("says", async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut read = [0; 16];
+            stream.read_exact(&mut read).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_port_on_which_something_else_is_spoken_is_named() {
+    const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    const ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
+    let (tasks, _failures) = Tasks::new();
+    for (scheme, bytes, expected) in [
+        ("http", HTTP, "no gRPC is spoken on that port"),
+        ("http", ALERT, "no gRPC is spoken on that port"),
+        ("https", HTTP, "no TLS is spoken on that port"),
+    ] {
+        let address = says(&tasks, bytes).await;
+        let remote = Remote {
+            compression: Compression::None,
+            headers: &Headers::default(),
+            auth: &AuthConfig::default(),
+            tls: &Tls::default(),
+            proxy_url: None,
+        };
+        let destination = GrpcDestination::new(&format!("{scheme}://{address}"), &remote).unwrap();
+        let outcome = destination.send(payload(10)).await;
+        let Outcome::Retry { error, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        let text = chain(error.as_ref());
+        assert!(text.contains(expected), "{scheme}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_take_turns_and_one_that_is_away_is_left_out() {
+    let (tasks, _failures) = Tasks::new();
+    let accepts = || Ok(ExportMetricsServiceResponse::default());
+    let (first, second) = (
+        server(&tasks, accepts()).await,
+        server(&tasks, accepts()).await,
+    );
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let away = free.local_addr().unwrap();
+    drop(free);
+    let balancer = Balancer::new("unused".to_owned());
+    let addresses = [first.0.parse().unwrap(), away, second.0.parse().unwrap()];
+    balancer.know(&addresses);
+    let mut destination = destination(&first.0, Compression::None);
+    destination.balancer = Some(balancer);
+    for _ in 0..6 {
+        let outcome = destination.send(payload(10)).await;
+        assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    }
+    let counts = [&first, &second].map(|(_, seen)| seen.lock().unwrap().len());
+    assert_eq!(
+        counts,
+        [2, 4],
+        "the one behind it takes the turns of the one that is away"
+    );
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_for_turns() {
+    let (tasks, _failures) = Tasks::new();
+    let (address, seen) = server(&tasks, Ok(ExportMetricsServiceResponse::default())).await;
+    let port = address.rsplit_once(':').unwrap().1;
+    let remote = Remote {
+        compression: Compression::None,
+        headers: &Headers::default(),
+        auth: &AuthConfig::default(),
+        tls: &Tls {
+            insecure: true,
+            ..Tls::default()
+        },
+        proxy_url: None,
+    };
+    let settings = GrpcSettings {
+        balancer: BalancerName::RoundRobin,
+        keepalive: Some(Keepalive::default()),
+    };
+    let endpoint = format!("dns:///localhost:{port}");
+    let destination = GrpcDestination::with(&endpoint, &remote, &settings).unwrap();
+    for _ in 0..3 {
+        let outcome = destination.send(payload(10)).await;
+        assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    }
+    assert_eq!(seen.lock().unwrap().len(), 3);
+}
+
+/// A proxy that connects to wherever it is asked to; what it was asked.
+async fn proxy(tasks: &Tasks) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://me:pass@{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let there = Arc::clone(&asked);
+    tasks.spawn("proxy", async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let to = head.split(' ').nth(1).unwrap().to_owned();
+            there.lock().unwrap().push(head);
+            let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            drop(tokio::io::copy_bidirectional(&mut stream, &mut server).await);
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_proxy_is_gone_through() {
+    let (tasks, _failures) = Tasks::new();
+    let (address, seen) = server(&tasks, Ok(ExportMetricsServiceResponse::default())).await;
+    let (url, asked) = proxy(&tasks).await;
+    let url = url.parse().unwrap();
+    let remote = Remote {
+        compression: Compression::None,
+        headers: &Headers::default(),
+        auth: &AuthConfig::default(),
+        tls: &Tls::default(),
+        proxy_url: Some(&url),
+    };
+    let destination = GrpcDestination::new(&format!("http://{address}"), &remote).unwrap();
+    let outcome = destination.send(payload(10)).await;
+    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    assert_eq!(seen.lock().unwrap().len(), 1);
+    let head = asked.lock().unwrap().concat();
+    assert!(head.starts_with(&format!("CONNECT {address} ")), "{head}");
+    let lower = head.to_ascii_lowercase();
+    assert!(
+        lower.contains("proxy-authorization: basic bwu6cgfzcw=="),
+        "{head}"
+    );
+    let text = format!("{destination:?}");
+    assert!(!text.contains("pass"), "{text}");
 }

@@ -1,5 +1,7 @@
 //! OTLP and Prometheus' remote write over HTTP: one `POST` of protobuf a batch.
 
+mod said;
+
 use std::{fmt, io};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -8,11 +10,10 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Url, redirect};
 
 use super::{
-    Answer, Destination, Invalid, Outcome, Remote, compress, outcome::shorten,
-    remote::RequestHeaders,
+    Answer, BoxError, Destination, Invalid, Outcome, Remote, compress, remote::RequestHeaders,
 };
 use crate::{
-    client::{Tls, headers::USER_AGENT},
+    client::{Proxy, Secrets, Spoken, Tls, explain, headers::USER_AGENT},
     http::retry_after,
     runtime::Clock,
     settings::Compression,
@@ -20,6 +21,9 @@ use crate::{
 
 /// The most of an answer that is read, as OTLP recommends.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often a server may name another path of its own.
+const MAX_REDIRECTS: usize = 5;
 
 /// Which remote write is spoken.
 const REMOTE_WRITE_VERSION: (HeaderName, HeaderValue) = (
@@ -31,6 +35,10 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 /// Sends over HTTP.
 pub struct HttpDestination {
     client: Client,
+    /// Through which proxy, if through one.
+    proxy: Option<Proxy>,
+    /// Says how far away a date is that a server names.
+    clock: Clock,
     url: Url,
     headers: RequestHeaders,
     /// What the headers that are configured cannot change.
@@ -48,16 +56,29 @@ enum Protocol {
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("the server answered {0}")]
-    Status(StatusCode),
-    #[error("the server answered {0}: {1}")]
-    Refusal(StatusCode, String),
-    #[error("the exchange with the server failed")]
-    Exchange(#[source] reqwest::Error),
+    #[error("the server answered {0}{1}")]
+    Refusal(StatusCode, Words),
+    #[error("the server answered {0} and wants `{1}` to be asked: give that as the endpoint")]
+    Elsewhere(StatusCode, String),
+    #[error("the exchange with the server{0} failed{1}")]
+    Exchange(String, String, #[source] reqwest::Error),
     #[error("the server's answer is longer than {MAX_RESPONSE_BYTES} bytes")]
     AnswerTooLong,
     #[error("the batch cannot be compressed")]
     Compress(#[source] io::Error),
+}
+
+/// What a server says of a refusal, if it says something.
+#[derive(Debug)]
+struct Words(String);
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            "" => Ok(()),
+            words => write!(f, ": {words}"),
+        }
+    }
 }
 
 impl HttpDestination {
@@ -91,8 +112,13 @@ impl HttpDestination {
         content: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<Self, Invalid> {
         let content_type = [(header::CONTENT_TYPE, PROTOBUF)];
+        let uri = url.as_str().parse();
+        let uri = uri.map_err(|error| Invalid::new("endpoint", BoxError::from(error)))?;
+        let proxy = Proxy::of(&uri, remote.proxy_url)?;
         Ok(Self {
-            client: client(remote.tls, url.scheme() == "https")?,
+            client: client(remote.tls, url.scheme() == "https", proxy.as_ref())?,
+            proxy,
+            clock: Clock::System,
             url,
             headers: remote.request_headers()?,
             content: content_type.into_iter().chain(content).collect(),
@@ -100,30 +126,104 @@ impl HttpDestination {
         })
     }
 
-    async fn attempt(&self, mut headers: HeaderMap, payload: Bytes) -> Result<Outcome, Error> {
-        headers.extend(self.content.clone());
+    async fn attempt(
+        &self,
+        headers: &HeaderMap,
+        secrets: &Secrets,
+        payload: Bytes,
+    ) -> Result<Outcome, Error> {
         let body = self.protocol.compress(payload).map_err(Error::Compress)?;
-        let request = self
-            .client
-            .post(self.url.clone())
-            .headers(headers)
-            .body(body);
-        let response = request.send().await.map_err(exchange)?;
+        let response = self.post(headers, body).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(Outcome::Sent(match self.protocol {
-                Protocol::Otlp(_) => Answer::decode(read(response).await?),
+                Protocol::Otlp(_) => Answer::decode(self.read(response).await?).quoted(secrets),
                 Protocol::RemoteWrite => Answer::default(),
             }));
         }
-        let after = retry_after(status, response.headers(), Clock::System.since_epoch());
-        let is_retried = self.protocol.retries(status);
-        let error = self.protocol.error(status, response).await.into();
-        Ok(match is_retried {
-            true => Outcome::Retry { error, after },
-            false => Outcome::Permanent { error },
+        if let Some(elsewhere) = self.location(&response).filter(|_| status.is_redirection()) {
+            return Err(Error::Elsewhere(
+                status,
+                secrets.quote(elsewhere.as_bytes()),
+            ));
+        }
+        let after = retry_after(status, response.headers(), self.clock.since_epoch());
+        let words = secrets.quote(&said::words(response).await);
+        let is_too_large = is_too_large(status, &words);
+        let error = Error::Refusal(status, Words(words)).into();
+        Ok(if is_too_large {
+            Outcome::TooLarge { error }
+        } else if self.protocol.retries(status) {
+            Outcome::Retry { error, after }
+        } else {
+            Outcome::Permanent { error }
         })
     }
+
+    /// Sends a request, and sends it again where the server says that another path of its own is
+    /// the right one.
+    async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<reqwest::Response, Error> {
+        let mut url = self.url.clone();
+        let mut redirects = 0;
+        loop {
+            let request = self.client.post(url.clone()).headers(headers.clone());
+            let response = request.body(body.clone()).send().await;
+            let response = response.map_err(|error| self.exchange(error))?;
+            let keeps_method = matches!(
+                response.status(),
+                StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+            );
+            let next = location(&response).and_then(|location| url.join(location).ok());
+            let next = next.filter(|next| next.origin() == url.origin());
+            match next.filter(|_| keeps_method && redirects < MAX_REDIRECTS) {
+                Some(next) => url = next,
+                None => return Ok(response),
+            }
+            redirects += 1;
+        }
+    }
+
+    /// Where an answer points to, without what may be secret.
+    fn location(&self, response: &reqwest::Response) -> Option<String> {
+        let mut url = self.url.join(location(response)?).ok()?;
+        url.set_query(None);
+        url.set_fragment(None);
+        let is_without = url.set_username("").is_ok() && url.set_password(None).is_ok();
+        is_without.then(|| url.to_string())
+    }
+
+    /// The body, decompressed, as far as we are willing to read it.
+    async fn read(&self, mut response: reqwest::Response) -> Result<Bytes, Error> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.exchange(e))? {
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+                return Err(Error::AnswerTooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    /// An error without the URL, which may hold credentials.
+    fn exchange(&self, error: reqwest::Error) -> Error {
+        let error = error.without_url();
+        let by = self.proxy.as_ref();
+        let by = by.map(|proxy| format!(" through the proxy {}", proxy.address()));
+        let why = explain(Spoken::Http, &error).map(|why| format!(" ({why})"));
+        Error::Exchange(by.unwrap_or_default(), why.unwrap_or_default(), error)
+    }
+}
+
+fn location(response: &reqwest::Response) -> Option<&str> {
+    response.headers().get(header::LOCATION)?.to_str().ok()
+}
+
+/// Whether a refusal is one of the size. Go's servers, the Collector among them, answer 400.
+fn is_too_large(status: StatusCode, words: &str) -> bool {
+    let says_so = words
+        .to_ascii_lowercase()
+        .contains("request body too large");
+    status == StatusCode::PAYLOAD_TOO_LARGE || (status == StatusCode::BAD_REQUEST && says_so)
 }
 
 impl Protocol {
@@ -149,19 +249,6 @@ impl Protocol {
             }
         }
     }
-
-    /// What the server says of a request that it does not take. Prometheus says which sample it
-    /// was, and why.
-    async fn error(self, status: StatusCode, response: reqwest::Response) -> Error {
-        match self {
-            Self::Otlp(_) => Error::Status(status),
-            Self::RemoteWrite => {
-                let body = read(response).await.unwrap_or_default();
-                let text = String::from_utf8_lossy(&body);
-                Error::Refusal(status, shorten(text.trim()))
-            }
-        }
-    }
 }
 
 impl fmt::Debug for HttpDestination {
@@ -174,15 +261,17 @@ impl fmt::Debug for HttpDestination {
 #[async_trait]
 impl Destination for HttpDestination {
     async fn send(&self, payload: Bytes) -> Outcome {
-        let headers = match self.headers.make() {
+        let mut headers = match self.headers.make() {
             Ok(headers) => headers,
             Err(outcome) => return outcome,
         };
-        self.attempt(headers, payload)
+        let secrets = Secrets::of(Some(&self.url), &headers);
+        headers.extend(self.content.clone());
+        self.attempt(&headers, &secrets, payload)
             .await
             .unwrap_or_else(|error| match error {
-                Error::Exchange(_) => Outcome::retry(error),
-                Error::Status(_)
+                Error::Exchange(..) => Outcome::retry(error),
+                Error::Elsewhere(..)
                 | Error::Refusal(..)
                 | Error::AnswerTooLong
                 | Error::Compress(_) => Outcome::permanent(error),
@@ -190,7 +279,7 @@ impl Destination for HttpDestination {
     }
 }
 
-fn client(tls: &Tls, encrypted: bool) -> Result<Client, Invalid> {
+fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, Invalid> {
     if let Some(mistake) = tls.check_for_urls(encrypted).into_iter().next() {
         return Err(mistake);
     }
@@ -199,30 +288,25 @@ fn client(tls: &Tls, encrypted: bool) -> Result<Client, Invalid> {
         .retry(reqwest::retry::never())
         .redirect(redirect::Policy::none())
         .no_proxy();
-    let builder = if encrypted {
+    let is_secure = |proxy: &Proxy| proxy.uri.scheme_str() == Some("https");
+    let builder = if encrypted || proxy.is_some_and(is_secure) {
         builder.tls_backend_preconfigured(tls.client_config()?)
     } else {
         // A machine without certificates can still speak clear text.
         builder.tls_certs_only([])
     };
-    builder.build().map_err(|error| Invalid::new("tls", error))
-}
-
-/// The body, decompressed, as far as we are willing to read it.
-async fn read(mut response: reqwest::Response) -> Result<Bytes, Error> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(exchange)? {
-        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-            return Err(Error::AnswerTooLong);
+    let builder = match proxy {
+        Some(proxy) => {
+            let through = reqwest::Proxy::all(proxy.uri.to_string());
+            let through = through.map_err(|error| Invalid::new("proxy_url", error))?;
+            builder.proxy(match &proxy.auth {
+                Some(auth) => through.custom_http_auth(auth.clone()),
+                None => through,
+            })
         }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
-/// An error without the URL, which may hold credentials.
-fn exchange(error: reqwest::Error) -> Error {
-    Error::Exchange(error.without_url())
+        None => builder,
+    };
+    builder.build().map_err(|error| Invalid::new("tls", error))
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ fn destination(url: Url, compression: Compression) -> HttpDestination {
         headers: &Headers::from_iter([("X-Api-Key", "topsecret")]),
         auth: &AuthConfig::default(),
         tls: &Tls::default(),
+        proxy_url: None,
     };
     HttpDestination::new(url, &remote).unwrap()
 }
@@ -88,6 +89,7 @@ async fn remote_write_is_snappy_and_every_error_of_the_server_may_pass() {
         headers: &Headers::default(),
         auth: &AuthConfig::default(),
         tls: &Tls::default(),
+        proxy_url: None,
     };
     for (status, retried) in [
         (204, None),
@@ -117,7 +119,7 @@ async fn remote_write_is_snappy_and_every_error_of_the_server_may_pass() {
                 continue;
             }
             Outcome::Retry { error, .. } => (Some(true), error),
-            Outcome::Permanent { error } => (Some(false), error),
+            Outcome::Permanent { error } | Outcome::TooLarge { error } => (Some(false), error),
         };
         assert_eq!(error.0, retried, "{status}");
         let said = error.1.to_string();
@@ -166,7 +168,7 @@ async fn a_status_says_whether_to_try_again() {
     for status in [429, 502, 503, 504] {
         assert!(is_retry(&outcome(answer(status, &[])).await), "{status}");
     }
-    for status in [302, 400, 401, 404, 408, 413, 500, 501] {
+    for status in [302, 400, 401, 404, 408, 500, 501] {
         let outcome = outcome(answer(status, &[("location", "/elsewhere")])).await;
         assert!(matches!(outcome, Outcome::Permanent { .. }), "{status}");
     }
@@ -239,4 +241,167 @@ async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_no_secret_is_told(
         assert!(!text.contains("secret"), "{text}");
     }
     receiver.await.unwrap();
+}
+
+fn with_body(status: u16, headers: &[(&str, &str)], body: &'static [u8]) -> Response<Bytes> {
+    let mut answer = answer(status, headers);
+    *answer.body_mut() = Bytes::from_static(body);
+    answer
+}
+
+fn error(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Retry { error, .. }
+        | Outcome::TooLarge { error }
+        | Outcome::Permanent { error } => chain(error.as_ref()),
+        Outcome::Sent(_) => panic!("{outcome:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_reason_is_the_servers_in_one_line_without_our_secrets() {
+    let json = br#"{"code":3,"message":"no\n\u001b[31m tenant for topsecret"}"#;
+    for (headers, body, expected) in [
+        (
+            &[("content-type", "application/json")][..],
+            &json[..],
+            "the server answered 400 Bad Request: no [31m tenant for [REDACTED]",
+        ),
+        (
+            &[("content-type", "application/x-protobuf")],
+            b"\x08\x03\x12\x0abad metric",
+            "the server answered 400 Bad Request: bad metric",
+        ),
+        (
+            &[],
+            b" bad metric\n",
+            "the server answered 400 Bad Request: bad metric",
+        ),
+        (&[], b"", "the server answered 400 Bad Request"),
+    ] {
+        let said = error(outcome(with_body(400, headers, body)).await);
+        assert_eq!(said, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_for_the_size_is_one() {
+    for answer in [
+        answer(413, &[]),
+        with_body(400, &[], b"http: request body too large"),
+    ] {
+        let outcome = outcome(answer).await;
+        assert!(matches!(outcome, Outcome::TooLarge { .. }), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_on_the_same_server_and_named_otherwise() {
+    for status in [307, 308] {
+        let (tasks, _failures) = Tasks::new();
+        let (url, seen) = server(&tasks, answer(status, &[("location", "/v1/metrics/")])).await;
+        let said = error(
+            destination(url, Compression::None)
+                .send(Bytes::from_static(b"b"))
+                .await,
+        );
+        assert_eq!(seen.lock().unwrap().len(), 1 + MAX_REDIRECTS, "and no more");
+        assert!(said.contains("/v1/metrics/` to be asked"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+    let (tasks, _failures) = Tasks::new();
+    let (url, stranger) = server(&tasks, answer(200, &[])).await;
+    for status in [301, 302, 307, 308] {
+        let location = [("location", url.as_str())];
+        let (from, seen) = server(&tasks, answer(status, &location)).await;
+        let outcome = destination(from, Compression::None)
+            .send(Bytes::from_static(b"b"))
+            .await;
+        assert!(matches!(outcome, Outcome::Permanent { .. }), "{outcome:?}");
+        let said = error(outcome);
+        let port = url.port().unwrap();
+        assert!(
+            said.contains(&format!("`http://127.0.0.1:{port}/v1/metrics`")),
+            "{said}"
+        );
+        assert_eq!(seen.lock().unwrap().len(), 1);
+    }
+    assert!(
+        stranger.lock().unwrap().is_empty(),
+        "it gets nothing of ours"
+    );
+}
+
+#[tokio::test]
+async fn a_port_on_which_something_else_is_spoken_is_named() {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
+    const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let (tasks, _failures) = Tasks::new();
+    for (scheme, speaks_first, bytes, expected) in [
+        ("http", true, SETTINGS, "no HTTP/1.1 is spoken on that port"),
+        (
+            "http",
+            false,
+            SETTINGS,
+            "no HTTP/1.1 is spoken on that port",
+        ),
+        ("http", false, ALERT, "no HTTP/1.1 is spoken on that port"),
+        ("https", false, HTTP, "no TLS is spoken on that port"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        tasks.spawn("says", async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if !speaks_first {
+                tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap();
+            }
+            tokio::io::AsyncWriteExt::write_all(&mut stream, bytes)
+                .await
+                .unwrap();
+            // Until the client has read it.
+            let mut rest = Vec::new();
+            drop(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await);
+        });
+        let destination = destination(url.parse().unwrap(), Compression::None);
+        let said = error(destination.send(Bytes::from_static(b"batch")).await);
+        assert!(said.contains(expected), "{scheme}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_gone_through() {
+    let (tasks, _failures) = Tasks::new();
+    let (url, seen) = server(&tasks, answer(200, &[])).await;
+    let proxy = format!(
+        "http://me:pass@{}:{}",
+        url.host_str().unwrap(),
+        url.port().unwrap()
+    );
+    let proxy = proxy.parse().unwrap();
+    let (headers, auth, tls) = (Headers::default(), AuthConfig::default(), Tls::default());
+    let remote = |proxy_url| Remote {
+        compression: Compression::None,
+        headers: &headers,
+        auth: &auth,
+        tls: &tls,
+        proxy_url: Some(proxy_url),
+    };
+    // A name that nobody can look up: the proxy is asked for it.
+    let nowhere: Url = "http://nowhere.invalid/v1/metrics".parse().unwrap();
+    let destination = HttpDestination::new(nowhere.clone(), &remote(&proxy)).unwrap();
+    let outcome = destination.send(Bytes::from_static(b"batch")).await;
+    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    let (headers, _) = seen.lock().unwrap().pop().unwrap();
+    assert_eq!(headers["host"], "nowhere.invalid");
+    assert_eq!(headers["proxy-authorization"], "Basic bWU6cGFzcw==");
+
+    let away = "http://me:pass@127.0.0.1:1".parse().unwrap();
+    let destination = HttpDestination::new(nowhere, &remote(&away)).unwrap();
+    let said = error(destination.send(Bytes::from_static(b"batch")).await);
+    assert!(
+        said.contains("through the proxy 127.0.0.1:1 failed"),
+        "{said}"
+    );
+    assert!(!said.contains("pass"), "{said}");
 }

@@ -41,7 +41,7 @@ impl Queue {
             batch.payload = Payload::Writing(payload.clone());
             taken.push(ToWrite {
                 id: *batch.ids.start(),
-                points: batch.points,
+                points: batch.all_points(),
                 opened: batch.opened,
                 payload,
             });
@@ -105,18 +105,26 @@ impl Queue {
         found: Vec<Batch>,
         settings: &BatchSettings,
     ) -> (u64, Vec<RangeInclusive<u64>>) {
-        let before = self.held.points;
+        let (before, mut unknown) = (self.held.points, Vec::new());
         let mut found: BTreeMap<u64, Batch> = found
             .into_iter()
             .map(|batch| (*batch.ids.start(), batch))
             .collect();
         for batch in std::mem::take(&mut self.waiting) {
             let left: Vec<_> = found.extract_if(batch.ids.clone(), |_, _| true).collect();
-            if !matches!(batch.payload, Payload::Disk) {
+            let found_points: u64 = left.iter().map(|(_, one)| one.points).sum();
+            let is_begun = !batch.pieces.is_empty();
+            let is_whole = is_begun && found_points == batch.all_points();
+            if !matches!(batch.payload, Payload::Disk) || is_whole {
                 self.waiting.push_back(batch);
                 continue;
             }
             self.forget(&batch);
+            if is_begun {
+                // Nobody knows whether what is left was sent already.
+                unknown.extend(left.into_iter().map(|(_, one)| one.ids));
+                continue;
+            }
             for (_, one) in left {
                 self.held.add(Amount::of(&one));
                 self.on_disk.add(Amount::of(&one));
@@ -124,8 +132,8 @@ impl Queue {
             }
         }
         let is_sending = |id: &u64| self.sending.iter().any(|(ids, _)| ids.contains(id));
-        let unknown = found.keys().filter(|id| !is_sending(id));
-        let unknown = unknown.map(|id| *id..=*id).collect();
+        let others = found.keys().filter(|id| !is_sending(id));
+        unknown.extend(others.map(|id| *id..=*id));
         (before - self.held.points, unknown)
     }
 
@@ -159,6 +167,8 @@ impl Queue {
             both_on_disk
                 && last.backoff.is_none()
                 && batch.backoff.is_none()
+                && last.pieces.is_empty()
+                && batch.pieces.is_empty()
                 && last.ids.end() + 1 == *batch.ids.start()
                 && settings.fits(last.points + batch.points, last.bytes + batch.bytes)
         };

@@ -140,6 +140,18 @@ impl Queue {
         self.forget(batch);
     }
 
+    /// Takes a batch back of which so many more points are done with; the rest of it is next.
+    pub(super) fn put_back_rest(&mut self, mut batch: Batch, points: u64) {
+        batch.points -= points;
+        batch.done_points += points;
+        batch.backoff = None;
+        self.held.points -= points;
+        if matches!(batch.payload, Payload::Disk) {
+            self.on_disk.points -= points;
+        }
+        self.put_first(batch);
+    }
+
     /// Makes every waiting batch ready to be sent at once.
     pub(super) fn hurry(&mut self) {
         for batch in &mut self.waiting {
@@ -235,6 +247,8 @@ mod tests {
             bytes,
             payload: Payload::Memory(vec![0; 1].into()),
             points: 1,
+            done_points: 0,
+            pieces: VecDeque::new(),
             opened: Instant::now(),
             backoff: None,
         }

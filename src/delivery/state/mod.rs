@@ -4,6 +4,8 @@
 mod disk;
 mod figures;
 
+use std::error::Error;
+
 use tokio::time::Instant;
 
 use self::disk::Shelf;
@@ -20,12 +22,15 @@ use super::{
     ledger::Ledger,
     queue::{Amount, Queue},
     sending_queue::{MAX_MESSAGE_BYTES, SendingQueue},
+    split::Piece,
 };
 
 /// Everything that is held, under one lock.
 #[derive(Debug)]
 pub(super) struct State {
     retry: RetryOnFailure,
+    /// Whether a message that is too large for one request can be split.
+    splits: bool,
     batcher: Batcher,
     queue: Queue,
     /// What is known of the disk, if there is one.
@@ -65,6 +70,7 @@ impl State {
     ) -> Self {
         Self {
             retry,
+            splits: false,
             batcher: Batcher::new(queue.batch),
             queue: Queue::new(queue, disk.as_ref().map(|disk| disk.max_bytes)),
             shelf: disk.map(|disk| Shelf::new(id, disk)),
@@ -80,6 +86,11 @@ impl State {
         self.batcher.next_id = first;
     }
 
+    /// Takes messages of any size if whoever sends them `splits` them.
+    pub(super) fn take_any_size(&mut self, splits: bool) {
+        self.splits = splits;
+    }
+
     /// Takes a message into the open batch. True if the workers should look again.
     pub(super) fn push(&mut self, message: &[u8], points: u64, now: Instant) -> bool {
         self.ledger.tally.received += points;
@@ -87,7 +98,7 @@ impl State {
             self.ledger.dropped(DropReason::Shutdown, points, now);
             return false;
         }
-        if message.len() as u64 > MAX_MESSAGE_BYTES {
+        if message.len() as u64 > MAX_MESSAGE_BYTES && !self.splits {
             self.ledger.dropped(DropReason::TooLarge, points, now);
             return false;
         }
@@ -142,29 +153,34 @@ impl State {
         match outcome {
             Outcome::Sent(answer) => {
                 self.health.worked(now);
-                if !answer.message.is_empty() || answer.rejected > 0 {
-                    self.health.warned(&answer);
-                }
-                let rejected = answer.rejected.min(batch.points);
-                self.release(&batch);
-                self.ledger.tally.sent += batch.points - rejected;
+                self.health.answered(&answer, now);
+                let points = self.advance(batch);
+                let rejected = answer.rejected.min(points);
+                self.ledger.tally.sent += points - rejected;
                 self.ledger.rejected(rejected, now);
             }
             Outcome::Permanent { error } => {
                 self.health.failed(error.as_ref(), now);
-                self.ledger.tally.failed += batch.points;
-                self.release(&batch);
-                self.ledger.rejected(batch.points, now);
+                let points = self.advance(batch);
+                self.ledger.tally.failed += points;
+                self.ledger.rejected(points, now);
+            }
+            // It could not be halved.
+            Outcome::TooLarge { error } => {
+                self.health.failed(error.as_ref(), now);
+                let points = self.advance(batch);
+                self.ledger.tally.failed += points;
+                self.ledger.dropped(DropReason::TooLarge, points, now);
             }
             // Nobody who stops the collector wants to wait for a destination that is away.
             Outcome::Retry { error, .. } if self.phase == Phase::Draining => {
                 self.health.failed(error.as_ref(), now);
-                self.ledger.tally.failed += batch.points;
+                self.ledger.tally.failed += batch.next_points();
                 self.leave(batch, now);
             }
             Outcome::Retry { error, after } => {
                 self.health.failed(error.as_ref(), now);
-                self.ledger.tally.failed += batch.points;
+                self.ledger.tally.failed += batch.next_points();
                 let mut backoff = match &batch.backoff {
                     Some(backoff) => backoff.clone(),
                     None => Backoff::new(&self.retry, started),
@@ -183,6 +199,26 @@ impl State {
         }
     }
 
+    /// Takes a batch back that was refused for its size: its next piece has become `halves`.
+    pub(super) fn halve(
+        &mut self,
+        mut batch: Batch,
+        halves: Vec<Piece>,
+        bytes: usize,
+        error: &(dyn Error + 'static),
+    ) {
+        if self.phase == Phase::Ended {
+            return; // counted when all was given up
+        }
+        self.health.halved(bytes, error);
+        self.ledger.tally.failed += batch.next_points();
+        batch.pieces.pop_front();
+        for half in halves.into_iter().rev() {
+            batch.pieces.push_front(half);
+        }
+        self.queue.put_back_rest(batch, 0);
+    }
+
     /// Gives up a batch whose sender has ended without a word.
     pub(super) fn dropped_by_sender(&mut self, batch: &Batch, now: Instant) {
         if self.phase != Phase::Ended {
@@ -193,6 +229,8 @@ impl State {
     /// Takes nothing more and makes what is held ready to be sent at once.
     pub(super) fn begin_drain(&mut self, now: Instant) {
         if self.phase == Phase::Running {
+            // So that what is told from here on is what the end costs.
+            self.ledger.report_all(now);
             self.phase = Phase::Draining;
             self.close_batch(now);
             self.queue.hurry();
@@ -263,6 +301,18 @@ impl State {
     fn give_up(&mut self, batch: &Batch, reason: DropReason, now: Instant) {
         self.release(batch);
         self.ledger.dropped(reason, batch.points, now);
+    }
+
+    /// What was sent of a batch is done with, and the rest of it is next, if there is one. Gives how
+    /// many points that were.
+    fn advance(&mut self, mut batch: Batch) -> u64 {
+        let points = batch.next_points();
+        batch.pieces.pop_front();
+        match batch.pieces.is_empty() {
+            true => self.release(&batch),
+            false => self.queue.put_back_rest(batch, points),
+        }
+        points
     }
 
     /// Forgets a batch that was being sent.

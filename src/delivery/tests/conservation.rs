@@ -17,6 +17,8 @@ enum Event {
     Pass(u16),
     /// What the destination does with the next attempt that no event before this decides.
     Answer(Step),
+    /// The destination takes at most so many bytes at once from now on.
+    Size(Option<usize>),
     /// The disk has no room any more, or again.
     Full(bool),
 }
@@ -38,6 +40,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::GiveUp),
         6 => (1_u16..15_000).prop_map(Event::Pass),
         4 => answer().prop_map(Event::Answer),
+        1 => prop::option::of(1_usize..30).prop_map(Event::Size),
         1 => any::<bool>().prop_map(Event::Full),
     ]
 }
@@ -81,6 +84,7 @@ async fn happen(bench: &mut Bench, disk: &Disk, event: Event) {
         }
         Event::Pass(milliseconds) => sleep(Duration::from_millis(milliseconds.into())).await,
         Event::Answer(step) => bench.destination.script([step]),
+        Event::Size(max) => *bench.destination.max_bytes.lock().unwrap() = max,
         Event::Full(full) => disk.set_full(full),
     }
     bench.check();
@@ -92,6 +96,7 @@ proptest! {
         events in prop::collection::vec(event(), 0..60),
         queue in queue(),
         gives_up: bool,
+        splits: bool,
         drains_for in 0_u64..40,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -101,7 +106,14 @@ proptest! {
             .unwrap();
         runtime.block_on(async {
             let retry = if gives_up { steady() } else { for_ever() };
-            let mut bench = bench_with(retry, queue);
+            let settings = Settings {
+                timeout: TIMEOUT,
+                retry,
+                queue,
+                split: splits.then_some(size::split as Split),
+                after: None,
+            };
+            let mut bench = bench_of(settings, None);
             let disk = Disk::default();
             for event in events {
                 happen(&mut bench, &disk, event).await;

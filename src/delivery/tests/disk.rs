@@ -17,11 +17,22 @@ fn directory(path: &std::path::Path) -> Directory {
 
 /// A delivery whose queue is on the disk.
 pub(super) async fn on_disk(queue: SendingQueue, disk: &Disk) -> Bench {
+    let settings = Settings {
+        timeout: TIMEOUT,
+        retry: steady(),
+        queue,
+        split: Some(size::split),
+        after: None,
+    };
+    started_on_disk(settings, disk).await
+}
+
+pub(super) async fn started_on_disk(settings: Settings, disk: &Disk) -> Bench {
     disk.restart();
     let folder = tempfile::tempdir().unwrap();
     let directory = directory(folder.path());
     let log = Log::new(disk.clone());
-    let bench = bench_on(steady(), queue, Some((directory.clone(), log)));
+    let bench = bench_of(settings, Some((directory.clone(), log)));
     directory.open().await.unwrap();
     bench
 }
@@ -82,6 +93,44 @@ async fn what_cannot_be_sent_at_the_end_stays_on_disk() {
     let second = on_disk(small(), &disk).await;
     sleep(Duration::from_secs(10)).await;
     assert_eq!(second.accepted(), [1, 2]);
+}
+
+/// Also where a batch is never tried again: what is on its way at the end, or has waited for a
+/// destination that is left alone, has not had its one attempt.
+#[tokio::test(start_paused = true)]
+async fn without_retries_it_stays_too() {
+    let never = RetryOnFailure {
+        enabled: false,
+        ..steady()
+    };
+    for (hangs, waits) in [(true, 1), (false, 1), (false, 20)] {
+        let settings = Settings {
+            timeout: TIMEOUT,
+            retry: never.clone(),
+            queue: small(),
+            split: None,
+            after: None,
+        };
+        let disk = Disk::default();
+        let mut first = started_on_disk(settings, &disk).await;
+        match hangs {
+            true => first.destination.script([Step::Hang]),
+            false => away(&first, 10_000),
+        }
+        for mark in 1..=20 {
+            first.push(mark);
+        }
+        first.pass(waits).await;
+        let (held, dropped) = (first.metrics.sum("held"), first.metrics.sum("dropped"));
+        assert!(held > 0);
+        first.drain(60).await;
+        assert_eq!(first.metrics.sum("held"), held);
+        assert_eq!(first.metrics.sum("dropped"), dropped);
+        drop(first);
+        let second = on_disk(small(), &disk).await;
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(second.metrics.sum("sent"), held);
+    }
 }
 
 #[tokio::test(start_paused = true)]

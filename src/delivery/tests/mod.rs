@@ -5,6 +5,7 @@ mod conservation;
 mod disk;
 mod drain;
 mod panics;
+mod size;
 
 use std::{
     collections::VecDeque,
@@ -32,6 +33,8 @@ use super::{
 enum Step {
     Accept,
     Reject(u64),
+    /// Rejects one point, in these words.
+    Say(String),
     Fail,
     After(u64),
     Refuse,
@@ -47,6 +50,8 @@ struct Scripted {
     script: Arc<Mutex<VecDeque<Step>>>,
     /// Fails until this moment, whatever the script says.
     away_until: Arc<Mutex<Option<Instant>>>,
+    /// Refuses what has more bytes, whatever the script says.
+    max_bytes: Arc<Mutex<Option<usize>>>,
     accepted: Arc<Mutex<Vec<Bytes>>>,
     attempts: Arc<Mutex<Vec<(Instant, Bytes)>>>,
     panics_when_late: Arc<AtomicBool>,
@@ -79,10 +84,25 @@ impl Destination for Scripted {
         {
             return Outcome::retry("away");
         }
+        if self
+            .max_bytes
+            .lock()
+            .unwrap()
+            .is_some_and(|max| payload.len() > max)
+        {
+            return Outcome::too_large("too large");
+        }
         let step = self.script.lock().unwrap().pop_front();
         let rejected = match step.unwrap_or(Step::Accept) {
             Step::Accept => 0,
             Step::Reject(points) => points,
+            Step::Say(message) => {
+                self.accepted.lock().unwrap().push(payload);
+                return Outcome::Sent(Answer {
+                    rejected: 1,
+                    message,
+                });
+            }
             Step::Fail => return Outcome::retry("busy"),
             Step::After(seconds) => {
                 return Outcome::Retry {
@@ -142,6 +162,17 @@ fn bench_with(retry: RetryOnFailure, queue: SendingQueue) -> Bench {
 }
 
 fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory, Log)>) -> Bench {
+    let settings = Settings {
+        timeout: TIMEOUT,
+        retry,
+        queue,
+        split: None,
+        after: None,
+    };
+    bench_of(settings, disk)
+}
+
+fn bench_of(settings: Settings, disk: Option<(Directory, Log)>) -> Bench {
     let (tasks, _failures) = Tasks::new();
     let metrics = Reader::default();
     let provider = SdkMeterProvider::builder()
@@ -157,11 +188,6 @@ fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory,
         clock: &Clock::System,
         storages: &Storages::new(),
         account: None,
-    };
-    let settings = Settings {
-        timeout: TIMEOUT,
-        retry,
-        queue,
     };
     Bench {
         delivery: Delivery::start_on(context, settings, destination.clone(), disk),
@@ -375,6 +401,8 @@ async fn more_consumers_send_side_by_side() {
         timeout: TIMEOUT,
         retry: steady(),
         queue: SendingQueue::default(),
+        split: None,
+        after: None,
     };
     settings.queue.num_consumers = 2;
     let meter = Meter::of(&SdkMeterProvider::default());
@@ -417,4 +445,33 @@ async fn an_outage_is_two_lines_and_the_drops_of_ten_seconds_are_one() {
     );
     assert_eq!(count("sending works again"), 1, "{text}");
     assert_eq!(count("data points dropped"), 2, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_destination_says_with_each_batch_is_one_line_a_change() {
+    let (lines, _guard) = logged();
+    let mut bench = bench(steady(), 1000);
+    for poll in 0..100 {
+        let said = match poll {
+            0..50 => format!("{poll} points are too old"),
+            50..99 => format!("tenant {poll} is over its limit"),
+            _ => String::new(),
+        };
+        bench
+            .destination
+            .script([Step::Say(said), Step::Accept, Step::Accept]);
+        bench.push(1);
+        bench.push(2);
+        bench.push(3);
+        bench.pass(15).await;
+    }
+    bench.pass(300).await;
+    bench.push(4);
+    bench.pass(1).await;
+    let text = lines.text();
+    let count = |part| text.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(count("with reservations"), 3, "{text}");
+    assert_eq!(count("said=\"0 points are too old\""), 1, "{text}");
+    assert_eq!(count("said=\"tenant 50 is over its limit\""), 1, "{text}");
+    assert_eq!(count("no reservations any more"), 1, "{text}");
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    group::{Group, ParseError, Parsed},
+    group::{ParseError, Parsed},
     status::SourceReport,
 };
 use crate::{client::content_encoding::DecodeError, telemetry::chain};
@@ -18,9 +18,6 @@ pub(super) const BODY_BYTES_MAX: u64 = 32 << 20;
 /// After a failure a source is asked again that soon, and at twice the time after each further
 /// one, but no later than at its interval.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-
-/// How many bad entries of one part the log names.
-const REFUSED_LOGGED: usize = 5;
 
 /// Where target groups come from.
 #[async_trait]
@@ -48,6 +45,8 @@ pub(super) enum RefreshError {
     Read(#[source] std::io::Error),
     #[error("larger than {BODY_BYTES_MAX} bytes")]
     TooLarge,
+    #[error("the files are larger than {} bytes together", 4 * BODY_BYTES_MAX)]
+    TooLargeTogether,
     #[error("not UTF-8 text")]
     NotUtf8,
     #[error(transparent)]
@@ -75,7 +74,7 @@ impl RefreshError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Read(_) => "read",
-            Self::TooLarge => "too_large",
+            Self::TooLarge | Self::TooLargeTogether => "too_large",
             Self::NotUtf8 | Self::Syntax(_) => "syntax",
             Self::Status(_) => "status",
             Self::ContentType => "content_type",
@@ -106,8 +105,7 @@ pub(super) struct Source {
 /// What one part last said well, and what was logged of it.
 #[derive(Debug, Default)]
 struct Kept {
-    groups: Arc<[Group]>,
-    refused: Vec<String>,
+    said: Arc<Parsed>,
     error: Option<String>,
 }
 
@@ -115,9 +113,7 @@ struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Known {
     /// One list a part.
-    pub(super) parts: Vec<Arc<[Group]>>,
-    /// How many of its entries are bad.
-    pub(super) refused: usize,
+    pub(super) parts: Vec<Arc<Parsed>>,
 }
 
 impl Source {
@@ -221,18 +217,13 @@ impl Source {
     }
 
     fn keep(&self, key: &str, parsed: Parsed, last: &Kept) -> Kept {
-        let Parsed { groups, refused } = parsed;
+        let refused = &parsed.refused;
         let source = self.report.name();
         if last.error.is_some() {
             tracing::info!(source, of = key, "target discovery works again");
         }
-        if !refused.is_empty() && refused != last.refused {
-            let some: Vec<&str> = refused
-                .iter()
-                .take(REFUSED_LOGGED)
-                .map(String::as_str)
-                .collect();
-            let (count, entries) = (refused.len(), some.join("; "));
+        if refused.count > 0 && *refused != last.said.refused {
+            let (count, entries) = (refused.count, refused.reasons.join("; "));
             tracing::warn!(
                 source,
                 of = key,
@@ -242,8 +233,7 @@ impl Source {
             );
         }
         Kept {
-            groups: groups.into(),
-            refused,
+            said: Arc::new(parsed),
             error: None,
         }
     }
@@ -253,7 +243,7 @@ impl Source {
         let (reason, error) = (error.reason(), chain(error));
         self.report.failed(reason, &format!("{key}: {error}"));
         if last.error.as_ref() != Some(&error) {
-            let (source, groups) = (self.report.name(), last.groups.len());
+            let (source, groups) = (self.report.name(), last.said.groups.len());
             tracing::warn!(
                 source,
                 of = key,
@@ -273,9 +263,8 @@ impl Source {
             parts: self
                 .parts
                 .values()
-                .map(|kept| Arc::clone(&kept.groups))
+                .map(|kept| Arc::clone(&kept.said))
                 .collect(),
-            refused: self.parts.values().map(|kept| kept.refused.len()).sum(),
         }
     }
 }

@@ -88,8 +88,9 @@ impl Lab {
     /// The addresses that are known next.
     async fn addresses(&mut self) -> Vec<String> {
         let known = self.known.recv().await.unwrap();
-        let groups = known.parts.iter().flat_map(|part| part.iter());
-        groups.flat_map(|group| group.addresses.clone()).collect()
+        let groups = known.parts.iter().flat_map(|part| &part.groups);
+        let addresses = groups.flat_map(|group| &group.addresses);
+        addresses.map(|address| address.to_string()).collect()
     }
 
     fn status(&self) -> SourceStatus {

@@ -1,9 +1,12 @@
 //! `debug`: shows in the log what a poll came to.
 
 mod describe;
+mod foreign;
 mod sample;
 #[cfg(test)]
 mod tests;
+
+pub use foreign::FOREIGN;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     client::Invalid,
     delivery::{BatchSettings, Context, Delivery, RetryOnFailure, SendingQueue, Settings},
+    exporters::sending::Sending,
     pipeline::Exporter,
     settings::{ByteSize, Duration},
     yaml::{Cursor, Diagnostics},
@@ -30,8 +31,12 @@ const PATIENCE: time::Duration = time::Duration::from_secs(86_400);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// The file; its directory must be there.
+    /// The file; its directory must be there, unless `create_directory` makes it.
     pub path: PathBuf,
+    /// Whether the directory of the file is made if it is not there.
+    pub create_directory: bool,
+    /// Permissions of a directory that is made, in octal.
+    pub directory_permissions: String,
     /// Whether a file that is there at the start is continued. If not, it is emptied.
     pub append: bool,
     /// How the file makes room for a new one. If given, a file that is there is continued.
@@ -68,6 +73,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             path: PathBuf::new(),
+            create_directory: false,
+            directory_permissions: "0755".to_owned(),
             append: false,
             rotation: None,
             format: Format::default(),
@@ -94,17 +101,19 @@ impl Config {
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(
+    pub(in crate::exporters) fn build(
         &self,
         context: Context<'_>,
-        before: Option<&File>,
+        before: Option<&Sending>,
     ) -> Result<Arc<dyn Exporter>, Invalid> {
         let settings = WriterSettings {
             path: self.path.clone(),
             append: self.append,
+            directory_mode: self.permissions().filter(|_| self.create_directory),
             rotation: self.rotation.as_ref().map(RotationConfig::rotation),
             clock: context.clock.clone(),
         };
+        let before = before.and_then(Sending::encoder::<File>);
         let writer = Arc::new(match before {
             Some(before) => Writer::after(&before.writer, settings),
             None => Writer::new(settings),
@@ -113,10 +122,12 @@ impl Config {
             timeout: PATIENCE,
             retry: retry(),
             queue: self.queue(),
+            split: None,
+            after: None,
         };
         let destination = super::Destination(Arc::clone(&writer));
         let delivery = Delivery::start(context, settings, destination)?;
-        Ok(Arc::new(File { delivery, writer }))
+        Ok(Arc::new(Sending::new(File { writer }, delivery)))
     }
 
     /// Checks what a type cannot say; mistakes go to `diagnostics`.
@@ -126,6 +137,13 @@ impl Config {
             error(
                 &["path"],
                 "needs the path of a file, such as ./metrics.json",
+            );
+        }
+        let lets_us_in = |mode: u32| mode & 0o700 == 0o700 && mode <= 0o777;
+        if !self.permissions().is_some_and(lets_us_in) {
+            error(
+                &["directory_permissions"],
+                "expected permissions in octal that let us in ourselves, such as \"0755\"",
             );
         }
         let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(86_400));
@@ -142,6 +160,10 @@ impl Config {
         if megabytes == Some(0) {
             error(&["rotation", "max_megabytes"], "requires positive value");
         }
+    }
+
+    fn permissions(&self) -> Option<u32> {
+        u32::from_str_radix(&self.directory_permissions, 8).ok()
     }
 
     /// What is written at once fits into one file.

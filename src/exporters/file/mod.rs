@@ -12,63 +12,47 @@
 //! and a disk that takes none delays no poll.
 
 mod config;
+mod foreign;
 mod json;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use config::{Config, Format, RotationConfig};
+pub use foreign::FOREIGN;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use self::writer::Writer;
 use crate::{
-    delivery::{self, Account, Answer, Delivery, DropReason, Outcome},
-    exporters::points,
-    pipeline::{Exporter, Snapshot, Target},
+    delivery::{self, Answer, Delivery, DropReason, Outcome},
+    exporters::{points, sending::Encoder},
+    pipeline::Snapshot,
 };
 
-/// Encodes snapshots and hands them to delivery.
+/// Encodes snapshots as lines.
 #[derive(Debug)]
-pub struct File {
-    delivery: Delivery,
+struct File {
     writer: Arc<Writer>,
 }
 
-impl File {
-    /// The account in which it is counted.
-    pub(super) fn account(&self) -> &Account {
-        self.delivery.account()
-    }
-}
-
-#[async_trait]
-impl Exporter for File {
-    fn export(&self, snapshot: &Snapshot<'_>) {
+impl Encoder for File {
+    fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery) {
         let messages = snapshot.otlp.messages();
         let points = messages.iter().map(points::in_message).sum();
         if points == 0 {
             return;
         }
         match json::line(messages) {
-            Ok(line) => self.delivery.push(&line, points),
+            Ok(line) => delivery.push(&line, points),
             Err(error) => {
                 tracing::debug!(%error, "metrics cannot be encoded");
-                self.delivery.give_up(DropReason::Encoding, points);
+                delivery.give_up(DropReason::Encoding, points);
             }
         }
-    }
-
-    fn forget(&self, _target: &Target) {
-        // Nothing is kept of a target beyond what is on its way.
-    }
-
-    async fn drain(&self, deadline: Instant) {
-        self.delivery.drain(deadline).await;
     }
 }
 

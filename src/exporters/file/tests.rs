@@ -151,6 +151,7 @@ fn writer(directory: &Path, append: bool, rotation: Option<Rotation>) -> Writer 
 
 fn settings(directory: &Path, append: bool, rotation: Option<Rotation>) -> WriterSettings {
     WriterSettings {
+        directory_mode: None,
         path: directory.join("metrics.json"),
         append,
         rotation,

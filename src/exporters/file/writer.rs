@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     io::{Read as _, Seek as _, Write as _},
+    os::{fd::AsFd as _, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -20,6 +21,8 @@ const TIME: &str = "%Y-%m-%dT%H-%M-%S%.3f";
 pub(super) struct WriterSettings {
     pub(super) path: PathBuf,
     pub(super) append: bool,
+    /// The permissions with which a directory is made that is not there, if it is.
+    pub(super) directory_mode: Option<u32>,
     pub(super) rotation: Option<Rotation>,
     pub(super) clock: Clock,
 }
@@ -44,6 +47,10 @@ struct Opened {
     file: Option<fs::File>,
     /// Whether the file is ours already, and so is not emptied.
     is_begun: bool,
+    /// Whether it is none that can be cut or moved away; known once it has been looked at.
+    is_stream: Option<bool>,
+    /// Whether the last line that was written to a stream may not be whole.
+    is_cut: bool,
 }
 
 /// Why nothing was written.
@@ -80,6 +87,12 @@ impl Writer {
     pub(super) fn write(&self, lines: &[u8]) -> Result<(), WriteError> {
         // After a panic the file is opened anew.
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.is_stream.is_none() {
+            opened.is_stream = Some(is_stream(&self.settings.path));
+        }
+        if opened.is_stream == Some(true) {
+            return self.write_to_stream(&mut opened, lines);
+        }
         let mut file = self.open(&mut opened).map_err(self.failed("opened"))?;
         let mut size = file.metadata().map_err(self.failed("read"))?.len();
         let largest = self.settings.rotation.as_ref().map(|of| of.max_bytes);
@@ -101,6 +114,29 @@ impl Writer {
         }
     }
 
+    /// Writes to what has no end and cannot be cut: a pipe, a terminal, our own output. After an
+    /// error a part of the lines may have been read, and they come again.
+    fn write_to_stream(&self, opened: &mut Opened, lines: &[u8]) -> Result<(), WriteError> {
+        let mut file = match opened.file.take() {
+            Some(file) => file,
+            None => open_stream(&self.settings.path).map_err(self.failed("opened"))?,
+        };
+        let ended = match std::mem::take(&mut opened.is_cut) {
+            true => file.write_all(b"\n"),
+            false => Ok(()),
+        };
+        match ended.and_then(|()| file.write_all(lines)) {
+            Ok(()) => {
+                opened.file = Some(file);
+                Ok(())
+            }
+            Err(source) => {
+                opened.is_cut = true;
+                Err(self.failed("written")(source))
+            }
+        }
+    }
+
     fn failed(&self, what: &'static str) -> impl FnOnce(io::Error) -> WriteError + use<> {
         let path = self.settings.path.clone();
         move |source| WriteError { path, what, source }
@@ -111,6 +147,10 @@ impl Writer {
         let path = &self.settings.path;
         if let Some(file) = opened.file.take().filter(|_| path.exists()) {
             return Ok(file);
+        }
+        if let (Some(mode), Some(directory)) = (self.settings.directory_mode, path.parent()) {
+            let mut builder = fs::DirBuilder::new();
+            builder.recursive(true).mode(mode).create(directory)?;
         }
         let mut options = fs::OpenOptions::new();
         let mut file = options.create(true).read(true).append(true).open(path)?;
@@ -136,6 +176,32 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Our own output or errors, which may be a pipe, a socket, or a file that somebody else writes to
+/// as well.
+fn own(path: &Path) -> Option<io::Result<fs::File>> {
+    let is = |names: [&str; 3]| names.iter().any(|name| path == Path::new(name));
+    let taken = if is(["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]) {
+        io::stdout().as_fd().try_clone_to_owned()
+    } else if is(["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"]) {
+        io::stderr().as_fd().try_clone_to_owned()
+    } else {
+        return None;
+    };
+    Some(taken.map(fs::File::from))
+}
+
+/// Whether the path leads to something that cannot be cut or moved away, or that is not ours alone.
+fn is_stream(path: &Path) -> bool {
+    let is_own = own(path).is_some();
+    is_own || fs::metadata(path).is_ok_and(|of| !of.is_file() && !of.is_dir())
+}
+
+/// Waits until somebody reads, if it is a named pipe.
+fn open_stream(path: &Path) -> io::Result<fs::File> {
+    let own = own(path);
+    own.unwrap_or_else(|| fs::OpenOptions::new().append(true).open(path))
 }
 
 /// Ends a line that was not written to its end, so that the next one is whole.

@@ -6,16 +6,18 @@ use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Otlp;
+use super::{Otlp, split::split};
 use crate::{
     client::{Invalid, Tls},
     delivery::{
         Context, Delivery, Destination, Remote, RetryOnFailure, SendingQueue, Settings,
-        grpc::GrpcDestination, http::HttpDestination,
+        grpc::{BalancerName, GrpcDestination, GrpcSettings, Keepalive},
+        http::HttpDestination,
     },
+    exporters::sending::Sending,
     http::AuthConfig,
     pipeline::Exporter,
-    settings::{Compression, Duration, Headers, HttpUrl},
+    settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -37,6 +39,9 @@ pub struct HttpConfig {
     pub auth: AuthConfig,
     /// TLS towards the destination.
     pub tls: Tls,
+    /// The proxy to go through, instead of that of the environment (`HTTPS_PROXY` and its like).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_url: Option<ProxyUrl>,
     /// When and how long a failed batch is tried again.
     pub retry_on_failure: RetryOnFailure,
     /// What waits between the polls and the network.
@@ -47,9 +52,14 @@ pub struct HttpConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GrpcConfig {
-    /// `host:port`, `http://host:port` or `https://host:port` of the destination. TLS unless it
-    /// is `http://`, or has no scheme and `tls.insecure` is set.
+    /// `host:port`, `http://host:port`, `https://host:port` or `dns:///host:port` of the destination.
+    /// TLS unless it is `http://`, or is neither of the two and `tls.insecure` is set.
     pub endpoint: String,
+    /// How connections to the addresses of a name are used.
+    pub balancer_name: BalancerName,
+    /// Pings that notice that the other end is gone; none if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keepalive: Option<Keepalive>,
     /// The longest one attempt may take, a duration.
     pub timeout: Duration,
     /// Compression of requests.
@@ -60,6 +70,9 @@ pub struct GrpcConfig {
     pub auth: AuthConfig,
     /// TLS towards the destination.
     pub tls: Tls,
+    /// The proxy to go through, instead of that of the environment (`HTTPS_PROXY` and its like).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_url: Option<ProxyUrl>,
     /// When and how long a failed batch is tried again.
     pub retry_on_failure: RetryOnFailure,
     /// What waits between the polls and the network.
@@ -76,6 +89,7 @@ impl Default for HttpConfig {
             headers: Headers::default(),
             auth: AuthConfig::default(),
             tls: Tls::default(),
+            proxy_url: None,
             retry_on_failure: RetryOnFailure::default(),
             sending_queue: SendingQueue::default(),
         }
@@ -86,11 +100,14 @@ impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
             endpoint: String::new(),
+            balancer_name: BalancerName::default(),
+            keepalive: None,
             timeout: Duration::from_secs(5),
             compression: Compression::Gzip,
             headers: Headers::default(),
             auth: AuthConfig::default(),
             tls: Tls::default(),
+            proxy_url: None,
             retry_on_failure: RetryOnFailure::default(),
             sending_queue: SendingQueue::default(),
         }
@@ -108,6 +125,8 @@ impl HttpConfig {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
+            split: Some(split),
+            after: None,
         };
         start(context, settings, self.destination())
     }
@@ -148,6 +167,7 @@ impl HttpConfig {
             headers: &self.headers,
             auth: &self.auth,
             tls: &self.tls,
+            proxy_url: self.proxy_url.as_ref(),
         };
         HttpDestination::new(url, &remote)
     }
@@ -164,6 +184,8 @@ impl GrpcConfig {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
+            split: Some(split),
+            after: None,
         };
         start(context, settings, self.destination())
     }
@@ -189,8 +211,22 @@ impl GrpcConfig {
             headers: &self.headers,
             auth: &self.auth,
             tls: &self.tls,
+            proxy_url: self.proxy_url.as_ref(),
         };
-        GrpcDestination::new(&self.endpoint, &remote)
+        if let Some(keepalive) = &self.keepalive {
+            let positive = [
+                ("keepalive.time", keepalive.time),
+                ("keepalive.timeout", keepalive.timeout),
+            ];
+            if let Some((key, _)) = positive.iter().find(|(_, value)| value.get().is_zero()) {
+                return Err(Invalid::new(key, "requires positive value"));
+            }
+        }
+        let settings = GrpcSettings {
+            balancer: self.balancer_name,
+            keepalive: self.keepalive,
+        };
+        GrpcDestination::with(&self.endpoint, &remote, &settings)
     }
 }
 
@@ -206,5 +242,5 @@ fn start(
     destination: Result<impl Destination, Invalid>,
 ) -> Result<Arc<dyn Exporter>, Invalid> {
     let delivery = Delivery::start(context, settings, destination?)?;
-    Ok(Arc::new(Otlp(delivery)))
+    Ok(Arc::new(Sending::new(Otlp, delivery)))
 }

@@ -14,6 +14,9 @@ use opentelemetry_sdk::{
 };
 use prost::Message as _;
 
+use async_trait::async_trait;
+use tokio::time::Instant;
+
 use super::*;
 use crate::{
     client::Invalid,
@@ -21,8 +24,8 @@ use crate::{
         Answer, Context, Destination, Outcome, RetryOnFailure, SendingQueue, Settings, Storages,
         testing::Reader,
     },
-    exporters::testing::target,
-    pipeline::{OtlpForm, Reporter},
+    exporters::{sending::Sending, testing::target},
+    pipeline::{Exporter as _, OtlpForm, Reporter},
     runtime::{Clock, Tasks},
     telemetry::Meter,
 };
@@ -60,6 +63,16 @@ impl Destination for Store {
     }
 }
 
+fn settings() -> Settings {
+    Settings {
+        timeout: std::time::Duration::from_secs(1),
+        retry: RetryOnFailure::default(),
+        queue: SendingQueue::default(),
+        split: None,
+        after: None,
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn polls_of_several_targets_arrive_as_one_message() {
     let (tasks, _failures) = Tasks::new();
@@ -75,13 +88,8 @@ async fn polls_of_several_targets_arrive_as_one_message() {
         storages: &Storages::new(),
         account: None,
     };
-    let settings = Settings {
-        timeout: std::time::Duration::from_secs(1),
-        retry: RetryOnFailure::default(),
-        queue: SendingQueue::default(),
-    };
-    let delivery = Delivery::start(context, settings, store.clone()).unwrap();
-    let exporter = Otlp(delivery);
+    let delivery = Delivery::start(context, settings(), store.clone()).unwrap();
+    let exporter = Sending::new(Otlp, delivery);
 
     let largest = i64::MAX as u64;
     for (name, total) in [("one", 1), ("two", largest)] {

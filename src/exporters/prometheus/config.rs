@@ -32,11 +32,14 @@ pub struct Config {
     pub read_header_timeout: Duration,
     /// How long one scrape may take, to the last byte.
     pub write_timeout: Duration,
-    /// The most connections of the listener.
+    /// The most exchanges at the same time on the listener, and but for some that stay free for
+    /// `/livez` and `/readyz` the most connections. One client gets half of them; where it has more,
+    /// the one that was idle for longest is closed.
     pub max_connections: usize,
     /// Path of the scrape.
     pub path: String,
-    /// The most scrapes at the same time; more are answered with 503 and `Retry-After`.
+    /// The most scrapes at the same time, of one client half as many; more are answered with 503
+    /// and `Retry-After`.
     pub max_concurrent_scrapes: usize,
     /// Whether a scraper that asks for OpenMetrics gets it.
     pub enable_open_metrics: bool,
@@ -263,7 +266,7 @@ impl Config {
         let exporter = Arc::new(exporter);
         let route = exporter.route(&self.path);
         let server = self.server();
-        let route = route.at_most(self.max_concurrent_scrapes);
+        let route = route.at_most_shared(self.max_concurrent_scrapes);
         context.listeners.route(&server, route)?;
         if self.probe.enabled {
             let route = exporter.probe_route(self, Arc::clone(&context.probe));

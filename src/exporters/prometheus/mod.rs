@@ -22,6 +22,7 @@ mod descriptor;
 mod draft;
 mod escape;
 mod families;
+mod foreign;
 mod form;
 mod labels;
 mod lines;
@@ -45,6 +46,7 @@ mod tests;
 
 pub use config::{Config, ProbeConfig, ResourceConversion, ResourceLabels};
 pub use escape::Escaping;
+pub use foreign::FOREIGN;
 pub use form::{Form, Format};
 pub use name::scrape_name;
 pub use progress::Wanted;

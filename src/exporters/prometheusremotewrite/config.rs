@@ -5,15 +5,21 @@ use std::{collections::BTreeMap, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RemoteWrite, series::Rules};
+use super::{
+    RemoteWrite,
+    metadata::Metadata,
+    series::{Converted, Rules},
+    split::split,
+};
 use crate::{
     client::{Invalid, Tls},
     delivery::{
         Context, Delivery, Remote, RetryOnFailure, SendingQueue, Settings, http::HttpDestination,
     },
+    exporters::{prometheus::ResourceConversion, sending::Sending},
     http::AuthConfig,
     pipeline::Exporter,
-    settings::{Compression, Duration, Headers, HttpUrl},
+    settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -31,6 +37,9 @@ pub struct Config {
     pub auth: AuthConfig,
     /// TLS towards the destination.
     pub tls: Tls,
+    /// The proxy to go through, instead of that of the environment (`HTTPS_PROXY` and its like).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_url: Option<ProxyUrl>,
     /// When and how long a failed batch is tried again.
     pub retry_on_failure: RetryOnFailure,
     /// What waits between the polls and the network. `num_consumers` must be 1.
@@ -42,9 +51,22 @@ pub struct Config {
     /// Whether names end with unit and `_total`.
     pub add_metric_suffixes: bool,
     /// Whether all attributes of the Resource are labels of every series.
-    pub resource_to_telemetry_conversion: Switch,
+    pub resource_to_telemetry_conversion: ResourceConversion,
     /// Whether the Resource is a series `target_info`.
     pub target_info: Switch,
+    /// Whether type, description and unit of each metric are sent too, at most once a minute, for
+    /// at most 10,000 metrics.
+    pub send_metadata: bool,
+}
+
+/// Who is spoken to, and how.
+#[derive(Debug, PartialEq)]
+pub(super) struct Speaks {
+    endpoint: Option<HttpUrl>,
+    headers: Headers,
+    auth: AuthConfig,
+    tls: Tls,
+    proxy_url: Option<ProxyUrl>,
 }
 
 /// Something that is done or not.
@@ -62,51 +84,81 @@ impl Default for Config {
             headers: Headers::default(),
             auth: AuthConfig::default(),
             tls: Tls::default(),
+            proxy_url: None,
             retry_on_failure: RetryOnFailure::default(),
             sending_queue: SendingQueue::default(),
             namespace: String::new(),
             external_labels: BTreeMap::new(),
             add_metric_suffixes: true,
-            resource_to_telemetry_conversion: Switch { enabled: false },
+            resource_to_telemetry_conversion: ResourceConversion::default(),
             target_info: Switch { enabled: true },
+            send_metadata: false,
         }
     }
 }
 
 impl Config {
     /// Makes the exporter that `context` tells of, within a tokio runtime. One that takes the place
-    /// of another knows what that one said.
+    /// of another knows what that one said. Where it speaks to the same server in the same way, it
+    /// begins when that one has sent what it holds: the samples of a series are taken in their
+    /// order only. In another way it begins at once, because the old way may lead nowhere.
     ///
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(
+    pub(in crate::exporters) fn build(
         &self,
         context: Context<'_>,
-        before: Option<&RemoteWrite>,
+        before: Option<&Sending>,
     ) -> Result<Arc<dyn Exporter>, Invalid> {
+        let before = before.and_then(|before| {
+            let encoder = before.encoder::<RemoteWrite>()?;
+            Some((encoder, before.delivery()))
+        });
+        let speaks = self.speaks();
+        let same = before.filter(|(encoder, _)| encoder.speaks == speaks);
         let settings = Settings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
+            split: Some(split),
+            after: same.map(|(_, delivery)| delivery.ended()),
         };
         let clock = context.clock.clone();
         let delivery = Delivery::start(context, settings, self.destination()?)?;
-        let memory = before.map(|before| Arc::clone(&before.memory));
+        let memory = before.map(|(encoder, _)| Arc::clone(&encoder.memory));
+        let conversion = self.resource_to_telemetry_conversion;
+        let converted = match (conversion.enabled, conversion.exclude_service_attributes) {
+            (false, _) => Converted::Nothing,
+            (true, false) => Converted::All,
+            (true, true) => Converted::WithoutService,
+        };
         let rules = Rules {
             namespace: self.namespace.clone(),
             has_suffixes: self.add_metric_suffixes,
             external_labels: self.external_labels.clone(),
-            converts_resource: self.resource_to_telemetry_conversion.enabled,
+            converted,
             has_target_info: self.target_info.enabled,
         };
-        Ok(Arc::new(RemoteWrite {
+        let encoder = RemoteWrite {
             rules,
-            delivery,
+            speaks,
+            metadata: self.send_metadata.then(Metadata::default),
             memory: memory.unwrap_or_default(),
             clock,
             is_closing: false.into(),
-        }))
+        };
+        Ok(Arc::new(Sending::new(encoder, delivery)))
+    }
+
+    fn speaks(&self) -> Speaks {
+        Speaks {
+            endpoint: self.endpoint.clone(),
+            headers: self.headers.clone(),
+            auth: self.auth.clone(),
+            tls: self.tls.clone(),
+            proxy_url: self.proxy_url.clone(),
+        }
     }
 
     /// Checks what a type cannot say; mistakes go to `diagnostics`.
@@ -146,6 +198,7 @@ impl Config {
             headers: &self.headers,
             auth: &self.auth,
             tls: &self.tls,
+            proxy_url: self.proxy_url.as_ref(),
         };
         HttpDestination::remote_write(url.get().clone(), &remote)
     }

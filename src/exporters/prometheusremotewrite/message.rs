@@ -6,6 +6,22 @@
 pub(super) struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
     pub(super) timeseries: Vec<TimeSeries>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) metadata: Vec<MetricMetadata>,
+}
+
+/// `prometheus.MetricMetadata`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct MetricMetadata {
+    /// 1 a counter, 2 a gauge, 3 a histogram.
+    #[prost(int32, tag = "1")]
+    pub(super) kind: i32,
+    #[prost(string, tag = "2")]
+    pub(super) metric_family_name: String,
+    #[prost(string, tag = "4")]
+    pub(super) help: String,
+    #[prost(string, tag = "5")]
+    pub(super) unit: String,
 }
 
 /// `prometheus.TimeSeries`: labels in ascending order of their names, samples in that of time.

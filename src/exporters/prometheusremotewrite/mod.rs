@@ -12,36 +12,43 @@
 //! longer gives ends with a stale marker, as do all of a target that is gone.
 
 mod config;
+mod foreign;
 mod message;
+mod metadata;
 mod series;
+mod split;
 mod stale;
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, Switch};
+pub use foreign::FOREIGN;
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use async_trait::async_trait;
 use prost::Message as _;
-use tokio::time::Instant;
 
-use self::{message::WriteRequest, series::Rules, stale::Memory};
+use self::{
+    config::Speaks, message::WriteRequest, metadata::Metadata, series::Rules, stale::Memory,
+};
 use crate::{
-    delivery::{Account, Delivery},
-    exporters::points,
-    pipeline::{Exporter, Snapshot, Target},
+    delivery::Delivery,
+    exporters::{points, sending::Encoder},
+    pipeline::{Snapshot, Target},
     runtime::Clock,
 };
 
-/// Encodes snapshots and hands them to delivery.
+/// Encodes snapshots as requests of remote write.
 #[derive(Debug)]
-pub struct RemoteWrite {
+struct RemoteWrite {
     rules: Rules,
-    delivery: Delivery,
+    /// Who is spoken to and how: whoever does the same speaks after it.
+    speaks: Speaks,
+    /// What was said of metrics, if anything is.
+    metadata: Option<Metadata>,
     /// Shared with the one whose place it takes.
     memory: Arc<Memory>,
     clock: Clock,
@@ -50,43 +57,32 @@ pub struct RemoteWrite {
     is_closing: AtomicBool,
 }
 
-impl RemoteWrite {
-    /// The account in which it is counted.
-    pub(super) fn account(&self) -> &Account {
-        self.delivery.account()
-    }
-
-    fn push(&self, request: &WriteRequest, points: u64) {
-        if points > 0 {
-            self.delivery.push(&request.encode_to_vec(), points);
-        }
+fn push(request: &WriteRequest, points: u64, delivery: &Delivery) {
+    if points > 0 {
+        delivery.push(&request.encode_to_vec(), points);
     }
 }
 
-#[async_trait]
-impl Exporter for RemoteWrite {
-    fn export(&self, snapshot: &Snapshot<'_>) {
+impl Encoder for RemoteWrite {
+    fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery) {
         let points: u64 = snapshot.metrics.iter().map(points::count).sum();
         let mut request = self.rules.request(snapshot.metrics);
+        if let Some(metadata) = &self.metadata {
+            request.metadata = metadata.due(&self.rules, snapshot.metrics, self.clock.now());
+        }
         let missing = self.memory.end_missing(&snapshot.target.name, &mut request);
-        self.push(&request, points + missing);
+        push(&request, points + missing, delivery);
     }
 
-    fn forget(&self, target: &Target) {
+    fn forget(&self, target: &Target, delivery: &Delivery) {
         let now = series::millis(self.clock.now());
         let ended = self.memory.end_all(&target.name, now);
         if !self.is_closing.load(Ordering::Relaxed) {
-            self.push(&ended, ended.timeseries.len() as u64);
+            push(&ended, ended.timeseries.len() as u64, delivery);
         }
     }
 
     fn closing(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
-    }
-
-    async fn drain(&self, deadline: Instant) {
-        // Also where only this exporter goes.
-        self.closing();
-        self.delivery.drain(deadline).await;
     }
 }

@@ -30,10 +30,22 @@ pub(super) struct Rules {
     pub(super) has_suffixes: bool,
     /// On every series that has no such label itself.
     pub(super) external_labels: BTreeMap<String, String>,
-    /// Whether all of the Resource is on every series.
-    pub(super) converts_resource: bool,
+    /// What of the Resource is on every series.
+    pub(super) converted: Converted,
     /// Whether there is a `target_info`.
     pub(super) has_target_info: bool,
+}
+
+/// What of a Resource is on every series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Converted {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// All of it.
+    All,
+    /// All but what `job` and `instance` are made of.
+    WithoutService,
 }
 
 type Labels = BTreeMap<String, String>;
@@ -59,15 +71,21 @@ impl Rules {
             let latest = time.map(|sample| sample.timestamp).max();
             timeseries.extend(latest.map(|time| self.target_info(part.resource(), time)));
         }
-        WriteRequest { timeseries }
+        WriteRequest {
+            timeseries,
+            ..WriteRequest::default()
+        }
     }
 
     /// What every series of a Resource has that says nothing else.
     fn common(&self, resource: &Resource) -> Labels {
         let mut labels = self.external_labels.clone();
-        if self.converts_resource {
-            labels.extend(translated(resource.iter()));
-        }
+        let is_taken = |key: &Key| match self.converted {
+            Converted::Nothing => false,
+            Converted::All => true,
+            Converted::WithoutService => !IDENTITY.contains(&key.as_str()),
+        };
+        labels.extend(translated(resource.iter().filter(|(key, _)| is_taken(key))));
         labels
     }
 
@@ -83,7 +101,8 @@ impl Rules {
         one(labels, 1.0, timestamp)
     }
 
-    fn name(&self, metric: &Metric, kind: Kind) -> String {
+    /// The name of the family of a metric.
+    pub(super) fn name(&self, metric: &Metric, kind: Kind) -> String {
         let name = match self.has_suffixes {
             true => name::family(metric.name(), metric.unit(), kind),
             false => name::family(metric.name(), "", Kind::UpDownCounter),

@@ -56,6 +56,7 @@ impl Memory {
         });
         WriteRequest {
             timeseries: ended.collect(),
+            ..WriteRequest::default()
         }
     }
 

@@ -7,9 +7,12 @@ use opentelemetry_sdk::{
     metrics::{SdkMeterProvider, data::ResourceMetrics, reader::MetricReader as _},
 };
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use super::{
     message::{Label, Sample, TimeSeries, WriteRequest},
-    series::Rules,
+    metadata::Metadata,
+    series::{Converted, Rules},
     stale::Memory,
 };
 use crate::delivery::testing::Reader;
@@ -107,7 +110,7 @@ fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
         external_labels: labels
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
-        converts_resource: true,
+        converted: Converted::All,
         ..Rules::default()
     };
     let texts = texts(&rules);
@@ -121,6 +124,14 @@ fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
         ),
     ];
     assert_eq!(texts[..2], expected);
+    let rules = Rules {
+        converted: Converted::WithoutService,
+        ..Rules::default()
+    };
+    assert_eq!(
+        self::texts(&rules)[1],
+        "__name__=bytes,instance=node-1,job=betanet,zone=eu 9007199254740992"
+    );
 }
 
 /// One sample of each of these series, at this time.
@@ -137,6 +148,7 @@ fn request(names: &[&str], timestamp: i64) -> WriteRequest {
     });
     WriteRequest {
         timeseries: series.collect(),
+        ..WriteRequest::default()
     }
 }
 
@@ -168,4 +180,34 @@ fn a_series_that_is_no_longer_given_ends_once() {
     assert_eq!(ends(&all), [("a", 31), ("c", 31)], "after its last sample");
     assert_eq!(memory.end_all("node", 40), WriteRequest::default());
     assert_eq!(ends(&memory.end_all("other", 40)), [("x", 40)]);
+}
+
+#[test]
+fn metadata_is_said_again_once_a_minute() {
+    let rules = Rules {
+        has_suffixes: true,
+        ..Rules::default()
+    };
+    let (metadata, parts) = (Metadata::default(), [metrics()]);
+    let start = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let due = |seconds| metadata.due(&rules, &parts, start + Duration::from_secs(seconds));
+    let mut first = due(0);
+    first.sort_by(|a, b| a.metric_family_name.cmp(&b.metric_family_name));
+    let names = first
+        .iter()
+        .map(|of| (of.metric_family_name.as_str(), of.kind, of.unit.as_str()));
+    let expected = [
+        ("a_gauge", 2, ""),
+        ("bytes_total", 1, "By"),
+        ("latency_seconds", 3, "s"),
+    ];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+    assert_eq!(due(59), []);
+    assert_eq!(due(60).len(), 3);
+    let renamed = Rules {
+        namespace: "other".to_owned(),
+        ..rules.clone()
+    };
+    let said = metadata.due(&renamed, &parts, start + Duration::from_secs(61));
+    assert_eq!(said.len(), 3, "other names");
 }

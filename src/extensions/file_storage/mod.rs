@@ -15,5 +15,7 @@
 //! Each exporter has a file of its own in the directory, and one process the whole directory.
 
 mod config;
+mod foreign;
 
 pub use self::config::Config;
+pub use foreign::FOREIGN;

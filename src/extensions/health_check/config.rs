@@ -21,8 +21,25 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The path of the report; `/livez` and `/readyz` stand beside it.
     pub path: String,
+    /// Texts that stand at `path` in place of the report: one while `/readyz` says yes, with status
+    /// 200, and one while it says no, with 503.
+    pub response_body: Option<ResponseBody>,
     /// Whether `POST /-/reload` loads the configuration anew.
     pub lifecycle: bool,
+    /// Names under which `POST /-/reload` may be asked, beside addresses, names without a dot and
+    /// the host of `endpoint`. Any other name could be one that somebody lets point here, so that
+    /// a page of his can ask. With `auth` any will do.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// What is answered in place of the report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct ResponseBody {
+    /// While every target was polled once.
+    pub healthy: String,
+    /// Before that.
+    pub unhealthy: String,
 }
 
 impl Default for Config {
@@ -32,7 +49,9 @@ impl Default for Config {
             tls: None,
             auth: AuthConfig::default(),
             path: "/health".to_owned(),
+            response_body: None,
             lifecycle: false,
+            allowed_hosts: Vec::new(),
         }
     }
 }

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! `/debug/resilience/TARGET` shows the latest decisions about a target, with their evidence.
-//! With `lifecycle: true`, `POST /-/reload` loads the configuration anew, as SIGHUP does.
+//! With `lifecycle: true`, `POST /-/reload` loads the configuration anew, as SIGHUP does; pages of
+//! other sites cannot let a browser do it.
+//! `/livez` and `/readyz` are answered even if the listener has no place for anything else.
 //! `/livez` says whether the process turns, `/readyz` whether it has polled every target once and no
 //! processor refuses polls. Neither depends on what the targets answered: one dead node must not
 //! restart the collector.
@@ -16,6 +18,7 @@
 //! `cache.ttl`, else new ones, asked for once for all who wait. Nothing else here asks a node.
 
 mod config;
+mod foreign;
 mod report;
 mod targets;
 
@@ -24,13 +27,14 @@ use std::{future::ready, sync::Arc};
 use http::StatusCode;
 use tokio::time::Instant;
 
-pub use self::config::Config;
+pub use self::config::{Config, ResponseBody};
 use self::targets::Api;
 use crate::{
     http::{Listeners, Response, Route, RouteError},
     pipeline::{ComponentKind, ComponentState, Components, Mapping, ReloadTrigger, StatusBoard},
     runtime::Clock,
 };
+pub use foreign::FOREIGN;
 
 /// Below it stands one path a target.
 const DECISIONS: &str = "/debug/resilience";
@@ -77,11 +81,16 @@ impl Config {
         if self.lifecycle {
             let route = Route::post(id, "/-/reload", move |_| reloaded(reload.clone()));
             let route = route.described("loads the configuration anew");
+            let route = route.at_hosts(self.allowed_hosts.iter().cloned());
             listeners.route(&server, route)?;
         }
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
         let ready_components = Arc::clone(&components);
+        let body = self.response_body.clone();
         let report = Route::get(id, &self.path, move |_| {
+            if let Some(body) = &body {
+                return ready(short(body, &board, &components.states()));
+            }
             let states = components.states();
             let report = report::report(&board, &states, clock.now(), started.elapsed());
             ready(Response::new("application/json", format!("{report:#}\n")))
@@ -108,9 +117,20 @@ impl Config {
             &server,
             report.described("state of the collector and its targets"),
         )?;
-        listeners.route(&server, live.described("the process turns"))?;
-        listeners.route(&server, ready.described("every target was polled once"))
+        listeners.route(&server, live.described("the process turns").vital())?;
+        let ready = ready.described("every target was polled once");
+        listeners.route(&server, ready.vital())
     }
+}
+
+/// The text that was asked for in place of the report.
+fn short(body: &ResponseBody, board: &StatusBoard, components: &[ComponentState]) -> Response {
+    let status = readiness(board, components).status;
+    let text = match status.is_success() {
+        true => body.healthy.clone(),
+        false => body.unhealthy.clone(),
+    };
+    Response::text(text).with_status(status)
 }
 
 /// What comes of a reload; if it fails, the running configuration stays.

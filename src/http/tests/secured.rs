@@ -60,6 +60,9 @@ impl Authority {
             key_file: self.file("server.key"),
             client_ca_file: None,
             min_version: TlsVersion::Tls12,
+            max_version: None,
+            cipher_suites: Vec::new(),
+            curve_preferences: Vec::new(),
             reload_interval: Span::from_millis(10),
         };
         ServerConfig {

@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use opentelemetry::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::metric;
 use serde_json::Value as Json;
 
 use self::points::{Point, Value, named, one, points};
@@ -134,6 +135,58 @@ fn a_total_is_what_was_read_however_often() {
         let points = collect(&mut instruments, [total(5_000)]);
         assert_eq!(one(&points, "total").value, Value::Unsigned(5_000));
     }
+}
+
+/// What a counter is over OTLP: value and start time of each point.
+fn sent(instruments: &mut Both, value: Number) -> Vec<(String, u64)> {
+    let values = readings([reading(TOTAL, value)]);
+    let collected = instruments.collect(&poll([true, true]), &values);
+    let mut sent = Vec::new();
+    for message in instruments.instruments.otlp(&collected, &[]) {
+        let scopes = message.resource_metrics.into_iter();
+        let metrics = scopes
+            .flat_map(|of| of.scope_metrics)
+            .flat_map(|of| of.metrics);
+        for metric in metrics.filter(|metric| metric.name == "total") {
+            let Some(metric::Data::Sum(sum)) = metric.data else {
+                panic!("{metric:?}");
+            };
+            let points = sum.data_points.into_iter();
+            sent.extend(
+                points.map(|p| (format!("{:?}", p.value.unwrap()), p.start_time_unix_nano)),
+            );
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_total_that_gets_a_fraction_goes_on_with_its_start_time() {
+    let mut instruments = instruments();
+    let before = sent(&mut instruments, Number::Unsigned(7));
+    let start = before[0].1;
+    assert_eq!(before, [("AsInt(7)".to_owned(), start)]);
+    for (value, expected) in [
+        (Number::Double(7.5), "AsDouble(7.5)"),
+        (Number::Unsigned(8), "AsDouble(8.0)"),
+    ] {
+        let after = sent(&mut instruments, value);
+        assert_eq!(after, [(expected.to_owned(), start)]);
+    }
+    let begun_again = sent(&mut instruments, Number::Double(0.5));
+    assert!(begun_again[0].1 > start, "a reset has another one");
+}
+
+#[test]
+fn a_total_beyond_the_signed_integers_goes_on_with_its_start_time() {
+    let mut instruments = instruments();
+    let largest = i64::MAX.unsigned_abs();
+    let before = sent(&mut instruments, Number::Unsigned(largest));
+    let after = sent(&mut instruments, Number::Unsigned(largest + 1));
+    assert_eq!(
+        after,
+        [("AsDouble(9.223372036854776e18)".to_owned(), before[0].1)]
+    );
 }
 
 #[test]

@@ -30,22 +30,11 @@ pub struct Config {
     pub send_batch_size: Option<u64>,
     /// Has no effect: see `sending_queue::batch::max_size` of the exporter.
     pub send_batch_max_size: Option<u64>,
-    /// Not supported: a poll has no request whose metadata could be taken.
-    pub metadata_keys: Vec<String>,
-    /// Not supported, as `metadata_keys`.
-    pub metadata_cardinality_limit: Option<u64>,
 }
 
 impl Config {
     /// Says that it does nothing, and what does.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let metadata = "is not supported: a poll has no request whose metadata could be taken";
-        if !self.metadata_keys.is_empty() {
-            at.error(&["metadata_keys"], metadata, diagnostics);
-        }
-        if self.metadata_cardinality_limit.is_some() {
-            at.error(&["metadata_cardinality_limit"], metadata, diagnostics);
-        }
         let message = "passes everything on: batches are made by each exporter, as its `sending_queue::batch` says";
         at.warning(&[], message, diagnostics);
     }

@@ -52,6 +52,8 @@ pub enum MetricType {
     Sum,
     /// A histogram.
     Histogram,
+    /// A histogram with exponential buckets. There is none here, so that this chooses nothing.
+    ExponentialHistogram,
 }
 
 /// What becomes of the first total of a series.

@@ -99,6 +99,23 @@ impl Config {
         Arc::new(Filter { rules, plans })
     }
 
+    /// The metrics that the conditions name, each with where.
+    pub(in crate::processors) fn names(&self) -> Vec<(Vec<String>, String)> {
+        let mut names = Vec::new();
+        for (path, scope, texts) in self.conditions() {
+            for (index, text) in texts.iter().enumerate() {
+                let Ok(condition) = Condition::parse(text, scope) else {
+                    continue;
+                };
+                let path = path.iter().map(|key| (*key).to_owned());
+                let path: Vec<_> = path.chain([index.to_string()]).collect();
+                let found = condition.names().into_iter();
+                names.extend(found.map(|name| (path.clone(), name)));
+            }
+        }
+        names
+    }
+
     fn conditions(&self) -> [(&[&str], Scope, &[String]); 3] {
         [
             (

@@ -17,11 +17,13 @@ mod config;
 
 pub use config::{Config, ErrorMode, MetricsConfig};
 
-use std::sync::Arc;
+use std::{cell::Cell, collections::HashMap, sync::Arc};
+
+use opentelemetry::KeyValue;
 
 use self::condition::{Condition, Facts};
 use super::{plans::Plans, select::Select};
-use crate::pipeline::{Batch, Processor, ResourceAttributes, Schema, Stage, Stream};
+use crate::pipeline::{Batch, Processor, Reading, ResourceAttributes, Schema, Stage, Stream};
 
 /// The processor.
 #[derive(Debug)]
@@ -83,9 +85,24 @@ impl Rules {
         all.extend(
             self.conditions
                 .iter()
-                .map(|condition| condition.fits(facts)),
+                .map(|condition| condition.judge(facts)),
         );
         condition::any(all)
+    }
+
+    /// The attributes of all points by their metric, if a condition asks for them.
+    fn points(&self, readings: &[Reading]) -> HashMap<usize, Vec<Vec<KeyValue>>> {
+        let mut points: HashMap<_, Vec<_>> = HashMap::new();
+        if self.conditions.iter().any(Condition::asks_for_points) {
+            for reading in readings {
+                let attributes = reading.attributes.clone();
+                points
+                    .entry(reading.instrument)
+                    .or_default()
+                    .push(attributes);
+            }
+        }
+        points
     }
 }
 
@@ -95,8 +112,10 @@ impl Plan {
         let fates = before.instruments().iter().map(|instrument| {
             let drops = rules.drops(&Facts {
                 instrument,
-                attributes: None,
+                reading: None,
                 resource: None,
+                points: None,
+                failed: Cell::new(false),
             });
             let index = kept.len();
             if drops != Some(true) {
@@ -121,6 +140,7 @@ impl Stage for Sieve {
     fn process(&mut self, mut batch: Batch) -> Batch {
         for part in &mut batch.parts {
             let resource: &ResourceAttributes = &part.resource;
+            let points = self.rules.points(&part.values);
             part.values.retain_mut(|reading| {
                 let (Some(fate), Some(instrument)) = (
                     self.plan.fates.get(reading.instrument),
@@ -130,8 +150,10 @@ impl Stage for Sieve {
                 };
                 let facts = Facts {
                     instrument,
-                    attributes: Some(&reading.attributes),
+                    reading: Some(reading),
                     resource: Some(resource),
+                    points: points.get(&reading.instrument).map(Vec::as_slice),
+                    failed: Cell::new(false),
                 };
                 let index = match fate {
                     Fate::Dropped => return false,
@@ -191,6 +213,81 @@ mod tests {
             let config = format!("metric_conditions: ['{condition}']");
             let out =
                 Lab::new("filter", &config).run(&["gauge{id=a} 1", "gauge{id=b} 2", "other 3"]);
+            assert_eq!(out.join(";"), left, "{condition}");
+        }
+    }
+
+    #[test]
+    fn conditions_look_at_values_and_at_the_metric() {
+        for (condition, left) in [
+            ("value_int == 2", "gauge{id=a} 1;gauge{id=b} 2.5;other 3"),
+            ("value_int >= 2", "gauge{id=a} 1;gauge{id=b} 2.5"),
+            (
+                "value_double > 2 and value_double < 3.0",
+                "gauge{id=a} 1;other 3;total 2",
+            ),
+            (
+                "datapoint.value_double == 1",
+                "gauge{id=b} 2.5;other 3;total 2",
+            ),
+            (
+                "metric.is_monotonic == true",
+                "gauge{id=a} 1;gauge{id=b} 2.5;other 3",
+            ),
+            ("is_monotonic", "gauge{id=a} 1;gauge{id=b} 2.5;other 3"),
+            ("is_monotonic == nil", "total 2"),
+            (
+                r#"instrumentation_scope.name == "test/b""#,
+                "gauge{id=a} 1;gauge{id=b} 2.5;total 2",
+            ),
+            (
+                "flags != 0",
+                "gauge{id=a} 1;gauge{id=b} 2.5;other 3;total 2",
+            ),
+            (
+                "Len(metric.name) == 5 and Len(attributes) == 1",
+                "other 3;total 2",
+            ),
+            (
+                r#"Substring(name, 0, 3) == "tot""#,
+                "gauge{id=a} 1;gauge{id=b} 2.5;other 3",
+            ),
+            // Nothing has so many letters: it cannot be evaluated, so it does not fit.
+            (
+                r#"Substring(name, 3, 9) != "x""#,
+                "gauge{id=a} 1;gauge{id=b} 2.5;other 3;total 2",
+            ),
+            (
+                r#"HasPrefix(name, "ga") or HasSuffix(name, "al")"#,
+                "other 3",
+            ),
+            (
+                "aggregation_temporality == AGGREGATION_TEMPORALITY_CUMULATIVE",
+                "gauge{id=a} 1;gauge{id=b} 2.5;other 3",
+            ),
+        ] {
+            let config = format!("metric_conditions: ['{condition}']");
+            let readings = ["gauge{id=a} 1", "gauge{id=b} 2.5", "other 3", "total 2"];
+            let out = Lab::new("filter", &config).run(&readings);
+            assert_eq!(out.join(";"), left, "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_metric_is_dropped_for_one_of_its_points() {
+        for (condition, left) in [
+            (r#"HasAttrKeyOnDatapoint("id")"#, "other 3"),
+            (
+                r#"HasAttrOnDatapoint("id", "a") and name == "gauge""#,
+                "other 3",
+            ),
+            (
+                r#"HasAttrOnDatapoint("id", "c")"#,
+                "gauge 2;gauge{id=a} 1;other 3",
+            ),
+        ] {
+            let config = format!("metrics: {{metric: ['{condition}']}}");
+            let out = Lab::new("filter", &config).run(&["gauge{id=a} 1", "gauge 2", "other 3"]);
             assert_eq!(out.join(";"), left, "{condition}");
         }
     }

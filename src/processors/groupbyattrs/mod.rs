@@ -90,14 +90,21 @@ impl Split {
 
     /// What a group is called: the target and a value for each key, so that no two are alike.
     fn name(&self, found: &[KeyValue]) -> String {
-        let mut name = self.target.clone();
-        for key in self.keys.iter() {
-            let value = find(found, key).map_or_else(Default::default, Value::as_str);
-            name.push('/');
-            name.push_str(&value.replace('%', "%25").replace('/', "%2F"));
-        }
-        name
+        let values = self.keys.iter();
+        let values =
+            values.map(|key| find(found, key).map_or_else(Default::default, Value::as_str));
+        name_of_part(&self.target, values)
     }
+}
+
+/// What a part of a target is called that has a Resource of its own: the target and values.
+pub(super) fn name_of_part(target: &str, values: impl Iterator<Item: AsRef<str>>) -> String {
+    let mut name = target.to_owned();
+    for value in values {
+        name.push('/');
+        name.push_str(&value.as_ref().replace('%', "%25").replace('/', "%2F"));
+    }
+    name
 }
 
 #[cfg(test)]

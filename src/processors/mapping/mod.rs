@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::{
     definition::{
-        Definition, Elements, Hit, Instrument, InstrumentKind, Path, Rule, Source, Steps,
+        Definition, Elements, Hit, Instrument, InstrumentKind, NotOne, Path, Rule, Source, Steps,
+        TooManySteps,
     },
     pipeline::{Number, Poll, Problem, Reading, Readings, Reason},
 };
@@ -64,6 +65,10 @@ impl Refusal {
             detail: detail.into(),
         }
     }
+
+    fn too_many_steps(path: &Path, error: TooManySteps) -> Self {
+        Self::new(Reason::Steps, format!("{}: {error}", path.text()))
+    }
 }
 
 impl Mapper {
@@ -71,7 +76,7 @@ impl Mapper {
         let found = match &rule.for_each {
             Some(path) => path
                 .elements(document, rule.max_series, &self.steps)
-                .map_err(|error| Refusal::new(Reason::Steps, format!("{}: {error}", path.text()))),
+                .map_err(|error| Refusal::too_many_steps(path, error)),
             None => Ok(Elements {
                 hits: vec![Hit {
                     value: document,
@@ -84,6 +89,9 @@ impl Mapper {
             Ok(found) => found,
             Err(refusal) => return self.note(rule, refusal, 1),
         };
+        if total == 0 {
+            self.note_gap(rule, document);
+        }
         if total > rule.max_series {
             let over = total - rule.max_series;
             let detail = format!("{total} elements, {} series allowed", rule.max_series);
@@ -103,13 +111,26 @@ impl Mapper {
         }
     }
 
+    /// Notes that there are no elements, unless that is expected.
+    fn note_gap(&mut self, rule: &Rule, document: &Value) {
+        let is_expected = rule.optional || rule.for_each_is_optional;
+        let Some(path) = rule.for_each.as_ref().filter(|_| !is_expected) else {
+            return;
+        };
+        match path.misses(document, &self.steps) {
+            Ok(false) => {}
+            Ok(true) => self.note(rule, Refusal::new(Reason::Missing, path.text()), 1),
+            Err(error) => self.note(rule, Refusal::too_many_steps(path, error), 1),
+        }
+    }
+
     fn element(
         &mut self,
         rule: &Rule,
         instrument: &Instrument,
         element: &Hit<'_>,
     ) -> Result<(), Refusal> {
-        let found = find(&rule.value, element.value, &self.steps)?;
+        let found = find(&rule.value, rule, element.value, &self.steps)?;
         let attributes = attributes(rule, element, &self.steps)?;
         if instrument.kind == InstrumentKind::StateSet {
             return self.state_set(rule, attributes, found);
@@ -126,20 +147,17 @@ impl Mapper {
         attributes: Vec<KeyValue>,
         found: &Value,
     ) -> Result<(), Refusal> {
-        let state = value::text(found).unwrap_or_default();
-        if !rule.states.contains(&state) {
-            let detail = format!("{}: `{state}` is not one of its states", rule.value.text());
+        let Some(current) = value::position(&rule.states, found) else {
+            let state = value::shown(found);
+            let detail = format!("{}: {state} is not one of its states", rule.value.text());
             return Err(Refusal::new(Reason::Range, detail));
-        }
-        for known in &rule.states {
+        };
+        for (position, known) in rule.states.iter().enumerate() {
             let mut attributes = attributes.clone();
             attributes.push(KeyValue::new(rule.state_attribute.clone(), known.clone()));
             attributes.sort_by(|a, b| a.key.cmp(&b.key));
-            self.push(
-                rule,
-                attributes,
-                Number::Unsigned(u64::from(*known == state)),
-            )?;
+            let is_current = Number::Unsigned(u64::from(position == current));
+            self.push(rule, attributes, is_current)?;
         }
         Ok(())
     }
@@ -179,11 +197,32 @@ impl Mapper {
 }
 
 /// The value at `path`; `null` is missing.
-fn find<'a>(path: &Path, element: &'a Value, steps: &Steps) -> Result<&'a Value, Refusal> {
-    path.first(element, steps)
-        .map_err(|error| Refusal::new(Reason::Steps, format!("{}: {error}", path.text())))?
-        .filter(|found| !found.is_null())
-        .ok_or_else(|| Refusal::new(Reason::Missing, path.text()))
+fn find<'a>(
+    path: &Path,
+    rule: &Rule,
+    element: &'a Value,
+    steps: &Steps,
+) -> Result<&'a Value, Refusal> {
+    let found = path.one(element, steps).map_err(|error| {
+        let reason = match error {
+            NotOne::Several(_) => Reason::Several,
+            NotOne::TooManySteps(_) => Reason::Steps,
+        };
+        Refusal::new(reason, format!("{}: {error}", path.text()))
+    })?;
+    found.ok_or_else(|| {
+        let detail = match (&rule.for_each, element) {
+            (Some(elements), Value::Array(items)) => format!(
+                "{}: the element is an array of {}; to go through it, add `[*]`: \
+                 `for_each: {}[*]`",
+                path.text(),
+                items.len(),
+                elements.text()
+            ),
+            _ => path.text().to_owned(),
+        };
+        Refusal::new(Reason::Missing, detail)
+    })
 }
 
 fn attributes(rule: &Rule, element: &Hit<'_>, steps: &Steps) -> Result<Vec<KeyValue>, Refusal> {
@@ -195,9 +234,13 @@ fn attributes(rule: &Rule, element: &Hit<'_>, steps: &Steps) -> Result<Vec<KeyVa
                 .key
                 .clone()
                 .ok_or_else(|| Refusal::new(Reason::Missing, "@key"))?,
-            Source::Path(path) => {
-                let found = match find(path, element.value, steps) {
-                    Err(refusal) if rule.optional && refusal.reason == Reason::Missing => continue,
+            Source::Path { path, optional } => {
+                let is_optional = *optional || rule.optional;
+                let found = match find(path, rule, element.value, steps) {
+                    Err(Refusal {
+                        reason: Reason::Missing,
+                        ..
+                    }) if is_optional => continue,
                     found => found?,
                 };
                 value::text(found).ok_or_else(|| {

@@ -96,7 +96,8 @@ fn what_is_no_number_is_refused() {
         (json!(""), Reason::Type),
         (json!("NaN"), Reason::Type),
         (json!("inf"), Reason::Type),
-        (json!("1e999"), Reason::Type),
+        (json!("1e999"), Reason::Range),
+        (json!("-1e400"), Reason::Range),
         (json!("0x10"), Reason::Type),
         (json!([1]), Reason::Type),
         (json!({"a": 1}), Reason::Type),
@@ -109,17 +110,28 @@ fn what_is_no_number_is_refused() {
 fn a_counter_takes_what_a_running_total_can_be() {
     let counter = |found| value("instrument: counter", &found);
     assert_eq!(counter(json!(5)), Ok(Unsigned(5)));
-    assert_eq!(
-        counter(json!(5.0)),
-        Ok(Unsigned(5)),
-        "an integer all the same"
-    );
-    assert_eq!(counter(json!(1e6)), Ok(Unsigned(1_000_000)));
+    assert_eq!(counter(json!(u64::MAX)), Ok(Unsigned(u64::MAX)));
+    assert_eq!(counter(json!(8635.9)), Ok(Double(8635.9)));
+    assert_eq!(counter(json!("0.5")), Ok(Double(0.5)));
     assert_eq!(counter(json!(-1)), Err(Reason::Range));
     assert_eq!(counter(json!(-0.5)), Err(Reason::Range));
-    assert_eq!(counter(json!(0.5)), Err(Reason::Range));
-    let double = "instrument: counter, value_type: double";
-    assert_eq!(value(double, &json!(0.5)), Ok(Double(0.5)));
+    let int = "instrument: counter, value_type: int";
+    assert_eq!(value(int, &json!(5.0)), Ok(Unsigned(5)));
+    assert_eq!(value(int, &json!(1e6)), Ok(Unsigned(1_000_000)));
+    assert_eq!(value(int, &json!(0.5)), Err(Reason::Range));
+    let kilowatt_hours = "instrument: counter, scale: 3600000";
+    let joules = Double(31_089_240_000.0);
+    assert_eq!(value(kilowatt_hours, &json!(8635.9)), Ok(joules));
+}
+
+#[test]
+fn what_is_29_on_paper_is_29() {
+    for (value_type, expected) in [("auto", Double(29.0)), ("int", Unsigned(29))] {
+        for kind in ["gauge", "counter", "updowncounter"] {
+            let metric = format!("instrument: {kind}, value_type: {value_type}, scale: 100");
+            assert_eq!(value(&metric, &json!(0.29)), Ok(expected), "{metric}");
+        }
+    }
 }
 
 #[test]
@@ -176,12 +188,85 @@ fn a_moment_is_unix_seconds() {
 }
 
 #[test]
+fn a_moment_in_other_parts_of_a_second_is_a_problem() {
+    for (found, scale, parts) in [
+        (json!(1_795_437_295_000_u64), "0.001", "milliseconds"),
+        (json!("1795437295000000"), "0.000001", "microseconds"),
+        (
+            json!(1_795_437_295_000_000_000_u64),
+            "0.000000001",
+            "nanoseconds",
+        ),
+    ] {
+        let metric = "instrument: gauge, parse: timestamp, value: $.v";
+        let readings = mapped(metric, &json!({ "v": found }));
+        assert_eq!(reasons(&readings), [(Reason::Range, 1)], "{found}");
+        let detail = &readings.problems[0].detail;
+        let hint = format!("; `scale: {scale}` reads it as {parts}");
+        assert!(detail.contains("is the year 5"), "{detail}");
+        assert!(detail.ends_with(&hint), "{detail}");
+        let right = format!("instrument: gauge, parse: timestamp, scale: {scale}");
+        assert_eq!(
+            value(&right, &found),
+            Ok(Double(1_795_437_295.0)),
+            "{found}"
+        );
+    }
+    let metric = "instrument: gauge, parse: timestamp";
+    assert_eq!(
+        value(metric, &json!(253_402_300_799_u64)),
+        Ok(Unsigned(253_402_300_799))
+    );
+    assert_eq!(
+        value(metric, &json!(253_402_300_800_u64)),
+        Err(Reason::Range)
+    );
+    assert_eq!(value(metric, &json!(1e300)), Err(Reason::Range));
+    assert_eq!(value(metric, &json!(-1e15)), Err(Reason::Range));
+}
+
+#[test]
 fn texts_become_the_numbers_that_the_definition_gives_them() {
     let metric = "instrument: gauge, values: {green: 0, yellow: 1, red: 2.5}";
     assert_eq!(value(metric, &json!("yellow")), Ok(Unsigned(1)));
     assert_eq!(value(metric, &json!("red")), Ok(Double(2.5)));
     assert_eq!(value(metric, &json!("blue")), Err(Reason::Range));
     assert_eq!(value(metric, &json!(7)), Ok(Unsigned(7)), "a number is one");
+    assert_eq!(value(metric, &json!(true)), Ok(Unsigned(1)));
+    assert_eq!(value(metric, &json!(null)), Err(Reason::Missing));
+    assert_eq!(value(metric, &json!([])), Err(Reason::Type));
+}
+
+#[test]
+fn numbers_and_booleans_become_other_numbers_too() {
+    let metric = r#"instrument: gauge, values: {"3": 0, "2.50": 1, "18446744073709551615": 2, "true": 10, "on": 5}"#;
+    for (found, expected) in [
+        (json!(3), Ok(Unsigned(0))),
+        (json!(3.0), Ok(Unsigned(0))),
+        (json!("3"), Ok(Unsigned(0))),
+        (json!(2.5), Ok(Unsigned(1))),
+        (json!(u64::MAX), Ok(Unsigned(2))),
+        (json!(u64::MAX - 1), Err(Reason::Range)),
+        (json!(true), Ok(Unsigned(10))),
+        (json!("on"), Ok(Unsigned(5))),
+        (json!(4), Err(Reason::Range)),
+        (json!(false), Err(Reason::Range)),
+        (json!("off"), Err(Reason::Range)),
+    ] {
+        assert_eq!(value(metric, &found), expected, "{found}");
+    }
+    let unlimited = "instrument: gauge, values: {unlimited: -1}";
+    assert_eq!(value(unlimited, &json!("unlimited")), Ok(Negative(-1)));
+    assert_eq!(value(unlimited, &json!(500)), Ok(Unsigned(500)));
+    let other = r#"instrument: gauge, values: {"0": 1, "*": 0}"#;
+    for (found, expected) in [
+        (json!(0), 1),
+        (json!(7), 0),
+        (json!("x"), 0),
+        (json!(true), 0),
+    ] {
+        assert_eq!(value(other, &found), Ok(Unsigned(expected)), "{found}");
+    }
 }
 
 #[test]
@@ -194,6 +279,89 @@ fn a_missing_value_is_a_missing_series() {
     assert_eq!(reasons(&mapped(optional, &json!({"v": null}))), []);
     let wrong = mapped(optional, &json!({"v": []}));
     assert_eq!(reasons(&wrong), [(Reason::Type, 1)], "there, but wrong");
+}
+
+#[test]
+fn of_several_values_none_is_taken() {
+    let document = json!({"loads": [1, 2, 3], "one": [null, 7], "tags": ["x", "y"]});
+    let readings = mapped("instrument: gauge, value: '$.loads[*]'", &document);
+    assert_eq!(series(&readings), [""; 0]);
+    assert_eq!(reasons(&readings), [(Reason::Several, 1)]);
+    assert_eq!(
+        readings.problems[0].detail,
+        "$.loads[*]: 3 values, one wanted"
+    );
+    let one = mapped("instrument: gauge, value: '$.one[*]'", &document);
+    assert_eq!(series(&one), [": 7"], "null is no value");
+    let optional = "instrument: gauge, optional: true, value: '$.one[1]', \
+                    attributes: {tag: '$.tags[*]'}";
+    let readings = mapped(optional, &document);
+    assert_eq!(series(&readings), [""; 0]);
+    assert_eq!(reasons(&readings), [(Reason::Several, 1)], "not missing");
+}
+
+#[test]
+fn a_for_each_that_finds_nothing_is_counted() {
+    for (path, expected) in [
+        ("$.node", 1),
+        ("$.node[*]", 1),
+        ("$.nil", 1),
+        ("$.nodes[?@.up == false]", 1),
+        ("$.none", 0),
+        ("$.none[*]", 0),
+    ] {
+        let document = json!({"nodes": [{"up": true, "n": 1}], "none": [], "nil": null});
+        let metric = |more: &str| format!("instrument: gauge, value: $.n, {more}");
+        let plain = mapped(&metric(&format!("for_each: '{path}'")), &document);
+        let missing: u64 = plain.problems.iter().map(|problem| problem.count).sum();
+        assert_eq!(missing, expected, "{path}");
+        assert!(
+            plain
+                .problems
+                .iter()
+                .all(|it| it.detail == path && it.reason == Reason::Missing)
+        );
+        for optional in [
+            format!("for_each: {{path: '{path}', optional: true}}"),
+            format!("for_each: '{path}', optional: true"),
+        ] {
+            assert_eq!(
+                reasons(&mapped(&metric(&optional), &document)),
+                [],
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_optional_attribute_is_left_out_where_it_is_missing() {
+    let document = json!([{"id": "a", "site": "x", "n": 1}, {"id": "b", "n": 2}, {"n": 3}]);
+    let metric = "instrument: gauge, for_each: $, value: $.n, \
+                  attributes: {id: $.id, site: {path: $.site, optional: true}}";
+    let readings = mapped(metric, &document);
+    assert_eq!(series(&readings), ["id=a,site=x: 1", "id=b: 2"]);
+    assert_eq!(reasons(&readings), [(Reason::Missing, 1)]);
+    assert_eq!(readings.problems[0].detail, "$.id");
+}
+
+#[test]
+fn an_element_that_is_an_array_says_what_to_add() {
+    let document = json!({"values": [{"x": [{"n": 1}, {"n": 2}]}, {"x": []}]});
+    let metric = "instrument: gauge, value: $.n, attributes: {at: '@key'}, for_each: ";
+    let readings = mapped(&format!("{metric}'$.values[*].x'"), &document);
+    assert_eq!(series(&readings), [""; 0]);
+    assert_eq!(
+        readings.problems[0].detail,
+        "$.n: the element is an array of 2; to go through it, add `[*]`: \
+         `for_each: $.values[*].x[*]`"
+    );
+    let readings = mapped(&format!("{metric}'$.values[0].x[*]'"), &document);
+    assert_eq!(series(&readings), ["at=0: 1", "at=1: 2"]);
+    let pairs = json!([["2026-01-01", 1], ["2026-01-02", 2]]);
+    let metric = "instrument: gauge, for_each: '$[*]', value: '$[1]', attributes: {day: '$[0]'}";
+    let expected = ["day=2026-01-01: 1", "day=2026-01-02: 2"];
+    assert_eq!(series(&mapped(metric, &pairs)), expected);
 }
 
 #[test]
@@ -268,6 +436,9 @@ fn a_state_set_has_a_series_a_state() {
         assert_eq!(series(&readings), [""; 0], "no state at all");
         assert_eq!(reasons(&readings), [(Reason::Range, 1)]);
     }
+    let whole = "instrument: stateset, value: $.v, states: ['0', '1']";
+    let readings = mapped(whole, &json!({"v": 1.0}));
+    assert_eq!(series(&readings), ["state=0: 0", "state=1: 1"]);
     let numbers = "instrument: stateset, value: $.v, states: ['0', 'true'], state_attribute: s";
     let readings = mapped(numbers, &json!({"v": true}));
     assert_eq!(series(&readings), ["s=0: 0", "s=true: 1"]);

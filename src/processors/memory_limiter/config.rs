@@ -34,10 +34,6 @@ pub struct Config {
     pub limit_percentage: u64,
     /// The same for `spike_limit_mib`.
     pub spike_limit_percentage: u64,
-    /// Not supported: there is no garbage collector.
-    pub min_gc_interval_when_soft_limited: Option<Duration>,
-    /// Not supported: there is no garbage collector.
-    pub min_gc_interval_when_hard_limited: Option<Duration>,
 }
 
 impl Config {
@@ -64,13 +60,6 @@ impl Config {
         if self.limit_percentage > 0 && self.spike_limit_percentage >= self.limit_percentage {
             let message = "must be smaller than `limit_percentage`";
             error("spike_limit_percentage", message);
-        }
-        let gc = "is not supported: there is no garbage collector to run";
-        if self.min_gc_interval_when_soft_limited.is_some() {
-            error("min_gc_interval_when_soft_limited", gc);
-        }
-        if self.min_gc_interval_when_hard_limited.is_some() {
-            error("min_gc_interval_when_hard_limited", gc);
         }
     }
 

@@ -45,9 +45,13 @@ pub struct TransformConfig {
     pub experimental_match_labels: BTreeMap<String, String>,
     /// Whether the metrics are changed, copied or combined.
     pub action: ActionKind,
-    /// The new name; with `regexp` it may hold `${1}` or `${name}` of `include`.
+    /// The new name; with `regexp` it may hold `${1}` or `${name}` of `include`, which in a file is
+    /// written `$${1}` and `$${name}`.
     #[serde(default)]
     pub new_name: String,
+    /// For `group`: attributes of the Resource that the metrics are moved to.
+    #[serde(default)]
+    pub group_resource_labels: BTreeMap<String, String>,
     /// For `combine`: how points that are alike then become one; `sum` if not given.
     #[serde(default)]
     pub aggregation_type: Option<Aggregation>,
@@ -70,6 +74,8 @@ pub enum ActionKind {
     /// Those of one scope and type become one metric, in which labels are what the named groups
     /// of `include` found.
     Combine,
+    /// They are moved to a Resource of their own.
+    Group,
 }
 
 /// Upper or lower case.
@@ -91,6 +97,8 @@ pub(super) struct Transform {
     new_name: String,
     case: Option<SubmatchCase>,
     pub(super) operations: Vec<Operation>,
+    /// What `group` adds to the Resource.
+    pub(super) group: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -164,6 +172,7 @@ impl TransformConfig {
             new_name: self.new_name.clone(),
             case: self.submatch_case,
             operations: self.operations()?,
+            group: self.group_resource_labels.clone().into_iter().collect(),
         })
     }
 
@@ -172,7 +181,9 @@ impl TransformConfig {
         if self.include.is_empty() {
             return Err(wrong("include", "cannot be empty"));
         }
-        if self.new_name.is_empty() && self.action != ActionKind::Update {
+        self.check_group()?;
+        let needs_name = matches!(self.action, ActionKind::Insert | ActionKind::Combine);
+        if self.new_name.is_empty() && needs_name {
             return Err(wrong("action", "insert and combine need a `new_name`"));
         }
         let is_template = self.match_type == MatchType::Regexp && !combines;
@@ -194,6 +205,23 @@ impl TransformConfig {
             return Err(wrong("submatch_case", "is for `combine`"));
         }
         Ok(())
+    }
+
+    fn check_group(&self) -> Result<(), Wrong> {
+        let key = "group_resource_labels";
+        match (self.action, self.group_resource_labels.is_empty()) {
+            (ActionKind::Group, true) => Err(wrong("action", format!("group needs `{key}`"))),
+            (ActionKind::Group, false) if !self.new_name.is_empty() => Err(wrong(
+                "new_name",
+                "is not for `group`, which moves metrics as they are",
+            )),
+            (ActionKind::Group, false) if !self.operations.is_empty() => Err(wrong(
+                "operations",
+                "are not for `group`, which moves metrics as they are",
+            )),
+            (ActionKind::Group, _) | (_, true) => Ok(()),
+            (_, false) => Err(wrong(key, "is for `group`")),
+        }
     }
 
     fn operations(&self) -> Result<Vec<Operation>, Wrong> {

@@ -7,7 +7,7 @@
 //!       - include: ^betanet_(.*)_average_seconds$
 //!         match_type: regexp
 //!         action: update
-//!         new_name: node_${1}_milliseconds
+//!         new_name: node_$${1}_milliseconds # a file has `$$` for `$`
 //!         operations:
 //!           - { action: experimental_scale_value, experimental_scale: 1000 }
 //!       - include: betanet_mixnode_packets_forwarded_total
@@ -32,7 +32,10 @@ pub use aggregation::Aggregation;
 pub use config::{ActionKind, Config, SubmatchCase, TransformConfig};
 pub use operation::{OperationConfig, OperationKind, ValueAction};
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tokio::time::Instant;
 
@@ -41,8 +44,10 @@ use self::{
     plan::{Plan, Step},
     sums::{Site, Sums},
 };
-use super::{actions::set, plans::Plans};
-use crate::pipeline::{Batch, Part, Processor, Reading, Stage, Stream};
+use super::{actions::set, groupbyattrs::name_of_part, plans::Plans};
+use crate::pipeline::{
+    Batch, INSTANCE_ID, Part, Processor, Reading, ResourceAttributes, Stage, Stream,
+};
 
 /// The processor.
 #[derive(Debug)]
@@ -56,6 +61,7 @@ struct Change {
     transforms: Arc<[Transform]>,
     plan: Arc<Plan>,
     sums: Sums,
+    target: String,
 }
 
 impl Processor for MetricsTransform {
@@ -68,6 +74,7 @@ impl Processor for MetricsTransform {
             transforms: Arc::clone(&self.transforms),
             plan,
             sums: Sums::default(),
+            target: stream.target.name.clone(),
         })
     }
 }
@@ -75,10 +82,12 @@ impl Processor for MetricsTransform {
 impl Stage for Change {
     fn process(&mut self, mut batch: Batch) -> Batch {
         let now = Instant::now();
-        for part in &mut batch.parts {
-            for place in 0..self.transforms.len() {
-                self.transform(place, part, now);
-            }
+        for place in 0..self.transforms.len() {
+            let parts = batch.parts.iter_mut();
+            let moved: Vec<_> = parts
+                .filter_map(|part| self.transform(place, part, now))
+                .collect();
+            batch.parts.extend(moved);
         }
         self.sums.forget_idle(now);
         batch
@@ -86,34 +95,62 @@ impl Stage for Change {
 }
 
 impl Change {
-    fn transform(&mut self, place: usize, part: &mut Part, now: Instant) {
-        let (Some(transform), Some(step)) =
-            (self.transforms.get(place), self.plan.steps.get(place))
-        else {
-            return;
-        };
+    /// Does one transform to one Resource; gives what is moved to another one.
+    fn transform(&mut self, place: usize, part: &mut Part, now: Instant) -> Option<Part> {
+        let (transform, step) = (self.transforms.get(place)?, self.plan.steps.get(place)?);
+        let mut moved = Vec::new();
         let (mut values, taken) = sort(transform, step, std::mem::take(&mut part.values));
         for (index, mut readings) in taken {
             let Some(recipe) = step.recipes.get(index) else {
                 continue;
             };
-            let operations = transform.operations.iter().zip(&recipe.before);
-            for (position, (operation, before)) in operations.enumerate() {
+            for (position, before) in &recipe.steps {
+                let Some(operation) = transform.operations.get(*position) else {
+                    continue;
+                };
                 let mut site = Site {
-                    at: [place, index, position],
+                    at: [place, index, *position],
                     resource: &part.resource,
                     now,
                     sums: &mut self.sums,
                 };
                 readings = operation.apply(readings, *before, &mut site);
             }
-            values.extend(readings.into_iter().map(|reading| Reading {
+            let readings = readings.into_iter().map(|reading| Reading {
                 instrument: recipe.into,
                 ..reading
-            }));
+            });
+            match transform.action {
+                ActionKind::Group => moved.extend(readings),
+                _ => values.extend(readings),
+            }
         }
         part.values = values;
+        (!moved.is_empty()).then(|| Part {
+            resource: grouped(&part.resource, &self.target, &transform.group),
+            values: moved,
+        })
     }
+}
+
+/// The Resource that `group` moves metrics to. It is a target of its own: two Resources with one
+/// identity would be one target with two values.
+fn grouped(
+    resource: &ResourceAttributes,
+    target: &str,
+    labels: &[(String, String)],
+) -> ResourceAttributes {
+    let mut attributes = resource.to_vec();
+    let values = labels.iter().map(|(_, value)| value.as_str());
+    set(
+        &mut attributes,
+        INSTANCE_ID,
+        name_of_part(target, values).into(),
+    );
+    for (key, value) in labels {
+        set(&mut attributes, key, value.clone().into());
+    }
+    attributes.into()
 }
 
 /// What passes a transform as it is, and what goes into each of its recipes.
@@ -122,6 +159,7 @@ fn sort(
     step: &Step,
     readings: Vec<Reading>,
 ) -> (Vec<Reading>, BTreeMap<usize, Vec<Reading>>) {
+    let partial = partial(transform, step, &readings);
     let mut kept = Vec::with_capacity(readings.len());
     let mut taken: BTreeMap<usize, Vec<Reading>> = BTreeMap::new();
     for mut reading in readings {
@@ -129,6 +167,13 @@ fn sort(
             continue;
         };
         let fits = transform.fits(&reading.attributes);
+        let partly = route
+            .partly
+            .filter(|_| partial.contains(&reading.instrument));
+        if let (Some(recipe), true) = (partly, fits) {
+            taken.entry(recipe).or_default().push(reading);
+            continue;
+        }
         if let Some(entry) = route.recipe.as_ref().filter(|_| fits) {
             let mut copy = reading.clone();
             for (key, value) in &entry.labels {
@@ -145,4 +190,15 @@ fn sort(
         }
     }
     (kept, taken)
+}
+
+/// The instruments that have a point which `update` does not take. As in the Collector, such a
+/// metric keeps its name, and of the operations only those on single points are done.
+fn partial(transform: &Transform, step: &Step, readings: &[Reading]) -> BTreeSet<usize> {
+    let is_partial = |reading: &&Reading| {
+        let route = step.routes.get(reading.instrument);
+        route.is_some_and(|route| route.partly.is_some()) && !transform.fits(&reading.attributes)
+    };
+    let partial = readings.iter().filter(is_partial);
+    partial.map(|reading| reading.instrument).collect()
 }

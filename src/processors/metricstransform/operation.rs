@@ -188,7 +188,9 @@ impl Operation {
             Self::Toggle => {
                 instrument.value_type = match instrument.value_type {
                     ValueType::Double => ValueType::Int,
-                    ValueType::Int | ValueType::Auto => ValueType::Double,
+                    ValueType::Int => ValueType::Double,
+                    // Each point has its own, before and after.
+                    ValueType::Auto => ValueType::Auto,
                 };
             }
             Self::Scale(factor) => {
@@ -218,12 +220,8 @@ impl Operation {
             }),
             Self::Toggle if before.kind == InstrumentKind::Histogram => {}
             Self::Toggle => {
-                let becomes_integer = before.value_type == ValueType::Double;
                 for reading in &mut readings {
-                    reading.value = match becomes_integer {
-                        true => number::truncated(reading.value),
-                        false => Number::Double(reading.value.as_f64()),
-                    };
+                    reading.value = toggled(reading.value, before.value_type);
                 }
             }
             Self::Scale(factor) => {
@@ -238,6 +236,11 @@ impl Operation {
             }
         }
         readings
+    }
+
+    /// Whether it is done to the points that are taken although others of their metric are not.
+    pub(super) fn is_of_points(&self) -> bool {
+        matches!(self, Self::Update { .. } | Self::Toggle | Self::Scale(_))
     }
 
     fn relabel(&self, reading: &mut Reading) {
@@ -259,5 +262,18 @@ impl Operation {
             }
             _ => {}
         }
+    }
+}
+
+/// An integer as a floating-point number, and the reverse without the fraction.
+fn toggled(value: Number, of: ValueType) -> Number {
+    let is_double = match of {
+        ValueType::Int => false,
+        ValueType::Double => true,
+        ValueType::Auto => matches!(value, Number::Double(_)),
+    };
+    match is_double {
+        true => number::truncated(value),
+        false => Number::Double(value.as_f64()),
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{
     aggregation::Type,
     config::{ActionKind, Transform},
+    operation::Operation,
 };
 use crate::{
-    definition::{self, Instrument},
+    definition::{self, Instrument, InstrumentKind, ValueType},
     pipeline::Schema,
 };
 
@@ -35,6 +36,9 @@ pub(super) struct Route {
     pub(super) kept: Option<usize>,
     /// For what is taken.
     pub(super) recipe: Option<Ingredient>,
+    /// For what `update` takes of a metric of which it does not take all points: the metric keeps
+    /// its name.
+    pub(super) partly: Option<usize>,
 }
 
 /// How readings go into a recipe.
@@ -50,8 +54,8 @@ pub(super) struct Ingredient {
 pub(super) struct Recipe {
     /// The index of the instrument behind the transform.
     pub(super) into: usize,
-    /// What the metric is before each operation.
-    pub(super) before: Vec<Type>,
+    /// The operations by their positions, and what the metric is before each of them.
+    pub(super) steps: Vec<(usize, Type)>,
 }
 
 /// Instruments of one scope that become one.
@@ -102,8 +106,44 @@ impl<'t> Builder<'t> {
         let action = self.transform.action;
         let all_taken = action != ActionKind::Insert && self.transform.takes_all_points();
         let is_kept = recipe.is_none() || !all_taken;
-        let kept = is_kept.then(|| self.after.add(Arc::clone(instrument)));
-        self.step.routes.push(Route { kept, recipe });
+        let is_partial = recipe.is_some() && is_kept && action == ActionKind::Update;
+        let (kept, partly) = match (is_kept, is_partial) {
+            (false, _) => (None, None),
+            (true, false) => (Some(self.after.add(Arc::clone(instrument))), None),
+            (true, true) => {
+                let (kept, partly) = self.partly(instrument);
+                (Some(kept), Some(partly))
+            }
+        };
+        self.step.routes.push(Route {
+            kept,
+            recipe,
+            partly,
+        });
+    }
+
+    /// Where the points of a metric go of which some are taken and some are not: those that are
+    /// not, and the recipe of those that are. Both stay one metric, whose points may be of
+    /// different types then.
+    fn partly(&mut self, instrument: &Arc<Instrument>) -> (usize, usize) {
+        let is_meant = |operation: &Operation| operation.is_of_points();
+        let (changed, steps) = self.changed(instrument, &instrument.name, is_meant);
+        let is_histogram = instrument.kind == InstrumentKind::Histogram;
+        let mixed = Instrument {
+            value_type: match changed.value_type == instrument.value_type {
+                true => instrument.value_type,
+                false => ValueType::Auto,
+            },
+            ..instrument.as_ref().clone()
+        };
+        let kept = self.after.add(Arc::new(mixed));
+        let into = match is_histogram {
+            // Other buckets are another metric.
+            true => self.after.add(Arc::new(changed)),
+            false => kept,
+        };
+        self.step.recipes.push(Recipe { into, steps });
+        (kept, self.step.recipes.len() - 1)
     }
 
     /// How the readings of an instrument are taken, if they are.
@@ -119,7 +159,9 @@ impl<'t> Builder<'t> {
             return None;
         }
         let recipe = match self.transform.action {
-            ActionKind::Update | ActionKind::Insert => self.add(instrument, &renamed.name),
+            ActionKind::Update | ActionKind::Insert | ActionKind::Group => {
+                self.add(instrument, &renamed.name)
+            }
             ActionKind::Combine => self.combine(instrument, &renamed.name)?,
         };
         Some(Ingredient {
@@ -153,18 +195,31 @@ impl<'t> Builder<'t> {
     }
 
     fn add(&mut self, instrument: &Instrument, name: &str) -> usize {
+        let (made, steps) = self.changed(instrument, name, |_| true);
+        let into = self.after.add(Arc::new(made));
+        self.step.recipes.push(Recipe { into, steps });
+        self.step.recipes.len() - 1
+    }
+
+    /// What the operations that are meant make of an instrument.
+    fn changed(
+        &self,
+        instrument: &Instrument,
+        name: &str,
+        is_meant: impl Fn(&Operation) -> bool,
+    ) -> (Instrument, Vec<(usize, Type)>) {
         let mut made = instrument.clone();
         made.name = name.to_owned();
-        let mut before = Vec::new();
-        for operation in &self.transform.operations {
-            before.push(Type {
+        let mut steps = Vec::new();
+        let operations = self.transform.operations.iter().enumerate();
+        for (position, operation) in operations.filter(|(_, operation)| is_meant(operation)) {
+            let before = Type {
                 kind: made.kind,
                 value_type: made.value_type,
-            });
+            };
+            steps.push((position, before));
             operation.change(&mut made);
         }
-        let into = self.after.add(Arc::new(made));
-        self.step.recipes.push(Recipe { into, before });
-        self.step.recipes.len() - 1
+        (made, steps)
     }
 }

@@ -15,9 +15,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, ClientBuilder};
 use tokio::task::yield_now;
+use tokio_rustls::rustls::{self, InvalidMessage};
 
 use super::{
     line::Line,
+    redirect,
     transport::{Request, Response, Transport, TransportError},
 };
 use crate::{
@@ -40,6 +42,8 @@ pub(super) struct HttpClient {
     /// For one request.
     unpooled: Client,
     budget: Arc<Budget>,
+    /// How many redirects are followed.
+    max_redirects: usize,
 }
 
 /// How many connections may stay open between polls. Each is some 30 KB of buffers, and a file
@@ -83,7 +87,16 @@ impl HttpClient {
             brief: brief.pool_idle_timeout(BRIEFLY).build()?,
             unpooled: unpooled.build()?,
             budget: Arc::clone(budget),
+            max_redirects: 0,
         })
+    }
+
+    /// The same, which follows so many redirects.
+    pub(super) fn following(self, max_redirects: usize) -> Self {
+        Self {
+            max_redirects,
+            ..self
+        }
     }
 
     /// A client for one target, on the same pool.
@@ -148,18 +161,22 @@ impl TargetClient {
     async fn get_by(
         &self,
         client: &Client,
-        request: Request,
+        mut request: Request,
         keeps: bool,
     ) -> Result<Response, TransportError> {
-        let answer = match send(client, &request).await {
-            // A kept-alive connection may be dead at its second use (Betanet servers close each
-            // one without a word). That says nothing of the host: ask again on a new one, once.
-            Err(error) if is_lost(&error) && self.take_kept() => {
-                send(&self.client.unpooled, &request).await
+        let max_redirects = self.client.max_redirects;
+        let mut answer = self.ask(client, &request).await?;
+        let mut followed = 0;
+        while max_redirects > 0
+            && let Some(next) = redirect::next(&request, answer.status(), answer.headers())
+        {
+            if followed == max_redirects {
+                return Err(redirect::too_many(followed, &next));
             }
-            answer => answer,
-        };
-        let answer = answer.map_err(classify)?;
+            followed += 1;
+            request = next;
+            answer = self.ask(client, &request).await?;
+        }
         let status = answer.status();
         let headers = answer.headers().clone();
         let (body, codings, share) = match status.is_success() {
@@ -174,6 +191,23 @@ impl TargetClient {
             codings,
             share,
         })
+    }
+
+    /// Asks once, whatever the answer is.
+    async fn ask(
+        &self,
+        client: &Client,
+        request: &Request,
+    ) -> Result<reqwest::Response, TransportError> {
+        let answer = match send(client, request).await {
+            // A kept-alive connection may be dead at its second use (Betanet servers close each
+            // one without a word). That says nothing of the host: ask again on a new one, once.
+            Err(error) if is_lost(&error) && self.take_kept() => {
+                send(&self.client.unpooled, request).await
+            }
+            answer => answer,
+        };
+        answer.map_err(classify)
     }
 
     /// Whether a connection may have been kept; each is doubted once.
@@ -256,25 +290,57 @@ fn is_lost(error: &reqwest::Error) -> bool {
 fn classify(error: reqwest::Error) -> TransportError {
     // The URL is the target's, said elsewhere; in an error it would repeat at every poll.
     let error = error.without_url();
-    if !error.is_connect() {
-        return TransportError::Cut(error.into());
-    }
-    let mut dns = false;
-    let mut tls = false;
+    let is_connect = error.is_connect();
+    let (mut dns, mut tls, mut not_tls) = (false, false, false);
+    let mut head = None;
     let mut source = error.source();
     while let Some(cause) = source {
         dns |= cause.to_string().starts_with("dns error");
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            let wrapped = cause.get_ref();
+            let of_tls = of_tls(cause);
+            not_tls |= matches!(
+                of_tls,
+                Some(rustls::Error::InvalidMessage(
+                    InvalidMessage::InvalidContentType
+                ))
+            );
+            // A client's certificate is refused when the handshake is over for us.
+            tls |= of_tls.is_some();
             // What TCP says comes from the operating system; what is wrapped comes from rustls,
             // and so does an end of the stream while connecting.
-            tls |= cause.get_ref().is_some() || cause.kind() == io::ErrorKind::UnexpectedEof;
+            let is_end = wrapped.is_some() || cause.kind() == io::ErrorKind::UnexpectedEof;
+            tls |= is_connect && is_end;
+        }
+        if let Some(cause) = cause.downcast_ref::<hyper::Error>()
+            && cause.is_parse()
+        {
+            let is_version = cause.to_string().contains("version");
+            head = Some(is_version || cause.is_parse_version_h2());
         }
         source = cause.source();
     }
-    match (dns, tls) {
-        (true, _) => TransportError::Dns(error.into()),
-        (_, true) => TransportError::Tls(error.into()),
-        _ => TransportError::Connect(error.into()),
+    let error = Box::new(error);
+    match (is_connect, head) {
+        (true, _) if dns => TransportError::Dns(error),
+        _ if not_tls => TransportError::NotTls(error),
+        _ if tls => TransportError::Tls(error),
+        (true, _) => TransportError::Connect(error),
+        (false, Some(true)) => TransportError::Protocol(error),
+        (false, Some(false)) => TransportError::Header(error),
+        (false, None) => TransportError::Cut(error),
+    }
+}
+
+/// What rustls says, however often it is wrapped.
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    let mut error = error.get_ref()?;
+    loop {
+        let of_tls = error.downcast_ref::<rustls::Error>();
+        match error.downcast_ref::<io::Error>() {
+            None => return of_tls,
+            Some(wrapped) => error = wrapped.get_ref()?,
+        }
     }
 }
 

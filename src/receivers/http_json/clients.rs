@@ -77,6 +77,7 @@ impl Clients {
         let budget = Arc::new(Budget::new(endpoints, config.max_idle_conns));
         let clear = HttpClient::new(|| settings.builder(None), settings.idle, &budget);
         let clear = clear.map_err(BuildError::Client)?;
+        let clear = clear.following(settings.max_redirects);
         let clients = Self {
             settings,
             budget,
@@ -110,8 +111,7 @@ impl Clients {
         let resolver = Arc::new(pinned);
         let settings = || {
             let builder = self.settings.builder(tls)?;
-            let builder = builder.redirect(Policy::none()).no_proxy();
-            Ok(builder.dns_resolver(Arc::clone(&resolver)))
+            Ok(builder.no_proxy().dns_resolver(Arc::clone(&resolver)))
         };
         let nothing = Arc::new(Budget::new(1, 0));
         let client =
@@ -128,6 +128,7 @@ impl Clients {
         let builder = || self.settings.builder(Some(&tls));
         let client = HttpClient::new(builder, self.settings.idle, &self.budget);
         let client = client.map_err(BuildError::Client)?;
+        let client = client.following(self.settings.max_redirects);
         Ok(secure.insert(Secure { tls, client }).clone())
     }
 }
@@ -137,10 +138,9 @@ impl Settings {
     fn builder(&self, tls: Option<&ClientConfig>) -> reqwest::Result<ClientBuilder> {
         let builder = ClientBuilder::new()
             .user_agent(headers::USER_AGENT)
-            .redirect(match self.max_redirects {
-                0 => Policy::none(),
-                redirects => Policy::limited(redirects),
-            });
+            // We follow ourselves: `redirect.rs`.
+            .redirect(Policy::none())
+            .referer(false);
         let builder = match self.proxy.as_deref() {
             None => builder.no_proxy(),
             Some("environment") => builder,

@@ -91,15 +91,25 @@ impl Candidates {
         orders: &Orders,
     ) {
         let mut tried = 1;
+        let Some(turn) = orders.stop().run_until_cancelled(orders.turn()).await else {
+            return;
+        };
         let Some(mut course) = self.set_out(*timing, consumers) else {
             return;
         };
+        drop(turn);
         while let Some(poller) = self.current() {
             match poller.run(&mut course, orders).await {
-                Ended::Stopped => return,
+                Ended::Stopped => {
+                    let _turn = orders.turn().await;
+                    drop(course);
+                    return;
+                }
                 Ended::Changed => {
                     tried = 1;
+                    let turn = orders.turn().await;
                     self.go_over(&mut course, timing, orders);
+                    drop(turn);
                 }
                 Ended::Unknown => {
                     tracing::info!(

@@ -78,7 +78,14 @@ impl Finder {
             while found.changed().await.is_ok() {
                 let found = found.borrow_and_update().clone();
                 let is_complete = found.is_complete;
-                running.apply_found(found, &of);
+                let (running, of) = (Arc::clone(&running), of.clone());
+                let apply = tokio::task::spawn_blocking(move || running.apply_found(found, &of));
+                match apply.await {
+                    Ok(()) => {}
+                    // The end of this task is reported with it.
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_stopping) => return,
+                }
                 if is_complete {
                     found_by.is_complete.store(true, Ordering::Relaxed);
                 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{
     exposition::{self, ExpositionError, Fault},
+    lossy_json::{self, Mended},
     memory::{Budget, DocumentTooLarge, TIMES_LIMIT},
 };
 use crate::definition::{Endpoint, Format};
@@ -16,8 +17,6 @@ use crate::definition::{Endpoint, Format};
 pub(super) enum DocumentError {
     #[error("the body is not JSON")]
     Json(#[source] serde_json::Error),
-    #[error("the body is not UTF-8")]
-    Utf8(#[source] std::str::Utf8Error),
     #[error("the body is not Prometheus text")]
     Exposition(#[source] ExpositionError),
     #[error(transparent)]
@@ -38,6 +37,8 @@ pub(super) struct Reader {
 pub(super) struct Decoded {
     pub(super) value: Value,
     pub(super) bytes: u64,
+    /// In how many places its text was repaired.
+    pub(super) repaired: u64,
 }
 
 impl Reader {
@@ -63,27 +64,58 @@ impl Reader {
     /// Reads a whole body.
     pub(super) fn read(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
         let mut budget = Budget::new(self.limit_bytes);
-        let value = match self.format {
+        let (value, repaired) = match self.format {
             Format::Json => read_json(body, &mut budget)?,
             Format::Prometheus => {
-                let text = std::str::from_utf8(body).map_err(DocumentError::Utf8)?;
+                let sent = lossy_json::text(body, &mut budget)?;
                 let families = self.families.as_deref();
-                exposition::parse(text, families, &mut budget).map_err(|fault| match fault {
+                let read = exposition::parse(&sent.text, families, &mut budget);
+                let value = read.map_err(|fault| match fault {
                     Fault::Text(error) => DocumentError::Exposition(error),
                     Fault::TooLarge(error) => error.into(),
-                })?
+                })?;
+                let places = sent.places;
+                sent.give_back(&mut budget);
+                (value, places)
             }
         };
         Ok(Decoded {
             value,
             bytes: budget.taken_bytes(),
+            repaired,
         })
+    }
+
+    /// Whether bodies are JSON, where an empty one is nothing.
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
     }
 }
 
-/// Reads JSON within `budget`. Integers stay exact.
-fn read_json(body: &[u8], budget: &mut Budget) -> Result<Value, DocumentError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+/// Reads JSON within `budget`, and says in how many places it was repaired; one that is too large
+/// is not. Integers stay exact.
+fn read_json(body: &[u8], budget: &mut Budget) -> Result<(Value, u64), DocumentError> {
+    let body = lossy_json::without_mark(body);
+    let strict = match parse(body, budget) {
+        Ok(value) => return Ok((value, 0)),
+        Err(error @ DocumentError::TooLarge(_)) => return Err(error),
+        Err(error) => error,
+    };
+    // What was read so far is gone.
+    budget.give_back(budget.taken_bytes());
+    let mended = lossy_json::repair(body, budget)?;
+    let value = match mended {
+        Mended { places: 0, .. } => return Err(strict),
+        Mended { ref text, .. } => parse(text.as_bytes(), budget)?,
+    };
+    let places = mended.places;
+    mended.give_back(budget);
+    Ok((value, places))
+}
+
+/// Reads JSON as the standard has it.
+fn parse(text: &[u8], budget: &mut Budget) -> Result<Value, DocumentError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
     let seed = Seed(&mut *budget);
     let read = seed.deserialize(&mut deserializer);
     let read = read.and_then(|value| deserializer.end().map(|()| value));
@@ -218,6 +250,98 @@ mod tests {
         }
     }
 
+    fn read(body: &[u8]) -> Result<(Value, u64), DocumentError> {
+        let read = reader(Format::Json, None, 1 << 20).read(body);
+        read.map(|decoded| (decoded.value, decoded.repaired))
+    }
+
+    #[test]
+    fn what_json_has_not_costs_only_itself() {
+        for (body, expected, count) in [
+            (&b"\xEF\xBB\xBF{\"a\": 1}"[..], json!({"a": 1}), 0),
+            (
+                b"{\"a\xFFb\": 1, \"c\": 2}",
+                json!({"a\u{fffd}b": 1, "c": 2}),
+                1,
+            ),
+            (
+                br#"["\ud83d", "\ud83d\ude00", "\ude00", 7]"#,
+                json!(["\u{fffd}", "😀", "\u{fffd}", 7]),
+                2,
+            ),
+            (
+                br#"["\ud83dx", "\ud83d\u0041", "\ud83"]"#,
+                json!(["\u{fffd}x", "\u{fffd}A", "\u{fffd}d83"]),
+                3,
+            ),
+            (
+                b"[1e400, -1e400, 1e-400, 1]",
+                json!(["1e400", "-1e400", 0.0, 1]),
+                2,
+            ),
+            (
+                b"[NaN, Infinity, -Infinity, nan, -inf, 5]",
+                json!([null, null, null, null, null, 5]),
+                5,
+            ),
+            (
+                b"{\"a\":NaN,\"NaN\":\"NaN, 1e400\",\"b\":[true,false,null]}",
+                json!({"a": null, "NaN": "NaN, 1e400", "b": [true, false, null]}),
+                1,
+            ),
+            (
+                b"[\"a\tb\", \"\x01\", \"\\x41\\\"\"]",
+                json!(["a\tb", "\u{1}", "\u{fffd}x41\""]),
+                3,
+            ),
+        ] {
+            assert_eq!(
+                read(body).unwrap(),
+                (expected, count),
+                "{}",
+                body.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_stays_none() {
+        for body in [
+            &b""[..],
+            b"<html>\xFF</html>",
+            b"[1, NaN",
+            b"[NaNa]",
+            b"[1e400x]",
+            b"[1, \xFF 2]",
+            b"{\"a\": \"\\",
+            b"[\"\\ud83d",
+            b"[- 1]",
+            b"[1,]",
+            b"[1e400.5]",
+        ] {
+            assert!(read(body).is_err(), "{}", body.escape_ascii());
+        }
+        // The place is that of the mistake, not of what could be repaired.
+        let error = match read(b"{\"a\": NaN,\n\"b\": ]}").unwrap_err() {
+            DocumentError::Json(error) => error,
+            other => panic!("{other}"),
+        };
+        assert_eq!((error.line(), error.column()), (2, 6));
+    }
+
+    #[test]
+    fn a_double_is_the_one_that_was_written() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..5000 {
+            let written = f64::from_bits(random.u64(..));
+            if written.is_finite() {
+                let (read, _) = read(format!("[{written:e}]").as_bytes()).unwrap();
+                let read = read[0].as_f64().unwrap();
+                assert_eq!(read.to_bits(), written.to_bits(), "{written:e}");
+            }
+        }
+    }
+
     /// What it allocates at most at one time, beside the text.
     fn peak(reader: &Reader, text: &str) -> (u64, Result<Decoded, DocumentError>) {
         let mut read = None;
@@ -286,6 +410,55 @@ mod tests {
     }
 
     #[test]
+    fn what_is_repaired_takes_no_more_either() {
+        const LIMIT: usize = 256 * 1024;
+        let list = |item: &str| {
+            format!(
+                "[{}0]",
+                format!("{item},").repeat(LIMIT / (item.len() + 1) - 2)
+            )
+        };
+        let texts = [
+            list("NaN"),
+            list("1e400"),
+            list(r#"{"":NaN}"#),
+            list("\"\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\""),
+            format!("[\"{}\"]", "\u{1}".repeat(LIMIT - 4)),
+            format!("[\"{}\"]", r"\x".repeat(LIMIT / 2 - 4)),
+        ];
+        let broken = [b"[\"".as_slice(), &[0xFF; LIMIT - 4], b"\"]"].concat();
+        let bodies = texts.map(String::into_bytes).into_iter().chain([broken]);
+        for body in bodies {
+            let reader = reader(Format::Json, None, LIMIT as u64);
+            let mut read = None;
+            let info = allocation_counter::measure(|| read = Some(reader.read(&body)));
+            let start = body[..20].escape_ascii();
+            assert!(
+                info.bytes_max <= LIMIT as u64 * 8,
+                "{}: {start}",
+                info.bytes_max
+            );
+            match read.unwrap() {
+                Err(DocumentError::TooLarge(_)) => {}
+                Err(other) => panic!("{other}: {start}"),
+                Ok(read) => {
+                    assert!(read.repaired > 0, "{start}");
+                    assert!(read.bytes >= info.bytes_current.unsigned_abs(), "{start}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_repaired() {
+        let text = format!("[NaN,{}0]", r#"{"":0},"#.repeat(1000));
+        for body in [text.replace("NaN", "0"), text] {
+            let read = reader(Format::Json, None, 7001).read(body.as_bytes());
+            assert!(matches!(read, Err(DocumentError::TooLarge(_))), "{read:?}");
+        }
+    }
+
+    #[test]
     fn what_is_too_large_says_so() {
         let text = format!("[{}0]", r#"{"":0},"#.repeat(1000));
         let error = reader(Format::Json, None, 7001)
@@ -302,6 +475,22 @@ mod tests {
         fn any_json_is_read_as_serde_json_does(text in "[\\[\\]{}:,\"a0-9.e\\- ]{0,40}") {
             let expected = serde_json::from_str::<Value>(&text).ok();
             prop_assert_eq!(json_of(&text).ok(), expected);
+        }
+
+        #[test]
+        fn a_right_document_is_not_repaired(text in "\\PC{0,20}", number: f64, integer: i64) {
+            let document = json!({ text.clone(): [text, number, integer, null, true] });
+            let body = document.to_string();
+            prop_assert_eq!(read(body.as_bytes()).unwrap(), (document, 0));
+            let mended = lossy_json::repair(body.as_bytes(), &mut Budget::new(1 << 20));
+            prop_assert_eq!(mended.unwrap().places, 0);
+        }
+
+        #[test]
+        fn no_bytes_are_too_odd(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let text = [b"[\"", bytes.as_slice(), b"\"]"].concat();
+            drop(read(&bytes));
+            drop(read(&text));
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{
     document::{Decoded, DocumentError, Reader},
     origin::{add_validators, origin},
     telemetry::Telemetry,
+    telltale,
     transport::{Request, Response, Transport, TransportError},
 };
 use crate::{
@@ -65,6 +66,8 @@ pub(super) struct Shared {
 pub(super) struct EndpointPoller {
     /// Where it is at each instance of the target.
     pub(super) sites: PerInstance<Site>,
+    /// Its path as it is shown.
+    pub(super) path: Arc<str>,
     pub(super) reader: Reader,
     pub(super) shared: Arc<Shared>,
     /// Breakers, cache and the rest, of the whole target.
@@ -86,15 +89,24 @@ enum AttemptError {
     Limiter,
     #[error("no answer within {} s", .0.as_secs_f64())]
     Timeout(Duration),
-    #[error("answered with status {status}")]
+    #[error("answered with status {status}{detail}")]
     Status {
         status: u16,
+        detail: String,
         retry_after: Option<Duration>,
     },
     #[error("failed to read the credentials")]
     Credentials(#[source] CredentialsError),
     #[error(transparent)]
     Transport(#[from] TransportError),
+    #[error("answered with status {status} and no body, where a document is wanted")]
+    Empty { status: u16 },
+    #[error("{what}")]
+    Unreadable {
+        what: String,
+        #[source]
+        source: DocumentError,
+    },
     #[error(transparent)]
     Document(#[from] DocumentError),
     #[error("failed to read the body")]
@@ -111,9 +123,10 @@ const HEAVY_BYTES: usize = 1024;
 const SAMPLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl EndpointPoller {
-    /// Its path; of several instances that at the first.
+    /// Its path as it is shown: the same for all targets of a definition, without a value of its
+    /// query.
     pub(super) fn path(&self) -> &str {
-        self.sites.at(0).url.path()
+        &self.path
     }
 
     /// Polls, with retries and whatever else the resilience layer decides.
@@ -137,13 +150,15 @@ impl EndpointPoller {
         };
         let _permit = permit.map_err(|_| AttemptError::Limiter)?;
         let _in_flight = self.shared.telemetry.request();
-        let response = in_time(self.fetch(order), started + limit).await;
+        let request = self.request(order)?;
+        let transport = &self.sites.at(order.instance).transport;
+        let response = in_time(transport.get(request.clone()), started + limit).await;
         // What we do with it takes none of the node's time.
         let response = response.ok_or(AttemptError::Timeout(limit))??;
-        self.answer(response, order).await
+        self.answer(response, request, order).await
     }
 
-    async fn fetch(&self, order: &Order) -> Result<Response, AttemptError> {
+    fn request(&self, order: &Order) -> Result<Request, AttemptError> {
         let mut headers = self.shared.headers.clone();
         self.shared
             .credentials
@@ -152,17 +167,20 @@ impl EndpointPoller {
         if let Some(origin) = &order.validators {
             add_validators(&mut headers, origin);
         }
-        let site = self.sites.at(order.instance);
-        let request = Request {
-            url: site.url.clone(),
+        Ok(Request {
+            url: self.sites.at(order.instance).url.clone(),
             headers,
             body_limit_bytes: self.shared.body_limit_bytes,
             memory: Arc::clone(&self.shared.memory),
-        };
-        Ok(site.transport.get(request).await?)
+        })
     }
 
-    async fn answer(&self, response: Response, order: &Order) -> Result<Answer, AttemptError> {
+    async fn answer(
+        &self,
+        response: Response,
+        request: Request,
+        order: &Order,
+    ) -> Result<Answer, AttemptError> {
         let (status, clock) = (response.status, &self.shared.clock);
         let origin = origin(&response.headers);
         if status == StatusCode::NOT_MODIFIED && order.validators.is_some() {
@@ -170,38 +188,19 @@ impl EndpointPoller {
         }
         if !status.is_success() {
             let retry_after = retry_after(status, &response.headers, clock.since_epoch());
-            let status = status.as_u16();
             return Err(AttemptError::Status {
-                status,
+                status: status.as_u16(),
+                detail: telltale::of_status(&request, status, &response.headers),
                 retry_after,
             });
         }
         let received = clock.now();
-        let Response {
-            body: sent,
-            codings,
-            mut share,
-            ..
-        } = response;
-        let is_heavy = match codings.is_empty() {
-            true => sent.len() > LARGE_BYTES,
-            false => sent.len() > HEAVY_BYTES,
+        let is_heavy = match response.codings.is_empty() {
+            true => response.body.len() > LARGE_BYTES,
+            false => response.body.len() > HEAVY_BYTES,
         };
-        let (reader, limit_bytes) = (self.reader.clone(), self.shared.body_limit_bytes);
-        let memory = Arc::clone(&self.shared.memory);
-        let read = move || {
-            let raw = codings
-                .decode(sent, limit_bytes)
-                .map_err(|error| match error {
-                    DecodeError::TooLarge => TransportError::TooLarge { limit_bytes },
-                    other => other.into(),
-                })?;
-            if raw.len() > LARGE_BYTES {
-                hold(&mut share, raw.len() as u64, &memory)?;
-            }
-            let decoded = reader.read(&raw)?;
-            Ok::<_, AttemptError>((raw, share, decoded))
-        };
+        let reader = self.reader.clone();
+        let read = move || read(&reader, response, &request);
         let (raw, share, decoded) = match is_heavy {
             true => heavy::apart(read).await??,
             false => read()?,
@@ -263,12 +262,51 @@ fn hold(
     has_room.then_some(()).ok_or(TransportError::Memory)
 }
 
+/// Decompresses the body of an answer, and reads it.
+fn read(
+    reader: &Reader,
+    response: Response,
+    request: &Request,
+) -> Result<(Bytes, Option<Share>, Decoded), AttemptError> {
+    let Response {
+        status,
+        headers,
+        body: sent,
+        codings,
+        mut share,
+    } = response;
+    let limit_bytes = request.body_limit_bytes;
+    let raw = codings
+        .decode(sent, limit_bytes)
+        .map_err(|error| match error {
+            DecodeError::TooLarge => TransportError::TooLarge { limit_bytes },
+            other => other.into(),
+        })?;
+    if raw.len() > LARGE_BYTES {
+        hold(&mut share, raw.len() as u64, &request.memory)?;
+    }
+    if reader.is_json() && telltale::is_empty(&raw) {
+        let status = status.as_u16();
+        return Err(AttemptError::Empty { status });
+    }
+    let decoded = reader.read(&raw).map_err(|error| match error {
+        DocumentError::TooLarge(_) => error.into(),
+        source => AttemptError::Unreadable {
+            what: telltale::of_body(request, &headers, &raw),
+            source,
+        },
+    })?;
+    Ok((raw, share, decoded))
+}
+
 /// What was read of a body that was `received` then.
 fn body(reader: &Reader, raw: Bytes, decoded: Decoded, received: SystemTime) -> Body {
     let reader = reader.clone();
-    Body::new(raw, received, decoded.value, move |raw| {
+    let mut body = Body::new(raw, received, decoded.value, move |raw| {
         reader.read(raw).ok().map(|decoded| decoded.value)
-    })
+    });
+    body.repaired = decoded.repaired;
+    body
 }
 
 impl AttemptError {
@@ -296,8 +334,9 @@ impl AttemptError {
             Self::Status { status, .. } => ErrorType::Status(*status),
             Self::Credentials(_) => ErrorType::Credentials,
             Self::Transport(error) => error.error_type(),
+            Self::Empty { .. } => ErrorType::Empty,
             Self::Document(DocumentError::TooLarge(_)) => ErrorType::TooLarge,
-            Self::Document(_) => ErrorType::Decode,
+            Self::Document(_) | Self::Unreadable { .. } => ErrorType::Decode,
             Self::Undone(_) => ErrorType::Memory,
         }
     }
@@ -308,9 +347,11 @@ fn class(error_type: ErrorType) -> Class {
     match error_type {
         ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => Class::Transport,
         ErrorType::Timeout => Class::Timeout,
-        ErrorType::Body => Class::Body,
+        ErrorType::Body | ErrorType::Protocol | ErrorType::Header | ErrorType::Redirect => {
+            Class::Body
+        }
         ErrorType::TooLarge => Class::TooLarge,
-        ErrorType::Decode => Class::Decode,
+        ErrorType::Decode | ErrorType::Empty => Class::Decode,
         ErrorType::Status(status) => Class::Status(status),
         ErrorType::Limiter
         | ErrorType::Credentials

@@ -16,7 +16,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    definition::Definition,
+    definition::{Definition, Endpoint},
     pipeline::Target,
     resilience::{
         host::{Fleet, Host, Member, Settings},
@@ -87,7 +87,7 @@ impl Factory {
         let endpoints = || self.definitions.iter().flat_map(|known| &known.endpoints);
         let mut urls = config
             .urls()
-            .flat_map(|url| endpoints().map(move |endpoint| site_url(url, &endpoint.path)));
+            .flat_map(|url| endpoints().map(move |endpoint| site_url(url, endpoint)));
         urls.try_for_each(|url| url.map(drop))
     }
 
@@ -216,15 +216,17 @@ fn base(url: &HttpUrl) -> &str {
 }
 
 /// Where an endpoint is at an instance.
-fn site_url(of: &HttpUrl, path: &str) -> Result<Url, BuildError> {
+fn site_url(of: &HttpUrl, endpoint: &Endpoint) -> Result<Url, BuildError> {
     if !of.is_base() {
         // As it is shown: a value in a query may be a token.
         return Err(BuildError::NoBase {
             url: of.to_string(),
         });
     }
-    let url = format!("{}{path}", base(of));
-    Url::parse(&url).map_err(|_| BuildError::Url { url })
+    let url = format!("{}{}", base(of), endpoint.request.expose());
+    Url::parse(&url).map_err(|_| BuildError::Url {
+        url: format!("{}{}", base(of), endpoint.path),
+    })
 }
 
 fn endpoints(
@@ -240,12 +242,13 @@ fn endpoints(
         .map(|(index, endpoint)| {
             let site = |(of, transport): &(&HttpUrl, Arc<dyn Transport>)| {
                 Ok::<_, BuildError>(Site {
-                    url: site_url(of, &endpoint.path)?,
+                    url: site_url(of, endpoint)?,
                     transport: Arc::clone(transport),
                 })
             };
             Ok(EndpointPoller {
                 sites: behind.sites.try_map(site)?,
+                path: Arc::clone(&endpoint.path),
                 reader: Reader::new(endpoint, behind.shared.body_limit_bytes),
                 shared: Arc::clone(behind.shared),
                 host: Arc::clone(host),

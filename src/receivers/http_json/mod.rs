@@ -24,16 +24,19 @@ mod endpoint;
 mod exposition;
 mod factory;
 mod line;
+mod lossy_json;
 mod memory;
 mod orders;
 mod origin;
 mod poller;
 mod probe;
 mod reconcile;
+mod redirect;
 mod running;
 mod schedule;
 mod succession;
 mod telemetry;
+mod telltale;
 mod transport;
 
 #[cfg(test)]

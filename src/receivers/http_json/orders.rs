@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{config::TargetConfig, factory::Factory, schedule::Timing};
@@ -20,6 +20,27 @@ pub(super) struct Orders {
     next: Mutex<Option<Assignment>>,
     has_ended: AtomicBool,
     news: Notify,
+    turns: Turns,
+    /// The turn that came with news.
+    held: Mutex<Option<Turn>>,
+}
+
+/// Whose turn it is among the targets of a receiver that begin, end or go over to other settings.
+/// Where sixty thousand of them are to do that at once, those that are polled and those of other
+/// receivers get a worker in between.
+#[derive(Debug, Clone)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+/// It is the turn of the holder.
+pub(super) struct Turn(
+    #[expect(dead_code, reason = "given back when it is dropped")] Option<OwnedSemaphorePermit>,
+);
+
+impl Turns {
+    /// It is the turn of one at a time.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
 }
 
 /// Held by the task, which has ended when this is dropped.
@@ -37,9 +58,11 @@ pub(super) struct Assignment {
 }
 
 impl Orders {
-    /// To go on until `stop`.
-    pub(super) fn until(stop: CancellationToken) -> Self {
+    /// To go on until `stop`, and to do in `turns` what many do at once.
+    pub(super) fn until(stop: CancellationToken, turns: Turns) -> Self {
         Self {
+            turns,
+            held: Mutex::default(),
             stop,
             next: Mutex::default(),
             has_ended: AtomicBool::new(false),
@@ -63,11 +86,23 @@ impl Orders {
         self.news.notify_one();
     }
 
-    /// Waits until there are other settings.
+    /// Waits until it is the turn of this target.
+    pub(super) async fn turn(&self) -> Turn {
+        if let Some(turn) = self.held().take() {
+            return turn;
+        }
+        // Nobody closes it.
+        Turn(Arc::clone(&self.turns.0).acquire_owned().await.ok())
+    }
+
+    /// Waits until there are other settings and it is the turn of this target, which
+    /// [`Self::turn`] gives then.
     pub(super) async fn news(&self) {
         while self.lock().is_none() {
             self.news.notified().await;
         }
+        let turn = self.turn().await;
+        *self.held() = Some(turn);
     }
 
     /// The other settings, once.
@@ -82,6 +117,10 @@ impl Orders {
         }
     }
 
+    fn held(&self) -> MutexGuard<'_, Option<Turn>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Assignment>> {
         // It is replaced as a whole.
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,6 +129,7 @@ impl Orders {
 
 impl Drop for AtWork {
     fn drop(&mut self) {
+        drop(self.0.held().take());
         self.0.has_ended.store(true, Ordering::Release);
         self.0.news.notify_one();
     }

@@ -12,10 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     HttpJson,
     config::TargetConfig,
-    dialect::Candidates,
     discover::Finding,
     factory::Factory,
-    orders::{Assignment, Ending, Orders},
+    orders::{Assignment, Ending, Orders, Turns},
     reconcile::reconcile,
     schedule::Timing,
     telemetry::Refusal,
@@ -30,6 +29,7 @@ use crate::{
 pub struct Running {
     consumers: Vec<Arc<dyn Consumer>>,
     tasks: Tasks,
+    turns: Turns,
     polled: Mutex<Polled>,
 }
 
@@ -78,6 +78,7 @@ impl Running {
         Self {
             consumers,
             tasks,
+            turns: Turns::new(),
             polled: Mutex::new(polled),
         }
     }
@@ -137,7 +138,8 @@ impl Running {
         ending
     }
 
-    /// The same for what a discovery found, unless that is to `stop`.
+    /// The same for what a discovery found, unless that is to `stop`. Of a long list it takes long
+    /// enough to delay a poll.
     pub(super) fn apply_found(&self, found: Found, stop: &CancellationToken) {
         let mut polled = self.lock();
         if stop.is_cancelled() {
@@ -192,8 +194,8 @@ impl Running {
             ..polled.timing
         };
         for config in changes.start {
-            match polled.factory.target(&config) {
-                Ok(pollers) => self.poll(polled, pollers, timing),
+            match polled.factory.check(&config) {
+                Ok(()) => self.poll(polled, config, timing),
                 Err(error) => polled.factory.refuse_invalid(&config, &error),
             }
         }
@@ -202,13 +204,14 @@ impl Running {
     }
 
     /// Polls a target until it is told to stop. Its name may be another receiver's, or that of its
-    /// own former self, which still ends: then it waits.
-    fn poll(&self, polled: &mut Polled, mut pollers: Candidates, timing: Timing) {
-        let name = pollers.config.display_name();
-        let orders = Arc::new(Orders::until(self.tasks.stopping().child_token()));
+    /// own former self, which still ends: then it waits. What polls it is made in its turn.
+    fn poll(&self, polled: &mut Polled, config: Arc<TargetConfig>, timing: Timing) {
+        let name = config.display_name();
+        let stop = self.tasks.stopping().child_token();
+        let orders = Arc::new(Orders::until(stop, self.turns.clone()));
         polled.orders.insert(name.clone(), Arc::clone(&orders));
-        let config = Arc::clone(&pollers.config);
-        polled.configs.insert(name.clone(), config);
+        polled.configs.insert(name.clone(), Arc::clone(&config));
+        let factory = Arc::clone(&polled.factory);
         let context = &polled.factory.context;
         let (names, receiver) = (Arc::clone(&context.names), context.id.clone());
         let telemetry = polled.factory.shared.telemetry.clone();
@@ -232,6 +235,17 @@ impl Running {
             let Some(_taken) = orders.stop().run_until_cancelled(taking).await else {
                 return;
             };
+            let Some(turn) = orders.stop().run_until_cancelled(orders.turn()).await else {
+                return;
+            };
+            let made = factory.target(&config);
+            drop(turn);
+            let mut pollers = match made {
+                Ok(pollers) => pollers,
+                Err(error) => return factory.refuse_invalid(&config, &error),
+            };
+            // A later factory takes its place while the target is polled.
+            drop((factory, config));
             pollers.run(timing, &consumers, &orders).await;
         });
     }

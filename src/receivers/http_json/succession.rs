@@ -6,7 +6,11 @@ use super::{
     config::TargetConfig, context::BuildError, dialect::Candidates, factory::Factory,
     poller::TargetPoller, transport::Transport,
 };
-use crate::{definition::Definition, resilience::heritage::Heritage, settings::HttpUrl};
+use crate::{
+    definition::{Definition, Endpoint},
+    resilience::heritage::Heritage,
+    settings::HttpUrl,
+};
 
 impl Factory {
     /// The pollers of a target that `before` polled, which does not poll any more. What is known
@@ -85,10 +89,10 @@ fn instances(new: &TargetConfig, old: &TargetConfig) -> Vec<Option<usize>> {
 
 /// Which endpoint of `old` each endpoint of `new` is.
 fn positions(new: &Definition, old: &Definition) -> Vec<Option<usize>> {
-    let position = |path: &str, format| {
+    let position = |new: &Endpoint| {
         let mut endpoints = old.endpoints.iter();
-        endpoints.position(|old| *old.path == *path && old.format == format)
+        endpoints.position(|old| old.request == new.request && old.format == new.format)
     };
     let endpoints = new.endpoints.iter();
-    endpoints.map(|e| position(&e.path, e.format)).collect()
+    endpoints.map(position).collect()
 }

@@ -31,6 +31,7 @@ pub(super) struct Telemetry {
     poll_attempts: Histogram<f64>,
     retry_delay: Histogram<f64>,
     body_size: Histogram<f64>,
+    repaired: Counter<u64>,
     served_stale: Histogram<f64>,
     start_delay: Histogram<f64>,
     targets: UpDownCounter<i64>,
@@ -89,6 +90,7 @@ impl Telemetry {
             poll_attempts: names::POLL_ATTEMPTS.histogram(meter),
             retry_delay: names::POLL_RETRY_DELAY.histogram(meter),
             body_size: names::RESPONSE_BODY_SIZE.histogram(meter),
+            repaired: names::RESPONSE_REPAIRED.counter(meter),
             served_stale: names::SERVED_STALE_AGE.histogram(meter),
             start_delay: names::POLL_START_DELAY.histogram(meter),
         };
@@ -179,6 +181,7 @@ impl Telemetry {
         }
         if let Outcome::Fresh(body) = &polled.outcome {
             self.body_size.record(body.raw.len() as f64, &of);
+            self.repaired.add(body.repaired, &of);
         }
         if let Some(age) = polled.stale_age {
             self.served_stale.record(age.as_secs_f64(), &of);

@@ -52,6 +52,27 @@ pub(super) enum TransportError {
     /// No TLS session.
     #[error("failed to agree on TLS")]
     Tls(#[source] BoxError),
+    /// The port speaks something else than TLS.
+    #[error("the port does not speak TLS: is it `http://`?")]
+    NotTls(#[source] BoxError),
+    /// What came is no HTTP/1.1.
+    #[error(
+        "the answer is not HTTP/1.1: does the port speak TLS (`https://`), HTTP/2 or another protocol?"
+    )]
+    Protocol(#[source] BoxError),
+    /// The head of the answer has what no HTTP has.
+    #[error("the answer has a bad status line or header")]
+    Header(#[source] BoxError),
+    /// One redirect after the other.
+    #[error(
+        "followed {followed} redirects (`max_redirects`), and the next one leads to {location}"
+    )]
+    Redirects {
+        /// How many were followed.
+        followed: usize,
+        /// Where the next one leads, without the values of a query.
+        location: String,
+    },
     /// The connection was lost before the answer was whole.
     #[error("the answer was cut")]
     Cut(#[source] BoxError),
@@ -79,7 +100,10 @@ impl TransportError {
         match self {
             Self::Dns(_) => ErrorType::Dns,
             Self::Connect(_) => ErrorType::Connect,
-            Self::Tls(_) => ErrorType::Tls,
+            Self::Tls(_) | Self::NotTls(_) => ErrorType::Tls,
+            Self::Protocol(_) => ErrorType::Protocol,
+            Self::Header(_) => ErrorType::Header,
+            Self::Redirects { .. } => ErrorType::Redirect,
             Self::Cut(_) => ErrorType::Body,
             Self::TooLarge { .. } | Self::Encoding(DecodeError::TooLarge) => ErrorType::TooLarge,
             Self::Encoding(DecodeError::Cut) => ErrorType::Body,

@@ -5,8 +5,11 @@ mod exits;
 mod steps;
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -37,7 +40,11 @@ const RESOURCES_MAX: usize = 1000;
 
 /// Readings that no instrument can take.
 #[derive(Clone)]
-struct Dropped(Counter<u64>);
+struct Dropped {
+    counter: Counter<u64>,
+    /// Whether it was said that two names differ in case only.
+    said: Arc<AtomicBool>,
+}
 
 /// Which scopes were read whole, and which gave nothing although they were asked.
 #[derive(Default)]
@@ -51,6 +58,8 @@ pub(super) struct Outlet {
     shown: Shown,
     schema: Arc<Schema>,
     stages: Vec<(Box<dyn Stage>, Items)>,
+    /// Instruments that stages gave the name of another one, but for its case.
+    homonyms: BTreeSet<usize>,
     exits: Arc<Exits>,
     dropped: Dropped,
     /// Who the target is before the first stage, and behind the last one. Nobody asks where there
@@ -109,6 +118,7 @@ impl Outlet {
         for mut part in merged(batch.parts) {
             let is_plain = self.stages.is_empty();
             if !is_plain {
+                self.remove_homonyms(&mut part.values);
                 self.remove_duplicates(&mut part.values);
             }
             if is_plain || part.resource == self.resources[1] {
@@ -212,6 +222,16 @@ impl Outlet {
         }
     }
 
+    /// The SDK would show them under the name of the other one.
+    fn remove_homonyms(&self, values: &mut Vec<Reading>) {
+        if self.homonyms.is_empty() {
+            return;
+        }
+        let before = values.len();
+        values.retain(|reading| !self.homonyms.contains(&reading.instrument));
+        self.dropped.count(before - values.len(), "name_case");
+    }
+
     /// Stages may take away what told two series apart. The first one counts, as in the mapping.
     fn remove_duplicates(&self, values: &mut Vec<Reading>) {
         let mut seen = HashSet::new();
@@ -246,13 +266,33 @@ fn merged(parts: Vec<Part>) -> Vec<Part> {
 
 impl Dropped {
     fn new(meter: &Meter) -> Self {
-        Self(names::UNPLACED_POINTS.counter(meter))
+        Self {
+            counter: names::UNPLACED_POINTS.counter(meter),
+            said: Arc::default(),
+        }
+    }
+
+    /// The instruments of a schema that are dropped because of their names; says so once.
+    fn homonyms(&self, schema: &Schema) -> BTreeSet<usize> {
+        let homonyms: Vec<_> = schema.homonyms().collect();
+        let name = |index| schema.get(index).map(|known| known.name.as_str());
+        if let Some((other, first)) = homonyms.first()
+            && !self.said.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                dropped = name(*other),
+                kept = name(*first),
+                "processors give two metrics names that differ in case only, which \
+                 OpenTelemetry takes for one: the second is dropped"
+            );
+        }
+        homonyms.into_iter().map(|(other, _)| other).collect()
     }
 
     fn count(&self, readings: usize, reason: &'static str) {
         if readings > 0 {
             let attributes = [KeyValue::new(names::REASON, reason)];
-            self.0.add(readings as u64, &attributes);
+            self.counter.add(readings as u64, &attributes);
         }
     }
 }

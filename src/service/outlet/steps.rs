@@ -159,15 +159,19 @@ impl Tail {
         });
         let stages: Vec<_> = stages.collect();
         let instruments = TargetInstruments::new(&stream.schema, &stream.resource);
-        let resources = match stages.is_empty() {
+        let (resources, homonyms) = match stages.is_empty() {
             true => Default::default(),
-            false => [before, stream.resource],
+            false => {
+                let homonyms = self.dropped.homonyms(&stream.schema);
+                ([before, stream.resource], homonyms)
+            }
         };
         Outlet {
             instruments,
             shown: Shown::new(stream.target, Arc::clone(&self.exits.open())),
             schema: stream.schema,
             stages,
+            homonyms,
             exits: Arc::clone(&self.exits),
             dropped: self.dropped.clone(),
             resources,

@@ -36,6 +36,22 @@ impl Processor for Prefix {
     }
 }
 
+/// Calls the first metric like the second one, but for its case.
+struct Shout;
+
+impl Processor for Shout {
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
+        let mut instruments = stream.schema.instruments().to_vec();
+        let total = instruments[1].as_ref().clone();
+        instruments[0] = Arc::new(Instrument {
+            name: "TOTAL".to_owned(),
+            ..total
+        });
+        stream.schema = Arc::new(instruments.into_iter().collect());
+        Box::new(SplitOff)
+    }
+}
+
 struct SplitOff;
 
 impl Stage for SplitOff {
@@ -228,6 +244,14 @@ async fn of_two_readings_that_became_one_the_first_counts() {
     outlet.put(read(), values.into());
     outlet.export();
     assert_eq!(seen.take(), [" x.gauge 7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_names_that_differ_in_case_the_first_counts() {
+    let (mut outlet, seen) = outlet(vec![step(Arc::new(Shout))]);
+    outlet.put(read(), vec![reading(0, 7, &[]), reading(1, 8, &[])]);
+    outlet.export();
+    assert_eq!(seen.take(), [" TOTAL 7"], "and not 15");
 }
 
 #[tokio::test(start_paused = true)]

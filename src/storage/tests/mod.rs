@@ -283,3 +283,42 @@ fn without_the_directory_the_disk_is_to_blame() {
     let mut log = directory(&folder.path().join("gone")).log("a");
     assert!(matches!(log.open(), Err(Error::Disk(_))));
 }
+
+#[test]
+fn a_link_in_the_directory_leads_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = folder.path().join("outside");
+    let queue = folder.path().join("queue");
+    std::fs::create_dir(&queue).unwrap();
+    let settings = Settings {
+        path: queue.clone(),
+        create: false,
+        permissions: 0o700,
+        timeout: Duration::ZERO,
+        fsync: false,
+        max_bytes: 1 << 20,
+    };
+    let write = || {
+        let directory = Directory::new(settings.clone(), Reporter::unheard());
+        let mut log = directory.log("otlp");
+        log.open().and_then(|_| {
+            let record = Record {
+                id: 1,
+                points: 1,
+                created: Duration::ZERO,
+                payload: Bytes::from_static(b"x"),
+            };
+            log.write(&[record], &[])
+        })
+    };
+    for name in ["otlp.redb", "otlp.held"] {
+        std::fs::write(&outside, "untouched").unwrap();
+        std::os::unix::fs::symlink(&outside, queue.join(name)).unwrap();
+        let written = write();
+        assert_eq!(std::fs::read(&outside).unwrap(), b"untouched", "{name}");
+        // A note is nobody's concern; the log is.
+        assert_eq!(written.is_err(), name == "otlp.redb");
+        std::fs::remove_file(queue.join(name)).unwrap();
+    }
+    assert!(write().is_ok());
+}

@@ -80,7 +80,7 @@ impl<'n> Entries<'n> {
         let fields = self.fields;
         self.entries.find(|entry| match fields {
             Some(fields) if !fields.contains(&entry.key.as_str()) => {
-                run.unknown_key(node, path, (&entry.key, &entry.key_place), fields);
+                run.unknown_key(node, path, entry, fields);
                 false
             }
             _ => !run.rejected(&entry.value),
@@ -118,7 +118,9 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
         let Decoder { path, run, .. } = self.parent;
         let Some(Entry {
-            key, value: node, ..
+            key,
+            key_place,
+            value: node,
         }) = self.current
         else {
             self.stand_ins.pop();
@@ -126,7 +128,12 @@ impl<'de> MapAccess<'de> for Entries<'_> {
                 .deserialize(StandIn)
                 .map_err(|_| Error::Problem(Problem::Consequence));
         };
-        let path = path.child(key);
+        // A key without a value may be the value: `headers: { TOKEN }`.
+        let is_absent = node.is_null() && node.place == *key_place;
+        let path = path.child(match is_absent && path.is_secret() {
+            true => "…",
+            false => key,
+        });
         let decoder = Decoder::new(node, &path, run);
         if self.fields.is_some() && node.is_null() {
             return seed.deserialize(decoder).map_err(|_| run.absent(node));
@@ -167,7 +174,7 @@ impl<'de, 'n> EnumAccess<'de> for Variant<'n> {
             Ok(variant) => Ok((variant, self)),
             Err(Error::Problem(Problem::Variant(known))) => {
                 let Decoder { node, path, run } = self.parent;
-                run.unknown_key(node, path, (&self.entry.key, &self.entry.key_place), known);
+                run.unknown_key(node, path, self.entry, known);
                 Err(Error::Problem(Problem::Consequence))
             }
             Err(error) => Err(error),

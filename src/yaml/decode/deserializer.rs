@@ -65,6 +65,24 @@ impl<'n> Decoder<'n> {
         visitor.visit_map(Entries::new(self, entries, fields))
     }
 
+    /// The integer that a number with a point is, such as 5.0.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is whole and below 2^53"
+    )]
+    fn whole(self) -> Option<i128> {
+        const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+        match &self.node.value {
+            Value::Scalar(scalar) => match scalar.resolve() {
+                Plain::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => {
+                    Some(number as i128)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     fn integer<'de, V: Visitor<'de>>(integer: i128, visitor: V) -> Result<V::Value, Error> {
         if let Ok(unsigned) = u64::try_from(integer) {
             visitor.visit_u64(unsigned)
@@ -74,6 +92,18 @@ impl<'n> Decoder<'n> {
             visitor.visit_i128(integer)
         }
     }
+}
+
+/// What wants an integer also takes one that is written with a point, as in the Collector.
+macro_rules! integers {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            match self.whole() {
+                Some(integer) => Self::integer(integer, visitor),
+                None => self.deserialize_any(visitor),
+            }
+        })*
+    };
 }
 
 impl<'de> Deserializer<'de> for Decoder<'_> {
@@ -87,7 +117,10 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
             Value::Scalar(scalar) => match scalar.resolve() {
                 Plain::Null => visitor.visit_unit(),
                 Plain::Bool(value) => visitor.visit_bool(value),
-                Plain::Int(value) => Self::integer(value, visitor),
+                Plain::Int(value) => {
+                    self.run.note_zeros(self.node, self.path);
+                    Self::integer(value, visitor)
+                }
                 Plain::Float(value) => visitor.visit_f64(value),
                 Plain::Text(text) => visitor.visit_str(text),
             },
@@ -163,6 +196,11 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         self.map(Some(fields), visitor)
     }
 
+    integers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+    }
+
     /// A word, or a map of one entry.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
@@ -172,7 +210,12 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
     ) -> Result<V::Value, Error> {
         match (&self.node.value, self.node.entries()) {
             (Value::Scalar(scalar), _) => {
-                visitor.visit_enum(StrDeserializer::new(scalar.text.trim()))
+                let word = scalar.text.trim();
+                // As the Collector's: `Detailed` is `detailed`.
+                let mut alike = variants.iter().filter(|one| one.eq_ignore_ascii_case(word));
+                let known = variants.iter().find(|one| **one == word);
+                let variant = known.or_else(|| alike.next()).copied();
+                visitor.visit_enum(StrDeserializer::new(variant.unwrap_or(word)))
             }
             (_, [entry]) => visitor.visit_enum(Variant {
                 parent: self,
@@ -187,7 +230,6 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
-        tuple tuple_struct identifier ignored_any
+        bool f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }

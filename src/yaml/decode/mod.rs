@@ -16,7 +16,7 @@ mod problem;
 mod run;
 mod stand_in;
 
-use super::{Diagnostics, Node};
+use super::{Diagnostics, Foreign, Node};
 use deserializer::Decoder;
 use path::Path;
 use problem::Error;
@@ -26,8 +26,18 @@ use serde::de::DeserializeOwned;
 /// How many attempts one decoding gets, that is, about how many mistakes one run shows.
 const ATTEMPTS: usize = 200;
 
+/// Decodes a `node` whose type has no foreign keys: see [`decode_foreign`].
+pub fn decode<T: DeserializeOwned>(
+    node: &Node,
+    path: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    decode_foreign(node, path, &Foreign::NONE, diagnostics)
+}
+
 /// Decodes `node`, which messages call `path`. Every mistake goes to `diagnostics`, and if there
-/// is any, there is no value.
+/// is any, there is no value. A key that the type does not have is a mistake, unless `foreign`
+/// says that it does no harm: then it is a warning.
 ///
 /// What a type can rely on:
 /// - an absent or empty (`null`) entry takes its default, an empty struct, list or map is empty;
@@ -35,12 +45,13 @@ const ATTEMPTS: usize = 200;
 /// - a newtype struct named `Secret` takes any scalar by its text;
 /// - a custom error that begins with `expected …` is completed with what was found, and must not
 ///   repeat it; any other is shown only if it does not repeat what came from the environment.
-pub fn decode<T: DeserializeOwned>(
+pub fn decode_foreign<T: DeserializeOwned>(
     node: &Node,
     path: &str,
+    foreign: &'static Foreign,
     diagnostics: &mut Diagnostics,
 ) -> Option<T> {
-    let run = Run::default();
+    let run = Run::new(foreign);
     let path = Path::Root(path);
     let mut decoded = None;
     for _ in 0..ATTEMPTS {

@@ -1,7 +1,7 @@
 //! What serde says is wrong, in the words of the person who wrote the file.
 
 use super::run::NodeId;
-use crate::yaml::{Node, Plain, Scalar, Value, list, nearest};
+use crate::yaml::{Node, Plain, Scalar, Value, beginning_of_url, hidden::is_host, list, nearest};
 use serde::de;
 use std::fmt;
 
@@ -102,30 +102,45 @@ fn plain_words(expected: &str) -> String {
 
 impl Problem {
     /// The message and the help for this problem with `node`. Neither has anything of a value that
-    /// came from the environment.
-    pub(super) fn explain(&self, node: &Node) -> (String, Option<String>) {
-        let found = node.describe();
+    /// came from the environment or stands below a key of secrets, nor more than the beginning of
+    /// a URL.
+    pub(super) fn explain(&self, node: &Node, is_secret: bool) -> (String, Option<String>) {
+        let found = match self {
+            _ if is_secret => node.describe_kind(),
+            Self::Expected(expected) if expected.starts_with("a URL") && !is_short(node) => {
+                match node.text().and_then(beginning_of_url) {
+                    Some(_) => node.describe(),
+                    None => node.describe_kind(),
+                }
+            }
+            _ => node.describe(),
+        };
+        let shown = node
+            .text()
+            .filter(|_| node.expansion.is_none() && !is_secret);
         match self {
-            Self::Expected(expected) => (
-                format!("expected {expected}, found {found}"),
-                requote(expected, node),
-            ),
+            Self::Expected(expected) => {
+                let help = shown.and_then(|_| requote(expected, node));
+                (format!("expected {expected}, found {found}"), help)
+            }
             Self::Missing(key) => (format!("missing key `{key}`"), None),
             Self::Variant(known) => {
-                let near = node.text().filter(|_| node.expansion.is_none());
-                let help = near.and_then(|text| nearest(text, known)).map(did_you_mean);
-                (
-                    format!("expected one of {}, found {found}", list(known)),
-                    help,
-                )
+                let help = shown.and_then(|text| nearest(text, known));
+                let message = format!("expected one of {}, found {found}", list(known));
+                (message, help.map(did_you_mean))
             }
-            Self::Custom(message) if reveals(message, node) => {
+            Self::Custom(message) if reveals(message, node, is_secret) => {
                 (format!("{found} is not valid here"), None)
             }
             Self::Custom(message) => (message.clone(), None),
             Self::Consequence => (String::new(), None),
         }
     }
+}
+
+/// Whether it is no more than the address of a host.
+fn is_short(node: &Node) -> bool {
+    node.text().is_none_or(is_host)
 }
 
 /// The help that suggests a word.
@@ -156,13 +171,17 @@ fn unquote() -> Option<String> {
     Some("remove the quotes".to_owned())
 }
 
-/// Whether a message has a part of what came from the environment. It rather says yes.
-fn reveals(message: &str, node: &Node) -> bool {
+/// Whether a message has a part of what came from the environment or is a secret. It rather says
+/// yes.
+fn reveals(message: &str, node: &Node, is_secret: bool) -> bool {
     const TELLING: usize = 4;
-    let Some(expansion) = &node.expansion else {
+    let hidden = node
+        .text()
+        .filter(|_| node.expansion.is_some() || is_secret);
+    let Some(secret) = hidden else {
         return false;
     };
-    let (message, secret) = (message.to_lowercase(), expansion.text.trim().to_lowercase());
+    let (message, secret) = (message.to_lowercase(), secret.trim().to_lowercase());
     let letters: Vec<char> = secret.chars().collect();
     if letters.len() < TELLING {
         return !secret.is_empty() && message.contains(&secret);

@@ -4,7 +4,10 @@ use super::{
     path::Path,
     problem::{Error, Problem, did_you_mean},
 };
-use crate::yaml::{Diagnostic, Diagnostics, Node, Place, Value, list, nearest};
+use crate::yaml::{
+    Diagnostic, Diagnostics, Entry, Foreign, ForeignFate, ForeignKey, Node, Place, Value, list,
+    nearest,
+};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
@@ -21,8 +24,11 @@ impl From<&Node> for NodeId {
 }
 
 /// The state of one decoding.
-#[derive(Debug, Default)]
-pub(super) struct Run(RefCell<State>);
+#[derive(Debug)]
+pub(super) struct Run {
+    state: RefCell<State>,
+    foreign: &'static Foreign,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -36,17 +42,25 @@ struct State {
 }
 
 impl Run {
+    /// A decoding of what has these foreign keys.
+    pub(super) fn new(foreign: &'static Foreign) -> Self {
+        Self {
+            state: RefCell::default(),
+            foreign,
+        }
+    }
+
     /// Leaves out the entry of `node` from now on; false if it already was.
     pub(super) fn reject(&self, node: NodeId) -> bool {
-        self.0.borrow_mut().rejected.insert(node)
+        self.state.borrow_mut().rejected.insert(node)
     }
 
     pub(super) fn rejected(&self, node: &Node) -> bool {
-        self.0.borrow().rejected.contains(&node.into())
+        self.state.borrow().rejected.contains(&node.into())
     }
 
     pub(super) fn stand_ins(&self, node: &Node) -> Vec<&'static str> {
-        self.0
+        self.state
             .borrow()
             .stand_ins
             .get(&node.into())
@@ -55,35 +69,57 @@ impl Run {
     }
 
     pub(super) fn into_diagnostics(self) -> Diagnostics {
-        self.0.into_inner().found
+        self.state.into_inner().found
     }
 
-    /// Reports a key that a struct does not know.
+    /// Reports a key that a struct does not know: a mistake, unless it is one of another program
+    /// that does no harm here.
     pub(super) fn unknown_key(
         &self,
         map: &Node,
         path: &Path<'_>,
-        (key, at): (&str, &Place),
+        entry: &Entry,
         known: &'static [&'static str],
     ) {
-        let near = nearest(key, known);
-        let mut state = self.0.borrow_mut();
+        let key = entry.key.as_str();
+        let foreign = path.foreign(self.foreign).and_then(|here| here.key(key));
+        let near = nearest(key, known).filter(|_| foreign.is_none());
+        let mut state = self.state.borrow_mut();
         if let Some(near) = near {
             state.misspelt.insert((map.into(), near));
         }
-        let expected = match (near, known) {
-            (None, []) => "; none is expected here".to_owned(),
-            (None, known) => format!("; expected one of {}", list(known)),
-            (Some(_), _) => String::new(),
-        };
-        // A map that came from the environment must not show its keys either.
+        // A map that came from the environment must not show its keys either, nor one of secrets
+        // a key without a value: it may be one of them.
+        let is_absent = entry.value.is_null();
         let (path, subject) = match &map.expansion {
+            None if near.is_none() && is_absent && path.is_secret() => {
+                (path.to_string(), String::new())
+            }
             None => (path.child(key).to_string(), String::new()),
             Some(_) => (path.to_string(), format!(" in {}", map.describe())),
         };
-        let message = format!("unknown key{subject}{expected}");
+        let message = match foreign {
+            Some(foreign) if foreign.is_met_by(entry.value.text()) => return,
+            Some(ForeignKey { fate, why, .. }) => match fate {
+                ForeignFate::Ignored => {
+                    let key = map.expansion.as_ref().map_or("", |_| "a key ");
+                    let message = format!("{key}has no effect{subject}: {why}");
+                    state.found.warning(&entry.key_place, path, message);
+                    return;
+                }
+                ForeignFate::Only(values) => {
+                    format!("is not supported{subject}: {why}; write {}", list(values))
+                }
+                ForeignFate::Refused => format!("is not supported{subject}: {why}"),
+            },
+            None => match (near, known) {
+                (None, []) => format!("unknown key{subject}; none is expected here"),
+                (None, known) => format!("unknown key{subject}; expected one of {}", list(known)),
+                (Some(_), _) => format!("unknown key{subject}"),
+            },
+        };
         state.found.push(Diagnostic {
-            place: at.clone(),
+            place: entry.key_place.clone(),
             path,
             message,
             help: near.map(did_you_mean),
@@ -96,9 +132,10 @@ impl Run {
         let Error::Problem(problem) = error else {
             return error;
         };
-        let mut state = self.0.borrow_mut();
+        let mut state = self.state.borrow_mut();
         if !state.follows(&problem, node) {
-            let (message, help) = problem.explain(node);
+            let is_secret = path.is_secret();
+            let (message, help) = problem.explain(node, is_secret);
             let path = path.to_string();
             state.found.push(Diagnostic {
                 place: at.clone(),
@@ -115,6 +152,26 @@ impl Run {
             }
         }
         Error::Reported(node.into())
+    }
+
+    /// Warns of a number from the environment that was written with zeros before it, such as an id
+    /// `007`: they are lost.
+    pub(super) fn note_zeros(&self, node: &Node, path: &Path<'_>) {
+        let Some(expansion) = &node.expansion else {
+            return;
+        };
+        let digits = expansion.text.trim().trim_start_matches(['+', '-']);
+        let mut digits = digits.bytes();
+        let is_padded =
+            digits.next() == Some(b'0') && digits.next().is_some_and(|d| d.is_ascii_digit());
+        if is_padded {
+            let message = format!(
+                "{} is read as a number, which loses the zeros before it",
+                node.describe()
+            );
+            let mut state = self.state.borrow_mut();
+            state.found.warning(&node.place, path.to_string(), message);
+        }
     }
 
     /// Leaves out an entry without a value, so that its default is taken.

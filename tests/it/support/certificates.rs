@@ -65,6 +65,17 @@ impl Authority {
 }
 
 impl Identity {
+    /// One that signs itself and says that it is an authority.
+    pub(crate) fn self_signed(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self {
+            certificate: params.self_signed(&key).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
     /// Writes both into `folder`, over what is there: the certificate's file and the key's.
     pub(crate) fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));

@@ -57,6 +57,11 @@ impl Collector {
         std::fs::rename(new, file).unwrap();
     }
 
+    /// The folder that it works in.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.process.folder()
+    }
+
     /// Sends it a signal, such as `HUP`.
     pub(crate) fn signal(&self, signal: &str) {
         self.process.signal(signal);

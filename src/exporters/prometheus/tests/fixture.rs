@@ -64,6 +64,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
     let endpoint = |name: &str| Endpoint {
         name: name.to_owned(),
         path: format!("/{name}").into(),
+        request: format!("/{name}").into(),
         format: Format::Json,
         scope: format!("betanet/{name}").into(),
         families: None,

@@ -1,21 +1,28 @@
 //! Conditions: a subset of the OpenTelemetry Transformation Language.
 //!
-//! - paths: `name`, `unit`, `type` (also as `metric.name` …), `attributes["key"]` (also as
-//!   `datapoint.attributes["key"]`), `resource.attributes["key"]`;
-//! - values: `"text"`, `12`, `1.5`, `true`, `false`, `nil`, and for `type`
-//!   `METRIC_DATA_TYPE_GAUGE`, `METRIC_DATA_TYPE_SUM`, `METRIC_DATA_TYPE_HISTOGRAM`;
-//! - `==`, `!=`, `IsMatch(path, "regular expression")`, `and`, `or`, `not`, parentheses.
+//! - paths: `name`, `description`, `unit`, `type`, `is_monotonic`, `aggregation_temporality` (also
+//!   as `metric.name` …), `attributes["key"]`, `value_int`, `value_double`, `flags` (also as
+//!   `datapoint.attributes["key"]` …), `resource.attributes["key"]`, `instrumentation_scope.name`,
+//!   `instrumentation_scope.version` (also as `scope.name` …);
+//! - values: `"text"`, `12`, `1.5`, `true`, `false`, `nil`, `METRIC_DATA_TYPE_GAUGE`, `…_SUM`,
+//!   `…_HISTOGRAM`, `AGGREGATION_TEMPORALITY_CUMULATIVE`, `…_DELTA`, `…_UNSPECIFIED`;
+//! - `Len(of)`, `Substring(of, start, length)`;
+//! - `==`, `!=`, `<`, `<=`, `>`, `>=`, `IsMatch(of, "regular expression")`, `HasPrefix(of, "text")`,
+//!   `HasSuffix(of, "text")`, and of a metric `HasAttrKeyOnDatapoint("key")`,
+//!   `HasAttrOnDatapoint("key", "value")`;
+//! - `and`, `or`, `not`, parentheses.
 
+mod operand;
 mod parse;
 mod token;
+
+use std::cell::Cell;
 
 use opentelemetry::{KeyValue, Value};
 use regex::Regex;
 
-use crate::{
-    definition::{Instrument, InstrumentKind},
-    processors::actions::find,
-};
+pub(super) use self::operand::{Operand, Order};
+use crate::{definition::Instrument, pipeline::Reading, processors::actions::find};
 
 /// What a condition can be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,20 +40,14 @@ pub(super) enum Condition {
     Not(Box<Self>),
     All(Vec<Self>),
     Any(Vec<Self>),
-    Equal(Operand, Operand),
+    Compare(Operand, Order, Operand),
     IsMatch(Operand, Regex),
-}
-
-/// One side of a comparison.
-#[derive(Debug)]
-pub(super) enum Operand {
-    Name,
-    Unit,
-    Type,
-    Attribute(String),
-    Resource(String),
-    Value(Value),
-    Nil,
+    /// Begins with a text.
+    HasPrefix(Operand, String),
+    /// Ends with a text.
+    HasSuffix(Operand, String),
+    /// A point of the metric has an attribute of this key, and with this value if there is one.
+    OnPoint(String, Option<String>),
 }
 
 /// Why a text is no condition.
@@ -61,8 +62,12 @@ pub(super) struct ConditionError {
 /// What a condition looks at; what is not known yet is none.
 pub(super) struct Facts<'a> {
     pub(super) instrument: &'a Instrument,
-    pub(super) attributes: Option<&'a [KeyValue]>,
+    pub(super) reading: Option<&'a Reading>,
     pub(super) resource: Option<&'a [KeyValue]>,
+    /// The attributes of all points of the metric, if a condition asks for them.
+    pub(super) points: Option<&'a [Vec<KeyValue>]>,
+    /// Set when something could not be evaluated.
+    pub(super) failed: Cell<bool>,
 }
 
 /// Whether one of them is true; none if that is not known.
@@ -85,8 +90,51 @@ impl Condition {
         parse::parse(text, scope)
     }
 
-    /// Whether it fits; none if that depends on what is not known.
-    pub(super) fn fits(&self, facts: &Facts<'_>) -> Option<bool> {
+    /// Whether it fits; none if that depends on what is not known. One that cannot be evaluated
+    /// does not.
+    pub(super) fn judge(&self, facts: &Facts<'_>) -> Option<bool> {
+        facts.failed.set(false);
+        let fits = self.fits(facts);
+        match facts.failed.get() {
+            true => Some(false),
+            false => fits,
+        }
+    }
+
+    /// The names that the metric's is compared with.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self {
+            Self::Not(inner) => inner.names(),
+            Self::All(all) | Self::Any(all) => all.iter().flat_map(Self::names).collect(),
+            Self::Compare(left, Order::Equal | Order::NotEqual, right) => match (left, right) {
+                (Operand::Name, Operand::Value(name)) | (Operand::Value(name), Operand::Name) => {
+                    vec![name.as_str().into_owned()]
+                }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether all points of a metric must be there to judge one of them.
+    pub(super) fn asks_for_points(&self) -> bool {
+        match self {
+            Self::OnPoint(..) => true,
+            Self::Not(inner) => inner.asks_for_points(),
+            Self::All(all) | Self::Any(all) => all.iter().any(Self::asks_for_points),
+            Self::Known(_)
+            | Self::Compare(..)
+            | Self::IsMatch(..)
+            | Self::HasPrefix(..)
+            | Self::HasSuffix(..) => false,
+        }
+    }
+
+    fn fits(&self, facts: &Facts<'_>) -> Option<bool> {
+        let text = |of: &Operand, fits: &dyn Fn(&str) -> bool| {
+            let value = of.value(facts)?;
+            Some(value.is_some_and(|value| fits(&value.as_str())))
+        };
         match self {
             Self::Known(value) => Some(*value),
             Self::Not(inner) => inner.fits(facts).map(|fits| !fits),
@@ -95,42 +143,22 @@ impl Condition {
                 let fails = all.iter().map(|one| one.fits(facts).map(|fits| !fits));
                 any(fails).map(|fails| !fails)
             }
-            Self::Equal(left, right) => {
+            Self::Compare(left, order, right) => {
                 let (left, right) = (left.value(facts)?, right.value(facts)?);
-                Some(left == right)
+                Some(order.holds(left.as_ref(), right.as_ref()))
             }
-            Self::IsMatch(of, pattern) => {
-                let value = of.value(facts)?;
-                Some(value.is_some_and(|value| pattern.is_match(&value.as_str())))
+            Self::IsMatch(of, pattern) => text(of, &|value| pattern.is_match(value)),
+            Self::HasPrefix(of, prefix) => text(of, &|value| value.starts_with(prefix)),
+            Self::HasSuffix(of, suffix) => text(of, &|value| value.ends_with(suffix)),
+            Self::OnPoint(key, value) => {
+                let mut points = facts.points?.iter();
+                Some(points.any(|attributes| {
+                    let found = find(attributes, key);
+                    let is_it = |found: &Value| value.as_ref().is_none_or(|v| found.as_str() == *v);
+                    found.is_some_and(is_it)
+                }))
             }
         }
-    }
-}
-
-impl Operand {
-    /// The value, `Some(None)` for nil; none if it is not known.
-    fn value(&self, facts: &Facts<'_>) -> Option<Option<Value>> {
-        let text = |text: &str| Some(Some(Value::from(text.to_owned())));
-        match self {
-            Self::Name => text(&facts.instrument.name),
-            Self::Unit => text(&facts.instrument.unit),
-            Self::Type => text(type_name(facts.instrument.kind)),
-            Self::Attribute(key) => Some(find(facts.attributes?, key).cloned()),
-            Self::Resource(key) => Some(find(facts.resource?, key).cloned()),
-            Self::Value(value) => Some(Some(value.clone())),
-            Self::Nil => Some(None),
-        }
-    }
-}
-
-/// The Collector's name of a type.
-fn type_name(kind: InstrumentKind) -> &'static str {
-    match kind {
-        InstrumentKind::Gauge => "METRIC_DATA_TYPE_GAUGE",
-        InstrumentKind::Counter | InstrumentKind::UpDownCounter | InstrumentKind::StateSet => {
-            "METRIC_DATA_TYPE_SUM"
-        }
-        InstrumentKind::Histogram => "METRIC_DATA_TYPE_HISTOGRAM",
     }
 }
 
@@ -143,22 +171,34 @@ mod tests {
         for (text, expected) in [
             ("", "character 1: expected a condition, found the end"),
             ("name = \"x\"", "character 6: expected `==`, found `=`"),
+            (
+                "value_int + 1 == 5",
+                "character 11: expected `==`, found `+`",
+            ),
             ("name == \"x", "character 9: the text has no end"),
             (
-                "name < 5",
-                "character 6: `<` is not supported, only `==` and `!=`",
+                "sum == 5",
+                "character 1: `sum` is not supported: a histogram is added up behind the processors, so that its count, sum and buckets are not known here",
             ),
             (
-                "value_int == 5",
-                "character 1: `value_int` is not supported: name, unit, type, attributes[\"…\"], resource.attributes[\"…\"]",
+                "start_time_unix_nano == 5",
+                "character 1: `start_time_unix_nano` is not supported: a point gets its times behind the processors",
+            ),
+            (
+                "metric.metadata == 5",
+                "character 1: `metric.metadata` is not supported: name, description, unit, type, is_monotonic, aggregation_temporality, attributes[\"…\"], value_int, value_double, flags, resource.attributes[\"…\"], instrumentation_scope.name",
             ),
             (
                 "IsMatch(name, \"(\")",
                 "character 15: not a regular expression: unclosed group",
             ),
             (
-                "HasPrefix(name, \"a\")",
-                "character 1: the function `HasPrefix` is not supported, only IsMatch",
+                "IsInCIDR(name, \"a\")",
+                "character 1: the function `IsInCIDR` is not supported, only IsMatch, HasPrefix, HasSuffix, HasAttrKeyOnDatapoint, HasAttrOnDatapoint, Len, Substring",
+            ),
+            (
+                "HasAttrKeyOnDatapoint(\"a\")",
+                "character 1: `HasAttrKeyOnDatapoint` is of a metric: use `attributes[\"key\"] != nil`",
             ),
             (
                 "name == \"a\" name",
@@ -176,11 +216,12 @@ mod tests {
             let error = Condition::parse(text, Scope::Point).unwrap_err();
             assert_eq!(error.to_string(), expected, "{text}");
         }
-        let error = Condition::parse("attributes[\"id\"] == 1", Scope::Metric).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "character 1: a metric has no attributes of its own: use `datapoint`"
-        );
+        for path in ["attributes[\"id\"]", "value_int", "datapoint.flags"] {
+            let error = Condition::parse(&format!("{path} == 1"), Scope::Metric).unwrap_err();
+            let (word, _) = path.split_once('[').unwrap_or((path, ""));
+            let expected = format!("character 1: a metric has no `{word}`: use `datapoint`");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use opentelemetry::Value;
 
 use super::{
-    Condition, ConditionError, Operand, Scope,
+    Condition, ConditionError, Operand, Order, Scope,
     token::{Kind, Token, tokens},
 };
 use crate::settings::Pattern;
@@ -11,7 +11,39 @@ use crate::settings::Pattern;
 /// The most parentheses and `not` within one another.
 const DEPTH_MAX: usize = 50;
 
-const PATHS: &str = "name, unit, type, attributes[\"…\"], resource.attributes[\"…\"]";
+const PATHS: &str = "name, description, unit, type, is_monotonic, aggregation_temporality, attributes[\"…\"], value_int, value_double, flags, resource.attributes[\"…\"], instrumentation_scope.name";
+
+const FUNCTIONS: &str =
+    "IsMatch, HasPrefix, HasSuffix, HasAttrKeyOnDatapoint, HasAttrOnDatapoint, Len, Substring";
+
+/// Functions that give a value, not a condition.
+const VALUES: [&str; 2] = ["Len", "Substring"];
+
+/// What is of a single point.
+const OF_A_POINT: [&str; 4] = ["attributes", "value_int", "value_double", "flags"];
+
+/// What is not known yet where conditions are judged, and why.
+const LATER: [(&[&str], &str); 2] = [
+    (
+        &[
+            "count",
+            "sum",
+            "bucket_counts",
+            "explicit_bounds",
+            "exemplars",
+        ],
+        "a histogram is added up behind the processors, so that its count, sum and buckets are not known here",
+    ),
+    (
+        &[
+            "start_time_unix_nano",
+            "time_unix_nano",
+            "start_time",
+            "time",
+        ],
+        "a point gets its times behind the processors",
+    ),
+];
 
 pub(super) fn parse(text: &str, scope: Scope) -> Result<Condition, ConditionError> {
     let mut parser = Parser {
@@ -74,41 +106,80 @@ impl Parser {
 
     fn comparison(&mut self) -> Parsed<Condition> {
         let token = self.peek().clone();
-        let is_call = self
-            .tokens
-            .get(self.next + 1)
-            .is_some_and(|t| t.kind.is_sign("("));
         match &token.kind {
             Kind::End => return self.expected("a condition", Kind::End),
-            Kind::Word(name) if is_call => return self.call(name),
+            Kind::Word(name) if self.is_call() && !VALUES.contains(&name.as_str()) => {
+                return self.call(name);
+            }
             _ => {}
         }
         let left = self.operand()?;
         let sign = self.peek().clone();
-        match &sign.kind {
-            Kind::Sign(sign) if ["==", "!="].contains(&sign.as_str()) => {
+        let order = match &sign.kind {
+            Kind::Sign(sign) => order(sign),
+            _ => None,
+        };
+        match (order, left) {
+            (Some(order), left) => {
                 self.next += 1;
-                let equal = Condition::Equal(left, self.operand()?);
-                Ok(match sign.as_str() {
-                    "==" => equal,
-                    _ => Condition::Not(Box::new(equal)),
-                })
+                Ok(Condition::Compare(left, order, self.operand()?))
             }
-            Kind::Sign(sign) if ["<", ">", "<=", ">="].contains(&sign.as_str()) => {
-                self.error(format!("`{sign}` is not supported, only `==` and `!=`"))
-            }
-            other => match left {
-                Operand::Value(Value::Bool(known)) => Ok(Condition::Known(known)),
-                _ => self.expected("`==`", other.clone()),
-            },
+            (None, Operand::Value(Value::Bool(known))) => Ok(Condition::Known(known)),
+            // A truth value stands for itself.
+            (None, Operand::IsMonotonic) => Ok(Condition::Compare(
+                Operand::IsMonotonic,
+                Order::Equal,
+                Operand::Value(true.into()),
+            )),
+            (None, _) => self.expected("`==`", sign.kind),
         }
     }
 
+    /// Whether a function is called here.
+    fn is_call(&self) -> bool {
+        let next = self.tokens.get(self.next + 1);
+        next.is_some_and(|token| token.kind.is_sign("("))
+    }
+
     fn call(&mut self, name: &str) -> Parsed<Condition> {
-        if name != "IsMatch" {
-            let message = format!("the function `{name}` is not supported, only IsMatch");
-            return self.error(message);
+        match name {
+            "IsMatch" => self.is_match(),
+            "HasPrefix" | "HasSuffix" => {
+                self.next += 2;
+                let of = self.operand()?;
+                self.sign(",")?;
+                let text = self.text("a text in quotes")?;
+                self.sign(")")?;
+                Ok(match name {
+                    "HasPrefix" => Condition::HasPrefix(of, text),
+                    _ => Condition::HasSuffix(of, text),
+                })
+            }
+            "HasAttrKeyOnDatapoint" | "HasAttrOnDatapoint" if self.scope == Scope::Point => self
+                .error(format!(
+                    "`{name}` is of a metric: use `attributes[\"key\"] != nil`"
+                )),
+            "HasAttrKeyOnDatapoint" => {
+                self.next += 2;
+                let key = self.text("a key in quotes")?;
+                self.sign(")")?;
+                Ok(Condition::OnPoint(key, None))
+            }
+            "HasAttrOnDatapoint" => {
+                self.next += 2;
+                let key = self.text("a key in quotes")?;
+                self.sign(",")?;
+                let value = self.text("a value in quotes")?;
+                self.sign(")")?;
+                Ok(Condition::OnPoint(key, Some(value)))
+            }
+            _ => self.error(format!(
+                "the function `{name}` is not supported, only {FUNCTIONS}"
+            )),
         }
+    }
+
+    fn is_match(&mut self) -> Parsed<Condition> {
         self.next += 2;
         let of = self.operand()?;
         self.sign(",")?;
@@ -126,6 +197,10 @@ impl Parser {
     }
 
     fn operand(&mut self) -> Parsed<Operand> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return self.error("nested too deep");
+        }
         let token = self.peek().clone();
         let operand = match &token.kind {
             Kind::Text(text) => Operand::Value(text.clone().into()),
@@ -134,52 +209,138 @@ impl Parser {
                 (_, Ok(value)) => Operand::Value(value.into()),
                 _ => return self.expected("a number", token.kind.clone()),
             },
-            Kind::Word(word) => return self.path(word),
+            Kind::Word(word) => {
+                let found = match self.is_call() {
+                    true => self.value_call(word),
+                    false => self.path(word),
+                };
+                self.depth -= 1;
+                return found;
+            }
             other => return self.expected("a path or a value", other.clone()),
+        };
+        self.next += 1;
+        self.depth -= 1;
+        Ok(operand)
+    }
+
+    /// A function that gives a value.
+    fn value_call(&mut self, name: &str) -> Parsed<Operand> {
+        if !VALUES.contains(&name) {
+            let message = format!("the function `{name}` is not supported, only {FUNCTIONS}");
+            return self.error(message);
+        }
+        self.next += 2;
+        let operand = match name {
+            "Len" => self.length()?,
+            _ => {
+                let of = Box::new(self.operand()?);
+                self.sign(",")?;
+                let start = self.position()?;
+                self.sign(",")?;
+                let length = self.position()?;
+                Operand::Substring { of, start, length }
+            }
+        };
+        self.sign(")")?;
+        Ok(operand)
+    }
+
+    /// The length of a text, or of all attributes.
+    fn length(&mut self) -> Parsed<Operand> {
+        let Kind::Word(word) = self.peek().kind.clone() else {
+            return Ok(Operand::Length(Box::new(self.operand()?)));
+        };
+        let next = self.tokens.get(self.next + 1);
+        let is_keyed = next.is_some_and(|token| token.kind.is_sign("["));
+        let all = match word.as_str() {
+            "attributes" | "datapoint.attributes" if self.scope == Scope::Point => {
+                Some(Operand::Attributes)
+            }
+            "resource.attributes" => Some(Operand::ResourceAttributes),
+            _ => None,
+        };
+        match all.filter(|_| !is_keyed) {
+            Some(all) => {
+                self.next += 1;
+                Ok(all)
+            }
+            None => Ok(Operand::Length(Box::new(self.operand()?))),
+        }
+    }
+
+    /// A number of bytes.
+    fn position(&mut self) -> Parsed<usize> {
+        let token = self.peek().clone();
+        let number = match &token.kind {
+            Kind::Number(text) => text.parse().ok(),
+            _ => None,
+        };
+        let Some(number) = number else {
+            return self.expected("an integer of 0 or more", token.kind);
+        };
+        self.next += 1;
+        Ok(number)
+    }
+
+    fn path(&mut self, word: &str) -> Parsed<Operand> {
+        // What stands before a path says whose it is; without it, it is of a metric or a point.
+        let of_point = word.strip_prefix("datapoint.");
+        let of_metric = word.strip_prefix("metric.");
+        let bare = of_point.or(of_metric).unwrap_or(word);
+        let is_of_point = of_metric.is_none() && OF_A_POINT.contains(&bare);
+        if is_of_point && self.scope == Scope::Metric {
+            return self.error(format!("a metric has no `{word}`: use `datapoint`"));
+        }
+        let operand = match bare {
+            "attributes" if is_of_point => return self.keyed(Operand::Attribute),
+            "resource.attributes" if word == bare => return self.keyed(Operand::Resource),
+            "value_int" if is_of_point => Operand::Int,
+            "value_double" if is_of_point => Operand::Double,
+            "flags" if is_of_point => Operand::Value(0.into()),
+            "name" if of_point.is_none() => Operand::Name,
+            "description" if of_point.is_none() => Operand::Description,
+            "unit" if of_point.is_none() => Operand::Unit,
+            "type" if of_point.is_none() => Operand::Type,
+            "is_monotonic" if of_point.is_none() => Operand::IsMonotonic,
+            "aggregation_temporality" if of_point.is_none() => Operand::Temporality,
+            _ => match constant(word) {
+                Some(operand) => operand,
+                None => return self.unknown(word, bare),
+            },
         };
         self.next += 1;
         Ok(operand)
     }
 
-    fn path(&mut self, word: &str) -> Parsed<Operand> {
-        let keyed = match word {
-            "attributes" | "datapoint.attributes" if self.scope == Scope::Metric => {
-                return self.error("a metric has no attributes of its own: use `datapoint`");
-            }
-            "attributes" | "datapoint.attributes" => Some(Operand::Attribute as fn(_) -> _),
-            "resource.attributes" => Some(Operand::Resource as fn(_) -> _),
-            _ => None,
-        };
-        if let Some(keyed) = keyed {
-            self.next += 1;
-            return Ok(keyed(self.key()?));
-        }
-        let operand = match word {
-            "name" | "metric.name" => Operand::Name,
-            "unit" | "metric.unit" => Operand::Unit,
-            "type" | "metric.type" => Operand::Type,
-            "nil" => Operand::Nil,
-            "true" => Operand::Value(true.into()),
-            "false" => Operand::Value(false.into()),
-            "METRIC_DATA_TYPE_GAUGE" | "METRIC_DATA_TYPE_SUM" | "METRIC_DATA_TYPE_HISTOGRAM" => {
-                Operand::Value(word.to_owned().into())
-            }
-            _ => return self.error(format!("`{word}` is not supported: {PATHS}")),
-        };
+    fn unknown<T>(&self, word: &str, bare: &str) -> Parsed<T> {
+        let later = LATER.iter().find(|(names, _)| names.contains(&bare));
+        let why = later.map_or(PATHS, |(_, why)| why);
+        self.error(format!("`{word}` is not supported: {why}"))
+    }
+
+    /// A path and the key behind it.
+    fn keyed(&mut self, operand: fn(String) -> Operand) -> Parsed<Operand> {
         self.next += 1;
-        Ok(operand)
+        Ok(operand(self.key()?))
     }
 
     /// `["key"]`.
     fn key(&mut self) -> Parsed<String> {
         self.sign("[")?;
-        let token = self.peek().clone();
-        let Kind::Text(key) = token.kind else {
-            return self.expected("a key in quotes", token.kind);
-        };
-        self.next += 1;
+        let key = self.text("a key in quotes")?;
         self.sign("]")?;
         Ok(key)
+    }
+
+    /// A text in quotes.
+    fn text(&mut self, expected: &str) -> Parsed<String> {
+        let token = self.peek().clone();
+        let Kind::Text(text) = token.kind else {
+            return self.expected(expected, token.kind);
+        };
+        self.next += 1;
+        Ok(text)
     }
 
     fn peek(&self) -> &Token {
@@ -223,4 +384,51 @@ impl Parser {
             message: message.into(),
         })
     }
+}
+
+/// A word that is the same for every point.
+fn constant(word: &str) -> Option<Operand> {
+    Some(match word {
+        "instrumentation_scope.name" | "scope.name" => Operand::ScopeName,
+        "instrumentation_scope.version" | "scope.version" => {
+            Operand::Value(env!("CARGO_PKG_VERSION").into())
+        }
+        "nil" => Operand::Nil,
+        "true" => Operand::Value(true.into()),
+        "false" => Operand::Value(false.into()),
+        _ if word.starts_with("METRIC_DATA_TYPE_") => {
+            let types = [
+                "NONE",
+                "GAUGE",
+                "SUM",
+                "HISTOGRAM",
+                "EXPONENTIAL_HISTOGRAM",
+                "SUMMARY",
+            ];
+            known(word, "METRIC_DATA_TYPE_", &types)?
+        }
+        _ => {
+            let temporalities = ["UNSPECIFIED", "DELTA", "CUMULATIVE"];
+            known(word, "AGGREGATION_TEMPORALITY_", &temporalities)?
+        }
+    })
+}
+
+/// One of the names of an enumeration, as a text.
+fn known(word: &str, prefix: &str, names: &[&str]) -> Option<Operand> {
+    let name = word.strip_prefix(prefix)?;
+    let is_known = names.contains(&name);
+    is_known.then(|| Operand::Value(word.to_owned().into()))
+}
+
+fn order(sign: &str) -> Option<Order> {
+    Some(match sign {
+        "==" => Order::Equal,
+        "!=" => Order::NotEqual,
+        "<" => Order::Less,
+        "<=" => Order::LessOrEqual,
+        ">" => Order::Greater,
+        ">=" => Order::GreaterOrEqual,
+        _ => return None,
+    })
 }

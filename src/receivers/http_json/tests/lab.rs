@@ -276,6 +276,7 @@ fn before_each(
         .iter()
         .enumerate()
         .map(|(index, path)| EndpointPoller {
+            path: Arc::from(*path),
             sites: servers.map(|server| Site {
                 url: format!("http://node{path}").parse().unwrap(),
                 transport: Arc::clone(server),

@@ -1,5 +1,6 @@
 //! A poller before a server in memory, under a clock that stands still unless somebody waits.
 
+mod answers;
 mod dropped;
 mod hedge;
 mod hours;
@@ -32,7 +33,7 @@ use super::{
     course::Course,
     document::Reader,
     endpoint::{EndpointPoller, Shared, Site},
-    orders::Orders,
+    orders::{Orders, Turns},
     poller::TargetPoller,
     telemetry::Telemetry,
     transport::{Request, Response, Transport, TransportError},
@@ -225,7 +226,9 @@ async fn go(
     stop: CancellationToken,
 ) -> poller::Ended {
     let mut course = Course::new(poller, timing, false, sinks);
-    poller.run(&mut course, &Orders::until(stop)).await
+    poller
+        .run(&mut course, &Orders::until(stop, Turns::new()))
+        .await
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Targets that come and go while the receiver runs.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use opentelemetry_sdk::metrics::{
     data::{AggregatedMetrics, MetricData, ResourceMetrics},
@@ -422,12 +422,48 @@ async fn a_name_that_another_receiver_has_waits_until_it_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_many_targets_that_begin_or_end_one_does_so_at_a_time() {
+    let stand = Stand::new(|_| Reply::Hang);
+    let targets: Vec<_> = (0..500).map(|n| target(&n.to_string())).collect();
+    let (most, log) = (Arc::new(AtomicU64::new(0)), Arc::clone(&stand.log));
+    let seen = Arc::clone(&most);
+    // What is ready to run gets its worker in turn, so that a task that is always ready sees how
+    // many others had theirs in between.
+    stand.tasks.spawn("neighbor", async move {
+        let mut before = 0;
+        loop {
+            let now = log.lines.lock().unwrap().len();
+            seen.fetch_max(now.saturating_sub(before) as u64, Ordering::Relaxed);
+            before = now;
+            tokio::task::yield_now().await;
+        }
+    });
+    stand.a.apply(&targets);
+    for wanted in [500, 1000] {
+        for _ in 0..100_000 {
+            tokio::task::yield_now().await;
+            if stand.log.lines.lock().unwrap().len() >= wanted {
+                break;
+            }
+        }
+        assert!(stand.log.lines.lock().unwrap().len() >= wanted);
+        stand.a.apply(&[]);
+    }
+    let most = most.load(Ordering::Relaxed);
+    assert!(
+        (1..=4).contains(&most),
+        "{most} targets before the neighbor"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_fleet_follows_the_targets() {
     let stand = Stand::new(|_| Reply::Hang);
     let fleet = &Arc::clone(&stand.a.factory().fleet);
     assert_eq!(fleet.retries_available(), 50, "10 an interval");
     let targets: Vec<_> = (0..1000).map(|n| target(&n.to_string())).collect();
     stand.a.apply(&targets);
+    sleep(Duration::from_millis(1)).await;
     assert_eq!(fleet.retries_available(), 500, "one for each ten");
     stand.a.apply(&targets[..200]);
     sleep(MOMENT).await;

@@ -62,6 +62,8 @@ pub(crate) enum Behaviour {
     Hang,
     /// Takes all but the first so many points of each request, which has more, and says so.
     Reject { points: usize },
+    /// Takes requests of at most so many points, and says of others that they are too large.
+    TakesAtMost { points: usize },
     /// Takes the request and answers so many bytes.
     LongAnswer { bytes: u64 },
 }
@@ -262,6 +264,13 @@ impl Answering {
                 self.take(request, rejected);
                 Ok(wire.taken(&partial_success(rejected)))
             }
+            Behaviour::TakesAtMost { points } if points_of(&request) > points => {
+                Ok(wire.too_large())
+            }
+            Behaviour::TakesAtMost { .. } => {
+                self.take(request, 0);
+                Ok(wire.taken(&[]))
+            }
             Behaviour::ResetAnswer => {
                 self.take(request, 0);
                 Ok(broken(wire, reset.clone()))
@@ -289,6 +298,15 @@ impl Answering {
             Ok(Frame::data(part))
         })))
     }
+}
+
+/// How many points a request has.
+fn points_of(request: &Request<Bytes>) -> usize {
+    let points = match request.uri().path() {
+        remote_write::PATH => remote_write::points_of(request),
+        _ => sink::points_of(request),
+    };
+    points.unwrap().len()
 }
 
 /// The beginning of an answer, after which the connection is reset.

@@ -78,6 +78,18 @@ impl Wire {
         }
     }
 
+    /// Refuses a request because of its size.
+    pub(super) fn too_large(self) -> Response<Body> {
+        match self {
+            Self::Http => whole(Response::builder().status(413), Bytes::new()),
+            Self::Grpc => {
+                let message = "grpc: received message larger than max (9 vs. 8)";
+                let status = Status::resource_exhausted(message);
+                status.into_http::<Full<Bytes>>().map(boxed)
+            }
+        }
+    }
+
     /// What comes before a message of so many bytes.
     pub(super) fn start(self, length: u64) -> Bytes {
         let mut start = BytesMut::new();

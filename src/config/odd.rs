@@ -1,0 +1,253 @@
+//! What is allowed and most likely not meant: warnings.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+use super::Config;
+use crate::{
+    definition::{self, Definition, InstrumentKind, ValueType},
+    exporters,
+    instruments::OwnMetrics,
+    pipeline::{Stream, Target},
+    processors, receivers,
+    settings::ComponentId,
+    telemetry::Meter,
+    yaml::{Cursor, Diagnostics, Node, nearest},
+};
+
+/// OTLP over HTTP appends this to an endpoint.
+const METRICS_PATH: &str = "/v1/metrics";
+
+/// Adds the warnings about `config`.
+pub(super) fn warn(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    let mut watch = Watch {
+        config,
+        root,
+        diagnostics,
+    };
+    watch.unused();
+    watch.endpoints();
+    watch.storages();
+    watch.counters();
+    watch.names();
+}
+
+struct Watch<'a, 'n> {
+    config: &'a Config,
+    root: &'a Cursor<'n>,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Watch<'_, '_> {
+    fn warning(&mut self, path: &[&str], message: impl Into<String>) {
+        self.root.warning(path, message, self.diagnostics);
+    }
+
+    /// What is defined and used nowhere.
+    fn unused(&mut self) {
+        let config = self.config;
+        let pipelines = || config.service.pipelines.values();
+        let receivers: BTreeSet<_> = pipelines().flat_map(|p| &p.receivers).collect();
+        let processors: BTreeSet<_> = pipelines().flat_map(|p| &p.processors).collect();
+        let exporters: BTreeSet<_> = pipelines().flat_map(|p| &p.exporters).collect();
+        let extensions: BTreeSet<_> = config.service.extensions.iter().collect();
+        let in_no_pipeline = "is in no pipeline, so it does nothing";
+        let is_not_named = "is not in `service::extensions`, so it does nothing";
+        self.unused_in(
+            "receivers",
+            &receivers,
+            config.receivers.keys(),
+            in_no_pipeline,
+        );
+        self.unused_in(
+            "processors",
+            &processors,
+            config.processors.keys(),
+            in_no_pipeline,
+        );
+        // `debug` is kept at hand for when somebody wants to look inside.
+        let is_meant =
+            |exporter: &&exporters::Config| !matches!(exporter, exporters::Config::Debug(_));
+        let defined = config.exporters.iter().filter(|(_, of)| is_meant(of));
+        let defined = defined.map(|(id, _)| id);
+        self.unused_in("exporters", &exporters, defined, in_no_pipeline);
+        self.unused_in(
+            "extensions",
+            &extensions,
+            config.extensions.keys(),
+            is_not_named,
+        );
+    }
+
+    fn unused_in<'c>(
+        &mut self,
+        section: &str,
+        used: &BTreeSet<&ComponentId>,
+        defined: impl Iterator<Item = &'c ComponentId>,
+        message: &str,
+    ) {
+        for id in defined.filter(|id| !used.contains(id)) {
+            self.warning(&[section, &id.to_string()], message);
+        }
+    }
+
+    /// A full URL where a base URL is asked for.
+    fn endpoints(&mut self) {
+        for (id, exporter) in &self.config.exporters {
+            let exporters::Config::OtlpHttp(otlp) = exporter else {
+                continue;
+            };
+            let base = otlp
+                .endpoint
+                .as_ref()
+                .filter(|_| otlp.metrics_endpoint.is_none());
+            let path = base.map(|base| base.get().path().trim_end_matches('/'));
+            if path.is_some_and(|path| path.ends_with(METRICS_PATH)) {
+                let message = format!(
+                    "`{METRICS_PATH}` is appended to it, so requests go to `…{METRICS_PATH}{METRICS_PATH}`; \
+                     leave it out, or give the whole URL as `metrics_endpoint`"
+                );
+                self.warning(&["exporters", &id.to_string(), "endpoint"], message);
+            }
+        }
+    }
+
+    /// A queue on disk from which everything is dropped at the first failure.
+    fn storages(&mut self) {
+        for (id, exporter) in &self.config.exporters {
+            let retry = match exporter {
+                exporters::Config::OtlpHttp(otlp) => &otlp.retry_on_failure,
+                exporters::Config::OtlpGrpc(otlp) => &otlp.retry_on_failure,
+                exporters::Config::RemoteWrite(config) => &config.retry_on_failure,
+                exporters::Config::Debug(_)
+                | exporters::Config::File(_)
+                | exporters::Config::Prometheus(_) => continue,
+            };
+            if exporter.storage().is_some() && !retry.enabled {
+                let message = "is off, so that a batch is given up at its first failure although \
+                               it is on disk";
+                let path = ["exporters", &id.to_string(), "retry_on_failure", "enabled"];
+                self.warning(&path, message);
+            }
+        }
+    }
+
+    /// The definitions of a receiver; none if one of them has its own message.
+    fn definitions(&self, id: &ComponentId) -> Option<Vec<Arc<Definition>>> {
+        let receivers::Config::HttpJson(receiver) = self.config.receivers.get(id)?;
+        let names = receiver.definition.iter();
+        names.map(|name| definition::load(name).ok()).collect()
+    }
+
+    /// Seconds have fractions, which an integer refuses.
+    fn counters(&mut self) {
+        for id in self.config.receivers.keys() {
+            for definition in self.definitions(id).unwrap_or_default() {
+                let counters = definition.instruments.iter().filter(|instrument| {
+                    instrument.kind == InstrumentKind::Counter
+                        && instrument.value_type == ValueType::Int
+                        && instrument.unit == "s"
+                });
+                for counter in counters {
+                    let message = format!(
+                        "`{}` of `{}` counts seconds in integers, so that a value with a fraction \
+                         is refused; write `value_type: double` there",
+                        counter.name, definition.name
+                    );
+                    self.warning(&["receivers", &id.to_string(), "definition"], message);
+                }
+            }
+        }
+    }
+
+    /// A processor that names a metric which no target has.
+    fn names(&mut self) {
+        for (id, processor) in &self.config.processors {
+            let Some(names) = self.names_before(id) else {
+                continue;
+            };
+            let known: Vec<_> = names.iter().map(String::as_str).collect();
+            for mention in processor.mentions() {
+                if mention.fits(known.iter().copied()) != Some(false) {
+                    continue;
+                }
+                let id = id.to_string();
+                let path = mention.path.iter().map(String::as_str);
+                let path: Vec<_> = ["processors", &id].into_iter().chain(path).collect();
+                let node = self.root.at(&path).map(|at| at.node);
+                // What came from the environment is not shown.
+                let hidden = node.filter(|node| node.expansion.is_some());
+                let text = hidden.map_or_else(|| format!("`{}`", mention.text), Node::describe);
+                let near = nearest(&mention.text, &known);
+                let near = near.filter(|_| mention.is_name() && hidden.is_none());
+                let message = match (mention.is_name(), near) {
+                    (true, Some(near)) => format!(
+                        "no metric that comes here is called {text} (did you mean `{near}`?)"
+                    ),
+                    (true, None) => format!("no metric that comes here is called {text}"),
+                    (false, _) => format!("{text} is found in no name of a metric that comes here"),
+                };
+                self.warning(&path, message);
+            }
+        }
+    }
+
+    /// The names of all metrics that come to a processor in any pipeline; none if it is in none,
+    /// or if they are not known.
+    fn names_before(&self, id: &ComponentId) -> Option<BTreeSet<String>> {
+        let pipelines = self.config.service.pipelines.values();
+        let pipelines: Vec<_> = pipelines
+            .filter(|pipeline| pipeline.processors.contains(id))
+            .collect();
+        let mut names = BTreeSet::new();
+        for pipeline in &pipelines {
+            let before = pipeline.processors.iter().take_while(|other| *other != id);
+            let before: Option<Vec<_>> = before
+                .map(|other| self.config.processors.get(other))
+                .collect();
+            let before = before?;
+            for receiver in &pipeline.receivers {
+                for definition in self.definitions(receiver)? {
+                    names.extend(names_behind(&before, &definition)?);
+                }
+            }
+        }
+        (!pipelines.is_empty()).then_some(names)
+    }
+}
+
+/// What the metrics of a definition are called behind some processors; none if one of them makes
+/// a target up, whose metrics are not known here.
+fn names_behind(
+    processors: &[&processors::Config],
+    definition: &Arc<Definition>,
+) -> Option<Vec<String>> {
+    let meter = Meter::of(&SdkMeterProvider::default());
+    let board = Arc::default();
+    let context = processors::Context {
+        meter: &meter,
+        board: &board,
+    };
+    let mut stream = Stream {
+        schema: Arc::new(OwnMetrics::schema(definition, 1)),
+        target: Arc::new(Target::named("none", definition)),
+        resource: Vec::new().into(),
+    };
+    for processor in processors {
+        match processor {
+            processors::Config::Aggregate(_) => return None,
+            processors::Config::MetricsTransform(_) => {
+                processor.build("none", &context).open(&mut stream);
+            }
+            // A filter drops by the Resource too, which is not known. The others change no name.
+            _ => {}
+        }
+    }
+    let instruments = stream.schema.instruments().iter();
+    Some(
+        instruments
+            .map(|instrument| instrument.name.clone())
+            .collect(),
+    )
+}

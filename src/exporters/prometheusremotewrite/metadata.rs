@@ -1,0 +1,87 @@
+//! Type, description and unit of each metric: said again once a minute, as Prometheus itself does,
+//! because a receiver may have been started since.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
+
+use super::{message::MetricMetadata, series::Rules};
+use crate::exporters::prometheus::name::Kind;
+
+/// How long what was said of a metric holds.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The most metrics of which something is said.
+const MAX_FAMILIES: usize = 10_000;
+
+/// What was said, and when, by the name of the family. What was not said again for long is not
+/// there any more and makes room.
+#[derive(Debug, Default)]
+pub(super) struct Metadata(Mutex<HashMap<String, (SystemTime, MetricMetadata)>>);
+
+impl Metadata {
+    /// What is to be said now of the metrics of one target.
+    pub(super) fn due(
+        &self,
+        rules: &Rules,
+        parts: &[ResourceMetrics],
+        now: SystemTime,
+    ) -> Vec<MetricMetadata> {
+        let scopes = parts.iter().flat_map(|part| part.scope_metrics());
+        let metrics = scopes.flat_map(|scope| scope.metrics());
+        // Nothing is half done after a panic.
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = Vec::new();
+        for metric in metrics {
+            let metadata = of(rules, metric);
+            let name = &metadata.metric_family_name;
+            let is_known = said.get(name).is_some_and(|(at, known)| {
+                *known == metadata && now.duration_since(*at).is_ok_and(|age| age < AGAIN)
+            });
+            if is_known {
+                continue;
+            }
+            if said.len() >= MAX_FAMILIES && !said.contains_key(name) {
+                let is_young = |at: &SystemTime| now.duration_since(*at).is_ok_and(|a| a < AGAIN);
+                said.retain(|_, (at, _)| is_young(at));
+                if said.len() >= MAX_FAMILIES {
+                    continue;
+                }
+            }
+            said.insert(name.clone(), (now, metadata.clone()));
+            due.push(metadata);
+        }
+        due
+    }
+}
+
+fn of(rules: &Rules, metric: &Metric) -> MetricMetadata {
+    let kind = match metric.data() {
+        AggregatedMetrics::U64(data) => kind(data),
+        AggregatedMetrics::I64(data) => kind(data),
+        AggregatedMetrics::F64(data) => kind(data),
+    };
+    MetricMetadata {
+        kind: match kind {
+            Kind::Counter => 1,
+            Kind::Histogram => 3,
+            _ => 2,
+        },
+        metric_family_name: rules.name(metric, kind),
+        help: metric.description().to_owned(),
+        unit: metric.unit().to_owned(),
+    }
+}
+
+fn kind<T>(data: &MetricData<T>) -> Kind {
+    match data {
+        MetricData::Gauge(_) => Kind::Gauge,
+        MetricData::Sum(sum) if sum.is_monotonic() => Kind::Counter,
+        MetricData::Sum(_) => Kind::UpDownCounter,
+        MetricData::Histogram(_) | MetricData::ExponentialHistogram(_) => Kind::Histogram,
+    }
+}

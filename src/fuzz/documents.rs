@@ -1,0 +1,128 @@
+//! What a polled server says.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde_json::Value;
+
+use super::text;
+use crate::{
+    definition::{self, Definition, Path, Steps},
+    pipeline::{Number, Readings},
+    processors::mapping,
+    receivers::http_json,
+    runtime::Clock,
+};
+
+type Compiled = std::sync::Arc<Definition>;
+
+/// The definition of what [`prometheus_samples`] reads.
+static VOCABULARY: LazyLock<Compiled> = LazyLock::new(|| {
+    let metric = |name: &str, metric: &str| {
+        format!(
+            "  - {{name: {metric}, description: d, instrument: gauge, endpoint: m, \
+             for_each: '$.{name}[*]', value: $.value, \
+             attributes: {{x: $.labels.x, y: $.labels.y}}}}\n"
+        )
+    };
+    let text = format!(
+        "description: d\nendpoints:\n  m: {{path: /m, format: prometheus}}\nmetrics:\n{}{}",
+        metric("a", "one"),
+        metric("b_total", "two")
+    );
+    compiled(&text)
+});
+
+static DATED: LazyLock<Compiled> = LazyLock::new(|| {
+    compiled(
+        "description: d\nendpoints:\n  j: {path: /j}\nmetrics:\n  - {name: time, description: d, \
+         instrument: gauge, unit: s, endpoint: j, value: $.t, parse: timestamp}\n",
+    )
+});
+
+static BUILTIN: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
+    let all = definition::BUILTIN.iter().map(definition::load_builtin);
+    all.map(|loaded| loaded.expect("a built-in definition"))
+        .collect()
+});
+
+fn compiled(text: &str) -> Compiled {
+    definition::from_text("fuzz", "fuzz.yaml", text).expect("a definition")
+}
+
+/// What one body at every endpoint gives.
+fn mapped(definition: &Definition, body: &[u8]) -> Readings {
+    let bodies = definition.endpoints.iter().map(|_| Some(body.to_vec()));
+    let poll = http_json::sample(definition, bodies.collect(), &Clock::System);
+    mapping::map(definition, &poll)
+}
+
+/// A path, and behind the end of the line a document.
+pub(super) fn jsonpath(data: &[u8]) {
+    let text = text(data);
+    let (path, document) = text.split_once('\n').unwrap_or((&text, "null"));
+    let (Ok(path), Ok(document)) = (Path::parse(path), serde_json::from_str::<Value>(document))
+    else {
+        return;
+    };
+    let steps = Steps::for_document(data.len());
+    let found = path.nodes(&document, usize::MAX, &steps);
+    if let (Ok(found), true) = (found, path.keys().is_some()) {
+        assert!(found.total <= 1, "{} names one value", path.text());
+    }
+    // Whether there are enough steps is no matter here.
+    drop(path.elements(&document, 1, &steps));
+    let _one = path.one(&document, &steps);
+    let _misses = path.misses(&document, &steps);
+}
+
+/// A body of JSON that one of the built-in definitions reads: the first byte says which.
+pub(super) fn json(data: &[u8]) {
+    let Some((first, body)) = data.split_first() else {
+        return;
+    };
+    let body = if first.is_ascii_punctuation() {
+        data
+    } else {
+        body
+    };
+    if let Some(definition) = BUILTIN.get(usize::from(*first) % BUILTIN.len()) {
+        drop(mapped(definition, body));
+    }
+}
+
+/// A body of Prometheus text.
+pub(super) fn prometheus(data: &[u8]) {
+    drop(mapped(&VOCABULARY, data));
+}
+
+/// A point in time in a body of JSON.
+pub(super) fn timestamp(data: &[u8]) {
+    let body = serde_json::json!({ "t": text(data) }).to_string();
+    drop(mapped(&DATED, body.as_bytes()));
+}
+
+/// The name of a family, its labels and its value.
+pub type PrometheusSample = (String, BTreeMap<String, String>, f64);
+
+/// The samples of the families `a` and `b_total` in Prometheus text, with their labels `x` and `y`
+/// and their values as Rust writes them; none if it is no such text. Numbers alone are read.
+pub fn prometheus_samples(text: &str) -> Option<Vec<PrometheusSample>> {
+    let endpoints = VOCABULARY.endpoints.len();
+    let body = text.as_bytes().to_vec();
+    let poll = http_json::sample(&VOCABULARY, vec![Some(body); endpoints], &Clock::System);
+    poll.endpoints.first()?.body()?;
+    let readings = mapping::map(&VOCABULARY, &poll);
+    let sample = readings.values.iter().map(|reading| {
+        let labels = reading.attributes.iter();
+        let labels = labels.map(|pair| (pair.key.to_string(), pair.value.to_string()));
+        let name = ["a", "b_total"].get(reading.instrument).copied();
+        #[expect(clippy::cast_precision_loss, reason = "Python has doubles only")]
+        let value = match reading.value {
+            Number::Unsigned(value) => value as f64,
+            Number::Negative(value) => value as f64,
+            Number::Double(value) => value,
+        };
+        (name.unwrap_or_default().to_owned(), labels.collect(), value)
+    });
+    Some(sample.collect())
+}

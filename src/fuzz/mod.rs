@@ -1,0 +1,190 @@
+//! What reads that which others send or write, one entry each, for fuzzing: whatever the bytes, it
+//! returns soon, and what it takes it takes as the same when it is written and read again.
+//!
+//! `cargo fuzz` runs these entries for hours (`fuzz/`); `tests/it/fuzz.rs` runs each some hundred or
+//! thousand times in every `cargo test`. Nothing else uses them.
+#![expect(
+    clippy::expect_used,
+    reason = "who fuzzes wants to stop at what cannot be"
+)]
+
+mod documents;
+mod network;
+
+pub use documents::{PrometheusSample, prometheus_samples};
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::{
+    config::{Config, Source},
+    definition, discovery,
+    http::retry_after,
+    settings::{Allowed, ByteSize, ComponentId, Endpoint, HttpUrl, SignedDuration},
+    storage, yaml,
+};
+
+/// One reader.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// What it is called; its seeds lie in `fuzz/seeds/NAME`.
+    pub name: &'static str,
+    /// Reads what others said.
+    pub run: fn(&[u8]),
+    /// More seeds: the files in these folders of the repository.
+    pub folders: &'static [&'static str],
+    /// How often `cargo test` runs it: it takes some seconds then.
+    pub executions: u32,
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    target("yaml", yaml, &["tests/fixtures/config"], 6_000),
+    target("config", config, &["tests/fixtures/config"], 500),
+    target(
+        "definition",
+        definition,
+        &["tests/fixtures/definitions", "pipelines"],
+        400,
+    ),
+    target("jsonpath", documents::jsonpath, &[], 3_000),
+    target("json", documents::json, BODIES, 1_000),
+    target(
+        "prometheus",
+        documents::prometheus,
+        &["tests/fixtures/bodies/betanet-mixnode"],
+        1_500,
+    ),
+    target("timestamp", documents::timestamp, &[], 3_000),
+    target("targets", targets, &[], 6_000),
+    target("relabel", relabel, &[], 1_000),
+    target("request", network::request, &[], 1_000),
+    target("otlp_answer", network::otlp_answer, &[], 500),
+    target(
+        "remote_write_answer",
+        network::remote_write_answer,
+        &[],
+        500,
+    ),
+    target("queue", storage::fuzz, &[], 10_000),
+    target("retry_after", retry, &[], 10_000),
+    target("settings", settings, &[], 10_000),
+];
+
+const BODIES: &[&str] = &[
+    "tests/fixtures/bodies/betanet",
+    "tests/fixtures/bodies/couchdb",
+    "tests/fixtures/bodies/elasticsearch",
+    "tests/fixtures/bodies/nats",
+    "tests/fixtures/bodies/rabbitmq",
+];
+
+const fn target(
+    name: &'static str,
+    run: fn(&[u8]),
+    folders: &'static [&'static str],
+    executions: u32,
+) -> Target {
+    Target {
+        name,
+        run,
+        folders,
+        executions,
+    }
+}
+
+/// Runs the target called `name`, as `fuzz/fuzz_targets` does.
+///
+/// # Panics
+/// If a reader has a mistake, or there is no such target.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    (target.expect("there is no such target").run)(data);
+}
+
+fn yaml(data: &[u8]) {
+    let mut diagnostics = yaml::Diagnostics::new();
+    let node = yaml::parse("fuzz.yaml", &text(data), &mut diagnostics);
+    assert!(node.is_some() || !diagnostics.is_empty(), "it says why");
+    drop(diagnostics.to_string());
+}
+
+fn config(data: &[u8]) {
+    let source = Source::Yaml {
+        name: "fuzz.yaml".to_owned(),
+        text: text(data).into_owned(),
+    };
+    let environment = |name: &str| (name.len() % 2 == 1).then(|| name.to_lowercase());
+    let mut diagnostics = yaml::Diagnostics::new();
+    let config = Config::load(&[source], &environment, &mut diagnostics);
+    assert!(config.is_some() || !diagnostics.is_empty(), "it says why");
+    drop(diagnostics.to_string());
+}
+
+fn definition(data: &[u8]) {
+    if let Err(error) = definition::from_text("fuzz", "fuzz.yaml", &text(data)) {
+        assert!(!error.to_string().is_empty(), "it says why");
+    }
+}
+
+fn targets(data: &[u8]) {
+    discovery::fuzz_list(data);
+}
+
+/// Rules, a line of three minuses, and target groups.
+fn relabel(data: &[u8]) {
+    let text = text(data);
+    let (rules, groups) = text.split_once("\n---\n").unwrap_or((&text, ""));
+    discovery::fuzz_relabel(rules, groups);
+}
+
+/// `Retry-After`, `Date` on the next line; or what gRPC has for it.
+fn retry(data: &[u8]) {
+    let (after, date) = match data.iter().position(|byte| *byte == b'\n') {
+        Some(end) => data.split_at(end),
+        None => (data, &b"\n"[..]),
+    };
+    let mut headers = HeaderMap::new();
+    let pairs = [
+        (header::RETRY_AFTER, after),
+        (header::DATE, date.get(1..).unwrap_or_default()),
+    ];
+    for (name, value) in pairs {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.insert(name, value);
+        }
+    }
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let _ = retry_after(status, &headers, Duration::from_secs(1_700_000_000));
+    crate::delivery::grpc::fuzz_retry_info(data);
+}
+
+fn settings(data: &[u8]) {
+    let text = text(data);
+    as_printed::<crate::settings::Duration>(&text);
+    as_printed::<SignedDuration>(&text);
+    as_printed::<ByteSize>(&text);
+    as_printed::<ComponentId>(&text);
+    as_printed::<Endpoint>(&text);
+    // What is printed of a URL hides what may be a secret.
+    drop(text.parse::<HttpUrl>());
+    as_printed::<Allowed>(&text);
+}
+
+/// A value is the one that its printed form is.
+fn as_printed<T: FromStr + fmt::Display + fmt::Debug + PartialEq>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        let printed = value.to_string();
+        let read = printed.parse::<T>().ok();
+        assert_eq!(
+            read.as_ref(),
+            Some(&value),
+            "{text:?} is printed as {printed:?}"
+        );
+    }
+}
+
+fn text(data: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(data)
+}

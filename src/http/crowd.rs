@@ -1,0 +1,344 @@
+//! Who is connected, and who goes when there are too many: no client can take the places of the
+//! others, neither with connections nor with requests.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+/// Connections beyond the limit, for requests that are answered whatever else is full. One client
+/// gets half of them.
+const RESERVE: usize = 16;
+
+/// A client: an IPv4 address, or the /64 of an IPv6 address, of which one host has all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Client(IpAddr);
+
+impl From<SocketAddr> for Client {
+    fn from(address: SocketAddr) -> Self {
+        Self(match address.ip().to_canonical() {
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+            ip => ip,
+        })
+    }
+}
+
+/// Places for what is done at the same time.
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    /// How many of them one client gets.
+    share: usize,
+    taken: Mutex<HashMap<Client, usize>>,
+}
+
+/// A place that is taken until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    of: Arc<Places>,
+    client: Client,
+}
+
+impl Places {
+    pub(super) fn new(most: usize, share: usize) -> Self {
+        Self {
+            most,
+            share,
+            taken: Mutex::default(),
+        }
+    }
+
+    /// A place for a client; none if all are taken, or as many as one client gets.
+    pub(super) fn take(self: &Arc<Self>, client: Client) -> Option<Place> {
+        let mut taken = lock(&self.taken);
+        let all: usize = taken.values().sum();
+        let own = taken.get(&client).copied().unwrap_or_default();
+        if all >= self.most || own >= self.share {
+            return None;
+        }
+        taken.insert(client, own + 1);
+        Some(Place {
+            of: Arc::clone(self),
+            client,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        subtract(&mut lock(&self.of.taken), self.client);
+    }
+}
+
+/// The connections of a listener.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    limit: usize,
+    /// For the exchanges that are under way.
+    places: Arc<Places>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Counts what happens, so that it is known what happened first.
+    turn: u64,
+    guests: BTreeMap<u64, Guest>,
+    by_client: HashMap<Client, usize>,
+}
+
+#[derive(Debug)]
+struct Guest {
+    client: Client,
+    /// The turn at which it began to say nothing; none while an exchange is under way.
+    idle_since: Option<u64>,
+    leave: CancellationToken,
+}
+
+/// A connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Stay {
+    crowd: Arc<Crowd>,
+    id: u64,
+    pub(super) client: Client,
+    /// Another connection needs the place: this one is to be closed.
+    pub(super) leave: CancellationToken,
+}
+
+/// An exchange of a connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Busy {
+    crowd: Arc<Crowd>,
+    id: u64,
+    place: Option<Place>,
+}
+
+/// What comes of a new connection.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// It has a place.
+    Free(Stay),
+    /// It has that of one that was idle.
+    Instead(Stay),
+    /// There is no place, and nobody who could go.
+    Full,
+}
+
+impl Crowd {
+    /// Up to `limit` connections, and a few more for what is answered always.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            places: Arc::new(Places::new(limit, share(limit))),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A new connection. Where there are too many, the one goes that has been idle for longest: of
+    /// the same client if it has its share, else of the client that has most. A header that is sent
+    /// half is idle too.
+    pub(super) fn enter(self: &Arc<Self>, client: Client) -> Entry {
+        let mut state = lock(&self.state);
+        let mut has_pushed = false;
+        let own = state.by_client.get(&client).copied().unwrap_or_default();
+        if own >= share(self.limit) {
+            has_pushed = state.push_out(|guest| guest.client == client);
+            if !has_pushed && own >= share(self.limit) + share(RESERVE) {
+                return Entry::Full;
+            }
+        }
+        if state.guests.len() >= self.limit.saturating_add(RESERVE) {
+            let Some(greedy) = state.greediest_idle() else {
+                return Entry::Full;
+            };
+            has_pushed |= state.push_out(|guest| guest.client == greedy);
+        }
+        let leave = CancellationToken::new();
+        let id = state.next_turn();
+        let guest = Guest {
+            client,
+            idle_since: Some(id),
+            leave: leave.clone(),
+        };
+        state.guests.insert(id, guest);
+        *state.by_client.entry(client).or_default() += 1;
+        let stay = Stay {
+            crowd: Arc::clone(self),
+            id,
+            client,
+            leave,
+        };
+        match has_pushed {
+            true => Entry::Instead(stay),
+            false => Entry::Free(stay),
+        }
+    }
+}
+
+impl State {
+    fn next_turn(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
+    }
+
+    /// Closes the one of these that has been idle for longest.
+    fn push_out(&mut self, of: impl Fn(&Guest) -> bool) -> bool {
+        let idle = self.guests.iter().filter(|(_, guest)| of(guest));
+        let idle = idle.filter_map(|(id, guest)| Some((guest.idle_since?, *id)));
+        let Some((_, id)) = idle.min() else {
+            return false;
+        };
+        self.remove(id);
+        true
+    }
+
+    /// Of the clients with an idle connection the one that has most connections.
+    fn greediest_idle(&self) -> Option<Client> {
+        let idle = self.guests.values();
+        let idle = idle.filter(|guest| guest.idle_since.is_some());
+        let most = idle.max_by_key(|guest| self.by_client.get(&guest.client));
+        most.map(|guest| guest.client)
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(guest) = self.guests.remove(&id) {
+            guest.leave.cancel();
+            subtract(&mut self.by_client, guest.client);
+        }
+    }
+}
+
+impl Stay {
+    /// An exchange begins.
+    pub(super) fn begin(&self) -> Busy {
+        if let Some(guest) = lock(&self.crowd.state).guests.get_mut(&self.id) {
+            guest.idle_since = None;
+        }
+        Busy {
+            crowd: Arc::clone(&self.crowd),
+            id: self.id,
+            place: self.crowd.places.take(self.client),
+        }
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        lock(&self.crowd.state).remove(self.id);
+    }
+}
+
+impl Busy {
+    /// Whether it may be anything; else only what is answered always.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.place.is_some()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut state = lock(&self.crowd.state);
+        let turn = state.next_turn();
+        if let Some(guest) = state.guests.get_mut(&self.id) {
+            guest.idle_since = Some(turn);
+        }
+    }
+}
+
+/// What one client gets of so many places.
+pub(super) fn share(places: usize) -> usize {
+    places.div_ceil(2)
+}
+
+fn subtract(counts: &mut HashMap<Client, usize>, client: Client) {
+    match counts.get_mut(&client) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(counts.remove(&client)),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str) -> Client {
+        SocketAddr::new(address.parse().unwrap(), 1).into()
+    }
+
+    fn enter(crowd: &Arc<Crowd>, address: &str) -> Option<Stay> {
+        match crowd.enter(client(address)) {
+            Entry::Free(stay) | Entry::Instead(stay) => Some(stay),
+            Entry::Full => None,
+        }
+    }
+
+    #[test]
+    fn a_network_is_one_client_where_a_host_has_all_of_it() {
+        assert_eq!(client("10.0.0.1"), client("::ffff:10.0.0.1"));
+        assert_ne!(client("10.0.0.1"), client("10.0.0.2"));
+        assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:1"));
+        assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn a_client_has_its_share_of_the_places() {
+        let places = Arc::new(Places::new(3, 2));
+        let (a, b) = (client("10.0.0.1"), client("10.0.0.2"));
+        let first = places.take(a).unwrap();
+        let _second = places.take(a).unwrap();
+        assert!(places.take(a).is_none());
+        let _third = places.take(b).unwrap();
+        assert!(places.take(b).is_none(), "all are taken");
+        drop(first);
+        assert!(places.take(a).is_some());
+    }
+
+    #[test]
+    fn the_longest_idle_connection_of_a_greedy_client_goes() {
+        let crowd = Arc::new(Crowd::new(4));
+        let first = enter(&crowd, "10.0.0.1").unwrap();
+        let second = enter(&crowd, "10.0.0.1").unwrap();
+        drop(first.begin());
+        let third = enter(&crowd, "10.0.0.1").unwrap();
+        assert!(
+            second.leave.is_cancelled(),
+            "idle for longer than the first"
+        );
+        assert!(!first.leave.is_cancelled() && !third.leave.is_cancelled());
+        let busy = [first.begin(), third.begin()];
+        assert!(busy.iter().all(Busy::is_admitted));
+        let fourth = enter(&crowd, "10.0.0.1").unwrap();
+        assert!(!first.leave.is_cancelled(), "nobody is cut off");
+        assert!(!fourth.begin().is_admitted(), "it has its share");
+        let other = enter(&crowd, "10.0.0.2").unwrap();
+        assert!(other.begin().is_admitted());
+    }
+
+    #[test]
+    fn who_has_least_is_pushed_out_last() {
+        let crowd = Arc::new(Crowd::new(4));
+        let modest = enter(&crowd, "10.1.0.1").unwrap();
+        let others: Vec<_> = (0..RESERVE + 3)
+            .map(|n| enter(&crowd, &format!("10.0.{}.1", n / 2)).unwrap())
+            .collect();
+        let next = enter(&crowd, "10.2.0.1").unwrap();
+        assert!(!modest.leave.is_cancelled());
+        let gone = others.iter().filter(|stay| stay.leave.is_cancelled());
+        assert_eq!(gone.count(), 1);
+        let _busy: Vec<_> = others
+            .iter()
+            .chain([&modest, &next])
+            .map(Stay::begin)
+            .collect();
+        assert!(enter(&crowd, "10.3.0.1").is_none(), "nobody can go");
+        drop(next);
+        assert!(enter(&crowd, "10.3.0.1").is_some());
+    }
+}

@@ -1,0 +1,124 @@
+//! Where an answer leads, and what goes along: we follow ourselves, because what reqwest follows
+//! takes the configured headers and a `Referer` with it.
+
+use http::{HeaderMap, StatusCode, header};
+use reqwest::Url;
+
+use super::transport::{Request, TransportError};
+use crate::settings::HttpUrl;
+
+/// More of a `Location` is not shown.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// The request that follows an answer, if it is a redirect to a URL. At another origin nobody
+/// learns who we are to the first one: no header goes along, neither there nor from there on.
+pub(super) fn next(request: &Request, status: StatusCode, headers: &HeaderMap) -> Option<Request> {
+    let url = location(&request.url, status, headers)?;
+    let mut next = Request {
+        url,
+        ..request.clone()
+    };
+    if next.url.origin() != request.url.origin() {
+        let connection = next.headers.remove(header::CONNECTION);
+        next.headers = connection
+            .map(|value| (header::CONNECTION, value))
+            .into_iter()
+            .collect();
+    }
+    Some(next)
+}
+
+/// That `followed` redirects were enough, and where the next one leads.
+pub(super) fn too_many(followed: usize, next: &Request) -> TransportError {
+    TransportError::Redirects {
+        followed,
+        location: shown(&next.url),
+    }
+}
+
+/// What is said of a redirect that is not followed.
+pub(super) fn not_followed(from: &Url, status: StatusCode, headers: &HeaderMap) -> String {
+    match location(from, status, headers) {
+        Some(to) => format!(
+            ", which leads to {}: `max_redirects` follows none, so give that as the endpoint",
+            shown(&to)
+        ),
+        None if is_redirect(status) => ", a redirect without a URL in `Location`".to_owned(),
+        None => String::new(),
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn location(from: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
+    if !is_redirect(status) {
+        return None;
+    }
+    let text = headers.get(header::LOCATION)?.to_str().ok()?;
+    let mut url = from.join(text).ok()?;
+    // What the first server says is nobody's user name here.
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    matches!(url.scheme(), "http" | "https").then_some(url)
+}
+
+/// The URL without the values of its query.
+fn shown(url: &Url) -> String {
+    let url = url.as_str().parse::<HttpUrl>();
+    let text = url.map_or_else(|_| String::new(), |url| url.to_string());
+    text.chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn following(from: &str, to: &str) -> Option<(String, usize)> {
+        let of_request = [
+            (header::AUTHORIZATION, "Bearer hunter2".parse().unwrap()),
+            ("x-api-key".parse().unwrap(), "hunter2".parse().unwrap()),
+            (header::IF_NONE_MATCH, "a".parse().unwrap()),
+        ];
+        let request = Request {
+            url: from.parse().unwrap(),
+            headers: of_request.into_iter().collect(),
+            body_limit_bytes: 10,
+            memory: crate::pipeline::Allowance::new(10),
+        };
+        let headers = HeaderMap::from_iter([(header::LOCATION, to.parse().unwrap())]);
+        let next = next(&request, StatusCode::FOUND, &headers)?;
+        Some((next.url.to_string(), next.headers.len()))
+    }
+
+    #[test]
+    fn headers_stay_at_their_origin() {
+        for (to, expected) in [
+            ("/b?x=y", Some(("http://a:80/b?x=y", 3))),
+            ("c", Some(("http://a/v1/c", 3))),
+            ("http://a:8080/", Some(("http://a:8080/", 0))),
+            ("https://a/", Some(("https://a/", 0))),
+            ("//b/", Some(("http://b/", 0))),
+            ("http://u:p@b/", Some(("http://b/", 0))),
+            ("ftp://b/", None),
+            ("file:///etc/passwd", None),
+        ] {
+            let expected = expected.map(|(url, headers)| (url.replace(":80/", "/"), headers));
+            assert_eq!(following("http://a/v1/metrics", to), expected, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_location_shows_no_value() {
+        let from = "http://a/".parse().unwrap();
+        let to = "/login?token=hunter2".parse().unwrap();
+        let headers = HeaderMap::from_iter([(header::LOCATION, to)]);
+        let said = not_followed(&from, StatusCode::FOUND, &headers);
+        assert!(said.contains("http://a/login?token=[REDACTED]"), "{said}");
+        let said = not_followed(&from, StatusCode::FOUND, &HeaderMap::new());
+        assert_eq!(said, ", a redirect without a URL in `Location`");
+        let said = not_followed(&from, StatusCode::NOT_MODIFIED, &headers);
+        assert_eq!(said, "");
+    }
+}

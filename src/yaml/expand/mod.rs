@@ -1,0 +1,349 @@
+//! `${env:NAME}` and `${file:PATH}` in values.
+//!
+//! As in the Collector, with one departure: what a variable or a file holds is final. It is not
+//! searched for further references, so nothing can be injected through it.
+
+use crate::{
+    runtime::read_text,
+    yaml::{self, Diagnostics, Expansion, Node, Place, Scalar, Value},
+};
+use std::{path::Path, sync::Arc};
+
+/// Where the variables come from, so that tests never have to set one.
+pub type Environment<'e> = dyn Fn(&str) -> Option<String> + 'e;
+
+/// How what is put into a text is written there: the keys that lead to the text, and what is put
+/// in.
+type Within<'w> = dyn Fn(&[String], String) -> String + 'w;
+
+/// How much text the variables and files of a configuration may hold together, in bytes.
+const MAX_TEXT: usize = 16 << 20;
+
+/// How large a file of a `${file:…}` may be, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Replaces the references in all values of `node`, never in keys:
+///
+/// - `${env:NAME}`, for short `${NAME}`, is the variable; with `${env:NAME:-default}` the default if
+///   it is not set (set but empty is set);
+/// - `${file:PATH}` is what the regular file holds, without one line end behind it; a path that is
+///   not absolute begins at the working directory;
+/// - as the whole value it is read as YAML, so that a number is a number, and its text is kept for
+///   where a string is wanted; within a text it is put in as it is;
+/// - `$$` is a `$`.
+pub fn expand(node: Node, environment: &Environment<'_>, diagnostics: &mut Diagnostics) -> Node {
+    expand_within(node, environment, &|_, value| value, diagnostics)
+}
+
+/// The same, and what is put into a longer text is written as `within` says.
+pub fn expand_within(
+    mut node: Node,
+    environment: &Environment<'_>,
+    within: &Within<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Node {
+    let mut expander = Expander {
+        environment,
+        within,
+        diagnostics,
+        text: 0,
+    };
+    expander.node(&mut node, &mut Vec::new());
+    node
+}
+
+/// A text with each reference as `{NAME}`, without what it may hold: for labels and logs.
+pub fn without_values(text: &str) -> String {
+    let Ok(pieces) = split(text) else {
+        return String::new();
+    };
+    let shown = pieces.iter().map(|piece| match piece {
+        Piece::Text(text) => (*text).to_owned(),
+        Piece::Variable { name, .. } => format!("{{{name}}}"),
+        Piece::File(path) => {
+            let name = Path::new(path).file_name();
+            format!("{{{}}}", name.unwrap_or_default().display())
+        }
+    });
+    shown.collect()
+}
+
+struct Expander<'e> {
+    environment: &'e Environment<'e>,
+    within: &'e Within<'e>,
+    diagnostics: &'e mut Diagnostics,
+    text: usize,
+}
+
+/// A mistake in a reference, and how many characters into the text it is.
+struct Mistake {
+    offset: usize,
+    message: String,
+}
+
+/// A piece of a text.
+#[derive(Debug, PartialEq)]
+enum Piece<'t> {
+    Text(&'t str),
+    Variable {
+        name: &'t str,
+        default: Option<&'t str>,
+    },
+    File(&'t str),
+}
+
+impl Expander<'_> {
+    fn node(&mut self, node: &mut Node, path: &mut Vec<String>) {
+        match &mut node.value {
+            Value::Null => {}
+            Value::Seq(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    path.push(index.to_string());
+                    self.node(item, path);
+                    path.pop();
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    path.push(entry.key.clone());
+                    self.node(&mut entry.value, path);
+                    path.pop();
+                }
+            }
+            Value::Scalar(scalar) if scalar.text.contains('$') => match split(&scalar.text) {
+                Ok(pieces) => {
+                    if let Some((value, expansion)) =
+                        self.replace(scalar, &pieces, &node.place, path)
+                    {
+                        (node.value, node.expansion) = (value, expansion.map(Arc::new));
+                    }
+                }
+                Err(Mistake { offset, message }) => {
+                    let place = within(&node.place, scalar, offset);
+                    self.diagnostics.error(&place, path.join("::"), message);
+                }
+            },
+            Value::Scalar(_) => {}
+        }
+    }
+
+    /// What the pieces of a scalar come to; nothing if there is too much of it.
+    fn replace(
+        &mut self,
+        scalar: &Scalar,
+        pieces: &[Piece<'_>],
+        place: &Place,
+        keys: &[String],
+    ) -> Option<(Value, Option<Expansion>)> {
+        let path = keys.join("::");
+        let mut text = String::new();
+        let expanded = pieces.iter().any(|piece| !matches!(piece, Piece::Text(_)));
+        let whole = expanded && pieces.len() == 1;
+        let mut unset = false;
+        for piece in pieces {
+            let found = match piece {
+                Piece::Text(literal) => {
+                    text.push_str(literal);
+                    continue;
+                }
+                Piece::Variable { name, default } => self.variable(name, *default, place, &path),
+                Piece::File(file) => self.file(file, place, &path),
+            };
+            match found {
+                Some(value) if whole => text.push_str(&value),
+                Some(value) => text.push_str(&(self.within)(keys, value)),
+                None => unset = true,
+            }
+            if self.text + text.len() > MAX_TEXT {
+                let message = format!("more than {MAX_TEXT} bytes of variables and files");
+                self.diagnostics.error(place, path, message);
+                return None;
+            }
+        }
+        self.text += text.len();
+        if whole && unset {
+            return Some((Value::Null, None));
+        }
+        if !expanded {
+            return Some((
+                Value::Scalar(Scalar {
+                    text,
+                    plain: scalar.plain,
+                }),
+                None,
+            ));
+        }
+        let expansion = Expansion {
+            reference: scalar.text.clone(),
+            text: text.clone(),
+        };
+        let value = if whole {
+            read(text, place, &expansion)
+        } else {
+            plain_text(text, false)
+        };
+        Some((value, Some(expansion)))
+    }
+
+    /// What a variable holds, or its default; a warning if there is neither.
+    fn variable(
+        &mut self,
+        name: &str,
+        default: Option<&str>,
+        place: &Place,
+        path: &str,
+    ) -> Option<String> {
+        let value = (self.environment)(name).or_else(|| default.map(str::to_owned));
+        if value.is_none() {
+            let message = format!("configuration references unset environment variable {name:?}");
+            self.diagnostics.warning(place, path, message);
+        }
+        value
+    }
+
+    /// What a file holds, without one line end; an error if it cannot be read.
+    fn file(&mut self, file: &str, place: &Place, path: &str) -> Option<String> {
+        match read_text(Path::new(file), MAX_FILE) {
+            Ok(mut text) => {
+                let end = text.strip_suffix('\n').unwrap_or(&text);
+                let end = end.strip_suffix('\r').unwrap_or(end).len();
+                text.truncate(end);
+                Some(text)
+            }
+            Err(error) => {
+                let message = format!("cannot read the file {file:?} of a reference: {error}");
+                self.diagnostics.error(place, path, message);
+                None
+            }
+        }
+    }
+}
+
+fn plain_text(text: String, plain: bool) -> Value {
+    Value::Scalar(Scalar { text, plain })
+}
+
+/// A variable that is a whole value, read as YAML; what is no YAML is a text, such as a password.
+fn read(text: String, place: &Place, expansion: &Expansion) -> Value {
+    let Some(mut node) = yaml::parse("", &text, &mut Diagnostics::new()) else {
+        return plain_text(text, false);
+    };
+    match node.value {
+        Value::Map(_) | Value::Seq(_) => {
+            mark(&mut node, place, &expansion.reference);
+            node.value
+        }
+        Value::Null | Value::Scalar(_) => plain_text(text, true),
+    }
+}
+
+/// Everything in a variable is where its reference is, and as secret as the variable.
+fn mark(node: &mut Node, place: &Place, reference: &str) {
+    node.place = place.clone();
+    match &mut node.value {
+        Value::Null => {}
+        Value::Scalar(Scalar { text, .. }) => {
+            let expansion = Expansion {
+                reference: reference.to_owned(),
+                text: text.clone(),
+            };
+            node.expansion = Some(Arc::new(expansion));
+        }
+        Value::Seq(items) => items
+            .iter_mut()
+            .for_each(|item| mark(item, place, reference)),
+        Value::Map(entries) => {
+            for entry in entries {
+                entry.key_place = place.clone();
+                mark(&mut entry.value, place, reference);
+            }
+        }
+    }
+}
+
+/// The place of a character of a scalar; of its beginning if it has several lines.
+fn within(place: &Place, scalar: &Scalar, offset: usize) -> Place {
+    if scalar.text.contains('\n') {
+        return place.clone();
+    }
+    let quote = usize::from(!scalar.plain);
+    Place {
+        column: place.column + quote + offset,
+        ..place.clone()
+    }
+}
+
+/// Splits a text at its references.
+fn split(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, from)) = rest.find('$').and_then(|at| rest.split_at_checked(at)) {
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before));
+        }
+        rest = if let Some(behind) = from.strip_prefix("$$") {
+            pieces.push(Piece::Text("$"));
+            behind
+        } else if let Some(inner) = from.strip_prefix("${") {
+            let offset = text.chars().count() - from.chars().count();
+            let mistake = |message| Mistake { offset, message };
+            let unterminated = || mistake("unterminated `${`: a `}` is missing".to_owned());
+            let (inner, behind) = inner.split_once('}').ok_or_else(unterminated)?;
+            pieces.push(reference(inner).map_err(mistake)?);
+            behind
+        } else {
+            // `$NAME` is no reference.
+            pieces.push(Piece::Text("$"));
+            from.strip_prefix('$').unwrap_or_default()
+        };
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest));
+    }
+    Ok(pieces)
+}
+
+/// Reads what is between the braces.
+fn reference(inner: &str) -> Result<Piece<'_>, String> {
+    if inner.contains("${") {
+        return Err(
+            "a reference inside of a reference, such as ${env:${env:NAME}}, is not \
+                    supported"
+                .to_owned(),
+        );
+    }
+    let body = match inner.split_once(':') {
+        Some(("env", body)) => body,
+        Some(("file", "")) => return Err("a path is missing in ${file:…}".to_owned()),
+        Some(("file", path)) => return Ok(Piece::File(path)),
+        Some((scheme, behind)) if !behind.starts_with('-') => {
+            return Err(format!(
+                "unsupported scheme {scheme:?} in ${{{scheme}:…}}; use ${{env:NAME}} or \
+                 ${{file:PATH}}, and $$ for a dollar"
+            ));
+        }
+        _ => inner,
+    };
+    let (name, default) = match body.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (body, None),
+    };
+    let letters = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let digit = name.starts_with(|first: char| first.is_ascii_digit());
+    if !name.is_empty() && name.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(format!(
+            "environment variable {name:?} has invalid name; what a group of an expression found \
+             is written $${{{name}}} in a file"
+        ));
+    }
+    if name.is_empty() || digit || !name.chars().all(letters) {
+        return Err(format!(
+            "environment variable {name:?} has invalid name: must match regex \
+             ^[a-zA-Z_][a-zA-Z0-9_]*$"
+        ));
+    }
+    Ok(Piece::Variable { name, default })
+}
+
+#[cfg(test)]
+mod tests;
