@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    definition::{self, Definition},
+    definition::{self, Definition, Steps},
     pipeline::{EndpointPoll, Number, Poll, Problem, Reading, Reason, StatusBoard, Target},
     processors::mapping,
     receivers::{
@@ -47,7 +47,7 @@ pub(super) async fn check(
     let polls = match (&options.sample, &options.endpoint) {
         (Some(sample), _) => vec![read_sample(sample, options.definition.as_deref())?],
         (None, Some(url)) => poll_url(url, options.definition.as_deref()).await?,
-        (None, None) => poll_configured(&load(sources)?).await?,
+        (None, None) => poll_configured(&load(sources).await?).await?,
     };
     let mut all_gave = !polls.is_empty();
     for (target, poll) in &polls {
@@ -287,7 +287,8 @@ fn missing(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<St
     let rules = definition.rules.iter();
     let mut of_metric = rules.filter(|rule| rule.instrument == problem.instrument);
     of_metric.find_map(|rule| {
-        let document = poll.endpoints.get(rule.endpoint)?.body()?.document()?;
-        why_missing(rule, &document, &problem.detail)
+        let body = poll.endpoints.get(rule.endpoint)?.body()?;
+        let (document, steps) = (body.document()?, Steps::for_document(body.raw.len()));
+        why_missing(rule, &document, &problem.detail, &steps)
     })
 }

@@ -72,7 +72,7 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
         &config,
         &RunArgs::default(),
         run::Loading {
-            again: || Ok(config.clone()),
+            again: async || Ok(config.clone()),
             watched: None,
             warnings: Warnings::default(),
         },

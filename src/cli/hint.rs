@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    definition::{Hit, Path, Rule, Source},
+    definition::{Elements, Hit, Path, Rule, Source, Steps},
     yaml::nearest,
 };
 
@@ -11,13 +11,21 @@ use crate::{
 const KEYS_MAX: usize = 8;
 
 /// Why the path `text` of a rule found nothing in `document`; none if it is not a path of the rule,
-/// or finds something everywhere.
-pub(super) fn why_missing(rule: &Rule, document: &Value, text: &str) -> Option<String> {
+/// finds something everywhere, or takes more than `steps`.
+pub(super) fn why_missing(
+    rule: &Rule,
+    document: &Value,
+    text: &str,
+    steps: &Steps,
+) -> Option<String> {
     let elements = match &rule.for_each {
-        Some(path) if path.text() == text && path.elements(document).is_empty() => {
-            return hint(path, document);
+        Some(path) => {
+            let Elements { hits, total } = path.elements(document, rule.max_series, steps).ok()?;
+            if path.text() == text && total == 0 {
+                return hint(path, document, steps);
+            }
+            hits
         }
-        Some(path) => path.elements(document),
         None => vec![Hit {
             value: document,
             key: None,
@@ -33,12 +41,12 @@ pub(super) fn why_missing(rule: &Rule, document: &Value, text: &str) -> Option<S
     let mut paths = [&rule.value].into_iter().chain(of_attributes);
     let path = paths.find(|path| path.text() == text)?;
     let lacking = elements.iter().find(|element| {
-        let found = path.one(element.value);
+        let found = path.one(element.value, steps);
         found.is_ok_and(|found| found.is_none())
     })?;
-    let hint = hint(path, lacking.value)?;
+    let hint = hint(path, lacking.value, steps)?;
     match &rule.for_each {
-        Some(for_each) if is_in_members(path, lacking.value) => Some(format!(
+        Some(for_each) if is_in_members(path, lacking.value, steps) => Some(format!(
             "{hint} its members have it; to go through them, add `[*]`: `for_each: {}[*]`",
             for_each.text()
         )),
@@ -47,8 +55,8 @@ pub(super) fn why_missing(rule: &Rule, document: &Value, text: &str) -> Option<S
 }
 
 /// Whether the path leads somewhere from what stands in `element`.
-fn is_in_members(path: &Path, element: &Value) -> bool {
-    let finds = |inner: &Value| matches!(path.one(inner), Ok(Some(_)));
+fn is_in_members(path: &Path, element: &Value, steps: &Steps) -> bool {
+    let finds = |inner: &Value| matches!(path.one(inner, steps), Ok(Some(_)));
     match element {
         Value::Object(members) => members.values().any(finds),
         Value::Array(items) => items.iter().any(finds),
@@ -57,26 +65,21 @@ fn is_in_members(path: &Path, element: &Value) -> bool {
 }
 
 /// What stands where `path` leads nowhere in `document`.
-fn hint(path: &Path, document: &Value) -> Option<String> {
-    let mut parents = vec![Hit {
-        value: document,
-        key: None,
-    }];
+fn hint(path: &Path, document: &Value, steps: &Steps) -> Option<String> {
+    let mut parent = document;
     for (prefix, segment) in path.prefixes() {
-        let found = prefix.nodes(document);
-        if found.is_empty() {
-            let parent = parents.first()?.value;
-            return Some(match segment.keys().as_deref() {
-                Some([key]) => absent(key, parent),
-                _ => chosen_none(&segment, parent),
-            });
-        }
-        parents = found;
+        parent = match prefix.first(document, steps).ok()? {
+            Some(found) => found,
+            None => {
+                return Some(match segment.keys().as_deref() {
+                    Some([key]) => absent(key, parent),
+                    _ => chosen_none(&segment, parent),
+                });
+            }
+        };
     }
-    let mut values = parents.iter();
-    values
-        .all(|hit| hit.value.is_null())
-        .then(|| "it is null".to_owned())
+    let found = path.one(document, steps);
+    matches!(found, Ok(None)).then(|| "it is null".to_owned())
 }
 
 /// A wildcard, a slice or a filter that chose nothing.
@@ -149,7 +152,7 @@ mod tests {
         ] {
             let parsed = Path::parse(path).unwrap();
             assert_eq!(
-                hint(&parsed, &document).as_deref(),
+                hint(&parsed, &document, &Steps::for_document(0)).as_deref(),
                 Some(expected),
                 "{path}"
             );
@@ -161,7 +164,8 @@ mod tests {
             "endpoints: {{e: {{path: /}}}}\nmetrics: [{{name: m, instrument: gauge, {metric}}}]\n"
         );
         let definition = from_text("test", "test.yaml", &yaml).unwrap();
-        why_missing(&definition.rules[0], document, text)
+        let steps = Steps::for_document(0);
+        why_missing(&definition.rules[0], document, text, &steps)
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! From the command line to a configuration.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::{CommandError, Output, args::SourceArgs};
 use crate::{
     config::{self, Config},
+    runtime::heavy,
     yaml::{Diagnostic, Diagnostics},
 };
+
+/// How long it may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The file that is read if the command line names none.
 const DEFAULT_FILE: &str = "otel-config.yaml";
@@ -20,6 +24,8 @@ pub(super) enum LoadError {
     NoConfig,
     #[error("invalid configuration\n{0}")]
     Invalid(Diagnostics),
+    #[error("failed to load the configuration")]
+    Lost(#[source] heavy::Lost),
 }
 
 /// What `--config` says, or the file that is read without it.
@@ -64,14 +70,21 @@ impl Warnings {
 }
 
 /// Loads and checks the configuration. Warnings are written to standard error.
-pub(super) fn load(args: &SourceArgs) -> Result<Config, CommandError> {
-    let Loaded { config, warnings } = read(args)?;
+pub(super) async fn load(args: &SourceArgs) -> Result<Config, CommandError> {
+    let Loaded { config, warnings } = read(args).await?;
     warnings.show();
     Ok(config)
 }
 
-/// Loads and checks the configuration. Where it is wrong, warnings are written to standard error.
-pub(super) fn read(args: &SourceArgs) -> Result<Loaded, CommandError> {
+/// Loads and checks the configuration, on a thread of its own and for a bounded time. Where it is
+/// wrong, warnings are written to standard error.
+pub(super) async fn read(args: &SourceArgs) -> Result<Loaded, CommandError> {
+    let args = args.clone();
+    let loaded = heavy::alone("load", TIMEOUT, move || read_here(&args)).await;
+    loaded.map_err(LoadError::Lost)?
+}
+
+fn read_here(args: &SourceArgs) -> Result<Loaded, CommandError> {
     if args.config.is_empty() && !Path::new(DEFAULT_FILE).is_file() {
         return Err(LoadError::NoConfig.into());
     }

@@ -14,7 +14,7 @@ pub(super) fn print_config(
     options: PrintConfigArgs,
     out: &mut Output,
 ) -> Result<ExitCode, CommandError> {
-    let config = load(args)?;
+    let config = super::runtime()?.block_on(load(args))?;
     match options.format {
         Format::Json => out.text(serde_json::to_string_pretty(&config)?),
         Format::Yaml => out.text(serde_saphyr::to_string(&config)?.trim_end()),

@@ -31,17 +31,20 @@ use crate::{
 pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode, CommandError> {
     // Before they are read, so that no change is missed.
     let watched = options.watch.then(|| Watched::new(args));
-    let load = || {
-        let loaded = read(args)?;
+    let load = async || {
+        let loaded = read(args).await?;
         if let Some(watched) = &watched {
             watched.add_definitions(&loaded.config);
         }
         Ok::<_, CommandError>(loaded)
     };
-    let Loaded { config, warnings } = load()?;
+    let Loaded { config, warnings } = tokio::select! {
+        loaded = load() => loaded?,
+        () = interrupted() => return Ok(ExitCode::SUCCESS),
+    };
     let loading = Loading {
-        again: || {
-            let loaded = load().map_err(|error| chain(error.as_ref()))?;
+        again: async || {
+            let loaded = load().await.map_err(|error| chain(error.as_ref()))?;
             loaded.warnings.log();
             Ok(loaded.config)
         },
@@ -65,7 +68,7 @@ pub(super) struct Loading<L> {
 pub(super) async fn serve(
     config: &Config,
     options: &RunArgs,
-    loading: Loading<impl Fn() -> Result<Config, String>>,
+    loading: Loading<impl AsyncFn() -> Result<Config, String>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<ExitCode, CommandError> {
     let own = OwnTelemetry::new(&config.service.telemetry.resource)?;

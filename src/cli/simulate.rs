@@ -68,7 +68,7 @@ pub(super) fn simulate(
     options: &SimulateArgs,
     out: &mut Output,
 ) -> Result<ExitCode, CommandError> {
-    let plans = plans(&load(sources)?, options)?;
+    let plans = plans(&super::runtime()?.block_on(load(sources))?, options)?;
     let kinds: usize = plans.iter().map(|plan| plan.incidents.len()).sum();
     let mut progress = Progress::new(kinds, options.outages);
     let receivers = plans.iter().map(|plan| plan.run(options, &mut progress));

@@ -55,7 +55,7 @@ async fn run(definition: &str, life: impl AsyncFnOnce(&Stand)) {
     let config = config(&address, definition);
     let service = Service::start(&config, telemetry, &world).await.unwrap();
     let stand = Stand { node, address, log };
-    let ended = service.run(life(&stand), || Err("no reload".to_owned()));
+    let ended = service.run(life(&stand), async || Err("no reload".to_owned()));
     ended.await.unwrap();
 }
 

@@ -11,7 +11,7 @@ use crate::{
 
 /// Silent if the configuration is good: all but the ports can be had.
 pub(super) async fn validate(args: &SourceArgs) -> Result<ExitCode, CommandError> {
-    let config = load(args)?;
+    let config = load(args).await?;
     let world = World {
         clock: Clock::System,
         seed: 0,

@@ -13,6 +13,7 @@
 //!
 //! Files are read again while the collector runs, so that a rotated one is noticed.
 
+pub mod content_encoding;
 mod files;
 mod foreign;
 pub mod headers;

@@ -58,12 +58,14 @@ fn homonym(
         target,
     };
     let meter = Meter::of(&SdkMeterProvider::default());
+    let board = Arc::default();
+    let context = processors::Context {
+        meter: &meter,
+        clock: &Clock::System,
+        board: &board,
+    };
     for id in &pipeline.processors {
         let processor = config.processors.get(id)?;
-        let context = processors::Context {
-            meter: &meter,
-            clock: &Clock::System,
-        };
         let built = processor.build(&id.to_string(), &context);
         drop(built.open(&mut stream));
         let name = |index| Some(stream.schema.get(index)?.name.clone());

@@ -225,9 +225,11 @@ fn names_behind(
     definition: &Arc<Definition>,
 ) -> Option<Vec<String>> {
     let meter = Meter::of(&SdkMeterProvider::default());
+    let board = Arc::default();
     let context = processors::Context {
         meter: &meter,
         clock: &Clock::System,
+        board: &board,
     };
     let mut stream = Stream {
         schema: Arc::new(OwnMetrics::schema(definition, 1)),

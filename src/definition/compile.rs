@@ -53,7 +53,14 @@ pub(super) fn compile(
     for (cursor, metric) in metrics {
         compiler.metric(metric, cursor);
     }
-    compiler.definition
+    let mut definition = compiler.definition;
+    for endpoint in 0..definition.endpoints.len() {
+        let keys = definition.root_keys(endpoint).map(Arc::new);
+        if let Some(endpoint) = definition.endpoints.get_mut(endpoint) {
+            endpoint.families = keys;
+        }
+    }
+    definition
 }
 
 fn endpoints(
@@ -85,6 +92,7 @@ fn endpoints(
         request: from.path.as_str().into(),
         format: from.format,
         scope: format!("{name}/{endpoint}").into(),
+        families: None,
     });
     compiled.collect()
 }

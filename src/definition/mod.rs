@@ -9,16 +9,22 @@ pub mod file;
 mod grammar;
 mod load;
 pub mod path;
+mod query;
 mod request;
 mod unit;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::settings::Secret;
 pub use builtin::{BUILTIN, Builtin};
 pub use file::{Format, InstrumentKind, Parse, ValueType};
 pub use load::{LoadError, from_text, load, load_builtin, location, schema};
-pub use path::{Hit, Path};
+pub use path::{Elements, Hit, NotOne, Path};
+pub use query::{Steps, TooManySteps};
 
 /// A compiled API definition, shared by all its targets.
 #[derive(Debug)]
@@ -51,6 +57,9 @@ pub struct Endpoint {
     pub format: Format,
     /// Name of the instrumentation scope of its metrics: `definition/endpoint`.
     pub scope: Arc<str>,
+    /// The keys directly below the document that rules look at; none if some look at all of it.
+    /// Of Prometheus text these are the families.
+    pub families: Option<Arc<BTreeSet<String>>>,
 }
 
 /// A metric as OpenTelemetry sees it.
@@ -116,6 +125,22 @@ pub struct Rule {
     pub optional: bool,
 }
 
+impl Rule {
+    /// The paths that begin at the document and not at an element.
+    fn paths_of_document(&self) -> impl Iterator<Item = &Path> {
+        let attributes = self
+            .attributes
+            .iter()
+            .filter_map(|(_, source)| match source {
+                Source::Path { path, .. } => Some(path),
+                Source::Literal(_) | Source::Key => None,
+            });
+        let of_element = [&self.value].into_iter().chain(attributes);
+        let of_document = of_element.filter(|_| self.for_each.is_none());
+        self.for_each.iter().chain(of_document)
+    }
+}
+
 /// Where an attribute's value comes from.
 #[derive(Debug)]
 pub enum Source {
@@ -140,6 +165,15 @@ pub fn is_metric_name(name: &str) -> bool {
 }
 
 impl Definition {
+    /// The keys directly below the document of an endpoint that rules look at; none if some look
+    /// at all of it.
+    fn root_keys(&self, endpoint: usize) -> Option<BTreeSet<String>> {
+        let rules = self.rules.iter().filter(|rule| rule.endpoint == endpoint);
+        let paths = rules.flat_map(Rule::paths_of_document);
+        let keys = paths.map(Path::root_keys).collect::<Option<Vec<_>>>()?;
+        Some(keys.into_iter().flatten().map(str::to_owned).collect())
+    }
+
     /// The index of the endpoint called `name`.
     pub fn endpoint(&self, name: &str) -> Option<usize> {
         self.endpoints

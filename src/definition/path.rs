@@ -1,16 +1,23 @@
 //! JSONPath (RFC 9535), compiled once per definition.
 //!
 //! Most paths are singular (`$.a.b[0]`): they are kept as pre-split keys and walked directly,
-//! which takes a tenth of the time of the general engine. The rest goes to `jsonpath-rust`.
+//! which takes a tenth of the time of the general engine. The rest goes to [`super::query`].
+
+use std::ops::ControlFlow;
 
 use jsonpath_rust::parser::{
     model::{JpQuery, Segment, Selector},
     parse_json_path,
 };
-use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
 
-use super::grammar;
+use super::{
+    grammar,
+    query::{Found, Query, Steps, TooManySteps},
+};
+
+/// The longest path that is taken, in bytes.
+const TEXT_BYTES_MAX: usize = 1024;
 
 /// A compiled path.
 #[derive(Debug, Clone)]
@@ -24,7 +31,7 @@ pub struct Path {
 #[derive(Debug, Clone)]
 enum Kind {
     Singular(Vec<Step>),
-    General(Box<JpQuery>),
+    General(Query),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +49,26 @@ pub struct Hit<'a> {
     pub key: Option<String>,
 }
 
+/// What a path matched.
+#[derive(Debug, Default, PartialEq)]
+pub struct Elements<'a> {
+    /// The first of them.
+    pub hits: Vec<Hit<'a>>,
+    /// How many there are.
+    pub total: usize,
+}
+
+/// Why a path does not lead to one value, or to none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOne {
+    /// It leads to more.
+    #[error("{0} values, one wanted")]
+    Several(usize),
+    /// Nobody knows.
+    #[error(transparent)]
+    TooManySteps(#[from] TooManySteps),
+}
+
 /// A path that is not RFC 9535.
 #[derive(Debug, thiserror::Error)]
 #[error("`{path}` is not a JSONPath (RFC 9535): {reason}")]
@@ -54,12 +81,15 @@ impl Path {
     /// Compiles `text`.
     ///
     /// # Errors
-    /// If it is not RFC 9535.
+    /// If it is not RFC 9535, or too long or too deep to be parsed in a moment.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let wrong = |reason| PathError {
-            path: text.to_owned(),
+            path: shortened(text),
             reason,
         };
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(wrong(format!("it is longer than {TEXT_BYTES_MAX} bytes")));
+        }
         if !text.starts_with('$') {
             return Err(wrong("it begins with `$`".to_owned()));
         }
@@ -67,7 +97,7 @@ impl Path {
         let query = parse_json_path(text).map_err(|error| wrong(reason(&error.to_string())))?;
         let kind = match singular(&query) {
             Some(steps) => Kind::Singular(steps),
-            None => Kind::General(Box::new(query)),
+            None => Kind::General(Query::from(&query)),
         };
         Ok(Self {
             text: text.to_owned(),
@@ -89,71 +119,157 @@ impl Path {
         }
     }
 
-    /// The first value that the path matches.
-    pub fn first<'a>(&self, document: &'a Value) -> Option<&'a Value> {
+    /// The keys below the document that everything that the path looks at stands under; none if it
+    /// looks at all of it.
+    pub fn root_keys(&self) -> Option<Vec<&str>> {
         match &self.kind {
-            Kind::Singular(steps) => walk(steps, document),
-            Kind::General(query) => general(query, document).next().map(|hit| hit.value),
+            Kind::Singular(steps) => match steps.first()? {
+                Step::Name(name) => Some(vec![name]),
+                Step::Index(_) => None,
+            },
+            Kind::General(query) => query.root_keys(),
         }
+    }
+
+    /// Shows `take` the values that the path matches, in document order, until it wants no more.
+    ///
+    /// # Errors
+    /// If it takes too many steps.
+    pub fn values<'a>(
+        &self,
+        document: &'a Value,
+        steps: &Steps,
+        mut take: impl FnMut(&'a Value) -> ControlFlow<()>,
+    ) -> Result<(), TooManySteps> {
+        steps.take(1)?;
+        match &self.kind {
+            Kind::Singular(keys) => {
+                // Whether it wants more or not, there is only one.
+                let _flow = walk(keys, document).map(take);
+                Ok(())
+            }
+            Kind::General(query) => query.find(document, steps, |found| take(found.value)),
+        }
+    }
+
+    /// The first value that the path matches.
+    ///
+    /// # Errors
+    /// If it takes too many steps.
+    pub fn first<'a>(
+        &self,
+        document: &'a Value,
+        steps: &Steps,
+    ) -> Result<Option<&'a Value>, TooManySteps> {
+        let mut first = None;
+        self.values(document, steps, |found| {
+            first = Some(found);
+            ControlFlow::Break(())
+        })?;
+        Ok(first)
     }
 
     /// The one value that the path matches, which is not `null`; none if there is none.
     ///
     /// # Errors
-    /// How many values there are, if there are several.
-    pub fn one<'a>(&self, document: &'a Value) -> Result<Option<&'a Value>, usize> {
-        match &self.kind {
-            Kind::Singular(steps) => Ok(walk(steps, document).filter(|found| !found.is_null())),
-            Kind::General(query) => {
-                let hits = general(query, document).map(|hit| hit.value);
-                let mut values = hits.filter(|found| !found.is_null());
-                match (values.next(), values.count()) {
-                    (first, 0) => Ok(first),
-                    (_, more) => Err(more + 1),
-                }
+    /// If there are several, or it takes too many steps.
+    pub fn one<'a>(&self, document: &'a Value, steps: &Steps) -> Result<Option<&'a Value>, NotOne> {
+        let (mut first, mut count) = (None, 0);
+        self.values(document, steps, |found| {
+            if !found.is_null() {
+                first.get_or_insert(found);
+                count += 1;
             }
+            ControlFlow::Continue(())
+        })?;
+        match count {
+            0 | 1 => Ok(first),
+            several => Err(NotOne::Several(several)),
         }
     }
 
-    /// All values that the path matches, in document order, as RFC 9535 says.
-    pub fn nodes<'a>(&self, document: &'a Value) -> Vec<Hit<'a>> {
+    /// The values that the path matches, in document order, as RFC 9535 says: the first of them up
+    /// to `limit`, and how many there are.
+    ///
+    /// # Errors
+    /// If it takes too many steps.
+    pub fn nodes<'a>(
+        &self,
+        document: &'a Value,
+        limit: usize,
+        steps: &Steps,
+    ) -> Result<Elements<'a>, TooManySteps> {
+        steps.take(1)?;
+        let mut elements = Elements::default();
         match &self.kind {
-            Kind::Singular(steps) => node(steps, document).into_iter().collect(),
-            Kind::General(query) => general(query, document).collect(),
+            Kind::Singular(keys) => {
+                elements.hits.extend(node(keys, document));
+                elements.total = elements.hits.len();
+                elements.hits.truncate(limit);
+            }
+            Kind::General(query) => query.find(document, steps, |found| {
+                elements.add(found, limit);
+                ControlFlow::Continue(())
+            })?,
         }
+        Ok(elements)
     }
 
-    /// What a `for_each` goes through: all values that the path matches. A path of names alone is
-    /// short for the one that ends in `[*]` if it leads to an array or an object: `$.nodes` means
-    /// `$.nodes[*]`.
-    pub fn elements<'a>(&self, document: &'a Value) -> Vec<Hit<'a>> {
+    /// What a `for_each` goes through: all values that the path matches, the first of them up to
+    /// `limit`, and how many there are. A path of names alone is short for the one that ends in
+    /// `[*]` if it leads to an array or an object: `$.nodes` means `$.nodes[*]`.
+    ///
+    /// # Errors
+    /// If it takes too many steps.
+    pub fn elements<'a>(
+        &self,
+        document: &'a Value,
+        limit: usize,
+        steps: &Steps,
+    ) -> Result<Elements<'a>, TooManySteps> {
         match &self.kind {
-            Kind::Singular(steps) if steps.iter().all(Step::is_name) => {
-                walk(steps, document).map(members).unwrap_or_default()
+            Kind::Singular(keys) if keys.iter().all(Step::is_name) => {
+                let found = walk(keys, document).map(|found| members(found, limit));
+                let elements = found.unwrap_or_default();
+                steps.take(1 + elements.hits.len() as u64)?;
+                Ok(elements)
             }
-            _ => self.nodes(document),
+            _ => self.nodes(document, limit, steps),
         }
     }
 
     /// Whether it is a gap that a `for_each` finds no element in `document`. An array or an object
     /// that is there and empty is none.
-    pub fn misses(&self, document: &Value) -> bool {
-        if let Kind::Singular(steps) = &self.kind {
-            return walk(steps, document).is_none_or(Value::is_null);
+    ///
+    /// # Errors
+    /// If it takes too many steps.
+    pub fn misses(&self, document: &Value, steps: &Steps) -> Result<bool, TooManySteps> {
+        if let Kind::Singular(_) = &self.kind {
+            return Ok(self.first(document, steps)?.is_none_or(Value::is_null));
         }
-        let mut last = vec![Hit {
-            value: document,
-            key: None,
-        }];
+        let mut last: Option<Self> = None;
         for (prefix, segment) in self.prefixes() {
-            let found = prefix.nodes(document);
-            if found.is_empty() {
-                let is_single = segment.keys().is_some();
-                return is_single || !last.iter().all(|hit| is_empty(hit.value));
+            if prefix.first(document, steps)?.is_some() {
+                last = Some(prefix);
+                continue;
             }
-            last = found;
+            if segment.keys().is_some() {
+                return Ok(true);
+            }
+            let Some(last) = last else {
+                return Ok(!is_empty(document));
+            };
+            let mut chose_none = false;
+            last.values(document, steps, |found| {
+                chose_none = !is_empty(found);
+                match chose_none {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })?;
+            return Ok(chose_none);
         }
-        true
+        Ok(true)
     }
 
     /// The path up to each of its segments, with the segment as a path of its own.
@@ -164,6 +280,18 @@ impl Path {
             let segment = self.text.get(start..*end)?.trim_start();
             Some((prefix, Self::parse(&format!("${segment}")).ok()?))
         })
+    }
+}
+
+impl<'a> Elements<'a> {
+    fn add(&mut self, found: Found<'a>, limit: usize) {
+        self.total += 1;
+        if self.hits.len() < limit {
+            self.hits.push(Hit {
+                value: found.value,
+                key: found.key(),
+            });
+        }
     }
 }
 
@@ -220,83 +348,33 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn members(value: &Value) -> Vec<Hit<'_>> {
-    match value {
-        Value::Null => Vec::new(),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(index, value)| Hit {
+fn members(value: &Value, limit: usize) -> Elements<'_> {
+    let (total, hits) = match value {
+        Value::Null => (0, Vec::new()),
+        Value::Array(items) => {
+            let hits = items.iter().enumerate().take(limit);
+            let hits = hits.map(|(index, value)| Hit {
                 value,
                 key: Some(index.to_string()),
-            })
-            .collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(key, value)| Hit {
+            });
+            (items.len(), hits.collect())
+        }
+        Value::Object(members) => {
+            let hits = members.iter().take(limit).map(|(key, value)| Hit {
                 value,
                 key: Some(key.clone()),
-            })
-            .collect(),
-        other => vec![Hit {
-            value: other,
-            key: None,
-        }],
-    }
-}
-
-fn general<'a>(query: &JpQuery, document: &'a Value) -> impl Iterator<Item = Hit<'a>> {
-    // The engine's error means "the result is not a node of the document", so it matches nothing.
-    let hits = js_path_process(query, document).unwrap_or_default();
-    hits.into_iter().map(|hit| {
-        let key = last_key(&hit.clone().path());
-        Hit {
-            value: hit.val(),
-            key,
+            });
+            (members.len(), hits.collect())
         }
-    })
-}
-
-/// The last key of a normalized path (RFC 9535, 2.7): `$['a'][0]` gives `0`, `$['a']['b\'c']`
-/// gives `b'c`.
-fn last_key(normalized: &str) -> Option<String> {
-    let inner = normalized.strip_suffix(']')?;
-    if let Some(quoted) = inner.strip_suffix('\'') {
-        // A quote within a name is escaped, so this is where the last name begins.
-        let start = quoted.rfind("['")? + 2;
-        return quoted.get(start..).map(unescaped);
-    }
-    let start = inner.rfind('[')? + 1;
-    inner.get(start..).map(str::to_owned)
-}
-
-/// The name that a normalized path writes so.
-fn unescaped(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    let mut chars = name.chars();
-    while let Some(c) = chars.next() {
-        let escaped = match c {
-            '\\' => chars.next(),
-            c => {
-                text.push(c);
-                continue;
-            }
-        };
-        text.extend(match escaped {
-            Some('b') => Some('\u{8}'),
-            Some('f') => Some('\u{c}'),
-            Some('n') => Some('\n'),
-            Some('r') => Some('\r'),
-            Some('t') => Some('\t'),
-            Some('u') => {
-                let digits: String = chars.by_ref().take(4).collect();
-                let code = u32::from_str_radix(&digits, 16).ok();
-                code.and_then(char::from_u32)
-            }
-            other => other,
-        });
-    }
-    text
+        other => {
+            let hit = Hit {
+                value: other,
+                key: None,
+            };
+            (1, vec![hit])
+        }
+    };
+    Elements { hits, total }
 }
 
 /// The keys of a path that can match at most one value.
@@ -312,6 +390,14 @@ fn singular(query: &JpQuery) -> Option<Vec<Step>> {
         .collect()
 }
 
+/// A path for messages.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 fn unexpected(error: grammar::Wrong) -> String {
     let grammar::Wrong { column, why } = error;
     match why {
@@ -320,7 +406,7 @@ fn unexpected(error: grammar::Wrong) -> String {
     }
 }
 
-/// Why the engine takes no path, in a few words. It says it in a drawing of several lines, whose
+/// Why the parser takes no path, in a few words. It says it in a drawing of several lines, whose
 /// first one has the place: `--> 1:9`.
 fn reason(error: &str) -> String {
     let place = error.split("--> 1:").nth(1);
@@ -341,6 +427,20 @@ mod tests {
         Path::parse(text).unwrap()
     }
 
+    fn steps() -> Steps {
+        Steps::for_document(0)
+    }
+
+    fn first(text: &str, document: &Value) -> Option<Value> {
+        path(text).first(document, &steps()).unwrap().cloned()
+    }
+
+    fn keys(text: &str, document: &Value) -> Vec<String> {
+        let path = path(text);
+        let found = path.elements(document, 100, &steps()).unwrap();
+        found.hits.into_iter().map(|hit| hit.key.unwrap()).collect()
+    }
+
     #[test]
     fn a_singular_path_walks_names_and_indexes() {
         let document = json!({"a": {"b": [1, 2, {"it's": 3}]}});
@@ -350,46 +450,76 @@ mod tests {
             ("$.a.b[2][\"it's\"]", json!(3)),
         ] {
             assert!(path(text).keys().is_some(), "{text} is singular");
-            assert_eq!(path(text).first(&document), Some(&expected), "{text}");
+            assert_eq!(first(text, &document), Some(expected), "{text}");
         }
-        assert_eq!(
-            path("$['a'].b[2]['it\\'s']").first(&document),
-            Some(&json!(3))
-        );
-        assert_eq!(path("$.a.c").first(&document), None);
-        assert_eq!(path("$.a.b[3]").first(&document), None);
-        assert_eq!(path("$.a.b[-4]").first(&document), None);
+        let escaped = first("$['a'].b[2]['it\\'s']", &document);
+        assert_eq!(escaped, Some(json!(3)));
+        assert_eq!(first("$.a.c", &document), None);
+        assert_eq!(first("$.a.b[3]", &document), None);
+        assert_eq!(first("$.a.b[-4]", &document), None);
     }
 
     #[test]
     fn elements_carry_their_key() {
         let document = json!({"nodes": {"x": {"up": true}, "y'z": {"up": false}}, "list": [{"up": true, "n": 1}]});
-        let keys = |text| {
-            path(text)
-                .elements(&document)
-                .into_iter()
-                .map(|hit| hit.key.unwrap())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(keys("$.nodes"), ["x", "y'z"]);
-        assert_eq!(keys("$.nodes.*"), ["x", "y'z"]);
-        assert_eq!(keys("$.nodes[?@.up == true]"), ["x"]);
-        assert_eq!(keys("$.list[?@.n > 0]"), ["0"]);
-        assert_eq!(keys("$.missing"), Vec::<String>::new());
-        assert_eq!(path("$").elements(&json!([5, 6])).len(), 2);
+        let of = |text| keys(text, &document);
+        assert_eq!(of("$.nodes"), ["x", "y'z"]);
+        assert_eq!(of("$.nodes.*"), ["x", "y'z"]);
+        assert_eq!(of("$.nodes[?@.up == true]"), ["x"]);
+        assert_eq!(of("$.list[?@.n > 0]"), ["0"]);
+        assert_eq!(of("$.missing"), Vec::<String>::new());
+        let odd = json!({"a\u{1}": {"n": 1}});
+        for text in ["$", "$.*", "$..[?@.n]"] {
+            assert_eq!(keys(text, &odd), ["a\u{1}"], "{text}");
+        }
+    }
+
+    #[test]
+    fn of_many_elements_the_first_are_given_and_all_are_counted() {
+        let document = json!([5, 6, 7]);
+        for text in ["$", "$[*]"] {
+            let path = path(text);
+            let found = path.elements(&document, 2, &steps()).unwrap();
+            assert_eq!((found.hits.len(), found.total), (2, 3), "{text}");
+        }
     }
 
     #[test]
     fn integers_stay_exact_in_every_kind_of_path() {
-        let document = json!({"n": [u64::MAX]});
-        assert_eq!(
-            path("$.n[0]").first(&document).and_then(Value::as_u64),
-            Some(u64::MAX)
-        );
-        assert_eq!(
-            path("$.n[*]").first(&document).and_then(Value::as_u64),
-            Some(u64::MAX)
-        );
+        let document = json!({"n": [u64::MAX], "almost": u64::MAX - 1});
+        let found = |text| first(text, &document).and_then(|value| value.as_u64());
+        assert_eq!(found("$.n[0]"), Some(u64::MAX));
+        assert_eq!(found("$.n[*]"), Some(u64::MAX));
+        assert_eq!(found("$.n[?@ == $.almost]"), None);
+    }
+
+    #[test]
+    fn what_stands_directly_below_the_document_is_known() {
+        for (text, expected) in [
+            ("$.a.b", Some(&["a"][..])),
+            ("$['a'][?@.x]", Some(&["a"])),
+            ("$['a', 'b'].c", Some(&["a", "b"])),
+            (
+                "$.a[?@.x == $.b.x && count($.c[?@ == $.d]) > 1]",
+                Some(&["a", "b", "c", "d"]),
+            ),
+            (
+                "$.a[?search(@.x, $.b) || !in(@.y, $.c[0])]",
+                Some(&["a", "b", "c"]),
+            ),
+            (
+                "$.a[?length(value($.b..x)) == 1].b[?$.c]",
+                Some(&["a", "b", "c"]),
+            ),
+            ("$.a[?@.x == $[0]]", None),
+            ("$.a[?@..x[?$..y]]", None),
+            ("$[0]", None),
+            ("$[?@.a]", None),
+            ("$", None),
+            ("$..a", None),
+        ] {
+            assert_eq!(path(text).root_keys().as_deref(), expected, "{text}");
+        }
     }
 
     #[test]
@@ -409,6 +539,40 @@ mod tests {
         }
     }
 
+    /// The parser needs hours for some of these.
+    #[test]
+    fn what_is_too_deep_or_too_long_is_refused_before_it_is_parsed() {
+        for (open, close) in [
+            ("in(", ""),
+            ("in(@['a'],", ""),
+            ("(", ")"),
+            ("!(", ")"),
+            ("count(", ")"),
+            ("@[?", "]"),
+        ] {
+            let text = format!("$[?{}@{}", open.repeat(12), close.repeat(12));
+            let error = Path::parse(&text).unwrap_err().to_string();
+            assert!(error.contains("deep in one another"), "{error}");
+        }
+        let long = format!("${}", ".a".repeat(TEXT_BYTES_MAX));
+        let error = Path::parse(&long).unwrap_err().to_string();
+        assert!(error.contains("longer than 1024 bytes"), "{error}");
+        assert!(error.len() < 300, "{error}");
+        assert!(Path::parse("$[?((@.a == '((((((' || !(@['b'])) && (@.c)), ?@.d]").is_ok());
+    }
+
+    #[test]
+    fn no_evaluation_goes_on_without_steps() {
+        let document = json!({"a": vec![1; 100]});
+        let path = path("$..[?@ == 2]");
+        let few = || Steps::new(50);
+        assert_eq!(path.first(&document, &few()), Err(TooManySteps));
+        assert_eq!(path.one(&document, &few()), Err(TooManySteps.into()));
+        assert_eq!(path.nodes(&document, 1, &few()), Err(TooManySteps));
+        assert_eq!(path.elements(&document, 1, &few()), Err(TooManySteps));
+        assert_eq!(path.misses(&document, &few()), Err(TooManySteps));
+    }
+
     #[test]
     fn a_key_is_the_same_however_the_path_is_written() {
         let keys = [
@@ -425,7 +589,7 @@ mod tests {
             let document = json!({ "o": { key: 1 } });
             let all = ["$.o", "$.o[*]", "$.o.*", "$['o'][?@ == 1]", "$..o[*]"];
             for text in all {
-                let hits = path(text).elements(&document);
+                let hits = path(text).elements(&document, 9, &steps()).unwrap().hits;
                 let found: Vec<_> = hits.iter().map(|hit| hit.key.as_deref()).collect();
                 assert_eq!(found, [Some(key)], "{text}");
             }
@@ -437,11 +601,7 @@ mod tests {
             ("$['a\\\\b']", 3),
             ("$['a\\tb']", 4),
         ] {
-            assert_eq!(
-                path(text).first(&document),
-                Some(&json!(expected)),
-                "{text}"
-            );
+            assert_eq!(first(text, &document), Some(json!(expected)), "{text}");
         }
     }
 
@@ -449,7 +609,7 @@ mod tests {
     fn only_a_path_of_names_alone_is_short_for_its_elements() {
         let document = json!({"values": [{"x": [1, 2]}, {"x": [3]}]});
         let found = |text| {
-            let hits = path(text).elements(&document);
+            let hits = path(text).elements(&document, 9, &steps()).unwrap().hits;
             let shown = hits.iter().map(|hit| {
                 let key = hit.key.clone().unwrap_or_default();
                 format!("{key}={}", hit.value)
@@ -468,11 +628,15 @@ mod tests {
     #[test]
     fn several_values_are_not_one() {
         let document = json!({"a": [1, 2, null], "b": [null, 3]});
-        assert_eq!(path("$.a[*]").one(&document), Err(2));
-        assert_eq!(path("$.b[*]").one(&document), Ok(Some(&json!(3))));
-        assert_eq!(path("$.a[0]").one(&document), Ok(Some(&json!(1))));
-        assert_eq!(path("$.a[2]").one(&document), Ok(None));
-        assert_eq!(path("$.c[*]").one(&document), Ok(None));
+        let one = |text| {
+            let path = path(text);
+            path.one(&document, &steps()).map(Option::<&Value>::cloned)
+        };
+        assert_eq!(one("$.a[*]"), Err(NotOne::Several(2)));
+        assert_eq!(one("$.b[*]"), Ok(Some(json!(3))));
+        assert_eq!(one("$.a[0]"), Ok(Some(json!(1))));
+        assert_eq!(one("$.a[2]"), Ok(None));
+        assert_eq!(one("$.c[*]"), Ok(None));
     }
 
     #[test]
@@ -495,8 +659,9 @@ mod tests {
             ("$.jobs[?@.state == 'on']", true),
             ("$.jobs[*].tag[*]", true),
         ] {
-            assert_eq!(path(text).elements(&document), [], "{text}");
-            assert_eq!(path(text).misses(&document), expected, "{text}");
+            let (path, none) = (path(text), Ok(Elements::default()));
+            assert_eq!(path.elements(&document, 9, &steps()), none, "{text}");
+            assert_eq!(path.misses(&document, &steps()), Ok(expected), "{text}");
         }
     }
 }

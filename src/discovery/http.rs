@@ -16,8 +16,12 @@ use super::{
     source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
 };
 use crate::{
-    client::{Invalid, Tls, headers::USER_AGENT},
-    runtime::read_file,
+    client::{
+        Invalid, Tls,
+        content_encoding::{ACCEPTED, Codings},
+        headers::USER_AGENT,
+    },
+    runtime::{heavy, read_file},
 };
 
 /// Label: the URL that named a target.
@@ -54,6 +58,10 @@ impl HttpSd {
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
+            // We do it: bodies of several members, and those that are cut.
+            .no_gzip()
+            .no_zstd()
+            .no_deflate()
             // Asked once a minute: a kept connection would be closed by then.
             .pool_max_idle_per_host(0);
         let is_https = config.url.is_https();
@@ -77,6 +85,7 @@ impl HttpSd {
             .client
             .get(self.config.url.get().clone())
             .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, ACCEPTED)
             .header(INTERVAL_HEADER, interval.as_secs_f64().to_string());
         if let Some(credentials) = self.credentials().map_err(RefreshError::Credentials)? {
             request = request.header(header::AUTHORIZATION, credentials);
@@ -89,6 +98,7 @@ impl HttpSd {
         if !is_json(answer.headers().get(header::CONTENT_TYPE)) {
             return Err(RefreshError::ContentType);
         }
+        let codings = Codings::of(answer.headers())?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
             if (body.len() + chunk.len()) as u64 > BODY_BYTES_MAX {
@@ -97,7 +107,11 @@ impl HttpSd {
             body.extend_from_slice(&chunk);
         }
         // A long list takes long enough to delay a poll.
-        let parsed = tokio::task::spawn_blocking(move || parse_json(&body)).await;
+        let read = move || {
+            let body = codings.decode(body.into(), BODY_BYTES_MAX)?;
+            Ok::<_, RefreshError>(parse_json(&body)?)
+        };
+        let parsed = heavy::apart(read).await;
         let mut parsed = parsed.map_err(|_| RefreshError::Stopped)??;
         parsed.origin = Some((URL, self.config.url.get().to_string()));
         Ok(parsed)

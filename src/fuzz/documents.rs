@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::text;
 use crate::{
-    definition::{self, Definition, Path},
+    definition::{self, Definition, Path, Steps},
     pipeline::{Number, Readings},
     processors::mapping,
     receivers::http_json,
@@ -64,10 +64,15 @@ pub(super) fn jsonpath(data: &[u8]) {
     else {
         return;
     };
-    let elements = path.elements(&document);
-    if path.keys().is_some() {
-        assert!(elements.len() <= 1, "{} names one value", path.text());
+    let steps = Steps::for_document(data.len());
+    let found = path.nodes(&document, usize::MAX, &steps);
+    if let (Ok(found), true) = (found, path.keys().is_some()) {
+        assert!(found.total <= 1, "{} names one value", path.text());
     }
+    // Whether there are enough steps is no matter here.
+    drop(path.elements(&document, 1, &steps));
+    let _one = path.one(&document, &steps);
+    let _misses = path.misses(&document, &steps);
 }
 
 /// A body of JSON that one of the built-in definitions reads: the first byte says which.

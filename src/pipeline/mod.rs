@@ -4,6 +4,7 @@
 //! [`Processor`] changes them; the instruments collect them; each [`Exporter`] is shown the
 //! [`Snapshot`].
 
+mod allowance;
 mod component;
 mod exemplar;
 mod poll;
@@ -18,9 +19,10 @@ mod status;
 mod target;
 mod target_names;
 
+pub use allowance::{Allowance, Share};
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
 pub use exemplar::Exemplar;
-pub use poll::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll};
+pub use poll::{Body, Document, EndpointPoll, ErrorType, Failure, LARGE_BYTES, Outcome, Poll};
 pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};
 pub use processor::{
     Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,
@@ -50,8 +52,9 @@ pub trait Consumer: Send + Sync {
 
 /// What takes the polls of one target, one at a time and in order.
 pub trait Sink: Send {
-    /// Whether it can take another poll now. Asked before the target is.
-    fn admits(&self) -> bool {
+    /// Whether it can take another poll now. Asked before the target is; if it says yes, that poll
+    /// comes.
+    fn admits(&mut self) -> bool {
         true
     }
 

@@ -2,6 +2,8 @@
 
 use std::{
     borrow::Cow,
+    fmt,
+    ops::Deref,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -9,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::OwnReading;
+use super::{Allowance, OwnReading, Share};
 use crate::telemetry::Trace;
 
 /// One round of all endpoints of a target.
@@ -61,8 +63,15 @@ pub enum Outcome {
     Skipped,
 }
 
+/// From so many bytes of text on, a body is large: what it takes is accounted for, and it is worked
+/// on apart from what waits for the network.
+pub const LARGE_BYTES: usize = 64 * 1024;
+
+/// How a text is read.
+type Read = dyn Fn(&Bytes) -> Option<Value> + Send + Sync;
+
 /// A body that can be read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Body {
     /// What it holds, decompressed.
     pub raw: Bytes,
@@ -72,8 +81,23 @@ pub struct Body {
     /// nothing or as text.
     pub repaired: u64,
     /// None where the body is only kept.
-    document: Option<Arc<Value>>,
-    read: fn(&Bytes) -> Option<Value>,
+    document: Option<Arc<Document>>,
+    read: Arc<Read>,
+    accounts: Option<Arc<Accounts>>,
+}
+
+/// Where the text of a body is accounted for.
+struct Accounts {
+    _text: Option<Share>,
+    /// For what is kept of it.
+    kept: Arc<Allowance>,
+}
+
+/// What was read of a body.
+#[derive(Debug)]
+pub struct Document {
+    value: Value,
+    _share: Option<Share>,
 }
 
 /// Why an endpoint gave no body.
@@ -124,6 +148,8 @@ pub enum ErrorType {
     Waiting,
     /// Nothing was sent: asking it may make the host hang.
     Suspect,
+    /// Not asked or not read: there is no memory for it here.
+    Memory,
 }
 
 impl ErrorType {
@@ -148,6 +174,7 @@ impl ErrorType {
             Self::Paused => "paused".into(),
             Self::Waiting => "waiting".into(),
             Self::Suspect => "suspect".into(),
+            Self::Memory => "memory".into(),
         }
     }
 }
@@ -158,31 +185,106 @@ impl Body {
         raw: Bytes,
         received: SystemTime,
         document: Value,
-        read: fn(&Bytes) -> Option<Value>,
+        read: impl Fn(&Bytes) -> Option<Value> + Send + Sync + 'static,
     ) -> Self {
         Self {
             raw,
             received,
             repaired: 0,
-            document: Some(Arc::new(document)),
-            read,
+            document: Some(Arc::new(Document {
+                value: document,
+                _share: None,
+            })),
+            read: Arc::new(read),
+            accounts: None,
+        }
+    }
+
+    /// The same with what it takes of the memory for documents: the `text` if it is large, and its
+    /// document, which takes `document_bytes`. Where there is no room for that one, it is read
+    /// again when it is asked for. A copy to keep takes of `kept`.
+    #[must_use]
+    pub fn accounted(
+        self,
+        text: Option<Share>,
+        document_bytes: u64,
+        all: &Arc<Allowance>,
+        kept: &Arc<Allowance>,
+    ) -> Self {
+        let is_small = document_bytes <= LARGE_BYTES as u64;
+        let share = if is_small {
+            None
+        } else {
+            all.take(document_bytes)
+        };
+        let has_room = is_small || share.is_some();
+        let document = self.document.filter(|_| has_room);
+        let document = document.and_then(Arc::into_inner).map(|document| {
+            Arc::new(Document {
+                _share: share,
+                ..document
+            })
+        });
+        Self {
+            document,
+            accounts: Some(Arc::new(Accounts {
+                _text: text,
+                kept: Arc::clone(kept),
+            })),
+            ..self
         }
     }
 
     /// The same to keep: a document takes several times the room of its text, and a fleet keeps
-    /// many that nobody asks for.
+    /// many that nobody asks for. None if there is no room for it.
     #[must_use]
-    pub fn to_keep(&self) -> Self {
-        Self {
-            document: None,
-            ..self.clone()
+    pub fn to_keep(&self) -> Option<Self> {
+        let mut accounts = self.accounts.clone();
+        if let Some(account) = accounts.as_mut().filter(|_| self.is_large()) {
+            *account = Arc::new(Accounts {
+                _text: Some(account.kept.take(self.raw.len() as u64)?),
+                kept: Arc::clone(&account.kept),
+            });
         }
+        Some(Self {
+            document: None,
+            accounts,
+            ..self.clone()
+        })
+    }
+
+    /// Whether it is worked on apart from what waits for the network.
+    pub fn is_large(&self) -> bool {
+        self.raw.len() > LARGE_BYTES
     }
 
     /// What was read of it, or is now where it was only kept.
-    pub fn document(&self) -> Option<Arc<Value>> {
-        let again = || (self.read)(&self.raw).map(Arc::new);
+    pub fn document(&self) -> Option<Arc<Document>> {
+        let again = || {
+            let value = (self.read)(&self.raw)?;
+            Some(Arc::new(Document {
+                value,
+                _share: None,
+            }))
+        };
         self.document.clone().or_else(again)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("bytes", &self.raw.len())
+            .field("received", &self.received)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deref for Document {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
     }
 }
 
@@ -197,6 +299,7 @@ impl Failure {
                 | ErrorType::Suspect
                 | ErrorType::Limiter
                 | ErrorType::Credentials
+                | ErrorType::Memory
         )
     }
 
@@ -275,6 +378,12 @@ impl Poll {
             .all(|polled| polled.failure().map(|f| f.error_type) == not_found)
     }
 
+    /// Whether a body is worked on apart from what waits for the network.
+    pub fn is_large(&self) -> bool {
+        let mut bodies = self.endpoints.iter().filter_map(EndpointPoll::body);
+        bodies.any(Body::is_large)
+    }
+
     /// Whether any endpoint was asked. If none was, there is only news of the target itself.
     pub fn is_round(&self) -> bool {
         self.endpoints.iter().any(EndpointPoll::was_asked)
@@ -303,14 +412,49 @@ mod tests {
 
     use super::*;
 
+    fn body(raw: &'static str) -> Body {
+        let read = |raw: &Bytes| serde_json::from_slice(raw).ok();
+        let raw = Bytes::from_static(raw.as_bytes());
+        let document = serde_json::from_slice(&raw).unwrap();
+        Body::new(raw, UNIX_EPOCH, document, read)
+    }
+
     #[test]
     fn a_kept_body_holds_its_text_alone_and_is_read_again() {
-        let read = |raw: &Bytes| serde_json::from_slice(raw).ok();
-        let raw = Bytes::from_static(b"[1, 2]");
-        let body = Body::new(raw.clone(), UNIX_EPOCH, serde_json::json!([1, 2]), read);
-        let kept = body.to_keep();
-        assert_eq!(kept.document, None);
-        assert_eq!((kept.document(), kept.raw), (body.document(), raw));
+        let body = body("[1, 2]");
+        let kept = body.to_keep().unwrap();
+        assert!(kept.document.is_none());
+        let value = |body: &Body| body.document().unwrap().value.clone();
+        assert_eq!((value(&kept), &kept.raw), (value(&body), &body.raw));
+    }
+
+    #[test]
+    fn a_document_for_which_there_is_no_room_is_read_when_it_is_asked_for() {
+        let [all, kept] = [100_000, 0].map(Allowance::new);
+        let [first, second, small] =
+            [70_000, 70_000, 100].map(|bytes| body("[1]").accounted(None, bytes, &all, &kept));
+        assert_eq!(all.taken(), 70_000);
+        assert!(first.document.is_some() && second.document.is_none());
+        assert!(small.document.is_some(), "it is not accounted for");
+        assert_eq!(second.document().unwrap().value, serde_json::json!([1]));
+        drop(first);
+        assert_eq!(all.taken(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_has_an_account_of_its_own() {
+        let text: &'static str = Box::leak("7".repeat(LARGE_BYTES + 1).into_boxed_str());
+        let [all, kept] = [100_000, 100_000].map(Allowance::new);
+        let share = all.take(text.len() as u64);
+        let raw = Bytes::from_static(text.as_bytes());
+        let body = Body::new(raw, UNIX_EPOCH, Value::Null, |_| None);
+        let body = body.accounted(share, 1, &all, &kept);
+        let first = body.to_keep().unwrap();
+        assert!(body.to_keep().is_none(), "no room for another one");
+        drop(body);
+        assert_eq!((all.taken(), kept.taken()), (0, text.len() as u64));
+        drop(first);
+        assert_eq!(kept.taken(), 0);
     }
 
     #[test]

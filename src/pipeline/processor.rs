@@ -12,7 +12,7 @@ use std::{
 
 use opentelemetry::KeyValue;
 
-use super::{Reading, Schema, Target};
+use super::{Reading, Reporter, Schema, Target};
 use crate::runtime::Tasks;
 
 /// One processor of one pipeline.
@@ -21,10 +21,8 @@ pub trait Processor: Send + Sync {
     /// how they leave it. Targets of one definition come with one schema and should leave with one.
     fn open(&self, stream: &mut Stream) -> Box<dyn Stage>;
 
-    /// Whether the pipeline can take another poll now. Asked before the target is.
-    fn admits(&self) -> bool {
-        true
-    }
+    /// Learns where it says how it is, before it is started.
+    fn report_to(&self, _status: Reporter) {}
 
     /// Starts what it does by itself, with the rest of the pipeline behind it. That may change
     /// while this goes on.
@@ -36,6 +34,12 @@ pub trait Processor: Send + Sync {
 
 /// What a processor does to the readings of one target.
 pub trait Stage: Send {
+    /// Whether the pipeline can take another poll of the target now. Asked before the target is.
+    /// `is_large` says that the last answers were.
+    fn admits(&mut self, _is_large: bool) -> bool {
+        true
+    }
+
     /// Takes what came and gives what goes on.
     fn process(&mut self, batch: Batch) -> Batch;
 }

@@ -85,6 +85,8 @@ pub enum Reason {
     MaxSeries,
     /// Two elements gave the same attributes; the first one counts.
     Duplicate,
+    /// Finding it takes more steps than a path may.
+    Steps,
 }
 
 impl Reason {
@@ -97,16 +99,18 @@ impl Reason {
             Self::Range => "range",
             Self::MaxSeries => "max_series",
             Self::Duplicate => "duplicate",
+            Self::Steps => "steps",
         }
     }
 
     /// All reasons, so that every counter starts at zero.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Missing,
         Self::Several,
         Self::Type,
         Self::Range,
         Self::MaxSeries,
         Self::Duplicate,
+        Self::Steps,
     ];
 }

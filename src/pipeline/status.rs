@@ -40,6 +40,8 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     fn is_at(&self, address: &str) -> bool;
     /// The latest decisions about the target, oldest first.
     fn decisions(&self) -> serde_json::Value;
+    /// Forgets the answers that are kept: there is no memory for them.
+    fn shed(&self);
     /// The answer of an endpoint, by its position: the kept one if it is young enough, else what
     /// the node says now. Takes no longer than a poll.
     fn read(&self, endpoint: usize) -> BoxFuture<'_, Read>;
@@ -113,6 +115,18 @@ impl StatusBoard {
         if let Some(status) = self.lock().get_mut(&target.name) {
             status.next_poll = Some(next_poll);
         }
+    }
+
+    /// Has all targets forget the answers that are kept of them.
+    pub fn shed(&self) {
+        let inner: Vec<_> = {
+            let targets = self.lock();
+            targets
+                .values()
+                .map(|status| Arc::clone(&status.inner))
+                .collect()
+        };
+        inner.iter().for_each(|inner| inner.shed());
     }
 
     /// Notes what a poll gave.

@@ -33,7 +33,7 @@ use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
-    pipeline::Processor,
+    pipeline::{Processor, StatusBoard},
     runtime::Clock,
     settings::Kind,
     telemetry::Meter,
@@ -138,6 +138,8 @@ pub struct Context<'a> {
     pub meter: &'a Meter,
     /// The time of day.
     pub clock: &'a Clock,
+    /// The targets, which keep answers that can be forgotten.
+    pub board: &'a Arc<StatusBoard>,
 }
 
 /// Decodes and checks the configuration of one kind.

@@ -40,10 +40,11 @@ pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, Stri
     let decoded = Config::decode(kind, &Cursor::new(&node, ""), &mut diagnostics);
     diagnostics.into_result().map_err(|e| e.to_string())?;
     let meter = Meter::of(&SdkMeterProvider::default());
-    let clock = &Clock::System;
+    let board = Arc::default();
     let context = Context {
         meter: &meter,
-        clock,
+        clock: &Clock::System,
+        board: &board,
     };
     Ok(decoded.ok_or("not decoded")?.build("test", &context))
 }

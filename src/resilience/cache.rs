@@ -144,6 +144,12 @@ impl<T> Slot<T> {
         });
     }
 
+    /// There was a good answer, which cannot be kept.
+    pub fn forgo(&mut self, reader: Reader) {
+        self.counts_mut(reader).miss += 1;
+        self.entry = None;
+    }
+
     /// The node said of the request sent at `sent` that the kept answer still holds (304), which
     /// makes that answer as young as this one. Validators that it does not repeat stay. Gives the
     /// answer; none if there is none, which only a node that lies can bring about.

@@ -131,6 +131,7 @@ impl Heard {
             | ErrorType::Credentials
             | ErrorType::CircuitOpen
             | ErrorType::Paused
+            | ErrorType::Memory
             | ErrorType::Waiting
             | ErrorType::Suspect => Self::Nothing,
         }

@@ -71,6 +71,12 @@ impl Inspect for Host {
         self.read_on_demand(endpoint).boxed()
     }
 
+    fn shed(&self) {
+        for endpoint in &mut self.lock().endpoints {
+            endpoint.slot.clear();
+        }
+    }
+
     fn decisions(&self) -> Value {
         let state = self.lock();
         serde_json::to_value(state.recorder.told(self.names())).unwrap_or_default()

@@ -5,6 +5,7 @@ mod apart;
 pub mod clock;
 mod files;
 mod folders;
+pub mod heavy;
 pub mod tasks;
 mod threads;
 

@@ -244,8 +244,11 @@ impl Builder<'_> {
             let running = running.filter(|_| before.get(id) == Some(config));
             let kept = running.and_then(|running| running.step(id));
             kept.cloned().unwrap_or_else(|| {
-                let clock = &self.site.clock;
-                let context = processors::Context { meter, clock };
+                let context = processors::Context {
+                    meter,
+                    clock: &self.site.clock,
+                    board: &self.site.board,
+                };
                 let processor = config.build(&id.to_string(), &context);
                 Step::new(id, processor, meter, self.graph.root.group())
             })

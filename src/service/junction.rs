@@ -72,10 +72,13 @@ impl Branches {
 }
 
 impl Sink for Branches {
-    fn admits(&self) -> bool {
+    fn admits(&mut self) -> bool {
         // Those of other pipelines are opened with the next poll, so that has to come.
         let is_old = !Arc::ptr_eq(&self.pipelines, &self.junction.pipelines());
-        is_old || self.sinks.iter().any(|(_, sink)| sink.admits())
+        // All are asked: each has a turn to give.
+        let sinks = self.sinks.iter_mut();
+        let admitting = sinks.filter_map(|(_, sink)| sink.admits().then_some(()));
+        admitting.count() > 0 || is_old
     }
 
     fn follow(&mut self, target: &Arc<Target>) {

@@ -153,7 +153,7 @@ impl Service {
     pub async fn run(
         mut self,
         shutdown: impl Future<Output = ()>,
-        load: impl Fn() -> Result<Config, String>,
+        load: impl AsyncFn() -> Result<Config, String>,
     ) -> Result<(), Failure> {
         let mut shutdown = pin!(shutdown);
         let result = loop {
@@ -161,7 +161,12 @@ impl Service {
                 () = &mut shutdown => break Ok(()),
                 Some(failure) = self.failures.recv() => break Err(failure),
                 Some(request) = self.requests.recv() => {
-                    let result = self.reload(load()).await;
+                    // A stop is heard however long that takes.
+                    let config = tokio::select! {
+                        () = &mut shutdown => break Ok(()),
+                        config = load() => config,
+                    };
+                    let result = self.reload(config).await;
                     self.outcome.note(&result);
                     // Who asked may have gone away.
                     drop(request.send(result));

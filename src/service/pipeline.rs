@@ -11,7 +11,10 @@ use super::outlet::{Exits, Exporters, Outlet, Read, Step, Tail};
 use crate::{
     definition::Definition,
     instruments::{self, OwnMetrics},
-    pipeline::{Components, Poll, Problem, Readings, Reason, Schema, Stream, Target},
+    pipeline::{
+        Components, EndpointPoll, ErrorType, Failure, Poll, Problem, Readings, Reason, Schema,
+        Stream, Target,
+    },
     processors::mapping,
     settings::ComponentId,
     telemetry::{Meter, names},
@@ -45,7 +48,8 @@ pub(super) struct TargetSink {
     target: Arc<Target>,
     own: OwnMetrics,
     own_scope: Arc<str>,
-    steps: Arc<[Arc<Step>]>,
+    /// Whether its last answers took much memory.
+    was_large: bool,
     outlet: Outlet,
     telemetry: Telemetry,
     receiver: [KeyValue; 1],
@@ -132,7 +136,7 @@ impl MetricsPipeline {
             target: Arc::clone(target),
             own: OwnMetrics::new(target),
             own_scope: Arc::clone(&self.own_scope),
-            steps: Arc::clone(&self.steps),
+            was_large: false,
             outlet: self.tail.outlet(stream),
             telemetry: self.telemetry.clone(),
             receiver,
@@ -151,12 +155,15 @@ impl MetricsPipeline {
 
 impl TargetSink {
     /// Whether it can take another poll now.
-    pub(super) fn admits(&self) -> bool {
-        self.steps.iter().all(|step| step.admits())
+    pub(super) fn admits(&mut self) -> bool {
+        self.outlet.admits(self.was_large)
     }
 
     /// Takes a poll to the exporters.
     pub(super) fn accept(&mut self, poll: &Poll) {
+        if let Some(is_large) = is_large(poll) {
+            self.was_large = is_large;
+        }
         let readings = mapping::map(&self.target.definition, poll);
         self.count(&readings);
         self.own.observe(poll, &readings);
@@ -238,6 +245,14 @@ impl Said {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.insert((digest, problem.instrument, problem.reason))
     }
+}
+
+/// Whether the answers of a poll took much memory; none if there was no answer.
+fn is_large(poll: &Poll) -> Option<bool> {
+    let mut failures = poll.endpoints.iter().filter_map(EndpointPoll::failure);
+    let is_too_large = |failure: &Failure| failure.error_type == ErrorType::TooLarge;
+    let is_large = poll.is_large() || failures.any(is_too_large);
+    (is_large || poll.is_up()).then_some(is_large)
 }
 
 impl Schemas {

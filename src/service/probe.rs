@@ -16,7 +16,7 @@ use crate::{
         TargetStatus,
     },
     processors::mapping,
-    runtime::Clock,
+    runtime::{Clock, heavy},
     settings::HttpUrl,
 };
 
@@ -41,7 +41,11 @@ impl Probe for Probes {
                 Some(status) => probes.polled(&request, &status, deadline).await?,
                 None => probes.unknown(request, deadline).await?,
             };
-            Ok(mapped(target, &poll, &ages, started.elapsed()))
+            let map = || mapped(target, &poll, &ages, started.elapsed());
+            Ok(match poll.is_large() {
+                true => heavy::here(map).await,
+                false => map(),
+            })
         }
         .boxed()
     }

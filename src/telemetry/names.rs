@@ -184,11 +184,11 @@ metrics! {
     POLL_HEDGES = "betanet.poll.hedges", Kind::Counter, "{hedge}", &[URL_TEMPLATE, RESULT],
         "Second requests, to another instance beside a slow first one, by result: their answer came first (won), that to the first request did (lost), or they brought none (failed).";
     MISSED_TICKS = "betanet.poll.missed_ticks", Kind::Counter, "{tick}", &[],
-        "Polls that were due while an earlier one of the target still ran.";
+        "Polls that were due and not made: an earlier one of the target still ran, or the collector itself was late.";
     COUNTER_RESETS = "betanet.counter.resets", Kind::Counter, "{reset}", &[],
         "Running totals of the target that fell, so that a new start time was set.";
     MAPPING_PROBLEMS = "betanet.mapping.problems", Kind::Counter, "{value}", &[METRIC, REASON],
-        "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate).";
+        "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate, steps).";
 }
 
 /// How much is said of the resilience of each target. What the target itself says, and whether

@@ -24,6 +24,7 @@ mod faults;
 mod file;
 mod fleet;
 mod fuzz;
+mod hostile;
 mod kill;
 mod lifecycle;
 mod mistakes;

@@ -10,7 +10,7 @@ use super::{
     group::{ParseError, Parsed},
     status::SourceReport,
 };
-use crate::telemetry::chain;
+use crate::{client::content_encoding::DecodeError, telemetry::chain};
 
 /// The largest file or answer.
 pub(super) const BODY_BYTES_MAX: u64 = 32 << 20;
@@ -57,6 +57,8 @@ pub(super) enum RefreshError {
     ContentType,
     #[error("the request failed")]
     Request(#[source] reqwest::Error),
+    #[error(transparent)]
+    Encoding(#[from] DecodeError),
     #[error("the credentials cannot be used")]
     Credentials(#[source] std::io::Error),
     #[error("no answer within {0:?}")]
@@ -77,6 +79,8 @@ impl RefreshError {
             Self::Status(_) => "status",
             Self::ContentType => "content_type",
             Self::Request(_) => "request",
+            Self::Encoding(DecodeError::TooLarge) => "too_large",
+            Self::Encoding(_) => "encoding",
             Self::Credentials(_) => "credentials",
             Self::Timeout(_) => "timeout",
             Self::Lookup(_) => "lookup",

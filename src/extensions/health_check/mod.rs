@@ -10,8 +10,9 @@
 //! With `lifecycle: true`, `POST /-/reload` loads the configuration anew, as SIGHUP does; pages of
 //! other sites cannot let a browser do it.
 //! `/livez` and `/readyz` are answered even if the listener has no place for anything else.
-//! `/livez` says whether the process turns, `/readyz` whether it has polled every target once.
-//! Neither depends on what the targets answered: one dead node must not restart the collector.
+//! `/livez` says whether the process turns, `/readyz` whether it has polled every target once and no
+//! processor refuses polls. Neither depends on what the targets answered: one dead node must not
+//! restart the collector.
 //! `/api/v1/targets` lists the targets, a page at a time (`?limit=100&after=NAME`).
 //! `/api/v1/targets/NAME` shows what one says now: its kept answers while they are younger than
 //! `cache.ttl`, else new ones, asked for once for all who wait. Nothing else here asks a node.
@@ -30,7 +31,7 @@ pub use self::config::{Config, ResponseBody};
 use self::targets::Api;
 use crate::{
     http::{Listeners, Response, Route, RouteError},
-    pipeline::{Components, Mapping, ReloadTrigger, StatusBoard},
+    pipeline::{ComponentKind, ComponentState, Components, Mapping, ReloadTrigger, StatusBoard},
     runtime::Clock,
 };
 pub use foreign::FOREIGN;
@@ -84,11 +85,11 @@ impl Config {
             listeners.route(&server, route)?;
         }
         let (ready_board, decided_board) = (Arc::clone(&board), Arc::clone(&board));
-        let short_board = Arc::clone(&board);
+        let ready_components = Arc::clone(&components);
         let body = self.response_body.clone();
         let report = Route::get(id, &self.path, move |_| {
             if let Some(body) = &body {
-                return ready(short(body, &short_board));
+                return ready(short(body, &board, &components.states()));
             }
             let states = components.states();
             let report = report::report(&board, &states, clock.now(), started.elapsed());
@@ -109,7 +110,9 @@ impl Config {
             .with_subpaths()
             .described("the targets; /NAME: what one says now");
         listeners.route(&server, targets)?;
-        let ready = Route::get(id, "/readyz", move |_| ready(readiness(&ready_board)));
+        let ready = Route::get(id, "/readyz", move |_| {
+            ready(readiness(&ready_board, &ready_components.states()))
+        });
         listeners.route(
             &server,
             report.described("state of the collector and its targets"),
@@ -121,8 +124,8 @@ impl Config {
 }
 
 /// The text that was asked for in place of the report.
-fn short(body: &ResponseBody, board: &StatusBoard) -> Response {
-    let status = readiness(board).status;
+fn short(body: &ResponseBody, board: &StatusBoard, components: &[ComponentState]) -> Response {
+    let status = readiness(board, components).status;
     let text = match status.is_success() {
         true => body.healthy.clone(),
         false => body.unhealthy.clone(),
@@ -161,8 +164,16 @@ fn decisions(board: &StatusBoard, path: &str) -> Response {
     .with_status(StatusCode::NOT_FOUND)
 }
 
-/// Whether every target was polled once, whatever it answered.
-fn readiness(board: &StatusBoard) -> Response {
+/// Whether every target was polled once, whatever it answered, and all processors take polls.
+fn readiness(board: &StatusBoard, components: &[ComponentState]) -> Response {
+    let mut processors = components
+        .iter()
+        .filter(|state| state.kind == ComponentKind::Processor);
+    if let Some(state) = processors.find(|state| state.status.is_error()) {
+        let error = state.error.as_deref().unwrap_or_default();
+        let message = format!("processor {}: {error}\n", state.id);
+        return Response::text(message).with_status(StatusCode::SERVICE_UNAVAILABLE);
+    }
     let origins = board.origins();
     if let Some((receiver, _)) = origins.iter().find(|(_, origins)| !origins.is_complete()) {
         let message = format!("a source of the targets of `{receiver}` has not answered yet\n");

@@ -14,7 +14,7 @@ use crate::{
         EndpointPoll, Failure, Mapping, Number, Outcome, Poll, Read, Readings, Served, StatusBoard,
         TargetStatus,
     },
-    runtime::Clock,
+    runtime::{Clock, heavy},
 };
 
 /// Below it stands one path a target.
@@ -79,7 +79,11 @@ impl Api {
         let indices = 0..definition.endpoints.len();
         let reads = join_all(indices.map(|index| status.inner.read(index))).await;
         let poll = self.as_poll(&reads);
-        let readings = (self.mapping)(definition, &poll);
+        let map = || (self.mapping)(definition, &poll);
+        let readings = match poll.is_large() {
+            true => heavy::here(map).await,
+            false => map(),
+        };
         let served = definition.endpoints.iter().zip(&reads);
         let endpoints: Map<_, _> = served
             .map(|(of, read)| (of.name.clone(), endpoint(&of.path, read)))

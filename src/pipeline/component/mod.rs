@@ -95,6 +95,12 @@ impl Components {
         of_kind.for_each(Reporter::stopped);
     }
 
+    /// Where a component that is shown says how it is.
+    pub fn reporter(&self, kind: ComponentKind, id: &str) -> Option<Reporter> {
+        let reporters = lock(&self.reporters);
+        reporters.iter().find(|known| known.is(kind, id)).cloned()
+    }
+
     /// The same group of tasks, as a component's own ([`Reporter::own`]).
     pub fn own(&self, kind: ComponentKind, id: &str, tasks: &Tasks) -> Tasks {
         let reporters = lock(&self.reporters);

@@ -11,7 +11,10 @@ use opentelemetry::KeyValue;
 use serde_json::Value;
 
 use crate::{
-    definition::{Definition, Hit, Instrument, InstrumentKind, Path, Rule, Source},
+    definition::{
+        Definition, Elements, Hit, Instrument, InstrumentKind, NotOne, Path, Rule, Source, Steps,
+        TooManySteps,
+    },
     pipeline::{Number, Poll, Problem, Reading, Readings, Reason},
 };
 
@@ -23,14 +26,20 @@ pub fn map(definition: &Definition, poll: &Poll) -> Readings {
     let mut mapper = Mapper {
         readings: Readings::default(),
         seen: HashSet::new(),
+        steps: Steps::for_document(0),
     };
-    let documents = poll.endpoints.iter().map(|e| e.body()?.document());
-    let documents: Vec<_> = documents.collect();
-    for rule in &definition.rules {
-        let document = documents.get(rule.endpoint).and_then(Option::as_ref);
-        let instrument = definition.instruments.get(rule.instrument);
-        if let (Some(document), Some(instrument)) = (document, instrument) {
-            mapper.apply(rule, instrument, document);
+    // One document after the other: some are read again here, and take their room only as long.
+    for (endpoint, polled) in poll.endpoints.iter().enumerate() {
+        let Some(body) = polled.body() else { continue };
+        let Some(document) = body.document() else {
+            continue;
+        };
+        let rules = definition.rules.iter();
+        for rule in rules.filter(|rule| rule.endpoint == endpoint) {
+            if let Some(instrument) = definition.instruments.get(rule.instrument) {
+                mapper.steps = Steps::for_document(body.raw.len());
+                mapper.apply(rule, instrument, &document);
+            }
         }
     }
     mapper.readings
@@ -39,6 +48,8 @@ pub fn map(definition: &Definition, poll: &Poll) -> Readings {
 struct Mapper {
     readings: Readings,
     seen: HashSet<(usize, Vec<KeyValue>)>,
+    /// What is left of them for the rule that is applied.
+    steps: Steps,
 }
 
 /// Why one element gave no reading.
@@ -54,29 +65,44 @@ impl Refusal {
             detail: detail.into(),
         }
     }
+
+    fn too_many_steps(path: &Path, error: TooManySteps) -> Self {
+        Self::new(Reason::Steps, format!("{}: {error}", path.text()))
+    }
 }
 
 impl Mapper {
     fn apply(&mut self, rule: &Rule, instrument: &Instrument, document: &Value) {
-        let elements = match &rule.for_each {
-            Some(path) => path.elements(document),
-            None => vec![Hit {
-                value: document,
-                key: None,
-            }],
+        let found = match &rule.for_each {
+            Some(path) => path
+                .elements(document, rule.max_series, &self.steps)
+                .map_err(|error| Refusal::too_many_steps(path, error)),
+            None => Ok(Elements {
+                hits: vec![Hit {
+                    value: document,
+                    key: None,
+                }],
+                total: 1,
+            }),
         };
-        self.note_gap(rule, &elements, document);
-        if elements.len() > rule.max_series {
-            let over = elements.len() - rule.max_series;
-            let detail = format!(
-                "{} elements, {} series allowed",
-                elements.len(),
-                rule.max_series
-            );
+        let Elements { hits, total } = match found {
+            Ok(found) => found,
+            Err(refusal) => return self.note(rule, refusal, 1),
+        };
+        if total == 0 {
+            self.note_gap(rule, document);
+        }
+        if total > rule.max_series {
+            let over = total - rule.max_series;
+            let detail = format!("{total} elements, {} series allowed", rule.max_series);
             self.note(rule, Refusal::new(Reason::MaxSeries, detail), over as u64);
         }
-        for element in elements.iter().take(rule.max_series) {
+        for (done, element) in hits.iter().enumerate() {
             if let Err(refusal) = self.element(rule, instrument, element) {
+                if refusal.reason == Reason::Steps {
+                    // Those that follow have none left either.
+                    return self.note(rule, refusal, (hits.len() - done) as u64);
+                }
                 let expected = rule.optional && refusal.reason == Reason::Missing;
                 if !expected {
                     self.note(rule, refusal, 1);
@@ -86,13 +112,15 @@ impl Mapper {
     }
 
     /// Notes that there are no elements, unless that is expected.
-    fn note_gap(&mut self, rule: &Rule, elements: &[Hit<'_>], document: &Value) {
+    fn note_gap(&mut self, rule: &Rule, document: &Value) {
         let is_expected = rule.optional || rule.for_each_is_optional;
-        if let Some(path) = rule.for_each.as_ref().filter(|_| !is_expected)
-            && elements.is_empty()
-            && path.misses(document)
-        {
-            self.note(rule, Refusal::new(Reason::Missing, path.text()), 1);
+        let Some(path) = rule.for_each.as_ref().filter(|_| !is_expected) else {
+            return;
+        };
+        match path.misses(document, &self.steps) {
+            Ok(false) => {}
+            Ok(true) => self.note(rule, Refusal::new(Reason::Missing, path.text()), 1),
+            Err(error) => self.note(rule, Refusal::too_many_steps(path, error), 1),
         }
     }
 
@@ -102,8 +130,8 @@ impl Mapper {
         instrument: &Instrument,
         element: &Hit<'_>,
     ) -> Result<(), Refusal> {
-        let found = find(&rule.value, rule, element.value)?;
-        let attributes = attributes(rule, element)?;
+        let found = find(&rule.value, rule, element.value, &self.steps)?;
+        let attributes = attributes(rule, element, &self.steps)?;
         if instrument.kind == InstrumentKind::StateSet {
             return self.state_set(rule, attributes, found);
         }
@@ -169,10 +197,18 @@ impl Mapper {
 }
 
 /// The value at `path`; `null` is missing.
-fn find<'a>(path: &Path, rule: &Rule, element: &'a Value) -> Result<&'a Value, Refusal> {
-    let found = path.one(element).map_err(|count| {
-        let detail = format!("{}: {count} values, one wanted", path.text());
-        Refusal::new(Reason::Several, detail)
+fn find<'a>(
+    path: &Path,
+    rule: &Rule,
+    element: &'a Value,
+    steps: &Steps,
+) -> Result<&'a Value, Refusal> {
+    let found = path.one(element, steps).map_err(|error| {
+        let reason = match error {
+            NotOne::Several(_) => Reason::Several,
+            NotOne::TooManySteps(_) => Reason::Steps,
+        };
+        Refusal::new(reason, format!("{}: {error}", path.text()))
     })?;
     found.ok_or_else(|| {
         let detail = match (&rule.for_each, element) {
@@ -189,7 +225,7 @@ fn find<'a>(path: &Path, rule: &Rule, element: &'a Value) -> Result<&'a Value, R
     })
 }
 
-fn attributes(rule: &Rule, element: &Hit<'_>) -> Result<Vec<KeyValue>, Refusal> {
+fn attributes(rule: &Rule, element: &Hit<'_>, steps: &Steps) -> Result<Vec<KeyValue>, Refusal> {
     let mut attributes = Vec::with_capacity(rule.attributes.len() + 1);
     for (key, source) in &rule.attributes {
         let text = match source {
@@ -200,7 +236,7 @@ fn attributes(rule: &Rule, element: &Hit<'_>) -> Result<Vec<KeyValue>, Refusal> 
                 .ok_or_else(|| Refusal::new(Reason::Missing, "@key"))?,
             Source::Path { path, optional } => {
                 let is_optional = *optional || rule.optional;
-                let found = match find(path, rule, element.value) {
+                let found = match find(path, rule, element.value, steps) {
                     Err(Refusal {
                         reason: Reason::Missing,
                         ..

@@ -1,6 +1,6 @@
 //! What the configuration says of `memory_limiter`.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,8 @@ impl Config {
             check_interval: self.check_interval.get(),
             resident,
             state: Mutex::default(),
+            status: OnceLock::new(),
+            board: Arc::clone(context.board),
             counters: Counters::new(id, context.meter),
         }
     }

@@ -9,8 +9,13 @@
 //!     spike_limit_mib: 120
 //! ```
 //!
-//! Over `limit − spike_limit` polls are refused before the target is asked, and what a poll under
-//! way brings is dropped and counted. It stands first, so that nothing is worked on in vain.
+//! Over `limit − spike_limit` the answers that are kept of all targets are forgotten, and polls are
+//! let through one by one, those of large answers last. The others are refused before the target is
+//! asked, which is not up then; what a poll under way brings is dropped. All of it is counted. It
+//! stands first, so that nothing is worked on in vain.
+//!
+//! One by one, because only what is polled makes the allocator give back what it holds: were all
+//! refused, memory could stay above the limit for ever.
 
 mod config;
 #[cfg(test)]
@@ -20,20 +25,31 @@ pub use config::Config;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use opentelemetry::{KeyValue, metrics::Counter};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::{
-    pipeline::{Batch, Processor, Stage, Stream},
+    instruments,
+    pipeline::{Batch, Downstream, Processor, Reporter, Stage, StatusBoard, Stream},
+    runtime::Tasks,
     telemetry::{Meter, names},
 };
 
 /// Reads the resident memory in bytes; none if it is not known.
 type Resident = fn() -> Option<u64>;
+
+/// A turn that takes longer is over: its poll hangs.
+const TURN_MAX: Duration = Duration::from_secs(10);
+
+/// So long after a small poll was refused, large ones have to wait.
+const SMALL_FIRST: Duration = Duration::from_secs(5);
+
+/// Kept answers are forgotten so often while there is too little memory.
+const SHED_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The processor.
 #[derive(Debug)]
@@ -47,6 +63,8 @@ struct Limiter {
     check_interval: Duration,
     resident: Resident,
     state: Mutex<State>,
+    status: OnceLock<Reporter>,
+    board: Arc<StatusBoard>,
     counters: Counters,
 }
 
@@ -54,6 +72,29 @@ struct Limiter {
 struct State {
     checked: Option<Instant>,
     level: Level,
+    /// The poll that is let through.
+    turn: Option<Turn>,
+    /// Turns that were given.
+    turns: u64,
+    /// When a poll of small answers was refused last.
+    small_refused: Option<Instant>,
+    /// When kept answers were forgotten last.
+    shed: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    number: u64,
+    until: Instant,
+}
+
+/// Whether a poll is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    Free,
+    /// It alone, by this turn.
+    Turn(u64),
+    Refused,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,20 +132,99 @@ impl Limiter {
     /// holds.
     fn has_room(&self) -> bool {
         let now = Instant::now();
-        // The state is whole at every moment, so a panic elsewhere does not spoil it.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let is_due = |checked: Instant| now - checked >= self.check_interval;
         if state.checked.is_none_or(is_due) {
-            state.checked = Some(now);
-            if let Some(resident_bytes) = (self.resident)() {
-                let level = self.level(resident_bytes);
-                if level != state.level {
-                    self.log(level, resident_bytes);
-                }
-                state.level = level;
-            }
+            self.check(&mut state, now);
         }
         state.level == Level::Fine
+    }
+
+    fn check(&self, state: &mut State, now: Instant) {
+        state.checked = Some(now);
+        let Some(resident_bytes) = (self.resident)() else {
+            return;
+        };
+        let level = self.level(resident_bytes);
+        if level != state.level {
+            self.log(level, resident_bytes);
+            self.report(level);
+        }
+        state.level = level;
+        if level == Level::Fine {
+            (state.turn, state.small_refused) = (None, None);
+        }
+    }
+
+    /// Looks, and has kept answers forgotten where there is too little memory.
+    fn look(&self) {
+        let is_shed_due = {
+            let now = Instant::now();
+            let mut state = self.lock();
+            self.check(&mut state, now);
+            let is_due = |shed: Instant| now - shed >= SHED_INTERVAL;
+            let is_due = state.level != Level::Fine && state.shed.is_none_or(is_due);
+            if is_due {
+                state.shed = Some(now);
+            }
+            is_due
+        };
+        if is_shed_due {
+            self.board.shed();
+        }
+    }
+
+    /// Whether a poll may be made; `is_large` if the last answers of its target were.
+    fn admit(&self, is_large: bool) -> Admission {
+        if self.has_room() {
+            return Admission::Free;
+        }
+        let now = Instant::now();
+        let mut state = self.lock();
+        let is_taken = state.turn.is_some_and(|turn| now < turn.until);
+        let is_recent = |refused: Instant| now - refused < SMALL_FIRST;
+        let waits = is_large && state.small_refused.is_some_and(is_recent);
+        if is_taken || waits {
+            if !is_large {
+                state.small_refused = Some(now);
+            }
+            return Admission::Refused;
+        }
+        state.turns += 1;
+        let turn = Turn {
+            number: state.turns,
+            until: now + TURN_MAX,
+        };
+        state.turn = Some(turn);
+        Admission::Turn(turn.number)
+    }
+
+    /// The poll of a turn has ended.
+    fn end(&self, turn: u64) {
+        let mut state = self.lock();
+        if state.turn.is_some_and(|current| current.number == turn) {
+            state.turn = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole at every moment, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, level: Level) {
+        let Some(status) = self.status.get() else {
+            return;
+        };
+        match level {
+            Level::Fine => status.ok(),
+            Level::Soft => status.recoverable_error(
+                "memory is above the soft limit: polls are let through one by one",
+            ),
+            Level::Hard => status.recoverable_error(
+                "memory is above the hard limit: polls are let through one by one",
+            ),
+        }
     }
 
     fn level(&self, resident_bytes: u64) -> Level {
@@ -128,13 +248,13 @@ impl Limiter {
                 processor,
                 resident_bytes,
                 soft_bytes,
-                "memory is above the soft limit: polls are refused"
+                "memory is above the soft limit: polls are let through one by one"
             ),
             Level::Hard => tracing::error!(
                 processor,
                 resident_bytes,
                 hard_bytes,
-                "memory is above the hard limit: polls are refused"
+                "memory is above the hard limit: polls are let through one by one"
             ),
         }
     }
@@ -142,33 +262,92 @@ impl Limiter {
 
 impl Processor for MemoryLimiter {
     fn open(&self, _stream: &mut Stream) -> Box<dyn Stage> {
-        Box::new(Gate(Arc::clone(&self.0)))
+        Box::new(Gate {
+            limiter: Arc::clone(&self.0),
+            turn: None,
+        })
     }
 
-    fn admits(&self) -> bool {
-        let has_room = self.0.has_room();
-        if !has_room {
-            let counters = &self.0.counters;
-            counters.polls.add(1, &counters.attributes);
-        }
-        has_room
+    fn report_to(&self, status: Reporter) {
+        // A processor is started once.
+        drop(self.0.status.set(status));
+    }
+
+    fn start(&self, _downstream: Arc<dyn Downstream>, tasks: &Tasks) {
+        let (limiter, stop) = (Arc::clone(&self.0), tasks.stopping());
+        tasks.spawn_lasting("memory_limiter", move || {
+            let (limiter, stop) = (Arc::clone(&limiter), stop.clone());
+            async move {
+                let pause = || stop.run_until_cancelled(sleep(limiter.check_interval));
+                while pause().await.is_some() {
+                    limiter.look();
+                }
+            }
+        });
     }
 }
 
 /// Lets the readings of one target pass, or not.
-struct Gate(Arc<Limiter>);
+struct Gate {
+    limiter: Arc<Limiter>,
+    /// Of the poll under way.
+    turn: Option<u64>,
+}
+
+impl Gate {
+    fn end_turn(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.limiter.end(turn);
+        }
+    }
+}
 
 impl Stage for Gate {
-    fn process(&mut self, batch: Batch) -> Batch {
-        let counters = &self.0.counters;
-        let (count, attributes) = (batch.len() as u64, &counters.attributes);
-        if self.0.has_room() {
-            counters.accepted.add(count, attributes);
-            batch
-        } else {
-            counters.refused.add(count, attributes);
-            Batch::default()
+    fn admits(&mut self, is_large: bool) -> bool {
+        self.end_turn();
+        match self.limiter.admit(is_large) {
+            Admission::Free => true,
+            Admission::Turn(turn) => {
+                self.turn = Some(turn);
+                true
+            }
+            Admission::Refused => {
+                let counters = &self.limiter.counters;
+                counters.polls.add(1, &counters.attributes);
+                false
+            }
         }
+    }
+
+    fn process(&mut self, batch: Batch) -> Batch {
+        if batch
+            .scopes
+            .iter()
+            .any(|scope| **scope == *instruments::SCOPE)
+        {
+            // What we say of the target ourselves comes last, and is said whatever happens: that
+            // the target is not up for one.
+            self.end_turn();
+            return batch;
+        }
+        let counters = &self.limiter.counters;
+        let (count, attributes) = (batch.len() as u64, &counters.attributes);
+        if self.turn.is_some() || self.limiter.has_room() {
+            counters.accepted.add(count, attributes);
+            return batch;
+        }
+        counters.refused.add(count, attributes);
+        let Batch { scopes, lost, .. } = batch;
+        Batch {
+            lost: scopes.into_iter().chain(lost).collect(),
+            ..Batch::default()
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.end_turn();
     }
 }
 

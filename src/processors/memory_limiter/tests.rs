@@ -5,7 +5,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    pipeline::Part,
+    pipeline::{ComponentStatus, Inspect, Part, Read},
     processors::{
         Context,
         testing::{reading, stream},
@@ -17,10 +17,11 @@ const MIB: u64 = 1024 * 1024;
 
 fn limiter(config: &Config, resident: Resident) -> MemoryLimiter {
     let meter = Meter::of(&SdkMeterProvider::default());
-    let clock = &crate::runtime::Clock::System;
+    let board = Arc::default();
     let context = Context {
         meter: &meter,
-        clock,
+        clock: &crate::runtime::Clock::System,
+        board: &board,
     };
     MemoryLimiter(Arc::new(config.limiter(
         "test",
@@ -55,28 +56,49 @@ fn the_soft_limit_is_the_limit_without_the_spike() {
     assert_eq!(limits(&shares), [500, 200]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn over_the_soft_limit_nothing_is_taken_until_memory_falls() {
-    static RESIDENT: AtomicU64 = AtomicU64::new(0);
-    let limiter = limiter(&config(), || Some(RESIDENT.load(Ordering::SeqCst) * MIB));
-    let mut opened = stream("node", "");
-    let before = opened.clone();
-    let mut stage = limiter.open(&mut opened);
-    let mut passes = || {
-        let values = vec![reading(&before, "gauge 1")];
-        let resource = Arc::clone(&before.resource);
-        let out = stage.process(Batch {
-            scopes: vec!["test/a".into()],
+/// One target behind the limiter.
+struct Way {
+    stream: Stream,
+    stage: Box<dyn Stage>,
+}
+
+impl Way {
+    fn new(limiter: &MemoryLimiter) -> Self {
+        let mut stream = stream("node", "");
+        let stage = limiter.open(&mut stream);
+        Self { stream, stage }
+    }
+
+    /// What comes out of the readings of a scope: how many, which were read whole, which lost.
+    fn pass(&mut self, scope: &str) -> (usize, usize, usize) {
+        let values = vec![reading(&self.stream, "gauge 1")];
+        let resource = Arc::clone(&self.stream.resource);
+        let out = self.stage.process(Batch {
+            scopes: vec![scope.into()],
+            lost: Vec::new(),
             parts: vec![Part { resource, values }],
             ..Batch::default()
         });
+        (out.len(), out.scopes.len(), out.lost.len())
+    }
+
+    /// A whole poll: the target's readings, then what we say ourselves.
+    fn poll(&mut self) -> bool {
+        let is_taken = self.pass("test/a") == (1, 1, 0);
         assert_eq!(
-            out.scopes.len(),
-            out.len(),
-            "what is refused was not read either"
+            self.pass(instruments::SCOPE),
+            (1, 1, 0),
+            "it is always said"
         );
-        out.len() == 1
-    };
+        is_taken
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_soft_limit_what_is_under_way_is_lost_until_memory_falls() {
+    static RESIDENT: AtomicU64 = AtomicU64::new(0);
+    let limiter = limiter(&config(), || Some(RESIDENT.load(Ordering::SeqCst) * MIB));
+    let mut way = Way::new(&limiter);
     for (mib, expected) in [
         (69, true),
         (70, false),
@@ -86,9 +108,128 @@ async fn over_the_soft_limit_nothing_is_taken_until_memory_falls() {
     ] {
         RESIDENT.store(mib, Ordering::SeqCst);
         advance(Duration::from_secs(1)).await;
-        assert_eq!(limiter.admits(), expected, "{mib} MiB");
-        assert_eq!(passes(), expected, "{mib} MiB");
+        assert_eq!(way.poll(), expected, "{mib} MiB");
+        let expected = if expected { (1, 1, 0) } else { (0, 0, 1) };
+        assert_eq!(way.pass("test/a"), expected, "{mib} MiB");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_limit_polls_go_on_one_by_one() {
+    let limiter = limiter(&config(), || Some(1000 * MIB));
+    let [mut first, mut second] = [Way::new(&limiter), Way::new(&limiter)];
+    assert!(first.stage.admits(false));
+    assert!(!second.stage.admits(false), "the first is under way");
+    assert!(!second.poll(), "it had no turn");
+    assert!(first.poll());
+    assert!(second.stage.admits(false));
+    assert!(!first.stage.admits(false));
+    drop(second);
+    assert!(first.stage.admits(false), "who goes has no turn any more");
+    let mut third = Way::new(&limiter);
+    advance(TURN_MAX - Duration::from_millis(1)).await;
+    assert!(!third.stage.admits(false));
+    advance(Duration::from_millis(1)).await;
+    assert!(third.stage.admits(false), "nobody has a turn for ever");
+    first.pass(instruments::SCOPE);
+    assert!(!first.stage.admits(false), "its end ends no other's turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_answers_are_let_through_last() {
+    let limiter = limiter(&config(), || Some(1000 * MIB));
+    let [mut small, mut other, mut large] = [(); 3].map(|()| Way::new(&limiter));
+    assert!(small.stage.admits(false));
+    assert!(!other.stage.admits(false));
+    small.poll();
+    assert!(
+        !large.stage.admits(true),
+        "the small one was refused a moment ago"
+    );
+    assert!(other.stage.admits(false));
+    other.poll();
+    advance(SMALL_FIRST).await;
+    assert!(large.stage.admits(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_status_says_so() {
+    static RESIDENT: AtomicU64 = AtomicU64::new(0);
+    let limiter = limiter(&config(), || Some(RESIDENT.load(Ordering::SeqCst) * MIB));
+    let status = Reporter::unheard();
+    status.ok();
+    limiter.report_to(status.clone());
+    let (tasks, _failures) = Tasks::new();
+    limiter.start(Arc::new(Nowhere), &tasks);
+    for (mib, expected) in [
+        (69, ComponentStatus::Ok),
+        (70, ComponentStatus::RecoverableError),
+        (100, ComponentStatus::RecoverableError),
+        (69, ComponentStatus::Ok),
+    ] {
+        RESIDENT.store(mib, Ordering::SeqCst);
+        // Nobody polls: it looks itself.
+        sleep(Duration::from_millis(1001)).await;
+        assert_eq!(status.state().status, expected, "{mib} MiB");
+    }
+    assert!(tasks.stop(Instant::now() + Duration::from_secs(1)).await);
+}
+
+/// Nothing stands behind it.
+struct Nowhere;
+
+impl Downstream for Nowhere {
+    fn open(&self, _: Stream) -> Box<dyn crate::pipeline::BatchSink> {
+        unreachable!("the limiter makes up no target")
+    }
+}
+
+/// Counts how often it is told to forget.
+#[derive(Debug, Default)]
+struct Forgets(AtomicU64);
+
+impl Inspect for Forgets {
+    fn host(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn endpoint(&self, _: usize) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn is_at(&self, _: &str) -> bool {
+        false
+    }
+
+    fn decisions(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    fn shed(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn read(&self, _: usize) -> futures_util::future::BoxFuture<'_, Read> {
+        unreachable!("nobody reads")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn kept_answers_are_forgotten_over_the_limit() {
+    static RESIDENT: AtomicU64 = AtomicU64::new(0);
+    let limiter = limiter(&config(), || Some(RESIDENT.load(Ordering::SeqCst) * MIB));
+    let forgets = Arc::new(Forgets::default());
+    let target = stream("node", "").target;
+    let inner = Arc::clone(&forgets) as Arc<dyn Inspect>;
+    limiter.0.board.add(&target, &inner);
+    limiter.0.look();
+    assert_eq!(forgets.0.load(Ordering::SeqCst), 0);
+    RESIDENT.store(70, Ordering::SeqCst);
+    for _ in 0..=SHED_INTERVAL.as_secs() {
+        limiter.0.look();
+        advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(forgets.0.load(Ordering::SeqCst), 2, "not at each look");
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,14 +238,14 @@ async fn memory_is_read_once_an_interval() {
     let limiter = limiter(&config(), || Some(READS.fetch_add(1, Ordering::SeqCst)));
     let before = READS.load(Ordering::SeqCst);
     for _ in 0..10 {
-        assert!(limiter.admits());
+        assert_eq!(limiter.0.admit(false), Admission::Free);
     }
     advance(Duration::from_secs(1)).await;
-    assert!(limiter.admits());
+    assert_eq!(limiter.0.admit(false), Admission::Free);
     assert_eq!(READS.load(Ordering::SeqCst) - before, 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_limits_nothing() {
-    assert!(limiter(&config(), || None).admits());
+    assert_eq!(limiter(&config(), || None).0.admit(true), Admission::Free);
 }

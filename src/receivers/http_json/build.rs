@@ -21,6 +21,7 @@ use crate::{
     definition::{self, Definition},
     discovery::{self, Discovery},
     http::{AuthConfig, Credentials},
+    pipeline::Allowance,
     resilience::{self, host::Fleet, outcome::Statuses},
     settings::Duration,
 };
@@ -115,10 +116,17 @@ impl Config {
             Some((_, factory)) => Arc::clone(&factory.shared.limiter),
             None => Arc::new(Semaphore::new(self.concurrency)),
         };
+        let old_memory = old.filter(|(c, _)| c.document_memory() == self.document_memory());
+        let [memory, kept] = match old_memory.map(|(_, factory)| &factory.shared) {
+            Some(shared) => [&shared.memory, &shared.kept].map(Arc::clone),
+            None => self.document_memory().map(Allowance::new),
+        };
         let shared = |headers, auth, limiter| Shared {
             headers,
             credentials: Credentials::new(auth),
             body_limit_bytes: self.body_limit.get(),
+            memory: Arc::clone(&memory),
+            kept: Arc::clone(&kept),
             limiter,
             clock: context.clock.clone(),
             telemetry: telemetry.clone(),

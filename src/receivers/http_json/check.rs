@@ -66,6 +66,11 @@ impl Config {
         if self.body_limit.get() == 0 {
             at.error(&["body_limit"], "requires positive value", diagnostics);
         }
+        let [memory, _] = self.document_memory();
+        if memory < self.body_limit.get() {
+            let message = "must be at least one and a third of `body_limit`: three quarters of it are for the bodies that are read";
+            at.error(&["max_document_memory"], message, diagnostics);
+        }
     }
 
     /// The sums that nobody does in the head.

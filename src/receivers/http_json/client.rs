@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, ClientBuilder};
 use tokio::task::yield_now;
@@ -21,6 +21,10 @@ use super::{
     line::Line,
     redirect,
     transport::{Request, Response, Transport, TransportError},
+};
+use crate::{
+    client::content_encoding::{ACCEPTED, Codings},
+    pipeline::{Allowance, LARGE_BYTES, Share},
 };
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -70,7 +74,9 @@ impl HttpClient {
         budget: &Arc<Budget>,
     ) -> reqwest::Result<Self> {
         let builder = || -> reqwest::Result<ClientBuilder> {
-            Ok(settings()?.retry(reqwest::retry::never()).http1_only())
+            let builder = settings()?.retry(reqwest::retry::never()).http1_only();
+            // We do it: bodies of several members, and those that are cut.
+            Ok(builder.no_gzip().no_zstd().no_deflate())
         };
         let brief = builder()?.pool_max_idle_per_host(1);
         let unpooled = builder()?
@@ -173,15 +179,17 @@ impl TargetClient {
         }
         let status = answer.status();
         let headers = answer.headers().clone();
-        let body = match status.is_success() {
-            true => read(answer, request.body_limit_bytes).await?,
-            false => Bytes::new(),
+        let (body, codings, share) = match status.is_success() {
+            true => read(answer, &request).await?,
+            false => (Bytes::new(), Codings::default(), None),
         };
         self.kept.fetch_add(usize::from(keeps), Ordering::Relaxed);
         Ok(Response {
             status,
             headers,
             body,
+            codings,
+            share,
         })
     }
 
@@ -214,21 +222,64 @@ impl TargetClient {
 async fn send(client: &Client, request: &Request) -> reqwest::Result<reqwest::Response> {
     client
         .get(request.url.clone())
+        .header(header::ACCEPT_ENCODING, ACCEPTED)
         .headers(request.headers.clone())
         .send()
         .await
 }
 
-/// Reads the decompressed body up to the limit, so that a bomb stops there.
-async fn read(mut answer: reqwest::Response, limit_bytes: u64) -> Result<Bytes, TransportError> {
-    let mut body = BytesMut::new();
+/// Reads the body up to the limit.
+async fn read(
+    mut answer: reqwest::Response,
+    request: &Request,
+) -> Result<(Bytes, Codings, Option<Share>), TransportError> {
+    let limit_bytes = request.body_limit_bytes;
+    let codings = Codings::of(answer.headers())?;
+    let (mut body, mut memory) = (Vec::new(), Memory::new(&request.memory));
     while let Some(chunk) = answer.chunk().await.map_err(classify)? {
         if (body.len() + chunk.len()) as u64 > limit_bytes {
             return Err(TransportError::TooLarge { limit_bytes });
         }
+        memory.hold(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    body.shrink_to_fit();
+    Ok((body.into(), codings, memory.share))
+}
+
+/// The memory of a body while it grows.
+struct Memory<'r> {
+    all: &'r Arc<Allowance>,
+    share: Option<Share>,
+    held_bytes: usize,
+}
+
+impl<'r> Memory<'r> {
+    fn new(all: &'r Arc<Allowance>) -> Self {
+        Self {
+            all,
+            share: None,
+            held_bytes: 0,
+        }
+    }
+
+    /// Takes what a body of so many bytes needs; a small one needs nothing.
+    fn hold(&mut self, body_bytes: usize) -> Result<(), TransportError> {
+        if body_bytes <= LARGE_BYTES.max(self.held_bytes) {
+            return Ok(());
+        }
+        let wanted = body_bytes.next_multiple_of(LARGE_BYTES);
+        let more = (wanted - self.held_bytes) as u64;
+        let has_room = match &mut self.share {
+            Some(share) => share.grow(more),
+            empty => {
+                *empty = self.all.take(more);
+                empty.is_some()
+            }
+        };
+        self.held_bytes = wanted;
+        has_room.then_some(()).ok_or(TransportError::Memory)
+    }
 }
 
 /// Whether the connection went away before an answer began.

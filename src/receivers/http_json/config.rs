@@ -23,6 +23,9 @@ use crate::{
     telemetry::names::Detail,
 };
 
+/// `max_document_memory` if it is not given, in bytes.
+const MIN_DOCUMENT_MEMORY: u64 = 128 * 1024 * 1024;
+
 /// Polls JSON APIs over HTTP.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
@@ -54,7 +57,7 @@ pub struct Config {
     pub collection_interval: Duration,
     /// Time before the first poll.
     pub initial_delay: Duration,
-    /// How long one request may take: waiting for a place, connecting, headers, body, decoding.
+    /// How long one request may take: waiting for a place, connecting, headers, body.
     /// `5s` is always 5s; `{max: 5s, adaptive: true}` learns from the answers.
     pub timeout: TimeoutConfig,
     /// How long a poll may take in all, retries included; 0.9 of the interval if not given.
@@ -75,8 +78,14 @@ pub struct Config {
     /// some 30 KB. Where the endpoints of all targets are more, none is kept: each poll opens its
     /// own, one for all its endpoints if they answer within 50 ms.
     pub max_idle_conns: usize,
-    /// The largest body that is read, decompressed.
+    /// The largest body that is read, compressed or not. What is read of it takes seven times as
+    /// much memory at most: a larger document is refused. One of many small objects takes more
+    /// than its text.
     pub body_limit: ByteSize,
+    /// The memory of large bodies (more than 64 KiB) and of what is read of them, of all targets
+    /// together; a quarter of it is for the answers that are kept. A body for which there is no
+    /// room is not read. 128MiB if not given, or four times `body_limit` if that is more.
+    pub max_document_memory: Option<ByteSize>,
     /// How many redirects are followed.
     pub max_redirects: usize,
     /// A proxy for all requests; `environment` takes it from `HTTP_PROXY` and its like.
@@ -138,6 +147,13 @@ fn without_credentials<S: Serializer>(proxy: &Option<String>, to: S) -> Result<S
 }
 
 impl Config {
+    /// The memory for large bodies and their documents, and for what is kept of them, in bytes.
+    pub(super) fn document_memory(&self) -> [u64; 2] {
+        let default = || MIN_DOCUMENT_MEMORY.max(self.body_limit.get().saturating_mul(4));
+        let all = self.max_document_memory.map_or_else(default, ByteSize::get);
+        [all - all / 4, all / 4]
+    }
+
     /// What it says of where targets come from.
     pub(super) fn discovery(&self) -> Settings<'_> {
         Settings {
@@ -306,6 +322,7 @@ impl Default for Config {
             concurrency: 512,
             max_idle_conns: 1000,
             body_limit: ByteSize::from_bytes(4 * 1024 * 1024),
+            max_document_memory: None,
             max_redirects: 0,
             proxy: None,
             headers: Headers::default(),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     pipeline::{Inspect, Poll, Sink, StatusBoard, Target},
     resilience::host::Host,
+    runtime::heavy,
 };
 
 /// How polling a target goes on.
@@ -78,12 +79,22 @@ impl Course {
         }
     }
 
-    /// Whether nobody would take a poll.
-    pub(super) fn is_refused(&self) -> bool {
-        !self.sinks.is_empty() && self.sinks.iter().all(|sink| !sink.admits())
+    /// Whether nobody would take a poll. All are asked: each has a turn to give.
+    pub(super) fn is_refused(&mut self) -> bool {
+        let sinks = self.sinks.iter_mut();
+        let admitting = sinks.filter_map(|sink| sink.admits().then_some(())).count();
+        admitting == 0 && !self.sinks.is_empty()
     }
 
-    pub(super) fn accept(&mut self, poll: &Poll) {
+    /// Hands a poll on. What is made of large bodies takes long: other tasks go on meanwhile.
+    pub(super) async fn accept(&mut self, poll: &Poll) {
+        match poll.is_large() {
+            true => heavy::here(|| self.hand_on(poll)).await,
+            false => self.hand_on(poll),
+        }
+    }
+
+    fn hand_on(&mut self, poll: &Poll) {
         for sink in &mut self.sinks {
             sink.accept(poll);
         }

@@ -4,6 +4,8 @@
 //! is made.
 
 use std::{
+    future::Future,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -11,30 +13,32 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
-use serde_json::Value;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
-    exposition, lossy_json,
+    document::{Decoded, DocumentError, Reader},
     origin::{add_validators, origin},
     telemetry::Telemetry,
     telltale,
-    transport::{Request, Transport, TransportError},
+    transport::{Request, Response, Transport, TransportError},
 };
 use crate::{
-    definition::{Definition, Format},
+    client::content_encoding::DecodeError,
+    definition::Definition,
     http::{Credentials, CredentialsError, retry_after},
-    pipeline::{Body, EndpointPoll, ErrorType, Failure, Outcome, Poll},
+    pipeline::{
+        Allowance, Body, EndpointPoll, ErrorType, Failure, LARGE_BYTES, Outcome, Poll, Share,
+    },
     resilience::{
         host::Host,
         outcome::Class,
         per_instance::PerInstance,
         shell::{Answer, Attempt, Declined, Manner, Miss, Order, Polled},
     },
-    runtime::Clock,
+    runtime::{Clock, heavy},
     telemetry::{Trace, chain},
 };
 
@@ -46,6 +50,10 @@ pub(super) struct Shared {
     pub(super) credentials: Credentials,
     /// The most bytes of a decompressed body.
     pub(super) body_limit_bytes: u64,
+    /// The memory of large bodies and their documents.
+    pub(super) memory: Arc<Allowance>,
+    /// The memory of what is kept of large bodies.
+    pub(super) kept: Arc<Allowance>,
     /// One permit a request in flight.
     pub(super) limiter: Arc<Semaphore>,
     /// The time of day.
@@ -60,7 +68,7 @@ pub(super) struct EndpointPoller {
     pub(super) sites: PerInstance<Site>,
     /// Its path as it is shown.
     pub(super) path: Arc<str>,
-    pub(super) format: Format,
+    pub(super) reader: Reader,
     pub(super) shared: Arc<Shared>,
     /// Breakers, cache and the rest, of the whole target.
     pub(super) host: Arc<Host>,
@@ -97,13 +105,22 @@ enum AttemptError {
     Unreadable {
         what: String,
         #[source]
-        source: Box<Self>,
+        source: DocumentError,
     },
-    #[error("the body is not JSON")]
-    Json(#[source] serde_json::Error),
-    #[error("the body is not Prometheus text")]
-    Exposition(#[source] exposition::ExpositionError),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error("failed to read the body")]
+    Undone(#[from] heavy::Undone),
 }
+
+/// How late we may wake without a doubt whether the answer came in time.
+const LATE: Duration = Duration::from_millis(20);
+
+/// A compressed body of so many bytes can take a millisecond to decompress.
+const HEAVY_BYTES: usize = 1024;
+
+/// The largest body of a sample that is read, in bytes.
+const SAMPLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl EndpointPoller {
     /// Its path as it is shown: the same for all targets of a definition, without a value of its
@@ -142,12 +159,15 @@ impl EndpointPoller {
         };
         let _permit = permit.map_err(|_| AttemptError::Limiter)?;
         let _in_flight = self.shared.telemetry.request();
-        let left = limit.saturating_sub(started.elapsed());
-        let fetched = timeout(left, self.fetch(order)).await;
-        fetched.map_err(|_| AttemptError::Timeout(limit))?
+        let request = self.request(order)?;
+        let transport = &self.sites.at(order.instance).transport;
+        let response = in_time(transport.get(request.clone()), started + limit).await;
+        // What we do with it takes none of the node's time.
+        let response = response.ok_or(AttemptError::Timeout(limit))??;
+        self.answer(response, request, order).await
     }
 
-    async fn fetch(&self, order: &Order) -> Result<Answer, AttemptError> {
+    fn request(&self, order: &Order) -> Result<Request, AttemptError> {
         let mut headers = self.shared.headers.clone();
         self.shared
             .credentials
@@ -156,13 +176,20 @@ impl EndpointPoller {
         if let Some(origin) = &order.validators {
             add_validators(&mut headers, origin);
         }
-        let site = self.sites.at(order.instance);
-        let request = Request {
-            url: site.url.clone(),
+        Ok(Request {
+            url: self.sites.at(order.instance).url.clone(),
             headers,
             body_limit_bytes: self.shared.body_limit_bytes,
-        };
-        let response = site.transport.get(request.clone()).await?;
+            memory: Arc::clone(&self.shared.memory),
+        })
+    }
+
+    async fn answer(
+        &self,
+        response: Response,
+        request: Request,
+        order: &Order,
+    ) -> Result<Answer, AttemptError> {
         let (status, clock) = (response.status, &self.shared.clock);
         let origin = origin(&response.headers);
         if status == StatusCode::NOT_MODIFIED && order.validators.is_some() {
@@ -177,17 +204,21 @@ impl EndpointPoller {
             });
         }
         let received = clock.now();
-        let raw = response.body;
-        if self.format == Format::Json && telltale::is_empty(&raw) {
-            let status = status.as_u16();
-            return Err(AttemptError::Empty { status });
-        }
-        let body = body(self.format, raw.clone(), received);
-        let body = body.map_err(|error| AttemptError::Unreadable {
-            what: telltale::of_body(&request, &response.headers, &raw),
-            source: Box::new(error),
-        });
-        Ok(Answer::Body(body?, origin))
+        let is_heavy = match response.codings.is_empty() {
+            true => response.body.len() > LARGE_BYTES,
+            false => response.body.len() > HEAVY_BYTES,
+        };
+        let reader = self.reader.clone();
+        let read = move || read(&reader, response, &request);
+        let (raw, share, decoded) = match is_heavy {
+            true => heavy::apart(read).await??,
+            false => read()?,
+        };
+        let (memory, kept) = (&self.shared.memory, &self.shared.kept);
+        let bytes = decoded.bytes;
+        let body = body(&self.reader, raw, decoded, received);
+        let body = body.accounted(share, bytes, memory, kept);
+        Ok(Answer::Body(body, origin))
     }
 }
 
@@ -207,28 +238,84 @@ impl Attempt for EndpointPoller {
     }
 }
 
-/// Reads what was `received` then as `format` says.
-fn body(format: Format, raw: Bytes, received: SystemTime) -> Result<Body, AttemptError> {
-    let (document, repaired) = decode(format, &raw)?;
-    let read: fn(&Bytes) -> _ = match format {
-        Format::Json => |raw| Some(decode(Format::Json, raw).ok()?.0),
-        Format::Prometheus => |raw| Some(decode(Format::Prometheus, raw).ok()?.0),
-    };
-    let mut body = Body::new(raw, received, document, read);
-    body.repaired = repaired;
-    Ok(body)
+/// Waits for what a node does until `deadline`. If we wake long after that, it may have answered in
+/// time and nobody looked: what lies in the socket is read then.
+async fn in_time<T>(answer: impl Future<Output = T>, deadline: Instant) -> Option<T> {
+    let mut answer = pin!(answer);
+    if let Ok(answer) = timeout_at(deadline, &mut answer).await {
+        return Some(answer);
+    }
+    let late = deadline.elapsed();
+    if late < LATE {
+        return None;
+    }
+    timeout(late, answer).await.ok()
 }
 
-/// The document, and in how many places it was repaired.
-fn decode(format: Format, body: &Bytes) -> Result<(Value, u64), AttemptError> {
-    match format {
-        Format::Json => lossy_json::read(body).map_err(AttemptError::Json),
-        Format::Prometheus => {
-            let (text, repaired) = lossy_json::text(body);
-            let document = exposition::parse(&text).map_err(AttemptError::Exposition)?;
-            Ok((document, repaired))
+/// Has a large body of so many bytes take just these of the memory.
+fn hold(
+    share: &mut Option<Share>,
+    bytes: u64,
+    memory: &Arc<Allowance>,
+) -> Result<(), TransportError> {
+    let has_room = match share.as_mut() {
+        None => {
+            *share = memory.take(bytes);
+            share.is_some()
         }
+        Some(share) => {
+            share.shrink(bytes);
+            share.grow(bytes - share.bytes())
+        }
+    };
+    has_room.then_some(()).ok_or(TransportError::Memory)
+}
+
+/// Decompresses the body of an answer, and reads it.
+fn read(
+    reader: &Reader,
+    response: Response,
+    request: &Request,
+) -> Result<(Bytes, Option<Share>, Decoded), AttemptError> {
+    let Response {
+        status,
+        headers,
+        body: sent,
+        codings,
+        mut share,
+    } = response;
+    let limit_bytes = request.body_limit_bytes;
+    let raw = codings
+        .decode(sent, limit_bytes)
+        .map_err(|error| match error {
+            DecodeError::TooLarge => TransportError::TooLarge { limit_bytes },
+            other => other.into(),
+        })?;
+    if raw.len() > LARGE_BYTES {
+        hold(&mut share, raw.len() as u64, &request.memory)?;
     }
+    if reader.is_json() && telltale::is_empty(&raw) {
+        let status = status.as_u16();
+        return Err(AttemptError::Empty { status });
+    }
+    let decoded = reader.read(&raw).map_err(|error| match error {
+        DocumentError::TooLarge(_) => error.into(),
+        source => AttemptError::Unreadable {
+            what: telltale::of_body(request, &headers, &raw),
+            source,
+        },
+    })?;
+    Ok((raw, share, decoded))
+}
+
+/// What was read of a body that was `received` then.
+fn body(reader: &Reader, raw: Bytes, decoded: Decoded, received: SystemTime) -> Body {
+    let reader = reader.clone();
+    let mut body = Body::new(raw, received, decoded.value, move |raw| {
+        reader.read(raw).ok().map(|decoded| decoded.value)
+    });
+    body.repaired = decoded.repaired;
+    body
 }
 
 impl AttemptError {
@@ -257,8 +344,9 @@ impl AttemptError {
             Self::Credentials(_) => ErrorType::Credentials,
             Self::Transport(error) => error.error_type(),
             Self::Empty { .. } => ErrorType::Empty,
-            Self::Unreadable { source, .. } => source.error_type(),
-            Self::Json(_) | Self::Exposition(_) => ErrorType::Decode,
+            Self::Document(DocumentError::TooLarge(_)) => ErrorType::TooLarge,
+            Self::Document(_) | Self::Unreadable { .. } => ErrorType::Decode,
+            Self::Undone(_) => ErrorType::Memory,
         }
     }
 }
@@ -279,7 +367,8 @@ fn class(error_type: ErrorType) -> Class {
         | ErrorType::CircuitOpen
         | ErrorType::Paused
         | ErrorType::Waiting
-        | ErrorType::Suspect => Class::NotSent,
+        | ErrorType::Suspect
+        | ErrorType::Memory => Class::NotSent,
     }
 }
 
@@ -293,8 +382,13 @@ pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
         .map(|(endpoint, saved)| {
             let decoded = match saved {
                 None => Err((ErrorType::Body, "no saved body".into())),
-                Some(saved) => body(endpoint.format, saved.into(), now)
-                    .map_err(|error| (error.error_type(), chain(&error).into())),
+                Some(saved) => {
+                    let reader = Reader::new(endpoint, SAMPLE_BYTES_MAX);
+                    let decoded = reader.read(&saved).map_err(AttemptError::Document);
+                    decoded
+                        .map(|decoded| body(&reader, saved.into(), decoded, now))
+                        .map_err(|error| (error.error_type(), chain(&error).into()))
+                }
             };
             let outcome = match decoded {
                 Ok(body) => Outcome::Fresh(body),
@@ -314,5 +408,42 @@ pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
         missed_ticks: 0,
         endpoints,
         own: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        task::yield_now,
+        time::{advance, sleep},
+    };
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// It answers after that, which takes two looks.
+    async fn answer(after: Duration) -> u64 {
+        sleep(after).await;
+        yield_now().await;
+        7
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_came_in_time_counts_however_late_we_wake() {
+        let deadline = Instant::now() + SECOND;
+        let busy = async {
+            yield_now().await;
+            advance(SECOND * 3).await;
+        };
+        let (answer, ()) = tokio::join!(in_time(answer(SECOND / 2), deadline), busy);
+        assert_eq!(answer, Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_answer_has_no_more_time_than_he_has() {
+        let begun = Instant::now();
+        assert_eq!(in_time(answer(SECOND * 2), begun + SECOND).await, None);
+        assert!(begun.elapsed() < SECOND + LATE, "{:?}", begun.elapsed());
     }
 }

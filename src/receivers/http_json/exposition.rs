@@ -1,9 +1,14 @@
 //! Prometheus text 0.0.4 as a JSON document, so that one mapping language serves both.
 //!
 //! `up{job="a"} 1` becomes `{"up": [{"labels": {"job": "a"}, "value": 1}]}`. Integers stay exact;
-//! `NaN` and the infinities, which JSON does not have, become strings.
+//! `NaN` and the infinities, which JSON does not have, become strings. Of families that nobody
+//! wants only the names are there: as trees, samples take many times the room of their text.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
+
+use super::memory::{Budget, DocumentTooLarge};
 
 /// A line that is not Prometheus text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -13,29 +18,75 @@ pub(super) struct ExpositionError {
     reason: &'static str,
 }
 
-/// Reads a whole body.
-pub(super) fn parse(text: &str) -> Result<Value, ExpositionError> {
+/// Reads a whole body, within `budget`; the samples of `wanted` families, or of all if none.
+pub(super) fn parse(
+    text: &str,
+    wanted: Option<&BTreeSet<String>>,
+    budget: &mut Budget,
+) -> Result<Value, Fault> {
     let mut families = Map::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (name, sample) = sample(line).map_err(|reason| ExpositionError {
-            line: index + 1,
-            reason,
+        let before = budget.taken_bytes();
+        let (name, sample) = sample(line, budget).map_err(|fault| match fault {
+            LineFault::TooLarge(error) => Fault::TooLarge(error),
+            LineFault::Text(reason) => Fault::Text(ExpositionError {
+                line: index + 1,
+                reason,
+            }),
         })?;
-        let family = families
-            .entry(name)
-            .or_insert_with(|| Value::Array(Vec::new()));
-        if let Value::Array(samples) = family {
-            samples.push(sample);
+        let unwanted = budget.taken_bytes() - before;
+        if !families.contains_key(name) {
+            budget.member(families.len())?;
+            budget.text(name.len())?;
+            families.insert(name.to_owned(), Value::Array(Vec::new()));
+        }
+        if wanted.is_some_and(|wanted| !wanted.contains(name)) {
+            budget.give_back(unwanted);
+            continue;
+        }
+        if let Some(Value::Array(samples)) = families.get_mut(name) {
+            budget.push(samples, sample)?;
         }
     }
     Ok(Value::Object(families))
 }
 
-fn sample(line: &str) -> Result<(String, Value), &'static str> {
+/// Why a text is not read.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Text(ExpositionError),
+    TooLarge(DocumentTooLarge),
+}
+
+/// Why a line is not read.
+enum LineFault {
+    Text(&'static str),
+    TooLarge(DocumentTooLarge),
+}
+
+impl From<DocumentTooLarge> for Fault {
+    fn from(error: DocumentTooLarge) -> Self {
+        Self::TooLarge(error)
+    }
+}
+
+impl From<&'static str> for LineFault {
+    fn from(reason: &'static str) -> Self {
+        Self::Text(reason)
+    }
+}
+
+impl From<DocumentTooLarge> for LineFault {
+    fn from(error: DocumentTooLarge) -> Self {
+        Self::TooLarge(error)
+    }
+}
+
+fn sample<'l>(line: &'l str, budget: &mut Budget) -> Result<(&'l str, Value), LineFault> {
     let end = line
         .find(|c: char| c == '{' || c.is_whitespace())
         .ok_or("there is no value")?;
@@ -45,24 +96,33 @@ fn sample(line: &str) -> Result<(String, Value), &'static str> {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "_:".contains(c))
     {
-        return Err("the name is not a metric name");
+        return Err("the name is not a metric name".into());
     }
     let (labels, rest) = match rest.strip_prefix('{') {
-        Some(rest) => labels(rest)?,
+        Some(rest) => labels(rest, budget)?,
         None => (Map::new(), rest),
     };
     // A timestamp may follow the value; the time of the poll is what counts.
     let value = rest.split_whitespace().next().ok_or("there is no value")?;
     let value = number(value).ok_or("the value is not a number")?;
+    budget.member(0)?;
+    budget.text("labels".len())?;
+    budget.text("value".len())?;
+    if let Value::String(text) = &value {
+        budget.text(text.len())?;
+    }
     let sample = Map::from_iter([
         ("labels".into(), Value::Object(labels)),
         ("value".into(), value),
     ]);
-    Ok((name.to_owned(), Value::Object(sample)))
+    Ok((name, Value::Object(sample)))
 }
 
 /// Reads labels up to the closing brace; also gives what follows it.
-fn labels(mut rest: &str) -> Result<(Map<String, Value>, &str), &'static str> {
+fn labels<'l>(
+    mut rest: &'l str,
+    budget: &mut Budget,
+) -> Result<(Map<String, Value>, &'l str), LineFault> {
     let mut labels = Map::new();
     loop {
         rest = rest.trim_start().trim_start_matches(',').trim_start();
@@ -75,7 +135,11 @@ fn labels(mut rest: &str) -> Result<(Map<String, Value>, &str), &'static str> {
             .strip_prefix('"')
             .ok_or("a label value is not quoted")?;
         let (value, after) = quoted(after)?;
-        labels.insert(name.trim().to_owned(), Value::String(value));
+        let name = name.trim();
+        budget.member(labels.len())?;
+        budget.text(name.len())?;
+        budget.text(value.capacity())?;
+        labels.insert(name.to_owned(), Value::String(value));
         rest = after;
     }
 }
@@ -117,7 +181,14 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::*;
+    use super::{parse as parse_within, *};
+
+    fn parse(text: &str) -> Result<Value, ExpositionError> {
+        match parse_within(text, None, &mut Budget::new(1 << 20)) {
+            Err(Fault::Text(error)) => Err(error),
+            other => Ok(other.unwrap()),
+        }
+    }
 
     #[test]
     fn names_labels_values_and_timestamps() {

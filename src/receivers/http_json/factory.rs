@@ -9,6 +9,7 @@ use super::{
     config::TargetConfig,
     context::{BuildError, Context},
     dialect::Candidates,
+    document::Reader,
     endpoint::{EndpointPoller, Shared, Site},
     poller::TargetPoller,
     telemetry::Refusal,
@@ -249,7 +250,7 @@ fn endpoints(
             Ok(EndpointPoller {
                 sites: behind.sites.try_map(site)?,
                 path: Arc::clone(&endpoint.path),
-                format: endpoint.format,
+                reader: Reader::new(endpoint, behind.shared.body_limit_bytes),
                 shared: Arc::clone(behind.shared),
                 host: Arc::clone(host),
                 index,

@@ -1,11 +1,11 @@
-//! JSON as servers really write it: what cannot be read costs itself and not the document.
+//! Text as servers really write it: what cannot be read costs itself and not the document.
 //!
 //! The strict parser comes first, so that a right document pays nothing. Only one that it refuses
 //! is repaired and read again.
 
-use std::{borrow::Cow, str::Chars};
+use std::{borrow::Cow, fmt::Write as _, str::Chars};
 
-use serde_json::Value;
+use super::memory::{Budget, DocumentTooLarge};
 
 /// How servers write numbers that JSON does not have; each is a missing value.
 const NO_NUMBERS: [&str; 8] = [
@@ -19,66 +19,98 @@ const NO_NUMBERS: [&str; 8] = [
     "-NaN",
 ];
 
-/// Reads a document, and says how much of it was repaired. A byte order mark is passed. In texts,
-/// a byte that is not UTF-8, half of a surrogate pair and what is no escape become U+FFFD, and
-/// control characters stay. `NaN` and the infinities are `null`. A number that no double holds is
-/// its own text, so that it costs what reads it.
-///
-/// # Errors
-/// If it is no JSON all the same.
-pub(super) fn read(body: &[u8]) -> Result<(Value, u64), serde_json::Error> {
-    let body = without_mark(body);
-    let strict = match serde_json::from_slice(body) {
-        Ok(document) => return Ok((document, 0)),
-        Err(strict) => strict,
-    };
-    let (repaired, count) = repair(body);
-    match count {
-        0 => Err(strict),
-        _ => serde_json::from_str(&repaired).map(|document| (document, count)),
-    }
+/// A text and in how many places it is not what was sent. It takes of a budget what it allocated.
+#[derive(Debug)]
+pub(super) struct Mended<'t> {
+    pub(super) text: Cow<'t, str>,
+    pub(super) places: u64,
 }
 
-/// Reads a body as text, and says how many places were no UTF-8.
-pub(super) fn text(body: &[u8]) -> (Cow<'_, str>, u64) {
-    let body = without_mark(body);
-    match std::str::from_utf8(body) {
-        Ok(text) => (text.into(), 0),
-        Err(_) => {
-            let broken = body.utf8_chunks().filter(|part| !part.invalid().is_empty());
-            (String::from_utf8_lossy(body), broken.count() as u64)
+impl Mended<'_> {
+    /// Drops it, and gives back what it took.
+    pub(super) fn give_back(self, budget: &mut Budget) {
+        if let Cow::Owned(text) = self.text {
+            budget.give_back(text.capacity() as u64);
         }
     }
 }
 
-fn without_mark(body: &[u8]) -> &[u8] {
+/// A body as text, without a byte order mark. A byte that is not UTF-8 becomes U+FFFD.
+///
+/// # Errors
+/// If the text takes more than `budget`.
+pub(super) fn text<'t>(
+    body: &'t [u8],
+    budget: &mut Budget,
+) -> Result<Mended<'t>, DocumentTooLarge> {
+    let body = without_mark(body);
+    if let Ok(text) = std::str::from_utf8(body) {
+        let (text, places) = (text.into(), 0);
+        return Ok(Mended { text, places });
+    }
+    let broken = |part: &std::str::Utf8Chunk<'_>| !part.invalid().is_empty();
+    let places = body.utf8_chunks().filter(broken).count();
+    let parts = body.utf8_chunks().map(|part| part.valid().len());
+    let length = parts.sum::<usize>() + places * char::REPLACEMENT_CHARACTER.len_utf8();
+    budget.take(length as u64)?;
+    let mut text = String::with_capacity(length);
+    for part in body.utf8_chunks() {
+        text.push_str(part.valid());
+        text.extend(broken(&part).then_some(char::REPLACEMENT_CHARACTER));
+    }
+    Ok(Mended {
+        text: text.into(),
+        places: places as u64,
+    })
+}
+
+/// A body without its byte order mark.
+pub(super) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
-/// The document without what the strict parser does not take, and in how many places it was.
-fn repair(body: &[u8]) -> (String, u64) {
-    let (text, broken) = text(body);
+/// The document without what the strict parser does not take. In texts, a byte that is not UTF-8,
+/// half of a surrogate pair and what is no escape become U+FFFD, and control characters stay. `NaN`
+/// and the infinities are `null`. A number that no double holds is its own text, so that it costs
+/// what reads it.
+///
+/// # Errors
+/// If the text takes more than `budget`.
+pub(super) fn repair(
+    body: &[u8],
+    budget: &mut Budget,
+) -> Result<Mended<'static>, DocumentTooLarge> {
+    let sent = text(body, budget)?;
     let mut repair = Repair {
-        made: String::with_capacity(text.len()),
-        count: broken,
+        made: String::new(),
+        count: sent.places,
     };
-    let mut rest = text.chars();
+    repair.make_room(sent.text.len(), budget)?;
+    let mut rest = sent.text.chars();
     while let Some(c) = rest.clone().next() {
+        repair.make_room(LONGEST_BYTES, budget)?;
         match c {
             '"' => {
                 rest.next();
                 repair.made.push('"');
-                repair.string(&mut rest);
+                repair.string(&mut rest, budget)?;
             }
-            '-' | '0'..='9' | 'a'..='z' | 'A'..='Z' => repair.token(&mut rest),
+            '-' | '0'..='9' | 'a'..='z' | 'A'..='Z' => repair.token(&mut rest, budget)?,
             other => {
                 rest.next();
                 repair.made.push(other);
             }
         }
     }
-    (repair.made, repair.count)
+    sent.give_back(budget);
+    Ok(Mended {
+        text: repair.made.into(),
+        places: repair.count,
+    })
 }
+
+/// More bytes are never made of one character or escape: `\ud83d\ude00`.
+const LONGEST_BYTES: usize = 12;
 
 struct Repair {
     made: String,
@@ -86,13 +118,27 @@ struct Repair {
 }
 
 impl Repair {
+    /// Makes room for so many bytes more. What is full doubles its room; while it moves both are
+    /// there.
+    fn make_room(&mut self, bytes: usize, budget: &mut Budget) -> Result<(), DocumentTooLarge> {
+        let (old, needed) = (self.made.capacity(), self.made.len() + bytes);
+        if needed > old {
+            let new = needed.max(old * 2);
+            budget.take(new as u64)?;
+            self.made.reserve_exact(new - self.made.len());
+            budget.give_back(old as u64);
+        }
+        Ok(())
+    }
+
     /// A number or a word.
-    fn token(&mut self, rest: &mut Chars<'_>) {
+    fn token(&mut self, rest: &mut Chars<'_>, budget: &mut Budget) -> Result<(), DocumentTooLarge> {
         let text = rest.as_str();
         let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
         let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
         let (token, behind) = text.split_at(end);
         *rest = behind.chars();
+        self.make_room(token.len() + LONGEST_BYTES, budget)?;
         if NO_NUMBERS.contains(&token) {
             self.made.push_str("null");
             self.count += 1;
@@ -102,24 +148,31 @@ impl Repair {
         } else {
             self.made.push_str(token);
         }
+        Ok(())
     }
 
     /// What follows a quote, up to the next one.
-    fn string(&mut self, rest: &mut Chars<'_>) {
+    fn string(
+        &mut self,
+        rest: &mut Chars<'_>,
+        budget: &mut Budget,
+    ) -> Result<(), DocumentTooLarge> {
         while let Some(c) = rest.next() {
+            self.make_room(LONGEST_BYTES, budget)?;
             match c {
                 '"' => {
                     self.made.push('"');
-                    return;
+                    return Ok(());
                 }
                 '\\' => self.escape(rest),
                 c if c < ' ' => {
-                    self.made.push_str(&format!("\\u{:04x}", u32::from(c)));
+                    self.push_escape(u32::from(c));
                     self.count += 1;
                 }
                 c => self.made.push(c),
             }
         }
+        Ok(())
     }
 
     /// What follows a backslash.
@@ -149,14 +202,20 @@ impl Repair {
                 match hex(&mut low).filter(|low| is_escape && (0xDC00..=0xDFFF).contains(low)) {
                     Some(second) => {
                         *rest = low;
-                        self.made.push_str(&format!("\\u{code:04x}\\u{second:04x}"));
+                        self.push_escape(code);
+                        self.push_escape(second);
                     }
                     None => self.replace(),
                 }
             }
             0xDC00..=0xDFFF => self.replace(),
-            code => self.made.push_str(&format!("\\u{code:04x}")),
+            code => self.push_escape(code),
         }
+    }
+
+    fn push_escape(&mut self, code: u32) {
+        // Writing to a text does not fail.
+        let _written = write!(self.made, "\\u{code:04x}");
     }
 
     fn replace(&mut self) {
@@ -184,118 +243,52 @@ fn is_too_large(token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn what_json_has_not_costs_only_itself() {
-        for (body, expected, count) in [
-            (&b"\xEF\xBB\xBF{\"a\": 1}"[..], json!({"a": 1}), 0),
-            (
-                b"{\"a\xFFb\": 1, \"c\": 2}",
-                json!({"a\u{fffd}b": 1, "c": 2}),
-                1,
-            ),
-            (
-                br#"["\ud83d", "\ud83d\ude00", "\ude00", 7]"#,
-                json!(["\u{fffd}", "😀", "\u{fffd}", 7]),
-                2,
-            ),
-            (
-                br#"["\ud83dx", "\ud83d\u0041", "\ud83"]"#,
-                json!(["\u{fffd}x", "\u{fffd}A", "\u{fffd}d83"]),
-                3,
-            ),
-            (
-                b"[1e400, -1e400, 1e-400, 1]",
-                json!(["1e400", "-1e400", 0.0, 1]),
-                2,
-            ),
-            (
-                b"[NaN, Infinity, -Infinity, nan, -inf, 5]",
-                json!([null, null, null, null, null, 5]),
-                5,
-            ),
-            (
-                b"{\"a\":NaN,\"NaN\":\"NaN, 1e400\",\"b\":[true,false,null]}",
-                json!({"a": null, "NaN": "NaN, 1e400", "b": [true, false, null]}),
-                1,
-            ),
-            (
-                b"[\"a\tb\", \"\x01\", \"\\x41\\\"\"]",
-                json!(["a\tb", "\u{1}", "\u{fffd}x41\""]),
-                3,
-            ),
-        ] {
-            assert_eq!(
-                read(body).unwrap(),
-                (expected, count),
-                "{}",
-                body.escape_ascii()
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_json_stays_none() {
-        for body in [
-            &b""[..],
-            b"<html>\xFF</html>",
-            b"[1, NaN",
-            b"[NaNa]",
-            b"[1e400x]",
-            b"[1, \xFF 2]",
-            b"{\"a\": \"\\",
-            b"[\"\\ud83d",
-            b"[- 1]",
-            b"[1,]",
-            b"[1e400.5]",
-        ] {
-            assert!(read(body).is_err(), "{}", body.escape_ascii());
-        }
-        // The place is that of the mistake, not of what could be repaired.
-        let error = read(b"{\"a\": NaN,\n\"b\": ]}").unwrap_err();
-        assert_eq!((error.line(), error.column()), (2, 6));
-    }
-
-    #[test]
     fn a_text_that_is_not_utf8_costs_only_its_bytes() {
-        assert_eq!(text(b"\xEF\xBB\xBFup 1\n"), ("up 1\n".into(), 0));
-        assert_eq!(
-            text(b"a\xFF\xFEb\xC3"),
-            ("a\u{fffd}\u{fffd}b\u{fffd}".into(), 3)
-        );
+        for (body, expected, places) in [
+            (&b"\xEF\xBB\xBFup 1\n"[..], "up 1\n", 0),
+            (b"a\xFF\xFEb\xC3", "a\u{fffd}\u{fffd}b\u{fffd}", 3),
+        ] {
+            let mut budget = Budget::new(100);
+            let mended = text(body, &mut budget).unwrap();
+            assert_eq!((&*mended.text, mended.places), (expected, places));
+            let owned = if places == 0 {
+                0
+            } else {
+                expected.len() as u64
+            };
+            assert_eq!(budget.taken_bytes(), owned);
+            mended.give_back(&mut budget);
+            assert_eq!(budget.taken_bytes(), 0);
+        }
     }
 
     #[test]
-    fn a_double_is_the_one_that_was_written() {
-        let mut random = fastrand::Rng::with_seed(1);
-        for _ in 0..5000 {
-            let written = f64::from_bits(random.u64(..));
-            if written.is_finite() {
-                let (read, _) = read(format!("[{written:e}]").as_bytes()).unwrap();
-                let read = read[0].as_f64().unwrap();
-                assert_eq!(read.to_bits(), written.to_bits(), "{written:e}");
+    fn what_is_repaired_takes_what_it_says() {
+        for (item, name) in [
+            ("\u{1}", "control characters"),
+            ("\\x", "no escapes"),
+            ("\",NaN,\"", "no numbers"),
+            ("\",1e400,\"", "too large"),
+            ("a", "nothing"),
+        ] {
+            for broken in [&b""[..], b"\xFF"] {
+                let body = [b"[\"", item.repeat(9999).as_bytes(), broken, b"\"]"].concat();
+                let mut budget = Budget::new(1 << 20);
+                let mut mended = None;
+                let info = allocation_counter::measure(|| {
+                    mended = Some(repair(&body, &mut budget).unwrap());
+                });
+                let mended = mended.unwrap();
+                mended.give_back(&mut budget);
+                assert_eq!(budget.taken_bytes(), 0, "{name}");
+                let mut tight = Budget::new(info.bytes_max - 1);
+                assert!(repair(&body, &mut tight).is_err(), "{name}");
+                let mut enough = Budget::new(info.bytes_max);
+                assert!(repair(&body, &mut enough).is_ok(), "{name}");
             }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_right_document_is_not_repaired(text in "\\PC{0,20}", number: f64, integer: i64) {
-            let document = json!({ text.clone(): [text, number, integer, null, true] });
-            let body = document.to_string();
-            prop_assert_eq!(read(body.as_bytes()).unwrap(), (document, 0));
-            prop_assert_eq!(repair(body.as_bytes()).1, 0);
-        }
-
-        #[test]
-        fn no_bytes_are_too_odd(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let text = [b"[\"", bytes.as_slice(), b"\"]"].concat();
-            drop(read(&bytes));
-            drop(read(&text));
         }
     }
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 
 use super::transport::{Request, Response, Transport, TransportError};
+use crate::client::content_encoding::Codings;
 
 /// What a server in memory says to a `GET`: status and body; none where it closes the connection
 /// without a word.
@@ -58,6 +59,8 @@ impl Transport for Memory {
             } else {
                 Bytes::new()
             },
+            codings: Codings::default(),
+            share: None,
         })
     }
 }

@@ -17,7 +17,7 @@ use super::{
     telemetry::Telemetry,
 };
 use crate::{
-    pipeline::{EndpointPoll, Outcome, OwnReading, Poll, StatusBoard, Target},
+    pipeline::{EndpointPoll, ErrorType, Failure, Outcome, OwnReading, Poll, StatusBoard, Target},
     resilience::host::Host,
     runtime::Clock,
     telemetry::names::Detail,
@@ -61,19 +61,28 @@ impl TargetPoller {
             let Some(round) = self.next_round(&course.schedule, orders).await else {
                 return Ended::Changed;
             };
+            if round.is_tick {
+                course.schedule.begin(Instant::now());
+            }
             if course.is_refused() {
+                let poll = self.refused(course.schedule.missed());
+                self.board.record(&self.target, &poll);
+                poll.note_up(&mut course.up.endpoints);
+                course.accept(&poll).await;
                 // Not even for a probe; the next tick asks again.
+                if round.is_tick {
+                    course.schedule.done(Instant::now());
+                }
                 tokio::select! {
                     () = sleep_until(course.schedule.due()) => {}
                     () = orders.news() => return Ended::Changed,
                 }
-                course.schedule.done(Instant::now());
                 continue;
             }
             self.telemetry
                 .started(Instant::now().saturating_duration_since(round.due));
             if self.host.is_half_open() {
-                course.accept(&self.between(course.schedule.missed()));
+                course.accept(&self.between(course.schedule.missed())).await;
             }
             let under_way = self.telemetry.poll();
             // Boxed, so that between two polls a target takes no room for one.
@@ -84,7 +93,7 @@ impl TargetPoller {
             if !leaves {
                 self.report(&poll, &mut course.up);
             }
-            course.accept(&poll);
+            course.accept(&poll).await;
             if leaves {
                 return Ended::Unknown;
             }
@@ -187,15 +196,29 @@ impl TargetPoller {
     /// What is said of the target before a probe, which may take as long as any attempt: its
     /// breaker is open no longer. Nothing was asked for it.
     fn between(&self, missed_ticks: u64) -> Poll {
+        self.unasked(missed_ticks, || Outcome::Skipped)
+    }
+
+    /// A poll that was not made because there is no memory for what it would bring.
+    fn refused(&self, missed_ticks: u64) -> Poll {
+        self.unasked(missed_ticks, || {
+            Outcome::Failed(Failure {
+                error_type: ErrorType::Memory,
+                message: "not polled: the collector has no memory for an answer".into(),
+            })
+        })
+    }
+
+    fn unasked(&self, missed_ticks: u64, outcome: impl Fn() -> Outcome) -> Poll {
         let now = self.clock.now();
-        let skipped = |_: &EndpointPoller| EndpointPoll::new(Outcome::Skipped);
+        let unasked = |_: &EndpointPoller| EndpointPoll::new(outcome());
         Poll {
             started: now,
             ended: now,
             counting_since: self.since,
             duration: Duration::ZERO,
             missed_ticks,
-            endpoints: self.endpoints.iter().map(skipped).collect(),
+            endpoints: self.endpoints.iter().map(unasked).collect(),
             own: self.own(),
         }
     }

@@ -156,6 +156,7 @@ mod tests {
             url: endpoint.get().clone(),
             headers: HeaderMap::new(),
             body_limit_bytes: 10,
+            memory: crate::pipeline::Allowance::new(10),
         };
         let client = client.unwrap();
         let (answer, ()) = tokio::join!(client.get(request), async {

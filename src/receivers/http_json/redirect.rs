@@ -85,6 +85,7 @@ mod tests {
             url: from.parse().unwrap(),
             headers: of_request.into_iter().collect(),
             body_limit_bytes: 10,
+            memory: crate::pipeline::Allowance::new(10),
         };
         let headers = HeaderMap::from_iter([(header::LOCATION, to.parse().unwrap())]);
         let next = next(&request, StatusCode::FOUND, &headers)?;

@@ -102,6 +102,21 @@ impl Schedule {
         self.missed
     }
 
+    /// The poll that was due begins at `now`. If that is so late that others were due since, they
+    /// are counted and left out: it is the last of them that begins.
+    pub(super) fn begin(&mut self, now: Instant) {
+        if now < self.following {
+            return;
+        }
+        let is_owed = self.following - self.due >= self.interval;
+        let late = now - self.following;
+        let passed = late.as_nanos() / self.interval.as_nanos().max(1);
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        self.missed += u64::from(passed) + u64::from(is_owed);
+        self.due = self.following + self.interval * passed;
+        self.following = self.due + self.interval;
+    }
+
     /// The poll that was due has ended at `now`. Ticks that passed meanwhile are counted and
     /// left out: they never queue up.
     pub(super) fn done(&mut self, now: Instant) {
@@ -246,6 +261,23 @@ mod tests {
     }
 
     #[test]
+    fn ticks_that_pass_before_we_wake_are_counted_when_the_poll_begins() {
+        let now = Instant::now();
+        let mut schedule = schedule("node", 1, now, Duration::ZERO);
+        schedule.begin(now);
+        schedule.done(now);
+        let due = schedule.due();
+        schedule.begin(due + INTERVAL - Duration::from_millis(1));
+        assert_eq!((schedule.missed(), schedule.due()), (0, due));
+        let late = due + INTERVAL * 40 + Duration::from_secs(1);
+        schedule.begin(late);
+        assert_eq!(schedule.missed(), 40);
+        schedule.done(late + Duration::from_millis(5));
+        assert_eq!(schedule.missed(), 40, "each is counted once");
+        assert_eq!(schedule.due(), due + INTERVAL * 41);
+    }
+
+    #[test]
     fn a_first_poll_of_nearly_an_interval_misses_no_tick() {
         let now = Instant::now();
         for node in 0..200 {
@@ -299,7 +331,9 @@ mod tests {
             let mut now = Instant::now();
             let mut schedule = schedule(&name, 50, now, Duration::from_millis(start));
             for took in polls {
-                now = schedule.due() + Duration::from_millis(took);
+                now = schedule.due() + Duration::from_millis(took / 2);
+                schedule.begin(now);
+                now += Duration::from_millis(took / 2);
                 schedule.done(now);
                 prop_assert!(schedule.due() >= now);
                 prop_assert!(schedule.due() - now <= INTERVAL * 3 / 2);

@@ -125,6 +125,7 @@ mod tests {
             url: "http://a/b?key=hunter%2B3&n=1".parse().unwrap(),
             headers: HeaderMap::from_iter([(header::AUTHORIZATION, token)]),
             body_limit_bytes: 10,
+            memory: crate::pipeline::Allowance::new(10),
         }
     }
 

@@ -1,11 +1,16 @@
 //! The seam between polling and the network: tests put an in-memory server behind it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 
-use crate::pipeline::ErrorType;
+use crate::{
+    client::content_encoding::{Codings, DecodeError},
+    pipeline::{Allowance, ErrorType, Share},
+};
 
 /// A `GET`.
 #[derive(Debug, Clone)]
@@ -14,8 +19,10 @@ pub(super) struct Request {
     pub(super) url: Url,
     /// Headers, credentials among them.
     pub(super) headers: HeaderMap,
-    /// The most bytes of the decompressed body that are read.
+    /// The most bytes of the body that are read.
     pub(super) body_limit_bytes: u64,
+    /// Where a large body takes its memory from.
+    pub(super) memory: Arc<Allowance>,
 }
 
 /// A whole answer.
@@ -25,8 +32,12 @@ pub(super) struct Response {
     pub(super) status: StatusCode,
     /// Its headers.
     pub(super) headers: HeaderMap,
-    /// Its decompressed body; empty where the status is no success.
+    /// Its body as it was sent; empty where the status is no success.
     pub(super) body: Bytes,
+    /// How it is compressed.
+    pub(super) codings: Codings,
+    /// What it takes of the memory, if it is large.
+    pub(super) share: Option<Share>,
 }
 
 /// Why there is no whole answer.
@@ -71,6 +82,14 @@ pub(super) enum TransportError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// The body cannot be decompressed.
+    #[error(transparent)]
+    Encoding(#[from] DecodeError),
+    /// There is no room for the body.
+    #[error(
+        "no memory for the body: large documents of this receiver take all of `max_document_memory`"
+    )]
+    Memory,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -86,7 +105,12 @@ impl TransportError {
             Self::Header(_) => ErrorType::Header,
             Self::Redirects { .. } => ErrorType::Redirect,
             Self::Cut(_) => ErrorType::Body,
-            Self::TooLarge { .. } => ErrorType::TooLarge,
+            Self::TooLarge { .. } | Self::Encoding(DecodeError::TooLarge) => ErrorType::TooLarge,
+            Self::Encoding(DecodeError::Cut) => ErrorType::Body,
+            Self::Encoding(DecodeError::Unknown(_) | DecodeError::Corrupt { .. }) => {
+                ErrorType::Decode
+            }
+            Self::Memory => ErrorType::Memory,
         }
     }
 }

@@ -195,7 +195,12 @@ impl Host {
         let slot = &mut endpoint.slot;
         let outcome = match answer {
             Answer::Body(body, origin) => {
-                slot.store(Reader::Poll, ended.sent, origin, body.to_keep());
+                // The new one may need the room of the old one.
+                slot.clear();
+                match body.to_keep() {
+                    Some(kept) => slot.store(Reader::Poll, ended.sent, origin, kept),
+                    None => slot.forgo(Reader::Poll),
+                }
                 endpoint.kept_from = Some(ended.instance);
                 Outcome::Fresh(body)
             }

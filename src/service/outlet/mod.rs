@@ -92,6 +92,12 @@ impl Outlet {
         sum
     }
 
+    /// Whether every stage can take another poll now.
+    pub(super) fn admits(&mut self, is_large: bool) -> bool {
+        let mut stages = self.stages.iter_mut();
+        stages.all(|(stage, _)| stage.admits(is_large))
+    }
+
     /// Takes readings that the target gave through the stages to the instruments.
     pub(super) fn put(&mut self, read: Read, values: Vec<Reading>) {
         let resource = Arc::clone(&self.resources[0]);

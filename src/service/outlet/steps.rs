@@ -78,11 +78,6 @@ impl Step {
         &self.id
     }
 
-    /// Whether the processor can take another poll now.
-    pub(in crate::service) fn admits(&self) -> bool {
-        self.processor.admits()
-    }
-
     /// From now on it leads there: each target that it makes up goes over with what it says next.
     /// When this returns, none is on its way through any other.
     pub(in crate::service) fn lead_to(&self, tail: Tail) {
@@ -97,6 +92,9 @@ impl Step {
     /// Starts what it does by itself.
     pub(in crate::service) fn start(&self, components: &Components) {
         let (kind, id) = (ComponentKind::Processor, self.id.to_string());
+        if let Some(status) = components.reporter(kind, &id) {
+            self.processor.report_to(status);
+        }
         let tasks = components.own(kind, &id, &self.tasks);
         self.processor.start(Arc::new(self.behind.clone()), &tasks);
     }

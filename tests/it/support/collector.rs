@@ -1,6 +1,6 @@
 //! The real program.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use super::{command::PROGRAM, process::Process};
 
@@ -40,6 +40,11 @@ impl Collector {
     /// Replaces its configuration file, as an editor would: at once.
     pub(crate) fn configure(&self, config: &str) {
         self.write(FILE, config);
+    }
+
+    /// Where its configuration is.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.process.folder().join(FILE)
     }
 
     /// Replaces a file in its folder, at once.

@@ -92,6 +92,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
         request: format!("/{name}").into(),
         format: Format::Json,
         scope: format!("betanet/{name}").into(),
+        families: None,
     };
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     Arc::new(Target {

@@ -57,6 +57,7 @@ async fn get(url: &str, max_redirects: usize) -> Result<Response, TransportError
         url: url.parse().unwrap(),
         headers: HeaderMap::from_iter(headers),
         body_limit_bytes: 100,
+        memory: crate::pipeline::Allowance::new(100),
     };
     timeout(PATIENCE, client.get(request)).await.unwrap()
 }

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     course::Course,
+    document::Reader,
     endpoint::{EndpointPoller, Shared, Site},
     orders::{Orders, Turns},
     poller::TargetPoller,
@@ -41,10 +42,12 @@ use super::{
     *,
 };
 use crate::{
-    definition::{self, Format},
+    client::content_encoding::Codings,
+    definition,
     http::{AuthConfig, Credentials},
     pipeline::{
-        EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Sink, StatusBoard, TargetNames,
+        Allowance, EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Sink, StatusBoard,
+        TargetNames,
     },
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
@@ -104,6 +107,8 @@ fn answer(status: u16, body: &'static str) -> Response {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::from_static(body.as_bytes()),
+        codings: Codings::default(),
+        share: None,
     }
 }
 
@@ -264,6 +269,46 @@ async fn a_slow_target_misses_ticks_and_never_queues_them() {
         3,
         "one poll at a time"
     );
+}
+
+/// Refuses polls for a while.
+struct Refuses(Keeper, Duration);
+
+impl Sink for Refuses {
+    fn admits(&mut self) -> bool {
+        self.0.begun.elapsed() >= self.1
+    }
+
+    fn follow(&mut self, _target: &Arc<Target>) {}
+
+    fn accept(&mut self, poll: &Poll) {
+        self.0.accept(poll);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_not_polled_for_want_of_memory_is_not_up() {
+    let (memory, poller) = poller(8, [("/a", GOOD)]);
+    let kept = Arc::<Mutex<Vec<Kept>>>::default();
+    let keeper = Keeper {
+        begun: Instant::now(),
+        kept: Arc::clone(&kept),
+    };
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Refuses(keeper, INTERVAL * 3))];
+    let forever = go(&poller, every(INTERVAL), sinks, CancellationToken::new());
+    assert!(timeout(INTERVAL * 2, forever).await.is_err());
+    let errors: Vec<_> = kept
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|kept| kept.2.clone())
+        .collect();
+    assert!(errors.len() >= 2, "{errors:?}");
+    assert!(
+        errors.iter().all(|of| *of == [Some(ErrorType::Memory)]),
+        "{errors:?}"
+    );
+    assert_eq!(memory.most_in_flight.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,496 @@
+//! What a body is read as: a document, which takes a bounded amount of memory.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::{
+    exposition::{self, ExpositionError, Fault},
+    lossy_json::{self, Mended},
+    memory::{Budget, DocumentTooLarge, TIMES_LIMIT},
+};
+use crate::definition::{Endpoint, Format};
+
+/// Why a body is no document.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DocumentError {
+    #[error("the body is not JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("the body is not Prometheus text")]
+    Exposition(#[source] ExpositionError),
+    #[error(transparent)]
+    TooLarge(#[from] DocumentTooLarge),
+}
+
+/// How the bodies of one endpoint are read.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    format: Format,
+    /// The families of Prometheus text that are wanted; all if none.
+    families: Option<Arc<BTreeSet<String>>>,
+    limit_bytes: u64,
+}
+
+/// A document, and what it takes.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) value: Value,
+    pub(super) bytes: u64,
+    /// In how many places its text was repaired.
+    pub(super) repaired: u64,
+}
+
+impl Reader {
+    /// For bodies of so many bytes at most.
+    pub(super) fn new(endpoint: &Endpoint, body_limit_bytes: u64) -> Self {
+        Self {
+            format: endpoint.format,
+            families: endpoint.families.clone(),
+            limit_bytes: body_limit_bytes.saturating_mul(TIMES_LIMIT),
+        }
+    }
+
+    /// For JSON bodies of so many bytes at most.
+    #[cfg(test)]
+    pub(super) fn json(body_limit_bytes: u64) -> Self {
+        Self {
+            format: Format::Json,
+            families: None,
+            limit_bytes: body_limit_bytes * TIMES_LIMIT,
+        }
+    }
+
+    /// Reads a whole body.
+    pub(super) fn read(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
+        let mut budget = Budget::new(self.limit_bytes);
+        let (value, repaired) = match self.format {
+            Format::Json => read_json(body, &mut budget)?,
+            Format::Prometheus => {
+                let sent = lossy_json::text(body, &mut budget)?;
+                let families = self.families.as_deref();
+                let read = exposition::parse(&sent.text, families, &mut budget);
+                let value = read.map_err(|fault| match fault {
+                    Fault::Text(error) => DocumentError::Exposition(error),
+                    Fault::TooLarge(error) => error.into(),
+                })?;
+                let places = sent.places;
+                sent.give_back(&mut budget);
+                (value, places)
+            }
+        };
+        Ok(Decoded {
+            value,
+            bytes: budget.taken_bytes(),
+            repaired,
+        })
+    }
+
+    /// Whether bodies are JSON, where an empty one is nothing.
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+}
+
+/// Reads JSON within `budget`, and says in how many places it was repaired; one that is too large
+/// is not. Integers stay exact.
+fn read_json(body: &[u8], budget: &mut Budget) -> Result<(Value, u64), DocumentError> {
+    let body = lossy_json::without_mark(body);
+    let strict = match parse(body, budget) {
+        Ok(value) => return Ok((value, 0)),
+        Err(error @ DocumentError::TooLarge(_)) => return Err(error),
+        Err(error) => error,
+    };
+    // What was read so far is gone.
+    budget.give_back(budget.taken_bytes());
+    let mended = lossy_json::repair(body, budget)?;
+    let value = match mended {
+        Mended { places: 0, .. } => return Err(strict),
+        Mended { ref text, .. } => parse(text.as_bytes(), budget)?,
+    };
+    let places = mended.places;
+    mended.give_back(budget);
+    Ok((value, places))
+}
+
+/// Reads JSON as the standard has it.
+fn parse(text: &[u8], budget: &mut Budget) -> Result<Value, DocumentError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let seed = Seed(&mut *budget);
+    let read = seed.deserialize(&mut deserializer);
+    let read = read.and_then(|value| deserializer.end().map(|()| value));
+    read.map_err(|error| match budget.is_exceeded {
+        true => budget.error().into(),
+        false => DocumentError::Json(error),
+    })
+}
+
+/// Reads one value.
+struct Seed<'b>(&'b mut Budget);
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        self.0.text(value.len()).map_err(E::custom)?;
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = from.next_element_seed(Seed(&mut *self.0))? {
+            self.0.push(&mut items, item).map_err(A::Error::custom)?;
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(name) = from.next_key_seed(Name(&mut *self.0))? {
+            self.0.member(members.len()).map_err(A::Error::custom)?;
+            let value = from.next_value_seed(Seed(&mut *self.0))?;
+            members.insert(name, value);
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+/// Reads the name of a member.
+struct Name<'b>(&'b mut Budget);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = String;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<String, E> {
+        self.0.text(name.len()).map_err(E::custom)?;
+        Ok(name.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn reader(format: Format, families: Option<&[&str]>, body_limit_bytes: u64) -> Reader {
+        let families = families.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        Reader {
+            format,
+            families: families.map(Arc::new),
+            limit_bytes: body_limit_bytes * TIMES_LIMIT,
+        }
+    }
+
+    fn json_of(text: &str) -> Result<Value, String> {
+        let read = reader(Format::Json, None, 1 << 20).read(text.as_bytes());
+        read.map(|decoded| decoded.value)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn json_is_read_as_it_stands() {
+        let text = r#"{"a": [18446744073709551615, -9223372036854775808, 0.1, "t\n", null, true],
+                       "a b": {}, "twice": 1, "twice": 2}"#;
+        let expected = json!({
+            "a": [u64::MAX, i64::MIN, 0.1, "t\n", null, true], "a b": {}, "twice": 2,
+        });
+        assert_eq!(json_of(text), Ok(expected));
+        for wrong in ["", "{", "[1] 2", "[1,]", "{1: 2}", &"[".repeat(200)] {
+            assert_eq!(
+                json_of(wrong),
+                Err("the body is not JSON".to_owned()),
+                "{wrong}"
+            );
+        }
+    }
+
+    fn read(body: &[u8]) -> Result<(Value, u64), DocumentError> {
+        let read = reader(Format::Json, None, 1 << 20).read(body);
+        read.map(|decoded| (decoded.value, decoded.repaired))
+    }
+
+    #[test]
+    fn what_json_has_not_costs_only_itself() {
+        for (body, expected, count) in [
+            (&b"\xEF\xBB\xBF{\"a\": 1}"[..], json!({"a": 1}), 0),
+            (
+                b"{\"a\xFFb\": 1, \"c\": 2}",
+                json!({"a\u{fffd}b": 1, "c": 2}),
+                1,
+            ),
+            (
+                br#"["\ud83d", "\ud83d\ude00", "\ude00", 7]"#,
+                json!(["\u{fffd}", "😀", "\u{fffd}", 7]),
+                2,
+            ),
+            (
+                br#"["\ud83dx", "\ud83d\u0041", "\ud83"]"#,
+                json!(["\u{fffd}x", "\u{fffd}A", "\u{fffd}d83"]),
+                3,
+            ),
+            (
+                b"[1e400, -1e400, 1e-400, 1]",
+                json!(["1e400", "-1e400", 0.0, 1]),
+                2,
+            ),
+            (
+                b"[NaN, Infinity, -Infinity, nan, -inf, 5]",
+                json!([null, null, null, null, null, 5]),
+                5,
+            ),
+            (
+                b"{\"a\":NaN,\"NaN\":\"NaN, 1e400\",\"b\":[true,false,null]}",
+                json!({"a": null, "NaN": "NaN, 1e400", "b": [true, false, null]}),
+                1,
+            ),
+            (
+                b"[\"a\tb\", \"\x01\", \"\\x41\\\"\"]",
+                json!(["a\tb", "\u{1}", "\u{fffd}x41\""]),
+                3,
+            ),
+        ] {
+            assert_eq!(
+                read(body).unwrap(),
+                (expected, count),
+                "{}",
+                body.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_stays_none() {
+        for body in [
+            &b""[..],
+            b"<html>\xFF</html>",
+            b"[1, NaN",
+            b"[NaNa]",
+            b"[1e400x]",
+            b"[1, \xFF 2]",
+            b"{\"a\": \"\\",
+            b"[\"\\ud83d",
+            b"[- 1]",
+            b"[1,]",
+            b"[1e400.5]",
+        ] {
+            assert!(read(body).is_err(), "{}", body.escape_ascii());
+        }
+        // The place is that of the mistake, not of what could be repaired.
+        let error = match read(b"{\"a\": NaN,\n\"b\": ]}").unwrap_err() {
+            DocumentError::Json(error) => error,
+            other => panic!("{other}"),
+        };
+        assert_eq!((error.line(), error.column()), (2, 6));
+    }
+
+    #[test]
+    fn a_double_is_the_one_that_was_written() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..5000 {
+            let written = f64::from_bits(random.u64(..));
+            if written.is_finite() {
+                let (read, _) = read(format!("[{written:e}]").as_bytes()).unwrap();
+                let read = read[0].as_f64().unwrap();
+                assert_eq!(read.to_bits(), written.to_bits(), "{written:e}");
+            }
+        }
+    }
+
+    /// What it allocates at most at one time, beside the text.
+    fn peak(reader: &Reader, text: &str) -> (u64, Result<Decoded, DocumentError>) {
+        let mut read = None;
+        let info = allocation_counter::measure(|| read = Some(reader.read(text.as_bytes())));
+        (info.bytes_max, read.unwrap())
+    }
+
+    #[test]
+    fn no_text_takes_more_than_its_budget() {
+        const LIMIT: usize = 256 * 1024;
+        let fill = |item: &str| {
+            let count = LIMIT / (item.len() + 1) - 1;
+            vec![item; count].join(",")
+        };
+        let numbered = |format: fn(usize) -> String| {
+            let items = (0..).map(format).scan(0, |sum, item| {
+                *sum += item.len() + 1;
+                (*sum + 2 < LIMIT).then_some(item)
+            });
+            items.collect::<Vec<_>>().join(",")
+        };
+        for text in [
+            format!("[{}]", fill(r#"{"":0}"#)),
+            format!("[{}]", fill("0")),
+            format!("[{}]", fill("[]")),
+            format!("[{}]", fill("[0]")),
+            format!("[{}]", fill(r#""a""#)),
+            format!("[{}]", fill(r#"{"a":{"b":{"c":"d"}}}"#)),
+            format!("{{{}}}", numbered(|n| format!("\"{n}\":0"))),
+            format!("{{{}}}", numbered(|n| format!("\"{n}\":[0]"))),
+            format!(
+                "[{}]",
+                numbered(|n| format!("{{\"id\":\"node-{n}\",\"n\":{n}}}"))
+            ),
+        ] {
+            let (bytes, read) = peak(&reader(Format::Json, None, LIMIT as u64), &text);
+            let start: String = text.chars().take(30).collect();
+            assert!(
+                bytes <= LIMIT as u64 * 8,
+                "{bytes} of {} bytes: {start}",
+                text.len()
+            );
+            if let Ok(read) = read {
+                assert!(
+                    bytes <= read.bytes + 4096,
+                    "{bytes}, counted {}: {start}",
+                    read.bytes
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn prometheus_text_takes_no_more_either() {
+        const LIMIT: usize = 256 * 1024;
+        let text = "a 1\n".repeat(LIMIT / 4);
+        let (bytes, read) = peak(&reader(Format::Prometheus, None, LIMIT as u64), &text);
+        assert!(matches!(read, Err(DocumentError::TooLarge(_))));
+        assert!(bytes <= LIMIT as u64 * 8, "{bytes}");
+        let (bytes, read) = peak(
+            &reader(Format::Prometheus, Some(&["b"]), LIMIT as u64),
+            &text,
+        );
+        assert_eq!(read.unwrap().value, json!({"a": []}), "nobody wants it");
+        assert!(bytes < 4096, "{bytes}");
+    }
+
+    #[test]
+    fn what_is_repaired_takes_no_more_either() {
+        const LIMIT: usize = 256 * 1024;
+        let list = |item: &str| {
+            format!(
+                "[{}0]",
+                format!("{item},").repeat(LIMIT / (item.len() + 1) - 2)
+            )
+        };
+        let texts = [
+            list("NaN"),
+            list("1e400"),
+            list(r#"{"":NaN}"#),
+            list("\"\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\""),
+            format!("[\"{}\"]", "\u{1}".repeat(LIMIT - 4)),
+            format!("[\"{}\"]", r"\x".repeat(LIMIT / 2 - 4)),
+        ];
+        let broken = [b"[\"".as_slice(), &[0xFF; LIMIT - 4], b"\"]"].concat();
+        let bodies = texts.map(String::into_bytes).into_iter().chain([broken]);
+        for body in bodies {
+            let reader = reader(Format::Json, None, LIMIT as u64);
+            let mut read = None;
+            let info = allocation_counter::measure(|| read = Some(reader.read(&body)));
+            let start = body[..20].escape_ascii();
+            assert!(
+                info.bytes_max <= LIMIT as u64 * 8,
+                "{}: {start}",
+                info.bytes_max
+            );
+            match read.unwrap() {
+                Err(DocumentError::TooLarge(_)) => {}
+                Err(other) => panic!("{other}: {start}"),
+                Ok(read) => {
+                    assert!(read.repaired > 0, "{start}");
+                    assert!(read.bytes >= info.bytes_current.unsigned_abs(), "{start}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_repaired() {
+        let text = format!("[NaN,{}0]", r#"{"":0},"#.repeat(1000));
+        for body in [text.replace("NaN", "0"), text] {
+            let read = reader(Format::Json, None, 7001).read(body.as_bytes());
+            assert!(matches!(read, Err(DocumentError::TooLarge(_))), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_says_so() {
+        let text = format!("[{}0]", r#"{"":0},"#.repeat(1000));
+        let error = reader(Format::Json, None, 7001)
+            .read(text.as_bytes())
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the document would take more than 49007 bytes of memory, which is 7 times `body_limit`"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_read_as_serde_json_does(text in "[\\[\\]{}:,\"a0-9.e\\- ]{0,40}") {
+            let expected = serde_json::from_str::<Value>(&text).ok();
+            prop_assert_eq!(json_of(&text).ok(), expected);
+        }
+
+        #[test]
+        fn a_right_document_is_not_repaired(text in "\\PC{0,20}", number: f64, integer: i64) {
+            let document = json!({ text.clone(): [text, number, integer, null, true] });
+            let body = document.to_string();
+            prop_assert_eq!(read(body.as_bytes()).unwrap(), (document, 0));
+            let mended = lossy_json::repair(body.as_bytes(), &mut Budget::new(1 << 20));
+            prop_assert_eq!(mended.unwrap().places, 0);
+        }
+
+        #[test]
+        fn no_bytes_are_too_odd(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let text = [b"[\"", bytes.as_slice(), b"\"]"].concat();
+            drop(read(&bytes));
+            drop(read(&text));
+        }
+    }
+}
