@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| betanet_collector::fuzz::run("remote_write_answer", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| betanet_collector::fuzz::run(
+    "remote_write_answer",
+    data
+));
