@@ -116,7 +116,8 @@ fn rules_and_dashboards_ask_for_metrics_that_exist() {
         for found in name.find_iter(&query) {
             let metric = found.as_str().trim_end_matches("_bucket");
             // Labels of ours begin the same way.
-            let is_label = metric.starts_with("betanet_breaker") || metric == "otelcol_component_id";
+            let is_label =
+                metric.starts_with("betanet_breaker") || metric == "otelcol_component_id";
             assert!(is_label || known.contains(metric), "{place}: {metric}");
         }
     }
@@ -270,11 +271,15 @@ async fn each_fault_fires_its_alert() {
     .await;
     // The collector goes away: that is seen too.
     drop(stand);
-    eventually("the collector is missed", Duration::from_secs(30), async || {
-        firing(&prometheus)
-            .await
-            .contains("BetanetCollectorDown")
-            .then_some(())
-    })
+    eventually(
+        "the collector is missed",
+        Duration::from_secs(30),
+        async || {
+            firing(&prometheus)
+                .await
+                .contains("BetanetCollectorDown")
+                .then_some(())
+        },
+    )
     .await;
 }
