@@ -49,6 +49,13 @@ pub(super) enum Command {
     Simulate(SimulateArgs),
     /// Run against a simulated Betanet fleet; needs nothing else
     Demo(DemoArgs),
+    /// Ask a running collector whether it is alive; the exit status is 0 if it is
+    Healthcheck(HealthcheckArgs),
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 /// How to run.
@@ -168,4 +175,29 @@ pub(super) struct DemoArgs {
     /// Stop after so many seconds; runs until interrupted if not given
     #[arg(long)]
     pub(super) seconds: Option<u64>,
+}
+
+/// What to ask.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct HealthcheckArgs {
+    /// The URL to ask; `/readyz` instead of `/livez` asks whether all targets were polled once
+    #[arg(default_value = "http://localhost:9200/livez")]
+    pub(super) url: String,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "3s")]
+    pub(super) timeout: Duration,
+}
+
+/// Which script to print.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: clap_complete::Shell,
+}
+
+/// Where to write the pages.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ManArgs {
+    /// The directory; it is created if it does not exist
+    pub(super) directory: PathBuf,
 }

@@ -2,10 +2,13 @@
 
 mod args;
 mod check;
+mod completions;
 mod components;
 mod demo;
+mod healthcheck;
 mod hint;
 mod load;
+mod man;
 mod output;
 mod print_config;
 mod run;
@@ -73,6 +76,11 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
         Command::Check(options) => runtime()?.block_on(check::check(&sources, options, &mut out)),
         Command::Simulate(options) => simulate::simulate(&sources, &options, &mut out),
         Command::Demo(options) => runtime()?.block_on(demo::demo(options, &mut out)),
+        Command::Healthcheck(options) => {
+            runtime()?.block_on(healthcheck::healthcheck(&options, &mut out))
+        }
+        Command::Completions(options) => completions::completions(options, &mut out),
+        Command::Man(options) => man::man(&options, &mut out),
     }
 }
 

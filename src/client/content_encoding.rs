@@ -134,40 +134,70 @@ fn unknown(text: &str) -> DecodeError {
 
 /// All members of a gzip file, which may be padded with zeros.
 fn gunzip(body: &[u8], limit_bytes: u64) -> Result<Vec<u8>, DecodeError> {
-    let (mut rest, mut out) = (body, Vec::new());
+    let (mut rest, mut out) = (body, Pieces::default());
     loop {
         let member = GzDecoder::new(&mut rest);
-        read_to_end(member, &mut out, limit_bytes, Coding::Gzip)?;
+        out.read_to_end(member, limit_bytes, Coding::Gzip)?;
         if is_padding(rest) {
-            return Ok(out);
+            return Ok(out.joined());
         }
     }
 }
 
 fn unzstd(body: &[u8], limit_bytes: u64) -> Result<Vec<u8>, DecodeError> {
-    let mut out = Vec::new();
+    let mut out = Pieces::default();
     let decoder = zstd::stream::read::Decoder::with_buffer(body).and_then(|mut decoder| {
         decoder.window_log_max(WINDOW_LOG_MAX)?;
         Ok(decoder)
     });
     let decoder = decoder.map_err(|error| Coding::Zstd.failed(error))?;
-    read_to_end(decoder, &mut out, limit_bytes, Coding::Zstd)?;
-    Ok(out)
+    out.read_to_end(decoder, limit_bytes, Coding::Zstd)?;
+    Ok(out.joined())
 }
 
-fn read_to_end(
-    from: impl Read,
-    out: &mut Vec<u8>,
-    limit_bytes: u64,
-    coding: Coding,
-) -> Result<(), DecodeError> {
-    let left = limit_bytes.saturating_sub(out.len() as u64);
-    let mut from = from.take(left.saturating_add(1));
-    from.read_to_end(out)
-        .map_err(|error| coding.failed(error))?;
-    match out.len() as u64 <= limit_bytes {
-        true => Ok(()),
-        false => Err(DecodeError::TooLarge),
+/// What is unpacked, in pieces. One vector that grows by doubling would hold three times the limit
+/// for a moment, in each of the threads that unpack.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Vec<u8>>,
+    bytes: u64,
+}
+
+impl Pieces {
+    fn read_to_end(
+        &mut self,
+        mut from: impl Read,
+        limit_bytes: u64,
+        coding: Coding,
+    ) -> Result<(), DecodeError> {
+        loop {
+            let mut piece = Vec::new();
+            let mut part = from.by_ref().take(PIECE_BYTES as u64);
+            let read = part.read_to_end(&mut piece);
+            let read = read.map_err(|error| coding.failed(error))?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.push(piece, limit_bytes)?;
+        }
+    }
+
+    fn push(&mut self, mut piece: Vec<u8>, limit_bytes: u64) -> Result<(), DecodeError> {
+        self.bytes += piece.len() as u64;
+        if self.bytes > limit_bytes {
+            return Err(DecodeError::TooLarge);
+        }
+        piece.shrink_to_fit();
+        self.pieces.push(piece);
+        Ok(())
+    }
+
+    /// All of it.
+    fn joined(mut self) -> Vec<u8> {
+        match self.pieces.len() {
+            1 => self.pieces.pop().unwrap_or_default(),
+            _ => self.pieces.concat(),
+        }
     }
 }
 
@@ -188,26 +218,25 @@ fn inflate_as(is_zlib: bool, body: &[u8], limit_bytes: u64) -> Result<Vec<u8>, D
         let source = io::Error::new(io::ErrorKind::InvalidData, error);
         Coding::Deflate.failed(source)
     };
-    let (mut inflater, mut out, mut rest) = (Decompress::new(is_zlib), Vec::new(), body);
+    let (mut inflater, mut out, mut rest) = (Decompress::new(is_zlib), Pieces::default(), body);
     loop {
-        let before = (inflater.total_in(), out.len());
-        out.reserve(PIECE_BYTES);
-        let status = inflater.decompress_vec(rest, &mut out, FlushDecompress::None);
+        let before = inflater.total_in();
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        let status = inflater.decompress_vec(rest, &mut piece, FlushDecompress::None);
         let status = status.map_err(corrupt)?;
-        let taken = usize::try_from(inflater.total_in() - before.0).unwrap_or(usize::MAX);
+        let taken = usize::try_from(inflater.total_in() - before).unwrap_or(usize::MAX);
         rest = rest.get(taken..).unwrap_or_default();
-        if out.len() as u64 > limit_bytes {
-            return Err(DecodeError::TooLarge);
-        }
+        let is_stuck = taken == 0 && piece.is_empty();
+        out.push(piece, limit_bytes)?;
         if status == Status::StreamEnd {
             break;
         }
-        if taken == 0 && out.len() == before.1 {
+        if is_stuck {
             return Err(DecodeError::Cut);
         }
     }
     match is_padding(rest) {
-        true => Ok(out),
+        true => Ok(out.joined()),
         false => {
             let source = io::Error::new(io::ErrorKind::InvalidData, "something follows its end");
             Err(Coding::Deflate.failed(source))

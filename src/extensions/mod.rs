@@ -33,10 +33,6 @@ pub const KINDS: &[Kind] = &[
 /// What the configuration says of one extension.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are as many as extensions in a file"
-)]
 pub enum Config {
     /// Keeps sending queues on disk.
     FileStorage(file_storage::Config),

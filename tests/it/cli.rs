@@ -565,3 +565,31 @@ fn a_demo_listens_where_it_always_did_unless_told_otherwise() {
         assert!(help.contains(default), "{help}");
     }
 }
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    let script = stdout_of(&["completions", "bash"], &[]);
+    assert!(script.contains("print-config"), "{script}");
+    let folder = TempDir::new().unwrap();
+    let pages = folder.path().join("man");
+    let output = run(&["man", pages.to_str().unwrap()], &[]);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    for page in ["betanet-collector.1", "betanet-collector-simulate.1"] {
+        let page = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(page.starts_with(".ie"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_succeeds_only_if_the_answer_is_good() {
+    let node = node(Dialect::Betanet);
+    let ask = async |path: &str| {
+        let url = format!("{}{path}", node.url());
+        let output = beside(root(), &["healthcheck", &url]).await;
+        output.code
+    };
+    assert_eq!(ask("/api/v1/metrics").await, Some(0));
+    assert_eq!(ask("/livez").await, Some(1), "the node answers 404");
+    node.set_fault(None, Fault::Refuse);
+    assert_eq!(ask("/api/v1/metrics").await, Some(1), "no answer");
+}

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, its helpers too, and says why"
 )]
 
+mod alerts;
 mod api;
 mod architecture;
 mod cli;

@@ -209,6 +209,11 @@ impl Stand {
         Scrape::parse(text(&url).await)
     }
 
+    /// Where its own metrics are, `127.0.0.1:12345`.
+    pub(crate) fn own_address(&self) -> String {
+        format!("127.0.0.1:{}", self.own_port)
+    }
+
     /// What `/health` says now.
     pub(crate) async fn health(&self) -> serde_json::Value {
         serde_json::from_str(&self.get("/health").await).unwrap()

@@ -1,0 +1,285 @@
+//! The alerts in `deploy/prometheus` and the dashboards in `deploy/grafana`: each query is run by a
+//! real Prometheus that scrapes the real program, in a sound fleet and in one with faults.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use betanet_collector::{
+    simulator::Fault,
+    yaml::{Diagnostics, Node as Yaml, parse},
+};
+use regex::Regex;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{
+    PATIENCE, eventually, free_port,
+    prometheus::Prometheus,
+    source::root,
+    stand::{Options, Stand, documented_node},
+};
+
+const ALERTS: &str = "deploy/prometheus/alerts.yaml";
+
+/// Alerts about nodes and targets that the faults of the test below bring about at once.
+const FIRED: &[&str] = &[
+    "BetanetComponentUnhealthy",
+    "BetanetEndpointDown",
+    "BetanetExportFailing",
+    "BetanetFewPeers",
+    "BetanetFleetDown",
+    "BetanetReloadFailed",
+    "BetanetTargetDown",
+    "BetanetValuesUnreadable",
+];
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Name, query and page of each alert.
+fn alerts() -> BTreeMap<String, (String, String)> {
+    let mut diagnostics = Diagnostics::new();
+    let node = parse(ALERTS, &read(ALERTS), &mut diagnostics).unwrap();
+    let text = |node: &Yaml, path: &[&str]| node.at(path).and_then(Yaml::text).unwrap().to_owned();
+    let groups = node.get("groups").unwrap().items().iter();
+    let rules = groups.flat_map(|group| group.get("rules").unwrap().items());
+    let rules = rules.map(|rule| {
+        let page = text(rule, &["annotations", "runbook_url"]);
+        (text(rule, &["alert"]), (text(rule, &["expr"]), page))
+    });
+    rules.collect()
+}
+
+fn dashboards() -> Vec<(PathBuf, Value)> {
+    let folder = std::fs::read_dir(root().join("deploy/grafana")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+    files
+        .map(|path| {
+            let dashboard = serde_json::from_str(&read(&path)).unwrap();
+            (path, dashboard)
+        })
+        .collect()
+}
+
+/// The queries of all panels of a dashboard, by title.
+fn queries(dashboard: &Value) -> Vec<(String, String)> {
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let queries = panels.flat_map(|panel| {
+        let title = panel["title"].as_str().unwrap();
+        let targets = panel["targets"].as_array().unwrap().iter();
+        targets.map(move |target| {
+            let query = target["expr"].as_str().unwrap();
+            (title.to_owned(), query.replace("$target", "sound"))
+        })
+    });
+    queries.collect()
+}
+
+#[test]
+fn each_alert_has_its_section_in_the_runbook() {
+    let runbook = read("docs/runbook.md");
+    let sections = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect::<BTreeSet<_>>();
+    let alerts = alerts();
+    let names: BTreeSet<_> = alerts.keys().map(String::as_str).collect();
+    assert_eq!(names, sections);
+    for (name, (_, page)) in &alerts {
+        assert_eq!(page, &format!("docs/runbook.md#{}", name.to_lowercase()));
+    }
+}
+
+#[test]
+fn rules_and_dashboards_ask_for_metrics_that_exist() {
+    let mut known = read("docs/metrics.md");
+    for entry in std::fs::read_dir(root().join("pipelines")).unwrap() {
+        known += &read(entry.unwrap().path());
+    }
+    known += &read("deploy/prometheus/recording.yaml");
+    let name = Regex::new(r"\b(?:betanet|otelcol|fleet:|exporter:|target:)[a-z_:]+").unwrap();
+    let mut asked: Vec<_> = alerts()
+        .into_iter()
+        .map(|(alert, (query, _))| (alert, query))
+        .collect();
+    for (_, dashboard) in dashboards() {
+        asked.extend(queries(&dashboard));
+    }
+    for (place, query) in asked {
+        for found in name.find_iter(&query) {
+            let metric = found.as_str().trim_end_matches("_bucket");
+            // Labels of ours begin the same way.
+            let is_label =
+                metric.starts_with("betanet_breaker") || metric == "otelcol_component_id";
+            assert!(is_label || known.contains(metric), "{place}: {metric}");
+        }
+    }
+}
+
+#[test]
+fn panels_of_a_dashboard_have_numbers_of_their_own() {
+    let dashboards = dashboards();
+    assert_eq!(dashboards.len(), 3);
+    for (path, dashboard) in dashboards {
+        let panels = dashboard["panels"].as_array().unwrap();
+        let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64()).collect();
+        assert_eq!(ids.len(), panels.len(), "{}", path.display());
+    }
+}
+
+#[test]
+#[ignore = "needs prometheus: run tests/run"]
+fn promtool_accepts_the_rules_and_their_tests() {
+    for arguments in [
+        &["check", "rules", "alerts.yaml", "recording.yaml"][..],
+        &["test", "rules", "alerts.test.yaml"],
+    ] {
+        let output = Command::new("promtool")
+            .args(arguments)
+            .current_dir(root().join("deploy/prometheus"))
+            .output()
+            .unwrap_or_else(|error| panic!("cannot start promtool: {error}; run tests/run"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+}
+
+/// A Prometheus with our rules, none of which waits, that scrapes `stand`.
+async fn prometheus(stand: &Stand, folder: &TempDir) -> Prometheus {
+    let waits = Regex::new(r"(?m)^\s+for: \w+\n").unwrap();
+    let mut files = Vec::new();
+    for file in ["alerts.yaml", "recording.yaml"] {
+        let rules = read(Path::new("deploy/prometheus").join(file));
+        let path = folder.path().join(file);
+        std::fs::write(&path, waits.replace_all(&rules, "").as_bytes()).unwrap();
+        files.push(format!("'{}'", path.display()));
+    }
+    let config = format!(
+        "rule_files: [{}]\nscrape_configs:\n\
+         - {{job_name: betanet-nodes, honor_labels: true, static_configs: [{{targets: ['{}']}}]}}\n\
+         - {{job_name: betanet-collector, static_configs: [{{targets: ['{}']}}]}}",
+        files.join(", "),
+        stand.address,
+        stand.own_address(),
+    );
+    Prometheus::start(&config).await
+}
+
+async fn firing(prometheus: &Prometheus) -> BTreeSet<String> {
+    let query = "count by (alertname) (ALERTS{alertstate='firing'})";
+    let firing = prometheus.query(query).await;
+    let firing = firing.as_array().unwrap().iter();
+    firing
+        .map(|series| series["metric"]["alertname"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+#[ignore = "needs prometheus: run tests/run"]
+async fn no_alert_fires_in_a_sound_fleet_and_every_panel_can_be_asked() {
+    let nodes = [documented_node(), documented_node(), documented_node()];
+    let named = [("sound", &nodes[0]), ("b", &nodes[1]), ("c", &nodes[2])];
+    let stand = Options::default().start(&named).await;
+    let folder = TempDir::new().unwrap();
+    let prometheus = prometheus(&stand, &folder).await;
+    // Rates need two samples, and rules see the scrape before.
+    eventually("Prometheus has seen some scrapes", PATIENCE, async || {
+        let seen = "min(count_over_time(betanet_up[1h])) and on () up{job='betanet-collector'}";
+        let seen = prometheus.number(seen).await;
+        seen.filter(|count| *count >= 6.0)
+    })
+    .await;
+    assert_eq!(firing(&prometheus).await, BTreeSet::new());
+    // Panels that show trouble are empty here; the others are not.
+    let trouble = |title: &str| {
+        [
+            "Values that cannot be read",
+            "Restarts",
+            "Failures by class",
+            "Components in trouble",
+            "Discovery",
+        ]
+        .contains(&title)
+    };
+    let is_pushed = |query: &str| query.contains("exporter_sent") || query.contains("send_failed");
+    for (path, dashboard) in dashboards() {
+        for (title, query) in queries(&dashboard) {
+            let found = prometheus.query(&query).await;
+            let is_empty = found.as_array().unwrap().is_empty();
+            let place = format!("{}: {title}: {query}", path.display());
+            // Nothing is pushed here.
+            let pushes = is_pushed(&query)
+                || title.starts_with("Queue")
+                || title.starts_with("Oldest data in")
+                || title == "Held";
+            if !pushes {
+                assert_eq!(is_empty, trouble(&title), "{place}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs prometheus: run tests/run"]
+async fn each_fault_fires_its_alert() {
+    let nodes: Vec<_> = (0..4).map(|_| documented_node()).collect();
+    let named = [
+        ("half", &nodes[0]),
+        ("refusing", &nodes[1]),
+        ("hanging", &nodes[2]),
+        ("failing", &nodes[3]),
+    ];
+    nodes[0].set_fault(
+        Some("/api/v1/metrics"),
+        Fault::Status {
+            code: 500,
+            retry_after: None,
+        },
+    );
+    nodes[0].set_fault(
+        Some("/api/v1/network/stats"),
+        Fault::MissingField("bytes_received".to_owned()),
+    );
+    nodes[0].update(|state| state.total_nodes = 2);
+    for node in &nodes[1..] {
+        node.set_fault(None, Fault::Refuse);
+    }
+    let destination = format!(
+        "{{endpoint: 'http://127.0.0.1:{}', retry_on_failure: {{initial_interval: 100ms, max_interval: 200ms}}}}",
+        free_port()
+    );
+    let options = Options {
+        exporters: vec![("otlp_http".to_owned(), destination)],
+        ..Options::default()
+    };
+    let stand = options.start(&named).await;
+    stand.collector.configure("receivers: [");
+    stand.collector.signal("HUP");
+    let folder = TempDir::new().unwrap();
+    let prometheus = prometheus(&stand, &folder).await;
+    let expected: BTreeSet<_> = FIRED.iter().map(|name| (*name).to_owned()).collect();
+    eventually("each alert fires", PATIENCE, async || {
+        expected.is_subset(&firing(&prometheus).await).then_some(())
+    })
+    .await;
+    // The collector goes away: that is seen too.
+    drop(stand);
+    eventually(
+        "the collector is missed",
+        Duration::from_secs(30),
+        async || {
+            firing(&prometheus)
+                .await
+                .contains("BetanetCollectorDown")
+                .then_some(())
+        },
+    )
+    .await;
+}
