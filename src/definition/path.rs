@@ -1,7 +1,7 @@
 //! JSONPath (RFC 9535), compiled once per definition.
 //!
 //! Most paths are singular (`$.a.b[0]`): they are kept as pre-split keys and walked directly,
-//! which takes a tenth of the time of the general engine. The rest goes to [`super::query`].
+//! which takes a tenth of the time of the general engine. The rest goes to `query`.
 
 use std::ops::ControlFlow;
 
