@@ -9,21 +9,21 @@ use std::{sync::Arc, time::Duration};
 use allocation_counter::measure;
 use betanet_collector::{
     definition::{self, Definition},
-    exporters::prometheus::{Config, Format, Prometheus, Wanted},
-    instruments::{OwnMetrics, TargetInstruments, resource},
+    exporters::prometheus::{Config, NameFilter, Prometheus, TextFormat},
+    instruments::{ReportMetrics, TargetInstruments, resource},
     pipeline::{
-        Body, EndpointPoll, Exporter as _, OtlpForm, Outcome, Poll, Schema, Snapshot, Target,
+        Body, EndpointPoll, Exporter as _, OtlpForm, Poll, PollOutcome, Schema, Snapshot, Target,
     },
     processors::mapping,
     resilience::{
-        cache::Origin,
+        cache::CacheHeaders,
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-        host::{Fleet, Host, Settings},
+        executor::{Attempt, AttemptError, AttemptRequest, AttemptResponse},
         outcome::Statuses,
-        shell::{Answer, Attempt, Miss, Order},
+        target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
     },
     runtime::Clock,
-    telemetry::{Meter, names::Detail},
+    telemetry::{Meter, names::MetricsDetail},
 };
 use bytes::Bytes;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, data::ResourceMetrics};
@@ -38,16 +38,19 @@ const ROUNDS: usize = 20;
 struct AtOnce(Body);
 
 impl Attempt for AtOnce {
-    async fn make(&self, _order: Order) -> Result<Answer, Miss> {
-        Ok(Answer::Body(self.0.clone(), Origin::default()))
+    async fn make(&self, _order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
+        Ok(AttemptResponse::Body(
+            self.0.clone(),
+            CacheHeaders::default(),
+        ))
     }
 }
 
 /// One target and what is kept of it behind the receiver.
 struct Node {
     target: Arc<Target>,
-    host: Host,
-    own: OwnMetrics,
+    host: TargetResilience,
+    own: ReportMetrics,
     instruments: TargetInstruments,
 }
 
@@ -75,7 +78,7 @@ impl Cost {
         self.bytes += spent.bytes_total;
     }
 
-    fn print(&self, detail: Detail, step: &str) {
+    fn print(&self, detail: MetricsDetail, step: &str) {
         let polls = (TARGETS * ROUNDS) as u64;
         println!(
             "| {detail:?} | {step} | {} | {} | {:.1} µs | {} |",
@@ -95,18 +98,18 @@ async fn main() -> Result<(), Error> {
         "| `target_metrics` | step | allocations a poll | bytes a poll | time a poll | bytes kept a target |"
     );
     println!("|---|---|---|---|---|---|");
-    for detail in [Detail::Basic, Detail::Detailed] {
+    for detail in [MetricsDetail::Basic, MetricsDetail::Detailed] {
         run(&definition, &bodies, detail).await;
     }
     Ok(())
 }
 
-async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: Detail) {
+async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: MetricsDetail) {
     let meter = Meter::of(&SdkMeterProvider::default());
     let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
     let (fleet, schema) = (
-        Fleet::new(settings()),
-        Arc::new(OwnMetrics::schema(definition, 1)),
+        ReceiverResilience::new(settings()),
+        Arc::new(ReportMetrics::schema(definition, 1)),
     );
     let nodes = (0..TARGETS).map(|number| Node::new(number, definition, &fleet, &schema));
     let mut nodes: Vec<_> = nodes.collect();
@@ -132,7 +135,10 @@ async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: Detail) {
     }
     collect.print(detail, "read and collect");
     render.print(detail, "render");
-    let (started, pieces) = (Instant::now(), exporter.scrape(Wanted::all(Format::Text)));
+    let (started, pieces) = (
+        Instant::now(),
+        exporter.scrape(NameFilter::all(TextFormat::Text)),
+    );
     let bytes = pieces.map(|piece| piece.len()).sum::<usize>() / TARGETS;
     let micros = started.elapsed().as_secs_f64() * 1e6 / TARGETS as f64;
     println!("| {detail:?} | read in a scrape | | {bytes} | {micros:.1} µs | |");
@@ -142,7 +148,7 @@ impl Node {
     fn new(
         number: usize,
         definition: &Arc<Definition>,
-        fleet: &Arc<Fleet>,
+        fleet: &Arc<ReceiverResilience>,
         schema: &Arc<Schema>,
     ) -> Self {
         let host = format!("node-{number}.example.com");
@@ -155,18 +161,23 @@ impl Node {
         });
         let paths = definition.endpoints.iter().map(|of| Arc::clone(&of.path));
         Self {
-            own: OwnMetrics::new(&target),
+            own: ReportMetrics::new(&target),
             instruments: TargetInstruments::new(schema, &resource(&target)),
-            host: Host::new(&fleet.join(), &target.name, paths.collect(), &Clock::System),
+            host: TargetResilience::new(
+                &fleet.join(),
+                &target.name,
+                paths.collect(),
+                &Clock::System,
+            ),
             target,
         }
     }
 
-    async fn poll(&self, bodies: &[AtOnce], detail: Detail) -> Poll {
+    async fn poll(&self, bodies: &[AtOnce], detail: MetricsDetail) -> Poll {
         let mut endpoints = Vec::new();
         for (index, body) in bodies.iter().enumerate() {
             drop(self.host.poll(index, body).await);
-            endpoints.push(EndpointPoll::new(Outcome::Fresh(body.0.clone())));
+            endpoints.push(EndpointPoll::new(PollOutcome::Fresh(body.0.clone())));
         }
         let now = Clock::System.now();
         Poll {
@@ -213,8 +224,8 @@ fn bodies(definition: &Definition) -> Result<Vec<AtOnce>, Error> {
     bodies.collect()
 }
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> ResilienceSettings {
+    ResilienceSettings {
         interval: Duration::from_secs(15),
         deadline: Duration::from_secs(13),
         statuses: Statuses::default(),

@@ -7,13 +7,13 @@
 use std::{hint::black_box, time::Duration};
 
 use betanet_collector::{
-    pipeline::{Body, ErrorType, Failure},
+    pipeline::{Body, ErrorType, PollFailure},
     resilience::{
-        cache::Origin,
+        cache::CacheHeaders,
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-        host::{Fleet, Host, Settings},
-        outcome::{Class, Statuses},
-        shell::{Answer, Attempt, Miss, Order},
+        executor::{Attempt, AttemptError, AttemptRequest, AttemptResponse},
+        outcome::{ResultClass, Statuses},
+        target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
     },
     runtime::Clock,
 };
@@ -27,15 +27,15 @@ struct AtOnce {
 }
 
 impl Attempt for AtOnce {
-    async fn make(&self, _order: Order) -> Result<Answer, Miss> {
+    async fn make(&self, _order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
         match &self.body {
-            Some(body) => Ok(Answer::Body(body.clone(), Origin::default())),
-            None => Err(Miss {
-                failure: Failure {
+            Some(body) => Ok(AttemptResponse::Body(body.clone(), CacheHeaders::default())),
+            None => Err(AttemptError {
+                failure: PollFailure {
                     error_type: ErrorType::Connect,
                     message: "".into(),
                 },
-                class: Class::Transport,
+                class: ResultClass::Transport,
                 retry_after: None,
             }),
         }
@@ -48,7 +48,7 @@ async fn main() {
     let body = Body::new(bytes::Bytes::new(), received, Default::default(), |_| None);
     let (good, bad) = (AtOnce { body: Some(body) }, AtOnce { body: None });
     let host = host();
-    let order = Order {
+    let order = AttemptRequest {
         instance: 0,
         timeout: Duration::from_secs(1),
         validators: None,
@@ -67,12 +67,12 @@ async fn main() {
     println!("poll that is refused     {refused:>6.0} ns");
 }
 
-fn host() -> Host {
+fn host() -> TargetResilience {
     let retry = RetryConfig {
         max_retries: 0,
         ..RetryConfig::default()
     };
-    let settings = Settings {
+    let settings = ResilienceSettings {
         interval: Duration::from_secs(15),
         deadline: Duration::from_secs(13),
         statuses: Statuses::default(),
@@ -83,8 +83,8 @@ fn host() -> Host {
         cache: CacheConfig::default().policy(),
         freshness_objective: None,
     };
-    Host::new(
-        &Fleet::new(settings).join(),
+    TargetResilience::new(
+        &ReceiverResilience::new(settings).join(),
         "node",
         vec!["/".into()],
         &Clock::System,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::Config,
     definition::{self, Definition, Steps},
-    pipeline::{EndpointPoll, Number, Poll, Problem, Reading, Reason, StatusBoard, Target},
+    pipeline::{EndpointPoll, Number, Poll, Problem, ProblemReason, Reading, StatusBoard, Target},
     processors::mapping,
     receivers::{
         self,
@@ -63,9 +63,9 @@ pub(super) async fn check(
     })
 }
 
-type Polled = Vec<(Arc<Target>, Poll)>;
+type CheckedTarget = Vec<(Arc<Target>, Poll)>;
 
-async fn poll_configured(config: &Config) -> Result<Polled, CommandError> {
+async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError> {
     let mut polls = Vec::new();
     let used = |id| {
         config
@@ -82,7 +82,7 @@ async fn poll_configured(config: &Config) -> Result<Polled, CommandError> {
     Ok(polls)
 }
 
-async fn poll_url(url: &str, definition: Option<&str>) -> Result<Polled, CommandError> {
+async fn poll_url(url: &str, definition: Option<&str>) -> Result<CheckedTarget, CommandError> {
     let config = http_json::Config {
         targets: vec![TargetConfig::at(url.parse()?)],
         definition: definition.map(str::to_owned).into_iter().collect(),
@@ -91,7 +91,7 @@ async fn poll_url(url: &str, definition: Option<&str>) -> Result<Polled, Command
     poll(&config, "http_json").await
 }
 
-async fn poll(config: &http_json::Config, id: &str) -> Result<Polled, CommandError> {
+async fn poll(config: &http_json::Config, id: &str) -> Result<CheckedTarget, CommandError> {
     // Once means once: what is wrong is shown as it is, not after retries.
     let mut config = config.clone();
     config.retry.max_retries = 0;
@@ -272,7 +272,7 @@ fn problem_row(target: &Target, poll: &Poll, problem: &Problem) -> [String; 3] {
         1 => problem.reason.name().to_owned(),
         count => format!("{} × {count}", problem.reason.name()),
     };
-    let hint = (problem.reason == Reason::Missing)
+    let hint = (problem.reason == ProblemReason::Missing)
         .then(|| missing(definition, poll, problem))
         .flatten();
     let detail = match hint {

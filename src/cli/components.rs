@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::{CommandError, Output};
-use crate::{definition, exporters, extensions, processors, receivers, settings::Kind};
+use crate::{definition, exporters, extensions, processors, receivers, settings::ComponentType};
 
 /// Prints YAML, as the OpenTelemetry Collector does.
 pub(super) fn components(out: &mut Output) -> Result<ExitCode, CommandError> {
@@ -25,7 +25,7 @@ pub(super) fn components(out: &mut Output) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn kinds(section: &str, kinds: &[Kind], out: &mut Output) {
+fn kinds(section: &str, kinds: &[ComponentType], out: &mut Output) {
     if kinds.is_empty() {
         out.line(format_args!("{section}: []"));
         return;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::{self, Config},
-    http::{Limits, Listeners, Response, Route, ServerConfig},
+    http::{ClientLimits, Listeners, Response, Route, ServerConfig},
     pipeline::Components,
     runtime::{Clock, Tasks},
     simulator::{Dialect, Fleet, FleetOptions},
@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What arrived at the sink.
 #[derive(Debug, Default)]
-struct Sink {
+struct DemoSink {
     requests: AtomicU64,
     points: AtomicU64,
 }
@@ -52,7 +52,7 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
     let running = Arc::clone(&fleet);
     let stop = tasks.stopping();
     tasks.spawn("fleet", async move { running.run(TICK, stop).await });
-    let sink = Arc::new(Sink::default());
+    let sink = Arc::new(DemoSink::default());
     let sink_address = serve_sink(&sink, &tasks).await?;
     let config = configuration(&fleet, &sink_address, &options)?;
     introduce(&fleet, &sink_address, &options, out);
@@ -155,7 +155,7 @@ fn introduce(fleet: &Fleet, sink: &str, options: &DemoArgs, out: &mut Output) {
 }
 
 /// Says what arrived, as long as it changes.
-async fn watch(sink: &Sink) {
+async fn watch(sink: &DemoSink) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     let mut last = 0;
     loop {
@@ -168,7 +168,7 @@ async fn watch(sink: &Sink) {
     }
 }
 
-impl Sink {
+impl DemoSink {
     fn take(&self, body: &[u8]) -> Response {
         match decode_points(body) {
             Some(points) => {
@@ -218,10 +218,10 @@ fn decode_points(body: &[u8]) -> Option<u64> {
     Some(points.sum::<usize>() as u64)
 }
 
-async fn serve_sink(sink: &Arc<Sink>, tasks: &Tasks) -> Result<String, CommandError> {
+async fn serve_sink(sink: &Arc<DemoSink>, tasks: &Tasks) -> Result<String, CommandError> {
     const ENDPOINT: &str = "127.0.0.1:0";
     let meter = Meter::of(&opentelemetry_sdk::metrics::SdkMeterProvider::default());
-    let mut listeners = Listeners::new(Limits::default(), &meter);
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter);
     let sink = Arc::clone(sink);
     let route = Route::post("demo", "/v1/metrics", move |request| {
         std::future::ready(sink.take(&request.body))

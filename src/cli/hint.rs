@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    definition::{Elements, Hit, Path, Rule, Source, Steps},
+    definition::{AttributeSource, Elements, Hit, MappingRule, Path, Steps},
     yaml::nearest,
 };
 
@@ -13,7 +13,7 @@ const KEYS_MAX: usize = 8;
 /// Why the path `text` of a rule found nothing in `document`; none if it is not a path of the rule,
 /// finds something everywhere, or takes more than `steps`.
 pub(super) fn why_missing(
-    rule: &Rule,
+    rule: &MappingRule,
     document: &Value,
     text: &str,
     steps: &Steps,
@@ -35,8 +35,8 @@ pub(super) fn why_missing(
         .attributes
         .iter()
         .filter_map(|(_, source)| match source {
-            Source::Path { path, .. } => Some(path),
-            Source::Literal(_) | Source::Key => None,
+            AttributeSource::Path { path, .. } => Some(path),
+            AttributeSource::Literal(_) | AttributeSource::Key => None,
         });
     let mut paths = [&rule.value].into_iter().chain(of_attributes);
     let path = paths.find(|path| path.text() == text)?;

@@ -22,9 +22,9 @@ use crate::{
     config::Config,
     pipeline::{ComponentKind, Components, ReloadTrigger},
     receivers::http_json::Network,
-    runtime::{Apart, Clock},
-    service::{Service, World},
-    telemetry::{OwnTelemetry, chain},
+    runtime::{Clock, DedicatedRuntime},
+    service::{Environment, Service},
+    telemetry::{InternalTelemetry, chain},
 };
 
 /// Runs until a signal. A component that dies makes the exit code non-zero.
@@ -71,18 +71,18 @@ pub(super) async fn serve(
     loading: Loading<impl AsyncFn() -> Result<Config, String>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<ExitCode, CommandError> {
-    let own = OwnTelemetry::new(&config.service.telemetry.resource)?;
+    let own = InternalTelemetry::new(&config.service.telemetry.resource)?;
     own.install_logs(&config.service.telemetry.logs);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     loading.warnings.log();
     outlive_file_limits();
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
-    let apart = Apart::start("listeners")?;
-    let world = World {
+    let listener_runtime = DedicatedRuntime::start("listeners")?;
+    let world = Environment {
         clock,
         seed,
-        listening: Some(apart.handle().clone()),
+        listening: Some(listener_runtime.handle().clone()),
         network: Network::default(),
     };
     let service = Service::start(config, own, &world).await?;

@@ -24,8 +24,8 @@ use crate::{
         http_json::{self, config::TargetConfig},
     },
     resilience::{
-        feasibility::{self, Finding, Severity},
-        simulation::{self, Incident, Report, Settings, Spread},
+        feasibility::{self, FeasibilityFinding, Severity},
+        simulation::{self, Incident, Report, SimulationSettings, Spread},
     },
     runtime::read_input,
     yaml::list,
@@ -50,15 +50,15 @@ struct Receiver {
     interval: String,
     /// A target with several instances, if there is one; what they make up for is not simulated.
     replicated: Option<String>,
-    findings: Vec<Finding>,
+    findings: Vec<FeasibilityFinding>,
     /// Empty if the settings can never work.
     faults: Vec<Report>,
 }
 
 /// A receiver that is to be simulated.
-struct Plan {
+struct SimulatedReceiver {
     receiver: String,
-    settings: Settings,
+    settings: SimulationSettings,
     incidents: Vec<Incident>,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn simulate(
 ) -> Result<ExitCode, CommandError> {
     let plans = plans(&super::runtime()?.block_on(load(sources))?, options)?;
     let kinds: usize = plans.iter().map(|plan| plan.incidents.len()).sum();
-    let mut progress = Progress::new(kinds, options.outages);
+    let mut progress = ProgressLine::new(kinds, options.outages);
     let receivers = plans.iter().map(|plan| plan.run(options, &mut progress));
     let simulated = Simulated {
         outages: options.outages,
@@ -89,14 +89,14 @@ pub(super) fn simulate(
     })
 }
 
-fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<Plan>, CommandError> {
+fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<SimulatedReceiver>, CommandError> {
     let mut plans = Vec::new();
     for (id, receivers::Config::HttpJson(receiver)) in &config.receivers {
         if options.receiver.as_ref().is_some_and(|only| only != id) {
             continue;
         }
         let settings = settings(receiver)?;
-        plans.push(Plan {
+        plans.push(SimulatedReceiver {
             receiver: id.to_string(),
             incidents: incidents(options, &settings)?,
             settings,
@@ -114,14 +114,14 @@ fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<Plan>, CommandEr
 
 /// A receiver's settings, as far as outages are concerned. Of several definitions the first one
 /// counts.
-fn settings(config: &http_json::Config) -> Result<Settings, CommandError> {
+fn settings(config: &http_json::Config) -> Result<SimulationSettings, CommandError> {
     let definition = config.definition.first().map(|name| definition::load(name));
     let endpoints = definition.transpose()?.map(|definition| {
         let paths = definition.endpoints.iter().map(|e| e.path.to_string());
         paths.collect()
     });
     let targets = config.targets.iter().map(TargetConfig::hosts);
-    Ok(Settings {
+    Ok(SimulationSettings {
         interval: config.collection_interval,
         timeout: config.timeout,
         deadline: config.deadline,
@@ -134,7 +134,10 @@ fn settings(config: &http_json::Config) -> Result<Settings, CommandError> {
     })
 }
 
-fn incidents(options: &SimulateArgs, settings: &Settings) -> Result<Vec<Incident>, CommandError> {
+fn incidents(
+    options: &SimulateArgs,
+    settings: &SimulationSettings,
+) -> Result<Vec<Incident>, CommandError> {
     let Some(file) = &options.script else {
         return Ok(simulation::builtin(settings));
     };
@@ -146,8 +149,8 @@ fn incidents(options: &SimulateArgs, settings: &Settings) -> Result<Vec<Incident
         .map_err(|mistakes| format!("invalid script\n{mistakes}"))?)
 }
 
-impl Plan {
-    fn run(&self, options: &SimulateArgs, progress: &mut Progress) -> Receiver {
+impl SimulatedReceiver {
+    fn run(&self, options: &SimulateArgs, progress: &mut ProgressLine) -> Receiver {
         let findings = feasibility::check(&self.settings.plan());
         let works = findings.iter().all(|f| f.severity != Severity::Error);
         let incidents = self.incidents.iter().filter(|_| works);
@@ -245,7 +248,7 @@ fn row(report: &Report) -> [String; 7] {
 }
 
 /// A line on the terminal about what takes longer than a second.
-struct Progress {
+struct ProgressLine {
     total: u64,
     done: u64,
     shown_percent: Option<u64>,
@@ -253,7 +256,7 @@ struct Progress {
     is_terminal: bool,
 }
 
-impl Progress {
+impl ProgressLine {
     fn new(kinds: usize, outages: u32) -> Self {
         let kinds = u64::try_from(kinds).unwrap_or(u64::MAX);
         Self {

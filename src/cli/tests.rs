@@ -14,12 +14,12 @@ use tokio::{
 use super::demo::DEFAULT_CONFIG;
 use crate::{
     config::{self, Config},
-    delivery::testing::{Lines, logged},
+    delivery::testing::{CapturedLog, logged},
     receivers::http_json::Network,
     runtime::Clock,
-    service::{Service, World},
-    simulator::{Fault, NodeOptions, Offline},
-    telemetry::OwnTelemetry,
+    service::{Environment, Service},
+    simulator::{NodeFault, NodeOptions, Offline},
+    telemetry::InternalTelemetry,
     yaml::Diagnostics,
 };
 
@@ -29,7 +29,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct Stand {
     node: Offline,
     address: String,
-    log: Lines,
+    log: CapturedLog,
 }
 
 /// Runs the default configuration, but for `definition` if that is given, for as long as `life`
@@ -45,13 +45,13 @@ async fn run(definition: &str, life: impl AsyncFnOnce(&Stand)) {
         let server = server.clone();
         async move { server.get(url.path()).await }.boxed()
     }));
-    let world = World {
+    let world = Environment {
         clock: Clock::starting_at(std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
         seed: 1,
         listening: None,
         network,
     };
-    let telemetry = OwnTelemetry::new(&<_>::default()).unwrap();
+    let telemetry = InternalTelemetry::new(&<_>::default()).unwrap();
     let config = config(&address, definition);
     let service = Service::start(&config, telemetry, &world).await.unwrap();
     let stand = Stand { node, address, log };
@@ -179,7 +179,7 @@ async fn a_node_that_hangs_for_hours_is_two_lines_when_it_begins_and_two_when_it
         let step = MINUTE;
         stand.pass(MINUTE * 2, step).await;
         let before = stand.lines().len();
-        stand.node.set_fault(None, Fault::HangBeforeHeaders);
+        stand.node.set_fault(None, NodeFault::HangBeforeHeaders);
         stand.pass(MINUTE * 60 * 3, step).await;
         let begins = stand.lines().split_off(before);
         assert_eq!(begins.len(), 2, "{begins:#?}");

@@ -6,13 +6,13 @@ use super::{CommandError, args::SourceArgs, load::load};
 use crate::{
     receivers::http_json::Network,
     runtime::Clock,
-    service::{Service, World},
+    service::{Environment, Service},
 };
 
 /// Silent if the configuration is good: all but the ports can be had.
 pub(super) async fn validate(args: &SourceArgs) -> Result<ExitCode, CommandError> {
     let config = load(args).await?;
-    let world = World {
+    let world = Environment {
         clock: Clock::System,
         seed: 0,
         listening: None,

@@ -15,11 +15,11 @@ use tokio::time::{sleep, timeout};
 
 use super::{args::SourceArgs, load::configs};
 use crate::{
-    config::{self, Config, MAX_FILE, Source},
+    config::{self, Config, ConfigSource, MAX_FILE},
     definition,
     pipeline::ReloadTrigger,
     receivers,
-    runtime::{Folders, read_file},
+    runtime::{FileWatcher, read_file},
 };
 
 /// Who writes several files, or one in several pieces, is given so long to be done.
@@ -43,8 +43,8 @@ impl Watched {
     pub(super) fn new(args: &SourceArgs) -> Self {
         let sources = config::sources(&configs(args), &args.set).unwrap_or_default();
         let files = sources.into_iter().filter_map(|source| match source {
-            Source::File(path) => Some(path),
-            Source::Env(_) | Source::Yaml { .. } => None,
+            ConfigSource::File(path) => Some(path),
+            ConfigSource::Env(_) | ConfigSource::Yaml { .. } => None,
         });
         let files: BTreeSet<_> = files.collect();
         Self {
@@ -65,7 +65,7 @@ impl Watched {
 
     /// Asks for a reload whenever a file has changed, and never returns.
     pub(super) async fn follow(self, trigger: &ReloadTrigger) {
-        let mut folders = Folders::new("configuration");
+        let mut folders = FileWatcher::new("configuration");
         let mut known = self.known.clone();
         loop {
             let around = folders_of(&self.files());

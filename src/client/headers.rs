@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Invalid;
+use super::ConfigError;
 use crate::settings::Headers;
 
 /// What we call ourselves.
@@ -12,10 +12,10 @@ pub const USER_AGENT: &str = concat!("betanet-collector/", env!("CARGO_PKG_VERSI
 ///
 /// # Errors
 /// Names the first header that cannot be sent, never its value.
-pub fn parse(headers: &Headers) -> Result<HeaderMap, Invalid> {
+pub fn parse(headers: &Headers) -> Result<HeaderMap, ConfigError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
-        let refused = |why| Invalid::at(["headers", name], why);
+        let refused = |why| ConfigError::at(["headers", name], why);
         let header: HeaderName = name
             .parse()
             .map_err(|_| refused("is not a header name: letters, digits and `-`"))?;

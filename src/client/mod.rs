@@ -17,15 +17,15 @@ pub mod content_encoding;
 mod files;
 mod foreign;
 pub mod headers;
-mod invalid;
+mod config_error;
 mod proxy;
 mod said;
 mod tls;
 mod wrong_port;
 
+pub use config_error::{BoxError, ConfigError};
 pub use files::ReadError;
 pub use foreign::{CLIENT_FOREIGN, GRPC_CLIENT_FOREIGN, HTTP_CLIENT_FOREIGN, TLS_FOREIGN};
-pub use invalid::{BoxError, Invalid};
 pub use proxy::Proxy;
 pub use said::Secrets;
 pub use tls::Tls;

@@ -6,7 +6,7 @@ use std::{fmt, net::IpAddr};
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
-use super::Invalid;
+use super::ConfigError;
 use crate::settings::ProxyUrl;
 
 /// A proxy, as one destination is reached through it.
@@ -24,7 +24,10 @@ impl Proxy {
     ///
     /// # Errors
     /// If the proxy cannot be used.
-    pub fn of(destination: &Uri, configured: Option<&ProxyUrl>) -> Result<Option<Self>, Invalid> {
+    pub fn of(
+        destination: &Uri,
+        configured: Option<&ProxyUrl>,
+    ) -> Result<Option<Self>, ConfigError> {
         let variable = |name: &str| std::env::var(name).ok();
         Self::chosen(destination, configured, &variable)
     }
@@ -33,7 +36,7 @@ impl Proxy {
         destination: &Uri,
         configured: Option<&ProxyUrl>,
         variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Option<Self>, Invalid> {
+    ) -> Result<Option<Self>, ConfigError> {
         let (key, matcher) = match configured {
             Some(proxy) => ("proxy_url", Matcher::builder().all(proxy.get().as_str())),
             None if is_here(destination) => return Ok(None),
@@ -45,7 +48,7 @@ impl Proxy {
         if !matches!(found.uri().scheme_str(), Some("http" | "https")) {
             let message = "the proxy that the environment names for it is none that is spoken to \
                            by http:// or https://";
-            return Err(Invalid::new(key, message));
+            return Err(ConfigError::new(key, message));
         }
         Ok(Some(Self::from(&found)))
     }

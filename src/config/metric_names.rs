@@ -8,7 +8,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 use super::{Config, service::PipelineConfig};
 use crate::{
     definition::{self, Definition},
-    instruments::{OwnMetrics, resource},
+    instruments::{ReportMetrics, resource},
     pipeline::{Stream, Target},
     processors, receivers,
     runtime::Clock,
@@ -53,13 +53,13 @@ fn homonym(
 ) -> Option<(ComponentId, String)> {
     let target = Arc::new(Target::named("", definition));
     let mut stream = Stream {
-        schema: Arc::new(OwnMetrics::schema(definition, 1)),
+        schema: Arc::new(ReportMetrics::schema(definition, 1)),
         resource: resource(&target),
         target,
     };
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
-    let context = processors::Context {
+    let context = processors::ProcessorContext {
         meter: &meter,
         clock: &Clock::System,
         board: &board,

@@ -16,4 +16,4 @@ pub use merge::merge;
 pub use root::{Config, SECTIONS};
 pub use schema::schema;
 pub use service::{PipelineConfig, ServiceConfig};
-pub use source::{MAX_FILE, MAX_SOURCES, Source, SourceError, load, sources};
+pub use source::{ConfigSource, MAX_FILE, MAX_SOURCES, SourceError, load, sources};

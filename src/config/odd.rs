@@ -8,7 +8,7 @@ use super::Config;
 use crate::{
     definition::{self, Definition, InstrumentKind, ValueType},
     exporters,
-    instruments::OwnMetrics,
+    instruments::ReportMetrics,
     pipeline::{Stream, Target},
     processors, receivers,
     runtime::Clock,
@@ -226,13 +226,13 @@ fn names_behind(
 ) -> Option<Vec<String>> {
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
-    let context = processors::Context {
+    let context = processors::ProcessorContext {
         meter: &meter,
         clock: &Clock::System,
         board: &board,
     };
     let mut stream = Stream {
-        schema: Arc::new(OwnMetrics::schema(definition, 1)),
+        schema: Arc::new(ReportMetrics::schema(definition, 1)),
         target: Arc::new(Target::named("none", definition)),
         resource: Vec::new().into(),
     };

@@ -2,14 +2,14 @@
 
 use crate::{
     exporters, extensions, processors, receivers,
-    settings::Kind,
+    settings::ComponentType,
     yaml::{self, Cursor, Diagnostics},
 };
 
 /// What is wrong with an empty configuration of a kind.
 fn mistakes<T>(
-    kind: &Kind,
-    decode: fn(&Kind, &Cursor<'_>, &mut Diagnostics) -> Option<T>,
+    kind: &ComponentType,
+    decode: fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>,
 ) -> String {
     let mut diagnostics = Diagnostics::new();
     let node = yaml::parse("test", "{}", &mut diagnostics).unwrap();
@@ -18,14 +18,17 @@ fn mistakes<T>(
 }
 
 /// A kind that nobody knows is no other one, and all that are listed are known.
-fn is_whole<T>(kinds: &[Kind], decode: fn(&Kind, &Cursor<'_>, &mut Diagnostics) -> Option<T>) {
-    let unread = |kind: &Kind| {
+fn is_whole<T>(
+    kinds: &[ComponentType],
+    decode: fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>,
+) {
+    let unread = |kind: &ComponentType| {
         let message = format!("this build has no component of type `{}` here", kind.name);
         mistakes(kind, decode).contains(&message)
     };
     for kind in kinds {
         assert!(!unread(kind), "{} is listed and not read", kind.name);
-        let unknown = Kind {
+        let unknown = ComponentType {
             name: "another",
             ..*kind
         };

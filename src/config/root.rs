@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Environment, Source, check, odd, service::ServiceConfig, source};
+use super::{ConfigSource, Environment, check, odd, service::ServiceConfig, source};
 use crate::{
     exporters, extensions, processors, receivers,
-    settings::{ComponentId, Kind},
+    settings::{ComponentId, ComponentType},
     telemetry::SERVICE_FOREIGN,
     yaml::{self, Cursor, Diagnostic, Diagnostics, Node, Value, list, nearest},
 };
@@ -38,13 +38,13 @@ pub struct Config {
 }
 
 /// Reads a component's configuration.
-type Decode<T> = fn(&Kind, &Cursor<'_>, &mut Diagnostics) -> Option<T>;
+type Decode<T> = fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>;
 
 impl Config {
     /// Loads, merges, expands, decodes and checks the sources. Everything found on the way goes
     /// to `diagnostics`; with an error there is no configuration.
     pub fn load(
-        sources: &[Source],
+        sources: &[ConfigSource],
         environment: &Environment<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
@@ -148,7 +148,7 @@ fn unknown_sections(root: &Node, diagnostics: &mut Diagnostics) {
 fn section<T>(
     root: &Cursor<'_>,
     name: &str,
-    kinds: &[Kind],
+    kinds: &[ComponentType],
     decode: Decode<T>,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<ComponentId, T> {
@@ -192,7 +192,7 @@ fn unknown_kind(
     section: &Cursor<'_>,
     key: &str,
     asked: &str,
-    kinds: &[Kind],
+    kinds: &[ComponentType],
     diagnostics: &mut Diagnostics,
 ) {
     let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();

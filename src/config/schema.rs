@@ -4,7 +4,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::service::ServiceConfig;
-use crate::{exporters, extensions, processors, receivers, settings::Kind};
+use crate::{exporters, extensions, processors, receivers, settings::ComponentType};
 
 /// The schema, as draft 07: what the YAML language server knows.
 pub fn schema() -> Value {
@@ -35,7 +35,7 @@ pub fn schema() -> Value {
 }
 
 /// A map of components: the key says the kind.
-fn section(name: &str, kinds: &[Kind], generator: &mut SchemaGenerator) -> Value {
+fn section(name: &str, kinds: &[ComponentType], generator: &mut SchemaGenerator) -> Value {
     let mut patterns = Map::new();
     for kind in kinds {
         let names: Vec<_> = std::iter::once(kind.name)

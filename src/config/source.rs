@@ -3,7 +3,7 @@
 use super::{Environment, expand, merge};
 use crate::{
     runtime::read_input,
-    yaml::{self, Diagnostics, Entry, Node, Place, Value},
+    yaml::{self, Diagnostics, MapEntry, Node, Place, Value},
 };
 use std::{io, path::PathBuf};
 
@@ -14,7 +14,7 @@ pub const MAX_FILE: u64 = 4 << 20;
 
 /// One part of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ConfigSource {
     /// `file:PATH`, or just the path.
     File(PathBuf),
     /// `env:NAME`: a variable that holds YAML.
@@ -46,20 +46,22 @@ pub enum SourceError {
 ///
 /// # Errors
 /// When one is malformed, or there are none or too many of them.
-pub fn sources(configs: &[String], sets: &[String]) -> Result<Vec<Source>, SourceError> {
+pub fn sources(configs: &[String], sets: &[String]) -> Result<Vec<ConfigSource>, SourceError> {
     if configs.is_empty() {
         return Err(SourceError::None);
     }
     if configs.len() + sets.len() > MAX_SOURCES {
         return Err(SourceError::TooMany);
     }
-    let configs = configs.iter().map(|argument| Source::config(argument));
+    let configs = configs
+        .iter()
+        .map(|argument| ConfigSource::config(argument));
     configs
-        .chain(sets.iter().map(|argument| Source::set(argument)))
+        .chain(sets.iter().map(|argument| ConfigSource::set(argument)))
         .collect()
 }
 
-impl Source {
+impl ConfigSource {
     /// Reads the value of a `--config`.
     ///
     /// # Errors
@@ -177,13 +179,13 @@ fn nest(node: Node) -> Node {
     entries.into_iter().fold(
         map(Vec::new()),
         |merged,
-         Entry {
+         MapEntry {
              key,
              key_place,
              value,
          }| {
             let nested = key.rsplit("::").fold(value, |inner, key| {
-                let entry = Entry {
+                let entry = MapEntry {
                     key: key.to_owned(),
                     key_place: key_place.clone(),
                     value: inner,
@@ -200,7 +202,7 @@ fn nest(node: Node) -> Node {
 /// Nothing is returned if a source cannot be read; a reference that is wrong is reported, and the
 /// rest is there to be looked at.
 pub fn load(
-    sources: &[Source],
+    sources: &[ConfigSource],
     environment: &Environment<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Node> {

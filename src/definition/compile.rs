@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Definition, Endpoint, Instrument, Path, Rule, Source,
+    AttributeSource, Definition, Endpoint, Instrument, MappingRule, Path,
     file::{EndpointFile, File, InstrumentKind, MetricFile, PathFile, ValueType},
     is_metric_name,
     request::{shown, shown_paths},
@@ -124,7 +124,7 @@ impl Compiler<'_> {
         let (Some(value), Some(for_each)) = (value, for_each) else {
             return;
         };
-        self.definition.rules.push(Rule {
+        self.definition.rules.push(MappingRule {
             instrument,
             endpoint,
             for_each,
@@ -278,7 +278,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn attributes(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) -> Vec<(String, Source)> {
+    fn attributes(
+        &mut self,
+        metric: &MetricFile,
+        cursor: &Cursor<'_>,
+    ) -> Vec<(String, AttributeSource)> {
         let mut attributes = Vec::new();
         for (key, PathFile { path, optional }) in &metric.attributes {
             let at = ["attributes", key.as_str()];
@@ -288,10 +292,10 @@ impl Compiler<'_> {
                     cursor.error(&at, "`@key` needs a `for_each`", self.diagnostics);
                     continue;
                 }
-                "@key" => Some(Source::Key),
+                "@key" => Some(AttributeSource::Key),
                 text if text.starts_with('$') => {
                     let path = self.path(text, cursor, &at);
-                    path.map(|path| Source::Path { path, optional })
+                    path.map(|path| AttributeSource::Path { path, optional })
                 }
                 literal if optional => {
                     let message = format!(
@@ -300,7 +304,7 @@ impl Compiler<'_> {
                     cursor.error(&at, message, self.diagnostics);
                     continue;
                 }
-                literal => Some(Source::Literal(literal.to_owned())),
+                literal => Some(AttributeSource::Literal(literal.to_owned())),
             };
             attributes.extend(source.map(|source| (key.clone(), source)));
         }

@@ -38,7 +38,7 @@ pub struct Definition {
     /// What is measured; a rule refers to one by index.
     pub instruments: Vec<Arc<Instrument>>,
     /// How bodies become values.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<MappingRule>,
     /// Of the text that it was read from: two definitions of one digest are the same.
     pub digest: u64,
 }
@@ -96,7 +96,7 @@ pub struct Delta {
 
 /// How one metric's values are found in a body.
 #[derive(Debug)]
-pub struct Rule {
+pub struct MappingRule {
     /// Index into [`Definition::instruments`].
     pub instrument: usize,
     /// Index into [`Definition::endpoints`].
@@ -108,7 +108,7 @@ pub struct Rule {
     /// The value, relative to the element.
     pub value: Path,
     /// Attribute keys in ascending order and where their values come from.
-    pub attributes: Vec<(String, Source)>,
+    pub attributes: Vec<(String, AttributeSource)>,
     /// How a found value is read.
     pub parse: Parse,
     /// Numbers for scalars, by their text; `*` is any other.
@@ -125,15 +125,15 @@ pub struct Rule {
     pub optional: bool,
 }
 
-impl Rule {
+impl MappingRule {
     /// The paths that begin at the document and not at an element.
     fn paths_of_document(&self) -> impl Iterator<Item = &Path> {
         let attributes = self
             .attributes
             .iter()
             .filter_map(|(_, source)| match source {
-                Source::Path { path, .. } => Some(path),
-                Source::Literal(_) | Source::Key => None,
+                AttributeSource::Path { path, .. } => Some(path),
+                AttributeSource::Literal(_) | AttributeSource::Key => None,
             });
         let of_element = [&self.value].into_iter().chain(attributes);
         let of_document = of_element.filter(|_| self.for_each.is_none());
@@ -143,7 +143,7 @@ impl Rule {
 
 /// Where an attribute's value comes from.
 #[derive(Debug)]
-pub enum Source {
+pub enum AttributeSource {
     /// The same text on every series.
     Literal(String),
     /// A value of the element.
@@ -169,7 +169,7 @@ impl Definition {
     /// at all of it.
     fn root_keys(&self, endpoint: usize) -> Option<BTreeSet<String>> {
         let rules = self.rules.iter().filter(|rule| rule.endpoint == endpoint);
-        let paths = rules.flat_map(Rule::paths_of_document);
+        let paths = rules.flat_map(MappingRule::paths_of_document);
         let keys = paths.map(Path::root_keys).collect::<Option<Vec<_>>>()?;
         Some(keys.into_iter().flatten().map(str::to_owned).collect())
     }

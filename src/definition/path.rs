@@ -23,19 +23,19 @@ const TEXT_BYTES_MAX: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Path {
     text: String,
-    kind: Kind,
+    kind: PathKind,
     /// The byte of `text` behind each segment.
     ends: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
-    Singular(Vec<Step>),
+enum PathKind {
+    Singular(Vec<PathStep>),
     General(Query),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Step {
+enum PathStep {
     Name(String),
     Index(i64),
 }
@@ -96,8 +96,8 @@ impl Path {
         let ends = grammar::segments(text).map_err(|error| wrong(unexpected(error)))?;
         let query = parse_json_path(text).map_err(|error| wrong(reason(&error.to_string())))?;
         let kind = match singular(&query) {
-            Some(steps) => Kind::Singular(steps),
-            None => Kind::General(Query::from(&query)),
+            Some(steps) => PathKind::Singular(steps),
+            None => PathKind::General(Query::from(&query)),
         };
         Ok(Self {
             text: text.to_owned(),
@@ -114,8 +114,8 @@ impl Path {
     /// The keys of a singular path; none for any other.
     pub fn keys(&self) -> Option<Vec<String>> {
         match &self.kind {
-            Kind::Singular(steps) => Some(steps.iter().map(Step::text).collect()),
-            Kind::General(_) => None,
+            PathKind::Singular(steps) => Some(steps.iter().map(PathStep::text).collect()),
+            PathKind::General(_) => None,
         }
     }
 
@@ -123,11 +123,11 @@ impl Path {
     /// looks at all of it.
     pub fn root_keys(&self) -> Option<Vec<&str>> {
         match &self.kind {
-            Kind::Singular(steps) => match steps.first()? {
-                Step::Name(name) => Some(vec![name]),
-                Step::Index(_) => None,
+            PathKind::Singular(steps) => match steps.first()? {
+                PathStep::Name(name) => Some(vec![name]),
+                PathStep::Index(_) => None,
             },
-            Kind::General(query) => query.root_keys(),
+            PathKind::General(query) => query.root_keys(),
         }
     }
 
@@ -143,12 +143,12 @@ impl Path {
     ) -> Result<(), TooManySteps> {
         steps.take(1)?;
         match &self.kind {
-            Kind::Singular(keys) => {
+            PathKind::Singular(keys) => {
                 // Whether it wants more or not, there is only one.
                 let _flow = walk(keys, document).map(take);
                 Ok(())
             }
-            Kind::General(query) => query.find(document, steps, |found| take(found.value)),
+            PathKind::General(query) => query.find(document, steps, |found| take(found.value)),
         }
     }
 
@@ -202,12 +202,12 @@ impl Path {
         steps.take(1)?;
         let mut elements = Elements::default();
         match &self.kind {
-            Kind::Singular(keys) => {
+            PathKind::Singular(keys) => {
                 elements.hits.extend(node(keys, document));
                 elements.total = elements.hits.len();
                 elements.hits.truncate(limit);
             }
-            Kind::General(query) => query.find(document, steps, |found| {
+            PathKind::General(query) => query.find(document, steps, |found| {
                 elements.add(found, limit);
                 ControlFlow::Continue(())
             })?,
@@ -228,7 +228,7 @@ impl Path {
         steps: &Steps,
     ) -> Result<Elements<'a>, TooManySteps> {
         match &self.kind {
-            Kind::Singular(keys) if keys.iter().all(Step::is_name) => {
+            PathKind::Singular(keys) if keys.iter().all(PathStep::is_name) => {
                 let found = walk(keys, document).map(|found| members(found, limit));
                 let elements = found.unwrap_or_default();
                 steps.take(1 + elements.hits.len() as u64)?;
@@ -244,7 +244,7 @@ impl Path {
     /// # Errors
     /// If it takes too many steps.
     pub fn misses(&self, document: &Value, steps: &Steps) -> Result<bool, TooManySteps> {
-        if let Kind::Singular(_) = &self.kind {
+        if let PathKind::Singular(_) = &self.kind {
             return Ok(self.first(document, steps)?.is_none_or(Value::is_null));
         }
         let mut last: Option<Self> = None;
@@ -295,7 +295,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-impl Step {
+impl PathStep {
     fn is_name(&self) -> bool {
         matches!(self, Self::Name(_))
     }
@@ -308,10 +308,10 @@ impl Step {
     }
 }
 
-fn walk<'a>(steps: &[Step], document: &'a Value) -> Option<&'a Value> {
+fn walk<'a>(steps: &[PathStep], document: &'a Value) -> Option<&'a Value> {
     steps.iter().try_fold(document, |value, step| match step {
-        Step::Name(name) => value.as_object()?.get(name),
-        Step::Index(index) => {
+        PathStep::Name(name) => value.as_object()?.get(name),
+        PathStep::Index(index) => {
             let array = value.as_array()?;
             let index = if *index < 0 {
                 array
@@ -326,11 +326,11 @@ fn walk<'a>(steps: &[Step], document: &'a Value) -> Option<&'a Value> {
 }
 
 /// The value at the end of the steps, and the key under which it stands.
-fn node<'a>(steps: &[Step], document: &'a Value) -> Option<Hit<'a>> {
+fn node<'a>(steps: &[PathStep], document: &'a Value) -> Option<Hit<'a>> {
     let value = walk(steps, document)?;
     let key = match steps.split_last() {
         None => None,
-        Some((Step::Index(index), before)) if *index < 0 => {
+        Some((PathStep::Index(index), before)) if *index < 0 => {
             let length = walk(before, document)?.as_array()?.len();
             let index = length.checked_add_signed(isize::try_from(*index).ok()?)?;
             Some(index.to_string())
@@ -378,13 +378,13 @@ fn members(value: &Value, limit: usize) -> Elements<'_> {
 }
 
 /// The keys of a path that can match at most one value.
-fn singular(query: &JpQuery) -> Option<Vec<Step>> {
+fn singular(query: &JpQuery) -> Option<Vec<PathStep>> {
     query
         .segments
         .iter()
         .map(|segment| match segment {
-            Segment::Selector(Selector::Name(name)) => Some(Step::Name(name.clone())),
-            Segment::Selector(Selector::Index(index)) => Some(Step::Index(*index)),
+            Segment::Selector(Selector::Name(name)) => Some(PathStep::Name(name.clone())),
+            Segment::Selector(Selector::Index(index)) => Some(PathStep::Index(*index)),
             Segment::Selector(_) | Segment::Selectors(_) | Segment::Descendant(_) => None,
         })
         .collect()

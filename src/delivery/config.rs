@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Invalid;
+use super::ConfigError;
 use crate::settings::Duration;
 
 /// The Collector's.
@@ -55,7 +55,7 @@ impl RetryOnFailure {
     }
 
     /// Says which values make no sense, by their keys.
-    pub fn check(&self) -> Vec<Invalid> {
+    pub fn check(&self) -> Vec<ConfigError> {
         let limit = self.limit();
         let too_short = self.enabled && !limit.is_zero() && limit < self.initial_interval.get();
         let multiplies = self.multiplier.is_finite() && self.multiplier >= 1.0;
@@ -93,9 +93,11 @@ impl RetryOnFailure {
 /// Those that fail of (key, whether its value is good, what is wrong if not).
 pub(super) fn invalid<const N: usize>(
     checks: [(&'static str, bool, &'static str); N],
-) -> Vec<Invalid> {
+) -> Vec<ConfigError> {
     let failed = checks.into_iter().filter(|(_, good, _)| !good);
-    failed.map(|(key, _, why)| Invalid::new(key, why)).collect()
+    failed
+        .map(|(key, _, why)| ConfigError::new(key, why))
+        .collect()
 }
 
 pub(super) const TOO_LONG: &str = "must not be longer than a day";

@@ -55,7 +55,7 @@ impl DropReason {
 
 /// Data points by what became of them; those held are known elsewhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct PointCounts {
     /// Handed over.
     pub(super) received: u64,
     /// Accepted by the destination.
@@ -68,7 +68,7 @@ pub(super) struct Tally {
     pub(super) dropped: [u64; DropReason::ALL.len()],
 }
 
-impl Add for Tally {
+impl Add for PointCounts {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -88,9 +88,9 @@ impl Add for Tally {
 
 /// The accounts of one exporter.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct CounterLedger {
     exporter: String,
-    pub(super) tally: Tally,
+    pub(super) tally: PointCounts,
     rejections: Unreported,
     drops: [Unreported; DropReason::ALL.len()],
 }
@@ -102,11 +102,11 @@ struct Unreported {
     last_report: Option<Instant>,
 }
 
-impl Ledger {
+impl CounterLedger {
     pub(super) fn new(id: &str) -> Self {
         Self {
             exporter: id.to_owned(),
-            tally: Tally::default(),
+            tally: PointCounts::default(),
             rejections: Unreported::default(),
             drops: Default::default(),
         }

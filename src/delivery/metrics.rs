@@ -10,7 +10,7 @@ use opentelemetry::{KeyValue, metrics::AsyncInstrument};
 
 use super::{
     DropReason,
-    state::{Failure, Figures},
+    state::{DiskFailure, Figures},
 };
 use crate::telemetry::{
     Meter,
@@ -20,9 +20,9 @@ use crate::telemetry::{
 /// More threads than ever collect at the same time.
 const MAX_LOOKS: usize = 64;
 
-type Number = fn(&Figures) -> u64;
+type NumberFn = fn(&Figures) -> u64;
 
-const NUMBERS: [(&Metric, Number); 10] = [
+const NUMBERS: [(&Metric, NumberFn); 10] = [
     (&names::RECEIVED_POINTS, |f| f.tally.received),
     (&names::SENT_POINTS, |f| f.tally.sent),
     (&names::REJECTED_POINTS, |f| f.tally.rejected),
@@ -43,7 +43,7 @@ pub(super) fn observe<T: Send + Sync + 'static>(
     read: fn(&T) -> Option<Figures>,
 ) {
     let exporter = KeyValue::new(names::EXPORTER, id.to_owned());
-    let looks = Arc::new(Looks::default());
+    let looks = Arc::new(CollectionSnapshots::default());
     for (position, (metric, number)) in NUMBERS.iter().enumerate() {
         let (looks, exporter) = (Arc::clone(&looks), [exporter.clone()]);
         metric.observe(meter, of, move |of, to| {
@@ -60,7 +60,7 @@ pub(super) fn observe<T: Send + Sync + 'static>(
             observe_each(to, &figures.tally.dropped, &reasons);
         }
     });
-    let reasons = Failure::ALL.map(|failure| by_reason(failure.name()));
+    let reasons = DiskFailure::ALL.map(|failure| by_reason(failure.name()));
     names::STORAGE_FAILURES.observe(meter, of, move |of, to| {
         if let Some(figures) = looks.figures(NUMBERS.len() + 1, || read(of)) {
             observe_each(to, &figures.storage_failures, &reasons);
@@ -77,16 +77,16 @@ fn observe_each(to: &dyn AsyncInstrument<u64>, numbers: &[u64], attributes: &[[K
 /// One look at the figures for all instruments. A collection asks each of them once, from one
 /// thread: an instrument that asks again on a thread begins another collection.
 #[derive(Default)]
-struct Looks(Mutex<Vec<Look>>);
+struct CollectionSnapshots(Mutex<Vec<CollectionSnapshot>>);
 
-struct Look {
+struct CollectionSnapshot {
     thread: ThreadId,
     figures: Option<Figures>,
     /// A bit for each instrument that has asked.
     asked: u32,
 }
 
-impl Looks {
+impl CollectionSnapshots {
     fn figures(&self, position: usize, read: impl Fn() -> Option<Figures>) -> Option<Figures> {
         let (thread, bit) = (thread::current().id(), 1 << position);
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ impl Looks {
             taken.clear();
         }
         let figures = read();
-        taken.push(Look {
+        taken.push(CollectionSnapshot {
             thread,
             figures,
             asked: bit,
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn all_instruments_of_a_collection_see_the_same() {
         let moment = AtomicU64::new(0);
-        let looks = Looks::default();
+        let looks = CollectionSnapshots::default();
         let read = || {
             let held_points = moment.fetch_add(1, Ordering::Relaxed);
             Some(Figures {

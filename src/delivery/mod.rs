@@ -6,22 +6,22 @@
 //! until it is known what became of it. With a storage, the queue is on disk and `keeper.rs` writes
 //! it. `state/` ties these together without clock, network or disk; this file adds clock and network.
 
-mod account;
+mod counters;
 mod backoff;
 mod batch;
 mod compress;
 mod config;
 mod foreign;
-mod gate;
+mod destination_breaker;
 pub mod grpc;
-mod health;
+mod failure_log;
 pub mod http;
-mod keeper;
+mod queue_writer;
 mod ledger;
 mod metrics;
-mod outcome;
+mod send_outcome;
 mod queue;
-mod remote;
+mod client_settings;
 mod sending_queue;
 mod split;
 mod state;
@@ -36,16 +36,16 @@ use std::{
     time::Duration,
 };
 
-pub use account::Account;
 use async_trait::async_trait;
 use bytes::Bytes;
+pub use client_settings::ClientSettings;
 pub use config::RetryOnFailure;
+pub use counters::ExporterCounters;
 pub use foreign::FOREIGN;
 pub use ledger::DropReason;
 use opentelemetry::KeyValue;
-pub use outcome::{Answer, Outcome};
-pub use remote::Remote;
-pub use sending_queue::{BatchSettings, BatchSizer, SendingQueue, Sizer, Victim};
+pub use send_outcome::{ExportAnswer, SendOutcome};
+pub use sending_queue::{BatchSettings, BatchSizer, OverflowPolicy, SendingQueue, Sizer};
 pub use split::{Limit, Piece, Split};
 use tokio::{
     sync::Notify,
@@ -53,17 +53,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use crate::client::{BoxError, Invalid};
+pub use crate::client::{BoxError, ConfigError};
 
 use self::{
     batch::{Batch, Payload},
-    gate::Gate,
-    keeper::{Keeper, ReadError, Shelves},
-    state::{Disk, Next, State},
+    destination_breaker::DestinationBreaker,
+    queue_writer::{QueueLogs, QueueWriter, ReadError},
+    state::{DeliveryState, DiskQueueState, Next},
 };
 use crate::{
     pipeline::Reporter,
-    resilience::breaker::{Permit, Refusal},
+    resilience::breaker::{BreakerPermit, BreakerRefusal},
     runtime::{Clock, Tasks, catch_panic},
     settings::ComponentId,
     storage::{Directory, Log},
@@ -74,7 +74,7 @@ use crate::{
 #[async_trait]
 pub trait Destination: Send + Sync + 'static {
     /// Makes one attempt to send a batch: one valid message. Dropped if it takes too long.
-    async fn send(&self, payload: Bytes) -> Outcome;
+    async fn send(&self, payload: Bytes) -> SendOutcome;
 
     /// The attempt took too long and was dropped.
     fn timed_out(&self) {}
@@ -82,7 +82,7 @@ pub trait Destination: Send + Sync + 'static {
 
 /// How batches are delivered.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct DeliverySettings {
     /// The longest one attempt may take.
     pub timeout: Duration,
     /// When and how long a failed batch is tried again.
@@ -99,15 +99,15 @@ pub struct Settings {
 /// it holds is given up.
 #[derive(Debug)]
 pub struct Delivery {
-    shared: Arc<Shared>,
+    shared: Arc<DeliveryShared>,
 }
 
-struct Shared {
-    state: Arc<Mutex<State>>,
-    account: Account,
+struct DeliveryShared {
+    state: Arc<Mutex<DeliveryState>>,
+    account: ExporterCounters,
     /// Told after each change that a worker or a drain may wait for.
     changed: Notify,
-    gate: Mutex<Gate>,
+    gate: Mutex<DestinationBreaker>,
     draining: CancellationToken,
     ended: CancellationToken,
     timeout: Duration,
@@ -117,7 +117,7 @@ struct Shared {
     after: Option<CancellationToken>,
     destination: Box<dyn Destination>,
     /// Where batches are that are on disk.
-    shelves: Option<Shelves>,
+    queue_logs: Option<QueueLogs>,
 }
 
 /// The storages that the configuration defines, by the ids of their extensions.
@@ -125,7 +125,7 @@ pub type Storages = BTreeMap<ComponentId, Directory>;
 
 /// Who delivers, for logs and metrics, and what it needs to run.
 #[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
+pub struct DeliveryContext<'a> {
     /// Id of the exporter, for example `otlp_http/eu`.
     pub id: &'a str,
     /// Where the workers run. They end by [`Delivery::drain`], not by its stop signal: that must
@@ -142,7 +142,7 @@ pub struct Context<'a> {
     /// Where queues can be on disk.
     pub storages: &'a Storages,
     /// The account of the exporter whose place it takes, if it takes one's.
-    pub account: Option<&'a Account>,
+    pub account: Option<&'a ExporterCounters>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -160,10 +160,10 @@ impl Delivery {
     ///
     /// Names the value of the configuration that makes no sense.
     pub fn start(
-        context: Context<'_>,
-        settings: Settings,
+        context: DeliveryContext<'_>,
+        settings: DeliverySettings,
         destination: impl Destination,
-    ) -> Result<Self, Invalid> {
+    ) -> Result<Self, ConfigError> {
         let mistakes = settings.retry.check().into_iter();
         if let Some(mistake) = mistakes.chain(settings.queue.check()).next() {
             return Err(mistake);
@@ -175,35 +175,35 @@ impl Delivery {
     }
 
     fn start_on(
-        context: Context<'_>,
-        settings: Settings,
+        context: DeliveryContext<'_>,
+        settings: DeliverySettings,
         destination: impl Destination,
         disk: Option<(Directory, Log)>,
     ) -> Self {
-        let Context { id, tasks, .. } = context;
-        let gate = Gate::new(&context, &settings.retry, Instant::now());
+        let DeliveryContext { id, tasks, .. } = context;
+        let gate = DestinationBreaker::new(&context, &settings.retry, Instant::now());
         let (directory, log) = disk.unzip();
         let retry = match directory {
             Some(_) => settings.retry.on_disk(),
             None => settings.retry,
         };
-        let disk = directory.as_ref().map(|directory| Disk {
+        let disk = directory.as_ref().map(|directory| DiskQueueState {
             max_bytes: directory.max_bytes(),
             status: directory.status(id),
             place: directory.path().display().to_string(),
         });
-        let mut state = State::new(id, retry, &settings.queue, disk, context.seed);
+        let mut state = DeliveryState::new(id, retry, &settings.queue, disk, context.seed);
         let now = context.clock.since_epoch().as_micros();
         state.number_from(u64::try_from(now).unwrap_or_default());
         state.take_any_size(settings.split.is_some());
-        let shelves = log.map(Shelves::new);
+        let queue_logs = log.map(QueueLogs::new);
         let state = Arc::new(Mutex::new(state));
         let account = match context.account {
             Some(account) => account.clone(),
-            None => Account::open(context.meter, id),
+            None => ExporterCounters::open(context.meter, id),
         };
         account.add(&state);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(DeliveryShared {
             state,
             account,
             changed: Notify::new(),
@@ -215,21 +215,21 @@ impl Delivery {
             split: settings.split,
             after: settings.after,
             destination: Box::new(destination),
-            shelves,
+            queue_logs,
         });
         observe_gate(context.meter, id, &shared);
-        if let Some((directory, shelves)) = directory.zip(shared.shelves.clone()) {
-            let keeper = Keeper {
+        if let Some((directory, queue_logs)) = directory.zip(shared.queue_logs.clone()) {
+            let queue_writer = QueueWriter {
                 shared: Arc::clone(&shared),
                 directory,
-                shelves,
+                queue_logs,
                 clock: context.clock.clone(),
             };
-            tasks.spawn(format!("{id} keeper"), keeper.run());
+            tasks.spawn(format!("{id} keeper"), queue_writer.run());
         }
         for _ in 0..settings.queue.num_consumers {
             let shared = Arc::clone(&shared);
-            tasks.spawn_lasting(format!("{id} sender"), move || Arc::clone(&shared).work());
+            tasks.spawn_supervised(format!("{id} sender"), move || Arc::clone(&shared).work());
         }
         Self { shared }
     }
@@ -248,7 +248,7 @@ impl Delivery {
     }
 
     /// The account in which it is counted, for the one that takes its place.
-    pub fn account(&self) -> &Account {
+    pub fn account(&self) -> &ExporterCounters {
         &self.shared.account
     }
 
@@ -289,13 +289,13 @@ impl Delivery {
 
 /// A batch that a sender has. One whose sender panics is given up and counted: it would be no
 /// better the next time, and all others would wait.
-struct InHand<'a> {
-    shared: &'a Shared,
+struct InFlightBatch<'a> {
+    shared: &'a DeliveryShared,
     batch: Option<Batch>,
 }
 
-impl<'a> InHand<'a> {
-    fn new(shared: &'a Shared, batch: Batch) -> Self {
+impl<'a> InFlightBatch<'a> {
+    fn new(shared: &'a DeliveryShared, batch: Batch) -> Self {
         let batch = Some(batch);
         Self { shared, batch }
     }
@@ -306,7 +306,7 @@ impl<'a> InHand<'a> {
     }
 }
 
-impl Drop for InHand<'_> {
+impl Drop for InFlightBatch<'_> {
     fn drop(&mut self) {
         // Whoever ends a sender in the middle has counted all that is held.
         if let Some(batch) = self.batch.take() {
@@ -322,7 +322,7 @@ impl Drop for Delivery {
     }
 }
 
-impl Shared {
+impl DeliveryShared {
     async fn work(self: Arc<Self>) {
         // Dropping an attempt here is safe: whoever cancels counts all that is held.
         let ended = self.ended.clone();
@@ -345,7 +345,7 @@ impl Shared {
             let changed = self.changed.notified();
             let next = self.lock().next(Instant::now());
             match next {
-                Next::Send(batch) => self.send(InHand::new(self, batch)).await,
+                Next::Send(batch) => self.send(InFlightBatch::new(self, batch)).await,
                 Next::Wait(Some(due)) => drop(timeout_at(due, changed).await),
                 Next::Wait(None) => changed.await,
                 Next::End => return,
@@ -355,7 +355,7 @@ impl Shared {
 
     /// Waits until the batch is due and the destination may be asked, makes one attempt, and notes
     /// what came of it.
-    async fn send(&self, mut in_hand: InHand<'_>) {
+    async fn send(&self, mut in_hand: InFlightBatch<'_>) {
         let Some(batch) = &mut in_hand.batch else {
             return;
         };
@@ -373,7 +373,7 @@ impl Shared {
         let permit = self.permit().await;
         let started = Instant::now();
         let outcome = self.attempt(payload.clone()).await;
-        if let Outcome::TooLarge { error } = &outcome
+        if let SendOutcome::TooLarge { error } = &outcome
             && let Some(halves) = split::pieces(self.split, &payload, points, Limit::Half)
         {
             self.gate().answered(permit, Instant::now());
@@ -410,31 +410,31 @@ impl Shared {
         Ok(first.unwrap_or(payload))
     }
 
-    async fn attempt(&self, payload: Bytes) -> Outcome {
+    async fn attempt(&self, payload: Bytes) -> SendOutcome {
         let attempt = async {
             let sent = timeout(self.timeout, self.destination.send(payload)).await;
             sent.unwrap_or_else(|_elapsed| {
                 self.destination.timed_out();
-                Outcome::retry(TimedOut(self.timeout))
+                SendOutcome::retry(TimedOut(self.timeout))
             })
         };
         match catch_panic(attempt).await {
             Ok(outcome) => outcome,
             // It would be no better the next time, and all others would wait.
-            Err(panic) => Outcome::permanent(Panicked(panic)),
+            Err(panic) => SendOutcome::permanent(Panicked(panic)),
         }
     }
 
     /// Waits for leave to make an attempt. A drain asks for none: each batch gets its attempt.
-    async fn permit(&self) -> Option<Permit> {
+    async fn permit(&self) -> Option<BreakerPermit> {
         while !self.draining.is_cancelled() {
             // Registered before the look, so that no change in between is missed.
             let changed = self.changed.notified();
             let asked = self.gate().try_acquire(Instant::now());
             match asked {
                 Ok(permit) => return Some(permit),
-                Err(Refusal::Open { retry_at }) => self.wait_until(retry_at).await,
-                Err(Refusal::ProbeInFlight) => changed.await,
+                Err(BreakerRefusal::Open { retry_at }) => self.wait_until(retry_at).await,
+                Err(BreakerRefusal::ProbeInFlight) => changed.await,
             }
         }
         None
@@ -450,17 +450,17 @@ impl Shared {
         self.ended.cancel();
     }
 
-    fn gate(&self) -> MutexGuard<'_, Gate> {
+    fn gate(&self) -> MutexGuard<'_, DestinationBreaker> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DeliveryState> {
         // No code under this lock panics half way; if it does all the same, sending goes on.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for DeliveryShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
             .field("state", &self.state)
@@ -469,7 +469,7 @@ impl std::fmt::Debug for Shared {
 }
 
 /// Shows the state of the breaker, as long as the delivery lives.
-fn observe_gate(meter: &Meter, id: &str, shared: &Arc<Shared>) {
+fn observe_gate(meter: &Meter, id: &str, shared: &Arc<DeliveryShared>) {
     let exporter = [KeyValue::new(names::EXPORTER, id.to_owned())];
     names::DESTINATION_BREAKER.observe(meter, shared, move |shared, observer| {
         let state = shared.gate().state(Instant::now());
@@ -481,10 +481,10 @@ fn observe_gate(meter: &Meter, id: &str, shared: &Arc<Shared>) {
 fn directory<'a>(
     queue: &SendingQueue,
     storages: &'a Storages,
-) -> Result<Option<&'a Directory>, Invalid> {
+) -> Result<Option<&'a Directory>, ConfigError> {
     let Some(id) = &queue.storage else {
         return Ok(None);
     };
-    let unknown = || Invalid::new("sending_queue.storage", format!("no extension `{id}` runs"));
+    let unknown = || ConfigError::new("sending_queue.storage", format!("no extension `{id}` runs"));
     storages.get(id).map(Some).ok_or_else(unknown)
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Invalid,
+    ConfigError,
     config::{TOO_LONG, invalid, is_at_most_a_day},
     split::Limit,
 };
@@ -39,7 +39,7 @@ pub struct SendingQueue {
     /// The most bytes held in memory, before compression, whatever `queue_size` allows.
     pub queue_bytes: ByteSize,
     /// What is given up when the queue is full.
-    pub drop: Victim,
+    pub drop: OverflowPolicy,
     /// Only `false`: polls never wait for the network. Give the queue more room, or choose what it
     /// gives up with `drop`.
     pub block_on_overflow: bool,
@@ -70,7 +70,7 @@ pub enum Sizer {
 /// What a full queue gives up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Victim {
+pub enum OverflowPolicy {
     /// The batch that finds no place, as in the Collector.
     #[default]
     Newest,
@@ -114,7 +114,7 @@ impl Default for SendingQueue {
             queue_size: 1000,
             sizer: Sizer::default(),
             queue_bytes: ByteSize::from_mib(256),
-            drop: Victim::default(),
+            drop: OverflowPolicy::default(),
             block_on_overflow: false,
             wait_for_result: false,
             storage: None,
@@ -202,7 +202,7 @@ impl BatchSettings {
 impl SendingQueue {
     /// Says which values make no sense, by their keys. The texts are the Collector's where it has
     /// one.
-    pub fn check(&self) -> Vec<Invalid> {
+    pub fn check(&self) -> Vec<ConfigError> {
         let batch = &self.batch;
         let positive = "requires positive value";
         let in_bytes = batch.sizer == BatchSizer::Bytes;

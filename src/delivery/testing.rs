@@ -18,9 +18,9 @@ pub(crate) use crate::instruments::PullReader as Reader;
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
 /// What is logged on this thread at `info` and above until the guard is dropped.
-pub(crate) fn logged() -> (Lines, DefaultGuard) {
+pub(crate) fn logged() -> (CapturedLog, DefaultGuard) {
     LazyLock::force(&SECOND);
-    let lines = Lines::default();
+    let lines = CapturedLog::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || writer.clone())
@@ -32,15 +32,15 @@ pub(crate) fn logged() -> (Lines, DefaultGuard) {
 
 /// A log in memory.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Lines {
+impl CapturedLog {
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
-impl io::Write for Lines {
+impl io::Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    BuildError, Context, Discovery, Settings, Sources, StaticConfig,
+    BuildError, Context, Discovery, DiscoverySettings, Sources, StaticConfig,
     dns::DnsSd,
     file::FileSd,
     group::{Group, Parsed},
     http::HttpSd,
     merge::Merge,
-    source::{Part, Provider, RefreshError, Source},
-    status::Status,
+    source::{DiscoverySource, Provider, RefreshError, SourcePart},
+    status::SourceStatuses,
 };
 
 /// How often the configuration itself is asked. It does not change.
@@ -31,7 +31,7 @@ impl Discovery {
     ///
     /// # Errors
     /// If a file cannot be read or the settings cannot work.
-    pub fn new(settings: &Settings<'_>, context: Context<'_>) -> Result<Self, BuildError> {
+    pub fn new(settings: &DiscoverySettings<'_>, context: Context<'_>) -> Result<Self, BuildError> {
         let unnamed = sources(settings)?;
         let names: Vec<String> = unnamed.iter().map(Unnamed::name).collect();
         let Context {
@@ -40,11 +40,11 @@ impl Discovery {
             clock,
             meter,
         } = context;
-        let status = Status::new(receiver, names.iter().cloned(), clock, meter);
+        let status = SourceStatuses::new(receiver, names.iter().cloned(), clock, meter);
         let sources = unnamed.into_iter().zip(names).enumerate();
         let sources = sources.map(|(position, (source, name))| {
             let report = status.report(position, &name);
-            Source::new(source.provider, source.interval, report)
+            DiscoverySource::new(source.provider, source.interval, report)
         });
         Ok(Self {
             sources: sources.collect(),
@@ -59,10 +59,10 @@ impl Discovery {
     }
 }
 
-fn sources(settings: &Settings<'_>) -> Result<Vec<Unnamed>, BuildError> {
+fn sources(settings: &DiscoverySettings<'_>) -> Result<Vec<Unnamed>, BuildError> {
     let mut sources = Vec::new();
     if !settings.static_configs.is_empty() {
-        let fixed = Fixed::new(settings.static_configs);
+        let fixed = StaticGroups::new(settings.static_configs);
         sources.push(Unnamed {
             kind: "static_configs",
             position: 0,
@@ -120,9 +120,9 @@ impl Unnamed {
 }
 
 /// The groups in the configuration itself.
-struct Fixed(Vec<Group>);
+struct StaticGroups(Vec<Group>);
 
-impl Fixed {
+impl StaticGroups {
     fn new(configs: &[StaticConfig]) -> Self {
         let groups = configs.iter().map(|config| {
             let addresses = config.targets.iter().map(|address| Box::from(&**address));
@@ -133,13 +133,13 @@ impl Fixed {
 }
 
 #[async_trait]
-impl Provider for Fixed {
-    async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
+impl Provider for StaticGroups {
+    async fn refresh(&mut self) -> Result<Vec<SourcePart>, RefreshError> {
         let parsed = Parsed {
             groups: self.0.clone(),
             ..Parsed::default()
         };
-        Ok(vec![Part {
+        Ok(vec![SourcePart {
             key: String::new(),
             result: Ok(parsed),
         }])

@@ -13,7 +13,7 @@ use crate::{
 
 /// All that a receiver says of where its targets come from.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings<'c> {
+pub struct DiscoverySettings<'c> {
     /// Of targets that name no `__scheme__`.
     pub scheme: Scheme,
     /// Groups in the configuration itself.
@@ -185,7 +185,7 @@ impl Scheme {
     }
 }
 
-impl Settings<'_> {
+impl DiscoverySettings<'_> {
     /// Whether targets come from anywhere but `targets`.
     pub fn is_empty(&self) -> bool {
         self.static_configs.is_empty()

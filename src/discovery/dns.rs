@@ -19,7 +19,7 @@ use super::{
     Labels,
     config::{DnsSdConfig, RecordKind},
     group::{Group, Parsed},
-    source::{Part, Provider, RefreshError},
+    source::{Provider, RefreshError, SourcePart},
 };
 use crate::settings::Endpoint;
 
@@ -59,7 +59,7 @@ impl DnsSd {
         })
     }
 
-    async fn look_up(&self, name: &str) -> Part {
+    async fn look_up(&self, name: &str) -> SourcePart {
         let kind = match self.config.r#type {
             RecordKind::Srv => RecordType::SRV,
             RecordKind::A => RecordType::A,
@@ -78,7 +78,7 @@ impl DnsSd {
             Err(error) if error.is_no_records_found() => Ok(Parsed::default()),
             Err(error) => Err(RefreshError::Lookup(Box::new(error))),
         };
-        Part {
+        SourcePart {
             key: name.to_owned(),
             result,
         }
@@ -106,7 +106,7 @@ impl DnsSd {
 
 #[async_trait]
 impl Provider for DnsSd {
-    async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
+    async fn refresh(&mut self) -> Result<Vec<SourcePart>, RefreshError> {
         // `refresh_interval` says how old an answer may be, as in Prometheus; not its TTL.
         self.resolver.clear_cache();
         let lookups = self.config.names.iter().map(|name| self.look_up(name));

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use super::{
     config::FileSdConfig,
     group::{Parsed, parse_json, parse_yaml},
-    source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
+    source::{BODY_BYTES_MAX, Provider, RefreshError, SourcePart},
 };
-use crate::runtime::{Folders, read_file};
+use crate::runtime::{FileWatcher, read_file};
 
 /// Label: the file in which a target was found.
 const FILEPATH: &str = "__meta_filepath";
@@ -102,7 +102,7 @@ impl Pattern {
 pub(super) struct FileSd {
     patterns: Arc<[Pattern]>,
     /// None before the first reading.
-    watch: Option<Folders>,
+    watch: Option<FileWatcher>,
 }
 
 impl FileSd {
@@ -117,10 +117,12 @@ impl FileSd {
 
 #[async_trait]
 impl Provider for FileSd {
-    async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
+    async fn refresh(&mut self) -> Result<Vec<SourcePart>, RefreshError> {
         // Before the reading, so that what changes behind it is noticed; again each time, because
         // a folder may have come back.
-        let watch = self.watch.get_or_insert_with(|| Folders::new("targets"));
+        let watch = self
+            .watch
+            .get_or_insert_with(|| FileWatcher::new("targets"));
         watch.renew(self.patterns.iter().map(Pattern::folder));
         let patterns = Arc::clone(&self.patterns);
         let read = tokio::task::spawn_blocking(move || read_all(&patterns)).await;
@@ -135,12 +137,12 @@ impl Provider for FileSd {
     }
 }
 
-fn read_all(patterns: &[Pattern]) -> Result<Vec<Part>, RefreshError> {
+fn read_all(patterns: &[Pattern]) -> Result<Vec<SourcePart>, RefreshError> {
     let mut parts = Vec::new();
     let mut left = ALL_BYTES_MAX;
     for path in patterns.iter().map(Pattern::files) {
         for path in path.map_err(RefreshError::Read)? {
-            parts.push(Part {
+            parts.push(SourcePart {
                 result: read(&path, &mut left),
                 key: path,
             });
@@ -237,7 +239,7 @@ mod tests {
         std::fs::write(path("latin.yml"), b"- targets: [\xe9]").unwrap();
         let mut files = provider(&[path("*.json"), path("*.yml")]);
         let parts = files.refresh().await.unwrap();
-        let reason = |part: &Part| part.result.as_ref().unwrap_err().reason();
+        let reason = |part: &SourcePart| part.result.as_ref().unwrap_err().reason();
         let reasons: Vec<_> = parts.iter().map(reason).collect();
         assert_eq!(reasons, ["too_large", "read", "syntax"]);
     }

@@ -13,11 +13,11 @@ use reqwest::{Client, redirect::Policy};
 use super::{
     config::{HttpSdConfig, TlsConfig},
     group::{Parsed, parse_json},
-    source::{BODY_BYTES_MAX, Part, Provider, RefreshError},
+    source::{BODY_BYTES_MAX, Provider, RefreshError, SourcePart},
 };
 use crate::{
     client::{
-        Invalid, Tls,
+        ConfigError, Tls,
         content_encoding::{ACCEPTED, Codings},
         headers::USER_AGENT,
     },
@@ -44,7 +44,7 @@ pub(super) struct HttpSd {
 pub enum HttpSdError {
     /// What `tls_config` names cannot be used.
     #[error("failed to set up TLS")]
-    Tls(#[from] Invalid),
+    Tls(#[from] ConfigError),
     /// The settings contradict each other.
     #[error("failed to set up the HTTP client")]
     Client(#[from] reqwest::Error),
@@ -111,7 +111,7 @@ impl HttpSd {
             let body = codings.decode(body.into(), BODY_BYTES_MAX)?;
             Ok::<_, RefreshError>(parse_json(&body)?)
         };
-        let parsed = heavy::apart(read).await;
+        let parsed = heavy::offload(read).await;
         let mut parsed = parsed.map_err(|_| RefreshError::Stopped)??;
         parsed.origin = Some((URL, self.config.url.get().to_string()));
         Ok(parsed)
@@ -144,11 +144,11 @@ impl HttpSd {
 
 #[async_trait]
 impl Provider for HttpSd {
-    async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError> {
+    async fn refresh(&mut self) -> Result<Vec<SourcePart>, RefreshError> {
         // Shown in the log: without the query, which may hold a token.
         let mut shown = self.config.url.get().clone();
         shown.set_query(None);
-        Ok(vec![Part {
+        Ok(vec![SourcePart {
             key: shown.to_string(),
             result: self.ask().await,
         }])

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     DiscoveredTarget, Labels,
-    config::{Scheme, Settings},
-    fate::{Counts, Fate},
+    config::{DiscoverySettings, Scheme},
+    discovery_result::{DiscoveryResult, ResultCounts},
     group::{Group, Parsed},
-    pool::Pool,
-    relabel::Rule,
+    relabel::RelabelRule,
+    replica_set::ReplicaSet,
     shard::ShardConfig,
-    source::Known,
+    source::SourceSnapshot,
     target::{ADDRESS, LabelError, METRICS_PATH, SCHEME, shard_key},
 };
 use crate::resilience::instances::INSTANCES_MAX;
@@ -22,7 +22,7 @@ const ADDRESS_SHOWN: usize = 200;
 #[derive(Debug)]
 pub(super) struct Merge {
     scheme: Scheme,
-    rules: Vec<Rule>,
+    rules: Vec<RelabelRule>,
     limit: usize,
     shard: Option<ShardConfig>,
     /// Names of targets that are polled anyhow.
@@ -35,7 +35,7 @@ pub(super) struct Merged {
     /// In the order of the sources.
     pub(super) targets: Vec<DiscoveredTarget>,
     /// One a source.
-    pub(super) counts: Vec<Counts>,
+    pub(super) counts: Vec<ResultCounts>,
     /// What is wrong with targets that are left out, and the first address of each kind.
     pub(super) complaints: BTreeMap<String, String>,
 }
@@ -45,22 +45,22 @@ struct SoFar {
     /// Names of targets.
     names: BTreeSet<String>,
     /// Those of them that are pools.
-    pools: BTreeMap<String, Pool>,
+    pools: BTreeMap<String, ReplicaSet>,
 }
 
 /// What is to be thought of an address.
-enum Judged {
-    Is(Fate),
+enum Evaluated {
+    Is(DiscoveryResult),
     /// It belongs to a pool, which decides when all of it is known.
     OfPool(DiscoveredTarget),
 }
 
 impl Merge {
     pub(super) fn new(
-        settings: &Settings<'_>,
+        settings: &DiscoverySettings<'_>,
         taken: BTreeSet<String>,
     ) -> Result<Self, regex::Error> {
-        let rules = settings.relabel_configs.iter().map(Rule::new);
+        let rules = settings.relabel_configs.iter().map(RelabelRule::new);
         Ok(Self {
             scheme: settings.scheme,
             rules: rules.collect::<Result<_, _>>()?,
@@ -72,16 +72,16 @@ impl Merge {
 
     /// Chooses among what the sources know; of two targets of one name the first is taken, and
     /// what is of one pool is one target.
-    pub(super) fn merge<'k>(&self, sources: impl Iterator<Item = &'k Known>) -> Merged {
+    pub(super) fn merge<'k>(&self, sources: impl Iterator<Item = &'k SourceSnapshot>) -> Merged {
         let mut merged = Merged::default();
         let mut so_far = SoFar {
             names: self.taken.clone(),
             pools: BTreeMap::new(),
         };
         for (source, known) in sources.enumerate() {
-            merged.counts.push(Counts::default());
+            merged.counts.push(ResultCounts::default());
             let refused: usize = known.parts.iter().map(|part| part.refused.count).sum();
-            merged.count(source, Fate::Invalid, refused as u64);
+            merged.count(source, DiscoveryResult::Invalid, refused as u64);
             for (part, group) in groups(known) {
                 let mut labels = group.labels();
                 labels.extend(
@@ -91,8 +91,8 @@ impl Merge {
                 );
                 for address in &group.addresses {
                     match self.judge(address, &labels, &mut so_far, &mut merged) {
-                        Judged::Is(fate) => merged.count(source, fate, 1),
-                        Judged::OfPool(found) => {
+                        Evaluated::Is(result) => merged.count(source, result, 1),
+                        Evaluated::OfPool(found) => {
                             if let Some(pool) = so_far.pools.get_mut(&found.name) {
                                 pool.add(source, found);
                             }
@@ -113,47 +113,47 @@ impl Merge {
         of_group: &Labels,
         so_far: &mut SoFar,
         merged: &mut Merged,
-    ) -> Judged {
+    ) -> Evaluated {
         let mut labels = self.labels(address, of_group);
         let before = labels.get(SCHEME).cloned();
         if self.scheme == Scheme::Https && before.as_deref() != Some("https") {
             merged.complain(address, LabelError::Downgrade);
-            return Judged::Is(Fate::Invalid);
+            return Evaluated::Is(DiscoveryResult::Invalid);
         }
         if !self.rules.iter().all(|rule| rule.apply(&mut labels)) {
-            return Judged::Is(Fate::Dropped);
+            return Evaluated::Is(DiscoveryResult::Dropped);
         }
         let key = shard_key(&labels);
         if self.shard.is_some_and(|shard| !shard.owns(key)) {
-            return Judged::Is(Fate::OtherShard);
+            return Evaluated::Is(DiscoveryResult::OtherShard);
         }
         let target = match DiscoveredTarget::new(labels) {
             Ok(target) => target,
             Err(error) => {
                 merged.complain(address, error);
-                return Judged::Is(Fate::Invalid);
+                return Evaluated::Is(DiscoveryResult::Invalid);
             }
         };
         let is_pool = target.located.is_pool();
         if is_pool && so_far.pools.contains_key(&target.name) {
-            return Judged::OfPool(target);
+            return Evaluated::OfPool(target);
         }
         if so_far.names.contains(&target.name) {
-            return Judged::Is(Fate::Duplicate);
+            return Evaluated::Is(DiscoveryResult::Duplicate);
         }
         if merged.targets.len() >= self.limit {
             merged.complain(address, "there are `target_limit` targets already");
-            return Judged::Is(Fate::OverLimit);
+            return Evaluated::Is(DiscoveryResult::OverLimit);
         }
         so_far.names.insert(target.name.clone());
         if !is_pool {
             merged.targets.push(target);
-            return Judged::Is(Fate::Kept);
+            return Evaluated::Is(DiscoveryResult::Kept);
         }
-        let pool = Pool::at(merged.targets.len());
+        let pool = ReplicaSet::at(merged.targets.len());
         so_far.pools.insert(target.name.clone(), pool);
         merged.targets.push(target.clone());
-        Judged::OfPool(target)
+        Evaluated::OfPool(target)
     }
 
     /// The labels before relabelling.
@@ -170,30 +170,30 @@ impl Merge {
 }
 
 /// The groups of all parts.
-fn groups(known: &Known) -> impl Iterator<Item = (&Parsed, &Group)> {
+fn groups(known: &SourceSnapshot) -> impl Iterator<Item = (&Parsed, &Group)> {
     let parts = known.parts.iter();
     parts.flat_map(|part| part.groups.iter().map(|group| (&**part, group)))
 }
 
 impl Merged {
-    fn count(&mut self, source: usize, fate: Fate, more: u64) {
+    fn count(&mut self, source: usize, result: DiscoveryResult, more: u64) {
         let counts = self.counts.get_mut(source);
-        if let Some(count) = counts.and_then(|counts| counts.get_mut(fate as usize)) {
+        if let Some(count) = counts.and_then(|counts| counts.get_mut(result as usize)) {
             *count += more;
         }
     }
 
     /// All instances of a pool are found.
-    fn close(&mut self, pool: Pool) {
+    fn close(&mut self, pool: ReplicaSet) {
         let Some(target) = self.targets.get_mut(pool.position) else {
             return;
         };
-        for (source, fate, address) in pool.close(target) {
-            if fate == Fate::OverLimit {
+        for (source, result, address) in pool.close(target) {
+            if result == DiscoveryResult::OverLimit {
                 let message = format!("a pool has at most {INSTANCES_MAX} instances");
                 self.complain(&address, message);
             }
-            self.count(source, fate, 1);
+            self.count(source, result, 1);
         }
     }
 
@@ -206,11 +206,11 @@ impl Merged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Located, ShardHash, group::parse_json};
+    use crate::discovery::{Address, ShardHash, group::parse_json};
 
-    fn known(json: &str) -> Known {
+    fn known(json: &str) -> SourceSnapshot {
         let parsed = parse_json(json.as_bytes()).unwrap();
-        Known {
+        SourceSnapshot {
             parts: vec![parsed.into()],
         }
     }
@@ -233,19 +233,19 @@ mod tests {
             .collect()
     }
 
-    fn located(merged: &Merged) -> Vec<&Located> {
+    fn located(merged: &Merged) -> Vec<&Address> {
         let targets = merged.targets.iter();
         targets.map(|target| &target.located).collect()
     }
 
-    fn at(url: &str) -> Located {
-        Located::At(url.parse().unwrap())
+    fn at(url: &str) -> Address {
+        Address::Single(url.parse().unwrap())
     }
 
     #[test]
     fn each_target_has_one_fate_and_all_are_counted() {
         let rule = serde_json::json!({"source_labels": ["env"], "regex": "test", "action": "drop"});
-        let rule = Rule::new(&serde_json::from_value(rule).unwrap()).unwrap();
+        let rule = RelabelRule::new(&serde_json::from_value(rule).unwrap()).unwrap();
         let merge = Merge {
             rules: vec![rule],
             limit: 3,
@@ -290,8 +290,8 @@ mod tests {
         assert_eq!(located(&merged), [&at("https://b:1")]);
     }
 
-    fn in_pool(urls: &[&str]) -> Located {
-        Located::InPool(urls.iter().map(|url| url.parse().unwrap()).collect())
+    fn in_pool(urls: &[&str]) -> Address {
+        Address::Replicas(urls.iter().map(|url| url.parse().unwrap()).collect())
     }
 
     #[test]
@@ -385,8 +385,8 @@ mod tests {
             assert!(shares.iter().all(|share| *share > 3), "{shares:?}");
             assert_eq!(shares.iter().sum::<usize>(), 30);
             for merged in all {
-                let whole = |located: &&Located| {
-                    let urls = Located::into_urls(Located::clone(located));
+                let whole = |located: &&Address| {
+                    let urls = Address::into_urls(Address::clone(located));
                     urls.count() == 40
                 };
                 assert!(located(&merged).iter().all(whole));

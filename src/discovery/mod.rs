@@ -21,12 +21,12 @@
 mod build;
 mod config;
 mod dns;
-mod fate;
+mod discovery_result;
 mod file;
 mod group;
 mod http;
 mod merge;
-mod pool;
+mod replica_set;
 mod relabel;
 mod run;
 mod shard;
@@ -41,17 +41,17 @@ use std::{
 
 pub use self::{
     config::{
-        Authorization, BasicAuth, DnsSdConfig, FileSdConfig, HttpSdConfig, RecordKind, Scheme,
-        Settings, StaticConfig, TlsConfig,
+        Authorization, BasicAuth, DiscoverySettings, DnsSdConfig, FileSdConfig, HttpSdConfig,
+        RecordKind, Scheme, StaticConfig, TlsConfig,
     },
-    fate::Fate,
+    discovery_result::DiscoveryResult,
     http::HttpSdError,
-    relabel::{Action, RelabelConfig},
+    relabel::{RelabelAction, RelabelConfig},
     shard::{ShardConfig, ShardHash, ShardIndex, ShardIndexError},
     status::{ShownShard, SourceStatus},
-    target::{DiscoveredTarget, Located},
+    target::{Address, DiscoveredTarget},
 };
-use self::{merge::Merge, source::Source, status::Status};
+use self::{merge::Merge, source::DiscoverySource, status::SourceStatuses};
 use crate::{runtime::Clock, telemetry::Meter};
 
 /// Labels of a target, by name.
@@ -89,9 +89,9 @@ pub enum BuildError {
 
 /// The sources of one receiver, ready to run.
 pub struct Discovery {
-    sources: Vec<Source>,
+    sources: Vec<DiscoverySource>,
     merge: Arc<Merge>,
-    status: Arc<Status>,
+    status: Arc<SourceStatuses>,
 }
 
 /// What was found.
@@ -105,7 +105,7 @@ pub struct Found {
 
 /// What is known of the sources of a receiver.
 #[derive(Debug, Clone)]
-pub struct Sources(Arc<Status>);
+pub struct Sources(Arc<SourceStatuses>);
 
 impl Sources {
     /// What is known now, one a source.
@@ -133,7 +133,7 @@ pub fn fuzz_relabel(rules: &str, groups: &str) {
     let (Some(rules), Ok(parsed)) = (rules, group::parse_yaml("groups.yaml", groups)) else {
         return;
     };
-    let settings = Settings {
+    let settings = DiscoverySettings {
         scheme: Scheme::Http,
         static_configs: &[],
         file_sd_configs: &[],
@@ -144,7 +144,7 @@ pub fn fuzz_relabel(rules: &str, groups: &str) {
         shard: None,
     };
     if let Ok(merge) = Merge::new(&settings, BTreeSet::new()) {
-        let known = source::Known {
+        let known = source::SourceSnapshot {
             parts: vec![Arc::new(parsed)],
         };
         let named: usize = known

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use super::{
     Discovery, Found,
     merge::{Merge, Merged},
-    source::Known,
-    status::Status,
+    source::SourceSnapshot,
+    status::SourceStatuses,
 };
 use crate::runtime::Tasks;
 
 /// What each source knows; none before its first answer.
-type Slots = Vec<Option<Arc<Known>>>;
+type SourceSnapshots = Vec<Option<Arc<SourceSnapshot>>>;
 
 impl Discovery {
     /// Asks the sources until `tasks` stops. What is found stands in the channel, from the first
@@ -32,7 +32,7 @@ impl Discovery {
         }
         let (sender, found) = watch::channel(Found::default());
         let (merge, status, stop) = (self.merge, self.status, tasks.stopping());
-        tasks.spawn_lasting(format!("discovery of {receiver}"), move || {
+        tasks.spawn_supervised(format!("discovery of {receiver}"), move || {
             let (merge, status) = (Arc::clone(&merge), Arc::clone(&status));
             let merging = merge_each_change(merge, status, known.clone(), sender.clone());
             stop.clone().run_until_cancelled_owned(merging).map(drop)
@@ -42,7 +42,7 @@ impl Discovery {
 }
 
 /// An answer that says what was known is no news.
-fn publish(slots: &watch::Sender<Slots>, position: usize, known: Known) {
+fn publish(slots: &watch::Sender<SourceSnapshots>, position: usize, known: SourceSnapshot) {
     slots.send_if_modified(|slots| match slots.get_mut(position) {
         Some(slot) if slot.as_deref() != Some(&known) => {
             *slot = Some(Arc::new(known));
@@ -54,8 +54,8 @@ fn publish(slots: &watch::Sender<Slots>, position: usize, known: Known) {
 
 async fn merge_each_change(
     merge: Arc<Merge>,
-    status: Arc<Status>,
-    mut slots: watch::Receiver<Slots>,
+    status: Arc<SourceStatuses>,
+    mut slots: watch::Receiver<SourceSnapshots>,
     sender: watch::Sender<Found>,
 ) {
     let mut complaints = BTreeMap::new();
@@ -90,8 +90,8 @@ async fn merge_each_change(
     }
 }
 
-fn merge_known(merge: &Merge, slots: &Slots) -> Merged {
-    let nothing = Known::default();
+fn merge_known(merge: &Merge, slots: &SourceSnapshots) -> Merged {
+    let nothing = SourceSnapshot::default();
     let known = slots.iter().map(|slot| slot.as_deref().unwrap_or(&nothing));
     merge.merge(known)
 }
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        discovery::{Context, FileSdConfig, Scheme, Settings, StaticConfig},
+        discovery::{Context, DiscoverySettings, FileSdConfig, Scheme, StaticConfig},
         runtime::Clock,
         telemetry::Meter,
     };
@@ -123,7 +123,7 @@ mod tests {
             files: vec![path.clone()],
             refresh_interval: crate::settings::Duration::from_secs(300),
         };
-        let settings = Settings {
+        let settings = DiscoverySettings {
             scheme: Scheme::Http,
             static_configs: &[fixed],
             file_sd_configs: &[files],

@@ -9,7 +9,7 @@ use opentelemetry::{KeyValue, metrics::Counter};
 
 use super::{
     ShardConfig,
-    fate::{Counts, Fate},
+    discovery_result::{DiscoveryResult, ResultCounts},
 };
 use crate::{
     runtime::{Clock, clock::since_epoch},
@@ -21,7 +21,7 @@ use crate::{
 
 /// All sources of one receiver.
 #[derive(Debug)]
-pub(super) struct Status {
+pub(super) struct SourceStatuses {
     receiver: String,
     clock: Clock,
     refreshes: Counter<u64>,
@@ -38,25 +38,25 @@ pub struct SourceStatus {
     pub last_success: Option<SystemTime>,
     /// Why its last reading failed.
     pub last_error: Option<String>,
-    counts: Counts,
+    counts: ResultCounts,
 }
 
 impl SourceStatus {
     /// How many of its targets have which fate.
-    pub fn targets(&self) -> impl Iterator<Item = (Fate, u64)> {
-        Fate::ALL.into_iter().zip(self.counts)
+    pub fn targets(&self) -> impl Iterator<Item = (DiscoveryResult, u64)> {
+        DiscoveryResult::ALL.into_iter().zip(self.counts)
     }
 }
 
 /// Where one source says how it is.
 #[derive(Debug)]
 pub(super) struct SourceReport {
-    status: Arc<Status>,
+    status: Arc<SourceStatuses>,
     position: usize,
     name: String,
 }
 
-impl Status {
+impl SourceStatuses {
     pub(super) fn new(
         receiver: &str,
         names: impl Iterator<Item = String>,
@@ -67,7 +67,7 @@ impl Status {
             name,
             last_success: None,
             last_error: None,
-            counts: Counts::default(),
+            counts: ResultCounts::default(),
         };
         let status = Self {
             receiver: receiver.to_owned(),
@@ -85,9 +85,9 @@ impl Status {
     fn observe(self: &Arc<Self>, meter: &Meter) {
         names::DISCOVERY_TARGETS.observe(meter, self, |status, observer| {
             for source in status.lock().iter() {
-                for (fate, count) in source.targets() {
+                for (result, count) in source.targets() {
                     let [receiver, name] = status.attributes(&source.name);
-                    let result = KeyValue::new(names::RESULT, fate.name());
+                    let result = KeyValue::new(names::RESULT, result.name());
                     observer.observe(count, &[receiver, name, result]);
                 }
             }
@@ -108,7 +108,7 @@ impl Status {
     }
 
     /// Notes what became of the targets, one a source.
-    pub(super) fn counted(&self, counts: &[Counts]) {
+    pub(super) fn counted(&self, counts: &[ResultCounts]) {
         for (source, counts) in self.lock().iter_mut().zip(counts) {
             source.counts = *counts;
         }

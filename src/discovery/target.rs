@@ -28,19 +28,19 @@ pub struct DiscoveredTarget {
     /// What it is called: its label `__pool__`, `target` or `instance`, or else its address.
     pub name: String,
     /// `__scheme__`, `__address__` and `__metrics_path__`.
-    pub located: Located,
+    pub located: Address,
     /// Its other labels but for those that begin with `__`.
     pub labels: BTreeMap<String, String>,
 }
 
 /// Where a target is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Located {
+pub enum Address {
     /// It is one instance.
-    At(HttpUrl),
+    Single(HttpUrl),
     /// Any of these instances answers for it: they have the same `__pool__`. At least one, in a
     /// lasting order.
-    InPool(Vec<HttpUrl>),
+    Replicas(Vec<HttpUrl>),
 }
 
 /// Why labels make no target.
@@ -62,17 +62,17 @@ pub(super) enum LabelError {
     TooLong,
 }
 
-impl Located {
+impl Address {
     /// Whether it is a pool.
     pub(super) fn is_pool(&self) -> bool {
-        matches!(self, Self::InPool(_))
+        matches!(self, Self::Replicas(_))
     }
 
     /// Where all of it is.
     pub(super) fn into_urls(self) -> impl Iterator<Item = HttpUrl> {
         let (one, several) = match self {
-            Self::At(url) => (Some(url), Vec::new()),
-            Self::InPool(urls) => (None, urls),
+            Self::Single(url) => (Some(url), Vec::new()),
+            Self::Replicas(urls) => (None, urls),
         };
         one.into_iter().chain(several)
     }
@@ -111,11 +111,11 @@ impl DiscoveredTarget {
             Some(pool) => {
                 // What one of them is called is not said of all of them.
                 let _ = (named(TARGET), named(INSTANCE));
-                (pool, Located::InPool(vec![endpoint]))
+                (pool, Address::Replicas(vec![endpoint]))
             }
             None => {
                 let name = named(TARGET).or_else(|| named(INSTANCE));
-                (name.unwrap_or(address), Located::At(endpoint))
+                (name.unwrap_or(address), Address::Single(endpoint))
             }
         };
         if labels.len() > LABELS_MAX {
@@ -157,7 +157,7 @@ mod tests {
             (&[(ADDRESS, "[::1]:9000")], "http://[::1]:9000/"),
         ] {
             let located = target(labels).unwrap().located;
-            assert_eq!(located, Located::At(url.parse().unwrap()));
+            assert_eq!(located, Address::Single(url.parse().unwrap()));
         }
     }
 

@@ -18,54 +18,54 @@ use serde::Serialize;
 
 use self::sending::Sending;
 use crate::{
-    client::Invalid,
+    client::ConfigError,
     delivery::{self, Storages},
     http::{Listeners, ServerConfig},
     pipeline::{Exporter, Probe, Reporter},
     runtime::{Clock, Tasks},
-    settings::{ComponentId, Kind},
+    settings::{ComponentId, ComponentType},
     telemetry::Meter,
     yaml::{Cursor, Diagnostics},
 };
 
 /// All kinds of exporters.
-pub const KINDS: &[Kind] = &[
-    Kind {
+pub const KINDS: &[ComponentType] = &[
+    ComponentType {
         name: "debug",
         aliases: &[],
         about: "Writes what passes to the log.",
         schema: SchemaGenerator::subschema_for::<debug::Config>,
         foreign: &debug::FOREIGN,
     },
-    Kind {
+    ComponentType {
         name: "file",
         aliases: &[],
         about: "Writes lines of OTLP JSON to a file.",
         schema: SchemaGenerator::subschema_for::<file::Config>,
         foreign: &file::FOREIGN,
     },
-    Kind {
+    ComponentType {
         name: "otlp_grpc",
         aliases: &["otlp"],
         about: "Pushes OTLP over gRPC.",
         schema: SchemaGenerator::subschema_for::<otlp::GrpcConfig>,
         foreign: &otlp::GRPC_FOREIGN,
     },
-    Kind {
+    ComponentType {
         name: "otlp_http",
         aliases: &["otlphttp"],
         about: "Pushes OTLP over HTTP, as protobuf.",
         schema: SchemaGenerator::subschema_for::<otlp::HttpConfig>,
         foreign: &otlp::HTTP_FOREIGN,
     },
-    Kind {
+    ComponentType {
         name: "prometheus",
         aliases: &[],
         about: "Serves all series to a Prometheus scrape.",
         schema: SchemaGenerator::subschema_for::<prometheus::Config>,
         foreign: &prometheus::FOREIGN,
     },
-    Kind {
+    ComponentType {
         name: "prometheusremotewrite",
         aliases: &[],
         about: "Pushes samples by Prometheus' remote write.",
@@ -93,7 +93,7 @@ pub enum Config {
 }
 
 /// What exporters are built with beside their configuration.
-pub struct Context<'a> {
+pub struct ExporterContext<'a> {
     /// Where they register routes.
     pub listeners: &'a mut Listeners,
     /// Who owns their tasks.
@@ -122,12 +122,16 @@ pub enum BuildError {
     Route(#[from] crate::http::RouteError),
     /// Its destination cannot be used.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(#[from] ConfigError),
 }
 
 impl Config {
     /// Reads and checks the configuration of an exporter of kind `kind`.
-    pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub fn decode(
+        kind: &ComponentType,
+        at: &Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         match kind.name {
             "debug" => kind.decode(at, diagnostics).map(Self::Debug),
             "file" => {
@@ -196,10 +200,10 @@ impl Config {
     pub fn build(
         &self,
         id: &str,
-        context: &mut Context<'_>,
+        context: &mut ExporterContext<'_>,
     ) -> Result<Arc<dyn Exporter>, BuildError> {
         let before = context.before.and_then(Sending::of);
-        let delivery = delivery::Context {
+        let delivery = delivery::DeliveryContext {
             id,
             tasks: context.tasks,
             meter: context.meter,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::ending::Ending;
 use crate::{
-    delivery::{Account, Delivery},
+    delivery::{Delivery, ExporterCounters},
     pipeline::{Exporter, Farewell, Snapshot, Target},
 };
 
@@ -56,7 +56,7 @@ impl Sending {
     }
 
     /// The account in which it is counted.
-    pub(super) fn account(&self) -> &Account {
+    pub(super) fn account(&self) -> &ExporterCounters {
         self.delivery.account()
     }
 

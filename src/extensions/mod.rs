@@ -8,20 +8,20 @@ use serde::Serialize;
 
 use crate::{
     http::ServerConfig,
-    settings::Kind,
+    settings::ComponentType,
     yaml::{Cursor, Diagnostics},
 };
 
 /// All kinds of extensions.
-pub const KINDS: &[Kind] = &[
-    Kind {
+pub const KINDS: &[ComponentType] = &[
+    ComponentType {
         name: "file_storage",
         aliases: &[],
         about: "Keeps sending queues on disk.",
         schema: SchemaGenerator::subschema_for::<file_storage::Config>,
         foreign: &file_storage::FOREIGN,
     },
-    Kind {
+    ComponentType {
         name: "health_check",
         aliases: &[],
         about: "Serves `/health`, `/livez` and `/readyz`.",
@@ -42,7 +42,11 @@ pub enum Config {
 
 impl Config {
     /// Reads and checks the configuration of an extension of kind `kind`.
-    pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub fn decode(
+        kind: &ComponentType,
+        at: &Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         match kind.name {
             "file_storage" => {
                 let config: file_storage::Config = kind.decode(at, diagnostics)?;

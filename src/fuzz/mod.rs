@@ -18,7 +18,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
-    config::{Config, Source},
+    config::{Config, ConfigSource},
     definition, discovery,
     http::retry_after,
     settings::{Allowed, ByteSize, ComponentId, Endpoint, HttpUrl, SignedDuration},
@@ -111,7 +111,7 @@ fn yaml(data: &[u8]) {
 }
 
 fn config(data: &[u8]) {
-    let source = Source::Yaml {
+    let source = ConfigSource::Yaml {
         name: "fuzz.yaml".to_owned(),
         text: text(data).into_owned(),
     };

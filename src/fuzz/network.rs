@@ -15,8 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     client::Tls,
-    delivery::{Destination as _, Remote, http::HttpDestination},
-    http::{AuthConfig, Body, Limits, Listeners, Response, Route, ServerConfig},
+    delivery::{ClientSettings, Destination as _, http::HttpDestination},
+    http::{AuthConfig, Body, ClientLimits, Listeners, Response, Route, ServerConfig},
     pipeline::Components,
     runtime::{Clock, Tasks, build_runtime},
     settings::{Compression, Headers},
@@ -35,7 +35,7 @@ static RUNTIME: LazyLock<Runtime> =
 static LISTENER: LazyLock<SocketAddr> = LazyLock::new(|| {
     RUNTIME.block_on(async {
         let meter = Meter::of(&SdkMeterProvider::default());
-        let mut listeners = Listeners::new(Limits::default(), &meter);
+        let mut listeners = Listeners::new(ClientLimits::default(), &meter);
         let server = ServerConfig::plain(ENDPOINT);
         let text = |query: String| Response::text(Body::stream([Bytes::from(query)].into_iter()));
         let get = Route::get("get", "/metrics", move |request| async move {
@@ -81,7 +81,10 @@ struct Answering {
 }
 
 fn answering(
-    make: fn(reqwest::Url, &Remote<'_>) -> Result<HttpDestination, crate::client::Invalid>,
+    make: fn(
+        reqwest::Url,
+        &ClientSettings<'_>,
+    ) -> Result<HttpDestination, crate::client::ConfigError>,
 ) -> Mutex<Answering> {
     let listener = TcpListener::bind(ENDPOINT).expect("a free port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -94,7 +97,7 @@ fn answering(
         }
     };
     thread::Builder::new().spawn(serve).expect("a thread");
-    let remote = Remote {
+    let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
         auth: &AuthConfig::default(),

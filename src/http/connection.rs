@@ -20,11 +20,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Limits,
+    ClientLimits,
     body::Exchange,
     crowd::{Client, Crowd, Entry, Stay},
     router::{Router, Visitor},
-    telemetry::Telemetry,
+    telemetry::ListenerTelemetry,
     tls::Tls,
 };
 use crate::{pipeline::Reporter, runtime::Tasks};
@@ -40,31 +40,35 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// What the connections of one listener share.
 #[derive(Debug)]
-pub(super) struct Server {
-    telemetry: Telemetry,
-    face: RwLock<Face>,
+pub(super) struct ConnectionContext {
+    telemetry: ListenerTelemetry,
+    face: RwLock<ListenerView>,
 }
 
 /// How a listener answers now.
 #[derive(Debug, Clone)]
-pub(super) struct Face {
-    pub(super) entrance: Arc<Entrance>,
+pub(super) struct ListenerView {
+    pub(super) entrance: Arc<ConnectionPolicy>,
     /// Asked at each request, so that a connection outlives a change of the routes.
     pub(super) router: Arc<Router>,
 }
 
 /// How clients come in, which is settled for as long as a connection lasts.
 #[derive(Debug)]
-pub(super) struct Entrance {
-    pub(super) limits: Limits,
+pub(super) struct ConnectionPolicy {
+    pub(super) limits: ClientLimits,
     crowd: Arc<Crowd>,
     pub(super) tls: Option<Arc<Tls>>,
     /// Ends the connections that came in here, each after the answer that is under way.
     pub(super) stop: CancellationToken,
 }
 
-impl Entrance {
-    pub(super) fn new(limits: Limits, tls: Option<Arc<Tls>>, stop: CancellationToken) -> Self {
+impl ConnectionPolicy {
+    pub(super) fn new(
+        limits: ClientLimits,
+        tls: Option<Arc<Tls>>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             limits,
             crowd: Arc::new(Crowd::new(limits.connections)),
@@ -74,8 +78,8 @@ impl Entrance {
     }
 }
 
-impl Server {
-    pub(super) fn new(telemetry: Telemetry, face: Face) -> Self {
+impl ConnectionContext {
+    pub(super) fn new(telemetry: ListenerTelemetry, face: ListenerView) -> Self {
         Self {
             telemetry,
             face: RwLock::new(face),
@@ -83,13 +87,13 @@ impl Server {
     }
 
     /// How it answers now.
-    pub(super) fn face(&self) -> Face {
+    pub(super) fn face(&self) -> ListenerView {
         let face = self.face.read();
         face.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on it answers like this.
-    pub(super) fn turn(&self, face: Face) {
+    pub(super) fn turn(&self, face: ListenerView) {
         *self.face.write().unwrap_or_else(PoisonError::into_inner) = face;
     }
 }
@@ -98,7 +102,7 @@ impl Server {
 #[derive(Clone)]
 pub(super) struct Acceptor {
     pub(super) socket: Arc<std::net::TcpListener>,
-    pub(super) server: Arc<Server>,
+    pub(super) server: Arc<ConnectionContext>,
     /// Where each connection is a task of this name.
     pub(super) tasks: Tasks,
     pub(super) name: Arc<str>,
@@ -147,11 +151,12 @@ impl Acceptor {
             // The stream is dropped, and with it the connection closed.
             Entry::Full => return server.telemetry.connection_refused("limit"),
         };
-        self.tasks.spawn_one(Arc::clone(&self.name), async move {
-            let leave = stay.leave.clone();
-            let served = serve(stream, &server, &entrance, &stay);
-            leave.run_until_cancelled(served).await;
-        });
+        self.tasks
+            .spawn_isolated(Arc::clone(&self.name), async move {
+                let leave = stay.leave.clone();
+                let served = serve(stream, &server, &entrance, &stay);
+                leave.run_until_cancelled(served).await;
+            });
     }
 }
 
@@ -175,7 +180,12 @@ fn is_of_the_socket(error: &io::Error) -> bool {
 }
 
 /// Serves one connection, after its handshake where there is one.
-async fn serve(stream: TcpStream, server: &Server, entrance: &Entrance, stay: &Stay) {
+async fn serve(
+    stream: TcpStream,
+    server: &ConnectionContext,
+    entrance: &ConnectionPolicy,
+    stay: &Stay,
+) {
     let Some(tls) = &entrance.tls else {
         return exchange(stream, server, entrance, stay).await;
     };
@@ -193,8 +203,12 @@ async fn serve(stream: TcpStream, server: &Server, entrance: &Entrance, stay: &S
 }
 
 /// Answers the requests of one connection.
-async fn exchange<S>(stream: S, server: &Server, entrance: &Entrance, stay: &Stay)
-where
+async fn exchange<S>(
+    stream: S,
+    server: &ConnectionContext,
+    entrance: &ConnectionPolicy,
+    stay: &Stay,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limits = entrance.limits;

@@ -10,10 +10,10 @@ use std::{
 use tokio::net::lookup_host;
 
 use super::{
-    Credentials, CredentialsError, Limits, Route, ServerConfig, TlsError,
+    ClientLimits, Credentials, CredentialsError, Route, ServerConfig, TlsError,
     router::Router,
-    serving::{Bound, BoundListeners, Serving},
-    telemetry::Telemetry,
+    running_listeners::{BoundListener, BoundListeners, RunningListeners},
+    telemetry::ListenerTelemetry,
     tls::Tls,
 };
 use crate::telemetry::Meter;
@@ -83,8 +83,8 @@ pub struct BindError {
 /// The routes of all components, by endpoint.
 #[derive(Debug)]
 pub struct Listeners {
-    limits: Limits,
-    telemetry: Telemetry,
+    limits: ClientLimits,
+    telemetry: ListenerTelemetry,
     by_endpoint: BTreeMap<String, Listener>,
 }
 
@@ -100,10 +100,10 @@ struct Listener {
 impl Listeners {
     /// No routes yet. `limits` are those of listeners whose components do not care; `meter`
     /// counts what is refused.
-    pub fn new(limits: Limits, meter: &Meter) -> Self {
+    pub fn new(limits: ClientLimits, meter: &Meter) -> Self {
         Self {
             limits,
-            telemetry: Telemetry::new(meter),
+            telemetry: ListenerTelemetry::new(meter),
             by_endpoint: BTreeMap::new(),
         }
     }
@@ -173,14 +173,17 @@ impl Listeners {
     /// # Errors
     /// If one of them cannot be had.
     pub async fn bind(self) -> Result<BoundListeners, BindError> {
-        self.bind_beside(&Serving::default()).await
+        self.bind_beside(&RunningListeners::default()).await
     }
 
     /// Takes the ports that `serving` does not have yet.
     ///
     /// # Errors
     /// If one of them cannot be had; `serving` does not notice.
-    pub async fn bind_beside(self, serving: &Serving) -> Result<BoundListeners, BindError> {
+    pub async fn bind_beside(
+        self,
+        serving: &RunningListeners,
+    ) -> Result<BoundListeners, BindError> {
         let mut bound = BTreeMap::new();
         for (endpoint, listener) in self.by_endpoint {
             let owners = listener.router.owners();
@@ -202,7 +205,7 @@ impl Listeners {
                 tracing::info!(%address, tls, components = owners, "listening");
             }
             let (_, server) = listener.first;
-            let one = Bound {
+            let one = BoundListener {
                 socket,
                 limits: server.limits.unwrap_or(self.limits),
                 tls: server.tls.zip(listener.tls),

@@ -30,7 +30,7 @@ mod message;
 mod retry_after;
 mod router;
 mod server;
-mod serving;
+mod running_listeners;
 mod telemetry;
 mod tls;
 mod tls_choice;
@@ -45,8 +45,8 @@ pub use foreign::{AUTH_FOREIGN, SERVER_FOREIGN};
 pub use listeners::{BindError, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};
 pub use retry_after::retry_after;
+pub use running_listeners::{BoundListeners, RunningListeners};
 pub use server::ServerConfig;
-pub use serving::{BoundListeners, Serving};
 pub use tls::{TlsConfig, TlsError, TlsVersion};
 pub use tls_choice::{TlsChoice, TlsChoiceError};
 
@@ -54,7 +54,7 @@ use std::time::Duration;
 
 /// What a client may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ClientLimits {
     /// How long a request's header may take; also how long a connection may stay idle.
     pub header_timeout: Duration,
     /// How long one exchange may take, from the end of the header to the last byte of the answer.
@@ -64,7 +64,7 @@ pub struct Limits {
     pub connections: usize,
 }
 
-impl Default for Limits {
+impl Default for ClientLimits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(10),

@@ -16,7 +16,7 @@ use super::{
     cross_site,
     crowd::{Client, Places},
     message::{Request, Response, Route},
-    telemetry::Telemetry,
+    telemetry::ListenerTelemetry,
 };
 use crate::telemetry::chain;
 
@@ -63,7 +63,7 @@ impl Router {
         &self,
         request: http::Request<Incoming>,
         visitor: Visitor,
-        telemetry: &Telemetry,
+        telemetry: &ListenerTelemetry,
     ) -> Response {
         let answered = self.answer_or_refuse(request, visitor).await;
         let response = answered.unwrap_or_else(|refusal| {

@@ -1,6 +1,6 @@
 //! Where and how a component listens.
 
-use super::{AuthConfig, Limits, TlsConfig};
+use super::{AuthConfig, ClientLimits, TlsConfig};
 use crate::yaml::{Cursor, Diagnostics};
 
 /// The settings of a component that serves HTTP, under the keys of the OpenTelemetry Collector.
@@ -15,7 +15,7 @@ pub struct ServerConfig {
     /// The key `auth`; anyone is admitted without it.
     pub auth: AuthConfig,
     /// What a client may cost; a component that does not care takes those of the others.
-    pub limits: Option<Limits>,
+    pub limits: Option<ClientLimits>,
 }
 
 impl ServerConfig {

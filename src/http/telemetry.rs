@@ -6,12 +6,12 @@ use crate::telemetry::{Meter, names};
 
 /// Counts what clients did not get.
 #[derive(Debug, Clone)]
-pub(super) struct Telemetry {
+pub(super) struct ListenerTelemetry {
     connections: Counter<u64>,
     requests: Counter<u64>,
 }
 
-impl Telemetry {
+impl ListenerTelemetry {
     pub(super) fn new(meter: &Meter) -> Self {
         Self {
             connections: names::CONNECTIONS_REFUSED.counter(meter),

@@ -144,12 +144,12 @@ pub enum TlsError {
 #[derive(Debug)]
 pub(super) struct Tls {
     config: TlsConfig,
-    current: RwLock<(Files, Arc<ServerConfig>)>,
+    current: RwLock<(TlsFiles, Arc<ServerConfig>)>,
 }
 
 /// What the files hold.
 #[derive(Clone, PartialEq, Eq)]
-struct Files {
+struct TlsFiles {
     cert: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
@@ -158,7 +158,7 @@ struct Files {
 impl Tls {
     /// Reads the files.
     pub(super) fn load(config: &TlsConfig) -> Result<Self, TlsError> {
-        let files = Files::read(config)?;
+        let files = TlsFiles::read(config)?;
         let server = files.server(config)?;
         Ok(Self {
             config: config.clone(),
@@ -202,7 +202,7 @@ impl Tls {
 
     /// Whether there was something new.
     fn reload(&self) -> Result<bool, TlsError> {
-        let files = Files::read(&self.config)?;
+        let files = TlsFiles::read(&self.config)?;
         let known = self.current.read().unwrap_or_else(PoisonError::into_inner);
         if known.0 == files {
             return Ok(false);
@@ -215,7 +215,7 @@ impl Tls {
     }
 }
 
-impl Files {
+impl TlsFiles {
     fn read(config: &TlsConfig) -> Result<Self, TlsError> {
         Ok(Self {
             cert: read(&config.cert_file)?,
@@ -256,7 +256,7 @@ impl Files {
 }
 
 /// Shows no key.
-impl std::fmt::Debug for Files {
+impl std::fmt::Debug for TlsFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Files").finish_non_exhaustive()
     }

@@ -34,19 +34,19 @@ struct Totals {
     delta: Delta,
     max_series: usize,
     /// By encoded attributes.
-    series: HashMap<Vec<u8>, Last>,
+    series: HashMap<Vec<u8>, LastTotal>,
 }
 
 /// The last total of a series.
 #[derive(Debug)]
-struct Last {
+struct LastTotal {
     start_time_unix_nano: u64,
     time_unix_nano: u64,
-    total: Total,
+    total: SeriesTotal,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Total {
+enum SeriesTotal {
     Number(Value),
     Histogram {
         count: u64,
@@ -56,14 +56,14 @@ enum Total {
 }
 
 /// A data point that has a total.
-trait Point {
+trait TotalPoint {
     fn attributes(&self) -> &[KeyValue];
     fn time_unix_nano(&self) -> u64;
     fn start_time_unix_nano(&mut self) -> &mut u64;
-    fn total(&self) -> Option<Total>;
+    fn total(&self) -> Option<SeriesTotal>;
     /// Makes it what its total grew by since `last`. A total that fell began again at 0, and is
     /// what it grew by.
-    fn subtract(&mut self, last: &Last);
+    fn subtract(&mut self, last: &LastTotal);
 }
 
 impl Deltas {
@@ -139,18 +139,18 @@ impl Totals {
         }
     }
 
-    fn retain_deltas<P: Point>(&mut self, points: &mut Vec<P>) {
+    fn retain_deltas<P: TotalPoint>(&mut self, points: &mut Vec<P>) {
         let now = points.iter().map(P::time_unix_nano).max();
         points.retain_mut(|point| self.is_delta(point));
         self.forget(now.unwrap_or_default());
     }
 
     /// Notes a total and makes the point a delta; false if that cannot be.
-    fn is_delta(&mut self, point: &mut impl Point) -> bool {
+    fn is_delta(&mut self, point: &mut impl TotalPoint) -> bool {
         let Some(total) = point.total() else {
             return false;
         };
-        let last = Last {
+        let last = LastTotal {
             start_time_unix_nano: *point.start_time_unix_nano(),
             time_unix_nano: point.time_unix_nano(),
             total,
@@ -185,7 +185,7 @@ impl Totals {
     }
 }
 
-impl Last {
+impl LastTotal {
     /// Whether the total began again after `before` was seen.
     fn began_after(&self, before: &Self) -> bool {
         let start = self.start_time_unix_nano;
@@ -193,7 +193,7 @@ impl Last {
     }
 }
 
-fn is_stale(delta: Delta, last: &Last, now: u64) -> bool {
+fn is_stale(delta: Delta, last: &LastTotal, now: u64) -> bool {
     let age = std::time::Duration::from_nanos(now.saturating_sub(last.time_unix_nano));
     delta.max_staleness.is_some_and(|max| age > max)
 }
@@ -206,7 +206,7 @@ fn key(attributes: &[KeyValue]) -> Vec<u8> {
     key
 }
 
-impl Point for NumberDataPoint {
+impl TotalPoint for NumberDataPoint {
     fn attributes(&self) -> &[KeyValue] {
         &self.attributes
     }
@@ -219,19 +219,19 @@ impl Point for NumberDataPoint {
         &mut self.start_time_unix_nano
     }
 
-    fn total(&self) -> Option<Total> {
-        self.value.map(Total::Number)
+    fn total(&self) -> Option<SeriesTotal> {
+        self.value.map(SeriesTotal::Number)
     }
 
-    fn subtract(&mut self, last: &Last) {
+    fn subtract(&mut self, last: &LastTotal) {
         self.start_time_unix_nano = last.time_unix_nano;
-        if let (Some(value), Total::Number(last)) = (&mut self.value, &last.total) {
+        if let (Some(value), SeriesTotal::Number(last)) = (&mut self.value, &last.total) {
             *value = difference(*value, *last);
         }
     }
 }
 
-impl Point for HistogramDataPoint {
+impl TotalPoint for HistogramDataPoint {
     fn attributes(&self) -> &[KeyValue] {
         &self.attributes
     }
@@ -244,19 +244,19 @@ impl Point for HistogramDataPoint {
         &mut self.start_time_unix_nano
     }
 
-    fn total(&self) -> Option<Total> {
-        Some(Total::Histogram {
+    fn total(&self) -> Option<SeriesTotal> {
+        Some(SeriesTotal::Histogram {
             count: self.count,
             sum: self.sum,
             bucket_counts: self.bucket_counts.clone(),
         })
     }
 
-    fn subtract(&mut self, last: &Last) {
+    fn subtract(&mut self, last: &LastTotal) {
         self.start_time_unix_nano = last.time_unix_nano;
         // Those of the time between are not known.
         (self.min, self.max) = (None, None);
-        let Total::Histogram {
+        let SeriesTotal::Histogram {
             count,
             sum,
             bucket_counts,

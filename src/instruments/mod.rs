@@ -8,19 +8,19 @@
 //! Measured reasons for this shape: the SDK allows one Resource a provider, and cannot take back a
 //! series that was recorded synchronously.
 
-mod common;
+mod common_instruments;
 mod delta;
 mod exemplars;
-mod heritage;
+mod inherited_state;
 mod otlp;
-mod own;
+mod report_metrics;
 mod provider;
 mod reader;
-mod repr;
+mod number_kind;
 mod resource;
 mod said;
 mod starts;
-mod texts;
+mod interner;
 
 use std::{
     collections::BTreeMap,
@@ -32,12 +32,12 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 
 pub use otlp::Encoding;
-pub use own::{OwnMetrics, SCOPE};
 pub use reader::PullReader;
+pub use report_metrics::{ReportMetrics, SCOPE};
 pub use resource::resource;
 pub use starts::ResetCounts;
 
-use self::{otlp::Encoder, provider::Provider, repr::Repr, starts::Starts};
+use self::{number_kind::NumberKind, otlp::Encoder, provider::Provider, starts::Starts};
 use crate::{
     definition::InstrumentKind,
     pipeline::{self, Number, Reading, Schema},
@@ -51,7 +51,7 @@ const OVERFLOW: &str = "otel.metric.overflow";
 #[derive(Debug)]
 pub struct TargetInstruments {
     schema: Arc<Schema>,
-    reprs: Vec<Repr>,
+    reprs: Vec<NumberKind>,
     resource: Resource,
     provider: Box<Provider>,
     /// By scope, which is one an endpoint.
@@ -83,7 +83,7 @@ impl TargetInstruments {
         let reprs = schema
             .instruments()
             .iter()
-            .map(|i| Repr::first(i.kind, i.value_type))
+            .map(|i| NumberKind::first(i.kind, i.value_type))
             .collect();
         let resource = Resource::builder_empty()
             .with_attributes(resource.iter().cloned())
@@ -171,8 +171,9 @@ impl TargetInstruments {
             }
         }
         let again = wide.then(|| points.clone());
-        let metrics = self.collect_points(points, scopes, Repr::Unsigned);
-        let signed_metrics = again.map(|points| self.collect_points(points, scopes, Repr::Signed));
+        let metrics = self.collect_points(points, scopes, NumberKind::Unsigned);
+        let signed_metrics =
+            again.map(|points| self.collect_points(points, scopes, NumberKind::Signed));
         Collected {
             metrics,
             signed_metrics,
@@ -244,14 +245,14 @@ impl TargetInstruments {
         &mut self,
         points: Vec<Reading>,
         scopes: &[Arc<str>],
-        integers: Repr,
+        integers: NumberKind,
     ) -> Vec<ResourceMetrics> {
         for reading in points {
             let Some(repr) = self.reprs.get(reading.instrument) else {
                 continue;
             };
-            let too_wide = integers == Repr::Signed && is_wide(reading.value);
-            let repr = if too_wide { Repr::Double } else { *repr };
+            let too_wide = integers == NumberKind::Signed && is_wide(reading.value);
+            let repr = if too_wide { NumberKind::Double } else { *repr };
             self.provider.put(reading, repr);
         }
         let asked = |(scope, provider)| scopes.contains(scope).then_some(provider);

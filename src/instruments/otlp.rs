@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 
 use super::{
     Collected,
-    common::Common,
+    common_instruments::CommonInstruments,
     delta::Deltas,
     exemplars,
     said::{Said, Saying},
@@ -52,7 +52,7 @@ impl Encoder {
 
     /// Goes on where `old` ends, of the same Resource: what both have in common. The rest ends with
     /// the next message.
-    pub(super) fn take_over(&mut self, old: &mut Self, common: &Common) {
+    pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         self.deltas.take_over(&mut old.deltas);
         self.said.take_over(&mut old.said, common);
     }

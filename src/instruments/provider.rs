@@ -20,10 +20,10 @@ use opentelemetry_sdk::{
 };
 
 use super::{
-    common::Common,
+    common_instruments::CommonInstruments,
+    interner::shared,
+    number_kind::{FittedNumber, NumberKind},
     reader::PullReader,
-    repr::{Fitted, Repr},
-    texts::shared,
 };
 use crate::{
     definition::{Instrument, InstrumentKind},
@@ -72,7 +72,7 @@ struct Points(Mutex<Vec<Point>>);
 #[derive(Debug)]
 struct Point {
     slot: u32,
-    value: Fitted,
+    value: FittedNumber,
     attributes: Vec<KeyValue>,
 }
 
@@ -112,14 +112,14 @@ impl Provider {
     }
 
     /// Goes on with the histograms that another schema has in common with its own.
-    pub(super) fn follow(&mut self, schema: &Arc<Schema>, common: &Common) {
+    pub(super) fn follow(&mut self, schema: &Arc<Schema>, common: &CommonInstruments) {
         self.schema = Arc::clone(schema);
         let histograms = std::mem::take(&mut self.histograms);
         self.histograms = common.moved(histograms).collect();
     }
 
     /// Puts a value before its instrument for the next collect, as `repr`.
-    pub(super) fn put(&mut self, reading: Reading, repr: Repr) {
+    pub(super) fn put(&mut self, reading: Reading, repr: NumberKind) {
         let Some(instrument) = self.schema.get(reading.instrument) else {
             return;
         };
@@ -140,7 +140,7 @@ impl Provider {
         }
         self.points.lock().push(Point {
             slot: slot.id,
-            value: Fitted::new(reading.value, repr),
+            value: FittedNumber::new(reading.value, repr),
             attributes: reading.attributes,
         });
     }
@@ -253,7 +253,13 @@ fn meter(provider: &SdkMeterProvider, instrument: &Instrument) -> Meter {
 
 /// Makes the SDK instrument that observes the points of one slot and representation. The SDK keeps
 /// it as long as the provider lives; the handle says nothing.
-fn observe(meter: &Meter, instrument: &Instrument, repr: Repr, points: &Arc<Points>, slot: u32) {
+fn observe(
+    meter: &Meter,
+    instrument: &Instrument,
+    repr: NumberKind,
+    points: &Arc<Points>,
+    slot: u32,
+) {
     let [name, description, unit] = texts(instrument);
     macro_rules! observable {
         ($builder:ident, $fitted:ident) => {{
@@ -264,7 +270,7 @@ fn observe(meter: &Meter, instrument: &Instrument, repr: Repr, points: &Arc<Poin
                 .with_unit(unit)
                 .with_callback(move |observer| {
                     points.observe(slot, |point| {
-                        if let Fitted::$fitted(value) = point.value {
+                        if let FittedNumber::$fitted(value) = point.value {
                             observer.observe(value, &point.attributes);
                         }
                     });
@@ -273,17 +279,21 @@ fn observe(meter: &Meter, instrument: &Instrument, repr: Repr, points: &Arc<Poin
         }};
     }
     match (instrument.kind, repr) {
-        (InstrumentKind::Counter, Repr::Double) => observable!(f64_observable_counter, Double),
+        (InstrumentKind::Counter, NumberKind::Double) => {
+            observable!(f64_observable_counter, Double);
+        }
         (InstrumentKind::Counter, _) => observable!(u64_observable_counter, Unsigned),
-        (InstrumentKind::UpDownCounter | InstrumentKind::StateSet, Repr::Double) => {
+        (InstrumentKind::UpDownCounter | InstrumentKind::StateSet, NumberKind::Double) => {
             observable!(f64_observable_up_down_counter, Double);
         }
         (InstrumentKind::UpDownCounter | InstrumentKind::StateSet, _) => {
             observable!(i64_observable_up_down_counter, Signed);
         }
-        (InstrumentKind::Gauge, Repr::Unsigned) => observable!(u64_observable_gauge, Unsigned),
-        (InstrumentKind::Gauge, Repr::Signed) => observable!(i64_observable_gauge, Signed),
-        (InstrumentKind::Gauge, Repr::Double) => observable!(f64_observable_gauge, Double),
+        (InstrumentKind::Gauge, NumberKind::Unsigned) => {
+            observable!(u64_observable_gauge, Unsigned);
+        }
+        (InstrumentKind::Gauge, NumberKind::Signed) => observable!(i64_observable_gauge, Signed),
+        (InstrumentKind::Gauge, NumberKind::Double) => observable!(f64_observable_gauge, Double),
         (InstrumentKind::Histogram, _) => {}
     }
 }

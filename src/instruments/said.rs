@@ -19,7 +19,7 @@ use opentelemetry_sdk::Resource;
 use prost::Message as _;
 
 use super::{
-    common::Common,
+    common_instruments::CommonInstruments,
     starts::{Key, Nanos, Starts},
 };
 use crate::{
@@ -206,7 +206,7 @@ impl Said {
 
     /// Goes on where `old` ends, whose series are of the same Resource. Those of instruments that
     /// are no more end with the next message.
-    pub(super) fn take_over(&mut self, old: &mut Self, common: &Common) {
+    pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         let starts = Starts::new(&old.schema);
         let mut gone = Vec::new();
         for (scope, mut series) in std::mem::take(&mut old.scopes) {

@@ -18,7 +18,7 @@ use std::{
 
 use opentelemetry::KeyValue;
 
-use super::{SCOPE, common::Common};
+use super::{SCOPE, common_instruments::CommonInstruments};
 use crate::{
     definition::{Instrument, InstrumentKind},
     pipeline::{self, Number, Reading, Schema},
@@ -184,7 +184,7 @@ impl Starts {
     }
 
     /// Knows what `old` knew of the instruments that both have.
-    pub(super) fn take_over(&mut self, old: &mut Self, common: &Common) {
+    pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         let new = Self::new(&old.schema);
         let old = std::mem::replace(old, new);
         self.series = common.moved(old.series).collect();

@@ -10,7 +10,7 @@ mod exemplar;
 mod poll;
 mod probe;
 mod processor;
-mod read;
+mod cached_answer;
 mod reading;
 mod schema;
 mod reload;
@@ -20,21 +20,23 @@ mod target;
 mod target_names;
 
 pub use allowance::{Allowance, Share};
+pub use cached_answer::{CacheStatus, CachedAnswer};
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
 pub use exemplar::Exemplar;
-pub use poll::{Body, Document, EndpointPoll, ErrorType, Failure, LARGE_BYTES, Outcome, Poll};
+pub use poll::{
+    Body, Document, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome,
+};
 pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};
 pub use processor::{
     Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,
 };
-pub use read::{Read, Served};
-pub use reading::{Number, OwnReading, Problem, Reading, Readings, Reason};
+pub use reading::{Number, OwnReading, Problem, ProblemReason, Reading, Readings};
 pub use reload::{ReloadRequest, ReloadTrigger};
 pub use schema::Schema;
 pub use snapshot::{Exporter, Farewell, OtlpForm, Snapshot, Starts};
-pub use status::{EndpointStatus, Inspect, Origins, StatusBoard, TargetStatus};
+pub use status::{DiscoveryStatus, EndpointStatus, Inspect, StatusBoard, TargetStatus};
 pub use target::{INSTANCE_ID, Target};
-pub use target_names::{TakenName, TargetNames};
+pub use target_names::{NameLease, TargetNames};
 
 use std::sync::Arc;
 

@@ -37,7 +37,7 @@ pub struct Poll {
 #[derive(Debug)]
 pub struct EndpointPoll {
     /// A body, or why there is none.
-    pub outcome: Outcome,
+    pub outcome: PollOutcome,
     /// From the first request to the decoded body, retries and their waits included.
     pub duration: Duration,
     /// Requests that were sent.
@@ -52,13 +52,13 @@ pub struct EndpointPoll {
 
 /// A body, or why there is none.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum PollOutcome {
     /// The endpoint answered with a body that could be read.
     Fresh(Body),
     /// The endpoint said that its last body still holds (304).
     NotModified(Body),
     /// It did neither.
-    Failed(Failure),
+    Failed(PollFailure),
     /// It was not asked in this round.
     Skipped,
 }
@@ -102,7 +102,7 @@ pub struct Document {
 
 /// Why an endpoint gave no body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct PollFailure {
     /// The class, for `error.type`.
     pub error_type: ErrorType,
     /// The whole chain of causes, for people. Holds no secret.
@@ -288,7 +288,7 @@ impl Deref for Document {
     }
 }
 
-impl Failure {
+impl PollFailure {
     /// Whether a request was sent and failed, or none was sent.
     pub fn was_sent(&self) -> bool {
         !matches!(
@@ -316,16 +316,16 @@ impl EndpointPoll {
     /// The value of the `outcome` attribute; none for an endpoint that was not asked.
     pub fn outcome_name(&self) -> Option<&'static str> {
         match (&self.outcome, self.stale_age) {
-            (Outcome::Fresh(_), _) => Some("fresh"),
-            (Outcome::NotModified(_), _) => Some("not_modified"),
-            (Outcome::Failed(_), Some(_)) => Some("stale"),
-            (Outcome::Failed(_), None) => Some("missing"),
-            (Outcome::Skipped, _) => None,
+            (PollOutcome::Fresh(_), _) => Some("fresh"),
+            (PollOutcome::NotModified(_), _) => Some("not_modified"),
+            (PollOutcome::Failed(_), Some(_)) => Some("stale"),
+            (PollOutcome::Failed(_), None) => Some("missing"),
+            (PollOutcome::Skipped, _) => None,
         }
     }
 
     /// A result that took no time and no request.
-    pub fn new(outcome: Outcome) -> Self {
+    pub fn new(outcome: PollOutcome) -> Self {
         let duration = Duration::ZERO;
         Self {
             outcome,
@@ -339,22 +339,22 @@ impl EndpointPoll {
 
     /// Whether it was asked in this round.
     pub fn was_asked(&self) -> bool {
-        !matches!(self.outcome, Outcome::Skipped)
+        !matches!(self.outcome, PollOutcome::Skipped)
     }
 
     /// The body, if there is one.
     pub fn body(&self) -> Option<&Body> {
         match &self.outcome {
-            Outcome::Fresh(body) | Outcome::NotModified(body) => Some(body),
-            Outcome::Failed(_) | Outcome::Skipped => None,
+            PollOutcome::Fresh(body) | PollOutcome::NotModified(body) => Some(body),
+            PollOutcome::Failed(_) | PollOutcome::Skipped => None,
         }
     }
 
     /// Why there is no body, if there is none.
-    pub fn failure(&self) -> Option<&Failure> {
+    pub fn failure(&self) -> Option<&PollFailure> {
         match &self.outcome {
-            Outcome::Failed(failure) => Some(failure),
-            Outcome::Fresh(_) | Outcome::NotModified(_) | Outcome::Skipped => None,
+            PollOutcome::Failed(failure) => Some(failure),
+            PollOutcome::Fresh(_) | PollOutcome::NotModified(_) | PollOutcome::Skipped => None,
         }
     }
 }
@@ -462,7 +462,7 @@ mod tests {
         let at = |second| UNIX_EPOCH + Duration::from_secs(second);
         let answered = |second| {
             let body = Body::new(Bytes::new(), at(second), Value::Null, |_| None);
-            EndpointPoll::new(Outcome::Fresh(body))
+            EndpointPoll::new(PollOutcome::Fresh(body))
         };
         let time = |endpoints| {
             let poll = Poll {
@@ -476,7 +476,7 @@ mod tests {
             };
             poll.time()
         };
-        let failed = || EndpointPoll::new(Outcome::Failed(Failure::lost()));
+        let failed = || EndpointPoll::new(PollOutcome::Failed(PollFailure::lost()));
         assert_eq!(time(vec![answered(12), answered(11), failed()]), at(12));
         assert_eq!(time(vec![failed()]), at(20), "nothing answered");
         assert_eq!(time(vec![answered(5)]), at(20), "a kept body is older");

@@ -62,7 +62,7 @@ pub struct Problem {
     /// Index of the instrument in the definition.
     pub instrument: usize,
     /// Why.
-    pub reason: Reason,
+    pub reason: ProblemReason,
     /// How many values are concerned.
     pub count: u64,
     /// The path and what was found there, for `check` and the debug log.
@@ -71,7 +71,7 @@ pub struct Problem {
 
 /// Why a value could not be read, a closed list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub enum ProblemReason {
     /// The path matches nothing, or `null`; or there is no element at all.
     Missing,
     /// The path matches several values where one is wanted.
@@ -89,7 +89,7 @@ pub enum Reason {
     Steps,
 }
 
-impl Reason {
+impl ProblemReason {
     /// The value of the `reason` attribute.
     pub fn name(self) -> &'static str {
         match self {

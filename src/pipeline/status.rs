@@ -10,20 +10,20 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::{Failure, Outcome, Poll, Prober, Read, Target};
+use super::{CachedAnswer, Poll, PollFailure, PollOutcome, Prober, Target};
 
 /// The latest state of every target. Receivers write it, extensions read it.
 #[derive(Debug, Default)]
 pub struct StatusBoard {
     targets: Mutex<BTreeMap<String, TargetStatus>>,
     /// Where targets are found, by receiver.
-    origins: Mutex<BTreeMap<String, Weak<dyn Origins>>>,
+    origins: Mutex<BTreeMap<String, Weak<dyn DiscoveryStatus>>>,
     /// Who polls what it is told to, by receiver.
     probers: Mutex<BTreeMap<String, Weak<dyn Prober>>>,
 }
 
 /// What can be asked about where the targets of a receiver are found.
-pub trait Origins: fmt::Debug + Send + Sync {
+pub trait DiscoveryStatus: fmt::Debug + Send + Sync {
     /// Whether all sources have answered, and what they name is polled.
     fn is_complete(&self) -> bool;
     /// What is known of each source.
@@ -44,7 +44,7 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     fn shed(&self);
     /// The answer of an endpoint, by its position: the kept one if it is young enough, else what
     /// the node says now. Takes no longer than a poll.
-    fn read(&self, endpoint: usize) -> BoxFuture<'_, Read>;
+    fn read(&self, endpoint: usize) -> BoxFuture<'_, CachedAnswer>;
 }
 
 /// The latest state of one target.
@@ -70,7 +70,7 @@ pub struct EndpointStatus {
     /// When its last body arrived.
     pub last_success: Option<SystemTime>,
     /// Why the last poll gave none.
-    pub last_error: Option<Failure>,
+    pub last_error: Option<PollFailure>,
 }
 
 impl TargetStatus {
@@ -139,14 +139,15 @@ impl StatusBoard {
         status.last_duration = poll.duration;
         for (status, polled) in status.endpoints.iter_mut().zip(&poll.endpoints) {
             match &polled.outcome {
-                Outcome::Skipped => {}
-                Outcome::Fresh(body) | Outcome::NotModified(body) => {
+                PollOutcome::Skipped => {}
+                PollOutcome::Fresh(body) | PollOutcome::NotModified(body) => {
                     status.last_success = Some(body.received);
                     status.last_error = None;
                 }
                 // What a breaker refuses says nothing new: why it opened stays.
-                Outcome::Failed(failure) if !failure.was_sent() && status.last_error.is_some() => {}
-                Outcome::Failed(failure) => status.last_error = Some(failure.clone()),
+                PollOutcome::Failed(failure)
+                    if !failure.was_sent() && status.last_error.is_some() => {}
+                PollOutcome::Failed(failure) => status.last_error = Some(failure.clone()),
             }
         }
     }
@@ -195,13 +196,13 @@ impl StatusBoard {
     }
 
     /// Adds where the targets of a receiver are found; it is forgotten when it is dropped.
-    pub fn add_origins(&self, receiver: &str, origins: &Arc<dyn Origins>) {
+    pub fn add_origins(&self, receiver: &str, origins: &Arc<dyn DiscoveryStatus>) {
         let mut all = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(receiver.to_owned(), Arc::downgrade(origins));
     }
 
     /// Where targets are found, by receiver.
-    pub fn origins(&self) -> Vec<(String, Arc<dyn Origins>)> {
+    pub fn origins(&self) -> Vec<(String, Arc<dyn DiscoveryStatus>)> {
         let mut all = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, origins| origins.strong_count() > 0);
         let origins = all.iter();

@@ -17,7 +17,7 @@ pub struct TargetNames {
 
 /// A name, given back when it is dropped.
 #[derive(Debug)]
-pub struct TakenName {
+pub struct NameLease {
     names: Arc<TargetNames>,
     name: String,
 }
@@ -30,7 +30,7 @@ impl TargetNames {
         name: &str,
         receiver: &str,
         on_wait: impl FnOnce(&str),
-    ) -> TakenName {
+    ) -> NameLease {
         let mut on_wait = Some(on_wait);
         loop {
             // Made before the look, so that it hears of a name that is freed in between.
@@ -47,12 +47,12 @@ impl TargetNames {
     }
 
     /// The name, or the receiver that has it.
-    fn try_take(self: &Arc<Self>, name: &str, receiver: &str) -> Result<TakenName, String> {
+    fn try_take(self: &Arc<Self>, name: &str, receiver: &str) -> Result<NameLease, String> {
         match self.lock().entry(name.to_owned()) {
             Entry::Occupied(taken) => Err(taken.get().clone()),
             Entry::Vacant(free) => {
                 free.insert(receiver.to_owned());
-                Ok(TakenName {
+                Ok(NameLease {
                     names: Arc::clone(self),
                     name: name.to_owned(),
                 })
@@ -66,7 +66,7 @@ impl TargetNames {
     }
 }
 
-impl Drop for TakenName {
+impl Drop for NameLease {
     fn drop(&mut self) {
         self.names.lock().remove(&self.name);
         self.names.freed.notify_waiters();

@@ -73,7 +73,7 @@ pub enum ConvertedType {
 
 /// An action that can be done.
 #[derive(Debug)]
-pub(super) enum Action {
+pub(super) enum CompiledAction {
     Set { key: String, from: From, when: When },
     Delete(Keys),
     Hash(Keys),
@@ -128,15 +128,15 @@ pub(super) fn check(
 }
 
 /// What was checked, compiled.
-pub(super) fn compile(actions: &[ActionConfig]) -> Vec<Action> {
+pub(super) fn compile(actions: &[ActionConfig]) -> Vec<CompiledAction> {
     actions.iter().filter_map(|a| a.compile().ok()).collect()
 }
 
 /// Which key is wrong, and why.
-type Wrong = (&'static str, &'static str);
+type InvalidAction = (&'static str, &'static str);
 
 impl ActionConfig {
-    fn compile(&self) -> Result<Action, Wrong> {
+    fn compile(&self) -> Result<CompiledAction, InvalidAction> {
         use ActionKind::{Convert, Delete, Extract, Hash, Insert, Update, Upsert};
         if self.from_context.is_some() {
             let why = "is not supported: a poll has no request whose metadata could be taken";
@@ -152,8 +152,8 @@ impl ActionConfig {
             Insert => self.set(When::Absent)?,
             Update => self.set(When::Present)?,
             Upsert => self.set(When::Always)?,
-            Delete => Action::Delete(Keys { key, pattern }),
-            Hash => Action::Hash(Keys { key, pattern }),
+            Delete => CompiledAction::Delete(Keys { key, pattern }),
+            Hash => CompiledAction::Hash(Keys { key, pattern }),
             Extract => {
                 let pattern = pattern.ok_or(("action", "extract needs a `pattern`"))?;
                 let names = pattern.capture_names().skip(1);
@@ -162,17 +162,17 @@ impl ActionConfig {
                         "extract needs named groups, such as (?P<region>[a-z]+), and no others";
                     return Err(("pattern", why));
                 }
-                Action::Extract { key, pattern }
+                CompiledAction::Extract { key, pattern }
             }
             Convert => {
                 let to = self.converted_type;
                 let to = to.ok_or(("action", "convert needs a `converted_type`"))?;
-                Action::Convert { key, to }
+                CompiledAction::Convert { key, to }
             }
         })
     }
 
-    fn set(&self, when: When) -> Result<Action, Wrong> {
+    fn set(&self, when: When) -> Result<CompiledAction, InvalidAction> {
         let default = self.default_value.as_ref().map(|value| value.get().clone());
         let from = match (&self.value, &self.from_attribute) {
             (Some(value), None) => From::Value(value.get().clone()),
@@ -186,11 +186,11 @@ impl ActionConfig {
             (None, None) => return Err(("action", "needs a `value` or a `from_attribute`")),
         };
         let key = self.key.clone();
-        Ok(Action::Set { key, from, when })
+        Ok(CompiledAction::Set { key, from, when })
     }
 }
 
-impl Action {
+impl CompiledAction {
     /// Does it. The attributes are sorted by key before and after.
     pub(super) fn apply(&self, attributes: &mut Vec<KeyValue>) {
         match self {

@@ -4,7 +4,7 @@
 use super::{
     Config,
     cumulativetodelta::MatchMetrics,
-    select::{MatchConfig, MatchType, Texts},
+    metric_matcher::{MatchConfig, MatchType, Texts},
 };
 
 /// A name, or an expression that is found in names, and where it stands.

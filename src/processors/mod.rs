@@ -16,16 +16,16 @@ pub mod memory_limiter;
 mod mentions;
 pub mod metricstransform;
 mod number;
-mod pass_on;
-mod plans;
+mod noop;
+mod schema_cache;
 pub mod resource;
-mod select;
+mod metric_matcher;
 #[cfg(test)]
 mod testing;
 
 pub use actions::{ActionConfig, ActionKind, ConvertedType};
 pub use mentions::Mention;
-pub use select::{AttributeConfig, MatchConfig, MatchType};
+pub use metric_matcher::{AttributeConfig, MatchConfig, MatchType};
 
 use std::sync::Arc;
 
@@ -35,70 +35,70 @@ use serde::Serialize;
 use crate::{
     pipeline::{Processor, StatusBoard},
     runtime::Clock,
-    settings::Kind,
+    settings::ComponentType,
     telemetry::Meter,
     yaml::{Cursor, Diagnostics, Foreign},
 };
 
 /// All kinds of processors that can be configured.
-pub const KINDS: &[Kind] = &[
-    Kind {
+pub const KINDS: &[ComponentType] = &[
+    ComponentType {
         name: "aggregate",
         aliases: &[],
         about: "Aggregates metrics over all targets, or over groups of them.",
         schema: SchemaGenerator::subschema_for::<aggregate::Config>,
         foreign: &Foreign::NONE,
     },
-    Kind {
+    ComponentType {
         name: "attributes",
         aliases: &[],
         about: "Sets, removes and changes attributes of data points.",
         schema: SchemaGenerator::subschema_for::<attributes::Config>,
         foreign: &foreign::ATTRIBUTES,
     },
-    Kind {
+    ComponentType {
         name: "batch",
         aliases: &[],
         about: "Passes everything on: batches are made by each exporter.",
         schema: SchemaGenerator::subschema_for::<batch::Config>,
         foreign: &foreign::BATCH,
     },
-    Kind {
+    ComponentType {
         name: "cumulativetodelta",
         aliases: &[],
         about: "Makes deltas of running totals, for what is sent as OTLP.",
         schema: SchemaGenerator::subschema_for::<cumulativetodelta::Config>,
         foreign: &Foreign::NONE,
     },
-    Kind {
+    ComponentType {
         name: "filter",
         aliases: &[],
         about: "Drops metrics and data points.",
         schema: SchemaGenerator::subschema_for::<filter::Config>,
         foreign: &foreign::FILTER,
     },
-    Kind {
+    ComponentType {
         name: "groupbyattrs",
         aliases: &[],
         about: "Moves attributes of data points to the Resource.",
         schema: SchemaGenerator::subschema_for::<groupbyattrs::Config>,
         foreign: &Foreign::NONE,
     },
-    Kind {
+    ComponentType {
         name: "memory_limiter",
         aliases: &[],
         about: "Takes no more polls when the collector has too much memory.",
         schema: SchemaGenerator::subschema_for::<memory_limiter::Config>,
         foreign: &foreign::MEMORY_LIMITER,
     },
-    Kind {
+    ComponentType {
         name: "metricstransform",
         aliases: &[],
         about: "Renames, copies and combines metrics, and works on their points.",
         schema: SchemaGenerator::subschema_for::<metricstransform::Config>,
         foreign: &Foreign::NONE,
     },
-    Kind {
+    ComponentType {
         name: "resource",
         aliases: &[],
         about: "Sets, removes and changes attributes of the Resource.",
@@ -133,7 +133,7 @@ pub enum Config {
 
 /// What processors are built with beside their configuration.
 #[derive(Debug)]
-pub struct Context<'a> {
+pub struct ProcessorContext<'a> {
     /// For what they say of themselves.
     pub meter: &'a Meter,
     /// The time of day.
@@ -153,7 +153,11 @@ macro_rules! read {
 
 impl Config {
     /// Reads and checks the configuration of a processor of kind `kind`.
-    pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub fn decode(
+        kind: &ComponentType,
+        at: &Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         match kind.name {
             "aggregate" => read!(Aggregate, aggregate::Config, kind, at, diagnostics),
             "attributes" => read!(Attributes, attributes::Config, kind, at, diagnostics),
@@ -185,7 +189,7 @@ impl Config {
     }
 
     /// Builds the processor `id` for one pipeline.
-    pub fn build(&self, id: &str, context: &Context<'_>) -> Arc<dyn Processor> {
+    pub fn build(&self, id: &str, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         match self {
             Self::Aggregate(config) => config.build(id, context),
             Self::Attributes(config) => config.build(),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use super::{Config, Context, KINDS};
+use super::{Config, KINDS, ProcessorContext};
 use crate::{
     definition,
-    instruments::OwnMetrics,
+    instruments::ReportMetrics,
     pipeline::{Batch, Number, Part, Processor, Reading, Stage, Stream, Target},
     runtime::Clock,
     telemetry::Meter,
@@ -26,7 +26,7 @@ metrics:
 ";
 
 /// A processor and one target of it, whose Resource is `zone=eu`.
-pub(super) struct Lab {
+pub(super) struct ProcessorBench {
     before: Stream,
     after: Stream,
     stage: Box<dyn Stage>,
@@ -41,7 +41,7 @@ pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, Stri
     diagnostics.into_result().map_err(|e| e.to_string())?;
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
-    let context = Context {
+    let context = ProcessorContext {
         meter: &meter,
         clock: &Clock::System,
         board: &board,
@@ -53,7 +53,7 @@ pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, Stri
 pub(super) fn stream(name: &str, resource: &str) -> Stream {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
     Stream {
-        schema: Arc::new(OwnMetrics::schema(&definition, 1)),
+        schema: Arc::new(ReportMetrics::schema(&definition, 1)),
         target: Arc::new(Target::named(name, &definition)),
         resource: attributes(resource).into(),
     }
@@ -102,7 +102,7 @@ pub(super) fn text(stream: &Stream, reading: &Reading) -> String {
     }
 }
 
-impl Lab {
+impl ProcessorBench {
     pub(super) fn new(kind: &str, config: &str) -> Self {
         let processor = build(kind, config).unwrap();
         let before = stream("node", "zone=eu");

@@ -7,20 +7,20 @@ use serde::Serialize;
 
 use crate::{
     client, http,
-    settings::Kind,
+    settings::ComponentType,
     yaml::{Cursor, Diagnostics, Foreign},
 };
 
 /// All kinds of receivers.
-pub const KINDS: &[Kind] = &[
-    Kind {
+pub const KINDS: &[ComponentType] = &[
+    ComponentType {
         name: "betanet",
         aliases: &[],
         about: "Polls Betanet nodes: `http_json` with the definitions of both dialects.",
         schema: SchemaGenerator::subschema_for::<http_json::Config>,
         foreign: &FOREIGN,
     },
-    Kind {
+    ComponentType {
         name: "http_json",
         aliases: &[],
         about: "Polls any JSON API over HTTP, as a definition in `pipelines/` says.",
@@ -45,7 +45,11 @@ pub enum Config {
 
 impl Config {
     /// Reads and checks the configuration of a receiver of kind `kind`.
-    pub fn decode(kind: &Kind, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub fn decode(
+        kind: &ComponentType,
+        at: &Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         let is_preset = match kind.name {
             "betanet" => true,
             "http_json" => false,

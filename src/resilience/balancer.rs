@@ -15,7 +15,7 @@ use fastrand::Rng;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{circuit::Gate, instances::Instances, time::later};
+use super::{circuit::Admission, instances::Instances, time::later};
 
 /// A failure counts as an answer that took at least so long.
 const PENALTY: Duration = Duration::from_secs(5);
@@ -28,13 +28,13 @@ const DECAY_INTERVALS: u32 = 10;
 pub struct Balancer {
     decay: Duration,
     left_out_for: Duration,
-    loads: Vec<Load>,
+    loads: Vec<InstanceLoad>,
     hedges: Hedges,
 }
 
 /// What an attempt at an instance says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Experience {
+pub enum AttemptResult {
     /// It answered after so long.
     Answered(Duration),
     /// It did not, and asks for so long a pause.
@@ -79,11 +79,11 @@ pub struct Gates {
 
 /// An instance, and why it is the one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Choice {
+pub struct InstanceSelection {
     /// Its position.
     pub instance: usize,
     /// Why it.
-    pub because: Because,
+    pub because: SelectionReason,
     /// The time that its answer is expected to take.
     pub expected: Duration,
     /// The other one that was drawn, and its time.
@@ -93,7 +93,7 @@ pub struct Choice {
 /// Why an instance is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Because {
+pub enum SelectionReason {
     /// It is the faster one of two that were drawn.
     Faster,
     /// Only it is left.
@@ -108,17 +108,17 @@ pub enum Because {
 
 /// What is known of one instance.
 #[derive(Debug, Clone, Copy, Default)]
-struct Load {
+struct InstanceLoad {
     seconds: f64,
     updated: Option<Instant>,
     /// When it failed, if it has not answered since.
     failed: Option<Instant>,
-    counts: Counts,
+    counts: InstanceCounts,
 }
 
 /// Attempts at one instance since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct InstanceCounts {
     /// It answered.
     pub ok: u64,
     /// It did not, or answered that it cannot.
@@ -132,7 +132,7 @@ impl Balancer {
     /// out for `left_out_for`.
     pub fn new(instances: usize, interval: Duration, left_out_for: Duration) -> Self {
         // What nothing is known of is the fastest: so all are known soon.
-        let load = Load::default();
+        let load = InstanceLoad::default();
         Self {
             decay: interval.saturating_mul(DECAY_INTERVALS),
             left_out_for,
@@ -159,12 +159,12 @@ impl Balancer {
         gates: Gates,
         tried: Instances,
         rng: &mut Rng,
-    ) -> Option<Choice> {
+    ) -> Option<InstanceSelection> {
         let (free, probes) = (gates.free.without(tried), gates.probes.without(tried));
         if tried.is_empty()
             && let Some(due) = probes.with(free.and(self.due(now))).first()
         {
-            return Some(self.choice(now, due, Because::Due));
+            return Some(self.choice(now, due, SelectionReason::Due));
         }
         let panic = self.is_panic(now, gates);
         let sound = match panic {
@@ -172,34 +172,34 @@ impl Balancer {
             false => free.without(self.left_out(now)),
         };
         let (from, because) = match (sound.count(), free.is_empty()) {
-            (0, true) => (probes, Because::LastResort),
-            (0, false) => (free, Because::LastResort),
-            (_, _) if panic => (sound, Because::Panic),
-            (1, _) => (sound, Because::Only),
-            (_, _) => (sound, Because::Faster),
+            (0, true) => (probes, SelectionReason::LastResort),
+            (0, false) => (free, SelectionReason::LastResort),
+            (_, _) if panic => (sound, SelectionReason::Panic),
+            (1, _) => (sound, SelectionReason::Only),
+            (_, _) => (sound, SelectionReason::Faster),
         };
         self.faster_of_two(now, from, because, rng)
     }
 
     /// An attempt at an instance has ended.
-    pub fn ended(&mut self, instance: usize, now: Instant, experience: Experience) {
+    pub fn ended(&mut self, instance: usize, now: Instant, experience: AttemptResult) {
         let decay = self.decay;
         let Some(load) = self.loads.get_mut(instance) else {
             return;
         };
         match experience {
-            Experience::Answered(took) => {
+            AttemptResult::Answered(took) => {
                 load.learn(took, now, decay);
                 load.failed = None;
                 load.counts.ok += 1;
             }
-            Experience::Failed { retry_after } => {
+            AttemptResult::Failed { retry_after } => {
                 load.learn(PENALTY.max(retry_after.unwrap_or_default()), now, decay);
                 load.failed = Some(now);
                 load.counts.failed += 1;
             }
-            Experience::Outrun(took) => load.learn_at_least(took, now, decay),
-            Experience::Unknown => {}
+            AttemptResult::Outrun(took) => load.learn_at_least(took, now, decay),
+            AttemptResult::Unknown => {}
         }
     }
 
@@ -226,7 +226,7 @@ impl Balancer {
     }
 
     /// Attempts at an instance.
-    pub fn counts(&self, instance: usize) -> Counts {
+    pub fn counts(&self, instance: usize) -> InstanceCounts {
         let load = self.loads.get(instance);
         load.map(|load| load.counts).unwrap_or_default()
     }
@@ -267,7 +267,7 @@ impl Balancer {
         })
     }
 
-    fn that(&self, is: impl Fn(&Load) -> bool) -> Instances {
+    fn that(&self, is: impl Fn(&InstanceLoad) -> bool) -> Instances {
         let found = self.loads.iter().enumerate().filter(|(_, load)| is(load));
         found.map(|(instance, _)| instance).collect()
     }
@@ -276,9 +276,9 @@ impl Balancer {
         &self,
         now: Instant,
         from: Instances,
-        because: Because,
+        because: SelectionReason,
         rng: &mut Rng,
-    ) -> Option<Choice> {
+    ) -> Option<InstanceSelection> {
         let one = from.nth(rng.usize(..from.count().max(1)))?;
         let others = from.without(Instances::of(one));
         let first = self.choice(now, one, because);
@@ -291,11 +291,11 @@ impl Balancer {
             false => (first, second),
         };
         let over = Some((slower.instance, slower.expected));
-        Some(Choice { over, ..faster })
+        Some(InstanceSelection { over, ..faster })
     }
 
-    fn choice(&self, now: Instant, instance: usize, because: Because) -> Choice {
-        Choice {
+    fn choice(&self, now: Instant, instance: usize, because: SelectionReason) -> InstanceSelection {
+        InstanceSelection {
             instance,
             because,
             expected: self.expected(instance, now),
@@ -304,7 +304,7 @@ impl Balancer {
     }
 }
 
-impl Load {
+impl InstanceLoad {
     /// A peak is believed at once, what is faster only as the memory of the slower one fades.
     fn learn(&mut self, took: Duration, now: Instant, decay: Duration) {
         let took = took.as_secs_f64();
@@ -344,16 +344,16 @@ impl Gates {
     }
 }
 
-impl FromIterator<Gate> for Gates {
+impl FromIterator<Admission> for Gates {
     /// One an instance, in the order of their positions.
-    fn from_iter<I: IntoIterator<Item = Gate>>(gates: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = Admission>>(gates: I) -> Self {
         let mut all = Self::default();
         for (instance, gate) in gates.into_iter().enumerate() {
             let of = Instances::of(instance);
             match gate {
-                Gate::Free => all.free = all.free.with(of),
-                Gate::Probe => all.probes = all.probes.with(of),
-                Gate::Shut => {}
+                Admission::Free => all.free = all.free.with(of),
+                Admission::Probe => all.probes = all.probes.with(of),
+                Admission::Shut => {}
             }
         }
         all

@@ -9,18 +9,20 @@ use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    outcome::Outcome,
-    state::{Counters, Reason, State, TimeInState, Transition, View},
+    outcome::BreakerOutcome,
+    state::{
+        BreakerCounters, BreakerState, BreakerView, TimeInState, Transition, TransitionReason,
+    },
     time::{jittered, later, times},
 };
 
 /// When a breaker trips and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Policy {
+pub struct BreakerPolicy {
     /// So many consecutive failures open it.
     pub failure_threshold: u32,
     /// What counts as consecutive.
-    pub counting: Counting,
+    pub counting: FailureCounting,
     /// How long it stays open the first time. After a failed probe this counts from the moment
     /// the probe was sent, so that a node is asked once in this time however long its answer was
     /// waited for; half of it passes in any case.
@@ -38,7 +40,7 @@ pub struct Policy {
 
 /// What counts as consecutive failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counting {
+pub enum FailureCounting {
     /// Each failure.
     Each,
     /// A failure only if its attempt started after the one counted before was known: what fails
@@ -50,7 +52,7 @@ pub enum Counting {
 /// [`Breaker::give_back`], whatever happens to the attempt.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Permit {
+pub struct BreakerPermit {
     generation: u64,
     given: Instant,
     /// The failures that had counted then.
@@ -60,7 +62,7 @@ pub struct Permit {
 
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum BreakerRefusal {
     /// The breaker is open.
     Open {
         /// When it lets a probe through.
@@ -72,7 +74,7 @@ pub enum Refusal {
 
 /// What a breaker would do with a request. The order is from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Gate {
+pub enum Admission {
     /// Let it through.
     Free,
     /// Let it through as a probe.
@@ -84,7 +86,7 @@ pub enum Gate {
 /// A circuit breaker.
 #[derive(Debug, Clone)]
 pub struct Breaker {
-    policy: Policy,
+    policy: BreakerPolicy,
     phase: Phase,
     since: Instant,
     /// One more for each change of state.
@@ -96,7 +98,7 @@ pub struct Breaker {
     growth: u32,
     held: bool,
     time: TimeInState,
-    counters: Counters,
+    counters: BreakerCounters,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +110,7 @@ enum Phase {
 
 impl Breaker {
     /// A closed breaker.
-    pub fn new(policy: Policy, now: Instant) -> Self {
+    pub fn new(policy: BreakerPolicy, now: Instant) -> Self {
         Self {
             policy,
             phase: Phase::Closed,
@@ -119,7 +121,7 @@ impl Breaker {
             growth: 0,
             held: false,
             time: TimeInState::default(),
-            counters: Counters::default(),
+            counters: BreakerCounters::default(),
         }
     }
 
@@ -137,9 +139,11 @@ impl Breaker {
     /// who wants to tell about the transition asks here first.
     pub fn advance(&mut self, now: Instant) -> Option<Transition> {
         match self.phase {
-            Phase::Open { until } if until <= now => {
-                Some(self.enter(Phase::HalfOpen { in_flight: 0 }, Reason::OpenExpired, until))
-            }
+            Phase::Open { until } if until <= now => Some(self.enter(
+                Phase::HalfOpen { in_flight: 0 },
+                TransitionReason::OpenExpired,
+                until,
+            )),
             Phase::Open { .. } | Phase::Closed | Phase::HalfOpen { .. } => None,
         }
     }
@@ -148,7 +152,7 @@ impl Breaker {
     ///
     /// # Errors
     /// Says why not; that is a decision, not a failure, and nothing is charged for it.
-    pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, Refusal> {
+    pub fn try_acquire(&mut self, now: Instant) -> Result<BreakerPermit, BreakerRefusal> {
         self.advance(now);
         match &mut self.phase {
             Phase::Closed => Ok(self.permit(now, false)),
@@ -159,23 +163,23 @@ impl Breaker {
                 Ok(self.permit(now, true))
             }
             // Not rejected yet: it is worth waiting with the probe.
-            Phase::HalfOpen { .. } => Err(Refusal::ProbeInFlight),
+            Phase::HalfOpen { .. } => Err(BreakerRefusal::ProbeInFlight),
             Phase::Open { until } => {
                 let retry_at = *until;
                 self.reject();
-                Err(Refusal::Open { retry_at })
+                Err(BreakerRefusal::Open { retry_at })
             }
         }
     }
 
     /// What it would do with a request now; nothing is asked for.
-    pub fn gate(&self, now: Instant) -> Gate {
+    pub fn gate(&self, now: Instant) -> Admission {
         let most = self.policy.half_open_max_probes.max(1);
         match self.phase {
-            Phase::Closed => Gate::Free,
-            Phase::Open { until } if now < until => Gate::Shut,
-            Phase::HalfOpen { in_flight } if in_flight >= most => Gate::Shut,
-            Phase::Open { .. } | Phase::HalfOpen { .. } => Gate::Probe,
+            Phase::Closed => Admission::Free,
+            Phase::Open { until } if now < until => Admission::Shut,
+            Phase::HalfOpen { in_flight } if in_flight >= most => Admission::Shut,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => Admission::Probe,
         }
     }
 
@@ -188,8 +192,8 @@ impl Breaker {
     pub fn complete(
         &mut self,
         now: Instant,
-        permit: Permit,
-        outcome: Outcome,
+        permit: BreakerPermit,
+        outcome: BreakerOutcome,
         rng: &mut Rng,
     ) -> Option<Transition> {
         if permit.generation != self.generation {
@@ -198,7 +202,7 @@ impl Breaker {
         }
         // While the fault is likely ours, a failure is no evidence against anybody else.
         let outcome = match outcome {
-            Outcome::Fail if self.held => Outcome::Neutral,
+            BreakerOutcome::Fail if self.held => BreakerOutcome::Neutral,
             other => other,
         };
         match &mut self.phase {
@@ -218,13 +222,13 @@ impl Breaker {
     }
 
     /// Whether a failure of the attempt that the permit was for would be one more of them.
-    pub fn counts(&self, permit: &Permit) -> bool {
+    pub fn counts(&self, permit: &BreakerPermit) -> bool {
         let is_closed = matches!(self.phase, Phase::Closed);
         is_closed && !self.held && permit.generation == self.generation
     }
 
     /// Takes back a permit that was not used: nothing was sent, so nothing is counted.
-    pub fn give_back(&mut self, permit: Permit) {
+    pub fn give_back(&mut self, permit: BreakerPermit) {
         if let Phase::HalfOpen { in_flight } = &mut self.phase
             && permit.generation == self.generation
         {
@@ -238,12 +242,12 @@ impl Breaker {
     }
 
     /// What it is now, for whoever looks from outside.
-    pub fn view(&self, now: Instant) -> View {
+    pub fn view(&self, now: Instant) -> BreakerView {
         // The one rule of expiry is the one that the polls obey.
         let mut current = self.clone();
         current.advance(now);
         current.spend(now);
-        View {
+        BreakerView {
             state: current.phase.state(),
             since: current.since,
             retry_at: match current.phase {
@@ -256,8 +260,8 @@ impl Breaker {
         }
     }
 
-    fn permit(&self, now: Instant, probe: bool) -> Permit {
-        Permit {
+    fn permit(&self, now: Instant, probe: bool) -> BreakerPermit {
+        BreakerPermit {
             generation: self.generation,
             given: now,
             counted: self.counted,
@@ -268,18 +272,18 @@ impl Breaker {
     fn count(
         &mut self,
         now: Instant,
-        permit: &Permit,
-        outcome: Outcome,
+        permit: &BreakerPermit,
+        outcome: BreakerOutcome,
         rng: &mut Rng,
     ) -> Option<Transition> {
         match outcome {
-            Outcome::Neutral => return None,
-            Outcome::Ok => self.failures = 0,
-            Outcome::Fail if self.is_news(permit) => {
+            BreakerOutcome::Neutral => return None,
+            BreakerOutcome::Ok => self.failures = 0,
+            BreakerOutcome::Fail if self.is_news(permit) => {
                 self.failures = self.failures.saturating_add(1);
                 self.counted += 1;
             }
-            Outcome::Fail => {}
+            BreakerOutcome::Fail => {}
         }
         if self.failures < self.policy.failure_threshold.max(1) {
             return None;
@@ -290,34 +294,38 @@ impl Breaker {
         self.growth = self.growth.saturating_sub(steps);
         let open = self.draw_open(rng);
         let until = later(now, open);
-        Some(self.enter(Phase::Open { until }, Reason::FailureThreshold, now))
+        Some(self.enter(
+            Phase::Open { until },
+            TransitionReason::FailureThreshold,
+            now,
+        ))
     }
 
-    fn is_news(&self, permit: &Permit) -> bool {
-        self.policy.counting == Counting::Each || permit.counted == self.counted
+    fn is_news(&self, permit: &BreakerPermit) -> bool {
+        self.policy.counting == FailureCounting::Each || permit.counted == self.counted
     }
 
     fn judge_probe(
         &mut self,
         now: Instant,
         sent: Instant,
-        outcome: Outcome,
+        outcome: BreakerOutcome,
         rng: &mut Rng,
     ) -> Option<Transition> {
         match outcome {
-            Outcome::Ok => {
-                let closed = self.enter(Phase::Closed, Reason::ProbeSucceeded, now);
+            BreakerOutcome::Ok => {
+                let closed = self.enter(Phase::Closed, TransitionReason::ProbeSucceeded, now);
                 self.failures = 0;
                 Some(closed)
             }
-            Outcome::Fail => {
+            BreakerOutcome::Fail => {
                 self.failures = self.failures.saturating_add(1);
                 let open = self.draw_open(rng);
                 // A probe may have run for longer than that; the next does not follow at once.
                 let until = later(sent, open).max(later(now, open / 2));
-                Some(self.enter(Phase::Open { until }, Reason::ProbeFailed, now))
+                Some(self.enter(Phase::Open { until }, TransitionReason::ProbeFailed, now))
             }
-            Outcome::Neutral => {
+            BreakerOutcome::Neutral => {
                 self.counters.cancelled_probes += 1;
                 None
             }
@@ -336,17 +344,17 @@ impl Breaker {
         open
     }
 
-    fn enter(&mut self, phase: Phase, reason: Reason, at: Instant) -> Transition {
+    fn enter(&mut self, phase: Phase, reason: TransitionReason, at: Instant) -> Transition {
         let from = self.phase.state();
         self.spend(at);
         self.phase = phase;
         self.since = at;
         self.generation += 1;
         let counter = match reason {
-            Reason::FailureThreshold => &mut self.counters.trips,
-            Reason::OpenExpired => &mut self.counters.expiries,
-            Reason::ProbeFailed => &mut self.counters.failed_probes,
-            Reason::ProbeSucceeded => &mut self.counters.recoveries,
+            TransitionReason::FailureThreshold => &mut self.counters.trips,
+            TransitionReason::OpenExpired => &mut self.counters.expiries,
+            TransitionReason::ProbeFailed => &mut self.counters.failed_probes,
+            TransitionReason::ProbeSucceeded => &mut self.counters.recoveries,
         };
         *counter += 1;
         Transition {
@@ -369,7 +377,7 @@ impl Breaker {
     }
 }
 
-impl Permit {
+impl BreakerPermit {
     /// Whether the attempt decides about a half-open breaker: one try, with the longest timeout.
     pub fn is_probe(&self) -> bool {
         self.probe
@@ -377,11 +385,11 @@ impl Permit {
 }
 
 impl Phase {
-    fn state(self) -> State {
+    fn state(self) -> BreakerState {
         match self {
-            Self::Closed => State::Closed,
-            Self::Open { .. } => State::Open,
-            Self::HalfOpen { .. } => State::HalfOpen,
+            Self::Closed => BreakerState::Closed,
+            Self::Open { .. } => BreakerState::Open,
+            Self::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 }

@@ -16,7 +16,7 @@ const MIN_FLOOR: u64 = 10;
 /// The retry budget of all targets together, counted when things start: what counts results would
 /// notice an outage only after its timeouts.
 #[derive(Debug, Clone)]
-pub struct Budget {
+pub struct RetryBudget {
     epoch: Instant,
     /// The number of the interval that begins at `epoch`.
     first: u64,
@@ -33,7 +33,7 @@ struct Bucket {
     retries: u64,
 }
 
-impl Budget {
+impl RetryBudget {
     /// A budget for so many targets, each polled once an `interval`.
     pub fn new(targets: usize, interval: Duration, now: Instant) -> Self {
         Self {

@@ -7,18 +7,18 @@ use tokio::time::Instant;
 
 /// How long an answer may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
+pub struct CachePolicy {
     /// Younger, it is as good as a new one.
     pub ttl: Duration,
     /// Older, it is not served at all.
     pub max_stale: Duration,
-    /// Whether the origin's own limits ([`Origin`]) count as well.
+    /// Whether the origin's own limits ([`CacheHeaders`]) count as well.
     pub honor_origin: bool,
 }
 
 /// What the origin says of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Origin {
+pub struct CacheHeaders {
     /// How old it was when it was sent (`Age`).
     pub age: Duration,
     /// `ETag`.
@@ -55,7 +55,7 @@ pub enum Freshness {
 
 /// What reads came to; each counts once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct CacheCounts {
     /// Served without asking the node.
     pub hit: u64,
     /// The node gave a new answer, or there was none at all.
@@ -85,35 +85,35 @@ pub enum Fallback<'a, T> {
 }
 
 /// The slot of one endpoint of one target.
-pub struct Slot<T> {
-    policy: Policy,
-    entry: Option<Entry<T>>,
-    poll: Counts,
-    api: Counts,
+pub struct CacheSlot<T> {
+    policy: CachePolicy,
+    entry: Option<CachedEntry<T>>,
+    poll: CacheCounts,
+    api: CacheCounts,
 }
 
-struct Entry<T> {
+struct CachedEntry<T> {
     value: T,
     /// When its request was sent: at least so old is what it says.
     sent: Instant,
-    origin: Origin,
+    origin: CacheHeaders,
 }
 
-impl Origin {
+impl CacheHeaders {
     /// Whether a request can be made conditional on it.
     pub fn is_conditional(&self) -> bool {
         self.etag.is_some() || self.last_modified.is_some()
     }
 }
 
-impl<T> Slot<T> {
+impl<T> CacheSlot<T> {
     /// An empty slot.
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(policy: CachePolicy) -> Self {
         Self {
             policy,
             entry: None,
-            poll: Counts::default(),
-            api: Counts::default(),
+            poll: CacheCounts::default(),
+            api: CacheCounts::default(),
         }
     }
 
@@ -135,9 +135,9 @@ impl<T> Slot<T> {
     }
 
     /// Keeps a good, decoded answer to a request sent at `sent`. There is no way to keep another.
-    pub fn store(&mut self, reader: Reader, sent: Instant, origin: Origin, value: T) {
+    pub fn store(&mut self, reader: Reader, sent: Instant, origin: CacheHeaders, value: T) {
         self.counts_mut(reader).miss += 1;
-        self.entry = Some(Entry {
+        self.entry = Some(CachedEntry {
             value,
             sent,
             origin,
@@ -153,13 +153,18 @@ impl<T> Slot<T> {
     /// The node said of the request sent at `sent` that the kept answer still holds (304), which
     /// makes that answer as young as this one. Validators that it does not repeat stay. Gives the
     /// answer; none if there is none, which only a node that lies can bring about.
-    pub fn revalidated(&mut self, reader: Reader, sent: Instant, origin: Origin) -> Option<&T> {
+    pub fn revalidated(
+        &mut self,
+        reader: Reader,
+        sent: Instant,
+        origin: CacheHeaders,
+    ) -> Option<&T> {
         let Some(entry) = &mut self.entry else {
             self.counts_mut(reader).miss += 1;
             return None;
         };
         entry.sent = sent;
-        entry.origin = Origin {
+        entry.origin = CacheHeaders {
             etag: origin.etag.or(entry.origin.etag.take()),
             last_modified: origin.last_modified.or(entry.origin.last_modified.take()),
             ..origin
@@ -225,19 +230,19 @@ impl<T> Slot<T> {
     }
 
     /// What the origin said of the kept answer; its validators make the next request conditional.
-    pub fn origin(&self) -> Option<&Origin> {
+    pub fn origin(&self) -> Option<&CacheHeaders> {
         self.entry.as_ref().map(|entry| &entry.origin)
     }
 
     /// What the reads of this reader came to.
-    pub fn counts(&self, reader: Reader) -> &Counts {
+    pub fn counts(&self, reader: Reader) -> &CacheCounts {
         match reader {
             Reader::Poll => &self.poll,
             Reader::Api => &self.api,
         }
     }
 
-    fn counts_mut(&mut self, reader: Reader) -> &mut Counts {
+    fn counts_mut(&mut self, reader: Reader) -> &mut CacheCounts {
         match reader {
             Reader::Poll => &mut self.poll,
             Reader::Api => &mut self.api,
@@ -249,14 +254,14 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T> Entry<T> {
+impl<T> CachedEntry<T> {
     fn age(&self, now: Instant) -> Duration {
         let kept = now.saturating_duration_since(self.sent);
         kept.saturating_add(self.origin.age)
     }
 }
 
-impl<T> fmt::Debug for Slot<T> {
+impl<T> fmt::Debug for CacheSlot<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
             .field("policy", &self.policy)

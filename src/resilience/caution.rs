@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::time::later;
-use crate::pipeline::{ErrorType, Outcome};
+use crate::pipeline::{ErrorType, PollOutcome};
 
 /// How long a suspect is left out the first time, from the host's next answer on. It is longer
 /// each time: whoever asks again may end the node again.
@@ -106,11 +106,11 @@ struct Standing {
 
 impl Heard {
     /// What the result of an endpoint says.
-    pub fn of(outcome: &Outcome) -> Self {
+    pub fn of(outcome: &PollOutcome) -> Self {
         match outcome {
-            Outcome::Fresh(_) | Outcome::NotModified(_) => Self::Answer,
-            Outcome::Failed(failure) => Self::of_failure(failure.error_type),
-            Outcome::Skipped => Self::Nothing,
+            PollOutcome::Fresh(_) | PollOutcome::NotModified(_) => Self::Answer,
+            PollOutcome::Failed(failure) => Self::of_failure(failure.error_type),
+            PollOutcome::Skipped => Self::Nothing,
         }
     }
 

@@ -7,18 +7,18 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    breaker::{Breaker, Permit, Policy, Refusal},
-    outcome::{Outcome, Verdict},
-    state::{State, Transition, View},
+    breaker::{Breaker, BreakerPermit, BreakerPolicy, BreakerRefusal},
+    outcome::{BreakerOutcome, Verdict},
+    state::{BreakerState, BreakerView, Transition},
 };
 use fastrand::Rng;
 
-pub use super::{breaker::Gate, config::Scope};
+pub use super::{breaker::Admission, config::BreakerScope};
 
 /// One of the two levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum BreakerLevel {
     /// All endpoints of a host.
     Host,
     /// One endpoint.
@@ -28,7 +28,7 @@ pub enum Level {
 /// The breakers of one host.
 #[derive(Debug, Clone)]
 pub struct Circuit {
-    scope: Scope,
+    scope: BreakerScope,
     host: Option<Breaker>,
     endpoints: Vec<Breaker>,
     /// How often the host failed each endpoint since it last answered one.
@@ -43,24 +43,24 @@ pub struct Circuit {
 pub struct CircuitPermit {
     /// Which endpoint, by its position.
     position: usize,
-    host: Option<Permit>,
-    endpoint: Option<Permit>,
+    host: Option<BreakerPermit>,
+    endpoint: Option<BreakerPermit>,
 }
 
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum CircuitRefusal {
     /// A breaker is open.
     Open {
         /// Whose.
-        level: Level,
+        level: BreakerLevel,
         /// When it lets a probe through.
         retry_at: Instant,
     },
     /// A breaker waits for the result of a probe; it is worth waiting with it.
     ProbeInFlight {
         /// Whose.
-        level: Level,
+        level: BreakerLevel,
     },
     /// The server asked for a pause (`Retry-After`).
     Paused {
@@ -71,7 +71,7 @@ pub enum Refused {
 
 /// What a result changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Changes {
+pub struct CircuitChanges {
     /// At the host.
     pub host: Option<Transition>,
     /// At the endpoint.
@@ -82,9 +82,9 @@ pub struct Changes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CircuitView {
     /// The host's breaker, if it has one.
-    pub host: Option<View>,
+    pub host: Option<BreakerView>,
     /// The endpoint's breaker, if it has one.
-    pub endpoint: Option<View>,
+    pub endpoint: Option<BreakerView>,
     /// Until when the server asked for a pause.
     pub not_before: Option<Instant>,
 }
@@ -92,22 +92,26 @@ pub struct CircuitView {
 impl Circuit {
     /// Closed breakers for a host with so many endpoints, as many as `scope` asks for.
     pub fn new(
-        scope: Scope,
-        host: Policy,
-        endpoint: Policy,
+        scope: BreakerScope,
+        host: BreakerPolicy,
+        endpoint: BreakerPolicy,
         endpoints: usize,
         now: Instant,
     ) -> Self {
-        let streaks = if scope == Scope::Endpoint {
+        let streaks = if scope == BreakerScope::Endpoint {
             0
         } else {
             endpoints
         };
-        let endpoints = if scope == Scope::Host { 0 } else { endpoints };
+        let endpoints = if scope == BreakerScope::Host {
+            0
+        } else {
+            endpoints
+        };
         Self {
             scope,
             streaks: vec![0; streaks],
-            host: (scope != Scope::Endpoint).then(|| Breaker::new(host, now)),
+            host: (scope != BreakerScope::Endpoint).then(|| Breaker::new(host, now)),
             endpoints: vec![Breaker::new(endpoint, now); endpoints],
             not_before: None,
         }
@@ -131,9 +135,9 @@ impl Circuit {
     }
 
     /// Makes the breakers of this endpoint half-open whose time is over.
-    pub fn advance(&mut self, now: Instant, endpoint: usize) -> Changes {
+    pub fn advance(&mut self, now: Instant, endpoint: usize) -> CircuitChanges {
         let endpoint = self.endpoints.get_mut(endpoint);
-        Changes {
+        CircuitChanges {
             host: self.host.as_mut().and_then(|host| host.advance(now)),
             endpoint: endpoint.and_then(|endpoint| endpoint.advance(now)),
         }
@@ -143,9 +147,13 @@ impl Circuit {
     ///
     /// # Errors
     /// Says who refuses and until when.
-    pub fn try_acquire(&mut self, now: Instant, endpoint: usize) -> Result<CircuitPermit, Refused> {
+    pub fn try_acquire(
+        &mut self,
+        now: Instant,
+        endpoint: usize,
+    ) -> Result<CircuitPermit, CircuitRefusal> {
         if let Some(until) = self.not_before.filter(|until| now < *until) {
-            return Err(Refused::Paused { until });
+            return Err(CircuitRefusal::Paused { until });
         }
         let mut permit = CircuitPermit {
             position: endpoint,
@@ -153,7 +161,7 @@ impl Circuit {
             endpoint: None,
         };
         if let Some(host) = &mut self.host {
-            let refused = |refusal| Refused::by(Level::Host, refusal);
+            let refused = |refusal| CircuitRefusal::by(BreakerLevel::Host, refusal);
             permit.host = Some(host.try_acquire(now).map_err(refused)?);
         }
         if let Some(gate) = self.endpoints.get_mut(endpoint) {
@@ -161,7 +169,7 @@ impl Circuit {
                 Ok(own) => permit.endpoint = Some(own),
                 Err(refusal) => {
                     self.give_back(permit);
-                    return Err(Refused::by(Level::Endpoint, refusal));
+                    return Err(CircuitRefusal::by(BreakerLevel::Endpoint, refusal));
                 }
             }
         }
@@ -175,9 +183,9 @@ impl Circuit {
         permit: CircuitPermit,
         verdict: &Verdict,
         rng: &mut Rng,
-    ) -> Changes {
+    ) -> CircuitChanges {
         let charge = self.scope.charge(verdict, &permit);
-        let mut changes = Changes::default();
+        let mut changes = CircuitChanges::default();
         let position = permit.position;
         let endpoint = self.endpoints.get_mut(position);
         if let (Some(gate), Some(permit)) = (&mut self.host, permit.host) {
@@ -215,10 +223,10 @@ impl Circuit {
     }
 
     /// Who waited for a probe at an endpoint was not let through after all.
-    pub fn reject(&mut self, endpoint: usize, level: Level) {
+    pub fn reject(&mut self, endpoint: usize, level: BreakerLevel) {
         let gate = match level {
-            Level::Host => self.host.as_mut(),
-            Level::Endpoint => self.endpoints.get_mut(endpoint),
+            BreakerLevel::Host => self.host.as_mut(),
+            BreakerLevel::Endpoint => self.endpoints.get_mut(endpoint),
         };
         if let Some(gate) = gate {
             gate.reject();
@@ -238,12 +246,12 @@ impl Circuit {
     }
 
     /// What would become of an attempt at an endpoint now; nothing is asked for.
-    pub fn gate(&self, now: Instant, endpoint: usize) -> Gate {
+    pub fn gate(&self, now: Instant, endpoint: usize) -> Admission {
         let paused = self.not_before.filter(|until| now < *until);
-        let pause = paused.map(|_| Gate::Shut);
+        let pause = paused.map(|_| Admission::Shut);
         let breakers = self.host.iter().chain(self.endpoints.get(endpoint));
         let worst = breakers.map(|breaker| breaker.gate(now)).chain(pause).max();
-        worst.unwrap_or(Gate::Free)
+        worst.unwrap_or(Admission::Free)
     }
 
     /// What stands between us and an endpoint now.
@@ -263,19 +271,19 @@ impl CircuitPermit {
     }
 
     fn probes_host(&self) -> bool {
-        self.host.as_ref().is_some_and(Permit::is_probe)
+        self.host.as_ref().is_some_and(BreakerPermit::is_probe)
     }
 
     fn probes_endpoint(&self) -> bool {
-        self.endpoint.as_ref().is_some_and(Permit::is_probe)
+        self.endpoint.as_ref().is_some_and(BreakerPermit::is_probe)
     }
 }
 
 impl CircuitView {
     /// The worse of the two states.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> BreakerState {
         let states = self.views().map(|view| view.state);
-        states.max().unwrap_or(State::Closed)
+        states.max().unwrap_or(BreakerState::Closed)
     }
 
     /// When the next attempt may go: after the last expiry and after the pause. None for at once.
@@ -284,16 +292,16 @@ impl CircuitView {
         expiries.chain(self.not_before).max()
     }
 
-    fn views(&self) -> impl Iterator<Item = View> {
+    fn views(&self) -> impl Iterator<Item = BreakerView> {
         self.host.into_iter().chain(self.endpoint)
     }
 }
 
-impl Refused {
-    fn by(level: Level, refusal: Refusal) -> Self {
+impl CircuitRefusal {
+    fn by(level: BreakerLevel, refusal: BreakerRefusal) -> Self {
         match refusal {
-            Refusal::Open { retry_at } => Self::Open { level, retry_at },
-            Refusal::ProbeInFlight => Self::ProbeInFlight { level },
+            BreakerRefusal::Open { retry_at } => Self::Open { level, retry_at },
+            BreakerRefusal::ProbeInFlight => Self::ProbeInFlight { level },
         }
     }
 }
@@ -301,30 +309,35 @@ impl Refused {
 /// What a result is to the host. Endpoints that fail together try again each after a time of its
 /// own, and would be one failure more each: a host has failed as often as the endpoint that it
 /// failed most often, so that more endpoints do not make it look worse.
-fn weigh(host: &Breaker, permit: &Permit, streak: Option<&mut u32>, outcome: Outcome) -> Outcome {
-    let (Outcome::Fail, true, Some(streak)) = (outcome, host.counts(permit), streak) else {
+fn weigh(
+    host: &Breaker,
+    permit: &BreakerPermit,
+    streak: Option<&mut u32>,
+    outcome: BreakerOutcome,
+) -> BreakerOutcome {
+    let (BreakerOutcome::Fail, true, Some(streak)) = (outcome, host.counts(permit), streak) else {
         return outcome;
     };
     *streak = streak.saturating_add(1);
     match *streak > host.failures() {
-        true => Outcome::Fail,
-        false => Outcome::Neutral,
+        true => BreakerOutcome::Fail,
+        false => BreakerOutcome::Neutral,
     }
 }
 
 /// Who is charged with what.
-struct Charge {
-    host: Outcome,
-    endpoint: Outcome,
+struct FailureCharge {
+    host: BreakerOutcome,
+    endpoint: BreakerOutcome,
 }
 
-impl Scope {
+impl BreakerScope {
     /// With two levels each is charged with its own faults; a level that stands alone bears the
     /// other's failures as well.
-    fn charge(self, verdict: &Verdict, permit: &CircuitPermit) -> Charge {
+    fn charge(self, verdict: &Verdict, permit: &CircuitPermit) -> FailureCharge {
         let either = |own, other| match other {
-            Outcome::Fail => Outcome::Fail,
-            Outcome::Ok | Outcome::Neutral => own,
+            BreakerOutcome::Fail => BreakerOutcome::Fail,
+            BreakerOutcome::Ok | BreakerOutcome::Neutral => own,
         };
         let decides = match self {
             Self::Host => permit.probes_host(),
@@ -336,16 +349,16 @@ impl Scope {
             verdict.endpoint
         };
         match self {
-            Self::Both => Charge {
+            Self::Both => FailureCharge {
                 host: verdict.host,
                 endpoint: http,
             },
-            Self::Host => Charge {
+            Self::Host => FailureCharge {
                 host: either(verdict.host, http),
-                endpoint: Outcome::Neutral,
+                endpoint: BreakerOutcome::Neutral,
             },
-            Self::Endpoint => Charge {
-                host: Outcome::Neutral,
+            Self::Endpoint => FailureCharge {
+                host: BreakerOutcome::Neutral,
                 endpoint: either(http, verdict.host),
             },
         }

@@ -47,7 +47,7 @@ pub struct RetryConfig {
 #[serde(default)]
 pub struct CircuitBreakerConfig {
     /// What has a breaker: each endpoint, each host, or both.
-    pub scope: Scope,
+    pub scope: BreakerScope,
     /// So many consecutive failures open an endpoint's breaker.
     pub failure_threshold: u32,
     /// So many consecutive failures of one of its endpoints open a host's breaker, if none of the
@@ -71,7 +71,7 @@ pub struct CircuitBreakerConfig {
 /// What has a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub enum BreakerScope {
     /// Each endpoint; all failures are charged to it.
     Endpoint,
     /// Each host; all failures of its endpoints are charged to it.
@@ -133,7 +133,7 @@ impl Default for RetryConfig {
 impl Default for CircuitBreakerConfig {
     fn default() -> Self {
         Self {
-            scope: Scope::Both,
+            scope: BreakerScope::Both,
             failure_threshold: 5,
             host_failure_threshold: None,
             open_duration: Duration::from_secs(30),
@@ -167,8 +167,8 @@ impl Default for CacheConfig {
 
 impl RetryConfig {
     /// For the retry loop.
-    pub fn policy(&self) -> retry::Policy {
-        retry::Policy {
+    pub fn policy(&self) -> retry::RetryPolicy {
+        retry::RetryPolicy {
             max_retries: self.max_retries,
             initial_interval: self.initial_interval.get(),
             multiplier: self.multiplier,
@@ -180,10 +180,10 @@ impl RetryConfig {
 
 impl CircuitBreakerConfig {
     /// For the breaker of an endpoint.
-    pub fn endpoint_policy(&self) -> breaker::Policy {
-        breaker::Policy {
+    pub fn endpoint_policy(&self) -> breaker::BreakerPolicy {
+        breaker::BreakerPolicy {
             failure_threshold: self.failure_threshold,
-            counting: breaker::Counting::Each,
+            counting: breaker::FailureCounting::Each,
             open_duration: self.open_duration.get(),
             open_jitter: self.open_jitter,
             open_multiplier: self.open_multiplier,
@@ -193,12 +193,12 @@ impl CircuitBreakerConfig {
     }
 
     /// For the breaker of a host.
-    pub fn host_policy(&self) -> breaker::Policy {
-        breaker::Policy {
+    pub fn host_policy(&self) -> breaker::BreakerPolicy {
+        breaker::BreakerPolicy {
             failure_threshold: self
                 .host_failure_threshold
                 .unwrap_or(self.failure_threshold),
-            counting: breaker::Counting::Waves,
+            counting: breaker::FailureCounting::Waves,
             ..self.endpoint_policy()
         }
     }
@@ -213,8 +213,8 @@ impl HedgeConfig {
 
 impl CacheConfig {
     /// For the slot of an endpoint.
-    pub fn policy(&self) -> cache::Policy {
-        cache::Policy {
+    pub fn policy(&self) -> cache::CachePolicy {
+        cache::CachePolicy {
             ttl: self.ttl.get(),
             max_stale: self.max_stale.get(),
             honor_origin: self.honor_origin,

@@ -11,7 +11,7 @@ use crate::settings::Duration;
 
 /// All that has to fit together.
 #[derive(Debug, Clone)]
-pub struct Plan<'a> {
+pub struct FeasibilityInput<'a> {
     /// Time between two polls of a target.
     pub interval: Duration,
     /// Of one attempt.
@@ -46,7 +46,7 @@ pub enum Severity {
 
 /// Two settings that do not fit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct FeasibilityFinding {
     /// How bad it is.
     pub severity: Severity,
     /// The key to change, from the receiver's configuration on.
@@ -56,7 +56,7 @@ pub struct Finding {
 }
 
 /// Does the sums.
-pub fn check(plan: &Plan<'_>) -> Vec<Finding> {
+pub fn check(plan: &FeasibilityInput<'_>) -> Vec<FeasibilityFinding> {
     let mut findings = Vec::new();
     ranges(plan, &mut findings);
     if findings.is_empty() {
@@ -72,8 +72,8 @@ pub fn check(plan: &Plan<'_>) -> Vec<Finding> {
 }
 
 /// Values that can never work, whatever the others are.
-fn ranges(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
-    let Plan {
+fn ranges(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
+    let FeasibilityInput {
         retry,
         circuit_breaker: breaker,
         ..
@@ -81,7 +81,7 @@ fn ranges(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
     let share = 0.0..=1.0;
     let mut require = |is_met: bool, path, message: &str| {
         if !is_met {
-            findings.push(Finding::new(Severity::Error, path, message));
+            findings.push(FeasibilityFinding::new(Severity::Error, path, message));
         }
     };
     const POSITIVE: &str = "requires positive value";
@@ -108,21 +108,29 @@ fn ranges(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// An attempt fits a poll, and a poll its interval.
-fn times(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+fn times(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (interval, max, deadline) = (plan.interval, plan.timeout.max, plan.deadline());
     if deadline > interval {
         let message = format!(
             "is longer than the collection_interval: {deadline} > {interval}, so a poll of a node \
              that hangs costs the next tick"
         );
-        findings.push(Finding::new(Severity::Warning, &["deadline"], message));
+        findings.push(FeasibilityFinding::new(
+            Severity::Warning,
+            &["deadline"],
+            message,
+        ));
     }
     if max > deadline {
         let message = format!(
             "is longer than the deadline of a poll: {max} > {deadline}, so an attempt never gets \
              its whole time"
         );
-        findings.push(Finding::new(Severity::Warning, &["timeout"], message));
+        findings.push(FeasibilityFinding::new(
+            Severity::Warning,
+            &["timeout"],
+            message,
+        ));
     }
     if let Some(objective) = plan.freshness_objective.filter(|o| *o < interval) {
         let message = format!(
@@ -130,12 +138,12 @@ fn times(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
              {objective}"
         );
         let path = &["freshness_objective"];
-        findings.push(Finding::new(Severity::Warning, path, message));
+        findings.push(FeasibilityFinding::new(Severity::Warning, path, message));
     }
 }
 
 /// The attempts and waits of a poll fit its deadline while the node hangs.
-fn chain(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+fn chain(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (policy, deadline) = (plan.retry.policy(), plan.deadline().get());
     let attempts = policy.max_retries.saturating_add(1);
     let max = plan.timeout.max.get();
@@ -168,12 +176,16 @@ fn chain(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
             show(elapsed),
             plan.deadline(),
         );
-        findings.push(Finding::new(Severity::Warning, &["retry"], message));
+        findings.push(FeasibilityFinding::new(
+            Severity::Warning,
+            &["retry"],
+            message,
+        ));
     }
 }
 
 /// Of several instances, one that hangs leaves time for another.
-fn failover(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+fn failover(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (max, deadline) = (plan.timeout.max, plan.deadline());
     let least = retry::least(None, deadline.get());
     let several = plan.targets.iter().find(|(_, hosts)| hosts.len() > 1);
@@ -185,12 +197,16 @@ fn failover(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
              {} > {deadline}",
             show(least),
         );
-        findings.push(Finding::new(Severity::Warning, &["timeout"], message));
+        findings.push(FeasibilityFinding::new(
+            Severity::Warning,
+            &["timeout"],
+            message,
+        ));
     }
 }
 
 /// A breaker that opens is noticed.
-fn breaker(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+fn breaker(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (open, interval) = (plan.circuit_breaker.open_duration, plan.interval);
     if open < interval {
         let message = format!(
@@ -198,12 +214,12 @@ fn breaker(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
              that it stands for"
         );
         let path = &["circuit_breaker", "open_duration"];
-        findings.push(Finding::new(Severity::Note, path, message));
+        findings.push(FeasibilityFinding::new(Severity::Note, path, message));
     }
 }
 
 /// What is kept bridges what it is meant to bridge.
-fn cache(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+fn cache(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (ttl, max_stale, interval) = (plan.cache.ttl, plan.cache.max_stale, plan.interval);
     if ttl < interval {
         let gap = show(interval.get().saturating_sub(ttl.get()));
@@ -211,11 +227,19 @@ fn cache(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
             "is shorter than the collection_interval: for {interval} − {ttl} = {gap} before each \
              poll a reader asks the node itself; polls always ask it"
         );
-        findings.push(Finding::new(Severity::Note, &["cache", "ttl"], message));
+        findings.push(FeasibilityFinding::new(
+            Severity::Note,
+            &["cache", "ttl"],
+            message,
+        ));
     }
     if ttl > max_stale {
         let message = format!("is longer than max_stale: {ttl} > {max_stale}");
-        findings.push(Finding::new(Severity::Error, &["cache", "ttl"], message));
+        findings.push(FeasibilityFinding::new(
+            Severity::Error,
+            &["cache", "ttl"],
+            message,
+        ));
     }
     let open = super::time::times(
         plan.circuit_breaker.open_duration.get(),
@@ -233,12 +257,12 @@ fn cache(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
             show(needed),
         );
         let path = &["cache", "max_stale"];
-        findings.push(Finding::new(Severity::Warning, path, message));
+        findings.push(FeasibilityFinding::new(Severity::Warning, path, message));
     }
 }
 
 /// What all targets share is enough for them, and what one has is not shared.
-fn fleet(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
+fn fleet(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     for (index, (name, hosts)) in plan.targets.iter().enumerate() {
         let earlier = plan.targets.iter().take(index);
         let same = |(other, theirs): &'_ (String, Vec<String>)| {
@@ -250,7 +274,11 @@ fn fleet(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
                 "`{other}` and `{name}` are one host, {host}, with 2 breakers: each has to find \
                  out for itself that it is down"
             );
-            findings.push(Finding::new(Severity::Warning, &["targets"], message));
+            findings.push(FeasibilityFinding::new(
+                Severity::Warning,
+                &["targets"],
+                message,
+            ));
         }
     }
     let as_u64 = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -265,7 +293,7 @@ fn fleet(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
             plan.targets.len(),
             plan.endpoints,
         );
-        findings.push(Finding::new(
+        findings.push(FeasibilityFinding::new(
             Severity::Note,
             &["retry", "max_retries"],
             message,
@@ -284,13 +312,13 @@ fn show(span: std::time::Duration) -> Duration {
     Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
-impl Plan<'_> {
+impl FeasibilityInput<'_> {
     fn deadline(&self) -> Duration {
         show(config::deadline(self.deadline, self.interval))
     }
 }
 
-impl Finding {
+impl FeasibilityFinding {
     fn new(severity: Severity, path: &'static [&'static str], message: impl Into<String>) -> Self {
         let message = message.into();
         Self {

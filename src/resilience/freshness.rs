@@ -9,7 +9,7 @@ use super::time::later;
 
 /// The promise that the data of one source is never older than `max_age`, and how it is kept.
 #[derive(Debug, Clone)]
-pub struct Objective {
+pub struct FreshnessObjective {
     max_age: Duration,
     /// When the data will be too old; none before the first.
     fresh_until: Option<Instant>,
@@ -27,7 +27,7 @@ pub struct Time {
     pub without: Duration,
 }
 
-impl Objective {
+impl FreshnessObjective {
     /// A source without data.
     pub fn new(max_age: Duration, now: Instant) -> Self {
         Self {

@@ -10,7 +10,7 @@ use serde::Serialize;
 /// What a result is to a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum BreakerOutcome {
     /// Evidence of health.
     Ok,
     /// Evidence of illness.
@@ -21,7 +21,7 @@ pub enum Outcome {
 
 /// The classes of results that are treated differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum ResultClass {
     /// A success whose body decodes, be it with some bad fields.
     Success,
     /// 304.
@@ -51,7 +51,7 @@ pub enum Class {
 
 /// Whether a poll goes on after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Retry {
+pub enum RetryAdvice {
     /// It has its result.
     No,
     /// It may succeed in a moment.
@@ -64,13 +64,13 @@ pub enum Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether to try again.
-    pub retry: Retry,
+    pub retry: RetryAdvice,
     /// What it is to the endpoint's closed breaker.
-    pub endpoint: Outcome,
+    pub endpoint: BreakerOutcome,
     /// What it is to the host's breaker.
-    pub host: Outcome,
+    pub host: BreakerOutcome,
     /// What it is to the endpoint's half-open breaker.
-    pub probe: Outcome,
+    pub probe: BreakerOutcome,
     /// Whether data kept from earlier polls must not be served any longer (410 Gone).
     pub drop_stale: bool,
 }
@@ -101,48 +101,52 @@ impl Verdict {
     /// Whether the same request may fare better at another instance with the same data. What is
     /// charged to nobody, such as a 404, is an answer that any of them would give.
     pub fn is_against_instance(&self) -> bool {
-        self.host == Outcome::Fail || self.endpoint == Outcome::Fail || self.retry != Retry::No
+        self.host == BreakerOutcome::Fail
+            || self.endpoint == BreakerOutcome::Fail
+            || self.retry != RetryAdvice::No
     }
 }
 
 impl Statuses {
     /// Judges a result.
-    pub fn classify(&self, class: Class) -> Verdict {
-        use Outcome::{Fail, Neutral, Ok};
+    pub fn classify(&self, class: ResultClass) -> Verdict {
+        use BreakerOutcome::{Fail, Neutral, Ok};
         match class {
-            Class::Success | Class::NotModified => verdict(Retry::No, Ok, Ok),
-            Class::Status(status) => self.judge(status),
-            Class::Transport | Class::Timeout | Class::Body => verdict(Retry::Yes, Neutral, Fail),
-            // Deterministic: the same request gives the same body.
-            Class::TooLarge | Class::Decode => verdict(Retry::No, Fail, Ok),
-            Class::DeadlineCut { overdue: true } => verdict(Retry::No, Neutral, Fail),
-            Class::DeadlineCut { overdue: false } | Class::Cancelled | Class::NotSent => {
-                verdict(Retry::No, Neutral, Neutral)
+            ResultClass::Success | ResultClass::NotModified => verdict(RetryAdvice::No, Ok, Ok),
+            ResultClass::Status(status) => self.judge(status),
+            ResultClass::Transport | ResultClass::Timeout | ResultClass::Body => {
+                verdict(RetryAdvice::Yes, Neutral, Fail)
             }
+            // Deterministic: the same request gives the same body.
+            ResultClass::TooLarge | ResultClass::Decode => verdict(RetryAdvice::No, Fail, Ok),
+            ResultClass::DeadlineCut { overdue: true } => verdict(RetryAdvice::No, Neutral, Fail),
+            ResultClass::DeadlineCut { overdue: false }
+            | ResultClass::Cancelled
+            | ResultClass::NotSent => verdict(RetryAdvice::No, Neutral, Neutral),
         }
     }
 
     fn judge(&self, status: u16) -> Verdict {
         let throttled = self.throttled.contains(&status);
         let endpoint = if self.failure.contains(&status) {
-            Outcome::Fail
+            BreakerOutcome::Fail
         } else {
-            Outcome::Neutral
+            BreakerOutcome::Neutral
         };
         Verdict {
             retry: if throttled {
-                Retry::AfterRetryAfter
+                RetryAdvice::AfterRetryAfter
             } else if self.retryable.contains(&status) {
-                Retry::Yes
+                RetryAdvice::Yes
             } else {
-                Retry::No
+                RetryAdvice::No
             },
             endpoint,
-            host: Outcome::Ok,
+            host: BreakerOutcome::Ok,
             probe: match endpoint {
-                Outcome::Neutral if throttled => Outcome::Fail,
+                BreakerOutcome::Neutral if throttled => BreakerOutcome::Fail,
                 // A refusal of the request is an answer: the endpoint works.
-                Outcome::Neutral if (400..500).contains(&status) => Outcome::Ok,
+                BreakerOutcome::Neutral if (400..500).contains(&status) => BreakerOutcome::Ok,
                 same => same,
             },
             drop_stale: status == 410,
@@ -151,7 +155,7 @@ impl Statuses {
 }
 
 /// A verdict that is the same for a probe.
-fn verdict(retry: Retry, endpoint: Outcome, host: Outcome) -> Verdict {
+fn verdict(retry: RetryAdvice, endpoint: BreakerOutcome, host: BreakerOutcome) -> Verdict {
     Verdict {
         retry,
         endpoint,

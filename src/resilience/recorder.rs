@@ -11,11 +11,11 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::{
-    balancer::Because,
-    circuit::Level,
-    outcome::Outcome,
-    retry::Stop,
-    state::{Reason, State, Transition},
+    balancer::SelectionReason,
+    circuit::BreakerLevel,
+    outcome::BreakerOutcome,
+    retry::RetryStop,
+    state::{BreakerState, Transition, TransitionReason},
 };
 use crate::pipeline::ErrorType;
 
@@ -28,20 +28,20 @@ const GONE: &str = "gone";
 /// The latest decisions, oldest first. Noting one costs no memory once there are [`CAPACITY`].
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<Decision>,
     recorded: u64,
 }
 
 /// One decision. 32 bytes: a fleet keeps hundreds of thousands of them.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct Decision {
     /// When, in microseconds since 1970.
     at: u64,
-    place: Place,
-    event: Event,
+    place: DecisionScope,
+    event: DecisionEvent,
 }
 
-const _: () = assert!(size_of::<Entry>() <= 32);
+const _: () = assert!(size_of::<Decision>() <= 32);
 
 /// A span of time as evidence: to seven digits, in four bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +49,7 @@ pub struct Seconds(f32);
 
 /// What a decision concerns, by its position counted from 1. Small, as many of them are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct DecisionScope {
     /// None for what concerns a whole instance or target.
     endpoint: Option<NonZeroU16>,
     /// None where there is only one, or it concerns all.
@@ -67,7 +67,7 @@ pub struct Names<'n> {
 
 /// One decision, for people.
 #[derive(Serialize)]
-struct Told<'r> {
+struct DescribedDecision<'r> {
     /// Counts all decisions since the start, so that a gap shows what was forgotten.
     number: u64,
     /// In RFC 3339.
@@ -79,13 +79,13 @@ struct Told<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'r str>,
     #[serde(flatten)]
-    event: Event,
+    event: DecisionEvent,
 }
 
 /// What was decided, on what evidence. Times are written in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum DecisionEvent {
     /// An attempt ended and was judged.
     Attempt {
         /// 1 for the first of a poll.
@@ -100,14 +100,14 @@ pub enum Event {
         #[serde(serialize_with = "name")]
         error_type: Option<ErrorType>,
         /// What it was to the endpoint's breaker.
-        endpoint_outcome: Outcome,
+        endpoint_outcome: BreakerOutcome,
         /// What it was to the host's breaker.
-        host_outcome: Outcome,
+        host_outcome: BreakerOutcome,
     },
     /// Of several instances this one was chosen.
     Chosen {
         /// Why.
-        because: Because,
+        because: SelectionReason,
         /// The time that its answer is expected to take, in seconds.
         expected: Seconds,
         /// The time of the other one that was drawn, in seconds.
@@ -131,25 +131,25 @@ pub enum Event {
     /// No other attempt follows.
     NoRetry {
         /// Why not.
-        reason: Stop,
+        reason: RetryStop,
     },
     /// Nothing was sent.
     Refused {
         /// Whose breaker refused; none where the server asked for a pause.
-        level: Option<Level>,
+        level: Option<BreakerLevel>,
         /// How long it will go on refusing, in seconds; none while a probe decides.
         retry_in: Option<Seconds>,
     },
     /// A breaker changed its state.
     Transition {
         /// Whose.
-        level: Level,
+        level: BreakerLevel,
         /// The state before.
-        from: State,
+        from: BreakerState,
         /// The state after.
-        to: State,
+        to: BreakerState,
         /// Why.
-        reason: Reason,
+        reason: TransitionReason,
         /// The consecutive failures known then.
         failures: u32,
     },
@@ -172,14 +172,14 @@ pub enum Event {
 
 impl Recorder {
     /// Notes a decision; the oldest one beyond [`CAPACITY`] is forgotten.
-    pub fn record(&mut self, at: SystemTime, place: Place, event: Event) {
+    pub fn record(&mut self, at: SystemTime, place: DecisionScope, event: DecisionEvent) {
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
         }
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let at = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
         self.recorded += 1;
-        self.entries.push_back(Entry { at, place, event });
+        self.entries.push_back(Decision { at, place, event });
     }
 
     /// The instances stand elsewhere from now on, as `moved` says by their positions; those of
@@ -200,7 +200,7 @@ impl Recorder {
             .zip(&self.entries)
             .map(move |(number, entry)| {
                 let (endpoint, instance) = names.of(entry.place);
-                Told {
+                DescribedDecision {
                     number,
                     at: entry.at,
                     endpoint,
@@ -214,7 +214,7 @@ impl Recorder {
 
 impl<'n> Names<'n> {
     /// The path and the instance.
-    pub fn of(self, place: Place) -> (Option<&'n str>, Option<&'n str>) {
+    pub fn of(self, place: DecisionScope) -> (Option<&'n str>, Option<&'n str>) {
         let name = |all: &'n [Arc<str>], at: Option<NonZeroU16>| {
             let position = usize::from(at?.get() - 1);
             Some(all.get(position).map_or(GONE, |name| &**name))
@@ -226,7 +226,7 @@ impl<'n> Names<'n> {
     }
 }
 
-impl Place {
+impl DecisionScope {
     /// An endpoint, at any instance.
     pub fn endpoint(position: usize) -> Self {
         Self {
@@ -250,9 +250,9 @@ impl Place {
     }
 }
 
-impl Event {
+impl DecisionEvent {
     /// A transition of a breaker at this level.
-    pub fn transition(level: Level, transition: &Transition) -> Self {
+    pub fn transition(level: BreakerLevel, transition: &Transition) -> Self {
         Self::Transition {
             level,
             from: transition.from,

@@ -10,13 +10,13 @@ use super::{
     balancer::{Balancer, Gates},
     caution::Suspicion,
     circuit::Circuit,
-    host::Host,
-    readings::state_name,
-    state::View,
+    metrics::state_name,
+    state::BreakerView,
+    target_resilience::TargetResilience,
 };
-use crate::pipeline::{Inspect, Read};
+use crate::pipeline::{CachedAnswer, Inspect};
 
-impl Inspect for Host {
+impl Inspect for TargetResilience {
     fn host(&self) -> Value {
         let (now, state) = (Instant::now(), self.lock());
         let told = |circuit: &Circuit| {
@@ -67,7 +67,7 @@ impl Inspect for Host {
         all
     }
 
-    fn read(&self, endpoint: usize) -> BoxFuture<'_, Read> {
+    fn read(&self, endpoint: usize) -> BoxFuture<'_, CachedAnswer> {
         self.read_on_demand(endpoint).boxed()
     }
 
@@ -112,7 +112,7 @@ fn joined(mut one: Value, other: Value) -> Value {
     one
 }
 
-fn breaker(view: &View, now: Instant) -> Value {
+fn breaker(view: &BreakerView, now: Instant) -> Value {
     let retry_at = view
         .retry_at
         .map(|at| rounded(at.saturating_duration_since(now)));

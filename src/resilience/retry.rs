@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    budget::Budget,
+    budget::RetryBudget,
     outcome,
     time::{later, times},
 };
@@ -20,7 +20,7 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 
 /// How often and at which intervals an attempt is repeated.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Policy {
+pub struct RetryPolicy {
     /// The most attempts after the first.
     pub max_retries: u32,
     /// The wait before the first retry.
@@ -36,11 +36,11 @@ pub struct Policy {
 
 /// An attempt that failed, and what it leaves.
 #[derive(Debug, Clone, Copy)]
-pub struct Failed {
+pub struct FailedAttempt {
     /// Attempts made in this poll, this one included.
     pub attempts: u32,
     /// What its result says of a retry.
-    pub retry: outcome::Retry,
+    pub retry: outcome::RetryAdvice,
     /// How long the server asked us to wait (`Retry-After` of a 429 or 503).
     pub retry_after: Option<Duration>,
     /// Whether the next attempt would be refused (a breaker opened), or this one was a probe,
@@ -54,7 +54,7 @@ pub struct Failed {
 
 /// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub enum RetryDecision {
     /// Sleep so long, then try again.
     Retry {
         /// The wait.
@@ -63,7 +63,7 @@ pub enum Decision {
     /// The poll ends here.
     Stop {
         /// Why.
-        reason: Stop,
+        reason: RetryStop,
         /// The host must be left alone until then, as its server asked.
         not_before: Option<Instant>,
     },
@@ -72,7 +72,7 @@ pub enum Decision {
 /// Why a poll does not try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stop {
+pub enum RetryStop {
     /// The whole fleet has used up its retries.
     Budget,
     /// No time for the wait and an attempt.
@@ -87,7 +87,7 @@ pub enum Stop {
     NotRetryable,
 }
 
-impl Stop {
+impl RetryStop {
     /// Those that leave a wanted retry unmade.
     pub(super) const SUPPRESSING: [Self; 4] =
         [Self::Budget, Self::Deadline, Self::Open, Self::RetryAfter];
@@ -105,47 +105,47 @@ impl Stop {
     }
 }
 
-impl Policy {
+impl RetryPolicy {
     /// Decides what follows a failed attempt. A retry is taken from the budget.
     pub fn next(
         &self,
         now: Instant,
-        failed: &Failed,
-        budget: &mut Budget,
+        failed: &FailedAttempt,
+        budget: &mut RetryBudget,
         rng: &mut Rng,
-    ) -> Decision {
+    ) -> RetryDecision {
         let asked = failed.retry_after.map(pause);
-        let stop = |reason| Decision::Stop {
+        let stop = |reason| RetryDecision::Stop {
             reason,
             not_before: asked.map(|asked| later(now, asked)),
         };
         match (failed.retry, asked) {
-            (outcome::Retry::No, _) => return stop(Stop::NotRetryable),
+            (outcome::RetryAdvice::No, _) => return stop(RetryStop::NotRetryable),
             // It has enough of us, and does not say for how long.
-            (outcome::Retry::AfterRetryAfter, None) => return stop(Stop::RetryAfter),
-            (outcome::Retry::Yes | outcome::Retry::AfterRetryAfter, _) => {}
+            (outcome::RetryAdvice::AfterRetryAfter, None) => return stop(RetryStop::RetryAfter),
+            (outcome::RetryAdvice::Yes | outcome::RetryAdvice::AfterRetryAfter, _) => {}
         }
         if failed.open {
-            return stop(Stop::Open);
+            return stop(RetryStop::Open);
         }
         if failed.attempts > self.max_retries {
-            return stop(Stop::Exhausted);
+            return stop(RetryStop::Exhausted);
         }
         let fits = |delay: Duration| delay.saturating_add(failed.least) <= failed.remaining;
         if asked.is_some_and(|asked| !fits(asked)) {
-            return stop(Stop::RetryAfter);
+            return stop(RetryStop::RetryAfter);
         }
         // The server may ask for more than our own schedule, never for less.
         let delay = self
             .delay(failed.attempts, rng)
             .max(asked.unwrap_or_default());
         if !fits(delay) {
-            return stop(Stop::Deadline);
+            return stop(RetryStop::Deadline);
         }
         if !budget.try_retry(now) {
-            return stop(Stop::Budget);
+            return stop(RetryStop::Budget);
         }
-        Decision::Retry { delay }
+        RetryDecision::Retry { delay }
     }
 
     /// The nominal wait after so many attempts.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// What a breaker does with requests. The order is from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum BreakerState {
     /// Lets them through.
     Closed,
     /// Lets probes through.
@@ -21,11 +21,11 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
     /// The state before.
-    pub from: State,
+    pub from: BreakerState,
     /// The state after.
-    pub to: State,
+    pub to: BreakerState,
     /// Why.
-    pub reason: Reason,
+    pub reason: TransitionReason,
     /// The consecutive failures known then.
     pub failures: u32,
     /// When.
@@ -35,7 +35,7 @@ pub struct Transition {
 /// Why a state changed; each reason belongs to one pair of states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum TransitionReason {
     /// Closed → open: enough consecutive failures.
     FailureThreshold,
     /// Open → half-open: its time is over.
@@ -48,7 +48,7 @@ pub enum Reason {
 
 /// What a breaker has counted since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counters {
+pub struct BreakerCounters {
     /// Closed → open.
     pub trips: u64,
     /// Open → half-open.
@@ -78,9 +78,9 @@ pub struct TimeInState {
 
 /// What a breaker is at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct View {
+pub struct BreakerView {
     /// The state in force: open only until its time is over, whether or not anybody asked since.
-    pub state: State,
+    pub state: BreakerState,
     /// Since when.
     pub since: Instant,
     /// When an open breaker lets a probe through.
@@ -90,10 +90,10 @@ pub struct View {
     /// Since the breaker was made; adds up to its age.
     pub time: TimeInState,
     /// Since the breaker was made.
-    pub counters: Counters,
+    pub counters: BreakerCounters,
 }
 
-impl State {
+impl BreakerState {
     /// The number on dashboards: 0 closed, 1 open, 2 half-open.
     pub fn number(self) -> u8 {
         match self {
@@ -104,24 +104,40 @@ impl State {
     }
 }
 
-impl Reason {
+impl TransitionReason {
     /// All of them, with the states they lead from and to.
-    pub const ALL: [(Self, State, State); 4] = [
-        (Self::FailureThreshold, State::Closed, State::Open),
-        (Self::OpenExpired, State::Open, State::HalfOpen),
-        (Self::ProbeFailed, State::HalfOpen, State::Open),
-        (Self::ProbeSucceeded, State::HalfOpen, State::Closed),
+    pub const ALL: [(Self, BreakerState, BreakerState); 4] = [
+        (
+            Self::FailureThreshold,
+            BreakerState::Closed,
+            BreakerState::Open,
+        ),
+        (
+            Self::OpenExpired,
+            BreakerState::Open,
+            BreakerState::HalfOpen,
+        ),
+        (
+            Self::ProbeFailed,
+            BreakerState::HalfOpen,
+            BreakerState::Open,
+        ),
+        (
+            Self::ProbeSucceeded,
+            BreakerState::HalfOpen,
+            BreakerState::Closed,
+        ),
     ];
 }
 
-impl Counters {
+impl BreakerCounters {
     /// How often a state changed for this reason.
-    pub fn transitions(&self, reason: Reason) -> u64 {
+    pub fn transitions(&self, reason: TransitionReason) -> u64 {
         match reason {
-            Reason::FailureThreshold => self.trips,
-            Reason::OpenExpired => self.expiries,
-            Reason::ProbeFailed => self.failed_probes,
-            Reason::ProbeSucceeded => self.recoveries,
+            TransitionReason::FailureThreshold => self.trips,
+            TransitionReason::OpenExpired => self.expiries,
+            TransitionReason::ProbeFailed => self.failed_probes,
+            TransitionReason::ProbeSucceeded => self.recoveries,
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct Undone;
 ///
 /// # Errors
 /// If it panics, or the process ends.
-pub async fn apart<T: Send + 'static>(
+pub async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Undone> {
     let place = PLACES.acquire().await.map_err(|_| Undone)?;
@@ -106,8 +106,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_the_work_alone() {
-        assert!(apart(|| panic!("out of luck")).await.is_err());
-        assert_eq!(apart(|| 7).await.ok(), Some(7));
+        assert!(offload(|| panic!("out of luck")).await.is_err());
+        assert_eq!(offload(|| 7).await.ok(), Some(7));
         assert_eq!(here(|| 8).await, 8);
         let limit = Duration::from_secs(60);
         assert!(matches!(

@@ -1,17 +1,17 @@
 //! Tasks, clock, watched folders and files that others name: the only callers of `tokio::spawn` and
 //! the wall clock.
 
-mod apart;
+mod dedicated_runtime;
 pub mod clock;
 mod files;
-mod folders;
+mod file_watcher;
 pub mod heavy;
 pub mod tasks;
 mod threads;
 
-pub use apart::Apart;
 pub use clock::Clock;
+pub use dedicated_runtime::DedicatedRuntime;
+pub use file_watcher::FileWatcher;
 pub use files::{read_file, read_input, read_text, text_of};
-pub use folders::Folders;
-pub use tasks::{Failure, Loss, PAUSE_AFTER_PANIC, TaskEvent, Tasks, catch_panic};
+pub use tasks::{PAUSE_AFTER_PANIC, Severity, TaskEvent, TaskFailure, Tasks, catch_panic};
 pub use threads::build_runtime;

@@ -16,31 +16,31 @@ pub const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(30);
 /// Why a task that should have run until shutdown ended.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("task `{task}` died: {reason}")]
-pub struct Failure {
+pub struct TaskFailure {
     /// The task's name.
     pub task: Arc<str>,
     /// What it panicked with or returned.
     pub reason: String,
     /// What is lost with it.
-    pub loss: Loss,
+    pub loss: Severity,
 }
 
 /// What is lost with a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub enum Severity {
     /// All that it was there for.
-    Rest,
+    Fatal,
     /// What it was doing; it begins anew after a pause.
-    Pause,
+    Restarts,
     /// What it was doing, which is all that it was there for: one connection.
-    One,
+    Isolated,
 }
 
 /// What befalls a task.
 #[derive(Debug, Clone)]
 pub enum TaskEvent {
     /// It panicked.
-    Died(Failure),
+    Died(TaskFailure),
     /// It begins anew.
     Resumed,
 }
@@ -61,11 +61,11 @@ pub struct Tasks {
 impl Tasks {
     /// An empty group, and where the failures arrive that end the process: those of its tasks after
     /// which something is done no more.
-    pub fn new() -> (Self, mpsc::Receiver<Failure>) {
+    pub fn new() -> (Self, mpsc::Receiver<TaskFailure>) {
         // The first failure ends the process; a few more are kept so that none blocks.
         let (failures, receiver) = mpsc::channel(16);
         let report = move |event| match event {
-            TaskEvent::Died(failure) if failure.loss == Loss::Rest => {
+            TaskEvent::Died(failure) if failure.loss == Severity::Fatal => {
                 // A full channel already holds a failure that ends the process.
                 drop(failures.try_send(failure));
             }
@@ -130,20 +130,20 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.watch(name.into(), future, Loss::Rest);
+        self.watch(name.into(), future, Severity::Fatal);
     }
 
     /// The same for one of many tasks, which is missed by nobody.
-    pub fn spawn_one<F>(&self, name: impl Into<Arc<str>>, future: F)
+    pub fn spawn_isolated<F>(&self, name: impl Into<Arc<str>>, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.watch(name.into(), future, Loss::One);
+        self.watch(name.into(), future, Severity::Isolated);
     }
 
     /// Runs what `begin` gives until it ends. After a panic, which is reported, and a pause it
     /// begins anew. What it shares with others must be whole at every moment.
-    pub fn spawn_lasting<F>(
+    pub fn spawn_supervised<F>(
         &self,
         name: impl Into<Arc<str>>,
         begin: impl Fn() -> F + Send + Sync + 'static,
@@ -153,7 +153,7 @@ impl Tasks {
         let (name, report, stop) = (name.into(), Arc::clone(&self.report), self.stop.clone());
         self.run(async move {
             while let Err(reason) = catch_panic(begin()).await {
-                fail(&report, &name, reason, Loss::Pause);
+                fail(&report, &name, reason, Severity::Restarts);
                 let pause = stop.run_until_cancelled(sleep(PAUSE_AFTER_PANIC));
                 if pause.await.is_none() {
                     return;
@@ -165,7 +165,7 @@ impl Tasks {
 
     /// Reports that `task` can no longer do its work.
     pub fn fail(&self, task: &str, reason: impl Into<String>) {
-        fail(&self.report, &task.into(), reason.into(), Loss::Rest);
+        fail(&self.report, &task.into(), reason.into(), Severity::Fatal);
     }
 
     /// Tells all tasks to stop and waits for them until `deadline`; false if some still run.
@@ -175,7 +175,7 @@ impl Tasks {
         timeout_at(deadline, self.tracker.wait()).await.is_ok()
     }
 
-    fn watch<F>(&self, name: Arc<str>, future: F, loss: Loss)
+    fn watch<F>(&self, name: Arc<str>, future: F, loss: Severity)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -203,9 +203,9 @@ impl fmt::Debug for Tasks {
     }
 }
 
-fn fail(report: &Report, task: &Arc<str>, reason: String, loss: Loss) {
+fn fail(report: &Report, task: &Arc<str>, reason: String, loss: Severity) {
     tracing::error!(%task, reason, ?loss, "task died");
-    report(TaskEvent::Died(Failure {
+    report(TaskEvent::Died(TaskFailure {
         task: Arc::clone(task),
         reason,
         loss,
@@ -234,7 +234,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::runtime::Apart;
+    use crate::runtime::DedicatedRuntime;
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_is_reported_with_the_name_of_the_task() {
@@ -257,7 +257,7 @@ mod tests {
             told.try_send((what, Instant::now())).unwrap();
         });
         let (start, is_first) = (Instant::now(), AtomicBool::new(true));
-        own.spawn_lasting("lasting", move || {
+        own.spawn_supervised("lasting", move || {
             let (is_first, sender) = (is_first.swap(false, Ordering::Relaxed), sender.clone());
             async move {
                 assert!(!is_first, "the first time");
@@ -280,8 +280,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_not_missed_does_not_end_the_process() {
         let (tasks, mut failures) = Tasks::new();
-        tasks.spawn_one("one", async { panic!("alone") });
-        tasks.spawn_lasting("lasting", || async { panic!("again and again") });
+        tasks.spawn_isolated("one", async { panic!("alone") });
+        tasks.spawn_supervised("lasting", || async { panic!("again and again") });
         assert!(tasks.stop(Instant::now() + PAUSE_AFTER_PANIC * 3).await);
         assert!(failures.try_recv().is_err());
     }
@@ -289,12 +289,15 @@ mod tests {
     #[tokio::test]
     async fn what_runs_apart_waits_for_nobody_here() {
         let (tasks, _failures) = Tasks::new();
-        let apart = Apart::start("apart").unwrap();
+        let dedicated = DedicatedRuntime::start("apart").unwrap();
         let (done, waiting) = std::sync::mpsc::channel();
-        tasks.on(apart.handle()).group().spawn("apart", async move {
-            done.send(std::thread::current().name().map(str::to_owned))
-                .unwrap();
-        });
+        tasks
+            .on(dedicated.handle())
+            .group()
+            .spawn("apart", async move {
+                done.send(std::thread::current().name().map(str::to_owned))
+                    .unwrap();
+            });
         // The only worker of this runtime is here, and busy.
         let name = waiting.recv_timeout(Duration::from_secs(60)).unwrap();
         assert_eq!(name.as_deref(), Some("apart"));

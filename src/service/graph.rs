@@ -10,19 +10,19 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Site,
-    draft::{Draft, Ready, ReceiverDraft},
+    ServiceContext,
+    build::{BoundGraph, PlannedGraph, PlannedReceiver},
+    draining::DrainingComponents,
     error::StartError,
-    junction::Pipelines,
-    leaving::Leaving,
+    fan_out::Pipelines,
     node::{ExporterNode, ReceiverNode},
-    outlet::{Exporters, Step},
     pipeline::MetricsPipeline,
+    target_pipeline::{Exporters, ProcessorNode},
 };
 use crate::{
     config::Config,
     delivery::Storages,
-    http::Serving,
+    http::RunningListeners,
     pipeline::{ComponentKind, Components},
     runtime::Tasks,
     settings::ComponentId,
@@ -39,10 +39,10 @@ pub(super) struct Graph {
     pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
     pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
     pub(super) receivers: BTreeMap<ComponentId, ReceiverNode>,
-    pub(super) serving: Serving,
+    pub(super) serving: RunningListeners,
     /// Where the groups of all of them report to.
     pub(super) root: Tasks,
-    leaving: Leaving,
+    draining: DrainingComponents,
 }
 
 impl Graph {
@@ -54,9 +54,9 @@ impl Graph {
             exporters: BTreeMap::new(),
             pipelines: BTreeMap::new(),
             receivers: BTreeMap::new(),
-            serving: Serving::default(),
+            serving: RunningListeners::default(),
             root: root.clone(),
-            leaving: Leaving::new(root),
+            draining: DrainingComponents::new(root),
         }
     }
 
@@ -64,8 +64,12 @@ impl Graph {
     ///
     /// # Errors
     /// If it cannot be built or a port cannot be had; everything goes on as before then.
-    pub(super) async fn follow(&mut self, config: Config, site: &Site) -> Result<(), StartError> {
-        let draft = Draft::new(config, self, site)?;
+    pub(super) async fn follow(
+        &mut self,
+        config: Config,
+        site: &ServiceContext,
+    ) -> Result<(), StartError> {
+        let draft = PlannedGraph::new(config, self, site)?;
         let ready = draft.prepare(self).await?;
         self.switch(ready, site).await;
         Ok(())
@@ -73,9 +77,9 @@ impl Graph {
 
     /// Starts what is new, from the exporters to the receivers, and stops what is no more, the
     /// other way round.
-    async fn switch(&mut self, next: Ready, site: &Site) {
+    async fn switch(&mut self, next: BoundGraph, site: &ServiceContext) {
         self.show_components(&next, site);
-        self.leaving
+        self.draining
             .telemetry(site.telemetry.follow(next.telemetry));
         let exporters = std::mem::replace(&mut self.exporters, next.exporters);
         let pipelines = std::mem::replace(&mut self.pipelines, next.pipelines);
@@ -91,7 +95,7 @@ impl Graph {
                 pipeline.end_in(Exporters::default());
                 let gone = pipeline
                     .steps_beyond(now.map(|now| &**now))
-                    .map(Step::tasks);
+                    .map(ProcessorNode::tasks);
                 stop_all(gone, Instant::now() + STOP_TIMEOUT).await;
             }
         }
@@ -100,7 +104,7 @@ impl Graph {
         let closed = self
             .serving
             .switch(next.listeners, &tasks, &site.components);
-        self.leaving.listeners(closed);
+        self.draining.listeners(closed);
         for (id, node) in exporters {
             let kept = self.exporters.get(&id);
             if !kept.is_some_and(|kept| Arc::ptr_eq(&kept.exporter, &node.exporter)) {
@@ -109,7 +113,7 @@ impl Graph {
                 let both = left.zip(found).filter(|_| kept.is_some());
                 let is_handed_on = both.is_some_and(|(left, found)| left.is_same(found));
                 let patience = config.service.shutdown_timeout.get();
-                self.leaving.exporter(node, is_handed_on, patience);
+                self.draining.exporter(node, is_handed_on, patience);
             }
         }
         site.components.started();
@@ -132,7 +136,7 @@ impl Graph {
 
     async fn switch_receivers(
         &mut self,
-        next: BTreeMap<ComponentId, ReceiverDraft>,
+        next: BTreeMap<ComponentId, PlannedReceiver>,
         components: &Components,
     ) {
         let (mut before, mut ending) = (std::mem::take(&mut self.receivers), Vec::new());
@@ -141,19 +145,19 @@ impl Graph {
             let running = before.remove(&id);
             let node = match (running, draft) {
                 (Some(node), draft) => {
-                    node.junction.set(pipelines);
-                    if let ReceiverDraft::Next(next) = draft {
+                    node.fan_out.set(pipelines);
+                    if let PlannedReceiver::Next(next) = draft {
                         ending.push(node.running.follow(*next).done());
                     }
                     node
                 }
-                (None, ReceiverDraft::Next(first)) => {
+                (None, PlannedReceiver::Next(first)) => {
                     let (kind, name) = (ComponentKind::Receiver, id.to_string());
                     let tasks = components.own(kind, &name, &self.root.group());
                     ReceiverNode::start(*first, pipelines, tasks)
                 }
                 // Only one that runs is kept.
-                (None, ReceiverDraft::Kept) => continue,
+                (None, PlannedReceiver::Kept) => continue,
             };
             self.receivers.insert(id, node);
         }
@@ -169,7 +173,7 @@ impl Graph {
     }
 
     /// Shows the components of `next`, and no others.
-    fn show_components(&self, next: &Ready, site: &Site) {
+    fn show_components(&self, next: &BoundGraph, site: &ServiceContext) {
         let (before, after) = (components(&self.config), components(&next.config));
         for (kind, id) in before.difference(&after) {
             site.components.remove(*kind, id);
@@ -219,13 +223,13 @@ impl Graph {
         };
         self.closing();
         let mut clean = stopped(self.stop_receivers(deadline).await, ComponentKind::Receiver);
-        let processors = self.steps().map(Step::tasks);
+        let processors = self.steps().map(ProcessorNode::tasks);
         clean &= stopped(
             stop_all(processors, deadline).await,
             ComponentKind::Processor,
         );
-        let leaving = self.leaving.exporters();
-        let exporters: Vec<_> = self.exporters.values().chain(&leaving).collect();
+        let draining = self.draining.exporters();
+        let exporters: Vec<_> = self.exporters.values().chain(&draining).collect();
         let drains = exporters.iter().map(|node| node.exporter.drain(deadline));
         clean &= timeout_at(deadline, join_all(drains)).await.is_ok();
         let exporters = exporters.iter().map(|node| &node.tasks);
@@ -234,21 +238,21 @@ impl Graph {
             stop_all(self.serving.tasks(), deadline).await,
             ComponentKind::Listener,
         );
-        clean &= self.leaving.stop(deadline).await;
+        clean &= self.draining.stop(deadline).await;
         clean &= self.root.stop(deadline).await;
         stopped(clean, ComponentKind::Extension)
     }
 
     /// Says to all that what goes from now on has not ended.
     fn closing(&self) {
-        self.steps().for_each(Step::closing);
+        self.steps().for_each(ProcessorNode::closing);
         for node in self.exporters.values() {
             node.exporter.closing();
         }
     }
 
     /// The processors of all pipelines.
-    fn steps(&self) -> impl Iterator<Item = &Step> {
+    fn steps(&self) -> impl Iterator<Item = &ProcessorNode> {
         let pipelines = self.pipelines.values();
         pipelines.flat_map(|pipeline| pipeline.steps_beyond(None))
     }

@@ -1,17 +1,17 @@
 //! The running whole: exporters start first and stop last, receivers the other way round.
 
-mod draft;
+mod build;
 mod error;
 mod graph;
-mod junction;
-mod leaving;
+mod fan_out;
+mod draining;
 mod node;
-mod outcome;
-mod outlet;
+mod reload_status;
+mod target_pipeline;
 mod own_telemetry;
 mod pipeline;
 mod probe;
-mod restart;
+mod restart_required;
 #[cfg(test)]
 mod tests;
 
@@ -24,18 +24,18 @@ use tokio::{
 };
 
 pub use self::error::{ReloadError, StartError};
-use self::{draft::Draft, graph::Graph, outcome::Outcome};
+use self::{build::PlannedGraph, graph::Graph, reload_status::ReloadStatus};
 use crate::{
     config::Config,
     pipeline::{Components, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
     receivers::http_json::Network,
-    runtime::{Clock, Failure, Tasks},
-    telemetry::{Meter, OwnTelemetry, chain},
+    runtime::{Clock, TaskFailure, Tasks},
+    telemetry::{InternalTelemetry, Meter, chain},
 };
 
 /// What the outside world gives a service.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct Environment {
     /// The time of day.
     pub clock: Clock,
     /// The seed of all jitter.
@@ -47,8 +47,8 @@ pub struct World {
 }
 
 /// What outlives any one configuration.
-struct Site {
-    telemetry: Arc<OwnTelemetry>,
+struct ServiceContext {
+    telemetry: Arc<InternalTelemetry>,
     meter: Meter,
     components: Arc<Components>,
     board: Arc<StatusBoard>,
@@ -64,16 +64,16 @@ struct Site {
 /// A collector at work.
 pub struct Service {
     graph: Graph,
-    outcome: Outcome,
+    outcome: ReloadStatus,
     requests: mpsc::Receiver<ReloadRequest>,
-    failures: mpsc::Receiver<Failure>,
-    site: Site,
+    failures: mpsc::Receiver<TaskFailure>,
+    site: ServiceContext,
 }
 
-impl Site {
+impl ServiceContext {
     fn new(
-        telemetry: OwnTelemetry,
-        world: &World,
+        telemetry: InternalTelemetry,
+        world: &Environment,
         tasks: &Tasks,
     ) -> (Self, mpsc::Receiver<ReloadRequest>) {
         let meter = telemetry.meter();
@@ -105,12 +105,12 @@ impl Service {
     /// If a component cannot be built or a port cannot be had; nothing runs then.
     pub async fn start(
         config: &Config,
-        telemetry: OwnTelemetry,
-        world: &World,
+        telemetry: InternalTelemetry,
+        world: &Environment,
     ) -> Result<Self, StartError> {
         let (tasks, failures) = Tasks::new();
-        let (site, requests) = Site::new(telemetry, world, &tasks);
-        let outcome = Outcome::new(&site);
+        let (site, requests) = ServiceContext::new(telemetry, world, &tasks);
+        let outcome = ReloadStatus::new(&site);
         let mut graph = Graph::new(&tasks);
         graph.follow(config.clone(), &site).await?;
         tracing::info!("everything is ready");
@@ -128,11 +128,11 @@ impl Service {
     ///
     /// # Errors
     /// If a component cannot be built.
-    pub fn dry_run(config: &Config, world: &World) -> Result<(), StartError> {
-        let telemetry = OwnTelemetry::new(&config.service.telemetry.resource)?;
+    pub fn dry_run(config: &Config, world: &Environment) -> Result<(), StartError> {
+        let telemetry = InternalTelemetry::new(&config.service.telemetry.resource)?;
         let (tasks, _failures) = Tasks::new();
-        let (site, _requests) = Site::new(telemetry, world, &tasks);
-        Draft::new(config.clone(), &Graph::new(&tasks), &site).map(drop)
+        let (site, _requests) = ServiceContext::new(telemetry, world, &tasks);
+        PlannedGraph::new(config.clone(), &Graph::new(&tasks), &site).map(drop)
     }
 
     /// How each component is.
@@ -154,7 +154,7 @@ impl Service {
         mut self,
         shutdown: impl Future<Output = ()>,
         load: impl AsyncFn() -> Result<Config, String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TaskFailure> {
         let mut shutdown = pin!(shutdown);
         let result = loop {
             tokio::select! {
@@ -183,7 +183,7 @@ impl Service {
     }
 
     async fn follow(&mut self, config: Config) -> Result<(), ReloadError> {
-        let keys = restart::keys(&self.graph.config, &config);
+        let keys = restart_required::keys(&self.graph.config, &config);
         if !keys.is_empty() {
             return Err(ReloadError::NeedsRestart { keys });
         }

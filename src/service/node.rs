@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::junction::{Junction, Pipelines};
+use super::fan_out::{FanOutConsumer, Pipelines};
 use crate::{
     pipeline::{Consumer, Exporter, Reporter},
-    receivers::http_json::{HttpJson, Running},
+    receivers::http_json::{HttpJsonReceiver, TargetManager},
     runtime::Tasks,
     settings::ComponentId,
 };
@@ -22,19 +22,19 @@ pub(super) struct ExporterNode {
 
 /// A receiver.
 pub(super) struct ReceiverNode {
-    pub(super) running: Arc<Running>,
-    pub(super) junction: Junction,
+    pub(super) running: Arc<TargetManager>,
+    pub(super) fan_out: FanOutConsumer,
     tasks: Tasks,
 }
 
 impl ReceiverNode {
     /// Starts it; these take its polls.
-    pub(super) fn start(first: HttpJson, pipelines: Pipelines, tasks: Tasks) -> Self {
-        let junction = Junction::new(pipelines);
-        let consumer = Arc::new(junction.clone()) as Arc<dyn Consumer>;
+    pub(super) fn start(first: HttpJsonReceiver, pipelines: Pipelines, tasks: Tasks) -> Self {
+        let fan_out = FanOutConsumer::new(pipelines);
+        let consumer = Arc::new(fan_out.clone()) as Arc<dyn Consumer>;
         Self {
             running: first.start(&[consumer], &tasks),
-            junction,
+            fan_out,
             tasks,
         }
     }

@@ -4,12 +4,12 @@ use std::{future::ready, sync::Arc};
 
 use crate::{
     http::{Listeners, Response, Route, RouteError, ServerConfig},
-    telemetry::{OwnTelemetry, config::TelemetryConfig},
+    telemetry::{InternalTelemetry, config::TelemetryConfig},
 };
 
 /// Registers `/metrics` on each endpoint of `service::telemetry`.
 pub(super) fn register(
-    telemetry: &Arc<OwnTelemetry>,
+    telemetry: &Arc<InternalTelemetry>,
     config: &TelemetryConfig,
     listeners: &mut Listeners,
 ) -> Result<(), RouteError> {

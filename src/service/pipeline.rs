@@ -7,13 +7,15 @@ use std::{
 
 use opentelemetry::{KeyValue, metrics::Counter};
 
-use super::outlet::{Exits, Exporters, Outlet, Read, Step, Tail};
+use super::target_pipeline::{
+    ExporterFanOut, Exporters, PipelineTail, ProcessorNode, ReadScopes, TargetPipeline,
+};
 use crate::{
     definition::Definition,
-    instruments::{self, OwnMetrics},
+    instruments::{self, ReportMetrics},
     pipeline::{
-        Components, EndpointPoll, ErrorType, Failure, Poll, Problem, Readings, Reason, Schema,
-        Stream, Target,
+        Components, EndpointPoll, ErrorType, Poll, PollFailure, Problem, ProblemReason, Readings,
+        Schema, Stream, Target,
     },
     processors::mapping,
     settings::ComponentId,
@@ -23,16 +25,16 @@ use crate::{
 /// Takes the polls of its receivers to its exporters.
 pub(super) struct MetricsPipeline {
     id: ComponentId,
-    tail: Tail,
-    exits: Arc<Exits>,
-    steps: Arc<[Arc<Step>]>,
+    tail: PipelineTail,
+    fan_out: Arc<ExporterFanOut>,
+    steps: Arc<[Arc<ProcessorNode>]>,
     schemas: Schemas,
     own_scope: Arc<str>,
-    telemetry: Telemetry,
+    telemetry: PipelineTelemetry,
 }
 
 #[derive(Clone)]
-struct Telemetry {
+struct PipelineTelemetry {
     scraped: Counter<u64>,
     errored: Counter<u64>,
     said: Said,
@@ -41,25 +43,25 @@ struct Telemetry {
 /// Which problems the log has: each reason once for a metric of a definition, whatever the number
 /// of targets and polls.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<HashSet<(u64, usize, Reason)>>>);
+struct Said(Arc<Mutex<HashSet<(u64, usize, ProblemReason)>>>);
 
 /// One target's way through a pipeline.
 pub(super) struct TargetSink {
     target: Arc<Target>,
-    own: OwnMetrics,
+    own: ReportMetrics,
     own_scope: Arc<str>,
     /// Whether its last answers took much memory.
     was_large: bool,
-    outlet: Outlet,
-    telemetry: Telemetry,
+    target_pipeline: TargetPipeline,
+    telemetry: PipelineTelemetry,
     receiver: [KeyValue; 1],
 }
 
 /// What targets give, by definition and number of instances: one schema for all targets of each.
 #[derive(Default)]
-struct Schemas(Mutex<Vec<Known>>);
+struct Schemas(Mutex<Vec<KnownSchema>>);
 
-struct Known {
+struct KnownSchema {
     definition: Weak<Definition>,
     instances: usize,
     schema: Arc<Schema>,
@@ -67,9 +69,9 @@ struct Known {
 
 impl MetricsPipeline {
     /// A pipeline of these processors that ends nowhere yet.
-    pub(super) fn new(id: &ComponentId, steps: Vec<Arc<Step>>, meter: &Meter) -> Self {
-        let exits = Arc::default();
-        let telemetry = Telemetry {
+    pub(super) fn new(id: &ComponentId, steps: Vec<Arc<ProcessorNode>>, meter: &Meter) -> Self {
+        let fan_out = Arc::default();
+        let telemetry = PipelineTelemetry {
             scraped: names::SCRAPED_POINTS.counter(meter),
             errored: names::ERRORED_POINTS.counter(meter),
             said: Said::default(),
@@ -77,8 +79,8 @@ impl MetricsPipeline {
         Self {
             id: id.clone(),
             steps: steps.clone().into(),
-            tail: Tail::new(steps, &exits, meter),
-            exits,
+            tail: PipelineTail::new(steps, &fan_out, meter),
+            fan_out,
             schemas: Schemas::default(),
             own_scope: instruments::SCOPE.into(),
             telemetry,
@@ -87,15 +89,15 @@ impl MetricsPipeline {
 
     /// Lets each processor lead to those behind it, and starts those that `before` did not have.
     pub(super) fn start(&self, before: Option<&Self>, components: &Components) {
-        for (step, behind) in self.tail.processors() {
-            step.lead_to(behind);
+        for (step, downstream) in self.tail.processors() {
+            step.lead_to(downstream);
         }
         self.steps_beyond(before)
             .for_each(|step| step.start(components));
     }
 
     /// The processor of this id.
-    pub(super) fn step(&self, id: &ComponentId) -> Option<&Arc<Step>> {
+    pub(super) fn step(&self, id: &ComponentId) -> Option<&Arc<ProcessorNode>> {
         self.steps.iter().find(|step| step.id() == id)
     }
 
@@ -103,7 +105,7 @@ impl MetricsPipeline {
     pub(super) fn steps_beyond<'a>(
         &'a self,
         other: Option<&'a Self>,
-    ) -> impl Iterator<Item = &'a Step> {
+    ) -> impl Iterator<Item = &'a ProcessorNode> {
         let has = |other: &Self, step| other.steps.iter().any(|known| Arc::ptr_eq(known, step));
         let steps = self.steps.iter();
         let beyond = steps.filter(move |step| !other.is_some_and(|other| has(other, step)));
@@ -117,7 +119,7 @@ impl MetricsPipeline {
 
     /// From now on it ends in these.
     pub(super) fn end_in(&self, exporters: Exporters) {
-        self.exits.set(exporters);
+        self.fan_out.set(exporters);
     }
 
     /// Makes room for a target.
@@ -134,10 +136,10 @@ impl MetricsPipeline {
         };
         TargetSink {
             target: Arc::clone(target),
-            own: OwnMetrics::new(target),
+            own: ReportMetrics::new(target),
             own_scope: Arc::clone(&self.own_scope),
             was_large: false,
-            outlet: self.tail.outlet(stream),
+            target_pipeline: self.tail.target_pipeline(stream),
             telemetry: self.telemetry.clone(),
             receiver,
         }
@@ -147,7 +149,7 @@ impl MetricsPipeline {
     /// this one takes.
     pub(super) fn open_after(&self, mut old: TargetSink, target: &Arc<Target>) -> TargetSink {
         let mut sink = self.open(target);
-        sink.outlet.take_over(&mut old.outlet);
+        sink.target_pipeline.take_over(&mut old.target_pipeline);
         sink.own.take_over(old.own);
         sink
     }
@@ -156,7 +158,7 @@ impl MetricsPipeline {
 impl TargetSink {
     /// Whether it can take another poll now.
     pub(super) fn admits(&mut self) -> bool {
-        self.outlet.admits(self.was_large)
+        self.target_pipeline.admits(self.was_large)
     }
 
     /// Takes a poll to the exporters.
@@ -167,20 +169,20 @@ impl TargetSink {
         let readings = mapping::map(&self.target.definition, poll);
         self.count(&readings);
         self.own.observe(poll, &readings);
-        self.outlet.put(self.read(poll), readings.values);
-        let own = self.own.readings(poll, self.outlet.resets());
-        let ourselves = Read {
+        self.target_pipeline.put(self.read(poll), readings.values);
+        let own = self.own.readings(poll, self.target_pipeline.resets());
+        let ourselves = ReadScopes {
             scopes: vec![Arc::clone(&self.own_scope)],
             ..self.nothing(poll)
         };
-        self.outlet.put(ourselves, own);
-        self.outlet.put_exemplars(self.own.exemplars());
-        self.outlet.export();
+        self.target_pipeline.put(ourselves, own);
+        self.target_pipeline.put_exemplars(self.own.exemplars());
+        self.target_pipeline.export();
     }
 
     /// What every part of a poll has.
-    fn nothing(&self, poll: &Poll) -> Read {
-        Read {
+    fn nothing(&self, poll: &Poll) -> ReadScopes {
+        ReadScopes {
             time: poll.time(),
             // Where a body says when its node began, the start of its scope joins this one.
             starts: vec![(Arc::clone(&self.own_scope), poll.counting_since)],
@@ -189,7 +191,7 @@ impl TargetSink {
         }
     }
 
-    fn read(&self, poll: &Poll) -> Read {
+    fn read(&self, poll: &Poll) -> ReadScopes {
         let mut read = self.nothing(poll);
         let endpoints = self.target.definition.endpoints.iter();
         for (endpoint, polled) in endpoints.zip(&poll.endpoints) {
@@ -250,7 +252,7 @@ impl Said {
 /// Whether the answers of a poll took much memory; none if there was no answer.
 fn is_large(poll: &Poll) -> Option<bool> {
     let mut failures = poll.endpoints.iter().filter_map(EndpointPoll::failure);
-    let is_too_large = |failure: &Failure| failure.error_type == ErrorType::TooLarge;
+    let is_too_large = |failure: &PollFailure| failure.error_type == ErrorType::TooLarge;
     let is_large = poll.is_large() || failures.any(is_too_large);
     (is_large || poll.is_up()).then_some(is_large)
 }
@@ -260,15 +262,15 @@ impl Schemas {
         // The list is whole at every moment, so a panic elsewhere does not spoil it.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|known| known.definition.strong_count() > 0);
-        let is_it = |known: &&Known| {
+        let is_it = |known: &&KnownSchema| {
             let same = std::ptr::eq(known.definition.as_ptr(), Arc::as_ptr(definition));
             same && known.instances == instances
         };
         if let Some(known) = all.iter().find(is_it) {
             return Arc::clone(&known.schema);
         }
-        let schema = Arc::new(OwnMetrics::schema(definition, instances));
-        all.push(Known {
+        let schema = Arc::new(ReportMetrics::schema(definition, instances));
+        all.push(KnownSchema {
             definition: Arc::downgrade(definition),
             instances,
             schema: Arc::clone(&schema),

@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     instruments::{self, TargetInstruments},
     pipeline::{
-        EndpointPoll, ErrorType, Failure, Outcome, Poll, Probe, ProbeOrder, ProbeRefusal,
-        ProbeRequest, Probed, ProbedEndpoint, Prober, Read, Served, StatusBoard, Target,
-        TargetStatus,
+        CacheStatus, CachedAnswer, EndpointPoll, ErrorType, Poll, PollFailure, PollOutcome, Probe,
+        ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober, StatusBoard,
+        Target, TargetStatus,
     },
     processors::mapping,
     runtime::{Clock, heavy},
@@ -29,7 +29,7 @@ pub(super) struct Probes {
 }
 
 /// What was read: who it is, what it said, and how old each of the kept answers is.
-type Answer = (Arc<Target>, Poll, Vec<Option<Duration>>);
+type ProbeAnswer = (Arc<Target>, Poll, Vec<Option<Duration>>);
 
 impl Probe for Probes {
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Probed, ProbeRefusal>> {
@@ -67,7 +67,7 @@ impl Probes {
         request: &ProbeRequest,
         status: &TargetStatus,
         deadline: Instant,
-    ) -> Result<Answer, ProbeRefusal> {
+    ) -> Result<ProbeAnswer, ProbeRefusal> {
         let target = &status.target;
         if let Some(asked) = &request.definition {
             let probers = self.board.probers();
@@ -88,7 +88,7 @@ impl Probes {
         }));
         let reads = reads.await;
         let ages = reads.iter().map(|read| match read.served {
-            Served::Hit => read.age,
+            CacheStatus::Hit => read.age,
             _ => None,
         });
         let ages = ages.collect();
@@ -100,7 +100,7 @@ impl Probes {
         &self,
         request: ProbeRequest,
         deadline: Instant,
-    ) -> Result<Answer, ProbeRefusal> {
+    ) -> Result<ProbeAnswer, ProbeRefusal> {
         let ProbeRequest {
             target,
             definition,
@@ -127,15 +127,15 @@ impl Probes {
 
     /// The answers as the mapping takes them. What is kept because the node gives nothing is no
     /// answer to a probe.
-    fn as_poll(&self, reads: Vec<Read>) -> Poll {
+    fn as_poll(&self, reads: Vec<CachedAnswer>) -> Poll {
         let now = self.clock.now();
         let endpoints = reads.into_iter().map(|read| {
-            let failure = || read.failure.unwrap_or_else(Failure::lost);
+            let failure = || read.failure.unwrap_or_else(PollFailure::lost);
             EndpointPoll::new(match (read.served, read.body) {
-                (Served::Hit | Served::Fresh | Served::Revalidated, Some(body)) => {
-                    Outcome::Fresh(body)
+                (CacheStatus::Hit | CacheStatus::Fresh | CacheStatus::Revalidated, Some(body)) => {
+                    PollOutcome::Fresh(body)
                 }
-                _ => Outcome::Failed(failure()),
+                _ => PollOutcome::Failed(failure()),
             })
         });
         Poll {
@@ -240,8 +240,8 @@ fn mapped(
 }
 
 /// Nothing came in time.
-fn late() -> Read {
-    Read::missing(Failure {
+fn late() -> CachedAnswer {
+    CachedAnswer::missing(PollFailure {
         error_type: ErrorType::Timeout,
         message: "no answer within the time of the probe".into(),
     })

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::{
-    config::{self, Source},
+    config::{self, ConfigSource},
     yaml::Diagnostics,
 };
 
@@ -45,7 +45,7 @@ service:
       exporters: [debug]
 "
     );
-    let sources = [Source::config(&format!("yaml:{text}")).unwrap()];
+    let sources = [ConfigSource::config(&format!("yaml:{text}")).unwrap()];
     let mut diagnostics = Diagnostics::new();
     let environment: &config::Environment<'_> = &|_| None;
     Config::load(&sources, environment, &mut diagnostics).unwrap_or_else(|| panic!("{diagnostics}"))
@@ -54,7 +54,7 @@ service:
 /// What there is of everything that could be left behind, when it had time to go.
 async fn census(service: &Service) -> [(&'static str, usize); 3] {
     sleep(LONG).await;
-    let Site {
+    let ServiceContext {
         telemetry,
         meter,
         components,
@@ -72,8 +72,8 @@ async fn census(service: &Service) -> [(&'static str, usize); 3] {
 #[tokio::test(start_paused = true)]
 async fn reloads_leave_nothing_behind() {
     let telemetry =
-        OwnTelemetry::new(&crate::telemetry::config::ResourceConfig::default()).unwrap();
-    let world = World {
+        InternalTelemetry::new(&crate::telemetry::config::ResourceConfig::default()).unwrap();
+    let world = Environment {
         clock: Clock::System,
         seed: 1,
         listening: None,

@@ -7,7 +7,7 @@ use crate::yaml::{self, Cursor, Diagnostics, Foreign};
 
 /// A kind of component.
 #[derive(Debug, Clone, Copy)]
-pub struct Kind {
+pub struct ComponentType {
     /// Its type in the configuration.
     pub name: &'static str,
     /// Older names that mean the same.
@@ -20,7 +20,7 @@ pub struct Kind {
     pub foreign: &'static Foreign,
 }
 
-impl Kind {
+impl ComponentType {
     /// Whether `name` means this kind.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)

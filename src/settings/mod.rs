@@ -27,7 +27,7 @@ pub use compression::Compression;
 pub use duration::{Duration, DurationError, SignedDuration};
 pub use endpoint::{Endpoint, EndpointError};
 pub use headers::Headers;
-pub use kind::Kind;
+pub use kind::ComponentType;
 pub use pattern::{Pattern, PatternError};
 pub use proxy::{ProxyUrl, ProxyUrlError};
 pub use scalar::Scalar;

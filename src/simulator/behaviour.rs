@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::dialect::Dialect;
-use super::fault::{Armed, DEADLOCKED_PATHS, Fault, Faults};
-use super::request::Request;
-use super::response::Response;
+use super::fault::{Armed, DEADLOCKED_PATHS, Faults, NodeFault};
+use super::request::SimulatorRequest;
+use super::response::SimulatorResponse;
 use super::state::NodeState;
 
 /// How many paths are counted one by one; a client that invents paths costs no more memory.
@@ -40,8 +40,8 @@ struct Inner {
 /// A response and what befalls it on its way.
 #[derive(Debug)]
 pub(super) struct Reply {
-    pub(super) response: Response,
-    pub(super) fault: Option<Fault>,
+    pub(super) response: SimulatorResponse,
+    pub(super) fault: Option<NodeFault>,
     /// Cancelled by the next restart, which frees whoever hangs.
     pub(super) restarted: CancellationToken,
 }
@@ -78,7 +78,7 @@ impl Behaviour {
         change(&mut inner.state, &mut inner.rng)
     }
 
-    pub(super) fn set_fault(&self, path: Option<&str>, fault: Fault) {
+    pub(super) fn set_fault(&self, path: Option<&str>, fault: NodeFault) {
         let armed = Armed::new(fault); // before the lock: a bomb takes its time
         self.lock().faults.set(path, armed);
     }
@@ -103,7 +103,7 @@ impl Behaviour {
         self.lock().requests_by_path.get(path).copied().unwrap_or(0)
     }
 
-    pub(super) fn reply(&self, request: &Request) -> Reply {
+    pub(super) fn reply(&self, request: &SimulatorRequest) -> Reply {
         let now = unix_seconds();
         let inner = &mut *self.lock();
         inner.count(&request.path);
@@ -116,12 +116,16 @@ impl Behaviour {
         let response = match (armed, honest) {
             (Some(armed), honest) => armed.response(honest),
             (None, Some(content)) => content.into(),
-            (None, None) => Response::error(404),
+            (None, None) => SimulatorResponse::error(404),
         };
         let met = armed.map(|armed| armed.fault.clone());
         let is_deadly = DEADLOCKED_PATHS.contains(&request.path.as_str());
-        inner.wedged |= met == Some(Fault::Grey) || (self.deadlocks && is_deadly);
-        let fault = if inner.wedged { Some(Fault::Grey) } else { met };
+        inner.wedged |= met == Some(NodeFault::Grey) || (self.deadlocks && is_deadly);
+        let fault = if inner.wedged {
+            Some(NodeFault::Grey)
+        } else {
+            met
+        };
         // Last, so that whoever waits for this number finds everything else done.
         self.requests.send_modify(|requests| *requests += 1);
         Reply {

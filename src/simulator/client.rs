@@ -9,16 +9,16 @@ use tokio::net::TcpStream;
 
 use super::node::Node;
 
-pub(super) struct Client(pub(super) TcpStream);
+pub(super) struct SimulatorClient(pub(super) TcpStream);
 
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ClientAnswer {
     pub(super) status: u16,
     pub(super) head: String,
     pub(super) body: Vec<u8>,
 }
 
-impl Client {
+impl SimulatorClient {
     pub(super) async fn connect(node: &Node) -> Self {
         Self(
             TcpStream::connect(node.address())
@@ -40,12 +40,12 @@ impl Client {
     }
 
     /// Asks and reads one whole response; the connection stays open if the node leaves it so.
-    pub(super) async fn get(&mut self, path: &str) -> Answer {
+    pub(super) async fn get(&mut self, path: &str) -> ClientAnswer {
         self.send(path).await;
         self.answer().await
     }
 
-    pub(super) async fn answer(&mut self) -> Answer {
+    pub(super) async fn answer(&mut self) -> ClientAnswer {
         let (head, length) = self.head().await;
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await.expect("a whole body");
@@ -54,7 +54,7 @@ impl Client {
             .nth(1)
             .and_then(|code| code.parse().ok())
             .expect("a status");
-        Answer { status, head, body }
+        ClientAnswer { status, head, body }
     }
 
     /// The head and the length that it promises.
@@ -81,7 +81,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl ClientAnswer {
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }

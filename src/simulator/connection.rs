@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::behaviour::{Behaviour, Reply};
-use super::fault::Fault;
-use super::request::Request;
+use super::fault::NodeFault;
+use super::request::SimulatorRequest;
 
 /// The longest request head, in bytes; the connection of a longer one is dropped.
 const MAX_HEAD: usize = 8 * 1024;
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     stream.set_nodelay(true)?;
     let mut buffer = BytesMut::new();
     while let Some(head) = timeout(IDLE, read_head(&mut stream, &mut buffer, manners)).await?? {
-        let Some(request) = Request::parse(&head) else {
+        let Some(request) = SimulatorRequest::parse(&head) else {
             return Err(io::ErrorKind::InvalidData.into());
         };
         let reply = behaviour.reply(&request);
@@ -89,29 +89,29 @@ async fn deliver(stream: &mut TcpStream, reply: Reply, says_close: bool) -> io::
     let head = Bytes::from(response.head(says_close));
     let mut body = response.body;
     match fault {
-        Some(Fault::Refuse) => {
+        Some(NodeFault::Refuse) => {
             // Closing then sends RST in place of FIN.
             stream.set_zero_linger()?;
             Ok(false)
         }
-        Some(Fault::HangBeforeHeaders | Fault::Grey) => {
+        Some(NodeFault::HangBeforeHeaders | NodeFault::Grey) => {
             restarted
                 .run_until_cancelled(until_client_leaves(stream))
                 .await;
             Ok(false)
         }
-        Some(Fault::HangMidBody) => {
+        Some(NodeFault::HangMidBody) => {
             send(stream, &[head, body.split_to(body.len() / 2)].concat()).await?;
             restarted
                 .run_until_cancelled(until_client_leaves(stream))
                 .await;
             Ok(false)
         }
-        Some(Fault::CutBody) => {
+        Some(NodeFault::CutBody) => {
             send(stream, &[head, body.split_to(body.len() / 2)].concat()).await?;
             Ok(false)
         }
-        Some(Fault::Drip { bytes_per_second }) => {
+        Some(NodeFault::Drip { bytes_per_second }) => {
             send(stream, &head).await?;
             drip(stream, &body, bytes_per_second.max(1)).await?;
             Ok(true)
@@ -153,7 +153,7 @@ mod tests {
     use serde_json::{Value, json};
     use tokio::time::Instant;
 
-    use crate::simulator::client::Client;
+    use crate::simulator::client::SimulatorClient;
     use crate::simulator::{Dialect, Node, NodeOptions};
 
     const PATH: &str = "/api/v1/metrics";
@@ -172,15 +172,15 @@ mod tests {
         node
     }
 
-    async fn failing(fault: Fault) -> (Node, Client) {
+    async fn failing(fault: NodeFault) -> (Node, SimulatorClient) {
         let node = node();
         node.set_fault(Some(PATH), fault);
-        let client = Client::connect(&node).await;
+        let client = SimulatorClient::connect(&node).await;
         (node, client)
     }
 
     /// Nothing comes for a while, and nothing has come once the client has left.
-    async fn assert_silent(client: &mut Client) {
+    async fn assert_silent(client: &mut SimulatorClient) {
         let byte = timeout(Duration::from_millis(20), client.0.read_u8()).await;
         assert!(
             byte.is_err(),
@@ -193,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_serves_many_requests() {
         let node = node();
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         for _ in 0..3 {
             let answer = client.get(PATH).await;
             assert_eq!((answer.status, &answer.body[..]), (200, BODY.as_bytes()));
@@ -204,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn requests_may_come_in_pieces_or_together() {
         let node = node();
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         client.write("GET /status?x=1 HT").await;
         client
             .write(&format!("TP/1.1\r\n\r\nGET {PATH} HTTP/1.1\r\n\r\n"))
@@ -216,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_asks_for_it_gets_its_connection_closed() {
         let node = node();
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         client
             .write(&format!("GET {PATH} HTTP/1.1\r\nConnection: Close\r\n\r\n"))
             .await;
@@ -231,7 +231,7 @@ mod tests {
             ..NodeOptions::new(Dialect::Betanet)
         };
         let node = started(options);
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         client
             .write(&format!("GET {PATH} HTTP/1.1\r\nhost: not the whole he"))
             .await;
@@ -245,7 +245,7 @@ mod tests {
     async fn other_paths_and_methods_are_not_found() {
         let node = node();
         for request in ["GET /status", "POST /deploy", "POST /api/v1/metrics"] {
-            let mut client = Client::connect(&node).await;
+            let mut client = SimulatorClient::connect(&node).await;
             client.write(&format!("{request} HTTP/1.1\r\n\r\n")).await;
             let answer = client.answer().await;
             assert_eq!(
@@ -259,7 +259,7 @@ mod tests {
     async fn a_head_too_long_or_no_head_at_all_ends_the_connection() {
         let node = node();
         for head in ["a".repeat(MAX_HEAD), "nonsense\r\n\r\n".to_owned()] {
-            let mut client = Client::connect(&node).await;
+            let mut client = SimulatorClient::connect(&node).await;
             client.write(&head).await;
             assert_eq!(client.rest().await.expect("closed"), b"");
         }
@@ -268,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn refuse_resets_without_a_byte() {
-        let (node, mut client) = failing(Fault::Refuse).await;
+        let (node, mut client) = failing(NodeFault::Refuse).await;
         client.send(PATH).await;
         let error = client.rest().await.expect_err("no orderly end");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -277,14 +277,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_hang_before_the_headers_is_silence() {
-        let (_node, mut client) = failing(Fault::HangBeforeHeaders).await;
+        let (_node, mut client) = failing(NodeFault::HangBeforeHeaders).await;
         client.send(PATH).await;
         assert_silent(&mut client).await;
     }
 
     #[tokio::test]
     async fn a_hang_in_the_body_is_half_of_it_and_silence() {
-        let (_node, mut client) = failing(Fault::HangMidBody).await;
+        let (_node, mut client) = failing(NodeFault::HangMidBody).await;
         client.send(PATH).await;
         assert_eq!(client.head().await.1, BODY.len());
         let mut half = vec![0; BODY.len() / 2];
@@ -294,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cut_body_is_half_of_it_and_the_end() {
-        let (_node, mut client) = failing(Fault::CutBody).await;
+        let (_node, mut client) = failing(NodeFault::CutBody).await;
         client.send(PATH).await;
         assert_eq!(client.head().await.1, BODY.len());
         let half = client.rest().await.expect("an orderly end");
@@ -303,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dripping_body_is_whole_and_late() {
-        let (_node, mut client) = failing(Fault::Drip {
+        let (_node, mut client) = failing(NodeFault::Drip {
             bytes_per_second: 500,
         })
         .await;
@@ -316,7 +316,7 @@ mod tests {
     #[tokio::test]
     async fn a_status_may_say_when_to_come_again() {
         let retry_after = Some(Duration::from_secs(7));
-        let (node, mut client) = failing(Fault::Status {
+        let (node, mut client) = failing(NodeFault::Status {
             code: 429,
             retry_after,
         })
@@ -329,7 +329,7 @@ mod tests {
         assert!(answer.head.contains("retry-after: 7\r\n"));
         node.set_fault(
             Some(PATH),
-            Fault::Status {
+            NodeFault::Status {
                 code: 500,
                 retry_after: None,
             },
@@ -340,18 +340,21 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_may_be_broken_or_odd() {
-        let (node, mut client) = failing(Fault::InvalidJson).await;
+        let (node, mut client) = failing(NodeFault::InvalidJson).await;
         let answer = client.get(PATH).await;
         assert!(answer.status == 200 && serde_json::from_slice::<Value>(&answer.body).is_err());
         node.set_fault(
             Some(PATH),
-            Fault::MissingField("packets_dropped".to_owned()),
+            NodeFault::MissingField("packets_dropped".to_owned()),
         );
         assert_eq!(
             client.get(PATH).await.json(),
             json!({"packets_processed": 5000})
         );
-        node.set_fault(Some(PATH), Fault::WrongType("packets_dropped".to_owned()));
+        node.set_fault(
+            Some(PATH),
+            NodeFault::WrongType("packets_dropped".to_owned()),
+        );
         assert_eq!(client.get(PATH).await.json()["packets_dropped"], "n/a");
         node.clear_faults();
         assert_eq!(client.get(PATH).await.body, BODY.as_bytes());
@@ -359,9 +362,9 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_may_be_huge_at_once_or_once_opened() {
-        let (node, mut client) = failing(Fault::HugeBody { bytes: 8 << 20 }).await;
+        let (node, mut client) = failing(NodeFault::HugeBody { bytes: 8 << 20 }).await;
         assert_eq!(client.get(PATH).await.body.len(), 8 << 20);
-        node.set_fault(Some(PATH), Fault::GzipBomb { bytes: 8 << 20 });
+        node.set_fault(Some(PATH), NodeFault::GzipBomb { bytes: 8 << 20 });
         let answer = client.get(PATH).await;
         assert!(answer.head.contains("content-encoding: gzip\r\n"));
         assert!(answer.body.len() < 1 << 17);
@@ -374,7 +377,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_of_one_path_spares_the_others() {
-        let (node, mut client) = failing(Fault::Status {
+        let (node, mut client) = failing(NodeFault::Status {
             code: 500,
             retry_after: None,
         })
@@ -382,7 +385,7 @@ mod tests {
         assert_eq!(client.get("/api/v1/nodes/status").await.status, 200);
         node.set_fault(
             None,
-            Fault::Status {
+            NodeFault::Status {
                 code: 503,
                 retry_after: None,
             },

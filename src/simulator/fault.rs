@@ -10,7 +10,7 @@ use flate2::read::GzEncoder;
 use serde_json::{Value, json};
 
 use super::dialect::Content;
-use super::response::Response;
+use super::response::SimulatorResponse;
 
 /// The paths on which the real server takes a lock twice.
 pub(super) const DEADLOCKED_PATHS: [&str; 2] = ["/status", "/metrics"];
@@ -19,7 +19,7 @@ pub(super) const DEADLOCKED_PATHS: [&str; 2] = ["/status", "/metrics"];
 ///
 /// A port on which nothing listens is no fault but [`Node::stop`](super::Node::stop).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum NodeFault {
     /// The connection is reset once the request is read, without one byte in answer.
     Refuse,
     /// No answer, until the client leaves.
@@ -67,16 +67,16 @@ pub enum Fault {
 /// A fault with the bytes that are too dear to make at each request.
 #[derive(Debug, Clone)]
 pub(super) struct Armed {
-    pub(super) fault: Fault,
+    pub(super) fault: NodeFault,
     body: Bytes,
 }
 
 impl Armed {
-    pub(super) fn new(fault: Fault) -> Self {
+    pub(super) fn new(fault: NodeFault) -> Self {
         let mut body = Vec::new();
         let made = match fault {
-            Fault::HugeBody { bytes } => long_json(bytes).read_to_end(&mut body),
-            Fault::GzipBomb { bytes } => {
+            NodeFault::HugeBody { bytes } => long_json(bytes).read_to_end(&mut body),
+            NodeFault::GzipBomb { bytes } => {
                 GzEncoder::new(long_json(bytes), Compression::fast()).read_to_end(&mut body)
             }
             _ => Ok(0),
@@ -89,26 +89,28 @@ impl Armed {
     }
 
     /// What is sent in place of the honest content; `None` is a path that is not served.
-    pub(super) fn response(&self, honest: Option<Content>) -> Response {
+    pub(super) fn response(&self, honest: Option<Content>) -> SimulatorResponse {
         match (&self.fault, honest) {
-            (Fault::Status { code, retry_after }, _) => Response {
+            (NodeFault::Status { code, retry_after }, _) => SimulatorResponse {
                 header: retry_after.map(|wait| ("retry-after", wait.as_secs().to_string())),
-                ..Response::error(*code)
+                ..SimulatorResponse::error(*code)
             },
-            (Fault::InvalidJson, _) => Response::json(200, r#"{"packets_processed": 12, "#),
-            (Fault::HugeBody { .. }, _) => Response::json(200, self.body.clone()),
-            (Fault::GzipBomb { .. }, _) => Response {
+            (NodeFault::InvalidJson, _) => {
+                SimulatorResponse::json(200, r#"{"packets_processed": 12, "#)
+            }
+            (NodeFault::HugeBody { .. }, _) => SimulatorResponse::json(200, self.body.clone()),
+            (NodeFault::GzipBomb { .. }, _) => SimulatorResponse {
                 header: Some(("content-encoding", "gzip".to_owned())),
-                ..Response::json(200, self.body.clone())
+                ..SimulatorResponse::json(200, self.body.clone())
             },
-            (Fault::MissingField(name), Some(Content::Json(value))) => {
+            (NodeFault::MissingField(name), Some(Content::Json(value))) => {
                 Content::Json(without(value, name)).into()
             }
-            (Fault::WrongType(name), Some(Content::Json(value))) => {
+            (NodeFault::WrongType(name), Some(Content::Json(value))) => {
                 Content::Json(mistyped(value, name)).into()
             }
             (_, Some(content)) => content.into(),
-            (_, None) => Response::error(404),
+            (_, None) => SimulatorResponse::error(404),
         }
     }
 }
@@ -126,7 +128,7 @@ impl Faults {
             (Some(path), _) => {
                 self.by_path.insert(path.to_owned(), armed);
             }
-            (None, Fault::Grey) => {
+            (None, NodeFault::Grey) => {
                 for path in DEADLOCKED_PATHS {
                     self.by_path.insert(path.to_owned(), armed.clone());
                 }
@@ -145,7 +147,8 @@ impl Faults {
 
     /// What a restart mends.
     pub(super) fn clear_grey(&mut self) {
-        self.by_path.retain(|_, armed| armed.fault != Fault::Grey);
+        self.by_path
+            .retain(|_, armed| armed.fault != NodeFault::Grey);
     }
 }
 
@@ -191,13 +194,13 @@ mod tests {
     use super::*;
     use flate2::read::GzDecoder;
 
-    fn body(fault: Fault, honest: Value) -> Bytes {
+    fn body(fault: NodeFault, honest: Value) -> Bytes {
         Armed::new(fault).response(Some(Content::Json(honest))).body
     }
 
     #[test]
     fn a_field_is_missing_from_an_object_and_from_each_element() {
-        let missing = || Fault::MissingField("b".to_owned());
+        let missing = || NodeFault::MissingField("b".to_owned());
         assert_eq!(body(missing(), json!({"a": 1, "b": 2})), r#"{"a":1}"#);
         assert_eq!(
             body(missing(), json!([{"b": 1}, {"a": 2}])),
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_field_of_the_wrong_type_is_a_string_and_never_appears_from_nowhere() {
-        let wrong = || Fault::WrongType("b".to_owned());
+        let wrong = || NodeFault::WrongType("b".to_owned());
         assert_eq!(
             body(wrong(), json!({"a": 1, "b": 2})),
             r#"{"a":1,"b":"n/a"}"#
@@ -220,20 +223,20 @@ mod tests {
 
     #[test]
     fn a_missing_path_stays_missing_under_a_fault_of_a_field() {
-        let armed = Armed::new(Fault::MissingField("b".to_owned()));
-        assert_eq!(armed.response(None), Response::error(404));
+        let armed = Armed::new(NodeFault::MissingField("b".to_owned()));
+        assert_eq!(armed.response(None), SimulatorResponse::error(404));
     }
 
     #[test]
     fn a_huge_body_is_valid_json_of_that_size() {
-        let body = body(Fault::HugeBody { bytes: 8 << 20 }, json!({}));
+        let body = body(NodeFault::HugeBody { bytes: 8 << 20 }, json!({}));
         assert_eq!(body.len(), 8 << 20);
         assert!(serde_json::from_slice::<Value>(&body).is_ok());
     }
 
     #[test]
     fn a_bomb_is_small_until_it_is_opened() {
-        let bomb = body(Fault::GzipBomb { bytes: 1 << 20 }, json!({}));
+        let bomb = body(NodeFault::GzipBomb { bytes: 1 << 20 }, json!({}));
         assert!(bomb.len() < 16 << 10);
         let mut opened = Vec::new();
         GzDecoder::new(&bomb[..])
@@ -245,18 +248,18 @@ mod tests {
 
     #[test]
     fn an_invalid_body_is_no_json() {
-        let body = body(Fault::InvalidJson, json!({}));
+        let body = body(NodeFault::InvalidJson, json!({}));
         assert!(serde_json::from_slice::<Value>(&body).is_err());
     }
 
     #[test]
     fn the_fault_of_a_path_goes_before_that_of_all() {
         let mut faults = Faults::default();
-        faults.set(None, Armed::new(Fault::CutBody));
-        faults.set(Some("/a"), Armed::new(Fault::Refuse));
+        faults.set(None, Armed::new(NodeFault::CutBody));
+        faults.set(Some("/a"), Armed::new(NodeFault::Refuse));
         let met = |faults: &Faults, path| faults.meeting(path).map(|armed| armed.fault.clone());
-        assert_eq!(met(&faults, "/a"), Some(Fault::Refuse));
-        assert_eq!(met(&faults, "/b"), Some(Fault::CutBody));
+        assert_eq!(met(&faults, "/a"), Some(NodeFault::Refuse));
+        assert_eq!(met(&faults, "/b"), Some(NodeFault::CutBody));
         faults.clear();
         assert_eq!(met(&faults, "/a"), None);
         assert_eq!(met(&faults, "/b"), None);
@@ -265,7 +268,7 @@ mod tests {
     #[test]
     fn grey_waits_on_the_two_deadlocked_paths() {
         let mut faults = Faults::default();
-        faults.set(None, Armed::new(Fault::Grey));
+        faults.set(None, Armed::new(NodeFault::Grey));
         assert!(faults.meeting("/status").is_some());
         assert!(faults.meeting("/metrics").is_some());
         assert!(faults.meeting("/mixnodes").is_none());

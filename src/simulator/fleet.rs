@@ -134,8 +134,8 @@ fn following(mut address: SocketAddr) -> io::Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::client::{Client, refused};
-    use crate::simulator::script::{Action, Step};
+    use crate::simulator::client::{SimulatorClient, refused};
+    use crate::simulator::script::{NodeAction, ScriptStep};
 
     fn fleet(script: fn(Dialect, usize) -> Script) -> Fleet {
         let options = FleetOptions {
@@ -159,7 +159,7 @@ mod tests {
             [Dialect::Betanet, Dialect::Betanet, Dialect::Mixnode]
         );
         for node in fleet.nodes() {
-            let mut client = Client::connect(node).await;
+            let mut client = SimulatorClient::connect(node).await;
             assert_eq!(client.get(node.dialect().paths()[0]).await.status, 200);
         }
     }
@@ -177,10 +177,14 @@ mod tests {
             panic!("two nodes");
         };
         assert_eq!(
-            Client::connect(mended).await.get("/status").await.status,
+            SimulatorClient::connect(mended)
+                .await
+                .get("/status")
+                .await
+                .status,
             200
         );
-        let mut client = Client::connect(public).await;
+        let mut client = SimulatorClient::connect(public).await;
         client.send("/status").await;
         public.wait_for_requests(1).await;
         public.restart();
@@ -204,8 +208,8 @@ mod tests {
     async fn scripts_happen_each_to_its_node() {
         let fleet = fleet(|dialect, index| match (dialect, index) {
             (Dialect::Betanet, 1) => {
-                let steps = [(1, Action::Stop), (2, Action::StartAgain)];
-                let step = |(at, action)| Step {
+                let steps = [(1, NodeAction::Stop), (2, NodeAction::StartAgain)];
+                let step = |(at, action)| ScriptStep {
                     at: SECOND * at,
                     action,
                 };

@@ -1,7 +1,7 @@
 //! An embedded Betanet fleet with scripted faults: the demo, the tests and the benches poll it.
 //!
 //! A [`Node`] is one Betanet server on a local port. It speaks one of the two [`Dialect`]s, its
-//! numbers are a [`NodeState`] that anyone may read and set, and each [`Fault`] is one way in
+//! numbers are a [`NodeState`] that anyone may read and set, and each [`NodeFault`] is one way in
 //! which the real servers fail. A [`Fleet`] is several nodes that live by [`Script`]s.
 //!
 //! An [`Offline`] is a node without a port, for tests whose time is virtual.
@@ -29,9 +29,9 @@ mod state;
 mod client;
 
 pub use dialect::Dialect;
-pub use fault::Fault;
+pub use fault::NodeFault;
 pub use fleet::{Fleet, FleetOptions};
 pub use node::{Node, NodeOptions};
 pub use offline::Offline;
-pub use script::{Action, Script, Step};
+pub use script::{NodeAction, Script, ScriptStep};
 pub use state::{Mixnode, MixnodeStatus, NodeState};

@@ -11,9 +11,9 @@ use tokio::sync::Mutex;
 use super::behaviour::Behaviour;
 use super::connection::Manners;
 use super::dialect::Dialect;
-use super::fault::Fault;
-use super::script::Action;
-use super::server::{Server, reserve};
+use super::fault::NodeFault;
+use super::script::NodeAction;
+use super::server::{SimulatorServer, reserve};
 use super::state::NodeState;
 
 /// What a node is to be.
@@ -67,7 +67,7 @@ pub struct Node {
 /// At most one of the two is there; neither is, if the port could not be taken again.
 #[derive(Debug, Default)]
 struct Port {
-    server: Option<Server>,
+    server: Option<SimulatorServer>,
     /// Holds the port of a stopped node, so that no other process or test gets it meanwhile.
     reserved: Option<TcpSocket>,
 }
@@ -92,7 +92,7 @@ impl Node {
         } else {
             Manners::KeepAlive
         };
-        let server = Server::listen(socket, Arc::clone(&behaviour), manners)?;
+        let server = SimulatorServer::listen(socket, Arc::clone(&behaviour), manners)?;
         let port = Port {
             server: Some(server),
             reserved: None,
@@ -141,17 +141,17 @@ impl Node {
     /// Fails every later request to `path`, or to any path, in this way.
     ///
     /// A path has one fault, and it goes before that of all paths.
-    pub fn set_fault(&self, path: Option<&str>, fault: Fault) {
+    pub fn set_fault(&self, path: Option<&str>, fault: NodeFault) {
         self.behaviour.set_fault(path, fault);
     }
 
     /// Fails no later request. Requests that already hang stay so, and so does a node that
-    /// [`Fault::Grey`] has wedged.
+    /// [`NodeFault::Grey`] has wedged.
     pub fn clear_faults(&self) {
         self.behaviour.clear_faults();
     }
 
-    /// Does what a restart does, in an instant: totals and uptimes fall to 0, [`Fault::Grey`] is
+    /// Does what a restart does, in an instant: totals and uptimes fall to 0, [`NodeFault::Grey`] is
     /// over, and connections on which a request hangs are closed.
     ///
     /// Other connections stay, so that the next request cannot race with their end; to break
@@ -200,7 +200,8 @@ impl Node {
                 Some(socket) => socket,
                 None => reserve(self.address)?,
             };
-            let server = Server::listen(socket, Arc::clone(&self.behaviour), self.manners)?;
+            let server =
+                SimulatorServer::listen(socket, Arc::clone(&self.behaviour), self.manners)?;
             port.server = Some(server);
         }
         Ok(())
@@ -211,15 +212,15 @@ impl Node {
     /// # Errors
     ///
     /// Those of [`start_again`](Self::start_again).
-    pub async fn apply(&self, action: &Action) -> io::Result<()> {
+    pub async fn apply(&self, action: &NodeAction) -> io::Result<()> {
         match action {
-            Action::Fault { path, fault } => self.set_fault(path.as_deref(), fault.clone()),
-            Action::ClearFaults => self.clear_faults(),
-            Action::Restart => self.restart(),
-            Action::Stop => self.stop().await,
-            Action::StartAgain => self.start_again().await?,
-            Action::AddMixnode => self.behaviour.update(NodeState::add_mixnode),
-            Action::RemoveMixnode => {
+            NodeAction::Fault { path, fault } => self.set_fault(path.as_deref(), fault.clone()),
+            NodeAction::ClearFaults => self.clear_faults(),
+            NodeAction::Restart => self.restart(),
+            NodeAction::Stop => self.stop().await,
+            NodeAction::StartAgain => self.start_again().await?,
+            NodeAction::AddMixnode => self.behaviour.update(NodeState::add_mixnode),
+            NodeAction::RemoveMixnode => {
                 self.behaviour.update(|state, _| state.remove_mixnode());
             }
         }
@@ -230,7 +231,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::client::{Client, refused};
+    use crate::simulator::client::{SimulatorClient, refused};
     use std::io::ErrorKind;
 
     fn node(dialect: Dialect) -> Node {
@@ -241,7 +242,7 @@ mod tests {
     async fn the_state_that_is_set_is_the_state_that_is_served() {
         let node = node(Dialect::Betanet);
         node.update(|state| state.packets_processed = u64::MAX);
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         let body = client.get("/api/v1/metrics").await.json();
         assert_eq!(body["packets_processed"].as_u64(), Some(u64::MAX));
         assert_eq!(node.state().packets_processed, u64::MAX);
@@ -250,10 +251,10 @@ mod tests {
     #[tokio::test]
     async fn requests_are_counted_by_path_whatever_becomes_of_them() {
         let node = node(Dialect::Mixnode);
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         client.get("/mixnodes?a=b").await;
         client.get("/nowhere").await;
-        node.set_fault(None, Fault::HangBeforeHeaders);
+        node.set_fault(None, NodeFault::HangBeforeHeaders);
         client.send("/mixnodes").await;
         node.wait_for_requests(3).await;
         assert_eq!(node.requests(), 3);
@@ -266,7 +267,7 @@ mod tests {
     async fn a_restart_resets_totals_and_keeps_idle_connections() {
         let node = node(Dialect::Betanet);
         node.advance(Duration::from_secs(60));
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         assert_ne!(
             client.get("/api/v1/metrics").await.json()["packets_processed"],
             0
@@ -281,15 +282,15 @@ mod tests {
     #[tokio::test]
     async fn a_grey_node_accepts_and_hangs_until_it_restarts() {
         let node = node(Dialect::Mixnode);
-        node.set_fault(None, Fault::Grey);
-        let mut healthy = Client::connect(&node).await;
+        node.set_fault(None, NodeFault::Grey);
+        let mut healthy = SimulatorClient::connect(&node).await;
         assert_eq!(healthy.get("/mixnodes").await.status, 200);
 
-        let mut first = Client::connect(&node).await;
+        let mut first = SimulatorClient::connect(&node).await;
         first.send("/status").await;
         node.wait_for_requests(2).await;
         node.clear_faults();
-        let mut second = Client::connect(&node).await;
+        let mut second = SimulatorClient::connect(&node).await;
         second.send("/mixnodes").await;
         node.wait_for_requests(3).await;
 
@@ -305,13 +306,13 @@ mod tests {
             let node = Node::start(NodeOptions::public()).expect("a free port");
             for _ in 0..2 {
                 for path in ["/mixnodes", "/api/v1/metrics", "/mixnodes"] {
-                    let status = Client::connect(&node).await.get(path).await.status;
+                    let status = SimulatorClient::connect(&node).await.get(path).await.status;
                     assert_eq!(status, if path == "/mixnodes" { 200 } else { 404 });
                 }
                 let before = node.requests();
                 let mut hanging = Vec::new();
                 for path in [deadly, "/mixnodes", "/nowhere"] {
-                    let mut client = Client::connect(&node).await;
+                    let mut client = SimulatorClient::connect(&node).await;
                     client.send(path).await;
                     hanging.push(client);
                 }
@@ -331,7 +332,7 @@ mod tests {
         let node = node(Dialect::Betanet);
         let url = node.url();
         for _ in 0..3 {
-            let mut client = Client::connect(&node).await;
+            let mut client = SimulatorClient::connect(&node).await;
             client.get("/api/v1/metrics").await;
             node.stop().await;
             node.stop().await;
@@ -345,14 +346,14 @@ mod tests {
             node.start_again().await.expect("nothing to do");
             assert_eq!(node.url(), url);
         }
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         assert_eq!(client.get("/api/v1/metrics").await.status, 200);
     }
 
     #[tokio::test]
     async fn a_dropped_node_is_gone() {
         let node = node(Dialect::Betanet);
-        let mut client = Client::connect(&node).await;
+        let mut client = SimulatorClient::connect(&node).await;
         client.get("/api/v1/metrics").await;
         let address = node.address();
         drop(node);

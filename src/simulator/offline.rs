@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::behaviour::{Behaviour, Reply};
-use super::fault::Fault;
+use super::fault::NodeFault;
 use super::node::NodeOptions;
-use super::request::Request;
+use super::request::SimulatorRequest;
 use super::state::NodeState;
 
 /// One Betanet server that nobody can connect to. Of faults it knows those that change what is
@@ -36,9 +36,9 @@ impl Offline {
             response,
             fault,
             restarted,
-        } = self.0.reply(&Request::get(path));
+        } = self.0.reply(&SimulatorRequest::get(path));
         match fault {
-            Some(Fault::Grey | Fault::HangBeforeHeaders | Fault::HangMidBody) => {
+            Some(NodeFault::Grey | NodeFault::HangBeforeHeaders | NodeFault::HangMidBody) => {
                 restarted.run_until_cancelled(pending::<()>()).await;
                 None
             }
@@ -62,7 +62,7 @@ impl Offline {
     }
 
     /// Fails every later request to `path`, or to any path, in this way.
-    pub fn set_fault(&self, path: Option<&str>, fault: Fault) {
+    pub fn set_fault(&self, path: Option<&str>, fault: NodeFault) {
         self.0.set_fault(path, fault);
     }
 

@@ -2,7 +2,7 @@
 
 /// What we understand of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct SimulatorRequest {
     /// Without the query.
     pub(super) path: String,
     pub(super) is_get: bool,
@@ -10,7 +10,7 @@ pub(super) struct Request {
     pub(super) closes: bool,
 }
 
-impl Request {
+impl SimulatorRequest {
     /// A `GET` of a path, after which the connection is not used again.
     pub(super) fn get(path: &str) -> Self {
         Self {
@@ -47,8 +47,8 @@ impl Request {
 mod tests {
     use super::*;
 
-    fn request(head: &str) -> Option<Request> {
-        Request::parse(head.as_bytes())
+    fn request(head: &str) -> Option<SimulatorRequest> {
+        SimulatorRequest::parse(head.as_bytes())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::dialect::Content;
 
 /// What goes back, before anyone decides how it travels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Response {
+pub(super) struct SimulatorResponse {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     /// One more header, beside the type and the length.
@@ -16,7 +16,7 @@ pub(super) struct Response {
     pub(super) body: Bytes,
 }
 
-impl Response {
+impl SimulatorResponse {
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Self {
         Self {
             status,
@@ -51,7 +51,7 @@ impl Response {
     }
 }
 
-impl From<Content> for Response {
+impl From<Content> for SimulatorResponse {
     fn from(content: Content) -> Self {
         match content {
             Content::Json(value) => Self::json(200, value.to_string()),
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn an_error_is_json_with_its_own_words() {
-        let response = Response::error(404);
+        let response = SimulatorResponse::error(404);
         assert_eq!(response.body, r#"{"error":"Not Found"}"#);
         assert_eq!(
             response.head(false),
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_head_ends_with_the_extra_headers() {
-        let mut response = Response::error(503);
+        let mut response = SimulatorResponse::error(503);
         response.header = Some(("retry-after", "7".to_owned()));
         assert!(
             response

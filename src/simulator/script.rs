@@ -3,33 +3,33 @@
 use std::time::Duration;
 
 use super::dialect::Dialect;
-use super::fault::Fault;
+use super::fault::NodeFault;
 
 /// A list of steps that happens again and again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Script {
     period: Duration,
-    steps: Vec<Step>,
+    steps: Vec<ScriptStep>,
 }
 
 /// One thing that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct ScriptStep {
     /// When, from the start of each round.
     pub at: Duration,
     /// What.
-    pub action: Action,
+    pub action: NodeAction,
 }
 
 /// What a script can do to a node; each is a method of [`Node`](super::Node).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum NodeAction {
     /// Fail requests from now on.
     Fault {
         /// To this path only, or to any.
         path: Option<String>,
         /// In this way.
-        fault: Fault,
+        fault: NodeFault,
     },
     /// Fail no more requests.
     ClearFaults,
@@ -49,8 +49,9 @@ impl Script {
     /// Steps that repeat each `period`; those at or after its end never happen.
     ///
     /// With a period of 0 nothing happens at all.
-    pub fn repeating(period: Duration, steps: impl IntoIterator<Item = Step>) -> Self {
-        let mut steps: Vec<Step> = steps.into_iter().filter(|step| step.at < period).collect();
+    pub fn repeating(period: Duration, steps: impl IntoIterator<Item = ScriptStep>) -> Self {
+        let mut steps: Vec<ScriptStep> =
+            steps.into_iter().filter(|step| step.at < period).collect();
         steps.sort_by_key(|step| step.at);
         Self { period, steps }
     }
@@ -70,7 +71,7 @@ impl Script {
 
     /// Each three minutes: half a minute of 503s, and later half a minute without a listener.
     fn flapping() -> Self {
-        let overload = Fault::Status {
+        let overload = NodeFault::Status {
             code: 503,
             retry_after: Some(Duration::from_secs(5)),
         };
@@ -79,21 +80,21 @@ impl Script {
             [
                 step(
                     45,
-                    Action::Fault {
+                    NodeAction::Fault {
                         path: None,
                         fault: overload,
                     },
                 ),
-                step(75, Action::ClearFaults),
-                step(120, Action::Stop),
-                step(150, Action::StartAgain),
+                step(75, NodeAction::ClearFaults),
+                step(120, NodeAction::Stop),
+                step(150, NodeAction::StartAgain),
             ],
         )
     }
 
     /// Each two minutes.
     fn restarting() -> Self {
-        Self::repeating(Duration::from_secs(120), [step(90, Action::Restart)])
+        Self::repeating(Duration::from_secs(120), [step(90, NodeAction::Restart)])
     }
 
     /// Each three minutes two mixnodes join and the two oldest leave.
@@ -101,22 +102,22 @@ impl Script {
         Self::repeating(
             Duration::from_secs(180),
             [
-                step(30, Action::AddMixnode),
-                step(75, Action::RemoveMixnode),
-                step(120, Action::AddMixnode),
-                step(165, Action::RemoveMixnode),
+                step(30, NodeAction::AddMixnode),
+                step(75, NodeAction::RemoveMixnode),
+                step(120, NodeAction::AddMixnode),
+                step(165, NodeAction::RemoveMixnode),
             ],
         )
     }
 
     /// What happens from `since` on and before `until`, in order; both count from the start of
     /// the first round.
-    pub fn due(&self, since: Duration, until: Duration) -> impl Iterator<Item = &Action> {
+    pub fn due(&self, since: Duration, until: Duration) -> impl Iterator<Item = &NodeAction> {
         let (since, until) = (since.as_nanos(), until.as_nanos());
         let period = self.period.as_nanos();
         let round = |time: u128| time.checked_div(period).unwrap_or(0);
         (round(since)..=round(until)).flat_map(move |round| {
-            let is_due = move |step: &&Step| {
+            let is_due = move |step: &&ScriptStep| {
                 let at = round * period + step.at.as_nanos();
                 (since..until).contains(&at)
             };
@@ -125,8 +126,8 @@ impl Script {
     }
 }
 
-fn step(at_seconds: u64, action: Action) -> Step {
-    Step {
+fn step(at_seconds: u64, action: NodeAction) -> ScriptStep {
+    ScriptStep {
         at: Duration::from_secs(at_seconds),
         action,
     }
@@ -139,15 +140,15 @@ mod tests {
     /// At 0, 3 and 7 of every 10 seconds; given out of order.
     fn script() -> Script {
         let steps = [
-            step(7, Action::StartAgain),
-            step(0, Action::Restart),
-            step(3, Action::Stop),
-            step(10, Action::AddMixnode),
+            step(7, NodeAction::StartAgain),
+            step(0, NodeAction::Restart),
+            step(3, NodeAction::Stop),
+            step(10, NodeAction::AddMixnode),
         ];
         Script::repeating(Duration::from_secs(10), steps)
     }
 
-    fn due(since: u64, until: u64) -> Vec<Action> {
+    fn due(since: u64, until: u64) -> Vec<NodeAction> {
         let script = script();
         let due = script.due(Duration::from_secs(since), Duration::from_secs(until));
         due.cloned().collect()
@@ -155,8 +156,8 @@ mod tests {
 
     #[test]
     fn the_start_is_due_and_the_end_is_not() {
-        assert_eq!(due(0, 3), [Action::Restart]);
-        assert_eq!(due(3, 7), [Action::Stop]);
+        assert_eq!(due(0, 3), [NodeAction::Restart]);
+        assert_eq!(due(3, 7), [NodeAction::Stop]);
         assert_eq!(due(4, 7), []);
         assert_eq!(due(3, 3), []);
         assert_eq!(due(7, 3), []);
@@ -164,13 +165,16 @@ mod tests {
 
     #[test]
     fn rounds_follow_each_other() {
-        assert_eq!(due(1_007, 1_011), [Action::StartAgain, Action::Restart]);
+        assert_eq!(
+            due(1_007, 1_011),
+            [NodeAction::StartAgain, NodeAction::Restart]
+        );
         let two_rounds = [
-            Action::Stop,
-            Action::StartAgain,
-            Action::Restart,
-            Action::Stop,
-            Action::StartAgain,
+            NodeAction::Stop,
+            NodeAction::StartAgain,
+            NodeAction::Restart,
+            NodeAction::Stop,
+            NodeAction::StartAgain,
         ];
         assert_eq!(due(3, 20), two_rounds);
     }
@@ -178,7 +182,7 @@ mod tests {
     #[test]
     fn however_time_is_cut_each_step_happens_once() {
         let script = script();
-        let cut = |tick: u32| -> Vec<Action> {
+        let cut = |tick: u32| -> Vec<NodeAction> {
             let tick = Duration::from_millis(u64::from(tick));
             let ticks = 60_000 / u32::try_from(tick.as_millis()).expect("small");
             let spans = (0..ticks).map(|count| (tick * count, tick * (count + 1)));
@@ -194,14 +198,14 @@ mod tests {
 
     #[test]
     fn a_step_after_the_round_never_happens() {
-        assert!(!due(0, 100).contains(&Action::AddMixnode));
+        assert!(!due(0, 100).contains(&NodeAction::AddMixnode));
     }
 
     #[test]
     fn nothing_is_due_without_steps_or_without_time() {
         let (start, end) = (Duration::ZERO, Duration::from_secs(1_000));
         assert_eq!(Script::default().due(start, end).count(), 0);
-        let timeless = Script::repeating(Duration::ZERO, [step(0, Action::Stop)]);
+        let timeless = Script::repeating(Duration::ZERO, [step(0, NodeAction::Stop)]);
         assert_eq!(timeless.due(start, end).count(), 0);
     }
 
@@ -209,11 +213,15 @@ mod tests {
     fn the_demo_heals_whatever_it_breaks() {
         let round = Duration::from_secs(180);
         let demo = Script::demo(Dialect::Betanet, 0);
-        let actions: Vec<&Action> = demo.due(Duration::ZERO, round).collect();
-        assert!(matches!(actions[0], Action::Fault { .. }));
+        let actions: Vec<&NodeAction> = demo.due(Duration::ZERO, round).collect();
+        assert!(matches!(actions[0], NodeAction::Fault { .. }));
         assert_eq!(
             actions[1..],
-            [&Action::ClearFaults, &Action::Stop, &Action::StartAgain]
+            [
+                &NodeAction::ClearFaults,
+                &NodeAction::Stop,
+                &NodeAction::StartAgain
+            ]
         );
     }
 }

@@ -22,7 +22,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open port and the tasks that serve it. Dropping it ends them.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct SimulatorServer {
     tasks: TaskTracker,
     cancel: DropGuard,
 }
@@ -40,7 +40,7 @@ pub(super) fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-impl Server {
+impl SimulatorServer {
     /// Listens on a reserved port and serves it.
     pub(super) fn listen(
         socket: TcpSocket,

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Log, LogStatus,
-    medium::{FileMedium, NO_LINK, own},
-    status::Shared,
+    backend::{FileMedium, NO_LINK, own},
+    status::DirectoryShared,
 };
 use crate::pipeline::Reporter;
 
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How a directory is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct DirectorySettings {
     /// Where it is.
     pub path: PathBuf,
     /// Whether it is made if it is not there.
@@ -51,14 +51,14 @@ pub struct InUse(PathBuf);
 /// A directory of logs. Clones are handles to the same one.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    settings: Settings,
+    settings: DirectorySettings,
     /// Held as long as any handle lives.
     lock: Arc<Mutex<Option<File>>>,
     opened: CancellationToken,
-    status: Arc<Shared>,
+    status: Arc<DirectoryShared>,
 }
 
-impl Settings {
+impl DirectorySettings {
     /// Makes the directory if that is wanted.
     pub(super) fn make_directory(&self) -> io::Result<()> {
         if !self.create || self.path.is_dir() {
@@ -89,17 +89,17 @@ impl Settings {
 
 impl Directory {
     /// A directory that nothing is done with until [`Self::open`]. `reporter` tells how it is.
-    pub fn new(settings: Settings, reporter: Reporter) -> Self {
+    pub fn new(settings: DirectorySettings, reporter: Reporter) -> Self {
         Self {
             settings,
             lock: Arc::default(),
             opened: CancellationToken::new(),
-            status: Shared::new(reporter),
+            status: DirectoryShared::new(reporter),
         }
     }
 
     /// The same directory under other settings, held as it is; none if they say another one.
-    pub fn under(&self, settings: Settings) -> Option<Self> {
+    pub fn under(&self, settings: DirectorySettings) -> Option<Self> {
         (settings.path == self.settings.path).then(|| Self {
             settings,
             ..self.clone()
@@ -176,7 +176,7 @@ impl Directory {
 }
 
 /// The lock, or none if another process has it.
-fn lock(settings: &Settings) -> io::Result<Option<File>> {
+fn lock(settings: &DirectorySettings) -> io::Result<Option<File>> {
     settings.make_directory()?;
     let file = OpenOptions::new()
         .write(true)

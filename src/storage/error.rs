@@ -2,7 +2,7 @@
 
 /// Why something could not be stored or read.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum StorageError {
     /// Somebody has the file open.
     #[error("the file is in use")]
     InUse,
@@ -14,7 +14,7 @@ pub enum Error {
     Disk(#[source] Box<redb::Error>),
 }
 
-impl From<redb::Error> for Error {
+impl From<redb::Error> for StorageError {
     fn from(error: redb::Error) -> Self {
         use std::io::ErrorKind::{InvalidData, UnexpectedEof, WouldBlock};
         match error {

@@ -15,7 +15,7 @@ pub(super) const HEAD_BYTES: usize = MARK.len() + 1 + 4 + 4;
 
 /// What the content is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FrameKind {
     /// A part of a record.
     Part = 1,
     /// What the log holds.
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 }
 
 /// The content of all `pieces`, one after the other, in a frame.
-pub(super) fn wrap(kind: Kind, pieces: &[&[u8]]) -> Vec<u8> {
+pub(super) fn wrap(kind: FrameKind, pieces: &[&[u8]]) -> Vec<u8> {
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
     let mut frame = Vec::with_capacity(HEAD_BYTES + length);
     frame.extend_from_slice(&MARK);
@@ -40,7 +40,7 @@ pub(super) fn wrap(kind: Kind, pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 /// What stands in the frame at the beginning of `bytes`, if there is a whole one.
-pub(super) fn unwrap(bytes: &[u8]) -> Option<(Kind, &[u8])> {
+pub(super) fn unwrap(bytes: &[u8]) -> Option<(FrameKind, &[u8])> {
     let rest = bytes.strip_prefix(&MARK)?;
     let (kind, rest) = rest.split_first()?;
     let (sum, summed) = rest.split_first_chunk()?;
@@ -48,7 +48,7 @@ pub(super) fn unwrap(bytes: &[u8]) -> Option<(Kind, &[u8])> {
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let content = content.get(..length)?;
     let is_whole = checksum(*kind, summed.get(..4 + length)?) == u32::from_le_bytes(*sum);
-    let kind = [Kind::Part, Kind::Summary]
+    let kind = [FrameKind::Part, FrameKind::Summary]
         .into_iter()
         .find(|known| *known as u8 == *kind)?;
     is_whole.then_some((kind, content))
@@ -97,8 +97,8 @@ mod tests {
             at in any::<prop::sample::Index>(),
             flip in 1_u8..,
         ) {
-            let mut frame = wrap(Kind::Part, &[&content[..content.len() / 2], &content[content.len() / 2..]]);
-            prop_assert_eq!(unwrap(&frame), Some((Kind::Part, &content[..])));
+            let mut frame = wrap(FrameKind::Part, &[&content[..content.len() / 2], &content[content.len() / 2..]]);
+            prop_assert_eq!(unwrap(&frame), Some((FrameKind::Part, &content[..])));
             let file = [&before[..], &frame, &before].concat();
             let mut found = find(&file, 0);
             while found.is_some_and(|found| unwrap(&file[found..]).is_none()) {

@@ -13,9 +13,9 @@ use redb::{
 };
 
 use super::{
-    Entry, Error, Medium, Record,
-    record::{Part, ROW_BYTES},
-    salvage,
+    Backend, Record, RecordEntry, StorageError,
+    record::{ROW_BYTES, RecordPart},
+    recovery,
     summary::Summary,
 };
 
@@ -31,7 +31,7 @@ const CACHE_BYTES: usize = 4 << 20;
 /// Records in one file, in the order of their ids.
 #[derive(Debug)]
 pub struct Log {
-    medium: Box<dyn Medium>,
+    medium: Box<dyn Backend>,
     /// None before the first use and after a failure: only a database that is opened again knows
     /// what is on the disk.
     database: Option<Database>,
@@ -39,16 +39,16 @@ pub struct Log {
 
 /// What a log holds when it is opened.
 #[derive(Debug, Default)]
-pub struct Opened {
+pub struct OpenedLog {
     /// Its records, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<RecordEntry>,
     /// What its damage cost, if its file was damaged.
-    pub loss: Option<Loss>,
+    pub loss: Option<DamageReport>,
 }
 
 /// What became of a damaged file.
 #[derive(Debug)]
-pub struct Loss {
+pub struct DamageReport {
     /// What is wrong with it.
     pub error: String,
     /// Where it is now.
@@ -59,7 +59,7 @@ pub struct Loss {
 
 impl Log {
     /// A log on `medium`, not opened yet.
-    pub fn new(medium: impl Medium) -> Self {
+    pub fn new(medium: impl Backend) -> Self {
         Self {
             medium: Box::new(medium),
             database: None,
@@ -71,30 +71,30 @@ impl Log {
     ///
     /// # Errors
     /// If it is in use or the disk fails.
-    pub fn open(&mut self) -> Result<Opened, Error> {
+    pub fn open(&mut self) -> Result<OpenedLog, StorageError> {
         let error = match self.medium.is_aside() {
             true => "the end came before all of it was read".to_owned(),
             false => match self.list() {
-                Err(Error::Damaged(error)) => error,
+                Err(StorageError::Damaged(error)) => error,
                 listed => {
                     let (entries, loss) = (listed?, None);
-                    return Ok(Opened { entries, loss });
+                    return Ok(OpenedLog { entries, loss });
                 }
             },
         };
         self.close();
         let (database, aside, points) = {
             let medium = self.medium.as_ref();
-            guarded(|| salvage::salvage(medium, || create(medium)))?
+            guarded(|| recovery::salvage(medium, || create(medium)))?
         };
         self.database = Some(database);
         let entries = self.list()?;
-        let loss = Some(Loss {
+        let loss = Some(DamageReport {
             error,
             aside,
             points,
         });
-        Ok(Opened { entries, loss })
+        Ok(OpenedLog { entries, loss })
     }
 
     /// Adds records and removes those whose ids are in one of the ranges, both or neither. When
@@ -107,7 +107,7 @@ impl Log {
         &mut self,
         records: &[Record],
         removed: &[RangeInclusive<u64>],
-    ) -> Result<(), Error> {
+    ) -> Result<(), StorageError> {
         let summary = self.with(|database| write(database, records, removed))?;
         self.medium.note(&summary.frame());
         Ok(())
@@ -118,7 +118,7 @@ impl Log {
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub fn read(&mut self, ids: RangeInclusive<u64>) -> Result<(Bytes, u64), Error> {
+    pub fn read(&mut self, ids: RangeInclusive<u64>) -> Result<(Bytes, u64), StorageError> {
         self.with(|database| {
             let (mut payload, mut points) = (BytesMut::new(), 0);
             let parts = database.begin_read()?.open_table(PARTS)?;
@@ -138,7 +138,7 @@ impl Log {
     }
 
     /// What it holds, when all of it was read.
-    fn list(&mut self) -> Result<Vec<Entry>, Error> {
+    fn list(&mut self) -> Result<Vec<RecordEntry>, StorageError> {
         let noted = Summary::unwrap(&self.medium.noted()).unwrap_or_default();
         self.with(|database| list(database, &noted))
     }
@@ -147,7 +147,7 @@ impl Log {
     fn with<T>(
         &mut self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, StorageError> {
         let (medium, kept) = (&self.medium, self.database.take());
         let (database, result) = guarded(|| {
             let database = match kept {
@@ -170,14 +170,16 @@ impl Drop for Log {
 }
 
 /// Does something with a database. redb panics where it finds what it never wrote.
-fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Error> {
+fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StorageError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => Ok(result?),
-        Err(_panic) => Err(Error::Damaged("it makes the database panic".to_owned())),
+        Err(_panic) => Err(StorageError::Damaged(
+            "it makes the database panic".to_owned(),
+        )),
     }
 }
 
-fn create(medium: &dyn Medium) -> Result<Database, redb::Error> {
+fn create(medium: &dyn Backend) -> Result<Database, redb::Error> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder.set_check_integrity_on_open(true);
@@ -194,14 +196,14 @@ fn create(medium: &dyn Medium) -> Result<Database, redb::Error> {
 
 /// What it holds. That is less than it should if it has not even what was noted beside it: the
 /// damage was where redb goes back to what was before.
-fn list(database: &Database, noted: &Summary) -> Result<Vec<Entry>, redb::Error> {
-    let mut entries: Vec<Entry> = Vec::new();
+fn list(database: &Database, noted: &Summary) -> Result<Vec<RecordEntry>, redb::Error> {
+    let mut entries: Vec<RecordEntry> = Vec::new();
     let transaction = database.begin_read()?;
     each_part(&transaction.open_table(PARTS)?, 0..=u64::MAX, |part| {
         let bytes = part.payload.len() as u64;
         match entries.last_mut() {
             Some(entry) if part.number > 0 => entry.bytes += bytes,
-            _ => entries.push(Entry {
+            _ => entries.push(RecordEntry {
                 id: part.id,
                 points: part.points,
                 bytes,
@@ -223,12 +225,12 @@ fn list(database: &Database, noted: &Summary) -> Result<Vec<Entry>, redb::Error>
 fn each_part(
     parts: &impl ReadableTable<(u64, u64), &'static [u8]>,
     ids: RangeInclusive<u64>,
-    mut visit: impl FnMut(&Part<'_>),
+    mut visit: impl FnMut(&RecordPart<'_>),
 ) -> Result<(), redb::Error> {
     let mut next = None;
     for row in parts.range((*ids.start(), 0)..=(*ids.end(), u64::MAX))? {
         let (key, row) = row?;
-        let part = Part::unwrap(row.value());
+        let part = RecordPart::unwrap(row.value());
         let part = part.filter(|part| (part.id, part.number) == key.value());
         let part = part.ok_or_else(|| damage("a record is not what was written"))?;
         if next.unwrap_or((part.id, 0)) != (part.id, part.number) {
@@ -287,7 +289,7 @@ fn change(
     for ids in removed {
         let keys = (*ids.start(), 0)..=(*ids.end(), u64::MAX);
         parts.retain_in(keys, |(_, number), row| {
-            let part = Part::unwrap(row).filter(|_| number == 0);
+            let part = RecordPart::unwrap(row).filter(|_| number == 0);
             summary.points -= part.map_or(0, |part| part.points).min(summary.points);
             false
         })?;

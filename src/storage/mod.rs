@@ -16,19 +16,19 @@ mod directory;
 mod error;
 mod frame;
 mod log;
-mod medium;
+mod backend;
 mod record;
-mod salvage;
+mod recovery;
 mod status;
 mod summary;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use directory::{Directory, InUse, Settings};
-pub use error::Error;
-pub use log::{Log, Loss, Opened};
-pub use medium::{Aside, Medium};
-pub use record::{Entry, Record};
+pub use backend::{Backend, Quarantined};
+pub use directory::{Directory, DirectorySettings, InUse};
+pub use error::StorageError;
+pub use log::{DamageReport, Log, OpenedLog};
+pub use record::{Record, RecordEntry};
 pub use status::LogStatus;
 
 /// Reads a frame, wherever in the bytes it begins, and what stands in it, as a damaged file has it.
@@ -37,12 +37,15 @@ pub fn fuzz(bytes: &[u8]) {
     let mut from = 0;
     while let Some(at) = frame::find(bytes, from) {
         let found = bytes.get(at..).unwrap_or_default();
-        if let Some(part) = record::Part::unwrap(found) {
-            assert_eq!(record::Part::unwrap(&part.frame()), Some(part));
+        if let Some(part) = record::RecordPart::unwrap(found) {
+            assert_eq!(record::RecordPart::unwrap(&part.frame()), Some(part));
         }
         let _ = summary::Summary::unwrap(found);
         from = at + 1;
     }
     // Without the checksum, which few bytes have by chance.
-    let _ = (record::Part::read(bytes), summary::Summary::read(bytes));
+    let _ = (
+        record::RecordPart::read(bytes),
+        summary::Summary::read(bytes),
+    );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::frame::{self, HEAD_BYTES, Kind, number};
+use super::frame::{self, FrameKind, HEAD_BYTES, number};
 
 /// The most bytes in a row. redb gives a row more than a page large a power of two of pages; this
 /// just fits in sixteen.
@@ -30,7 +30,7 @@ pub struct Record {
 
 /// What a log knows of a record without its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct RecordEntry {
     /// Its place in the order.
     pub id: u64,
     /// Data points in it.
@@ -43,7 +43,7 @@ pub struct Entry {
 
 /// A part of a record. It says by itself what it is a part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part<'a> {
+pub(super) struct RecordPart<'a> {
     pub(super) id: u64,
     /// The change with which it was written.
     pub(super) change: u64,
@@ -59,13 +59,13 @@ pub(super) struct Part<'a> {
 
 impl Record {
     /// The parts in which it is written, at least one.
-    pub(super) fn parts(&self, change: u64) -> impl Iterator<Item = Part<'_>> {
+    pub(super) fn parts(&self, change: u64) -> impl Iterator<Item = RecordPart<'_>> {
         let pieces = self.payload.chunks(PART_BYTES);
         let count = pieces.len().max(1);
         let nothing = (self.payload.is_empty()).then_some(&[][..]);
         (0..)
             .zip(pieces.chain(nothing))
-            .map(move |(number, payload)| Part {
+            .map(move |(number, payload)| RecordPart {
                 id: self.id,
                 change,
                 number,
@@ -77,7 +77,7 @@ impl Record {
     }
 }
 
-impl<'a> Part<'a> {
+impl<'a> RecordPart<'a> {
     /// As it is written.
     pub(super) fn frame(&self) -> Vec<u8> {
         let Self {
@@ -90,7 +90,7 @@ impl<'a> Part<'a> {
             payload,
         } = *self;
         let head = [id, change, number, count, created_ms, points].map(u64::to_le_bytes);
-        frame::wrap(Kind::Part, &[head.as_flattened(), payload])
+        frame::wrap(FrameKind::Part, &[head.as_flattened(), payload])
     }
 
     /// Reads what stands in a frame.
@@ -112,8 +112,8 @@ impl<'a> Part<'a> {
     /// Reads a frame.
     pub(super) fn unwrap(frame: &'a [u8]) -> Option<Self> {
         match frame::unwrap(frame)? {
-            (Kind::Part, content) => Self::read(content),
-            (Kind::Summary, _) => None,
+            (FrameKind::Part, content) => Self::read(content),
+            (FrameKind::Summary, _) => None,
         }
     }
 }

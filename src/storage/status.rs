@@ -11,18 +11,18 @@ use crate::pipeline::Reporter;
 #[derive(Debug, Clone)]
 pub struct LogStatus {
     name: String,
-    shared: Arc<Shared>,
+    shared: Arc<DirectoryShared>,
 }
 
 /// What the logs of a directory share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct DirectoryShared {
     reporter: Reporter,
     /// What is wrong with each log that fails.
     failing: Mutex<BTreeMap<String, String>>,
 }
 
-impl Shared {
+impl DirectoryShared {
     pub(super) fn new(reporter: Reporter) -> Arc<Self> {
         Arc::new(Self {
             reporter,
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_extension_is_well_when_all_its_logs_are() {
         let reporter = Reporter::unheard();
-        let shared = Shared::new(reporter.clone());
+        let shared = DirectoryShared::new(reporter.clone());
         let (first, second) = (shared.of_log("a"), shared.of_log("b"));
         let now = || {
             let state = reporter.state();

@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::frame::{self, Kind};
+use super::frame::{self, FrameKind};
 
 /// The most gaps that are known. They are few: records are removed in their order, but for those
 /// that several consumers have at the same time.
@@ -84,7 +84,7 @@ impl Summary {
         let ends = self.gaps.iter().flat_map(|gap| [*gap.start(), *gap.end()]);
         let numbers = [self.change, self.points, first, last].into_iter();
         let bytes: Vec<u8> = numbers.chain(ends).flat_map(u64::to_le_bytes).collect();
-        frame::wrap(Kind::Summary, &[&bytes])
+        frame::wrap(FrameKind::Summary, &[&bytes])
     }
 
     /// Reads what stands in a frame.
@@ -107,8 +107,8 @@ impl Summary {
     /// Reads a frame.
     pub(super) fn unwrap(frame: &[u8]) -> Option<Self> {
         match frame::unwrap(frame)? {
-            (Kind::Summary, content) => Self::read(content),
-            (Kind::Part, _) => None,
+            (FrameKind::Summary, content) => Self::read(content),
+            (FrameKind::Part, _) => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, UpDownCounter}
 
 use super::{
     Meter,
-    names::{Kind, Metric},
+    names::{Metric, MetricKind},
 };
 
 impl Metric {
@@ -30,8 +30,8 @@ impl Metric {
     /// A distribution that is recorded.
     pub fn histogram(&self, meter: &Meter) -> Histogram<f64> {
         let bounds = match self.kind {
-            Kind::Histogram(bounds) => bounds.to_vec(),
-            Kind::Counter | Kind::UpDownCounter | Kind::Gauge => Vec::new(),
+            MetricKind::Histogram(bounds) => bounds.to_vec(),
+            MetricKind::Counter | MetricKind::UpDownCounter | MetricKind::Gauge => Vec::new(),
         };
         let builder = meter
             .sdk()

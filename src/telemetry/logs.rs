@@ -41,7 +41,7 @@ pub(super) struct Log {
 }
 
 /// How a line is written now.
-struct Lines {
+struct LineFormat {
     is_json: Arc<AtomicBool>,
     console: Format<Full>,
     json: Format<Json>,
@@ -67,7 +67,7 @@ impl Log {
         let lines = fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .event_format(Lines::new(&is_json))
+            .event_format(LineFormat::new(&is_json))
             // Lines name what they are about; spans are for the trace.
             .with_filter(some_events.and(filter_fn(|metadata| metadata.is_event())));
         let subscriber = Registry::default().with(layer.and_then(lines));
@@ -110,7 +110,7 @@ fn spans_filter(has_spans: bool) -> EnvFilter {
     }
 }
 
-impl Lines {
+impl LineFormat {
     fn new(is_json: &Arc<AtomicBool>) -> Self {
         Self {
             is_json: Arc::clone(is_json),
@@ -120,7 +120,7 @@ impl Lines {
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for LineFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,

@@ -12,33 +12,33 @@ use std::{
 use opentelemetry::metrics::{AsyncInstrument, Meter as SdkMeter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use super::names::{Kind, Metric};
+use super::names::{Metric, MetricKind};
 
 /// Makes the collector's own instruments. Clones are handles to the same one.
 #[derive(Debug, Clone)]
 pub struct Meter {
     sdk: SdkMeter,
-    asked: Arc<Mutex<BTreeMap<&'static str, Sources>>>,
+    asked: Arc<Mutex<BTreeMap<&'static str, MetricSources>>>,
 }
 
 /// All that give a metric its values. Clones are handles to the same list.
 #[derive(Clone, Default)]
-struct Sources(Arc<Mutex<Vec<Arc<dyn Source>>>>);
+struct MetricSources(Arc<Mutex<Vec<Arc<dyn MetricSource>>>>);
 
 /// One that gives a metric values.
-trait Source: Send + Sync {
+trait MetricSource: Send + Sync {
     fn is_gone(&self) -> bool;
 
     fn observe(&self, to: &dyn AsyncInstrument<u64>);
 }
 
 /// Asks `of`, as long as it lives.
-struct While<T, F> {
+struct WeakObserver<T, F> {
     of: Weak<T>,
     observe: F,
 }
 
-impl<T, F> Source for While<T, F>
+impl<T, F> MetricSource for WeakObserver<T, F>
 where
     T: Send + Sync,
     F: Fn(&T, &dyn AsyncInstrument<u64>) + Send + Sync,
@@ -76,16 +76,16 @@ impl Meter {
     }
 
     /// The list of a metric, which is asked at each collection.
-    fn sources_of(&self, metric: &Metric) -> Sources {
+    fn sources_of(&self, metric: &Metric) -> MetricSources {
         let mut asked = lock(&self.asked);
         let sources = asked.entry(metric.name).or_insert_with(|| {
-            let sources = Sources::default();
+            let sources = MetricSources::default();
             let all = sources.clone();
             let observe = move |to: &dyn AsyncInstrument<u64>| {
                 all.left().iter().for_each(|source| source.observe(to));
             };
             let (sdk, unit, about) = (&self.sdk, metric.unit, metric.description);
-            if metric.kind == Kind::Counter {
+            if metric.kind == MetricKind::Counter {
                 let builder = sdk.u64_observable_counter(metric.name).with_unit(unit);
                 builder
                     .with_description(about)
@@ -114,27 +114,27 @@ impl Metric {
         observe: impl Fn(&T, &dyn AsyncInstrument<u64>) + Send + Sync + 'static,
     ) {
         let of = Arc::downgrade(of);
-        let source = Arc::new(While { of, observe });
+        let source = Arc::new(WeakObserver { of, observe });
         meter.sources_of(self).add(source);
     }
 }
 
-impl Sources {
-    fn add(&self, source: Arc<dyn Source>) {
+impl MetricSources {
+    fn add(&self, source: Arc<dyn MetricSource>) {
         let mut sources = lock(&self.0);
         sources.retain(|source| !source.is_gone());
         sources.push(source);
     }
 
     /// Whoever is asked may take any lock, so the list is not locked then.
-    fn left(&self) -> Vec<Arc<dyn Source>> {
+    fn left(&self) -> Vec<Arc<dyn MetricSource>> {
         let mut sources = lock(&self.0);
         sources.retain(|source| !source.is_gone());
         sources.clone()
     }
 }
 
-impl fmt::Debug for Sources {
+impl fmt::Debug for MetricSources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sources").finish_non_exhaustive()
     }

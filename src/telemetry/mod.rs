@@ -7,7 +7,7 @@ mod instrument;
 mod logs;
 mod meter;
 pub mod names;
-mod own;
+mod internal;
 pub mod process;
 mod push;
 mod reader;
@@ -17,8 +17,8 @@ mod trace;
 
 pub use chain::chain;
 pub use foreign::SERVICE_FOREIGN;
+pub use internal::{DrainingTelemetry, InternalTelemetry, NextTelemetry, TelemetryError};
 pub use logs::init as init_logs;
 pub use meter::Meter;
-pub use own::{LeftTelemetry, NextTelemetry, OwnTelemetry, TelemetryError};
 pub use process::resident_bytes;
 pub use trace::Trace;

@@ -10,7 +10,7 @@ use reqwest::Url;
 
 use super::{
     config::{OtlpConfig, PeriodicConfig, SpanProcessorConfig},
-    own::TelemetryError,
+    internal::TelemetryError,
 };
 
 /// Sends metrics.

@@ -22,10 +22,10 @@ pub(super) type Push = PeriodicReader<MetricExporter>;
 /// Reads for scrapes and for pushes alike: all of them want running totals. Clones are handles to
 /// the same reader.
 #[derive(Debug, Clone)]
-pub(super) struct OwnReader(Arc<Inner>);
+pub(super) struct OwnReader(Arc<ReaderInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct ReaderInner {
     scrapes: PrometheusExporter,
     pipeline: OnceLock<Weak<Pipeline>>,
     pushes: Mutex<Vec<Push>>,
@@ -34,7 +34,7 @@ struct Inner {
 impl OwnReader {
     /// Without pushes.
     pub(super) fn new(scrapes: PrometheusExporter) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ReaderInner {
             scrapes,
             pipeline: OnceLock::new(),
             pushes: Mutex::default(),

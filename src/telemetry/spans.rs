@@ -24,10 +24,10 @@ use super::config::SamplerConfig;
 
 /// The sampler of traces and the ways out of spans. Clones are handles to the same ones.
 #[derive(Debug, Clone)]
-pub(super) struct Spans(Arc<Inner>);
+pub(super) struct Spans(Arc<SpansInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct SpansInner {
     resource: Resource,
     sampler: RwLock<Sampler>,
     ways: RwLock<Vec<BatchSpanProcessor>>,
@@ -36,7 +36,7 @@ struct Inner {
 impl Spans {
     /// Nothing is recorded yet.
     pub(super) fn new(resource: Resource) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SpansInner {
             resource,
             sampler: RwLock::new(Sampler::AlwaysOff),
             ways: RwLock::default(),

@@ -21,7 +21,7 @@ pub use diagnostics::{Diagnostic, Diagnostics};
 pub use expand::{Environment, expand, expand_within, without_values};
 pub use foreign::{Foreign, ForeignFate, ForeignKey};
 pub use hidden::beginning_of_url;
-pub use node::{Entry, Expansion, Node, Place, Value};
+pub use node::{Expansion, MapEntry, Node, Place, Value};
 pub use parse::{MAX_DEPTH, MAX_NODES, parse};
 pub use scalar::{Plain, Scalar};
 pub use suggest::{list, nearest};

@@ -67,12 +67,12 @@ pub enum Value {
     /// A list.
     Seq(Vec<Node>),
     /// A map, in the order of the file; its keys are unique.
-    Map(Vec<Entry>),
+    Map(Vec<MapEntry>),
 }
 
 /// One entry of a map.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct MapEntry {
     /// The key.
     pub key: String,
     /// Where the key was written.
@@ -101,7 +101,7 @@ impl Node {
     }
 
     /// The entries of a map; none for everything else.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[MapEntry] {
         if let Value::Map(entries) = &self.value {
             entries
         } else {
@@ -128,7 +128,7 @@ impl Node {
     }
 
     /// The entry of a map.
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&MapEntry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use betanet_collector::{
-    simulator::Fault,
+    simulator::NodeFault,
     yaml::{Diagnostics, Node as Yaml, parse},
 };
 use regex::Regex;
@@ -238,18 +238,18 @@ async fn each_fault_fires_its_alert() {
     ];
     nodes[0].set_fault(
         Some("/api/v1/metrics"),
-        Fault::Status {
+        NodeFault::Status {
             code: 500,
             retry_after: None,
         },
     );
     nodes[0].set_fault(
         Some("/api/v1/network/stats"),
-        Fault::MissingField("bytes_received".to_owned()),
+        NodeFault::MissingField("bytes_received".to_owned()),
     );
     nodes[0].update(|state| state.total_nodes = 2);
     for node in &nodes[1..] {
-        node.set_fault(None, Fault::Refuse);
+        node.set_fault(None, NodeFault::Refuse);
     }
     let destination = format!(
         "{{endpoint: 'http://127.0.0.1:{}', retry_on_failure: {{initial_interval: 100ms, max_interval: 200ms}}}}",

@@ -1,6 +1,6 @@
 //! `/api/v1/targets` of the real program: who asks between polls gets what is kept, or one request.
 
-use betanet_collector::simulator::{Dialect, Fault, Node};
+use betanet_collector::simulator::{Dialect, Node, NodeFault};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -85,7 +85,7 @@ async fn a_node_that_fails_is_asked_once_and_says_why() {
     let code = 503;
     node.set_fault(
         Some(METRICS),
-        Fault::Status {
+        NodeFault::Status {
             code,
             retry_after: None,
         },

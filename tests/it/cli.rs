@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, process::Stdio, time::Duration};
 
-use betanet_collector::simulator::{Dialect, Fault, Node, NodeOptions};
+use betanet_collector::simulator::{Dialect, Node, NodeFault, NodeOptions};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -103,7 +103,7 @@ async fn check_fails_when_a_target_gives_nothing() {
         let retry_after = None;
         node.set_fault(
             Some(path),
-            Fault::Status {
+            NodeFault::Status {
                 code: 503,
                 retry_after,
             },
@@ -432,7 +432,7 @@ async fn a_signal_stops_it_within_two_seconds_whatever_hangs() {
             collector.log().contains("otlp_http").then_some(())
         })
         .await;
-        node.set_fault(None, Fault::HangBeforeHeaders);
+        node.set_fault(None, NodeFault::HangBeforeHeaders);
         node.wait_for_requests(node.requests() + 3).await;
         let asked = Instant::now();
         let status = collector.stop_by(signal).await;
@@ -590,6 +590,6 @@ async fn healthcheck_succeeds_only_if_the_answer_is_good() {
     };
     assert_eq!(ask("/api/v1/metrics").await, Some(0));
     assert_eq!(ask("/livez").await, Some(1), "the node answers 404");
-    node.set_fault(None, Fault::Refuse);
+    node.set_fault(None, NodeFault::Refuse);
     assert_eq!(ask("/api/v1/metrics").await, Some(1), "no answer");
 }

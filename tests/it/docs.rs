@@ -7,7 +7,7 @@ use betanet_collector::{
     extensions, processors, receivers, settings as component,
     telemetry::{
         SERVICE_FOREIGN,
-        names::{AGGREGATE, COLLECTOR, Kind, Metric, PROBE, TARGET},
+        names::{AGGREGATE, COLLECTOR, Metric, MetricKind, PROBE, TARGET},
     },
     yaml::{Foreign, ForeignFate, ForeignKey},
 };
@@ -74,10 +74,10 @@ fn document() -> String {
 
 fn row(text: &mut String, names: &str, metric: &Metric) {
     let kind = match metric.kind {
-        Kind::Counter => "counter",
-        Kind::UpDownCounter => "updowncounter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram(_) => "histogram",
+        MetricKind::Counter => "counter",
+        MetricKind::UpDownCounter => "updowncounter",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Histogram(_) => "histogram",
     };
     let attributes: Vec<_> = metric
         .attributes
@@ -127,7 +127,7 @@ fn the_list_of_foreign_keys_is_in_step_with_the_code() {
 
 /// What has foreign keys, and its table.
 fn tables() -> Vec<(String, &'static Foreign)> {
-    let sections: [&[component::Kind]; 4] = [
+    let sections: [&[component::ComponentType]; 4] = [
         receivers::KINDS,
         processors::KINDS,
         exporters::KINDS,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use betanet_collector::simulator::{Dialect, Fault, Node};
+use betanet_collector::simulator::{Dialect, Node, NodeFault};
 
 use crate::support::{
     line::{Line, Way},
@@ -235,7 +235,7 @@ async fn an_endpoint_that_fails_is_a_gap(way: Way) {
     let node = documented_node();
     let line = Line::start(way, &[("node", &node)]).await;
     line.stand.until_polls("node", 2.0).await;
-    node.set_fault(Some(METRICS), Fault::InvalidJson);
+    node.set_fault(Some(METRICS), NodeFault::InvalidJson);
     line.stand.after_polls("node", 5).await;
     node.clear_faults();
     line.stand.after_polls("node", 3).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use betanet_collector::simulator::{Dialect, Fault, Node};
+use betanet_collector::simulator::{Dialect, Node, NodeFault};
 use serde_json::json;
 
 use crate::support::{
@@ -209,10 +209,10 @@ async fn sampled_increase(prometheus: &Prometheus) -> f64 {
 #[ignore = "needs prometheus and rotel: run tests/run"]
 async fn promtool_accepts_the_metrics_of_the_nodes() {
     let (sound, broken, mixnode) = (documented_node(), documented_node(), node(Dialect::Mixnode));
-    broken.set_fault(Some("/api/v1/nodes/status"), Fault::CutBody);
+    broken.set_fault(Some("/api/v1/nodes/status"), NodeFault::CutBody);
     broken.set_fault(
         Some("/api/v1/metrics"),
-        Fault::MissingField("packets_dropped".to_owned()),
+        NodeFault::MissingField("packets_dropped".to_owned()),
     );
     let nodes = [
         ("sound", &sound),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use betanet_collector::simulator::{Action, Dialect, Fault, Node, NodeOptions};
+use betanet_collector::simulator::{Dialect, Node, NodeAction, NodeFault, NodeOptions};
 use tokio::time::Instant;
 
 use crate::support::{
@@ -24,7 +24,7 @@ fn impatient() -> Options {
 
 /// Lets one endpoint of one of two nodes fail, and asserts that it costs that endpoint's series
 /// and nothing else, that it is counted as `error_type`, and that it heals.
-async fn costs_one_endpoint(fault: Fault, error_type: &str) {
+async fn costs_one_endpoint(fault: NodeFault, error_type: &str) {
     let (broken, sound) = (documented_node(), documented_node());
     let nodes = [("broken", &broken), ("sound", &sound)];
     let options = match error_type {
@@ -73,29 +73,29 @@ fn assert_untouched(scrape: &Scrape) {
     assert_eq!(scrape.exact("betanet_up{target=\"sound\"}"), Some("1"));
 }
 
-fn status(code: u16, retry_after: Option<u64>) -> Fault {
+fn status(code: u16, retry_after: Option<u64>) -> NodeFault {
     let retry_after = retry_after.map(Duration::from_secs);
-    Fault::Status { code, retry_after }
+    NodeFault::Status { code, retry_after }
 }
 
 #[tokio::test]
 async fn a_connection_that_is_reset_is_a_lost_answer() {
-    costs_one_endpoint(Fault::Refuse, "body").await;
+    costs_one_endpoint(NodeFault::Refuse, "body").await;
 }
 
 #[tokio::test]
 async fn silence_before_the_headers_is_a_timeout() {
-    costs_one_endpoint(Fault::HangBeforeHeaders, "timeout").await;
+    costs_one_endpoint(NodeFault::HangBeforeHeaders, "timeout").await;
 }
 
 #[tokio::test]
 async fn bug_9_silence_within_the_body_is_a_timeout() {
-    costs_one_endpoint(Fault::HangMidBody, "timeout").await;
+    costs_one_endpoint(NodeFault::HangMidBody, "timeout").await;
 }
 
 #[tokio::test]
 async fn bug_9_a_body_that_drips_too_slowly_is_a_timeout() {
-    let fault = Fault::Drip {
+    let fault = NodeFault::Drip {
         bytes_per_second: 10,
     };
     costs_one_endpoint(fault, "timeout").await;
@@ -103,7 +103,7 @@ async fn bug_9_a_body_that_drips_too_slowly_is_a_timeout() {
 
 #[tokio::test]
 async fn a_body_that_is_cut_is_no_body() {
-    costs_one_endpoint(Fault::CutBody, "body").await;
+    costs_one_endpoint(NodeFault::CutBody, "body").await;
 }
 
 #[tokio::test]
@@ -148,12 +148,12 @@ async fn retry_after_pauses_the_whole_host() {
 
 #[tokio::test]
 async fn what_is_no_json_is_not_decoded() {
-    costs_one_endpoint(Fault::InvalidJson, "decode").await;
+    costs_one_endpoint(NodeFault::InvalidJson, "decode").await;
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_not_read() {
-    let fault = Fault::HugeBody { bytes: 8 << 20 };
+    let fault = NodeFault::HugeBody { bytes: 8 << 20 };
     costs_one_endpoint(fault, "too_large").await;
 }
 
@@ -164,7 +164,7 @@ async fn a_gzip_bomb_stops_at_the_limit() {
     stand.until_polls("node", 2.0).await;
     let before = stand.collector.peak_memory();
     // All endpoints, so that three go off at once.
-    node.set_fault(None, Fault::GzipBomb { bytes: 128 << 20 });
+    node.set_fault(None, NodeFault::GzipBomb { bytes: 128 << 20 });
     let errors = "betanet_poll_results_total{error_type=\"too_large\"}";
     stand
         .until("ten bombs of each endpoint", |s| s.sum(errors) >= 30.0)
@@ -199,7 +199,7 @@ async fn a_port_that_nobody_listens_on_is_refused() {
 
 /// Breaks the field `packets_processed` and asserts that its series alone is gone, counted by
 /// `reason`.
-async fn costs_one_series(fault: Fault, reason: &str) {
+async fn costs_one_series(fault: NodeFault, reason: &str) {
     let node = documented_node();
     let stand = Options::default().start(&[("node", &node)]).await;
     stand.until_polls("node", 1.0).await;
@@ -222,20 +222,20 @@ async fn costs_one_series(fault: Fault, reason: &str) {
 
 #[tokio::test]
 async fn a_missing_field_costs_its_own_series() {
-    let fault = Fault::MissingField("packets_processed".to_owned());
+    let fault = NodeFault::MissingField("packets_processed".to_owned());
     costs_one_series(fault, "missing").await;
 }
 
 #[tokio::test]
 async fn a_field_of_another_type_costs_its_own_series() {
-    let fault = Fault::WrongType("packets_processed".to_owned());
+    let fault = NodeFault::WrongType("packets_processed".to_owned());
     costs_one_series(fault, "type").await;
 }
 
 #[tokio::test]
 async fn a_node_that_has_locked_itself_up_times_out_until_it_is_restarted() {
     let (broken, sound) = (node(Dialect::Mixnode), node(Dialect::Mixnode));
-    broken.set_fault(None, Fault::Grey);
+    broken.set_fault(None, NodeFault::Grey);
     let nodes = [("broken", &broken), ("sound", &sound)];
     let stand = impatient().start(&nodes).await;
     let timeouts = "betanet_poll_results_total{target=\"broken\",error_type=\"timeout\"}";
@@ -312,8 +312,8 @@ async fn mixnodes_come_and_go_and_so_do_their_series() {
     let gone = node.state().mixnodes[0].id.clone();
     assert_eq!(mixnodes(&stand.scrape().await), ids(&node));
 
-    node.apply(&Action::RemoveMixnode).await.unwrap();
-    node.apply(&Action::AddMixnode).await.unwrap();
+    node.apply(&NodeAction::RemoveMixnode).await.unwrap();
+    node.apply(&NodeAction::AddMixnode).await.unwrap();
     let scrape = stand.after_polls("node", 2).await;
     assert_eq!(mixnodes(&scrape), ids(&node));
     assert!(!scrape.text.contains(&gone), "no series of any metric");
@@ -348,7 +348,7 @@ fn ids(node: &Node) -> Vec<String> {
 #[tokio::test]
 async fn a_node_that_hangs_does_not_hold_up_the_end() {
     let (hangs, sound) = (documented_node(), documented_node());
-    hangs.set_fault(None, Fault::HangBeforeHeaders);
+    hangs.set_fault(None, NodeFault::HangBeforeHeaders);
     let options = Options {
         timeout: "60s",
         ..Options::default()

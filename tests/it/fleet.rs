@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use betanet_collector::simulator::{Dialect, Fault, Fleet, FleetOptions, Node, Script};
+use betanet_collector::simulator::{Dialect, Fleet, FleetOptions, Node, NodeFault, Script};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{MissedTickBehavior, interval};
@@ -44,28 +44,28 @@ const MISSED: &str = "betanet_poll_missed_ticks_total";
 const METRICS: &str = "/api/v1/metrics";
 
 /// Every way in which a node of the fleet fails: one in ten does.
-fn fault(index: usize) -> Option<Fault> {
-    let status = |code, wait: Option<u64>| Fault::Status {
+fn fault(index: usize) -> Option<NodeFault> {
+    let status = |code, wait: Option<u64>| NodeFault::Status {
         code,
         retry_after: wait.map(Duration::from_secs),
     };
     let faults = [
-        Fault::Refuse,
-        Fault::HangBeforeHeaders,
-        Fault::HangMidBody,
-        Fault::Drip {
+        NodeFault::Refuse,
+        NodeFault::HangBeforeHeaders,
+        NodeFault::HangMidBody,
+        NodeFault::Drip {
             bytes_per_second: 1,
         },
-        Fault::CutBody,
+        NodeFault::CutBody,
         status(500, None),
         status(503, Some(3)),
         status(404, None),
-        Fault::InvalidJson,
-        Fault::HugeBody { bytes: 100_000 },
-        Fault::GzipBomb { bytes: 1_000_000 },
-        Fault::MissingField("packets_processed".to_owned()),
-        Fault::WrongType("packets_processed".to_owned()),
-        Fault::Grey,
+        NodeFault::InvalidJson,
+        NodeFault::HugeBody { bytes: 100_000 },
+        NodeFault::GzipBomb { bytes: 1_000_000 },
+        NodeFault::MissingField("packets_processed".to_owned()),
+        NodeFault::WrongType("packets_processed".to_owned()),
+        NodeFault::Grey,
     ];
     let kind = (index / 10) % faults.len();
     faults.into_iter().nth(kind).filter(|_| index % 10 == 3)
@@ -74,9 +74,9 @@ fn fault(index: usize) -> Option<Fault> {
 /// Whether `betanet_up` is right: a node is up that answers, if not with what is asked for.
 fn is_up(index: usize, up: f64) -> bool {
     match fault(index) {
-        None | Some(Fault::MissingField(_) | Fault::WrongType(_)) => up == 1.0,
+        None | Some(NodeFault::MissingField(_) | NodeFault::WrongType(_)) => up == 1.0,
         // The first requests reach the other paths before the one that wedges it.
-        Some(Fault::Grey) => true,
+        Some(NodeFault::Grey) => true,
         Some(_) => up == 0.0,
     }
 }
@@ -111,7 +111,7 @@ impl World {
         };
         for (index, node) in world.fleet.nodes().iter().enumerate() {
             match fault(index) {
-                Some(Fault::Grey) => node.set_fault(Some(METRICS), Fault::Grey),
+                Some(NodeFault::Grey) => node.set_fault(Some(METRICS), NodeFault::Grey),
                 Some(fault) => node.set_fault(None, fault),
                 None => {}
             }

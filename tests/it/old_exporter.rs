@@ -2,7 +2,7 @@
 //!
 //! Its retries, its breaker and its cache are tested where resilience is.
 
-use betanet_collector::simulator::Fault;
+use betanet_collector::simulator::NodeFault;
 
 use crate::support::{
     PATIENCE, eventually,
@@ -98,7 +98,7 @@ async fn an_endpoint_that_fails_is_an_error_and_not_a_default_value() {
     let node = documented_node();
     node.set_fault(
         Some(METRICS),
-        Fault::Status {
+        NodeFault::Status {
             code: 500,
             retry_after: None,
         },
@@ -130,7 +130,7 @@ async fn health_says_what_is_wrong() {
     let stand = Options::default().start(&nodes).await;
     status(&stand, "ok").await;
 
-    broken.set_fault(Some(METRICS), Fault::InvalidJson);
+    broken.set_fault(Some(METRICS), NodeFault::InvalidJson);
     let health = status(&stand, "degraded").await;
     let endpoint = &health["targets"]["broken"]["endpoints"]["metrics"];
     assert_eq!(endpoint["last_error"]["type"], "decode", "{health:#}");

@@ -1,6 +1,6 @@
 //! Processors in the real program, and the examples of `docs/processors.md`.
 
-use betanet_collector::simulator::{Dialect, Fault};
+use betanet_collector::simulator::{Dialect, NodeFault};
 
 use crate::support::{
     PATIENCE,
@@ -226,7 +226,7 @@ fn sum(points: &[&Point]) -> i64 {
 async fn with_too_much_memory_one_node_is_asked_at_a_time() {
     let (first, second) = (node(Dialect::Betanet), node(Dialect::Betanet));
     for node in [&first, &second] {
-        node.set_fault(None, Fault::HangBeforeHeaders);
+        node.set_fault(None, NodeFault::HangBeforeHeaders);
     }
     let options = Options {
         processors: vec![("memory_limiter", "{check_interval: 100ms, limit_mib: 1}")],

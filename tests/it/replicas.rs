@@ -1,6 +1,6 @@
 //! The real program before two nodes with the same data.
 
-use betanet_collector::simulator::{Fault, Node};
+use betanet_collector::simulator::{Node, NodeFault};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -49,7 +49,7 @@ async fn a_replica_that_is_killed_leaves_no_gap_and_is_asked_again_when_it_is_ba
     let up = stand.scrape().await.sum("betanet_up{target=\"pool\"}");
     assert_eq!(up, 1.0);
 
-    a.set_fault(None, Fault::Refuse);
+    a.set_fault(None, NodeFault::Refuse);
     let state = "betanet_circuit_breaker_state";
     let opened = |scrape: &Scrape| of(scrape, state, &a) > 0.0;
     let scrape = stand.until("the breakers of `a` open", opened).await;
@@ -75,7 +75,7 @@ async fn a_replica_that_is_killed_leaves_no_gap_and_is_asked_again_when_it_is_ba
     let closed = |scrape: &Scrape| of(scrape, state, &a) == 0.0;
     stand.until("the breakers of `a` close", closed).await;
     let asked = a.requests();
-    b.set_fault(None, Fault::Refuse);
+    b.set_fault(None, NodeFault::Refuse);
     eventually("`a` stands in for `b`", PATIENCE, async || {
         Some(()).filter(|()| a.requests() > asked + 5)
     })
@@ -89,7 +89,7 @@ async fn all_replicas_down_is_a_target_down() {
     let (a, b) = (documented_node(), documented_node());
     let stand = start(&[&a, &b]).await;
     for node in [&a, &b] {
-        node.set_fault(None, Fault::Refuse);
+        node.set_fault(None, NodeFault::Refuse);
     }
     let down = |scrape: &Scrape| scrape.value("betanet_up{target=\"pool\"}") == Some(0.0);
     stand.until("the target is down", down).await;
@@ -164,7 +164,7 @@ async fn the_instances_of_a_pool_come_and_go_in_a_file_and_no_value_is_missing()
         "betanet_balancer_requests_total",
         "betanet_circuit_breaker_state",
     );
-    a.set_fault(None, Fault::Refuse);
+    a.set_fault(None, NodeFault::Refuse);
     let opened = |scrape: &Scrape| of(scrape, state, &a) > 0.0;
     let before = pool.until("the breakers of `a` open", opened).await;
     let failed = of(&before, requests, &a);

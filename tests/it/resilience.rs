@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use betanet_collector::simulator::{Fault, Node};
+use betanet_collector::simulator::{Node, NodeFault};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -38,9 +38,9 @@ fn open_for_long() -> Options {
     }
 }
 
-fn status(code: u16) -> Fault {
+fn status(code: u16) -> NodeFault {
     let retry_after = None;
-    Fault::Status { code, retry_after }
+    NodeFault::Status { code, retry_after }
 }
 
 /// How often the breaker of `of` at `target` changed its state for this reason.
@@ -298,7 +298,7 @@ async fn requests_after(node: &Node, stand: &Stand, probes: f64) -> u64 {
 #[tokio::test]
 async fn a_node_that_accepts_and_never_answers_is_asked_once_an_open_period() {
     let (hangs, sound) = (documented_node(), documented_node());
-    hangs.set_fault(None, Fault::HangBeforeHeaders);
+    hangs.set_fault(None, NodeFault::HangBeforeHeaders);
     let options = Options {
         timeout: "300ms",
         ..fast()
@@ -360,7 +360,7 @@ async fn a_probe_under_way_is_seen_as_half_open() {
     };
     let stand = options.start(&[("node", &node)]).await;
     let before = stand.until_polls("node", 2.0).await;
-    node.set_fault(None, Fault::HangBeforeHeaders);
+    node.set_fault(None, NodeFault::HangBeforeHeaders);
     let scrape = until_state(&stand, "node", HOST, 2.0).await;
     assert_eq!(
         health(&stand, "node").await["host"]["breaker"]["state"],

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use betanet_collector::{
     client::Tls,
-    delivery::{Destination, Outcome, Remote, grpc::GrpcDestination, http::HttpDestination},
+    delivery::{
+        ClientSettings, Destination, SendOutcome, grpc::GrpcDestination, http::HttpDestination,
+    },
     http::{AuthConfig, TlsVersion},
     settings::{Compression, Duration, Headers, Secret},
     telemetry::chain,
@@ -53,7 +55,7 @@ each_protocol!(
 );
 
 fn destination(protocol: Protocol, sink: &TlsSink, tls: &Tls) -> Box<dyn Destination> {
-    let remote = Remote {
+    let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
         auth: &AuthConfig::default(),
@@ -73,9 +75,11 @@ fn destination(protocol: Protocol, sink: &TlsSink, tls: &Tls) -> Box<dyn Destina
 async fn failure(destination: &dyn Destination) -> Option<String> {
     destination.timed_out(); // whatever connection there is
     match destination.send(Bytes::new()).await {
-        Outcome::Sent(_) => None,
-        Outcome::Retry { error, .. } => Some(chain(error.as_ref())),
-        outcome @ (Outcome::Permanent { .. } | Outcome::TooLarge { .. }) => panic!("{outcome:?}"),
+        SendOutcome::Sent(_) => None,
+        SendOutcome::Retry { error, .. } => Some(chain(error.as_ref())),
+        outcome @ (SendOutcome::Permanent { .. } | SendOutcome::TooLarge { .. }) => {
+            panic!("{outcome:?}")
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_rustls::rustls;
 
 use super::{Tls, pinned::Pinned};
 use crate::{
-    client::{Invalid, files},
+    client::{ConfigError, files},
     settings::Secret,
 };
 
@@ -61,7 +61,7 @@ enum Unusable {
 
 impl Pems {
     /// Reads the files that `tls` names.
-    pub(super) fn read(tls: &Tls) -> Result<Self, Invalid> {
+    pub(super) fn read(tls: &Tls) -> Result<Self, ConfigError> {
         let ca = one(["tls.ca_file", "tls.ca_pem"], &tls.ca_file, &tls.ca_pem)?;
         let certificate = one(
             ["tls.cert_file", "tls.cert_pem"],
@@ -80,7 +80,7 @@ impl Pems {
         &self,
         tls: &Tls,
         provider: &Arc<CryptoProvider>,
-    ) -> Result<Material, Invalid> {
+    ) -> Result<Material, ConfigError> {
         let verifier = if tls.insecure_skip_verify {
             Arc::new(AcceptsAny(Arc::clone(provider)))
         } else {
@@ -100,13 +100,13 @@ impl Pems {
         &self,
         tls: &Tls,
         provider: &Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ServerCertVerifier>, Invalid> {
+    ) -> Result<Arc<dyn ServerCertVerifier>, ConfigError> {
         let (mut roots, mut trusted) = (RootCertStore::empty(), Vec::new());
         if let Some(pem) = &self.ca {
             trusted = pem.certificates()?;
             for certificate in &trusted {
                 let added = roots.add(certificate.clone());
-                added.map_err(|error| Invalid::new(pem.key, error))?;
+                added.map_err(|error| ConfigError::new(pem.key, error))?;
             }
         }
         if self.ca.is_none() || tls.include_system_ca_certs_pool {
@@ -115,11 +115,11 @@ impl Pems {
         let roots = Arc::new(roots);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
             .build()
-            .map_err(|_empty| Invalid::new("tls", Unusable::System))?;
+            .map_err(|_empty| ConfigError::new("tls", Unusable::System))?;
         let verifier = Arc::new(Pinned { trusted, verifier });
         let name = tls.server_name_override.clone().map(ServerName::try_from);
         let name = name.transpose();
-        match name.map_err(|error| Invalid::new("tls.server_name_override", error))? {
+        match name.map_err(|error| ConfigError::new("tls.server_name_override", error))? {
             Some(name) => Ok(Arc::new(Expects { name, verifier })),
             None => Ok(verifier),
         }
@@ -131,10 +131,10 @@ fn one(
     [file_key, text_key]: [&'static str; 2],
     file: &Option<PathBuf>,
     text: &Option<Secret>,
-) -> Result<Option<Pem>, Invalid> {
+) -> Result<Option<Pem>, ConfigError> {
     if let Some(file) = file {
         let bytes = files::read(file, FILE_BYTES_MAX);
-        let bytes = bytes.map_err(|error| Invalid::new(file_key, error))?;
+        let bytes = bytes.map_err(|error| ConfigError::new(file_key, error))?;
         return Ok(Some(Pem {
             key: file_key,
             bytes,
@@ -147,18 +147,18 @@ fn one(
 }
 
 impl Pem {
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Invalid> {
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
         let found = CertificateDer::pem_slice_iter(&self.bytes).collect::<Result<Vec<_>, _>>();
-        let found = found.map_err(|error| Invalid::new(self.key, error))?;
+        let found = found.map_err(|error| ConfigError::new(self.key, error))?;
         if found.is_empty() {
-            return Err(Invalid::new(self.key, Unusable::Certificate));
+            return Err(ConfigError::new(self.key, Unusable::Certificate));
         }
         Ok(found)
     }
 
-    fn private_key(&self) -> Result<PrivateKeyDer<'static>, Invalid> {
+    fn private_key(&self) -> Result<PrivateKeyDer<'static>, ConfigError> {
         PrivateKeyDer::from_pem_slice(&self.bytes)
-            .map_err(|error| Invalid::new(self.key, Unusable::Key(error)))
+            .map_err(|error| ConfigError::new(self.key, Unusable::Key(error)))
     }
 }
 
@@ -166,9 +166,9 @@ fn identity(
     certificate: &Pem,
     key: &Pem,
     provider: &CryptoProvider,
-) -> Result<CertifiedKey, Invalid> {
+) -> Result<CertifiedKey, ConfigError> {
     CertifiedKey::from_der(certificate.certificates()?, key.private_key()?, provider)
-        .map_err(|error| Invalid::new(key.key, error))
+        .map_err(|error| ConfigError::new(key.key, error))
 }
 
 /// Expects another name than that of the endpoint.

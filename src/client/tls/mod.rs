@@ -12,14 +12,14 @@ pub use settings::Tls;
 use tokio_rustls::rustls;
 
 use self::{reloading::Reloading, settings::invalid_choice};
-use super::Invalid;
+use super::ConfigError;
 
 impl Tls {
     /// What a client speaks TLS with. It reads the files now, and again while it is used.
     ///
     /// # Errors
     /// Names the key whose value cannot be used.
-    pub fn client_config(&self) -> Result<ClientConfig, Invalid> {
+    pub fn client_config(&self) -> Result<ClientConfig, ConfigError> {
         if let Some(mistake) = self.check().into_iter().next() {
             return Err(mistake);
         }
@@ -29,7 +29,7 @@ impl Tls {
         let reloading = Arc::new(Reloading::new(self.clone(), Arc::clone(&provider))?);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
-            .map_err(|error| Invalid::new("tls.min_version", error))?;
+            .map_err(|error| ConfigError::new("tls.min_version", error))?;
         let verifier = Arc::clone(&reloading);
         let mut config = builder
             .dangerous() // is what rustls calls every verifier that is not its own

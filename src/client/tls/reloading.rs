@@ -19,17 +19,17 @@ use super::{
     Tls,
     material::{Material, Pems},
 };
-use crate::{client::Invalid, telemetry::chain};
+use crate::{client::ConfigError, telemetry::chain};
 
 /// Stands before rustls with what the files hold. A handshake that finds them not looked at for
 /// `reload_interval` does so: they are few and small. What cannot be used changes nothing.
 pub(super) struct Reloading {
     tls: Tls,
     provider: Arc<CryptoProvider>,
-    state: Mutex<State>,
+    state: Mutex<ReloadState>,
 }
 
-struct State {
+struct ReloadState {
     looked: Instant,
     pems: Pems,
     material: Material,
@@ -39,9 +39,9 @@ struct State {
 
 impl Reloading {
     /// Reads the files for the first time.
-    pub(super) fn new(tls: Tls, provider: Arc<CryptoProvider>) -> Result<Self, Invalid> {
+    pub(super) fn new(tls: Tls, provider: Arc<CryptoProvider>) -> Result<Self, ConfigError> {
         let pems = Pems::read(&tls)?;
-        let state = State {
+        let state = ReloadState {
             looked: Instant::now(),
             material: pems.parse(&tls, &provider)?,
             pems,
@@ -66,7 +66,7 @@ impl Reloading {
     }
 
     /// Takes what is new. One line tells of it, and one of the first look that failed.
-    fn look(&self, state: &mut State) {
+    fn look(&self, state: &mut ReloadState) {
         let read = Pems::read(&self.tls).and_then(|pems| {
             let is_new = pems != state.pems;
             let material = is_new.then(|| pems.parse(&self.tls, &self.provider));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_rustls::rustls;
 
 use crate::{
-    client::Invalid,
+    client::ConfigError,
     http::{TlsChoice, TlsChoiceError, TlsVersion},
     settings::{Duration, Secret},
 };
@@ -74,7 +74,7 @@ impl Default for Tls {
 
 impl Tls {
     /// Says what contradicts itself, below the key `tls`. Reads no file.
-    pub fn check(&self) -> Vec<Invalid> {
+    pub fn check(&self) -> Vec<ConfigError> {
         let certificate = self.cert_file.is_some() || self.cert_pem.is_some();
         let key = self.key_file.is_some() || self.key_pem.is_some();
         let twice = |what: &str| format!("has both `{what}_file` and `{what}_pem`; choose one");
@@ -107,7 +107,7 @@ impl Tls {
             ),
         ];
         let failed = checks.into_iter().filter(|(_, failed, _)| *failed);
-        let failed = failed.map(|(key, _, why)| Invalid::new(key, why));
+        let failed = failed.map(|(key, _, why)| ConfigError::new(key, why));
         let choice = [
             self.choice().versions().err(),
             self.choice().provider().err(),
@@ -128,11 +128,11 @@ impl Tls {
     }
 
     /// The same, for a client that only speaks to URLs: `encrypted` if one of them is `https`.
-    pub fn check_for_urls(&self, encrypted: bool) -> Vec<Invalid> {
+    pub fn check_for_urls(&self, encrypted: bool) -> Vec<ConfigError> {
         let mut mistakes = self.check();
         if self.insecure && encrypted {
             let message = "contradicts the https:// of the URL";
-            mistakes.push(Invalid::new("tls.insecure", message));
+            mistakes.push(ConfigError::new("tls.insecure", message));
         }
         mistakes
     }
@@ -144,11 +144,11 @@ impl Tls {
 }
 
 /// A choice that cannot be made, under its whole key.
-pub(super) fn invalid_choice(error: TlsChoiceError) -> Invalid {
+pub(super) fn invalid_choice(error: TlsChoiceError) -> ConfigError {
     let key = match error.key {
         "max_version" => "tls.max_version",
         "cipher_suites" => "tls.cipher_suites",
         _ => "tls.curve_preferences",
     };
-    Invalid::new(key, error)
+    ConfigError::new(key, error)
 }

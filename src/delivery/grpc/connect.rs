@@ -23,7 +23,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, rustls};
 use tower_service::Service;
 
-use crate::client::{BoxError, Invalid, Proxy, Tls};
+use crate::client::{BoxError, ConfigError, Proxy, Tls};
 
 /// A connection, encrypted or not.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -54,11 +54,11 @@ impl Connect {
     ///
     /// # Errors
     /// If the proxy cannot be used.
-    pub(super) fn new(proxy: Option<Proxy>) -> Result<Self, Invalid> {
+    pub(super) fn new(proxy: Option<Proxy>) -> Result<Self, ConfigError> {
         let is_secure = |proxy: &Proxy| proxy.uri.scheme_str() == Some("https");
         if proxy.as_ref().is_some_and(is_secure) {
             let message = "gRPC goes only through proxies that are spoken to by http://";
-            return Err(Invalid::new("proxy_url", message));
+            return Err(ConfigError::new("proxy_url", message));
         }
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -75,13 +75,13 @@ impl Connect {
     ///
     /// # Errors
     /// Names the value of the settings that cannot be used.
-    pub(super) fn encrypted(self, tls: &Tls, host: &str) -> Result<Self, Invalid> {
+    pub(super) fn encrypted(self, tls: &Tls, host: &str) -> Result<Self, ConfigError> {
         let mut config: ClientConfig = tls.client_config()?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         let name = tls.server_name_override.as_deref().unwrap_or(host);
         let name = name.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(name.to_owned())
-            .map_err(|error| Invalid::new("endpoint", error))?;
+            .map_err(|error| ConfigError::new("endpoint", error))?;
         let tls = Some((TlsConnector::from(Arc::new(config)), name));
         Ok(Self { tls, ..self })
     }

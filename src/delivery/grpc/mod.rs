@@ -20,7 +20,10 @@ use tonic::{
 };
 
 use self::{balance::Balancer, connect::Connect};
-use super::{Answer, BoxError, Destination, Invalid, Outcome, Remote, remote::RequestHeaders};
+use super::{
+    BoxError, ClientSettings, ConfigError, Destination, ExportAnswer, SendOutcome,
+    client_settings::RequestHeaders,
+};
 use crate::{
     client::{Proxy, Secrets, Spoken, explain, headers::USER_AGENT},
     settings::{self, Compression},
@@ -115,7 +118,7 @@ impl GrpcDestination {
     /// # Errors
     ///
     /// Names the value of the configuration that cannot be used.
-    pub fn new(endpoint: &str, remote: &Remote<'_>) -> Result<Self, Invalid> {
+    pub fn new(endpoint: &str, remote: &ClientSettings<'_>) -> Result<Self, ConfigError> {
         Self::with(endpoint, remote, &GrpcSettings::default())
     }
 
@@ -126,19 +129,19 @@ impl GrpcDestination {
     /// Names the value of the configuration that cannot be used.
     pub fn with(
         endpoint: &str,
-        remote: &Remote<'_>,
+        remote: &ClientSettings<'_>,
         settings: &GrpcSettings,
-    ) -> Result<Self, Invalid> {
+    ) -> Result<Self, ConfigError> {
         let (uri, encrypted) = uri(endpoint, remote.tls.insecure)?;
         let uri: Uri = uri
             .parse()
-            .map_err(|_| Invalid::new("endpoint", EXPECTED))?;
+            .map_err(|_| ConfigError::new("endpoint", EXPECTED))?;
         check(&uri, remote)?;
         // As in Go, where all of gRPC is to be encrypted as far as proxies are concerned.
         let secure = format!("https://{}", uri.authority().map_or("", |of| of.as_str()));
         let secure = secure
             .parse()
-            .map_err(|_| Invalid::new("endpoint", EXPECTED))?;
+            .map_err(|_| ConfigError::new("endpoint", EXPECTED))?;
         let mut connect = Connect::new(Proxy::of(&secure, remote.proxy_url)?)?;
         if encrypted {
             connect = connect.encrypted(remote.tls, uri.host().unwrap_or_default())?;
@@ -176,7 +179,7 @@ impl GrpcDestination {
         Ok((Some(address), channel))
     }
 
-    async fn attempt(&self, request: Request<Bytes>) -> Result<Answer, Status> {
+    async fn attempt(&self, request: Request<Bytes>) -> Result<ExportAnswer, Status> {
         let (address, channel) = self.channel().await?;
         let mut client = Grpc::new(channel)
             .max_decoding_message_size(MAX_ANSWER_BYTES)
@@ -211,7 +214,7 @@ impl fmt::Debug for GrpcDestination {
 
 #[async_trait]
 impl Destination for GrpcDestination {
-    async fn send(&self, payload: Bytes) -> Outcome {
+    async fn send(&self, payload: Bytes) -> SendOutcome {
         let headers = match self.headers.make() {
             Ok(headers) => headers,
             Err(outcome) => return outcome,
@@ -220,7 +223,7 @@ impl Destination for GrpcDestination {
         let mut request = Request::new(payload);
         *request.metadata_mut() = MetadataMap::from_headers(headers);
         match self.attempt(request).await {
-            Ok(answer) => Outcome::Sent(answer.quoted(&secrets)),
+            Ok(answer) => SendOutcome::Sent(answer.quoted(&secrets)),
             Err(status) => classify(&status, &secrets),
         }
     }
@@ -241,7 +244,7 @@ fn is_broken(status: &Status) -> bool {
 }
 
 /// Whether a call that failed so can succeed later: the list of the OTLP specification.
-fn classify(status: &Status, secrets: &Secrets) -> Outcome {
+fn classify(status: &Status, secrets: &Secrets) -> SendOutcome {
     let after = retry_info::delay(status.details());
     let is_passing = match status.code() {
         Code::Cancelled
@@ -256,13 +259,13 @@ fn classify(status: &Status, secrets: &Secrets) -> Outcome {
     let retry = is_broken(status) || is_passing;
     let error = explained(status, secrets);
     if is_answer_too_long(status) {
-        Outcome::Permanent { error }
+        SendOutcome::Permanent { error }
     } else if is_too_large(status) {
-        Outcome::TooLarge { error }
+        SendOutcome::TooLarge { error }
     } else if retry {
-        Outcome::Retry { error, after }
+        SendOutcome::Retry { error, after }
     } else {
-        Outcome::Permanent { error }
+        SendOutcome::Permanent { error }
     }
 }
 
@@ -301,13 +304,13 @@ fn explained(status: &Status, secrets: &Secrets) -> BoxError {
 }
 
 /// The URI to connect to, and whether by TLS. An explicit scheme decides.
-fn uri(endpoint: &str, insecure: bool) -> Result<(String, bool), Invalid> {
+fn uri(endpoint: &str, insecure: bool) -> Result<(String, bool), ConfigError> {
     let address = match endpoint.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("dns") => {
             // The name of a DNS server may stand before the last `/`.
             let message = "names a DNS server: only the system's is asked, write \
                            dns:///example.com:4317";
-            let named = || Invalid::new("endpoint", message);
+            let named = || ConfigError::new("endpoint", message);
             rest.strip_prefix('/').ok_or_else(named)?
         }
         Some((scheme, _)) => {
@@ -323,20 +326,20 @@ fn uri(endpoint: &str, insecure: bool) -> Result<(String, bool), Invalid> {
 }
 
 /// Whether the address and the settings around it make sense together.
-fn check(uri: &Uri, remote: &Remote<'_>) -> Result<(), Invalid> {
+fn check(uri: &Uri, remote: &ClientSettings<'_>) -> Result<(), ConfigError> {
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
-        return Err(Invalid::new("endpoint", EXPECTED));
+        return Err(ConfigError::new("endpoint", EXPECTED));
     }
     if uri
         .authority()
         .is_some_and(|host| host.as_str().contains('@'))
     {
         let message = "a user or password must not be part of the address: use `auth` or `headers`";
-        return Err(Invalid::new("endpoint", message));
+        return Err(ConfigError::new("endpoint", message));
     }
     if uri.port_u16().is_none() {
         let message = "needs a port, such as localhost:4317";
-        return Err(Invalid::new("endpoint", message));
+        return Err(ConfigError::new("endpoint", message));
     }
     let encrypted = uri.scheme_str() == Some("https");
     match remote.tls.check_for_urls(encrypted).into_iter().next() {
@@ -346,8 +349,8 @@ fn check(uri: &Uri, remote: &Remote<'_>) -> Result<(), Invalid> {
 }
 
 /// For tonic all connections are clear text; what it says to the server is the truth.
-fn address(uri: Uri, keepalive: Option<Keepalive>) -> Result<Endpoint, Invalid> {
-    let invalid = |_| Invalid::new("endpoint", EXPECTED);
+fn address(uri: Uri, keepalive: Option<Keepalive>) -> Result<Endpoint, ConfigError> {
+    let invalid = |_| ConfigError::new("endpoint", EXPECTED);
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let endpoint = Endpoint::from_shared(format!("http://{authority}")).map_err(invalid)?;
     let endpoint = endpoint.origin(uri).user_agent(USER_AGENT);
@@ -367,7 +370,7 @@ struct PassThrough;
 
 impl Codec for PassThrough {
     type Encode = Bytes;
-    type Decode = Answer;
+    type Decode = ExportAnswer;
     type Encoder = Self;
     type Decoder = Self;
 
@@ -391,11 +394,11 @@ impl Encoder for PassThrough {
 }
 
 impl Decoder for PassThrough {
-    type Item = Answer;
+    type Item = ExportAnswer;
     type Error = Status;
 
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Answer>, Status> {
-        Ok(Some(Answer::decode(buffer)))
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<ExportAnswer>, Status> {
+        Ok(Some(ExportAnswer::decode(buffer)))
     }
 }
 

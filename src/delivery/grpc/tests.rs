@@ -22,13 +22,13 @@ use tonic::{
 use super::*;
 use crate::{client::Tls, http::AuthConfig, runtime::Tasks, settings::Headers, telemetry::chain};
 
-type Seen = Arc<Mutex<Vec<(MetadataMap, ExportMetricsServiceRequest)>>>;
+type SeenRequest = Arc<Mutex<Vec<(MetadataMap, ExportMetricsServiceRequest)>>>;
 
 /// Answers every call the same way and remembers it.
 #[derive(Clone)]
 struct Service {
     answer: Result<ExportMetricsServiceResponse, Status>,
-    seen: Seen,
+    seen: SeenRequest,
 }
 
 #[tonic::async_trait]
@@ -47,10 +47,10 @@ impl MetricsService for Service {
 async fn server(
     tasks: &Tasks,
     answer: Result<ExportMetricsServiceResponse, Status>,
-) -> (String, Seen) {
+) -> (String, SeenRequest) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let seen = Seen::default();
+    let seen = SeenRequest::default();
     let service = MetricsServiceServer::new(Service {
         answer,
         seen: Arc::clone(&seen),
@@ -70,7 +70,7 @@ async fn server(
 }
 
 fn destination(address: &str, compression: Compression) -> GrpcDestination {
-    let remote = Remote {
+    let remote = ClientSettings {
         compression,
         headers: &Headers::from_iter([("x-api-key", "topsecret")]),
         auth: &AuthConfig::default(),
@@ -96,7 +96,7 @@ fn payload(bytes: usize) -> Bytes {
         .into()
 }
 
-async fn outcome(answer: Result<ExportMetricsServiceResponse, Status>) -> Outcome {
+async fn outcome(answer: Result<ExportMetricsServiceResponse, Status>) -> SendOutcome {
     let (tasks, _failures) = Tasks::new();
     let (address, _) = server(&tasks, answer).await;
     destination(&address, Compression::None)
@@ -113,7 +113,7 @@ async fn the_bytes_arrive_as_one_message() {
             .send(payload(100_000))
             .await;
         assert!(
-            matches!(&outcome, Outcome::Sent(answer) if *answer == Answer::default()),
+            matches!(&outcome, SendOutcome::Sent(answer) if *answer == ExportAnswer::default()),
             "{outcome:?}"
         );
         let (metadata, message) = seen.lock().unwrap().pop().unwrap();
@@ -137,7 +137,7 @@ async fn a_code_says_whether_to_try_again() {
         let expected = [1, 4, 10, 11, 14, 15].contains(&(code as i32));
         let outcome = outcome(Err(Status::new(code, "no"))).await;
         assert_eq!(
-            matches!(outcome, Outcome::Retry { after: None, .. }),
+            matches!(outcome, SendOutcome::Retry { after: None, .. }),
             expected,
             "{code:?}"
         );
@@ -149,7 +149,7 @@ async fn retry_info_makes_exhaustion_pass() {
     let details = Bytes::from(retry_info::encode(7, 500_000_000));
     let status = Status::with_details(Code::ResourceExhausted, "full", details);
     let outcome = outcome(Err(status)).await;
-    let Outcome::Retry { error, after } = outcome else {
+    let SendOutcome::Retry { error, after } = outcome else {
         panic!("{outcome:?}")
     };
     assert_eq!(after, Some(std::time::Duration::from_millis(7500)));
@@ -168,7 +168,7 @@ async fn a_partial_success_is_read() {
         }),
     };
     let outcome = outcome(Ok(response)).await;
-    let Outcome::Sent(answer) = outcome else {
+    let SendOutcome::Sent(answer) = outcome else {
         panic!("{outcome:?}")
     };
     assert_eq!((answer.rejected, answer.message.as_str()), (3, "too old"));
@@ -181,7 +181,10 @@ async fn a_batch_over_the_servers_limit_is_too_large() {
     let outcome = destination(&address, Compression::None)
         .send(payload(3 << 20))
         .await;
-    assert!(matches!(outcome, Outcome::TooLarge { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, SendOutcome::TooLarge { .. }),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -193,7 +196,7 @@ async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_found_when_it_is_b
     tasks.spawn("hangs up", async move { drop(listener.accept().await) });
     for _ in ["hangs up", "away"] {
         let outcome = destination.send(payload(10)).await;
-        let Outcome::Retry { error, after: None } = outcome else {
+        let SendOutcome::Retry { error, after: None } = outcome else {
             panic!("{outcome:?}")
         };
         let text = format!("{} {error:?} {destination:?}", chain(error.as_ref()));
@@ -203,7 +206,7 @@ async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_found_when_it_is_b
     let listener = TcpListener::bind(address).await.unwrap();
     let service = Service {
         answer: Ok(ExportMetricsServiceResponse::default()),
-        seen: Seen::default(),
+        seen: SeenRequest::default(),
     };
     tasks.spawn("server", async move {
         let server = Server::builder().add_service(MetricsServiceServer::new(service));
@@ -213,7 +216,7 @@ async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_found_when_it_is_b
             .unwrap();
     });
     let outcome = destination.send(payload(10)).await;
-    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    assert!(matches!(outcome, SendOutcome::Sent(_)), "{outcome:?}");
 }
 
 #[test]
@@ -234,7 +237,7 @@ fn a_scheme_decides_about_tls() {
 
 #[test]
 fn an_endpoint_that_leads_nowhere_is_refused() {
-    let remote = Remote {
+    let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
         auth: &AuthConfig::default(),
@@ -272,7 +275,10 @@ async fn both_ends_and_what_stands_between_say_that_a_message_is_too_large() {
         ),
     ] {
         let outcome = outcome(Err(Status::new(code, message))).await;
-        assert!(matches!(outcome, Outcome::TooLarge { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, SendOutcome::TooLarge { .. }),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -280,7 +286,7 @@ async fn both_ends_and_what_stands_between_say_that_a_message_is_too_large() {
 async fn what_a_server_says_is_one_line_without_our_secrets() {
     let status = Status::new(Code::InvalidArgument, "key topsecret\n is\tunknown");
     let outcome = outcome(Err(status)).await;
-    let Outcome::Permanent { error } = outcome else {
+    let SendOutcome::Permanent { error } = outcome else {
         panic!("{outcome:?}")
     };
     let expected = "the server answered InvalidArgument (key [REDACTED] is unknown)";
@@ -313,7 +319,7 @@ async fn a_port_on_which_something_else_is_spoken_is_named() {
         ("https", HTTP, "no TLS is spoken on that port"),
     ] {
         let address = says(&tasks, bytes).await;
-        let remote = Remote {
+        let remote = ClientSettings {
             compression: Compression::None,
             headers: &Headers::default(),
             auth: &AuthConfig::default(),
@@ -322,7 +328,7 @@ async fn a_port_on_which_something_else_is_spoken_is_named() {
         };
         let destination = GrpcDestination::new(&format!("{scheme}://{address}"), &remote).unwrap();
         let outcome = destination.send(payload(10)).await;
-        let Outcome::Retry { error, .. } = outcome else {
+        let SendOutcome::Retry { error, .. } = outcome else {
             panic!("{outcome:?}")
         };
         let text = chain(error.as_ref());
@@ -348,7 +354,7 @@ async fn addresses_take_turns_and_one_that_is_away_is_left_out() {
     destination.balancer = Some(balancer);
     for _ in 0..6 {
         let outcome = destination.send(payload(10)).await;
-        assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+        assert!(matches!(outcome, SendOutcome::Sent(_)), "{outcome:?}");
     }
     let counts = [&first, &second].map(|(_, seen)| seen.lock().unwrap().len());
     assert_eq!(
@@ -363,7 +369,7 @@ async fn a_name_is_looked_up_for_turns() {
     let (tasks, _failures) = Tasks::new();
     let (address, seen) = server(&tasks, Ok(ExportMetricsServiceResponse::default())).await;
     let port = address.rsplit_once(':').unwrap().1;
-    let remote = Remote {
+    let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
         auth: &AuthConfig::default(),
@@ -381,7 +387,7 @@ async fn a_name_is_looked_up_for_turns() {
     let destination = GrpcDestination::with(&endpoint, &remote, &settings).unwrap();
     for _ in 0..3 {
         let outcome = destination.send(payload(10)).await;
-        assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+        assert!(matches!(outcome, SendOutcome::Sent(_)), "{outcome:?}");
     }
     assert_eq!(seen.lock().unwrap().len(), 3);
 }
@@ -416,7 +422,7 @@ async fn a_proxy_is_gone_through() {
     let (address, seen) = server(&tasks, Ok(ExportMetricsServiceResponse::default())).await;
     let (url, asked) = proxy(&tasks).await;
     let url = url.parse().unwrap();
-    let remote = Remote {
+    let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
         auth: &AuthConfig::default(),
@@ -425,7 +431,7 @@ async fn a_proxy_is_gone_through() {
     };
     let destination = GrpcDestination::new(&format!("http://{address}"), &remote).unwrap();
     let outcome = destination.send(payload(10)).await;
-    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    assert!(matches!(outcome, SendOutcome::Sent(_)), "{outcome:?}");
     assert_eq!(seen.lock().unwrap().len(), 1);
     let head = asked.lock().unwrap().concat();
     assert!(head.starts_with(&format!("CONNECT {address} ")), "{head}");

@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Url, redirect};
 
 use super::{
-    Answer, BoxError, Destination, Invalid, Outcome, Remote, compress, remote::RequestHeaders,
+    BoxError, ClientSettings, ConfigError, Destination, ExportAnswer, SendOutcome,
+    client_settings::RequestHeaders, compress,
 };
 use crate::{
     client::{Proxy, Secrets, Spoken, Tls, explain, headers::USER_AGENT},
@@ -87,7 +88,7 @@ impl HttpDestination {
     /// # Errors
     ///
     /// Names the value of the configuration that cannot be used.
-    pub fn new(url: Url, remote: &Remote<'_>) -> Result<Self, Invalid> {
+    pub fn new(url: Url, remote: &ClientSettings<'_>) -> Result<Self, ConfigError> {
         let encoding = compress::encoding(remote.compression);
         let encoding = encoding.map(HeaderValue::from_static);
         let content = encoding.map(|encoding| (header::CONTENT_ENCODING, encoding));
@@ -99,7 +100,7 @@ impl HttpDestination {
     /// # Errors
     ///
     /// Names the value of the configuration that cannot be used.
-    pub fn remote_write(url: Url, remote: &Remote<'_>) -> Result<Self, Invalid> {
+    pub fn remote_write(url: Url, remote: &ClientSettings<'_>) -> Result<Self, ConfigError> {
         let snappy = HeaderValue::from_static("snappy");
         let content = [(header::CONTENT_ENCODING, snappy), REMOTE_WRITE_VERSION];
         Self::speaking(Protocol::RemoteWrite, url, remote, content)
@@ -108,12 +109,12 @@ impl HttpDestination {
     fn speaking(
         protocol: Protocol,
         url: Url,
-        remote: &Remote<'_>,
+        remote: &ClientSettings<'_>,
         content: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
-    ) -> Result<Self, Invalid> {
+    ) -> Result<Self, ConfigError> {
         let content_type = [(header::CONTENT_TYPE, PROTOBUF)];
         let uri = url.as_str().parse();
-        let uri = uri.map_err(|error| Invalid::new("endpoint", BoxError::from(error)))?;
+        let uri = uri.map_err(|error| ConfigError::new("endpoint", BoxError::from(error)))?;
         let proxy = Proxy::of(&uri, remote.proxy_url)?;
         Ok(Self {
             client: client(remote.tls, url.scheme() == "https", proxy.as_ref())?,
@@ -131,14 +132,16 @@ impl HttpDestination {
         headers: &HeaderMap,
         secrets: &Secrets,
         payload: Bytes,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<SendOutcome, Error> {
         let body = self.protocol.compress(payload).map_err(Error::Compress)?;
         let response = self.post(headers, body).await?;
         let status = response.status();
         if status.is_success() {
-            return Ok(Outcome::Sent(match self.protocol {
-                Protocol::Otlp(_) => Answer::decode(self.read(response).await?).quoted(secrets),
-                Protocol::RemoteWrite => Answer::default(),
+            return Ok(SendOutcome::Sent(match self.protocol {
+                Protocol::Otlp(_) => {
+                    ExportAnswer::decode(self.read(response).await?).quoted(secrets)
+                }
+                Protocol::RemoteWrite => ExportAnswer::default(),
             }));
         }
         if let Some(elsewhere) = self.location(&response).filter(|_| status.is_redirection()) {
@@ -152,11 +155,11 @@ impl HttpDestination {
         let is_too_large = is_too_large(status, &words);
         let error = Error::Refusal(status, Words(words)).into();
         Ok(if is_too_large {
-            Outcome::TooLarge { error }
+            SendOutcome::TooLarge { error }
         } else if self.protocol.retries(status) {
-            Outcome::Retry { error, after }
+            SendOutcome::Retry { error, after }
         } else {
-            Outcome::Permanent { error }
+            SendOutcome::Permanent { error }
         })
     }
 
@@ -260,7 +263,7 @@ impl fmt::Debug for HttpDestination {
 
 #[async_trait]
 impl Destination for HttpDestination {
-    async fn send(&self, payload: Bytes) -> Outcome {
+    async fn send(&self, payload: Bytes) -> SendOutcome {
         let mut headers = match self.headers.make() {
             Ok(headers) => headers,
             Err(outcome) => return outcome,
@@ -270,16 +273,16 @@ impl Destination for HttpDestination {
         self.attempt(&headers, &secrets, payload)
             .await
             .unwrap_or_else(|error| match error {
-                Error::Exchange(..) => Outcome::retry(error),
+                Error::Exchange(..) => SendOutcome::retry(error),
                 Error::Elsewhere(..)
                 | Error::Refusal(..)
                 | Error::AnswerTooLong
-                | Error::Compress(_) => Outcome::permanent(error),
+                | Error::Compress(_) => SendOutcome::permanent(error),
             })
     }
 }
 
-fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, Invalid> {
+fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, ConfigError> {
     if let Some(mistake) = tls.check_for_urls(encrypted).into_iter().next() {
         return Err(mistake);
     }
@@ -298,7 +301,7 @@ fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, I
     let builder = match proxy {
         Some(proxy) => {
             let through = reqwest::Proxy::all(proxy.uri.to_string());
-            let through = through.map_err(|error| Invalid::new("proxy_url", error))?;
+            let through = through.map_err(|error| ConfigError::new("proxy_url", error))?;
             builder.proxy(match &proxy.auth {
                 Some(auth) => through.custom_http_auth(auth.clone()),
                 None => through,
@@ -306,7 +309,9 @@ fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, I
         }
         None => builder,
     };
-    builder.build().map_err(|error| Invalid::new("tls", error))
+    builder
+        .build()
+        .map_err(|error| ConfigError::new("tls", error))
 }
 
 #[cfg(test)]

@@ -21,16 +21,16 @@ use std::time::Duration;
 use super::*;
 use crate::{http::AuthConfig, runtime::Tasks, settings::Headers, telemetry::chain};
 
-type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+type SeenRequest = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
 /// A server that answers every request with `answer`; its URL, and what it has seen.
-async fn server(tasks: &Tasks, answer: Response<Bytes>) -> (Url, Seen) {
+async fn server(tasks: &Tasks, answer: Response<Bytes>) -> (Url, SeenRequest) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!(
         "http://user:secret@{}/v1/metrics",
         listener.local_addr().unwrap()
     );
-    let seen = Seen::default();
+    let seen = SeenRequest::default();
     let (answer, seen_there) = (Arc::new(answer), Arc::clone(&seen));
     tasks.spawn("server", async move {
         loop {
@@ -64,7 +64,7 @@ fn answer(status: u16, headers: &[(&str, &str)]) -> Response<Bytes> {
 }
 
 fn destination(url: Url, compression: Compression) -> HttpDestination {
-    let remote = Remote {
+    let remote = ClientSettings {
         compression,
         headers: &Headers::from_iter([("X-Api-Key", "topsecret")]),
         auth: &AuthConfig::default(),
@@ -74,7 +74,7 @@ fn destination(url: Url, compression: Compression) -> HttpDestination {
     HttpDestination::new(url, &remote).unwrap()
 }
 
-async fn outcome(answer: Response<Bytes>) -> Outcome {
+async fn outcome(answer: Response<Bytes>) -> SendOutcome {
     let (tasks, _failures) = Tasks::new();
     let (url, _) = server(&tasks, answer).await;
     destination(url, Compression::None)
@@ -84,7 +84,7 @@ async fn outcome(answer: Response<Bytes>) -> Outcome {
 
 #[tokio::test]
 async fn remote_write_is_snappy_and_every_error_of_the_server_may_pass() {
-    let remote = Remote {
+    let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
         auth: &AuthConfig::default(),
@@ -114,12 +114,14 @@ async fn remote_write_is_snappy_and_every_error_of_the_server_may_pass() {
             b"batch"
         );
         let error = match outcome {
-            Outcome::Sent(answer) => {
-                assert_eq!((retried, answer), (None, Answer::default()));
+            SendOutcome::Sent(answer) => {
+                assert_eq!((retried, answer), (None, ExportAnswer::default()));
                 continue;
             }
-            Outcome::Retry { error, .. } => (Some(true), error),
-            Outcome::Permanent { error } | Outcome::TooLarge { error } => (Some(false), error),
+            SendOutcome::Retry { error, .. } => (Some(true), error),
+            SendOutcome::Permanent { error } | SendOutcome::TooLarge { error } => {
+                (Some(false), error)
+            }
         };
         assert_eq!(error.0, retried, "{status}");
         let said = error.1.to_string();
@@ -127,8 +129,8 @@ async fn remote_write_is_snappy_and_every_error_of_the_server_may_pass() {
     }
 }
 
-fn is_retry(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Retry { .. })
+fn is_retry(outcome: &SendOutcome) -> bool {
+    matches!(outcome, SendOutcome::Retry { .. })
 }
 
 #[tokio::test]
@@ -138,7 +140,7 @@ async fn the_request_is_what_otlp_says() {
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
         let (url, seen) = server(&tasks, answer(200, &[])).await;
         let outcome = destination(url, compression).send(payload.clone()).await;
-        assert!(matches!(outcome, Outcome::Sent(answer) if answer == Answer::default()));
+        assert!(matches!(outcome, SendOutcome::Sent(answer) if answer == ExportAnswer::default()));
 
         let (headers, body) = seen.lock().unwrap().pop().unwrap();
         let plain = match compression {
@@ -170,7 +172,7 @@ async fn a_status_says_whether_to_try_again() {
     }
     for status in [302, 400, 401, 404, 408, 500, 501] {
         let outcome = outcome(answer(status, &[("location", "/elsewhere")])).await;
-        assert!(matches!(outcome, Outcome::Permanent { .. }), "{status}");
+        assert!(matches!(outcome, SendOutcome::Permanent { .. }), "{status}");
     }
 }
 
@@ -178,7 +180,7 @@ async fn a_status_says_whether_to_try_again() {
 async fn retry_after_is_a_number_or_a_date() {
     let asked =
         async |status, headers: &[(&str, &str)]| match outcome(answer(status, headers)).await {
-            Outcome::Retry { after, .. } => after,
+            SendOutcome::Retry { after, .. } => after,
             other => panic!("{other:?}"),
         };
     let seconds = |seconds| Some(Duration::from_secs(seconds));
@@ -207,7 +209,7 @@ async fn a_partial_success_is_read() {
         }),
     };
     let outcome = outcome(Response::new(response.encode_to_vec().into())).await;
-    let Outcome::Sent(answer) = outcome else {
+    let SendOutcome::Sent(answer) = outcome else {
         panic!("{outcome:?}")
     };
     assert_eq!((answer.rejected, answer.message.as_str()), (3, "too old"));
@@ -216,7 +218,7 @@ async fn a_partial_success_is_read() {
 #[tokio::test]
 async fn an_endless_answer_is_not_read() {
     let outcome = outcome(Response::new(vec![0; MAX_RESPONSE_BYTES + 1].into())).await;
-    assert!(matches!(outcome, Outcome::Permanent { .. }));
+    assert!(matches!(outcome, SendOutcome::Permanent { .. }));
 }
 
 #[tokio::test]
@@ -234,7 +236,7 @@ async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_no_secret_is_told(
     });
     for _ in ["hangs up", "away"] {
         let outcome = destination.send(Bytes::from_static(b"batch")).await;
-        let Outcome::Retry { error, after: None } = outcome else {
+        let SendOutcome::Retry { error, after: None } = outcome else {
             panic!("{outcome:?}")
         };
         let text = format!("{} {error:?} {destination:?}", chain(error.as_ref()));
@@ -249,12 +251,12 @@ fn with_body(status: u16, headers: &[(&str, &str)], body: &'static [u8]) -> Resp
     answer
 }
 
-fn error(outcome: Outcome) -> String {
+fn error(outcome: SendOutcome) -> String {
     match outcome {
-        Outcome::Retry { error, .. }
-        | Outcome::TooLarge { error }
-        | Outcome::Permanent { error } => chain(error.as_ref()),
-        Outcome::Sent(_) => panic!("{outcome:?}"),
+        SendOutcome::Retry { error, .. }
+        | SendOutcome::TooLarge { error }
+        | SendOutcome::Permanent { error } => chain(error.as_ref()),
+        SendOutcome::Sent(_) => panic!("{outcome:?}"),
     }
 }
 
@@ -291,7 +293,10 @@ async fn a_refusal_for_the_size_is_one() {
         with_body(400, &[], b"http: request body too large"),
     ] {
         let outcome = outcome(answer).await;
-        assert!(matches!(outcome, Outcome::TooLarge { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, SendOutcome::TooLarge { .. }),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -317,7 +322,10 @@ async fn a_redirect_is_followed_on_the_same_server_and_named_otherwise() {
         let outcome = destination(from, Compression::None)
             .send(Bytes::from_static(b"b"))
             .await;
-        assert!(matches!(outcome, Outcome::Permanent { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, SendOutcome::Permanent { .. }),
+            "{outcome:?}"
+        );
         let said = error(outcome);
         let port = url.port().unwrap();
         assert!(
@@ -380,7 +388,7 @@ async fn a_proxy_is_gone_through() {
     );
     let proxy = proxy.parse().unwrap();
     let (headers, auth, tls) = (Headers::default(), AuthConfig::default(), Tls::default());
-    let remote = |proxy_url| Remote {
+    let remote = |proxy_url| ClientSettings {
         compression: Compression::None,
         headers: &headers,
         auth: &auth,
@@ -391,7 +399,7 @@ async fn a_proxy_is_gone_through() {
     let nowhere: Url = "http://nowhere.invalid/v1/metrics".parse().unwrap();
     let destination = HttpDestination::new(nowhere.clone(), &remote(&proxy)).unwrap();
     let outcome = destination.send(Bytes::from_static(b"batch")).await;
-    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    assert!(matches!(outcome, SendOutcome::Sent(_)), "{outcome:?}");
     let (headers, _) = seen.lock().unwrap().pop().unwrap();
     assert_eq!(headers["host"], "nowhere.invalid");
     assert_eq!(headers["proxy-authorization"], "Basic bWU6cGFzcw==");

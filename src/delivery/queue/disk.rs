@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Amount, Queue};
+use super::{Queue, QueuedAmount};
 use crate::delivery::{
     batch::{Batch, Payload},
     sending_queue::BatchSettings,
@@ -61,7 +61,7 @@ impl Queue {
                 };
                 if success {
                     points += batch.points;
-                    self.on_disk.add(Amount::of(&batch));
+                    self.on_disk.add(QueuedAmount::of(&batch));
                 }
             }
             self.append(batch, settings);
@@ -82,8 +82,8 @@ impl Queue {
         let free = found.last().map_or(0, |batch| batch.ids.end() + 1);
         let first = new.front().map_or(next_id, |batch| *batch.ids.start());
         for batch in found {
-            self.held.add(Amount::of(&batch));
-            self.on_disk.add(Amount::of(&batch));
+            self.held.add(QueuedAmount::of(&batch));
+            self.on_disk.add(QueuedAmount::of(&batch));
             self.append(batch, settings);
         }
         if free <= first {
@@ -126,8 +126,8 @@ impl Queue {
                 continue;
             }
             for (_, one) in left {
-                self.held.add(Amount::of(&one));
-                self.on_disk.add(Amount::of(&one));
+                self.held.add(QueuedAmount::of(&one));
+                self.on_disk.add(QueuedAmount::of(&one));
                 self.append(one, settings);
             }
         }
@@ -143,7 +143,7 @@ impl Queue {
     }
 
     /// What is on disk, as far as it is held.
-    pub(in crate::delivery) fn on_disk(&self) -> Amount {
+    pub(in crate::delivery) fn on_disk(&self) -> QueuedAmount {
         self.on_disk
     }
 

@@ -10,7 +10,7 @@ pub(super) use self::disk::ToWrite;
 use super::{
     DropReason,
     batch::{Batch, Payload},
-    sending_queue::{SendingQueue, Sizer, Victim},
+    sending_queue::{OverflowPolicy, SendingQueue, Sizer},
 };
 
 /// Batches that wait and those that are being sent. The latter keep their place in the bounds
@@ -20,27 +20,27 @@ pub(super) struct Queue {
     waiting: VecDeque<Batch>,
     /// The ids of those that are being sent, and when their first messages came.
     sending: Vec<(RangeInclusive<u64>, Instant)>,
-    held: Amount,
+    held: QueuedAmount,
     /// What of it is on disk.
-    on_disk: Amount,
-    limits: Limits,
+    on_disk: QueuedAmount,
+    limits: QueueLimits,
 }
 
 /// How much is held.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Amount {
+pub(super) struct QueuedAmount {
     pub(super) batches: u64,
     pub(super) bytes: u64,
     pub(super) points: u64,
 }
 
 #[derive(Debug)]
-struct Limits {
+struct QueueLimits {
     size: u64,
     sizer: Sizer,
     bytes: u64,
     memory_bytes: u64,
-    victim: Victim,
+    victim: OverflowPolicy,
 }
 
 impl Queue {
@@ -54,9 +54,9 @@ impl Queue {
         Self {
             waiting: VecDeque::new(),
             sending: Vec::new(),
-            held: Amount::default(),
-            on_disk: Amount::default(),
-            limits: Limits {
+            held: QueuedAmount::default(),
+            on_disk: QueuedAmount::default(),
+            limits: QueueLimits {
                 size,
                 sizer,
                 bytes: disk_bytes.unwrap_or(memory_bytes),
@@ -68,7 +68,7 @@ impl Queue {
 
     /// Takes a new batch. Gives back what finds no place, and why: the new one, or older ones.
     pub(super) fn push(&mut self, batch: Batch) -> (Vec<Batch>, DropReason) {
-        let more = Amount::of(&batch);
+        let more = QueuedAmount::of(&batch);
         if self.held.bytes - self.on_disk.bytes + more.bytes > self.limits.memory_bytes {
             let reason = match self.limits.memory_bytes == self.limits.bytes {
                 true => DropReason::QueueFull,
@@ -94,25 +94,25 @@ impl Queue {
     }
 
     /// Whether so much more has room, or would have if all that waits were given up.
-    fn can_make_room(&self, more: Amount) -> bool {
+    fn can_make_room(&self, more: QueuedAmount) -> bool {
         let mut rest = self.held;
-        if self.limits.victim == Victim::Oldest {
+        if self.limits.victim == OverflowPolicy::Oldest {
             for batch in &self.waiting {
-                rest.take(Amount::of(batch));
+                rest.take(QueuedAmount::of(batch));
             }
         }
         self.has_room(more) || self.limits.allow(rest, more)
     }
 
     /// Whether so much more could be held.
-    pub(super) fn has_room(&self, more: Amount) -> bool {
+    pub(super) fn has_room(&self, more: QueuedAmount) -> bool {
         self.limits.allow(self.held, more)
     }
 
     fn forget(&mut self, batch: &Batch) {
-        self.held.take(Amount::of(batch));
+        self.held.take(QueuedAmount::of(batch));
         if matches!(batch.payload, Payload::Disk) {
-            self.on_disk.take(Amount::of(batch));
+            self.on_disk.take(QueuedAmount::of(batch));
         }
     }
 
@@ -167,7 +167,7 @@ impl Queue {
     }
 
     /// What is held.
-    pub(super) fn held(&self) -> Amount {
+    pub(super) fn held(&self) -> QueuedAmount {
         self.held
     }
 
@@ -196,15 +196,15 @@ impl Queue {
     }
 }
 
-impl Limits {
-    fn allow(&self, held: Amount, more: Amount) -> bool {
+impl QueueLimits {
+    fn allow(&self, held: QueuedAmount, more: QueuedAmount) -> bool {
         let mut sum = held;
         sum.add(more);
         sum.bytes <= self.bytes && self.sizer.measure(sum) <= self.size
     }
 }
 
-impl Amount {
+impl QueuedAmount {
     pub(super) fn of(batch: &Batch) -> Self {
         Self {
             batches: 1,
@@ -227,7 +227,7 @@ impl Amount {
 }
 
 impl Sizer {
-    fn measure(self, amount: Amount) -> u64 {
+    fn measure(self, amount: QueuedAmount) -> u64 {
         match self {
             Self::Requests => amount.batches,
             Self::Items => amount.points,
@@ -254,7 +254,7 @@ mod tests {
         }
     }
 
-    fn queue(queue_size: u64, sizer: Sizer, drop: Victim) -> Queue {
+    fn queue(queue_size: u64, sizer: Sizer, drop: OverflowPolicy) -> Queue {
         let settings = SendingQueue {
             queue_size,
             sizer,
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_is_being_sent_keeps_its_place() {
-        let mut queue = queue(2, Sizer::Requests, Victim::Newest);
+        let mut queue = queue(2, Sizer::Requests, OverflowPolicy::Newest);
         assert!(victims(&mut queue, 1).is_empty());
         assert!(victims(&mut queue, 2).is_empty());
         let sending = queue.next().unwrap();
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room_but_not_those_on_their_way() {
-        let mut queue = queue(10, Sizer::Bytes, Victim::Oldest);
+        let mut queue = queue(10, Sizer::Bytes, OverflowPolicy::Oldest);
         assert!(victims(&mut queue, 4).is_empty());
         let sending = queue.next().unwrap();
         assert!(victims(&mut queue, 2).is_empty());
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn items_are_data_points() {
-        let mut queue = queue(2, Sizer::Items, Victim::Newest);
+        let mut queue = queue(2, Sizer::Items, OverflowPolicy::Newest);
         assert!(victims(&mut queue, 1000).is_empty());
         assert!(victims(&mut queue, 1000).is_empty());
         assert_eq!(victims(&mut queue, 5), [5]);
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_too() {
-        let mut queue = queue(1000, Sizer::Requests, Victim::Newest);
+        let mut queue = queue(1000, Sizer::Requests, OverflowPolicy::Newest);
         assert!(victims(&mut queue, 1 << 19).is_empty());
         assert!(victims(&mut queue, 1 << 19).is_empty());
         assert_eq!(victims(&mut queue, 1), [1]);

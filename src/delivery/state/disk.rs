@@ -9,7 +9,7 @@ use std::{error::Error, ops::RangeInclusive, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Next, Phase, State};
+use super::{DeliveryPhase, DeliveryState, Next};
 use crate::{
     delivery::{
         DropReason,
@@ -31,14 +31,14 @@ const WRITE_BYTES: u64 = 16 << 20;
 
 /// What can go wrong with the disk, a closed list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::delivery) enum Failure {
+pub(in crate::delivery) enum DiskFailure {
     Open,
     Write,
     Read,
     Damaged,
 }
 
-impl Failure {
+impl DiskFailure {
     pub(in crate::delivery) const ALL: [Self; 4] =
         [Self::Open, Self::Write, Self::Read, Self::Damaged];
 
@@ -55,7 +55,7 @@ impl Failure {
 
 /// Where a queue is kept, as far as the state needs to know.
 #[derive(Debug)]
-pub(in crate::delivery) struct Disk {
+pub(in crate::delivery) struct DiskQueueState {
     /// The most that may be there.
     pub(in crate::delivery) max_bytes: u64,
     /// Where it is told how it is.
@@ -66,11 +66,11 @@ pub(in crate::delivery) struct Disk {
 
 /// What is known of the disk.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct QueueLog {
     exporter: String,
     place: String,
     status: LogStatus,
-    health: Health,
+    health: DiskHealth,
     /// Ids that are to be removed.
     removals: Vec<RangeInclusive<u64>>,
     /// Whether a write is under way.
@@ -80,11 +80,11 @@ pub(super) struct Shelf {
     pub(super) stays: bool,
     pub(super) found_points: u64,
     pub(super) stored_points: u64,
-    pub(super) failures: [u64; Failure::ALL.len()],
+    pub(super) failures: [u64; DiskFailure::ALL.len()],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Health {
+enum DiskHealth {
     /// It is not known yet what it holds.
     Opening,
     Works,
@@ -100,19 +100,19 @@ pub(in crate::delivery) struct Work {
 
 /// What is done with the disk next.
 #[derive(Debug)]
-pub(in crate::delivery) enum Store {
+pub(in crate::delivery) enum DiskAction {
     Write(Work),
     /// Looks again at this moment, if there is one, or when something has changed.
     Wait(Option<Instant>),
 }
 
-impl Shelf {
-    pub(super) fn new(exporter: &str, disk: Disk) -> Self {
+impl QueueLog {
+    pub(super) fn new(exporter: &str, disk: DiskQueueState) -> Self {
         Self {
             exporter: exporter.to_owned(),
             place: disk.place,
             status: disk.status,
-            health: Health::Opening,
+            health: DiskHealth::Opening,
             removals: Vec::new(),
             is_writing: false,
             unreadable_until: None,
@@ -124,7 +124,7 @@ impl Shelf {
     }
 
     fn works(&self) -> bool {
-        self.health == Health::Works
+        self.health == DiskHealth::Works
     }
 
     fn remove(&mut self, ids: RangeInclusive<u64>) {
@@ -134,58 +134,63 @@ impl Shelf {
         }
     }
 
-    fn fails(&mut self, failure: Failure, error: &(dyn Error + 'static), now: Instant) {
+    fn fails(&mut self, failure: DiskFailure, error: &(dyn Error + 'static), now: Instant) {
         self.failures[failure as usize] += 1;
         let (exporter, operation, error) = (&self.exporter, failure.name(), chain(error));
         self.status.fails(format!("{operation}: {error}"));
-        if matches!(self.health, Health::FailsUntil(_)) {
+        if matches!(self.health, DiskHealth::FailsUntil(_)) {
             tracing::debug!(%exporter, operation, error, "the disk still fails");
         } else {
             tracing::error!(%exporter, operation, error, "the queue cannot be kept on disk: what comes waits in memory");
         }
-        self.health = Health::FailsUntil(now + RETRY);
+        self.health = DiskHealth::FailsUntil(now + RETRY);
     }
 
     fn recovers(&mut self) {
-        if matches!(self.health, Health::FailsUntil(_)) {
+        if matches!(self.health, DiskHealth::FailsUntil(_)) {
             tracing::info!(exporter = %self.exporter, "the queue is kept on disk again");
         }
         self.status.works();
-        self.health = Health::Works;
+        self.health = DiskHealth::Works;
         self.unreadable_until = None;
     }
 }
 
-impl State {
+impl DeliveryState {
     /// What a worker has to do, if the disk decides that.
     pub(super) fn disk_holds_back(&self, now: Instant) -> Option<Next> {
-        let shelf = self.shelf.as_ref()?;
-        if self.phase == Phase::Ended || (self.phase == Phase::Draining && shelf.stays) {
+        let queue_log = self.queue_log.as_ref()?;
+        if self.phase == DeliveryPhase::Ended
+            || (self.phase == DeliveryPhase::Draining && queue_log.stays)
+        {
             return Some(Next::End);
         }
         let front = self.queue.front();
-        match shelf.health {
-            Health::FailsUntil(_) => {
+        match queue_log.health {
+            DiskHealth::FailsUntil(_) => {
                 let from_disk = front.is_some_and(|(batch, _)| is_on_disk(batch));
-                let until = shelf
+                let until = queue_log
                     .unreadable_until
                     .filter(|until| from_disk && *until > now);
                 return until.map(|until| Next::Wait(Some(until)));
             }
-            Health::Opening => return Some(Next::Wait(None)),
-            Health::Works => {}
+            DiskHealth::Opening => return Some(Next::Wait(None)),
+            DiskHealth::Works => {}
         }
-        if shelf.is_writing || !shelf.removals.is_empty() {
+        if queue_log.is_writing || !queue_log.removals.is_empty() {
             return Some(Next::Wait(None));
         }
         let Some((batch, more)) = front else {
-            let ends = self.phase == Phase::Draining && self.batcher.opened().is_none();
+            let ends = self.phase == DeliveryPhase::Draining && self.batcher.opened().is_none();
             return Some(if ends { Next::End } else { Next::Wait(None) });
         };
         if !is_on_disk(batch) {
             return Some(Next::Wait(None));
         }
-        let (settings, running) = (self.batcher.settings(), self.phase == Phase::Running);
+        let (settings, running) = (
+            self.batcher.settings(),
+            self.phase == DeliveryPhase::Running,
+        );
         let grows = running && !more && batch.backoff.is_none();
         let due = batch.opened + settings.flush_timeout.get();
         let is_early = grows && now < due && !settings.is_enough(batch.points, batch.bytes);
@@ -193,29 +198,29 @@ impl State {
     }
 
     /// What is to be done with the disk. A write has to be answered by [`Self::stored`].
-    pub(in crate::delivery) fn store_next(&mut self, now: Instant) -> Store {
-        let Some(shelf) = &mut self.shelf else {
-            return Store::Wait(None);
+    pub(in crate::delivery) fn store_next(&mut self, now: Instant) -> DiskAction {
+        let Some(queue_log) = &mut self.queue_log else {
+            return DiskAction::Wait(None);
         };
-        let is_probe = match shelf.health {
-            Health::FailsUntil(until) if now < until => return Store::Wait(Some(until)),
-            Health::FailsUntil(_) => true,
-            Health::Opening | Health::Works => false,
+        let is_probe = match queue_log.health {
+            DiskHealth::FailsUntil(until) if now < until => return DiskAction::Wait(Some(until)),
+            DiskHealth::FailsUntil(_) => true,
+            DiskHealth::Opening | DiskHealth::Works => false,
         };
         let gathered = self.batcher.opened().map(|opened| opened + GATHER);
         if gathered.is_some_and(|due| due <= now) {
             self.close_batch(now);
         }
         let batches = self.queue.take_to_write(WRITE_BYTES);
-        let Some(shelf) = &mut self.shelf else {
-            return Store::Wait(None);
+        let Some(queue_log) = &mut self.queue_log else {
+            return DiskAction::Wait(None);
         };
-        let removals = std::mem::take(&mut shelf.removals);
+        let removals = std::mem::take(&mut queue_log.removals);
         if batches.is_empty() && removals.is_empty() && !is_probe {
-            return Store::Wait(gathered.filter(|due| *due > now));
+            return DiskAction::Wait(gathered.filter(|due| *due > now));
         }
-        shelf.is_writing = true;
-        Store::Write(Work { batches, removals })
+        queue_log.is_writing = true;
+        DiskAction::Write(Work { batches, removals })
     }
 
     /// What a write came to; with an error it may or may not have been done.
@@ -226,17 +231,19 @@ impl State {
         now: Instant,
     ) {
         let settings = *self.batcher.settings();
-        let Some(shelf) = &mut self.shelf else { return };
-        shelf.is_writing = false;
-        if self.phase != Phase::Ended {
-            shelf.stored_points += self.queue.written(result.is_ok(), &settings);
+        let Some(queue_log) = &mut self.queue_log else {
+            return;
+        };
+        queue_log.is_writing = false;
+        if self.phase != DeliveryPhase::Ended {
+            queue_log.stored_points += self.queue.written(result.is_ok(), &settings);
         }
         match result {
-            Ok(()) => shelf.recovers(),
+            Ok(()) => queue_log.recovers(),
             Err(error) => {
                 // What is done twice does no harm.
-                shelf.removals.splice(0..0, removals);
-                shelf.fails(Failure::Write, error, now);
+                queue_log.removals.splice(0..0, removals);
+                queue_log.fails(DiskFailure::Write, error, now);
             }
         }
     }
@@ -248,19 +255,21 @@ impl State {
         lost_points: Option<u64>,
         now: Instant,
     ) {
-        let Some(shelf) = &mut self.shelf else { return };
+        let Some(queue_log) = &mut self.queue_log else {
+            return;
+        };
         let points: u64 = found.iter().map(|batch| batch.points).sum();
         if points > 0 {
-            tracing::info!(exporter = %shelf.exporter, points, "data points found on disk");
+            tracing::info!(exporter = %queue_log.exporter, points, "data points found on disk");
         }
-        shelf.recovers();
+        queue_log.recovers();
         if lost_points.is_some() {
-            shelf.failures[Failure::Damaged as usize] += 1;
+            queue_log.failures[DiskFailure::Damaged as usize] += 1;
         }
-        if self.phase != Phase::Ended {
+        if self.phase != DeliveryPhase::Ended {
             let lost_points = lost_points.unwrap_or_default();
             self.ledger.tally.received += points + lost_points;
-            shelf.found_points += points + lost_points;
+            queue_log.found_points += points + lost_points;
             self.ledger.dropped(DropReason::Storage, lost_points, now);
             let next_id = self.batcher.next_id;
             self.batcher.next_id = self.queue.restore(found, next_id, self.batcher.settings());
@@ -269,22 +278,24 @@ impl State {
 
     /// Of what is on disk, these batches are left: what waits and is not among them is lost.
     pub(in crate::delivery) fn salvaged(&mut self, found: Vec<Batch>, now: Instant) {
-        let Some(shelf) = &mut self.shelf else { return };
-        shelf.failures[Failure::Damaged as usize] += 1;
-        if self.phase == Phase::Ended {
+        let Some(queue_log) = &mut self.queue_log else {
+            return;
+        };
+        queue_log.failures[DiskFailure::Damaged as usize] += 1;
+        if self.phase == DeliveryPhase::Ended {
             return;
         }
         let (lost_points, unknown) = self.queue.keep(found, self.batcher.settings());
         for ids in unknown {
-            shelf.remove(ids);
+            queue_log.remove(ids);
         }
         self.ledger.dropped(DropReason::Storage, lost_points, now);
     }
 
     /// The disk cannot be opened now.
     pub(in crate::delivery) fn unopened(&mut self, error: &(dyn Error + 'static), now: Instant) {
-        if let Some(shelf) = &mut self.shelf {
-            shelf.fails(Failure::Open, error, now);
+        if let Some(queue_log) = &mut self.queue_log {
+            queue_log.fails(DiskFailure::Open, error, now);
         }
     }
 
@@ -295,47 +306,49 @@ impl State {
         error: &(dyn Error + 'static),
         now: Instant,
     ) {
-        let Some(shelf) = &mut self.shelf else { return };
-        shelf.fails(Failure::Read, error, now);
-        shelf.unreadable_until = Some(now + RETRY);
-        shelf.stays = true;
-        if self.phase != Phase::Ended {
+        let Some(queue_log) = &mut self.queue_log else {
+            return;
+        };
+        queue_log.fails(DiskFailure::Read, error, now);
+        queue_log.unreadable_until = Some(now + RETRY);
+        queue_log.stays = true;
+        if self.phase != DeliveryPhase::Ended {
             self.queue.put_first(batch);
         }
     }
 
     /// A batch is no longer on disk.
     pub(in crate::delivery) fn lost(&mut self, batch: &Batch, now: Instant) {
-        if self.phase != Phase::Ended {
+        if self.phase != DeliveryPhase::Ended {
             self.give_up(batch, DropReason::Storage, now);
         }
     }
 
     /// Whether a drain has nothing to wait for.
     pub(in crate::delivery) fn is_drained(&self) -> bool {
-        let Some(shelf) = &self.shelf else {
+        let Some(queue_log) = &self.queue_log else {
             return self.held_points() == 0;
         };
         let unwritten = self.queue.has_unwritten() || self.batcher.opened().is_some();
-        let is_written = shelf.removals.is_empty() && !shelf.is_writing;
-        let is_done = self.queue.on_disk().points == 0 || shelf.stays;
-        let is_stored = match shelf.works() {
+        let is_written = queue_log.removals.is_empty() && !queue_log.is_writing;
+        let is_done = self.queue.on_disk().points == 0 || queue_log.stays;
+        let is_stored = match queue_log.works() {
             true => is_written && !unwritten,
             // What is in memory alone gets its attempt.
-            false => !unwritten || shelf.stays,
+            false => !unwritten || queue_log.stays,
         };
         !self.queue.is_sending() && is_done && is_stored
     }
 
     pub(super) fn remove_from_disk(&mut self, batch: &Batch) {
-        if let Some(shelf) = &mut self.shelf {
-            shelf.remove(batch.ids.clone());
+        if let Some(queue_log) = &mut self.queue_log {
+            queue_log.remove(batch.ids.clone());
         }
     }
 
     pub(super) fn tell_what_stays(&self, points: u64) {
-        if let Some(shelf) = self.shelf.as_ref().filter(|_| points > 0) {
-            let (exporter, directory) = (&shelf.exporter, &shelf.place);
+        if let Some(queue_log) = self.queue_log.as_ref().filter(|_| points > 0) {
+            let (exporter, directory) = (&queue_log.exporter, &queue_log.place);
             tracing::info!(exporter, directory, points, "data points stay on disk");
         }
     }

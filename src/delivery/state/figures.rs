@@ -1,13 +1,13 @@
 //! What the metrics say of one exporter.
 
-use super::Failure;
-use crate::delivery::ledger::Tally;
+use super::DiskFailure;
+use crate::delivery::ledger::PointCounts;
 
 /// What one exporter has done and holds, at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::delivery) struct Figures {
     /// What became of the points that are no longer held.
-    pub(in crate::delivery) tally: Tally,
+    pub(in crate::delivery) tally: PointCounts,
     /// Points held.
     pub(in crate::delivery) held_points: u64,
     /// Bytes held, before compression.
@@ -24,8 +24,8 @@ pub(in crate::delivery) struct Figures {
     pub(in crate::delivery) found_points: u64,
     /// Points that were put on disk.
     pub(in crate::delivery) stored_points: u64,
-    /// What went wrong with the disk, in the order of [`Failure::ALL`].
-    pub(in crate::delivery) storage_failures: [u64; Failure::ALL.len()],
+    /// What went wrong with the disk, in the order of [`DiskFailure::ALL`].
+    pub(in crate::delivery) storage_failures: [u64; DiskFailure::ALL.len()],
 }
 
 impl Figures {

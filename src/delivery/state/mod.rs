@@ -8,41 +8,41 @@ use std::error::Error;
 
 use tokio::time::Instant;
 
-use self::disk::Shelf;
+use self::disk::QueueLog;
 pub(super) use self::{
-    disk::{Disk, Failure, RETRY, Store, Work},
+    disk::{DiskAction, DiskFailure, DiskQueueState, RETRY, Work},
     figures::Figures,
 };
 use super::{
-    DropReason, Outcome,
+    DropReason, SendOutcome,
     backoff::Backoff,
     batch::{Batch, Batcher, Payload},
     config::RetryOnFailure,
-    health::Health,
-    ledger::Ledger,
-    queue::{Amount, Queue},
+    failure_log::FailureLog,
+    ledger::CounterLedger,
+    queue::{Queue, QueuedAmount},
     sending_queue::{MAX_MESSAGE_BYTES, SendingQueue},
     split::Piece,
 };
 
 /// Everything that is held, under one lock.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct DeliveryState {
     retry: RetryOnFailure,
     /// Whether a message that is too large for one request can be split.
     splits: bool,
     batcher: Batcher,
     queue: Queue,
     /// What is known of the disk, if there is one.
-    shelf: Option<Shelf>,
-    phase: Phase,
-    ledger: Ledger,
-    health: Health,
+    queue_log: Option<QueueLog>,
+    phase: DeliveryPhase,
+    ledger: CounterLedger,
+    health: FailureLog,
     rng: fastrand::Rng,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum DeliveryPhase {
     Running,
     Draining,
     Ended,
@@ -59,13 +59,13 @@ pub(super) enum Next {
     End,
 }
 
-impl State {
+impl DeliveryState {
     /// The queue is on `disk` if there is one.
     pub(super) fn new(
         id: &str,
         retry: RetryOnFailure,
         queue: &SendingQueue,
-        disk: Option<Disk>,
+        disk: Option<DiskQueueState>,
         seed: u64,
     ) -> Self {
         Self {
@@ -73,10 +73,10 @@ impl State {
             splits: false,
             batcher: Batcher::new(queue.batch),
             queue: Queue::new(queue, disk.as_ref().map(|disk| disk.max_bytes)),
-            shelf: disk.map(|disk| Shelf::new(id, disk)),
-            phase: Phase::Running,
-            ledger: Ledger::new(id),
-            health: Health::new(id),
+            queue_log: disk.map(|disk| QueueLog::new(id, disk)),
+            phase: DeliveryPhase::Running,
+            ledger: CounterLedger::new(id),
+            health: FailureLog::new(id),
             rng: fastrand::Rng::with_seed(seed),
         }
     }
@@ -94,7 +94,7 @@ impl State {
     /// Takes a message into the open batch. True if the workers should look again.
     pub(super) fn push(&mut self, message: &[u8], points: u64, now: Instant) -> bool {
         self.ledger.tally.received += points;
-        if self.phase != Phase::Running {
+        if self.phase != DeliveryPhase::Running {
             self.ledger.dropped(DropReason::Shutdown, points, now);
             return false;
         }
@@ -122,7 +122,7 @@ impl State {
         if let Some(next) = self.disk_holds_back(now) {
             return next;
         }
-        let open = Amount {
+        let open = QueuedAmount {
             batches: 1,
             bytes: self.batcher.bytes(),
             points: self.batcher.points(),
@@ -132,10 +132,10 @@ impl State {
             self.close_batch(now);
         }
         match (self.phase, self.queue.next()) {
-            (Phase::Ended, _) => Next::End,
+            (DeliveryPhase::Ended, _) => Next::End,
             (_, Some(batch)) => Next::Send(batch),
-            (Phase::Draining, None) => Next::End,
-            (Phase::Running, None) => Next::Wait(due.filter(|due| *due > now)),
+            (DeliveryPhase::Draining, None) => Next::End,
+            (DeliveryPhase::Running, None) => Next::Wait(due.filter(|due| *due > now)),
         }
     }
 
@@ -143,15 +143,15 @@ impl State {
     pub(super) fn settle(
         &mut self,
         batch: Batch,
-        outcome: Outcome,
+        outcome: SendOutcome,
         started: Instant,
         now: Instant,
     ) {
-        if self.phase == Phase::Ended {
+        if self.phase == DeliveryPhase::Ended {
             return; // counted when all was given up
         }
         match outcome {
-            Outcome::Sent(answer) => {
+            SendOutcome::Sent(answer) => {
                 self.health.worked(now);
                 self.health.answered(&answer, now);
                 let points = self.advance(batch);
@@ -159,26 +159,26 @@ impl State {
                 self.ledger.tally.sent += points - rejected;
                 self.ledger.rejected(rejected, now);
             }
-            Outcome::Permanent { error } => {
+            SendOutcome::Permanent { error } => {
                 self.health.failed(error.as_ref(), now);
                 let points = self.advance(batch);
                 self.ledger.tally.failed += points;
                 self.ledger.rejected(points, now);
             }
             // It could not be halved.
-            Outcome::TooLarge { error } => {
+            SendOutcome::TooLarge { error } => {
                 self.health.failed(error.as_ref(), now);
                 let points = self.advance(batch);
                 self.ledger.tally.failed += points;
                 self.ledger.dropped(DropReason::TooLarge, points, now);
             }
             // Nobody who stops the collector wants to wait for a destination that is away.
-            Outcome::Retry { error, .. } if self.phase == Phase::Draining => {
+            SendOutcome::Retry { error, .. } if self.phase == DeliveryPhase::Draining => {
                 self.health.failed(error.as_ref(), now);
                 self.ledger.tally.failed += batch.next_points();
                 self.leave(batch, now);
             }
-            Outcome::Retry { error, after } => {
+            SendOutcome::Retry { error, after } => {
                 self.health.failed(error.as_ref(), now);
                 self.ledger.tally.failed += batch.next_points();
                 let mut backoff = match &batch.backoff {
@@ -207,7 +207,7 @@ impl State {
         bytes: usize,
         error: &(dyn Error + 'static),
     ) {
-        if self.phase == Phase::Ended {
+        if self.phase == DeliveryPhase::Ended {
             return; // counted when all was given up
         }
         self.health.halved(bytes, error);
@@ -221,17 +221,17 @@ impl State {
 
     /// Gives up a batch whose sender has ended without a word.
     pub(super) fn dropped_by_sender(&mut self, batch: &Batch, now: Instant) {
-        if self.phase != Phase::Ended {
+        if self.phase != DeliveryPhase::Ended {
             self.give_up(batch, DropReason::Panic, now);
         }
     }
 
     /// Takes nothing more and makes what is held ready to be sent at once.
     pub(super) fn begin_drain(&mut self, now: Instant) {
-        if self.phase == Phase::Running {
+        if self.phase == DeliveryPhase::Running {
             // So that what is told from here on is what the end costs.
             self.ledger.report_all(now);
-            self.phase = Phase::Draining;
+            self.phase = DeliveryPhase::Draining;
             self.close_batch(now);
             self.queue.hurry();
         }
@@ -244,11 +244,11 @@ impl State {
 
     /// Gives up all that is held.
     pub(super) fn end(&mut self, now: Instant) {
-        if self.phase == Phase::Ended {
+        if self.phase == DeliveryPhase::Ended {
             return;
         }
         let (held, stay) = (self.held_points(), self.queue.on_disk().points);
-        self.phase = Phase::Ended;
+        self.phase = DeliveryPhase::Ended;
         self.batcher.take();
         self.queue.end();
         self.ledger.dropped(DropReason::Shutdown, held - stay, now);
@@ -264,17 +264,18 @@ impl State {
     /// What the metrics show.
     pub(super) fn figures(&self, now: Instant) -> Figures {
         let oldest = self.queue.oldest().or(self.batcher.opened());
-        let shelf = self.shelf.as_ref();
+        let queue_log = self.queue_log.as_ref();
         let held = self.held_points();
         let (held_points, left_points) = match self.phase {
-            Phase::Ended => (0, held),
-            Phase::Running | Phase::Draining => (held, 0),
+            DeliveryPhase::Ended => (0, held),
+            DeliveryPhase::Running | DeliveryPhase::Draining => (held, 0),
         };
         Figures {
             left_points,
-            found_points: shelf.map_or(0, |shelf| shelf.found_points),
-            stored_points: shelf.map_or(0, |shelf| shelf.stored_points),
-            storage_failures: shelf.map_or([0; Failure::ALL.len()], |shelf| shelf.failures),
+            found_points: queue_log.map_or(0, |queue_log| queue_log.found_points),
+            stored_points: queue_log.map_or(0, |queue_log| queue_log.stored_points),
+            storage_failures: queue_log
+                .map_or([0; DiskFailure::ALL.len()], |queue_log| queue_log.failures),
             tally: self.ledger.tally,
             held_points,
             held_bytes: self.batcher.bytes() + self.queue.held().bytes,
@@ -323,9 +324,9 @@ impl State {
 
     /// What is not sent at the end: it stays on disk if it is there.
     fn leave(&mut self, batch: Batch, now: Instant) {
-        match (&batch.payload, &mut self.shelf) {
-            (Payload::Disk, Some(shelf)) => {
-                shelf.stays = true;
+        match (&batch.payload, &mut self.queue_log) {
+            (Payload::Disk, Some(queue_log)) => {
+                queue_log.stays = true;
                 self.queue.put_first(batch);
             }
             _ => self.give_up(&batch, DropReason::Shutdown, now),

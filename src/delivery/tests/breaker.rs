@@ -70,9 +70,11 @@ async fn the_status_is_what_the_last_attempt_said() {
         let state = bench.status.state();
         (state.status, state.error.unwrap_or_default())
     };
-    bench
-        .destination
-        .script([Step::Fail, Step::Accept, Step::Refuse]);
+    bench.destination.script([
+        DestinationStep::Fail,
+        DestinationStep::Accept,
+        DestinationStep::Refuse,
+    ]);
     bench.push(1);
     bench.pass(1).await;
     let recoverable = (ComponentStatus::RecoverableError, "busy".to_owned());

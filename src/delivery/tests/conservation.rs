@@ -8,7 +8,7 @@ use crate::storage::tests::disk::Disk;
 
 /// What happens to a delivery.
 #[derive(Debug, Clone)]
-enum Event {
+enum DeliveryEvent {
     /// A message of so many bytes comes.
     Push(u8),
     /// One cannot be encoded.
@@ -16,32 +16,32 @@ enum Event {
     /// So many milliseconds pass.
     Pass(u16),
     /// What the destination does with the next attempt that no event before this decides.
-    Answer(Step),
+    Answer(DestinationStep),
     /// The destination takes at most so many bytes at once from now on.
     Size(Option<usize>),
     /// The disk has no room any more, or again.
     Full(bool),
 }
 
-fn answer() -> impl Strategy<Value = Step> {
+fn answer() -> impl Strategy<Value = DestinationStep> {
     prop_oneof![
-        3 => Just(Step::Accept),
-        1 => (0_u64..6).prop_map(Step::Reject),
-        3 => Just(Step::Fail),
-        1 => (0_u64..90).prop_map(Step::After),
-        1 => Just(Step::Refuse),
-        1 => Just(Step::Hang),
+        3 => Just(DestinationStep::Accept),
+        1 => (0_u64..6).prop_map(DestinationStep::Reject),
+        3 => Just(DestinationStep::Fail),
+        1 => (0_u64..90).prop_map(DestinationStep::After),
+        1 => Just(DestinationStep::Refuse),
+        1 => Just(DestinationStep::Hang),
     ]
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = DeliveryEvent> {
     prop_oneof![
-        8 => (1_u8..40).prop_map(Event::Push),
-        1 => Just(Event::GiveUp),
-        6 => (1_u16..15_000).prop_map(Event::Pass),
-        4 => answer().prop_map(Event::Answer),
-        1 => prop::option::of(1_usize..30).prop_map(Event::Size),
-        1 => any::<bool>().prop_map(Event::Full),
+        8 => (1_u8..40).prop_map(DeliveryEvent::Push),
+        1 => Just(DeliveryEvent::GiveUp),
+        6 => (1_u16..15_000).prop_map(DeliveryEvent::Pass),
+        4 => answer().prop_map(DeliveryEvent::Answer),
+        1 => prop::option::of(1_usize..30).prop_map(DeliveryEvent::Size),
+        1 => any::<bool>().prop_map(DeliveryEvent::Full),
     ]
 }
 
@@ -51,7 +51,7 @@ fn queue() -> impl Strategy<Value = SendingQueue> {
         Just(Sizer::Items),
         Just(Sizer::Bytes)
     ];
-    let drop = prop_oneof![Just(Victim::Newest), Just(Victim::Oldest)];
+    let drop = prop_oneof![Just(OverflowPolicy::Newest), Just(OverflowPolicy::Oldest)];
     let numbers = (1_u64..40, 1_usize..4, 1_u64..50);
     (any::<bool>(), sizer, drop, numbers).prop_map(|(enabled, sizer, drop, numbers)| {
         let (queue_size, num_consumers, max_size) = numbers;
@@ -71,21 +71,23 @@ fn queue() -> impl Strategy<Value = SendingQueue> {
     })
 }
 
-async fn happen(bench: &mut Bench, disk: &Disk, event: Event) {
+async fn happen(bench: &mut Bench, disk: &Disk, event: DeliveryEvent) {
     match event {
-        Event::Push(bytes) => {
+        DeliveryEvent::Push(bytes) => {
             bench.pushed += u64::from(bytes % 5);
             let message = vec![0; usize::from(bytes)];
             bench.delivery.push(&message, u64::from(bytes % 5));
         }
-        Event::GiveUp => {
+        DeliveryEvent::GiveUp => {
             bench.pushed += 1;
             bench.delivery.give_up(DropReason::Encoding, 1);
         }
-        Event::Pass(milliseconds) => sleep(Duration::from_millis(milliseconds.into())).await,
-        Event::Answer(step) => bench.destination.script([step]),
-        Event::Size(max) => *bench.destination.max_bytes.lock().unwrap() = max,
-        Event::Full(full) => disk.set_full(full),
+        DeliveryEvent::Pass(milliseconds) => {
+            sleep(Duration::from_millis(milliseconds.into())).await;
+        }
+        DeliveryEvent::Answer(step) => bench.destination.script([step]),
+        DeliveryEvent::Size(max) => *bench.destination.max_bytes.lock().unwrap() = max,
+        DeliveryEvent::Full(full) => disk.set_full(full),
     }
     bench.check();
 }
@@ -106,7 +108,7 @@ proptest! {
             .unwrap();
         runtime.block_on(async {
             let retry = if gives_up { steady() } else { for_ever() };
-            let settings = Settings {
+            let settings = DeliverySettings {
                 timeout: TIMEOUT,
                 retry,
                 queue,
@@ -120,7 +122,7 @@ proptest! {
             }
             bench.drain(drains_for).await;
             assert_eq!(bench.metrics.sum("held"), 0);
-            happen(&mut bench, &disk, Event::Push(7)).await;
+            happen(&mut bench, &disk, DeliveryEvent::Push(7)).await;
         });
     }
 
@@ -146,7 +148,7 @@ proptest! {
             let stays = bench.metrics.sum("held");
             drop(bench);
             let next = on_disk(queue, &disk).await;
-            next.destination.script([Step::Hang]);
+            next.destination.script([DestinationStep::Hang]);
             sleep(Duration::from_secs(10)).await;
             assert!(next.metrics.sum("received") >= stays, "what is held is there");
         });

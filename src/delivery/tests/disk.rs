@@ -4,7 +4,7 @@ use super::*;
 use crate::storage::{self, tests::disk::Disk};
 
 fn directory(path: &std::path::Path) -> Directory {
-    let settings = storage::Settings {
+    let settings = storage::DirectorySettings {
         path: path.to_owned(),
         create: true,
         permissions: 0o750,
@@ -17,7 +17,7 @@ fn directory(path: &std::path::Path) -> Directory {
 
 /// A delivery whose queue is on the disk.
 pub(super) async fn on_disk(queue: SendingQueue, disk: &Disk) -> Bench {
-    let settings = Settings {
+    let settings = DeliverySettings {
         timeout: TIMEOUT,
         retry: steady(),
         queue,
@@ -27,7 +27,7 @@ pub(super) async fn on_disk(queue: SendingQueue, disk: &Disk) -> Bench {
     started_on_disk(settings, disk).await
 }
 
-pub(super) async fn started_on_disk(settings: Settings, disk: &Disk) -> Bench {
+pub(super) async fn started_on_disk(settings: DeliverySettings, disk: &Disk) -> Bench {
     disk.restart();
     let folder = tempfile::tempdir().unwrap();
     let directory = directory(folder.path());
@@ -104,7 +104,7 @@ async fn without_retries_it_stays_too() {
         ..steady()
     };
     for (hangs, waits) in [(true, 1), (false, 1), (false, 20)] {
-        let settings = Settings {
+        let settings = DeliverySettings {
             timeout: TIMEOUT,
             retry: never.clone(),
             queue: small(),
@@ -114,7 +114,7 @@ async fn without_retries_it_stays_too() {
         let disk = Disk::default();
         let mut first = started_on_disk(settings, &disk).await;
         match hangs {
-            true => first.destination.script([Step::Hang]),
+            true => first.destination.script([DestinationStep::Hang]),
             false => away(&first, 10_000),
         }
         for mark in 1..=20 {

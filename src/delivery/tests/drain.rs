@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_drain_sends_what_is_held_without_waiting() {
     let mut bench = bench(steady(), 10);
-    bench.destination.script([Step::After(60)]);
+    bench.destination.script([DestinationStep::After(60)]);
     for mark in 1..=3 {
         bench.push(mark);
     }
@@ -60,7 +60,7 @@ async fn a_drain_gives_each_batch_one_attempt_and_does_not_wait_for_one_that_is_
 #[tokio::test(start_paused = true)]
 async fn a_drain_does_not_wait_for_one_that_hangs() {
     let mut bench = bench(steady(), 10);
-    bench.destination.script([Step::Hang]);
+    bench.destination.script([DestinationStep::Hang]);
     bench.push(1);
     bench.pass(1).await;
     bench.drain(5).await;

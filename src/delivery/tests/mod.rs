@@ -30,7 +30,7 @@ use super::{
 
 /// What the destination does with an attempt; when the script is over it accepts.
 #[derive(Debug, Clone)]
-enum Step {
+enum DestinationStep {
     Accept,
     Reject(u64),
     /// Rejects one point, in these words.
@@ -47,7 +47,7 @@ enum Step {
 /// Follows a script and remembers what it accepted.
 #[derive(Debug, Clone, Default)]
 struct Scripted {
-    script: Arc<Mutex<VecDeque<Step>>>,
+    script: Arc<Mutex<VecDeque<DestinationStep>>>,
     /// Fails until this moment, whatever the script says.
     away_until: Arc<Mutex<Option<Instant>>>,
     /// Refuses what has more bytes, whatever the script says.
@@ -58,7 +58,7 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn script(&self, steps: impl IntoIterator<Item = Step>) {
+    fn script(&self, steps: impl IntoIterator<Item = DestinationStep>) {
         self.script.lock().unwrap().extend(steps);
     }
 
@@ -73,7 +73,7 @@ impl Scripted {
 
 #[async_trait]
 impl Destination for Scripted {
-    async fn send(&self, payload: Bytes) -> Outcome {
+    async fn send(&self, payload: Bytes) -> SendOutcome {
         let now = Instant::now();
         self.attempts.lock().unwrap().push((now, payload.clone()));
         if self
@@ -82,7 +82,7 @@ impl Destination for Scripted {
             .unwrap()
             .is_some_and(|until| now < until)
         {
-            return Outcome::retry("away");
+            return SendOutcome::retry("away");
         }
         if self
             .max_bytes
@@ -90,36 +90,36 @@ impl Destination for Scripted {
             .unwrap()
             .is_some_and(|max| payload.len() > max)
         {
-            return Outcome::too_large("too large");
+            return SendOutcome::too_large("too large");
         }
         let step = self.script.lock().unwrap().pop_front();
-        let rejected = match step.unwrap_or(Step::Accept) {
-            Step::Accept => 0,
-            Step::Reject(points) => points,
-            Step::Say(message) => {
+        let rejected = match step.unwrap_or(DestinationStep::Accept) {
+            DestinationStep::Accept => 0,
+            DestinationStep::Reject(points) => points,
+            DestinationStep::Say(message) => {
                 self.accepted.lock().unwrap().push(payload);
-                return Outcome::Sent(Answer {
+                return SendOutcome::Sent(ExportAnswer {
                     rejected: 1,
                     message,
                 });
             }
-            Step::Fail => return Outcome::retry("busy"),
-            Step::After(seconds) => {
-                return Outcome::Retry {
+            DestinationStep::Fail => return SendOutcome::retry("busy"),
+            DestinationStep::After(seconds) => {
+                return SendOutcome::Retry {
                     error: "throttled".into(),
                     after: Some(Duration::from_secs(seconds)),
                 };
             }
-            Step::Refuse => return Outcome::permanent("no"),
-            Step::Hang => std::future::pending().await,
-            Step::HangAndPanic => {
+            DestinationStep::Refuse => return SendOutcome::permanent("no"),
+            DestinationStep::Hang => std::future::pending().await,
+            DestinationStep::HangAndPanic => {
                 self.panics_when_late.store(true, Ordering::Relaxed);
                 std::future::pending().await
             }
-            Step::Panic => panic!("out of luck"),
+            DestinationStep::Panic => panic!("out of luck"),
         };
         self.accepted.lock().unwrap().push(payload);
-        Outcome::Sent(Answer {
+        SendOutcome::Sent(ExportAnswer {
             rejected,
             message: String::new(),
         })
@@ -162,7 +162,7 @@ fn bench_with(retry: RetryOnFailure, queue: SendingQueue) -> Bench {
 }
 
 fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory, Log)>) -> Bench {
-    let settings = Settings {
+    let settings = DeliverySettings {
         timeout: TIMEOUT,
         retry,
         queue,
@@ -172,14 +172,14 @@ fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory,
     bench_of(settings, disk)
 }
 
-fn bench_of(settings: Settings, disk: Option<(Directory, Log)>) -> Bench {
+fn bench_of(settings: DeliverySettings, disk: Option<(Directory, Log)>) -> Bench {
     let (tasks, _failures) = Tasks::new();
     let metrics = Reader::default();
     let provider = SdkMeterProvider::builder()
         .with_reader(metrics.clone())
         .build();
     let (destination, status) = (Scripted::default(), Reporter::unheard());
-    let context = Context {
+    let context = DeliveryContext {
         id: "otlp_http/test",
         tasks: &tasks,
         meter: &Meter::of(&provider),
@@ -300,9 +300,12 @@ async fn a_batch_that_is_not_full_is_sent_when_it_is_old_enough() {
 #[tokio::test(start_paused = true)]
 async fn order_is_kept_over_retries() {
     let mut bench = bench(steady(), 10);
-    bench
-        .destination
-        .script([Step::Accept, Step::Fail, Step::Hang, Step::After(60)]);
+    bench.destination.script([
+        DestinationStep::Accept,
+        DestinationStep::Fail,
+        DestinationStep::Hang,
+        DestinationStep::After(60),
+    ]);
     for mark in 1..=5 {
         bench.push(mark);
     }
@@ -342,7 +345,7 @@ async fn a_batch_is_given_up_when_its_time_is_over() {
     let mut bench = bench(steady(), 10);
     bench
         .destination
-        .script(std::iter::repeat_with(|| Step::Fail).take(100));
+        .script(std::iter::repeat_with(|| DestinationStep::Fail).take(100));
     bench.push(1);
     bench.pass(299).await;
     assert_eq!(bench.metrics.sum("retries_exhausted"), 0);
@@ -353,7 +356,9 @@ async fn a_batch_is_given_up_when_its_time_is_over() {
 #[tokio::test(start_paused = true)]
 async fn a_new_batch_finds_no_place_in_a_full_queue() {
     let mut bench = bench(for_ever(), 2);
-    bench.destination.script([Step::Fail, Step::Fail]);
+    bench
+        .destination
+        .script([DestinationStep::Fail, DestinationStep::Fail]);
     bench.push(1);
     bench.pass(1).await;
     for mark in 2..=5 {
@@ -370,9 +375,11 @@ async fn a_new_batch_finds_no_place_in_a_full_queue() {
 #[tokio::test(start_paused = true)]
 async fn what_is_rejected_is_neither_sent_nor_dropped() {
     let mut bench = bench(steady(), 10);
-    bench
-        .destination
-        .script([Step::Reject(1), Step::Refuse, Step::Reject(99)]);
+    bench.destination.script([
+        DestinationStep::Reject(1),
+        DestinationStep::Refuse,
+        DestinationStep::Reject(99),
+    ]);
     for mark in 1..=3 {
         bench.push(mark);
     }
@@ -396,8 +403,8 @@ async fn a_message_over_the_limit_of_otlp_is_dropped() {
 async fn more_consumers_send_side_by_side() {
     let (tasks, _failures) = Tasks::new();
     let destination = Scripted::default();
-    destination.script([Step::Hang]);
-    let mut settings = Settings {
+    destination.script([DestinationStep::Hang]);
+    let mut settings = DeliverySettings {
         timeout: TIMEOUT,
         retry: steady(),
         queue: SendingQueue::default(),
@@ -406,7 +413,7 @@ async fn more_consumers_send_side_by_side() {
     };
     settings.queue.num_consumers = 2;
     let meter = Meter::of(&SdkMeterProvider::default());
-    let context = Context {
+    let context = DeliveryContext {
         id: "x",
         tasks: &tasks,
         meter: &meter,
@@ -457,9 +464,11 @@ async fn what_a_destination_says_with_each_batch_is_one_line_a_change() {
             50..99 => format!("tenant {poll} is over its limit"),
             _ => String::new(),
         };
-        bench
-            .destination
-            .script([Step::Say(said), Step::Accept, Step::Accept]);
+        bench.destination.script([
+            DestinationStep::Say(said),
+            DestinationStep::Accept,
+            DestinationStep::Accept,
+        ]);
         bench.push(1);
         bench.push(2);
         bench.push(3);

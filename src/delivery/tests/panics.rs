@@ -5,20 +5,22 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_the_batch_that_brought_it_about() {
     let mut bench = bench(steady(), 10);
-    bench.destination.script([Step::Accept, Step::Panic]);
+    bench
+        .destination
+        .script([DestinationStep::Accept, DestinationStep::Panic]);
     for mark in 1..=3 {
         bench.push(mark);
     }
     bench.pass(1).await;
     assert_eq!(bench.accepted(), [1, 3]);
     assert_eq!(bench.metrics.sum("rejected"), 2);
-    bench.destination.script([Step::Panic]);
+    bench.destination.script([DestinationStep::Panic]);
     bench.push(4);
     bench.pass(1).await;
     let error = bench.status.state().error;
     let expected = "sending the batch panicked: out of luck";
     assert_eq!(error.as_deref(), Some(expected));
-    bench.destination.script([Step::HangAndPanic]);
+    bench.destination.script([DestinationStep::HangAndPanic]);
     bench.push(5);
     bench.push(6);
     bench.pass(60).await;
@@ -37,7 +39,7 @@ async fn what_a_sender_has_in_hand_when_it_panics_is_counted() {
         panic!("one waits");
     };
     bench.check();
-    drop(InHand::new(shared, batch));
+    drop(InFlightBatch::new(shared, batch));
     bench.pass(1).await;
     assert_eq!(bench.accepted(), [2, 3]);
     assert_eq!(bench.metrics.sum("panic"), 2);

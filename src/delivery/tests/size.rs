@@ -32,8 +32,8 @@ pub(super) fn split(message: &[u8], points: u64, limit: Limit) -> Vec<Piece> {
     pieces.collect()
 }
 
-fn settings(queue: SendingQueue) -> Settings {
-    Settings {
+fn settings(queue: SendingQueue) -> DeliverySettings {
+    DeliverySettings {
         timeout: TIMEOUT,
         retry: steady(),
         queue,
@@ -138,9 +138,12 @@ async fn a_piece_that_fails_is_tried_again_and_those_before_it_are_not() {
             true => started_on_disk(settings(queue.clone()), &disk).await,
             false => bench_of(settings(queue.clone()), None),
         };
-        bench
-            .destination
-            .script([Step::Accept, Step::Fail, Step::Refuse, Step::Accept]);
+        bench.destination.script([
+            DestinationStep::Accept,
+            DestinationStep::Fail,
+            DestinationStep::Refuse,
+            DestinationStep::Accept,
+        ]);
         let message = push_large(&mut bench);
         bench.pass(30).await;
         let accepted = [&message[..25], &message[50..]].concat();
@@ -160,7 +163,9 @@ async fn a_piece_that_fails_is_tried_again_and_those_before_it_are_not() {
 async fn the_rest_of_a_batch_stays_on_disk_at_the_end() {
     let disk = Disk::default();
     let mut first = on_disk(batches_of(25, BatchSizer::Bytes), &disk).await;
-    first.destination.script([Step::Accept, Step::Fail]);
+    first
+        .destination
+        .script([DestinationStep::Accept, DestinationStep::Fail]);
     let message = push_large(&mut first);
     first.pass(1).await;
     let until = Instant::now() + Duration::from_secs(1000);

@@ -29,13 +29,13 @@ pub struct RelabelConfig {
     #[schemars(schema_with = "any_scalar")]
     pub replacement: String,
     /// What is done.
-    pub action: Action,
+    pub action: RelabelAction,
 }
 
 /// What one step of relabelling does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum RelabelAction {
     /// Sets `target_label` to `replacement` where `regex` matches.
     #[default]
     Replace,
@@ -70,12 +70,12 @@ impl Default for RelabelConfig {
             regex: "(.*)".to_owned(),
             modulus: 0,
             replacement: "$1".to_owned(),
-            action: Action::Replace,
+            action: RelabelAction::Replace,
         }
     }
 }
 
-impl fmt::Display for Action {
+impl fmt::Display for RelabelAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
@@ -93,7 +93,7 @@ impl RelabelConfig {
             at.error(&["regex"], message, diagnostics);
         }
         let action = self.action;
-        if action == Action::HashMod && self.modulus == 0 {
+        if action == RelabelAction::HashMod && self.modulus == 0 {
             at.error(&["modulus"], "requires positive value", diagnostics);
         }
         if action.sets_target() && self.target_label.is_empty() {
@@ -110,9 +110,18 @@ impl RelabelConfig {
     /// was meant. Prometheus refuses the same ones.
     fn unused(&self) -> impl Iterator<Item = &'static str> {
         let default = Self::default();
-        let of_equal = matches!(self.action, Action::KeepEqual | Action::DropEqual);
-        let of_names = matches!(self.action, Action::LabelDrop | Action::LabelKeep);
-        let of_case = matches!(self.action, Action::Lowercase | Action::Uppercase);
+        let of_equal = matches!(
+            self.action,
+            RelabelAction::KeepEqual | RelabelAction::DropEqual
+        );
+        let of_names = matches!(
+            self.action,
+            RelabelAction::LabelDrop | RelabelAction::LabelKeep
+        );
+        let of_case = matches!(
+            self.action,
+            RelabelAction::Lowercase | RelabelAction::Uppercase
+        );
         [
             ("source_labels", of_names && !self.source_labels.is_empty()),
             ("target_label", of_names && !self.target_label.is_empty()),
@@ -132,7 +141,7 @@ impl RelabelConfig {
     }
 }
 
-impl Action {
+impl RelabelAction {
     fn sets_target(self) -> bool {
         match self {
             Self::Replace | Self::HashMod | Self::Lowercase | Self::Uppercase => true,

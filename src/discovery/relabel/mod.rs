@@ -11,17 +11,17 @@ mod tests;
 use md5::{Digest as _, Md5};
 use regex::{Captures, Regex};
 
-pub use self::config::{Action, RelabelConfig};
+pub use self::config::{RelabelAction, RelabelConfig};
 use super::Labels;
 
 /// One compiled step.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct RelabelRule {
     config: RelabelConfig,
     regex: Regex,
 }
 
-impl Rule {
+impl RelabelRule {
     pub(super) fn new(config: &RelabelConfig) -> Result<Self, regex::Error> {
         Ok(Self {
             regex: re2::anchored(&config.regex)?,
@@ -34,18 +34,18 @@ impl Rule {
         let is_match = |text: &str| self.regex.is_match(text);
         let target = &self.config.target_label;
         match self.config.action {
-            Action::Keep => return is_match(&self.joined(labels)),
-            Action::Drop => return !is_match(&self.joined(labels)),
-            Action::KeepEqual => return get(labels, target) == self.joined(labels),
-            Action::DropEqual => return get(labels, target) != self.joined(labels),
-            Action::Replace => self.replace(labels),
-            Action::HashMod => {
+            RelabelAction::Keep => return is_match(&self.joined(labels)),
+            RelabelAction::Drop => return !is_match(&self.joined(labels)),
+            RelabelAction::KeepEqual => return get(labels, target) == self.joined(labels),
+            RelabelAction::DropEqual => return get(labels, target) != self.joined(labels),
+            RelabelAction::Replace => self.replace(labels),
+            RelabelAction::HashMod => {
                 let rest = low_half_of_md5(&self.joined(labels)) % self.config.modulus.max(1);
                 set(labels, target, rest.to_string());
             }
-            Action::Lowercase => set(labels, target, self.joined(labels).to_lowercase()),
-            Action::Uppercase => set(labels, target, self.joined(labels).to_uppercase()),
-            Action::LabelMap => {
+            RelabelAction::Lowercase => set(labels, target, self.joined(labels).to_lowercase()),
+            RelabelAction::Uppercase => set(labels, target, self.joined(labels).to_uppercase()),
+            RelabelAction::LabelMap => {
                 for (name, value) in labels.clone() {
                     if let Some(groups) = self.regex.captures(&name) {
                         let name = expand(&groups, &self.config.replacement);
@@ -53,8 +53,8 @@ impl Rule {
                     }
                 }
             }
-            Action::LabelDrop => labels.retain(|name, _| !is_match(name)),
-            Action::LabelKeep => labels.retain(|name, _| is_match(name)),
+            RelabelAction::LabelDrop => labels.retain(|name, _| !is_match(name)),
+            RelabelAction::LabelKeep => labels.retain(|name, _| is_match(name)),
         }
         true
     }

@@ -3,14 +3,14 @@
 use super::*;
 use crate::yaml::{Cursor, Diagnostics, decode, parse};
 
-fn rule(yaml: &str) -> Rule {
+fn rule(yaml: &str) -> RelabelRule {
     let mut diagnostics = Diagnostics::new();
     let node = parse("f", yaml, &mut diagnostics).unwrap();
     let config: Option<RelabelConfig> = decode(&node, "", &mut diagnostics);
     let config = config.unwrap_or_else(|| panic!("{yaml}: {diagnostics}"));
     config.check(&Cursor::new(&node, ""), &mut diagnostics);
     assert!(diagnostics.is_empty(), "{yaml}: {diagnostics}");
-    Rule::new(&config).unwrap()
+    RelabelRule::new(&config).unwrap()
 }
 
 fn labels(text: &str) -> Labels {

@@ -23,7 +23,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 #[async_trait]
 pub(super) trait Provider: Send {
     /// Asks once. What it says consists of parts that can fail each alone.
-    async fn refresh(&mut self) -> Result<Vec<Part>, RefreshError>;
+    async fn refresh(&mut self) -> Result<Vec<SourcePart>, RefreshError>;
 
     /// Ends when there is a reason to ask before the interval is over.
     async fn woken(&mut self) {
@@ -33,7 +33,7 @@ pub(super) trait Provider: Send {
 
 /// A file, a URL or a name.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct SourcePart {
     pub(super) key: String,
     pub(super) result: Result<Parsed, RefreshError>,
 }
@@ -90,11 +90,11 @@ impl RefreshError {
 }
 
 /// A source and what it last said well.
-pub(super) struct Source {
+pub(super) struct DiscoverySource {
     provider: Box<dyn Provider>,
     interval: Duration,
     report: SourceReport,
-    parts: BTreeMap<String, Kept>,
+    parts: BTreeMap<String, PartSnapshot>,
     /// Whether it ever answered: one of which nothing was heard does not pass for one without
     /// targets.
     was_heard: bool,
@@ -104,19 +104,19 @@ pub(super) struct Source {
 
 /// What one part last said well, and what was logged of it.
 #[derive(Debug, Default)]
-struct Kept {
+struct PartSnapshot {
     said: Arc<Parsed>,
     error: Option<String>,
 }
 
 /// What a source knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Known {
+pub(super) struct SourceSnapshot {
     /// One list a part.
     pub(super) parts: Vec<Arc<Parsed>>,
 }
 
-impl Source {
+impl DiscoverySource {
     pub(super) fn new(
         provider: Box<dyn Provider>,
         interval: Duration,
@@ -138,7 +138,7 @@ impl Source {
     }
 
     /// Asks for ever, and shows `publish` what is known after each answer.
-    pub(super) async fn run(mut self, publish: impl Fn(Known)) {
+    pub(super) async fn run(mut self, publish: impl Fn(SourceSnapshot)) {
         let mut failures = 0_u32;
         loop {
             let is_answered = self.refresh().await;
@@ -193,10 +193,10 @@ impl Source {
 
     /// Takes what each part said in place of what it said before. A part that is not there any
     /// more has no targets any more.
-    fn take(&mut self, parts: Vec<Part>) -> bool {
+    fn take(&mut self, parts: Vec<SourcePart>) -> bool {
         let mut before = std::mem::take(&mut self.parts);
         let (mut is_answered, mut is_whole) = (parts.is_empty(), true);
-        for Part { key, result } in parts {
+        for SourcePart { key, result } in parts {
             let last = before.remove(&key).unwrap_or_default();
             let kept = match result {
                 Ok(parsed) => {
@@ -216,7 +216,7 @@ impl Source {
         is_answered
     }
 
-    fn keep(&self, key: &str, parsed: Parsed, last: &Kept) -> Kept {
+    fn keep(&self, key: &str, parsed: Parsed, last: &PartSnapshot) -> PartSnapshot {
         let refused = &parsed.refused;
         let source = self.report.name();
         if last.error.is_some() {
@@ -232,14 +232,14 @@ impl Source {
                 "bad entries of a target list are left out"
             );
         }
-        Kept {
+        PartSnapshot {
             said: Arc::new(parsed),
             error: None,
         }
     }
 
     /// A failure that lasts is logged once.
-    fn fail(&self, key: &str, error: &RefreshError, last: Kept) -> Kept {
+    fn fail(&self, key: &str, error: &RefreshError, last: PartSnapshot) -> PartSnapshot {
         let (reason, error) = (error.reason(), chain(error));
         self.report.failed(reason, &format!("{key}: {error}"));
         if last.error.as_ref() != Some(&error) {
@@ -252,14 +252,14 @@ impl Source {
                 "target discovery failed; the last list is kept"
             );
         }
-        Kept {
+        PartSnapshot {
             error: Some(error),
             ..last
         }
     }
 
-    fn known(&self) -> Known {
-        Known {
+    fn known(&self) -> SourceSnapshot {
+        SourceSnapshot {
             parts: self
                 .parts
                 .values()

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     discovery::{
         group::parse_json,
-        status::{SourceStatus, Status},
+        status::{SourceStatus, SourceStatuses},
     },
     runtime::Clock,
     telemetry::Meter,
@@ -20,18 +20,18 @@ use crate::{
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
-type Answer = Result<Vec<Part>, RefreshError>;
+type ProviderAnswer = Result<Vec<SourcePart>, RefreshError>;
 
 /// Answers what it was told to, and notes when; nothing more said, it hangs.
-struct Told {
-    answers: Mutex<VecDeque<Answer>>,
+struct ScriptedProvider {
+    answers: Mutex<VecDeque<ProviderAnswer>>,
     asked: mpsc::Sender<Instant>,
     wake: Arc<Notify>,
 }
 
 #[async_trait]
-impl Provider for Told {
-    async fn refresh(&mut self) -> Answer {
+impl Provider for ScriptedProvider {
+    async fn refresh(&mut self) -> ProviderAnswer {
         self.asked.try_send(Instant::now()).unwrap();
         let next = self.answers.lock().unwrap().pop_front();
         match next {
@@ -45,31 +45,31 @@ impl Provider for Told {
     }
 }
 
-struct Lab {
-    status: Arc<Status>,
-    known: mpsc::Receiver<Known>,
+struct DiscoveryBench {
+    status: Arc<SourceStatuses>,
+    known: mpsc::Receiver<SourceSnapshot>,
     asked: mpsc::Receiver<Instant>,
     wake: Arc<Notify>,
     start: Instant,
 }
 
-fn lab(answers: impl IntoIterator<Item = Answer>) -> Lab {
+fn lab(answers: impl IntoIterator<Item = ProviderAnswer>) -> DiscoveryBench {
     let (asked_sender, asked) = mpsc::channel(100);
     let (known_sender, known) = mpsc::channel(100);
     let wake = Arc::new(Notify::new());
     let meter = Meter::of(&SdkMeterProvider::default());
     let names = ["x_sd_configs/0".to_owned()].into_iter();
-    let status = Status::new("betanet", names, &Clock::System, &meter);
-    let told = Told {
+    let status = SourceStatuses::new("betanet", names, &Clock::System, &meter);
+    let told = ScriptedProvider {
         answers: Mutex::new(answers.into_iter().collect()),
         asked: asked_sender,
         wake: Arc::clone(&wake),
     };
-    let source = Source::new(Box::new(told), INTERVAL, status.report(0, "x_sd_configs/0"));
+    let source = DiscoverySource::new(Box::new(told), INTERVAL, status.report(0, "x_sd_configs/0"));
     let run = source.run(move |known| known_sender.try_send(known).unwrap());
     let (tasks, _failures) = crate::runtime::Tasks::new();
     tasks.spawn("source", run);
-    Lab {
+    DiscoveryBench {
         status,
         known,
         asked,
@@ -78,7 +78,7 @@ fn lab(answers: impl IntoIterator<Item = Answer>) -> Lab {
     }
 }
 
-impl Lab {
+impl DiscoveryBench {
     /// After how many seconds it was asked next.
     async fn asked_after(&mut self) -> u64 {
         let asked = self.asked.recv().await.unwrap();
@@ -98,18 +98,18 @@ impl Lab {
     }
 }
 
-fn part(key: &str, result: Result<&str, RefreshError>) -> Part {
-    Part {
+fn part(key: &str, result: Result<&str, RefreshError>) -> SourcePart {
+    SourcePart {
         key: key.to_owned(),
         result: result.map(|json| parse_json(json.as_bytes()).unwrap()),
     }
 }
 
-fn one(json: &str) -> Answer {
+fn one(json: &str) -> ProviderAnswer {
     Ok(vec![part("a", Ok(json))])
 }
 
-fn broken() -> Answer {
+fn broken() -> ProviderAnswer {
     Ok(vec![part("a", Err(RefreshError::ContentType))])
 }
 

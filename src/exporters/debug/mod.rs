@@ -71,9 +71,9 @@ impl Config {
         Arc::new(Debug {
             id: id.to_owned(),
             verbosity: self.verbosity,
-            state: Mutex::new(State {
+            state: Mutex::new(DebugState {
                 sampler: Sampler::new(self.sampling_initial, self.sampling_thereafter),
-                counts: Counts::default(),
+                counts: BasicCounts::default(),
                 last_line: None,
             }),
         })
@@ -84,25 +84,25 @@ impl Config {
 struct Debug {
     id: String,
     verbosity: Verbosity,
-    state: Mutex<State>,
+    state: Mutex<DebugState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct DebugState {
     sampler: Sampler,
-    counts: Counts,
+    counts: BasicCounts,
     last_line: Option<Instant>,
 }
 
 /// What `basic` has not told of yet.
 #[derive(Debug, Default)]
-struct Counts {
+struct BasicCounts {
     polls: usize,
     metrics: usize,
     points: u64,
 }
 
-impl Counts {
+impl BasicCounts {
     fn add(&mut self, parts: &[ResourceMetrics]) {
         self.polls += 1;
         for part in parts {
@@ -163,7 +163,7 @@ impl Debug {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, DebugState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,8 +10,10 @@ use super::{
     writer::{Rotation, Writer, WriterSettings},
 };
 use crate::{
-    client::Invalid,
-    delivery::{BatchSettings, Context, Delivery, RetryOnFailure, SendingQueue, Settings},
+    client::ConfigError,
+    delivery::{
+        BatchSettings, Delivery, DeliveryContext, DeliverySettings, RetryOnFailure, SendingQueue,
+    },
     exporters::{ending::Ending, sending::Sending},
     pipeline::Exporter,
     settings::{ByteSize, Duration},
@@ -43,7 +45,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation: Option<RotationConfig>,
     /// The form of the lines.
-    pub format: Format,
+    pub format: FileFormat,
     /// How long lines are gathered before they are written, a duration.
     pub flush_interval: Duration,
 }
@@ -63,7 +65,7 @@ pub struct RotationConfig {
 /// The form of the lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum FileFormat {
     /// OTLP as JSON.
     #[default]
     Json,
@@ -77,7 +79,7 @@ impl Default for Config {
             directory_permissions: "0755".to_owned(),
             append: false,
             rotation: None,
-            format: Format::default(),
+            format: FileFormat::default(),
             flush_interval: Duration::from_secs(1),
         }
     }
@@ -103,9 +105,9 @@ impl Config {
     /// Names the key whose value cannot be used.
     pub(in crate::exporters) fn build(
         &self,
-        context: Context<'_>,
+        context: DeliveryContext<'_>,
         before: Option<&Sending>,
-    ) -> Result<Arc<dyn Exporter>, Invalid> {
+    ) -> Result<Arc<dyn Exporter>, ConfigError> {
         let settings = WriterSettings {
             path: self.path.clone(),
             append: self.append,
@@ -118,7 +120,7 @@ impl Config {
             Some(before) => Writer::after(&before.writer, settings),
             None => Writer::new(settings),
         });
-        let settings = Settings {
+        let settings = DeliverySettings {
             timeout: PATIENCE,
             retry: retry(),
             queue: self.queue(),

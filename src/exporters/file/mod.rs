@@ -18,7 +18,7 @@ mod json;
 mod tests;
 mod writer;
 
-pub use config::{Config, Format, RotationConfig};
+pub use config::{Config, FileFormat, RotationConfig};
 pub use foreign::FOREIGN;
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 
 use self::writer::Writer;
 use crate::{
-    delivery::{self, Answer, Delivery, DropReason, Outcome},
+    delivery::{self, Delivery, DropReason, ExportAnswer, SendOutcome},
     exporters::{points, sending::Encoder},
     pipeline::Snapshot,
 };
@@ -70,12 +70,12 @@ struct Destination(Arc<Writer>);
 
 #[async_trait]
 impl delivery::Destination for Destination {
-    async fn send(&self, lines: Bytes) -> Outcome {
+    async fn send(&self, lines: Bytes) -> SendOutcome {
         let writer = Arc::clone(&self.0);
         match tokio::task::spawn_blocking(move || writer.write(&lines)).await {
-            Ok(Ok(())) => Outcome::Sent(Answer::default()),
-            Ok(Err(error)) => Outcome::retry(error),
-            Err(error) => Outcome::retry(error),
+            Ok(Ok(())) => SendOutcome::Sent(ExportAnswer::default()),
+            Ok(Err(error)) => SendOutcome::retry(error),
+            Err(error) => SendOutcome::retry(error),
         }
     }
 }

@@ -39,11 +39,11 @@ pub(super) struct Rotation {
 #[derive(Debug)]
 pub(super) struct Writer {
     settings: WriterSettings,
-    opened: Arc<Mutex<Opened>>,
+    opened: Arc<Mutex<OpenedFile>>,
 }
 
 #[derive(Debug, Default)]
-struct Opened {
+struct OpenedFile {
     file: Option<fs::File>,
     /// Whether the file is ours already, and so is not emptied.
     is_begun: bool,
@@ -116,7 +116,7 @@ impl Writer {
 
     /// Writes to what has no end and cannot be cut: a pipe, a terminal, our own output. After an
     /// error a part of the lines may have been read, and they come again.
-    fn write_to_stream(&self, opened: &mut Opened, lines: &[u8]) -> Result<(), WriteError> {
+    fn write_to_stream(&self, opened: &mut OpenedFile, lines: &[u8]) -> Result<(), WriteError> {
         let mut file = match opened.file.take() {
             Some(file) => file,
             None => open_stream(&self.settings.path).map_err(self.failed("opened"))?,
@@ -143,7 +143,7 @@ impl Writer {
     }
 
     /// The file, opened if it is not or if somebody has taken it away.
-    fn open(&self, opened: &mut Opened) -> io::Result<fs::File> {
+    fn open(&self, opened: &mut OpenedFile) -> io::Result<fs::File> {
         let path = &self.settings.path;
         if let Some(file) = opened.file.take().filter(|_| path.exists()) {
             return Ok(file);

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Otlp, split::split};
 use crate::{
-    client::{Invalid, Tls},
+    client::{ConfigError, Tls},
     delivery::{
-        Context, Delivery, Destination, Remote, RetryOnFailure, SendingQueue, Settings,
+        ClientSettings, Delivery, DeliveryContext, DeliverySettings, Destination, RetryOnFailure,
+        SendingQueue,
         grpc::{BalancerName, GrpcDestination, GrpcSettings, Keepalive},
         http::HttpDestination,
     },
@@ -120,8 +121,8 @@ impl HttpConfig {
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(&self, context: Context<'_>) -> Result<Arc<dyn Exporter>, Invalid> {
-        let settings = Settings {
+    pub fn build(&self, context: DeliveryContext<'_>) -> Result<Arc<dyn Exporter>, ConfigError> {
+        let settings = DeliverySettings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
@@ -140,11 +141,11 @@ impl HttpConfig {
         self.auth.check(at, diagnostics);
     }
 
-    fn destination(&self) -> Result<HttpDestination, Invalid> {
+    fn destination(&self) -> Result<HttpDestination, ConfigError> {
         let (key, url) = match (&self.metrics_endpoint, &self.endpoint) {
             (Some(url), _) => ("metrics_endpoint", url.get().as_str().to_owned()),
             (None, Some(base)) if !base.is_base() => {
-                return Err(Invalid::new(
+                return Err(ConfigError::new(
                     "endpoint",
                     "`/v1/metrics` follows it, so it can have no query and no fragment: give \
                      `metrics_endpoint`",
@@ -155,14 +156,14 @@ impl HttpConfig {
                 ("endpoint", format!("{base}/v1/metrics"))
             }
             (None, None) => {
-                return Err(Invalid::new(
+                return Err(ConfigError::new(
                     "endpoint",
                     "is required, such as http://localhost:4318",
                 ));
             }
         };
-        let url = Url::parse(&url).map_err(|error| Invalid::new(key, error))?;
-        let remote = Remote {
+        let url = Url::parse(&url).map_err(|error| ConfigError::new(key, error))?;
+        let remote = ClientSettings {
             compression: self.compression,
             headers: &self.headers,
             auth: &self.auth,
@@ -179,8 +180,8 @@ impl GrpcConfig {
     /// # Errors
     ///
     /// Names the key whose value cannot be used.
-    pub fn build(&self, context: Context<'_>) -> Result<Arc<dyn Exporter>, Invalid> {
-        let settings = Settings {
+    pub fn build(&self, context: DeliveryContext<'_>) -> Result<Arc<dyn Exporter>, ConfigError> {
+        let settings = DeliverySettings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
@@ -199,14 +200,14 @@ impl GrpcConfig {
         self.auth.check(at, diagnostics);
     }
 
-    fn destination(&self) -> Result<GrpcDestination, Invalid> {
+    fn destination(&self) -> Result<GrpcDestination, ConfigError> {
         if self.endpoint.is_empty() {
-            return Err(Invalid::new(
+            return Err(ConfigError::new(
                 "endpoint",
                 "is required, such as localhost:4317",
             ));
         }
-        let remote = Remote {
+        let remote = ClientSettings {
             compression: self.compression,
             headers: &self.headers,
             auth: &self.auth,
@@ -219,7 +220,7 @@ impl GrpcConfig {
                 ("keepalive.timeout", keepalive.timeout),
             ];
             if let Some((key, _)) = positive.iter().find(|(_, value)| value.get().is_zero()) {
-                return Err(Invalid::new(key, "requires positive value"));
+                return Err(ConfigError::new(key, "requires positive value"));
             }
         }
         let settings = GrpcSettings {
@@ -230,17 +231,21 @@ impl GrpcConfig {
     }
 }
 
-fn report(mistakes: impl Iterator<Item = Invalid>, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+fn report(
+    mistakes: impl Iterator<Item = ConfigError>,
+    at: &Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) {
     for mistake in mistakes {
         mistake.report(at, diagnostics);
     }
 }
 
 fn start(
-    context: Context<'_>,
-    settings: Settings,
-    destination: Result<impl Destination, Invalid>,
-) -> Result<Arc<dyn Exporter>, Invalid> {
+    context: DeliveryContext<'_>,
+    settings: DeliverySettings,
+    destination: Result<impl Destination, ConfigError>,
+) -> Result<Arc<dyn Exporter>, ConfigError> {
     let ending = Ending::new(context.clock);
     let delivery = Delivery::start(context, settings, destination?)?;
     Ok(Arc::new(Sending::new(Otlp, delivery, ending)))

@@ -22,10 +22,10 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    client::Invalid,
+    client::ConfigError,
     delivery::{
-        Answer, Context, Destination, Outcome, RetryOnFailure, SendingQueue, Settings, Storages,
-        testing::Reader,
+        DeliveryContext, DeliverySettings, Destination, ExportAnswer, RetryOnFailure, SendOutcome,
+        SendingQueue, Storages, testing::Reader,
     },
     exporters::{ending::Ending, sending::Sending, testing::target},
     pipeline::{Exporter as _, Farewell, OtlpForm, Reporter},
@@ -60,14 +60,14 @@ struct Store(Arc<Mutex<Vec<Bytes>>>);
 
 #[async_trait]
 impl Destination for Store {
-    async fn send(&self, payload: Bytes) -> Outcome {
+    async fn send(&self, payload: Bytes) -> SendOutcome {
         self.0.lock().unwrap().push(payload);
-        Outcome::Sent(Answer::default())
+        SendOutcome::Sent(ExportAnswer::default())
     }
 }
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> DeliverySettings {
+    DeliverySettings {
         timeout: std::time::Duration::from_secs(1),
         retry: RetryOnFailure::default(),
         queue: SendingQueue::default(),
@@ -81,7 +81,7 @@ fn exporter() -> (Sending, Store) {
     let (tasks, _failures) = Tasks::new();
     let provider = SdkMeterProvider::builder().build();
     let (meter, store) = (Meter::of(&provider), Store::default());
-    let context = Context {
+    let context = DeliveryContext {
         id: "otlp_http",
         tasks: &tasks,
         meter: &meter,
@@ -185,7 +185,7 @@ async fn the_collectors_keys_build_exporters() {
     let meter = Meter::of(&SdkMeterProvider::default());
     let status = Reporter::unheard();
     let (clock, storages) = (Clock::System, Storages::new());
-    let context = Context {
+    let context = DeliveryContext {
         id: "otlp/eu",
         tasks: &tasks,
         meter: &meter,
@@ -211,7 +211,7 @@ async fn the_collectors_keys_build_exporters() {
     assert!(grpc(r#"{"endpoint": "a:4317"}"#).is_ok());
     assert!(grpc(r#"{"endpoint": "a:1", "tls": {"insecure_skip_verify": true}}"#).is_ok());
 
-    let key = |result: Result<_, Invalid>| result.err().map(|error| error.key()).unwrap();
+    let key = |result: Result<_, ConfigError>| result.err().map(|error| error.key()).unwrap();
     assert_eq!(key(http("{}")), "endpoint");
     let queue = r#"{"endpoint": "a:1", "sending_queue": {"num_consumers": 0}}"#;
     assert_eq!(key(grpc(queue)), "sending_queue.num_consumers");

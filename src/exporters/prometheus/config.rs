@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Prometheus,
-    rules::{Rules, Selection},
+    rules::{RenderingRules, Selection},
     translation::TranslationStrategy,
 };
 use crate::{
-    exporters::Context,
-    http::{AuthConfig, Limits, RouteError, ServerConfig, TlsConfig},
+    exporters::ExporterContext,
+    http::{AuthConfig, ClientLimits, RouteError, ServerConfig, TlsConfig},
     settings::{AllowList, Duration, Endpoint},
     yaml::{Cursor, Diagnostics},
 };
@@ -162,14 +162,14 @@ impl ResourceLabels {
 
 impl Config {
     /// How series are called and what they carry.
-    pub(super) fn rules(&self) -> Rules {
+    pub(super) fn rules(&self) -> RenderingRules {
         let conversion = self.resource_to_telemetry_conversion;
         let all = || Selection::all(conversion.exclude_service_attributes);
         let resource = self.resource_constant_labels.selection();
         let resource = resource.or_else(|| conversion.enabled.then(all));
         let without = TranslationStrategy::UnderscoreEscapingWithoutSuffixes;
         let older = (self.add_metric_suffixes == Some(false)).then_some(without);
-        Rules {
+        RenderingRules {
             strategy: self.translation_strategy.or(older).unwrap_or_default(),
             namespace: self.namespace.clone(),
             const_labels: self.const_labels.clone(),
@@ -186,7 +186,7 @@ impl Config {
             endpoint: self.endpoint.to_string(),
             tls: self.tls.clone(),
             auth: self.auth.clone(),
-            limits: Some(Limits {
+            limits: Some(ClientLimits {
                 header_timeout: self.read_header_timeout.get(),
                 exchange_timeout: self.write_timeout.get(),
                 connections: self.max_connections,
@@ -252,7 +252,7 @@ impl Config {
     pub fn build(
         &self,
         id: &str,
-        context: &mut Context<'_>,
+        context: &mut ExporterContext<'_>,
     ) -> Result<Arc<Prometheus>, RouteError> {
         let before = context.before.and_then(|before| {
             let before: &dyn Any = before;

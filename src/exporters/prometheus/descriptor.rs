@@ -4,8 +4,8 @@ use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 use super::{
     escape::Escaping,
-    name::{self, Kind},
-    rules::Rules,
+    name::{self, AggregationKind},
+    rules::RenderingRules,
 };
 
 /// Descriptors that nothing shows are kept up to this number.
@@ -13,21 +13,21 @@ const UNUSED_MAX: usize = 256;
 
 /// A metric as its instrument describes it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Described<'a> {
+pub(super) struct DescribedMetric<'a> {
     pub(super) name: &'a str,
     /// In UCUM.
     pub(super) unit: &'a str,
     pub(super) help: &'a str,
-    pub(super) kind: Kind,
+    pub(super) kind: AggregationKind,
 }
 
 /// What a family is called, and what stands above its samples.
 #[derive(Debug)]
-pub(super) struct Descriptor {
+pub(super) struct FamilyDescriptor {
     pub(super) name: String,
     /// The name for scrapers that know none but the old ones.
     pub(super) key: String,
-    pub(super) kind: Kind,
+    pub(super) kind: AggregationKind,
     /// Word for the unit.
     pub(super) unit: String,
     pub(super) help: String,
@@ -37,14 +37,16 @@ pub(super) struct Descriptor {
     metric_unit: String,
 }
 
-impl Descriptor {
+impl FamilyDescriptor {
     /// That of a family called `name`.
-    pub(super) fn new(name: String, of: Described<'_>) -> Self {
+    pub(super) fn new(name: String, of: DescribedMetric<'_>) -> Self {
         let has_created = match of.kind {
-            Kind::Histogram => true,
+            AggregationKind::Histogram => true,
             // Under the name that OpenMetrics has for it.
-            Kind::Counter => of.kind.open_name(&name).is_some(),
-            Kind::Info | Kind::UpDownCounter | Kind::Gauge => false,
+            AggregationKind::Counter => of.kind.open_name(&name).is_some(),
+            AggregationKind::Info | AggregationKind::UpDownCounter | AggregationKind::Gauge => {
+                false
+            }
         };
         Self {
             key: Escaping::Underscores.name(&name).into_owned(),
@@ -67,7 +69,7 @@ impl Descriptor {
         (&self.name, self.kind).cmp(&(&other.name, other.kind))
     }
 
-    fn is_of(&self, metric: &Described<'_>) -> bool {
+    fn is_of(&self, metric: &DescribedMetric<'_>) -> bool {
         self.kind == metric.kind && self.metric_unit == metric.unit && self.help == metric.help
     }
 }
@@ -75,7 +77,7 @@ impl Descriptor {
 /// The descriptors of all metrics, by what their instruments are called.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
-    by_metric: HashMap<String, Vec<Arc<Descriptor>>>,
+    by_metric: HashMap<String, Vec<Arc<FamilyDescriptor>>>,
     /// How many there are, and were after those that nothing shows were last looked for.
     count: usize,
     kept: usize,
@@ -83,7 +85,11 @@ pub(super) struct Catalogue {
 
 impl Catalogue {
     /// What the metric is called under `rules`, which are always the same.
-    pub(super) fn describe(&mut self, metric: Described<'_>, rules: &Rules) -> Arc<Descriptor> {
+    pub(super) fn describe(
+        &mut self,
+        metric: DescribedMetric<'_>,
+        rules: &RenderingRules,
+    ) -> Arc<FamilyDescriptor> {
         let known = self.by_metric.get(metric.name);
         let known = known.and_then(|all| all.iter().find(|of| of.is_of(&metric)));
         if let Some(known) = known {
@@ -93,7 +99,7 @@ impl Catalogue {
             self.sweep();
         }
         let name = rules.family(metric.name, metric.unit, metric.kind);
-        let new = Arc::new(Descriptor::new(name, metric));
+        let new = Arc::new(FamilyDescriptor::new(name, metric));
         let all = self.by_metric.entry(metric.name.to_owned()).or_default();
         all.push(Arc::clone(&new));
         self.count += 1;
@@ -115,31 +121,31 @@ impl Catalogue {
 mod tests {
     use super::*;
 
-    fn gauge(name: &str) -> Described<'_> {
-        Described {
+    fn gauge(name: &str) -> DescribedMetric<'_> {
+        DescribedMetric {
             name,
             unit: "s",
             help: "",
-            kind: Kind::Gauge,
+            kind: AggregationKind::Gauge,
         }
     }
 
     #[test]
     fn a_descriptor_is_shared_by_metrics_that_are_described_alike() {
-        let (mut catalogue, rules) = (Catalogue::default(), Rules::default());
+        let (mut catalogue, rules) = (Catalogue::default(), RenderingRules::default());
         let first = catalogue.describe(gauge("a"), &rules);
         assert!(Arc::ptr_eq(&first, &catalogue.describe(gauge("a"), &rules)));
         let others = [
-            Described {
+            DescribedMetric {
                 unit: "1",
                 ..gauge("a")
             },
-            Described {
+            DescribedMetric {
                 help: "b",
                 ..gauge("a")
             },
-            Described {
-                kind: Kind::Counter,
+            DescribedMetric {
+                kind: AggregationKind::Counter,
                 ..gauge("a")
             },
             gauge("b"),
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_kept_and_little_else() {
-        let (mut catalogue, rules) = (Catalogue::default(), Rules::default());
+        let (mut catalogue, rules) = (Catalogue::default(), RenderingRules::default());
         let shown: Vec<_> = (0..10)
             .map(|number| catalogue.describe(gauge(&format!("shown_{number}")), &rules))
             .collect();

@@ -9,13 +9,13 @@ use std::{
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    descriptor::Descriptor,
-    form::Format,
-    name::Kind,
-    page::{FamilyId, OWN, Page, Source, TargetId},
-    progress::{Half, Progress},
-    slots::Slots,
-    view::View,
+    descriptor::FamilyDescriptor,
+    family_writer::FamilyWriter,
+    name::AggregationKind,
+    output_format::TextFormat,
+    rendered_source::{FamilyId, OWN, RenderedSource, SeriesSource, TargetId},
+    scrape_cursor::{PartialFamily, ScrapeCursor},
+    slab::Slab,
 };
 
 /// Texts are copied together into chunks of about this size, in bytes.
@@ -28,20 +28,20 @@ const HISTOGRAM_NAMES: [&str; 4] = ["_bucket", "_count", "_sum", "_created"];
 #[derive(Debug, Default)]
 pub(super) struct Families {
     by_name: BTreeMap<String, FamilyId>,
-    all: Slots<Family>,
+    all: Slab<Family>,
 }
 
 /// One family: what stands above its samples, and who gives samples.
 #[derive(Debug)]
 pub(super) struct Family {
-    pub(super) descriptor: Arc<Descriptor>,
-    sources: BTreeSet<(TargetId, Source)>,
+    pub(super) descriptor: Arc<FamilyDescriptor>,
+    sources: BTreeSet<(TargetId, SeriesSource)>,
 }
 
 /// Where the samples are.
-pub(super) trait Pages {
+pub(super) trait FamilyPages {
     /// What a source of a target gives, and the labels of all the target's series.
-    fn page(&self, target: TargetId, source: Source) -> Option<(&Page, &str)>;
+    fn page(&self, target: TargetId, source: SeriesSource) -> Option<(&RenderedSource, &str)>;
 }
 
 impl Families {
@@ -50,7 +50,7 @@ impl Families {
     }
 
     /// Whether a family is what is described so.
-    pub(super) fn is(&self, id: FamilyId, descriptor: &Arc<Descriptor>) -> bool {
+    pub(super) fn is(&self, id: FamilyId, descriptor: &Arc<FamilyDescriptor>) -> bool {
         self.get(id)
             .is_some_and(|family| Arc::ptr_eq(&family.descriptor, descriptor))
     }
@@ -61,8 +61,8 @@ impl Families {
     /// only.
     pub(super) fn admit(
         &mut self,
-        source: (TargetId, Source),
-        new: &Arc<Descriptor>,
+        source: (TargetId, SeriesSource),
+        new: &Arc<FamilyDescriptor>,
     ) -> Result<FamilyId, &'static str> {
         if let Some(id) = self.by_name.get(&new.key).copied() {
             let known = self.all.get_mut(id).ok_or("type_conflict")?;
@@ -87,9 +87,9 @@ impl Families {
     }
 
     /// Whether samples of a new family would have names of another one's.
-    fn clashes(&self, name: &str, kind: Kind) -> bool {
+    fn clashes(&self, name: &str, kind: AggregationKind) -> bool {
         let taken = |suffix: &&str| self.by_name.contains_key(&format!("{name}{suffix}"));
-        (kind == Kind::Histogram && HISTOGRAM_NAMES.iter().any(taken))
+        (kind == AggregationKind::Histogram && HISTOGRAM_NAMES.iter().any(taken))
             || self.is_of_a_histogram(name)
     }
 
@@ -100,11 +100,11 @@ impl Families {
             .filter_map(|suffix| name.strip_suffix(suffix));
         bases
             .filter_map(|base| self.get(*self.by_name.get(base)?))
-            .any(|family| family.descriptor.kind == Kind::Histogram)
+            .any(|family| family.descriptor.kind == AggregationKind::Histogram)
     }
 
     /// Notes that a source of a target gives nothing to the family any more.
-    pub(super) fn remove(&mut self, id: FamilyId, source: (TargetId, Source)) {
+    pub(super) fn remove(&mut self, id: FamilyId, source: (TargetId, SeriesSource)) {
         let Some(family) = self.all.get_mut(id) else {
             return;
         };
@@ -117,7 +117,11 @@ impl Families {
     }
 
     /// The next piece of a scrape, about [`CHUNK`] long; none at its end.
-    pub(super) fn read(&self, pages: &impl Pages, progress: &mut Progress) -> Option<Bytes> {
+    pub(super) fn read(
+        &self,
+        pages: &impl FamilyPages,
+        progress: &mut ScrapeCursor,
+    ) -> Option<Bytes> {
         if progress.is_over {
             return None;
         }
@@ -129,11 +133,11 @@ impl Families {
             let Some(family) = family else { continue };
             let descriptor = &*family.descriptor;
             let is_free = self.is_free(key, descriptor.kind);
-            let view = View::new(descriptor, progress.wanted.form, is_free);
+            let view = FamilyWriter::new(descriptor, progress.wanted.form, is_free);
             let start = begin(&view, progress.half.take(), &mut chunk);
             if let Some(next) = family.read((*id, pages), &view, start, &mut chunk) {
                 progress.from = Bound::Included(key.clone());
-                progress.half = Some(Half {
+                progress.half = Some(PartialFamily {
                     family: Arc::clone(&family.descriptor),
                     next,
                 });
@@ -141,14 +145,14 @@ impl Families {
             }
         }
         progress.is_over = true;
-        if progress.wanted.form.format == Format::OpenMetrics {
+        if progress.wanted.form.format == TextFormat::OpenMetrics {
             chunk.extend_from_slice(b"# EOF\n");
         }
         (!chunk.is_empty()).then(|| chunk.freeze())
     }
 
     /// Whether the name that a family has in OpenMetrics is not another one's.
-    fn is_free(&self, name: &str, kind: Kind) -> bool {
+    fn is_free(&self, name: &str, kind: AggregationKind) -> bool {
         kind.open_name(name).is_some_and(|open| {
             !self.by_name.contains_key(open)
                 && !self.by_name.contains_key(&format!("{open}_created"))
@@ -158,7 +162,7 @@ impl Families {
 }
 
 /// Where to begin in a family: where the piece before ended, or at its header.
-fn begin(view: &View<'_>, half: Option<Half>, chunk: &mut BytesMut) -> TargetId {
+fn begin(view: &FamilyWriter<'_>, half: Option<PartialFamily>, chunk: &mut BytesMut) -> TargetId {
     match half {
         Some(half) if half.family.key == view.family.key => {
             // Another family took over the name in between; its turn is the next scrape.
@@ -179,8 +183,8 @@ impl Family {
     /// that comes next then. All that one target gives stays together.
     fn read(
         &self,
-        (id, pages): (FamilyId, &impl Pages),
-        view: &View<'_>,
+        (id, pages): (FamilyId, &impl FamilyPages),
+        view: &FamilyWriter<'_>,
         start: TargetId,
         chunk: &mut BytesMut,
     ) -> Option<TargetId> {

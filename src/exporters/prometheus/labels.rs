@@ -10,7 +10,7 @@ use std::{
 use opentelemetry::{InstrumentationScope, Key, Value};
 use opentelemetry_sdk::Resource;
 
-use super::{lock, rules::Rules, text, translation::TranslationStrategy};
+use super::{lock, rules::RenderingRules, text, translation::TranslationStrategy};
 use crate::pipeline::Target;
 
 /// The label that names the target; `job` and `instance` are Prometheus' own.
@@ -24,7 +24,7 @@ const EXPORTED: &str = "exported_";
 
 /// Labels that several series carry, rendered once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Labels {
+pub(super) struct RenderedLabels {
     strategy: TranslationStrategy,
     taken: Vec<String>,
     text: String,
@@ -34,18 +34,18 @@ pub(super) struct Labels {
 #[derive(Debug)]
 pub(super) struct TargetLabels {
     /// Name and constant labels: those of what says who the target is.
-    pub(super) info: Labels,
+    pub(super) info: RenderedLabels,
     /// These and the configured labels: those of all series.
-    all: Arc<Labels>,
+    all: Arc<RenderedLabels>,
     /// With what else they carry, by scope and for the Resource that was seen last.
     scopes: Mutex<(Resource, Scopes)>,
 }
 
-type Scopes = Vec<(InstrumentationScope, Arc<Labels>)>;
+type Scopes = Vec<(InstrumentationScope, Arc<RenderedLabels>)>;
 
 impl TargetLabels {
-    pub(super) fn new(target: &Target, rules: &Rules) -> Self {
-        let mut info = Labels {
+    pub(super) fn new(target: &Target, rules: &RenderingRules) -> Self {
+        let mut info = RenderedLabels {
             strategy: rules.strategy,
             taken: vec![TARGET.to_owned()],
             text: String::new(),
@@ -72,10 +72,10 @@ impl TargetLabels {
     /// The labels of a scope's series.
     pub(super) fn of(
         &self,
-        rules: &Rules,
+        rules: &RenderingRules,
         target: &Target,
         (resource, scope): (&Resource, &InstrumentationScope),
-    ) -> Arc<Labels> {
+    ) -> Arc<RenderedLabels> {
         if !rules.add_labels() {
             return Arc::clone(&self.all);
         }
@@ -95,17 +95,17 @@ impl TargetLabels {
     /// Those of all series, with those that Resource and scope add.
     fn with(
         &self,
-        rules: &Rules,
+        rules: &RenderingRules,
         target: &Target,
         (resource, scope): (&Resource, &InstrumentationScope),
-    ) -> Labels {
+    ) -> RenderedLabels {
         let pairs = resource
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .filter(|(key, _)| rules.resource.has(key))
             // The target's configured labels are in its Resource too.
             .filter(|(key, value)| target.labels.get(*key).map(String::as_str) != Some(value));
-        let labels = Labels::clone(&self.all).and(pairs);
+        let labels = RenderedLabels::clone(&self.all).and(pairs);
         match rules.has_scope {
             true => with_scope(labels, scope),
             false => labels,
@@ -113,7 +113,7 @@ impl TargetLabels {
     }
 }
 
-fn with_scope(labels: Labels, scope: &InstrumentationScope) -> Labels {
+fn with_scope(labels: RenderedLabels, scope: &InstrumentationScope) -> RenderedLabels {
     let named = [
         ("name", Some(scope.name())),
         ("version", scope.version()),
@@ -130,7 +130,7 @@ fn with_scope(labels: Labels, scope: &InstrumentationScope) -> Labels {
     labels.and(pairs.map(|(key, value)| (key.as_str(), Cow::Borrowed(&**value))))
 }
 
-impl Labels {
+impl RenderedLabels {
     /// These and more, which give way where a name is taken.
     pub(super) fn and<'a>(mut self, pairs: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> Self {
         for (name, value) in self.resolve(pairs, true) {
@@ -255,7 +255,7 @@ mod tests {
             pairs in prop::collection::vec((key(), ".*"), 0..4),
             buckets: bool,
         ) {
-            let labels = Labels { strategy, ..Labels::default() }.and(borrowed(&common));
+            let labels = RenderedLabels { strategy, ..RenderedLabels::default() }.and(borrowed(&common));
             let of: Vec<_> = pairs.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
             let mut written = String::new();
             labels.write(&mut written, || of.iter().map(|of| (&of.key, &of.value)), buckets);
@@ -279,7 +279,7 @@ mod tests {
         let usual = |of: &[KeyValue], buckets| {
             let mut out = String::new();
             let pairs = of.iter().map(|of| (&of.key, &of.value));
-            let is_usual = Labels::default().write_usual(&mut out, pairs, buckets);
+            let is_usual = RenderedLabels::default().write_usual(&mut out, pairs, buckets);
             is_usual.then_some(out)
         };
         let expected = r#"error_type="dns",le="1",url_template="/a\"b""#;

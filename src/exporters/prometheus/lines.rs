@@ -1,18 +1,18 @@
 //! Lines of samples as they are kept: without the name of their family, and without the labels that
 //! all series of a target have.
 
-use super::text::{Moment, Number};
+use super::text::{SampleValue, Timestamp};
 use crate::telemetry::Trace;
 
 /// What is kept of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(super) struct KeptLine<'a> {
     /// What stands behind the name of the family.
     pub(super) suffix: &'a str,
-    pub(super) labels: Kept<'a>,
+    pub(super) labels: KeptLabels<'a>,
     pub(super) value: &'a str,
     /// When it was observed, if that is shown.
-    pub(super) time: Option<Moment>,
+    pub(super) time: Option<Timestamp>,
     pub(super) exemplar: Option<Exemplar<'a>>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Exemplar<'a> {
 
 /// What is kept of the rendered labels of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept<'a> {
+pub(super) enum KeptLabels<'a> {
     /// Those behind the labels of the target.
     Own(&'a str),
     /// All of them.
@@ -35,15 +35,15 @@ pub(super) enum Kept<'a> {
 }
 
 /// Appends a line.
-pub(super) fn push<T: Number>(
+pub(super) fn push<T: SampleValue>(
     out: &mut String,
     suffix: &str,
-    labels: Kept<'_>,
-    (value, time): (T, Option<Moment>),
+    labels: KeptLabels<'_>,
+    (value, time): (T, Option<Timestamp>),
 ) {
     let (open, labels) = match labels {
-        Kept::Own(labels) => ("{", labels),
-        Kept::All(labels) => ("[", labels),
+        KeptLabels::Own(labels) => ("{", labels),
+        KeptLabels::All(labels) => ("[", labels),
     };
     for piece in [suffix, open, labels, "} "] {
         out.push_str(piece);
@@ -57,7 +57,7 @@ pub(super) fn push<T: Number>(
 }
 
 /// Adds an exemplar to the line that was appended last.
-pub(super) fn push_exemplar(out: &mut String, trace: &Trace, time: Moment) {
+pub(super) fn push_exemplar(out: &mut String, trace: &Trace, time: Timestamp) {
     if out.pop().is_some() {
         out.push('#');
         out.push_str(&format!("{}:{}:", trace.trace_id, trace.span_id));
@@ -67,7 +67,7 @@ pub(super) fn push_exemplar(out: &mut String, trace: &Trace, time: Moment) {
 }
 
 /// The lines of a text.
-pub(super) fn split(text: &str) -> impl Iterator<Item = Line<'_>> {
+pub(super) fn split(text: &str) -> impl Iterator<Item = KeptLine<'_>> {
     text.split_terminator('\n').filter_map(|line| {
         let (series, value) = line.rsplit_once(' ')?;
         let (value, exemplar) = value.split_once('#').unwrap_or((value, ""));
@@ -75,14 +75,14 @@ pub(super) fn split(text: &str) -> impl Iterator<Item = Line<'_>> {
         let series = series.strip_suffix('}')?;
         let (suffix, labels) = series.split_at_checked(series.find(['{', '['])?)?;
         let labels = match labels.strip_prefix('{') {
-            Some(own) => Kept::Own(own),
-            None => Kept::All(labels.strip_prefix('[')?),
+            Some(own) => KeptLabels::Own(own),
+            None => KeptLabels::All(labels.strip_prefix('[')?),
         };
-        Some(Line {
+        Some(KeptLine {
             suffix,
             labels,
             value,
-            time: Moment::read(time),
+            time: Timestamp::read(time),
             exemplar: split_exemplar(exemplar),
         })
     })
@@ -105,13 +105,13 @@ mod tests {
     #[test]
     fn lines_come_apart_as_they_were() {
         let lines = [
-            ("", Kept::Own(""), 1_u64),
-            ("_sum", Kept::All(""), 2),
-            ("_bucket", Kept::Own(r#"a="}\",{[ \n",le="1.0""#), 3),
-            ("", Kept::All(r#""a.b"="} 1""#), 4),
+            ("", KeptLabels::Own(""), 1_u64),
+            ("_sum", KeptLabels::All(""), 2),
+            ("_bucket", KeptLabels::Own(r#"a="}\",{[ \n",le="1.0""#), 3),
+            ("", KeptLabels::All(r#""a.b"="} 1""#), 4),
         ];
         let mut text = String::new();
-        let time = Moment::read("1700000000.045");
+        let time = Timestamp::read("1700000000.045");
         for (suffix, labels, value) in lines {
             push(
                 &mut text,
@@ -124,7 +124,7 @@ mod tests {
         let values = values.zip([None, None, time, time]);
         let expected = lines.into_iter().zip(values);
         let expected: Vec<_> = expected
-            .map(|((suffix, labels, _), (value, time))| Line {
+            .map(|((suffix, labels, _), (value, time))| KeptLine {
                 suffix,
                 labels,
                 value,
@@ -137,14 +137,14 @@ mod tests {
 
     #[test]
     fn an_exemplar_stands_behind_its_line_only() {
-        let (mut text, time) = (String::new(), Moment::read("1700000000.045"));
-        push(&mut text, "", Kept::Own(""), (1_u64, time));
+        let (mut text, time) = (String::new(), Timestamp::read("1700000000.045"));
+        push(&mut text, "", KeptLabels::Own(""), (1_u64, time));
         let trace = Trace {
             trace_id: 0xabc_u128.into(),
             span_id: 0xd_u64.into(),
         };
         push_exemplar(&mut text, &trace, time.unwrap());
-        push(&mut text, "", Kept::Own(""), (2_u64, None));
+        push(&mut text, "", KeptLabels::Own(""), (2_u64, None));
         let exemplar = Exemplar {
             trace_id: "00000000000000000000000000000abc",
             span_id: "000000000000000d",

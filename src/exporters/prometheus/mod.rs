@@ -19,27 +19,27 @@
 
 mod config;
 mod descriptor;
-mod draft;
+mod page_writer;
 mod escape;
 mod families;
 mod foreign;
-mod form;
+mod output_format;
 mod labels;
 mod lines;
 pub(super) mod name;
 mod negotiate;
-mod page;
+mod rendered_source;
 mod pairs;
 mod probe;
-mod progress;
+mod scrape_cursor;
 mod render;
 mod rules;
 mod scrape;
-mod slots;
+mod slab;
 mod store;
 mod text;
 mod translation;
-mod view;
+mod family_writer;
 
 #[cfg(test)]
 mod tests;
@@ -47,9 +47,9 @@ mod tests;
 pub use config::{Config, ProbeConfig, ResourceConversion, ResourceLabels};
 pub use escape::Escaping;
 pub use foreign::FOREIGN;
-pub use form::{Form, Format};
 pub use name::scrape_name;
-pub use progress::Wanted;
+pub use output_format::{OutputFormat, TextFormat};
+pub use scrape_cursor::NameFilter;
 pub use translation::TranslationStrategy;
 
 use std::{
@@ -67,11 +67,11 @@ use crate::{
     pipeline::{Exporter, Snapshot, Target},
     telemetry::{Meter, names},
 };
-use draft::Draft;
+use page_writer::PageWriter;
 use render::Renderer;
-use rules::Rules;
+use rules::RenderingRules;
 use scrape::Scrape;
-use store::Store;
+use store::RenderedStore;
 
 /// The exporter: takes snapshots and answers scrapes.
 pub struct Prometheus {
@@ -79,7 +79,7 @@ pub struct Prometheus {
     open_metrics: bool,
     max_stale: Duration,
     renderer: Renderer,
-    store: Arc<Mutex<Store>>,
+    store: Arc<Mutex<RenderedStore>>,
     dropped: Counter<u64>,
     probes: Counter<u64>,
     /// Families and reasons.
@@ -88,7 +88,7 @@ pub struct Prometheus {
 
 /// Points that a scrape cannot show.
 #[derive(Debug, PartialEq, Eq)]
-struct Dropped {
+struct DroppedPoints {
     family: String,
     points: usize,
     reason: &'static str,
@@ -134,21 +134,21 @@ impl Prometheus {
 
     fn answer(&self, request: &Request) -> Response {
         let negotiated = negotiate::negotiate(&request.headers, self.open_metrics);
-        let wanted = Wanted::from_query(negotiated.form, &request.query);
+        let wanted = NameFilter::from_query(negotiated.form, &request.query);
         negotiated.answer(Body::stream(self.scrape(wanted)))
     }
 
     /// The text of a scrape, in pieces that are made as they are asked for.
-    pub fn scrape(&self, wanted: Wanted) -> impl Iterator<Item = Bytes> + Send + use<> {
+    pub fn scrape(&self, wanted: NameFilter) -> impl Iterator<Item = Bytes> + Send + use<> {
         Scrape::new(&self.store, wanted)
     }
 
-    fn rules(&self) -> &Rules {
+    fn rules(&self) -> &RenderingRules {
         &self.renderer.rules
     }
 
-    fn note(&self, dropped: &Dropped) {
-        let Dropped {
+    fn note(&self, dropped: &DroppedPoints) {
+        let DroppedPoints {
             family,
             points,
             reason,
@@ -164,7 +164,7 @@ impl Prometheus {
     }
 }
 
-fn observe_series(id: &str, store: &Arc<Mutex<Store>>, meter: &Meter) {
+fn observe_series(id: &str, store: &Arc<Mutex<RenderedStore>>, meter: &Meter) {
     let attributes = [KeyValue::new(names::EXPORTER, id.to_owned())];
     names::SERIES.observe(meter, store, move |store, observer| {
         observer.observe(lock(store).series() as u64, &attributes);
@@ -175,7 +175,7 @@ impl Exporter for Prometheus {
     fn export(&self, snapshot: &Snapshot<'_>) {
         let labels = lock(&self.store).labels(snapshot.target, self.rules());
         // The store stays free while the text is made.
-        let mut draft = Draft::default();
+        let mut draft = PageWriter::default();
         let dropped = self.renderer.render(snapshot, &labels, &mut draft);
         let conflicts = lock(&self.store).replace(snapshot, labels, draft, self.max_stale);
         for dropped in dropped.iter().chain(&conflicts) {

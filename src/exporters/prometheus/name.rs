@@ -5,7 +5,7 @@ use crate::telemetry::names;
 
 /// How a metric aggregates, as far as names and types depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::exporters) enum Kind {
+pub(in crate::exporters) enum AggregationKind {
     Counter,
     UpDownCounter,
     Gauge,
@@ -14,7 +14,7 @@ pub(in crate::exporters) enum Kind {
     Info,
 }
 
-impl Kind {
+impl AggregationKind {
     /// The word of the TYPE line, in OpenMetrics. Families of one name and word are one.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Kind {
 }
 
 /// The name of a family: words joined by `_`, unit and `_total` only where they are missing.
-pub(in crate::exporters) fn family(name: &str, unit: &str, kind: Kind) -> String {
+pub(in crate::exporters) fn family(name: &str, unit: &str, kind: AggregationKind) -> String {
     let mut words: Vec<&str> = split(name).collect();
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let (main, per) = (cleaned(main, MAIN_UNITS), cleaned(per, PER_UNITS));
@@ -56,9 +56,9 @@ pub(in crate::exporters) fn family(name: &str, unit: &str, kind: Kind) -> String
         words.extend(["per", &per]);
     }
     match kind {
-        Kind::Counter => move_to_end(&mut words, "total"),
+        AggregationKind::Counter => move_to_end(&mut words, "total"),
         // Counters of things are often given the unit 1, so only a gauge is taken for a ratio.
-        Kind::Gauge if unit == "1" => move_to_end(&mut words, "ratio"),
+        AggregationKind::Gauge if unit == "1" => move_to_end(&mut words, "ratio"),
         _ => {}
     }
     let mut joined = words.join("_");
@@ -69,7 +69,7 @@ pub(in crate::exporters) fn family(name: &str, unit: &str, kind: Kind) -> String
 }
 
 /// The name of a family that keeps all characters: unit, `_total` and `_ratio` behind it, once.
-pub(super) fn suffixed(name: &str, unit: &str, kind: Kind) -> String {
+pub(super) fn suffixed(name: &str, unit: &str, kind: AggregationKind) -> String {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let (main, per) = (cleaned(main, MAIN_UNITS), cleaned(per, PER_UNITS));
     let per = if per.is_empty() {
@@ -78,8 +78,8 @@ pub(super) fn suffixed(name: &str, unit: &str, kind: Kind) -> String {
         format!("per_{per}")
     };
     let last = match kind {
-        Kind::Counter => "total",
-        Kind::Gauge if unit == "1" => "ratio",
+        AggregationKind::Counter => "total",
+        AggregationKind::Gauge if unit == "1" => "ratio",
         _ => "",
     };
     let stem = without_suffix(without_suffix(name, last), &per);
@@ -122,10 +122,10 @@ pub(super) fn ends_with_unit<'a>(name: &str, unit: &'a str) -> &'a str {
 /// The name under which a scrape shows a metric that the collector makes up itself.
 pub fn scrape_name(metric: &names::Metric) -> String {
     let kind = match metric.kind {
-        names::Kind::Counter => Kind::Counter,
-        names::Kind::UpDownCounter => Kind::UpDownCounter,
-        names::Kind::Gauge => Kind::Gauge,
-        names::Kind::Histogram(_) => Kind::Histogram,
+        names::MetricKind::Counter => AggregationKind::Counter,
+        names::MetricKind::UpDownCounter => AggregationKind::UpDownCounter,
+        names::MetricKind::Gauge => AggregationKind::Gauge,
+        names::MetricKind::Histogram(_) => AggregationKind::Histogram,
     };
     family(metric.name, metric.unit, kind)
 }
@@ -207,7 +207,7 @@ const PER_UNITS: &[(&str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind::*, *};
+    use super::{AggregationKind::*, *};
 
     #[test]
     fn families_are_named_as_the_reference_names_them() {

@@ -8,14 +8,14 @@ use http::{
 
 use super::{
     escape::Escaping,
-    form::{Form, Format},
+    output_format::{OutputFormat, TextFormat},
 };
 use crate::http::{Body, Response};
 
 /// What an answer is written in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Negotiated {
-    pub(super) form: Form,
+    pub(super) form: OutputFormat,
     content_type: String,
 }
 
@@ -33,7 +33,7 @@ impl Negotiated {
 /// What a media range asks for: a format, the type that says so, and an escaping if it names one.
 #[derive(Debug, Clone, Copy)]
 struct Offer {
-    format: Format,
+    format: TextFormat,
     media: &'static str,
     escaping: Option<Escaping>,
 }
@@ -41,7 +41,7 @@ struct Offer {
 /// The form of an answer to a request with these headers.
 pub(super) fn negotiate(headers: &HeaderMap, open_metrics: bool) -> Negotiated {
     let text = Offer {
-        format: Format::Text,
+        format: TextFormat::Text,
         media: "text/plain; version=0.0.4",
         escaping: None,
     };
@@ -50,7 +50,7 @@ pub(super) fn negotiate(headers: &HeaderMap, open_metrics: bool) -> Negotiated {
     let ranges = lines.filter_map(|line| line.to_str().ok());
     for range in ranges.flat_map(|line| line.split(',')) {
         let (offer, weight) = read(range);
-        let offer = offer.filter(|offer| open_metrics || offer.format == Format::Text);
+        let offer = offer.filter(|offer| open_metrics || offer.format == TextFormat::Text);
         // Of equals the first one stays.
         if let Some(offer) = offer
             && weight > best.1
@@ -65,7 +65,7 @@ pub(super) fn negotiate(headers: &HeaderMap, open_metrics: bool) -> Negotiated {
     } = best.0;
     let said = escaping.map_or_else(String::new, |of| format!("; escaping={}", of.word()));
     Negotiated {
-        form: Form {
+        form: OutputFormat {
             format,
             // Who says nothing may know the old names only.
             escaping: escaping.unwrap_or_default(),
@@ -93,18 +93,18 @@ fn read(range: &str) -> (Option<Offer>, f32) {
     }
     let offer = match (media.as_str(), version) {
         ("application/openmetrics-text", None | Some("1.0.0")) => Some((
-            Format::OpenMetrics,
+            TextFormat::OpenMetrics,
             "application/openmetrics-text; version=1.0.0",
         )),
         // The same lines under the version that older scrapers ask for.
         ("application/openmetrics-text", Some("0.0.1")) => Some((
-            Format::OpenMetrics,
+            TextFormat::OpenMetrics,
             "application/openmetrics-text; version=0.0.1",
         )),
         // The same lines as 0.0.4, but for names in quotes.
-        ("text/plain", Some("1.0.0")) => Some((Format::Text, "text/plain; version=1.0.0")),
+        ("text/plain", Some("1.0.0")) => Some((TextFormat::Text, "text/plain; version=1.0.0")),
         ("text/plain", None | Some("0.0.4")) | ("text/*" | "*/*", _) => {
-            Some((Format::Text, "text/plain; version=0.0.4"))
+            Some((TextFormat::Text, "text/plain; version=0.0.4"))
         }
         _ => None,
     };
@@ -156,7 +156,7 @@ mod tests {
             let negotiated = ask(accept, true);
             assert_eq!(negotiated.content_type, expected, "{accept}");
             let is_open = expected.starts_with("application/openmetrics-text");
-            assert_eq!(negotiated.form.format == Format::OpenMetrics, is_open);
+            assert_eq!(negotiated.form.format == TextFormat::OpenMetrics, is_open);
         }
     }
 

@@ -12,17 +12,17 @@ use bytes::Bytes;
 use opentelemetry::{Key, KeyValue, Value};
 
 use super::{
-    Prometheus, Wanted,
+    NameFilter, Prometheus,
     config::Config,
-    descriptor::{Described, Descriptor},
-    draft::Draft,
-    labels::Labels,
+    descriptor::{DescribedMetric, FamilyDescriptor},
+    labels::RenderedLabels,
     lock,
-    name::{self, Kind},
+    name::{self, AggregationKind},
     negotiate,
+    page_writer::PageWriter,
     scrape::Scrape,
-    store::Store,
-    text::Number,
+    store::RenderedStore,
+    text::SampleValue,
 };
 use crate::{
     http::{Body, Request, Response, Route},
@@ -50,7 +50,7 @@ pub(super) struct Prober {
 
 /// What a query asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Query {
+struct ProbeQuery {
     target: String,
     definition: Option<String>,
     names: BTreeSet<String>,
@@ -78,7 +78,7 @@ impl Prometheus {
 
 impl Prober {
     pub(super) async fn answer(self, request: Request) -> Response {
-        let asked = Query::read(&request.query).and_then(|query| {
+        let asked = ProbeQuery::read(&request.query).and_then(|query| {
             let asked = timeout(&request.headers)?;
             let timeout = asked.map_or(self.longest, |asked| asked.min(self.longest));
             Ok((query, less(timeout, self.timeout_offset)))
@@ -104,7 +104,7 @@ impl Prober {
         };
         self.count(if is_up(&probed) { "success" } else { "failure" });
         let negotiated = negotiate::negotiate(&request.headers, self.exporter.open_metrics);
-        let wanted = Wanted {
+        let wanted = NameFilter {
             form: negotiated.form,
             names: query.names,
         };
@@ -127,8 +127,12 @@ impl Prober {
 
 impl Prometheus {
     /// What a probe shows, in pieces. Its series are those of a scrape; nothing stays.
-    fn text(&self, probed: &Probed, wanted: Wanted) -> impl Iterator<Item = Bytes> + Send + use<> {
-        let store = Arc::<Mutex<Store>>::default();
+    fn text(
+        &self,
+        probed: &Probed,
+        wanted: NameFilter,
+    ) -> impl Iterator<Item = Bytes> + Send + use<> {
+        let store = Arc::<Mutex<RenderedStore>>::default();
         let endpoints = probed.endpoints.iter();
         let fresh: Vec<_> = endpoints.map(|of| of.failure.is_none()).collect();
         let snapshot = Snapshot {
@@ -153,8 +157,8 @@ impl Prometheus {
 }
 
 /// What is said of the probe itself.
-fn own(probed: &Probed) -> Draft {
-    let mut draft = Draft::default();
+fn own(probed: &Probed) -> PageWriter {
+    let mut draft = PageWriter::default();
     let (success, duration) = (u64::from(is_up(probed)), probed.duration.as_secs_f64());
     sample(&mut draft, &names::PROBE_SUCCESS, [], success);
     sample(&mut draft, &names::PROBE_DURATION, [], duration);
@@ -184,22 +188,22 @@ fn own(probed: &Probed) -> Draft {
 }
 
 fn sample<const N: usize>(
-    draft: &mut Draft,
+    draft: &mut PageWriter,
     metric: &Metric,
     attributes: [(&'static str, String); N],
-    value: impl Number,
+    value: impl SampleValue,
 ) {
     let attributes = attributes.map(|(key, value)| (Key::from(key), Value::from(value)));
     let attributes = || attributes.iter().map(|(key, value)| (key, value));
     let mut labels = String::new();
-    Labels::default().write(&mut labels, attributes, false);
-    let described = Described {
+    RenderedLabels::default().write(&mut labels, attributes, false);
+    let described = DescribedMetric {
         name: metric.name,
         unit: metric.unit,
         help: metric.description,
-        kind: Kind::Gauge,
+        kind: AggregationKind::Gauge,
     };
-    let family = Descriptor::new(name::scrape_name(metric), described);
+    let family = FamilyDescriptor::new(name::scrape_name(metric), described);
     draft.sample(&Arc::new(family), &labels, value);
 }
 
@@ -208,7 +212,7 @@ fn is_up(probed: &Probed) -> bool {
     probed.endpoints.iter().any(|of| of.failure.is_none())
 }
 
-impl Query {
+impl ProbeQuery {
     fn read(query: &str) -> Result<Self, String> {
         let mut read = Self::default();
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -258,9 +262,10 @@ mod tests {
 
     #[test]
     fn a_query_names_a_target_and_nothing_that_is_unknown() {
-        let read = Query::read("target=http%3A%2F%2Fa%3A1&definition=betanet&name[]=x&name[]=y");
+        let read =
+            ProbeQuery::read("target=http%3A%2F%2Fa%3A1&definition=betanet&name[]=x&name[]=y");
         let names = BTreeSet::from(["x".to_owned(), "y".to_owned()]);
-        let expected = Query {
+        let expected = ProbeQuery {
             target: "http://a:1".to_owned(),
             definition: Some("betanet".to_owned()),
             names,
@@ -272,7 +277,7 @@ mod tests {
             "definition=betanet",
             "target=a&module=betanet",
         ] {
-            assert!(Query::read(query).is_err(), "{query}");
+            assert!(ProbeQuery::read(query).is_err(), "{query}");
         }
     }
 

@@ -12,15 +12,15 @@ use opentelemetry_sdk::{
 };
 
 use super::{
-    Dropped,
-    descriptor::{Catalogue, Described, Descriptor},
-    draft::Draft,
-    labels::{Labels, TargetLabels},
+    DroppedPoints,
+    descriptor::{Catalogue, DescribedMetric, FamilyDescriptor},
+    labels::{RenderedLabels, TargetLabels},
     lock,
-    name::Kind,
-    page::{OWN, Source},
-    rules::Rules,
-    text::{Moment, Number},
+    name::AggregationKind,
+    page_writer::PageWriter,
+    rendered_source::{OWN, SeriesSource},
+    rules::RenderingRules,
+    text::{SampleValue, Timestamp},
 };
 use crate::{
     instruments::SCOPE,
@@ -28,23 +28,23 @@ use crate::{
 };
 
 /// Metrics of one source.
-struct Scope<'a> {
-    source: Source,
+struct SourceMetrics<'a> {
+    source: SeriesSource,
     metrics: &'a ScopeMetrics,
-    labels: Arc<Labels>,
+    labels: Arc<RenderedLabels>,
     /// What was traced of what it counts.
     exemplars: &'a [Exemplar],
 }
 
 /// Samples of one family that follow one another, and the labels that all of them have.
-struct Item<'a> {
-    source: Source,
+struct FamilySamples<'a> {
+    source: SeriesSource,
     rank: usize,
     /// How many bytes of them are the labels of the target.
     common: usize,
-    family: Arc<Descriptor>,
+    family: Arc<FamilyDescriptor>,
     samples: Samples<'a>,
-    labels: &'a Labels,
+    labels: &'a RenderedLabels,
     exemplars: &'a [Exemplar],
     of: Of<'a>,
 }
@@ -67,12 +67,12 @@ enum Samples<'a> {
 /// How snapshots are rendered.
 #[derive(Debug, Clone)]
 pub(super) struct Renderer {
-    pub(super) rules: Rules,
+    pub(super) rules: RenderingRules,
     catalogue: Arc<Mutex<Catalogue>>,
 }
 
 impl Renderer {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: RenderingRules) -> Self {
         Self {
             rules,
             catalogue: Arc::default(),
@@ -85,8 +85,8 @@ impl Renderer {
         &self,
         snapshot: &Snapshot<'_>,
         labels: &TargetLabels,
-        draft: &mut Draft,
-    ) -> Vec<Dropped> {
+        draft: &mut PageWriter,
+    ) -> Vec<DroppedPoints> {
         let scopes = self.scopes(snapshot, labels);
         let mut dropped = Vec::new();
         let info = snapshot.metrics.first();
@@ -98,7 +98,7 @@ impl Renderer {
             name: "",
         };
         let mut items = self.items(info, (&scopes, labels.text().len(), of), &mut dropped);
-        items.sort_by(Item::order);
+        items.sort_by(FamilySamples::order);
         draft.reserve(items.len());
         let mut text = String::new();
         for item in &items {
@@ -109,13 +109,13 @@ impl Renderer {
     }
 
     /// The scopes that are shown, with their labels.
-    fn scopes<'a>(&self, snapshot: &Snapshot<'a>, labels: &TargetLabels) -> Vec<Scope<'a>> {
+    fn scopes<'a>(&self, snapshot: &Snapshot<'a>, labels: &TargetLabels) -> Vec<SourceMetrics<'a>> {
         let parts = snapshot.metrics.iter();
         let scopes = parts.flat_map(|part| part.scope_metrics().map(move |scope| (part, scope)));
         let scopes = scopes.filter_map(|(part, metrics)| {
             let source = source_of(snapshot, metrics)?;
             let of = (part.resource(), metrics.scope());
-            Some(Scope {
+            Some(SourceMetrics {
                 source,
                 metrics,
                 labels: labels.of(&self.rules, snapshot.target, of),
@@ -132,14 +132,14 @@ impl Renderer {
     /// `dropped`.
     fn items<'a>(
         &self,
-        info: Option<(&'a Resource, &'a Labels)>,
-        (scopes, common, of): (&'a [Scope<'_>], usize, Of<'a>),
-        dropped: &mut Vec<Dropped>,
-    ) -> Vec<Item<'a>> {
+        info: Option<(&'a Resource, &'a RenderedLabels)>,
+        (scopes, common, of): (&'a [SourceMetrics<'_>], usize, Of<'a>),
+        dropped: &mut Vec<DroppedPoints>,
+    ) -> Vec<FamilySamples<'a>> {
         let mut catalogue = lock(&self.catalogue);
-        let mut describe = |of: Described<'_>| catalogue.describe(of, &self.rules);
+        let mut describe = |of: DescribedMetric<'_>| catalogue.describe(of, &self.rules);
         let mut items: Vec<_> = Vec::new();
-        items.extend(info.map(|(resource, labels)| Item {
+        items.extend(info.map(|(resource, labels)| FamilySamples {
             source: OWN,
             rank: 0,
             common: 0,
@@ -155,7 +155,7 @@ impl Renderer {
                     dropped.push(unsupported(metric));
                     continue;
                 };
-                items.push(Item {
+                items.push(FamilySamples {
                     source: scope.source,
                     rank: items.len(),
                     common,
@@ -176,16 +176,16 @@ impl Renderer {
 }
 
 /// What holds the Resource of a target.
-const TARGET_INFO: Described<'static> = Described {
+const TARGET_INFO: DescribedMetric<'static> = DescribedMetric {
     name: "target_info",
     unit: "",
     help: "Target metadata",
-    kind: Kind::Info,
+    kind: AggregationKind::Info,
 };
 
 /// The source of a scope's metrics; none if it is an endpoint that is not fresh, whose values
 /// have been shown already and must not look new.
-fn source_of(snapshot: &Snapshot<'_>, scope: &ScopeMetrics) -> Option<Source> {
+fn source_of(snapshot: &Snapshot<'_>, scope: &ScopeMetrics) -> Option<SeriesSource> {
     let mut endpoints = (OWN + 1..).zip(&snapshot.target.definition.endpoints);
     match endpoints.find(|(_, endpoint)| *endpoint.scope == *scope.scope().name()) {
         Some((source, _)) => Some(source).filter(|source| is_new(snapshot, *source)),
@@ -194,7 +194,7 @@ fn source_of(snapshot: &Snapshot<'_>, scope: &ScopeMetrics) -> Option<Source> {
 }
 
 /// Whether a snapshot brings the values of a source anew.
-pub(super) fn is_new(snapshot: &Snapshot<'_>, source: Source) -> bool {
+pub(super) fn is_new(snapshot: &Snapshot<'_>, source: SeriesSource) -> bool {
     match source.checked_sub(OWN + 1) {
         Some(endpoint) => {
             let fresh = snapshot.fresh.get(endpoint as usize);
@@ -204,13 +204,13 @@ pub(super) fn is_new(snapshot: &Snapshot<'_>, source: Source) -> bool {
     }
 }
 
-fn described(metric: &Metric) -> Option<Described<'_>> {
+fn described(metric: &Metric) -> Option<DescribedMetric<'_>> {
     let kind = match metric.data() {
         AggregatedMetrics::U64(data) => kind(data),
         AggregatedMetrics::I64(data) => kind(data),
         AggregatedMetrics::F64(data) => kind(data),
     };
-    Some(Described {
+    Some(DescribedMetric {
         name: metric.name(),
         unit: metric.unit(),
         help: metric.description(),
@@ -218,25 +218,25 @@ fn described(metric: &Metric) -> Option<Described<'_>> {
     })
 }
 
-fn kind<T>(data: &MetricData<T>) -> Option<Kind> {
+fn kind<T>(data: &MetricData<T>) -> Option<AggregationKind> {
     match data {
-        MetricData::Gauge(_) => Some(Kind::Gauge),
-        MetricData::Sum(sum) if sum.is_monotonic() => Some(Kind::Counter),
-        MetricData::Sum(_) => Some(Kind::UpDownCounter),
-        MetricData::Histogram(_) => Some(Kind::Histogram),
+        MetricData::Gauge(_) => Some(AggregationKind::Gauge),
+        MetricData::Sum(sum) if sum.is_monotonic() => Some(AggregationKind::Counter),
+        MetricData::Sum(_) => Some(AggregationKind::UpDownCounter),
+        MetricData::Histogram(_) => Some(AggregationKind::Histogram),
         MetricData::ExponentialHistogram(_) => None,
     }
 }
 
 /// An exponential histogram.
-fn unsupported(metric: &Metric) -> Dropped {
+fn unsupported(metric: &Metric) -> DroppedPoints {
     let points = match metric.data() {
         AggregatedMetrics::U64(MetricData::ExponentialHistogram(of)) => of.data_points().count(),
         AggregatedMetrics::I64(MetricData::ExponentialHistogram(of)) => of.data_points().count(),
         AggregatedMetrics::F64(MetricData::ExponentialHistogram(of)) => of.data_points().count(),
         _ => 0,
     };
-    Dropped {
+    DroppedPoints {
         family: metric.name().to_owned(),
         points,
         reason: "unsupported",
@@ -250,7 +250,7 @@ fn of_metric<'a>(exemplars: &'a [Exemplar], name: &str) -> &'a [Exemplar] {
     of_it.unwrap_or_default()
 }
 
-impl Item<'_> {
+impl FamilySamples<'_> {
     /// By source; those of one family follow one another.
     fn order(&self, other: &Self) -> std::cmp::Ordering {
         let by_source = self.source.cmp(&other.source);
@@ -258,7 +258,7 @@ impl Item<'_> {
     }
 
     /// Writes the samples; `text` is for labels on their way.
-    fn write(&self, rules: &Rules, draft: &mut Draft, text: &mut String) {
+    fn write(&self, rules: &RenderingRules, draft: &mut PageWriter, text: &mut String) {
         draft.turn_to(self.source, self.rank, self.common);
         match self.samples {
             Samples::Resource(resource) => {
@@ -272,11 +272,11 @@ impl Item<'_> {
         }
     }
 
-    fn data<T: Number>(
+    fn data<T: SampleValue>(
         &self,
         data: &MetricData<T>,
-        rules: &Rules,
-        draft: &mut Draft,
+        rules: &RenderingRules,
+        draft: &mut PageWriter,
         text: &mut String,
     ) {
         let time = rules.has_time.then(|| self.of.time.into());
@@ -311,9 +311,9 @@ impl Item<'_> {
     /// When the total of a series began, if that is known and shown.
     fn began(
         &self,
-        rules: &Rules,
+        rules: &RenderingRules,
         attributes: &mut dyn Iterator<Item = &KeyValue>,
-    ) -> Option<Moment> {
+    ) -> Option<Timestamp> {
         if !rules.has_created || !self.family.has_created {
             return None;
         }
@@ -323,7 +323,7 @@ impl Item<'_> {
             name,
             ..
         } = self.of;
-        starts.known(scope, name, attributes).map(Moment::from)
+        starts.known(scope, name, attributes).map(Timestamp::from)
     }
 
     fn write_labels<'p, I: Iterator<Item = (&'p Key, &'p Value)>>(

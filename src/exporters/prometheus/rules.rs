@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{name::Kind, translation::TranslationStrategy};
+use super::{name::AggregationKind, translation::TranslationStrategy};
 use crate::settings::Pattern;
 
 /// What the Prometheus compatibility specification makes `job` and `instance` of.
@@ -10,7 +10,7 @@ const SERVICE: [&str; 3] = ["service.name", "service.namespace", "service.instan
 
 /// The rules of one exporter.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Rules {
+pub(super) struct RenderingRules {
     /// How names are translated.
     pub(super) strategy: TranslationStrategy,
     /// Stands before each name; may be empty.
@@ -64,9 +64,9 @@ fn wildcard<T: AsRef<str>>(pattern: &T) -> Option<Pattern> {
     format!("^(?s:{pattern})$").parse().ok()
 }
 
-impl Rules {
+impl RenderingRules {
     /// The name of a family.
-    pub(super) fn family(&self, name: &str, unit: &str, kind: Kind) -> String {
+    pub(super) fn family(&self, name: &str, unit: &str, kind: AggregationKind) -> String {
         self.strategy.family(&self.namespace, (name, unit), kind)
     }
 

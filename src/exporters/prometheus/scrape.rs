@@ -11,22 +11,22 @@ use bytes::Bytes;
 
 use super::{
     lock,
-    progress::{Progress, Wanted},
-    store::Store,
+    scrape_cursor::{NameFilter, ScrapeCursor},
+    store::RenderedStore,
 };
 
 /// The pieces of a scrape.
 pub(super) struct Scrape {
-    store: Arc<Mutex<Store>>,
-    progress: Progress,
+    store: Arc<Mutex<RenderedStore>>,
+    progress: ScrapeCursor,
 }
 
 impl Scrape {
-    pub(super) fn new(store: &Arc<Mutex<Store>>, wanted: Wanted) -> Self {
+    pub(super) fn new(store: &Arc<Mutex<RenderedStore>>, wanted: NameFilter) -> Self {
         lock(store).expire();
         Self {
             store: Arc::clone(store),
-            progress: Progress {
+            progress: ScrapeCursor {
                 wanted,
                 from: Bound::Unbounded,
                 half: None,

@@ -6,23 +6,23 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    Dropped,
-    draft::Draft,
-    families::{Families, Pages},
+    DroppedPoints,
+    families::{Families, FamilyPages},
     labels::TargetLabels,
-    page::{OWN, Page, Source, TargetId},
-    progress::Progress,
+    page_writer::PageWriter,
     render,
-    rules::Rules,
-    slots::Slots,
+    rendered_source::{OWN, RenderedSource, SeriesSource, TargetId},
+    rules::RenderingRules,
+    scrape_cursor::ScrapeCursor,
+    slab::Slab,
 };
 use crate::pipeline::{Snapshot, Target};
 
 /// The rendered values of all targets.
 #[derive(Debug, Default)]
-pub(super) struct Store {
+pub(super) struct RenderedStore {
     by_name: HashMap<String, TargetId>,
-    targets: Slots<Shown>,
+    targets: Slab<Shown>,
     families: Families,
     series: usize,
 }
@@ -32,20 +32,20 @@ pub(super) struct Store {
 struct Shown {
     target: Arc<Target>,
     labels: Arc<TargetLabels>,
-    /// By [`Source`].
-    parts: Box<[Part]>,
+    /// By [`SeriesSource`].
+    parts: Box<[SourcePart]>,
 }
 
 /// What came from one source, all at one moment.
 #[derive(Debug, Default)]
-struct Part {
-    page: Page,
+struct SourcePart {
+    page: RenderedSource,
     expires: Option<Instant>,
 }
 
-impl Store {
+impl RenderedStore {
     /// The labels of a target's series.
-    pub(super) fn labels(&self, target: &Target, rules: &Rules) -> Arc<TargetLabels> {
+    pub(super) fn labels(&self, target: &Target, rules: &RenderingRules) -> Arc<TargetLabels> {
         let shown = self.by_name.get(&target.name);
         let shown = shown.and_then(|id| self.targets.get(*id));
         match shown.filter(|shown| std::ptr::eq(&*shown.target, target)) {
@@ -74,7 +74,7 @@ impl Store {
         let id = self.targets.insert(Shown {
             target: Arc::clone(target),
             labels,
-            parts: (0..sources).map(|_| Part::default()).collect(),
+            parts: (0..sources).map(|_| SourcePart::default()).collect(),
         });
         self.by_name.insert(target.name.clone(), id);
         id
@@ -86,9 +86,9 @@ impl Store {
         &mut self,
         snapshot: &Snapshot<'_>,
         labels: Arc<TargetLabels>,
-        mut draft: Draft,
+        mut draft: PageWriter,
         max_stale: Duration,
-    ) -> Vec<Dropped> {
+    ) -> Vec<DroppedPoints> {
         let (now, mut dropped) = (Instant::now(), Vec::new());
         let target = self.open(snapshot.target, labels);
         let (families, series) = (&mut self.families, &mut self.series);
@@ -96,7 +96,8 @@ impl Store {
             return dropped;
         };
         shown.expire(target, now, (families, series));
-        let is_new = |(source, _): &(Source, &mut Part)| render::is_new(snapshot, *source);
+        let is_new =
+            |(source, _): &(SeriesSource, &mut SourcePart)| render::is_new(snapshot, *source);
         // What goes makes room for what comes under its name.
         for (source, part) in shown.parts().filter(is_new) {
             let page = std::mem::take(part).page;
@@ -124,7 +125,7 @@ impl Store {
     }
 
     /// The next piece of a scrape; none at its end.
-    pub(super) fn read(&self, progress: &mut Progress) -> Option<Bytes> {
+    pub(super) fn read(&self, progress: &mut ScrapeCursor) -> Option<Bytes> {
         self.families.read(&self.targets, progress)
     }
 
@@ -152,8 +153,8 @@ impl Store {
     }
 }
 
-impl Pages for Slots<Shown> {
-    fn page(&self, target: TargetId, source: Source) -> Option<(&Page, &str)> {
+impl FamilyPages for Slab<Shown> {
+    fn page(&self, target: TargetId, source: SeriesSource) -> Option<(&RenderedSource, &str)> {
         let shown = self.get(target)?;
         let part = shown.parts.get(source as usize)?;
         Some((&part.page, shown.labels.text()))
@@ -162,7 +163,7 @@ impl Pages for Slots<Shown> {
 
 impl Shown {
     /// By source.
-    fn parts(&mut self) -> impl Iterator<Item = (Source, &mut Part)> {
+    fn parts(&mut self) -> impl Iterator<Item = (SeriesSource, &mut SourcePart)> {
         (OWN..).zip(&mut self.parts)
     }
 
@@ -170,7 +171,7 @@ impl Shown {
     fn clear(
         &mut self,
         target: TargetId,
-        gone: impl Fn(&Part) -> bool,
+        gone: impl Fn(&SourcePart) -> bool,
         (families, series): (&mut Families, &mut usize),
     ) {
         for (source, part) in self.parts().filter(|(_, part)| gone(part)) {
@@ -183,7 +184,7 @@ impl Shown {
     }
 
     fn expire(&mut self, target: TargetId, now: Instant, of: (&mut Families, &mut usize)) {
-        let is_old = |part: &Part| part.expires.is_some_and(|expires| expires <= now);
+        let is_old = |part: &SourcePart| part.expires.is_some_and(|expires| expires <= now);
         self.clear(target, is_old, of);
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::SystemTime};
 
 use super::{
     escape::{is_plain, is_plain_label},
-    form::Format,
+    output_format::TextFormat,
 };
 use crate::runtime::clock;
 
@@ -20,7 +20,7 @@ pub(super) struct Header<'a> {
 
 impl Header<'_> {
     /// Appends the lines.
-    pub(super) fn write(&self, out: &mut String, format: Format) {
+    pub(super) fn write(&self, out: &mut String, format: TextFormat) {
         let Self {
             name,
             kind,
@@ -31,11 +31,11 @@ impl Header<'_> {
         write_name(&mut title, name, is_plain(name));
         if !help.is_empty() {
             append(out, format_args!("# HELP {title} "));
-            escape(out, help, format == Format::OpenMetrics);
+            escape(out, help, format == TextFormat::OpenMetrics);
             out.push('\n');
         }
         append(out, format_args!("# TYPE {title} {kind}\n"));
-        if format == Format::OpenMetrics && !unit.is_empty() {
+        if format == TextFormat::OpenMetrics && !unit.is_empty() {
             append(out, format_args!("# UNIT {title} {unit}\n"));
         }
     }
@@ -59,13 +59,13 @@ pub(super) fn value(out: &mut String, value: &str) {
 
 /// What the lines of a family begin with.
 #[derive(Debug)]
-pub(super) struct Lead {
+pub(super) struct SampleName {
     text: String,
     /// Whether the name is in quotes, because not every scraper knows it.
     is_quoted: bool,
 }
 
-impl Lead {
+impl SampleName {
     pub(super) fn new(name: &str) -> Self {
         if is_plain(name) {
             return Self {
@@ -144,9 +144,9 @@ pub(super) fn le(out: &mut String, bound: f64) {
 
 /// A moment, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(u64);
+pub(super) struct Timestamp(u64);
 
-impl Moment {
+impl Timestamp {
     /// Reads what was written as a number: seconds.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (seconds, millis) = text.split_once('.')?;
@@ -155,10 +155,10 @@ impl Moment {
     }
 
     /// How it stands behind a value: in OpenMetrics in seconds.
-    pub(super) fn behind_value(self, format: Format) -> String {
+    pub(super) fn behind_value(self, format: TextFormat) -> String {
         match format {
-            Format::Text => self.0.to_string(),
-            Format::OpenMetrics => {
+            TextFormat::Text => self.0.to_string(),
+            TextFormat::OpenMetrics => {
                 let mut out = String::new();
                 self.write(&mut out);
                 out
@@ -167,7 +167,7 @@ impl Moment {
     }
 }
 
-impl From<SystemTime> for Moment {
+impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let millis = clock::since_epoch(time).as_millis();
         Self(u64::try_from(millis).unwrap_or(u64::MAX))
@@ -175,30 +175,30 @@ impl From<SystemTime> for Moment {
 }
 
 /// A value of a sample.
-pub(super) trait Number: Copy {
+pub(super) trait SampleValue: Copy {
     /// Appends the number so that it reads back as the same one.
     fn write(self, out: &mut String);
 }
 
-impl Number for u64 {
+impl SampleValue for u64 {
     fn write(self, out: &mut String) {
         append(out, format_args!("{self}"));
     }
 }
 
-impl Number for i64 {
+impl SampleValue for i64 {
     fn write(self, out: &mut String) {
         append(out, format_args!("{self}"));
     }
 }
 
-impl Number for Moment {
+impl SampleValue for Timestamp {
     fn write(self, out: &mut String) {
         append(out, format_args!("{}.{:03}", self.0 / 1000, self.0 % 1000));
     }
 }
 
-impl Number for f64 {
+impl SampleValue for f64 {
     fn write(self, out: &mut String) {
         if self.is_nan() {
             out.push_str("NaN");
@@ -254,9 +254,12 @@ mod tests {
 
     #[test]
     fn moments_are_milliseconds_in_text_and_seconds_in_openmetrics() {
-        let moment = Moment(1_700_000_000_045);
-        assert_eq!(moment.behind_value(Format::Text), "1700000000045");
-        assert_eq!(moment.behind_value(Format::OpenMetrics), "1700000000.045");
+        let moment = Timestamp(1_700_000_000_045);
+        assert_eq!(moment.behind_value(TextFormat::Text), "1700000000045");
+        assert_eq!(
+            moment.behind_value(TextFormat::OpenMetrics),
+            "1700000000.045"
+        );
     }
 
     #[test]
@@ -269,11 +272,11 @@ mod tests {
         };
         for (format, expected) in [
             (
-                Format::Text,
+                TextFormat::Text,
                 "# HELP x_seconds a \"b\" \\\\ c\\nd\n# TYPE x_seconds gauge\n",
             ),
             (
-                Format::OpenMetrics,
+                TextFormat::OpenMetrics,
                 "# HELP x_seconds a \\\"b\\\" \\\\ c\\nd\n# TYPE x_seconds gauge\n# UNIT x_seconds seconds\n",
             ),
         ] {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     escape::is_plain_label,
-    name::{self, Kind},
+    name::{self, AggregationKind},
 };
 
 /// What becomes of `http.server.duration`, a histogram in s, and of the attribute `http.method`.
@@ -26,7 +26,12 @@ pub enum TranslationStrategy {
 
 impl TranslationStrategy {
     /// The name of a family; `namespace` may be empty.
-    pub(super) fn family(self, namespace: &str, metric: (&str, &str), kind: Kind) -> String {
+    pub(super) fn family(
+        self,
+        namespace: &str,
+        metric: (&str, &str),
+        kind: AggregationKind,
+    ) -> String {
         let (name, unit) = metric;
         match self {
             Self::UnderscoreEscapingWithSuffixes => {
@@ -74,7 +79,7 @@ impl TranslationStrategy {
 }
 
 fn plain(name: &str) -> String {
-    name::family(name, "", Kind::UpDownCounter)
+    name::family(name, "", AggregationKind::UpDownCounter)
 }
 
 fn prefixed(namespace: &str, family: String) -> String {
@@ -96,7 +101,7 @@ fn verbatim(namespace: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::TranslationStrategy::*;
-    use crate::exporters::prometheus::name::Kind::*;
+    use crate::exporters::prometheus::name::AggregationKind::*;
 
     #[test]
     fn families_are_called_as_the_strategy_says() {

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     RemoteWrite,
     metadata::Metadata,
-    series::{Converted, Rules},
+    series::{Converted, NamingRules},
     split::split,
 };
 use crate::{
-    client::{Invalid, Tls},
+    client::{ConfigError, Tls},
     delivery::{
-        Context, Delivery, Remote, RetryOnFailure, SendingQueue, Settings, http::HttpDestination,
+        ClientSettings, Delivery, DeliveryContext, DeliverySettings, RetryOnFailure, SendingQueue,
+        http::HttpDestination,
     },
     exporters::{ending::Ending, prometheus::ResourceConversion, sending::Sending},
     http::AuthConfig,
@@ -108,16 +109,16 @@ impl Config {
     /// Names the key whose value cannot be used.
     pub(in crate::exporters) fn build(
         &self,
-        context: Context<'_>,
+        context: DeliveryContext<'_>,
         before: Option<&Sending>,
-    ) -> Result<Arc<dyn Exporter>, Invalid> {
+    ) -> Result<Arc<dyn Exporter>, ConfigError> {
         let before = before.and_then(|before| {
             let encoder = before.encoder::<RemoteWrite>()?;
             Some((encoder, before.delivery()))
         });
         let speaks = self.speaks();
         let same = before.filter(|(encoder, _)| encoder.speaks == speaks);
-        let settings = Settings {
+        let settings = DeliverySettings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
@@ -133,7 +134,7 @@ impl Config {
             (true, false) => Converted::All,
             (true, true) => Converted::WithoutService,
         };
-        let rules = Rules {
+        let rules = NamingRules {
             namespace: self.namespace.clone(),
             has_suffixes: self.add_metric_suffixes,
             external_labels: self.external_labels.clone(),
@@ -185,13 +186,13 @@ impl Config {
         }
     }
 
-    fn destination(&self) -> Result<HttpDestination, Invalid> {
+    fn destination(&self) -> Result<HttpDestination, ConfigError> {
         let needs = "is required, such as http://localhost:9090/api/v1/write";
         let url = self
             .endpoint
             .as_ref()
-            .ok_or_else(|| Invalid::new("endpoint", needs))?;
-        let remote = Remote {
+            .ok_or_else(|| ConfigError::new("endpoint", needs))?;
+        let remote = ClientSettings {
             compression: Compression::None,
             headers: &self.headers,
             auth: &self.auth,

@@ -9,8 +9,8 @@ use std::{
 
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
 
-use super::{message::MetricMetadata, series::Rules};
-use crate::exporters::prometheus::name::Kind;
+use super::{message::MetricMetadata, series::NamingRules};
+use crate::exporters::prometheus::name::AggregationKind;
 
 /// How long what was said of a metric holds.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ impl Metadata {
     /// What is to be said now of the metrics of one target.
     pub(super) fn due(
         &self,
-        rules: &Rules,
+        rules: &NamingRules,
         parts: &[ResourceMetrics],
         now: SystemTime,
     ) -> Vec<MetricMetadata> {
@@ -59,7 +59,7 @@ impl Metadata {
     }
 }
 
-fn of(rules: &Rules, metric: &Metric) -> MetricMetadata {
+fn of(rules: &NamingRules, metric: &Metric) -> MetricMetadata {
     let kind = match metric.data() {
         AggregatedMetrics::U64(data) => kind(data),
         AggregatedMetrics::I64(data) => kind(data),
@@ -67,8 +67,8 @@ fn of(rules: &Rules, metric: &Metric) -> MetricMetadata {
     };
     MetricMetadata {
         kind: match kind {
-            Kind::Counter => 1,
-            Kind::Histogram => 3,
+            AggregationKind::Counter => 1,
+            AggregationKind::Histogram => 3,
             _ => 2,
         },
         metric_family_name: rules.name(metric, kind),
@@ -77,11 +77,13 @@ fn of(rules: &Rules, metric: &Metric) -> MetricMetadata {
     }
 }
 
-fn kind<T>(data: &MetricData<T>) -> Kind {
+fn kind<T>(data: &MetricData<T>) -> AggregationKind {
     match data {
-        MetricData::Gauge(_) => Kind::Gauge,
-        MetricData::Sum(sum) if sum.is_monotonic() => Kind::Counter,
-        MetricData::Sum(_) => Kind::UpDownCounter,
-        MetricData::Histogram(_) | MetricData::ExponentialHistogram(_) => Kind::Histogram,
+        MetricData::Gauge(_) => AggregationKind::Gauge,
+        MetricData::Sum(sum) if sum.is_monotonic() => AggregationKind::Counter,
+        MetricData::Sum(_) => AggregationKind::UpDownCounter,
+        MetricData::Histogram(_) | MetricData::ExponentialHistogram(_) => {
+            AggregationKind::Histogram
+        }
     }
 }

@@ -29,7 +29,8 @@ use std::{sync::Arc, time::SystemTime};
 use prost::Message as _;
 
 use self::{
-    config::Speaks, message::WriteRequest, metadata::Metadata, series::Rules, stale::Memory,
+    config::Speaks, message::WriteRequest, metadata::Metadata, series::NamingRules,
+    stale::LastSeries,
 };
 use crate::{
     delivery::Delivery,
@@ -40,13 +41,13 @@ use crate::{
 /// Encodes snapshots as requests of remote write.
 #[derive(Debug)]
 struct RemoteWrite {
-    rules: Rules,
+    rules: NamingRules,
     /// Who is spoken to and how: whoever does the same speaks after it.
     speaks: Speaks,
     /// What was said of metrics, if anything is.
     metadata: Option<Metadata>,
     /// Shared with the one whose place it takes.
-    memory: Arc<Memory>,
+    memory: Arc<LastSeries>,
 }
 
 fn push(request: &WriteRequest, points: u64, delivery: &Delivery) {

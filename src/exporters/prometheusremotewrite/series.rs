@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
 
 use super::message::{Label, Sample, TimeSeries, WriteRequest};
 use crate::{
-    exporters::prometheus::name::{self, Kind},
+    exporters::prometheus::name::{self, AggregationKind},
     instruments::SCOPE,
     pipeline::INSTANCE_ID,
     runtime::clock,
@@ -24,7 +24,7 @@ const IDENTITY: [&str; 3] = ["service.name", "service.namespace", INSTANCE_ID];
 
 /// How series are called.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rules {
+pub(super) struct NamingRules {
     /// Stands before each name, without the `_` behind it.
     pub(super) namespace: String,
     /// Whether names end with unit and `_total`.
@@ -49,7 +49,7 @@ pub(super) enum Converted {
     WithoutService,
 }
 
-type Labels = BTreeMap<String, String>;
+type LabelSet = BTreeMap<String, String>;
 
 /// A request, and which instrumentation scopes its series are of: one after the other.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ pub(super) struct Written {
     pub(super) scopes: Vec<(String, usize)>,
 }
 
-impl Rules {
+impl NamingRules {
     /// One sample for each series of a snapshot, at `time` in Unix milliseconds.
     pub(super) fn request(&self, parts: &[ResourceMetrics], time: i64) -> Written {
         let (mut timeseries, mut scopes) = (Vec::new(), Vec::new());
@@ -94,7 +94,7 @@ impl Rules {
     }
 
     /// What every series of a Resource has that says nothing else.
-    fn common(&self, resource: &Resource) -> Labels {
+    fn common(&self, resource: &Resource) -> LabelSet {
         let mut labels = self.external_labels.clone();
         let is_taken = |key: &Key| match self.converted {
             Converted::Nothing => false,
@@ -118,10 +118,10 @@ impl Rules {
     }
 
     /// The name of the family of a metric.
-    pub(super) fn name(&self, metric: &Metric, kind: Kind) -> String {
+    pub(super) fn name(&self, metric: &Metric, kind: AggregationKind) -> String {
         let name = match self.has_suffixes {
             true => name::family(metric.name(), metric.unit(), kind),
-            false => name::family(metric.name(), "", Kind::UpDownCounter),
+            false => name::family(metric.name(), "", AggregationKind::UpDownCounter),
         };
         self.prefixed(name)
     }
@@ -135,7 +135,7 @@ impl Rules {
 }
 
 /// What the compatibility specification makes of a Resource: `job` and `instance`.
-fn identity(resource: &Resource) -> Labels {
+fn identity(resource: &Resource) -> LabelSet {
     let get = |key: &'static str| {
         let value = resource.get(&Key::from_static_str(key));
         value.map(|value| value.as_str().into_owned())
@@ -151,12 +151,12 @@ fn identity(resource: &Resource) -> Labels {
 
 /// Attributes as labels; keys that become the same name share it, and their values are joined in
 /// the order of the keys.
-fn translated<'a>(attributes: impl Iterator<Item = (&'a Key, &'a Value)>) -> Labels {
+fn translated<'a>(attributes: impl Iterator<Item = (&'a Key, &'a Value)>) -> LabelSet {
     let mut pairs: Vec<_> = attributes
         .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect();
     pairs.sort_unstable();
-    let mut labels = Labels::new();
+    let mut labels = LabelSet::new();
     for (key, value) in pairs {
         match labels.entry(name::label(key)) {
             Entry::Vacant(free) => {
@@ -172,7 +172,7 @@ fn translated<'a>(attributes: impl Iterator<Item = (&'a Key, &'a Value)>) -> Lab
 }
 
 /// A series of one sample. An empty label is none.
-fn one(labels: Labels, value: f64, timestamp: i64) -> TimeSeries {
+fn one(labels: LabelSet, value: f64, timestamp: i64) -> TimeSeries {
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
     TimeSeries {
         labels: labels.map(|(name, value)| Label { name, value }).collect(),
@@ -182,9 +182,9 @@ fn one(labels: Labels, value: f64, timestamp: i64) -> TimeSeries {
 
 /// Translates the metrics of one Resource.
 struct Translator<'a> {
-    rules: &'a Rules,
-    common: Labels,
-    identity: Labels,
+    rules: &'a NamingRules,
+    common: LabelSet,
+    identity: LabelSet,
     timeseries: &'a mut Vec<TimeSeries>,
     time: i64,
 }
@@ -205,15 +205,15 @@ impl Translator<'_> {
     fn data<T: Copy>(&mut self, metric: &Metric, data: &MetricData<T>, double: fn(T) -> f64) {
         match data {
             MetricData::Gauge(gauge) => {
-                let name = self.rules.name(metric, Kind::Gauge);
+                let name = self.rules.name(metric, AggregationKind::Gauge);
                 for point in gauge.data_points() {
                     self.push(&name, point.attributes(), double(point.value()));
                 }
             }
             MetricData::Sum(sum) => {
                 let kind = match sum.is_monotonic() {
-                    true => Kind::Counter,
-                    false => Kind::UpDownCounter,
+                    true => AggregationKind::Counter,
+                    false => AggregationKind::UpDownCounter,
                 };
                 let name = self.rules.name(metric, kind);
                 for point in sum.data_points() {
@@ -221,7 +221,7 @@ impl Translator<'_> {
                 }
             }
             MetricData::Histogram(histogram) => {
-                let name = self.rules.name(metric, Kind::Histogram);
+                let name = self.rules.name(metric, AggregationKind::Histogram);
                 for point in histogram.data_points() {
                     self.histogram(&name, point, double(point.sum()));
                 }
@@ -261,7 +261,7 @@ impl Translator<'_> {
     }
 
     /// What a point says wins over its Resource and external labels; who it is of, over all.
-    fn labels<'p>(&self, name: &str, attributes: impl Iterator<Item = &'p KeyValue>) -> Labels {
+    fn labels<'p>(&self, name: &str, attributes: impl Iterator<Item = &'p KeyValue>) -> LabelSet {
         let mut labels = self.common.clone();
         labels.extend(translated(attributes.map(|a| (&a.key, &a.value))));
         labels.extend(self.identity.clone());

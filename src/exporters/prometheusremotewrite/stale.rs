@@ -18,17 +18,17 @@ const STALE_NAN: u64 = 0x7ff0_0000_0000_0002;
 
 /// The series of each target's last snapshot, by the target's name.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<HashMap<String, Said>>);
+pub(super) struct LastSeries(Mutex<HashMap<String, TargetSeries>>);
 
 #[derive(Debug, Default)]
-struct Said {
+struct TargetSeries {
     /// Unix milliseconds of the newest sample.
     latest: i64,
     /// The labels of each series, encoded: that is smaller than as strings. By instrumentation scope.
     scopes: BTreeMap<String, BTreeSet<Box<[u8]>>>,
 }
 
-impl Memory {
+impl LastSeries {
     /// Adds to what was written the end of each series of the target that was written before and
     /// is not now, at `now` in Unix milliseconds; of those scopes only of which this is all there is
     /// to say. Gives how many that are.
@@ -85,7 +85,7 @@ impl Memory {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Said>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, TargetSeries>> {
         // At most one target's series are missing after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,18 +93,18 @@ impl Memory {
 
 /// The labels of a series and nothing else.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Labels {
+struct SeriesLabels {
     #[prost(message, repeated, tag = "1")]
     labels: Vec<Label>,
 }
 
 fn encoded(series: &TimeSeries) -> Box<[u8]> {
     let labels = series.labels.clone();
-    Labels { labels }.encode_to_vec().into_boxed_slice()
+    SeriesLabels { labels }.encode_to_vec().into_boxed_slice()
 }
 
 fn end(series: &[u8], timestamp: i64) -> Option<TimeSeries> {
-    let labels = Labels::decode(series).ok()?.labels;
+    let labels = SeriesLabels::decode(series).ok()?.labels;
     let value = f64::from_bits(STALE_NAN);
     let samples = vec![Sample { value, timestamp }];
     Some(TimeSeries { labels, samples })

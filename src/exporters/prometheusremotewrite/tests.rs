@@ -12,8 +12,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::{
     message::{Label, Sample, TimeSeries, WriteRequest},
     metadata::Metadata,
-    series::{Converted, Rules, Written},
-    stale::Memory,
+    series::{Converted, NamingRules, Written},
+    stale::LastSeries,
 };
 use crate::delivery::testing::Reader;
 
@@ -54,7 +54,7 @@ fn metrics() -> ResourceMetrics {
 }
 
 /// `{name="value",…} value`, in order of the text.
-fn texts(rules: &Rules) -> Vec<String> {
+fn texts(rules: &NamingRules) -> Vec<String> {
     let Written { request, scopes } = rules.request(&[metrics()], 1_700_000_000_001);
     let series: usize = scopes.iter().map(|(_, series)| series).sum();
     assert_eq!(series, request.timeseries.len(), "each is of a scope");
@@ -84,10 +84,10 @@ fn text(series: &TimeSeries) -> String {
 
 #[test]
 fn series_are_called_as_the_compatibility_specification_says() {
-    let rules = Rules {
+    let rules = NamingRules {
         has_suffixes: true,
         has_target_info: true,
-        ..Rules::default()
+        ..NamingRules::default()
     };
     assert_eq!(
         texts(&rules),
@@ -107,13 +107,13 @@ fn series_are_called_as_the_compatibility_specification_says() {
 #[test]
 fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
     let labels = [("zone", "outside"), ("cluster", "c")];
-    let rules = Rules {
+    let rules = NamingRules {
         namespace: "mix".to_owned(),
         external_labels: labels
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         converted: Converted::All,
-        ..Rules::default()
+        ..NamingRules::default()
     };
     let texts = texts(&rules);
     let resource = "service_instance_id=node-1,service_name=betanet";
@@ -126,9 +126,9 @@ fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
         ),
     ];
     assert_eq!(texts[..2], expected);
-    let rules = Rules {
+    let rules = NamingRules {
         converted: Converted::WithoutService,
-        ..Rules::default()
+        ..NamingRules::default()
     };
     assert_eq!(
         self::texts(&rules)[1],
@@ -172,7 +172,7 @@ fn ends(request: &WriteRequest) -> Vec<(&str, i64)> {
 
 #[test]
 fn a_series_that_is_no_longer_given_ends_once() {
-    let memory = Memory::default();
+    let memory = LastSeries::default();
     let said = |target: &str, names: &[&str], time, whole: &[&str]| {
         let mut written = written(names, time);
         let is_whole = |scope: &str| whole.contains(&scope);
@@ -209,9 +209,9 @@ fn a_series_that_is_no_longer_given_ends_once() {
 
 #[test]
 fn metadata_is_said_again_once_a_minute() {
-    let rules = Rules {
+    let rules = NamingRules {
         has_suffixes: true,
-        ..Rules::default()
+        ..NamingRules::default()
     };
     let (metadata, parts) = (Metadata::default(), [metrics()]);
     let start = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
@@ -229,7 +229,7 @@ fn metadata_is_said_again_once_a_minute() {
     assert_eq!(names.collect::<Vec<_>>(), expected);
     assert_eq!(due(59), []);
     assert_eq!(due(60).len(), 3);
-    let renamed = Rules {
+    let renamed = NamingRules {
         namespace: "other".to_owned(),
         ..rules.clone()
     };

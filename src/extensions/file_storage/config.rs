@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     pipeline::Reporter,
     settings::{ByteSize, Duration},
-    storage::{Directory, Settings},
+    storage::{Directory, DirectorySettings},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -76,8 +76,8 @@ impl Config {
         u32::from_str_radix(&self.directory_permissions, 8).ok()
     }
 
-    fn settings(&self) -> Settings {
-        Settings {
+    fn settings(&self) -> DirectorySettings {
+        DirectorySettings {
             path: self.directory.clone(),
             create: self.create_directory,
             permissions: self.permissions().unwrap_or(0o750),

@@ -40,7 +40,7 @@ pub use foreign::FOREIGN;
 const DECISIONS: &str = "/debug/resilience";
 
 /// What the extension is built with beside its configuration.
-pub struct Context<'a> {
+pub struct HealthCheckContext<'a> {
     /// Where it registers routes.
     pub listeners: &'a mut Listeners,
     /// The state of the targets.
@@ -62,8 +62,8 @@ impl Config {
     ///
     /// # Errors
     /// If another component has one of the paths.
-    pub fn build(&self, id: &str, context: Context<'_>) -> Result<(), RouteError> {
-        let Context {
+    pub fn build(&self, id: &str, context: HealthCheckContext<'_>) -> Result<(), RouteError> {
+        let HealthCheckContext {
             listeners,
             board,
             components,

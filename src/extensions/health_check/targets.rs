@@ -11,8 +11,8 @@ use crate::{
     definition::Definition,
     http::{Request, Response},
     pipeline::{
-        EndpointPoll, Failure, Mapping, Number, Outcome, Poll, Read, Readings, Served, StatusBoard,
-        TargetStatus,
+        CacheStatus, CachedAnswer, EndpointPoll, Mapping, Number, Poll, PollFailure, PollOutcome,
+        Readings, StatusBoard, TargetStatus,
     },
     runtime::{Clock, heavy},
 };
@@ -92,7 +92,7 @@ impl Api {
         if let Value::Object(known) = &mut known {
             let is_up = reads.iter().any(|read| {
                 let served = read.served;
-                served != Served::Stale && served != Served::Missing
+                served != CacheStatus::Stale && served != CacheStatus::Missing
             });
             known.insert("up".to_owned(), is_up.into());
             known.insert("labels".to_owned(), json!(status.target.labels));
@@ -104,12 +104,12 @@ impl Api {
     }
 
     /// The answers as the mapping takes them.
-    fn as_poll(&self, reads: &[Read]) -> Poll {
+    fn as_poll(&self, reads: &[CachedAnswer]) -> Poll {
         let now = self.clock.now();
         let endpoints = reads.iter().map(|read| {
             EndpointPoll::new(match &read.body {
-                Some(body) => Outcome::Fresh(body.clone()),
-                None => Outcome::Skipped,
+                Some(body) => PollOutcome::Fresh(body.clone()),
+                None => PollOutcome::Skipped,
             })
         });
         Poll {
@@ -134,8 +134,8 @@ fn summary(status: &TargetStatus) -> Value {
     })
 }
 
-fn endpoint(path: &str, read: &Read) -> Value {
-    let error = |failure: &Failure| json!({ "type": failure.error_type.name(), "message": failure.message });
+fn endpoint(path: &str, read: &CachedAnswer) -> Value {
+    let error = |failure: &PollFailure| json!({ "type": failure.error_type.name(), "message": failure.message });
     json!({
         "path": path,
         "outcome": read.served.name(),

@@ -19,8 +19,8 @@ fn large() -> Route {
     })
 }
 
-fn few(connections: usize) -> Limits {
-    Limits {
+fn few(connections: usize) -> ClientLimits {
+    ClientLimits {
         connections,
         // Nobody is closed for being idle in this time.
         header_timeout: PATIENCE * 100,

@@ -48,13 +48,13 @@ fn metrics() -> Route {
     .described("<all> & more")
 }
 
-async fn start(limits: Limits, routes: Vec<Route>) -> (SocketAddr, Tasks) {
+async fn start(limits: ClientLimits, routes: Vec<Route>) -> (SocketAddr, Tasks) {
     start_as(&ServerConfig::plain(ENDPOINT), limits, &meter(), routes).await
 }
 
 async fn start_as(
     server: &ServerConfig,
-    limits: Limits,
+    limits: ClientLimits,
     meter: &Meter,
     routes: Vec<Route>,
 ) -> (SocketAddr, Tasks) {
@@ -88,7 +88,7 @@ fn text(registry: &prometheus::Registry) -> String {
 }
 
 async fn serve(routes: Vec<Route>) -> (SocketAddr, Tasks) {
-    start(Limits::default(), routes).await
+    start(ClientLimits::default(), routes).await
 }
 
 /// All that the server says until it closes the connection.
@@ -223,9 +223,9 @@ async fn a_handler_that_panics_costs_its_own_request_only() {
 
 #[tokio::test]
 async fn idle_silent_and_half_sent_connections_are_closed() {
-    let limits = Limits {
+    let limits = ClientLimits {
         header_timeout: Duration::from_millis(50),
-        ..Limits::default()
+        ..ClientLimits::default()
     };
     let (address, _tasks) = start(limits, vec![metrics()]).await;
     assert_eq!(until_closed(send(address, "").await).await, "");
@@ -237,10 +237,10 @@ async fn idle_silent_and_half_sent_connections_are_closed() {
 
 #[tokio::test]
 async fn an_exchange_is_bounded() {
-    let limits = Limits {
+    let limits = ClientLimits {
         exchange_timeout: Duration::from_millis(50),
         connections: 1,
-        ..Limits::default()
+        ..ClientLimits::default()
     };
     let stuck = Route::get("stuck", "/stuck", |_| std::future::pending());
     let large = Route::get("large", "/large", |_| async {
@@ -298,7 +298,7 @@ async fn requests_over_the_limit_of_a_route_are_told_to_come_again() {
     });
     let routes = vec![large.at_most(1)];
     let meter = Meter::of(&counting);
-    let (address, _tasks) = start_as(&server, Limits::default(), &meter, routes).await;
+    let (address, _tasks) = start_as(&server, ClientLimits::default(), &meter, routes).await;
     let mut slow = send(address, "GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
     slow.read_u8().await.unwrap();
     let answer = ask(address, "GET /large HTTP/1.1").await;
@@ -320,9 +320,9 @@ async fn requests_over_the_limit_of_a_route_are_told_to_come_again() {
 #[tokio::test]
 async fn an_idle_connection_goes_where_another_needs_its_place() {
     let (registry, counting) = counted();
-    let limits = Limits {
+    let limits = ClientLimits {
         connections: 1,
-        ..Limits::default()
+        ..ClientLimits::default()
     };
     let server = ServerConfig::plain(ENDPOINT);
     let (address, _tasks) = start_as(&server, limits, &Meter::of(&counting), vec![metrics()]).await;
@@ -379,7 +379,7 @@ async fn stopping_ends_idle_connections_and_lets_answers_finish() {
 
 #[tokio::test]
 async fn a_taken_path_names_both_owners() {
-    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     listeners
         .route(&ServerConfig::plain("localhost:9200"), metrics())
         .unwrap();
@@ -393,7 +393,7 @@ async fn a_taken_path_names_both_owners() {
 #[tokio::test]
 async fn a_taken_port_names_the_owners() {
     let (address, _tasks) = serve(vec![metrics()]).await;
-    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     listeners
         .route(&ServerConfig::plain(address.to_string()), metrics())
         .unwrap();
@@ -410,8 +410,8 @@ async fn a_taken_port_names_the_owners() {
 async fn listeners_go_over_to_other_routes_and_connections_last() {
     let (tasks, _failures) = Tasks::new();
     let components = Components::new(&Clock::System, &tasks);
-    let mut serving = Serving::default();
-    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let mut serving = RunningListeners::default();
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     let plain = ServerConfig::plain(ENDPOINT);
     listeners.route(&plain, metrics()).unwrap();
     let bound = listeners.bind_beside(&serving).await.unwrap();
@@ -422,7 +422,7 @@ async fn listeners_go_over_to_other_routes_and_connections_last() {
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
 
-    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     let kept = serving.routes(ENDPOINT, "prometheus");
     assert_eq!(kept.len(), 1);
     listeners.route(&plain, echo()).unwrap();
@@ -433,7 +433,7 @@ async fn listeners_go_over_to_other_routes_and_connections_last() {
     let rest = until_closed(stream).await;
     assert!(rest.contains("HTTP/1.1 404"), "the same connection: {rest}");
 
-    let listeners = Listeners::new(Limits::default(), &meter());
+    let listeners = Listeners::new(ClientLimits::default(), &meter());
     let bound = listeners.bind_beside(&serving).await.unwrap();
     let gone = serving.switch(bound, &tasks, &components);
     for tasks in &gone {

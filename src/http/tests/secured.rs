@@ -82,7 +82,7 @@ fn url(address: SocketAddr) -> String {
 }
 
 async fn start_secured(server: &ServerConfig, meter: &Meter) -> (SocketAddr, Tasks) {
-    start_as(server, Limits::default(), meter, vec![metrics()]).await
+    start_as(server, ClientLimits::default(), meter, vec![metrics()]).await
 }
 
 #[tokio::test]
@@ -142,9 +142,9 @@ async fn a_handshake_has_a_deadline_and_delays_nobody() {
     let (registry, counting) = counted();
     let meter = Meter::of(&counting);
     let authority = Authority::new();
-    let limits = Limits {
+    let limits = ClientLimits {
         header_timeout: Duration::from_millis(50),
-        ..Limits::default()
+        ..ClientLimits::default()
     };
     let server = authority.server();
     let (address, _tasks) = start_as(&server, limits, &meter, vec![metrics()]).await;
@@ -213,7 +213,7 @@ fn files_that_cannot_be_used_are_named() {
     let refused = |change: &dyn Fn(&mut TlsConfig)| {
         let mut server = server.clone();
         change(server.tls.as_mut().unwrap());
-        let mut listeners = Listeners::new(Limits::default(), &meter());
+        let mut listeners = Listeners::new(ClientLimits::default(), &meter());
         let error = listeners.route(&server, metrics()).unwrap_err();
         crate::telemetry::chain(&error)
     };
@@ -240,7 +240,7 @@ fn files_that_cannot_be_used_are_named() {
 fn components_of_one_listener_agree_on_tls() {
     let authority = Authority::new();
     let server = authority.server();
-    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     listeners.route(&server, metrics()).unwrap();
     let plain = ServerConfig::plain(ENDPOINT);
     let error = listeners.route(&plain, echo()).unwrap_err();
@@ -322,7 +322,7 @@ async fn a_token_stands_in_a_file_and_admits_to_its_own_routes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     std::fs::write(&file, "t0k3n\n").unwrap();
-    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     let guarded = admitting(token_from(&file));
     listeners.route(&guarded, metrics()).unwrap();
     let open = Route::get("health_check", "/health", |_| async {
@@ -352,7 +352,7 @@ async fn a_token_stands_in_a_file_and_admits_to_its_own_routes() {
 
 #[test]
 fn a_file_of_a_token_that_is_not_there_ends_the_start() {
-    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     let guarded = admitting(token_from(Path::new("none")));
     let error = listeners.route(&guarded, metrics()).unwrap_err();
     let text = crate::telemetry::chain(&error);

@@ -1,6 +1,6 @@
 mod delta;
 mod exemplars;
-mod heritage;
+mod inherited_state;
 mod points;
 mod said;
 mod times;
@@ -20,8 +20,8 @@ use super::*;
 use crate::{
     definition::{self, Definition},
     pipeline::{
-        Body, EndpointPoll, ErrorType, Failure, Outcome, OwnReading, Poll, Problem, Readings,
-        Reason, Target,
+        Body, EndpointPoll, ErrorType, OwnReading, Poll, PollFailure, PollOutcome, Problem,
+        ProblemReason, Readings, Target,
     },
 };
 
@@ -44,7 +44,7 @@ const SECONDS: usize = 4;
 /// What one target gives, and what is said of it.
 struct Both {
     definition: Arc<Definition>,
-    own: OwnMetrics,
+    own: ReportMetrics,
     instruments: TargetInstruments,
     /// How many readings of the last poll there was no room for.
     refused: usize,
@@ -95,10 +95,10 @@ impl Both {
 fn instruments() -> Both {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
     let target = Arc::new(Target::named("node", &definition));
-    let schema = Arc::new(OwnMetrics::schema(&definition, 1));
+    let schema = Arc::new(ReportMetrics::schema(&definition, 1));
     Both {
         instruments: TargetInstruments::new(&schema, &resource(&target)),
-        own: OwnMetrics::new(&target),
+        own: ReportMetrics::new(&target),
         definition,
         refused: 0,
     }
@@ -110,9 +110,9 @@ fn poll(fresh: [bool; 2]) -> Poll {
     let endpoints = fresh.map(|fresh| {
         let outcome = if fresh {
             let raw = Bytes::from_static(b"null");
-            Outcome::Fresh(Body::new(raw, received, Json::Null, |_| None))
+            PollOutcome::Fresh(Body::new(raw, received, Json::Null, |_| None))
         } else {
-            Outcome::Failed(Failure {
+            PollOutcome::Failed(PollFailure {
                 error_type: ErrorType::Timeout,
                 message: "no answer".into(),
             })
@@ -340,7 +340,7 @@ fn the_collector_says_how_the_target_is() {
         values: vec![total(2)],
         problems: vec![Problem {
             instrument: OTHER,
-            reason: Reason::Missing,
+            reason: ProblemReason::Missing,
             count: 2,
             detail: String::new(),
         }],

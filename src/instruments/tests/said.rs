@@ -76,7 +76,7 @@ fn what_was_not_asked_has_not_ended() {
     assert_eq!(ends(&mut both, [true, true], all()), NONE);
     let mut news = poll([false, false]);
     for endpoint in &mut news.endpoints {
-        endpoint.outcome = Outcome::Skipped;
+        endpoint.outcome = PollOutcome::Skipped;
     }
     let messages = both.otlp(&news, &readings([]));
     assert_eq!(ends_of(&sent(&messages)), NONE);
@@ -122,7 +122,7 @@ fn a_delta_needs_no_end() {
 fn under_another_definition_ends_what_it_does_not_have() {
     let mut both = instruments();
     assert_eq!(ends(&mut both, [true, true], all()), NONE);
-    heritage::go_over(
+    inherited_state::go_over(
         &mut both,
         &DEFINITION.replace("name: gauge", "name: other.gauge"),
     );
@@ -135,7 +135,7 @@ fn of_another_resource_all_of_the_old_one_ends() {
     let mut both = instruments();
     ends(&mut both, [true, true], all());
     let named = format!("resource: {{service.name: other}}\n{DEFINITION}");
-    heritage::go_over(&mut both, &named);
+    inherited_state::go_over(&mut both, &named);
     let poll = poll([true, true]);
     let messages = both.otlp(&poll, &readings(all()));
     assert_eq!(ends_of(&sent(&messages)).len(), all().len());

@@ -143,7 +143,7 @@ metrics:
 ";
     let definition = definition::from_text("test", "test.yaml", text).unwrap();
     let target = Arc::new(Target::named("node", &definition));
-    let schema = OwnMetrics::schema(&definition, 1);
+    let schema = ReportMetrics::schema(&definition, 1);
     let schema = schema.instruments().iter().map(|known| {
         let mut instrument = known.as_ref().clone();
         if instrument.name == "seconds" {
@@ -155,7 +155,7 @@ metrics:
     let schema = Arc::new(schema.collect());
     Both {
         instruments: TargetInstruments::new(&schema, &resource(&target)),
-        own: OwnMetrics::new(&target),
+        own: ReportMetrics::new(&target),
         definition,
         refused: 0,
     }

@@ -15,7 +15,7 @@ use opentelemetry::KeyValue;
 
 pub use self::status::{ComponentKind, ComponentStatus};
 use crate::{
-    runtime::{Clock, Failure, Loss, TaskEvent, Tasks},
+    runtime::{Clock, Severity, TaskEvent, TaskFailure, Tasks},
     telemetry::{Meter, names},
 };
 
@@ -220,12 +220,12 @@ impl Reporter {
         })
     }
 
-    fn lost(&self, failure: &Failure) {
+    fn lost(&self, failure: &TaskFailure) {
         lock(&self.state).panics += 1;
         match failure.loss {
-            Loss::Rest => self.permanent_error(failure),
-            Loss::Pause => self.recoverable_error(failure),
-            Loss::One => {}
+            Severity::Fatal => self.permanent_error(failure),
+            Severity::Restarts => self.recoverable_error(failure),
+            Severity::Isolated => {}
         }
     }
 
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
     use crate::runtime::PAUSE_AFTER_PANIC;
 
-    fn board() -> (Arc<Components>, mpsc::Receiver<Failure>) {
+    fn board() -> (Arc<Components>, mpsc::Receiver<TaskFailure>) {
         let (tasks, failures) = Tasks::new();
         let clock = Clock::starting_at(UNIX_EPOCH);
         (Components::new(&clock, &tasks), failures)
@@ -370,11 +370,11 @@ mod tests {
             (state.status, state.panics)
         };
         reporter.ok();
-        own.spawn_one("connection", async { panic!("one") });
+        own.spawn_isolated("connection", async { panic!("one") });
         sleep(MOMENT).await;
         assert_eq!(now(), (ComponentStatus::Ok, 1));
         let is_first = AtomicBool::new(true);
-        own.spawn_lasting("sender", move || {
+        own.spawn_supervised("sender", move || {
             let is_first = is_first.swap(false, Ordering::Relaxed);
             async move { assert!(!is_first, "two") }
         });

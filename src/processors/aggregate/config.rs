@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    processors::select::{MatchType, Texts},
+    processors::metric_matcher::{MatchType, Texts},
     settings::Duration,
     yaml::{Cursor, Diagnostics},
 };
@@ -73,27 +73,27 @@ impl Function {
 
 /// What the fleet and its emitter go by.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct AggregateSettings {
     pub(super) interval: time::Duration,
     pub(super) target: String,
     pub(super) resource: BTreeMap<String, String>,
-    pub(super) rules: Rules,
+    pub(super) rules: FleetRules,
 }
 
 /// What the fleet goes by.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
+pub(super) struct FleetRules {
     pub(super) prefix: String,
     pub(super) group_by: Vec<String>,
     pub(super) max_groups: usize,
     pub(super) min_coverage: f64,
     pub(super) max_age: time::Duration,
-    pub(super) metrics: Arc<[Rule]>,
+    pub(super) metrics: Arc<[MetricRule]>,
 }
 
 /// How metrics of some names are aggregated.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct MetricRule {
     pub(super) names: Texts,
     pub(super) functions: Vec<Function>,
     pub(super) quantiles: Vec<f64>,
@@ -162,21 +162,21 @@ impl Config {
     }
 
     /// What it comes to.
-    pub(super) fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> AggregateSettings {
         let metrics = self.metrics.iter().filter_map(|metric| {
             let include = [metric.include.clone()];
-            Some(Rule {
+            Some(MetricRule {
                 // A wrong expression was reported by `check`; nothing is built then.
                 names: Texts::new(metric.match_type, &include).ok()?,
                 functions: metric.functions.clone().unwrap_or(Function::ALL.into()),
                 quantiles: metric.quantiles.clone(),
             })
         });
-        Settings {
+        AggregateSettings {
             interval: self.interval.get(),
             target: self.target.clone(),
             resource: self.resource.clone(),
-            rules: Rules {
+            rules: FleetRules {
                 prefix: self.prefix.clone(),
                 group_by: self.group_by.clone(),
                 max_groups: self.max_groups,

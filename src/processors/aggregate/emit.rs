@@ -11,8 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shared,
-    config::{Function, Settings},
+    AggregateShared,
+    config::{AggregateSettings, Function},
     fleet::{Aggregated, Metric, Values},
 };
 use crate::{
@@ -34,7 +34,7 @@ const QUANTILE: &str = "quantile";
 /// Takes aggregates to the rest of the pipeline.
 pub(super) struct Emitter {
     /// Nobody aggregates any more when the processor is gone.
-    shared: Weak<Shared>,
+    shared: Weak<AggregateShared>,
     interval: Duration,
     downstream: Arc<dyn Downstream>,
     open: Option<Open>,
@@ -53,10 +53,10 @@ struct Open {
 
 /// Which instrument has what of which metric. The first one is the coverage.
 #[derive(Default)]
-struct Outputs(BTreeMap<(usize, Output), usize>);
+struct Outputs(BTreeMap<(usize, GroupOutput), usize>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Output {
+enum GroupOutput {
     Total,
     Sum,
     Min,
@@ -67,7 +67,7 @@ enum Output {
 }
 
 impl Emitter {
-    pub(super) fn new(shared: &Arc<Shared>, downstream: Arc<dyn Downstream>) -> Self {
+    pub(super) fn new(shared: &Arc<AggregateShared>, downstream: Arc<dyn Downstream>) -> Self {
         Self {
             shared: Arc::downgrade(shared),
             interval: shared.settings.interval,
@@ -97,7 +97,7 @@ impl Emitter {
         }
     }
 
-    fn emit(&mut self, shared: &Shared, now: Instant) {
+    fn emit(&mut self, shared: &AggregateShared, now: Instant) {
         let time = shared.clock.now();
         let mut fleet = shared.fleet();
         let known = self.open.as_ref().map_or(0, |open| open.metrics.len());
@@ -125,7 +125,7 @@ impl Emitter {
 impl Open {
     fn new(
         metrics: Vec<Metric>,
-        settings: &Settings,
+        settings: &AggregateSettings,
         began: SystemTime,
         downstream: &dyn Downstream,
     ) -> Self {
@@ -155,7 +155,7 @@ impl Open {
     }
 
     /// From now on it has these metrics, which begin with those that it has.
-    fn follow(&mut self, metrics: Vec<Metric>, settings: &Settings) {
+    fn follow(&mut self, metrics: Vec<Metric>, settings: &AggregateSettings) {
         let (schema, outputs) = schema(&metrics, settings, &self.scope);
         self.stream.schema = Arc::new(schema);
         self.sink.follow(self.stream.clone());
@@ -184,7 +184,7 @@ impl Open {
     }
 }
 
-fn resource(settings: &Settings) -> ResourceAttributes {
+fn resource(settings: &AggregateSettings) -> ResourceAttributes {
     let mut attributes = vec![KeyValue::new("service.name", "aggregate")];
     let name = (INSTANCE_ID, &settings.target);
     let configured = settings
@@ -208,7 +208,7 @@ fn coverage(metric: &Metric, aggregated: &Aggregated) -> Reading {
     }
 }
 
-fn schema(metrics: &[Metric], settings: &Settings, scope: &Arc<str>) -> (Schema, Outputs) {
+fn schema(metrics: &[Metric], settings: &AggregateSettings, scope: &Arc<str>) -> (Schema, Outputs) {
     let (mut schema, mut outputs) = (Schema::default(), Outputs::default());
     let coverage = &names::AGGREGATE_COVERAGE;
     schema.add(Arc::new(Instrument {
@@ -223,7 +223,7 @@ fn schema(metrics: &[Metric], settings: &Settings, scope: &Arc<str>) -> (Schema,
         delta: None,
     }));
     for (index, metric) in metrics.iter().enumerate() {
-        for output in Output::of(metric) {
+        for output in GroupOutput::of(metric) {
             let made = output.instrument(metric, settings, scope);
             outputs
                 .0
@@ -233,7 +233,7 @@ fn schema(metrics: &[Metric], settings: &Settings, scope: &Arc<str>) -> (Schema,
     (schema, outputs)
 }
 
-impl Output {
+impl GroupOutput {
     fn of(metric: &Metric) -> Vec<Self> {
         if metric.instrument.kind == InstrumentKind::Counter {
             return vec![Self::Total];
@@ -249,7 +249,12 @@ impl Output {
         functions.chain(quantile).collect()
     }
 
-    fn instrument(self, metric: &Metric, settings: &Settings, scope: &Arc<str>) -> Instrument {
+    fn instrument(
+        self,
+        metric: &Metric,
+        settings: &AggregateSettings,
+        scope: &Arc<str>,
+    ) -> Instrument {
         let of = &metric.instrument;
         let (suffix, what) = match self {
             Self::Total => ("", "Sum of increments over all members"),
@@ -301,27 +306,27 @@ impl Outputs {
         };
         let group = || aggregated.group.to_vec();
         let values = match &aggregated.values {
-            Some(Values::Total(total)) => return push(Output::Total, group(), *total),
+            Some(Values::Total(total)) => return push(GroupOutput::Total, group(), *total),
             Some(Values::Fresh(values)) if !values.is_empty() => values,
             _ => return,
         };
         let mut sorted = values.clone();
         sorted.sort_by(|a, b| a.as_f64().total_cmp(&b.as_f64()));
         let (sum, count) = (number::sum(values), values.len() as u64);
-        push(Output::Sum, group(), sum);
-        push(Output::Count, group(), Number::Unsigned(count));
+        push(GroupOutput::Sum, group(), sum);
+        push(GroupOutput::Count, group(), Number::Unsigned(count));
         let mean = sum.as_f64() / Number::Unsigned(count).as_f64();
-        push(Output::Avg, group(), Number::Double(mean));
+        push(GroupOutput::Avg, group(), Number::Double(mean));
         if let (Some(min), Some(max)) = (sorted.first(), sorted.last()) {
-            push(Output::Min, group(), *min);
-            push(Output::Max, group(), *max);
+            push(GroupOutput::Min, group(), *min);
+            push(GroupOutput::Max, group(), *max);
         }
         let sorted: Vec<f64> = sorted.iter().map(|value| value.as_f64()).collect();
         for q in &metric.quantiles {
             let mut attributes = group();
             actions::set(&mut attributes, QUANTILE, q.to_string().into());
             push(
-                Output::Quantile,
+                GroupOutput::Quantile,
                 attributes,
                 Number::Double(number::quantile(&sorted, *q)),
             );

@@ -8,7 +8,7 @@ use std::{
 use opentelemetry::{KeyValue, StringValue};
 use tokio::time::Instant;
 
-use super::config::{Function, Rules};
+use super::config::{FleetRules, Function};
 use crate::{
     definition::{Instrument, InstrumentKind},
     pipeline::{Batch, Number, Reading, ResourceAttributes, Stream, Target},
@@ -40,10 +40,10 @@ pub(super) struct Metric {
 /// All members.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    rules: Rules,
+    rules: FleetRules,
     metrics: Vec<Metric>,
     next: MemberId,
-    members: BTreeMap<MemberId, Member>,
+    members: BTreeMap<MemberId, FleetMember>,
     /// The latest of each name.
     by_name: HashMap<String, MemberId>,
     /// The totals of counters; 0 for what is none.
@@ -53,26 +53,26 @@ pub(super) struct Fleet {
 }
 
 #[derive(Debug)]
-struct Member {
+struct FleetMember {
     target: Arc<Target>,
     resource: ResourceAttributes,
     /// The metrics that it is expected to give.
     metrics: HashSet<usize>,
     /// The group that it is expected in, if its Resource alone decides.
     home: Option<Group>,
-    sources: HashMap<Arc<str>, Source>,
+    sources: HashMap<Arc<str>, MemberEndpoint>,
 }
 
 /// An endpoint of a member.
 #[derive(Debug, Default)]
-struct Source {
+struct MemberEndpoint {
     /// When it was last read; none if it gave nothing when it was last asked.
     read_at: Option<Instant>,
-    series: HashMap<(usize, Vec<KeyValue>), Series>,
+    series: HashMap<(usize, Vec<KeyValue>), MemberSeries>,
 }
 
 #[derive(Debug)]
-struct Series {
+struct MemberSeries {
     group: Group,
     value: Number,
     at: Instant,
@@ -107,7 +107,7 @@ struct Gathered {
 }
 
 impl Fleet {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: FleetRules) -> Self {
         Self {
             rules,
             metrics: Vec::new(),
@@ -166,7 +166,7 @@ impl Fleet {
             before.is_some_and(|before| before.resource == *resource)
         });
         let before = before.and_then(|before| self.members.remove(&before));
-        let member = Member {
+        let member = FleetMember {
             target: Arc::clone(&stream.target),
             resource: Arc::clone(resource),
             metrics: tracked.iter().flatten().map(|of| of.metric).collect(),
@@ -232,7 +232,7 @@ impl Fleet {
 
     fn take(
         &mut self,
-        source: &mut Source,
+        source: &mut MemberEndpoint,
         metric: usize,
         reading: &Reading,
         (group, at): (Group, Instant),
@@ -249,7 +249,7 @@ impl Fleet {
             .metrics
             .get(metric)
             .map(|metric| metric.instrument.kind);
-        let new = Series {
+        let new = MemberSeries {
             group,
             value: reading.value,
             at,
@@ -342,7 +342,7 @@ impl Fleet {
     }
 }
 
-impl Source {
+impl MemberEndpoint {
     /// It was read whole: a series that is absent left. It is remembered for a while, so that the
     /// total of one that comes back goes on.
     fn read(&mut self, now: Instant, remembered: std::time::Duration) {

@@ -36,11 +36,11 @@ use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::time::Instant;
 
 use self::{
-    config::Settings,
+    config::AggregateSettings,
     emit::Emitter,
     fleet::{Fleet, MemberId, Tracked},
 };
-use super::{Context, plans::Plans};
+use super::{ProcessorContext, schema_cache::SchemaCache};
 use crate::{
     pipeline::{Batch, Downstream, Processor, Stage, Stream},
     runtime::{Clock, Tasks},
@@ -50,15 +50,15 @@ use crate::{
 /// The processor.
 #[derive(Debug)]
 struct Aggregate {
-    shared: Arc<Shared>,
-    plans: Plans<Vec<Option<Tracked>>>,
+    shared: Arc<AggregateShared>,
+    plans: SchemaCache<Vec<Option<Tracked>>>,
 }
 
 /// What the stages of all members write and the emitter reads.
 #[derive(Debug)]
-struct Shared {
+struct AggregateShared {
     id: String,
-    settings: Settings,
+    settings: AggregateSettings,
     clock: Clock,
     fleet: Mutex<Fleet>,
     dropped: Counter<u64>,
@@ -66,9 +66,9 @@ struct Shared {
 
 impl Config {
     /// Makes the processor `id`.
-    pub fn build(&self, id: &str, context: &Context<'_>) -> Arc<dyn Processor> {
+    pub fn build(&self, id: &str, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         let settings = self.settings();
-        let shared = Shared {
+        let shared = AggregateShared {
             id: id.to_owned(),
             fleet: Mutex::new(Fleet::new(settings.rules.clone())),
             settings,
@@ -77,12 +77,12 @@ impl Config {
         };
         Arc::new(Aggregate {
             shared: Arc::new(shared),
-            plans: Plans::default(),
+            plans: SchemaCache::default(),
         })
     }
 }
 
-impl Shared {
+impl AggregateShared {
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
         // A panic elsewhere costs at most what one poll gave.
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
@@ -91,7 +91,7 @@ impl Shared {
 
 /// Watches the readings of one member.
 struct Observer {
-    shared: Arc<Shared>,
+    shared: Arc<AggregateShared>,
     member: MemberId,
     /// By instrument: what it adds to.
     tracked: Arc<Vec<Option<Tracked>>>,
@@ -117,7 +117,7 @@ impl Processor for Aggregate {
 
     fn start(&self, downstream: Arc<dyn Downstream>, tasks: &Tasks) {
         let (shared, stop) = (Arc::clone(&self.shared), tasks.stopping());
-        tasks.spawn_lasting(format!("emitter of {}", shared.id), move || {
+        tasks.spawn_supervised(format!("emitter of {}", shared.id), move || {
             let emitter = Emitter::new(&shared, Arc::clone(&downstream));
             emitter.run(stop.clone())
         });

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Attributes, Rules};
+use super::{AttributeRules, Attributes};
 use crate::{
     pipeline::Processor,
     processors::{
         actions::{self, ActionConfig},
-        plans::Plans,
-        select::{MatchConfig, Select},
+        metric_matcher::{MatchConfig, MetricMatcher},
+        schema_cache::SchemaCache,
     },
     yaml::{Cursor, Diagnostics},
 };
@@ -41,11 +41,11 @@ impl Config {
 
     /// Makes the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
-        let rules = Arc::new(Rules {
-            select: Select::new(self.include.as_ref(), self.exclude.as_ref()),
+        let rules = Arc::new(AttributeRules {
+            select: MetricMatcher::new(self.include.as_ref(), self.exclude.as_ref()),
             actions: actions::compile(&self.actions),
         });
-        let plans = Plans::default();
+        let plans = SchemaCache::default();
         Arc::new(Attributes { rules, plans })
     }
 }

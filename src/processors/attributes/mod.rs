@@ -17,25 +17,25 @@ pub use config::Config;
 
 use std::sync::Arc;
 
-use super::{actions::Action, plans::Plans, select::Select};
+use super::{actions::CompiledAction, metric_matcher::MetricMatcher, schema_cache::SchemaCache};
 use crate::pipeline::{Batch, Processor, Stage, Stream};
 
 /// The processor.
 #[derive(Debug)]
 struct Attributes {
-    rules: Arc<Rules>,
-    plans: Plans<Vec<Option<bool>>>,
+    rules: Arc<AttributeRules>,
+    plans: SchemaCache<Vec<Option<bool>>>,
 }
 
 #[derive(Debug)]
-struct Rules {
-    select: Select,
-    actions: Vec<Action>,
+struct AttributeRules {
+    select: MetricMatcher,
+    actions: Vec<CompiledAction>,
 }
 
 /// What it does to one target.
-struct Change {
-    rules: Arc<Rules>,
+struct AttributeStage {
+    rules: Arc<AttributeRules>,
     /// By instrument: whether it is meant; none if the Resource decides.
     selected: Arc<Vec<Option<bool>>>,
     stream: Stream,
@@ -48,7 +48,7 @@ impl Processor for Attributes {
             let instruments = schema.instruments().iter();
             instruments.map(|i| select.takes(&i.name, None)).collect()
         });
-        Box::new(Change {
+        Box::new(AttributeStage {
             rules: Arc::clone(&self.rules),
             selected,
             stream: stream.clone(),
@@ -56,9 +56,9 @@ impl Processor for Attributes {
     }
 }
 
-impl Stage for Change {
+impl Stage for AttributeStage {
     fn process(&mut self, mut batch: Batch) -> Batch {
-        let Rules { select, actions } = &*self.rules;
+        let AttributeRules { select, actions } = &*self.rules;
         for part in &mut batch.parts {
             for reading in &mut part.values {
                 let index = reading.instrument;
@@ -82,11 +82,11 @@ impl Stage for Change {
 
 #[cfg(test)]
 mod tests {
-    use crate::processors::testing::Lab;
+    use crate::processors::testing::ProcessorBench;
 
     #[test]
     fn actions_are_done_in_order_and_keys_stay_sorted() {
-        let mut lab = Lab::new(
+        let mut lab = ProcessorBench::new(
             "attributes",
             "actions:
               - {key: zone, value: 1, action: insert}
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn values_are_hashed_extracted_and_converted() {
-        let mut lab = Lab::new(
+        let mut lab = ProcessorBench::new(
             "attributes",
             "actions:
               - {key: host, pattern: '^(?P<name>[a-z]+)-(?P<number>\\d+)$', action: extract}
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn only_what_is_selected_is_changed() {
-        let mut lab = Lab::new(
+        let mut lab = ProcessorBench::new(
             "attributes",
             "include: {match_type: regexp, metric_names: ['^gau', total]}
              \nexclude: {match_type: strict, metric_names: [gauge]}
@@ -138,7 +138,7 @@ mod tests {
                  \nactions: [{{key: a, value: 1, action: insert}}]"
             );
             assert_eq!(
-                Lab::new("attributes", &config).run(&["gauge 1"]),
+                ProcessorBench::new("attributes", &config).run(&["gauge 1"]),
                 [expected]
             );
         }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_the_collector_says_of_a_target_goes_the_same_way() {
-        let mut lab = Lab::new(
+        let mut lab = ProcessorBench::new(
             "attributes",
             "actions: [{key: a, value: 1, action: insert}]",
         );

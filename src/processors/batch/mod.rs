@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     pipeline::{Processor, Stage, Stream},
-    processors::pass_on::PassOn,
+    processors::noop::Noop,
     settings::Duration,
     yaml::{Cursor, Diagnostics},
 };
@@ -50,6 +50,6 @@ struct Nothing;
 
 impl Processor for Nothing {
     fn open(&self, _stream: &mut Stream) -> Box<dyn Stage> {
-        Box::new(PassOn)
+        Box::new(Noop)
     }
 }

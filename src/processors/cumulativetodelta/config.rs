@@ -5,13 +5,13 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CumulativeToDelta, Rules};
+use super::{CumulativeToDelta, DeltaRules};
 use crate::{
     definition::InstrumentKind,
     pipeline::Processor,
     processors::{
-        plans::Plans,
-        select::{MatchType, Texts},
+        metric_matcher::{MatchType, Texts},
+        schema_cache::SchemaCache,
     },
     settings::Duration,
     yaml::{Cursor, Diagnostics},
@@ -72,7 +72,7 @@ pub enum InitialValue {
 
 /// Metrics by name and type, compiled.
 #[derive(Debug)]
-pub(super) struct Match {
+pub(super) struct DeltaMatcher {
     pub(super) names: Option<Texts>,
     pub(super) types: Vec<MetricType>,
 }
@@ -93,13 +93,13 @@ impl Config {
     pub fn build(&self) -> Arc<dyn Processor> {
         let max_staleness = self.max_staleness.get();
         Arc::new(CumulativeToDelta {
-            rules: Rules {
+            rules: DeltaRules {
                 include: self.include.as_ref().map(MatchMetrics::build),
                 exclude: self.exclude.as_ref().map(MatchMetrics::build),
                 max_staleness: (!max_staleness.is_zero()).then_some(max_staleness),
                 initial_value: self.initial_value,
             },
-            plans: Plans::default(),
+            plans: SchemaCache::default(),
         })
     }
 }
@@ -123,10 +123,10 @@ impl MatchMetrics {
         }
     }
 
-    fn build(&self) -> Match {
+    fn build(&self) -> DeltaMatcher {
         // A wrong expression was reported by `check`; nothing is built then.
         let names = self.match_type.map(|how| Texts::new(how, &self.metrics));
-        Match {
+        DeltaMatcher {
             names: names.and_then(Result::ok),
             types: self.metric_types.clone(),
         }

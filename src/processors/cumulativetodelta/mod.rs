@@ -18,8 +18,8 @@ pub use config::{Config, InitialValue, MatchMetrics, MetricType};
 
 use std::{sync::Arc, time::Duration};
 
-use self::config::Match;
-use super::{pass_on::PassOn, plans::Plans, select::Texts};
+use self::config::DeltaMatcher;
+use super::{metric_matcher::Texts, noop::Noop, schema_cache::SchemaCache};
 use crate::{
     definition::{Definition, Delta, Instrument, InstrumentKind},
     pipeline::{Processor, Schema, Stage, Stream},
@@ -28,14 +28,14 @@ use crate::{
 /// The processor.
 #[derive(Debug)]
 struct CumulativeToDelta {
-    rules: Rules,
-    plans: Plans<Schema>,
+    rules: DeltaRules,
+    plans: SchemaCache<Schema>,
 }
 
 #[derive(Debug)]
-struct Rules {
-    include: Option<Match>,
-    exclude: Option<Match>,
+struct DeltaRules {
+    include: Option<DeltaMatcher>,
+    exclude: Option<DeltaMatcher>,
     max_staleness: Option<Duration>,
     initial_value: InitialValue,
 }
@@ -48,11 +48,11 @@ impl Processor for CumulativeToDelta {
             let marked = instruments.map(|known| self.rules.marked(known, definition));
             marked.collect()
         });
-        Box::new(PassOn)
+        Box::new(Noop)
     }
 }
 
-impl Rules {
+impl DeltaRules {
     fn marked(&self, instrument: &Arc<Instrument>, definition: &Definition) -> Arc<Instrument> {
         if !self.takes(instrument) {
             return Arc::clone(instrument);
@@ -98,11 +98,11 @@ fn is_counted_here(instrument: &Instrument, definition: &Definition) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use crate::{definition::Delta, processors::testing::Lab};
+    use crate::{definition::Delta, processors::testing::ProcessorBench};
 
     /// The deltas behind the processor, by metric.
     fn deltas(config: &str) -> Vec<(String, Delta)> {
-        let lab = Lab::new("cumulativetodelta", config);
+        let lab = ProcessorBench::new("cumulativetodelta", config);
         let instruments = lab.after().schema.instruments().iter();
         let deltas = instruments.filter_map(|known| Some((known.name.clone(), known.delta?)));
         deltas.collect()

@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Filter, Rules,
-    condition::{Condition, Scope},
+    Filter, FilterRules,
+    condition::{Condition, ConditionScope},
 };
 use crate::{
     pipeline::Processor,
     processors::{
-        plans::Plans,
-        select::{MatchConfig, Select},
+        metric_matcher::{MatchConfig, MetricMatcher},
+        schema_cache::SchemaCache,
     },
     yaml::{Cursor, Diagnostics},
 };
@@ -91,11 +91,11 @@ impl Config {
             conditions.filter_map(move |text| Condition::parse(text, scope).ok())
         });
         let metrics = &self.metrics;
-        let rules = Arc::new(Rules {
-            select: Select::new(metrics.include.as_ref(), metrics.exclude.as_ref()),
+        let rules = Arc::new(FilterRules {
+            select: MetricMatcher::new(metrics.include.as_ref(), metrics.exclude.as_ref()),
             conditions: conditions.collect(),
         });
-        let plans = Plans::default();
+        let plans = SchemaCache::default();
         Arc::new(Filter { rules, plans })
     }
 
@@ -116,17 +116,21 @@ impl Config {
         names
     }
 
-    fn conditions(&self) -> [(&[&str], Scope, &[String]); 3] {
+    fn conditions(&self) -> [(&[&str], ConditionScope, &[String]); 3] {
         [
             (
                 &["metric_conditions"],
-                Scope::Point,
+                ConditionScope::Point,
                 &self.metric_conditions,
             ),
-            (&["metrics", "metric"], Scope::Metric, &self.metrics.metric),
+            (
+                &["metrics", "metric"],
+                ConditionScope::Metric,
+                &self.metrics.metric,
+            ),
             (
                 &["metrics", "datapoint"],
-                Scope::Point,
+                ConditionScope::Point,
                 &self.metrics.datapoint,
             ),
         ]

@@ -22,35 +22,35 @@ use std::{cell::Cell, collections::HashMap, sync::Arc};
 use opentelemetry::KeyValue;
 
 use self::condition::{Condition, Facts};
-use super::{plans::Plans, select::Select};
+use super::{metric_matcher::MetricMatcher, schema_cache::SchemaCache};
 use crate::pipeline::{Batch, Processor, Reading, ResourceAttributes, Schema, Stage, Stream};
 
 /// The processor.
 #[derive(Debug)]
 struct Filter {
-    rules: Arc<Rules>,
-    plans: Plans<Plan>,
+    rules: Arc<FilterRules>,
+    plans: SchemaCache<FilterPlan>,
 }
 
 #[derive(Debug)]
-struct Rules {
-    select: Select,
+struct FilterRules {
+    select: MetricMatcher,
     /// One that fits is enough to drop.
     conditions: Vec<Condition>,
 }
 
 /// What it does to the readings of a schema.
 #[derive(Debug)]
-struct Plan {
+struct FilterPlan {
     before: Arc<Schema>,
     /// Without the instruments of which nothing can pass.
     after: Arc<Schema>,
     /// By instrument.
-    fates: Vec<Fate>,
+    fates: Vec<InstrumentVerdict>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Fate {
+enum InstrumentVerdict {
     /// Nothing passes.
     Dropped,
     /// All pass, under this index.
@@ -61,8 +61,8 @@ enum Fate {
 
 /// What it does to one target.
 struct Sieve {
-    rules: Arc<Rules>,
-    plan: Arc<Plan>,
+    rules: Arc<FilterRules>,
+    plan: Arc<FilterPlan>,
 }
 
 impl Processor for Filter {
@@ -70,14 +70,14 @@ impl Processor for Filter {
         let before = Arc::clone(&stream.schema);
         let plan = self
             .plans
-            .of(&stream.schema, |_| Plan::new(before, &self.rules));
+            .of(&stream.schema, |_| FilterPlan::new(before, &self.rules));
         stream.schema = Arc::clone(&plan.after);
         let rules = Arc::clone(&self.rules);
         Box::new(Sieve { rules, plan })
     }
 }
 
-impl Rules {
+impl FilterRules {
     /// Whether the reading is dropped, as far as the facts tell.
     fn drops(&self, facts: &Facts<'_>) -> Option<bool> {
         let taken = self.select.takes(&facts.instrument.name, facts.resource);
@@ -106,8 +106,8 @@ impl Rules {
     }
 }
 
-impl Plan {
-    fn new(before: Arc<Schema>, rules: &Rules) -> Self {
+impl FilterPlan {
+    fn new(before: Arc<Schema>, rules: &FilterRules) -> Self {
         let mut kept = Vec::new();
         let fates = before.instruments().iter().map(|instrument| {
             let drops = rules.drops(&Facts {
@@ -122,9 +122,9 @@ impl Plan {
                 kept.push(Arc::clone(instrument));
             }
             match drops {
-                Some(true) => Fate::Dropped,
-                Some(false) => Fate::Passed(index),
-                None => Fate::Judged(index),
+                Some(true) => InstrumentVerdict::Dropped,
+                Some(false) => InstrumentVerdict::Passed(index),
+                None => InstrumentVerdict::Judged(index),
             }
         });
         let fates = fates.collect();
@@ -142,7 +142,7 @@ impl Stage for Sieve {
             let resource: &ResourceAttributes = &part.resource;
             let points = self.rules.points(&part.values);
             part.values.retain_mut(|reading| {
-                let (Some(fate), Some(instrument)) = (
+                let (Some(verdict), Some(instrument)) = (
                     self.plan.fates.get(reading.instrument),
                     self.plan.before.get(reading.instrument),
                 ) else {
@@ -155,10 +155,12 @@ impl Stage for Sieve {
                     points: points.get(&reading.instrument).map(Vec::as_slice),
                     failed: Cell::new(false),
                 };
-                let index = match fate {
-                    Fate::Dropped => return false,
-                    Fate::Judged(_) if self.rules.drops(&facts) == Some(true) => return false,
-                    Fate::Passed(index) | Fate::Judged(index) => *index,
+                let index = match verdict {
+                    InstrumentVerdict::Dropped => return false,
+                    InstrumentVerdict::Judged(_) if self.rules.drops(&facts) == Some(true) => {
+                        return false;
+                    }
+                    InstrumentVerdict::Passed(index) | InstrumentVerdict::Judged(index) => *index,
                 };
                 reading.instrument = index;
                 true
@@ -170,11 +172,11 @@ impl Stage for Sieve {
 
 #[cfg(test)]
 mod tests {
-    use crate::processors::testing::Lab;
+    use crate::processors::testing::ProcessorBench;
 
     #[test]
     fn names_decide_before_any_reading_comes() {
-        let mut lab = Lab::new(
+        let mut lab = ProcessorBench::new(
             "filter",
             "metrics:
               include: {match_type: regexp, metric_names: ['^t', seconds]}
@@ -211,8 +213,11 @@ mod tests {
             (r#"unit == "By""#, "gauge{id=a} 1;gauge{id=b} 2;other 3"),
         ] {
             let config = format!("metric_conditions: ['{condition}']");
-            let out =
-                Lab::new("filter", &config).run(&["gauge{id=a} 1", "gauge{id=b} 2", "other 3"]);
+            let out = ProcessorBench::new("filter", &config).run(&[
+                "gauge{id=a} 1",
+                "gauge{id=b} 2",
+                "other 3",
+            ]);
             assert_eq!(out.join(";"), left, "{condition}");
         }
     }
@@ -268,7 +273,7 @@ mod tests {
         ] {
             let config = format!("metric_conditions: ['{condition}']");
             let readings = ["gauge{id=a} 1", "gauge{id=b} 2.5", "other 3", "total 2"];
-            let out = Lab::new("filter", &config).run(&readings);
+            let out = ProcessorBench::new("filter", &config).run(&readings);
             assert_eq!(out.join(";"), left, "{condition}");
         }
     }
@@ -287,14 +292,18 @@ mod tests {
             ),
         ] {
             let config = format!("metrics: {{metric: ['{condition}']}}");
-            let out = Lab::new("filter", &config).run(&["gauge{id=a} 1", "gauge 2", "other 3"]);
+            let out = ProcessorBench::new("filter", &config).run(&[
+                "gauge{id=a} 1",
+                "gauge 2",
+                "other 3",
+            ]);
             assert_eq!(out.join(";"), left, "{condition}");
         }
     }
 
     #[test]
     fn one_condition_of_many_is_enough() {
-        let mut lab = Lab::new(
+        let mut lab = ProcessorBench::new(
             "filter",
             r#"metrics: {metric: ['name == "gauge"'], datapoint: ['attributes["id"] == "x"']}"#,
         );

@@ -29,21 +29,21 @@ struct GroupByAttrs {
 }
 
 /// What it does to one target.
-struct Split {
+struct GroupByStage {
     keys: Arc<[String]>,
     target: String,
 }
 
 impl Processor for GroupByAttrs {
     fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
-        Box::new(Split {
+        Box::new(GroupByStage {
             keys: Arc::clone(&self.keys),
             target: stream.target.name.clone(),
         })
     }
 }
 
-impl Stage for Split {
+impl Stage for GroupByStage {
     fn process(&mut self, mut batch: Batch) -> Batch {
         let mut moved = Vec::new();
         for part in &mut batch.parts {
@@ -67,7 +67,7 @@ impl Stage for Split {
     }
 }
 
-impl Split {
+impl GroupByStage {
     /// Takes what is moved from a point, in the order of the keys.
     fn take(&self, reading: &mut Reading) -> Vec<KeyValue> {
         let is_moved = |attribute: &KeyValue| {
@@ -109,11 +109,11 @@ pub(super) fn name_of_part(target: &str, values: impl Iterator<Item: AsRef<str>>
 
 #[cfg(test)]
 mod tests {
-    use crate::processors::testing::Lab;
+    use crate::processors::testing::ProcessorBench;
 
     #[test]
     fn what_is_moved_makes_a_resource_with_a_name_of_its_own() {
-        let mut lab = Lab::new("groupbyattrs", "keys: [zone, id]");
+        let mut lab = ProcessorBench::new("groupbyattrs", "keys: [zone, id]");
         let readings = [
             "gauge{id=a,zone=us} 1",
             "total{id=a,zone=us} 2",
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn without_keys_nothing_moves() {
-        let mut lab = Lab::new("groupbyattrs", "keys: []");
+        let mut lab = ProcessorBench::new("groupbyattrs", "keys: []");
         assert_eq!(
             lab.run_with_resources(&["gauge{id=a} 1"]),
             ["[zone=eu] gauge{id=a} 1"]
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_moved_is_the_name() {
-        let mut lab = Lab::new("groupbyattrs", "keys: [service.instance.id]");
+        let mut lab = ProcessorBench::new("groupbyattrs", "keys: [service.instance.id]");
         assert_eq!(
             lab.run_with_resources(&["gauge{service.instance.id=a} 1"]),
             ["[service.instance.id=a,zone=eu] gauge 1"]

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::{
     definition::{
-        Definition, Elements, Hit, Instrument, InstrumentKind, NotOne, Path, Rule, Source, Steps,
-        TooManySteps,
+        AttributeSource, Definition, Elements, Hit, Instrument, InstrumentKind, MappingRule,
+        NotOne, Path, Steps, TooManySteps,
     },
-    pipeline::{Number, Poll, Problem, Reading, Readings, Reason},
+    pipeline::{Number, Poll, Problem, ProblemReason, Reading, Readings},
 };
 
 /// The longest attribute value that is taken, in bytes.
@@ -53,13 +53,13 @@ struct Mapper {
 }
 
 /// Why one element gave no reading.
-struct Refusal {
-    reason: Reason,
+struct ElementProblem {
+    reason: ProblemReason,
     detail: String,
 }
 
-impl Refusal {
-    fn new(reason: Reason, detail: impl Into<String>) -> Self {
+impl ElementProblem {
+    fn new(reason: ProblemReason, detail: impl Into<String>) -> Self {
         Self {
             reason,
             detail: detail.into(),
@@ -67,16 +67,16 @@ impl Refusal {
     }
 
     fn too_many_steps(path: &Path, error: TooManySteps) -> Self {
-        Self::new(Reason::Steps, format!("{}: {error}", path.text()))
+        Self::new(ProblemReason::Steps, format!("{}: {error}", path.text()))
     }
 }
 
 impl Mapper {
-    fn apply(&mut self, rule: &Rule, instrument: &Instrument, document: &Value) {
+    fn apply(&mut self, rule: &MappingRule, instrument: &Instrument, document: &Value) {
         let found = match &rule.for_each {
             Some(path) => path
                 .elements(document, rule.max_series, &self.steps)
-                .map_err(|error| Refusal::too_many_steps(path, error)),
+                .map_err(|error| ElementProblem::too_many_steps(path, error)),
             None => Ok(Elements {
                 hits: vec![Hit {
                     value: document,
@@ -95,15 +95,19 @@ impl Mapper {
         if total > rule.max_series {
             let over = total - rule.max_series;
             let detail = format!("{total} elements, {} series allowed", rule.max_series);
-            self.note(rule, Refusal::new(Reason::MaxSeries, detail), over as u64);
+            self.note(
+                rule,
+                ElementProblem::new(ProblemReason::MaxSeries, detail),
+                over as u64,
+            );
         }
         for (done, element) in hits.iter().enumerate() {
             if let Err(refusal) = self.element(rule, instrument, element) {
-                if refusal.reason == Reason::Steps {
+                if refusal.reason == ProblemReason::Steps {
                     // Those that follow have none left either.
                     return self.note(rule, refusal, (hits.len() - done) as u64);
                 }
-                let expected = rule.optional && refusal.reason == Reason::Missing;
+                let expected = rule.optional && refusal.reason == ProblemReason::Missing;
                 if !expected {
                     self.note(rule, refusal, 1);
                 }
@@ -112,45 +116,49 @@ impl Mapper {
     }
 
     /// Notes that there are no elements, unless that is expected.
-    fn note_gap(&mut self, rule: &Rule, document: &Value) {
+    fn note_gap(&mut self, rule: &MappingRule, document: &Value) {
         let is_expected = rule.optional || rule.for_each_is_optional;
         let Some(path) = rule.for_each.as_ref().filter(|_| !is_expected) else {
             return;
         };
         match path.misses(document, &self.steps) {
             Ok(false) => {}
-            Ok(true) => self.note(rule, Refusal::new(Reason::Missing, path.text()), 1),
-            Err(error) => self.note(rule, Refusal::too_many_steps(path, error), 1),
+            Ok(true) => self.note(
+                rule,
+                ElementProblem::new(ProblemReason::Missing, path.text()),
+                1,
+            ),
+            Err(error) => self.note(rule, ElementProblem::too_many_steps(path, error), 1),
         }
     }
 
     fn element(
         &mut self,
-        rule: &Rule,
+        rule: &MappingRule,
         instrument: &Instrument,
         element: &Hit<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ElementProblem> {
         let found = find(&rule.value, rule, element.value, &self.steps)?;
         let attributes = attributes(rule, element, &self.steps)?;
         if instrument.kind == InstrumentKind::StateSet {
             return self.state_set(rule, attributes, found);
         }
         let number = value::number(rule, instrument, found).map_err(|(reason, why)| {
-            Refusal::new(reason, format!("{}: {why}", rule.value.text()))
+            ElementProblem::new(reason, format!("{}: {why}", rule.value.text()))
         })?;
         self.push(rule, attributes, number)
     }
 
     fn state_set(
         &mut self,
-        rule: &Rule,
+        rule: &MappingRule,
         attributes: Vec<KeyValue>,
         found: &Value,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ElementProblem> {
         let Some(current) = value::position(&rule.states, found) else {
             let state = value::shown(found);
             let detail = format!("{}: {state} is not one of its states", rule.value.text());
-            return Err(Refusal::new(Reason::Range, detail));
+            return Err(ElementProblem::new(ProblemReason::Range, detail));
         };
         for (position, known) in rule.states.iter().enumerate() {
             let mut attributes = attributes.clone();
@@ -164,17 +172,17 @@ impl Mapper {
 
     fn push(
         &mut self,
-        rule: &Rule,
+        rule: &MappingRule,
         attributes: Vec<KeyValue>,
         value: Number,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ElementProblem> {
         if !self.seen.insert((rule.instrument, attributes.clone())) {
             let texts: Vec<_> = attributes
                 .iter()
                 .map(|a| format!("{}={}", a.key, a.value))
                 .collect();
             let detail = format!("the attributes {} came twice", texts.join(", "));
-            return Err(Refusal::new(Reason::Duplicate, detail));
+            return Err(ElementProblem::new(ProblemReason::Duplicate, detail));
         }
         self.readings.values.push(Reading {
             instrument: rule.instrument,
@@ -184,8 +192,8 @@ impl Mapper {
         Ok(())
     }
 
-    fn note(&mut self, rule: &Rule, refusal: Refusal, count: u64) {
-        let Refusal { reason, detail } = refusal;
+    fn note(&mut self, rule: &MappingRule, refusal: ElementProblem, count: u64) {
+        let ElementProblem { reason, detail } = refusal;
         let problem = Problem {
             instrument: rule.instrument,
             reason,
@@ -199,16 +207,16 @@ impl Mapper {
 /// The value at `path`; `null` is missing.
 fn find<'a>(
     path: &Path,
-    rule: &Rule,
+    rule: &MappingRule,
     element: &'a Value,
     steps: &Steps,
-) -> Result<&'a Value, Refusal> {
+) -> Result<&'a Value, ElementProblem> {
     let found = path.one(element, steps).map_err(|error| {
         let reason = match error {
-            NotOne::Several(_) => Reason::Several,
-            NotOne::TooManySteps(_) => Reason::Steps,
+            NotOne::Several(_) => ProblemReason::Several,
+            NotOne::TooManySteps(_) => ProblemReason::Steps,
         };
-        Refusal::new(reason, format!("{}: {error}", path.text()))
+        ElementProblem::new(reason, format!("{}: {error}", path.text()))
     })?;
     found.ok_or_else(|| {
         let detail = match (&rule.for_each, element) {
@@ -221,31 +229,35 @@ fn find<'a>(
             ),
             _ => path.text().to_owned(),
         };
-        Refusal::new(Reason::Missing, detail)
+        ElementProblem::new(ProblemReason::Missing, detail)
     })
 }
 
-fn attributes(rule: &Rule, element: &Hit<'_>, steps: &Steps) -> Result<Vec<KeyValue>, Refusal> {
+fn attributes(
+    rule: &MappingRule,
+    element: &Hit<'_>,
+    steps: &Steps,
+) -> Result<Vec<KeyValue>, ElementProblem> {
     let mut attributes = Vec::with_capacity(rule.attributes.len() + 1);
     for (key, source) in &rule.attributes {
         let text = match source {
-            Source::Literal(text) => text.clone(),
-            Source::Key => element
+            AttributeSource::Literal(text) => text.clone(),
+            AttributeSource::Key => element
                 .key
                 .clone()
-                .ok_or_else(|| Refusal::new(Reason::Missing, "@key"))?,
-            Source::Path { path, optional } => {
+                .ok_or_else(|| ElementProblem::new(ProblemReason::Missing, "@key"))?,
+            AttributeSource::Path { path, optional } => {
                 let is_optional = *optional || rule.optional;
                 let found = match find(path, rule, element.value, steps) {
-                    Err(Refusal {
-                        reason: Reason::Missing,
+                    Err(ElementProblem {
+                        reason: ProblemReason::Missing,
                         ..
                     }) if is_optional => continue,
                     found => found?,
                 };
                 value::text(found).ok_or_else(|| {
-                    Refusal::new(
-                        Reason::Type,
+                    ElementProblem::new(
+                        ProblemReason::Type,
                         format!("{}: an attribute is a scalar", path.text()),
                     )
                 })?
@@ -253,7 +265,7 @@ fn attributes(rule: &Rule, element: &Hit<'_>, steps: &Steps) -> Result<Vec<KeyVa
         };
         if text.len() > ATTRIBUTE_BYTES_MAX {
             let detail = format!("`{key}` has {} bytes", text.len());
-            return Err(Refusal::new(Reason::Range, detail));
+            return Err(ElementProblem::new(ProblemReason::Range, detail));
         }
         attributes.push(KeyValue::new(key.clone(), text));
     }

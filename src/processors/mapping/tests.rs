@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     definition::{self, BUILTIN},
-    pipeline::{Body, EndpointPoll, ErrorType, Failure, Outcome},
+    pipeline::{Body, EndpointPoll, ErrorType, PollFailure, PollOutcome},
 };
 
 use Number::{Double, Negative, Unsigned};
@@ -25,7 +25,7 @@ fn definition(metric: &str) -> Arc<Definition> {
 fn poll(definition: &Definition, document: &Value) -> Poll {
     let endpoints = definition.endpoints.iter().map(|_| {
         let body = Body::new(Bytes::new(), UNIX_EPOCH, document.clone(), |_| None);
-        EndpointPoll::new(Outcome::Fresh(body))
+        EndpointPoll::new(PollOutcome::Fresh(body))
     });
     Poll {
         started: UNIX_EPOCH,
@@ -44,7 +44,7 @@ fn mapped(metric: &str, document: &Value) -> Readings {
 }
 
 /// What the one value `$.v` comes to.
-fn value(metric: &str, v: &Value) -> Result<Number, Reason> {
+fn value(metric: &str, v: &Value) -> Result<Number, ProblemReason> {
     let readings = mapped(&format!("value: $.v, {metric}"), &json!({"v": v}));
     match (readings.values.as_slice(), readings.problems.as_slice()) {
         ([one], []) => Ok(one.value),
@@ -65,7 +65,7 @@ fn series(readings: &Readings) -> Vec<String> {
     readings.values.iter().map(text).collect()
 }
 
-fn reasons(readings: &Readings) -> Vec<(Reason, u64)> {
+fn reasons(readings: &Readings) -> Vec<(ProblemReason, u64)> {
     let problems = readings.problems.iter();
     problems.map(|p| (p.reason, p.count)).collect()
 }
@@ -92,16 +92,16 @@ fn every_kind_of_number_is_read_exactly() {
 #[test]
 fn what_is_no_number_is_refused() {
     for (found, expected) in [
-        (json!(null), Reason::Missing),
-        (json!("n/a"), Reason::Type),
-        (json!(""), Reason::Type),
-        (json!("NaN"), Reason::Type),
-        (json!("inf"), Reason::Type),
-        (json!("1e999"), Reason::Range),
-        (json!("-1e400"), Reason::Range),
-        (json!("0x10"), Reason::Type),
-        (json!([1]), Reason::Type),
-        (json!({"a": 1}), Reason::Type),
+        (json!(null), ProblemReason::Missing),
+        (json!("n/a"), ProblemReason::Type),
+        (json!(""), ProblemReason::Type),
+        (json!("NaN"), ProblemReason::Type),
+        (json!("inf"), ProblemReason::Type),
+        (json!("1e999"), ProblemReason::Range),
+        (json!("-1e400"), ProblemReason::Range),
+        (json!("0x10"), ProblemReason::Type),
+        (json!([1]), ProblemReason::Type),
+        (json!({"a": 1}), ProblemReason::Type),
     ] {
         assert_eq!(value("instrument: gauge", &found), Err(expected), "{found}");
     }
@@ -114,12 +114,12 @@ fn a_counter_takes_what_a_running_total_can_be() {
     assert_eq!(counter(json!(u64::MAX)), Ok(Unsigned(u64::MAX)));
     assert_eq!(counter(json!(8635.9)), Ok(Double(8635.9)));
     assert_eq!(counter(json!("0.5")), Ok(Double(0.5)));
-    assert_eq!(counter(json!(-1)), Err(Reason::Range));
-    assert_eq!(counter(json!(-0.5)), Err(Reason::Range));
+    assert_eq!(counter(json!(-1)), Err(ProblemReason::Range));
+    assert_eq!(counter(json!(-0.5)), Err(ProblemReason::Range));
     let int = "instrument: counter, value_type: int";
     assert_eq!(value(int, &json!(5.0)), Ok(Unsigned(5)));
     assert_eq!(value(int, &json!(1e6)), Ok(Unsigned(1_000_000)));
-    assert_eq!(value(int, &json!(0.5)), Err(Reason::Range));
+    assert_eq!(value(int, &json!(0.5)), Err(ProblemReason::Range));
     let kilowatt_hours = "instrument: counter, scale: 3600000";
     let joules = Double(31_089_240_000.0);
     assert_eq!(value(kilowatt_hours, &json!(8635.9)), Ok(joules));
@@ -139,8 +139,8 @@ fn what_is_29_on_paper_is_29() {
 fn an_integer_instrument_refuses_a_fraction() {
     let int = "instrument: gauge, value_type: int";
     assert_eq!(value(int, &json!(-3.0)), Ok(Negative(-3)));
-    assert_eq!(value(int, &json!(0.5)), Err(Reason::Range));
-    assert_eq!(value(int, &json!(1e300)), Err(Reason::Range));
+    assert_eq!(value(int, &json!(0.5)), Err(ProblemReason::Range));
+    assert_eq!(value(int, &json!(1e300)), Err(ProblemReason::Range));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_scale_gives_the_number_that_a_person_expects() {
 #[test]
 fn a_scale_that_overflows_is_refused() {
     let metric = "instrument: gauge, scale: 1e10";
-    assert_eq!(value(metric, &json!(1e300)), Err(Reason::Range));
+    assert_eq!(value(metric, &json!(1e300)), Err(ProblemReason::Range));
 }
 
 #[test]
@@ -179,9 +179,9 @@ fn a_moment_is_unix_seconds() {
         (json!("1970-01-01T01:01:40+01:00"), Ok(Unsigned(100))),
         (json!("1970-01-01T00:00:00.25Z"), Ok(Double(0.25))),
         (json!("1969-12-31T23:59:50Z"), Ok(Negative(-10))),
-        (json!("yesterday"), Err(Reason::Type)),
-        (json!("1970-01-01"), Err(Reason::Type)),
-        (json!({}), Err(Reason::Type)),
+        (json!("yesterday"), Err(ProblemReason::Type)),
+        (json!("1970-01-01"), Err(ProblemReason::Type)),
+        (json!({}), Err(ProblemReason::Type)),
     ] {
         let metric = "instrument: gauge, parse: timestamp";
         assert_eq!(value(metric, &found), expected, "{found}");
@@ -201,7 +201,7 @@ fn a_moment_in_other_parts_of_a_second_is_a_problem() {
     ] {
         let metric = "instrument: gauge, parse: timestamp, value: $.v";
         let readings = mapped(metric, &json!({ "v": found }));
-        assert_eq!(reasons(&readings), [(Reason::Range, 1)], "{found}");
+        assert_eq!(reasons(&readings), [(ProblemReason::Range, 1)], "{found}");
         let detail = &readings.problems[0].detail;
         let hint = format!("; `scale: {scale}` reads it as {parts}");
         assert!(detail.contains("is the year 5"), "{detail}");
@@ -220,10 +220,10 @@ fn a_moment_in_other_parts_of_a_second_is_a_problem() {
     );
     assert_eq!(
         value(metric, &json!(253_402_300_800_u64)),
-        Err(Reason::Range)
+        Err(ProblemReason::Range)
     );
-    assert_eq!(value(metric, &json!(1e300)), Err(Reason::Range));
-    assert_eq!(value(metric, &json!(-1e15)), Err(Reason::Range));
+    assert_eq!(value(metric, &json!(1e300)), Err(ProblemReason::Range));
+    assert_eq!(value(metric, &json!(-1e15)), Err(ProblemReason::Range));
 }
 
 #[test]
@@ -231,11 +231,11 @@ fn texts_become_the_numbers_that_the_definition_gives_them() {
     let metric = "instrument: gauge, values: {green: 0, yellow: 1, red: 2.5}";
     assert_eq!(value(metric, &json!("yellow")), Ok(Unsigned(1)));
     assert_eq!(value(metric, &json!("red")), Ok(Double(2.5)));
-    assert_eq!(value(metric, &json!("blue")), Err(Reason::Range));
+    assert_eq!(value(metric, &json!("blue")), Err(ProblemReason::Range));
     assert_eq!(value(metric, &json!(7)), Ok(Unsigned(7)), "a number is one");
     assert_eq!(value(metric, &json!(true)), Ok(Unsigned(1)));
-    assert_eq!(value(metric, &json!(null)), Err(Reason::Missing));
-    assert_eq!(value(metric, &json!([])), Err(Reason::Type));
+    assert_eq!(value(metric, &json!(null)), Err(ProblemReason::Missing));
+    assert_eq!(value(metric, &json!([])), Err(ProblemReason::Type));
 }
 
 #[test]
@@ -247,12 +247,12 @@ fn numbers_and_booleans_become_other_numbers_too() {
         (json!("3"), Ok(Unsigned(0))),
         (json!(2.5), Ok(Unsigned(1))),
         (json!(u64::MAX), Ok(Unsigned(2))),
-        (json!(u64::MAX - 1), Err(Reason::Range)),
+        (json!(u64::MAX - 1), Err(ProblemReason::Range)),
         (json!(true), Ok(Unsigned(10))),
         (json!("on"), Ok(Unsigned(5))),
-        (json!(4), Err(Reason::Range)),
-        (json!(false), Err(Reason::Range)),
-        (json!("off"), Err(Reason::Range)),
+        (json!(4), Err(ProblemReason::Range)),
+        (json!(false), Err(ProblemReason::Range)),
+        (json!("off"), Err(ProblemReason::Range)),
     ] {
         assert_eq!(value(metric, &found), expected, "{found}");
     }
@@ -274,12 +274,16 @@ fn numbers_and_booleans_become_other_numbers_too() {
 fn a_missing_value_is_a_missing_series() {
     let readings = mapped("instrument: gauge, value: $.v", &json!({}));
     assert_eq!(series(&readings), [""; 0]);
-    assert_eq!(reasons(&readings), [(Reason::Missing, 1)]);
+    assert_eq!(reasons(&readings), [(ProblemReason::Missing, 1)]);
     let optional = "instrument: gauge, value: $.v, optional: true";
     assert_eq!(reasons(&mapped(optional, &json!({}))), []);
     assert_eq!(reasons(&mapped(optional, &json!({"v": null}))), []);
     let wrong = mapped(optional, &json!({"v": []}));
-    assert_eq!(reasons(&wrong), [(Reason::Type, 1)], "there, but wrong");
+    assert_eq!(
+        reasons(&wrong),
+        [(ProblemReason::Type, 1)],
+        "there, but wrong"
+    );
 }
 
 #[test]
@@ -287,7 +291,7 @@ fn of_several_values_none_is_taken() {
     let document = json!({"loads": [1, 2, 3], "one": [null, 7], "tags": ["x", "y"]});
     let readings = mapped("instrument: gauge, value: '$.loads[*]'", &document);
     assert_eq!(series(&readings), [""; 0]);
-    assert_eq!(reasons(&readings), [(Reason::Several, 1)]);
+    assert_eq!(reasons(&readings), [(ProblemReason::Several, 1)]);
     assert_eq!(
         readings.problems[0].detail,
         "$.loads[*]: 3 values, one wanted"
@@ -298,7 +302,11 @@ fn of_several_values_none_is_taken() {
                     attributes: {tag: '$.tags[*]'}";
     let readings = mapped(optional, &document);
     assert_eq!(series(&readings), [""; 0]);
-    assert_eq!(reasons(&readings), [(Reason::Several, 1)], "not missing");
+    assert_eq!(
+        reasons(&readings),
+        [(ProblemReason::Several, 1)],
+        "not missing"
+    );
 }
 
 #[test]
@@ -320,7 +328,7 @@ fn a_for_each_that_finds_nothing_is_counted() {
             plain
                 .problems
                 .iter()
-                .all(|it| it.detail == path && it.reason == Reason::Missing)
+                .all(|it| it.detail == path && it.reason == ProblemReason::Missing)
         );
         for optional in [
             format!("for_each: {{path: '{path}', optional: true}}"),
@@ -342,7 +350,7 @@ fn an_optional_attribute_is_left_out_where_it_is_missing() {
                   attributes: {id: $.id, site: {path: $.site, optional: true}}";
     let readings = mapped(metric, &document);
     assert_eq!(series(&readings), ["id=a,site=x: 1", "id=b: 2"]);
-    assert_eq!(reasons(&readings), [(Reason::Missing, 1)]);
+    assert_eq!(reasons(&readings), [(ProblemReason::Missing, 1)]);
     assert_eq!(readings.problems[0].detail, "$.id");
 }
 
@@ -374,8 +382,11 @@ fn an_array_gives_a_series_an_element() {
     let readings = mapped(metric, &document);
     let expected = ["at=0,id=x,kind=fixed: 1", "at=1,id=7,kind=fixed: 2"];
     assert_eq!(series(&readings), expected);
-    let missing = (Reason::Missing, 1);
-    assert_eq!(reasons(&readings), [missing, (Reason::Type, 1), missing]);
+    let missing = (ProblemReason::Missing, 1);
+    assert_eq!(
+        reasons(&readings),
+        [missing, (ProblemReason::Type, 1), missing]
+    );
     assert_eq!(reasons(&mapped(metric, &json!({"list": []}))), []);
 }
 
@@ -407,7 +418,7 @@ fn what_is_over_the_limit_is_dropped_and_counted() {
         "instrument: gauge, for_each: $, value: $, attributes: {id: \"@key\"}, max_series: 2";
     let readings = mapped(metric, &json!([10, 11, 12, 13, 14]));
     assert_eq!(series(&readings), ["id=0: 10", "id=1: 11"]);
-    assert_eq!(reasons(&readings), [(Reason::MaxSeries, 3)]);
+    assert_eq!(reasons(&readings), [(ProblemReason::MaxSeries, 3)]);
 }
 
 #[test]
@@ -416,7 +427,7 @@ fn of_two_elements_with_the_same_attributes_the_first_counts() {
     let document = json!([{"id": "x", "n": 1}, {"id": "x", "n": 2}, {"id": "y", "n": 3}]);
     let readings = mapped(metric, &document);
     assert_eq!(series(&readings), ["id=x: 1", "id=y: 3"]);
-    assert_eq!(reasons(&readings), [(Reason::Duplicate, 1)]);
+    assert_eq!(reasons(&readings), [(ProblemReason::Duplicate, 1)]);
     assert!(readings.problems[0].detail.contains("id=x"));
 }
 
@@ -424,7 +435,7 @@ fn of_two_elements_with_the_same_attributes_the_first_counts() {
 fn an_attribute_without_end_is_refused() {
     let metric = "instrument: gauge, for_each: $, value: $.n, attributes: {id: $.id}";
     let readings = mapped(metric, &json!([{"id": "x".repeat(1025), "n": 1}]));
-    assert_eq!(reasons(&readings), [(Reason::Range, 1)]);
+    assert_eq!(reasons(&readings), [(ProblemReason::Range, 1)]);
 }
 
 #[test]
@@ -435,7 +446,7 @@ fn a_state_set_has_a_series_a_state() {
     for unknown in [json!("gone"), json!(7), json!([])] {
         let readings = mapped(metric, &json!({"v": unknown}));
         assert_eq!(series(&readings), [""; 0], "no state at all");
-        assert_eq!(reasons(&readings), [(Reason::Range, 1)]);
+        assert_eq!(reasons(&readings), [(ProblemReason::Range, 1)]);
     }
     let whole = "instrument: stateset, value: $.v, states: ['0', '1']";
     let readings = mapped(whole, &json!({"v": 1.0}));
@@ -449,7 +460,7 @@ fn a_state_set_has_a_series_a_state() {
 fn an_endpoint_without_a_body_gives_nothing_and_no_problem() {
     let definition = definition("instrument: gauge, value: $.v");
     let mut poll = poll(&definition, &json!({}));
-    poll.endpoints[0].outcome = Outcome::Failed(Failure {
+    poll.endpoints[0].outcome = PollOutcome::Failed(PollFailure {
         error_type: ErrorType::Connect,
         message: "".into(),
     });

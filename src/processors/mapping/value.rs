@@ -3,20 +3,20 @@
 use serde_json::Value;
 
 use crate::{
-    definition::{Instrument, InstrumentKind, Parse, Rule, ValueType},
-    pipeline::{Number, Reason},
+    definition::{Instrument, InstrumentKind, MappingRule, Parse, ValueType},
+    pipeline::{Number, ProblemReason},
     processors::number,
 };
 
 /// Why a value is no number for this instrument.
-pub(super) type Refusal = (Reason, String);
+pub(super) type ValueProblem = (ProblemReason, String);
 
 /// Reads `found` as the rule says, so that it fits the instrument.
 pub(super) fn number(
-    rule: &Rule,
+    rule: &MappingRule,
     instrument: &Instrument,
     found: &Value,
-) -> Result<Number, Refusal> {
+) -> Result<Number, ValueProblem> {
     let parsed = match (mapped(rule, found)?, rule.parse) {
         (Some(number), _) => number,
         (None, Parse::Number) => plain(found)?,
@@ -71,7 +71,7 @@ pub(super) fn shown(found: &Value) -> String {
 /// What `values` says of a scalar. It lists all that there is of a kind: a text that it does not
 /// name is a problem, and so is a number if it names another one. Where it names none, a number is
 /// itself, as in `{unlimited: -1}`; likewise a boolean.
-fn mapped(rule: &Rule, found: &Value) -> Result<Option<Number>, Refusal> {
+fn mapped(rule: &MappingRule, found: &Value) -> Result<Option<Number>, ValueProblem> {
     let values = &rule.values;
     if values.is_empty() || matches!(found, Value::Null | Value::Array(_) | Value::Object(_)) {
         return Ok(None);
@@ -89,7 +89,7 @@ fn mapped(rule: &Rule, found: &Value) -> Result<Option<Number>, Refusal> {
     let why = || format!("`values` has no number for {}", shown(found));
     (!is_listed)
         .then_some(None)
-        .ok_or_else(|| (Reason::Range, why()))
+        .ok_or_else(|| (ProblemReason::Range, why()))
 }
 
 fn is_equal(one: Number, other: Number) -> bool {
@@ -101,19 +101,25 @@ fn is_equal(one: Number, other: Number) -> bool {
     }
 }
 
-fn plain(found: &Value) -> Result<Number, Refusal> {
+fn plain(found: &Value) -> Result<Number, ValueProblem> {
     match found {
         Value::Bool(value) => Ok(Number::Unsigned(u64::from(*value))),
         Value::Number(number) => {
-            exact_number(number).ok_or_else(|| (Reason::Range, "too large".into()))
+            exact_number(number).ok_or_else(|| (ProblemReason::Range, "too large".into()))
         }
         Value::String(text) => in_string(text).ok_or_else(|| match is_too_large(text) {
-            true => (Reason::Range, format!("`{}` is too large", short(text))),
-            false => (Reason::Type, format!("`{}` is not a number", short(text))),
+            true => (
+                ProblemReason::Range,
+                format!("`{}` is too large", short(text)),
+            ),
+            false => (
+                ProblemReason::Type,
+                format!("`{}` is not a number", short(text)),
+            ),
         }),
-        Value::Null => Err((Reason::Missing, "null".into())),
-        Value::Array(_) => Err((Reason::Type, "an array is not a number".into())),
-        Value::Object(_) => Err((Reason::Type, "an object is not a number".into())),
+        Value::Null => Err((ProblemReason::Missing, "null".into())),
+        Value::Array(_) => Err((ProblemReason::Type, "an array is not a number".into())),
+        Value::Object(_) => Err((ProblemReason::Type, "an object is not a number".into())),
     }
 }
 
@@ -154,7 +160,7 @@ fn is_too_large(text: &str) -> bool {
 
 /// Refuses a moment that is not within the years −9999 to 9999: what was read as seconds are
 /// milliseconds, microseconds or nanoseconds.
-fn check_moment(seconds: Number) -> Result<(), Refusal> {
+fn check_moment(seconds: Number) -> Result<(), ValueProblem> {
     const END: f64 = 253_402_300_800.0; // 10000-01-01T00:00:00Z
     const BEGIN: f64 = -377_705_116_800.0; // -9999-01-01T00:00:00Z
     const YEAR: f64 = 31_556_952.0;
@@ -175,11 +181,11 @@ fn check_moment(seconds: Number) -> Result<(), Refusal> {
     };
     let year = (1970.0 + seconds / YEAR).floor();
     let why = format!("as seconds that is the year {year}{hint}");
-    Err((Reason::Range, why))
+    Err((ProblemReason::Range, why))
 }
 
 /// A moment as Unix seconds.
-fn timestamp(found: &Value) -> Result<Number, Refusal> {
+fn timestamp(found: &Value) -> Result<Number, ValueProblem> {
     let Value::String(text) = found else {
         return plain(found);
     };
@@ -188,7 +194,7 @@ fn timestamp(found: &Value) -> Result<Number, Refusal> {
     }
     let moment: jiff::Timestamp = text.trim().parse().map_err(|_| {
         let why = format!("`{}` is neither RFC 3339 nor Unix seconds", short(text));
-        (Reason::Type, why)
+        (ProblemReason::Type, why)
     })?;
     let seconds = moment.as_second();
     match (u64::try_from(seconds), moment.subsec_nanosecond()) {
@@ -199,13 +205,13 @@ fn timestamp(found: &Value) -> Result<Number, Refusal> {
 }
 
 /// The number in the form in which the instrument holds it.
-fn fitted(number: Number, instrument: &Instrument) -> Result<Number, Refusal> {
+fn fitted(number: Number, instrument: &Instrument) -> Result<Number, ValueProblem> {
     if !number.as_f64().is_finite() {
-        return Err((Reason::Range, "too large once it is scaled".into()));
+        return Err((ProblemReason::Range, "too large once it is scaled".into()));
     }
     let monotonic = instrument.kind == InstrumentKind::Counter;
     if monotonic && number.as_f64() < 0.0 {
-        return Err((Reason::Range, "a counter cannot be negative".into()));
+        return Err((ProblemReason::Range, "a counter cannot be negative".into()));
     }
     if instrument.value_type != ValueType::Int {
         return Ok(number);
@@ -214,7 +220,7 @@ fn fitted(number: Number, instrument: &Instrument) -> Result<Number, Refusal> {
         Number::Double(value) => match integral(value) {
             Number::Double(_) => {
                 let why = format!("{value} is not an integer; `value_type: double` would take it");
-                Err((Reason::Range, why))
+                Err((ProblemReason::Range, why))
             }
             integer => Ok(integer),
         },

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, Limiter, MemoryLimiter, Resident};
+use super::{Limiter, LimiterCounters, MemoryLimiter, Resident};
 use crate::{
     pipeline::Processor,
-    processors::Context,
+    processors::ProcessorContext,
     settings::Duration,
     telemetry::process,
     yaml::{Cursor, Diagnostics},
@@ -64,7 +64,7 @@ impl Config {
     }
 
     /// Makes the processor `id`.
-    pub fn build(&self, id: &str, context: &Context<'_>) -> Arc<dyn Processor> {
+    pub fn build(&self, id: &str, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         Arc::new(MemoryLimiter(Arc::new(self.limiter(
             id,
             process::resident_bytes,
@@ -79,7 +79,7 @@ impl Config {
         id: &str,
         resident: Resident,
         available: Resident,
-        context: &Context<'_>,
+        context: &ProcessorContext<'_>,
     ) -> Limiter {
         let [hard_bytes, soft_bytes] = self.limits(available);
         if resident().is_none() {
@@ -97,7 +97,7 @@ impl Config {
             state: Mutex::default(),
             status: OnceLock::new(),
             board: Arc::clone(context.board),
-            counters: Counters::new(id, context.meter),
+            counters: LimiterCounters::new(id, context.meter),
         }
     }
 

@@ -62,16 +62,16 @@ struct Limiter {
     hard_bytes: u64,
     check_interval: Duration,
     resident: Resident,
-    state: Mutex<State>,
+    state: Mutex<LimiterState>,
     status: OnceLock<Reporter>,
     board: Arc<StatusBoard>,
-    counters: Counters,
+    counters: LimiterCounters,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LimiterState {
     checked: Option<Instant>,
-    level: Level,
+    level: LimiterLevel,
     /// The poll that is let through.
     turn: Option<Turn>,
     /// Turns that were given.
@@ -98,21 +98,21 @@ enum Admission {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Level {
+enum LimiterLevel {
     #[default]
     Fine,
     Soft,
     Hard,
 }
 
-struct Counters {
+struct LimiterCounters {
     accepted: Counter<u64>,
     refused: Counter<u64>,
     polls: Counter<u64>,
     attributes: [KeyValue; 1],
 }
 
-impl Counters {
+impl LimiterCounters {
     fn new(id: &str, meter: &Meter) -> Self {
         let counters = Self {
             accepted: names::LIMITER_ACCEPTED.counter(meter),
@@ -137,10 +137,10 @@ impl Limiter {
         if state.checked.is_none_or(is_due) {
             self.check(&mut state, now);
         }
-        state.level == Level::Fine
+        state.level == LimiterLevel::Fine
     }
 
-    fn check(&self, state: &mut State, now: Instant) {
+    fn check(&self, state: &mut LimiterState, now: Instant) {
         state.checked = Some(now);
         let Some(resident_bytes) = (self.resident)() else {
             return;
@@ -151,7 +151,7 @@ impl Limiter {
             self.report(level);
         }
         state.level = level;
-        if level == Level::Fine {
+        if level == LimiterLevel::Fine {
             (state.turn, state.small_refused) = (None, None);
         }
     }
@@ -163,7 +163,7 @@ impl Limiter {
             let mut state = self.lock();
             self.check(&mut state, now);
             let is_due = |shed: Instant| now - shed >= SHED_INTERVAL;
-            let is_due = state.level != Level::Fine && state.shed.is_none_or(is_due);
+            let is_due = state.level != LimiterLevel::Fine && state.shed.is_none_or(is_due);
             if is_due {
                 state.shed = Some(now);
             }
@@ -207,50 +207,50 @@ impl Limiter {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LimiterState> {
         // The state is whole at every moment, so a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self, level: Level) {
+    fn report(&self, level: LimiterLevel) {
         let Some(status) = self.status.get() else {
             return;
         };
         match level {
-            Level::Fine => status.ok(),
-            Level::Soft => status.recoverable_error(
+            LimiterLevel::Fine => status.ok(),
+            LimiterLevel::Soft => status.recoverable_error(
                 "memory is above the soft limit: polls are let through one by one",
             ),
-            Level::Hard => status.recoverable_error(
+            LimiterLevel::Hard => status.recoverable_error(
                 "memory is above the hard limit: polls are let through one by one",
             ),
         }
     }
 
-    fn level(&self, resident_bytes: u64) -> Level {
+    fn level(&self, resident_bytes: u64) -> LimiterLevel {
         match resident_bytes {
-            bytes if bytes >= self.hard_bytes => Level::Hard,
-            bytes if bytes >= self.soft_bytes => Level::Soft,
-            _ => Level::Fine,
+            bytes if bytes >= self.hard_bytes => LimiterLevel::Hard,
+            bytes if bytes >= self.soft_bytes => LimiterLevel::Soft,
+            _ => LimiterLevel::Fine,
         }
     }
 
-    fn log(&self, level: Level, resident_bytes: u64) {
+    fn log(&self, level: LimiterLevel, resident_bytes: u64) {
         let (processor, soft_bytes, hard_bytes) = (&self.id, self.soft_bytes, self.hard_bytes);
         match level {
-            Level::Fine => tracing::info!(
+            LimiterLevel::Fine => tracing::info!(
                 processor,
                 resident_bytes,
                 soft_bytes,
                 "memory is below the soft limit again: polling goes on"
             ),
-            Level::Soft => tracing::warn!(
+            LimiterLevel::Soft => tracing::warn!(
                 processor,
                 resident_bytes,
                 soft_bytes,
                 "memory is above the soft limit: polls are let through one by one"
             ),
-            Level::Hard => tracing::error!(
+            LimiterLevel::Hard => tracing::error!(
                 processor,
                 resident_bytes,
                 hard_bytes,
@@ -262,7 +262,7 @@ impl Limiter {
 
 impl Processor for MemoryLimiter {
     fn open(&self, _stream: &mut Stream) -> Box<dyn Stage> {
-        Box::new(Gate {
+        Box::new(LimiterStage {
             limiter: Arc::clone(&self.0),
             turn: None,
         })
@@ -275,7 +275,7 @@ impl Processor for MemoryLimiter {
 
     fn start(&self, _downstream: Arc<dyn Downstream>, tasks: &Tasks) {
         let (limiter, stop) = (Arc::clone(&self.0), tasks.stopping());
-        tasks.spawn_lasting("memory_limiter", move || {
+        tasks.spawn_supervised("memory_limiter", move || {
             let (limiter, stop) = (Arc::clone(&limiter), stop.clone());
             async move {
                 let pause = || stop.run_until_cancelled(sleep(limiter.check_interval));
@@ -288,13 +288,13 @@ impl Processor for MemoryLimiter {
 }
 
 /// Lets the readings of one target pass, or not.
-struct Gate {
+struct LimiterStage {
     limiter: Arc<Limiter>,
     /// Of the poll under way.
     turn: Option<u64>,
 }
 
-impl Gate {
+impl LimiterStage {
     fn end_turn(&mut self) {
         if let Some(turn) = self.turn.take() {
             self.limiter.end(turn);
@@ -302,7 +302,7 @@ impl Gate {
     }
 }
 
-impl Stage for Gate {
+impl Stage for LimiterStage {
     fn admits(&mut self, is_large: bool) -> bool {
         self.end_turn();
         match self.limiter.admit(is_large) {
@@ -345,7 +345,7 @@ impl Stage for Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for LimiterStage {
     fn drop(&mut self) {
         self.end_turn();
     }

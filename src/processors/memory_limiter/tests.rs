@@ -5,9 +5,9 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    pipeline::{ComponentStatus, Inspect, Part, Read},
+    pipeline::{CachedAnswer, ComponentStatus, Inspect, Part},
     processors::{
-        Context,
+        ProcessorContext,
         testing::{reading, stream},
     },
     settings,
@@ -18,7 +18,7 @@ const MIB: u64 = 1024 * 1024;
 fn limiter(config: &Config, resident: Resident) -> MemoryLimiter {
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
-    let context = Context {
+    let context = ProcessorContext {
         meter: &meter,
         clock: &crate::runtime::Clock::System,
         board: &board,
@@ -209,7 +209,7 @@ impl Inspect for Forgets {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn read(&self, _: usize) -> futures_util::future::BoxFuture<'_, Read> {
+    fn read(&self, _: usize) -> futures_util::future::BoxFuture<'_, CachedAnswer> {
         unreachable!("nobody reads")
     }
 }

@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sums::Site;
+use super::sums::SumLocation;
 use crate::{
     definition::{Instrument, InstrumentKind, ValueType},
     pipeline::{Number, Reading},
@@ -81,7 +81,7 @@ impl Aggregate {
         &self,
         readings: Vec<Reading>,
         before: Type,
-        site: &mut Site<'_>,
+        site: &mut SumLocation<'_>,
     ) -> Vec<Reading> {
         let mut done = Vec::new();
         let mut groups: HashMap<Vec<KeyValue>, Vec<Reading>> = HashMap::new();

@@ -17,8 +17,8 @@ use crate::{
     pipeline::Processor,
     processors::{
         actions::find,
-        plans::Plans,
-        select::{MatchType, Texts},
+        metric_matcher::{MatchType, Texts},
+        schema_cache::SchemaCache,
     },
     settings::Pattern,
     yaml::{Cursor, Diagnostics},
@@ -115,7 +115,7 @@ pub(super) struct Renamed {
 }
 
 /// Where it is wrong, and why.
-type Wrong = (Vec<String>, String);
+type InvalidTransform = (Vec<String>, String);
 
 fn strict() -> MatchType {
     MatchType::Strict
@@ -143,13 +143,13 @@ impl Config {
         let transforms = self.transforms.iter().filter_map(|of| of.compile().ok());
         Arc::new(MetricsTransform {
             transforms: transforms.collect(),
-            plans: Plans::default(),
+            plans: SchemaCache::default(),
         })
     }
 }
 
 impl TransformConfig {
-    fn compile(&self) -> Result<Transform, Wrong> {
+    fn compile(&self) -> Result<Transform, InvalidTransform> {
         self.check()?;
         let include = match self.match_type {
             MatchType::Strict => Include::Strict(self.include.clone()),
@@ -176,7 +176,7 @@ impl TransformConfig {
         })
     }
 
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), InvalidTransform> {
         let combines = self.action == ActionKind::Combine;
         if self.include.is_empty() {
             return Err(wrong("include", "cannot be empty"));
@@ -207,7 +207,7 @@ impl TransformConfig {
         Ok(())
     }
 
-    fn check_group(&self) -> Result<(), Wrong> {
+    fn check_group(&self) -> Result<(), InvalidTransform> {
         let key = "group_resource_labels";
         match (self.action, self.group_resource_labels.is_empty()) {
             (ActionKind::Group, true) => Err(wrong("action", format!("group needs `{key}`"))),
@@ -224,7 +224,7 @@ impl TransformConfig {
         }
     }
 
-    fn operations(&self) -> Result<Vec<Operation>, Wrong> {
+    fn operations(&self) -> Result<Vec<Operation>, InvalidTransform> {
         // What is combined is added up first, as in the Collector.
         let how = self.aggregation_type.unwrap_or(Aggregation::Sum);
         let first = (self.action == ActionKind::Combine)
@@ -242,7 +242,7 @@ impl TransformConfig {
     }
 }
 
-fn wrong(key: &str, why: impl Into<String>) -> Wrong {
+fn wrong(key: &str, why: impl Into<String>) -> InvalidTransform {
     (vec![key.to_owned()], why.into())
 }
 

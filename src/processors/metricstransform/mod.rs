@@ -41,10 +41,10 @@ use tokio::time::Instant;
 
 use self::{
     config::Transform,
-    plan::{Plan, Step},
-    sums::{Site, Sums},
+    plan::{TransformPlan, TransformStep},
+    sums::{SumLocation, Sums},
 };
-use super::{actions::set, groupbyattrs::name_of_part, plans::Plans};
+use super::{actions::set, groupbyattrs::name_of_part, schema_cache::SchemaCache};
 use crate::pipeline::{
     Batch, INSTANCE_ID, Part, Processor, Reading, ResourceAttributes, Stage, Stream,
 };
@@ -53,24 +53,24 @@ use crate::pipeline::{
 #[derive(Debug)]
 struct MetricsTransform {
     transforms: Arc<[Transform]>,
-    plans: Plans<Plan>,
+    plans: SchemaCache<TransformPlan>,
 }
 
 /// What it does to one target.
-struct Change {
+struct TargetTransform {
     transforms: Arc<[Transform]>,
-    plan: Arc<Plan>,
+    plan: Arc<TransformPlan>,
     sums: Sums,
     target: String,
 }
 
 impl Processor for MetricsTransform {
     fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
-        let plan = self
-            .plans
-            .of(&stream.schema, |schema| Plan::new(schema, &self.transforms));
+        let plan = self.plans.of(&stream.schema, |schema| {
+            TransformPlan::new(schema, &self.transforms)
+        });
         stream.schema = Arc::clone(&plan.after);
-        Box::new(Change {
+        Box::new(TargetTransform {
             transforms: Arc::clone(&self.transforms),
             plan,
             sums: Sums::default(),
@@ -79,7 +79,7 @@ impl Processor for MetricsTransform {
     }
 }
 
-impl Stage for Change {
+impl Stage for TargetTransform {
     fn process(&mut self, mut batch: Batch) -> Batch {
         let now = Instant::now();
         for place in 0..self.transforms.len() {
@@ -94,7 +94,7 @@ impl Stage for Change {
     }
 }
 
-impl Change {
+impl TargetTransform {
     /// Does one transform to one Resource; gives what is moved to another one.
     fn transform(&mut self, place: usize, part: &mut Part, now: Instant) -> Option<Part> {
         let (transform, step) = (self.transforms.get(place)?, self.plan.steps.get(place)?);
@@ -108,7 +108,7 @@ impl Change {
                 let Some(operation) = transform.operations.get(*position) else {
                     continue;
                 };
-                let mut site = Site {
+                let mut site = SumLocation {
                     at: [place, index, *position],
                     resource: &part.resource,
                     now,
@@ -156,7 +156,7 @@ fn grouped(
 /// What passes a transform as it is, and what goes into each of its recipes.
 fn sort(
     transform: &Transform,
-    step: &Step,
+    step: &TransformStep,
     readings: Vec<Reading>,
 ) -> (Vec<Reading>, BTreeMap<usize, Vec<Reading>>) {
     let partial = partial(transform, step, &readings);
@@ -194,7 +194,7 @@ fn sort(
 
 /// The instruments that have a point which `update` does not take. As in the Collector, such a
 /// metric keeps its name, and of the operations only those on single points are done.
-fn partial(transform: &Transform, step: &Step, readings: &[Reading]) -> BTreeSet<usize> {
+fn partial(transform: &Transform, step: &TransformStep, readings: &[Reading]) -> BTreeSet<usize> {
     let is_partial = |reading: &&Reading| {
         let route = step.routes.get(reading.instrument);
         route.is_some_and(|route| route.partly.is_some()) && !transform.fits(&reading.attributes)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     aggregation::{Aggregate, Aggregation, By, Type},
-    sums::Site,
+    sums::SumLocation,
 };
 use crate::{
     definition::{Instrument, InstrumentKind, ValueType},
@@ -103,10 +103,10 @@ pub(super) enum Operation {
 }
 
 /// Which key is wrong, and why.
-pub(super) type Wrong = (&'static str, &'static str);
+pub(super) type InvalidOperation = (&'static str, &'static str);
 
 impl OperationConfig {
-    pub(super) fn compile(&self) -> Result<Operation, Wrong> {
+    pub(super) fn compile(&self) -> Result<Operation, InvalidOperation> {
         let label = || {
             given(
                 &self.label,
@@ -167,7 +167,7 @@ impl OperationConfig {
         })
     }
 
-    fn aggregate(&self, by: By) -> Result<Operation, Wrong> {
+    fn aggregate(&self, by: By) -> Result<Operation, InvalidOperation> {
         let needs = ("action", "this operation needs an `aggregation_type`");
         let how = self.aggregation_type.ok_or(needs)?;
         Ok(Operation::Aggregate(Aggregate { by, how }))
@@ -175,7 +175,7 @@ impl OperationConfig {
 }
 
 /// A text that must be there.
-fn given(text: &Option<String>, needs: &'static str) -> Result<String, Wrong> {
+fn given(text: &Option<String>, needs: &'static str) -> Result<String, InvalidOperation> {
     let text = text.clone().filter(|text| !text.is_empty());
     text.ok_or(("action", needs))
 }
@@ -210,7 +210,7 @@ impl Operation {
         &self,
         mut readings: Vec<Reading>,
         before: Type,
-        site: &mut Site<'_>,
+        site: &mut SumLocation<'_>,
     ) -> Vec<Reading> {
         match self {
             Self::Aggregate(aggregate) => return aggregate.apply(readings, before, site),

@@ -14,19 +14,19 @@ use crate::{
 
 /// What all transforms make of a schema.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct TransformPlan {
     /// One a transform.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<TransformStep>,
     /// What is left behind the last one.
     pub(super) after: Arc<Schema>,
 }
 
 /// What one transform makes of the instruments before it.
 #[derive(Debug, Default)]
-pub(super) struct Step {
+pub(super) struct TransformStep {
     /// By instrument before it.
     pub(super) routes: Vec<Route>,
-    pub(super) recipes: Vec<Recipe>,
+    pub(super) recipes: Vec<Aggregation>,
 }
 
 /// Where the readings of an instrument go.
@@ -35,7 +35,7 @@ pub(super) struct Route {
     /// The index of the instrument behind the transform, for what is not taken.
     pub(super) kept: Option<usize>,
     /// For what is taken.
-    pub(super) recipe: Option<Ingredient>,
+    pub(super) recipe: Option<AggregationInput>,
     /// For what `update` takes of a metric of which it does not take all points: the metric keeps
     /// its name.
     pub(super) partly: Option<usize>,
@@ -43,7 +43,7 @@ pub(super) struct Route {
 
 /// How readings go into a recipe.
 #[derive(Debug)]
-pub(super) struct Ingredient {
+pub(super) struct AggregationInput {
     pub(super) recipe: usize,
     /// What the name said, as labels.
     pub(super) labels: Vec<(String, String)>,
@@ -51,7 +51,7 @@ pub(super) struct Ingredient {
 
 /// How the readings of one metric become those of another.
 #[derive(Debug)]
-pub(super) struct Recipe {
+pub(super) struct Aggregation {
     /// The index of the instrument behind the transform.
     pub(super) into: usize,
     /// The operations by their positions, and what the metric is before each of them.
@@ -59,12 +59,12 @@ pub(super) struct Recipe {
 }
 
 /// Instruments of one scope that become one.
-struct Combined {
+struct CombinedInstruments {
     first: Arc<Instrument>,
     recipe: usize,
 }
 
-impl Plan {
+impl TransformPlan {
     pub(super) fn new(schema: &Schema, transforms: &[Transform]) -> Self {
         let mut instruments = schema.instruments().to_vec();
         let mut steps = Vec::new();
@@ -86,16 +86,16 @@ impl Plan {
 /// One step, while it is planned.
 struct Builder<'t> {
     transform: &'t Transform,
-    step: Step,
+    step: TransformStep,
     after: Schema,
-    combined: Vec<Combined>,
+    combined: Vec<CombinedInstruments>,
 }
 
 impl<'t> Builder<'t> {
     fn new(transform: &'t Transform) -> Self {
         Self {
             transform,
-            step: Step::default(),
+            step: TransformStep::default(),
             after: Schema::default(),
             combined: Vec::new(),
         }
@@ -142,12 +142,12 @@ impl<'t> Builder<'t> {
             true => self.after.add(Arc::new(changed)),
             false => kept,
         };
-        self.step.recipes.push(Recipe { into, steps });
+        self.step.recipes.push(Aggregation { into, steps });
         (kept, self.step.recipes.len() - 1)
     }
 
     /// How the readings of an instrument are taken, if they are.
-    fn recipe(&mut self, instrument: &Arc<Instrument>) -> Option<Ingredient> {
+    fn recipe(&mut self, instrument: &Arc<Instrument>) -> Option<AggregationInput> {
         let renamed = self.transform.rename(&instrument.name)?;
         if !definition::is_metric_name(&renamed.name) {
             let (from, to) = (&instrument.name, &renamed.name);
@@ -164,7 +164,7 @@ impl<'t> Builder<'t> {
             }
             ActionKind::Combine => self.combine(instrument, &renamed.name)?,
         };
-        Some(Ingredient {
+        Some(AggregationInput {
             recipe,
             labels: renamed.labels,
         })
@@ -179,7 +179,7 @@ impl<'t> Builder<'t> {
         let Some(known) = known else {
             let recipe = self.add(instrument, name);
             let first = Arc::clone(instrument);
-            self.combined.push(Combined { first, recipe });
+            self.combined.push(CombinedInstruments { first, recipe });
             return Some(recipe);
         };
         let of = |of: &Instrument| (of.kind, of.value_type, of.unit.clone(), of.buckets.clone());
@@ -197,7 +197,7 @@ impl<'t> Builder<'t> {
     fn add(&mut self, instrument: &Instrument, name: &str) -> usize {
         let (made, steps) = self.changed(instrument, name, |_| true);
         let into = self.after.add(Arc::new(made));
-        self.step.recipes.push(Recipe { into, steps });
+        self.step.recipes.push(Aggregation { into, steps });
         self.step.recipes.len() - 1
     }
 

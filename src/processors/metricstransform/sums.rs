@@ -21,7 +21,7 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 pub(super) struct Sums(HashMap<Key, Sum>);
 
 /// Where running totals are added up.
-pub(super) struct Site<'a> {
+pub(super) struct SumLocation<'a> {
     /// Transform, recipe, operation.
     pub(super) at: [usize; 3],
     /// Whose they are.
@@ -43,16 +43,16 @@ struct Key {
 struct Sum {
     total: Number,
     /// What was added up, by its instrument and attributes.
-    members: HashMap<(usize, Vec<KeyValue>), Member>,
+    members: HashMap<(usize, Vec<KeyValue>), SumMember>,
 }
 
 #[derive(Debug)]
-struct Member {
+struct SumMember {
     last: Number,
     seen: Instant,
 }
 
-impl Site<'_> {
+impl SumLocation<'_> {
     /// The sum of totals that all become one point with `attributes`. It begins with what they
     /// are; from then on it grows by what each grows, and one that joins counts from there on.
     pub(super) fn sum(&mut self, attributes: Vec<KeyValue>, totals: &[Reading]) -> Number {
@@ -96,10 +96,10 @@ impl Sum {
     }
 
     /// Notes a member; gives what it was before.
-    fn note(&mut self, reading: &Reading, now: Instant) -> Option<Member> {
+    fn note(&mut self, reading: &Reading, now: Instant) -> Option<SumMember> {
         let key = (reading.instrument, reading.attributes.clone());
         let last = reading.value;
-        self.members.insert(key, Member { last, seen: now })
+        self.members.insert(key, SumMember { last, seen: now })
     }
 }
 
@@ -107,7 +107,7 @@ impl Sums {
     /// Forgets totals that have been absent for long.
     pub(super) fn forget_idle(&mut self, now: Instant) {
         self.0.retain(|_, sum| {
-            let is_known = |member: &Member| now - member.seen <= IDLE_MAX;
+            let is_known = |member: &SumMember| now - member.seen <= IDLE_MAX;
             sum.members.retain(|_, member| is_known(member));
             !sum.members.is_empty()
         });

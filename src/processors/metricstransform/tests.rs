@@ -5,15 +5,15 @@ use tokio::time::advance;
 
 use crate::{
     definition::{InstrumentKind, ValueType},
-    processors::testing::{Lab, build},
+    processors::testing::{ProcessorBench, build},
 };
 
 /// A lab with one transform.
-fn lab(transform: &str) -> Lab {
-    Lab::new("metricstransform", &format!("transforms: [{transform}]"))
+fn lab(transform: &str) -> ProcessorBench {
+    ProcessorBench::new("metricstransform", &format!("transforms: [{transform}]"))
 }
 
-fn instrument(lab: &Lab, name: &str) -> (InstrumentKind, ValueType) {
+fn instrument(lab: &ProcessorBench, name: &str) -> (InstrumentKind, ValueType) {
     let instruments = lab.after().schema.instruments();
     let found = instruments.iter().find(|known| known.name == name).unwrap();
     (found.kind, found.value_type)
@@ -251,7 +251,7 @@ async fn observations_of_a_histogram_need_no_adding_up() {
 }
 
 /// A lab that sums `total` over all labels.
-fn summing() -> Lab {
+fn summing() -> ProcessorBench {
     lab(
         "{include: total, action: update, operations: [{action: aggregate_labels, label_set: [], aggregation_type: sum}]}",
     )

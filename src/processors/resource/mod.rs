@@ -15,16 +15,16 @@ pub use config::Config;
 
 use std::sync::Arc;
 
-use super::actions::Action;
+use super::actions::CompiledAction;
 use crate::pipeline::{Batch, Processor, ResourceAttributes, Stage, Stream};
 
 /// The processor.
 #[derive(Debug)]
-struct Resource(Arc<Vec<Action>>);
+struct Resource(Arc<Vec<CompiledAction>>);
 
 /// What it does to one target.
-struct Change {
-    actions: Arc<Vec<Action>>,
+struct ResourceStage {
+    actions: Arc<Vec<CompiledAction>>,
     /// The target's own Resource, before and after: the one that nearly every part has.
     before: ResourceAttributes,
     after: ResourceAttributes,
@@ -34,7 +34,7 @@ impl Processor for Resource {
     fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
         let before = Arc::clone(&stream.resource);
         stream.resource = changed(&self.0, &before);
-        Box::new(Change {
+        Box::new(ResourceStage {
             actions: Arc::clone(&self.0),
             before,
             after: Arc::clone(&stream.resource),
@@ -42,7 +42,7 @@ impl Processor for Resource {
     }
 }
 
-impl Stage for Change {
+impl Stage for ResourceStage {
     fn process(&mut self, mut batch: Batch) -> Batch {
         for part in &mut batch.parts {
             part.resource = match Arc::ptr_eq(&part.resource, &self.before) {
@@ -54,7 +54,7 @@ impl Stage for Change {
     }
 }
 
-fn changed(actions: &[Action], resource: &ResourceAttributes) -> ResourceAttributes {
+fn changed(actions: &[CompiledAction], resource: &ResourceAttributes) -> ResourceAttributes {
     let mut attributes = resource.to_vec();
     for action in actions {
         action.apply(&mut attributes);
@@ -64,11 +64,11 @@ fn changed(actions: &[Action], resource: &ResourceAttributes) -> ResourceAttribu
 
 #[cfg(test)]
 mod tests {
-    use crate::processors::testing::Lab;
+    use crate::processors::testing::ProcessorBench;
 
     #[test]
     fn the_resource_changes_and_nothing_else() {
-        let mut lab = Lab::new(
+        let mut lab = ProcessorBench::new(
             "resource",
             "attributes:
               - {key: env, value: prod, action: upsert}

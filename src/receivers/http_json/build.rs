@@ -6,15 +6,15 @@ use http::HeaderMap;
 use tokio::sync::Semaphore;
 
 use super::{
-    HttpJson, Running, TargetConfig,
-    clients::Clients,
+    HttpJsonReceiver, TargetConfig, TargetManager,
+    clients::ClientFactory,
     config::Config,
     context::{BuildError, Context},
-    discover::{Finder, Finding},
-    endpoint::Shared,
-    factory::{Connect, Factory},
+    endpoint::ReceiverParts,
+    poller_factory::{PollerFactory, TransportFactory},
     schedule::Timing,
-    telemetry::Telemetry,
+    target_discovery::{NewDiscovery, TargetDiscovery},
+    telemetry::ReceiverTelemetry,
 };
 use crate::{
     client::headers,
@@ -22,7 +22,7 @@ use crate::{
     discovery::{self, Discovery},
     http::{AuthConfig, Credentials},
     pipeline::Allowance,
-    resilience::{self, host::Fleet, outcome::Statuses},
+    resilience::{self, outcome::Statuses, target_resilience::ReceiverResilience},
     settings::Duration,
 };
 
@@ -31,7 +31,7 @@ impl Config {
     ///
     /// # Errors
     /// If a file cannot be read or the settings cannot work.
-    pub fn build(&self, context: &Context) -> Result<HttpJson, BuildError> {
+    pub fn build(&self, context: &Context) -> Result<HttpJsonReceiver, BuildError> {
         self.build_after(None, context)
     }
 
@@ -42,9 +42,9 @@ impl Config {
     /// As of [`Self::build`]; the one that runs notices nothing.
     pub fn build_after(
         &self,
-        before: Option<(&Self, &Running)>,
+        before: Option<(&Self, &TargetManager)>,
         context: &Context,
-    ) -> Result<HttpJson, BuildError> {
+    ) -> Result<HttpJsonReceiver, BuildError> {
         let old = before.map(|(config, running)| (config, running.factory()));
         let old = old.as_ref().map(|(config, factory)| (*config, factory));
         let definitions = self.definitions(old)?;
@@ -61,9 +61,9 @@ impl Config {
             .iter()
             .try_for_each(|target| factory.check(target))?;
         let discovers_like = old.is_some_and(|(config, _)| config.discovers_like(self));
-        Ok(HttpJson {
+        Ok(HttpJsonReceiver {
             finding: match discovers_like {
-                true => Finding::AsBefore,
+                true => TargetDiscovery::Unchanged,
                 false => self.finding(context)?,
             },
             timing: Timing {
@@ -80,7 +80,7 @@ impl Config {
     /// One that did not change is the one that is known.
     fn definitions(
         &self,
-        old: Option<(&Self, &Arc<Factory>)>,
+        old: Option<(&Self, &Arc<PollerFactory>)>,
     ) -> Result<Vec<Arc<Definition>>, BuildError> {
         let known = old.map(|(_, factory)| factory.definitions.as_slice());
         let known = known.unwrap_or_default();
@@ -96,17 +96,17 @@ impl Config {
     fn factory(
         &self,
         definitions: Vec<Arc<Definition>>,
-        old: Option<(&Self, &Arc<Factory>)>,
+        old: Option<(&Self, &Arc<PollerFactory>)>,
         context: &Context,
-    ) -> Result<Factory, BuildError> {
+    ) -> Result<PollerFactory, BuildError> {
         let telemetry = match old {
             Some((_, factory)) => factory.shared.telemetry.clone(),
-            None => Telemetry::new(&context.meter, &context.id),
+            None => ReceiverTelemetry::new(&context.meter, &context.id),
         };
         let fleet = match old {
             Some((_, factory)) => Arc::clone(&factory.fleet),
             None => {
-                let fleet = Fleet::new(self.resilience());
+                let fleet = ReceiverResilience::new(self.resilience());
                 telemetry.observe_budget(&context.meter, &fleet);
                 fleet
             }
@@ -121,7 +121,7 @@ impl Config {
             Some(shared) => [&shared.memory, &shared.kept].map(Arc::clone),
             None => self.document_memory().map(Allowance::new),
         };
-        let shared = |headers, auth, limiter| Shared {
+        let shared = |headers, auth, limiter| ReceiverParts {
             headers,
             credentials: Credentials::new(auth),
             body_limit_bytes: self.body_limit.get(),
@@ -134,7 +134,7 @@ impl Config {
         let probing = Arc::new(Semaphore::new(self.concurrency));
         let for_probes = shared(HeaderMap::new(), AuthConfig::default(), probing);
         let headers = headers::parse(&self.headers)?;
-        Ok(Factory {
+        Ok(PollerFactory {
             context: context.clone(),
             detail: self.target_metrics,
             connect: match context.network.transport() {
@@ -145,15 +145,15 @@ impl Config {
             shared: Arc::new(shared(headers, self.auth.clone(), limiter)),
             shared_by_probes: Arc::new(for_probes),
             fleet,
-            treatment: self.resilience(),
+            resilience: self.resilience(),
         })
     }
 
     fn connect(
         &self,
         definitions: &[Arc<Definition>],
-        old: Option<(&Self, &Arc<Factory>)>,
-    ) -> Result<Connect, BuildError> {
+        old: Option<(&Self, &Arc<PollerFactory>)>,
+    ) -> Result<TransportFactory, BuildError> {
         let endpoints = |definitions: &[Arc<Definition>]| {
             let counts = definitions.iter().map(|known| known.endpoints.len());
             counts.max().unwrap_or_default()
@@ -165,7 +165,7 @@ impl Config {
         if let Some((_, factory)) = kept {
             return Ok(Arc::clone(&factory.connect));
         }
-        let clients = Clients::new(self, connections)?;
+        let clients = ClientFactory::new(self, connections)?;
         Ok(Arc::new(move |endpoint, pinned| {
             Ok(Arc::new(match pinned {
                 None => clients.for_target(endpoint)?,
@@ -174,7 +174,7 @@ impl Config {
         }))
     }
 
-    fn finding(&self, context: &Context) -> Result<Finding, BuildError> {
+    fn finding(&self, context: &Context) -> Result<TargetDiscovery, BuildError> {
         let settings = self.discovery();
         let names = self.targets.iter().map(TargetConfig::display_name);
         let of_discovery = discovery::Context {
@@ -184,15 +184,15 @@ impl Config {
             meter: &context.meter,
         };
         if settings.is_empty() {
-            return Ok(Finding::Nothing);
+            return Ok(TargetDiscovery::None);
         }
         let discovery = Discovery::new(&settings, of_discovery)?;
-        Ok(Finding::By(Finder::new(discovery, context)))
+        Ok(TargetDiscovery::New(NewDiscovery::new(discovery, context)))
     }
 
     /// What the resilience layer makes of the configuration.
-    fn resilience(&self) -> resilience::host::Settings {
-        resilience::host::Settings {
+    fn resilience(&self) -> resilience::target_resilience::ResilienceSettings {
+        resilience::target_resilience::ResilienceSettings {
             interval: self.collection_interval.get(),
             deadline: resilience::config::deadline(self.deadline, self.collection_interval),
             statuses: Statuses::new(&self.retry, &self.circuit_breaker),

@@ -5,7 +5,7 @@ use crate::{
     client::headers,
     definition::{self, LoadError},
     resilience::{
-        feasibility::{self, Plan, Severity},
+        feasibility::{self, FeasibilityInput, Severity},
         instances::INSTANCES_MAX,
     },
     settings::HttpUrl,
@@ -80,7 +80,7 @@ impl Config {
             .first()
             .and_then(|name| definition::load(name).ok());
         let targets = self.targets.iter().map(TargetConfig::hosts);
-        let plan = Plan {
+        let plan = FeasibilityInput {
             interval: self.collection_interval,
             timeout: self.timeout,
             deadline: self.deadline,

@@ -18,9 +18,9 @@ use tokio::task::yield_now;
 use tokio_rustls::rustls::{self, InvalidMessage};
 
 use super::{
-    line::Line,
+    connection_queue::ConnectionQueue,
     redirect,
-    transport::{Request, Response, Transport, TransportError},
+    transport::{Transport, TransportError, TransportRequest, TransportResponse},
 };
 use crate::{
     client::content_encoding::{ACCEPTED, Codings},
@@ -41,7 +41,7 @@ pub(super) struct HttpClient {
     brief: Client,
     /// For one request.
     unpooled: Client,
-    budget: Arc<Budget>,
+    budget: Arc<ConnectionBudget>,
     /// How many redirects are followed.
     max_redirects: usize,
 }
@@ -49,7 +49,7 @@ pub(super) struct HttpClient {
 /// How many connections may stay open between polls. Each is some 30 KB of buffers, and a file
 /// descriptor: a large fleet has neither to spare.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct ConnectionBudget {
     targets: AtomicUsize,
     /// What one target would keep.
     per_target: usize,
@@ -61,7 +61,7 @@ pub(super) struct Budget {
 pub(super) struct TargetClient {
     client: HttpClient,
     /// Whose turn it is where a poll has one connection.
-    line: Line,
+    line: ConnectionQueue,
     /// How many connections of the pool the server may have closed without saying so.
     kept: AtomicUsize,
 }
@@ -71,7 +71,7 @@ impl HttpClient {
     pub(super) fn new(
         settings: impl Fn() -> reqwest::Result<ClientBuilder>,
         idle: Duration,
-        budget: &Arc<Budget>,
+        budget: &Arc<ConnectionBudget>,
     ) -> reqwest::Result<Self> {
         let builder = || -> reqwest::Result<ClientBuilder> {
             let builder = settings()?.retry(reqwest::retry::never()).http1_only();
@@ -104,13 +104,13 @@ impl HttpClient {
         self.budget.targets.fetch_add(1, Ordering::Relaxed);
         TargetClient {
             client: self.clone(),
-            line: Line::new(),
+            line: ConnectionQueue::new(),
             kept: AtomicUsize::new(0),
         }
     }
 }
 
-impl Budget {
+impl ConnectionBudget {
     /// Room for `max` connections; each target would keep `per_target`.
     pub(super) fn new(per_target: usize, max: usize) -> Self {
         Self {
@@ -136,7 +136,10 @@ impl Drop for TargetClient {
 
 #[async_trait]
 impl Transport for TargetClient {
-    async fn get(&self, mut request: Request) -> Result<Response, TransportError> {
+    async fn get(
+        &self,
+        mut request: TransportRequest,
+    ) -> Result<TransportResponse, TransportError> {
         if self.client.budget.keeps() {
             return self.get_by(&self.client.pooled, request, true).await;
         }
@@ -161,9 +164,9 @@ impl TargetClient {
     async fn get_by(
         &self,
         client: &Client,
-        mut request: Request,
+        mut request: TransportRequest,
         keeps: bool,
-    ) -> Result<Response, TransportError> {
+    ) -> Result<TransportResponse, TransportError> {
         let max_redirects = self.client.max_redirects;
         let mut answer = self.ask(client, &request).await?;
         let mut followed = 0;
@@ -184,7 +187,7 @@ impl TargetClient {
             false => (Bytes::new(), Codings::default(), None),
         };
         self.kept.fetch_add(usize::from(keeps), Ordering::Relaxed);
-        Ok(Response {
+        Ok(TransportResponse {
             status,
             headers,
             body,
@@ -197,7 +200,7 @@ impl TargetClient {
     async fn ask(
         &self,
         client: &Client,
-        request: &Request,
+        request: &TransportRequest,
     ) -> Result<reqwest::Response, TransportError> {
         let answer = match send(client, request).await {
             // A kept-alive connection may be dead at its second use (Betanet servers close each
@@ -219,7 +222,7 @@ impl TargetClient {
     }
 }
 
-async fn send(client: &Client, request: &Request) -> reqwest::Result<reqwest::Response> {
+async fn send(client: &Client, request: &TransportRequest) -> reqwest::Result<reqwest::Response> {
     client
         .get(request.url.clone())
         .header(header::ACCEPT_ENCODING, ACCEPTED)
@@ -231,7 +234,7 @@ async fn send(client: &Client, request: &Request) -> reqwest::Result<reqwest::Re
 /// Reads the body up to the limit.
 async fn read(
     mut answer: reqwest::Response,
-    request: &Request,
+    request: &TransportRequest,
 ) -> Result<(Bytes, Codings, Option<Share>), TransportError> {
     let limit_bytes = request.body_limit_bytes;
     let codings = Codings::of(answer.headers())?;
@@ -350,7 +353,7 @@ mod tests {
 
     #[test]
     fn connections_are_kept_as_long_as_there_is_room_for_those_of_all_targets() {
-        let budget = Arc::new(Budget::new(3, 6));
+        let budget = Arc::new(ConnectionBudget::new(3, 6));
         let settings = || Ok(ClientBuilder::new().tls_certs_only([]).no_proxy());
         let client = HttpClient::new(settings, BRIEFLY, &budget).unwrap();
         let _two = [client.for_target(), client.for_target()];

@@ -14,7 +14,7 @@ use reqwest::{
 use tokio_rustls::rustls::ClientConfig;
 
 use super::{
-    client::{Budget, HttpClient, TargetClient},
+    client::{ConnectionBudget, HttpClient, TargetClient},
     config::Config,
     context::BuildError,
 };
@@ -25,9 +25,9 @@ use crate::{
 
 /// Makes the client of each target.
 #[derive(Debug)]
-pub(super) struct Clients {
-    settings: Settings,
-    budget: Arc<Budget>,
+pub(super) struct ClientFactory {
+    settings: ClientOptions,
+    budget: Arc<ConnectionBudget>,
     clear: HttpClient,
     /// Made for the first target that needs it: a machine without certificates can still speak
     /// clear text.
@@ -56,7 +56,7 @@ impl Resolve for Pinned {
 
 /// What all clients have in common.
 #[derive(Debug)]
-struct Settings {
+struct ClientOptions {
     max_redirects: usize,
     proxy: Option<String>,
     tls: Tls,
@@ -64,17 +64,17 @@ struct Settings {
     idle: Duration,
 }
 
-impl Clients {
+impl ClientFactory {
     /// For targets of so many endpoints, each of which is a connection.
     pub(super) fn new(config: &Config, endpoints: usize) -> Result<Self, BuildError> {
-        let settings = Settings {
+        let settings = ClientOptions {
             max_redirects: config.max_redirects,
             proxy: config.proxy.clone(),
             tls: config.tls.clone(),
             // The connections of a target that is gone should not stay much longer than it.
             idle: config.collection_interval.get() * 2,
         };
-        let budget = Arc::new(Budget::new(endpoints, config.max_idle_conns));
+        let budget = Arc::new(ConnectionBudget::new(endpoints, config.max_idle_conns));
         let clear = HttpClient::new(|| settings.builder(None), settings.idle, &budget);
         let clear = clear.map_err(BuildError::Client)?;
         let clear = clear.following(settings.max_redirects);
@@ -113,7 +113,7 @@ impl Clients {
             let builder = self.settings.builder(tls)?;
             Ok(builder.no_proxy().dns_resolver(Arc::clone(&resolver)))
         };
-        let nothing = Arc::new(Budget::new(1, 0));
+        let nothing = Arc::new(ConnectionBudget::new(1, 0));
         let client =
             HttpClient::new(settings, Duration::ZERO, &nothing).map_err(BuildError::Client)?;
         Ok(client.for_target())
@@ -133,7 +133,7 @@ impl Clients {
     }
 }
 
-impl Settings {
+impl ClientOptions {
     /// Without `tls`, for clear text only.
     fn builder(&self, tls: Option<&ClientConfig>) -> reqwest::Result<ClientBuilder> {
         let builder = ClientBuilder::new()

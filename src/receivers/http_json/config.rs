@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::{
     client::Tls,
     discovery::{
-        DnsSdConfig, FileSdConfig, HttpSdConfig, RelabelConfig, Scheme, Settings, ShardConfig,
-        StaticConfig,
+        DiscoverySettings, DnsSdConfig, FileSdConfig, HttpSdConfig, RelabelConfig, Scheme,
+        ShardConfig, StaticConfig,
     },
     http::AuthConfig,
     resilience::{
@@ -20,7 +20,7 @@ use crate::{
         per_instance::PerInstance,
     },
     settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
-    telemetry::names::Detail,
+    telemetry::names::MetricsDetail,
 };
 
 /// `max_document_memory` if it is not given, in bytes.
@@ -96,7 +96,7 @@ pub struct Config {
     /// Who we are to the targets.
     pub auth: AuthConfig,
     /// How much is said of the resilience of each target; `basic` is a quarter of it.
-    pub target_metrics: Detail,
+    pub target_metrics: MetricsDetail,
     /// How to speak TLS to `https` targets.
     pub tls: Tls,
 }
@@ -155,8 +155,8 @@ impl Config {
     }
 
     /// What it says of where targets come from.
-    pub(super) fn discovery(&self) -> Settings<'_> {
-        Settings {
+    pub(super) fn discovery(&self) -> DiscoverySettings<'_> {
+        DiscoverySettings {
             scheme: self.scheme,
             static_configs: &self.static_configs,
             file_sd_configs: &self.file_sd_configs,
@@ -245,7 +245,7 @@ impl TargetConfig {
     }
 
     /// Each of several instances as a target of its own, called `NAME@HOST:PORT`.
-    pub fn apart(&self) -> Vec<Self> {
+    pub fn instances_apart(&self) -> Vec<Self> {
         if self.endpoints.is_empty() {
             return vec![self.clone()];
         }
@@ -326,7 +326,7 @@ impl Default for Config {
             max_redirects: 0,
             proxy: None,
             headers: Headers::default(),
-            target_metrics: Detail::default(),
+            target_metrics: MetricsDetail::default(),
             auth: AuthConfig::default(),
             tls: Tls::default(),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::network::Network;
 use crate::{
-    client::Invalid,
+    client::ConfigError,
     definition::LoadError,
     discovery,
     pipeline::{StatusBoard, TargetNames},
@@ -34,7 +34,7 @@ pub struct Context {
 pub enum BuildError {
     /// TLS or a header cannot be set up.
     #[error(transparent)]
-    Settings(#[from] Invalid),
+    Settings(#[from] ConfigError),
     /// A definition is gone or broken since the configuration was checked.
     #[error(transparent)]
     Definition(#[from] LoadError),

@@ -19,31 +19,34 @@ use tokio::{
 };
 
 use super::{
+    cache_headers::{add_validators, origin},
     document::{Decoded, DocumentError, Reader},
-    origin::{add_validators, origin},
-    telemetry::Telemetry,
+    telemetry::ReceiverTelemetry,
     telltale,
-    transport::{Request, Response, Transport, TransportError},
+    transport::{Transport, TransportError, TransportRequest, TransportResponse},
 };
 use crate::{
     client::content_encoding::DecodeError,
     definition::Definition,
     http::{Credentials, CredentialsError, retry_after},
     pipeline::{
-        Allowance, Body, EndpointPoll, ErrorType, Failure, LARGE_BYTES, Outcome, Poll, Share,
+        Allowance, Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome,
+        Share,
     },
     resilience::{
-        host::Host,
-        outcome::Class,
+        executor::{
+            Attempt, AttemptError, AttemptRequest, AttemptResponse, Declined, Manner, PollResult,
+        },
+        outcome::ResultClass,
         per_instance::PerInstance,
-        shell::{Answer, Attempt, Declined, Manner, Miss, Order, Polled},
+        target_resilience::TargetResilience,
     },
     runtime::{Clock, heavy},
     telemetry::{Trace, chain},
 };
 
 /// What all endpoints of a receiver have in common.
-pub(super) struct Shared {
+pub(super) struct ReceiverParts {
     /// Sent with each request.
     pub(super) headers: HeaderMap,
     /// Added to the headers.
@@ -59,32 +62,32 @@ pub(super) struct Shared {
     /// The time of day.
     pub(super) clock: Clock,
     /// Counts requests.
-    pub(super) telemetry: Telemetry,
+    pub(super) telemetry: ReceiverTelemetry,
 }
 
 /// One endpoint of one target.
 pub(super) struct EndpointPoller {
     /// Where it is at each instance of the target.
-    pub(super) sites: PerInstance<Site>,
+    pub(super) sites: PerInstance<EndpointAddress>,
     /// Its path as it is shown.
     pub(super) path: Arc<str>,
     pub(super) reader: Reader,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ReceiverParts>,
     /// Breakers, cache and the rest, of the whole target.
-    pub(super) host: Arc<Host>,
+    pub(super) host: Arc<TargetResilience>,
     /// Position among the endpoints of the target.
     pub(super) index: usize,
 }
 
 /// The endpoint at one instance.
-pub(super) struct Site {
+pub(super) struct EndpointAddress {
     pub(super) url: Url,
     pub(super) transport: Arc<dyn Transport>,
 }
 
 /// Why an attempt gave no document.
 #[derive(Debug, thiserror::Error)]
-enum AttemptError {
+enum ResponseError {
     #[error("no place among the concurrent requests")]
     Limiter,
     #[error("no answer within {} s", .0.as_secs_f64())]
@@ -141,7 +144,7 @@ impl EndpointPoller {
         Self::result(Instant::now(), self.host.decline(self.index, why))
     }
 
-    fn result(started: Instant, polled: Polled) -> EndpointPoll {
+    fn result(started: Instant, polled: PollResult) -> EndpointPoll {
         EndpointPoll {
             outcome: polled.outcome,
             duration: started.elapsed(),
@@ -152,31 +155,31 @@ impl EndpointPoller {
         }
     }
 
-    async fn attempt(&self, order: &Order) -> Result<Answer, AttemptError> {
+    async fn attempt(&self, order: &AttemptRequest) -> Result<AttemptResponse, ResponseError> {
         let (started, limit) = (Instant::now(), order.timeout);
         let Ok(permit) = timeout(limit, self.shared.limiter.acquire()).await else {
-            return Err(AttemptError::Limiter);
+            return Err(ResponseError::Limiter);
         };
-        let _permit = permit.map_err(|_| AttemptError::Limiter)?;
+        let _permit = permit.map_err(|_| ResponseError::Limiter)?;
         let _in_flight = self.shared.telemetry.request();
         let request = self.request(order)?;
         let transport = &self.sites.at(order.instance).transport;
         let response = in_time(transport.get(request.clone()), started + limit).await;
         // What we do with it takes none of the node's time.
-        let response = response.ok_or(AttemptError::Timeout(limit))??;
+        let response = response.ok_or(ResponseError::Timeout(limit))??;
         self.answer(response, request, order).await
     }
 
-    fn request(&self, order: &Order) -> Result<Request, AttemptError> {
+    fn request(&self, order: &AttemptRequest) -> Result<TransportRequest, ResponseError> {
         let mut headers = self.shared.headers.clone();
         self.shared
             .credentials
             .add_to(&mut headers)
-            .map_err(AttemptError::Credentials)?;
+            .map_err(ResponseError::Credentials)?;
         if let Some(origin) = &order.validators {
             add_validators(&mut headers, origin);
         }
-        Ok(Request {
+        Ok(TransportRequest {
             url: self.sites.at(order.instance).url.clone(),
             headers,
             body_limit_bytes: self.shared.body_limit_bytes,
@@ -186,18 +189,18 @@ impl EndpointPoller {
 
     async fn answer(
         &self,
-        response: Response,
-        request: Request,
-        order: &Order,
-    ) -> Result<Answer, AttemptError> {
+        response: TransportResponse,
+        request: TransportRequest,
+        order: &AttemptRequest,
+    ) -> Result<AttemptResponse, ResponseError> {
         let (status, clock) = (response.status, &self.shared.clock);
         let origin = origin(&response.headers);
         if status == StatusCode::NOT_MODIFIED && order.validators.is_some() {
-            return Ok(Answer::NotModified(origin));
+            return Ok(AttemptResponse::NotModified(origin));
         }
         if !status.is_success() {
             let retry_after = retry_after(status, &response.headers, clock.since_epoch());
-            return Err(AttemptError::Status {
+            return Err(ResponseError::Status {
                 status: status.as_u16(),
                 detail: telltale::of_status(&request, status, &response.headers),
                 retry_after,
@@ -211,24 +214,24 @@ impl EndpointPoller {
         let reader = self.reader.clone();
         let read = move || read(&reader, response, &request);
         let (raw, share, decoded) = match is_heavy {
-            true => heavy::apart(read).await??,
+            true => heavy::offload(read).await??,
             false => read()?,
         };
         let (memory, kept) = (&self.shared.memory, &self.shared.kept);
         let bytes = decoded.bytes;
         let body = body(&self.reader, raw, decoded, received);
         let body = body.accounted(share, bytes, memory, kept);
-        Ok(Answer::Body(body, origin))
+        Ok(AttemptResponse::Body(body, origin))
     }
 }
 
 impl Attempt for EndpointPoller {
-    async fn make(&self, order: Order) -> Result<Answer, Miss> {
+    async fn make(&self, order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
         let started = Instant::now();
-        let result = self.attempt(&order).await.map_err(AttemptError::into_miss);
+        let result = self.attempt(&order).await.map_err(ResponseError::into_miss);
         let miss = result.as_ref().err();
         // Waiting for a place in vain is no request.
-        if miss.is_none_or(|miss| miss.class != Class::NotSent) {
+        if miss.is_none_or(|miss| miss.class != ResultClass::NotSent) {
             let error_type = miss.map(|miss| miss.failure.error_type);
             self.shared
                 .telemetry
@@ -274,10 +277,10 @@ fn hold(
 /// Decompresses the body of an answer, and reads it.
 fn read(
     reader: &Reader,
-    response: Response,
-    request: &Request,
-) -> Result<(Bytes, Option<Share>, Decoded), AttemptError> {
-    let Response {
+    response: TransportResponse,
+    request: &TransportRequest,
+) -> Result<(Bytes, Option<Share>, Decoded), ResponseError> {
+    let TransportResponse {
         status,
         headers,
         body: sent,
@@ -296,11 +299,11 @@ fn read(
     }
     if reader.is_json() && telltale::is_empty(&raw) {
         let status = status.as_u16();
-        return Err(AttemptError::Empty { status });
+        return Err(ResponseError::Empty { status });
     }
     let decoded = reader.read(&raw).map_err(|error| match error {
         DocumentError::TooLarge(_) => error.into(),
-        source => AttemptError::Unreadable {
+        source => ResponseError::Unreadable {
             what: telltale::of_body(request, &headers, &raw),
             source,
         },
@@ -318,18 +321,18 @@ fn body(reader: &Reader, raw: Bytes, decoded: Decoded, received: SystemTime) -> 
     body
 }
 
-impl AttemptError {
-    fn into_miss(self) -> Miss {
+impl ResponseError {
+    fn into_miss(self) -> AttemptError {
         let error_type = self.error_type();
         let retry_after = match self {
             Self::Status { retry_after, .. } => retry_after,
             _ => None,
         };
-        let failure = Failure {
+        let failure = PollFailure {
             error_type,
             message: chain(&self).into(),
         };
-        Miss {
+        AttemptError {
             failure,
             class: class(error_type),
             retry_after,
@@ -352,23 +355,23 @@ impl AttemptError {
 }
 
 /// What a failure is to the breakers.
-fn class(error_type: ErrorType) -> Class {
+fn class(error_type: ErrorType) -> ResultClass {
     match error_type {
-        ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => Class::Transport,
-        ErrorType::Timeout => Class::Timeout,
+        ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => ResultClass::Transport,
+        ErrorType::Timeout => ResultClass::Timeout,
         ErrorType::Body | ErrorType::Protocol | ErrorType::Header | ErrorType::Redirect => {
-            Class::Body
+            ResultClass::Body
         }
-        ErrorType::TooLarge => Class::TooLarge,
-        ErrorType::Decode | ErrorType::Empty => Class::Decode,
-        ErrorType::Status(status) => Class::Status(status),
+        ErrorType::TooLarge => ResultClass::TooLarge,
+        ErrorType::Decode | ErrorType::Empty => ResultClass::Decode,
+        ErrorType::Status(status) => ResultClass::Status(status),
         ErrorType::Limiter
         | ErrorType::Credentials
         | ErrorType::CircuitOpen
         | ErrorType::Paused
         | ErrorType::Waiting
         | ErrorType::Suspect
-        | ErrorType::Memory => Class::NotSent,
+        | ErrorType::Memory => ResultClass::NotSent,
     }
 }
 
@@ -384,15 +387,15 @@ pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
                 None => Err((ErrorType::Body, "no saved body".into())),
                 Some(saved) => {
                     let reader = Reader::new(endpoint, SAMPLE_BYTES_MAX);
-                    let decoded = reader.read(&saved).map_err(AttemptError::Document);
+                    let decoded = reader.read(&saved).map_err(ResponseError::Document);
                     decoded
                         .map(|decoded| body(&reader, saved.into(), decoded, now))
                         .map_err(|error| (error.error_type(), chain(&error).into()))
                 }
             };
             let outcome = match decoded {
-                Ok(body) => Outcome::Fresh(body),
-                Err((error_type, message)) => Outcome::Failed(Failure {
+                Ok(body) => PollOutcome::Fresh(body),
+                Err((error_type, message)) => PollOutcome::Failed(PollFailure {
                     error_type,
                     message,
                 }),

@@ -16,27 +16,27 @@ mod client;
 mod clients;
 pub mod config;
 mod context;
-mod course;
-mod dialect;
-mod discover;
+mod poll_state;
+mod definition_selection;
+mod target_discovery;
 mod document;
 mod endpoint;
 mod exposition;
-mod factory;
-mod line;
+mod poller_factory;
+mod connection_queue;
 mod lossy_json;
 mod memory;
 mod network;
-mod orders;
-mod origin;
+mod target_control;
+mod cache_headers;
 mod poller;
 mod probe;
 mod reconcile;
 mod redirect;
 mod round;
-mod running;
+mod target_manager;
 mod schedule;
-mod succession;
+mod reload;
 mod telemetry;
 mod telltale;
 mod transport;
@@ -49,12 +49,12 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     config::{Config, TargetConfig},
     context::{BuildError, Context},
-    factory::Factory,
     network::{Answering, Network},
-    orders::Ending,
-    running::Running,
+    poller_factory::PollerFactory,
+    target_control::StopHandle,
+    target_manager::TargetManager,
 };
-use self::{discover::Finding, schedule::Timing};
+use self::{schedule::Timing, target_discovery::TargetDiscovery};
 use crate::{
     definition::Definition,
     discovery::ShardConfig,
@@ -63,12 +63,12 @@ use crate::{
 };
 
 /// A built receiver: what it polls at first, and what makes the pollers of that and of more.
-pub struct HttpJson {
-    factory: Arc<Factory>,
+pub struct HttpJsonReceiver {
+    factory: Arc<PollerFactory>,
     targets: Vec<Arc<TargetConfig>>,
     timing: Timing,
     shard: Option<ShardConfig>,
-    finding: Finding,
+    finding: TargetDiscovery,
 }
 
 /// A poll made of saved bodies, one an endpoint of `definition`; an endpoint without one failed.
@@ -76,11 +76,11 @@ pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clo
     endpoint::sample(definition, bodies, clock)
 }
 
-impl HttpJson {
+impl HttpJsonReceiver {
     /// Polls each target from now on and hands the polls to `consumers`, until `tasks` stops or
-    /// another receiver takes its place with [`Running::follow`].
-    pub fn start(self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<Running> {
-        let running = Arc::new(Running::new(&self, consumers.to_vec(), tasks.clone()));
+    /// another receiver takes its place with [`TargetManager::follow`].
+    pub fn start(self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<TargetManager> {
+        let running = Arc::new(TargetManager::new(&self, consumers.to_vec(), tasks.clone()));
         let Context { id, board, .. } = &self.factory.context;
         board.add_prober(id, &(Arc::clone(&running) as Arc<dyn Prober>));
         // It polled nobody who could end.
@@ -91,14 +91,19 @@ impl HttpJson {
     /// Adds what the discovery finds once to what [`Self::poll_once`] polls; sources that have not
     /// answered after `patience` are left out.
     pub async fn discover_once(&mut self, patience: Duration) {
-        if let Finding::By(finder) = std::mem::replace(&mut self.finding, Finding::Nothing) {
+        if let TargetDiscovery::New(finder) =
+            std::mem::replace(&mut self.finding, TargetDiscovery::None)
+        {
             self.targets.extend(finder.once(patience).await);
         }
     }
 
     /// Makes each instance of a pool a target of its own in what [`Self::poll_once`] polls.
     pub fn take_apart(&mut self) {
-        let instances = self.targets.iter().flat_map(|target| target.apart());
+        let instances = self
+            .targets
+            .iter()
+            .flat_map(|target| target.instances_apart());
         self.targets = instances.map(Arc::new).collect();
     }
 
@@ -110,7 +115,9 @@ impl HttpJson {
         let targets = self.targets.iter();
         let targets = targets.map(|target| self.factory.target(target));
         let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
-        let polls = targets.iter_mut().map(dialect::Candidates::poll_once);
+        let polls = targets
+            .iter_mut()
+            .map(definition_selection::DefinitionSelector::poll_once);
         let polls = futures_util::future::try_join_all(polls).await?;
         Ok(polls.into_iter().flatten().collect())
     }

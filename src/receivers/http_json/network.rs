@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 
-use super::transport::{Request, Response, Transport, TransportError};
+use super::transport::{Transport, TransportError, TransportRequest, TransportResponse};
 use crate::client::content_encoding::Codings;
 
 /// What a server in memory says to a `GET`: status and body; none where it closes the connection
@@ -46,12 +46,12 @@ struct Memory(Arc<Answering>);
 
 #[async_trait]
 impl Transport for Memory {
-    async fn get(&self, request: Request) -> Result<Response, TransportError> {
+    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
         let cut = |what: &str| TransportError::Cut(what.into());
         let answer = (self.0)(request.url).await;
         let (status, body) = answer.ok_or_else(|| cut("the connection was closed"))?;
         let status = StatusCode::from_u16(status).map_err(|error| cut(&error.to_string()))?;
-        Ok(Response {
+        Ok(TransportResponse {
             status,
             headers: HeaderMap::new(),
             body: if status.is_success() {

@@ -9,36 +9,38 @@ use tokio::time::{Instant, sleep_until};
 use tracing::Span;
 
 use super::{
-    course::{Course, Up},
     endpoint::EndpointPoller,
-    orders::Orders,
+    poll_state::{EndpointUp, PollState},
     round::End,
     schedule::Schedule,
-    telemetry::Telemetry,
+    target_control::TargetControl,
+    telemetry::ReceiverTelemetry,
 };
 use crate::{
-    pipeline::{EndpointPoll, ErrorType, Failure, Outcome, OwnReading, Poll, StatusBoard, Target},
-    resilience::host::Host,
+    pipeline::{
+        EndpointPoll, ErrorType, OwnReading, Poll, PollFailure, PollOutcome, StatusBoard, Target,
+    },
+    resilience::target_resilience::TargetResilience,
     runtime::Clock,
-    telemetry::names::Detail,
+    telemetry::names::MetricsDetail,
 };
 
 /// What polls one target.
 pub(super) struct TargetPoller {
     pub(super) target: Arc<Target>,
     pub(super) endpoints: Vec<EndpointPoller>,
-    pub(super) host: Arc<Host>,
+    pub(super) host: Arc<TargetResilience>,
     /// When counting what is said of the host began.
     pub(super) since: SystemTime,
     pub(super) clock: Clock,
     pub(super) board: Arc<StatusBoard>,
-    pub(super) telemetry: Telemetry,
-    pub(super) detail: Detail,
+    pub(super) telemetry: ReceiverTelemetry,
+    pub(super) detail: MetricsDetail,
 }
 
 /// Why a poller does not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum PollingEnded {
     /// The target is not polled any more.
     Stopped,
     /// It is polled with other settings.
@@ -50,55 +52,59 @@ pub(super) enum Ended {
 impl TargetPoller {
     /// Polls at each tick until there are other orders; a poll under way is dropped only when the
     /// order is to stop.
-    pub(super) async fn run(&self, course: &mut Course, orders: &Orders) -> Ended {
-        let polls = self.poll_until_news(course, orders);
-        let ended = orders.stop().run_until_cancelled(polls).await;
-        ended.unwrap_or(Ended::Stopped)
+    pub(super) async fn run(&self, state: &mut PollState, control: &TargetControl) -> PollingEnded {
+        let polls = self.poll_until_news(state, control);
+        let ended = control.stop().run_until_cancelled(polls).await;
+        ended.unwrap_or(PollingEnded::Stopped)
     }
 
-    async fn poll_until_news(&self, course: &mut Course, orders: &Orders) -> Ended {
+    async fn poll_until_news(
+        &self,
+        state: &mut PollState,
+        control: &TargetControl,
+    ) -> PollingEnded {
         loop {
-            let Some(round) = self.next_round(&course.schedule, orders).await else {
-                return Ended::Changed;
+            let Some(round) = self.next_round(&state.schedule, control).await else {
+                return PollingEnded::Changed;
             };
             if round.is_tick {
-                course.schedule.begin(Instant::now());
+                state.schedule.begin(Instant::now());
             }
-            if course.is_refused() {
-                let poll = self.refused(course.schedule.missed());
+            if state.is_refused() {
+                let poll = self.refused(state.schedule.missed());
                 self.board.record(&self.target, &poll);
-                poll.note_up(&mut course.up.endpoints);
-                course.accept(&poll).await;
+                poll.note_up(&mut state.up.endpoints);
+                state.accept(&poll).await;
                 // Not even for a probe; the next tick asks again.
                 if round.is_tick {
-                    course.schedule.done(Instant::now());
+                    state.schedule.done(Instant::now());
                 }
                 tokio::select! {
-                    () = sleep_until(course.schedule.due()) => {}
-                    () = orders.news() => return Ended::Changed,
+                    () = sleep_until(state.schedule.due()) => {}
+                    () = control.news() => return PollingEnded::Changed,
                 }
                 continue;
             }
             self.telemetry
                 .started(Instant::now().saturating_duration_since(round.due));
             if self.host.is_half_open() {
-                course.accept(&self.between(course.schedule.missed())).await;
+                state.accept(&self.between(state.schedule.missed())).await;
             }
             let under_way = self.telemetry.poll();
             // Boxed, so that between two polls a target takes no room for one.
-            let poll = self.poll(&round.asked, course.schedule.missed(), End::Usual);
+            let poll = self.poll(&round.asked, state.schedule.missed(), End::Usual);
             let poll = Box::pin(poll).await;
             under_way.ended();
-            let leaves = course.leaves_unknown && poll.is_unknown();
+            let leaves = state.leaves_unknown && poll.is_unknown();
             if !leaves {
-                self.report(&poll, &mut course.up);
+                self.report(&poll, &mut state.up);
             }
-            course.accept(&poll).await;
+            state.accept(&poll).await;
             if leaves {
-                return Ended::Unknown;
+                return PollingEnded::Unknown;
             }
             if round.is_tick {
-                course.schedule.done(Instant::now());
+                state.schedule.done(Instant::now());
             }
         }
     }
@@ -106,7 +112,7 @@ impl TargetPoller {
     /// Waits for the next tick, or for the moment before it at which a breaker lets a probe
     /// through: waiting for the tick then would make every outage longer. A reader that wants an
     /// endpoint has it polled at once. None if there are other settings first.
-    async fn next_round(&self, schedule: &Schedule, orders: &Orders) -> Option<Round> {
+    async fn next_round(&self, schedule: &Schedule, control: &TargetControl) -> Option<PollRound> {
         let expiries: Vec<_> = self
             .endpoints
             .iter()
@@ -123,9 +129,9 @@ impl TargetPoller {
         self.board.expect(&self.target, self.clock.now() + wait);
         tokio::select! {
             biased;
-            () = orders.news() => return None,
+            () = control.news() => return None,
             () = sleep_until(due) => {}
-            () = self.host.wanted() => return Some(Round {
+            () = self.host.wanted() => return Some(PollRound {
                 due: Instant::now(),
                 is_tick: false,
                 asked: self.host.wanted_endpoints(),
@@ -137,7 +143,7 @@ impl TargetPoller {
             .iter()
             .map(|expiry| is_tick || expired(expiry))
             .collect();
-        Some(Round {
+        Some(PollRound {
             due,
             is_tick,
             asked,
@@ -196,20 +202,20 @@ impl TargetPoller {
     /// What is said of the target before a probe, which may take as long as any attempt: its
     /// breaker is open no longer. Nothing was asked for it.
     fn between(&self, missed_ticks: u64) -> Poll {
-        self.unasked(missed_ticks, || Outcome::Skipped)
+        self.unasked(missed_ticks, || PollOutcome::Skipped)
     }
 
     /// A poll that was not made because there is no memory for what it would bring.
     fn refused(&self, missed_ticks: u64) -> Poll {
         self.unasked(missed_ticks, || {
-            Outcome::Failed(Failure {
+            PollOutcome::Failed(PollFailure {
                 error_type: ErrorType::Memory,
                 message: "not polled: the collector has no memory for an answer".into(),
             })
         })
     }
 
-    fn unasked(&self, missed_ticks: u64, outcome: impl Fn() -> Outcome) -> Poll {
+    fn unasked(&self, missed_ticks: u64, outcome: impl Fn() -> PollOutcome) -> Poll {
         let now = self.clock.now();
         let unasked = |_: &EndpointPoller| EndpointPoll::new(outcome());
         Poll {
@@ -229,7 +235,7 @@ impl TargetPoller {
     }
 
     /// Keeps the books, and logs what changed; a node that stays down is not news.
-    fn report(&self, poll: &Poll, up: &mut Up) {
+    fn report(&self, poll: &Poll, up: &mut EndpointUp) {
         self.board.record(&self.target, poll);
         for (endpoint, polled) in self.endpoints.iter().zip(&poll.endpoints) {
             self.telemetry.endpoint_polled(endpoint.path(), polled);
@@ -257,7 +263,7 @@ impl TargetPoller {
 }
 
 /// What is polled next.
-struct Round {
+struct PollRound {
     due: Instant,
     /// Whether it is a tick of the schedule, and not only an expired breaker's or a reader's.
     is_tick: bool,

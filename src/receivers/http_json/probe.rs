@@ -10,7 +10,10 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
-use super::{clients::Pinned, config::TargetConfig, factory::Behind, running::Running};
+use super::{
+    clients::Pinned, config::TargetConfig, poller_factory::PollerParts,
+    target_manager::TargetManager,
+};
 use crate::{
     definition::Definition,
     pipeline::{Poll, ProbeOrder, ProbeRefusal, Prober, Target},
@@ -18,7 +21,7 @@ use crate::{
     settings::{AllowList, HttpUrl},
 };
 
-impl Prober for Running {
+impl Prober for TargetManager {
     fn definitions(&self) -> Vec<String> {
         let factory = self.factory();
         let definitions = factory.definitions.iter();
@@ -30,7 +33,7 @@ impl Prober for Running {
     }
 }
 
-impl Running {
+impl TargetManager {
     /// The definitions are tried as for any target; the deadline is of all of them together.
     async fn probe_once(&self, order: ProbeOrder) -> Result<(Arc<Target>, Poll), ProbeRefusal> {
         let factory = self.factory();
@@ -62,7 +65,7 @@ impl Running {
         let mut first = None;
         for definition in factory.definitions.iter().filter(is_asked) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let behind = Behind {
+            let behind = PollerParts {
                 sites: PerInstance::one((&order.endpoint, Arc::clone(&transport))),
                 member: factory.fleet.apart(left).join(),
                 shared: &factory.shared_by_probes,
@@ -131,9 +134,9 @@ mod tests {
 
     use super::*;
     use crate::receivers::http_json::{
-        clients::Clients,
+        clients::ClientFactory,
         config::Config,
-        transport::{Request, Transport as _, TransportError},
+        transport::{Transport as _, TransportError, TransportRequest},
     };
 
     /// DNS rebinding: when the connection is made, the name leads to where nobody may be reached.
@@ -150,9 +153,9 @@ mod tests {
         let pinned = resolve(&endpoint, &allow, deadline, looked_up).await;
         let later = resolve(&endpoint, &allow, deadline, lookup(&endpoint)).await;
         assert!(later.is_none(), "that would be refused: {later:?}");
-        let clients = Clients::new(&Config::default(), 1).unwrap();
+        let clients = ClientFactory::new(&Config::default(), 1).unwrap();
         let client = clients.for_probe(&endpoint, pinned.unwrap());
-        let request = Request {
+        let request = TransportRequest {
             url: endpoint.get().clone(),
             headers: HeaderMap::new(),
             body_limit_bytes: 10,

@@ -4,7 +4,7 @@
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Url;
 
-use super::transport::{Request, TransportError};
+use super::transport::{TransportError, TransportRequest};
 use crate::settings::HttpUrl;
 
 /// More of a `Location` is not shown.
@@ -12,9 +12,13 @@ const SHOWN_CHARS_MAX: usize = 200;
 
 /// The request that follows an answer, if it is a redirect to a URL. At another origin nobody
 /// learns who we are to the first one: no header goes along, neither there nor from there on.
-pub(super) fn next(request: &Request, status: StatusCode, headers: &HeaderMap) -> Option<Request> {
+pub(super) fn next(
+    request: &TransportRequest,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> Option<TransportRequest> {
     let url = location(&request.url, status, headers)?;
-    let mut next = Request {
+    let mut next = TransportRequest {
         url,
         ..request.clone()
     };
@@ -29,7 +33,7 @@ pub(super) fn next(request: &Request, status: StatusCode, headers: &HeaderMap) -
 }
 
 /// That `followed` redirects were enough, and where the next one leads.
-pub(super) fn too_many(followed: usize, next: &Request) -> TransportError {
+pub(super) fn too_many(followed: usize, next: &TransportRequest) -> TransportError {
     TransportError::Redirects {
         followed,
         location: shown(&next.url),
@@ -81,7 +85,7 @@ mod tests {
             ("x-api-key".parse().unwrap(), "hunter2".parse().unwrap()),
             (header::IF_NONE_MATCH, "a".parse().unwrap()),
         ];
-        let request = Request {
+        let request = TransportRequest {
             url: from.parse().unwrap(),
             headers: of_request.into_iter().collect(),
             body_limit_bytes: 10,

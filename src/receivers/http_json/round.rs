@@ -7,10 +7,10 @@ use tracing::{Instrument as _, Span};
 
 use super::poller::TargetPoller;
 use crate::{
-    pipeline::{EndpointPoll, Outcome},
+    pipeline::{EndpointPoll, PollOutcome},
     resilience::{
         caution::{Heard, Next},
-        shell::{Declined, Manner},
+        executor::{Declined, Manner},
     },
 };
 
@@ -94,9 +94,9 @@ impl TargetPoller {
         let confirmed = confirmed.instrument(self.request_span(witness, span)).await;
         polled.attempts += u32::from(confirmed.was_sent);
         if confirmed.is_suspect
-            && let Outcome::Failed(failure) = polled.outcome
+            && let PollOutcome::Failed(failure) = polled.outcome
         {
-            polled.outcome = Outcome::Failed(failure.of_suspect());
+            polled.outcome = PollOutcome::Failed(failure.of_suspect());
         }
         (Some(polled), confirmed.goes_on)
     }
@@ -123,7 +123,7 @@ impl Polled {
     }
 
     fn all(self) -> Vec<EndpointPoll> {
-        let skipped = || EndpointPoll::new(Outcome::Skipped);
+        let skipped = || EndpointPoll::new(PollOutcome::Skipped);
         let results = self.0.into_iter();
         results.map(|it| it.unwrap_or_else(skipped)).collect()
     }

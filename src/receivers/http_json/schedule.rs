@@ -39,7 +39,7 @@ pub(super) struct Timing {
 
 /// What the schedule of a target depends on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Plan<'a> {
+pub(super) struct SchedulePlan<'a> {
     pub(super) timing: Timing,
     /// Name of the target.
     pub(super) name: &'a str,
@@ -48,7 +48,7 @@ pub(super) struct Plan<'a> {
 impl Schedule {
     /// The first tick is soon after `now`, which is `since_epoch` on the wall clock; all later
     /// ones lie on the target's grid.
-    pub(super) fn new(plan: Plan<'_>, now: Instant, since_epoch: Duration) -> Self {
+    pub(super) fn new(plan: SchedulePlan<'_>, now: Instant, since_epoch: Duration) -> Self {
         let Timing {
             interval,
             initial_delay,
@@ -74,7 +74,7 @@ impl Schedule {
 
     /// Goes over to another plan: what was due stays due, unless the grid of the new one has a tick
     /// before that.
-    pub(super) fn follow(&mut self, plan: Plan<'_>, now: Instant, since_epoch: Duration) {
+    pub(super) fn follow(&mut self, plan: SchedulePlan<'_>, now: Instant, since_epoch: Duration) {
         if plan.timing.interval == self.interval {
             return;
         }
@@ -85,7 +85,12 @@ impl Schedule {
     }
 
     /// Goes over to another plan with a first tick soon, as at the start.
-    pub(super) fn begin_again(&mut self, plan: Plan<'_>, now: Instant, since_epoch: Duration) {
+    pub(super) fn begin_again(
+        &mut self,
+        plan: SchedulePlan<'_>,
+        now: Instant,
+        since_epoch: Duration,
+    ) {
         *self = Self {
             missed: self.missed,
             ..Self::new(plan, now, since_epoch)
@@ -138,7 +143,7 @@ impl Schedule {
     }
 }
 
-impl Plan<'_> {
+impl SchedulePlan<'_> {
     /// Nanoseconds from the beginning of an interval to the target's tick.
     fn phase(&self) -> u128 {
         let interval = self.timing.interval;
@@ -189,13 +194,13 @@ mod tests {
         Schedule::new(plan(name, INTERVAL, targets), now, since_epoch)
     }
 
-    fn plan(name: &str, interval: Duration, targets: usize) -> Plan<'_> {
+    fn plan(name: &str, interval: Duration, targets: usize) -> SchedulePlan<'_> {
         let timing = Timing {
             interval,
             initial_delay: Duration::ZERO,
             targets,
         };
-        Plan { timing, name }
+        SchedulePlan { timing, name }
     }
 
     #[test]

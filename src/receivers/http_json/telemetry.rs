@@ -15,14 +15,14 @@ use opentelemetry::{
 
 use crate::{
     discovery::ShownShard,
-    pipeline::{EndpointPoll, ErrorType, Outcome},
-    resilience::host::Fleet,
+    pipeline::{EndpointPoll, ErrorType, PollOutcome},
+    resilience::target_resilience::ReceiverResilience,
     telemetry::{Meter, names},
 };
 
 /// The receiver's own instruments.
 #[derive(Debug, Clone)]
-pub(super) struct Telemetry {
+pub(super) struct ReceiverTelemetry {
     receiver: Arc<[KeyValue]>,
     polls: Counter<u64>,
     in_flight: UpDownCounter<i64>,
@@ -44,7 +44,7 @@ pub(super) struct Telemetry {
 
 /// Why a target that was asked for is not polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum TargetRefusal {
     /// Another target has its name.
     Duplicate,
     /// Nothing can be sent to it.
@@ -53,16 +53,16 @@ pub(super) enum Refusal {
 
 /// A poll under way.
 #[derive(Debug)]
-pub(super) struct UnderWay<'a>(Option<&'a AtomicU64>);
+pub(super) struct PollUnderWay<'a>(Option<&'a AtomicU64>);
 
-impl UnderWay<'_> {
+impl PollUnderWay<'_> {
     /// It has ended.
     pub(super) fn ended(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for PollUnderWay<'_> {
     fn drop(&mut self) {
         if let Some(dropped) = self.0 {
             dropped.fetch_add(1, Ordering::Relaxed);
@@ -72,9 +72,9 @@ impl Drop for UnderWay<'_> {
 
 /// A request in flight until it is dropped.
 #[derive(Debug)]
-pub(super) struct Guard<'a>(&'a Telemetry);
+pub(super) struct InFlightRequest<'a>(&'a ReceiverTelemetry);
 
-impl Telemetry {
+impl ReceiverTelemetry {
     pub(super) fn new(meter: &Meter, receiver: &str) -> Self {
         let new = Self {
             receiver: Arc::new([KeyValue::new(names::RECEIVER, receiver.to_owned())]),
@@ -97,7 +97,7 @@ impl Telemetry {
         for outcome in ["up", "down"] {
             new.polls.add(0, &new.with_outcome(outcome));
         }
-        for refusal in [Refusal::Duplicate, Refusal::Invalid] {
+        for refusal in [TargetRefusal::Duplicate, TargetRefusal::Invalid] {
             new.refused.add(0, &new.with(names::REASON, refusal.name()));
         }
         new.in_flight.add(0, &new.receiver);
@@ -106,7 +106,7 @@ impl Telemetry {
     }
 
     /// Shows what is left of the fleet's retries, as long as the fleet lives.
-    pub(super) fn observe_budget(&self, meter: &Meter, fleet: &Arc<Fleet>) {
+    pub(super) fn observe_budget(&self, meter: &Meter, fleet: &Arc<ReceiverResilience>) {
         let receiver = Arc::clone(&self.receiver);
         names::RETRY_BUDGET.observe(meter, fleet, move |fleet, observer| {
             observer.observe(fleet.retries_available(), &receiver);
@@ -119,7 +119,7 @@ impl Telemetry {
     }
 
     /// A target that was asked for is not polled.
-    pub(super) fn refused(&self, refusal: Refusal) {
+    pub(super) fn refused(&self, refusal: TargetRefusal) {
         self.refused
             .add(1, &self.with(names::REASON, refusal.name()));
     }
@@ -130,8 +130,8 @@ impl Telemetry {
     }
 
     /// A poll begins; unless it is told that it has ended, it was dropped under way.
-    pub(super) fn poll(&self) -> UnderWay<'_> {
-        UnderWay(Some(&self.dropped_polls))
+    pub(super) fn poll(&self) -> PollUnderWay<'_> {
+        PollUnderWay(Some(&self.dropped_polls))
     }
 
     /// How many polls were dropped under way.
@@ -146,9 +146,9 @@ impl Telemetry {
     }
 
     /// A request begins.
-    pub(super) fn request(&self) -> Guard<'_> {
+    pub(super) fn request(&self) -> InFlightRequest<'_> {
         self.in_flight.add(1, &self.receiver);
-        Guard(self)
+        InFlightRequest(self)
     }
 
     /// An attempt has ended.
@@ -179,7 +179,7 @@ impl Telemetry {
             self.retry_delay
                 .record(polled.retry_delay.as_secs_f64(), &of);
         }
-        if let Outcome::Fresh(body) = &polled.outcome {
+        if let PollOutcome::Fresh(body) = &polled.outcome {
             self.body_size.record(body.raw.len() as f64, &of);
             self.repaired.add(body.repaired, &of);
         }
@@ -210,7 +210,7 @@ impl Telemetry {
     }
 }
 
-impl Refusal {
+impl TargetRefusal {
     fn name(self) -> &'static str {
         match self {
             Self::Duplicate => "duplicate",
@@ -219,7 +219,7 @@ impl Refusal {
     }
 }
 
-impl Drop for Guard<'_> {
+impl Drop for InFlightRequest<'_> {
     fn drop(&mut self) {
         self.0.in_flight.add(-1, &self.0.receiver);
     }

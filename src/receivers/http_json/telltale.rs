@@ -6,7 +6,7 @@ use http::{
     header::{self, HeaderName},
 };
 
-use super::{redirect, transport::Request};
+use super::{redirect, transport::TransportRequest};
 use crate::settings::REDACTED;
 
 /// So many bytes of a body are looked at.
@@ -17,7 +17,11 @@ const SHOWN_CHARS: usize = 60;
 const SECRET_BYTES_MIN: usize = 4;
 
 /// What a status that is no success says beside its number; begins with a comma.
-pub(super) fn of_status(request: &Request, status: StatusCode, headers: &HeaderMap) -> String {
+pub(super) fn of_status(
+    request: &TransportRequest,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> String {
     match status {
         StatusCode::UNAUTHORIZED => asked(request, headers, &header::WWW_AUTHENTICATE),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
@@ -28,7 +32,7 @@ pub(super) fn of_status(request: &Request, status: StatusCode, headers: &HeaderM
 }
 
 /// Which schemes of authentication the server takes, and which we sent.
-fn asked(request: &Request, headers: &HeaderMap, name: &HeaderName) -> String {
+fn asked(request: &TransportRequest, headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter();
     let texts = values.filter_map(|value| value.to_str().ok());
     let mut schemes: Vec<&str> = Vec::new();
@@ -71,7 +75,7 @@ pub(super) fn is_empty(body: &Bytes) -> bool {
 
 /// What the body is that came in place of a document: its type, and how it begins if it is not
 /// what was asked for at all.
-pub(super) fn of_body(request: &Request, headers: &HeaderMap, body: &Bytes) -> String {
+pub(super) fn of_body(request: &TransportRequest, headers: &HeaderMap, body: &Bytes) -> String {
     let content_type = headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let content_type = content_type.map(|text| text.chars().take(SHOWN_CHARS).collect::<String>());
@@ -94,7 +98,7 @@ pub(super) fn of_body(request: &Request, headers: &HeaderMap, body: &Bytes) -> S
 }
 
 /// A server may repeat what it was asked.
-fn without_secrets(text: &str, request: &Request) -> String {
+fn without_secrets(text: &str, request: &TransportRequest) -> String {
     let query = request.url.query().unwrap_or_default();
     let raw = query.split('&').filter_map(|part| part.split('=').nth(1));
     let pairs = request.url.query_pairs();
@@ -118,10 +122,10 @@ mod tests {
 
     use super::*;
 
-    fn request() -> Request {
+    fn request() -> TransportRequest {
         let mut token = HeaderValue::from_static("Bearer hunter22");
         token.set_sensitive(true);
-        Request {
+        TransportRequest {
             url: "http://a/b?key=hunter%2B3&n=1".parse().unwrap(),
             headers: HeaderMap::from_iter([(header::AUTHORIZATION, token)]),
             body_limit_bytes: 10,

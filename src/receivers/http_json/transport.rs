@@ -14,7 +14,7 @@ use crate::{
 
 /// A `GET`.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(super) struct TransportRequest {
     /// Where.
     pub(super) url: Url,
     /// Headers, credentials among them.
@@ -27,7 +27,7 @@ pub(super) struct Request {
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Response {
+pub(super) struct TransportResponse {
     /// Its status.
     pub(super) status: StatusCode,
     /// Its headers.
@@ -119,5 +119,5 @@ impl TransportError {
 #[async_trait]
 pub(super) trait Transport: Send + Sync {
     /// Fetches once: no retry, no timeout. Dropping the future ends the request.
-    async fn get(&self, request: Request) -> Result<Response, TransportError>;
+    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError>;
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::Settings;
-use crate::resilience::{outcome::Class, time::jittered};
+use super::SimulationSettings;
+use crate::resilience::{outcome::ResultClass, time::jittered};
 
 /// How long a host that is well takes to answer.
 pub(super) const USUAL: Duration = Duration::from_millis(80);
@@ -24,7 +24,7 @@ const LENGTH: std::ops::Range<f64> = 240.0..300.0;
 
 /// What is wrong with a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum SimulatedFault {
     /// It accepts, and never answers.
     Hang,
     /// It refuses connections.
@@ -45,7 +45,7 @@ pub struct Incident {
     /// What it is called in reports.
     pub name: String,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: SimulatedFault,
     /// Which endpoint suffers, by its position; all of them if not given.
     pub path: Option<usize>,
     /// When it begins, after the first poll; at a random moment between two polls if not given.
@@ -55,7 +55,7 @@ pub struct Incident {
 }
 
 /// The outages that every configuration should stand.
-pub fn builtin(settings: &Settings) -> Vec<Incident> {
+pub fn builtin(settings: &SimulationSettings) -> Vec<Incident> {
     let incident = |name: &str, fault, length: Option<u64>| Incident {
         name: name.to_owned(),
         fault,
@@ -65,23 +65,23 @@ pub fn builtin(settings: &Settings) -> Vec<Incident> {
     };
     let one_path = Incident {
         path: Some(settings.endpoints.len() / 2),
-        ..incident("one path 500", Fault::Status(500), None)
+        ..incident("one path 500", SimulatedFault::Status(500), None)
     };
-    let slow = Fault::Slow(Duration::from_millis(1500));
+    let slow = SimulatedFault::Slow(Duration::from_millis(1500));
     vec![
-        incident("hang", Fault::Hang, None),
-        incident("refuse", Fault::Refuse, None),
+        incident("hang", SimulatedFault::Hang, None),
+        incident("refuse", SimulatedFault::Refuse, None),
         one_path,
-        incident("flapping", Fault::Flap, None),
-        incident("hiccup of 6s", Fault::Hang, Some(6)),
+        incident("flapping", SimulatedFault::Flap, None),
+        incident("hiccup of 6s", SimulatedFault::Hang, Some(6)),
         incident("80ms to 1.5s", slow, None),
-        incident("restart", Fault::Restart, Some(10)),
+        incident("restart", SimulatedFault::Restart, Some(10)),
     ]
 }
 
 impl Incident {
     /// One of the outages.
-    pub(super) fn draw(&self, settings: &Settings, rng: &mut Rng) -> Outage {
+    pub(super) fn draw(&self, settings: &SimulationSettings, rng: &mut Rng) -> Outage {
         let interval = settings.interval.get();
         let phase = interval.mul_f64(rng.f64());
         let length = LENGTH.start + (LENGTH.end - LENGTH.start) * rng.f64();
@@ -96,7 +96,7 @@ impl Incident {
     }
 
     /// The latest moment at which one of the outages is over.
-    pub(super) fn latest_end(&self, settings: &Settings) -> Duration {
+    pub(super) fn latest_end(&self, settings: &SimulationSettings) -> Duration {
         let from = self.at.unwrap_or(settings.interval.get().saturating_mul(5));
         let length = self.length.unwrap_or(Duration::from_secs_f64(LENGTH.end));
         from.saturating_add(length)
@@ -106,7 +106,7 @@ impl Incident {
 /// One outage.
 #[derive(Debug, Clone)]
 pub(super) struct Outage {
-    fault: Fault,
+    fault: SimulatedFault,
     path: Option<usize>,
     pub(super) from: Duration,
     pub(super) to: Duration,
@@ -114,8 +114,8 @@ pub(super) struct Outage {
 
 /// What a request would come to if it had all the time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answer {
-    pub(super) class: Class,
+pub(super) struct SimulatedAnswer {
+    pub(super) class: ResultClass,
     /// None for never.
     pub(super) took: Option<Duration>,
 }
@@ -127,27 +127,29 @@ impl Outage {
     }
 
     /// What a request to this endpoint comes to now.
-    pub(super) fn answer(&self, now: Duration, endpoint: usize, rng: &mut Rng) -> Answer {
-        let after = |class, nominal, rng: &mut Rng| Answer {
+    pub(super) fn answer(&self, now: Duration, endpoint: usize, rng: &mut Rng) -> SimulatedAnswer {
+        let after = |class, nominal, rng: &mut Rng| SimulatedAnswer {
             class,
             took: Some(jittered(nominal, SPREAD, rng)),
         };
         let suffers = self.path.is_none_or(|path| path == endpoint);
         let fault = (suffers && self.is_on(now)).then_some(self.fault);
         let is_cold = suffers
-            && self.fault == Fault::Restart
+            && self.fault == SimulatedFault::Restart
             && (self.to..self.to.saturating_add(COLD.1)).contains(&now);
         match fault {
-            Some(Fault::Hang) => Answer {
-                class: Class::Timeout,
+            Some(SimulatedFault::Hang) => SimulatedAnswer {
+                class: ResultClass::Timeout,
                 took: None,
             },
-            Some(Fault::Refuse | Fault::Restart) => after(Class::Transport, REFUSAL, rng),
-            Some(Fault::Status(code)) => after(Class::Status(code), USUAL, rng),
-            Some(Fault::Flap) if rng.bool() => after(Class::Transport, REFUSAL, rng),
-            Some(Fault::Slow(time)) => after(Class::Success, time, rng),
-            None if is_cold => after(Class::Success, COLD.0, rng),
-            Some(Fault::Flap) | None => after(Class::Success, USUAL, rng),
+            Some(SimulatedFault::Refuse | SimulatedFault::Restart) => {
+                after(ResultClass::Transport, REFUSAL, rng)
+            }
+            Some(SimulatedFault::Status(code)) => after(ResultClass::Status(code), USUAL, rng),
+            Some(SimulatedFault::Flap) if rng.bool() => after(ResultClass::Transport, REFUSAL, rng),
+            Some(SimulatedFault::Slow(time)) => after(ResultClass::Success, time, rng),
+            None if is_cold => after(ResultClass::Success, COLD.0, rng),
+            Some(SimulatedFault::Flap) | None => after(ResultClass::Success, USUAL, rng),
         }
     }
 }

@@ -13,12 +13,12 @@ use std::time;
 
 use super::{
     config::{self, CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-    feasibility::Plan,
+    feasibility::FeasibilityInput,
 };
 use crate::settings::Duration;
 
 pub use self::{
-    fault::{Fault, Incident, builtin},
+    fault::{Incident, SimulatedFault, builtin},
     report::{Report, Spread},
     run::{Run, run},
     script::incidents,
@@ -26,7 +26,7 @@ pub use self::{
 
 /// What is simulated: a receiver as it is configured.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SimulationSettings {
     /// Time between two polls.
     pub interval: Duration,
     /// Of one attempt.
@@ -48,10 +48,10 @@ pub struct Settings {
     pub endpoints: Vec<String>,
 }
 
-impl Settings {
+impl SimulationSettings {
     /// The same for the feasibility check, which is to find no error before anything is simulated.
-    pub fn plan(&self) -> Plan<'_> {
-        Plan {
+    pub fn plan(&self) -> FeasibilityInput<'_> {
+        FeasibilityInput {
             interval: self.interval,
             timeout: self.timeout,
             deadline: self.deadline,

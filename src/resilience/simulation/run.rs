@@ -7,15 +7,15 @@ use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    Settings,
+    SimulationSettings,
     fault::{Incident, Outage, USUAL},
 };
 use crate::resilience::{
-    budget::Budget,
-    circuit::{Changes, Circuit, CircuitPermit, Refused},
-    outcome::{Class, Statuses},
-    retry::{self, Decision, Failed, least},
-    state::State,
+    budget::RetryBudget,
+    circuit::{Circuit, CircuitChanges, CircuitPermit, CircuitRefusal},
+    outcome::{ResultClass, Statuses},
+    retry::{self, FailedAttempt, RetryDecision, least},
+    state::BreakerState,
     timeout::Timeout,
 };
 
@@ -43,7 +43,7 @@ pub struct Run {
 
 /// Simulates one of the outages of this kind; which one, `seed` says. `origin` is any instant:
 /// only spans are looked at.
-pub fn run(settings: &Settings, incident: &Incident, seed: u64, origin: Instant) -> Run {
+pub fn run(settings: &SimulationSettings, incident: &Incident, seed: u64, origin: Instant) -> Run {
     let mut simulation = Simulation::new(settings, incident, seed, origin);
     simulation.drain();
     let fresh = simulation.endpoints.iter().map(|polled| polled.fresh_after);
@@ -57,47 +57,52 @@ pub fn run(settings: &Settings, incident: &Incident, seed: u64, origin: Instant)
 
 /// In the order in which those of one moment are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+enum SimulationEvent {
     Attempt(usize),
     Done(usize),
     Tick(usize),
 }
 
 /// One endpoint and its poll.
-struct Polled {
+struct SimulatedEndpoint {
     timeout: Timeout,
     due: Duration,
     attempts: u32,
-    in_flight: Option<InFlight>,
+    in_flight: Option<SimulatedRequest>,
     fresh_after: Option<Duration>,
 }
 
-struct InFlight {
+struct SimulatedRequest {
     permit: CircuitPermit,
-    class: Class,
+    class: ResultClass,
     took: Duration,
 }
 
 struct Simulation<'a> {
-    settings: &'a Settings,
+    settings: &'a SimulationSettings,
     statuses: Statuses,
-    retry: retry::Policy,
+    retry: retry::RetryPolicy,
     outage: Outage,
     circuit: Circuit,
-    budget: Budget,
+    budget: RetryBudget,
     rng: Rng,
     origin: Instant,
     now: Duration,
     end: Duration,
-    events: BinaryHeap<Reverse<(Duration, Event)>>,
-    endpoints: Vec<Polled>,
+    events: BinaryHeap<Reverse<(Duration, SimulationEvent)>>,
+    endpoints: Vec<SimulatedEndpoint>,
     /// Those that wait for the verdict of a probe.
     waiting: Vec<usize>,
     run: Run,
 }
 
 impl<'a> Simulation<'a> {
-    fn new(settings: &'a Settings, incident: &Incident, seed: u64, origin: Instant) -> Self {
+    fn new(
+        settings: &'a SimulationSettings,
+        incident: &Incident,
+        seed: u64,
+        origin: Instant,
+    ) -> Self {
         let mut rng = Rng::with_seed(seed);
         let (breaker, count) = (&settings.circuit_breaker, settings.endpoints.len());
         let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
@@ -108,15 +113,17 @@ impl<'a> Simulation<'a> {
             retry: settings.retry.policy(),
             outage: incident.draw(settings, &mut rng),
             circuit: Circuit::new(breaker.scope, host, endpoint, count, origin),
-            budget: Budget::new(settings.targets.len(), settings.interval.get(), origin),
+            budget: RetryBudget::new(settings.targets.len(), settings.interval.get(), origin),
             rng,
             origin,
             now: Duration::ZERO,
             end: settings.interval.get().saturating_mul(ticks),
             events: (0..count)
-                .map(|endpoint| Reverse((Duration::ZERO, Event::Tick(endpoint))))
+                .map(|endpoint| Reverse((Duration::ZERO, SimulationEvent::Tick(endpoint))))
                 .collect(),
-            endpoints: (0..count).map(|_| Polled::new(settings)).collect(),
+            endpoints: (0..count)
+                .map(|_| SimulatedEndpoint::new(settings))
+                .collect(),
             waiting: Vec::new(),
             run: Run {
                 planned_polls: ticks.saturating_mul(endpoints),
@@ -133,14 +140,14 @@ impl<'a> Simulation<'a> {
             }
             self.now = when;
             match event {
-                Event::Tick(endpoint) => self.tick(endpoint),
-                Event::Attempt(endpoint) => self.attempt(endpoint),
-                Event::Done(endpoint) => self.done(endpoint),
+                SimulationEvent::Tick(endpoint) => self.tick(endpoint),
+                SimulationEvent::Attempt(endpoint) => self.attempt(endpoint),
+                SimulationEvent::Done(endpoint) => self.done(endpoint),
             }
         }
     }
 
-    fn at(&mut self, when: Duration, event: Event) {
+    fn at(&mut self, when: Duration, event: SimulationEvent) {
         self.events.push(Reverse((when, event)));
     }
 
@@ -157,8 +164,10 @@ impl<'a> Simulation<'a> {
 
     fn attempt(&mut self, endpoint: usize) {
         match self.circuit.try_acquire(self.instant(), endpoint) {
-            Err(Refused::ProbeInFlight { .. }) => self.waiting.push(endpoint),
-            Err(Refused::Open { .. } | Refused::Paused { .. }) => self.over(endpoint, false),
+            Err(CircuitRefusal::ProbeInFlight { .. }) => self.waiting.push(endpoint),
+            Err(CircuitRefusal::Open { .. } | CircuitRefusal::Paused { .. }) => {
+                self.over(endpoint, false);
+            }
             Ok(permit) => self.send(endpoint, permit),
         }
     }
@@ -182,21 +191,24 @@ impl<'a> Simulation<'a> {
         let answer = self.outage.answer(self.now, endpoint, &mut self.rng);
         let (class, took) = match answer.took {
             Some(took) if took <= limit.min(remaining) => (answer.class, took),
-            _ if limit <= remaining => (Class::Timeout, limit),
+            _ if limit <= remaining => (ResultClass::Timeout, limit),
             _ => {
                 let overdue = remaining >= polled.timeout.limit(0);
-                (Class::DeadlineCut { overdue }, remaining)
+                (ResultClass::DeadlineCut { overdue }, remaining)
             }
         };
         polled.attempts += 1;
-        polled.in_flight = Some(InFlight {
+        polled.in_flight = Some(SimulatedRequest {
             permit,
             class,
             took,
         });
         self.run.requests += u32::from(self.outage.is_on(self.now));
         self.budget.attempt(now);
-        self.at(self.now.saturating_add(took), Event::Done(endpoint));
+        self.at(
+            self.now.saturating_add(took),
+            SimulationEvent::Done(endpoint),
+        );
     }
 
     fn done(&mut self, endpoint: usize) {
@@ -204,7 +216,7 @@ impl<'a> Simulation<'a> {
         let Some(polled) = self.endpoints.get_mut(endpoint) else {
             return;
         };
-        let Some(InFlight {
+        let Some(SimulatedRequest {
             permit,
             class,
             took,
@@ -212,22 +224,22 @@ impl<'a> Simulation<'a> {
         else {
             return;
         };
-        if class == Class::Transport {
+        if class == ResultClass::Transport {
             polled.timeout.chill();
         }
         let (verdict, probe) = (self.statuses.classify(class), permit.is_probe());
         let changes = self.circuit.complete(now, permit, &verdict, &mut self.rng);
         self.run.detect(changes, self.now, self.outage.from);
-        if class == Class::Success {
+        if class == ResultClass::Success {
             polled.timeout.sample(took);
             self.over(endpoint, true);
         } else {
             let deadline = self.settings.deadline();
-            let failed = Failed {
+            let failed = FailedAttempt {
                 attempts: polled.attempts,
                 retry: verdict.retry,
                 retry_after: None,
-                open: probe || self.circuit.view(now, endpoint).state() == State::Open,
+                open: probe || self.circuit.view(now, endpoint).state() == BreakerState::Open,
                 remaining: polled.remaining(self.now, deadline),
                 least: least(polled.timeout.p50(), deadline),
             };
@@ -241,18 +253,23 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn failed(&mut self, endpoint: usize, class: Class, failed: &Failed) {
+    fn failed(&mut self, endpoint: usize, class: ResultClass, failed: &FailedAttempt) {
         let now = self.instant();
         let next = self
             .retry
             .next(now, failed, &mut self.budget, &mut self.rng);
         match next {
-            Decision::Retry { delay } => {
-                self.at(self.now.saturating_add(delay), Event::Attempt(endpoint));
+            RetryDecision::Retry { delay } => {
+                self.at(
+                    self.now.saturating_add(delay),
+                    SimulationEvent::Attempt(endpoint),
+                );
             }
-            Decision::Stop { .. } => {
-                if matches!(class, Class::Timeout | Class::DeadlineCut { .. })
-                    && let Some(polled) = self.endpoints.get_mut(endpoint)
+            RetryDecision::Stop { .. } => {
+                if matches!(
+                    class,
+                    ResultClass::Timeout | ResultClass::DeadlineCut { .. }
+                ) && let Some(polled) = self.endpoints.get_mut(endpoint)
                 {
                     polled.timeout.chill();
                 }
@@ -267,7 +284,7 @@ impl<'a> Simulation<'a> {
         let view = self.circuit.view(self.instant(), endpoint);
         let expiry = view.retry_at().map(|retry_at| retry_at - self.origin);
         let next = interval.saturating_mul(periods(now, interval).saturating_add(1));
-        self.at(expiry.unwrap_or(next), Event::Tick(endpoint));
+        self.at(expiry.unwrap_or(next), SimulationEvent::Tick(endpoint));
         let Some(polled) = self.endpoints.get_mut(endpoint) else {
             return;
         };
@@ -282,16 +299,16 @@ impl<'a> Simulation<'a> {
 }
 
 impl Run {
-    fn detect(&mut self, changes: Changes, now: Duration, from: Duration) {
+    fn detect(&mut self, changes: CircuitChanges, now: Duration, from: Duration) {
         let mut changes = changes.host.into_iter().chain(changes.endpoint);
-        if now >= from && changes.any(|change| change.to == State::Open) {
+        if now >= from && changes.any(|change| change.to == BreakerState::Open) {
             self.detection.get_or_insert(now - from);
         }
     }
 }
 
-impl Polled {
-    fn new(settings: &Settings) -> Self {
+impl SimulatedEndpoint {
+    fn new(settings: &SimulationSettings) -> Self {
         let mut timeout = Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive);
         for _ in 0..KNOWN_ANSWERS {
             timeout.sample(USUAL);
@@ -312,7 +329,7 @@ impl Polled {
 }
 
 /// The ticks of an endpoint from before the outage until every breaker had its chance to close.
-fn ticks(settings: &Settings, incident: &Incident) -> u32 {
+fn ticks(settings: &SimulationSettings, incident: &Incident) -> u32 {
     let (breaker, interval) = (&settings.circuit_breaker, settings.interval.get());
     let open = match breaker.open_multiplier > 1.0 {
         true => breaker.max_open_duration.max(breaker.open_duration),

@@ -10,7 +10,7 @@
 
 use serde::Deserialize;
 
-use super::{Fault, Incident, Settings};
+use super::{Incident, SimulatedFault, SimulationSettings};
 use crate::{
     settings::Duration,
     yaml::{self, Cursor, Diagnostics, list},
@@ -18,8 +18,8 @@ use crate::{
 
 /// One outage of the script. Each is simulated by itself.
 #[derive(Debug, Clone, Deserialize)]
-struct Entry {
-    fault: Kind,
+struct ScriptEntry {
+    fault: OutageKind,
     /// After the first poll; at a random moment if not given.
     #[serde(default)]
     at: Option<Duration>,
@@ -39,7 +39,7 @@ struct Entry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+enum OutageKind {
     Hang,
     Refuse,
     Status,
@@ -55,14 +55,14 @@ enum Kind {
 pub fn incidents(
     source: &str,
     text: &str,
-    settings: &Settings,
+    settings: &SimulationSettings,
 ) -> Result<Vec<Incident>, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
     let Some(node) = yaml::parse(source, text, &mut diagnostics) else {
         return Err(diagnostics);
     };
     let root = Cursor::new(&node, "");
-    let entries = yaml::decode::<Vec<Entry>>(&node, "", &mut diagnostics).unwrap_or_default();
+    let entries = yaml::decode::<Vec<ScriptEntry>>(&node, "", &mut diagnostics).unwrap_or_default();
     if entries.is_empty() && diagnostics.is_empty() {
         root.error(&[], "expected at least one outage", &mut diagnostics);
     }
@@ -74,11 +74,11 @@ pub fn incidents(
     diagnostics.into_result().map(|()| incidents)
 }
 
-impl Entry {
+impl ScriptEntry {
     fn incident(
         &self,
         at: &Cursor<'_>,
-        settings: &Settings,
+        settings: &SimulationSettings,
         diagnostics: &mut Diagnostics,
     ) -> Option<Incident> {
         let path = match &self.path {
@@ -86,7 +86,7 @@ impl Entry {
             None => None,
         };
         let length = match self.fault {
-            Kind::Restart => self.length.or(Some(Duration::from_secs(10))),
+            OutageKind::Restart => self.length.or(Some(Duration::from_secs(10))),
             _ => self.length,
         };
         Some(Incident {
@@ -98,10 +98,10 @@ impl Entry {
         })
     }
 
-    fn fault(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<Fault> {
+    fn fault(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<SimulatedFault> {
         for (key, given, of) in [
-            ("code", self.code.is_some(), Kind::Status),
-            ("latency", self.latency.is_some(), Kind::Slow),
+            ("code", self.code.is_some(), OutageKind::Status),
+            ("latency", self.latency.is_some(), OutageKind::Slow),
         ] {
             let message = match (given, self.fault == of) {
                 (true, false) => format!("`{key}` does not belong to this fault"),
@@ -117,12 +117,12 @@ impl Entry {
             return None;
         }
         Some(match self.fault {
-            Kind::Hang => Fault::Hang,
-            Kind::Refuse => Fault::Refuse,
-            Kind::Status => Fault::Status(self.code?),
-            Kind::Flap => Fault::Flap,
-            Kind::Slow => Fault::Slow(self.latency?.get()),
-            Kind::Restart => Fault::Restart,
+            OutageKind::Hang => SimulatedFault::Hang,
+            OutageKind::Refuse => SimulatedFault::Refuse,
+            OutageKind::Status => SimulatedFault::Status(self.code?),
+            OutageKind::Flap => SimulatedFault::Flap,
+            OutageKind::Slow => SimulatedFault::Slow(self.latency?.get()),
+            OutageKind::Restart => SimulatedFault::Restart,
         })
     }
 
@@ -141,7 +141,7 @@ impl Entry {
 fn position(
     path: &str,
     at: &Cursor<'_>,
-    settings: &Settings,
+    settings: &SimulationSettings,
     diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
     let found = settings.endpoints.iter().position(|known| known == path);

@@ -8,23 +8,25 @@ use tokio::time::Instant;
 
 use super::{OPEN, secs};
 use crate::resilience::{
-    balancer::{Balancer, Because, Choice, Counts, Experience, Gates},
-    circuit::Gate,
+    balancer::{
+        AttemptResult, Balancer, Gates, InstanceCounts, InstanceSelection, SelectionReason,
+    },
+    circuit::Admission,
     instances::Instances,
 };
 
 const INTERVAL: Duration = Duration::from_secs(15);
 const POLLS: u32 = 2_000;
-const FAILED: Experience = Experience::Failed { retry_after: None };
+const FAILED: AttemptResult = AttemptResult::Failed { retry_after: None };
 
-fn answered(millis: u64) -> Experience {
-    Experience::Answered(Duration::from_millis(millis))
+fn answered(millis: u64) -> AttemptResult {
+    AttemptResult::Answered(Duration::from_millis(millis))
 }
 
 /// A balancer with a clock in its hand, before breakers of which none is open.
 struct Bench {
     balancer: Balancer,
-    gates: Vec<Gate>,
+    gates: Vec<Admission>,
     now: Instant,
     rng: Rng,
 }
@@ -33,7 +35,7 @@ impl Bench {
     fn new(instances: usize) -> Self {
         Self {
             balancer: Balancer::new(instances, INTERVAL, OPEN),
-            gates: vec![Gate::Free; instances],
+            gates: vec![Admission::Free; instances],
             now: Instant::now(),
             rng: Rng::with_seed(7),
         }
@@ -43,13 +45,13 @@ impl Bench {
         self.gates.iter().copied().collect()
     }
 
-    fn choose(&mut self, tried: &[usize]) -> Option<Choice> {
+    fn choose(&mut self, tried: &[usize]) -> Option<InstanceSelection> {
         let tried = tried.iter().copied().collect();
         self.balancer
             .choose(self.now, self.gates(), tried, &mut self.rng)
     }
 
-    fn ended(&mut self, instance: usize, experience: Experience) {
+    fn ended(&mut self, instance: usize, experience: AttemptResult) {
         self.balancer.ended(instance, self.now, experience);
     }
 
@@ -66,7 +68,7 @@ impl Bench {
 }
 
 /// How often each of `N` instances is chosen in so many polls, where `ask` says how they answer.
-fn shares<const N: usize>(ask: impl Fn(usize) -> Experience) -> [f64; N] {
+fn shares<const N: usize>(ask: impl Fn(usize) -> AttemptResult) -> [f64; N] {
     let mut bench = Bench::new(N);
     let mut chosen = [0_u32; N];
     for _ in 0..POLLS {
@@ -95,7 +97,10 @@ fn a_slow_answer_is_remembered_over_many_ticks() {
     for tick in 1..=10 {
         bench.now += INTERVAL;
         let choice = bench.choose(&[]).unwrap();
-        assert_eq!((choice.instance, choice.because), (1, Because::Faster));
+        assert_eq!(
+            (choice.instance, choice.because),
+            (1, SelectionReason::Faster)
+        );
         assert!(choice.over.unwrap().1 > choice.expected, "at tick {tick}");
     }
 }
@@ -111,15 +116,15 @@ fn one_that_fails_is_left_out_for_as_long_as_a_breaker_is_open_and_then_tried_fi
     bench.now += OPEN;
     assert!(bench.ejected().is_empty());
     let choice = bench.choose(&[]).unwrap();
-    assert_eq!((choice.instance, choice.because), (1, Because::Due));
+    assert_eq!((choice.instance, choice.because), (1, SelectionReason::Due));
     assert_ne!(
         bench.choose(&[0]).unwrap().because,
-        Because::Due,
+        SelectionReason::Due,
         "no failover is a trial"
     );
     bench.ended(1, answered(80));
-    assert_ne!(bench.choose(&[]).unwrap().because, Because::Due);
-    let counts = Counts {
+    assert_ne!(bench.choose(&[]).unwrap().because, SelectionReason::Due);
+    let counts = InstanceCounts {
         ok: 1,
         failed: 1,
         failovers: 0,
@@ -139,7 +144,7 @@ fn one_that_refuses_in_a_millisecond_is_no_black_hole() {
     bench.ended(0, FAILED);
     bench.ended(1, answered(80));
     assert!(bench.balancer.expected(0, bench.now) >= secs(5));
-    assert_eq!(bench.choose(&[]).unwrap().because, Because::Only);
+    assert_eq!(bench.choose(&[]).unwrap().because, SelectionReason::Only);
 }
 
 #[test]
@@ -153,7 +158,7 @@ fn half_may_be_left_out_and_no_more() {
     let mut chosen = Instances::default();
     for _ in 0..100 {
         let choice = bench.choose(&[]).unwrap();
-        assert_eq!(choice.because, Because::Panic);
+        assert_eq!(choice.because, SelectionReason::Panic);
         chosen = chosen.with(Instances::of(choice.instance));
     }
     assert!(chosen.has(3) && chosen.count() > 1, "{chosen:?}");
@@ -162,27 +167,33 @@ fn half_may_be_left_out_and_no_more() {
 #[test]
 fn an_open_breaker_counts_towards_the_half_and_is_never_overruled() {
     let mut bench = Bench::new(3);
-    bench.gates = vec![Gate::Shut, Gate::Free, Gate::Free];
+    bench.gates = vec![Admission::Shut, Admission::Free, Admission::Free];
     assert_eq!((bench.ejected(), bench.is_panic()), (vec![0], false));
     bench.ended(1, FAILED);
     assert_eq!((bench.ejected(), bench.is_panic()), (vec![0], true));
     for _ in 0..100 {
         assert_ne!(bench.choose(&[]).unwrap().instance, 0);
     }
-    bench.gates = vec![Gate::Shut; 3];
+    bench.gates = vec![Admission::Shut; 3];
     assert_eq!(bench.choose(&[]), None);
 }
 
 #[test]
 fn a_probe_is_due_at_once_and_a_last_resort_for_a_failover() {
     let mut bench = Bench::new(3);
-    bench.gates = vec![Gate::Free, Gate::Free, Gate::Probe];
+    bench.gates = vec![Admission::Free, Admission::Free, Admission::Probe];
     let choice = bench.choose(&[]).unwrap();
-    assert_eq!((choice.instance, choice.because), (2, Because::Due));
+    assert_eq!((choice.instance, choice.because), (2, SelectionReason::Due));
     let choice = bench.choose(&[0]).unwrap();
-    assert_eq!((choice.instance, choice.because), (1, Because::Only));
+    assert_eq!(
+        (choice.instance, choice.because),
+        (1, SelectionReason::Only)
+    );
     let choice = bench.choose(&[0, 1]).unwrap();
-    assert_eq!((choice.instance, choice.because), (2, Because::LastResort));
+    assert_eq!(
+        (choice.instance, choice.because),
+        (2, SelectionReason::LastResort)
+    );
     assert_eq!(bench.choose(&[0, 1, 2]), None);
 }
 
@@ -190,7 +201,7 @@ fn a_probe_is_due_at_once_and_a_last_resort_for_a_failover() {
 fn a_long_pause_weighs_more_than_a_failure() {
     let mut bench = Bench::new(2);
     let retry_after = Some(secs(60));
-    bench.ended(0, Experience::Failed { retry_after });
+    bench.ended(0, AttemptResult::Failed { retry_after });
     bench.ended(1, FAILED);
     assert_eq!(bench.choose(&[]).unwrap().instance, 1);
 }
@@ -198,17 +209,21 @@ fn a_long_pause_weighs_more_than_a_failure() {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Wait(u64),
-    Gate(usize, Gate),
-    Ended(usize, Experience),
+    Gate(usize, Admission),
+    Ended(usize, AttemptResult),
 }
 
 fn step(instances: usize) -> impl Strategy<Value = Step> {
-    let gate = prop_oneof![Just(Gate::Free), Just(Gate::Probe), Just(Gate::Shut)];
+    let gate = prop_oneof![
+        Just(Admission::Free),
+        Just(Admission::Probe),
+        Just(Admission::Shut)
+    ];
     let experience = prop_oneof![
         (0..u64::MAX).prop_map(answered),
         (0..100_000_u64).prop_map(answered),
         Just(FAILED),
-        Just(Experience::Unknown),
+        Just(AttemptResult::Unknown),
     ];
     prop_oneof![
         (0..100_u64).prop_map(Step::Wait),
@@ -239,10 +254,10 @@ proptest! {
             }
         }
         let tried: Vec<_> = (0..count).filter(|at| tried >> at & 1 == 1).collect();
-        let may = |at: &usize| bench.gates[*at] != Gate::Shut && !tried.contains(at);
+        let may = |at: &usize| bench.gates[*at] != Admission::Shut && !tried.contains(at);
         let any_left = (0..count).any(|at| may(&at));
         let ejected = bench.ejected();
-        let shut = (0..count).filter(|at| bench.gates[*at] != Gate::Free).count();
+        let shut = (0..count).filter(|at| bench.gates[*at] != Admission::Free).count();
         prop_assert!(ejected.len() == shut || ejected.len() * 2 <= count, "{:?}", ejected);
         let choice = bench.balancer.choose(
             bench.now,
@@ -253,7 +268,7 @@ proptest! {
         prop_assert_eq!(choice.is_some(), any_left, "who may be asked is");
         if let Some(choice) = choice {
             prop_assert!(may(&choice.instance));
-            let is_resort = matches!(choice.because, Because::LastResort | Because::Due);
+            let is_resort = matches!(choice.because, SelectionReason::LastResort | SelectionReason::Due);
             prop_assert!(is_resort || !ejected.contains(&choice.instance));
             if let Some((other, expected)) = choice.over {
                 prop_assert!(may(&other) && other != choice.instance);

@@ -3,24 +3,26 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::secs;
-use crate::resilience::cache::{Counts, Fallback, Freshness, Origin, Policy, Reader, Slot};
+use crate::resilience::cache::{
+    CacheCounts, CacheHeaders, CachePolicy, CacheSlot, Fallback, Freshness, Reader,
+};
 
-const POLICY: Policy = Policy {
+const POLICY: CachePolicy = CachePolicy {
     ttl: Duration::from_secs(10),
     max_stale: Duration::from_secs(300),
     honor_origin: false,
 };
 
-fn stored(policy: Policy, origin: Origin) -> (Slot<&'static str>, Instant) {
+fn stored(policy: CachePolicy, origin: CacheHeaders) -> (CacheSlot<&'static str>, Instant) {
     let sent = Instant::now();
-    let mut slot = Slot::new(policy);
+    let mut slot = CacheSlot::new(policy);
     slot.store(Reader::Poll, sent, origin, "a");
     (slot, sent)
 }
 
 #[test]
 fn an_answer_is_fresh_then_stale_then_expired() {
-    let (slot, sent) = stored(POLICY, Origin::default());
+    let (slot, sent) = stored(POLICY, CacheHeaders::default());
     for (age_ms, expected) in [
         (0, Freshness::Fresh),
         (9_999, Freshness::Fresh),
@@ -34,7 +36,7 @@ fn an_answer_is_fresh_then_stale_then_expired() {
             "{age_ms}"
         );
     }
-    let empty = Slot::<()>::new(POLICY);
+    let empty = CacheSlot::<()>::new(POLICY);
     assert_eq!(
         (empty.freshness(sent), empty.age(sent)),
         (Freshness::Empty, None)
@@ -46,9 +48,9 @@ fn bug_14_serving_stale_makes_nothing_younger_and_ends() {
     let age = secs(100);
     let (mut slot, sent) = stored(
         POLICY,
-        Origin {
+        CacheHeaders {
             age,
-            ..Origin::default()
+            ..CacheHeaders::default()
         },
     );
     for seconds in [0, 50, 200] {
@@ -74,7 +76,7 @@ fn bug_14_serving_stale_makes_nothing_younger_and_ends() {
 
 #[test]
 fn bug_13_a_failure_leaves_the_last_good_answer() {
-    let (mut slot, sent) = stored(POLICY, Origin::default());
+    let (mut slot, sent) = stored(POLICY, CacheHeaders::default());
     slot.fallback(sent + secs(15), Reader::Poll);
     assert_eq!(slot.hit(sent + secs(5), Reader::Api), Some(&"a"));
     slot.clear();
@@ -87,16 +89,16 @@ fn bug_13_a_failure_leaves_the_last_good_answer() {
 
 #[test]
 fn not_modified_freshens_and_keeps_the_validators() {
-    let origin = Origin {
+    let origin = CacheHeaders {
         etag: Some("\"1\"".to_owned()),
         last_modified: Some("yesterday".to_owned()),
-        ..Origin::default()
+        ..CacheHeaders::default()
     };
     let (mut slot, sent) = stored(POLICY, origin.clone());
     let later = sent + secs(60);
-    let renewed = Origin {
+    let renewed = CacheHeaders {
         etag: Some("\"2\"".to_owned()),
-        ..Origin::default()
+        ..CacheHeaders::default()
     };
     assert_eq!(
         slot.revalidated(Reader::Poll, later, renewed.clone()),
@@ -104,21 +106,21 @@ fn not_modified_freshens_and_keeps_the_validators() {
     );
     assert_eq!(slot.age(later), Some(Duration::ZERO));
     let etag = renewed.etag;
-    assert_eq!(slot.origin(), Some(&Origin { etag, ..origin }));
-    let nothing = Slot::<()>::new(POLICY)
-        .revalidated(Reader::Poll, sent, Origin::default())
+    assert_eq!(slot.origin(), Some(&CacheHeaders { etag, ..origin }));
+    let nothing = CacheSlot::<()>::new(POLICY)
+        .revalidated(Reader::Poll, sent, CacheHeaders::default())
         .copied();
     assert_eq!(nothing, None);
 }
 
 #[test]
 fn the_origin_is_heard_only_if_configured() {
-    let origin = Origin {
+    let origin = CacheHeaders {
         max_age: Some(secs(30)),
         must_revalidate: true,
-        ..Origin::default()
+        ..CacheHeaders::default()
     };
-    let honoring = Policy {
+    let honoring = CachePolicy {
         honor_origin: true,
         ..POLICY
     };
@@ -134,8 +136,8 @@ fn the_origin_is_heard_only_if_configured() {
 
 #[test]
 fn each_read_counts_once_for_its_reader() {
-    let (mut slot, sent) = stored(POLICY, Origin::default());
-    slot.revalidated(Reader::Poll, sent, Origin::default());
+    let (mut slot, sent) = stored(POLICY, CacheHeaders::default());
+    slot.revalidated(Reader::Poll, sent, CacheHeaders::default());
     slot.fallback(sent + secs(20), Reader::Poll);
     slot.fallback(sent + secs(301), Reader::Poll);
     assert_eq!(slot.hit(sent + secs(5), Reader::Api), Some(&"a"));
@@ -146,17 +148,17 @@ fn each_read_counts_once_for_its_reader() {
     );
     slot.clear();
     slot.fallback(sent, Reader::Api);
-    let poll = Counts {
+    let poll = CacheCounts {
         hit: 0,
         miss: 1,
         stale: 1,
         revalidated: 1,
         expired: 1,
     };
-    let api = Counts {
+    let api = CacheCounts {
         hit: 1,
         miss: 1,
-        ..Counts::default()
+        ..CacheCounts::default()
     };
     assert_eq!(
         (slot.counts(Reader::Poll), slot.counts(Reader::Api)),

@@ -1,36 +1,42 @@
 use std::collections::BTreeSet;
 
 use crate::resilience::outcome::{
-    Class,
-    Outcome::{Fail, Neutral, Ok},
-    Retry, Statuses, Verdict,
+    BreakerOutcome::{Fail, Neutral, Ok},
+    ResultClass, RetryAdvice, Statuses, Verdict,
 };
 
 /// Class → retry, endpoint, host, probe, `drop_stale`; the rows of the specification in its order.
 #[test]
 fn every_row_of_the_table() {
-    let (no, yes, when_told) = (Retry::No, Retry::Yes, Retry::AfterRetryAfter);
+    let (no, yes, when_told) = (
+        RetryAdvice::No,
+        RetryAdvice::Yes,
+        RetryAdvice::AfterRetryAfter,
+    );
     let mut rows = vec![
-        (Class::Success, (no, Ok, Ok, Ok, false)),
-        (Class::NotModified, (no, Ok, Ok, Ok, false)),
-        (Class::Transport, (yes, Neutral, Fail, Neutral, false)),
-        (Class::Timeout, (yes, Neutral, Fail, Neutral, false)),
-        (Class::Body, (yes, Neutral, Fail, Neutral, false)),
-        (Class::TooLarge, (no, Fail, Ok, Fail, false)),
-        (Class::Decode, (no, Fail, Ok, Fail, false)),
-        (Class::NotSent, (no, Neutral, Neutral, Neutral, false)),
-        (Class::Cancelled, (no, Neutral, Neutral, Neutral, false)),
+        (ResultClass::Success, (no, Ok, Ok, Ok, false)),
+        (ResultClass::NotModified, (no, Ok, Ok, Ok, false)),
+        (ResultClass::Transport, (yes, Neutral, Fail, Neutral, false)),
+        (ResultClass::Timeout, (yes, Neutral, Fail, Neutral, false)),
+        (ResultClass::Body, (yes, Neutral, Fail, Neutral, false)),
+        (ResultClass::TooLarge, (no, Fail, Ok, Fail, false)),
+        (ResultClass::Decode, (no, Fail, Ok, Fail, false)),
+        (ResultClass::NotSent, (no, Neutral, Neutral, Neutral, false)),
         (
-            Class::DeadlineCut { overdue: true },
+            ResultClass::Cancelled,
+            (no, Neutral, Neutral, Neutral, false),
+        ),
+        (
+            ResultClass::DeadlineCut { overdue: true },
             (no, Neutral, Fail, Neutral, false),
         ),
         (
-            Class::DeadlineCut { overdue: false },
+            ResultClass::DeadlineCut { overdue: false },
             (no, Neutral, Neutral, Neutral, false),
         ),
     ];
     let mut statuses = |codes: &[u16], row| {
-        rows.extend(codes.iter().map(|code| (Class::Status(*code), row)));
+        rows.extend(codes.iter().map(|code| (ResultClass::Status(*code), row)));
     };
     statuses(&[301, 302, 307, 308], (no, Neutral, Ok, Neutral, false));
     statuses(&[400, 401, 403, 404, 499], (no, Neutral, Ok, Ok, false));
@@ -59,11 +65,11 @@ fn the_statuses_are_configuration() {
         throttled: BTreeSet::from([503]),
     };
     let judge = |status| {
-        let verdict = statuses.classify(Class::Status(status));
+        let verdict = statuses.classify(ResultClass::Status(status));
         (verdict.retry, verdict.endpoint, verdict.probe)
     };
-    assert_eq!(judge(404), (Retry::Yes, Neutral, Ok));
-    assert_eq!(judge(403), (Retry::No, Fail, Fail));
-    assert_eq!(judge(503), (Retry::AfterRetryAfter, Neutral, Fail));
-    assert_eq!(judge(500), (Retry::No, Neutral, Neutral));
+    assert_eq!(judge(404), (RetryAdvice::Yes, Neutral, Ok));
+    assert_eq!(judge(403), (RetryAdvice::No, Fail, Fail));
+    assert_eq!(judge(503), (RetryAdvice::AfterRetryAfter, Neutral, Fail));
+    assert_eq!(judge(500), (RetryAdvice::No, Neutral, Neutral));
 }

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::{policy, secs};
 use crate::{
     resilience::{
-        breaker::{Counting, Policy},
-        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, Scope, TimeoutConfig, deadline},
+        breaker::{BreakerPolicy, FailureCounting},
+        config::{
+            BreakerScope, CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig, deadline,
+        },
         outcome::Statuses,
     },
     settings::Duration,
@@ -62,19 +64,22 @@ fn a_timeout_is_a_duration_or_a_map() {
 fn the_defaults_are_the_specification() {
     let read = read("{}").unwrap();
     let breaker = &read.circuit_breaker;
-    assert_eq!((breaker.scope, read.retry.max_retries), (Scope::Both, 3));
+    assert_eq!(
+        (breaker.scope, read.retry.max_retries),
+        (BreakerScope::Both, 3)
+    );
     assert_eq!(
         breaker.endpoint_policy(),
-        Policy {
+        BreakerPolicy {
             open_jitter: 0.1,
             ..policy()
         }
     );
-    let counting = Counting::Waves;
+    let counting = FailureCounting::Waves;
     let endpoint = breaker.endpoint_policy();
     assert_eq!(
         breaker.host_policy(),
-        Policy {
+        BreakerPolicy {
             counting,
             ..endpoint
         }

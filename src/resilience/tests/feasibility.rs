@@ -1,7 +1,7 @@
 use crate::{
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-        feasibility::{Finding, Plan, Severity, check},
+        feasibility::{FeasibilityFinding, FeasibilityInput, Severity, check},
     },
     settings::Duration,
 };
@@ -17,8 +17,8 @@ struct Settings {
     targets: Vec<(String, Vec<String>)>,
 }
 
-fn findings(settings: &Settings) -> Vec<Finding> {
-    check(&Plan {
+fn findings(settings: &Settings) -> Vec<FeasibilityFinding> {
+    check(&FeasibilityInput {
         interval: s(15),
         timeout: settings.timeout,
         deadline: settings.deadline,
@@ -35,7 +35,8 @@ fn findings(settings: &Settings) -> Vec<Finding> {
 fn complaints(settings: Settings) -> Vec<String> {
     let findings = findings(&settings);
     let serious = findings.iter().filter(|f| f.severity > Severity::Note);
-    let line = |f: &Finding| format!("{:?} {}: {}", f.severity, f.path.join("."), f.message);
+    let line =
+        |f: &FeasibilityFinding| format!("{:?} {}: {}", f.severity, f.path.join("."), f.message);
     serious.map(line).collect()
 }
 

@@ -9,13 +9,13 @@ use super::secs;
 use crate::{
     pipeline::ErrorType,
     resilience::{
-        budget::{Budget, floor},
-        circuit::Level,
-        freshness::{Objective, Time},
-        guard::{Change, Guard},
-        outcome::Outcome,
-        recorder::{CAPACITY, Event, Names, Place, Recorder},
-        retry::Stop,
+        budget::{RetryBudget, floor},
+        circuit::BreakerLevel,
+        freshness::{FreshnessObjective, Time},
+        local_fault_detector::{LocalFaultDetector, SuspicionChange},
+        outcome::BreakerOutcome,
+        recorder::{CAPACITY, DecisionEvent, DecisionScope, Names, Recorder},
+        retry::RetryStop,
     },
 };
 
@@ -25,7 +25,7 @@ const INTERVAL: Duration = Duration::from_secs(15);
 fn the_budget_has_a_floor_and_grows_with_the_attempts() {
     assert_eq!([1, 100, 101, 5000].map(floor), [10, 10, 10, 500]);
     let start = Instant::now();
-    let mut budget = Budget::new(1, INTERVAL, start);
+    let mut budget = RetryBudget::new(1, INTERVAL, start);
     assert_eq!(budget.available(start), 50, "10 an interval");
     for _ in 0..100 {
         budget.attempt(start);
@@ -47,7 +47,7 @@ proptest! {
         steps in prop::collection::vec((0..4000_u64, 0..60_u32, 0..60_u32), 1..60),
     ) {
         let start = Instant::now();
-        let mut budget = Budget::new(targets, INTERVAL, start);
+        let mut budget = RetryBudget::new(targets, INTERVAL, start);
         let (mut now, mut log) = (start, Vec::new());
         for (wait_ms, attempts, retries) in steps {
             now += Duration::from_millis(wait_ms);
@@ -73,24 +73,28 @@ proptest! {
 #[test]
 fn most_hosts_failing_at_once_is_suspicious() {
     let mut now = Instant::now();
-    let mut guard = Guard::new(30, INTERVAL);
+    let mut guard = LocalFaultDetector::new(30, INTERVAL);
     for host in 0..15 {
         assert_eq!(
-            guard.record(now, host, Outcome::Fail),
+            guard.record(now, host, BreakerOutcome::Fail),
             None,
             "half is not most"
         );
     }
-    assert_eq!(guard.record(now, 15, Outcome::Neutral), None);
-    let change = guard.record(now, 15, Outcome::Fail);
+    assert_eq!(guard.record(now, 15, BreakerOutcome::Neutral), None);
+    let change = guard.record(now, 15, BreakerOutcome::Fail);
     assert_eq!(
         change,
-        Some(Change::Suspect {
+        Some(SuspicionChange::Suspect {
             failing: 16,
             hosts: 30
         })
     );
-    assert_eq!(guard.record(now, 16, Outcome::Fail), None, "said once");
+    assert_eq!(
+        guard.record(now, 16, BreakerOutcome::Fail),
+        None,
+        "said once"
+    );
     let since = now;
     let mut turns = [0; 30];
     for _ in 0..10 {
@@ -100,11 +104,15 @@ fn most_hosts_failing_at_once_is_suspicious() {
     }
     assert_eq!(turns[..17], [1; 17], "each failing host has its turn");
     assert_eq!(turns[17..], [10; 13], "the others are polled as ever");
-    assert_eq!(guard.record(now, 29, Outcome::Ok), None, "it never failed");
+    assert_eq!(
+        guard.record(now, 29, BreakerOutcome::Ok),
+        None,
+        "it never failed"
+    );
     let after = now - since;
     assert_eq!(
-        guard.record(now, 3, Outcome::Ok),
-        Some(Change::Cleared { after })
+        guard.record(now, 3, BreakerOutcome::Ok),
+        Some(SuspicionChange::Cleared { after })
     );
     assert_eq!(guard.suspect_since(), None);
     assert!((0..30).all(|host| guard.admits(now, host)));
@@ -113,17 +121,21 @@ fn most_hosts_failing_at_once_is_suspicious() {
 #[test]
 fn few_hosts_or_failures_far_apart_are_not_suspicious() {
     let now = Instant::now();
-    let mut two = Guard::new(2, INTERVAL);
-    assert_eq!(two.record(now, 0, Outcome::Fail), None);
-    assert_eq!(two.record(now, 1, Outcome::Fail), None);
-    assert_eq!(two.record(now, 7, Outcome::Fail), None, "no such host");
-    let mut slow = Guard::new(3, INTERVAL);
+    let mut two = LocalFaultDetector::new(2, INTERVAL);
+    assert_eq!(two.record(now, 0, BreakerOutcome::Fail), None);
+    assert_eq!(two.record(now, 1, BreakerOutcome::Fail), None);
+    assert_eq!(
+        two.record(now, 7, BreakerOutcome::Fail),
+        None,
+        "no such host"
+    );
+    let mut slow = LocalFaultDetector::new(3, INTERVAL);
     for host in 0..3_u32 {
         let when = now + host * INTERVAL;
-        assert_eq!(slow.record(when, host as usize, Outcome::Fail), None);
+        assert_eq!(slow.record(when, host as usize, BreakerOutcome::Fail), None);
     }
-    let mut three = Guard::new(3, INTERVAL);
-    let changes = [0, 1, 2].map(|host| three.record(now, host, Outcome::Fail).is_some());
+    let mut three = LocalFaultDetector::new(3, INTERVAL);
+    let changes = [0, 1, 2].map(|host| three.record(now, host, BreakerOutcome::Fail).is_some());
     assert_eq!(changes, [false, false, true]);
     assert!(
         (0..3).all(|host| three.admits(now, host)),
@@ -134,35 +146,42 @@ fn few_hosts_or_failures_far_apart_are_not_suspicious() {
 #[test]
 fn hosts_that_come_and_go_are_counted_and_forgotten() {
     let now = Instant::now();
-    let mut guard = Guard::new(4, INTERVAL);
+    let mut guard = LocalFaultDetector::new(4, INTERVAL);
     for host in 0..3 {
-        guard.record(now, host, Outcome::Fail);
+        guard.record(now, host, BreakerOutcome::Fail);
     }
     assert!(guard.suspect_since().is_some(), "three of four");
     assert_eq!(guard.leave(now, 0), None);
     assert_eq!(guard.leave(now, 1), None);
     assert_eq!(guard.leave(now, 1), None, "it is gone already");
     assert_eq!(guard.hosts(), 2);
-    assert_eq!(guard.record(now, 0, Outcome::Fail), None, "nobody is there");
+    assert_eq!(
+        guard.record(now, 0, BreakerOutcome::Fail),
+        None,
+        "nobody is there"
+    );
     let after = Duration::ZERO;
-    assert_eq!(guard.leave(now, 2), Some(Change::Cleared { after }));
+    assert_eq!(
+        guard.leave(now, 2),
+        Some(SuspicionChange::Cleared { after })
+    );
     let mut places: Vec<_> = (0..4).map(|_| guard.join()).collect();
     places.sort_unstable();
     assert_eq!(places, [0, 1, 2, 4], "what is free, then one more");
     assert_eq!(guard.hosts(), 5);
     assert!((0..5).all(|host| guard.admits(now, host)));
     for host in 0..2 {
-        assert_eq!(guard.record(now, host, Outcome::Fail), None);
+        assert_eq!(guard.record(now, host, BreakerOutcome::Fail), None);
     }
     let (failing, hosts) = (3, 5);
-    let change = Some(Change::Suspect { failing, hosts });
-    assert_eq!(guard.record(now, 4, Outcome::Fail), change);
+    let change = Some(SuspicionChange::Suspect { failing, hosts });
+    assert_eq!(guard.record(now, 4, BreakerOutcome::Fail), change);
 }
 
 #[test]
 fn the_floor_of_the_budget_follows_the_targets() {
     let start = Instant::now();
-    let mut budget = Budget::new(0, INTERVAL, start);
+    let mut budget = RetryBudget::new(0, INTERVAL, start);
     budget.set_targets(1000);
     assert_eq!(budget.available(start), 500, "100 an interval");
     budget.set_targets(1);
@@ -177,7 +196,7 @@ fn freshness_is_time_and_counts_in_an_outage() {
         within: secs(within),
         without: secs(without),
     };
-    let mut freshness = Objective::new(secs(60), start);
+    let mut freshness = FreshnessObjective::new(secs(60), start);
     assert_eq!(
         freshness.read(at(10)),
         time(0, 10),
@@ -210,7 +229,7 @@ proptest! {
     #[test]
     fn all_time_is_within_or_without(steps in prop::collection::vec((0..100_u64, 0..100_u64), 0..40)) {
         let start = Instant::now();
-        let (mut freshness, mut now) = (Objective::new(secs(60), start), start);
+        let (mut freshness, mut now) = (FreshnessObjective::new(secs(60), start), start);
         let mut last = Time::default();
         for (wait, age) in steps {
             now += secs(wait);
@@ -227,29 +246,29 @@ proptest! {
 fn the_recorder_keeps_the_latest_and_says_what_it_forgot() {
     let mut recorder = Recorder::default();
     for attempt in 1..=100 {
-        let event = Event::Attempt {
+        let event = DecisionEvent::Attempt {
             attempt,
             probe: false,
             timeout: Duration::from_millis(500).into(),
             took: Duration::from_millis(100).into(),
             error_type: Some(ErrorType::Timeout),
-            endpoint_outcome: Outcome::Neutral,
-            host_outcome: Outcome::Fail,
+            endpoint_outcome: BreakerOutcome::Neutral,
+            host_outcome: BreakerOutcome::Fail,
         };
-        recorder.record(UNIX_EPOCH, Place::endpoint(0), event);
+        recorder.record(UNIX_EPOCH, DecisionScope::endpoint(0), event);
     }
-    let level = Some(Level::Host);
+    let level = Some(BreakerLevel::Host);
     let retry_in = Some(secs(30).into());
     recorder.record(
         UNIX_EPOCH + secs(1),
-        Place::default(),
-        Event::Refused { level, retry_in },
+        DecisionScope::default(),
+        DecisionEvent::Refused { level, retry_in },
     );
     recorder.record(
         UNIX_EPOCH,
-        Place::default().at(Some(1)),
-        Event::NoRetry {
-            reason: Stop::RetryAfter,
+        DecisionScope::default().at(Some(1)),
+        DecisionEvent::NoRetry {
+            reason: RetryStop::RetryAfter,
         },
     );
     let names = Names {

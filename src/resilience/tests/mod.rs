@@ -6,14 +6,14 @@ use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::{
-    breaker::{Breaker, Counting, Policy},
+    breaker::{Breaker, BreakerPolicy, FailureCounting},
     config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-    host::Settings,
-    outcome::{Class, Outcome, Statuses},
-    shell::Miss,
+    executor::AttemptError,
+    outcome::{BreakerOutcome, ResultClass, Statuses},
     state::Transition,
+    target_resilience::ResilienceSettings,
 };
-use crate::pipeline::{ErrorType, Failure};
+use crate::pipeline::{ErrorType, PollFailure};
 
 mod balancer;
 mod bugs;
@@ -23,7 +23,7 @@ mod classification;
 mod config;
 mod feasibility;
 mod fleet;
-mod heritage;
+mod inherited_state;
 mod model;
 mod mutants;
 mod refused;
@@ -33,12 +33,12 @@ mod schedules;
 mod timeout;
 
 /// Settings of a receiver that repeats no request.
-fn without_retries() -> Settings {
+fn without_retries() -> ResilienceSettings {
     let retry = RetryConfig {
         max_retries: 0,
         ..RetryConfig::default()
     };
-    Settings {
+    ResilienceSettings {
         interval: secs(15),
         deadline: secs(13),
         statuses: Statuses::default(),
@@ -52,13 +52,13 @@ fn without_retries() -> Settings {
 }
 
 /// A connection that was refused.
-fn refused() -> Miss {
-    Miss {
-        failure: Failure {
+fn refused() -> AttemptError {
+    AttemptError {
+        failure: PollFailure {
             error_type: ErrorType::Connect,
             message: "refused".into(),
         },
-        class: Class::Transport,
+        class: ResultClass::Transport,
         retry_after: None,
     }
 }
@@ -66,10 +66,10 @@ fn refused() -> Miss {
 pub(super) const OPEN: Duration = Duration::from_secs(30);
 
 /// The policy of the specification, without jitter.
-pub(super) fn policy() -> Policy {
-    Policy {
+pub(super) fn policy() -> BreakerPolicy {
+    BreakerPolicy {
         failure_threshold: 5,
-        counting: Counting::Each,
+        counting: FailureCounting::Each,
         open_duration: OPEN,
         open_jitter: 0.0,
         open_multiplier: 1.0,
@@ -90,7 +90,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: BreakerPolicy) -> Self {
         let now = Instant::now();
         Self {
             breaker: Breaker::new(policy, now),
@@ -105,25 +105,25 @@ impl Bench {
 
     pub(super) fn complete(
         &mut self,
-        permit: crate::resilience::breaker::Permit,
-        outcome: Outcome,
+        permit: crate::resilience::breaker::BreakerPermit,
+        outcome: BreakerOutcome,
     ) -> Option<Transition> {
         self.breaker
             .complete(self.now, permit, outcome, &mut self.rng)
     }
 
     /// One attempt of a second.
-    pub(super) fn attempt(&mut self, outcome: Outcome) -> Option<Transition> {
+    pub(super) fn attempt(&mut self, outcome: BreakerOutcome) -> Option<Transition> {
         let permit = self.breaker.try_acquire(self.now).expect("admitted");
         self.wait(secs(1));
         self.complete(permit, outcome)
     }
 
     pub(super) fn trip(&mut self) {
-        while self.attempt(Outcome::Fail).is_none() {}
+        while self.attempt(BreakerOutcome::Fail).is_none() {}
     }
 
-    pub(super) fn state(&self) -> crate::resilience::state::State {
+    pub(super) fn state(&self) -> crate::resilience::state::BreakerState {
         self.breaker.view(self.now).state
     }
 }

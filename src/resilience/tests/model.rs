@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use crate::resilience::{
-    breaker::{Counting, Policy},
-    outcome::Outcome,
-    state::State,
+    breaker::{BreakerPolicy, FailureCounting},
+    outcome::BreakerOutcome,
+    state::BreakerState,
 };
 
 /// What happens to a breaker.
@@ -17,15 +17,15 @@ use crate::resilience::{
 pub(super) enum Op {
     Acquire,
     /// One of the attempts under way ends.
-    Complete(usize, Outcome),
+    Complete(usize, BreakerOutcome),
     Wait(Duration),
 }
 
-pub(super) fn ops(policy: Policy) -> impl Strategy<Value = Vec<Op>> {
+pub(super) fn ops(policy: BreakerPolicy) -> impl Strategy<Value = Vec<Op>> {
     let outcome = prop_oneof![
-        3 => Just(Outcome::Fail),
-        1 => Just(Outcome::Ok),
-        1 => Just(Outcome::Neutral)
+        3 => Just(BreakerOutcome::Fail),
+        1 => Just(BreakerOutcome::Ok),
+        1 => Just(BreakerOutcome::Neutral)
     ];
     let (open, millisecond) = (policy.open_duration, Duration::from_millis(1));
     let wait = prop_oneof![
@@ -45,7 +45,7 @@ pub(super) fn ops(policy: Policy) -> impl Strategy<Value = Vec<Op>> {
 /// What a breaker looks like from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
-    pub(super) state: State,
+    pub(super) state: BreakerState,
     pub(super) retry_at: Option<Instant>,
     pub(super) failures: u32,
 }
@@ -55,20 +55,20 @@ enum Entry {
     /// The attempt with this number was let through.
     Admitted(usize, Instant),
     /// It ended.
-    Ended(usize, Instant, Outcome),
+    Ended(usize, Instant, BreakerOutcome),
 }
 
 /// The diary.
 #[derive(Debug)]
 pub(super) struct Model {
-    policy: Policy,
+    policy: BreakerPolicy,
     diary: Vec<Entry>,
 }
 
 /// A stretch of the diary with one state.
 #[derive(Debug, Clone, Copy)]
 struct Era {
-    state: State,
+    state: BreakerState,
     /// Where it begins in the diary.
     first: usize,
     /// When it ends by itself.
@@ -78,7 +78,7 @@ struct Era {
 }
 
 impl Model {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: BreakerPolicy) -> Self {
         Self {
             policy,
             diary: Vec::new(),
@@ -88,9 +88,9 @@ impl Model {
     pub(super) fn admits(&self, now: Instant) -> bool {
         let era = self.era(now);
         match era.state {
-            State::Closed => true,
-            State::Open => false,
-            State::HalfOpen => {
+            BreakerState::Closed => true,
+            BreakerState::Open => false,
+            BreakerState::HalfOpen => {
                 let own = &self.diary[era.first..];
                 let admitted = own.iter().filter(|e| matches!(e, Entry::Admitted(..)));
                 let ended = own.iter().filter(|e| self.ended_in(era, e).is_some());
@@ -104,7 +104,7 @@ impl Model {
         self.diary.push(Entry::Admitted(number, now));
     }
 
-    pub(super) fn ended(&mut self, number: usize, now: Instant, outcome: Outcome) {
+    pub(super) fn ended(&mut self, number: usize, now: Instant, outcome: BreakerOutcome) {
         self.diary.push(Entry::Ended(number, now, outcome));
     }
 
@@ -114,8 +114,8 @@ impl Model {
             state: era.state,
             retry_at: era.until,
             failures: match era.state {
-                State::Closed => self.run(era, self.diary.len()),
-                State::Open | State::HalfOpen => era.failures,
+                BreakerState::Closed => self.run(era, self.diary.len()),
+                BreakerState::Open | BreakerState::HalfOpen => era.failures,
             },
         }
     }
@@ -123,7 +123,7 @@ impl Model {
     /// Reads the whole diary.
     fn era(&self, now: Instant) -> Era {
         let mut era = Era {
-            state: State::Closed,
+            state: BreakerState::Closed,
             first: 0,
             until: None,
             failures: 0,
@@ -136,25 +136,27 @@ impl Model {
             };
             let open_duration = self.policy.open_duration;
             let open = |failures, until| Era {
-                state: State::Open,
+                state: BreakerState::Open,
                 first: at + 1,
                 until: Some(until),
                 failures,
             };
             let run = self.run(era, at + 1);
             era = match (era.state, outcome) {
-                (State::HalfOpen, Outcome::Ok) => Era {
-                    state: State::Closed,
+                (BreakerState::HalfOpen, BreakerOutcome::Ok) => Era {
+                    state: BreakerState::Closed,
                     first: at + 1,
                     until: None,
                     failures: 0,
                 },
-                (State::HalfOpen, Outcome::Fail) => {
+                (BreakerState::HalfOpen, BreakerOutcome::Fail) => {
                     let half = when + open_duration / 2;
                     let until = half.max(self.sent(entry).unwrap_or(when) + open_duration);
                     open(era.failures + 1, until)
                 }
-                (State::Closed, Outcome::Fail) if run >= self.policy.failure_threshold => {
+                (BreakerState::Closed, BreakerOutcome::Fail)
+                    if run >= self.policy.failure_threshold =>
+                {
                     open(run, when + open_duration)
                 }
                 _ => era,
@@ -166,7 +168,7 @@ impl Model {
     fn expire(era: Era, first: usize, now: Instant) -> Era {
         match era.until {
             Some(until) if until <= now => Era {
-                state: State::HalfOpen,
+                state: BreakerState::HalfOpen,
                 first,
                 until: None,
                 ..era
@@ -176,7 +178,7 @@ impl Model {
     }
 
     /// The outcome, if the entry is the end of an attempt that the era let through.
-    fn ended_in(&self, era: Era, entry: &Entry) -> Option<Outcome> {
+    fn ended_in(&self, era: Era, entry: &Entry) -> Option<BreakerOutcome> {
         let Entry::Ended(number, _, outcome) = *entry else {
             return None;
         };
@@ -204,12 +206,12 @@ impl Model {
             let is_it = |e: &Entry| matches!(e, Entry::Admitted(n, _) if *n == number);
             own.iter().position(is_it)
         };
-        let each = self.policy.counting == Counting::Each;
+        let each = self.policy.counting == FailureCounting::Each;
         let (mut run, mut counted_at) = (0, None);
         for (at, entry) in own.iter().enumerate() {
             match (self.ended_in(era, entry), entry) {
-                (Some(Outcome::Ok), _) => run = 0,
-                (Some(Outcome::Fail), Entry::Ended(number, ..))
+                (Some(BreakerOutcome::Ok), _) => run = 0,
+                (Some(BreakerOutcome::Fail), Entry::Ended(number, ..))
                     if each || admitted_at(*number) > counted_at =>
                 {
                     counted_at = Some(at);

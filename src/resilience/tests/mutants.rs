@@ -15,23 +15,23 @@ use super::{
     policy,
 };
 use crate::resilience::{
-    breaker::{Breaker, Counting, Permit, Policy},
-    outcome::Outcome,
-    state::{Reason, State},
+    breaker::{Breaker, BreakerPermit, BreakerPolicy, FailureCounting},
+    outcome::BreakerOutcome,
+    state::{BreakerState, TransitionReason},
 };
 
 /// What is tested: the real one, or a wrong one.
 trait Gate {
     type Permit;
     fn acquire(&mut self, now: Instant) -> Option<Self::Permit>;
-    fn complete(&mut self, now: Instant, permit: Self::Permit, outcome: Outcome);
+    fn complete(&mut self, now: Instant, permit: Self::Permit, outcome: BreakerOutcome);
     fn seen(&self, now: Instant) -> Seen;
 }
 
 /// Does the same to both and compares after each step.
 fn compare<G: Gate>(
     mut gate: G,
-    policy: Policy,
+    policy: BreakerPolicy,
     start: Instant,
     ops: &[Op],
 ) -> Result<G, TestCaseError> {
@@ -61,18 +61,18 @@ fn compare<G: Gate>(
     Ok(gate)
 }
 
-struct Real(Breaker, Rng, Vec<(State, State)>);
+struct Real(Breaker, Rng, Vec<(BreakerState, BreakerState)>);
 
 impl Gate for Real {
-    type Permit = Permit;
+    type Permit = BreakerPermit;
 
-    fn acquire(&mut self, now: Instant) -> Option<Permit> {
+    fn acquire(&mut self, now: Instant) -> Option<BreakerPermit> {
         let expired = self.0.advance(now);
         self.2.extend(expired.map(|t| (t.from, t.to)));
         self.0.try_acquire(now).ok()
     }
 
-    fn complete(&mut self, now: Instant, permit: Permit, outcome: Outcome) {
+    fn complete(&mut self, now: Instant, permit: BreakerPermit, outcome: BreakerOutcome) {
         let changed = self.0.complete(now, permit, outcome, &mut self.1);
         self.2.extend(changed.map(|t| (t.from, t.to)));
     }
@@ -87,16 +87,18 @@ impl Gate for Real {
     }
 }
 
-fn policies() -> impl Strategy<Value = Policy> {
-    (1..4_u32, any::<bool>(), 1..3_u32).prop_map(|(failure_threshold, waves, probes)| Policy {
-        failure_threshold,
-        counting: if waves {
-            Counting::Waves
-        } else {
-            Counting::Each
-        },
-        half_open_max_probes: probes,
-        ..policy()
+fn policies() -> impl Strategy<Value = BreakerPolicy> {
+    (1..4_u32, any::<bool>(), 1..3_u32).prop_map(|(failure_threshold, waves, probes)| {
+        BreakerPolicy {
+            failure_threshold,
+            counting: if waves {
+                FailureCounting::Waves
+            } else {
+                FailureCounting::Each
+            },
+            half_open_max_probes: probes,
+            ..policy()
+        }
     })
 }
 
@@ -122,7 +124,7 @@ proptest! {
         }
         let mut breaker = breaker;
         let late = breaker.advance(now).map(|t| (t.from, t.to));
-        for (reason, from, to) in Reason::ALL {
+        for (reason, from, to) in TransitionReason::ALL {
             let told = path.iter().chain(&late).filter(|step| **step == (from, to)).count();
             prop_assert_eq!(view.counters.transitions(reason), told as u64);
         }
@@ -177,7 +179,7 @@ const BUGS: [Bug; 18] = [
 /// A small copy of the rules with a place for each bug.
 struct Buggy {
     bug: Bug,
-    state: State,
+    state: BreakerState,
     generation: u32,
     until: Instant,
     in_flight: u32,
@@ -191,7 +193,7 @@ impl Buggy {
     fn new(bug: Bug, now: Instant) -> Self {
         Self {
             bug,
-            state: State::Closed,
+            state: BreakerState::Closed,
             generation: 0,
             until: now,
             in_flight: 0,
@@ -200,20 +202,20 @@ impl Buggy {
         }
     }
 
-    fn policy(bug: Bug) -> Policy {
+    fn policy(bug: Bug) -> BreakerPolicy {
         // A wave hides a late failure: its attempt began before the one that tripped was known.
         let counting = match bug {
-            Bug::LateFailureCounts => Counting::Each,
-            _ => Counting::Waves,
+            Bug::LateFailureCounts => FailureCounting::Each,
+            _ => FailureCounting::Waves,
         };
-        Policy {
+        BreakerPolicy {
             failure_threshold: Self::THRESHOLD,
             counting,
             ..policy()
         }
     }
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: BreakerState) {
         self.state = state;
         self.generation += 1;
         self.in_flight = 0;
@@ -221,22 +223,22 @@ impl Buggy {
 
     fn open(&mut self, from: Instant) {
         self.until = from + OPEN;
-        self.enter(State::Open);
+        self.enter(BreakerState::Open);
     }
 
     fn expire(&mut self, now: Instant) {
         let never = self.bug == Bug::NeverExpires;
-        if self.state == State::Open && self.until <= now && !never {
-            self.enter(State::HalfOpen);
+        if self.state == BreakerState::Open && self.until <= now && !never {
+            self.enter(BreakerState::HalfOpen);
         }
     }
 
     /// Whether a result of an older generation is dropped.
-    fn drops(&mut self, now: Instant, outcome: Outcome) -> bool {
+    fn drops(&mut self, now: Instant, outcome: BreakerOutcome) -> bool {
         match (self.bug, self.state, outcome) {
-            (Bug::LateSuccessCloses, State::HalfOpen, Outcome::Ok) => false,
-            (Bug::LateFailureCounts, State::Closed, Outcome::Fail) => false,
-            (Bug::LateFailureExtendsOpening, State::Open, Outcome::Fail) => {
+            (Bug::LateSuccessCloses, BreakerState::HalfOpen, BreakerOutcome::Ok) => false,
+            (Bug::LateFailureCounts, BreakerState::Closed, BreakerOutcome::Fail) => false,
+            (Bug::LateFailureExtendsOpening, BreakerState::Open, BreakerOutcome::Fail) => {
                 self.until = now + OPEN;
                 true
             }
@@ -257,19 +259,19 @@ impl Buggy {
         }
     }
 
-    fn probe(&mut self, now: Instant, started: Instant, outcome: Outcome) {
+    fn probe(&mut self, now: Instant, started: Instant, outcome: BreakerOutcome) {
         let closes = self.bug == Bug::NeutralProbeCloses;
-        let leaks = self.bug == Bug::NeutralProbeLeaksSlot && outcome == Outcome::Neutral;
+        let leaks = self.bug == Bug::NeutralProbeLeaksSlot && outcome == BreakerOutcome::Neutral;
         self.in_flight = self.in_flight.saturating_sub(u32::from(!leaks));
         match outcome {
-            Outcome::Neutral if !closes => {}
-            Outcome::Ok | Outcome::Neutral => {
+            BreakerOutcome::Neutral if !closes => {}
+            BreakerOutcome::Ok | BreakerOutcome::Neutral => {
                 if self.bug != Bug::ClosesWithOldRun {
                     self.failures = 0;
                 }
-                self.enter(State::Closed);
+                self.enter(BreakerState::Closed);
             }
-            Outcome::Fail => {
+            BreakerOutcome::Fail => {
                 self.failures += 1;
                 let patient = self.bug == Bug::FailedProbeNeedsThreshold;
                 let needed = if patient { 2 * Self::THRESHOLD } else { 0 };
@@ -292,9 +294,9 @@ impl Gate for Buggy {
         self.expire(now);
         let all = self.bug == Bug::HalfOpenAdmitsAll;
         let admits = match self.state {
-            State::Closed => true,
-            State::HalfOpen => self.in_flight == 0 || all,
-            State::Open => false,
+            BreakerState::Closed => true,
+            BreakerState::HalfOpen => self.in_flight == 0 || all,
+            BreakerState::Open => false,
         };
         if admits {
             self.in_flight += 1;
@@ -304,19 +306,23 @@ impl Gate for Buggy {
         admits.then_some((self.generation, now, self.counted))
     }
 
-    fn complete(&mut self, now: Instant, permit: Self::Permit, outcome: Outcome) {
+    fn complete(&mut self, now: Instant, permit: Self::Permit, outcome: BreakerOutcome) {
         let (generation, started, counted) = permit;
         self.expire(now);
         if generation != self.generation && self.drops(now, outcome) {
             return;
         }
         match (self.state, outcome) {
-            (State::HalfOpen, _) => self.probe(now, started, outcome),
-            (State::Closed, Outcome::Ok) if self.bug != Bug::SuccessKeepsRun => self.failures = 0,
-            (State::Closed, Outcome::Neutral) if self.bug == Bug::NeutralResetsRun => {
+            (BreakerState::HalfOpen, _) => self.probe(now, started, outcome),
+            (BreakerState::Closed, BreakerOutcome::Ok) if self.bug != Bug::SuccessKeepsRun => {
                 self.failures = 0;
             }
-            (State::Closed, Outcome::Fail) => self.fail(now, started, counted),
+            (BreakerState::Closed, BreakerOutcome::Neutral)
+                if self.bug == Bug::NeutralResetsRun =>
+            {
+                self.failures = 0;
+            }
+            (BreakerState::Closed, BreakerOutcome::Fail) => self.fail(now, started, counted),
             _ => {}
         }
     }
@@ -324,12 +330,12 @@ impl Gate for Buggy {
     fn seen(&self, now: Instant) -> Seen {
         let expired = self.until <= now && self.bug != Bug::NeverExpires;
         let state = match self.state {
-            State::Open if expired => State::HalfOpen,
+            BreakerState::Open if expired => BreakerState::HalfOpen,
             same => same,
         };
         Seen {
             state,
-            retry_at: (state == State::Open).then_some(self.until),
+            retry_at: (state == BreakerState::Open).then_some(self.until),
             failures: self.failures,
         }
     }

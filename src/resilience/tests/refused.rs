@@ -6,11 +6,11 @@ use futures_util::FutureExt as _;
 
 use super::{refused, without_retries};
 use crate::{
-    pipeline::{ErrorType, Outcome},
+    pipeline::{ErrorType, PollOutcome},
     resilience::{
-        host::{Fleet, Host},
+        executor::{Attempt, AttemptError, AttemptRequest, AttemptResponse},
         recorder::CAPACITY,
-        shell::{Answer, Attempt, Miss, Order},
+        target_resilience::{ReceiverResilience, TargetResilience},
     },
     runtime::Clock,
 };
@@ -19,15 +19,15 @@ use crate::{
 struct Down;
 
 impl Attempt for Down {
-    async fn make(&self, _order: Order) -> Result<Answer, Miss> {
+    async fn make(&self, _order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
         Err(refused())
     }
 }
 
-fn host() -> Host {
+fn host() -> TargetResilience {
     let paths = vec!["/".into()];
-    Host::new(
-        &Fleet::new(without_retries()).join(),
+    TargetResilience::new(
+        &ReceiverResilience::new(without_retries()).join(),
         "node",
         paths,
         &Clock::System,
@@ -35,10 +35,10 @@ fn host() -> Host {
 }
 
 /// What a poll came to; it waits for nothing.
-fn poll(host: &Host) -> ErrorType {
+fn poll(host: &TargetResilience) -> ErrorType {
     let polled = host.poll(0, &Down).now_or_never().unwrap();
     match polled.outcome {
-        Outcome::Failed(failure) => failure.error_type,
+        PollOutcome::Failed(failure) => failure.error_type,
         other => panic!("{other:?}"),
     }
 }

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::secs;
 use crate::resilience::{
-    budget::Budget,
-    outcome::Retry,
-    retry::{Decision, Failed, Policy, Stop, least},
+    budget::RetryBudget,
+    outcome::RetryAdvice,
+    retry::{FailedAttempt, RetryDecision, RetryPolicy, RetryStop, least},
 };
 
-const POLICY: Policy = Policy {
+const POLICY: RetryPolicy = RetryPolicy {
     max_retries: 3,
     initial_interval: Duration::from_secs(1),
     multiplier: 2.0,
@@ -19,10 +19,10 @@ const POLICY: Policy = Policy {
     jitter: 0.0,
 };
 
-fn failed() -> Failed {
-    Failed {
+fn failed() -> FailedAttempt {
+    FailedAttempt {
         attempts: 1,
-        retry: Retry::Yes,
+        retry: RetryAdvice::Yes,
         retry_after: None,
         open: false,
         remaining: secs(13),
@@ -30,23 +30,23 @@ fn failed() -> Failed {
     }
 }
 
-fn next(failed: Failed) -> Decision {
+fn next(failed: FailedAttempt) -> RetryDecision {
     let now = Instant::now();
-    let mut budget = Budget::new(1, secs(15), now);
+    let mut budget = RetryBudget::new(1, secs(15), now);
     POLICY.next(now, &failed, &mut budget, &mut Rng::with_seed(1))
 }
 
-fn reason(failed: Failed) -> Stop {
+fn reason(failed: FailedAttempt) -> RetryStop {
     match next(failed) {
-        Decision::Stop { reason, .. } => reason,
-        Decision::Retry { delay } => panic!("retries after {delay:?}"),
+        RetryDecision::Stop { reason, .. } => reason,
+        RetryDecision::Retry { delay } => panic!("retries after {delay:?}"),
     }
 }
 
 #[test]
 fn waits_1_2_4_seconds_to_the_millisecond_and_then_gives_up() {
     let delay = |attempts| {
-        next(Failed {
+        next(FailedAttempt {
             attempts,
             ..failed()
         })
@@ -55,17 +55,17 @@ fn waits_1_2_4_seconds_to_the_millisecond_and_then_gives_up() {
         let delay_expected = secs(seconds);
         assert_eq!(
             delay(attempts),
-            Decision::Retry {
+            RetryDecision::Retry {
                 delay: delay_expected
             }
         );
     }
     assert_eq!(
-        reason(Failed {
+        reason(FailedAttempt {
             attempts: 4,
             ..failed()
         }),
-        Stop::Exhausted
+        RetryStop::Exhausted
     );
     assert_eq!(POLICY.interval(100), secs(30));
 }
@@ -73,26 +73,26 @@ fn waits_1_2_4_seconds_to_the_millisecond_and_then_gives_up() {
 #[test]
 fn bug_6_open_ends_the_loop_without_sleep_or_budget() {
     let now = Instant::now();
-    let mut budget = Budget::new(1, secs(15), now);
+    let mut budget = RetryBudget::new(1, secs(15), now);
     let before = budget.available(now);
-    let open = Failed {
+    let open = FailedAttempt {
         open: true,
         ..failed()
     };
     let decision = POLICY.next(now, &open, &mut budget, &mut Rng::with_seed(1));
-    let (reason, not_before) = (Stop::Open, None);
-    assert_eq!(decision, Decision::Stop { reason, not_before });
+    let (reason, not_before) = (RetryStop::Open, None);
+    assert_eq!(decision, RetryDecision::Stop { reason, not_before });
     assert_eq!(budget.available(now), before);
 }
 
 #[test]
 fn bug_7_what_would_fail_again_is_not_sent_again() {
     assert_eq!(
-        reason(Failed {
-            retry: Retry::No,
+        reason(FailedAttempt {
+            retry: RetryAdvice::No,
             ..failed()
         }),
-        Stop::NotRetryable
+        RetryStop::NotRetryable
     );
 }
 
@@ -105,33 +105,36 @@ fn bug_10_a_poll_never_outlasts_its_deadline() {
         elapsed += secs(5).min(deadline - elapsed);
         attempts += 1;
         let remaining = deadline - elapsed;
-        match next(Failed {
+        match next(FailedAttempt {
             attempts,
             remaining,
             least,
             ..failed()
         }) {
-            Decision::Retry { delay } => elapsed += delay,
-            Decision::Stop { reason, .. } => {
-                assert_eq!((attempts, elapsed, reason), (2, secs(11), Stop::Deadline));
+            RetryDecision::Retry { delay } => elapsed += delay,
+            RetryDecision::Stop { reason, .. } => {
+                assert_eq!(
+                    (attempts, elapsed, reason),
+                    (2, secs(11), RetryStop::Deadline)
+                );
                 break;
             }
         }
     }
     let remaining = Duration::from_millis(1_999);
     assert_eq!(
-        reason(Failed {
+        reason(FailedAttempt {
             remaining,
             ..failed()
         }),
-        Stop::Deadline
+        RetryStop::Deadline
     );
     assert!(matches!(
-        next(Failed {
+        next(FailedAttempt {
             remaining: secs(2),
             ..failed()
         }),
-        Decision::Retry { .. }
+        RetryDecision::Retry { .. }
     ));
 }
 
@@ -148,24 +151,24 @@ fn an_attempt_needs_a_second_or_the_usual_time_but_no_more_than_there_is() {
 
 #[test]
 fn retry_after_is_obeyed_in_the_poll_or_after_it() {
-    let asked = |seconds| Failed {
+    let asked = |seconds| FailedAttempt {
         retry_after: Some(secs(seconds)),
-        retry: Retry::AfterRetryAfter,
+        retry: RetryAdvice::AfterRetryAfter,
         ..failed()
     };
-    assert_eq!(next(asked(5)), Decision::Retry { delay: secs(5) });
+    assert_eq!(next(asked(5)), RetryDecision::Retry { delay: secs(5) });
     assert_eq!(
         next(asked(0)),
-        Decision::Retry { delay: secs(1) },
+        RetryDecision::Retry { delay: secs(1) },
         "not sooner than we would"
     );
     let pause = |seconds| {
         let now = Instant::now();
-        let mut budget = Budget::new(1, secs(15), now);
+        let mut budget = RetryBudget::new(1, secs(15), now);
         let decision = POLICY.next(now, &asked(seconds), &mut budget, &mut Rng::with_seed(1));
         match decision {
-            Decision::Stop {
-                reason: Stop::RetryAfter,
+            RetryDecision::Stop {
+                reason: RetryStop::RetryAfter,
                 not_before,
             } => not_before.unwrap() - now,
             other => panic!("{other:?}"),
@@ -174,21 +177,21 @@ fn retry_after_is_obeyed_in_the_poll_or_after_it() {
     assert_eq!(pause(60), secs(60));
     assert_eq!(pause(86_400), secs(300), "at most 5 minutes");
     assert_eq!(pause(u64::MAX), secs(300));
-    let silent = Failed {
-        retry: Retry::AfterRetryAfter,
+    let silent = FailedAttempt {
+        retry: RetryAdvice::AfterRetryAfter,
         ..failed()
     };
-    assert_eq!(reason(silent), Stop::RetryAfter);
+    assert_eq!(reason(silent), RetryStop::RetryAfter);
 }
 
 #[test]
 fn the_budget_is_the_last_word() {
     let now = Instant::now();
-    let mut budget = Budget::new(1, secs(15), now);
+    let mut budget = RetryBudget::new(1, secs(15), now);
     while budget.try_retry(now) {}
     let decision = POLICY.next(now, &failed(), &mut budget, &mut Rng::with_seed(1));
-    let (reason, not_before) = (Stop::Budget, None);
-    assert_eq!(decision, Decision::Stop { reason, not_before });
+    let (reason, not_before) = (RetryStop::Budget, None);
+    assert_eq!(decision, RetryDecision::Stop { reason, not_before });
 }
 
 proptest! {
@@ -199,13 +202,13 @@ proptest! {
         remaining_ms in 0..20_000_u64,
         after in prop::option::of(0..400_u64),
     ) {
-        let policy = Policy { jitter: 0.2, ..POLICY };
+        let policy = RetryPolicy { jitter: 0.2, ..POLICY };
         let now = Instant::now();
-        let mut budget = Budget::new(1, secs(15), now);
+        let mut budget = RetryBudget::new(1, secs(15), now);
         let remaining = Duration::from_millis(remaining_ms);
-        let failed = Failed { attempts, remaining, retry_after: after.map(secs), ..failed() };
+        let failed = FailedAttempt { attempts, remaining, retry_after: after.map(secs), ..failed() };
         let decision = policy.next(now, &failed, &mut budget, &mut Rng::with_seed(seed));
-        if let Decision::Retry { delay } = decision {
+        if let RetryDecision::Retry { delay } = decision {
             prop_assert!(attempts <= 3);
             prop_assert!(delay + failed.least <= remaining);
             let nominal = policy.interval(attempts).as_secs_f64();

@@ -7,13 +7,16 @@ use super::secs;
 use crate::{
     resilience::{
         config::TimeoutConfig,
-        simulation::{Fault, Incident, Report, Run, Settings, Spread, builtin, incidents, run},
+        simulation::{
+            Incident, Report, Run, SimulatedFault, SimulationSettings, Spread, builtin, incidents,
+            run,
+        },
     },
     settings,
 };
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> SimulationSettings {
+    SimulationSettings {
         interval: settings::Duration::from_secs(15),
         timeout: TimeoutConfig::default(),
         deadline: None,
@@ -27,25 +30,25 @@ fn settings() -> Settings {
 }
 
 /// Timeouts of 5 s, as in the measurements.
-fn measured() -> Settings {
+fn measured() -> SimulationSettings {
     let timeout = TimeoutConfig {
         adaptive: false,
         ..TimeoutConfig::default()
     };
-    Settings {
+    SimulationSettings {
         timeout,
         ..settings()
     }
 }
 
-fn runs(settings: &Settings, incident: &Incident) -> Vec<Run> {
+fn runs(settings: &SimulationSettings, incident: &Incident) -> Vec<Run> {
     let origin = Instant::now();
     let run = |seed| run(settings, incident, seed, origin);
     (0..300).map(run).collect()
 }
 
 /// Mean requests, mean detection, mean and longest recovery, of 300 outages of 240 to 300 s.
-fn outages(fault: Fault, path: Option<usize>) -> [f64; 4] {
+fn outages(fault: SimulatedFault, path: Option<usize>) -> [f64; 4] {
     let incident = Incident {
         name: String::new(),
         fault,
@@ -63,7 +66,7 @@ fn outages(fault: Fault, path: Option<usize>) -> [f64; 4] {
 
 #[test]
 fn a_host_that_hangs_is_found_left_alone_and_found_again() {
-    let found = outages(Fault::Hang, None);
+    let found = outages(SimulatedFault::Hang, None);
     let [requests, detection, recovery, longest] = found;
     assert!(requests <= 40.0 && detection <= 45.0, "{found:?}");
     // At worst the host comes back just after a probe was sent: 33 s of jittered 30 to the next.
@@ -72,7 +75,7 @@ fn a_host_that_hangs_is_found_left_alone_and_found_again() {
 
 #[test]
 fn a_host_that_refuses_is_found_sooner() {
-    let found = outages(Fault::Refuse, None);
+    let found = outages(SimulatedFault::Refuse, None);
     let [requests, detection, recovery, longest] = found;
     assert!(requests <= 40.0 && detection <= 30.0, "{found:?}");
     assert!(recovery <= 20.0 && longest <= 36.0, "{found:?}");
@@ -80,7 +83,7 @@ fn a_host_that_refuses_is_found_sooner() {
 
 #[test]
 fn one_path_of_six_that_fails_is_found_and_the_others_are_polled() {
-    let found = outages(Fault::Status(500), Some(3));
+    let found = outages(SimulatedFault::Status(500), Some(3));
     let [requests, detection, recovery, longest] = found;
     assert!(
         (90.0..=115.0).contains(&requests) && detection <= 45.0,
@@ -93,7 +96,7 @@ fn one_path_of_six_that_fails_is_found_and_the_others_are_polled() {
 fn a_hiccup_of_six_seconds_loses_no_poll() {
     let hiccup = Incident {
         name: String::new(),
-        fault: Fault::Hang,
+        fault: SimulatedFault::Hang,
         path: None,
         at: None,
         length: Some(secs(6)),
@@ -159,8 +162,11 @@ fn a_script_says_what_fails_when_and_for_how_long() {
         panic!("{read:?}");
     };
     assert_eq!((hang.at, hang.length), (Some(secs(60)), Some(secs(240))));
-    assert_eq!((status.fault, status.path), (Fault::Status(500), Some(3)));
-    assert_eq!(slow.fault, Fault::Slow(secs(2)));
+    assert_eq!(
+        (status.fault, status.path),
+        (SimulatedFault::Status(500), Some(3))
+    );
+    assert_eq!(slow.fault, SimulatedFault::Slow(secs(2)));
     assert_eq!(restart.length, Some(secs(10)));
 }
 

@@ -16,10 +16,10 @@ use tokio::time::Instant;
 
 use super::{OPEN, policy, secs};
 use crate::resilience::{
-    breaker::{Breaker, Permit},
-    flight::{Flight, Landing},
-    outcome::Outcome,
-    state::State,
+    breaker::{Breaker, BreakerPermit},
+    outcome::BreakerOutcome,
+    single_flight::{SharedResult, SingleFlight},
+    state::BreakerState,
 };
 
 const SCHEDULES: usize = 5_000;
@@ -39,7 +39,7 @@ impl Shared {
         for _ in 0..5 {
             let permit = breaker.try_acquire(now).unwrap();
             now += secs(1);
-            breaker.complete(now, permit, Outcome::Fail, &mut rng);
+            breaker.complete(now, permit, BreakerOutcome::Fail, &mut rng);
         }
         Self {
             breaker: Arc::new(Mutex::new(breaker)),
@@ -47,17 +47,17 @@ impl Shared {
         }
     }
 
-    fn acquire(&self) -> Option<Permit> {
+    fn acquire(&self) -> Option<BreakerPermit> {
         self.breaker.lock().unwrap().try_acquire(self.now).ok()
     }
 
-    fn complete(&self, permit: Permit, outcome: Outcome) {
+    fn complete(&self, permit: BreakerPermit, outcome: BreakerOutcome) {
         let mut rng = Rng::with_seed(7);
         let mut breaker = self.breaker.lock().unwrap();
         breaker.complete(self.now, permit, outcome, &mut rng);
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> BreakerState {
         self.breaker.lock().unwrap().view(self.now).state
     }
 
@@ -88,7 +88,7 @@ fn one_probe_at_a_time_in_every_schedule() {
                     assert_eq!(probing.fetch_add(1, Ordering::SeqCst), 0, "two probes");
                     probing.fetch_sub(1, Ordering::SeqCst);
                 }
-                shared.complete(permit, Outcome::Fail);
+                shared.complete(permit, BreakerOutcome::Fail);
             });
         },
         SCHEDULES,
@@ -103,7 +103,9 @@ fn a_look_before_the_lock_would_let_two_through() {
             || {
                 let (shared, probing) = (Shared::expired(), Arc::new(AtomicUsize::new(0)));
                 shared.in_threads(3, move |shared| {
-                    if shared.state() == State::HalfOpen && probing.load(Ordering::SeqCst) == 0 {
+                    if shared.state() == BreakerState::HalfOpen
+                        && probing.load(Ordering::SeqCst) == 0
+                    {
                         assert_eq!(probing.fetch_add(1, Ordering::SeqCst), 0, "two probes");
                     }
                 });
@@ -123,13 +125,13 @@ fn bug_18_what_is_read_is_the_state_in_every_schedule() {
             let reader = Arc::clone(&seen);
             shared.in_threads(3, move |shared| {
                 if let Some(permit) = shared.acquire() {
-                    shared.complete(permit, Outcome::Ok);
+                    shared.complete(permit, BreakerOutcome::Ok);
                 }
                 reader.lock().unwrap().push(shared.state());
             });
             // Whoever came last had a result, or waited for one; nobody saw an older state after.
             let last = *seen.lock().unwrap().last().unwrap();
-            assert!(last == State::Closed && shared.state() == State::Closed);
+            assert!(last == BreakerState::Closed && shared.state() == BreakerState::Closed);
         },
         SCHEDULES,
     );
@@ -140,11 +142,11 @@ fn bug_18_a_gauge_that_is_pushed_after_the_lock_ends_at_the_wrong_value() {
     let found = catch_unwind(|| {
         check_random(
             || {
-                let (shared, gauge) = (Shared::expired(), Arc::new(Mutex::new(State::Open)));
+                let (shared, gauge) = (Shared::expired(), Arc::new(Mutex::new(BreakerState::Open)));
                 let pushed = Arc::clone(&gauge);
                 shared.in_threads(3, move |shared| {
                     if let Some(permit) = shared.acquire() {
-                        shared.complete(permit, Outcome::Ok);
+                        shared.complete(permit, BreakerOutcome::Ok);
                     }
                     let state = shared.state();
                     // The lock is free here, and another one overtakes.
@@ -170,7 +172,7 @@ fn bug_4_a_permit_given_back_leaves_room_in_every_schedule() {
                 let mut breaker = shared.breaker.lock().unwrap();
                 breaker.give_back(permit);
             });
-            assert_eq!(shared.state(), State::HalfOpen, "nothing was proved");
+            assert_eq!(shared.state(), BreakerState::HalfOpen, "nothing was proved");
             assert!(shared.acquire().is_some(), "the slot is free");
         },
         SCHEDULES,
@@ -180,7 +182,7 @@ fn bug_4_a_permit_given_back_leaves_room_in_every_schedule() {
 /// One who polls and three who read, as the shell has them.
 #[derive(Clone, Default)]
 struct Airport {
-    state: Arc<Mutex<(Flight, usize)>>,
+    state: Arc<Mutex<(SingleFlight, usize)>>,
     wanted: Arc<Condvar>,
     landed: Arc<Condvar>,
     in_flight: Arc<AtomicUsize>,
@@ -200,12 +202,16 @@ impl Airport {
             if !state.0.is_wanted() {
                 return;
             }
-            state.0.take_off();
+            state.0.start();
             drop(state);
             assert_eq!(self.in_flight.fetch_add(1, Ordering::SeqCst), 0);
             self.requests.fetch_add(1, Ordering::SeqCst);
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
-            self.state.lock().unwrap().0.land(Some(Landing::Fresh));
+            self.state
+                .lock()
+                .unwrap()
+                .0
+                .finish(Some(SharedResult::Fresh));
             self.landed.notify_all();
         }
     }
@@ -221,7 +227,7 @@ impl Airport {
     /// Waits for a landing after this one.
     fn follow(&self, before: u64) {
         let mut state = self.state.lock().unwrap();
-        while state.0.landed_after(before).is_none() {
+        while state.0.finished_after(before).is_none() {
             state = self.landed.wait(state).unwrap();
         }
         state.1 += 1;

@@ -9,17 +9,17 @@ use std::{
 
 use redb::{Builder, Database, StorageBackend};
 
-use crate::storage::{Aside, Medium};
+use crate::storage::{Backend, Quarantined};
 
 /// What tears: a sector is on the disk or not.
 const SECTOR: usize = 512;
 
 /// A disk with one file. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Disk(Arc<Mutex<State>>);
+pub(crate) struct Disk(Arc<Mutex<DiskState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct DiskState {
     /// What the process sees.
     seen: Vec<u8>,
     /// What is on the disk for good.
@@ -86,19 +86,19 @@ impl Disk {
         state.unsynced.clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
         self.0.lock().unwrap()
     }
 }
 
-impl Medium for Disk {
+impl Backend for Disk {
     fn open(&self, builder: &Builder) -> Result<Database, redb::Error> {
         let process = self.lock().process;
         let disk = self.clone();
         Ok(builder.create_with_backend(File { disk, process })?)
     }
 
-    fn set_aside(&self) -> io::Result<Box<dyn Aside>> {
+    fn quarantine(&self) -> io::Result<Box<dyn Quarantined>> {
         let mut state = self.lock();
         let damaged = std::mem::take(&mut state.seen);
         let aside = state.aside.get_or_insert(damaged).clone();
@@ -111,7 +111,7 @@ impl Medium for Disk {
         self.lock().aside.is_some()
     }
 
-    fn let_go(&self) -> io::Result<PathBuf> {
+    fn finish_recovery(&self) -> io::Result<PathBuf> {
         let mut state = self.lock();
         if state.crashed {
             return Err(io::Error::other("crashed"));
@@ -142,7 +142,7 @@ struct File {
 
 impl File {
     /// The disk for one operation; an error if that is the one at which it crashes.
-    fn operate(&self) -> io::Result<MutexGuard<'_, State>> {
+    fn operate(&self) -> io::Result<MutexGuard<'_, DiskState>> {
         let mut state = self.disk.lock();
         if state.process != self.process || state.crashed {
             return Err(io::Error::other("no longer there"));
@@ -200,7 +200,7 @@ impl StorageBackend for File {
     }
 }
 
-impl State {
+impl DiskState {
     fn apply(&mut self, operation: Operation) {
         operation.apply(&mut self.seen);
         self.unsynced.push(operation);

@@ -18,7 +18,7 @@ use crate::pipeline::Reporter;
 
 /// What a queue does, and what happens to it.
 #[derive(Debug, Clone)]
-enum Action {
+enum QueueAction {
     /// Adds records of these sizes, and removes the oldest ones.
     Write { sizes: Vec<usize>, removed: usize },
     /// After so many more operations on the disk the power fails; `seed` chooses which of those that
@@ -32,15 +32,15 @@ enum Action {
     Full,
 }
 
-fn action() -> impl Strategy<Value = Action> {
+fn action() -> impl Strategy<Value = QueueAction> {
     let size = prop_oneof![0_usize..300, 60_000_usize..200_000];
     let sizes = prop::collection::vec(size, 0..4);
     prop_oneof![
-        6 => (sizes, 0_usize..4).prop_map(|(sizes, removed)| Action::Write { sizes, removed }),
-        3 => (0_usize..60, any::<u64>()).prop_map(|(after, seed)| Action::PowerFails { after, seed }),
-        1 => (0_usize..60).prop_map(|after| Action::Killed { after }),
-        1 => Just(Action::Reopen),
-        1 => Just(Action::Full),
+        6 => (sizes, 0_usize..4).prop_map(|(sizes, removed)| QueueAction::Write { sizes, removed }),
+        3 => (0_usize..60, any::<u64>()).prop_map(|(after, seed)| QueueAction::PowerFails { after, seed }),
+        1 => (0_usize..60).prop_map(|after| QueueAction::Killed { after }),
+        1 => Just(QueueAction::Reopen),
+        1 => Just(QueueAction::Full),
     ]
 }
 
@@ -76,7 +76,7 @@ impl Model {
                 true
             }
             Err(error) => {
-                assert!(!matches!(error, Error::Damaged(_)), "{error:?}");
+                assert!(!matches!(error, StorageError::Damaged(_)), "{error:?}");
                 self.possible = Some(after);
                 false
             }
@@ -123,17 +123,17 @@ fn record(id: u64, payload: Bytes) -> Record {
     }
 }
 
-fn happen(disk: &Disk, log: &mut Log, model: &mut Model, action: Action) {
+fn happen(disk: &Disk, log: &mut Log, model: &mut Model, action: QueueAction) {
     match action {
-        Action::Write { sizes, removed } => {
+        QueueAction::Write { sizes, removed } => {
             if !model.write(log, &sizes, removed) {
                 *log = restart(disk, model);
             }
         }
-        Action::PowerFails { after, seed } => disk.power_fails(after, seed),
-        Action::Killed { after } => disk.process_killed(after),
-        Action::Full => disk.set_full(true),
-        Action::Reopen => *log = restart(disk, model),
+        QueueAction::PowerFails { after, seed } => disk.power_fails(after, seed),
+        QueueAction::Killed { after } => disk.process_killed(after),
+        QueueAction::Full => disk.set_full(true),
+        QueueAction::Reopen => *log = restart(disk, model),
     }
 }
 
@@ -219,7 +219,7 @@ fn a_file_stays_within_twice_of_what_it_holds() {
 }
 
 fn directory(path: &std::path::Path) -> Directory {
-    let settings = Settings {
+    let settings = DirectorySettings {
         path: path.to_owned(),
         create: false,
         permissions: 0o750,
@@ -247,7 +247,7 @@ async fn a_directory_under_other_settings_is_held_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let first = directory(folder.path());
     first.open().await.unwrap();
-    let with = |path: &std::path::Path| Settings {
+    let with = |path: &std::path::Path| DirectorySettings {
         path: path.to_owned(),
         create: false,
         permissions: 0o750,
@@ -271,7 +271,7 @@ fn a_log_is_open_once() {
         directory(folder.path()).log("a/b:c"),
     );
     first.open().unwrap();
-    assert!(matches!(second.open(), Err(Error::InUse)));
+    assert!(matches!(second.open(), Err(StorageError::InUse)));
     first.close();
     second.open().unwrap();
     assert!(folder.path().join("a~002Fb~003Ac.redb").exists());
@@ -281,7 +281,7 @@ fn a_log_is_open_once() {
 fn without_the_directory_the_disk_is_to_blame() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = directory(&folder.path().join("gone")).log("a");
-    assert!(matches!(log.open(), Err(Error::Disk(_))));
+    assert!(matches!(log.open(), Err(StorageError::Disk(_))));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_link_in_the_directory_leads_nowhere() {
     let outside = folder.path().join("outside");
     let queue = folder.path().join("queue");
     std::fs::create_dir(&queue).unwrap();
-    let settings = Settings {
+    let settings = DirectorySettings {
         path: queue.clone(),
         create: false,
         permissions: 0o700,

@@ -3,10 +3,10 @@
 use super::{
     deserializer::Decoder,
     path::Path,
-    problem::{Error, Problem},
+    problem::{DecodeError, Problem},
     stand_in::StandIn,
 };
-use crate::yaml::{Entry, Node};
+use crate::yaml::{MapEntry, Node};
 use serde::{
     Deserializer,
     de::{
@@ -32,12 +32,12 @@ impl<'n> Items<'n> {
 }
 
 impl<'de> SeqAccess<'de> for Items<'_> {
-    type Error = Error;
+    type Error = DecodeError;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, Error> {
+    ) -> Result<Option<S::Value>, DecodeError> {
         let Decoder { path, run, .. } = self.parent;
         let Some((index, node)) = self.items.find(|(_, item)| !run.rejected(item)) else {
             return Ok(None);
@@ -51,18 +51,18 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 /// The entries of a map, or of a struct that has these fields.
 pub(super) struct Entries<'n> {
     parent: Decoder<'n>,
-    entries: slice::Iter<'n, Entry>,
+    entries: slice::Iter<'n, MapEntry>,
     /// The keys of a struct; nothing for a map.
     fields: Option<&'static [&'static str]>,
     /// Keys of a struct that are missing.
     stand_ins: Vec<&'static str>,
-    current: Option<&'n Entry>,
+    current: Option<&'n MapEntry>,
 }
 
 impl<'n> Entries<'n> {
     pub(super) fn new(
         parent: Decoder<'n>,
-        entries: &'n [Entry],
+        entries: &'n [MapEntry],
         fields: Option<&'static [&'static str]>,
     ) -> Self {
         let stand_ins = parent.run.stand_ins(parent.node);
@@ -75,7 +75,7 @@ impl<'n> Entries<'n> {
         }
     }
 
-    fn next(&mut self) -> Option<&'n Entry> {
+    fn next(&mut self) -> Option<&'n MapEntry> {
         let Decoder { node, path, run } = self.parent;
         let fields = self.fields;
         self.entries.find(|entry| match fields {
@@ -89,12 +89,12 @@ impl<'n> Entries<'n> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = Error;
+    type Error = DecodeError;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, Error> {
+    ) -> Result<Option<S::Value>, DecodeError> {
         let Decoder { path, run, .. } = self.parent;
         let Some(entry) = self.next() else {
             self.current = None;
@@ -104,7 +104,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
                 .transpose();
         };
         self.current = Some(entry);
-        let key: StrDeserializer<'_, Error> = entry.key.as_str().into_deserializer();
+        let key: StrDeserializer<'_, DecodeError> = entry.key.as_str().into_deserializer();
         seed.deserialize(key).map(Some).map_err(|error| {
             run.blame(
                 error,
@@ -115,9 +115,12 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         })
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
         let Decoder { path, run, .. } = self.parent;
-        let Some(Entry {
+        let Some(MapEntry {
             key,
             key_place,
             value: node,
@@ -126,7 +129,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             self.stand_ins.pop();
             return seed
                 .deserialize(StandIn)
-                .map_err(|_| Error::Problem(Problem::Consequence));
+                .map_err(|_| DecodeError::Problem(Problem::Consequence));
         };
         // A key without a value may be the value: `headers: { TOKEN }`.
         let is_absent = node.is_null() && node.place == *key_place;
@@ -145,18 +148,21 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 /// An enum written as a map: its variant is the key.
 pub(super) struct Variant<'n> {
     pub(super) parent: Decoder<'n>,
-    pub(super) entry: &'n Entry,
+    pub(super) entry: &'n MapEntry,
 }
 
 impl<'n> Variant<'n> {
     /// Decodes the body of the variant.
-    fn body<T>(self, decode: impl FnOnce(Decoder<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    fn body<T>(
+        self,
+        decode: impl FnOnce(Decoder<'_>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
         let Self {
             parent: Decoder { path, run, .. },
             entry,
         } = self;
         if run.rejected(&entry.value) {
-            return Err(Error::Problem(Problem::Consequence));
+            return Err(DecodeError::Problem(Problem::Consequence));
         }
         let path = path.child(&entry.key);
         let body = Decoder::new(&entry.value, &path, run);
@@ -165,17 +171,20 @@ impl<'n> Variant<'n> {
 }
 
 impl<'de, 'n> EnumAccess<'de> for Variant<'n> {
-    type Error = Error;
+    type Error = DecodeError;
     type Variant = Self;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Error> {
-        let key: StrDeserializer<'_, Error> = self.entry.key.as_str().into_deserializer();
+    fn variant_seed<S: DeserializeSeed<'de>>(
+        self,
+        seed: S,
+    ) -> Result<(S::Value, Self), DecodeError> {
+        let key: StrDeserializer<'_, DecodeError> = self.entry.key.as_str().into_deserializer();
         match seed.deserialize(key) {
             Ok(variant) => Ok((variant, self)),
-            Err(Error::Problem(Problem::Variant(known))) => {
+            Err(DecodeError::Problem(Problem::Variant(known))) => {
                 let Decoder { node, path, run } = self.parent;
                 run.unknown_key(node, path, self.entry, known);
-                Err(Error::Problem(Problem::Consequence))
+                Err(DecodeError::Problem(Problem::Consequence))
             }
             Err(error) => Err(error),
         }
@@ -183,20 +192,23 @@ impl<'de, 'n> EnumAccess<'de> for Variant<'n> {
 }
 
 impl<'de> VariantAccess<'de> for Variant<'_> {
-    type Error = Error;
+    type Error = DecodeError;
 
-    fn unit_variant(self) -> Result<(), Error> {
+    fn unit_variant(self) -> Result<(), DecodeError> {
         self.body(|body| {
-            let nothing = || Error::Problem(Problem::Expected("nothing".to_owned()));
+            let nothing = || DecodeError::Problem(Problem::Expected("nothing".to_owned()));
             body.node.is_null().then_some(()).ok_or_else(nothing)
         })
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(
+        self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
         self.body(|body| seed.deserialize(body))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeError> {
         self.body(|body| body.deserialize_seq(visitor))
     }
 
@@ -204,7 +216,7 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
         self,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         self.body(|body| body.map(Some(fields), visitor))
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     access::{Entries, Items, Variant},
     path::Path,
-    problem::{Error, Problem},
+    problem::{DecodeError, Problem},
     run::Run,
 };
 use crate::yaml::{Node, Place, Plain, Value, list};
@@ -30,12 +30,15 @@ impl<'n> Decoder<'n> {
     }
 
     /// Decodes the node; what goes wrong is reported here.
-    pub(super) fn decode<'de, S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
+    pub(super) fn decode<'de, S: DeserializeSeed<'de>>(
+        self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
         seed.deserialize(self)
             .map_err(|error| self.blame(error, &self.node.place))
     }
 
-    pub(super) fn blame(self, error: Error, place: &Place) -> Error {
+    pub(super) fn blame(self, error: DecodeError, place: &Place) -> DecodeError {
         self.run.blame(error, self.node, self.path, place)
     }
 
@@ -56,11 +59,11 @@ impl<'n> Decoder<'n> {
         self,
         fields: Option<&'static [&'static str]>,
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         let entries = match &self.node.value {
             Value::Map(entries) => entries.as_slice(),
             _ if self.node.is_null() => &[],
-            _ => return Err(Error::invalid_type(Unexpected::Other(""), &visitor)),
+            _ => return Err(DecodeError::invalid_type(Unexpected::Other(""), &visitor)),
         };
         visitor.visit_map(Entries::new(self, entries, fields))
     }
@@ -83,7 +86,7 @@ impl<'n> Decoder<'n> {
         }
     }
 
-    fn integer<'de, V: Visitor<'de>>(integer: i128, visitor: V) -> Result<V::Value, Error> {
+    fn integer<'de, V: Visitor<'de>>(integer: i128, visitor: V) -> Result<V::Value, DecodeError> {
         if let Ok(unsigned) = u64::try_from(integer) {
             visitor.visit_u64(unsigned)
         } else if let Ok(signed) = i64::try_from(integer) {
@@ -97,7 +100,7 @@ impl<'n> Decoder<'n> {
 /// What wants an integer also takes one that is written with a point, as in the Collector.
 macro_rules! integers {
     ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
             match self.whole() {
                 Some(integer) => Self::integer(integer, visitor),
                 None => self.deserialize_any(visitor),
@@ -107,9 +110,9 @@ macro_rules! integers {
 }
 
 impl<'de> Deserializer<'de> for Decoder<'_> {
-    type Error = Error;
+    type Error = DecodeError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match &self.node.value {
             Value::Null => visitor.visit_unit(),
             Value::Seq(items) => visitor.visit_seq(Items::new(self, items)),
@@ -127,18 +130,18 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         }
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.string() {
             Some(text) => visitor.visit_str(text),
             None => self.deserialize_any(visitor),
         }
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         self.deserialize_str(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if self.node.is_null() {
             visitor.visit_none()
         } else {
@@ -150,7 +153,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         match self.node.text() {
             Some(text) if name == "Secret" => {
                 visitor.visit_newtype_struct(StrDeserializer::new(text))
@@ -160,7 +163,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
     }
 
     /// A list; also nothing, and as in the Collector the words `a,b`.
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if self.node.is_null() {
             return visitor.visit_seq(Items::new(self, &[]));
         }
@@ -173,8 +176,8 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
                 visitor
                     .visit_seq(SeqDeserializer::new(words))
                     .map_err(|error| match error {
-                        Error::Problem(Problem::Expected(item)) if item == "a map" => {
-                            Error::Problem(Problem::Expected("a list".to_owned()))
+                        DecodeError::Problem(Problem::Expected(item)) if item == "a map" => {
+                            DecodeError::Problem(Problem::Expected("a list".to_owned()))
                         }
                         other => other,
                     })
@@ -183,7 +186,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         }
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         self.map(None, visitor)
     }
 
@@ -192,7 +195,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         self.map(Some(fields), visitor)
     }
 
@@ -207,7 +210,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         _: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         match (&self.node.value, self.node.entries()) {
             (Value::Scalar(scalar), _) => {
                 let word = scalar.text.trim();
@@ -223,9 +226,9 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
             }),
             (_, [_, ..]) => {
                 let expected = format!("exactly one of {}", list(variants));
-                Err(Error::Problem(Problem::Expected(expected)))
+                Err(DecodeError::Problem(Problem::Expected(expected)))
             }
-            _ => Err(Error::Problem(Problem::Variant(variants))),
+            _ => Err(DecodeError::Problem(Problem::Variant(variants))),
         }
     }
 

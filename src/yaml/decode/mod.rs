@@ -19,7 +19,7 @@ mod stand_in;
 use super::{Diagnostics, Foreign, Node};
 use deserializer::Decoder;
 use path::Path;
-use problem::Error;
+use problem::DecodeError;
 use run::Run;
 use serde::de::DeserializeOwned;
 
@@ -58,11 +58,13 @@ pub fn decode_foreign<T: DeserializeOwned>(
         match Decoder::new(node, &path, &run).decode(std::marker::PhantomData) {
             Ok(value) => decoded = Some(value),
             // A stand-in was put in place of something missing.
-            Err(Error::Retry) => continue,
-            Err(Error::Reported(culprit)) if culprit != node.into() && run.reject(culprit) => {
+            Err(DecodeError::Retry) => continue,
+            Err(DecodeError::Reported(culprit))
+                if culprit != node.into() && run.reject(culprit) =>
+            {
                 continue;
             }
-            Err(Error::Reported(_) | Error::Problem(_)) => {}
+            Err(DecodeError::Reported(_) | DecodeError::Problem(_)) => {}
         }
         break;
     }

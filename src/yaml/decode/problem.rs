@@ -7,7 +7,7 @@ use std::fmt;
 
 /// Why a decoding failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(super) enum DecodeError {
     /// Not yet tied to a node.
     #[error("{0:?}")]
     Problem(Problem),
@@ -34,7 +34,7 @@ pub(super) enum Problem {
     Consequence,
 }
 
-impl de::Error for Error {
+impl de::Error for DecodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         let message = message.to_string();
         match message.strip_prefix("expected ") {

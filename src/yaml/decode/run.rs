@@ -2,10 +2,10 @@
 
 use super::{
     path::Path,
-    problem::{Error, Problem, did_you_mean},
+    problem::{DecodeError, Problem, did_you_mean},
 };
 use crate::yaml::{
-    Diagnostic, Diagnostics, Entry, Foreign, ForeignFate, ForeignKey, Node, Place, Value, list,
+    Diagnostic, Diagnostics, Foreign, ForeignFate, ForeignKey, MapEntry, Node, Place, Value, list,
     nearest,
 };
 use std::{
@@ -26,12 +26,12 @@ impl From<&Node> for NodeId {
 /// The state of one decoding.
 #[derive(Debug)]
 pub(super) struct Run {
-    state: RefCell<State>,
+    state: RefCell<DecodeState>,
     foreign: &'static Foreign,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct DecodeState {
     found: Diagnostics,
     /// Entries that are left out.
     rejected: HashSet<NodeId>,
@@ -78,7 +78,7 @@ impl Run {
         &self,
         map: &Node,
         path: &Path<'_>,
-        entry: &Entry,
+        entry: &MapEntry,
         known: &'static [&'static str],
     ) {
         let key = entry.key.as_str();
@@ -128,8 +128,14 @@ impl Run {
 
     /// Reports what is wrong with `node`, unless it follows from what is known already, and says
     /// how to go on.
-    pub(super) fn blame(&self, error: Error, node: &Node, path: &Path<'_>, at: &Place) -> Error {
-        let Error::Problem(problem) = error else {
+    pub(super) fn blame(
+        &self,
+        error: DecodeError,
+        node: &Node,
+        path: &Path<'_>,
+        at: &Place,
+    ) -> DecodeError {
+        let DecodeError::Problem(problem) = error else {
             return error;
         };
         let mut state = self.state.borrow_mut();
@@ -148,10 +154,10 @@ impl Run {
             let stand_ins = state.stand_ins.entry(node.into()).or_default();
             if !stand_ins.contains(&key) {
                 stand_ins.push(key);
-                return Error::Retry;
+                return DecodeError::Retry;
             }
         }
-        Error::Reported(node.into())
+        DecodeError::Reported(node.into())
     }
 
     /// Warns of a number from the environment that was written with zeros before it, such as an id
@@ -175,12 +181,12 @@ impl Run {
     }
 
     /// Leaves out an entry without a value, so that its default is taken.
-    pub(super) fn absent(&self, node: &Node) -> Error {
-        Error::Reported(node.into())
+    pub(super) fn absent(&self, node: &Node) -> DecodeError {
+        DecodeError::Reported(node.into())
     }
 }
 
-impl State {
+impl DecodeState {
     /// Whether `problem` is there only because of what was left out of `node`.
     fn follows(&self, problem: &Problem, node: &Node) -> bool {
         match problem {

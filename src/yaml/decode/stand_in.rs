@@ -1,6 +1,6 @@
 //! A value for a key that is missing, so that the decoding can look for the next mistake.
 
-use super::problem::{Error, Problem};
+use super::problem::{DecodeError, Problem};
 use serde::{
     Deserializer,
     de::{
@@ -15,12 +15,12 @@ pub(super) struct StandIn;
 
 macro_rules! give {
     ($($method:ident => $visitor:ident $give:expr;)*) => {
-        $(fn $method<V: Visitor<'de>>(self, $visitor: V) -> Result<V::Value, Error> { $give })*
+        $(fn $method<V: Visitor<'de>>(self, $visitor: V) -> Result<V::Value, DecodeError> { $give })*
     };
 }
 
 impl<'de> Deserializer<'de> for StandIn {
-    type Error = Error;
+    type Error = DecodeError;
 
     give! {
         deserialize_any => visitor visitor.visit_str("");
@@ -52,7 +52,7 @@ impl<'de> Deserializer<'de> for StandIn {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_unit()
     }
 
@@ -60,11 +60,15 @@ impl<'de> Deserializer<'de> for StandIn {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         self.deserialize_seq(visitor)
     }
 
@@ -73,7 +77,7 @@ impl<'de> Deserializer<'de> for StandIn {
         _: &'static str,
         _: usize,
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         self.deserialize_seq(visitor)
     }
 
@@ -82,7 +86,7 @@ impl<'de> Deserializer<'de> for StandIn {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         self.deserialize_map(visitor)
     }
 
@@ -91,10 +95,10 @@ impl<'de> Deserializer<'de> for StandIn {
         _: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, DecodeError> {
         let first = variants
             .first()
-            .ok_or(Error::Problem(Problem::Consequence))?;
+            .ok_or(DecodeError::Problem(Problem::Consequence))?;
         visitor.visit_enum(StrDeserializer::new(first))
     }
 }

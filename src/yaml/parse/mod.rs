@@ -4,7 +4,7 @@
 //! simply built again from where its anchor stands. Both steps count: whatever a file says, its
 //! tree stays small enough to work on.
 
-use super::{Diagnostics, Entry, Node, Place, Scalar, Value, node::shorten, scalar::Plain};
+use super::{Diagnostics, MapEntry, Node, Place, Scalar, Value, node::shorten, scalar::Plain};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -263,7 +263,7 @@ impl<'t, 'd> Tree<'t, 'd> {
             }
             let place = key.place.clone();
             let message = format!("the key `{}` is already set", shorten(&key.text));
-            let entry = Entry {
+            let entry = MapEntry {
                 key: key.text,
                 key_place: key.place,
                 value,
@@ -324,14 +324,14 @@ struct Key {
 /// A map being built: its own entries win over merged ones, and earlier merged ones over later.
 #[derive(Default)]
 struct Map {
-    entries: Vec<Entry>,
+    entries: Vec<MapEntry>,
     index: HashMap<String, usize>,
-    merged: Vec<Entry>,
+    merged: Vec<MapEntry>,
 }
 
 impl Map {
     /// Adds an entry, or says where the key was set before.
-    fn insert(&mut self, entry: Entry) -> Option<Place> {
+    fn insert(&mut self, entry: MapEntry) -> Option<Place> {
         if let Some(first) = self
             .index
             .get(&entry.key)
@@ -358,7 +358,7 @@ impl Map {
         Ok(())
     }
 
-    fn into_entries(mut self) -> Vec<Entry> {
+    fn into_entries(mut self) -> Vec<MapEntry> {
         for entry in std::mem::take(&mut self.merged) {
             self.insert(entry);
         }

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     delivery::Storages,
-    exporters::Context,
-    http::{Limits, Listeners},
+    exporters::ExporterContext,
+    http::{ClientLimits, Listeners},
     pipeline::{Components, Exporter, Reporter},
     runtime::{Clock, Tasks},
 };
@@ -19,7 +19,7 @@ fn build(
     tasks: &Tasks,
     before: Option<&Prometheus>,
 ) -> Arc<Prometheus> {
-    let mut context = Context {
+    let mut context = ExporterContext {
         listeners,
         tasks,
         meter: &meter(),
@@ -35,7 +35,7 @@ fn build(
 
 #[tokio::test]
 async fn the_route_serves_the_scrape() {
-    let mut listeners = Listeners::new(Limits::default(), &meter());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     let config = Config {
         endpoint: "127.0.0.1:0".parse().unwrap(),
         ..Config::default()
@@ -62,7 +62,7 @@ async fn the_route_serves_the_scrape() {
 async fn one_that_takes_over_shows_what_there_was_unless_series_are_called_otherwise() {
     let (tasks, _failures) = Tasks::new();
     let with = |config: &Config, before| {
-        let mut listeners = Listeners::new(Limits::default(), &meter());
+        let mut listeners = Listeners::new(ClientLimits::default(), &meter());
         build(config, &mut listeners, &tasks, before)
     };
     let before = with(&Config::default(), None);

@@ -3,7 +3,7 @@
 use opentelemetry::metrics::MeterProvider as _;
 
 use super::{
-    BOTH, Config, Format, Wanted, collect, export, exporter,
+    BOTH, Config, NameFilter, TextFormat, collect, export, exporter,
     fixture::{exporter_of, read},
     gauges, own_metrics,
     parser::parse,
@@ -70,7 +70,7 @@ fn of_two_units_the_first_stays() {
             });
             export(&exporter, &target(name, &[]), BOTH, &[metrics]);
         }
-        let scrape = parse(&read(&exporter, Wanted::all(Format::OpenMetrics)));
+        let scrape = parse(&read(&exporter, NameFilter::all(TextFormat::OpenMetrics)));
         assert_eq!(scrape.types["x_seconds"], "gauge");
         scrape.units.get("x_seconds").cloned()
     };

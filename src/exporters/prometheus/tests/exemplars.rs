@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 
-use super::{Config, Format, Prometheus, Wanted, collect, exporter, fixture, target};
+use super::{Config, NameFilter, Prometheus, TextFormat, collect, exporter, fixture, target};
 use crate::{
     exporters::prometheus::TranslationStrategy,
     instruments::SCOPE,
@@ -46,8 +46,8 @@ fn export(exporter: &Prometheus, metric: &'static str) {
     });
 }
 
-fn lines(exporter: &Prometheus, format: Format) -> Vec<String> {
-    let text = fixture::read(exporter, Wanted::all(format));
+fn lines(exporter: &Prometheus, format: TextFormat) -> Vec<String> {
+    let text = fixture::read(exporter, NameFilter::all(format));
     let lines = text.lines().filter(|line| line.contains("outcome="));
     let mut lines: Vec<_> = lines.map(str::to_owned).collect();
     // The SDK has the series of a metric in no order.
@@ -64,11 +64,11 @@ fn openmetrics_names_the_trace_of_what_was_counted_last() {
     let exporter = exporter();
     export(&exporter, "betanet.poll.results");
     assert_eq!(
-        lines(&exporter, Format::OpenMetrics),
+        lines(&exporter, TextFormat::OpenMetrics),
         [FRESH.to_owned(), MISSING.to_owned() + EXEMPLAR]
     );
     // The older format has no place for it.
-    assert_eq!(lines(&exporter, Format::Text), [FRESH, MISSING]);
+    assert_eq!(lines(&exporter, TextFormat::Text), [FRESH, MISSING]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn the_time_of_the_poll_stands_before_it() {
         ..Config::default()
     });
     export(&exporter, "betanet.poll.results");
-    let shown = lines(&exporter, Format::OpenMetrics);
+    let shown = lines(&exporter, TextFormat::OpenMetrics);
     let line = shown[1].strip_suffix(EXEMPLAR).unwrap();
     let time = line.strip_prefix(MISSING).unwrap();
     assert!(time.trim().parse::<f64>().unwrap() > 1.7e9, "{time}");
@@ -91,6 +91,6 @@ fn what_openmetrics_has_no_type_for_has_none() {
         ..Config::default()
     });
     export(&exporter, "betanet.poll.results");
-    let shown = lines(&exporter, Format::OpenMetrics);
+    let shown = lines(&exporter, TextFormat::OpenMetrics);
     assert!(shown.iter().all(|line| !line.contains('#')), "{shown:?}");
 }

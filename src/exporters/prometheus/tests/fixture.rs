@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 
 use crate::{
     definition::{Definition, Endpoint, Format},
-    exporters::prometheus::{self, Config, Prometheus, Wanted},
+    exporters::prometheus::{self, Config, NameFilter, Prometheus},
     instruments::PullReader,
     pipeline::{Exporter as _, OtlpForm, Snapshot, Starts, Target},
     telemetry::Meter,
@@ -149,10 +149,10 @@ pub(super) fn export(
 
 /// The text of a scrape.
 pub(super) fn scrape(exporter: &Prometheus) -> String {
-    read(exporter, Wanted::all(prometheus::Format::Text))
+    read(exporter, NameFilter::all(prometheus::TextFormat::Text))
 }
 
-pub(super) fn read(exporter: &Prometheus, wanted: Wanted) -> String {
+pub(super) fn read(exporter: &Prometheus, wanted: NameFilter) -> String {
     let pieces: Vec<_> = exporter.scrape(wanted).collect();
     String::from_utf8(pieces.concat()).unwrap()
 }

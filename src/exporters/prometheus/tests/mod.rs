@@ -21,7 +21,7 @@ use opentelemetry_sdk::metrics::{
 };
 use prometheus::{Registry, TextEncoder};
 
-use super::{Config, Format, Prometheus, Wanted};
+use super::{Config, NameFilter, Prometheus, TextFormat};
 use crate::telemetry::Meter;
 use fixture::{builder, collect, export, exporter, gauges, meter, samples, scrape, target};
 
@@ -212,7 +212,7 @@ fn large_scrapes_come_in_chunks() {
             &[gauges("betanet/network", &[("x", "a", 1)])],
         );
     }
-    let chunks: Vec<_> = exporter.scrape(Wanted::all(Format::Text)).collect();
+    let chunks: Vec<_> = exporter.scrape(NameFilter::all(TextFormat::Text)).collect();
     assert!(chunks.len() > 4 && chunks.iter().all(|chunk| chunk.len() <= 64 * 1024));
     assert_eq!(samples(&exporter).len(), 2_000);
 }

@@ -1,14 +1,15 @@
 //! OpenMetrics, the filter by name, and scrapes that are under way while polls go on.
 
 use super::{
-    BOTH, Format, Wanted, collect, everything, export, exporter, fixture::read, gauges, target,
+    BOTH, NameFilter, TextFormat, collect, everything, export, exporter, fixture::read, gauges,
+    target,
 };
-use crate::{exporters::prometheus::name::Kind, pipeline::Exporter as _};
+use crate::{exporters::prometheus::name::AggregationKind, pipeline::Exporter as _};
 
-fn wanted(format: Format, names: &[&str]) -> Wanted {
-    Wanted {
+fn wanted(format: TextFormat, names: &[&str]) -> NameFilter {
+    NameFilter {
         names: names.iter().map(|name| (*name).to_owned()).collect(),
-        ..Wanted::all(format)
+        ..NameFilter::all(format)
     }
 }
 
@@ -16,7 +17,7 @@ fn wanted(format: Format, names: &[&str]) -> Wanted {
 fn openmetrics_differs_in_the_lines_about_families() {
     let exporter = exporter();
     export(&exporter, &target("n", &[]), BOTH, &[collect(everything)]);
-    let open = read(&exporter, Wanted::all(Format::OpenMetrics));
+    let open = read(&exporter, NameFilter::all(TextFormat::OpenMetrics));
     let about: Vec<_> = open.lines().filter(|line| line.starts_with('#')).collect();
     let expected = [
         "# HELP betanet_bytes_transmitted Bytes \\\\ sent.\\nAll of them.",
@@ -33,7 +34,7 @@ fn openmetrics_differs_in_the_lines_about_families() {
     ];
     assert_eq!(about, expected);
     assert!(open.ends_with("\n# EOF\n"));
-    let text = read(&exporter, Wanted::all(Format::Text));
+    let text = read(&exporter, NameFilter::all(TextFormat::Text));
     let samples = |text: &str| -> Vec<String> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         lines.map(str::to_owned).collect()
@@ -52,7 +53,7 @@ fn a_counter_whose_openmetrics_name_is_taken_has_no_type_there() {
         meter.u64_counter("y_total").build().add(4, &[]);
     });
     export(&exporter, &target("n", &[]), BOTH, &[metrics]);
-    let open = read(&exporter, Wanted::all(Format::OpenMetrics));
+    let open = read(&exporter, NameFilter::all(TextFormat::OpenMetrics));
     for line in [
         "# TYPE x gauge",
         "# TYPE x_total unknown",
@@ -73,7 +74,7 @@ fn what_would_look_like_a_part_of_a_histogram_is_dropped() {
         meter.u64_gauge("x_count").build().record(1, &[]);
     });
     export(&exporter, &target("n", &[]), BOTH, &[histogram]);
-    let text = read(&exporter, Wanted::all(Format::Text));
+    let text = read(&exporter, NameFilter::all(TextFormat::Text));
     assert!(text.contains("# TYPE x histogram\n"), "{text}");
     assert!(!text.contains("# TYPE x_count "), "{text}");
     assert!(text.contains("# TYPE y_sum gauge\n"), "{text}");
@@ -85,7 +86,7 @@ fn names_choose_families() {
     let exporter = exporter();
     export(&exporter, &target("n", &[]), BOTH, &[collect(everything)]);
     let types = |names: &[&str]| -> Vec<String> {
-        let text = read(&exporter, wanted(Format::Text, names));
+        let text = read(&exporter, wanted(TextFormat::Text, names));
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         types.map(str::to_owned).collect()
     };
@@ -98,13 +99,16 @@ fn names_choose_families() {
     ];
     assert_eq!(types(&["betanet_bytes_transmitted", "target_info"]), both);
     assert!(types(&["betanet"]).is_empty());
-    let nothing = read(&exporter, wanted(Format::OpenMetrics, &["betanet"]));
+    let nothing = read(&exporter, wanted(TextFormat::OpenMetrics, &["betanet"]));
     assert_eq!(nothing, "# EOF\n");
 
     let query = "a=b&name[]=x&name%5B%5D=y_total";
-    let asked = Wanted::from_query(Wanted::all(Format::Text).form, query);
-    assert_eq!(asked, wanted(Format::Text, &["x", "y_total"]));
-    assert!(asked.is_named("y_total", Kind::Counter) && !asked.is_named("z", Kind::Gauge));
+    let asked = NameFilter::from_query(NameFilter::all(TextFormat::Text).form, query);
+    assert_eq!(asked, wanted(TextFormat::Text, &["x", "y_total"]));
+    assert!(
+        asked.is_named("y_total", AggregationKind::Counter)
+            && !asked.is_named("z", AggregationKind::Gauge)
+    );
 }
 
 /// Enough targets for several pieces.
@@ -123,7 +127,7 @@ fn a_scrape_goes_on_while_targets_come_change_and_go() {
         }
     };
     poll(&targets, 1);
-    let mut scrape = exporter.scrape(Wanted::all(Format::Text));
+    let mut scrape = exporter.scrape(NameFilter::all(TextFormat::Text));
     let mut text = String::from_utf8(scrape.next().unwrap().to_vec()).unwrap();
     poll(&targets, 2);
     for gone in &targets[TARGETS / 2..] {
@@ -159,7 +163,7 @@ fn a_family_that_changes_its_type_during_a_scrape_ends_there() {
             &[gauges("betanet/network", &[("a_total", "a", 1)])],
         );
     }
-    let mut scrape = exporter.scrape(Wanted::all(Format::Text));
+    let mut scrape = exporter.scrape(NameFilter::all(TextFormat::Text));
     let mut text = String::from_utf8(scrape.next().unwrap().to_vec()).unwrap();
     targets.iter().for_each(|target| exporter.forget(target));
     let counter = collect(|provider| {

@@ -9,13 +9,13 @@ pub(super) struct Scrape {
     pub(super) help: BTreeMap<String, String>,
     pub(super) types: BTreeMap<String, String>,
     pub(super) units: BTreeMap<String, String>,
-    pub(super) samples: BTreeMap<Series, String>,
+    pub(super) samples: BTreeMap<ParsedSeries, String>,
     /// The timestamps that stand behind values, as they are written.
     pub(super) times: BTreeSet<String>,
 }
 
 /// A sample's name and labels.
-pub(super) type Series = (String, BTreeMap<String, String>);
+pub(super) type ParsedSeries = (String, BTreeMap<String, String>);
 
 /// Reads a scrape; panics where it breaks a rule of the format.
 pub(super) fn parse(text: &str) -> Scrape {
@@ -78,7 +78,7 @@ fn suffixes(kind: &str, is_open: bool) -> &'static [&'static str] {
     }
 }
 
-fn sample(line: &str) -> (Series, &str) {
+fn sample(line: &str) -> (ParsedSeries, &str) {
     let (mut metric, mut rest) = match line.starts_with('{') {
         true => (None, line),
         false => {

@@ -13,11 +13,11 @@ use crate::{
     settings::AllowList,
 };
 
-type Answer = fn(ProbeRequest) -> Result<Probed, ProbeRefusal>;
+type StubAnswer = fn(ProbeRequest) -> Result<Probed, ProbeRefusal>;
 
-struct Fixed(Answer);
+struct StubProbe(StubAnswer);
 
-impl Probe for Fixed {
+impl Probe for StubProbe {
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Probed, ProbeRefusal>> {
         let answer = self.0;
         async move { answer(request) }.boxed()
@@ -26,14 +26,14 @@ impl Probe for Fixed {
 
 /// What is asked of nobody.
 pub(super) fn never() -> Arc<dyn Probe> {
-    Arc::new(Fixed(|_| unreachable!()))
+    Arc::new(StubProbe(|_| unreachable!()))
 }
 
 /// Status and text of the answer.
-async fn ask(answer: Answer, query: &str) -> (u16, String) {
+async fn ask(answer: StubAnswer, query: &str) -> (u16, String) {
     let prober = Prober {
         exporter: Arc::new(exporter()),
-        probe: Arc::new(Fixed(answer)),
+        probe: Arc::new(StubProbe(answer)),
         allow: Arc::new(AllowList::default()),
         longest: Duration::from_secs(30),
         timeout_offset: Duration::from_millis(500),

@@ -5,13 +5,13 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use proptest::prelude::*;
 
 use super::{
-    BOTH, Config, Format, Wanted, collect, export,
+    BOTH, Config, NameFilter, TextFormat, collect, export,
     fixture::{self, exporter_of, target},
     parser::parse,
 };
 use crate::exporters::prometheus::{
-    Escaping, Form, ResourceConversion, TranslationStrategy,
-    text::{Header, Lead},
+    Escaping, OutputFormat, ResourceConversion, TranslationStrategy,
+    text::{Header, SampleName},
 };
 
 /// Any text, with what stands for something in the formats more often than chance has it.
@@ -117,11 +117,11 @@ proptest! {
         for name in &names {
             export(&exporter, &target(name, &[(&label, &value)]), BOTH, &metrics);
         }
-        for format in [Format::Text, Format::OpenMetrics] {
+        for format in [TextFormat::Text, TextFormat::OpenMetrics] {
             let mut seen = Vec::new();
             for escaping in Escaping::ALL {
-                let form = Form { format, escaping };
-                let scrape = parse(&fixture::read(&exporter, Wanted { form, ..Wanted::all(format) }));
+                let form = OutputFormat { format, escaping };
+                let scrape = parse(&fixture::read(&exporter, NameFilter { form, ..NameFilter::all(format) }));
                 for (_, labels) in scrape.samples.keys() {
                     prop_assert!(names.contains(&labels["target"]));
                 }
@@ -139,8 +139,8 @@ proptest! {
         let name = name + &suffix;
         let mut text = String::new();
         let (kind, unit, help) = ("gauge", "", "");
-        Header { name: &name, kind, unit, help }.write(&mut text, Format::Text);
-        Lead::new(&name).write(&mut text, "", ["", ""], "1\n");
+        Header { name: &name, kind, unit, help }.write(&mut text, TextFormat::Text);
+        SampleName::new(&name).write(&mut text, "", ["", ""], "1\n");
         let scrape = parse(&text);
         prop_assert!(scrape.samples.contains_key(&(name, [].into())));
     }
@@ -156,8 +156,8 @@ fn a_value_of_a_mebibyte_and_a_zero_byte_pass_whole() {
         gauge.record(2, &[KeyValue::new("large", "small")]);
     });
     export(&exporter, &target("n", &[]), BOTH, &[metrics]);
-    for format in [Format::Text, Format::OpenMetrics] {
-        let scrape = parse(&fixture::read(&exporter, Wanted::all(format)));
+    for format in [TextFormat::Text, TextFormat::OpenMetrics] {
+        let scrape = parse(&fixture::read(&exporter, NameFilter::all(format)));
         let values = scrape.samples.iter().filter(|((name, _), _)| name == "x");
         let values: Vec<_> = values
             .map(|((_, labels), value)| (&labels["large"], value.as_str()))

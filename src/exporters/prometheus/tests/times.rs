@@ -5,8 +5,10 @@ use std::time::Duration;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 
-use super::{BOTH, Config, Format, Prometheus, Wanted, collect, export, fixture, parser, target};
-use crate::exporters::prometheus::{Escaping, Form, TranslationStrategy};
+use super::{
+    BOTH, Config, NameFilter, Prometheus, TextFormat, collect, export, fixture, parser, target,
+};
+use crate::exporters::prometheus::{Escaping, OutputFormat, TranslationStrategy};
 
 fn totals() -> ResourceMetrics {
     collect(|provider| {
@@ -26,8 +28,8 @@ fn seconds(time: Duration) -> String {
     format!("{}.{:03}", time.as_secs(), time.subsec_millis())
 }
 
-fn shown(exporter: &Prometheus, format: Format) -> String {
-    fixture::read(exporter, Wanted::all(format))
+fn shown(exporter: &Prometheus, format: TextFormat) -> String {
+    fixture::read(exporter, NameFilter::all(format))
 }
 
 #[test]
@@ -39,19 +41,19 @@ fn the_time_of_the_poll_stands_behind_values_if_it_is_asked_for() {
     let exporter = fixture::exporter_of(&config);
     let millis = fixture::TIME.as_millis();
     export(&exporter, &target("n", &[]), BOTH, &[totals()]);
-    let text = parser::parse(&shown(&exporter, Format::Text));
+    let text = parser::parse(&shown(&exporter, TextFormat::Text));
     assert!(text.times.contains(&millis.to_string()), "{:?}", text.times);
-    let open = parser::parse(&shown(&exporter, Format::OpenMetrics));
+    let open = parser::parse(&shown(&exporter, TextFormat::OpenMetrics));
     let seconds = seconds(fixture::TIME);
     assert!(open.times.contains(&seconds), "{:?}", open.times);
     assert_eq!(open.samples, text.samples);
-    let shown = shown(&exporter, Format::Text);
+    let shown = shown(&exporter, TextFormat::Text);
     let info = shown.lines().find(|line| line.starts_with("target_info{"));
     assert!(info.unwrap().ends_with("} 1"), "{shown}");
     let without = fixture::exporter();
     export(&without, &target("n", &[]), BOTH, &[totals()]);
     assert!(
-        parser::parse(&fixture::read(&without, Wanted::all(Format::Text)))
+        parser::parse(&fixture::read(&without, NameFilter::all(TextFormat::Text)))
             .times
             .is_empty()
     );
@@ -65,7 +67,7 @@ fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
     };
     let exporter = fixture::exporter_of(&config);
     export(&exporter, &target("n", &[]), BOTH, &[totals()]);
-    let open = shown(&exporter, Format::OpenMetrics);
+    let open = shown(&exporter, TextFormat::OpenMetrics);
     let read = parser::parse(&open);
     let created: Vec<_> = read
         .samples
@@ -84,12 +86,12 @@ fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
     let next = behind.lines().nth(1).unwrap();
     assert!(next.starts_with("a_b_created{target=\"n\"} "), "{open}");
 
-    let text = shown(&exporter, Format::Text);
+    let text = shown(&exporter, TextFormat::Text);
     assert_eq!(text.matches("_created{").count(), 1, "{text}");
     let plain = fixture::exporter();
     export(&plain, &target("n", &[]), BOTH, &[totals()]);
     assert_eq!(
-        shown(&plain, Format::OpenMetrics)
+        shown(&plain, TextFormat::OpenMetrics)
             .matches("_created{")
             .count(),
         1
@@ -112,15 +114,15 @@ fn names_in_quotes_say_when_they_began_in_any_escaping() {
         (Escaping::Dots, "a_dot_b__created{target=\"n\"} 1"),
         (Escaping::Values, "U__a_2e_b__created{target=\"n\"} 1"),
     ] {
-        let form = Form {
-            format: Format::OpenMetrics,
+        let form = OutputFormat {
+            format: TextFormat::OpenMetrics,
             escaping,
         };
         let open = fixture::read(
             &exporter,
-            Wanted {
+            NameFilter {
                 form,
-                ..Wanted::all(form.format)
+                ..NameFilter::all(form.format)
             },
         );
         parser::parse(&open);

@@ -3,10 +3,11 @@
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 
 use super::{
-    BOTH, Config, Format, Prometheus, Wanted, collect, export, fixture, own_metrics_of, target,
+    BOTH, Config, NameFilter, Prometheus, TextFormat, collect, export, fixture, own_metrics_of,
+    target,
 };
 use crate::{
-    exporters::prometheus::{Escaping, Form, TranslationStrategy},
+    exporters::prometheus::{Escaping, OutputFormat, TranslationStrategy},
     pipeline::Exporter as _,
 };
 
@@ -39,13 +40,13 @@ fn filled(config: &Config) -> Prometheus {
     exporter
 }
 
-fn shown(exporter: &Prometheus, format: Format, escaping: Escaping) -> Vec<String> {
-    let form = Form { format, escaping };
+fn shown(exporter: &Prometheus, format: TextFormat, escaping: Escaping) -> Vec<String> {
+    let form = OutputFormat { format, escaping };
     let text = fixture::read(
         exporter,
-        Wanted {
+        NameFilter {
             form,
-            ..Wanted::all(format)
+            ..NameFilter::all(format)
         },
     );
     super::parser::parse(&text);
@@ -69,7 +70,7 @@ fn a_scraper_that_allows_them_gets_names_in_quotes() {
         r#"plain{target="n","my.label"="v","x.y"="1","x/y"="2\""} 2"#,
     ];
     assert_eq!(
-        shown(&exporter, Format::Text, Escaping::AllowUtf8),
+        shown(&exporter, TextFormat::Text, Escaping::AllowUtf8),
         expected
     );
 }
@@ -78,7 +79,7 @@ fn a_scraper_that_allows_them_gets_names_in_quotes() {
 fn any_other_scraper_gets_names_that_it_knows() {
     let exporter = filled(&untranslated());
     let line = |escaping, start: &str| {
-        let lines = shown(&exporter, Format::Text, escaping);
+        let lines = shown(&exporter, TextFormat::Text, escaping);
         let line = lines.iter().find(|line| line.starts_with(start));
         line.unwrap_or_else(|| panic!("no {start} in {lines:?}"))
             .clone()
@@ -118,7 +119,7 @@ fn any_other_scraper_gets_names_that_it_knows() {
     ] {
         assert_eq!(line(escaping, start), expected);
     }
-    let open = shown(&exporter, Format::OpenMetrics, Escaping::Underscores);
+    let open = shown(&exporter, TextFormat::OpenMetrics, Escaping::Underscores);
     assert!(
         open.contains(&"# TYPE http_server_bytes unknown".to_owned()),
         "{open:?}"
@@ -128,7 +129,7 @@ fn any_other_scraper_gets_names_that_it_knows() {
 #[test]
 fn suffixes_are_there_if_the_strategy_has_them() {
     let exporter = filled(&config(TranslationStrategy::NoUTF8EscapingWithSuffixes));
-    let open = shown(&exporter, Format::OpenMetrics, Escaping::AllowUtf8);
+    let open = shown(&exporter, TextFormat::OpenMetrics, Escaping::AllowUtf8);
     for line in [
         r#"# TYPE "http.server.bytes" counter"#,
         r#"{"http.server.bytes_total",target="n","my.label"="v"} 1"#,
@@ -139,7 +140,7 @@ fn suffixes_are_there_if_the_strategy_has_them() {
         TranslationStrategy::UnderscoreEscapingWithoutSuffixes,
     ));
     for escaping in Escaping::ALL {
-        let text = shown(&exporter, Format::Text, escaping);
+        let text = shown(&exporter, TextFormat::Text, escaping);
         let line = r#"http_server_bytes{target="n",my_label="v"} 1"#;
         assert!(text.contains(&line.to_owned()), "{text:?}");
     }
@@ -155,9 +156,9 @@ fn a_family_is_found_by_its_name_escaped_or_not() {
         "a_b_sum",
         "plain",
     ] {
-        let wanted = Wanted {
+        let wanted = NameFilter {
             names: [name.to_owned()].into(),
-            ..Wanted::all(Format::Text)
+            ..NameFilter::all(TextFormat::Text)
         };
         let text = fixture::read(&exporter, wanted);
         assert_eq!(text.matches("# TYPE").count(), 1, "{name}");
@@ -170,7 +171,10 @@ fn names_that_some_scraper_cannot_tell_apart_cost_the_later_metric() {
         let metrics = fixture::gauges("betanet/network", &[("a.b", "1", 1), ("a_b", "1", 2)]);
         export(exporter, &target("n", &[]), BOTH, &[metrics]);
         let expected = [r#"# TYPE "a.b" gauge"#, r#"{"a.b",target="n",id="1"} 1"#];
-        assert_eq!(shown(exporter, Format::Text, Escaping::AllowUtf8), expected);
+        assert_eq!(
+            shown(exporter, TextFormat::Text, Escaping::AllowUtf8),
+            expected
+        );
     });
     let dropped = "reason=\"name_conflict\"} 1\n";
     assert!(own.contains(dropped), "{own}");
@@ -190,7 +194,7 @@ fn a_family_that_changes_its_name_during_a_scrape_ends_there() {
             &[fixture::gauges("betanet/network", &[("a.b", "", 1)])],
         );
     }
-    let mut scrape = exporter.scrape(Wanted::all(Format::Text));
+    let mut scrape = exporter.scrape(NameFilter::all(TextFormat::Text));
     let mut text = String::from_utf8(scrape.next().unwrap().to_vec()).unwrap();
     old.iter().for_each(|target| exporter.forget(target));
     let new = fixture::gauges("betanet/network", &[("a_b", "", 2)]);

@@ -14,12 +14,12 @@ use crate::{
 
 /// What the rest of the pipeline was given: one line an opening, then the last readings.
 #[derive(Default)]
-struct Seen {
+struct RecordedOutput {
     opened: Mutex<Vec<String>>,
     last: Arc<Mutex<Vec<String>>>,
 }
 
-impl Downstream for Seen {
+impl Downstream for RecordedOutput {
     fn open(&self, stream: Stream) -> Box<dyn BatchSink> {
         let resource = stream
             .resource
@@ -29,16 +29,16 @@ impl Downstream for Seen {
         let line = format!("{} {}", stream.target.name, resource.join(","));
         self.opened.lock().unwrap().push(line);
         let last = Arc::clone(&self.last);
-        Box::new(Sink { stream, last })
+        Box::new(RecordingSink { stream, last })
     }
 }
 
-struct Sink {
+struct RecordingSink {
     stream: Stream,
     last: Arc<Mutex<Vec<String>>>,
 }
 
-impl BatchSink for Sink {
+impl BatchSink for RecordingSink {
     fn follow(&mut self, stream: Stream) {
         self.stream = stream;
     }
@@ -52,22 +52,22 @@ impl BatchSink for Sink {
 }
 
 /// A fleet whose aggregates are emitted every 10 s.
-struct Lab {
+struct AggregateBench {
     processor: Arc<dyn Processor>,
-    seen: Arc<Seen>,
+    seen: Arc<RecordedOutput>,
     tasks: Tasks,
 }
 
-struct Node {
+struct TestNode {
     stream: Stream,
     stage: Box<dyn Stage>,
 }
 
-impl Lab {
+impl AggregateBench {
     fn new(config: &str) -> Self {
         let processor = build("aggregate", &format!("interval: 10s\n{config}")).unwrap();
         let (tasks, _) = Tasks::new();
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(RecordedOutput::default());
         processor.start(Arc::clone(&seen) as Arc<dyn Downstream>, &tasks);
         Self {
             processor,
@@ -76,12 +76,12 @@ impl Lab {
         }
     }
 
-    fn join(&self, name: &str, resource: &str) -> Node {
+    fn join(&self, name: &str, resource: &str) -> TestNode {
         self.open(&stream(name, resource))
     }
 
-    fn open(&self, stream: &Stream) -> Node {
-        Node {
+    fn open(&self, stream: &Stream) -> TestNode {
+        TestNode {
             stage: self.processor.open(&mut stream.clone()),
             stream: stream.clone(),
         }
@@ -103,7 +103,7 @@ impl Lab {
     }
 }
 
-impl Node {
+impl TestNode {
     /// A poll in which both endpoints gave a body.
     fn gives(&mut self, readings: &[&str]) {
         let values = readings.iter().map(|text| reading(&self.stream, text));
@@ -131,7 +131,7 @@ const TOTAL: &str = "metrics: [{include: total}]";
 
 #[tokio::test(start_paused = true)]
 async fn a_counter_is_the_sum_of_increments_whoever_drops_out() {
-    let lab = Lab::new(TOTAL);
+    let lab = AggregateBench::new(TOTAL);
     let (mut a, mut b) = (lab.join("a", ""), lab.join("b", ""));
     a.gives(&["total 1000"]);
     b.gives(&["total 50"]);
@@ -157,7 +157,8 @@ async fn a_counter_is_the_sum_of_increments_whoever_drops_out() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_opened_anew_goes_on_unless_it_is_another_one() {
-    let lab = Lab::new("metrics: [{include: total}, {include: gauge, functions: [sum]}]");
+    let lab =
+        AggregateBench::new("metrics: [{include: total}, {include: gauge, functions: [sum]}]");
     let mut old = lab.join("a", "zone=eu");
     old.gives(&["total 1000", "gauge 5"]);
     let is = |total: u64| {
@@ -186,7 +187,7 @@ async fn who_is_opened_anew_goes_on_unless_it_is_another_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_metric_that_comes_later_does_not_begin_the_others_anew() {
-    let lab = Lab::new("metrics: [{include: total}, {include: packets}]");
+    let lab = AggregateBench::new("metrics: [{include: total}, {include: packets}]");
     let both = stream("a", "");
     let mut one = both.clone();
     let instruments = both.schema.instruments().iter();
@@ -210,7 +211,7 @@ async fn a_metric_that_comes_later_does_not_begin_the_others_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn gauges_are_those_of_fresh_members_and_coverage_says_how_many() {
-    let lab = Lab::new("metrics: [{include: gauge, quantiles: [0.5]}]");
+    let lab = AggregateBench::new("metrics: [{include: gauge, quantiles: [0.5]}]");
     let mut nodes = ["a", "b", "c", "d"].map(|name| lab.join(name, ""));
     for (node, value) in nodes.iter_mut().zip([1, 2, 3, 10]) {
         node.gives(&[&format!("gauge {value}")]);
@@ -239,7 +240,7 @@ async fn gauges_are_those_of_fresh_members_and_coverage_says_how_many() {
 
 #[tokio::test(start_paused = true)]
 async fn under_the_floor_only_the_coverage_is_said() {
-    let lab = Lab::new(
+    let lab = AggregateBench::new(
         "min_coverage: 0.6\nmetrics: [{include: gauge, functions: [sum]}, {include: total}]",
     );
     let (mut a, silent) = (lab.join("a", ""), lab.join("b", ""));
@@ -252,7 +253,9 @@ async fn under_the_floor_only_the_coverage_is_said() {
 
 #[tokio::test(start_paused = true)]
 async fn groups_are_of_labels_of_the_target_or_of_the_point() {
-    let lab = Lab::new("group_by: [region, id]\nmetrics: [{include: gauge, functions: [sum]}]");
+    let lab = AggregateBench::new(
+        "group_by: [region, id]\nmetrics: [{include: gauge, functions: [sum]}]",
+    );
     let mut a = lab.join("a", "region=eu");
     let mut b = lab.join("b", "region=us");
     a.gives(&["gauge{id=x} 1", "gauge{id=y} 2"]);
@@ -276,8 +279,9 @@ async fn groups_are_of_labels_of_the_target_or_of_the_point() {
 
 #[tokio::test(start_paused = true)]
 async fn groups_are_bounded() {
-    let lab =
-        Lab::new("group_by: [id]\nmax_groups: 2\nmetrics: [{include: gauge, functions: [count]}]");
+    let lab = AggregateBench::new(
+        "group_by: [id]\nmax_groups: 2\nmetrics: [{include: gauge, functions: [count]}]",
+    );
     let mut a = lab.join("a", "");
     a.gives(&["gauge{id=1} 1", "gauge{id=2} 1", "gauge{id=3} 1"]);
     assert_eq!(lab.values().await.len(), 2);
@@ -285,7 +289,7 @@ async fn groups_are_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_member_that_is_not_heard_of_any_more_does_not_count() {
-    let lab = Lab::new("max_age: 15s\nmetrics: [{include: gauge, functions: [sum]}]");
+    let lab = AggregateBench::new("max_age: 15s\nmetrics: [{include: gauge, functions: [sum]}]");
     let mut a = lab.join("a", "");
     a.gives(&["gauge 5"]);
     assert_eq!(lab.values().await, ["fleet.gauge.sum 5"]);
@@ -297,7 +301,7 @@ async fn a_member_that_is_not_heard_of_any_more_does_not_count() {
 
 #[tokio::test(start_paused = true)]
 async fn the_aggregate_is_a_target_of_its_own_and_ends_with_its_processor() {
-    let lab = Lab::new(
+    let lab = AggregateBench::new(
         "target: all\nresource: {service.name: betanet}\nmetrics: [{include: gauge, functions: [sum]}]",
     );
     let mut a = lab.join("a", "");
@@ -305,7 +309,7 @@ async fn the_aggregate_is_a_target_of_its_own_and_ends_with_its_processor() {
     lab.all().await;
     let opened = lab.seen.opened.lock().unwrap().clone();
     assert_eq!(opened, ["all service.instance.id=all,service.name=betanet"]);
-    let Lab {
+    let AggregateBench {
         processor,
         seen,
         tasks,
@@ -319,7 +323,8 @@ async fn the_aggregate_is_a_target_of_its_own_and_ends_with_its_processor() {
 
 #[tokio::test(start_paused = true)]
 async fn the_aggregate_with_which_it_stops_is_of_all_and_has_what_came_last() {
-    let lab = Lab::new("metrics: [{include: total}, {include: gauge, functions: [sum]}]");
+    let lab =
+        AggregateBench::new("metrics: [{include: total}, {include: gauge, functions: [sum]}]");
     let (mut a, mut b) = (lab.join("a", ""), lab.join("b", ""));
     a.gives(&["total 1000", "gauge 5"]);
     b.gives(&["total 10", "gauge 6"]);

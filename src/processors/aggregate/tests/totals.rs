@@ -9,17 +9,17 @@ use crate::{
     pipeline::{Batch, Number, Part, Stream, Target},
     processors::{
         aggregate::{
-            config::{Rule, Rules},
+            config::{FleetRules, MetricRule},
             fleet::{Aggregated, Fleet, MemberId, Tracked, Values},
         },
-        select::{MatchType, Texts},
+        metric_matcher::{MatchType, Texts},
         testing::{reading, stream},
     },
 };
 
 /// What can happen to a node.
 #[derive(Debug, Clone, Copy)]
-enum Event {
+enum NodeEvent {
     Counts(u64),
     Restarts,
     IsPolled,
@@ -27,14 +27,14 @@ enum Event {
     Leaves,
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = NodeEvent> {
     prop_oneof![
-        (1_u64..100).prop_map(Event::Counts),
-        Just(Event::Restarts),
-        Just(Event::IsPolled),
-        Just(Event::IsPolled),
-        Just(Event::IsLost),
-        Just(Event::Leaves),
+        (1_u64..100).prop_map(NodeEvent::Counts),
+        Just(NodeEvent::Restarts),
+        Just(NodeEvent::IsPolled),
+        Just(NodeEvent::IsPolled),
+        Just(NodeEvent::IsLost),
+        Just(NodeEvent::Leaves),
     ]
 }
 
@@ -61,12 +61,12 @@ struct World {
 impl World {
     fn new(nodes: usize) -> Self {
         let names = Texts::new(MatchType::Strict, &["total".to_owned()]).unwrap();
-        let rule = Rule {
+        let rule = MetricRule {
             names,
             functions: Vec::new(),
             quantiles: Vec::new(),
         };
-        let mut fleet = Fleet::new(Rules {
+        let mut fleet = Fleet::new(FleetRules {
             prefix: "fleet.".to_owned(),
             group_by: Vec::new(),
             max_groups: 1,
@@ -110,13 +110,13 @@ impl World {
         }
     }
 
-    fn happens(&mut self, index: usize, event: Event) {
+    fn happens(&mut self, index: usize, event: NodeEvent) {
         self.now += Duration::from_secs(1);
         let node = &mut self.nodes[index];
         match event {
             // A node that began again and overtook itself before it was seen cannot be told from
             // one that never did.
-            Event::Counts(more) => {
+            NodeEvent::Counts(more) => {
                 let room = match node.last {
                     Some(last) if node.restarted && last > 0 => last - 1 - node.value,
                     _ => u64::MAX,
@@ -125,11 +125,11 @@ impl World {
                 node.unseen += more.min(room);
             }
             // What it counted and nobody saw is lost.
-            Event::Restarts => {
+            NodeEvent::Restarts => {
                 (node.value, node.unseen) = (0, 0);
                 node.restarted = true;
             }
-            Event::IsPolled => {
+            NodeEvent::IsPolled => {
                 if node.last.is_some() {
                     self.truth += node.unseen;
                 }
@@ -145,7 +145,7 @@ impl World {
                 self.fleet
                     .observe(node.member, &self.tracked, &batch, self.now);
             }
-            Event::IsLost => {
+            NodeEvent::IsLost => {
                 let batch = Batch {
                     lost: vec!["test/a".into()],
                     ..Batch::default()
@@ -153,7 +153,7 @@ impl World {
                 self.fleet
                     .observe(node.member, &self.tracked, &batch, self.now);
             }
-            Event::Leaves => {
+            NodeEvent::Leaves => {
                 let member = node.member;
                 self.fleet.leave(member);
                 self.nodes[index] = self.joined();

@@ -26,7 +26,7 @@ use crate::{definition::Instrument, pipeline::Reading, processors::actions::find
 
 /// What a condition can be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum ConditionScope {
     /// A metric with all its points.
     Metric,
     /// A single point.
@@ -86,7 +86,7 @@ pub(super) fn any(all: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
 impl Condition {
     /// # Errors
     /// If the text is no condition of the subset, with the place.
-    pub(super) fn parse(text: &str, scope: Scope) -> Result<Self, ConditionError> {
+    pub(super) fn parse(text: &str, scope: ConditionScope) -> Result<Self, ConditionError> {
         parse::parse(text, scope)
     }
 
@@ -213,11 +213,12 @@ mod tests {
                 "character 12: expected a key in quotes, found `id`",
             ),
         ] {
-            let error = Condition::parse(text, Scope::Point).unwrap_err();
+            let error = Condition::parse(text, ConditionScope::Point).unwrap_err();
             assert_eq!(error.to_string(), expected, "{text}");
         }
         for path in ["attributes[\"id\"]", "value_int", "datapoint.flags"] {
-            let error = Condition::parse(&format!("{path} == 1"), Scope::Metric).unwrap_err();
+            let error =
+                Condition::parse(&format!("{path} == 1"), ConditionScope::Metric).unwrap_err();
             let (word, _) = path.split_once('[').unwrap_or((path, ""));
             let expected = format!("character 1: a metric has no `{word}`: use `datapoint`");
             assert_eq!(error.to_string(), expected);
@@ -227,7 +228,7 @@ mod tests {
     #[test]
     fn nesting_is_bounded() {
         let deep = format!("{}true{}", "(".repeat(1000), ")".repeat(1000));
-        let error = Condition::parse(&deep, Scope::Point).unwrap_err();
+        let error = Condition::parse(&deep, ConditionScope::Point).unwrap_err();
         assert!(error.to_string().ends_with("nested too deep"), "{error}");
     }
 }

@@ -3,8 +3,8 @@
 use opentelemetry::Value;
 
 use super::{
-    Condition, ConditionError, Operand, Order, Scope,
-    token::{Kind, Token, tokens},
+    Condition, ConditionError, ConditionScope, Operand, Order,
+    token::{Token, TokenKind, tokens},
 };
 use crate::settings::Pattern;
 
@@ -45,7 +45,7 @@ const LATER: [(&[&str], &str); 2] = [
     ),
 ];
 
-pub(super) fn parse(text: &str, scope: Scope) -> Result<Condition, ConditionError> {
+pub(super) fn parse(text: &str, scope: ConditionScope) -> Result<Condition, ConditionError> {
     let mut parser = Parser {
         tokens: tokens(text)?,
         next: 0,
@@ -54,7 +54,7 @@ pub(super) fn parse(text: &str, scope: Scope) -> Result<Condition, ConditionErro
     };
     let condition = parser.any()?;
     match &parser.peek().kind {
-        Kind::End => Ok(condition),
+        TokenKind::End => Ok(condition),
         other => parser.expected("`and`, `or` or the end", other.clone()),
     }
 }
@@ -64,7 +64,7 @@ struct Parser {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
-    scope: Scope,
+    scope: ConditionScope,
 }
 
 type Parsed<T> = Result<T, ConditionError>;
@@ -107,8 +107,8 @@ impl Parser {
     fn comparison(&mut self) -> Parsed<Condition> {
         let token = self.peek().clone();
         match &token.kind {
-            Kind::End => return self.expected("a condition", Kind::End),
-            Kind::Word(name) if self.is_call() && !VALUES.contains(&name.as_str()) => {
+            TokenKind::End => return self.expected("a condition", TokenKind::End),
+            TokenKind::Word(name) if self.is_call() && !VALUES.contains(&name.as_str()) => {
                 return self.call(name);
             }
             _ => {}
@@ -116,7 +116,7 @@ impl Parser {
         let left = self.operand()?;
         let sign = self.peek().clone();
         let order = match &sign.kind {
-            Kind::Sign(sign) => order(sign),
+            TokenKind::Sign(sign) => order(sign),
             _ => None,
         };
         match (order, left) {
@@ -155,10 +155,13 @@ impl Parser {
                     _ => Condition::HasSuffix(of, text),
                 })
             }
-            "HasAttrKeyOnDatapoint" | "HasAttrOnDatapoint" if self.scope == Scope::Point => self
-                .error(format!(
+            "HasAttrKeyOnDatapoint" | "HasAttrOnDatapoint"
+                if self.scope == ConditionScope::Point =>
+            {
+                self.error(format!(
                     "`{name}` is of a metric: use `attributes[\"key\"] != nil`"
-                )),
+                ))
+            }
             "HasAttrKeyOnDatapoint" => {
                 self.next += 2;
                 let key = self.text("a key in quotes")?;
@@ -184,7 +187,7 @@ impl Parser {
         let of = self.operand()?;
         self.sign(",")?;
         let token = self.peek().clone();
-        let Kind::Text(text) = token.kind else {
+        let TokenKind::Text(text) = token.kind else {
             return self.expected("a regular expression in quotes", token.kind);
         };
         let pattern = match text.parse::<Pattern>() {
@@ -203,13 +206,13 @@ impl Parser {
         }
         let token = self.peek().clone();
         let operand = match &token.kind {
-            Kind::Text(text) => Operand::Value(text.clone().into()),
-            Kind::Number(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
+            TokenKind::Text(text) => Operand::Value(text.clone().into()),
+            TokenKind::Number(text) => match (text.parse::<i64>(), text.parse::<f64>()) {
                 (Ok(value), _) => Operand::Value(value.into()),
                 (_, Ok(value)) => Operand::Value(value.into()),
                 _ => return self.expected("a number", token.kind.clone()),
             },
-            Kind::Word(word) => {
+            TokenKind::Word(word) => {
                 let found = match self.is_call() {
                     true => self.value_call(word),
                     false => self.path(word),
@@ -248,13 +251,13 @@ impl Parser {
 
     /// The length of a text, or of all attributes.
     fn length(&mut self) -> Parsed<Operand> {
-        let Kind::Word(word) = self.peek().kind.clone() else {
+        let TokenKind::Word(word) = self.peek().kind.clone() else {
             return Ok(Operand::Length(Box::new(self.operand()?)));
         };
         let next = self.tokens.get(self.next + 1);
         let is_keyed = next.is_some_and(|token| token.kind.is_sign("["));
         let all = match word.as_str() {
-            "attributes" | "datapoint.attributes" if self.scope == Scope::Point => {
+            "attributes" | "datapoint.attributes" if self.scope == ConditionScope::Point => {
                 Some(Operand::Attributes)
             }
             "resource.attributes" => Some(Operand::ResourceAttributes),
@@ -273,7 +276,7 @@ impl Parser {
     fn position(&mut self) -> Parsed<usize> {
         let token = self.peek().clone();
         let number = match &token.kind {
-            Kind::Number(text) => text.parse().ok(),
+            TokenKind::Number(text) => text.parse().ok(),
             _ => None,
         };
         let Some(number) = number else {
@@ -289,7 +292,7 @@ impl Parser {
         let of_metric = word.strip_prefix("metric.");
         let bare = of_point.or(of_metric).unwrap_or(word);
         let is_of_point = of_metric.is_none() && OF_A_POINT.contains(&bare);
-        if is_of_point && self.scope == Scope::Metric {
+        if is_of_point && self.scope == ConditionScope::Metric {
             return self.error(format!("a metric has no `{word}`: use `datapoint`"));
         }
         let operand = match bare {
@@ -336,7 +339,7 @@ impl Parser {
     /// A text in quotes.
     fn text(&mut self, expected: &str) -> Parsed<String> {
         let token = self.peek().clone();
-        let Kind::Text(text) = token.kind else {
+        let TokenKind::Text(text) = token.kind else {
             return self.expected(expected, token.kind);
         };
         self.next += 1;
@@ -346,7 +349,7 @@ impl Parser {
     fn peek(&self) -> &Token {
         const END: &Token = &Token {
             at: 1,
-            kind: Kind::End,
+            kind: TokenKind::End,
         };
         self.tokens
             .get(self.next)
@@ -374,7 +377,7 @@ impl Parser {
         self.expected(&format!("`{sign}`"), found)
     }
 
-    fn expected<T>(&self, what: &str, found: Kind) -> Parsed<T> {
+    fn expected<T>(&self, what: &str, found: TokenKind) -> Parsed<T> {
         self.error(format!("expected {what}, found {}", found.show()))
     }
 

@@ -6,11 +6,11 @@ use super::ConditionError;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
     pub(super) at: usize,
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// A path, a function, a keyword.
     Word(String),
     Text(String),
@@ -20,7 +20,7 @@ pub(super) enum Kind {
     End,
 }
 
-impl Kind {
+impl TokenKind {
     /// For messages.
     pub(super) fn show(&self) -> String {
         match self {
@@ -52,14 +52,14 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ConditionError> {
                 continue;
             }
             '"' => quoted(rest, at)?,
-            c if c.is_ascii_alphabetic() || *c == '_' => taken(rest, Kind::Word, |c| {
+            c if c.is_ascii_alphabetic() || *c == '_' => taken(rest, TokenKind::Word, |c| {
                 c.is_ascii_alphanumeric() || "_.".contains(c)
             }),
-            c if c.is_ascii_digit() || *c == '-' => taken(rest, Kind::Number, |c| {
+            c if c.is_ascii_digit() || *c == '-' => taken(rest, TokenKind::Number, |c| {
                 c.is_ascii_digit() || "-.".contains(c)
             }),
-            c if "=!<>".contains(*c) => taken(rest, Kind::Sign, |c| "=!<>".contains(c)),
-            c => (1, Kind::Sign(c.to_string())),
+            c if "=!<>".contains(*c) => taken(rest, TokenKind::Sign, |c| "=!<>".contains(c)),
+            c => (1, TokenKind::Sign(c.to_string())),
         };
         tokens.push(Token { at: at + 1, kind });
         at += length;
@@ -67,18 +67,22 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ConditionError> {
     let at = characters.len() + 1;
     tokens.push(Token {
         at,
-        kind: Kind::End,
+        kind: TokenKind::End,
     });
     Ok(tokens)
 }
 
-fn taken(rest: &[char], kind: fn(String) -> Kind, is: impl Fn(char) -> bool) -> (usize, Kind) {
+fn taken(
+    rest: &[char],
+    kind: fn(String) -> TokenKind,
+    is: impl Fn(char) -> bool,
+) -> (usize, TokenKind) {
     let text: String = rest.iter().copied().take_while(|c| is(*c)).collect();
     (text.chars().count(), kind(text))
 }
 
 /// A text in quotes, with `\"` and `\\`.
-fn quoted(rest: &[char], at: usize) -> Result<(usize, Kind), ConditionError> {
+fn quoted(rest: &[char], at: usize) -> Result<(usize, TokenKind), ConditionError> {
     let (mut text, mut escaped) = (String::new(), false);
     for (index, c) in rest.iter().enumerate().skip(1) {
         match c {
@@ -91,7 +95,7 @@ fn quoted(rest: &[char], at: usize) -> Result<(usize, Kind), ConditionError> {
                 escaped = false;
             }
             '\\' => escaped = true,
-            '"' => return Ok((index + 1, Kind::Text(text))),
+            '"' => return Ok((index + 1, TokenKind::Text(text))),
             c => text.push(*c),
         }
     }

@@ -10,9 +10,9 @@ use tokio::{
 use crate::{
     pipeline::ErrorType,
     receivers::http_json::{
-        clients::Clients,
+        clients::ClientFactory,
         config::Config,
-        transport::{Request, Response, Transport as _, TransportError},
+        transport::{Transport as _, TransportError, TransportRequest, TransportResponse},
     },
     telemetry::chain,
 };
@@ -36,12 +36,12 @@ async fn answer(listener: &TcpListener, bytes: &[u8]) -> String {
 }
 
 /// Asks `url` as a target's poll does.
-async fn get(url: &str, max_redirects: usize) -> Result<Response, TransportError> {
+async fn get(url: &str, max_redirects: usize) -> Result<TransportResponse, TransportError> {
     let config = Config {
         max_redirects,
         ..Config::default()
     };
-    let client = Clients::new(&config, 1).unwrap();
+    let client = ClientFactory::new(&config, 1).unwrap();
     let client = client.for_target(&url.parse().unwrap()).unwrap();
     let headers = [
         (
@@ -53,7 +53,7 @@ async fn get(url: &str, max_redirects: usize) -> Result<Response, TransportError
             HeaderValue::from_static("hunter2"),
         ),
     ];
-    let request = Request {
+    let request = TransportRequest {
         url: url.parse().unwrap(),
         headers: HeaderMap::from_iter(headers),
         body_limit_bytes: 100,

@@ -5,10 +5,10 @@ use futures_util::poll;
 use tokio::time::advance;
 
 use super::{
-    lab::{Lab, Reply, alone, before, host_state, never_open, settings},
+    lab::{Reply, ScriptedServer, alone, before, host_state, never_open, settings},
     *,
 };
-use crate::resilience::state::State;
+use crate::resilience::state::BreakerState;
 
 const THREE: [&str; 3] = ["/a", "/b", "/c"];
 
@@ -21,7 +21,7 @@ async fn dropped_anywhere(open: bool) {
         _ => Reply::Status(500, None),
     };
     for steps in 1..200 {
-        let lab = Lab::new(|_| Reply::Refuse);
+        let lab = ScriptedServer::new(|_| Reply::Refuse);
         let mut settings = settings();
         if open {
             settings.circuit_breaker.host_failure_threshold = Some(1);
@@ -29,7 +29,7 @@ async fn dropped_anywhere(open: bool) {
         let poller = alone(&lab, settings, &THREE);
         if open {
             poller.poll_all().await;
-            assert_eq!(host_state(&poller), State::Open);
+            assert_eq!(host_state(&poller), BreakerState::Open);
             advance(Duration::from_secs(31)).await;
         }
         lab.now(answers);
@@ -48,7 +48,7 @@ async fn dropped_anywhere(open: bool) {
         advance(Duration::from_secs(31)).await;
         let after = poller.poll_all().await;
         assert_eq!(errors(&after), [None; 3], "after {steps} steps");
-        assert_eq!(host_state(&poller), State::Closed);
+        assert_eq!(host_state(&poller), BreakerState::Closed);
     }
 }
 
@@ -64,8 +64,8 @@ async fn a_probe_dropped_anywhere_gives_its_place_back() {
 
 #[tokio::test(start_paused = true)]
 async fn dropped_polls_cost_no_retries_for_ever() {
-    let lab = Lab::new(|_| Reply::Status(500, None));
-    let fleet = Fleet::new(never_open());
+    let lab = ScriptedServer::new(|_| Reply::Status(500, None));
+    let fleet = ReceiverResilience::new(never_open());
     let poller = before(&lab, &fleet, 8, &THREE);
     let most = fleet.retries_available();
     for _ in 0..20 {
@@ -82,10 +82,13 @@ async fn dropped_polls_cost_no_retries_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn while_most_hosts_fail_no_breaker_is_charged_and_a_sample_is_tried() {
-    let (down, sound) = (Lab::new(|_| Reply::Refuse), Lab::new(|_| Reply::Good));
+    let (down, sound) = (
+        ScriptedServer::new(|_| Reply::Refuse),
+        ScriptedServer::new(|_| Reply::Good),
+    );
     let mut settings = settings();
     settings.retry.max_retries = 0;
-    let fleet = Fleet::new(settings);
+    let fleet = ReceiverResilience::new(settings);
     let pollers: Vec<_> = (0..6)
         .map(|position| {
             let server = if position < 4 { &down } else { &sound };
@@ -101,7 +104,7 @@ async fn while_most_hosts_fail_no_breaker_is_charged_and_a_sample_is_tried() {
         sleep(INTERVAL).await;
     }
     let states: Vec<_> = pollers.iter().map(host_state).collect();
-    assert_eq!(states, [State::Closed; 6], "the fault may be ours");
+    assert_eq!(states, [BreakerState::Closed; 6], "the fault may be ours");
     assert_eq!(sound.count(), 40, "who answers is polled as ever");
     let rounds: Vec<_> = sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(rounds, [2; 19], "half of the others, in turn");
@@ -130,16 +133,21 @@ async fn while_most_hosts_fail_no_breaker_is_charged_and_a_sample_is_tried() {
 
 #[tokio::test(start_paused = true)]
 async fn the_failure_that_makes_the_fault_ours_charges_nobody() {
-    let down = Lab::new(|_| Reply::Refuse);
+    let down = ScriptedServer::new(|_| Reply::Refuse);
     let mut settings = settings();
     settings.circuit_breaker.failure_threshold = 1;
-    let fleet = Fleet::new(settings);
+    let fleet = ReceiverResilience::new(settings);
     let _others = [fleet.join(), fleet.join()];
     let pollers: Vec<_> = (0..4).map(|_| before(&down, &fleet, 8, &["/a"])).collect();
     for poller in &pollers {
         poller.poll_all().await;
     }
     let states: Vec<_> = pollers.iter().map(host_state).collect();
-    let expected = [State::Open, State::Open, State::Open, State::Closed];
+    let expected = [
+        BreakerState::Open,
+        BreakerState::Open,
+        BreakerState::Open,
+        BreakerState::Closed,
+    ];
     assert_eq!(states, expected, "four of six are most of them");
 }

@@ -4,7 +4,7 @@
 use std::pin::pin;
 
 use super::{
-    lab::{Lab, Reply, Sent, reading, replicas, settings},
+    lab::{Reply, ScriptedServer, Sent, reading, replicas, settings},
     replicas::{all_gave, instances, of, polls},
     *,
 };
@@ -13,13 +13,13 @@ const USUAL: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_secs(3);
 
 /// Two instances of which so much is known that a slow answer is noticed.
-async fn known(settings: Settings) -> (Vec<Arc<Lab>>, TargetPoller) {
+async fn known(settings: ResilienceSettings) -> (Vec<Arc<ScriptedServer>>, TargetPoller) {
     let labs = instances(&[Reply::After(USUAL); 2]);
     let poller = know(&labs, settings).await;
     (labs, poller)
 }
 
-async fn know(labs: &[Arc<Lab>], settings: Settings) -> TargetPoller {
+async fn know(labs: &[Arc<ScriptedServer>], settings: ResilienceSettings) -> TargetPoller {
     let poller = replicas(labs, settings, &["/a"]);
     while labs.iter().any(|lab| lab.count() < 25) {
         polls(&poller, 10).await;
@@ -27,8 +27,8 @@ async fn know(labs: &[Arc<Lab>], settings: Settings) -> TargetPoller {
     poller
 }
 
-fn hedging() -> Settings {
-    Settings {
+fn hedging() -> ResilienceSettings {
+    ResilienceSettings {
         hedge: Some(0.95),
         ..settings()
     }
@@ -37,7 +37,7 @@ fn hedging() -> Settings {
 /// One poll, of which the first request and those after it come to this; it, and the instance that
 /// was asked first and the other one.
 async fn poll(
-    labs: &[Arc<Lab>],
+    labs: &[Arc<ScriptedServer>],
     poller: &TargetPoller,
     first: Reply,
     others: Reply,
@@ -85,14 +85,14 @@ fn failures(poll: &Poll, instance: &str) -> f64 {
 async fn the_quantile_says_after_which_time_the_other_one_is_asked() {
     let slow = USUAL * 4;
     for (quantile, after) in [(0.6, USUAL), (0.95, slow)] {
-        let settings = Settings {
+        let settings = ResilienceSettings {
             hedge: Some(quantile),
             ..settings()
         };
         // Three of ten answers are slow.
         let lab = |_| {
             let asked = AtomicUsize::new(0);
-            Lab::new(
+            ScriptedServer::new(
                 move |_: &Sent| match asked.fetch_add(1, Ordering::Relaxed) % 10 {
                     0 | 3 | 6 => Reply::After(slow),
                     _ => Reply::After(USUAL),

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    lab::{Lab, Reply, alone, reading, settings},
+    lab::{Reply, ScriptedServer, alone, reading, settings},
     *,
 };
-use crate::pipeline::Outcome;
+use crate::pipeline::PollOutcome;
 
 const PATHS: [&str; 3] = ["/a", "/b", "/c"];
 const STATES: [&str; 3] = ["closed", "half_open", "open"];
@@ -29,7 +29,7 @@ struct Books {
 /// Checks each poll as it comes.
 struct Auditor {
     begun: Instant,
-    lab: Arc<Lab>,
+    lab: Arc<ScriptedServer>,
     books: Arc<Mutex<Books>>,
 }
 
@@ -80,7 +80,7 @@ impl Books {
         self.attempts += u64::from(polled.attempts);
         assert_eq!(polled.attempts > 0, is_sent, "{kind:?}");
         let kept = polled.stale_age.is_some();
-        assert!(!kept || matches!(polled.outcome, Outcome::Failed(_)));
+        assert!(!kept || matches!(polled.outcome, PollOutcome::Failed(_)));
         assert!(polled.stale_age <= Some(Duration::from_secs(300)));
     }
 }
@@ -156,7 +156,7 @@ fn script(sent: &lab::Sent) -> Reply {
 
 #[tokio::test(start_paused = true)]
 async fn ten_hours_of_faults_add_up_after_every_poll() {
-    let lab = Lab::new(script);
+    let lab = ScriptedServer::new(script);
     let mut settings = settings();
     settings.retry.jitter = 0.2;
     settings.circuit_breaker.open_jitter = 0.1;

@@ -6,8 +6,8 @@ use http::header;
 
 use super::*;
 use crate::{
-    resilience::{caution::Heard, per_instance::PerInstance, retry, state::State},
-    telemetry::names::Detail,
+    resilience::{caution::Heard, per_instance::PerInstance, retry, state::BreakerState},
+    telemetry::names::MetricsDetail,
 };
 
 /// Long enough for requests of one round to be under way together.
@@ -49,7 +49,7 @@ pub(super) struct Sent {
 type Script = Box<dyn Fn(&Sent) -> Reply + Send + Sync>;
 
 /// The server.
-pub(super) struct Lab {
+pub(super) struct ScriptedServer {
     begun: Instant,
     script: Mutex<Script>,
     sent: Mutex<Vec<Sent>>,
@@ -65,7 +65,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-impl Lab {
+impl ScriptedServer {
     pub(super) fn new(script: impl Fn(&Sent) -> Reply + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
@@ -101,8 +101,8 @@ impl Lab {
 }
 
 #[async_trait]
-impl Transport for Lab {
-    async fn get(&self, request: Request) -> Result<Response, TransportError> {
+impl Transport for ScriptedServer {
+    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
         let tag = request.headers.get(header::IF_NONE_MATCH);
         let sent = Sent {
             at: self.begun.elapsed(),
@@ -140,7 +140,7 @@ impl Transport for Lab {
     }
 }
 
-fn tagged(tag: &'static str, has: Option<&str>) -> Response {
+fn tagged(tag: &'static str, has: Option<&str>) -> TransportResponse {
     let mut response = if has == Some(tag) {
         answer(304, "")
     } else {
@@ -150,7 +150,7 @@ fn tagged(tag: &'static str, has: Option<&str>) -> Response {
     response
 }
 
-fn status(code: u16, retry_after: Option<u64>) -> Response {
+fn status(code: u16, retry_after: Option<u64>) -> TransportResponse {
     let mut response = answer(code, "");
     if let Some(seconds) = retry_after {
         response.headers.insert(header::RETRY_AFTER, seconds.into());
@@ -159,12 +159,12 @@ fn status(code: u16, retry_after: Option<u64>) -> Response {
 }
 
 /// The defaults, without chance: no jitter, and a timeout that does not learn.
-pub(super) fn settings() -> Settings {
-    let retry = retry::Policy {
+pub(super) fn settings() -> ResilienceSettings {
+    let retry = retry::RetryPolicy {
         jitter: 0.0,
         ..RetryConfig::default().policy()
     };
-    Settings {
+    ResilienceSettings {
         deadline: INTERVAL / 10 * 9,
         statuses: Statuses::default(),
         retry,
@@ -177,7 +177,7 @@ pub(super) fn settings() -> Settings {
 }
 
 /// Defaults under which no breaker ever opens.
-pub(super) fn never_open() -> Settings {
+pub(super) fn never_open() -> ResilienceSettings {
     let mut settings = settings();
     settings.circuit_breaker.failure_threshold = u32::MAX;
     settings
@@ -187,8 +187,8 @@ fn clock() -> Clock {
     Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_000_000))
 }
 
-fn shared(concurrency: usize, clock: &Clock, telemetry: &Telemetry) -> Arc<Shared> {
-    Arc::new(Shared {
+fn shared(concurrency: usize, clock: &Clock, telemetry: &ReceiverTelemetry) -> Arc<ReceiverParts> {
+    Arc::new(ReceiverParts {
         headers: HeaderMap::new(),
         credentials: Credentials::new(AuthConfig::default()),
         body_limit_bytes: 1024,
@@ -204,10 +204,10 @@ fn shared(concurrency: usize, clock: &Clock, telemetry: &Telemetry) -> Arc<Share
 pub(super) fn receiver(
     id: &str,
     meter: &Meter,
-    lab: &Arc<Lab>,
+    lab: &Arc<ScriptedServer>,
     board: &Arc<StatusBoard>,
     names: &Arc<TargetNames>,
-) -> HttpJson {
+) -> HttpJsonReceiver {
     let context = Context {
         id: id.to_owned(),
         clock: clock(),
@@ -216,31 +216,31 @@ pub(super) fn receiver(
         names: Arc::clone(names),
         network: Network::default(),
     };
-    let telemetry = Telemetry::new(&context.meter, id);
+    let telemetry = ReceiverTelemetry::new(&context.meter, id);
     let server = Arc::clone(lab);
-    let factory = Factory {
+    let factory = PollerFactory {
         definitions: vec![definition(&["/a"])],
         connect: Arc::new(move |_, _| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
-        detail: Detail::default(),
+        detail: MetricsDetail::default(),
         shared: shared(8, &context.clock, &telemetry),
         shared_by_probes: shared(8, &context.clock, &telemetry),
-        fleet: Fleet::new(settings()),
-        treatment: settings(),
+        fleet: ReceiverResilience::new(settings()),
+        resilience: settings(),
         context,
     };
-    HttpJson {
+    HttpJsonReceiver {
         factory: Arc::new(factory),
         targets: Vec::new(),
         timing: every(INTERVAL),
         shard: None,
-        finding: Finding::Nothing,
+        finding: TargetDiscovery::None,
     }
 }
 
 /// A poller of `paths` at one host of a fleet, before any server.
 pub(super) fn before(
     transport: &Arc<impl Transport + 'static>,
-    fleet: &Arc<Fleet>,
+    fleet: &Arc<ReceiverResilience>,
     concurrency: usize,
     paths: &[&'static str],
 ) -> TargetPoller {
@@ -250,21 +250,26 @@ pub(super) fn before(
 
 /// A poller of `paths` at several instances, `a`, `b` and so on.
 pub(super) fn replicas(
-    labs: &[Arc<Lab>],
-    settings: Settings,
+    labs: &[Arc<ScriptedServer>],
+    settings: ResilienceSettings,
     paths: &[&'static str],
 ) -> TargetPoller {
-    before_each(&instances(labs), &Fleet::new(settings), 8, paths)
+    before_each(
+        &instances(labs),
+        &ReceiverResilience::new(settings),
+        8,
+        paths,
+    )
 }
 
-fn instances(labs: &[Arc<Lab>]) -> PerInstance<Arc<dyn Transport>> {
+fn instances(labs: &[Arc<ScriptedServer>]) -> PerInstance<Arc<dyn Transport>> {
     let mut servers = labs.iter().map(|lab| Arc::clone(lab) as Arc<dyn Transport>);
     PerInstance::new(servers.next().unwrap(), servers.collect())
 }
 
 fn before_each(
     servers: &PerInstance<Arc<dyn Transport>>,
-    fleet: &Arc<Fleet>,
+    fleet: &Arc<ReceiverResilience>,
     concurrency: usize,
     paths: &[&'static str],
 ) -> TargetPoller {
@@ -278,24 +283,24 @@ fn before_each(
 /// Nothing is known of the server.
 fn before_strangers(
     servers: &PerInstance<Arc<dyn Transport>>,
-    fleet: &Arc<Fleet>,
+    fleet: &Arc<ReceiverResilience>,
     concurrency: usize,
     paths: &[&'static str],
 ) -> TargetPoller {
     let clock = clock();
-    let telemetry = Telemetry::new(&meter(), "test");
+    let telemetry = ReceiverTelemetry::new(&meter(), "test");
     let shared = shared(concurrency, &clock, &telemetry);
     let texts = paths.iter().map(|path| Arc::from(*path)).collect();
     let names = ["a", "b", "c", "d", "e"].into_iter().take(servers.count());
     let names = names.map(Arc::from).filter(|_| servers.are_several());
-    let host = Host::of_several(&fleet.join(), "node", names.collect(), texts, &clock);
+    let host = TargetResilience::of_several(&fleet.join(), "node", names.collect(), texts, &clock);
     let host = Arc::new(host);
     let endpoints = paths
         .iter()
         .enumerate()
         .map(|(index, path)| EndpointPoller {
             path: Arc::from(*path),
-            sites: servers.map(|server| Site {
+            sites: servers.map(|server| EndpointAddress {
                 url: format!("http://node{path}").parse().unwrap(),
                 transport: Arc::clone(server),
             }),
@@ -312,28 +317,46 @@ fn before_strangers(
         clock,
         board: Arc::new(StatusBoard::default()),
         telemetry,
-        detail: Detail::default(),
+        detail: MetricsDetail::default(),
     }
 }
 
 /// A poller of `paths` at a host that nothing is known of yet.
-pub(super) fn stranger(lab: &Arc<Lab>, settings: Settings, paths: &[&'static str]) -> TargetPoller {
+pub(super) fn stranger(
+    lab: &Arc<ScriptedServer>,
+    settings: ResilienceSettings,
+    paths: &[&'static str],
+) -> TargetPoller {
     let server = Arc::clone(lab) as Arc<dyn Transport>;
-    before_strangers(&PerInstance::one(server), &Fleet::new(settings), 8, paths)
+    before_strangers(
+        &PerInstance::one(server),
+        &ReceiverResilience::new(settings),
+        8,
+        paths,
+    )
 }
 
 /// The same at several instances.
 pub(super) fn strange_replicas(
-    labs: &[Arc<Lab>],
-    settings: Settings,
+    labs: &[Arc<ScriptedServer>],
+    settings: ResilienceSettings,
     paths: &[&'static str],
 ) -> TargetPoller {
-    before_strangers(&instances(labs), &Fleet::new(settings), 8, paths)
+    before_strangers(
+        &instances(labs),
+        &ReceiverResilience::new(settings),
+        8,
+        paths,
+    )
 }
 
 /// A poller of `paths` at the only host of its fleet.
-pub(super) fn alone(lab: &Arc<Lab>, settings: Settings, paths: &[&'static str]) -> TargetPoller {
-    before(lab, &Fleet::new(settings), 8, paths)
+pub(super) fn alone(
+    lab: &Arc<ScriptedServer>,
+    settings: ResilienceSettings,
+    paths: &[&'static str],
+) -> TargetPoller {
+    before(lab, &ReceiverResilience::new(settings), 8, paths)
 }
 
 /// The sum of the readings of this name that have all these attributes.
@@ -358,11 +381,11 @@ fn number(value: &Number) -> f64 {
 }
 
 /// The state of the host's breaker.
-pub(super) fn host_state(poller: &TargetPoller) -> State {
+pub(super) fn host_state(poller: &TargetPoller) -> BreakerState {
     match poller.host.host()["breaker"]["state"].as_str() {
-        Some("closed") => State::Closed,
-        Some("open") => State::Open,
-        Some("half_open") => State::HalfOpen,
+        Some("closed") => BreakerState::Closed,
+        Some("open") => BreakerState::Open,
+        Some("half_open") => BreakerState::HalfOpen,
         other => panic!("{other:?}"),
     }
 }

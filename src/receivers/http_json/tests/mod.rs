@@ -31,14 +31,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    course::Course,
     document::Reader,
-    endpoint::{EndpointPoller, Shared, Site},
-    orders::{Orders, Turns},
+    endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
+    poll_state::PollState,
     poller::TargetPoller,
     round::End,
-    telemetry::Telemetry,
-    transport::{Request, Response, Transport, TransportError},
+    target_control::{TargetControl, Turns},
+    telemetry::ReceiverTelemetry,
+    transport::{Transport, TransportError, TransportRequest, TransportResponse},
     *,
 };
 use crate::{
@@ -51,8 +51,8 @@ use crate::{
     },
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-        host::{Fleet, Host, Settings},
         outcome::Statuses,
+        target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
     },
     settings,
     telemetry::Meter,
@@ -63,7 +63,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the server does with a request to a path.
 #[derive(Debug, Clone)]
-enum Answer {
+enum ScriptedAnswer {
     /// A body, after a while.
     Body(Duration, &'static str),
     Status(u16),
@@ -71,29 +71,29 @@ enum Answer {
     TooLarge,
 }
 
-const GOOD: Answer = Answer::Body(Duration::ZERO, "{}");
+const GOOD: ScriptedAnswer = ScriptedAnswer::Body(Duration::ZERO, "{}");
 
 /// A server in memory; the path of a request decides.
 #[derive(Debug, Default)]
-struct Memory {
-    answers: BTreeMap<&'static str, Answer>,
+struct MemoryServer {
+    answers: BTreeMap<&'static str, ScriptedAnswer>,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
 }
 
 #[async_trait]
-impl Transport for Memory {
-    async fn get(&self, request: Request) -> Result<Response, TransportError> {
+impl Transport for MemoryServer {
+    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_in_flight.fetch_max(now, Ordering::Relaxed);
         let answer = match &self.answers[request.url.path()] {
-            Answer::Body(after, body) => {
+            ScriptedAnswer::Body(after, body) => {
                 sleep(*after).await;
                 Ok(answer(200, body))
             }
-            Answer::Status(code) => Ok(answer(*code, "")),
-            Answer::Hang => std::future::pending().await,
-            Answer::TooLarge => Err(TransportError::TooLarge {
+            ScriptedAnswer::Status(code) => Ok(answer(*code, "")),
+            ScriptedAnswer::Hang => std::future::pending().await,
+            ScriptedAnswer::TooLarge => Err(TransportError::TooLarge {
                 limit_bytes: request.body_limit_bytes,
             }),
         };
@@ -102,8 +102,8 @@ impl Transport for Memory {
     }
 }
 
-fn answer(status: u16, body: &'static str) -> Response {
-    Response {
+fn answer(status: u16, body: &'static str) -> TransportResponse {
+    TransportResponse {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         body: Bytes::from_static(body.as_bytes()),
@@ -119,20 +119,20 @@ fn meter() -> Meter {
 /// A server that gives these answers, and a poller of all its paths, `concurrency` at a time.
 fn poller(
     concurrency: usize,
-    answers: impl IntoIterator<Item = (&'static str, Answer)>,
-) -> (Arc<Memory>, TargetPoller) {
-    let memory = Arc::new(Memory {
+    answers: impl IntoIterator<Item = (&'static str, ScriptedAnswer)>,
+) -> (Arc<MemoryServer>, TargetPoller) {
+    let memory = Arc::new(MemoryServer {
         answers: answers.into_iter().collect(),
-        ..Memory::default()
+        ..MemoryServer::default()
     });
     let paths: Vec<_> = memory.answers.keys().copied().collect();
-    let fleet = Fleet::new(single_attempts());
+    let fleet = ReceiverResilience::new(single_attempts());
     let poller = lab::before(&memory, &fleet, concurrency, &paths);
     (memory, poller)
 }
 
 /// No retry and no breaker: what one attempt does.
-fn single_attempts() -> Settings {
+fn single_attempts() -> ResilienceSettings {
     let breaker = CircuitBreakerConfig {
         failure_threshold: u32::MAX,
         ..Default::default()
@@ -141,7 +141,7 @@ fn single_attempts() -> Settings {
         max_retries: 0,
         ..RetryConfig::default()
     };
-    Settings {
+    ResilienceSettings {
         interval: INTERVAL,
         deadline: INTERVAL,
         statuses: Statuses::default(),
@@ -173,14 +173,14 @@ fn definition(paths: &[&str]) -> Arc<Definition> {
 }
 
 /// What is kept of a poll: when it was handed on, its missed ticks, what its endpoints gave.
-type Kept = (Duration, u64, Vec<Option<ErrorType>>);
+type RecordedPoll = (Duration, u64, Vec<Option<ErrorType>>);
 
-struct Keeper {
+struct RecordingSink {
     begun: Instant,
-    kept: Arc<Mutex<Vec<Kept>>>,
+    kept: Arc<Mutex<Vec<RecordedPoll>>>,
 }
 
-impl Sink for Keeper {
+impl Sink for RecordingSink {
     fn follow(&mut self, _target: &Arc<Target>) {}
 
     fn accept(&mut self, poll: &Poll) {
@@ -198,13 +198,13 @@ fn errors(poll: &Poll) -> Vec<Option<ErrorType>> {
 }
 
 /// All that the poller hands on while `time` passes.
-async fn run(poller: TargetPoller, interval: Duration, time: Duration) -> Vec<Kept> {
-    let kept = Arc::<Mutex<Vec<Kept>>>::default();
-    let keeper = Keeper {
+async fn run(poller: TargetPoller, interval: Duration, time: Duration) -> Vec<RecordedPoll> {
+    let kept = Arc::<Mutex<Vec<RecordedPoll>>>::default();
+    let sink = RecordingSink {
         begun: Instant::now(),
         kept: Arc::clone(&kept),
     };
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(keeper)];
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(sink)];
     let forever = go(&poller, every(interval), sinks, CancellationToken::new());
     let ended = timeout(time, forever).await;
     assert!(ended.is_err(), "a poller never ends by itself");
@@ -226,10 +226,10 @@ async fn go(
     timing: Timing,
     sinks: Vec<Box<dyn Sink>>,
     stop: CancellationToken,
-) -> poller::Ended {
-    let mut course = Course::new(poller, timing, false, sinks);
+) -> poller::PollingEnded {
+    let mut state = PollState::new(poller, timing, false, sinks);
     poller
-        .run(&mut course, &Orders::until(stop, Turns::new()))
+        .run(&mut state, &TargetControl::until(stop, Turns::new()))
         .await
 }
 
@@ -252,7 +252,7 @@ async fn ten_hours_have_a_poll_every_fifteen_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_target_misses_ticks_and_never_queues_them() {
-    let slow = Answer::Body(Duration::from_millis(4_900), "{}");
+    let slow = ScriptedAnswer::Body(Duration::from_millis(4_900), "{}");
     let (memory, poller) = poller(8, ["/a", "/b", "/c"].map(|path| (path, slow.clone())));
     let kept = run(poller, Duration::from_secs(2), Duration::from_secs(600)).await;
     for pair in kept[1..].windows(2) {
@@ -272,7 +272,7 @@ async fn a_slow_target_misses_ticks_and_never_queues_them() {
 }
 
 /// Refuses polls for a while.
-struct Refuses(Keeper, Duration);
+struct Refuses(RecordingSink, Duration);
 
 impl Sink for Refuses {
     fn admits(&mut self) -> bool {
@@ -289,12 +289,12 @@ impl Sink for Refuses {
 #[tokio::test(start_paused = true)]
 async fn a_target_that_is_not_polled_for_want_of_memory_is_not_up() {
     let (memory, poller) = poller(8, [("/a", GOOD)]);
-    let kept = Arc::<Mutex<Vec<Kept>>>::default();
-    let keeper = Keeper {
+    let kept = Arc::<Mutex<Vec<RecordedPoll>>>::default();
+    let sink = RecordingSink {
         begun: Instant::now(),
         kept: Arc::clone(&kept),
     };
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Refuses(keeper, INTERVAL * 3))];
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Refuses(sink, INTERVAL * 3))];
     let forever = go(&poller, every(INTERVAL), sinks, CancellationToken::new());
     assert!(timeout(INTERVAL * 2, forever).await.is_err());
     let errors: Vec<_> = kept
@@ -315,12 +315,12 @@ async fn a_target_that_is_not_polled_for_want_of_memory_is_not_up() {
 async fn one_endpoint_that_fails_costs_only_itself() {
     let answers = [
         ("/a", GOOD),
-        ("/b", Answer::Status(503)),
-        ("/c", Answer::Hang),
-        ("/d", Answer::TooLarge),
-        ("/e", Answer::Body(Duration::ZERO, "{")),
-        ("/f", Answer::Status(302)),
-        ("/g", Answer::Body(TIMEOUT * 2, "{}")),
+        ("/b", ScriptedAnswer::Status(503)),
+        ("/c", ScriptedAnswer::Hang),
+        ("/d", ScriptedAnswer::TooLarge),
+        ("/e", ScriptedAnswer::Body(Duration::ZERO, "{")),
+        ("/f", ScriptedAnswer::Status(302)),
+        ("/g", ScriptedAnswer::Body(TIMEOUT * 2, "{}")),
     ];
     let (_, poller) = poller(8, answers);
     let begun = Instant::now();
@@ -364,7 +364,7 @@ async fn a_request_that_finds_no_place_in_time_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_requests_than_allowed_are_in_flight() {
-    let slow = Answer::Body(Duration::from_secs(1), "{}");
+    let slow = ScriptedAnswer::Body(Duration::from_secs(1), "{}");
     let paths = ["/a", "/b", "/c", "/d", "/e", "/f", "/g"];
     let (memory, poller) = poller(3, paths.map(|path| (path, slow.clone())));
     let begun = Instant::now();
@@ -380,7 +380,7 @@ async fn no_more_requests_than_allowed_are_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_is_part_of_the_timeout() {
-    let slow = Answer::Body(Duration::from_secs(3), "{}");
+    let slow = ScriptedAnswer::Body(Duration::from_secs(3), "{}");
     let paths = ["/a", "/b"].map(|path| (path, slow.clone()));
     let (_, poller) = poller(1, paths);
     let begun = Instant::now();
@@ -391,7 +391,7 @@ async fn waiting_for_a_place_is_part_of_the_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_hangs_does_not_hold_up_the_end() {
-    let (_, poller) = poller(8, [("/a", Answer::Hang)]);
+    let (_, poller) = poller(8, [("/a", ScriptedAnswer::Hang)]);
     let timing = every(INTERVAL);
     let stop = CancellationToken::new();
     let stopper = async {
@@ -405,7 +405,7 @@ async fn a_request_that_hangs_does_not_hold_up_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn the_board_knows_a_target_as_long_as_it_is_polled() {
-    let (_, poller) = poller(8, [("/a", GOOD), ("/b", Answer::Status(500))]);
+    let (_, poller) = poller(8, [("/a", GOOD), ("/b", ScriptedAnswer::Status(500))]);
     let board = Arc::clone(&poller.board);
     let during = async {
         sleep(Duration::from_secs(20)).await;
@@ -422,7 +422,7 @@ async fn the_board_knows_a_target_as_long_as_it_is_polled() {
     let [status] = targets.as_slice() else {
         panic!("one target: {targets:?}");
     };
-    assert_eq!(ended, poller::Ended::Stopped);
+    assert_eq!(ended, poller::PollingEnded::Stopped);
     assert!(status.is_up());
     assert!(status.endpoints[0].last_success.is_some());
     let error = status.endpoints[1].last_error.as_ref().unwrap();

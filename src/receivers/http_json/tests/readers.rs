@@ -4,22 +4,22 @@ use futures_util::{future::join_all, poll};
 use tokio::time::advance;
 
 use super::{
-    lab::{Lab, Reply, alone, reading, settings},
+    lab::{Reply, ScriptedServer, alone, reading, settings},
     *,
 };
-use crate::{pipeline::Served, telemetry::names::Detail};
+use crate::{pipeline::CacheStatus, telemetry::names::MetricsDetail};
 
 /// A poller at work, until it is stopped.
 struct AtWork {
-    lab: Arc<Lab>,
-    host: Arc<Host>,
+    lab: Arc<ScriptedServer>,
+    host: Arc<TargetResilience>,
     stop: CancellationToken,
     tasks: Tasks,
 }
 
 impl AtWork {
     /// A second after its first tick; the next one is 7.5 to 22.5 s after that.
-    async fn start(lab: Arc<Lab>, paths: &[&'static str]) -> Self {
+    async fn start(lab: Arc<ScriptedServer>, paths: &[&'static str]) -> Self {
         let poller = alone(&lab, settings(), paths);
         let (host, stop) = (Arc::clone(&poller.host), CancellationToken::new());
         let (tasks, _) = Tasks::new();
@@ -39,7 +39,7 @@ impl AtWork {
     fn counted(&self, reader: &str, result: &str) -> f64 {
         let of = [("reader", reader), ("result", result)];
         reading(
-            &self.host.readings(Detail::Detailed),
+            &self.host.readings(MetricsDetail::Detailed),
             "betanet.cache.requests",
             &of,
         )
@@ -48,10 +48,10 @@ impl AtWork {
 
 #[tokio::test(start_paused = true)]
 async fn a_fresh_answer_is_served_without_asking_the_node() {
-    let work = AtWork::start(Lab::new(|_| Reply::Good), &["/a"]).await;
+    let work = AtWork::start(ScriptedServer::new(|_| Reply::Good), &["/a"]).await;
     for _ in 0..5 {
         let read = work.host.read(0).await;
-        assert_eq!(read.served, Served::Hit);
+        assert_eq!(read.served, CacheStatus::Hit);
         assert!(read.age < Some(Duration::from_secs(10)), "{:?}", read.age);
         sleep(Duration::from_secs(1)).await;
     }
@@ -61,11 +61,11 @@ async fn a_fresh_answer_is_served_without_asking_the_node() {
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_later_asks_once_for_all() {
-    let lab = Lab::new(|_| Reply::After(Duration::from_millis(300)));
+    let lab = ScriptedServer::new(|_| Reply::After(Duration::from_millis(300)));
     let work = AtWork::start(lab, &["/a", "/b"]).await;
     sleep(Duration::from_secs(10)).await;
     let reads = join_all((0..50).map(|_| work.host.read(0))).await;
-    assert!(reads.iter().all(|read| read.served == Served::Fresh));
+    assert!(reads.iter().all(|read| read.served == CacheStatus::Fresh));
     assert_eq!(
         work.lab.count(),
         3,
@@ -84,7 +84,7 @@ async fn who_comes_later_asks_once_for_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_goes_away_cancels_nothing() {
-    let lab = Lab::new(|_| Reply::After(Duration::from_secs(2)));
+    let lab = ScriptedServer::new(|_| Reply::After(Duration::from_secs(2)));
     let work = AtWork::start(lab, &["/a"]).await;
     sleep(Duration::from_secs(12)).await;
     let mut first = Box::pin(work.host.read(0));
@@ -93,51 +93,51 @@ async fn a_reader_that_goes_away_cancels_nothing() {
     let second = work.host.read(0);
     assert_eq!(work.lab.in_flight(), 1);
     drop(first);
-    assert_eq!(second.await.served, Served::Fresh);
+    assert_eq!(second.await.served, CacheStatus::Fresh);
     assert_eq!(work.lab.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tick_under_way_is_joined() {
-    let lab = Lab::new(|_| Reply::After(Duration::from_secs(2)));
+    let lab = ScriptedServer::new(|_| Reply::After(Duration::from_secs(2)));
     let poller = AtWork::start(lab, &["/a"]).await;
     assert_eq!(poller.lab.in_flight(), 1, "the first tick");
-    assert_eq!(poller.host.read(0).await.served, Served::Fresh);
+    assert_eq!(poller.host.read(0).await.served, CacheStatus::Fresh);
     assert_eq!(poller.lab.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_kept_for_nobody_and_the_old_answer_has_its_own_age() {
-    let work = AtWork::start(Lab::new(|_| Reply::Good), &["/a"]).await;
+    let work = AtWork::start(ScriptedServer::new(|_| Reply::Good), &["/a"]).await;
     work.lab.now(|_| Reply::Status(404, None));
     sleep(Duration::from_secs(10)).await;
     for asked in 2..4 {
         let read = work.host.read(0).await;
-        assert_eq!(read.served, Served::Stale);
+        assert_eq!(read.served, CacheStatus::Stale);
         assert!(read.age >= Some(Duration::from_secs(11)), "{:?}", read.age);
         assert_eq!(read.failure.unwrap().error_type, ErrorType::Status(404));
         assert_eq!(work.lab.count(), asked, "each asks anew");
     }
     work.lab.now(|_| Reply::Good);
-    assert_eq!(work.host.read(0).await.served, Served::Fresh);
+    assert_eq!(work.host.read(0).await.served, CacheStatus::Fresh);
     assert_eq!(work.counted("api", "stale"), 2.0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn behind_an_open_breaker_readers_are_served_at_once_and_send_nothing() {
-    let work = AtWork::start(Lab::new(|_| Reply::Refuse), &["/a"]).await;
+    let work = AtWork::start(ScriptedServer::new(|_| Reply::Refuse), &["/a"]).await;
     sleep(INTERVAL * 3 / 2).await;
     let (asked, begun) = (work.lab.count(), Instant::now());
     assert_eq!(asked, 5, "the fifth failure opened it");
     let read = work.host.read(0).await;
-    assert_eq!(read.served, Served::Missing);
+    assert_eq!(read.served, CacheStatus::Missing);
     assert_eq!(read.failure.unwrap().error_type, ErrorType::CircuitOpen);
     assert_eq!((work.lab.count(), begun.elapsed()), (asked, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_waits_no_longer_than_the_poller_lives() {
-    let work = AtWork::start(Lab::new(|_| Reply::Hang), &["/a"]).await;
+    let work = AtWork::start(ScriptedServer::new(|_| Reply::Hang), &["/a"]).await;
     let mut read = Box::pin(work.host.read(0));
     assert!(poll!(read.as_mut()).is_pending());
     work.stop.cancel();
@@ -147,5 +147,5 @@ async fn a_reader_waits_no_longer_than_the_poller_lives() {
             .await
     );
     advance(Duration::from_millis(1)).await;
-    assert_eq!(read.await.served, Served::Missing);
+    assert_eq!(read.await.served, CacheStatus::Missing);
 }

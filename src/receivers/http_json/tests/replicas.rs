@@ -1,7 +1,7 @@
 //! Several instances with the same data: whom a poll asks, and what one that fails costs.
 
 use super::{
-    lab::{Lab, Reply, Sent, alone, reading, replicas, settings},
+    lab::{Reply, ScriptedServer, Sent, alone, reading, replicas, settings},
     *,
 };
 
@@ -10,10 +10,10 @@ const THREE: [&str; 3] = ["/a", "/b", "/c"];
 /// Requests of one round to different instances are a moment apart.
 const ALMOST: Duration = Duration::from_millis(50);
 
-pub(super) fn instances(replies: &[Reply]) -> Vec<Arc<Lab>> {
+pub(super) fn instances(replies: &[Reply]) -> Vec<Arc<ScriptedServer>> {
     let lab = |reply: &Reply| {
         let reply = *reply;
-        Lab::new(move |_: &Sent| reply)
+        ScriptedServer::new(move |_: &Sent| reply)
     };
     replies.iter().map(lab).collect()
 }
@@ -109,7 +109,7 @@ async fn an_instance_that_answers_again_is_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn all_down_is_as_one_target_down() {
     let time = Duration::from_secs(200);
-    let one = Lab::new(|_| Reply::Refuse);
+    let one = ScriptedServer::new(|_| Reply::Refuse);
     let kept_of_one = run(alone(&one, settings(), &["/a"]), INTERVAL, time).await;
     let labs = instances(&[Reply::Refuse; 3]);
     let kept = run(replicas(&labs, settings(), &["/a"]), INTERVAL, time).await;

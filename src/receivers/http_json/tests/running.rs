@@ -9,27 +9,27 @@ use opentelemetry_sdk::metrics::{
 use tokio::sync::mpsc;
 
 use super::{
-    lab::{Lab, Reply, receiver},
+    lab::{Reply, ScriptedServer, receiver},
     *,
 };
-use crate::{instruments::PullReader, runtime::Failure, telemetry::Meter};
+use crate::{instruments::PullReader, runtime::TaskFailure, telemetry::Meter};
 
 /// What became of targets, in order.
 #[derive(Debug, Default)]
-struct Log {
+struct TargetLog {
     lines: Mutex<Vec<String>>,
     /// Whether a poll of target `one` makes it panic.
     is_broken: AtomicBool,
 }
 
-struct Line {
-    log: Arc<Log>,
+struct LogLine {
+    log: Arc<TargetLog>,
     target: String,
 }
 
-impl Consumer for Arc<Log> {
+impl Consumer for Arc<TargetLog> {
     fn open(&self, target: &Arc<Target>) -> Box<dyn Sink> {
-        let line = Line {
+        let line = LogLine {
             log: Self::clone(self),
             target: format!("{} {}", target.receiver, target.name),
         };
@@ -38,14 +38,14 @@ impl Consumer for Arc<Log> {
     }
 }
 
-impl Line {
+impl LogLine {
     fn write(&self, what: &str) {
         let line = format!("{} {what}", self.target);
         self.log.lines.lock().unwrap().push(line);
     }
 }
 
-impl Sink for Line {
+impl Sink for LogLine {
     fn follow(&mut self, target: &Arc<Target>) {
         self.target = format!("{} {}", target.receiver, target.name);
         self.write("follows");
@@ -58,7 +58,7 @@ impl Sink for Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for LogLine {
     fn drop(&mut self) {
         self.write("closed");
     }
@@ -66,20 +66,24 @@ impl Drop for Line {
 
 /// Two receivers before one server, with what became of their targets.
 struct Stand {
-    lab: Arc<Lab>,
-    log: Arc<Log>,
+    lab: Arc<ScriptedServer>,
+    log: Arc<TargetLog>,
     board: Arc<StatusBoard>,
-    a: Arc<Running>,
-    b: Arc<Running>,
+    a: Arc<TargetManager>,
+    b: Arc<TargetManager>,
     tasks: Tasks,
-    failures: mpsc::Receiver<Failure>,
+    failures: mpsc::Receiver<TaskFailure>,
     metrics: PullReader,
     _provider: SdkMeterProvider,
 }
 
 impl Stand {
     fn new(script: impl Fn(&lab::Sent) -> Reply + Send + Sync + 'static) -> Self {
-        let (lab, log, board) = (Lab::new(script), Arc::new(Log::default()), Arc::default());
+        let (lab, log, board) = (
+            ScriptedServer::new(script),
+            Arc::new(TargetLog::default()),
+            Arc::default(),
+        );
         let (names, (tasks, failures)) = (Arc::default(), Tasks::new());
         let metrics = PullReader::default();
         let provider = SdkMeterProvider::builder().with_reader(metrics.clone());
@@ -133,17 +137,17 @@ impl Stand {
 
 /// Lets a receiver poll these and nothing else.
 trait Apply {
-    fn apply(&self, targets: &[TargetConfig]) -> Ending;
+    fn apply(&self, targets: &[TargetConfig]) -> StopHandle;
 }
 
-impl Apply for Arc<Running> {
-    fn apply(&self, targets: &[TargetConfig]) -> Ending {
-        self.follow(HttpJson {
+impl Apply for Arc<TargetManager> {
+    fn apply(&self, targets: &[TargetConfig]) -> StopHandle {
+        self.follow(HttpJsonReceiver {
             factory: self.factory(),
             targets: targets.iter().cloned().map(Arc::new).collect(),
             timing: every(INTERVAL),
             shard: None,
-            finding: Finding::AsBefore,
+            finding: TargetDiscovery::Unchanged,
         })
     }
 }
@@ -319,9 +323,9 @@ async fn the_instances_of_a_pool_come_and_go_and_nothing_else_does() {
 }
 
 /// The receiver `a` with another factory.
-fn treated(stand: &Stand, change: impl FnOnce(&mut Factory)) -> HttpJson {
+fn treated(stand: &Stand, change: impl FnOnce(&mut PollerFactory)) -> HttpJsonReceiver {
     let old = stand.a.factory();
-    let mut factory = Factory {
+    let mut factory = PollerFactory {
         context: old.context.clone(),
         definitions: old.definitions.clone(),
         connect: Arc::clone(&old.connect),
@@ -329,15 +333,15 @@ fn treated(stand: &Stand, change: impl FnOnce(&mut Factory)) -> HttpJson {
         shared: Arc::clone(&old.shared),
         shared_by_probes: Arc::clone(&old.shared_by_probes),
         fleet: Arc::clone(&old.fleet),
-        treatment: old.treatment.clone(),
+        resilience: old.resilience.clone(),
     };
     change(&mut factory);
-    HttpJson {
+    HttpJsonReceiver {
         factory: Arc::new(factory),
         targets: vec![Arc::new(target("one"))],
         timing: every(INTERVAL),
         shard: None,
-        finding: Finding::AsBefore,
+        finding: TargetDiscovery::Unchanged,
     }
 }
 
@@ -347,9 +351,9 @@ async fn other_settings_take_effect_after_the_poll_under_way_and_nothing_is_lost
     let stand = Stand::new(move |_| Reply::After(slow));
     stand.a.apply(&[target("one")]);
     assert_eq!(stand.after(MOMENT).await, ["a one opened"]);
-    let next = treated(&stand, |f| f.treatment.deadline = TIMEOUT);
+    let next = treated(&stand, |f| f.resilience.deadline = TIMEOUT);
     let (interval, old) = (Duration::from_secs(6), Arc::downgrade(&stand.a.factory()));
-    stand.a.follow(HttpJson {
+    stand.a.follow(HttpJsonReceiver {
         timing: every(interval),
         ..next
     });

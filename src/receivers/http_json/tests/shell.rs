@@ -1,12 +1,12 @@
 //! The whole shell around single attempts: what is sent when, and what polls come to.
 
 use super::{
-    lab::{Lab, Reply, alone, host_state, never_open, reading, settings},
+    lab::{Reply, ScriptedServer, alone, host_state, never_open, reading, settings},
     *,
 };
 use crate::{
-    resilience::{shell::Manner, state::State},
-    telemetry::names::Detail,
+    resilience::{executor::Manner, state::BreakerState},
+    telemetry::names::MetricsDetail,
 };
 
 const THREE: [&str; 3] = ["/a", "/b", "/c"];
@@ -40,7 +40,7 @@ fn first_errors(polls: &[Poll]) -> Vec<Option<ErrorType>> {
 
 #[tokio::test(start_paused = true)]
 async fn retries_come_after_one_two_and_four_seconds() {
-    let lab = Lab::new(|_| Reply::Status(500, None));
+    let lab = ScriptedServer::new(|_| Reply::Status(500, None));
     let poller = alone(&lab, never_open(), &["/a"]);
     let poll = poller.poll_all().await;
     assert_eq!(lab.seconds(), [0, 1, 3, 7]);
@@ -54,7 +54,7 @@ async fn retries_come_after_one_two_and_four_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn the_retry_that_succeeds_is_the_outcome() {
-    let lab = Lab::new(|sent| match sent.at.as_secs() {
+    let lab = ScriptedServer::new(|sent| match sent.at.as_secs() {
         0..3 => Reply::Cut(Duration::ZERO),
         _ => Reply::Good,
     });
@@ -67,7 +67,7 @@ async fn the_retry_that_succeeds_is_the_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn five_failures_open_the_breaker_of_an_endpoint_and_nothing_is_sent_then() {
-    let lab = Lab::new(|sent| match sent.path.as_str() {
+    let lab = ScriptedServer::new(|sent| match sent.path.as_str() {
         "/a" => Reply::Status(500, None),
         _ => Reply::Good,
     });
@@ -92,42 +92,42 @@ async fn five_failures_open_the_breaker_of_an_endpoint_and_nothing_is_sent_then(
     assert_eq!(reading(own, "betanet.circuit_breaker.rejections", &of), 1.0);
     let open = [("reason", "open")];
     assert_eq!(reading(own, "betanet.poll.retries_suppressed", &open), 1.0);
-    assert_eq!(host_state(&poller), State::Closed);
+    assert_eq!(host_state(&poller), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_host_counts_what_fails_together_once() {
-    let lab = Lab::new(|_| Reply::Refuse);
+    let lab = ScriptedServer::new(|_| Reply::Refuse);
     let poller = alone(&lab, settings(), &THREE);
     poller.poll_all().await;
     assert_eq!(lab.count(), 12, "four waves of three");
-    assert_eq!(host_state(&poller), State::Closed);
+    assert_eq!(host_state(&poller), BreakerState::Closed);
     sleep(INTERVAL).await;
     poller.poll_all().await;
-    assert_eq!(host_state(&poller), State::Open);
+    assert_eq!(host_state(&poller), BreakerState::Open);
     assert!(lab.count() <= 15, "the fifth wave opened it");
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_endpoints_do_not_open_a_host_sooner() {
     for paths in [&THREE[..1], &THREE] {
-        let lab = Lab::new(|_| Reply::Refuse);
+        let lab = ScriptedServer::new(|_| Reply::Refuse);
         let mut settings = settings();
         settings.retry.jitter = 0.2;
         let poller = alone(&lab, settings, paths);
         poller.poll_all().await;
         assert_eq!(lab.count(), 4 * paths.len(), "each at a time of its own");
-        assert_eq!(host_state(&poller), State::Closed);
+        assert_eq!(host_state(&poller), BreakerState::Closed);
         sleep(INTERVAL).await;
         poller.poll_all().await;
-        assert_eq!(host_state(&poller), State::Open);
+        assert_eq!(host_state(&poller), BreakerState::Open);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_restarts_within_a_poll_loses_none() {
     let back = Duration::from_secs(5);
-    let lab = Lab::new(move |sent| {
+    let lab = ScriptedServer::new(move |sent| {
         if sent.at < back {
             Reply::Refuse
         } else {
@@ -145,8 +145,8 @@ async fn a_node_that_restarts_within_a_poll_loses_none() {
 const OPEN: u64 = 37;
 
 /// Polls a host that is down until `up`, by its schedule, for `time`; when requests came.
-async fn outage(up: Duration, probe: Reply, time: Duration) -> (Vec<u64>, Vec<Kept>) {
-    let lab = Lab::new(move |sent| if sent.at < up { Reply::Refuse } else { probe });
+async fn outage(up: Duration, probe: Reply, time: Duration) -> (Vec<u64>, Vec<RecordedPoll>) {
+    let lab = ScriptedServer::new(move |sent| if sent.at < up { Reply::Refuse } else { probe });
     let mut settings = settings();
     settings.circuit_breaker.open_duration = settings::Duration::from_secs(OPEN);
     let poller = alone(&lab, settings, &THREE);
@@ -194,17 +194,17 @@ async fn the_others_go_after_the_probe_one_by_one_in_the_same_round() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_probe_that_succeeds_was_not_rejected() {
     let (opened, _) = opening().await;
-    let lab = Lab::new(move |sent| match sent.at.as_secs() < opened + 1 {
+    let lab = ScriptedServer::new(move |sent| match sent.at.as_secs() < opened + 1 {
         true => Reply::Refuse,
         false => Reply::After(Duration::from_secs(2)),
     });
     let poller = alone(&lab, settings(), &THREE);
     let rejections = || {
-        let own = poller.host.readings(Detail::default());
+        let own = poller.host.readings(MetricsDetail::default());
         reading(&own, "betanet.circuit_breaker.rejections", &[])
     };
     let mut before = 0.0;
-    while host_state(&poller) == State::Closed {
+    while host_state(&poller) == BreakerState::Closed {
         at_once(&poller).await;
         before = rejections();
         sleep(Duration::from_secs(8)).await;
@@ -217,13 +217,13 @@ async fn who_waits_for_a_probe_that_succeeds_was_not_rejected() {
 #[tokio::test(start_paused = true)]
 async fn who_has_no_time_left_after_a_verdict_sends_nothing() {
     // The probe takes 4.5 s of the poll's 5: too little is left for an attempt of the others.
-    let lab = Lab::new(|_| Reply::Refuse);
+    let lab = ScriptedServer::new(|_| Reply::Refuse);
     let mut settings = settings();
     settings.circuit_breaker.host_failure_threshold = Some(1);
     settings.deadline = Duration::from_secs(5);
     let poller = alone(&lab, settings, &THREE);
     poller.poll_all().await;
-    assert_eq!(host_state(&poller), State::Open);
+    assert_eq!(host_state(&poller), BreakerState::Open);
     let before = lab.count();
     sleep(Duration::from_secs(30)).await;
     lab.now(|_| Reply::After(Duration::from_millis(4_500)));
@@ -231,7 +231,7 @@ async fn who_has_no_time_left_after_a_verdict_sends_nothing() {
     assert_eq!(at_once(&poller).await, [None, open, open]);
     assert_eq!(lab.count() - before, 1, "the probe alone");
     let host = [("betanet.breaker.scope", "host")];
-    let own = poller.host.readings(Detail::default());
+    let own = poller.host.readings(MetricsDetail::default());
     let rejections = reading(&own, "betanet.circuit_breaker.rejections", &host);
     assert_eq!(rejections, 2.0);
     let cancelled = [("result", "cancelled")];
@@ -243,12 +243,12 @@ async fn who_has_no_time_left_after_a_verdict_sends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn bug_8_a_host_that_hangs_is_detected_although_the_deadline_cuts_each_poll() {
     for deadline in [4_000, 4_999, 5_000, 9_000] {
-        let lab = Lab::new(|_| Reply::Hang);
+        let lab = ScriptedServer::new(|_| Reply::Hang);
         let mut settings = settings();
         settings.deadline = Duration::from_millis(deadline);
         let poller = alone(&lab, settings, &THREE);
         polls(&poller, 6).await;
-        assert_eq!(host_state(&poller), State::Open, "{deadline} ms");
+        assert_eq!(host_state(&poller), BreakerState::Open, "{deadline} ms");
         assert!(lab.count() <= 30, "{deadline} ms");
         assert_eq!(lab.in_flight(), 0);
     }
@@ -257,7 +257,7 @@ async fn bug_8_a_host_that_hangs_is_detected_although_the_deadline_cuts_each_pol
 #[tokio::test(start_paused = true)]
 async fn a_node_that_became_slow_while_nobody_looked_has_all_the_time_in_the_next_poll() {
     let slow = Duration::from_millis(4_500);
-    let lab = Lab::new(|_| Reply::Good);
+    let lab = ScriptedServer::new(|_| Reply::Good);
     let mut settings = settings();
     settings.timeout.adaptive = true;
     let poller = alone(&lab, settings, &["/a"]);
@@ -272,7 +272,7 @@ async fn a_node_that_became_slow_while_nobody_looked_has_all_the_time_in_the_nex
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_fits_the_poll_is_waited_for() {
-    let lab = Lab::new(|sent| match sent.at.as_secs() {
+    let lab = ScriptedServer::new(|sent| match sent.at.as_secs() {
         0 => Reply::Status(429, Some(4)),
         _ => Reply::Good,
     });
@@ -283,7 +283,7 @@ async fn a_pause_that_fits_the_poll_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_longer_pause_is_kept_by_all_endpoints_and_ends_to_the_second() {
-    let lab = Lab::new(|sent| match (sent.at.as_secs(), sent.path.as_str()) {
+    let lab = ScriptedServer::new(|sent| match (sent.at.as_secs(), sent.path.as_str()) {
         (0, "/a") => Reply::Status(503, Some(50)),
         _ => Reply::Good,
     });
@@ -299,7 +299,7 @@ async fn a_longer_pause_is_kept_by_all_endpoints_and_ends_to_the_second() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_gone_is_not_served_stale() {
-    let lab = Lab::new(|_| Reply::Good);
+    let lab = ScriptedServer::new(|_| Reply::Good);
     let poller = alone(&lab, settings(), &["/a"]);
     poller.poll_all().await;
     for (code, stale) in [(404, true), (410, false), (404, false)] {
@@ -315,7 +315,7 @@ async fn an_answer_that_is_gone_is_not_served_stale() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_still_holds_is_as_good_as_a_new_one() {
-    let lab = Lab::new(|_| Reply::Tagged("\"1\""));
+    let lab = ScriptedServer::new(|_| Reply::Tagged("\"1\""));
     let poller = alone(&lab, settings(), &["/a"]);
     let polls = polls(&poller, 3).await;
     let outcomes: Vec<_> = polls
@@ -342,7 +342,7 @@ async fn an_answer_that_still_holds_is_as_good_as_a_new_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_304_that_nobody_asked_for_renews_nothing() {
-    let lab = Lab::new(|_| Reply::Good);
+    let lab = ScriptedServer::new(|_| Reply::Good);
     let poller = alone(&lab, settings(), &["/a"]);
     poller.poll_all().await;
     lab.now(|_| Reply::Status(304, None));
@@ -355,7 +355,7 @@ async fn a_304_that_nobody_asked_for_renews_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_answer_keeps_its_age_and_comes_to_an_end() {
-    let lab = Lab::new(|_| Reply::Good);
+    let lab = ScriptedServer::new(|_| Reply::Good);
     let poller = alone(&lab, settings(), &["/a"]);
     poller.poll_all().await;
     lab.now(|_| Reply::Status(404, None));
@@ -377,7 +377,7 @@ async fn a_stale_answer_keeps_its_age_and_comes_to_an_end() {
 
 #[tokio::test(start_paused = true)]
 async fn bug_12_a_stale_answer_makes_no_failure_look_like_a_success() {
-    let lab = Lab::new(|sent| match sent.at.as_secs() {
+    let lab = ScriptedServer::new(|sent| match sent.at.as_secs() {
         0..15 => Reply::Good,
         _ => Reply::Status(500, None),
     });
@@ -397,7 +397,7 @@ async fn bug_12_a_stale_answer_makes_no_failure_look_like_a_success() {
 #[tokio::test(start_paused = true)]
 async fn a_poll_that_sent_something_says_what_that_came_to() {
     // `/b` opens the host's breaker while `/a` waits for its retry.
-    let lab = Lab::new(|sent| match (sent.path.as_str(), sent.at.as_millis()) {
+    let lab = ScriptedServer::new(|sent| match (sent.path.as_str(), sent.at.as_millis()) {
         ("/a", 0..100) => Reply::Status(503, Some(3)),
         _ => Reply::Refuse,
     });
@@ -415,7 +415,7 @@ async fn a_poll_that_sent_something_says_what_that_came_to() {
 
 #[tokio::test(start_paused = true)]
 async fn less_is_said_of_a_target_where_less_is_asked_for() {
-    let lab = Lab::new(|_| Reply::Status(500, None));
+    let lab = ScriptedServer::new(|_| Reply::Status(500, None));
     let mut poller = alone(&lab, never_open(), &["/a"]);
     let mut said = async |detail| {
         poller.detail = detail;
@@ -423,9 +423,9 @@ async fn less_is_said_of_a_target_where_less_is_asked_for() {
         let names: std::collections::BTreeSet<_> = own.iter().map(|own| own.metric).collect();
         names
     };
-    let basic = said(Detail::Basic).await;
-    let normal = said(Detail::Normal).await;
-    let detailed = said(Detail::Detailed).await;
+    let basic = said(MetricsDetail::Basic).await;
+    let normal = said(MetricsDetail::Normal).await;
+    let detailed = said(MetricsDetail::Detailed).await;
     assert!(basic.is_subset(&normal) && normal.is_subset(&detailed));
     assert!(basic.contains("betanet.circuit_breaker.state"));
     assert!(basic.contains("betanet.poll.retries"));

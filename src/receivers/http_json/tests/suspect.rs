@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use super::{
-    lab::{Lab, Reply, settings, stranger},
+    lab::{Reply, ScriptedServer, settings, stranger},
     *,
 };
 use crate::{delivery::testing::logged, resilience::caution::LEFT_OUT};
@@ -11,10 +11,10 @@ use crate::{delivery::testing::logged, resilience::caution::LEFT_OUT};
 const THREE: [&str; 3] = ["/mixnodes", "/status", "/metrics"];
 
 /// Hangs on every path once one of the two others was asked, until it is restarted.
-fn deadlocks() -> (Arc<Lab>, Arc<AtomicBool>) {
+fn deadlocks() -> (Arc<ScriptedServer>, Arc<AtomicBool>) {
     let hangs = Arc::new(AtomicBool::new(false));
     let state = Arc::clone(&hangs);
-    let lab = Lab::new(move |sent| {
+    let lab = ScriptedServer::new(move |sent| {
         if sent.path != "/mixnodes" {
             state.store(true, Ordering::Relaxed);
         }
@@ -26,18 +26,18 @@ fn deadlocks() -> (Arc<Lab>, Arc<AtomicBool>) {
     (lab, hangs)
 }
 
-fn paths(lab: &Lab) -> Vec<String> {
+fn paths(lab: &ScriptedServer) -> Vec<String> {
     lab.sent().into_iter().map(|sent| sent.path).collect()
 }
 
-fn count(lab: &Lab, path: &str) -> usize {
+fn count(lab: &ScriptedServer, path: &str) -> usize {
     paths(lab).iter().filter(|sent| *sent == path).count()
 }
 
 #[tokio::test(start_paused = true)]
 async fn endpoints_of_a_stranger_are_asked_one_by_one_until_each_has_answered() {
     let after = Duration::from_secs(1);
-    let lab = Lab::new(move |_| Reply::After(after));
+    let lab = ScriptedServer::new(move |_| Reply::After(after));
     let poller = stranger(&lab, settings(), &THREE);
     assert_eq!(errors(&poller.poll_all().await), [None; 3]);
     assert_eq!(lab.seconds(), [0, 1, 2]);
@@ -93,7 +93,7 @@ async fn a_suspect_is_not_asked_when_the_host_is_back_and_the_next_one_is_found_
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_does_not_ask_a_suspect_again() {
-    use crate::resilience::heritage::Heritage;
+    use crate::resilience::inherited_state::InheritedState;
 
     let (lab, hangs) = deadlocks();
     let old = stranger(&lab, settings(), &THREE);
@@ -101,7 +101,7 @@ async fn a_reload_does_not_ask_a_suspect_again() {
     hangs.store(false, Ordering::Relaxed);
     sleep(INTERVAL).await;
     let new = stranger(&lab, settings(), &["/status", "/mixnodes"]);
-    new.host.take_over(Heritage {
+    new.host.take_over(InheritedState {
         old: &old.host,
         from: &[Some(1), Some(0)],
         instances: &[Some(0)],
@@ -131,7 +131,7 @@ async fn what_made_one_instance_hang_is_not_sent_to_another() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_hangs_alone_stops_no_other_and_is_no_suspect() {
-    let lab = Lab::new(|sent| match sent.path.as_str() {
+    let lab = ScriptedServer::new(|sent| match sent.path.as_str() {
         "/mixnodes" => Reply::Hang,
         _ => Reply::Good,
     });
@@ -150,28 +150,28 @@ async fn an_endpoint_that_hangs_alone_stops_no_other_and_is_no_suspect() {
 }
 
 /// Polls by its schedule for `time`; the lines of the log.
-async fn lines_of(poller: &TargetPoller, course: &mut Course, time: Duration) -> Vec<String> {
+async fn lines_of(poller: &TargetPoller, state: &mut PollState, time: Duration) -> Vec<String> {
     let (log, _guard) = logged();
-    let orders = Orders::until(CancellationToken::new(), Turns::new());
-    let ended = timeout(time, poller.run(course, &orders)).await;
+    let control = TargetControl::until(CancellationToken::new(), Turns::new());
+    let ended = timeout(time, poller.run(state, &control)).await;
     assert!(ended.is_err());
     log.text().lines().map(str::to_owned).collect()
 }
 
 async fn assert_two_lines(fault: Reply, long: Duration) {
-    let lab = Lab::new(|_| Reply::Good);
+    let lab = ScriptedServer::new(|_| Reply::Good);
     let poller = stranger(&lab, settings(), &THREE);
     let timing = every(Duration::from_secs(60));
-    let mut course = Course::new(&poller, timing, false, Vec::new());
-    let well = lines_of(&poller, &mut course, INTERVAL * 40).await;
+    let mut state = PollState::new(&poller, timing, false, Vec::new());
+    let well = lines_of(&poller, &mut state, INTERVAL * 40).await;
     assert_eq!(well, Vec::<String>::new());
     lab.now(move |_| fault);
-    let begins = lines_of(&poller, &mut course, long).await;
+    let begins = lines_of(&poller, &mut state, long).await;
     assert_eq!(begins.len(), 2, "{fault:?}: {begins:#?}");
     assert!(begins[0].contains("target is down"), "{begins:#?}");
     assert!(begins[1].contains("breaker opened"), "{begins:#?}");
     lab.now(|_| Reply::Good);
-    let ends = lines_of(&poller, &mut course, INTERVAL * 40).await;
+    let ends = lines_of(&poller, &mut state, INTERVAL * 40).await;
     assert_eq!(ends.len(), 2, "{fault:?}: {ends:#?}");
     assert!(ends[0].contains("breaker closed"), "{ends:#?}");
     assert!(ends[1].contains("target is up again"), "{ends:#?}");

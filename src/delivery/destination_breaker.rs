@@ -1,0 +1,120 @@
+//! The breaker of a destination: one that does not answer is left alone, then asked by one attempt
+//! whether it is back. Batches wait meanwhile, held and in their order. What each attempt says of
+//! the destination is also the status of the exporter.
+
+use tokio::time::Instant;
+
+use super::{DeliveryContext, SendOutcome, config::RetryOnFailure};
+use crate::{
+    pipeline::Reporter,
+    resilience::{
+        breaker::{Breaker, BreakerPermit, BreakerPolicy, BreakerRefusal, FailureCounting},
+        outcome,
+        state::{BreakerState, Transition},
+    },
+    telemetry::chain,
+};
+
+/// So many failures in a row, and nothing is sent for a while.
+const FAILURES: u32 = 5;
+
+/// Decides about attempts. No clock, no network.
+#[derive(Debug)]
+pub(super) struct DestinationBreaker {
+    exporter: String,
+    breaker: Breaker,
+    rng: fastrand::Rng,
+    status: Reporter,
+}
+
+impl DestinationBreaker {
+    /// For the destination of an exporter. It lets nothing pass for as long as retries wait, but
+    /// at most half of their longest wait: a batch that is alone it hardly delays.
+    pub(super) fn new(context: &DeliveryContext<'_>, retry: &RetryOnFailure, now: Instant) -> Self {
+        let policy = BreakerPolicy {
+            failure_threshold: FAILURES,
+            // What several consumers meet at the same time is one piece of evidence.
+            counting: FailureCounting::Waves,
+            open_duration: retry.initial_interval.get(),
+            open_jitter: 0.1,
+            open_multiplier: retry.multiplier,
+            max_open_duration: retry.max_interval.get() / 2,
+            half_open_max_probes: 1,
+        };
+        Self {
+            exporter: context.id.to_owned(),
+            breaker: Breaker::new(policy, now),
+            rng: fastrand::Rng::with_seed(context.seed),
+            status: context.status.clone(),
+        }
+    }
+
+    /// Leave for one attempt.
+    pub(super) fn try_acquire(&mut self, now: Instant) -> Result<BreakerPermit, BreakerRefusal> {
+        let expired = self.breaker.advance(now);
+        self.tell(expired);
+        self.breaker.try_acquire(now)
+    }
+
+    /// Takes that the destination answered to an attempt, whatever it said.
+    pub(super) fn answered(&mut self, permit: Option<BreakerPermit>, now: Instant) {
+        self.complete(permit, outcome::BreakerOutcome::Ok, now);
+    }
+
+    /// Takes what an attempt came to; one that is made for a drain has no permit.
+    pub(super) fn settle(
+        &mut self,
+        permit: Option<BreakerPermit>,
+        attempt: &SendOutcome,
+        now: Instant,
+    ) {
+        let evidence = match attempt {
+            SendOutcome::Sent(_) => {
+                self.status.ok();
+                outcome::BreakerOutcome::Ok
+            }
+            // A refusal is an answer: the destination lives.
+            SendOutcome::Permanent { error } | SendOutcome::TooLarge { error } => {
+                self.status.permanent_error(chain(error.as_ref()));
+                outcome::BreakerOutcome::Ok
+            }
+            SendOutcome::Retry { error, .. } => {
+                self.status.recoverable_error(chain(error.as_ref()));
+                outcome::BreakerOutcome::Fail
+            }
+        };
+        self.complete(permit, evidence, now);
+    }
+
+    fn complete(
+        &mut self,
+        permit: Option<BreakerPermit>,
+        evidence: outcome::BreakerOutcome,
+        now: Instant,
+    ) {
+        let Some(permit) = permit else { return };
+        let changed = self.breaker.complete(now, permit, evidence, &mut self.rng);
+        self.tell(changed);
+    }
+
+    /// The state in force.
+    pub(super) fn state(&self, now: Instant) -> BreakerState {
+        self.breaker.view(now).state
+    }
+
+    /// An outage is one line when it begins and one when it ends; its probes are for who asks.
+    fn tell(&self, transition: Option<Transition>) {
+        let Some(Transition {
+            from, to, failures, ..
+        }) = transition
+        else {
+            return;
+        };
+        let exporter = &self.exporter;
+        if from == BreakerState::Closed || to == BreakerState::Closed {
+            tracing::info!(%exporter, ?from, ?to, failures, "breaker of the destination");
+        } else {
+            tracing::debug!(%exporter, ?from, ?to, failures, "breaker of the destination");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Pools: addresses that are the instances of one target together.
+
+use super::{DiscoveredTarget, DiscoveryResult, Labels, target::Address};
+use crate::{resilience::instances::INSTANCES_MAX, settings::HttpUrl};
+
+/// A pool whose instances are being found.
+#[derive(Debug)]
+pub(super) struct ReplicaSet {
+    /// Its place among the targets.
+    pub(super) position: usize,
+    members: Vec<Replica>,
+}
+
+/// An address that wants to be an instance of it.
+#[derive(Debug)]
+struct Replica {
+    /// The position of the source that names it.
+    source: usize,
+    endpoint: HttpUrl,
+    labels: Labels,
+}
+
+impl ReplicaSet {
+    /// One without instances.
+    pub(super) fn at(position: usize) -> Self {
+        Self {
+            position,
+            members: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, source: usize, found: DiscoveredTarget) {
+        let labels = found.labels;
+        let endpoints = found.located.into_urls();
+        self.members.extend(endpoints.map(|endpoint| Replica {
+            source,
+            endpoint,
+            labels: labels.clone(),
+        }));
+    }
+
+    /// Makes `target` what its members are together, and says of each of them its source, what
+    /// becomes of it, and its address. The order in which they were found means nothing: the DNS
+    /// mixes it.
+    pub(super) fn close(
+        mut self,
+        target: &mut DiscoveredTarget,
+    ) -> Vec<(usize, DiscoveryResult, String)> {
+        let key = |member: &Replica| (member.endpoint.address(), member.endpoint.get().to_string());
+        self.members.sort_by_cached_key(key);
+        let (mut instances, mut fates) = (Vec::new(), Vec::new());
+        let mut last = String::new();
+        for member in self.members {
+            let address = member.endpoint.address();
+            let is_full = instances.len() >= INSTANCES_MAX;
+            let result = match (address == last, is_full) {
+                (true, _) => DiscoveryResult::Duplicate,
+                (false, true) => DiscoveryResult::OverLimit,
+                (false, false) => DiscoveryResult::Kept,
+            };
+            fates.push((member.source, result, address.clone()));
+            last = address;
+            if result == DiscoveryResult::Kept {
+                instances.push(member);
+            }
+        }
+        target.labels = in_common(&instances);
+        let urls = instances.into_iter().map(|member| member.endpoint);
+        target.located = Address::Replicas(urls.collect());
+        fates
+    }
+}
+
+/// The labels that all of them have with the same value.
+fn in_common(members: &[Replica]) -> Labels {
+    let mut members = members.iter();
+    let first = members.next().map(|first| first.labels.clone());
+    let mut common = first.unwrap_or_default();
+    for member in members {
+        common.retain(|name, value| member.labels.get(name) == Some(value));
+    }
+    common
+}

@@ -1,0 +1,195 @@
+//! Listeners at work: which ports are held, and what is answered there.
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ClientLimits, Route, TlsConfig,
+    connection::{Acceptor, ConnectionContext, ConnectionPolicy, ListenerView},
+    router::Router,
+    telemetry::ListenerTelemetry,
+    tls::Tls,
+};
+use crate::{
+    pipeline::{ComponentKind, Components, Reporter},
+    runtime::Tasks,
+};
+
+/// Listeners that hold their ports.
+#[derive(Debug)]
+pub struct BoundListeners {
+    bound: BTreeMap<String, BoundListener>,
+    telemetry: ListenerTelemetry,
+}
+
+/// What one endpoint will be.
+#[derive(Debug)]
+pub(super) struct BoundListener {
+    /// None where the port is held by those at work.
+    pub(super) socket: Option<(TcpListener, SocketAddr)>,
+    pub(super) limits: ClientLimits,
+    /// What the configuration says of TLS, and what came of it.
+    pub(super) tls: Option<(TlsConfig, Arc<Tls>)>,
+    pub(super) router: Arc<Router>,
+}
+
+/// Listeners at work. They go over to other routes without closing a port or a connection.
+#[derive(Debug, Default)]
+pub struct RunningListeners {
+    ports: BTreeMap<String, ListenerState>,
+}
+
+#[derive(Debug)]
+struct ListenerState {
+    server: Arc<ConnectionContext>,
+    tls: Option<TlsConfig>,
+    tasks: Tasks,
+}
+
+impl BoundListeners {
+    pub(super) fn new(
+        bound: BTreeMap<String, BoundListener>,
+        telemetry: ListenerTelemetry,
+    ) -> Self {
+        Self { bound, telemetry }
+    }
+
+    /// The address behind `endpoint`; tells the port where the endpoint says 0.
+    pub fn local_addr(&self, endpoint: &str) -> Option<SocketAddr> {
+        let (_, address) = self.bound.get(endpoint)?.socket.as_ref()?;
+        Some(*address)
+    }
+
+    /// Answers requests until `tasks` stop; connections end after the answer that is under way.
+    /// Each listener is a component that says how it is.
+    pub fn serve(self, tasks: &Tasks, components: &Components) {
+        for (endpoint, bound) in self.bound {
+            let status = components.register(ComponentKind::Listener, &endpoint);
+            ListenerState::open(&endpoint, bound, &self.telemetry, tasks, status);
+        }
+    }
+}
+
+impl RunningListeners {
+    /// Whether the port of `endpoint` is held.
+    pub fn holds(&self, endpoint: &str) -> bool {
+        self.ports.contains_key(endpoint)
+    }
+
+    /// What a component answers on an endpoint.
+    pub fn routes(&self, endpoint: &str, owner: &str) -> Vec<Route> {
+        let port = self.ports.get(endpoint);
+        port.map_or_else(Vec::new, |port| port.server.face().router.of(owner))
+    }
+
+    /// Goes over to `next`, whose ports were taken beside these: each endpoint runs in a group of
+    /// its own beside `tasks`. A port that is in both stays open and its connections last, unless
+    /// TLS or the limits differ: then they end after the answer that is under way. Gives the groups
+    /// of those that are no more.
+    pub fn switch(
+        &mut self,
+        next: BoundListeners,
+        tasks: &Tasks,
+        components: &Components,
+    ) -> Vec<Tasks> {
+        let mut gone = std::mem::take(&mut self.ports);
+        for (endpoint, bound) in next.bound {
+            let port = match gone.remove(&endpoint) {
+                Some(port) => Some(port.turned(&endpoint, bound)),
+                None => {
+                    let status = components.register(ComponentKind::Listener, &endpoint);
+                    ListenerState::open(&endpoint, bound, &next.telemetry, &tasks.group(), status)
+                }
+            };
+            self.ports.extend(port.map(|port| (endpoint, port)));
+        }
+        let gone = gone.into_iter().map(|(endpoint, port)| {
+            components.remove(ComponentKind::Listener, &endpoint);
+            port.tasks
+        });
+        gone.collect()
+    }
+
+    /// The groups in which they run.
+    pub fn tasks(&self) -> impl Iterator<Item = &Tasks> {
+        self.ports.values().map(|port| &port.tasks)
+    }
+}
+
+impl ListenerState {
+    /// Begins to answer; none if there is no socket.
+    fn open(
+        endpoint: &str,
+        bound: BoundListener,
+        telemetry: &ListenerTelemetry,
+        tasks: &Tasks,
+        status: Reporter,
+    ) -> Option<Self> {
+        let (socket, _) = bound.socket?;
+        let (config, tls) = bound.tls.unzip();
+        let (own, name) = (status.own(tasks), name(endpoint));
+        let stop = own.stopping().child_token();
+        watch(&name, tls.as_ref(), &own, &stop);
+        let face = ListenerView {
+            entrance: Arc::new(ConnectionPolicy::new(bound.limits, tls, stop)),
+            router: bound.router,
+        };
+        let server = Arc::new(ConnectionContext::new(telemetry.clone(), face));
+        status.ok();
+        let acceptor = Acceptor {
+            socket: Arc::new(socket),
+            server: Arc::clone(&server),
+            tasks: own.clone(),
+            name: Arc::clone(&name),
+            status,
+        };
+        own.spawn_supervised(name, move || acceptor.clone().run());
+        Some(Self {
+            server,
+            tls: config,
+            tasks: own,
+        })
+    }
+
+    /// The same port with other routes.
+    fn turned(mut self, endpoint: &str, bound: BoundListener) -> Self {
+        let (config, tls) = bound.tls.unzip();
+        let entrance = self.server.face().entrance;
+        let stays = self.tls == config && entrance.limits == bound.limits;
+        let next = if stays {
+            Arc::clone(&entrance)
+        } else {
+            let stop = self.tasks.stopping().child_token();
+            watch(&name(endpoint), tls.as_ref(), &self.tasks, &stop);
+            Arc::new(ConnectionPolicy::new(bound.limits, tls, stop))
+        };
+        self.tls = config;
+        self.server.turn(ListenerView {
+            entrance: next,
+            router: bound.router,
+        });
+        if !stays {
+            entrance.stop.cancel();
+        }
+        self
+    }
+}
+
+fn name(endpoint: &str) -> Arc<str> {
+    format!("http {endpoint}").into()
+}
+
+/// Follows the files of the certificates.
+fn watch(name: &Arc<str>, tls: Option<&Arc<Tls>>, tasks: &Tasks, stop: &CancellationToken) {
+    if let Some(tls) = tls {
+        let (tls, stop) = (Arc::clone(tls), stop.clone());
+        tasks.spawn_supervised(Arc::clone(name), move || {
+            Arc::clone(&tls).watch(stop.clone())
+        });
+    }
+}

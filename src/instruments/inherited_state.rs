@@ -1,0 +1,51 @@
+//! Instruments of another schema go on where those before them end.
+//!
+//! What both have keeps its start times, and the state of its histograms.
+
+use std::sync::Arc;
+
+use super::{TargetInstruments, common_instruments::CommonInstruments};
+use crate::{definition::InstrumentKind, pipeline::Schema};
+
+impl TargetInstruments {
+    /// Goes on where `old` ends, for all instruments that both have. Those of another Resource
+    /// have nothing in common.
+    pub fn take_over(&mut self, old: &mut Self) {
+        if self.resource != old.resource {
+            self.encoder.take_leave(&mut old.encoder);
+            return;
+        }
+        let common = CommonInstruments::of(&old.schema, &self.schema);
+        self.encoder.take_over(&mut old.encoder, &common);
+        self.starts.take_over(&mut old.starts, &common);
+        (self.time, self.collected) = (old.time, old.collected);
+        for (index, repr) in common.moved(old.reprs.iter().enumerate()) {
+            if let Some(known) = self.reprs.get_mut(index) {
+                *known = *repr;
+            }
+        }
+        self.take_over_histograms(old, &common);
+    }
+
+    /// The histograms of a scope are one provider, which forgets nothing: they are kept if they
+    /// are the same, all of them.
+    fn take_over_histograms(&mut self, old: &mut Self, common: &CommonInstruments) {
+        let count = |schema: &Schema, scope: &str| {
+            let all = schema.instruments().iter();
+            let of = all.filter(|i| i.kind == InstrumentKind::Histogram && *i.scope == *scope);
+            of.count()
+        };
+        for (scope, mut provider) in std::mem::take(&mut old.histograms) {
+            let kept = old.schema.instruments().iter().enumerate();
+            let kept = kept.filter(|(index, instrument)| {
+                let is_it = instrument.kind == InstrumentKind::Histogram;
+                is_it && instrument.scope == scope && common.index(*index).is_some()
+            });
+            let kept = kept.count();
+            if kept == count(&old.schema, &scope) && kept == count(&self.schema, &scope) {
+                provider.follow(&self.schema, common);
+                self.histograms.insert(Arc::clone(&scope), provider);
+            }
+        }
+    }
+}

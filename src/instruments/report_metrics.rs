@@ -1,0 +1,296 @@
+//! What the collector says of a target, beside the target's own data.
+
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+
+use opentelemetry::KeyValue;
+
+use super::starts::ResetCounts;
+use crate::{
+    definition::{Definition, Instrument, InstrumentKind, ValueType},
+    pipeline::{
+        EndpointPoll, ErrorType, Exemplar, Number, Poll, ProblemReason, Reading, Readings, Schema,
+        Target,
+    },
+    runtime::clock::since_epoch,
+    telemetry::{
+        Trace,
+        names::{self, Metric, MetricKind},
+    },
+};
+
+/// Name of the instrumentation scope of what the collector itself says.
+pub const SCOPE: &str = "betanet-collector";
+
+/// Classes of failure, some statuses among them, that one endpoint is expected to show.
+const ERROR_TYPES_MAX: usize = 12;
+
+/// The running totals of what is said of one target.
+#[derive(Debug)]
+pub struct ReportMetrics {
+    target: Arc<Target>,
+    /// Index of the first own instrument: they follow the definition's.
+    first: usize,
+    results: BTreeMap<ReportedOutcome, u64>,
+    /// The last of each that was traced.
+    traced: BTreeMap<ReportedOutcome, (Trace, SystemTime)>,
+    up: Vec<bool>,
+    last_success: Vec<Option<f64>>,
+    problems: BTreeMap<(usize, ProblemReason), u64>,
+    round: ReportRound,
+}
+
+/// Endpoint, outcome, and the class of its failure.
+type ReportedOutcome = (usize, &'static str, Option<ErrorType>);
+
+/// What the last poll that asked anything took and brought.
+#[derive(Debug, Default)]
+struct ReportRound {
+    duration_seconds: f64,
+    body_bytes: u64,
+    samples: u64,
+}
+
+impl ReportMetrics {
+    /// Nothing is known yet of `target`.
+    pub fn new(target: &Arc<Target>) -> Self {
+        let endpoints = target.definition.endpoints.len();
+        Self {
+            target: Arc::clone(target),
+            first: target.definition.instruments.len(),
+            // From zero: Prometheus sees no increase in a series that begins with 1.
+            results: (0..endpoints)
+                .map(|endpoint| ((endpoint, "fresh", None), 0))
+                .collect(),
+            traced: BTreeMap::new(),
+            up: vec![false; endpoints],
+            last_success: vec![None; endpoints],
+            problems: BTreeMap::new(),
+            round: ReportRound::default(),
+        }
+    }
+
+    /// Goes on with what `old` says of the same target, of endpoints and instruments that both
+    /// have.
+    pub fn take_over(&mut self, old: Self) {
+        let (now, before) = (Arc::clone(&self.target), old.target);
+        if Arc::ptr_eq(&now.definition, &before.definition) {
+            *self = Self { target: now, ..old };
+            return;
+        }
+        let endpoint = |at: usize| {
+            let path = &before.definition.endpoints.get(at)?.path;
+            let mut endpoints = now.definition.endpoints.iter();
+            endpoints.position(|known| known.path == *path)
+        };
+        let instrument = |at: usize| {
+            let name = &before.definition.instruments.get(at)?.name;
+            let mut instruments = now.definition.instruments.iter();
+            instruments.position(|known| known.name == *name)
+        };
+        for ((at, outcome, error_type), count) in old.results {
+            if let Some(at) = endpoint(at) {
+                self.results.insert((at, outcome, error_type), count);
+            }
+        }
+        for ((at, reason), count) in old.problems {
+            if let Some(at) = instrument(at) {
+                self.problems.insert((at, reason), count);
+            }
+        }
+        for (at, (up, last)) in old.up.into_iter().zip(old.last_success).enumerate() {
+            if let Some(at) = endpoint(at) {
+                self.up[at] = up;
+                self.last_success[at] = last;
+            }
+        }
+        self.round = old.round;
+    }
+
+    /// The schema of what targets of `definition` with so many instances give: the definition's
+    /// instruments, then our own in the order of [`names::TARGET`].
+    pub fn schema(definition: &Definition, instances: usize) -> Schema {
+        let own = names::TARGET
+            .iter()
+            .map(|metric| Arc::new(instrument(metric, definition, instances)));
+        definition.instruments.iter().cloned().chain(own).collect()
+    }
+
+    /// Notes what a poll gave.
+    pub fn observe(&mut self, poll: &Poll, readings: &Readings) {
+        poll.note_up(&mut self.up);
+        if poll.is_round() {
+            let bodies = poll.endpoints.iter().filter_map(EndpointPoll::body);
+            self.round = ReportRound {
+                duration_seconds: poll.duration.as_secs_f64(),
+                body_bytes: bodies.map(|body| body.raw.len() as u64).sum(),
+                samples: readings.values.len() as u64,
+            };
+        }
+        for (index, polled) in poll.endpoints.iter().enumerate() {
+            let Some(outcome) = polled.outcome_name() else {
+                continue;
+            };
+            let error_type = polled.failure().map(|failure| failure.error_type);
+            let result = (index, outcome, error_type);
+            *self.results.entry(result).or_default() += 1;
+            if let Some(trace) = polled.trace {
+                self.traced.insert(result, (trace, poll.time()));
+            }
+            if let (Some(body), Some(last)) = (polled.body(), self.last_success.get_mut(index)) {
+                *last = Some(since_epoch(body.received).as_secs_f64());
+            }
+        }
+        for problem in &readings.problems {
+            *self
+                .problems
+                .entry((problem.instrument, problem.reason))
+                .or_default() += problem.count;
+        }
+    }
+
+    /// The values of all own instruments after `poll`; `resets` is known when its bodies have been
+    /// put before the instruments.
+    pub fn readings(&self, poll: &Poll, resets: ResetCounts) -> Vec<Reading> {
+        let round = &self.round;
+        let single = [
+            self.single(&names::UP, flag(self.up.contains(&true))),
+            self.single(
+                &names::SCRAPE_DURATION,
+                Number::Double(round.duration_seconds),
+            ),
+            self.single(&names::SCRAPE_BODY_SIZE, Number::Unsigned(round.body_bytes)),
+            self.single(&names::SCRAPE_SAMPLES, Number::Unsigned(round.samples)),
+            self.single(&names::MISSED_TICKS, Number::Unsigned(poll.missed_ticks)),
+            self.single(&names::COUNTER_RESETS, Number::Unsigned(resets.seen)),
+        ];
+        let mut all: Vec<_> = single.into_iter().flatten().collect();
+        for (endpoint, up) in self.up.iter().enumerate() {
+            let attributes = vec![self.url_template(endpoint)];
+            all.extend(self.reading(names::SOURCE_UP.name, attributes.clone(), flag(*up)));
+            if let Some(time) = self.last_success.get(endpoint).copied().flatten() {
+                let time = Number::Double(time);
+                all.extend(self.reading(names::LAST_SUCCESS.name, attributes, time));
+            }
+        }
+        all.extend(self.results());
+        all.extend(self.problems());
+        let of_receiver = poll.own.iter().cloned();
+        all.extend(
+            of_receiver.filter_map(|own| self.reading(own.metric, own.attributes, own.value)),
+        );
+        all
+    }
+
+    /// What was traced of what they count.
+    pub fn exemplars(&self) -> Vec<Exemplar> {
+        let traced = self.traced.iter();
+        let exemplars = traced.map(|(result, (trace, time))| Exemplar {
+            metric: names::POLL_RESULTS.name,
+            attributes: self.attributes(result),
+            trace: *trace,
+            time: *time,
+        });
+        exemplars.collect()
+    }
+
+    fn results(&self) -> impl Iterator<Item = Reading> {
+        self.results.iter().filter_map(|(result, count)| {
+            let count = Number::Unsigned(*count);
+            self.reading(names::POLL_RESULTS.name, self.attributes(result), count)
+        })
+    }
+
+    fn attributes(&self, (endpoint, outcome, error_type): &ReportedOutcome) -> Vec<KeyValue> {
+        let error_type = error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name()));
+        let outcome = KeyValue::new(names::OUTCOME, *outcome);
+        let rest = [outcome, self.url_template(*endpoint)];
+        error_type.into_iter().chain(rest).collect()
+    }
+
+    fn problems(&self) -> impl Iterator<Item = Reading> {
+        self.problems.iter().filter_map(|((index, reason), count)| {
+            let metric = self.target.definition.instruments.get(*index)?.name.clone();
+            let attributes = vec![
+                KeyValue::new(names::METRIC, metric),
+                KeyValue::new(names::REASON, reason.name()),
+            ];
+            self.reading(
+                names::MAPPING_PROBLEMS.name,
+                attributes,
+                Number::Unsigned(*count),
+            )
+        })
+    }
+
+    fn url_template(&self, endpoint: usize) -> KeyValue {
+        let endpoints = &self.target.definition.endpoints;
+        let path = endpoints.get(endpoint).map(|e| Arc::clone(&e.path));
+        KeyValue::new(names::URL_TEMPLATE, path.unwrap_or_default())
+    }
+
+    fn single(&self, metric: &Metric, value: Number) -> Option<Reading> {
+        self.reading(metric.name, Vec::new(), value)
+    }
+
+    /// None for a name that is in no list of ours: it is not shown as another metric.
+    fn reading(&self, metric: &str, attributes: Vec<KeyValue>, value: Number) -> Option<Reading> {
+        let position = names::TARGET.iter().position(|known| known.name == metric);
+        if position.is_none() {
+            tracing::debug!(metric, "nobody knows this metric of a target");
+        }
+        Some(Reading {
+            instrument: self.first + position?,
+            attributes,
+            value,
+        })
+    }
+}
+
+fn flag(is: bool) -> Number {
+    Number::Unsigned(u64::from(is))
+}
+
+fn instrument(metric: &Metric, definition: &Definition, instances: usize) -> Instrument {
+    let endpoints = definition.endpoints.len();
+    // Breakers have one series more than there are endpoints: the host's.
+    let max_series = match metric.attributes {
+        [] => 1,
+        [names::METRIC, ..] => definition.instruments.len() * ProblemReason::ALL.len(),
+        [names::STATE] => 4,
+        [names::URL_TEMPLATE, rest @ ..] => (endpoints + 1) * combinations(rest, instances),
+        _ => endpoints,
+    };
+    Instrument {
+        name: metric.name.to_owned(),
+        description: metric.description.to_owned(),
+        unit: metric.unit.to_owned(),
+        kind: match metric.kind {
+            MetricKind::Histogram(_) => InstrumentKind::Histogram,
+            MetricKind::Counter => InstrumentKind::Counter,
+            MetricKind::UpDownCounter => InstrumentKind::UpDownCounter,
+            MetricKind::Gauge => InstrumentKind::Gauge,
+        },
+        value_type: ValueType::Auto,
+        buckets: Vec::new(),
+        max_series,
+        scope: SCOPE.into(),
+        delta: None,
+    }
+}
+
+/// How many values the attributes beside the endpoint have together. The SDK allocates for all of
+/// them at once, so this is no place to be generous.
+fn combinations(attributes: &[&str], instances: usize) -> usize {
+    let values = |key: &&str| match *key {
+        names::ERROR_TYPE => ERROR_TYPES_MAX,
+        names::INSTANCE => instances,
+        names::RESULT => 5,
+        names::READER | names::WITHIN_OBJECTIVE => 2,
+        names::STATE => 3,
+        // The reason of a transition fixes the rest of it.
+        names::OUTCOME => 3,
+        names::REASON => 4,
+        _ => 1,
+    };
+    attributes.iter().map(values).product()
+}

@@ -1,0 +1,110 @@
+//! What stays of a target's instruments when its definition changes.
+
+use super::*;
+
+/// Goes over to another text of the definition, as a pipeline does.
+pub(super) fn go_over(both: &mut Both, text: &str) {
+    let definition = definition::from_text("test", "test.yaml", text).unwrap();
+    let target = Arc::new(Target::named("node", &definition));
+    let schema = Arc::new(ReportMetrics::schema(&definition, 1));
+    let mut instruments = TargetInstruments::new(&schema, &resource(&target));
+    instruments.take_over(&mut both.instruments);
+    let mut own = ReportMetrics::new(&target);
+    own.take_over(std::mem::replace(
+        &mut both.own,
+        ReportMetrics::new(&target),
+    ));
+    (both.instruments, both.own, both.definition) = (instruments, own, definition);
+}
+
+/// The definition with a metric more, before all others.
+fn with_one_more() -> String {
+    let more = "metrics:\n  - {name: more, instrument: counter, endpoint: a, value: $.more}";
+    DEFINITION.replace("metrics:", more)
+}
+
+/// A reading of an instrument that stands one place further back.
+fn moved(reading: Reading) -> Reading {
+    Reading {
+        instrument: reading.instrument + 1,
+        ..reading
+    }
+}
+
+fn start(points: &[Point], name: &str) -> starts::Nanos {
+    one(points, name).start.unwrap()
+}
+
+#[test]
+fn what_did_not_change_keeps_its_start_time_and_its_state() {
+    let mut both = instruments();
+    let seconds = |value| reading(SECONDS, Number::Double(value));
+    let other = |value| reading(OTHER, Number::Unsigned(value));
+    collect(&mut both, [total(10), other(9), seconds(0.5)]);
+    let before = collect(&mut both, [total(11), other(1), seconds(0.25)]);
+    go_over(&mut both, &with_one_more());
+    let more = |value| reading(0, Number::Unsigned(value));
+    let values = [total(12), other(2), seconds(0.25)].map(moved);
+    let after = collect(
+        &mut both,
+        [
+            more(5),
+            values[0].clone(),
+            values[1].clone(),
+            values[2].clone(),
+        ],
+    );
+    assert!(start(&before, "other") > start(&before, "total"), "it fell");
+    for name in ["total", "other", "seconds", "betanet.counter.resets"] {
+        assert_eq!(start(&after, name), start(&before, name), "{name}");
+    }
+    assert!(start(&after, "more") > start(&after, "other"), "it is new");
+    assert_eq!(one(&after, "seconds").value, Value::Histogram(3, 1.0));
+    let resets = one(&after, "betanet.counter.resets").value;
+    assert_eq!(resets, Value::Unsigned(1));
+    // Who falls from now on begins anew alone.
+    let later = collect(&mut both, [more(1), moved(total(13))]);
+    assert_eq!(start(&later, "total"), start(&before, "total"));
+    assert!(start(&later, "more") >= start(&after, "more"), "it fell");
+}
+
+#[test]
+fn what_changed_begins_anew_and_nothing_of_the_old_is_shown() {
+    let mut both = instruments();
+    let seconds = reading(SECONDS, Number::Double(0.5));
+    let before = collect(&mut both, [total(1), seconds.clone()]);
+    let changed = DEFINITION.replace("name: total,", "name: total, description: Other.,");
+    go_over(
+        &mut both,
+        &changed.replace("buckets: [0.1, 1]", "buckets: [0.2, 1]"),
+    );
+    let after = collect(&mut both, [total(2), seconds]);
+    assert!(start(&after, "total") > start(&before, "total"));
+    assert_eq!(one(&after, "total").value, Value::Unsigned(2));
+    assert_eq!(one(&after, "seconds").value, Value::Histogram(1, 0.5));
+}
+
+#[test]
+fn to_and_fro_a_thousand_times_knows_no_more_series() {
+    let mut both = instruments();
+    let before = collect(&mut both, [total(1)]);
+    for _ in 0..500 {
+        go_over(&mut both, &with_one_more());
+        let readings = [reading(0, Number::Unsigned(1)), moved(total(1))];
+        collect(&mut both, readings);
+        go_over(&mut both, DEFINITION);
+        collect(&mut both, [total(1)]);
+    }
+    let after = collect(&mut both, [total(1)]);
+    assert_eq!(start(&after, "total"), start(&before, "total"));
+}
+
+#[test]
+fn another_resource_begins_anew() {
+    let mut both = instruments();
+    let before = collect(&mut both, [total(1)]);
+    let named = format!("resource: {{service.name: other}}\n{DEFINITION}");
+    go_over(&mut both, &named);
+    let after = collect(&mut both, [total(1)]);
+    assert!(start(&after, "total") > start(&before, "total"));
+}

@@ -1,0 +1,146 @@
+//! From what a discovery finds to what the receiver polls.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, timeout};
+
+use super::{config::TargetConfig, context::Context, target_manager::TargetManager};
+use crate::{
+    discovery::{Address, DiscoveredTarget, Discovery, SourceStatus, Sources},
+    pipeline::DiscoveryStatus,
+    runtime::{Clock, Tasks},
+};
+
+impl From<&DiscoveredTarget> for TargetConfig {
+    fn from(target: &DiscoveredTarget) -> Self {
+        Self {
+            name: Some(target.name.clone()),
+            labels: target.labels.clone(),
+            ..match &target.located {
+                Address::Single(url) => Self::at(url.clone()),
+                Address::Replicas(urls) => Self::pool(urls.clone()),
+            }
+        }
+    }
+}
+
+/// What finds targets beside those that the configuration names.
+pub(super) enum TargetDiscovery {
+    /// Nothing does.
+    None,
+    /// What found them before.
+    Unchanged,
+    /// A discovery that has not begun.
+    New(NewDiscovery),
+}
+
+/// A discovery, and who can be asked about it.
+pub(super) struct NewDiscovery {
+    discovery: Discovery,
+    found_by: Arc<ReceiverDiscoveryStatus>,
+}
+
+impl NewDiscovery {
+    pub(super) fn new(discovery: Discovery, context: &Context) -> Self {
+        let found_by = ReceiverDiscoveryStatus {
+            sources: discovery.sources(),
+            clock: context.clock.clone(),
+            is_complete: AtomicBool::new(false),
+        };
+        Self {
+            discovery,
+            found_by: Arc::new(found_by),
+        }
+    }
+
+    /// Lets `running` poll what is found, until `tasks` stops. The receiver is not ready before its
+    /// sources have answered, unless it `was_ready`.
+    pub(super) fn follow(self, running: &Arc<TargetManager>, tasks: &Tasks, was_ready: bool) {
+        let Context { id, board, .. } = &running.factory().context;
+        let origins = Arc::clone(&self.found_by) as Arc<dyn DiscoveryStatus>;
+        self.found_by
+            .is_complete
+            .store(was_ready, Ordering::Relaxed);
+        board.add_origins(id, &origins);
+        let mut found = self.discovery.start(id, tasks);
+        let (found_by, running) = (self.found_by, Arc::clone(running));
+        let name = format!("targets of {id}");
+        let stop = tasks.stopping();
+        let of = stop.clone();
+        let following = async move {
+            while found.changed().await.is_ok() {
+                let found = found.borrow_and_update().clone();
+                let is_complete = found.is_complete;
+                let (running, of) = (Arc::clone(&running), of.clone());
+                let apply = tokio::task::spawn_blocking(move || running.apply_found(found, &of));
+                match apply.await {
+                    Ok(()) => {}
+                    // The end of this task is reported with it.
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_stopping) => return,
+                }
+                if is_complete {
+                    found_by.is_complete.store(true, Ordering::Relaxed);
+                }
+            }
+        };
+        tasks.spawn(name, async move {
+            stop.run_until_cancelled(following).await;
+        });
+    }
+
+    /// What is found within `patience`.
+    pub(super) async fn once(self, patience: Duration) -> Vec<Arc<TargetConfig>> {
+        let (tasks, _failures) = Tasks::new();
+        let mut found = self.discovery.start("check", &tasks);
+        let complete = timeout(patience, found.wait_for(|found| found.is_complete)).await;
+        drop(complete);
+        let targets = Arc::clone(&found.borrow().targets);
+        tasks.stop(Instant::now() + patience).await;
+        let targets = targets.iter().map(TargetConfig::from);
+        targets.map(Arc::new).collect()
+    }
+}
+
+/// Where the targets of a receiver come from.
+#[derive(Debug)]
+struct ReceiverDiscoveryStatus {
+    sources: Sources,
+    clock: Clock,
+    is_complete: AtomicBool,
+}
+
+impl DiscoveryStatus for ReceiverDiscoveryStatus {
+    fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::Relaxed)
+    }
+
+    fn sources(&self) -> Value {
+        let sources = self.sources.list();
+        sources.iter().map(|source| self.source(source)).collect()
+    }
+}
+
+impl ReceiverDiscoveryStatus {
+    fn source(&self, source: &SourceStatus) -> Value {
+        let age = source.last_success.map(|time| {
+            let age = self.clock.now().duration_since(time).unwrap_or_default();
+            age.as_secs()
+        });
+        let targets = source.targets().filter(|(_, count)| *count > 0);
+        let targets = targets.map(|(fate, count)| (fate.name().to_owned(), json!(count)));
+        json!({
+            "source": source.name,
+            "last_success_seconds_ago": age,
+            "last_error": source.last_error,
+            "targets": targets.collect::<Map<_, _>>(),
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! Leave for an attempt, or why there is none.
+//!
+//! A refusal is data from end to end: one that costs memory would cost it at every tick of every
+//! target that is down.
+
+use tokio::time::{Instant, timeout_at};
+
+use super::RetryCause;
+use crate::{
+    pipeline::{ErrorType, PollFailure},
+    resilience::{
+        circuit::{BreakerLevel, CircuitPermit, CircuitRefusal},
+        outcome::ResultClass,
+        recorder::{DecisionEvent, DecisionScope},
+        retry::{RetryStop, least},
+        target_resilience::{HostState, TargetResilience},
+    },
+};
+
+/// A permit that is given back, without evidence, if the poll is dropped.
+pub(super) struct AttemptPermit<'h> {
+    host: &'h TargetResilience,
+    /// Where an attempt may be made, by its position.
+    pub(super) instance: usize,
+    pub(super) permit: Option<CircuitPermit>,
+}
+
+/// Who gives no leave.
+pub(super) enum AdmissionRefusal {
+    /// The breakers of this instance; those of the others do not either, and for longer.
+    Circuit(usize, CircuitRefusal),
+    /// The guard: the fault may be ours.
+    Guard,
+}
+
+impl TargetResilience {
+    /// Waits for leave to make an attempt: only for the verdict of a probe that is under way.
+    pub(super) async fn admit(
+        &self,
+        endpoint: usize,
+        deadline: Instant,
+    ) -> Result<AttemptPermit<'_>, PollFailure> {
+        let mut waited_for = None;
+        loop {
+            let mut verdict = std::pin::pin!(self.verdict.notified());
+            // From here on no verdict is missed.
+            verdict.as_mut().enable();
+            let refusal = match (self.try_admit(endpoint, None), waited_for) {
+                // An attempt without time would end as a failure that is nobody's.
+                (Ok(held), Some(level)) if self.is_late(&held, endpoint, deadline) => {
+                    let waited = AdmissionRefusal::waited(held.instance, level);
+                    held.give_back();
+                    return Err(self.refuse(endpoint, waited));
+                }
+                (Ok(held), _) => return Ok(held),
+                (Err(refusal), _) => refusal,
+            };
+            let AdmissionRefusal::Circuit(_, CircuitRefusal::ProbeInFlight { level }) = refusal
+            else {
+                return Err(self.refuse(endpoint, refusal));
+            };
+            waited_for = Some(level);
+            if timeout_at(deadline, verdict).await.is_err() {
+                return Err(self.refuse(endpoint, refusal));
+            }
+        }
+    }
+
+    /// Leave, perhaps for one instance only, or who refuses it.
+    pub(super) fn try_admit(
+        &self,
+        endpoint: usize,
+        only: Option<usize>,
+    ) -> Result<AttemptPermit<'_>, AdmissionRefusal> {
+        let now = Instant::now();
+        let (admitted, suspect) = self.fleet.ask_guard(now, self.member.position);
+        if !admitted {
+            return Err(AdmissionRefusal::Guard);
+        }
+        let mut state = self.lock();
+        let state = &mut *state;
+        for circuit in state.circuits.iter_mut() {
+            circuit.hold(suspect);
+        }
+        let instance = only.unwrap_or_else(|| self.choose(state, now, endpoint));
+        let changes = state.circuits.at_mut(instance).advance(now, endpoint);
+        let place = self.place(endpoint, instance);
+        self.note_changes(state, place, changes, None);
+        self.acquire(state, now, endpoint, instance)
+            .map_err(|refused| AdmissionRefusal::Circuit(instance, refused))
+    }
+
+    pub(super) fn acquire(
+        &self,
+        state: &mut HostState,
+        now: Instant,
+        endpoint: usize,
+        instance: usize,
+    ) -> Result<AttemptPermit<'_>, CircuitRefusal> {
+        let permit = state.circuits.at_mut(instance).try_acquire(now, endpoint)?;
+        Ok(AttemptPermit {
+            host: self,
+            instance,
+            permit: Some(permit),
+        })
+    }
+
+    /// Whether what is left of a poll is less than an attempt needs.
+    fn is_late(&self, held: &AttemptPermit<'_>, endpoint: usize, deadline: Instant) -> bool {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let state = self.lock();
+        let timeouts = state.endpoints.get(endpoint).map(|e| &e.timeouts);
+        let p50 = timeouts.and_then(|timeouts| timeouts.at(held.instance).p50());
+        remaining < least(p50, self.settings.deadline)
+    }
+
+    fn refuse(&self, endpoint: usize, refusal: AdmissionRefusal) -> PollFailure {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let mut place = DecisionScope::endpoint(endpoint);
+        if let AdmissionRefusal::Circuit(instance, refused) = refusal {
+            place = self.place(endpoint, instance);
+            if let CircuitRefusal::ProbeInFlight { level } = refused {
+                // It waited in vain; one that waits and goes is not rejected.
+                state.circuits.at_mut(instance).reject(endpoint, level);
+            }
+        }
+        self.record(&mut state, place, refusal.event(now));
+        let (error_type, message) = refusal.reason();
+        PollFailure {
+            error_type,
+            message: message.into(),
+        }
+    }
+
+    /// No leave: what was sent before says more than why nothing else is.
+    pub(super) fn give_up(
+        &self,
+        endpoint: usize,
+        cause: Option<RetryCause>,
+        refusal: PollFailure,
+    ) -> PollFailure {
+        let Some(cause) = cause else {
+            return refusal;
+        };
+        let reason = match refusal.error_type {
+            ErrorType::Paused => RetryStop::RetryAfter,
+            _ => RetryStop::Open,
+        };
+        self.count_suppressed(&mut self.lock(), endpoint, reason);
+        cause.failure
+    }
+}
+
+impl AdmissionRefusal {
+    /// A probe decided too late.
+    fn waited(instance: usize, level: BreakerLevel) -> Self {
+        Self::Circuit(instance, CircuitRefusal::ProbeInFlight { level })
+    }
+
+    fn reason(&self) -> (ErrorType, &'static str) {
+        match self {
+            Self::Circuit(_, CircuitRefusal::Open { .. }) => {
+                (ErrorType::CircuitOpen, "the breaker is open")
+            }
+            Self::Circuit(_, CircuitRefusal::ProbeInFlight { .. }) => {
+                (ErrorType::CircuitOpen, "the breaker waits for a probe")
+            }
+            Self::Circuit(_, CircuitRefusal::Paused { .. }) => {
+                (ErrorType::Paused, "the server asked for a pause")
+            }
+            Self::Guard => {
+                let message = "most hosts fail: the fault may be ours";
+                (ErrorType::Paused, message)
+            }
+        }
+    }
+
+    fn event(&self, now: Instant) -> DecisionEvent {
+        let left = |until: Instant| Some(until.saturating_duration_since(now).into());
+        let (level, retry_in) = match *self {
+            Self::Circuit(_, CircuitRefusal::Open { level, retry_at }) => {
+                (Some(level), left(retry_at))
+            }
+            Self::Circuit(_, CircuitRefusal::ProbeInFlight { level }) => (Some(level), None),
+            Self::Circuit(_, CircuitRefusal::Paused { until }) => (None, left(until)),
+            Self::Guard => (None, None),
+        };
+        DecisionEvent::Refused { level, retry_in }
+    }
+}
+
+impl AttemptPermit<'_> {
+    pub(super) fn is_probe(&self) -> bool {
+        self.permit.as_ref().is_some_and(CircuitPermit::is_probe)
+    }
+
+    /// Nothing was sent, so nothing is counted; who else waits may go.
+    fn give_back(mut self) {
+        if let Some(permit) = self.permit.take() {
+            let mut state = self.host.lock();
+            state.circuits.at_mut(self.instance).give_back(permit);
+            drop(state);
+            self.host.verdict.notify_waiters();
+        }
+    }
+}
+
+impl Drop for AttemptPermit<'_> {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        let verdict = self.host.settings.statuses.classify(ResultClass::Cancelled);
+        let mut state = self.host.lock();
+        let state = &mut *state;
+        // Shut down or dropped: no evidence, and others need not wait for it.
+        let circuit = state.circuits.at_mut(self.instance);
+        let _no_change = circuit.complete(Instant::now(), permit, &verdict, &mut state.rng);
+        self.host.verdict.notify_waiters();
+    }
+}

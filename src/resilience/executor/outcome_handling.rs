@@ -1,0 +1,347 @@
+//! What an attempt came to, and what follows from it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    AttemptError, AttemptResponse, EndedAttempt, NextAction, admission::AttemptPermit,
+    hedge::FinishedAttempt,
+};
+use crate::{
+    pipeline::{PollFailure, PollOutcome},
+    resilience::{
+        balancer::AttemptResult,
+        cache::Reader,
+        outcome::{self, ResultClass, RetryAdvice, Verdict},
+        recorder::{DecisionEvent, DecisionScope},
+        retry::{FailedAttempt, RetryDecision, RetryStop, least, pause},
+        state::BreakerState,
+        target_resilience::{HostState, TargetResilience},
+        time::later,
+    },
+};
+
+/// What is to be thought of an attempt.
+struct Classified {
+    class: ResultClass,
+    verdict: Verdict,
+    /// Whether it decided about a half-open breaker.
+    probe: bool,
+    /// Whether it can be made at another instance at once.
+    elsewhere: bool,
+}
+
+impl Classified {
+    /// What it says of one of several instances.
+    fn experience(&self, took: Duration, miss: Option<&AttemptError>) -> AttemptResult {
+        match self.class {
+            ResultClass::NotSent
+            | ResultClass::Cancelled
+            | ResultClass::DeadlineCut { overdue: false } => AttemptResult::Unknown,
+            _ if self.verdict.is_against_instance() => AttemptResult::Failed {
+                retry_after: miss.and_then(|miss| miss.retry_after),
+            },
+            _ => AttemptResult::Answered(took),
+        }
+    }
+}
+
+impl TargetResilience {
+    /// Judges an attempt: charges the breakers, keeps the answer, decides what follows.
+    pub(super) fn settle(
+        &self,
+        mut held: AttemptPermit<'_>,
+        ended: &EndedAttempt,
+        result: Result<AttemptResponse, AttemptError>,
+    ) -> NextAction<'_> {
+        let now = Instant::now();
+        let mut judged = self.judge(&held, ended, &result);
+        let verdict = judged.verdict;
+        judged.elsewhere = !self.is_once(&self.lock(), &ended.poll, judged.class)
+            && self.may_fail_over(now, ended, &verdict);
+        // First of all: the failure that makes it likely that the fault is ours charges nobody.
+        // Instances fail together for reasons of their own; only the last one speaks for a target.
+        if !judged.elsewhere {
+            self.tell_guard(now, verdict.host);
+        }
+        self.charge(&mut held, ended, &judged, result.as_ref().err());
+        self.verdict.notify_waiters();
+        match result {
+            Ok(answer) => self.keep(ended, answer),
+            Err(miss) => self.decide(ended, &judged, miss),
+        }
+    }
+
+    /// The same for one of two attempts that are under way: it has failed, and the other one
+    /// decides what follows.
+    pub(super) fn set_aside(&self, flown: FinishedAttempt<'_>) {
+        let FinishedAttempt {
+            mut held,
+            ended,
+            result,
+        } = flown;
+        let judged = self.judge(&held, &ended, &result);
+        self.charge(&mut held, &ended, &judged, result.as_ref().err());
+        self.verdict.notify_waiters();
+        let asked = result.err().and_then(|miss| miss.retry_after);
+        if let Some(asked) = asked {
+            let mut state = self.lock();
+            let circuit = state.circuits.at_mut(ended.instance);
+            circuit.pause(later(Instant::now(), pause(asked)));
+        }
+    }
+
+    fn judge(
+        &self,
+        held: &AttemptPermit<'_>,
+        ended: &EndedAttempt,
+        result: &Result<AttemptResponse, AttemptError>,
+    ) -> Classified {
+        let class = match result {
+            Ok(AttemptResponse::Body(..)) => ResultClass::Success,
+            Ok(AttemptResponse::NotModified(_)) => ResultClass::NotModified,
+            Err(miss) => self.class_of(miss, ended),
+        };
+        if class == ResultClass::Transport {
+            // One process serves all of them.
+            for endpoint in &mut self.lock().endpoints {
+                endpoint.timeouts.at_mut(ended.instance).chill();
+            }
+        }
+        Classified {
+            class,
+            verdict: self.settings.statuses.classify(class),
+            probe: held.is_probe(),
+            elsewhere: false,
+        }
+    }
+
+    fn tell_guard(&self, now: Instant, outcome: outcome::BreakerOutcome) {
+        let (suspect, changed) =
+            self.fleet
+                .tell_guard(now, self.member.position, outcome, &self.name);
+        let mut state = self.lock();
+        for circuit in state.circuits.iter_mut() {
+            circuit.hold(suspect);
+        }
+        if changed {
+            self.record(
+                &mut state,
+                DecisionScope::default(),
+                DecisionEvent::Guard { suspect },
+            );
+        }
+    }
+
+    /// A timeout that only the poll's deadline made so short says nothing of the host.
+    fn class_of(&self, miss: &AttemptError, ended: &EndedAttempt) -> ResultClass {
+        let at_deadline = Instant::now() >= ended.poll.deadline;
+        if miss.class != ResultClass::Timeout || !at_deadline {
+            return miss.class;
+        }
+        let state = self.lock();
+        let timeouts = state.endpoints.get(ended.poll.endpoint);
+        let usual = timeouts.map(|e| {
+            let usual = e.timeouts.at(ended.instance).limit(0);
+            usual.min(self.settings.deadline)
+        });
+        ResultClass::DeadlineCut {
+            // Where the timeout is as long as the deadline, the moments before the attempt are
+            // missing from it; a host that hangs must be charged all the same.
+            overdue: usual.is_none_or(|usual| ended.limit >= usual / 10 * 9),
+        }
+    }
+
+    fn charge(
+        &self,
+        held: &mut AttemptPermit<'_>,
+        ended: &EndedAttempt,
+        judged: &Classified,
+        miss: Option<&AttemptError>,
+    ) {
+        let (now, verdict) = (Instant::now(), &judged.verdict);
+        let Some(permit) = held.permit.take() else {
+            return;
+        };
+        let place = self.place_of(ended);
+        let mut state = self.lock();
+        let state = &mut *state;
+        let circuit = state.circuits.at_mut(ended.instance);
+        if ended.poll.alone {
+            // It stands for all of them.
+            circuit.speak_for_all(ended.poll.endpoint);
+        }
+        let changes = circuit.complete(now, permit, verdict, &mut state.rng);
+        let event = DecisionEvent::Attempt {
+            attempt: u16::try_from(ended.poll.attempts.max(1)).unwrap_or(u16::MAX),
+            probe: judged.probe,
+            timeout: ended.limit.into(),
+            took: now.saturating_duration_since(ended.sent).into(),
+            error_type: miss.map(|miss| miss.failure.error_type),
+            endpoint_outcome: verdict.endpoint,
+            host_outcome: verdict.host,
+        };
+        self.record(state, place, event);
+        let error = miss.map(|miss| &*miss.failure.message);
+        self.note_changes(state, place, changes, error);
+        let Some(endpoint) = state.endpoints.get_mut(ended.poll.endpoint) else {
+            return;
+        };
+        if verdict.drop_stale {
+            endpoint.slot.clear();
+        }
+        endpoint.asked_at = ended.instance;
+        if let Some(balancer) = &mut endpoint.balancer {
+            let took = now.saturating_duration_since(ended.sent);
+            balancer.ended(ended.instance, now, judged.experience(took, miss));
+        }
+    }
+
+    fn place_of(&self, ended: &EndedAttempt) -> DecisionScope {
+        self.place(ended.poll.endpoint, ended.instance)
+    }
+
+    fn keep(&self, ended: &EndedAttempt, answer: AttemptResponse) -> NextAction<'_> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let Some(endpoint) = state.endpoints.get_mut(ended.poll.endpoint) else {
+            return NextAction::GiveUp(PollFailure::lost());
+        };
+        let timeout = endpoint.timeouts.at_mut(ended.instance);
+        timeout.sample(now.saturating_duration_since(ended.sent));
+        let slot = &mut endpoint.slot;
+        let outcome = match answer {
+            AttemptResponse::Body(body, origin) => {
+                // The new one may need the room of the old one.
+                slot.clear();
+                match body.to_keep() {
+                    Some(kept) => slot.store(Reader::Poll, ended.sent, origin, kept),
+                    None => slot.forgo(Reader::Poll),
+                }
+                endpoint.kept_from = Some(ended.instance);
+                PollOutcome::Fresh(body)
+            }
+            AttemptResponse::NotModified(origin) => {
+                match slot.revalidated(Reader::Poll, ended.sent, origin) {
+                    Some(body) => PollOutcome::NotModified(body.clone()),
+                    // A server that says 304 to an unconditional request.
+                    None => return NextAction::GiveUp(PollFailure::lost()),
+                }
+            }
+        };
+        let age = endpoint.slot.age(now).unwrap_or_default();
+        if let Some(objective) = &mut endpoint.objective {
+            objective.updated(now, age);
+        }
+        NextAction::Done(outcome)
+    }
+
+    fn decide(
+        &self,
+        ended: &EndedAttempt,
+        judged: &Classified,
+        miss: AttemptError,
+    ) -> NextAction<'_> {
+        let (now, place) = (Instant::now(), self.place_of(ended));
+        let mut state = self.lock();
+        let state = &mut *state;
+        let failed = self.failed(state, now, (ended, judged), &miss);
+        if judged.elsewhere
+            && let Some(held) = self.fail_over(state, now, ended)
+        {
+            return NextAction::FailOver(held, miss.failure);
+        }
+        let decision = self
+            .fleet
+            .decide(&self.settings.retry, now, &failed, &mut state.rng);
+        match decision {
+            RetryDecision::Retry { delay } => {
+                let waits = delay.into();
+                self.record(state, place, DecisionEvent::Retry { delay: waits });
+                self.log_retry(ended, delay, &miss.failure);
+                NextAction::RetryAfter(delay, miss.failure)
+            }
+            RetryDecision::Stop { reason, not_before } => {
+                self.record(state, place, DecisionEvent::NoRetry { reason });
+                if let Some(until) = not_before {
+                    state.circuits.at_mut(ended.instance).pause(until);
+                }
+                let endpoint = ended.poll.endpoint;
+                if miss.class == ResultClass::Timeout
+                    && let Some(endpoint) = state.endpoints.get_mut(endpoint)
+                {
+                    endpoint.timeouts.at_mut(ended.instance).chill();
+                }
+                self.count_suppressed(state, endpoint, reason);
+                NextAction::GiveUp(miss.failure)
+            }
+        }
+    }
+
+    /// The failure for the retry loop. One of several instances that asks for a pause has it; the
+    /// others need not wait with it.
+    fn failed(
+        &self,
+        state: &mut HostState,
+        now: Instant,
+        (ended, judged): (&EndedAttempt, &Classified),
+        miss: &AttemptError,
+    ) -> FailedAttempt {
+        let (endpoint, instance) = (ended.poll.endpoint, ended.instance);
+        let (mut retry, mut retry_after) = (judged.verdict.retry, miss.retry_after);
+        if let Some(asked) = retry_after.filter(|_| state.circuits.are_several()) {
+            let circuit = state.circuits.at_mut(instance);
+            circuit.pause(later(now, pause(asked)));
+            retry_after = None;
+            if retry == RetryAdvice::AfterRetryAfter {
+                retry = RetryAdvice::Yes;
+            }
+        }
+        if self.is_once(state, &ended.poll, judged.class) {
+            retry = RetryAdvice::No;
+        }
+        let mut views = state
+            .circuits
+            .iter()
+            .map(|c| c.view(now, endpoint))
+            .enumerate();
+        let open = views.all(|(of, view)| {
+            view.state() == BreakerState::Open || (judged.probe && of == instance)
+        });
+        let timeouts = state.endpoints.get(endpoint).map(|e| &e.timeouts);
+        let p50 = timeouts.and_then(|timeouts| timeouts.at(instance).p50());
+        FailedAttempt {
+            attempts: ended.poll.waits + 1,
+            retry,
+            retry_after,
+            open,
+            remaining: ended.poll.remaining(now),
+            least: least(p50, self.settings.deadline),
+        }
+    }
+
+    pub(super) fn count_suppressed(
+        &self,
+        state: &mut HostState,
+        endpoint: usize,
+        reason: RetryStop,
+    ) {
+        // A poll that needs no retry has none suppressed.
+        let suppressed = RetryStop::SUPPRESSING.contains(&reason);
+        if let Some(endpoint) = state.endpoints.get_mut(endpoint).filter(|_| suppressed) {
+            *endpoint.suppressed.entry(reason).or_default() += 1;
+        }
+    }
+
+    fn log_retry(&self, ended: &EndedAttempt, delay: Duration, failure: &PollFailure) {
+        tracing::debug!(
+            target = self.name,
+            endpoint = self.path(ended.poll.endpoint),
+            attempt = ended.poll.attempts,
+            delay_seconds = delay.as_secs_f64(),
+            error = &*failure.message,
+            "retrying"
+        );
+    }
+}

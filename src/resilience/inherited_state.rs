@@ -1,0 +1,83 @@
+//! A host under new settings goes on where the one before it ends.
+
+use tokio::time::Instant;
+
+use super::target_resilience::{EndpointState, TargetResilience};
+
+/// What a host goes on with.
+#[derive(Debug, Clone, Copy)]
+pub struct InheritedState<'h> {
+    /// The host before it, of the same target. It knows nothing any more.
+    pub old: &'h TargetResilience,
+    /// Which endpoint of the old one each endpoint is; none for one that is new.
+    pub from: &'h [Option<usize>],
+    /// The same of the instances.
+    pub instances: &'h [Option<usize>],
+    /// Whether the answers that are kept are of use: they are not where others are asked for, or
+    /// others ask.
+    pub keeps_answers: bool,
+}
+
+impl TargetResilience {
+    /// Goes on with what is known: breakers stay open until they were to try again, answers keep
+    /// their age, counts go on. What is learnt from here on follows the new settings.
+    ///
+    /// No poll of either may be under way.
+    pub fn take_over(&self, heritage: InheritedState<'_>) {
+        let InheritedState { old, from, .. } = heritage;
+        let mut before = old.lock();
+        let mut state = self.lock();
+        for (circuit, was) in state.circuits.iter_mut().zip(heritage.instances) {
+            if let Some(was) = was {
+                circuit.take_over(before.circuits.at(*was), from);
+            }
+        }
+        if old.paths == self.paths {
+            // It speaks of endpoints by their position.
+            std::mem::swap(&mut state.recorder, &mut before.recorder);
+            state.recorder.move_instances(|was| heritage.now_at(was));
+        }
+        state.caution.take_over(&before.caution, from);
+        let endpoints = std::mem::take(&mut before.endpoints);
+        let mut endpoints: Vec<_> = endpoints.into_iter().map(Some).collect();
+        for (endpoint, from) in state.endpoints.iter_mut().zip(from) {
+            let old = from.and_then(|position| endpoints.get_mut(position)?.take());
+            if let Some(mut old) = old {
+                if !heritage.keeps_answers {
+                    old.slot.clear();
+                }
+                endpoint.take_over(old, heritage);
+            }
+        }
+    }
+}
+
+impl InheritedState<'_> {
+    /// Where an instance of the old host is in the new one; none if it is gone.
+    fn now_at(&self, was: usize) -> Option<usize> {
+        self.instances.iter().position(|from| *from == Some(was))
+    }
+}
+
+impl EndpointState {
+    fn take_over(&mut self, old: Self, heritage: InheritedState<'_>) {
+        let mut timeouts: Vec<_> = old.timeouts.into_values().map(Some).collect();
+        for (timeout, was) in self.timeouts.iter_mut().zip(heritage.instances) {
+            if let Some(old) = was.and_then(|was| timeouts.get_mut(was)?.take()) {
+                timeout.take_over(old);
+            }
+        }
+        if let (Some(balancer), Some(old)) = (&mut self.balancer, old.balancer) {
+            balancer.take_over(*old, heritage.instances);
+        }
+        if let (Some(objective), Some(old)) = (&mut self.objective, old.objective) {
+            objective.take_over(old, Instant::now());
+        }
+        self.slot.take_over(old.slot);
+        self.kept_from = old.kept_from.and_then(|was| heritage.now_at(was));
+        self.asked_at = heritage.now_at(old.asked_at).unwrap_or_default();
+        self.flight = old.flight;
+        self.retries = old.retries;
+        self.suppressed = old.suppressed;
+    }
+}

@@ -1,0 +1,358 @@
+//! What is said of a host's resilience, as metrics: read from the state when the target is
+//! collected, never pushed, so that it cannot be older than the state itself.
+
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+use tokio::time::Instant;
+
+use super::{
+    balancer::{Balancer, Gates, Hedges},
+    cache::{CacheCounts, Freshness, Reader},
+    circuit::BreakerLevel,
+    state::{BreakerCounters, BreakerState, BreakerView, TransitionReason},
+    target_resilience::{EndpointState, TargetResilience},
+};
+use crate::{
+    pipeline::{Number, OwnReading},
+    telemetry::names::{self, Metric, MetricsDetail},
+};
+
+const STATES: [(BreakerState, &str); 3] = [
+    (BreakerState::Closed, "closed"),
+    (BreakerState::HalfOpen, "half_open"),
+    (BreakerState::Open, "open"),
+];
+
+impl TargetResilience {
+    /// All that is said with so much `detail`, as it is now.
+    pub fn readings(&self, detail: MetricsDetail) -> Vec<OwnReading> {
+        let (now, state) = (Instant::now(), self.lock());
+        let mut all = ReportedReadings {
+            detail,
+            readings: Vec::new(),
+        };
+        for (index, (endpoint, path)) in state.endpoints.iter().zip(&self.paths).enumerate() {
+            let path = KeyValue::new(names::URL_TEMPLATE, Arc::clone(path));
+            for (instance, circuit) in state.circuits.iter().enumerate() {
+                let name = self.instances.get(instance).map(instance_name);
+                let view = circuit.view(now, index);
+                if index == 0
+                    && let Some(host) = view.host
+                {
+                    let of = attributes([scope(BreakerLevel::Host)], &name);
+                    breaker(&mut all, &of, &host, host.state);
+                }
+                if let Some(own) = view.endpoint {
+                    // Behind an open host it is open, whatever its own breaker says.
+                    let of = attributes([scope(BreakerLevel::Endpoint), path.clone()], &name);
+                    breaker(&mut all, &of, &own, view.state());
+                }
+                let limit = endpoint.timeouts.at(instance).limit(0).as_secs_f64();
+                let of = attributes([path.clone()], &name);
+                push(
+                    &mut all,
+                    &names::TIMEOUT_EFFECTIVE,
+                    &of,
+                    &[],
+                    Number::Double(limit),
+                );
+            }
+            if let Some(balancer) = &endpoint.balancer {
+                let gates = state.gates(now, index);
+                let names = self.instances.iter().map(instance_name);
+                balancer_readings(&mut all, (balancer, gates), names, &path, now);
+                if self.settings.hedge.is_some() {
+                    hedges(&mut all, balancer.hedges(), &path);
+                }
+            }
+            endpoint_readings(&mut all, endpoint, &path, now);
+        }
+        entries(&mut all, &state.endpoints, now);
+        all.readings
+    }
+}
+
+/// What is said; what the detail leaves out is not even made.
+struct ReportedReadings {
+    detail: MetricsDetail,
+    readings: Vec<OwnReading>,
+}
+
+fn instance_name(name: &Arc<str>) -> KeyValue {
+    KeyValue::new(names::INSTANCE, Arc::clone(name))
+}
+
+/// With the instance, where there are several.
+fn attributes<const N: usize>(of: [KeyValue; N], instance: &Option<KeyValue>) -> Vec<KeyValue> {
+    of.into_iter().chain(instance.clone()).collect()
+}
+
+fn balancer_readings(
+    all: &mut ReportedReadings,
+    (balancer, gates): (&Balancer, Gates),
+    instances: impl Iterator<Item = KeyValue>,
+    path: &KeyValue,
+    now: Instant,
+) {
+    let flag = |is: bool| Number::Unsigned(u64::from(is));
+    let panic = flag(balancer.is_panic(now, gates));
+    push(
+        all,
+        &names::BALANCER_PANIC,
+        std::slice::from_ref(path),
+        &[],
+        panic,
+    );
+    let ejected = balancer.ejected(now, gates);
+    for (instance, name) in instances.enumerate() {
+        let of = [path.clone(), name];
+        let counts = balancer.counts(instance);
+        for (result, count) in [("ok", counts.ok), ("fail", counts.failed)] {
+            let result = [(names::RESULT, result)];
+            push(
+                all,
+                &names::BALANCER_REQUESTS,
+                &of,
+                &result,
+                Number::Unsigned(count),
+            );
+        }
+        let failovers = Number::Unsigned(counts.failovers);
+        push(all, &names::BALANCER_FAILOVERS, &of, &[], failovers);
+        push(
+            all,
+            &names::BALANCER_EJECTED,
+            &of,
+            &[],
+            flag(ejected.has(instance)),
+        );
+        let expected = Number::Double(balancer.expected(instance, now).as_secs_f64());
+        push(all, &names::BALANCER_LATENCY, &of, &[], expected);
+    }
+}
+
+fn hedges(all: &mut ReportedReadings, hedges: Hedges, path: &KeyValue) {
+    let Hedges { won, lost, failed } = hedges;
+    for (result, count) in [("won", won), ("lost", lost), ("failed", failed)] {
+        let of = std::slice::from_ref(path);
+        let result = [(names::RESULT, result)];
+        push(
+            all,
+            &names::POLL_HEDGES,
+            of,
+            &result,
+            Number::Unsigned(count),
+        );
+    }
+}
+
+fn scope(level: BreakerLevel) -> KeyValue {
+    let name = match level {
+        BreakerLevel::Host => "host",
+        BreakerLevel::Endpoint => "endpoint",
+    };
+    KeyValue::new(names::BREAKER_SCOPE, name)
+}
+
+fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView, state: BreakerState) {
+    let number = Number::Unsigned(u64::from(state.number()));
+    push(all, &names::BREAKER_STATE, of, &[], number);
+    push(
+        all,
+        &names::BREAKER_FAILURES,
+        of,
+        &[],
+        Number::Unsigned(view.consecutive_failures.into()),
+    );
+    let counters = &view.counters;
+    push(
+        all,
+        &names::BREAKER_REJECTIONS,
+        of,
+        &[],
+        Number::Unsigned(counters.rejections),
+    );
+    push(
+        all,
+        &names::BREAKER_STALE_RESULTS,
+        of,
+        &[],
+        Number::Unsigned(counters.stale_results),
+    );
+    for (result, count) in [
+        ("ok", counters.recoveries),
+        ("fail", counters.failed_probes),
+        ("cancelled", counters.cancelled_probes),
+    ] {
+        push(
+            all,
+            &names::BREAKER_PROBES,
+            of,
+            &[(names::RESULT, result)],
+            Number::Unsigned(count),
+        );
+    }
+    let times = [view.time.closed, view.time.half_open, view.time.open];
+    for ((known, name), time) in STATES.into_iter().zip(times) {
+        let is = Number::Unsigned(u64::from(known == view.state));
+        push(all, &names::BREAKER_STATUS, of, &[(names::STATE, name)], is);
+        let seconds = Number::Double(time.as_secs_f64());
+        push(
+            all,
+            &names::BREAKER_STATE_TIME,
+            of,
+            &[(names::STATE, name)],
+            seconds,
+        );
+    }
+    transitions(all, of, counters);
+}
+
+fn transitions(all: &mut ReportedReadings, of: &[KeyValue], counters: &BreakerCounters) {
+    for (reason, from, to) in TransitionReason::ALL {
+        let attributes = [
+            (names::FROM, state_name(from)),
+            (names::TO, state_name(to)),
+            (names::REASON, reason_name(reason)),
+        ];
+        let count = Number::Unsigned(counters.transitions(reason));
+        push(all, &names::BREAKER_TRANSITIONS, of, &attributes, count);
+    }
+}
+
+fn endpoint_readings(
+    all: &mut ReportedReadings,
+    endpoint: &EndpointState,
+    path: &KeyValue,
+    now: Instant,
+) {
+    let of = std::slice::from_ref(path);
+    cache_readings(all, endpoint, of, now);
+    for (error_type, count) in &endpoint.retries {
+        let of = [
+            KeyValue::new(names::ERROR_TYPE, error_type.name()),
+            path.clone(),
+        ];
+        push(
+            all,
+            &names::POLL_RETRIES,
+            &of,
+            &[],
+            Number::Unsigned(*count),
+        );
+    }
+    for (reason, count) in &endpoint.suppressed {
+        let attributes = [(names::REASON, reason.name())];
+        push(
+            all,
+            &names::RETRIES_SUPPRESSED,
+            of,
+            &attributes,
+            Number::Unsigned(*count),
+        );
+    }
+    if let Some(objective) = &endpoint.objective {
+        let time = objective.read(now);
+        for (within, time) in [("true", time.within), ("false", time.without)] {
+            let attributes = [(names::WITHIN_OBJECTIVE, within)];
+            let seconds = Number::Double(time.as_secs_f64());
+            push(all, &names::FRESHNESS_TIME, of, &attributes, seconds);
+        }
+    }
+}
+
+fn cache_readings(
+    all: &mut ReportedReadings,
+    endpoint: &EndpointState,
+    of: &[KeyValue],
+    now: Instant,
+) {
+    if let Some(age) = endpoint.slot.age(now) {
+        push(
+            all,
+            &names::CACHE_AGE,
+            of,
+            &[],
+            Number::Double(age.as_secs_f64()),
+        );
+    }
+    for (reader, name) in [(Reader::Poll, "poll"), (Reader::Api, "api")] {
+        for (result, count) in results(endpoint.slot.counts(reader)) {
+            // Polls come for certain, other readers may never.
+            if reader == Reader::Api && count == 0 {
+                continue;
+            }
+            let attributes = [(names::RESULT, result), (names::READER, name)];
+            push(
+                all,
+                &names::CACHE_REQUESTS,
+                of,
+                &attributes,
+                Number::Unsigned(count),
+            );
+        }
+    }
+}
+
+/// How many answers are kept, by how usable they are.
+fn entries(all: &mut ReportedReadings, endpoints: &[EndpointState], now: Instant) {
+    for (freshness, name) in [
+        (Freshness::Fresh, "fresh"),
+        (Freshness::Stale, "stale"),
+        (Freshness::Expired, "expired"),
+        (Freshness::Empty, "empty"),
+    ] {
+        let is = |endpoint: &&EndpointState| endpoint.slot.freshness(now) == freshness;
+        let count = Number::Unsigned(endpoints.iter().filter(is).count() as u64);
+        let state = [(names::STATE, name)];
+        push(all, &names::CACHE_ENTRIES, &[], &state, count);
+    }
+}
+
+fn results(counts: &CacheCounts) -> [(&'static str, u64); 5] {
+    [
+        ("hit", counts.hit),
+        ("miss", counts.miss),
+        ("stale", counts.stale),
+        ("revalidated", counts.revalidated),
+        ("expired", counts.expired),
+    ]
+}
+
+fn push(
+    all: &mut ReportedReadings,
+    metric: &Metric,
+    of: &[KeyValue],
+    more: &[(&'static str, &'static str)],
+    value: Number,
+) {
+    if !all.detail.says(metric.name) {
+        return;
+    }
+    let more = more.iter().map(|(key, text)| KeyValue::new(*key, *text));
+    let mut attributes: Vec<_> = of.iter().cloned().chain(more).collect();
+    attributes.sort_by(|a, b| a.key.cmp(&b.key));
+    all.readings.push(OwnReading {
+        metric: metric.name,
+        attributes,
+        value,
+    });
+}
+
+/// The value of a `state` attribute.
+pub(super) fn state_name(state: BreakerState) -> &'static str {
+    STATES
+        .iter()
+        .find(|(known, _)| *known == state)
+        .map_or("", |(_, name)| name)
+}
+
+fn reason_name(reason: TransitionReason) -> &'static str {
+    match reason {
+        TransitionReason::FailureThreshold => "failure_threshold",
+        TransitionReason::OpenExpired => "open_expired",
+        TransitionReason::ProbeFailed => "probe_failed",
+        TransitionReason::ProbeSucceeded => "probe_succeeded",
+    }
+}

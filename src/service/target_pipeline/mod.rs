@@ -1,0 +1,334 @@
+//! The rest of a pipeline for one target: what is left of its processors, the instruments, the
+//! exporters.
+
+mod exporter_fan_out;
+mod split;
+mod processor_node;
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry::{KeyValue, metrics::Counter};
+use tokio::time::Instant;
+
+use self::{exporter_fan_out::ExportedTarget, processor_node::ItemCounters, split::Split};
+pub(super) use self::{
+    exporter_fan_out::{ExporterFanOut, Exporters},
+    processor_node::{PipelineTail, ProcessorNode},
+};
+use crate::{
+    definition::InstrumentKind,
+    instruments::{ResetCounts, TargetInstruments},
+    pipeline::{
+        Batch, Exemplar, INSTANCE_ID, OtlpForm, Part, Reading, ResourceAttributes, Schema,
+        Snapshot, Stage, Target,
+    },
+    telemetry::{Meter, names},
+};
+
+/// How long a Resource that a processor split off is kept while no reading is of it: the lookback
+/// of PromQL. Its totals keep their start time as long.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+
+/// The most Resources that one target may be split into; each costs a provider.
+const RESOURCES_MAX: usize = 1000;
+
+/// Readings that no instrument can take.
+#[derive(Clone)]
+struct DroppedReadings {
+    counter: Counter<u64>,
+    /// Whether it was said that two names differ in case only.
+    said: Arc<AtomicBool>,
+}
+
+/// Which scopes were read whole, and which gave nothing although they were asked; when, and since
+/// when they count.
+pub(super) struct ReadScopes {
+    pub(super) time: SystemTime,
+    pub(super) starts: Vec<(Arc<str>, SystemTime)>,
+    pub(super) scopes: Vec<Arc<str>>,
+    pub(super) lost: Vec<Arc<str>>,
+}
+
+/// What takes a target's readings to the exporters.
+pub(super) struct TargetPipeline {
+    shown: ExportedTarget,
+    schema: Arc<Schema>,
+    stages: Vec<(Box<dyn Stage>, ItemCounters)>,
+    /// Instruments that stages gave the name of another one, but for its case.
+    homonyms: BTreeSet<usize>,
+    fan_out: Arc<ExporterFanOut>,
+    dropped: DroppedReadings,
+    /// Who the target is before the first stage, and behind the last one. Nobody asks where there
+    /// is no stage.
+    resources: [ResourceAttributes; 2],
+    instruments: TargetInstruments,
+    split: HashMap<ResourceAttributes, Split>,
+    /// Resources that another outlet split off, which stay until this one shows something.
+    left: Vec<Split>,
+    /// Read whole since the last collect.
+    scopes: Vec<Arc<str>>,
+    /// Asked in vain since then.
+    lost: Vec<Arc<str>>,
+    /// When what was put last was observed.
+    time: SystemTime,
+    /// What was traced of what we say ourselves.
+    exemplars: Vec<Exemplar>,
+}
+
+impl TargetPipeline {
+    /// How often running totals fell, since the beginning.
+    pub(super) fn resets(&self) -> ResetCounts {
+        let mut sum = self.instruments.resets();
+        for split in self.split.values() {
+            sum += split.instruments.resets();
+        }
+        sum
+    }
+
+    /// Whether every stage can take another poll now.
+    pub(super) fn admits(&mut self, is_large: bool) -> bool {
+        let mut stages = self.stages.iter_mut();
+        stages.all(|(stage, _)| stage.admits(is_large))
+    }
+
+    /// Takes readings that the target gave through the stages to the instruments.
+    pub(super) fn put(&mut self, read: ReadScopes, values: Vec<Reading>) {
+        let resource = Arc::clone(&self.resources[0]);
+        self.put_batch(Batch {
+            time: read.time,
+            starts: read.starts,
+            scopes: read.scopes,
+            lost: read.lost,
+            parts: vec![Part { resource, values }],
+        });
+    }
+
+    fn put_batch(&mut self, mut batch: Batch) {
+        for (stage, items) in &mut self.stages {
+            items.incoming.add(batch.len() as u64, &items.attributes);
+            batch = stage.process(batch);
+            items.outgoing.add(batch.len() as u64, &items.attributes);
+        }
+        let Batch { time, starts, .. } = batch;
+        self.time = time;
+        self.scopes.extend(batch.scopes);
+        self.lost.extend(batch.lost);
+        let split = self.split.values_mut().map(|split| &mut split.instruments);
+        for instruments in split.chain([&mut self.instruments]) {
+            instruments.observe_at(time, &starts);
+        }
+        for mut part in merged(batch.parts) {
+            let is_plain = self.stages.is_empty();
+            if !is_plain {
+                self.remove_homonyms(&mut part.values);
+                self.remove_duplicates(&mut part.values);
+            }
+            if is_plain || part.resource == self.resources[1] {
+                let refused = self.instruments.put(part.values);
+                self.dropped.count(refused, "overflow");
+            } else {
+                self.put_split(part, &starts);
+            }
+        }
+    }
+
+    fn put_split(&mut self, part: Part, starts: &[(Arc<str>, SystemTime)]) {
+        let (now, is_full) = (Instant::now(), self.split.len() >= RESOURCES_MAX);
+        if is_full && !self.split.contains_key(&part.resource) {
+            self.dropped.count(part.values.len(), "max_resources");
+            return;
+        }
+        if !self.split.contains_key(&part.resource) {
+            let target = Arc::new(self.split_target(&part.resource));
+            let mut split = Split {
+                shown: ExportedTarget::new(target, Arc::clone(&self.fan_out.open())),
+                instruments: TargetInstruments::new(&self.schema, &part.resource),
+                last: now,
+            };
+            let mut left = self.left.iter_mut();
+            if let Some(old) = left.find(|old| old.is_of_resource(&split)) {
+                split.take_over(old);
+            }
+            split.instruments.observe_at(self.time, starts);
+            self.split.insert(Arc::clone(&part.resource), split);
+        }
+        if let Some(split) = self.split.get_mut(&part.resource) {
+            split.last = now;
+            let refused = split.instruments.put(part.values);
+            self.dropped.count(refused, "overflow");
+        }
+    }
+
+    /// A target is called what its Resource says, which no other of ours may be called.
+    fn split_target(&self, resource: &ResourceAttributes) -> Target {
+        let taken = |name: &str| {
+            let mut split = self.split.values().map(|split| split.shown.target());
+            self.shown.target().name == name || split.any(|target| target.name == name)
+        };
+        let named = resource
+            .iter()
+            .find(|known| known.key.as_str() == INSTANCE_ID);
+        let named = named.map(|named| named.value.as_str().into_owned());
+        let numbered = (1..).map(|number: usize| format!("{}/{number}", self.shown.target().name));
+        let name = named.into_iter().chain(numbered).find(|name| !taken(name));
+        Target {
+            name: name.unwrap_or_default(),
+            ..self.shown.target().as_ref().clone()
+        }
+    }
+
+    /// Has what is shown next come with these.
+    pub(super) fn put_exemplars(&mut self, exemplars: Vec<Exemplar>) {
+        self.exemplars = exemplars;
+    }
+
+    /// Shows the exporters all that was put; nothing if a stage refused all of it.
+    pub(super) fn export(&mut self) {
+        if self.scopes.is_empty() {
+            return;
+        }
+        let scopes = std::mem::take(&mut self.scopes);
+        let lost = std::mem::take(&mut self.lost);
+        let endpoints = &self.shown.target().definition.endpoints;
+        let of = |scopes: &[Arc<str>]| -> Vec<bool> {
+            let endpoints = endpoints.iter();
+            endpoints.map(|e| scopes.contains(&e.scope)).collect()
+        };
+        let flags = [of(&scopes), of(&lost)];
+        let now = Instant::now();
+        self.split.retain(|_, split| now - split.last < IDLE_MAX);
+        let exporters = self.fan_out.open();
+        let split = self.split.values_mut();
+        let split = split.map(|split| (&mut split.shown, &mut split.instruments));
+        for (shown, instruments) in split.chain([(&mut self.shown, &mut self.instruments)]) {
+            shown.follow(&exporters, instruments);
+            let collected = instruments.collect(&scopes, instruments.has_wide());
+            let (encoding, starts) = instruments.forms();
+            let whole = [scopes.as_slice(), &lost];
+            let encode = || encoding.messages(&collected, whole, &self.exemplars);
+            let snapshot = Snapshot {
+                target: shown.target(),
+                fresh: &flags[0],
+                lost: &flags[1],
+                time: self.time,
+                starts,
+                metrics: &collected.metrics,
+                exemplars: &self.exemplars,
+                otlp: OtlpForm::new(encode),
+            };
+            for (_, exporter) in exporters.iter() {
+                exporter.export(&snapshot);
+            }
+            drop(snapshot);
+            shown.mark_exported();
+        }
+        // What was shown under the same name has taken the place of these.
+        drop(exporters);
+        self.left.clear();
+    }
+
+    /// Goes on where `old` ends, of the same target: totals keep their start time where neither
+    /// instruments nor Resource differ, and where both end no exporter forgets the target.
+    pub(super) fn take_over(&mut self, old: &mut Self) {
+        self.shown.take_over(&mut old.shown, &old.instruments);
+        self.left.append(&mut old.left);
+        if self.instruments.is_like(&old.instruments) {
+            std::mem::swap(&mut self.instruments, &mut old.instruments);
+            std::mem::swap(&mut self.split, &mut old.split);
+        } else {
+            self.instruments.take_over(&mut old.instruments);
+            let split = old.split.drain().map(|(_, split)| split);
+            self.left.extend(split);
+        }
+    }
+
+    /// The SDK would show them under the name of the other one.
+    fn remove_homonyms(&self, values: &mut Vec<Reading>) {
+        if self.homonyms.is_empty() {
+            return;
+        }
+        let before = values.len();
+        values.retain(|reading| !self.homonyms.contains(&reading.instrument));
+        self.dropped.count(before - values.len(), "name_case");
+    }
+
+    /// Stages may take away what told two series apart. The first one counts, as in the mapping.
+    fn remove_duplicates(&self, values: &mut Vec<Reading>) {
+        let mut seen = HashSet::new();
+        let before = values.len();
+        let is_new = |reading: &Reading| {
+            // Of a histogram two observations are welcome.
+            self.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
+                || seen.insert((reading.instrument, reading.attributes.clone()))
+        };
+        values.retain(is_new);
+        self.dropped.count(before - values.len(), "duplicate");
+    }
+}
+
+impl Drop for TargetPipeline {
+    fn drop(&mut self) {
+        self.shown.end(&self.instruments);
+    }
+}
+
+/// One part a Resource, also where a stage made two Resources alike.
+fn merged(parts: Vec<Part>) -> Vec<Part> {
+    if parts.len() < 2 {
+        return parts;
+    }
+    let mut by_resource: HashMap<_, Vec<Reading>> = HashMap::new();
+    for part in parts {
+        by_resource
+            .entry(part.resource)
+            .or_default()
+            .extend(part.values);
+    }
+    let by_resource = by_resource.into_iter();
+    by_resource
+        .map(|(resource, values)| Part { resource, values })
+        .collect()
+}
+
+impl DroppedReadings {
+    fn new(meter: &Meter) -> Self {
+        Self {
+            counter: names::UNPLACED_POINTS.counter(meter),
+            said: Arc::default(),
+        }
+    }
+
+    /// The instruments of a schema that are dropped because of their names; says so once.
+    fn homonyms(&self, schema: &Schema) -> BTreeSet<usize> {
+        let homonyms: Vec<_> = schema.homonyms().collect();
+        let name = |index| schema.get(index).map(|known| known.name.as_str());
+        if let Some((other, first)) = homonyms.first()
+            && !self.said.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                dropped = name(*other),
+                kept = name(*first),
+                "processors give two metrics names that differ in case only, which \
+                 OpenTelemetry takes for one: the second is dropped"
+            );
+        }
+        homonyms.into_iter().map(|(other, _)| other).collect()
+    }
+
+    fn count(&self, readings: usize, reason: &'static str) {
+        if readings > 0 {
+            let attributes = [KeyValue::new(names::REASON, reason)];
+            self.counter.add(readings as u64, &attributes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

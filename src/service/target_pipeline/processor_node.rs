@@ -1,0 +1,238 @@
+//! The processors of a pipeline, and what stands behind each of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::UNIX_EPOCH,
+};
+
+use opentelemetry::{KeyValue, metrics::Counter};
+
+use super::{DroppedReadings, ExportedTarget, ExporterFanOut, TargetPipeline};
+use crate::{
+    instruments::TargetInstruments,
+    pipeline::{Batch, BatchSink, ComponentKind, Components, Downstream, Processor, Stream},
+    runtime::Tasks,
+    settings::ComponentId,
+    telemetry::{Meter, names},
+};
+
+/// A processor of a pipeline, with what belongs to it alone. A pipeline that takes the place of
+/// another has those of the other that did not change.
+pub(in crate::service) struct ProcessorNode {
+    id: ComponentId,
+    processor: Arc<dyn Processor>,
+    items: ItemCounters,
+    downstream: DownstreamHandle,
+    tasks: Tasks,
+}
+
+/// What goes into a processor and what comes out.
+#[derive(Clone)]
+pub(super) struct ItemCounters {
+    pub(super) incoming: Counter<u64>,
+    pub(super) outgoing: Counter<u64>,
+    pub(super) attributes: [KeyValue; 2],
+}
+
+/// The processors of a pipeline from one position on, and its exporters.
+#[derive(Clone)]
+pub(in crate::service) struct PipelineTail {
+    steps: Vec<Arc<ProcessorNode>>,
+    fan_out: Arc<ExporterFanOut>,
+    dropped: DroppedReadings,
+}
+
+/// What stands behind a processor, which may change while it runs. Clones are handles to the same.
+#[derive(Clone)]
+struct DownstreamHandle(Arc<RwLock<Arc<PipelineTail>>>);
+
+/// The way of a target that a processor makes up.
+struct SyntheticTarget {
+    downstream: DownstreamHandle,
+    stream: Stream,
+    tail: Arc<PipelineTail>,
+    target_pipeline: TargetPipeline,
+}
+
+impl ProcessorNode {
+    /// A processor that leads nowhere yet.
+    pub(in crate::service) fn new(
+        id: &ComponentId,
+        processor: Arc<dyn Processor>,
+        meter: &Meter,
+        tasks: Tasks,
+    ) -> Arc<Self> {
+        let nowhere = PipelineTail::new(Vec::new(), &Arc::default(), meter);
+        Arc::new(Self {
+            id: id.clone(),
+            processor,
+            items: ItemCounters::new(id.to_string(), meter),
+            downstream: DownstreamHandle(Arc::new(RwLock::new(Arc::new(nowhere)))),
+            tasks,
+        })
+    }
+
+    /// Which one it is.
+    pub(in crate::service) fn id(&self) -> &ComponentId {
+        &self.id
+    }
+
+    /// From now on it leads there: each target that it makes up goes over with what it says next.
+    /// When this returns, none is on its way through any other.
+    pub(in crate::service) fn lead_to(&self, tail: PipelineTail) {
+        let mut downstream = self
+            .downstream
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *downstream = Arc::new(tail);
+    }
+
+    /// Starts what it does by itself.
+    pub(in crate::service) fn start(&self, components: &Components) {
+        let (kind, id) = (ComponentKind::Processor, self.id.to_string());
+        if let Some(status) = components.reporter(kind, &id) {
+            self.processor.report_to(status);
+        }
+        let tasks = components.own(kind, &id, &self.tasks);
+        self.processor
+            .start(Arc::new(self.downstream.clone()), &tasks);
+    }
+
+    /// The collector is about to stop.
+    pub(in crate::service) fn closing(&self) {
+        self.processor.closing();
+    }
+
+    /// What it does by itself.
+    pub(in crate::service) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+}
+
+impl ItemCounters {
+    fn new(processor: String, meter: &Meter) -> Self {
+        let attributes = [
+            KeyValue::new(names::SIGNAL, "metrics"),
+            KeyValue::new(names::PROCESSOR, processor),
+        ];
+        let items = Self {
+            incoming: names::INCOMING_ITEMS.counter(meter),
+            outgoing: names::OUTGOING_ITEMS.counter(meter),
+            attributes,
+        };
+        items.incoming.add(0, &items.attributes);
+        items.outgoing.add(0, &items.attributes);
+        items
+    }
+}
+
+impl PipelineTail {
+    pub(in crate::service) fn new(
+        steps: Vec<Arc<ProcessorNode>>,
+        fan_out: &Arc<ExporterFanOut>,
+        meter: &Meter,
+    ) -> Self {
+        Self {
+            steps,
+            fan_out: Arc::clone(fan_out),
+            dropped: DroppedReadings::new(meter),
+        }
+    }
+
+    /// Each processor with what stands behind it.
+    pub(in crate::service) fn processors(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<ProcessorNode>, Self)> {
+        self.steps.iter().enumerate().map(|(position, step)| {
+            let downstream = Self {
+                steps: self.steps.iter().skip(position + 1).cloned().collect(),
+                ..self.clone()
+            };
+            (step, downstream)
+        })
+    }
+
+    /// Makes room for a target.
+    pub(in crate::service) fn target_pipeline(&self, mut stream: Stream) -> TargetPipeline {
+        let before = Arc::clone(&stream.resource);
+        let stages = self.steps.iter().map(|step| {
+            let stage = step.processor.open(&mut stream);
+            (stage, step.items.clone())
+        });
+        let stages: Vec<_> = stages.collect();
+        let instruments = TargetInstruments::new(&stream.schema, &stream.resource);
+        let (resources, homonyms) = match stages.is_empty() {
+            true => Default::default(),
+            false => {
+                let homonyms = self.dropped.homonyms(&stream.schema);
+                ([before, stream.resource], homonyms)
+            }
+        };
+        TargetPipeline {
+            instruments,
+            shown: ExportedTarget::new(stream.target, Arc::clone(&self.fan_out.open())),
+            schema: stream.schema,
+            stages,
+            homonyms,
+            fan_out: Arc::clone(&self.fan_out),
+            dropped: self.dropped.clone(),
+            resources,
+            split: HashMap::new(),
+            left: Vec::new(),
+            scopes: Vec::new(),
+            lost: Vec::new(),
+            time: UNIX_EPOCH,
+            exemplars: Vec::new(),
+        }
+    }
+}
+
+impl DownstreamHandle {
+    /// The rest of the pipeline, which stays the same as long as this is held.
+    fn tail(&self) -> RwLockReadGuard<'_, Arc<PipelineTail>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Downstream for DownstreamHandle {
+    fn open(&self, stream: Stream) -> Box<dyn BatchSink> {
+        let tail = Arc::clone(&self.tail());
+        Box::new(SyntheticTarget {
+            downstream: self.clone(),
+            target_pipeline: tail.target_pipeline(stream.clone()),
+            stream,
+            tail,
+        })
+    }
+}
+
+impl SyntheticTarget {
+    /// Goes on through `tail`, with all that both ways have in common.
+    fn go_over(&mut self, tail: &Arc<PipelineTail>) {
+        let mut target_pipeline = tail.target_pipeline(self.stream.clone());
+        target_pipeline.take_over(&mut self.target_pipeline);
+        self.target_pipeline = target_pipeline;
+        self.tail = Arc::clone(tail);
+    }
+}
+
+impl BatchSink for SyntheticTarget {
+    fn follow(&mut self, stream: Stream) {
+        let downstream = self.downstream.clone();
+        let tail = downstream.tail();
+        self.stream = stream;
+        self.go_over(&tail);
+    }
+
+    fn accept(&mut self, batch: Batch) {
+        let downstream = self.downstream.clone();
+        let tail = downstream.tail();
+        if !Arc::ptr_eq(&self.tail, &tail) {
+            self.go_over(&tail);
+        }
+        self.target_pipeline.put_batch(batch);
+        self.target_pipeline.export();
+    }
+}

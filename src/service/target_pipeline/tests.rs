@@ -1,0 +1,515 @@
+use std::{sync::Mutex, time::UNIX_EPOCH};
+
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric::Data,
+};
+use opentelemetry_sdk::metrics::{
+    SdkMeterProvider,
+    data::{AggregatedMetrics, MetricData},
+};
+
+use super::*;
+use crate::{
+    definition::{self, Instrument},
+    instruments::{self, ReportMetrics},
+    pipeline::{Components, Downstream, Exporter, Farewell, Number, Processor, Stream, Target},
+    runtime::{Clock, Tasks},
+};
+
+const DEFINITION: &str = "
+endpoints: {a: {path: /a}}
+metrics:
+  - {name: gauge, instrument: gauge, endpoint: a, value: $.g}
+  - {name: total, instrument: counter, endpoint: a, value: $.t}
+";
+
+/// Prefixes each name, and makes a Resource of the attribute `split`.
+struct Prefix;
+
+impl Processor for Prefix {
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
+        let renamed = |known: &Arc<Instrument>| {
+            Arc::new(Instrument {
+                name: format!("x.{}", known.name),
+                ..known.as_ref().clone()
+            })
+        };
+        stream.schema = Arc::new(stream.schema.instruments().iter().map(renamed).collect());
+        Box::new(SplitOff)
+    }
+}
+
+/// Calls the first metric like the second one, but for its case.
+struct Shout;
+
+impl Processor for Shout {
+    fn open(&self, stream: &mut Stream) -> Box<dyn Stage> {
+        let mut instruments = stream.schema.instruments().to_vec();
+        let total = instruments[1].as_ref().clone();
+        instruments[0] = Arc::new(Instrument {
+            name: "TOTAL".to_owned(),
+            ..total
+        });
+        stream.schema = Arc::new(instruments.into_iter().collect());
+        Box::new(SplitOff)
+    }
+}
+
+struct SplitOff;
+
+impl Stage for SplitOff {
+    fn process(&mut self, mut batch: Batch) -> Batch {
+        let mut split = Vec::new();
+        for part in &mut batch.parts {
+            for mut reading in std::mem::take(&mut part.values) {
+                let resource = match reading.attributes.pop() {
+                    Some(attribute) => Arc::from([attribute]),
+                    None => Arc::clone(&part.resource),
+                };
+                let values = vec![reading];
+                split.push(Part { resource, values });
+            }
+        }
+        batch.parts = split;
+        batch
+    }
+}
+
+/// `resource name value`, of each point of each snapshot.
+#[derive(Default)]
+struct RecordedPoints(Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl Exporter for RecordedPoints {
+    fn export(&self, snapshot: &Snapshot<'_>) {
+        let mut seen = self.0.lock().unwrap();
+        for part in snapshot.metrics {
+            let split = part.resource().get(&"split".into());
+            let split = split.map(|value| value.to_string()).unwrap_or_default();
+            for metric in part.scope_metrics().flat_map(|scope| scope.metrics()) {
+                let values: Vec<u64> = match metric.data() {
+                    AggregatedMetrics::U64(MetricData::Gauge(of)) => {
+                        of.data_points().map(|point| point.value()).collect()
+                    }
+                    AggregatedMetrics::U64(MetricData::Sum(of)) => {
+                        of.data_points().map(|point| point.value()).collect()
+                    }
+                    other => panic!("{other:?}"),
+                };
+                seen.extend(
+                    values
+                        .iter()
+                        .map(|v| format!("{split} {} {v}", metric.name())),
+                );
+            }
+        }
+        seen.sort();
+    }
+
+    fn forget(&self, target: &Target) {
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("forget {}", target.name));
+    }
+}
+
+impl RecordedPoints {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+fn reading(instrument: usize, value: u64, split: &[&str]) -> Reading {
+    let attribute = |value: &&str| KeyValue::new("split", (*value).to_owned());
+    Reading {
+        instrument,
+        attributes: split.iter().map(attribute).collect(),
+        value: Number::Unsigned(value),
+    }
+}
+
+fn exporters<const N: usize>(named: [(&str, &Arc<RecordedPoints>); N]) -> Exporters {
+    let named =
+        named.map(|(id, seen)| (id.parse().unwrap(), Arc::clone(seen) as Arc<dyn Exporter>));
+    Arc::new(named)
+}
+
+fn target_pipeline(processors: Vec<Arc<ProcessorNode>>) -> (TargetPipeline, Arc<RecordedPoints>) {
+    let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
+    let target = Arc::new(Target::named("node", &definition));
+    let (seen, meter) = (
+        Arc::new(RecordedPoints::default()),
+        SdkMeterProvider::default(),
+    );
+    let fan_out = Arc::new(ExporterFanOut::default());
+    fan_out.set(exporters([("debug", &seen)]));
+    let tail = PipelineTail::new(processors, &fan_out, &Meter::of(&meter));
+    let stream = Stream {
+        schema: Arc::new(ReportMetrics::schema(&definition, 1)),
+        resource: instruments::resource(&target),
+        target,
+    };
+    (tail.target_pipeline(stream), seen)
+}
+
+fn step(processor: Arc<dyn Processor>) -> Arc<ProcessorNode> {
+    let meter = Meter::of(&SdkMeterProvider::default());
+    let (tasks, _failures) = Tasks::new();
+    ProcessorNode::new(&"filter".parse().unwrap(), processor, &meter, tasks)
+}
+
+/// A poll that brought nothing.
+fn nothing() -> ReadScopes {
+    ReadScopes {
+        time: UNIX_EPOCH + Duration::from_secs(1_000),
+        starts: Vec::new(),
+        scopes: Vec::new(),
+        lost: Vec::new(),
+    }
+}
+
+fn read() -> ReadScopes {
+    ReadScopes {
+        scopes: vec!["test/a".into()],
+        ..nothing()
+    }
+}
+
+fn prefixed() -> (TargetPipeline, Arc<RecordedPoints>) {
+    target_pipeline(vec![step(Arc::new(Prefix))])
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_processors_readings_go_straight_to_the_exporters() {
+    let (mut target_pipeline, seen) = target_pipeline(Vec::new());
+    target_pipeline.put(read(), vec![reading(0, 1, &[]), reading(1, 2, &[])]);
+    target_pipeline.export();
+    assert_eq!(seen.take(), [" gauge 1", " total 2"]);
+    drop(target_pipeline);
+    assert_eq!(seen.take(), ["forget node"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_renames_and_splits_and_what_is_split_off_ends_when_it_is_idle() {
+    let (mut target_pipeline, seen) = prefixed();
+    target_pipeline.put(read(), vec![reading(0, 1, &[]), reading(0, 2, &["b"])]);
+    target_pipeline.export();
+    assert_eq!(seen.take(), [" x.gauge 1", "b x.gauge 2"]);
+    assert_eq!(target_pipeline.split.len(), 1);
+    tokio::time::advance(IDLE_MAX).await;
+    target_pipeline.put(read(), vec![reading(0, 3, &[])]);
+    target_pipeline.export();
+    assert_eq!(seen.take(), [" x.gauge 3", "forget node/1"]);
+    assert_eq!(target_pipeline.split.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_is_split_off_is_a_target_of_its_own() {
+    let (mut target_pipeline, seen) = prefixed();
+    target_pipeline.put_batch(Batch {
+        scopes: read().scopes,
+        parts: vec![
+            part(&[("id", "1"), (INSTANCE_ID, "node/b")]),
+            part(&[("id", "2"), (INSTANCE_ID, "node/b")]),
+            part(&[("id", "3"), (INSTANCE_ID, "node")]),
+        ],
+        ..Batch::default()
+    });
+    target_pipeline.export();
+    assert_eq!(seen.take(), [" x.gauge 1"; 3]);
+    drop(target_pipeline);
+    let mut forgotten = seen.take();
+    forgotten.sort();
+    assert_eq!(
+        forgotten,
+        [
+            "forget node",
+            "forget node/1",
+            "forget node/2",
+            "forget node/b"
+        ]
+    );
+}
+
+fn part(resource: &[(&'static str, &'static str)]) -> Part {
+    let resource = resource
+        .iter()
+        .map(|(key, value)| KeyValue::new(*key, *value));
+    Part {
+        resource: resource.collect(),
+        values: vec![reading(0, 1, &[])],
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_total_that_falls_is_a_reset_wherever_it_went() {
+    let (mut target_pipeline, _seen) = prefixed();
+    for value in [5, 3] {
+        let values = vec![reading(1, value, &[]), reading(1, value, &["b"])];
+        target_pipeline.put(read(), values);
+        target_pipeline.export();
+    }
+    assert_eq!(target_pipeline.resets().seen, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_readings_that_became_one_the_first_counts() {
+    let (mut target_pipeline, seen) = prefixed();
+    let values = [7, 8].map(|value| reading(0, value, &[]));
+    target_pipeline.put(read(), values.into());
+    target_pipeline.export();
+    assert_eq!(seen.take(), [" x.gauge 7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_names_that_differ_in_case_the_first_counts() {
+    let (mut target_pipeline, seen) = target_pipeline(vec![step(Arc::new(Shout))]);
+    target_pipeline.put(read(), vec![reading(0, 7, &[]), reading(1, 8, &[])]);
+    target_pipeline.export();
+    assert_eq!(seen.take(), [" TOTAL 7"], "and not 15");
+}
+
+#[tokio::test(start_paused = true)]
+async fn resources_are_bounded() {
+    let (mut target_pipeline, _seen) = prefixed();
+    let ids: Vec<String> = (0..RESOURCES_MAX + 5).map(|id| id.to_string()).collect();
+    let values = ids.iter().map(|id| reading(0, 1, &[id])).collect();
+    target_pipeline.put(read(), values);
+    assert_eq!(target_pipeline.split.len(), RESOURCES_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stage_refuses_changes_nothing_that_is_shown() {
+    let (mut target_pipeline, seen) = prefixed();
+    target_pipeline.put(nothing(), Vec::new());
+    target_pipeline.export();
+    assert_eq!(seen.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_goes_on_with_the_totals_and_nobody_forgets_the_target() {
+    let (mut old, seen) = target_pipeline(Vec::new());
+    old.put(read(), vec![reading(1, 7, &[])]);
+    old.export();
+    seen.take();
+    let fan_out = Arc::clone(&old.fan_out);
+    let tail = PipelineTail::new(
+        Vec::new(),
+        &fan_out,
+        &Meter::of(&SdkMeterProvider::default()),
+    );
+    let stream = Stream {
+        target: Arc::clone(old.shown.target()),
+        schema: Arc::clone(&old.schema),
+        resource: instruments::resource(old.shown.target()),
+    };
+    let mut new = tail.target_pipeline(stream);
+    new.take_over(&mut old);
+    drop(old);
+    assert!(seen.take().is_empty(), "not forgotten");
+    new.put(read(), vec![reading(1, 3, &[])]);
+    assert_eq!(new.resets().seen, 1, "it knows that 7 was before");
+    new.export();
+    seen.take();
+    fan_out.set(exporters([]));
+    new.put(read(), vec![reading(1, 4, &[])]);
+    new.export();
+    assert_eq!(seen.take(), ["forget node"], "it is no exit any more");
+}
+
+/// Which series ended, by name and Resource. It speaks OTLP.
+#[derive(Default)]
+struct Ends(Mutex<Vec<String>>);
+
+impl Ends {
+    fn note(&self, messages: &[ExportMetricsServiceRequest]) {
+        let parts = messages.iter().flat_map(|of| &of.resource_metrics);
+        for part in parts {
+            let resource = part.resource.iter().flat_map(|of| &of.attributes);
+            let split = resource.filter(|of| of.key == "split").count();
+            let metrics = part.scope_metrics.iter().flat_map(|of| &of.metrics);
+            for metric in metrics {
+                let points = match &metric.data {
+                    Some(Data::Gauge(of)) => &of.data_points,
+                    Some(Data::Sum(of)) => &of.data_points,
+                    other => panic!("{other:?}"),
+                };
+                let ended = points.iter().filter(|point| point.flags == 1);
+                let named = ended.map(|_| format!("{} {split}", metric.name));
+                self.0.lock().unwrap().extend(named);
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<String> {
+        let mut ends = std::mem::take(&mut *self.0.lock().unwrap());
+        ends.sort();
+        ends
+    }
+}
+
+#[async_trait::async_trait]
+impl Exporter for Ends {
+    fn export(&self, snapshot: &Snapshot<'_>) {
+        self.note(snapshot.otlp.messages());
+    }
+
+    fn ended(&self, _target: &Target, farewell: &Farewell<'_>) {
+        self.note(&farewell.messages(UNIX_EPOCH));
+    }
+
+    fn forget(&self, _target: &Target) {}
+}
+
+fn ends_of<const N: usize>(target_pipeline: &TargetPipeline, ids: [&str; N]) -> [Arc<Ends>; N] {
+    let ends = ids.map(|id| (id, Arc::new(Ends::default())));
+    let named = ends
+        .each_ref()
+        .map(|(id, ends)| (id.parse().unwrap(), Arc::clone(ends) as Arc<dyn Exporter>));
+    target_pipeline.fan_out.set(Arc::new(named));
+    ends.map(|(_, ends)| ends)
+}
+
+#[tokio::test(start_paused = true)]
+async fn series_end_where_they_were_shown_when_they_or_their_target_go() {
+    let (mut target_pipeline, _seen) = prefixed();
+    let [stays, leaves] = ends_of(&target_pipeline, ["file", "file/2"]);
+    let values = || {
+        vec![
+            reading(0, 1, &[]),
+            reading(1, 1, &[]),
+            reading(0, 1, &["b"]),
+        ]
+    };
+    target_pipeline.put(read(), values());
+    target_pipeline.export();
+    target_pipeline.put(read(), vec![reading(0, 1, &[])]);
+    target_pipeline.export();
+    for ends in [&stays, &leaves] {
+        assert_eq!(ends.take(), ["x.gauge 1", "x.total 0"]);
+    }
+    target_pipeline.put(read(), values());
+    target_pipeline.export();
+    let only = (
+        "file".parse().unwrap(),
+        Arc::clone(&stays) as Arc<dyn Exporter>,
+    );
+    target_pipeline.fan_out.set(Arc::new([only]));
+    target_pipeline.put(read(), values());
+    target_pipeline.export();
+    let all = ["x.gauge 0", "x.gauge 1", "x.total 0"];
+    assert_eq!(
+        (stays.take(), leaves.take()),
+        (Vec::new(), all.map(String::from).to_vec())
+    );
+    let lost = ReadScopes {
+        lost: read().scopes,
+        scopes: vec!["own".into()],
+        ..nothing()
+    };
+    target_pipeline.put(lost, Vec::new());
+    target_pipeline.export();
+    assert_eq!(stays.take(), all);
+    target_pipeline.put(read(), values());
+    target_pipeline.export();
+    drop(target_pipeline);
+    assert_eq!(
+        (stays.take(), leaves.take()),
+        (all.map(String::from).to_vec(), Vec::new())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_over_to_other_stages_has_not_ended_but_for_what_they_call_otherwise() {
+    let (mut old, _seen) = prefixed();
+    let [ends] = ends_of(&old, ["file"]);
+    let values = || vec![reading(0, 1, &[]), reading(0, 1, &["b"])];
+    old.put(read(), values());
+    old.export();
+    let meter = Meter::of(&SdkMeterProvider::default());
+    let tail = |steps| PipelineTail::new(steps, &old.fan_out, &meter);
+    let same = tail(vec![step(Arc::new(Prefix))]);
+    let twice = tail(vec![step(Arc::new(Prefix)), step(Arc::new(Prefix))]);
+    let stream = Stream {
+        target: Arc::clone(old.shown.target()),
+        schema: Arc::new(ReportMetrics::schema(&old.shown.target().definition, 1)),
+        resource: instruments::resource(old.shown.target()),
+    };
+    let mut new = same.target_pipeline(stream.clone());
+    new.take_over(&mut old);
+    drop(old);
+    new.put(read(), values());
+    new.export();
+    assert_eq!(ends.take(), [""; 0]);
+    let mut newer = twice.target_pipeline(stream);
+    newer.take_over(&mut new);
+    drop(new);
+    newer.put(read(), values());
+    newer.export();
+    assert_eq!(ends.take(), ["x.gauge 0", "x.gauge 1"]);
+}
+
+/// Keeps what stands behind it.
+#[derive(Default)]
+struct MakesUp(Mutex<Option<Arc<dyn Downstream>>>);
+
+impl Processor for MakesUp {
+    fn open(&self, _: &mut Stream) -> Box<dyn Stage> {
+        Box::new(SplitOff)
+    }
+
+    fn start(&self, downstream: Arc<dyn Downstream>, _: &Tasks) {
+        *self.0.lock().unwrap() = Some(downstream);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_made_up_goes_over_to_what_stands_behind_now() {
+    let (target_pipeline, _) = target_pipeline(Vec::new());
+    let meter = Meter::of(&SdkMeterProvider::default());
+    let (old, new) = (
+        Arc::new(RecordedPoints::default()),
+        Arc::new(RecordedPoints::default()),
+    );
+    let tail = |steps, fan_out| {
+        let shared = Arc::new(ExporterFanOut::default());
+        shared.set(fan_out);
+        PipelineTail::new(steps, &shared, &meter)
+    };
+    let makes_up = Arc::new(MakesUp::default());
+    let maker = step(Arc::clone(&makes_up) as Arc<dyn Processor>);
+    maker.lead_to(tail(Vec::new(), exporters([("debug", &old)])));
+    let (tasks, _failures) = Tasks::new();
+    maker.start(&Components::new(&Clock::System, &tasks));
+    let downstream = makes_up.0.lock().unwrap().clone().unwrap();
+    let mut sink = downstream.open(Stream {
+        target: Arc::clone(target_pipeline.shown.target()),
+        schema: Arc::clone(&target_pipeline.schema),
+        resource: instruments::resource(target_pipeline.shown.target()),
+    });
+    let batch = |value| Batch {
+        scopes: read().scopes,
+        parts: vec![Part {
+            resource: instruments::resource(target_pipeline.shown.target()),
+            values: vec![reading(1, value, &[])],
+        }],
+        ..Batch::default()
+    };
+    sink.accept(batch(5));
+    assert_eq!(old.take(), [" total 5"]);
+    maker.lead_to(tail(Vec::new(), exporters([("debug/2", &new)])));
+    sink.accept(batch(6));
+    assert_eq!(
+        (old.take(), new.take()),
+        (vec!["forget node".to_owned()], vec![" total 6".to_owned()])
+    );
+    maker.lead_to(tail(
+        vec![step(Arc::new(Prefix))],
+        exporters([("debug/2", &new)]),
+    ));
+    sink.accept(batch(7));
+    assert_eq!(new.take(), [" x.total 7"]);
+    drop(sink);
+    assert_eq!(new.take(), ["forget node"]);
+}
