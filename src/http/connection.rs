@@ -239,13 +239,7 @@ async fn exchange<S>(
     tokio::select! {
         ended = connection.as_mut() => {
             if let Err(error) = ended {
-                // hyper has answered these itself, with 431 (or 414) and 400.
-                if error.is_parse_too_large() {
-                    server.telemetry.request_refused("head_too_large");
-                } else if error.is_parse() {
-                    server.telemetry.request_refused("malformed");
-                }
-                tracing::debug!(%error, "connection ended");
+                count_failed(&error, server);
             }
             return;
         }
@@ -263,6 +257,16 @@ async fn exchange<S>(
     if timeout(left, connection).await.is_err() {
         tracing::debug!("connection closed at shutdown");
     }
+}
+
+/// Counts a request that hyper has refused itself, with 431 (or 414) or 400.
+fn count_failed(error: &hyper::Error, server: &ConnectionContext) {
+    if error.is_parse_too_large() {
+        server.telemetry.request_refused("head_too_large");
+    } else if error.is_parse() {
+        server.telemetry.request_refused("malformed");
+    }
+    tracing::debug!(%error, "connection ended");
 }
 
 /// Returns once an exchange has passed its deadline.
