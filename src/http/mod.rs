@@ -1,13 +1,14 @@
 //! Listeners shared by endpoint, with TLS, authentication, and limits on time, size and number.
 //!
 //! Components register a [`Route`] each before the start; those that name the same endpoint share
-//! its listener, so they must agree on its TLS. Whom to admit is each one's own. The caller binds all of them, so that a taken port ends the start, and serves
-//! them until the tasks are told to stop.
+//! its listener, so they must agree on its TLS. Each route has its own authentication. The caller
+//! binds all listeners at the start, so that a taken port ends the start, and serves them until the
+//! tasks are told to stop.
 //!
 //! ```no_run
-//! # use betanet_collector::{http::{Limits, Listeners, Response, Route, ServerConfig}, pipeline::Components, runtime::{Clock, Tasks}};
+//! # use betanet_collector::{http::{ClientLimits, Listeners, Response, Route, ServerConfig}, pipeline::Components, runtime::{Clock, Tasks}};
 //! # async fn run(meter: &betanet_collector::telemetry::Meter) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut listeners = Listeners::new(Limits::default(), meter);
+//! let mut listeners = Listeners::new(ClientLimits::default(), meter);
 //! let health = Route::get("health_check", "/health", |_| async { Response::text("ok\n") });
 //! listeners.route(&ServerConfig::plain("localhost:9200"), health)?;
 //! let (tasks, _failures) = Tasks::new();
