@@ -7,13 +7,14 @@ use tokio::sync::Semaphore;
 
 use super::{
     HttpJsonReceiver, TargetConfig, TargetManager,
-    clients::ClientFactory,
     config::Config,
     context::{BuildError, Context},
-    endpoint::ReceiverParts,
-    poller_factory::{PollerFactory, TransportFactory},
-    schedule::Timing,
-    target_discovery::{NewDiscovery, TargetDiscovery},
+    http::clients::ClientFactory,
+    poll::{endpoint::ReceiverParts, schedule::Timing},
+    targets::{
+        discovery::{NewDiscovery, TargetDiscovery},
+        factory::{PollerFactory, TransportFactory},
+    },
     telemetry::ReceiverTelemetry,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::network::Network;
+use super::http::network::Network;
 use crate::{
     client::ConfigError,
     definition::LoadError,

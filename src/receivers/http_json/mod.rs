@@ -12,34 +12,13 @@
 
 mod build;
 mod check;
-mod client;
-mod clients;
 pub mod config;
 mod context;
-mod poll_state;
-mod definition_selection;
-mod target_discovery;
-mod document;
-mod endpoint;
-mod exposition;
-mod poller_factory;
-mod connection_queue;
-mod lossy_json;
-mod memory;
-mod network;
-mod target_control;
-mod cache_headers;
-mod poller;
-mod probe;
-mod reconcile;
-mod redirect;
-mod round;
-mod target_manager;
-mod schedule;
-mod reload;
+mod format;
+mod http;
+mod poll;
+mod targets;
 mod telemetry;
-mod telltale;
-mod transport;
 
 #[cfg(test)]
 mod tests;
@@ -49,12 +28,13 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     config::{Config, TargetConfig},
     context::{BuildError, Context},
-    network::{Answering, Network},
-    poller_factory::PollerFactory,
-    target_control::StopHandle,
-    target_manager::TargetManager,
+    http::network::{Answering, Network},
+    targets::{control::StopHandle, factory::PollerFactory, manager::TargetManager},
 };
-use self::{schedule::Timing, target_discovery::TargetDiscovery};
+use self::{
+    poll::{endpoint, schedule::Timing},
+    targets::{definition_selection::DefinitionSelector, discovery::TargetDiscovery},
+};
 use crate::{
     definition::Definition,
     discovery::ShardConfig,
@@ -115,9 +95,7 @@ impl HttpJsonReceiver {
         let targets = self.targets.iter();
         let targets = targets.map(|target| self.factory.target(target));
         let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
-        let polls = targets
-            .iter_mut()
-            .map(definition_selection::DefinitionSelector::poll_once);
+        let polls = targets.iter_mut().map(DefinitionSelector::poll_once);
         let polls = futures_util::future::try_join_all(polls).await?;
         Ok(polls.into_iter().flatten().collect())
     }

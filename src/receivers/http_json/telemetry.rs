@@ -22,7 +22,7 @@ use crate::{
 
 /// The receiver's own instruments.
 #[derive(Debug, Clone)]
-pub(super) struct ReceiverTelemetry {
+pub(crate) struct ReceiverTelemetry {
     receiver: Arc<[KeyValue]>,
     polls: Counter<u64>,
     in_flight: UpDownCounter<i64>,
@@ -39,12 +39,12 @@ pub(super) struct ReceiverTelemetry {
     panics: Counter<u64>,
     dropped_polls: Arc<AtomicU64>,
     /// Which shard the receiver is.
-    pub(super) shard: ShownShard,
+    pub(crate) shard: ShownShard,
 }
 
 /// Why a target that was asked for is not polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TargetRefusal {
+pub(crate) enum TargetRefusal {
     /// Another target has its name.
     Duplicate,
     /// Nothing can be sent to it.
@@ -53,11 +53,11 @@ pub(super) enum TargetRefusal {
 
 /// A poll under way.
 #[derive(Debug)]
-pub(super) struct PollUnderWay<'a>(Option<&'a AtomicU64>);
+pub(crate) struct PollUnderWay<'a>(Option<&'a AtomicU64>);
 
 impl PollUnderWay<'_> {
     /// It has ended.
-    pub(super) fn ended(mut self) {
+    pub(crate) fn ended(mut self) {
         self.0 = None;
     }
 }
@@ -72,10 +72,10 @@ impl Drop for PollUnderWay<'_> {
 
 /// A request in flight until it is dropped.
 #[derive(Debug)]
-pub(super) struct InFlightRequest<'a>(&'a ReceiverTelemetry);
+pub(crate) struct InFlightRequest<'a>(&'a ReceiverTelemetry);
 
 impl ReceiverTelemetry {
-    pub(super) fn new(meter: &Meter, receiver: &str) -> Self {
+    pub(crate) fn new(meter: &Meter, receiver: &str) -> Self {
         let new = Self {
             receiver: Arc::new([KeyValue::new(names::RECEIVER, receiver.to_owned())]),
             polls: names::POLLS.counter(meter),
@@ -106,7 +106,7 @@ impl ReceiverTelemetry {
     }
 
     /// Shows what is left of the fleet's retries, as long as the fleet lives.
-    pub(super) fn observe_budget(&self, meter: &Meter, fleet: &Arc<ReceiverResilience>) {
+    pub(crate) fn observe_budget(&self, meter: &Meter, fleet: &Arc<ReceiverResilience>) {
         let receiver = Arc::clone(&self.receiver);
         names::RETRY_BUDGET.observe(meter, fleet, move |fleet, observer| {
             observer.observe(fleet.retries_available(), &receiver);
@@ -114,45 +114,45 @@ impl ReceiverTelemetry {
     }
 
     /// A target came or went.
-    pub(super) fn targets(&self, change: i64) {
+    pub(crate) fn targets(&self, change: i64) {
         self.targets.add(change, &self.receiver);
     }
 
     /// A target that was asked for is not polled.
-    pub(super) fn refused(&self, refusal: TargetRefusal) {
+    pub(crate) fn refused(&self, refusal: TargetRefusal) {
         self.refused
             .add(1, &self.with(names::REASON, refusal.name()));
     }
 
     /// A target could not be polled to the end because we made a mistake.
-    pub(super) fn panicked(&self) {
+    pub(crate) fn panicked(&self) {
         self.panics.add(1, &self.receiver);
     }
 
     /// A poll begins; unless it is told that it has ended, it was dropped under way.
-    pub(super) fn poll(&self) -> PollUnderWay<'_> {
+    pub(crate) fn poll(&self) -> PollUnderWay<'_> {
         PollUnderWay(Some(&self.dropped_polls))
     }
 
     /// How many polls were dropped under way.
-    pub(super) fn dropped_polls(&self) -> u64 {
+    pub(crate) fn dropped_polls(&self) -> u64 {
         self.dropped_polls.load(Ordering::Relaxed)
     }
 
     /// A poll has ended.
-    pub(super) fn polled(&self, is_up: bool) {
+    pub(crate) fn polled(&self, is_up: bool) {
         let outcome = if is_up { "up" } else { "down" };
         self.polls.add(1, &self.with_outcome(outcome));
     }
 
     /// A request begins.
-    pub(super) fn request(&self) -> InFlightRequest<'_> {
+    pub(crate) fn request(&self) -> InFlightRequest<'_> {
         self.in_flight.add(1, &self.receiver);
         InFlightRequest(self)
     }
 
     /// An attempt has ended.
-    pub(super) fn requested(&self, path: &str, took: Duration, error_type: Option<ErrorType>) {
+    pub(crate) fn requested(&self, path: &str, took: Duration, error_type: Option<ErrorType>) {
         let mut attributes = vec![
             KeyValue::new(names::HTTP_REQUEST_METHOD, "GET"),
             KeyValue::new(names::URL_TEMPLATE, path.to_owned()),
@@ -162,7 +162,7 @@ impl ReceiverTelemetry {
     }
 
     /// One endpoint of a poll has ended.
-    pub(super) fn endpoint_polled(&self, path: &str, polled: &EndpointPoll) {
+    pub(crate) fn endpoint_polled(&self, path: &str, polled: &EndpointPoll) {
         let Some(outcome) = polled.outcome_name() else {
             return;
         };
@@ -189,7 +189,7 @@ impl ReceiverTelemetry {
     }
 
     /// A poll began so long after it was due.
-    pub(super) fn started(&self, late: Duration) {
+    pub(crate) fn started(&self, late: Duration) {
         self.start_delay.record(late.as_secs_f64(), &self.receiver);
     }
 

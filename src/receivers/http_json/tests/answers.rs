@@ -10,9 +10,9 @@ use tokio::{
 use crate::{
     pipeline::ErrorType,
     receivers::http_json::{
-        clients::ClientFactory,
         config::Config,
-        transport::{Transport as _, TransportError, TransportRequest, TransportResponse},
+        http::clients::ClientFactory,
+        http::transport::{Transport as _, TransportError, TransportRequest, TransportResponse},
     },
     telemetry::chain,
 };

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use http::header;
+use ::http::header;
 
 use super::*;
 use crate::{

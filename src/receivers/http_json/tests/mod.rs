@@ -20,9 +20,9 @@ use std::{
     time::Duration,
 };
 
+use ::http::{HeaderMap, StatusCode};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::{
     sync::Semaphore,
@@ -31,14 +31,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    document::Reader,
-    endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
-    poll_state::PollState,
-    poller::TargetPoller,
-    round::End,
-    target_control::{TargetControl, Turns},
+    format::reader::Reader,
+    http::transport::{Transport, TransportError, TransportRequest, TransportResponse},
+    poll::{
+        endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
+        poller::{PollingEnded, TargetPoller},
+        round::End,
+        state::PollState,
+    },
+    targets::control::{TargetControl, Turns},
     telemetry::ReceiverTelemetry,
-    transport::{Transport, TransportError, TransportRequest, TransportResponse},
     *,
 };
 use crate::{
@@ -226,7 +228,7 @@ async fn go(
     timing: Timing,
     sinks: Vec<Box<dyn Sink>>,
     stop: CancellationToken,
-) -> poller::PollingEnded {
+) -> PollingEnded {
     let mut state = PollState::new(poller, timing, false, sinks);
     poller
         .run(&mut state, &TargetControl::until(stop, Turns::new()))
@@ -422,7 +424,7 @@ async fn the_board_knows_a_target_as_long_as_it_is_polled() {
     let [status] = targets.as_slice() else {
         panic!("one target: {targets:?}");
     };
-    assert_eq!(ended, poller::PollingEnded::Stopped);
+    assert_eq!(ended, PollingEnded::Stopped);
     assert!(status.is_up());
     assert!(status.endpoints[0].last_success.is_some());
     let error = status.endpoints[1].last_error.as_ref().unwrap();

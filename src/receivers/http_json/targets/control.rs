@@ -14,10 +14,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{config::TargetConfig, poller_factory::PollerFactory, schedule::Timing};
+use super::factory::PollerFactory;
+use crate::receivers::http_json::{config::TargetConfig, poll::schedule::Timing};
 
 /// Where the task of a target is told what to do.
-pub(super) struct TargetControl {
+pub(crate) struct TargetControl {
     stop: CancellationToken,
     /// Only the latest counts.
     next: Mutex<Option<TargetUpdate>>,
@@ -32,37 +33,37 @@ pub(super) struct TargetControl {
 /// Where sixty thousand of them are to do that at once, those that are polled and those of other
 /// receivers get a worker in between.
 #[derive(Debug, Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(crate) struct Turns(Arc<Semaphore>);
 
 /// It is the turn of the holder.
-pub(super) struct Turn(
+pub(crate) struct Turn(
     #[expect(dead_code, reason = "given back when it is dropped")] Option<OwnedSemaphorePermit>,
 );
 
 impl Turns {
     /// It is the turn of one at a time.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Semaphore::new(1)))
     }
 }
 
 /// Held by the task, which has ended when this is dropped.
-pub(super) struct RunningGuard(Arc<TargetControl>);
+pub(crate) struct RunningGuard(Arc<TargetControl>);
 
 /// Targets that were told to stop and may not have yet.
 #[derive(Default)]
 pub struct StopHandle(Vec<Arc<TargetControl>>);
 
 /// How a target is polled from now on.
-pub(super) struct TargetUpdate {
-    pub(super) factory: Arc<PollerFactory>,
-    pub(super) config: Arc<TargetConfig>,
-    pub(super) timing: Timing,
+pub(crate) struct TargetUpdate {
+    pub(crate) factory: Arc<PollerFactory>,
+    pub(crate) config: Arc<TargetConfig>,
+    pub(crate) timing: Timing,
 }
 
 impl TargetControl {
     /// To go on until `stop`, and to do in `turns` what many do at once.
-    pub(super) fn until(stop: CancellationToken, turns: Turns) -> Self {
+    pub(crate) fn until(stop: CancellationToken, turns: Turns) -> Self {
         Self {
             turns,
             held: Mutex::default(),
@@ -74,23 +75,23 @@ impl TargetControl {
     }
 
     /// What the task holds until all else of it is gone.
-    pub(super) fn at_work(self: &Arc<Self>) -> RunningGuard {
+    pub(crate) fn at_work(self: &Arc<Self>) -> RunningGuard {
         RunningGuard(Arc::clone(self))
     }
 
     /// The signal to stop.
-    pub(super) fn stop(&self) -> &CancellationToken {
+    pub(crate) fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 
     /// Lets the task go over to other settings once the poll under way has ended.
-    pub(super) fn assign(&self, next: TargetUpdate) {
+    pub(crate) fn assign(&self, next: TargetUpdate) {
         *self.lock() = Some(next);
         self.news.notify_one();
     }
 
     /// Waits until it is the turn of this target.
-    pub(super) async fn turn(&self) -> Turn {
+    pub(crate) async fn turn(&self) -> Turn {
         if let Some(turn) = self.held().take() {
             return turn;
         }
@@ -103,7 +104,7 @@ impl TargetControl {
 
     /// Waits until there are other settings and it is the turn of this target, which
     /// [`Self::turn`] gives then.
-    pub(super) async fn news(&self) {
+    pub(crate) async fn news(&self) {
         while self.lock().is_none() {
             self.news.notified().await;
         }
@@ -112,7 +113,7 @@ impl TargetControl {
     }
 
     /// The other settings, once.
-    pub(super) fn take(&self) -> Option<TargetUpdate> {
+    pub(crate) fn take(&self) -> Option<TargetUpdate> {
         self.lock().take()
     }
 
@@ -143,7 +144,7 @@ impl Drop for RunningGuard {
 
 impl StopHandle {
     /// Tells a target to stop.
-    pub(super) fn stop(&mut self, control: Arc<TargetControl>) {
+    pub(crate) fn stop(&mut self, control: Arc<TargetControl>) {
         control.stop().cancel();
         self.0.push(control);
     }

@@ -10,37 +10,36 @@ use tracing::Span;
 
 use super::{
     endpoint::EndpointPoller,
-    poll_state::{EndpointUp, PollState},
     round::End,
     schedule::Schedule,
-    target_control::TargetControl,
-    telemetry::ReceiverTelemetry,
+    state::{EndpointUp, PollState},
 };
 use crate::{
     pipeline::{
         EndpointPoll, ErrorType, OwnReading, Poll, PollFailure, PollOutcome, StatusBoard, Target,
     },
+    receivers::http_json::{targets::control::TargetControl, telemetry::ReceiverTelemetry},
     resilience::target_resilience::TargetResilience,
     runtime::Clock,
     telemetry::names::MetricsDetail,
 };
 
 /// What polls one target.
-pub(super) struct TargetPoller {
-    pub(super) target: Arc<Target>,
-    pub(super) endpoints: Vec<EndpointPoller>,
-    pub(super) host: Arc<TargetResilience>,
+pub(crate) struct TargetPoller {
+    pub(crate) target: Arc<Target>,
+    pub(crate) endpoints: Vec<EndpointPoller>,
+    pub(crate) host: Arc<TargetResilience>,
     /// When counting what is said of the host began.
-    pub(super) since: SystemTime,
-    pub(super) clock: Clock,
-    pub(super) board: Arc<StatusBoard>,
-    pub(super) telemetry: ReceiverTelemetry,
-    pub(super) detail: MetricsDetail,
+    pub(crate) since: SystemTime,
+    pub(crate) clock: Clock,
+    pub(crate) board: Arc<StatusBoard>,
+    pub(crate) telemetry: ReceiverTelemetry,
+    pub(crate) detail: MetricsDetail,
 }
 
 /// Why a poller does not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PollingEnded {
+pub(crate) enum PollingEnded {
     /// The target is not polled any more.
     Stopped,
     /// It is polled with other settings.
@@ -52,7 +51,7 @@ pub(super) enum PollingEnded {
 impl TargetPoller {
     /// Polls at each tick until there are other orders; a poll under way is dropped only when the
     /// order is to stop.
-    pub(super) async fn run(&self, state: &mut PollState, control: &TargetControl) -> PollingEnded {
+    pub(crate) async fn run(&self, state: &mut PollState, control: &TargetControl) -> PollingEnded {
         let polls = self.poll_until_news(state, control);
         let ended = control.stop().run_until_cancelled(polls).await;
         ended.unwrap_or(PollingEnded::Stopped)
@@ -151,19 +150,19 @@ impl TargetPoller {
     }
 
     /// Polls all endpoints, once each.
-    pub(super) async fn poll_all(&self) -> Poll {
+    pub(crate) async fn poll_all(&self) -> Poll {
         let all = vec![true; self.endpoints.len()];
         self.poll(&all, 0, End::Usual).await
     }
 
     /// The same, until `end` at the latest.
-    pub(super) async fn poll_all_until(&self, end: Instant) -> Poll {
+    pub(crate) async fn poll_all_until(&self, end: Instant) -> Poll {
         let all = vec![true; self.endpoints.len()];
         self.poll(&all, 0, End::At(end)).await
     }
 
     /// What tells of a request of a poll.
-    pub(super) fn request_span(&self, endpoint: &EndpointPoller, poll: &Span) -> Span {
+    pub(crate) fn request_span(&self, endpoint: &EndpointPoller, poll: &Span) -> Span {
         tracing::info_span!(
             parent: poll,
             "GET",
@@ -175,7 +174,7 @@ impl TargetPoller {
     }
 
     /// Polls the endpoints that are `asked`, once each.
-    pub(super) async fn poll(&self, asked: &[bool], missed_ticks: u64, end: End) -> Poll {
+    pub(crate) async fn poll(&self, asked: &[bool], missed_ticks: u64, end: End) -> Poll {
         let (started, start) = (self.clock.now(), Instant::now());
         let span = tracing::info_span!(
             "poll",

@@ -8,18 +8,18 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::memory::{Budget, DocumentTooLarge};
+use super::budget::{Budget, DocumentTooLarge};
 
 /// A line that is not Prometheus text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("line {line} is not Prometheus text: {reason}")]
-pub(super) struct ExpositionError {
+pub(crate) struct ExpositionError {
     line: usize,
     reason: &'static str,
 }
 
 /// Reads a whole body, within `budget`; the samples of `wanted` families, or of all if none.
-pub(super) fn parse(
+pub(crate) fn parse(
     text: &str,
     wanted: Option<&BTreeSet<String>>,
     budget: &mut Budget,
@@ -57,7 +57,7 @@ pub(super) fn parse(
 
 /// Why a text is not read.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Text(ExpositionError),
     TooLarge(DocumentTooLarge),
 }

@@ -16,7 +16,7 @@ use crate::{
 
 /// When a round ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// After what a poll has in all, or a little later where endpoints are asked one by one.
     Usual,
     /// At this moment at the latest.
@@ -25,7 +25,7 @@ pub(super) enum End {
 
 impl TargetPoller {
     /// Asks those endpoints that are `asked`, one flag each; what each of them came to.
-    pub(super) async fn round(&self, asked: &[bool], end: End, span: &Span) -> Vec<EndpointPoll> {
+    pub(crate) async fn round(&self, asked: &[bool], end: End, span: &Span) -> Vec<EndpointPoll> {
         let deadline = match end {
             End::Usual => self.host.deadline(),
             End::At(end) => self.host.deadline().min(end),

@@ -34,7 +34,7 @@ const BRIEFLY: Duration = Duration::from_secs(1);
 
 /// Clients that differ in how long they keep a connection; shared by all targets.
 #[derive(Debug, Clone)]
-pub(super) struct HttpClient {
+pub(crate) struct HttpClient {
     /// From poll to poll.
     pooled: Client,
     /// For the requests of one poll.
@@ -49,7 +49,7 @@ pub(super) struct HttpClient {
 /// How many connections may stay open between polls. Each is some 30 KB of buffers, and a file
 /// descriptor: a large fleet has neither to spare.
 #[derive(Debug)]
-pub(super) struct ConnectionBudget {
+pub(crate) struct ConnectionBudget {
     targets: AtomicUsize,
     /// What one target would keep.
     per_target: usize,
@@ -58,7 +58,7 @@ pub(super) struct ConnectionBudget {
 
 /// The client of one target.
 #[derive(Debug)]
-pub(super) struct TargetClient {
+pub(crate) struct TargetClient {
     client: HttpClient,
     /// Whose turn it is where a poll has one connection.
     line: ConnectionQueue,
@@ -68,7 +68,7 @@ pub(super) struct TargetClient {
 
 impl HttpClient {
     /// Clients of the same settings; a connection that is kept is closed after `idle` without use.
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: impl Fn() -> reqwest::Result<ClientBuilder>,
         idle: Duration,
         budget: &Arc<ConnectionBudget>,
@@ -92,7 +92,7 @@ impl HttpClient {
     }
 
     /// The same, which follows so many redirects.
-    pub(super) fn following(self, max_redirects: usize) -> Self {
+    pub(crate) fn following(self, max_redirects: usize) -> Self {
         Self {
             max_redirects,
             ..self
@@ -100,7 +100,7 @@ impl HttpClient {
     }
 
     /// A client for one target, on the same pool.
-    pub(super) fn for_target(&self) -> TargetClient {
+    pub(crate) fn for_target(&self) -> TargetClient {
         self.budget.targets.fetch_add(1, Ordering::Relaxed);
         TargetClient {
             client: self.clone(),
@@ -112,7 +112,7 @@ impl HttpClient {
 
 impl ConnectionBudget {
     /// Room for `max` connections; each target would keep `per_target`.
-    pub(super) fn new(per_target: usize, max: usize) -> Self {
+    pub(crate) fn new(per_target: usize, max: usize) -> Self {
         Self {
             targets: AtomicUsize::new(0),
             per_target,

@@ -18,13 +18,6 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{
-    cache_headers::{add_validators, origin},
-    document::{Decoded, DocumentError, Reader},
-    telemetry::ReceiverTelemetry,
-    telltale,
-    transport::{Transport, TransportError, TransportRequest, TransportResponse},
-};
 use crate::{
     client::content_encoding::DecodeError,
     definition::Definition,
@@ -32,6 +25,18 @@ use crate::{
     pipeline::{
         Allowance, Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome,
         Share,
+    },
+    receivers::http_json::{
+        format::{
+            error::DocumentError,
+            reader::{Decoded, Reader},
+        },
+        http::{
+            cache_headers::{add_validators, origin},
+            telltale,
+            transport::{Transport, TransportError, TransportRequest, TransportResponse},
+        },
+        telemetry::ReceiverTelemetry,
     },
     resilience::{
         executor::{
@@ -46,43 +51,43 @@ use crate::{
 };
 
 /// What all endpoints of a receiver have in common.
-pub(super) struct ReceiverParts {
+pub(crate) struct ReceiverParts {
     /// Sent with each request.
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Added to the headers.
-    pub(super) credentials: Credentials,
+    pub(crate) credentials: Credentials,
     /// The most bytes of a decompressed body.
-    pub(super) body_limit_bytes: u64,
+    pub(crate) body_limit_bytes: u64,
     /// The memory of large bodies and their documents.
-    pub(super) memory: Arc<Allowance>,
+    pub(crate) memory: Arc<Allowance>,
     /// The memory of what is kept of large bodies.
-    pub(super) kept: Arc<Allowance>,
+    pub(crate) kept: Arc<Allowance>,
     /// One permit a request in flight.
-    pub(super) limiter: Arc<Semaphore>,
+    pub(crate) limiter: Arc<Semaphore>,
     /// The time of day.
-    pub(super) clock: Clock,
+    pub(crate) clock: Clock,
     /// Counts requests.
-    pub(super) telemetry: ReceiverTelemetry,
+    pub(crate) telemetry: ReceiverTelemetry,
 }
 
 /// One endpoint of one target.
-pub(super) struct EndpointPoller {
+pub(crate) struct EndpointPoller {
     /// Where it is at each instance of the target.
-    pub(super) sites: PerInstance<EndpointAddress>,
+    pub(crate) sites: PerInstance<EndpointAddress>,
     /// Its path as it is shown.
-    pub(super) path: Arc<str>,
-    pub(super) reader: Reader,
-    pub(super) shared: Arc<ReceiverParts>,
+    pub(crate) path: Arc<str>,
+    pub(crate) reader: Reader,
+    pub(crate) shared: Arc<ReceiverParts>,
     /// Breakers, cache and the rest, of the whole target.
-    pub(super) host: Arc<TargetResilience>,
+    pub(crate) host: Arc<TargetResilience>,
     /// Position among the endpoints of the target.
-    pub(super) index: usize,
+    pub(crate) index: usize,
 }
 
 /// The endpoint at one instance.
-pub(super) struct EndpointAddress {
-    pub(super) url: Url,
-    pub(super) transport: Arc<dyn Transport>,
+pub(crate) struct EndpointAddress {
+    pub(crate) url: Url,
+    pub(crate) transport: Arc<dyn Transport>,
 }
 
 /// Why an attempt gave no document.
@@ -128,19 +133,19 @@ const SAMPLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 impl EndpointPoller {
     /// Its path as it is shown: the same for all targets of a definition, without a value of its
     /// query.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// Polls, with retries and whatever else the resilience layer decides.
-    pub(super) async fn poll(&self, manner: Manner) -> EndpointPoll {
+    pub(crate) async fn poll(&self, manner: Manner) -> EndpointPoll {
         let started = Instant::now();
         let polled = self.host.poll_in(self.index, manner, self).await;
         Self::result(started, polled)
     }
 
     /// Asks nobody.
-    pub(super) fn decline(&self, why: Declined) -> EndpointPoll {
+    pub(crate) fn decline(&self, why: Declined) -> EndpointPoll {
         Self::result(Instant::now(), self.host.decline(self.index, why))
     }
 
@@ -376,7 +381,7 @@ fn class(error_type: ErrorType) -> ResultClass {
 }
 
 /// A poll made of saved bodies, one an endpoint; an endpoint without one has failed.
-pub(super) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
+pub(crate) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
     let now = clock.now();
     let endpoints = definition
         .endpoints

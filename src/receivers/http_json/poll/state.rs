@@ -7,28 +7,28 @@ use tokio::time::Instant;
 use super::{
     poller::TargetPoller,
     schedule::{Schedule, SchedulePlan, Timing},
-    telemetry::ReceiverTelemetry,
 };
 use crate::{
     pipeline::{Inspect, Poll, Sink, StatusBoard, Target},
+    receivers::http_json::telemetry::ReceiverTelemetry,
     resilience::target_resilience::TargetResilience,
     runtime::heavy,
 };
 
 /// How polling a target goes on.
-pub(super) struct PollState {
-    pub(super) schedule: Schedule,
-    pub(super) up: EndpointUp,
+pub(crate) struct PollState {
+    pub(crate) schedule: Schedule,
+    pub(crate) up: EndpointUp,
     /// Whether to end when the target answers 404 to everything.
-    pub(super) leaves_unknown: bool,
+    pub(crate) leaves_unknown: bool,
     sinks: Vec<Box<dyn Sink>>,
     presence: BoardEntry,
 }
 
 /// Which endpoints gave a body when they were last asked, and whether any did.
-pub(super) struct EndpointUp {
-    pub(super) endpoints: Vec<bool>,
-    pub(super) target: Option<bool>,
+pub(crate) struct EndpointUp {
+    pub(crate) endpoints: Vec<bool>,
+    pub(crate) target: Option<bool>,
 }
 
 /// A target on the board, until it is dropped.
@@ -41,7 +41,7 @@ struct BoardEntry {
 
 impl PollState {
     /// The target of `poller` has not been polled yet.
-    pub(super) fn new(
+    pub(crate) fn new(
         poller: &TargetPoller,
         timing: Timing,
         leaves_unknown: bool,
@@ -59,7 +59,7 @@ impl PollState {
 
     /// From now on `poller` polls. A target that is another one under the same name is polled
     /// soon, any other when it was to be: also one of which only the instances are others.
-    pub(super) fn follow(&mut self, poller: &TargetPoller, timing: Timing) {
+    pub(crate) fn follow(&mut self, poller: &TargetPoller, timing: Timing) {
         let is_described_anew = !Arc::ptr_eq(&self.presence.target, &poller.target);
         let is_other = is_described_anew && !poller.target.is_same_pool(&self.presence.target);
         let (now, since_epoch) = (Instant::now(), poller.clock.since_epoch());
@@ -80,14 +80,14 @@ impl PollState {
     }
 
     /// Whether nobody would take a poll. All are asked: each has a turn to give.
-    pub(super) fn is_refused(&mut self) -> bool {
+    pub(crate) fn is_refused(&mut self) -> bool {
         let sinks = self.sinks.iter_mut();
         let admitting = sinks.filter_map(|sink| sink.admits().then_some(())).count();
         admitting == 0 && !self.sinks.is_empty()
     }
 
     /// Hands a poll on. What is made of large bodies takes long: other tasks go on meanwhile.
-    pub(super) async fn accept(&mut self, poll: &Poll) {
+    pub(crate) async fn accept(&mut self, poll: &Poll) {
         match poll.is_large() {
             true => heavy::here(|| self.hand_on(poll)).await,
             false => self.hand_on(poll),

@@ -21,24 +21,24 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Who waits for the connection.
 #[derive(Debug)]
-pub(super) struct ConnectionQueue {
+pub(crate) struct ConnectionQueue {
     turn: Semaphore,
     waiting: AtomicUsize,
 }
 
 /// Leave to use the connection; others wait until it is dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionPermit<'l> {
+pub(crate) struct ConnectionPermit<'l> {
     _permit: SemaphorePermit<'l>,
     /// Whether somebody waits for the connection.
-    pub(super) is_awaited: bool,
+    pub(crate) is_awaited: bool,
 }
 
 /// A place in the line.
 struct QueuePlace<'l>(&'l AtomicUsize);
 
 impl ConnectionQueue {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             turn: Semaphore::new(1),
             waiting: AtomicUsize::new(0),
@@ -46,7 +46,7 @@ impl ConnectionQueue {
     }
 
     /// Waits for the turn; none if it takes too long.
-    pub(super) async fn turn(&self) -> Option<ConnectionPermit<'_>> {
+    pub(crate) async fn turn(&self) -> Option<ConnectionPermit<'_>> {
         let waiting = QueuePlace::at(&self.waiting);
         // The other requests of the poll begin at the same moment: let them get in line.
         yield_now().await;

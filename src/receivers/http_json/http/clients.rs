@@ -13,19 +13,16 @@ use reqwest::{
 };
 use tokio_rustls::rustls::ClientConfig;
 
-use super::{
-    client::{ConnectionBudget, HttpClient, TargetClient},
-    config::Config,
-    context::BuildError,
-};
+use super::client::{ConnectionBudget, HttpClient, TargetClient};
 use crate::{
     client::{Tls, headers},
+    receivers::http_json::{config::Config, context::BuildError},
     settings::HttpUrl,
 };
 
 /// Makes the client of each target.
 #[derive(Debug)]
-pub(super) struct ClientFactory {
+pub(crate) struct ClientFactory {
     settings: ClientOptions,
     budget: Arc<ConnectionBudget>,
     clear: HttpClient,
@@ -42,7 +39,7 @@ struct Secure {
 
 /// The addresses of a target, known before: no name is resolved behind them.
 #[derive(Debug, Clone)]
-pub(super) struct Pinned(pub(super) Vec<SocketAddr>);
+pub(crate) struct Pinned(pub(crate) Vec<SocketAddr>);
 
 impl Resolve for Pinned {
     fn resolve(&self, _: Name) -> Resolving {
@@ -66,7 +63,7 @@ struct ClientOptions {
 
 impl ClientFactory {
     /// For targets of so many endpoints, each of which is a connection.
-    pub(super) fn new(config: &Config, endpoints: usize) -> Result<Self, BuildError> {
+    pub(crate) fn new(config: &Config, endpoints: usize) -> Result<Self, BuildError> {
         let settings = ClientOptions {
             max_redirects: config.max_redirects,
             proxy: config.proxy.clone(),
@@ -91,7 +88,7 @@ impl ClientFactory {
     }
 
     /// A client for the target at `endpoint`.
-    pub(super) fn for_target(&self, endpoint: &HttpUrl) -> Result<TargetClient, BuildError> {
+    pub(crate) fn for_target(&self, endpoint: &HttpUrl) -> Result<TargetClient, BuildError> {
         // A redirect may lead from one to the other.
         if !endpoint.is_https() && self.settings.max_redirects == 0 {
             return Ok(self.clear.for_target());
@@ -101,7 +98,7 @@ impl ClientFactory {
 
     /// A client for one probe of `endpoint`: it connects to these addresses only, follows no
     /// redirect, asks no proxy and keeps no connection.
-    pub(super) fn for_probe(
+    pub(crate) fn for_probe(
         &self,
         endpoint: &HttpUrl,
         pinned: Pinned,

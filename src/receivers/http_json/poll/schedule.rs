@@ -20,7 +20,7 @@ const MIN_SLOTS: u128 = 100;
 
 /// The ticks of one target.
 #[derive(Debug, Clone)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     interval: Duration,
     due: Instant,
     /// The tick after the one that is due.
@@ -30,25 +30,25 @@ pub(super) struct Schedule {
 
 /// When the targets of a receiver are polled.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Timing {
-    pub(super) interval: Duration,
-    pub(super) initial_delay: Duration,
+pub(crate) struct Timing {
+    pub(crate) interval: Duration,
+    pub(crate) initial_delay: Duration,
     /// How many targets begin together.
-    pub(super) targets: usize,
+    pub(crate) targets: usize,
 }
 
 /// What the schedule of a target depends on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SchedulePlan<'a> {
-    pub(super) timing: Timing,
+pub(crate) struct SchedulePlan<'a> {
+    pub(crate) timing: Timing,
     /// Name of the target.
-    pub(super) name: &'a str,
+    pub(crate) name: &'a str,
 }
 
 impl Schedule {
     /// The first tick is soon after `now`, which is `since_epoch` on the wall clock; all later
     /// ones lie on the target's grid.
-    pub(super) fn new(plan: SchedulePlan<'_>, now: Instant, since_epoch: Duration) -> Self {
+    pub(crate) fn new(plan: SchedulePlan<'_>, now: Instant, since_epoch: Duration) -> Self {
         let Timing {
             interval,
             initial_delay,
@@ -74,7 +74,7 @@ impl Schedule {
 
     /// Goes over to another plan: what was due stays due, unless the grid of the new one has a tick
     /// before that.
-    pub(super) fn follow(&mut self, plan: SchedulePlan<'_>, now: Instant, since_epoch: Duration) {
+    pub(crate) fn follow(&mut self, plan: SchedulePlan<'_>, now: Instant, since_epoch: Duration) {
         if plan.timing.interval == self.interval {
             return;
         }
@@ -85,7 +85,7 @@ impl Schedule {
     }
 
     /// Goes over to another plan with a first tick soon, as at the start.
-    pub(super) fn begin_again(
+    pub(crate) fn begin_again(
         &mut self,
         plan: SchedulePlan<'_>,
         now: Instant,
@@ -98,18 +98,18 @@ impl Schedule {
     }
 
     /// When the next poll is due.
-    pub(super) fn due(&self) -> Instant {
+    pub(crate) fn due(&self) -> Instant {
         self.due
     }
 
     /// Ticks that were overrun since the start.
-    pub(super) fn missed(&self) -> u64 {
+    pub(crate) fn missed(&self) -> u64 {
         self.missed
     }
 
     /// The poll that was due begins at `now`. If that is so late that others were due since, they
     /// are counted and left out: it is the last of them that begins.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         if now < self.following {
             return;
         }
@@ -124,7 +124,7 @@ impl Schedule {
 
     /// The poll that was due has ended at `now`. Ticks that passed meanwhile are counted and
     /// left out: they never queue up.
-    pub(super) fn done(&mut self, now: Instant) {
+    pub(crate) fn done(&mut self, now: Instant) {
         // The first poll lies off the grid and may outlast the tick that follows it within an
         // interval: that one was not owed.
         let is_owed = self.following - self.due >= self.interval;

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 /// A document takes so many times `body_limit` at most. With its text it is one more.
-pub(super) const TIMES_LIMIT: u64 = 7;
+pub(crate) const TIMES_LIMIT: u64 = 7;
 
 /// The element of an array, in bytes.
 const VALUE_BYTES: u64 = size_of::<Value>() as u64;
@@ -23,20 +23,20 @@ const MEMBER_BYTES: u64 = 144;
 #[error(
     "the document would take more than {limit_bytes} bytes of memory, which is {TIMES_LIMIT} times `body_limit`"
 )]
-pub(super) struct DocumentTooLarge {
+pub(crate) struct DocumentTooLarge {
     limit_bytes: u64,
 }
 
 /// What a document may still take.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     limit_bytes: u64,
     taken_bytes: u64,
-    pub(super) is_exceeded: bool,
+    pub(crate) is_exceeded: bool,
 }
 
 impl Budget {
-    pub(super) fn new(limit_bytes: u64) -> Self {
+    pub(crate) fn new(limit_bytes: u64) -> Self {
         Self {
             limit_bytes,
             taken_bytes: 0,
@@ -45,7 +45,7 @@ impl Budget {
     }
 
     /// Takes so much.
-    pub(super) fn take(&mut self, bytes: u64) -> Result<(), DocumentTooLarge> {
+    pub(crate) fn take(&mut self, bytes: u64) -> Result<(), DocumentTooLarge> {
         self.taken_bytes = self.taken_bytes.saturating_add(bytes);
         match self.taken_bytes <= self.limit_bytes {
             true => Ok(()),
@@ -57,22 +57,22 @@ impl Budget {
     }
 
     /// What it takes.
-    pub(super) fn taken_bytes(&self) -> u64 {
+    pub(crate) fn taken_bytes(&self) -> u64 {
         self.taken_bytes
     }
 
     /// What took so much is gone.
-    pub(super) fn give_back(&mut self, bytes: u64) {
+    pub(crate) fn give_back(&mut self, bytes: u64) {
         self.taken_bytes = self.taken_bytes.saturating_sub(bytes);
     }
 
     /// Takes a text of so many bytes.
-    pub(super) fn text(&mut self, length: usize) -> Result<(), DocumentTooLarge> {
+    pub(crate) fn text(&mut self, length: usize) -> Result<(), DocumentTooLarge> {
         self.take((length as u64).next_multiple_of(16))
     }
 
     /// Takes what one more member of an object with so many takes, without its name and value.
-    pub(super) fn member(&mut self, members: usize) -> Result<(), DocumentTooLarge> {
+    pub(crate) fn member(&mut self, members: usize) -> Result<(), DocumentTooLarge> {
         self.take(match members {
             0 => NODE_BYTES,
             1..MEMBERS_OF_NODE => 0,
@@ -81,7 +81,7 @@ impl Budget {
     }
 
     /// Adds to an array, which doubles its room when it is full; while it moves both are there.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         items: &mut Vec<Value>,
         item: Value,
@@ -97,7 +97,7 @@ impl Budget {
         Ok(())
     }
 
-    pub(super) fn error(&self) -> DocumentTooLarge {
+    pub(crate) fn error(&self) -> DocumentTooLarge {
         DocumentTooLarge {
             limit_bytes: self.limit_bytes,
         }

@@ -1,31 +1,20 @@
 //! What a body is read as: a document, which takes a bounded amount of memory.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
 use super::{
-    exposition::{self, ExpositionError, Fault},
-    lossy_json::{self, Mended},
-    memory::{Budget, DocumentTooLarge, TIMES_LIMIT},
+    budget::{Budget, TIMES_LIMIT},
+    error::DocumentError,
+    json, lossy_json,
+    prometheus::{self, Fault},
 };
 use crate::definition::{Endpoint, Format};
 
-/// Why a body is no document.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum DocumentError {
-    #[error("the body is not JSON")]
-    Json(#[source] serde_json::Error),
-    #[error("the body is not Prometheus text")]
-    Exposition(#[source] ExpositionError),
-    #[error(transparent)]
-    TooLarge(#[from] DocumentTooLarge),
-}
-
 /// How the bodies of one endpoint are read.
 #[derive(Debug, Clone)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     format: Format,
     /// The families of Prometheus text that are wanted; all if none.
     families: Option<Arc<BTreeSet<String>>>,
@@ -34,16 +23,16 @@ pub(super) struct Reader {
 
 /// A document, and what it takes.
 #[derive(Debug)]
-pub(super) struct Decoded {
-    pub(super) value: Value,
-    pub(super) bytes: u64,
+pub(crate) struct Decoded {
+    pub(crate) value: Value,
+    pub(crate) bytes: u64,
     /// In how many places its text was repaired.
-    pub(super) repaired: u64,
+    pub(crate) repaired: u64,
 }
 
 impl Reader {
     /// For bodies of so many bytes at most.
-    pub(super) fn new(endpoint: &Endpoint, body_limit_bytes: u64) -> Self {
+    pub(crate) fn new(endpoint: &Endpoint, body_limit_bytes: u64) -> Self {
         Self {
             format: endpoint.format,
             families: endpoint.families.clone(),
@@ -53,7 +42,7 @@ impl Reader {
 
     /// For JSON bodies of so many bytes at most.
     #[cfg(test)]
-    pub(super) fn json(body_limit_bytes: u64) -> Self {
+    pub(crate) fn json(body_limit_bytes: u64) -> Self {
         Self {
             format: Format::Json,
             families: None,
@@ -62,14 +51,14 @@ impl Reader {
     }
 
     /// Reads a whole body.
-    pub(super) fn read(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
+    pub(crate) fn read(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
         let mut budget = Budget::new(self.limit_bytes);
         let (value, repaired) = match self.format {
-            Format::Json => read_json(body, &mut budget)?,
+            Format::Json => json::read(body, &mut budget)?,
             Format::Prometheus => {
                 let sent = lossy_json::text(body, &mut budget)?;
                 let families = self.families.as_deref();
-                let read = exposition::parse(&sent.text, families, &mut budget);
+                let read = prometheus::parse(&sent.text, families, &mut budget);
                 let value = read.map_err(|fault| match fault {
                     Fault::Text(error) => DocumentError::Exposition(error),
                     Fault::TooLarge(error) => error.into(),
@@ -87,127 +76,8 @@ impl Reader {
     }
 
     /// Whether bodies are JSON, where an empty one is nothing.
-    pub(super) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
-    }
-}
-
-/// Reads JSON within `budget`, and says in how many places it was repaired; one that is too large
-/// is not. Integers stay exact.
-fn read_json(body: &[u8], budget: &mut Budget) -> Result<(Value, u64), DocumentError> {
-    let body = lossy_json::without_mark(body);
-    let strict = match parse(body, budget) {
-        Ok(value) => return Ok((value, 0)),
-        Err(error @ DocumentError::TooLarge(_)) => return Err(error),
-        Err(error) => error,
-    };
-    // What was read so far is gone.
-    budget.give_back(budget.taken_bytes());
-    let mended = lossy_json::repair(body, budget)?;
-    let value = match mended {
-        Mended { places: 0, .. } => return Err(strict),
-        Mended { ref text, .. } => parse(text.as_bytes(), budget)?,
-    };
-    let places = mended.places;
-    mended.give_back(budget);
-    Ok((value, places))
-}
-
-/// Reads JSON as the standard has it.
-fn parse(text: &[u8], budget: &mut Budget) -> Result<Value, DocumentError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let seed = Seed(&mut *budget);
-    let read = seed.deserialize(&mut deserializer);
-    let read = read.and_then(|value| deserializer.end().map(|()| value));
-    read.map_err(|error| match budget.is_exceeded {
-        true => budget.error().into(),
-        false => DocumentError::Json(error),
-    })
-}
-
-/// Reads one value.
-struct Seed<'b>(&'b mut Budget);
-
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Value;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
-        self.0.text(value.len()).map_err(E::custom)?;
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = from.next_element_seed(Seed(&mut *self.0))? {
-            self.0.push(&mut items, item).map_err(A::Error::custom)?;
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
-        while let Some(name) = from.next_key_seed(Name(&mut *self.0))? {
-            self.0.member(members.len()).map_err(A::Error::custom)?;
-            let value = from.next_value_seed(Seed(&mut *self.0))?;
-            members.insert(name, value);
-        }
-        Ok(Value::Object(members))
-    }
-}
-
-/// Reads the name of a member.
-struct Name<'b>(&'b mut Budget);
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = String;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a member")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<String, E> {
-        self.0.text(name.len()).map_err(E::custom)?;
-        Ok(name.to_owned())
     }
 }
 

@@ -5,23 +5,23 @@ use std::{
     sync::Arc,
 };
 
-use super::config::TargetConfig;
+use crate::receivers::http_json::config::TargetConfig;
 
 /// What is to be done. A target that did not change is in none of the lists.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     /// Names of targets that end.
-    pub(super) stop: Vec<String>,
+    pub(crate) stop: Vec<String>,
     /// Targets that begin, each name once.
-    pub(super) start: Vec<Arc<TargetConfig>>,
+    pub(crate) start: Vec<Arc<TargetConfig>>,
     /// Targets that go on under the same name with other settings.
-    pub(super) change: Vec<Arc<TargetConfig>>,
+    pub(crate) change: Vec<Arc<TargetConfig>>,
     /// Names that stood above already: the first target of a name counts.
-    pub(super) duplicates: Vec<String>,
+    pub(crate) duplicates: Vec<String>,
 }
 
 /// Compares by name what is polled with what should be.
-pub(super) fn reconcile(
+pub(crate) fn reconcile(
     polled: &BTreeMap<String, Arc<TargetConfig>>,
     wanted: &[Arc<TargetConfig>],
 ) -> Changes {

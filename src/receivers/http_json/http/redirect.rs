@@ -12,7 +12,7 @@ const SHOWN_CHARS_MAX: usize = 200;
 
 /// The request that follows an answer, if it is a redirect to a URL. At another origin nobody
 /// learns who we are to the first one: no header goes along, neither there nor from there on.
-pub(super) fn next(
+pub(crate) fn next(
     request: &TransportRequest,
     status: StatusCode,
     headers: &HeaderMap,
@@ -33,7 +33,7 @@ pub(super) fn next(
 }
 
 /// That `followed` redirects were enough, and where the next one leads.
-pub(super) fn too_many(followed: usize, next: &TransportRequest) -> TransportError {
+pub(crate) fn too_many(followed: usize, next: &TransportRequest) -> TransportError {
     TransportError::Redirects {
         followed,
         location: shown(&next.url),
@@ -41,7 +41,7 @@ pub(super) fn too_many(followed: usize, next: &TransportRequest) -> TransportErr
 }
 
 /// What is said of a redirect that is not followed.
-pub(super) fn not_followed(from: &Url, status: StatusCode, headers: &HeaderMap) -> String {
+pub(crate) fn not_followed(from: &Url, status: StatusCode, headers: &HeaderMap) -> String {
     match location(from, status, headers) {
         Some(to) => format!(
             ", which leads to {}: `max_redirects` follows none, so give that as the endpoint",

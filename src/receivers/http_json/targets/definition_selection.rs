@@ -8,44 +8,45 @@ use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
-use super::{
-    config::TargetConfig,
-    context::BuildError,
-    poll_state::PollState,
-    poller::{PollingEnded, TargetPoller},
-    poller_factory::PollerFactory,
-    schedule::Timing,
-    target_control::TargetControl,
-};
+use super::{control::TargetControl, factory::PollerFactory};
 use crate::{
     pipeline::{Consumer, Poll, Target},
+    receivers::http_json::{
+        config::TargetConfig,
+        context::BuildError,
+        poll::{
+            poller::{PollingEnded, TargetPoller},
+            schedule::Timing,
+            state::PollState,
+        },
+    },
     runtime::{PAUSE_AFTER_PANIC, catch_panic},
 };
 
 /// What polls one target.
-pub(super) struct DefinitionSelector {
-    pub(super) factory: Arc<PollerFactory>,
-    pub(super) config: Arc<TargetConfig>,
+pub(crate) struct DefinitionSelector {
+    pub(crate) factory: Arc<PollerFactory>,
+    pub(crate) config: Arc<TargetConfig>,
     /// One a definition, in the order in which they are tried. Made when it is first needed: what
     /// is known of a host takes room, and few targets speak another one than the first.
-    pub(super) pollers: Vec<Option<Box<TargetPoller>>>,
+    pub(crate) pollers: Vec<Option<Box<TargetPoller>>>,
     /// The position of the one that polls, which is there.
-    pub(super) current: usize,
+    pub(crate) current: usize,
 }
 
 impl DefinitionSelector {
     /// The one that polls.
-    pub(super) fn current(&self) -> Option<&TargetPoller> {
+    pub(crate) fn current(&self) -> Option<&TargetPoller> {
         self.pollers.get(self.current)?.as_deref()
     }
 
     /// Those that were needed.
-    pub(super) fn made(&self) -> impl Iterator<Item = &TargetPoller> {
+    pub(crate) fn made(&self) -> impl Iterator<Item = &TargetPoller> {
         self.pollers.iter().filter_map(Option::as_deref)
     }
 
     /// The poller at a position is the one that polls.
-    pub(super) fn turn_to(&mut self, position: usize) -> Result<(), BuildError> {
+    pub(crate) fn turn_to(&mut self, position: usize) -> Result<(), BuildError> {
         let poller = self.pollers.get(position);
         if poller.is_some_and(Option::is_none) {
             let poller = self.factory.another(self, position)?;
@@ -59,7 +60,7 @@ impl DefinitionSelector {
 
     /// Polls at each tick, with the definition that the target speaks, as `orders` say. A panic
     /// ends that for a while, for this target alone.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &mut self,
         mut timing: Timing,
         consumers: &[Arc<dyn Consumer>],
@@ -200,7 +201,7 @@ impl DefinitionSelector {
     }
 
     /// Polls once, with the definition that the target speaks.
-    pub(super) async fn poll_once(&mut self) -> Result<Option<(Arc<Target>, Poll)>, BuildError> {
+    pub(crate) async fn poll_once(&mut self) -> Result<Option<(Arc<Target>, Poll)>, BuildError> {
         let mut first = None;
         for position in 0..self.pollers.len() {
             self.turn_to(position)?;

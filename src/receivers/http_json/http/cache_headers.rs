@@ -10,7 +10,7 @@ use crate::resilience::cache::CacheHeaders;
 const VALIDATOR_BYTES_MAX: usize = 1024;
 
 /// Reads `Age`, `ETag`, `Last-Modified` and `Cache-Control` (RFC 9111).
-pub(super) fn origin(headers: &HeaderMap) -> CacheHeaders {
+pub(crate) fn origin(headers: &HeaderMap) -> CacheHeaders {
     let control = text(headers, &header::CACHE_CONTROL).unwrap_or_default();
     let directives = control.split(',').map(str::trim);
     let max_age = directives
@@ -30,7 +30,7 @@ pub(super) fn origin(headers: &HeaderMap) -> CacheHeaders {
 }
 
 /// Makes a request conditional on what the origin said of the kept answer.
-pub(super) fn add_validators(headers: &mut HeaderMap, origin: &CacheHeaders) {
+pub(crate) fn add_validators(headers: &mut HeaderMap, origin: &CacheHeaders) {
     let mut add = |name: HeaderName, validator: &Option<String>| {
         let value = validator
             .as_deref()

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
-use super::{
-    clients::Pinned,
-    config::TargetConfig,
-    context::{BuildError, Context},
-    definition_selection::DefinitionSelector,
-    document::Reader,
-    endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
-    poller::TargetPoller,
-    telemetry::TargetRefusal,
-    transport::Transport,
-};
+use super::definition_selection::DefinitionSelector;
 use crate::{
     definition::{Definition, Endpoint},
     pipeline::Target,
+    receivers::http_json::{
+        config::TargetConfig,
+        context::{BuildError, Context},
+        format::reader::Reader,
+        http::{clients::Pinned, transport::Transport},
+        poll::{
+            endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
+            poller::TargetPoller,
+        },
+        telemetry::TargetRefusal,
+    },
     resilience::{
         per_instance::PerInstance,
         target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience, TargetSlot},
@@ -27,34 +28,34 @@ use crate::{
 };
 
 /// Makes the client of the target at a URL; for a probe, one that knows its addresses only.
-pub(super) type TransportFactory =
+pub(crate) type TransportFactory =
     Arc<dyn Fn(&HttpUrl, Option<Pinned>) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
 
 /// The instances of a target, each with its client.
-pub(super) type InstanceTransports<'a> = PerInstance<(&'a HttpUrl, Arc<dyn Transport>)>;
+pub(crate) type InstanceTransports<'a> = PerInstance<(&'a HttpUrl, Arc<dyn Transport>)>;
 
 /// Makes the pollers of one target after the other.
 pub struct PollerFactory {
-    pub(super) context: Context,
+    pub(crate) context: Context,
     /// What a target may speak, in the order in which it is tried.
-    pub(super) definitions: Vec<Arc<Definition>>,
-    pub(super) connect: TransportFactory,
+    pub(crate) definitions: Vec<Arc<Definition>>,
+    pub(crate) connect: TransportFactory,
     /// How much is said of the resilience of each target.
-    pub(super) detail: MetricsDetail,
-    pub(super) shared: Arc<ReceiverParts>,
+    pub(crate) detail: MetricsDetail,
+    pub(crate) shared: Arc<ReceiverParts>,
     /// The same for probes: no credentials, and places of their own.
-    pub(super) shared_by_probes: Arc<ReceiverParts>,
+    pub(crate) shared_by_probes: Arc<ReceiverParts>,
     /// The targets that are polled: their retries are counted together.
-    pub(super) fleet: Arc<ReceiverResilience>,
+    pub(crate) fleet: Arc<ReceiverResilience>,
     /// How they are treated.
-    pub(super) resilience: ResilienceSettings,
+    pub(crate) resilience: ResilienceSettings,
 }
 
 /// What the pollers of one target have in common.
-pub(super) struct PollerParts<'a> {
-    pub(super) sites: InstanceTransports<'a>,
-    pub(super) member: Arc<TargetSlot>,
-    pub(super) shared: &'a Arc<ReceiverParts>,
+pub(crate) struct PollerParts<'a> {
+    pub(crate) sites: InstanceTransports<'a>,
+    pub(crate) member: Arc<TargetSlot>,
+    pub(crate) shared: &'a Arc<ReceiverParts>,
 }
 
 impl PollerFactory {
@@ -67,7 +68,7 @@ impl PollerFactory {
     ///
     /// # Errors
     /// If a URL is none, or the TLS of the first `https` target cannot be set up.
-    pub(super) fn target(
+    pub(crate) fn target(
         self: &Arc<Self>,
         config: &Arc<TargetConfig>,
     ) -> Result<DefinitionSelector, BuildError> {
@@ -78,7 +79,7 @@ impl PollerFactory {
     ///
     /// # Errors
     /// Those of [`Self::target`].
-    pub(super) fn check(&self, config: &TargetConfig) -> Result<(), BuildError> {
+    pub(crate) fn check(&self, config: &TargetConfig) -> Result<(), BuildError> {
         self.check_urls(config)?;
         self.sites(config, None).map(drop)
     }
@@ -92,7 +93,7 @@ impl PollerFactory {
     }
 
     /// A target that was asked for cannot be polled.
-    pub(super) fn refuse_invalid(&self, config: &TargetConfig, error: &BuildError) {
+    pub(crate) fn refuse_invalid(&self, config: &TargetConfig, error: &BuildError) {
         self.refuse(
             &config.display_name(),
             TargetRefusal::Invalid,
@@ -100,7 +101,7 @@ impl PollerFactory {
         );
     }
 
-    pub(super) fn refuse(&self, target: &str, refusal: TargetRefusal, reason: &str) {
+    pub(crate) fn refuse(&self, target: &str, refusal: TargetRefusal, reason: &str) {
         self.shared.telemetry.refused(refusal);
         let receiver = &self.context.id;
         tracing::warn!(receiver, target, reason, "a target is not polled");
@@ -108,7 +109,7 @@ impl PollerFactory {
 
     /// The pollers of a target, of which the first is made. They take the place of those in
     /// `before` with the clients that they have in common, and in the same place among all targets.
-    pub(super) fn candidates(
+    pub(crate) fn candidates(
         self: &Arc<Self>,
         config: &Arc<TargetConfig>,
         before: Option<&DefinitionSelector>,
@@ -128,7 +129,7 @@ impl PollerFactory {
     }
 
     /// The poller at a position, beside those that were made before.
-    pub(super) fn another(
+    pub(crate) fn another(
         &self,
         beside: &DefinitionSelector,
         position: usize,
@@ -167,7 +168,7 @@ impl PollerFactory {
     }
 
     /// The poller of a target that speaks `definition`.
-    pub(super) fn poller(
+    pub(crate) fn poller(
         &self,
         config: &TargetConfig,
         definition: &Arc<Definition>,

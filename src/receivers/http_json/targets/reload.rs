@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{
-    config::TargetConfig, context::BuildError, definition_selection::DefinitionSelector,
-    poller::TargetPoller, poller_factory::PollerFactory, transport::Transport,
-};
+use super::{definition_selection::DefinitionSelector, factory::PollerFactory};
 use crate::{
     definition::{Definition, Endpoint},
+    receivers::http_json::{
+        config::TargetConfig, context::BuildError, http::transport::Transport,
+        poll::poller::TargetPoller,
+    },
     resilience::inherited_state::InheritedState,
     settings::HttpUrl,
 };
@@ -19,7 +20,7 @@ impl PollerFactory {
     ///
     /// # Errors
     /// As of [`Self::target`]; `before` can go on polling then.
-    pub(super) fn target_after(
+    pub(crate) fn target_after(
         self: &Arc<Self>,
         config: &Arc<TargetConfig>,
         before: &DefinitionSelector,
@@ -62,7 +63,7 @@ impl PollerFactory {
     }
 
     /// The client of `before` for the instance at a URL, if it serves as well.
-    pub(super) fn kept_transport(
+    pub(crate) fn kept_transport(
         &self,
         url: &HttpUrl,
         before: &DefinitionSelector,

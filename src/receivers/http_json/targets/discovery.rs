@@ -11,10 +11,11 @@ use std::{
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::{config::TargetConfig, context::Context, target_manager::TargetManager};
+use super::manager::TargetManager;
 use crate::{
     discovery::{Address, DiscoveredTarget, Discovery, SourceStatus, Sources},
     pipeline::DiscoveryStatus,
+    receivers::http_json::{config::TargetConfig, context::Context},
     runtime::{Clock, Tasks},
 };
 
@@ -32,7 +33,7 @@ impl From<&DiscoveredTarget> for TargetConfig {
 }
 
 /// What finds targets beside those that the configuration names.
-pub(super) enum TargetDiscovery {
+pub(crate) enum TargetDiscovery {
     /// Nothing does.
     None,
     /// What found them before.
@@ -42,13 +43,13 @@ pub(super) enum TargetDiscovery {
 }
 
 /// A discovery, and who can be asked about it.
-pub(super) struct NewDiscovery {
+pub(crate) struct NewDiscovery {
     discovery: Discovery,
     found_by: Arc<ReceiverDiscoveryStatus>,
 }
 
 impl NewDiscovery {
-    pub(super) fn new(discovery: Discovery, context: &Context) -> Self {
+    pub(crate) fn new(discovery: Discovery, context: &Context) -> Self {
         let found_by = ReceiverDiscoveryStatus {
             sources: discovery.sources(),
             clock: context.clock.clone(),
@@ -62,7 +63,7 @@ impl NewDiscovery {
 
     /// Lets `running` poll what is found, until `tasks` stops. The receiver is not ready before its
     /// sources have answered, unless it `was_ready`.
-    pub(super) fn follow(self, running: &Arc<TargetManager>, tasks: &Tasks, was_ready: bool) {
+    pub(crate) fn follow(self, running: &Arc<TargetManager>, tasks: &Tasks, was_ready: bool) {
         let Context { id, board, .. } = &running.factory().context;
         let origins = Arc::clone(&self.found_by) as Arc<dyn DiscoveryStatus>;
         self.found_by
@@ -97,7 +98,7 @@ impl NewDiscovery {
     }
 
     /// What is found within `patience`.
-    pub(super) async fn once(self, patience: Duration) -> Vec<Arc<TargetConfig>> {
+    pub(crate) async fn once(self, patience: Duration) -> Vec<Arc<TargetConfig>> {
         let (tasks, _failures) = Tasks::new();
         let mut found = self.discovery.start("check", &tasks);
         let complete = timeout(patience, found.wait_for(|found| found.is_complete)).await;

@@ -27,7 +27,7 @@ impl Network {
     }
 
     /// What fetches, unless sockets do.
-    pub(super) fn transport(&self) -> Option<Arc<dyn Transport>> {
+    pub(crate) fn transport(&self) -> Option<Arc<dyn Transport>> {
         let answering = self.0.clone()?;
         Some(Arc::new(Memory(answering)))
     }

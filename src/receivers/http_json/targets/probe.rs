@@ -10,13 +10,11 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    clients::Pinned, config::TargetConfig, poller_factory::PollerParts,
-    target_manager::TargetManager,
-};
+use super::{factory::PollerParts, manager::TargetManager};
 use crate::{
     definition::Definition,
     pipeline::{Poll, ProbeOrder, ProbeRefusal, Prober, Target},
+    receivers::http_json::{config::TargetConfig, http::clients::Pinned},
     resilience::per_instance::PerInstance,
     settings::{AllowList, HttpUrl},
 };
@@ -134,9 +132,9 @@ mod tests {
 
     use super::*;
     use crate::receivers::http_json::{
-        clients::ClientFactory,
         config::Config,
-        transport::{Transport as _, TransportError, TransportRequest},
+        http::clients::ClientFactory,
+        http::transport::{Transport as _, TransportError, TransportRequest},
     };
 
     /// DNS rebinding: when the connection is made, the name leads to where nobody may be reached.

@@ -14,35 +14,35 @@ use crate::{
 
 /// A `GET`.
 #[derive(Debug, Clone)]
-pub(super) struct TransportRequest {
+pub(crate) struct TransportRequest {
     /// Where.
-    pub(super) url: Url,
+    pub(crate) url: Url,
     /// Headers, credentials among them.
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The most bytes of the body that are read.
-    pub(super) body_limit_bytes: u64,
+    pub(crate) body_limit_bytes: u64,
     /// Where a large body takes its memory from.
-    pub(super) memory: Arc<Allowance>,
+    pub(crate) memory: Arc<Allowance>,
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct TransportResponse {
+pub(crate) struct TransportResponse {
     /// Its status.
-    pub(super) status: StatusCode,
+    pub(crate) status: StatusCode,
     /// Its headers.
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Its body as it was sent; empty where the status is no success.
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
     /// How it is compressed.
-    pub(super) codings: Codings,
+    pub(crate) codings: Codings,
     /// What it takes of the memory, if it is large.
-    pub(super) share: Option<Share>,
+    pub(crate) share: Option<Share>,
 }
 
 /// Why there is no whole answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TransportError {
+pub(crate) enum TransportError {
     /// The name was not resolved.
     #[error("failed to resolve the host name")]
     Dns(#[source] BoxError),
@@ -96,7 +96,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl TransportError {
     /// Its class.
-    pub(super) fn error_type(&self) -> ErrorType {
+    pub(crate) fn error_type(&self) -> ErrorType {
         match self {
             Self::Dns(_) => ErrorType::Dns,
             Self::Connect(_) => ErrorType::Connect,
@@ -117,7 +117,7 @@ impl TransportError {
 
 /// What fetches.
 #[async_trait]
-pub(super) trait Transport: Send + Sync {
+pub(crate) trait Transport: Send + Sync {
     /// Fetches once: no retry, no timeout. Dropping the future ends the request.
     async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError>;
 }

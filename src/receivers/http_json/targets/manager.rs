@@ -10,18 +10,17 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    HttpJsonReceiver,
-    config::TargetConfig,
-    poller_factory::PollerFactory,
+    control::{StopHandle, TargetControl, TargetUpdate, Turns},
+    discovery::TargetDiscovery,
+    factory::PollerFactory,
     reconcile::reconcile,
-    schedule::Timing,
-    target_control::{StopHandle, TargetControl, TargetUpdate, Turns},
-    target_discovery::TargetDiscovery,
-    telemetry::TargetRefusal,
 };
 use crate::{
     discovery::{DiscoveredTarget, Found},
     pipeline::Consumer,
+    receivers::http_json::{
+        HttpJsonReceiver, config::TargetConfig, poll::schedule::Timing, telemetry::TargetRefusal,
+    },
     runtime::Tasks,
 };
 
@@ -59,7 +58,7 @@ impl fmt::Debug for TargetManager {
 
 impl TargetManager {
     /// Polls nothing yet.
-    pub(super) fn new(
+    pub(crate) fn new(
         receiver: &HttpJsonReceiver,
         consumers: Vec<Arc<dyn Consumer>>,
         tasks: Tasks,
@@ -104,7 +103,7 @@ impl TargetManager {
     }
 
     /// The same for a receiver that polls nothing yet.
-    pub(super) fn begin(self: &Arc<Self>, next: HttpJsonReceiver) -> StopHandle {
+    pub(crate) fn begin(self: &Arc<Self>, next: HttpJsonReceiver) -> StopHandle {
         let mut polled = self.lock();
         let is_other = !Arc::ptr_eq(&polled.factory, &next.factory);
         if is_other {
@@ -140,7 +139,7 @@ impl TargetManager {
 
     /// The same for what a discovery found, unless that is to `stop`. Of a long list it takes long
     /// enough to delay a poll.
-    pub(super) fn apply_found(&self, found: Found, stop: &CancellationToken) {
+    pub(crate) fn apply_found(&self, found: Found, stop: &CancellationToken) {
         let mut polled = self.lock();
         if stop.is_cancelled() {
             return;

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt::Write as _, str::Chars};
 
-use super::memory::{Budget, DocumentTooLarge};
+use super::budget::{Budget, DocumentTooLarge};
 
 /// How servers write numbers that JSON does not have; each is a missing value.
 const NO_NUMBERS: [&str; 8] = [
@@ -21,14 +21,14 @@ const NO_NUMBERS: [&str; 8] = [
 
 /// A text and in how many places it is not what was sent. It takes of a budget what it allocated.
 #[derive(Debug)]
-pub(super) struct Mended<'t> {
-    pub(super) text: Cow<'t, str>,
-    pub(super) places: u64,
+pub(crate) struct Mended<'t> {
+    pub(crate) text: Cow<'t, str>,
+    pub(crate) places: u64,
 }
 
 impl Mended<'_> {
     /// Drops it, and gives back what it took.
-    pub(super) fn give_back(self, budget: &mut Budget) {
+    pub(crate) fn give_back(self, budget: &mut Budget) {
         if let Cow::Owned(text) = self.text {
             budget.give_back(text.capacity() as u64);
         }
@@ -39,7 +39,7 @@ impl Mended<'_> {
 ///
 /// # Errors
 /// If the text takes more than `budget`.
-pub(super) fn text<'t>(
+pub(crate) fn text<'t>(
     body: &'t [u8],
     budget: &mut Budget,
 ) -> Result<Mended<'t>, DocumentTooLarge> {
@@ -65,7 +65,7 @@ pub(super) fn text<'t>(
 }
 
 /// A body without its byte order mark.
-pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
@@ -76,7 +76,7 @@ pub(super) fn without_mark(body: &[u8]) -> &[u8] {
 ///
 /// # Errors
 /// If the text takes more than `budget`.
-pub(super) fn repair(
+pub(crate) fn repair(
     body: &[u8],
     budget: &mut Budget,
 ) -> Result<Mended<'static>, DocumentTooLarge> {

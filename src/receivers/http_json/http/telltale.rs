@@ -17,7 +17,7 @@ const SHOWN_CHARS: usize = 60;
 const SECRET_BYTES_MIN: usize = 4;
 
 /// What a status that is no success says beside its number; begins with a comma.
-pub(super) fn of_status(
+pub(crate) fn of_status(
     request: &TransportRequest,
     status: StatusCode,
     headers: &HeaderMap,
@@ -69,13 +69,13 @@ fn schemes_of(challenges: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether there is nothing to read.
-pub(super) fn is_empty(body: &Bytes) -> bool {
+pub(crate) fn is_empty(body: &Bytes) -> bool {
     body.trim_ascii().is_empty()
 }
 
 /// What the body is that came in place of a document: its type, and how it begins if it is not
 /// what was asked for at all.
-pub(super) fn of_body(request: &TransportRequest, headers: &HeaderMap, body: &Bytes) -> String {
+pub(crate) fn of_body(request: &TransportRequest, headers: &HeaderMap, body: &Bytes) -> String {
     let content_type = headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let content_type = content_type.map(|text| text.chars().take(SHOWN_CHARS).collect::<String>());

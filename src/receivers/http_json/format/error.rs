@@ -1,0 +1,14 @@
+//! Why a body is not a document.
+
+use super::{budget::DocumentTooLarge, prometheus::ExpositionError};
+
+/// Why a body is not a document.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DocumentError {
+    #[error("the body is not JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("the body is not Prometheus text")]
+    Exposition(#[source] ExpositionError),
+    #[error(transparent)]
+    TooLarge(#[from] DocumentTooLarge),
+}
