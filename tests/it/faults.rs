@@ -89,12 +89,12 @@ async fn silence_before_the_headers_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn bug_9_silence_within_the_body_is_a_timeout() {
+async fn a_body_that_stops_arriving_ends_in_a_timeout() {
     costs_one_endpoint(NodeFault::HangMidBody, "timeout").await;
 }
 
 #[tokio::test]
-async fn bug_9_a_body_that_drips_too_slowly_is_a_timeout() {
+async fn a_body_that_arrives_too_slowly_ends_in_a_timeout() {
     let fault = NodeFault::Drip {
         bytes_per_second: 10,
     };

@@ -94,7 +94,7 @@ async fn a_connection_that_is_reset_within_the_body_is_a_cut_body() {
 }
 
 #[tokio::test]
-async fn bug_7_a_redirect_is_not_followed_by_anybody() {
+async fn no_layer_follows_a_redirect_by_itself() {
     let server = RawServer::start(async |mut stream: TcpStream| {
         let head = b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n";
         stream.write_all(head).await.ok();

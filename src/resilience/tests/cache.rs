@@ -44,7 +44,7 @@ fn an_answer_is_fresh_then_stale_then_expired() {
 }
 
 #[test]
-fn bug_14_serving_stale_makes_nothing_younger_and_ends() {
+fn serving_a_stale_answer_does_not_renew_it_and_ends_at_max_stale() {
     let age = secs(100);
     let (mut slot, sent) = stored(
         POLICY,
@@ -75,7 +75,7 @@ fn bug_14_serving_stale_makes_nothing_younger_and_ends() {
 }
 
 #[test]
-fn bug_13_a_failure_leaves_the_last_good_answer() {
+fn a_failure_does_not_overwrite_the_last_good_answer() {
     let (mut slot, sent) = stored(POLICY, CacheHeaders::default());
     slot.fallback(sent + secs(15), Reader::Poll);
     assert_eq!(slot.hit(sent + secs(5), Reader::Api), Some(&"a"));

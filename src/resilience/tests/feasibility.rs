@@ -56,7 +56,7 @@ fn the_defaults_fit_together() {
 }
 
 #[test]
-fn bug_10_the_chain_of_attempts_is_added_up() {
+fn all_attempts_and_waits_of_a_poll_must_fit_into_its_deadline() {
     let timeout = TimeoutConfig {
         max: s(5),
         adaptive: false,

@@ -1,4 +1,4 @@
-//! The core against its specification: tables, models, streams, and the bugs of others.
+//! Tests of the core: tables, models, streams of events, and the bugs of other breakers.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{
 use crate::pipeline::{ErrorType, PollFailure};
 
 mod balancer;
-mod bugs;
+mod breaker_bugs;
 mod cache;
 mod caution;
 mod classification;

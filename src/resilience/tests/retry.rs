@@ -71,7 +71,7 @@ fn waits_1_2_4_seconds_to_the_millisecond_and_then_gives_up() {
 }
 
 #[test]
-fn bug_6_open_ends_the_loop_without_sleep_or_budget() {
+fn an_open_breaker_ends_the_retries_without_a_wait_or_a_token() {
     let now = Instant::now();
     let mut budget = RetryBudget::new(1, secs(15), now);
     let before = budget.available(now);
@@ -86,7 +86,7 @@ fn bug_6_open_ends_the_loop_without_sleep_or_budget() {
 }
 
 #[test]
-fn bug_7_what_would_fail_again_is_not_sent_again() {
+fn a_request_that_would_fail_again_is_not_retried() {
     assert_eq!(
         reason(FailedAttempt {
             retry: RetryAdvice::No,
@@ -97,7 +97,7 @@ fn bug_7_what_would_fail_again_is_not_sent_again() {
 }
 
 #[test]
-fn bug_10_a_poll_never_outlasts_its_deadline() {
+fn retries_never_outlast_the_deadline_of_the_poll() {
     // A node that hangs for all of each attempt, under a fixed timeout of 5 s.
     let (deadline, least) = (Duration::from_millis(13_500), least(None, secs(15)));
     let (mut elapsed, mut attempts) = (Duration::ZERO, 0);

@@ -117,7 +117,7 @@ fn a_look_before_the_lock_would_let_two_through() {
 }
 
 #[test]
-fn bug_18_what_is_read_is_the_state_in_every_schedule() {
+fn a_reader_sees_the_real_state_in_every_schedule_of_threads() {
     check_random(
         || {
             let shared = Shared::expired();
@@ -138,7 +138,7 @@ fn bug_18_what_is_read_is_the_state_in_every_schedule() {
 }
 
 #[test]
-fn bug_18_a_gauge_that_is_pushed_after_the_lock_ends_at_the_wrong_value() {
+fn a_gauge_that_is_written_after_the_lock_ends_at_a_wrong_value() {
     let found = catch_unwind(|| {
         check_random(
             || {
@@ -161,7 +161,7 @@ fn bug_18_a_gauge_that_is_pushed_after_the_lock_ends_at_the_wrong_value() {
 }
 
 #[test]
-fn bug_4_a_permit_given_back_leaves_room_in_every_schedule() {
+fn a_dropped_permit_frees_its_slot_in_every_schedule_of_threads() {
     check_random(
         || {
             let shared = Shared::expired();

@@ -163,7 +163,7 @@ fn false_timeouts(results: &[Result]) -> f64 {
 }
 
 #[test]
-fn bug_19_the_estimate_neither_cuts_good_answers_nor_spirals_down() {
+fn the_adaptive_timeout_neither_cuts_good_answers_off_nor_shrinks_without_end() {
     let steady = over_seeds(recommended, None);
     let rate = false_timeouts(&steady);
     assert!(rate < 0.011, "the spikes are 1 %: {rate}");

@@ -241,7 +241,7 @@ async fn who_has_no_time_left_after_a_verdict_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bug_8_a_host_that_hangs_is_detected_although_the_deadline_cuts_each_poll() {
+async fn a_host_that_hangs_is_detected_although_the_deadline_cuts_each_poll() {
     for deadline in [4_000, 4_999, 5_000, 9_000] {
         let lab = ScriptedServer::new(|_| Reply::Hang);
         let mut settings = settings();
@@ -376,7 +376,7 @@ async fn a_stale_answer_keeps_its_age_and_comes_to_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bug_12_a_stale_answer_makes_no_failure_look_like_a_success() {
+async fn a_stale_answer_does_not_make_a_failure_look_like_a_success() {
     let lab = ScriptedServer::new(|sent| match sent.at.as_secs() {
         0..15 => Reply::Good,
         _ => Reply::Status(500, None),

@@ -1,4 +1,4 @@
-//! The bugs of others, by their number in the list; those of the core.
+//! Bugs that other circuit breakers have and this one must not have.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn half_open() -> Bench {
 }
 
 #[test]
-fn bug_1_half_open_lets_one_through() {
+fn a_half_open_breaker_admits_one_trial_request_and_not_a_hundred() {
     let mut bench = half_open();
     let admitted = (0..100).filter(|_| bench.breaker.try_acquire(bench.now).is_ok());
     assert_eq!(admitted.count(), 1);
@@ -69,7 +69,7 @@ fn bug_1_half_open_lets_one_through() {
 }
 
 #[test]
-fn bug_2_the_fifth_failure_opens_and_one_failed_probe_opens_again() {
+fn the_fifth_failure_opens_the_breaker_and_one_failed_trial_opens_it_again() {
     let mut bench = Bench::new(policy());
     for _ in 0..4 {
         assert_eq!(bench.attempt(BreakerOutcome::Fail), None);
@@ -92,7 +92,7 @@ fn bug_2_the_fifth_failure_opens_and_one_failed_probe_opens_again() {
 }
 
 #[test]
-fn bug_3_a_result_of_an_older_state_is_counted_and_ignored() {
+fn a_late_result_of_an_earlier_state_changes_nothing_and_is_counted() {
     let mut bench = Bench::new(policy());
     let late = bench.breaker.try_acquire(bench.now).unwrap();
     bench.trip();
@@ -112,7 +112,7 @@ fn bug_3_a_result_of_an_older_state_is_counted_and_ignored() {
 }
 
 #[test]
-fn bug_4_a_cancelled_probe_gives_its_slot_back_and_proves_nothing() {
+fn a_cancelled_trial_gives_its_slot_back_and_neither_opens_nor_closes() {
     let mut bench = half_open();
     for round in 1..=3 {
         assert_eq!(bench.attempt(BreakerOutcome::Neutral), None);
@@ -134,7 +134,7 @@ fn bug_4_a_cancelled_probe_gives_its_slot_back_and_proves_nothing() {
 }
 
 #[test]
-fn bug_5_a_healthy_node_leaves_half_open_however_rarely_it_is_probed() {
+fn a_healthy_node_leaves_half_open_however_rarely_it_is_polled() {
     let several = BreakerPolicy {
         half_open_max_probes: 3,
         ..policy()
@@ -151,7 +151,7 @@ fn bug_5_a_healthy_node_leaves_half_open_however_rarely_it_is_probed() {
 }
 
 #[test]
-fn bug_8_nothing_but_a_result_counts_and_each_does() {
+fn every_result_counts_and_nothing_but_results() {
     // A hanging host, whose attempts the deadline cuts: they are results all the same.
     let mut host = Host::new(BreakerScope::Both);
     for _ in 0..5 {
@@ -177,7 +177,7 @@ fn bug_8_nothing_but_a_result_counts_and_each_does() {
 }
 
 #[test]
-fn bug_11_no_4xx_trips_and_none_poisons_the_host() {
+fn no_4xx_opens_a_breaker() {
     let mut host = Host::new(BreakerScope::Both);
     for status in [400, 401, 403, 404, 410, 429].into_iter().cycle().take(60) {
         host.attempt(0, ResultClass::Status(status)).unwrap();
@@ -200,7 +200,7 @@ fn bug_11_no_4xx_trips_and_none_poisons_the_host() {
 }
 
 #[test]
-fn bug_15_one_sick_path_is_found_beside_healthy_ones() {
+fn one_failing_endpoint_opens_its_breaker_beside_healthy_ones() {
     let mut host = Host::new(BreakerScope::Both);
     for _ in 0..5 {
         host.attempt(0, ResultClass::Status(500)).unwrap();
@@ -226,7 +226,7 @@ fn bug_15_one_sick_path_is_found_beside_healthy_ones() {
 }
 
 #[test]
-fn bug_16_what_fails_at_the_same_time_is_one_failure() {
+fn requests_that_fail_together_count_as_one_failure() {
     let mut bench = Bench::new(BreakerPolicy {
         counting: FailureCounting::Waves,
         ..policy()
@@ -247,7 +247,7 @@ fn bug_16_what_fails_at_the_same_time_is_one_failure() {
 }
 
 #[test]
-fn bug_17_neither_a_late_failure_nor_a_rejection_extends_the_opening() {
+fn late_failures_and_refusals_do_not_keep_the_breaker_open_for_longer() {
     let mut bench = Bench::new(policy());
     let late = bench.breaker.try_acquire(bench.now).unwrap();
     bench.trip();
@@ -266,7 +266,7 @@ fn bug_17_neither_a_late_failure_nor_a_rejection_extends_the_opening() {
 }
 
 #[test]
-fn bug_18_the_state_is_read_not_pushed() {
+fn the_reported_state_is_computed_when_it_is_read() {
     let mut bench = Bench::new(policy());
     bench.trip();
     bench.wait(OPEN - Duration::from_millis(1));
@@ -290,7 +290,7 @@ fn bug_18_the_state_is_read_not_pushed() {
 }
 
 #[test]
-fn bug_20_breakers_that_open_together_do_not_probe_together() {
+fn breakers_that_open_together_send_their_trials_at_different_times() {
     let mut rng = Rng::with_seed(20);
     let jittered = BreakerPolicy {
         open_jitter: 0.1,
