@@ -1,4 +1,4 @@
-//! `check`: polls once and shows what came of it, value by value.
+//! `check`: polls each target once and shows the result, value by value.
 
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
@@ -25,13 +25,13 @@ use crate::{
     telemetry::{self, Meter, config::LogsConfig},
 };
 
-/// A saved body is no larger than this.
+/// The largest saved body.
 const SAMPLE_BYTES_MAX: u64 = 64 << 20;
 
-/// The longest name of a file that every file system takes is 255 bytes; an ending follows.
+/// The longest file name that every file system accepts is 255 bytes; a suffix follows.
 const NAME_BYTES_MAX: usize = 240;
 
-/// How long the sources of targets may take to answer.
+/// The longest time for the sources of targets to answer.
 const DISCOVERY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Succeeds if every target gave at least one value.
@@ -92,7 +92,7 @@ async fn poll_url(url: &str, definition: Option<&str>) -> Result<CheckedTarget, 
 }
 
 async fn poll(config: &http_json::Config, id: &str) -> Result<CheckedTarget, CommandError> {
-    // Once means once: what is wrong is shown as it is, not after retries.
+    // One attempt only: the result shows the first failure, not the one after retries.
     let mut config = config.clone();
     config.retry.max_retries = 0;
     let context = http_json::Context {
@@ -105,12 +105,12 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<CheckedTarget, Com
     };
     let mut receiver = config.build(&context)?;
     receiver.discover_once(DISCOVERY_PATIENCE).await;
-    // A poll asks one replica; here one wants to know what each of them says.
+    // A poll requests one replica, but `check` shows what each of them answers.
     receiver.take_apart();
     Ok(receiver.poll_once().await?)
 }
 
-/// A poll made of saved bodies: one file, or a folder with a file an endpoint.
+/// Creates a poll from saved bodies: one file, or a directory with one file for each endpoint.
 fn read_sample(path: &Path, definition: Option<&str>) -> Result<(Arc<Target>, Poll), CommandError> {
     let definition = definition::load(definition.unwrap_or_default())?;
     let target = Arc::new(Target::named(&path.display().to_string(), &definition));
@@ -169,7 +169,8 @@ fn file_name(endpoint: &definition::Endpoint) -> String {
     safe_name(&format!("{}.{extension}", endpoint.name))
 }
 
-/// The name of a file or a folder: a target or an endpoint may be called by others, `..` too.
+/// The name of a file or directory for a target or an endpoint, whose name may be anything, even
+/// `..`.
 fn safe_name(of: &str) -> String {
     let is_unsafe = |c: char| c.is_control() || ['/', '\\'].contains(&c);
     let mut name = of.replace(is_unsafe, "_");
@@ -191,7 +192,7 @@ fn record(folder: &Path, target: &Target, poll: &Poll) -> Result<(), CommandErro
     Ok(())
 }
 
-/// Shows a poll; false if it gave nothing.
+/// Shows a poll. Returns false if it gave no data.
 fn show(target: &Target, poll: &Poll, out: &mut Output) -> bool {
     let readings = mapping::map(&target.definition, poll);
     out.line(format_args!("{} ({})", target.name, target.definition.name));
@@ -232,7 +233,7 @@ fn endpoint_row(path: &str, polled: &EndpointPoll) -> [String; 4] {
             match body.repaired {
                 0 => "ok".to_owned(),
                 count => {
-                    format!("ok, but for {count} characters or numbers that JSON does not allow")
+                    format!("ok, except {count} characters or numbers that JSON does not allow")
                 }
             },
             time,
@@ -282,7 +283,7 @@ fn problem_row(target: &Target, poll: &Poll, problem: &Problem) -> [String; 3] {
     [name.unwrap_or_default(), why, detail]
 }
 
-/// The nearest key that exists, for the rule that has the path that is the problem's detail.
+/// The nearest existing key, for the path of the rule that the problem is about.
 fn missing(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<String> {
     let rules = definition.rules.iter();
     let mut of_metric = rules.filter(|rule| rule.instrument == problem.instrument);

@@ -1,4 +1,4 @@
-//! `completions`: the completion script of a shell.
+//! `completions`: prints the completion script of a shell.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `components`: what a configuration can name.
+//! `components`: lists the components that a configuration can use.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `demo`: a simulated Betanet fleet, the collector, and a sink for what it pushes.
+//! `demo`: runs a simulated Betanet fleet, the collector, and a receiver of its OTLP data.
 
 use std::{
     process::ExitCode,
@@ -29,10 +29,10 @@ use crate::{
 pub(super) const DEFAULT_CONFIG: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/otel-config.yaml"));
 
-/// How often the nodes' numbers move.
+/// How often the values of the nodes change.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What arrived at the sink.
+/// Counts what arrives over OTLP.
 #[derive(Debug, Default)]
 struct DemoSink {
     requests: AtomicU64,
@@ -83,9 +83,9 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
     Ok(code)
 }
 
-/// The default configuration, pointed at the fleet and at the sink.
+/// The default configuration with the addresses of the fleet and of the OTLP receiver.
 fn configuration(fleet: &Fleet, sink: &str, options: &DemoArgs) -> Result<Config, CommandError> {
-    // One receiver for both dialects: it finds out which one a node speaks.
+    // One receiver polls both APIs: it finds out which one a node has.
     let targets: Vec<_> = fleet
         .nodes()
         .iter()
@@ -113,7 +113,7 @@ fn configuration(fleet: &Fleet, sink: &str, options: &DemoArgs) -> Result<Config
         &[],
     )?;
     let mut diagnostics = Diagnostics::new();
-    // The demo is the same whatever the environment says.
+    // The demo does not depend on the environment.
     let config = Config::load(&sources, &|_: &str| None, &mut diagnostics);
     config.ok_or_else(|| diagnostics.into())
 }
@@ -125,7 +125,7 @@ fn introduce(fleet: &Fleet, sink: &str, options: &DemoArgs, out: &mut Output) {
         ..
     } = options;
     out.line(format_args!(
-        "A simulated Betanet fleet of {} nodes; some of them misbehave.",
+        "A simulated Betanet fleet of {} nodes. Some of them fail.",
         fleet.nodes().len()
     ));
     out.line(format_args!(
@@ -154,7 +154,7 @@ fn introduce(fleet: &Fleet, sink: &str, options: &DemoArgs, out: &mut Output) {
     out.line(format_args!("Stop with Ctrl-C.\n"));
 }
 
-/// Says what arrived, as long as it changes.
+/// Prints what arrived over OTLP, whenever it changes.
 async fn watch(sink: &DemoSink) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     let mut last = 0;
@@ -185,11 +185,11 @@ impl DemoSink {
             self.points.load(Ordering::Relaxed),
             self.requests.load(Ordering::Relaxed),
         );
-        format!("OTLP sink: {points} data points accepted in {requests} requests")
+        format!("OTLP receiver: {points} data points accepted in {requests} requests")
     }
 }
 
-/// Data points of a gzipped export request; none if it is not one.
+/// The number of data points in a gzipped export request. `None` if it is not one.
 fn decode_points(body: &[u8]) -> Option<u64> {
     use opentelemetry_proto::tonic::{
         collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric::Data,

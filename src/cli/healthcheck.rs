@@ -1,11 +1,11 @@
-//! `healthcheck`: asks a running collector how it is, for supervisors that can only run a program.
-//! An image without a shell has nothing else to do it with.
+//! `healthcheck`: asks a running collector whether it is alive. It is for supervisors that can only
+//! run a program, with images that have no shell.
 
 use std::process::ExitCode;
 
 use super::{CommandError, Output, args::HealthcheckArgs};
 
-/// Prints what the collector answers; succeeds if the status is 2xx.
+/// Prints the answer of the collector. Succeeds if the status is 2xx.
 ///
 /// # Errors
 /// If there is no answer in time.
@@ -20,7 +20,7 @@ pub(super) async fn healthcheck(
     let answer = client.get(&options.url).send().await?;
     let status = answer.status();
     let mut answer = answer;
-    // The first part is enough: `/livez` and `/readyz` answer one line.
+    // The first part is enough: `/livez` and `/readyz` answer with one line.
     let part = answer.chunk().await?.unwrap_or_default();
     let text = String::from_utf8_lossy(&part);
     out.line(format_args!("{}", text.lines().next().unwrap_or_default()));

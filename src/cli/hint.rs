@@ -1,4 +1,4 @@
-//! Why a path gave nothing.
+//! Explains why a path found nothing.
 
 use serde_json::Value;
 
@@ -7,10 +7,11 @@ use crate::{
     yaml::nearest,
 };
 
-/// So many keys are listed where none is near.
+/// The number of keys to list if none is near.
 const KEYS_MAX: usize = 8;
 
-/// Why the path `text` of a rule found nothing in `document`; none if it is not a path of the rule,
+/// Why the path `text` of a rule found nothing in `document`. `None` if it is not a path of the
+/// rule,
 /// finds something everywhere, or takes more than `steps`.
 pub(super) fn why_missing(
     rule: &MappingRule,
@@ -47,14 +48,14 @@ pub(super) fn why_missing(
     let hint = hint(path, lacking.value, steps)?;
     match &rule.for_each {
         Some(for_each) if is_in_members(path, lacking.value, steps) => Some(format!(
-            "{hint} its members have it; to go through them, add `[*]`: `for_each: {}[*]`",
+            "{hint} its members have it; to select all members, add `[*]`: `for_each: {}[*]`",
             for_each.text()
         )),
         _ => Some(hint),
     }
 }
 
-/// Whether the path leads somewhere from what stands in `element`.
+/// Whether the path finds something below the members of `element`.
 fn is_in_members(path: &Path, element: &Value, steps: &Steps) -> bool {
     let finds = |inner: &Value| matches!(path.one(inner, steps), Ok(Some(_)));
     match element {
@@ -64,7 +65,7 @@ fn is_in_members(path: &Path, element: &Value, steps: &Steps) -> bool {
     }
 }
 
-/// What stands where `path` leads nowhere in `document`.
+/// What `document` has at the place where `path` ends.
 fn hint(path: &Path, document: &Value, steps: &Steps) -> Option<String> {
     let mut parent = document;
     for (prefix, segment) in path.prefixes() {
@@ -82,7 +83,7 @@ fn hint(path: &Path, document: &Value, steps: &Steps) -> Option<String> {
     matches!(found, Ok(None)).then(|| "it is null".to_owned())
 }
 
-/// A wildcard, a slice or a filter that chose nothing.
+/// The message for a wildcard, a slice or a filter that selected nothing.
 fn chosen_none(segment: &Path, parent: &Value) -> String {
     let segment = segment.text().trim_start_matches('$');
     match parent {
@@ -128,7 +129,7 @@ mod tests {
     use crate::definition::from_text;
 
     #[test]
-    fn the_nearest_key_is_named() {
+    fn the_hint_names_the_nearest_key() {
         let document = json!({
             "packets": {"dropped": null, "processed": 1},
             "list": [1],
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn every_path_of_a_rule_has_its_hint() {
+    fn every_path_of_a_rule_has_a_hint() {
         let metric = "for_each: $.nodes, value: $.load, attributes: {id: $.name}";
         let nodes = json!({"nodes": [{"name": "a", "load": 1}, {"nam": "b", "laod": 1}]});
         let of = |text| why(metric, text, &nodes);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_members_have_needs_a_wildcard() {
+    fn a_key_of_the_members_needs_a_wildcard() {
         let document = json!({"values": [{"a": {"n": 1}, "b": {"n": 2}}]});
         let hint = why("for_each: '$.values[0]', value: $.n", "$.n", &document).unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! From the command line to a configuration.
+//! Loads the configuration that the command line names.
 
 use std::{path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     yaml::{Diagnostic, Diagnostics},
 };
 
-/// How long it may take.
+/// The longest time for loading.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The file that is read if the command line names none.
@@ -28,7 +28,7 @@ pub(super) enum LoadError {
     Lost(#[source] heavy::Lost),
 }
 
-/// What `--config` says, or the file that is read without it.
+/// The values of `--config`, or the default file.
 pub(super) fn configs(args: &SourceArgs) -> Vec<String> {
     match args.config.is_empty() {
         true => vec![DEFAULT_FILE.to_owned()],
@@ -36,18 +36,18 @@ pub(super) fn configs(args: &SourceArgs) -> Vec<String> {
     }
 }
 
-/// A configuration, and what is odd about it.
+/// A configuration and its warnings.
 pub(super) struct Loaded {
     pub(super) config: Config,
     pub(super) warnings: Warnings,
 }
 
-/// What is odd about a configuration.
+/// The warnings about a configuration.
 #[derive(Default)]
 pub(super) struct Warnings(Vec<Diagnostic>);
 
 impl Warnings {
-    /// Writes them to standard error.
+    /// Prints the warnings to standard error.
     pub(super) fn show(&self) {
         let mut stderr = Output::stderr();
         for warning in &self.0 {
@@ -55,7 +55,7 @@ impl Warnings {
         }
     }
 
-    /// Writes them to the log.
+    /// Writes the warnings to the log.
     pub(super) fn log(&self) {
         for Diagnostic {
             place,
@@ -69,15 +69,15 @@ impl Warnings {
     }
 }
 
-/// Loads and checks the configuration. Warnings are written to standard error.
+/// Loads and checks the configuration. Prints warnings to standard error.
 pub(super) async fn load(args: &SourceArgs) -> Result<Config, CommandError> {
     let Loaded { config, warnings } = read(args).await?;
     warnings.show();
     Ok(config)
 }
 
-/// Loads and checks the configuration, on a thread of its own and for a bounded time. Where it is
-/// wrong, warnings are written to standard error.
+/// Loads and checks the configuration, on its own thread and within a time limit. If it is invalid,
+/// prints the warnings to standard error.
 pub(super) async fn read(args: &SourceArgs) -> Result<Loaded, CommandError> {
     let args = args.clone();
     let loaded = heavy::alone("load", TIMEOUT, move || read_here(&args)).await;

@@ -1,4 +1,4 @@
-//! `man`: the manual pages, one for the program and one for each of its commands.
+//! `man`: writes the manual pages, one for the program and one for each of its commands.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line: one file for each command.
 
 mod args;
 mod check;
@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{runtime::build_runtime, telemetry::chain};
 
-/// Why a command failed; printed once, as a chain.
+/// Why a command failed. It is printed once, as a chain.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the command that `arguments` name.
@@ -38,7 +38,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version go to standard output and are no failure.
+            // Help and version go to standard output and are not a failure.
             let failed = error.use_stderr();
             drop(error.print());
             return if failed {
@@ -65,7 +65,9 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
         Command::Run(options) => {
             let runtime = runtime()?;
             let ended = runtime.block_on(run::run(&sources, &options));
-            // What hangs in the system, such as a pipe that nobody reads, hangs no longer than this.
+            // An operation that hangs in the system, such as a pipe without a reader, delays the
+            // end no longer
+            // than this.
             runtime.shutdown_timeout(LAST);
             ended
         }
@@ -84,7 +86,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
     }
 }
 
-/// How long threads are waited for once everything has been stopped.
+/// The longest wait for threads after everything has stopped.
 const LAST: Duration = Duration::from_secs(1);
 
 fn runtime() -> Result<tokio::runtime::Runtime, RuntimeError> {
@@ -92,9 +94,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, RuntimeError> {
     build_runtime(builder, None).map_err(RuntimeError)
 }
 
-/// Nothing can run.
+/// No thread can be started.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the system has no threads for us; is the limit of processes (`ulimit -u`, pids.max) reached?"
+    "the system refuses to start a thread; is the limit of processes (`ulimit -u`, pids.max) reached?"
 )]
 struct RuntimeError(#[source] std::io::Error);

@@ -1,4 +1,4 @@
-//! Standard output and standard error, written so that a closed pipe is no crash.
+//! Standard output and standard error. A closed pipe is not a crash.
 
 use std::{
     fmt::{self, Arguments, Display, Write as _},
@@ -12,7 +12,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Standard output.
+    /// Creates standard output.
     pub(super) fn stdout() -> Self {
         Self {
             stream: Box::new(io::stdout()),
@@ -20,7 +20,7 @@ impl Output {
         }
     }
 
-    /// Standard error.
+    /// Creates standard error.
     pub(super) fn stderr() -> Self {
         Self {
             stream: Box::new(io::stderr()),
@@ -28,8 +28,9 @@ impl Output {
         }
     }
 
-    /// Writes a line. Once the reader has gone (`… | head`) nothing more is written. What a
-    /// terminal would obey is written as JSON and YAML escape it: a server may have said it.
+    /// Writes a line. After the reader has gone (`… | head`) it writes nothing more. Terminal
+    /// control
+    /// characters are escaped as in JSON and YAML, because the text may come from a server.
     pub(super) fn line(&mut self, line: Arguments<'_>) {
         if !self.closed {
             self.closed = writeln!(self.stream, "{}", Inert(line)).is_err();
@@ -42,7 +43,7 @@ impl Output {
     }
 }
 
-/// A text that commands no terminal.
+/// A text without control characters for a terminal.
 struct Inert<T>(T);
 
 impl<T: Display> Display for Inert<T> {
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_commands_a_terminal() {
+    fn control_characters_are_escaped() {
         for (text, shown) in [
             ("a\n\tb é", "a\n\tb é"),
             ("", ""),

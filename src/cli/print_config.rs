@@ -1,4 +1,4 @@
-//! `print-config`: the configuration as it is understood.
+//! `print-config`: prints the configuration as the collector understands it.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use super::{
     load::load,
 };
 
-/// Prints all of it, defaults included; secrets print as `[REDACTED]`.
+/// Prints everything, with defaults. Secrets print as `[REDACTED]`.
 pub(super) fn print_config(
     args: &SourceArgs,
     options: PrintConfigArgs,

@@ -1,4 +1,4 @@
-//! `run`: the collector.
+//! `run`: runs the collector.
 
 use std::{
     future::{Future, pending},
@@ -27,9 +27,9 @@ use crate::{
     telemetry::{InternalTelemetry, chain},
 };
 
-/// Runs until a signal. A component that dies makes the exit code non-zero.
+/// Runs until a signal. After a fatal error of a component the exit code is not zero.
 pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode, CommandError> {
-    // Before they are read, so that no change is missed.
+    // The files are watched before they are read, so that no change is missed.
     let watched = options.watch.then(|| Watched::new(args));
     let load = async || {
         let loaded = read(args).await?;
@@ -54,17 +54,17 @@ pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode
     serve(&config, options, loading, interrupted()).await
 }
 
-/// How a configuration is loaded anew, and when beside SIGHUP.
+/// How a configuration is reloaded, and what triggers a reload besides SIGHUP.
 pub(super) struct Loading<L> {
     pub(super) again: L,
-    /// When one of these files changes.
+    /// The files whose change triggers a reload.
     pub(super) watched: Option<Watched>,
-    /// What is odd about the first one.
+    /// The warnings about the first configuration.
     pub(super) warnings: Warnings,
 }
 
-/// Runs `config` until `shutdown`, and what is loaded when a reload is asked for; a signal after
-/// that ends the process at once.
+/// Runs `config` until `shutdown`, and reloads when a reload is triggered. A signal during the
+/// shutdown ends the process at once.
 pub(super) async fn serve(
     config: &Config,
     options: &RunArgs,
@@ -108,24 +108,25 @@ pub(super) async fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A file that may not grow any more is then an error like a full disk; by default the system ends
-/// who writes on.
+/// Makes a file that may not grow any more an error like a full disk. By default the system kills
+/// the
+/// process that writes to it.
 fn outlive_file_limits() {
-    /// `SIGXFSZ`, on Linux (but for MIPS) and macOS.
+    /// `SIGXFSZ` on Linux (except MIPS) and macOS.
     const FILE_LIMIT: i32 = 25;
-    // Once it is listened for it never ends us, whether anybody hears it or not.
+    // After this call the signal never ends the process, even if nobody waits for it.
     if let Err(error) = signal(SignalKind::from_raw(FILE_LIMIT)) {
-        tracing::warn!(%error, "failed to listen for SIGXFSZ; files over their limit will end this");
+        tracing::warn!(%error, "failed to listen for SIGXFSZ; a file that reaches its size limit will end the process");
     }
 }
 
-/// Asks for a reload at each SIGHUP, and never returns.
+/// Triggers a reload at each SIGHUP. Never returns.
 async fn hang_up(trigger: &ReloadTrigger) {
     match signal(SignalKind::hangup()) {
         Ok(mut signals) => {
             while signals.recv().await.is_some() {
                 tracing::info!(signal = "SIGHUP", "received signal from OS");
-                // What comes of it is logged where it is done.
+                // The reload itself logs its result.
                 drop(trigger.ask().await);
             }
         }
@@ -134,7 +135,7 @@ async fn hang_up(trigger: &ReloadTrigger) {
     pending::<()>().await;
 }
 
-/// Asks for a reload when a watched file changes, and never returns.
+/// Triggers a reload when a watched file changes. Never returns.
 async fn follow(watched: Option<Watched>, trigger: &ReloadTrigger) {
     match watched {
         Some(watched) => watched.follow(trigger).await,
@@ -142,12 +143,12 @@ async fn follow(watched: Option<Watched>, trigger: &ReloadTrigger) {
     }
 }
 
-/// Reports a fatal error when it was asked for, and never returns.
+/// Reports a fatal error after `--fail-after`. Never returns.
 async fn die(options: &RunArgs, components: &Components) {
     if let Some(after) = options.fail_after {
         sleep(after.get()).await;
         let doomed = components.register(ComponentKind::Extension, "fail_after");
-        doomed.fatal_error("asked for by --fail-after");
+        doomed.fatal_error("requested by --fail-after");
     }
     pending::<()>().await;
 }
@@ -166,7 +167,7 @@ pub(super) async fn interrupted() {
     match received {
         Ok(signal) => tracing::info!(signal, "received signal from OS"),
         Err(error) => {
-            tracing::error!(%error, "failed to listen for signals; only SIGKILL will stop this");
+            tracing::error!(%error, "failed to listen for signals; only SIGKILL will stop the collector");
             pending::<()>().await;
         }
     }

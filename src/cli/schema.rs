@@ -1,4 +1,4 @@
-//! `schema`: JSON Schemas, for editors.
+//! `schema`: prints JSON Schemas for editors.
 
 use std::process::ExitCode;
 

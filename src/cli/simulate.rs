@@ -1,4 +1,4 @@
-//! `simulate`: what outages come to with the user's own settings, in virtual time.
+//! `simulate`: shows what the user's settings do in outages, in virtual time.
 
 use std::{
     fmt::Display,
@@ -31,10 +31,10 @@ use crate::{
     yaml::list,
 };
 
-/// A script is no larger than this.
+/// The largest script.
 const SCRIPT_BYTES_MAX: u64 = 1 << 20;
 
-/// All that is printed.
+/// Everything that is printed.
 #[derive(Serialize)]
 struct Simulated {
     outages: u32,
@@ -42,20 +42,20 @@ struct Simulated {
     receivers: Vec<Receiver>,
 }
 
-/// What is printed of one receiver.
+/// The result of one receiver.
 #[derive(Serialize)]
 struct Receiver {
     receiver: String,
     endpoints: usize,
     interval: String,
-    /// A target with several instances, if there is one; what they make up for is not simulated.
+    /// A target with replicas, if there is one. Their failovers are not simulated.
     replicated: Option<String>,
     findings: Vec<FeasibilityFinding>,
     /// Empty if the settings can never work.
     faults: Vec<Report>,
 }
 
-/// A receiver that is to be simulated.
+/// A receiver to simulate.
 struct SimulatedReceiver {
     receiver: String,
     settings: SimulationSettings,
@@ -112,8 +112,7 @@ fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<SimulatedReceive
     }
 }
 
-/// A receiver's settings, as far as outages are concerned. Of several definitions the first one
-/// counts.
+/// The settings of a receiver that matter in outages. Of several definitions the first one counts.
 fn settings(config: &http_json::Config) -> Result<SimulationSettings, CommandError> {
     let definition = config.definition.first().map(|name| definition::load(name));
     let endpoints = definition.transpose()?.map(|definition| {
@@ -190,7 +189,7 @@ impl Simulated {
             ));
             if let Some(pool) = &receiver.replicated {
                 out.line(format_args!(
-                    "  `{pool}` has replicas: one of its instances alone is simulated, without a \
+                    "  `{pool}` has replicas: only one of its instances is simulated, without a \
                      failover"
                 ));
             }
@@ -223,7 +222,7 @@ impl Simulated {
 fn row(report: &Report) -> [String; 7] {
     let both = |spread: Spread| format!("{:.1} / {:.1}", spread.mean, spread.max);
     let mean = |spread: Spread| format!("{:.1}", spread.mean);
-    // What did not happen in every outage says in how many it did.
+    // A value that did not occur in every outage shows in how many it did.
     let shown = |spread: Option<Spread>, show: &dyn Fn(Spread) -> String| match spread {
         None => "never".to_owned(),
         Some(spread) if spread.outages < report.outages => {
@@ -247,7 +246,7 @@ fn row(report: &Report) -> [String; 7] {
     ]
 }
 
-/// A line on the terminal about what takes longer than a second.
+/// A line on the terminal about the progress of a long simulation.
 struct ProgressLine {
     total: u64,
     done: u64,
@@ -268,7 +267,7 @@ impl ProgressLine {
         }
     }
 
-    /// One more outage is begun.
+    /// Counts one more outage.
     fn step(&mut self) {
         let percent = self.done.saturating_mul(100) / self.total;
         self.done += 1;
@@ -279,14 +278,14 @@ impl ProgressLine {
         }
     }
 
-    /// Leaves an empty line for what comes next.
+    /// Clears the line for the next output.
     fn clear(&self) {
         if self.shown_percent.is_some() {
             self.say("\r\x1b[K");
         }
     }
 
-    /// A terminal that is gone is no reason to stop.
+    /// A closed terminal is no reason to stop.
     fn say(&self, text: &str) {
         let mut terminal = stderr().lock();
         drop(write!(terminal, "{text}").and_then(|()| terminal.flush()));

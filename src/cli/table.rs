@@ -4,10 +4,10 @@ use std::{borrow::Cow, iter};
 
 use super::Output;
 
-/// A cell shows so many letters: what a server says can be long.
+/// The most letters that a cell shows, because the message of a server can be long.
 const CELL_LETTERS_MAX: usize = 200;
 
-/// Writes `rows` under `head`, indented, each column as wide as its widest cell.
+/// Writes `rows` under `head`, indented. Each column is as wide as its widest cell.
 pub(super) fn write<const N: usize>(head: [&str; N], rows: &[[String; N]], out: &mut Output) {
     let shown: Vec<_> = rows
         .iter()
@@ -25,7 +25,7 @@ pub(super) fn write<const N: usize>(head: [&str; N], rows: &[[String; N]], out: 
     }
 }
 
-/// One line of bounded length, without what a terminal would obey.
+/// One line of limited length, without control characters for a terminal.
 fn cut(cell: &str) -> Cow<'_, str> {
     let is_plain = !cell.contains(char::is_control);
     if is_plain && cell.chars().nth(CELL_LETTERS_MAX).is_none() {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_one_line_of_bounded_length_that_commands_no_terminal() {
+    fn a_cell_is_one_short_line_without_control_characters() {
         for (cell, shown) in [
             ("ok", "ok"),
             ("größer ☃", "größer ☃"),
@@ -72,7 +72,7 @@ mod tests {
         }
         let longest = "é".repeat(CELL_LETTERS_MAX);
         assert_eq!(cut(&longest), longest);
-        // As wide as no format can be.
+        // These widths are above the limit of the format.
         let rows = ["x".repeat(65_535), "\u{1b}".repeat(70_000)];
         assert_eq!(cut(&rows[0]), format!("{}…", "x".repeat(CELL_LETTERS_MAX)));
         write(["", ""], &[rows], &mut Output::stderr());

@@ -1,5 +1,5 @@
-//! The whole program before a public server, which hangs for ever once `/status` or `/metrics` was
-//! asked. The server is in memory and the time is virtual.
+//! The whole program with a public server, which hangs forever after a request for `/status` or
+//! `/metrics`. The server is in memory and the time is virtual.
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
@@ -25,15 +25,15 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The server, and where the program before it answers.
+/// The simulated server, and the address of the collector that polls it.
 struct Stand {
     node: Offline,
     address: String,
     log: CapturedLog,
 }
 
-/// Runs the default configuration, but for `definition` if that is given, for as long as `life`
-/// takes.
+/// Runs the default configuration, with `definition` if it is not empty, for the duration of
+/// `life`.
 async fn run(definition: &str, life: impl AsyncFnOnce(&Stand)) {
     let (log, _guard) = logged();
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -74,7 +74,7 @@ fn config(address: &str, definition: &str) -> Config {
 }
 
 impl Stand {
-    /// Lets time pass for the program and for the server.
+    /// Advances the time of the program and of the server.
     async fn pass(&self, time: Duration, step: Duration) {
         let mut left = time;
         while !left.is_zero() {
@@ -84,7 +84,8 @@ impl Stand {
         }
     }
 
-    /// What the program says at a path. Sockets live in real time, so the clock goes meanwhile.
+    /// Requests a path of the program. Sockets use real time, so the clock advances at the same
+    /// time.
     async fn get(&self, path: &str) -> String {
         tokio::time::resume();
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
@@ -96,7 +97,7 @@ impl Stand {
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
-    /// Every mixnode has its series, and the target is up.
+    /// Checks that every mixnode has its series, and that the target is up.
     async fn assert_shows_every_mixnode(&self) {
         let scrape = self.get("/metrics").await;
         let mixnodes = self.node.state().mixnodes;
@@ -124,7 +125,7 @@ impl Stand {
         ["/status", "/metrics"].map(|path| self.node.requests_to(path))
     }
 
-    /// The lines of the log so far.
+    /// The log lines so far.
     fn lines(&self) -> Vec<String> {
         self.log.text().lines().map(str::to_owned).collect()
     }
@@ -138,7 +139,7 @@ async fn the_default_configuration_shows_every_mixnode_of_a_public_server() {
         assert_eq!(
             stand.asked(),
             [0, 0],
-            "what would make it hang is not asked"
+            "no request for the paths that make it hang"
         );
         assert!(stand.node.requests_to("/mixnodes") >= 39);
         assert_eq!(stand.suspects().await, Vec::<String>::new());
@@ -147,7 +148,7 @@ async fn the_default_configuration_shows_every_mixnode_of_a_public_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_full_definition_names_what_made_a_public_server_hang_and_asks_it_no_more() {
+async fn the_full_definition_finds_what_makes_a_public_server_hang_and_stops_polling_it() {
     run("definition: betanet-mixnode-full,", async |stand| {
         stand.pass(MINUTE * 10, Duration::from_secs(1)).await;
         assert_eq!(stand.asked(), [1, 0]);
@@ -162,19 +163,27 @@ async fn the_full_definition_names_what_made_a_public_server_hang_and_asks_it_no
 
         stand.node.restart();
         stand.pass(MINUTE * 10, Duration::from_secs(1)).await;
-        assert_eq!(stand.asked(), [1, 1], "the other one is as bad");
+        assert_eq!(
+            stand.asked(),
+            [1, 1],
+            "the other path makes it hang as well"
+        );
         assert_eq!(stand.suspects().await, ["metrics", "status"]);
         stand.node.restart();
         stand.pass(MINUTE * 60, Duration::from_secs(1)).await;
         stand.assert_shows_every_mixnode().await;
-        assert_eq!(stand.asked(), [1, 1], "no recovery asks them again");
+        assert_eq!(
+            stand.asked(),
+            [1, 1],
+            "no request for them after a recovery"
+        );
         assert_eq!((named("/status"), named("/metrics")), (1, 1));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_hangs_for_hours_is_two_lines_when_it_begins_and_two_when_it_ends() {
+async fn an_outage_of_hours_is_two_log_lines_at_its_start_and_two_at_its_end() {
     run("", async |stand| {
         let step = MINUTE;
         stand.pass(MINUTE * 2, step).await;

@@ -1,4 +1,4 @@
-//! `validate`: everything that is wrong with the configuration, in one run.
+//! `validate`: reports everything that is wrong with the configuration, in one run.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,8 @@ use crate::{
     service::{Environment, Service},
 };
 
-/// Silent if the configuration is good: all but the ports can be had.
+/// Prints nothing if the configuration is valid. It checks everything except whether the ports are
+/// free.
 pub(super) async fn validate(args: &SourceArgs) -> Result<ExitCode, CommandError> {
     let config = load(args).await?;
     let world = Environment {

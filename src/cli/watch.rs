@@ -1,7 +1,7 @@
-//! `run --watch`: a reload when a file of the configuration has changed.
+//! `run --watch`: reloads when a file of the configuration has changed.
 //!
-//! What the files hold is compared, so that a file that is written anew as it was, or something
-//! else beside it, is no change, and no reload can cause another.
+//! It compares the contents of the files. So a file that is written again with the same content, or
+//! another file in the same directory, is not a change, and no reload can cause another one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,16 +22,16 @@ use crate::{
     runtime::{FileWatcher, read_file},
 };
 
-/// Who writes several files, or one in several pieces, is given so long to be done.
+/// The pause after a change, in which a writer can finish several files or several pieces of one.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
-/// How often the files are read where nothing tells of changes, as on a network file system.
+/// How often the files are read if the system reports no changes, as on a network file system.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// A digest of what each file holds; none of one that cannot be read.
+/// A digest of the content of each file; `None` for a file that cannot be read.
 type Contents = BTreeMap<PathBuf, Option<u64>>;
 
-/// The files of a configuration. Clones are handles to the same ones.
+/// The files of a configuration. Clones share the same list.
 #[derive(Debug, Clone)]
 pub(super) struct Watched {
     files: Arc<Mutex<BTreeSet<PathBuf>>>,
@@ -39,7 +39,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// The files that the command line names, as they are now.
+    /// The files that the command line names, with their current contents.
     pub(super) fn new(args: &SourceArgs) -> Self {
         let sources = config::sources(&configs(args), &args.set).unwrap_or_default();
         let files = sources.into_iter().filter_map(|source| match source {
@@ -63,14 +63,14 @@ impl Watched {
         files.extend(names.map(|name| definition::location(name)));
     }
 
-    /// Asks for a reload whenever a file has changed, and never returns.
+    /// Triggers a reload whenever a file has changed. Never returns.
     pub(super) async fn follow(self, trigger: &ReloadTrigger) {
         let mut folders = FileWatcher::new("configuration");
         let mut known = self.known.clone();
         loop {
             let around = folders_of(&self.files());
             folders.renew(around.iter().map(PathBuf::as_path));
-            // Again, because they may have changed before they were watched.
+            // The files are read again, because they may have changed before they were watched.
             let now = self.read().await;
             let has_changed = |(path, digest): (&PathBuf, &Option<u64>)| {
                 known.get(path).is_some_and(|before| before != digest)
@@ -79,7 +79,7 @@ impl Watched {
             known.extend(now);
             if is_changed {
                 tracing::info!("the files of the configuration changed");
-                // What comes of it is logged where it is done.
+                // The reload itself logs its result.
                 drop(trigger.ask().await);
                 continue;
             }
@@ -106,14 +106,14 @@ fn contents(files: &BTreeSet<PathBuf>) -> Contents {
 }
 
 fn digest(path: &Path) -> Option<u64> {
-    // A pipe would be read once only.
+    // A pipe could be read only once.
     let text = read_file(path, MAX_FILE).ok()?;
     let mut hasher = DefaultHasher::new();
     hasher.write(&text);
     Some(hasher.finish())
 }
 
-/// Where the files are, and where the links lead that they may be.
+/// The directories of the files, and of the destinations of their links.
 fn folders_of(files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let folder = |path: &Path| match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),

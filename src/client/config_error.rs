@@ -1,4 +1,4 @@
-//! Values of the configuration with which nothing can be built.
+//! Values of the configuration that cannot be used.
 
 use std::error::Error;
 
@@ -7,26 +7,26 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// Any error, with its causes.
+/// Any error with its causes.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// A value of the configuration with which nothing can be built.
+/// A value of the configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` cannot be used", self.key())]
 pub struct ConfigError {
     path: Vec<String>,
-    /// Why.
+    /// Why the value cannot be used.
     #[source]
     pub source: BoxError,
 }
 
 impl ConfigError {
-    /// Says why the value under `key` cannot be used: a key below the component, with dots.
+    /// Creates an error for the value under `key`: a key below the component, with dots.
     pub fn new(key: &str, source: impl Into<BoxError>) -> Self {
         Self::at(key.split('.'), source)
     }
 
-    /// The same for a path whose keys may hold dots.
+    /// Creates an error for a path whose keys may contain dots.
     pub fn at<'k>(path: impl IntoIterator<Item = &'k str>, source: impl Into<BoxError>) -> Self {
         Self {
             path: path.into_iter().map(str::to_owned).collect(),
@@ -39,7 +39,7 @@ impl ConfigError {
         self.path.join(".")
     }
 
-    /// Tells of it where the component `at` has the value.
+    /// Reports the error at the place of the value in the configuration of the component.
     pub fn report(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         at.error(&path, chain(self.source.as_ref()), diagnostics);

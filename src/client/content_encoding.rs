@@ -1,6 +1,6 @@
-//! Bodies as they were before the server compressed them.
+//! Decompression of bodies.
 //!
-//! A body is whole or it is an error: one that ends early must not be taken for a short one.
+//! A body is complete, or it is an error. A body that ends early must not look like a shorter body.
 
 use std::io::{self, Read};
 
@@ -8,41 +8,41 @@ use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status, bufread::GzDecoder};
 use http::{HeaderMap, HeaderValue, header::CONTENT_ENCODING};
 
-/// What is asked for.
+/// The value of `Accept-Encoding`.
 pub const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd, gzip, deflate");
 
-/// The most codings that are applied to one body.
+/// The largest number of codings of one body.
 const CODINGS_MAX: usize = 3;
 
-/// How far zstd may look back, as a power of two: the 8 MiB of RFC 9659.
+/// The window of zstd as a power of two: the 8 MiB of RFC 9659.
 const WINDOW_LOG_MAX: u32 = 23;
 
-/// A piece of what is decompressed, in bytes.
+/// The size of a decompressed piece, in bytes.
 const PIECE_BYTES: usize = 32 * 1024;
 
-/// Why there is no body.
+/// Why a body cannot be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// A coding that was not asked for, or too many of them.
+    /// The body has a coding that was not requested, or too many codings.
     #[error(
-        "the body has the content encoding `{0}`; {list} were asked for",
+        "the body has the content encoding `{0}`; only {list} were requested",
         list = "zstd, gzip and deflate"
     )]
     Unknown(String),
     /// The compressed body has no end.
     #[error("the compressed body ends early")]
     Cut,
-    /// It is not what it says.
+    /// The body is not in the format of its coding.
     #[error("the body is not {coding}")]
     Corrupt {
-        /// What it should be.
+        /// The format that the body should have.
         coding: &'static str,
-        /// Why it is not.
+        /// Why the body is not in this format.
         #[source]
         source: io::Error,
     },
-    /// It is larger than it may be.
-    #[error("the body is larger than it may be")]
+    /// The decompressed body is larger than the limit.
+    #[error("the body is larger than the limit")]
     TooLarge,
 }
 
@@ -53,15 +53,15 @@ enum Coding {
     Zstd,
 }
 
-/// What was done to a body, in order.
+/// The codings of a body, in the order in which the server applied them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Codings(Vec<Coding>);
 
 impl Codings {
-    /// Those that the headers name.
+    /// The codings in the headers.
     ///
     /// # Errors
-    /// If one of them is not known.
+    /// If one of them is unknown.
     pub fn of(headers: &HeaderMap) -> Result<Self, DecodeError> {
         let mut codings = Vec::new();
         for line in headers.get_all(CONTENT_ENCODING) {
@@ -81,17 +81,17 @@ impl Codings {
         Ok(Self(codings))
     }
 
-    /// Whether nothing was done.
+    /// Whether the body is not compressed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Undoes them; what comes has `limit_bytes` at most.
+    /// Decompresses a body to at most `limit_bytes`.
     ///
     /// # Errors
-    /// If the body is cut, is not what it should be, or is too large.
+    /// If the body is incomplete, is not in the format of its coding, or is too large.
     pub fn decode(&self, body: Bytes, limit_bytes: u64) -> Result<Bytes, DecodeError> {
-        // Answers without a body have the header all the same.
+        // Answers without a body have the header too.
         if body.is_empty() || self.is_empty() {
             return Ok(body);
         }
@@ -132,7 +132,7 @@ fn unknown(text: &str) -> DecodeError {
     DecodeError::Unknown(text.chars().filter(|c| !c.is_control()).take(40).collect())
 }
 
-/// All members of a gzip file, which may be padded with zeros.
+/// Decompresses all members of a gzip file. Zeros may follow the last member.
 fn gunzip(body: &[u8], limit_bytes: u64) -> Result<Vec<u8>, DecodeError> {
     let (mut rest, mut out) = (body, Pieces::default());
     loop {
@@ -155,8 +155,9 @@ fn unzstd(body: &[u8], limit_bytes: u64) -> Result<Vec<u8>, DecodeError> {
     Ok(out.joined())
 }
 
-/// What is unpacked, in pieces. One vector that grows by doubling would hold three times the limit
-/// for a moment, in each of the threads that unpack.
+/// Decompressed data in pieces. One vector that grows by doubling would need three times the limit
+/// for
+/// a moment, in each of the threads that decompress.
 #[derive(Default)]
 struct Pieces {
     pieces: Vec<Vec<u8>>,
@@ -192,7 +193,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// All of it.
+    /// Joins all pieces.
     fn joined(mut self) -> Vec<u8> {
         match self.pieces.len() {
             1 => self.pieces.pop().unwrap_or_default(),
@@ -201,7 +202,8 @@ impl Pieces {
     }
 }
 
-/// By the standard it is zlib's format; some servers send the bare one.
+/// Decompresses deflate. The standard says that it has the header of zlib, but some servers omit
+/// it.
 fn inflate(body: &[u8], limit_bytes: u64) -> Result<Vec<u8>, DecodeError> {
     let is_zlib = match body {
         [first, second, ..] => first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0,
@@ -238,7 +240,7 @@ fn inflate_as(is_zlib: bool, body: &[u8], limit_bytes: u64) -> Result<Vec<u8>, D
     match is_padding(rest) {
         true => Ok(out.joined()),
         false => {
-            let source = io::Error::new(io::ErrorKind::InvalidData, "something follows its end");
+            let source = io::Error::new(io::ErrorKind::InvalidData, "there is data after its end");
             Err(Coding::Deflate.failed(source))
         }
     }
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_send_is_read() {
+    fn codings_of_real_servers_are_decompressed() {
         let text: &[u8] = br#"{"a": 1, "b": [2, 3, 4, 5, 6, 7, 8, 9, 10, 11]}"#;
         let (first, second) = text.split_at(20);
         let members = [gzip(first), gzip(second)].concat();
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_ends_early_is_no_shorter_body() {
+    fn a_body_that_ends_early_is_an_error() {
         let text: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
         for (encoding, body) in [
             ("gzip", gzip(&text)),
@@ -333,18 +335,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn error_messages_name_the_problem() {
         let bomb = vec![b' '; 100_001];
         for (encoding, body, expected) in [
             (
                 "br",
                 vec![1],
-                "the body has the content encoding `br`; zstd, gzip and deflate were asked for",
+                "the body has the content encoding `br`; only zstd, gzip and deflate were requested",
             ),
             (
                 "gzip, gzip, gzip, gzip",
                 vec![1],
-                "the body has the content encoding `gzip, gzip, gzip, gzip`; zstd, gzip and deflate were asked for",
+                "the body has the content encoding `gzip, gzip, gzip, gzip`; only zstd, gzip and deflate were requested",
             ),
             (
                 "gzip",
@@ -366,16 +368,16 @@ mod tests {
                 b"[1, 2, 3, 4, 5, 6]".to_vec(),
                 "the body is not zstd",
             ),
-            ("gzip", gzip(&bomb), "the body is larger than it may be"),
+            ("gzip", gzip(&bomb), "the body is larger than the limit"),
             (
                 "deflate",
                 raw_deflate(&bomb),
-                "the body is larger than it may be",
+                "the body is larger than the limit",
             ),
             (
                 "zstd",
                 zstd::bulk::compress(&bomb, 1).unwrap(),
-                "the body is larger than it may be",
+                "the body is larger than the limit",
             ),
         ] {
             assert_eq!(

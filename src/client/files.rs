@@ -7,29 +7,29 @@ use std::{
 
 use crate::runtime::read_file;
 
-/// A file that cannot be used. Never holds its content.
+/// A file that cannot be used. The error never contains its content.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be read.
     #[error("failed to read `{}`", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// Why the file cannot be read.
         #[source]
         source: io::Error,
     },
-    /// The file is too large for what it should hold.
+    /// The file is larger than a certificate or key can be.
     #[error("`{}` is larger than {limit_bytes} bytes", path.display())]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The most it may have.
+        /// The largest allowed size in bytes.
         limit_bytes: u64,
     },
 }
 
-/// The whole file, if it is no larger than `limit_bytes`.
+/// Reads the whole file, if it is not larger than `limit_bytes`.
 pub(super) fn read(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, ReadError> {
     let failed = |source| ReadError::Read {
         path: path.to_owned(),

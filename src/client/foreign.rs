@@ -1,33 +1,30 @@
-//! Keys of the Collector's clients that we do not have.
+//! Keys of the Collector's clients that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
-/// Of `tls`.
+/// Keys of `tls` that only the Collector has.
 pub const TLS_FOREIGN: Foreign = Foreign {
     keys: &[ForeignKey::refused(
         &["tpm"],
-        "a key inside of a TPM cannot be used; give `key_file`",
+        "a key inside of a TPM cannot be used; use `key_file`",
     )],
     ..Foreign::NONE
 };
 
-/// Of what both clients have, over HTTP and gRPC.
+/// Keys of both HTTP and gRPC clients that only the Collector has.
 pub const CLIENT_FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
             &["read_buffer_size", "write_buffer_size"],
-            "buffers grow as they must",
+            "buffers grow as needed",
         ),
-        ForeignKey::refused(
-            &["middlewares"],
-            "there are no middleware extensions that requests could pass",
-        ),
+        ForeignKey::refused(&["middlewares"], "there are no middleware extensions"),
     ],
     below: &[("tls", &TLS_FOREIGN), ("auth", &crate::http::AUTH_FOREIGN)],
     ..Foreign::NONE
 };
 
-/// Of a client over HTTP.
+/// Keys of HTTP clients that only the Collector has.
 pub const HTTP_CLIENT_FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
@@ -38,7 +35,7 @@ pub const HTTP_CLIENT_FOREIGN: Foreign = Foreign {
                 "idle_conn_timeout",
                 "disable_keep_alives",
             ],
-            "a destination has one connection for each batch that is being sent at the same time",
+            "a destination has one connection for each batch that is currently being sent",
         ),
         ForeignKey::ignored(
             &[
@@ -46,16 +43,16 @@ pub const HTTP_CLIENT_FOREIGN: Foreign = Foreign {
                 "http2_ping_timeout",
                 "force_attempt_http2",
             ],
-            "`timeout` bounds each attempt",
+            "`timeout` limits each attempt",
         ),
         ForeignKey::ignored(&["compression_params"], "the level is the default one"),
-        ForeignKey::ignored(&["cookies"], "cookies of a destination are not kept"),
+        ForeignKey::ignored(&["cookies"], "cookies of a destination are ignored"),
     ],
     also: &[&CLIENT_FOREIGN],
     ..Foreign::NONE
 };
 
-/// Of a client over gRPC.
+/// Keys of gRPC clients that only the Collector has.
 pub const GRPC_CLIENT_FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
@@ -64,9 +61,9 @@ pub const GRPC_CLIENT_FOREIGN: Foreign = Foreign {
         ),
         ForeignKey::refused(
             &["authority"],
-            "requests name the endpoint; give the name of its certificate as `tls::server_name_override`",
+            "requests have the name of the endpoint; set the name of its certificate in `tls::server_name_override`",
         ),
-        ForeignKey::ignored(&["user_agent"], "requests name this collector"),
+        ForeignKey::ignored(&["user_agent"], "requests have the name of this collector"),
     ],
     also: &[&CLIENT_FOREIGN],
     ..Foreign::NONE

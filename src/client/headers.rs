@@ -1,17 +1,18 @@
-//! The configured headers, as `http` has them.
+//! The configured headers as types of the `http` crate.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::ConfigError;
 use crate::settings::Headers;
 
-/// What we call ourselves.
+/// The `User-Agent` of all requests.
 pub const USER_AGENT: &str = concat!("betanet-collector/", env!("CARGO_PKG_VERSION"));
 
-/// The configured headers; their values are marked so that nothing prints them.
+/// Parses the configured headers. Their values are marked as sensitive, so that nothing prints
+/// them.
 ///
 /// # Errors
-/// Names the first header that cannot be sent, never its value.
+/// If a header cannot be sent. The error has its name, never its value.
 pub fn parse(headers: &Headers) -> Result<HeaderMap, ConfigError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
@@ -19,10 +20,10 @@ pub fn parse(headers: &Headers) -> Result<HeaderMap, ConfigError> {
         let header: HeaderName = name
             .parse()
             .map_err(|_| refused("is not a header name: letters, digits and `-`"))?;
-        // The parser's own error could quote the secret.
+        // The error of the parser could quote the secret.
         let mut value = HeaderValue::from_str(value.expose()).map_err(|_quoting| {
             refused(
-                "has a value with what no header can hold, such as a line break or a letter \
+                "has a value that no header can have, with a line break or a letter \
                  outside of ASCII",
             )
         })?;

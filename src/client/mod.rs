@@ -1,17 +1,18 @@
-//! How we speak to others, over HTTP and gRPC alike: TLS and headers. Credentials are in
-//! [`crate::http`], which both sends and admits them.
+//! Outgoing connections over HTTP and gRPC: TLS and headers. Credentials are in [`crate::http`],
+//! which
+//! sends them and checks them.
 //!
-//! Whatever has a client (receivers, exporters, discovery) takes these settings into its own:
+//! Every component with a client (receivers, exporters, discovery) has these settings among its
+//! own:
 //!
 //! ```yaml
 //! headers: { X-Scope-OrgID: fleet }
 //! tls:
-//!   ca_file: /etc/collector/ca.pem
-//!   cert_file: /etc/collector/client.pem
-//!   key_file: /etc/collector/client.key
+//!  ca_file: /etc/collector/ca.pem
+//!  cert_file: /etc/collector/client.pem
+//!  key_file: /etc/collector/client.key
 //! ```
-//!
-//! Files are read again while the collector runs, so that a rotated one is noticed.
+//! Files are read again while the collector runs, so that rotated files are used.
 
 pub mod content_encoding;
 mod files;

@@ -1,5 +1,5 @@
-//! Through which proxy a destination is reached: the one that is configured, or that of the
-//! environment, by the rules of Go's programs, which the Collector is one of.
+//! The proxy of a destination: the configured one, or that of the environment by the rules of Go
+//! programs, such as the Collector.
 
 use std::{fmt, net::IpAddr};
 
@@ -9,18 +9,20 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use super::ConfigError;
 use crate::settings::ProxyUrl;
 
-/// A proxy, as one destination is reached through it.
+/// The proxy of one destination.
 #[derive(Clone)]
 pub struct Proxy {
-    /// Its address, without credentials.
+    /// The address of the proxy, without credentials.
     pub uri: Uri,
-    /// Who we are to it.
+    /// The credentials for the proxy, as a header.
     pub auth: Option<HeaderValue>,
 }
 
 impl Proxy {
-    /// The proxy for `destination`: `configured`, or one of `HTTP_PROXY`, `HTTPS_PROXY` and
-    /// `ALL_PROXY`, in small letters too, unless `NO_PROXY` excepts it or it is this machine.
+    /// The proxy for `destination`: the `configured` one, or the one in `HTTP_PROXY`, `HTTPS_PROXY`
+    /// or
+    /// `ALL_PROXY`, also in lower case. There is none if `NO_PROXY` excludes the destination or the
+    /// destination is this machine.
     ///
     /// # Errors
     /// If the proxy cannot be used.
@@ -46,14 +48,14 @@ impl Proxy {
             return Ok(None);
         };
         if !matches!(found.uri().scheme_str(), Some("http" | "https")) {
-            let message = "the proxy that the environment names for it is none that is spoken to \
-                           by http:// or https://";
+            let message = "the environment sets a proxy for it that uses neither http:// nor \
+                           https://";
             return Err(ConfigError::new(key, message));
         }
         Ok(Some(Self::from(&found)))
     }
 
-    /// Its host and port, for messages.
+    /// The host and port, for messages.
     pub fn address(&self) -> &str {
         self.uri
             .authority()
@@ -80,7 +82,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// What the environment says.
+/// The proxy that the environment sets.
 fn environment(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> hyper_util::client::proxy::matcher::Builder {
@@ -95,7 +97,7 @@ fn environment(
         .no(either("NO_PROXY"))
 }
 
-/// Whether it is this machine, which no proxy of the environment is asked for.
+/// Whether the destination is this machine. The proxies of the environment do not apply to it.
 fn is_here(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_names_one_by_scheme_and_excepts_hosts() {
+    fn the_environment_sets_a_proxy_by_scheme_and_excludes_hosts() {
         let environment = [
             ("HTTP_PROXY", "http://clear:1"),
             ("https_proxy", "secure:2"),
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_configured_is_for_every_host() {
+    fn a_configured_proxy_is_for_every_host() {
         let configured: ProxyUrl = "http://me:secret@proxy:3128".parse().unwrap();
         let destination = "http://127.0.0.1:4318".parse().unwrap();
         let proxy = Proxy::of(&destination, Some(&configured)).unwrap().unwrap();
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_speaks_something_else_is_refused() {
+    fn a_proxy_with_another_protocol_is_refused() {
         let variable = |name: &str| (name == "ALL_PROXY").then(|| "socks5://a:1080".to_owned());
         let destination = "https://example.com".parse().unwrap();
         assert!(Proxy::chosen(&destination, None, &variable).is_err());

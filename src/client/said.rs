@@ -1,5 +1,6 @@
-//! What a server says, as it may be shown: one line that is not endless, without our own secrets,
-//! which a server can repeat.
+//! Makes the message of a server safe to show: one line of limited length without the collector's
+//! own
+//! secrets, which a server can repeat.
 
 use std::fmt::Write as _;
 
@@ -9,13 +10,13 @@ use reqwest::Url;
 
 use crate::settings::REDACTED;
 
-/// The most of a server's words that is shown.
+/// The longest message that is shown, in characters.
 const MAX_CHARS: usize = 500;
 
-/// The most that is looked at.
+/// The longest part of a message that is read.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// What is shorter is no secret, and would make words unreadable.
+/// A shorter text is not treated as a secret: replacing it would make messages unreadable.
 const MIN_SECRET_BYTES: usize = 4;
 
 /// The secrets of a request.
@@ -23,7 +24,7 @@ const MIN_SECRET_BYTES: usize = 4;
 pub struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Those in the headers that are marked as secret, and in the query of the URL.
+    /// The secrets in sensitive headers and in the query of the URL.
     pub fn of(url: Option<&Url>, headers: &HeaderMap) -> Self {
         let mut secrets = Vec::new();
         for value in headers.values().filter(|value| value.is_sensitive()) {
@@ -44,13 +45,13 @@ impl Secrets {
             secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         }
         secrets.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
-        // One that holds another is replaced first.
+        // A secret that contains another one is replaced first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
         Self(secrets)
     }
 
-    /// The words of a server as one line.
+    /// The message of a server as one line.
     pub fn quote(&self, words: &[u8]) -> String {
         let words = words.get(..MAX_BYTES).unwrap_or(words);
         let text = String::from_utf8_lossy(words);
@@ -82,7 +83,7 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-/// The password of basic authentication, and the user with it.
+/// The password of basic authentication, and the user with the password.
 fn password(encoded: &str) -> Vec<String> {
     let pair = BASE64_STANDARD.decode(encoded.trim()).unwrap_or_default();
     let pair = String::from_utf8_lossy(&pair).into_owned();
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_any_form_is_not_repeated() {
+    fn a_secret_is_redacted_in_every_form() {
         let basic = BASE64_STANDARD.encode("fleet:pass:word");
         let mut headers = headers(&[
             (HeaderName::from_static("x-api-key"), "topsecret"),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_one_line_that_ends() {
+    fn a_message_is_one_line_of_limited_length() {
         let secrets = Secrets::default();
         let words = b"\n line\r\n level=ERROR\x1b[31m \xff ";
         assert_eq!(secrets.quote(words), "line level=ERROR [31m \u{fffd}");

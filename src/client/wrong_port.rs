@@ -1,21 +1,20 @@
-//! A port on which something else is spoken: what libraries say of it, nobody understands.
+//! Detects that a port uses another protocol. The messages of libraries do not make that clear.
 
 use std::{error::Error, io};
 
 use rustls::{AlertDescription, InvalidMessage};
 use tokio_rustls::rustls;
 
-/// What an exchange was to be.
+/// The expected protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spoken {
     /// HTTP/1.1.
     Http,
-    /// gRPC, which is HTTP/2.
+    /// gRPC, which uses HTTP/2.
     Grpc,
 }
 
-/// What is probably spoken on the port of a server with which an exchange failed, if something else
-/// is.
+/// Names the protocol that the port probably uses, if an exchange failed because it is another one.
 pub fn explain(spoken: Spoken, error: &(dyn Error + 'static)) -> Option<&'static str> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -36,16 +35,16 @@ pub fn explain(spoken: Spoken, error: &(dyn Error + 'static)) -> Option<&'static
 fn of_tls(spoken: Spoken, error: &(dyn Error + 'static)) -> Option<&'static str> {
     match error.downcast_ref()? {
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(match spoken {
-            Spoken::Http => "no TLS is spoken on that port: is it one for http://?",
+            Spoken::Http => "the port does not use TLS: is it for http://?",
             Spoken::Grpc => {
-                "no TLS is spoken on that port: is it one for clear text (http://, or `tls: \
+                "the port does not use TLS: is it for plain text (http://, or `tls: \
                  {insecure: true}`)?"
             }
         }),
         rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
             Some(match spoken {
-                Spoken::Http => "no HTTP/1.1 is spoken on that port: is it one for gRPC?",
-                Spoken::Grpc => "no gRPC is spoken on that port: is it one for OTLP over HTTP?",
+                Spoken::Http => "the port does not use HTTP/1.1: is it for gRPC?",
+                Spoken::Grpc => "the port does not use gRPC: is it for OTLP over HTTP?",
             })
         }
         _ => None,
@@ -55,19 +54,18 @@ fn of_tls(spoken: Spoken, error: &(dyn Error + 'static)) -> Option<&'static str>
 fn of_http(spoken: Spoken, error: &(dyn Error + 'static)) -> Option<&'static str> {
     match spoken {
         Spoken::Http => {
-            // A server of gRPC speaks first, perhaps before it is asked.
+            // A gRPC server sends first, perhaps before it gets a request.
             let speaks_first = error.to_string().starts_with("received unexpected message");
             let is_other = |error: &hyper::Error| error.is_parse();
             let is_other = speaks_first || error.downcast_ref().is_some_and(is_other);
-            is_other.then_some(
-                "no HTTP/1.1 is spoken on that port: is it one for gRPC, or for TLS (https://)?",
-            )
+            is_other
+                .then_some("the port does not use HTTP/1.1: is it for gRPC, or for TLS (https://)?")
         }
         Spoken::Grpc => {
-            // The first bytes of HTTP/1.1 and of TLS, taken for the head of a frame.
+            // The first bytes of HTTP/1.1 or TLS look like a frame of invalid size.
             let is_other = error.to_string().contains("frame with invalid size");
             is_other.then_some(
-                "no gRPC is spoken on that port: is it one for OTLP over HTTP, or for TLS \
+                "the port does not use gRPC: is it for OTLP over HTTP, or for TLS \
                  (https://)?",
             )
         }

@@ -1,4 +1,4 @@
-//! What the sections must agree on.
+//! Checks across the sections of a configuration.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,9 +16,11 @@ use crate::{
     yaml::{Cursor, Diagnostics, Value, nearest},
 };
 
-/// Checks that there is what it takes, and that each reference leads to something. Looks at the
-/// tree, so that a mistake elsewhere in `service` hides none of this. The texts are the
-/// Collector's where it has one.
+/// Checks that required sections exist and that every reference has a destination. It uses the
+/// tree,
+/// so that a mistake elsewhere in `service` hides none of these. The messages are the Collector's
+/// if it
+/// has the same check.
 pub(super) fn sections(root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
     for (section, kind) in [("receivers", "receiver"), ("exporters", "exporter")] {
         if is_empty(root, &[section]) {
@@ -42,7 +44,7 @@ pub(super) fn sections(root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Checks what several components share.
+/// Checks the values that several components share.
 pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
     let mut checker = Checker { root, diagnostics };
     checker.shared_exporters(config);
@@ -56,7 +58,7 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     metric_names::check(config, root, checker.diagnostics);
 }
 
-/// Whether nothing stands at `path`; what is no map at all has its own message.
+/// Whether there is nothing at `path`. A value that is not a map has its own message.
 fn is_empty(root: &Cursor<'_>, path: &[&str]) -> bool {
     root.at(path).is_none_or(|found| {
         let is_map = matches!(found.node.value, Value::Map(_));
@@ -99,11 +101,11 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Each id names something that the file defines, once.
+    /// Checks that each id names something that the file defines, and only once.
     fn references(&mut self, kind: &str, path: &[&str]) {
         let section = self.root.at(&[&format!("{kind}s")]);
         let entries = section.iter().flat_map(|section| section.node.entries());
-        // What the file defines, whether or not it could be decoded: that has its own message.
+        // The defined components, even if they could not be decoded: that has its own message.
         let keys: Vec<_> = entries.map(|entry| entry.key.as_str()).collect();
         if keys.is_empty() && ["receiver", "exporter"].contains(&kind) {
             return; // There is a message about the section.
@@ -125,7 +127,9 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// A processor that stands twice would work twice; of anything else there is one all the same.
+    /// Reports a repeated id. A processor that is listed twice would work twice; of any other
+    /// component
+    /// there is only one.
     fn repetition(&mut self, kind: &str, id: &ComponentId, at: &[&str]) {
         let message = format!("references {kind} \"{id}\" multiple times");
         match kind {
@@ -137,8 +141,9 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// The ids at `path`, each with its index if it has a place of its own: a list, or the words
-    /// `a,b`. What is no id has its own message.
+    /// The ids at `path`, each with its index if it has its own place: a list, or the words `a,b`.
+    /// An
+    /// invalid id has its own message.
     fn ids(&self, path: &[&str]) -> Vec<(Option<String>, ComponentId)> {
         let Some(list) = self.root.at(path) else {
             return Vec::new();
@@ -155,11 +160,11 @@ impl Checker<'_, '_> {
             .collect()
     }
 
-    /// A receiver reaches an exporter once: twice would double its series.
+    /// Checks that a receiver reaches an exporter only once: a second way would double its series.
     fn shared_exporters(&mut self, config: &Config) {
         let mut reached: BTreeMap<_, &ComponentId> = BTreeMap::new();
         for (pipeline_id, pipeline) in &config.service.pipelines {
-            // What stands twice in one place has its own message.
+            // A repetition in one list has its own message.
             let exporters: BTreeSet<_> = pipeline.exporters.iter().collect();
             let receivers: BTreeSet<_> = pipeline.receivers.iter().collect();
             let ways = exporters
@@ -179,7 +184,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// The name of a target is unique among all receivers that are used.
+    /// Checks that the names of targets are unique among all receivers in use.
     fn shared_targets(&mut self, config: &Config) {
         let pipelines = config.service.pipelines.values();
         let used: BTreeSet<_> = pipelines.flat_map(|pipeline| &pipeline.receivers).collect();
@@ -197,7 +202,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Components that name the same endpoint share its listener.
+    /// Checks that components with the same endpoint can share its listener.
     fn listeners(&mut self, config: &Config) {
         let mut first: BTreeMap<String, (String, ServerConfig)> = BTreeMap::new();
         for (path, server) in servers(config) {
@@ -219,7 +224,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// So is that of an aggregate, which each pipeline has for itself.
+    /// Checks that the names of aggregates are unique as well. Each pipeline has its own aggregate.
     fn aggregates(&mut self, config: &Config) {
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
         let pipelines = config.service.pipelines.values();
@@ -246,7 +251,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Only OTLP can say what totals grew by; elsewhere they stay totals.
+    /// Warns if no exporter sends OTLP: only OTLP has deltas, and elsewhere totals stay totals.
     fn deltas(&mut self, config: &Config) {
         for (pipeline_id, pipeline) in &config.service.pipelines {
             let makes_deltas = |id: &&ComponentId| {
@@ -272,14 +277,14 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// A file is written by one exporter.
+    /// Checks that only one exporter writes a file.
     fn files(&mut self, config: &Config) {
         let mut taken = BTreeMap::new();
         for (id, exporter) in &config.exporters {
             let exporters::Config::File(file) = exporter else {
                 continue;
             };
-            // `./a` and `a` are one.
+            // `./a` and `a` are the same file.
             let path: PathBuf = file.path.components().skip_while(is_here).collect();
             if let Some(other) = taken.insert(path, id) {
                 let message = format!("`{other}` writes this file too");
@@ -288,7 +293,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// A queue on disk needs an extension that keeps it there, and that runs.
+    /// Checks that a queue on disk has an extension that stores it, and that this extension runs.
     fn storages(&mut self, config: &Config) {
         for (exporter, settings) in &config.exporters {
             let Some(id) = settings.storage() else {
@@ -300,7 +305,7 @@ impl Checker<'_, '_> {
                     (!runs).then_some("which is not in `service::extensions`")
                 }
                 Some(extensions::Config::HealthCheck(_)) => Some("which stores nothing"),
-                // Whether it could be decoded has its own message.
+                // A component that could not be decoded has its own message.
                 None if self.is_defined("extensions", id) => None,
                 None => Some("which is not configured"),
             };
@@ -372,7 +377,7 @@ impl Checker<'_, '_> {
     }
 }
 
-/// Where the components that are used listen, each with its path in the file.
+/// The addresses of all listeners in use, each with its path in the file.
 fn servers(config: &Config) -> Vec<(Vec<String>, ServerConfig)> {
     let path = |section: &str, id: &ComponentId| vec![section.to_owned(), id.to_string()];
     let pipelines = config.service.pipelines.values();

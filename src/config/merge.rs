@@ -1,9 +1,10 @@
-//! Several sources become one.
+//! Merges several sources into one.
 
 use crate::yaml::{Node, Value};
 
-/// Lays `over` on `base`: maps are merged key by key, everything else of `base` is replaced. That
-/// includes nothing: `processors:` in a later source removes the earlier processors.
+/// Puts `over` on top of `base`. Maps are merged key by key; everything else of `base` is replaced.
+/// An
+/// empty value also replaces: `processors:` in a later source removes the earlier processors.
 pub fn merge(base: Node, over: Node) -> Node {
     let Node {
         value: Value::Map(mut entries),
@@ -45,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_the_collector() {
+    fn merges_like_the_collector() {
         for (base, over, result) in [
             (
                 "{a: {b: 1, c: 2}}",
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_of_the_source_that_won() {
+    fn a_value_keeps_the_place_of_its_source() {
         let read = |source, text| parse(source, text, &mut Diagnostics::new()).unwrap();
         let node = merge(read("base", "a: {b: 1, c: 2}"), read("over", "a: {b: 3}"));
         assert_eq!(node.at(&["a", "b"]).unwrap().place.to_string(), "over:1:8");

@@ -1,4 +1,4 @@
-//! The names that processors give metrics.
+//! Checks the metric names that processors create.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,11 +17,11 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// Checks that no processor gives two metrics of a target names that differ in case only, which
-/// OpenTelemetry takes for one.
+/// Checks that no processor creates two metric names of a target that differ only in case. For
+/// OpenTelemetry they are the same name.
 pub(super) fn check(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
     let mut found = BTreeSet::new();
-    // What processors say when they open is said when they really do.
+    // The log lines of processors appear when the processors really start.
     with_default(NoSubscriber::default(), || {
         for pipeline in config.service.pipelines.values() {
             for definition in definitions(config, pipeline) {
@@ -35,7 +35,8 @@ pub(super) fn check(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagno
     }
 }
 
-/// What the receivers of a pipeline poll; what cannot be read has its own message.
+/// The definitions of the receivers of a pipeline. A definition that cannot be read has its own
+/// message.
 fn definitions(config: &Config, pipeline: &PipelineConfig) -> Vec<Arc<Definition>> {
     let receivers = pipeline.receivers.iter();
     let receivers = receivers.filter_map(|id| config.receivers.get(id));
@@ -45,7 +46,7 @@ fn definitions(config: &Config, pipeline: &PipelineConfig) -> Vec<Arc<Definition
         .collect()
 }
 
-/// The first processor behind which two names differ in case only, and what is wrong.
+/// The first processor after which two names differ only in case, and the message about it.
 fn homonym(
     config: &Config,
     pipeline: &PipelineConfig,
@@ -71,7 +72,7 @@ fn homonym(
         let name = |index| Some(stream.schema.get(index)?.name.clone());
         if let Some((other, first)) = stream.schema.homonyms().next() {
             let message = format!(
-                "with definition `{}` it makes `{}` beside `{}`: they differ in case only, and \
+                "with definition `{}` it creates `{}` in addition to `{}`: they differ only in case, and \
                  OpenTelemetry takes them for one name",
                 definition.name,
                 name(other)?,

@@ -1,4 +1,5 @@
-//! The OpenTelemetry Collector's dialect: sources, merging, expansion, the six sections.
+//! Configurations in the OpenTelemetry Collector's format: sources, merging, expansion, six
+//! sections.
 
 mod check;
 mod merge;

@@ -1,4 +1,4 @@
-//! What is allowed and most likely not meant: warnings.
+//! Warnings about settings that are valid but probably not intended.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     yaml::{Cursor, Diagnostics, Node, nearest},
 };
 
-/// OTLP over HTTP appends this to an endpoint.
+/// The path that OTLP over HTTP appends to an endpoint.
 const METRICS_PATH: &str = "/v1/metrics";
 
 /// Adds the warnings about `config`.
@@ -45,7 +45,7 @@ impl Watch<'_, '_> {
         self.root.warning(path, message, self.diagnostics);
     }
 
-    /// What is defined and used nowhere.
+    /// Warns about components that are defined but not used.
     fn unused(&mut self) {
         let config = self.config;
         let pipelines = || config.service.pipelines.values();
@@ -67,7 +67,7 @@ impl Watch<'_, '_> {
             config.processors.keys(),
             in_no_pipeline,
         );
-        // `debug` is kept at hand for when somebody wants to look inside.
+        // Many configurations keep `debug` unused, to look at the data of a pipeline later.
         let is_meant =
             |exporter: &&exporters::Config| !matches!(exporter, exporters::Config::Debug(_));
         let defined = config.exporters.iter().filter(|(_, of)| is_meant(of));
@@ -93,7 +93,7 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// A full URL where a base URL is asked for.
+    /// Warns about a full URL in place of a base URL.
     fn endpoints(&mut self) {
         for (id, exporter) in &self.config.exporters {
             let exporters::Config::OtlpHttp(otlp) = exporter else {
@@ -114,7 +114,7 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// A queue on disk from which everything is dropped at the first failure.
+    /// Warns about a queue on disk that drops everything at the first failure.
     fn storages(&mut self) {
         for (id, exporter) in &self.config.exporters {
             let retry = match exporter {
@@ -126,7 +126,7 @@ impl Watch<'_, '_> {
                 | exporters::Config::Prometheus(_) => continue,
             };
             if exporter.storage().is_some() && !retry.enabled {
-                let message = "is off, so that a batch is given up at its first failure although \
+                let message = "is off, so that a batch is dropped at its first failure although \
                                it is on disk";
                 let path = ["exporters", &id.to_string(), "retry_on_failure", "enabled"];
                 self.warning(&path, message);
@@ -134,14 +134,14 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// The definitions of a receiver; none if one of them has its own message.
+    /// The definitions of a receiver. `None` if one of them has its own message.
     fn definitions(&self, id: &ComponentId) -> Option<Vec<Arc<Definition>>> {
         let receivers::Config::HttpJson(receiver) = self.config.receivers.get(id)?;
         let names = receiver.definition.iter();
         names.map(|name| definition::load(name).ok()).collect()
     }
 
-    /// Seconds have fractions, which an integer refuses.
+    /// Warns about integer counters of seconds: a value with a fraction is refused.
     fn counters(&mut self) {
         for id in self.config.receivers.keys() {
             for definition in self.definitions(id).unwrap_or_default() {
@@ -162,7 +162,7 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// A processor that names a metric which no target has.
+    /// Warns about a processor that names a metric which no target has.
     fn names(&mut self) {
         for (id, processor) in &self.config.processors {
             let Some(names) = self.names_before(id) else {
@@ -177,25 +177,26 @@ impl Watch<'_, '_> {
                 let path = mention.path.iter().map(String::as_str);
                 let path: Vec<_> = ["processors", &id].into_iter().chain(path).collect();
                 let node = self.root.at(&path).map(|at| at.node);
-                // What came from the environment is not shown.
+                // A value from the environment is not shown.
                 let hidden = node.filter(|node| node.expansion.is_some());
                 let text = hidden.map_or_else(|| format!("`{}`", mention.text), Node::describe);
                 let near = nearest(&mention.text, &known);
                 let near = near.filter(|_| mention.is_name() && hidden.is_none());
                 let message = match (mention.is_name(), near) {
                     (true, Some(near)) => format!(
-                        "no metric that comes here is called {text} (did you mean `{near}`?)"
+                        "no metric at this place has the name {text} (did you mean `{near}`?)"
                     ),
-                    (true, None) => format!("no metric that comes here is called {text}"),
-                    (false, _) => format!("{text} is found in no name of a metric that comes here"),
+                    (true, None) => format!("no metric at this place has the name {text}"),
+                    (false, _) => format!("{text} matches no name of a metric at this place"),
                 };
                 self.warning(&path, message);
             }
         }
     }
 
-    /// The names of all metrics that come to a processor in any pipeline; none if it is in none,
-    /// or if they are not known.
+    /// The names of all metrics that reach a processor in any pipeline. `None` if it is in no
+    /// pipeline, or
+    /// if the names are not known.
     fn names_before(&self, id: &ComponentId) -> Option<BTreeSet<String>> {
         let pipelines = self.config.service.pipelines.values();
         let pipelines: Vec<_> = pipelines
@@ -218,8 +219,8 @@ impl Watch<'_, '_> {
     }
 }
 
-/// What the metrics of a definition are called behind some processors; none if one of them makes
-/// a target up, whose metrics are not known here.
+/// The names of the metrics of a definition after some processors. `None` if one of them creates a
+/// target, because its metrics are not known here.
 fn names_behind(
     processors: &[&processors::Config],
     definition: &Arc<Definition>,
@@ -242,7 +243,7 @@ fn names_behind(
             processors::Config::MetricsTransform(_) => {
                 processor.build("none", &context).open(&mut stream);
             }
-            // A filter drops by the Resource too, which is not known. The others change no name.
+            // A filter also drops by Resource, which is not known here. The others change no name.
             _ => {}
         }
     }

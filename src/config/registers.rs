@@ -1,4 +1,4 @@
-//! Every kind of a register is read as itself, and nothing else is read at all.
+//! Tests that every registered type is decoded as itself, and that nothing else is decoded.
 
 use crate::{
     exporters, extensions, processors, receivers,
@@ -6,7 +6,7 @@ use crate::{
     yaml::{self, Cursor, Diagnostics},
 };
 
-/// What is wrong with an empty configuration of a kind.
+/// The mistakes in an empty configuration of a type.
 fn mistakes<T>(
     kind: &ComponentType,
     decode: fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>,
@@ -17,7 +17,7 @@ fn mistakes<T>(
     diagnostics.errors().map(ToString::to_string).collect()
 }
 
-/// A kind that nobody knows is no other one, and all that are listed are known.
+/// Checks that an unknown type is an error, and that all registered types are known.
 fn is_whole<T>(
     kinds: &[ComponentType],
     decode: fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>,
@@ -37,7 +37,7 @@ fn is_whole<T>(
 }
 
 #[test]
-fn a_kind_that_no_register_reads_is_an_error_and_no_other_component() {
+fn an_unregistered_type_is_an_error_and_no_other_component() {
     is_whole(receivers::KINDS, receivers::Config::decode);
     is_whole(processors::KINDS, processors::Config::decode);
     is_whole(exporters::KINDS, exporters::Config::decode);

@@ -1,4 +1,4 @@
-//! The six sections, decoded by the registers of the components.
+//! The six sections. The registers of the components decode them.
 
 use std::collections::BTreeMap;
 
@@ -22,27 +22,28 @@ pub const SECTIONS: [&str; 6] = [
     "service",
 ];
 
-/// A whole configuration, checked: what it names exists and can be built.
+/// A complete, checked configuration: everything that it references exists and can be built.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Config {
-    /// Where polls come from.
+    /// The sources of polls.
     pub receivers: BTreeMap<ComponentId, receivers::Config>,
-    /// What they go through.
+    /// The processors of polls.
     pub processors: BTreeMap<ComponentId, processors::Config>,
-    /// Where metrics go.
+    /// The destinations of metrics.
     pub exporters: BTreeMap<ComponentId, exporters::Config>,
-    /// What serves the operator.
+    /// The services for the operator.
     pub extensions: BTreeMap<ComponentId, extensions::Config>,
-    /// What is used of all that.
+    /// The components that are in use, and the pipelines.
     pub service: ServiceConfig,
 }
 
-/// Reads a component's configuration.
+/// Decodes the configuration of a component.
 type Decode<T> = fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>;
 
 impl Config {
-    /// Loads, merges, expands, decodes and checks the sources. Everything found on the way goes
-    /// to `diagnostics`; with an error there is no configuration.
+    /// Loads, merges, expands, decodes and checks the sources. `diagnostics` gets everything that
+    /// is found.
+    /// After an error there is no configuration.
     pub fn load(
         sources: &[ConfigSource],
         environment: &Environment<'_>,
@@ -115,7 +116,7 @@ impl Config {
     }
 }
 
-/// What is used of what is defined.
+/// Decodes the section `service`.
 fn service(root: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<ServiceConfig> {
     let Some(at) = root.at(&["service"]) else {
         return Some(ServiceConfig::default());
@@ -144,7 +145,7 @@ fn unknown_sections(root: &Node, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Decodes the components of one section. One that is wrong does not hide the others.
+/// Decodes the components of one section. An invalid component does not hide the others.
 fn section<T>(
     root: &Cursor<'_>,
     name: &str,

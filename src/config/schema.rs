@@ -1,4 +1,4 @@
-//! The JSON Schema of a configuration file, so that editors complete and check it.
+//! The JSON Schema of a configuration, with which editors complete and check it.
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::service::ServiceConfig;
 use crate::{exporters, extensions, processors, receivers, settings::ComponentType};
 
-/// The schema, as draft 07: what the YAML language server knows.
+/// The schema as draft 07, which the YAML language server supports.
 pub fn schema() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let service = ServiceConfig::json_schema(&mut generator);
@@ -34,7 +34,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// A map of components: the key says the kind.
+/// A map of components: the key has the type.
 fn section(name: &str, kinds: &[ComponentType], generator: &mut SchemaGenerator) -> Value {
     let mut patterns = Map::new();
     for kind in kinds {
@@ -53,7 +53,7 @@ fn section(name: &str, kinds: &[ComponentType], generator: &mut SchemaGenerator)
     })
 }
 
-/// Whether one of several words is asked for.
+/// Whether the schema allows only some words.
 fn is_choice(schema: &Map<String, Value>) -> bool {
     let is_word = |choice: &Value| choice.get("const").is_some() || choice.get("enum").is_some();
     let choices = schema.get("oneOf").and_then(Value::as_array);
@@ -61,8 +61,9 @@ fn is_choice(schema: &Map<String, Value>) -> bool {
     schema.contains_key("enum") || choices.is_some_and(is_list)
 }
 
-/// Closes every struct against unknown keys, and lets `${env:X}` stand where a number, a boolean
-/// or one of several words is asked for.
+/// Forbids unknown keys in every struct, and allows `${env:X}` in place of a number, a boolean or
+/// one
+/// of several words.
 fn relax(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(relax),

@@ -1,4 +1,4 @@
-//! The `service` section: what is used of what is defined.
+//! The section `service`: the components in use, and the pipelines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,34 +10,34 @@ use crate::{
     telemetry::config::TelemetryConfig,
 };
 
-/// What is used of what is defined, and how the collector speaks of itself.
+/// The components in use, the pipelines, and the collector's own telemetry.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct ServiceConfig {
     /// The extensions that run.
     pub extensions: Vec<ComponentId>,
-    /// The ways from receivers to exporters, by `metrics` or `metrics/name`.
+    /// The pipelines from receivers to exporters, by `metrics` or `metrics/name`.
     pub pipelines: BTreeMap<ComponentId, PipelineConfig>,
-    /// What the collector says about itself, and where.
+    /// The collector's own logs, metrics and traces.
     pub telemetry: TelemetryConfig,
-    /// The longest that stopping may take, the last pushes included.
+    /// The longest time for stopping, including the last pushes.
     pub shutdown_timeout: Duration,
 }
 
-/// One way from receivers to exporters.
+/// One pipeline from receivers to exporters.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct PipelineConfig {
-    /// Where polls come from.
+    /// The receivers of the pipeline.
     pub receivers: Vec<ComponentId>,
-    /// What they go through, in this order.
+    /// The processors of the pipeline, in this order.
     pub processors: Vec<ComponentId>,
-    /// Where the metrics go.
+    /// The exporters of the pipeline.
     pub exporters: Vec<ComponentId>,
 }
 
 impl ServiceConfig {
-    /// Takes each component of a list once. What stands there twice has its warning.
+    /// Keeps each component of a list once. A repetition has its own warning.
     pub(super) fn without_repetitions(mut self) -> Self {
         once(&mut self.extensions);
         for pipeline in self.pipelines.values_mut() {
@@ -48,7 +48,7 @@ impl ServiceConfig {
     }
 }
 
-/// Leaves the first of what is alike.
+/// Keeps the first of several equal ids.
 fn once(ids: &mut Vec<ComponentId>) {
     let mut seen = BTreeSet::new();
     ids.retain(|id| seen.insert(id.clone()));
@@ -60,7 +60,8 @@ impl Default for ServiceConfig {
             extensions: Vec::new(),
             pipelines: BTreeMap::new(),
             telemetry: TelemetryConfig::default(),
-            // Below the 30s after which Kubernetes kills, so that what is left is counted.
+            // Below the 30s after which Kubernetes kills the process, so that what is left is
+            // counted.
             shutdown_timeout: Duration::from_secs(25),
         }
     }

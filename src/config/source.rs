@@ -1,4 +1,4 @@
-//! Where a configuration comes from.
+//! The sources of a configuration.
 
 use super::{Environment, expand, merge};
 use crate::{
@@ -7,28 +7,29 @@ use crate::{
 };
 use std::{io, path::PathBuf};
 
-/// How many `--config` and `--set` there may be.
+/// The largest number of `--config` and `--set` arguments.
 pub const MAX_SOURCES: usize = 100;
-/// How large a file may be, in bytes.
+/// The largest file, in bytes.
 pub const MAX_FILE: u64 = 4 << 20;
 
 /// One part of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigSource {
-    /// `file:PATH`, or just the path.
+    /// `file:PATH`, or only the path.
     File(PathBuf),
-    /// `env:NAME`: a variable that holds YAML.
+    /// `env:NAME`: an environment variable with YAML.
     Env(String),
-    /// `yaml:TEXT`, or `--set a.b=c` or `--set a::b=c`: YAML in which the key `a::b` is `b` in `a`.
+    /// `yaml:TEXT`, or `--set a.b=c` or `--set a::b=c`: YAML in which the key `a::b` means `b` in
+    /// `a`.
     Yaml {
-        /// What messages call it.
+        /// The name of the source in messages.
         name: String,
-        /// The YAML.
+        /// The YAML text.
         text: String,
     },
 }
 
-/// Why the arguments name no configuration.
+/// Why the arguments are not a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum SourceError {
@@ -42,10 +43,10 @@ pub enum SourceError {
     TooMany,
 }
 
-/// Reads the values of `--config`, and then of `--set`, which take precedence.
+/// Reads the values of `--config` and then of `--set`, which win.
 ///
 /// # Errors
-/// When one is malformed, or there are none or too many of them.
+/// If one is malformed, or if there are none or too many.
 pub fn sources(configs: &[String], sets: &[String]) -> Result<Vec<ConfigSource>, SourceError> {
     if configs.is_empty() {
         return Err(SourceError::None);
@@ -65,7 +66,7 @@ impl ConfigSource {
     /// Reads the value of a `--config`.
     ///
     /// # Errors
-    /// When it begins with the name of another scheme.
+    /// If it starts with an unknown scheme.
     pub fn config(argument: &str) -> Result<Self, SourceError> {
         match argument.split_once(':') {
             Some(("file", path)) => Ok(Self::File(path.into())),
@@ -87,10 +88,10 @@ impl ConfigSource {
     /// Reads the value of a `--set`.
     ///
     /// # Errors
-    /// When it has no `=`.
+    /// If it has no `=`.
     pub fn set(argument: &str) -> Result<Self, SourceError> {
         let (key, value) = argument.split_once('=').ok_or(SourceError::NoEqualSign)?;
-        // A key that holds a dot, such as that of a label, is told by `::` between the keys.
+        // `::` separates keys that contain a dot, such as the name of a label.
         let key = key.trim();
         let path = match key.contains("::") {
             true => key.to_owned(),
@@ -102,7 +103,7 @@ impl ConfigSource {
         })
     }
 
-    /// What messages call it.
+    /// The name of the source in messages.
     pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -143,7 +144,7 @@ impl ConfigSource {
             Value::Map(_) if matches!(self, Self::Yaml { .. }) => Some(nest(node)),
             Value::Map(_) | Value::Null => Some(node),
             Value::Scalar(_) | Value::Seq(_) => {
-                // A variable was perhaps meant to be something else.
+                // A variable may have been meant for something else, so its value is not shown.
                 let what = match self {
                     Self::Env(_) => node.describe_kind(),
                     Self::File(_) | Self::Yaml { .. } => node.describe(),
@@ -156,7 +157,7 @@ impl ConfigSource {
     }
 }
 
-/// Two letters or more, so that the drive of `C:\config.yaml` is none.
+/// Two letters or more, so that the drive in `C:\config.yaml` is not a scheme.
 fn is_scheme(text: &str) -> bool {
     text.len() > 1
         && text.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -165,7 +166,7 @@ fn is_scheme(text: &str) -> bool {
             .all(|letter| letter.is_ascii_alphanumeric() || "+.-".contains(letter))
 }
 
-/// Makes `a::b: c` a `b` in an `a`, in all keys of the outermost map.
+/// Turns `a::b: c` into a `b` inside of an `a`, in all keys of the outermost map.
 fn nest(node: Node) -> Node {
     let Node {
         value: Value::Map(entries),
@@ -197,10 +198,10 @@ fn nest(node: Node) -> Node {
     )
 }
 
-/// Reads all sources, lays each on those before it, and expands the references to variables.
+/// Reads all sources, merges each over the earlier ones, and expands the references to variables.
 ///
-/// Nothing is returned if a source cannot be read; a reference that is wrong is reported, and the
-/// rest is there to be looked at.
+/// Returns nothing if a source cannot be read. An invalid reference is reported, and the rest is
+/// returned for further checks.
 pub fn load(
     sources: &[ConfigSource],
     environment: &Environment<'_>,
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn error_messages_name_the_source_and_the_problem() {
         let many = ["yaml:"; 101];
         for (configs, sets, message) in [
             (
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_files_of_a_limited_size() {
+    fn files_above_the_size_limit_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("c.yaml");
         let read = |text: &[u8]| {

@@ -1,4 +1,4 @@
-//! Whether targets that go have ended, and when.
+//! Whether and when removed targets have ended.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -7,12 +7,14 @@ use std::{
 
 use crate::runtime::Clock;
 
-/// What an exporter knows of the end of targets.
+/// What an exporter knows about the end of targets.
 #[derive(Debug)]
 pub(super) struct Ending {
     clock: Clock,
-    /// Targets go without an end: a series that has none goes on where another exporter, or this
-    /// one started again, shows the target before anybody takes it for gone.
+    /// Set during a shutdown. Then removed targets have not ended: a series without an end
+    /// continues when
+    /// another exporter, or this one after a restart, shows the target before anybody considers it
+    /// gone.
     is_closing: AtomicBool,
 }
 
@@ -24,12 +26,12 @@ impl Ending {
         }
     }
 
-    /// Targets that go from now on have not ended.
+    /// Targets that are removed after this call have not ended.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
     }
 
-    /// When a target ended that goes now; none if it did not.
+    /// The end time of a target that is removed now. `None` if the target has not ended.
     pub(super) fn time(&self) -> Option<SystemTime> {
         let is_closing = self.is_closing.load(Ordering::Relaxed);
         (!is_closing).then(|| self.clock.now())

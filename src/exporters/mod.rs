@@ -1,4 +1,4 @@
-//! Where readings go: the register of exporters.
+//! Exporters: the destinations of metrics. This file is their register.
 
 pub mod debug;
 mod ending;
@@ -28,12 +28,12 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// All kinds of exporters.
+/// All types of exporters.
 pub const KINDS: &[ComponentType] = &[
     ComponentType {
         name: "debug",
         aliases: &[],
-        about: "Writes what passes to the log.",
+        about: "Writes the data of a pipeline to the log.",
         schema: SchemaGenerator::subschema_for::<debug::Config>,
         foreign: &debug::FOREIGN,
     },
@@ -68,13 +68,13 @@ pub const KINDS: &[ComponentType] = &[
     ComponentType {
         name: "prometheusremotewrite",
         aliases: &[],
-        about: "Pushes samples by Prometheus' remote write.",
+        about: "Pushes samples with Prometheus remote write.",
         schema: SchemaGenerator::subschema_for::<prometheusremotewrite::Config>,
         foreign: &prometheusremotewrite::FOREIGN,
     },
 ];
 
-/// What the configuration says of one exporter.
+/// The configuration of one exporter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Config {
@@ -82,42 +82,42 @@ pub enum Config {
     Debug(debug::Config),
     /// Writes to a file.
     File(file::Config),
-    /// Pushes over gRPC.
+    /// Pushes OTLP over gRPC.
     OtlpGrpc(otlp::GrpcConfig),
-    /// Pushes over HTTP.
+    /// Pushes OTLP over HTTP.
     OtlpHttp(otlp::HttpConfig),
     /// Serves scrapes.
     Prometheus(prometheus::Config),
-    /// Pushes samples.
+    /// Pushes samples with remote write.
     RemoteWrite(prometheusremotewrite::Config),
 }
 
-/// What exporters are built with beside their configuration.
+/// What an exporter needs in addition to its configuration.
 pub struct ExporterContext<'a> {
-    /// Where they register routes.
+    /// Registers the routes of the exporter.
     pub listeners: &'a mut Listeners,
-    /// Who owns their tasks.
+    /// Owns the tasks of the exporter.
     pub tasks: &'a Tasks,
-    /// For what they say of themselves.
+    /// Creates the exporter's own metrics.
     pub meter: &'a Meter,
-    /// The seed of their jitter.
+    /// The seed of the jitter.
     pub seed: u64,
-    /// Where the one that is built says how it is.
+    /// Reports the status of the exporter.
     pub status: Reporter,
     /// The time of day.
     pub clock: &'a Clock,
-    /// Where their queues can be on disk.
+    /// The storages for queues on disk.
     pub storages: &'a Storages,
-    /// What reads one target for who asks.
+    /// Reads one target for a request to `/probe`.
     pub probe: Arc<dyn Probe>,
-    /// The one of the same id whose place is taken.
+    /// The exporter with the same id that is replaced.
     pub before: Option<&'a dyn Exporter>,
 }
 
 /// Why an exporter cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Its path is taken.
+    /// Another component has its path.
     #[error(transparent)]
     Route(#[from] crate::http::RouteError),
     /// Its destination cannot be used.
@@ -126,7 +126,7 @@ pub enum BuildError {
 }
 
 impl Config {
-    /// Reads and checks the configuration of an exporter of kind `kind`.
+    /// Reads and checks the configuration of an exporter of the type `kind`.
     pub fn decode(
         kind: &ComponentType,
         at: &Cursor<'_>,
@@ -163,7 +163,7 @@ impl Config {
         }
     }
 
-    /// The extension that keeps its queue on disk, if one does.
+    /// The extension that stores its queue on disk, if there is one.
     pub fn storage(&self) -> Option<&ComponentId> {
         match self {
             Self::OtlpGrpc(config) => config.sending_queue.storage.as_ref(),
@@ -173,7 +173,7 @@ impl Config {
         }
     }
 
-    /// Whether it speaks OTLP, and so can say what totals grew by.
+    /// Whether the exporter sends OTLP, which has deltas.
     pub fn speaks_otlp(&self) -> bool {
         match self {
             Self::File(_) | Self::OtlpGrpc(_) | Self::OtlpHttp(_) => true,
@@ -181,7 +181,7 @@ impl Config {
         }
     }
 
-    /// Where and how it listens, if it does.
+    /// The listener of the exporter, if it has one.
     pub fn server(&self) -> Option<ServerConfig> {
         match self {
             Self::Prometheus(config) => Some(config.server()),
@@ -193,7 +193,7 @@ impl Config {
         }
     }
 
-    /// Builds the exporter `id`; its tasks start at once.
+    /// Builds the exporter `id`. Its tasks start at once.
     ///
     /// # Errors
     /// If its destination or its path cannot be used.

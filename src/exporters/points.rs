@@ -1,4 +1,4 @@
-//! How many data points metrics hold.
+//! Counts data points.
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest, metrics::v1::metric::Data,

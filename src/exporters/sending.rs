@@ -1,5 +1,5 @@
-//! What all exporters that send have in common: an encoder of their own, and behind it a
-//! [`Delivery`], which they leave as any other.
+//! The common part of all exporters that send: each has its own encoder, and behind it a
+//! [`Delivery`].
 
 use std::{any::Any, time::SystemTime};
 
@@ -13,22 +13,24 @@ use crate::{
     pipeline::{Exporter, Farewell, Snapshot, Target},
 };
 
-/// Turns snapshots into messages.
+/// Encodes snapshots as messages.
 pub(super) trait Encoder: Any + Send + Sync {
     /// Hands the messages of a snapshot to `delivery`.
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery);
 
-    /// Hands over the end of all series of a target, as OTLP says it. An exporter of another
-    /// protocol says it in [`Self::forget`].
+    /// Hands over the end of all series of a target, in OTLP. An exporter of another protocol does
+    /// this in
+    /// [`Self::forget`].
     fn ended(&self, _messages: &[ExportMetricsServiceRequest], _delivery: &Delivery) {}
 
-    /// Whether it says the end of series in [`Self::ended`].
+    /// Whether it sends the end of series in [`Self::ended`].
     fn speaks_otlp(&self) -> bool {
         false
     }
 
-    /// Forgets a target, which ended `now`, or goes without an end. Most exporters keep nothing of
-    /// a target beyond what is on its way.
+    /// Forgets a target, which ended `now`, or is removed without an end. Most exporters keep no
+    /// state of a
+    /// target except the batches in the queue.
     fn forget(&self, _target: &Target, _now: Option<SystemTime>, _delivery: &Delivery) {}
 }
 
@@ -40,7 +42,7 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// Sends what `encoder` makes.
+    /// Sends the messages of `encoder`.
     pub(super) fn new(encoder: impl Encoder, delivery: Delivery, ending: Ending) -> Self {
         Self {
             encoder: Box::new(encoder),
@@ -55,17 +57,17 @@ impl Sending {
         exporter.downcast_ref()
     }
 
-    /// The account in which it is counted.
+    /// The counters of the exporter.
     pub(super) fn account(&self) -> &ExporterCounters {
         self.delivery.account()
     }
 
-    /// What delivers its messages.
+    /// Delivers the messages.
     pub(super) fn delivery(&self) -> &Delivery {
         &self.delivery
     }
 
-    /// Its encoder, if it is of this kind.
+    /// The encoder, if it has the type `E`.
     pub(super) fn encoder<E: Encoder>(&self) -> Option<&E> {
         let encoder: &dyn Any = &*self.encoder;
         encoder.downcast_ref()
@@ -101,7 +103,7 @@ impl Exporter for Sending {
     }
 
     async fn drain(&self, deadline: Instant) {
-        // Also where only this exporter goes.
+        // This is also right if only this exporter is removed.
         self.ending.close();
         self.delivery.drain(deadline).await;
     }

@@ -1,10 +1,10 @@
-//! What the exporters' tests have in common.
+//! Common code of the exporters' tests.
 
 use std::sync::Arc;
 
 use crate::{definition::Definition, pipeline::Target};
 
-/// A target of an API that measures nothing.
+/// A target of an API without metrics.
 pub(super) fn target(name: &str) -> Arc<Target> {
     Arc::new(Target {
         name: name.to_owned(),

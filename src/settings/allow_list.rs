@@ -1,4 +1,4 @@
-//! Which hosts may be connected to at somebody else's word.
+//! The hosts to which a client of the collector may make it connect.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Hosts and networks. Nothing is admitted by an empty list.
+/// Allowed hosts and networks. An empty list allows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct AllowList(Vec<Allowed>);
@@ -18,31 +18,34 @@ pub struct AllowList(Vec<Allowed>);
 /// A network such as `10.2.0.0/16`, an address, or the name of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Allowed {
-    /// Addresses, whatever name leads there.
+    /// Addresses, whatever name resolves to them.
     Network(IpNet),
-    /// A name, wherever it leads but to addresses that mean this machine, its link or a cloud.
+    /// A host name. It allows all addresses of the name except loopback, link-local and cloud
+    /// metadata
+    /// addresses.
     Host(String),
 }
 
-/// Why a text is neither a network nor the name of a host.
+/// A text that is neither a network nor the name of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a network such as 10.2.0.0/16, an address, or the name of a host without a port")]
 pub struct AllowedError;
 
 impl AllowList {
-    /// Whether nothing is admitted.
+    /// Whether nothing is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an address of `host` could be admitted at all: only then is a name worth resolving.
+    /// Whether an address of `host` could be allowed. Only then is the name worth resolving.
     pub fn may_admit(&self, host: &str) -> bool {
         let networks = self.0.iter().any(|a| matches!(a, Allowed::Network(_)));
         networks || self.names(host)
     }
 
-    /// Whether `address` may be connected to, which `host` led to. An IPv4 address within an IPv6
-    /// one is judged as what it is.
+    /// Whether the collector may connect to `address`, to which `host` resolved. An IPv4 address
+    /// inside
+    /// of an IPv6 one counts as IPv4.
     pub fn admits(&self, host: &str, address: IpAddr) -> bool {
         let address = plain(address);
         let within = |allowed: &Allowed| match allowed {
@@ -71,7 +74,7 @@ impl FromIterator<Allowed> for AllowList {
     }
 }
 
-/// The IPv4 address that an IPv6 one stands for (mapped, or translated by NAT64), or itself.
+/// The IPv4 address inside of an IPv6 one (mapped, or translated by NAT64), or the address itself.
 fn plain(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
@@ -85,13 +88,14 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether a network holds such addresses on purpose, as `127.0.0.0/8` does and `0.0.0.0/0` does not.
+/// Whether a network contains special addresses on purpose, as `127.0.0.0/8` does and `0.0.0.0/0`
+/// does not.
 fn means_special(network: &IpNet) -> bool {
     network.prefix_len() >= 8 && is_special(network.network()) && is_special(network.broadcast())
 }
 
-/// Whether an address means this machine, its link or nobody, or is that of a cloud's metadata:
-/// neither a name nor a wide network is meant to lead there.
+/// Whether an address is loopback, link-local, unspecified or a cloud metadata address. Neither a
+/// name nor a wide network should lead to it.
 fn is_special(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -100,13 +104,15 @@ fn is_special(address: IpAddr) -> bool {
                 || v4.is_link_local()
                 || v4.is_broadcast()
                 || v4.is_multicast()
-                // Alibaba's and Oracle's metadata; Amazon's, Google's and Azure's are link-local.
+                // The metadata addresses of Alibaba and Oracle. Those of Amazon, Google and Azure
+                // are link-local.
                 || [[100, 100, 100, 200], [192, 0, 0, 192]].contains(&v4.octets())
         }
         IpAddr::V6(v6) => {
             const AMAZON_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-            // `::/96` holds `::` and `::1`, and IPv4 addresses in a form that nobody uses any
-            // more; 6to4 and Teredo hide one as well.
+            // `::/96` contains `::` and `::1`, and IPv4 addresses in an obsolete form. 6to4 and
+            // Teredo contain
+            // an IPv4 address as well.
             let segments = v6.segments();
             segments.starts_with(&[0; 6])
                 || segments[0] == 0x2002
@@ -134,7 +140,7 @@ impl FromStr for Allowed {
             let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
             !label.is_empty() && label.chars().all(valid)
         };
-        // What ends with a number is an address that was misspelt.
+        // A name that ends with a number is a misspelled address.
         let last = name.rsplit('.').next().unwrap_or_default();
         let is_number = last.chars().all(|c| c.is_ascii_digit());
         if is_number || !name.split('.').all(is_label) {
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_admits_its_addresses_in_every_form() {
+    fn a_network_allows_its_addresses_in_every_form() {
         for (address, expected) in [
             ("10.2.3.4", true),
             ("::ffff:10.2.3.4", true),
@@ -196,11 +202,14 @@ mod tests {
         assert!(admits(&["::ffff:10.2.3.4"], "any", "10.2.3.4"));
         assert!(!admits(&[], "10.2.3.4", "10.2.3.4"));
         assert!(admits(&["127.0.0.0/8"], "localhost", "127.0.0.1"));
-        assert!(!admits(&["::/0"], "any", "::ffff:10.2.3.4"), "it is IPv4");
+        assert!(
+            !admits(&["::/0"], "any", "::ffff:10.2.3.4"),
+            "this is an IPv4 address"
+        );
     }
 
     #[test]
-    fn a_wide_network_holds_this_machine_by_accident_only() {
+    fn a_wide_network_does_not_allow_this_machine() {
         for address in ["127.0.0.1", "169.254.169.254", "::1", "fe80::1", "0.0.0.0"] {
             assert!(!admits(&["0.0.0.0/0", "::/0"], "any", address), "{address}");
         }
@@ -210,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_never_leads_to_this_machine_its_link_or_a_cloud() {
+    fn a_name_never_allows_loopback_link_local_or_metadata_addresses() {
         let node = ["node.example.com"];
         assert!(admits(&node, "node.example.com", "10.2.3.4"));
         assert!(admits(&node, "NODE.example.com.", "2a00::1"));
@@ -244,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_name_that_could_be_admitted_is_resolved() {
+    fn only_a_name_that_could_be_allowed_is_resolved() {
         assert!(!list(&[]).may_admit("node"));
         assert!(!list(&["other"]).may_admit("node"));
         assert!(list(&["node"]).may_admit("node"));

@@ -1,4 +1,4 @@
-//! Amounts of data.
+//! Sizes of data.
 
 use std::{fmt, str::FromStr};
 
@@ -15,11 +15,11 @@ const UNITS: [(&str, u64); 10] = [
     ("B", 1),
 ];
 
-/// An amount of data: bytes as a number, or with a unit: `4MiB`, `512KiB`, `10MB`.
+/// A size of data: bytes as a number, or a number with a unit: `4MiB`, `512KiB`, `10MB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(u64);
 
-/// Why a text is no amount of data. The messages do not repeat the text.
+/// Why a text is not a size of data. The messages do not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ByteSizeError {
@@ -30,27 +30,27 @@ pub enum ByteSizeError {
 }
 
 impl ByteSize {
-    /// So many bytes.
+    /// A size in bytes.
     pub const fn from_bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// So many KiB, of 1024 bytes.
+    /// A size in KiB, of 1024 bytes.
     pub const fn from_kib(kibibytes: u64) -> Self {
         Self(kibibytes.saturating_mul(1 << 10))
     }
 
-    /// So many MiB, of 1024 KiB.
+    /// A size in MiB, of 1024 KiB.
     pub const fn from_mib(mebibytes: u64) -> Self {
         Self(mebibytes.saturating_mul(1 << 20))
     }
 
-    /// The bytes.
+    /// The size in bytes.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The bytes as a length in memory; on a small machine at most what it can address.
+    /// The size as a length in memory. On a small machine it is at most the addressable size.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }

@@ -1,15 +1,16 @@
-//! The name of a component: its type, and a name if there are several of the type.
+//! The id of a component: its type, and a name if there are several of this type.
 
 use std::{fmt, str::FromStr};
 
-/// Names a component, such as `otlp_http` or `otlp_http/backup`, or a pipeline, such as `metrics`.
+/// The id of a component, such as `otlp_http` or `otlp_http/backup`, or of a pipeline, such as
+/// `metrics`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ComponentId {
     kind: String,
     name: Option<String>,
 }
 
-/// Why a text names no component.
+/// Why a text is not the id of a component.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ComponentIdError {
@@ -66,7 +67,7 @@ impl FromStr for ComponentId {
     }
 }
 
-/// `^[a-zA-Z][0-9a-zA-Z_]{0,62}$`
+/// Matches `^[a-zA-Z][0-9a-zA-Z_]{0,62}$`.
 fn is_type(kind: &str) -> bool {
     kind.len() <= 63
         && kind.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -81,8 +82,9 @@ fn check_name(name: &str) -> Result<(), ComponentIdError> {
         let beginning: String = name.chars().take(20).chain(['…']).collect();
         return Err(ComponentIdError::LongName(beginning, name.len()));
     }
-    // The Collector refuses separators, control characters and symbols of all Unicode; the
-    // symbols are known here for ASCII only.
+    // The Collector refuses all separators, control characters and symbols of Unicode. This
+    // function
+    // knows only the symbols of ASCII.
     let refused = |letter: char| {
         letter.is_whitespace() || letter.is_control() || "$+<=>^`|~".contains(letter)
     };
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_the_collector_reads() {
+    fn reads_ids_as_the_collector_does() {
         for (text, back) in [
             ("nop", "nop"),
             (" nop/ my ", "nop/my"),
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_in_the_words_of_the_collector() {
+    fn refuses_ids_with_the_messages_of_the_collector() {
         for (text, message) in [
             ("", "id must not be empty"),
             ("/x", r#"in "/x" id: the part before / should not be empty"#),

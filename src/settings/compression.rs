@@ -1,17 +1,17 @@
-//! How requests are compressed.
+//! The compression of requests.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the bodies of requests are compressed.
+/// The compression of request bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// As they are.
+    /// Sends bodies uncompressed.
     None,
-    /// With gzip, which every server knows.
+    /// Compresses with gzip, which every server supports.
     #[default]
     Gzip,
-    /// With zstd: less work and less to send.
+    /// Compresses with zstd, which needs less processor time and gives smaller bodies.
     Zstd,
 }

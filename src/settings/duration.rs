@@ -1,4 +1,4 @@
-//! Spans of time, written as in Go.
+//! Durations in the syntax of Go.
 
 use std::{fmt, str::FromStr, time};
 
@@ -13,16 +13,15 @@ const NANOS: [(&str, i128); 8] = [
     ("s", 1_000_000_000),
 ];
 
-/// A span of time of 0 or more, written with its unit: `15s`, `1m30s`, `1.5h`, `100ms`.
+/// A duration of 0 or more with its unit: `15s`, `1m30s`, `1.5h`, `100ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Duration(time::Duration);
 
-/// A span of time that may be negative, in nanoseconds; for the few settings where that has a
-/// meaning.
+/// A duration that may be negative, in nanoseconds, for the few settings that allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SignedDuration(i64);
 
-/// Why a text is no duration. The messages do not repeat the text.
+/// Why a text is not a duration. The messages do not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum DurationError {
@@ -39,7 +38,7 @@ pub enum DurationError {
 }
 
 impl Duration {
-    /// No time at all.
+    /// A duration of zero.
     pub const ZERO: Self = Self(time::Duration::ZERO);
 
     /// A duration in seconds.
@@ -52,12 +51,12 @@ impl Duration {
         Self(time::Duration::from_millis(milliseconds))
     }
 
-    /// The duration as the standard library has it.
+    /// The duration as a type of the standard library.
     pub const fn get(self) -> time::Duration {
         self.0
     }
 
-    /// Whether it is no time at all.
+    /// Whether the duration is zero.
     pub const fn is_zero(self) -> bool {
         self.0.is_zero()
     }
@@ -70,7 +69,7 @@ impl From<Duration> for time::Duration {
 }
 
 impl SignedDuration {
-    /// The nanoseconds, below 0 if negative.
+    /// The nanoseconds; below 0 if negative.
     pub const fn nanos(self) -> i64 {
         self.0
     }
@@ -94,7 +93,7 @@ impl FromStr for SignedDuration {
     }
 }
 
-/// Reads `[-+](number unit)+`, or `0`, as `time.ParseDuration` of Go does.
+/// Parses `[-+](number unit)+`, or `0`, like `time.ParseDuration` in Go.
 fn nanoseconds(text: &str) -> Result<i64, DurationError> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if unsigned == "0" {
@@ -131,11 +130,11 @@ fn part(number: &str, unit: &str) -> Result<i128, DurationError> {
     let (_, nanos) = known.ok_or(DurationError::UnknownUnit)?;
     let whole: i128 = match whole {
         "" => 0,
-        // Longer than any duration; shorter than any overflow.
+        // This is longer than any valid duration and too short to overflow.
         long if long.len() > 20 => return Err(DurationError::Range),
         short => short.parse().map_err(|_| DurationError::Syntax)?,
     };
-    // More than 13 digits of an hour are less than a nanosecond.
+    // The digits after the 13th one of an hour are less than a nanosecond.
     let fraction = fraction.get(..13).unwrap_or(fraction);
     let scale = fraction.chars().fold(1_i128, |scale, _| scale * 10);
     let fraction: i128 = fraction.parse().unwrap_or(0);
@@ -157,7 +156,7 @@ impl fmt::Display for SignedDuration {
     }
 }
 
-/// The shortest exact text: `1m30s`, `1h`, `250ms`, `1.5ms`.
+/// Writes the shortest exact text: `1m30s`, `1h`, `250ms`, `1.5ms`.
 fn write(f: &mut fmt::Formatter<'_>, nanos: u128) -> fmt::Result {
     if nanos == 0 {
         return f.write_str("0s");
@@ -186,7 +185,7 @@ fn write(f: &mut fmt::Formatter<'_>, nanos: u128) -> fmt::Result {
     f.write_str(unit)
 }
 
-/// A number without a unit, for which the Collector would wait that many nanoseconds.
+/// The message for a number without a unit. The Collector would read it as nanoseconds.
 fn without_unit(number: impl fmt::Display) -> String {
     format!(
         "{}, found the integer {number} (write {number}s?)",
@@ -250,7 +249,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_and_writes_as_go_does() {
+    fn reads_and_writes_durations_like_go() {
         for (text, nanos, back) in [
             ("0", 0, "0s"),
             ("0s", 0, "0s"),
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn refuses_texts_that_are_not_durations() {
         for (text, error) in [
             ("", DurationError::Syntax),
             ("-", DurationError::Syntax),

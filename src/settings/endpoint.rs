@@ -1,8 +1,8 @@
-//! Where to listen.
+//! The address of a listener.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-/// The address of a listener: `localhost:9200`, `0.0.0.0:9200`, `[::1]:9200`. Port 0 is any free
+/// The address of a listener: `localhost:9200`, `0.0.0.0:9200`, `[::1]:9200`. Port 0 means any free
 /// port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -10,7 +10,7 @@ pub struct Endpoint {
     port: u16,
 }
 
-/// Why a text is no address to listen on. The messages do not repeat the text.
+/// Why a text is not an address to listen on. The messages do not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum EndpointError {
@@ -31,7 +31,7 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// A port of this machine that only this machine can reach.
+    /// A port that only this machine can reach.
     pub fn localhost(port: u16) -> Self {
         Self {
             host: "localhost".to_owned(),
@@ -44,7 +44,7 @@ impl Endpoint {
         &self.host
     }
 
-    /// The port.
+    /// The port to listen on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_to_write_instead() {
+    fn error_messages_say_what_to_write() {
         for (text, error) in [
             ("localhost", EndpointError::NoPort),
             (":9200", EndpointError::NoHost),

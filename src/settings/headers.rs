@@ -1,4 +1,4 @@
-//! The headers that are sent with requests.
+//! The headers of requests.
 
 use super::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -8,7 +8,7 @@ use serde::{
 };
 use std::{borrow::Cow, fmt};
 
-/// HTTP headers, in their order: a map, or a list of `{name, value}`. The values are secrets.
+/// HTTP headers in their order: a map, or a list of `{name, value}`. The values are secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers(Vec<(String, Secret)>);
 
@@ -19,19 +19,19 @@ struct Header {
 }
 
 impl Headers {
-    /// Names and values.
+    /// The names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The value of the first header of this name, in upper or lower case.
+    /// The value of the first header with this name. Upper and lower case are the same.
     pub fn get(&self, name: &str) -> Option<&Secret> {
         self.iter()
             .find(|(other, _)| other.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// Whether there are none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -48,7 +48,7 @@ impl<N: Into<String>, V: Into<Secret>> FromIterator<(N, V)> for Headers {
     }
 }
 
-/// As a map, the values redacted.
+/// Serializes a map with redacted values.
 impl Serialize for Headers {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_map(self.iter())

@@ -1,7 +1,8 @@
-//! The vocabulary of the configuration: types that cannot hold a wrong value.
+//! The types of configuration values. They cannot hold an invalid value.
 //!
-//! Each is written as a short text, says what it expects when the text is wrong, and prints itself
-//! back as the text it is read from. Secrets print as `[REDACTED]`.
+//! Each type is a short text in the configuration. Its errors say what to write, and it prints as
+//! the
+//! text from which it was read. Secrets print as `[REDACTED]`.
 
 #[macro_use]
 mod text;

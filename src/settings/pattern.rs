@@ -4,11 +4,11 @@ use std::{fmt, str::FromStr};
 
 use regex::Regex;
 
-/// A regular expression in the syntax of RE2, found anywhere in a text unless it is anchored.
+/// A regular expression in the syntax of RE2. It matches anywhere in a text unless it has anchors.
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
-/// Why a text is no regular expression.
+/// Why a text is not a regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a regular expression: {0}")]
 pub struct PatternError(String);
@@ -25,7 +25,8 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
         Regex::new(text).map(Self).map_err(|error| {
-            // The lines before draw an arrow below the text.
+            // Only the last line has the reason. The lines before it point at a place in the
+            // expression.
             let error = error.to_string();
             let last = error.lines().last().unwrap_or_default();
             PatternError(last.trim_start_matches("error: ").to_owned())
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_is_wrong_in_one_line() {
+    fn the_error_is_one_line() {
         let error = "a(".parse::<Pattern>().unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -1,4 +1,4 @@
-//! A proxy.
+//! The URL of a proxy.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -6,31 +6,31 @@ use reqwest::Url;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The URL of a proxy that is spoken to over HTTP. A user and a password in it are not shown.
+/// The URL of an HTTP proxy. Its user and password are never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl(Url);
 
-/// Why a text is no proxy. The messages do not repeat the text.
+/// Why a text is not the URL of a proxy. The messages do not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyUrlError {
-    /// It is no URL of a proxy.
+    /// The text is not the URL of a proxy.
     #[error("expected the URL of a proxy, such as http://proxy:3128")]
     Syntax,
-    /// It is one that speaks something else.
-    #[error("only proxies that are spoken to by http:// or https:// can be used, no SOCKS")]
+    /// The proxy uses another protocol.
+    #[error("only http:// and https:// proxies are supported, no SOCKS")]
     Scheme,
 }
 
 impl ProxyUrl {
-    /// The URL, with the credentials.
+    /// The URL with its credentials.
     pub fn get(&self) -> &Url {
         &self.0
     }
 
-    /// The URL without the credentials.
+    /// The URL without its credentials.
     pub fn shown(&self) -> String {
         let mut url = self.0.clone();
-        // A URL with a host can have them, and so lose them.
+        // These calls fail only for a URL without a host, and this URL has one.
         let is_without = url.set_username("").is_ok() && url.set_password(None).is_ok();
         match is_without {
             true => url.to_string(),
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_used_and_not_shown() {
+    fn credentials_are_in_the_url_but_never_shown() {
         let proxy: ProxyUrl = "http://me:secret@proxy:3128".parse().unwrap();
         assert_eq!(proxy.get().password(), Some("secret"));
         assert_eq!(format!("{proxy:?}"), "http://proxy:3128/");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_says_so_without_repeating_it() {
+    fn errors_do_not_repeat_an_invalid_url() {
         for (text, error) in [
             ("proxy:3128", ProxyUrlError::Syntax),
             ("http://proxy/path", ProxyUrlError::Syntax),

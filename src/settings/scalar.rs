@@ -1,4 +1,4 @@
-//! A value of an attribute.
+//! The value of an attribute.
 
 use std::fmt;
 
@@ -6,13 +6,12 @@ use opentelemetry::{Array, StringValue, Value};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A text, a truth value, an integer or a number, or a list of one of them; the type is that of the
-/// YAML.
+/// A text, a boolean, an integer, a number, or a list of one of these types. YAML decides the type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scalar(Value);
 
 impl Scalar {
-    /// The value of an attribute.
+    /// The value as an attribute value of OpenTelemetry.
     pub fn get(&self) -> &Value {
         &self.0
     }
@@ -66,9 +65,9 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-/// Values of one type as a list; none if they are not.
+/// Makes a list of values of one type. `None` if the types differ.
 fn array(values: &[Value]) -> Option<Array> {
-    /// The values that `take` gives, if it gives all.
+    /// The results of `take`, if there is one for every value.
     fn all<'v, T>(values: &'v [Value], take: impl Fn(&'v Value) -> Option<T>) -> Option<Vec<T>> {
         values.iter().map(take).collect()
     }

@@ -4,21 +4,20 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{borrow::Cow, fmt};
 
-/// What is shown instead of a secret.
+/// The text that replaces a secret.
 pub const REDACTED: &str = "[REDACTED]";
 
-/// A password, a token or the value of a header. However it is printed or serialized, it is
-/// `[REDACTED]`.
+/// A password, a token or the value of a header. It prints and serializes as `[REDACTED]`.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Deserialize)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, to be sent and never to be logged.
+    /// The text itself. Use it only to send it, never to log it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is no text.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -62,7 +61,7 @@ impl JsonSchema for Secret {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": ["string", "number", "boolean"],
-            "description": "Text that is never shown, best taken from the environment.",
+            "description": "Secret text that is never shown. Take it from the environment or a file.",
             "examples": ["${env:API_TOKEN}"]
         })
     }

@@ -1,4 +1,4 @@
-//! The types as they are met in a file.
+//! Tests of these types in a configuration.
 
 use super::*;
 use crate::yaml::{Diagnostics, decode, parse};
@@ -42,7 +42,7 @@ fn read(text: &str) -> Result<All, String> {
 }
 
 #[test]
-fn says_what_is_wrong() {
+fn error_messages_name_the_place_and_the_problem() {
     for (text, message) in [
         (
             "timeout: 10",
@@ -101,7 +101,7 @@ fn says_what_is_wrong() {
 }
 
 #[test]
-fn reads_and_writes_the_same() {
+fn values_print_as_they_were_read() {
     let text = "id: a/b\ntimeout: 0\nlimit: 1048576\ntoken: 0123\nlisten: '[::1]:1'\n\
                 headers: [{name: X-Key, value: 0123}]\noffset: -5s\ncompression: zstd\n";
     let all = read(text).unwrap();
@@ -127,7 +127,7 @@ fn reads_and_writes_the_same() {
 }
 
 #[test]
-fn obeys_its_own_schema() {
+fn the_schema_accepts_what_the_types_accept() {
     let schema = serde_json::to_value(schema_for!(All)).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let default = serde_json::to_value(All::default()).unwrap();

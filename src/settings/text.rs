@@ -1,7 +1,6 @@
-//! What all types that are written as one text have in common.
+//! Common code of all types that are a single text in the configuration.
 
-/// Gives a type with `FromStr` and `Display` its place in a configuration: it is read from and
-/// written as that text, and has this JSON schema.
+/// Implements reading and writing for a type with `FromStr` and `Display`, and its JSON Schema.
 macro_rules! written_as_text {
     ($type:ident, $expecting:literal, $schema:tt) => {
         impl<'de> serde::Deserialize<'de> for $type {

@@ -1,16 +1,17 @@
-//! Where to send requests.
+//! The URL of a server.
 
 use reqwest::Url;
 use std::{fmt, str::FromStr};
 
 use super::REDACTED;
 
-/// An absolute `http://` or `https://` URL without credentials. However it is printed or
-/// serialized, of its query only the names are shown: a value may be a token.
+/// An absolute `http://` or `https://` URL without credentials. Printed or serialized, its query
+/// shows
+/// only names, because a value may be a token.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct HttpUrl(Url);
 
-/// Why a text is no URL to send requests to. The messages do not repeat the text.
+/// Why a text is not the URL of a server. The messages do not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum HttpUrlError {
@@ -23,7 +24,7 @@ pub enum HttpUrlError {
 }
 
 impl HttpUrl {
-    /// The URL.
+    /// The complete URL.
     pub fn get(&self) -> &Url {
         &self.0
     }
@@ -33,17 +34,17 @@ impl HttpUrl {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// The port, which the scheme decides if the URL does not name one.
+    /// The port. Without a port in the URL, it is the default port of the scheme.
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or_default()
     }
 
-    /// `host:port`.
+    /// The address as `host:port`.
     pub fn address(&self) -> String {
         format!("{}:{}", self.host(), self.port())
     }
 
-    /// Whether a path can be put behind it: there is neither a query nor a fragment.
+    /// Whether a path can be appended: the URL has neither a query nor a fragment.
     pub fn is_base(&self) -> bool {
         self.0.query().is_none() && self.0.fragment().is_none()
     }
@@ -60,8 +61,9 @@ impl FromStr for HttpUrl {
     fn from_str(text: &str) -> Result<Self, HttpUrlError> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        // First of all, so that no other message can show the credentials. An `@` in the path or
-        // the query is none.
+        // This check is first, so that no other message can show the credentials. An `@` in the
+        // path or the
+        // query does not belong to credentials.
         if rest
             .split(['/', '?', '#', '\\'])
             .next()
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_the_query_is_not_shown() {
+    fn the_values_of_the_query_are_not_shown() {
         for (text, shown) in [
             ("http://a/b", "http://a/b"),
             ("http://a/b?", "http://a/b?"),
@@ -141,7 +143,7 @@ mod tests {
             assert_eq!(url.to_string(), shown);
             assert_eq!(serde_json::to_value(&url).unwrap(), shown);
             assert_eq!(format!("{url:?}"), format!("HttpUrl({shown:?})"));
-            assert_eq!(url.get().as_str(), text, "it is asked as it is");
+            assert_eq!(url.get().as_str(), text, "the request has the whole URL");
         }
     }
 

@@ -1,9 +1,9 @@
-//! An error and its causes on one line.
+//! Joins an error and its causes into one line.
 
 use std::{error::Error, fmt::Write as _};
 
-/// `error`, its cause, the cause of that, …, with colons between. A cause whose text the error
-/// before it already ends with is not repeated.
+/// Joins `error` and all its causes with colons. A cause is not repeated if the text of the error
+/// above it already ends with it.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! What the configuration says under `service::telemetry`, in the Collector's words.
+//! The keys of `service::telemetry`, with the names of the Collector.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::settings::{Headers, HttpUrl};
 
 pub use super::resource::ResourceConfig;
 
-/// What the collector says about itself, and where.
+/// The collector's own logs, metrics and traces.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct TelemetryConfig {
@@ -18,7 +18,7 @@ pub struct TelemetryConfig {
     pub logs: LogsConfig,
     /// The collector's own metrics.
     pub metrics: MetricsConfig,
-    /// A span a poll, a child span a request.
+    /// Traces of polls: one span for each poll, and a child span for each request.
     pub traces: TracesConfig,
     /// Attributes of the collector's own Resource.
     pub resource: ResourceConfig,
@@ -28,9 +28,9 @@ pub struct TelemetryConfig {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct LogsConfig {
-    /// The least severe level that is written.
+    /// The least severe level that is logged.
     pub level: LogLevel,
-    /// How a line is written.
+    /// The format of a log line.
     pub encoding: LogEncoding,
 }
 
@@ -38,25 +38,25 @@ pub struct LogsConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// A line for each poll and each value that could not be read.
+    /// Adds a line for each poll and for each value that could not be read.
     Debug,
-    /// What changes.
+    /// Adds changes of state.
     #[default]
     Info,
-    /// What an operator should look at.
+    /// Adds events that an operator should look at.
     Warn,
-    /// What no longer works.
+    /// Only failures.
     Error,
 }
 
-/// How a log line is written.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogEncoding {
-    /// For people.
+    /// Text for people.
     #[default]
     Console,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
@@ -64,48 +64,48 @@ pub enum LogEncoding {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct MetricsConfig {
-    /// `none` neither serves nor pushes them; the other levels are alike.
+    /// `none` turns them off. The other levels are the same.
     pub level: MetricsLevel,
-    /// Where they can be read and where they are pushed.
+    /// Where the metrics are served and where they are pushed.
     pub readers: Vec<MetricReaderConfig>,
 }
 
-/// How much is measured.
+/// Whether the collector's own metrics are on. Every level except `none` has all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricsLevel {
-    /// Nothing is served or pushed.
+    /// Serves and pushes no metrics.
     None,
-    /// Everything.
+    /// Serves and pushes all metrics, like the higher levels.
     Basic,
-    /// Everything.
+    /// Serves and pushes all metrics.
     #[default]
     Normal,
-    /// Everything.
+    /// Serves and pushes all metrics.
     Detailed,
 }
 
-/// One way out for the collector's own metrics.
+/// A destination of the collector's own metrics.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricReaderConfig {
-    /// Served for a scrape.
+    /// Serves the metrics for a scraper.
     Pull(PullConfig),
-    /// Pushed.
+    /// Pushes the metrics at an interval.
     Periodic(PeriodicConfig),
 }
 
-/// Served for a scrape.
+/// Serves the metrics for a scraper.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct PullConfig {
-    /// How.
+    /// The format in which the metrics are served.
     pub exporter: PullExporterConfig,
 }
 
-/// How the collector's own metrics are served.
+/// The format in which the collector's own metrics are served.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct PullExporterConfig {
-    /// As Prometheus text at `/metrics`.
+    /// Prometheus text at `/metrics`.
     pub prometheus: PrometheusConfig,
 }
 
@@ -115,40 +115,40 @@ pub struct PullExporterConfig {
 pub struct PrometheusConfig {
     /// The address to listen on.
     pub host: String,
-    /// The port.
+    /// The port to listen on.
     pub port: u16,
 }
 
-/// Pushed at an interval.
+/// Pushes the metrics at an interval.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct PeriodicConfig {
-    /// Milliseconds between two pushes.
+    /// Time between two pushes, in milliseconds.
     #[serde(default = "default_interval_ms", deserialize_with = "milliseconds")]
     #[schemars(range(min = 1))]
     pub interval: u64,
-    /// Where to.
+    /// The destination of the metrics.
     pub exporter: OtlpExporterConfig,
 }
 
 /// An OTLP destination of the collector's own telemetry.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct OtlpExporterConfig {
-    /// The destination.
+    /// The OTLP destination.
     pub otlp: OtlpConfig,
 }
 
 /// An OTLP destination.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct OtlpConfig {
-    /// How it is spoken to.
+    /// The OTLP protocol that the destination uses.
     #[serde(default)]
     pub protocol: Protocol,
-    /// Base URL, for example `http://localhost:4318`; a URL with a path is taken as it is.
+    /// Base URL, for example `http://localhost:4318`. A URL with a path is used as it is.
     pub endpoint: HttpUrl,
-    /// Headers of every request.
+    /// Headers that every request has.
     #[serde(default)]
     pub headers: Headers,
-    /// Milliseconds that one request may take.
+    /// The longest time for one request, in milliseconds.
     #[serde(default = "default_timeout_ms", deserialize_with = "milliseconds")]
     #[schemars(range(min = 1))]
     pub timeout: u64,
@@ -163,43 +163,43 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// Spans of polls.
+/// Traces of polls.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct TracesConfig {
-    /// Where they are sent; nowhere by default.
+    /// The destinations of the spans. There is none by default.
     pub processors: Vec<SpanProcessorConfig>,
-    /// Which polls are traced.
+    /// Selects the polls that are traced.
     pub sampler: SamplerConfig,
 }
 
-/// One way out for spans.
+/// A destination of spans.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SpanProcessorConfig {
-    /// In batches.
+    /// Sends spans in batches.
     Batch(BatchConfig),
 }
 
-/// In batches.
+/// Sends spans in batches.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct BatchConfig {
-    /// Where to.
+    /// The destination of the spans.
     pub exporter: OtlpExporterConfig,
 }
 
-/// Which polls are traced.
+/// Selects the polls that are traced.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct SamplerConfig {
-    /// A share of them, chosen by trace id; all of them if not given.
+    /// Traces a share of the polls, chosen by trace id. Without it all polls are traced.
     pub trace_id_ratio_based: Option<RatioConfig>,
 }
 
-/// A share.
+/// A share of the polls.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct RatioConfig {
-    /// From 0 to 1.
+    /// The share, from 0 to 1.
     pub ratio: f64,
 }
 
@@ -225,7 +225,7 @@ impl Default for PrometheusConfig {
 }
 
 impl TelemetryConfig {
-    /// Where the collector's own metrics can be scraped, as `host:port`.
+    /// The addresses, as `host:port`, where the collector's own metrics can be scraped.
     pub fn scrape_endpoints(&self) -> impl Iterator<Item = String> {
         self.readers().iter().filter_map(|reader| match reader {
             MetricReaderConfig::Pull(pull) => Some(pull.exporter.prometheus.endpoint()),
@@ -233,7 +233,7 @@ impl TelemetryConfig {
         })
     }
 
-    /// How the collector's own metrics are pushed.
+    /// The push destinations of the collector's own metrics.
     pub fn pushes(&self) -> impl Iterator<Item = &PeriodicConfig> {
         self.readers().iter().filter_map(|reader| match reader {
             MetricReaderConfig::Pull(_) => None,
@@ -250,7 +250,7 @@ impl TelemetryConfig {
 }
 
 impl PrometheusConfig {
-    /// `host:port`; an IPv6 address stands in brackets.
+    /// The address as `host:port`. An IPv6 address is in brackets.
     pub fn endpoint(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
@@ -260,7 +260,7 @@ impl PrometheusConfig {
 }
 
 impl OtlpConfig {
-    /// The whole URL for a signal whose default path is `path`.
+    /// The full URL of a signal. `path` is the default path of the signal.
     pub fn url(&self, path: &str) -> Url {
         let mut url = self.endpoint.get().clone();
         if matches!(url.path(), "" | "/") {
@@ -270,7 +270,7 @@ impl OtlpConfig {
     }
 }
 
-/// The Collector has a duration with its unit everywhere but here.
+/// Reads milliseconds as an integer. Everywhere else the Collector has durations with a unit.
 fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     struct Visitor;
     impl de::Visitor<'_> for Visitor {

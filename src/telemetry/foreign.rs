@@ -1,4 +1,4 @@
-//! Keys of the Collector's `service::telemetry` that we do not have.
+//! Keys of the Collector's `service::telemetry` that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
@@ -6,24 +6,21 @@ const LOGS: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
             &["sampling"],
-            "lines that repeat are held back where they are made",
+            "the code that writes a repeated line limits it",
         ),
         ForeignKey::ignored(
             &["output_paths", "error_output_paths"],
-            "lines are written to standard error",
+            "log lines go to standard error",
         ),
         ForeignKey::ignored(
             &["initial_fields", "disable_zap_resource"],
-            "a line has the fields of its event only",
+            "a line has only the fields of its event",
         ),
         ForeignKey::ignored(
             &["development", "disable_caller", "disable_stacktrace"],
-            "a line names no place in the source",
+            "a line has no place in the source code",
         ),
-        ForeignKey::ignored(
-            &["processors"],
-            "lines are written to standard error, and sent nowhere",
-        ),
+        ForeignKey::ignored(&["processors"], "log lines go only to standard error"),
     ],
     ..Foreign::NONE
 };
@@ -33,7 +30,7 @@ const OTLP: Foreign = Foreign {
         ForeignKey::only(
             &["temporality_preference"],
             &["cumulative"],
-            "the collector's own totals are cumulative",
+            "the collector's own metrics are cumulative",
         ),
         ForeignKey::only(
             &["default_histogram_aggregation"],
@@ -42,14 +39,14 @@ const OTLP: Foreign = Foreign {
         ),
         ForeignKey::ignored(
             &["compression"],
-            "our own telemetry is small, and not compressed",
+            "the collector's own telemetry is small and is not compressed",
         ),
-        ForeignKey::ignored(&["insecure"], "the scheme of `endpoint` says it"),
+        ForeignKey::ignored(&["insecure"], "the scheme of `endpoint` decides"),
         ForeignKey::refused(
             &["certificate", "client_certificate", "client_key", "tls"],
-            "our own telemetry is sent with the certificates of the system only",
+            "the collector's own telemetry uses only the system's certificates",
         ),
-        ForeignKey::refused(&["headers_list"], "give `headers`"),
+        ForeignKey::refused(&["headers_list"], "use `headers`"),
     ],
     ..Foreign::NONE
 };
@@ -59,7 +56,7 @@ const PROMETHEUS: Foreign = Foreign {
         ForeignKey::only(
             &["without_scope_info", "without_type_suffix", "without_units"],
             &["true"],
-            "names are those of the Collector's defaults, without unit, `_total` and scope",
+            "names are the Collector's default names, without unit, `_total` and scope",
         ),
         ForeignKey::ignored(
             &["with_resource_constant_labels"],
@@ -67,20 +64,20 @@ const PROMETHEUS: Foreign = Foreign {
         ),
         ForeignKey::ignored(
             &["translation_strategy"],
-            "names are those of the Collector's defaults",
+            "names are the Collector's default names",
         ),
     ],
     ..Foreign::NONE
 };
 
-const CONSOLE: &str = "give `otlp`, or read them at `pull` with a browser";
+const CONSOLE: &str = "use `otlp`, or read the metrics at `pull` with a browser";
 
 const EXPORTER: Foreign = Foreign {
     keys: &[
         ForeignKey::refused(&["console"], CONSOLE),
         ForeignKey::refused(
             &["otlp_grpc", "otlp_file/development"],
-            "our own telemetry is sent over HTTP: give `otlp`",
+            "the collector's own telemetry is sent over HTTP: use `otlp`",
         ),
     ],
     below: &[("otlp", &OTLP), ("prometheus", &PROMETHEUS)],
@@ -91,20 +88,23 @@ const WAY: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
             &["timeout", "export_timeout"],
-            "`exporter::otlp::timeout` bounds a request",
+            "`exporter::otlp::timeout` limits a request",
         ),
         ForeignKey::ignored(
             &["schedule_delay", "max_queue_size", "max_export_batch_size"],
-            "the SDK's defaults hold",
+            "the SDK's defaults apply",
         ),
         ForeignKey::ignored(&["producers"], "nothing else produces metrics here"),
-        ForeignKey::ignored(&["cardinality_limits"], "our own series are few"),
+        ForeignKey::ignored(
+            &["cardinality_limits"],
+            "the collector itself has few series",
+        ),
     ],
     below: &[("exporter", &EXPORTER)],
     ..Foreign::NONE
 };
 
-/// A reader or a processor of a list: `{pull: …}`, `{periodic: …}`, `{batch: …}`.
+/// A reader or a processor in a list: `{pull: …}`, `{periodic: …}`, `{batch: …}`.
 const LIST: Foreign = Foreign {
     below: &[("*", &ONE)],
     ..Foreign::NONE
@@ -119,11 +119,11 @@ const METRICS: Foreign = Foreign {
     keys: &[
         ForeignKey::refused(
             &["views"],
-            "metrics are given as they are; drop some where they are stored",
+            "all metrics are served and pushed unchanged; drop some in the database",
         ),
         ForeignKey::refused(
             &["address"],
-            "the Collector no longer has it either; give `readers` with `pull`",
+            "the Collector has removed this key too; use `readers` with `pull`",
         ),
     ],
     below: &[("readers", &LIST)],
@@ -134,11 +134,11 @@ const SAMPLER: Foreign = Foreign {
     keys: &[
         ForeignKey::refused(
             &["parent_based"],
-            "a poll has no parent; give the sampler of its `root`",
+            "a poll has no parent span; use the sampler of its `root`",
         ),
         ForeignKey::refused(
             &["always_on", "always_off"],
-            "give `trace_id_ratio_based` with a `ratio` of 1 or 0",
+            "use `trace_id_ratio_based` with a `ratio` of 1 or 0",
         ),
     ],
     ..Foreign::NONE
@@ -149,9 +149,9 @@ const TRACES: Foreign = Foreign {
         ForeignKey::only(
             &["level"],
             &["basic", "normal", "detailed"],
-            "without `processors` no span is sent",
+            "without `processors` no spans are sent",
         ),
-        ForeignKey::ignored(&["propagators"], "no trace is continued by a target"),
+        ForeignKey::ignored(&["propagators"], "targets do not continue traces"),
         ForeignKey::ignored(&["limits"], "spans are small"),
     ],
     below: &[("processors", &LIST), ("sampler", &SAMPLER)],
@@ -163,7 +163,7 @@ const TELEMETRY: Foreign = Foreign {
     ..Foreign::NONE
 };
 
-/// Of `service`.
+/// Keys of `service` that this collector does not have.
 pub const SERVICE_FOREIGN: Foreign = Foreign {
     below: &[("telemetry", &TELEMETRY)],
     ..Foreign::NONE

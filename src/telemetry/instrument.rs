@@ -1,4 +1,4 @@
-//! From a name in the table to an instrument.
+//! Creates an instrument from a row of the metrics table.
 
 use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, UpDownCounter};
 
@@ -8,7 +8,7 @@ use super::{
 };
 
 impl Metric {
-    /// A counter that is added to.
+    /// A counter that code adds to.
     pub fn counter(&self, meter: &Meter) -> Counter<u64> {
         meter
             .sdk()
@@ -18,7 +18,7 @@ impl Metric {
             .build()
     }
 
-    /// A sum that is added to and taken from.
+    /// A sum that code adds to and subtracts from.
     pub fn up_down_counter(&self, meter: &Meter) -> UpDownCounter<i64> {
         let builder = meter
             .sdk()
@@ -27,7 +27,7 @@ impl Metric {
         builder.with_unit(self.unit).build()
     }
 
-    /// A distribution that is recorded.
+    /// A histogram that code records values in.
     pub fn histogram(&self, meter: &Meter) -> Histogram<f64> {
         let bounds = match self.kind {
             MetricKind::Histogram(bounds) => bounds.to_vec(),
@@ -41,7 +41,7 @@ impl Metric {
         builder.with_boundaries(bounds).build()
     }
 
-    /// A gauge that is asked for its value until the process ends.
+    /// A gauge with a callback that lives until the process ends.
     pub(super) fn always_gauge(
         &self,
         meter: &Meter,
@@ -54,7 +54,7 @@ impl Metric {
         builder.with_unit(self.unit).with_callback(observe).build();
     }
 
-    /// A running total that is asked for its value until the process ends.
+    /// A counter with a callback that lives until the process ends.
     pub(super) fn always_counter(
         &self,
         meter: &Meter,

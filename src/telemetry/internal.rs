@@ -1,5 +1,5 @@
-//! The collector's own metrics and spans. The providers are there for life, so that no total
-//! begins anew; where what they hold goes is said, and can be said again, by a configuration.
+//! The collector's own metrics and spans. Providers live as long as the process, so that counters
+//! never reset. A reload changes only their destinations.
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
@@ -26,7 +26,7 @@ use super::{
 #[derive(Debug)]
 pub struct InternalTelemetry {
     metrics: SdkMeterProvider,
-    /// The maker of its instruments.
+    /// Creates the collector's own instruments.
     meter: Meter,
     registry: Registry,
     reader: OwnReader,
@@ -36,50 +36,50 @@ pub struct InternalTelemetry {
     ways: Mutex<Destinations>,
 }
 
-/// Where all of it is sent.
+/// The destinations of metrics and spans.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Destinations {
     metrics: Vec<PeriodicConfig>,
     spans: Vec<SpanProcessorConfig>,
 }
 
-/// What a configuration changes, made but not yet used.
+/// The changes of a new configuration: created, but not in use yet.
 #[derive(Debug)]
 pub struct NextTelemetry {
     config: TelemetryConfig,
-    /// None where they stay as they are.
+    /// The new push destinations. `None` if they stay the same.
     pushes: Option<Vec<(Duration, MetricExporter)>>,
-    /// The same for spans.
+    /// The new destinations of spans. `None` if they stay the same.
     spans: Option<Vec<SpanExporter>>,
 }
 
-/// Ways out that are used no more and still have something to send.
+/// Removed destinations that still have something to send.
 #[derive(Debug)]
 pub struct DrainingTelemetry {
     pushes: Vec<Push>,
     spans: Vec<BatchSpanProcessor>,
 }
 
-/// Why the collector cannot speak of itself.
+/// Why the collector's own telemetry cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The Prometheus reader cannot be made.
+    /// The Prometheus reader cannot be created.
     #[error("failed to set up the collector's own Prometheus endpoint")]
     Prometheus(#[source] opentelemetry_sdk::error::OTelSdkError),
-    /// The OTLP exporter cannot be made.
+    /// The OTLP exporter cannot be created.
     #[error("failed to set up the push of the collector's own telemetry")]
     Otlp(#[source] opentelemetry_otlp::ExporterBuildError),
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be created.
     #[error("failed to set up the HTTP client of the collector's own telemetry")]
     Client(#[source] reqwest::Error),
 }
 
 impl InternalTelemetry {
-    /// Builds the providers, for the collector's own Resource. Nothing is sent
-    /// until [`Self::follow`].
+    /// Creates the providers for the collector's own Resource. Nothing is sent before
+    /// [`Self::follow`].
     ///
     /// # Errors
-    /// If the metrics cannot be read.
+    /// If the Prometheus reader cannot be created.
     pub fn new(resource: &ResourceConfig) -> Result<Self, TelemetryError> {
         let resource = resource.resource();
         let registry = Registry::new();
@@ -103,12 +103,12 @@ impl InternalTelemetry {
         })
     }
 
-    /// Logs from now on, and makes spans once a configuration says where they go.
+    /// Starts logging. There are spans only after a configuration has destinations for them.
     pub fn install_logs(&self, logs: &LogsConfig) {
         self.log.get_or_init(|| Log::install(logs, &self.traces));
     }
 
-    /// Makes what `next` needs; nothing changes.
+    /// Creates what `next` needs, and changes nothing yet.
     ///
     /// # Errors
     /// If a client cannot be set up.
@@ -128,7 +128,7 @@ impl InternalTelemetry {
         })
     }
 
-    /// Logs, traces and pushes like this from now on. Gives what is to be ended.
+    /// Applies the new configuration of logs, traces and pushes. Returns the removed destinations.
     pub fn follow(&self, next: NextTelemetry) -> DrainingTelemetry {
         let NextTelemetry {
             config,
@@ -148,11 +148,11 @@ impl InternalTelemetry {
     }
 
     fn ways<T>(&self, act: impl FnOnce(&mut Destinations) -> T) -> T {
-        // They are replaced as a whole.
+        // The destinations are replaced as a whole.
         act(&mut self.ways.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What makes the collector's own instruments.
+    /// Creates the collector's own instruments.
     pub fn meter(&self) -> Meter {
         self.meter.clone()
     }
@@ -167,7 +167,7 @@ impl InternalTelemetry {
             })
     }
 
-    /// Sends what is left. Blocks: call it where blocking is allowed.
+    /// Sends what is left. This call blocks.
     pub fn shutdown(&self) {
         if let Err(error) = self.metrics.shutdown() {
             tracing::debug!(%error, "the last push of the collector's own metrics failed");
@@ -188,12 +188,12 @@ impl Destinations {
 }
 
 impl DrainingTelemetry {
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.pushes.is_empty() && self.spans.is_empty()
     }
 
-    /// Sends what is left. Blocks: call it where blocking is allowed.
+    /// Sends what is left. This call blocks.
     pub fn end(self) {
         for push in &self.pushes {
             if let Err(error) = push.shutdown() {
@@ -208,7 +208,7 @@ impl DrainingTelemetry {
     }
 }
 
-/// Names as the OpenTelemetry Collector has them: no suffixes, no scope labels.
+/// Uses the metric names of the OpenTelemetry Collector: no suffixes, no scope labels.
 fn prometheus_reader(
     registry: &Registry,
 ) -> Result<opentelemetry_prometheus::PrometheusExporter, TelemetryError> {

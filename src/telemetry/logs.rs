@@ -1,4 +1,4 @@
-//! Log lines on standard error, and the spans of polls to OTLP.
+//! Log lines on standard error, and the spans of polls.
 
 use std::{
     fmt as std_fmt,
@@ -26,35 +26,36 @@ use tracing_subscriber::{
 
 use super::config::{LogEncoding, LogLevel, LogsConfig};
 
-/// What libraries say of their own traffic. In spans it would feed on itself: a push makes an
-/// event, which makes a push.
+/// Turns off the events of network libraries. In spans they would feed on themselves: a push would
+/// create an event, which would create a push.
 const NETWORK: &str = "hyper=off,hyper_util=off,h2=off,tonic=off,tower=off,reqwest=off,rustls=off";
 
-/// The log of this process, and what can be changed of it.
+/// The log of this process, and the parts of it that can change.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// Which events are written.
+    /// Which events are logged.
     written: reload::Handle<EnvFilter, Registry>,
-    /// Which spans are made.
+    /// Which spans are created.
     spans: reload::Handle<EnvFilter, Registry>,
     is_json: Arc<AtomicBool>,
 }
 
-/// How a line is written now.
+/// The current format of a line.
 struct LineFormat {
     is_json: Arc<AtomicBool>,
     console: Format<Full>,
     json: Format<Json>,
 }
 
-/// Logs from now on, without spans. A second call changes nothing.
+/// Starts logging without spans. A second call has no effect.
 pub fn init(logs: &LogsConfig) {
     Log::install(logs, &SdkTracerProvider::default());
 }
 
 impl Log {
-    /// Logs from now on. There are no spans until [`Self::follow`] says so; they are those of
-    /// `tracer`. A second call changes nothing, nor does what it gives.
+    /// Starts logging. Spans use `tracer`, and there are none before [`Self::follow`] turns them
+    /// on. A
+    /// second call has no effect, and its result has none either.
     pub(super) fn install(logs: &LogsConfig, tracer: &SdkTracerProvider) -> Self {
         let (some_spans, spans) = reload::Layer::new(spans_filter(false));
         let layer = tracing_opentelemetry::layer()
@@ -68,7 +69,7 @@ impl Log {
             .with_writer(std::io::stderr)
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .event_format(LineFormat::new(&is_json))
-            // Lines name what they are about; spans are for the trace.
+            // A line names its own subject, so it needs no span. Spans are only for traces.
             .with_filter(some_events.and(filter_fn(|metadata| metadata.is_event())));
         let subscriber = Registry::default().with(layer.and_then(lines));
         // Only tests call this twice in a process.
@@ -80,11 +81,11 @@ impl Log {
         }
     }
 
-    /// Logs like this from now on, and makes spans or none.
+    /// Applies the configuration of logs, and turns spans on or off.
     pub(super) fn follow(&self, logs: &LogsConfig, has_spans: bool) {
         let is_json = logs.encoding == LogEncoding::Json;
         self.is_json.store(is_json, Ordering::Relaxed);
-        // They fail where another log was installed before this one.
+        // These calls fail if another log was installed before this one.
         drop(self.written.reload(events_filter(logs.level)));
         drop(self.spans.reload(spans_filter(has_spans)));
     }
@@ -102,7 +103,7 @@ fn events_filter(level: LogLevel) -> EnvFilter {
     ))
 }
 
-/// Where spans go nowhere none are made: they would cost something at each poll.
+/// Creates no spans if there is no destination: each poll would pay for them.
 fn spans_filter(has_spans: bool) -> EnvFilter {
     match has_spans {
         true => EnvFilter::new(format!("info,opentelemetry=off,{NETWORK}")),

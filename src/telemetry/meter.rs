@@ -1,7 +1,7 @@
-//! What makes the collector's own instruments.
+//! Creates the collector's own instruments.
 //!
-//! The SDK keeps each callback as long as it lives, and what a reload replaces would be asked for
-//! ever. So each metric that is asked for has one callback, which asks those that still are.
+//! The SDK never unregisters callbacks. A callback for each source would observe a source that a
+//! reload replaced forever. So each metric has one callback, which iterates over the live sources.
 
 use std::{
     collections::BTreeMap,
@@ -14,25 +14,25 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::names::{Metric, MetricKind};
 
-/// Makes the collector's own instruments. Clones are handles to the same one.
+/// Creates the collector's own instruments. Clones share the same provider.
 #[derive(Debug, Clone)]
 pub struct Meter {
     sdk: SdkMeter,
     asked: Arc<Mutex<BTreeMap<&'static str, MetricSources>>>,
 }
 
-/// All that give a metric its values. Clones are handles to the same list.
+/// All sources of the values of one metric. Clones share the same list.
 #[derive(Clone, Default)]
 struct MetricSources(Arc<Mutex<Vec<Arc<dyn MetricSource>>>>);
 
-/// One that gives a metric values.
+/// A source of values of a metric.
 trait MetricSource: Send + Sync {
     fn is_gone(&self) -> bool;
 
     fn observe(&self, to: &dyn AsyncInstrument<u64>);
 }
 
-/// Asks `of`, as long as it lives.
+/// Observes `of` as long as `of` lives.
 struct WeakObserver<T, F> {
     of: Weak<T>,
     observe: F,
@@ -55,7 +55,7 @@ where
 }
 
 impl Meter {
-    /// Makes instruments of this provider.
+    /// Creates instruments of this provider.
     pub fn of(provider: &SdkMeterProvider) -> Self {
         Self {
             sdk: provider.meter("betanet-collector"),
@@ -63,19 +63,19 @@ impl Meter {
         }
     }
 
-    /// The SDK's own.
+    /// The meter of the SDK.
     pub(super) fn sdk(&self) -> &SdkMeter {
         &self.sdk
     }
 
-    /// How many give some metric its values.
+    /// The number of live sources, of all metrics.
     #[cfg(test)]
     pub(crate) fn sources(&self) -> usize {
         let asked = lock(&self.asked);
         asked.values().map(|sources| lock(&sources.0).len()).sum()
     }
 
-    /// The list of a metric, which is asked at each collection.
+    /// The sources of a metric. They are observed at each collection.
     fn sources_of(&self, metric: &Metric) -> MetricSources {
         let mut asked = lock(&self.asked);
         let sources = asked.entry(metric.name).or_insert_with(|| {
@@ -105,8 +105,9 @@ impl Meter {
 }
 
 impl Metric {
-    /// A whole number that `of` is asked for as long as it lives: a running total or a gauge, as
-    /// the table says.
+    /// Registers `of` as a source of an integer, as long as `of` lives. The metrics table says
+    /// whether
+    /// it is a counter or a gauge.
     pub fn observe<T: Send + Sync + 'static>(
         &self,
         meter: &Meter,
@@ -126,7 +127,7 @@ impl MetricSources {
         sources.push(source);
     }
 
-    /// Whoever is asked may take any lock, so the list is not locked then.
+    /// Copies the list, because a source may take any lock while it is observed.
     fn left(&self) -> Vec<Arc<dyn MetricSource>> {
         let mut sources = lock(&self.0);
         sources.retain(|source| !source.is_gone());
@@ -141,6 +142,6 @@ impl fmt::Debug for MetricSources {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The lists are whole at every moment.
+    // The lists are consistent at every moment.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

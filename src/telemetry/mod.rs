@@ -1,4 +1,4 @@
-//! What the collector says about itself: names, logs, traces, its own metrics.
+//! The collector's own telemetry: metric names, logs, traces, metrics.
 
 mod chain;
 pub mod config;

@@ -1,49 +1,51 @@
-//! Every metric that the collector makes up itself, in one place. `docs/metrics.md` is written
-//! from these tables and a test keeps it in step.
+//! Every metric of the collector itself, in one place. A test generates `docs/metrics.md` from
+//! these
+//! tables.
 //!
-//! Two families: what is said of each target travels with the target's data to every exporter
-//! (OTel names with dots; a scrape shows them with underscores and suffixes); what is said of the
-//! collector itself is served on its own telemetry endpoint, under the names that the
-//! OpenTelemetry Collector uses for the same thing (`otelcol_…`), or `betanet_…` where it has
-//! none.
+//! There are two families. Metrics about a target travel with the target's data to every exporter:
+//! OpenTelemetry names with dots, which a scrape shows with underscores and suffixes. Metrics about
+//! the collector are on its own telemetry endpoint. They have the names of the OpenTelemetry
+//! Collector
+//! (`otelcol_…`), or `betanet_…` if it has no such metric.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A metric that the collector makes up itself.
+/// A metric of the collector itself.
 #[derive(Debug)]
 pub struct Metric {
-    /// The instrument's name.
+    /// The name of the instrument.
     pub name: &'static str,
-    /// How it aggregates.
+    /// The kind of instrument.
     pub kind: MetricKind,
-    /// UCUM unit; empty where there is none.
+    /// The unit in UCUM; empty without a unit.
     pub unit: &'static str,
-    /// What it says, in one sentence.
+    /// The HELP text, in one sentence.
     pub description: &'static str,
-    /// The keys of its attributes.
+    /// The keys of the attributes.
     pub attributes: &'static [&'static str],
 }
 
-/// How a metric aggregates.
+/// The kind of instrument.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MetricKind {
-    /// Only grows.
+    /// A total that only grows.
     Counter,
-    /// Sum that may fall.
+    /// A sum that may fall.
     UpDownCounter,
-    /// A value of the moment.
+    /// The current value.
     Gauge,
-    /// A distribution, in buckets with these upper bounds.
+    /// A histogram whose buckets have these upper bounds.
     Histogram(&'static [f64]),
 }
 
-/// Buckets of a duration in seconds: the semantic conventions' for HTTP, and longer ones for polls.
+/// Buckets of durations in seconds: those of the semantic conventions for HTTP, and longer ones for
+/// polls.
 const SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 30.0,
 ];
 
-/// Buckets of the size of a body in bytes.
+/// Buckets of body sizes in bytes.
 const BYTES: &[f64] = &[
     256.0,
     1024.0,
@@ -56,58 +58,61 @@ const BYTES: &[f64] = &[
     16_777_216.0,
 ];
 
-/// Buckets of the age of what is served in place of an answer, in seconds.
+/// Buckets of the age of cached answers, in seconds.
 const AGES: &[f64] = &[15.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 
-/// Buckets of the attempts of one poll.
+/// Buckets of the number of attempts of one poll.
 const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0];
 
-/// Attribute: the endpoint's path. The semantic conventions' name for a low-cardinality path.
+/// Attribute: the path of the endpoint. The semantic conventions use this name for paths of low
+/// cardinality.
 pub const URL_TEMPLATE: &str = "url.template";
 /// Attribute: the class of a failure; absent on success.
 pub const ERROR_TYPE: &str = "error.type";
-/// Attribute: what a poll came to.
+/// Attribute: the outcome of a poll.
 pub const OUTCOME: &str = "outcome";
-/// Attribute: the metric of the definition that is spoken of.
+/// Attribute: the metric of the definition that a problem is about.
 pub const METRIC: &str = "metric";
-/// Attribute: why something was not done or not kept.
+/// Attribute: why something was not done or was dropped.
 pub const REASON: &str = "reason";
-/// Attribute: id of a receiver.
+/// Attribute: the id of a receiver.
 pub const RECEIVER: &str = "receiver";
-/// Attribute: which entry of a receiver's discovery, such as `file_sd_configs/0`.
+/// Attribute: the entry of a receiver's discovery, such as `file_sd_configs/0`.
 pub const SOURCE: &str = "source";
-/// Attribute: id of an exporter.
+/// Attribute: the id of an exporter.
 pub const EXPORTER: &str = "exporter";
-/// Attribute: id of a processor.
+/// Attribute: the id of a processor.
 pub const PROCESSOR: &str = "processor";
-/// Attribute: what a component carries; here always `metrics`.
+/// Attribute: the signal of a component; here always `metrics`.
 pub const SIGNAL: &str = "otel.signal";
 
-/// Attribute: id of a component.
+/// Attribute: the id of a component.
 pub const COMPONENT_ID: &str = "otelcol.component.id";
-/// Attribute: receiver, processor, exporter, extension, listener for a port of our own, service.
+/// Attribute: the kind of a component: receiver, processor, exporter, extension, service, or
+/// listener
+/// for a port of the collector.
 pub const COMPONENT_KIND: &str = "otelcol.component.kind";
 
 /// Attribute: the method of a request.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
-/// Attribute: whose breaker it is: `host` or `endpoint`.
+/// Attribute: what a breaker belongs to: `host` or `endpoint`.
 pub const BREAKER_SCOPE: &str = "betanet.breaker.scope";
-/// Attribute: which of several instances of a target, as `host:port`; absent where there is one.
+/// Attribute: the instance of a target with replicas, as `host:port`; absent for other targets.
 pub const INSTANCE: &str = "betanet.instance";
-/// Attribute: a breaker's state: `closed`, `open` or `half_open`.
+/// Attribute: the state of a breaker: `closed`, `open` or `half_open`.
 pub const STATE: &str = "state";
-/// Attribute: the state before.
+/// Attribute: the state before a change.
 pub const FROM: &str = "from";
-/// Attribute: the state after.
+/// Attribute: the state after a change.
 pub const TO: &str = "to";
-/// Attribute: what something came to.
+/// Attribute: the result of an operation.
 pub const RESULT: &str = "result";
-/// Attribute: who reads the cache: `poll` or `api`.
+/// Attribute: the reader of the cache: `poll` or `api`.
 pub const READER: &str = "reader";
-/// Attribute: whether the data was as young as promised.
+/// Attribute: whether the data was within the freshness objective.
 pub const WITHIN_OBJECTIVE: &str = "within_objective";
 
-/// Declares the metrics of one family and the list of them.
+/// Declares the metrics of one family, and the list of them.
 macro_rules! metrics {
     ($list:ident, $list_doc:literal; $($id:ident = $name:literal, $kind:expr, $unit:literal, $attributes:expr, $description:literal;)+) => {
         $(
@@ -126,7 +131,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    TARGET, "Said of each target, in the target's own provider.";
+    TARGET, "Metrics about each target, in the target's own provider.";
     UP = "betanet.up", MetricKind::Gauge, "", &[],
         "Whether the last poll of the target gave at least one body (1) or none (0).";
     SOURCE_UP = "betanet.source.up", MetricKind::Gauge, "", &[URL_TEMPLATE],
@@ -140,76 +145,77 @@ metrics! {
     SCRAPE_SAMPLES = "betanet.scrape.samples_scraped", MetricKind::Gauge, "", &[],
         "Number of values that the last poll's bodies gave.";
     POLL_RESULTS = "betanet.poll.results", MetricKind::Counter, "{poll}", &[URL_TEMPLATE, OUTCOME, ERROR_TYPE],
-        "Polls of the endpoint by outcome (fresh, not_modified, stale, missing) and, where there was no answer, class of error.";
+        "Polls of the endpoint by outcome (fresh, not_modified, stale, missing) and, if there was no answer, by class of error.";
     POLL_RETRIES = "betanet.poll.retries", MetricKind::Counter, "{retry}", &[URL_TEMPLATE, ERROR_TYPE],
-        "Attempts that were repeated, by endpoint and the class of error that made it necessary.";
+        "Repeated attempts, by endpoint and the class of the error before the repetition.";
     RETRIES_SUPPRESSED = "betanet.poll.retries_suppressed", MetricKind::Counter, "{retry}", &[URL_TEMPLATE, REASON],
-        "Retries that were not made, by reason (budget, deadline, open, retry_after).";
+        "Retries that were due but not made, by reason (budget, deadline, open, retry_after).";
     BREAKER_STATE = "betanet.circuit_breaker.state", MetricKind::Gauge, "{state}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
-        "State of a breaker: 0 closed, 1 open, 2 half-open. An endpoint's is the worse of its own and its host's. Do not average or sum it.";
+        "State of a circuit breaker: 0 closed, 1 open, 2 half-open. The state of an endpoint is the worse one of its own breaker and its host's. Do not average or sum it.";
     BREAKER_STATUS = "betanet.circuit_breaker.status", MetricKind::UpDownCounter, "{breaker}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
-        "1 for the state that a breaker has, 0 for the others.";
+        "1 for the current state of a circuit breaker, 0 for the other states.";
     BREAKER_TRANSITIONS = "betanet.circuit_breaker.transitions", MetricKind::Counter, "{transition}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, FROM, TO, REASON],
-        "Changes of state of a breaker.";
+        "State changes of a circuit breaker.";
     BREAKER_REJECTIONS = "betanet.circuit_breaker.rejections", MetricKind::Counter, "{request}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
-        "Requests that a breaker refused.";
+        "Requests that a circuit breaker refused.";
     BREAKER_PROBES = "betanet.circuit_breaker.probes", MetricKind::Counter, "{probe}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, RESULT],
-        "Probes of a half-open breaker by result (ok, fail, cancelled).";
+        "Trial requests of a half-open circuit breaker by result (ok, fail, cancelled).";
     BREAKER_STATE_TIME = "betanet.circuit_breaker.state.time", MetricKind::Counter, "s", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
-        "Time that a breaker spent in each state.";
+        "Time that a circuit breaker spent in each state.";
     BREAKER_FAILURES = "betanet.circuit_breaker.consecutive_failures", MetricKind::Gauge, "{failure}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "Failures since the last success.";
     BREAKER_STALE_RESULTS = "betanet.circuit_breaker.stale_results", MetricKind::Counter, "{result}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
-        "Results that came after the state they belonged to, and were ignored.";
+        "Results that arrived after their breaker state had ended, and were ignored.";
     CACHE_REQUESTS = "betanet.cache.requests", MetricKind::Counter, "{request}", &[URL_TEMPLATE, RESULT, READER],
-        "Reads of the kept answer by result (hit, miss, stale, revalidated, expired) and reader.";
+        "Reads of the cached answer by result (hit, miss, stale, revalidated, expired) and reader.";
     CACHE_ENTRIES = "betanet.cache.entries", MetricKind::UpDownCounter, "{entry}", &[STATE],
-        "Kept answers of the target's endpoints by state (fresh, stale, expired, empty).";
+        "Cached answers of the target's endpoints by state (fresh, stale, expired, empty).";
     CACHE_AGE = "betanet.cache.entry.age", MetricKind::Gauge, "s", &[URL_TEMPLATE],
-        "Age of the kept answer when the target was last collected; absent where there is none.";
+        "Age of the cached answer when the target was last collected; absent without one.";
     FRESHNESS_TIME = "betanet.source.freshness.time", MetricKind::Counter, "s", &[URL_TEMPLATE, WITHIN_OBJECTIVE],
-        "Time during which the endpoint's data was as young as freshness_objective promises, and was not.";
+        "Time during which the endpoint's data was within freshness_objective (true), and during which it was older (false).";
     TIMEOUT_EFFECTIVE = "betanet.timeout.effective", MetricKind::Gauge, "s", &[URL_TEMPLATE, INSTANCE],
-        "How long the first attempt of a poll may take now.";
+        "Current time limit of the first attempt of a poll.";
     BALANCER_REQUESTS = "betanet.balancer.requests", MetricKind::Counter, "{request}", &[URL_TEMPLATE, INSTANCE, RESULT],
-        "Requests to each of several instances, by result (ok, fail).";
+        "Requests to each instance of a target with replicas, by result (ok, fail).";
     BALANCER_FAILOVERS = "betanet.balancer.failovers", MetricKind::Counter, "{request}", &[URL_TEMPLATE, INSTANCE],
-        "Requests that failed at the instance and were sent to another one at once.";
+        "Requests that failed at the instance and were repeated at another one at once.";
     BALANCER_EJECTED = "betanet.balancer.ejected", MetricKind::Gauge, "", &[URL_TEMPLATE, INSTANCE],
-        "Whether the instance is left out now (1), by a breaker or because it failed, or not (0).";
+        "Whether the instance gets no requests now (1), because its breaker is open or it failed, or does (0).";
     BALANCER_LATENCY = "betanet.balancer.latency", MetricKind::Gauge, "s", &[URL_TEMPLATE, INSTANCE],
-        "Time that an answer of the instance is expected to take; a failure counts as at least 5 s.";
+        "Expected response time of the instance; a failure counts as at least 5 s.";
     BALANCER_PANIC = "betanet.balancer.panic", MetricKind::Gauge, "", &[URL_TEMPLATE],
-        "Whether more than half of the instances would be left out, so that only open breakers leave any out (1), or not (0).";
+        "Whether more than half of the instances would be ejected, so that only open breakers exclude instances (1), or not (0).";
     POLL_HEDGES = "betanet.poll.hedges", MetricKind::Counter, "{hedge}", &[URL_TEMPLATE, RESULT],
-        "Second requests, to another instance beside a slow first one, by result: their answer came first (won), that to the first request did (lost), or they brought none (failed).";
+        "Second requests to another instance after a slow first one, by result: the second answer came first (won), the first one did (lost), or the second request failed (failed).";
     MISSED_TICKS = "betanet.poll.missed_ticks", MetricKind::Counter, "{tick}", &[],
-        "Polls that were due and not made: an earlier one of the target still ran, or the collector itself was late.";
+        "Polls that were due but not made, because an earlier one of the target was still running or the collector itself was late.";
     COUNTER_RESETS = "betanet.counter.resets", MetricKind::Counter, "{reset}", &[],
-        "Running totals of the target that fell, so that a new start time was set.";
+        "Totals of the target that fell and got a new start time.";
     MAPPING_PROBLEMS = "betanet.mapping.problems", MetricKind::Counter, "{value}", &[METRIC, REASON],
         "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate, steps).";
 }
 
-/// How much is said of the resilience of each target. What the target itself says, and whether
-/// it is up, is said at any level.
+/// How many metrics about the resilience of each target there are. Metrics about the target itself,
+/// such as `betanet.up`, are there at every level.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum MetricsDetail {
-    /// Retries, the state of the breakers, which instances are left out, and the cache.
+    /// Retries, breaker states, ejected instances and the cache.
     Basic,
-    /// Also what breakers did and why: transitions, rejections, probes, suppressed retries; the
-    /// timeout, and the freshness objective.
+    /// In addition the actions of breakers and their reasons (transitions, rejections, trial
+    /// requests,
+    /// suppressed retries), the timeout, and the freshness objective.
     Normal,
-    /// Everything.
+    /// All metrics.
     #[default]
     Detailed,
 }
 
 impl MetricsDetail {
-    /// Whether a metric is said at this level.
+    /// Whether this level has the metric.
     pub fn says(self, metric: &str) -> bool {
         let basic = [
             POLL_RETRIES,
@@ -241,131 +247,131 @@ impl MetricsDetail {
 }
 
 metrics! {
-    AGGREGATE, "Said of each aggregate, beside it.";
+    AGGREGATE, "Metrics about each aggregate, next to it.";
     AGGREGATE_COVERAGE = "betanet.aggregate.coverage", MetricKind::Gauge, "1", &[METRIC],
-        "Share of the expected targets whose fresh values are in the aggregate of the metric; carries the labels of the group too.";
+        "Share of the expected targets whose fresh values are in the aggregate of the metric; has the labels of the group too.";
 }
 
 metrics! {
-    PROBE, "Said in the answer to a probe.";
+    PROBE, "Metrics about a probe, in the answer of `/probe`.";
     PROBE_SUCCESS = "probe.success", MetricKind::Gauge, "", &[],
         "Whether the probe got at least one body (1) or none (0).";
     PROBE_DURATION = "probe.duration", MetricKind::Gauge, "s", &[],
-        "Duration of the probe; a target that is polled anyway may be answered from its cache.";
+        "Duration of the probe. The answer for a target that a receiver polls may come from its cache.";
     PROBE_ENDPOINT_SUCCESS = "probe.endpoint.success", MetricKind::Gauge, "", &[URL_TEMPLATE],
         "Whether the probe got a body of the endpoint (1) or not (0).";
     PROBE_ENDPOINT_FAILURE = "probe.endpoint.failure", MetricKind::Gauge, "", &[URL_TEMPLATE, ERROR_TYPE],
-        "1 for an endpoint of which the probe got no body, with the reason.";
+        "1 for each endpoint without a body in the probe, with the reason.";
     PROBE_ENDPOINT_AGE = "probe.endpoint.age", MetricKind::Gauge, "s", &[URL_TEMPLATE],
-        "Age of the endpoint's body; absent where it was asked for by the probe.";
+        "Age of the endpoint's body; absent if this probe requested it.";
 }
 
 metrics! {
-    COLLECTOR, "Said of the collector itself, on its telemetry endpoint.";
+    COLLECTOR, "Metrics about the collector itself, on its telemetry endpoint.";
     SCRAPED_POINTS = "otelcol_scraper_scraped_metric_points", MetricKind::Counter, "{datapoint}", &[RECEIVER],
-        "Data points that polls gave.";
+        "Data points from polls.";
     ERRORED_POINTS = "otelcol_scraper_errored_metric_points", MetricKind::Counter, "{datapoint}", &[RECEIVER],
         "Data points that could not be read from a body.";
     POLLS = "betanet_receiver_polls", MetricKind::Counter, "{poll}", &[RECEIVER, OUTCOME],
         "Polls of targets by outcome: up if any endpoint gave a body, else down.";
     REQUESTS_IN_FLIGHT = "betanet_receiver_requests_in_flight", MetricKind::UpDownCounter, "{request}", &[RECEIVER],
-        "Requests to targets that have not been answered yet.";
+        "Requests to targets that wait for an answer.";
     REQUEST_DURATION = "http_client_request_duration", MetricKind::Histogram(SECONDS), "s", &[HTTP_REQUEST_METHOD, URL_TEMPLATE, ERROR_TYPE],
         "Duration of single requests to targets; each attempt counts.";
     POLL_DURATION = "betanet_poll_duration", MetricKind::Histogram(SECONDS), "s", &[URL_TEMPLATE, OUTCOME],
-        "Duration of polls of one endpoint, retries and their waits included.";
+        "Duration of polls of one endpoint, with retries and the waiting times before them.";
     POLL_ATTEMPTS = "betanet_poll_attempts", MetricKind::Histogram(ATTEMPTS), "{attempt}", &[URL_TEMPLATE, OUTCOME],
-        "Requests that one poll of an endpoint sent; polls that sent none are not in it.";
+        "Number of requests in one poll of an endpoint; polls without a request do not count.";
     POLL_RETRY_DELAY = "betanet_poll_retry_delay", MetricKind::Histogram(SECONDS), "s", &[URL_TEMPLATE],
-        "How long a poll of an endpoint waited before its retries, in all; polls without a retry are not in it.";
+        "Total waiting time before the retries of one poll of an endpoint; polls without a retry do not count.";
     RESPONSE_BODY_SIZE = "http_client_response_body_size", MetricKind::Histogram(BYTES), "By", &[URL_TEMPLATE],
-        "Size of whole answers of targets, decompressed.";
+        "Size of complete answers of targets, decompressed.";
     RESPONSE_REPAIRED = "betanet_response_repaired", MetricKind::Counter, "{value}", &[URL_TEMPLATE],
-        "Characters and numbers in answers of targets that JSON does not allow (bad UTF-8, half a surrogate pair, NaN, a number that no double holds); each costs itself and not the answer.";
+        "Characters and numbers in answers of targets that JSON does not allow (invalid UTF-8, half a surrogate pair, NaN, a number beyond the range of a double); each affects only its own value.";
     SERVED_STALE_AGE = "betanet_cache_served_stale_age", MetricKind::Histogram(AGES), "s", &[URL_TEMPLATE],
-        "Age of the kept answer that stood in for a missing one, once a poll.";
+        "Age of a cached answer that replaced a missing one, once for each poll.";
     POLL_START_DELAY = "betanet_poll_start_delay", MetricKind::Histogram(SECONDS), "s", &[RECEIVER],
-        "How long after it was due a poll began.";
+        "Time from the moment when a poll was due to its start.";
     RETRY_BUDGET = "betanet_retry_budget_available", MetricKind::Gauge, "{token}", &[RECEIVER],
         "Retries that all targets of the receiver together may still make.";
     TARGETS = "betanet_receiver_targets", MetricKind::UpDownCounter, "{target}", &[RECEIVER],
         "Targets that are polled.";
     TARGETS_REFUSED = "betanet_receiver_targets_refused", MetricKind::Counter, "{target}", &[RECEIVER, REASON],
-        "Targets that were asked for and are not polled, by reason (duplicate: another one has the name; invalid).";
+        "Configured or discovered targets that are not polled, by reason (duplicate: another target has the name; invalid).";
     POLL_PANICS = "betanet_receiver_poll_panics", MetricKind::Counter, "{panic}", &[RECEIVER],
-        "Mistakes of ours that ended the polls of a target, which are begun anew after a while; no other target notices.";
+        "Panics in the polling task of a target. The task restarts after a pause; other targets are not affected.";
     RECEIVED_POINTS = "betanet_exporter_received_metric_points", MetricKind::Counter, "{datapoint}", &[EXPORTER],
-        "Data points that were handed to the exporter. Always the sum of those sent, rejected, dropped and held.";
+        "Data points that the exporter received. Always the sum of those sent, rejected, dropped and held.";
     DISCOVERY_TARGETS = "betanet_discovery_targets", MetricKind::Gauge, "{target}", &[RECEIVER, SOURCE, RESULT],
-        "Targets that a source names now, by what becomes of them (kept, dropped, other_shard, duplicate, over_limit, invalid).";
+        "Targets that a source currently names, by result (kept, dropped, other_shard, duplicate, over_limit, invalid).";
     DISCOVERY_REFRESHES = "betanet_discovery_refreshes", MetricKind::Counter, "{refresh}", &[RECEIVER, SOURCE],
-        "Times that a source of targets was asked.";
+        "Reads of a source of targets.";
     DISCOVERY_FAILURES = "betanet_discovery_failures", MetricKind::Counter, "{failure}", &[RECEIVER, SOURCE, REASON],
-        "Files, answers and lookups of which nothing could be used, by reason (read, too_large, syntax, status, content_type, request, credentials, timeout, lookup); the last good list is kept.";
+        "Files, answers and lookups that could not be used, by reason (read, too_large, syntax, status, content_type, request, credentials, timeout, lookup). The last good list stays.";
     DISCOVERY_LAST_SUCCESS = "betanet_discovery_last_success_timestamp", MetricKind::Gauge, "s", &[RECEIVER, SOURCE],
-        "Unix time at which a source was last read without a failure; absent before the first.";
+        "Unix time of the last read of a source without a failure; absent before the first.";
     SHARD_INDEX = "betanet_shard_index", MetricKind::Gauge, "{shard}", &[RECEIVER],
-        "Which of the collectors that share the targets this one is, from 0.";
+        "Number of this collector among those that share the targets, starting with 0.";
     SHARD_COUNT = "betanet_shard_count", MetricKind::Gauge, "{shard}", &[RECEIVER],
-        "How many collectors share the targets.";
+        "Number of collectors that share the targets.";
     INCOMING_ITEMS = "otelcol_processor_incoming_items", MetricKind::Counter, "{item}", &[PROCESSOR, SIGNAL],
-        "Data points that were given to the processor.";
+        "Data points that the processor received.";
     OUTGOING_ITEMS = "otelcol_processor_outgoing_items", MetricKind::Counter, "{item}", &[PROCESSOR, SIGNAL],
         "Data points that the processor passed on.";
     LIMITER_ACCEPTED = "otelcol_processor_memory_limiter_accepted_metric_points", MetricKind::Counter, "{datapoint}", &[PROCESSOR],
-        "Data points that came while there was memory.";
+        "Data points that arrived while there was enough memory.";
     LIMITER_REFUSED = "otelcol_processor_memory_limiter_refused_metric_points", MetricKind::Counter, "{datapoint}", &[PROCESSOR],
-        "Data points of polls under way that were dropped because there was too little memory.";
+        "Data points of running polls that were dropped because there was too little memory.";
     LIMITER_POLLS = "betanet_memory_limiter_refused_polls", MetricKind::Counter, "{poll}", &[PROCESSOR],
-        "Polls that the limiter refused before the target was asked.";
+        "Polls that the memory limiter refused before any request was sent.";
     AGGREGATE_DROPPED = "betanet_aggregate_dropped_metric_points", MetricKind::Counter, "{datapoint}", &[PROCESSOR, REASON],
-        "Data points that an aggregate could not take in, by reason (max_groups).";
+        "Data points that do not fit into an aggregate, by reason (max_groups).";
     UNPLACED_POINTS = "betanet_pipeline_dropped_metric_points", MetricKind::Counter, "{datapoint}", &[REASON],
-        "Data points without a place, by reason (duplicate: two of one metric with the same attributes; max_resources; name_case: the name of another metric but for upper and lower case; overflow: over the metric's max_series, or marked `otel.metric.overflow`).";
+        "Data points that the pipeline dropped, by reason (duplicate: two of one metric with the same attributes; max_resources; name_case: another metric has the same name except for upper and lower case; overflow: over the metric's max_series, or marked `otel.metric.overflow`).";
     SENT_POINTS = "otelcol_exporter_sent_metric_points", MetricKind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the destination accepted.";
     REJECTED_POINTS = "betanet_exporter_rejected_metric_points", MetricKind::Counter, "{datapoint}", &[EXPORTER],
-        "Data points that the destination refused for good, in part of a request (partial success) or all of it.";
+        "Data points that the destination refused permanently, in part of a request (partial success) or all of it.";
     FAILED_POINTS = "otelcol_exporter_send_failed_metric_points", MetricKind::Counter, "{datapoint}", &[EXPORTER],
-        "Data points in attempts to send that failed; one that is tried again counts again.";
+        "Data points in failed attempts to send; each attempt counts again.";
     DROPPED_POINTS = "betanet_exporter_dropped_metric_points", MetricKind::Counter, "{datapoint}", &[EXPORTER, REASON],
-        "Data points that were given up, by reason (queue_full, retries_exhausted, too_large, encoding, shutdown, storage, panic, type_conflict, name_conflict, duplicate_series, unsupported).";
+        "Data points that the exporter dropped, by reason (queue_full, retries_exhausted, too_large, encoding, shutdown, storage, panic, type_conflict, name_conflict, duplicate_series, unsupported).";
     HELD_POINTS = "betanet_exporter_held_metric_points", MetricKind::Gauge, "{datapoint}", &[EXPORTER],
         "Data points that wait or are being sent.";
     QUEUE_SIZE = "otelcol_exporter_queue_size", MetricKind::Gauge, "{unit}", &[EXPORTER],
-        "What is held in the sending queue, in the unit of its sizer: batches, data points or bytes.";
+        "Size of the sending queue in the unit of its sizer: batches, data points or bytes.";
     QUEUE_CAPACITY = "otelcol_exporter_queue_capacity", MetricKind::Gauge, "{unit}", &[EXPORTER],
-        "The most that the sending queue may hold, in the unit of its sizer.";
+        "Capacity of the sending queue in the unit of its sizer.";
     DESTINATION_BREAKER = "betanet_exporter_circuit_breaker_state", MetricKind::Gauge, "{state}", &[EXPORTER],
-        "State of the breaker of a destination: 0 closed, 1 open (nothing is sent), 2 half-open. Do not average or sum it.";
+        "State of the circuit breaker of a destination: 0 closed, 1 open (nothing is sent), 2 half-open. Do not average or sum it.";
     QUEUE_BYTES = "betanet_exporter_queue_bytes", MetricKind::Gauge, "By", &[EXPORTER],
         "Bytes that wait or are being sent, before compression.";
     QUEUE_OLDEST_AGE = "betanet_exporter_queue_oldest_age", MetricKind::Gauge, "s", &[EXPORTER],
-        "How long the oldest data point that is held has been waiting; 0 if none is.";
+        "Age of the oldest data point in the sending queue; 0 if it is empty.";
     STORED_POINTS = "betanet_exporter_queue_stored_metric_points", MetricKind::Counter, "{datapoint}", &[EXPORTER],
-        "Data points of the sending queue that reached the disk; those found there at the start are not in it.";
+        "Data points of the sending queue that were written to disk, without those found there at the start.";
     STORAGE_FAILURES = "betanet_exporter_queue_storage_failures", MetricKind::Counter, "{failure}", &[EXPORTER, REASON],
-        "What went wrong with the sending queue's disk, by reason (open, write, read, damaged).";
+        "Failures of the disk of the sending queue, by reason (open, write, read, damaged).";
     PROBES = "betanet_exporter_probes", MetricKind::Counter, "{probe}", &[EXPORTER, RESULT],
-        "Requests to read one target, by result (success, failure, refused).";
+        "Requests to `/probe`, by result (success, failure, refused).";
     SERIES = "betanet_exporter_series", MetricKind::Gauge, "{series}", &[EXPORTER],
-        "Series that a scrape shows now.";
+        "Series that a scrape currently shows.";
     CONNECTIONS_REFUSED = "betanet_http_connections_refused", MetricKind::Counter, "{connection}", &[REASON],
-        "Connections to our own listeners that were closed before a request, by reason (limit, idle, tls, tls_timeout): an idle one goes where another needs its place.";
+        "Connections to the collector's listeners that were closed before a request, by reason (limit, idle, tls, tls_timeout). An idle connection is closed when another one needs its place.";
     REQUESTS_REFUSED = "betanet_http_requests_refused", MetricKind::Counter, "{request}", &[REASON],
-        "Requests to our own listeners that were refused, by reason (unauthorized, credentials, not_found, method, foreign, busy, host, malformed, head_too_large, body_too_large, body).";
+        "Requests to the collector's listeners that were refused, by reason (unauthorized, credentials, not_found, method, foreign, busy, host, malformed, head_too_large, body_too_large, body).";
     RELOAD_SUCCESSFUL = "betanet_config_last_reload_successful", MetricKind::Gauge, "", &[],
-        "Whether the last attempt to load a configuration succeeded (1) or the one before stayed (0).";
+        "Whether the last attempt to load a configuration succeeded (1), or the configuration before it stays in use (0).";
     RELOAD_SUCCESS_TIME = "betanet_config_last_reload_success_timestamp_seconds", MetricKind::Gauge, "s", &[],
-        "Unix time of the last configuration that was loaded.";
+        "Unix time at which a configuration was last loaded successfully.";
     COMPONENT_STATUS = "betanet_component_status", MetricKind::Gauge, "{component}", &[COMPONENT_ID, COMPONENT_KIND, STATE],
-        "1 for the status that a component has (starting, ok, recoverable_error, permanent_error, fatal_error, stopped), 0 for the others.";
+        "1 for the current status of a component (starting, ok, recoverable_error, permanent_error, fatal_error, stopped), 0 for the others.";
     COMPONENT_PANICS = "betanet_component_panics", MetricKind::Counter, "{panic}", &[COMPONENT_ID, COMPONENT_KIND],
-        "Mistakes of ours (panics) in the tasks of a component. The status says whether one is begun anew.";
+        "Panics in the tasks of a component. Its status shows whether the task restarts.";
     UPTIME = "otelcol_process_uptime", MetricKind::Counter, "s", &[],
         "Time since the collector started.";
     CPU_SECONDS = "otelcol_process_cpu_seconds", MetricKind::Counter, "s", &[],
-        "Processor time that the collector used, user and system.";
+        "Processor time of the collector, user and system.";
     MEMORY_RSS = "otelcol_process_memory_rss", MetricKind::Gauge, "By", &[],
         "Resident memory of the collector.";
 }

@@ -1,4 +1,4 @@
-//! What the collector uses of the machine, read from `/proc/self` at each collect.
+//! The resources that the collector uses, read from `/proc/self` at each collection.
 
 use tokio::time::Instant;
 
@@ -7,10 +7,10 @@ use super::{Meter, names};
 /// Linux counts processor time in hundredths of a second on all its platforms (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Linux pages are 4 KiB on the platforms we are built for.
+/// Memory pages have 4 KiB on the platforms that this binary is built for.
 const PAGE_BYTES: u64 = 4096;
 
-/// Observes uptime, processor time and resident memory from now on.
+/// Registers uptime, processor time and resident memory.
 pub(super) fn observe(meter: &Meter) {
     let started = Instant::now();
     names::UPTIME.always_counter(meter, move |observer| {
@@ -28,7 +28,7 @@ pub(super) fn observe(meter: &Meter) {
     });
 }
 
-/// Resident memory of this process in bytes; none where `/proc` says nothing.
+/// Resident memory of this process in bytes. `None` if `/proc` does not have it.
 pub fn resident_bytes() -> Option<u64> {
     let pages: u64 = read("/proc/self/statm")?
         .split_whitespace()
@@ -38,11 +38,11 @@ pub fn resident_bytes() -> Option<u64> {
     Some(pages * PAGE_BYTES)
 }
 
-/// Memory in bytes that this process may use: what its control group allows, or what the machine
-/// has; none where nothing says it.
+/// Memory in bytes that this process may use: the limit of its control group, or the memory of the
+/// machine. `None` if neither is known.
 pub fn memory_bytes() -> Option<u64> {
     let number = |text: String| text.trim().parse::<u64>().ok();
-    // Without a limit version 2 says `max`, version 1 a number beyond all memory.
+    // Without a limit, version 2 has `max` and version 1 has a number beyond all memory.
     let group = read("/sys/fs/cgroup/memory.max")
         .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
         .and_then(number);
@@ -50,7 +50,7 @@ pub fn memory_bytes() -> Option<u64> {
     group.into_iter().chain(machine).min()
 }
 
-/// `MemTotal:  24576000 kB`.
+/// Parses `MemTotal:  24576000 kB`.
 fn memory_total(meminfo: &str) -> Option<u64> {
     let line = meminfo
         .lines()
@@ -63,7 +63,7 @@ fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
-/// User and system time, fields 14 and 15 of `proc(5)`; the command in field 2 may hold spaces.
+/// User and system time: fields 14 and 15 of `proc(5)`. The command in field 2 may contain spaces.
 #[expect(
     clippy::cast_precision_loss,
     reason = "ticks of a process are far below 2^53"
@@ -81,20 +81,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_is_found_behind_an_odd_command() {
+    fn processor_time_is_read_after_a_command_with_spaces() {
         let stat = "12 (a b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 8 0 100";
         assert_eq!(cpu_seconds(stat), Some(3.0));
     }
 
     #[test]
-    fn the_memory_of_the_machine_is_found() {
+    fn total_memory_is_read_from_meminfo() {
         let text = "MemFree: 5 kB\nMemTotal:       24576000 kB\n";
         assert_eq!(memory_total(text), Some(24_576_000 * 1024));
         assert!(memory_bytes().unwrap() > resident_bytes().unwrap());
     }
 
     #[test]
-    fn this_process_has_memory() {
+    fn resident_memory_of_this_process_is_above_zero() {
         assert!(resident_bytes().unwrap() > 100_000);
     }
 }

@@ -1,4 +1,4 @@
-//! How the collector's own metrics and spans are sent: OTLP over HTTP.
+//! Sends the collector's own metrics and spans as OTLP over HTTP.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     internal::TelemetryError,
 };
 
-/// Sends metrics.
+/// Creates the exporter of metrics.
 pub(super) fn metrics(config: &PeriodicConfig) -> Result<MetricExporter, TelemetryError> {
     let otlp = &config.exporter.otlp;
     let url = otlp.url("/v1/metrics");
@@ -29,7 +29,7 @@ pub(super) fn metrics(config: &PeriodicConfig) -> Result<MetricExporter, Telemet
         .map_err(TelemetryError::Otlp)
 }
 
-/// Sends spans.
+/// Creates the exporter of spans.
 pub(super) fn spans(config: &SpanProcessorConfig) -> Result<SpanExporter, TelemetryError> {
     let SpanProcessorConfig::Batch(batch) = config;
     let otlp = &batch.exporter.otlp;
@@ -56,8 +56,8 @@ fn headers(otlp: &OtlpConfig) -> HashMap<String, String> {
         .collect()
 }
 
-/// The SDK's own threads have no tokio runtime, so an async client would panic there; and a
-/// blocking client must not be made inside of one.
+/// Uses a blocking client, because the SDK's own threads have no tokio runtime and an async client
+/// would panic there. A blocking client must not be created inside of a runtime.
 fn blocking_client(
     url: &Url,
     timeout: Duration,
@@ -67,7 +67,7 @@ fn blocking_client(
         let builder = reqwest::blocking::Client::builder()
             .timeout(timeout)
             .no_proxy();
-        // A machine without certificates can still speak clear text.
+        // A machine without certificates can still use plain HTTP.
         if is_https {
             builder.build()
         } else {

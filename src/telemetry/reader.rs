@@ -1,5 +1,6 @@
-//! The one reader of the collector's own metrics. A provider has its readers for life, so this one
-//! lends what it reads to pushes that come and go.
+//! The only reader of the collector's own metrics. A provider keeps its readers as long as it
+//! lives,
+//! so this reader serves pushes that a reload adds and removes.
 
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
@@ -16,11 +17,11 @@ use opentelemetry_sdk::{
     },
 };
 
-/// Sends all metrics at an interval, on a thread of its own.
+/// Sends all metrics at an interval, on its own thread.
 pub(super) type Push = PeriodicReader<MetricExporter>;
 
-/// Reads for scrapes and for pushes alike: all of them want running totals. Clones are handles to
-/// the same reader.
+/// Reads metrics for scrapes and for pushes, which both need cumulative values. Clones share the
+/// same reader.
 #[derive(Debug, Clone)]
 pub(super) struct OwnReader(Arc<ReaderInner>);
 
@@ -32,7 +33,7 @@ struct ReaderInner {
 }
 
 impl OwnReader {
-    /// Without pushes.
+    /// Creates a reader without pushes.
     pub(super) fn new(scrapes: PrometheusExporter) -> Self {
         Self(Arc::new(ReaderInner {
             scrapes,
@@ -41,8 +42,7 @@ impl OwnReader {
         }))
     }
 
-    /// Pushes like this from now on, and gives the pushes of before: they go on until they are
-    /// shut down.
+    /// Replaces the pushes. Returns the old ones, which continue until they are shut down.
     pub(super) fn push(&self, exporters: Vec<(Duration, MetricExporter)>) -> Vec<Push> {
         let begin = |(interval, exporter)| {
             let push = PeriodicReader::builder(exporter).with_interval(interval);
@@ -83,7 +83,7 @@ impl MetricReader for OwnReader {
         let ends = pushes
             .iter()
             .map(|push| push.shutdown_with_timeout(timeout));
-        // Each of them is to have its last word.
+        // Each push sends its last metrics, even if another one fails.
         let ends: Vec<_> = ends.collect();
         self.0.scrapes.shutdown_with_timeout(timeout)?;
         ends.into_iter().collect()

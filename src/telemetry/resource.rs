@@ -1,4 +1,4 @@
-//! Attributes of the collector's own Resource, in either of the Collector's two forms.
+//! Attributes of the collector's own Resource, in one of the Collector's two forms.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -10,14 +10,14 @@ use serde::{
     de::{self, MapAccess},
 };
 
-/// The key of the list in the newer form. The older form can have no attribute of this name.
+/// The key of the list in the newer form. In the older form no attribute can have this name.
 const LIST: &str = "attributes";
 
-/// Attributes by their keys; one without a value drops what the collector says by itself.
+/// Attributes by their keys. A key without a value removes an attribute that the collector sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ResourceConfig(BTreeMap<String, Option<String>>);
 
-/// An attribute of the newer form.
+/// An attribute in the newer form.
 #[derive(Deserialize)]
 struct Attribute {
     name: String,
@@ -26,7 +26,7 @@ struct Attribute {
 }
 
 impl ResourceConfig {
-    /// The Resource: what the collector says by itself, and these attributes over it.
+    /// The Resource: the collector's own attributes, and these attributes, which win.
     pub(super) fn resource(&self) -> Resource {
         let own = [
             ("service.name", "betanet-collector"),
@@ -79,7 +79,7 @@ impl JsonSchema for ResourceConfig {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "Attributes by their keys; one without a value (`null`) drops what the collector says by itself. Or `attributes` with a list of `{name, value}`.",
+            "description": "Attributes by their keys. A key without a value (`null`) removes an attribute that the collector sets. Or `attributes` with a list of `{name, value}`.",
             "type": "object",
             "properties": {
                 "attributes": {

@@ -1,5 +1,5 @@
-//! Which spans are recorded and where they go. A provider has its sampler and its processors for
-//! life, so these ask what is configured now.
+//! Selects the spans that are recorded, and sends them. A provider keeps its sampler and processors
+//! as long as it lives, so these look up the current configuration.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -22,7 +22,7 @@ use opentelemetry_sdk::{
 
 use super::config::SamplerConfig;
 
-/// The sampler of traces and the ways out of spans. Clones are handles to the same ones.
+/// The sampler of traces and the destinations of spans. Clones share both.
 #[derive(Debug, Clone)]
 pub(super) struct Spans(Arc<SpansInner>);
 
@@ -34,7 +34,7 @@ struct SpansInner {
 }
 
 impl Spans {
-    /// Nothing is recorded yet.
+    /// Records no spans yet.
     pub(super) fn new(resource: Resource) -> Self {
         Self(Arc::new(SpansInner {
             resource,
@@ -43,7 +43,7 @@ impl Spans {
         }))
     }
 
-    /// A provider whose spans are these.
+    /// A provider that uses this sampler and these destinations.
     pub(super) fn provider(&self) -> SdkTracerProvider {
         SdkTracerProvider::builder()
             .with_resource(self.0.resource.clone())
@@ -52,13 +52,13 @@ impl Spans {
             .build()
     }
 
-    /// Traces that begin from now on are chosen like this.
+    /// Applies the sampler to traces that start after this call.
     pub(super) fn sample(&self, config: &SamplerConfig) {
         let sampler = match &config.trace_id_ratio_based {
             Some(share) => Sampler::TraceIdRatioBased(share.ratio),
             None => Sampler::AlwaysOn,
         };
-        // Replaced as a whole, as the ways are.
+        // Replaced as a whole, like the destinations.
         *self
             .0
             .sampler
@@ -66,8 +66,9 @@ impl Spans {
             .unwrap_or_else(PoisonError::into_inner) = sampler;
     }
 
-    /// Spans that end from now on are sent here; gives the ways out of before, which still hold
-    /// some.
+    /// Sends spans that end after this call to these destinations. Returns the old destinations,
+    /// which
+    /// may still hold spans.
     pub(super) fn send(&self, exporters: Vec<SpanExporter>) -> Vec<BatchSpanProcessor> {
         let ways = exporters.into_iter().map(|exporter| {
             let mut way = BatchSpanProcessor::builder(exporter).build();
@@ -122,7 +123,7 @@ impl SpanProcessor for Spans {
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let ways = self.replace(Vec::new());
         let ends = ways.iter().map(|way| way.shutdown_with_timeout(timeout));
-        // Each of them is to send what it holds.
+        // Each processor sends what it holds, even if another one fails.
         let ends: Vec<_> = ends.collect();
         ends.into_iter().collect()
     }

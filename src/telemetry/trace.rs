@@ -1,20 +1,20 @@
-//! Which trace tells of something.
+//! Names the trace and the span that belong to an event.
 
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// A span that is recorded, in its trace.
+/// A recorded span and its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
-    /// The trace.
+    /// The id of the trace.
     pub trace_id: TraceId,
-    /// The span in it.
+    /// The id of the span.
     pub span_id: SpanId,
 }
 
 impl Trace {
-    /// That of a span; none if spans go nowhere, or if this one is not sampled.
+    /// The ids of a span. `None` if spans have no destination or this span is not sampled.
     pub fn of(span: &Span) -> Option<Self> {
         let context = span.context();
         let span = context.span();

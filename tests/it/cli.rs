@@ -551,7 +551,7 @@ fn a_demo_shows_where_to_look_and_what_arrived() {
     }
     let last = output.stdout.lines().last().unwrap_or_default();
     let points = last
-        .strip_prefix("OTLP sink: ")
+        .strip_prefix("OTLP receiver: ")
         .and_then(|rest| rest.split(' ').next());
     let points: u64 = points.unwrap_or_default().parse().unwrap();
     assert!(points > 100, "{last}");

@@ -1,4 +1,4 @@
-//! Documents that are made from the code.
+//! Pages of `docs/` that are generated from the code.
 
 use std::fmt::Write as _;
 
@@ -16,10 +16,10 @@ use serde_json::Value;
 use crate::support::source::root;
 
 const HEAD: &str = "\
-# Metrics that the collector makes up itself
+# Metrics of the collector itself
 
-Made from `src/telemetry/names.rs`; `UPDATE_FIXTURES=1 cargo test docs` writes it anew.
-What the targets say is in their definitions, `pipelines/*.yaml`.
+This page is generated from `src/telemetry/names.rs`, with `UPDATE_FIXTURES=1 cargo test docs`.
+The metrics of the targets are in their definitions, `pipelines/*.yaml`.
 ";
 
 #[test]
@@ -39,9 +39,9 @@ fn the_list_of_metrics_is_in_step_with_the_code() {
 fn document() -> String {
     let mut text = HEAD.to_owned();
     text.push_str(
-        "\n## Of each target\n\n\
-         They travel with the target's data to every exporter. Over OTLP the first name stands, on \
-         a scrape the second, with the label `target` and the target's own labels.\n\n\
+        "\n## Metrics about each target\n\n\
+         They travel with the target's data to every exporter. OTLP has the first name. A scrape has \
+         the second name, with the label `target` and the labels of the target.\n\n\
          | OpenTelemetry | Prometheus | kind | unit | attributes | |\n|---|---|---|---|---|---|\n",
     );
     for metric in TARGET.iter().chain(AGGREGATE) {
@@ -53,17 +53,18 @@ fn document() -> String {
         );
     }
     text.push_str(
-        "\n## Of a probe\n\n\
-         In the answer of `/probe` beside what the target says.\n\n\
+        "\n## Metrics about a probe\n\n\
+         They are in the answer of `/probe`, in addition to the metrics of the target.\n\n\
          | name | kind | unit | attributes | |\n|---|---|---|---|---|\n",
     );
     for metric in PROBE {
         row(&mut text, &format!("`{}`", scrape_name(metric)), metric);
     }
     text.push_str(
-        "\n## Of the collector\n\n\
-         At `service::telemetry::metrics`, by default http://localhost:8888/metrics, under the \
-         names of the OpenTelemetry Collector where it has one.\n\n\
+        "\n## Metrics about the collector\n\n\
+         They are served at `service::telemetry::metrics`, by default \
+         http://localhost:8888/metrics. They have the names of the OpenTelemetry Collector if it \
+         has the same metric.\n\n\
          | name | kind | unit | attributes | |\n|---|---|---|---|---|\n",
     );
     for metric in COLLECTOR {
@@ -106,7 +107,7 @@ fn the_tests_that_reliability_names_exist() {
     }
 }
 
-/// Behind it stands what is made from the tables of foreign keys.
+/// After this heading comes the part that is generated from the tables of foreign keys.
 const KEYS: &str = "## Keys that only the Collector's components have\n";
 
 #[test]
@@ -125,7 +126,7 @@ fn the_list_of_foreign_keys_is_in_step_with_the_code() {
     );
 }
 
-/// What has foreign keys, and its table.
+/// Each component that has foreign keys, with its table.
 fn tables() -> Vec<(String, &'static Foreign)> {
     let sections: [&[component::ComponentType]; 4] = [
         receivers::KINDS,

@@ -28,7 +28,7 @@ async fn doomed(after: &str) -> Collector {
 async fn a_component_that_dies_makes_the_exit_code_non_zero() {
     let (code, log) = doomed("500ms").await.ended().await;
     assert_eq!(code, Some(1), "so that a supervisor restarts it");
-    let error = "Error: task `extension fail_after` died: asked for by --fail-after";
+    let error = "Error: task `extension fail_after` died: requested by --fail-after";
     assert!(log.contains(error), "{log}");
     assert!(
         log.contains("stopping") && log.contains("stopped"),

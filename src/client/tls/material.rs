@@ -1,4 +1,4 @@
-//! From PEM to what rustls verifies and signs with.
+//! Parses PEM into what rustls needs to verify and to sign.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -23,29 +23,29 @@ use crate::{
     settings::Secret,
 };
 
-/// The bundle of a system has a quarter of this.
+/// The largest file. The certificates of a whole system need a quarter of this.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What the settings name, read.
+/// The contents of the files in the settings.
 #[derive(PartialEq, Eq)]
 pub(super) struct Pems {
     ca: Option<Pem>,
     identity: Option<(Pem, Pem)>,
 }
 
-/// PEM, and the key of the configuration that it comes from.
+/// PEM text, and the configuration key that it comes from.
 #[derive(PartialEq, Eq)]
 struct Pem {
     key: &'static str,
     bytes: Vec<u8>,
 }
 
-/// What one connection is made with.
+/// What a handshake needs.
 #[derive(Debug, Clone)]
 pub(super) struct Material {
-    /// Judges the server.
+    /// Verifies the certificate of the server.
     pub(super) verifier: Arc<dyn ServerCertVerifier>,
-    /// Who we are.
+    /// The client certificate and its key.
     pub(super) identity: Option<Arc<CertifiedKey>>,
 }
 
@@ -55,7 +55,7 @@ enum Unusable {
     Certificate,
     #[error("holds no private key in PEM")]
     Key(#[source] pem::Error),
-    #[error("the system has no certificates to trust; name some in `ca_file`")]
+    #[error("the system has no trusted certificates; set `ca_file`")]
     System,
 }
 
@@ -75,7 +75,7 @@ impl Pems {
         })
     }
 
-    /// What they hold.
+    /// Parses the contents of the files.
     pub(super) fn parse(
         &self,
         tls: &Tls,
@@ -126,7 +126,7 @@ impl Pems {
     }
 }
 
-/// The content of a file, or the text that stands in its place.
+/// Reads a file, or takes the text that is configured instead.
 fn one(
     [file_key, text_key]: [&'static str; 2],
     file: &Option<PathBuf>,
@@ -171,14 +171,14 @@ fn identity(
         .map_err(|error| ConfigError::new(key.key, error))
 }
 
-/// Expects another name than that of the endpoint.
+/// Expects another name than that of the endpoint in the certificate.
 #[derive(Debug)]
 struct Expects {
     name: ServerName<'static>,
     verifier: Arc<Pinned>,
 }
 
-/// Accepts any certificate, but not a handshake that its key did not sign.
+/// Accepts any certificate, but the server must still have its key.
 #[derive(Debug)]
 struct AcceptsAny(Arc<CryptoProvider>);
 

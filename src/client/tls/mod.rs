@@ -1,4 +1,4 @@
-//! TLS towards others: one configuration of rustls for HTTP and gRPC.
+//! TLS of outgoing connections: one configuration of rustls for HTTP and gRPC.
 
 mod material;
 mod pinned;
@@ -15,10 +15,11 @@ use self::{reloading::Reloading, settings::invalid_choice};
 use super::ConfigError;
 
 impl Tls {
-    /// What a client speaks TLS with. It reads the files now, and again while it is used.
+    /// Creates the TLS configuration of a client. It reads the files now, and again while it is
+    /// used.
     ///
     /// # Errors
-    /// Names the key whose value cannot be used.
+    /// If a value cannot be used. The error names its key.
     pub fn client_config(&self) -> Result<ClientConfig, ConfigError> {
         if let Some(mistake) = self.check().into_iter().next() {
             return Err(mistake);
@@ -32,11 +33,12 @@ impl Tls {
             .map_err(|error| ConfigError::new("tls.min_version", error))?;
         let verifier = Arc::clone(&reloading);
         let mut config = builder
-            .dangerous() // is what rustls calls every verifier that is not its own
+            .dangerous() // the name in rustls for every other verifier
             .with_custom_certificate_verifier(verifier)
             .with_client_cert_resolver(reloading);
         if self.names_files() {
-            // A resumed session asks for no certificate: it would outlive those it was made with.
+            // A resumed session requests no certificate, so it would live longer than its
+            // certificates.
             config.resumption = Resumption::disabled();
         }
         Ok(config)

@@ -1,5 +1,6 @@
-//! A server whose certificate is itself the one that is trusted. `openssl req -x509` makes such
-//! certificates, and marks them as those of an authority; webpki takes none of these for a server.
+//! Servers whose certificate itself is the trusted one. `openssl req -x509` creates such
+//! certificates
+//! and marks them as an authority. webpki does not accept those for a server.
 
 use std::sync::Arc;
 
@@ -15,16 +16,16 @@ use rustls::{
 };
 use tokio_rustls::rustls;
 
-/// Takes what webpki takes, and a certificate that is one of those in `ca_file`, for its names and
-/// as long as it is valid.
+/// Accepts what webpki accepts, and a certificate that is itself in `ca_file`, for its names and as
+/// long as it is valid.
 #[derive(Debug)]
 pub(super) struct Pinned {
     pub(super) trusted: Vec<CertificateDer<'static>>,
     pub(super) verifier: Arc<WebPkiServerVerifier>,
 }
 
-/// Whether nothing is wrong but that the certificate is one of an authority. Whether it is valid now
-/// has been looked at before that.
+/// Whether the only problem is that the certificate is an authority. Its validity has been checked
+/// before.
 fn is_only_an_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(other)) = error else {
         return false;
@@ -93,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// A certificate of an authority that signs itself, for `localhost`, as openssl makes one.
+    /// A self-signed authority certificate for `localhost`, as openssl creates it.
     fn self_signed(until: i32) -> CertificateDer<'static> {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -118,7 +119,7 @@ mod tests {
             trusted: vec![trusted.clone()],
             verifier,
         };
-        // 2020.
+        // A time in 2020.
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_577_836_800));
         let name = ServerName::try_from(name).unwrap();
         let verified = pinned.verify_server_cert(given, &[], &name, &[], now);
@@ -126,15 +127,21 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_trusted_itself_is_taken_and_no_other() {
+    fn only_a_certificate_in_ca_file_is_accepted() {
         let (ours, other) = (self_signed(2030), self_signed(2030));
         assert_eq!(verified(&ours, &ours, "localhost"), Ok(()));
-        assert!(verified(&ours, &other, "localhost").is_err(), "another one");
-        assert!(verified(&ours, &ours, "example.com").is_err(), "its name");
+        assert!(
+            verified(&ours, &other, "localhost").is_err(),
+            "another certificate"
+        );
+        assert!(
+            verified(&ours, &ours, "example.com").is_err(),
+            "another name"
+        );
         let expired = self_signed(2010);
         assert!(
             verified(&expired, &expired, "localhost").is_err(),
-            "its time"
+            "an expired certificate"
         );
     }
 }

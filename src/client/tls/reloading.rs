@@ -1,4 +1,4 @@
-//! Certificates that are read again while connections are made with them.
+//! Certificates that are read again while connections use them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{client::ConfigError, telemetry::chain};
 
-/// Stands before rustls with what the files hold. A handshake that finds them not looked at for
-/// `reload_interval` does so: they are few and small. What cannot be used changes nothing.
+/// Gives rustls the current contents of the files. A handshake reads them if the last read was
+/// `reload_interval` ago; the files are few and small. Files that cannot be used change nothing.
 pub(super) struct Reloading {
     tls: Tls,
     provider: Arc<CryptoProvider>,
@@ -33,7 +33,7 @@ struct ReloadState {
     looked: Instant,
     pems: Pems,
     material: Material,
-    /// Whether the last look found what cannot be used.
+    /// Whether the last read found files that cannot be used.
     failing: bool,
 }
 
@@ -65,7 +65,7 @@ impl Reloading {
         state.material.clone()
     }
 
-    /// Takes what is new. One line tells of it, and one of the first look that failed.
+    /// Uses changed files. One log line reports the change, or the first failure.
     fn look(&self, state: &mut ReloadState) {
         let read = Pems::read(&self.tls).and_then(|pems| {
             let is_new = pems != state.pems;
@@ -83,7 +83,7 @@ impl Reloading {
                     let error = chain(&error);
                     tracing::warn!(
                         error,
-                        "certificates cannot be read again; the old ones stay"
+                        "changed certificates cannot be used; the old ones stay in use"
                     );
                 }
                 state.failing = true;

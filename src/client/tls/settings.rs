@@ -1,4 +1,4 @@
-//! What the configuration says of TLS towards others.
+//! The TLS settings of outgoing connections.
 
 use std::path::PathBuf;
 
@@ -13,40 +13,40 @@ use crate::{
     settings::{Duration, Secret},
 };
 
-/// How to speak TLS, under the OpenTelemetry Collector's keys. A certificate or key is given as a
-/// PEM file or as the PEM text itself.
+/// TLS settings with the keys of the OpenTelemetry Collector. A certificate or key is a PEM file or
+/// the PEM text itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Tls {
-    /// Speak clear text to a gRPC endpoint that has no scheme. A scheme decides by itself.
+    /// Use plain text for a gRPC endpoint that has no scheme. A scheme decides by itself.
     pub insecure: bool,
-    /// Accept any certificate. For tests only.
+    /// Accept any certificate. Use this only for tests.
     pub insecure_skip_verify: bool,
-    /// The name to expect in the server's certificate instead of the endpoint's.
+    /// The name to expect in the certificate of the server instead of that of the endpoint.
     pub server_name_override: Option<String>,
-    /// File of the certificates to trust instead of the system's.
+    /// File of the certificates to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The certificates to trust instead of the system's.
+    /// The certificates to trust in place of the system's, as PEM text.
     pub ca_pem: Option<Secret>,
-    /// Trust the system's certificates beside those of `ca_file` or `ca_pem`.
+    /// Trust the system's certificates in addition to those of `ca_file` or `ca_pem`.
     pub include_system_ca_certs_pool: bool,
-    /// File of our own certificate, followed by those in between.
+    /// File of the client certificate, followed by its intermediate certificates.
     pub cert_file: Option<PathBuf>,
-    /// Our own certificate, followed by those in between.
+    /// The client certificate, followed by its intermediate certificates, as PEM text.
     pub cert_pem: Option<Secret>,
-    /// File of the key of our own certificate.
+    /// File of the key of the client certificate.
     pub key_file: Option<PathBuf>,
-    /// The key of our own certificate.
+    /// The key of the client certificate, as PEM text.
     pub key_pem: Option<Secret>,
-    /// The oldest version of TLS to speak: 1.2 or 1.3.
+    /// The oldest TLS version to use: 1.2 or 1.3.
     pub min_version: TlsVersion,
-    /// The newest version of TLS to speak: 1.2 or 1.3; the newest there is if not given.
+    /// The newest TLS version to use: 1.2 or 1.3. Default: the newest supported one.
     pub max_version: Option<TlsVersion>,
-    /// The cipher suites of TLS 1.2, by their IANA names; those of 1.3 are always offered.
+    /// The cipher suites of TLS 1.2 by their IANA names. Those of TLS 1.3 are always offered.
     pub cipher_suites: Vec<String>,
     /// The groups of the key exchange in order of preference: X25519, P256, P384, X25519MLKEM768.
     pub curve_preferences: Vec<String>,
-    /// How often the files are looked at for a new connection, a duration; 0 means never again.
+    /// How often the files are read again, at a new connection. 0 means never.
     pub reload_interval: Duration,
 }
 
@@ -73,7 +73,7 @@ impl Default for Tls {
 }
 
 impl Tls {
-    /// Says what contradicts itself, below the key `tls`. Reads no file.
+    /// Finds settings that contradict each other, below the key `tls`. It reads no file.
     pub fn check(&self) -> Vec<ConfigError> {
         let certificate = self.cert_file.is_some() || self.cert_pem.is_some();
         let key = self.key_file.is_some() || self.key_pem.is_some();
@@ -117,7 +117,7 @@ impl Tls {
             .collect()
     }
 
-    /// What of TLS is spoken.
+    /// The chosen versions, cipher suites and groups.
     pub(super) fn choice(&self) -> TlsChoice<'_> {
         TlsChoice {
             min_version: self.min_version,
@@ -127,7 +127,8 @@ impl Tls {
         }
     }
 
-    /// The same, for a client that only speaks to URLs: `encrypted` if one of them is `https`.
+    /// Like [`Self::check`], for a client that only uses URLs. `encrypted` says whether one is
+    /// `https`.
     pub fn check_for_urls(&self, encrypted: bool) -> Vec<ConfigError> {
         let mut mistakes = self.check();
         if self.insecure && encrypted {
@@ -137,13 +138,13 @@ impl Tls {
         mistakes
     }
 
-    /// Whether there is anything that may change while we run.
+    /// Whether there are files, which may change while the collector runs.
     pub(super) fn names_files(&self) -> bool {
         self.ca_file.is_some() || self.cert_file.is_some() || self.key_file.is_some()
     }
 }
 
-/// A choice that cannot be made, under its whole key.
+/// An invalid choice, with its whole key.
 pub(super) fn invalid_choice(error: TlsChoiceError) -> ConfigError {
     let key = match error.key {
         "max_version" => "tls.max_version",

@@ -314,9 +314,9 @@ async fn a_port_on_which_something_else_is_spoken_is_named() {
     const ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
     let (tasks, _failures) = Tasks::new();
     for (scheme, bytes, expected) in [
-        ("http", HTTP, "no gRPC is spoken on that port"),
-        ("http", ALERT, "no gRPC is spoken on that port"),
-        ("https", HTTP, "no TLS is spoken on that port"),
+        ("http", HTTP, "the port does not use gRPC"),
+        ("http", ALERT, "the port does not use gRPC"),
+        ("https", HTTP, "the port does not use TLS"),
     ] {
         let address = says(&tasks, bytes).await;
         let remote = ClientSettings {

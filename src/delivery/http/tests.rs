@@ -347,15 +347,10 @@ async fn a_port_on_which_something_else_is_spoken_is_named() {
     const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
     let (tasks, _failures) = Tasks::new();
     for (scheme, speaks_first, bytes, expected) in [
-        ("http", true, SETTINGS, "no HTTP/1.1 is spoken on that port"),
-        (
-            "http",
-            false,
-            SETTINGS,
-            "no HTTP/1.1 is spoken on that port",
-        ),
-        ("http", false, ALERT, "no HTTP/1.1 is spoken on that port"),
-        ("https", false, HTTP, "no TLS is spoken on that port"),
+        ("http", true, SETTINGS, "the port does not use HTTP/1.1"),
+        ("http", false, SETTINGS, "the port does not use HTTP/1.1"),
+        ("http", false, ALERT, "the port does not use HTTP/1.1"),
+        ("https", false, HTTP, "the port does not use TLS"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());

@@ -1,11 +1,11 @@
-//! Metrics as lines for people.
+//! Formats metrics as lines for people.
 
 use std::fmt::Debug;
 
 use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData};
 
-/// How a metric aggregates, and one text a data point.
+/// The kind of a metric, and one text for each data point.
 pub(super) fn describe(metric: &Metric) -> (&'static str, Vec<String>) {
     match metric.data() {
         AggregatedMetrics::F64(data) => of(data),
@@ -14,7 +14,7 @@ pub(super) fn describe(metric: &Metric) -> (&'static str, Vec<String>) {
     }
 }
 
-/// `{key="value", …}`.
+/// Formats attributes as `{key="value", …}`.
 pub(super) fn attributes<'a>(attributes: impl Iterator<Item = (&'a Key, &'a Value)>) -> String {
     let pairs: Vec<String> = attributes
         .map(|(key, value)| format!("{key}={:?}", value.as_str()))

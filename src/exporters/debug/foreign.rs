@@ -1,14 +1,14 @@
-//! Keys of the Collector's `debug` exporter that we do not have.
+//! Keys of the Collector's `debug` exporter that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
-/// Of `debug`.
+/// Keys of `debug` that only the Collector has.
 pub const FOREIGN: Foreign = Foreign {
     keys: &[
-        ForeignKey::ignored(&["sending_queue"], "what is shown is logged at once"),
+        ForeignKey::ignored(&["sending_queue"], "log lines are written at once"),
         ForeignKey::ignored(
             &["use_internal_logger", "output_paths"],
-            "the log is where it is shown, on standard error",
+            "the output goes to the log, on standard error",
         ),
     ],
     ..Foreign::NONE

@@ -1,4 +1,4 @@
-//! `debug`: shows in the log what a poll came to.
+//! `debug`: writes the metrics of a poll to the log.
 
 mod describe;
 mod foreign;
@@ -28,30 +28,30 @@ use crate::{
     pipeline::{Exporter, Snapshot, Target},
 };
 
-/// The least time between two lines of `basic`.
+/// The shortest time between two lines of `basic`.
 const BASIC_EVERY: Duration = Duration::from_secs(1);
 
-/// Shows metrics in the log, at level `info` under the target `debug`.
+/// Writes metrics to the log, at level `info` with the target `debug`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How much is shown.
+    /// The amount of detail in the log.
     pub verbosity: Verbosity,
-    /// How many polls of each second are shown in any case; not for `basic`.
+    /// The number of polls in each second that are always logged. It does not apply to `basic`.
     pub sampling_initial: u64,
-    /// Of the polls after those, every so many-th is shown: 1 for all, 0 for none.
+    /// After those polls, every n-th poll is logged: 1 means all, 0 means none.
     pub sampling_thereafter: u64,
 }
 
-/// How much is shown.
+/// The amount of detail in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verbosity {
-    /// At most one line a second, with counts.
+    /// At most one line per second, with counts.
     Basic,
-    /// One line a metric.
+    /// One line for each metric.
     Normal,
-    /// One line a data point, with everything.
+    /// One line for each data point, with all details.
     Detailed,
 }
 
@@ -66,7 +66,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Makes the exporter called `id`.
+    /// Creates the exporter with the given id.
     pub fn build(&self, id: &str) -> Arc<dyn Exporter> {
         Arc::new(Debug {
             id: id.to_owned(),
@@ -94,7 +94,7 @@ struct DebugState {
     last_line: Option<Instant>,
 }
 
-/// What `basic` has not told of yet.
+/// The counts that `basic` has not logged yet.
 #[derive(Debug, Default)]
 struct BasicCounts {
     polls: usize,
@@ -181,7 +181,7 @@ impl Exporter for Debug {
     }
 
     fn forget(&self, _target: &Target) {
-        // Nothing is kept of a target.
+        // The exporter keeps no state of a target.
     }
 
     async fn drain(&self, _deadline: Instant) {

@@ -1,13 +1,13 @@
-//! Which snapshots are shown when many come at once. No clock.
+//! Selects the snapshots to log when many arrive at once. It has no clock.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is counted together.
+/// The length of the window in which snapshots are counted.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// In each second shows the first `initial` and then every `thereafter`-th.
+/// In each second it selects the first `initial` snapshots, and then every `thereafter`-th one.
 #[derive(Debug)]
 pub(super) struct Sampler {
     initial: u64,
@@ -26,8 +26,8 @@ impl Sampler {
         }
     }
 
-    /// Whether to show one that comes at `now`. After the first `initial`, a `thereafter` of 0
-    /// shows none.
+    /// Whether to log a snapshot at `now`. With `thereafter` 0, only the first `initial` ones are
+    /// logged.
     pub(super) fn shows(&mut self, now: Instant) -> bool {
         if self.window.is_none_or(|start| now - start >= WINDOW) {
             self.window = Some(now);
@@ -49,14 +49,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_a_second_and_then_some() {
+    fn logs_the_first_snapshots_of_a_second_and_then_every_nth() {
         assert_eq!(shown(2, 3), [1, 2, 5, 8]);
         assert_eq!(shown(2, 0), [1, 2]);
         assert_eq!(shown(2, 1).len(), 10);
     }
 
     #[test]
-    fn each_second_begins_anew() {
+    fn each_second_starts_a_new_window() {
         let (mut sampler, now) = (Sampler::new(1, 0), Instant::now());
         assert!(sampler.shows(now));
         assert!(!sampler.shows(now));

@@ -1,4 +1,4 @@
-//! What is shown.
+//! Tests of the log lines.
 
 use std::time::UNIX_EPOCH;
 
@@ -34,7 +34,7 @@ fn metrics() -> ResourceMetrics {
     metrics
 }
 
-/// The lines that so many polls at once give, and the drain after them.
+/// The log lines of this number of simultaneous polls, and of the drain after them.
 async fn shown(config: Config, polls: usize) -> Vec<String> {
     let (lines, guard) = logged();
     let (exporter, target) = (config.build("debug"), target("one"));
@@ -66,7 +66,7 @@ fn config(verbosity: Verbosity) -> Config {
 }
 
 #[tokio::test(start_paused = true)]
-async fn basic_counts_and_is_one_line_a_second() {
+async fn basic_logs_counts_in_one_line_per_second() {
     let lines = shown(config(Verbosity::Basic), 10).await;
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(
@@ -80,9 +80,9 @@ async fn basic_counts_and_is_one_line_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn normal_is_one_line_a_metric() {
+async fn normal_logs_one_line_for_each_metric() {
     let lines = shown(config(Verbosity::Normal), 10).await;
-    assert_eq!(lines.len(), 2 * 2, "two polls of a second: {lines:?}");
+    assert_eq!(lines.len(), 2 * 2, "two polls in one second: {lines:?}");
     assert!(
         lines
             .iter()
@@ -92,7 +92,7 @@ async fn normal_is_one_line_a_metric() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn detailed_is_one_line_a_point_with_everything() {
+async fn detailed_logs_one_line_for_each_point_with_all_details() {
     let lines = shown(config(Verbosity::Detailed), 1).await;
     assert_eq!(lines.len(), 1 + 3, "{lines:?}");
     assert!(lines[0].contains(r#"service.name=\"one\""#), "{lines:?}");

@@ -1,4 +1,4 @@
-//! What the configuration says of the exporter, under the Collector's keys.
+//! The configuration of the exporter, with the Collector's keys.
 
 use std::{path::PathBuf, sync::Arc, time};
 
@@ -20,49 +20,50 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// The most bytes that are written at once, unless one poll brings more.
+/// The most bytes of one write, unless one poll has more.
 const BATCH_BYTES: u64 = 3 * 1024 * 1024;
 
-/// The most bytes that wait for a disk that takes none.
+/// The most bytes that wait while the disk accepts no data.
 const QUEUE_BYTES: ByteSize = ByteSize::from_mib(64);
 
-/// A disk that hangs is waited for: a write that goes on must not be made a second time.
+/// A write to a hanging disk never times out, because an interrupted write must not be repeated.
 const PATIENCE: time::Duration = time::Duration::from_secs(86_400);
 
 /// Writes metrics to a file, as lines of OTLP JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// The file; its directory must be there, unless `create_directory` makes it.
+    /// The path of the file. Its directory must exist, unless `create_directory` is set.
     pub path: PathBuf,
-    /// Whether the directory of the file is made if it is not there.
+    /// Whether the exporter creates the directory of the file.
     pub create_directory: bool,
-    /// Permissions of a directory that is made, in octal.
+    /// Permissions of a created directory, in octal.
     pub directory_permissions: String,
-    /// Whether a file that is there at the start is continued. If not, it is emptied.
+    /// Whether an existing file is continued at the start. Otherwise it is emptied.
     pub append: bool,
-    /// How the file makes room for a new one. If given, a file that is there is continued.
+    /// When a full file is replaced by a new one. With this key an existing file is always
+    /// continued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation: Option<RotationConfig>,
-    /// The form of the lines.
+    /// The format of the lines.
     pub format: FileFormat,
-    /// How long lines are gathered before they are written, a duration.
+    /// How long lines are collected before they are written.
     pub flush_interval: Duration,
 }
 
-/// How a file makes room for a new one.
+/// When a full file is replaced by a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RotationConfig {
-    /// The largest file, in MiB.
+    /// The largest size of a file, in MiB.
     pub max_megabytes: u64,
-    /// The most old files; 0 for all.
+    /// The largest number of old files; 0 means no limit.
     pub max_backups: usize,
-    /// How long old files are kept, in days; 0 for ever.
+    /// How many days old files are kept; 0 means no limit.
     pub max_days: u64,
 }
 
-/// The form of the lines.
+/// The format of the lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FileFormat {
@@ -96,13 +97,12 @@ impl Default for RotationConfig {
 }
 
 impl Config {
-    /// Makes the exporter that `context` tells of, within a tokio runtime. The file is opened when
-    /// there is something to write; the one of the exporter `before`, whose place it takes, it
-    /// shares until that has written all it held.
+    /// Creates the exporter of `context`, within a tokio runtime. The file is opened at the first
+    /// write. An
+    /// exporter that replaces `before` shares its file until `before` has written everything.
     ///
     /// # Errors
-    ///
-    /// Names the key whose value cannot be used.
+    /// If a value cannot be used. The error names its key.
     pub(in crate::exporters) fn build(
         &self,
         context: DeliveryContext<'_>,
@@ -133,7 +133,7 @@ impl Config {
         Ok(Arc::new(Sending::new(File { writer }, delivery, ending)))
     }
 
-    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let mut error = |path: &[&str], message: &str| at.error(path, message, diagnostics);
         if self.path.file_name().is_none() {
@@ -146,7 +146,7 @@ impl Config {
         if !self.permissions().is_some_and(lets_us_in) {
             error(
                 &["directory_permissions"],
-                "expected permissions in octal that let us in ourselves, such as \"0755\"",
+                "expected permissions in octal that include the owner, such as \"0755\"",
             );
         }
         let (shortest, longest) = (Duration::from_millis(1), Duration::from_secs(86_400));
@@ -169,7 +169,7 @@ impl Config {
         u32::from_str_radix(&self.directory_permissions, 8).ok()
     }
 
-    /// What is written at once fits into one file.
+    /// The data of one write must fit into one file.
     fn queue(&self) -> SendingQueue {
         let largest = self.rotation.as_ref().map(|of| of.rotation().max_bytes);
         SendingQueue {
@@ -195,7 +195,7 @@ impl RotationConfig {
     }
 }
 
-/// A full disk is tried again until somebody makes room.
+/// Retries until a full disk has room again.
 fn retry() -> RetryOnFailure {
     RetryOnFailure {
         initial_interval: Duration::from_secs(1),

@@ -1,21 +1,21 @@
-//! Keys of the Collector's `file` exporter that we do not have.
+//! Keys of the Collector's `file` exporter that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
 const ROTATION: Foreign = Foreign {
     keys: &[ForeignKey::ignored(
         &["localtime"],
-        "the times in the names of old files are in UTC",
+        "times in the names of old files are in UTC",
     )],
     ..Foreign::NONE
 };
 
-/// Of `file`.
+/// Keys of `file` that only the Collector has.
 pub const FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::refused(
             &["compression"],
-            "lines are written as they are, for whoever reads the file; compress old files outside",
+            "lines are not compressed, so that other programs can read the file; compress old files with another program",
         ),
         ForeignKey::refused(
             &["encoding"],
@@ -23,11 +23,11 @@ pub const FOREIGN: Foreign = Foreign {
         ),
         ForeignKey::refused(
             &["group_by"],
-            "all targets are in one file; make a pipeline and a `file` exporter for each group",
+            "all targets are in one file; use a pipeline and a `file` exporter for each group",
         ),
         ForeignKey::ignored(
             &["sending_queue", "timeout", "retry_on_failure"],
-            "lines wait, 64 MiB at most, and are tried again until the disk takes them",
+            "up to 64 MiB of lines wait until the disk accepts them",
         ),
     ],
     below: &[("rotation", &ROTATION)],

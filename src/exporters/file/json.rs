@@ -1,8 +1,10 @@
-//! OTLP as JSON: keys in lowerCamelCase, 64-bit integers as texts, enumerations as numbers, what is
-//! empty left out. That is the mapping of the OTLP specification.
+//! OTLP as JSON, as the OTLP specification maps it: keys in lowerCamelCase, 64-bit integers as
+//! texts,
+//! enumerations as numbers, empty values omitted.
 //!
-//! opentelemetry-proto's `with-serde` differs from it: it writes `asInt` as a number, of which a
-//! reader may lose digits, and NaN as `null`.
+//! `with-serde` of opentelemetry-proto differs: it writes `asInt` as a number, of which a reader
+//! may
+//! lose digits, and NaN as `null`.
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
@@ -15,17 +17,17 @@ use opentelemetry_proto::tonic::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// All messages as one, with a line feed behind it.
+/// Joins all messages into one, followed by a line feed.
 pub(super) fn line(messages: &[ExportMetricsServiceRequest]) -> serde_json::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(&Json(messages))?;
     line.push(b'\n');
     Ok(line)
 }
 
-/// How something is written.
+/// Serializes a value as OTLP JSON.
 struct Json<T>(T);
 
-/// Writes what is not empty into a map.
+/// Writes values that are not empty into a map.
 struct Fields<M>(M);
 
 impl<M: SerializeMap> Fields<M> {
@@ -124,7 +126,7 @@ json_object!(Metric, |metric, fields| {
         Some(Data::Gauge(_)) => fields.one("gauge", metric.data.as_ref())?,
         Some(Data::Sum(_)) => fields.one("sum", metric.data.as_ref())?,
         Some(Data::Histogram(_)) => fields.one("histogram", metric.data.as_ref())?,
-        // No instrument of ours makes others.
+        // No instrument of this collector creates other kinds.
         _ => {}
     }
 });
@@ -197,7 +199,7 @@ json_object!(AnyValue, |any, fields| {
         }
         Some(Value::DoubleValue(value)) => fields.0.serialize_entry("doubleValue", &Json(value))?,
         Some(Value::ArrayValue(array)) => fields.0.serialize_entry("arrayValue", &Json(array))?,
-        // An attribute of ours is a scalar or an array of them.
+        // An attribute of this collector is a scalar or an array of scalars.
         _ => {}
     }
 });

@@ -1,15 +1,16 @@
-//! `file`: writes each poll as a line of OTLP JSON, which the Collector's `otlpjsonfile` reads.
+//! `file`: writes each poll as a line of OTLP JSON, which the Collector's `otlpjsonfile` receiver
+//! reads.
 //!
 //! ```yaml
 //! exporters:
-//!   file:
-//!     path: /var/lib/collector/metrics.json
-//!     rotation: { max_megabytes: 10, max_backups: 3, max_days: 7 }
-//!     flush_interval: 1s
+//!  file:
+//!    path: /var/lib/collector/metrics.json
+//!    rotation: { max_megabytes: 10, max_backups: 3, max_days: 7 }
+//!    flush_interval: 1s
 //! ```
-//!
 //! The file is a destination like any other ([`crate::delivery`]): lines wait in a bounded queue,
-//! and a disk that takes none delays no poll.
+//! and a
+//! failing disk delays no poll.
 
 mod config;
 mod foreign;
@@ -64,7 +65,7 @@ impl Encoder for File {
     }
 }
 
-/// Takes batches of lines to the file.
+/// Writes batches of lines to the file.
 #[derive(Debug)]
 struct Destination(Arc<Writer>);
 

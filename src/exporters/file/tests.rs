@@ -1,4 +1,4 @@
-//! From a snapshot to lines on a disk.
+//! Tests from a snapshot to the lines on a disk.
 
 use std::{
     fs,
@@ -68,7 +68,7 @@ fn message(metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
     }
 }
 
-/// Two messages with all kinds of points and odd values.
+/// Two messages with all kinds of points and unusual values.
 fn messages() -> [ExportMetricsServiceRequest; 2] {
     let total = Data::Sum(Sum {
         data_points: vec![number(Value::AsInt(i64::MAX))],
@@ -102,7 +102,7 @@ fn messages() -> [ExportMetricsServiceRequest; 2] {
     ]
 }
 
-/// The same as the OTLP specification says it in JSON.
+/// The expected JSON according to the OTLP specification.
 fn expected() -> serde_json::Value {
     let point = |key: &str, value: serde_json::Value| {
         json!({
@@ -145,7 +145,7 @@ fn expected() -> serde_json::Value {
 }
 
 #[test]
-fn a_line_is_what_the_otlp_specification_says() {
+fn a_line_follows_the_otlp_specification() {
     let line = json::line(&messages()).unwrap();
     assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
     let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
@@ -167,7 +167,7 @@ fn settings(directory: &Path, append: bool, rotation: Option<Rotation>) -> Write
     }
 }
 
-/// The files of a directory with what is in them, by name.
+/// The files of a directory with their contents, by name.
 fn files(directory: &TempDir) -> Vec<(String, String)> {
     let entries = fs::read_dir(directory.path()).unwrap().map(Result::unwrap);
     let mut files: Vec<_> = entries
@@ -189,7 +189,7 @@ fn is(files: &[(String, String)], expected: &[(&str, &str)]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_is_emptied_or_continued() {
+async fn an_existing_file_is_emptied_or_continued() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("metrics.json"), "before\ntorn").unwrap();
     let appending = writer(directory.path(), true, None);
@@ -206,7 +206,7 @@ async fn a_file_is_emptied_or_continued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_is_taken_away_is_made_anew() {
+async fn a_file_that_was_moved_away_is_created_again() {
     let directory = TempDir::new().unwrap();
     let writer = writer(directory.path(), false, None);
     writer.write(b"1\n").unwrap();
@@ -220,7 +220,7 @@ async fn a_file_that_is_taken_away_is_made_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_the_place_of_another_goes_on_with_its_file() {
+async fn a_replacement_continues_the_file_of_its_predecessor() {
     let directory = TempDir::new().unwrap();
     let old = writer(directory.path(), false, None);
     old.write(b"1\n").unwrap();
@@ -248,7 +248,7 @@ async fn who_takes_the_place_of_another_goes_on_with_its_file() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_file_makes_room_and_old_ones_go() {
+async fn a_full_file_is_rotated_and_old_files_are_deleted() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("metrics-of-mine.json"), "mine").unwrap();
     let rotation = Rotation {
@@ -283,7 +283,7 @@ async fn a_full_file_makes_room_and_old_ones_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_written_is_an_error_with_the_path_until_it_can() {
+async fn a_failed_write_is_an_error_with_the_path() {
     let directory = TempDir::new().unwrap();
     let below = directory.path().join("absent");
     let writer = writer(&below, false, None);

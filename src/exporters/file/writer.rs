@@ -1,4 +1,4 @@
-//! The file: whole batches are appended or nothing, and it makes room when it is full.
+//! Writes the file. It appends a whole batch or nothing, and rotates the file when it is full.
 
 use std::{
     fs, io,
@@ -13,21 +13,22 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::runtime::Clock;
 
-/// The time in the name of an old file, in UTC; `lumberjack`'s, which the Collector uses.
+/// The time in the name of an old file, in UTC, in the format of `lumberjack`, which the Collector
+/// uses.
 const TIME: &str = "%Y-%m-%dT%H-%M-%S%.3f";
 
-/// What the writer goes by.
+/// The settings of a writer.
 #[derive(Debug)]
 pub(super) struct WriterSettings {
     pub(super) path: PathBuf,
     pub(super) append: bool,
-    /// The permissions with which a directory is made that is not there, if it is.
+    /// The permissions of a created directory. `None` if the directory is not created.
     pub(super) directory_mode: Option<u32>,
     pub(super) rotation: Option<Rotation>,
     pub(super) clock: Clock,
 }
 
-/// When a file makes room for a new one, and how long old ones stay.
+/// When a file is rotated, and how long old files stay.
 #[derive(Debug)]
 pub(super) struct Rotation {
     pub(super) max_bytes: u64,
@@ -35,7 +36,7 @@ pub(super) struct Rotation {
     pub(super) max_age: Option<Duration>,
 }
 
-/// Appends to a file. Several of one file take turns, so that no line is written into another.
+/// Appends to a file. Several writers of one file take turns, so that lines never mix.
 #[derive(Debug)]
 pub(super) struct Writer {
     settings: WriterSettings,
@@ -45,11 +46,13 @@ pub(super) struct Writer {
 #[derive(Debug, Default)]
 struct OpenedFile {
     file: Option<fs::File>,
-    /// Whether the file is ours already, and so is not emptied.
+    /// Whether this writer has used the file before, so that it does not empty it.
     is_begun: bool,
-    /// Whether it is none that can be cut or moved away; known once it has been looked at.
+    /// Whether the path is not a regular file, so that it cannot be cut or rotated. `None` before
+    /// the first
+    /// check.
     is_stream: Option<bool>,
-    /// Whether the last line that was written to a stream may not be whole.
+    /// Whether the last line that was written to a stream may be incomplete.
     is_cut: bool,
 }
 
@@ -71,7 +74,7 @@ impl Writer {
         }
     }
 
-    /// One that goes on with the file of another one, if it is the same.
+    /// A writer that continues the file of another one, if it is the same file.
     pub(super) fn after(before: &Self, settings: WriterSettings) -> Self {
         let is_same = before.settings.path == settings.path;
         Self {
@@ -85,7 +88,7 @@ impl Writer {
 
     /// Appends lines. After an error none of them is in the file.
     pub(super) fn write(&self, lines: &[u8]) -> Result<(), WriteError> {
-        // After a panic the file is opened anew.
+        // After a panic the file is opened again.
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.is_stream.is_none() {
             opened.is_stream = Some(is_stream(&self.settings.path));
@@ -107,15 +110,17 @@ impl Writer {
                 Ok(())
             }
             Err(source) => {
-                // A part may be there. Should it stay, the next start ends its line.
+                // A part of the lines may be in the file. If it stays, the next start ends its
+                // line.
                 drop(file.set_len(size));
                 Err(self.failed("written")(source))
             }
         }
     }
 
-    /// Writes to what has no end and cannot be cut: a pipe, a terminal, our own output. After an
-    /// error a part of the lines may have been read, and they come again.
+    /// Writes to something that cannot be cut: a pipe, a terminal, the process' own output. After
+    /// an error,
+    /// a reader may have got a part of the lines, and they are written again.
     fn write_to_stream(&self, opened: &mut OpenedFile, lines: &[u8]) -> Result<(), WriteError> {
         let mut file = match opened.file.take() {
             Some(file) => file,
@@ -142,7 +147,7 @@ impl Writer {
         move |source| WriteError { path, what, source }
     }
 
-    /// The file, opened if it is not or if somebody has taken it away.
+    /// Opens the file, unless it is open and still at its path.
     fn open(&self, opened: &mut OpenedFile) -> io::Result<fs::File> {
         let path = &self.settings.path;
         if let Some(file) = opened.file.take().filter(|_| path.exists()) {
@@ -163,7 +168,7 @@ impl Writer {
         Ok(file)
     }
 
-    /// Gives the file another name, and removes what is too old or too much.
+    /// Renames the file, and deletes old files above the limits.
     fn rotate(&self) -> io::Result<()> {
         let backups = Backups::of(&self.settings.path);
         let now = self.settings.clock.since_epoch();
@@ -178,8 +183,8 @@ impl Writer {
     }
 }
 
-/// Our own output or errors, which may be a pipe, a socket, or a file that somebody else writes to
-/// as well.
+/// The process' own standard output or error: a pipe, a socket, or a file that another process may
+/// write to as well.
 fn own(path: &Path) -> Option<io::Result<fs::File>> {
     let is = |names: [&str; 3]| names.iter().any(|name| path == Path::new(name));
     let taken = if is(["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]) {
@@ -192,19 +197,19 @@ fn own(path: &Path) -> Option<io::Result<fs::File>> {
     Some(taken.map(fs::File::from))
 }
 
-/// Whether the path leads to something that cannot be cut or moved away, or that is not ours alone.
+/// Whether the path is something that cannot be cut or rotated, or that other processes use.
 fn is_stream(path: &Path) -> bool {
     let is_own = own(path).is_some();
     is_own || fs::metadata(path).is_ok_and(|of| !of.is_file() && !of.is_dir())
 }
 
-/// Waits until somebody reads, if it is a named pipe.
+/// Opens a stream. A named pipe blocks until somebody reads.
 fn open_stream(path: &Path) -> io::Result<fs::File> {
     let own = own(path);
     own.unwrap_or_else(|| fs::OpenOptions::new().append(true).open(path))
 }
 
-/// Ends a line that was not written to its end, so that the next one is whole.
+/// Ends an incomplete line, so that the next one is whole.
 fn end_line(file: &mut fs::File) -> io::Result<()> {
     if file.metadata()?.len() == 0 {
         return Ok(());
@@ -218,7 +223,7 @@ fn end_line(file: &mut fs::File) -> io::Result<()> {
     }
 }
 
-/// The names of the old files: `metrics-2026-01-31T23-59-59.999.json` of `metrics.json`.
+/// The names of the old files: `metrics-2026-01-31T23-59-59.999.json` for `metrics.json`.
 struct Backups {
     directory: PathBuf,
     prefix: String,
@@ -238,7 +243,7 @@ impl Backups {
         }
     }
 
-    /// A name that no file has, for one that ends now.
+    /// An unused name for a file that is rotated now.
     fn free(&self, now: Duration) -> PathBuf {
         let mut now = now;
         loop {
@@ -256,7 +261,7 @@ impl Backups {
         format!("{}{}{}", self.prefix, time.strftime(TIME), self.suffix)
     }
 
-    /// When the file of this name ended; none if it is none of ours.
+    /// The time in a file name. `None` if this exporter did not create the name.
     fn time(&self, name: &str) -> Option<Duration> {
         let time = name
             .strip_prefix(&self.prefix)?

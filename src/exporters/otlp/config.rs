@@ -1,4 +1,4 @@
-//! The configuration of `otlp_http` and `otlp_grpc`, under the OpenTelemetry Collector's keys.
+//! The configuration of `otlp_http` and `otlp_grpc`, with the OpenTelemetry Collector's keys.
 
 use std::sync::Arc;
 
@@ -26,26 +26,27 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HttpConfig {
-    /// Base URL of the destination; `/v1/metrics` is appended. TLS unless it is `http://`.
+    /// Base URL of the destination. The exporter appends `/v1/metrics`. An `http://` URL has no
+    /// TLS.
     pub endpoint: Option<HttpUrl>,
-    /// Full URL for metrics, used as it is instead of `endpoint`.
+    /// Full URL for metrics, used without a change in place of `endpoint`.
     pub metrics_endpoint: Option<HttpUrl>,
-    /// The longest one attempt may take, a duration.
+    /// The longest time for one attempt.
     pub timeout: Duration,
-    /// Compression of requests.
+    /// The compression of requests.
     pub compression: Compression,
     /// Headers of every request.
     pub headers: Headers,
-    /// Who we are to the destination.
+    /// Credentials for the destination.
     pub auth: AuthConfig,
-    /// TLS towards the destination.
+    /// TLS settings of the connection to the destination.
     pub tls: Tls,
-    /// The proxy to go through, instead of that of the environment (`HTTPS_PROXY` and its like).
+    /// The proxy to use instead of that of the environment (`HTTPS_PROXY` and similar variables).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_url: Option<ProxyUrl>,
-    /// When and how long a failed batch is tried again.
+    /// When and how long the exporter retries a failed batch.
     pub retry_on_failure: RetryOnFailure,
-    /// What waits between the polls and the network.
+    /// The queue between the polls and the network.
     pub sending_queue: SendingQueue,
 }
 
@@ -53,30 +54,31 @@ pub struct HttpConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GrpcConfig {
-    /// `host:port`, `http://host:port`, `https://host:port` or `dns:///host:port` of the destination.
-    /// TLS unless it is `http://`, or is neither of the two and `tls.insecure` is set.
+    /// The destination as `host:port`, `http://host:port`, `https://host:port` or
+    /// `dns:///host:port`. It
+    /// uses TLS, except with `http://`, or without a scheme if `tls.insecure` is set.
     pub endpoint: String,
-    /// How connections to the addresses of a name are used.
+    /// How the exporter uses the addresses of a name.
     pub balancer_name: BalancerName,
-    /// Pings that notice that the other end is gone; none if not given.
+    /// Pings that detect a lost connection. Without this key there are no pings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keepalive: Option<Keepalive>,
-    /// The longest one attempt may take, a duration.
+    /// The longest time for one attempt.
     pub timeout: Duration,
-    /// Compression of requests.
+    /// The compression of requests.
     pub compression: Compression,
     /// Metadata of every request.
     pub headers: Headers,
-    /// Who we are to the destination.
+    /// Credentials for the destination.
     pub auth: AuthConfig,
-    /// TLS towards the destination.
+    /// TLS settings of the connection to the destination.
     pub tls: Tls,
-    /// The proxy to go through, instead of that of the environment (`HTTPS_PROXY` and its like).
+    /// The proxy to use instead of that of the environment (`HTTPS_PROXY` and similar variables).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_url: Option<ProxyUrl>,
-    /// When and how long a failed batch is tried again.
+    /// When and how long the exporter retries a failed batch.
     pub retry_on_failure: RetryOnFailure,
-    /// What waits between the polls and the network.
+    /// The queue between the polls and the network.
     pub sending_queue: SendingQueue,
 }
 
@@ -116,11 +118,10 @@ impl Default for GrpcConfig {
 }
 
 impl HttpConfig {
-    /// Makes the exporter that `context` tells of, within a tokio runtime.
+    /// Creates the exporter of `context`, within a tokio runtime.
     ///
     /// # Errors
-    ///
-    /// Names the key whose value cannot be used.
+    /// If a value cannot be used. The error names its key.
     pub fn build(&self, context: DeliveryContext<'_>) -> Result<Arc<dyn Exporter>, ConfigError> {
         let settings = DeliverySettings {
             timeout: self.timeout.get(),
@@ -132,7 +133,7 @@ impl HttpConfig {
         start(context, settings, self.destination())
     }
 
-    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let destination = self.destination().err().into_iter();
         let others = self.retry_on_failure.check().into_iter();
@@ -175,11 +176,10 @@ impl HttpConfig {
 }
 
 impl GrpcConfig {
-    /// Makes the exporter that `context` tells of, within a tokio runtime.
+    /// Creates the exporter of `context`, within a tokio runtime.
     ///
     /// # Errors
-    ///
-    /// Names the key whose value cannot be used.
+    /// If a value cannot be used. The error names its key.
     pub fn build(&self, context: DeliveryContext<'_>) -> Result<Arc<dyn Exporter>, ConfigError> {
         let settings = DeliverySettings {
             timeout: self.timeout.get(),
@@ -191,7 +191,7 @@ impl GrpcConfig {
         start(context, settings, self.destination())
     }
 
-    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let destination = self.destination().err().into_iter();
         let others = self.retry_on_failure.check().into_iter();

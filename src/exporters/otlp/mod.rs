@@ -28,7 +28,7 @@ impl Encoder for Otlp {
     fn ended(&self, messages: &[ExportMetricsServiceRequest], delivery: &Delivery) {
         for message in messages {
             let points = points::in_message(message);
-            // OTLP asks not to send empty envelopes.
+            // OTLP says that empty envelopes should not be sent.
             if points > 0 {
                 delivery.push(&message.encode_to_vec(), points);
             }

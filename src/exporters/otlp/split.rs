@@ -1,5 +1,5 @@
-//! A message of OTLP becomes several: data points stay whole and in their order, and each piece
-//! says again whose they are.
+//! Splits an OTLP message into several. Data points stay whole and in their order, and each piece
+//! repeats the Resource, the scope and the metric of its points.
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
@@ -12,10 +12,10 @@ use prost::Message as _;
 
 use crate::delivery::{Limit, Piece};
 
-/// The most that a tag and a length take.
+/// The largest size of a tag and a length.
 const PREFIX_BYTES: u64 = 6;
 
-/// Splits an `ExportMetricsServiceRequest`; nothing if it cannot be read.
+/// Splits an `ExportMetricsServiceRequest`. Returns nothing if the message cannot be read.
 pub(in crate::exporters) fn split(message: &[u8], points: u64, limit: Limit) -> Vec<Piece> {
     let Ok(message) = ExportMetricsServiceRequest::decode(message) else {
         return Vec::new();
@@ -37,7 +37,7 @@ pub(in crate::exporters) fn split(message: &[u8], points: u64, limit: Limit) -> 
     splitter.pieces
 }
 
-/// One point of any kind.
+/// A data point of any kind.
 enum Point {
     Number(NumberDataPoint),
     Histogram(HistogramDataPoint),
@@ -50,15 +50,15 @@ enum Point {
 struct Open {
     message: ExportMetricsServiceRequest,
     points: u64,
-    /// No fewer than its bytes.
+    /// An upper estimate of its size in bytes.
     bytes: u64,
-    /// Whether it says the Resource, the scope and the metric that are being split.
+    /// Whether the piece already has the current Resource, scope and metric.
     has_resource: bool,
     has_scope: bool,
     has_metric: bool,
 }
 
-/// Heads without what is below them, and their sizes.
+/// Resource, scope and metric without their contents, and their sizes.
 struct Heads<'h> {
     resource: (&'h ResourceMetrics, u64),
     scope: (&'h ScopeMetrics, u64),
@@ -124,7 +124,7 @@ impl Splitter {
 }
 
 impl Open {
-    /// The bytes of the heads that the next point needs.
+    /// The bytes of the Resource, scope and metric that the next point needs.
     fn missing(&self, heads: &Heads<'_>) -> u64 {
         let resource = if self.has_resource {
             0
@@ -174,7 +174,7 @@ impl Open {
                 of.data_points.push(point);
             }
             (Some(Data::Summary(of)), Point::Summary(point)) => of.data_points.push(point),
-            // A point goes back to where it was taken from.
+            // A point always returns to the kind of metric that it came from.
             _ => {}
         }
     }
@@ -191,7 +191,7 @@ impl Point {
     }
 }
 
-/// The bytes of a message within another one, at most.
+/// The largest size of a message within another one, in bytes.
 fn size(message: &impl prost::Message) -> u64 {
     message.encoded_len() as u64 + PREFIX_BYTES
 }
@@ -230,7 +230,7 @@ mod tests {
         }
     }
 
-    /// A metric of one of three kinds with so many points, numbered on.
+    /// A metric of one of three kinds with `count` points, numbered consecutively.
     fn metric(kind: u8, count: usize, next: &mut i64) -> Metric {
         let mut numbers = || {
             *next += 1;
@@ -297,7 +297,7 @@ mod tests {
         }
     }
 
-    /// Each point, with all that is said of it.
+    /// Each point as text, with its Resource, scope and metric.
     fn texts(message: &ExportMetricsServiceRequest) -> Vec<String> {
         let mut texts = Vec::new();
         for part in &message.resource_metrics {
@@ -324,7 +324,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_point_is_in_one_piece_with_all_that_is_said_of_it(
+        fn every_point_is_in_exactly_one_piece_with_its_resource_scope_and_metric(
             shape in shapes(),
             most in 1_u64..9,
             bytes in 1_u64..2000,
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_cannot_be_split() {
+    fn an_invalid_message_cannot_be_split() {
         assert_eq!(split(b"\xff\xff", 2, Limit::Half), []);
     }
 }

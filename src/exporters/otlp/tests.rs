@@ -1,4 +1,4 @@
-//! From a snapshot to what a destination decodes.
+//! Tests from a snapshot to what a destination decodes.
 
 use std::{
     sync::{Arc, Mutex},
@@ -33,7 +33,7 @@ use crate::{
     telemetry::Meter,
 };
 
-/// What a target called `name` gives: a total, a gauge and a histogram.
+/// The metrics of a target with the given name: a total, a gauge and a histogram.
 fn metrics(name: &str, total: u64) -> ResourceMetrics {
     let reader = Reader::default();
     let resource = Resource::builder_empty()
@@ -54,7 +54,7 @@ fn metrics(name: &str, total: u64) -> ResourceMetrics {
     metrics
 }
 
-/// Keeps what it is sent.
+/// Stores what it receives.
 #[derive(Debug, Clone, Default)]
 struct Store(Arc<Mutex<Vec<Bytes>>>);
 
@@ -76,7 +76,7 @@ fn settings() -> DeliverySettings {
     }
 }
 
-/// An exporter that sends to what is returned.
+/// An exporter, and the store to which it sends.
 fn exporter() -> (Sending, Store) {
     let (tasks, _failures) = Tasks::new();
     let provider = SdkMeterProvider::builder().build();
@@ -97,7 +97,7 @@ fn exporter() -> (Sending, Store) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_goes_has_ended_unless_all_go() {
+async fn a_removed_target_ends_unless_the_collector_stops() {
     let (exporter, store) = exporter();
     let asked = Mutex::new(Vec::new());
     let make = |now| {

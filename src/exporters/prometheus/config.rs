@@ -1,4 +1,4 @@
-//! What the configuration says of the exporter.
+//! The configuration of the exporter.
 
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 
@@ -20,91 +20,99 @@ use crate::{
 /// Serves the last values of all targets to Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each one is a configuration key"
+)]
 pub struct Config {
-    /// Address to listen on; components that name the same one share it.
+    /// Address to listen on. Components with the same address share it.
     pub endpoint: Endpoint,
-    /// How scrapers reach it over TLS; all components of a listener say the same.
+    /// TLS for scrapers. All components of a listener must have the same settings.
     pub tls: Option<TlsConfig>,
-    /// Whom to answer.
+    /// Credentials that clients must send.
     pub auth: AuthConfig,
-    /// How long a handshake and the header of a request may take, and a connection stay idle.
+    /// The longest time for a handshake and the header of a request, and for an idle connection.
     pub read_header_timeout: Duration,
-    /// How long one scrape may take, to the last byte.
+    /// The longest time for one scrape, to the last byte.
     pub write_timeout: Duration,
-    /// The most exchanges at the same time on the listener, and but for some that stay free for
-    /// `/livez` and `/readyz` the most connections. One client gets half of them; where it has more,
-    /// the one that was idle for longest is closed.
+    /// The most simultaneous requests on the listener. It is also the most connections, except a
+    /// few that
+    /// are reserved for `/livez` and `/readyz`. One client gets at most half of them; if it has
+    /// more, its
+    /// connection that was idle for the longest time is closed.
     pub max_connections: usize,
     /// Path of the scrape.
     pub path: String,
-    /// The most scrapes at the same time, of one client half as many; more are answered with 503
-    /// and `Retry-After`.
+    /// The most simultaneous scrapes, and half as many for one client. Other requests get 503 with
+    /// `Retry-After`.
     pub max_concurrent_scrapes: usize,
     /// Whether a scraper that asks for OpenMetrics gets it.
     pub enable_open_metrics: bool,
-    /// Whether totals say in OpenMetrics when they began, in a sample of its own a series.
+    /// Whether totals in OpenMetrics have their start time, as an additional sample of each series.
     pub enable_open_metrics_text_created_samples: bool,
-    /// Whether the time of the poll stands behind each value. Prometheus then shows a series that
-    /// left for five more minutes.
+    /// Whether each value has the time of its poll. Prometheus then shows a series that disappeared
+    /// for
+    /// five more minutes.
     pub send_timestamps: bool,
-    /// How long the last values of an endpoint that gives no body are shown.
+    /// How long the last values of an endpoint without a body are shown.
     #[serde(alias = "metric_expiration")]
     pub max_stale: Duration,
-    /// How names of metrics and attributes are translated, `UnderscoreEscapingWithSuffixes` if
-    /// nothing is said.
+    /// How names of metrics and attributes are translated. Default:
+    /// `UnderscoreEscapingWithSuffixes`.
     pub translation_strategy: Option<TranslationStrategy>,
-    /// The older key for the same: whether names end with unit and `_total`.
+    /// The older key for the same setting: whether names end with the unit and `_total`.
     pub add_metric_suffixes: Option<bool>,
-    /// What stands before each name, with `_` between.
+    /// A prefix of each name, followed by `_`.
     pub namespace: String,
-    /// Labels on every series.
+    /// Labels of every series.
     pub const_labels: BTreeMap<String, String>,
-    /// Whether series are without `otel_scope_name`, which says what endpoint of a target they
-    /// come from. The OpenTelemetry Collector's default is false.
+    /// Whether series have no label `otel_scope_name`, which names the endpoint of a target from
+    /// which they
+    /// come. The OpenTelemetry Collector's default is false.
     pub without_scope_info: bool,
-    /// Which attributes of the Resource are labels of every series.
+    /// The attributes of the Resource that become labels of every series.
     pub resource_constant_labels: ResourceLabels,
-    /// The older key for the same; it counts if the other one is not there.
+    /// The older key for the same setting. It applies only without the newer key.
     pub resource_to_telemetry_conversion: ResourceConversion,
-    /// How single targets are read when a scraper asks.
+    /// How a scraper can read a single target.
     pub probe: ProbeConfig,
 }
 
-/// Chooses attributes by their keys, with `*` for any text and `?` for any character.
+/// Selects attributes by their keys, with `*` for any text and `?` for any character.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct ResourceLabels {
-    /// Those that are labels; all of them if this is empty and `excluded` is not.
+    /// The attributes that become labels. If this list is empty and `excluded` is not, all do.
     pub included: Vec<String>,
-    /// Those that are none although `included` has them.
+    /// The attributes that do not become labels, even if `included` has them.
     pub excluded: Vec<String>,
 }
 
-/// Whether all attributes of the Resource are labels.
+/// Whether all attributes of the Resource become labels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct ResourceConversion {
-    /// Whether they are.
+    /// Whether the attributes become labels.
     pub enabled: bool,
-    /// Whether `service.name`, `service.namespace` and `service.instance.id` are not.
+    /// Whether `service.name`, `service.namespace` and `service.instance.id` are left out.
     pub exclude_service_attributes: bool,
 }
 
-/// How `/probe?target=…&definition=…` is answered, Prometheus' pattern of multi-target exporters.
+/// Requests to `/probe?target=…&definition=…`, Prometheus' multi-target exporter pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct ProbeConfig {
-    /// Whether it is answered.
+    /// Whether such requests are answered.
     pub enabled: bool,
-    /// Path of the probe.
+    /// Path of the requests.
     pub path: String,
-    /// Hosts and networks that may be polled although no receiver has them as targets. An address
-    /// of this machine or its link must be in a network that is named for it.
+    /// Hosts and networks that may be polled although no receiver has them as targets. A loopback
+    /// or
+    /// link-local address must be in a network that names it.
     pub allow: AllowList,
-    /// The most probes at the same time; more are answered with 503 and `Retry-After`.
+    /// The most simultaneous probes. Other requests get 503 with `Retry-After`.
     pub max_concurrent_probes: usize,
-    /// What a probe leaves of the time that `X-Prometheus-Scrape-Timeout-Seconds` gives.
+    /// The part of `X-Prometheus-Scrape-Timeout-Seconds` that a probe leaves unused.
     pub timeout_offset: Duration,
 }
 
@@ -115,7 +123,7 @@ impl Default for ProbeConfig {
             path: "/probe".to_owned(),
             allow: AllowList::default(),
             max_concurrent_probes: 16,
-            // That of Prometheus' own exporters.
+            // The value of Prometheus' own exporters.
             timeout_offset: Duration::from_millis(500),
         }
     }
@@ -141,7 +149,7 @@ impl Default for Config {
             add_metric_suffixes: None,
             namespace: String::new(),
             const_labels: BTreeMap::new(),
-            // With it `a / b` would match nothing where they are of two endpoints.
+            // With scope labels, `a / b` would match nothing if the metrics are of two endpoints.
             without_scope_info: true,
             resource_constant_labels: ResourceLabels::default(),
             resource_to_telemetry_conversion: ResourceConversion::default(),
@@ -161,7 +169,7 @@ impl ResourceLabels {
 }
 
 impl Config {
-    /// How series are called and what they carry.
+    /// The rules for names and labels.
     pub(super) fn rules(&self) -> RenderingRules {
         let conversion = self.resource_to_telemetry_conversion;
         let all = || Selection::all(conversion.exclude_service_attributes);
@@ -180,7 +188,7 @@ impl Config {
         }
     }
 
-    /// Where and how it listens.
+    /// The listener of the exporter.
     pub fn server(&self) -> ServerConfig {
         ServerConfig {
             endpoint: self.endpoint.to_string(),
@@ -194,7 +202,7 @@ impl Config {
         }
     }
 
-    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.server().check(at, diagnostics);
         let positive: [(&[&str], bool); 5] = [
@@ -259,7 +267,7 @@ impl Config {
             before.downcast_ref::<Prometheus>()
         });
         let exporter = match before {
-            // Under other rules all series are others.
+            // Under other rules all series are different ones.
             Some(before) if *before.rules() == self.rules() => Prometheus::following(before, self),
             _ => Prometheus::new(id, self, context.meter),
         };

@@ -1,4 +1,4 @@
-//! What metrics are called in a scrape, worked out once and shared by all targets.
+//! The names and headers of metrics in a scrape, computed once and shared by all targets.
 
 use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
@@ -8,41 +8,41 @@ use super::{
     rules::RenderingRules,
 };
 
-/// Descriptors that nothing shows are kept up to this number.
+/// The number of unused descriptors that are kept.
 const UNUSED_MAX: usize = 256;
 
 /// A metric as its instrument describes it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DescribedMetric<'a> {
     pub(super) name: &'a str,
-    /// In UCUM.
+    /// The unit in UCUM.
     pub(super) unit: &'a str,
     pub(super) help: &'a str,
     pub(super) kind: AggregationKind,
 }
 
-/// What a family is called, and what stands above its samples.
+/// The name of a family, and the lines above its samples.
 #[derive(Debug)]
 pub(super) struct FamilyDescriptor {
     pub(super) name: String,
-    /// The name for scrapers that know none but the old ones.
+    /// The name for scrapers that know only the older characters.
     pub(super) key: String,
     pub(super) kind: AggregationKind,
-    /// Word for the unit.
+    /// The unit as a word in names.
     pub(super) unit: String,
     pub(super) help: String,
-    /// Whether lines can say when its totals began.
+    /// Whether lines can have the start time of totals.
     pub(super) has_created: bool,
-    /// In UCUM.
+    /// The unit in UCUM.
     metric_unit: String,
 }
 
 impl FamilyDescriptor {
-    /// That of a family called `name`.
+    /// The descriptor of a family with this name.
     pub(super) fn new(name: String, of: DescribedMetric<'_>) -> Self {
         let has_created = match of.kind {
             AggregationKind::Histogram => true,
-            // Under the name that OpenMetrics has for it.
+            // The counter has a name in OpenMetrics.
             AggregationKind::Counter => of.kind.open_name(&name).is_some(),
             AggregationKind::Info | AggregationKind::UpDownCounter | AggregationKind::Gauge => {
                 false
@@ -59,12 +59,12 @@ impl FamilyDescriptor {
         }
     }
 
-    /// Whether samples of both are of one family.
+    /// Whether samples with both descriptors belong to one family.
     pub(super) fn is_of_family(&self, other: &Self) -> bool {
         self.name == other.name && self.kind.word() == other.kind.word()
     }
 
-    /// Those of one family follow one another.
+    /// Orders descriptors so that those of one family are next to each other.
     pub(super) fn order(&self, other: &Self) -> Ordering {
         (&self.name, self.kind).cmp(&(&other.name, other.kind))
     }
@@ -74,17 +74,17 @@ impl FamilyDescriptor {
     }
 }
 
-/// The descriptors of all metrics, by what their instruments are called.
+/// The descriptors of all metrics, by the names of their instruments.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     by_metric: HashMap<String, Vec<Arc<FamilyDescriptor>>>,
-    /// How many there are, and were after those that nothing shows were last looked for.
+    /// The current number of descriptors, and the number after the last search for unused ones.
     count: usize,
     kept: usize,
 }
 
 impl Catalogue {
-    /// What the metric is called under `rules`, which are always the same.
+    /// The descriptor of the metric under `rules`, which never change.
     pub(super) fn describe(
         &mut self,
         metric: DescribedMetric<'_>,
@@ -106,7 +106,7 @@ impl Catalogue {
         new
     }
 
-    /// Forgets what nothing shows.
+    /// Removes unused descriptors.
     fn sweep(&mut self) {
         self.by_metric.retain(|_, all| {
             all.retain(|descriptor| Arc::strong_count(descriptor) > 1);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_is_shared_by_metrics_that_are_described_alike() {
+    fn metrics_with_the_same_description_share_a_descriptor() {
         let (mut catalogue, rules) = (Catalogue::default(), RenderingRules::default());
         let first = catalogue.describe(gauge("a"), &rules);
         assert!(Arc::ptr_eq(&first, &catalogue.describe(gauge("a"), &rules)));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_kept_and_little_else() {
+    fn only_a_few_unused_descriptors_are_kept() {
         let (mut catalogue, rules) = (Catalogue::default(), RenderingRules::default());
         let shown: Vec<_> = (0..10)
             .map(|number| catalogue.describe(gauge(&format!("shown_{number}")), &rules))

@@ -1,5 +1,6 @@
-//! Names that Prometheus did not allow before its version 3, and what stands for them where a
-//! scraper does not allow them: the rules of Prometheus' library `common`.
+//! Escapes names that Prometheus did not allow before version 3, for scrapers that do not support
+//! them.
+//! The rules are those of Prometheus' library `common`.
 
 use std::borrow::Cow;
 
@@ -8,23 +9,23 @@ use super::pairs;
 /// How a scraper wants such names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Escaping {
-    /// As they are.
+    /// Leaves names as they are.
     AllowUtf8,
-    /// `_` for each other character.
+    /// Replaces each other character with `_`.
     #[default]
     Underscores,
-    /// `_dot_` for a dot, `__` for each other character and for `_`.
+    /// Replaces a dot with `_dot_`, and each other character and `_` with `__`.
     Dots,
-    /// `U__` before, `_2e_` for the character of that number.
+    /// Adds the prefix `U__` and replaces a character with its number, such as `_2e_`.
     Values,
 }
 
 impl Escaping {
-    /// All of them.
+    /// All escaping schemes.
     pub(super) const ALL: [Self; 4] =
         [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values];
 
-    /// Its name in the headers of a scrape.
+    /// The name of the scheme in the headers of a scrape.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::AllowUtf8 => "allow-utf-8",
@@ -34,7 +35,7 @@ impl Escaping {
         }
     }
 
-    /// What stands for the name of a metric.
+    /// The escaped name of a metric.
     pub(super) fn name(self, name: &str) -> Cow<'_, str> {
         if self == Self::AllowUtf8 || is_plain(name) {
             return Cow::Borrowed(name);
@@ -42,21 +43,22 @@ impl Escaping {
         Cow::Owned(self.escaped(name, true))
     }
 
-    /// What stands for the name of a label.
+    /// The escaped name of a label.
     pub(super) fn label(self, name: &str) -> Cow<'_, str> {
         if self == Self::AllowUtf8 || is_plain_label(name) {
             return Cow::Borrowed(name);
         }
         let mut escaped = self.escaped(name, false);
-        // Prometheus keeps these to itself.
+        // Prometheus reserves these names.
         if escaped.starts_with("__") {
             escaped.insert_str(0, "key");
         }
         Cow::Owned(escaped)
     }
 
-    /// What stands for the names in the rendered labels of a series. Labels whose names become
-    /// the same share it, and their values are joined in their order.
+    /// The rendered labels of a series with escaped names. Labels whose names become the same share
+    /// one
+    /// label with all their values, in their order.
     pub(super) fn labels(self, labels: &str) -> Cow<'_, str> {
         if self == Self::AllowUtf8 || !pairs::has_quoted_label(labels) {
             return Cow::Borrowed(labels);
@@ -102,14 +104,14 @@ impl Escaping {
     }
 }
 
-/// Whether any scraper reads it as the name of a metric.
+/// Whether every scraper can read the name of a metric.
 pub(super) fn is_plain(name: &str) -> bool {
     let is_known = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b':');
     let bytes = name.as_bytes();
     bytes.first().is_some_and(|first| !first.is_ascii_digit()) && bytes.iter().all(is_known)
 }
 
-/// Whether any scraper reads it as the name of a label.
+/// Whether every scraper can read the name of a label.
 pub(super) fn is_plain_label(name: &str) -> bool {
     let is_known = |c: &u8| c.is_ascii_alphanumeric() || *c == b'_';
     let bytes = name.as_bytes();
@@ -121,7 +123,7 @@ mod tests {
     use super::{Escaping::*, *};
 
     #[test]
-    fn names_are_escaped_as_prometheus_escapes_them() {
+    fn names_are_escaped_like_in_prometheus() {
         for (name, underscores, dots, values) in [
             ("a_b:c", "a_b:c", "a_b:c", "a_b:c"),
             ("a.b_c", "a_b_c", "a_dot_b__c", "U__a_2e_b__c"),
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_escaped_in_their_place_and_joined_where_they_meet() {
+    fn labels_are_escaped_and_joined_when_their_names_become_the_same() {
         let labels = r#"target="n","a.b"="1\"","a/b"="2",a_b="3","..x"="4",le="+Inf""#;
         assert_eq!(AllowUtf8.labels(labels), labels);
         let expected = r#"target="n",a_b="1\";2;3",key__x="4",le="+Inf""#;

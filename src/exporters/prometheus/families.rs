@@ -18,29 +18,29 @@ use super::{
     slab::Slab,
 };
 
-/// Texts are copied together into chunks of about this size, in bytes.
+/// The approximate size of a piece of a scrape, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// What a histogram puts behind its name, or may put there in OpenMetrics.
+/// The suffixes of the samples of a histogram, also in OpenMetrics.
 const HISTOGRAM_NAMES: [&str; 4] = ["_bucket", "_count", "_sum", "_created"];
 
-/// All families, by what scrapers call them that know no names but the old ones.
+/// All families, by their names for scrapers that know only the older characters.
 #[derive(Debug, Default)]
 pub(super) struct Families {
     by_name: BTreeMap<String, FamilyId>,
     all: Slab<Family>,
 }
 
-/// One family: what stands above its samples, and who gives samples.
+/// One family: the lines above its samples, and the sources of its samples.
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) descriptor: Arc<FamilyDescriptor>,
     sources: BTreeSet<(TargetId, SeriesSource)>,
 }
 
-/// Where the samples are.
+/// Access to the samples.
 pub(super) trait FamilyPages {
-    /// What a source of a target gives, and the labels of all the target's series.
+    /// The page of a source of a target, and the labels of all series of the target.
     fn page(&self, target: TargetId, source: SeriesSource) -> Option<(&RenderedSource, &str)>;
 }
 
@@ -49,16 +49,17 @@ impl Families {
         self.all.get(id)
     }
 
-    /// Whether a family is what is described so.
+    /// Whether a family has this descriptor.
     pub(super) fn is(&self, id: FamilyId, descriptor: &Arc<FamilyDescriptor>) -> bool {
         self.get(id)
             .is_some_and(|family| Arc::ptr_eq(&family.descriptor, descriptor))
     }
 
-    /// Notes that a source of a target gives to the family that is described so. The error says
-    /// why the family cannot be shown: its name has another type already (it has one in a scrape,
-    /// and the first one stays), or another name is the same to scrapers that know the old ones
-    /// only.
+    /// Adds a source of a target to the family with this descriptor. The error says why the family
+    /// cannot
+    /// be shown: its name already has another type (a scrape has one type for each name, and the
+    /// first one
+    /// stays), or another name is the same for scrapers that know only the older characters.
     pub(super) fn admit(
         &mut self,
         source: (TargetId, SeriesSource),
@@ -86,14 +87,14 @@ impl Families {
         Ok(id)
     }
 
-    /// Whether samples of a new family would have names of another one's.
+    /// Whether samples of a new family would have the names of samples of another family.
     fn clashes(&self, name: &str, kind: AggregationKind) -> bool {
         let taken = |suffix: &&str| self.by_name.contains_key(&format!("{name}{suffix}"));
         (kind == AggregationKind::Histogram && HISTOGRAM_NAMES.iter().any(taken))
             || self.is_of_a_histogram(name)
     }
 
-    /// Whether a histogram has samples of this name, or may have.
+    /// Whether a histogram has, or may have, samples with this name.
     fn is_of_a_histogram(&self, name: &str) -> bool {
         let bases = HISTOGRAM_NAMES
             .iter()
@@ -103,7 +104,7 @@ impl Families {
             .any(|family| family.descriptor.kind == AggregationKind::Histogram)
     }
 
-    /// Notes that a source of a target gives nothing to the family any more.
+    /// Removes a source of a target from the family.
     pub(super) fn remove(&mut self, id: FamilyId, source: (TargetId, SeriesSource)) {
         let Some(family) = self.all.get_mut(id) else {
             return;
@@ -116,7 +117,7 @@ impl Families {
         }
     }
 
-    /// The next piece of a scrape, about [`CHUNK`] long; none at its end.
+    /// The next piece of a scrape, of about [`CHUNK`] bytes. `None` at its end.
     pub(super) fn read(
         &self,
         pages: &impl FamilyPages,
@@ -151,7 +152,7 @@ impl Families {
         (!chunk.is_empty()).then(|| chunk.freeze())
     }
 
-    /// Whether the name that a family has in OpenMetrics is not another one's.
+    /// Whether no other family has the name of this family in OpenMetrics.
     fn is_free(&self, name: &str, kind: AggregationKind) -> bool {
         kind.open_name(name).is_some_and(|open| {
             !self.by_name.contains_key(open)
@@ -161,11 +162,11 @@ impl Families {
     }
 }
 
-/// Where to begin in a family: where the piece before ended, or at its header.
+/// Where to start in a family: where the last piece ended, or at its header.
 fn begin(view: &FamilyWriter<'_>, half: Option<PartialFamily>, chunk: &mut BytesMut) -> TargetId {
     match half {
         Some(half) if half.family.key == view.family.key => {
-            // Another family took over the name in between; its turn is the next scrape.
+            // Another family got the name in between. It is in the next scrape.
             match half.family.is_of_family(view.family) {
                 true => half.next,
                 false => TargetId::MAX,
@@ -179,8 +180,9 @@ fn begin(view: &FamilyWriter<'_>, half: Option<PartialFamily>, chunk: &mut Bytes
 }
 
 impl Family {
-    /// Appends the samples from those of target `start` on, until the chunk is full; the target
-    /// that comes next then. All that one target gives stays together.
+    /// Appends samples from the target `start` on, until the chunk is full. Returns the target that
+    /// comes
+    /// next. All samples of one target stay together.
     fn read(
         &self,
         (id, pages): (FamilyId, &impl FamilyPages),

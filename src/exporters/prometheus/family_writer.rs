@@ -1,4 +1,4 @@
-//! A family as one scraper reads it. What is kept has the names that labels have where nothing needs
+//! Writes a family for one scraper. The stored text has label names for scrapers that need no
 //! escaping.
 
 use super::{
@@ -11,23 +11,24 @@ use super::{
     text::{self, SampleName},
 };
 
-/// A family in a form.
+/// A family in one output format.
 pub(super) struct FamilyWriter<'a> {
     pub(super) family: &'a FamilyDescriptor,
     form: OutputFormat,
-    /// What its samples are called.
+    /// The name of its samples.
     lead: SampleName,
-    /// What those lines are called, but for `_created`, that say when a total began.
+    /// The name of the lines with the start time of a total, without `_created`.
     created: SampleName,
-    /// What it is called above its samples.
+    /// The name in the lines above its samples.
     title: String,
-    /// The word of the TYPE line.
+    /// The type in the TYPE line.
     word: &'static str,
 }
 
 impl<'a> FamilyWriter<'a> {
-    /// The family in the form; `is_free` says whether it may have its name in OpenMetrics. A counter
-    /// that may not has no type there, rather than no samples.
+    /// Prepares the family for the output format. `is_free` says whether no other family has its
+    /// name in
+    /// OpenMetrics. A counter whose name is taken has no type there, so that it still has samples.
     pub(super) fn new(family: &'a FamilyDescriptor, form: OutputFormat, is_free: bool) -> Self {
         let name = form.escaping.name(&family.name);
         let open = family.kind.open_name(&name);
@@ -50,7 +51,7 @@ impl<'a> FamilyWriter<'a> {
         }
     }
 
-    /// What stands above the samples.
+    /// The lines above the samples.
     pub(super) fn header(&self) -> String {
         let mut header = String::new();
         text::Header {
@@ -63,11 +64,11 @@ impl<'a> FamilyWriter<'a> {
         header
     }
 
-    /// Appends the samples of a fragment; `common` are the labels of the target.
+    /// Appends the samples of a fragment. `common` are the labels of the target.
     pub(super) fn write(&self, out: &mut String, fragment: Fragment<'_>, common: &str) {
         let renames = fragment.is_odd && self.form.escaping != Escaping::AllowUtf8;
         let has_created = self.has_created();
-        // OpenMetrics has them for totals whose type it knows.
+        // OpenMetrics has exemplars for totals whose type it knows.
         let has_exemplars = self.form.format == TextFormat::OpenMetrics && self.word == "counter";
         for line in lines::split(fragment.text) {
             let lead = match line.suffix {
@@ -104,13 +105,13 @@ impl<'a> FamilyWriter<'a> {
         }
     }
 
-    /// What stands for the names in rendered labels.
+    /// The rendered labels with escaped names.
     fn escaped(&self, labels: [&str; 2]) -> String {
         let labels: Vec<_> = labels.into_iter().filter(|part| !part.is_empty()).collect();
         self.form.escaping.labels(&labels.join(",")).into_owned()
     }
 
-    /// Whether lines are shown that say when a total began: OpenMetrics has them for its types.
+    /// Whether lines with start times are shown. OpenMetrics has them for its types.
     fn has_created(&self) -> bool {
         self.form.format == TextFormat::OpenMetrics && matches!(self.word, "counter" | "histogram")
     }

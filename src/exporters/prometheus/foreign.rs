@@ -1,15 +1,15 @@
-//! Keys of the Collector's `prometheus` exporter that we do not have.
+//! Keys of the Collector's `prometheus` exporter that this collector does not have.
 
 use crate::{
     http,
     yaml::{Foreign, ForeignKey},
 };
 
-/// Of `prometheus`.
+/// Keys of `prometheus` that only the Collector has.
 pub const FOREIGN: Foreign = Foreign {
     keys: &[ForeignKey::ignored(
         &["sending_queue"],
-        "what a scrape reads is there at once, nothing waits",
+        "values are available to scrapes at once, without a queue",
     )],
     also: &[&http::SERVER_FOREIGN],
     ..Foreign::NONE

@@ -1,4 +1,4 @@
-//! The labels of a series: who the target is, then the attributes.
+//! The labels of a series: first those of the target, then the attributes.
 
 use std::{
     borrow::Cow,
@@ -13,16 +13,16 @@ use opentelemetry_sdk::Resource;
 use super::{lock, rules::RenderingRules, text, translation::TranslationStrategy};
 use crate::pipeline::Target;
 
-/// The label that names the target; `job` and `instance` are Prometheus' own.
+/// The label with the name of the target. Prometheus itself sets `job` and `instance`.
 const TARGET: &str = "target";
-/// What the Prometheus compatibility specification puts before the name of a scope's property.
+/// The prefix that the Prometheus compatibility specification gives to the properties of a scope.
 const SCOPE: &str = "otel_scope_";
 /// The label of a bucket's upper bound.
 const LE: &str = "le";
-/// What Prometheus puts before a label that a scrape brings although the name is taken.
+/// The prefix that Prometheus gives to a scraped label whose name is taken.
 const EXPORTED: &str = "exported_";
 
-/// Labels that several series carry, rendered once.
+/// Rendered labels that several series share.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct RenderedLabels {
     strategy: TranslationStrategy,
@@ -33,11 +33,12 @@ pub(super) struct RenderedLabels {
 /// The labels of one target's series.
 #[derive(Debug)]
 pub(super) struct TargetLabels {
-    /// Name and constant labels: those of what says who the target is.
+    /// Name and constant labels, which identify the target.
     pub(super) info: RenderedLabels,
-    /// These and the configured labels: those of all series.
+    /// These labels and the configured ones, which all series have.
     all: Arc<RenderedLabels>,
-    /// With what else they carry, by scope and for the Resource that was seen last.
+    /// The labels of all series with those of the Resource and the scope, by scope, for the last
+    /// Resource.
     scopes: Mutex<(Resource, Scopes)>,
 }
 
@@ -59,12 +60,12 @@ impl TargetLabels {
         }
     }
 
-    /// What the labels of all series begin with.
+    /// The labels of all series, as text.
     pub(super) fn text(&self) -> &str {
         &self.all.text
     }
 
-    /// Whether the target's name and labels are the same.
+    /// Whether the name and the labels of both targets are the same.
     pub(super) fn are_like(&self, other: &Self) -> bool {
         self.all == other.all
     }
@@ -92,7 +93,7 @@ impl TargetLabels {
         labels
     }
 
-    /// Those of all series, with those that Resource and scope add.
+    /// The labels of all series with those of the Resource and the scope.
     fn with(
         &self,
         rules: &RenderingRules,
@@ -131,7 +132,7 @@ fn with_scope(labels: RenderedLabels, scope: &InstrumentationScope) -> RenderedL
 }
 
 impl RenderedLabels {
-    /// These and more, which give way where a name is taken.
+    /// Adds labels. A label whose name is taken gets another name.
     pub(super) fn and<'a>(mut self, pairs: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> Self {
         for (name, value) in self.resolve(pairs, true) {
             text::label(&mut self.text, &name, &value);
@@ -158,8 +159,9 @@ impl RenderedLabels {
         }
     }
 
-    /// Writes what [`Self::resolve`] would give if that is what stands there already: usual names
-    /// in their order, none of them taken. Whether it is; if not, what was written means nothing.
+    /// Writes the result of [`Self::resolve`] directly in the usual case: plain names in their
+    /// order, none
+    /// of them taken. Returns false in any other case; then the written text is not valid.
     fn write_usual<'a>(
         &self,
         out: &mut String,
@@ -187,12 +189,13 @@ impl RenderedLabels {
     }
 
     fn is_taken(&self, name: &str, buckets: bool) -> bool {
-        // `le` would be there twice on a histogram.
+        // A histogram would have `le` twice.
         self.taken.iter().any(|taken| taken == name) || (buckets && name == LE)
     }
 
-    /// Valid names, none of them taken; keys that become the same name share it, and their
-    /// values are joined in the order of the keys.
+    /// Makes the names valid and unused. Keys with the same name after that share one label, with
+    /// their
+    /// values joined in the order of the keys.
     fn resolve<'a>(
         &self,
         pairs: impl Iterator<Item = (&'a str, Cow<'a, str>)>,
@@ -233,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    /// Usual keys, in no order and more often than chance has them, and any text.
+    /// Generates common keys in any order, with more repetitions than by chance, and any text.
     fn key() -> impl Strategy<Value = String> {
         let usual =
             prop::sample::select(vec!["a", "a.b", "a_b", "b", "le", "target", "url.template"]);
@@ -249,7 +252,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_at_once_is_what_is_resolved(
+        fn the_fast_path_gives_the_same_labels(
             strategy in strategy(),
             common in prop::collection::btree_map(key(), ".*", 0..3),
             pairs in prop::collection::vec((key(), ".*"), 0..4),
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_labels_are_written_at_once() {
+    fn usual_labels_take_the_fast_path() {
         let of = [
             ("error.type", "dns"),
             ("le", "1"),

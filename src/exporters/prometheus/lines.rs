@@ -1,36 +1,37 @@
-//! Lines of samples as they are kept: without the name of their family, and without the labels that
-//! all series of a target have.
+//! Stored sample lines: without the name of their family, and without the labels that all series of
+//! a
+//! target have.
 
 use super::text::{SampleValue, Timestamp};
 use crate::telemetry::Trace;
 
-/// What is kept of a line.
+/// The parts of a stored line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeptLine<'a> {
-    /// What stands behind the name of the family.
+    /// The suffix after the name of the family.
     pub(super) suffix: &'a str,
     pub(super) labels: KeptLabels<'a>,
     pub(super) value: &'a str,
-    /// When it was observed, if that is shown.
+    /// The time of the observation, if it is shown.
     pub(super) time: Option<Timestamp>,
     pub(super) exemplar: Option<Exemplar<'a>>,
 }
 
-/// One event that a total counted: where it is told of, and when it was.
+/// One event that a total counted: its trace and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exemplar<'a> {
     pub(super) trace_id: &'a str,
     pub(super) span_id: &'a str,
-    /// In seconds.
+    /// The time in seconds.
     pub(super) time: &'a str,
 }
 
-/// What is kept of the rendered labels of a series.
+/// The stored labels of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeptLabels<'a> {
-    /// Those behind the labels of the target.
+    /// The labels after those of the target.
     Own(&'a str),
-    /// All of them.
+    /// All labels.
     All(&'a str),
 }
 
@@ -56,7 +57,7 @@ pub(super) fn push<T: SampleValue>(
     out.push('\n');
 }
 
-/// Adds an exemplar to the line that was appended last.
+/// Adds an exemplar to the last line.
 pub(super) fn push_exemplar(out: &mut String, trace: &Trace, time: Timestamp) {
     if out.pop().is_some() {
         out.push('#');
@@ -66,7 +67,7 @@ pub(super) fn push_exemplar(out: &mut String, trace: &Trace, time: Timestamp) {
     }
 }
 
-/// The lines of a text.
+/// Splits a text into its lines.
 pub(super) fn split(text: &str) -> impl Iterator<Item = KeptLine<'_>> {
     text.split_terminator('\n').filter_map(|line| {
         let (series, value) = line.rsplit_once(' ')?;
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_apart_as_they_were() {
+    fn lines_are_split_into_their_parts() {
         let lines = [
             ("", KeptLabels::Own(""), 1_u64),
             ("_sum", KeptLabels::All(""), 2),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exemplar_stands_behind_its_line_only() {
+    fn an_exemplar_belongs_only_to_its_line() {
         let (mut text, time) = (String::new(), Timestamp::read("1700000000.045"));
         push(&mut text, "", KeptLabels::Own(""), (1_u64, time));
         let trace = Trace {

@@ -1,21 +1,23 @@
-//! Shows the last values of all targets to Prometheus, in its text format or in OpenMetrics.
+//! `prometheus`: serves the last values of all targets to Prometheus, in its text format or in
+//! OpenMetrics.
 //!
 //! ```yaml
 //! exporters:
-//!   prometheus:
-//!     endpoint: localhost:9200
-//!     path: /metrics
-//!     max_stale: 5m
-//!     translation_strategy: NoTranslation
-//!     const_labels: { cluster: a }
-//!     probe: { allow: [10.2.0.0/16] }
+//!  prometheus:
+//!    endpoint: localhost:9200
+//!    path: /metrics
+//!    max_stale: 5m
+//!    translation_strategy: NoTranslation
+//!    const_labels: { cluster: a }
+//!    probe: { allow: [10.2.0.0/16] }
 //! ```
-//!
-//! Text is rendered when a poll ends, a page for each source of a target; a scrape puts names and
-//! lines together, a piece at a time as the scraper takes it. Samples are the same in both formats.
-//! Every series carries `target` and the target's configured labels. What an endpoint gave is
-//! replaced as a whole by its next body, so that an element that left is gone at once, and is
-//! shown for `max_stale` where none comes. `/probe` reads one target when it is asked.
+//! The exporter renders text when a poll ends, one page for each source of a target. A scrape joins
+//! names and lines, piece by piece as the scraper reads it. Samples are the same in both formats.
+//! Every
+//! series has the label `target` and the configured labels of the target. The next body of an
+//! endpoint
+//! replaces all its values, so that a removed element disappears at once. Without a body, the last
+//! values are shown for `max_stale`. `/probe` reads one target for each request.
 
 mod config;
 mod descriptor;
@@ -73,7 +75,7 @@ use rules::RenderingRules;
 use scrape::Scrape;
 use store::RenderedStore;
 
-/// The exporter: takes snapshots and answers scrapes.
+/// The exporter: it takes snapshots and answers scrapes.
 pub struct Prometheus {
     id: String,
     open_metrics: bool,
@@ -82,7 +84,7 @@ pub struct Prometheus {
     store: Arc<Mutex<RenderedStore>>,
     dropped: Counter<u64>,
     probes: Counter<u64>,
-    /// Families and reasons.
+    /// Families and reasons that the log has warned about.
     warned: Mutex<HashSet<(String, &'static str)>>,
 }
 
@@ -95,7 +97,7 @@ struct DroppedPoints {
 }
 
 impl Prometheus {
-    /// An exporter called `id`.
+    /// An exporter with the given id.
     pub fn new(id: &str, config: &Config, meter: &Meter) -> Self {
         let store = Arc::default();
         observe_series(id, &store, meter);
@@ -111,7 +113,8 @@ impl Prometheus {
         }
     }
 
-    /// One that goes on showing what another one of the same id and with the same rules shows.
+    /// An exporter that continues to show the series of another one with the same id and the same
+    /// rules.
     fn following(before: &Self, config: &Config) -> Self {
         Self {
             id: before.id.clone(),
@@ -138,7 +141,7 @@ impl Prometheus {
         negotiated.answer(Body::stream(self.scrape(wanted)))
     }
 
-    /// The text of a scrape, in pieces that are made as they are asked for.
+    /// The text of a scrape, in pieces that are created on demand.
     pub fn scrape(&self, wanted: NameFilter) -> impl Iterator<Item = Bytes> + Send + use<> {
         Scrape::new(&self.store, wanted)
     }
@@ -174,7 +177,7 @@ fn observe_series(id: &str, store: &Arc<Mutex<RenderedStore>>, meter: &Meter) {
 impl Exporter for Prometheus {
     fn export(&self, snapshot: &Snapshot<'_>) {
         let labels = lock(&self.store).labels(snapshot.target, self.rules());
-        // The store stays free while the text is made.
+        // The store is not locked while the text is created.
         let mut draft = PageWriter::default();
         let dropped = self.renderer.render(snapshot, &labels, &mut draft);
         let conflicts = lock(&self.store).replace(snapshot, labels, draft, self.max_stale);
@@ -197,6 +200,6 @@ impl fmt::Debug for Prometheus {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere costs at most the fragments that were just replaced.
+    // A panic elsewhere costs at most the fragments that were just being replaced.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,21 +1,21 @@
-//! Names as Prometheus writes them: the reference translator of the Prometheus compatibility
+//! Names in Prometheus' syntax, by the reference translator of the Prometheus compatibility
 //! specification (underscores with suffixes).
 
 use crate::telemetry::names;
 
-/// How a metric aggregates, as far as names and types depend on it.
+/// The kind of a metric, as far as names and types depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::exporters) enum AggregationKind {
     Counter,
     UpDownCounter,
     Gauge,
     Histogram,
-    /// A gauge that is always 1 and has its text in labels.
+    /// A gauge that is always 1 and has its information in labels.
     Info,
 }
 
 impl AggregationKind {
-    /// The word of the TYPE line, in OpenMetrics. Families of one name and word are one.
+    /// The type in the TYPE line of OpenMetrics. Families with the same name and type are one.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -25,7 +25,7 @@ impl AggregationKind {
         }
     }
 
-    /// What stands behind the name of a family in the names of its samples.
+    /// The suffixes of the sample names of a family.
     pub(super) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Histogram => &["_bucket", "_sum", "_count"],
@@ -33,7 +33,7 @@ impl AggregationKind {
         }
     }
 
-    /// The name of a family in OpenMetrics, where that is another one than its samples have.
+    /// The name of a family in OpenMetrics, if it differs from the name of its samples.
     pub(super) fn open_name(self, family: &str) -> Option<&str> {
         match self {
             Self::Counter => family.strip_suffix("_total"),
@@ -44,7 +44,7 @@ impl AggregationKind {
     }
 }
 
-/// The name of a family: words joined by `_`, unit and `_total` only where they are missing.
+/// The name of a family: words joined by `_`, with the unit and `_total` added if they are missing.
 pub(in crate::exporters) fn family(name: &str, unit: &str, kind: AggregationKind) -> String {
     let mut words: Vec<&str> = split(name).collect();
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
@@ -57,7 +57,7 @@ pub(in crate::exporters) fn family(name: &str, unit: &str, kind: AggregationKind
     }
     match kind {
         AggregationKind::Counter => move_to_end(&mut words, "total"),
-        // Counters of things are often given the unit 1, so only a gauge is taken for a ratio.
+        // Counters of things often have the unit 1, so only a gauge is a ratio.
         AggregationKind::Gauge if unit == "1" => move_to_end(&mut words, "ratio"),
         _ => {}
     }
@@ -68,7 +68,9 @@ pub(in crate::exporters) fn family(name: &str, unit: &str, kind: AggregationKind
     joined
 }
 
-/// The name of a family that keeps all characters: unit, `_total` and `_ratio` behind it, once.
+/// The name of a family with all its characters, and with the unit, `_total` and `_ratio` added if
+/// they
+/// are missing.
 pub(super) fn suffixed(name: &str, unit: &str, kind: AggregationKind) -> String {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let (main, per) = (cleaned(main, MAIN_UNITS), cleaned(per, PER_UNITS));
@@ -92,14 +94,14 @@ pub(super) fn suffixed(name: &str, unit: &str, kind: AggregationKind) -> String 
     out
 }
 
-/// The name without a suffix and what delimits it.
+/// The name without a suffix and its delimiter.
 fn without_suffix<'a>(name: &'a str, suffix: &str) -> &'a str {
     let stem = name.strip_suffix(suffix).filter(|_| !suffix.is_empty());
     let stem = stem.and_then(|stem| stem.strip_suffix(|c: char| !c.is_alphanumeric()));
     stem.filter(|stem| !stem.is_empty()).unwrap_or(name)
 }
 
-/// The word or words for a unit, as they stand in names.
+/// The unit as it is written in names.
 pub(super) fn unit(unit: &str) -> String {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let mut word = cleaned(main, MAIN_UNITS);
@@ -113,13 +115,13 @@ pub(super) fn unit(unit: &str) -> String {
     word
 }
 
-/// The unit, if the name ends with it as OpenMetrics demands; else nothing.
+/// The unit, if the name ends with it as OpenMetrics requires. Otherwise empty.
 pub(super) fn ends_with_unit<'a>(name: &str, unit: &'a str) -> &'a str {
     let before = name.strip_suffix(unit).unwrap_or_default();
     if before.ends_with('_') { unit } else { "" }
 }
 
-/// The name under which a scrape shows a metric that the collector makes up itself.
+/// The name on a scrape of one of the collector's own metrics.
 pub fn scrape_name(metric: &names::Metric) -> String {
     let kind = match metric.kind {
         names::MetricKind::Counter => AggregationKind::Counter,
@@ -137,7 +139,7 @@ pub(in crate::exporters) fn label(key: &str) -> String {
     match name.as_bytes() {
         [] => "_".to_owned(),
         [b'0'..=b'9', ..] => format!("key_{name}"),
-        // Prometheus keeps these to itself.
+        // Prometheus reserves these names.
         [b'_', b'_', ..] => format!("key{name}"),
         _ => name,
     }
@@ -153,7 +155,7 @@ fn move_to_end<'a>(words: &mut Vec<&'a str>, last: &'a str) {
     words.push(last);
 }
 
-/// The word for a unit; an unknown one stays as far as its characters allow.
+/// The name for a unit. An unknown unit keeps its valid characters.
 fn cleaned(unit: &str, known: &[(&str, &str)]) -> String {
     let unit = unit.trim();
     if unit.contains(['{', '}']) {
@@ -210,7 +212,7 @@ mod tests {
     use super::{AggregationKind::*, *};
 
     #[test]
-    fn families_are_named_as_the_reference_names_them() {
+    fn families_have_the_names_of_the_reference_translator() {
         for (name, unit, kind, expected) in [
             (
                 "betanet_bytes_transmitted_total",

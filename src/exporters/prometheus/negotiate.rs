@@ -1,5 +1,6 @@
-//! Which format a scraper gets: what it weighs most of what we write, and text 0.0.4 for everyone
-//! else, as in Prometheus' rules of content negotiation.
+//! Chooses the format of an answer: the supported format that the scraper prefers, or text 0.0.4,
+//! by the
+//! rules of Prometheus' content negotiation.
 
 use http::{
     HeaderMap, HeaderValue,
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::http::{Body, Response};
 
-/// What an answer is written in.
+/// The format and the content type of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Negotiated {
     pub(super) form: OutputFormat,
@@ -30,7 +31,7 @@ impl Negotiated {
     }
 }
 
-/// What a media range asks for: a format, the type that says so, and an escaping if it names one.
+/// What a media range requests: a format, its content type, and an escaping if it has one.
 #[derive(Debug, Clone, Copy)]
 struct Offer {
     format: TextFormat,
@@ -38,7 +39,7 @@ struct Offer {
     escaping: Option<Escaping>,
 }
 
-/// The form of an answer to a request with these headers.
+/// The format of the answer to a request with these headers.
 pub(super) fn negotiate(headers: &HeaderMap, open_metrics: bool) -> Negotiated {
     let text = Offer {
         format: TextFormat::Text,
@@ -51,7 +52,7 @@ pub(super) fn negotiate(headers: &HeaderMap, open_metrics: bool) -> Negotiated {
     for range in ranges.flat_map(|line| line.split(',')) {
         let (offer, weight) = read(range);
         let offer = offer.filter(|offer| open_metrics || offer.format == TextFormat::Text);
-        // Of equals the first one stays.
+        // Of several equal ones the first one wins.
         if let Some(offer) = offer
             && weight > best.1
         {
@@ -67,14 +68,14 @@ pub(super) fn negotiate(headers: &HeaderMap, open_metrics: bool) -> Negotiated {
     Negotiated {
         form: OutputFormat {
             format,
-            // Who says nothing may know the old names only.
+            // A scraper without this parameter may know only the older names.
             escaping: escaping.unwrap_or_default(),
         },
         content_type: format!("{media}{said}; charset=utf-8"),
     }
 }
 
-/// What answers one media range, and its weight from 0 to 1.
+/// The format for one media range, and its weight from 0 to 1.
 fn read(range: &str) -> (Option<Offer>, f32) {
     let mut parts = range.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -96,12 +97,12 @@ fn read(range: &str) -> (Option<Offer>, f32) {
             TextFormat::OpenMetrics,
             "application/openmetrics-text; version=1.0.0",
         )),
-        // The same lines under the version that older scrapers ask for.
+        // These are the same lines with the version that older scrapers request.
         ("application/openmetrics-text", Some("0.0.1")) => Some((
             TextFormat::OpenMetrics,
             "application/openmetrics-text; version=0.0.1",
         )),
-        // The same lines as 0.0.4, but for names in quotes.
+        // These are the same lines as 0.0.4, except for names in quotes.
         ("text/plain", Some("1.0.0")) => Some((TextFormat::Text, "text/plain; version=1.0.0")),
         ("text/plain", None | Some("0.0.4")) | ("text/*" | "*/*", _) => {
             Some((TextFormat::Text, "text/plain; version=0.0.4"))
@@ -126,7 +127,7 @@ mod tests {
         negotiate(&headers, open_metrics)
     }
 
-    /// What Prometheus 2.42 and 3 send.
+    /// The header of Prometheus 2.42 and 3.
     const PROMETHEUS_2: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
     const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
@@ -138,7 +139,7 @@ mod tests {
     const TEXT_UTF_8: &str = "text/plain; version=1.0.0; escaping=allow-utf-8; charset=utf-8";
 
     #[test]
-    fn a_scraper_gets_what_it_weighs_most() {
+    fn a_scraper_gets_the_format_that_it_prefers() {
         for (accept, expected) in [
             (PROMETHEUS_2, OPEN),
             (PROMETHEUS_3, OPEN_UTF_8),
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn without_openmetrics_everyone_gets_text() {
+    fn without_openmetrics_every_scraper_gets_text() {
         assert_eq!(ask(PROMETHEUS_2, false).content_type, TEXT);
         assert_eq!(ask(PROMETHEUS_3, false).content_type, TEXT_UTF_8);
     }
@@ -174,7 +175,7 @@ mod tests {
             (";escaping=underscores", Escaping::Underscores),
             (";escaping=dots", Escaping::Dots),
             ("; escaping=\"values\"", Escaping::Values),
-            (";escaping=of tomorrow", Escaping::Underscores),
+            (";escaping=unknown one", Escaping::Underscores),
         ] {
             let negotiated = ask(&format!("text/plain;version=1.0.0{escaping}"), true);
             assert_eq!(negotiated.form.escaping, expected, "{escaping}");

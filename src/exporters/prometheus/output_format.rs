@@ -1,13 +1,13 @@
-//! In what form a scraper is answered.
+//! The output format of a scrape.
 
 use super::escape::Escaping;
 
-/// What distinguishes the answers to two scrapers.
+/// Everything that differs between the answers to two scrapers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputFormat {
-    /// The format.
+    /// The text format.
     pub format: TextFormat,
-    /// How names are written that not every scraper knows.
+    /// How names are escaped that not every scraper can read.
     pub escaping: Escaping,
 }
 

@@ -1,4 +1,4 @@
-//! The pages of a target while they are written, one after the other.
+//! Writes the pages of a target, one after the other.
 
 use std::{
     collections::HashSet,
@@ -20,26 +20,26 @@ use super::{
 };
 use crate::pipeline::Exemplar;
 
-/// Why a series is not shown that is there already.
+/// The reason for a series that another one with the same labels hides.
 const DUPLICATE: &str = "duplicate_series";
-/// How long most lines are, in bytes.
+/// The typical length of a line, in bytes.
 const LINE: usize = 64;
-/// The pages of a target that are being written, one after the other.
+/// Writes the pages of a target, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct PageWriter {
     source: SeriesSource,
-    /// The place of the metric among all of the snapshot.
+    /// The position of the metric in the snapshot.
     rank: usize,
-    /// How many bytes of labels are those of the target.
+    /// The number of bytes of the labels of the target.
     common: usize,
     text: String,
     sections: Vec<SectionWriter>,
     series: Vec<RenderedSeries>,
-    /// Whether a label is called what not every scraper knows.
+    /// Whether a label name needs UTF-8 quoting.
     is_odd: bool,
-    /// When the points that come next were observed, if that is shown.
+    /// The time of the next points, if it is shown.
     time: Option<Timestamp>,
-    /// When the totals that come next began, if that is shown.
+    /// The start time of the next totals, if it is shown.
     began: Option<Timestamp>,
 }
 
@@ -48,41 +48,40 @@ struct SectionWriter {
     source: SeriesSource,
     rank: usize,
     descriptor: Arc<FamilyDescriptor>,
-    /// Where it is shown, or why it is not.
+    /// The family that shows the section, or why it is not shown.
     family: Result<FamilyId, &'static str>,
     series_end: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct RenderedSeries {
-    /// Hash of its labels.
+    /// Hash of the labels.
     id: u64,
-    /// Where its lines end.
+    /// The end of the lines.
     end: usize,
 }
 
 impl PageWriter {
-    /// Makes room for about so many series.
+    /// Reserves memory for about this number of series.
     pub(super) fn reserve(&mut self, series: usize) {
         self.text.reserve(series * LINE);
         self.sections.reserve(series);
         self.series.reserve(series);
     }
 
-    /// What comes next is of a source, and of the metric with a place among all of the snapshot: of
-    /// two that want the same name the first one gets it. The first `common` bytes of its labels
-    /// are those of the target.
+    /// Starts the next source, with a metric at a position in the snapshot. If two metrics want the
+    /// same
+    /// name, the first one gets it. The first `common` bytes of its labels are those of the target.
     pub(super) fn turn_to(&mut self, source: SeriesSource, rank: usize, common: usize) {
         (self.source, self.rank, self.common) = (source, rank, common);
     }
 
-    /// The points that come next were observed at `time`, and totals began at `began`, as far as
-    /// that is shown.
+    /// Sets the time of the next points, and the start time of totals, if they are shown.
     pub(super) fn tell(&mut self, time: Option<Timestamp>, began: Option<Timestamp>) {
         (self.time, self.began) = (time, began);
     }
 
-    /// Adds a series; `labels` are rendered already. Those of one family follow one another.
+    /// Adds a series with rendered labels. Series of one family follow one another.
     pub(super) fn sample<T: SampleValue>(
         &mut self,
         of: &Arc<FamilyDescriptor>,
@@ -112,7 +111,7 @@ impl PageWriter {
         self.end(of, labels);
     }
 
-    /// Adds a histogram; `labels` end as they began.
+    /// Adds a histogram. `labels` is unchanged at the end.
     pub(super) fn histogram<T: SampleValue>(
         &mut self,
         of: &Arc<FamilyDescriptor>,
@@ -124,7 +123,7 @@ impl PageWriter {
         let mut cumulative = 0_u64;
         for (bound, count) in point.bounds().zip(point.bucket_counts()) {
             cumulative = cumulative.saturating_add(count);
-            // The bucket without a bound follows with the count of all.
+            // The bucket without a bound follows with the total count.
             if bound < f64::INFINITY {
                 text::le(labels, bound);
                 lines::push(out, "_bucket", kept(labels, common), (cumulative, time));
@@ -147,7 +146,7 @@ impl PageWriter {
         }
         self.is_odd |= pairs::has_quoted_label(labels);
         let mut hasher = DefaultHasher::new();
-        // What is one series to some scraper is one.
+        // Hashes the escaped labels: series that become the same by escaping are duplicates.
         Escaping::Underscores.labels(labels).hash(&mut hasher);
         self.series.push(RenderedSeries {
             id: hasher.finish(),
@@ -167,7 +166,7 @@ impl PageWriter {
         }
     }
 
-    /// Takes away series that a family has twice. The first one stays.
+    /// Removes series that a family has twice. The first one stays.
     pub(super) fn remove_duplicates(&mut self, dropped: &mut Vec<DroppedPoints>) {
         let (mut sorted, mut start) = (Vec::new(), 0);
         let has_duplicates = self.sections.iter().any(|section| {
@@ -187,8 +186,9 @@ impl PageWriter {
 }
 
 impl PageWriter {
-    /// Gives the sections of a source, one by one, the places of those of the page that they
-    /// replace. A place whose family is another one is free for others.
+    /// Gives the sections of a source the families of the page that they replace. A section whose
+    /// family
+    /// has changed gets none.
     pub(super) fn inherit(
         &mut self,
         (target, source): (TargetId, SeriesSource),
@@ -205,7 +205,9 @@ impl PageWriter {
         }
     }
 
-    /// Has a family found for each section that has none yet; one that gets none goes.
+    /// Calls a function that finds a family for each section without one. A section for which there
+    /// is none
+    /// is removed.
     pub(super) fn place(
         &mut self,
         target: TargetId,
@@ -226,8 +228,9 @@ impl PageWriter {
         }
     }
 
-    /// Takes away series that another source of the target gives, of its `pages` or before. The
-    /// first one stays.
+    /// Removes series that another source of the target already has, in `pages` or earlier. The
+    /// first one
+    /// stays.
     pub(super) fn remove_shown<'p>(
         &mut self,
         pages: impl Iterator<Item = &'p RenderedSource> + Clone,
@@ -259,7 +262,7 @@ impl PageWriter {
         self.retain(is_new, dropped);
     }
 
-    /// Keeps the series of which `keep` does not say why they cannot be shown.
+    /// Keeps the series for which `keep` returns no reason.
     fn retain(
         &mut self,
         mut keep: impl FnMut(usize, u64) -> Result<(), &'static str>,
@@ -294,7 +297,7 @@ impl PageWriter {
         }
     }
 
-    /// The page of a source, with no room to spare.
+    /// The page of a source, without spare memory.
     pub(super) fn page(&self, source: SeriesSource) -> RenderedSource {
         let from = self.sections.partition_point(|of| of.source < source);
         let to = self.sections.partition_point(|of| of.source <= source);
@@ -320,14 +323,14 @@ impl PageWriter {
         }
     }
 
-    /// Where the first so many series end.
+    /// The end of the first series of this number.
     fn text_end(&self, series: usize) -> usize {
         let last = series.checked_sub(1).and_then(|at| self.series.get(at));
         last.map_or(0, |last| last.end)
     }
 }
 
-/// What is kept of labels of which so many bytes are those of the target.
+/// The stored part of labels of which the first `common` bytes are those of the target.
 fn kept(labels: &str, common: usize) -> KeptLabels<'_> {
     match labels.split_at_checked(common) {
         None | Some(("", _)) => KeptLabels::All(labels),
@@ -339,7 +342,7 @@ fn has_twins<T: PartialEq>(sorted: &[T]) -> bool {
     sorted.windows(2).any(|two| two.first() == two.last())
 }
 
-/// Memory ends long before a text of 4 GiB does.
+/// Memory is full long before a text has 4 GiB.
 fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

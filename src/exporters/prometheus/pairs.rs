@@ -1,8 +1,8 @@
-//! Rendered labels, taken apart again.
+//! Splits rendered labels.
 
 use std::borrow::Cow;
 
-/// Name and escaped value of the first of the rendered labels, and those behind it.
+/// The name and the escaped value of the first label, and the labels after it.
 pub(super) fn split_label(labels: &str) -> Option<(Cow<'_, str>, &str, &str)> {
     let (name, rest) = match labels.strip_prefix('"') {
         Some(quoted) => {
@@ -18,13 +18,13 @@ pub(super) fn split_label(labels: &str) -> Option<(Cow<'_, str>, &str, &str)> {
     Some((name, value, rest.strip_prefix(',').unwrap_or(rest)))
 }
 
-/// Whether one of the rendered labels has a name in quotes.
+/// Whether a label has a name in quotes.
 pub(super) fn has_quoted_label(labels: &str) -> bool {
-    // In a value the quote would stand behind a backslash.
+    // In a value, the quote would come after a backslash.
     labels.starts_with('"') || labels.contains(",\"")
 }
 
-/// What stands before the next quote that is not escaped, and what stands behind it.
+/// The text before the next quote that is not escaped, and the text after it.
 fn up_to_quote(text: &str) -> Option<(&str, &str)> {
     let mut is_escaped = false;
     let end = text.find(|c| {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_come_apart_one_after_the_other() {
+    fn labels_are_split_one_by_one() {
         let labels = r#"a="1\\",b="x,\"y\"=","c\"=.d"="\n""#;
         assert!(has_quoted_label(labels) && !has_quoted_label(r#"a="x,\"y""#));
         let (name, value, rest) = split_label(labels).unwrap();

@@ -1,5 +1,5 @@
-//! `/probe?target=…&definition=…`: one target, read when Prometheus asks, as its guide to
-//! multi-target exporters has it. A failed probe is an answer, with `probe_success 0`.
+//! `/probe?target=…&definition=…`: reads one target for each request, as Prometheus' guide to
+//! multi-target exporters says. A failed probe is an answer with `probe_success 0`.
 
 use std::{
     collections::BTreeSet,
@@ -34,21 +34,21 @@ use crate::{
     },
 };
 
-/// How long the scraper waits, in seconds.
+/// The header with the timeout of the scraper, in seconds.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 
-/// What answers probes.
+/// Answers probes.
 #[derive(Clone)]
 pub(super) struct Prober {
     pub(super) exporter: Arc<Prometheus>,
     pub(super) probe: Arc<dyn Probe>,
     pub(super) allow: Arc<AllowList>,
-    /// How long a probe may take if the scraper does not say: as long as an answer may.
+    /// The longest time for a probe if the scraper sets none: that of an answer.
     pub(super) longest: Duration,
     pub(super) timeout_offset: Duration,
 }
 
-/// What a query asks for.
+/// The parameters of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ProbeQuery {
     target: String,
@@ -71,7 +71,8 @@ impl Prometheus {
         let route = Route::get(&self.id, &config.path, move |request| {
             prober.clone().answer(request)
         });
-        let route = route.described("?target=NAME&definition=NAME: what one target says now");
+        let route =
+            route.described("?target=NAME&definition=NAME: the current values of one target");
         route.at_most(config.max_concurrent_probes)
     }
 }
@@ -126,7 +127,7 @@ impl Prober {
 }
 
 impl Prometheus {
-    /// What a probe shows, in pieces. Its series are those of a scrape; nothing stays.
+    /// The text of an answer, in pieces. Its series are those of a scrape. Nothing is stored.
     fn text(
         &self,
         probed: &Probed,
@@ -156,7 +157,7 @@ impl Prometheus {
     }
 }
 
-/// What is said of the probe itself.
+/// The metrics about the probe itself.
 fn own(probed: &Probed) -> PageWriter {
     let mut draft = PageWriter::default();
     let (success, duration) = (u64::from(is_up(probed)), probed.duration.as_secs_f64());
@@ -207,7 +208,7 @@ fn sample<const N: usize>(
     draft.sample(&Arc::new(family), &labels, value);
 }
 
-/// As `betanet_up` has it: at least one endpoint gave a body.
+/// Whether at least one endpoint gave a body, as in `betanet_up`.
 fn is_up(probed: &Probed) -> bool {
     probed.endpoints.iter().any(|of| of.failure.is_none())
 }
@@ -234,7 +235,7 @@ impl ProbeQuery {
     }
 }
 
-/// How long the scraper waits, if it says so.
+/// The timeout of the scraper, if it sends one.
 fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, String> {
     let Some(asked) = headers.get(SCRAPE_TIMEOUT) else {
         return Ok(None);
@@ -249,8 +250,9 @@ fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, String> {
     asked.ok_or_else(mistake).map(Some)
 }
 
-/// What is left but for what the answer needs on its way. Where that is more, it is answered as
-/// best we can.
+/// The timeout without the time that the answer needs on its way. If nothing is left, the probe
+/// still
+/// gets as much time as possible.
 fn less(timeout: Duration, offset: Duration) -> Duration {
     let left = timeout.checked_sub(offset).filter(|left| !left.is_zero());
     left.unwrap_or(timeout)
@@ -261,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_names_a_target_and_nothing_that_is_unknown() {
+    fn a_query_names_a_target_and_no_unknown_parameter() {
         let read =
             ProbeQuery::read("target=http%3A%2F%2Fa%3A1&definition=betanet&name[]=x&name[]=y");
         let names = BTreeSet::from(["x".to_owned(), "y".to_owned()]);
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_takes_as_long_as_the_scraper_waits_but_for_the_way() {
+    fn a_probe_takes_the_timeout_of_the_scraper_minus_the_offset() {
         let ask = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(SCRAPE_TIMEOUT, text.parse().unwrap());

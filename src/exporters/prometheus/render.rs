@@ -1,4 +1,4 @@
-//! From a snapshot to the pages of its sources.
+//! Renders a snapshot into the pages of its sources.
 
 use std::{
     sync::{Arc, Mutex},
@@ -27,20 +27,20 @@ use crate::{
     pipeline::{Exemplar, Snapshot, Starts},
 };
 
-/// Metrics of one source.
+/// The metrics of one source.
 struct SourceMetrics<'a> {
     source: SeriesSource,
     metrics: &'a ScopeMetrics,
     labels: Arc<RenderedLabels>,
-    /// What was traced of what it counts.
+    /// The traces of the events that it counts.
     exemplars: &'a [Exemplar],
 }
 
-/// Samples of one family that follow one another, and the labels that all of them have.
+/// Consecutive samples of one family, and the labels that all of them have.
 struct FamilySamples<'a> {
     source: SeriesSource,
     rank: usize,
-    /// How many bytes of them are the labels of the target.
+    /// The number of bytes of the labels of the target.
     common: usize,
     family: Arc<FamilyDescriptor>,
     samples: Samples<'a>,
@@ -49,7 +49,7 @@ struct FamilySamples<'a> {
     of: Of<'a>,
 }
 
-/// When what a metric has was observed, and who knows when its totals began.
+/// The time of a metric's points, and the source of its start times.
 #[derive(Clone, Copy)]
 struct Of<'a> {
     time: SystemTime,
@@ -64,7 +64,7 @@ enum Samples<'a> {
     Metric(&'a AggregatedMetrics),
 }
 
-/// How snapshots are rendered.
+/// The settings for rendering.
 #[derive(Debug, Clone)]
 pub(super) struct Renderer {
     pub(super) rules: RenderingRules,
@@ -79,8 +79,9 @@ impl Renderer {
         }
     }
 
-    /// Adds a snapshot to `draft`, a page a source; `labels` are those of the target. The parts of
-    /// a family (providers, scopes) become one. Gives what cannot be shown.
+    /// Adds a snapshot to `draft`, one page for each source. `labels` are those of the target. The
+    /// parts of a
+    /// family (providers, scopes) become one. Returns the points that cannot be shown.
     pub(super) fn render(
         &self,
         snapshot: &Snapshot<'_>,
@@ -128,7 +129,7 @@ impl Renderer {
         scopes.collect()
     }
 
-    /// What is to be written, in the order in which metrics came. One that cannot be shown is
+    /// The samples to write, in the order of the metrics. Those that cannot be shown go to
     /// `dropped`.
     fn items<'a>(
         &self,
@@ -175,7 +176,7 @@ impl Renderer {
     }
 }
 
-/// What holds the Resource of a target.
+/// The metric with the Resource of a target.
 const TARGET_INFO: DescribedMetric<'static> = DescribedMetric {
     name: "target_info",
     unit: "",
@@ -183,8 +184,8 @@ const TARGET_INFO: DescribedMetric<'static> = DescribedMetric {
     kind: AggregationKind::Info,
 };
 
-/// The source of a scope's metrics; none if it is an endpoint that is not fresh, whose values
-/// have been shown already and must not look new.
+/// The source of a scope's metrics. `None` for an endpoint that is not fresh: its values have been
+/// shown already and must not look new.
 fn source_of(snapshot: &Snapshot<'_>, scope: &ScopeMetrics) -> Option<SeriesSource> {
     let mut endpoints = (OWN + 1..).zip(&snapshot.target.definition.endpoints);
     match endpoints.find(|(_, endpoint)| *endpoint.scope == *scope.scope().name()) {
@@ -193,7 +194,7 @@ fn source_of(snapshot: &Snapshot<'_>, scope: &ScopeMetrics) -> Option<SeriesSour
     }
 }
 
-/// Whether a snapshot brings the values of a source anew.
+/// Whether a snapshot has new values of a source.
 pub(super) fn is_new(snapshot: &Snapshot<'_>, source: SeriesSource) -> bool {
     match source.checked_sub(OWN + 1) {
         Some(endpoint) => {
@@ -243,7 +244,7 @@ fn unsupported(metric: &Metric) -> DroppedPoints {
     }
 }
 
-/// Those of the metric called `name`; those of one metric follow one another.
+/// The exemplars of the metric with this name. Those of one metric follow one another.
 fn of_metric<'a>(exemplars: &'a [Exemplar], name: &str) -> &'a [Exemplar] {
     let mut metrics = exemplars.chunk_by(|one, next| one.metric == next.metric);
     let of_it = metrics.find(|of| of.first().is_some_and(|of| of.metric == name));
@@ -251,13 +252,13 @@ fn of_metric<'a>(exemplars: &'a [Exemplar], name: &str) -> &'a [Exemplar] {
 }
 
 impl FamilySamples<'_> {
-    /// By source; those of one family follow one another.
+    /// Orders by source. Samples of one family follow one another.
     fn order(&self, other: &Self) -> std::cmp::Ordering {
         let by_source = self.source.cmp(&other.source);
         by_source.then_with(|| self.family.order(&other.family))
     }
 
-    /// Writes the samples; `text` is for labels on their way.
+    /// Writes the samples. `text` is a buffer for labels.
     fn write(&self, rules: &RenderingRules, draft: &mut PageWriter, text: &mut String) {
         draft.turn_to(self.source, self.rank, self.common);
         match self.samples {
@@ -308,7 +309,7 @@ impl FamilySamples<'_> {
         }
     }
 
-    /// When the total of a series began, if that is known and shown.
+    /// The start time of a series, if it is known and shown.
     fn began(
         &self,
         rules: &RenderingRules,

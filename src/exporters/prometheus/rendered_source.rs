@@ -1,17 +1,18 @@
-//! What one source of a target gives: one text, in sections, one a family.
+//! The rendered text of one source of a target, in sections, one for each family.
 
-/// Number of a target.
+/// The number of a target.
 pub(super) type TargetId = u32;
-/// Number of a family.
+/// The number of a family.
 pub(super) type FamilyId = u32;
 
-/// Where series of a target come from: 0 for what we say of the target ourselves, n + 1 for
+/// The source of series in a target: 0 for the collector's own metrics about the target, n + 1 for
+/// the
 /// endpoint n of its definition. All series of one source are replaced together.
 pub(super) type SeriesSource = u32;
-/// What we say of the target ourselves.
+/// The source of the collector's own metrics about the target.
 pub(super) const OWN: SeriesSource = 0;
 
-/// What stands behind the name of a family where a line says when a total began.
+/// The suffix of a line with the start time of a total.
 pub(super) const CREATED: &str = "_created";
 
 /// A page as it is shown.
@@ -21,11 +22,11 @@ pub(super) struct RenderedSource {
     pub(super) sections: Box<[Section]>,
     /// Hashes of the labels of all series.
     pub(super) series: Box<[u64]>,
-    /// Whether a label is called what not every scraper knows.
+    /// Whether a label name needs UTF-8 quoting.
     pub(super) is_odd: bool,
 }
 
-/// The lines of one family; they begin where those of the section before end.
+/// The lines of one family. They start where those of the previous section end.
 #[derive(Debug)]
 pub(super) struct Section {
     pub(super) family: FamilyId,
@@ -33,12 +34,12 @@ pub(super) struct Section {
     pub(super) series_end: u32,
 }
 
-/// What a page says of one family.
+/// The part of a page for one family.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fragment<'a> {
     pub(super) text: &'a str,
     pub(super) series: &'a [u64],
-    /// Whether a label in the page is called what not every scraper knows.
+    /// Whether a label name in the page needs UTF-8 quoting.
     pub(super) is_odd: bool,
 }
 
@@ -53,7 +54,7 @@ impl RenderedSource {
         self.series.len()
     }
 
-    /// What it says of a family.
+    /// The part of the page for a family.
     pub(super) fn fragment(&self, family: FamilyId) -> Option<Fragment<'_>> {
         let mut sections = self.sections.iter();
         let at = sections.position(|section| section.family == family)?;

@@ -1,11 +1,11 @@
-//! How series are called and what each of them carries, as the configuration says.
+//! The configured rules for names and labels of series.
 
 use std::collections::BTreeMap;
 
 use super::{name::AggregationKind, translation::TranslationStrategy};
 use crate::settings::Pattern;
 
-/// What the Prometheus compatibility specification makes `job` and `instance` of.
+/// The attributes behind `job` and `instance` in the Prometheus compatibility specification.
 const SERVICE: [&str; 3] = ["service.name", "service.namespace", "service.instance.id"];
 
 /// The rules of one exporter.
@@ -13,21 +13,21 @@ const SERVICE: [&str; 3] = ["service.name", "service.namespace", "service.instan
 pub(super) struct RenderingRules {
     /// How names are translated.
     pub(super) strategy: TranslationStrategy,
-    /// Stands before each name; may be empty.
+    /// A prefix of each name; may be empty.
     pub(super) namespace: String,
-    /// On every series.
+    /// Labels of every series.
     pub(super) const_labels: BTreeMap<String, String>,
-    /// Which attributes of the Resource are on every series.
+    /// The attributes of the Resource that every series has.
     pub(super) resource: Selection,
-    /// Whether name and version of the scope are on every series.
+    /// Whether every series has the name and version of its scope.
     pub(super) has_scope: bool,
-    /// Whether the time of the observation stands behind each value.
+    /// Whether each value has the time of its observation.
     pub(super) has_time: bool,
-    /// Whether totals say in OpenMetrics when they began.
+    /// Whether totals have their start time in OpenMetrics.
     pub(super) has_created: bool,
 }
 
-/// Which attributes of a Resource are labels.
+/// The attributes of a Resource that become labels.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Selection {
     included: Vec<Pattern>,
@@ -35,8 +35,9 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Those that one of `included` has, without those that one of `excluded` has. In patterns `*`
-    /// is any text and `?` any character.
+    /// Selects attributes that match one of `included` and none of `excluded`. In patterns, `*` is
+    /// any text
+    /// and `?` any character.
     pub(super) fn new<T: AsRef<str>>(included: &[T], excluded: &[T]) -> Self {
         Self {
             included: included.iter().filter_map(wildcard).collect(),
@@ -44,13 +45,13 @@ impl Selection {
         }
     }
 
-    /// All of them, or all but what `job` and `instance` are made of.
+    /// Selects all attributes, or all except those behind `job` and `instance`.
     pub(super) fn all(excludes_service: bool) -> Self {
         let excluded: &[&str] = if excludes_service { &SERVICE } else { &[] };
         Self::new(&["*"], excluded)
     }
 
-    /// Whether it is one of them.
+    /// Whether the attribute is selected.
     pub(super) fn has(&self, key: &str) -> bool {
         let matches = |patterns: &[Pattern]| patterns.iter().any(|one| one.get().is_match(key));
         matches(&self.included) && !matches(&self.excluded)
@@ -60,7 +61,7 @@ impl Selection {
 fn wildcard<T: AsRef<str>>(pattern: &T) -> Option<Pattern> {
     let escaped = regex::escape(pattern.as_ref());
     let pattern = escaped.replace(r"\*", ".*").replace(r"\?", ".");
-    // What is escaped is always a pattern, unless it is larger than a regular expression may be.
+    // An escaped text is always a pattern, unless it exceeds the size limit of regular expressions.
     format!("^(?s:{pattern})$").parse().ok()
 }
 
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_choose_attributes() {
+    fn patterns_select_attributes() {
         let has = |included: &[&str], excluded: &[&str], key: &str| {
             Selection::new(included, excluded).has(key)
         };

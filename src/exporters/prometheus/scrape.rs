@@ -1,6 +1,8 @@
-//! A scrape under way: it reads on from where it stopped whenever the scraper has taken what came
-//! before, so that it holds one piece and no copy. What is polled meanwhile shows in what is still
-//! to come; all samples of one target in one family are of one poll.
+//! A scrape in progress. It continues where it stopped whenever the scraper has read the last
+//! piece, so
+//! that it holds one piece and no copy. Polls in the meantime change the part that is not sent yet.
+//! All
+//! samples of one target in one family are from one poll.
 
 use std::{
     ops::Bound,

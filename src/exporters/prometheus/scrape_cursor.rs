@@ -1,4 +1,4 @@
-//! What a scraper wants, and how far it has come.
+//! The request of a scraper, and the position of its scrape.
 
 use std::{collections::BTreeSet, ops::Bound, sync::Arc};
 
@@ -10,17 +10,17 @@ use super::{
     rendered_source::TargetId,
 };
 
-/// What a scraper wants to have.
+/// The metrics that a scraper requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameFilter {
-    /// What it can read.
+    /// The output format.
     pub form: OutputFormat,
-    /// The names of families or of samples in them; all if there are none.
+    /// The names of families, or of samples in them. All families if the set is empty.
     pub names: BTreeSet<String>,
 }
 
 impl NameFilter {
-    /// Everything, in names that any scraper knows.
+    /// All metrics, with names that every scraper can read.
     pub fn all(format: TextFormat) -> Self {
         Self {
             form: OutputFormat {
@@ -31,7 +31,7 @@ impl NameFilter {
         }
     }
 
-    /// Reads `name[]=…` of a query, as Prometheus' client libraries do.
+    /// Parses `name[]=…` of a query, like Prometheus' client libraries.
     pub(super) fn from_query(form: OutputFormat, query: &str) -> Self {
         let pairs = form_urlencoded::parse(query.as_bytes());
         let names = pairs.filter(|(key, _)| key == "name[]");
@@ -41,7 +41,7 @@ impl NameFilter {
         }
     }
 
-    /// Whether it wants the family: by its name, or by that of one of its samples, escaped or not.
+    /// Whether the family is requested: by its name or that of one of its samples, escaped or not.
     pub(super) fn has(&self, family: &FamilyDescriptor) -> bool {
         let FamilyDescriptor {
             name, key, kind, ..
@@ -60,13 +60,13 @@ impl NameFilter {
     }
 }
 
-/// How far a scrape has come.
+/// The position of a scrape.
 #[derive(Debug)]
 pub(super) struct ScrapeCursor {
     pub(super) wanted: NameFilter,
-    /// The family that comes next.
+    /// The next family.
     pub(super) from: Bound<String>,
-    /// The family that is half read.
+    /// The family that is partly read.
     pub(super) half: Option<PartialFamily>,
     pub(super) is_over: bool,
 }
@@ -75,6 +75,6 @@ pub(super) struct ScrapeCursor {
 #[derive(Debug)]
 pub(super) struct PartialFamily {
     pub(super) family: Arc<FamilyDescriptor>,
-    /// The target that comes next.
+    /// The next target.
     pub(super) next: TargetId,
 }

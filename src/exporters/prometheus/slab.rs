@@ -1,6 +1,6 @@
-//! Values that have a small number as long as they are there.
+//! Values with a small number for as long as they exist.
 
-/// Values by their numbers; a number that is free again is the next one to be given.
+/// Values by their numbers. A free number is given to the next value.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
     values: Vec<Option<T>>,
@@ -17,11 +17,11 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// Adds a value and gives its number.
+    /// Adds a value and returns its number.
     pub(super) fn insert(&mut self, value: T) -> u32 {
         let number = self.free.pop().unwrap_or_else(|| {
             self.values.push(None);
-            // Memory ends long before the numbers.
+            // Memory is full long before there are no more numbers.
             u32::try_from(self.values.len() - 1).unwrap_or(u32::MAX)
         });
         if let Some(slot) = self.values.get_mut(number as usize) {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_given_again_when_its_value_is_gone() {
+    fn a_number_is_reused_after_its_value_was_removed() {
         let mut slots = Slab::default();
         let numbers = ["a", "b", "c"].map(|value| slots.insert(value));
         assert_eq!(numbers, [0, 1, 2]);

@@ -1,4 +1,4 @@
-//! What each target shows, and for how long.
+//! The values that each target shows, and how long.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -27,16 +27,16 @@ pub(super) struct RenderedStore {
     series: usize,
 }
 
-/// What one target shows.
+/// The values of one target.
 #[derive(Debug)]
 struct Shown {
     target: Arc<Target>,
     labels: Arc<TargetLabels>,
-    /// By [`SeriesSource`].
+    /// The parts by [`SeriesSource`].
     parts: Box<[SourcePart]>,
 }
 
-/// What came from one source, all at one moment.
+/// The values of one source, all from one moment.
 #[derive(Debug, Default)]
 struct SourcePart {
     page: RenderedSource,
@@ -54,9 +54,11 @@ impl RenderedStore {
         }
     }
 
-    /// Makes room for a target unless there is, and gives its number. One of the same name with
-    /// another configuration, after a reload, takes the other's place; what has the same labels and
-    /// comes from the same endpoints stays until it is replaced.
+    /// Adds a target unless it exists, and returns its number. After a reload, a target with the
+    /// same name
+    /// and another configuration replaces the old one. Values with the same labels from the same
+    /// endpoints
+    /// stay until new ones come.
     fn open(&mut self, target: &Arc<Target>, labels: Arc<TargetLabels>) -> TargetId {
         if let Some(id) = self.by_name.get(&target.name).copied()
             && let Some(shown) = self.targets.get_mut(id)
@@ -80,8 +82,9 @@ impl RenderedStore {
         id
     }
 
-    /// Replaces what a snapshot brought anew; gives what could not be shown. An endpoint's values
-    /// are shown for `max_stale` unless new ones come.
+    /// Replaces the values that a snapshot has, and returns the points that cannot be shown. The
+    /// values of
+    /// an endpoint are shown for `max_stale` if no new ones come.
     pub(super) fn replace(
         &mut self,
         snapshot: &Snapshot<'_>,
@@ -98,7 +101,7 @@ impl RenderedStore {
         shown.expire(target, now, (families, series));
         let is_new =
             |(source, _): &(SeriesSource, &mut SourcePart)| render::is_new(snapshot, *source);
-        // What goes makes room for what comes under its name.
+        // Old values are removed first, so that new ones can have their names.
         for (source, part) in shown.parts().filter(is_new) {
             let page = std::mem::take(part).page;
             *series -= page.count();
@@ -109,13 +112,13 @@ impl RenderedStore {
         for (source, part) in shown.parts().filter(is_new) {
             part.page = draft.page(source);
             *series += part.page.count();
-            // What we say ourselves is said at every poll, of whatever outcome.
+            // The collector's own metrics are in every snapshot, whatever the result of the poll.
             part.expires = now.checked_add(max_stale).filter(|_| source != OWN);
         }
         dropped
     }
 
-    /// Forgets a target, unless another one has taken over its name.
+    /// Removes a target, unless another one has taken its name.
     pub(super) fn forget(&mut self, target: &Target) {
         let shown = self.by_name.get(&target.name);
         let shown = shown.and_then(|id| self.targets.get(*id));
@@ -124,7 +127,7 @@ impl RenderedStore {
         }
     }
 
-    /// The next piece of a scrape; none at its end.
+    /// The next piece of a scrape. `None` at its end.
     pub(super) fn read(&self, progress: &mut ScrapeCursor) -> Option<Bytes> {
         self.families.read(&self.targets, progress)
     }
@@ -135,7 +138,7 @@ impl RenderedStore {
         self.series
     }
 
-    /// Drops what is too old, also of targets that nothing polls any more.
+    /// Removes values that are too old, also of targets that no receiver polls any more.
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
         for (target, shown) in self.targets.iter_mut() {
@@ -162,12 +165,12 @@ impl FamilyPages for Slab<Shown> {
 }
 
 impl Shown {
-    /// By source.
+    /// The parts, by source.
     fn parts(&mut self) -> impl Iterator<Item = (SeriesSource, &mut SourcePart)> {
         (OWN..).zip(&mut self.parts)
     }
 
-    /// Drops the parts that are `gone`, and counts their series off.
+    /// Removes the parts that are `gone`, and subtracts their series.
     fn clear(
         &mut self,
         target: TargetId,

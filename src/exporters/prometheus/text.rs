@@ -8,13 +8,13 @@ use super::{
 };
 use crate::runtime::clock;
 
-/// What stands above the samples of a family.
+/// The lines above the samples of a family.
 pub(super) struct Header<'a> {
     pub(super) name: &'a str,
     pub(super) kind: &'a str,
-    /// Empty where there is none; only OpenMetrics has it.
+    /// Empty without a unit. Only OpenMetrics has it.
     pub(super) unit: &'a str,
-    /// Empty where there is none.
+    /// Empty without a description.
     pub(super) help: &'a str,
 }
 
@@ -50,18 +50,18 @@ pub(super) fn label(out: &mut String, name: &str, value: &str) {
     self::value(out, value);
 }
 
-/// Appends what stands behind the name of a label.
+/// Appends the value of a label.
 pub(super) fn value(out: &mut String, value: &str) {
     out.push_str("=\"");
     escape(out, value, true);
     out.push('"');
 }
 
-/// What the lines of a family begin with.
+/// The beginning of the lines of a family.
 #[derive(Debug)]
 pub(super) struct SampleName {
     text: String,
-    /// Whether the name is in quotes, because not every scraper knows it.
+    /// Whether the name is in quotes, because not every scraper can read it.
     is_quoted: bool,
 }
 
@@ -81,8 +81,9 @@ impl SampleName {
         }
     }
 
-    /// Appends the line of a sample but for its end. `suffix` stands behind the name; `labels` are
-    /// rendered already, in two parts.
+    /// Appends the line of a sample without its end. `suffix` follows the name. `labels` are
+    /// rendered
+    /// already, in two parts.
     pub(super) fn write(&self, out: &mut String, suffix: &str, labels: [&str; 2], value: &str) {
         let [first, second] = labels;
         let between = match first.is_empty() || second.is_empty() {
@@ -129,7 +130,9 @@ fn escape(out: &mut String, text: &str, quoted: bool) {
     }
 }
 
-/// Appends `le="bound"`, as a canonical float: OpenMetrics wants `1.0`, Prometheus 3 makes it so.
+/// Appends `le="bound"` as a canonical float: OpenMetrics requires `1.0`, and Prometheus 3 converts
+/// to
+/// it.
 pub(super) fn le(out: &mut String, bound: f64) {
     label(out, "le", "");
     out.pop();
@@ -142,19 +145,19 @@ pub(super) fn le(out: &mut String, bound: f64) {
     out.push('"');
 }
 
-/// A moment, in milliseconds since 1970.
+/// A time in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Timestamp(u64);
 
 impl Timestamp {
-    /// Reads what was written as a number: seconds.
+    /// Parses seconds.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (seconds, millis) = text.split_once('.')?;
         let (seconds, millis) = (seconds.parse::<u64>().ok()?, millis.parse::<u64>().ok()?);
         Some(Self(seconds.saturating_mul(1000).saturating_add(millis)))
     }
 
-    /// How it stands behind a value: in OpenMetrics in seconds.
+    /// The text after a value. In OpenMetrics it is in seconds.
     pub(super) fn behind_value(self, format: TextFormat) -> String {
         match format {
             TextFormat::Text => self.0.to_string(),
@@ -176,7 +179,7 @@ impl From<SystemTime> for Timestamp {
 
 /// A value of a sample.
 pub(super) trait SampleValue: Copy {
-    /// Appends the number so that it reads back as the same one.
+    /// Appends the number so that it can be read back exactly.
     fn write(self, out: &mut String);
 }
 
@@ -207,7 +210,7 @@ impl SampleValue for f64 {
         } else if self == 0.0 || (1e-6..1e17).contains(&self.abs()) {
             append(out, format_args!("{self}"));
         } else {
-            // The same digits without a row of up to 300 zeros.
+            // These are the same digits without up to 300 zeros.
             append(out, format_args!("{self:e}"));
         }
     }
@@ -223,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_back_as_they_were() {
+    fn numbers_can_be_read_back_exactly() {
         let written = |number: f64| {
             let mut out = String::new();
             number.write(&mut out);
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_milliseconds_in_text_and_seconds_in_openmetrics() {
+    fn times_are_milliseconds_in_text_and_seconds_in_openmetrics() {
         let moment = Timestamp(1_700_000_000_045);
         assert_eq!(moment.behind_value(TextFormat::Text), "1700000000045");
         assert_eq!(

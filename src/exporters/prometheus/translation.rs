@@ -1,5 +1,5 @@
-//! How the names of metrics and attributes are translated: the four strategies of Prometheus and
-//! of the OpenTelemetry Collector.
+//! The translation of metric and attribute names, with the four strategies of Prometheus and the
+//! OpenTelemetry Collector.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::{
     name::{self, AggregationKind},
 };
 
-/// What becomes of `http.server.duration`, a histogram in s, and of the attribute `http.method`.
+/// How `http.server.duration`, a histogram in s, and the attribute `http.method` are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum TranslationStrategy {
     /// `http_server_duration_seconds`, `http_method`.
@@ -17,15 +17,16 @@ pub enum TranslationStrategy {
     UnderscoreEscapingWithSuffixes,
     /// `http_server_duration`, `http_method`.
     UnderscoreEscapingWithoutSuffixes,
-    /// `http.server.duration_seconds`, `http.method`; a scraper that does not know such names
-    /// gets them escaped.
+    /// `http.server.duration_seconds`, `http.method`. A scraper that cannot read such names gets
+    /// them
+    /// escaped.
     NoUTF8EscapingWithSuffixes,
     /// `http.server.duration`, `http.method`.
     NoTranslation,
 }
 
 impl TranslationStrategy {
-    /// The name of a family; `namespace` may be empty.
+    /// The name of a family. `namespace` may be empty.
     pub(super) fn family(
         self,
         namespace: &str,
@@ -53,7 +54,7 @@ impl TranslationStrategy {
             }
             Self::NoUTF8EscapingWithSuffixes | Self::NoTranslation => match key {
                 "" => "_".to_owned(),
-                // Prometheus keeps these to itself.
+                // Prometheus reserves these names.
                 key if key.starts_with("__") => format!("key{key}"),
                 key => key.to_owned(),
             },
@@ -62,8 +63,9 @@ impl TranslationStrategy {
 }
 
 impl TranslationStrategy {
-    /// Appends the name of a label if it is a usual one: one that any scraper knows, and that
-    /// comes of its key letter by letter. Where it is not, what was appended means nothing.
+    /// Appends the name of a label in the usual case: every scraper can read it, and it equals its
+    /// key
+    /// letter by letter. Returns false in any other case; then the appended text is not valid.
     pub(super) fn push_label(self, out: &mut String, key: &str) -> bool {
         let from = out.len();
         match self {
@@ -86,7 +88,7 @@ fn prefixed(namespace: &str, family: String) -> String {
     if namespace.is_empty() {
         return family;
     }
-    // Families begin with `_` only for the sake of a digit.
+    // A family name starts with `_` only if the next character is a digit.
     format!("{}_{}", plain(namespace), family.trim_start_matches('_'))
 }
 
@@ -104,7 +106,7 @@ mod tests {
     use crate::exporters::prometheus::name::AggregationKind::*;
 
     #[test]
-    fn families_are_called_as_the_strategy_says() {
+    fn family_names_follow_the_strategy() {
         let all = [
             UnderscoreEscapingWithSuffixes,
             UnderscoreEscapingWithoutSuffixes,
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_called_as_the_strategy_says() {
+    fn label_names_follow_the_strategy() {
         assert_eq!(
             UnderscoreEscapingWithoutSuffixes.label("http.method"),
             "http_method"

@@ -1,4 +1,4 @@
-//! What the configuration says of the exporter, under the Collector's keys.
+//! The configuration of the exporter, with the Collector's keys.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,43 +24,44 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// Pushes samples by Prometheus' remote write 1.0.
+/// Pushes samples with Prometheus remote write 1.0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// Full URL of the destination.
     pub endpoint: Option<HttpUrl>,
-    /// The longest one attempt may take, a duration.
+    /// The longest time for one attempt.
     pub timeout: Duration,
     /// Headers of every request.
     pub headers: Headers,
-    /// Who we are to the destination.
+    /// Credentials for the destination.
     pub auth: AuthConfig,
-    /// TLS towards the destination.
+    /// TLS settings of the connection to the destination.
     pub tls: Tls,
-    /// The proxy to go through, instead of that of the environment (`HTTPS_PROXY` and its like).
+    /// The proxy to use instead of that of the environment (`HTTPS_PROXY` and similar variables).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_url: Option<ProxyUrl>,
-    /// When and how long a failed batch is tried again.
+    /// When and how long the exporter retries a failed batch.
     pub retry_on_failure: RetryOnFailure,
-    /// What waits between the polls and the network. `num_consumers` must be 1.
+    /// The queue between the polls and the network. `num_consumers` must be 1.
     pub sending_queue: SendingQueue,
-    /// What stands before each name, with `_` between.
+    /// A prefix of each name, followed by `_`.
     pub namespace: String,
-    /// Labels on every series that has none of that name itself.
+    /// Labels of every series that has no label of that name.
     pub external_labels: BTreeMap<String, String>,
-    /// Whether names end with unit and `_total`.
+    /// Whether names end with the unit and `_total`.
     pub add_metric_suffixes: bool,
-    /// Whether all attributes of the Resource are labels of every series.
+    /// Whether all attributes of the Resource become labels of every series.
     pub resource_to_telemetry_conversion: ResourceConversion,
-    /// Whether the Resource is a series `target_info`.
+    /// Whether the Resource becomes a series `target_info`.
     pub target_info: Switch,
-    /// Whether type, description and unit of each metric are sent too, at most once a minute, for
-    /// at most 10,000 metrics.
+    /// Whether the type, description and unit of each metric are sent, at most once a minute and
+    /// for at
+    /// most 10,000 metrics.
     pub send_metadata: bool,
 }
 
-/// Who is spoken to, and how.
+/// The server, and how the exporter connects to it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Speaks {
     endpoint: Option<HttpUrl>,
@@ -70,10 +71,10 @@ pub(super) struct Speaks {
     proxy_url: Option<ProxyUrl>,
 }
 
-/// Something that is done or not.
+/// A setting that is on or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Switch {
-    /// Whether it is done.
+    /// Whether the setting is on.
     pub enabled: bool,
 }
 
@@ -99,14 +100,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Makes the exporter that `context` tells of, within a tokio runtime. One that takes the place
-    /// of another knows what that one said. Where it speaks to the same server in the same way, it
-    /// begins when that one has sent what it holds: the samples of a series are taken in their
-    /// order only. In another way it begins at once, because the old way may lead nowhere.
+    /// Creates the exporter of `context`, within a tokio runtime. A replacement keeps its
+    /// predecessor's
+    /// memory of sent series. If it uses the same server in the same way, it starts when the
+    /// predecessor has
+    /// sent what it holds, because a server accepts the samples of a series only in their order.
+    /// Otherwise
+    /// it starts at once, because the old server may be gone.
     ///
     /// # Errors
-    ///
-    /// Names the key whose value cannot be used.
+    /// If a value cannot be used. The error names its key.
     pub(in crate::exporters) fn build(
         &self,
         context: DeliveryContext<'_>,
@@ -160,7 +163,7 @@ impl Config {
         }
     }
 
-    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let destination = self.destination().err().into_iter();
         let others = self.retry_on_failure.check().into_iter();
@@ -169,17 +172,17 @@ impl Config {
         }
         self.auth.check(at, diagnostics);
         if self.sending_queue.num_consumers > 1 {
-            let message = "must be 1: the samples of a series are taken in their order only";
+            let message = "must be 1: servers accept the samples of a series only in their order";
             at.error(&["sending_queue", "num_consumers"], message, diagnostics);
         }
         if !self.namespace.is_empty() && !is_label(&self.namespace) {
-            let message = "expected letters, digits and `_`, and no digit at the beginning";
+            let message = "expected letters, digits and `_`, and no digit at the start";
             at.error(&["namespace"], message, diagnostics);
         }
         for name in self.external_labels.keys() {
             if !is_label(name) || name.starts_with("__") {
                 let message = format!(
-                    "`{name}` is no label: letters, digits and `_`, not first a digit or `__`"
+                    "`{name}` is not a label name: letters, digits and `_`, no digit or `__` at the start"
                 );
                 at.error(&["external_labels", name], message, diagnostics);
             }

@@ -1,4 +1,5 @@
-//! The messages of remote write 1.0, as far as they are sent. Two requests one after the other are
+//! The messages of remote write 1.0, as far as the exporter sends them. Two concatenated requests
+//! are
 //! one request.
 
 /// `prometheus.WriteRequest`.
@@ -13,7 +14,7 @@ pub(super) struct WriteRequest {
 /// `prometheus.MetricMetadata`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct MetricMetadata {
-    /// 1 a counter, 2 a gauge, 3 a histogram.
+    /// 1 for a counter, 2 for a gauge, 3 for a histogram.
     #[prost(int32, tag = "1")]
     pub(super) kind: i32,
     #[prost(string, tag = "2")]
@@ -24,7 +25,7 @@ pub(super) struct MetricMetadata {
     pub(super) unit: String,
 }
 
-/// `prometheus.TimeSeries`: labels in ascending order of their names, samples in that of time.
+/// `prometheus.TimeSeries`: labels in ascending order of their names, samples in the order of time.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct TimeSeries {
     #[prost(message, repeated, tag = "1")]
@@ -47,7 +48,7 @@ pub(super) struct Label {
 pub(super) struct Sample {
     #[prost(double, tag = "1")]
     pub(super) value: f64,
-    /// Unix milliseconds.
+    /// Time in Unix milliseconds.
     #[prost(int64, tag = "2")]
     pub(super) timestamp: i64,
 }

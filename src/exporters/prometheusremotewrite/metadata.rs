@@ -1,5 +1,5 @@
-//! Type, description and unit of each metric: said again once a minute, as Prometheus itself does,
-//! because a receiver may have been started since.
+//! Type, description and unit of each metric. They are sent again once a minute, like in Prometheus
+//! itself, because the receiver may have been restarted.
 
 use std::{
     collections::HashMap,
@@ -12,19 +12,20 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, Re
 use super::{message::MetricMetadata, series::NamingRules};
 use crate::exporters::prometheus::name::AggregationKind;
 
-/// How long what was said of a metric holds.
+/// The time after which metadata of a metric is sent again.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// The most metrics of which something is said.
+/// The largest number of metrics with metadata.
 const MAX_FAMILIES: usize = 10_000;
 
-/// What was said, and when, by the name of the family. What was not said again for long is not
-/// there any more and makes room.
+/// The metadata that was sent, and when, by the name of the family. Entries that were not sent
+/// again
+/// for a long time are removed.
 #[derive(Debug, Default)]
 pub(super) struct Metadata(Mutex<HashMap<String, (SystemTime, MetricMetadata)>>);
 
 impl Metadata {
-    /// What is to be said now of the metrics of one target.
+    /// The metadata of one target's metrics that has to be sent now.
     pub(super) fn due(
         &self,
         rules: &NamingRules,
@@ -33,7 +34,7 @@ impl Metadata {
     ) -> Vec<MetricMetadata> {
         let scopes = parts.iter().flat_map(|part| part.scope_metrics());
         let metrics = scopes.flat_map(|scope| scope.metrics());
-        // Nothing is half done after a panic.
+        // The map is consistent after a panic.
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = Vec::new();
         for metric in metrics {

@@ -1,15 +1,15 @@
-//! `prometheusremotewrite`: pushes samples to whatever takes Prometheus' remote write 1.0.
+//! `prometheusremotewrite`: pushes samples to a server that accepts Prometheus remote write 1.0.
 //!
 //! ```yaml
 //! exporters:
-//!   prometheusremotewrite:
-//!     endpoint: https://prometheus.example.com/api/v1/write
-//!     external_labels: { cluster: eu }
-//!     resource_to_telemetry_conversion: { enabled: true }
+//!  prometheusremotewrite:
+//!    endpoint: https://prometheus.example.com/api/v1/write
+//!    external_labels: { cluster: eu }
+//!    resource_to_telemetry_conversion: { enabled: true }
 //! ```
-//!
-//! Totals stay totals, whatever the pipeline makes of them over OTLP. A series that a target no
-//! longer gives ends with a stale marker, as do all of a target that is gone.
+//! Totals stay totals, even if the pipeline makes deltas of them for OTLP. A series that a target
+//! no
+//! longer gives ends with a stale marker, and so do all series of a removed target.
 
 mod config;
 mod foreign;
@@ -42,11 +42,12 @@ use crate::{
 #[derive(Debug)]
 struct RemoteWrite {
     rules: NamingRules,
-    /// Who is spoken to and how: whoever does the same speaks after it.
+    /// The server and the way to it. An exporter with the same ones starts after this one has
+    /// finished.
     speaks: Speaks,
-    /// What was said of metrics, if anything is.
+    /// The metadata that was sent, if metadata is sent.
     metadata: Option<Metadata>,
-    /// Shared with the one whose place it takes.
+    /// The series that were sent last. A replacement shares them with its predecessor.
     memory: Arc<LastSeries>,
 }
 

@@ -1,4 +1,4 @@
-//! From collected metrics to series, as the Prometheus compatibility specification translates them.
+//! Converts collected metrics to series, by the Prometheus compatibility specification.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -19,43 +19,43 @@ use crate::{
     runtime::clock,
 };
 
-/// What `job` and `instance` are made of; `target_info` need not repeat it.
+/// The attributes behind `job` and `instance`. `target_info` does not repeat them.
 const IDENTITY: [&str; 3] = ["service.name", "service.namespace", INSTANCE_ID];
 
-/// How series are called.
+/// The rules for names and labels.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NamingRules {
-    /// Stands before each name, without the `_` behind it.
+    /// A prefix of each name, without the `_` after it.
     pub(super) namespace: String,
-    /// Whether names end with unit and `_total`.
+    /// Whether names end with the unit and `_total`.
     pub(super) has_suffixes: bool,
-    /// On every series that has no such label itself.
+    /// Labels of every series that has no such label.
     pub(super) external_labels: BTreeMap<String, String>,
-    /// What of the Resource is on every series.
+    /// The attributes of the Resource that every series has.
     pub(super) converted: Converted,
     /// Whether there is a `target_info`.
     pub(super) has_target_info: bool,
 }
 
-/// What of a Resource is on every series.
+/// The attributes of the Resource that every series has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Converted {
-    /// Nothing.
+    /// No attributes.
     #[default]
     Nothing,
-    /// All of it.
+    /// All attributes.
     All,
-    /// All but what `job` and `instance` are made of.
+    /// All attributes except those behind `job` and `instance`.
     WithoutService,
 }
 
 type LabelSet = BTreeMap<String, String>;
 
-/// A request, and which instrumentation scopes its series are of: one after the other.
+/// A request, and the instrumentation scopes of its series, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) request: WriteRequest,
-    /// Name of the scope, and how many series it has here.
+    /// The name of each scope, and the number of its series.
     pub(super) scopes: Vec<(String, usize)>,
 }
 
@@ -93,7 +93,7 @@ impl NamingRules {
         Written { request, scopes }
     }
 
-    /// What every series of a Resource has that says nothing else.
+    /// The labels that every series of a Resource has.
     fn common(&self, resource: &Resource) -> LabelSet {
         let mut labels = self.external_labels.clone();
         let is_taken = |key: &Key| match self.converted {
@@ -117,7 +117,7 @@ impl NamingRules {
         one(labels, 1.0, timestamp)
     }
 
-    /// The name of the family of a metric.
+    /// The family name of a metric.
     pub(super) fn name(&self, metric: &Metric, kind: AggregationKind) -> String {
         let name = match self.has_suffixes {
             true => name::family(metric.name(), metric.unit(), kind),
@@ -134,7 +134,7 @@ impl NamingRules {
     }
 }
 
-/// What the compatibility specification makes of a Resource: `job` and `instance`.
+/// The labels `job` and `instance` of a Resource, by the compatibility specification.
 fn identity(resource: &Resource) -> LabelSet {
     let get = |key: &'static str| {
         let value = resource.get(&Key::from_static_str(key));
@@ -149,8 +149,9 @@ fn identity(resource: &Resource) -> LabelSet {
     labels.collect()
 }
 
-/// Attributes as labels; keys that become the same name share it, and their values are joined in
-/// the order of the keys.
+/// Attributes as labels. Keys with the same name after translation share one label, with their
+/// values
+/// joined in the order of the keys.
 fn translated<'a>(attributes: impl Iterator<Item = (&'a Key, &'a Value)>) -> LabelSet {
     let mut pairs: Vec<_> = attributes
         .map(|(key, value)| (key.as_str(), value.as_str()))
@@ -171,7 +172,7 @@ fn translated<'a>(attributes: impl Iterator<Item = (&'a Key, &'a Value)>) -> Lab
     labels
 }
 
-/// A series of one sample. An empty label is none.
+/// A series with one sample. An empty label is the same as no label.
 fn one(labels: LabelSet, value: f64, timestamp: i64) -> TimeSeries {
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
     TimeSeries {
@@ -180,7 +181,7 @@ fn one(labels: LabelSet, value: f64, timestamp: i64) -> TimeSeries {
     }
 }
 
-/// Translates the metrics of one Resource.
+/// Converts the metrics of one Resource.
 struct Translator<'a> {
     rules: &'a NamingRules,
     common: LabelSet,
@@ -226,7 +227,7 @@ impl Translator<'_> {
                     self.histogram(&name, point, double(point.sum()));
                 }
             }
-            // No instrument of ours makes one.
+            // No instrument of this collector creates one.
             MetricData::ExponentialHistogram(_) => {}
         }
     }
@@ -260,7 +261,9 @@ impl Translator<'_> {
         self.push(&format!("{name}_count"), point.attributes(), count);
     }
 
-    /// What a point says wins over its Resource and external labels; who it is of, over all.
+    /// The labels of a point win over those of its Resource and the external labels. The labels
+    /// that
+    /// identify the target win over all.
     fn labels<'p>(&self, name: &str, attributes: impl Iterator<Item = &'p KeyValue>) -> LabelSet {
         let mut labels = self.common.clone();
         labels.extend(translated(attributes.map(|a| (&a.key, &a.value))));
@@ -270,7 +273,7 @@ impl Translator<'_> {
     }
 }
 
-/// Unix milliseconds.
+/// A time in Unix milliseconds.
 pub(super) fn millis(time: SystemTime) -> i64 {
     i64::try_from(clock::since_epoch(time).as_millis()).unwrap_or(i64::MAX)
 }

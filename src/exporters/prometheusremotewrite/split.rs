@@ -1,15 +1,17 @@
-//! A request of remote write becomes several. A series is never split; a histogram, which is many,
-//! may be.
+//! Splits a request of remote write into several. A series is never split. A histogram, which is
+//! many
+//! series, may be.
 
 use prost::Message as _;
 
 use super::message::WriteRequest;
 use crate::delivery::{Limit, Piece};
 
-/// The most that a tag and a length take.
+/// The largest size of a tag and a length.
 const PREFIX_BYTES: u64 = 6;
 
-/// Splits a `WriteRequest`; nothing if it cannot be read. Metadata goes with the first piece. A
+/// Splits a `WriteRequest`. Returns nothing if it cannot be read. Metadata goes with the first
+/// piece. A
 /// point may be several series, so each piece counts as its share of the points.
 pub(super) fn split(message: &[u8], points: u64, limit: Limit) -> Vec<Piece> {
     let Ok(mut message) = WriteRequest::decode(message) else {
@@ -52,19 +54,19 @@ pub(super) fn split(message: &[u8], points: u64, limit: Limit) -> Vec<Piece> {
     pieces
 }
 
-/// How points are spread over series.
+/// How points are distributed over series.
 struct Share {
     points: u128,
     series: u128,
 }
 
 impl Share {
-    /// The points of the first so many series.
+    /// The points of the first `series` series.
     fn points_of(&self, series: u128) -> u64 {
         u64::try_from(self.points * series / self.series).unwrap_or(u64::MAX)
     }
 
-    /// The series of so many points, at least one.
+    /// The number of series of `points` points, at least one.
     fn series_of(&self, points: u64) -> u128 {
         let series = u128::from(points) * self.series;
         series.checked_div(self.points).unwrap_or(u128::MAX).max(1)

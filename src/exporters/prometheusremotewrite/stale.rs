@@ -1,5 +1,6 @@
-//! What each target said last, so that the end of a series can be told: a sample that PromQL takes
-//! for none, as Prometheus itself writes one.
+//! Remembers the last series of each target, to end series that disappear. The end is a stale
+//! marker: a
+//! sample that PromQL treats as missing, as Prometheus itself writes one.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,22 +17,25 @@ use super::{
 /// Prometheus' `value.StaleNaN`, a NaN that no computation gives.
 const STALE_NAN: u64 = 0x7ff0_0000_0000_0002;
 
-/// The series of each target's last snapshot, by the target's name.
+/// The series of each target's last snapshot, by the name of the target.
 #[derive(Debug, Default)]
 pub(super) struct LastSeries(Mutex<HashMap<String, TargetSeries>>);
 
 #[derive(Debug, Default)]
 struct TargetSeries {
-    /// Unix milliseconds of the newest sample.
+    /// The time of the newest sample, in Unix milliseconds.
     latest: i64,
-    /// The labels of each series, encoded: that is smaller than as strings. By instrumentation scope.
+    /// The encoded labels of each series, by instrumentation scope. They need less memory than
+    /// strings.
     scopes: BTreeMap<String, BTreeSet<Box<[u8]>>>,
 }
 
 impl LastSeries {
-    /// Adds to what was written the end of each series of the target that was written before and
-    /// is not now, at `now` in Unix milliseconds; of those scopes only of which this is all there is
-    /// to say. Gives how many that are.
+    /// Adds a stale marker for each series of the target that was in the last request and is not in
+    /// this
+    /// one, at `now` in Unix milliseconds. It considers only scopes whose series are complete in
+    /// this
+    /// request. Returns the number of markers.
     pub(super) fn end_missing(
         &self,
         target: &str,
@@ -70,8 +74,9 @@ impl LastSeries {
         (written.request.timeseries.len() - count) as u64
     }
 
-    /// Forgets a target. Gives the end of each of its series, after its newest sample and not before
-    /// `now`, in Unix milliseconds.
+    /// Removes a target. Returns a stale marker for each of its series, after its newest sample and
+    /// not
+    /// before `now`, in Unix milliseconds.
     pub(super) fn end_all(&self, target: &str, now: i64) -> WriteRequest {
         let said = self.lock().remove(target);
         let ended = said.into_iter().flat_map(|said| {
@@ -86,12 +91,12 @@ impl LastSeries {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, TargetSeries>> {
-        // At most one target's series are missing after a panic.
+        // After a panic the series of at most one target are missing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The labels of a series and nothing else.
+/// Only the labels of a series.
 #[derive(Clone, PartialEq, prost::Message)]
 struct SeriesLabels {
     #[prost(message, repeated, tag = "1")]

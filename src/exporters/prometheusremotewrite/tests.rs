@@ -1,4 +1,4 @@
-//! From what the SDK collected to series.
+//! Tests from collected metrics to series.
 
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::delivery::testing::Reader;
 
-/// A total, a gauge with an odd attribute and a histogram, of a target with a name.
+/// A total, a gauge with an unusual attribute and a histogram, of a target with a name.
 fn metrics() -> ResourceMetrics {
     let reader = Reader::default();
     let resource = Resource::builder_empty().with_attributes([
@@ -53,18 +53,18 @@ fn metrics() -> ResourceMetrics {
     metrics
 }
 
-/// `{name="value",…} value`, in order of the text.
+/// Each series as `{name="value",…} value`, sorted.
 fn texts(rules: &NamingRules) -> Vec<String> {
     let Written { request, scopes } = rules.request(&[metrics()], 1_700_000_000_001);
     let series: usize = scopes.iter().map(|(_, series)| series).sum();
-    assert_eq!(series, request.timeseries.len(), "each is of a scope");
+    assert_eq!(series, request.timeseries.len(), "each series has a scope");
     let times = request
         .timeseries
         .iter()
         .map(|series| series.samples[0].timestamp);
     assert!(
         times.clone().all(|time| time == 1_700_000_000_001),
-        "one time for all"
+        "all series have the same time"
     );
     let mut texts: Vec<_> = request.timeseries.iter().map(text).collect();
     texts.sort();
@@ -83,7 +83,7 @@ fn text(series: &TimeSeries) -> String {
 }
 
 #[test]
-fn series_are_called_as_the_compatibility_specification_says() {
+fn names_follow_the_compatibility_specification() {
     let rules = NamingRules {
         has_suffixes: true,
         has_target_info: true,
@@ -105,7 +105,7 @@ fn series_are_called_as_the_compatibility_specification_says() {
 }
 
 #[test]
-fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
+fn configured_labels_are_on_every_series_without_such_a_label() {
     let labels = [("zone", "outside"), ("cluster", "c")];
     let rules = NamingRules {
         namespace: "mix".to_owned(),
@@ -136,7 +136,7 @@ fn what_is_configured_stands_on_every_series_that_says_nothing_else() {
     );
 }
 
-/// One sample of each of these series at this time, each named by its scope and more.
+/// One sample of each of these series at this time. The first letter of a name is its scope.
 fn written(names: &[&str], timestamp: i64) -> Written {
     let series = names.iter().map(|name| TimeSeries {
         labels: vec![Label {
@@ -171,7 +171,7 @@ fn ends(request: &WriteRequest) -> Vec<(&str, i64)> {
 }
 
 #[test]
-fn a_series_that_is_no_longer_given_ends_once() {
+fn a_series_that_disappeared_ends_once() {
     let memory = LastSeries::default();
     let said = |target: &str, names: &[&str], time, whole: &[&str]| {
         let mut written = written(names, time);
@@ -185,14 +185,14 @@ fn a_series_that_is_no_longer_given_ends_once() {
     assert_eq!(said("node", &["a1", "b1"], 10, all), "[]");
     assert_eq!(said("node", &["a1"], 20, all), "[(\"b1\", 20)]");
     assert_eq!(said("node", &["a1", "c1", "c2"], 30, all), "[]");
-    // Nobody asked `c`, whose series hold; `a` moved.
+    // `c` was not requested, so its series stay. `a` changed.
     assert_eq!(said("node", &["a2"], 40, &["a"]), "[(\"a1\", 40)]");
     assert_eq!(said("node", &["a2"], 50, &["a"]), "[]");
     assert_eq!(
         said("node", &["a2", "c1"], 60, &["a", "c"]),
         "[(\"c2\", 60)]"
     );
-    // All were asked in vain.
+    // All endpoints were requested, without an answer.
     assert_eq!(said("gone", &["a1"], 10, all), "[]");
     assert_eq!(said("gone", &[], 20, all), "[(\"a1\", 20)]");
     assert_eq!(memory.end_all("gone", 30), WriteRequest::default());
@@ -208,7 +208,7 @@ fn a_series_that_is_no_longer_given_ends_once() {
 }
 
 #[test]
-fn metadata_is_said_again_once_a_minute() {
+fn metadata_is_sent_again_once_a_minute() {
     let rules = NamingRules {
         has_suffixes: true,
         ..NamingRules::default()
@@ -234,5 +234,5 @@ fn metadata_is_said_again_once_a_minute() {
         ..rules.clone()
     };
     let said = metadata.due(&renamed, &parts, start + Duration::from_secs(61));
-    assert_eq!(said.len(), 3, "other names");
+    assert_eq!(said.len(), 3, "the names are different");
 }

@@ -1,4 +1,4 @@
-//! From a configuration to an exporter, also in the place of another one.
+//! Tests from a configuration to an exporter, also one that replaces another.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ async fn the_route_serves_the_scrape() {
 }
 
 #[tokio::test]
-async fn one_that_takes_over_shows_what_there_was_unless_series_are_called_otherwise() {
+async fn a_replacement_shows_the_old_series_unless_their_names_change() {
     let (tasks, _failures) = Tasks::new();
     let with = |config: &Config, before| {
         let mut listeners = Listeners::new(ClientLimits::default(), &meter());

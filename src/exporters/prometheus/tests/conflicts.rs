@@ -1,4 +1,4 @@
-//! What cannot stand beside what is there: the rules of the Prometheus compatibility specification.
+//! Tests of conflicts, by the rules of the Prometheus compatibility specification.
 
 use opentelemetry::metrics::MeterProvider as _;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::exporters::prometheus::{TranslationStrategy, lock};
 
 #[test]
-fn a_conflict_of_types_costs_the_later_metric_only() {
+fn a_conflict_of_types_drops_only_the_later_metric() {
     let own = own_metrics(|exporter| {
         let (first, second) = (target("first", &[]), target("second", &[]));
         let counter = collect(|provider| {
@@ -40,7 +40,7 @@ fn a_conflict_of_types_costs_the_later_metric_only() {
 }
 
 #[test]
-fn of_two_descriptions_the_first_stays() {
+fn of_two_descriptions_the_first_one_stays() {
     let exporter = exporter();
     for name in ["first", "second"] {
         let metrics = collect(|provider| {
@@ -56,7 +56,7 @@ fn of_two_descriptions_the_first_stays() {
 }
 
 #[test]
-fn of_two_units_the_first_stays() {
+fn of_two_units_the_first_one_stays() {
     let shown = |units: [&'static str; 2]| {
         let exporter = exporter_of(&Config {
             translation_strategy: Some(TranslationStrategy::NoTranslation),
@@ -79,7 +79,7 @@ fn of_two_units_the_first_stays() {
 }
 
 #[test]
-fn a_conflict_is_warned_of_once_and_counted_at_each_poll() {
+fn a_conflict_is_logged_once_and_counted_at_each_poll() {
     let own = own_metrics(|exporter| {
         let counter = collect(|provider| {
             let meter = provider.meter("betanet/network");
@@ -97,7 +97,7 @@ fn a_conflict_is_warned_of_once_and_counted_at_each_poll() {
 }
 
 #[test]
-fn a_target_has_one_target_info_and_nothing_else_is_called_so() {
+fn a_target_has_one_target_info_and_no_other_metric_has_this_name() {
     let own = own_metrics(|exporter| {
         for name in ["m", "n"] {
             let epochs = [
@@ -121,11 +121,11 @@ fn a_target_has_one_target_info_and_nothing_else_is_called_so() {
 }
 
 #[test]
-fn series_that_a_target_shows_already_are_counted() {
+fn duplicate_series_of_a_target_are_counted() {
     let own = own_metrics(|exporter| {
         let parts = [
             gauges("betanet/network", &[("x", "a", 1), ("x", "b", 2)]),
-            // Of another endpoint, and of another epoch of the same.
+            // These are from another endpoint, and from another epoch of the same one.
             gauges("betanet/mixnodes", &[("x", "b", 3), ("x", "c", 4)]),
             gauges("betanet/network", &[("x", "a", 5)]),
         ];

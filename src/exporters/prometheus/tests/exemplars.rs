@@ -1,4 +1,4 @@
-//! Which trace tells of what a total counted.
+//! Tests of exemplars: the trace of an event that a total counted.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ fn outcome(outcome: &'static str) -> [KeyValue; 1] {
     [KeyValue::new(names::OUTCOME, outcome)]
 }
 
-/// Two polls, of which the one that failed was traced.
+/// Two polls. The one that failed was traced.
 fn export(exporter: &Prometheus, metric: &'static str) {
     let metrics = collect(|provider| {
         for scope in [SCOPE, "betanet/network"] {
@@ -60,19 +60,19 @@ const MISSING: &str = r#"betanet_poll_results_total{target="n",outcome="missing"
 const EXEMPLAR: &str = r##" # {trace_id="00000000000000000000000000000abc",span_id="000000000000000d"} 1 1700000000.045"##;
 
 #[test]
-fn openmetrics_names_the_trace_of_what_was_counted_last() {
+fn openmetrics_names_the_trace_of_the_last_counted_event() {
     let exporter = exporter();
     export(&exporter, "betanet.poll.results");
     assert_eq!(
         lines(&exporter, TextFormat::OpenMetrics),
         [FRESH.to_owned(), MISSING.to_owned() + EXEMPLAR]
     );
-    // The older format has no place for it.
+    // The older format has no exemplars.
     assert_eq!(lines(&exporter, TextFormat::Text), [FRESH, MISSING]);
 }
 
 #[test]
-fn the_time_of_the_poll_stands_before_it() {
+fn the_time_of_the_poll_is_before_the_exemplar() {
     let exporter = fixture::exporter_of(&Config {
         send_timestamps: true,
         ..Config::default()
@@ -85,7 +85,7 @@ fn the_time_of_the_poll_stands_before_it() {
 }
 
 #[test]
-fn what_openmetrics_has_no_type_for_has_none() {
+fn a_metric_without_a_type_in_openmetrics_has_no_exemplar() {
     let exporter = fixture::exporter_of(&Config {
         translation_strategy: Some(TranslationStrategy::UnderscoreEscapingWithoutSuffixes),
         ..Config::default()

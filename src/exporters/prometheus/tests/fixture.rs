@@ -1,4 +1,4 @@
-//! Real providers under hand-made targets.
+//! Real providers with hand-made targets.
 
 use std::{
     collections::BTreeMap,
@@ -22,13 +22,13 @@ use crate::{
     telemetry::Meter,
 };
 
-/// When all that is handed over was observed.
+/// The observation time of everything that is exported.
 pub(super) const TIME: Duration = Duration::from_millis(1_700_000_000_045);
 
-/// When all totals began of which that is known: all but those called `unknown`.
+/// The start time of all totals, except those with the name `unknown`.
 pub(super) const BEGAN: Duration = Duration::from_millis(1_600_000_000_500);
 
-/// Knows that.
+/// Knows this start time.
 #[derive(Debug)]
 struct Known;
 
@@ -45,7 +45,7 @@ impl Starts for Known {
 
 pub(super) const MAX_STALE: Duration = Duration::from_secs(300);
 
-/// A builder with a Resource, and the reader of what it will build.
+/// A builder with a Resource, and the reader of the provider that it builds.
 pub(super) fn builder() -> (MeterProviderBuilder, PullReader) {
     let pull = PullReader::default();
     let resource = Resource::builder_empty()
@@ -60,7 +60,7 @@ pub(super) fn builder() -> (MeterProviderBuilder, PullReader) {
     (builder, pull)
 }
 
-/// What one collect gives of the instruments that `instruments` makes; the closure is handed the
+/// The result of one collection of the instruments that `instruments` creates. The closure gets the
 /// provider, because each endpoint has a meter.
 pub(super) fn collect(instruments: impl FnOnce(&SdkMeterProvider)) -> ResourceMetrics {
     let (builder, pull) = builder();
@@ -71,7 +71,7 @@ pub(super) fn collect(instruments: impl FnOnce(&SdkMeterProvider)) -> ResourceMe
     metrics
 }
 
-/// What one collect gives of gauges in one scope: name, value of the attribute `id`, value.
+/// The result of one collection of gauges in one scope: name, value of the attribute `id`, value.
 pub(super) fn gauges(
     scope: &'static str,
     values: &[(&'static str, &'static str, u64)],
@@ -128,7 +128,7 @@ pub(super) fn exporter_of(config: &Config) -> Prometheus {
     Prometheus::new("prometheus", config, &meter())
 }
 
-/// Hands over a poll of which both, one or none of the endpoints are fresh.
+/// Exports a poll in which both, one or none of the endpoints are fresh.
 pub(super) fn export(
     exporter: &Prometheus,
     target: &Arc<Target>,
@@ -157,7 +157,7 @@ pub(super) fn read(exporter: &Prometheus, wanted: NameFilter) -> String {
     String::from_utf8(pieces.concat()).unwrap()
 }
 
-/// The lines of a scrape that hold samples, without those of `target_info`.
+/// The sample lines of a scrape, without `target_info`.
 pub(super) fn samples(exporter: &Prometheus) -> Vec<String> {
     let text = scrape(exporter);
     super::parser::parse(&text);

@@ -1,4 +1,4 @@
-//! Labels that the configuration adds to every series.
+//! Tests of labels that the configuration adds to every series.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::exporters::prometheus::{ResourceConversion, ResourceLabels};
 
-/// The one series and the `target_info` of a target with the label `region`.
+/// The only series and the `target_info` of a target with the label `region`.
 fn shown(config: &Config) -> (String, String) {
     let exporter = exporter_of(config);
     let target = target("n", &[("region", "eu")]);
@@ -34,7 +34,7 @@ fn a_namespace_and_constant_labels_are_everywhere() {
     };
     let constant = r#"target="n",cluster="a",region="of the collector""#;
     let (sample, info) = shown(&config);
-    // A label that a target has itself gives way, as everywhere.
+    // A label of the target itself gets another name, as in every conflict.
     let expected = format!(r#"my_space_x{{{constant},exported_region="eu",id="a"}} 1"#);
     assert_eq!(sample, expected);
     let attributes = r#"server_port="9000",service_name="betanet""#;
@@ -45,7 +45,7 @@ fn a_namespace_and_constant_labels_are_everywhere() {
 }
 
 #[test]
-fn the_scope_is_a_label_if_it_is_asked_for() {
+fn the_scope_becomes_a_label_if_configured() {
     let config = Config {
         without_scope_info: false,
         ..Config::default()
@@ -58,7 +58,7 @@ fn the_scope_is_a_label_if_it_is_asked_for() {
 }
 
 #[test]
-fn attributes_of_the_resource_are_labels_if_they_are_asked_for() {
+fn attributes_of_the_resource_become_labels_if_configured() {
     let conversion = |excludes| ResourceConversion {
         enabled: true,
         exclude_service_attributes: excludes,
@@ -80,7 +80,7 @@ fn attributes_of_the_resource_are_labels_if_they_are_asked_for() {
         (none, chosen(&["service.*"], &[]), service.to_owned()),
         (none, chosen(&[], &["service.*"]), port.to_owned()),
         (none, chosen(&["s*"], &["*.port"]), service.to_owned()),
-        // The newer key counts.
+        // The newer key wins.
         (conversion(false), chosen(&["*.port"], &[]), port.to_owned()),
         (none, chosen(&[], &[]), String::new()),
     ] {

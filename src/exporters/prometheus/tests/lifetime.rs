@@ -1,4 +1,4 @@
-//! When values appear and when they go, under a paused clock.
+//! Tests of when values appear and disappear, with a paused clock.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::pipeline::Exporter as _;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn an_element_that_left_a_fresh_endpoint_is_gone_at_once() {
+async fn an_element_that_disappeared_is_gone_at_once() {
     let (exporter, target) = (exporter(), target("n", &[]));
     let before = gauges(
         "betanet/mixnodes",
@@ -43,7 +43,7 @@ async fn an_endpoint_without_a_body_keeps_its_values_for_max_stale() {
     let others = ["up{target=\"n\",id=\"\"} 2", "y{target=\"n\",id=\"a\"} 2"];
     assert_eq!(samples(&exporter), [others[0], stale, others[1]]);
 
-    // Nothing polls any more, and yet the old values go.
+    // No poll happens any more, and the old values still disappear.
     advance(SECOND).await;
     assert_eq!(samples(&exporter), others);
     advance(MAX_STALE).await;
@@ -51,7 +51,7 @@ async fn an_endpoint_without_a_body_keeps_its_values_for_max_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_stale_endpoint_repeats_does_not_look_new() {
+async fn repeated_values_of_a_stale_endpoint_do_not_look_new() {
     let (exporter, target) = (exporter(), target("n", &[]));
     let part = || gauges("betanet/network", &[("x", "a", 1)]);
     export(&exporter, &target, [true, true], &[part()]);
@@ -63,7 +63,7 @@ async fn what_a_stale_endpoint_repeats_does_not_look_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forgotten_target_takes_all_its_series_along() {
+async fn a_removed_target_removes_all_its_series() {
     let (exporter, gone, stays) = (exporter(), target("gone", &[]), target("stays", &[]));
     for target in [&gone, &stays] {
         export(
@@ -80,7 +80,7 @@ async fn a_forgotten_target_takes_all_its_series_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_of_the_same_name_takes_over() {
+async fn a_target_with_the_same_name_replaces_the_old_one() {
     let (exporter, old, new) = (
         exporter(),
         target("n", &[("v", "1")]),
@@ -89,7 +89,7 @@ async fn a_target_of_the_same_name_takes_over() {
     let part = |name| gauges("betanet/network", &[(name, "a", 1)]);
     export(&exporter, &old, [true, true], &[part("x")]);
     export(&exporter, &new, [true, true], &[part("y")]);
-    // A reload may drop the old one after the new one has been polled.
+    // A reload may remove the old one after the new one has been polled.
     exporter.forget(&old);
     assert_eq!(samples(&exporter), ["y{target=\"n\",v=\"2\",id=\"a\"} 1"]);
 }

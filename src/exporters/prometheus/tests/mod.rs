@@ -1,4 +1,4 @@
-//! What a scrape shows after which polls.
+//! Tests of what a scrape shows after certain polls.
 
 mod build;
 mod conflicts;
@@ -58,7 +58,7 @@ fn everything(provider: &SdkMeterProvider) {
 }
 
 #[test]
-fn a_scrape_reads_as_it_should() {
+fn a_scrape_has_the_expected_text() {
     let exporter = exporter();
     let target = target("node-1", &[("region", "eu")]);
     export(&exporter, &target, BOTH, &[collect(everything)]);
@@ -123,7 +123,7 @@ fn epochs_of_a_counter_are_one_family() {
     };
     let parts = [epoch("a", 7), epoch("b", 1), epoch("a", 99)];
     export(&exporter, &target("n", &[]), BOTH, &parts);
-    // The series that both name is the older epoch's.
+    // The older epoch keeps the series that both have.
     let expected = [
         "packets_total{target=\"n\",id=\"a\"} 7",
         "packets_total{target=\"n\",id=\"b\"} 1",
@@ -174,7 +174,7 @@ fn own_metrics_of(config: &Config, polls: impl FnOnce(&Prometheus)) -> String {
 }
 
 #[test]
-fn exponential_histograms_are_counted_not_shown() {
+fn exponential_histograms_are_counted_but_not_shown() {
     let own = own_metrics(|exporter| {
         let (builder, pull) = builder();
         let exponential = |_: &Instrument| {
@@ -218,7 +218,7 @@ fn large_scrapes_come_in_chunks() {
 }
 
 #[test]
-fn the_key_of_the_opentelemetry_collector_is_understood() {
+fn the_key_of_the_opentelemetry_collector_works() {
     let written = r#"{"metric_expiration": "7s"}"#;
     let config: Config = serde_json::from_str(written).unwrap();
     assert_eq!(config.max_stale, crate::settings::Duration::from_secs(7));

@@ -1,4 +1,4 @@
-//! OpenMetrics, the filter by name, and scrapes that are under way while polls go on.
+//! Tests of OpenMetrics, the filter by name, and scrapes in progress during polls.
 
 use super::{
     BOTH, NameFilter, TextFormat, collect, everything, export, exporter, fixture::read, gauges,
@@ -14,7 +14,7 @@ fn wanted(format: TextFormat, names: &[&str]) -> NameFilter {
 }
 
 #[test]
-fn openmetrics_differs_in_the_lines_about_families() {
+fn openmetrics_differs_only_in_the_lines_about_families() {
     let exporter = exporter();
     export(&exporter, &target("n", &[]), BOTH, &[collect(everything)]);
     let open = read(&exporter, NameFilter::all(TextFormat::OpenMetrics));
@@ -64,7 +64,7 @@ fn a_counter_whose_openmetrics_name_is_taken_has_no_type_there() {
 }
 
 #[test]
-fn what_would_look_like_a_part_of_a_histogram_is_dropped() {
+fn a_metric_that_looks_like_a_part_of_a_histogram_is_dropped() {
     let exporter = exporter();
     let histogram = collect(|provider| {
         let meter = opentelemetry::metrics::MeterProvider::meter(provider, "betanet/network");
@@ -82,7 +82,7 @@ fn what_would_look_like_a_part_of_a_histogram_is_dropped() {
 }
 
 #[test]
-fn names_choose_families() {
+fn names_select_families() {
     let exporter = exporter();
     export(&exporter, &target("n", &[]), BOTH, &[collect(everything)]);
     let types = |names: &[&str]| -> Vec<String> {
@@ -115,7 +115,7 @@ fn names_choose_families() {
 const TARGETS: usize = 2_000;
 
 #[test]
-fn a_scrape_goes_on_while_targets_come_change_and_go() {
+fn a_scrape_continues_while_targets_are_added_changed_and_removed() {
     let exporter = exporter();
     let targets: Vec<_> = (0..TARGETS)
         .map(|n| target(&format!("node-{n:0100}"), &[]))

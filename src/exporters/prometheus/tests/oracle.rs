@@ -1,4 +1,4 @@
-//! Against an independent reader, and against opentelemetry-prometheus.
+//! Compares with an independent parser, and with opentelemetry-prometheus.
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::metrics::{
@@ -83,14 +83,14 @@ fn instruments(provider: &SdkMeterProvider) {
 }
 
 #[test]
-fn the_text_says_what_opentelemetry_prometheus_says() {
+fn the_text_agrees_with_opentelemetry_prometheus() {
     let registry = Registry::new();
     let oracle = opentelemetry_prometheus::exporter()
         .with_registry(registry.clone())
         .without_units()
         .without_counter_suffixes()
         .scope_info_enabled(false);
-    // Synchronous instruments: two readers of one provider do not disturb one another.
+    // Two readers of one provider do not disturb each other with synchronous instruments.
     let (builder, pull) = builder();
     let provider = builder.with_reader(oracle.build().unwrap()).build();
     instruments(&provider);
@@ -108,7 +108,7 @@ fn the_text_says_what_opentelemetry_prometheus_says() {
     assert_eq!(ours.types, expected.types);
     let without_target = ours.samples.into_iter().map(|((name, mut labels), value)| {
         assert_eq!(labels.remove("target").as_deref(), Some("n"));
-        // The oracle's bounds are not canonical.
+        // The bounds of the other program are not canonical.
         if let Some(bound) = labels.get_mut("le") {
             *bound = bound.strip_suffix(".0").unwrap_or(bound).to_owned();
         }

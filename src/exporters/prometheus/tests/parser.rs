@@ -1,23 +1,24 @@
-//! A strict reader of the text format (0.0.4, and 1.0.0 with names in quotes) and of OpenMetrics
-//! that knows nothing of the code that writes them.
+//! A strict parser of the text format (0.0.4, and 1.0.0 with names in quotes) and of OpenMetrics.
+//! It is
+//! independent of the code that writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a scrape says.
+/// The contents of a scrape.
 #[derive(Debug, Default)]
 pub(super) struct Scrape {
     pub(super) help: BTreeMap<String, String>,
     pub(super) types: BTreeMap<String, String>,
     pub(super) units: BTreeMap<String, String>,
     pub(super) samples: BTreeMap<ParsedSeries, String>,
-    /// The timestamps that stand behind values, as they are written.
+    /// The timestamps after values, as they are written.
     pub(super) times: BTreeSet<String>,
 }
 
-/// A sample's name and labels.
+/// The name and the labels of a sample.
 pub(super) type ParsedSeries = (String, BTreeMap<String, String>);
 
-/// Reads a scrape; panics where it breaks a rule of the format.
+/// Parses a scrape. Panics if it breaks a rule of the format.
 pub(super) fn parse(text: &str) -> Scrape {
     let (mut scrape, mut done, mut current) = (Scrape::default(), BTreeSet::new(), String::new());
     let open = text.strip_suffix("# EOF\n");
@@ -66,7 +67,7 @@ pub(super) fn parse(text: &str) -> Scrape {
     scrape
 }
 
-/// What may stand behind the name of a family in those of its samples.
+/// The suffixes that samples of a family may have.
 fn suffixes(kind: &str, is_open: bool) -> &'static [&'static str] {
     match (kind, is_open) {
         ("histogram", false) => &["_bucket", "_sum", "_count"],
@@ -112,14 +113,14 @@ fn sample(line: &str) -> (ParsedSeries, &str) {
     ((metric.unwrap(), labels), rest.strip_prefix(' ').unwrap())
 }
 
-/// A name at the beginning of a text, in quotes if it must be, and what follows it.
+/// The name at the start of a text, in quotes if necessary, and the text after it.
 fn name(text: &str) -> (String, &str) {
     let (name, rest) = match text.strip_prefix('"') {
         Some(quoted) => {
             let (name, rest) = unescape(quoted, Some(Until::Quote));
             assert!(
                 !is_name(&name) || name.contains(':'),
-                "quoted in vain: {text}"
+                "unnecessary quotes: {text}"
             );
             return (name, rest);
         }
@@ -129,14 +130,14 @@ fn name(text: &str) -> (String, &str) {
     (name.to_owned(), rest)
 }
 
-/// Where an escaped text in which `\"` is a quote ends.
+/// The end of an escaped text in which `\"` is a quote.
 #[derive(Clone, Copy, PartialEq)]
 enum Until {
     Quote,
     End,
 }
 
-/// The text up to its end, and what follows. In a help of the text format `\"` is not known.
+/// The text up to its end, and the rest. In a HELP line of the text format, `\"` is unknown.
 fn unescape(text: &str, quoted: Option<Until>) -> (String, &str) {
     let mut out = String::new();
     let mut chars = text.chars();

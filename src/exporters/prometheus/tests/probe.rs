@@ -1,4 +1,4 @@
-//! What a probe is answered with.
+//! Tests of the answers of `/probe`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ impl Probe for StubProbe {
     }
 }
 
-/// What is asked of nobody.
+/// A probe that is never called.
 pub(super) fn never() -> Arc<dyn Probe> {
     Arc::new(StubProbe(|_| unreachable!()))
 }
@@ -66,7 +66,7 @@ fn half(_: ProbeRequest) -> Result<Probed, ProbeRefusal> {
 }
 
 #[tokio::test]
-async fn an_answer_has_the_series_of_a_scrape_and_what_is_said_of_the_probe() {
+async fn an_answer_has_the_series_of_a_scrape_and_the_metrics_about_the_probe() {
     let (status, text) = ask(half, "target=n").await;
     assert_eq!(status, 200);
     parser::parse(&text);
@@ -94,7 +94,7 @@ async fn an_answer_has_the_series_of_a_scrape_and_what_is_said_of_the_probe() {
 }
 
 #[tokio::test]
-async fn a_failed_probe_is_an_answer_and_a_refused_one_a_mistake() {
+async fn a_failed_probe_is_an_answer_and_a_refused_one_an_error() {
     let failed = |_| {
         Ok(Probed {
             time: std::time::UNIX_EPOCH,

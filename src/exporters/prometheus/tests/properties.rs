@@ -1,4 +1,4 @@
-//! No text, however odd, breaks the format, whatever the rules and whoever reads it.
+//! Checks that no text breaks the format, whatever the rules and the scraper.
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -14,7 +14,7 @@ use crate::exporters::prometheus::{
     text::{Header, SampleName},
 };
 
-/// Any text, with what stands for something in the formats more often than chance has it.
+/// Generates any text, with special characters of the formats more often than by chance.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         ".*",
@@ -26,7 +26,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// What an instrument may be called.
+/// Generates a valid name of an instrument.
 fn instrument() -> impl Strategy<Value = String> {
     "[a-c][a_./-]{0,3}(|_total|\\.total|_created|_bucket|_sum|_info|_ratio)"
 }
@@ -67,7 +67,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// An instrument of any kind: its name, kind, unit, description and attributes.
+    /// Generates an instrument of any kind: its name, kind, unit, description and attributes.
     fn metric()(
         name in instrument(),
         kind in 0..4,
@@ -106,7 +106,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn any_scrape_is_one_in_every_form(
+    fn any_scrape_is_valid_in_every_format(
         config in config(),
         metrics in prop::collection::vec(metric(), 0..4),
         names in prop::collection::vec(text(), 2),
@@ -128,14 +128,14 @@ proptest! {
                 prop_assert_eq!(scrape.times.is_empty(), !config.send_timestamps || metrics.is_empty());
                 seen.push((scrape.samples.len(), scrape.types.len()));
             }
-            // Nobody gets less than another one.
+            // All scrapers get the same number of samples.
             prop_assert!(seen.windows(2).all(|two| two[0] == two[1]), "{:?}", seen);
         }
     }
 
     /// Names that instruments cannot have.
     #[test]
-    fn any_name_of_a_family_comes_back(name in text(), suffix in "[a.]{1,2}") {
+    fn any_family_name_can_be_read_back(name in text(), suffix in "[a.]{1,2}") {
         let name = name + &suffix;
         let mut text = String::new();
         let (kind, unit, help) = ("gauge", "", "");
@@ -147,7 +147,7 @@ proptest! {
 }
 
 #[test]
-fn a_value_of_a_mebibyte_and_a_zero_byte_pass_whole() {
+fn large_values_and_zero_bytes_are_kept() {
     let large = format!("{}\0\"\n\u{2028}\u{fffd}", "é".repeat(1 << 19));
     let exporter = exporter_of(&Config::default());
     let metrics = collect(|provider| {

@@ -1,4 +1,4 @@
-//! When values were observed and totals began.
+//! Tests of observation times and start times.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn totals() -> ResourceMetrics {
     })
 }
 
-/// Seconds as OpenMetrics has them.
+/// Seconds in the syntax of OpenMetrics.
 fn seconds(time: Duration) -> String {
     format!("{}.{:03}", time.as_secs(), time.subsec_millis())
 }
@@ -33,7 +33,7 @@ fn shown(exporter: &Prometheus, format: TextFormat) -> String {
 }
 
 #[test]
-fn the_time_of_the_poll_stands_behind_values_if_it_is_asked_for() {
+fn values_have_the_time_of_the_poll_if_configured() {
     let config = Config {
         send_timestamps: true,
         ..Config::default()
@@ -60,7 +60,7 @@ fn the_time_of_the_poll_stands_behind_values_if_it_is_asked_for() {
 }
 
 #[test]
-fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
+fn totals_have_a_start_time_in_openmetrics_if_configured() {
     let config = Config {
         enable_open_metrics_text_created_samples: true,
         ..Config::default()
@@ -75,13 +75,14 @@ fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
         .filter(|((name, _), _)| name.ends_with("_created"))
         .collect();
     let names: Vec<_> = created.iter().map(|((name, _), _)| name.as_str()).collect();
-    // A counter without a type has none, an up-down-counter is none, and of what a node counted
-    // before it was polled nobody knows when that began.
+    // A counter without a type has no such sample, an up-down counter never has one, and nobody
+    // knows the
+    // start time of what a node counted before its first poll.
     assert_eq!(names, ["a_b_created", "latency_created", "taken_created"]);
     assert_eq!(*created[0].1, seconds(fixture::BEGAN));
     assert!(open.contains("# TYPE taken_total unknown\n"), "{open}");
     assert!(open.contains("# TYPE taken_created gauge\n"), "{open}");
-    // It stands behind the total that it is of.
+    // The sample comes after the total that it belongs to.
     let (_, behind) = open.split_once("a_b_total{").unwrap();
     let next = behind.lines().nth(1).unwrap();
     assert!(next.starts_with("a_b_created{target=\"n\"} "), "{open}");
@@ -99,7 +100,7 @@ fn openmetrics_says_when_totals_began_if_it_is_asked_for() {
 }
 
 #[test]
-fn names_in_quotes_say_when_they_began_in_any_escaping() {
+fn quoted_names_have_a_start_time_in_every_escaping() {
     let config = Config {
         enable_open_metrics_text_created_samples: true,
         send_timestamps: true,

@@ -1,4 +1,4 @@
-//! Names that not every scraper knows, as each scraper gets them.
+//! Tests of names that not every scraper can read.
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 
@@ -56,7 +56,7 @@ fn shown(exporter: &Prometheus, format: TextFormat, escaping: Escaping) -> Vec<S
 }
 
 #[test]
-fn a_scraper_that_allows_them_gets_names_in_quotes() {
+fn a_scraper_that_supports_utf8_gets_names_in_quotes() {
     let exporter = filled(&untranslated());
     let expected = [
         r#"# TYPE "a/b" histogram"#,
@@ -76,7 +76,7 @@ fn a_scraper_that_allows_them_gets_names_in_quotes() {
 }
 
 #[test]
-fn any_other_scraper_gets_names_that_it_knows() {
+fn any_other_scraper_gets_escaped_names() {
     let exporter = filled(&untranslated());
     let line = |escaping, start: &str| {
         let lines = shown(&exporter, TextFormat::Text, escaping);
@@ -100,7 +100,7 @@ fn any_other_scraper_gets_names_that_it_knows() {
             "U__http",
             r#"U__http_2e_server_2e_bytes{target="n",U__my_2e_label="v"} 1"#,
         ),
-        // Labels that become one are joined.
+        // Labels that become the same are joined.
         (
             Escaping::Underscores,
             "plain{",
@@ -127,7 +127,7 @@ fn any_other_scraper_gets_names_that_it_knows() {
 }
 
 #[test]
-fn suffixes_are_there_if_the_strategy_has_them() {
+fn suffixes_depend_on_the_strategy() {
     let exporter = filled(&config(TranslationStrategy::NoUTF8EscapingWithSuffixes));
     let open = shown(&exporter, TextFormat::OpenMetrics, Escaping::AllowUtf8);
     for line in [
@@ -166,7 +166,7 @@ fn a_family_is_found_by_its_name_escaped_or_not() {
 }
 
 #[test]
-fn names_that_some_scraper_cannot_tell_apart_cost_the_later_metric() {
+fn of_names_that_become_the_same_only_the_first_metric_is_shown() {
     let own = own_metrics_of(&untranslated(), |exporter| {
         let metrics = fixture::gauges("betanet/network", &[("a.b", "1", 1), ("a_b", "1", 2)]);
         export(exporter, &target("n", &[]), BOTH, &[metrics]);
