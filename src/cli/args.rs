@@ -20,14 +20,12 @@ pub(super) struct Args {
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SourceArgs {
     /// A configuration: a file, `file:PATH`, `env:VARIABLE` or `yaml:TEXT`. May be repeated: later
-    /// ones
-    /// are merged over earlier ones. Default: `otel-config.yaml` in the current directory.
+    /// ones are merged over earlier ones. Default: `otel-config.yaml` in the current directory.
     #[arg(long, global = true, value_name = "SOURCE")]
     pub(super) config: Vec<String>,
     /// Sets one value over all configurations, for example
-    /// `receivers.betanet.collection_interval=5s`.
-    /// For a key that contains a dot, write `::` between the keys:
-    /// `exporters::prometheus::const_labels::a.b=c`. May be repeated.
+    /// `receivers.betanet.collection_interval=5s`. For a key that contains a dot, write `::`
+    /// between the keys: `exporters::prometheus::const_labels::a.b=c`. May be repeated.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
 }
@@ -125,10 +123,8 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "ID")]
     pub(super) receiver: Option<ComponentId>,
     /// Outages to simulate instead of the built-in ones, as a YAML list such as `[{fault: hang, at:
-    /// 60s,
-    /// for: 4m}, {fault: status, code: 500, path: /api/v1/metrics}]`; faults are hang, refuse,
-    /// status,
-    /// flap, slow (with `latency`) and restart
+    /// 60s, for: 4m}, {fault: status, code: 500, path: /api/v1/metrics}]`; faults are hang, refuse,
+    /// status, flap, slow (with `latency`) and restart
     #[arg(long, value_name = "FILE")]
     pub(super) script: Option<PathBuf>,
     /// The number of outages of each kind

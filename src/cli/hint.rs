@@ -11,8 +11,7 @@ use crate::{
 const KEYS_MAX: usize = 8;
 
 /// Why the path `text` of a rule found nothing in `document`. `None` if it is not a path of the
-/// rule,
-/// finds something everywhere, or takes more than `steps`.
+/// rule, finds something everywhere, or takes more than `steps`.
 pub(super) fn why_missing(
     rule: &MappingRule,
     document: &Value,

@@ -66,8 +66,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
             let runtime = runtime()?;
             let ended = runtime.block_on(run::run(&sources, &options));
             // An operation that hangs in the system, such as a pipe without a reader, delays the
-            // end no longer
-            // than this.
+            // end no longer than this.
             runtime.shutdown_timeout(LAST);
             ended
         }

@@ -29,8 +29,7 @@ impl Output {
     }
 
     /// Writes a line. After the reader has gone (`… | head`) it writes nothing more. Terminal
-    /// control
-    /// characters are escaped as in JSON and YAML, because the text may come from a server.
+    /// control characters are escaped as in JSON and YAML, because the text may come from a server.
     pub(super) fn line(&mut self, line: Arguments<'_>) {
         if !self.closed {
             self.closed = writeln!(self.stream, "{}", Inert(line)).is_err();

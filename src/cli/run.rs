@@ -109,8 +109,7 @@ pub(super) async fn serve(
 }
 
 /// Makes a file that may not grow any more an error like a full disk. By default the system kills
-/// the
-/// process that writes to it.
+/// the process that writes to it.
 fn outlive_file_limits() {
     /// `SIGXFSZ` on Linux (except MIPS) and macOS.
     const FILE_LIMIT: i32 = 25;

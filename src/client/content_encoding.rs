@@ -156,8 +156,7 @@ fn unzstd(body: &[u8], limit_bytes: u64) -> Result<Vec<u8>, DecodeError> {
 }
 
 /// Decompressed data in pieces. One vector that grows by doubling would need three times the limit
-/// for
-/// a moment, in each of the threads that decompress.
+/// for a moment, in each of the threads that decompress.
 #[derive(Default)]
 struct Pieces {
     pieces: Vec<Vec<u8>>,

@@ -1,6 +1,5 @@
 //! Outgoing connections over HTTP and gRPC: TLS and headers. Credentials are in [`crate::http`],
-//! which
-//! sends them and checks them.
+//! which sends them and checks them.
 //!
 //! Every component with a client (receivers, exporters, discovery) has these settings among its
 //! own:
@@ -8,9 +7,9 @@
 //! ```yaml
 //! headers: { X-Scope-OrgID: fleet }
 //! tls:
-//!  ca_file: /etc/collector/ca.pem
-//!  cert_file: /etc/collector/client.pem
-//!  key_file: /etc/collector/client.key
+//!   ca_file: /etc/collector/ca.pem
+//!   cert_file: /etc/collector/client.pem
+//!   key_file: /etc/collector/client.key
 //! ```
 //! Files are read again while the collector runs, so that rotated files are used.
 

@@ -20,9 +20,8 @@ pub struct Proxy {
 
 impl Proxy {
     /// The proxy for `destination`: the `configured` one, or the one in `HTTP_PROXY`, `HTTPS_PROXY`
-    /// or
-    /// `ALL_PROXY`, also in lower case. There is none if `NO_PROXY` excludes the destination or the
-    /// destination is this machine.
+    /// or `ALL_PROXY`, also in lower case. There is none if `NO_PROXY` excludes the destination or
+    /// the destination is this machine.
     ///
     /// # Errors
     /// If the proxy cannot be used.

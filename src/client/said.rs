@@ -1,6 +1,5 @@
 //! Makes the message of a server safe to show: one line of limited length without the collector's
-//! own
-//! secrets, which a server can repeat.
+//! own secrets, which a server can repeat.
 
 use std::fmt::Write as _;
 

@@ -17,10 +17,8 @@ use crate::{
 };
 
 /// Checks that required sections exist and that every reference has a destination. It uses the
-/// tree,
-/// so that a mistake elsewhere in `service` hides none of these. The messages are the Collector's
-/// if it
-/// has the same check.
+/// tree, so that a mistake elsewhere in `service` hides none of these. The messages are the
+/// Collector's if it has the same check.
 pub(super) fn sections(root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
     for (section, kind) in [("receivers", "receiver"), ("exporters", "exporter")] {
         if is_empty(root, &[section]) {
@@ -128,8 +126,7 @@ impl Checker<'_, '_> {
     }
 
     /// Reports a repeated id. A processor that is listed twice would work twice; of any other
-    /// component
-    /// there is only one.
+    /// component there is only one.
     fn repetition(&mut self, kind: &str, id: &ComponentId, at: &[&str]) {
         let message = format!("references {kind} \"{id}\" multiple times");
         match kind {
@@ -142,8 +139,7 @@ impl Checker<'_, '_> {
     }
 
     /// The ids at `path`, each with its index if it has its own place: a list, or the words `a,b`.
-    /// An
-    /// invalid id has its own message.
+    /// An invalid id has its own message.
     fn ids(&self, path: &[&str]) -> Vec<(Option<String>, ComponentId)> {
         let Some(list) = self.root.at(path) else {
             return Vec::new();

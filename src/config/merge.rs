@@ -3,8 +3,7 @@
 use crate::yaml::{Node, Value};
 
 /// Puts `over` on top of `base`. Maps are merged key by key; everything else of `base` is replaced.
-/// An
-/// empty value also replaces: `processors:` in a later source removes the earlier processors.
+/// An empty value also replaces: `processors:` in a later source removes the earlier processors.
 pub fn merge(base: Node, over: Node) -> Node {
     let Node {
         value: Value::Map(mut entries),

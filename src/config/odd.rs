@@ -195,8 +195,7 @@ impl Watch<'_, '_> {
     }
 
     /// The names of all metrics that reach a processor in any pipeline. `None` if it is in no
-    /// pipeline, or
-    /// if the names are not known.
+    /// pipeline, or if the names are not known.
     fn names_before(&self, id: &ComponentId) -> Option<BTreeSet<String>> {
         let pipelines = self.config.service.pipelines.values();
         let pipelines: Vec<_> = pipelines

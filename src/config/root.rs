@@ -42,8 +42,7 @@ type Decode<T> = fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>;
 
 impl Config {
     /// Loads, merges, expands, decodes and checks the sources. `diagnostics` gets everything that
-    /// is found.
-    /// After an error there is no configuration.
+    /// is found. After an error there is no configuration.
     pub fn load(
         sources: &[ConfigSource],
         environment: &Environment<'_>,

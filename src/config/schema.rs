@@ -62,8 +62,7 @@ fn is_choice(schema: &Map<String, Value>) -> bool {
 }
 
 /// Forbids unknown keys in every struct, and allows `${env:X}` in place of a number, a boolean or
-/// one
-/// of several words.
+/// one of several words.
 fn relax(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(relax),

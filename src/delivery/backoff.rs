@@ -1,4 +1,4 @@
-//! How long a failed batch waits for its next attempt. No clock of its own, no chance of its own.
+//! Waiting times between the attempts of a batch. It has no clock and no random numbers of its own.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::config::RetryOnFailure;
 
-/// The longest wait that a server may ask for: a slip of the pen there must not stop us for good.
+/// The longest wait that a server may ask for: a mistake there must not stop sending for good.
 const MAX_SERVER_DELAY: Duration = Duration::from_secs(3600);
 
 /// The retries of one batch.
@@ -18,7 +18,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// For a batch whose first attempt began at `started`.
+    /// The retries of a batch whose first attempt started at `started`.
     pub(super) fn new(settings: &RetryOnFailure, started: Instant) -> Self {
         Self {
             started,
@@ -27,9 +27,9 @@ impl Backoff {
         }
     }
 
-    /// Plans the next attempt after one that failed at `now`, not before the delay that the
-    /// server asked for. False if the time is up. Whatever the wait, the last attempt is made
-    /// when the time is up, not later.
+    /// Plans the next attempt after a failure at `now`, not before the delay that the server asked
+    /// for. Returns false if the time is over. The last attempt is always made when the time is
+    /// over, not later.
     pub(super) fn plan(
         &mut self,
         settings: &RetryOnFailure,
@@ -59,7 +59,7 @@ impl Backoff {
     }
 }
 
-/// `duration * factor`, where a product that is no duration is the longest one.
+/// `duration * factor`, or the longest duration if the product is none.
 fn times(duration: Duration, factor: f64) -> Duration {
     Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_grow_to_the_longest() {
+    fn intervals_grow_up_to_the_longest() {
         let settings = RetryOnFailure {
             randomization_factor: 0.0,
             max_elapsed_time: Some(settings::Duration::from_secs(0)),
@@ -95,11 +95,11 @@ mod tests {
             .map(Duration::as_secs_f64)
             .collect();
         assert_eq!(seconds[..6], [5.0, 7.5, 11.25, 16.875, 25.3125, 30.0]);
-        assert_eq!(seconds.len(), 100, "never gives up");
+        assert_eq!(seconds.len(), 100, "it always retries");
     }
 
     #[test]
-    fn the_server_may_ask_for_more_but_not_for_ever() {
+    fn the_server_may_ask_for_a_longer_wait_up_to_a_limit() {
         let settings = RetryOnFailure::default();
         let asked = |seconds| waits(&settings, Some(Duration::from_secs(seconds)), 1);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Points become batches: by size and by age. No clock, no network.
+//! Collects messages in batches, by size and by age. It has no clock and no network.
 
 use std::{collections::VecDeque, ops::RangeInclusive};
 
@@ -7,36 +7,36 @@ use tokio::time::Instant;
 
 use super::{backoff::Backoff, sending_queue::BatchSettings, split::Piece};
 
-/// What is sent with one request.
+/// The data of one request.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// Its place in the order; several where batches on disk were joined.
+    /// Its position in the order. A range if batches on disk were joined.
     pub(super) ids: RangeInclusive<u64>,
-    /// Encoded messages, one after the other; together they are one valid message.
+    /// Encoded messages, one after the other. Together they are one valid message.
     pub(super) payload: Payload,
-    /// Bytes of it.
+    /// The size of the payload in bytes.
     pub(super) bytes: u64,
-    /// Data points in it of which it is not known yet what became of them.
+    /// Data points whose result is not known yet.
     pub(super) points: u64,
-    /// Data points in it that are done with, because it is sent in pieces.
+    /// Data points that are done, because the batch is sent in pieces.
     pub(super) done_points: u64,
-    /// What is left to be sent of it, if it is sent in pieces.
+    /// The pieces that are left, if the batch is sent in pieces.
     pub(super) pieces: VecDeque<Piece>,
-    /// When its first message came.
+    /// When its first message arrived.
     pub(super) opened: Instant,
-    /// When it is tried again, once an attempt has failed.
+    /// When it is sent again, after a failed attempt.
     pub(super) backoff: Option<Backoff>,
 }
 
 impl Batch {
-    /// Data points of the next request: of the next piece, or of all of it.
+    /// Data points of the next request: of the next piece, or of the whole batch.
     pub(super) fn next_points(&self) -> u64 {
         self.pieces
             .front()
             .map_or(self.points, |piece| piece.points)
     }
 
-    /// Data points that its messages hold.
+    /// All data points in its messages.
     pub(super) fn all_points(&self) -> u64 {
         self.points + self.done_points
     }
@@ -45,11 +45,11 @@ impl Batch {
 /// Where the messages of a batch are.
 #[derive(Debug, Clone)]
 pub(super) enum Payload {
-    /// In memory only.
+    /// Only in memory.
     Memory(Bytes),
-    /// In memory, and being written to disk.
+    /// In memory, while they are written to disk.
     Writing(Bytes),
-    /// On disk.
+    /// Only on disk.
     Disk,
 }
 
@@ -60,8 +60,8 @@ pub(super) struct Batcher {
     payload: Vec<u8>,
     points: u64,
     opened: Option<Instant>,
-    /// The id of the next batch. With a disk, the first one is the time at which we started, in
-    /// microseconds, so that it is larger than those of an earlier run.
+    /// The id of the next batch. With a disk, the first id is the start time in microseconds, so
+    /// that it is larger than the ids of an earlier run.
     pub(super) next_id: u64,
 }
 
@@ -76,7 +76,7 @@ impl Batcher {
         }
     }
 
-    /// Adds a message. Returns the batch before it if the message no longer fits in there.
+    /// Adds a message. Returns the previous batch if the message does not fit into it.
     pub(super) fn push(&mut self, message: &[u8], points: u64, now: Instant) -> Option<Batch> {
         let bytes = self.bytes() + message.len() as u64;
         let full = (!self.settings.fits(self.points + points, bytes))
@@ -88,7 +88,7 @@ impl Batcher {
         full
     }
 
-    /// When the open batch is to be closed although it is not full; none if there is none.
+    /// When the open batch is closed even if it is not full. `None` without an open batch.
     pub(super) fn due(&self) -> Option<Instant> {
         let opened = self.opened?;
         if self.settings.is_enough(self.points, self.bytes()) {
@@ -101,7 +101,8 @@ impl Batcher {
     pub(super) fn take(&mut self) -> Option<Batch> {
         let opened = self.opened.take()?;
         let mut payload = std::mem::take(&mut self.payload);
-        // It may wait for minutes; what it reserved in growing can be twice its size.
+        // The batch may wait for minutes, and a vector that grew can have twice the memory that it
+        // needs.
         payload.shrink_to_fit();
         let id = self.next_id;
         self.next_id += 1;
@@ -127,12 +128,12 @@ impl Batcher {
         self.payload.len() as u64
     }
 
-    /// How large batches are.
+    /// The configured size of batches.
     pub(super) fn settings(&self) -> &BatchSettings {
         &self.settings
     }
 
-    /// When the first message of the open batch came.
+    /// When the first message of the open batch arrived.
     pub(super) fn opened(&self) -> Option<Instant> {
         self.opened
     }
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_age_is_that_of_the_first_message() {
+    fn the_age_of_a_batch_is_that_of_its_first_message() {
         let mut batcher = batcher(100);
         let start = Instant::now();
         assert_eq!(batcher.due(), None);
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_enough_does_not_wait() {
+    fn a_batch_that_is_large_enough_does_not_wait() {
         let mut batcher = Batcher::new(BatchSettings {
             min_size: Some(10),
             sizer: BatchSizer::Items,
@@ -180,7 +181,7 @@ mod tests {
         assert_eq!(batcher.due(), Some(start + FLUSH));
         batcher.push(b"second", 1, start);
         assert_eq!(batcher.due(), Some(start));
-        assert!(batcher.push(b"third", 1, start).is_none(), "no limit above");
+        assert!(batcher.push(b"third", 1, start).is_none(), "no upper limit");
     }
 
     proptest! {
@@ -205,7 +206,7 @@ mod tests {
             prop_assert_eq!(batches.iter().map(|b| b.points).sum::<u64>(), sizes.len() as u64);
             for payload in &payloads {
                 let marks: std::collections::BTreeSet<u8> = payload.iter().copied().collect();
-                prop_assert!(payload.len() <= 50 || marks.len() == 1, "too large, not alone");
+                prop_assert!(payload.len() <= 50 || marks.len() == 1, "a batch above the limit has more than one message");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What HTTP and gRPC have in common: how a destination is spoken to.
+//! The common settings of HTTP and gRPC clients.
 
 use http::HeaderMap;
 
@@ -9,22 +9,22 @@ use crate::{
     settings::{Compression, Headers, ProxyUrl},
 };
 
-/// How a destination is spoken to, as configured.
+/// How the exporter connects to its destination, as configured.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientSettings<'c> {
-    /// How requests are compressed.
+    /// The compression of requests.
     pub compression: Compression,
     /// Headers of every request.
     pub headers: &'c Headers,
-    /// Who we are.
+    /// Credentials for the destination.
     pub auth: &'c AuthConfig,
-    /// How to speak TLS.
+    /// The TLS settings.
     pub tls: &'c Tls,
-    /// The proxy, instead of that of the environment.
+    /// The proxy, in place of that of the environment.
     pub proxy_url: Option<&'c ProxyUrl>,
 }
 
-/// The headers that are the same for every request, and the one that may change.
+/// The fixed headers of all requests, and the one that may change.
 #[derive(Debug)]
 pub(super) struct RequestHeaders {
     fixed: HeaderMap,
@@ -41,7 +41,7 @@ impl ClientSettings<'_> {
 }
 
 impl RequestHeaders {
-    /// Those of the next request. A token's file that cannot be read now may be there later.
+    /// The headers of the next request. A token file that cannot be read now may be readable later.
     pub(super) fn make(&self) -> Result<HeaderMap, SendOutcome> {
         let mut headers = self.fixed.clone();
         match self.credentials.add_to(&mut headers) {

@@ -6,11 +6,12 @@ use bytes::Bytes;
 
 use crate::settings::Compression;
 
-/// gzip at its fastest costs a tenth of its default level for 10% more bytes on our data.
+/// The fastest level of gzip needs a tenth of the time of its default level, for 10% more bytes
+/// with typical data.
 const GZIP_LEVEL: u32 = 1;
 const ZSTD_LEVEL: i32 = 3;
 
-/// The value of `Content-Encoding`; none for no compression.
+/// The value of `Content-Encoding`. `None` without compression.
 pub(super) fn encoding(compression: Compression) -> Option<&'static str> {
     match compression {
         Compression::None => None,
@@ -19,7 +20,7 @@ pub(super) fn encoding(compression: Compression) -> Option<&'static str> {
     }
 }
 
-/// The body as it goes over the network.
+/// The compressed body.
 pub(super) fn compress(compression: Compression, body: Bytes) -> io::Result<Bytes> {
     match compression {
         Compression::None => Ok(body),
@@ -33,7 +34,7 @@ pub(super) fn compress(compression: Compression, body: Bytes) -> io::Result<Byte
     }
 }
 
-/// The same as a block of snappy.
+/// The body as a block of snappy.
 pub(super) fn snappy(body: &[u8]) -> io::Result<Bytes> {
     let compressed = snap::raw::Encoder::new().compress_vec(body);
     compressed.map(Bytes::from).map_err(io::Error::other)

@@ -1,4 +1,4 @@
-//! The configuration that all sending exporters share, under the OpenTelemetry Collector's keys.
+//! The configuration that all sending exporters share, with the OpenTelemetry Collector's keys.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,25 +6,26 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use crate::settings::Duration;
 
-/// The Collector's.
+/// The default of the Collector.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(300);
 
-/// When and how long a failed batch is tried again.
+/// When and how long the exporter retries a failed batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RetryOnFailure {
-    /// Whether a batch is tried again at all.
+    /// Whether a failed batch is sent again.
     pub enabled: bool,
-    /// Wait after the first failure, a duration.
+    /// The wait after the first failure.
     pub initial_interval: Duration,
-    /// Each wait is drawn between (1 − this) and (1 + this) times its interval; 0 to 1.
+    /// Each wait is random between (1 − this factor) and (1 + this factor) times its interval; 0 to
+    /// 1.
     pub randomization_factor: f64,
-    /// Each interval is this many times the one before; at least 1.
+    /// Each interval is this many times the previous one; at least 1.
     pub multiplier: f64,
-    /// The longest interval, a duration.
+    /// The longest interval.
     pub max_interval: Duration,
-    /// A batch is given up this long after its first attempt, a duration; 0 means never. If not
-    /// given, 5m, and with a queue on disk never.
+    /// A batch is dropped this long after its first attempt; 0 means never. Default: 5m, and with a
+    /// queue on disk never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_elapsed_time: Option<Duration>,
 }
@@ -43,18 +44,18 @@ impl Default for RetryOnFailure {
 }
 
 impl RetryOnFailure {
-    /// How long a batch is tried again; zero means for ever.
+    /// How long a batch is retried; zero means without a limit.
     pub(super) fn limit(&self) -> std::time::Duration {
         self.max_elapsed_time.unwrap_or(DEFAULT_LIMIT).get()
     }
 
-    /// The same for a queue on disk, which keeps a batch until it is known what became of it.
+    /// The same settings for a queue on disk, which keeps a batch until its result is known.
     pub(super) fn on_disk(mut self) -> Self {
         self.max_elapsed_time = self.max_elapsed_time.or(Some(Duration::from_secs(0)));
         self
     }
 
-    /// Says which values make no sense, by their keys.
+    /// Finds invalid values, by their keys.
     pub fn check(&self) -> Vec<ConfigError> {
         let limit = self.limit();
         let too_short = self.enabled && !limit.is_zero() && limit < self.initial_interval.get();
@@ -90,7 +91,7 @@ impl RetryOnFailure {
     }
 }
 
-/// Those that fail of (key, whether its value is good, what is wrong if not).
+/// The errors of those values that are not valid: key, whether it is valid, message.
 pub(super) fn invalid<const N: usize>(
     checks: [(&'static str, bool, &'static str); N],
 ) -> Vec<ConfigError> {
@@ -102,7 +103,7 @@ pub(super) fn invalid<const N: usize>(
 
 pub(super) const TOO_LONG: &str = "must not be longer than a day";
 
-/// Keeps sums of moments and waits within what the clock can say.
+/// Keeps sums of times and waits within the range of the clock.
 pub(super) fn is_at_most_a_day(value: Duration) -> bool {
     value <= Duration::from_secs(86_400)
 }

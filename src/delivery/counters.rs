@@ -1,4 +1,5 @@
-//! Who follows another under the same id is counted on, so that no counter falls at a reload.
+//! Keeps an exporter's counters across reloads: a replacement with the same id continues its
+//! predecessor's totals, so that no counter falls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,23 +11,23 @@ use super::{
 };
 use crate::telemetry::Meter;
 
-/// What all deliveries under one id have done and hold. Clones are handles to the same account.
+/// The counters of all deliveries with one id. Clones share the same counters.
 #[derive(Debug, Clone)]
 pub struct ExporterCounters(Arc<Mutex<Entries>>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    /// What those have done that are no more.
+    /// The sum of the deliveries that have ended.
     closed: Figures,
-    /// What the first one found on disk, which none of these had left there.
+    /// The points that the first delivery found on disk. None of the others had stored them there.
     found_first: u64,
-    /// The newest comes last.
+    /// The deliveries in use; the newest one is last.
     open: Vec<Arc<Mutex<DeliveryState>>>,
     is_followed: bool,
 }
 
 impl ExporterCounters {
-    /// An account that is shown as long as a delivery is counted in it.
+    /// Counters that are shown as long as a delivery uses them.
     pub(super) fn open(meter: &Meter, id: &str) -> Self {
         let account = Self(Arc::default());
         metrics::observe(meter, id, &account.0, |entries| {
@@ -35,7 +36,7 @@ impl ExporterCounters {
         account
     }
 
-    /// Counts one more delivery.
+    /// Adds a delivery.
     pub(super) fn add(&self, state: &Arc<Mutex<DeliveryState>>) {
         let mut entries = lock(&self.0);
         if !entries.is_followed {
@@ -52,7 +53,7 @@ impl Entries {
     fn figures(&mut self, now: Instant) -> Option<Figures> {
         let (open, closed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open)
             .into_iter()
-            // Nobody else has it: nothing will change in it any more.
+            // No one else has this state, so nothing will change in it any more.
             .partition(|state| Arc::strong_count(state) > 1);
         for state in closed {
             self.closed = self.closed.followed_by(&lock(&state).figures(now));
@@ -61,7 +62,8 @@ impl Entries {
         self.open.last()?;
         let open = self.open.iter().map(|state| lock(state).figures(now));
         let mut sum = open.fold(self.closed, |sum, one| sum.followed_by(&one));
-        // What one left on disk is held, and not received again by who finds it there.
+        // The points that one delivery left on disk are held. The delivery that finds them must not
+        // count them as received again.
         let handed_on = match self.is_followed {
             true => sum.left_points.min(sum.found_points - self.found_first),
             false => 0,
@@ -73,6 +75,6 @@ impl Entries {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks panics half way.
+    // No code under these locks panics halfway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
-//! The breaker of a destination: one that does not answer is left alone, then asked by one attempt
-//! whether it is back. Batches wait meanwhile, held and in their order. What each attempt says of
-//! the destination is also the status of the exporter.
+//! The circuit breaker of a destination. It stops requests to a destination that does not answer.
+//! Later one attempt finds out whether the destination is back. Batches wait in their order in the
+//! meantime. The result of each attempt is also the status of the exporter.
 
 use tokio::time::Instant;
 
@@ -15,10 +15,10 @@ use crate::{
     telemetry::chain,
 };
 
-/// So many failures in a row, and nothing is sent for a while.
+/// The number of failures in a row after which nothing is sent for a while.
 const FAILURES: u32 = 5;
 
-/// Decides about attempts. No clock, no network.
+/// Decides about attempts. It has no clock and no network.
 #[derive(Debug)]
 pub(super) struct DestinationBreaker {
     exporter: String,
@@ -28,12 +28,12 @@ pub(super) struct DestinationBreaker {
 }
 
 impl DestinationBreaker {
-    /// For the destination of an exporter. It lets nothing pass for as long as retries wait, but
-    /// at most half of their longest wait: a batch that is alone it hardly delays.
+    /// The breaker for the destination of an exporter. It stays open as long as retries wait, but
+    /// at most half of their longest wait: so it hardly delays a single batch.
     pub(super) fn new(context: &DeliveryContext<'_>, retry: &RetryOnFailure, now: Instant) -> Self {
         let policy = BreakerPolicy {
             failure_threshold: FAILURES,
-            // What several consumers meet at the same time is one piece of evidence.
+            // Simultaneous failures of several consumers count once.
             counting: FailureCounting::Waves,
             open_duration: retry.initial_interval.get(),
             open_jitter: 0.1,
@@ -49,19 +49,19 @@ impl DestinationBreaker {
         }
     }
 
-    /// Leave for one attempt.
+    /// Permission for one attempt.
     pub(super) fn try_acquire(&mut self, now: Instant) -> Result<BreakerPermit, BreakerRefusal> {
         let expired = self.breaker.advance(now);
         self.tell(expired);
         self.breaker.try_acquire(now)
     }
 
-    /// Takes that the destination answered to an attempt, whatever it said.
+    /// Records that the destination answered an attempt, whatever the answer was.
     pub(super) fn answered(&mut self, permit: Option<BreakerPermit>, now: Instant) {
         self.complete(permit, outcome::BreakerOutcome::Ok, now);
     }
 
-    /// Takes what an attempt came to; one that is made for a drain has no permit.
+    /// Records the result of an attempt. An attempt of a drain has no permit.
     pub(super) fn settle(
         &mut self,
         permit: Option<BreakerPermit>,
@@ -73,7 +73,7 @@ impl DestinationBreaker {
                 self.status.ok();
                 outcome::BreakerOutcome::Ok
             }
-            // A refusal is an answer: the destination lives.
+            // A refusal is an answer: the destination is up.
             SendOutcome::Permanent { error } | SendOutcome::TooLarge { error } => {
                 self.status.permanent_error(chain(error.as_ref()));
                 outcome::BreakerOutcome::Ok
@@ -97,12 +97,13 @@ impl DestinationBreaker {
         self.tell(changed);
     }
 
-    /// The state in force.
+    /// The current state.
     pub(super) fn state(&self, now: Instant) -> BreakerState {
         self.breaker.view(now).state
     }
 
-    /// An outage is one line when it begins and one when it ends; its probes are for who asks.
+    /// An outage is one log line when it begins and one when it ends. Trial requests are logged at
+    /// `debug`.
     fn tell(&self, transition: Option<Transition>) {
         let Some(Transition {
             from, to, failures, ..

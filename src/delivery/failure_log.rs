@@ -1,4 +1,4 @@
-//! Whether sending works, told in the log when it changes: one line when it starts to fail, one
+//! Logs whether sending works, when this changes: one line when sending starts to fail, and one
 //! when it works again.
 
 use std::{error::Error, time::Duration};
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::send_outcome::ExportAnswer;
 use crate::telemetry::chain;
 
-/// After so long without a word of what it does not take, a destination takes everything again.
+/// A destination that has reported no refused points for this time accepts everything again.
 const RESERVED: Duration = Duration::from_secs(300);
 
-/// The most kinds of reservations that are told of until then.
+/// The largest number of different messages that are logged in this time.
 const MAX_RESERVATIONS: usize = 16;
 
 /// Whether sending works.
@@ -19,9 +19,9 @@ const MAX_RESERVATIONS: usize = 16;
 pub(super) struct FailureLog {
     exporter: String,
     failing_since: Option<Instant>,
-    /// Whether it has been said that the destination takes less than it is sent.
+    /// Whether the log says that the destination accepts only smaller requests.
     has_told_of_size: bool,
-    /// What the destination said of what it does not take, without the numbers in it.
+    /// The messages about refused points, without the numbers in them.
     reservations: Vec<String>,
     last_reservation: Option<Instant>,
 }
@@ -37,7 +37,8 @@ impl FailureLog {
         }
     }
 
-    /// The destination refused a request for its size, which is sent in halves. One line says it.
+    /// The destination refused a request because of its size, and the batch is halved. This is
+    /// logged once.
     pub(super) fn halved(&mut self, bytes: usize, error: &(dyn Error + 'static)) {
         let (exporter, error) = (&self.exporter, chain(error));
         if self.has_told_of_size {
@@ -49,7 +50,7 @@ impl FailureLog {
             %exporter,
             bytes,
             error,
-            "the destination takes no batch of this size: it is sent in halves; a smaller \
+            "the destination does not accept a batch of this size: it is sent in halves; a smaller \
              `sending_queue::batch::max_size` saves the requests that are refused"
         );
     }
@@ -66,8 +67,8 @@ impl FailureLog {
         }
     }
 
-    /// An attempt succeeded, and the destination may have something to say. What it says again and
-    /// again is one line, whatever numbers are in it.
+    /// An attempt succeeded, and the destination may have sent a message. A repeated message is one
+    /// line, whatever numbers are in it.
     pub(super) fn answered(&mut self, answer: &ExportAnswer, now: Instant) {
         let (exporter, rejected, said) = (&self.exporter, answer.rejected, &answer.message);
         if rejected == 0 && said.is_empty() {
@@ -75,14 +76,14 @@ impl FailureLog {
             if self.last_reservation.is_some_and(is_over) {
                 self.last_reservation = None;
                 self.reservations.clear();
-                tracing::info!(%exporter, "the destination has no reservations any more");
+                tracing::info!(%exporter, "the destination accepts everything again");
             }
             return;
         }
         self.last_reservation = Some(now);
         let text = without_numbers(said);
         if self.reservations.contains(&text) || self.reservations.len() >= MAX_RESERVATIONS {
-            tracing::debug!(%exporter, rejected, said, "reservations as before");
+            tracing::debug!(%exporter, rejected, said, "the destination repeats its message");
             return;
         }
         self.reservations.push(text);
@@ -90,7 +91,7 @@ impl FailureLog {
             %exporter,
             rejected,
             said,
-            "the destination accepted a batch with reservations"
+            "the destination accepted a batch only in part, or with a warning"
         );
     }
 

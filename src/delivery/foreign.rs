@@ -1,11 +1,11 @@
-//! Keys of the Collector's sending exporters that we do not have.
+//! Keys of the Collector's sending exporters that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
 const BATCH: Foreign = Foreign {
     keys: &[ForeignKey::refused(
         &["partition"],
-        "a poll has no request whose metadata could tell batches apart",
+        "a poll has no request, so there is no metadata to partition batches by",
     )],
     ..Foreign::NONE
 };
@@ -15,7 +15,7 @@ const QUEUE: Foreign = Foreign {
     ..Foreign::NONE
 };
 
-/// Of what sends.
+/// Keys of all sending exporters that only the Collector has.
 pub const FOREIGN: Foreign = Foreign {
     below: &[("sending_queue", &QUEUE)],
     ..Foreign::NONE

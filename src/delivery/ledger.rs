@@ -1,27 +1,28 @@
-//! What became of every data point, and the log lines about what was lost.
+//! Counts the result of every data point, and logs what is lost.
 
 use std::{ops::Add, time::Duration};
 
 use tokio::time::Instant;
 
-/// An outage drops batch after batch; one line in this time says it.
+/// An outage drops batch after batch. There is at most one log line in this time.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// Why data points were given up, a closed list.
+/// Why data points were dropped. The list is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DropReason {
-    /// No place in the sending queue.
+    /// The sending queue is full.
     QueueFull,
-    /// Tried again until `max_elapsed_time`.
+    /// All retries until `max_elapsed_time` failed.
     RetriesExhausted,
-    /// One data point that is larger than the destination takes, or a message over the largest size
-    /// that OTLP allows.
+    /// One data point is larger than the destination accepts, or a message is larger than OTLP
+    /// allows.
     TooLarge,
     /// They could not be encoded.
     Encoding,
-    /// Not sent before the shutdown's deadline.
+    /// They could not be sent before the deadline of the shutdown.
     Shutdown,
-    /// The disk lost or damaged them, or there is no more room in memory for what it does not take.
+    /// The disk lost or damaged them, or the memory for batches that the disk does not accept is
+    /// full.
     Storage,
     /// The task that was sending them panicked.
     Panic,
@@ -53,18 +54,18 @@ impl DropReason {
     }
 }
 
-/// Data points by what became of them; those held are known elsewhere.
+/// Data points by result. Held points are counted elsewhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct PointCounts {
-    /// Handed over.
+    /// Received from the pipeline.
     pub(super) received: u64,
     /// Accepted by the destination.
     pub(super) sent: u64,
-    /// Refused by the destination for good.
+    /// Refused by the destination permanently.
     pub(super) rejected: u64,
-    /// In attempts that failed; one that is tried again counts again.
+    /// In failed attempts. A point counts again at each attempt.
     pub(super) failed: u64,
-    /// Given up, in the order of [`DropReason::ALL`].
+    /// Dropped, in the order of [`DropReason::ALL`].
     pub(super) dropped: [u64; DropReason::ALL.len()],
 }
 
@@ -86,7 +87,7 @@ impl Add for PointCounts {
     }
 }
 
-/// The accounts of one exporter.
+/// The counters of one exporter.
 #[derive(Debug)]
 pub(super) struct CounterLedger {
     exporter: String,
@@ -95,7 +96,7 @@ pub(super) struct CounterLedger {
     drops: [Unreported; DropReason::ALL.len()],
 }
 
-/// Points lost in one way that no log line has told of.
+/// Points lost for one reason that are not in the log yet.
 #[derive(Debug, Clone, Copy, Default)]
 struct Unreported {
     points: u64,
@@ -112,7 +113,7 @@ impl CounterLedger {
         }
     }
 
-    /// The destination will never accept them.
+    /// Counts points that the destination refused permanently.
     pub(super) fn rejected(&mut self, points: u64, now: Instant) {
         self.tally.rejected += points;
         if let Some(points) = self.rejections.add(points, now) {
@@ -120,7 +121,7 @@ impl CounterLedger {
         }
     }
 
-    /// They were given up.
+    /// Counts dropped points.
     pub(super) fn dropped(&mut self, reason: DropReason, points: u64, now: Instant) {
         self.tally.dropped[reason as usize] += points;
         if let Some(points) = self.drops[reason as usize].add(points, now) {
@@ -128,7 +129,7 @@ impl CounterLedger {
         }
     }
 
-    /// Tells of the drops that no line has told of yet.
+    /// Logs the drops that are not in the log yet.
     pub(super) fn report_all(&mut self, now: Instant) {
         for reason in DropReason::ALL {
             if let Some(points) = self.drops[reason as usize].take(now) {
@@ -149,7 +150,7 @@ impl CounterLedger {
 }
 
 impl Unreported {
-    /// Notes points; gives all that are to be told of now.
+    /// Adds points. Returns all points to log now.
     fn add(&mut self, points: u64, now: Instant) -> Option<u64> {
         self.points += points;
         let recent = self

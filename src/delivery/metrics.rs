@@ -1,5 +1,5 @@
-//! The figures of one exporter on the collector's own metrics. They are read at once for all
-//! instruments of a collection, so that every scrape shows accounts that balance.
+//! The collector's own metrics about an exporter. All instruments of a collection see one snapshot,
+//! so that the counters in every scrape add up.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,7 +17,7 @@ use crate::telemetry::{
     names::{self, Metric},
 };
 
-/// More threads than ever collect at the same time.
+/// More threads than will ever collect at the same time.
 const MAX_LOOKS: usize = 64;
 
 type NumberFn = fn(&Figures) -> u64;
@@ -35,7 +35,7 @@ const NUMBERS: [(&Metric, NumberFn); 10] = [
     (&names::STORED_POINTS, |f| f.stored_points),
 ];
 
-/// Shows what `read` says of exporter `id`, as long as `of` lives.
+/// Registers the metrics of exporter `id`, with the values of `read`, as long as `of` lives.
 pub(super) fn observe<T: Send + Sync + 'static>(
     meter: &Meter,
     id: &str,
@@ -74,15 +74,16 @@ fn observe_each(to: &dyn AsyncInstrument<u64>, numbers: &[u64], attributes: &[[K
     }
 }
 
-/// One look at the figures for all instruments. A collection asks each of them once, from one
-/// thread: an instrument that asks again on a thread begins another collection.
+/// One snapshot of the figures for all instruments of a collection. A collection reads each
+/// instrument once, from one thread. If an instrument is read again on the same thread, a new
+/// collection has begun.
 #[derive(Default)]
 struct CollectionSnapshots(Mutex<Vec<CollectionSnapshot>>);
 
 struct CollectionSnapshot {
     thread: ThreadId,
     figures: Option<Figures>,
-    /// A bit for each instrument that has asked.
+    /// A bit for each instrument that has been read.
     asked: u32,
 }
 
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_instruments_of_a_collection_see_the_same() {
+    fn all_instruments_of_a_collection_see_one_snapshot() {
         let moment = AtomicU64::new(0);
         let looks = CollectionSnapshots::default();
         let read = || {
@@ -135,7 +136,7 @@ mod tests {
         thread::scope(|scope| {
             looks.figures(0, read);
             let other = scope.spawn(collect);
-            assert_eq!(other.join().unwrap(), [3; 3], "a collection of its own");
+            assert_eq!(other.join().unwrap(), [3; 3], "a separate collection");
             assert_eq!(looks.figures(1, read).unwrap().held_points, 2);
         });
     }

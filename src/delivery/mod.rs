@@ -1,10 +1,10 @@
-//! Between an exporter and the network: batch, queue, retry, send.
+//! Everything between an exporter and the network: batch, queue, retry, send.
 //!
-//! An exporter hands encoded messages to [`Delivery::push`], which never waits. They become
-//! batches (`batch.rs`), the batches wait in a bounded queue (`queue.rs`), and workers send one
-//! after the other to a [`Destination`] ([`http`] or [`grpc`]), again and again (`backoff.rs`)
-//! until it is known what became of it. With a storage, the queue is on disk and `keeper.rs` writes
-//! it. `state/` ties these together without clock, network or disk; this file adds clock and network.
+//! An exporter hands encoded messages to [`Delivery::push`], which never waits. They are collected
+//! in batches (`batch.rs`). The batches wait in a bounded queue (`queue.rs`). Workers send them to
+//! a [`Destination`] ([`http`] or [`grpc`]) and retry (`backoff.rs`) until the result is known.
+//! With a storage, the queue is on disk, and `queue_writer.rs` writes it. `state/` decides all this
+//! without clock, network or disk; this file adds clock and network.
 
 mod counters;
 mod backoff;
@@ -70,33 +70,34 @@ use crate::{
     telemetry::{Meter, names},
 };
 
-/// Where batches go.
+/// Where batches are sent.
 #[async_trait]
 pub trait Destination: Send + Sync + 'static {
-    /// Makes one attempt to send a batch: one valid message. Dropped if it takes too long.
+    /// Makes one attempt to send a batch, which is one valid message. The future is dropped after a
+    /// timeout.
     async fn send(&self, payload: Bytes) -> SendOutcome;
 
     /// The attempt took too long and was dropped.
     fn timed_out(&self) {}
 }
 
-/// How batches are delivered.
+/// The settings of a delivery.
 #[derive(Debug, Clone)]
 pub struct DeliverySettings {
-    /// The longest one attempt may take.
+    /// The longest time for one attempt.
     pub timeout: Duration,
-    /// When and how long a failed batch is tried again.
+    /// When and how long a failed batch is sent again.
     pub retry: RetryOnFailure,
-    /// What may wait, and how points become batches.
+    /// The limits of the queue, and the size of batches.
     pub queue: SendingQueue,
-    /// How a message that is larger than a request may be becomes several; none if it cannot.
+    /// Splits a message that is too large for one request. `None` if it cannot be split.
     pub split: Option<Split>,
-    /// One whose batches go before: nothing is sent until it has ended.
+    /// Delays sending until the predecessor has sent its batches.
     pub after: Option<CancellationToken>,
 }
 
-/// Delivers what it is given to one destination. When it is dropped without [`Self::drain`], what
-/// it holds is given up.
+/// Delivers messages to one destination. If it is dropped without [`Self::drain`], it drops what it
+/// holds.
 #[derive(Debug)]
 pub struct Delivery {
     shared: Arc<DeliveryShared>,
@@ -105,7 +106,7 @@ pub struct Delivery {
 struct DeliveryShared {
     state: Arc<Mutex<DeliveryState>>,
     account: ExporterCounters,
-    /// Told after each change that a worker or a drain may wait for.
+    /// Notified after each change that a worker or a drain may wait for.
     changed: Notify,
     gate: Mutex<DestinationBreaker>,
     draining: CancellationToken,
@@ -113,35 +114,35 @@ struct DeliveryShared {
     timeout: Duration,
     batch: BatchSettings,
     split: Option<Split>,
-    /// Nothing is sent before this.
+    /// Nothing is sent before this token is cancelled.
     after: Option<CancellationToken>,
     destination: Box<dyn Destination>,
-    /// Where batches are that are on disk.
+    /// The log of the batches on disk.
     queue_logs: Option<QueueLogs>,
 }
 
-/// The storages that the configuration defines, by the ids of their extensions.
+/// The configured storages, by the ids of their extensions.
 pub type Storages = BTreeMap<ComponentId, Directory>;
 
-/// Who delivers, for logs and metrics, and what it needs to run.
+/// The owner of a delivery, for logs and metrics, and what the delivery needs to run.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryContext<'a> {
     /// Id of the exporter, for example `otlp_http/eu`.
     pub id: &'a str,
-    /// Where the workers run. They end by [`Delivery::drain`], not by its stop signal: that must
-    /// come later.
+    /// Owns the workers. They end by [`Delivery::drain`], not by the stop signal of the tasks,
+    /// which must come later.
     pub tasks: &'a Tasks,
-    /// Where the collector's own metrics go.
+    /// Creates the collector's own metrics.
     pub meter: &'a Meter,
-    /// Where the chance in retries starts.
+    /// The seed of the jitter of retries.
     pub seed: u64,
-    /// Where the exporter says how it is.
+    /// Reports the status of the exporter.
     pub status: &'a Reporter,
-    /// When batches on disk were made.
+    /// The time of day, for the ids of batches on disk.
     pub clock: &'a Clock,
-    /// Where queues can be on disk.
+    /// The storages for queues on disk.
     pub storages: &'a Storages,
-    /// The account of the exporter whose place it takes, if it takes one's.
+    /// The counters of the exporter that is replaced, if there is one.
     pub account: Option<&'a ExporterCounters>,
 }
 
@@ -157,8 +158,7 @@ impl Delivery {
     /// Starts the workers.
     ///
     /// # Errors
-    ///
-    /// Names the value of the configuration that makes no sense.
+    /// If a value of the configuration is invalid. The error names its key.
     pub fn start(
         context: DeliveryContext<'_>,
         settings: DeliverySettings,
@@ -234,7 +234,7 @@ impl Delivery {
         Self { shared }
     }
 
-    /// Takes an encoded message with so many data points. Never waits.
+    /// Takes an encoded message with `points` data points. Never waits.
     pub fn push(&self, message: &[u8], points: u64) {
         let look = self.shared.lock().push(message, points, Instant::now());
         if look {
@@ -242,25 +242,25 @@ impl Delivery {
         }
     }
 
-    /// Counts data points that never became a message.
+    /// Counts data points that could not become a message.
     pub fn give_up(&self, reason: DropReason, points: u64) {
         self.shared.lock().refuse(reason, points, Instant::now());
     }
 
-    /// The account in which it is counted, for the one that takes its place.
+    /// The counters, for an exporter that replaces this one.
     pub fn account(&self) -> &ExporterCounters {
         &self.shared.account
     }
 
-    /// Is cancelled when nothing is sent any more.
+    /// Is cancelled after the last attempt to send.
     pub fn ended(&self) -> CancellationToken {
         self.shared.ended.clone()
     }
 
-    /// Waits until nothing is held any more.
+    /// Waits until the queue is empty.
     pub async fn emptied(&self) {
         loop {
-            // Registered before the look, so that no change in between is missed.
+            // The future is registered before the check, so that no change in between is missed.
             let changed = self.shared.changed.notified();
             if self.shared.lock().is_empty() {
                 return;
@@ -269,10 +269,10 @@ impl Delivery {
         }
     }
 
-    /// Sends what is held until `deadline`: each batch gets one attempt, at once, and is dropped if
-    /// that fails. What is left then is counted as dropped, also what was being sent at that moment,
-    /// although it may have arrived. A queue on disk is written to the end; it is sent until an
-    /// attempt fails, and the rest stays there for the next start.
+    /// Sends everything until `deadline`: each batch gets one attempt, at once, and is dropped if
+    /// that fails. Then everything that is left is counted as dropped, including batches in
+    /// progress, although they may have arrived. A queue on disk is written completely; batches are
+    /// sent until an attempt fails, and the rest stays on disk for the next start.
     pub async fn drain(&self, deadline: Instant) {
         self.shared.lock().begin_drain(Instant::now());
         self.shared.draining.cancel();
@@ -287,8 +287,8 @@ impl Delivery {
     }
 }
 
-/// A batch that a sender has. One whose sender panics is given up and counted: it would be no
-/// better the next time, and all others would wait.
+/// A batch that a worker is sending. If the worker panics, the batch is dropped and counted: it
+/// would cause a panic again, and block all others.
 struct InFlightBatch<'a> {
     shared: &'a DeliveryShared,
     batch: Option<Batch>,
@@ -300,7 +300,7 @@ impl<'a> InFlightBatch<'a> {
         Self { shared, batch }
     }
 
-    /// Lets `note` say what became of it.
+    /// Calls `note` with the result of the batch.
     fn settle(mut self, note: impl FnOnce(Batch)) {
         self.batch.take().map(note);
     }
@@ -308,7 +308,7 @@ impl<'a> InFlightBatch<'a> {
 
 impl Drop for InFlightBatch<'_> {
     fn drop(&mut self) {
-        // Whoever ends a sender in the middle has counted all that is held.
+        // Whoever cancels a worker has already counted everything that is held.
         if let Some(batch) = self.batch.take() {
             self.shared.lock().dropped_by_sender(&batch, Instant::now());
             self.shared.changed.notify_waiters();
@@ -324,7 +324,7 @@ impl Drop for Delivery {
 
 impl DeliveryShared {
     async fn work(self: Arc<Self>) {
-        // Dropping an attempt here is safe: whoever cancels counts all that is held.
+        // Dropping an attempt here is safe: whoever cancels it counts everything that is held.
         let ended = self.ended.clone();
         tokio::select! {
             biased;
@@ -341,7 +341,7 @@ impl DeliveryShared {
             }
         }
         loop {
-            // Registered before the look, so that no change in between is missed.
+            // The future is registered before the check, so that no change in between is missed.
             let changed = self.changed.notified();
             let next = self.lock().next(Instant::now());
             match next {
@@ -353,8 +353,8 @@ impl DeliveryShared {
         }
     }
 
-    /// Waits until the batch is due and the destination may be asked, makes one attempt, and notes
-    /// what came of it.
+    /// Waits until the batch is due and the breaker permits an attempt. Makes one attempt and
+    /// records its result.
     async fn send(&self, mut in_hand: InFlightBatch<'_>) {
         let Some(batch) = &mut in_hand.batch else {
             return;
@@ -390,7 +390,8 @@ impl DeliveryShared {
         self.changed.notify_waiters();
     }
 
-    /// What is sent next of a batch. One that is larger than a request may be falls into pieces.
+    /// The next data to send of a batch. A batch that is too large for one request is split into
+    /// pieces.
     async fn next_payload(&self, batch: &mut Batch) -> Result<Bytes, ReadError> {
         if let Some(piece) = batch.pieces.front() {
             return Ok(piece.payload.clone());
@@ -420,15 +421,16 @@ impl DeliveryShared {
         };
         match catch_panic(attempt).await {
             Ok(outcome) => outcome,
-            // It would be no better the next time, and all others would wait.
+            // The batch would cause a panic again, and block all others.
             Err(panic) => SendOutcome::permanent(Panicked(panic)),
         }
     }
 
-    /// Waits for leave to make an attempt. A drain asks for none: each batch gets its attempt.
+    /// Waits for permission to make an attempt. A drain needs no permission: each batch gets its
+    /// attempt.
     async fn permit(&self) -> Option<BreakerPermit> {
         while !self.draining.is_cancelled() {
-            // Registered before the look, so that no change in between is missed.
+            // The future is registered before the check, so that no change in between is missed.
             let changed = self.changed.notified();
             let asked = self.gate().try_acquire(Instant::now());
             match asked {
@@ -440,7 +442,7 @@ impl DeliveryShared {
         None
     }
 
-    /// Waits; the beginning of a drain cuts the wait short, so that the batch gets its attempt.
+    /// Waits until `due`. The start of a drain ends the wait, so that the batch gets its attempt.
     async fn wait_until(&self, due: Instant) {
         drop(timeout_at(due, self.draining.cancelled()).await);
     }
@@ -455,7 +457,7 @@ impl DeliveryShared {
     }
 
     fn lock(&self) -> MutexGuard<'_, DeliveryState> {
-        // No code under this lock panics half way; if it does all the same, sending goes on.
+        // No code under this lock panics halfway. If it did, sending would still continue.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -468,7 +470,7 @@ impl std::fmt::Debug for DeliveryShared {
     }
 }
 
-/// Shows the state of the breaker, as long as the delivery lives.
+/// Registers the metric with the state of the breaker, as long as the delivery lives.
 fn observe_gate(meter: &Meter, id: &str, shared: &Arc<DeliveryShared>) {
     let exporter = [KeyValue::new(names::EXPORTER, id.to_owned())];
     names::DESTINATION_BREAKER.observe(meter, shared, move |shared, observer| {

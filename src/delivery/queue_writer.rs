@@ -1,5 +1,5 @@
-//! Keeps the queue on disk: the one task that writes it. All that blocks is done on threads that
-//! may block, one operation at a time.
+//! Writes the queue on disk, in one task. Blocking operations run on threads that may block, one at
+//! a time.
 
 use std::{
     collections::VecDeque,
@@ -22,14 +22,14 @@ use crate::{
     storage::{DamageReport, Directory, Log, Record, RecordEntry, StorageError},
 };
 
-/// How long to wait for one who still has the file: an exporter of the same name that ends.
+/// The wait for another exporter of the same name that still has the file and is about to end.
 const IN_USE_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where batches are that are on disk. Clones are handles to the same log.
+/// The log of the batches on disk. Clones share the same log.
 #[derive(Debug, Clone)]
 pub(super) struct QueueLogs(Arc<Mutex<Log>>);
 
-/// Writes what is to be kept.
+/// Writes the batches.
 pub(super) struct QueueWriter {
     pub(super) shared: Arc<DeliveryShared>,
     pub(super) directory: Directory,
@@ -42,7 +42,7 @@ impl QueueLogs {
         Self(Arc::new(Mutex::new(log)))
     }
 
-    /// Does something with the log on a thread that may block.
+    /// Runs an operation on the log, on a thread that may block.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Log) -> T + Send + 'static,
@@ -85,7 +85,7 @@ impl QueueWriter {
         }
     }
 
-    /// Takes over what is on disk, or says when to try again.
+    /// Reads what is on disk, or returns when to try again.
     async fn open(&self) -> Result<(), Duration> {
         let (found, lost_points) = self.read_all().await?;
         let now = Instant::now();
@@ -93,14 +93,14 @@ impl QueueWriter {
         Ok(())
     }
 
-    /// The same after damage that showed while the disk was in use.
+    /// Reads the disk again after damage was found during operation.
     async fn reopen(&self) -> Result<(), Duration> {
         let (found, _) = self.read_all().await?;
         self.shared.lock().salvaged(found, Instant::now());
         Ok(())
     }
 
-    /// All batches on disk, and how many points are lost of those that should be there.
+    /// All batches on disk, and the number of lost points.
     async fn read_all(&self) -> Result<(Vec<Batch>, Option<u64>), Duration> {
         let opened = match self.queue_logs.with(Log::open).await {
             Ok(Ok(opened)) => opened,
@@ -167,13 +167,13 @@ impl QueueWriter {
     }
 }
 
-/// Tells of a damaged file, and how many points are lost.
+/// Logs a damaged file, and the number of lost points.
 fn tell(loss: &DamageReport) -> u64 {
     let (aside, error) = (loss.aside.display(), &loss.error);
-    let what = "the queue on disk is damaged: what is whole is kept, and the file set aside";
+    let what = "the queue on disk is damaged: intact records are kept, and the file is renamed";
     match loss.points {
         Some(lost_points) => tracing::error!(%aside, error, lost_points, "{what}"),
-        None => tracing::error!(%aside, error, "{what}; nobody knows how many points are lost"),
+        None => tracing::error!(%aside, error, "{what}; the number of lost points is unknown"),
     }
     loss.points.unwrap_or_default()
 }
@@ -185,12 +185,12 @@ pub(super) enum ReadError {
     Log(#[source] StorageError),
     #[error("it cannot be read from disk")]
     Thread(#[source] io::Error),
-    #[error("it is not on disk as it was written")]
+    #[error("it is damaged on disk")]
     Lost,
 }
 
 impl DeliveryShared {
-    /// The messages of a batch that is on disk.
+    /// The messages of a batch on disk.
     pub(super) async fn read(&self, batch: &Batch) -> Result<Bytes, ReadError> {
         let Some(queue_logs) = &self.queue_logs else {
             return Err(ReadError::Lost);
@@ -202,7 +202,7 @@ impl DeliveryShared {
         is_whole.then_some(payload).ok_or(ReadError::Lost)
     }
 
-    /// A batch that could not be read waits, or is given up if it is not there.
+    /// Handles a batch that could not be read: it waits, or is dropped if it is missing.
     pub(super) fn not_read(&self, batch: Batch, error: &ReadError) {
         let now = Instant::now();
         match error {

@@ -1,4 +1,4 @@
-//! What an attempt to send came to.
+//! The result of an attempt to send.
 
 use std::time::Duration;
 
@@ -9,41 +9,41 @@ use prost::Message as _;
 use super::BoxError;
 use crate::client::Secrets;
 
-/// What an attempt to send came to.
+/// The result of an attempt to send.
 #[derive(Debug)]
 pub enum SendOutcome {
     /// The destination accepted the batch.
     Sent(ExportAnswer),
-    /// It may accept it later.
+    /// The destination may accept the batch later.
     Retry {
-        /// Why not now.
+        /// Why it failed this time.
         error: BoxError,
-        /// How long it asks us to wait.
+        /// The wait that the destination asks for.
         after: Option<Duration>,
     },
-    /// It never will, because of the size of the batch: it may accept less at once.
+    /// The batch is too large. The destination may accept a smaller one.
     TooLarge {
-        /// What it says of the size.
+        /// The message about the size.
         error: BoxError,
     },
-    /// It never will.
+    /// The destination will never accept the batch.
     Permanent {
-        /// Why not.
+        /// Why it is refused.
         error: BoxError,
     },
 }
 
-/// What a destination says about a batch that it accepted, entirely or in part.
+/// The answer of a destination that accepted a batch, completely or in part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExportAnswer {
-    /// Data points that it did not take.
+    /// Data points that it refused.
     pub rejected: u64,
-    /// Why, or a warning, or nothing.
+    /// The reason, or a warning; may be empty.
     pub message: String,
 }
 
 impl SendOutcome {
-    /// A failure that may pass.
+    /// A failure that may be temporary.
     pub fn retry(error: impl Into<BoxError>) -> Self {
         Self::Retry {
             error: error.into(),
@@ -58,7 +58,7 @@ impl SendOutcome {
         }
     }
 
-    /// A failure that stays.
+    /// A permanent failure.
     pub fn permanent(error: impl Into<BoxError>) -> Self {
         Self::Permanent {
             error: error.into(),
@@ -77,7 +77,7 @@ impl From<ExportMetricsServiceResponse> for ExportAnswer {
 }
 
 impl ExportAnswer {
-    /// The same, in words that may be shown.
+    /// The same outcome with a message that is safe to show.
     pub(super) fn quoted(self, secrets: &Secrets) -> Self {
         Self {
             message: secrets.quote(self.message.as_bytes()),
@@ -85,7 +85,7 @@ impl ExportAnswer {
         }
     }
 
-    /// Reads an answer. What is not one is taken as full success: the status said so already.
+    /// Decodes an answer. An invalid answer counts as full success, because the status says so.
     pub(super) fn decode(body: impl Buf) -> Self {
         ExportMetricsServiceResponse::decode(body).map_or_else(|_| Self::default(), Self::from)
     }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_real_answer_rejects() {
+    fn only_a_valid_answer_rejects_points() {
         use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsPartialSuccess;
         let answer = |rejected| {
             let response = ExportMetricsServiceResponse {

@@ -1,4 +1,4 @@
-//! `sending_queue`: what waits between the polls and the network, under the Collector's keys.
+//! `sending_queue`: the queue between the polls and the network, with the Collector's keys.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,52 +13,51 @@ use crate::settings::{ByteSize, ComponentId, Duration};
 /// OTLP's limit for one request, before compression.
 pub(super) const MAX_MESSAGE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// gRPC servers take 4 MiB unless they are told otherwise.
+/// gRPC servers accept 4 MiB by default.
 const DEFAULT_BATCH_BYTES: u64 = 3 * 1024 * 1024;
 
 const WAITS: &str = "must be false, because polls never wait for the network";
-const WAITS_FOR_ROOM: &str = "must be false, because polls never wait for the network: give the queue more room, or choose what it gives up with `drop`";
+const WAITS_FOR_ROOM: &str = "must be false, because polls never wait for the network: increase the queue, or choose with `drop` what it drops";
 
 /// The Collector's default.
 const DEFAULT_MIN_ITEMS: u64 = 8192;
 
-/// What waits between the polls and the network.
+/// The queue between the polls and the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SendingQueue {
-    /// Whether batches may wait. If not, what is complete while another batch is being sent is
-    /// dropped: polls never wait for the network.
+    /// Whether batches can wait. Without a queue, a batch is dropped if it is complete while
+    /// another one is being sent, because polls never wait for the network.
     pub enabled: bool,
-    /// How many batches are sent at the same time. 1 keeps the order of the batches; more gives
-    /// throughput at the price of order.
+    /// The number of batches that are sent at the same time. 1 keeps the order of the batches; more
+    /// increases throughput but may change the order.
     pub num_consumers: usize,
-    /// The most that is held, waiting and being sent, in the unit of `sizer`.
+    /// The capacity, including batches in progress, in the unit of `sizer`.
     pub queue_size: u64,
     /// What `queue_size` counts.
     pub sizer: Sizer,
-    /// The most bytes held in memory, before compression, whatever `queue_size` allows.
+    /// The most bytes in memory, before compression, in addition to the limit of `queue_size`.
     pub queue_bytes: ByteSize,
-    /// What is given up when the queue is full.
+    /// What is dropped when the queue is full.
     pub drop: OverflowPolicy,
-    /// Only `false`: polls never wait for the network. Give the queue more room, or choose what it
-    /// gives up with `drop`.
+    /// Must be `false`, because polls never wait for the network. Increase the queue, or choose
+    /// with `drop` what it drops.
     pub block_on_overflow: bool,
-    /// Only `false`: polls never wait for the network.
+    /// Must be `false`, because polls never wait for the network.
     pub wait_for_result: bool,
-    /// The extension that keeps the queue on disk, such as `file_storage`; in memory if not given.
-    /// Then `queue_bytes` is for what the disk does not take.
+    /// The extension that stores the queue on disk, such as `file_storage`. Default: in memory.
+    /// With a storage, `queue_bytes` limits only batches that the disk does not accept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<ComponentId>,
-    /// How points become batches.
+    /// How points are collected in batches.
     pub batch: BatchSettings,
 }
 
-/// What the size of a queue is counted in.
+/// The unit of the size of a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sizer {
-    /// Batches, each of which becomes one request, or several where a target is larger than
-    /// `batch.max_size`.
+    /// Batches. Each becomes one request, or several if a target is larger than `batch.max_size`.
     #[default]
     Requests,
     /// Data points.
@@ -67,35 +66,34 @@ pub enum Sizer {
     Bytes,
 }
 
-/// What a full queue gives up.
+/// What a full queue drops.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OverflowPolicy {
-    /// The batch that finds no place, as in the Collector.
+    /// The batch that does not fit, as in the Collector.
     #[default]
     Newest,
-    /// The batches that have waited longest, until there is a place.
+    /// The batches that have waited longest, until the new one fits.
     Oldest,
 }
 
-/// How points become batches.
+/// How points are collected in batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct BatchSettings {
-    /// A batch of less than `min_size` is sent this long after its first point, a duration.
+    /// A batch smaller than `min_size` is sent this long after its first point.
     pub flush_timeout: Duration,
-    /// A batch is sent at once when it has reached this size; if not given, `max_size`, or 8192
-    /// items.
+    /// A batch of this size is sent at once. Default: `max_size`, or 8192 items.
     pub min_size: Option<u64>,
-    /// The largest batch; if not given, 3 MiB, which is a limit for items too: gRPC servers take
-    /// 4 MiB unless they are told otherwise. 0 leaves only OTLP's limit of 64 MiB. A single target
-    /// that is larger makes a batch of its own, which is sent in several requests.
+    /// The largest batch. Default: 3 MiB, also if `sizer` is `items`, because gRPC servers accept 4
+    /// MiB by default. 0 means only OTLP's limit of 64 MiB. A single target that is larger is a
+    /// batch of its own, which is sent in several requests.
     pub max_size: Option<u64>,
     /// What `min_size` and `max_size` count.
     pub sizer: BatchSizer,
 }
 
-/// What the size of a batch is counted in.
+/// The unit of the size of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BatchSizer {
@@ -144,7 +142,7 @@ impl BatchSettings {
         self.min_size.unwrap_or(default)
     }
 
-    /// Whether so many points of so many bytes may be one batch.
+    /// Whether this number of points and bytes may be one batch.
     pub(super) fn fits(&self, points: u64, bytes: u64) -> bool {
         bytes <= self.max_bytes() && self.size(points, bytes) <= self.max()
     }
@@ -156,7 +154,7 @@ impl BatchSettings {
         }
     }
 
-    /// The most that one request holds, unless one data point is larger.
+    /// The largest request, unless one data point is larger.
     pub(super) fn limit(&self) -> Limit {
         let points = match self.sizer {
             BatchSizer::Items => self.max(),
@@ -169,7 +167,7 @@ impl BatchSettings {
         Limit::AtMost { points, bytes }
     }
 
-    /// Whether so many points of so many bytes need not wait for more.
+    /// Whether this number of points and bytes is sent at once.
     pub(super) fn is_enough(&self, points: u64, bytes: u64) -> bool {
         self.size(points, bytes) >= self.min()
     }
@@ -190,7 +188,7 @@ impl BatchSettings {
         }
     }
 
-    /// Whether sizes of a queue and of a batch are in the same unit.
+    /// Whether the sizes of the queue and of a batch have the same unit.
     fn counts_as(&self, sizer: Sizer) -> bool {
         matches!(
             (self.sizer, sizer),
@@ -200,8 +198,8 @@ impl BatchSettings {
 }
 
 impl SendingQueue {
-    /// Says which values make no sense, by their keys. The texts are the Collector's where it has
-    /// one.
+    /// Finds invalid values, by their keys. The messages are the Collector's if it has the same
+    /// check.
     pub fn check(&self) -> Vec<ConfigError> {
         let batch = &self.batch;
         let positive = "requires positive value";
@@ -263,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_stays_under_what_grpc_servers_take() {
+    fn a_batch_is_smaller_than_the_default_limit_of_grpc_servers() {
         let batch = BatchSettings::default();
         assert!(batch.fits(u64::MAX, 3 << 20));
         assert!(!batch.fits(1, (3 << 20) + 1));
@@ -277,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_that_of_otlp_is_left() {
+    fn without_a_limit_only_that_of_otlp_applies() {
         let batch = BatchSettings {
             max_size: Some(0),
             ..BatchSettings::default()
@@ -303,7 +301,7 @@ mod tests {
         queue.sizer = Sizer::Bytes;
         assert_eq!(keys(&queue), ["sending_queue.batch.min_size"]);
         queue.sizer = Sizer::Items;
-        assert_eq!(keys(&queue), Vec::<&str>::new(), "other units");
+        assert_eq!(keys(&queue), Vec::<&str>::new(), "the units are different");
         queue.batch.max_size = Some(65 << 20);
         assert_eq!(keys(&queue), ["sending_queue.batch.max_size"]);
     }

@@ -1,14 +1,14 @@
-//! A message that is larger than a request may be becomes several. How that is done, the exporter
-//! knows whose message it is.
+//! Splits a message that is too large for one request. The exporter knows how to split its
+//! messages.
 
 use bytes::Bytes;
 
-/// How much a piece of a message may hold. A piece holds at least one data point, whatever its size.
+/// The largest piece of a message. A piece has at least one data point, whatever its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// Half of the data points.
     Half,
-    /// At most so much.
+    /// At most these amounts.
     AtMost {
         /// Data points.
         points: u64,
@@ -17,20 +17,20 @@ pub enum Limit {
     },
 }
 
-/// A part of a message that is a message itself.
+/// A part of a message that is itself a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// Its bytes.
+    /// The encoded message.
     pub payload: Bytes,
-    /// Data points in it.
+    /// Its data points.
     pub points: u64,
 }
 
-/// Splits a message of so many data points into pieces, in their order. One piece or none says that
-/// it cannot be split.
+/// Splits a message of `points` data points into pieces, in their order. One piece or none means
+/// that it cannot be split.
 pub type Split = fn(message: &[u8], points: u64, limit: Limit) -> Vec<Piece>;
 
-/// At least two pieces which are the whole message, or none.
+/// At least two pieces that together are the message, or none.
 pub(super) fn pieces(
     split: Option<Split>,
     message: &[u8],

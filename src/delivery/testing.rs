@@ -1,4 +1,4 @@
-//! What the tests of this module and of the exporters look through.
+//! Captures the log in tests of this module and of the exporters.
 
 use std::{
     io,
@@ -12,12 +12,12 @@ use tracing::{
 
 pub(crate) use crate::instruments::PullReader as Reader;
 
-/// While there is one subscriber only, tracing asks the thread that comes by a line of code first
-/// whether it logs, and keeps the answer for all threads: a test beside this one, without a
-/// subscriber, would silence it. With a second one it asks them all.
+/// With only one subscriber, tracing asks the first thread at a line of code whether the line is
+/// logged, and uses the result for all threads. Another test without a subscriber would then
+/// silence this one. With a second subscriber, tracing asks every time.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
-/// What is logged on this thread at `info` and above until the guard is dropped.
+/// Captures the log of this thread at `info` and above, until the guard is dropped.
 pub(crate) fn logged() -> (CapturedLog, DefaultGuard) {
     LazyLock::force(&SECOND);
     let lines = CapturedLog::default();

@@ -12,9 +12,8 @@ use crate::runtime::Clock;
 pub(super) struct Ending {
     clock: Clock,
     /// Set during a shutdown. Then removed targets have not ended: a series without an end
-    /// continues when
-    /// another exporter, or this one after a restart, shows the target before anybody considers it
-    /// gone.
+    /// continues when another exporter, or this one after a restart, shows the target before
+    /// anybody considers it gone.
     is_closing: AtomicBool,
 }
 

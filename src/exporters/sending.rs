@@ -19,8 +19,7 @@ pub(super) trait Encoder: Any + Send + Sync {
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery);
 
     /// Hands over the end of all series of a target, in OTLP. An exporter of another protocol does
-    /// this in
-    /// [`Self::forget`].
+    /// this in [`Self::forget`].
     fn ended(&self, _messages: &[ExportMetricsServiceRequest], _delivery: &Delivery) {}
 
     /// Whether it sends the end of series in [`Self::ended`].
@@ -29,8 +28,7 @@ pub(super) trait Encoder: Any + Send + Sync {
     }
 
     /// Forgets a target, which ended `now`, or is removed without an end. Most exporters keep no
-    /// state of a
-    /// target except the batches in the queue.
+    /// state of a target except the batches in the queue.
     fn forget(&self, _target: &Target, _now: Option<SystemTime>, _delivery: &Delivery) {}
 }
 

@@ -1,5 +1,4 @@
-//! What the configuration says of user names, passwords and tokens, towards a target or from a
-//! client.
+//! The configuration of user names, passwords and tokens, for outgoing requests and for clients.
 
 use std::path::PathBuf;
 
@@ -11,7 +10,7 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// How a client shows who it is; at most one of both.
+/// The credentials of a client: `basic` or `bearer`, not both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct AuthConfig {
@@ -24,12 +23,12 @@ pub struct AuthConfig {
 /// User name and password.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct BasicConfig {
-    /// The user.
+    /// The user name.
     pub username: String,
     /// The password.
     #[serde(default)]
     pub password: Secret,
-    /// A file that holds the password; read again when it is rotated.
+    /// A file with the password. It is read again after a rotation.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
 }
@@ -38,19 +37,19 @@ pub struct BasicConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct BearerConfig {
-    /// The token.
+    /// The token text.
     pub token: Secret,
-    /// A file that holds the token; read again when it is rotated.
+    /// A file with the token. It is read again after a rotation.
     pub token_file: Option<PathBuf>,
 }
 
 impl AuthConfig {
-    /// Whether nothing is asked for.
+    /// Whether no credentials are configured.
     pub fn is_none(&self) -> bool {
         self.basic.is_none() && self.bearer.is_none()
     }
 
-    /// Checks what a type cannot say of the key `auth` of the component at `at`.
+    /// Checks the key `auth` of the component at `at`, as far as the types cannot check it.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if self.basic.is_some() && self.bearer.is_some() {
             let message = "has both `basic` and `bearer`; choose one";

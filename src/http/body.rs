@@ -1,4 +1,4 @@
-//! The body of an answer, made as the socket takes it.
+//! The body of an answer. It is created while the socket takes it.
 
 use std::{
     io,
@@ -15,26 +15,27 @@ use super::{
     encoding::{Compressed, Encoding},
 };
 
-/// After so many pieces of some 64 KiB the others come first: half a millisecond of work, as much
-/// as a poll. Each rest is a wait behind all that is ready to run, and a busy collector has a long
-/// queue: with a rest after each piece, a scrape of 100 MB took longer than `write_timeout`.
+/// After this number of pieces of about 64 KiB, other tasks run first: half a millisecond of work,
+/// as much as a poll. A task that yields waits behind all tasks that are ready, and a busy
+/// collector has many. Yielding after each piece, a scrape of 100 MB took longer than
+/// `write_timeout`.
 const RESTS: usize = 16;
 
-/// The same where each piece is compressed first.
+/// The number of pieces if each piece is compressed first.
 const COMPRESSED_RESTS: usize = 4;
 
-/// What an answer carries.
+/// The body of an answer.
 pub struct Body {
     pieces: Box<dyn Iterator<Item = io::Result<Bytes>> + Send>,
-    /// In bytes, where it is known before.
+    /// The length in bytes, if it is known in advance.
     length: Option<u64>,
-    /// After so many pieces the others come first.
+    /// The number of pieces after which other tasks run first.
     rests: usize,
 }
 
 impl Body {
-    /// A body in pieces, each of which is made when the client has taken those before it. Nothing
-    /// is made for HEAD.
+    /// A body in pieces. Each piece is created after the client has taken the previous ones. HEAD
+    /// creates none.
     pub fn stream(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self {
             pieces: Box::new(pieces.map(Ok)),
@@ -43,19 +44,19 @@ impl Body {
         }
     }
 
-    /// All of it, for tests of handlers.
+    /// The whole body, for tests of handlers.
     #[cfg(test)]
     pub(crate) fn into_text(self) -> String {
         let pieces: Result<Vec<_>, _> = self.pieces.collect();
         String::from_utf8(pieces.unwrap().concat()).unwrap()
     }
 
-    /// In bytes, where it is known before.
+    /// The length in bytes, if it is known in advance.
     pub(super) fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// The same, compressed.
+    /// The compressed body.
     pub(super) fn compressed(self, encoding: Encoding) -> io::Result<Self> {
         let pieces = Compressed::new(encoding, self.pieces)?;
         Ok(Self {
@@ -86,10 +87,10 @@ impl std::fmt::Debug for Body {
     }
 }
 
-/// A body on its way to the client, and what is held until it is there.
+/// A body that is being sent, and what is held until the end.
 pub(super) struct Sending {
     body: Body,
-    /// Pieces that were made since the others came first.
+    /// The pieces that were created since other tasks ran.
     since_rest: usize,
     _exchange: Exchange,
     _place: Option<Place>,
@@ -114,11 +115,11 @@ impl hyper::body::Body for Sending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        // A client that reads fast must not keep a worker from everyone else.
+        // A client that reads fast must not occupy a worker thread alone.
         while self.since_rest < self.body.rests {
             self.since_rest += 1;
             match self.body.pieces.next() {
-                // A compressor has taken it in and given nothing yet.
+                // The compressor has taken a piece and returned nothing yet.
                 Some(Ok(piece)) if piece.is_empty() => {}
                 piece => return Poll::Ready(piece.map(|piece| piece.map(Frame::data))),
             }
@@ -139,14 +140,14 @@ impl hyper::body::Body for Sending {
     }
 }
 
-/// Holds the deadline of a connection from the header of a request to the end of its answer.
+/// Sets the deadline of a connection from the header of a request to the end of its answer.
 pub(super) struct Exchange {
     connection: watch::Sender<Option<Instant>>,
     _busy: Option<Busy>,
 }
 
 impl Exchange {
-    /// An exchange must end by `deadline`, and holds its place until then.
+    /// Starts an exchange that must end by `deadline`, and holds its slot until then.
     pub(super) fn begin(
         connection: &watch::Sender<Option<Instant>>,
         deadline: Instant,
@@ -174,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// How often the others came first, and what the client got.
+    /// The number of yields, and of the bytes that the client got.
     fn send(body: Body) -> (usize, usize) {
         let (deadline, _) = watch::channel(None);
         let exchange = Exchange::begin(&deadline, Instant::now(), None);
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_come_first_now_and_then_and_not_after_each_piece() {
+    fn other_tasks_run_now_and_then_but_not_after_each_piece() {
         assert_eq!(send(hundred()), (100 / RESTS, 100_000));
         let (rests, bytes) = send(hundred().compressed(Encoding::Gzip).unwrap());
         assert!(bytes < 1000);

@@ -1,4 +1,4 @@
-//! Accepting connections and bounding what each may cost.
+//! Accepts connections, and limits what each of them may use.
 
 use std::{
     convert::Infallible,
@@ -29,37 +29,39 @@ use super::{
 };
 use crate::{pipeline::Reporter, runtime::Tasks};
 
-/// About the largest header of a request (a single read may bring up to twice as much), and the
-/// most fields in it.
+/// The approximate largest header of a request (a single read may bring up to twice as much), and
+/// the largest number of header fields.
 const MAX_HEADER: usize = 32 * 1024;
 const MAX_HEADER_FIELDS: usize = 100;
-/// How long to wait after an accept that failed for want of descriptors or memory.
+/// The wait after a failed accept because of missing descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// How long a connection without a request may last once we stop: enough to flush an answer.
+/// How long a connection without a request may last after the stop signal: enough to flush an
+/// answer.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What the connections of one listener share.
+/// What all connections of one listener share.
 #[derive(Debug)]
 pub(super) struct ConnectionContext {
     telemetry: ListenerTelemetry,
     face: RwLock<ListenerView>,
 }
 
-/// How a listener answers now.
+/// How a listener currently answers.
 #[derive(Debug, Clone)]
 pub(super) struct ListenerView {
     pub(super) entrance: Arc<ConnectionPolicy>,
-    /// Asked at each request, so that a connection outlives a change of the routes.
+    /// The routes. Each request looks them up, so that a connection survives a change of the
+    /// routes.
     pub(super) router: Arc<Router>,
 }
 
-/// How clients come in, which is settled for as long as a connection lasts.
+/// Limits, TLS and stop signal, fixed for the lifetime of a connection.
 #[derive(Debug)]
 pub(super) struct ConnectionPolicy {
     pub(super) limits: ClientLimits,
     crowd: Arc<Crowd>,
     pub(super) tls: Option<Arc<Tls>>,
-    /// Ends the connections that came in here, each after the answer that is under way.
+    /// Ends these connections, each after its current answer.
     pub(super) stop: CancellationToken,
 }
 
@@ -86,13 +88,13 @@ impl ConnectionContext {
         }
     }
 
-    /// How it answers now.
+    /// How the listener currently answers.
     pub(super) fn face(&self) -> ListenerView {
         let face = self.face.read();
         face.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on it answers like this.
+    /// Replaces how the listener answers.
     pub(super) fn turn(&self, face: ListenerView) {
         *self.face.write().unwrap_or_else(PoisonError::into_inner) = face;
     }
@@ -103,14 +105,14 @@ impl ConnectionContext {
 pub(super) struct Acceptor {
     pub(super) socket: Arc<std::net::TcpListener>,
     pub(super) server: Arc<ConnectionContext>,
-    /// Where each connection is a task of this name.
+    /// Owns the connections: each one is a task with this name.
     pub(super) tasks: Tasks,
     pub(super) name: Arc<str>,
     pub(super) status: Reporter,
 }
 
 impl Acceptor {
-    /// Accepts until its tasks stop. Where it runs, the socket is waited for.
+    /// Accepts connections until its tasks stop. The runtime of the caller polls the socket.
     pub(super) async fn run(self) {
         let (stop, status) = (self.tasks.stopping(), &self.status);
         let socket = match self.socket.try_clone().and_then(TcpListener::from_std) {
@@ -148,7 +150,7 @@ impl Acceptor {
                 server.telemetry.connection_refused("idle");
                 stay
             }
-            // The stream is dropped, and with it the connection closed.
+            // Dropping the stream closes the connection.
             Entry::Full => return server.telemetry.connection_refused("limit"),
         };
         self.tasks
@@ -160,7 +162,7 @@ impl Acceptor {
     }
 }
 
-/// Whether only the connection that was about to be accepted is lost.
+/// Whether only the connection that should be accepted is lost.
 fn is_of_the_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -170,16 +172,16 @@ fn is_of_the_client(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the listening socket itself is no more: accepting again would fail for ever.
+/// Whether the listening socket itself is gone: accepting again would fail forever.
 fn is_of_the_socket(error: &io::Error) -> bool {
-    // `accept(2)`; the standard library has no names for most of them.
+    // The errors of `accept(2)`. The standard library has no names for most of them.
     const EBADF: i32 = 9;
     const EINVAL: i32 = 22;
     const ENOTSOCK: i32 = 88;
     matches!(error.raw_os_error(), Some(EBADF | EINVAL | ENOTSOCK))
 }
 
-/// Serves one connection, after its handshake where there is one.
+/// Serves one connection, after its TLS handshake if there is one.
 async fn serve(
     stream: TcpStream,
     server: &ConnectionContext,
@@ -212,7 +214,7 @@ async fn exchange<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limits = entrance.limits;
-    // The deadline of the exchange that is under way; none between two of them.
+    // The deadline of the current exchange. `None` between two exchanges.
     let (deadline, watched) = watch::channel(None);
     let service = service_fn(|request| {
         let ends = Instant::now() + limits.exchange_timeout;
@@ -259,7 +261,7 @@ async fn exchange<S>(
     }
 }
 
-/// Counts a request that hyper has refused itself, with 431 (or 414) or 400.
+/// Counts a request that hyper itself refused, with 431 (or 414) or 400.
 fn count_failed(error: &hyper::Error, server: &ConnectionContext) {
     if error.is_parse_too_large() {
         server.telemetry.request_refused("head_too_large");
@@ -269,7 +271,7 @@ fn count_failed(error: &hyper::Error, server: &ConnectionContext) {
     tracing::debug!(%error, "connection ended");
 }
 
-/// Returns once an exchange has passed its deadline.
+/// Returns after an exchange has passed its deadline.
 async fn overdue(mut watched: watch::Receiver<Option<Instant>>) {
     loop {
         let deadline = *watched.borrow_and_update();

@@ -1,5 +1,5 @@
-//! The `Authorization` header, as we send it to a target and as a client must send it to us. What
-//! is secret in it may stand in a file that is rotated.
+//! The `Authorization` header of outgoing requests, and the one that clients must send. Its secret
+//! may be in a file that is rotated.
 
 use std::{
     io::ErrorKind,
@@ -16,44 +16,44 @@ use tokio::time::Instant;
 use super::auth::{AuthConfig, BasicConfig, BearerConfig};
 use crate::runtime::read_text;
 
-/// A secret's file is read again after this time, so that a rotated one is noticed.
+/// A secret file is read again after this time, so that a rotated one is noticed.
 const REREAD_AFTER: Duration = Duration::from_secs(10);
 
-/// A secret's file is no larger than this.
+/// The largest secret file.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// An `Authorization` header, or nothing.
+/// An `Authorization` header, or none.
 #[derive(Debug)]
 pub struct Credentials {
     auth: AuthConfig,
     last: Mutex<Option<(Instant, HeaderValue)>>,
 }
 
-/// Why there is no `Authorization` header. Never holds the secret.
+/// Why there is no `Authorization` header. The error never contains the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The file cannot be read.
     #[error("failed to read `{}`", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// Why the file cannot be read.
         #[source]
         source: std::io::Error,
     },
-    /// The file is too large for a secret.
+    /// The file is larger than a secret can be.
     #[error("`{}` is larger than {FILE_BYTES_MAX} bytes", path.display())]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The secret has characters that no header can hold.
-    #[error("the secret cannot stand in a header")]
+    /// The secret has characters that a header cannot have.
+    #[error("the secret has characters that a header cannot have")]
     Unprintable,
 }
 
 impl Credentials {
-    /// The credentials that `auth` describes; its file is read with the first request.
+    /// The credentials of `auth`. The file is read at the first request.
     pub fn new(auth: AuthConfig) -> Self {
         Self {
             auth,
@@ -61,7 +61,7 @@ impl Credentials {
         }
     }
 
-    /// Whether they are from the same configuration.
+    /// Whether both have the same configuration.
     pub fn are_like(&self, other: &Self) -> bool {
         self.auth == other.auth
     }
@@ -85,8 +85,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// Whether a request brings the header; any does where none is asked for. Takes as long for
-    /// a wrong secret as for the right one.
+    /// Whether a request has the header. Without configured credentials every request does. A wrong
+    /// secret takes as much time as the right one.
     ///
     /// # Errors
     /// If the file of the secret cannot be used.
@@ -102,7 +102,7 @@ impl Credentials {
         Ok(given_scheme.eq_ignore_ascii_case(scheme) && bool::from(given.ct_eq(secret)))
     }
 
-    /// What a client that is not admitted is asked for.
+    /// The `WWW-Authenticate` header for a client without the right credentials.
     pub fn challenge(&self) -> HeaderValue {
         HeaderValue::from_static(match self.auth.basic {
             Some(_) => "Basic realm=\"betanet-collector\", charset=\"UTF-8\"",
@@ -110,7 +110,7 @@ impl Credentials {
         })
     }
 
-    /// The header, read again from its file from time to time.
+    /// The header. Its file is read again from time to time.
     fn value(&self) -> Result<Option<HeaderValue>, CredentialsError> {
         if self.auth.is_none() {
             return Ok(None);
@@ -142,7 +142,7 @@ impl Credentials {
     }
 }
 
-/// Scheme and secret of a header.
+/// The scheme and the secret of a header.
 fn split(value: &HeaderValue) -> (&[u8], &[u8]) {
     let value = value.as_bytes();
     let end = value.iter().position(|byte| *byte == b' ');
@@ -165,7 +165,7 @@ fn bearer_token(bearer: &BearerConfig) -> Result<String, CredentialsError> {
     }
 }
 
-/// A file's text without the line end that editors add.
+/// The text of a file without the line end that editors add.
 fn read(path: &Path) -> Result<String, CredentialsError> {
     match read_text(path, FILE_BYTES_MAX) {
         Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),

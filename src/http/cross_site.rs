@@ -1,4 +1,5 @@
-//! Requests that a page of somebody else lets a browser make: they change nothing here.
+//! Detects requests that another site's page makes through a browser. They must not change
+//! anything.
 
 use std::net::IpAddr;
 
@@ -6,8 +7,8 @@ use http::{HeaderMap, HeaderName, Version, header, request::Parts, uri::Authorit
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a request names the host that it is for as HTTP wants it (RFC 9112 §3.2): once, unless
-/// it is older than 1.1.
+/// Whether a request names its host as HTTP requires (RFC 9112 §3.2): once, unless its version is
+/// older than 1.1.
 pub(super) fn names_its_host(head: &Parts) -> bool {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -20,18 +21,18 @@ pub(super) fn names_its_host(head: &Parts) -> bool {
     }
 }
 
-/// Why a request that changes something must not be obeyed. A browser sends `Origin` or
-/// `Sec-Fetch-Site` with each; a name that somebody else can let resolve to our address (DNS
-/// rebinding) makes his page and us one site, so only names that are ours will do.
+/// Why a request that changes something is refused. A browser sends `Origin` or `Sec-Fetch-Site`
+/// with every such request. With a name that resolves to our address (DNS rebinding), a foreign
+/// page looks like the same site, so only the collector's own names are accepted.
 pub(super) fn refusal(head: &Parts, ours: &[String], is_admitted: bool) -> Option<&'static str> {
     let host = authority(head);
     if is_cross_site(&head.headers, host) {
         return Some("a page of another site made this request\n");
     }
     let is_ours = host.is_none_or(|host| is_known(host, ours));
-    // Whoever brings a secret is no browser that was led here.
+    // A request with a secret does not come from a misled browser.
     (!is_ours && !is_admitted).then_some(
-        "`Host` is none of the names of this collector: ask it by its address, or put the name \
+        "`Host` is not a name of this collector: use its address, or add the name \
          under `allowed_hosts` of `health_check`\n",
     )
 }
@@ -56,8 +57,8 @@ fn is_cross_site(headers: &HeaderMap, host: Option<&str>) -> bool {
     fetched || origin.is_some_and(is_foreign)
 }
 
-/// Whether nobody else can let the name resolve to us: an address, a name without a dot, one that
-/// we were given.
+/// Whether no one else can make the name resolve to this machine: an address, a name without a dot,
+/// or a configured name.
 fn is_known(authority: &str, ours: &[String]) -> bool {
     let Ok(authority) = authority.parse::<Authority>() else {
         return authority.is_empty();
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_others_are_told_from_ours_and_from_tools() {
+    fn only_pages_of_other_sites_are_refused() {
         for (headers, is_obeyed) in [
             (&[][..], true),
             (&[("host", "localhost:9200")], true),
@@ -113,11 +114,11 @@ mod tests {
             assert_eq!(refusal.is_none(), is_obeyed, "{headers:?}");
         }
         let rebound = head(&[("host", "evil.example")]);
-        assert_eq!(refusal(&rebound, &[], true), None, "it brings the secret");
+        assert_eq!(refusal(&rebound, &[], true), None, "the request has the secret");
     }
 
     #[test]
-    fn a_host_is_named_once() {
+    fn a_request_must_name_its_host_once() {
         for (headers, is_sound) in [
             (&[("host", "a:1")][..], true),
             (&[("host", "")], true),

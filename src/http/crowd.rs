@@ -1,5 +1,5 @@
-//! Who is connected, and who goes when there are too many: no client can take the places of the
-//! others, neither with connections nor with requests.
+//! Limits connections and requests for each client, and chooses which connection to close when
+//! there are too many. So no client can use up the slots of the others.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,11 +9,10 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-/// Connections beyond the limit, for requests that are answered whatever else is full. One client
-/// gets half of them.
+/// Additional connections for requests that are always answered. One client gets half of them.
 const RESERVE: usize = 16;
 
-/// A client: an IPv4 address, or the /64 of an IPv6 address, of which one host has all.
+/// A client: an IPv4 address, or the /64 network of an IPv6 address, all of which one host has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Client(IpAddr);
 
@@ -26,16 +25,16 @@ impl From<SocketAddr> for Client {
     }
 }
 
-/// Places for what is done at the same time.
+/// Slots for simultaneous requests.
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,
-    /// How many of them one client gets.
+    /// The slots that one client gets.
     share: usize,
     taken: Mutex<HashMap<Client, usize>>,
 }
 
-/// A place that is taken until it is dropped.
+/// A slot that is in use until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     of: Arc<Places>,
@@ -51,7 +50,7 @@ impl Places {
         }
     }
 
-    /// A place for a client; none if all are taken, or as many as one client gets.
+    /// A slot for a client. `None` if all are in use, or the client uses its share.
     pub(super) fn take(self: &Arc<Self>, client: Client) -> Option<Place> {
         let mut taken = lock(&self.taken);
         let all: usize = taken.values().sum();
@@ -77,14 +76,14 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(super) struct Crowd {
     limit: usize,
-    /// For the exchanges that are under way.
+    /// The slots of the exchanges in progress.
     places: Arc<Places>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Counts what happens, so that it is known what happened first.
+    /// Counts events, to compare which was first.
     turn: u64,
     guests: BTreeMap<u64, Guest>,
     by_client: HashMap<Client, usize>,
@@ -93,7 +92,7 @@ struct State {
 #[derive(Debug)]
 struct Guest {
     client: Client,
-    /// The turn at which it began to say nothing; none while an exchange is under way.
+    /// The event number at which the connection became idle. `None` during an exchange.
     idle_since: Option<u64>,
     leave: CancellationToken,
 }
@@ -104,7 +103,7 @@ pub(super) struct Stay {
     crowd: Arc<Crowd>,
     id: u64,
     pub(super) client: Client,
-    /// Another connection needs the place: this one is to be closed.
+    /// Closes this connection, because another one needs its slot.
     pub(super) leave: CancellationToken,
 }
 
@@ -116,19 +115,19 @@ pub(super) struct Busy {
     place: Option<Place>,
 }
 
-/// What comes of a new connection.
+/// The result for a new connection.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// It has a place.
+    /// It has a slot.
     Free(Stay),
-    /// It has that of one that was idle.
+    /// It has the slot of an idle connection.
     Instead(Stay),
-    /// There is no place, and nobody who could go.
+    /// There is no slot, and no connection to close.
     Full,
 }
 
 impl Crowd {
-    /// Up to `limit` connections, and a few more for what is answered always.
+    /// Accepts up to `limit` connections, and a few more for requests that are always answered.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -137,9 +136,9 @@ impl Crowd {
         }
     }
 
-    /// A new connection. Where there are too many, the one goes that has been idle for longest: of
-    /// the same client if it has its share, else of the client that has most. A header that is sent
-    /// half is idle too.
+    /// Adds a connection. If there are too many, the connection that has been idle for the longest
+    /// time is closed: one of the same client if it has its share, else one of the client with the
+    /// most. A connection with an incomplete header is idle too.
     pub(super) fn enter(self: &Arc<Self>, client: Client) -> Entry {
         let mut state = lock(&self.state);
         let mut has_pushed = false;
@@ -184,7 +183,7 @@ impl State {
         self.turn
     }
 
-    /// Closes the one of these that has been idle for longest.
+    /// Closes the one of these that has been idle for the longest time.
     fn push_out(&mut self, of: impl Fn(&Guest) -> bool) -> bool {
         let idle = self.guests.iter().filter(|(_, guest)| of(guest));
         let idle = idle.filter_map(|(id, guest)| Some((guest.idle_since?, *id)));
@@ -195,7 +194,7 @@ impl State {
         true
     }
 
-    /// Of the clients with an idle connection the one that has most connections.
+    /// The client with the most connections among those that have an idle one.
     fn greediest_idle(&self) -> Option<Client> {
         let idle = self.guests.values();
         let idle = idle.filter(|guest| guest.idle_since.is_some());
@@ -212,7 +211,7 @@ impl State {
 }
 
 impl Stay {
-    /// An exchange begins.
+    /// Starts an exchange.
     pub(super) fn begin(&self) -> Busy {
         if let Some(guest) = lock(&self.crowd.state).guests.get_mut(&self.id) {
             guest.idle_since = None;
@@ -232,7 +231,7 @@ impl Drop for Stay {
 }
 
 impl Busy {
-    /// Whether it may be anything; else only what is answered always.
+    /// Whether any request may be answered. Otherwise only those that are always answered.
     pub(super) fn is_admitted(&self) -> bool {
         self.place.is_some()
     }
@@ -248,7 +247,7 @@ impl Drop for Busy {
     }
 }
 
-/// What one client gets of so many places.
+/// The share of one client.
 pub(super) fn share(places: usize) -> usize {
     places.div_ceil(2)
 }
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_one_client_where_a_host_has_all_of_it() {
+    fn an_ipv6_network_of_64_bits_is_one_client() {
         assert_eq!(client("10.0.0.1"), client("::ffff:10.0.0.1"));
         assert_ne!(client("10.0.0.1"), client("10.0.0.2"));
         assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:1"));
@@ -288,20 +287,20 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_its_share_of_the_places() {
+    fn a_client_gets_its_share_of_the_slots() {
         let places = Arc::new(Places::new(3, 2));
         let (a, b) = (client("10.0.0.1"), client("10.0.0.2"));
         let first = places.take(a).unwrap();
         let _second = places.take(a).unwrap();
         assert!(places.take(a).is_none());
         let _third = places.take(b).unwrap();
-        assert!(places.take(b).is_none(), "all are taken");
+        assert!(places.take(b).is_none(), "all slots are in use");
         drop(first);
         assert!(places.take(a).is_some());
     }
 
     #[test]
-    fn the_longest_idle_connection_of_a_greedy_client_goes() {
+    fn the_longest_idle_connection_of_the_largest_client_is_closed() {
         let crowd = Arc::new(Crowd::new(4));
         let first = enter(&crowd, "10.0.0.1").unwrap();
         let second = enter(&crowd, "10.0.0.1").unwrap();
@@ -315,14 +314,14 @@ mod tests {
         let busy = [first.begin(), third.begin()];
         assert!(busy.iter().all(Busy::is_admitted));
         let fourth = enter(&crowd, "10.0.0.1").unwrap();
-        assert!(!first.leave.is_cancelled(), "nobody is cut off");
-        assert!(!fourth.begin().is_admitted(), "it has its share");
+        assert!(!first.leave.is_cancelled(), "no exchange is interrupted");
+        assert!(!fourth.begin().is_admitted(), "the client uses its share");
         let other = enter(&crowd, "10.0.0.2").unwrap();
         assert!(other.begin().is_admitted());
     }
 
     #[test]
-    fn who_has_least_is_pushed_out_last() {
+    fn the_client_with_the_fewest_connections_loses_one_last() {
         let crowd = Arc::new(Crowd::new(4));
         let modest = enter(&crowd, "10.1.0.1").unwrap();
         let others: Vec<_> = (0..RESERVE + 3)
@@ -337,7 +336,7 @@ mod tests {
             .chain([&modest, &next])
             .map(Stay::begin)
             .collect();
-        assert!(enter(&crowd, "10.3.0.1").is_none(), "nobody can go");
+        assert!(enter(&crowd, "10.3.0.1").is_none(), "no connection can be closed");
         drop(next);
         assert!(enter(&crowd, "10.3.0.1").is_some());
     }

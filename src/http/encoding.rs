@@ -1,4 +1,4 @@
-//! Compression of answers: which one a client takes, and how it is done piece by piece.
+//! Compression of answers: the choice of the encoding, and compression piece by piece.
 
 use std::io::{self, Write};
 
@@ -6,12 +6,12 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, header::ACCEPT_ENCODING};
 
-/// The fastest level of both: an answer is made for one client and thrown away.
+/// The fastest level of both: an answer is created for one client only.
 const LEVEL: u32 = 1;
-/// As far as zstd looks back, as a power of two: 256 KiB keep what one answer costs in memory low.
+/// The window of zstd as a power of two: 256 KiB need little memory for each answer.
 const WINDOW_LOG: u32 = 18;
 
-/// How an answer is compressed.
+/// The encoding of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     Gzip,
@@ -19,7 +19,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// The best that a client takes; none if it takes none, or would rather have none.
+    /// The best encoding that the client accepts. `None` if it accepts or prefers none.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
         let mut weights = [None; 2];
         let (mut identity, mut any) = (None, None);
@@ -67,10 +67,10 @@ fn weighted(line: &str) -> impl Iterator<Item = (&str, f32)> {
     })
 }
 
-/// Compresses the pieces of a body as they are asked for. A piece that gives nothing yet is empty.
+/// Compresses the pieces of a body on demand. A piece may be empty if the compressor needs more.
 pub(super) struct Compressed<I> {
     pieces: I,
-    /// None once all is said.
+    /// `None` after the end.
     encoder: Option<Encoder>,
 }
 
@@ -83,7 +83,7 @@ impl<I: Iterator<Item = io::Result<Bytes>>> Compressed<I> {
     /// Compresses `pieces`.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If there is not enough memory.
     pub(super) fn new(encoding: Encoding, pieces: I) -> io::Result<Self> {
         let encoder = match encoding {
             Encoding::Gzip => {
@@ -118,7 +118,7 @@ impl<I: Iterator<Item = io::Result<Bytes>>> Iterator for Compressed<I> {
 }
 
 impl Encoder {
-    /// What comes out when `piece` goes in.
+    /// The compressed output for `piece`.
     fn push(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
         let out = match self {
             Self::Gzip(encoder) => {
@@ -146,7 +146,7 @@ mod tests {
     use super::{Encoding::*, *};
 
     #[test]
-    fn a_client_gets_what_it_weighs_most() {
+    fn a_client_gets_the_encoding_that_it_prefers() {
         for (header, expected) in [
             ("gzip", Some(Gzip)),
             ("zstd", Some(Zstd)),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_piece_by_piece_reads_back() {
+    fn a_body_compressed_in_pieces_can_be_decompressed() {
         let pieces = || (0_u8..200).map(|n| Bytes::from(vec![n % 7; 10_000]));
         let plain: Vec<u8> = pieces().flatten().collect();
         for encoding in [Gzip, Zstd] {

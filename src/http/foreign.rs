@@ -1,17 +1,17 @@
-//! Keys of the Collector's servers and of its authentication that we do not have.
+//! Keys of the Collector's servers and authentication that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
-/// Of `auth`.
+/// Keys of `auth` that only the Collector has.
 pub const AUTH_FOREIGN: Foreign = Foreign {
     keys: &[ForeignKey::refused(
         &["authenticator", "request_params"],
-        "there are no extensions that authenticate; give `basic` or `bearer`",
+        "there are no authenticator extensions; use `basic` or `bearer`",
     )],
     ..Foreign::NONE
 };
 
-/// Of `tls` of a server.
+/// Keys of a server's `tls` that only the Collector has.
 const TLS_FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
@@ -25,42 +25,42 @@ const TLS_FOREIGN: Foreign = Foreign {
                 "insecure",
                 "insecure_skip_verify",
             ],
-            "a server checks clients, with `client_ca_file`",
+            "a server checks clients with `client_ca_file`",
         ),
         ForeignKey::refused(
             &["cert_pem", "key_pem", "ca_pem"],
-            "the certificate of a server comes from files; give `cert_file` and `key_file`",
+            "a server reads its certificate from files; use `cert_file` and `key_file`",
         ),
         ForeignKey::refused(
             &["tpm"],
-            "a key inside of a TPM cannot be used; give `key_file`",
+            "a key inside of a TPM cannot be used; use `key_file`",
         ),
     ],
     ..Foreign::NONE
 };
 
-/// Of what listens.
+/// Keys of a server that only the Collector has.
 pub const SERVER_FOREIGN: Foreign = Foreign {
     keys: &[
-        ForeignKey::ignored(&["cors"], "no page of another origin may read the answers"),
+        ForeignKey::ignored(&["cors"], "pages of other origins may not read the answers"),
         ForeignKey::ignored(
             &["max_request_body_size", "compression_algorithms"],
-            "no request has a body that is read",
+            "request bodies are not used",
         ),
         ForeignKey::ignored(
             &["include_metadata"],
-            "nothing uses the headers of a request",
+            "request headers are not used",
         ),
         ForeignKey::ignored(
             &["read_timeout", "idle_timeout"],
-            "`read_header_timeout` bounds both",
+            "`read_header_timeout` limits both",
         ),
         ForeignKey::ignored(&["keep_alives_enabled"], "the client decides"),
         ForeignKey::ignored(&["response_headers"], "answers have the headers they need"),
-        ForeignKey::only(&["transport"], &["tcp"], "listeners speak TCP only"),
+        ForeignKey::only(&["transport"], &["tcp"], "listeners support only TCP"),
         ForeignKey::refused(
             &["middlewares"],
-            "there are no middleware extensions that requests could pass",
+            "there are no middleware extensions",
         ),
     ],
     below: &[("tls", &TLS_FOREIGN), ("auth", &AUTH_FOREIGN)],

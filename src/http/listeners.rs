@@ -1,4 +1,4 @@
-//! The register of routes, and the sockets behind it.
+//! The register of routes, and their sockets.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -18,50 +18,50 @@ use super::{
 };
 use crate::telemetry::Meter;
 
-/// A component cannot be served as it wants to be.
+/// Why a route cannot be added.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// Two components want the same path of the same endpoint.
     #[error("`{path}` on {endpoint} is wanted by both {first} and {second}")]
     Taken {
-        /// The endpoint.
+        /// The endpoint of the listener.
         endpoint: String,
-        /// The path.
+        /// The path of the route.
         path: String,
-        /// Who has it.
+        /// The component that has the path.
         first: String,
-        /// Who asked for it too.
+        /// The component that wants it too.
         second: String,
     },
-    /// Two components want to share a listener and do not agree on it.
+    /// Two components want to share a listener, but their settings differ.
     #[error("{first} and {second} share {endpoint} but differ in {what}")]
     Differ {
-        /// The endpoint.
+        /// The endpoint of the listener.
         endpoint: String,
-        /// Who was first.
+        /// The component that was first.
         first: String,
-        /// Who came after.
+        /// The component that came later.
         second: String,
-        /// What they do not agree on.
+        /// The settings that differ.
         what: &'static str,
     },
-    /// Its certificates cannot be used.
+    /// The certificates cannot be used.
     #[error("failed to set up TLS on {endpoint} for {owner}")]
     Tls {
-        /// The endpoint.
+        /// The endpoint of the listener.
         endpoint: String,
-        /// The component.
+        /// The component with the TLS settings.
         owner: String,
-        /// Why.
+        /// Why TLS cannot be set up.
         #[source]
         source: Box<TlsError>,
     },
-    /// Its password or token cannot be had.
-    #[error("failed to read whom {owner} admits")]
+    /// The password or token cannot be read.
+    #[error("failed to read the credentials of {owner}")]
     Credentials {
-        /// The component.
+        /// The component with the credentials.
         owner: String,
-        /// Why.
+        /// Why the secret cannot be used.
         #[source]
         source: CredentialsError,
     },
@@ -71,11 +71,11 @@ pub enum RouteError {
 #[derive(Debug, thiserror::Error)]
 #[error("failed to listen on {endpoint} for {owners}")]
 pub struct BindError {
-    /// The endpoint.
+    /// The endpoint of the listener.
     pub endpoint: String,
     /// The components that have routes there.
     pub owners: String,
-    /// Why.
+    /// Why the socket cannot be opened.
     #[source]
     pub source: io::Error,
 }
@@ -88,18 +88,18 @@ pub struct Listeners {
     by_endpoint: BTreeMap<String, Listener>,
 }
 
-/// What one endpoint will be.
+/// The settings and routes of one endpoint.
 #[derive(Debug)]
 struct Listener {
-    /// The component that came first, and what it asked for.
+    /// The component that came first, and its settings.
     first: (String, ServerConfig),
     tls: Option<Arc<Tls>>,
     router: Router,
 }
 
 impl Listeners {
-    /// No routes yet. `limits` are those of listeners whose components do not care; `meter`
-    /// counts what is refused.
+    /// Creates an empty register. `limits` apply to listeners whose components set none. `meter`
+    /// counts refusals.
     pub fn new(limits: ClientLimits, meter: &Meter) -> Self {
         Self {
             limits,
@@ -108,10 +108,10 @@ impl Listeners {
         }
     }
 
-    /// Adds a route to the listener of an endpoint, which exists once for each distinct text.
+    /// Adds a route to the listener of an endpoint. There is one listener for each distinct text.
     ///
     /// # Errors
-    /// If the path is taken there, the components there do not agree, or a file cannot be used.
+    /// If the path is in use, the settings of the components differ, or a file cannot be used.
     pub fn route(&mut self, server: &ServerConfig, route: Route) -> Result<(), RouteError> {
         let (path, owner) = (route.path.clone(), route.owner.clone());
         let host = server
@@ -168,18 +168,18 @@ impl Listeners {
         Ok(listener)
     }
 
-    /// Takes all the ports.
+    /// Opens all ports.
     ///
     /// # Errors
-    /// If one of them cannot be had.
+    /// If a port cannot be opened.
     pub async fn bind(self) -> Result<BoundListeners, BindError> {
         self.bind_beside(&RunningListeners::default()).await
     }
 
-    /// Takes the ports that `serving` does not have yet.
+    /// Opens the ports that `serving` does not have yet.
     ///
     /// # Errors
-    /// If one of them cannot be had; `serving` does not notice.
+    /// If a port cannot be opened. `serving` is not affected.
     pub async fn bind_beside(
         self,
         serving: &RunningListeners,
@@ -217,7 +217,7 @@ impl Listeners {
     }
 }
 
-/// The route, for those only whom the component admits.
+/// The route with the access rules of its component.
 fn admitting(route: Route, server: &ServerConfig) -> Result<Route, RouteError> {
     if server.auth.is_none() {
         return Ok(route);

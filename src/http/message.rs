@@ -1,4 +1,4 @@
-//! What handlers take and give.
+//! Requests and answers of handlers.
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -15,16 +15,16 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS},
 };
 
-/// What answers the requests of a route.
+/// Answers the requests of a route.
 pub type Handler = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
-/// Body limit of a route that does not set its own.
+/// The largest request body of a route that sets no limit.
 const MAX_BODY: usize = 1 << 20;
 
-/// A smaller answer, in bytes, is sent as it is.
+/// A smaller answer, in bytes, is not compressed.
 const MIN_COMPRESSED: u64 = 1024;
 
-/// A path of a listener and what answers there.
+/// A path of a listener, and its handler.
 #[derive(Clone)]
 pub struct Route {
     pub(super) owner: String,
@@ -32,21 +32,21 @@ pub struct Route {
     pub(super) method: Method,
     pub(super) description: String,
     pub(super) max_body: usize,
-    /// Whether it answers for all paths below its own as well.
+    /// Whether it also answers all paths below its own.
     pub(super) subpaths: bool,
-    /// Whose requests are answered; everyone's without it.
+    /// The credentials that clients must send. `None` if there are none.
     pub(super) admits: Option<Arc<Credentials>>,
-    /// How many requests may be answered at the same time; no limit of its own without it.
+    /// The slots for simultaneous requests. `None` without a limit.
     pub(super) places: Option<Arc<Places>>,
-    /// Whether it is answered even if the listener has no place for anything else.
+    /// Whether it answers even if the listener has no free slot.
     pub(super) is_vital: bool,
-    /// Names of ours; who asks by another one cannot change anything.
+    /// Own host names. Only requests with one of them may change something.
     pub(super) hosts: Vec<String>,
     pub(super) handler: Handler,
 }
 
 impl Route {
-    /// A route for GET and HEAD. `owner` is the component's id, for error messages.
+    /// A route for GET and HEAD. `owner` is the id of the component, for error messages.
     pub fn get<F, R>(owner: impl Into<String>, path: impl Into<String>, handler: F) -> Self
     where
         F: Fn(Request) -> R + Send + Sync + 'static,
@@ -79,57 +79,57 @@ impl Route {
         }
     }
 
-    /// Answers for all paths below its own as well.
+    /// Also answers all paths below its own.
     #[must_use]
     pub fn with_subpaths(mut self) -> Self {
         self.subpaths = true;
         self
     }
 
-    /// Answers those only who bring the credentials.
+    /// Answers only clients with these credentials.
     #[must_use]
     pub(super) fn admitting(mut self, credentials: Credentials) -> Self {
         self.admits = Some(Arc::new(credentials));
         self
     }
 
-    /// How many requests are answered at the same time; more are told to come again.
+    /// Limits simultaneous requests. Other requests get 503 with `Retry-After`.
     #[must_use]
     pub fn at_most(mut self, requests: usize) -> Self {
         self.places = Some(Arc::new(Places::new(requests, requests)));
         self
     }
 
-    /// The same, of which one client gets half.
+    /// Limits simultaneous requests. One client gets half of the slots.
     #[must_use]
     pub fn at_most_shared(mut self, requests: usize) -> Self {
         self.places = Some(Arc::new(Places::new(requests, share(requests))));
         self
     }
 
-    /// Answers even if the listener has no place for anything else: for what says that we live.
+    /// Answers even if the listener has no free slot, as a liveness check must.
     #[must_use]
     pub fn vital(mut self) -> Self {
         self.is_vital = true;
         self
     }
 
-    /// More names of ours: a request that changes something must come by one of them, or by an
-    /// address or a name without a dot.
+    /// Adds own host names: a request that changes something must use one of them, an address, or a
+    /// name without a dot.
     #[must_use]
     pub fn at_hosts(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.hosts.extend(names);
         self
     }
 
-    /// What the landing page says of it.
+    /// Sets the text on the landing page.
     #[must_use]
     pub fn described(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// The largest request body, in bytes; 1 MiB unless set.
+    /// Sets the largest request body in bytes. Default: 1 MiB.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -148,28 +148,28 @@ impl fmt::Debug for Route {
 pub struct Request {
     /// GET, HEAD or POST.
     pub method: Method,
-    /// The path, as it was sent.
+    /// The path as it was sent.
     pub path: String,
-    /// What stands behind the `?`, as it was sent; empty where there is none.
+    /// The query as it was sent, without the `?`. Empty if there is none.
     pub query: String,
-    /// The headers.
+    /// The header fields.
     pub headers: HeaderMap,
-    /// The body, at most as large as the route allows.
+    /// The body, within the limit of the route.
     pub body: Bytes,
 }
 
-/// An answer.
+/// An answer of a handler.
 #[derive(Debug)]
 pub struct Response {
-    /// The status.
+    /// The status code.
     pub status: StatusCode,
     /// The value of `Content-Type`.
     pub content_type: HeaderValue,
-    /// Further headers.
+    /// Additional header fields.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body.
+    /// The body of the answer.
     pub body: Body,
-    /// A place that is taken as long as the answer is sent.
+    /// The slot that is in use while the answer is sent.
     place: Option<Place>,
 }
 
@@ -190,21 +190,21 @@ impl Response {
         Self::new("text/plain; charset=utf-8", body)
     }
 
-    /// The same answer with another status.
+    /// Sets the status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// The same answer with one more header.
+    /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The same answer, compressed if the client takes that and it is worth it.
+    /// Compresses the answer, if the client accepts that and the size is worth it.
     pub(super) fn encoded_for(mut self, request: &HeaderMap) -> Self {
         if self
             .body
@@ -228,13 +228,13 @@ impl Response {
         }
     }
 
-    /// Holds a place until the client has the answer.
+    /// Holds a slot until the client has the answer.
     pub(super) fn holding(mut self, place: Option<Place>) -> Self {
         self.place = place;
         self
     }
 
-    /// The answer as hyper sends it; `exchange` ends when the last byte is handed over.
+    /// The answer as hyper sends it. `exchange` ends when the last byte is handed over.
     pub(super) fn into_hyper(self, exchange: Exchange) -> http::Response<Sending> {
         let sending = Sending::new(self.body, exchange, self.place);
         let mut response = http::Response::new(sending);

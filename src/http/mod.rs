@@ -1,9 +1,10 @@
-//! Listeners shared by endpoint, with TLS, authentication, and limits on time, size and number.
+//! Listeners that components with the same endpoint share, with TLS, authentication, and limits on
+//! time, size and number.
 //!
-//! Components register a [`Route`] each before the start; those that name the same endpoint share
-//! its listener, so they must agree on its TLS. Each route has its own authentication. The caller
-//! binds all listeners at the start, so that a taken port ends the start, and serves them until the
-//! tasks are told to stop.
+//! Each component registers a [`Route`] before the start. Components with the same endpoint share
+//! its listener, so they must have the same TLS settings. Each route has its own authentication.
+//! The caller opens all ports at the start, so that a used port ends the start, and serves them
+//! until the tasks stop.
 //!
 //! ```no_run
 //! # use betanet_collector::{http::{ClientLimits, Listeners, Response, Route, ServerConfig}, pipeline::Components, runtime::{Clock, Tasks}};
@@ -53,15 +54,16 @@ pub use tls_choice::{TlsChoice, TlsChoiceError};
 
 use std::time::Duration;
 
-/// What a client may cost.
+/// What a client may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// How long a request's header may take; also how long a connection may stay idle.
+    /// The longest time for a request header, and for an idle connection.
     pub header_timeout: Duration,
-    /// How long one exchange may take, from the end of the header to the last byte of the answer.
+    /// The longest time for one exchange, from the end of the header to the last byte of the
+    /// answer.
     pub exchange_timeout: Duration,
-    /// The most exchanges at the same time on one listener, and about the most connections. A
-    /// client (an IPv4 address or an IPv6 /64) gets half of them.
+    /// The most simultaneous exchanges on one listener, and about the most connections. A client
+    /// (an IPv4 address or an IPv6 /64 network) gets half of them.
     pub connections: usize,
 }
 

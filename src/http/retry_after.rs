@@ -1,12 +1,12 @@
-//! `Retry-After`: how long a server asks to be left alone.
+//! `Retry-After`: the time for which a server asks for no requests.
 
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
-/// What a 429 or 503 asks for, as seconds or as a date (RFC 9110 §10.2.3). `since_epoch` is the
-/// time of day, for servers that do not tell theirs.
+/// The wait that a 429 or 503 asks for, as seconds or as a date (RFC 9110 §10.2.3). `since_epoch`
+/// is the time of day, for servers that do not send theirs.
 pub fn retry_after(
     status: StatusCode,
     headers: &HeaderMap,
@@ -22,7 +22,8 @@ pub fn retry_after(
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    // Its own clock says how far away its date is, if it tells; ours may differ.
+    // The server's own clock decides how far away the date is, if the server sends it. Our clock
+    // may differ.
     let now = headers
         .get(header::DATE)
         .and_then(|date| http_date(date.to_str().ok()?));

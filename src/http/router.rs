@@ -1,4 +1,4 @@
-//! Which route answers a request of one listener.
+//! Finds the route that answers a request.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
@@ -20,11 +20,11 @@ use super::{
 };
 use crate::telemetry::chain;
 
-/// Who asks.
+/// The client of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visitor {
     pub(super) client: Client,
-    /// Whether there is a place for it; else only what is vital is answered.
+    /// Whether there is a free slot. Otherwise only vital routes answer.
     pub(super) is_admitted: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Router {
 }
 
 impl Router {
-    /// Adds a route; gives the owner of the path if it is taken.
+    /// Adds a route. Returns the owner of the path if it is in use.
     pub(super) fn add(&mut self, route: Route) -> Result<(), String> {
         if let Some(taken) = self.routes.get(&route.path) {
             return Err(taken.owner.clone());
@@ -73,12 +73,12 @@ impl Router {
         });
         match visitor.is_admitted {
             true => response,
-            // Its place is needed.
+            // Another connection needs the slot.
             false => response.with_header(CONNECTION, HeaderValue::from_static("close")),
         }
     }
 
-    /// The answer, or why there is another one.
+    /// The answer of the route, or a refusal.
     async fn answer_or_refuse(
         &self,
         request: http::Request<Incoming>,
@@ -124,7 +124,7 @@ impl Router {
         }
     }
 
-    /// The route of a path, or of a path above it that answers for all below.
+    /// The route of a path, or of a path above it that also answers all paths below.
     fn find(&self, path: &str) -> Option<&Route> {
         let above = || {
             let mut routes = self.routes.values().filter(|route| route.subpaths);
@@ -137,7 +137,7 @@ impl Router {
     }
 
     fn not_found(&self) -> Response {
-        let mut text = String::from("not found; there is:\n");
+        let mut text = String::from("not found; available paths:\n");
         for path in self.routes.keys() {
             text.push_str(path);
             text.push('\n');
@@ -164,14 +164,14 @@ impl Router {
     }
 }
 
-/// Why a request is not handed to its route, and what is answered instead.
+/// Why a request is refused, and the answer to it.
 type Refusal = Box<(&'static str, Response)>;
 
 fn refused<T>(reason: &'static str, response: Response) -> Result<T, Refusal> {
     Err(Box::new((reason, response)))
 }
 
-/// Whether who asks is admitted.
+/// Checks the credentials of the client.
 fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(credentials) = &route.admits else {
         return Ok(());
@@ -186,7 +186,7 @@ fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
         }
         Err(error) => {
             let error = chain(&error);
-            tracing::warn!(owner = route.owner, error, "nobody can be admitted");
+            tracing::warn!(owner = route.owner, error, "no client can be authenticated");
             let response = Response::text("internal error\n");
             let response = response.with_status(StatusCode::INTERNAL_SERVER_ERROR);
             refused("credentials", response)
@@ -194,7 +194,7 @@ fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a page of somebody else wants to change something.
+/// Checks whether a page of another site wants to change something.
 fn is_foreign(route: &Route, head: &Parts) -> Result<(), Refusal> {
     if route.method == Method::GET {
         return Ok(());
@@ -237,7 +237,7 @@ async fn handle(route: &Route, head: Parts, body: Bytes) -> Response {
         headers: head.headers,
         body,
     };
-    // A request must not be able to end the process, as the panic of a task would.
+    // A panic in a handler must not end the process, as a panic in a task would.
     let answer = AssertUnwindSafe(async { (route.handler)(request).await }).catch_unwind();
     let response = answer.await.unwrap_or_else(|_| {
         tracing::error!(owner = route.owner, path = route.path, "handler panicked");

@@ -1,4 +1,4 @@
-//! Listeners at work: which ports are held, and what is answered there.
+//! Running listeners: their ports, and how they answer.
 
 use std::{
     collections::BTreeMap,
@@ -20,25 +20,25 @@ use crate::{
     runtime::Tasks,
 };
 
-/// Listeners that hold their ports.
+/// Listeners with open ports.
 #[derive(Debug)]
 pub struct BoundListeners {
     bound: BTreeMap<String, BoundListener>,
     telemetry: ListenerTelemetry,
 }
 
-/// What one endpoint will be.
+/// The settings of one endpoint.
 #[derive(Debug)]
 pub(super) struct BoundListener {
-    /// None where the port is held by those at work.
+    /// `None` if a running listener already has the port.
     pub(super) socket: Option<(TcpListener, SocketAddr)>,
     pub(super) limits: ClientLimits,
-    /// What the configuration says of TLS, and what came of it.
+    /// The configuration of TLS, and the loaded certificates.
     pub(super) tls: Option<(TlsConfig, Arc<Tls>)>,
     pub(super) router: Arc<Router>,
 }
 
-/// Listeners at work. They go over to other routes without closing a port or a connection.
+/// Running listeners. Their routes can change without closing a port or a connection.
 #[derive(Debug, Default)]
 pub struct RunningListeners {
     ports: BTreeMap<String, ListenerState>,
@@ -59,14 +59,14 @@ impl BoundListeners {
         Self { bound, telemetry }
     }
 
-    /// The address behind `endpoint`; tells the port where the endpoint says 0.
+    /// The address of `endpoint`, with the real port if the endpoint has port 0.
     pub fn local_addr(&self, endpoint: &str) -> Option<SocketAddr> {
         let (_, address) = self.bound.get(endpoint)?.socket.as_ref()?;
         Some(*address)
     }
 
-    /// Answers requests until `tasks` stop; connections end after the answer that is under way.
-    /// Each listener is a component that says how it is.
+    /// Answers requests until `tasks` stop. Connections end after their current answer. Each
+    /// listener is a component with a status.
     pub fn serve(self, tasks: &Tasks, components: &Components) {
         for (endpoint, bound) in self.bound {
             let status = components.register(ComponentKind::Listener, &endpoint);
@@ -76,21 +76,21 @@ impl BoundListeners {
 }
 
 impl RunningListeners {
-    /// Whether the port of `endpoint` is held.
+    /// Whether the port of `endpoint` is open.
     pub fn holds(&self, endpoint: &str) -> bool {
         self.ports.contains_key(endpoint)
     }
 
-    /// What a component answers on an endpoint.
+    /// The routes of a component on an endpoint.
     pub fn routes(&self, endpoint: &str, owner: &str) -> Vec<Route> {
         let port = self.ports.get(endpoint);
         port.map_or_else(Vec::new, |port| port.server.face().router.of(owner))
     }
 
-    /// Goes over to `next`, whose ports were taken beside these: each endpoint runs in a group of
-    /// its own beside `tasks`. A port that is in both stays open and its connections last, unless
-    /// TLS or the limits differ: then they end after the answer that is under way. Gives the groups
-    /// of those that are no more.
+    /// Switches to `next`, whose ports were opened in addition to the current ones. Each endpoint
+    /// runs in its own group of `tasks`. A port that is in both stays open with its connections,
+    /// unless TLS or the limits differ: then they end after their current answer. Returns the
+    /// groups of removed endpoints.
     pub fn switch(
         &mut self,
         next: BoundListeners,
@@ -115,14 +115,14 @@ impl RunningListeners {
         gone.collect()
     }
 
-    /// The groups in which they run.
+    /// The groups in which the listeners run.
     pub fn tasks(&self) -> impl Iterator<Item = &Tasks> {
         self.ports.values().map(|port| &port.tasks)
     }
 }
 
 impl ListenerState {
-    /// Begins to answer; none if there is no socket.
+    /// Starts to answer. `None` if there is no socket.
     fn open(
         endpoint: &str,
         bound: BoundListener,
@@ -184,7 +184,7 @@ fn name(endpoint: &str) -> Arc<str> {
     format!("http {endpoint}").into()
 }
 
-/// Follows the files of the certificates.
+/// Watches the certificate files.
 fn watch(name: &Arc<str>, tls: Option<&Arc<Tls>>, tasks: &Tasks, stop: &CancellationToken) {
     if let Some(tls) = tls {
         let (tls, stop) = (Arc::clone(tls), stop.clone());

@@ -1,25 +1,25 @@
-//! Where and how a component listens.
+//! The listener settings of a component.
 
 use super::{AuthConfig, ClientLimits, TlsConfig};
 use crate::yaml::{Cursor, Diagnostics};
 
-/// The settings of a component that serves HTTP, under the keys of the OpenTelemetry Collector.
-/// Components that name the same endpoint share its listener and agree on TLS and limits; whom to
-/// admit is each one's own.
+/// The settings of a component that serves HTTP, with the keys of the OpenTelemetry Collector.
+/// Components with the same endpoint share its listener and must have the same TLS and limits. Each
+/// has its own credentials.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// `host:port`.
+    /// The address as `host:port`.
     pub endpoint: String,
-    /// The key `tls`; clear text without it.
+    /// The key `tls`. Without it the listener uses plain text.
     pub tls: Option<TlsConfig>,
-    /// The key `auth`; anyone is admitted without it.
+    /// The key `auth`. Without it every client has access.
     pub auth: AuthConfig,
-    /// What a client may cost; a component that does not care takes those of the others.
+    /// What a client may use. `None` accepts the limits of other components.
     pub limits: Option<ClientLimits>,
 }
 
 impl ServerConfig {
-    /// Clear text for everyone who reaches the endpoint.
+    /// Plain text, with access for everyone who reaches the endpoint.
     pub fn plain(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -29,7 +29,7 @@ impl ServerConfig {
         }
     }
 
-    /// Checks what a type cannot say of the component at `at`.
+    /// Checks the component at `at`, as far as the types cannot check it.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.auth.check(at, diagnostics);
         if let Some(choice) = self.tls.as_ref().map(TlsConfig::choice) {
@@ -51,7 +51,7 @@ impl ServerConfig {
         }
     }
 
-    /// What two components that share a listener do not agree on.
+    /// The setting that differs between two components that share a listener.
     pub fn differs_in(&self, other: &Self) -> Option<&'static str> {
         let both = self.limits.zip(other.limits);
         if self.tls != other.tls {

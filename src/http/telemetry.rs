@@ -1,10 +1,10 @@
-//! What is refused, by reason.
+//! Counts refusals by reason.
 
 use opentelemetry::{KeyValue, metrics::Counter};
 
 use crate::telemetry::{Meter, names};
 
-/// Counts what clients did not get.
+/// Counts refused connections and requests.
 #[derive(Debug, Clone)]
 pub(super) struct ListenerTelemetry {
     connections: Counter<u64>,
@@ -19,13 +19,13 @@ impl ListenerTelemetry {
         }
     }
 
-    /// A connection was closed before it could send a request.
+    /// Counts a connection that was closed before it could send a request.
     pub(super) fn connection_refused(&self, reason: &'static str) {
         self.connections
             .add(1, &[KeyValue::new(names::REASON, reason)]);
     }
 
-    /// A request was not handed to its route.
+    /// Counts a request that was refused.
     pub(super) fn request_refused(&self, reason: &'static str) {
         self.requests
             .add(1, &[KeyValue::new(names::REASON, reason)]);

@@ -1,4 +1,5 @@
-//! TLS of our own listeners: certificates from files, read again when they change.
+//! TLS of the collector's listeners: certificates from files, which are read again when they
+//! change.
 
 use std::{
     io,
@@ -22,33 +23,33 @@ use tokio_util::sync::CancellationToken;
 use super::{TlsChoice, TlsChoiceError};
 use crate::{runtime::read_file, settings::Duration, telemetry::chain};
 
-/// A PEM file is no larger than this.
+/// The largest PEM file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// How clients reach a listener over TLS.
+/// TLS settings of a listener.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct TlsConfig {
-    /// PEM file with our certificate and those between it and its root.
+    /// PEM file with the certificate of the server and its intermediate certificates.
     pub cert_file: PathBuf,
-    /// PEM file with the key of that certificate.
+    /// PEM file with the key of the certificate.
     pub key_file: PathBuf,
-    /// PEM file with the certificates of who may sign clients' certificates. With it, a client
+    /// PEM file with the authorities that may sign the certificates of clients. With it, a client
     /// without such a certificate is refused.
     #[serde(default)]
     pub client_ca_file: Option<PathBuf>,
-    /// The oldest version that is spoken.
+    /// The oldest TLS version to accept.
     #[serde(default)]
     pub min_version: TlsVersion,
-    /// The newest version that is spoken: 1.2 or 1.3; the newest there is if not given.
+    /// The newest TLS version to accept: 1.2 or 1.3. Default: the newest supported one.
     #[serde(default)]
     pub max_version: Option<TlsVersion>,
-    /// The cipher suites of TLS 1.2, by their IANA names; those of 1.3 are always offered.
+    /// The cipher suites of TLS 1.2 by their IANA names. Those of TLS 1.3 are always offered.
     #[serde(default)]
     pub cipher_suites: Vec<String>,
     /// The groups of the key exchange in order of preference: X25519, P256, P384, X25519MLKEM768.
     #[serde(default)]
     pub curve_preferences: Vec<String>,
-    /// How often the files are looked at; 0 means never again.
+    /// How often the files are checked for changes. 0 means never.
     #[serde(default = "default_reload_interval")]
     pub reload_interval: Duration,
 }
@@ -58,11 +59,11 @@ pub struct TlsConfig {
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
 )]
 pub enum TlsVersion {
-    /// Of 2008.
+    /// TLS 1.2, from 2008.
     #[default]
     #[serde(rename = "1.2")]
     Tls12,
-    /// Of 2018.
+    /// TLS 1.3, from 2018.
     #[serde(rename = "1.3")]
     Tls13,
 }
@@ -72,7 +73,7 @@ fn default_reload_interval() -> Duration {
 }
 
 impl TlsConfig {
-    /// What of TLS is spoken.
+    /// The chosen versions, cipher suites and groups.
     pub fn choice(&self) -> TlsChoice<'_> {
         TlsChoice {
             min_version: self.min_version,
@@ -83,71 +84,71 @@ impl TlsConfig {
     }
 }
 
-/// Why a listener cannot speak TLS.
+/// Why a listener cannot use TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read.
+    /// The file cannot be read.
     #[error("failed to read `{}`", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// Why the file cannot be read.
         #[source]
         source: io::Error,
     },
-    /// A file is too large for certificates.
+    /// The file is too large for certificates.
     #[error("`{}` is larger than {FILE_BYTES_MAX} bytes", path.display())]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A file is no PEM, or has not what it should.
+    /// The file is not PEM, or does not contain what it should.
     #[error("`{}` does not hold {what} in PEM", path.display())]
     Pem {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What it should hold.
+        /// What the file should contain.
         what: &'static str,
-        /// Why.
+        /// Why it cannot be parsed.
         #[source]
         source: pem::Error,
     },
-    /// Key and certificate do not belong together, or cannot be used.
+    /// Key and certificate do not match, or cannot be used.
     #[error("`{}` and its key cannot be used", path.display())]
     Certificate {
         /// The file of the certificate.
         path: PathBuf,
-        /// Why.
+        /// Why they cannot be used.
         #[source]
         source: rustls::Error,
     },
-    /// What of TLS is spoken cannot be chosen so.
+    /// The versions, cipher suites or groups cannot be used.
     #[error("cannot choose `{}`", .0.key)]
     Choice(
-        /// Why.
+        /// Why they cannot be used.
         #[from]
         #[source]
         TlsChoiceError,
     ),
-    /// Certificates that no client's can be checked with.
+    /// The certificates cannot be used to check clients.
     #[error("`{}` cannot be used to check clients", path.display())]
     ClientCa {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// Why they cannot be used.
         #[source]
         source: VerifierBuilderError,
     },
 }
 
-/// TLS of one listener, as its files have it now.
+/// TLS of one listener, with the current contents of its files.
 #[derive(Debug)]
 pub(super) struct Tls {
     config: TlsConfig,
     current: RwLock<(TlsFiles, Arc<ServerConfig>)>,
 }
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(Clone, PartialEq, Eq)]
 struct TlsFiles {
     cert: Vec<u8>,
@@ -166,14 +167,14 @@ impl Tls {
         })
     }
 
-    /// What makes a handshake with the newest certificate.
+    /// Makes handshakes with the newest certificate.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         TlsAcceptor::from(Arc::clone(&current.1))
     }
 
-    /// Takes over what changes in the files, until `stop`. Files that cannot be used change
-    /// nothing: the old certificate stays, and the log says so once.
+    /// Uses changed files, until `stop`. Files that cannot be used change nothing: the old
+    /// certificate stays, and the log says so once.
     pub(super) async fn watch(self: Arc<Self>, stop: CancellationToken) {
         let interval = self.config.reload_interval.get();
         if interval.is_zero() {
@@ -200,7 +201,7 @@ impl Tls {
         }
     }
 
-    /// Whether there was something new.
+    /// Whether a file has changed.
     fn reload(&self) -> Result<bool, TlsError> {
         let files = TlsFiles::read(&self.config)?;
         let known = self.current.read().unwrap_or_else(PoisonError::into_inner);
@@ -255,7 +256,7 @@ impl TlsFiles {
     }
 }
 
-/// Shows no key.
+/// Prints no key.
 impl std::fmt::Debug for TlsFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Files").finish_non_exhaustive()

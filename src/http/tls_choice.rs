@@ -1,4 +1,4 @@
-//! What of TLS is spoken, under the Collector's keys: versions, cipher suites, key exchange.
+//! The choice of TLS versions, cipher suites and key exchange, with the Collector's keys.
 
 use rustls::{
     SupportedProtocolVersion,
@@ -9,20 +9,20 @@ use tokio_rustls::rustls;
 
 use super::TlsVersion;
 
-/// What of TLS is spoken; what is not given is left to the library.
+/// The choice of TLS features. The library decides about everything that is not set.
 #[derive(Debug, Clone, Copy)]
 pub struct TlsChoice<'a> {
     /// The oldest version.
     pub min_version: TlsVersion,
     /// The newest version.
     pub max_version: Option<TlsVersion>,
-    /// The cipher suites of TLS 1.2, by their IANA names. Those of 1.3 are always offered.
+    /// The cipher suites of TLS 1.2 by their IANA names. Those of TLS 1.3 are always offered.
     pub cipher_suites: &'a [String],
-    /// The groups of the key exchange, in order of preference, by Go's names.
+    /// The groups of the key exchange in order of preference, with Go's names.
     pub curve_preferences: &'a [String],
 }
 
-/// A choice that cannot be made.
+/// An invalid choice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TlsChoiceError {
@@ -39,7 +39,7 @@ impl TlsChoiceError {
 }
 
 impl TlsChoice<'_> {
-    /// The versions that are spoken.
+    /// The chosen versions.
     ///
     /// # Errors
     /// If the newest one is older than the oldest one.
@@ -56,10 +56,10 @@ impl TlsChoice<'_> {
         Ok(versions)
     }
 
-    /// The cryptography that is used.
+    /// The chosen cryptography.
     ///
     /// # Errors
-    /// If a name is none of what there is, or if nothing is left.
+    /// If a name is unknown, or if nothing is left.
     pub fn provider(&self) -> Result<CryptoProvider, TlsChoiceError> {
         let mut provider = aws_lc_rs::default_provider();
         if !self.cipher_suites.is_empty() {
@@ -73,7 +73,7 @@ impl TlsChoice<'_> {
     }
 
     fn choose_suites(&self, provider: &mut CryptoProvider) -> Result<(), TlsChoiceError> {
-        // Go has two names for those with ChaCha20.
+        // Go has two names for the suites with ChaCha20.
         let names: Vec<_> = self.cipher_suites.iter().map(|name| name.trim()).collect();
         let name_of = |suite: &rustls::SupportedCipherSuite| suite.suite().as_str().unwrap_or("");
         let is_of_13 =
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn suites_and_groups_are_those_that_are_named() {
+    fn only_the_named_suites_and_groups_are_used() {
         let suites = [
             "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
             "TLS_AES_128_GCM_SHA256",
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn errors_name_unknown_suites_and_groups() {
         let names = ["TLS_RSA_WITH_RC4_128_SHA".to_owned()];
         assert_eq!(
             choice(&names, &[]).provider().unwrap_err().key,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_have_an_end() {
+    fn versions_must_be_in_order() {
         let of = |min_version, max_version| {
             let choice = TlsChoice {
                 min_version,

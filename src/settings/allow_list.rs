@@ -21,8 +21,7 @@ pub enum Allowed {
     /// Addresses, whatever name resolves to them.
     Network(IpNet),
     /// A host name. It allows all addresses of the name except loopback, link-local and cloud
-    /// metadata
-    /// addresses.
+    /// metadata addresses.
     Host(String),
 }
 
@@ -44,8 +43,7 @@ impl AllowList {
     }
 
     /// Whether the collector may connect to `address`, to which `host` resolved. An IPv4 address
-    /// inside
-    /// of an IPv6 one counts as IPv4.
+    /// inside of an IPv6 one counts as IPv4.
     pub fn admits(&self, host: &str, address: IpAddr) -> bool {
         let address = plain(address);
         let within = |allowed: &Allowed| match allowed {
@@ -111,8 +109,7 @@ fn is_special(address: IpAddr) -> bool {
         IpAddr::V6(v6) => {
             const AMAZON_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
             // `::/96` contains `::` and `::1`, and IPv4 addresses in an obsolete form. 6to4 and
-            // Teredo contain
-            // an IPv4 address as well.
+            // Teredo contain an IPv4 address as well.
             let segments = v6.segments();
             segments.starts_with(&[0; 6])
                 || segments[0] == 0x2002

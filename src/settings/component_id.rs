@@ -83,8 +83,7 @@ fn check_name(name: &str) -> Result<(), ComponentIdError> {
         return Err(ComponentIdError::LongName(beginning, name.len()));
     }
     // The Collector refuses all separators, control characters and symbols of Unicode. This
-    // function
-    // knows only the symbols of ASCII.
+    // function knows only the symbols of ASCII.
     let refused = |letter: char| {
         letter.is_whitespace() || letter.is_control() || "$+<=>^`|~".contains(letter)
     };

@@ -36,8 +36,7 @@ impl ComponentType {
     }
 
     /// Reports that no code decodes this type, although a register has it. The configuration must
-    /// not
-    /// become another component.
+    /// not become another component.
     pub fn not_read<T>(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) -> Option<T> {
         let message = format!("this build has no component of type `{}` here", self.name);
         at.error(&[], message, diagnostics);

@@ -1,8 +1,7 @@
 //! The types of configuration values. They cannot hold an invalid value.
 //!
 //! Each type is a short text in the configuration. Its errors say what to write, and it prints as
-//! the
-//! text from which it was read. Secrets print as `[REDACTED]`.
+//! the text from which it was read. Secrets print as `[REDACTED]`.
 
 #[macro_use]
 mod text;

@@ -6,8 +6,7 @@ use std::{fmt, str::FromStr};
 use super::REDACTED;
 
 /// An absolute `http://` or `https://` URL without credentials. Printed or serialized, its query
-/// shows
-/// only names, because a value may be a token.
+/// shows only names, because a value may be a token.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct HttpUrl(Url);
 
@@ -62,8 +61,7 @@ impl FromStr for HttpUrl {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         // This check is first, so that no other message can show the credentials. An `@` in the
-        // path or the
-        // query does not belong to credentials.
+        // path or the query does not belong to credentials.
         if rest
             .split(['/', '?', '#', '\\'])
             .next()

@@ -54,8 +54,7 @@ pub fn init(logs: &LogsConfig) {
 
 impl Log {
     /// Starts logging. Spans use `tracer`, and there are none before [`Self::follow`] turns them
-    /// on. A
-    /// second call has no effect, and its result has none either.
+    /// on. A second call has no effect, and its result has none either.
     pub(super) fn install(logs: &LogsConfig, tracer: &SdkTracerProvider) -> Self {
         let (some_spans, spans) = reload::Layer::new(spans_filter(false));
         let layer = tracing_opentelemetry::layer()

@@ -106,8 +106,7 @@ impl Meter {
 
 impl Metric {
     /// Registers `of` as a source of an integer, as long as `of` lives. The metrics table says
-    /// whether
-    /// it is a counter or a gauge.
+    /// whether it is a counter or a gauge.
     pub fn observe<T: Send + Sync + 'static>(
         &self,
         meter: &Meter,

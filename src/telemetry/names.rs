@@ -1,12 +1,10 @@
 //! Every metric of the collector itself, in one place. A test generates `docs/metrics.md` from
-//! these
-//! tables.
+//! these tables.
 //!
 //! There are two families. Metrics about a target travel with the target's data to every exporter:
 //! OpenTelemetry names with dots, which a scrape shows with underscores and suffixes. Metrics about
 //! the collector are on its own telemetry endpoint. They have the names of the OpenTelemetry
-//! Collector
-//! (`otelcol_…`), or `betanet_…` if it has no such metric.
+//! Collector (`otelcol_…`), or `betanet_…` if it has no such metric.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,8 +87,7 @@ pub const SIGNAL: &str = "otel.signal";
 /// Attribute: the id of a component.
 pub const COMPONENT_ID: &str = "otelcol.component.id";
 /// Attribute: the kind of a component: receiver, processor, exporter, extension, service, or
-/// listener
-/// for a port of the collector.
+/// listener for a port of the collector.
 pub const COMPONENT_KIND: &str = "otelcol.component.kind";
 
 /// Attribute: the method of a request.
@@ -206,8 +203,7 @@ pub enum MetricsDetail {
     /// Retries, breaker states, ejected instances and the cache.
     Basic,
     /// In addition the actions of breakers and their reasons (transitions, rejections, trial
-    /// requests,
-    /// suppressed retries), the timeout, and the freshness objective.
+    /// requests, suppressed retries), the timeout, and the freshness objective.
     Normal,
     /// All metrics.
     #[default]

@@ -1,6 +1,5 @@
 //! The only reader of the collector's own metrics. A provider keeps its readers as long as it
-//! lives,
-//! so this reader serves pushes that a reload adds and removes.
+//! lives, so this reader serves pushes that a reload adds and removes.
 
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},

@@ -67,8 +67,7 @@ impl Spans {
     }
 
     /// Sends spans that end after this call to these destinations. Returns the old destinations,
-    /// which
-    /// may still hold spans.
+    /// which may still hold spans.
     pub(super) fn send(&self, exporters: Vec<SpanExporter>) -> Vec<BatchSpanProcessor> {
         let ways = exporters.into_iter().map(|exporter| {
             let mut way = BatchSpanProcessor::builder(exporter).build();

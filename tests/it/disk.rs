@@ -101,7 +101,7 @@ async fn where_nothing_can_be_written_the_queue_is_in_memory() {
     until_sent(&stand).await;
     assert_eq!(accounts(&stand).await.stored, 0.0);
     let log = assert_complete(stand, &node, &backend).await;
-    assert!(log.contains("the queue cannot be kept on disk"), "{log}");
+    assert!(log.contains("the queue cannot be written to disk"), "{log}");
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_full_disk_costs_nothing_and_is_used_again_when_there_is_room() {
     until_sent(&stand).await;
     assert_eq!(accounts(&stand).await.dropped, 0.0);
     let log = assert_complete(stand, &node, &backend).await;
-    assert!(log.contains("the queue is kept on disk again"), "{log}");
+    assert!(log.contains("the queue is on disk again"), "{log}");
 }
 
 /// Kills a collector whose backend is away, damages its file, and starts another one: what is

@@ -1,6 +1,5 @@
 //! Servers whose certificate itself is the trusted one. `openssl req -x509` creates such
-//! certificates
-//! and marks them as an authority. webpki does not accept those for a server.
+//! certificates and marks them as an authority. webpki does not accept those for a server.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! `round_robin`: the addresses of a name take turns, and one that cannot be connected to is left
-//! out. Which there are is asked again from time to time, and when none can be connected to.
+//! `round_robin`: batches go to the addresses of a name in turn. An address without a connection is
+//! left out. The name is looked up again from time to time, and when no address accepts a
+//! connection.
 
 use std::{
     collections::HashMap,
@@ -15,15 +16,15 @@ use tonic::transport::{Channel, Endpoint};
 use super::connect::Connect;
 use crate::client::BoxError;
 
-/// How long it is known which addresses there are; gRPC asks as often at most.
+/// How long the result of a lookup is used. gRPC looks names up at most this often.
 const KNOWN: Duration = Duration::from_secs(30);
 
-/// The most addresses that are used.
+/// The largest number of addresses.
 const MAX_ADDRESSES: usize = 64;
 
-/// Which address is next.
+/// Chooses the next address.
 pub(super) struct Balancer {
-    /// `host:port`.
+    /// The name as `host:port`.
     name: String,
     state: Mutex<State>,
 }
@@ -36,7 +37,7 @@ struct State {
     channels: HashMap<SocketAddr, Channel>,
 }
 
-/// Why it is not known which addresses there are.
+/// Why the addresses are not known.
 #[derive(Debug, thiserror::Error)]
 enum LookupError {
     #[error("`{name}` cannot be looked up")]
@@ -57,10 +58,10 @@ impl Balancer {
         }
     }
 
-    /// A connection to the next address that can be connected to, and that address.
+    /// A connection to the next address that accepts one, and that address.
     ///
     /// # Errors
-    /// If there is none. The last failure says why.
+    /// If there is none. The error is that of the last address.
     pub(super) async fn channel(
         &self,
         endpoint: &Endpoint,
@@ -86,19 +87,19 @@ impl Balancer {
         Err(failure)
     }
 
-    /// Forgets the connection to an address.
+    /// Closes the connection to an address.
     pub(super) fn forget(&self, address: SocketAddr) {
         self.state().channels.remove(&address);
     }
 
-    /// Forgets all connections, but not whose turn it is.
+    /// Closes all connections, but keeps the order of the addresses.
     pub(super) fn forget_all(&self) {
         let mut state = self.state();
         state.channels.clear();
         state.asked = None;
     }
 
-    /// Takes these for the addresses, for a while.
+    /// Uses these addresses for a while.
     #[cfg(test)]
     pub(super) fn know(&self, addresses: &[SocketAddr]) {
         let mut state = self.state();
@@ -123,7 +124,7 @@ impl Balancer {
                 state.asked = Some(now);
                 Ok(())
             }
-            // What was known is better than nothing.
+            // The old addresses are better than none.
             Err(_) if !state.addresses.is_empty() => Ok(()),
             Err(source) => Err(LookupError::Failed {
                 name: self.name.clone(),
@@ -132,7 +133,7 @@ impl Balancer {
         }
     }
 
-    /// The addresses, beginning with the one whose turn it is.
+    /// The addresses, starting with the next one.
     fn turn(&self) -> Vec<SocketAddr> {
         let mut state = self.state();
         let mut addresses = state.addresses.clone();
@@ -143,7 +144,7 @@ impl Balancer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whatever is missing after a panic is made again.
+        // Everything that is missing after a panic is created again.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,5 @@
-//! Connections for tonic, with the TLS that HTTP has, and through the proxies that HTTP goes
-//! through: tonic's own can neither read its files again nor accept any certificate, and know no
-//! proxy.
+//! Opens connections for tonic, with the same TLS and proxies as for HTTP. tonic's own connections
+//! cannot read files again, cannot accept any certificate, and have no proxies.
 
 use std::{
     future::Future,
@@ -37,7 +36,7 @@ type Connection = TokioIo<Box<dyn Stream>>;
 pub(super) struct Connect {
     tcp: HttpConnector,
     proxy: Option<Proxy>,
-    /// Where to, if not to where the URI says.
+    /// The address to connect to, if it is not that of the URI.
     address: Option<SocketAddr>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -50,14 +49,14 @@ struct NotThrough {
 }
 
 impl Connect {
-    /// In clear text, through a proxy if there is one.
+    /// Opens plain-text connections, through a proxy if there is one.
     ///
     /// # Errors
     /// If the proxy cannot be used.
     pub(super) fn new(proxy: Option<Proxy>) -> Result<Self, ConfigError> {
         let is_secure = |proxy: &Proxy| proxy.uri.scheme_str() == Some("https");
         if proxy.as_ref().is_some_and(is_secure) {
-            let message = "gRPC goes only through proxies that are spoken to by http://";
+            let message = "gRPC supports only http:// proxies";
             return Err(ConfigError::new("proxy_url", message));
         }
         let mut tcp = HttpConnector::new();
@@ -71,10 +70,10 @@ impl Connect {
         })
     }
 
-    /// The same by TLS, for `host`, unless the settings say that it goes by another name.
+    /// Opens TLS connections to `host`, unless the settings have another server name.
     ///
     /// # Errors
-    /// Names the value of the settings that cannot be used.
+    /// If a value cannot be used. The error names its key.
     pub(super) fn encrypted(self, tls: &Tls, host: &str) -> Result<Self, ConfigError> {
         let mut config: ClientConfig = tls.client_config()?;
         config.alpn_protocols = vec![b"h2".to_vec()];
@@ -86,13 +85,13 @@ impl Connect {
         Ok(Self { tls, ..self })
     }
 
-    /// The same to one of the addresses of the host.
+    /// Opens connections to one of the addresses of the host.
     pub(super) fn to(self, address: SocketAddr) -> Self {
         let address = Some(address);
         Self { address, ..self }
     }
 
-    /// Whether connections go through a proxy, which looks names up itself.
+    /// Whether connections use a proxy, which looks names up itself.
     pub(super) fn has_proxy(&self) -> bool {
         self.proxy.is_some()
     }

@@ -1,4 +1,4 @@
-//! OTLP over gRPC: one unary call a batch.
+//! OTLP over gRPC: one unary call for each batch.
 
 use std::{
     fmt,
@@ -37,33 +37,33 @@ mod retry_info;
 const METHOD: PathAndQuery =
     PathAndQuery::from_static("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export");
 
-/// The most of an answer that is read. A byte less than the 4 MiB that servers take of a request: so
-/// it shows who refused a message for its size, they or we.
+/// The largest answer. It is one byte less than the 4 MiB that servers accept for a request, so
+/// that an error message shows which side refused a message because of its size.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024 - 1;
 
 const EXPECTED: &str = "expected an address such as localhost:4317, https://example.com:4317 or \
                         dns:///example.com:4317";
 
-/// How connections to the addresses of a name are used, under gRPC's names.
+/// How the exporter uses the addresses of a name, with gRPC's names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BalancerName {
-    /// One connection, to the first address that takes one.
+    /// One connection, to the first address that accepts one.
     #[default]
     PickFirst,
-    /// The addresses take turns, a batch each.
+    /// Batches go to the addresses in turn.
     RoundRobin,
 }
 
-/// Pings that notice that the other end is gone, under the Collector's keys.
+/// Pings that detect a lost connection, with the Collector's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Keepalive {
-    /// A connection on which nothing came for so long is pinged, a duration.
+    /// A connection without any data for this time gets a ping.
     pub time: settings::Duration,
-    /// A ping that is not answered for so long ends the connection, a duration.
+    /// A ping without an answer for this time ends the connection.
     pub timeout: settings::Duration,
-    /// Whether one is pinged also while nothing is being sent.
+    /// Whether there are pings even while no request is in progress.
     pub permit_without_stream: bool,
 }
 
@@ -77,12 +77,12 @@ impl Default for Keepalive {
     }
 }
 
-/// What concerns gRPC alone.
+/// Settings that only gRPC has.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcSettings {
-    /// How connections to the addresses of a name are used.
+    /// How the exporter uses the addresses of a name.
     pub balancer: BalancerName,
-    /// Pings, if there are any.
+    /// Pings, if configured.
     pub keepalive: Option<Keepalive>,
 }
 
@@ -90,15 +90,15 @@ pub struct GrpcSettings {
 pub struct GrpcDestination {
     endpoint: Endpoint,
     connect: Connect,
-    /// Chooses an address for each batch, if they take turns.
+    /// Chooses an address for each batch, with `round_robin`.
     balancer: Option<Balancer>,
-    /// The one connection where they do not; none until there is something to send.
+    /// The only connection, with `pick_first`. `None` before the first batch.
     channel: Mutex<Option<Channel>>,
     headers: RequestHeaders,
     compression: Option<CompressionEncoding>,
 }
 
-/// A status without its metadata, which may hold anything.
+/// A status without its metadata, which may contain secrets.
 #[derive(Debug, thiserror::Error)]
 #[error("the server answered {code:?} ({message})")]
 struct Error {
@@ -107,26 +107,24 @@ struct Error {
     source: Option<BoxError>,
 }
 
-/// Nothing was answered, because there is no connection.
+/// There was no answer, because the connection failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the exchange with the server failed{0}")]
 struct Broken(String, #[source] BoxError);
 
 impl GrpcDestination {
-    /// Prepares a channel; connects when there is something to send.
+    /// Prepares a channel. It connects when there is something to send.
     ///
     /// # Errors
-    ///
-    /// Names the value of the configuration that cannot be used.
+    /// If a value of the configuration cannot be used. The error names its key.
     pub fn new(endpoint: &str, remote: &ClientSettings<'_>) -> Result<Self, ConfigError> {
         Self::with(endpoint, remote, &GrpcSettings::default())
     }
 
-    /// The same, with what concerns gRPC alone.
+    /// Prepares a channel with settings that only gRPC has.
     ///
     /// # Errors
-    ///
-    /// Names the value of the configuration that cannot be used.
+    /// If a value of the configuration cannot be used. The error names its key.
     pub fn with(
         endpoint: &str,
         remote: &ClientSettings<'_>,
@@ -137,7 +135,7 @@ impl GrpcDestination {
             .parse()
             .map_err(|_| ConfigError::new("endpoint", EXPECTED))?;
         check(&uri, remote)?;
-        // As in Go, where all of gRPC is to be encrypted as far as proxies are concerned.
+        // In Go, all gRPC uses the proxy for encrypted connections.
         let secure = format!("https://{}", uri.authority().map_or("", |of| of.as_str()));
         let secure = secure
             .parse()
@@ -164,7 +162,7 @@ impl GrpcDestination {
         })
     }
 
-    /// The connection for the next batch, and where it leads if that is chosen anew for each.
+    /// The connection for the next batch, and its address if each batch has another one.
     async fn channel(&self) -> Result<(Option<SocketAddr>, Channel), Status> {
         let Some(balancer) = &self.balancer else {
             let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,8 +226,8 @@ impl Destination for GrpcDestination {
         }
     }
 
-    /// A connection whose other end is gone without a word would be used until the kernel gives
-    /// up on it, a quarter of an hour later: the next attempt gets a new one.
+    /// Closes the connection. If its other end has disappeared silently, the kernel would notice
+    /// only after a quarter of an hour. The next attempt gets a new connection.
     fn timed_out(&self) {
         *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if let Some(balancer) = &self.balancer {
@@ -238,12 +236,13 @@ impl Destination for GrpcDestination {
     }
 }
 
-/// Whether the status is not the server's word: the connection broke, or a proxy reset the stream.
+/// Whether the status does not come from the server: the connection broke, or a proxy reset the
+/// stream.
 fn is_broken(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
 }
 
-/// Whether a call that failed so can succeed later: the list of the OTLP specification.
+/// Whether a failed call can succeed later, by the list of the OTLP specification.
 fn classify(status: &Status, secrets: &Secrets) -> SendOutcome {
     let after = retry_info::delay(status.details());
     let is_passing = match status.code() {
@@ -269,14 +268,14 @@ fn classify(status: &Status, secrets: &Secrets) -> SendOutcome {
     }
 }
 
-/// Whether it is the answer that was too large, which says nothing of the request.
+/// Whether the answer was too large, which does not depend on the size of the request.
 fn is_answer_too_long(status: &Status) -> bool {
     let limit = format!("the limit is: {MAX_ANSWER_BYTES} bytes");
     status.message().contains(&limit)
 }
 
-/// Whether the server refused a message for its size: those of Rust, Go, C++, Java, and what stands
-/// before them and speaks HTTP.
+/// Whether the server refused a message because of its size. These are the messages of Rust, Go,
+/// C++ and Java, and of HTTP proxies.
 fn is_too_large(status: &Status) -> bool {
     const WORDS: [&str; 5] = [
         "message length too large",
@@ -303,12 +302,12 @@ fn explained(status: &Status, secrets: &Secrets) -> BoxError {
     .into()
 }
 
-/// The URI to connect to, and whether by TLS. An explicit scheme decides.
+/// The URI to connect to, and whether it uses TLS. An explicit scheme decides.
 fn uri(endpoint: &str, insecure: bool) -> Result<(String, bool), ConfigError> {
     let address = match endpoint.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("dns") => {
-            // The name of a DNS server may stand before the last `/`.
-            let message = "names a DNS server: only the system's is asked, write \
+            // The name of a DNS server may come before the last `/`.
+            let message = "names a DNS server: only the system's is supported, write \
                            dns:///example.com:4317";
             let named = || ConfigError::new("endpoint", message);
             rest.strip_prefix('/').ok_or_else(named)?
@@ -325,7 +324,7 @@ fn uri(endpoint: &str, insecure: bool) -> Result<(String, bool), ConfigError> {
     })
 }
 
-/// Whether the address and the settings around it make sense together.
+/// Checks the address together with the other settings.
 fn check(uri: &Uri, remote: &ClientSettings<'_>) -> Result<(), ConfigError> {
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
         return Err(ConfigError::new("endpoint", EXPECTED));
@@ -348,7 +347,7 @@ fn check(uri: &Uri, remote: &ClientSettings<'_>) -> Result<(), ConfigError> {
     }
 }
 
-/// For tonic all connections are clear text; what it says to the server is the truth.
+/// tonic sees all connections as plain text. The URI that the server gets has the real scheme.
 fn address(uri: Uri, keepalive: Option<Keepalive>) -> Result<Endpoint, ConfigError> {
     let invalid = |_| ConfigError::new("endpoint", EXPECTED);
     let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -364,7 +363,7 @@ fn address(uri: Uri, keepalive: Option<Keepalive>) -> Result<Endpoint, ConfigErr
     })
 }
 
-/// Sends bytes that are a message already; reads the answer.
+/// Sends bytes that are already a message, and reads the answer.
 #[derive(Debug, Clone, Copy)]
 struct PassThrough;
 

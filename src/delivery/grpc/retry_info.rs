@@ -1,4 +1,4 @@
-//! `google.rpc.RetryInfo` in the details of a status, as far as it concerns us.
+//! `google.rpc.RetryInfo` in the details of a status, as far as it is needed here.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ struct Delay {
     nanos: i32,
 }
 
-/// How long the server asks us to wait; none if it does not say that it can recover.
+/// The wait that the server asks for. `None` if it does not say that it can recover.
 pub(super) fn delay(details: &[u8]) -> Option<Duration> {
     let status = Status::decode(details).ok()?;
     let info = status
@@ -48,7 +48,7 @@ pub(super) fn delay(details: &[u8]) -> Option<Duration> {
     Some(Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos.into())))
 }
 
-/// Details that ask for a delay, as a server writes them.
+/// Details with a delay, as a server writes them.
 #[cfg(test)]
 pub(super) fn encode(seconds: i64, nanos: i32) -> Vec<u8> {
     let info = RetryInfo {

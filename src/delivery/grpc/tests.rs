@@ -1,4 +1,4 @@
-//! Against a real server on the loopback interface.
+//! Tests with a real server on the loopback interface.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{client::Tls, http::AuthConfig, runtime::Tasks, settings::Headers, te
 
 type SeenRequest = Arc<Mutex<Vec<(MetadataMap, ExportMetricsServiceRequest)>>>;
 
-/// Answers every call the same way and remembers it.
+/// Gives every call the same answer and records it.
 #[derive(Clone)]
 struct Service {
     answer: Result<ExportMetricsServiceResponse, Status>,
@@ -43,7 +43,7 @@ impl MetricsService for Service {
     }
 }
 
-/// A server that answers every call with `answer`; its address, and what it has seen.
+/// A server that gives every call the `answer`. Returns its address, and the calls.
 async fn server(
     tasks: &Tasks,
     answer: Result<ExportMetricsServiceResponse, Status>,
@@ -132,7 +132,7 @@ async fn the_bytes_arrive_as_one_message() {
 }
 
 #[tokio::test]
-async fn a_code_says_whether_to_try_again() {
+async fn the_status_code_decides_about_a_retry() {
     for code in (1..=16).map(Code::from_i32) {
         let expected = [1, 4, 10, 11, 14, 15].contains(&(code as i32));
         let outcome = outcome(Err(Status::new(code, "no"))).await;
@@ -145,7 +145,7 @@ async fn a_code_says_whether_to_try_again() {
 }
 
 #[tokio::test]
-async fn retry_info_makes_exhaustion_pass() {
+async fn retry_info_makes_resource_exhausted_retryable() {
     let details = Bytes::from(retry_info::encode(7, 500_000_000));
     let status = Status::with_details(Code::ResourceExhausted, "full", details);
     let outcome = outcome(Err(status)).await;
@@ -175,7 +175,7 @@ async fn a_partial_success_is_read() {
 }
 
 #[tokio::test]
-async fn a_batch_over_the_servers_limit_is_too_large() {
+async fn a_batch_above_the_limit_of_the_server_is_too_large() {
     let (tasks, _failures) = Tasks::new();
     let (address, _) = server(&tasks, Ok(ExportMetricsServiceResponse::default())).await;
     let outcome = destination(&address, Compression::None)
@@ -188,7 +188,7 @@ async fn a_batch_over_the_servers_limit_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_found_when_it_is_back() {
+async fn a_server_that_is_down_is_retried_and_used_when_it_is_back() {
     let (tasks, _failures) = Tasks::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -236,7 +236,7 @@ fn a_scheme_decides_about_tls() {
 }
 
 #[test]
-fn an_endpoint_that_leads_nowhere_is_refused() {
+fn an_invalid_endpoint_is_refused() {
     let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
@@ -259,7 +259,7 @@ fn an_endpoint_that_leads_nowhere_is_refused() {
 }
 
 #[tokio::test]
-async fn both_ends_and_what_stands_between_say_that_a_message_is_too_large() {
+async fn a_size_limit_is_recognized_from_clients_servers_and_proxies() {
     for (code, message) in [
         (
             Code::ResourceExhausted,
@@ -283,7 +283,7 @@ async fn both_ends_and_what_stands_between_say_that_a_message_is_too_large() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_is_one_line_without_our_secrets() {
+async fn the_message_of_a_server_is_one_line_without_secrets() {
     let status = Status::new(Code::InvalidArgument, "key topsecret\n is\tunknown");
     let outcome = outcome(Err(status)).await;
     let SendOutcome::Permanent { error } = outcome else {
@@ -293,7 +293,7 @@ async fn what_a_server_says_is_one_line_without_our_secrets() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// A server that answers whatever comes with these bytes.
+/// A server that sends these bytes to every connection.
 async fn says(tasks: &Tasks, bytes: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -309,7 +309,7 @@ async fn says(tasks: &Tasks, bytes: &'static [u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_port_on_which_something_else_is_spoken_is_named() {
+async fn a_port_with_another_protocol_is_recognized() {
     const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
     const ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
     let (tasks, _failures) = Tasks::new();
@@ -337,7 +337,7 @@ async fn a_port_on_which_something_else_is_spoken_is_named() {
 }
 
 #[tokio::test]
-async fn addresses_take_turns_and_one_that_is_away_is_left_out() {
+async fn round_robin_leaves_out_an_address_that_is_down() {
     let (tasks, _failures) = Tasks::new();
     let accepts = || Ok(ExportMetricsServiceResponse::default());
     let (first, second) = (
@@ -360,12 +360,12 @@ async fn addresses_take_turns_and_one_that_is_away_is_left_out() {
     assert_eq!(
         counts,
         [2, 4],
-        "the one behind it takes the turns of the one that is away"
+        "the next address replaces the one that is down"
     );
 }
 
 #[tokio::test]
-async fn a_name_is_looked_up_for_turns() {
+async fn round_robin_looks_the_name_up() {
     let (tasks, _failures) = Tasks::new();
     let (address, seen) = server(&tasks, Ok(ExportMetricsServiceResponse::default())).await;
     let port = address.rsplit_once(':').unwrap().1;
@@ -392,7 +392,7 @@ async fn a_name_is_looked_up_for_turns() {
     assert_eq!(seen.lock().unwrap().len(), 3);
 }
 
-/// A proxy that connects to wherever it is asked to; what it was asked.
+/// A proxy that connects to every requested address, and the list of its requests.
 async fn proxy(tasks: &Tasks) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://me:pass@{}", listener.local_addr().unwrap());
@@ -417,7 +417,7 @@ async fn proxy(tasks: &Tasks) -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 #[tokio::test]
-async fn a_proxy_is_gone_through() {
+async fn requests_go_through_a_proxy() {
     let (tasks, _failures) = Tasks::new();
     let (address, seen) = server(&tasks, Ok(ExportMetricsServiceResponse::default())).await;
     let (url, asked) = proxy(&tasks).await;

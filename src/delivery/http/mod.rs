@@ -1,4 +1,4 @@
-//! OTLP and Prometheus' remote write over HTTP: one `POST` of protobuf a batch.
+//! OTLP and Prometheus remote write over HTTP: one `POST` of protobuf for each batch.
 
 mod said;
 
@@ -20,13 +20,13 @@ use crate::{
     settings::Compression,
 };
 
-/// The most of an answer that is read, as OTLP recommends.
+/// The largest part of an answer that is read, as OTLP recommends.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
-/// How often a server may name another path of its own.
+/// The largest number of redirects to another path of the same server.
 const MAX_REDIRECTS: usize = 5;
 
-/// Which remote write is spoken.
+/// The version of remote write.
 const REMOTE_WRITE_VERSION: (HeaderName, HeaderValue) = (
     HeaderName::from_static("x-prometheus-remote-write-version"),
     HeaderValue::from_static("0.1.0"),
@@ -36,22 +36,22 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 /// Sends over HTTP.
 pub struct HttpDestination {
     client: Client,
-    /// Through which proxy, if through one.
+    /// The proxy, if there is one.
     proxy: Option<Proxy>,
-    /// Says how far away a date is that a server names.
+    /// The time of day, for dates that a server sends.
     clock: Clock,
     url: Url,
     headers: RequestHeaders,
-    /// What the headers that are configured cannot change.
+    /// Headers that the configuration cannot change.
     content: HeaderMap,
     protocol: Protocol,
 }
 
-/// What is spoken.
+/// The protocol of the requests.
 #[derive(Debug, Clone, Copy)]
 enum Protocol {
     Otlp(Compression),
-    /// Version 1.0; its compression is snappy.
+    /// Version 1.0, which uses snappy.
     RemoteWrite,
 }
 
@@ -59,7 +59,7 @@ enum Protocol {
 enum Error {
     #[error("the server answered {0}{1}")]
     Refusal(StatusCode, Words),
-    #[error("the server answered {0} and wants `{1}` to be asked: give that as the endpoint")]
+    #[error("the server answered {0} and redirects to `{1}`: use that as the endpoint")]
     Elsewhere(StatusCode, String),
     #[error("the exchange with the server{0} failed{1}")]
     Exchange(String, String, #[source] reqwest::Error),
@@ -69,7 +69,7 @@ enum Error {
     Compress(#[source] io::Error),
 }
 
-/// What a server says of a refusal, if it says something.
+/// The message of a refusal, if the server sends one.
 #[derive(Debug)]
 struct Words(String);
 
@@ -83,11 +83,10 @@ impl fmt::Display for Words {
 }
 
 impl HttpDestination {
-    /// Speaks OTLP. Prepares a client; connects when there is something to send.
+    /// Sends OTLP. Prepares a client, which connects when there is something to send.
     ///
     /// # Errors
-    ///
-    /// Names the value of the configuration that cannot be used.
+    /// If a value of the configuration cannot be used. The error names its key.
     pub fn new(url: Url, remote: &ClientSettings<'_>) -> Result<Self, ConfigError> {
         let encoding = compress::encoding(remote.compression);
         let encoding = encoding.map(HeaderValue::from_static);
@@ -95,11 +94,10 @@ impl HttpDestination {
         Self::speaking(Protocol::Otlp(remote.compression), url, remote, content)
     }
 
-    /// The same for Prometheus' remote write, whose compression is snappy.
+    /// Sends Prometheus remote write, which uses snappy.
     ///
     /// # Errors
-    ///
-    /// Names the value of the configuration that cannot be used.
+    /// If a value of the configuration cannot be used. The error names its key.
     pub fn remote_write(url: Url, remote: &ClientSettings<'_>) -> Result<Self, ConfigError> {
         let snappy = HeaderValue::from_static("snappy");
         let content = [(header::CONTENT_ENCODING, snappy), REMOTE_WRITE_VERSION];
@@ -163,8 +161,7 @@ impl HttpDestination {
         })
     }
 
-    /// Sends a request, and sends it again where the server says that another path of its own is
-    /// the right one.
+    /// Sends a request, and sends it again after a redirect to another path of the same server.
     async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<reqwest::Response, Error> {
         let mut url = self.url.clone();
         let mut redirects = 0;
@@ -186,7 +183,7 @@ impl HttpDestination {
         }
     }
 
-    /// Where an answer points to, without what may be secret.
+    /// The location of a redirect, without possible secrets.
     fn location(&self, response: &reqwest::Response) -> Option<String> {
         let mut url = self.url.join(location(response)?).ok()?;
         url.set_query(None);
@@ -195,7 +192,7 @@ impl HttpDestination {
         is_without.then(|| url.to_string())
     }
 
-    /// The body, decompressed, as far as we are willing to read it.
+    /// The decompressed body, up to the limit.
     async fn read(&self, mut response: reqwest::Response) -> Result<Bytes, Error> {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| self.exchange(e))? {
@@ -207,7 +204,7 @@ impl HttpDestination {
         Ok(body.freeze())
     }
 
-    /// An error without the URL, which may hold credentials.
+    /// An error without the URL, which may contain credentials.
     fn exchange(&self, error: reqwest::Error) -> Error {
         let error = error.without_url();
         let by = self.proxy.as_ref();
@@ -221,7 +218,8 @@ fn location(response: &reqwest::Response) -> Option<&str> {
     response.headers().get(header::LOCATION)?.to_str().ok()
 }
 
-/// Whether a refusal is one of the size. Go's servers, the Collector among them, answer 400.
+/// Whether the server refused the request because of its size. Go's servers, such as the Collector,
+/// answer with 400.
 fn is_too_large(status: StatusCode, words: &str) -> bool {
     let says_so = words
         .to_ascii_lowercase()
@@ -237,7 +235,7 @@ impl Protocol {
         }
     }
 
-    /// Whether a request that was answered so may be taken later.
+    /// Whether a request with this answer may be accepted later.
     fn retries(self, status: StatusCode) -> bool {
         match self {
             Self::Otlp(_) => matches!(
@@ -255,7 +253,7 @@ impl Protocol {
 }
 
 impl fmt::Debug for HttpDestination {
-    /// Without the URL, which may hold credentials.
+    /// Prints no URL, which may contain credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpDestination").finish_non_exhaustive()
     }
@@ -295,7 +293,7 @@ fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, C
     let builder = if encrypted || proxy.is_some_and(is_secure) {
         builder.tls_backend_preconfigured(tls.client_config()?)
     } else {
-        // A machine without certificates can still speak clear text.
+        // A machine without certificates can still use plain HTTP.
         builder.tls_certs_only([])
     };
     let builder = match proxy {

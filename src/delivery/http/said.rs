@@ -1,5 +1,5 @@
-//! Why a server does not take a request, in its own words: a status of gRPC as protobuf or JSON, as
-//! OTLP wants it, or whatever text there is.
+//! Why a server refuses a request, in its own words: a gRPC status as protobuf or JSON, as OTLP
+//! says, or any other text.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use bytes::BytesMut;
 use prost::Message as _;
 use tokio::time::timeout;
 
-/// A reason is not waited for any longer: the status alone says what is to be done.
+/// The longest wait for the message: the status alone decides what happens next.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The most of it that is read.
+/// The largest part of the message that is read.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// `google.rpc.Status`, as far as it concerns us.
+/// `google.rpc.Status`, as far as it is needed here.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Status {
     #[prost(int32, tag = "1")]
@@ -23,7 +23,7 @@ struct Status {
     message: String,
 }
 
-/// The server's words, as they came; nothing if there are none.
+/// The message of the server as it arrived; empty if there is none.
 pub(super) async fn words(mut response: reqwest::Response) -> Vec<u8> {
     let headers = response.headers().clone();
     let mut body = BytesMut::new();
@@ -36,7 +36,7 @@ pub(super) async fn words(mut response: reqwest::Response) -> Vec<u8> {
             }
         }
     };
-    // What has come until then is enough.
+    // The part that has arrived until then is enough.
     drop(timeout(PATIENCE, read).await);
     message(&headers, &body)
 }
@@ -55,7 +55,7 @@ fn message(headers: &HeaderMap, body: &[u8]) -> Vec<u8> {
         .unwrap_or_else(|| body.to_vec())
 }
 
-/// The message of a JSON object, under one of the names that servers give it.
+/// The message in a JSON object, under one of the usual names.
 fn of_json(body: &[u8]) -> Option<Vec<u8>> {
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let inner = value.get("error").filter(|error| error.is_object());
@@ -65,7 +65,7 @@ fn of_json(body: &[u8]) -> Option<Vec<u8>> {
     Some(message.as_bytes().to_vec())
 }
 
-/// The title of a page, which is for people who look at it.
+/// The title of a page, which is for people.
 fn of_page(body: &[u8]) -> Option<Vec<u8>> {
     let text = String::from_utf8_lossy(body);
     let small = text.to_ascii_lowercase();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_comes_in_many_forms() {
+    fn the_reason_is_found_in_many_formats() {
         let status = Status {
             code: 3,
             message: "bad metric".to_owned(),

@@ -1,4 +1,4 @@
-//! Against a real server on the loopback interface.
+//! Tests with a real server on the loopback interface.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ use crate::{http::AuthConfig, runtime::Tasks, settings::Headers, telemetry::chai
 
 type SeenRequest = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
-/// A server that answers every request with `answer`; its URL, and what it has seen.
+/// A server that gives every request the `answer`. Returns its URL, and the requests.
 async fn server(tasks: &Tasks, answer: Response<Bytes>) -> (Url, SeenRequest) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!(
@@ -44,7 +44,7 @@ async fn server(tasks: &Tasks, answer: Response<Bytes>) -> (Url, SeenRequest) {
                     Ok::<_, Infallible>(answer.as_ref().clone().map(Full::new))
                 }
             });
-            // A client that leaves is no matter here.
+            // A client that disconnects does not matter here.
             drop(
                 http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
@@ -83,7 +83,7 @@ async fn outcome(answer: Response<Bytes>) -> SendOutcome {
 }
 
 #[tokio::test]
-async fn remote_write_is_snappy_and_every_error_of_the_server_may_pass() {
+async fn remote_write_uses_snappy_and_retries_every_server_error() {
     let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
@@ -134,7 +134,7 @@ fn is_retry(outcome: &SendOutcome) -> bool {
 }
 
 #[tokio::test]
-async fn the_request_is_what_otlp_says() {
+async fn the_request_follows_the_otlp_specification() {
     let (tasks, _failures) = Tasks::new();
     let payload = Bytes::from(vec![7; 100_000]);
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
@@ -166,7 +166,7 @@ async fn the_request_is_what_otlp_says() {
 }
 
 #[tokio::test]
-async fn a_status_says_whether_to_try_again() {
+async fn the_status_decides_about_a_retry() {
     for status in [429, 502, 503, 504] {
         assert!(is_retry(&outcome(answer(status, &[])).await), "{status}");
     }
@@ -191,12 +191,12 @@ async fn retry_after_is_a_number_or_a_date() {
         ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"),
     ];
     assert_eq!(asked(503, &dates).await, seconds(30));
-    assert_eq!(asked(503, &[dates[1]]).await, seconds(0), "long ago");
+    assert_eq!(asked(503, &[dates[1]]).await, seconds(0), "a date in the past");
     assert_eq!(asked(503, &[("retry-after", "soon")]).await, None);
     assert_eq!(
         asked(502, &[("retry-after", "17")]).await,
         None,
-        "not defined there"
+        "this status has no Retry-After"
     );
 }
 
@@ -222,7 +222,7 @@ async fn an_endless_answer_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_or_hangs_up_is_tried_again_and_no_secret_is_told() {
+async fn a_server_that_is_down_is_retried_and_errors_have_no_secrets() {
     let (tasks, _failures) = Tasks::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url: Url = format!("http://user:secret@{}", listener.local_addr().unwrap())
@@ -261,7 +261,7 @@ fn error(outcome: SendOutcome) -> String {
 }
 
 #[tokio::test]
-async fn the_reason_is_the_servers_in_one_line_without_our_secrets() {
+async fn the_reason_is_one_line_of_the_server_without_secrets() {
     let json = br#"{"code":3,"message":"no\n\u001b[31m tenant for topsecret"}"#;
     for (headers, body, expected) in [
         (
@@ -287,7 +287,7 @@ async fn the_reason_is_the_servers_in_one_line_without_our_secrets() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_the_size_is_one() {
+async fn a_refusal_because_of_the_size_is_recognized() {
     for answer in [
         answer(413, &[]),
         with_body(400, &[], b"http: request body too large"),
@@ -301,7 +301,7 @@ async fn a_refusal_for_the_size_is_one() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_followed_on_the_same_server_and_named_otherwise() {
+async fn a_redirect_is_followed_only_on_the_same_server() {
     for status in [307, 308] {
         let (tasks, _failures) = Tasks::new();
         let (url, seen) = server(&tasks, answer(status, &[("location", "/v1/metrics/")])).await;
@@ -310,8 +310,8 @@ async fn a_redirect_is_followed_on_the_same_server_and_named_otherwise() {
                 .send(Bytes::from_static(b"b"))
                 .await,
         );
-        assert_eq!(seen.lock().unwrap().len(), 1 + MAX_REDIRECTS, "and no more");
-        assert!(said.contains("/v1/metrics/` to be asked"), "{said}");
+        assert_eq!(seen.lock().unwrap().len(), 1 + MAX_REDIRECTS, "no further redirects");
+        assert!(said.contains("/v1/metrics/`: use that"), "{said}");
         assert!(!said.contains("secret"), "{said}");
     }
     let (tasks, _failures) = Tasks::new();
@@ -336,12 +336,12 @@ async fn a_redirect_is_followed_on_the_same_server_and_named_otherwise() {
     }
     assert!(
         stranger.lock().unwrap().is_empty(),
-        "it gets nothing of ours"
+        "the other server gets no credentials"
     );
 }
 
 #[tokio::test]
-async fn a_port_on_which_something_else_is_spoken_is_named() {
+async fn a_port_with_another_protocol_is_recognized() {
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
     const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
@@ -362,7 +362,7 @@ async fn a_port_on_which_something_else_is_spoken_is_named() {
             tokio::io::AsyncWriteExt::write_all(&mut stream, bytes)
                 .await
                 .unwrap();
-            // Until the client has read it.
+            // The connection stays open until the client has read the bytes.
             let mut rest = Vec::new();
             drop(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await);
         });
@@ -373,7 +373,7 @@ async fn a_port_on_which_something_else_is_spoken_is_named() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_gone_through() {
+async fn requests_go_through_a_proxy() {
     let (tasks, _failures) = Tasks::new();
     let (url, seen) = server(&tasks, answer(200, &[])).await;
     let proxy = format!(
@@ -390,7 +390,7 @@ async fn a_proxy_is_gone_through() {
         tls: &tls,
         proxy_url: Some(proxy_url),
     };
-    // A name that nobody can look up: the proxy is asked for it.
+    // Nobody can look this name up: the client leaves that to the proxy.
     let nowhere: Url = "http://nowhere.invalid/v1/metrics".parse().unwrap();
     let destination = HttpDestination::new(nowhere.clone(), &remote(&proxy)).unwrap();
     let outcome = destination.send(Bytes::from_static(b"batch")).await;

@@ -1,4 +1,4 @@
-//! The part of a queue that is on disk, as the queue knows it.
+//! The part of a queue that is on disk.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -11,22 +11,22 @@ use crate::delivery::{
     sending_queue::BatchSettings,
 };
 
-/// A batch that is to be written.
+/// A batch to write.
 #[derive(Debug)]
 pub(in crate::delivery) struct ToWrite {
-    /// Its place in the order.
+    /// Its position in the order.
     pub(in crate::delivery) id: u64,
-    /// Data points in it.
+    /// Its data points.
     pub(in crate::delivery) points: u64,
-    /// When its first message came.
+    /// When its first message arrived.
     pub(in crate::delivery) opened: Instant,
     /// Its messages.
     pub(in crate::delivery) payload: Bytes,
 }
 
 impl Queue {
-    /// The batches that wait in memory only, at least one and together at most `max_bytes`. They
-    /// are being written until [`Self::written`].
+    /// Takes the batches that are only in memory: at least one, and together at most `max_bytes`.
+    /// They are being written until [`Self::written`].
     pub(in crate::delivery) fn take_to_write(&mut self, max_bytes: u64) -> Vec<ToWrite> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         for batch in &mut self.waiting {
@@ -49,8 +49,8 @@ impl Queue {
         taken
     }
 
-    /// What was being written is on disk, or is not. Batches on disk that stand side by side and
-    /// fit together are joined. Gives the points that are on disk now and were not before.
+    /// Records whether the write succeeded. Neighboring batches on disk that fit together are
+    /// joined. Returns the number of points that are newly on disk.
     pub(in crate::delivery) fn written(&mut self, success: bool, settings: &BatchSettings) -> u64 {
         let mut points = 0;
         for mut batch in std::mem::take(&mut self.waiting) {
@@ -69,9 +69,9 @@ impl Queue {
         points
     }
 
-    /// Takes what was found on disk, in front of what has come since, which gets new ids only if the
-    /// clock was set back since the last run. Gives the id of the next batch, `next_id` if nothing
-    /// had to change.
+    /// Adds the batches found on disk before those that have arrived since. The latter get new ids
+    /// only if the clock was set back since the last run. Returns the id of the next batch:
+    /// `next_id` if no id changed.
     pub(in crate::delivery) fn restore(
         &mut self,
         found: Vec<Batch>,
@@ -98,8 +98,8 @@ impl Queue {
         self.waiting.back().map_or(free, |last| last.ids.end() + 1)
     }
 
-    /// Of the batches that wait on disk, only those are there that are among `found`. Gives how many
-    /// points are lost, and the ids of those found that are neither waiting nor being sent.
+    /// Removes waiting batches on disk that are not among `found`. Returns the number of lost
+    /// points, and the ids in `found` that neither wait nor are being sent.
     pub(in crate::delivery) fn keep(
         &mut self,
         found: Vec<Batch>,
@@ -121,7 +121,7 @@ impl Queue {
             }
             self.forget(&batch);
             if is_begun {
-                // Nobody knows whether what is left was sent already.
+                // It is not known whether the remaining ones were sent already.
                 unknown.extend(left.into_iter().map(|(_, one)| one.ids));
                 continue;
             }
@@ -137,22 +137,22 @@ impl Queue {
         (before - self.held.points, unknown)
     }
 
-    /// The next batch, which stays where it is, and whether others wait behind it.
+    /// The next batch, which stays in its place, and whether others wait after it.
     pub(in crate::delivery) fn front(&self) -> Option<(&Batch, bool)> {
         Some((self.waiting.front()?, self.waiting.len() > 1))
     }
 
-    /// What is on disk, as far as it is held.
+    /// The part of the held batches that is on disk.
     pub(in crate::delivery) fn on_disk(&self) -> QueuedAmount {
         self.on_disk
     }
 
-    /// Whether something is on its way to the destination.
+    /// Whether a batch is being sent.
     pub(in crate::delivery) fn is_sending(&self) -> bool {
         !self.sending.is_empty()
     }
 
-    /// Whether something waits that is not on disk.
+    /// Whether a waiting batch is not on disk.
     pub(in crate::delivery) fn has_unwritten(&self) -> bool {
         let on_disk = |batch: &Batch| matches!(batch.payload, Payload::Disk);
         self.waiting.iter().any(|batch| !on_disk(batch))

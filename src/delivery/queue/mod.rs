@@ -1,4 +1,4 @@
-//! Batches in the order in which they are to be sent, within bounds. No clock, no network.
+//! A bounded queue of batches in the order of sending. It has no clock and no network.
 
 mod disk;
 
@@ -13,20 +13,20 @@ use super::{
     sending_queue::{OverflowPolicy, SendingQueue, Sizer},
 };
 
-/// Batches that wait and those that are being sent. The latter keep their place in the bounds
-/// until it is known what became of them.
+/// The waiting batches and those that are being sent. The latter count against the limits until
+/// their result is known.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: VecDeque<Batch>,
-    /// The ids of those that are being sent, and when their first messages came.
+    /// The ids of the batches that are being sent, and when their first messages arrived.
     sending: Vec<(RangeInclusive<u64>, Instant)>,
     held: QueuedAmount,
-    /// What of it is on disk.
+    /// The part that is on disk.
     on_disk: QueuedAmount,
     limits: QueueLimits,
 }
 
-/// How much is held.
+/// An amount of queued data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct QueuedAmount {
     pub(super) batches: u64,
@@ -44,7 +44,7 @@ struct QueueLimits {
 }
 
 impl Queue {
-    /// `disk_bytes` is the most that may be on disk; none if nothing may.
+    /// Creates a queue. `disk_bytes` is the limit on disk; `None` for a queue in memory.
     pub(super) fn new(settings: &SendingQueue, disk_bytes: Option<u64>) -> Self {
         let memory_bytes = settings.queue_bytes.get();
         let (size, sizer) = match settings.enabled {
@@ -66,7 +66,8 @@ impl Queue {
         }
     }
 
-    /// Takes a new batch. Gives back what finds no place, and why: the new one, or older ones.
+    /// Adds a batch. Returns the batches that do not fit, and the reason: the new one, or older
+    /// ones.
     pub(super) fn push(&mut self, batch: Batch) -> (Vec<Batch>, DropReason) {
         let more = QueuedAmount::of(&batch);
         if self.held.bytes - self.on_disk.bytes + more.bytes > self.limits.memory_bytes {
@@ -93,7 +94,7 @@ impl Queue {
         (victims, DropReason::QueueFull)
     }
 
-    /// Whether so much more has room, or would have if all that waits were given up.
+    /// Whether `more` fits, or would fit if all waiting batches were dropped.
     fn can_make_room(&self, more: QueuedAmount) -> bool {
         let mut rest = self.held;
         if self.limits.victim == OverflowPolicy::Oldest {
@@ -104,7 +105,7 @@ impl Queue {
         self.has_room(more) || self.limits.allow(rest, more)
     }
 
-    /// Whether so much more could be held.
+    /// Whether `more` fits.
     pub(super) fn has_room(&self, more: QueuedAmount) -> bool {
         self.limits.allow(self.held, more)
     }
@@ -116,31 +117,31 @@ impl Queue {
         }
     }
 
-    /// Whether no batch waits; some may be being sent.
+    /// Whether no batch waits. Batches may still be in progress.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Hands out the next batch, which then comes back by one of the two ways below.
+    /// Takes out the next batch. It must come back by one of the methods below.
     pub(super) fn next(&mut self) -> Option<Batch> {
         let batch = self.waiting.pop_front()?;
         self.sending.push((batch.ids.clone(), batch.opened));
         Some(batch)
     }
 
-    /// Takes a batch back to where it was: order is kept.
+    /// Puts a batch back at its place, so that the order stays.
     pub(super) fn put_first(&mut self, batch: Batch) {
         self.no_longer_sending(&batch);
         self.waiting.push_front(batch);
     }
 
-    /// Forgets a batch that was sent or dropped.
+    /// Removes a batch that was sent or dropped.
     pub(super) fn release(&mut self, batch: &Batch) {
         self.no_longer_sending(batch);
         self.forget(batch);
     }
 
-    /// Takes a batch back of which so many more points are done with; the rest of it is next.
+    /// Puts a batch back after `points` more points are done. The rest of it is next.
     pub(super) fn put_back_rest(&mut self, mut batch: Batch, points: u64) {
         batch.points -= points;
         batch.done_points += points;
@@ -159,29 +160,30 @@ impl Queue {
         }
     }
 
-    /// Forgets everything, also what is being sent, but for what is on disk: that is still held.
+    /// Forgets everything, including batches in progress, except those on disk, which are still
+    /// held.
     pub(super) fn end(&mut self) {
         self.waiting.clear();
         self.sending.clear();
         self.held = self.on_disk;
     }
 
-    /// What is held.
+    /// The amount that is held.
     pub(super) fn held(&self) -> QueuedAmount {
         self.held
     }
 
-    /// What is held, in the unit of the sizer.
+    /// The amount that is held, in the unit of the sizer.
     pub(super) fn size(&self) -> u64 {
         self.limits.sizer.measure(self.held)
     }
 
-    /// The most that can be held, in the unit of the sizer.
+    /// The capacity, in the unit of the sizer.
     pub(super) fn capacity(&self) -> u64 {
         self.limits.size
     }
 
-    /// When the oldest message came that is held.
+    /// When the oldest held message arrived.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let waiting = self.waiting.front().map(|batch| batch.opened);
         let sending = self.sending.iter().map(|(_, opened)| *opened);
@@ -265,42 +267,42 @@ mod tests {
         Queue::new(&settings, None)
     }
 
-    /// The sizes of what finds no place.
+    /// The sizes of the batches that do not fit.
     fn victims(queue: &mut Queue, bytes: u64) -> Vec<u64> {
         let (victims, _) = queue.push(batch(bytes));
         victims.iter().map(|batch| batch.bytes).collect()
     }
 
     #[test]
-    fn what_is_being_sent_keeps_its_place() {
+    fn a_batch_in_progress_counts_against_the_limit() {
         let mut queue = queue(2, Sizer::Requests, OverflowPolicy::Newest);
         assert!(victims(&mut queue, 1).is_empty());
         assert!(victims(&mut queue, 2).is_empty());
         let sending = queue.next().unwrap();
-        assert_eq!(victims(&mut queue, 3), [3], "still full");
+        assert_eq!(victims(&mut queue, 3), [3], "the queue is still full");
         queue.put_first(sending);
         let sending = queue.next().unwrap();
-        assert_eq!(sending.bytes, 1, "the same again");
+        assert_eq!(sending.bytes, 1, "the same batch again");
         queue.release(&sending);
         assert!(victims(&mut queue, 3).is_empty());
         assert_eq!((queue.size(), queue.held().points), (2, 2));
     }
 
     #[test]
-    fn the_oldest_make_room_but_not_those_on_their_way() {
+    fn the_oldest_are_dropped_but_not_those_in_progress() {
         let mut queue = queue(10, Sizer::Bytes, OverflowPolicy::Oldest);
         assert!(victims(&mut queue, 4).is_empty());
         let sending = queue.next().unwrap();
         assert!(victims(&mut queue, 2).is_empty());
         assert!(victims(&mut queue, 3).is_empty());
         assert_eq!(victims(&mut queue, 6), [2, 3]);
-        assert_eq!(victims(&mut queue, 7), [7], "that would not help");
+        assert_eq!(victims(&mut queue, 7), [7], "dropping others would not help");
         queue.release(&sending);
         assert_eq!((queue.size(), queue.held().batches), (6, 1));
     }
 
     #[test]
-    fn items_are_data_points() {
+    fn the_sizer_items_counts_data_points() {
         let mut queue = queue(2, Sizer::Items, OverflowPolicy::Newest);
         assert!(victims(&mut queue, 1000).is_empty());
         assert!(victims(&mut queue, 1000).is_empty());
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_too() {
+    fn bytes_are_limited_too() {
         let mut queue = queue(1000, Sizer::Requests, OverflowPolicy::Newest);
         assert!(victims(&mut queue, 1 << 19).is_empty());
         assert!(victims(&mut queue, 1 << 19).is_empty());

@@ -1,9 +1,9 @@
-//! What goes to the disk and comes from there, and what each event does to it. No IO.
+//! Decides what is written to the disk and read from it, and handles the results. No IO.
 //!
-//! While the disk works, a batch is written as soon as the one write before it has ended, and is
-//! sent only from there; what was sent is removed before the next batch is begun, so that a crash
-//! repeats what was on its way and nothing else. While it fails, batches wait in memory and are sent
-//! from there.
+//! While the disk works, a batch is written as soon as the previous write has ended, and is sent
+//! only from disk. A sent batch is removed before the next one is started, so that a crash repeats
+//! only the batch in progress. While the disk fails, batches wait in memory and are sent from
+//! there.
 
 use std::{error::Error, ops::RangeInclusive, time::Duration};
 
@@ -20,16 +20,16 @@ use crate::{
     telemetry::chain,
 };
 
-/// Messages gather in memory so long before they are written together.
+/// How long messages are collected in memory for one write.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// How long a disk that fails is left alone.
+/// The pause after a failure of the disk.
 pub(in crate::delivery) const RETRY: Duration = Duration::from_secs(5);
 
-/// The most that is written at once.
+/// The largest write.
 const WRITE_BYTES: u64 = 16 << 20;
 
-/// What can go wrong with the disk, a closed list.
+/// The kinds of disk failures. The list is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::delivery) enum DiskFailure {
     Open,
@@ -53,30 +53,30 @@ impl DiskFailure {
     }
 }
 
-/// Where a queue is kept, as far as the state needs to know.
+/// The storage of a queue, as far as the state needs it.
 #[derive(Debug)]
 pub(in crate::delivery) struct DiskQueueState {
-    /// The most that may be there.
+    /// The most bytes on disk.
     pub(in crate::delivery) max_bytes: u64,
-    /// Where it is told how it is.
+    /// Reports the status of the storage.
     pub(in crate::delivery) status: LogStatus,
     /// The directory, for the log.
     pub(in crate::delivery) place: String,
 }
 
-/// What is known of the disk.
+/// The state of the disk.
 #[derive(Debug)]
 pub(super) struct QueueLog {
     exporter: String,
     place: String,
     status: LogStatus,
     health: DiskHealth,
-    /// Ids that are to be removed.
+    /// Ids to remove.
     removals: Vec<RangeInclusive<u64>>,
-    /// Whether a write is under way.
+    /// Whether a write is in progress.
     is_writing: bool,
     unreadable_until: Option<Instant>,
-    /// At the end: whether the destination is away and what is on disk stays there.
+    /// During a drain: whether the destination is down, so that the batches on disk stay there.
     pub(super) stays: bool,
     pub(super) found_points: u64,
     pub(super) stored_points: u64,
@@ -85,7 +85,7 @@ pub(super) struct QueueLog {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DiskHealth {
-    /// It is not known yet what it holds.
+    /// The contents of the disk are not known yet.
     Opening,
     Works,
     FailsUntil(Instant),
@@ -98,11 +98,11 @@ pub(in crate::delivery) struct Work {
     pub(in crate::delivery) removals: Vec<RangeInclusive<u64>>,
 }
 
-/// What is done with the disk next.
+/// The next operation on the disk.
 #[derive(Debug)]
 pub(in crate::delivery) enum DiskAction {
     Write(Work),
-    /// Looks again at this moment, if there is one, or when something has changed.
+    /// Checks again at this time, if there is one, or after a change.
     Wait(Option<Instant>),
 }
 
@@ -141,14 +141,14 @@ impl QueueLog {
         if matches!(self.health, DiskHealth::FailsUntil(_)) {
             tracing::debug!(%exporter, operation, error, "the disk still fails");
         } else {
-            tracing::error!(%exporter, operation, error, "the queue cannot be kept on disk: what comes waits in memory");
+            tracing::error!(%exporter, operation, error, "the queue cannot be written to disk: new batches wait in memory");
         }
         self.health = DiskHealth::FailsUntil(now + RETRY);
     }
 
     fn recovers(&mut self) {
         if matches!(self.health, DiskHealth::FailsUntil(_)) {
-            tracing::info!(exporter = %self.exporter, "the queue is kept on disk again");
+            tracing::info!(exporter = %self.exporter, "the queue is on disk again");
         }
         self.status.works();
         self.health = DiskHealth::Works;
@@ -157,7 +157,7 @@ impl QueueLog {
 }
 
 impl DeliveryState {
-    /// What a worker has to do, if the disk decides that.
+    /// The next step of a worker, if the disk decides about it.
     pub(super) fn disk_holds_back(&self, now: Instant) -> Option<Next> {
         let queue_log = self.queue_log.as_ref()?;
         if self.phase == DeliveryPhase::Ended
@@ -197,7 +197,7 @@ impl DeliveryState {
         is_early.then_some(Next::Wait(Some(due)))
     }
 
-    /// What is to be done with the disk. A write has to be answered by [`Self::stored`].
+    /// The next operation on the disk. [`Self::stored`] must report the result of a write.
     pub(in crate::delivery) fn store_next(&mut self, now: Instant) -> DiskAction {
         let Some(queue_log) = &mut self.queue_log else {
             return DiskAction::Wait(None);
@@ -223,7 +223,7 @@ impl DeliveryState {
         DiskAction::Write(Work { batches, removals })
     }
 
-    /// What a write came to; with an error it may or may not have been done.
+    /// Records the result of a write. After an error it may or may not have been done.
     pub(in crate::delivery) fn stored(
         &mut self,
         removals: Vec<RangeInclusive<u64>>,
@@ -241,14 +241,14 @@ impl DeliveryState {
         match result {
             Ok(()) => queue_log.recovers(),
             Err(error) => {
-                // What is done twice does no harm.
+                // Removing an id twice is harmless.
                 queue_log.removals.splice(0..0, removals);
                 queue_log.fails(DiskFailure::Write, error, now);
             }
         }
     }
 
-    /// Takes what was on disk at the start, and counts what is lost of it if it was damaged.
+    /// Adds what was on disk at the start, and counts the points that are lost if it was damaged.
     pub(in crate::delivery) fn restored(
         &mut self,
         found: Vec<Batch>,
@@ -276,7 +276,7 @@ impl DeliveryState {
         }
     }
 
-    /// Of what is on disk, these batches are left: what waits and is not among them is lost.
+    /// Keeps only these batches of those on disk. Other waiting batches are lost.
     pub(in crate::delivery) fn salvaged(&mut self, found: Vec<Batch>, now: Instant) {
         let Some(queue_log) = &mut self.queue_log else {
             return;
@@ -299,7 +299,7 @@ impl DeliveryState {
         }
     }
 
-    /// A batch cannot be read now: it waits in its place.
+    /// A batch cannot be read now. It waits in its place.
     pub(in crate::delivery) fn unreadable(
         &mut self,
         batch: Batch,
@@ -334,7 +334,7 @@ impl DeliveryState {
         let is_done = self.queue.on_disk().points == 0 || queue_log.stays;
         let is_stored = match queue_log.works() {
             true => is_written && !unwritten,
-            // What is in memory alone gets its attempt.
+            // A batch that is only in memory gets its attempt.
             false => !unwritten || queue_log.stays,
         };
         !self.queue.is_sending() && is_done && is_stored

@@ -1,35 +1,35 @@
-//! What the metrics say of one exporter.
+//! The values of the metrics of one exporter.
 
 use super::DiskFailure;
 use crate::delivery::ledger::PointCounts;
 
-/// What one exporter has done and holds, at one moment.
+/// What one exporter has done and holds, at one time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::delivery) struct Figures {
-    /// What became of the points that are no longer held.
+    /// Points by result, without those that are held.
     pub(in crate::delivery) tally: PointCounts,
-    /// Points held.
+    /// Held points.
     pub(in crate::delivery) held_points: u64,
-    /// Bytes held, before compression.
+    /// Held bytes, before compression.
     pub(in crate::delivery) held_bytes: u64,
-    /// What is held in the queue, in the unit of its sizer.
+    /// The amount in the queue, in the unit of its sizer.
     pub(in crate::delivery) queue_size: u64,
-    /// The most that may be, in the same unit.
+    /// The capacity of the queue, in the same unit.
     pub(in crate::delivery) queue_capacity: u64,
-    /// Whole seconds since the oldest point that is held was handed over.
+    /// Whole seconds since the oldest held point arrived.
     pub(in crate::delivery) oldest_age_seconds: u64,
-    /// Points that an ended one left on disk.
+    /// Points that an ended delivery left on disk.
     pub(in crate::delivery) left_points: u64,
     /// Points that were found on disk.
     pub(in crate::delivery) found_points: u64,
-    /// Points that were put on disk.
+    /// Points that were written to disk.
     pub(in crate::delivery) stored_points: u64,
-    /// What went wrong with the disk, in the order of [`DiskFailure::ALL`].
+    /// Failures of the disk, in the order of [`DiskFailure::ALL`].
     pub(in crate::delivery) storage_failures: [u64; DiskFailure::ALL.len()],
 }
 
 impl Figures {
-    /// The sum with one who came later; what may be held is the later one's.
+    /// The sum with a later delivery. The capacity is that of the later one.
     pub(in crate::delivery) fn followed_by(&self, later: &Self) -> Self {
         let mut failures = later.storage_failures;
         for (sum, earlier) in failures.iter_mut().zip(self.storage_failures) {

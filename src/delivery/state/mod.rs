@@ -1,5 +1,5 @@
-//! Everything that is held between the polls and the network, and what each event does to it.
-//! No clock, no network. At every moment: points in = sent + rejected + dropped + held.
+//! Everything that is held between the polls and the network, and the effect of each event. No
+//! clock, no network. At every moment: points in = sent + rejected + dropped + held.
 
 mod disk;
 mod figures;
@@ -33,7 +33,7 @@ pub(super) struct DeliveryState {
     splits: bool,
     batcher: Batcher,
     queue: Queue,
-    /// What is known of the disk, if there is one.
+    /// The state of the disk, if there is one.
     queue_log: Option<QueueLog>,
     phase: DeliveryPhase,
     ledger: CounterLedger,
@@ -48,19 +48,19 @@ enum DeliveryPhase {
     Ended,
 }
 
-/// What a worker does next.
+/// The next step of a worker.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Sends this batch, when its time has come.
+    /// Sends this batch when it is due.
     Send(Batch),
-    /// Looks again at this moment, if there is one, or when something has changed.
+    /// Checks again at this time, if there is one, or after a change.
     Wait(Option<Instant>),
-    /// Ends: nothing will come any more.
+    /// Ends, because no more batches will come.
     End,
 }
 
 impl DeliveryState {
-    /// The queue is on `disk` if there is one.
+    /// Creates the state. The queue is on `disk` if there is one.
     pub(super) fn new(
         id: &str,
         retry: RetryOnFailure,
@@ -81,17 +81,17 @@ impl DeliveryState {
         }
     }
 
-    /// Numbers batches from `first` on.
+    /// Numbers batches starting with `first`.
     pub(super) fn number_from(&mut self, first: u64) {
         self.batcher.next_id = first;
     }
 
-    /// Takes messages of any size if whoever sends them `splits` them.
+    /// Accepts messages of any size if they can be split.
     pub(super) fn take_any_size(&mut self, splits: bool) {
         self.splits = splits;
     }
 
-    /// Takes a message into the open batch. True if the workers should look again.
+    /// Adds a message to the open batch. Returns true if the workers should check again.
     pub(super) fn push(&mut self, message: &[u8], points: u64, now: Instant) -> bool {
         self.ledger.tally.received += points;
         if self.phase != DeliveryPhase::Running {
@@ -110,14 +110,14 @@ impl DeliveryState {
         self.batcher.due() != due
     }
 
-    /// Counts points that are given up as soon as they come.
+    /// Counts points that are dropped as soon as they arrive.
     pub(super) fn refuse(&mut self, reason: DropReason, points: u64, now: Instant) {
         self.ledger.tally.received += points;
         self.ledger.dropped(reason, points, now);
     }
 
-    /// What a free worker does. The open batch is closed by age only here: while all workers are
-    /// busy with a destination that is slow or away, it goes on to fill up.
+    /// The next step of a free worker. Only this method closes the open batch because of its age:
+    /// while all workers are busy with a slow destination, the batch continues to fill.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         if let Some(next) = self.disk_holds_back(now) {
             return next;
@@ -139,7 +139,7 @@ impl DeliveryState {
         }
     }
 
-    /// Notes what an attempt that lasted from `started` to `now` came to.
+    /// Records the result of an attempt that lasted from `started` to `now`.
     pub(super) fn settle(
         &mut self,
         batch: Batch,
@@ -148,7 +148,7 @@ impl DeliveryState {
         now: Instant,
     ) {
         if self.phase == DeliveryPhase::Ended {
-            return; // counted when all was given up
+            return; // everything was counted when it was dropped
         }
         match outcome {
             SendOutcome::Sent(answer) => {
@@ -165,14 +165,14 @@ impl DeliveryState {
                 self.ledger.tally.failed += points;
                 self.ledger.rejected(points, now);
             }
-            // It could not be halved.
+            // The batch could not be halved.
             SendOutcome::TooLarge { error } => {
                 self.health.failed(error.as_ref(), now);
                 let points = self.advance(batch);
                 self.ledger.tally.failed += points;
                 self.ledger.dropped(DropReason::TooLarge, points, now);
             }
-            // Nobody who stops the collector wants to wait for a destination that is away.
+            // A shutdown does not wait for a destination that is down.
             SendOutcome::Retry { error, .. } if self.phase == DeliveryPhase::Draining => {
                 self.health.failed(error.as_ref(), now);
                 self.ledger.tally.failed += batch.next_points();
@@ -199,7 +199,7 @@ impl DeliveryState {
         }
     }
 
-    /// Takes a batch back that was refused for its size: its next piece has become `halves`.
+    /// Takes back a batch that was refused because of its size. Its next piece has become `halves`.
     pub(super) fn halve(
         &mut self,
         mut batch: Batch,
@@ -208,7 +208,7 @@ impl DeliveryState {
         error: &(dyn Error + 'static),
     ) {
         if self.phase == DeliveryPhase::Ended {
-            return; // counted when all was given up
+            return; // everything was counted when it was dropped
         }
         self.health.halved(bytes, error);
         self.ledger.tally.failed += batch.next_points();
@@ -219,17 +219,17 @@ impl DeliveryState {
         self.queue.put_back_rest(batch, 0);
     }
 
-    /// Gives up a batch whose sender has ended without a word.
+    /// Drops a batch whose worker ended without a result.
     pub(super) fn dropped_by_sender(&mut self, batch: &Batch, now: Instant) {
         if self.phase != DeliveryPhase::Ended {
             self.give_up(batch, DropReason::Panic, now);
         }
     }
 
-    /// Takes nothing more and makes what is held ready to be sent at once.
+    /// Accepts no more messages, and makes everything ready to be sent at once.
     pub(super) fn begin_drain(&mut self, now: Instant) {
         if self.phase == DeliveryPhase::Running {
-            // So that what is told from here on is what the end costs.
+            // After this line, the log shows only what the shutdown drops.
             self.ledger.report_all(now);
             self.phase = DeliveryPhase::Draining;
             self.close_batch(now);
@@ -242,7 +242,7 @@ impl DeliveryState {
         self.held_points() == 0
     }
 
-    /// Gives up all that is held.
+    /// Drops everything that is held.
     pub(super) fn end(&mut self, now: Instant) {
         if self.phase == DeliveryPhase::Ended {
             return;
@@ -256,12 +256,12 @@ impl DeliveryState {
         self.ledger.report_all(now);
     }
 
-    /// Data points held.
+    /// Held data points.
     pub(super) fn held_points(&self) -> u64 {
         self.batcher.points() + self.queue.held().points
     }
 
-    /// What the metrics show.
+    /// The values of the metrics.
     pub(super) fn figures(&self, now: Instant) -> Figures {
         let oldest = self.queue.oldest().or(self.batcher.opened());
         let queue_log = self.queue_log.as_ref();
@@ -304,8 +304,8 @@ impl DeliveryState {
         self.ledger.dropped(reason, batch.points, now);
     }
 
-    /// What was sent of a batch is done with, and the rest of it is next, if there is one. Gives how
-    /// many points that were.
+    /// Marks the sent part of a batch as done. The rest of it is next, if there is one. Returns the
+    /// number of sent points.
     fn advance(&mut self, mut batch: Batch) -> u64 {
         let points = batch.next_points();
         batch.pieces.pop_front();
@@ -322,7 +322,7 @@ impl DeliveryState {
         self.remove_from_disk(batch);
     }
 
-    /// What is not sent at the end: it stays on disk if it is there.
+    /// Handles a batch that is not sent at the end: it stays on disk if it is there.
     fn leave(&mut self, batch: Batch, now: Instant) {
         match (&batch.payload, &mut self.queue_log) {
             (Payload::Disk, Some(queue_log)) => {

@@ -1,9 +1,10 @@
-//! A destination that does not answer is left alone, and nothing is lost by it.
+//! Tests of the breaker: it stops requests to a destination that does not answer, and nothing is
+//! lost.
 
 use super::*;
 use crate::pipeline::ComponentStatus;
 
-/// Three batches at a time, to a destination that is away for ten minutes.
+/// Three simultaneous batches, to a destination that is down for ten minutes.
 fn away_bench() -> (Bench, Instant) {
     let queue = SendingQueue {
         num_consumers: 3,
@@ -20,14 +21,14 @@ fn away_bench() -> (Bench, Instant) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_five_failures_in_a_row_one_attempt_at_a_time_is_made() {
+async fn after_five_failures_in_a_row_there_is_one_attempt_at_a_time() {
     let (mut bench, until) = away_bench();
     let start = Instant::now();
     for mark in 0..40 {
         bench.push(mark);
     }
     assert_eq!(bench.metrics.sum("circuit_breaker_state"), 0);
-    bench.pass(42).await; // 5 waves: after 0, 5, 12.5, 23.75 and 40.6 seconds
+    bench.pass(42).await; // 5 rounds: after 0, 5, 12.5, 23.75 and 40.6 seconds
     assert_eq!(bench.metrics.sum("circuit_breaker_state"), 1);
     bench.pass(700).await;
 
@@ -60,11 +61,11 @@ async fn an_open_breaker_delays_no_drain() {
     bench.drain(30).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
     let attempts = bench.destination.attempts().len() - before;
-    assert_eq!(attempts, 4, "one a batch");
+    assert_eq!(attempts, 4, "one attempt for each batch");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_is_what_the_last_attempt_said() {
+async fn the_status_is_the_result_of_the_last_attempt() {
     let mut bench = bench(steady(), 10);
     let said = |bench: &Bench| {
         let state = bench.status.state();

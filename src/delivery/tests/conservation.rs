@@ -1,25 +1,25 @@
-//! Whatever the destination does: points in = sent + rejected + dropped + held, at every moment, on
-//! the metrics.
+//! Checks on the metrics, whatever the destination does: points in = sent + rejected + dropped +
+//! held, at every moment.
 
 use proptest::prelude::*;
 
 use super::{disk::on_disk, *};
 use crate::storage::tests::disk::Disk;
 
-/// What happens to a delivery.
+/// An event of a delivery.
 #[derive(Debug, Clone)]
 enum DeliveryEvent {
-    /// A message of so many bytes comes.
+    /// A message of this number of bytes arrives.
     Push(u8),
-    /// One cannot be encoded.
+    /// A message cannot be encoded.
     GiveUp,
-    /// So many milliseconds pass.
+    /// This number of milliseconds passes.
     Pass(u16),
-    /// What the destination does with the next attempt that no event before this decides.
+    /// The answer of the destination to the next attempt that no earlier event decides.
     Answer(DestinationStep),
-    /// The destination takes at most so many bytes at once from now on.
+    /// Sets the largest request that the destination accepts.
     Size(Option<usize>),
-    /// The disk has no room any more, or again.
+    /// The disk becomes full, or has room again.
     Full(bool),
 }
 
@@ -94,7 +94,7 @@ async fn happen(bench: &mut Bench, disk: &Disk, event: DeliveryEvent) {
 
 proptest! {
     #[test]
-    fn every_point_is_accounted_for(
+    fn every_point_is_counted_once(
         events in prop::collection::vec(event(), 0..60),
         queue in queue(),
         gives_up: bool,
@@ -126,7 +126,8 @@ proptest! {
         });
     }
 
-    /// The same on disk, where besides nothing is dropped that a restart could send.
+    /// The same check with a queue on disk. In addition, nothing is dropped that a restart could
+    /// send.
     #[test]
     fn on_disk_too(
         events in prop::collection::vec(event(), 0..40),
@@ -150,7 +151,7 @@ proptest! {
             let next = on_disk(queue, &disk).await;
             next.destination.script([DestinationStep::Hang]);
             sleep(Duration::from_secs(10)).await;
-            assert!(next.metrics.sum("received") >= stays, "what is held is there");
+            assert!(next.metrics.sum("received") >= stays, "the held points were found");
         });
     }
 }

@@ -1,4 +1,4 @@
-//! A queue on disk: what it has stored outlives it.
+//! Tests of a queue on disk: its stored batches survive the process.
 
 use super::*;
 use crate::storage::{self, tests::disk::Disk};
@@ -15,7 +15,7 @@ fn directory(path: &std::path::Path) -> Directory {
     Directory::new(settings, Reporter::unheard())
 }
 
-/// A delivery whose queue is on the disk.
+/// A delivery with its queue on the disk.
 pub(super) async fn on_disk(queue: SendingQueue, disk: &Disk) -> Bench {
     let settings = DeliverySettings {
         timeout: TIMEOUT,
@@ -53,7 +53,7 @@ fn away(bench: &Bench, seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_stored_outlives_a_crash_and_is_sent_in_order() {
+async fn stored_batches_survive_a_crash_and_are_sent_in_order() {
     let (lines, _guard) = logged();
     let disk = Disk::default();
     let mut first = on_disk(small(), &disk).await;
@@ -61,7 +61,7 @@ async fn what_is_stored_outlives_a_crash_and_is_sent_in_order() {
     for mark in 1..=20 {
         first.push(mark);
     }
-    first.pass(1000).await; // longer than retries take without a disk
+    first.pass(1000).await; // longer than all retries without a disk
     assert_eq!(first.metrics.sum("dropped"), 0);
     assert_eq!(first.metrics.sum("stored"), 40, "{}", lines.text());
     first.push(21); // never stored
@@ -69,7 +69,7 @@ async fn what_is_stored_outlives_a_crash_and_is_sent_in_order() {
     let second = on_disk(small(), &disk).await;
     sleep(Duration::from_secs(30)).await;
     assert_eq!(second.accepted(), (1..=20).collect::<Vec<u8>>());
-    assert_eq!(second.metrics.sum("received"), 40, "found at the start");
+    assert_eq!(second.metrics.sum("received"), 40, "the points found at the start");
     assert_eq!(second.metrics.sum("sent"), 40);
     drop(second);
     let third = on_disk(small(), &disk).await;
@@ -78,7 +78,7 @@ async fn what_is_stored_outlives_a_crash_and_is_sent_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_sent_at_the_end_stays_on_disk() {
+async fn batches_that_cannot_be_sent_at_shutdown_stay_on_disk() {
     let disk = Disk::default();
     let mut first = on_disk(small(), &disk).await;
     away(&first, 10_000);
@@ -86,7 +86,7 @@ async fn what_cannot_be_sent_at_the_end_stays_on_disk() {
     first.push(2);
     let start = Instant::now();
     first.drain(30).await;
-    assert!(start.elapsed() < Duration::from_secs(1), "nobody waits");
+    assert!(start.elapsed() < Duration::from_secs(1), "the shutdown does not wait");
     assert_eq!(first.metrics.sum("dropped"), 0);
     assert_eq!(first.metrics.sum("held"), 4);
     drop(first);
@@ -95,8 +95,8 @@ async fn what_cannot_be_sent_at_the_end_stays_on_disk() {
     assert_eq!(second.accepted(), [1, 2]);
 }
 
-/// Also where a batch is never tried again: what is on its way at the end, or has waited for a
-/// destination that is left alone, has not had its one attempt.
+/// This is also true if a batch is never sent again: a batch whose attempt the shutdown interrupts,
+/// or that waits for an open breaker, has not had its attempt.
 #[tokio::test(start_paused = true)]
 async fn without_retries_it_stays_too() {
     let never = RetryOnFailure {
@@ -134,7 +134,7 @@ async fn without_retries_it_stays_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_be_sent_at_the_end_is() {
+async fn batches_that_can_be_sent_at_shutdown_are_sent() {
     let mut bench = on_disk(small(), &Disk::default()).await;
     for mark in 1..=5 {
         bench.push(mark);
@@ -156,7 +156,7 @@ async fn while_the_disk_is_full_the_queue_is_in_memory() {
         bench.push(mark);
         bench.pass(5).await;
     }
-    assert_eq!(bench.accepted(), [1, 2, 3, 4, 5], "sent all the same");
+    assert_eq!(bench.accepted(), [1, 2, 3, 4, 5], "all are sent from memory");
     assert!(bench.metrics.sum("storage_failures") >= 3);
     disk.set_full(false);
     bench.pass(10).await;
@@ -167,12 +167,12 @@ async fn while_the_disk_is_full_the_queue_is_in_memory() {
     assert_eq!(bench.accepted(), [1, 2, 3, 4, 5, 6]);
     let text = lines.text();
     let count = |part| text.lines().filter(|line| line.contains(part)).count();
-    assert_eq!(count("the queue cannot be kept on disk"), 1, "{text}");
-    assert_eq!(count("the queue is kept on disk again"), 1, "{text}");
+    assert_eq!(count("the queue cannot be written to disk"), 1, "{text}");
+    assert_eq!(count("the queue is on disk again"), 1, "{text}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_damaged_file_what_is_whole_is_sent_and_the_rest_is_counted() {
+async fn intact_records_of_a_damaged_file_are_sent_and_the_others_counted() {
     let (lines, _guard) = logged();
     let disk = Disk::default();
     let mut first = on_disk(small(), &disk).await;
@@ -194,15 +194,15 @@ async fn of_a_damaged_file_what_is_whole_is_sent_and_the_rest_is_counted() {
     assert_eq!(second.metrics.sum("dropped"), 2, "{}", lines.text());
     assert_eq!(second.metrics.sum("damaged"), 1);
     let text = lines.text();
-    assert!(text.contains("set aside aside=aside"), "{text}");
+    assert!(text.contains("the file is renamed aside=aside"), "{text}");
     assert!(text.contains("lost_points=2"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn damage_that_shows_later_costs_what_is_damaged() {
+async fn damage_found_during_operation_loses_only_the_damaged_records() {
     let disk = Disk::default();
     let mut queue = small();
-    queue.batch.max_size = Some(3_000); // a page for itself, which the next write does not repeat
+    queue.batch.max_size = Some(3_000); // a separate page, which the next write does not repeat
     let mut bench = on_disk(queue, &disk).await;
     away(&bench, 100);
     for mark in 1..=20 {
@@ -210,9 +210,9 @@ async fn damage_that_shows_later_costs_what_is_damaged() {
         bench.pushed += 2;
         bench.pass(1).await;
     }
-    // None of those that the consumers have in their hands.
+    // None of these records is being sent by a worker.
     disk.damage(|file| (15..=16).for_each(|mark| damage_record(file, mark)));
-    // What redb knows from memory it reads again after a failure.
+    // After a failure, redb reads from disk again what it had in memory.
     disk.set_full(true);
     bench.push(21);
     bench.pass(1).await;
@@ -227,7 +227,7 @@ async fn damage_that_shows_later_costs_what_is_damaged() {
     assert_eq!(bench.metrics.sum("held"), 0);
 }
 
-/// Flips a bit of every copy of a message.
+/// Flips a bit in every copy of a message.
 fn damage_record(file: &mut [u8], mark: u8) {
     for at in 0..file.len() - 8 {
         if file[at..at + 8] == [mark; 8] {

@@ -1,4 +1,4 @@
-//! At shutdown what is held gets one attempt, and nobody is waited for.
+//! Tests of the shutdown: each held batch gets one attempt, and the shutdown waits for nobody.
 
 use super::*;
 
@@ -9,7 +9,7 @@ async fn a_drain_sends_what_is_held_without_waiting() {
     for mark in 1..=3 {
         bench.push(mark);
     }
-    bench.pass(1).await; // the first one waits for a minute now
+    bench.pass(1).await; // the first one now waits for a minute
     let start = Instant::now();
     bench.drain(30).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
@@ -37,7 +37,7 @@ async fn a_drain_does_not_wait_for_the_open_batch_to_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_gives_each_batch_one_attempt_and_does_not_wait_for_one_that_is_away() {
+async fn a_drain_gives_each_batch_one_attempt_if_the_destination_is_down() {
     let mut bench = bench(steady(), 10);
     *bench.destination.away_until.lock().unwrap() =
         Some(Instant::now() + Duration::from_secs(3600));
@@ -58,7 +58,7 @@ async fn a_drain_gives_each_batch_one_attempt_and_does_not_wait_for_one_that_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_does_not_wait_for_one_that_hangs() {
+async fn a_drain_does_not_wait_for_an_attempt_that_hangs() {
     let mut bench = bench(steady(), 10);
     bench.destination.script([DestinationStep::Hang]);
     bench.push(1);

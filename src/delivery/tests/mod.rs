@@ -1,4 +1,4 @@
-//! Delivery as a whole, under a paused clock, to a destination that follows a script.
+//! Tests of the whole delivery with a paused clock and a scripted destination.
 
 mod breaker;
 mod conservation;
@@ -28,29 +28,29 @@ use super::{
     *,
 };
 
-/// What the destination does with an attempt; when the script is over it accepts.
+/// The reaction of the destination to an attempt. After the end of the script it accepts.
 #[derive(Debug, Clone)]
 enum DestinationStep {
     Accept,
     Reject(u64),
-    /// Rejects one point, in these words.
+    /// Rejects one point, with this message.
     Say(String),
     Fail,
     After(u64),
     Refuse,
     Hang,
-    /// As `Hang`, and panics when it is told of it.
+    /// Like `Hang`, and panics when it is told about the timeout.
     HangAndPanic,
     Panic,
 }
 
-/// Follows a script and remembers what it accepted.
+/// Follows a script and records what it accepted.
 #[derive(Debug, Clone, Default)]
 struct Scripted {
     script: Arc<Mutex<VecDeque<DestinationStep>>>,
-    /// Fails until this moment, whatever the script says.
+    /// Fails until this time, whatever the script says.
     away_until: Arc<Mutex<Option<Instant>>>,
-    /// Refuses what has more bytes, whatever the script says.
+    /// Refuses larger requests, whatever the script says.
     max_bytes: Arc<Mutex<Option<usize>>>,
     accepted: Arc<Mutex<Vec<Bytes>>>,
     attempts: Arc<Mutex<Vec<(Instant, Bytes)>>>,
@@ -131,7 +131,7 @@ impl Destination for Scripted {
     }
 }
 
-/// A delivery, its destination, and what its own metrics say.
+/// A delivery, its destination, and its own metrics.
 struct Bench {
     delivery: Delivery,
     destination: Scripted,
@@ -144,7 +144,7 @@ struct Bench {
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Batches of one message of 8 bytes each, and no jitter.
+/// Batches of one message of 8 bytes each, without jitter.
 fn bench(retry: RetryOnFailure, queue_size: u64) -> Bench {
     let queue = SendingQueue {
         queue_size,
@@ -222,7 +222,7 @@ impl Bench {
         self.check();
     }
 
-    /// Lets time pass, looking at the sums again and again.
+    /// Advances the time, and checks the sums again and again.
     async fn pass(&self, seconds: u64) {
         for _ in 0..seconds {
             sleep(Duration::from_secs(1)).await;
@@ -256,7 +256,7 @@ impl Bench {
 }
 
 impl Reader {
-    /// The sum over all series whose metric's name or attributes contain `part`.
+    /// The sum over all series whose metric name or attributes contain `part`.
     fn sum(&self, part: &str) -> u64 {
         let mut metrics = ResourceMetrics::default();
         self.collect(&mut metrics).unwrap();
@@ -287,7 +287,7 @@ impl Reader {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_not_full_is_sent_when_it_is_old_enough() {
+async fn a_batch_that_is_not_full_is_sent_after_the_flush_timeout() {
     let mut bench = bench(steady(), 10);
     bench.push(1);
     sleep(Duration::from_millis(199)).await;
@@ -298,7 +298,7 @@ async fn a_batch_that_is_not_full_is_sent_when_it_is_old_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn order_is_kept_over_retries() {
+async fn retries_keep_the_order() {
     let mut bench = bench(steady(), 10);
     bench.destination.script([
         DestinationStep::Accept,
@@ -320,13 +320,13 @@ async fn order_is_kept_over_retries() {
     assert_eq!(
         waits[1..4],
         [50, 375, 600],
-        "5 s, then 30 s hanging and 7.5 s, then what was asked"
+        "5 s, then 30 s hanging and 7.5 s, then the requested wait"
     );
     assert_eq!(bench.metrics.sum("send_failed"), 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_ten_minutes_away_everything_arrives_once() {
+async fn after_an_outage_of_ten_minutes_everything_arrives_once() {
     let mut bench = bench(for_ever(), 1000);
     let until = Instant::now() + Duration::from_secs(600);
     *bench.destination.away_until.lock().unwrap() = Some(until);
@@ -341,7 +341,7 @@ async fn after_ten_minutes_away_everything_arrives_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_given_up_when_its_time_is_over() {
+async fn a_batch_is_dropped_after_max_elapsed_time() {
     let mut bench = bench(steady(), 10);
     bench
         .destination
@@ -354,7 +354,7 @@ async fn a_batch_is_given_up_when_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_batch_finds_no_place_in_a_full_queue() {
+async fn a_full_queue_drops_the_new_batch() {
     let mut bench = bench(for_ever(), 2);
     bench
         .destination
@@ -373,7 +373,7 @@ async fn a_new_batch_finds_no_place_in_a_full_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_rejected_is_neither_sent_nor_dropped() {
+async fn rejected_points_count_neither_as_sent_nor_as_dropped() {
     let mut bench = bench(steady(), 10);
     bench.destination.script([
         DestinationStep::Reject(1),
@@ -387,7 +387,7 @@ async fn what_is_rejected_is_neither_sent_nor_dropped() {
     assert_eq!(bench.metrics.sum("sent"), 1);
     assert_eq!(bench.metrics.sum("rejected"), 1 + 2 + 2);
     assert_eq!(bench.metrics.sum("dropped"), 0);
-    assert_eq!(bench.destination.attempts().len(), 3, "none is tried again");
+    assert_eq!(bench.destination.attempts().len(), 3, "none is sent again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -400,7 +400,7 @@ async fn a_message_over_the_limit_of_otlp_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_consumers_send_side_by_side() {
+async fn several_consumers_send_at_the_same_time() {
     let (tasks, _failures) = Tasks::new();
     let destination = Scripted::default();
     destination.script([DestinationStep::Hang]);
@@ -432,7 +432,7 @@ async fn more_consumers_send_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_two_lines_and_the_drops_of_ten_seconds_are_one() {
+async fn an_outage_is_two_log_lines_and_drops_are_one_line_per_ten_seconds() {
     let (lines, _guard) = logged();
     let mut bench = bench(for_ever(), 1);
     let until = Instant::now() + Duration::from_secs(60);
@@ -455,7 +455,7 @@ async fn an_outage_is_two_lines_and_the_drops_of_ten_seconds_are_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_destination_says_with_each_batch_is_one_line_a_change() {
+async fn a_repeated_message_of_the_destination_is_logged_once() {
     let (lines, _guard) = logged();
     let mut bench = bench(steady(), 1000);
     for poll in 0..100 {
@@ -479,8 +479,8 @@ async fn what_a_destination_says_with_each_batch_is_one_line_a_change() {
     bench.pass(1).await;
     let text = lines.text();
     let count = |part| text.lines().filter(|line| line.contains(part)).count();
-    assert_eq!(count("with reservations"), 3, "{text}");
+    assert_eq!(count("only in part, or with a warning"), 3, "{text}");
     assert_eq!(count("said=\"0 points are too old\""), 1, "{text}");
     assert_eq!(count("said=\"tenant 50 is over its limit\""), 1, "{text}");
-    assert_eq!(count("no reservations any more"), 1, "{text}");
+    assert_eq!(count("accepts everything again"), 1, "{text}");
 }

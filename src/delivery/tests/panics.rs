@@ -1,9 +1,9 @@
-//! A panic costs the batch that brought it about, and nothing else.
+//! Tests of panics: a panic loses only the batch that caused it.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_costs_the_batch_that_brought_it_about() {
+async fn a_panic_loses_only_the_batch_that_caused_it() {
     let mut bench = bench(steady(), 10);
     bench
         .destination
@@ -29,7 +29,7 @@ async fn a_panic_costs_the_batch_that_brought_it_about() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_sender_has_in_hand_when_it_panics_is_counted() {
+async fn the_batch_of_a_worker_that_panics_is_counted() {
     let mut bench = bench(steady(), 10);
     for mark in 1..=3 {
         bench.push(mark);

@@ -1,4 +1,4 @@
-//! Messages that are larger than a request may be, by our settings or by what the destination says.
+//! Tests of messages that are too large for one request, by the settings or by the destination.
 
 use super::{
     disk::{on_disk, started_on_disk},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::storage::tests::disk::Disk;
 
-/// Splits a message at any byte; its points are spread over its bytes.
+/// Splits a message at any byte. Its points are distributed over its bytes.
 pub(super) fn split(message: &[u8], points: u64, limit: Limit) -> Vec<Piece> {
     let len = message.len() as u64;
     let most = match limit {
@@ -58,7 +58,7 @@ fn sizes(bench: &Bench) -> Vec<usize> {
     attempts.iter().map(|(_, batch)| batch.len()).collect()
 }
 
-/// A message of 60 bytes with 20 points, each byte another one.
+/// A message of 60 different bytes with 20 points.
 fn push_large(bench: &mut Bench) -> Vec<u8> {
     let message: Vec<u8> = (0..60).collect();
     bench.pushed += 20;
@@ -68,7 +68,7 @@ fn push_large(bench: &mut Bench) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_is_larger_than_max_size_is_sent_in_pieces() {
+async fn a_target_larger_than_max_size_is_sent_in_pieces() {
     for (max, sizer, expected) in [
         (25, BatchSizer::Bytes, [25, 25, 10]),
         (8, BatchSizer::Items, [24, 24, 12]),
@@ -86,7 +86,7 @@ async fn a_target_that_is_larger_than_max_size_is_sent_in_pieces() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_one_batch_of_the_queue_also_where_there_is_none() {
+async fn a_split_message_is_one_batch_even_without_a_queue() {
     let mut queue = batches_of(7, BatchSizer::Bytes);
     queue.enabled = false;
     let mut bench = bench_of(settings(queue), None);
@@ -97,7 +97,7 @@ async fn it_is_one_batch_of_the_queue_also_where_there_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_refused_for_its_size_is_halved_until_it_fits() {
+async fn a_batch_refused_because_of_its_size_is_halved_until_it_fits() {
     let (lines, _guard) = logged();
     let mut bench = bench_of(settings(SendingQueue::default()), None);
     *bench.destination.max_bytes.lock().unwrap() = Some(16);
@@ -117,7 +117,7 @@ async fn a_batch_that_is_refused_for_its_size_is_halved_until_it_fits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_large_alone_is_counted_and_nothing_else_is_lost() {
+async fn only_a_point_that_is_too_large_alone_is_dropped() {
     let mut bench = bench_of(settings(SendingQueue::default()), None);
     *bench.destination.max_bytes.lock().unwrap() = Some(0);
     push_large(&mut bench);
@@ -130,7 +130,7 @@ async fn what_is_too_large_alone_is_counted_and_nothing_else_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_piece_that_fails_is_tried_again_and_those_before_it_are_not() {
+async fn only_the_failed_piece_is_sent_again() {
     for is_on_disk in [false, true] {
         let queue = batches_of(25, BatchSizer::Bytes);
         let disk = Disk::default();
@@ -176,11 +176,11 @@ async fn the_rest_of_a_batch_stays_on_disk_at_the_end() {
     drop(first);
     let second = on_disk(SendingQueue::default(), &disk).await;
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(second.destination.accepted(), message, "the record is one");
+    assert_eq!(second.destination.accepted(), message, "the whole record");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_comes_after_another_waits_until_that_has_ended() {
+async fn a_replacement_waits_until_its_predecessor_has_ended() {
     let before = CancellationToken::new();
     let mut settings = settings(SendingQueue::default());
     settings.after = Some(before.clone());
@@ -196,5 +196,5 @@ async fn one_that_comes_after_another_waits_until_that_has_ended() {
     let mut bench = bench_of(settings, None);
     bench.push(2);
     bench.drain(10).await;
-    assert_eq!(bench.accepted(), [2], "the end does not wait");
+    assert_eq!(bench.accepted(), [2], "a drain does not wait");
 }

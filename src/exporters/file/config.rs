@@ -98,8 +98,8 @@ impl Default for RotationConfig {
 
 impl Config {
     /// Creates the exporter of `context`, within a tokio runtime. The file is opened at the first
-    /// write. An
-    /// exporter that replaces `before` shares its file until `before` has written everything.
+    /// write. An exporter that replaces `before` shares its file until `before` has written
+    /// everything.
     ///
     /// # Errors
     /// If a value cannot be used. The error names its key.

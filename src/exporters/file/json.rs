@@ -1,10 +1,8 @@
 //! OTLP as JSON, as the OTLP specification maps it: keys in lowerCamelCase, 64-bit integers as
-//! texts,
-//! enumerations as numbers, empty values omitted.
+//! texts, enumerations as numbers, empty values omitted.
 //!
 //! `with-serde` of opentelemetry-proto differs: it writes `asInt` as a number, of which a reader
-//! may
-//! lose digits, and NaN as `null`.
+//! may lose digits, and NaN as `null`.
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,

@@ -3,14 +3,13 @@
 //!
 //! ```yaml
 //! exporters:
-//!  file:
-//!    path: /var/lib/collector/metrics.json
-//!    rotation: { max_megabytes: 10, max_backups: 3, max_days: 7 }
-//!    flush_interval: 1s
+//!   file:
+//!     path: /var/lib/collector/metrics.json
+//!     rotation: { max_megabytes: 10, max_backups: 3, max_days: 7 }
+//!     flush_interval: 1s
 //! ```
 //! The file is a destination like any other ([`crate::delivery`]): lines wait in a bounded queue,
-//! and a
-//! failing disk delays no poll.
+//! and a failing disk delays no poll.
 
 mod config;
 mod foreign;

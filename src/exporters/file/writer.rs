@@ -49,8 +49,7 @@ struct OpenedFile {
     /// Whether this writer has used the file before, so that it does not empty it.
     is_begun: bool,
     /// Whether the path is not a regular file, so that it cannot be cut or rotated. `None` before
-    /// the first
-    /// check.
+    /// the first check.
     is_stream: Option<bool>,
     /// Whether the last line that was written to a stream may be incomplete.
     is_cut: bool,
@@ -119,8 +118,7 @@ impl Writer {
     }
 
     /// Writes to something that cannot be cut: a pipe, a terminal, the process' own output. After
-    /// an error,
-    /// a reader may have got a part of the lines, and they are written again.
+    /// an error, a reader may have got a part of the lines, and they are written again.
     fn write_to_stream(&self, opened: &mut OpenedFile, lines: &[u8]) -> Result<(), WriteError> {
         let mut file = match opened.file.take() {
             Some(file) => file,

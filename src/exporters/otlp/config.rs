@@ -55,8 +55,8 @@ pub struct HttpConfig {
 #[serde(default)]
 pub struct GrpcConfig {
     /// The destination as `host:port`, `http://host:port`, `https://host:port` or
-    /// `dns:///host:port`. It
-    /// uses TLS, except with `http://`, or without a scheme if `tls.insecure` is set.
+    /// `dns:///host:port`. It uses TLS, except with `http://`, or without a scheme if
+    /// `tls.insecure` is set.
     pub endpoint: String,
     /// How the exporter uses the addresses of a name.
     pub balancer_name: BalancerName,

@@ -36,10 +36,8 @@ pub struct Config {
     /// The longest time for one scrape, to the last byte.
     pub write_timeout: Duration,
     /// The most simultaneous requests on the listener. It is also the most connections, except a
-    /// few that
-    /// are reserved for `/livez` and `/readyz`. One client gets at most half of them; if it has
-    /// more, its
-    /// connection that was idle for the longest time is closed.
+    /// few that are reserved for `/livez` and `/readyz`. One client gets at most half of them; if
+    /// it has more, its connection that was idle for the longest time is closed.
     pub max_connections: usize,
     /// Path of the scrape.
     pub path: String,
@@ -51,8 +49,7 @@ pub struct Config {
     /// Whether totals in OpenMetrics have their start time, as an additional sample of each series.
     pub enable_open_metrics_text_created_samples: bool,
     /// Whether each value has the time of its poll. Prometheus then shows a series that disappeared
-    /// for
-    /// five more minutes.
+    /// for five more minutes.
     pub send_timestamps: bool,
     /// How long the last values of an endpoint without a body are shown.
     #[serde(alias = "metric_expiration")]
@@ -67,8 +64,7 @@ pub struct Config {
     /// Labels of every series.
     pub const_labels: BTreeMap<String, String>,
     /// Whether series have no label `otel_scope_name`, which names the endpoint of a target from
-    /// which they
-    /// come. The OpenTelemetry Collector's default is false.
+    /// which they come. The OpenTelemetry Collector's default is false.
     pub without_scope_info: bool,
     /// The attributes of the Resource that become labels of every series.
     pub resource_constant_labels: ResourceLabels,
@@ -107,8 +103,7 @@ pub struct ProbeConfig {
     /// Path of the requests.
     pub path: String,
     /// Hosts and networks that may be polled although no receiver has them as targets. A loopback
-    /// or
-    /// link-local address must be in a network that names it.
+    /// or link-local address must be in a network that names it.
     pub allow: AllowList,
     /// The most simultaneous probes. Other requests get 503 with `Retry-After`.
     pub max_concurrent_probes: usize,

@@ -1,6 +1,5 @@
 //! Escapes names that Prometheus did not allow before version 3, for scrapers that do not support
-//! them.
-//! The rules are those of Prometheus' library `common`.
+//! them. The rules are those of Prometheus' library `common`.
 
 use std::borrow::Cow;
 
@@ -57,8 +56,7 @@ impl Escaping {
     }
 
     /// The rendered labels of a series with escaped names. Labels whose names become the same share
-    /// one
-    /// label with all their values, in their order.
+    /// one label with all their values, in their order.
     pub(super) fn labels(self, labels: &str) -> Cow<'_, str> {
         if self == Self::AllowUtf8 || !pairs::has_quoted_label(labels) {
             return Cow::Borrowed(labels);

@@ -56,10 +56,9 @@ impl Families {
     }
 
     /// Adds a source of a target to the family with this descriptor. The error says why the family
-    /// cannot
-    /// be shown: its name already has another type (a scrape has one type for each name, and the
-    /// first one
-    /// stays), or another name is the same for scrapers that know only the older characters.
+    /// cannot be shown: its name already has another type (a scrape has one type for each name, and
+    /// the first one stays), or another name is the same for scrapers that know only the older
+    /// characters.
     pub(super) fn admit(
         &mut self,
         source: (TargetId, SeriesSource),
@@ -181,8 +180,7 @@ fn begin(view: &FamilyWriter<'_>, half: Option<PartialFamily>, chunk: &mut Bytes
 
 impl Family {
     /// Appends samples from the target `start` on, until the chunk is full. Returns the target that
-    /// comes
-    /// next. All samples of one target stay together.
+    /// comes next. All samples of one target stay together.
     fn read(
         &self,
         (id, pages): (FamilyId, &impl FamilyPages),

@@ -27,8 +27,8 @@ pub(super) struct FamilyWriter<'a> {
 
 impl<'a> FamilyWriter<'a> {
     /// Prepares the family for the output format. `is_free` says whether no other family has its
-    /// name in
-    /// OpenMetrics. A counter whose name is taken has no type there, so that it still has samples.
+    /// name in OpenMetrics. A counter whose name is taken has no type there, so that it still has
+    /// samples.
     pub(super) fn new(family: &'a FamilyDescriptor, form: OutputFormat, is_free: bool) -> Self {
         let name = form.escaping.name(&family.name);
         let open = family.kind.open_name(&name);

@@ -160,8 +160,8 @@ impl RenderedLabels {
     }
 
     /// Writes the result of [`Self::resolve`] directly in the usual case: plain names in their
-    /// order, none
-    /// of them taken. Returns false in any other case; then the written text is not valid.
+    /// order, none of them taken. Returns false in any other case; then the written text is not
+    /// valid.
     fn write_usual<'a>(
         &self,
         out: &mut String,
@@ -194,8 +194,7 @@ impl RenderedLabels {
     }
 
     /// Makes the names valid and unused. Keys with the same name after that share one label, with
-    /// their
-    /// values joined in the order of the keys.
+    /// their values joined in the order of the keys.
     fn resolve<'a>(
         &self,
         pairs: impl Iterator<Item = (&'a str, Cow<'a, str>)>,

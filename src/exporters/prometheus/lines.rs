@@ -1,6 +1,5 @@
 //! Stored sample lines: without the name of their family, and without the labels that all series of
-//! a
-//! target have.
+//! a target have.
 
 use super::text::{SampleValue, Timestamp};
 use crate::telemetry::Trace;

@@ -3,21 +3,19 @@
 //!
 //! ```yaml
 //! exporters:
-//!  prometheus:
-//!    endpoint: localhost:9200
-//!    path: /metrics
-//!    max_stale: 5m
-//!    translation_strategy: NoTranslation
-//!    const_labels: { cluster: a }
-//!    probe: { allow: [10.2.0.0/16] }
+//!   prometheus:
+//!     endpoint: localhost:9200
+//!     path: /metrics
+//!     max_stale: 5m
+//!     translation_strategy: NoTranslation
+//!     const_labels: { cluster: a }
+//!     probe: { allow: [10.2.0.0/16] }
 //! ```
 //! The exporter renders text when a poll ends, one page for each source of a target. A scrape joins
 //! names and lines, piece by piece as the scraper reads it. Samples are the same in both formats.
-//! Every
-//! series has the label `target` and the configured labels of the target. The next body of an
-//! endpoint
-//! replaces all its values, so that a removed element disappears at once. Without a body, the last
-//! values are shown for `max_stale`. `/probe` reads one target for each request.
+//! Every series has the label `target` and the configured labels of the target. The next body of an
+//! endpoint replaces all its values, so that a removed element disappears at once. Without a body,
+//! the last values are shown for `max_stale`. `/probe` reads one target for each request.
 
 mod config;
 mod descriptor;

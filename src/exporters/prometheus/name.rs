@@ -69,8 +69,7 @@ pub(in crate::exporters) fn family(name: &str, unit: &str, kind: AggregationKind
 }
 
 /// The name of a family with all its characters, and with the unit, `_total` and `_ratio` added if
-/// they
-/// are missing.
+/// they are missing.
 pub(super) fn suffixed(name: &str, unit: &str, kind: AggregationKind) -> String {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let (main, per) = (cleaned(main, MAIN_UNITS), cleaned(per, PER_UNITS));

@@ -1,6 +1,5 @@
 //! Chooses the format of an answer: the supported format that the scraper prefers, or text 0.0.4,
-//! by the
-//! rules of Prometheus' content negotiation.
+//! by the rules of Prometheus' content negotiation.
 
 use http::{
     HeaderMap, HeaderValue,

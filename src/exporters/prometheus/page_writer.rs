@@ -70,8 +70,8 @@ impl PageWriter {
     }
 
     /// Starts the next source, with a metric at a position in the snapshot. If two metrics want the
-    /// same
-    /// name, the first one gets it. The first `common` bytes of its labels are those of the target.
+    /// same name, the first one gets it. The first `common` bytes of its labels are those of the
+    /// target.
     pub(super) fn turn_to(&mut self, source: SeriesSource, rank: usize, common: usize) {
         (self.source, self.rank, self.common) = (source, rank, common);
     }
@@ -187,8 +187,7 @@ impl PageWriter {
 
 impl PageWriter {
     /// Gives the sections of a source the families of the page that they replace. A section whose
-    /// family
-    /// has changed gets none.
+    /// family has changed gets none.
     pub(super) fn inherit(
         &mut self,
         (target, source): (TargetId, SeriesSource),
@@ -206,8 +205,7 @@ impl PageWriter {
     }
 
     /// Calls a function that finds a family for each section without one. A section for which there
-    /// is none
-    /// is removed.
+    /// is none is removed.
     pub(super) fn place(
         &mut self,
         target: TargetId,
@@ -229,8 +227,7 @@ impl PageWriter {
     }
 
     /// Removes series that another source of the target already has, in `pages` or earlier. The
-    /// first one
-    /// stays.
+    /// first one stays.
     pub(super) fn remove_shown<'p>(
         &mut self,
         pages: impl Iterator<Item = &'p RenderedSource> + Clone,

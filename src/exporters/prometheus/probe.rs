@@ -251,8 +251,7 @@ fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, String> {
 }
 
 /// The timeout without the time that the answer needs on its way. If nothing is left, the probe
-/// still
-/// gets as much time as possible.
+/// still gets as much time as possible.
 fn less(timeout: Duration, offset: Duration) -> Duration {
     let left = timeout.checked_sub(offset).filter(|left| !left.is_zero());
     left.unwrap_or(timeout)

@@ -80,8 +80,7 @@ impl Renderer {
     }
 
     /// Adds a snapshot to `draft`, one page for each source. `labels` are those of the target. The
-    /// parts of a
-    /// family (providers, scopes) become one. Returns the points that cannot be shown.
+    /// parts of a family (providers, scopes) become one. Returns the points that cannot be shown.
     pub(super) fn render(
         &self,
         snapshot: &Snapshot<'_>,

@@ -6,8 +6,7 @@ pub(super) type TargetId = u32;
 pub(super) type FamilyId = u32;
 
 /// The source of series in a target: 0 for the collector's own metrics about the target, n + 1 for
-/// the
-/// endpoint n of its definition. All series of one source are replaced together.
+/// the endpoint n of its definition. All series of one source are replaced together.
 pub(super) type SeriesSource = u32;
 /// The source of the collector's own metrics about the target.
 pub(super) const OWN: SeriesSource = 0;

@@ -36,8 +36,7 @@ pub(super) struct Selection {
 
 impl Selection {
     /// Selects attributes that match one of `included` and none of `excluded`. In patterns, `*` is
-    /// any text
-    /// and `?` any character.
+    /// any text and `?` any character.
     pub(super) fn new<T: AsRef<str>>(included: &[T], excluded: &[T]) -> Self {
         Self {
             included: included.iter().filter_map(wildcard).collect(),

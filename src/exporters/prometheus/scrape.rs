@@ -1,8 +1,6 @@
 //! A scrape in progress. It continues where it stopped whenever the scraper has read the last
-//! piece, so
-//! that it holds one piece and no copy. Polls in the meantime change the part that is not sent yet.
-//! All
-//! samples of one target in one family are from one poll.
+//! piece, so that it holds one piece and no copy. Polls in the meantime change the part that is not
+//! sent yet. All samples of one target in one family are from one poll.
 
 use std::{
     ops::Bound,

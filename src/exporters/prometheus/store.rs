@@ -55,10 +55,8 @@ impl RenderedStore {
     }
 
     /// Adds a target unless it exists, and returns its number. After a reload, a target with the
-    /// same name
-    /// and another configuration replaces the old one. Values with the same labels from the same
-    /// endpoints
-    /// stay until new ones come.
+    /// same name and another configuration replaces the old one. Values with the same labels from
+    /// the same endpoints stay until new ones come.
     fn open(&mut self, target: &Arc<Target>, labels: Arc<TargetLabels>) -> TargetId {
         if let Some(id) = self.by_name.get(&target.name).copied()
             && let Some(shown) = self.targets.get_mut(id)
@@ -83,8 +81,7 @@ impl RenderedStore {
     }
 
     /// Replaces the values that a snapshot has, and returns the points that cannot be shown. The
-    /// values of
-    /// an endpoint are shown for `max_stale` if no new ones come.
+    /// values of an endpoint are shown for `max_stale` if no new ones come.
     pub(super) fn replace(
         &mut self,
         snapshot: &Snapshot<'_>,

@@ -82,8 +82,7 @@ impl SampleName {
     }
 
     /// Appends the line of a sample without its end. `suffix` follows the name. `labels` are
-    /// rendered
-    /// already, in two parts.
+    /// rendered already, in two parts.
     pub(super) fn write(&self, out: &mut String, suffix: &str, labels: [&str; 2], value: &str) {
         let [first, second] = labels;
         let between = match first.is_empty() || second.is_empty() {
@@ -131,8 +130,7 @@ fn escape(out: &mut String, text: &str, quoted: bool) {
 }
 
 /// Appends `le="bound"` as a canonical float: OpenMetrics requires `1.0`, and Prometheus 3 converts
-/// to
-/// it.
+/// to it.
 pub(super) fn le(out: &mut String, bound: f64) {
     label(out, "le", "");
     out.pop();

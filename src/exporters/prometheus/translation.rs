@@ -18,8 +18,7 @@ pub enum TranslationStrategy {
     /// `http_server_duration`, `http_method`.
     UnderscoreEscapingWithoutSuffixes,
     /// `http.server.duration_seconds`, `http.method`. A scraper that cannot read such names gets
-    /// them
-    /// escaped.
+    /// them escaped.
     NoUTF8EscapingWithSuffixes,
     /// `http.server.duration`, `http.method`.
     NoTranslation,
@@ -64,8 +63,7 @@ impl TranslationStrategy {
 
 impl TranslationStrategy {
     /// Appends the name of a label in the usual case: every scraper can read it, and it equals its
-    /// key
-    /// letter by letter. Returns false in any other case; then the appended text is not valid.
+    /// key letter by letter. Returns false in any other case; then the appended text is not valid.
     pub(super) fn push_label(self, out: &mut String, key: &str) -> bool {
         let from = out.len();
         match self {

@@ -56,8 +56,7 @@ pub struct Config {
     /// Whether the Resource becomes a series `target_info`.
     pub target_info: Switch,
     /// Whether the type, description and unit of each metric are sent, at most once a minute and
-    /// for at
-    /// most 10,000 metrics.
+    /// for at most 10,000 metrics.
     pub send_metadata: bool,
 }
 
@@ -101,12 +100,9 @@ impl Default for Config {
 
 impl Config {
     /// Creates the exporter of `context`, within a tokio runtime. A replacement keeps its
-    /// predecessor's
-    /// memory of sent series. If it uses the same server in the same way, it starts when the
-    /// predecessor has
-    /// sent what it holds, because a server accepts the samples of a series only in their order.
-    /// Otherwise
-    /// it starts at once, because the old server may be gone.
+    /// predecessor's memory of sent series. If it uses the same server in the same way, it starts
+    /// when the predecessor has sent what it holds, because a server accepts the samples of a
+    /// series only in their order. Otherwise it starts at once, because the old server may be gone.
     ///
     /// # Errors
     /// If a value cannot be used. The error names its key.

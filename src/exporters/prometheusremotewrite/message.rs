@@ -1,6 +1,5 @@
 //! The messages of remote write 1.0, as far as the exporter sends them. Two concatenated requests
-//! are
-//! one request.
+//! are one request.
 
 /// `prometheus.WriteRequest`.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -19,8 +19,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 const MAX_FAMILIES: usize = 10_000;
 
 /// The metadata that was sent, and when, by the name of the family. Entries that were not sent
-/// again
-/// for a long time are removed.
+/// again for a long time are removed.
 #[derive(Debug, Default)]
 pub(super) struct Metadata(Mutex<HashMap<String, (SystemTime, MetricMetadata)>>);
 

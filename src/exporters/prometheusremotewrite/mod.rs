@@ -2,14 +2,13 @@
 //!
 //! ```yaml
 //! exporters:
-//!  prometheusremotewrite:
-//!    endpoint: https://prometheus.example.com/api/v1/write
-//!    external_labels: { cluster: eu }
-//!    resource_to_telemetry_conversion: { enabled: true }
+//!   prometheusremotewrite:
+//!     endpoint: https://prometheus.example.com/api/v1/write
+//!     external_labels: { cluster: eu }
+//!     resource_to_telemetry_conversion: { enabled: true }
 //! ```
 //! Totals stay totals, even if the pipeline makes deltas of them for OTLP. A series that a target
-//! no
-//! longer gives ends with a stale marker, and so do all series of a removed target.
+//! no longer gives ends with a stale marker, and so do all series of a removed target.
 
 mod config;
 mod foreign;

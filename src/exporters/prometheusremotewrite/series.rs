@@ -150,8 +150,7 @@ fn identity(resource: &Resource) -> LabelSet {
 }
 
 /// Attributes as labels. Keys with the same name after translation share one label, with their
-/// values
-/// joined in the order of the keys.
+/// values joined in the order of the keys.
 fn translated<'a>(attributes: impl Iterator<Item = (&'a Key, &'a Value)>) -> LabelSet {
     let mut pairs: Vec<_> = attributes
         .map(|(key, value)| (key.as_str(), value.as_str()))
@@ -262,8 +261,7 @@ impl Translator<'_> {
     }
 
     /// The labels of a point win over those of its Resource and the external labels. The labels
-    /// that
-    /// identify the target win over all.
+    /// that identify the target win over all.
     fn labels<'p>(&self, name: &str, attributes: impl Iterator<Item = &'p KeyValue>) -> LabelSet {
         let mut labels = self.common.clone();
         labels.extend(translated(attributes.map(|a| (&a.key, &a.value))));

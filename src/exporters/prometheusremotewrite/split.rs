@@ -1,6 +1,5 @@
 //! Splits a request of remote write into several. A series is never split. A histogram, which is
-//! many
-//! series, may be.
+//! many series, may be.
 
 use prost::Message as _;
 
@@ -11,8 +10,7 @@ use crate::delivery::{Limit, Piece};
 const PREFIX_BYTES: u64 = 6;
 
 /// Splits a `WriteRequest`. Returns nothing if it cannot be read. Metadata goes with the first
-/// piece. A
-/// point may be several series, so each piece counts as its share of the points.
+/// piece. A point may be several series, so each piece counts as its share of the points.
 pub(super) fn split(message: &[u8], points: u64, limit: Limit) -> Vec<Piece> {
     let Ok(mut message) = WriteRequest::decode(message) else {
         return Vec::new();

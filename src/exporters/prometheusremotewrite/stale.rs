@@ -1,6 +1,5 @@
 //! Remembers the last series of each target, to end series that disappear. The end is a stale
-//! marker: a
-//! sample that PromQL treats as missing, as Prometheus itself writes one.
+//! marker: a sample that PromQL treats as missing, as Prometheus itself writes one.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -32,10 +31,8 @@ struct TargetSeries {
 
 impl LastSeries {
     /// Adds a stale marker for each series of the target that was in the last request and is not in
-    /// this
-    /// one, at `now` in Unix milliseconds. It considers only scopes whose series are complete in
-    /// this
-    /// request. Returns the number of markers.
+    /// this one, at `now` in Unix milliseconds. It considers only scopes whose series are complete
+    /// in this request. Returns the number of markers.
     pub(super) fn end_missing(
         &self,
         target: &str,
@@ -75,8 +72,7 @@ impl LastSeries {
     }
 
     /// Removes a target. Returns a stale marker for each of its series, after its newest sample and
-    /// not
-    /// before `now`, in Unix milliseconds.
+    /// not before `now`, in Unix milliseconds.
     pub(super) fn end_all(&self, target: &str, now: i64) -> WriteRequest {
         let said = self.lock().remove(target);
         let ended = said.into_iter().flat_map(|said| {

@@ -1,4 +1,4 @@
-//! What one client can take from the others, and what is answered whatever else is full.
+//! Tests of the share of one client, and of requests that are always answered.
 
 use tokio::net::TcpSocket;
 
@@ -13,7 +13,7 @@ fn live() -> Route {
 
 fn large() -> Route {
     Route::get("large", "/large", |_| async {
-        // More than the buffers of two sockets hold.
+        // This is more than the buffers of two sockets can hold.
         let pieces = std::iter::repeat_n(Bytes::from(vec![b'x'; 1 << 20]), 64);
         Response::text(Body::stream(pieces))
     })
@@ -22,13 +22,13 @@ fn large() -> Route {
 fn few(connections: usize) -> ClientLimits {
     ClientLimits {
         connections,
-        // Nobody is closed for being idle in this time.
+        // No connection is closed as idle in this time.
         header_timeout: PATIENCE * 100,
         exchange_timeout: PATIENCE * 100,
     }
 }
 
-/// Asks from another address of this machine.
+/// Sends a request from another address of this machine.
 async fn ask_from(client: &str, address: SocketAddr, request: &str) -> String {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("{client}:0").parse().unwrap()).unwrap();
@@ -39,7 +39,7 @@ async fn ask_from(client: &str, address: SocketAddr, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn idle_and_half_sent_connections_keep_nobody_away() {
+async fn idle_and_incomplete_connections_do_not_block_others() {
     let (registry, counting) = counted();
     let server = ServerConfig::plain(ENDPOINT);
     let meter = Meter::of(&counting);
@@ -72,7 +72,7 @@ async fn idle_and_half_sent_connections_keep_nobody_away() {
 }
 
 #[tokio::test]
-async fn who_reads_slowly_takes_his_share_and_liveness_is_answered() {
+async fn a_slow_reader_gets_only_its_share_and_liveness_is_answered() {
     let (registry, counting) = counted();
     let server = ServerConfig::plain(ENDPOINT);
     let meter = Meter::of(&counting);
@@ -96,7 +96,7 @@ async fn who_reads_slowly_takes_his_share_and_liveness_is_answered() {
 }
 
 #[tokio::test]
-async fn a_client_gets_half_of_what_a_route_answers_at_once() {
+async fn a_client_gets_half_of_the_slots_of_a_route() {
     let (address, _tasks) = start(few(64), vec![large().at_most_shared(2), metrics()]).await;
     let mut slow = send(address, "GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
     slow.read_u8().await.unwrap();
@@ -107,7 +107,7 @@ async fn a_client_gets_half_of_what_a_route_answers_at_once() {
 }
 
 #[tokio::test]
-async fn requests_that_are_no_http_are_refused_and_counted() {
+async fn invalid_requests_are_refused_and_counted() {
     let (registry, counting) = counted();
     let server = ServerConfig::plain(ENDPOINT);
     let meter = Meter::of(&counting);
@@ -148,7 +148,7 @@ async fn requests_that_are_no_http_are_refused_and_counted() {
         ("foreign", 2),
     ] {
         let line = format!("requests_refused_total{{reason=\"{reason}\"}} {count}\n");
-        // What hyper has answered is counted when the connection has ended.
+        // A refusal by hyper is counted when the connection has ended.
         let is_counted = async {
             while !text(&registry).contains(&line) {
                 tokio::task::yield_now().await;

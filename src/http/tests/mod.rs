@@ -1,4 +1,5 @@
-//! Real sockets, so nothing here pauses the clock: short limits, and waiting on what happens.
+//! Tests with real sockets. The clock cannot be paused, so limits are short and tests wait for
+//! events.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,7 +26,7 @@ mod guests;
 mod secured;
 
 const ENDPOINT: &str = "127.0.0.1:0";
-/// Longer than anything here takes, shorter than the default limits.
+/// Longer than any operation here, and shorter than the default limits.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 fn meter() -> Meter {
@@ -69,7 +70,7 @@ async fn start_as(
     (address, tasks)
 }
 
-/// What is counted, and who counts until dropped.
+/// A registry with the counters, and their provider, which must stay alive.
 fn counted() -> (prometheus::Registry, SdkMeterProvider) {
     let registry = prometheus::Registry::new();
     let reader = opentelemetry_prometheus::exporter()
@@ -91,10 +92,10 @@ async fn serve(routes: Vec<Route>) -> (SocketAddr, Tasks) {
     start(ClientLimits::default(), routes).await
 }
 
-/// All that the server says until it closes the connection.
+/// Everything that the server sends until it closes the connection.
 async fn until_closed(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset ends the connection as well as an orderly close does.
+    // A reset ends the connection, like an orderly close.
     let read = timeout(PATIENCE, stream.read_to_end(&mut answer));
     drop(read.await.expect("the server closes the connection"));
     String::from_utf8(answer).unwrap()
@@ -111,14 +112,14 @@ async fn ask(address: SocketAddr, request: &str) -> String {
     until_closed(send(address, &text).await).await
 }
 
-/// Asks until there is a place for the connection.
+/// Repeats requests until the connection gets a slot.
 async fn until_served(address: SocketAddr) {
     let served = async {
         while !ask(address, "GET / HTTP/1.1").await.contains("200 OK") {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, served).await.expect("a place gets free");
+    timeout(PATIENCE, served).await.expect("a slot becomes free");
 }
 
 async fn post(address: SocketAddr, body: &str) -> String {
@@ -146,7 +147,7 @@ async fn components_share_a_listener() {
 }
 
 #[tokio::test]
-async fn head_gives_the_headers_only() {
+async fn head_returns_only_the_headers() {
     let lazy = Route::get("prometheus", "/lazy", |_| async {
         Response::text(Body::stream(std::iter::from_fn(|| panic!("made"))))
     });
@@ -159,11 +160,11 @@ async fn head_gives_the_headers_only() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_answered_with_what_is() {
+async fn the_answer_to_an_unknown_path_lists_the_known_ones() {
     let (address, _tasks) = serve(vec![metrics(), echo()]).await;
     let answer = ask(address, "GET /nowhere HTTP/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
-    assert!(answer.ends_with("there is:\n/echo\n/metrics\n"), "{answer}");
+    assert!(answer.ends_with("available paths:\n/echo\n/metrics\n"), "{answer}");
 
     let answer = ask(address, "DELETE /metrics HTTP/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
@@ -182,7 +183,7 @@ async fn the_landing_page_lists_the_routes() {
 }
 
 #[tokio::test]
-async fn the_landing_page_gives_way_to_a_route() {
+async fn a_route_replaces_the_landing_page() {
     let root = Route::get("status", "/", |_| async { Response::text("mine") });
     let (address, _tasks) = serve(vec![root]).await;
     assert!(
@@ -193,7 +194,7 @@ async fn the_landing_page_gives_way_to_a_route() {
 }
 
 #[tokio::test]
-async fn bodies_and_headers_are_bounded() {
+async fn bodies_and_headers_have_limits() {
     let (address, _tasks) = serve(vec![echo()]).await;
     let answer = post(address, "123456789").await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
@@ -208,7 +209,7 @@ async fn bodies_and_headers_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_costs_its_own_request_only() {
+async fn a_panic_in_a_handler_affects_only_its_request() {
     let broken = Route::get("broken", "/broken", |_| async { panic!("out of luck") });
     let (address, tasks) = serve(vec![broken, metrics()]).await;
     let answer = ask(address, "GET /broken HTTP/1.1").await;
@@ -222,7 +223,7 @@ async fn a_handler_that_panics_costs_its_own_request_only() {
 }
 
 #[tokio::test]
-async fn idle_silent_and_half_sent_connections_are_closed() {
+async fn idle_silent_and_incomplete_connections_are_closed() {
     let limits = ClientLimits {
         header_timeout: Duration::from_millis(50),
         ..ClientLimits::default()
@@ -236,7 +237,7 @@ async fn idle_silent_and_half_sent_connections_are_closed() {
 }
 
 #[tokio::test]
-async fn an_exchange_is_bounded() {
+async fn an_exchange_has_a_time_limit() {
     let limits = ClientLimits {
         exchange_timeout: Duration::from_millis(50),
         connections: 1,
@@ -244,7 +245,7 @@ async fn an_exchange_is_bounded() {
     };
     let stuck = Route::get("stuck", "/stuck", |_| std::future::pending());
     let large = Route::get("large", "/large", |_| async {
-        // More than the buffers of two sockets hold.
+        // This is more than the buffers of two sockets can hold.
         let pieces = std::iter::repeat_n(Bytes::from(vec![b'x'; 1 << 20]), 64);
         Response::text(Body::stream(pieces))
     });
@@ -256,14 +257,14 @@ async fn an_exchange_is_bounded() {
     assert_eq!(until_closed(send(address, half).await).await, "");
     until_served(address).await;
 
-    // Its place is free again although the client has read nothing.
+    // Its slot is free again although the client has read nothing.
     let slow = send(address, "GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
     until_served(address).await;
     drop(slow);
 }
 
 #[tokio::test]
-async fn an_answer_is_compressed_as_the_client_asks() {
+async fn an_answer_has_the_requested_compression() {
     let large = Route::get("large", "/large", |_| async {
         let pieces = std::iter::repeat_n(Bytes::from(vec![b'x'; 100_000]), 10);
         Response::text(Body::stream(pieces))
@@ -289,7 +290,7 @@ async fn an_answer_is_compressed_as_the_client_asks() {
 }
 
 #[tokio::test]
-async fn requests_over_the_limit_of_a_route_are_told_to_come_again() {
+async fn requests_above_the_limit_of_a_route_get_retry_after() {
     let (registry, counting) = counted();
     let server = ServerConfig::plain(ENDPOINT);
     let large = Route::get("large", "/large", |_| async {
@@ -307,7 +308,7 @@ async fn requests_over_the_limit_of_a_route_are_told_to_come_again() {
     let refused = "betanet_http_requests_refused_total{reason=\"busy\"} 1";
     assert!(text(&registry).contains(refused), "{}", text(&registry));
 
-    // The place of a client that gave up is free again.
+    // The slot of a client that disconnected is free again.
     drop(slow);
     let again = async {
         while ask(address, "HEAD /large HTTP/1.1").await.contains(" 503 ") {
@@ -318,7 +319,7 @@ async fn requests_over_the_limit_of_a_route_are_told_to_come_again() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_goes_where_another_needs_its_place() {
+async fn an_idle_connection_is_closed_if_another_needs_its_slot() {
     let (registry, counting) = counted();
     let limits = ClientLimits {
         connections: 1,
@@ -341,7 +342,7 @@ async fn an_idle_connection_goes_where_another_needs_its_place() {
 }
 
 #[tokio::test]
-async fn stopping_ends_idle_connections_and_lets_answers_finish() {
+async fn a_stop_ends_idle_connections_and_finishes_answers() {
     let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = {
         let (entered, go_on) = (Arc::clone(&entered), Arc::clone(&go_on));
@@ -378,7 +379,7 @@ async fn stopping_ends_idle_connections_and_lets_answers_finish() {
 }
 
 #[tokio::test]
-async fn a_taken_path_names_both_owners() {
+async fn the_error_for_a_used_path_names_both_owners() {
     let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     listeners
         .route(&ServerConfig::plain("localhost:9200"), metrics())
@@ -391,7 +392,7 @@ async fn a_taken_path_names_both_owners() {
 }
 
 #[tokio::test]
-async fn a_taken_port_names_the_owners() {
+async fn the_error_for_a_used_port_names_the_owners() {
     let (address, _tasks) = serve(vec![metrics()]).await;
     let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     listeners
@@ -407,7 +408,7 @@ async fn a_taken_port_names_the_owners() {
 }
 
 #[tokio::test]
-async fn listeners_go_over_to_other_routes_and_connections_last() {
+async fn routes_change_without_closing_connections() {
     let (tasks, _failures) = Tasks::new();
     let components = Components::new(&Clock::System, &tasks);
     let mut serving = RunningListeners::default();

@@ -1,4 +1,4 @@
-//! TLS, and whom to admit.
+//! Tests of TLS and credentials.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity};
 use super::*;
 use crate::settings::Duration as Span;
 
-/// Who signs, and a folder for what is signed.
+/// A certificate authority, and a directory for its certificates.
 struct Authority {
     folder: tempfile::TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -32,7 +32,7 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// Certificate and key in PEM, of a server called `name`, of a client if it has none.
+    /// Certificate and key in PEM: of a server with a name, or of a client without one.
     fn sign(&self, name: Option<&str>) -> (String, String) {
         let names: Vec<_> = name.map(str::to_owned).into_iter().collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -86,7 +86,7 @@ async fn start_secured(server: &ServerConfig, meter: &Meter) -> (SocketAddr, Tas
 }
 
 #[tokio::test]
-async fn a_client_that_knows_the_authority_is_answered_over_tls() {
+async fn a_client_that_trusts_the_authority_is_answered_over_tls() {
     let authority = Authority::new();
     let (address, _tasks) = start_secured(&authority.server(), &meter()).await;
     let client = authority.client().build().unwrap();
@@ -97,7 +97,7 @@ async fn a_client_that_knows_the_authority_is_answered_over_tls() {
 }
 
 #[tokio::test]
-async fn a_client_must_show_a_certificate_where_one_is_asked_for() {
+async fn a_client_needs_a_certificate_if_one_is_required() {
     let (registry, counting) = counted();
     let meter = Meter::of(&counting);
     let authority = Authority::new();
@@ -138,7 +138,7 @@ async fn an_old_version_of_tls_is_refused() {
 }
 
 #[tokio::test]
-async fn a_handshake_has_a_deadline_and_delays_nobody() {
+async fn a_handshake_has_a_deadline_and_does_not_delay_others() {
     let (registry, counting) = counted();
     let meter = Meter::of(&counting);
     let authority = Authority::new();
@@ -162,7 +162,7 @@ async fn a_handshake_has_a_deadline_and_delays_nobody() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_taken_over_and_a_broken_one_is_not() {
+async fn a_new_certificate_is_used_and_an_invalid_one_is_not() {
     let authority = Authority::new();
     let (address, _tasks) = start_secured(&authority.server(), &meter()).await;
     let shown = || certificate(&authority, address);
@@ -174,7 +174,8 @@ async fn a_new_certificate_is_taken_over_and_a_broken_one_is_not() {
             other => break other,
         }
     };
-    // Written before the broken one would be read, a third one would hide it.
+    // The third certificate is written only after the invalid one was read, because it would hide
+    // it.
     std::fs::write(authority.file("server.pem"), "no certificate").unwrap();
     let looked_again = Instant::now() + Duration::from_millis(100);
     while Instant::now() < looked_again {
@@ -182,7 +183,7 @@ async fn a_new_certificate_is_taken_over_and_a_broken_one_is_not() {
     }
 }
 
-/// The certificate that the server shows.
+/// The certificate of the server.
 async fn certificate(authority: &Authority, address: SocketAddr) -> Vec<u8> {
     let client = authority.client().tls_info(true).build().unwrap();
     let answer = client.get(url(address)).send().await.unwrap();
@@ -207,7 +208,7 @@ async fn until_closed_raw(mut stream: TcpStream) -> Vec<u8> {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_named() {
+fn errors_name_the_files_that_cannot_be_used() {
     let authority = Authority::new();
     let server = authority.server();
     let refused = |change: &dyn Fn(&mut TlsConfig)| {
@@ -237,7 +238,7 @@ fn files_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn components_of_one_listener_agree_on_tls() {
+fn components_of_one_listener_must_have_the_same_tls() {
     let authority = Authority::new();
     let server = authority.server();
     let mut listeners = Listeners::new(ClientLimits::default(), &meter());
@@ -284,7 +285,7 @@ async fn ask_as(address: SocketAddr, authorization: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_the_right_password_is_admitted() {
+async fn only_the_right_password_is_accepted() {
     let (registry, counting) = counted();
     let meter = Meter::of(&counting);
     let (address, _tasks) = start_secured(&admitting(basic("right")), &meter).await;
@@ -318,7 +319,7 @@ async fn only_the_right_password_is_admitted() {
 }
 
 #[tokio::test]
-async fn a_token_stands_in_a_file_and_admits_to_its_own_routes() {
+async fn a_token_from_a_file_gives_access_only_to_its_routes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     std::fs::write(&file, "t0k3n\n").unwrap();
@@ -351,11 +352,11 @@ async fn a_token_stands_in_a_file_and_admits_to_its_own_routes() {
 }
 
 #[test]
-fn a_file_of_a_token_that_is_not_there_ends_the_start() {
+fn a_missing_token_file_ends_the_start() {
     let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     let guarded = admitting(token_from(Path::new("none")));
     let error = listeners.route(&guarded, metrics()).unwrap_err();
     let text = crate::telemetry::chain(&error);
-    let expected = "failed to read whom prometheus admits: failed to read `none`";
+    let expected = "failed to read the credentials of prometheus: failed to read `none`";
     assert!(text.starts_with(expected), "{text}");
 }

@@ -1,6 +1,5 @@
 //! A strict parser of the text format (0.0.4, and 1.0.0 with names in quotes) and of OpenMetrics.
-//! It is
-//! independent of the code that writes them.
+//! It is independent of the code that writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -76,8 +76,7 @@ fn totals_have_a_start_time_in_openmetrics_if_configured() {
         .collect();
     let names: Vec<_> = created.iter().map(|((name, _), _)| name.as_str()).collect();
     // A counter without a type has no such sample, an up-down counter never has one, and nobody
-    // knows the
-    // start time of what a node counted before its first poll.
+    // knows the start time of what a node counted before its first poll.
     assert_eq!(names, ["a_b_created", "latency_created", "taken_created"]);
     assert_eq!(*created[0].1, seconds(fixture::BEGAN));
     assert!(open.contains("# TYPE taken_total unknown\n"), "{open}");
