@@ -135,7 +135,8 @@ impl HttpSd {
         } else {
             return Ok(None);
         };
-        let unprintable = || io::Error::other("the secret has characters that a header cannot have");
+        let unprintable =
+            || io::Error::other("the secret has characters that a header cannot have");
         let mut value = HeaderValue::from_str(&text).map_err(|_| unprintable())?;
         value.set_sensitive(true);
         Ok(Some(value))

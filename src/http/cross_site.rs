@@ -114,7 +114,11 @@ mod tests {
             assert_eq!(refusal.is_none(), is_obeyed, "{headers:?}");
         }
         let rebound = head(&[("host", "evil.example")]);
-        assert_eq!(refusal(&rebound, &[], true), None, "the request has the secret");
+        assert_eq!(
+            refusal(&rebound, &[], true),
+            None,
+            "the request has the secret"
+        );
     }
 
     #[test]

@@ -336,7 +336,10 @@ mod tests {
             .chain([&modest, &next])
             .map(Stay::begin)
             .collect();
-        assert!(enter(&crowd, "10.3.0.1").is_none(), "no connection can be closed");
+        assert!(
+            enter(&crowd, "10.3.0.1").is_none(),
+            "no connection can be closed"
+        );
         drop(next);
         assert!(enter(&crowd, "10.3.0.1").is_some());
     }

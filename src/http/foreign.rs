@@ -47,10 +47,7 @@ pub const SERVER_FOREIGN: Foreign = Foreign {
             &["max_request_body_size", "compression_algorithms"],
             "request bodies are not used",
         ),
-        ForeignKey::ignored(
-            &["include_metadata"],
-            "request headers are not used",
-        ),
+        ForeignKey::ignored(&["include_metadata"], "request headers are not used"),
         ForeignKey::ignored(
             &["read_timeout", "idle_timeout"],
             "`read_header_timeout` limits both",
@@ -58,10 +55,7 @@ pub const SERVER_FOREIGN: Foreign = Foreign {
         ForeignKey::ignored(&["keep_alives_enabled"], "the client decides"),
         ForeignKey::ignored(&["response_headers"], "answers have the headers they need"),
         ForeignKey::only(&["transport"], &["tcp"], "listeners support only TCP"),
-        ForeignKey::refused(
-            &["middlewares"],
-            "there are no middleware extensions",
-        ),
+        ForeignKey::refused(&["middlewares"], "there are no middleware extensions"),
     ],
     below: &[("tls", &TLS_FOREIGN), ("auth", &AUTH_FOREIGN)],
     ..Foreign::NONE

@@ -1,10 +1,10 @@
-//! What two schemas have in common.
+//! The instruments that two schemas have in common.
 
 use std::collections::BTreeMap;
 
 use crate::pipeline::Schema;
 
-/// The instruments that two schemas have in common: the index in the new one by that in the old.
+/// The common instruments of two schemas: the index in the new schema by the index in the old one.
 #[derive(Debug)]
 pub(super) struct CommonInstruments(BTreeMap<usize, usize>);
 
@@ -24,12 +24,12 @@ impl CommonInstruments {
         Self(common.collect())
     }
 
-    /// Where the instrument of the old schema stands in the new one.
+    /// The index in the new schema of an instrument of the old one.
     pub(super) fn index(&self, old: usize) -> Option<usize> {
         self.0.get(&old).copied()
     }
 
-    /// What is known by the index in the old schema, by that in the new one.
+    /// Converts a map with indexes of the old schema to indexes of the new one.
     pub(super) fn moved<T>(
         &self,
         known: impl IntoIterator<Item = (usize, T)>,

@@ -1,7 +1,7 @@
-//! What running totals grew by, in OTLP messages.
+//! Computes deltas of totals, in OTLP messages.
 //!
-//! The SDK's delta temporality is broken for observable counters, so the difference of successive
-//! totals of a series is taken from the messages of the cumulative ones.
+//! The SDK's delta temporality is broken for observable counters. So this file takes the difference
+//! of successive totals of a series from the cumulative messages.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -23,17 +23,17 @@ use crate::{
     pipeline::Schema,
 };
 
-/// The metrics of a target that are deltas, by name.
+/// The metrics of a target that are sent as deltas, by name.
 #[derive(Debug)]
 pub(super) struct Deltas(HashMap<String, Vec<Totals>>);
 
-/// What is known of a metric of one scope.
+/// The last totals of a metric of one scope.
 #[derive(Debug)]
 struct Totals {
     scope: Arc<str>,
     delta: Delta,
     max_series: usize,
-    /// By encoded attributes.
+    /// The last total of each series, by encoded attributes.
     series: HashMap<Vec<u8>, LastTotal>,
 }
 
@@ -55,14 +55,14 @@ enum SeriesTotal {
     },
 }
 
-/// A data point that has a total.
+/// A data point with a total.
 trait TotalPoint {
     fn attributes(&self) -> &[KeyValue];
     fn time_unix_nano(&self) -> u64;
     fn start_time_unix_nano(&mut self) -> &mut u64;
     fn total(&self) -> Option<SeriesTotal>;
-    /// Makes it what its total grew by since `last`. A total that fell began again at 0, and is
-    /// what it grew by.
+    /// Subtracts the `last` total. A total that fell has started again at 0, so it is itself the
+    /// delta.
     fn subtract(&mut self, last: &LastTotal);
 }
 
@@ -87,7 +87,7 @@ impl Deltas {
         Self(metrics)
     }
 
-    /// Knows what `old` knew of the metrics that both make deltas of in the same way.
+    /// Takes the totals of `old` for the metrics that both send as deltas in the same way.
     pub(super) fn take_over(&mut self, old: &mut Self) {
         for (name, all) in &mut self.0 {
             for totals in all {
@@ -104,7 +104,7 @@ impl Deltas {
         }
     }
 
-    /// Makes deltas of the totals in a message that are asked for.
+    /// Converts the selected totals in a message to deltas.
     pub(super) fn apply(&mut self, message: &mut ExportMetricsServiceRequest) {
         if self.0.is_empty() {
             return;
@@ -145,7 +145,7 @@ impl Totals {
         self.forget(now.unwrap_or_default());
     }
 
-    /// Notes a total and makes the point a delta; false if that cannot be.
+    /// Stores a total and converts the point to a delta. Returns false if there is no delta.
     fn is_delta(&mut self, point: &mut impl TotalPoint) -> bool {
         let Some(total) = point.total() else {
             return false;
@@ -164,7 +164,7 @@ impl Totals {
                 let known = known.get_mut();
                 let is_first = is_stale(self.delta, known, last.time_unix_nano);
                 if !is_first && last.began_after(known) {
-                    // It is what it grew by, also where it is larger than before.
+                    // The new total is the delta, even if it is larger than the last one.
                     *point.start_time_unix_nano() = known.time_unix_nano;
                 } else if !is_first {
                     point.subtract(known);
@@ -175,7 +175,7 @@ impl Totals {
         }
     }
 
-    /// Bounds what is remembered of series that are gone.
+    /// Limits the memory for series that have disappeared.
     fn forget(&mut self, now: u64) {
         let delta = self.delta;
         self.series.retain(|_, last| !is_stale(delta, last, now));
@@ -186,7 +186,7 @@ impl Totals {
 }
 
 impl LastTotal {
-    /// Whether the total began again after `before` was seen.
+    /// Whether the total started again after `before` was seen.
     fn began_after(&self, before: &Self) -> bool {
         let start = self.start_time_unix_nano;
         start != before.start_time_unix_nano && start >= before.time_unix_nano
@@ -254,7 +254,7 @@ impl TotalPoint for HistogramDataPoint {
 
     fn subtract(&mut self, last: &LastTotal) {
         self.start_time_unix_nano = last.time_unix_nano;
-        // Those of the time between are not known.
+        // The minimum and maximum of the time in between are not known.
         (self.min, self.max) = (None, None);
         let SeriesTotal::Histogram {
             count,
@@ -310,7 +310,7 @@ mod tests {
         }
     }
 
-    /// A total of the series `id`, so many seconds after the beginning.
+    /// A total of the series `id`, `seconds` after the start.
     fn point(id: &str, seconds: u64, value: i64) -> NumberDataPoint {
         let attribute = opentelemetry::KeyValue::new("id", id.to_owned());
         NumberDataPoint {
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_that_was_away_for_too_long_begins_again() {
+    fn a_series_that_was_missing_for_too_long_starts_again() {
         for (max_staleness, expected) in [(Some(60), None), (Some(100), Some(5)), (None, Some(5))] {
             let mut totals = totals(max_staleness.map(Duration::from_secs));
             assert_eq!(deltas(&mut totals, vec![point("a", 0, 10)]), []);
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_that_began_again_is_what_it_grew_by_also_where_it_is_larger() {
+    fn a_total_that_started_again_is_itself_the_delta_even_if_larger() {
         let mut totals = totals(None);
         let began = |mut point: NumberDataPoint, seconds: u64| {
             point.start_time_unix_nano = seconds * 1_000_000_000;
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_of_series_that_are_gone_is_bounded() {
+    fn memory_for_series_that_disappeared_is_limited() {
         let mut totals = totals(None);
         for second in 0..100 {
             deltas(&mut totals, vec![point(&second.to_string(), second, 1)]);

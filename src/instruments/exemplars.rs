@@ -1,5 +1,5 @@
-//! Exemplars in OTLP messages. The SDK has a place for them in what it collects, and never fills it
-//! (opentelemetry_sdk 0.33).
+//! Exemplars in OTLP messages. The SDK has fields for them, but never fills them (opentelemetry_sdk
+//! 0.33).
 
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::{
 use super::SCOPE;
 use crate::{pipeline::Exemplar, runtime::clock::since_epoch};
 
-/// Puts each exemplar to the series that it is of, where a message has that. One that is older than
-/// what a point tells of, the growth since the last one, stays out.
+/// Adds each exemplar to its series, if a message has that. An exemplar that is older than the
+/// interval of the point is left out.
 pub(super) fn add(message: &mut ExportMetricsServiceRequest, exemplars: &[Exemplar]) {
     for exemplar in exemplars {
         let attributes: Vec<KeyValue> = exemplar.attributes.iter().map(Into::into).collect();
@@ -33,7 +33,7 @@ pub(super) fn add(message: &mut ExportMetricsServiceRequest, exemplars: &[Exempl
     }
 }
 
-/// The points of a total of ours.
+/// The points of a total of the collector itself.
 fn totals<'m>(
     message: &'m mut ExportMetricsServiceRequest,
     name: &'m str,

@@ -1,6 +1,6 @@
-//! Instruments of another schema go on where those before them end.
+//! Instruments of a new schema continue those of the old one.
 //!
-//! What both have keeps its start times, and the state of its histograms.
+//! Instruments that both schemas have keep their start times and the state of their histograms.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::{TargetInstruments, common_instruments::CommonInstruments};
 use crate::{definition::InstrumentKind, pipeline::Schema};
 
 impl TargetInstruments {
-    /// Goes on where `old` ends, for all instruments that both have. Those of another Resource
-    /// have nothing in common.
+    /// Continues `old` for all instruments that both have. Instruments of different Resources have
+    /// nothing in common.
     pub fn take_over(&mut self, old: &mut Self) {
         if self.resource != old.resource {
             self.encoder.take_leave(&mut old.encoder);
@@ -27,8 +27,8 @@ impl TargetInstruments {
         self.take_over_histograms(old, &common);
     }
 
-    /// The histograms of a scope are one provider, which forgets nothing: they are kept if they
-    /// are the same, all of them.
+    /// The histograms of a scope are one provider, which forgets nothing. They are kept only if all
+    /// of them are the same.
     fn take_over_histograms(&mut self, old: &mut Self, common: &CommonInstruments) {
         let count = |schema: &Schema, scope: &str| {
             let all = schema.instruments().iter();

@@ -1,7 +1,8 @@
-//! Names, descriptions and units as the SDK holds them.
+//! Shares names, descriptions and units with the SDK.
 //!
-//! The SDK copies each text some five times an instrument, and again at each collect, unless it
-//! lives as long as the process: for a target that was 10 KB of the same texts as for all others.
+//! The SDK copies each text about five times for each instrument, and again at each collection,
+//! unless the text lives as long as the process. For one target this was 10 KB of the same texts as
+//! for all others.
 
 use std::{
     borrow::Cow,
@@ -9,12 +10,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How many texts are kept for good. Definitions have fewer, whatever comes with reloads.
+/// The largest number of shared texts. Definitions have fewer, even after many reloads.
 const TEXTS_MAX: usize = 20_000;
 
 static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
-/// The text, once for all instruments of all targets; a copy where there are too many.
+/// The text, shared by all instruments of all targets. A copy if there are too many texts.
 pub(super) fn shared(text: &str) -> Cow<'static, str> {
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = texts.get(text) {
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_kept_once() {
+    fn a_text_is_stored_once() {
         let texts = ["kept once", &String::from("kept once")].map(shared);
         let [Cow::Borrowed(one), Cow::Borrowed(other)] = texts else {
             panic!("copied: {texts:?}");

@@ -1,12 +1,12 @@
-//! The OpenTelemetry SDK that each polled target never had.
+//! The OpenTelemetry SDK of each polled target.
 //!
-//! A target has one SDK provider with its own Resource, for its gauges, its running totals and what
-//! the collector says of it. Histograms have a provider per endpoint, so that a poll in which the
-//! endpoint failed does not show their old state under a new time. Which time each point has and
-//! when its total began is not the SDK's to say (`starts.rs`).
+//! A target has one SDK provider with its own Resource, for its gauges, its totals and the report
+//! metrics. Histograms have one provider for each endpoint, so that a poll in which the endpoint
+//! failed does not show their old state with a new time. The SDK does not decide about the time of
+//! a point and the start time of its total (`starts.rs`).
 //!
-//! Measured reasons for this shape: the SDK allows one Resource a provider, and cannot take back a
-//! series that was recorded synchronously.
+//! There are two measured reasons for this design: the SDK allows one Resource for each provider,
+//! and it cannot remove a series that was recorded synchronously.
 
 mod common_instruments;
 mod delta;
@@ -43,42 +43,42 @@ use crate::{
     pipeline::{self, Number, Reading, Schema},
 };
 
-/// What the SDK marks the point with into which it folds all that is over its limit. Such a point
-/// says nothing, whoever made it.
+/// The attribute of the point into which the SDK folds everything above its limit. Such a point has
+/// no meaning, whatever program made it.
 const OVERFLOW: &str = "otel.metric.overflow";
 
-/// The instruments of one target, or of the part of it that is of one Resource.
+/// The instruments of one target, or of the part of it with one Resource.
 #[derive(Debug)]
 pub struct TargetInstruments {
     schema: Arc<Schema>,
     reprs: Vec<NumberKind>,
     resource: Resource,
     provider: Box<Provider>,
-    /// By scope, which is one an endpoint.
+    /// The histograms by scope. There is one scope for each endpoint.
     histograms: BTreeMap<Arc<str>, Box<Provider>>,
     starts: Starts,
     encoder: Encoder,
-    /// When what was put last was observed.
+    /// The time of the current observations.
     time: SystemTime,
-    /// The same of what was collected last, if anything was.
+    /// The time of the last collected observations, if there are any.
     collected: Option<SystemTime>,
-    /// What was put since the last collect, but for histograms.
+    /// The readings since the last collection, without histograms.
     points: Vec<Reading>,
-    /// How many of them there are of each instrument.
+    /// The number of these readings for each instrument.
     counts: Vec<usize>,
 }
 
-/// What one poll of one target collects to.
+/// The collected metrics of one poll of one target.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// One part a provider; integers up to 2^64 − 1.
+    /// One part for each provider. Integers go up to 2^64 − 1.
     pub metrics: Vec<ResourceMetrics>,
-    /// The same with values above 2^63 − 1 as doubles; none where there is no such value.
+    /// The same metrics with values above 2^63 − 1 as doubles. `None` if there is no such value.
     pub signed_metrics: Option<Vec<ResourceMetrics>>,
 }
 
 impl TargetInstruments {
-    /// The instruments of `schema`, of someone with the attributes `resource`.
+    /// Creates the instruments of `schema`, for a target with the attributes `resource`.
     pub fn new(schema: &Arc<Schema>, resource: &[opentelemetry::KeyValue]) -> Self {
         let reprs = schema
             .instruments()
@@ -103,23 +103,22 @@ impl TargetInstruments {
         }
     }
 
-    /// Whether the other's are those of the same schema and Resource.
+    /// Whether both have the same schema and Resource.
     pub fn is_like(&self, other: &Self) -> bool {
         self.schema == other.schema && self.resource == other.resource
     }
 
-    /// Whether the other's are of the same Resource.
+    /// Whether both have the same Resource.
     pub fn is_of_resource(&self, other: &Self) -> bool {
         self.resource == other.resource
     }
 
-    /// How often running totals fell.
+    /// How often totals fell.
     pub fn resets(&self) -> ResetCounts {
         self.starts.counts
     }
 
-    /// What is put from now on was observed at `time`, and totals of these scopes began when they
-    /// say.
+    /// Sets the time of the following readings, and the start times of totals of these scopes.
     pub fn observe_at(&mut self, time: SystemTime, starts: &[(Arc<str>, SystemTime)]) {
         self.time = time;
         for (scope, start) in starts {
@@ -127,8 +126,8 @@ impl TargetInstruments {
         }
     }
 
-    /// Takes readings for the next collect. Gives how many it refuses: those over the `max_series`
-    /// of their instrument, and those that say that others were folded into them.
+    /// Takes readings for the next collection. Returns the number of refused ones: those above the
+    /// `max_series` of their instrument, and those into which others were folded.
     pub fn put(&mut self, mut readings: Vec<Reading>) -> usize {
         let before = readings.len();
         readings.retain(|reading| {
@@ -153,14 +152,15 @@ impl TargetInstruments {
         refused
     }
 
-    /// Whether some reading that was put does not fit OTLP's signed integers.
+    /// Whether a reading does not fit into OTLP's signed integers.
     pub fn has_wide(&self) -> bool {
         self.points.iter().any(|point| is_wide(point.value))
     }
 
-    /// Collects what was put. What was not is in no part of the result: a series that was there
-    /// before is gone, and an endpoint that failed is a gap. Histograms are shown for the `scopes`
-    /// that were read. With `wide`, also for outputs whose integers are signed.
+    /// Collects the readings. Series without a reading are not in the result: a series that was
+    /// there before has disappeared, and a failed endpoint is a gap. Histograms are shown for the
+    /// `scopes` that were polled. With `wide`, the result also has a form for outputs with signed
+    /// integers.
     pub fn collect(&mut self, scopes: &[Arc<str>], wide: bool) -> Collected {
         let points = std::mem::take(&mut self.points);
         self.counts = Vec::new();
@@ -180,25 +180,25 @@ impl TargetInstruments {
         }
     }
 
-    /// What makes OTLP messages of what was collected last, and when the totals in it began.
+    /// Encodes the collected metrics as OTLP messages, and knows the start times of their totals.
     pub fn forms(&mut self) -> (Encoding<'_>, &dyn pipeline::Starts) {
         let (starts, time) = (&self.starts, self.time);
         let encoding = Encoding::new(&mut self.encoder, starts, time);
         (encoding, starts)
     }
 
-    /// The end of all series that were made OTLP messages of, at `now` or when they were seen.
+    /// The end of all series that were in OTLP messages, at `now` or at their last time.
     pub fn farewell(&self, now: SystemTime) -> Vec<ExportMetricsServiceRequest> {
         self.encoder.farewell(&self.starts, now)
     }
 
-    /// What we say of a target ourselves never falls.
+    /// The collector's own metrics about a target never fall.
     fn may_be_reset(&self, reading: &Reading) -> bool {
         let instrument = self.schema.get(reading.instrument);
         instrument.is_some_and(|i| i.kind == InstrumentKind::Counter && *i.scope != *SCOPE)
     }
 
-    /// Whether the SDK has room for one more point of an instrument, which is counted.
+    /// Whether the SDK has room for one more point of an instrument. The point is counted.
     fn has_room(&mut self, instrument: usize) -> bool {
         let Some(known) = self.schema.get(instrument) else {
             return false;
@@ -212,8 +212,9 @@ impl TargetInstruments {
         is_room
     }
 
-    /// Records observations, and gives how many there is no room for. Where elements of an array
-    /// come and go, the histograms of an endpoint are full after a while: they begin again then.
+    /// Records histogram values, and returns the number of those without room. If elements of an
+    /// array come and go, the histograms of an endpoint are full after a while. Then they start
+    /// again.
     fn record(&mut self, readings: &[Reading]) -> usize {
         let mut by_scope: BTreeMap<&Arc<str>, Vec<&Reading>> = BTreeMap::new();
         for reading in readings {
@@ -226,7 +227,7 @@ impl TargetInstruments {
             let known = self.histograms.remove(scope);
             let known = known.filter(|provider| provider.has_room(&readings));
             let mut provider = known.unwrap_or_else(|| {
-                // Nothing was recorded until now, since the poll before or since there are polls.
+                // Nothing was recorded before, since the last poll or since the first one.
                 let start = self.collected.or_else(|| self.starts.own());
                 self.starts
                     .begin_histograms(scope, start.unwrap_or(self.time));
@@ -239,8 +240,8 @@ impl TargetInstruments {
         refused
     }
 
-    /// Puts the points before the instruments and collects. With `integers` signed, an integer
-    /// that does not fit is put as a double.
+    /// Gives the points to the instruments and collects. With `integers` signed, an integer that
+    /// does not fit becomes a double.
     fn collect_points(
         &mut self,
         points: Vec<Reading>,
@@ -262,7 +263,7 @@ impl TargetInstruments {
     }
 }
 
-/// Whether OTLP's signed integer cannot hold it; the SDK would write 0.
+/// Whether OTLP's signed integer cannot hold the number. The SDK would write 0.
 fn is_wide(number: Number) -> bool {
     matches!(number, Number::Unsigned(value) if i64::try_from(value).is_err())
 }

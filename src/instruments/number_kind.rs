@@ -1,8 +1,8 @@
-//! Which of the SDK's number types an instrument uses.
+//! The number type that an instrument of the SDK uses.
 //!
-//! An SDK instrument holds one number type for ever, while a JSON API says 0 now and 0.5 later.
-//! An instrument starts with integers and widens when it has to; it never narrows again, so that
-//! its type does not flap.
+//! An SDK instrument has one number type forever, but a JSON API may return 0 now and 0.5 later. An
+//! instrument starts with integers and widens if necessary. It never narrows again, so that its
+//! type does not change back and forth.
 
 use crate::{
     definition::{InstrumentKind, ValueType},
@@ -21,7 +21,7 @@ pub(super) enum NumberKind {
 }
 
 impl NumberKind {
-    /// What an instrument starts with.
+    /// The first type of an instrument.
     pub(super) fn first(kind: InstrumentKind, value_type: ValueType) -> Self {
         match (kind, value_type) {
             (_, ValueType::Double) | (InstrumentKind::Histogram, _) => Self::Double,
@@ -31,7 +31,7 @@ impl NumberKind {
         }
     }
 
-    /// The narrowest type, no narrower than this one, that holds `number`.
+    /// The narrowest type that can hold `number`, but not narrower than this one.
     pub(super) fn widened(self, number: Number) -> Self {
         match (self, number) {
             (Self::Double, _) | (_, Number::Double(_)) => Self::Double,
@@ -52,7 +52,7 @@ pub(super) enum FittedNumber {
 }
 
 impl FittedNumber {
-    /// The number as `repr`, or as a double where it does not fit.
+    /// The number as the type `repr`, or as a double if it does not fit.
     pub(super) fn new(number: Number, repr: NumberKind) -> Self {
         match (repr, number) {
             (NumberKind::Unsigned, Number::Unsigned(value)) => Self::Unsigned(value),

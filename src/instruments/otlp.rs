@@ -1,5 +1,5 @@
-//! From what was collected to OTLP messages: with the time of the observation, with the start of
-//! each total, and with the end of each series that is gone.
+//! Encodes collected metrics as OTLP messages: with the time of the observation, the start time of
+//! each total, and the end of each series that has disappeared.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -27,14 +27,14 @@ use crate::{
     pipeline::{Exemplar, Schema},
 };
 
-/// What is known of a target between two messages, from the first one on that somebody asks for.
+/// What is known of a target between two messages, starting with the first requested message.
 #[derive(Debug)]
 pub(super) struct Encoder {
     deltas: Deltas,
     said: Said,
 }
 
-/// Makes the messages of one collect.
+/// Encodes the messages of one collection.
 #[derive(Debug)]
 pub struct Encoding<'a> {
     encoder: &'a mut Encoder,
@@ -50,14 +50,14 @@ impl Encoder {
         }
     }
 
-    /// Goes on where `old` ends, of the same Resource: what both have in common. The rest ends with
-    /// the next message.
+    /// Continues `old`, which has the same Resource, for the instruments that both have. The other
+    /// series end with the next message.
     pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         self.deltas.take_over(&mut old.deltas);
         self.said.take_over(&mut old.said, common);
     }
 
-    /// All series of `old`, which are of another Resource, end with the next message.
+    /// Ends all series of `old`, which has another Resource, with the next message.
     pub(super) fn take_leave(&mut self, old: &mut Self) {
         self.said.take_leave(&mut old.said);
     }
@@ -80,9 +80,10 @@ impl<'a> Encoding<'a> {
         }
     }
 
-    /// What was collected as OTLP messages, one a part; with deltas of what is asked for, and with
-    /// the `exemplars` of what we say ourselves. What was said before of the scopes that were read
-    /// or `lost`, and is not said now, has ended; a last message says so.
+    /// Encodes the collected metrics as OTLP messages, one for each part, with deltas of the
+    /// selected metrics and with the `exemplars` of the report metrics. Series of the polled or
+    /// `lost` scopes that were in an earlier message and are not in this one have ended. A last
+    /// message says so.
     pub fn messages(
         self,
         collected: &Collected,
@@ -107,7 +108,7 @@ impl<'a> Encoding<'a> {
     }
 }
 
-/// Gives each point of a message, which was made of `part`, its times, and notes its series.
+/// Sets the times of each point of a message, which was made from `part`, and records its series.
 fn stamp(
     part: &ResourceMetrics,
     message: &mut ExportMetricsServiceRequest,
@@ -132,7 +133,7 @@ fn stamp(
     }
 }
 
-/// Whether an instrument of a kind gives such data.
+/// Whether an instrument of this kind has this kind of data.
 fn is_data_of(metric: &proto::Metric, kind: InstrumentKind) -> bool {
     use InstrumentKind::{Counter, Gauge, Histogram, StateSet, UpDownCounter};
     match &metric.data {
@@ -144,7 +145,7 @@ fn is_data_of(metric: &proto::Metric, kind: InstrumentKind) -> bool {
     }
 }
 
-/// Stamps the points of one metric.
+/// Sets the times of the points of one metric.
 struct Stamp<'a> {
     starts: &'a Starts,
     now: Nanos,
@@ -169,7 +170,7 @@ impl Stamp<'_> {
             (MetricData::Gauge(gauge), Data::Gauge(encoded)) => {
                 for (point, encoded) in gauge.data_points().zip(&mut encoded.data_points) {
                     self.point(point.attributes(), &encoded.attributes);
-                    // A value of the moment has no start.
+                    // A gauge has no start time.
                     encoded.start_time_unix_nano = 0;
                     encoded.time_unix_nano = self.now;
                 }
@@ -188,12 +189,12 @@ impl Stamp<'_> {
                     encoded.time_unix_nano = self.now;
                 }
             }
-            // No instrument of ours makes others.
+            // No instrument of this collector creates other kinds.
             _ => {}
         }
     }
 
-    /// Notes a series and gives its start; 0 where it has none.
+    /// Records a series and returns its start time; 0 if it has none.
     fn point<'p>(
         &mut self,
         attributes: impl Iterator<Item = &'p KeyValue>,

@@ -1,4 +1,4 @@
-//! One SDK provider of a target: instruments that observe what is put before them.
+//! One SDK provider of a target, with observable instruments.
 
 use std::{
     borrow::Cow,
@@ -30,13 +30,13 @@ use crate::{
     pipeline::{Reading, Schema},
 };
 
-/// Its instruments are made when they are first needed.
+/// Instruments are created when they are first needed.
 #[derive(Debug)]
 pub(super) struct Provider {
     provider: SdkMeterProvider,
     reader: PullReader,
     schema: Arc<Schema>,
-    /// Those that observe and were needed, by their index in the schema.
+    /// The observable instruments that were needed, by their index in the schema.
     slots: BTreeMap<usize, Slot>,
     next_slot: u32,
     points: Arc<Points>,
@@ -44,28 +44,28 @@ pub(super) struct Provider {
     hashing: RandomState,
 }
 
-/// One instrument that observes.
+/// One observable instrument.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    /// Callbacks know it.
+    /// The number that its callbacks use.
     id: u32,
-    /// By representation.
+    /// Which number types have an instrument.
     made: [bool; 3],
-    /// How many points the last collect had, which the SDK still holds, and the next one has.
+    /// The number of points in the last collection, which the SDK still holds, and in the next one.
     points: [usize; 2],
-    /// The most that the SDK holds.
+    /// The most points that the SDK holds.
     max_series: usize,
 }
 
-/// A histogram, and which attributes it has, as hashes.
+/// A histogram, and hashes of its attribute sets.
 #[derive(Debug)]
 struct Recorded {
     histogram: Histogram<f64>,
     series: HashSet<u64>,
 }
 
-/// What the callbacks observe at the next collect. One for all: between two collects, which is
-/// nearly always, a target has nothing in it.
+/// The points that the callbacks observe at the next collection. All instruments share one list,
+/// because a target has no points between two collections, which is nearly always.
 #[derive(Debug, Default)]
 struct Points(Mutex<Vec<Point>>);
 
@@ -82,7 +82,7 @@ impl Points {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows those of a slot to `observe`; they are sorted by now.
+    /// Passes the points of a slot to `observe`. The points are sorted at this time.
     fn observe(&self, slot: u32, observe: impl Fn(&Point)) {
         let points = self.lock();
         let first = points.partition_point(|point| point.slot < slot);
@@ -111,14 +111,14 @@ impl Provider {
         }
     }
 
-    /// Goes on with the histograms that another schema has in common with its own.
+    /// Continues with the histograms that another schema has in common with this one.
     pub(super) fn follow(&mut self, schema: &Arc<Schema>, common: &CommonInstruments) {
         self.schema = Arc::clone(schema);
         let histograms = std::mem::take(&mut self.histograms);
         self.histograms = common.moved(histograms).collect();
     }
 
-    /// Puts a value before its instrument for the next collect, as `repr`.
+    /// Adds a value for the next collection, with the number type `repr`.
     pub(super) fn put(&mut self, reading: Reading, repr: NumberKind) {
         let Some(instrument) = self.schema.get(reading.instrument) else {
             return;
@@ -145,8 +145,8 @@ impl Provider {
         });
     }
 
-    /// Whether histograms have room for all of `readings`. The SDK forgets none of their series,
-    /// and folds what is over the limit into one.
+    /// Whether histograms have room for all of `readings`. The SDK never removes one of their
+    /// series, and folds everything above the limit into one.
     pub(super) fn has_room(&self, readings: &[&Reading]) -> bool {
         let mut new: BTreeMap<usize, HashSet<u64>> = BTreeMap::new();
         readings.iter().all(|reading| {
@@ -161,7 +161,7 @@ impl Provider {
         })
     }
 
-    /// Records an observation in a histogram; kept from then on. False if there is no room.
+    /// Records a value in a histogram, which is kept after that. Returns false if there is no room.
     pub(super) fn record(&mut self, reading: &Reading) -> bool {
         let Some(instrument) = self.schema.get(reading.instrument) else {
             return false;
@@ -194,12 +194,13 @@ impl Provider {
         instrument.map_or(1, |of| of.max_series)
     }
 
-    /// Collects what was put before the instruments, which are empty again, and all histograms.
+    /// Collects the added values, which are removed, and all histograms.
     pub(super) fn collect(&mut self) -> ResourceMetrics {
         self.make_room();
         self.points.lock().sort_by_key(|point| point.slot);
         let metrics = self.read();
-        // Their room as well: between two polls of a target there are those of all others.
+        // Their memory is freed as well: between two polls of a target there are polls of all
+        // others.
         *self.points.lock() = Vec::new();
         metrics
     }
@@ -212,9 +213,9 @@ impl Provider {
         metrics
     }
 
-    /// Has the SDK forget what the collect before had, where there would not be room for that and
-    /// for what comes. It counts both, and folds what is over its limit into one meaningless point;
-    /// twice the room for each instrument would be allocated at once.
+    /// Makes the SDK forget the last collection if it has no room for that and the next one. The
+    /// SDK counts both, and folds everything above its limit into one meaningless point. Twice the
+    /// room for each instrument would be allocated at once.
     fn make_room(&mut self) {
         let is_full = |slot: &Slot| slot.points.iter().sum::<usize>() > slot.max_series;
         if self.slots.values().any(is_full) {
@@ -228,8 +229,8 @@ impl Provider {
     }
 }
 
-/// A view that gives each instrument its own limit: the SDK allocates to the limit at once, and
-/// folds what is over it into one meaningless point.
+/// A view that gives each instrument its own limit: the SDK allocates memory for the limit at once,
+/// and folds everything above it into one meaningless point.
 fn cardinality(
     schema: Arc<Schema>,
 ) -> impl Fn(&SdkInstrument) -> Option<Stream> + Send + Sync + 'static {
@@ -251,8 +252,8 @@ fn meter(provider: &SdkMeterProvider, instrument: &Instrument) -> Meter {
     provider.meter_with_scope(scope.build())
 }
 
-/// Makes the SDK instrument that observes the points of one slot and representation. The SDK keeps
-/// it as long as the provider lives; the handle says nothing.
+/// Creates the SDK instrument that observes the points of one slot and number type. The SDK keeps
+/// it as long as the provider lives; the handle has no use.
 fn observe(
     meter: &Meter,
     instrument: &Instrument,
@@ -298,8 +299,8 @@ fn observe(
     }
 }
 
-/// Name, description and unit. The SDK copies them for each target and again at each collect, and
-/// what we say ourselves need not be copied.
+/// Name, description and unit. The SDK copies them for each target and at each collection, and the
+/// texts of report metrics need no copy.
 fn texts(instrument: &Instrument) -> [Cow<'static, str>; 3] {
     [&instrument.name, &instrument.description, &instrument.unit].map(|text| shared(text))
 }
@@ -318,7 +319,7 @@ fn make_histogram(meter: &Meter, instrument: &Instrument) -> Histogram<f64> {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        // Frees the callbacks; "already shut down" is the only other answer.
+        // Frees the callbacks. The only possible error is "already shut down".
         drop(self.provider.shutdown());
     }
 }

@@ -1,4 +1,4 @@
-//! A metric reader that collects when it is told to.
+//! A metric reader that collects on request.
 
 use std::{
     sync::{Arc, Weak},
@@ -13,13 +13,14 @@ use opentelemetry_sdk::{
     },
 };
 
-/// A handle to a `ManualReader`, which a provider would otherwise swallow.
+/// A handle to a `ManualReader`, which a provider would otherwise take.
 #[derive(Debug, Clone)]
 pub struct PullReader(Arc<ManualReader>);
 
 impl Default for PullReader {
     fn default() -> Self {
-        // Delta temporality of observable counters is broken in the SDK; cumulative is forced.
+        // Delta temporality of observable counters is broken in the SDK, so cumulative temporality
+        // is fixed.
         Self(Arc::new(
             ManualReader::builder()
                 .with_temporality(Temporality::Cumulative)

@@ -1,4 +1,4 @@
-//! What the collector says of a target, beside the target's own data.
+//! The report metrics: the collector's own metrics about a target.
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
@@ -18,20 +18,20 @@ use crate::{
     },
 };
 
-/// Name of the instrumentation scope of what the collector itself says.
+/// The instrumentation scope of the report metrics.
 pub const SCOPE: &str = "betanet-collector";
 
-/// Classes of failure, some statuses among them, that one endpoint is expected to show.
+/// The expected number of error classes, including some statuses, of one endpoint.
 const ERROR_TYPES_MAX: usize = 12;
 
-/// The running totals of what is said of one target.
+/// The totals in the report metrics of one target.
 #[derive(Debug)]
 pub struct ReportMetrics {
     target: Arc<Target>,
-    /// Index of the first own instrument: they follow the definition's.
+    /// Index of the first report metric: they follow the metrics of the definition.
     first: usize,
     results: BTreeMap<ReportedOutcome, u64>,
-    /// The last of each that was traced.
+    /// The last traced event of each total.
     traced: BTreeMap<ReportedOutcome, (Trace, SystemTime)>,
     up: Vec<bool>,
     last_success: Vec<Option<f64>>,
@@ -42,7 +42,7 @@ pub struct ReportMetrics {
 /// Endpoint, outcome, and the class of its failure.
 type ReportedOutcome = (usize, &'static str, Option<ErrorType>);
 
-/// What the last poll that asked anything took and brought.
+/// Duration and results of the last poll that requested anything.
 #[derive(Debug, Default)]
 struct ReportRound {
     duration_seconds: f64,
@@ -51,13 +51,13 @@ struct ReportRound {
 }
 
 impl ReportMetrics {
-    /// Nothing is known yet of `target`.
+    /// Creates the report metrics of `target`, without history.
     pub fn new(target: &Arc<Target>) -> Self {
         let endpoints = target.definition.endpoints.len();
         Self {
             target: Arc::clone(target),
             first: target.definition.instruments.len(),
-            // From zero: Prometheus sees no increase in a series that begins with 1.
+            // Totals start from zero: Prometheus sees no increase in a series that starts with 1.
             results: (0..endpoints)
                 .map(|endpoint| ((endpoint, "fresh", None), 0))
                 .collect(),
@@ -69,8 +69,7 @@ impl ReportMetrics {
         }
     }
 
-    /// Goes on with what `old` says of the same target, of endpoints and instruments that both
-    /// have.
+    /// Continues `old`, of the same target, for the endpoints and instruments that both have.
     pub fn take_over(&mut self, old: Self) {
         let (now, before) = (Arc::clone(&self.target), old.target);
         if Arc::ptr_eq(&now.definition, &before.definition) {
@@ -106,8 +105,8 @@ impl ReportMetrics {
         self.round = old.round;
     }
 
-    /// The schema of what targets of `definition` with so many instances give: the definition's
-    /// instruments, then our own in the order of [`names::TARGET`].
+    /// The schema of targets of `definition` with this number of instances: the instruments of the
+    /// definition, then the report metrics in the order of [`names::TARGET`].
     pub fn schema(definition: &Definition, instances: usize) -> Schema {
         let own = names::TARGET
             .iter()
@@ -115,7 +114,7 @@ impl ReportMetrics {
         definition.instruments.iter().cloned().chain(own).collect()
     }
 
-    /// Notes what a poll gave.
+    /// Records the results of a poll.
     pub fn observe(&mut self, poll: &Poll, readings: &Readings) {
         poll.note_up(&mut self.up);
         if poll.is_round() {
@@ -148,8 +147,8 @@ impl ReportMetrics {
         }
     }
 
-    /// The values of all own instruments after `poll`; `resets` is known when its bodies have been
-    /// put before the instruments.
+    /// The values of all report metrics after `poll`. `resets` is known when its bodies have been
+    /// added to the instruments.
     pub fn readings(&self, poll: &Poll, resets: ResetCounts) -> Vec<Reading> {
         let round = &self.round;
         let single = [
@@ -181,7 +180,7 @@ impl ReportMetrics {
         all
     }
 
-    /// What was traced of what they count.
+    /// The exemplars of the totals.
     pub fn exemplars(&self) -> Vec<Exemplar> {
         let traced = self.traced.iter();
         let exemplars = traced.map(|(result, (trace, time))| Exemplar {
@@ -232,7 +231,7 @@ impl ReportMetrics {
         self.reading(metric.name, Vec::new(), value)
     }
 
-    /// None for a name that is in no list of ours: it is not shown as another metric.
+    /// `None` for an unknown name, so that it is not shown as another metric.
     fn reading(&self, metric: &str, attributes: Vec<KeyValue>, value: Number) -> Option<Reading> {
         let position = names::TARGET.iter().position(|known| known.name == metric);
         if position.is_none() {
@@ -252,7 +251,7 @@ fn flag(is: bool) -> Number {
 
 fn instrument(metric: &Metric, definition: &Definition, instances: usize) -> Instrument {
     let endpoints = definition.endpoints.len();
-    // Breakers have one series more than there are endpoints: the host's.
+    // Breakers have one series more than there are endpoints: that of the host.
     let max_series = match metric.attributes {
         [] => 1,
         [names::METRIC, ..] => definition.instruments.len() * ProblemReason::ALL.len(),
@@ -278,8 +277,8 @@ fn instrument(metric: &Metric, definition: &Definition, instances: usize) -> Ins
     }
 }
 
-/// How many values the attributes beside the endpoint have together. The SDK allocates for all of
-/// them at once, so this is no place to be generous.
+/// The number of combinations of the attributes without the endpoint. The SDK allocates memory for
+/// all of them at once, so the number must not be too high.
 fn combinations(attributes: &[&str], instances: usize) -> usize {
     let values = |key: &&str| match *key {
         names::ERROR_TYPE => ERROR_TYPES_MAX,
@@ -287,7 +286,7 @@ fn combinations(attributes: &[&str], instances: usize) -> usize {
         names::RESULT => 5,
         names::READER | names::WITHIN_OBJECTIVE => 2,
         names::STATE => 3,
-        // The reason of a transition fixes the rest of it.
+        // The reason of a state change determines the other attributes.
         names::OUTCOME => 3,
         names::REASON => 4,
         _ => 1,

@@ -1,4 +1,4 @@
-//! Who a target is, as an OpenTelemetry Resource.
+//! The OpenTelemetry Resource of a target.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use opentelemetry::{KeyValue, Value};
 
 use crate::pipeline::{INSTANCE_ID, ResourceAttributes, Target};
 
-/// The attributes that the Prometheus compatibility specification asks of a scraped target, the
-/// definition's own, and the configured labels; a label wins over the definition.
+/// The attributes that the Prometheus compatibility specification requires for a scraped target,
+/// those of the definition, and the configured labels. A label wins over the definition.
 pub fn resource(target: &Target) -> ResourceAttributes {
     let text = |value: &str| Value::from(value.to_owned());
     let definition = &target.definition;

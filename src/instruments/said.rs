@@ -1,8 +1,8 @@
-//! Which series OTLP messages told of, so that one that ends is said to have ended: a point with the
-//! flag `no recorded value`, as the stale marker of Prometheus.
+//! Remembers the series in the last OTLP messages, to send the end of those that disappear: a point
+//! with the flag `no recorded value`, like a stale marker in Prometheus.
 //!
-//! A series has ended when its endpoint was asked and the answer does not have it, or there is no
-//! answer; and when its target goes. What is a delta needs no end: it has no value between two
+//! A series has ended when its endpoint was polled and the answer does not have it, or there is no
+//! answer, and when its target is removed. A delta needs no end: it has no value between two
 //! points.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -27,29 +27,29 @@ use crate::{
     pipeline::Schema,
 };
 
-/// The bounds of the SDK's histograms where a definition gives none.
+/// The default bucket bounds of the SDK's histograms.
 const BOUNDS: [f64; 15] = [
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0,
     10000.0,
 ];
 
-/// The series that the last messages had.
+/// The series in the last messages.
 #[derive(Debug)]
 pub(super) struct Said {
     schema: Arc<Schema>,
     resource: Resource,
     scopes: BTreeMap<Arc<str>, Series>,
-    /// Points of series that ended without a message; their time is that of the next one.
+    /// Points for series that ended without a message. Their time is that of the next message.
     pending: Vec<ExportMetricsServiceRequest>,
     latest: Nanos,
 }
 
-/// The series of one scope, in two pieces of memory.
+/// The series of one scope, in two allocations.
 #[derive(Debug, Default)]
 struct Series {
-    /// Sorted by key.
+    /// The entries, sorted by key.
     entries: Vec<Entry>,
-    /// Of all of them, encoded, one after the other.
+    /// The encoded attributes of all series, one after the other.
     attributes: Vec<u8>,
 }
 
@@ -57,11 +57,11 @@ struct Series {
 struct Entry {
     key: Key,
     instrument: u32,
-    /// Where its attributes begin and end.
+    /// Where its attributes start and end.
     attributes: (u32, u32),
 }
 
-/// The series that the messages have which are being made.
+/// The series in the messages that are being encoded.
 #[derive(Debug)]
 pub(super) struct Saying {
     schema: Arc<Schema>,
@@ -69,7 +69,7 @@ pub(super) struct Saying {
     scopes: BTreeMap<Arc<str>, Series>,
 }
 
-/// Attributes and nothing else.
+/// Only the attributes of a series.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Attributes {
     #[prost(message, repeated, tag = "1")]
@@ -81,7 +81,7 @@ impl Saying {
         &self.schema
     }
 
-    /// A message has this series.
+    /// Records a series of a message.
     pub(super) fn note(&mut self, instrument: usize, key: Key, attributes: &[KeyValue]) {
         let Some(known) = self.schema.get(instrument) else {
             return;
@@ -103,7 +103,7 @@ impl Series {
     fn push(&mut self, instrument: usize, key: Key, attributes: &[KeyValue]) {
         let from = self.attributes.len();
         for attribute in attributes {
-            // Field 1 of `Attributes`, a message.
+            // This is field 1 of `Attributes`, a message.
             self.attributes.push(0x0a);
             self.attributes
                 .extend(attribute.encode_length_delimited_to_vec());
@@ -116,7 +116,7 @@ impl Series {
         });
     }
 
-    /// Makes it smaller and ready to be searched.
+    /// Frees unused memory and sorts the entries.
     fn close(&mut self) {
         self.entries
             .sort_unstable_by_key(|entry| (entry.instrument, entry.key));
@@ -149,7 +149,7 @@ impl Said {
         }
     }
 
-    /// Messages are being made, of points of `now`.
+    /// Starts messages with points of the time `now`.
     pub(super) fn begin(&mut self, now: Nanos) -> Saying {
         Saying {
             schema: Arc::clone(&self.schema),
@@ -158,7 +158,8 @@ impl Said {
         }
     }
 
-    /// Messages were made, which have all there is to say of `whole`. Gives what ended.
+    /// Finishes messages that have all series of the scopes in `whole`. Returns the series that
+    /// ended.
     pub(super) fn end<'a>(
         &mut self,
         saying: Saying,
@@ -189,7 +190,7 @@ impl Said {
         ended
     }
 
-    /// The end of all series at `now`, or behind their last point.
+    /// The end of all series at `now`, or after their last point.
     pub(super) fn farewell(&self, starts: &Starts, now: Nanos) -> Vec<ExportMetricsServiceRequest> {
         let now = now.max(self.latest.saturating_add(1));
         let mut ended = self.pending.clone();
@@ -204,8 +205,8 @@ impl Said {
         ended
     }
 
-    /// Goes on where `old` ends, whose series are of the same Resource. Those of instruments that
-    /// are no more end with the next message.
+    /// Continues `old`, whose series have the same Resource. Series of instruments that no longer
+    /// exist end with the next message.
     pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         let starts = Starts::new(&old.schema);
         let mut gone = Vec::new();
@@ -228,7 +229,7 @@ impl Said {
         self.latest = old.latest;
     }
 
-    /// All series of `old` end with the next message.
+    /// Ends all series of `old` with the next message.
     pub(super) fn take_leave(&mut self, old: &mut Self) {
         let starts = Starts::new(&old.schema);
         self.pending.extend(old.farewell(&starts, 0));
@@ -248,7 +249,7 @@ impl Said {
         })
     }
 
-    /// The end of some series of a scope; none if there are none.
+    /// The end of some series of a scope. `None` if there are none.
     fn scope<'a>(
         &self,
         name: &Arc<str>,
@@ -302,7 +303,7 @@ impl End {
         }
     }
 
-    /// Who takes it apart into buckets must find each of them.
+    /// A reader that splits a histogram into buckets must find each of them.
     fn histogram(self, bounds: &[f64]) -> HistogramDataPoint {
         HistogramDataPoint {
             attributes: self.attributes,
@@ -356,7 +357,7 @@ fn metric(instrument: &Instrument, ends: Vec<End>) -> Metric {
     }
 }
 
-/// Gives the points of series that ended their time.
+/// Sets the time of the points of ended series.
 fn set_times(message: &mut ExportMetricsServiceRequest, now: Nanos) {
     let scopes = message.resource_metrics.iter_mut();
     let scopes = scopes.flat_map(|of| &mut of.scope_metrics);

@@ -1,13 +1,13 @@
-//! Since when each running total counts.
+//! The start time of each total.
 //!
-//! What a node had counted before it was polled for the first time began nobody knows when. OTLP
-//! says that with a first point whose start time is its own time, and later points keep that. A
-//! total that fell began again after it was seen the last time, and so does its series, alone: a
-//! changed start time under the unchanged values of its neighbours would read as a second full
-//! increase downstream. What is counted here began when that is said.
+//! Nobody knows when a node started to count what it had at its first poll. OTLP expresses this
+//! with a first point whose start time is its own time; later points keep that start time. A total
+//! that fell has started again after it was last seen, and only this series gets a new start time:
+//! a new start time for the unchanged values of other series would look like a second full
+//! increase. What the collector itself counts starts at a known time.
 //!
-//! The SDK has one start time an instrument, of the moment at which it was made, so none of its
-//! start times is shown.
+//! The SDK has one start time for each instrument, when it was created, so the SDK's start times
+//! are never shown.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -25,34 +25,34 @@ use crate::{
     runtime::clock::since_epoch,
 };
 
-/// Nanoseconds since 1970.
+/// A time in nanoseconds since 1970.
 pub(super) type Nanos = u64;
 
-/// What a series is within its instrument: the hash of its attributes, which are sorted by key.
+/// The identity of a series within its instrument: the hash of its attributes, sorted by key.
 pub(super) type Key = u64;
 
-/// How long after it was seen a total began that fell: nobody knows when it did, and this is the
-/// least that Prometheus tells apart.
+/// The time from the last observation to the new start of a total that fell. Nobody knows when it
+/// fell; this is the smallest difference that Prometheus can see.
 const AFTER: Nanos = 1_000_000;
 
-/// What is known of each running total of a target.
+/// What is known of the totals of a target.
 #[derive(Debug)]
 pub(super) struct Starts {
     schema: Arc<Schema>,
     hashing: RandomState,
-    /// By index of the instrument: those that a node counts.
+    /// The totals of the node, by index of the instrument.
     series: HashMap<usize, HashMap<Key, Last>>,
-    /// When all that an instrumentation scope counts began, where that is known.
+    /// The start time of everything that an instrumentation scope counts, if it is known.
     scopes: BTreeMap<Arc<str>, Nanos>,
-    /// When the recording of the histograms of a scope began.
+    /// When the recording of the histograms of a scope started.
     histograms: BTreeMap<Arc<str>, Nanos>,
     pub(super) counts: ResetCounts,
 }
 
-/// How often running totals fell.
+/// How often totals fell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ResetCounts {
-    /// All of them.
+    /// All resets.
     pub seen: u64,
 }
 
@@ -62,12 +62,12 @@ impl std::ops::AddAssign for ResetCounts {
     }
 }
 
-/// When a total began.
+/// The start time of a total.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
-    /// Then.
+    /// This start time.
     Known(Nanos),
-    /// Before it was seen for the first time, which was then.
+    /// Some time before the first observation, which was at this time.
     Unknown(Nanos),
 }
 
@@ -95,8 +95,8 @@ impl Starts {
         }
     }
 
-    /// What a scope counts began then. The first that is said of a scope counted here holds: what
-    /// it counts never begins again.
+    /// Sets the start time of a scope. The first one for a scope counted here stays: what it counts
+    /// never starts again.
     pub(super) fn begin(&mut self, scope: &Arc<str>, start: SystemTime) {
         let start = nanos(start);
         let known = self.scopes.entry(Arc::clone(scope)).or_insert(start);
@@ -105,17 +105,17 @@ impl Starts {
         }
     }
 
-    /// The recording of the histograms of a scope began then.
+    /// Sets when the recording of the histograms of a scope started.
     pub(super) fn begin_histograms(&mut self, scope: &Arc<str>, start: SystemTime) {
         self.histograms.insert(Arc::clone(scope), nanos(start));
     }
 
-    /// When what the collector itself counts of the target began, if that is known.
+    /// The start time of the report metrics, if it is known.
     pub(super) fn own(&self) -> Option<SystemTime> {
         self.scopes.get(SCOPE).copied().map(time)
     }
 
-    /// Notes the totals that a node gave at `now`.
+    /// Records the totals that a node has at `now`.
     pub(super) fn observe(&mut self, totals: &[Reading], now: SystemTime) {
         let now = nanos(now);
         for total in totals {
@@ -148,8 +148,8 @@ impl Starts {
                 if let Some(start) = said.filter(|start| *start > last.seen) {
                     last.start = Start::Known(start);
                 } else if fell {
-                    // It began again after it was seen. A clock that was put back has not seen it
-                    // before now.
+                    // The total started again after it was seen. If the clock was set back, the
+                    // last time may be later than now.
                     last.start = Start::Known(last.seen.saturating_add(AFTER).min(now));
                 }
                 (last.value, last.seen) = (value, now);
@@ -157,14 +157,14 @@ impl Starts {
         }
     }
 
-    /// What a series is called here, by its attributes, sorted by key.
+    /// The key of a series, from its attributes sorted by key.
     pub(super) fn key<'a>(&self, attributes: impl Iterator<Item = &'a KeyValue>) -> Key {
         let mut hasher = self.hashing.build_hasher();
         attributes.for_each(|attribute| attribute.hash(&mut hasher));
         hasher.finish()
     }
 
-    /// When the total of a series began; none if it is no total.
+    /// The start time of a series. `None` if it is not a total.
     pub(super) fn of(&self, instrument: usize, key: Key) -> Option<Start> {
         let known = self.schema.get(instrument)?;
         match known.kind {
@@ -183,7 +183,7 @@ impl Starts {
         }
     }
 
-    /// Knows what `old` knew of the instruments that both have.
+    /// Takes what `old` knows of the instruments that both have.
     pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         let new = Self::new(&old.schema);
         let old = std::mem::replace(old, new);
@@ -211,14 +211,14 @@ impl pipeline::Starts for Starts {
 }
 
 impl Start {
-    /// As OTLP says it, of a point of `now`: never later than that.
+    /// The start time in OTLP of a point at `now`: never later than that.
     pub(super) fn before(self, now: Nanos) -> Nanos {
         let (Self::Known(start) | Self::Unknown(start)) = self;
         start.min(now)
     }
 }
 
-/// Whether what it measures begins at some time. What may fall counts from nothing.
+/// Whether the instrument has a start time. A sum that may fall has none.
 fn has_start(instrument: &Instrument) -> bool {
     let kind = instrument.kind;
     kind == InstrumentKind::Counter || kind == InstrumentKind::Histogram
@@ -239,8 +239,8 @@ fn is_less(value: Number, last: Number) -> bool {
     }
 }
 
-/// Bounds what is remembered of series that are gone. One that is absent for a while keeps its
-/// start.
+/// Limits the memory for series that have disappeared. A series that is missing for a while keeps
+/// its start time.
 fn forget_oldest(series: &mut HashMap<Key, Last>, keep: usize) {
     if series.len() <= keep {
         return;
@@ -250,7 +250,7 @@ fn forget_oldest(series: &mut HashMap<Key, Last>, keep: usize) {
     let oldest_kept = times.get(keep.saturating_sub(1)).copied();
     let oldest_kept = oldest_kept.unwrap_or_default();
     series.retain(|_, last| last.seen >= oldest_kept);
-    // A clock that stands still tells nothing apart.
+    // If the clock stands still, all entries have the same time.
     if series.len() > keep.saturating_mul(2) {
         series.clear();
     }
@@ -292,12 +292,12 @@ metrics:
         Start::Unknown(second * SECOND)
     }
 
-    /// Of a total that fell and was seen last at a second.
+    /// The start of a total that fell and was last seen at `second`.
     fn fell(second: Nanos) -> Start {
         Start::Known(second * SECOND + AFTER)
     }
 
-    /// The start of each total that is given at a second.
+    /// The start of each total that is observed at `second`.
     fn observe(starts: &mut Starts, second: Nanos, totals: &[Reading]) -> Vec<Start> {
         starts.observe(totals, time(second * SECOND));
         let keys = totals.iter().map(|of| starts.key(of.attributes.iter()));
@@ -305,7 +305,7 @@ metrics:
     }
 
     #[test]
-    fn a_total_began_before_it_was_seen_and_one_that_falls_after_that() {
+    fn a_first_total_has_an_unknown_start_and_a_fallen_one_a_new_start() {
         let mut starts = starts();
         let mut at = |second, a, b| observe(&mut starts, second, &[total("a", a), total("b", b)]);
         assert_eq!(at(10, 10, 10), [unknown(10), unknown(10)]);
@@ -316,7 +316,7 @@ metrics:
     }
 
     #[test]
-    fn an_element_that_comes_later_began_before_that_and_one_that_returns_goes_on() {
+    fn a_later_element_has_an_unknown_start_and_a_returning_one_keeps_its_start() {
         let mut starts = starts();
         observe(&mut starts, 10, &[total("a", 10)]);
         let both = observe(&mut starts, 20, &[total("a", 11), total("b", 1_000)]);
@@ -327,7 +327,7 @@ metrics:
     }
 
     #[test]
-    fn who_says_when_its_counting_began_is_believed_unless_that_lies_ahead() {
+    fn a_given_start_time_is_used_unless_it_is_in_the_future() {
         let mut starts = starts();
         let begin = |starts: &mut Starts, second| {
             starts.begin(&"test/a".into(), time(second * SECOND));
@@ -335,7 +335,7 @@ metrics:
         begin(&mut starts, 5);
         assert_eq!(observe(&mut starts, 10, &[total("a", 10)]), [known(5)]);
         assert_eq!(observe(&mut starts, 20, &[total("a", 11)]), [known(5)]);
-        // It began again and is larger than before.
+        // It started again and is larger than before.
         begin(&mut starts, 25);
         assert_eq!(observe(&mut starts, 30, &[total("a", 99)]), [known(25)]);
         begin(&mut starts, 99);
@@ -343,7 +343,7 @@ metrics:
     }
 
     #[test]
-    fn a_clock_that_is_put_back_gives_no_start_behind_a_point() {
+    fn a_clock_that_is_set_back_gives_no_start_after_a_point() {
         let mut starts = starts();
         observe(&mut starts, 50, &[total("a", 10)]);
         let after = observe(&mut starts, 40, &[total("a", 11)]);
@@ -352,7 +352,7 @@ metrics:
     }
 
     #[test]
-    fn what_is_remembered_of_the_departed_is_bounded() {
+    fn memory_for_series_that_disappeared_is_limited() {
         let mut starts = starts();
         for id in 0..1000 {
             observe(&mut starts, id, &[total(&id.to_string(), 1)]);
@@ -361,7 +361,7 @@ metrics:
     }
 
     proptest! {
-        // The rule in one line: between two starts a total never falls.
+        // The rule in short: between two starts a total never falls.
         #[test]
         fn within_a_start_a_total_never_falls(values in proptest::collection::vec(0_u64..50, 1..40)) {
             let mut starts = starts();

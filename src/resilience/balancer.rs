@@ -1,13 +1,14 @@
-//! Which of several instances with the same data is asked.
+//! Load balancing: chooses one of several instances with the same data.
 //!
-//! The better of two drawn at random (power of two choices) by the smoothed time of their answers,
-//! in which a peak counts at once. Two traps of this algorithm at the pace of polls are closed: a
-//! failure counts as a slow answer, or an instance that refuses in a millisecond would look best;
-//! and the memory lasts for many polls, or a slow answer would be forgotten at the next tick.
+//! It draws two instances at random and takes the one with the lower smoothed response time (power
+//! of two choices). A slow answer counts at once. Two known problems of this algorithm with polls
+//! are solved: a failure counts as a slow answer, or an instance that refuses within a millisecond
+//! would look best; and the memory lasts for many polls, or a slow answer would be forgotten at the
+//! next tick.
 //!
-//! One that failed is left out for a while, then tried again: another one has its data, so a
-//! single failure is enough. If that leaves out more than half of them, the fault is more likely
-//! one that they share, and nobody is left out (panic). A breaker that is open is never overruled.
+//! A failed instance is ejected for a while and then tried again. Another instance has its data, so
+//! one failure is enough. If more than half of the instances would be ejected, a common fault is
+//! more likely, and none is ejected (panic). An open breaker is never overruled.
 
 use std::time::Duration;
 
@@ -17,10 +18,10 @@ use tokio::time::Instant;
 
 use super::{circuit::Admission, instances::Instances, time::later};
 
-/// A failure counts as an answer that took at least so long.
+/// A failure counts as an answer that took at least this long.
 const PENALTY: Duration = Duration::from_secs(5);
 
-/// The memory of an answer fades in so many intervals.
+/// The number of intervals in which the memory of an answer fades.
 const DECAY_INTERVALS: u32 = 10;
 
 /// Chooses among the instances of a target for one of its endpoints.
@@ -32,77 +33,77 @@ pub struct Balancer {
     hedges: Hedges,
 }
 
-/// What an attempt at an instance says of it.
+/// What an attempt says about its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptResult {
-    /// It answered after so long.
+    /// It answered after this time.
     Answered(Duration),
-    /// It did not, and asks for so long a pause.
+    /// It did not answer, and asks for a pause of this length.
     Failed {
-        /// `Retry-After`, if it gave one.
+        /// `Retry-After`, if there was one.
         retry_after: Option<Duration>,
     },
-    /// It had not answered after so long, when another one had.
+    /// It had not answered after this time, when another instance had.
     Outrun(Duration),
-    /// Nothing: it was given up, or never sent.
+    /// Nothing: the attempt was cancelled, or never sent.
     Unknown,
 }
 
-/// What became of a second request beside a slow first one.
+/// The result of a second request after a slow first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hedged {
-    /// Its answer came first.
+    /// The second answer came first.
     Won,
     /// The answer to the first request came first.
     Lost,
-    /// It brought none.
+    /// The second request failed.
     Failed,
 }
 
-/// Second requests since the start.
+/// The number of second requests since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hedges {
-    /// Their answers came first.
+    /// The second answer came first.
     pub won: u64,
-    /// The answers to the first requests did.
+    /// The answer to the first request came first.
     pub lost: u64,
-    /// They brought none.
+    /// The second request failed.
     pub failed: u64,
 }
 
-/// Which instances the breakers let an attempt through to.
+/// The instances whose breakers permit an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gates {
     free: Instances,
     probes: Instances,
 }
 
-/// An instance, and why it is the one.
+/// The chosen instance, and the reason.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InstanceSelection {
     /// Its position.
     pub instance: usize,
-    /// Why it.
+    /// Why it was chosen.
     pub because: SelectionReason,
-    /// The time that its answer is expected to take.
+    /// Its expected response time.
     pub expected: Duration,
-    /// The other one that was drawn, and its time.
+    /// The other instance that was drawn, and its expected response time.
     pub over: Option<(usize, Duration)>,
 }
 
-/// Why an instance is asked.
+/// Why an instance was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectionReason {
     /// It is the faster one of two that were drawn.
     Faster,
-    /// Only it is left.
+    /// It is the only one left.
     Only,
-    /// It was left out, and its time is over.
+    /// It was ejected, and the time is over.
     Due,
-    /// More than half would be left out, so nobody is.
+    /// More than half would be ejected, so none is.
     Panic,
-    /// It should be left out, but no other is left.
+    /// It is ejected, but no other one is left.
     LastResort,
 }
 
@@ -116,22 +117,22 @@ struct InstanceLoad {
     counts: InstanceCounts,
 }
 
-/// Attempts at one instance since the start.
+/// The number of attempts at one instance since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InstanceCounts {
     /// It answered.
     pub ok: u64,
-    /// It did not, or answered that it cannot.
+    /// It did not answer, or its answer was a failure.
     pub failed: u64,
-    /// Of the failed ones, those that were made up for at another instance at once.
+    /// Failed attempts that were repeated at another instance at once.
     pub failovers: u64,
 }
 
 impl Balancer {
-    /// A choice of so many instances, which are polled once an `interval`; one that fails is left
-    /// out for `left_out_for`.
+    /// A balancer for `instances` that are polled once per `interval`. A failed one is ejected for
+    /// `left_out_for`.
     pub fn new(instances: usize, interval: Duration, left_out_for: Duration) -> Self {
-        // What nothing is known of is the fastest: so all are known soon.
+        // Unknown instances count as the fastest, so that all are known soon.
         let load = InstanceLoad::default();
         Self {
             decay: interval.saturating_mul(DECAY_INTERVALS),
@@ -141,7 +142,7 @@ impl Balancer {
         }
     }
 
-    /// Knows what `old` knew. `from` says which instance of it each is.
+    /// Takes what `old` knows. `from` maps each instance to one of `old`.
     pub fn take_over(&mut self, old: Self, from: &[Option<usize>]) {
         for (load, from) in self.loads.iter_mut().zip(from) {
             if let Some(old) = from.and_then(|position| old.loads.get(position)) {
@@ -151,8 +152,8 @@ impl Balancer {
         self.hedges = old.hedges;
     }
 
-    /// The instance to ask, not one of those that were `tried` since the poll began or last
-    /// paused; none if the breakers let nobody through.
+    /// The instance for the next request, without those in `tried` since the start of the poll or
+    /// its last wait. `None` if no breaker permits a request.
     pub fn choose(
         &self,
         now: Instant,
@@ -181,7 +182,7 @@ impl Balancer {
         self.faster_of_two(now, from, because, rng)
     }
 
-    /// An attempt at an instance has ended.
+    /// Records the end of an attempt at an instance.
     pub fn ended(&mut self, instance: usize, now: Instant, experience: AttemptResult) {
         let decay = self.decay;
         let Some(load) = self.loads.get_mut(instance) else {
@@ -203,7 +204,7 @@ impl Balancer {
         }
     }
 
-    /// A second request beside a slow first one has ended.
+    /// Records the end of a second request.
     pub fn hedged(&mut self, hedged: Hedged) {
         let Hedges { won, lost, failed } = &mut self.hedges;
         *match hedged {
@@ -213,32 +214,32 @@ impl Balancer {
         } += 1;
     }
 
-    /// Second requests to any instance.
+    /// The number of second requests.
     pub fn hedges(&self) -> Hedges {
         self.hedges
     }
 
-    /// What failed at this instance was sent to another.
+    /// Counts an attempt that failed at this instance and was repeated at another one.
     pub fn failed_over(&mut self, instance: usize) {
         if let Some(load) = self.loads.get_mut(instance) {
             load.counts.failovers += 1;
         }
     }
 
-    /// Attempts at an instance.
+    /// The number of attempts at an instance.
     pub fn counts(&self, instance: usize) -> InstanceCounts {
         let load = self.loads.get(instance);
         load.map(|load| load.counts).unwrap_or_default()
     }
 
-    /// The time that an answer of an instance is expected to take now.
+    /// The expected response time of an instance.
     pub fn expected(&self, instance: usize, now: Instant) -> Duration {
         let load = self.loads.get(instance);
         let seconds = load.map_or(0.0, |load| load.faded(now, self.decay));
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    /// Those that are left out now: by their breakers, or because they failed.
+    /// The instances that are ejected, or whose breakers are open.
     pub fn ejected(&self, now: Instant, gates: Gates) -> Instances {
         let shut = Instances::first_ones(self.loads.len()).without(gates.free);
         match self.is_panic(now, gates) {
@@ -247,7 +248,7 @@ impl Balancer {
         }
     }
 
-    /// Whether more than half would be left out, and so only those are that a breaker leaves out.
+    /// Whether more than half would be ejected, so that only open breakers exclude instances.
     pub fn is_panic(&self, now: Instant, gates: Gates) -> bool {
         let asked = gates.free.without(self.left_out(now));
         asked.count() * 2 < self.loads.len()
@@ -305,7 +306,8 @@ impl Balancer {
 }
 
 impl InstanceLoad {
-    /// A peak is believed at once, what is faster only as the memory of the slower one fades.
+    /// A slow answer counts at once. A faster one counts only as the memory of the slower one
+    /// fades.
     fn learn(&mut self, took: Duration, now: Instant, decay: Duration) {
         let took = took.as_secs_f64();
         let weight = self.weight(now, decay);
@@ -313,13 +315,14 @@ impl InstanceLoad {
         self.updated = Some(now);
     }
 
-    /// It would have taken longer than this.
+    /// The answer would have taken longer than this.
     fn learn_at_least(&mut self, took: Duration, now: Instant, decay: Duration) {
         self.seconds = self.faded(now, decay).max(took.as_secs_f64());
         self.updated = Some(now);
     }
 
-    /// What is not asked becomes attractive again in time, or it would never be asked again.
+    /// An instance without requests becomes attractive again after some time, or it would never get
+    /// one.
     fn faded(&self, now: Instant, decay: Duration) -> f64 {
         self.seconds * self.weight(now, decay)
     }
@@ -333,19 +336,19 @@ impl InstanceLoad {
 }
 
 impl Gates {
-    /// Whether one that was not `tried` may be asked.
+    /// Whether an instance not in `tried` may get a request.
     pub fn lead_elsewhere(self, tried: Instances) -> bool {
         !self.free.with(self.probes).without(tried).is_empty()
     }
 
-    /// Whether one may be asked whose breakers are closed.
+    /// Whether an instance with closed breakers may get a request.
     pub fn any_is_free(self) -> bool {
         !self.free.is_empty()
     }
 }
 
 impl FromIterator<Admission> for Gates {
-    /// One an instance, in the order of their positions.
+    /// One admission for each instance, in the order of their positions.
     fn from_iter<I: IntoIterator<Item = Admission>>(gates: I) -> Self {
         let mut all = Self::default();
         for (instance, gate) in gates.into_iter().enumerate() {

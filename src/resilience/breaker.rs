@@ -1,7 +1,8 @@
-//! Stops asking what does not answer, and finds out when it does again.
+//! The circuit breaker: stops requests to a node that does not answer, and finds out when it
+//! answers again.
 //!
-//! A permit carries the generation of the state that gave it, so a result that comes late can
-//! neither close, nor trip, nor keep open a state that it does not belong to.
+//! A permit has the generation of the state that gave it. So a late result can neither close, trip
+//! nor keep open a state that it does not belong to.
 
 use std::time::Duration;
 
@@ -16,46 +17,46 @@ use super::{
     time::{jittered, later, times},
 };
 
-/// When a breaker trips and for how long.
+/// When a breaker trips, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BreakerPolicy {
-    /// So many consecutive failures open it.
+    /// The number of consecutive failures that open it.
     pub failure_threshold: u32,
-    /// What counts as consecutive.
+    /// What counts as consecutive failures.
     pub counting: FailureCounting,
-    /// How long it stays open the first time. After a failed probe this counts from the moment
-    /// the probe was sent, so that a node is asked once in this time however long its answer was
-    /// waited for; half of it passes in any case.
+    /// How long it is open the first time. After a failed trial request the time counts from when
+    /// that request was sent, so that a node gets one request in this time, however long its answer
+    /// took. At least half of the time passes in any case.
     pub open_duration: Duration,
-    /// The open time is drawn from (1 − this) to (1 + this) times its nominal value; 0 to 1.
+    /// The open time is random between (1 − this) and (1 + this) times its nominal value; 0 to 1.
     pub open_jitter: f64,
-    /// Each opening in a row lasts this many times the one before; 1 means all are alike. What
-    /// was gained is lost again by one step an `open_duration` spent closed.
+    /// Each consecutive opening is this many times longer than the previous one; 1 means constant.
+    /// For each `open_duration` in the closed state, the time becomes shorter by one step.
     pub open_multiplier: f64,
     /// The longest nominal open time.
     pub max_open_duration: Duration,
-    /// The most probes in flight at a time. The first result decides.
+    /// The most simultaneous trial requests. The first result decides.
     pub half_open_max_probes: u32,
 }
 
 /// What counts as consecutive failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureCounting {
-    /// Each failure.
+    /// Each failure counts.
     Each,
-    /// A failure only if its attempt started after the one counted before was known: what fails
-    /// at the same time in one hiccup is one piece of evidence.
+    /// A failure counts only if its attempt started after the previous failure was known:
+    /// simultaneous failures of one short outage count once.
     Waves,
 }
 
-/// Leave for one attempt; must come back through [`Breaker::complete`] or
+/// Permission for one attempt. It must be returned through [`Breaker::complete`] or
 /// [`Breaker::give_back`], whatever happens to the attempt.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub struct BreakerPermit {
     generation: u64,
     given: Instant,
-    /// The failures that had counted then.
+    /// The number of counted failures at that time.
     counted: u64,
     probe: bool,
 }
@@ -65,19 +66,19 @@ pub struct BreakerPermit {
 pub enum BreakerRefusal {
     /// The breaker is open.
     Open {
-        /// When it lets a probe through.
+        /// When it permits a trial request.
         retry_at: Instant,
     },
-    /// It is half-open, and waits for the result of a probe.
+    /// It is half-open, and a trial request is in progress.
     ProbeInFlight,
 }
 
 /// What a breaker would do with a request. The order is from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Admission {
-    /// Let it through.
+    /// Permit it.
     Free,
-    /// Let it through as a probe.
+    /// Permit it as a trial request.
     Probe,
     /// Refuse it.
     Shut,
@@ -89,12 +90,12 @@ pub struct Breaker {
     policy: BreakerPolicy,
     phase: Phase,
     since: Instant,
-    /// One more for each change of state.
+    /// Increases with each change of state.
     generation: u64,
     failures: u32,
-    /// Failures that counted in a closed state, since the breaker was made.
+    /// Counted failures in the closed state since the breaker was created.
     counted: u64,
-    /// Openings in a row, each longer than the one before.
+    /// The number of consecutive openings, each longer than the previous one.
     growth: u32,
     held: bool,
     time: TimeInState,
@@ -109,7 +110,7 @@ enum Phase {
 }
 
 impl Breaker {
-    /// A closed breaker.
+    /// Creates a closed breaker.
     pub fn new(policy: BreakerPolicy, now: Instant) -> Self {
         Self {
             policy,
@@ -125,8 +126,8 @@ impl Breaker {
         }
     }
 
-    /// Knows what `old` knew, and decides by its own policy what follows. One that is open stays
-    /// so for as long as it was to be.
+    /// Takes the state of `old`, and uses its own policy for what follows. An open breaker stays
+    /// open until its time is over.
     pub fn take_over(&mut self, old: &Self) {
         let policy = self.policy;
         *self = Self {
@@ -135,8 +136,8 @@ impl Breaker {
         };
     }
 
-    /// Makes an open breaker whose time is over half-open. The others do this by themselves;
-    /// who wants to tell about the transition asks here first.
+    /// Makes an open breaker half-open if its time is over. Other methods do this too; a caller
+    /// that needs the transition calls this one first.
     pub fn advance(&mut self, now: Instant) -> Option<Transition> {
         match self.phase {
             Phase::Open { until } if until <= now => Some(self.enter(
@@ -148,10 +149,10 @@ impl Breaker {
         }
     }
 
-    /// Asks for leave to make an attempt.
+    /// Asks for permission for an attempt.
     ///
     /// # Errors
-    /// Says why not; that is a decision, not a failure, and nothing is charged for it.
+    /// If there is none. A refusal is a decision, not a failure, and nothing is counted.
     pub fn try_acquire(&mut self, now: Instant) -> Result<BreakerPermit, BreakerRefusal> {
         self.advance(now);
         match &mut self.phase {
@@ -162,7 +163,7 @@ impl Breaker {
                 *in_flight += 1;
                 Ok(self.permit(now, true))
             }
-            // Not rejected yet: it is worth waiting with the probe.
+            // This is not a rejection yet: it is worth waiting for the trial request.
             Phase::HalfOpen { .. } => Err(BreakerRefusal::ProbeInFlight),
             Phase::Open { until } => {
                 let retry_at = *until;
@@ -172,7 +173,7 @@ impl Breaker {
         }
     }
 
-    /// What it would do with a request now; nothing is asked for.
+    /// What it would do with a request now. It changes nothing.
     pub fn gate(&self, now: Instant) -> Admission {
         let most = self.policy.half_open_max_probes.max(1);
         match self.phase {
@@ -183,12 +184,12 @@ impl Breaker {
         }
     }
 
-    /// Counts one that was refused for good.
+    /// Counts a request that was finally refused.
     pub fn reject(&mut self) {
         self.counters.rejections += 1;
     }
 
-    /// Takes the result of the attempt that the permit was for.
+    /// Records the result of the attempt with this permit.
     pub fn complete(
         &mut self,
         now: Instant,
@@ -200,7 +201,7 @@ impl Breaker {
             self.counters.stale_results += 1;
             return None;
         }
-        // While the fault is likely ours, a failure is no evidence against anybody else.
+        // While a fault on the collector's side is likely, a failure is no evidence against a node.
         let outcome = match outcome {
             BreakerOutcome::Fail if self.held => BreakerOutcome::Neutral,
             other => other,
@@ -211,7 +212,7 @@ impl Breaker {
                 *in_flight = in_flight.saturating_sub(1);
                 self.judge_probe(now, permit.given, outcome, rng)
             }
-            // No permit has its generation.
+            // No permit has this generation.
             Phase::Open { .. } => None,
         }
     }
@@ -221,13 +222,13 @@ impl Breaker {
         self.failures
     }
 
-    /// Whether a failure of the attempt that the permit was for would be one more of them.
+    /// Whether a failure of the attempt with this permit would count.
     pub fn counts(&self, permit: &BreakerPermit) -> bool {
         let is_closed = matches!(self.phase, Phase::Closed);
         is_closed && !self.held && permit.generation == self.generation
     }
 
-    /// Takes back a permit that was not used: nothing was sent, so nothing is counted.
+    /// Takes back an unused permit: nothing was sent, so nothing is counted.
     pub fn give_back(&mut self, permit: BreakerPermit) {
         if let Phase::HalfOpen { in_flight } = &mut self.phase
             && permit.generation == self.generation
@@ -236,14 +237,14 @@ impl Breaker {
         }
     }
 
-    /// While held, failures are not charged: it neither trips nor re-opens.
+    /// While held, the breaker counts no failures: it neither trips nor opens again.
     pub fn hold(&mut self, held: bool) {
         self.held = held;
     }
 
-    /// What it is now, for whoever looks from outside.
+    /// The current state, for readers.
     pub fn view(&self, now: Instant) -> BreakerView {
-        // The one rule of expiry is the one that the polls obey.
+        // The state expires by the same rule as for polls.
         let mut current = self.clone();
         current.advance(now);
         current.spend(now);
@@ -321,7 +322,8 @@ impl Breaker {
             BreakerOutcome::Fail => {
                 self.failures = self.failures.saturating_add(1);
                 let open = self.draw_open(rng);
-                // A probe may have run for longer than that; the next does not follow at once.
+                // A trial request may have taken longer than that. The next one does not follow at
+                // once.
                 let until = later(sent, open).max(later(now, open / 2));
                 Some(self.enter(Phase::Open { until }, TransitionReason::ProbeFailed, now))
             }
@@ -332,14 +334,14 @@ impl Breaker {
         }
     }
 
-    /// How long the opening that begins now lasts.
+    /// How long the opening that starts now lasts.
     fn draw_open(&mut self, rng: &mut Rng) -> Duration {
         let policy = &self.policy;
         let longest = policy.max_open_duration.max(policy.open_duration);
         let exponent = i32::try_from(self.growth).unwrap_or(i32::MAX);
         let nominal = times(policy.open_duration, policy.open_multiplier.powi(exponent));
         let open = jittered(nominal.min(longest), policy.open_jitter, rng);
-        // No further than the longest, or health would take as long to show as the outage lasted.
+        // The growth stops at the longest time, or recovery would take as long as the outage.
         self.growth = self.growth.saturating_add(u32::from(nominal < longest));
         open
     }
@@ -366,7 +368,7 @@ impl Breaker {
         }
     }
 
-    /// Books the time from the last change of state until `now`.
+    /// Adds the time from the last change of state until `now`.
     fn spend(&mut self, now: Instant) {
         let spent = match self.phase {
             Phase::Closed => &mut self.time.closed,
@@ -378,7 +380,8 @@ impl Breaker {
 }
 
 impl BreakerPermit {
-    /// Whether the attempt decides about a half-open breaker: one try, with the longest timeout.
+    /// Whether the attempt is a trial request of a half-open breaker: one attempt, with the longest
+    /// timeout.
     pub fn is_probe(&self) -> bool {
         self.probe
     }

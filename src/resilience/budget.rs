@@ -1,28 +1,30 @@
-//! How many retries the whole fleet may make, so that an outage does not multiply its own load.
+//! The retry budget of all targets of a receiver, so that an outage does not multiply the load that
+//! it causes.
 
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-/// The intervals that count. Shorter windows would hold less than one poll of each target.
+/// The number of intervals that count. A shorter window would have less than one poll of each
+/// target.
 const WINDOW: u64 = 5;
 
-/// One retry for so many attempts: 20 %.
+/// One retry for this number of attempts: 20 %.
 const ATTEMPTS_PER_RETRY: u64 = 5;
 
-/// The least retries an interval, however few targets there are.
+/// The minimum of retries per interval, however few targets there are.
 const MIN_FLOOR: u64 = 10;
 
-/// The retry budget of all targets together, counted when things start: what counts results would
+/// The retry budget of all targets together. It counts when requests start: counting results would
 /// notice an outage only after its timeouts.
 #[derive(Debug, Clone)]
 pub struct RetryBudget {
     epoch: Instant,
-    /// The number of the interval that begins at `epoch`.
+    /// The number of the interval that starts at `epoch`.
     first: u64,
     interval: Duration,
     floor: u64,
-    /// The latest intervals in which anything happened, oldest first.
+    /// The latest intervals with any request, oldest first.
     buckets: VecDeque<Bucket>,
 }
 
@@ -34,7 +36,7 @@ struct Bucket {
 }
 
 impl RetryBudget {
-    /// A budget for so many targets, each polled once an `interval`.
+    /// A budget for `targets`, each polled once per `interval`.
     pub fn new(targets: usize, interval: Duration, now: Instant) -> Self {
         Self {
             epoch: now,
@@ -45,25 +47,25 @@ impl RetryBudget {
         }
     }
 
-    /// There are so many targets now.
+    /// Sets the number of targets.
     pub fn set_targets(&mut self, targets: usize) {
         self.floor = floor(targets);
     }
 
-    /// From now on each target is polled once in so long. What was counted stays.
+    /// Sets the interval of polls. The counts stay.
     pub fn set_interval(&mut self, interval: Duration, now: Instant) {
         (self.first, self.epoch) = (self.interval_at(now), now);
         self.interval = interval.max(Duration::from_nanos(1));
     }
 
-    /// An attempt is sent, be it the first or a retry.
+    /// Counts an attempt, the first one or a retry.
     pub fn attempt(&mut self, now: Instant) {
         if let Some(bucket) = self.bucket(now) {
             bucket.attempts += 1;
         }
     }
 
-    /// Takes one retry (or hedge) if there is one.
+    /// Takes one retry (or second request), if there is one.
     pub fn try_retry(&mut self, now: Instant) -> bool {
         let is_granted = self.available(now) > 0;
         if is_granted && let Some(bucket) = self.bucket(now) {
@@ -86,7 +88,7 @@ impl RetryBudget {
         allowed.saturating_sub(retries)
     }
 
-    /// The bucket of `now`; those before the window are forgotten.
+    /// The bucket of `now`. Buckets before the window are removed.
     fn bucket(&mut self, now: Instant) -> Option<&mut Bucket> {
         let current = self.interval_at(now);
         self.buckets.retain(|bucket| bucket.counts_in(current));
@@ -118,7 +120,7 @@ impl Bucket {
     }
 }
 
-/// The retries an interval that are always allowed: 10, or one for each 10 targets.
+/// The retries per interval that are always allowed: 10, or one for each 10 targets.
 pub fn floor(targets: usize) -> u64 {
     MIN_FLOOR.max(u64::try_from(targets / 10).unwrap_or(u64::MAX))
 }

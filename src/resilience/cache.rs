@@ -1,5 +1,5 @@
-//! What is kept of an endpoint between polls: polls write it, readers read it, and while the node
-//! does not answer its last good answer is served, for a bounded time and under its own age.
+//! The cached answer of an endpoint. Polls write it, and readers read it. While the node does not
+//! answer, its last good answer is served, for a limited time and with its real age.
 
 use std::{fmt, time::Duration};
 
@@ -8,83 +8,83 @@ use tokio::time::Instant;
 /// How long an answer may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CachePolicy {
-    /// Younger, it is as good as a new one.
+    /// A younger answer is as good as a new one.
     pub ttl: Duration,
-    /// Older, it is not served at all.
+    /// An older answer is never served.
     pub max_stale: Duration,
-    /// Whether the origin's own limits ([`CacheHeaders`]) count as well.
+    /// Whether the limits in the headers of the answer ([`CacheHeaders`]) apply as well.
     pub honor_origin: bool,
 }
 
-/// What the origin says of an answer.
+/// The cache headers of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CacheHeaders {
     /// How old it was when it was sent (`Age`).
     pub age: Duration,
-    /// `ETag`.
+    /// The `ETag` header.
     pub etag: Option<String>,
-    /// `Last-Modified`.
+    /// The `Last-Modified` header.
     pub last_modified: Option<String>,
-    /// `Cache-Control: max-age`, in place of the policy's `ttl`.
+    /// `Cache-Control: max-age`, which replaces the policy's `ttl`.
     pub max_age: Option<Duration>,
-    /// `Cache-Control: must-revalidate`: never serve it stale.
+    /// `Cache-Control: must-revalidate`: never serve the answer when it is stale.
     pub must_revalidate: bool,
 }
 
-/// Who reads.
+/// The reader of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reader {
     /// A poll, at each tick.
     Poll,
-    /// Anybody else, on demand.
+    /// Any other reader, on demand.
     Api,
 }
 
-/// How usable the kept answer is. The order is from good to bad.
+/// How usable the cached answer is. The order is from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Freshness {
     /// Younger than the TTL.
     Fresh,
-    /// Fit to be served while there is none better.
+    /// Usable while there is no better one.
     Stale,
     /// Too old to be served.
     Expired,
-    /// There is none.
+    /// There is no answer.
     Empty,
 }
 
-/// What reads came to; each counts once.
+/// The results of reads. Each read counts once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CacheCounts {
-    /// Served without asking the node.
+    /// Served without a request to the node.
     pub hit: u64,
     /// The node gave a new answer, or there was none at all.
     pub miss: u64,
-    /// The node gave none, an older answer was served.
+    /// The node gave no answer, and an older one was served.
     pub stale: u64,
-    /// The node said that the kept answer still holds (304).
+    /// The node said that the cached answer is still valid (304).
     pub revalidated: u64,
-    /// The node gave none, and the kept answer was too old.
+    /// The node gave no answer, and the cached one was too old.
     pub expired: u64,
 }
 
-/// What is left when the node gives no answer.
+/// The result of a read without a new answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fallback<'a, T> {
     /// The last good answer.
     Stale {
-        /// It.
+        /// The cached answer.
         value: &'a T,
-        /// How old it is.
+        /// The age of the cached answer.
         age: Duration,
     },
-    /// One that is too old to be served.
+    /// The cached answer is too old to be served.
     Expired,
-    /// Nothing.
+    /// There is no cached answer.
     Empty,
 }
 
-/// The slot of one endpoint of one target.
+/// The cached answer of one endpoint of one target.
 pub struct CacheSlot<T> {
     policy: CachePolicy,
     entry: Option<CachedEntry<T>>,
@@ -94,20 +94,20 @@ pub struct CacheSlot<T> {
 
 struct CachedEntry<T> {
     value: T,
-    /// When its request was sent: at least so old is what it says.
+    /// When its request was sent: the data is at least this old.
     sent: Instant,
     origin: CacheHeaders,
 }
 
 impl CacheHeaders {
-    /// Whether a request can be made conditional on it.
+    /// Whether a request can be made conditional with it.
     pub fn is_conditional(&self) -> bool {
         self.etag.is_some() || self.last_modified.is_some()
     }
 }
 
 impl<T> CacheSlot<T> {
-    /// An empty slot.
+    /// Creates an empty slot.
     pub fn new(policy: CachePolicy) -> Self {
         Self {
             policy,
@@ -117,15 +117,15 @@ impl<T> CacheSlot<T> {
         }
     }
 
-    /// Keeps what `old` kept and counted, by its own policy.
+    /// Takes the answer and the counts of `old`, with its own policy.
     pub fn take_over(&mut self, old: Self) {
         let policy = self.policy;
         *self = Self { policy, ..old };
     }
 
-    /// The kept answer if it is fresh. If it is not, the reader asks the node, and then one of
-    /// [`store`](Self::store), [`revalidated`](Self::revalidated) and
-    /// [`fallback`](Self::fallback) counts the read.
+    /// The cached answer if it is fresh. Otherwise the reader sends a request, and one of
+    /// [`store`](Self::store), [`revalidated`](Self::revalidated) and [`fallback`](Self::fallback)
+    /// counts the read.
     pub fn hit(&mut self, now: Instant, reader: Reader) -> Option<&T> {
         if self.freshness(now) != Freshness::Fresh {
             return None;
@@ -134,7 +134,7 @@ impl<T> CacheSlot<T> {
         self.value()
     }
 
-    /// Keeps a good, decoded answer to a request sent at `sent`. There is no way to keep another.
+    /// Stores a good, decoded answer to a request sent at `sent`. Nothing else can be stored.
     pub fn store(&mut self, reader: Reader, sent: Instant, origin: CacheHeaders, value: T) {
         self.counts_mut(reader).miss += 1;
         self.entry = Some(CachedEntry {
@@ -144,15 +144,15 @@ impl<T> CacheSlot<T> {
         });
     }
 
-    /// There was a good answer, which cannot be kept.
+    /// Counts a good answer that cannot be stored.
     pub fn forgo(&mut self, reader: Reader) {
         self.counts_mut(reader).miss += 1;
         self.entry = None;
     }
 
-    /// The node said of the request sent at `sent` that the kept answer still holds (304), which
-    /// makes that answer as young as this one. Validators that it does not repeat stay. Gives the
-    /// answer; none if there is none, which only a node that lies can bring about.
+    /// The node confirmed the cached answer in reply to the request sent at `sent` (304). The
+    /// cached answer is now as young as the reply. Validators that the reply does not repeat stay.
+    /// Returns `None` if there is no cached answer, which happens only if the node is wrong.
     pub fn revalidated(
         &mut self,
         reader: Reader,
@@ -173,7 +173,7 @@ impl<T> CacheSlot<T> {
         self.value()
     }
 
-    /// The node gave no answer: what can be served instead. Its age stays what it is.
+    /// The node gave no answer: returns what can be served instead. Its age does not change.
     pub fn fallback(&mut self, now: Instant, reader: Reader) -> Fallback<'_, T> {
         let freshness = self.freshness(now);
         let counts = self.counts_mut(reader);
@@ -192,7 +192,7 @@ impl<T> CacheSlot<T> {
         }
     }
 
-    /// Another's request brought an answer, or the word that the kept one still holds.
+    /// Counts a read that shared the request of another reader.
     pub fn followed(&mut self, reader: Reader, revalidated: bool) -> Option<&T> {
         let counts = self.counts_mut(reader);
         match revalidated {
@@ -202,12 +202,12 @@ impl<T> CacheSlot<T> {
         self.value()
     }
 
-    /// Forgets the answer: the node says that there is none any more (410).
+    /// Removes the answer: the node says that there is none any more (410).
     pub fn clear(&mut self) {
         self.entry = None;
     }
 
-    /// How usable the kept answer is now.
+    /// How usable the cached answer is now.
     pub fn freshness(&self, now: Instant) -> Freshness {
         let Some(entry) = &self.entry else {
             return Freshness::Empty;
@@ -224,17 +224,18 @@ impl<T> CacheSlot<T> {
         }
     }
 
-    /// How old the kept answer is: the time since its request was sent, and its `Age` then.
+    /// The age of the cached answer: the time since its request was sent, plus its `Age` at that
+    /// time.
     pub fn age(&self, now: Instant) -> Option<Duration> {
         self.entry.as_ref().map(|entry| entry.age(now))
     }
 
-    /// What the origin said of the kept answer; its validators make the next request conditional.
+    /// The cache headers of the answer. Its validators make the next request conditional.
     pub fn origin(&self) -> Option<&CacheHeaders> {
         self.entry.as_ref().map(|entry| &entry.origin)
     }
 
-    /// What the reads of this reader came to.
+    /// The results of this reader's reads.
     pub fn counts(&self, reader: Reader) -> &CacheCounts {
         match reader {
             Reader::Poll => &self.poll,

@@ -1,9 +1,9 @@
-//! Which endpoints of a target may be asked at the same time, and which not at all.
+//! Decides which endpoints of a target may be polled at the same time, and which not at all.
 //!
-//! A single request can make a whole server hang for ever, and the one that did it is known only
-//! if nothing else was in flight. So endpoints are asked one after the other until the host has
-//! outlived a request to each, and again after each outage. The one after which nothing answers
-//! any more is the suspect, and is left out for a long time after the host is back.
+//! A single request can make a whole server hang forever, and it can be identified only if no other
+//! request was in progress. So endpoints are polled one after the other until the host has survived
+//! a request to each, and again after each outage. The endpoint after which nothing answers any
+//! more is the suspect. It is not polled for a long time after the host is back.
 
 use std::time::Duration;
 
@@ -12,72 +12,72 @@ use tokio::time::Instant;
 use super::time::later;
 use crate::pipeline::{ErrorType, PollOutcome};
 
-/// How long a suspect is left out the first time, from the host's next answer on. It is longer
-/// each time: whoever asks again may end the node again.
+/// How long a suspect is not polled the first time, counted from the next answer of the host. The
+/// time grows, because each new attempt may make the node hang again.
 pub const LEFT_OUT: Duration = Duration::from_secs(24 * 3600);
 
-/// The longest that it is left out.
+/// The longest time without polls of a suspect.
 pub const LEFT_OUT_MAX: Duration = Duration::from_secs(32 * 24 * 3600);
 
-/// What a request came to, as far as the life of the host is concerned.
+/// What a request says about the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
-    /// An answer, be it good or bad.
+    /// The host answered, well or badly.
     Answer,
-    /// Nothing in time: it may hang.
+    /// There was no answer in time: it may hang.
     Silence,
-    /// Nobody is there.
+    /// The host cannot be reached.
     Gone,
     /// Nothing was sent.
     Nothing,
 }
 
-/// How the endpoints of one poll are asked, by their positions.
+/// The order in which the endpoints of one poll are polled, by their positions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Steps {
     /// At the same time, first of all.
     pub together: Vec<usize>,
-    /// One after the other, each only if the one before left the host alive.
+    /// One after the other, each only if the host survived the previous one.
     pub alone: Vec<usize>,
     /// Not at all.
     pub left_out: Vec<usize>,
 }
 
-/// What follows from a request that was alone in flight.
+/// What follows from a request that was alone in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// The next one may be asked.
+    /// Poll the next endpoint.
     GoOn,
-    /// No other is asked in this poll.
+    /// Poll no other endpoint this time.
     Over,
-    /// Whether the host still answers is to be found out with this endpoint, which it answered.
+    /// Find out whether the host still answers, with this endpoint, which has answered before.
     Confirm(usize),
 }
 
-/// What changed about an endpoint.
+/// A change about an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// The host hangs since it was asked.
+    /// The host hangs since a request to this endpoint.
     Suspected {
-        /// Which, by its position.
+        /// The position of the endpoint.
         endpoint: usize,
-        /// How long it is left out when the host answers again; zero for one that the host had
+        /// How long it is not polled when the host answers again. Zero for an endpoint that had
         /// answered before, which gets a second chance alone.
         left_out: Duration,
     },
-    /// The host has outlived a request to it after all.
+    /// The host has survived a request to this endpoint after all.
     Cleared {
-        /// Which, by its position.
+        /// The position of the endpoint.
         endpoint: usize,
     },
 }
 
-/// A suspicion, for people.
+/// A suspicion, for reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspicion {
-    /// Since when.
+    /// When it started.
     pub since: Instant,
-    /// When it is asked again; none until the host answers.
+    /// When the suspect is polled again. `None` until the host answers.
     pub asked_again: Option<Instant>,
 }
 
@@ -85,21 +85,21 @@ pub struct Suspicion {
 #[derive(Debug, Clone)]
 pub struct Caution {
     endpoints: Vec<Standing>,
-    /// The only one that was silent when the host answered last.
+    /// The only endpoint without an answer when the host last answered.
     in_flight: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Standing {
-    /// The host has outlived a request to it since its last outage.
+    /// The host has survived a request to it since its last outage.
     outlived: bool,
     /// It has answered at some time.
     is_known: bool,
-    /// It was silent when it was asked last.
+    /// It did not answer the last request.
     is_silent: bool,
-    /// Polls in a row that asked it first and got no answer.
+    /// Consecutive polls that started with it and got no answer.
     in_vain: u32,
-    /// How long it was left out the last time.
+    /// How long it was not polled the last time.
     left_out: Option<Duration>,
     suspicion: Option<Suspicion>,
 }
@@ -143,7 +143,7 @@ impl Heard {
 }
 
 impl Caution {
-    /// Nothing is known of so many endpoints.
+    /// Creates the state of this number of endpoints, about which nothing is known.
     pub fn new(endpoints: usize) -> Self {
         Self {
             endpoints: vec![Standing::default(); endpoints],
@@ -151,7 +151,7 @@ impl Caution {
         }
     }
 
-    /// Knows what `old` knew. `from` says which endpoint of it each is.
+    /// Takes what `old` knows. `from` maps each endpoint to one of `old`.
     pub fn take_over(&mut self, old: &Self, from: &[Option<usize>]) {
         for (standing, from) in self.endpoints.iter_mut().zip(from) {
             if let Some(old) = from.and_then(|position| old.endpoints.get(position)) {
@@ -160,9 +160,9 @@ impl Caution {
         }
     }
 
-    /// How those that are `asked`, one flag an endpoint, are to be asked. What has
-    /// answered before comes first, so that a host that is down is asked for nothing new. Who was
-    /// asked in vain comes after who was not, and suspects come last.
+    /// The order for the endpoints in `asked`, one flag for each endpoint. Those that have answered
+    /// before come first, so that a host that is down gets no new kind of request. Those without an
+    /// answer come after those that were not polled. Suspects come last.
     pub fn steps(&self, now: Instant, asked: &[bool]) -> Steps {
         let mut steps = Steps::default();
         for (position, standing) in self.endpoints.iter().enumerate() {
@@ -184,7 +184,7 @@ impl Caution {
         steps
     }
 
-    /// Whether an endpoint is not to be asked.
+    /// Whether an endpoint must not be polled.
     pub fn is_left_out(&self, now: Instant, endpoint: usize) -> bool {
         let standing = self.endpoints.get(endpoint);
         standing.is_some_and(|standing| standing.is_left_out(now))
@@ -195,17 +195,18 @@ impl Caution {
         self.endpoints.get(endpoint).is_some_and(|e| e.is_known)
     }
 
-    /// Whether the host is known to have outlived a request to any endpoint.
+    /// Whether the host is known to have survived a request to any endpoint.
     pub fn has_outlived_any(&self) -> bool {
         self.endpoints.iter().any(|standing| standing.outlived)
     }
 
-    /// What an endpoint is suspected of, if it is.
+    /// The suspicion against an endpoint, if there is one.
     pub fn suspicion(&self, endpoint: usize) -> Option<Suspicion> {
         self.endpoints.get(endpoint)?.suspicion
     }
 
-    /// Takes what those that were asked together came to; whether others may be asked now.
+    /// Records the results of endpoints that were polled together. Returns whether others may be
+    /// polled now.
     pub fn together(&mut self, now: Instant, heard: &[(usize, Heard)]) -> (bool, Option<Change>) {
         if heard.iter().any(|(_, heard)| *heard == Heard::Answer) {
             self.answered(now, heard);
@@ -255,7 +256,7 @@ impl Caution {
         }
     }
 
-    /// Takes what the only request in flight came to.
+    /// Records the result of the only request in progress.
     pub fn alone(&mut self, now: Instant, endpoint: usize, heard: Heard) -> (Next, Option<Change>) {
         let is_witness = |(of, standing): &(usize, &Standing)| *of != endpoint && standing.outlived;
         let mut witnesses = self.endpoints.iter().enumerate().filter(is_witness);
@@ -278,8 +279,8 @@ impl Caution {
         }
     }
 
-    /// Takes what came of asking a witness after an endpoint that came to `was`; whether others
-    /// may be asked now.
+    /// Records the answer of a witness after an endpoint with the result `was`. Returns whether
+    /// others may be polled now.
     pub fn confirmed(
         &mut self,
         now: Instant,
@@ -288,7 +289,7 @@ impl Caution {
     ) -> (bool, Option<Change>) {
         match heard {
             Heard::Answer => {
-                // It is silent by itself, and does no harm.
+                // Only this endpoint is silent, and it does no harm.
                 let cleared = self.clear(endpoint);
                 if let Some(standing) = self.endpoints.get_mut(endpoint) {
                     standing.outlived = true;
@@ -332,7 +333,7 @@ impl Caution {
         Some(Change::Cleared { endpoint })
     }
 
-    /// The host answers: from here on it is counted how long suspects are left out.
+    /// The host answers: the time without polls of suspects starts now.
     fn is_well(&mut self, now: Instant) {
         for standing in &mut self.endpoints {
             if let Some(suspicion) = &mut standing.suspicion {
@@ -343,7 +344,8 @@ impl Caution {
         }
     }
 
-    /// Nothing answers: what it outlived before says nothing of what comes back.
+    /// Nothing answers: what the host survived before says nothing about the process that comes
+    /// back.
     fn sicken(&mut self) {
         self.in_flight = None;
         for standing in &mut self.endpoints {

@@ -1,7 +1,7 @@
 //! The breakers of one host: its own, and one for each of its endpoints.
 //!
-//! A request passes the host's gate, then the endpoint's, and holds both permits or none. What it
-//! came to is charged where the fault lies.
+//! A request needs a permit of the host and one of the endpoint, and gets both or none. Its result
+//! counts against the one that caused it.
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use fastrand::Rng;
 
 pub use super::{breaker::Admission, config::BreakerScope};
 
-/// One of the two levels.
+/// A level of breakers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerLevel {
@@ -31,17 +31,17 @@ pub struct Circuit {
     scope: BreakerScope,
     host: Option<Breaker>,
     endpoints: Vec<Breaker>,
-    /// How often the host failed each endpoint since it last answered one.
+    /// How often the host failed each endpoint since its last answer.
     streaks: Vec<u32>,
     not_before: Option<Instant>,
 }
 
-/// Leave for one attempt; must come back through [`Circuit::complete`] or
+/// Permission for one attempt. It must be returned through [`Circuit::complete`] or
 /// [`Circuit::give_back`].
 #[derive(Debug)]
 #[must_use]
 pub struct CircuitPermit {
-    /// Which endpoint, by its position.
+    /// The position of the endpoint.
     position: usize,
     host: Option<BreakerPermit>,
     endpoint: Option<BreakerPermit>,
@@ -52,45 +52,45 @@ pub struct CircuitPermit {
 pub enum CircuitRefusal {
     /// A breaker is open.
     Open {
-        /// Whose.
+        /// The level of the breaker.
         level: BreakerLevel,
-        /// When it lets a probe through.
+        /// When it permits a trial request.
         retry_at: Instant,
     },
-    /// A breaker waits for the result of a probe; it is worth waiting with it.
+    /// A trial request is in progress. It is worth waiting for its result.
     ProbeInFlight {
-        /// Whose.
+        /// The level of the breaker.
         level: BreakerLevel,
     },
     /// The server asked for a pause (`Retry-After`).
     Paused {
-        /// Until when.
+        /// The end of the pause.
         until: Instant,
     },
 }
 
-/// What a result changed.
+/// The state changes after a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CircuitChanges {
-    /// At the host.
+    /// The change of the host's breaker.
     pub host: Option<Transition>,
-    /// At the endpoint.
+    /// The change of the endpoint's breaker.
     pub endpoint: Option<Transition>,
 }
 
-/// What stands between us and one endpoint at a moment.
+/// The state of the breakers for one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CircuitView {
     /// The host's breaker, if it has one.
     pub host: Option<BreakerView>,
     /// The endpoint's breaker, if it has one.
     pub endpoint: Option<BreakerView>,
-    /// Until when the server asked for a pause.
+    /// The end of the pause that the server asked for.
     pub not_before: Option<Instant>,
 }
 
 impl Circuit {
-    /// Closed breakers for a host with so many endpoints, as many as `scope` asks for.
+    /// Creates closed breakers for a host with its endpoints, at the levels in `scope`.
     pub fn new(
         scope: BreakerScope,
         host: BreakerPolicy,
@@ -117,7 +117,7 @@ impl Circuit {
         }
     }
 
-    /// Its breakers know what those of `old` knew. `from` says which endpoint of it each is.
+    /// Takes the state of the breakers of `old`. `from` maps each endpoint to one of `old`.
     pub fn take_over(&mut self, old: &Self, from: &[Option<usize>]) {
         if let (Some(host), Some(old)) = (&mut self.host, &old.host) {
             host.take_over(old);
@@ -134,7 +134,7 @@ impl Circuit {
         self.not_before = old.not_before;
     }
 
-    /// Makes the breakers of this endpoint half-open whose time is over.
+    /// Makes the breakers of this endpoint half-open if their time is over.
     pub fn advance(&mut self, now: Instant, endpoint: usize) -> CircuitChanges {
         let endpoint = self.endpoints.get_mut(endpoint);
         CircuitChanges {
@@ -143,10 +143,10 @@ impl Circuit {
         }
     }
 
-    /// Asks for leave to make an attempt at an endpoint, by its position.
+    /// Asks for permission for an attempt at an endpoint, by its position.
     ///
     /// # Errors
-    /// Says who refuses and until when.
+    /// If a breaker or a pause refuses it.
     pub fn try_acquire(
         &mut self,
         now: Instant,
@@ -176,7 +176,7 @@ impl Circuit {
         Ok(permit)
     }
 
-    /// Takes the result of the attempt that the permit was for, and charges host and endpoint.
+    /// Records the result of the attempt with this permit, for the host and the endpoint.
     pub fn complete(
         &mut self,
         now: Instant,
@@ -202,8 +202,7 @@ impl Circuit {
         changes
     }
 
-    /// The next result of this endpoint, which was asked alone, is one of the whole host: it has
-    /// failed as often as any.
+    /// The next result of this endpoint, which was polled alone, counts for the whole host.
     pub fn speak_for_all(&mut self, endpoint: usize) {
         let failures = self.host.as_ref().map_or(0, Breaker::failures);
         if let Some(streak) = self.streaks.get_mut(endpoint) {
@@ -211,7 +210,7 @@ impl Circuit {
         }
     }
 
-    /// Takes back a permit that was not used: nothing was sent, so nothing is counted.
+    /// Takes back an unused permit: nothing was sent, so nothing is counted.
     pub fn give_back(&mut self, permit: CircuitPermit) {
         let endpoint = self.endpoints.get_mut(permit.position);
         if let (Some(gate), Some(permit)) = (&mut self.host, permit.host) {
@@ -222,7 +221,7 @@ impl Circuit {
         }
     }
 
-    /// Who waited for a probe at an endpoint was not let through after all.
+    /// Counts a request that waited for a trial request at an endpoint and was then refused.
     pub fn reject(&mut self, endpoint: usize, level: BreakerLevel) {
         let gate = match level {
             BreakerLevel::Host => self.host.as_mut(),
@@ -233,19 +232,19 @@ impl Circuit {
         }
     }
 
-    /// Leaves the host alone until then, as its server asked; the longest pause counts.
+    /// Pauses requests to the host, as its server asked. The longest pause counts.
     pub fn pause(&mut self, until: Instant) {
         self.not_before = self.not_before.max(Some(until));
     }
 
-    /// While held, failures are not charged to anybody.
+    /// While held, no breaker counts failures.
     pub fn hold(&mut self, held: bool) {
         for gate in self.host.iter_mut().chain(&mut self.endpoints) {
             gate.hold(held);
         }
     }
 
-    /// What would become of an attempt at an endpoint now; nothing is asked for.
+    /// What would happen to an attempt at an endpoint now. It changes nothing.
     pub fn gate(&self, now: Instant, endpoint: usize) -> Admission {
         let paused = self.not_before.filter(|until| now < *until);
         let pause = paused.map(|_| Admission::Shut);
@@ -254,7 +253,7 @@ impl Circuit {
         worst.unwrap_or(Admission::Free)
     }
 
-    /// What stands between us and an endpoint now.
+    /// The state of the breakers for an endpoint now.
     pub fn view(&self, now: Instant, endpoint: usize) -> CircuitView {
         CircuitView {
             host: self.host.as_ref().map(|gate| gate.view(now)),
@@ -265,7 +264,8 @@ impl Circuit {
 }
 
 impl CircuitPermit {
-    /// Whether the attempt decides about a half-open breaker: one try, with the longest timeout.
+    /// Whether the attempt is a trial request of a half-open breaker: one attempt, with the longest
+    /// timeout.
     pub fn is_probe(&self) -> bool {
         self.probes_host() || self.probes_endpoint()
     }
@@ -286,7 +286,8 @@ impl CircuitView {
         states.max().unwrap_or(BreakerState::Closed)
     }
 
-    /// When the next attempt may go: after the last expiry and after the pause. None for at once.
+    /// When the next attempt is permitted: after the last expiry and after the pause. `None` means
+    /// at once.
     pub fn retry_at(&self) -> Option<Instant> {
         let expiries = self.views().filter_map(|view| view.retry_at);
         expiries.chain(self.not_before).max()
@@ -306,9 +307,9 @@ impl CircuitRefusal {
     }
 }
 
-/// What a result is to the host. Endpoints that fail together try again each after a time of its
-/// own, and would be one failure more each: a host has failed as often as the endpoint that it
-/// failed most often, so that more endpoints do not make it look worse.
+/// What a result says about the host. Endpoints that fail together retry at different times, and
+/// each would add one failure. So a host has failed as often as its worst endpoint, and more
+/// endpoints do not make it look worse.
 fn weigh(
     host: &Breaker,
     permit: &BreakerPermit,
@@ -325,15 +326,14 @@ fn weigh(
     }
 }
 
-/// Who is charged with what.
+/// What counts against each level.
 struct FailureCharge {
     host: BreakerOutcome,
     endpoint: BreakerOutcome,
 }
 
 impl BreakerScope {
-    /// With two levels each is charged with its own faults; a level that stands alone bears the
-    /// other's failures as well.
+    /// With two levels, each counts its own faults. A single level counts the failures of both.
     fn charge(self, verdict: &Verdict, permit: &CircuitPermit) -> FailureCharge {
         let either = |own, other| match other {
             BreakerOutcome::Fail => BreakerOutcome::Fail,

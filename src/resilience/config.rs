@@ -1,4 +1,4 @@
-//! What the configuration says of resilience, and what the core makes of it.
+//! The configuration of resilience, and its conversion to policies.
 
 use std::{collections::BTreeSet, fmt, time};
 
@@ -11,13 +11,13 @@ use serde::{
 use super::{breaker, cache, outcome::Statuses, retry};
 use crate::settings::Duration;
 
-/// How long one attempt may take: connecting, headers, body and decoding. `5s` alone is always
-/// 5s; `{max: 5s}` learns from the answers of the endpoint and takes at most 5s.
+/// The time limit of one attempt: connecting, headers, body and decoding. `5s` alone is always 5s.
+/// `{max: 5s}` adapts to the answers of the endpoint and is at most 5s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TimeoutConfig {
-    /// The longest that an attempt may take.
+    /// The longest time for an attempt.
     pub max: Duration,
-    /// Whether to give up earlier on an endpoint that is known to answer faster.
+    /// Whether the limit is shorter for an endpoint that usually answers faster.
     pub adaptive: bool,
 }
 
@@ -25,46 +25,46 @@ pub struct TimeoutConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RetryConfig {
-    /// The most attempts after the first; with 3, a poll makes at most 4 attempts.
+    /// The most attempts after the first one. With 3, a poll makes at most 4 attempts.
     pub max_retries: u32,
     /// The wait before the first retry.
     pub initial_interval: Duration,
-    /// Each wait is this many times the one before; at least 1.
+    /// Each wait is this many times the previous one; at least 1.
     pub multiplier: f64,
     /// The longest wait.
     pub max_interval: Duration,
-    /// Each wait is drawn from (1 − this) to (1 + this) times its interval; 0 to 1. None is
+    /// Each wait is random between (1 − this) and (1 + this) times its interval; 0 to 1. No wait is
     /// shorter than `initial_interval`.
     pub jitter: f64,
-    /// The statuses that may pass in a moment.
+    /// HTTP statuses that are retried.
     pub retryable_statuses: BTreeSet<u16>,
-    /// The statuses that ask us to slow down: retried only when `Retry-After` says when.
+    /// HTTP statuses that ask for fewer requests. They are retried only with a `Retry-After`.
     pub throttled_statuses: BTreeSet<u16>,
 }
 
-/// When we stop asking what does not answer.
+/// When the collector stops sending requests to an endpoint or host that does not answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CircuitBreakerConfig {
     /// What has a breaker: each endpoint, each host, or both.
     pub scope: BreakerScope,
-    /// So many consecutive failures open an endpoint's breaker.
+    /// The number of consecutive failures that open an endpoint's breaker.
     pub failure_threshold: u32,
-    /// So many consecutive failures of one of its endpoints open a host's breaker, if none of the
-    /// others has an answer meanwhile; `failure_threshold` if not given.
+    /// The number of consecutive failures of one endpoint that open its host's breaker, if no other
+    /// endpoint answers in between. Default: `failure_threshold`.
     pub host_failure_threshold: Option<u32>,
-    /// How long a breaker stays open before it lets a probe through. After a probe that failed
-    /// this counts from when it was sent; half of it passes in any case.
+    /// How long a breaker is open before it permits a trial request. After a failed trial request
+    /// the time counts from when that request was sent, but at least half of it passes in any case.
     pub open_duration: Duration,
-    /// The open time is drawn from (1 − this) to (1 + this) times its value; 0 to 1.
+    /// The open time is random between (1 − this) and (1 + this) times its value; 0 to 1.
     pub open_jitter: f64,
-    /// Each opening in a row lasts this many times the one before; 1 makes all alike.
+    /// Each consecutive opening is this many times longer than the previous one; 1 means constant.
     pub open_multiplier: f64,
-    /// The longest that a breaker stays open.
+    /// The longest time that a breaker is open.
     pub max_open_duration: Duration,
-    /// The most probes in flight at a time.
+    /// The most simultaneous trial requests.
     pub half_open_max_probes: u32,
-    /// The statuses that are failures of the endpoint.
+    /// HTTP statuses that count as failures of the endpoint.
     pub failure_statuses: BTreeSet<u16>,
 }
 
@@ -72,25 +72,26 @@ pub struct CircuitBreakerConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerScope {
-    /// Each endpoint; all failures are charged to it.
+    /// Each endpoint. All failures count against it.
     Endpoint,
-    /// Each host; all failures of its endpoints are charged to it.
+    /// Each host. All failures of its endpoints count against it.
     Host,
-    /// Both: no answer is charged to the host, a bad answer to the endpoint.
+    /// Both. A request without an answer counts against the host, a bad answer against the
+    /// endpoint.
     #[default]
     Both,
 }
 
-/// Whether a target with replicas is asked a second time, at another of them, where the first one
-/// takes longer than its latest answers mostly did. The first good answer counts. It is a retry of
-/// those that all targets share.
+/// Whether a target with replicas gets a second request at another instance, if the first one takes
+/// longer than most of its recent answers. The first good answer counts. The second request takes a
+/// retry from the budget that all targets share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HedgeConfig {
-    /// Whether it is done.
+    /// Whether second requests are sent.
     pub enabled: bool,
-    /// It is done where this share of the latest answers came sooner; between 0.5 and 1. The rest
-    /// of the requests are the price.
+    /// The share of recent answers that must have been faster; between 0.5 and 1. The rest is the
+    /// share of additional requests.
     pub quantile: f64,
 }
 
@@ -98,11 +99,12 @@ pub struct HedgeConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CacheConfig {
-    /// Readers are served an answer younger than this without asking the node. Polls always ask.
+    /// Readers get an answer younger than this without a request to the node. Polls always send a
+    /// request.
     pub ttl: Duration,
-    /// While the node does not answer, its last answer is served until it is so old.
+    /// While the node does not answer, its last answer is served up to this age.
     pub max_stale: Duration,
-    /// Whether `Cache-Control` of the node counts as well.
+    /// Whether the node's `Cache-Control` applies as well.
     pub honor_origin: bool,
 }
 
@@ -166,7 +168,7 @@ impl Default for CacheConfig {
 }
 
 impl RetryConfig {
-    /// For the retry loop.
+    /// The policy of the retry loop.
     pub fn policy(&self) -> retry::RetryPolicy {
         retry::RetryPolicy {
             max_retries: self.max_retries,
@@ -179,7 +181,7 @@ impl RetryConfig {
 }
 
 impl CircuitBreakerConfig {
-    /// For the breaker of an endpoint.
+    /// The policy of an endpoint's breaker.
     pub fn endpoint_policy(&self) -> breaker::BreakerPolicy {
         breaker::BreakerPolicy {
             failure_threshold: self.failure_threshold,
@@ -192,7 +194,7 @@ impl CircuitBreakerConfig {
         }
     }
 
-    /// For the breaker of a host.
+    /// The policy of a host's breaker.
     pub fn host_policy(&self) -> breaker::BreakerPolicy {
         breaker::BreakerPolicy {
             failure_threshold: self
@@ -205,14 +207,14 @@ impl CircuitBreakerConfig {
 }
 
 impl HedgeConfig {
-    /// The quantile, if it is done.
+    /// The quantile, if second requests are on.
     pub fn policy(&self) -> Option<f64> {
         self.enabled.then_some(self.quantile)
     }
 }
 
 impl CacheConfig {
-    /// For the slot of an endpoint.
+    /// The policy of an endpoint's cached answer.
     pub fn policy(&self) -> cache::CachePolicy {
         cache::CachePolicy {
             ttl: self.ttl.get(),
@@ -223,7 +225,7 @@ impl CacheConfig {
 }
 
 impl Statuses {
-    /// The statuses that the configuration names.
+    /// The configured statuses.
     pub fn new(retry: &RetryConfig, circuit_breaker: &CircuitBreakerConfig) -> Self {
         Self {
             retryable: retry.retryable_statuses.clone(),
@@ -233,19 +235,19 @@ impl Statuses {
     }
 }
 
-/// The time that a poll has in all: what is configured, or 0.9 of the interval, so that a poll is
-/// over before the next one is due.
+/// The time limit of a poll: the configured one, or 0.9 of the interval, so that a poll ends before
+/// the next one is due.
 pub fn deadline(configured: Option<Duration>, interval: Duration) -> time::Duration {
     configured.map_or(interval.get() / 10 * 9, Duration::get)
 }
 
-/// The map that a timeout may be written as.
+/// A timeout written as a map.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct TimeoutMap {
-    /// The longest that an attempt may take.
+    /// The longest time for an attempt.
     max: Duration,
-    /// Whether to give up earlier on an endpoint that is known to answer faster.
+    /// Whether the limit is shorter for an endpoint that usually answers faster.
     adaptive: bool,
 }
 

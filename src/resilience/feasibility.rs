@@ -1,4 +1,4 @@
-//! Whether the settings fit together: arithmetic that nobody does in the head, done at the start.
+//! Checks at the start whether the settings fit together.
 
 use serde::Serialize;
 
@@ -9,58 +9,58 @@ use super::{
 };
 use crate::settings::Duration;
 
-/// All that has to fit together.
+/// Everything that has to fit together.
 #[derive(Debug, Clone)]
 pub struct FeasibilityInput<'a> {
-    /// Time between two polls of a target.
+    /// The time between two polls of a target.
     pub interval: Duration,
-    /// Of one attempt.
+    /// The timeout of one attempt.
     pub timeout: TimeoutConfig,
-    /// Of one poll, if configured.
+    /// The configured deadline of one poll.
     pub deadline: Option<Duration>,
     /// How attempts are repeated.
     pub retry: &'a RetryConfig,
-    /// When they are refused.
+    /// When attempts are refused.
     pub circuit_breaker: &'a CircuitBreakerConfig,
-    /// What is kept between polls.
+    /// The cache between polls.
     pub cache: CacheConfig,
-    /// The promised age of data, if one is promised.
+    /// The freshness objective, if there is one.
     pub freshness_objective: Option<Duration>,
-    /// The name of each target, and the `host:port` of each of its instances.
+    /// The name of each target, and `host:port` of each of its instances.
     pub targets: &'a [(String, Vec<String>)],
-    /// Endpoints of a target.
+    /// The number of endpoints of a target.
     pub endpoints: usize,
 }
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// As designed, and good to know.
+    /// It works as designed, and is good to know.
     Note,
-    /// It works worse than it looks.
+    /// It works worse than it seems to.
     Warning,
     /// It can never work.
     Error,
 }
 
-/// Two settings that do not fit.
+/// Two settings that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FeasibilityFinding {
-    /// How bad it is.
+    /// The severity of the finding.
     pub severity: Severity,
-    /// The key to change, from the receiver's configuration on.
+    /// The key to change, below the receiver's configuration.
     pub path: &'static [&'static str],
-    /// What does not fit; shows the sum.
+    /// The explanation, with the calculation.
     pub message: String,
 }
 
-/// Does the sums.
+/// Checks the settings.
 pub fn check(plan: &FeasibilityInput<'_>) -> Vec<FeasibilityFinding> {
     let mut findings = Vec::new();
     ranges(plan, &mut findings);
     if findings.is_empty() {
-        // Sums with values that are wrong by themselves say nothing.
+        // Calculations with invalid values have no meaning.
         times(plan, &mut findings);
         chain(plan, &mut findings);
         failover(plan, &mut findings);
@@ -71,7 +71,7 @@ pub fn check(plan: &FeasibilityInput<'_>) -> Vec<FeasibilityFinding> {
     findings
 }
 
-/// Values that can never work, whatever the others are.
+/// Finds values that can never work, whatever the others are.
 fn ranges(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let FeasibilityInput {
         retry,
@@ -107,7 +107,7 @@ fn ranges(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     require(!breaker.open_duration.is_zero(), path, POSITIVE);
 }
 
-/// An attempt fits a poll, and a poll its interval.
+/// Checks that an attempt fits into a poll, and a poll into its interval.
 fn times(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (interval, max, deadline) = (plan.interval, plan.timeout.max, plan.deadline());
     if deadline > interval {
@@ -142,7 +142,7 @@ fn times(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     }
 }
 
-/// The attempts and waits of a poll fit its deadline while the node hangs.
+/// Checks that the attempts and waits of a poll fit into its deadline while the node hangs.
 fn chain(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (policy, deadline) = (plan.retry.policy(), plan.deadline().get());
     let attempts = policy.max_retries.saturating_add(1);
@@ -155,7 +155,7 @@ fn chain(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
             1 => std::time::Duration::ZERO,
             later => policy.interval(later - 1),
         };
-        // An adaptive timeout starts small and doubles; it has no time to grow to its maximum.
+        // An adaptive timeout starts small and doubles. It has no time to grow to its maximum.
         let limit = match plan.timeout.adaptive {
             true => SHORTEST.saturating_mul(2_u32.saturating_pow(attempt - 1)),
             false => max,
@@ -184,7 +184,7 @@ fn chain(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     }
 }
 
-/// Of several instances, one that hangs leaves time for another.
+/// Checks that an instance that hangs leaves time for another one.
 fn failover(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (max, deadline) = (plan.timeout.max, plan.deadline());
     let least = retry::least(None, deadline.get());
@@ -205,12 +205,12 @@ fn failover(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>)
     }
 }
 
-/// A breaker that opens is noticed.
+/// Checks that an opening of a breaker is longer than an interval.
 fn breaker(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (open, interval) = (plan.circuit_breaker.open_duration, plan.interval);
     if open < interval {
         let message = format!(
-            "is over before the next poll: {open} < {interval}, so the probe comes before the poll \
+            "is over before the next poll: {open} < {interval}, so the trial request comes before the poll \
              that it stands for"
         );
         let path = &["circuit_breaker", "open_duration"];
@@ -218,7 +218,7 @@ fn breaker(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) 
     }
 }
 
-/// What is kept bridges what it is meant to bridge.
+/// Checks that cached answers last long enough.
 fn cache(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     let (ttl, max_stale, interval) = (plan.cache.ttl, plan.cache.max_stale, plan.interval);
     if ttl < interval {
@@ -261,7 +261,7 @@ fn cache(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     }
 }
 
-/// What all targets share is enough for them, and what one has is not shared.
+/// Checks that the shared budget is enough for all targets, and that no two targets are one host.
 fn fleet(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     for (index, (name, hosts)) in plan.targets.iter().enumerate() {
         let earlier = plan.targets.iter().take(index);
@@ -301,13 +301,13 @@ fn fleet(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     }
 }
 
-/// The longest chain that is written out.
+/// The longest chain of attempts that is written out.
 const SHOWN: u32 = 20;
 
-/// What an adaptive timeout is for a node that answers fast.
+/// The adaptive timeout for a node that answers fast.
 const SHORTEST: std::time::Duration = super::timeout::FLOOR;
 
-/// A span as the configuration writes it.
+/// A duration in the syntax of the configuration.
 fn show(span: std::time::Duration) -> Duration {
     Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,5 +1,5 @@
-//! For how long the data was as young as promised. It is time that counts, not polls: what is
-//! counted at successes only is blind exactly in an outage.
+//! Measures how long the data was within the freshness objective. It measures time, not polls: a
+//! count of successes would see nothing in an outage.
 
 use std::time::Duration;
 
@@ -7,23 +7,24 @@ use tokio::time::Instant;
 
 use super::time::later;
 
-/// The promise that the data of one source is never older than `max_age`, and how it is kept.
+/// The objective that the data of one source is never older than `max_age`, and the time it was
+/// met.
 #[derive(Debug, Clone)]
 pub struct FreshnessObjective {
     max_age: Duration,
-    /// When the data will be too old; none before the first.
+    /// When the data will be too old. `None` before the first data.
     fresh_until: Option<Instant>,
-    /// Until when time is booked.
+    /// The time up to which the measurement is done.
     booked: Instant,
     time: Time,
 }
 
-/// The booked time; adds up to the age of the source.
+/// The measured time. The sum is the age of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Time {
-    /// The data was no older than promised.
+    /// The data was within the objective.
     pub within: Duration,
-    /// It was older, or there was none.
+    /// The data was older, or there was none.
     pub without: Duration,
 }
 
@@ -38,7 +39,7 @@ impl FreshnessObjective {
         }
     }
 
-    /// Goes on with what `old` has booked until now; its own promise counts from now on.
+    /// Continues the measurement of `old` until now. The new objective applies from now.
     pub fn take_over(&mut self, mut old: Self, now: Instant) {
         old.book(now);
         let less = old.max_age.saturating_sub(self.max_age);
@@ -51,14 +52,15 @@ impl FreshnessObjective {
         };
     }
 
-    /// Data arrived that is so old: the time since its request was sent, and its `Age` then.
+    /// Data arrived with this age: the time since its request was sent, plus its `Age` at that
+    /// time.
     pub fn updated(&mut self, now: Instant, age: Duration) {
         self.book(now);
         let left = self.max_age.saturating_sub(age);
         self.fresh_until = self.fresh_until.max(Some(later(now, left)));
     }
 
-    /// The time until now.
+    /// The measured time until now.
     pub fn read(&self, now: Instant) -> Time {
         let mut current = self.clone();
         current.book(now);

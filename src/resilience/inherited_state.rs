@@ -1,28 +1,28 @@
-//! A host under new settings goes on where the one before it ends.
+//! The state that a host keeps when its settings change.
 
 use tokio::time::Instant;
 
 use super::target_resilience::{EndpointState, TargetResilience};
 
-/// What a host goes on with.
+/// What a host takes from its predecessor.
 #[derive(Debug, Clone, Copy)]
 pub struct InheritedState<'h> {
-    /// The host before it, of the same target. It knows nothing any more.
+    /// The predecessor, of the same target. It is empty after that.
     pub old: &'h TargetResilience,
-    /// Which endpoint of the old one each endpoint is; none for one that is new.
+    /// Maps each endpoint to one of the predecessor. `None` for a new endpoint.
     pub from: &'h [Option<usize>],
-    /// The same of the instances.
+    /// Maps each instance to one of the predecessor.
     pub instances: &'h [Option<usize>],
-    /// Whether the answers that are kept are of use: they are not where others are asked for, or
-    /// others ask.
+    /// Whether the cached answers are still valid. They are not if other credentials or headers
+    /// would give other answers.
     pub keeps_answers: bool,
 }
 
 impl TargetResilience {
-    /// Goes on with what is known: breakers stay open until they were to try again, answers keep
-    /// their age, counts go on. What is learnt from here on follows the new settings.
+    /// Takes the known state: breakers stay open until their time is over, answers keep their age,
+    /// counts continue. Everything learned later follows the new settings.
     ///
-    /// No poll of either may be under way.
+    /// No poll of either host may be in progress.
     pub fn take_over(&self, heritage: InheritedState<'_>) {
         let InheritedState { old, from, .. } = heritage;
         let mut before = old.lock();
@@ -33,7 +33,7 @@ impl TargetResilience {
             }
         }
         if old.paths == self.paths {
-            // It speaks of endpoints by their position.
+            // The record identifies endpoints by their position.
             std::mem::swap(&mut state.recorder, &mut before.recorder);
             state.recorder.move_instances(|was| heritage.now_at(was));
         }
@@ -53,7 +53,7 @@ impl TargetResilience {
 }
 
 impl InheritedState<'_> {
-    /// Where an instance of the old host is in the new one; none if it is gone.
+    /// The position of an instance of the predecessor in the new host. `None` if it is gone.
     fn now_at(&self, was: usize) -> Option<usize> {
         self.instances.iter().position(|from| *from == Some(was))
     }

@@ -1,14 +1,14 @@
-//! Some of the instances of a target, by their positions.
+//! A set of instances of a target, by their positions.
 
-/// The most instances that a target may have.
+/// The most instances of a target.
 pub const INSTANCES_MAX: usize = 64;
 
-/// A set of instances. Those beyond [`INSTANCES_MAX`] are in none.
+/// A set of instances. It cannot contain those beyond [`INSTANCES_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Instances(u64);
 
 impl Instances {
-    /// This one alone.
+    /// Only this instance.
     pub fn of(instance: usize) -> Self {
         let bit = u32::try_from(instance)
             .ok()
@@ -16,47 +16,47 @@ impl Instances {
         Self(bit.unwrap_or_default())
     }
 
-    /// As many as this from the first one on.
+    /// The first `count` instances.
     pub fn first_ones(count: usize) -> Self {
         (0..count.min(INSTANCES_MAX)).collect()
     }
 
-    /// Whether it is among them.
+    /// Whether the instance is in the set.
     pub fn has(self, instance: usize) -> bool {
         !self.and(Self::of(instance)).is_empty()
     }
 
-    /// These and those.
+    /// The union of both sets.
     pub fn with(self, those: Self) -> Self {
         Self(self.0 | those.0)
     }
 
-    /// These that are none of those.
+    /// The set without `those`.
     pub fn without(self, those: Self) -> Self {
         Self(self.0 & !those.0)
     }
 
-    /// These that are also of those.
+    /// The intersection of both sets.
     pub fn and(self, those: Self) -> Self {
         Self(self.0 & those.0)
     }
 
-    /// How many they are.
+    /// The number of instances.
     pub fn count(self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The one with the lowest position.
+    /// The instance with the lowest position.
     pub fn first(self) -> Option<usize> {
         self.iter().next()
     }
 
-    /// The one with so many of them before it.
+    /// The instance after `before` others.
     pub fn nth(self, before: usize) -> Option<usize> {
         self.iter().nth(before)
     }

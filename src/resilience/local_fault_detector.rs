@@ -1,7 +1,8 @@
-//! "Is it us?" When most hosts fail at once, it is more likely our own network than all of them.
+//! Suspects a fault on the collector's side: when most hosts fail at once, its own network is a
+//! more likely cause than all of them.
 //!
-//! While that is suspected, no breaker is charged, the hosts that answer are polled as ever, and of
-//! the others a sample is tried. The first of those that answers clears the suspicion.
+//! During a suspicion, no breaker counts failures. Hosts that answer are polled as usual, and a
+//! sample of the others is tried. The first of those that answers ends the suspicion.
 
 use std::time::Duration;
 
@@ -9,34 +10,34 @@ use tokio::time::Instant;
 
 use super::outcome::BreakerOutcome;
 
-/// Fewer failing hosts prove nothing.
+/// With fewer failing hosts there is no suspicion.
 const MIN_FAILING: usize = 3;
 
-/// At least one in so many failing hosts is tried in each interval.
+/// At least one of this number of failing hosts is tried in each interval.
 const SAMPLE: usize = 10;
 
-/// Watches all hosts together.
+/// Observes all hosts together.
 #[derive(Debug, Clone)]
 pub struct LocalFaultDetector {
     interval: Duration,
     hosts: Vec<Seat>,
-    /// Positions that hosts left.
+    /// Positions that are free again.
     free: Vec<usize>,
     suspect_since: Option<Instant>,
 }
 
-/// What is known at one position.
+/// What is known of the host at one position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seat {
-    /// No host has it.
+    /// No host has this position.
     Free,
-    /// The last thing known of its host is no failure.
+    /// The last result of the host is not a failure.
     Sound,
-    /// The last thing known of its host is that it failed, and when.
+    /// The last result of the host is a failure, at this time.
     Failed(Instant),
 }
 
-/// The suspicion changed.
+/// A change of the suspicion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SuspicionChange {
     /// Most hosts fail: hold all breakers.
@@ -46,15 +47,15 @@ pub enum SuspicionChange {
         /// All hosts.
         hosts: usize,
     },
-    /// A host that failed answers again, or none of them is left: let the breakers go.
+    /// A failed host answers again, or none of them is left: release the breakers.
     Cleared {
-        /// How long it was suspected.
+        /// How long the suspicion lasted.
         after: Duration,
     },
 }
 
 impl LocalFaultDetector {
-    /// Watches so many hosts, each polled once an `interval`.
+    /// Observes `hosts`, each polled once per `interval`.
     pub fn new(hosts: usize, interval: Duration) -> Self {
         Self {
             interval,
@@ -64,12 +65,12 @@ impl LocalFaultDetector {
         }
     }
 
-    /// From now on each host is polled once in so long.
+    /// Sets the interval of polls.
     pub fn set_interval(&mut self, interval: Duration) {
         self.interval = interval;
     }
 
-    /// A host comes; gives its position.
+    /// Adds a host. Returns its position.
     pub fn join(&mut self) -> usize {
         let position = self.free.pop().unwrap_or(self.hosts.len());
         match self.hosts.get_mut(position) {
@@ -79,7 +80,7 @@ impl LocalFaultDetector {
         position
     }
 
-    /// The host at this position is gone. A suspicion ends with the last host that could clear it.
+    /// Removes the host at this position. A suspicion ends with the last host that could clear it.
     pub fn leave(&mut self, now: Instant, host: usize) -> Option<SuspicionChange> {
         let seat = self.hosts.get_mut(host)?;
         if *seat == Seat::Free {
@@ -93,12 +94,12 @@ impl LocalFaultDetector {
         self.clear(now)
     }
 
-    /// How many hosts there are.
+    /// The number of hosts.
     pub fn hosts(&self) -> usize {
         self.hosts.len() - self.free.len()
     }
 
-    /// Takes what a result was to a host, by its position ([`Verdict::host`]).
+    /// Records what a result says about a host, by its position ([`Verdict::host`]).
     ///
     /// [`Verdict::host`]: super::outcome::Verdict::host
     pub fn record(
@@ -123,19 +124,18 @@ impl LocalFaultDetector {
         }
     }
 
-    /// Since when the fault is suspected to be ours.
+    /// When the current suspicion started.
     pub fn suspect_since(&self) -> Option<Instant> {
         self.suspect_since
     }
 
-    /// Whether a host is to be polled now. Only under suspicion and only failing ones are not,
-    /// and each of those has its turn.
+    /// Whether a host is polled now. During a suspicion, failing hosts are polled in turn.
     pub fn admits(&self, now: Instant, host: usize) -> bool {
         let is_failing = matches!(self.hosts.get(host), Some(Seat::Failed(_)));
         let Some(since) = self.suspect_since.filter(|_| is_failing) else {
             return true;
         };
-        // A sample of a small fleet is still three hosts.
+        // The sample of a small fleet is still three hosts.
         let stride = (self.hosts() / MIN_FAILING).clamp(1, SAMPLE);
         let suspected = now.saturating_duration_since(since).as_nanos();
         let round = suspected / self.interval.as_nanos().max(1);
@@ -160,7 +160,7 @@ impl LocalFaultDetector {
         Some(SuspicionChange::Cleared { after })
     }
 
-    /// When each of those failed that did not answer since.
+    /// When each host failed that has not answered since.
     fn failed(&self) -> impl Iterator<Item = Instant> {
         let when = |seat: &Seat| match seat {
             Seat::Failed(at) => Some(*at),

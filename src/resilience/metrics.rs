@@ -1,5 +1,5 @@
-//! What is said of a host's resilience, as metrics: read from the state when the target is
-//! collected, never pushed, so that it cannot be older than the state itself.
+//! The metrics about a target's resilience. They are read from the state when the target is
+//! collected, and never pushed, so that they cannot be older than the state.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const STATES: [(BreakerState, &str); 3] = [
 ];
 
 impl TargetResilience {
-    /// All that is said with so much `detail`, as it is now.
+    /// The current metrics at the level `detail`.
     pub fn readings(&self, detail: MetricsDetail) -> Vec<OwnReading> {
         let (now, state) = (Instant::now(), self.lock());
         let mut all = ReportedReadings {
@@ -44,7 +44,7 @@ impl TargetResilience {
                     breaker(&mut all, &of, &host, host.state);
                 }
                 if let Some(own) = view.endpoint {
-                    // Behind an open host it is open, whatever its own breaker says.
+                    // The endpoints of an open host are open, whatever their own breaker says.
                     let of = attributes([scope(BreakerLevel::Endpoint), path.clone()], &name);
                     breaker(&mut all, &of, &own, view.state());
                 }
@@ -73,7 +73,7 @@ impl TargetResilience {
     }
 }
 
-/// What is said; what the detail leaves out is not even made.
+/// The metrics. Those that the level omits are not even created.
 struct ReportedReadings {
     detail: MetricsDetail,
     readings: Vec<OwnReading>,
@@ -83,7 +83,7 @@ fn instance_name(name: &Arc<str>) -> KeyValue {
     KeyValue::new(names::INSTANCE, Arc::clone(name))
 }
 
-/// With the instance, where there are several.
+/// The attributes with the instance, if there are several.
 fn attributes<const N: usize>(of: [KeyValue; N], instance: &Option<KeyValue>) -> Vec<KeyValue> {
     of.into_iter().chain(instance.clone()).collect()
 }
@@ -279,7 +279,7 @@ fn cache_readings(
     }
     for (reader, name) in [(Reader::Poll, "poll"), (Reader::Api, "api")] {
         for (result, count) in results(endpoint.slot.counts(reader)) {
-            // Polls come for certain, other readers may never.
+            // There are always polls, but other readers may never come.
             if reader == Reader::Api && count == 0 {
                 continue;
             }
@@ -295,7 +295,7 @@ fn cache_readings(
     }
 }
 
-/// How many answers are kept, by how usable they are.
+/// The number of cached answers, by state.
 fn entries(all: &mut ReportedReadings, endpoints: &[EndpointState], now: Instant) {
     for (freshness, name) in [
         (Freshness::Fresh, "fresh"),

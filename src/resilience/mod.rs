@@ -1,14 +1,14 @@
-//! What keeps polling well-behaved while nodes hang, refuse, flap and restart.
+//! Keeps polling reliable while nodes hang, refuse, flap and restart.
 //!
-//! Everything here is a function of the events it is told, `fn(&mut self, now, event) ->
-//! decision`: no clock, socket, lock, log or task inside, and chance is handed in. Every decision
-//! is returned as data; what calls it sleeps, sends, counts and logs. So the same code polls, is
-//! simulated, and is searched for counter-examples.
+//! Everything here is a function of its inputs, `fn(&mut self, now, event) -> decision`: no clock,
+//! socket, lock, log or task, and random numbers are arguments. Every decision is returned as data;
+//! the caller sleeps, sends, counts and logs. So the same code runs in production, in simulations
+//! and in the search for counter-examples.
 //!
-//! One attempt passes, outermost first: the slot of the [`cache`], the deadline and the [`retry`]
-//! loop with its fleet-wide [`budget`], the [`balancer`] where there are several instances, the
-//! [`circuit`] of host and endpoint [`breaker`]s, and the [`timeout`] of the attempt. What it came
-//! to is judged once, in [`outcome`].
+//! An attempt passes, from the outside in: the slot of the [`cache`], the deadline and the
+//! [`retry`] loop with the [`budget`] of the receiver, the [`balancer`] if there are several
+//! instances, the [`circuit`] of host and endpoint [`breaker`]s, and the [`timeout`] of the
+//! attempt. Its result is classified once, in [`outcome`].
 
 pub mod balancer;
 pub mod breaker;

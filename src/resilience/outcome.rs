@@ -1,60 +1,60 @@
-//! What an attempt came to, and what follows from it: whether to try again, and whom to charge.
+//! Classifies the result of an attempt: whether to retry, and what counts as a failure.
 //!
-//! A fault of the transport is evidence about the host, a fault of HTTP about the endpoint; an
-//! answer of any kind proves that the host lives.
+//! A fault of the transport is evidence about the host, a fault of HTTP about the endpoint. Any
+//! answer proves that the host is up.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-/// What a result is to a breaker.
+/// What a result means to a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerOutcome {
     /// Evidence of health.
     Ok,
-    /// Evidence of illness.
+    /// Evidence of a failure.
     Fail,
-    /// No evidence: the slot is given back, and nothing else happens.
+    /// No evidence: only the slot is freed.
     Neutral,
 }
 
-/// The classes of results that are treated differently.
+/// The classes of results that are handled differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResultClass {
-    /// A success whose body decodes, be it with some bad fields.
+    /// A success with a body that can be decoded, even with some bad fields.
     Success,
-    /// 304.
+    /// HTTP status 304.
     NotModified,
-    /// Any other status that is no success.
+    /// Any other HTTP status that is not a success.
     Status(u16),
     /// No answer at all: DNS, connect, TLS, reset.
     Transport,
     /// The attempt took longer than its timeout.
     Timeout,
-    /// The body was cut, or the connection lost before the answer was whole.
+    /// The body was cut, or the connection was lost before the end of the answer.
     Body,
-    /// The body is over the limit.
+    /// The body is larger than the limit.
     TooLarge,
-    /// The body is not what it should be.
+    /// The body is not in the expected format.
     Decode,
     /// The poll's deadline ended the attempt.
     DeadlineCut {
         /// Whether it had run for at least its adaptive timeout.
         overdue: bool,
     },
-    /// We ended it: shutdown, or another attempt was faster.
+    /// The collector ended it: shutdown, or another attempt was faster.
     Cancelled,
-    /// Nothing was sent: an open breaker, no place, no credentials.
+    /// Nothing was sent: an open breaker, no free slot, no credentials.
     NotSent,
 }
 
-/// Whether a poll goes on after an attempt.
+/// Whether a poll continues after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RetryAdvice {
-    /// It has its result.
+    /// The poll has its result.
     No,
-    /// It may succeed in a moment.
+    /// A retry may succeed.
     Yes,
     /// Only if the server said when (`Retry-After`).
     AfterRetryAfter,
@@ -63,26 +63,27 @@ pub enum RetryAdvice {
 /// What follows from a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether to try again.
+    /// Whether to retry.
     pub retry: RetryAdvice,
-    /// What it is to the endpoint's closed breaker.
+    /// What it means to the endpoint's closed breaker.
     pub endpoint: BreakerOutcome,
-    /// What it is to the host's breaker.
+    /// What it means to the host's breaker.
     pub host: BreakerOutcome,
-    /// What it is to the endpoint's half-open breaker.
+    /// What it means to the endpoint's half-open breaker.
     pub probe: BreakerOutcome,
-    /// Whether data kept from earlier polls must not be served any longer (410 Gone).
+    /// Whether cached data must not be served any longer (410 Gone).
     pub drop_stale: bool,
 }
 
-/// The statuses that are treated differently from their neighbours.
+/// The HTTP statuses that are handled differently from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statuses {
-    /// May be retried at once.
+    /// Statuses that may be retried at once.
     pub retryable: BTreeSet<u16>,
-    /// Charged to the endpoint.
+    /// Statuses that count against the endpoint.
     pub failure: BTreeSet<u16>,
-    /// "Too much": retried only when the server says, no failure, but no passed probe either.
+    /// "Too many requests": retried only with a `Retry-After`; not a failure, but not a successful
+    /// trial request either.
     pub throttled: BTreeSet<u16>,
 }
 
@@ -98,8 +99,8 @@ impl Default for Statuses {
 }
 
 impl Verdict {
-    /// Whether the same request may fare better at another instance with the same data. What is
-    /// charged to nobody, such as a 404, is an answer that any of them would give.
+    /// Whether the same request may succeed at another instance with the same data. A result that
+    /// counts against nobody, such as a 404, is an answer that every instance would give.
     pub fn is_against_instance(&self) -> bool {
         self.host == BreakerOutcome::Fail
             || self.endpoint == BreakerOutcome::Fail
@@ -108,7 +109,7 @@ impl Verdict {
 }
 
 impl Statuses {
-    /// Judges a result.
+    /// Classifies a result.
     pub fn classify(&self, class: ResultClass) -> Verdict {
         use BreakerOutcome::{Fail, Neutral, Ok};
         match class {
@@ -117,7 +118,7 @@ impl Statuses {
             ResultClass::Transport | ResultClass::Timeout | ResultClass::Body => {
                 verdict(RetryAdvice::Yes, Neutral, Fail)
             }
-            // Deterministic: the same request gives the same body.
+            // The same request would give the same body.
             ResultClass::TooLarge | ResultClass::Decode => verdict(RetryAdvice::No, Fail, Ok),
             ResultClass::DeadlineCut { overdue: true } => verdict(RetryAdvice::No, Neutral, Fail),
             ResultClass::DeadlineCut { overdue: false }
@@ -145,7 +146,7 @@ impl Statuses {
             host: BreakerOutcome::Ok,
             probe: match endpoint {
                 BreakerOutcome::Neutral if throttled => BreakerOutcome::Fail,
-                // A refusal of the request is an answer: the endpoint works.
+                // A refused request is an answer: the endpoint works.
                 BreakerOutcome::Neutral if (400..500).contains(&status) => BreakerOutcome::Ok,
                 same => same,
             },
@@ -154,7 +155,7 @@ impl Statuses {
     }
 }
 
-/// A verdict that is the same for a probe.
+/// A verdict that is the same for a trial request.
 fn verdict(retry: RetryAdvice, endpoint: BreakerOutcome, host: BreakerOutcome) -> Verdict {
     Verdict {
         retry,

@@ -1,7 +1,7 @@
 //! One value for each instance of a target.
 
-/// The first value stands in itself: nearly every target is one instance, and is not to pay for
-/// those of others.
+/// The first value is stored inline: nearly every target is one instance, and should not need
+/// memory for others.
 #[derive(Debug, Clone, Default)]
 pub struct PerInstance<T> {
     first: T,
@@ -14,12 +14,12 @@ impl<T> PerInstance<T> {
         Self::new(first, Vec::new())
     }
 
-    /// The values of several, in the order of their positions.
+    /// The values of several instances, in the order of their positions.
     pub fn new(first: T, others: Vec<T>) -> Self {
         Self { first, others }
     }
 
-    /// The same value for each of so many; for one if there are none.
+    /// The same value for `count` instances, at least one.
     pub fn repeat(value: T, count: usize) -> Self
     where
         T: Clone,
@@ -28,7 +28,7 @@ impl<T> PerInstance<T> {
         Self::new(value, others)
     }
 
-    /// What is made of each value.
+    /// Converts each value.
     pub fn map<U>(&self, mut make: impl FnMut(&T) -> U) -> PerInstance<U> {
         PerInstance {
             first: make(&self.first),
@@ -36,10 +36,10 @@ impl<T> PerInstance<T> {
         }
     }
 
-    /// The same, unless it fails for one of them.
+    /// Converts each value, unless this fails for one of them.
     ///
     /// # Errors
-    /// The first one of `make`.
+    /// The first error of `make`.
     pub fn try_map<U, E>(
         &self,
         mut make: impl FnMut(&T) -> Result<U, E>,
@@ -50,13 +50,13 @@ impl<T> PerInstance<T> {
         })
     }
 
-    /// The value of the instance at this position; there is no other than those it was made for.
+    /// The value of the instance at this position, which must exist.
     pub fn at(&self, position: usize) -> &T {
         let other = position.checked_sub(1).and_then(|at| self.others.get(at));
         other.unwrap_or(&self.first)
     }
 
-    /// The same, to be changed.
+    /// The mutable value of the instance at this position.
     pub fn at_mut(&mut self, position: usize) -> &mut T {
         let other = position.checked_sub(1);
         match other.and_then(|at| self.others.get_mut(at)) {
@@ -65,27 +65,27 @@ impl<T> PerInstance<T> {
         }
     }
 
-    /// All of them.
+    /// All values.
     pub fn iter(&self) -> impl Iterator<Item = &T> + Clone {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The same, to be changed.
+    /// All values, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         std::iter::once(&mut self.first).chain(&mut self.others)
     }
 
-    /// All of them, for good.
+    /// All values, by value.
     pub fn into_values(self) -> impl Iterator<Item = T> {
         std::iter::once(self.first).chain(self.others)
     }
 
-    /// How many instances there are; at least one.
+    /// The number of instances; at least one.
     pub fn count(&self) -> usize {
         1 + self.others.len()
     }
 
-    /// Whether there is more than one.
+    /// Whether there is more than one instance.
     pub fn are_several(&self) -> bool {
         !self.others.is_empty()
     }

@@ -1,5 +1,5 @@
-//! The latest decisions about one target, with the evidence for each: the answer to "why is it
-//! open?" without logs.
+//! The latest decisions about one target, with their evidence: the answer to "why is it open?"
+//! without logs.
 
 use std::{
     collections::VecDeque,
@@ -19,23 +19,24 @@ use super::{
 };
 use crate::pipeline::ErrorType;
 
-/// How many decisions are kept.
+/// The number of stored decisions.
 pub const CAPACITY: usize = 64;
 
-/// What an instance is called that is no more.
+/// The name of an instance that no longer exists.
 const GONE: &str = "gone";
 
-/// The latest decisions, oldest first. Noting one costs no memory once there are [`CAPACITY`].
+/// The latest decisions, oldest first. After [`CAPACITY`] decisions, recording another one needs no
+/// memory.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
     entries: VecDeque<Decision>,
     recorded: u64,
 }
 
-/// One decision. 32 bytes: a fleet keeps hundreds of thousands of them.
+/// One decision. It needs 32 bytes, because a receiver has hundreds of thousands of them.
 #[derive(Debug, Clone, Copy)]
 struct Decision {
-    /// When, in microseconds since 1970.
+    /// The time in microseconds since 1970.
     at: u64,
     place: DecisionScope,
     event: DecisionEvent,
@@ -43,20 +44,21 @@ struct Decision {
 
 const _: () = assert!(size_of::<Decision>() <= 32);
 
-/// A span of time as evidence: to seven digits, in four bytes.
+/// A duration as evidence: seven digits, in four bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Seconds(f32);
 
-/// What a decision concerns, by its position counted from 1. Small, as many of them are kept.
+/// What a decision is about, by positions counted from 1. It is small, because there are many of
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DecisionScope {
-    /// None for what concerns a whole instance or target.
+    /// `None` if it is about a whole instance or target.
     endpoint: Option<NonZeroU16>,
-    /// None where there is only one, or it concerns all.
+    /// `None` if there is only one instance, or it is about all.
     instance: Option<NonZeroU16>,
 }
 
-/// What the positions stand for.
+/// The names for the positions.
 #[derive(Debug, Clone, Copy)]
 pub struct Names<'n> {
     /// The paths of the endpoints.
@@ -65,62 +67,62 @@ pub struct Names<'n> {
     pub instances: &'n [Arc<str>],
 }
 
-/// One decision, for people.
+/// One decision, for users.
 #[derive(Serialize)]
 struct DescribedDecision<'r> {
-    /// Counts all decisions since the start, so that a gap shows what was forgotten.
+    /// The number of the decision since the start. A gap shows that older ones were forgotten.
     number: u64,
-    /// In RFC 3339.
+    /// The time in RFC 3339.
     #[serde(serialize_with = "rfc3339")]
     at: u64,
-    /// The path.
+    /// The path of the endpoint.
     endpoint: Option<&'r str>,
-    /// Which of several instances.
+    /// The name of the instance, if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<&'r str>,
     #[serde(flatten)]
     event: DecisionEvent,
 }
 
-/// What was decided, on what evidence. Times are written in seconds.
+/// A decision with its evidence. Times are in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum DecisionEvent {
-    /// An attempt ended and was judged.
+    /// An attempt ended and was classified.
     Attempt {
-        /// 1 for the first of a poll.
+        /// The number of the attempt; 1 for the first one of a poll.
         attempt: u16,
-        /// Whether it decided about a half-open breaker.
+        /// Whether it was a trial request of a half-open breaker.
         probe: bool,
-        /// The limit that it ran under, in seconds.
+        /// Its timeout in seconds.
         timeout: Seconds,
-        /// How long it took, in seconds.
+        /// Its duration in seconds.
         took: Seconds,
         /// Its `error.type`; none for a success.
         #[serde(serialize_with = "name")]
         error_type: Option<ErrorType>,
-        /// What it was to the endpoint's breaker.
+        /// What it meant to the endpoint's breaker.
         endpoint_outcome: BreakerOutcome,
-        /// What it was to the host's breaker.
+        /// What it meant to the host's breaker.
         host_outcome: BreakerOutcome,
     },
-    /// Of several instances this one was chosen.
+    /// This instance was chosen among several.
     Chosen {
-        /// Why.
+        /// Why it was chosen.
         because: SelectionReason,
-        /// The time that its answer is expected to take, in seconds.
+        /// Its expected response time in seconds.
         expected: Seconds,
-        /// The time of the other one that was drawn, in seconds.
+        /// The expected response time of the other instance that was drawn, in seconds.
         expected_of_other: Option<Seconds>,
     },
-    /// Another instance is asked as well, since this one is slower than it mostly is.
+    /// Another instance gets a request as well, because this one is slower than usual.
     Hedge {
-        /// After so long without an answer, in seconds.
+        /// The time without an answer, in seconds.
         after: Seconds,
     },
-    /// The attempt was dropped, since another instance had answered.
+    /// The attempt was cancelled, because another instance had answered.
     Outrun {
-        /// How long it had taken, in seconds.
+        /// The time it had taken, in seconds.
         took: Seconds,
     },
     /// Another attempt follows.
@@ -130,48 +132,49 @@ pub enum DecisionEvent {
     },
     /// No other attempt follows.
     NoRetry {
-        /// Why not.
+        /// Why no attempt follows.
         reason: RetryStop,
     },
     /// Nothing was sent.
     Refused {
-        /// Whose breaker refused; none where the server asked for a pause.
+        /// The level of the breaker that refused. `None` if the server asked for a pause.
         level: Option<BreakerLevel>,
-        /// How long it will go on refusing, in seconds; none while a probe decides.
+        /// How long it will continue to refuse, in seconds. `None` while a trial request is in
+        /// progress.
         retry_in: Option<Seconds>,
     },
     /// A breaker changed its state.
     Transition {
-        /// Whose.
+        /// The level of the breaker.
         level: BreakerLevel,
-        /// The state before.
+        /// The state before the change.
         from: BreakerState,
-        /// The state after.
+        /// The state after the change.
         to: BreakerState,
-        /// Why.
+        /// The reason of the change.
         reason: TransitionReason,
-        /// The consecutive failures known then.
+        /// The consecutive failures at that time.
         failures: u32,
     },
-    /// The suspicion that the fault is ours came or went.
+    /// The suspicion of a fault on the collector's side started or ended.
     Guard {
-        /// Whether it is there now.
+        /// Whether it exists now.
         suspect: bool,
     },
-    /// An endpoint came under suspicion of making the host hang, or was cleared.
+    /// The suspicion that an endpoint makes the host hang started or ended.
     Suspicion {
-        /// Whether it is suspected now.
+        /// Whether it exists now.
         is_suspect: bool,
     },
     /// An older answer was served.
     ServedStale {
-        /// How old it was, in seconds.
+        /// Its age in seconds.
         age: Seconds,
     },
 }
 
 impl Recorder {
-    /// Notes a decision; the oldest one beyond [`CAPACITY`] is forgotten.
+    /// Records a decision. The oldest one beyond [`CAPACITY`] is removed.
     pub fn record(&mut self, at: SystemTime, place: DecisionScope, event: DecisionEvent) {
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
@@ -182,8 +185,7 @@ impl Recorder {
         self.entries.push_back(Decision { at, place, event });
     }
 
-    /// The instances stand elsewhere from now on, as `moved` says by their positions; those of
-    /// which it says nothing are gone.
+    /// Changes the positions of instances by `moved`. Instances without a new position are gone.
     pub fn move_instances(&mut self, moved: impl Fn(usize) -> Option<usize>) {
         for entry in &mut self.entries {
             if let Some(at) = entry.place.instance {
@@ -193,7 +195,7 @@ impl Recorder {
         }
     }
 
-    /// The kept decisions for people, oldest first.
+    /// The stored decisions for users, oldest first.
     pub fn told<'r>(&'r self, names: Names<'r>) -> impl Serialize + 'r {
         let forgotten = self.recorded.saturating_sub(self.entries.len() as u64);
         let told = (forgotten + 1..)
@@ -235,13 +237,13 @@ impl DecisionScope {
         }
     }
 
-    /// The same at one instance.
+    /// The same endpoint at one instance.
     pub fn at(self, instance: Option<usize>) -> Self {
         let instance = instance.and_then(counted);
         Self { instance, ..self }
     }
 
-    /// All endpoints, at the same instance.
+    /// All endpoints at the same instance.
     pub fn of_host(self) -> Self {
         Self {
             endpoint: None,
@@ -251,7 +253,7 @@ impl DecisionScope {
 }
 
 impl DecisionEvent {
-    /// A transition of a breaker at this level.
+    /// A state change of a breaker at this level.
     pub fn transition(level: BreakerLevel, transition: &Transition) -> Self {
         Self::Transition {
             level,
@@ -275,7 +277,7 @@ impl From<Duration> for Seconds {
 
 impl Serialize for Seconds {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // A tenth stays 0.1: more digits than are known are not shown.
+        // A tenth stays 0.1: the output has no more digits than are known.
         to.serialize_f64((f64::from(self.0) * 1e6).round() / 1e6)
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of a host, for people: `/health` and `/debug/resilience`.
+//! The state of a host for users: `/health` and `/debug/resilience`.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ fn balanced(balancer: &Balancer, gates: Gates, instance: usize, now: Instant) ->
     })
 }
 
-/// What a host that hangs says of the endpoint that was asked last.
+/// The suspicion against an endpoint.
 fn suspicion(suspicion: &Suspicion, now: Instant) -> Value {
     let asked_again = suspicion.asked_again;
     let wait = asked_again.map(|at| rounded(at.saturating_duration_since(now)));
@@ -124,7 +124,7 @@ fn breaker(view: &BreakerView, now: Instant) -> Value {
     })
 }
 
-/// Seconds, to the millisecond.
+/// Seconds with three decimals.
 fn rounded(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

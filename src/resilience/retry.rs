@@ -1,4 +1,4 @@
-//! Whether a failed attempt is followed by another one in the same poll, and when.
+//! Decides whether and when a failed attempt is repeated in the same poll.
 
 use std::time::Duration;
 
@@ -15,69 +15,69 @@ use super::{
 /// The longest pause that a server may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// An attempt that may run for less than this is not worth starting.
+/// An attempt with less time than this is not worth starting.
 const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 
 /// How often and at which intervals an attempt is repeated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryPolicy {
-    /// The most attempts after the first.
+    /// The most attempts after the first one.
     pub max_retries: u32,
     /// The wait before the first retry.
     pub initial_interval: Duration,
-    /// Each wait is this many times the one before; at least 1.
+    /// Each wait is this many times the previous one; at least 1.
     pub multiplier: f64,
     /// The longest wait, before jitter.
     pub max_interval: Duration,
-    /// Each wait is drawn from (1 − this) to (1 + this) times its nominal value; 0 to 1. None is
-    /// shorter than `initial_interval`.
+    /// Each wait is random between (1 − this) and (1 + this) times its nominal value; 0 to 1. No
+    /// wait is shorter than `initial_interval`.
     pub jitter: f64,
 }
 
-/// An attempt that failed, and what it leaves.
+/// A failed attempt, and what is left of its poll.
 #[derive(Debug, Clone, Copy)]
 pub struct FailedAttempt {
-    /// Attempts made in this poll, this one included.
+    /// Attempts in this poll, including this one.
     pub attempts: u32,
-    /// What its result says of a retry.
+    /// Whether its result allows a retry.
     pub retry: outcome::RetryAdvice,
-    /// How long the server asked us to wait (`Retry-After` of a 429 or 503).
+    /// The pause that the server asks for (`Retry-After` of a 429 or 503).
     pub retry_after: Option<Duration>,
-    /// Whether the next attempt would be refused (a breaker opened), or this one was a probe,
-    /// which has one try.
+    /// Whether the next attempt would be refused (a breaker opened), or this one was a trial
+    /// request, which is not repeated.
     pub open: bool,
-    /// Time left until the poll's deadline.
+    /// The time until the poll's deadline.
     pub remaining: Duration,
-    /// The least time that an attempt needs, from [`least`].
+    /// The shortest time that an attempt needs, from [`least`].
     pub least: Duration,
 }
 
-/// What to do after a failed attempt.
+/// The next step after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryDecision {
-    /// Sleep so long, then try again.
+    /// Wait, then try again.
     Retry {
-        /// The wait.
+        /// The length of the wait.
         delay: Duration,
     },
     /// The poll ends here.
     Stop {
-        /// Why.
+        /// Why there is no retry.
         reason: RetryStop,
-        /// The host must be left alone until then, as its server asked.
+        /// The end of the pause that the server asked for.
         not_before: Option<Instant>,
     },
 }
 
-/// Why a poll does not try again.
+/// Why a poll does not retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryStop {
-    /// The whole fleet has used up its retries.
+    /// The retry budget of the receiver is empty.
     Budget,
-    /// No time for the wait and an attempt.
+    /// There is not enough time for the wait and an attempt.
     Deadline,
-    /// A breaker is in the way: a decision, not a fault that passes in a second.
+    /// A breaker is open: this is a decision, not a fault that ends within a second.
     Open,
     /// The server asked for a longer pause than the poll has.
     RetryAfter,
@@ -88,7 +88,7 @@ pub enum RetryStop {
 }
 
 impl RetryStop {
-    /// Those that leave a wanted retry unmade.
+    /// The reasons that suppress a wanted retry.
     pub(super) const SUPPRESSING: [Self; 4] =
         [Self::Budget, Self::Deadline, Self::Open, Self::RetryAfter];
 
@@ -121,7 +121,7 @@ impl RetryPolicy {
         };
         match (failed.retry, asked) {
             (outcome::RetryAdvice::No, _) => return stop(RetryStop::NotRetryable),
-            // It has enough of us, and does not say for how long.
+            // The server is overloaded, and does not say for how long.
             (outcome::RetryAdvice::AfterRetryAfter, None) => return stop(RetryStop::RetryAfter),
             (outcome::RetryAdvice::Yes | outcome::RetryAdvice::AfterRetryAfter, _) => {}
         }
@@ -135,7 +135,7 @@ impl RetryPolicy {
         if asked.is_some_and(|asked| !fits(asked)) {
             return stop(RetryStop::RetryAfter);
         }
-        // The server may ask for more than our own schedule, never for less.
+        // The server may ask for a longer wait than our schedule, never for a shorter one.
         let delay = self
             .delay(failed.attempts, rng)
             .max(asked.unwrap_or_default());
@@ -148,7 +148,7 @@ impl RetryPolicy {
         RetryDecision::Retry { delay }
     }
 
-    /// The nominal wait after so many attempts.
+    /// The nominal wait after this number of attempts.
     pub fn interval(&self, attempts: u32) -> Duration {
         let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         times(self.initial_interval, self.multiplier.powi(exponent)).min(self.max_interval)
@@ -156,20 +156,20 @@ impl RetryPolicy {
 
     fn delay(&self, attempts: u32, rng: &mut Rng) -> Duration {
         let (interval, jitter) = (self.interval(attempts), self.jitter.clamp(0.0, 1.0));
-        // Chance must not bring a retry into the hiccup that the first attempt fell into.
+        // Jitter must not bring a retry into the short outage that the first attempt met.
         let shortest = times(interval, 1.0 - jitter).max(interval.min(self.initial_interval));
         let longest = times(interval, 1.0 + jitter);
         shortest.saturating_add(times(longest.saturating_sub(shortest), rng.f64()))
     }
 }
 
-/// The pause that a server gets that asks for one.
+/// The pause for a server that asks for `asked`.
 pub fn pause(asked: Duration) -> Duration {
     asked.min(MAX_RETRY_AFTER)
 }
 
-/// The least time that an attempt needs: the usual time of an answer, and at least a second. No
-/// more than a poll has in all, or it would never begin.
+/// The shortest time that an attempt needs: the usual response time, and at least a second. It is
+/// at most the time of a whole poll, or an attempt would never start.
 pub fn least(p50: Option<Duration>, deadline: Duration) -> Duration {
     MIN_ATTEMPT.max(p50.unwrap_or_default()).min(deadline)
 }

@@ -1,51 +1,52 @@
-//! One poll of an endpoint at a time, which everybody follows who wants its answer.
+//! Single-flight: at most one poll of an endpoint at a time, whose result all waiting readers
+//! share.
 //!
-//! The task that polls the target flies; readers only ask for a flight and wait for its end. So a
-//! reader that goes away cancels nothing, and each request belongs to a poll.
+//! The task that polls the target makes the poll. Readers only request one and wait for its end. So
+//! a reader that goes away cancels nothing, and each request belongs to a poll.
 
 use crate::pipeline::PollFailure;
 
-/// What the latest poll came to; its body is in the slot.
+/// The result of the latest poll. Its body is in the cache slot.
 #[derive(Debug, Clone)]
 pub enum SharedResult {
     /// A new answer.
     Fresh,
-    /// The kept one still holds.
+    /// The cached answer is still valid.
     NotModified,
-    /// None.
+    /// There is no answer.
     Failed(PollFailure),
 }
 
-/// The flights of one endpoint.
+/// The polls of one endpoint.
 #[derive(Debug, Default)]
 pub struct SingleFlight {
     is_wanted: bool,
     is_under_way: bool,
-    /// How many have ended.
+    /// The number of finished polls.
     landings: u64,
     latest: Option<SharedResult>,
 }
 
 impl SingleFlight {
-    /// Asks for a flight if none is under way; gives the number to wait beyond, and whether the
-    /// one who polls must be told.
+    /// Requests a poll if none is in progress. Returns the number after which the reader waits, and
+    /// whether the polling task must be notified.
     pub fn want(&mut self) -> (u64, bool) {
         let is_news = !self.is_under_way && !self.is_wanted;
         self.is_wanted |= !self.is_under_way;
         (self.landings, is_news)
     }
 
-    /// Whether somebody asked for a flight that has not begun.
+    /// Whether a reader requested a poll that has not started.
     pub fn is_wanted(&self) -> bool {
         self.is_wanted
     }
 
-    /// A poll begins, for whatever reason.
+    /// Records the start of a poll, whatever the reason.
     pub fn start(&mut self) {
         (self.is_wanted, self.is_under_way) = (false, true);
     }
 
-    /// It ended; none if it was dropped.
+    /// Records the end of a poll. `None` if it was dropped.
     pub fn finish(&mut self, landing: Option<SharedResult>) {
         self.is_under_way = false;
         if landing.is_some() {
@@ -54,7 +55,7 @@ impl SingleFlight {
         }
     }
 
-    /// What a flight came to that ended after the one with this number.
+    /// The result of a poll that ended after the one with this number.
     pub fn finished_after(&self, number: u64) -> Option<&SharedResult> {
         self.latest.as_ref().filter(|_| self.landings > number)
     }

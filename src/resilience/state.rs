@@ -1,4 +1,4 @@
-//! What can be seen of a breaker.
+//! The visible state of a breaker.
 
 use std::time::Duration;
 
@@ -9,87 +9,88 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
-    /// Lets them through.
+    /// It permits them.
     Closed,
-    /// Lets probes through.
+    /// It permits trial requests.
     HalfOpen,
-    /// Refuses them.
+    /// It refuses them.
     Open,
 }
 
 /// A change of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// The state before.
+    /// The state before the change.
     pub from: BreakerState,
-    /// The state after.
+    /// The state after the change.
     pub to: BreakerState,
-    /// Why.
+    /// The reason of the change.
     pub reason: TransitionReason,
-    /// The consecutive failures known then.
+    /// The consecutive failures at that time.
     pub failures: u32,
-    /// When.
+    /// The time of the change.
     pub at: Instant,
 }
 
-/// Why a state changed; each reason belongs to one pair of states.
+/// Why a state changed. Each reason belongs to one pair of states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransitionReason {
     /// Closed → open: enough consecutive failures.
     FailureThreshold,
-    /// Open → half-open: its time is over.
+    /// Open → half-open: the open time is over.
     OpenExpired,
-    /// Half-open → open.
+    /// Half-open → open: the trial request failed.
     ProbeFailed,
-    /// Half-open → closed.
+    /// Half-open → closed: the trial request succeeded.
     ProbeSucceeded,
 }
 
-/// What a breaker has counted since it was made.
+/// The counts of a breaker since it was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BreakerCounters {
-    /// Closed → open.
+    /// Changes from closed to open.
     pub trips: u64,
-    /// Open → half-open.
+    /// Changes from open to half-open.
     pub expiries: u64,
-    /// Half-open → open.
+    /// Changes from half-open to open.
     pub failed_probes: u64,
-    /// Half-open → closed.
+    /// Changes from half-open to closed.
     pub recoveries: u64,
-    /// Probes that ended without evidence.
+    /// Trial requests that ended without evidence.
     pub cancelled_probes: u64,
-    /// Requests refused.
+    /// Refused requests.
     pub rejections: u64,
-    /// Results that came after the state they belong to.
+    /// Results that arrived after their state had ended.
     pub stale_results: u64,
 }
 
 /// Time spent in each state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeInState {
-    /// Closed.
+    /// Time in the closed state.
     pub closed: Duration,
-    /// Half-open.
+    /// Time in the half-open state.
     pub half_open: Duration,
-    /// Open.
+    /// Time in the open state.
     pub open: Duration,
 }
 
-/// What a breaker is at a moment.
+/// The state of a breaker at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerView {
-    /// The state in force: open only until its time is over, whether or not anybody asked since.
+    /// The current state: open only until its time is over, whether or not there was a request
+    /// since.
     pub state: BreakerState,
-    /// Since when.
+    /// When the state started.
     pub since: Instant,
-    /// When an open breaker lets a probe through.
+    /// When an open breaker permits a trial request.
     pub retry_at: Option<Instant>,
-    /// Failures since the last success; from the opening on, with its failed probes.
+    /// Failures since the last success; after the opening, including its failed trial requests.
     pub consecutive_failures: u32,
-    /// Since the breaker was made; adds up to its age.
+    /// Time since the breaker was created, by state. The sum is its age.
     pub time: TimeInState,
-    /// Since the breaker was made.
+    /// Counts since the breaker was created.
     pub counters: BreakerCounters,
 }
 
@@ -105,7 +106,7 @@ impl BreakerState {
 }
 
 impl TransitionReason {
-    /// All of them, with the states they lead from and to.
+    /// All reasons, with the states before and after.
     pub const ALL: [(Self, BreakerState, BreakerState); 4] = [
         (
             Self::FailureThreshold,

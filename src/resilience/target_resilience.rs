@@ -1,4 +1,4 @@
-//! What is kept of a target while the collector runs, and what all targets of a receiver share.
+//! The resilience state of a target, and of all targets of a receiver.
 
 use std::{
     collections::BTreeMap,
@@ -31,55 +31,55 @@ use crate::{
     runtime::Clock,
 };
 
-/// What every node does some day. Their retries are counted from 0, so that a rate sees the
-/// first of them; those of other errors begin with it.
+/// Every node has these errors at some time. Their retries are counted from 0, so that a rate sees
+/// the first one. Counters of other errors start with the first one.
 const RETRIED: [ErrorType; 2] = [ErrorType::Timeout, ErrorType::Connect];
 
-/// How the hosts of a receiver are treated.
+/// The resilience settings of a receiver.
 #[derive(Debug, Clone)]
 pub struct ResilienceSettings {
-    /// Time between two polls.
+    /// The time between two polls.
     pub interval: Duration,
-    /// What a poll has in all, retries included.
+    /// The time limit of a poll, including retries.
     pub deadline: Duration,
-    /// How statuses are judged.
+    /// How HTTP statuses are classified.
     pub statuses: Statuses,
     /// How attempts are repeated.
     pub retry: retry::RetryPolicy,
-    /// How long one may take.
+    /// The time limit of one attempt.
     pub timeout: TimeoutConfig,
-    /// Whether a second of several instances is asked, and after the time in which this share of
-    /// the answers of the first one came.
+    /// The share of answers that must have been faster before a second instance gets a request.
+    /// `None` without hedging.
     pub hedge: Option<f64>,
-    /// When they are refused.
+    /// When attempts are refused.
     pub circuit_breaker: CircuitBreakerConfig,
-    /// What is kept of answers.
+    /// How long answers are cached.
     pub cache: cache::CachePolicy,
-    /// The promised age of data, if one is promised.
+    /// The freshness objective, if there is one.
     pub freshness_objective: Option<Duration>,
 }
 
-/// What all hosts of a receiver share.
+/// The state that all targets of a receiver share.
 #[derive(Debug)]
 pub struct ReceiverResilience {
     settings: Mutex<Arc<ResilienceSettings>>,
     budget: Mutex<RetryBudget>,
     guard: Mutex<LocalFaultDetector>,
-    /// Whether its hosts are polled once, so that nobody has to know how each of them is.
+    /// Whether its targets are polled only once, so that their changes of state need no log line.
     is_passing: bool,
 }
 
-/// A place in a fleet, given back when it is dropped. The hosts that stand for one target, one a
-/// definition, share it.
+/// A position among the targets of a receiver, which is freed when it is dropped. The states of one
+/// target with several definitions share it.
 #[derive(Debug)]
 pub struct TargetSlot {
     fleet: Arc<ReceiverResilience>,
-    /// Among the hosts of the fleet.
+    /// The position among the hosts of the receiver.
     pub(super) position: usize,
 }
 
-/// One target: the breakers of its host, or of each of the instances that answer for it, and what
-/// is kept of each of its endpoints.
+/// One target: the breakers of its host, or of each of its instances, and the state of each of its
+/// endpoints.
 #[derive(Debug)]
 pub struct TargetResilience {
     pub(super) fleet: Arc<ReceiverResilience>,
@@ -88,15 +88,15 @@ pub struct TargetResilience {
     pub(super) name: String,
     /// Paths of the endpoints, for the record.
     pub(super) paths: Vec<Arc<str>>,
-    /// What the instances of a pool are called; empty where the target is one instance itself.
+    /// The names of the instances of a pool. Empty if the target is a single instance.
     pub(super) instances: Vec<Arc<str>>,
     pub(super) clock: Clock,
     pub(super) state: Mutex<HostState>,
-    /// Told after each attempt, for those who wait for a probe.
+    /// Notified after each attempt, for requests that wait for a trial request.
     pub(super) verdict: Notify,
-    /// Told after each poll, for those who follow it.
+    /// Notified after each poll, for readers that wait for it.
     pub(super) landed: Notify,
-    /// Told when a reader wants a poll.
+    /// Notified when a reader requests a poll.
     pub(super) wanted: Notify,
 }
 
@@ -107,19 +107,19 @@ pub(super) struct HostState {
     pub(super) rng: Rng,
     pub(super) endpoints: Vec<EndpointState>,
     pub(super) caution: Caution,
-    /// Whether there is a task that polls.
+    /// Whether a task polls the target.
     pub(super) is_polled: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct EndpointState {
     pub(super) timeouts: PerInstance<Timeout>,
-    /// None where the target is one instance itself.
+    /// `None` if the target is a single instance.
     pub(super) balancer: Option<Box<Balancer>>,
     pub(super) slot: CacheSlot<Body>,
-    /// The instance that gave what is in the slot: its validators mean nothing to another one.
+    /// The instance that gave the cached answer: its validators are meaningless to others.
     pub(super) kept_from: Option<usize>,
-    /// The instance that was asked last.
+    /// The instance of the last request.
     pub(super) asked_at: usize,
     pub(super) flight: SingleFlight,
     pub(super) objective: Option<FreshnessObjective>,
@@ -128,7 +128,7 @@ pub(super) struct EndpointState {
 }
 
 impl ReceiverResilience {
-    /// A fleet that nobody has joined.
+    /// The state of a receiver without targets.
     pub fn new(settings: ResilienceSettings) -> Arc<Self> {
         Self::of(settings, false)
     }
@@ -144,8 +144,7 @@ impl ReceiverResilience {
         })
     }
 
-    /// A fleet for one poll that is treated alike and shares nothing with this one. It takes no
-    /// longer than `deadline`.
+    /// A separate state with the same settings, for one poll with at most this `deadline`.
     pub fn apart(&self, deadline: Duration) -> Arc<Self> {
         let settings = self.settings();
         let settings = ResilienceSettings {
@@ -155,8 +154,8 @@ impl ReceiverResilience {
         Self::of(settings, true)
     }
 
-    /// From now on hosts are made with these settings; those that there are keep theirs. What was
-    /// retried and who failed stays known.
+    /// Applies new settings to targets that are created later; existing ones keep theirs. The
+    /// retries and the failed hosts stay known.
     pub fn follow(&self, settings: ResilienceSettings) {
         lock(&self.budget).set_interval(settings.interval, Instant::now());
         lock(&self.guard).set_interval(settings.interval);
@@ -167,12 +166,12 @@ impl ReceiverResilience {
         Arc::clone(&lock(&self.settings))
     }
 
-    /// What a poll has in all.
+    /// The time limit of a poll.
     pub fn deadline(&self) -> Duration {
         self.settings().deadline
     }
 
-    /// One host more.
+    /// Adds a host.
     pub fn join(self: &Arc<Self>) -> Arc<TargetSlot> {
         let mut guard = lock(&self.guard);
         let position = guard.join();
@@ -188,11 +187,11 @@ impl ReceiverResilience {
         let change = guard.leave(Instant::now(), position);
         lock(&self.budget).set_targets(guard.hosts());
         if change.is_some() {
-            tracing::info!("the hosts that failed are gone: breakers are no longer held");
+            tracing::info!("the failed hosts were removed: breakers may open again");
         }
     }
 
-    /// Retries that the fleet may still make in this interval.
+    /// The retries that are left in this interval.
     pub fn retries_available(&self) -> u64 {
         lock(&self.budget).available(Instant::now())
     }
@@ -201,7 +200,7 @@ impl ReceiverResilience {
         lock(&self.budget).attempt(now);
     }
 
-    /// Takes one retry of the fleet's if there is one.
+    /// Takes one retry of the receiver, if there is one.
     pub(super) fn take_retry(&self, now: Instant) -> bool {
         lock(&self.budget).try_retry(now)
     }
@@ -216,13 +215,14 @@ impl ReceiverResilience {
         policy.next(now, failed, &mut lock(&self.budget), rng)
     }
 
-    /// Whether a host is polled now, and whether the fault is suspected to be ours.
+    /// Whether a host is polled now, and whether a fault on the collector's side is suspected.
     pub(super) fn ask_guard(&self, now: Instant, host: usize) -> (bool, bool) {
         let guard = lock(&self.guard);
         (guard.admits(now, host), guard.suspect_since().is_some())
     }
 
-    /// Whether the fault is suspected to be ours after this result, and whether it changed that.
+    /// Records a result. Returns whether a fault on the collector's side is suspected, and whether
+    /// this changed.
     pub(super) fn tell_guard(
         &self,
         now: Instant,
@@ -237,12 +237,12 @@ impl ReceiverResilience {
             Some(SuspicionChange::Suspect { failing, hosts }) => tracing::warn!(
                 failing,
                 hosts,
-                "most hosts fail at once: the fault may be ours; breakers are held, a sample is tried"
+                "most hosts fail at once: the fault may be on the collector's side; no breaker opens, a sample of the hosts is tried"
             ),
             Some(SuspicionChange::Cleared { after }) => tracing::info!(
                 answered = name,
                 after_seconds = after.as_secs_f64(),
-                "a host answers again: breakers are no longer held"
+                "a host answers again: breakers may open again"
             ),
         }
         (guard.suspect_since().is_some(), change.is_some())
@@ -256,13 +256,13 @@ impl Drop for TargetSlot {
 }
 
 impl TargetResilience {
-    /// A host that nothing is known of, with endpoints at `paths`.
+    /// A new host with endpoints at `paths`.
     pub fn new(member: &Arc<TargetSlot>, name: &str, paths: Vec<Arc<str>>, clock: &Clock) -> Self {
         Self::of_several(member, name, Vec::new(), paths, clock)
     }
 
-    /// The same for a pool of `instances`, of which each has all endpoints. One that has a single
-    /// instance for now is none the less a pool.
+    /// A new pool of `instances`, each of which has all endpoints. A pool may have a single
+    /// instance.
     pub fn of_several(
         member: &Arc<TargetSlot>,
         name: &str,
@@ -302,13 +302,13 @@ impl TargetResilience {
         }
     }
 
-    /// Its place in the fleet.
+    /// Its position among the targets of the receiver.
     pub fn member(&self) -> Arc<TargetSlot> {
         Arc::clone(&self.member)
     }
 
-    /// When the breakers or the server's wish let an endpoint be tried at any instance, if they are
-    /// in the way at all of them. Never for one that is left out.
+    /// When an endpoint may be tried at any instance, if breakers or pauses block all of them.
+    /// Never for an endpoint that must not be polled.
     pub fn retry_at(&self, endpoint: usize) -> Option<Instant> {
         let (now, state) = (Instant::now(), self.lock());
         if state.caution.is_left_out(now, endpoint) {
@@ -318,11 +318,12 @@ impl TargetResilience {
             let view = circuit.view(now, endpoint);
             view.retry_at()
         });
-        // None, which is at once, comes before any time.
+        // `None`, which means at once, sorts before any time.
         waits.min().flatten()
     }
 
-    /// Whether the next attempt at any of the endpoints is a probe because no instance is sound.
+    /// Whether the next attempt at any of the endpoints is a trial request, because no instance is
+    /// healthy.
     pub fn is_half_open(&self) -> bool {
         let (now, state) = (Instant::now(), self.lock());
         let mut asked =
@@ -333,7 +334,7 @@ impl TargetResilience {
         })
     }
 
-    /// Whether it is polled once, so that nobody has to know how it is.
+    /// Whether it is polled only once, so that its changes of state need no log line.
     pub(super) fn is_passing(&self) -> bool {
         self.fleet.is_passing
     }
@@ -342,17 +343,17 @@ impl TargetResilience {
         self.paths.get(endpoint).map_or("", |path| path)
     }
 
-    /// Whether the target is a pool of instances, be it of one for now.
+    /// Whether the target is a pool of instances, even of a single one.
     pub(super) fn is_pool(&self) -> bool {
         !self.instances.is_empty()
     }
 
-    /// An endpoint of an instance; where the target is one itself, that goes without saying.
+    /// An endpoint of an instance, or only the endpoint if the target is a single instance.
     pub(super) fn place(&self, endpoint: usize, instance: usize) -> DecisionScope {
         DecisionScope::endpoint(endpoint).at(self.is_pool().then_some(instance))
     }
 
-    /// What the positions in the record stand for.
+    /// The names for the positions in the record.
     pub(super) fn names(&self) -> Names<'_> {
         Names {
             endpoints: &self.paths,
@@ -364,8 +365,8 @@ impl TargetResilience {
         state.recorder.record(self.clock.now(), place, event);
     }
 
-    /// Records changes of state with the evidence, and logs where a breaker opens and where it
-    /// closes: an outage is two lines, however long it is.
+    /// Records changes of state with their evidence. Logs when a breaker opens and when it closes:
+    /// an outage is two lines, however long it is.
     pub(super) fn note_changes(
         &self,
         state: &mut HostState,
@@ -398,7 +399,7 @@ impl TargetResilience {
             BreakerState::Open if transition.reason == TransitionReason::FailureThreshold => {
                 tracing::warn!(target, instance, of, failures, error, "breaker opened");
             }
-            // What goes on is no news, however long it does.
+            // Later changes during an outage are not logged.
             BreakerState::Open => {
                 tracing::debug!(
                     target,
@@ -410,17 +411,23 @@ impl TargetResilience {
                 );
             }
             BreakerState::HalfOpen => {
-                tracing::debug!(target, instance, of, "breaker half-open: probing");
+                tracing::debug!(target, instance, of, "breaker half-open: trial request");
             }
             BreakerState::Closed => {
-                tracing::info!(target, instance, of, "breaker closed: the probe succeeded");
+                tracing::info!(
+                    target,
+                    instance,
+                    of,
+                    "breaker closed: the trial request succeeded"
+                );
             }
         }
     }
 }
 
 impl EndpointState {
-    /// Of an endpoint at so many instances of a pool; of none where the target is one itself.
+    /// The state of an endpoint, with the given number of instances of a pool, or 0 for a single
+    /// instance.
     fn new(settings: &ResilienceSettings, instances: usize, now: Instant) -> Self {
         let timeout = Timeout::new(settings.timeout.max.get(), settings.timeout.adaptive);
         let left_out_for = settings.circuit_breaker.open_duration.get();
@@ -441,13 +448,13 @@ impl EndpointState {
     }
 }
 
-/// Hosts draw different jitter, or their probes would come together.
+/// Hosts draw different jitter, so that their trial requests do not coincide.
 fn seed(clock: &Clock, position: usize) -> u64 {
     let time = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
     time ^ (position as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole after each call of the core.
+    // The state is consistent after each call of the core.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// `duration` times a factor drawn evenly from `1 - jitter` to `1 + jitter`; `jitter` from 0 to 1.
+/// `duration` times a random factor between `1 - jitter` and `1 + jitter`; `jitter` from 0 to 1.
 pub(super) fn jittered(duration: Duration, jitter: f64, rng: &mut fastrand::Rng) -> Duration {
     times(
         duration,
@@ -12,16 +12,16 @@ pub(super) fn jittered(duration: Duration, jitter: f64, rng: &mut fastrand::Rng)
     )
 }
 
-/// `duration * factor`, where a product that is no duration is the longest one.
+/// `duration * factor`, or the longest duration if the product is none.
 pub(super) fn times(duration: Duration, factor: f64) -> Duration {
-    // Exact where nothing is to be done: a schedule without jitter is kept to the nanosecond.
+    // This is exact without a factor: a schedule without jitter is right to the nanosecond.
     if factor == 1.0 {
         return duration;
     }
     Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
-/// `at + wait`; a wait that no instant can hold is one of thirty years.
+/// `at + wait`. A wait beyond the range of an instant becomes thirty years.
 pub(super) fn later(at: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
     at.checked_add(wait).unwrap_or_else(|| at + FAR)

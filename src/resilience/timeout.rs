@@ -1,40 +1,40 @@
-//! How long an attempt may take, learnt from how long answers took.
+//! The adaptive timeout of an attempt, learned from response times.
 
 use std::time::Duration;
 
-/// The answers that count.
+/// The number of answers that count.
 const WINDOW: usize = 256;
 
-/// Before so many answers nothing is known.
+/// With fewer answers there is no estimate.
 const MIN_SAMPLES: usize = 20;
 
-/// No estimate is shorter: below, the scheduler and the network decide, not the node.
+/// The shortest estimate: below this, the scheduler and the network decide, not the node.
 pub(super) const FLOOR: Duration = Duration::from_millis(500);
 
 /// The estimate for one endpoint: `max(2·p99, SRTT + 4·RTTVAR, 500 ms)`, at most `max`, doubled
-/// with each retry inside a poll. The doubling is what finds a node that has become slower: all
-/// of its answers lie beyond the estimate, and it would never see one.
+/// with each retry within a poll. The doubling finds a node that has become slower: all of its
+/// answers would take longer than the estimate, and none would ever be seen.
 #[derive(Debug, Clone)]
 pub struct Timeout {
     max: Duration,
     adaptive: bool,
-    /// Whether the process was away, or silent for a whole poll, and has not answered since.
+    /// Whether the process was down, or silent for a whole poll, and has not answered since.
     cold: bool,
-    /// The latest samples, a ring of slots: a fleet has many of these windows.
+    /// The latest samples, in a ring: a receiver has many of these windows.
     window: Vec<Sample>,
-    /// The slot of the next sample; it fits as there are [`WINDOW`].
+    /// The slot of the next sample. The type fits, because there are [`WINDOW`] slots.
     next: u8,
-    /// Smoothed time and its smoothed deviation, as RFC 6298 §2 has them.
+    /// The smoothed time and its smoothed deviation, as in RFC 6298 §2.
     smoothed: Option<(Duration, Duration)>,
 }
 
-/// A time of up to 71 minutes to a tenth of a percent, in two bytes: ten bits of its microseconds,
-/// and how often they were halved. Of two samples the longer one is the greater.
+/// A time of up to 71 minutes with an error of a tenth of a percent, in two bytes: ten bits of its
+/// microseconds, and the number of halvings. The longer one of two samples is the greater one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Sample(u16);
 
 impl Timeout {
-    /// An estimate that knows nothing yet. One that is not `adaptive` is always `max`.
+    /// An estimate without samples. If it is not `adaptive`, it is always `max`.
     pub fn new(max: Duration, adaptive: bool) -> Self {
         Self {
             max,
@@ -46,7 +46,7 @@ impl Timeout {
         }
     }
 
-    /// Has learnt what `old` had learnt, within bounds of its own.
+    /// Takes what `old` has learned, within its own limits.
     pub fn take_over(&mut self, old: Self) {
         let Self { max, adaptive, .. } = *self;
         *self = Self {
@@ -56,30 +56,30 @@ impl Timeout {
         };
     }
 
-    /// The limit of an attempt after so many retries in the same poll.
+    /// The limit of an attempt after this number of retries in the same poll.
     pub fn limit(&self, retries: u32) -> Duration {
         self.estimate()
             .saturating_mul(2_u32.saturating_pow(retries))
             .min(self.max)
     }
 
-    /// The limit of a probe: a node that has just started must not be judged by its warm self.
+    /// The limit of a trial request: a node that has just started is slower than usual.
     pub fn probe_limit(&self) -> Duration {
         self.max
     }
 
-    /// Nobody listens, or a whole poll was too short for an answer: what answers next has just
-    /// started or become slow, and what it was before says nothing of it.
+    /// The node is down, or a whole poll was too short for an answer. The next answer comes from a
+    /// process that has just started or become slow, and its past says nothing about it.
     pub fn chill(&mut self) {
         self.cold = true;
     }
 
-    /// An answer that was whole and good took so long. Nothing else is a sample: not a refusal (a
-    /// dead node is fast), not a cut attempt (its time is ours). Karn's rule, no sample from a
-    /// retry, is not needed: unlike TCP's segments, each answer belongs to one request, and
-    /// after a shift the retries are the only ones that see the new latency.
+    /// Records the time of a complete, good answer. Nothing else is a sample: not a refusal (a dead
+    /// node is fast), not a cancelled attempt (its time depends on us). Karn's rule, no sample from
+    /// a retry, is not needed: other than TCP's segments, each answer belongs to one request, and
+    /// after a shift only the retries see the new latency.
     pub fn sample(&mut self, took: Duration) {
-        // Longer ones say no more than this, and the sums below cannot overflow.
+        // Longer times say no more than this, and the sums below cannot overflow.
         let took = took.min(self.max);
         self.cold = false;
         self.keep(took.into());
@@ -92,9 +92,9 @@ impl Timeout {
         });
     }
 
-    /// It was given up after so long, because another instance had answered. The rest of its time
-    /// is not known: it keeps the place of a slow answer, so that what is usual does not become
-    /// what comes sooner than others.
+    /// The attempt was cancelled after this time, because another instance had answered. The rest
+    /// of its time is unknown. It counts as a slow answer, so that the usual time does not become
+    /// shorter because of it.
     pub fn outrun(&mut self, took: Duration, quantile: f64) {
         if self.usual(quantile).is_some_and(|usual| usual <= took) {
             let slow = self.quantile(0.99).unwrap_or_default().max(took);
@@ -102,7 +102,7 @@ impl Timeout {
         }
     }
 
-    /// In this time comes such a share of the answers; none while too little is known.
+    /// The time within which this share of the answers arrives. `None` with too few samples.
     pub fn usual(&self, quantile: f64) -> Option<Duration> {
         let is_known = !self.cold && self.window.len() >= MIN_SAMPLES;
         self.quantile(quantile).filter(|_| is_known)
@@ -124,7 +124,7 @@ impl Timeout {
             .min(self.max)
     }
 
-    /// Puts a sample in the place of the oldest.
+    /// Replaces the oldest sample.
     fn keep(&mut self, sample: Sample) {
         let slot = usize::from(self.next);
         self.next = self.next.wrapping_add(1);
@@ -134,7 +134,7 @@ impl Timeout {
         }
     }
 
-    /// By nearest rank; `share` is between 0 and 1.
+    /// The value by nearest rank. `share` is between 0 and 1.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a rank is no more than the window"
@@ -150,13 +150,13 @@ impl Timeout {
     }
 }
 
-/// Bits of a sample that are exact.
+/// The number of exact bits of a sample.
 const EXACT_BITS: u32 = 10;
 
 impl From<Duration> for Sample {
     fn from(time: Duration) -> Self {
         let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-        // One bit more stands for itself: it is always set.
+        // One more bit is implicit: it is always set.
         let halvings = (u32::BITS - micros.leading_zeros()).saturating_sub(EXACT_BITS + 1);
         let code = (halvings << EXACT_BITS) + (micros >> halvings);
         Self(u16::try_from(code).unwrap_or(u16::MAX))

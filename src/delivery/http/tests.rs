@@ -191,7 +191,11 @@ async fn retry_after_is_a_number_or_a_date() {
         ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"),
     ];
     assert_eq!(asked(503, &dates).await, seconds(30));
-    assert_eq!(asked(503, &[dates[1]]).await, seconds(0), "a date in the past");
+    assert_eq!(
+        asked(503, &[dates[1]]).await,
+        seconds(0),
+        "a date in the past"
+    );
     assert_eq!(asked(503, &[("retry-after", "soon")]).await, None);
     assert_eq!(
         asked(502, &[("retry-after", "17")]).await,
@@ -310,7 +314,11 @@ async fn a_redirect_is_followed_only_on_the_same_server() {
                 .send(Bytes::from_static(b"b"))
                 .await,
         );
-        assert_eq!(seen.lock().unwrap().len(), 1 + MAX_REDIRECTS, "no further redirects");
+        assert_eq!(
+            seen.lock().unwrap().len(),
+            1 + MAX_REDIRECTS,
+            "no further redirects"
+        );
         assert!(said.contains("/v1/metrics/`: use that"), "{said}");
         assert!(!said.contains("secret"), "{said}");
     }

@@ -296,7 +296,11 @@ mod tests {
         assert!(victims(&mut queue, 2).is_empty());
         assert!(victims(&mut queue, 3).is_empty());
         assert_eq!(victims(&mut queue, 6), [2, 3]);
-        assert_eq!(victims(&mut queue, 7), [7], "dropping others would not help");
+        assert_eq!(
+            victims(&mut queue, 7),
+            [7],
+            "dropping others would not help"
+        );
         queue.release(&sending);
         assert_eq!((queue.size(), queue.held().batches), (6, 1));
     }

@@ -69,7 +69,11 @@ async fn stored_batches_survive_a_crash_and_are_sent_in_order() {
     let second = on_disk(small(), &disk).await;
     sleep(Duration::from_secs(30)).await;
     assert_eq!(second.accepted(), (1..=20).collect::<Vec<u8>>());
-    assert_eq!(second.metrics.sum("received"), 40, "the points found at the start");
+    assert_eq!(
+        second.metrics.sum("received"),
+        40,
+        "the points found at the start"
+    );
     assert_eq!(second.metrics.sum("sent"), 40);
     drop(second);
     let third = on_disk(small(), &disk).await;
@@ -86,7 +90,10 @@ async fn batches_that_cannot_be_sent_at_shutdown_stay_on_disk() {
     first.push(2);
     let start = Instant::now();
     first.drain(30).await;
-    assert!(start.elapsed() < Duration::from_secs(1), "the shutdown does not wait");
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "the shutdown does not wait"
+    );
     assert_eq!(first.metrics.sum("dropped"), 0);
     assert_eq!(first.metrics.sum("held"), 4);
     drop(first);
@@ -156,7 +163,11 @@ async fn while_the_disk_is_full_the_queue_is_in_memory() {
         bench.push(mark);
         bench.pass(5).await;
     }
-    assert_eq!(bench.accepted(), [1, 2, 3, 4, 5], "all are sent from memory");
+    assert_eq!(
+        bench.accepted(),
+        [1, 2, 3, 4, 5],
+        "all are sent from memory"
+    );
     assert!(bench.metrics.sum("storage_failures") >= 3);
     disk.set_full(false);
     bench.pass(10).await;

@@ -119,7 +119,9 @@ async fn until_served(address: SocketAddr) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, served).await.expect("a slot becomes free");
+    timeout(PATIENCE, served)
+        .await
+        .expect("a slot becomes free");
 }
 
 async fn post(address: SocketAddr, body: &str) -> String {
@@ -164,7 +166,10 @@ async fn the_answer_to_an_unknown_path_lists_the_known_ones() {
     let (address, _tasks) = serve(vec![metrics(), echo()]).await;
     let answer = ask(address, "GET /nowhere HTTP/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
-    assert!(answer.ends_with("available paths:\n/echo\n/metrics\n"), "{answer}");
+    assert!(
+        answer.ends_with("available paths:\n/echo\n/metrics\n"),
+        "{answer}"
+    );
 
     let answer = ask(address, "DELETE /metrics HTTP/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");

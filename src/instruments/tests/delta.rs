@@ -1,4 +1,4 @@
-//! From readings to deltas in OTLP messages, in the order in which polls come.
+//! Tests from readings to deltas in OTLP messages, over several polls.
 
 use opentelemetry_proto::tonic::metrics::v1::{
     NumberDataPoint, Sum, metric::Data, number_data_point,
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::definition::Delta;
 
-/// What a target gives whose metrics are all deltas where they can be.
+/// A target whose metrics are all deltas if possible.
 pub(super) fn deltas(keeps_first: bool) -> Both {
     let mut both = instruments();
     let schema = both.instruments.schema.instruments().iter();
@@ -56,12 +56,12 @@ fn integer(point: &NumberDataPoint) -> i64 {
 }
 
 #[test]
-fn a_total_is_what_it_grew_by_since_the_point_before() {
+fn a_delta_is_the_increase_since_the_previous_point() {
     let mut both = deltas(false);
     assert_eq!(
         sums(&mut both, "total", [total(1_000)]),
         [],
-        "counted before we looked"
+        "counted before the first poll"
     );
     let first = sums(&mut both, "total", [total(1_005)]);
     let second = sums(&mut both, "total", [total(1_005)]);
@@ -76,7 +76,7 @@ fn a_total_is_what_it_grew_by_since_the_point_before() {
 }
 
 #[test]
-fn a_total_that_fell_is_what_it_grew_by_since_then() {
+fn a_total_that_fell_is_itself_the_delta() {
     let mut both = deltas(true);
     let mut grown = |values: [u64; 2]| -> i64 {
         let [a, b] = values;
@@ -85,8 +85,8 @@ fn a_total_that_fell_is_what_it_grew_by_since_then() {
         points.iter().map(integer).sum()
     };
     assert_eq!(grown([10, 1]), 11, "the first points are kept");
-    assert_eq!(grown([3, 2]), 4, "a begins again");
-    assert_eq!(grown([5, 2]), 2, "and goes on");
+    assert_eq!(grown([3, 2]), 4, "a starts again");
+    assert_eq!(grown([5, 2]), 2, "and continues");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_total_beyond_otlps_integers_is_a_double() {
 }
 
 #[test]
-fn a_histogram_is_what_was_recorded_since_the_point_before() {
+fn a_histogram_delta_is_what_was_recorded_since_the_previous_point() {
     let mut both = deltas(true);
     let mut recorded = |values: &[f64]| {
         let values = values
@@ -131,14 +131,14 @@ fn a_histogram_is_what_was_recorded_since_the_point_before() {
     assert_eq!(
         (second.count, second.sum, second.max),
         (2, Some(2.25), None),
-        "the greatest of the time between is not known"
+        "the maximum of this interval is not known"
     );
     assert_eq!(second.bucket_counts, [0, 1, 1]);
     assert_eq!(second.start_time_unix_nano, first.time_unix_nano);
 }
 
 proptest! {
-    // Whatever a total does, its deltas add up to what it grew by.
+    // The deltas of a total add up to its increase, whatever it does.
     #[test]
     fn deltas_add_up(values in proptest::collection::vec(0_u64..50, 1..20)) {
         let mut both = deltas(true);
@@ -153,7 +153,7 @@ proptest! {
 }
 
 #[test]
-fn under_another_definition_the_next_delta_has_no_gap() {
+fn after_a_change_of_the_definition_the_next_delta_has_no_gap() {
     let mut both = deltas(false);
     sums(&mut both, "total", [total(10)]);
     let schema = both.instruments.schema.instruments().iter().cloned();

@@ -1,4 +1,4 @@
-//! What was traced of what we say of a target, over OTLP.
+//! Tests of the exemplars of report metrics over OTLP.
 
 use opentelemetry_proto::tonic::metrics::v1::{Exemplar, exemplar, metric::Data};
 
@@ -21,7 +21,7 @@ fn traced(fresh: [bool; 2], number: u64) -> Poll {
     poll
 }
 
-/// After a poll: the exemplars of what polls came to, by number of attributes, then by series.
+/// The exemplars of the poll results after a poll, by number of attributes, then by series.
 fn exemplars(both: &mut Both, poll: &Poll) -> Vec<Vec<Exemplar>> {
     let messages = both.otlp(poll, &Readings::default());
     let parts = messages
@@ -42,7 +42,7 @@ fn exemplars(both: &mut Both, poll: &Poll) -> Vec<Vec<Exemplar>> {
 }
 
 #[test]
-fn a_series_names_the_last_trace_of_what_it_counted() {
+fn a_series_has_the_last_trace_of_its_events() {
     let mut both = instruments();
     // Nothing was traced.
     assert_eq!(exemplars(&mut both, &poll([true, true])), [vec![], vec![]]);
@@ -63,7 +63,7 @@ fn a_series_names_the_last_trace_of_what_it_counted() {
 }
 
 #[test]
-fn what_was_before_the_growth_began_is_no_example_of_it() {
+fn an_event_before_the_interval_is_not_an_exemplar() {
     let mut both = delta::deltas(true);
     let first = exemplars(&mut both, &traced([true, true], 1));
     assert_eq!(first.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);

@@ -1,8 +1,8 @@
-//! What stays of a target's instruments when its definition changes.
+//! Tests of what a target's instruments keep when its definition changes.
 
 use super::*;
 
-/// Goes over to another text of the definition, as a pipeline does.
+/// Switches to another text of the definition, as a pipeline does.
 pub(super) fn go_over(both: &mut Both, text: &str) {
     let definition = definition::from_text("test", "test.yaml", text).unwrap();
     let target = Arc::new(Target::named("node", &definition));
@@ -17,13 +17,13 @@ pub(super) fn go_over(both: &mut Both, text: &str) {
     (both.instruments, both.own, both.definition) = (instruments, own, definition);
 }
 
-/// The definition with a metric more, before all others.
+/// The definition with one more metric, before all others.
 fn with_one_more() -> String {
     let more = "metrics:\n  - {name: more, instrument: counter, endpoint: a, value: $.more}";
     DEFINITION.replace("metrics:", more)
 }
 
-/// A reading of an instrument that stands one place further back.
+/// A reading of an instrument whose index is one higher.
 fn moved(reading: Reading) -> Reading {
     Reading {
         instrument: reading.instrument + 1,
@@ -36,7 +36,7 @@ fn start(points: &[Point], name: &str) -> starts::Nanos {
 }
 
 #[test]
-fn what_did_not_change_keeps_its_start_time_and_its_state() {
+fn unchanged_instruments_keep_their_start_time_and_their_state() {
     let mut both = instruments();
     let seconds = |value| reading(SECONDS, Number::Double(value));
     let other = |value| reading(OTHER, Number::Unsigned(value));
@@ -62,14 +62,14 @@ fn what_did_not_change_keeps_its_start_time_and_its_state() {
     assert_eq!(one(&after, "seconds").value, Value::Histogram(3, 1.0));
     let resets = one(&after, "betanet.counter.resets").value;
     assert_eq!(resets, Value::Unsigned(1));
-    // Who falls from now on begins anew alone.
+    // A total that falls later gets its new start time alone.
     let later = collect(&mut both, [more(1), moved(total(13))]);
     assert_eq!(start(&later, "total"), start(&before, "total"));
     assert!(start(&later, "more") >= start(&after, "more"), "it fell");
 }
 
 #[test]
-fn what_changed_begins_anew_and_nothing_of_the_old_is_shown() {
+fn a_changed_instrument_starts_again_and_the_old_one_is_not_shown() {
     let mut both = instruments();
     let seconds = reading(SECONDS, Number::Double(0.5));
     let before = collect(&mut both, [total(1), seconds.clone()]);
@@ -85,7 +85,7 @@ fn what_changed_begins_anew_and_nothing_of_the_old_is_shown() {
 }
 
 #[test]
-fn to_and_fro_a_thousand_times_knows_no_more_series() {
+fn a_thousand_changes_do_not_accumulate_series() {
     let mut both = instruments();
     let before = collect(&mut both, [total(1)]);
     for _ in 0..500 {
@@ -100,7 +100,7 @@ fn to_and_fro_a_thousand_times_knows_no_more_series() {
 }
 
 #[test]
-fn another_resource_begins_anew() {
+fn another_resource_starts_again() {
     let mut both = instruments();
     let before = collect(&mut both, [total(1)]);
     let named = format!("resource: {{service.name: other}}\n{DEFINITION}");

@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Two endpoints; the instruments below are numbered in this order.
+/// Two endpoints. The instruments below have the numbers in this order.
 const DEFINITION: &str = "
 endpoints: {a: {path: /a}, b: {path: /b}}
 metrics:
@@ -41,17 +41,17 @@ const GAUGE: usize = 2;
 const NODES: usize = 3;
 const SECONDS: usize = 4;
 
-/// What one target gives, and what is said of it.
+/// The instruments and the report metrics of one target.
 struct Both {
     definition: Arc<Definition>,
     own: ReportMetrics,
     instruments: TargetInstruments,
-    /// How many readings of the last poll there was no room for.
+    /// The number of refused readings of the last poll.
     refused: usize,
 }
 
 impl Both {
-    /// As a pipeline without processors does.
+    /// Collects like a pipeline without processors.
     fn collect(&mut self, poll: &Poll, readings: &Readings) -> Collected {
         let began: Arc<str> = SCOPE.into();
         self.instruments
@@ -65,7 +65,7 @@ impl Both {
         self.instruments.collect(&read, wide)
     }
 
-    /// The scopes that were read, and those that were asked in vain.
+    /// The polled scopes, and the scopes without an answer.
     fn scopes(&self, poll: &Poll) -> [Vec<Arc<str>>; 2] {
         let endpoints = || self.definition.endpoints.iter().zip(&poll.endpoints);
         let read = endpoints().filter(|(_, polled)| polled.body().is_some());
@@ -86,7 +86,7 @@ impl Both {
         encoding.messages(&collected, [&read, &lost], &exemplars)
     }
 
-    /// What was collected, with the start that is shown of each series.
+    /// The collected points, with the start time that each series shows.
     fn points(&self, parts: &[ResourceMetrics]) -> Vec<Point> {
         points(parts, &self.instruments.starts)
     }
@@ -104,7 +104,8 @@ fn instruments() -> Both {
     }
 }
 
-/// A poll, later than all before it, at which endpoints `a` and `b` were fresh or timed out.
+/// A poll that is later than all before it, in which the endpoints `a` and `b` were fresh or timed
+/// out.
 fn poll(fresh: [bool; 2]) -> Poll {
     let received = UNIX_EPOCH + Duration::from_secs(1_000);
     let endpoints = fresh.map(|fresh| {
@@ -159,14 +160,14 @@ fn readings(values: impl Into<Vec<Reading>>) -> Readings {
     }
 }
 
-/// A collect after a poll at which every endpoint was fresh.
+/// A collection after a poll in which every endpoint was fresh.
 fn collect(instruments: &mut Both, values: impl Into<Vec<Reading>>) -> Vec<Point> {
     let collected = instruments.collect(&poll([true, true]), &readings(values));
     instruments.points(&collected.metrics)
 }
 
 #[test]
-fn a_total_is_what_was_read_however_often() {
+fn a_total_is_the_last_reading_however_often_it_is_read() {
     let mut instruments = instruments();
     for _ in 0..10 {
         let points = collect(&mut instruments, [total(5_000)]);
@@ -174,7 +175,7 @@ fn a_total_is_what_was_read_however_often() {
     }
 }
 
-/// What a counter is over OTLP: value and start time of each point.
+/// The counter over OTLP: value and start time of each point.
 fn sent(instruments: &mut Both, value: Number) -> Vec<(String, u64)> {
     let values = readings([reading(TOTAL, value)]);
     let mut sent = Vec::new();
@@ -197,7 +198,7 @@ fn sent(instruments: &mut Both, value: Number) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_total_that_gets_a_fraction_goes_on_with_its_start_time() {
+fn a_total_that_gets_a_fraction_keeps_its_start_time() {
     let mut instruments = instruments();
     let before = sent(&mut instruments, Number::Unsigned(7));
     let start = before[0].1;
@@ -214,7 +215,7 @@ fn a_total_that_gets_a_fraction_goes_on_with_its_start_time() {
 }
 
 #[test]
-fn a_total_beyond_the_signed_integers_goes_on_with_its_start_time() {
+fn a_total_beyond_the_signed_integers_keeps_its_start_time() {
     let mut instruments = instruments();
     let largest = i64::MAX.unsigned_abs();
     let before = sent(&mut instruments, Number::Unsigned(largest));
@@ -226,7 +227,7 @@ fn a_total_beyond_the_signed_integers_goes_on_with_its_start_time() {
 }
 
 #[test]
-fn a_total_that_falls_gets_a_new_start_time_and_its_neighbours_keep_theirs() {
+fn only_the_total_that_falls_gets_a_new_start_time() {
     let mut instruments = instruments();
     let other = |value| reading(OTHER, Number::Unsigned(value));
     let before = collect(&mut instruments, [total(10), other(10)]);
@@ -243,7 +244,7 @@ fn a_total_that_falls_gets_a_new_start_time_and_its_neighbours_keep_theirs() {
 }
 
 #[test]
-fn an_element_that_left_is_gone_from_the_next_collect() {
+fn an_element_that_disappeared_is_not_in_the_next_collection() {
     let mut instruments = instruments();
     let attributes = |points: &[Point]| {
         let mut all: Vec<_> = named(points, "nodes")
@@ -261,7 +262,7 @@ fn an_element_that_left_is_gone_from_the_next_collect() {
 }
 
 #[test]
-fn a_value_that_otlp_cannot_hold_is_a_double_there() {
+fn a_value_beyond_otlps_integers_is_a_double() {
     const LARGEST: u64 = i64::MAX.unsigned_abs();
     let mut instruments = instruments();
     let narrow = instruments.collect(&poll([true, true]), &readings([total(LARGEST)]));
@@ -298,7 +299,7 @@ fn a_gauge_widens_and_stays_wide() {
 }
 
 #[test]
-fn an_endpoint_that_failed_is_a_gap() {
+fn a_failed_endpoint_is_a_gap() {
     let mut instruments = instruments();
     let seconds = reading(SECONDS, Number::Double(0.5));
     let gauge = reading(GAUGE, Number::Unsigned(1));
@@ -317,11 +318,11 @@ fn an_endpoint_that_failed_is_a_gap() {
         .into_iter()
         .filter(|point| !point.name.starts_with("betanet."))
         .collect();
-    assert_eq!(foreign, [], "what we say ourselves and nothing else");
+    assert_eq!(foreign, [], "only report metrics");
 }
 
 #[test]
-fn a_histogram_has_one_observation_a_fresh_poll() {
+fn a_histogram_has_one_observation_for_each_fresh_poll() {
     let mut instruments = instruments();
     let seconds = |value| [reading(SECONDS, Number::Double(value))];
     let first = collect(&mut instruments, seconds(0.5));
@@ -333,7 +334,7 @@ fn a_histogram_has_one_observation_a_fresh_poll() {
 }
 
 #[test]
-fn the_collector_says_how_the_target_is() {
+fn report_metrics_describe_the_target() {
     let mut instruments = instruments();
     collect(&mut instruments, [total(1), node("x", 1)]);
     let problems = Readings {
@@ -391,7 +392,7 @@ fn the_collector_says_how_the_target_is() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_is_shown_as_no_other_metric() {
+fn an_unknown_name_is_not_shown_as_another_metric() {
     let mut poll = poll([true, true]);
     poll.own.push(OwnReading {
         metric: "betanet.nobody",

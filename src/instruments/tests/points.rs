@@ -1,4 +1,4 @@
-//! What a collect gave, point by point.
+//! The result of a collection, point by point.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
@@ -11,7 +11,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Point {
     pub(super) name: String,
-    /// `key=value`, joined with commas.
+    /// The attributes as `key=value`, joined with commas.
     pub(super) attributes: String,
     pub(super) value: Value,
     pub(super) start: Option<Nanos>,
@@ -99,7 +99,7 @@ pub(super) fn named<'a>(points: &'a [Point], name: &str) -> Vec<&'a Point> {
     points.iter().filter(|point| point.name == name).collect()
 }
 
-/// The one point of a metric.
+/// The only point of a metric.
 pub(super) fn one(points: &[Point], name: &str) -> Point {
     match named(points, name).as_slice() {
         [point] => (*point).clone(),

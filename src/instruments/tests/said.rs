@@ -1,11 +1,11 @@
-//! A series that ends says so once over OTLP.
+//! Tests of the end of series over OTLP.
 
 use super::{
     times::{Sent, sent},
     *,
 };
 
-/// The ends in the messages of a poll, but for what we say ourselves.
+/// The ends in the messages of a poll, without those of report metrics.
 fn ends(both: &mut Both, fresh: [bool; 2], values: impl Into<Vec<Reading>>) -> Vec<String> {
     let poll = poll(fresh);
     let messages = both.otlp(&poll, &readings(values));
@@ -37,7 +37,7 @@ fn all() -> Vec<Reading> {
 const NONE: [&str; 0] = [];
 
 #[test]
-fn an_element_that_left_the_answer_ends_once() {
+fn an_element_that_disappeared_ends_once() {
     let mut both = instruments();
     assert_eq!(ends(&mut both, [true, true], all()), NONE);
     let mut values = all();
@@ -51,7 +51,7 @@ fn an_element_that_left_the_answer_ends_once() {
 }
 
 #[test]
-fn all_of_an_endpoint_ends_when_it_is_asked_in_vain_and_goes_on_after() {
+fn all_series_of_an_endpoint_end_without_an_answer_and_continue_later() {
     let mut both = instruments();
     assert_eq!(ends(&mut both, [true, true], all()), NONE);
     let b: Vec<_> = all()
@@ -71,7 +71,7 @@ fn all_of_an_endpoint_ends_when_it_is_asked_in_vain_and_goes_on_after() {
 }
 
 #[test]
-fn what_was_not_asked_has_not_ended() {
+fn series_of_an_endpoint_that_was_not_polled_do_not_end() {
     let mut both = instruments();
     assert_eq!(ends(&mut both, [true, true], all()), NONE);
     let mut news = poll([false, false]);
@@ -83,7 +83,7 @@ fn what_was_not_asked_has_not_ended() {
 }
 
 #[test]
-fn all_series_of_a_target_end_with_it_behind_their_last_point() {
+fn all_series_of_a_removed_target_end_after_their_last_point() {
     let mut both = instruments();
     let last = sent(&both.otlp(&poll([true, true]), &readings(all())));
     let farewell = sent(&both.instruments.farewell(UNIX_EPOCH));
@@ -119,7 +119,7 @@ fn a_delta_needs_no_end() {
 }
 
 #[test]
-fn under_another_definition_ends_what_it_does_not_have() {
+fn after_a_change_of_the_definition_removed_instruments_end() {
     let mut both = instruments();
     assert_eq!(ends(&mut both, [true, true], all()), NONE);
     inherited_state::go_over(
@@ -131,7 +131,7 @@ fn under_another_definition_ends_what_it_does_not_have() {
 }
 
 #[test]
-fn of_another_resource_all_of_the_old_one_ends() {
+fn a_change_of_the_resource_ends_all_old_series() {
     let mut both = instruments();
     ends(&mut both, [true, true], all());
     let named = format!("resource: {{service.name: other}}\n{DEFINITION}");

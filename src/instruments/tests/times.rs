@@ -1,4 +1,4 @@
-//! The time of each point, and when its total began, as OTLP says it; and what there is no room for.
+//! Tests of the time of each point and the start time of its total over OTLP, and of limits.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,14 @@ use super::*;
 pub(super) struct Sent {
     pub(super) name: String,
     pub(super) attributes: String,
-    /// 0 where it has none.
+    /// 0 without a start time.
     pub(super) start: u64,
     pub(super) time: u64,
-    /// Whether it says that the series has ended.
+    /// Whether the point is the end of its series.
     pub(super) is_end: bool,
 }
 
-/// All points of messages.
+/// All points of the messages.
 pub(super) fn sent(messages: &[ExportMetricsServiceRequest]) -> Vec<Sent> {
     let parts = messages.iter().flat_map(|of| &of.resource_metrics);
     let scopes = parts.flat_map(|of| &of.scope_metrics);
@@ -78,7 +78,7 @@ fn of(all: &[Sent], name: &str) -> Sent {
 }
 
 #[test]
-fn all_that_a_poll_gives_is_of_one_time() {
+fn all_points_of_a_poll_have_one_time() {
     let mut both = instruments();
     let values = [
         total(1),
@@ -95,7 +95,7 @@ fn all_that_a_poll_gives_is_of_one_time() {
 }
 
 #[test]
-fn a_total_that_was_counted_before_we_came_begins_with_its_first_point() {
+fn a_total_from_before_the_first_poll_starts_with_its_first_point() {
     let mut both = instruments();
     let first = of(&send(&mut both, [total(1 << 52)]), "total");
     assert_eq!(first.start, first.time, "to the nanosecond");
@@ -110,7 +110,7 @@ fn a_total_that_was_counted_before_we_came_begins_with_its_first_point() {
 }
 
 #[test]
-fn what_we_count_ourselves_began_when_we_did() {
+fn totals_of_the_collector_start_with_its_first_poll() {
     let mut both = instruments();
     let since = 1_000_000_000_000;
     let seconds = reading(SECONDS, Number::Double(0.5));
@@ -124,7 +124,7 @@ fn what_we_count_ourselves_began_when_we_did() {
 }
 
 #[test]
-fn a_gauge_has_no_start() {
+fn a_gauge_has_no_start_time() {
     let mut both = instruments();
     for _ in 0..2 {
         let all = send(&mut both, [reading(GAUGE, Number::Unsigned(3))]);
@@ -147,7 +147,7 @@ metrics:
     let schema = schema.instruments().iter().map(|known| {
         let mut instrument = known.as_ref().clone();
         if instrument.name == "seconds" {
-            // A definition cannot say that, processors can.
+            // A definition cannot set this, but processors can.
             instrument.max_series = 200;
         }
         Arc::new(instrument)
@@ -169,7 +169,7 @@ fn elements(instrument: usize, ids: std::ops::Range<u64>) -> Vec<Reading> {
     ids.map(element).collect()
 }
 
-/// How many points the metric called `name` has, none of which is the SDK's own.
+/// The number of points of the metric with this name. None of them is the SDK's own.
 fn count(both: &mut Both, name: &str, values: Vec<Reading>) -> usize {
     let points = collect(both, values);
     let overflow = points.iter().find(|p| p.attributes.contains("overflow"));
@@ -178,7 +178,7 @@ fn count(both: &mut Both, name: &str, values: Vec<Reading>) -> usize {
 }
 
 #[test]
-fn what_came_is_shown_whatever_left() {
+fn new_elements_are_shown_whatever_disappeared() {
     for kept in [0, 1, 149, 199] {
         let mut both = arrays();
         for round in 0..6 {
@@ -195,7 +195,7 @@ fn what_came_is_shown_whatever_left() {
 }
 
 #[test]
-fn a_gauge_that_is_sent_in_two_forms_has_room_in_both() {
+fn a_gauge_in_two_forms_has_room_in_both() {
     let mut both = arrays();
     for round in 0..4 {
         let mut values = elements(0, round * 200..(round + 1) * 200);
@@ -209,21 +209,21 @@ fn a_gauge_that_is_sent_in_two_forms_has_room_in_both() {
 }
 
 #[test]
-fn histograms_of_elements_that_come_and_go_begin_again_when_they_are_full() {
+fn full_histograms_of_changing_elements_start_again() {
     let mut both = arrays();
     for round in 0..6 {
         let ids = round * 150..(round + 1) * 150;
         assert_eq!(count(&mut both, "seconds", elements(1, ids)), 150);
         assert_eq!(both.refused, 0);
     }
-    // Those that stay are counted on.
+    // Elements that stay are still counted.
     let ids = 5 * 150..6 * 150;
     let points = collect(&mut both, elements(1, ids));
     assert!(points.iter().any(|p| p.value == Value::Histogram(2, 2.0)));
 }
 
 #[test]
-fn what_is_over_the_limit_or_folded_by_others_is_dropped_and_counted() {
+fn points_above_the_limit_and_folded_points_are_dropped_and_counted() {
     for (instrument, name) in [(0, "gauge"), (1, "seconds")] {
         let mut both = arrays();
         let mut values = elements(instrument, 0..203);

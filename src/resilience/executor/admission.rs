@@ -1,7 +1,6 @@
-//! Leave for an attempt, or why there is none.
+//! Admission control: returns a permit or the reason for the refusal.
 //!
-//! A refusal is data from end to end: one that costs memory would cost it at every tick of every
-//! target that is down.
+//! Refusals must not allocate memory: they happen at every tick of every target that is down.
 
 use tokio::time::{Instant, timeout_at};
 
@@ -17,24 +16,24 @@ use crate::{
     },
 };
 
-/// A permit that is given back, without evidence, if the poll is dropped.
+/// A permit that is returned, without evidence, if the poll is dropped.
 pub(super) struct AttemptPermit<'h> {
     host: &'h TargetResilience,
-    /// Where an attempt may be made, by its position.
+    /// The position of the instance.
     pub(super) instance: usize,
     pub(super) permit: Option<CircuitPermit>,
 }
 
-/// Who gives no leave.
+/// Why an attempt is refused.
 pub(super) enum AdmissionRefusal {
-    /// The breakers of this instance; those of the others do not either, and for longer.
+    /// The breakers of this instance. Those of the others refuse too, and for longer.
     Circuit(usize, CircuitRefusal),
-    /// The guard: the fault may be ours.
+    /// The outage guard: the fault may be on the collector's side.
     Guard,
 }
 
 impl TargetResilience {
-    /// Waits for leave to make an attempt: only for the verdict of a probe that is under way.
+    /// Waits for permission for an attempt. It waits only for a trial request in progress.
     pub(super) async fn admit(
         &self,
         endpoint: usize,
@@ -43,10 +42,10 @@ impl TargetResilience {
         let mut waited_for = None;
         loop {
             let mut verdict = std::pin::pin!(self.verdict.notified());
-            // From here on no verdict is missed.
+            // After this line no result is missed.
             verdict.as_mut().enable();
             let refusal = match (self.try_admit(endpoint, None), waited_for) {
-                // An attempt without time would end as a failure that is nobody's.
+                // An attempt without time would end as a failure that is nobody's fault.
                 (Ok(held), Some(level)) if self.is_late(&held, endpoint, deadline) => {
                     let waited = AdmissionRefusal::waited(held.instance, level);
                     held.give_back();
@@ -66,7 +65,7 @@ impl TargetResilience {
         }
     }
 
-    /// Leave, perhaps for one instance only, or who refuses it.
+    /// A permit, perhaps only for one instance, or the reason for the refusal.
     pub(super) fn try_admit(
         &self,
         endpoint: usize,
@@ -105,7 +104,7 @@ impl TargetResilience {
         })
     }
 
-    /// Whether what is left of a poll is less than an attempt needs.
+    /// Whether the poll has less time left than an attempt needs.
     fn is_late(&self, held: &AttemptPermit<'_>, endpoint: usize, deadline: Instant) -> bool {
         let remaining = deadline.saturating_duration_since(Instant::now());
         let state = self.lock();
@@ -121,7 +120,8 @@ impl TargetResilience {
         if let AdmissionRefusal::Circuit(instance, refused) = refusal {
             place = self.place(endpoint, instance);
             if let CircuitRefusal::ProbeInFlight { level } = refused {
-                // It waited in vain; one that waits and goes is not rejected.
+                // It waited without success. A request that waits and then proceeds does not count
+                // as rejected.
                 state.circuits.at_mut(instance).reject(endpoint, level);
             }
         }
@@ -133,7 +133,7 @@ impl TargetResilience {
         }
     }
 
-    /// No leave: what was sent before says more than why nothing else is.
+    /// Ends a poll without a permit. The failure of an earlier attempt says more than the refusal.
     pub(super) fn give_up(
         &self,
         endpoint: usize,
@@ -153,7 +153,7 @@ impl TargetResilience {
 }
 
 impl AdmissionRefusal {
-    /// A probe decided too late.
+    /// The trial request ended too late.
     fn waited(instance: usize, level: BreakerLevel) -> Self {
         Self::Circuit(instance, CircuitRefusal::ProbeInFlight { level })
     }
@@ -163,14 +163,15 @@ impl AdmissionRefusal {
             Self::Circuit(_, CircuitRefusal::Open { .. }) => {
                 (ErrorType::CircuitOpen, "the breaker is open")
             }
-            Self::Circuit(_, CircuitRefusal::ProbeInFlight { .. }) => {
-                (ErrorType::CircuitOpen, "the breaker waits for a probe")
-            }
+            Self::Circuit(_, CircuitRefusal::ProbeInFlight { .. }) => (
+                ErrorType::CircuitOpen,
+                "the breaker waits for a trial request",
+            ),
             Self::Circuit(_, CircuitRefusal::Paused { .. }) => {
                 (ErrorType::Paused, "the server asked for a pause")
             }
             Self::Guard => {
-                let message = "most hosts fail: the fault may be ours";
+                let message = "most hosts fail: the fault may be on the collector's side";
                 (ErrorType::Paused, message)
             }
         }
@@ -195,7 +196,7 @@ impl AttemptPermit<'_> {
         self.permit.as_ref().is_some_and(CircuitPermit::is_probe)
     }
 
-    /// Nothing was sent, so nothing is counted; who else waits may go.
+    /// Nothing was sent, so nothing is counted. Other waiting requests may proceed.
     fn give_back(mut self) {
         if let Some(permit) = self.permit.take() {
             let mut state = self.host.lock();
@@ -214,7 +215,7 @@ impl Drop for AttemptPermit<'_> {
         let verdict = self.host.settings.statuses.classify(ResultClass::Cancelled);
         let mut state = self.host.lock();
         let state = &mut *state;
-        // Shut down or dropped: no evidence, and others need not wait for it.
+        // The poll was shut down or dropped: no evidence, and others need not wait for it.
         let circuit = state.circuits.at_mut(self.instance);
         let _no_change = circuit.complete(Instant::now(), permit, &verdict, &mut state.rng);
         self.host.verdict.notify_waiters();

@@ -1,5 +1,5 @@
-//! Requests that are made so that they can harm nobody, or not at all: how they are made, and
-//! what is said when a host stops answering because of one.
+//! Sends requests so that they cannot harm a node, or not at all, and logs when a host stops
+//! answering because of one.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -16,20 +16,20 @@ use crate::{
     },
 };
 
-/// How an endpoint is asked.
+/// How an endpoint is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Manner {
-    /// When its poll ends, retries and all.
+    /// When its poll ends, with all retries.
     pub deadline: Instant,
-    /// Whether nothing else is in flight. It has the longest timeout then, so that its silence
-    /// means something.
+    /// Whether no other request is in progress. Then it has the longest timeout, so that a missing
+    /// answer has a meaning.
     pub alone: bool,
 }
 
-/// Why an endpoint is not asked.
+/// Why an endpoint is not polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Declined {
-    /// The one before it has not answered.
+    /// The previous endpoint has not answered.
     Waiting,
     /// It may have made the host hang.
     Suspect,
@@ -40,11 +40,11 @@ impl Declined {
         let (error_type, message) = match self {
             Self::Waiting => (
                 ErrorType::Waiting,
-                "not asked: the endpoint before it has to answer first",
+                "not polled: the endpoint before it has to answer first",
             ),
             Self::Suspect => (
                 ErrorType::Suspect,
-                "not asked: the host stopped answering when this endpoint was asked last",
+                "not polled: the host stopped answering after the last request to this endpoint",
             ),
         };
         PollFailure {
@@ -55,18 +55,18 @@ impl Declined {
 }
 
 impl TargetResilience {
-    /// How the endpoints that are `asked`, one flag each, are to be asked.
+    /// The order for the endpoints in `asked`, one flag for each endpoint.
     pub fn steps(&self, asked: &[bool]) -> Steps {
         self.lock().caution.steps(Instant::now(), asked)
     }
 
-    /// What a poll that begins now has in all.
+    /// The deadline of a poll that starts now.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.settings.deadline
     }
 
-    /// The same for an endpoint that is asked alone, of a poll until `deadline`: one attempt fits in any
-    /// case, or an endpoint behind a slow one would never be asked.
+    /// The deadline for an endpoint that is polled alone, in a poll until `deadline`. One attempt
+    /// always fits, or an endpoint after a slow one would never be polled.
     pub fn deadline_alone(&self, endpoint: usize, deadline: Instant) -> Instant {
         deadline.max(Instant::now() + self.patience(endpoint))
     }
@@ -78,7 +78,8 @@ impl TargetResilience {
         patience.unwrap_or(self.settings.deadline)
     }
 
-    /// Takes what those that were asked together came to; whether others may be asked now.
+    /// Records the results of endpoints that were polled together. Returns whether others may be
+    /// polled now.
     pub fn heard_together(&self, heard: &[(usize, Heard)]) -> bool {
         let mut state = self.lock();
         let (goes_on, change) = state.caution.together(Instant::now(), heard);
@@ -86,7 +87,7 @@ impl TargetResilience {
         goes_on
     }
 
-    /// Takes what the only request in flight came to.
+    /// Records the result of the only request in progress.
     pub fn heard_alone(&self, endpoint: usize, heard: Heard) -> Next {
         let mut state = self.lock();
         let (next, change) = state.caution.alone(Instant::now(), endpoint, heard);
@@ -94,8 +95,9 @@ impl TargetResilience {
         next
     }
 
-    /// Asks a witness, once, whether the host has outlived a request to `endpoint`, which came to
-    /// `was`. Whether others may be asked now, and whether the endpoint is the suspect.
+    /// Sends one request to a witness to find out whether the host has survived a request to
+    /// `endpoint`, whose result was `was`. Returns whether others may be polled now, and whether
+    /// the endpoint is the suspect.
     pub async fn confirm(
         &self,
         (endpoint, was): (usize, Heard),
@@ -119,7 +121,7 @@ impl TargetResilience {
         }
     }
 
-    /// One attempt at the instance, of which nothing is kept but what it says of the host.
+    /// One attempt at the instance. Only its information about the host is used.
     async fn ask_once(
         &self,
         endpoint: usize,
@@ -147,7 +149,7 @@ impl TargetResilience {
         (heard, poll.attempts > 0)
     }
 
-    /// An endpoint is not asked; what was kept of it may stand in.
+    /// The result of an endpoint that is not polled. Its cached answer may replace the missing one.
     pub fn decline(&self, endpoint: usize, why: Declined) -> PollResult {
         let flying = self.take_off(endpoint);
         let polled = PollResult {
@@ -160,15 +162,15 @@ impl TargetResilience {
         polled
     }
 
-    /// Why a reader gets nothing new of an endpoint that is left out.
+    /// Why a reader gets no new answer from an endpoint that is not polled.
     pub(super) fn left_out(&self, endpoint: usize) -> Option<PollFailure> {
         let state = self.lock();
         let is_left_out = state.caution.is_left_out(Instant::now(), endpoint);
         is_left_out.then(|| Declined::Suspect.failure())
     }
 
-    /// Whether silence ends a poll: a request after which nothing may answer any more is not
-    /// repeated, be it here or at another instance.
+    /// Whether a missing answer ends the poll: a request after which nothing may answer any more is
+    /// not repeated, neither here nor at another instance.
     pub(super) fn is_once(
         &self,
         state: &HostState,
@@ -200,30 +202,30 @@ impl TargetResilience {
                 target,
                 endpoint = path,
                 left_out_for_seconds = left_out.as_secs(),
-                "the host hangs since this endpoint was asked: it is left out as the suspect"
+                "the host hangs since a request to this endpoint: the suspect is not polled any more"
             ),
             _ => tracing::info!(
                 target,
                 endpoint = path,
-                "the host answers after this endpoint was asked: it is no suspect any more"
+                "the host answers after a request to this endpoint: the suspicion is over"
             ),
         }
     }
 }
 
-/// What a witness said.
+/// The result of asking a witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confirmed {
-    /// Whether others may be asked now.
+    /// Whether others may be polled now.
     pub goes_on: bool,
-    /// Whether the host hangs since the endpoint was asked.
+    /// Whether the host hangs since the request to the endpoint.
     pub is_suspect: bool,
-    /// Whether the witness was asked at all.
+    /// Whether a request to the witness was sent.
     pub was_sent: bool,
 }
 
 impl PollFailure {
-    /// The same failure of an endpoint after which the host answered nothing.
+    /// The failure of an endpoint after which the host stopped answering.
     #[must_use]
     pub fn of_suspect(self) -> Self {
         let Self {
@@ -231,7 +233,7 @@ impl PollFailure {
             message,
         } = self;
         let message = format!(
-            "{message}; then the host answered nothing at all: suspect, asking this endpoint may \
+            "{message}; then the host stopped answering: suspect, a request to this endpoint may \
              make it hang"
         );
         Self {

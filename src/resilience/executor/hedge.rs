@@ -1,9 +1,9 @@
-//! A second attempt beside a slow first one (hedging): where an instance takes longer than nearly
-//! all of its answers did, another one is asked as well, and the first good answer counts.
+//! Hedging: a second attempt after a slow first one. If an instance takes longer than nearly all of
+//! its answers did, another instance gets a request as well, and the first good answer counts.
 //!
-//! Who is outrun is dropped, which says nothing against it: its breaker learns nothing. The
-//! balancer and the timeout learn that it took longer than this, or a slow instance would look as
-//! fast as those of its answers that were waited for, and be hedged ever sooner.
+//! The slower attempt is cancelled and not reported to its breaker. Only the balancer and the
+//! timeout learn that it took longer than this. Otherwise a slow instance would look as fast as its
+//! answers that were waited for, and would be hedged sooner and sooner.
 
 use std::{pin::pin, time::Duration};
 
@@ -23,14 +23,14 @@ use crate::resilience::{
     target_resilience::TargetResilience,
 };
 
-/// An attempt under way.
+/// An attempt in progress.
 pub(super) struct SentAttempt<'h> {
     held: AttemptPermit<'h>,
     at: Instant,
     limit: Duration,
 }
 
-/// An attempt that has ended, and its leave, which is to be settled.
+/// A finished attempt with its permit, which must be settled.
 pub(super) struct FinishedAttempt<'h> {
     pub(super) held: AttemptPermit<'h>,
     pub(super) ended: EndedAttempt,
@@ -38,7 +38,7 @@ pub(super) struct FinishedAttempt<'h> {
 }
 
 impl TargetResilience {
-    /// Makes an attempt, and perhaps another one beside it.
+    /// Makes an attempt, and perhaps a second one.
     pub(super) async fn fly<'h>(
         &'h self,
         attempt: &impl Attempt,
@@ -51,12 +51,13 @@ impl TargetResilience {
                 let result = attempt.make(order).await;
                 sent.landed(poll, result)
             }
-            // In a place of its own, since few polls need one.
+            // The future is boxed, because few polls need it.
             Some(delay) => Box::pin(self.race(attempt, poll, held, delay)).await,
         }
     }
 
-    /// After which time without an answer another instance is asked, if at all.
+    /// The time without an answer after which another instance gets a request. `None` if it does
+    /// not.
     fn hedge_after(&self, poll: &PollProgress, held: &AttemptPermit<'_>) -> Option<Duration> {
         let settings = &self.settings;
         let quantile = settings.hedge?;
@@ -122,7 +123,7 @@ impl TargetResilience {
         (SentAttempt { held, at, limit }, order)
     }
 
-    /// Leave for a second attempt, at an instance against which nothing speaks.
+    /// Permission for a second attempt, at a healthy instance.
     fn hedge(
         &self,
         poll: &PollProgress,
@@ -151,7 +152,7 @@ impl TargetResilience {
         Some(held)
     }
 
-    /// Whether a result ends the race: an answer, or what any instance would say.
+    /// Whether a result ends the race: an answer, or a failure that every instance would have.
     fn decides(&self, result: &Result<AttemptResponse, AttemptError>) -> bool {
         let statuses = &self.settings.statuses;
         match result {
@@ -161,7 +162,7 @@ impl TargetResilience {
         }
     }
 
-    /// Drops an attempt, since another one brought an answer.
+    /// Cancels an attempt, because another one had an answer.
     fn outrun(&self, poll: &PollProgress, sent: SentAttempt<'_>) {
         let (now, instance) = (Instant::now(), sent.held.instance);
         let took = now.saturating_duration_since(sent.at);

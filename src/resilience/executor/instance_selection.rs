@@ -1,5 +1,5 @@
-//! Which of several instances an attempt goes to, and whether another one is asked at once when it
-//! fails. A target that is one instance passes through here unchanged.
+//! Chooses the instance of an attempt, and decides whether another one gets a request at once after
+//! a failure. For a target with one instance there is nothing to choose.
 
 use tokio::time::Instant;
 
@@ -14,8 +14,8 @@ use crate::resilience::{
 };
 
 impl TargetResilience {
-    /// The instance that a poll begins with. If the breakers let nobody through, it is the one
-    /// whose breaker says first when it will.
+    /// The first instance of a poll. If no breaker permits a request, it is the one whose breaker
+    /// will be the first to do so.
     pub(super) fn choose(&self, state: &mut HostState, now: Instant, endpoint: usize) -> usize {
         if !self.is_pool() {
             return 0;
@@ -29,8 +29,7 @@ impl TargetResilience {
         }
     }
 
-    /// Whether the attempt says something against its instance, and there is another one to ask
-    /// and time for it.
+    /// Whether the failure is one of the instance, and there is another instance and enough time.
     pub(super) fn may_fail_over(
         &self,
         now: Instant,
@@ -49,8 +48,8 @@ impl TargetResilience {
                 .lead_elsewhere(poll.tried)
     }
 
-    /// Leave for an attempt at another instance. It counts as a retry of the fleet: where many
-    /// targets fail, it is their load that it adds to.
+    /// Permission for an attempt at another instance. It counts as a retry of the receiver: when
+    /// many targets fail, it increases their load.
     pub(super) fn fail_over(
         &self,
         state: &mut HostState,
@@ -62,7 +61,7 @@ impl TargetResilience {
         self.leave_for(state, now, endpoint, &choice)
     }
 
-    /// Leave for what another instance is asked beside what was asked already.
+    /// Permission for an attempt at an instance that has not been tried.
     pub(super) fn leave_for(
         &self,
         state: &mut HostState,
@@ -92,7 +91,7 @@ impl TargetResilience {
 }
 
 impl HostState {
-    /// What the breakers of each instance say to an attempt at an endpoint.
+    /// What the breakers of each instance say about an attempt at an endpoint.
     pub(in crate::resilience) fn gates(&self, now: Instant, endpoint: usize) -> Gates {
         let circuits = self.circuits.iter();
         circuits
@@ -100,7 +99,7 @@ impl HostState {
             .collect()
     }
 
-    /// Whether the breakers of any instance are closed for an endpoint.
+    /// Whether any instance has closed breakers for an endpoint.
     pub(super) fn is_any_free(&self, now: Instant, endpoint: usize) -> bool {
         self.gates(now, endpoint).any_is_free()
     }
@@ -118,7 +117,8 @@ impl HostState {
 
     fn first_to_open(&self, now: Instant, endpoint: usize) -> usize {
         let views = self.circuits.iter().map(|c| c.view(now, endpoint));
-        // One that waits for a probe has no time, and comes first: it is worth waiting with it.
+        // An instance that waits for a trial request has no time and comes first: it is worth
+        // waiting for.
         let first = views.enumerate().min_by_key(|(_, view)| view.retry_at());
         first.map_or(0, |(instance, _)| instance)
     }

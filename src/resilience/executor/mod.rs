@@ -1,9 +1,9 @@
-//! The core at work: one poll of one endpoint, with the requests, the waits and the clock that
-//! the core leaves out.
+//! Runs one poll of one endpoint under the policies, with the requests, the waits and the clock
+//! that the core does not have.
 //!
-//! Outermost first: stale fallback, deadline, retry, breakers, attempt. The deadline is a value
-//! handed down: a timeout wrapped around all of this would drop it before a breaker learns
-//! anything, and a host that hangs would never trip one.
+//! From the outside in: stale answer, deadline, retry, breakers, attempt. The deadline is an
+//! argument. A timeout around all of this would drop it before a breaker learns anything, and a
+//! host that hangs would never trip one.
 
 mod admission;
 mod careful;
@@ -31,38 +31,38 @@ use super::{
 };
 use crate::pipeline::{Body, PollFailure, PollOutcome};
 
-/// What one attempt may do.
+/// The parameters of one attempt.
 #[derive(Debug, Clone)]
 pub struct AttemptRequest {
-    /// Which instance of the target is asked, by its position.
+    /// The position of the instance that gets the request.
     pub instance: usize,
-    /// Connecting, headers, body and decoding take no longer.
+    /// The time limit for connecting, headers, body and decoding.
     pub timeout: Duration,
-    /// What the origin said of the kept answer: makes the request conditional.
+    /// The cache headers of the cached answer, which make the request conditional.
     pub validators: Option<CacheHeaders>,
 }
 
-/// What an attempt brought.
+/// The result of a successful attempt.
 #[derive(Debug)]
 pub enum AttemptResponse {
-    /// A decoded body, and what the origin says of it.
+    /// A decoded body and its cache headers.
     Body(Body, CacheHeaders),
-    /// The kept one still holds (304).
+    /// The cached answer is still valid (304).
     NotModified(CacheHeaders),
 }
 
-/// Why an attempt brought nothing.
+/// Why an attempt failed.
 #[derive(Debug)]
 pub struct AttemptError {
-    /// For people and for `error.type`.
+    /// The failure for users, and for `error.type`.
     pub failure: PollFailure,
-    /// For the judgement.
+    /// The class of the failure.
     pub class: ResultClass,
-    /// How long the server asked us to wait.
+    /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
 }
 
-/// What makes single attempts: no retry, and no timeout beyond the order's.
+/// Makes single attempts: without retries, and with no timeout except that of the request.
 pub trait Attempt: Sync {
     /// Makes one attempt. Dropping the future ends it.
     fn make(
@@ -71,25 +71,25 @@ pub trait Attempt: Sync {
     ) -> impl Future<Output = Result<AttemptResponse, AttemptError>> + Send;
 }
 
-/// What a poll came to.
+/// The result of a poll.
 #[derive(Debug)]
 pub struct PollResult {
     /// A body, or why there is none.
     pub outcome: PollOutcome,
-    /// Attempts that were sent.
+    /// The number of attempts that were sent.
     pub attempts: u32,
-    /// How long it waited before its retries, in all.
+    /// The total wait before its retries.
     pub retry_delay: Duration,
-    /// Age of the kept answer that stands in for the missing one.
+    /// The age of the cached answer that replaces the missing one.
     pub stale_age: Option<Duration>,
 }
 
-/// What follows from an attempt.
+/// The next step after a failed attempt.
 enum NextAction<'h> {
     Done(PollOutcome),
-    /// At once, at another instance.
+    /// An attempt at another instance, at once.
     FailOver(AttemptPermit<'h>, PollFailure),
-    /// After a wait.
+    /// An attempt after a wait.
     RetryAfter(Duration, PollFailure),
     GiveUp(PollFailure),
 }
@@ -99,36 +99,37 @@ enum NextAction<'h> {
 struct PollProgress {
     endpoint: usize,
     deadline: Instant,
-    /// Whether nothing else is in flight.
+    /// Whether no other request is in progress.
     alone: bool,
-    /// Attempts that were sent.
+    /// The number of attempts that were sent.
     attempts: u32,
-    /// Waits before a retry. With one instance, that is a wait for each attempt after the first.
+    /// The number of waits before a retry. With one instance, there is one for each attempt after
+    /// the first.
     waits: u32,
-    /// How long these took, in all.
+    /// The total length of these waits.
     waited: Duration,
-    /// The instances that were asked since the last wait.
+    /// The instances that got a request since the last wait.
     tried: Instances,
 }
 
-/// An attempt that has ended.
+/// A finished attempt.
 struct EndedAttempt {
-    /// The poll with it.
+    /// The progress of the poll, including this attempt.
     poll: PollProgress,
     instance: usize,
     sent: Instant,
     limit: Duration,
 }
 
-/// The attempt that made the next one necessary.
+/// The failed attempt that made the next one necessary.
 struct RetryCause {
     failure: PollFailure,
-    /// Where it failed, if the next one is made at another instance at once.
+    /// The instance that failed, if the next attempt is at another instance at once.
     left: Option<usize>,
 }
 
 impl TargetResilience {
-    /// Polls one endpoint, by its position, that may be asked at the same time as others.
+    /// Polls one endpoint, by its position, at the same time as others.
     pub async fn poll(&self, endpoint: usize, attempt: &impl Attempt) -> PollResult {
         let manner = Manner {
             deadline: self.deadline(),
@@ -191,7 +192,7 @@ impl TargetResilience {
                     poll.wait(delay);
                     sleep(delay).await;
                 }
-                // Of a retry that was not sent, the attempt before says more.
+                // If the retry was not sent, the failure of the attempt before says more.
                 NextAction::GiveUp(failure) => break cause.map_or(failure, |cause| cause.failure),
             }
         };
@@ -211,7 +212,8 @@ impl TargetResilience {
             };
         };
         let timeout = endpoint.timeouts.at(instance);
-        // Where another instance is sound, its data need not wait long for the probe of this one.
+        // If another instance is healthy, its data need not wait long for the trial request of this
+        // one.
         let patient = poll.alone || (held.is_probe() && !state.is_any_free(now, poll.endpoint));
         let limit = match patient {
             true => timeout.probe_limit(),
@@ -227,7 +229,7 @@ impl TargetResilience {
         }
     }
 
-    /// What stands in for the answer that did not come.
+    /// The cached answer that replaces the missing one.
     fn fall_back(&self, endpoint: usize) -> Option<Duration> {
         let now = Instant::now();
         let mut state = self.lock();
@@ -243,7 +245,8 @@ impl TargetResilience {
         Some(age)
     }
 
-    /// An attempt was sent; one before it may have made it a retry, or a failover.
+    /// Counts an attempt that was sent. An attempt before it may have made it a retry or a
+    /// failover.
     fn count_cause(&self, endpoint: usize, cause: Option<RetryCause>) {
         let Some(cause) = cause else { return };
         let mut state = self.lock();
@@ -260,7 +263,7 @@ impl TargetResilience {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, HostState> {
-        // The state is whole after each call of the core, so a panic elsewhere spoils nothing.
+        // The state is consistent after each call of the core, so a panic elsewhere does no damage.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -278,13 +281,13 @@ impl PollProgress {
         }
     }
 
-    /// An attempt at an instance has ended.
+    /// Records a finished attempt at an instance.
     fn made(&mut self, instance: usize, was_sent: bool) {
         self.attempts += u32::from(was_sent);
         self.tried = self.tried.with(Instances::of(instance));
     }
 
-    /// After the wait all instances may be asked again.
+    /// After the wait all instances may get a request again.
     fn wait(&mut self, delay: Duration) {
         self.waits += 1;
         self.waited += delay;

@@ -1,5 +1,5 @@
-//! Reads between polls: served from the cache while it is fresh, else by the next poll, which is
-//! made at once and once for all who wait.
+//! On-demand reads: from the cache while it is fresh, otherwise one immediate poll that all waiting
+//! readers share (single-flight).
 
 use tokio::time::{Instant, timeout_at};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A poll under way; followers are told when it ends, be it that it is dropped.
+/// A poll in progress. Its followers are notified at its end, even if it is dropped.
 pub(super) struct InFlightPoll<'h> {
     host: &'h TargetResilience,
     endpoint: usize,
@@ -21,7 +21,7 @@ pub(super) struct InFlightPoll<'h> {
 }
 
 impl TargetResilience {
-    /// An endpoint's answer, for who reads between polls.
+    /// The answer of an endpoint for an on-demand read.
     pub(in crate::resilience) async fn read_on_demand(&self, endpoint: usize) -> CachedAnswer {
         if let Some(body) = self.hit(endpoint) {
             return body;
@@ -47,18 +47,18 @@ impl TargetResilience {
                 None => {}
             }
             if timeout_at(deadline, landed).await.is_err() {
-                return self.make_do(endpoint, unsent("the poll under way takes too long"));
+                return self.make_do(endpoint, unsent("the poll in progress takes too long"));
             }
         }
     }
 
-    /// Readers are served from now on, or no longer.
+    /// Sets whether a task polls the target, so that readers can wait for a poll.
     pub fn set_polled(&self, is_polled: bool) {
         self.lock().is_polled = is_polled;
         self.landed.notify_waiters();
     }
 
-    /// Waits until a reader wants what only a poll can give.
+    /// Waits until a reader needs a poll.
     pub async fn wanted(&self) {
         while !self.wanted_endpoints().contains(&true) {
             self.wanted.notified().await;
@@ -100,7 +100,7 @@ impl TargetResilience {
         (landing.cloned(), state.is_polled)
     }
 
-    /// A poll would send nothing.
+    /// Whether a poll would send nothing.
     fn is_refused(&self, endpoint: usize) -> bool {
         let now = Instant::now();
         self.retry_at(endpoint).is_some_and(|at| now < at)
@@ -128,7 +128,7 @@ impl TargetResilience {
         read.unwrap_or_else(|| CachedAnswer::missing(PollFailure::lost()))
     }
 
-    /// The kept answer, under its own age, or none.
+    /// The cached answer with its age, or none.
     fn make_do(&self, endpoint: usize, failure: PollFailure) -> CachedAnswer {
         let (now, mut state) = (Instant::now(), self.lock());
         let slot = state.endpoints.get_mut(endpoint).map(|e| &mut e.slot);

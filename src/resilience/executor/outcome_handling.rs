@@ -1,4 +1,4 @@
-//! What an attempt came to, and what follows from it.
+//! Handles the outcome of an attempt.
 
 use std::time::Duration;
 
@@ -22,18 +22,18 @@ use crate::{
     },
 };
 
-/// What is to be thought of an attempt.
+/// The classification of an attempt.
 struct Classified {
     class: ResultClass,
     verdict: Verdict,
-    /// Whether it decided about a half-open breaker.
+    /// Whether it was a trial request of a half-open breaker.
     probe: bool,
-    /// Whether it can be made at another instance at once.
+    /// Whether it can be repeated at another instance at once.
     elsewhere: bool,
 }
 
 impl Classified {
-    /// What it says of one of several instances.
+    /// What the attempt says about its instance.
     fn experience(&self, took: Duration, miss: Option<&AttemptError>) -> AttemptResult {
         match self.class {
             ResultClass::NotSent
@@ -48,7 +48,7 @@ impl Classified {
 }
 
 impl TargetResilience {
-    /// Judges an attempt: charges the breakers, keeps the answer, decides what follows.
+    /// Handles a finished attempt: updates the breakers, stores the answer, decides what follows.
     pub(super) fn settle(
         &self,
         mut held: AttemptPermit<'_>,
@@ -60,8 +60,9 @@ impl TargetResilience {
         let verdict = judged.verdict;
         judged.elsewhere = !self.is_once(&self.lock(), &ended.poll, judged.class)
             && self.may_fail_over(now, ended, &verdict);
-        // First of all: the failure that makes it likely that the fault is ours charges nobody.
-        // Instances fail together for reasons of their own; only the last one speaks for a target.
+        // This comes first, so that the failure that makes a fault on the collector's side likely
+        // counts against no host. Instances often fail together for reasons of their own, so only
+        // the last one counts for a target.
         if !judged.elsewhere {
             self.tell_guard(now, verdict.host);
         }
@@ -73,8 +74,7 @@ impl TargetResilience {
         }
     }
 
-    /// The same for one of two attempts that are under way: it has failed, and the other one
-    /// decides what follows.
+    /// Handles a failed attempt of two that were in progress. The other one decides what follows.
     pub(super) fn set_aside(&self, flown: FinishedAttempt<'_>) {
         let FinishedAttempt {
             mut held,
@@ -104,7 +104,7 @@ impl TargetResilience {
             Err(miss) => self.class_of(miss, ended),
         };
         if class == ResultClass::Transport {
-            // One process serves all of them.
+            // All endpoints are one process.
             for endpoint in &mut self.lock().endpoints {
                 endpoint.timeouts.at_mut(ended.instance).chill();
             }
@@ -134,7 +134,7 @@ impl TargetResilience {
         }
     }
 
-    /// A timeout that only the poll's deadline made so short says nothing of the host.
+    /// A timeout that is short only because of the poll's deadline says nothing about the host.
     fn class_of(&self, miss: &AttemptError, ended: &EndedAttempt) -> ResultClass {
         let at_deadline = Instant::now() >= ended.poll.deadline;
         if miss.class != ResultClass::Timeout || !at_deadline {
@@ -147,8 +147,8 @@ impl TargetResilience {
             usual.min(self.settings.deadline)
         });
         ResultClass::DeadlineCut {
-            // Where the timeout is as long as the deadline, the moments before the attempt are
-            // missing from it; a host that hangs must be charged all the same.
+            // If the timeout is as long as the deadline, the time before the attempt is missing
+            // from it. A host that hangs must count as failed anyway.
             overdue: usual.is_none_or(|usual| ended.limit >= usual / 10 * 9),
         }
     }
@@ -169,7 +169,7 @@ impl TargetResilience {
         let state = &mut *state;
         let circuit = state.circuits.at_mut(ended.instance);
         if ended.poll.alone {
-            // It stands for all of them.
+            // The result counts for all endpoints.
             circuit.speak_for_all(ended.poll.endpoint);
         }
         let changes = circuit.complete(now, permit, verdict, &mut state.rng);
@@ -213,7 +213,7 @@ impl TargetResilience {
         let slot = &mut endpoint.slot;
         let outcome = match answer {
             AttemptResponse::Body(body, origin) => {
-                // The new one may need the room of the old one.
+                // The new answer may need the memory of the old one.
                 slot.clear();
                 match body.to_keep() {
                     Some(kept) => slot.store(Reader::Poll, ended.sent, origin, kept),
@@ -225,7 +225,7 @@ impl TargetResilience {
             AttemptResponse::NotModified(origin) => {
                 match slot.revalidated(Reader::Poll, ended.sent, origin) {
                     Some(body) => PollOutcome::NotModified(body.clone()),
-                    // A server that says 304 to an unconditional request.
+                    // A server sent 304 to an unconditional request.
                     None => return NextAction::GiveUp(PollFailure::lost()),
                 }
             }
@@ -279,8 +279,8 @@ impl TargetResilience {
         }
     }
 
-    /// The failure for the retry loop. One of several instances that asks for a pause has it; the
-    /// others need not wait with it.
+    /// The failure for the retry loop. If one of several instances asks for a pause, the pause
+    /// applies only to that instance.
     fn failed(
         &self,
         state: &mut HostState,
@@ -327,7 +327,7 @@ impl TargetResilience {
         endpoint: usize,
         reason: RetryStop,
     ) {
-        // A poll that needs no retry has none suppressed.
+        // A poll that needs no retry suppresses none.
         let suppressed = RetryStop::SUPPRESSING.contains(&reason);
         if let Some(endpoint) = state.endpoints.get_mut(endpoint).filter(|_| suppressed) {
             *endpoint.suppressed.entry(reason).or_default() += 1;

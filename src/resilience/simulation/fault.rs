@@ -1,4 +1,4 @@
-//! How a host behaves, well and ill.
+//! The behavior of a simulated host.
 
 use std::time::Duration;
 
@@ -7,54 +7,54 @@ use fastrand::Rng;
 use super::SimulationSettings;
 use crate::resilience::{outcome::ResultClass, time::jittered};
 
-/// How long a host that is well takes to answer.
+/// The response time of a healthy host.
 pub(super) const USUAL: Duration = Duration::from_millis(80);
 
-/// How long a refusal takes.
+/// The time of a refusal.
 const REFUSAL: Duration = Duration::from_millis(1);
 
-/// How long answers take after a restart, and for how long.
+/// The response time after a restart, and how long it lasts.
 const COLD: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(30));
 
-/// Each answer takes from (1 − this) to (1 + this) times its nominal time.
+/// Each response time is random between (1 − this) and (1 + this) times its nominal value.
 const SPREAD: f64 = 0.25;
 
-/// The shortest and the longest outage, in seconds, where no length is given.
+/// The shortest and the longest outage in seconds, if no length is given.
 const LENGTH: std::ops::Range<f64> = 240.0..300.0;
 
-/// What is wrong with a host.
+/// The fault of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SimulatedFault {
-    /// It accepts, and never answers.
+    /// It accepts connections and never answers.
     Hang,
     /// It refuses connections.
     Refuse,
-    /// It answers with this status.
+    /// It answers with this HTTP status.
     Status(u16),
-    /// It refuses every second connection, by chance.
+    /// It refuses every second connection, at random.
     Flap,
-    /// It answers after so long.
+    /// It answers after this time.
     Slow(Duration),
-    /// It refuses connections, and for half a minute after that answers in 3 s.
+    /// It refuses connections. For half a minute after that it answers in 3 s.
     Restart,
 }
 
 /// A kind of outage, of which many are simulated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
-    /// What it is called in reports.
+    /// The name in reports.
     pub name: String,
-    /// What is wrong.
+    /// The fault of the host.
     pub fault: SimulatedFault,
-    /// Which endpoint suffers, by its position; all of them if not given.
+    /// The affected endpoint, by its position. Default: all.
     pub path: Option<usize>,
-    /// When it begins, after the first poll; at a random moment between two polls if not given.
+    /// The start, after the first poll. Default: a random time between two polls.
     pub at: Option<Duration>,
-    /// How long it lasts; 240 to 300 s if not given.
+    /// The length. Default: 240 to 300 s.
     pub length: Option<Duration>,
 }
 
-/// The outages that every configuration should stand.
+/// The outages that every configuration should survive.
 pub fn builtin(settings: &SimulationSettings) -> Vec<Incident> {
     let incident = |name: &str, fault, length: Option<u64>| Incident {
         name: name.to_owned(),
@@ -80,7 +80,7 @@ pub fn builtin(settings: &SimulationSettings) -> Vec<Incident> {
 }
 
 impl Incident {
-    /// One of the outages.
+    /// Draws one outage of this kind.
     pub(super) fn draw(&self, settings: &SimulationSettings, rng: &mut Rng) -> Outage {
         let interval = settings.interval.get();
         let phase = interval.mul_f64(rng.f64());
@@ -95,7 +95,7 @@ impl Incident {
         }
     }
 
-    /// The latest moment at which one of the outages is over.
+    /// The latest end of an outage of this kind.
     pub(super) fn latest_end(&self, settings: &SimulationSettings) -> Duration {
         let from = self.at.unwrap_or(settings.interval.get().saturating_mul(5));
         let length = self.length.unwrap_or(Duration::from_secs_f64(LENGTH.end));
@@ -112,21 +112,21 @@ pub(super) struct Outage {
     pub(super) to: Duration,
 }
 
-/// What a request would come to if it had all the time.
+/// The result of a request without a time limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SimulatedAnswer {
     pub(super) class: ResultClass,
-    /// None for never.
+    /// `None` means never.
     pub(super) took: Option<Duration>,
 }
 
 impl Outage {
-    /// Whether it is under way.
+    /// Whether the outage is in progress.
     pub(super) fn is_on(&self, now: Duration) -> bool {
         (self.from..self.to).contains(&now)
     }
 
-    /// What a request to this endpoint comes to now.
+    /// The result of a request to this endpoint now.
     pub(super) fn answer(&self, now: Duration, endpoint: usize, rng: &mut Rng) -> SimulatedAnswer {
         let after = |class, nominal, rng: &mut Rng| SimulatedAnswer {
             class,

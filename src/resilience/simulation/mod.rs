@@ -1,8 +1,8 @@
-//! What an outage of one host would come to, in virtual time.
+//! Simulates an outage of one host, in virtual time.
 //!
-//! The core that polls is driven here by a queue of events instead of by sockets and a clock, with
-//! a receiver's own settings: so many seeds give so many outages in a second, and the same seed
-//! the same one again.
+//! A queue of events runs the same core that polls, instead of sockets and a clock, with the
+//! receiver's own settings. So many outages can be simulated in a second, and the same seed gives
+//! the same outage.
 
 mod fault;
 mod report;
@@ -24,32 +24,32 @@ pub use self::{
     script::incidents,
 };
 
-/// What is simulated: a receiver as it is configured.
+/// The simulated receiver, with its settings.
 #[derive(Debug, Clone)]
 pub struct SimulationSettings {
-    /// Time between two polls.
+    /// The time between two polls.
     pub interval: Duration,
-    /// Of one attempt.
+    /// The timeout of one attempt.
     pub timeout: TimeoutConfig,
-    /// Of one poll, if configured.
+    /// The configured deadline of one poll.
     pub deadline: Option<Duration>,
     /// How attempts are repeated.
     pub retry: RetryConfig,
-    /// When they are refused.
+    /// When attempts are refused.
     pub circuit_breaker: CircuitBreakerConfig,
-    /// What is kept between polls; for the plan only.
+    /// The cache between polls; only for the feasibility check.
     pub cache: CacheConfig,
-    /// The promised age of data; for the plan only.
+    /// The freshness objective; only for the feasibility check.
     pub freshness_objective: Option<Duration>,
-    /// The name of each target, and the `host:port` of each of its instances. One target fails, as
-    /// if it had one instance.
+    /// The name of each target, and `host:port` of each of its instances. One target fails, as if
+    /// it had one instance.
     pub targets: Vec<(String, Vec<String>)>,
     /// The paths that are polled of each target.
     pub endpoints: Vec<String>,
 }
 
 impl SimulationSettings {
-    /// The same for the feasibility check, which is to find no error before anything is simulated.
+    /// The input of the feasibility check, which must find no error before a simulation.
     pub fn plan(&self) -> FeasibilityInput<'_> {
         FeasibilityInput {
             interval: self.interval,

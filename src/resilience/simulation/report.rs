@@ -1,4 +1,4 @@
-//! What many runs come to.
+//! Summarizes many runs.
 
 use std::time::Duration;
 
@@ -6,42 +6,42 @@ use serde::Serialize;
 
 use super::run::Run;
 
-/// The middle and the worst of something.
+/// The mean and the maximum of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// The mean.
+    /// The mean value.
     pub mean: f64,
-    /// The largest.
+    /// The largest value.
     pub max: f64,
-    /// In so many outages there was such a thing at all.
+    /// The number of outages that had such a value.
     pub outages: usize,
 }
 
-/// What the outages of one kind come to. Numbers without a spread are means.
+/// The results of the outages of one kind. Numbers without a spread are means.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// The kind.
+    /// The kind of outage.
     pub fault: String,
-    /// So many were simulated.
+    /// The number of simulated outages.
     pub outages: usize,
-    /// Requests sent while the outage was on, to all endpoints.
+    /// Requests during the outage, to all endpoints.
     pub requests: Option<Spread>,
-    /// Seconds from its beginning to the first opening of a breaker; none if none ever opened.
+    /// Seconds from its start to the first opening of a breaker. `None` if no breaker opened.
     pub detection_seconds: Option<Spread>,
-    /// Seconds from its end until there was fresh data of each endpoint.
+    /// Seconds from its end until each endpoint had fresh data.
     pub recovery_seconds: Option<Spread>,
-    /// Ticks that were lost because the poll before them took too long.
+    /// Ticks that were lost because the previous poll took too long.
     pub late_ticks: f64,
-    /// Polls that brought data.
+    /// Polls with data.
     pub fresh_polls: f64,
-    /// Polls that are due if nothing fails, before, in and after the outage.
+    /// Polls that would be due without a failure, before, during and after the outage.
     pub planned_polls: f64,
-    /// Polls that were made and brought nothing; what an open breaker leaves out is none.
+    /// Polls that were made and had no data. Polls that an open breaker prevents do not count.
     pub lost_polls: f64,
 }
 
 impl Report {
-    /// Sums up the runs of one kind of outage.
+    /// Summarizes the runs of one kind of outage.
     pub fn new(fault: &str, runs: &[Run]) -> Self {
         let seconds = |of: fn(&Run) -> Option<Duration>| {
             Spread::of(runs.iter().filter_map(of).map(|span| span.as_secs_f64()))

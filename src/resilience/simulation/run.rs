@@ -1,5 +1,5 @@
-//! One outage from the polls before it to the polls after it: a queue of events, each handled as
-//! the polling task would handle it.
+//! Simulates one outage, with the polls before and after it: a queue of events, each handled as the
+//! polling task would handle it.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
@@ -19,30 +19,31 @@ use crate::resilience::{
     timeout::Timeout,
 };
 
-/// Answers that each endpoint has given before the first poll; enough to know its usual time.
+/// The number of answers of each endpoint before the first poll; enough to know its usual response
+/// time.
 const KNOWN_ANSWERS: usize = 64;
 
-/// What one outage came to.
+/// The result of one outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Run {
-    /// Requests sent while it was on.
+    /// Requests during the outage.
     pub requests: u32,
-    /// From its beginning to the first opening of a breaker.
+    /// The time from its start to the first opening of a breaker.
     pub detection: Option<Duration>,
-    /// From its end until there was fresh data of each endpoint.
+    /// The time from its end until each endpoint had fresh data.
     pub recovery: Option<Duration>,
-    /// Ticks that were lost because the poll before them took too long.
+    /// Ticks that were lost because the previous poll took too long.
     pub late_ticks: u32,
-    /// Polls that brought data.
+    /// Polls with data.
     pub fresh_polls: u32,
-    /// Polls that are due if nothing fails.
+    /// Polls that would be due without a failure.
     pub planned_polls: u32,
-    /// Polls that were made and brought nothing.
+    /// Polls that were made and had no data.
     pub lost_polls: u32,
 }
 
-/// Simulates one of the outages of this kind; which one, `seed` says. `origin` is any instant:
-/// only spans are looked at.
+/// Simulates one outage of this kind. `seed` determines which one. `origin` may be any instant,
+/// because only durations matter.
 pub fn run(settings: &SimulationSettings, incident: &Incident, seed: u64, origin: Instant) -> Run {
     let mut simulation = Simulation::new(settings, incident, seed, origin);
     simulation.drain();
@@ -55,7 +56,7 @@ pub fn run(settings: &SimulationSettings, incident: &Incident, seed: u64, origin
     }
 }
 
-/// In the order in which those of one moment are handled.
+/// The order is that of events at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum SimulationEvent {
     Attempt(usize),
@@ -91,7 +92,7 @@ struct Simulation<'a> {
     end: Duration,
     events: BinaryHeap<Reverse<(Duration, SimulationEvent)>>,
     endpoints: Vec<SimulatedEndpoint>,
-    /// Those that wait for the verdict of a probe.
+    /// Endpoints that wait for the result of a trial request.
     waiting: Vec<usize>,
     run: Run,
 }
@@ -180,7 +181,7 @@ impl<'a> Simulation<'a> {
         };
         let remaining = polled.remaining(self.now, deadline);
         if remaining < least(polled.timeout.p50(), deadline) {
-            // The verdict it waited for came too late.
+            // The result that it waited for came too late.
             self.circuit.give_back(permit);
             return self.over(endpoint, false);
         }
@@ -246,7 +247,7 @@ impl<'a> Simulation<'a> {
             self.failed(endpoint, class, &failed);
         }
         if probe {
-            // The verdict that others wait for.
+            // Others wait for this result.
             for endpoint in std::mem::take(&mut self.waiting) {
                 self.attempt(endpoint);
             }
@@ -278,7 +279,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// The next tick is at the expiry if a breaker is in the way, else on the grid.
+    /// The next tick is at the expiry of a breaker, if one is open, else on the grid.
     fn over(&mut self, endpoint: usize, fresh: bool) {
         let (now, interval) = (self.now, self.settings.interval.get());
         let view = self.circuit.view(self.instant(), endpoint);
@@ -322,13 +323,13 @@ impl SimulatedEndpoint {
         }
     }
 
-    /// What is left of its poll.
+    /// The time that is left of its poll.
     fn remaining(&self, now: Duration, deadline: Duration) -> Duration {
         self.due.saturating_add(deadline).saturating_sub(now)
     }
 }
 
-/// The ticks of an endpoint from before the outage until every breaker had its chance to close.
+/// The ticks of an endpoint from before the outage until every breaker could have closed.
 fn ticks(settings: &SimulationSettings, incident: &Incident) -> u32 {
     let (breaker, interval) = (&settings.circuit_breaker, settings.interval.get());
     let open = match breaker.open_multiplier > 1.0 {
@@ -344,7 +345,7 @@ fn ticks(settings: &SimulationSettings, incident: &Incident) -> u32 {
     ))
 }
 
-/// How many whole intervals a span has.
+/// The number of whole intervals in a duration.
 fn periods(span: Duration, interval: Duration) -> u32 {
     let periods = span.as_nanos() / interval.as_nanos().max(1);
     u32::try_from(periods).unwrap_or(u32::MAX)

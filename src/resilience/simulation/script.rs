@@ -1,5 +1,4 @@
 //! Outages that the user describes.
-//!
 //! ```yaml
 //! - fault: hang
 //!   at: 60s
@@ -16,23 +15,23 @@ use crate::{
     yaml::{self, Cursor, Diagnostics, list},
 };
 
-/// One outage of the script. Each is simulated by itself.
+/// One outage of the script. Each is simulated separately.
 #[derive(Debug, Clone, Deserialize)]
 struct ScriptEntry {
     fault: OutageKind,
-    /// After the first poll; at a random moment if not given.
+    /// The start, after the first poll. Default: a random time.
     #[serde(default)]
     at: Option<Duration>,
-    /// How long; 240 to 300 s if not given, and 10 s of a restart.
+    /// The length. Default: 240 to 300 s, and 10 s for a restart.
     #[serde(default, rename = "for")]
     length: Option<Duration>,
-    /// The only path that suffers.
+    /// The only affected path.
     #[serde(default)]
     path: Option<String>,
-    /// Of `status`.
+    /// The HTTP status, for `status`.
     #[serde(default)]
     code: Option<u16>,
-    /// Of `slow`.
+    /// The response time, for `slow`.
     #[serde(default)]
     latency: Option<Duration>,
 }
@@ -48,10 +47,10 @@ enum OutageKind {
     Restart,
 }
 
-/// Reads a script; `source` stands in messages.
+/// Reads a script. `source` is its name in messages.
 ///
 /// # Errors
-/// All mistakes at once, each with its place; a path that is not polled is one.
+/// All mistakes at once, each with its place. A path that is not polled is a mistake.
 pub fn incidents(
     source: &str,
     text: &str,
@@ -126,7 +125,7 @@ impl ScriptEntry {
         })
     }
 
-    /// The entry in few words: `status 500 of /a at 1m for 4m`.
+    /// The entry in a few words: `status 500 of /a at 1m for 4m`.
     fn name(&self) -> String {
         let mut words = vec![format!("{:?}", self.fault).to_lowercase()];
         words.extend(self.code.map(|code| code.to_string()));

@@ -1,4 +1,4 @@
-//! The choice among instances, at the pace of polls.
+//! Tests of the choice among instances.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn answered(millis: u64) -> AttemptResult {
     AttemptResult::Answered(Duration::from_millis(millis))
 }
 
-/// A balancer with a clock in its hand, before breakers of which none is open.
+/// A balancer with a manual clock. No breaker is open.
 struct Bench {
     balancer: Balancer,
     gates: Vec<Admission>,
@@ -67,7 +67,7 @@ impl Bench {
     }
 }
 
-/// How often each of `N` instances is chosen in so many polls, where `ask` says how they answer.
+/// The share of each of `N` instances in this number of polls, where `ask` gives the results.
 fn shares<const N: usize>(ask: impl Fn(usize) -> AttemptResult) -> [f64; N] {
     let mut bench = Bench::new(N);
     let mut chosen = [0_u32; N];
@@ -81,7 +81,7 @@ fn shares<const N: usize>(ask: impl Fn(usize) -> AttemptResult) -> [f64; N] {
 }
 
 #[test]
-fn equals_share_the_polls() {
+fn equal_instances_share_the_polls() {
     let shares: [f64; 3] = shares(|_| answered(80));
     assert!(
         shares.iter().all(|share| (0.25..0.42).contains(share)),
@@ -106,7 +106,7 @@ fn a_slow_answer_is_remembered_over_many_ticks() {
 }
 
 #[test]
-fn one_that_fails_is_left_out_for_as_long_as_a_breaker_is_open_and_then_tried_first() {
+fn a_failed_instance_is_ejected_for_the_open_duration_and_then_tried_first() {
     let mut bench = Bench::new(3);
     bench.ended(1, FAILED);
     for _ in 0..100 {
@@ -120,7 +120,7 @@ fn one_that_fails_is_left_out_for_as_long_as_a_breaker_is_open_and_then_tried_fi
     assert_ne!(
         bench.choose(&[0]).unwrap().because,
         SelectionReason::Due,
-        "no failover is a trial"
+        "a failover does not go to an ejected instance"
     );
     bench.ended(1, answered(80));
     assert_ne!(bench.choose(&[]).unwrap().because, SelectionReason::Due);
@@ -133,12 +133,12 @@ fn one_that_fails_is_left_out_for_as_long_as_a_breaker_is_open_and_then_tried_fi
 }
 
 #[test]
-fn one_that_refuses_in_a_millisecond_is_no_black_hole() {
+fn an_instance_that_refuses_fast_does_not_attract_requests() {
     let shares: [f64; 3] = shares(|instance| match instance {
         0 => FAILED,
         _ => answered(80),
     });
-    // It is tried again at every second tick, when its time is over, and never between.
+    // It is tried again at every second tick, when its time is over, and never in between.
     assert_eq!(shares[0], 0.5, "{shares:?}");
     let mut bench = Bench::new(2);
     bench.ended(0, FAILED);
@@ -148,7 +148,7 @@ fn one_that_refuses_in_a_millisecond_is_no_black_hole() {
 }
 
 #[test]
-fn half_may_be_left_out_and_no_more() {
+fn at_most_half_of_the_instances_are_ejected() {
     let mut bench = Bench::new(4);
     bench.ended(0, FAILED);
     bench.ended(1, FAILED);
@@ -165,7 +165,7 @@ fn half_may_be_left_out_and_no_more() {
 }
 
 #[test]
-fn an_open_breaker_counts_towards_the_half_and_is_never_overruled() {
+fn an_open_breaker_counts_as_ejected_and_is_never_overruled() {
     let mut bench = Bench::new(3);
     bench.gates = vec![Admission::Shut, Admission::Free, Admission::Free];
     assert_eq!((bench.ejected(), bench.is_panic()), (vec![0], false));
@@ -179,7 +179,7 @@ fn an_open_breaker_counts_towards_the_half_and_is_never_overruled() {
 }
 
 #[test]
-fn a_probe_is_due_at_once_and_a_last_resort_for_a_failover() {
+fn a_trial_request_is_due_at_once_but_a_last_resort_for_a_failover() {
     let mut bench = Bench::new(3);
     bench.gates = vec![Admission::Free, Admission::Free, Admission::Probe];
     let choice = bench.choose(&[]).unwrap();
@@ -198,7 +198,7 @@ fn a_probe_is_due_at_once_and_a_last_resort_for_a_failover() {
 }
 
 #[test]
-fn a_long_pause_weighs_more_than_a_failure() {
+fn a_long_pause_counts_more_than_a_failure() {
     let mut bench = Bench::new(2);
     let retry_after = Some(secs(60));
     bench.ended(0, AttemptResult::Failed { retry_after });
@@ -240,9 +240,9 @@ fn history() -> impl Strategy<Value = (usize, Vec<Step>, u64)> {
 }
 
 proptest! {
-    /// Whatever happened before, and whoever was tried.
+    /// This is true whatever happened before, and whichever instances were tried.
     #[test]
-    fn a_choice_obeys_the_breakers_and_never_leaves_out_too_many(
+    fn a_choice_obeys_the_breakers_and_never_ejects_too_many(
         (count, steps, tried) in history(),
     ) {
         let mut bench = Bench::new(count);
@@ -265,7 +265,7 @@ proptest! {
             tried.iter().copied().collect(),
             &mut bench.rng,
         );
-        prop_assert_eq!(choice.is_some(), any_left, "who may be asked is");
+        prop_assert_eq!(choice.is_some(), any_left, "a permitted instance is chosen");
         if let Some(choice) = choice {
             prop_assert!(may(&choice.instance));
             let is_resort = matches!(choice.because, SelectionReason::LastResort | SelectionReason::Due);

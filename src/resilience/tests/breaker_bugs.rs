@@ -12,7 +12,7 @@ use crate::resilience::{
 use fastrand::Rng;
 use tokio::time::Instant;
 
-/// A host with two endpoints, and a clock in its hand.
+/// A host with two endpoints and a manual clock.
 struct Host {
     circuit: Circuit,
     now: Instant,
@@ -85,7 +85,7 @@ fn the_fifth_failure_opens_the_breaker_and_one_failed_trial_opens_it_again() {
         (reopened.reason, reopened.to),
         (TransitionReason::ProbeFailed, BreakerState::Open)
     );
-    // Once in an open time: it counts from when the probe was sent, a second ago.
+    // Once per open time, which counts from when the trial request was sent, a second ago.
     let retry_at = bench.now + OPEN - secs(1);
     let refusal = bench.breaker.try_acquire(bench.now);
     assert_eq!(refusal, Err(BreakerRefusal::Open { retry_at }));
@@ -101,7 +101,7 @@ fn a_late_result_of_an_earlier_state_changes_nothing_and_is_counted() {
     assert_eq!(
         bench.complete(late, BreakerOutcome::Ok),
         None,
-        "does not close"
+        "it does not close the breaker"
     );
     assert_eq!(bench.state(), BreakerState::HalfOpen);
     assert_eq!(bench.breaker.view(bench.now).counters.stale_results, 1);
@@ -125,7 +125,7 @@ fn a_cancelled_trial_gives_its_slot_back_and_neither_opens_nor_closes() {
     let counters = bench.breaker.view(bench.now).counters;
     assert_eq!(
         counters.cancelled_probes, 3,
-        "what was not sent was no probe"
+        "an unsent request is not a trial request"
     );
     assert_eq!(
         bench.attempt(BreakerOutcome::Ok).unwrap().to,
@@ -152,7 +152,7 @@ fn a_healthy_node_leaves_half_open_however_rarely_it_is_polled() {
 
 #[test]
 fn every_result_counts_and_nothing_but_results() {
-    // A hanging host, whose attempts the deadline cuts: they are results all the same.
+    // The deadline cuts the attempts at a host that hangs. They are still results.
     let mut host = Host::new(BreakerScope::Both);
     for _ in 0..5 {
         host.attempt(0, ResultClass::DeadlineCut { overdue: true })
@@ -172,7 +172,7 @@ fn every_result_counts_and_nothing_but_results() {
     assert_eq!(
         host.states(0).2,
         BreakerState::Closed,
-        "cut before its time, it proves nothing"
+        "an attempt cut too early proves nothing"
     );
 }
 
@@ -240,7 +240,7 @@ fn requests_that_fail_together_count_as_one_failure() {
             assert!(changed.is_none() || wave == 5);
         }
         let failures = bench.breaker.view(bench.now).consecutive_failures;
-        assert_eq!(failures, wave, "refused at once, all of them");
+        assert_eq!(failures, wave, "all of them were refused at once");
         bench.wait(secs(1));
     }
     assert_eq!(bench.state(), BreakerState::Open);
@@ -276,7 +276,7 @@ fn the_reported_state_is_computed_when_it_is_read() {
     assert_eq!(
         (view.state, view.since),
         (BreakerState::HalfOpen, bench.now),
-        "nobody asked"
+        "there was no request"
     );
     assert_eq!(view.counters.expiries, 1);
     assert_eq!(view.time.open, OPEN);
@@ -312,7 +312,7 @@ fn breakers_that_open_together_send_their_trials_at_different_times() {
 }
 
 #[test]
-fn openings_in_a_row_grow_to_the_longest_and_shrink_with_health() {
+fn consecutive_openings_become_longer_and_health_shortens_them() {
     let mut bench = Bench::new(BreakerPolicy {
         open_multiplier: 1.5,
         ..policy()
@@ -326,7 +326,7 @@ fn openings_in_a_row_grow_to_the_longest_and_shrink_with_health() {
     for _ in 0..7 {
         bench.wait(secs(300));
         bench.attempt(BreakerOutcome::Fail);
-        // It counts from when the probe was sent.
+        // The time counts from when the trial request was sent.
         openings.push(opening(&bench) + 1.0);
     }
     assert_eq!(openings[..4], [30.0, 45.0, 67.5, 101.25]);
@@ -346,7 +346,7 @@ fn openings_in_a_row_grow_to_the_longest_and_shrink_with_health() {
 }
 
 #[test]
-fn while_held_nothing_is_charged() {
+fn a_held_breaker_counts_no_failures() {
     let mut bench = Bench::new(policy());
     bench.attempt(BreakerOutcome::Fail);
     bench.breaker.hold(true);
@@ -361,7 +361,7 @@ fn while_held_nothing_is_charged() {
     assert_eq!(
         bench.attempt(BreakerOutcome::Fail),
         None,
-        "a probe is not either"
+        "a trial request does not count either"
     );
     assert_eq!(
         bench.attempt(BreakerOutcome::Ok).unwrap().to,
@@ -370,7 +370,7 @@ fn while_held_nothing_is_charged() {
 }
 
 #[test]
-fn faults_are_charged_where_they_lie() {
+fn faults_count_against_the_host_or_the_endpoint_that_caused_them() {
     let closed = Some(BreakerState::Closed);
     let open = Some(BreakerState::Open);
     for (scope, class, expected) in [
@@ -396,7 +396,7 @@ fn faults_are_charged_where_they_lie() {
 }
 
 #[test]
-fn too_many_requests_fails_a_probe_but_not_the_host() {
+fn too_many_requests_fails_a_trial_request_but_not_the_host() {
     let mut host = Host::new(BreakerScope::Both);
     for _ in 0..5 {
         host.attempt(0, ResultClass::Status(503)).unwrap();
@@ -416,7 +416,7 @@ fn too_many_requests_fails_a_probe_but_not_the_host() {
 }
 
 #[test]
-fn both_permits_or_none() {
+fn a_request_gets_both_permits_or_none() {
     let mut host = Host::new(BreakerScope::Both);
     for _ in 0..5 {
         host.attempt(0, ResultClass::Status(503)).unwrap();
@@ -424,7 +424,7 @@ fn both_permits_or_none() {
     for _ in 0..5 {
         host.attempt(1, ResultClass::Transport).unwrap();
     }
-    // Both are half-open now; the endpoint's probe fails on its own account.
+    // Both are half-open now. The trial request of the endpoint fails because of the endpoint.
     host.now += OPEN;
     let probe = host.circuit.try_acquire(host.now, 0).unwrap();
     let waiting = host.circuit.try_acquire(host.now, 1).unwrap_err();
@@ -468,7 +468,7 @@ fn both_permits_or_none() {
 }
 
 #[test]
-fn a_pause_that_the_server_asked_for_is_kept_and_charged_to_nobody() {
+fn a_pause_requested_by_the_server_is_obeyed_and_is_no_failure() {
     let mut host = Host::new(BreakerScope::Both);
     let until = host.now + secs(60);
     host.circuit.pause(until);

@@ -60,7 +60,7 @@ fn serving_a_stale_answer_does_not_renew_it_and_ends_at_max_stale() {
         assert_eq!(
             fallback,
             Fallback::Stale { value, age },
-            "with the Age that it came with"
+            "including its Age header"
         );
     }
     assert_eq!(
@@ -70,7 +70,7 @@ fn serving_a_stale_answer_does_not_renew_it_and_ends_at_max_stale() {
     assert_eq!(
         slot.age(sent + secs(1000)),
         Some(secs(1100)),
-        "and goes on growing"
+        "the age keeps growing"
     );
 }
 
@@ -114,7 +114,7 @@ fn not_modified_freshens_and_keeps_the_validators() {
 }
 
 #[test]
-fn the_origin_is_heard_only_if_configured() {
+fn cache_headers_apply_only_if_configured() {
     let origin = CacheHeaders {
         max_age: Some(secs(30)),
         must_revalidate: true,

@@ -1,4 +1,4 @@
-//! Who is asked with whom, and who is the suspect when a host hangs.
+//! Tests of the order of requests, and of the suspect when a host hangs.
 
 use super::*;
 use crate::resilience::caution::{
@@ -7,7 +7,7 @@ use crate::resilience::caution::{
     LEFT_OUT, LEFT_OUT_MAX, Next, Steps,
 };
 
-/// Three endpoints, as a poll asks them, before a host that does what a test says.
+/// Three endpoints as a poll requests them, and a host that a test scripts.
 struct Lab {
     caution: Caution,
     now: Instant,
@@ -27,7 +27,7 @@ impl Lab {
         self.caution.steps(self.now, &[true; 3])
     }
 
-    /// One poll of all; the order in which endpoints were asked, witnesses with their sign.
+    /// One poll of all endpoints. Returns their order, with a `?` for witnesses.
     fn poll(&mut self, mut host: impl FnMut(usize) -> Heard) -> Vec<String> {
         let steps = self.steps();
         let mut asked: Vec<_> = steps.together.iter().map(usize::to_string).collect();
@@ -67,7 +67,7 @@ impl Lab {
     }
 }
 
-/// Answers until this endpoint was asked, then nothing, on any path.
+/// Answers until a request for this endpoint, then never again, on any path.
 fn hangs_at(killer: usize) -> impl FnMut(usize) -> Heard {
     let mut hangs = false;
     move |at| {
@@ -77,7 +77,7 @@ fn hangs_at(killer: usize) -> impl FnMut(usize) -> Heard {
 }
 
 #[test]
-fn endpoints_are_asked_together_once_each_has_answered() {
+fn endpoints_are_polled_together_after_each_has_answered() {
     let mut lab = Lab::new();
     assert_eq!(lab.steps().alone, [0, 1, 2]);
     assert_eq!(lab.poll(|_| Answer), ["0", "1", "2"]);
@@ -94,13 +94,13 @@ fn the_endpoint_after_which_nothing_answers_is_the_suspect() {
 }
 
 #[test]
-fn a_suspect_is_asked_again_after_a_time_that_grows_and_only_after_the_others() {
+fn a_suspect_is_polled_again_after_a_growing_time_and_after_all_others() {
     let mut lab = Lab::new();
     let mut left_out = LEFT_OUT;
     for _ in 0..8 {
         lab.poll(hangs_at(1));
         assert_eq!(lab.suspected().last(), Some(&(1, left_out)));
-        // However long the outage is: the time begins with its end.
+        // However long the outage is, the time starts at its end.
         lab.now += LEFT_OUT_MAX * 2;
         assert_eq!(lab.steps().left_out, [1]);
         assert_eq!(lab.poll(|_| Answer), ["0", "2"]);
@@ -119,19 +119,19 @@ fn a_suspect_is_asked_again_after_a_time_that_grows_and_only_after_the_others() 
 }
 
 #[test]
-fn an_endpoint_that_is_silent_by_itself_costs_the_others_nothing() {
+fn an_endpoint_that_alone_is_silent_does_not_affect_the_others() {
     let mut lab = Lab::new();
     let alone = |at| if at == 0 { Silence } else { Answer };
     assert_eq!(lab.poll(alone), ["0"], "it may be the host");
     assert_eq!(lab.poll(alone), ["1", "2", "0", "1?"]);
-    assert_eq!(lab.poll(alone), ["0", "1", "2"], "no harm in it");
-    // When the host goes, that is no proof against it.
+    assert_eq!(lab.poll(alone), ["0", "1", "2"], "it does no harm");
+    // A later outage of the host is no proof against it.
     lab.poll(|_| Silence);
     assert_eq!(lab.changes, []);
 }
 
 #[test]
-fn a_host_that_is_down_is_asked_one_request_a_poll_and_one_by_one_when_it_is_back() {
+fn a_host_that_is_down_gets_one_request_per_poll_and_then_one_by_one() {
     let mut lab = Lab::new();
     lab.poll(|_| Answer);
     assert_eq!(lab.poll(|_| Gone), ["0", "1", "2"]);
@@ -143,7 +143,7 @@ fn a_host_that_is_down_is_asked_one_request_a_poll_and_one_by_one_when_it_is_bac
 }
 
 #[test]
-fn the_first_endpoint_is_found_out_when_another_is_asked_before_it() {
+fn the_first_endpoint_is_suspected_when_another_is_polled_before_it() {
     let mut lab = Lab::new();
     assert_eq!(lab.poll(hangs_at(0)), ["0"]);
     assert_eq!(lab.poll(|_| Silence), ["1"]);
@@ -153,7 +153,7 @@ fn the_first_endpoint_is_found_out_when_another_is_asked_before_it() {
 }
 
 #[test]
-fn who_had_answered_before_gets_a_second_chance_alone() {
+fn an_endpoint_that_had_answered_gets_a_second_chance_alone() {
     let mut lab = Lab::new();
     lab.poll(|_| Answer);
     let mut silent = |at| if at == 2 { Silence } else { Answer };
@@ -163,7 +163,7 @@ fn who_had_answered_before_gets_a_second_chance_alone() {
     assert_eq!(
         lab.poll(|_| Silence),
         ["0"],
-        "left out while the host is sick"
+        "not polled while the host is down"
     );
     assert_eq!(lab.poll(|_| Answer), ["1", "0"]);
     assert_eq!(lab.poll(hangs_at(2)), ["0", "1", "2", "0?"]);
@@ -171,7 +171,7 @@ fn who_had_answered_before_gets_a_second_chance_alone() {
 }
 
 #[test]
-fn two_that_were_in_flight_are_no_proof_against_either() {
+fn two_simultaneous_requests_prove_nothing() {
     let mut lab = Lab::new();
     lab.poll(|_| Answer);
     lab.poll(|at| if at == 0 { Answer } else { Silence });
@@ -180,7 +180,7 @@ fn two_that_were_in_flight_are_no_proof_against_either() {
 }
 
 #[test]
-fn a_poll_of_some_says_nothing_of_the_host() {
+fn a_poll_of_some_endpoints_proves_nothing_about_the_host() {
     let mut lab = Lab::new();
     lab.poll(|_| Answer);
     lab.caution.together(lab.now, &[(1, Silence)]);
@@ -188,11 +188,11 @@ fn a_poll_of_some_says_nothing_of_the_host() {
 }
 
 #[test]
-fn what_was_not_sent_says_nothing() {
+fn an_unsent_request_proves_nothing() {
     let mut lab = Lab::new();
     assert_eq!(lab.poll(|_| Nothing), ["0", "1", "2"]);
     assert_eq!(lab.steps().alone, [0, 1, 2]);
-    // A witness that cannot be asked: the next poll finds out.
+    // The witness cannot be polled. The next poll finds out.
     let mut count = 0;
     lab.poll(|at| {
         count += 1;

@@ -5,7 +5,8 @@ use crate::resilience::outcome::{
     ResultClass, RetryAdvice, Statuses, Verdict,
 };
 
-/// Class → retry, endpoint, host, probe, `drop_stale`; the rows of the specification in its order.
+/// Class → retry, endpoint, host, trial request, `drop_stale`: the rows of the specification in its
+/// order.
 #[test]
 fn every_row_of_the_table() {
     let (no, yes, when_told) = (

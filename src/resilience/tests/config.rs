@@ -61,7 +61,7 @@ fn a_timeout_is_a_duration_or_a_map() {
 }
 
 #[test]
-fn the_defaults_are_the_specification() {
+fn the_defaults_are_those_of_the_specification() {
     let read = read("{}").unwrap();
     let breaker = &read.circuit_breaker;
     assert_eq!(
@@ -115,7 +115,7 @@ fn every_key_is_read() {
     assert!(read.cache.policy().honor_origin);
     let text = serde_json::to_string(&read).unwrap();
     let back: Receiver = serde_json::from_str(&text).unwrap();
-    assert_eq!(back, read, "what is printed is read again");
+    assert_eq!(back, read, "the printed configuration can be read again");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn findings(settings: &Settings) -> Vec<FeasibilityFinding> {
     })
 }
 
-/// The findings beyond notes, each as one line.
+/// All findings except notes, each as one line.
 fn complaints(settings: Settings) -> Vec<String> {
     let findings = findings(&settings);
     let serious = findings.iter().filter(|f| f.severity > Severity::Note);
@@ -82,7 +82,7 @@ fn all_attempts_and_waits_of_a_poll_must_fit_into_its_deadline() {
     assert!(complaints[0].contains("only 4 of"), "{complaints:?}");
 }
 
-/// Whether the only complaint is this one.
+/// Checks that this is the only finding.
 fn assert_complains(settings: Settings, expected: &str) {
     let complaints = complaints(settings);
     assert!(
@@ -112,7 +112,7 @@ fn deadline(seconds: u64) -> Settings {
 }
 
 #[test]
-fn what_is_longer_than_what_holds_it_is_shown() {
+fn a_part_that_is_longer_than_the_whole_is_reported() {
     let expected = "Warning deadline: is longer than the collection_interval: 20s > 15s";
     assert_complains(deadline(20), expected);
     let complaints = complaints(deadline(4)).join("\n");
@@ -135,7 +135,7 @@ fn what_is_longer_than_what_holds_it_is_shown() {
 }
 
 #[test]
-fn what_is_kept_too_short_is_shown() {
+fn a_cache_time_that_is_too_short_is_reported() {
     assert_complains(cache(10, 60), "33s + 15s + 13.5s = 1m1.5s > 1m");
     assert_complains(
         cache(600, 300),
@@ -150,7 +150,7 @@ fn what_is_kept_too_short_is_shown() {
 }
 
 #[test]
-fn two_targets_at_one_host_are_shown() {
+fn two_targets_at_one_host_are_reported() {
     let target = |name: &str, host: &str| (name.to_owned(), vec![host.to_owned()]);
     let targets = vec![
         target("a", "node:80"),
@@ -205,7 +205,7 @@ fn a_budget_smaller_than_the_fleet_is_noted() {
 }
 
 #[test]
-fn values_that_can_never_work_are_errors_and_end_the_sums() {
+fn values_that_can_never_work_are_errors_and_stop_further_checks() {
     let settings = Settings {
         timeout: TimeoutConfig {
             max: s(0),

@@ -1,4 +1,4 @@
-//! What concerns all targets, or time: budget, guard, freshness, recorder.
+//! Tests of the parts that concern all targets, or time: budget, guard, freshness, recorder.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -61,7 +61,7 @@ proptest! {
             let (attempts, granted_in_all) =
                 recent.fold((0, 0), |sum, entry| (sum.0 + entry.1, sum.1 + entry.2));
             let allowed = attempts / 5 + 5 * floor(targets);
-            // Attempts leave the window before the retries that they paid for.
+            // Attempts leave the window before the retries that they allowed.
             prop_assert!(granted == 0 || granted_in_all <= allowed);
             prop_assert!(granted == u64::from(retries) || granted_in_all >= allowed, "no less");
             let left = allowed.saturating_sub(granted_in_all);
@@ -71,7 +71,7 @@ proptest! {
 }
 
 #[test]
-fn most_hosts_failing_at_once_is_suspicious() {
+fn most_hosts_failing_at_once_raises_a_suspicion() {
     let mut now = Instant::now();
     let mut guard = LocalFaultDetector::new(30, INTERVAL);
     for host in 0..15 {
@@ -119,7 +119,7 @@ fn most_hosts_failing_at_once_is_suspicious() {
 }
 
 #[test]
-fn few_hosts_or_failures_far_apart_are_not_suspicious() {
+fn few_hosts_or_failures_at_different_times_raise_no_suspicion() {
     let now = Instant::now();
     let mut two = LocalFaultDetector::new(2, INTERVAL);
     assert_eq!(two.record(now, 0, BreakerOutcome::Fail), None);
@@ -144,7 +144,7 @@ fn few_hosts_or_failures_far_apart_are_not_suspicious() {
 }
 
 #[test]
-fn hosts_that_come_and_go_are_counted_and_forgotten() {
+fn hosts_can_be_added_and_removed() {
     let now = Instant::now();
     let mut guard = LocalFaultDetector::new(4, INTERVAL);
     for host in 0..3 {
@@ -153,12 +153,12 @@ fn hosts_that_come_and_go_are_counted_and_forgotten() {
     assert!(guard.suspect_since().is_some(), "three of four");
     assert_eq!(guard.leave(now, 0), None);
     assert_eq!(guard.leave(now, 1), None);
-    assert_eq!(guard.leave(now, 1), None, "it is gone already");
+    assert_eq!(guard.leave(now, 1), None, "it was removed before");
     assert_eq!(guard.hosts(), 2);
     assert_eq!(
         guard.record(now, 0, BreakerOutcome::Fail),
         None,
-        "nobody is there"
+        "there are no hosts"
     );
     let after = Duration::ZERO;
     assert_eq!(
@@ -167,7 +167,11 @@ fn hosts_that_come_and_go_are_counted_and_forgotten() {
     );
     let mut places: Vec<_> = (0..4).map(|_| guard.join()).collect();
     places.sort_unstable();
-    assert_eq!(places, [0, 1, 2, 4], "what is free, then one more");
+    assert_eq!(
+        places,
+        [0, 1, 2, 4],
+        "first the free positions, then a new one"
+    );
     assert_eq!(guard.hosts(), 5);
     assert!((0..5).all(|host| guard.admits(now, host)));
     for host in 0..2 {
@@ -189,7 +193,7 @@ fn the_floor_of_the_budget_follows_the_targets() {
 }
 
 #[test]
-fn freshness_is_time_and_counts_in_an_outage() {
+fn freshness_measures_time_even_in_an_outage() {
     let start = Instant::now();
     let at = |seconds| start + secs(seconds);
     let time = |within, without| Time {
@@ -208,7 +212,7 @@ fn freshness_is_time_and_counts_in_an_outage() {
     assert_eq!(
         freshness.read(at(100)),
         time(70, 30),
-        "grows while nothing happens"
+        "it grows while nothing happens"
     );
     freshness.updated(at(100), secs(70));
     assert_eq!(
@@ -221,13 +225,13 @@ fn freshness_is_time_and_counts_in_an_outage() {
     assert_eq!(
         freshness.read(at(1110)),
         time(80, 1030),
-        "an older answer takes nothing away"
+        "an older answer changes nothing"
     );
 }
 
 proptest! {
     #[test]
-    fn all_time_is_within_or_without(steps in prop::collection::vec((0..100_u64, 0..100_u64), 0..40)) {
+    fn all_time_is_within_or_outside_the_objective(steps in prop::collection::vec((0..100_u64, 0..100_u64), 0..40)) {
         let start = Instant::now();
         let (mut freshness, mut now) = (FreshnessObjective::new(secs(60), start), start);
         let mut last = Time::default();
@@ -243,7 +247,7 @@ proptest! {
 }
 
 #[test]
-fn the_recorder_keeps_the_latest_and_says_what_it_forgot() {
+fn the_recorder_keeps_the_latest_decisions_and_shows_the_gap() {
     let mut recorder = Recorder::default();
     for attempt in 1..=100 {
         let event = DecisionEvent::Attempt {

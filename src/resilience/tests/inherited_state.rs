@@ -1,4 +1,4 @@
-//! A host under new settings knows what the one before it knew.
+//! Tests of the state that a host keeps when its settings change.
 
 use std::sync::{Arc, Mutex};
 
@@ -67,7 +67,7 @@ fn pool(member: &Arc<TargetSlot>, instances: &[&str]) -> TargetResilience {
     TargetResilience::of_several(member, "pool", instances, vec!["/".into()], &Clock::System)
 }
 
-/// Goes on where `old` ends, with the instances at these positions of it.
+/// A pool that continues `old`, with the instances at these positions of it.
 fn pool_after(
     old: &TargetResilience,
     new: TargetResilience,
@@ -83,7 +83,7 @@ fn pool_after(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_breaker_stays_open_until_it_was_to_try_again() {
+async fn an_open_breaker_stays_open_until_its_time_is_over() {
     let fleet = ReceiverResilience::new(settings());
     let member = fleet.join();
     let old = host(&member, &["/"]);
@@ -105,7 +105,7 @@ async fn an_open_breaker_stays_open_until_it_was_to_try_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoints_are_found_by_their_path_and_new_ones_begin() {
+async fn endpoints_are_found_by_their_path_and_new_ones_start_empty() {
     let fleet = ReceiverResilience::new(settings());
     let member = fleet.join();
     let old = host(&member, &["/a", "/b"]);
@@ -126,7 +126,7 @@ async fn endpoints_are_found_by_their_path_and_new_ones_begin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shorter_life_counts_for_what_was_kept_before() {
+async fn a_shorter_lifetime_applies_to_older_answers() {
     let fleet = ReceiverResilience::new(settings());
     let member = fleet.join();
     let old = host(&member, &["/"]);
@@ -146,7 +146,7 @@ async fn a_shorter_life_counts_for_what_was_kept_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_to_others_are_not_kept() {
+async fn answers_to_other_credentials_are_not_kept() {
     let fleet = ReceiverResilience::new(settings());
     let member = fleet.join();
     let old = host(&member, &["/"]);
@@ -161,8 +161,8 @@ async fn answers_to_others_are_not_kept() {
     assert_eq!(new.read(0).await.served, CacheStatus::Missing);
 }
 
-/// Instance `bad` refuses, the others answer, and `seen` notes which instances were asked on what
-/// condition.
+/// Instance `bad` refuses, the others answer, and `seen` records the requests and whether they were
+/// conditional.
 struct Pool {
     bad: Option<usize>,
     seen: Mutex<Vec<(usize, bool)>>,
@@ -206,7 +206,7 @@ fn tagged() -> CacheHeaders {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_stays_keeps_what_is_known_of_it_wherever_it_stands() {
+async fn a_remaining_instance_keeps_its_state_at_any_position() {
     let fleet = ReceiverResilience::new(settings());
     let member = fleet.join();
     let old = pool(&member, &["a", "b"]);
@@ -245,7 +245,7 @@ async fn an_instance_that_stays_keeps_what_is_known_of_it_wherever_it_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_of_a_pool_outlives_the_instance_that_gave_it() {
+async fn the_answer_of_a_pool_survives_the_instance_that_gave_it() {
     let fleet = ReceiverResilience::new(settings());
     let member = fleet.join();
     let old = pool(&member, &["a"]);
@@ -260,7 +260,11 @@ async fn the_answer_of_a_pool_outlives_the_instance_that_gave_it() {
         "{read:?}"
     );
     let asked = Pool::new(None).polled(&new, 2).await;
-    assert_eq!(asked, [(0, false), (0, true)], "its validators are its own");
+    assert_eq!(
+        asked,
+        [(0, false), (0, true)],
+        "validators belong to one instance"
+    );
     let decisions = new.decisions();
     let of: Vec<_> = decisions
         .as_array()
@@ -273,7 +277,7 @@ async fn the_answer_of_a_pool_outlives_the_instance_that_gave_it() {
 }
 
 #[test]
-fn what_was_retried_counts_under_another_interval() {
+fn earlier_retries_count_after_a_change_of_the_interval() {
     let now = Instant::now();
     let mut budget = RetryBudget::new(1, secs(10), now);
     while budget.try_retry(now) {}

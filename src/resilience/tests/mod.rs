@@ -32,7 +32,7 @@ mod scenario;
 mod schedules;
 mod timeout;
 
-/// Settings of a receiver that repeats no request.
+/// Settings of a receiver without retries.
 fn without_retries() -> ResilienceSettings {
     let retry = RetryConfig {
         max_retries: 0,
@@ -51,7 +51,7 @@ fn without_retries() -> ResilienceSettings {
     }
 }
 
-/// A connection that was refused.
+/// A refused connection.
 fn refused() -> AttemptError {
     AttemptError {
         failure: PollFailure {
@@ -82,7 +82,7 @@ pub(super) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A breaker with a clock in its hand.
+/// A breaker with a manual clock.
 pub(super) struct Bench {
     pub(super) breaker: Breaker,
     pub(super) now: Instant,
@@ -112,7 +112,7 @@ impl Bench {
             .complete(self.now, permit, outcome, &mut self.rng)
     }
 
-    /// One attempt of a second.
+    /// One attempt that takes a second.
     pub(super) fn attempt(&mut self, outcome: BreakerOutcome) -> Option<Transition> {
         let permit = self.breaker.try_acquire(self.now).expect("admitted");
         self.wait(secs(1));

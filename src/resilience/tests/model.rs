@@ -1,5 +1,5 @@
-//! Another breaker, that only keeps a diary: whatever it is asked, it reads all of it again. No
-//! counters, no generations, so it cannot share the bugs of the one that has them.
+//! A second breaker as a model. It only stores a list of events, and reads the whole list for each
+//! question. It has no counters and no generations, so it cannot share bugs with the real one.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::resilience::{
     state::BreakerState,
 };
 
-/// What happens to a breaker.
+/// An event for a breaker.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     Acquire,
-    /// One of the attempts under way ends.
+    /// One of the attempts in progress ends.
     Complete(usize, BreakerOutcome),
     Wait(Duration),
 }
@@ -42,7 +42,7 @@ pub(super) fn ops(policy: BreakerPolicy) -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 0..80)
 }
 
-/// What a breaker looks like from outside.
+/// The visible state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) state: BreakerState,
@@ -52,28 +52,28 @@ pub(super) struct Seen {
 
 #[derive(Debug, Clone, Copy)]
 enum Entry {
-    /// The attempt with this number was let through.
+    /// The attempt with this number was permitted.
     Admitted(usize, Instant),
-    /// It ended.
+    /// The attempt ended.
     Ended(usize, Instant, BreakerOutcome),
 }
 
-/// The diary.
+/// The list of events.
 #[derive(Debug)]
 pub(super) struct Model {
     policy: BreakerPolicy,
     diary: Vec<Entry>,
 }
 
-/// A stretch of the diary with one state.
+/// A part of the list with one state.
 #[derive(Debug, Clone, Copy)]
 struct Era {
     state: BreakerState,
-    /// Where it begins in the diary.
+    /// Its first event in the list.
     first: usize,
     /// When it ends by itself.
     until: Option<Instant>,
-    /// Failures at its beginning.
+    /// The number of failures at its start.
     failures: u32,
 }
 
@@ -120,7 +120,7 @@ impl Model {
         }
     }
 
-    /// Reads the whole diary.
+    /// Reads the whole list.
     fn era(&self, now: Instant) -> Era {
         let mut era = Era {
             state: BreakerState::Closed,
@@ -177,7 +177,7 @@ impl Model {
         }
     }
 
-    /// The outcome, if the entry is the end of an attempt that the era let through.
+    /// The outcome, if the entry is the end of an attempt that this era permitted.
     fn ended_in(&self, era: Era, entry: &Entry) -> Option<BreakerOutcome> {
         let Entry::Ended(number, _, outcome) = *entry else {
             return None;
@@ -188,7 +188,7 @@ impl Model {
             .then_some(outcome)
     }
 
-    /// When the attempt was let through that this entry is the end of.
+    /// When the attempt of this entry was permitted.
     fn sent(&self, end: &Entry) -> Option<Instant> {
         let Entry::Ended(ended, ..) = end else {
             return None;
@@ -199,7 +199,7 @@ impl Model {
         })
     }
 
-    /// The consecutive failures of a closed era in the diary before `end`.
+    /// The consecutive failures of a closed era before `end`.
     fn run(&self, era: Era, end: usize) -> u32 {
         let own = self.diary.get(era.first..end).unwrap_or_default();
         let admitted_at = |number| {

@@ -1,4 +1,5 @@
-//! The real breaker agrees with the model, and each well-known bug is found by the same search.
+//! Checks that the real breaker agrees with the model, and that the same search finds each
+//! well-known bug.
 
 use std::{cell::Cell, time::Duration};
 
@@ -20,7 +21,7 @@ use crate::resilience::{
     state::{BreakerState, TransitionReason},
 };
 
-/// What is tested: the real one, or a wrong one.
+/// The tested breaker: the real one, or a wrong one.
 trait Gate {
     type Permit;
     fn acquire(&mut self, now: Instant) -> Option<Self::Permit>;
@@ -28,7 +29,7 @@ trait Gate {
     fn seen(&self, now: Instant) -> Seen;
 }
 
-/// Does the same to both and compares after each step.
+/// Applies the same events to both, and compares after each step.
 fn compare<G: Gate>(
     mut gate: G,
     policy: BreakerPolicy,
@@ -106,7 +107,7 @@ proptest! {
     #![proptest_config(Config { cases: 1000, ..Config::default() })]
 
     #[test]
-    fn the_breaker_is_what_its_diary_says(
+    fn the_breaker_agrees_with_the_model(
         (policy, ops) in policies().prop_flat_map(|policy| (Just(policy), ops(policy)))
     ) {
         let start = Instant::now();
@@ -120,7 +121,7 @@ proptest! {
         let time = view.time;
         prop_assert_eq!(time.closed + time.half_open + time.open, now - start, "all time is spent");
         for (before, after) in path.iter().zip(path.iter().skip(1)) {
-            prop_assert_eq!(before.1, after.0, "transitions make a path");
+            prop_assert_eq!(before.1, after.0, "each transition starts in the state before it");
         }
         let mut breaker = breaker;
         let late = breaker.advance(now).map(|t| (t.from, t.to));
@@ -176,7 +177,7 @@ const BUGS: [Bug; 18] = [
     Bug::FailedProbeIsOverAtOnce,
 ];
 
-/// A small copy of the rules with a place for each bug.
+/// A small copy of the rules, with a place for each bug.
 struct Buggy {
     bug: Bug,
     state: BreakerState,
@@ -203,7 +204,8 @@ impl Buggy {
     }
 
     fn policy(bug: Bug) -> BreakerPolicy {
-        // A wave hides a late failure: its attempt began before the one that tripped was known.
+        // Counting simultaneous failures once hides a late failure: its attempt started before the
+        // one that tripped was known.
         let counting = match bug {
             Bug::LateFailureCounts => FailureCounting::Each,
             _ => FailureCounting::Waves,
@@ -233,7 +235,7 @@ impl Buggy {
         }
     }
 
-    /// Whether a result of an older generation is dropped.
+    /// Whether a result of an older generation is ignored.
     fn drops(&mut self, now: Instant, outcome: BreakerOutcome) -> bool {
         match (self.bug, self.state, outcome) {
             (Bug::LateSuccessCloses, BreakerState::HalfOpen, BreakerOutcome::Ok) => false,
@@ -341,7 +343,7 @@ impl Gate for Buggy {
     }
 }
 
-/// How many cases it takes to find the bug.
+/// The number of cases that are needed to find the bug.
 fn cases_until_found(bug: Bug) -> Option<u32> {
     let config = Config {
         cases: 1000,
@@ -360,12 +362,12 @@ fn cases_until_found(bug: Bug) -> Option<u32> {
 }
 
 #[test]
-fn the_copy_without_a_bug_is_right() {
+fn the_copy_without_a_bug_agrees_with_the_model() {
     assert_eq!(cases_until_found(Bug::None), None);
 }
 
 #[test]
-fn every_named_mutant_is_killed() {
+fn every_known_bug_is_found() {
     let found: Vec<_> = BUGS.map(|bug| (bug, cases_until_found(bug))).to_vec();
     let is_missed = |(_, cases): &&(Bug, Option<u32>)| cases.is_none_or(|cases| cases > 200);
     let missed: Vec<_> = found.iter().filter(is_missed).collect();

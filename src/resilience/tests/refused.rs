@@ -1,4 +1,5 @@
-//! A poll that is refused costs nothing: an outage of a thousand nodes must not be load of ours.
+//! Checks that a refused poll costs nothing: an outage of a thousand nodes must not load the
+//! collector.
 
 use std::hint::black_box;
 
@@ -34,7 +35,7 @@ fn host() -> TargetResilience {
     )
 }
 
-/// What a poll came to; it waits for nothing.
+/// The result of a poll that waits for nothing.
 fn poll(host: &TargetResilience) -> ErrorType {
     let polled = host.poll(0, &Down).now_or_never().unwrap();
     match polled.outcome {
@@ -47,7 +48,7 @@ fn poll(host: &TargetResilience) -> ErrorType {
 fn a_refused_poll_allocates_nothing() {
     let host = host();
     while poll(&host) != ErrorType::CircuitOpen {}
-    // The record of decisions grows to its full size first.
+    // The record of decisions first grows to its full size.
     for _ in 0..CAPACITY {
         poll(&host);
     }

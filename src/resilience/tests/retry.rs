@@ -44,7 +44,7 @@ fn reason(failed: FailedAttempt) -> RetryStop {
 }
 
 #[test]
-fn waits_1_2_4_seconds_to_the_millisecond_and_then_gives_up() {
+fn waits_exactly_1_2_and_4_seconds_and_then_stops() {
     let delay = |attempts| {
         next(FailedAttempt {
             attempts,
@@ -98,7 +98,7 @@ fn a_request_that_would_fail_again_is_not_retried() {
 
 #[test]
 fn retries_never_outlast_the_deadline_of_the_poll() {
-    // A node that hangs for all of each attempt, under a fixed timeout of 5 s.
+    // The node hangs for the whole time of each attempt, with a fixed timeout of 5 s.
     let (deadline, least) = (Duration::from_millis(13_500), least(None, secs(15)));
     let (mut elapsed, mut attempts) = (Duration::ZERO, 0);
     loop {
@@ -160,7 +160,7 @@ fn retry_after_is_obeyed_in_the_poll_or_after_it() {
     assert_eq!(
         next(asked(0)),
         RetryDecision::Retry { delay: secs(1) },
-        "not sooner than we would"
+        "not before the own schedule"
     );
     let pause = |seconds| {
         let now = Instant::now();
@@ -185,7 +185,7 @@ fn retry_after_is_obeyed_in_the_poll_or_after_it() {
 }
 
 #[test]
-fn the_budget_is_the_last_word() {
+fn without_budget_there_is_no_retry() {
     let now = Instant::now();
     let mut budget = RetryBudget::new(1, secs(15), now);
     while budget.try_retry(now) {}

@@ -1,5 +1,5 @@
-//! Outages of one host with six endpoints, in virtual time: the core in the order in which it is
-//! meant to be composed, held to the behaviour that was measured for that order.
+//! Simulates outages of one host with six endpoints in virtual time. The core runs in its real
+//! order, and must behave as measured for that order.
 
 use tokio::time::Instant;
 
@@ -65,16 +65,17 @@ fn outages(fault: SimulatedFault, path: Option<usize>) -> [f64; 4] {
 }
 
 #[test]
-fn a_host_that_hangs_is_found_left_alone_and_found_again() {
+fn a_host_that_hangs_is_detected_paused_and_found_again() {
     let found = outages(SimulatedFault::Hang, None);
     let [requests, detection, recovery, longest] = found;
     assert!(requests <= 40.0 && detection <= 45.0, "{found:?}");
-    // At worst the host comes back just after a probe was sent: 33 s of jittered 30 to the next.
+    // In the worst case the host comes back just after a trial request: 33 s of jittered 30 until
+    // the next.
     assert!(recovery <= 20.0 && longest <= 36.0, "{found:?}");
 }
 
 #[test]
-fn a_host_that_refuses_is_found_sooner() {
+fn a_host_that_refuses_is_detected_sooner() {
     let found = outages(SimulatedFault::Refuse, None);
     let [requests, detection, recovery, longest] = found;
     assert!(requests <= 40.0 && detection <= 30.0, "{found:?}");
@@ -82,7 +83,7 @@ fn a_host_that_refuses_is_found_sooner() {
 }
 
 #[test]
-fn one_path_of_six_that_fails_is_found_and_the_others_are_polled() {
+fn one_failing_path_of_six_is_detected_and_the_others_are_polled() {
     let found = outages(SimulatedFault::Status(500), Some(3));
     let [requests, detection, recovery, longest] = found;
     assert!(
@@ -101,7 +102,7 @@ fn a_hiccup_of_six_seconds_loses_no_poll() {
         at: None,
         length: Some(secs(6)),
     };
-    // With attempts of 5 s there are two in a poll. The second is out of the hiccup, because it is
+    // With attempts of 5 s a poll has two. The second one is after the short outage, because it is
     // never sent early.
     for settings in [settings(), measured()] {
         for (seed, run) in runs(&settings, &hiccup).iter().enumerate() {
@@ -128,7 +129,7 @@ fn the_defaults_keep_their_bounds_in_every_builtin_outage() {
         assert_eq!(report.late_ticks, 0.0, "{report:?}");
     }
     let restart = reports.iter().find(|report| report.fault == "restart");
-    // A cold node has all the time to answer.
+    // A cold node has enough time to answer.
     assert!(restart.unwrap().recovery_seconds.unwrap().mean <= 30.0);
     for name in ["hang", "refuse", "one path 500"] {
         let report = reports.iter().find(|report| report.fault == name).unwrap();
@@ -144,7 +145,7 @@ fn the_defaults_keep_their_bounds_in_every_builtin_outage() {
 }
 
 #[test]
-fn a_script_says_what_fails_when_and_for_how_long() {
+fn a_script_sets_the_fault_its_start_and_its_length() {
     let text = "- {at: 60s, for: 4m, fault: hang}\n- {fault: status, code: 500, path: /3}\n\
                 - {fault: slow, latency: 2s}\n- fault: restart\n";
     let read = incidents("s.yaml", text, &settings()).unwrap();
@@ -171,7 +172,7 @@ fn a_script_says_what_fails_when_and_for_how_long() {
 }
 
 #[test]
-fn a_script_with_mistakes_is_refused_with_all_of_them() {
+fn all_mistakes_of_a_script_are_reported() {
     for (text, message) in [
         ("[]", "expected at least one outage"),
         ("- {fault: hung}", "s.yaml:1:11: 0::fault"),

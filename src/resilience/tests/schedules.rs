@@ -1,5 +1,4 @@
-//! The core under a lock, as the shell has it, with threads in every order: what holds for one
-//! caller holds for many.
+//! Tests of the core under a lock, as the executor uses it, with threads in every order.
 
 use std::panic::catch_unwind;
 
@@ -24,7 +23,7 @@ use crate::resilience::{
 
 const SCHEDULES: usize = 5_000;
 
-/// A breaker between threads.
+/// A breaker that threads share.
 #[derive(Clone)]
 struct Shared {
     breaker: Arc<Mutex<Breaker>>,
@@ -61,7 +60,7 @@ impl Shared {
         self.breaker.lock().unwrap().view(self.now).state
     }
 
-    /// Runs `work` in so many threads at a time.
+    /// Runs `work` in this number of simultaneous threads.
     fn in_threads(&self, threads: usize, work: impl Fn(&Self) + Clone + Send + 'static) {
         let threads: Vec<_> = (0..threads)
             .map(|_| {
@@ -76,7 +75,7 @@ impl Shared {
 }
 
 #[test]
-fn one_probe_at_a_time_in_every_schedule() {
+fn one_trial_request_at_a_time_in_every_schedule() {
     check_random(
         || {
             let (shared, probing) = (Shared::expired(), Arc::new(AtomicUsize::new(0)));
@@ -85,7 +84,11 @@ fn one_probe_at_a_time_in_every_schedule() {
                     return;
                 };
                 if permit.is_probe() {
-                    assert_eq!(probing.fetch_add(1, Ordering::SeqCst), 0, "two probes");
+                    assert_eq!(
+                        probing.fetch_add(1, Ordering::SeqCst),
+                        0,
+                        "two trial requests"
+                    );
                     probing.fetch_sub(1, Ordering::SeqCst);
                 }
                 shared.complete(permit, BreakerOutcome::Fail);
@@ -96,8 +99,8 @@ fn one_probe_at_a_time_in_every_schedule() {
 }
 
 #[test]
-fn a_look_before_the_lock_would_let_two_through() {
-    // What the test above would find: it asks, lets go of the lock, and acts.
+fn a_check_before_the_lock_would_permit_two() {
+    // The test above would find this error: a check, a released lock, and then the action.
     let found = catch_unwind(|| {
         check_random(
             || {
@@ -106,7 +109,11 @@ fn a_look_before_the_lock_would_let_two_through() {
                     if shared.state() == BreakerState::HalfOpen
                         && probing.load(Ordering::SeqCst) == 0
                     {
-                        assert_eq!(probing.fetch_add(1, Ordering::SeqCst), 0, "two probes");
+                        assert_eq!(
+                            probing.fetch_add(1, Ordering::SeqCst),
+                            0,
+                            "two trial requests"
+                        );
                     }
                 });
             },
@@ -129,7 +136,8 @@ fn a_reader_sees_the_real_state_in_every_schedule_of_threads() {
                 }
                 reader.lock().unwrap().push(shared.state());
             });
-            // Whoever came last had a result, or waited for one; nobody saw an older state after.
+            // The last thread had a result, or waited for one. No thread saw an older state after
+            // that.
             let last = *seen.lock().unwrap().last().unwrap();
             assert!(last == BreakerState::Closed && shared.state() == BreakerState::Closed);
         },
@@ -149,7 +157,7 @@ fn a_gauge_that_is_written_after_the_lock_ends_at_a_wrong_value() {
                         shared.complete(permit, BreakerOutcome::Ok);
                     }
                     let state = shared.state();
-                    // The lock is free here, and another one overtakes.
+                    // The lock is free here, and another thread overtakes.
                     *pushed.lock().unwrap() = state;
                 });
                 assert_eq!(*gauge.lock().unwrap(), shared.state());
@@ -179,7 +187,7 @@ fn a_dropped_permit_frees_its_slot_in_every_schedule_of_threads() {
     );
 }
 
-/// One who polls and three who read, as the shell has them.
+/// One polling thread and three readers, as in the executor.
 #[derive(Clone, Default)]
 struct Airport {
     state: Arc<Mutex<(SingleFlight, usize)>>,
@@ -224,7 +232,7 @@ impl Airport {
         before
     }
 
-    /// Waits for a landing after this one.
+    /// Waits for the end of a poll after this one.
     fn follow(&self, before: u64) {
         let mut state = self.state.lock().unwrap();
         while state.0.finished_after(before).is_none() {
@@ -248,7 +256,7 @@ impl Airport {
 }
 
 #[test]
-fn a_flight_is_handed_over_to_all_who_wait_in_every_schedule() {
+fn all_waiting_readers_get_the_result_in_every_schedule() {
     check_random(
         || {
             let airport = Airport::default();
@@ -261,7 +269,7 @@ fn a_flight_is_handed_over_to_all_who_wait_in_every_schedule() {
 }
 
 #[test]
-fn a_wish_that_nobody_is_told_of_would_wait_for_ever() {
+fn a_request_without_a_notification_would_wait_forever() {
     let found = catch_unwind(|| {
         check_random(
             || {

@@ -1,5 +1,5 @@
-//! The streams on which the estimators were compared: lognormal with a median of 80 ms and 1 % of
-//! spikes of 1.5–4 s, 900 polls of at most 4 tries, 40 seeds.
+//! Tests of the estimators with a stream of response times: lognormal with a median of 80 ms and 1
+//! % of spikes of 1.5–4 s, 900 polls of at most 4 attempts, 40 seeds.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::resilience::timeout::Timeout;
 const MAX: Duration = Duration::from_secs(5);
 const POLLS: u32 = 900;
 
-/// What gives a limit for a try and learns from it.
+/// Gives a limit for an attempt, and learns from its result.
 trait Estimator {
     fn limit(&self, retry: u32) -> Duration;
     fn answered(&mut self, took: Duration);
@@ -46,7 +46,7 @@ impl Estimator for BareRfc {
     }
 }
 
-/// The 99th percentile of the last so many, times a margin, with no doubling.
+/// The 99th percentile of the last answers, times a margin, without doubling.
 struct BareP99 {
     window: Vec<Duration>,
     size: usize,
@@ -100,7 +100,7 @@ fn latency(rng: &mut Rng, median_ms: f64) -> Duration {
     lognormal(rng, median_ms, 0.3)
 }
 
-/// Polls; at half time the median goes from 80 ms to `shifted_ms`.
+/// Runs the polls. At half time the median changes from 80 ms to `shifted_ms`.
 fn run(estimator: &mut dyn Estimator, seed: u64, shifted_ms: Option<f64>) -> Result {
     let mut rng = Rng::with_seed(seed);
     let mut result = Result::default();
@@ -128,7 +128,7 @@ fn over_seeds(new: impl Fn() -> Box<dyn Estimator>, shifted_ms: Option<f64>) -> 
     over(0..40, new, shifted_ms)
 }
 
-/// The wrong ones are slow, and wrong at once.
+/// The wrong estimators are slow, and fail at once.
 fn over_few_seeds(new: impl Fn() -> Box<dyn Estimator>, shifted_ms: Option<f64>) -> Vec<Result> {
     over(0..5, new, shifted_ms)
 }
@@ -175,7 +175,7 @@ fn the_adaptive_timeout_neither_cuts_good_answers_off_nor_shrinks_without_end() 
 }
 
 #[test]
-fn after_a_shift_the_first_poll_succeeds_and_the_estimate_follows() {
+fn after_a_shift_the_first_poll_succeeds_and_the_estimate_adapts() {
     for result in over_seeds(recommended, Some(1500.0)) {
         assert_eq!(result.lost_polls, 0);
         assert!(result.late_timeouts <= 8, "{}", result.late_timeouts);
@@ -183,7 +183,7 @@ fn after_a_shift_the_first_poll_succeeds_and_the_estimate_follows() {
 }
 
 #[test]
-fn the_bare_estimators_never_see_a_shift() {
+fn simple_estimators_never_notice_a_shift() {
     let lost = |results: Vec<Result>| results.iter().map(|r| r.lost_polls).min().unwrap();
     let rfc = lost(over_few_seeds(|| Box::new(BareRfc(None)), Some(1500.0)));
     let p99 = lost(over_few_seeds(|| bare_p99(100, 1, false), Some(1500.0)));
@@ -194,7 +194,7 @@ fn the_bare_estimators_never_see_a_shift() {
 }
 
 #[test]
-fn it_starts_at_the_cap_and_leaves_it_after_20_answers() {
+fn the_estimate_starts_at_the_maximum_and_adapts_after_20_answers() {
     let mut timeout = Timeout::new(MAX, true);
     let quick = Duration::from_millis(80);
     for _ in 0..19 {
@@ -210,7 +210,7 @@ fn it_starts_at_the_cap_and_leaves_it_after_20_answers() {
 }
 
 #[test]
-fn who_answers_first_after_nobody_listened_has_all_the_time() {
+fn the_first_answer_after_an_outage_has_the_longest_timeout() {
     let mut timeout = Timeout::new(MAX, true);
     for _ in 0..256 {
         timeout.sample(Duration::from_millis(80));
@@ -228,7 +228,7 @@ fn the_estimate_is_the_largest_of_its_terms_and_forgets() {
     for _ in 0..256 {
         timeout.sample(secs(1));
     }
-    // What is kept of a sample is right to a tenth of a percent.
+    // A stored sample has an error of at most a tenth of a percent.
     let limit = timeout.limit(0);
     assert!(
         limit <= secs(2) && limit > Duration::from_millis(1998),
@@ -250,7 +250,7 @@ fn the_estimate_is_the_largest_of_its_terms_and_forgets() {
 }
 
 #[test]
-fn a_fixed_timeout_is_fixed_and_a_low_cap_is_a_cap() {
+fn a_fixed_timeout_is_constant_and_a_low_maximum_applies() {
     let mut fixed = Timeout::new(MAX, false);
     let mut low = Timeout::new(Duration::from_millis(200), true);
     for _ in 0..30 {
@@ -266,7 +266,7 @@ fn a_fixed_timeout_is_fixed_and_a_low_cap_is_a_cap() {
 }
 
 #[test]
-fn what_is_usual_stays_when_slow_answers_are_not_waited_for() {
+fn the_usual_time_stays_when_slow_answers_are_cancelled() {
     for quantile in [0.6, 0.8, 0.95, 0.99] {
         let mut rng = Rng::with_seed(7);
         let mut timeout = Timeout::new(MAX, true);
@@ -294,9 +294,9 @@ fn what_is_usual_stays_when_slow_answers_are_not_waited_for() {
 }
 
 #[test]
-fn nothing_is_usual_before_there_are_twenty_answers_and_after_silence() {
+fn there_is_no_usual_time_before_twenty_answers_and_after_silence() {
     let mut timeout = Timeout::new(MAX, false);
-    // A power of two is kept as it is.
+    // A power of two is stored exactly.
     let took = Duration::from_micros(1 << 20);
     for _ in 0..19 {
         timeout.sample(took);
@@ -305,7 +305,7 @@ fn nothing_is_usual_before_there_are_twenty_answers_and_after_silence() {
     timeout.sample(took);
     assert_eq!(timeout.usual(0.95), Some(took));
     timeout.outrun(took / 2, 0.95);
-    assert_eq!(timeout.usual(0.95), Some(took), "no news");
+    assert_eq!(timeout.usual(0.95), Some(took), "nothing changed");
     timeout.chill();
     assert_eq!(timeout.usual(0.95), None);
 }
