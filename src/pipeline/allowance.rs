@@ -1,18 +1,18 @@
-//! Memory that is shared out: who takes some gives it back when it is dropped.
+//! A memory limit that several users share. Each part is returned when it is dropped.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// So many bytes for all.
+/// A limit in bytes for all users.
 #[derive(Debug)]
 pub struct Allowance {
     bytes: u64,
     taken: AtomicU64,
 }
 
-/// What somebody has of it.
+/// The part of one user.
 #[derive(Debug)]
 pub struct Share {
     of: Arc<Allowance>,
@@ -20,7 +20,7 @@ pub struct Share {
 }
 
 impl Allowance {
-    /// Nobody has any of it.
+    /// Creates a limit of which nothing is used.
     pub fn new(bytes: u64) -> Arc<Self> {
         Arc::new(Self {
             bytes,
@@ -28,18 +28,18 @@ impl Allowance {
         })
     }
 
-    /// What there is for all, in bytes.
+    /// The limit in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// What is taken, in bytes.
+    /// The used bytes.
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes so much; none if there is less. Never waits: who waits with a share in hand waits for
-    /// others who do the same.
+    /// Takes `bytes`. Returns `None` if less is left. It never waits: a user that waits with a part
+    /// in hand would wait for others that do the same.
     pub fn take(self: &Arc<Self>, bytes: u64) -> Option<Share> {
         let mut share = Share {
             of: Arc::clone(self),
@@ -50,12 +50,12 @@ impl Allowance {
 }
 
 impl Share {
-    /// How much it is, in bytes.
+    /// The size of this part in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes so much more, or nothing if there is less.
+    /// Takes more bytes. Returns false if less is left.
     pub fn grow(&mut self, bytes: u64) -> bool {
         let allowed = self.of.bytes;
         let take = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= allowed);
@@ -69,7 +69,7 @@ impl Share {
         is_taken
     }
 
-    /// Gives back what is over that.
+    /// Returns everything above `bytes`.
     pub fn shrink(&mut self, bytes: u64) {
         let over = self.bytes.saturating_sub(bytes);
         self.of.taken.fetch_sub(over, Ordering::Relaxed);
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_shared_out_than_there_is() {
+    fn the_parts_never_exceed_the_limit() {
         let all = Allowance::new(100);
         let mut one = all.take(60).unwrap();
         assert!(all.take(41).is_none());

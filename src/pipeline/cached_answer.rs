@@ -1,39 +1,39 @@
-//! What is read of a target between its polls.
+//! The answer to a read of a target between its polls.
 
 use std::time::Duration;
 
 use super::{Body, PollFailure};
 
-/// What a read came to.
+/// The result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheStatus {
-    /// The kept answer, which is young enough; nobody was asked.
+    /// Served from the cache; no request was sent.
     Hit,
     /// A new answer.
     Fresh,
-    /// The kept answer, which still holds as the node says.
+    /// The cached answer, which the node confirmed.
     Revalidated,
-    /// The kept answer, because the node gives none.
+    /// The cached answer, because the node gave none.
     Stale,
-    /// Nothing.
+    /// No answer.
     Missing,
 }
 
-/// An endpoint's answer to a reader.
+/// The answer of an endpoint to a reader.
 #[derive(Debug, Clone)]
 pub struct CachedAnswer {
-    /// What it came to.
+    /// The result of the read.
     pub served: CacheStatus,
-    /// The answer.
+    /// The body, if there is one.
     pub body: Option<Body>,
-    /// How old it is.
+    /// The age of the body.
     pub age: Option<Duration>,
-    /// Why there is no new one.
+    /// Why there is no new body.
     pub failure: Option<PollFailure>,
 }
 
 impl CacheStatus {
-    /// The word for it in answers.
+    /// The name of the result in answers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -46,7 +46,7 @@ impl CacheStatus {
 }
 
 impl CachedAnswer {
-    /// An answer.
+    /// An answer with a body.
     pub fn new(served: CacheStatus, body: Body, age: Option<Duration>) -> Self {
         Self {
             served,
@@ -56,7 +56,7 @@ impl CachedAnswer {
         }
     }
 
-    /// No answer, and why.
+    /// No answer, and the reason.
     pub fn missing(failure: PollFailure) -> Self {
         Self {
             served: CacheStatus::Missing,

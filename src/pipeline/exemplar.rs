@@ -1,4 +1,4 @@
-//! One of the events that a total counts, and the trace that tells of it.
+//! An exemplar: one event that a total counts, and its trace.
 
 use std::time::SystemTime;
 
@@ -6,15 +6,15 @@ use opentelemetry::KeyValue;
 
 use crate::telemetry::Trace;
 
-/// The last event that a series of ours counted and that was traced. It counted as 1.
+/// The last traced event of a series of report metrics. It counted as 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exemplar {
     /// Name of the metric, one of [`TARGET`](crate::telemetry::names::TARGET).
     pub metric: &'static str,
-    /// Those of the series. Sorted by key; no key twice.
+    /// The attributes of the series, sorted by key. No key is there twice.
     pub attributes: Vec<KeyValue>,
-    /// What tells of it.
+    /// The trace of the event.
     pub trace: Trace,
-    /// When it was.
+    /// The time of the event.
     pub time: SystemTime,
 }

@@ -1,7 +1,7 @@
-//! The contracts between the stages; no IO, no YAML.
+//! The contracts between the stages of a pipeline; no IO, no YAML.
 //!
-//! A receiver hands a [`Poll`] to a [`Consumer`]; the mapping turns it into [`Readings`]; each
-//! [`Processor`] changes them; the instruments collect them; each [`Exporter`] is shown the
+//! A receiver hands a [`Poll`] to a [`Consumer`]. The mapping turns it into [`Readings`]. Each
+//! [`Processor`] changes them. The instruments collect them. Each [`Exporter`] gets the
 //! [`Snapshot`].
 
 mod allowance;
@@ -42,27 +42,27 @@ use std::sync::Arc;
 
 use crate::definition::Definition;
 
-/// What reads the bodies of a poll: the mapping, for those that may not know the processors.
+/// Maps the bodies of a poll to readings, for code that must not import the processors.
 pub type Mapping = fn(&Definition, &Poll) -> Readings;
 
-/// What takes the polls of a receiver.
+/// Takes the polls of a receiver.
 pub trait Consumer: Send + Sync {
-    /// Makes room for a target; its polls go to what is returned. Dropping that removes the
-    /// target and all its series.
+    /// Adds a target. Its polls go to the returned sink. Dropping the sink removes the target and
+    /// all its series.
     fn open(&self, target: &Arc<Target>) -> Box<dyn Sink>;
 }
 
-/// What takes the polls of one target, one at a time and in order.
+/// Takes the polls of one target, one at a time and in order.
 pub trait Sink: Send {
-    /// Whether it can take another poll now. Asked before the target is; if it says yes, that poll
-    /// comes.
+    /// Whether it can take another poll now. It is called before the target is polled. After
+    /// `true`, that poll comes.
     fn admits(&mut self) -> bool {
         true
     }
 
-    /// From now on the polls are of `target`, which has the same name: it is described otherwise.
+    /// Replaces the target by one of the same name and with another description.
     fn follow(&mut self, target: &Arc<Target>);
 
-    /// Takes a poll that has ended. Never waits for the network.
+    /// Takes a finished poll. Never waits for the network.
     fn accept(&mut self, poll: &Poll);
 }

@@ -1,4 +1,4 @@
-//! What a receiver found at a target.
+//! The result of polling a target.
 
 use std::{
     borrow::Cow,
@@ -14,39 +14,39 @@ use serde_json::Value;
 use super::{Allowance, OwnReading, Share};
 use crate::telemetry::Trace;
 
-/// One round of all endpoints of a target.
+/// One round of requests to all endpoints of a target.
 #[derive(Debug)]
 pub struct Poll {
-    /// When it began.
+    /// When it started.
     pub started: SystemTime,
     /// When it ended.
     pub ended: SystemTime,
-    /// Since when the receiver counts what it says of the target.
+    /// When the receiver started to count for this target.
     pub counting_since: SystemTime,
     /// How long it took.
     pub duration: Duration,
-    /// Ticks of the schedule that earlier polls overran, since the start.
+    /// The number of ticks that were missed since the start, because earlier polls took too long.
     pub missed_ticks: u64,
-    /// One result an endpoint, in the order of the definition.
+    /// One result for each endpoint, in the order of the definition.
     pub endpoints: Vec<EndpointPoll>,
-    /// What the receiver says of the target when the poll has ended.
+    /// The receiver's own metrics about the target after the poll.
     pub own: Vec<OwnReading>,
 }
 
-/// What one endpoint gave.
+/// The result of one endpoint.
 #[derive(Debug)]
 pub struct EndpointPoll {
     /// A body, or why there is none.
     pub outcome: PollOutcome,
-    /// From the first request to the decoded body, retries and their waits included.
+    /// The time from the first request to the decoded body, including retries and their waits.
     pub duration: Duration,
-    /// Requests that were sent.
+    /// The number of requests that were sent.
     pub attempts: u32,
-    /// How long it waited before its retries, in all.
+    /// The total wait before its retries.
     pub retry_delay: Duration,
-    /// Age of the kept body that stands in for the missing one.
+    /// The age of the cached body that replaces a missing one.
     pub stale_age: Option<Duration>,
-    /// The trace that tells of it, if one is recorded.
+    /// The trace of the poll, if one is recorded.
     pub trace: Option<Trace>,
 }
 
@@ -55,45 +55,45 @@ pub struct EndpointPoll {
 pub enum PollOutcome {
     /// The endpoint answered with a body that could be read.
     Fresh(Body),
-    /// The endpoint said that its last body still holds (304).
+    /// The endpoint said that its last body is still valid (304).
     NotModified(Body),
-    /// It did neither.
+    /// The endpoint did neither.
     Failed(PollFailure),
-    /// It was not asked in this round.
+    /// The endpoint was not polled in this round.
     Skipped,
 }
 
-/// From so many bytes of text on, a body is large: what it takes is accounted for, and it is worked
-/// on apart from what waits for the network.
+/// A body of this size in bytes, or more, is large: its memory is counted, and it is processed on a
+/// separate thread, so that the network does not wait for it.
 pub const LARGE_BYTES: usize = 64 * 1024;
 
-/// How a text is read.
+/// Parses the text of a body.
 type Read = dyn Fn(&Bytes) -> Option<Value> + Send + Sync;
 
 /// A body that can be read.
 #[derive(Clone)]
 pub struct Body {
-    /// What it holds, decompressed.
+    /// The decompressed content.
     pub raw: Bytes,
-    /// When it was there whole.
+    /// When it had arrived completely.
     pub received: SystemTime,
-    /// Characters and numbers in it that its format does not allow, and that were read as U+FFFD, as
-    /// nothing or as text.
+    /// The number of characters and numbers that its format does not allow. They were read as
+    /// U+FFFD, as nothing or as text.
     pub repaired: u64,
-    /// None where the body is only kept.
+    /// `None` if the body is only cached.
     document: Option<Arc<Document>>,
     read: Arc<Read>,
     accounts: Option<Arc<Accounts>>,
 }
 
-/// Where the text of a body is accounted for.
+/// The limits that count the memory of a body.
 struct Accounts {
     _text: Option<Share>,
-    /// For what is kept of it.
+    /// The limit for cached bodies.
     kept: Arc<Allowance>,
 }
 
-/// What was read of a body.
+/// The parsed content of a body.
 #[derive(Debug)]
 pub struct Document {
     value: Value,
@@ -103,52 +103,52 @@ pub struct Document {
 /// Why an endpoint gave no body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollFailure {
-    /// The class, for `error.type`.
+    /// The class of the failure, for `error.type`.
     pub error_type: ErrorType,
-    /// The whole chain of causes, for people. Holds no secret.
+    /// The whole chain of causes, for users. It contains no secret.
     pub message: Cow<'static, str>,
 }
 
-/// The closed list of failure classes (`error.type`).
+/// The classes of failures (`error.type`). The list is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorType {
     /// The name could not be resolved.
     Dns,
-    /// No connection: refused, unreachable, reset before a request was sent.
+    /// There was no connection: refused, unreachable, or reset before a request was sent.
     Connect,
     /// The TLS handshake failed.
     Tls,
     /// The attempt took longer than its timeout.
     Timeout,
-    /// The body was cut, or the connection lost before the answer was whole.
+    /// The body was cut, or the connection was lost before the end of the answer.
     Body,
-    /// What came is no HTTP/1.1.
+    /// The answer is not HTTP/1.1.
     Protocol,
-    /// The head of the answer could not be read.
+    /// The header of the answer could not be read.
     Header,
-    /// One redirect led to the next, more often than is followed.
+    /// There were more redirects than are followed.
     Redirect,
     /// The answer was a success without a body.
     Empty,
-    /// The body is over the limit.
+    /// The body is larger than the limit.
     TooLarge,
-    /// The body is not what the definition's format says.
+    /// The body is not in the format of the definition.
     Decode,
-    /// An answer with a status other than success.
+    /// The answer had a status other than success.
     Status(u16),
-    /// No place among the concurrent requests in time.
+    /// No slot among the concurrent requests was free in time.
     Limiter,
-    /// Our own credentials could not be read.
+    /// The configured credentials could not be read.
     Credentials,
     /// Nothing was sent: a breaker is open.
     CircuitOpen,
-    /// Nothing was sent: the server asked for a pause, or the fault may be ours.
+    /// Nothing was sent: the server asked for a pause, or the fault may be on the collector's side.
     Paused,
     /// Nothing was sent: the endpoint before it has to answer first.
     Waiting,
-    /// Nothing was sent: asking it may make the host hang.
+    /// Nothing was sent: a request may make the host hang.
     Suspect,
-    /// Not asked or not read: there is no memory for it here.
+    /// Nothing was sent or read: there is not enough memory for it.
     Memory,
 }
 
@@ -180,7 +180,7 @@ impl ErrorType {
 }
 
 impl Body {
-    /// A body of which `document` was read, as `read` does.
+    /// A body with its parsed `document`. `read` parses it again.
     pub fn new(
         raw: Bytes,
         received: SystemTime,
@@ -200,9 +200,9 @@ impl Body {
         }
     }
 
-    /// The same with what it takes of the memory for documents: the `text` if it is large, and its
-    /// document, which takes `document_bytes`. Where there is no room for that one, it is read
-    /// again when it is asked for. A copy to keep takes of `kept`.
+    /// The same body with its memory counted: the `text` if it is large, and its document, which
+    /// needs `document_bytes`. If there is no room for the document, it is parsed again when it is
+    /// needed. A cached copy counts against `kept`.
     #[must_use]
     pub fn accounted(
         self,
@@ -235,8 +235,8 @@ impl Body {
         }
     }
 
-    /// The same to keep: a document takes several times the room of its text, and a fleet keeps
-    /// many that nobody asks for. None if there is no room for it.
+    /// A copy for the cache, without the document: it needs several times the memory of its text,
+    /// and most cached bodies are never read. `None` if there is no room.
     #[must_use]
     pub fn to_keep(&self) -> Option<Self> {
         let mut accounts = self.accounts.clone();
@@ -253,12 +253,12 @@ impl Body {
         })
     }
 
-    /// Whether it is worked on apart from what waits for the network.
+    /// Whether it is processed on a separate thread.
     pub fn is_large(&self) -> bool {
         self.raw.len() > LARGE_BYTES
     }
 
-    /// What was read of it, or is now where it was only kept.
+    /// The document. A body without one is parsed now.
     pub fn document(&self) -> Option<Arc<Document>> {
         let again = || {
             let value = (self.read)(&self.raw)?;
@@ -289,7 +289,7 @@ impl Deref for Document {
 }
 
 impl PollFailure {
-    /// Whether a request was sent and failed, or none was sent.
+    /// Whether a request was sent and failed. False if none was sent.
     pub fn was_sent(&self) -> bool {
         !matches!(
             self.error_type,
@@ -313,7 +313,7 @@ impl PollFailure {
 }
 
 impl EndpointPoll {
-    /// The value of the `outcome` attribute; none for an endpoint that was not asked.
+    /// The value of the `outcome` attribute. `None` for an endpoint that was not polled.
     pub fn outcome_name(&self) -> Option<&'static str> {
         match (&self.outcome, self.stale_age) {
             (PollOutcome::Fresh(_), _) => Some("fresh"),
@@ -324,7 +324,7 @@ impl EndpointPoll {
         }
     }
 
-    /// A result that took no time and no request.
+    /// A result without time and without a request.
     pub fn new(outcome: PollOutcome) -> Self {
         let duration = Duration::ZERO;
         Self {
@@ -337,7 +337,7 @@ impl EndpointPoll {
         }
     }
 
-    /// Whether it was asked in this round.
+    /// Whether it was polled in this round.
     pub fn was_asked(&self) -> bool {
         !matches!(self.outcome, PollOutcome::Skipped)
     }
@@ -360,17 +360,17 @@ impl EndpointPoll {
 }
 
 impl Poll {
-    /// The time of all that it gave: when the last of its answers was there. A poll without one
-    /// tells of its end.
+    /// The time of all its data: when the last of its answers arrived. Without an answer it is the
+    /// end of the poll.
     pub fn time(&self) -> SystemTime {
         let received = self.endpoints.iter().filter_map(EndpointPoll::body);
         let received = received.map(|body| body.received);
-        // A kept body was there long before.
+        // A cached body arrived long before.
         let in_time = received.filter(|time| (self.started..=self.ended).contains(time));
         in_time.max().unwrap_or(self.ended)
     }
 
-    /// Whether every endpoint was answered with 404: the target speaks something else.
+    /// Whether every endpoint was answered with 404: the target has another API.
     pub fn is_unknown(&self) -> bool {
         let not_found = Some(ErrorType::Status(404));
         self.endpoints
@@ -378,18 +378,18 @@ impl Poll {
             .all(|polled| polled.failure().map(|f| f.error_type) == not_found)
     }
 
-    /// Whether a body is worked on apart from what waits for the network.
+    /// Whether a body is processed on a separate thread.
     pub fn is_large(&self) -> bool {
         let mut bodies = self.endpoints.iter().filter_map(EndpointPoll::body);
         bodies.any(Body::is_large)
     }
 
-    /// Whether any endpoint was asked. If none was, there is only news of the target itself.
+    /// Whether any endpoint was polled. If not, there are only metrics about the target itself.
     pub fn is_round(&self) -> bool {
         self.endpoints.iter().any(EndpointPoll::was_asked)
     }
 
-    /// Notes in `up`, one an endpoint, which gave a body; those not asked stay as they are.
+    /// Records in `up`, for each polled endpoint, whether it gave a body.
     pub fn note_up(&self, up: &mut [bool]) {
         for (up, polled) in up.iter_mut().zip(&self.endpoints) {
             if polled.was_asked() {
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_body_holds_its_text_alone_and_is_read_again() {
+    fn a_cached_body_has_only_its_text_and_is_parsed_again() {
         let body = body("[1, 2]");
         let kept = body.to_keep().unwrap();
         assert!(kept.document.is_none());
@@ -429,20 +429,20 @@ mod tests {
     }
 
     #[test]
-    fn a_document_for_which_there_is_no_room_is_read_when_it_is_asked_for() {
+    fn a_document_without_room_is_parsed_when_it_is_needed() {
         let [all, kept] = [100_000, 0].map(Allowance::new);
         let [first, second, small] =
             [70_000, 70_000, 100].map(|bytes| body("[1]").accounted(None, bytes, &all, &kept));
         assert_eq!(all.taken(), 70_000);
         assert!(first.document.is_some() && second.document.is_none());
-        assert!(small.document.is_some(), "it is not accounted for");
+        assert!(small.document.is_some(), "a small document is not counted");
         assert_eq!(second.document().unwrap().value, serde_json::json!([1]));
         drop(first);
         assert_eq!(all.taken(), 0);
     }
 
     #[test]
-    fn what_is_kept_has_an_account_of_its_own() {
+    fn cached_bodies_have_their_own_limit() {
         let text: &'static str = Box::leak("7".repeat(LARGE_BYTES + 1).into_boxed_str());
         let [all, kept] = [100_000, 100_000].map(Allowance::new);
         let share = all.take(text.len() as u64);
@@ -450,7 +450,7 @@ mod tests {
         let body = Body::new(raw, UNIX_EPOCH, Value::Null, |_| None);
         let body = body.accounted(share, 1, &all, &kept);
         let first = body.to_keep().unwrap();
-        assert!(body.to_keep().is_none(), "no room for another one");
+        assert!(body.to_keep().is_none(), "there is no room for another one");
         drop(body);
         assert_eq!((all.taken(), kept.taken()), (0, text.len() as u64));
         drop(first);
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_a_poll_gave_is_of_the_time_of_its_last_answer() {
+    fn the_time_of_a_poll_is_that_of_its_last_answer() {
         let at = |second| UNIX_EPOCH + Duration::from_secs(second);
         let answered = |second| {
             let body = Body::new(Bytes::new(), at(second), Value::Null, |_| None);
@@ -479,6 +479,6 @@ mod tests {
         let failed = || EndpointPoll::new(PollOutcome::Failed(PollFailure::lost()));
         assert_eq!(time(vec![answered(12), answered(11), failed()]), at(12));
         assert_eq!(time(vec![failed()]), at(20), "nothing answered");
-        assert_eq!(time(vec![answered(5)]), at(20), "a kept body is older");
+        assert_eq!(time(vec![answered(5)]), at(20), "a cached body is older");
     }
 }

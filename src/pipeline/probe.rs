@@ -1,5 +1,5 @@
-//! One target, read once for who asks: an exporter is asked, a receiver polls, neither sees the
-//! other.
+//! The contract of `/probe`: an exporter gets the request and a receiver polls, without knowing
+//! each other.
 
 use std::{
     fmt,
@@ -14,117 +14,117 @@ use tokio::time::Instant;
 use super::{ErrorType, Poll, Target};
 use crate::settings::{AllowList, HttpUrl};
 
-/// What an exporter asks.
+/// Answers the requests of an exporter.
 pub trait Probe: Send + Sync {
-    /// Reads a target. One that is polled anyway is answered from what is kept of it while that is
-    /// young enough; one that is not is polled once, and nothing of it is kept.
+    /// Reads a target. A target that a receiver polls may be answered from its cache. Any other
+    /// target is polled once, and nothing of it is stored.
     ///
     /// # Errors
-    /// If the target must not be polled or nobody knows how.
+    /// If the target must not be polled, or no receiver can.
     fn probe(&self, request: ProbeRequest) -> BoxFuture<'static, Result<Probed, ProbeRefusal>>;
 }
 
-/// What is to be read.
+/// What should be read.
 #[derive(Debug, Clone)]
 pub struct ProbeRequest {
     /// The name or the URL of a target.
     pub target: String,
-    /// The name of the definition that it speaks; whatever it speaks if none is given.
+    /// The name of its definition. `None` if the receiver should choose.
     pub definition: Option<String>,
-    /// How long it may take, at most as long as any poll.
+    /// The time limit, at most that of a poll.
     pub timeout: Duration,
-    /// What may be polled beside the targets that are polled anyway.
+    /// Addresses that may be polled although no receiver has them as targets.
     pub allow: Arc<AllowList>,
 }
 
-/// What a target said.
+/// The result of a probe.
 #[derive(Debug)]
 pub struct Probed {
-    /// The target.
+    /// The target that was read.
     pub target: Arc<Target>,
-    /// When it was observed.
+    /// The time of the observation.
     pub time: SystemTime,
     /// How long it took.
     pub duration: Duration,
-    /// One an endpoint, in the order of the definition.
+    /// One result for each endpoint, in the order of the definition.
     pub endpoints: Vec<ProbedEndpoint>,
-    /// What the endpoints that answered gave, as in a `Snapshot`.
+    /// The metrics of the endpoints that answered, as in a `Snapshot`.
     pub metrics: Vec<ResourceMetrics>,
 }
 
-/// What one endpoint said.
+/// The result of one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbedEndpoint {
-    /// Why it gave no body, where none is kept that is young enough.
+    /// Why it gave no body, if no cached one is fresh.
     pub failure: Option<ErrorType>,
-    /// The age of the body, where it is a kept one.
+    /// The age of the body, if it was cached.
     pub age: Option<Duration>,
 }
 
-/// Why nothing is read.
+/// Why a probe is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeRefusal {
-    /// It names no target, and it is no URL.
+    /// The text is neither the name of a target nor a URL.
     #[error("`{target}` is neither the name of a target nor `http://HOST:PORT` of one")]
     Target {
-        /// What was asked for.
+        /// The requested target.
         target: String,
     },
-    /// Nobody may have it polled.
-    #[error("there is no target `{target}`, and `probe.allow` does not admit it")]
+    /// The target is not allowed.
+    #[error("there is no target `{target}`, and `probe.allow` does not allow it")]
     NotAllowed {
-        /// What was asked for.
+        /// The requested target.
         target: String,
     },
-    /// Nobody knows how to read it.
+    /// No receiver has the definition.
     #[error("no receiver could poll `{target}` as `{definition}`; there is: {known}")]
     Definition {
-        /// What was asked for.
+        /// The requested target.
         target: String,
-        /// As what.
+        /// The requested definition.
         definition: String,
-        /// As what else it could be polled.
+        /// The available definitions.
         known: String,
     },
     /// Several receivers could poll it.
     #[error("`definition` is missing, and receivers differ in theirs; there is: {known}")]
     NoDefinition {
-        /// As what it could be polled.
+        /// The available definitions.
         known: String,
     },
-    /// We cannot poll it, whatever it is.
+    /// The collector cannot poll it, with any definition.
     #[error("cannot poll `{target}`")]
     Unable {
-        /// What was asked for.
+        /// The requested target.
         target: String,
-        /// Why.
+        /// Why it cannot be polled.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// A receiver that polls what it is told to, once.
+/// A receiver that polls a given target once.
 pub trait Prober: fmt::Debug + Send + Sync {
     /// The names of its definitions, in the order in which they are tried.
     fn definitions(&self) -> Vec<String>;
 
-    /// Polls once. Connects to addresses only that are admitted, follows no redirect, and shows
-    /// no credentials.
+    /// Polls once. It connects only to allowed addresses, follows no redirect, and sends no
+    /// credentials.
     ///
     /// # Errors
-    /// If no address of the target is admitted.
+    /// If no address of the target is allowed.
     fn probe(&self, order: ProbeOrder) -> BoxFuture<'_, Result<(Arc<Target>, Poll), ProbeRefusal>>;
 }
 
-/// What a receiver is to poll.
+/// The target that a receiver should poll.
 #[derive(Debug, Clone)]
 pub struct ProbeOrder {
     /// Scheme, host and port.
     pub endpoint: HttpUrl,
-    /// Which of its definitions; each of them in turn if none is given.
+    /// The definition to use. Without one, each definition is tried in turn.
     pub definition: Option<String>,
-    /// When it must be over.
+    /// The deadline of the poll.
     pub deadline: Instant,
-    /// What may be connected to.
+    /// The allowed addresses.
     pub allow: Arc<AllowList>,
 }

@@ -1,9 +1,9 @@
-//! The contract of processors: what stands between the mapping and the instruments.
+//! The contract of processors, which work between the mapping and the instruments.
 //!
-//! The SDK's metrics cannot be constructed, so processors change what goes in: readings, the
-//! instruments they belong to, and the Resource they are of. A processor is built once a pipeline.
-//! It opens a [`Stage`] for each target and says there what the stage makes of the [`Stream`]:
-//! names, units and kinds change then, once; attributes, values and what is dropped, at each poll.
+//! The SDK's metrics cannot be constructed, so processors change their inputs: readings, their
+//! instruments, and their Resource. A processor is built once for each pipeline. It opens a
+//! [`Stage`] for each target, and declares there how the stage changes the [`Stream`]: names, units
+//! and kinds change once at this time; attributes, values and dropped readings at each poll.
 
 use std::{
     sync::Arc,
@@ -17,69 +17,70 @@ use crate::runtime::Tasks;
 
 /// One processor of one pipeline.
 pub trait Processor: Send + Sync {
-    /// Makes the stage for a target whose readings come as `stream` says, and changes `stream` to
-    /// how they leave it. Targets of one definition come with one schema and should leave with one.
+    /// Creates the stage for a target with the readings of `stream`, and changes `stream` to the
+    /// output of the stage. Targets of one definition have the same schema, and should have the
+    /// same one after the stage.
     fn open(&self, stream: &mut Stream) -> Box<dyn Stage>;
 
-    /// Learns where it says how it is, before it is started.
+    /// Gives the processor the reporter of its status, before it is started.
     fn report_to(&self, _status: Reporter) {}
 
-    /// Starts what it does by itself, with the rest of the pipeline behind it. That may change
-    /// while this goes on.
+    /// Starts background work, with the rest of the pipeline as `downstream`. That may change
+    /// later.
     fn start(&self, _downstream: Arc<dyn Downstream>, _tasks: &Tasks) {}
 
-    /// The collector is about to stop: targets whose stages are dropped from now on have not ended.
+    /// Called before shutdown: a stage that is dropped after this is not a target that disappeared.
     fn closing(&self) {}
 }
 
-/// What a processor does to the readings of one target.
+/// Changes the readings of one target.
 pub trait Stage: Send {
-    /// Whether the pipeline can take another poll of the target now. Asked before the target is.
-    /// `is_large` says that the last answers were.
+    /// Whether the pipeline can take another poll of the target now. It is called before the target
+    /// is polled. `is_large` says that the last answers were large.
     fn admits(&mut self, _is_large: bool) -> bool {
         true
     }
 
-    /// Takes what came and gives what goes on.
+    /// Takes a batch and returns what passes on.
     fn process(&mut self, batch: Batch) -> Batch;
 }
 
-/// The readings of a target, before any has come.
+/// The description of the readings of a target.
 #[derive(Debug, Clone)]
 pub struct Stream {
     /// The target.
     pub target: Arc<Target>,
-    /// The instruments that the readings belong to.
+    /// The instruments of the readings.
     pub schema: Arc<Schema>,
-    /// Who the target is; a stage may split off parts that are of another Resource.
+    /// The Resource of the target. A stage may split off parts with another Resource.
     pub resource: ResourceAttributes,
 }
 
-/// The attributes of a Resource, sorted by key; no key twice.
+/// The attributes of a Resource, sorted by key. No key is there twice.
 pub type ResourceAttributes = Arc<[KeyValue]>;
 
-/// Readings that were made at one moment.
+/// Readings of one moment.
 #[derive(Debug)]
 pub struct Batch {
-    /// When that was, for all of them: when the answer was there that gave them.
+    /// The time of all readings: when the answer with them arrived.
     pub time: SystemTime,
-    /// When the totals of an instrumentation scope began, where that is known.
+    /// The start time of the totals of each instrumentation scope, if it is known.
     pub starts: Vec<(Arc<str>, SystemTime)>,
-    /// The instrumentation scopes that were read whole: what such a scope said before and does not
-    /// say now is gone.
+    /// The instrumentation scopes that are complete: a series of such a scope that is missing has
+    /// disappeared.
     pub scopes: Vec<Arc<str>>,
-    /// The scopes that were asked and gave nothing.
+    /// The scopes that were polled and gave no data.
     pub lost: Vec<Arc<str>>,
-    /// One a Resource.
+    /// One part for each Resource.
     pub parts: Vec<Part>,
 }
 
-/// Readings of one Resource.
+/// Readings with one Resource.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// Whose they are.
+    /// The Resource of the readings.
     pub resource: ResourceAttributes,
-    /// What was read.
+    /// The readings.
     pub values: Vec<Reading>,
 }
 
@@ -107,19 +108,19 @@ impl Batch {
     }
 }
 
-/// The rest of a pipeline, behind one of its processors.
+/// The rest of a pipeline, after one of its processors.
 pub trait Downstream: Send + Sync {
-    /// Makes room for a target that the processor makes up. Dropping what is returned removes the
-    /// target and all its series.
+    /// Adds a synthetic target, which a processor creates. Dropping the result removes the target
+    /// and all its series.
     fn open(&self, stream: Stream) -> Box<dyn BatchSink>;
 }
 
-/// What takes the readings of a target that a processor makes up.
+/// Takes the readings of a synthetic target.
 pub trait BatchSink: Send {
-    /// From now on the readings come as `stream` says, of the same target. Totals of instruments
-    /// that were there before keep their start time.
+    /// Changes the description of the readings of the same target. Totals of instruments that
+    /// existed before keep their start time.
     fn follow(&mut self, stream: Stream);
 
-    /// Takes all readings of one moment to the exporters.
+    /// Passes all readings of one moment to the exporters.
     fn accept(&mut self, batch: Batch);
 }

@@ -1,15 +1,15 @@
-//! What the mapping found in the bodies of a poll.
+//! The values that the mapping found in the bodies of a poll.
 
 use opentelemetry::KeyValue;
 
-/// A number as the source gave it: integers stay exact.
+/// A number from the source. Integers stay exact.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
-    /// Not negative.
+    /// An integer of 0 or more.
     Unsigned(u64),
-    /// Negative.
+    /// A negative integer.
     Negative(i64),
-    /// With a fraction, or too large for an integer.
+    /// A number with a fraction, or too large for an integer.
     Double(f64),
 }
 
@@ -25,67 +25,67 @@ impl Number {
     }
 }
 
-/// The value of one series at one poll.
+/// The value of one series in one poll.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Index of the instrument in the [`Schema`](super::Schema).
     pub instrument: usize,
-    /// Sorted by key; no key twice.
+    /// The attributes, sorted by key. No key is there twice.
     pub attributes: Vec<KeyValue>,
-    /// What was read.
+    /// The value.
     pub value: Number,
 }
 
-/// A value that the collector says of a target itself.
+/// A value of a report metric: the collector's own metrics about a target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnReading {
     /// Name of the metric, one of [`TARGET`](crate::telemetry::names::TARGET).
     pub metric: &'static str,
-    /// Sorted by key; no key twice.
+    /// The attributes, sorted by key. No key is there twice.
     pub attributes: Vec<KeyValue>,
-    /// What it says.
+    /// The value.
     pub value: Number,
 }
 
-/// All that a poll's bodies gave.
+/// All values in the bodies of a poll.
 #[derive(Debug, Default)]
 pub struct Readings {
     /// The values, grouped by instrument in no particular order.
     pub values: Vec<Reading>,
-    /// What could not be read; costs only its own series.
+    /// Values that could not be read. Each affects only its own series.
     pub problems: Vec<Problem>,
 }
 
-/// Something that could not be read.
+/// A value that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Index of the instrument in the definition.
     pub instrument: usize,
-    /// Why.
+    /// Why it could not be read.
     pub reason: ProblemReason,
-    /// How many values are concerned.
+    /// The number of values with this problem.
     pub count: u64,
     /// The path and what was found there, for `check` and the debug log.
     pub detail: String,
 }
 
-/// Why a value could not be read, a closed list.
+/// Why a value could not be read. The list is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProblemReason {
-    /// The path matches nothing, or `null`; or there is no element at all.
+    /// The path finds nothing, or `null`, or there is no element at all.
     Missing,
-    /// The path matches several values where one is wanted.
+    /// The path finds several values where one is expected.
     Several,
-    /// The value is of another type than the rule expects.
+    /// The value has another type than the rule expects.
     Type,
-    /// The value does not fit: a negative counter, a fraction in an integer instrument, an
+    /// The value is out of range: a negative counter, a fraction in an integer instrument, an
     /// unknown state.
     Range,
-    /// Over the metric's `max_series`.
+    /// The series is above the metric's `max_series`.
     MaxSeries,
-    /// Two elements gave the same attributes; the first one counts.
+    /// Two elements have the same attributes. The first one counts.
     Duplicate,
-    /// Finding it takes more steps than a path may.
+    /// Finding the value takes more steps than a path may.
     Steps,
 }
 

@@ -1,23 +1,23 @@
-//! Asking for the configuration to be loaded anew, from wherever that is asked.
+//! Triggers a reload of the configuration, from any component.
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Asks for a reload. Clones ask the same collector.
+/// Triggers a reload. Clones trigger the same collector.
 #[derive(Debug, Clone)]
 pub struct ReloadTrigger(mpsc::Sender<ReloadRequest>);
 
-/// Where the answer to a request for a reload goes.
+/// Receives the result of a reload.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
 impl ReloadTrigger {
-    /// A trigger, and where its requests arrive.
+    /// Creates a trigger, and the receiver of its requests.
     pub fn new() -> (Self, mpsc::Receiver<ReloadRequest>) {
-        // One at work and one behind it see all that changed; more have to wait.
+        // One running reload and one waiting one see all changes. Further requests have to wait.
         let (sender, receiver) = mpsc::channel(1);
         (Self(sender), receiver)
     }
 
-    /// Asks for a reload and waits for what comes of it.
+    /// Triggers a reload and waits for its result.
     ///
     /// # Errors
     /// Why the running configuration stays.

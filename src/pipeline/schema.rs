@@ -1,15 +1,15 @@
-//! Which instruments the readings of a stream belong to.
+//! The instruments of the readings of a stream.
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::definition::{Instrument, InstrumentKind};
 
-/// The instruments that readings refer to by index. One is shared by all targets of a definition.
+/// The instruments that readings refer to by index. All targets of a definition share one schema.
 #[derive(Debug, Default, PartialEq)]
 pub struct Schema(Vec<Arc<Instrument>>);
 
 impl Schema {
-    /// All instruments, in the order of their indices.
+    /// All instruments, in the order of their indexes.
     pub fn instruments(&self) -> &[Arc<Instrument>] {
         &self.0
     }
@@ -19,12 +19,12 @@ impl Schema {
         self.0.get(index)
     }
 
-    /// What the instrument at `index` measures.
+    /// The kind of the instrument at `index`.
     pub fn kind(&self, index: usize) -> Option<InstrumentKind> {
         self.get(index).map(|instrument| instrument.kind)
     }
 
-    /// The index of the first instrument of a name and scope that is one of those.
+    /// The index of the first instrument with this name and scope that `is` accepts.
     pub fn find(
         &self,
         scope: &str,
@@ -35,8 +35,8 @@ impl Schema {
         all.position(|of| of.name == name && *of.scope == *scope && is_one(of))
     }
 
-    /// Adds an instrument and gives its index. One that is there already, under the same name and
-    /// scope and of the same type, takes up the other's series.
+    /// Adds an instrument and returns its index. An existing instrument with the same name, scope
+    /// and type takes the series of the new one.
     pub fn add(&mut self, new: Arc<Instrument>) -> usize {
         let Some(index) = self.0.iter().position(|known| is_same(known, &new)) else {
             self.0.push(new);
@@ -46,8 +46,8 @@ impl Schema {
         index
     }
 
-    /// Instruments of one scope whose names differ in case only, which OpenTelemetry takes for one:
-    /// the index of each with that of the first of its kind.
+    /// Instruments of one scope whose names differ only in case, which are the same name for
+    /// OpenTelemetry: the index of each with that of the first one.
     pub fn homonyms(&self) -> impl Iterator<Item = (usize, usize)> {
         let mut first: HashMap<_, usize> = HashMap::new();
         let instruments = self.0.iter().enumerate();
@@ -59,7 +59,7 @@ impl Schema {
         })
     }
 
-    /// Makes room for more series in the instrument at `index`.
+    /// Adds room for more series to the instrument at `index`.
     pub fn grow(&mut self, index: usize, more_series: usize) {
         if let Some(known) = self.0.get_mut(index) {
             *known = Arc::new(Instrument {

@@ -1,4 +1,4 @@
-//! What an exporter is shown after each poll.
+//! The data that an exporter gets after each poll.
 
 use std::{any::Any, cell::LazyCell, fmt, sync::Arc, time::SystemTime};
 
@@ -10,33 +10,33 @@ use tokio::time::Instant;
 
 use super::{Exemplar, Target};
 
-/// What one poll of one target came to.
+/// The metrics of one poll of one target.
 #[derive(Debug)]
 pub struct Snapshot<'a> {
-    /// The target.
+    /// The polled target.
     pub target: &'a Arc<Target>,
     /// By endpoint of the definition: whether its body came with this poll. The metrics of an
     /// endpoint that is not fresh are not in this snapshot.
     pub fresh: &'a [bool],
-    /// By endpoint: whether it was asked for this poll and gave nothing. One that is neither fresh
-    /// nor lost was not asked, and what it said before holds.
+    /// By endpoint: whether it was polled and gave no data. An endpoint that is neither fresh nor
+    /// lost was not polled, and its earlier data is still valid.
     pub lost: &'a [bool],
-    /// When all of this was observed. The times in `metrics` are those of the SDK: when it was told.
+    /// The time of all observations. The times in `metrics` are those of the SDK.
     pub time: SystemTime,
-    /// When the totals in it began.
+    /// The start times of the totals.
     pub starts: &'a dyn Starts,
-    /// The metrics, one part a provider; integers up to 2^64 − 1.
+    /// The metrics, one part for each provider. Integers go up to 2^64 − 1.
     pub metrics: &'a [ResourceMetrics],
-    /// What was traced of what series of ours count; the OTLP form has it in its place.
+    /// The exemplars of report metrics. The OTLP form contains them.
     pub exemplars: &'a [Exemplar],
-    /// The same as OTLP says it.
+    /// The same metrics as OTLP messages.
     pub otlp: OtlpForm<'a>,
 }
 
 impl Snapshot<'_> {
-    /// Whether it says all there is to say of an instrumentation scope now: a series of the scope
-    /// that was in a snapshot before and is not in this one has ended. That is so where the
-    /// endpoint answered and where it was asked in vain, as Prometheus has it with a scrape.
+    /// Whether it is complete for an instrumentation scope: a series of the scope that was in an
+    /// earlier snapshot and is not in this one has ended. This is so if the endpoint answered, or
+    /// was polled without an answer, like a scrape in Prometheus.
     pub fn is_whole(&self, scope: &str) -> bool {
         let mut endpoints = self.target.definition.endpoints.iter();
         let Some(endpoint) = endpoints.position(|endpoint| *endpoint.scope == *scope) else {
@@ -47,10 +47,10 @@ impl Snapshot<'_> {
     }
 }
 
-/// Since when totals count.
+/// The start times of totals.
 pub trait Starts: fmt::Debug {
-    /// When the total of a series began, if that is known: what a node had counted before it was
-    /// polled for the first time began nobody knows when. The attributes are sorted by key.
+    /// The start time of a series, if it is known. Nobody knows when a node started to count what
+    /// it had at its first poll. The attributes are sorted by key.
     fn known(
         &self,
         scope: &str,
@@ -59,7 +59,7 @@ pub trait Starts: fmt::Debug {
     ) -> Option<SystemTime>;
 }
 
-/// Nothing is known of any total.
+/// No start time is known.
 impl Starts for () {
     fn known(
         &self,
@@ -71,18 +71,18 @@ impl Starts for () {
     }
 }
 
-/// The end of all series of a target, as OTLP says it: a point of each with the flag `no recorded
-/// value`. Made when an exporter asks.
+/// The end of all series of a target in OTLP: a point of each with the flag `no recorded value`. It
+/// is created when an exporter needs it.
 pub struct Farewell<'a>(&'a dyn Fn(SystemTime) -> Messages);
 
 impl<'a> Farewell<'a> {
-    /// What `make` gives for the time of the end.
+    /// Creates the messages with `make`, which gets the time of the end.
     pub fn new(make: &'a dyn Fn(SystemTime) -> Messages) -> Self {
         Self(make)
     }
 
-    /// The messages, with `now` as the time of their points, or a later one where a series was seen
-    /// later. None of what was never said as OTLP.
+    /// The messages. The time of their points is `now`, or later for a series that was seen later.
+    /// There is none for a series that was never in an OTLP message.
     pub fn messages(&self, now: SystemTime) -> Vec<ExportMetricsServiceRequest> {
         (self.0)(now)
     }
@@ -94,19 +94,20 @@ impl fmt::Debug for Farewell<'_> {
     }
 }
 
-/// Metrics as OTLP messages, one a part. Integers are signed: a value above 2^63 − 1 is a double.
-/// What the pipeline makes deltas of is a delta. Made once, when an exporter first asks.
+/// Metrics as OTLP messages, one for each part. Integers are signed: a value above 2^63 − 1 is a
+/// double. Metrics that the pipeline converts to deltas are deltas. They are created once, when an
+/// exporter first needs them.
 pub struct OtlpForm<'a>(LazyCell<Messages, Box<dyn FnOnce() -> Messages + 'a>>);
 
 type Messages = Vec<ExportMetricsServiceRequest>;
 
 impl<'a> OtlpForm<'a> {
-    /// What `make` gives.
+    /// Creates the messages with `make`.
     pub fn new(make: impl FnOnce() -> Messages + 'a) -> Self {
         Self(LazyCell::new(Box::new(make)))
     }
 
-    /// The messages; one may hold no points.
+    /// The messages. One may have no points.
     pub fn messages(&self) -> &[ExportMetricsServiceRequest] {
         &self.0
     }
@@ -118,26 +119,26 @@ impl fmt::Debug for OtlpForm<'_> {
     }
 }
 
-/// What takes the snapshots of all targets. One that takes the place of another is shown that one
-/// when it is built, as [`Any`].
+/// Takes the snapshots of all targets. A replacement gets its predecessor, as [`Any`], when it is
+/// built.
 #[async_trait]
 pub trait Exporter: Any + Send + Sync {
-    /// Takes a snapshot. Encodes and stores; never waits for the network.
+    /// Takes a snapshot. It encodes and stores, and never waits for the network.
     fn export(&self, snapshot: &Snapshot<'_>);
 
-    /// A target is no longer polled, or no longer shown here: its series have ended. It is
+    /// A target is no longer polled, or no longer exported here: its series have ended. It is
     /// forgotten next.
     fn ended(&self, _target: &Target, _farewell: &Farewell<'_>) {}
 
     /// Forgets a target that is no longer polled.
     fn forget(&self, target: &Target);
 
-    /// The collector is about to stop: targets that it forgets from now on have not ended.
+    /// Called before shutdown: targets that are forgotten after this have not ended.
     fn closing(&self) {}
 
-    /// Waits until it holds nothing any more.
+    /// Waits until the exporter holds nothing.
     async fn emptied(&self) {}
 
-    /// Hands over what it holds, until `deadline`, and ends. What is left is counted and logged.
+    /// Sends what it holds, until `deadline`, and ends. What is left is counted and logged.
     async fn drain(&self, _deadline: Instant) {}
 }

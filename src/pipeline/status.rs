@@ -1,4 +1,4 @@
-//! What is known of each target now, for `/health` and the like.
+//! The current state of each target, for `/health` and similar pages.
 
 use std::{
     collections::BTreeMap,
@@ -12,55 +12,55 @@ use futures_util::future::BoxFuture;
 
 use super::{CachedAnswer, Poll, PollFailure, PollOutcome, Prober, Target};
 
-/// The latest state of every target. Receivers write it, extensions read it.
+/// The latest state of every target. Receivers write it, and extensions read it.
 #[derive(Debug, Default)]
 pub struct StatusBoard {
     targets: Mutex<BTreeMap<String, TargetStatus>>,
-    /// Where targets are found, by receiver.
+    /// The discovery status of each receiver.
     origins: Mutex<BTreeMap<String, Weak<dyn DiscoveryStatus>>>,
-    /// Who polls what it is told to, by receiver.
+    /// The receivers that can poll a given target once.
     probers: Mutex<BTreeMap<String, Weak<dyn Prober>>>,
 }
 
-/// What can be asked about where the targets of a receiver are found.
+/// The status of a receiver's discovery.
 pub trait DiscoveryStatus: fmt::Debug + Send + Sync {
-    /// Whether all sources have answered, and what they name is polled.
+    /// Whether all sources have answered, and their targets are polled.
     fn is_complete(&self) -> bool;
-    /// What is known of each source.
+    /// The state of each source.
     fn sources(&self) -> serde_json::Value;
 }
 
-/// What can be asked about the inner life of a target.
+/// The internal state of a target.
 pub trait Inspect: fmt::Debug + Send + Sync {
-    /// What is known of the host.
+    /// The state of the host.
     fn host(&self) -> serde_json::Value;
-    /// What is known of an endpoint, by its position.
+    /// The state of an endpoint, by its position.
     fn endpoint(&self, index: usize) -> serde_json::Value;
     /// Whether one of its instances is at this address, `host:port`.
     fn is_at(&self, address: &str) -> bool;
     /// The latest decisions about the target, oldest first.
     fn decisions(&self) -> serde_json::Value;
-    /// Forgets the answers that are kept: there is no memory for them.
+    /// Clears the cached answers, because there is not enough memory.
     fn shed(&self);
-    /// The answer of an endpoint, by its position: the kept one if it is young enough, else what
-    /// the node says now. Takes no longer than a poll.
+    /// The answer of an endpoint, by its position: the cached one if it is fresh, else a new one.
+    /// Takes no longer than a poll.
     fn read(&self, endpoint: usize) -> BoxFuture<'_, CachedAnswer>;
 }
 
 /// The latest state of one target.
 #[derive(Debug, Clone)]
 pub struct TargetStatus {
-    /// Who it is.
+    /// The described target.
     pub target: Arc<Target>,
-    /// Its breakers and the like.
+    /// Its breakers and caches.
     pub inner: Arc<dyn Inspect>,
-    /// When its last poll began; none before the first.
+    /// When its last poll started. `None` before the first one.
     pub last_poll: Option<SystemTime>,
     /// When its next poll is due.
     pub next_poll: Option<SystemTime>,
-    /// How long that poll took.
+    /// The duration of its last poll.
     pub last_duration: Duration,
-    /// One an endpoint, in the order of the definition.
+    /// One state for each endpoint, in the order of the definition.
     pub endpoints: Vec<EndpointStatus>,
 }
 
@@ -69,7 +69,7 @@ pub struct TargetStatus {
 pub struct EndpointStatus {
     /// When its last body arrived.
     pub last_success: Option<SystemTime>,
-    /// Why the last poll gave none.
+    /// Why the last poll gave no body.
     pub last_error: Option<PollFailure>,
 }
 
@@ -94,8 +94,7 @@ impl StatusBoard {
         self.lock().insert(target.name.clone(), status);
     }
 
-    /// From now on a target is described by these. What is known of it stays, of its endpoints
-    /// where both have them.
+    /// Replaces the description of a target. Its state stays, for the endpoints that both have.
     pub fn follow(&self, target: &Arc<Target>, inner: &Arc<dyn Inspect>) {
         let mut targets = self.lock();
         let Some(status) = targets.get_mut(&target.name) else {
@@ -110,14 +109,14 @@ impl StatusBoard {
         status.endpoints = endpoints.map(Option::unwrap_or_default).collect();
     }
 
-    /// Notes when a target is polled next.
+    /// Records when a target is polled next.
     pub fn expect(&self, target: &Target, next_poll: SystemTime) {
         if let Some(status) = self.lock().get_mut(&target.name) {
             status.next_poll = Some(next_poll);
         }
     }
 
-    /// Has all targets forget the answers that are kept of them.
+    /// Clears the cached answers of all targets.
     pub fn shed(&self) {
         let inner: Vec<_> = {
             let targets = self.lock();
@@ -129,7 +128,7 @@ impl StatusBoard {
         inner.iter().for_each(|inner| inner.shed());
     }
 
-    /// Notes what a poll gave.
+    /// Records the results of a poll.
     pub fn record(&self, target: &Target, poll: &Poll) {
         let mut targets = self.lock();
         let Some(status) = targets.get_mut(&target.name) else {
@@ -144,7 +143,7 @@ impl StatusBoard {
                     status.last_success = Some(body.received);
                     status.last_error = None;
                 }
-                // What a breaker refuses says nothing new: why it opened stays.
+                // A refusal by a breaker is not new: the reason why it opened stays.
                 PollOutcome::Failed(failure)
                     if !failure.was_sent() && status.last_error.is_some() => {}
                 PollOutcome::Failed(failure) => status.last_error = Some(failure.clone()),
@@ -152,7 +151,7 @@ impl StatusBoard {
         }
     }
 
-    /// Forgets a target that is no longer polled.
+    /// Removes a target that is no longer polled.
     pub fn remove(&self, target: &Target) {
         self.lock().remove(&target.name);
     }
@@ -162,7 +161,7 @@ impl StatusBoard {
         self.lock().get(name).cloned()
     }
 
-    /// The same of a target that has this name or this URL.
+    /// A copy of the state of a target with this name or this URL.
     pub fn find(&self, name_or_url: &str) -> Option<TargetStatus> {
         let url = name_or_url.trim_end_matches('/');
         let targets = self.lock();
@@ -170,14 +169,14 @@ impl StatusBoard {
         targets.get(name_or_url).or_else(by_url).cloned()
     }
 
-    /// The same of a target of which an instance is at this address.
+    /// A copy of the state of a target with an instance at this address.
     pub fn at(&self, address: &str) -> Option<TargetStatus> {
         let targets = self.lock();
         let status = targets.values().find(|status| status.inner.is_at(address));
         status.cloned()
     }
 
-    /// A copy of the state of so many targets, by name, from the first one after a name.
+    /// A copy of the state of up to `limit` targets by name, starting after a name.
     pub fn page(&self, after: &str, limit: usize) -> Vec<TargetStatus> {
         let later = (Bound::Excluded(after), Bound::Unbounded);
         let targets = self.lock();
@@ -185,23 +184,23 @@ impl StatusBoard {
         page.map(|(_, status)| status.clone()).collect()
     }
 
-    /// How many targets there are.
+    /// The number of targets.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no targets.
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// Adds where the targets of a receiver are found; it is forgotten when it is dropped.
+    /// Adds the discovery status of a receiver. It is removed when it is dropped.
     pub fn add_origins(&self, receiver: &str, origins: &Arc<dyn DiscoveryStatus>) {
         let mut all = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(receiver.to_owned(), Arc::downgrade(origins));
     }
 
-    /// Where targets are found, by receiver.
+    /// The discovery status of each receiver.
     pub fn origins(&self) -> Vec<(String, Arc<dyn DiscoveryStatus>)> {
         let mut all = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, origins| origins.strong_count() > 0);
@@ -211,13 +210,13 @@ impl StatusBoard {
         origins.collect()
     }
 
-    /// Adds a receiver that polls what it is told to; it is forgotten when it is dropped.
+    /// Adds a receiver that can poll a given target once. It is removed when it is dropped.
     pub fn add_prober(&self, receiver: &str, prober: &Arc<dyn Prober>) {
         let mut all = self.probers.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(receiver.to_owned(), Arc::downgrade(prober));
     }
 
-    /// Who polls what it is told to, by receiver.
+    /// The receivers that can poll a given target once, by id.
     pub fn probers(&self) -> BTreeMap<String, Arc<dyn Prober>> {
         let all = self.probers.lock().unwrap_or_else(PoisonError::into_inner);
         let probers = all.iter();
@@ -232,7 +231,7 @@ impl StatusBoard {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TargetStatus>> {
-        // The map is whole at every moment, so a panic elsewhere does not spoil it.
+        // The map is consistent at every moment, so a panic elsewhere does no damage.
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

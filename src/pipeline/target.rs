@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::definition::Definition;
 
-/// The attribute of a Resource that is the target's name.
+/// The attribute of a Resource with the name of the target.
 pub const INSTANCE_ID: &str = "service.instance.id";
 
 /// One running instance of an API, for example one mixnode.
@@ -12,29 +12,29 @@ pub const INSTANCE_ID: &str = "service.instance.id";
 pub struct Target {
     /// Unique in the collector: the `target` label of a scrape, `service.instance.id` over OTLP.
     pub name: String,
-    /// Identifier of the receiver that polls it, for example `betanet/eu`.
+    /// Id of the receiver that polls it, for example `betanet/eu`.
     pub receiver: String,
-    /// Base URL without a trailing slash; endpoint paths are appended to it. Of several instances
-    /// that of the first.
+    /// Base URL without a trailing slash. Endpoint paths are appended to it. With several instances
+    /// it is that of the first one.
     pub url: String,
-    /// How many instances with the same data answer for it; none for what is one instance itself.
+    /// The number of instances with the same data. `None` for a target that is a single instance.
     pub replicas: Option<usize>,
     /// Host of the URL.
     pub server_address: String,
-    /// Port of the URL, or the scheme's own.
+    /// Port of the URL, or the default port of the scheme.
     pub server_port: u16,
     /// `http` or `https`.
     pub url_scheme: String,
     /// Labels from the configuration, on every series and in the Resource.
     pub labels: BTreeMap<String, String>,
-    /// The API it speaks.
+    /// The definition of its API.
     pub definition: Arc<Definition>,
 }
 
 impl Target {
-    /// Whether nothing tells it apart from the other.
+    /// Whether both have the same description.
     pub fn is_like(&self, other: &Self) -> bool {
-        // The rest of it follows from the URL.
+        // Everything else follows from the URL.
         Arc::ptr_eq(&self.definition, &other.definition)
             && self.name == other.name
             && self.receiver == other.receiver
@@ -43,7 +43,7 @@ impl Target {
             && self.labels == other.labels
     }
 
-    /// Whether both are one target whose instances came and went.
+    /// Whether both are one target whose instances changed.
     pub fn is_same_pool(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.definition, &other.definition)
             && self.name == other.name
@@ -53,7 +53,7 @@ impl Target {
             && self.labels == other.labels
     }
 
-    /// A target that stands nowhere on the network: a saved body, a test.
+    /// A target without an address: a saved body, or a test.
     pub fn named(name: &str, definition: &Arc<Definition>) -> Self {
         Self {
             name: name.to_owned(),

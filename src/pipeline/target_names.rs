@@ -1,4 +1,4 @@
-//! Who polls which target: a name is one target's, whichever receiver it comes from.
+//! Makes sure that a target name is used only once, whichever receiver has it.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -7,15 +7,15 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// The names that are taken. Two targets of one name would be one set of series with two values.
+/// The names in use. Two targets with one name would be one set of series with two values.
 #[derive(Debug, Default)]
 pub struct TargetNames {
-    /// The receiver of each.
+    /// The receiver of each name.
     taken: Mutex<BTreeMap<String, String>>,
     freed: Notify,
 }
 
-/// A name, given back when it is dropped.
+/// A name, which is free again when this is dropped.
 #[derive(Debug)]
 pub struct NameLease {
     names: Arc<TargetNames>,
@@ -23,8 +23,8 @@ pub struct NameLease {
 }
 
 impl TargetNames {
-    /// Takes a name for a receiver as soon as it is free. `on_wait` is told once which receiver
-    /// has it, if one has.
+    /// Takes a name for a receiver as soon as it is free. `on_wait` is called once with the
+    /// receiver that has it, if there is one.
     pub async fn take(
         self: &Arc<Self>,
         name: &str,
@@ -33,7 +33,7 @@ impl TargetNames {
     ) -> NameLease {
         let mut on_wait = Some(on_wait);
         loop {
-            // Made before the look, so that it hears of a name that is freed in between.
+            // Created before the check, so that it notices a name that becomes free in between.
             let freed = self.freed.notified();
             let holder = match self.try_take(name, receiver) {
                 Ok(taken) => return taken,
@@ -61,7 +61,7 @@ impl TargetNames {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        // One insertion or removal at a time: whole at every moment.
+        // There is one insertion or removal at a time: the map is consistent at every moment.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_gets_the_name_when_it_is_free() {
+    async fn a_waiting_receiver_gets_the_name_when_it_is_free() {
         let names = Arc::<TargetNames>::default();
         let first = names.take("node", "a", |_| unreachable!()).await;
         let mut holders = Vec::new();
@@ -90,11 +90,14 @@ mod tests {
             }));
             assert!(second.as_mut().now_or_never().is_none());
             drop(names.take("other", "b", |_| unreachable!()).await);
-            assert!(second.as_mut().now_or_never().is_none(), "another one");
+            assert!(
+                second.as_mut().now_or_never().is_none(),
+                "another receiver has the name"
+            );
             drop(first);
             drop(second.await);
         }
-        assert_eq!(holders, ["a"], "told once");
+        assert_eq!(holders, ["a"], "called once");
         drop(names.take("node", "c", |_| unreachable!()).await);
     }
 }

@@ -1,5 +1,6 @@
-//! A configuration, built beside the graph that runs. What did not change is that graph's own, the
-//! rest is new; nothing that runs notices before [`Graph`] goes over to it.
+//! Builds a configuration while another one runs. It takes everything that did not change from the
+//! running graph, and builds the rest. Nothing that runs is affected before [`Graph`] switches to
+//! it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,7 +35,7 @@ use crate::{
 pub(super) struct PlannedGraph<L = Listeners> {
     pub(super) config: Config,
     pub(super) storages: Storages,
-    /// What the new ones of the storages say of themselves.
+    /// The reporters of the new storages.
     pub(super) storage_status: Vec<Reporter>,
     pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
     pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
@@ -43,19 +44,19 @@ pub(super) struct PlannedGraph<L = Listeners> {
     pub(super) telemetry: NextTelemetry,
 }
 
-/// A draft that has its ports and its directories: nothing can fail any more.
+/// A planned graph with its ports and directories. Nothing can fail after this.
 pub(super) type BoundGraph = PlannedGraph<BoundListeners>;
 
-/// What becomes of a receiver.
+/// What happens to a receiver.
 pub(super) enum PlannedReceiver {
-    /// It goes on as it is.
+    /// It continues unchanged.
     Kept,
-    /// It goes on like this, or begins where there is none.
+    /// It continues with new settings, or starts if there is none.
     Next(Box<http_json::HttpJsonReceiver>),
 }
 
 impl PlannedGraph {
-    /// Builds what `graph` does not have.
+    /// Builds everything that `graph` does not have.
     pub(super) fn new(
         config: Config,
         graph: &Graph,
@@ -86,7 +87,7 @@ impl PlannedGraph {
         })
     }
 
-    /// Takes the directories and the ports that `graph` does not have.
+    /// Opens the directories and the ports that `graph` does not have.
     pub(super) async fn prepare(self, graph: &Graph) -> Result<BoundGraph, StartError> {
         for (id, directory) in self.storages.iter().filter(|(_, new)| !new.is_open()) {
             let opened = directory.open().await;
@@ -109,7 +110,7 @@ impl PlannedGraph {
     }
 }
 
-/// What the parts of a draft are made from.
+/// The inputs of a planned graph.
 struct Builder<'a> {
     config: &'a Config,
     graph: &'a Graph,
@@ -117,8 +118,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The storages, and what the new ones say of themselves. One that has other settings is held
-    /// as it is; in another directory it is a new one.
+    /// The storages, and the reporters of the new ones. A storage with other settings stays open;
+    /// another directory is a new storage.
     fn storages(&self) -> (Storages, Vec<Reporter>) {
         let (mut storages, mut status) = (Storages::new(), Vec::new());
         for id in &self.config.service.extensions {
@@ -141,7 +142,7 @@ impl Builder<'_> {
         (storages, status)
     }
 
-    /// What is defined but not used is checked, not built.
+    /// An exporter that is defined but not used is only checked, not built.
     fn exporters(
         &mut self,
         storages: &Storages,
@@ -169,7 +170,7 @@ impl Builder<'_> {
         Ok(built)
     }
 
-    /// Whether the storage of an exporter is as it was.
+    /// Whether the storage of an exporter did not change.
     fn has_same_storage(&self, config: &exporters::Config) -> bool {
         config.storage().is_none_or(|id| {
             let (before, now) = (&self.graph.config.extensions, &self.config.extensions);
@@ -226,7 +227,7 @@ impl Builder<'_> {
         })
     }
 
-    /// The pipelines, each with processors of its own. Where they end is said later.
+    /// The pipelines, each with its own processors. Their exporters are set later.
     fn pipelines(&self) -> BTreeMap<ComponentId, Arc<MetricsPipeline>> {
         let ids = self.config.service.pipelines.keys();
         let pipelines = ids.map(|id| {
@@ -238,7 +239,7 @@ impl Builder<'_> {
         pipelines.collect()
     }
 
-    /// Processors that did not change are those of the pipeline that runs.
+    /// Processors that did not change are those of the running pipeline.
     fn pipeline(&self, id: &ComponentId) -> Arc<MetricsPipeline> {
         let meter = &self.site.meter;
         let running = self.graph.pipelines.get(id);
@@ -278,19 +279,19 @@ impl Builder<'_> {
         Ok(receivers)
     }
 
-    /// The receiver that runs, and its configuration.
+    /// The running receiver, and its configuration.
     fn running(&self, id: &ComponentId) -> Option<(&http_json::Config, &http_json::TargetManager)> {
         let ReceiverNode { running, .. } = self.graph.receivers.get(id)?;
         let receivers::Config::HttpJson(config) = self.graph.config.receivers.get(id)?;
         Some((config, running))
     }
 
-    /// Whether the receiver that runs is the one that is asked for.
+    /// Whether the running receiver already has the requested configuration.
     fn is_kept(&self, id: &ComponentId, config: &http_json::Config) -> bool {
         let Some((old, running)) = self.running(id) else {
             return false;
         };
-        // One that cannot be read had its message when the configuration was checked.
+        // A definition that cannot be read had its message when the configuration was checked.
         let definitions = config.definition.iter();
         let now = definitions.filter_map(|name| Some(definition::load(name).ok()?.digest));
         old == config && now.eq(running.factory().digests())
@@ -316,7 +317,7 @@ impl Builder<'_> {
     }
 }
 
-/// What extensions answer. They keep nothing, so that they are made anew each time.
+/// The routes of extensions. They have no state, so they are created for each configuration.
 fn extend_routes(
     config: &Config,
     site: &ServiceContext,

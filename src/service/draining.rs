@@ -1,4 +1,4 @@
-//! Components that are part of no configuration any more and still have something to do.
+//! Components that were removed from the configuration and still have work to finish.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,17 +13,17 @@ use tokio::{
 use super::node::ExporterNode;
 use crate::{runtime::Tasks, telemetry::DrainingTelemetry};
 
-/// How long an exporter that left goes on trying to get rid of what it holds: as long as
-/// `retry_on_failure::max_elapsed_time` is by default.
+/// How long a removed exporter tries to send what it holds: the default of
+/// `retry_on_failure::max_elapsed_time`.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// The most exporters that do so at the same time; each may hold as much as its queue may.
+/// The most removed exporters that do so at the same time. Each may hold a full queue.
 const MOST: usize = 16;
 
-/// How long a listener that left waits for the answers that are under way.
+/// How long a removed listener waits for its answers in progress.
 const ANSWERS: Duration = Duration::from_secs(60);
 
-/// What leaves, in the background.
+/// The removed components, in the background.
 pub(super) struct DrainingComponents {
     exporters: Arc<Mutex<Vec<ExporterNode>>>,
     tasks: Tasks,
@@ -37,24 +37,24 @@ impl DrainingComponents {
         }
     }
 
-    /// Lets listeners end after the answers that are under way.
+    /// Ends listeners after their answers in progress.
     pub(super) fn listeners(&self, gone: Vec<Tasks>) {
         for listening in gone {
-            self.tasks.spawn_isolated("listener that left", async move {
+            self.tasks.spawn_isolated("removed listener", async move {
                 listening.stop(Instant::now() + ANSWERS).await;
             });
         }
     }
 
-    /// Lets an exporter that gets nothing more send what it holds, with all its retries. One whose
-    /// queue is handed on to the one that takes its place only puts it on disk.
+    /// Lets a removed exporter send what it holds, with all its retries. If its replacement
+    /// continues with its queue, it only writes the queue to disk.
     pub(super) fn exporter(&self, node: ExporterNode, is_handed_on: bool, patience: Duration) {
         let is_full = lock(&self.exporters).len() >= MOST;
         lock(&self.exporters).push(node.clone());
         let exporters = Arc::clone(&self.exporters);
         let work = async move {
             if !is_handed_on && !is_full {
-                // Who is not done then is drained all the same.
+                // After this time the exporter is drained even if it holds something.
                 drop(timeout(LONGEST, node.exporter.emptied()).await);
             }
             node.exporter.drain(Instant::now() + patience).await;
@@ -62,21 +62,20 @@ impl DrainingComponents {
             lock(&exporters).retain(|other| !Arc::ptr_eq(&other.exporter, &node.exporter));
         };
         let stop = self.tasks.stopping();
-        self.tasks.spawn_isolated("exporter that left", async move {
+        self.tasks.spawn_isolated("removed exporter", async move {
             stop.run_until_cancelled(work).await;
         });
     }
 
-    /// Lets the collector's own metrics and spans be sent once more where they went until now.
+    /// Sends the collector's own metrics and spans once more to their old destinations.
     pub(super) fn telemetry(&self, left: DrainingTelemetry) {
         if left.is_empty() {
             return;
         }
-        self.tasks
-            .spawn_isolated("telemetry that left", async move {
-                // Its timeout is within. A panic there costs what it would have sent.
-                drop(spawn_blocking(move || left.end()).await);
-            });
+        self.tasks.spawn_isolated("removed telemetry", async move {
+            // It has its own timeout. A panic there loses only what it would have sent.
+            drop(spawn_blocking(move || left.end()).await);
+        });
     }
 
     /// The exporters that are not done yet.
@@ -84,13 +83,13 @@ impl DrainingComponents {
         lock(&self.exporters).clone()
     }
 
-    /// Waits for what is left until `deadline`; false if there is something then.
+    /// Waits for the removed components until `deadline`. Returns false if one is not done then.
     pub(super) async fn stop(&self, deadline: Instant) -> bool {
         self.tasks.stop(deadline).await
     }
 }
 
 fn lock(exporters: &Mutex<Vec<ExporterNode>>) -> MutexGuard<'_, Vec<ExporterNode>> {
-    // The list is whole at every moment.
+    // The list is consistent at every moment.
     exporters.lock().unwrap_or_else(PoisonError::into_inner)
 }

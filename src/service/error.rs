@@ -1,4 +1,4 @@
-//! Why a configuration does not run.
+//! Why a configuration cannot run.
 
 use crate::{
     exporters,
@@ -8,43 +8,43 @@ use crate::{
     telemetry::TelemetryError,
 };
 
-/// Why a service does not start, or does not go over to another configuration.
+/// Why a service cannot start, or cannot switch to another configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An exporter cannot be built.
     #[error("failed to build the exporter `{id}`")]
     Exporter {
-        /// Which one.
+        /// The id of the exporter.
         id: String,
-        /// Why.
+        /// Why it cannot be built.
         #[source]
         source: exporters::BuildError,
     },
     /// A receiver cannot be built.
     #[error("failed to build the receiver `{id}`")]
     Receiver {
-        /// Which one.
+        /// The id of the receiver.
         id: String,
-        /// Why.
+        /// Why it cannot be built.
         #[source]
         source: http_json::BuildError,
     },
-    /// The collector cannot speak of itself.
+    /// The collector's own telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
     /// Two components want the same path.
     #[error(transparent)]
     Route(#[from] RouteError),
-    /// Another process works in the directory of a storage.
+    /// Another process uses the directory of a storage.
     #[error("failed to start the extension `{id}`")]
     Storage {
-        /// Which one.
+        /// The id of the extension.
         id: String,
-        /// Why.
+        /// Why it cannot start.
         #[source]
         source: InUse,
     },
-    /// A port cannot be had.
+    /// A port cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
 }
@@ -52,10 +52,10 @@ pub enum StartError {
 /// Why the running configuration stays.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// It differs in what cannot change while the collector runs.
+    /// A changed key needs a restart.
     #[error("changes of {} need a restart", keys.join(", "))]
     NeedsRestart {
-        /// Which keys.
+        /// The changed keys.
         keys: Vec<String>,
     },
     /// One of its components cannot be built.

@@ -1,4 +1,4 @@
-//! Between a receiver and the pipelines that take its polls, which may change while it runs.
+//! Hands the polls of a receiver to several pipelines, which may change while it runs.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -8,11 +8,11 @@ use crate::pipeline::{Consumer, Poll, Sink, Target};
 /// The pipelines that take the polls of a receiver.
 pub(super) type Pipelines = Arc<[Arc<MetricsPipeline>]>;
 
-/// Takes the polls of a receiver to its pipelines. Clones are handles to the same one.
+/// Hands the polls of a receiver to its pipelines. Clones share the same pipelines.
 #[derive(Clone)]
 pub(super) struct FanOutConsumer(Arc<RwLock<Pipelines>>);
 
-/// One target's way into each of them.
+/// One target's sink in each of the pipelines.
 struct FanOutSink {
     fan_out: FanOutConsumer,
     target: Arc<Target>,
@@ -25,13 +25,13 @@ impl FanOutConsumer {
         Self(Arc::new(RwLock::new(pipelines)))
     }
 
-    /// From now on these take the polls: each target goes over at its next one. When this returns,
-    /// none is on its way through any other.
+    /// Replaces the pipelines. Each target switches at its next poll. When this returns, no poll is
+    /// in an old pipeline.
     pub(super) fn set(&self, pipelines: Pipelines) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = pipelines;
     }
 
-    /// The pipelines, which stay the same as long as this is held.
+    /// The pipelines, which do not change while this guard is held.
     fn pipelines(&self) -> RwLockReadGuard<'_, Pipelines> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,7 +57,7 @@ impl FanOutSink {
         }
         self.pipelines = Arc::clone(pipelines);
         let mut before = std::mem::take(&mut self.sinks);
-        // Room for just these: one takes 800 bytes, and each target has its own.
+        // Allocates exactly this number: one sink takes 800 bytes, and each target has its own.
         self.sinks.reserve_exact(pipelines.len());
         for pipeline in pipelines.iter() {
             let same = before.iter().position(|(old, _)| old.id() == pipeline.id());
@@ -73,16 +73,17 @@ impl FanOutSink {
 
 impl Sink for FanOutSink {
     fn admits(&mut self) -> bool {
-        // Those of other pipelines are opened with the next poll, so that has to come.
+        // Sinks of new pipelines are opened with the next poll, so that poll has to come.
         let is_old = !Arc::ptr_eq(&self.pipelines, &self.fan_out.pipelines());
-        // All are asked: each has a turn to give.
+        // All are called, because each may have a turn to give up.
         let sinks = self.sinks.iter_mut();
         let admitting = sinks.filter_map(|(_, sink)| sink.admits().then_some(()));
         admitting.count() > 0 || is_old
     }
 
     fn follow(&mut self, target: &Arc<Target>) {
-        // First of all: a pipeline that has ended ends nowhere, and nothing could be taken over.
+        // This comes first: a pipeline that has ended has no exporters, and nothing could be taken
+        // from it.
         let fan_out = self.fan_out.clone();
         let pipelines = fan_out.pipelines();
         self.lead_to(&pipelines);
@@ -121,7 +122,7 @@ mod tests {
         telemetry::Meter,
     };
 
-    /// What is shown and forgotten.
+    /// What was exported and forgotten.
     #[derive(Default)]
     struct RecordingExporter(Mutex<Vec<String>>);
 
@@ -169,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_stays_until_the_target_is_shown_as_it_is_now() {
+    fn an_exported_target_stays_until_its_new_description_is_exported() {
         let (seen, one, two) = (Arc::new(RecordingExporter::default()), target(1), target(2));
         let first = pipeline(&seen);
         let fan_out = FanOutConsumer::new([Arc::clone(&first)].into());
         let mut sink = fan_out.open(&one);
         poll(&mut *sink, &one);
-        // Another pipeline takes the place of the first, then another definition comes.
+        // Another pipeline replaces the first one, then another definition follows.
         fan_out.set([pipeline(&seen)].into());
         first.end_in(Exporters::default());
         sink.follow(&two);
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_before_it_was_shown_takes_with_it_what_was() {
+    fn removing_a_target_before_its_first_export_removes_its_predecessor() {
         let (seen, one) = (Arc::new(RecordingExporter::default()), target(1));
         let fan_out = FanOutConsumer::new([pipeline(&seen)].into());
         let mut sink = fan_out.open(&one);

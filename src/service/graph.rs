@@ -1,4 +1,4 @@
-//! All components at work, connected, and how they go over to another configuration.
+//! All running components, connected, and the switch to another configuration.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,10 +29,11 @@ use crate::{
     storage::Directory,
 };
 
-/// How long a receiver that goes may take for it: its polls under way are dropped.
+/// The longest time for a receiver to stop. Its polls in progress are dropped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// All components at work. What starts is what a configuration has and the one before had not.
+/// All running components. A switch starts only components that the previous configuration did not
+/// have.
 pub(super) struct Graph {
     pub(super) config: Config,
     pub(super) storages: Storages,
@@ -40,13 +41,13 @@ pub(super) struct Graph {
     pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
     pub(super) receivers: BTreeMap<ComponentId, ReceiverNode>,
     pub(super) serving: RunningListeners,
-    /// Where the groups of all of them report to.
+    /// The parent of the task groups of all components.
     pub(super) root: Tasks,
     draining: DrainingComponents,
 }
 
 impl Graph {
-    /// Nothing yet.
+    /// Creates an empty graph.
     pub(super) fn new(root: &Tasks) -> Self {
         Self {
             config: Config::default(),
@@ -60,10 +61,10 @@ impl Graph {
         }
     }
 
-    /// Goes over to `config`. What did not change does not notice.
+    /// Switches to `config`. Components that did not change are not affected.
     ///
     /// # Errors
-    /// If it cannot be built or a port cannot be had; everything goes on as before then.
+    /// If it cannot be built, or a port cannot be opened. Then everything continues as before.
     pub(super) async fn follow(
         &mut self,
         config: Config,
@@ -75,8 +76,8 @@ impl Graph {
         Ok(())
     }
 
-    /// Starts what is new, from the exporters to the receivers, and stops what is no more, the
-    /// other way round.
+    /// Starts new components, from the exporters to the receivers, and stops removed ones in the
+    /// reverse order.
     async fn switch(&mut self, next: BoundGraph, site: &ServiceContext) {
         self.show_components(&next, site);
         self.draining
@@ -88,7 +89,8 @@ impl Graph {
         self.switch_pipelines(&pipelines, &site.components);
         self.switch_receivers(next.receivers, &site.components)
             .await;
-        // Nothing flows through them any more, but for what their processors make up.
+        // No polls flow through these pipelines any more. Only their processors may still send
+        // data.
         for (id, pipeline) in pipelines {
             let now = self.pipelines.get(&id);
             if !now.is_some_and(|now| Arc::ptr_eq(now, &pipeline)) {
@@ -119,7 +121,7 @@ impl Graph {
         site.components.started();
     }
 
-    /// Starts the pipelines that `before` did not have, and lets all of them end where they should.
+    /// Starts the pipelines that `before` did not have, and sets the exporters of all pipelines.
     fn switch_pipelines(
         &self,
         before: &BTreeMap<ComponentId, Arc<MetricsPipeline>>,
@@ -156,7 +158,7 @@ impl Graph {
                     let tasks = components.own(kind, &name, &self.root.group());
                     ReceiverNode::start(*first, pipelines, tasks)
                 }
-                // Only one that runs is kept.
+                // Only a running receiver can be kept.
                 (None, PlannedReceiver::Kept) => continue,
             };
             self.receivers.insert(id, node);
@@ -166,13 +168,13 @@ impl Graph {
                 tracing::warn!(receiver = %id, "a receiver that was removed still runs");
             }
         }
-        // Who asked for the reload finds none of them on a scrape.
+        // After this the caller of the reload finds no removed target on a scrape.
         if timeout(STOP_TIMEOUT, join_all(ending)).await.is_err() {
             tracing::warn!("targets that were removed are still polled");
         }
     }
 
-    /// Shows the components of `next`, and no others.
+    /// Shows exactly the components of `next`.
     fn show_components(&self, next: &BoundGraph, site: &ServiceContext) {
         let (before, after) = (components(&self.config), components(&next.config));
         for (kind, id) in before.difference(&after) {
@@ -212,8 +214,8 @@ impl Graph {
         takers.cloned().collect()
     }
 
-    /// Stops the receivers and the processors, hands over what the exporters hold, closes the
-    /// listeners, all of it until `deadline`. False if something was left undone.
+    /// Stops the receivers and the processors, sends what the exporters hold, and closes the
+    /// listeners, until `deadline`. Returns false if something was not finished.
     pub(super) async fn stop(self, deadline: Instant, components: &Components) -> bool {
         let stopped = |is_clean: bool, kind| {
             if is_clean {
@@ -243,7 +245,7 @@ impl Graph {
         stopped(clean, ComponentKind::Extension)
     }
 
-    /// Says to all that what goes from now on has not ended.
+    /// Tells all components that targets removed after this have not ended.
     fn closing(&self) {
         self.steps().for_each(ProcessorNode::closing);
         for node in self.exporters.values() {
@@ -266,13 +268,13 @@ impl Graph {
         let left: Vec<_> = join_all(stops).await.into_iter().flatten().collect();
         if !left.is_empty() {
             let receivers = left.join(", ");
-            tracing::warn!(receivers, "still run at the shutdown timeout");
+            tracing::warn!(receivers, "receivers still run at the shutdown timeout");
         }
         left.is_empty()
     }
 }
 
-/// Where the queue of an exporter is, if it is on disk.
+/// The directory of an exporter's queue, if it is on disk.
 fn directory_of<'s>(
     exporter: &ComponentId,
     config: &Config,
@@ -286,8 +288,7 @@ async fn stop_all<'t>(tasks: impl Iterator<Item = &'t Tasks>, deadline: Instant)
     stopped.into_iter().all(|is_clean| is_clean)
 }
 
-/// The components that are shown, but for exporters and listeners, which say themselves how they
-/// are.
+/// The shown components, except exporters and listeners, which report their own status.
 fn components(config: &Config) -> BTreeSet<(ComponentKind, String)> {
     let pipelines = config.service.pipelines.values();
     let inner = pipelines.flat_map(|pipeline| {

@@ -1,4 +1,4 @@
-//! The running whole: exporters start first and stop last, receivers the other way round.
+//! The running collector. Exporters start first and stop last, receivers the other way round.
 
 mod build;
 mod error;
@@ -33,20 +33,20 @@ use crate::{
     telemetry::{InternalTelemetry, Meter, chain},
 };
 
-/// What the outside world gives a service.
+/// What a service gets from outside.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// The time of day.
     pub clock: Clock,
     /// The seed of all jitter.
     pub seed: u64,
-    /// Where listeners answer; if none, where everything else runs.
+    /// The runtime that answers requests. Without it, the main runtime does.
     pub listening: Option<Handle>,
-    /// How targets are reached.
+    /// The network to the targets.
     pub network: Network,
 }
 
-/// What outlives any one configuration.
+/// What outlives every configuration.
 struct ServiceContext {
     telemetry: Arc<InternalTelemetry>,
     meter: Meter,
@@ -61,7 +61,7 @@ struct ServiceContext {
     reload: ReloadTrigger,
 }
 
-/// A collector at work.
+/// A running collector.
 pub struct Service {
     graph: Graph,
     outcome: ReloadStatus,
@@ -98,11 +98,11 @@ impl ServiceContext {
 }
 
 impl Service {
-    /// Builds everything that the pipelines use and starts it: listeners and exporters first,
+    /// Builds and starts everything that the pipelines use: listeners and exporters first,
     /// receivers last.
     ///
     /// # Errors
-    /// If a component cannot be built or a port cannot be had; nothing runs then.
+    /// If a component cannot be built, or a port cannot be opened. Then nothing runs.
     pub async fn start(
         config: &Config,
         telemetry: InternalTelemetry,
@@ -123,8 +123,8 @@ impl Service {
         })
     }
 
-    /// Builds everything that the pipelines use, as [`Self::start`] does, but takes no port, polls
-    /// nobody and sends nothing. Within a tokio runtime.
+    /// Builds everything like [`Self::start`], but opens no port, polls no target and sends
+    /// nothing. Call it within a tokio runtime.
     ///
     /// # Errors
     /// If a component cannot be built.
@@ -135,21 +135,21 @@ impl Service {
         PlannedGraph::new(config.clone(), &Graph::new(&tasks), &site).map(drop)
     }
 
-    /// How each component is.
+    /// The status of each component.
     pub fn components(&self) -> &Arc<Components> {
         &self.site.components
     }
 
-    /// What asks it to load its configuration anew.
+    /// Triggers a reload of the configuration.
     pub fn reload_trigger(&self) -> ReloadTrigger {
         self.site.reload.clone()
     }
 
-    /// Runs until `shutdown`, then stops. A reload takes its configuration from `load`; if there
-    /// is none the running one stays.
+    /// Runs until `shutdown`, then stops. A reload gets its configuration from `load`. If there is
+    /// none, the running one stays.
     ///
     /// # Errors
-    /// If a component died before that.
+    /// If a component had a fatal error.
     pub async fn run(
         mut self,
         shutdown: impl Future<Output = ()>,
@@ -161,14 +161,14 @@ impl Service {
                 () = &mut shutdown => break Ok(()),
                 Some(failure) = self.failures.recv() => break Err(failure),
                 Some(request) = self.requests.recv() => {
-                    // A stop is heard however long that takes.
+                    // A stop signal works even during a reload.
                     let config = tokio::select! {
                         () = &mut shutdown => break Ok(()),
                         config = load() => config,
                     };
                     let result = self.reload(config).await;
                     self.outcome.note(&result);
-                    // Who asked may have gone away.
+                    // The caller may have gone away.
                     drop(request.send(result));
                 }
             }
@@ -192,7 +192,7 @@ impl Service {
         Ok(())
     }
 
-    /// Stops the receivers, hands over what the exporters hold, closes the listeners.
+    /// Stops the receivers, sends what the exporters hold, and closes the listeners.
     async fn stop(self) {
         tracing::info!("stopping");
         let deadline = Instant::now() + self.graph.config.service.shutdown_timeout.get();
@@ -203,7 +203,7 @@ impl Service {
         if clean {
             tracing::info!("stopped");
         } else {
-            tracing::warn!("stopped with work left undone: the shutdown timeout was reached");
+            tracing::warn!("stopped with unfinished work: the shutdown timeout was reached");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A component at work, with what belongs to it alone.
+//! A running component with its own resources.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) struct ReceiverNode {
 }
 
 impl ReceiverNode {
-    /// Starts it; these take its polls.
+    /// Starts the receiver. The pipelines take its polls.
     pub(super) fn start(first: HttpJsonReceiver, pipelines: Pipelines, tasks: Tasks) -> Self {
         let fan_out = FanOutConsumer::new(pipelines);
         let consumer = Arc::new(fan_out.clone()) as Arc<dyn Consumer>;
@@ -39,13 +39,13 @@ impl ReceiverNode {
         }
     }
 
-    /// Whether all of it has ended by `deadline`; says how many polls it cut short.
+    /// Whether it has stopped by `deadline`. Logs the number of polls that were dropped.
     pub(super) async fn stop(&self, id: &ComponentId, deadline: Instant) -> bool {
         let before = self.running.dropped_polls();
         let is_stopped = self.tasks.stop(deadline).await;
         let polls = self.running.dropped_polls() - before;
         if polls > 0 {
-            tracing::info!(receiver = %id, polls, "polls under way were dropped");
+            tracing::info!(receiver = %id, polls, "polls in progress were dropped");
         }
         is_stopped
     }

@@ -1,4 +1,4 @@
-//! Where the collector's own metrics are served.
+//! Serves the collector's own metrics.
 
 use std::{future::ready, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! One pipeline: mapping, processors, instruments, exporters, for each target of its receivers.
+//! One pipeline: mapping, processors, instruments and exporters, for each target of its receivers.
 
 use std::{
     collections::HashSet,
@@ -22,7 +22,7 @@ use crate::{
     telemetry::{Meter, names},
 };
 
-/// Takes the polls of its receivers to its exporters.
+/// Hands the polls of its receivers to its exporters.
 pub(super) struct MetricsPipeline {
     id: ComponentId,
     tail: PipelineTail,
@@ -40,24 +40,25 @@ struct PipelineTelemetry {
     said: Said,
 }
 
-/// Which problems the log has: each reason once for a metric of a definition, whatever the number
-/// of targets and polls.
+/// The problems that the log already has: each reason once for a metric of a definition, whatever
+/// the number of targets and polls.
 #[derive(Clone, Default)]
 struct Said(Arc<Mutex<HashSet<(u64, usize, ProblemReason)>>>);
 
-/// One target's way through a pipeline.
+/// The pipeline of one target.
 pub(super) struct TargetSink {
     target: Arc<Target>,
     own: ReportMetrics,
     own_scope: Arc<str>,
-    /// Whether its last answers took much memory.
+    /// Whether its last answers were large.
     was_large: bool,
     target_pipeline: TargetPipeline,
     telemetry: PipelineTelemetry,
     receiver: [KeyValue; 1],
 }
 
-/// What targets give, by definition and number of instances: one schema for all targets of each.
+/// The schemas of targets, by definition and number of instances. All such targets share one
+/// schema.
 #[derive(Default)]
 struct Schemas(Mutex<Vec<KnownSchema>>);
 
@@ -68,7 +69,7 @@ struct KnownSchema {
 }
 
 impl MetricsPipeline {
-    /// A pipeline of these processors that ends nowhere yet.
+    /// A pipeline with these processors and without exporters.
     pub(super) fn new(id: &ComponentId, steps: Vec<Arc<ProcessorNode>>, meter: &Meter) -> Self {
         let fan_out = Arc::default();
         let telemetry = PipelineTelemetry {
@@ -87,7 +88,7 @@ impl MetricsPipeline {
         }
     }
 
-    /// Lets each processor lead to those behind it, and starts those that `before` did not have.
+    /// Connects each processor to the following ones, and starts those that `before` did not have.
     pub(super) fn start(&self, before: Option<&Self>, components: &Components) {
         for (step, downstream) in self.tail.processors() {
             step.lead_to(downstream);
@@ -96,7 +97,7 @@ impl MetricsPipeline {
             .for_each(|step| step.start(components));
     }
 
-    /// The processor of this id.
+    /// The processor with this id.
     pub(super) fn step(&self, id: &ComponentId) -> Option<&Arc<ProcessorNode>> {
         self.steps.iter().find(|step| step.id() == id)
     }
@@ -112,17 +113,17 @@ impl MetricsPipeline {
         beyond.map(|step| &**step)
     }
 
-    /// Which one it is: another one of this id takes its place.
+    /// The id of the pipeline. A replacement has the same id.
     pub(super) fn id(&self) -> &ComponentId {
         &self.id
     }
 
-    /// From now on it ends in these.
+    /// Replaces the exporters of the pipeline.
     pub(super) fn end_in(&self, exporters: Exporters) {
         self.fan_out.set(exporters);
     }
 
-    /// Makes room for a target.
+    /// Adds a target.
     pub(super) fn open(&self, target: &Arc<Target>) -> TargetSink {
         let receiver = [KeyValue::new(names::RECEIVER, target.receiver.clone())];
         self.telemetry.scraped.add(0, &receiver);
@@ -145,8 +146,8 @@ impl MetricsPipeline {
         }
     }
 
-    /// Makes room for a target that had it before, described otherwise or in a pipeline whose place
-    /// this one takes.
+    /// Adds a target that existed before with another description, or in a pipeline that this one
+    /// replaces.
     pub(super) fn open_after(&self, mut old: TargetSink, target: &Arc<Target>) -> TargetSink {
         let mut sink = self.open(target);
         sink.target_pipeline.take_over(&mut old.target_pipeline);
@@ -161,7 +162,7 @@ impl TargetSink {
         self.target_pipeline.admits(self.was_large)
     }
 
-    /// Takes a poll to the exporters.
+    /// Hands a poll to the exporters.
     pub(super) fn accept(&mut self, poll: &Poll) {
         if let Some(is_large) = is_large(poll) {
             self.was_large = is_large;
@@ -180,11 +181,12 @@ impl TargetSink {
         self.target_pipeline.export();
     }
 
-    /// What every part of a poll has.
+    /// The common part of all batches of a poll.
     fn nothing(&self, poll: &Poll) -> ReadScopes {
         ReadScopes {
             time: poll.time(),
-            // Where a body says when its node began, the start of its scope joins this one.
+            // If a body has the start time of its node, the start time of its scope is added to
+            // this one.
             starts: vec![(Arc::clone(&self.own_scope), poll.counting_since)],
             scopes: Vec::new(),
             lost: Vec::new(),
@@ -233,7 +235,7 @@ impl TargetSink {
         match self.telemetry.said.is_new(definition.digest, problem) {
             true => log!(
                 warn,
-                "a value could not be read; this is said once for a metric and reason, and counted \
+                "a value could not be read; this is logged once for each metric and reason, and counted \
                  from then on"
             ),
             false => log!(debug, "a value could not be read"),
@@ -243,13 +245,13 @@ impl TargetSink {
 
 impl Said {
     fn is_new(&self, digest: u64, problem: &Problem) -> bool {
-        // The set is whole at every moment, so a panic elsewhere does not spoil it.
+        // The set is consistent at every moment, so a panic elsewhere does no damage.
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.insert((digest, problem.instrument, problem.reason))
     }
 }
 
-/// Whether the answers of a poll took much memory; none if there was no answer.
+/// Whether the answers of a poll were large. `None` if there was no answer.
 fn is_large(poll: &Poll) -> Option<bool> {
     let mut failures = poll.endpoints.iter().filter_map(EndpointPoll::failure);
     let is_too_large = |failure: &PollFailure| failure.error_type == ErrorType::TooLarge;
@@ -259,7 +261,7 @@ fn is_large(poll: &Poll) -> Option<bool> {
 
 impl Schemas {
     fn of(&self, definition: &Arc<Definition>, instances: usize) -> Arc<Schema> {
-        // The list is whole at every moment, so a panic elsewhere does not spoil it.
+        // The list is consistent at every moment, so a panic elsewhere does no damage.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|known| known.definition.strong_count() > 0);
         let is_it = |known: &&KnownSchema| {

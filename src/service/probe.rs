@@ -1,4 +1,4 @@
-//! Answers a probe: who reads the target, and what its bodies come to.
+//! Answers `/probe`: finds the receiver that can poll the target, and maps its bodies.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -20,15 +20,15 @@ use crate::{
     settings::HttpUrl,
 };
 
-/// Knows who reads which target. What it gives has passed no processor: some of them would take a
-/// target that is there for a moment for one of the fleet.
+/// Knows which receiver polls which target. The answer passes no processor, because some of them
+/// would count a target of one moment as one of the fleet.
 #[derive(Debug, Clone)]
 pub(super) struct Probes {
     pub(super) board: Arc<StatusBoard>,
     pub(super) clock: Clock,
 }
 
-/// What was read: who it is, what it said, and how old each of the kept answers is.
+/// The target, its poll, and the age of each cached answer.
 type ProbeAnswer = (Arc<Target>, Poll, Vec<Option<Duration>>);
 
 impl Probe for Probes {
@@ -52,7 +52,8 @@ impl Probe for Probes {
 }
 
 impl Probes {
-    /// A target that is polled anyway, by its name or where it or one of its instances is.
+    /// A target that a receiver polls, by its name, its URL, or the address of one of its
+    /// instances.
     fn find(&self, name: &str) -> Option<TargetStatus> {
         let endpoint = || endpoint(name);
         let by_url = || self.board.find(endpoint()?.get().as_str());
@@ -61,7 +62,7 @@ impl Probes {
         known.or_else(by_url).or_else(by_instance)
     }
 
-    /// The same read as that of the status API; the deadline ends the wait, not the poll.
+    /// Reads it like the status API. The deadline ends the wait, not the poll.
     async fn polled(
         &self,
         request: &ProbeRequest,
@@ -95,7 +96,7 @@ impl Probes {
         Ok((Arc::clone(target), self.as_poll(reads), ages))
     }
 
-    /// A target that nobody polls.
+    /// A target that no receiver polls.
     async fn unknown(
         &self,
         request: ProbeRequest,
@@ -125,8 +126,8 @@ impl Probes {
         Ok((target, poll, ages))
     }
 
-    /// The answers as the mapping takes them. What is kept because the node gives nothing is no
-    /// answer to a probe.
+    /// The answers as a poll for the mapping. A stale answer does not count as an answer of a
+    /// probe.
     fn as_poll(&self, reads: Vec<CachedAnswer>) -> Poll {
         let now = self.clock.now();
         let endpoints = reads.into_iter().map(|read| {
@@ -150,7 +151,7 @@ impl Probes {
     }
 }
 
-/// The target as scheme, host and port. More than that would let who asks choose the path.
+/// The target as scheme, host and port. Otherwise the client could choose the path.
 fn endpoint(target: &str) -> Option<HttpUrl> {
     let url = match target.contains("://") {
         true => target.parse::<HttpUrl>(),
@@ -160,8 +161,8 @@ fn endpoint(target: &str) -> Option<HttpUrl> {
     Some(url).filter(|url| url.is_base() && url.get().path() == "/")
 }
 
-/// The receiver that polls as `definition`; the only one if nothing is said. Of several that could
-/// the first one by name is taken.
+/// The receiver that has this definition, or the only receiver if none is given. Of several ones
+/// the first by name is used.
 fn choose(
     probers: BTreeMap<String, Arc<dyn Prober>>,
     target: &str,
@@ -200,7 +201,7 @@ fn choose(
     chosen.map(|(_, prober)| Arc::clone(prober))
 }
 
-/// What the bodies come to.
+/// The metrics of the bodies.
 fn mapped(
     target: Arc<Target>,
     poll: &Poll,
@@ -239,10 +240,10 @@ fn mapped(
     }
 }
 
-/// Nothing came in time.
+/// No answer came in time.
 fn late() -> CachedAnswer {
     CachedAnswer::missing(PollFailure {
         error_type: ErrorType::Timeout,
-        message: "no answer within the time of the probe".into(),
+        message: "no answer within the timeout of the probe".into(),
     })
 }

@@ -1,4 +1,4 @@
-//! What the last attempt to load a configuration came to.
+//! The result of the last attempt to load a configuration.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use crate::{
     telemetry::names,
 };
 
-/// What the last attempt came to, on metrics.
+/// The result of the last attempt, as metrics.
 pub(super) struct ReloadStatus {
     clock: Clock,
     status: Reporter,
@@ -21,7 +21,7 @@ pub(super) struct ReloadStatus {
 }
 
 impl ReloadStatus {
-    /// The first configuration is a success.
+    /// The first configuration counts as a success.
     pub(super) fn new(site: &ServiceContext) -> Self {
         let (meter, clock) = (&site.meter, &site.clock);
         let outcome = Self {
@@ -41,7 +41,7 @@ impl ReloadStatus {
         outcome
     }
 
-    /// Notes what an attempt came to.
+    /// Records the result of an attempt.
     pub(super) fn note(&self, result: &Result<(), String>) {
         self.successful
             .store(u64::from(result.is_ok()), Ordering::Relaxed);

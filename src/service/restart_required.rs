@@ -1,11 +1,11 @@
-//! What can change only while the collector does not run.
+//! Finds changed keys that need a restart.
 
 use crate::config::Config;
 
-/// The keys that differ and need a restart.
+/// The changed keys that need a restart.
 pub(super) fn keys(old: &Config, new: &Config) -> Vec<String> {
     let mut keys = Vec::new();
-    // A provider has its Resource for life, and with another one all totals would begin anew.
+    // A provider cannot change its Resource, and with a new provider all totals would start again.
     if old.service.telemetry.resource != new.service.telemetry.resource {
         keys.push("service::telemetry::resource".to_owned());
     }
@@ -41,7 +41,7 @@ service:
     }
 
     #[test]
-    fn only_what_is_set_up_once_needs_a_restart() {
+    fn only_the_resource_needs_a_restart() {
         for (set, expected) in [
             ("", ""),
             ("receivers.betanet.collection_interval=1m", ""),

@@ -1,4 +1,4 @@
-//! What a reload leaves behind.
+//! Tests of what a reload leaves behind.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::{
     yaml::Diagnostics,
 };
 
-/// How often it is reloaded.
+/// The number of reloads.
 const RELOADS: usize = 200;
 
-/// Longer than what left may take.
+/// Longer than a removed component may take.
 const LONG: Duration = Duration::from_secs(100);
 
-/// One of two configurations that differ in everything. They poll nobody, so that no exporter that
-/// left has anything to send.
+/// One of two configurations that differ in everything. They poll no target, so that no removed
+/// exporter has anything to send.
 fn config(name: &str, seconds: u64) -> Config {
     let text = format!(
         "receivers:
@@ -51,7 +51,7 @@ service:
     Config::load(&sources, environment, &mut diagnostics).unwrap_or_else(|| panic!("{diagnostics}"))
 }
 
-/// What there is of everything that could be left behind, when it had time to go.
+/// The number of tasks, components and callbacks, after removed ones had time to end.
 async fn census(service: &Service) -> [(&'static str, usize); 3] {
     sleep(LONG).await;
     let ServiceContext {

@@ -1,7 +1,8 @@
-//! How each component is, in the Collector's words: it says so itself, extensions show it.
+//! The status of each component, with the Collector's names. Components report it, and extensions
+//! show it.
 //!
-//! A component keeps the [`Reporter`] that it is built with and calls it when something changes,
-//! or whenever it likes: what says nothing new costs a lock.
+//! A component keeps the [`Reporter`] that it is built with. It may report as often as it likes: a
+//! report without a change costs only a lock.
 
 mod status;
 
@@ -19,24 +20,24 @@ use crate::{
     telemetry::{Meter, names},
 };
 
-/// What a component said last.
+/// The last reported state of a component.
 #[derive(Debug, Clone)]
 pub struct ComponentState {
-    /// What kind it is.
+    /// The kind of component.
     pub kind: ComponentKind,
     /// Its id, for example `otlp_http/eu`.
     pub id: String,
-    /// How it is.
+    /// Its status.
     pub status: ComponentStatus,
-    /// Why, if it is an error. Holds no secret.
+    /// The error message, if the status is an error. It contains no secret.
     pub error: Option<String>,
-    /// Since when the status is that.
+    /// When the status last changed.
     pub since: SystemTime,
-    /// How many of its tasks panicked.
+    /// The number of its tasks that panicked.
     pub panics: u64,
 }
 
-/// Where components say how they are.
+/// Reports the status of one component.
 #[derive(Debug, Clone)]
 pub struct Reporter {
     state: Arc<Mutex<ComponentState>>,
@@ -53,7 +54,7 @@ pub struct Components {
 }
 
 impl Components {
-    /// No components yet. A fatal error is a failure of `tasks`, which ends the process.
+    /// Creates an empty list. A fatal error is a failure of `tasks`, which ends the process.
     pub fn new(clock: &Clock, tasks: &Tasks) -> Arc<Self> {
         Arc::new(Self {
             reporters: Mutex::default(),
@@ -62,19 +63,19 @@ impl Components {
         })
     }
 
-    /// A component that starts; takes the place of one of the same kind and id.
+    /// Registers a component with the status `Starting`. It replaces one of the same kind and id.
     pub fn register(&self, kind: ComponentKind, id: &str) -> Reporter {
         let reporter = self.announce(kind, id);
         self.show(&reporter);
         reporter
     }
 
-    /// A component that may start: [`Self::show`] makes it one of all.
+    /// Creates the reporter of a component that is not shown before [`Self::show`].
     pub fn announce(&self, kind: ComponentKind, id: &str) -> Reporter {
         Reporter::new(kind, id, &self.clock, &self.tasks)
     }
 
-    /// Shows a component from now on, in the place of one of the same kind and id.
+    /// Shows a component, in place of one of the same kind and id.
     pub fn show(&self, reporter: &Reporter) {
         let ComponentState { kind, id, .. } = reporter.state();
         let mut reporters = lock(&self.reporters);
@@ -82,12 +83,12 @@ impl Components {
         reporters.push(reporter.clone());
     }
 
-    /// Forgets a component that is not part of the configuration any more.
+    /// Removes a component that is not in the configuration any more.
     pub fn remove(&self, kind: ComponentKind, id: &str) {
         lock(&self.reporters).retain(|reporter| !reporter.is(kind, id));
     }
 
-    /// All components of a kind have ended in order.
+    /// Records that all components of a kind have stopped in order.
     pub fn stopped(&self, kind: ComponentKind) {
         let reporters = lock(&self.reporters).clone();
         let reporters = reporters.iter();
@@ -95,31 +96,31 @@ impl Components {
         of_kind.for_each(Reporter::stopped);
     }
 
-    /// Where a component that is shown says how it is.
+    /// The reporter of a shown component.
     pub fn reporter(&self, kind: ComponentKind, id: &str) -> Option<Reporter> {
         let reporters = lock(&self.reporters);
         reporters.iter().find(|known| known.is(kind, id)).cloned()
     }
 
-    /// The same group of tasks, as a component's own ([`Reporter::own`]).
+    /// The group of `tasks` as that of a component ([`Reporter::own`]).
     pub fn own(&self, kind: ComponentKind, id: &str, tasks: &Tasks) -> Tasks {
         let reporters = lock(&self.reporters);
         let reporter = reporters.iter().find(|reporter| reporter.is(kind, id));
         reporter.map_or_else(|| tasks.clone(), |reporter| reporter.own(tasks))
     }
 
-    /// What each component said last.
+    /// The last reported state of each component.
     pub fn states(&self) -> Vec<ComponentState> {
         lock(&self.reporters).iter().map(Reporter::state).collect()
     }
 
-    /// All components have started; those that said something else meanwhile stay with it.
+    /// Records that all components have started. Components with another status keep it.
     pub fn started(&self) {
         lock(&self.reporters).iter().for_each(Reporter::started);
     }
 
-    /// Shows the status of each component, and how many of its tasks panicked, on metrics, as long
-    /// as the board lives.
+    /// Registers the metrics with the status and the panics of each component, as long as this list
+    /// lives.
     pub fn observe(self: &Arc<Self>, meter: &Meter) {
         names::COMPONENT_STATUS.observe(meter, self, |board, observer| {
             for state in board.states() {
@@ -164,35 +165,36 @@ impl Reporter {
         }
     }
 
-    /// One that no board shows, for components that stand alone.
+    /// A reporter that nobody shows, for components outside of a service.
     pub fn unheard() -> Self {
         let (tasks, _failures) = Tasks::new();
         Self::new(ComponentKind::Exporter, "", &Clock::System, &tasks)
     }
 
-    /// It works.
+    /// Reports that the component works.
     pub fn ok(&self) {
         self.report(ComponentStatus::Ok, None);
     }
 
-    /// It works, unless it has said something else since it was registered.
+    /// Reports that the component works, unless it has reported another status since its
+    /// registration.
     pub fn started(&self) {
         if lock(&self.state).status == ComponentStatus::Starting {
             self.ok();
         }
     }
 
-    /// It fails and tries again.
+    /// Reports a failure after which the component tries again.
     pub fn recoverable_error(&self, error: impl fmt::Display) {
         self.report(ComponentStatus::RecoverableError, Some(error.to_string()));
     }
 
-    /// It fails until somebody mends something.
+    /// Reports a failure that lasts until somebody fixes it.
     pub fn permanent_error(&self, error: impl fmt::Display) {
         self.report(ComponentStatus::PermanentError, Some(error.to_string()));
     }
 
-    /// It is dead: the process stops in order and ends non-zero.
+    /// Reports a fatal error: the process stops in order, with a non-zero exit code.
     pub fn fatal_error(&self, error: impl fmt::Display) {
         let error = error.to_string();
         self.report(ComponentStatus::FatalError, Some(error.clone()));
@@ -200,17 +202,17 @@ impl Reporter {
         self.tasks.fail(&format!("{} {id}", kind.name()), error);
     }
 
-    /// It has ended in order.
+    /// Reports that the component has stopped in order.
     pub fn stopped(&self) {
         self.report(ComponentStatus::Stopped, None);
     }
 
-    /// What it said last.
+    /// The last reported state.
     pub fn state(&self) -> ComponentState {
         lock(&self.state).clone()
     }
 
-    /// The same group of tasks, as this component's own: one that panics shows in its status, and
+    /// The group of `tasks` as that of this component: a task that panics shows in its status, and
     /// ends nothing else.
     pub fn own(&self, tasks: &Tasks) -> Tasks {
         let reporter = self.clone();
@@ -234,7 +236,7 @@ impl Reporter {
         state.kind == kind && state.id == id
     }
 
-    /// Nothing follows a fatal error, and only a change of status is logged.
+    /// A fatal error is final, and only a change of the status is logged.
     fn report(&self, status: ComponentStatus, error: Option<String>) {
         let mut state = lock(&self.state);
         if state.status == ComponentStatus::FatalError {
@@ -251,7 +253,7 @@ impl Reporter {
         let (kind, component) = (state.kind.name(), &state.id);
         let (was, status_name, error) = (was.name(), status.name(), state.error.as_deref());
         match status {
-            // That a component starts or stops is no news, and a death is logged as a failure.
+            // Starting and stopping are not logged here, and a fatal error is logged as a failure.
             ComponentStatus::Starting | ComponentStatus::Stopped | ComponentStatus::FatalError => {}
             ComponentStatus::Ok if is_first => {}
             ComponentStatus::Ok => {
@@ -282,7 +284,7 @@ impl Reporter {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whole at every moment, so a panic elsewhere does not spoil it.
+    // The data is consistent at every moment, so a panic elsewhere does no damage.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_status_has_the_time_of_its_beginning_and_the_last_error() {
+    async fn a_status_has_its_start_time_and_the_last_error() {
         let (board, mut failures) = board();
         let reporter = board.register(ComponentKind::Exporter, "otlp_http");
         let mut seen = Vec::new();
@@ -343,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fatal_error_is_a_failure_of_the_process_and_final() {
+    async fn a_fatal_error_ends_the_process_and_is_final() {
         let (board, mut failures) = board();
         let reporter = board.register(ComponentKind::Listener, "localhost:9200");
         reporter.fatal_error("the socket is gone");
@@ -360,7 +362,7 @@ mod tests {
     const MOMENT: Duration = Duration::from_millis(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_shows_in_its_component_and_ends_nothing_else() {
+    async fn a_panic_in_a_task_affects_only_the_status_of_its_component() {
         let (tasks, mut failures) = Tasks::new();
         let board = Components::new(&Clock::System, &tasks);
         let reporter = board.register(ComponentKind::Exporter, "otlp_http");
@@ -391,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_component_takes_the_place_of_its_predecessor() {
+    async fn a_component_replaces_its_predecessor() {
         let (board, _failures) = board();
         let old = board.register(ComponentKind::Receiver, "betanet");
         board.register(ComponentKind::Exporter, "betanet").ok();

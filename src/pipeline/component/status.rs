@@ -1,36 +1,36 @@
-//! The kinds of components and how each can be, in the Collector's words.
+//! The kinds of components and their statuses, with the Collector's names.
 
-/// What kind of component.
+/// The kind of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ComponentKind {
-    /// Polls.
+    /// Polls targets.
     Receiver,
-    /// Changes what passes.
+    /// Changes readings.
     Processor,
-    /// Hands on.
+    /// Sends or serves metrics.
     Exporter,
     /// Serves the operator.
     Extension,
-    /// A port of our own.
+    /// A port of the collector.
     Listener,
-    /// The collector as a whole, for example its configuration.
+    /// The whole collector, for example its configuration.
     Service,
 }
 
-/// How a component is; the names are the Collector's (`docs/component-status.md` there).
+/// The status of a component, with the Collector's names (`docs/component-status.md` there).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComponentStatus {
-    /// Not at work yet.
+    /// It does not work yet.
     Starting,
-    /// At work.
+    /// It works.
     Ok,
     /// It fails and tries again.
     RecoverableError,
-    /// It fails until somebody mends something.
+    /// It fails until somebody fixes it.
     PermanentError,
-    /// It is dead, and the process ends.
+    /// It cannot continue, and the process ends.
     FatalError,
-    /// It has ended in order.
+    /// It has stopped in order.
     Stopped,
 }
 
@@ -58,7 +58,7 @@ impl ComponentStatus {
         Self::Stopped,
     ];
 
-    /// Whether it is one of the errors.
+    /// Whether the status is an error.
     pub fn is_error(self) -> bool {
         match self {
             Self::RecoverableError | Self::PermanentError | Self::FatalError => true,
@@ -66,7 +66,7 @@ impl ComponentStatus {
         }
     }
 
-    /// As the Collector's health check writes it.
+    /// The name in the Collector's health check.
     pub fn name(self) -> &'static str {
         match self {
             Self::Starting => "StatusStarting",
@@ -78,7 +78,7 @@ impl ComponentStatus {
         }
     }
 
-    /// As a metric's label has it.
+    /// The name in the label of a metric.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Starting => "starting",

@@ -1,4 +1,4 @@
-//! Where a pipeline ends, which may change while it runs.
+//! The exporters of a pipeline, which may change while it runs.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -8,30 +8,30 @@ use crate::{
     settings::ComponentId,
 };
 
-/// The exporters of a pipeline now, by id.
+/// The current exporters of a pipeline, by id.
 pub(in crate::service) type Exporters = Arc<[(ComponentId, Arc<dyn Exporter>)]>;
 
-/// Where a pipeline ends. All that flows through it shares this.
+/// The exporters of a pipeline. All its targets share this.
 #[derive(Default)]
 pub(in crate::service) struct ExporterFanOut(RwLock<Exporters>);
 
 impl ExporterFanOut {
-    /// From now on the pipeline ends here. Who held [`Self::open`] before has shown all of it when
-    /// this returns, so that those that are not in it can be drained.
+    /// Replaces the exporters. When this returns, every holder of [`Self::open`] has exported its
+    /// data, so that removed exporters can be drained.
     pub(in crate::service) fn set(&self, exporters: Exporters) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = exporters;
     }
 
-    /// The exporters, which stay the same as long as this is held.
+    /// The exporters, which do not change while this guard is held.
     pub(super) fn open(&self) -> RwLockReadGuard<'_, Exporters> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Which exporters show a target.
+/// Which exporters have a target.
 pub(super) struct ExportedTarget {
     target: Arc<Target>,
-    /// What it was before, of the same name, as long as exporters may show that.
+    /// Earlier descriptions of the target, as long as exporters may have them.
     before: Vec<Arc<Target>>,
     exporters: Exporters,
 }
@@ -49,8 +49,9 @@ impl ExportedTarget {
         &self.target
     }
 
-    /// Those that are not among `now` forget the target, of which `instruments` know the series; one
-    /// whose place another took of the same id has handed it on.
+    /// Makes the exporters that are not in `now` forget the target, whose series are in
+    /// `instruments`. An exporter that was replaced by one with the same id has handed the target
+    /// over.
     pub(super) fn follow(&mut self, now: &Exporters, instruments: &TargetInstruments) {
         if Arc::ptr_eq(&self.exporters, now) {
             return;
@@ -63,8 +64,8 @@ impl ExportedTarget {
         self.exporters = Arc::clone(now);
     }
 
-    /// What `old` showed stays until this one shows something; for exporters that are only its the
-    /// target has ended, and they forget it.
+    /// What `old` exported stays until this one exports something. For exporters that only `old`
+    /// has, the target has ended, and they forget it.
     pub(super) fn take_over(&mut self, old: &mut Self, instruments: &TargetInstruments) {
         let only_old = old
             .exporters
@@ -78,14 +79,14 @@ impl ExportedTarget {
         }
     }
 
-    /// The series of the target have ended, which `instruments` know.
+    /// Ends the series of the target, which are in `instruments`.
     pub(super) fn end(&self, instruments: &TargetInstruments) {
         for (_, exporter) in self.exporters.iter() {
             end(&**exporter, &self.target, instruments);
         }
     }
 
-    /// The target has been shown as it is now.
+    /// Records that the target was exported with its current description.
     pub(super) fn mark_exported(&mut self) {
         self.before.clear();
     }

@@ -1,5 +1,4 @@
-//! The rest of a pipeline for one target: what is left of its processors, the instruments, the
-//! exporters.
+//! The rest of a pipeline for one target: its processors, instruments and exporters.
 
 mod exporter_fan_out;
 mod split;
@@ -32,23 +31,23 @@ use crate::{
     telemetry::{Meter, names},
 };
 
-/// How long a Resource that a processor split off is kept while no reading is of it: the lookback
-/// of PromQL. Its totals keep their start time as long.
+/// How long a Resource that a processor split off is kept without readings: the lookback of PromQL.
+/// Its totals keep their start time as long.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 
-/// The most Resources that one target may be split into; each costs a provider.
+/// The most Resources into which one target may be split. Each costs a provider.
 const RESOURCES_MAX: usize = 1000;
 
 /// Readings that no instrument can take.
 #[derive(Clone)]
 struct DroppedReadings {
     counter: Counter<u64>,
-    /// Whether it was said that two names differ in case only.
+    /// Whether the log says that two names differ only in case.
     said: Arc<AtomicBool>,
 }
 
-/// Which scopes were read whole, and which gave nothing although they were asked; when, and since
-/// when they count.
+/// The scopes that are complete, the scopes without an answer, the time of the readings, and the
+/// start times.
 pub(super) struct ReadScopes {
     pub(super) time: SystemTime,
     pub(super) starts: Vec<(Arc<str>, SystemTime)>,
@@ -56,34 +55,33 @@ pub(super) struct ReadScopes {
     pub(super) lost: Vec<Arc<str>>,
 }
 
-/// What takes a target's readings to the exporters.
+/// Passes the readings of a target to the exporters.
 pub(super) struct TargetPipeline {
     shown: ExportedTarget,
     schema: Arc<Schema>,
     stages: Vec<(Box<dyn Stage>, ItemCounters)>,
-    /// Instruments that stages gave the name of another one, but for its case.
+    /// Instruments that a stage gave the name of another one, except for its case.
     homonyms: BTreeSet<usize>,
     fan_out: Arc<ExporterFanOut>,
     dropped: DroppedReadings,
-    /// Who the target is before the first stage, and behind the last one. Nobody asks where there
-    /// is no stage.
+    /// The Resource of the target before the processors and after them. Empty without processors.
     resources: [ResourceAttributes; 2],
     instruments: TargetInstruments,
     split: HashMap<ResourceAttributes, Split>,
-    /// Resources that another outlet split off, which stay until this one shows something.
+    /// Resources that a predecessor split off. They stay until this pipeline exports something.
     left: Vec<Split>,
-    /// Read whole since the last collect.
+    /// The complete scopes since the last collection.
     scopes: Vec<Arc<str>>,
-    /// Asked in vain since then.
+    /// The scopes without an answer since then.
     lost: Vec<Arc<str>>,
-    /// When what was put last was observed.
+    /// The time of the last readings.
     time: SystemTime,
-    /// What was traced of what we say ourselves.
+    /// The exemplars of report metrics.
     exemplars: Vec<Exemplar>,
 }
 
 impl TargetPipeline {
-    /// How often running totals fell, since the beginning.
+    /// How often totals fell, since the start.
     pub(super) fn resets(&self) -> ResetCounts {
         let mut sum = self.instruments.resets();
         for split in self.split.values() {
@@ -98,7 +96,7 @@ impl TargetPipeline {
         stages.all(|(stage, _)| stage.admits(is_large))
     }
 
-    /// Takes readings that the target gave through the stages to the instruments.
+    /// Passes readings of the target through the stages to the instruments.
     pub(super) fn put(&mut self, read: ReadScopes, values: Vec<Reading>) {
         let resource = Arc::clone(&self.resources[0]);
         self.put_batch(Batch {
@@ -166,7 +164,8 @@ impl TargetPipeline {
         }
     }
 
-    /// A target is called what its Resource says, which no other of ours may be called.
+    /// The name of a split target comes from its Resource. No other target of this one may have
+    /// that name.
     fn split_target(&self, resource: &ResourceAttributes) -> Target {
         let taken = |name: &str| {
             let mut split = self.split.values().map(|split| split.shown.target());
@@ -184,12 +183,12 @@ impl TargetPipeline {
         }
     }
 
-    /// Has what is shown next come with these.
+    /// Sets the exemplars of the next snapshot.
     pub(super) fn put_exemplars(&mut self, exemplars: Vec<Exemplar>) {
         self.exemplars = exemplars;
     }
 
-    /// Shows the exporters all that was put; nothing if a stage refused all of it.
+    /// Exports all readings. Does nothing if a stage refused all of them.
     pub(super) fn export(&mut self) {
         if self.scopes.is_empty() {
             return;
@@ -229,13 +228,13 @@ impl TargetPipeline {
             drop(snapshot);
             shown.mark_exported();
         }
-        // What was shown under the same name has taken the place of these.
+        // What was exported under the same name has replaced these.
         drop(exporters);
         self.left.clear();
     }
 
-    /// Goes on where `old` ends, of the same target: totals keep their start time where neither
-    /// instruments nor Resource differ, and where both end no exporter forgets the target.
+    /// Continues `old`, of the same target: totals keep their start time if neither instruments nor
+    /// Resource change, and exporters that both have do not forget the target.
     pub(super) fn take_over(&mut self, old: &mut Self) {
         self.shown.take_over(&mut old.shown, &old.instruments);
         self.left.append(&mut old.left);
@@ -249,7 +248,7 @@ impl TargetPipeline {
         }
     }
 
-    /// The SDK would show them under the name of the other one.
+    /// The SDK would show these readings with the name of the other instrument.
     fn remove_homonyms(&self, values: &mut Vec<Reading>) {
         if self.homonyms.is_empty() {
             return;
@@ -259,12 +258,13 @@ impl TargetPipeline {
         self.dropped.count(before - values.len(), "name_case");
     }
 
-    /// Stages may take away what told two series apart. The first one counts, as in the mapping.
+    /// Stages may remove the attributes that distinguish two series. The first one counts, as in
+    /// the mapping.
     fn remove_duplicates(&self, values: &mut Vec<Reading>) {
         let mut seen = HashSet::new();
         let before = values.len();
         let is_new = |reading: &Reading| {
-            // Of a histogram two observations are welcome.
+            // A histogram can take two observations.
             self.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
                 || seen.insert((reading.instrument, reading.attributes.clone()))
         };
@@ -279,7 +279,7 @@ impl Drop for TargetPipeline {
     }
 }
 
-/// One part a Resource, also where a stage made two Resources alike.
+/// Merges parts with the same Resource, which a stage may create.
 fn merged(parts: Vec<Part>) -> Vec<Part> {
     if parts.len() < 2 {
         return parts;
@@ -305,7 +305,7 @@ impl DroppedReadings {
         }
     }
 
-    /// The instruments of a schema that are dropped because of their names; says so once.
+    /// The instruments of a schema that are dropped because of their names. This is logged once.
     fn homonyms(&self, schema: &Schema) -> BTreeSet<usize> {
         let homonyms: Vec<_> = schema.homonyms().collect();
         let name = |index| schema.get(index).map(|known| known.name.as_str());
@@ -315,7 +315,7 @@ impl DroppedReadings {
             tracing::warn!(
                 dropped = name(*other),
                 kept = name(*first),
-                "processors give two metrics names that differ in case only, which \
+                "processors give two metrics names that differ only in case, which \
                  OpenTelemetry takes for one: the second is dropped"
             );
         }

@@ -1,4 +1,4 @@
-//! The processors of a pipeline, and what stands behind each of them.
+//! The processors of a pipeline, and what follows each of them.
 
 use std::{
     collections::HashMap,
@@ -17,8 +17,8 @@ use crate::{
     telemetry::{Meter, names},
 };
 
-/// A processor of a pipeline, with what belongs to it alone. A pipeline that takes the place of
-/// another has those of the other that did not change.
+/// A processor of a pipeline with its own resources. A new pipeline has the unchanged processors of
+/// the one that it replaces.
 pub(in crate::service) struct ProcessorNode {
     id: ComponentId,
     processor: Arc<dyn Processor>,
@@ -27,7 +27,7 @@ pub(in crate::service) struct ProcessorNode {
     tasks: Tasks,
 }
 
-/// What goes into a processor and what comes out.
+/// Counts the readings that go into a processor and come out of it.
 #[derive(Clone)]
 pub(super) struct ItemCounters {
     pub(super) incoming: Counter<u64>,
@@ -43,11 +43,11 @@ pub(in crate::service) struct PipelineTail {
     dropped: DroppedReadings,
 }
 
-/// What stands behind a processor, which may change while it runs. Clones are handles to the same.
+/// What follows a processor, which may change while it runs. Clones share it.
 #[derive(Clone)]
 struct DownstreamHandle(Arc<RwLock<Arc<PipelineTail>>>);
 
-/// The way of a target that a processor makes up.
+/// Pipeline of a synthetic target that a processor creates, such as `aggregate`.
 struct SyntheticTarget {
     downstream: DownstreamHandle,
     stream: Stream,
@@ -56,7 +56,7 @@ struct SyntheticTarget {
 }
 
 impl ProcessorNode {
-    /// A processor that leads nowhere yet.
+    /// A processor without a downstream yet.
     pub(in crate::service) fn new(
         id: &ComponentId,
         processor: Arc<dyn Processor>,
@@ -73,13 +73,13 @@ impl ProcessorNode {
         })
     }
 
-    /// Which one it is.
+    /// The id of the processor.
     pub(in crate::service) fn id(&self) -> &ComponentId {
         &self.id
     }
 
-    /// From now on it leads there: each target that it makes up goes over with what it says next.
-    /// When this returns, none is on its way through any other.
+    /// Replaces what follows it. Each synthetic target switches with its next batch. When this
+    /// returns, no batch is in the old tail.
     pub(in crate::service) fn lead_to(&self, tail: PipelineTail) {
         let mut downstream = self
             .downstream
@@ -89,7 +89,7 @@ impl ProcessorNode {
         *downstream = Arc::new(tail);
     }
 
-    /// Starts what it does by itself.
+    /// Starts its background work.
     pub(in crate::service) fn start(&self, components: &Components) {
         let (kind, id) = (ComponentKind::Processor, self.id.to_string());
         if let Some(status) = components.reporter(kind, &id) {
@@ -100,12 +100,12 @@ impl ProcessorNode {
             .start(Arc::new(self.downstream.clone()), &tasks);
     }
 
-    /// The collector is about to stop.
+    /// Called before shutdown.
     pub(in crate::service) fn closing(&self) {
         self.processor.closing();
     }
 
-    /// What it does by itself.
+    /// The tasks of its background work.
     pub(in crate::service) fn tasks(&self) -> &Tasks {
         &self.tasks
     }
@@ -141,7 +141,7 @@ impl PipelineTail {
         }
     }
 
-    /// Each processor with what stands behind it.
+    /// Each processor with what follows it.
     pub(in crate::service) fn processors(
         &self,
     ) -> impl Iterator<Item = (&Arc<ProcessorNode>, Self)> {
@@ -154,7 +154,7 @@ impl PipelineTail {
         })
     }
 
-    /// Makes room for a target.
+    /// Adds a target.
     pub(in crate::service) fn target_pipeline(&self, mut stream: Stream) -> TargetPipeline {
         let before = Arc::clone(&stream.resource);
         let stages = self.steps.iter().map(|step| {
@@ -190,7 +190,7 @@ impl PipelineTail {
 }
 
 impl DownstreamHandle {
-    /// The rest of the pipeline, which stays the same as long as this is held.
+    /// The rest of the pipeline, which does not change while this guard is held.
     fn tail(&self) -> RwLockReadGuard<'_, Arc<PipelineTail>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,7 +209,7 @@ impl Downstream for DownstreamHandle {
 }
 
 impl SyntheticTarget {
-    /// Goes on through `tail`, with all that both ways have in common.
+    /// Switches to `tail`, and keeps everything that both have in common.
     fn go_over(&mut self, tail: &Arc<PipelineTail>) {
         let mut target_pipeline = tail.target_pipeline(self.stream.clone());
         target_pipeline.take_over(&mut self.target_pipeline);

@@ -23,7 +23,7 @@ metrics:
   - {name: total, instrument: counter, endpoint: a, value: $.t}
 ";
 
-/// Prefixes each name, and makes a Resource of the attribute `split`.
+/// Adds a prefix to each name, and makes a Resource of the attribute `split`.
 struct Prefix;
 
 impl Processor for Prefix {
@@ -39,7 +39,7 @@ impl Processor for Prefix {
     }
 }
 
-/// Calls the first metric like the second one, but for its case.
+/// Gives the first metric the name of the second one, in upper case.
 struct Shout;
 
 impl Processor for Shout {
@@ -75,7 +75,7 @@ impl Stage for SplitOff {
     }
 }
 
-/// `resource name value`, of each point of each snapshot.
+/// `resource name value` of each point of each snapshot.
 #[derive(Default)]
 struct RecordedPoints(Mutex<Vec<String>>);
 
@@ -159,7 +159,7 @@ fn step(processor: Arc<dyn Processor>) -> Arc<ProcessorNode> {
     ProcessorNode::new(&"filter".parse().unwrap(), processor, &meter, tasks)
 }
 
-/// A poll that brought nothing.
+/// A poll without data.
 fn nothing() -> ReadScopes {
     ReadScopes {
         time: UNIX_EPOCH + Duration::from_secs(1_000),
@@ -181,7 +181,7 @@ fn prefixed() -> (TargetPipeline, Arc<RecordedPoints>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_processors_readings_go_straight_to_the_exporters() {
+async fn without_processors_readings_go_directly_to_the_exporters() {
     let (mut target_pipeline, seen) = target_pipeline(Vec::new());
     target_pipeline.put(read(), vec![reading(0, 1, &[]), reading(1, 2, &[])]);
     target_pipeline.export();
@@ -191,7 +191,7 @@ async fn without_processors_readings_go_straight_to_the_exporters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stage_renames_and_splits_and_what_is_split_off_ends_when_it_is_idle() {
+async fn a_stage_can_rename_and_split_and_idle_splits_end() {
     let (mut target_pipeline, seen) = prefixed();
     target_pipeline.put(read(), vec![reading(0, 1, &[]), reading(0, 2, &["b"])]);
     target_pipeline.export();
@@ -205,7 +205,7 @@ async fn a_stage_renames_and_splits_and_what_is_split_off_ends_when_it_is_idle()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_is_split_off_is_a_target_of_its_own() {
+async fn a_resource_that_is_split_off_is_a_separate_target() {
     let (mut target_pipeline, seen) = prefixed();
     target_pipeline.put_batch(Batch {
         scopes: read().scopes,
@@ -243,7 +243,7 @@ fn part(resource: &[(&'static str, &'static str)]) -> Part {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renamed_total_that_falls_is_a_reset_wherever_it_went() {
+async fn a_renamed_total_that_falls_is_a_reset() {
     let (mut target_pipeline, _seen) = prefixed();
     for value in [5, 3] {
         let values = vec![reading(1, value, &[]), reading(1, value, &["b"])];
@@ -254,7 +254,7 @@ async fn a_renamed_total_that_falls_is_a_reset_wherever_it_went() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_readings_that_became_one_the_first_counts() {
+async fn of_two_readings_that_become_the_same_the_first_counts() {
     let (mut target_pipeline, seen) = prefixed();
     let values = [7, 8].map(|value| reading(0, value, &[]));
     target_pipeline.put(read(), values.into());
@@ -263,15 +263,15 @@ async fn of_two_readings_that_became_one_the_first_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_names_that_differ_in_case_the_first_counts() {
+async fn of_two_names_that_differ_only_in_case_the_first_counts() {
     let (mut target_pipeline, seen) = target_pipeline(vec![step(Arc::new(Shout))]);
     target_pipeline.put(read(), vec![reading(0, 7, &[]), reading(1, 8, &[])]);
     target_pipeline.export();
-    assert_eq!(seen.take(), [" TOTAL 7"], "and not 15");
+    assert_eq!(seen.take(), [" TOTAL 7"], "the sum would be 15");
 }
 
 #[tokio::test(start_paused = true)]
-async fn resources_are_bounded() {
+async fn the_number_of_resources_is_limited() {
     let (mut target_pipeline, _seen) = prefixed();
     let ids: Vec<String> = (0..RESOURCES_MAX + 5).map(|id| id.to_string()).collect();
     let values = ids.iter().map(|id| reading(0, 1, &[id])).collect();
@@ -280,7 +280,7 @@ async fn resources_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_stage_refuses_changes_nothing_that_is_shown() {
+async fn a_refused_poll_does_not_change_the_exported_values() {
     let (mut target_pipeline, seen) = prefixed();
     target_pipeline.put(nothing(), Vec::new());
     target_pipeline.export();
@@ -288,7 +288,7 @@ async fn what_a_stage_refuses_changes_nothing_that_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_over_goes_on_with_the_totals_and_nobody_forgets_the_target() {
+async fn a_replacement_continues_the_totals_and_the_target_stays() {
     let (mut old, seen) = target_pipeline(Vec::new());
     old.put(read(), vec![reading(1, 7, &[])]);
     old.export();
@@ -307,18 +307,18 @@ async fn who_takes_over_goes_on_with_the_totals_and_nobody_forgets_the_target() 
     let mut new = tail.target_pipeline(stream);
     new.take_over(&mut old);
     drop(old);
-    assert!(seen.take().is_empty(), "not forgotten");
+    assert!(seen.take().is_empty(), "the target is not forgotten");
     new.put(read(), vec![reading(1, 3, &[])]);
-    assert_eq!(new.resets().seen, 1, "it knows that 7 was before");
+    assert_eq!(new.resets().seen, 1, "it knows the earlier total 7");
     new.export();
     seen.take();
     fan_out.set(exporters([]));
     new.put(read(), vec![reading(1, 4, &[])]);
     new.export();
-    assert_eq!(seen.take(), ["forget node"], "it is no exit any more");
+    assert_eq!(seen.take(), ["forget node"], "this exporter was removed");
 }
 
-/// Which series ended, by name and Resource. It speaks OTLP.
+/// The series that ended, by name and Resource. It sends OTLP.
 #[derive(Default)]
 struct Ends(Mutex<Vec<String>>);
 
@@ -372,7 +372,7 @@ fn ends_of<const N: usize>(target_pipeline: &TargetPipeline, ids: [&str; N]) -> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn series_end_where_they_were_shown_when_they_or_their_target_go() {
+async fn series_end_in_every_exporter_that_had_them() {
     let (mut target_pipeline, _seen) = prefixed();
     let [stays, leaves] = ends_of(&target_pipeline, ["file", "file/2"]);
     let values = || {
@@ -421,7 +421,7 @@ async fn series_end_where_they_were_shown_when_they_or_their_target_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_goes_over_to_other_stages_has_not_ended_but_for_what_they_call_otherwise() {
+async fn after_a_change_of_processors_only_renamed_series_end() {
     let (mut old, _seen) = prefixed();
     let [ends] = ends_of(&old, ["file"]);
     let values = || vec![reading(0, 1, &[]), reading(0, 1, &["b"])];
@@ -450,7 +450,7 @@ async fn what_goes_over_to_other_stages_has_not_ended_but_for_what_they_call_oth
     assert_eq!(ends.take(), ["x.gauge 0", "x.gauge 1"]);
 }
 
-/// Keeps what stands behind it.
+/// Stores its downstream.
 #[derive(Default)]
 struct MakesUp(Mutex<Option<Arc<dyn Downstream>>>);
 
@@ -465,7 +465,7 @@ impl Processor for MakesUp {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_is_made_up_goes_over_to_what_stands_behind_now() {
+async fn a_synthetic_target_switches_to_the_new_downstream() {
     let (target_pipeline, _) = target_pipeline(Vec::new());
     let meter = Meter::of(&SdkMeterProvider::default());
     let (old, new) = (
