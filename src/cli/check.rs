@@ -8,14 +8,13 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use super::{
     CommandError, Output,
     args::{CheckArgs, SourceArgs},
-    hint::why_missing,
     load::load,
     table,
 };
 use crate::{
     config::Config,
-    definition::{self, Definition, Steps},
-    pipeline::{EndpointPoll, Number, Poll, Problem, ProblemReason, Reading, StatusBoard, Target},
+    definition::{self, Definition},
+    pipeline::{EndpointPoll, Number, Poll, Problem, Reading, StatusBoard, Target},
     processors::mapping,
     receivers::{
         self,
@@ -273,23 +272,10 @@ fn problem_row(target: &Target, poll: &Poll, problem: &Problem) -> [String; 3] {
         1 => problem.reason.name().to_owned(),
         count => format!("{} × {count}", problem.reason.name()),
     };
-    let hint = (problem.reason == ProblemReason::Missing)
-        .then(|| missing(definition, poll, problem))
-        .flatten();
+    let hint = mapping::explain(definition, poll, problem);
     let detail = match hint {
         Some(hint) => format!("{}: {hint}", problem.detail),
         None => problem.detail.clone(),
     };
     [name.unwrap_or_default(), why, detail]
-}
-
-/// The nearest existing key, for the path of the rule that the problem is about.
-fn missing(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<String> {
-    let rules = definition.rules.iter();
-    let mut of_metric = rules.filter(|rule| rule.instrument == problem.instrument);
-    of_metric.find_map(|rule| {
-        let body = poll.endpoints.get(rule.endpoint)?.body()?;
-        let (document, steps) = (body.document()?, Steps::for_document(body.raw.len()));
-        why_missing(rule, &document, &problem.detail, &steps)
-    })
 }

@@ -6,7 +6,6 @@ mod completions;
 mod components;
 mod demo;
 mod healthcheck;
-mod hint;
 mod load;
 mod man;
 mod output;

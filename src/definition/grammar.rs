@@ -168,6 +168,12 @@ impl<'t> Reader<'t> {
             Some(c) if is_name_first(c) => {
                 Err(Some("a name in brackets stands in quotes".to_owned()))
             }
+            Some(']') => Err(Some("`[]` is written `[*]`".to_owned())),
+            Some('(') => Err(Some(
+                "a script is not RFC 9535: the last item is `[-1]`, and what paths cannot say \
+                 stands in `transform:` (jq)"
+                    .to_owned(),
+            )),
             _ => Err(None),
         }
     }
@@ -334,27 +340,74 @@ impl<'t> Reader<'t> {
 
     /// What to write for something of another dialect, or of none, that stands here.
     fn foreign(&mut self) -> Option<String> {
+        let before = self.at;
         self.blanks();
         let rest = self.rest();
         let word = rest.split(|c: char| !is_name(c)).next().unwrap_or_default();
-        match word {
-            "in" | "nin" | "contains" | "anyof" | "noneof" | "subsetof" => Some(format!(
-                "`{word}` is no operator: compare with `==` and join with `||`"
-            )),
-            "and" => Some("`and` is written `&&`".to_owned()),
-            "or" => Some("`or` is written `||`".to_owned()),
-            "" if rest.starts_with("=~") || rest.starts_with('~') => {
-                Some("`=~` is written `match(@.name, 'expression')`".to_owned())
+        let written = match word {
+            "in" | "nin" | "contains" | "anyof" | "noneof" | "subsetof" => {
+                format!("`{word}` is no operator: compare with `==` and join with `||`")
             }
-            "" if rest.starts_with('=') => Some("`=` is written `==`".to_owned()),
-            "" if rest.starts_with('-') => Some(
-                "a name with other characters than letters, digits and `_` is written `['a-b']`"
-                    .to_owned(),
-            ),
-            "" => None,
-            _ => Some("a name with a blank is written `['a b']`".to_owned()),
-        }
+            "and" => "`and` is written `&&`".to_owned(),
+            "or" => "`or` is written `||`".to_owned(),
+            "" => {
+                return symbol(rest)
+                    .map(str::to_owned)
+                    .or_else(|| self.quoted(before, "-"));
+            }
+            _ => {
+                return self
+                    .quoted(before, " ")
+                    .or_else(|| Some(WITH_BLANK.to_owned()));
+            }
+        };
+        Some(written)
     }
+
+    /// The path with its name in quotes that holds a character at `at` that stands in none without.
+    fn quoted(&self, at: usize, why: &str) -> Option<String> {
+        if why == "-" && !self.rest().starts_with('-') {
+            return None;
+        }
+        let dot = self.text.get(..at)?.rfind('.')?;
+        let name = self.text.get(dot + 1..)?;
+        let ends = |c: char| ".[]=<>!&|(),'\"".contains(c) || (why == "-" && c.is_whitespace());
+        let name = name.split(ends).next()?.trim_end();
+        let (before, after) = (
+            self.text.get(..dot)?,
+            self.text.get(dot + 1 + name.len()..)?,
+        );
+        Some(match why {
+            "-" => format!(
+                "a name with other characters than letters, digits and `_` stands in quotes: \
+                 `{before}['{name}']{after}`"
+            ),
+            _ => format!("a name with a blank stands in quotes: `{before}['{name}']{after}`"),
+        })
+    }
+}
+
+const WITH_BLANK: &str = "a name with a blank is written `['a b']`";
+
+/// What to write for a sign of another dialect that stands at the beginning of `rest`.
+fn symbol(rest: &str) -> Option<&'static str> {
+    const SYMBOLS: [(&str, &str); 7] = [
+        ("=~", "`=~` is written `match(@.name, 'expression')`"),
+        ("~", "`=~` is written `match(@.name, 'expression')`"),
+        ("=", "`=` is written `==`"),
+        (
+            "(",
+            "a function stands in a filter only: how many there are is said by `count:`, and what \
+             paths cannot say by `transform:` (jq)",
+        ),
+        ("|", "what follows is jq, which stands in `transform:`"),
+        ("?", "that nothing may be found is said by `optional: true`"),
+        ("}", "a path stands without braces"),
+    ];
+    let mut symbols = SYMBOLS.into_iter();
+    symbols
+        .find(|(symbol, _)| rest.starts_with(symbol))
+        .map(|(_, written)| written)
 }
 
 fn is_name_first(c: char) -> bool {
@@ -395,7 +448,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_what_to_write() {
         for (path, expected) in [
-            ("$.a b", "5: a name with a blank is written `['a b']`"),
+            (
+                "$.a b",
+                "5: a name with a blank stands in quotes: `$['a b']`",
+            ),
+            (
+                "$.x.a b.c",
+                "7: a name with a blank stands in quotes: `$.x['a b'].c`",
+            ),
             (
                 "$[?@.s in [\"OK\"]]",
                 "8: `in` is no operator: compare with `==` and join with `||`",
@@ -408,7 +468,13 @@ mod tests {
             ("$[?@.a and @.b]", "8: `and` is written `&&`"),
             (
                 "$.boot-time",
-                "7: a name with other characters than letters, digits and `_` is written `['a-b']`",
+                "7: a name with other characters than letters, digits and `_` stands in quotes: \
+                 `$['boot-time']`",
+            ),
+            (
+                "$[?@.a-b > 1].c",
+                "7: a name with other characters than letters, digits and `_` stands in quotes: \
+                 `$[?@['a-b'] > 1].c`",
             ),
             ("$[a]", "3: a name in brackets stands in quotes"),
             ("$['a]", "3: the text does not end"),
@@ -420,6 +486,34 @@ mod tests {
             ("$[-0]", "5: "),
             ("$['a\nb']", "5: "),
             ("$['\\x']", "4: "),
+        ] {
+            assert_eq!(why(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn another_language_is_named_with_what_to_write() {
+        for (path, expected) in [
+            ("$.jobs[]", "8: `[]` is written `[*]`"),
+            (
+                "$.jobs.length()",
+                "14: a function stands in a filter only: how many there are is said by `count:`, \
+                 and what paths cannot say by `transform:` (jq)",
+            ),
+            (
+                "$.jobs[(@.length-1)]",
+                "8: a script is not RFC 9535: the last item is `[-1]`, and what paths cannot say \
+                 stands in `transform:` (jq)",
+            ),
+            (
+                "$.jobs | length",
+                "8: what follows is jq, which stands in `transform:`",
+            ),
+            (
+                "$.site?",
+                "7: that nothing may be found is said by `optional: true`",
+            ),
+            ("$.jobs[*]}", "10: a path stands without braces"),
         ] {
             assert_eq!(why(path), expected, "{path}");
         }

@@ -11,10 +11,7 @@ use std::{
 use schemars::transform::RecursiveTransform;
 
 use super::{
-    BUILTIN, Builtin, Definition,
-    compile::compile,
-    file::{File, MetricFile},
-    request,
+    BUILTIN, Builtin, Definition, compile::compile, file::File, metric_file::MetricFile, request,
 };
 use crate::{
     runtime::{read_input, text_of},

@@ -5,12 +5,19 @@
 
 mod builtin;
 mod compile;
+mod element_key;
 pub mod file;
 mod grammar;
 mod load;
+mod metric_compiler;
+pub mod metric_file;
+mod number;
+mod number_format;
 pub mod path;
+mod pattern;
 mod query;
 mod request;
+mod rule;
 mod unit;
 
 use std::{
@@ -21,10 +28,16 @@ use std::{
 
 use crate::settings::Secret;
 pub use builtin::{BUILTIN, Builtin};
-pub use file::{Format, InstrumentKind, Parse, ValueType};
+pub use element_key::ElementKey;
+pub use file::Format;
 pub use load::{LoadError, from_text, load, load_builtin, location, schema};
+pub use metric_file::{InstrumentKind, TimeUnit, ValueType};
+pub use number::Number;
+pub use number_format::{NumberFormat, Parse, Separators, TimestampFormat};
 pub use path::{Elements, Hit, NotOne, Path};
+pub use pattern::Pattern;
 pub use query::{Steps, TooManySteps};
+pub use rule::{Attribute, AttributeSource, Level, MappingRule, Origin, ValueSource};
 
 /// A compiled API definition, shared by all its targets.
 #[derive(Debug)]
@@ -92,69 +105,6 @@ pub struct Delta {
     pub keeps_first: bool,
     /// A total is the first of its series again this long after the last one; none for never.
     pub max_staleness: Option<Duration>,
-}
-
-/// How one metric's values are found in a body.
-#[derive(Debug)]
-pub struct MappingRule {
-    /// Index into [`Definition::instruments`].
-    pub instrument: usize,
-    /// Index into [`Definition::endpoints`].
-    pub endpoint: usize,
-    /// The elements that give a series each; the whole body where there is none.
-    pub for_each: Option<Path>,
-    /// Whether it is expected that there are no elements.
-    pub for_each_is_optional: bool,
-    /// The value, relative to the element.
-    pub value: Path,
-    /// Attribute keys in ascending order and where their values come from.
-    pub attributes: Vec<(String, AttributeSource)>,
-    /// How a found value is read.
-    pub parse: Parse,
-    /// Numbers for scalars, by their text; `*` is any other.
-    pub values: BTreeMap<String, f64>,
-    /// What the number is multiplied with.
-    pub scale: Option<f64>,
-    /// The states of a state set, in order.
-    pub states: Vec<String>,
-    /// The attribute that names the state.
-    pub state_attribute: String,
-    /// The most elements that give a series.
-    pub max_series: usize,
-    /// Whether a missing value is expected and so not counted.
-    pub optional: bool,
-}
-
-impl MappingRule {
-    /// The paths that begin at the document and not at an element.
-    fn paths_of_document(&self) -> impl Iterator<Item = &Path> {
-        let attributes = self
-            .attributes
-            .iter()
-            .filter_map(|(_, source)| match source {
-                AttributeSource::Path { path, .. } => Some(path),
-                AttributeSource::Literal(_) | AttributeSource::Key => None,
-            });
-        let of_element = [&self.value].into_iter().chain(attributes);
-        let of_document = of_element.filter(|_| self.for_each.is_none());
-        self.for_each.iter().chain(of_document)
-    }
-}
-
-/// Where an attribute's value comes from.
-#[derive(Debug)]
-pub enum AttributeSource {
-    /// The same text on every series.
-    Literal(String),
-    /// A value of the element.
-    Path {
-        /// Where it stands.
-        path: Path,
-        /// Whether the attribute is left out where it is missing.
-        optional: bool,
-    },
-    /// The name (or index) under which the element stands in its parent.
-    Key,
 }
 
 /// Whether the OpenTelemetry specification takes `name` for an instrument.

@@ -12,7 +12,7 @@ use jsonpath_rust::parser::{
 use serde_json::Value;
 
 use super::{
-    grammar,
+    ElementKey, grammar,
     query::{Found, Query, Steps, TooManySteps},
 };
 
@@ -41,12 +41,12 @@ enum PathStep {
 }
 
 /// A value that a path matched.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit<'a> {
     /// The value.
     pub value: &'a Value,
-    /// The name or index under which it stands in its parent; none for the document itself.
-    pub key: Option<String>,
+    /// Where it stands in its parent; none for the document itself.
+    pub key: Option<ElementKey<'a>>,
 }
 
 /// What a path matched.
@@ -91,7 +91,7 @@ impl Path {
             return Err(wrong(format!("it is longer than {TEXT_BYTES_MAX} bytes")));
         }
         if !text.starts_with('$') {
-            return Err(wrong("it begins with `$`".to_owned()));
+            return Err(wrong(without_root(text)));
         }
         let ends = grammar::segments(text).map_err(|error| wrong(unexpected(error)))?;
         let query = parse_json_path(text).map_err(|error| wrong(reason(&error.to_string())))?;
@@ -272,6 +272,23 @@ impl Path {
         Ok(true)
     }
 
+    /// The path up to its first wildcard, slice or filter: what a count goes through.
+    #[must_use]
+    pub fn container(&self) -> Self {
+        let singular = self
+            .prefixes()
+            .take_while(|(_, segment)| segment.keys().is_some());
+        match (singular.last(), &self.kind) {
+            (_, PathKind::Singular(_)) => self.clone(),
+            (Some((container, _)), _) => container,
+            (None, _) => Self {
+                text: "$".to_owned(),
+                kind: PathKind::Singular(Vec::new()),
+                ends: Vec::new(),
+            },
+        }
+    }
+
     /// The path up to each of its segments, with the segment as a path of its own.
     pub fn prefixes(&self) -> impl Iterator<Item = (Self, Self)> {
         let starts = [1].into_iter().chain(self.ends.iter().copied());
@@ -289,7 +306,7 @@ impl<'a> Elements<'a> {
         if self.hits.len() < limit {
             self.hits.push(Hit {
                 value: found.value,
-                key: found.key(),
+                key: found.key,
             });
         }
     }
@@ -327,16 +344,30 @@ fn walk<'a>(steps: &[PathStep], document: &'a Value) -> Option<&'a Value> {
 
 /// The value at the end of the steps, and the key under which it stands.
 fn node<'a>(steps: &[PathStep], document: &'a Value) -> Option<Hit<'a>> {
-    let value = walk(steps, document)?;
-    let key = match steps.split_last() {
-        None => None,
-        Some((PathStep::Index(index), before)) if *index < 0 => {
-            let length = walk(before, document)?.as_array()?.len();
-            let index = length.checked_add_signed(isize::try_from(*index).ok()?)?;
-            Some(index.to_string())
-        }
-        Some((last, _)) => Some(last.text()),
+    let Some((last, before)) = steps.split_last() else {
+        return Some(Hit {
+            value: document,
+            key: None,
+        });
     };
+    let parent = walk(before, document)?;
+    let (key, value) = match last {
+        PathStep::Name(name) => {
+            let (name, value) = parent.as_object()?.get_key_value(name)?;
+            (ElementKey::Name(name), value)
+        }
+        PathStep::Index(index) => {
+            let items = parent.as_array()?;
+            let index = match index {
+                ..0 => items
+                    .len()
+                    .checked_add_signed(isize::try_from(*index).ok()?)?,
+                _ => usize::try_from(*index).ok()?,
+            };
+            (ElementKey::Index(index), items.get(index)?)
+        }
+    };
+    let key = Some(key);
     Some(Hit { value, key })
 }
 
@@ -355,14 +386,14 @@ fn members(value: &Value, limit: usize) -> Elements<'_> {
             let hits = items.iter().enumerate().take(limit);
             let hits = hits.map(|(index, value)| Hit {
                 value,
-                key: Some(index.to_string()),
+                key: Some(ElementKey::Index(index)),
             });
             (items.len(), hits.collect())
         }
         Value::Object(members) => {
             let hits = members.iter().take(limit).map(|(key, value)| Hit {
                 value,
-                key: Some(key.clone()),
+                key: Some(ElementKey::Name(key)),
             });
             (members.len(), hits.collect())
         }
@@ -388,6 +419,23 @@ fn singular(query: &JpQuery) -> Option<Vec<PathStep>> {
             Segment::Selector(_) | Segment::Selectors(_) | Segment::Descendant(_) => None,
         })
         .collect()
+}
+
+/// What to write for a path that does not begin at the document.
+fn without_root(text: &str) -> String {
+    let inner = text.strip_prefix('{').and_then(|of| of.strip_suffix('}'));
+    let inner = inner.unwrap_or(text);
+    let rest = inner.strip_prefix('@').unwrap_or(inner);
+    let rooted = match rest.chars().next() {
+        Some('.' | '[') => format!("${rest}"),
+        Some(c) if c.is_alphabetic() => format!("$.{rest}"),
+        _ => String::new(),
+    };
+    let is_path = !rooted.is_empty() && Path::parse(&rooted).is_ok();
+    match is_path {
+        true => format!("it begins with `$`: write `{rooted}`"),
+        false => "it begins with `$`".to_owned(),
+    }
 }
 
 /// A path for messages.
@@ -438,7 +486,8 @@ mod tests {
     fn keys(text: &str, document: &Value) -> Vec<String> {
         let path = path(text);
         let found = path.elements(document, 100, &steps()).unwrap();
-        found.hits.into_iter().map(|hit| hit.key.unwrap()).collect()
+        let hits = found.hits.into_iter();
+        hits.map(|hit| hit.key.unwrap().to_string()).collect()
     }
 
     #[test]
@@ -590,8 +639,8 @@ mod tests {
             let all = ["$.o", "$.o[*]", "$.o.*", "$['o'][?@ == 1]", "$..o[*]"];
             for text in all {
                 let hits = path(text).elements(&document, 9, &steps()).unwrap().hits;
-                let found: Vec<_> = hits.iter().map(|hit| hit.key.as_deref()).collect();
-                assert_eq!(found, [Some(key)], "{text}");
+                let found: Vec<_> = hits.iter().map(|hit| hit.key).collect();
+                assert_eq!(found, [Some(ElementKey::Name(key))], "{text}");
             }
         }
         let document = json!({"'q'": 1, "q": 2, "a\\b": 3, "a\tb": 4});
@@ -611,7 +660,7 @@ mod tests {
         let found = |text| {
             let hits = path(text).elements(&document, 9, &steps()).unwrap().hits;
             let shown = hits.iter().map(|hit| {
-                let key = hit.key.clone().unwrap_or_default();
+                let key = hit.key.map(ElementKey::text).unwrap_or_default();
                 format!("{key}={}", hit.value)
             });
             shown.collect::<Vec<_>>()

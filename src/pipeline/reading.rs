@@ -2,28 +2,7 @@
 
 use opentelemetry::KeyValue;
 
-/// A number from the source. Integers stay exact.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
-    /// An integer of 0 or more.
-    Unsigned(u64),
-    /// A negative integer.
-    Negative(i64),
-    /// A number with a fraction, or too large for an integer.
-    Double(f64),
-}
-
-impl Number {
-    /// The nearest floating-point number.
-    #[expect(clippy::cast_precision_loss, reason = "the caller asks for a double")]
-    pub fn as_f64(self) -> f64 {
-        match self {
-            Self::Unsigned(value) => value as f64,
-            Self::Negative(value) => value as f64,
-            Self::Double(value) => value,
-        }
-    }
-}
+pub use crate::definition::Number;
 
 /// The value of one series in one poll.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +38,8 @@ pub struct Readings {
 /// A value that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// Index of the mapping rule in the definition.
+    pub rule: usize,
     /// Index of the instrument in the definition.
     pub instrument: usize,
     /// Why it could not be read.

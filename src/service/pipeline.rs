@@ -168,7 +168,7 @@ impl TargetSink {
             self.was_large = is_large;
         }
         let readings = mapping::map(&self.target.definition, poll);
-        self.count(&readings);
+        self.count(poll, &readings);
         self.own.observe(poll, &readings);
         self.target_pipeline.put(self.read(poll), readings.values);
         let own = self.own.readings(poll, self.target_pipeline.resets());
@@ -207,27 +207,28 @@ impl TargetSink {
         read
     }
 
-    fn count(&self, readings: &Readings) {
+    fn count(&self, poll: &Poll, readings: &Readings) {
         let errored = readings.problems.iter().map(|problem| problem.count).sum();
         self.telemetry
             .scraped
             .add(readings.values.len() as u64, &self.receiver);
         self.telemetry.errored.add(errored, &self.receiver);
         for problem in &readings.problems {
-            self.log(problem);
+            self.log(poll, problem);
         }
     }
 
-    fn log(&self, problem: &Problem) {
+    fn log(&self, poll: &Poll, problem: &Problem) {
         let definition = &self.target.definition;
         let metric = definition.instruments.get(problem.instrument);
         macro_rules! log {
-            ($level:ident, $message:literal) => {
+            ($level:ident, $hint:expr, $message:literal) => {
                 tracing::$level!(
                     target = self.target.name,
                     metric = metric.map(|metric| metric.name.as_str()),
                     reason = problem.reason.name(),
                     detail = problem.detail,
+                    hint = $hint,
                     $message
                 )
             };
@@ -235,10 +236,11 @@ impl TargetSink {
         match self.telemetry.said.is_new(definition.digest, problem) {
             true => log!(
                 warn,
+                mapping::explain(definition, poll, problem),
                 "a value could not be read; this is logged once for each metric and reason, and counted \
                  from then on"
             ),
-            false => log!(debug, "a value could not be read"),
+            false => log!(debug, None::<&str>, "a value could not be read"),
         }
     }
 }

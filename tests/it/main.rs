@@ -18,6 +18,7 @@ mod deploy;
 mod discovery;
 mod disk;
 mod docs;
+mod documented_examples;
 mod e2e_discovery;
 mod e2e_otlp;
 mod e2e_prometheus;

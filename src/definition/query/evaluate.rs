@@ -9,21 +9,14 @@ use super::{
     TooManySteps,
     pattern::{DYNAMIC_BYTES_MAX, DYNAMIC_STEPS, compile},
 };
+use crate::definition::ElementKey;
 
 /// A node that was found.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::definition) struct Found<'a> {
     pub(in crate::definition) value: &'a Value,
-    key: Key<'a>,
-}
-
-/// Where a node stands in its parent.
-#[derive(Debug, Clone, Copy)]
-enum Key<'a> {
-    /// It is the document.
-    None,
-    Name(&'a str),
-    Index(usize),
+    /// Where it stands in its parent; none for the document itself.
+    pub(in crate::definition) key: Option<ElementKey<'a>>,
 }
 
 /// Why nothing more is looked for: somebody has what he wants, or there are no steps left.
@@ -43,17 +36,8 @@ struct Scope<'a, 's> {
 
 impl<'a> Found<'a> {
     fn document(value: &'a Value) -> Self {
-        let key = Key::None;
+        let key = None;
         Self { value, key }
-    }
-
-    /// The name or index under which it stands in its parent; none for the document itself.
-    pub(in crate::definition) fn key(&self) -> Option<String> {
-        match self.key {
-            Key::None => None,
-            Key::Name(name) => Some(name.to_owned()),
-            Key::Index(index) => Some(index.to_string()),
-        }
     }
 }
 
@@ -118,7 +102,7 @@ impl<'a> Scope<'a, '_> {
             Selector::Name(name) => match at.as_object().and_then(|at| at.get_key_value(name)) {
                 Some((name, value)) => sink(Found {
                     value,
-                    key: Key::Name(name),
+                    key: Some(ElementKey::Name(name)),
                 }),
                 None => Flow::Continue(()),
             },
@@ -363,18 +347,18 @@ fn children(of: &Value) -> impl Iterator<Item = Found<'_>> {
     let items = of.as_array().map(Vec::as_slice).unwrap_or_default();
     let items = items.iter().enumerate().map(|(index, value)| Found {
         value,
-        key: Key::Index(index),
+        key: Some(ElementKey::Index(index)),
     });
     let members = of.as_object().into_iter().flatten();
     items.chain(members.map(|(name, value)| Found {
         value,
-        key: Key::Name(name),
+        key: Some(ElementKey::Name(name)),
     }))
 }
 
 fn item(items: &[Value], index: usize) -> Option<Found<'_>> {
     let value = items.get(index)?;
-    let key = Key::Index(index);
+    let key = Some(ElementKey::Index(index));
     Some(Found { value, key })
 }
 

@@ -340,6 +340,7 @@ fn report_metrics_describe_the_target() {
     let problems = Readings {
         values: vec![total(2)],
         problems: vec![Problem {
+            rule: 0,
             instrument: OTHER,
             reason: ProblemReason::Missing,
             count: 2,

@@ -1,57 +1,134 @@
 //! Explains why a path found nothing.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::{
-    definition::{AttributeSource, Elements, Hit, MappingRule, Path, Steps},
+    definition::{
+        AttributeSource, Definition, Elements, Hit, Level, MappingRule, Origin, Path, Steps,
+    },
+    pipeline::{Poll, Problem, ProblemReason},
     yaml::nearest,
 };
 
 /// The number of keys to list if none is near.
 const KEYS_MAX: usize = 8;
 
-/// Why the path `text` of a rule found nothing in `document`. `None` if it is not a path of the
-/// rule, finds something everywhere, or takes more than `steps`.
-pub(super) fn why_missing(
-    rule: &MappingRule,
-    document: &Value,
-    text: &str,
-    steps: &Steps,
-) -> Option<String> {
-    let elements = match &rule.for_each {
-        Some(path) => {
-            let Elements { hits, total } = path.elements(document, rule.max_series, steps).ok()?;
-            if path.text() == text && total == 0 {
-                return hint(path, document, steps);
-            }
-            hits
-        }
-        None => vec![Hit {
-            value: document,
-            key: None,
-        }],
-    };
-    let of_attributes = rule
-        .attributes
-        .iter()
-        .filter_map(|(_, source)| match source {
-            AttributeSource::Path { path, .. } => Some(path),
-            AttributeSource::Literal(_) | AttributeSource::Key => None,
-        });
-    let mut paths = [&rule.value].into_iter().chain(of_attributes);
-    let path = paths.find(|path| path.text() == text)?;
-    let lacking = elements.iter().find(|element| {
-        let found = path.one(element.value, steps);
-        found.is_ok_and(|found| found.is_none())
-    })?;
-    let hint = hint(path, lacking.value, steps)?;
-    match &rule.for_each {
-        Some(for_each) if is_in_members(path, lacking.value, steps) => Some(format!(
-            "{hint} its members have it; to select all members, add `[*]`: `for_each: {}[*]`",
-            for_each.text()
-        )),
-        _ => Some(hint),
+/// Why a path found nothing in the bodies of `poll`, with the nearest key that exists; none if the
+/// problem is another one, or it takes too many steps to find out.
+pub fn explain(definition: &Definition, poll: &Poll, problem: &Problem) -> Option<String> {
+    if problem.reason != ProblemReason::Missing {
+        return None;
     }
+    let rule = definition.rules.get(problem.rule)?;
+    let body = poll.endpoints.get(rule.endpoint)?.body()?;
+    let (document, steps) = (body.document()?, Steps::for_document(body.raw.len()));
+    why_missing(rule, &document, &problem.detail, &steps)
+}
+
+/// Why the path `text` of a rule found nothing in `document`; none if it is not a path of the rule,
+/// or finds something everywhere.
+fn why_missing(rule: &MappingRule, document: &Value, text: &str, steps: &Steps) -> Option<String> {
+    let mut search = Search {
+        rule,
+        document,
+        text,
+        steps,
+        elements: Vec::new(),
+    };
+    search.level(document)
+}
+
+/// Looks for the place at which a path finds nothing.
+struct Search<'s> {
+    rule: &'s MappingRule,
+    document: &'s Value,
+    /// What the problem says of the path.
+    text: &'s str,
+    steps: &'s Steps,
+    elements: Vec<Hit<'s>>,
+}
+
+impl<'s> Search<'s> {
+    fn level(&mut self, parent: &'s Value) -> Option<String> {
+        let rule = self.rule;
+        let Some(level) = rule.levels.get(self.elements.len()) else {
+            return self.element(parent);
+        };
+        let path = &level.path;
+        let found = path.elements(parent, rule.max_series, self.steps);
+        let Elements { hits, total } = found.ok()?;
+        if path.text() == self.text && total == 0 {
+            return hint(path, parent, self.steps);
+        }
+        let is_about_keys = |rest: &str| rest.starts_with(": no key matches");
+        if self
+            .text
+            .strip_prefix(path.text())
+            .is_some_and(is_about_keys)
+        {
+            return Some(format!("there are {}", listed(hits.iter().filter_map(key))));
+        }
+        for hit in hits.into_iter().filter(|hit| is_wanted(level, hit)) {
+            self.elements.push(hit);
+            let found = self.level(hit.value);
+            self.elements.pop();
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    fn element(&self, element: &'s Value) -> Option<String> {
+        let rule = self.rule;
+        let of_attributes = rule.attributes.iter().filter_map(|of| match &of.source {
+            AttributeSource::Path { origin, path } => Some((path, self.origin(*origin))),
+            AttributeSource::Literal(_) | AttributeSource::Key { .. } => None,
+        });
+        let value = rule.value.path().map(|path| (path, element));
+        let mut all = value.into_iter().chain(of_attributes);
+        let (path, within) = all.find(|(path, within)| {
+            let is_missing = || matches!(path.one(within, self.steps), Ok(None));
+            path.text() == self.text && is_missing()
+        })?;
+        let hint = hint(path, within, self.steps)?;
+        match rule.levels.last() {
+            Some(level) if is_in_members(path, within, self.steps) => Some(format!(
+                "{hint} its members have it; to select all members, add `[*]`: `for_each: {}[*]`",
+                level.path.text()
+            )),
+            _ => Some(hint),
+        }
+    }
+
+    fn origin(&self, origin: Origin) -> &'s Value {
+        match origin {
+            Origin::Document => self.document,
+            Origin::Level(level) => {
+                let element = self.elements.get(level);
+                element.map_or(self.document, |hit| hit.value)
+            }
+        }
+    }
+}
+
+fn is_wanted(level: &Level, hit: &Hit<'_>) -> bool {
+    let keys = level.keys.as_ref();
+    keys.is_none_or(|keys| key(hit).is_some_and(|key| keys.matches(&key)))
+}
+
+fn key<'a>(hit: &Hit<'a>) -> Option<Cow<'a, str>> {
+    hit.key.map(|key| key.text())
+}
+
+/// Some of these, and whether there are more.
+fn listed<'a>(keys: impl Iterator<Item = Cow<'a, str>>) -> String {
+    let mut keys = keys.peekable();
+    let some: Vec<_> = keys.by_ref().take(KEYS_MAX).collect();
+    let more = if keys.peek().is_some() { ", …" } else { "" };
+    format!("{}{more}", some.join(", "))
 }
 
 /// Whether the path finds something below the members of `element`.
@@ -103,14 +180,8 @@ fn absent(key: &str, parent: &Value) -> String {
                 Some(near) => format!("no `{key}`; did you mean `{near}`?"),
                 None if keys.is_empty() => format!("no `{key}` in an empty object"),
                 None => {
-                    let listed = keys
-                        .iter()
-                        .take(KEYS_MAX)
-                        .copied()
-                        .collect::<Vec<_>>()
-                        .join(", ");
-                    let more = if keys.len() > KEYS_MAX { ", …" } else { "" };
-                    format!("no `{key}`; there are {listed}{more}")
+                    let listed = listed(keys.into_iter().map(Cow::from));
+                    format!("no `{key}`; there are {listed}")
                 }
             }
         }

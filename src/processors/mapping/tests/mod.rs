@@ -1,4 +1,8 @@
+mod elements;
+mod parse;
+
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
@@ -9,8 +13,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    definition::{self, BUILTIN},
-    pipeline::{Body, EndpointPoll, ErrorType, PollFailure, PollOutcome},
+    definition::{self, BUILTIN, InstrumentKind, Number},
+    pipeline::{Body, EndpointPoll, ErrorType, PollFailure, PollOutcome, Problem},
 };
 
 use Number::{Double, Negative, Unsigned};
@@ -190,26 +194,28 @@ fn a_moment_is_unix_seconds() {
 
 #[test]
 fn a_moment_in_other_parts_of_a_second_is_a_problem() {
-    for (found, scale, parts) in [
-        (json!(1_795_437_295_000_u64), "0.001", "milliseconds"),
-        (json!("1795437295000000"), "0.000001", "microseconds"),
-        (
-            json!(1_795_437_295_000_000_000_u64),
-            "0.000000001",
-            "nanoseconds",
-        ),
+    for (found, scale, unit) in [
+        (json!(1_795_437_295_000_u64), "0.001", "ms"),
+        (json!("1795437295000000"), "0.000001", "us"),
+        (json!(1_795_437_295_000_000_000_u64), "0.000000001", "ns"),
     ] {
         let metric = "instrument: gauge, parse: timestamp, value: $.v";
         let readings = mapped(metric, &json!({ "v": found }));
         assert_eq!(reasons(&readings), [(ProblemReason::Range, 1)], "{found}");
         let detail = &readings.problems[0].detail;
-        let hint = format!("; `scale: {scale}` reads it as {parts}");
+        let hint = format!("; `parse: {{as: timestamp, unit: {unit}}}` reads it right");
         assert!(detail.contains("is the year 5"), "{detail}");
         assert!(detail.ends_with(&hint), "{detail}");
         let right = format!("instrument: gauge, parse: timestamp, scale: {scale}");
         assert_eq!(
             value(&right, &found),
             Ok(Double(1_795_437_295.0)),
+            "{found}"
+        );
+        let right = format!("instrument: gauge, parse: {{as: timestamp, unit: {unit}}}");
+        assert_eq!(
+            value(&right, &found),
+            Ok(Unsigned(1_795_437_295)),
             "{found}"
         );
     }

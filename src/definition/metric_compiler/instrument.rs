@@ -1,0 +1,103 @@
+//! Entries of one name are one metric.
+
+use std::sync::Arc;
+
+use super::{MetricCompiler, max_series};
+use crate::{
+    definition::{
+        Instrument,
+        metric_file::{InstrumentKind, MetricFile, ValueType},
+    },
+    yaml::{Cursor, list},
+};
+
+impl MetricCompiler<'_> {
+    /// The instrument of that name, made if it is new. Entries of one name form one metric.
+    pub(super) fn instrument(
+        &mut self,
+        metric: &MetricFile,
+        endpoint: usize,
+        cursor: &Cursor<'_>,
+    ) -> Option<usize> {
+        let scope = self
+            .definition
+            .endpoints
+            .get(endpoint)
+            .map(|e| Arc::clone(&e.scope))?;
+        let new = Instrument {
+            name: metric.name.clone(),
+            description: metric.description.clone(),
+            unit: metric.unit.clone(),
+            kind: metric.instrument,
+            value_type: metric
+                .value_type
+                .unwrap_or_else(|| default_value_type(metric.instrument)),
+            buckets: metric.buckets.clone(),
+            max_series: series_of(metric),
+            scope,
+            delta: None,
+        };
+        let instruments = &mut self.definition.instruments;
+        let differs_in_case = |known: &&Arc<Instrument>| {
+            known.name != new.name && known.name.eq_ignore_ascii_case(&new.name)
+        };
+        if let Some(other) = instruments.iter().find(differs_in_case) {
+            let message = format!(
+                "`{}` and `{}` above differ in case only, and OpenTelemetry takes them for one name",
+                new.name, other.name
+            );
+            cursor.error(&["name"], message, self.diagnostics);
+            return None;
+        }
+        let mut same_name = instruments.iter().filter(|known| known.name == new.name);
+        let differs = same_name.next().map(|known| differences(known, &new));
+        if let Some(differs) = differs.filter(|differs| !differs.is_empty()) {
+            let message = format!(
+                "`{}` stands above with another {}: entries of one name are one metric",
+                metric.name,
+                list(&differs)
+            );
+            cursor.error(&["name"], message, self.diagnostics);
+            return None;
+        }
+        let is_it = |known: &Arc<Instrument>| known.name == new.name && known.scope == new.scope;
+        let Some(index) = instruments.iter().position(is_it) else {
+            instruments.push(Arc::new(new));
+            return Some(instruments.len() - 1);
+        };
+        let known = instruments.get_mut(index)?;
+        *known = Arc::new(Instrument {
+            max_series: known.max_series + new.max_series,
+            ..new
+        });
+        Some(index)
+    }
+}
+
+/// On what two entries of one name do not agree.
+fn differences(one: &Instrument, other: &Instrument) -> Vec<&'static str> {
+    let points = [
+        ("instrument", one.kind != other.kind),
+        ("unit", one.unit != other.unit),
+        ("description", one.description != other.description),
+        ("value_type", one.value_type != other.value_type),
+        ("buckets", one.buckets != other.buckets),
+    ];
+    let differs = points.into_iter().filter(|(_, differs)| *differs);
+    differs.map(|(point, _)| point).collect()
+}
+
+/// Series of one entry: a state set has one a state.
+fn series_of(metric: &MetricFile) -> usize {
+    max_series(metric) * metric.states.len().max(1)
+}
+
+fn default_value_type(instrument: InstrumentKind) -> ValueType {
+    match instrument {
+        InstrumentKind::Histogram => ValueType::Double,
+        InstrumentKind::StateSet => ValueType::Int,
+        InstrumentKind::Counter | InstrumentKind::Gauge | InstrumentKind::UpDownCounter => {
+            ValueType::Auto
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Checks the entries of `metrics` and compiles them.
+
+mod attributes;
+mod elements;
+mod instrument;
+mod number;
+
+use super::{
+    Definition, MappingRule, Path, ValueSource, is_metric_name,
+    metric_file::{InstrumentKind, MetricFile, ValueFile},
+    pattern::Pattern,
+    unit::wrong_unit,
+};
+use crate::{
+    telemetry::names,
+    yaml::{Cursor, Diagnostics, nearest},
+};
+
+/// The most elements of a `for_each` that give a series, if the file says nothing. The SDK
+/// allocates to the limit at once.
+const MAX_SERIES_DEFAULT: usize = 200;
+
+/// The most that a file may ask for.
+const MAX_SERIES_LIMIT: usize = 100_000;
+
+/// Adds metrics to a definition whose endpoints are known.
+pub(super) struct MetricCompiler<'d> {
+    pub(super) diagnostics: &'d mut Diagnostics,
+    pub(super) definition: Definition,
+}
+
+impl MetricCompiler<'_> {
+    /// Adds an entry, of which the cursor knows the place.
+    pub(super) fn add(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) {
+        self.check_name(metric, cursor);
+        self.check_kind(metric, cursor);
+        self.check_numbers(metric, cursor);
+        let endpoint = self.endpoint(metric, cursor);
+        let value = self.value(metric, cursor);
+        let levels = self.levels(metric.for_each.as_ref(), cursor);
+        let attributes = self.attributes(metric, levels.as_deref(), cursor);
+        let format = self.number_format(metric, cursor);
+        let Some(endpoint) = endpoint else {
+            return;
+        };
+        let Some(instrument) = self.instrument(metric, endpoint, cursor) else {
+            return;
+        };
+        let (Some(value), Some(levels), Some(format)) = (value, levels, format) else {
+            return;
+        };
+        self.definition.rules.push(MappingRule {
+            instrument,
+            endpoint,
+            levels,
+            value,
+            attributes,
+            format,
+            states: metric.states.clone(),
+            state_attribute: state_attribute(metric),
+            max_series: max_series(metric),
+            optional: metric.optional,
+        });
+    }
+
+    fn check_name(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) {
+        let name = &metric.name;
+        if !is_metric_name(name) {
+            let message = format!(
+                "`{name}` is not a metric name: a letter, then letters, digits and `_.-/`, at most 255"
+            );
+            cursor.error(&["name"], message, self.diagnostics);
+        }
+        let plain = |name: &str| name.replace('.', "_").to_ascii_lowercase();
+        if names::TARGET
+            .iter()
+            .any(|own| plain(own.name) == plain(name))
+        {
+            let message = format!("`{name}` is a metric that the collector itself makes");
+            cursor.error(&["name"], message, self.diagnostics);
+        }
+        if let Some(message) = wrong_unit(&metric.unit) {
+            cursor.error(&["unit"], message, self.diagnostics);
+        }
+    }
+
+    fn check_kind(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) {
+        let mut only = |wrong: bool, key: &str, message: &str| {
+            if wrong {
+                cursor.error(&[key], message, self.diagnostics);
+            }
+        };
+        let state_set = metric.instrument == InstrumentKind::StateSet;
+        let histogram = metric.instrument == InstrumentKind::Histogram;
+        only(
+            state_set && metric.states.is_empty(),
+            "instrument",
+            "a stateset lists its `states`",
+        );
+        only(
+            !state_set && !metric.states.is_empty(),
+            "states",
+            "only a stateset has states",
+        );
+        only(
+            !state_set && metric.state_attribute.is_some(),
+            "state_attribute",
+            "only a stateset has a state attribute",
+        );
+        only(
+            state_set && (!metric.values.is_empty() || metric.scale.is_some()),
+            "instrument",
+            "a stateset compares texts: it has neither `values` nor `scale`",
+        );
+        only(
+            !histogram && !metric.buckets.is_empty(),
+            "buckets",
+            "only a histogram has buckets",
+        );
+        only(
+            histogram && metric.for_each.is_some(),
+            "for_each",
+            "a histogram takes one observation a poll; use a gauge for many elements",
+        );
+        only(
+            metric.attributes.contains_key(&state_attribute(metric)) && state_set,
+            "attributes",
+            "the state attribute is set by the stateset itself",
+        );
+    }
+
+    fn endpoint(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) -> Option<usize> {
+        let known: Vec<_> = self
+            .definition
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.name.as_str())
+            .collect();
+        let Some(asked) = metric.endpoint.as_deref() else {
+            // That there are none has its own message.
+            if known.len() > 1 {
+                let message = format!("missing key `endpoint`: one of {}", known.join(", "));
+                cursor.error(&[], message, self.diagnostics);
+            }
+            return (known.len() == 1).then_some(0);
+        };
+        let found = known.iter().position(|name| *name == asked);
+        if found.is_none() {
+            let hint = match nearest(asked, &known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are {}", known.join(", ")),
+            };
+            let message = format!("there is no endpoint `{asked}` ({hint})");
+            cursor.error(&["endpoint"], message, self.diagnostics);
+        }
+        found
+    }
+
+    /// Where the value comes from: a path, a constant or a count.
+    fn value(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) -> Option<ValueSource> {
+        let is_stateset = metric.instrument == InstrumentKind::StateSet;
+        let mut error = |key: &[&str], message: &str| {
+            cursor.error(key, message, self.diagnostics);
+            None
+        };
+        match (&metric.value, &metric.count) {
+            (None, None) => error(&[], "missing key `value`, or `count`"),
+            (Some(_), Some(_)) => error(&["count"], "a metric has either a `value` or a `count`"),
+            (None, Some(_)) if is_stateset => error(&["count"], "a stateset has a `value`"),
+            (Some(ValueFile::Constant(_)), None) if is_stateset => {
+                error(&["value"], "the value of a stateset is a path")
+            }
+            (None, Some(path)) => {
+                let path = self.path(path, cursor, &["count"])?;
+                let container = path.container();
+                Some(ValueSource::Count { path, container })
+            }
+            (Some(ValueFile::Path(path)), None) => {
+                self.path(path, cursor, &["value"]).map(ValueSource::Path)
+            }
+            (Some(ValueFile::Constant(number)), None) => {
+                let is_finite = number.as_f64().is_finite();
+                if !is_finite {
+                    return error(&["value"], "expected a finite number");
+                }
+                Some(ValueSource::Constant(*number))
+            }
+        }
+    }
+
+    fn path(&mut self, text: &str, cursor: &Cursor<'_>, at: &[&str]) -> Option<Path> {
+        match Path::parse(text) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                cursor.error(at, error.to_string(), self.diagnostics);
+                None
+            }
+        }
+    }
+
+    fn pattern(&mut self, text: &str, cursor: &Cursor<'_>, at: &[&str]) -> Option<Pattern> {
+        match Pattern::new(text) {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                cursor.error(at, error.to_string(), self.diagnostics);
+                None
+            }
+        }
+    }
+}
+
+fn max_series(metric: &MetricFile) -> usize {
+    let default = if metric.for_each.is_some() {
+        MAX_SERIES_DEFAULT
+    } else {
+        1
+    };
+    metric.max_series.unwrap_or(default)
+}
+
+fn state_attribute(metric: &MetricFile) -> String {
+    metric
+        .state_attribute
+        .clone()
+        .unwrap_or_else(|| "state".to_owned())
+}

@@ -1,0 +1,149 @@
+//! How one metric's values are found in a body.
+
+use std::collections::BTreeMap;
+
+use super::{Number, NumberFormat, Path, Pattern};
+
+/// How one metric's values are found in a body.
+#[derive(Debug)]
+pub struct MappingRule {
+    /// Index into [`Definition::instruments`](super::Definition::instruments).
+    pub instrument: usize,
+    /// Index into [`Definition::endpoints`](super::Definition::endpoints).
+    pub endpoint: usize,
+    /// The elements that give a series each, from the outermost level; the whole document where
+    /// there is none.
+    pub levels: Vec<Level>,
+    /// Where the value comes from.
+    pub value: ValueSource,
+    /// In ascending order of their keys.
+    pub attributes: Vec<Attribute>,
+    /// How a found value is read.
+    pub format: NumberFormat,
+    /// The states of a state set, in order.
+    pub states: Vec<String>,
+    /// The attribute that names the state.
+    pub state_attribute: String,
+    /// The most elements that give a series.
+    pub max_series: usize,
+    /// Whether a missing value is expected and so not counted.
+    pub optional: bool,
+}
+
+/// One level of elements.
+#[derive(Debug)]
+pub struct Level {
+    /// Where they are, relative to the element of the level before.
+    pub path: Path,
+    /// Whether it is expected that there are none.
+    pub optional: bool,
+    /// What the name of a member must match.
+    pub keys: Option<Pattern>,
+    /// What attributes call it.
+    pub name: Option<String>,
+}
+
+/// Where a value comes from; paths are relative to the innermost element.
+#[derive(Debug)]
+pub enum ValueSource {
+    /// The one value there.
+    Path(Path),
+    /// Every series has it.
+    Constant(Number),
+    /// How many values there are.
+    Count {
+        /// What is counted.
+        path: Path,
+        /// What the values stand in. Where that is missing, nobody knows how many there are.
+        container: Path,
+    },
+}
+
+/// An attribute of every series of a rule.
+#[derive(Debug)]
+pub struct Attribute {
+    /// Its key.
+    pub key: String,
+    /// Where its value comes from.
+    pub source: AttributeSource,
+    /// Whether it is left out where its value is missing.
+    pub optional: bool,
+    /// What of the found text is taken.
+    pub pattern: Option<Pattern>,
+    /// Texts for what is found; `*` is any other.
+    pub values: BTreeMap<String, String>,
+}
+
+/// Where an attribute's value comes from.
+#[derive(Debug)]
+pub enum AttributeSource {
+    /// The same text on every series.
+    Literal(String),
+    /// A value of an element or of the document.
+    Path {
+        /// What the path begins at.
+        origin: Origin,
+        /// Where it stands.
+        path: Path,
+    },
+    /// The name (or index) under which an element stands in its parent.
+    Key {
+        /// The level of the element.
+        level: usize,
+        /// The group of the level's pattern that is taken; all of the name if none.
+        group: Option<String>,
+    },
+}
+
+/// What a path begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The whole document.
+    Document,
+    /// The element of a level.
+    Level(usize),
+}
+
+impl ValueSource {
+    /// Its path; a constant has none.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) | Self::Count { path, .. } => Some(path),
+            Self::Constant(_) => None,
+        }
+    }
+
+    /// As messages call it.
+    pub fn text(&self) -> &str {
+        self.path().map_or("value", Path::text)
+    }
+}
+
+impl MappingRule {
+    /// The innermost element.
+    pub fn innermost(&self) -> Origin {
+        innermost(&self.levels)
+    }
+
+    /// The paths that begin at the document and not at an element.
+    pub(super) fn paths_of_document(&self) -> impl Iterator<Item = &Path> {
+        let attributes = self.attributes.iter().filter_map(|of| match &of.source {
+            AttributeSource::Path {
+                origin: Origin::Document,
+                path,
+            } => Some(path),
+            _ => None,
+        });
+        let elements = self.levels.first().map(|level| &level.path);
+        let value = self.value.path().filter(|_| self.levels.is_empty());
+        elements.into_iter().chain(value).chain(attributes)
+    }
+}
+
+/// The innermost element of some levels.
+pub(super) fn innermost(levels: &[Level]) -> Origin {
+    match levels.len().checked_sub(1) {
+        Some(last) => Origin::Level(last),
+        None => Origin::Document,
+    }
+}
