@@ -134,7 +134,7 @@ fn the_reference_has_an_example_a_section() {
 /// The receiver of one example, whose bodies stand below `/NUMBER`.
 fn receiver(number: usize, file: &Path, node: &str) -> String {
     format!(
-        "  http_json/{number}:\n    collection_interval: 1s\n    definition: '{}'\n    targets: \
+        "  http_json/{number}:\n    collection_interval: 1s\n    retry: {{max_retries: 0}}\n    timeout: {{max: 500ms}}\n    definition: '{}'\n    targets: \
          [{{endpoint: '{node}/{number}', name: example-{number}}}]\n",
         file.display()
     )
@@ -205,7 +205,7 @@ async fn every_example_gives_what_it_says() {
     let (port, pushed) = (free_port(), folder.path().join("pushed.jsonl"));
     let config = format!(
         "receivers:\n{receivers}exporters:\n  prometheus: {{endpoint: '127.0.0.1:{port}'}}\n  \
-         file: {{path: '{}', flush_interval: 200ms}}\nservice:\n  pipelines:\n    metrics: \
+         file: {{path: '{}', flush_interval: 200ms}}\nservice:\n  telemetry: {{metrics: {{level: none}}}}\n  pipelines:\n    metrics: \
          {{receivers: [{}], exporters: [prometheus, file]}}\n",
         pushed.display(),
         names.join(", ")
