@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use allocation_counter::measure;
 use betanet_collector::{
-    definition::{self, Definition},
+    definition::{self, Definition, Endpoint},
     exporters::prometheus::{Config, NameFilter, Prometheus, TextFormat},
     instruments::{ReportMetrics, TargetInstruments, resource},
     pipeline::{
@@ -117,9 +117,9 @@ async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: MetricsDet
     let (mut collect, mut render) = (Cost::default(), Cost::default());
     for round in 0..=ROUNDS {
         for node in &mut nodes {
-            let poll = node.poll(bodies, detail).await;
+            let mut poll = node.poll(bodies, detail).await;
             let mut metrics = Vec::new();
-            collect.add(round == 0, || metrics = node.collect(&poll));
+            collect.add(round == 0, || metrics = node.collect(&mut poll));
             let snapshot = Snapshot {
                 target: &node.target,
                 fresh: &fresh,
@@ -159,14 +159,14 @@ impl Node {
             server_address: host.clone(),
             ..Target::named(&format!("{host}:9000"), definition)
         });
-        let paths = definition.endpoints.iter().map(|of| Arc::clone(&of.path));
+        let labels = definition.endpoints.iter().map(Endpoint::labels);
         Self {
             own: ReportMetrics::new(&target),
             instruments: TargetInstruments::new(schema, &resource(&target)),
             host: TargetResilience::new(
                 &fleet.join(),
                 &target.name,
-                paths.collect(),
+                labels.collect(),
                 &Clock::System,
             ),
             target,
@@ -191,7 +191,7 @@ impl Node {
         }
     }
 
-    fn collect(&mut self, poll: &Poll) -> Vec<ResourceMetrics> {
+    fn collect(&mut self, poll: &mut Poll) -> Vec<ResourceMetrics> {
         let definition = &self.target.definition;
         let readings = mapping::map(definition, poll);
         self.own.observe(poll, &readings);
@@ -215,11 +215,12 @@ fn bodies(definition: &Definition) -> Result<Vec<AtOnce>, Error> {
         "/tests/fixtures/bodies/betanet/"
     );
     let bodies = definition.endpoints.iter().map(|endpoint| {
-        let raw = std::fs::read(format!("{folder}{}.json", endpoint.name))?;
-        let document = serde_json::from_slice(&raw)?;
-        let read = |raw: &Bytes| serde_json::from_slice(raw).ok();
+        let raw = std::fs::read(format!("{folder}{}.json", endpoint.id))?;
+        let document: Value = serde_json::from_slice(&raw)?;
+        // Only the mapping is measured, not the parser.
+        let read = move |_: &Bytes| Some(document.clone());
         let received = Clock::System.now();
-        Ok(AtOnce(Body::new(raw.into(), received, document, read)))
+        Ok(AtOnce(Body::new(raw.into(), received, read)))
     });
     bodies.collect()
 }

@@ -7,6 +7,7 @@
 use std::{hint::black_box, time::Duration};
 
 use betanet_collector::{
+    definition::EndpointLabels,
     pipeline::{Body, ErrorType, PollFailure},
     resilience::{
         cache::CacheHeaders,
@@ -45,7 +46,7 @@ impl Attempt for AtOnce {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let received = Clock::System.now();
-    let body = Body::new(bytes::Bytes::new(), received, Default::default(), |_| None);
+    let body = Body::new(bytes::Bytes::new(), received, |_| None);
     let (good, bad) = (AtOnce { body: Some(body) }, AtOnce { body: None });
     let host = host();
     let order = AttemptRequest {
@@ -86,7 +87,7 @@ fn host() -> TargetResilience {
     TargetResilience::new(
         &ReceiverResilience::new(settings).join(),
         "node",
-        vec!["/".into()],
+        vec![EndpointLabels::new("root", "/")],
         &Clock::System,
     )
 }

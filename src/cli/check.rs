@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    definition::{self, Definition},
+    definition::{self, Definition, Endpoint},
     pipeline::{EndpointPoll, Number, Poll, Problem, Reading, StatusBoard, Target},
     processors::mapping,
     receivers::{
@@ -43,13 +43,13 @@ pub(super) async fn check(
         level: telemetry::config::LogLevel::Error,
         ..LogsConfig::default()
     });
-    let polls = match (&options.sample, &options.endpoint) {
+    let mut polls = match (&options.sample, &options.endpoint) {
         (Some(sample), _) => vec![read_sample(sample, options.definition.as_deref())?],
         (None, Some(url)) => poll_url(url, options.definition.as_deref()).await?,
         (None, None) => poll_configured(&load(sources).await?).await?,
     };
     let mut all_gave = !polls.is_empty();
-    for (target, poll) in &polls {
+    for (target, poll) in &mut polls {
         if let Some(folder) = &options.record {
             record(folder, target, poll)?;
         }
@@ -101,6 +101,8 @@ async fn poll(config: &http_json::Config, id: &str) -> Result<CheckedTarget, Com
         board: Arc::new(StatusBoard::default()),
         names: Arc::default(),
         network: http_json::Network::default(),
+        mapping: mapping::map_document,
+        keeps_text: true,
     };
     let mut receiver = config.build(&context)?;
     receiver.discover_once(DISCOVERY_PATIENCE).await;
@@ -120,7 +122,7 @@ fn read_sample(path: &Path, definition: Option<&str>) -> Result<(Arc<Target>, Po
             false
                 if path
                     .file_stem()
-                    .is_some_and(|stem| stem == endpoint.name.as_str()) =>
+                    .is_some_and(|stem| stem == endpoint.id.as_str()) =>
             {
                 path.to_owned()
             }
@@ -160,12 +162,12 @@ enum SampleError {
     },
 }
 
-fn file_name(endpoint: &definition::Endpoint) -> String {
+fn file_name(endpoint: &Endpoint) -> String {
     let extension = match endpoint.format {
         definition::Format::Json => "json",
         definition::Format::Prometheus => "prom",
     };
-    safe_name(&format!("{}.{extension}", endpoint.name))
+    safe_name(&format!("{}.{extension}", endpoint.id))
 }
 
 /// The name of a file or directory for a target or an endpoint, whose name may be anything, even
@@ -192,14 +194,14 @@ fn record(folder: &Path, target: &Target, poll: &Poll) -> Result<(), CommandErro
 }
 
 /// Shows a poll. Returns false if it gave no data.
-fn show(target: &Target, poll: &Poll, out: &mut Output) -> bool {
+fn show(target: &Target, poll: &mut Poll, out: &mut Output) -> bool {
     let readings = mapping::map(&target.definition, poll);
     out.line(format_args!("{} ({})", target.name, target.definition.name));
     let endpoints = target.definition.endpoints.iter().zip(&poll.endpoints);
     let rows: Vec<_> = endpoints
-        .map(|(endpoint, polled)| endpoint_row(&endpoint.path, polled))
+        .map(|(endpoint, polled)| endpoint_row(endpoint, polled))
         .collect();
-    table::write(["ENDPOINT", "RESULT", "TIME", "BYTES"], &rows, out);
+    table::write(["ENDPOINT", "PATH", "RESULT", "TIME", "BYTES"], &rows, out);
     out.line(format_args!(""));
     if readings.values.is_empty() {
         out.line(format_args!("  no values\n"));
@@ -224,11 +226,13 @@ fn show(target: &Target, poll: &Poll, out: &mut Output) -> bool {
     !readings.values.is_empty()
 }
 
-fn endpoint_row(path: &str, polled: &EndpointPoll) -> [String; 4] {
+fn endpoint_row(endpoint: &Endpoint, polled: &EndpointPoll) -> [String; 5] {
+    let (id, path) = (endpoint.id.to_string(), endpoint.path.to_string());
     let time = format!("{:.1} ms", polled.duration.as_secs_f64() * 1000.0);
     match (polled.body(), polled.failure()) {
         (Some(body), _) => [
-            path.to_owned(),
+            id,
+            path,
             match body.repaired {
                 0 => "ok".to_owned(),
                 count => {
@@ -236,13 +240,13 @@ fn endpoint_row(path: &str, polled: &EndpointPoll) -> [String; 4] {
                 }
             },
             time,
-            body.raw.len().to_string(),
+            body.size.to_string(),
         ],
         (None, failure) => {
             let why = failure
                 .map(|failure| failure.message.clone().into_owned())
                 .unwrap_or_default();
-            [path.to_owned(), why, time, String::new()]
+            [id, path, why, time, String::new()]
         }
     }
 }

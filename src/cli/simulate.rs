@@ -116,8 +116,8 @@ fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<SimulatedReceive
 fn settings(config: &http_json::Config) -> Result<SimulationSettings, CommandError> {
     let definition = config.definition.first().map(|name| definition::load(name));
     let endpoints = definition.transpose()?.map(|definition| {
-        let paths = definition.endpoints.iter().map(|e| e.path.to_string());
-        paths.collect()
+        let ids = definition.endpoints.iter().map(|e| e.id.clone());
+        ids.collect()
     });
     let targets = config.targets.iter().map(TargetConfig::hosts);
     Ok(SimulationSettings {

@@ -7,7 +7,7 @@ use super::{
     file::{EndpointFile, File},
     metric_compiler::MetricCompiler,
     metric_file::MetricFile,
-    request::{shown, shown_paths},
+    request::shown,
 };
 use crate::yaml::{Cursor, Diagnostics};
 
@@ -36,6 +36,7 @@ pub(super) fn compile(
             resource: file.resource.clone(),
             endpoints,
             instruments: Vec::new(),
+            shares_names: false,
             rules: Vec::new(),
             digest: 0,
         },
@@ -44,6 +45,9 @@ pub(super) fn compile(
         compiler.add(metric, cursor);
     }
     let mut definition = compiler.definition;
+    let names = definition.instruments.iter().map(|known| &known.name);
+    let distinct: HashSet<_> = names.collect();
+    definition.shares_names = distinct.len() < definition.instruments.len();
     for endpoint in 0..definition.endpoints.len() {
         let keys = definition.root_keys(endpoint).map(Arc::new);
         if let Some(endpoint) = definition.endpoints.get_mut(endpoint) {
@@ -72,13 +76,9 @@ fn endpoints(
     let section = root.at(&["endpoints"]);
     let entries = section.iter().flat_map(|section| section.node.entries());
     let named = entries.filter_map(|entry| file.endpoints.get_key_value(&entry.key));
-    let paths = named
-        .clone()
-        .map(|(name, of)| (name.as_str(), of.path.as_str()));
-    let paths = shown_paths(root, paths);
-    let compiled = named.zip(paths).map(|((endpoint, from), path)| Endpoint {
-        name: endpoint.clone(),
-        path,
+    let compiled = named.map(|(endpoint, from)| Endpoint {
+        id: endpoint.as_str().into(),
+        path: shown(root, endpoint, &from.path).into(),
         request: from.path.as_str().into(),
         format: from.format,
         scope: format!("{name}/{endpoint}").into(),

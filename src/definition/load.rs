@@ -251,8 +251,8 @@ metrics:
                     "/a%2Fb/prices?key=hunter2%26x%3D%C3%BC&currency=EUR",
                     "/{TENANT}/prices?key={key}&currency={currency}"
                 ),
-                ("/history?window=1h", "/history?window={window}#hourly"),
-                ("/history?window=1d", "/history?window={window}#daily"),
+                ("/history?window=1h", "/history?window={window}"),
+                ("/history?window=1d", "/history?window={window}"),
             ]
         );
         assert_eq!(definition.instruments[0].name, "price");

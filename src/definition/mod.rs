@@ -6,6 +6,7 @@
 mod builtin;
 mod compile;
 mod element_key;
+mod endpoint_id;
 pub mod file;
 mod grammar;
 mod load;
@@ -29,6 +30,7 @@ use std::{
 use crate::settings::Secret;
 pub use builtin::{BUILTIN, Builtin};
 pub use element_key::ElementKey;
+pub use endpoint_id::{EndpointId, EndpointLabels};
 pub use file::Format;
 pub use load::{LoadError, from_text, load, load_builtin, location, schema};
 pub use metric_file::{InstrumentKind, TimeUnit, ValueType};
@@ -50,6 +52,8 @@ pub struct Definition {
     pub endpoints: Vec<Endpoint>,
     /// What is measured; a rule refers to one by index.
     pub instruments: Vec<Arc<Instrument>>,
+    /// Whether instruments of different endpoints have the same name, and so may give the same series.
+    pub shares_names: bool,
     /// How bodies become values.
     pub rules: Vec<MappingRule>,
     /// Of the text that it was read from: two definitions of one digest are the same.
@@ -59,12 +63,12 @@ pub struct Definition {
 /// One document of an API.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// The name that rules use.
-    pub name: String,
-    /// Path below the target's URL as it is shown, without the values of its query and of its
-    /// references: `/prices?key={key}`. No other endpoint has the same.
+    /// Its name in the definition, which rules refer to. No other endpoint has the same.
+    pub id: EndpointId,
+    /// Path below the target's URL as metrics, logs and pages show it, without the values of the
+    /// query and of references: `/prices?key={key}`. Several endpoints may have the same.
     pub path: Arc<str>,
-    /// Path and query as they are asked.
+    /// Path and query of the request.
     pub request: Secret,
     /// How its body is read.
     pub format: Format,
@@ -114,6 +118,16 @@ pub fn is_metric_name(name: &str) -> bool {
     first && name.chars().all(is_known) && name.len() <= 255
 }
 
+impl Endpoint {
+    /// What metrics, logs and pages show of it.
+    pub fn labels(&self) -> EndpointLabels {
+        EndpointLabels {
+            id: self.id.clone(),
+            path: Arc::clone(&self.path),
+        }
+    }
+}
+
 impl Definition {
     /// The keys directly below the document of an endpoint that rules look at; none if some look
     /// at all of it.
@@ -128,6 +142,6 @@ impl Definition {
     pub fn endpoint(&self, name: &str) -> Option<usize> {
         self.endpoints
             .iter()
-            .position(|endpoint| endpoint.name == name)
+            .position(|endpoint| endpoint.id.as_str() == name)
     }
 }

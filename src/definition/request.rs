@@ -1,7 +1,5 @@
 //! What an endpoint is asked for, and how much of it is shown.
 
-use std::sync::Arc;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::yaml::{Cursor, without_values};
@@ -22,22 +20,6 @@ pub(super) fn written(keys: &[String], value: String) -> String {
         }
         _ => value,
     }
-}
-
-/// The path of each endpoint of a file as it may be shown; none has that of another.
-pub(super) fn shown_paths<'f>(
-    root: &Cursor<'_>,
-    paths: impl Iterator<Item = (&'f str, &'f str)>,
-) -> Vec<Arc<str>> {
-    let shown: Vec<_> = paths
-        .map(|(name, path)| (name, shown(root, name, path)))
-        .collect();
-    let alike = |path: &str| shown.iter().filter(|(_, other)| other == path).count();
-    let distinct = shown.iter().map(|(name, path)| match alike(path) {
-        1 => path.as_str().into(),
-        _ => format!("{path}#{name}").into(),
-    });
-    distinct.collect()
 }
 
 /// The path of an endpoint without the values of its query and its references.

@@ -52,8 +52,8 @@ fn compiled(text: &str) -> Compiled {
 /// What one body at every endpoint gives.
 fn mapped(definition: &Definition, body: &[u8]) -> Readings {
     let bodies = definition.endpoints.iter().map(|_| Some(body.to_vec()));
-    let poll = http_json::sample(definition, bodies.collect(), &Clock::System);
-    mapping::map(definition, &poll)
+    let mut poll = http_json::sample(definition, bodies.collect(), &Clock::System);
+    mapping::map(definition, &mut poll)
 }
 
 /// A path, and behind the end of the line a document.
@@ -109,9 +109,9 @@ pub type PrometheusSample = (String, BTreeMap<String, String>, f64);
 pub fn prometheus_samples(text: &str) -> Option<Vec<PrometheusSample>> {
     let endpoints = VOCABULARY.endpoints.len();
     let body = text.as_bytes().to_vec();
-    let poll = http_json::sample(&VOCABULARY, vec![Some(body); endpoints], &Clock::System);
+    let mut poll = http_json::sample(&VOCABULARY, vec![Some(body); endpoints], &Clock::System);
     poll.endpoints.first()?.body()?;
-    let readings = mapping::map(&VOCABULARY, &poll);
+    let readings = mapping::map(&VOCABULARY, &mut poll);
     let sample = readings.values.iter().map(|reading| {
         let labels = reading.attributes.iter();
         let labels = labels.map(|pair| (pair.key.to_string(), pair.value.to_string()));

@@ -77,9 +77,8 @@ impl ReportMetrics {
             return;
         }
         let endpoint = |at: usize| {
-            let path = &before.definition.endpoints.get(at)?.path;
-            let mut endpoints = now.definition.endpoints.iter();
-            endpoints.position(|known| known.path == *path)
+            let id = &before.definition.endpoints.get(at)?.id;
+            now.definition.endpoint(id.as_str())
         };
         let instrument = |at: usize| {
             let name = &before.definition.instruments.get(at)?.name;
@@ -121,7 +120,7 @@ impl ReportMetrics {
             let bodies = poll.endpoints.iter().filter_map(EndpointPoll::body);
             self.round = ReportRound {
                 duration_seconds: poll.duration.as_secs_f64(),
-                body_bytes: bodies.map(|body| body.raw.len() as u64).sum(),
+                body_bytes: bodies.map(|body| body.size as u64).sum(),
                 samples: readings.values.len() as u64,
             };
         }
@@ -164,7 +163,7 @@ impl ReportMetrics {
         ];
         let mut all: Vec<_> = single.into_iter().flatten().collect();
         for (endpoint, up) in self.up.iter().enumerate() {
-            let attributes = vec![self.url_template(endpoint)];
+            let attributes = self.labels(endpoint);
             all.extend(self.reading(names::SOURCE_UP.name, attributes.clone(), flag(*up)));
             if let Some(time) = self.last_success.get(endpoint).copied().flatten() {
                 let time = Number::Double(time);
@@ -202,8 +201,10 @@ impl ReportMetrics {
     fn attributes(&self, (endpoint, outcome, error_type): &ReportedOutcome) -> Vec<KeyValue> {
         let error_type = error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name()));
         let outcome = KeyValue::new(names::OUTCOME, *outcome);
-        let rest = [outcome, self.url_template(*endpoint)];
-        error_type.into_iter().chain(rest).collect()
+        let mut attributes = self.labels(*endpoint);
+        attributes.extend(error_type.into_iter().chain([outcome]));
+        attributes.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        attributes
     }
 
     fn problems(&self) -> impl Iterator<Item = Reading> {
@@ -221,10 +222,10 @@ impl ReportMetrics {
         })
     }
 
-    fn url_template(&self, endpoint: usize) -> KeyValue {
-        let endpoints = &self.target.definition.endpoints;
-        let path = endpoints.get(endpoint).map(|e| Arc::clone(&e.path));
-        KeyValue::new(names::URL_TEMPLATE, path.unwrap_or_default())
+    fn labels(&self, endpoint: usize) -> Vec<KeyValue> {
+        let endpoint = self.target.definition.endpoints.get(endpoint);
+        let labels = endpoint.map(|endpoint| endpoint.labels().attributes().to_vec());
+        labels.unwrap_or_default()
     }
 
     fn single(&self, metric: &Metric, value: Number) -> Option<Reading> {
@@ -256,7 +257,9 @@ fn instrument(metric: &Metric, definition: &Definition, instances: usize) -> Ins
         [] => 1,
         [names::METRIC, ..] => definition.instruments.len() * ProblemReason::ALL.len(),
         [names::STATE] => 4,
-        [names::URL_TEMPLATE, rest @ ..] => (endpoints + 1) * combinations(rest, instances),
+        [names::ENDPOINT, names::URL_TEMPLATE, rest @ ..] => {
+            (endpoints + 1) * combinations(rest, instances)
+        }
         _ => endpoints,
     };
     Instrument {

@@ -23,9 +23,7 @@ pub use allowance::{Allowance, Share};
 pub use cached_answer::{CacheStatus, CachedAnswer};
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
 pub use exemplar::Exemplar;
-pub use poll::{
-    Body, Document, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome,
-};
+pub use poll::{Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome};
 pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};
 pub use processor::{
     Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,
@@ -40,10 +38,16 @@ pub use target_names::{NameLease, TargetNames};
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::definition::Definition;
 
 /// Maps the bodies of a poll to readings, for code that must not import the processors.
-pub type Mapping = fn(&Definition, &Poll) -> Readings;
+pub type Mapping = fn(&Definition, &mut Poll) -> Readings;
+
+/// Maps one document to readings: the definition, the index of the endpoint, the document, and the
+/// length of its text in bytes.
+pub type DocumentMapping = fn(&Definition, usize, &Value, usize) -> Readings;
 
 /// Takes the polls of a receiver.
 pub trait Consumer: Send + Sync {
@@ -64,5 +68,5 @@ pub trait Sink: Send {
     fn follow(&mut self, target: &Arc<Target>);
 
     /// Takes a finished poll. Never waits for the network.
-    fn accept(&mut self, poll: &Poll);
+    fn accept(&mut self, poll: Poll);
 }

@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     fmt,
-    ops::Deref,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -11,11 +10,11 @@ use std::{
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Allowance, OwnReading, Share};
+use super::{Allowance, OwnReading, Readings, Share};
 use crate::telemetry::Trace;
 
 /// One round of requests to all endpoints of a target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Poll {
     /// When it started.
     pub started: SystemTime,
@@ -34,11 +33,11 @@ pub struct Poll {
 }
 
 /// The result of one endpoint.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EndpointPoll {
     /// A body, or why there is none.
     pub outcome: PollOutcome,
-    /// The time from the first request to the decoded body, including retries and their waits.
+    /// The time from the first request to the mapped body, including retries and their waits.
     pub duration: Duration,
     /// The number of requests that were sent.
     pub attempts: u32,
@@ -51,7 +50,7 @@ pub struct EndpointPoll {
 }
 
 /// A body, or why there is none.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum PollOutcome {
     /// The endpoint answered with a body that could be read.
     Fresh(Body),
@@ -70,18 +69,23 @@ pub const LARGE_BYTES: usize = 64 * 1024;
 /// Parses the text of a body.
 type Read = dyn Fn(&Bytes) -> Option<Value> + Send + Sync;
 
-/// A body that can be read.
+/// A body that was read.
+///
+/// It holds no document: a document takes up to seven times the memory of its text, so it is mapped
+/// to readings where it is read and dropped there.
 #[derive(Clone)]
 pub struct Body {
-    /// The decompressed content.
+    /// The decompressed text. It is empty after [`Body::release_text`].
     pub raw: Bytes,
+    /// The length of the text in bytes.
+    pub size: usize,
     /// When it had arrived completely.
     pub received: SystemTime,
     /// The number of characters and numbers that its format does not allow. They were read as
     /// U+FFFD, as nothing or as text.
     pub repaired: u64,
-    /// `None` if the body is only cached.
-    document: Option<Arc<Document>>,
+    /// What the definition finds in it. `None` in the copy for the cache.
+    readings: Option<Box<Readings>>,
     read: Arc<Read>,
     accounts: Option<Arc<Accounts>>,
 }
@@ -91,13 +95,6 @@ struct Accounts {
     _text: Option<Share>,
     /// The limit for cached bodies.
     kept: Arc<Allowance>,
-}
-
-/// The parsed content of a body.
-#[derive(Debug)]
-pub struct Document {
-    value: Value,
-    _share: Option<Share>,
 }
 
 /// Why an endpoint gave no body.
@@ -180,63 +177,44 @@ impl ErrorType {
 }
 
 impl Body {
-    /// A body with its parsed `document`. `read` parses it again.
+    /// A body with this text, which `read` parses.
     pub fn new(
         raw: Bytes,
         received: SystemTime,
-        document: Value,
         read: impl Fn(&Bytes) -> Option<Value> + Send + Sync + 'static,
     ) -> Self {
         Self {
+            size: raw.len(),
             raw,
             received,
             repaired: 0,
-            document: Some(Arc::new(Document {
-                value: document,
-                _share: None,
-            })),
+            readings: None,
             read: Arc::new(read),
             accounts: None,
         }
     }
 
-    /// The same body with its memory counted: the `text` if it is large, and its document, which
-    /// needs `document_bytes`. If there is no room for the document, it is parsed again when it is
-    /// needed. A cached copy counts against `kept`.
+    /// Sets what the definition finds in it.
+    pub fn set_readings(&mut self, readings: Readings) {
+        self.readings = Some(Box::new(readings));
+    }
+
+    /// The same body with the memory of its `text` counted, if it is large. A cached copy counts
+    /// against `kept`.
     #[must_use]
-    pub fn accounted(
-        self,
-        text: Option<Share>,
-        document_bytes: u64,
-        all: &Arc<Allowance>,
-        kept: &Arc<Allowance>,
-    ) -> Self {
-        let is_small = document_bytes <= LARGE_BYTES as u64;
-        let share = if is_small {
-            None
-        } else {
-            all.take(document_bytes)
+    pub fn accounted(self, text: Option<Share>, kept: &Arc<Allowance>) -> Self {
+        let accounts = Accounts {
+            _text: text,
+            kept: Arc::clone(kept),
         };
-        let has_room = is_small || share.is_some();
-        let document = self.document.filter(|_| has_room);
-        let document = document.and_then(Arc::into_inner).map(|document| {
-            Arc::new(Document {
-                _share: share,
-                ..document
-            })
-        });
         Self {
-            document,
-            accounts: Some(Arc::new(Accounts {
-                _text: text,
-                kept: Arc::clone(kept),
-            })),
+            accounts: Some(Arc::new(accounts)),
             ..self
         }
     }
 
-    /// A copy for the cache, without the document: it needs several times the memory of its text,
-    /// and most cached bodies are never read. `None` if there is no room.
+    /// A copy for the cache, with the text alone: readings need more memory than the text, and most
+    /// cached bodies are never read. `None` if there is no room.
     #[must_use]
     pub fn to_keep(&self) -> Option<Self> {
         let mut accounts = self.accounts.clone();
@@ -247,44 +225,55 @@ impl Body {
             });
         }
         Some(Self {
-            document: None,
+            raw: self.raw.clone(),
+            size: self.size,
+            received: self.received,
+            repaired: self.repaired,
+            readings: None,
+            read: Arc::clone(&self.read),
             accounts,
-            ..self.clone()
         })
     }
 
     /// Whether it is processed on a separate thread.
     pub fn is_large(&self) -> bool {
-        self.raw.len() > LARGE_BYTES
+        self.size > LARGE_BYTES
     }
 
-    /// The document. A body without one is parsed now.
-    pub fn document(&self) -> Option<Arc<Document>> {
-        let again = || {
-            let value = (self.read)(&self.raw)?;
-            Some(Arc::new(Document {
-                value,
-                _share: None,
-            }))
-        };
-        self.document.clone().or_else(again)
+    /// Parses the text. `None` if that fails, or if the text was released.
+    pub fn document(&self) -> Option<Value> {
+        (self.read)(&self.raw)
+    }
+
+    /// Whether it has readings.
+    pub fn is_mapped(&self) -> bool {
+        self.readings.is_some()
+    }
+
+    /// Whether a value in it could not be read.
+    pub fn has_problems(&self) -> bool {
+        let readings = self.readings.as_ref();
+        readings.is_some_and(|readings| !readings.problems.is_empty())
+    }
+
+    /// Takes the readings out of it.
+    pub fn take_readings(&mut self) -> Option<Readings> {
+        self.readings.take().map(|readings| *readings)
+    }
+
+    /// Releases the text and its memory. The readings stay.
+    pub fn release_text(&mut self) {
+        self.raw = Bytes::new();
+        self.accounts = None;
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
-            .field("bytes", &self.raw.len())
+            .field("bytes", &self.size)
             .field("received", &self.received)
             .finish_non_exhaustive()
-    }
-}
-
-impl Deref for Document {
-    type Target = Value;
-
-    fn deref(&self) -> &Value {
-        &self.value
     }
 }
 
@@ -345,6 +334,14 @@ impl EndpointPoll {
     /// The body, if there is one.
     pub fn body(&self) -> Option<&Body> {
         match &self.outcome {
+            PollOutcome::Fresh(body) | PollOutcome::NotModified(body) => Some(body),
+            PollOutcome::Failed(_) | PollOutcome::Skipped => None,
+        }
+    }
+
+    /// The body, if there is one.
+    pub fn body_mut(&mut self) -> Option<&mut Body> {
+        match &mut self.outcome {
             PollOutcome::Fresh(body) | PollOutcome::NotModified(body) => Some(body),
             PollOutcome::Failed(_) | PollOutcome::Skipped => None,
         }
@@ -412,33 +409,18 @@ mod tests {
 
     use super::*;
 
-    fn body(raw: &'static str) -> Body {
+    #[test]
+    fn a_kept_body_holds_its_text_alone_and_can_be_read_again() {
         let read = |raw: &Bytes| serde_json::from_slice(raw).ok();
-        let raw = Bytes::from_static(raw.as_bytes());
-        let document = serde_json::from_slice(&raw).unwrap();
-        Body::new(raw, UNIX_EPOCH, document, read)
-    }
-
-    #[test]
-    fn a_cached_body_has_only_its_text_and_is_parsed_again() {
-        let body = body("[1, 2]");
+        let mut body = Body::new(Bytes::from_static(b"[1, 2]"), UNIX_EPOCH, read);
+        body.set_readings(Readings::default());
         let kept = body.to_keep().unwrap();
-        assert!(kept.document.is_none());
-        let value = |body: &Body| body.document().unwrap().value.clone();
-        assert_eq!((value(&kept), &kept.raw), (value(&body), &body.raw));
-    }
-
-    #[test]
-    fn a_document_without_room_is_parsed_when_it_is_needed() {
-        let [all, kept] = [100_000, 0].map(Allowance::new);
-        let [first, second, small] =
-            [70_000, 70_000, 100].map(|bytes| body("[1]").accounted(None, bytes, &all, &kept));
-        assert_eq!(all.taken(), 70_000);
-        assert!(first.document.is_some() && second.document.is_none());
-        assert!(small.document.is_some(), "a small document is not counted");
-        assert_eq!(second.document().unwrap().value, serde_json::json!([1]));
-        drop(first);
-        assert_eq!(all.taken(), 0);
+        assert!(body.is_mapped() && !kept.is_mapped());
+        assert_eq!(kept.document(), Some(serde_json::json!([1, 2])));
+        body.release_text();
+        assert_eq!((body.raw.len(), body.size), (0, 6));
+        assert_eq!(body.document(), None);
+        assert!(body.take_readings().is_some() && body.take_readings().is_none());
     }
 
     #[test]
@@ -447,11 +429,12 @@ mod tests {
         let [all, kept] = [100_000, 100_000].map(Allowance::new);
         let share = all.take(text.len() as u64);
         let raw = Bytes::from_static(text.as_bytes());
-        let body = Body::new(raw, UNIX_EPOCH, Value::Null, |_| None);
-        let body = body.accounted(share, 1, &all, &kept);
+        let body = Body::new(raw, UNIX_EPOCH, |_| None);
+        let mut body = body.accounted(share, &kept);
         let first = body.to_keep().unwrap();
         assert!(body.to_keep().is_none(), "there is no room for another one");
-        drop(body);
+        body.release_text();
+        assert!(body.is_large(), "also without its text");
         assert_eq!((all.taken(), kept.taken()), (0, text.len() as u64));
         drop(first);
         assert_eq!(kept.taken(), 0);
@@ -461,7 +444,7 @@ mod tests {
     fn the_time_of_a_poll_is_that_of_its_last_answer() {
         let at = |second| UNIX_EPOCH + Duration::from_secs(second);
         let answered = |second| {
-            let body = Body::new(Bytes::new(), at(second), Value::Null, |_| None);
+            let body = Body::new(Bytes::new(), at(second), |_| None);
             EndpointPoll::new(PollOutcome::Fresh(body))
         };
         let time = |endpoints| {

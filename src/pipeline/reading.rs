@@ -26,8 +26,8 @@ pub struct OwnReading {
     pub value: Number,
 }
 
-/// All values in the bodies of a poll.
-#[derive(Debug, Default)]
+/// What the mapping found in one body, or in all bodies of a poll.
+#[derive(Debug, Clone, Default)]
 pub struct Readings {
     /// The values, grouped by instrument in no particular order.
     pub values: Vec<Reading>,
@@ -35,7 +35,15 @@ pub struct Readings {
     pub problems: Vec<Problem>,
 }
 
-/// A value that could not be read.
+impl Readings {
+    /// Adds what another body gave.
+    pub fn append(&mut self, mut other: Self) {
+        self.values.append(&mut other.values);
+        self.problems.append(&mut other.problems);
+    }
+}
+
+/// Something that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Index of the mapping rule in the definition.

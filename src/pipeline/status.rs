@@ -103,9 +103,9 @@ impl StatusBoard {
         let old = std::mem::replace(&mut status.target, Arc::clone(target));
         status.inner = Arc::clone(inner);
         let known = old.definition.endpoints.iter().zip(&status.endpoints);
-        let known: BTreeMap<_, _> = known.map(|(e, status)| (&*e.path, status)).collect();
+        let known: BTreeMap<_, _> = known.map(|(e, status)| (&e.id, status)).collect();
         let endpoints = target.definition.endpoints.iter();
-        let endpoints = endpoints.map(|e| known.get(&*e.path).copied().cloned());
+        let endpoints = endpoints.map(|e| known.get(&e.id).copied().cloned());
         status.endpoints = endpoints.map(Option::unwrap_or_default).collect();
     }
 

@@ -32,7 +32,7 @@ impl TargetResilience {
                 circuit.take_over(before.circuits.at(*was), from);
             }
         }
-        if old.paths == self.paths {
+        if old.labels == self.labels {
             // The record identifies endpoints by their position.
             std::mem::swap(&mut state.recorder, &mut before.recorder);
             state.recorder.move_instances(|was| heritage.now_at(was));

@@ -32,24 +32,25 @@ impl TargetResilience {
             detail,
             readings: Vec::new(),
         };
-        for (index, (endpoint, path)) in state.endpoints.iter().zip(&self.paths).enumerate() {
-            let path = KeyValue::new(names::URL_TEMPLATE, Arc::clone(path));
+        for (index, (endpoint, labels)) in state.endpoints.iter().zip(&self.labels).enumerate() {
+            let of_endpoint = labels.attributes();
             for (instance, circuit) in state.circuits.iter().enumerate() {
                 let name = self.instances.get(instance).map(instance_name);
                 let view = circuit.view(now, index);
                 if index == 0
                     && let Some(host) = view.host
                 {
-                    let of = attributes([scope(BreakerLevel::Host)], &name);
+                    let of = attributes(&[scope(BreakerLevel::Host)], &name);
                     breaker(&mut all, &of, &host, host.state);
                 }
                 if let Some(own) = view.endpoint {
                     // The endpoints of an open host are open, whatever their own breaker says.
-                    let of = attributes([scope(BreakerLevel::Endpoint), path.clone()], &name);
+                    let [id, path] = of_endpoint.clone();
+                    let of = attributes(&[scope(BreakerLevel::Endpoint), id, path], &name);
                     breaker(&mut all, &of, &own, view.state());
                 }
                 let limit = endpoint.timeouts.at(instance).limit(0).as_secs_f64();
-                let of = attributes([path.clone()], &name);
+                let of = attributes(&of_endpoint, &name);
                 push(
                     &mut all,
                     &names::TIMEOUT_EFFECTIVE,
@@ -61,12 +62,12 @@ impl TargetResilience {
             if let Some(balancer) = &endpoint.balancer {
                 let gates = state.gates(now, index);
                 let names = self.instances.iter().map(instance_name);
-                balancer_readings(&mut all, (balancer, gates), names, &path, now);
+                balancer_readings(&mut all, (balancer, gates), names, &of_endpoint, now);
                 if self.settings.hedge.is_some() {
-                    hedges(&mut all, balancer.hedges(), &path);
+                    hedges(&mut all, balancer.hedges(), &of_endpoint);
                 }
             }
-            endpoint_readings(&mut all, endpoint, &path, now);
+            endpoint_readings(&mut all, endpoint, &of_endpoint, now);
         }
         entries(&mut all, &state.endpoints, now);
         all.readings
@@ -84,29 +85,23 @@ fn instance_name(name: &Arc<str>) -> KeyValue {
 }
 
 /// The attributes with the instance, if there are several.
-fn attributes<const N: usize>(of: [KeyValue; N], instance: &Option<KeyValue>) -> Vec<KeyValue> {
-    of.into_iter().chain(instance.clone()).collect()
+fn attributes(of: &[KeyValue], instance: &Option<KeyValue>) -> Vec<KeyValue> {
+    of.iter().chain(instance).cloned().collect()
 }
 
 fn balancer_readings(
     all: &mut ReportedReadings,
     (balancer, gates): (&Balancer, Gates),
     instances: impl Iterator<Item = KeyValue>,
-    path: &KeyValue,
+    of_endpoint: &[KeyValue; 2],
     now: Instant,
 ) {
     let flag = |is: bool| Number::Unsigned(u64::from(is));
     let panic = flag(balancer.is_panic(now, gates));
-    push(
-        all,
-        &names::BALANCER_PANIC,
-        std::slice::from_ref(path),
-        &[],
-        panic,
-    );
+    push(all, &names::BALANCER_PANIC, of_endpoint, &[], panic);
     let ejected = balancer.ejected(now, gates);
     for (instance, name) in instances.enumerate() {
-        let of = [path.clone(), name];
+        let of = attributes(of_endpoint, &Some(name));
         let counts = balancer.counts(instance);
         for (result, count) in [("ok", counts.ok), ("fail", counts.failed)] {
             let result = [(names::RESULT, result)];
@@ -132,10 +127,9 @@ fn balancer_readings(
     }
 }
 
-fn hedges(all: &mut ReportedReadings, hedges: Hedges, path: &KeyValue) {
+fn hedges(all: &mut ReportedReadings, hedges: Hedges, of: &[KeyValue; 2]) {
     let Hedges { won, lost, failed } = hedges;
     for (result, count) in [("won", won), ("lost", lost), ("failed", failed)] {
-        let of = std::slice::from_ref(path);
         let result = [(names::RESULT, result)];
         push(
             all,
@@ -224,16 +218,13 @@ fn transitions(all: &mut ReportedReadings, of: &[KeyValue], counters: &BreakerCo
 fn endpoint_readings(
     all: &mut ReportedReadings,
     endpoint: &EndpointState,
-    path: &KeyValue,
+    of: &[KeyValue; 2],
     now: Instant,
 ) {
-    let of = std::slice::from_ref(path);
     cache_readings(all, endpoint, of, now);
     for (error_type, count) in &endpoint.retries {
-        let of = [
-            KeyValue::new(names::ERROR_TYPE, error_type.name()),
-            path.clone(),
-        ];
+        let error_type = KeyValue::new(names::ERROR_TYPE, error_type.name());
+        let of = attributes(of, &Some(error_type));
         push(
             all,
             &names::POLL_RETRIES,

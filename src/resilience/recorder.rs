@@ -17,7 +17,7 @@ use super::{
     retry::RetryStop,
     state::{BreakerState, Transition, TransitionReason},
 };
-use crate::pipeline::ErrorType;
+use crate::{definition::EndpointLabels, pipeline::ErrorType};
 
 /// The number of stored decisions.
 pub const CAPACITY: usize = 64;
@@ -61,8 +61,8 @@ pub struct DecisionScope {
 /// The names for the positions.
 #[derive(Debug, Clone, Copy)]
 pub struct Names<'n> {
-    /// The paths of the endpoints.
-    pub endpoints: &'n [Arc<str>],
+    /// The endpoints of the target.
+    pub endpoints: &'n [EndpointLabels],
     /// The instances, if there are several.
     pub instances: &'n [Arc<str>],
 }
@@ -75,7 +75,7 @@ struct DescribedDecision<'r> {
     /// The time in RFC 3339.
     #[serde(serialize_with = "rfc3339")]
     at: u64,
-    /// The path of the endpoint.
+    /// The name of the endpoint in the definition.
     endpoint: Option<&'r str>,
     /// The name of the instance, if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,16 +215,18 @@ impl Recorder {
 }
 
 impl<'n> Names<'n> {
-    /// The path and the instance.
+    /// The names of the endpoint and of the instance.
     pub fn of(self, place: DecisionScope) -> (Option<&'n str>, Option<&'n str>) {
-        let name = |all: &'n [Arc<str>], at: Option<NonZeroU16>| {
-            let position = usize::from(at?.get() - 1);
-            Some(all.get(position).map_or(GONE, |name| &**name))
-        };
-        (
-            name(self.endpoints, place.endpoint),
-            name(self.instances, place.instance),
-        )
+        let position = |at: NonZeroU16| usize::from(at.get() - 1);
+        let endpoint = place.endpoint.map(|at| {
+            let labels = self.endpoints.get(position(at));
+            labels.map_or(GONE, |labels| labels.id.as_str())
+        });
+        let instance = place.instance.map(|at| {
+            let name = self.instances.get(position(at));
+            name.map_or(GONE, |name| &**name)
+        });
+        (endpoint, instance)
     }
 }
 

@@ -27,6 +27,7 @@ use super::{
     timeout::Timeout,
 };
 use crate::{
+    definition::EndpointLabels,
     pipeline::{Body, ErrorType},
     runtime::Clock,
 };
@@ -86,8 +87,8 @@ pub struct TargetResilience {
     pub(super) settings: Arc<ResilienceSettings>,
     pub(super) member: Arc<TargetSlot>,
     pub(super) name: String,
-    /// Paths of the endpoints, for the record.
-    pub(super) paths: Vec<Arc<str>>,
+    /// The names and paths of the endpoints, for metrics, logs and the record.
+    pub(super) labels: Vec<EndpointLabels>,
     /// The names of the instances of a pool. Empty if the target is a single instance.
     pub(super) instances: Vec<Arc<str>>,
     pub(super) clock: Clock,
@@ -256,9 +257,14 @@ impl Drop for TargetSlot {
 }
 
 impl TargetResilience {
-    /// A new host with endpoints at `paths`.
-    pub fn new(member: &Arc<TargetSlot>, name: &str, paths: Vec<Arc<str>>, clock: &Clock) -> Self {
-        Self::of_several(member, name, Vec::new(), paths, clock)
+    /// A new host with these endpoints.
+    pub fn new(
+        member: &Arc<TargetSlot>,
+        name: &str,
+        endpoints: Vec<EndpointLabels>,
+        clock: &Clock,
+    ) -> Self {
+        Self::of_several(member, name, Vec::new(), endpoints, clock)
     }
 
     /// A new pool of `instances`, each of which has all endpoints. A pool may have a single
@@ -267,16 +273,16 @@ impl TargetResilience {
         member: &Arc<TargetSlot>,
         name: &str,
         instances: Vec<Arc<str>>,
-        paths: Vec<Arc<str>>,
+        labels: Vec<EndpointLabels>,
         clock: &Clock,
     ) -> Self {
         let fleet = &member.fleet;
         let (settings, now) = (fleet.settings(), Instant::now());
         let breaker = &settings.circuit_breaker;
         let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
-        let circuit = Circuit::new(breaker.scope, host, endpoint, paths.len(), now);
+        let circuit = Circuit::new(breaker.scope, host, endpoint, labels.len(), now);
         let count = instances.len();
-        let endpoints = paths
+        let endpoints = labels
             .iter()
             .map(|_| EndpointState::new(&settings, count, now));
         let state = HostState {
@@ -284,7 +290,7 @@ impl TargetResilience {
             recorder: Recorder::default(),
             rng: Rng::with_seed(seed(clock, member.position)),
             endpoints: endpoints.collect(),
-            caution: Caution::new(paths.len()),
+            caution: Caution::new(labels.len()),
             is_polled: false,
         };
         Self {
@@ -297,7 +303,7 @@ impl TargetResilience {
             verdict: Notify::new(),
             landed: Notify::new(),
             wanted: Notify::new(),
-            paths,
+            labels,
             instances,
         }
     }
@@ -327,7 +333,7 @@ impl TargetResilience {
     pub fn is_half_open(&self) -> bool {
         let (now, state) = (Instant::now(), self.lock());
         let mut asked =
-            (0..self.paths.len()).filter(|endpoint| !state.caution.is_left_out(now, *endpoint));
+            (0..self.labels.len()).filter(|endpoint| !state.caution.is_left_out(now, *endpoint));
         asked.any(|endpoint| {
             let views = state.circuits.iter().map(|c| c.view(now, endpoint).state());
             views.min() == Some(BreakerState::HalfOpen)
@@ -339,8 +345,10 @@ impl TargetResilience {
         self.fleet.is_passing
     }
 
-    pub(super) fn path(&self, endpoint: usize) -> &str {
-        self.paths.get(endpoint).map_or("", |path| path)
+    /// The name of an endpoint, for logs.
+    pub(super) fn endpoint_name(&self, endpoint: usize) -> &str {
+        let labels = self.labels.get(endpoint);
+        labels.map_or("", |labels| labels.id.as_str())
     }
 
     /// Whether the target is a pool of instances, even of a single one.
@@ -356,7 +364,7 @@ impl TargetResilience {
     /// The names for the positions in the record.
     pub(super) fn names(&self) -> Names<'_> {
         Names {
-            endpoints: &self.paths,
+            endpoints: &self.labels,
             instances: &self.instances,
         }
     }

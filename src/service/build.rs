@@ -311,6 +311,8 @@ impl Builder<'_> {
             board: Arc::clone(&site.board),
             names: Arc::clone(&site.names),
             network: site.network.clone(),
+            mapping: mapping::map_document,
+            keeps_text: false,
         };
         let built = config.build_after(before, &context);
         built.map_err(|source| StartError::Receiver { id, source })

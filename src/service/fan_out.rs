@@ -96,13 +96,18 @@ impl Sink for FanOutSink {
         self.sinks = after.collect();
     }
 
-    fn accept(&mut self, poll: &Poll) {
+    fn accept(&mut self, poll: Poll) {
         let fan_out = self.fan_out.clone();
         let pipelines = fan_out.pipelines();
         self.lead_to(&pipelines);
-        for (_, sink) in &mut self.sinks {
-            sink.accept(poll);
+        // The last one takes the poll itself: most receivers have one pipeline, which copies nothing.
+        let Some((last, others)) = self.sinks.split_last_mut() else {
+            return;
+        };
+        for (_, sink) in others {
+            sink.accept(poll.clone());
         }
+        last.1.accept(poll);
     }
 }
 
@@ -166,7 +171,7 @@ mod tests {
     fn poll(sink: &mut dyn Sink, target: &Target) {
         let body = Some(br#"{"v": 1}"#.to_vec());
         let poll = http_json::sample(&target.definition, vec![body], &Clock::System);
-        sink.accept(&poll);
+        sink.accept(poll);
     }
 
     #[test]

@@ -163,18 +163,18 @@ impl TargetSink {
     }
 
     /// Hands a poll to the exporters.
-    pub(super) fn accept(&mut self, poll: &Poll) {
-        if let Some(is_large) = is_large(poll) {
+    pub(super) fn accept(&mut self, mut poll: Poll) {
+        if let Some(is_large) = is_large(&poll) {
             self.was_large = is_large;
         }
-        let readings = mapping::map(&self.target.definition, poll);
-        self.count(poll, &readings);
-        self.own.observe(poll, &readings);
-        self.target_pipeline.put(self.read(poll), readings.values);
-        let own = self.own.readings(poll, self.target_pipeline.resets());
+        let readings = mapping::map(&self.target.definition, &mut poll);
+        self.count(&poll, &readings);
+        self.own.observe(&poll, &readings);
+        self.target_pipeline.put(self.read(&poll), readings.values);
+        let own = self.own.readings(&poll, self.target_pipeline.resets());
         let ourselves = ReadScopes {
             scopes: vec![Arc::clone(&self.own_scope)],
-            ..self.nothing(poll)
+            ..self.nothing(&poll)
         };
         self.target_pipeline.put(ourselves, own);
         self.target_pipeline.put_exemplars(self.own.exemplars());

@@ -37,12 +37,13 @@ impl Probe for Probes {
         async move {
             let started = Instant::now();
             let deadline = started + request.timeout;
-            let (target, poll, ages) = match probes.find(&request.target) {
+            let (target, mut poll, ages) = match probes.find(&request.target) {
                 Some(status) => probes.polled(&request, &status, deadline).await?,
                 None => probes.unknown(request, deadline).await?,
             };
-            let map = || mapped(target, &poll, &ages, started.elapsed());
-            Ok(match poll.is_large() {
+            let is_large = poll.is_large();
+            let map = || mapped(target, &mut poll, &ages, started.elapsed());
+            Ok(match is_large {
                 true => heavy::here(map).await,
                 false => map(),
             })
@@ -204,7 +205,7 @@ fn choose(
 /// The metrics of the bodies.
 fn mapped(
     target: Arc<Target>,
-    poll: &Poll,
+    poll: &mut Poll,
     ages: &[Option<Duration>],
     duration: Duration,
 ) -> Probed {

@@ -62,7 +62,9 @@ const AGES: &[f64] = &[15.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 /// Buckets of the number of attempts of one poll.
 const ATTEMPTS: &[f64] = &[1.0, 2.0, 3.0, 4.0, 5.0];
 
-/// Attribute: the path of the endpoint. The semantic conventions use this name for paths of low
+/// Attribute: the name of the endpoint in its definition, which identifies it.
+pub const ENDPOINT: &str = "endpoint";
+/// Attribute: the path of the endpoint, without the values of its query. The semantic conventions use this name for paths of low
 /// cardinality.
 pub const URL_TEMPLATE: &str = "url.template";
 /// Attribute: the class of a failure; absent on success.
@@ -131,9 +133,9 @@ metrics! {
     TARGET, "Metrics about each target, in the target's own provider.";
     UP = "betanet.up", MetricKind::Gauge, "", &[],
         "Whether the last poll of the target gave at least one body (1) or none (0).";
-    SOURCE_UP = "betanet.source.up", MetricKind::Gauge, "", &[URL_TEMPLATE],
+    SOURCE_UP = "betanet.source.up", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE],
         "Whether the last poll of the endpoint gave a body (1) or not (0).";
-    LAST_SUCCESS = "betanet.source.last_success.timestamp", MetricKind::Gauge, "s", &[URL_TEMPLATE],
+    LAST_SUCCESS = "betanet.source.last_success.timestamp", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE],
         "Unix time at which the endpoint's last body arrived; absent before the first.";
     SCRAPE_DURATION = "betanet.scrape.duration", MetricKind::Gauge, "s", &[],
         "Duration of the last poll of all endpoints of the target.";
@@ -141,49 +143,49 @@ metrics! {
         "Size of all bodies of the last poll, decompressed.";
     SCRAPE_SAMPLES = "betanet.scrape.samples_scraped", MetricKind::Gauge, "", &[],
         "Number of values that the last poll's bodies gave.";
-    POLL_RESULTS = "betanet.poll.results", MetricKind::Counter, "{poll}", &[URL_TEMPLATE, OUTCOME, ERROR_TYPE],
+    POLL_RESULTS = "betanet.poll.results", MetricKind::Counter, "{poll}", &[ENDPOINT, URL_TEMPLATE, OUTCOME, ERROR_TYPE],
         "Polls of the endpoint by outcome (fresh, not_modified, stale, missing) and, if there was no answer, by class of error.";
-    POLL_RETRIES = "betanet.poll.retries", MetricKind::Counter, "{retry}", &[URL_TEMPLATE, ERROR_TYPE],
+    POLL_RETRIES = "betanet.poll.retries", MetricKind::Counter, "{retry}", &[ENDPOINT, URL_TEMPLATE, ERROR_TYPE],
         "Repeated attempts, by endpoint and the class of the error before the repetition.";
-    RETRIES_SUPPRESSED = "betanet.poll.retries_suppressed", MetricKind::Counter, "{retry}", &[URL_TEMPLATE, REASON],
+    RETRIES_SUPPRESSED = "betanet.poll.retries_suppressed", MetricKind::Counter, "{retry}", &[ENDPOINT, URL_TEMPLATE, REASON],
         "Retries that were due but not made, by reason (budget, deadline, open, retry_after).";
-    BREAKER_STATE = "betanet.circuit_breaker.state", MetricKind::Gauge, "{state}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
+    BREAKER_STATE = "betanet.circuit_breaker.state", MetricKind::Gauge, "{state}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "State of a circuit breaker: 0 closed, 1 open, 2 half-open. The state of an endpoint is the worse one of its own breaker and its host's. Do not average or sum it.";
-    BREAKER_STATUS = "betanet.circuit_breaker.status", MetricKind::UpDownCounter, "{breaker}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
+    BREAKER_STATUS = "betanet.circuit_breaker.status", MetricKind::UpDownCounter, "{breaker}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
         "1 for the current state of a circuit breaker, 0 for the other states.";
-    BREAKER_TRANSITIONS = "betanet.circuit_breaker.transitions", MetricKind::Counter, "{transition}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, FROM, TO, REASON],
+    BREAKER_TRANSITIONS = "betanet.circuit_breaker.transitions", MetricKind::Counter, "{transition}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, FROM, TO, REASON],
         "State changes of a circuit breaker.";
-    BREAKER_REJECTIONS = "betanet.circuit_breaker.rejections", MetricKind::Counter, "{request}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
+    BREAKER_REJECTIONS = "betanet.circuit_breaker.rejections", MetricKind::Counter, "{request}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "Requests that a circuit breaker refused.";
-    BREAKER_PROBES = "betanet.circuit_breaker.probes", MetricKind::Counter, "{probe}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, RESULT],
+    BREAKER_PROBES = "betanet.circuit_breaker.probes", MetricKind::Counter, "{probe}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, RESULT],
         "Trial requests of a half-open circuit breaker by result (ok, fail, cancelled).";
-    BREAKER_STATE_TIME = "betanet.circuit_breaker.state.time", MetricKind::Counter, "s", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
+    BREAKER_STATE_TIME = "betanet.circuit_breaker.state.time", MetricKind::Counter, "s", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
         "Time that a circuit breaker spent in each state.";
-    BREAKER_FAILURES = "betanet.circuit_breaker.consecutive_failures", MetricKind::Gauge, "{failure}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
+    BREAKER_FAILURES = "betanet.circuit_breaker.consecutive_failures", MetricKind::Gauge, "{failure}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "Failures since the last success.";
-    BREAKER_STALE_RESULTS = "betanet.circuit_breaker.stale_results", MetricKind::Counter, "{result}", &[URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
+    BREAKER_STALE_RESULTS = "betanet.circuit_breaker.stale_results", MetricKind::Counter, "{result}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
         "Results that arrived after their breaker state had ended, and were ignored.";
-    CACHE_REQUESTS = "betanet.cache.requests", MetricKind::Counter, "{request}", &[URL_TEMPLATE, RESULT, READER],
+    CACHE_REQUESTS = "betanet.cache.requests", MetricKind::Counter, "{request}", &[ENDPOINT, URL_TEMPLATE, RESULT, READER],
         "Reads of the cached answer by result (hit, miss, stale, revalidated, expired) and reader.";
     CACHE_ENTRIES = "betanet.cache.entries", MetricKind::UpDownCounter, "{entry}", &[STATE],
         "Cached answers of the target's endpoints by state (fresh, stale, expired, empty).";
-    CACHE_AGE = "betanet.cache.entry.age", MetricKind::Gauge, "s", &[URL_TEMPLATE],
+    CACHE_AGE = "betanet.cache.entry.age", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE],
         "Age of the cached answer when the target was last collected; absent without one.";
-    FRESHNESS_TIME = "betanet.source.freshness.time", MetricKind::Counter, "s", &[URL_TEMPLATE, WITHIN_OBJECTIVE],
+    FRESHNESS_TIME = "betanet.source.freshness.time", MetricKind::Counter, "s", &[ENDPOINT, URL_TEMPLATE, WITHIN_OBJECTIVE],
         "Time during which the endpoint's data was within freshness_objective (true), and during which it was older (false).";
-    TIMEOUT_EFFECTIVE = "betanet.timeout.effective", MetricKind::Gauge, "s", &[URL_TEMPLATE, INSTANCE],
+    TIMEOUT_EFFECTIVE = "betanet.timeout.effective", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE, INSTANCE],
         "Current time limit of the first attempt of a poll.";
-    BALANCER_REQUESTS = "betanet.balancer.requests", MetricKind::Counter, "{request}", &[URL_TEMPLATE, INSTANCE, RESULT],
+    BALANCER_REQUESTS = "betanet.balancer.requests", MetricKind::Counter, "{request}", &[ENDPOINT, URL_TEMPLATE, INSTANCE, RESULT],
         "Requests to each instance of a target with replicas, by result (ok, fail).";
-    BALANCER_FAILOVERS = "betanet.balancer.failovers", MetricKind::Counter, "{request}", &[URL_TEMPLATE, INSTANCE],
+    BALANCER_FAILOVERS = "betanet.balancer.failovers", MetricKind::Counter, "{request}", &[ENDPOINT, URL_TEMPLATE, INSTANCE],
         "Requests that failed at the instance and were repeated at another one at once.";
-    BALANCER_EJECTED = "betanet.balancer.ejected", MetricKind::Gauge, "", &[URL_TEMPLATE, INSTANCE],
+    BALANCER_EJECTED = "betanet.balancer.ejected", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE, INSTANCE],
         "Whether the instance gets no requests now (1), because its breaker is open or it failed, or does (0).";
-    BALANCER_LATENCY = "betanet.balancer.latency", MetricKind::Gauge, "s", &[URL_TEMPLATE, INSTANCE],
+    BALANCER_LATENCY = "betanet.balancer.latency", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE, INSTANCE],
         "Expected response time of the instance; a failure counts as at least 5 s.";
-    BALANCER_PANIC = "betanet.balancer.panic", MetricKind::Gauge, "", &[URL_TEMPLATE],
+    BALANCER_PANIC = "betanet.balancer.panic", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE],
         "Whether more than half of the instances would be ejected, so that only open breakers exclude instances (1), or not (0).";
-    POLL_HEDGES = "betanet.poll.hedges", MetricKind::Counter, "{hedge}", &[URL_TEMPLATE, RESULT],
+    POLL_HEDGES = "betanet.poll.hedges", MetricKind::Counter, "{hedge}", &[ENDPOINT, URL_TEMPLATE, RESULT],
         "Second requests to another instance after a slow first one, by result: the second answer came first (won), the first one did (lost), or the second request failed (failed).";
     MISSED_TICKS = "betanet.poll.missed_ticks", MetricKind::Counter, "{tick}", &[],
         "Polls that were due but not made, because an earlier one of the target was still running or the collector itself was late.";
@@ -254,11 +256,11 @@ metrics! {
         "Whether the probe got at least one body (1) or none (0).";
     PROBE_DURATION = "probe.duration", MetricKind::Gauge, "s", &[],
         "Duration of the probe. The answer for a target that a receiver polls may come from its cache.";
-    PROBE_ENDPOINT_SUCCESS = "probe.endpoint.success", MetricKind::Gauge, "", &[URL_TEMPLATE],
+    PROBE_ENDPOINT_SUCCESS = "probe.endpoint.success", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE],
         "Whether the probe got a body of the endpoint (1) or not (0).";
-    PROBE_ENDPOINT_FAILURE = "probe.endpoint.failure", MetricKind::Gauge, "", &[URL_TEMPLATE, ERROR_TYPE],
+    PROBE_ENDPOINT_FAILURE = "probe.endpoint.failure", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE, ERROR_TYPE],
         "1 for each endpoint without a body in the probe, with the reason.";
-    PROBE_ENDPOINT_AGE = "probe.endpoint.age", MetricKind::Gauge, "s", &[URL_TEMPLATE],
+    PROBE_ENDPOINT_AGE = "probe.endpoint.age", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE],
         "Age of the endpoint's body; absent if this probe requested it.";
 }
 
@@ -272,19 +274,19 @@ metrics! {
         "Polls of targets by outcome: up if any endpoint gave a body, else down.";
     REQUESTS_IN_FLIGHT = "betanet_receiver_requests_in_flight", MetricKind::UpDownCounter, "{request}", &[RECEIVER],
         "Requests to targets that wait for an answer.";
-    REQUEST_DURATION = "http_client_request_duration", MetricKind::Histogram(SECONDS), "s", &[HTTP_REQUEST_METHOD, URL_TEMPLATE, ERROR_TYPE],
+    REQUEST_DURATION = "http_client_request_duration", MetricKind::Histogram(SECONDS), "s", &[HTTP_REQUEST_METHOD, ENDPOINT, URL_TEMPLATE, ERROR_TYPE],
         "Duration of single requests to targets; each attempt counts.";
-    POLL_DURATION = "betanet_poll_duration", MetricKind::Histogram(SECONDS), "s", &[URL_TEMPLATE, OUTCOME],
+    POLL_DURATION = "betanet_poll_duration", MetricKind::Histogram(SECONDS), "s", &[ENDPOINT, URL_TEMPLATE, OUTCOME],
         "Duration of polls of one endpoint, with retries and the waiting times before them.";
-    POLL_ATTEMPTS = "betanet_poll_attempts", MetricKind::Histogram(ATTEMPTS), "{attempt}", &[URL_TEMPLATE, OUTCOME],
+    POLL_ATTEMPTS = "betanet_poll_attempts", MetricKind::Histogram(ATTEMPTS), "{attempt}", &[ENDPOINT, URL_TEMPLATE, OUTCOME],
         "Number of requests in one poll of an endpoint; polls without a request do not count.";
-    POLL_RETRY_DELAY = "betanet_poll_retry_delay", MetricKind::Histogram(SECONDS), "s", &[URL_TEMPLATE],
+    POLL_RETRY_DELAY = "betanet_poll_retry_delay", MetricKind::Histogram(SECONDS), "s", &[ENDPOINT, URL_TEMPLATE],
         "Total waiting time before the retries of one poll of an endpoint; polls without a retry do not count.";
-    RESPONSE_BODY_SIZE = "http_client_response_body_size", MetricKind::Histogram(BYTES), "By", &[URL_TEMPLATE],
+    RESPONSE_BODY_SIZE = "http_client_response_body_size", MetricKind::Histogram(BYTES), "By", &[ENDPOINT, URL_TEMPLATE],
         "Size of complete answers of targets, decompressed.";
-    RESPONSE_REPAIRED = "betanet_response_repaired", MetricKind::Counter, "{value}", &[URL_TEMPLATE],
+    RESPONSE_REPAIRED = "betanet_response_repaired", MetricKind::Counter, "{value}", &[ENDPOINT, URL_TEMPLATE],
         "Characters and numbers in answers of targets that JSON does not allow (invalid UTF-8, half a surrogate pair, NaN, a number beyond the range of a double); each affects only its own value.";
-    SERVED_STALE_AGE = "betanet_cache_served_stale_age", MetricKind::Histogram(AGES), "s", &[URL_TEMPLATE],
+    SERVED_STALE_AGE = "betanet_cache_served_stale_age", MetricKind::Histogram(AGES), "s", &[ENDPOINT, URL_TEMPLATE],
         "Age of a cached answer that replaced a missing one, once for each poll.";
     POLL_START_DELAY = "betanet_poll_start_delay", MetricKind::Histogram(SECONDS), "s", &[RECEIVER],
         "Time from the moment when a poll was due to its start.";

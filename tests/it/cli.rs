@@ -41,7 +41,7 @@ async fn check_shows_each_value_of_a_node() {
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     let total = row(&output.stdout, "betanet_messages_total");
     assert_eq!(total, ["betanet_messages_total", "18446744073709551615"]);
-    assert_eq!(row(&output.stdout, "/api/v1/metrics").get(1), Some(&"ok"));
+    assert_eq!(row(&output.stdout, "metrics").get(2), Some(&"ok"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,11 +76,11 @@ async fn check_names_the_endpoint_that_made_the_node_hang() {
         node.url()
     );
     let output = beside(root(), &["check", "--config", &config]).await;
-    let result = |path: &str| row(&output.stdout, path).join(" ");
-    assert_eq!(row(&output.stdout, "/mixnodes").get(1), Some(&"ok"));
-    assert!(result("/status").contains("suspect"), "{}", output.stdout);
+    let result = |endpoint: &str| row(&output.stdout, endpoint).join(" ");
+    assert_eq!(row(&output.stdout, "mixnodes").get(2), Some(&"ok"));
+    assert!(result("status").contains("suspect"), "{}", output.stdout);
     assert!(
-        result("/metrics").contains("not asked"),
+        result("metrics").contains("not polled"),
         "{}",
         output.stdout
     );
@@ -94,7 +94,7 @@ async fn check_fails_when_a_target_gives_nothing() {
     let output = beside(root(), &arguments).await;
     assert_eq!(output.code, Some(1), "{}", output.stdout);
     assert!(output.stdout.contains("no values"), "{}", output.stdout);
-    let refusal = row(&output.stdout, "/api/v1/metrics").join(" ");
+    let refusal = row(&output.stdout, "metrics").join(" ");
     assert!(refusal.to_lowercase().contains("refused"), "{refusal}");
 
     // One endpoint of three is enough.
@@ -500,20 +500,17 @@ fn simulate_plays_a_script() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("script.yaml");
     let script = file.to_str().unwrap();
-    std::fs::write(
-        &file,
-        "- {fault: status, code: 500, path: /api/v1/metrics}\n",
-    )
-    .unwrap();
+    std::fs::write(&file, "- {fault: status, code: 500, endpoint: metrics}\n").unwrap();
     let arguments = ["simulate", "--outages", "5", "--script", script];
     let table = stdout_of(&arguments, &[]);
-    assert!(table.contains("status 500 of /api/v1/metrics  "), "{table}");
+    assert!(table.contains("status 500 of metrics  "), "{table}");
     assert_eq!(row(&table, "status").len(), 16, "{table}");
 
-    std::fs::write(&file, "- {fault: hang, path: /none}\n").unwrap();
+    std::fs::write(&file, "- {fault: hang, endpoint: none}\n").unwrap();
     let output = run(&arguments, &[]);
     assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""));
-    let message = "script.yaml:1:17: 0::path: is not polled; what is: `/api/v1/metrics`";
+    let message =
+        "script.yaml:1:17: 0::endpoint: is not an endpoint of the definition; it has: `metrics`";
     assert!(output.stderr.contains(message), "{}", output.stderr);
     let output = run(&["simulate", "--receiver", "betanet/x"], &[]);
     assert_eq!(output.code, Some(1));

@@ -22,6 +22,7 @@ mod documented_examples;
 mod e2e_discovery;
 mod e2e_otlp;
 mod e2e_prometheus;
+mod endpoints;
 mod faults;
 mod file;
 mod fleet;

@@ -19,7 +19,7 @@ use crate::support::source::root;
 fn every_rule_of_every_definition_finds_its_value_in_the_documented_body() {
     for name in names() {
         let definition = load(&name);
-        let readings = map(&definition, &poll(&definition));
+        let readings = map(&definition, &mut poll(&definition));
         assert_eq!(readings.problems, [], "{name}");
         let found: BTreeSet<usize> = readings.values.iter().map(|it| it.instrument).collect();
         for (index, instrument) in definition.instruments.iter().enumerate() {
@@ -127,7 +127,7 @@ fn load(name: &str) -> Arc<Definition> {
 /// The documented bodies, read by the definition: series (name and attributes) to value.
 fn values(name: &str) -> BTreeMap<String, f64> {
     let definition = load(name);
-    let readings = map(&definition, &poll(&definition));
+    let readings = map(&definition, &mut poll(&definition));
     let series = readings.values.into_iter().map(|reading| {
         let mut series = definition
             .instruments
@@ -151,7 +151,7 @@ fn poll(definition: &Definition) -> Poll {
             Format::Json => "json",
             Format::Prometheus => "prom",
         };
-        let file = folder.join(format!("{}.{extension}", endpoint.name));
+        let file = folder.join(format!("{}.{extension}", endpoint.id));
         Some(std::fs::read(&file).unwrap_or_else(|_| panic!("no {}", file.display())))
     });
     http_json::sample(definition, bodies.collect(), &Clock::System)

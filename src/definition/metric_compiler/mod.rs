@@ -134,7 +134,7 @@ impl MetricCompiler<'_> {
             .definition
             .endpoints
             .iter()
-            .map(|endpoint| endpoint.name.as_str())
+            .map(|endpoint| endpoint.id.as_str())
             .collect();
         let Some(asked) = metric.endpoint.as_deref() else {
             // That there are none has its own message.

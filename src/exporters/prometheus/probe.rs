@@ -25,6 +25,7 @@ use super::{
     text::SampleValue,
 };
 use crate::{
+    definition::Endpoint,
     http::{Body, Request, Response, Route},
     pipeline::{OtlpForm, Probe, ProbeRefusal, ProbeRequest, Probed, Snapshot},
     settings::AllowList,
@@ -166,26 +167,38 @@ fn own(probed: &Probed) -> PageWriter {
     let endpoints = probed.target.definition.endpoints.iter();
     let endpoints = || {
         let endpoints = endpoints.clone().zip(&probed.endpoints);
-        endpoints.map(|(endpoint, of)| ((names::URL_TEMPLATE, endpoint.path.to_string()), of))
+        endpoints.map(|(endpoint, of)| (labels(endpoint), of))
     };
-    for (path, of) in endpoints() {
+    for ([id, path], of) in endpoints() {
         let is_up = u64::from(of.failure.is_none());
-        sample(&mut draft, &names::PROBE_ENDPOINT_SUCCESS, [path], is_up);
+        sample(
+            &mut draft,
+            &names::PROBE_ENDPOINT_SUCCESS,
+            [id, path],
+            is_up,
+        );
     }
-    for (path, of) in endpoints() {
+    for ([id, path], of) in endpoints() {
         if let Some(failure) = of.failure {
             let reason = (names::ERROR_TYPE, failure.name().into_owned());
-            let of = [path, reason];
+            let of = [id, path, reason];
             sample(&mut draft, &names::PROBE_ENDPOINT_FAILURE, of, 1_u64);
         }
     }
-    for (path, of) in endpoints() {
+    for ([id, path], of) in endpoints() {
         if let Some(age) = of.age {
             let age = age.as_secs_f64();
-            sample(&mut draft, &names::PROBE_ENDPOINT_AGE, [path], age);
+            sample(&mut draft, &names::PROBE_ENDPOINT_AGE, [id, path], age);
         }
     }
     draft
+}
+
+fn labels(endpoint: &Endpoint) -> [(&'static str, String); 2] {
+    [
+        (names::ENDPOINT, endpoint.id.to_string()),
+        (names::URL_TEMPLATE, endpoint.path.to_string()),
+    ]
 }
 
 fn sample<const N: usize>(

@@ -192,9 +192,7 @@ impl Shown {
 fn has_same_endpoints(one: &Target, other: &Target) -> bool {
     let endpoints = |target: &Target| -> Vec<_> {
         let endpoints = target.definition.endpoints.iter();
-        endpoints
-            .map(|e| (Arc::clone(&e.scope), Arc::clone(&e.path)))
-            .collect()
+        endpoints.map(|e| Arc::clone(&e.scope)).collect()
     };
     endpoints(one) == endpoints(other)
 }

@@ -78,7 +78,7 @@ fn target(status: &TargetStatus, now: SystemTime) -> Value {
         .enumerate()
         .map(|(index, (of, last))| {
             (
-                of.name.clone(),
+                of.id.to_string(),
                 endpoint(last, status.inner.endpoint(index), now),
             )
         })

@@ -78,15 +78,16 @@ impl Api {
         let definition = &status.target.definition;
         let indices = 0..definition.endpoints.len();
         let reads = join_all(indices.map(|index| status.inner.read(index))).await;
-        let poll = self.as_poll(&reads);
-        let map = || (self.mapping)(definition, &poll);
-        let readings = match poll.is_large() {
+        let mut poll = self.as_poll(&reads);
+        let is_large = poll.is_large();
+        let mut map = || (self.mapping)(definition, &mut poll);
+        let readings = match is_large {
             true => heavy::here(map).await,
             false => map(),
         };
         let served = definition.endpoints.iter().zip(&reads);
         let endpoints: Map<_, _> = served
-            .map(|(of, read)| (of.name.clone(), endpoint(&of.path, read)))
+            .map(|(of, read)| (of.id.to_string(), endpoint(&of.path, read)))
             .collect();
         let mut known = summary(status);
         if let Value::Object(known) = &mut known {

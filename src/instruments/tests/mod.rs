@@ -13,7 +13,6 @@ use std::{
 use bytes::Bytes;
 use opentelemetry::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric;
-use serde_json::Value as Json;
 
 use self::points::{Point, Value, named, one, points};
 use super::*;
@@ -111,7 +110,7 @@ fn poll(fresh: [bool; 2]) -> Poll {
     let endpoints = fresh.map(|fresh| {
         let outcome = if fresh {
             let raw = Bytes::from_static(b"null");
-            PollOutcome::Fresh(Body::new(raw, received, Json::Null, |_| None))
+            PollOutcome::Fresh(Body::new(raw, received, |_| None))
         } else {
             PollOutcome::Failed(PollFailure {
                 error_type: ErrorType::Timeout,
@@ -333,6 +332,10 @@ fn a_histogram_has_one_observation_for_each_fresh_poll() {
     assert_eq!(one(&second, "seconds").start, one(&first, "seconds").start);
 }
 
+/// The attributes of the two endpoints.
+const A: &str = "endpoint=a,url.template=/a";
+const B: &str = "endpoint=b,url.template=/b";
+
 #[test]
 fn report_metrics_describe_the_target() {
     let mut instruments = instruments();
@@ -361,11 +364,11 @@ fn report_metrics_describe_the_target() {
     let unsigned = Value::Unsigned;
     for (name, attributes, expected) in [
         ("betanet.up", "", unsigned(1)),
-        ("betanet.source.up", "url.template=/a", unsigned(1)),
-        ("betanet.source.up", "url.template=/b", unsigned(0)),
+        ("betanet.source.up", A, unsigned(1)),
+        ("betanet.source.up", B, unsigned(0)),
         (
             "betanet.source.last_success.timestamp",
-            "url.template=/b",
+            B,
             Value::Double(1_000.0),
         ),
         ("betanet.scrape.duration", "", Value::Double(0.25)),
@@ -374,12 +377,12 @@ fn report_metrics_describe_the_target() {
         ("betanet.poll.missed_ticks", "", unsigned(3)),
         (
             "betanet.poll.results",
-            "outcome=fresh,url.template=/a",
+            "endpoint=a,outcome=fresh,url.template=/a",
             unsigned(2),
         ),
         (
             "betanet.poll.results",
-            "error.type=timeout,outcome=missing,url.template=/b",
+            "endpoint=b,error.type=timeout,outcome=missing,url.template=/b",
             unsigned(1),
         ),
         (

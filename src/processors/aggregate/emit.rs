@@ -135,6 +135,7 @@ impl Open {
             endpoints: Vec::new(),
             instruments: Vec::new(),
             rules: Vec::new(),
+            shares_names: false,
             digest: 0,
         });
         let scope = SCOPE.into();

@@ -23,7 +23,7 @@ pub fn explain(definition: &Definition, poll: &Poll, problem: &Problem) -> Optio
     }
     let rule = definition.rules.get(problem.rule)?;
     let body = poll.endpoints.get(rule.endpoint)?.body()?;
-    let (document, steps) = (body.document()?, Steps::for_document(body.raw.len()));
+    let (document, steps) = (body.document()?, Steps::for_document(body.size));
     why_missing(rule, &document, &problem.detail, &steps)
 }
 

@@ -14,29 +14,67 @@ use serde_json::Value;
 
 use crate::{
     definition::{Definition, MappingRule, NotOne, Path, Steps, TooManySteps},
-    pipeline::{Poll, ProblemReason, Reading, Readings},
+    pipeline::{Poll, Problem, ProblemReason, Reading, Readings},
 };
 
 pub use self::explain::explain;
 use self::{elements::Walk, seen::Seen};
 
-/// Reads all bodies of `poll`.
-pub fn map(definition: &Definition, poll: &Poll) -> Readings {
-    let mut mapper = Mapper::new(definition);
-    // One document after the other: some are read again here, and take their room only as long.
-    for (endpoint, polled) in poll.endpoints.iter().enumerate() {
-        let Some(body) = polled.body() else { continue };
-        let Some(document) = body.document() else {
+/// Takes the readings of all bodies out of `poll`. A body without readings is parsed and mapped now.
+pub fn map(definition: &Definition, poll: &mut Poll) -> Readings {
+    let mut all = Readings::default();
+    for (endpoint, polled) in poll.endpoints.iter_mut().enumerate() {
+        let Some(body) = polled.body_mut() else {
             continue;
         };
-        for (index, rule) in definition.rules.iter().enumerate() {
-            if rule.endpoint == endpoint {
-                let steps = Steps::for_document(body.raw.len());
-                mapper.apply(index, rule, &document, &steps);
-            }
+        let size = body.size;
+        let again = |document: Value| map_document(definition, endpoint, &document, size);
+        let readings = body.take_readings();
+        if let Some(readings) = readings.or_else(|| body.document().map(again)) {
+            all.append(readings);
+        }
+    }
+    if definition.shares_names {
+        remove_duplicates(definition, &mut all);
+    }
+    all
+}
+
+/// Maps the document of one endpoint. Its text has `text_bytes`, which limits the steps of a path.
+pub fn map_document(
+    definition: &Definition,
+    endpoint: usize,
+    document: &Value,
+    text_bytes: usize,
+) -> Readings {
+    let mut mapper = Mapper::new(definition);
+    for (index, rule) in definition.rules.iter().enumerate() {
+        if rule.endpoint == endpoint {
+            let steps = Steps::for_document(text_bytes);
+            mapper.apply(index, rule, document, &steps);
         }
     }
     mapper.readings
+}
+
+/// Removes series that another endpoint gave before. Each document was mapped alone.
+fn remove_duplicates(definition: &Definition, all: &mut Readings) {
+    let mut mapper = Mapper::new(definition);
+    for reading in std::mem::take(&mut all.values) {
+        let instrument = reading.instrument;
+        if let Err(ElementProblem { reason, detail }) = mapper.push(reading) {
+            let mut rules = definition.rules.iter();
+            let rule = rules.position(|rule| rule.instrument == instrument);
+            all.problems.push(Problem {
+                rule: rule.unwrap_or_default(),
+                instrument,
+                reason,
+                count: 1,
+                detail,
+            });
+        }
+    }
+    all.values = mapper.readings.values;
 }
 
 /// Collects what rules give.

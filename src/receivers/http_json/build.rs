@@ -131,6 +131,7 @@ impl Config {
             limiter,
             clock: context.clock.clone(),
             telemetry: telemetry.clone(),
+            keeps_text: context.keeps_text,
         };
         let probing = Arc::new(Semaphore::new(self.concurrency));
         let for_probes = shared(HeaderMap::new(), AuthConfig::default(), probing);

@@ -78,13 +78,15 @@ pub struct Config {
     /// some 30 KB. Where the endpoints of all targets are more, none is kept: each poll opens its
     /// own, one for all its endpoints if they answer within 50 ms.
     pub max_idle_conns: usize,
-    /// The largest body that is read, compressed or not. What is read of it takes seven times as
-    /// much memory at most: a larger document is refused. One of many small objects takes more
-    /// than its text.
+    /// The largest body that is read, compressed or not. The document that is read from it takes at
+    /// most seven times as much memory: a larger one is refused, for example one of many small
+    /// objects. A document exists only while it is mapped, and the collector maps as many large
+    /// bodies at a time as it has processors.
     pub body_limit: ByteSize,
-    /// The memory of large bodies (more than 64 KiB) and of what is read of them, of all targets
-    /// together; a quarter of it is for the answers that are kept. A body for which there is no
-    /// room is not read. 128MiB if not given, or four times `body_limit` if that is more.
+    /// The memory for the texts of large bodies (more than 64 KiB), of all targets together; a
+    /// quarter of it is for the bodies in the cache. A text is given up when it is mapped. A body
+    /// for which there is no room is not read. 128MiB if not given, or four times `body_limit` if
+    /// that is more.
     pub max_document_memory: Option<ByteSize>,
     /// How many redirects are followed.
     pub max_redirects: usize,
@@ -147,7 +149,7 @@ fn without_credentials<S: Serializer>(proxy: &Option<String>, to: S) -> Result<S
 }
 
 impl Config {
-    /// The memory for large bodies and their documents, and for what is kept of them, in bytes.
+    /// The memory for the texts of large bodies in work, and in the cache, in bytes.
     pub(super) fn document_memory(&self) -> [u64; 2] {
         let default = || MIN_DOCUMENT_MEMORY.max(self.body_limit.get().saturating_mul(4));
         let all = self.max_document_memory.map_or_else(default, ByteSize::get);

@@ -7,7 +7,7 @@ use crate::{
     client::ConfigError,
     definition::LoadError,
     discovery,
-    pipeline::{StatusBoard, TargetNames},
+    pipeline::{DocumentMapping, StatusBoard, TargetNames},
     runtime::Clock,
     telemetry::Meter,
 };
@@ -27,6 +27,11 @@ pub struct Context {
     pub names: Arc<TargetNames>,
     /// How targets are reached.
     pub network: Network,
+    /// The mapping of one document. A body is mapped where it is read, so that no document waits for
+    /// a slow endpoint.
+    pub mapping: DocumentMapping,
+    /// Whether polls come with the text of their bodies, which a command shows or records.
+    pub keeps_text: bool,
 }
 
 /// Why a receiver cannot be built.

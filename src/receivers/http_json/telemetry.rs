@@ -14,6 +14,7 @@ use opentelemetry::{
 };
 
 use crate::{
+    definition::EndpointLabels,
     discovery::ShownShard,
     pipeline::{EndpointPoll, ErrorType, PollOutcome},
     resilience::target_resilience::ReceiverResilience,
@@ -152,23 +153,26 @@ impl ReceiverTelemetry {
     }
 
     /// An attempt has ended.
-    pub(crate) fn requested(&self, path: &str, took: Duration, error_type: Option<ErrorType>) {
-        let mut attributes = vec![
-            KeyValue::new(names::HTTP_REQUEST_METHOD, "GET"),
-            KeyValue::new(names::URL_TEMPLATE, path.to_owned()),
-        ];
+    pub(crate) fn requested(
+        &self,
+        endpoint: &EndpointLabels,
+        took: Duration,
+        error_type: Option<ErrorType>,
+    ) {
+        let mut attributes = vec![KeyValue::new(names::HTTP_REQUEST_METHOD, "GET")];
+        attributes.extend(endpoint.attributes());
         attributes.extend(error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name())));
         self.requests.record(took.as_secs_f64(), &attributes);
     }
 
     /// One endpoint of a poll has ended.
-    pub(crate) fn endpoint_polled(&self, path: &str, polled: &EndpointPoll) {
+    pub(crate) fn endpoint_polled(&self, endpoint: &EndpointLabels, polled: &EndpointPoll) {
         let Some(outcome) = polled.outcome_name() else {
             return;
         };
-        let path = KeyValue::new(names::URL_TEMPLATE, path.to_owned());
-        let attributes = [KeyValue::new(names::OUTCOME, outcome), path.clone()];
-        let of = [path];
+        let of = endpoint.attributes();
+        let [id, path] = of.clone();
+        let attributes = [KeyValue::new(names::OUTCOME, outcome), id, path];
         self.poll_duration
             .record(polled.duration.as_secs_f64(), &attributes);
         if polled.attempts > 0 {
@@ -180,7 +184,7 @@ impl ReceiverTelemetry {
                 .record(polled.retry_delay.as_secs_f64(), &of);
         }
         if let PollOutcome::Fresh(body) = &polled.outcome {
-            self.body_size.record(body.raw.len() as f64, &of);
+            self.body_size.record(body.size as f64, &of);
             self.repaired.add(body.repaired, &of);
         }
         if let Some(age) = polled.stale_age {

@@ -195,18 +195,18 @@ impl TargetResilience {
         };
         let event = DecisionEvent::Suspicion { is_suspect };
         self.record(state, DecisionScope::endpoint(endpoint), event);
-        let (target, path) = (&self.name, self.path(endpoint));
+        let (target, endpoint) = (&self.name, self.endpoint_name(endpoint));
         match change {
             _ if self.is_passing() => {}
             Some(Change::Suspected { left_out, .. }) => tracing::warn!(
                 target,
-                endpoint = path,
+                endpoint,
                 left_out_for_seconds = left_out.as_secs(),
                 "the host hangs since a request to this endpoint: the suspect is not polled any more"
             ),
             _ => tracing::info!(
                 target,
-                endpoint = path,
+                endpoint,
                 "the host answers after a request to this endpoint: the suspicion is over"
             ),
         }

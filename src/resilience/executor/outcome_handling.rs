@@ -337,7 +337,7 @@ impl TargetResilience {
     fn log_retry(&self, ended: &EndedAttempt, delay: Duration, failure: &PollFailure) {
         tracing::debug!(
             target = self.name,
-            endpoint = self.path(ended.poll.endpoint),
+            endpoint = self.endpoint_name(ended.poll.endpoint),
             attempt = ended.poll.attempts,
             delay_seconds = delay.as_secs_f64(),
             error = &*failure.message,

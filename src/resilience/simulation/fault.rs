@@ -47,7 +47,7 @@ pub struct Incident {
     /// The fault of the host.
     pub fault: SimulatedFault,
     /// The affected endpoint, by its position. Default: all.
-    pub path: Option<usize>,
+    pub endpoint: Option<usize>,
     /// The start, after the first poll. Default: a random time between two polls.
     pub at: Option<Duration>,
     /// The length. Default: 240 to 300 s.
@@ -59,19 +59,19 @@ pub fn builtin(settings: &SimulationSettings) -> Vec<Incident> {
     let incident = |name: &str, fault, length: Option<u64>| Incident {
         name: name.to_owned(),
         fault,
-        path: None,
+        endpoint: None,
         at: None,
         length: length.map(Duration::from_secs),
     };
-    let one_path = Incident {
-        path: Some(settings.endpoints.len() / 2),
-        ..incident("one path 500", SimulatedFault::Status(500), None)
+    let one_endpoint = Incident {
+        endpoint: Some(settings.endpoints.len() / 2),
+        ..incident("one endpoint 500", SimulatedFault::Status(500), None)
     };
     let slow = SimulatedFault::Slow(Duration::from_millis(1500));
     vec![
         incident("hang", SimulatedFault::Hang, None),
         incident("refuse", SimulatedFault::Refuse, None),
-        one_path,
+        one_endpoint,
         incident("flapping", SimulatedFault::Flap, None),
         incident("hiccup of 6s", SimulatedFault::Hang, Some(6)),
         incident("80ms to 1.5s", slow, None),
@@ -89,7 +89,7 @@ impl Incident {
         let length = self.length.unwrap_or(Duration::from_secs_f64(length));
         Outage {
             fault: self.fault,
-            path: self.path,
+            endpoint: self.endpoint,
             from,
             to: from.saturating_add(length),
         }
@@ -107,7 +107,7 @@ impl Incident {
 #[derive(Debug, Clone)]
 pub(super) struct Outage {
     fault: SimulatedFault,
-    path: Option<usize>,
+    endpoint: Option<usize>,
     pub(super) from: Duration,
     pub(super) to: Duration,
 }
@@ -132,7 +132,7 @@ impl Outage {
             class,
             took: Some(jittered(nominal, SPREAD, rng)),
         };
-        let suffers = self.path.is_none_or(|path| path == endpoint);
+        let suffers = self.endpoint.is_none_or(|of| of == endpoint);
         let fault = (suffers && self.is_on(now)).then_some(self.fault);
         let is_cold = suffers
             && self.fault == SimulatedFault::Restart

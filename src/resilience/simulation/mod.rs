@@ -15,7 +15,7 @@ use super::{
     config::{self, CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
     feasibility::FeasibilityInput,
 };
-use crate::settings::Duration;
+use crate::{definition::EndpointId, settings::Duration};
 
 pub use self::{
     fault::{Incident, SimulatedFault, builtin},
@@ -44,8 +44,8 @@ pub struct SimulationSettings {
     /// The name of each target, and `host:port` of each of its instances. One target fails, as if
     /// it had one instance.
     pub targets: Vec<(String, Vec<String>)>,
-    /// The paths that are polled of each target.
-    pub endpoints: Vec<String>,
+    /// The endpoints that are polled of each target.
+    pub endpoints: Vec<EndpointId>,
 }
 
 impl SimulationSettings {

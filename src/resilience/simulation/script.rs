@@ -3,7 +3,7 @@
 //! - fault: hang
 //!   at: 60s
 //!   for: 4m
-//! - { fault: status, code: 500, path: /api/v1/metrics }
+//! - { fault: status, code: 500, endpoint: metrics }
 //! - { fault: slow, latency: 2s }
 //! ```
 
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{Incident, SimulatedFault, SimulationSettings};
 use crate::{
+    definition::EndpointId,
     settings::Duration,
     yaml::{self, Cursor, Diagnostics, list},
 };
@@ -25,9 +26,9 @@ struct ScriptEntry {
     /// The length. Default: 240 to 300 s, and 10 s for a restart.
     #[serde(default, rename = "for")]
     length: Option<Duration>,
-    /// The only affected path.
+    /// The only affected endpoint, by its name in the definition.
     #[serde(default)]
-    path: Option<String>,
+    endpoint: Option<String>,
     /// The HTTP status, for `status`.
     #[serde(default)]
     code: Option<u16>,
@@ -50,7 +51,8 @@ enum OutageKind {
 /// Reads a script. `source` is its name in messages.
 ///
 /// # Errors
-/// All mistakes at once, each with its place. A path that is not polled is a mistake.
+/// All mistakes at once, each with its place. An endpoint that the definition does not have is a
+/// mistake.
 pub fn incidents(
     source: &str,
     text: &str,
@@ -80,8 +82,8 @@ impl ScriptEntry {
         settings: &SimulationSettings,
         diagnostics: &mut Diagnostics,
     ) -> Option<Incident> {
-        let path = match &self.path {
-            Some(path) => Some(position(path, at, settings, diagnostics)?),
+        let endpoint = match &self.endpoint {
+            Some(name) => Some(position(name, at, settings, diagnostics)?),
             None => None,
         };
         let length = match self.fault {
@@ -91,7 +93,7 @@ impl ScriptEntry {
         Some(Incident {
             fault: self.fault(at, diagnostics)?,
             name: self.name(),
-            path,
+            endpoint,
             at: self.at.map(Duration::get),
             length: length.map(Duration::get),
         })
@@ -125,12 +127,12 @@ impl ScriptEntry {
         })
     }
 
-    /// The entry in a few words: `status 500 of /a at 1m for 4m`.
+    /// The entry in a few words: `status 500 of metrics at 1m for 4m`.
     fn name(&self) -> String {
         let mut words = vec![format!("{:?}", self.fault).to_lowercase()];
         words.extend(self.code.map(|code| code.to_string()));
         words.extend(self.latency.map(|latency| latency.to_string()));
-        words.extend(self.path.as_ref().map(|path| format!("of {path}")));
+        words.extend(self.endpoint.as_ref().map(|name| format!("of {name}")));
         words.extend(self.at.map(|at| format!("at {at}")));
         words.extend(self.length.map(|length| format!("for {length}")));
         words.join(" ")
@@ -138,16 +140,22 @@ impl ScriptEntry {
 }
 
 fn position(
-    path: &str,
+    name: &str,
     at: &Cursor<'_>,
     settings: &SimulationSettings,
     diagnostics: &mut Diagnostics,
 ) -> Option<usize> {
-    let found = settings.endpoints.iter().position(|known| known == path);
+    let found = settings
+        .endpoints
+        .iter()
+        .position(|known| known.as_str() == name);
     if found.is_none() {
-        let known: Vec<&str> = settings.endpoints.iter().map(String::as_str).collect();
-        let message = format!("is not polled; what is: {}", list(&known));
-        at.error(&["path"], message, diagnostics);
+        let known: Vec<&str> = settings.endpoints.iter().map(EndpointId::as_str).collect();
+        let message = format!(
+            "is not an endpoint of the definition; it has: {}",
+            list(&known)
+        );
+        at.error(&["endpoint"], message, diagnostics);
     }
     found
 }

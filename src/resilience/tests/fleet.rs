@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::secs;
 use crate::{
+    definition::EndpointLabels,
     pipeline::ErrorType,
     resilience::{
         budget::{RetryBudget, floor},
@@ -276,14 +277,14 @@ fn the_recorder_keeps_the_latest_decisions_and_shows_the_gap() {
         },
     );
     let names = Names {
-        endpoints: &["/api".into()],
+        endpoints: &[EndpointLabels::new("api", "/api")],
         instances: &["a:1".into(), "b:2".into()],
     };
     let json = serde_json::to_value(recorder.told(names)).unwrap();
     assert_eq!(
         json[0],
         serde_json::json!({
-            "number": 39, "at": "1970-01-01T00:00:00Z", "endpoint": "/api", "event": "attempt",
+            "number": 39, "at": "1970-01-01T00:00:00Z", "endpoint": "api", "event": "attempt",
             "attempt": 39, "probe": false, "timeout": 0.5, "took": 0.1, "error_type": "timeout",
             "endpoint_outcome": "neutral", "host_outcome": "fail",
         })

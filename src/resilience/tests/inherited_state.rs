@@ -6,6 +6,7 @@ use tokio::time::{Instant, advance};
 
 use super::{refused, secs, without_retries};
 use crate::{
+    definition::EndpointLabels,
     pipeline::{Body, CacheStatus, Inspect, PollOutcome},
     resilience::{
         budget::RetryBudget,
@@ -29,7 +30,7 @@ impl Attempt for Node {
     async fn make(&self, _order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
         if self.is_up {
             let received = std::time::UNIX_EPOCH;
-            let body = Body::new(Default::default(), received, Default::default(), |_| None);
+            let body = Body::new(Default::default(), received, |_| None);
             return Ok(AttemptResponse::Body(body, CacheHeaders::default()));
         }
         Err(refused())
@@ -44,8 +45,8 @@ fn settings() -> ResilienceSettings {
 }
 
 fn host(member: &Arc<TargetSlot>, paths: &[&str]) -> TargetResilience {
-    let paths = paths.iter().map(|path| (*path).into()).collect();
-    TargetResilience::new(member, "node", paths, &Clock::System)
+    let labels = paths.iter().map(|path| EndpointLabels::new(path, path));
+    TargetResilience::new(member, "node", labels.collect(), &Clock::System)
 }
 
 async fn poll(host: &TargetResilience, endpoint: usize, is_up: bool) -> PollOutcome {
@@ -64,7 +65,13 @@ fn heir(old: &TargetResilience, new: TargetResilience, from: &[Option<usize>]) -
 
 fn pool(member: &Arc<TargetSlot>, instances: &[&str]) -> TargetResilience {
     let instances = instances.iter().map(|name| (*name).into()).collect();
-    TargetResilience::of_several(member, "pool", instances, vec!["/".into()], &Clock::System)
+    TargetResilience::of_several(
+        member,
+        "pool",
+        instances,
+        vec![EndpointLabels::new("root", "/")],
+        &Clock::System,
+    )
 }
 
 /// A pool that continues `old`, with the instances at these positions of it.
@@ -105,7 +112,7 @@ async fn an_open_breaker_stays_open_until_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoints_are_found_by_their_path_and_new_ones_start_empty() {
+async fn endpoints_keep_their_state_and_new_ones_start_empty() {
     let fleet = ReceiverResilience::new(settings());
     let member = fleet.join();
     let old = host(&member, &["/a", "/b"]);

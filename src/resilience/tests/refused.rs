@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 
 use super::{refused, without_retries};
 use crate::{
+    definition::EndpointLabels,
     pipeline::{ErrorType, PollOutcome},
     resilience::{
         executor::{Attempt, AttemptError, AttemptRequest, AttemptResponse},
@@ -26,11 +27,11 @@ impl Attempt for Down {
 }
 
 fn host() -> TargetResilience {
-    let paths = vec!["/".into()];
+    let labels = vec![EndpointLabels::new("root", "/")];
     TargetResilience::new(
         &ReceiverResilience::new(without_retries()).join(),
         "node",
-        paths,
+        labels,
         &Clock::System,
     )
 }

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::secs;
 use crate::{
+    definition::EndpointId,
     resilience::{
         config::TimeoutConfig,
         simulation::{
@@ -25,7 +26,9 @@ fn settings() -> SimulationSettings {
         cache: Default::default(),
         freshness_objective: None,
         targets: vec![("node".to_owned(), vec!["node:9000".to_owned()])],
-        endpoints: (0..6).map(|at| format!("/{at}")).collect(),
+        endpoints: (0..6)
+            .map(|at| EndpointId::from(format!("e{at}").as_str()))
+            .collect(),
     }
 }
 
@@ -48,11 +51,11 @@ fn runs(settings: &SimulationSettings, incident: &Incident) -> Vec<Run> {
 }
 
 /// Mean requests, mean detection, mean and longest recovery, of 300 outages of 240 to 300 s.
-fn outages(fault: SimulatedFault, path: Option<usize>) -> [f64; 4] {
+fn outages(fault: SimulatedFault, endpoint: Option<usize>) -> [f64; 4] {
     let incident = Incident {
         name: String::new(),
         fault,
-        path,
+        endpoint,
         at: None,
         length: None,
     };
@@ -83,7 +86,7 @@ fn a_host_that_refuses_is_detected_sooner() {
 }
 
 #[test]
-fn one_failing_path_of_six_is_detected_and_the_others_are_polled() {
+fn one_failing_endpoint_of_six_is_detected_and_the_others_are_polled() {
     let found = outages(SimulatedFault::Status(500), Some(3));
     let [requests, detection, recovery, longest] = found;
     assert!(
@@ -98,7 +101,7 @@ fn a_hiccup_of_six_seconds_loses_no_poll() {
     let hiccup = Incident {
         name: String::new(),
         fault: SimulatedFault::Hang,
-        path: None,
+        endpoint: None,
         at: None,
         length: Some(secs(6)),
     };
@@ -131,22 +134,26 @@ fn the_defaults_keep_their_bounds_in_every_builtin_outage() {
     let restart = reports.iter().find(|report| report.fault == "restart");
     // A cold node has enough time to answer.
     assert!(restart.unwrap().recovery_seconds.unwrap().mean <= 30.0);
-    for name in ["hang", "refuse", "one path 500"] {
+    for name in ["hang", "refuse", "one endpoint 500"] {
         let report = reports.iter().find(|report| report.fault == name).unwrap();
         let detection = report.detection_seconds.unwrap();
         assert!(
             detection.max <= 45.0 && detection.outages == 300,
             "{report:?}"
         );
-        // All other paths are polled while one fails.
-        let limit = if name == "one path 500" { 115.0 } else { 40.0 };
+        // All other endpoints are polled while one fails.
+        let limit = if name == "one endpoint 500" {
+            115.0
+        } else {
+            40.0
+        };
         assert!(report.requests.unwrap().mean <= limit, "{report:?}");
     }
 }
 
 #[test]
 fn a_script_sets_the_fault_its_start_and_its_length() {
-    let text = "- {at: 60s, for: 4m, fault: hang}\n- {fault: status, code: 500, path: /3}\n\
+    let text = "- {at: 60s, for: 4m, fault: hang}\n- {fault: status, code: 500, endpoint: e3}\n\
                 - {fault: slow, latency: 2s}\n- fault: restart\n";
     let read = incidents("s.yaml", text, &settings()).unwrap();
     let names: Vec<&str> = read.iter().map(|incident| incident.name.as_str()).collect();
@@ -154,7 +161,7 @@ fn a_script_sets_the_fault_its_start_and_its_length() {
         names,
         [
             "hang at 1m for 4m",
-            "status 500 of /3",
+            "status 500 of e3",
             "slow 2s",
             "restart"
         ]
@@ -164,7 +171,7 @@ fn a_script_sets_the_fault_its_start_and_its_length() {
     };
     assert_eq!((hang.at, hang.length), (Some(secs(60)), Some(secs(240))));
     assert_eq!(
-        (status.fault, status.path),
+        (status.fault, status.endpoint),
         (SimulatedFault::Status(500), Some(3))
     );
     assert_eq!(slow.fault, SimulatedFault::Slow(secs(2)));
@@ -186,8 +193,8 @@ fn all_mistakes_of_a_script_are_reported() {
         ("- {fault: status, code: 200}", "a status from 300 to 599"),
         ("- {fault: slow}", "missing key `latency`"),
         (
-            "- {fault: hang}\n- {fault: hang, path: /x}",
-            "s.yaml:2:17: 1::path: is not polled",
+            "- {fault: hang}\n- {fault: hang, endpoint: x}",
+            "s.yaml:2:17: 1::endpoint: is not an endpoint",
         ),
         ("- {fault: hang, at: 60}", "write 60s?"),
     ] {

@@ -87,7 +87,7 @@ pub(super) fn gauges(
 /// A target with the endpoints `network` and `mixnodes`.
 pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
     let endpoint = |name: &str| Endpoint {
-        name: name.to_owned(),
+        id: name.into(),
         path: format!("/{name}").into(),
         request: format!("/{name}").into(),
         format: Format::Json,
@@ -110,6 +110,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
             endpoints: vec![endpoint("network"), endpoint("mixnodes")],
             instruments: Vec::new(),
             rules: Vec::new(),
+            shares_names: false,
             digest: 0,
         }),
     })

@@ -172,7 +172,7 @@ metrics:
 ";
     let definition = definition::from_text("test", "test.yaml", text).unwrap();
     assert_eq!(definition.instruments.len(), 2, "one a scope");
-    let readings = map(&definition, &poll(&definition, &json!({"n": 1})));
+    let readings = map(&definition, &mut poll(&definition, &json!({"n": 1})));
     assert_eq!(series(&readings), ["of=a: 1", "of=b: 1"]);
     assert_eq!(reasons(&readings), [(ProblemReason::Duplicate, 1)]);
 }
@@ -181,8 +181,8 @@ metrics:
 fn the_nearest_key_is_named_for_paths_of_every_kind() {
     let hint = |metric: &str, document: Value| {
         let definition = definition(&format!("instrument: gauge, {metric}"));
-        let poll = poll(&definition, &document);
-        let readings = map(&definition, &poll);
+        let mut poll = poll(&definition, &document);
+        let readings = map(&definition, &mut poll);
         let problem: &Problem = readings.problems.first().unwrap();
         explain(&definition, &poll, problem)
     };

@@ -28,7 +28,8 @@ fn definition(metric: &str) -> Arc<Definition> {
 /// A poll at which every endpoint answered with `document`.
 fn poll(definition: &Definition, document: &Value) -> Poll {
     let endpoints = definition.endpoints.iter().map(|_| {
-        let body = Body::new(Bytes::new(), UNIX_EPOCH, document.clone(), |_| None);
+        let document = document.clone();
+        let body = Body::new(Bytes::new(), UNIX_EPOCH, move |_| Some(document.clone()));
         EndpointPoll::new(PollOutcome::Fresh(body))
     });
     Poll {
@@ -44,7 +45,7 @@ fn poll(definition: &Definition, document: &Value) -> Poll {
 
 fn mapped(metric: &str, document: &Value) -> Readings {
     let definition = definition(metric);
-    map(&definition, &poll(&definition, document))
+    map(&definition, &mut poll(&definition, document))
 }
 
 /// What the one value `$.v` comes to.
@@ -470,7 +471,7 @@ fn an_endpoint_without_a_body_gives_nothing_and_no_problem() {
         error_type: ErrorType::Connect,
         message: "".into(),
     });
-    let readings = map(&definition, &poll);
+    let readings = map(&definition, &mut poll);
     assert_eq!(series(&readings), [""; 0]);
     assert_eq!(reasons(&readings), []);
 }
@@ -501,7 +502,7 @@ proptest! {
     fn no_json_is_too_odd(document in any_json()) {
         for builtin in BUILTIN {
             let definition = definition::load_builtin(builtin).unwrap();
-            let readings = map(&definition, &poll(&definition, &document));
+            let readings = map(&definition, &mut poll(&definition, &document));
             let mut seen = HashSet::new();
             for reading in &readings.values {
                 let value = reading.value.as_f64();

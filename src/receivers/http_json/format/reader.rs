@@ -1,7 +1,8 @@
 //! What a body is read as: a document, which takes a bounded amount of memory.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::{
@@ -10,7 +11,10 @@ use super::{
     json, lossy_json,
     prometheus::{self, Fault},
 };
-use crate::definition::{Endpoint, Format};
+use crate::{
+    definition::{Endpoint, Format},
+    pipeline::Body,
+};
 
 /// How the bodies of one endpoint are read.
 #[derive(Debug, Clone)]
@@ -21,10 +25,12 @@ pub(crate) struct Reader {
     limit_bytes: u64,
 }
 
-/// A document, and what it takes.
+/// A document.
 #[derive(Debug)]
 pub(crate) struct Decoded {
     pub(crate) value: Value,
+    /// What it takes of the memory, for the tests of the budget.
+    #[cfg(test)]
     pub(crate) bytes: u64,
     /// In how many places its text was repaired.
     pub(crate) repaired: u64,
@@ -70,8 +76,17 @@ impl Reader {
         };
         Ok(Decoded {
             value,
+            #[cfg(test)]
             bytes: budget.taken_bytes(),
             repaired,
+        })
+    }
+
+    /// A body of this text, which it can read.
+    pub(crate) fn body(&self, raw: Bytes, received: SystemTime) -> Body {
+        let reader = self.clone();
+        Body::new(raw, received, move |raw| {
+            reader.read(raw).ok().map(|decoded| decoded.value)
         })
     }
 

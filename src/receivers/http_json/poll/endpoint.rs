@@ -10,7 +10,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 use tokio::{
@@ -18,19 +17,17 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
+use super::body_mapper::BodyMapper;
 use crate::{
     client::content_encoding::DecodeError,
-    definition::Definition,
+    definition::{Definition, EndpointLabels},
     http::{Credentials, CredentialsError, retry_after},
     pipeline::{
         Allowance, Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome,
         Share,
     },
     receivers::http_json::{
-        format::{
-            error::DocumentError,
-            reader::{Decoded, Reader},
-        },
+        format::{error::DocumentError, reader::Reader},
         http::{
             cache_headers::{add_validators, origin},
             telltale,
@@ -58,9 +55,9 @@ pub(crate) struct ReceiverParts {
     pub(crate) credentials: Credentials,
     /// The most bytes of a decompressed body.
     pub(crate) body_limit_bytes: u64,
-    /// The memory of large bodies and their documents.
+    /// The memory of the texts of large bodies.
     pub(crate) memory: Arc<Allowance>,
-    /// The memory of what is kept of large bodies.
+    /// The memory of the texts of large bodies that are kept.
     pub(crate) kept: Arc<Allowance>,
     /// One permit a request in flight.
     pub(crate) limiter: Arc<Semaphore>,
@@ -68,15 +65,18 @@ pub(crate) struct ReceiverParts {
     pub(crate) clock: Clock,
     /// Counts requests.
     pub(crate) telemetry: ReceiverTelemetry,
+    /// Whether polls come with the text of their bodies.
+    pub(crate) keeps_text: bool,
 }
 
 /// One endpoint of one target.
 pub(crate) struct EndpointPoller {
     /// Where it is at each instance of the target.
     pub(crate) sites: PerInstance<EndpointAddress>,
-    /// Its path as it is shown.
-    pub(crate) path: Arc<str>,
-    pub(crate) reader: Reader,
+    /// What metrics, logs and pages show of it.
+    pub(crate) labels: EndpointLabels,
+    /// Reads and maps its bodies.
+    pub(crate) mapper: BodyMapper,
     pub(crate) shared: Arc<ReceiverParts>,
     /// Breakers, cache and the rest, of the whole target.
     pub(crate) host: Arc<TargetResilience>,
@@ -131,17 +131,31 @@ const HEAVY_BYTES: usize = 1024;
 const SAMPLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl EndpointPoller {
-    /// Its path as it is shown: the same for all targets of a definition, without a value of its
-    /// query.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
     /// Polls, with retries and whatever else the resilience layer decides.
     pub(crate) async fn poll(&self, manner: Manner) -> EndpointPoll {
         let started = Instant::now();
-        let polled = self.host.poll_in(self.index, manner, self).await;
+        let mut polled = self.host.poll_in(self.index, manner, self).await;
+        if let PollOutcome::Fresh(body) | PollOutcome::NotModified(body) = &mut polled.outcome {
+            self.finish(body).await;
+        }
         Self::result(started, polled)
+    }
+
+    /// Maps a body that was kept (304), and gives up the text of any body: what a poll holds until
+    /// its slowest endpoint has answered are readings.
+    async fn finish(&self, body: &mut Body) {
+        if !body.is_mapped() {
+            let (mapper, kept) = (self.mapper.clone(), body.clone());
+            let map = move || mapper.map_kept(&kept);
+            let readings = match body.is_large() {
+                true => heavy::offload(map).await.unwrap_or_default(),
+                false => map(),
+            };
+            body.set_readings(readings);
+        }
+        if !self.shared.keeps_text {
+            body.release_text();
+        }
     }
 
     /// Asks nobody.
@@ -216,16 +230,13 @@ impl EndpointPoller {
             true => response.body.len() > LARGE_BYTES,
             false => response.body.len() > HEAVY_BYTES,
         };
-        let reader = self.reader.clone();
-        let read = move || read(&reader, response, &request);
-        let (raw, share, decoded) = match is_heavy {
+        let mapper = self.mapper.clone();
+        let read = move || read(&mapper, response, &request, received);
+        let (body, share) = match is_heavy {
             true => heavy::offload(read).await??,
             false => read()?,
         };
-        let (memory, kept) = (&self.shared.memory, &self.shared.kept);
-        let bytes = decoded.bytes;
-        let body = body(&self.reader, raw, decoded, received);
-        let body = body.accounted(share, bytes, memory, kept);
+        let body = body.accounted(share, &self.shared.kept);
         Ok(AttemptResponse::Body(body, origin))
     }
 }
@@ -240,7 +251,7 @@ impl Attempt for EndpointPoller {
             let error_type = miss.map(|miss| miss.failure.error_type);
             self.shared
                 .telemetry
-                .requested(self.path(), started.elapsed(), error_type);
+                .requested(&self.labels, started.elapsed(), error_type);
         }
         result
     }
@@ -279,12 +290,13 @@ fn hold(
     has_room.then_some(()).ok_or(TransportError::Memory)
 }
 
-/// Decompresses the body of an answer, and reads it.
+/// Decompresses the body of a response, reads it and maps it.
 fn read(
-    reader: &Reader,
+    mapper: &BodyMapper,
     response: TransportResponse,
     request: &TransportRequest,
-) -> Result<(Bytes, Option<Share>, Decoded), ResponseError> {
+    received: SystemTime,
+) -> Result<(Body, Option<Share>), ResponseError> {
     let TransportResponse {
         status,
         headers,
@@ -302,28 +314,19 @@ fn read(
     if raw.len() > LARGE_BYTES {
         hold(&mut share, raw.len() as u64, &request.memory)?;
     }
-    if reader.is_json() && telltale::is_empty(&raw) {
+    if mapper.reader.is_json() && telltale::is_empty(&raw) {
         let status = status.as_u16();
         return Err(ResponseError::Empty { status });
     }
-    let decoded = reader.read(&raw).map_err(|error| match error {
+    let body = mapper.body(raw.clone(), received);
+    let body = body.map_err(|error| match error {
         DocumentError::TooLarge(_) => error.into(),
         source => ResponseError::Unreadable {
             what: telltale::of_body(request, &headers, &raw),
             source,
         },
     })?;
-    Ok((raw, share, decoded))
-}
-
-/// What was read of a body that was `received` then.
-fn body(reader: &Reader, raw: Bytes, decoded: Decoded, received: SystemTime) -> Body {
-    let reader = reader.clone();
-    let mut body = Body::new(raw, received, decoded.value, move |raw| {
-        reader.read(raw).ok().map(|decoded| decoded.value)
-    });
-    body.repaired = decoded.repaired;
-    body
+    Ok((body, share))
 }
 
 impl ResponseError {
@@ -394,7 +397,11 @@ pub(crate) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
                     let reader = Reader::new(endpoint, SAMPLE_BYTES_MAX);
                     let decoded = reader.read(&saved).map_err(ResponseError::Document);
                     decoded
-                        .map(|decoded| body(&reader, saved.into(), decoded, now))
+                        .map(|decoded| {
+                            let mut body = reader.body(saved.into(), now);
+                            body.repaired = decoded.repaired;
+                            body
+                        })
                         .map_err(|error| (error.error_type(), chain(&error).into()))
                 }
             };

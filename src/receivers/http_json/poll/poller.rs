@@ -73,7 +73,7 @@ impl TargetPoller {
                 let poll = self.refused(state.schedule.missed());
                 self.board.record(&self.target, &poll);
                 poll.note_up(&mut state.up.endpoints);
-                state.accept(&poll).await;
+                state.accept(poll).await;
                 // Not even for a probe; the next tick asks again.
                 if round.is_tick {
                     state.schedule.done(Instant::now());
@@ -87,7 +87,7 @@ impl TargetPoller {
             self.telemetry
                 .started(Instant::now().saturating_duration_since(round.due));
             if self.host.is_half_open() {
-                state.accept(&self.between(state.schedule.missed())).await;
+                state.accept(self.between(state.schedule.missed())).await;
             }
             let under_way = self.telemetry.poll();
             // Boxed, so that between two polls a target takes no room for one.
@@ -98,7 +98,7 @@ impl TargetPoller {
             if !leaves {
                 self.report(&poll, &mut state.up);
             }
-            state.accept(&poll).await;
+            state.accept(poll).await;
             if leaves {
                 return PollingEnded::Unknown;
             }
@@ -169,7 +169,8 @@ impl TargetPoller {
             otel.kind = "client",
             server.address = self.target.server_address,
             server.port = self.target.server_port,
-            url.template = endpoint.path(),
+            endpoint = endpoint.labels.id.as_str(),
+            url.template = &*endpoint.labels.path,
         )
     }
 
@@ -237,7 +238,7 @@ impl TargetPoller {
     fn report(&self, poll: &Poll, up: &mut EndpointUp) {
         self.board.record(&self.target, poll);
         for (endpoint, polled) in self.endpoints.iter().zip(&poll.endpoints) {
-            self.telemetry.endpoint_polled(endpoint.path(), polled);
+            self.telemetry.endpoint_polled(&endpoint.labels, polled);
         }
         let was_up = up.target;
         poll.note_up(&mut up.endpoints);

@@ -87,17 +87,21 @@ impl PollState {
     }
 
     /// Hands a poll on. What is made of large bodies takes long: other tasks go on meanwhile.
-    pub(crate) async fn accept(&mut self, poll: &Poll) {
+    pub(crate) async fn accept(&mut self, poll: Poll) {
         match poll.is_large() {
             true => heavy::here(|| self.hand_on(poll)).await,
             false => self.hand_on(poll),
         }
     }
 
-    fn hand_on(&mut self, poll: &Poll) {
-        for sink in &mut self.sinks {
-            sink.accept(poll);
+    fn hand_on(&mut self, poll: Poll) {
+        let Some((last, others)) = self.sinks.split_last_mut() else {
+            return;
+        };
+        for sink in others {
+            sink.accept(poll.clone());
         }
+        last.accept(poll);
     }
 }
 

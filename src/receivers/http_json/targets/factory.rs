@@ -7,13 +7,14 @@ use reqwest::Url;
 use super::definition_selection::DefinitionSelector;
 use crate::{
     definition::{Definition, Endpoint},
-    pipeline::Target,
+    pipeline::{DocumentMapping, Target},
     receivers::http_json::{
         config::TargetConfig,
         context::{BuildError, Context},
         format::reader::Reader,
         http::{clients::Pinned, transport::Transport},
         poll::{
+            body_mapper::BodyMapper,
             endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
             poller::TargetPoller,
         },
@@ -56,6 +57,7 @@ pub(crate) struct PollerParts<'a> {
     pub(crate) sites: InstanceTransports<'a>,
     pub(crate) member: Arc<TargetSlot>,
     pub(crate) shared: &'a Arc<ReceiverParts>,
+    pub(crate) mapping: DocumentMapping,
 }
 
 impl PollerFactory {
@@ -150,6 +152,7 @@ impl PollerFactory {
             sites: self.sites(config, before)?,
             member: member.unwrap_or_else(|| self.fleet.join()),
             shared: &self.shared,
+            mapping: self.context.mapping,
         };
         self.poller(config, definition, &behind)
     }
@@ -177,9 +180,9 @@ impl PollerFactory {
         let Context { id, clock, .. } = &self.context;
         let instances = behind.sites.map(|(url, _)| *url);
         let target = Arc::new(config.resolve(id, &instances, definition));
-        let paths = definition.endpoints.iter().map(|e| Arc::clone(&e.path));
-        let (names, paths) = (config.replicas().collect(), paths.collect());
-        let host = TargetResilience::of_several(&behind.member, &target.name, names, paths, clock);
+        let labels = definition.endpoints.iter().map(Endpoint::labels);
+        let (names, labels) = (config.replicas().collect(), labels.collect());
+        let host = TargetResilience::of_several(&behind.member, &target.name, names, labels, clock);
         let host = Arc::new(host);
         Ok(TargetPoller {
             endpoints: endpoints(&target, &host, behind)?,
@@ -254,8 +257,13 @@ fn endpoints(
             };
             Ok(EndpointPoller {
                 sites: behind.sites.try_map(site)?,
-                path: Arc::clone(&endpoint.path),
-                reader: Reader::new(endpoint, behind.shared.body_limit_bytes),
+                labels: endpoint.labels(),
+                mapper: BodyMapper {
+                    reader: Reader::new(endpoint, behind.shared.body_limit_bytes),
+                    definition: Arc::clone(&target.definition),
+                    endpoint: index,
+                    mapping: behind.mapping,
+                },
                 shared: Arc::clone(behind.shared),
                 host: Arc::clone(host),
                 index,

@@ -67,6 +67,7 @@ impl TargetManager {
                 sites: PerInstance::one((&order.endpoint, Arc::clone(&transport))),
                 member: factory.fleet.apart(left).join(),
                 shared: &factory.shared_by_probes,
+                mapping: factory.context.mapping,
             };
             let poller = factory.poller(&config, definition, &behind);
             let poller = poller.map_err(unable)?;

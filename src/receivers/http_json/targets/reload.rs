@@ -93,7 +93,9 @@ fn instances(new: &TargetConfig, old: &TargetConfig) -> Vec<Option<usize>> {
 fn positions(new: &Definition, old: &Definition) -> Vec<Option<usize>> {
     let position = |new: &Endpoint| {
         let mut endpoints = old.endpoints.iter();
-        endpoints.position(|old| old.request == new.request && old.format == new.format)
+        endpoints.position(|old| {
+            old.id == new.id && old.request == new.request && old.format == new.format
+        })
     };
     let endpoints = new.endpoints.iter();
     endpoints.map(position).collect()

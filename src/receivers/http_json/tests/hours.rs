@@ -36,7 +36,7 @@ struct Auditor {
 impl Sink for Auditor {
     fn follow(&mut self, _target: &Arc<Target>) {}
 
-    fn accept(&mut self, poll: &Poll) {
+    fn accept(&mut self, poll: Poll) {
         let mut books = self.books.lock().unwrap();
         books.polls += 1;
         for polled in poll.endpoints.iter().filter(|polled| polled.was_asked()) {

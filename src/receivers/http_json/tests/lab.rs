@@ -197,7 +197,13 @@ fn shared(concurrency: usize, clock: &Clock, telemetry: &ReceiverTelemetry) -> A
         limiter: Arc::new(Semaphore::new(concurrency)),
         clock: clock.clone(),
         telemetry: telemetry.clone(),
+        keeps_text: true,
     })
+}
+
+/// The mapping of tests that look at requests and not at values.
+pub(super) fn nothing(_: &Definition, _: usize, _: &serde_json::Value, _: usize) -> Readings {
+    Readings::default()
 }
 
 /// A receiver called `id` without targets; all that it gets stand before the same server.
@@ -215,6 +221,8 @@ pub(super) fn receiver(
         board: Arc::clone(board),
         names: Arc::clone(names),
         network: Network::default(),
+        mapping: nothing,
+        keeps_text: true,
     };
     let telemetry = ReceiverTelemetry::new(&context.meter, id);
     let server = Arc::clone(lab);
@@ -290,28 +298,40 @@ fn before_strangers(
     let clock = clock();
     let telemetry = ReceiverTelemetry::new(&meter(), "test");
     let shared = shared(concurrency, &clock, &telemetry);
-    let texts = paths.iter().map(|path| Arc::from(*path)).collect();
+    let definition = definition(paths);
+    let labels = definition.endpoints.iter().map(Endpoint::labels);
     let names = ["a", "b", "c", "d", "e"].into_iter().take(servers.count());
     let names = names.map(Arc::from).filter(|_| servers.are_several());
-    let host = TargetResilience::of_several(&fleet.join(), "node", names.collect(), texts, &clock);
+    let host = TargetResilience::of_several(
+        &fleet.join(),
+        "node",
+        names.collect(),
+        labels.clone().collect(),
+        &clock,
+    );
     let host = Arc::new(host);
-    let endpoints = paths
-        .iter()
+    let endpoints = labels
+        .zip(paths)
         .enumerate()
-        .map(|(index, path)| EndpointPoller {
-            path: Arc::from(*path),
+        .map(|(index, (labels, path))| EndpointPoller {
+            labels,
             sites: servers.map(|server| EndpointAddress {
                 url: format!("http://node{path}").parse().unwrap(),
                 transport: Arc::clone(server),
             }),
-            reader: Reader::json(1024),
+            mapper: BodyMapper {
+                reader: Reader::json(1024),
+                definition: Arc::clone(&definition),
+                endpoint: index,
+                mapping: nothing,
+            },
             shared: Arc::clone(&shared),
             host: Arc::clone(&host),
             index,
         });
     TargetPoller {
         endpoints: endpoints.collect(),
-        target: Arc::new(Target::named("node", &definition(paths))),
+        target: Arc::new(Target::named("node", &definition)),
         host,
         since: clock.now(),
         clock,

@@ -1,6 +1,7 @@
 //! A poller before a server in memory, under a clock that stands still unless somebody waits.
 
 mod answers;
+mod documents;
 mod dropped;
 mod hedge;
 mod hours;
@@ -34,6 +35,7 @@ use super::{
     format::reader::Reader,
     http::transport::{Transport, TransportError, TransportRequest, TransportResponse},
     poll::{
+        body_mapper::BodyMapper,
         endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
         poller::{PollingEnded, TargetPoller},
         round::End,
@@ -45,11 +47,11 @@ use super::{
 };
 use crate::{
     client::content_encoding::Codings,
-    definition,
+    definition::{self, Endpoint},
     http::{AuthConfig, Credentials},
     pipeline::{
-        Allowance, EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Sink, StatusBoard,
-        TargetNames,
+        Allowance, EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Readings, Sink,
+        StatusBoard, TargetNames,
     },
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
@@ -185,11 +187,11 @@ struct RecordingSink {
 impl Sink for RecordingSink {
     fn follow(&mut self, _target: &Arc<Target>) {}
 
-    fn accept(&mut self, poll: &Poll) {
+    fn accept(&mut self, poll: Poll) {
         if !poll.is_round() {
             return;
         }
-        let kept = (self.begun.elapsed(), poll.missed_ticks, errors(poll));
+        let kept = (self.begun.elapsed(), poll.missed_ticks, errors(&poll));
         self.kept.lock().unwrap().push(kept);
     }
 }
@@ -283,7 +285,7 @@ impl Sink for Refuses {
 
     fn follow(&mut self, _target: &Arc<Target>) {}
 
-    fn accept(&mut self, poll: &Poll) {
+    fn accept(&mut self, poll: Poll) {
         self.0.accept(poll);
     }
 }

@@ -51,7 +51,7 @@ impl Sink for LogLine {
         self.write("follows");
     }
 
-    fn accept(&mut self, poll: &Poll) {
+    fn accept(&mut self, poll: Poll) {
         let is_broken = self.log.is_broken.load(Ordering::Relaxed);
         assert!(!is_broken || !self.target.ends_with("one"), "out of luck");
         self.write(if poll.is_up() { "up" } else { "down" });

@@ -328,10 +328,7 @@ async fn an_answer_that_still_holds_is_as_good_as_a_new_one() {
     let tag = Some("\"1\"".to_owned());
     assert_eq!(tags, [None, tag.clone(), tag]);
     assert!(polls[2].is_up());
-    let document = |poll: &Poll| {
-        let document = poll.endpoints[0].body().unwrap().document();
-        document.map(|document| (**document).clone())
-    };
+    let document = |poll: &Poll| poll.endpoints[0].body().unwrap().document();
     assert!(document(&polls[0]).is_some());
     assert_eq!(document(&polls[2]), document(&polls[0]));
     let own = &polls[2].own;
