@@ -6,6 +6,7 @@ use futures_util::FutureExt as _;
 use tokio::{
     runtime::Handle,
     sync::mpsc,
+    task::JoinHandle,
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -125,12 +126,13 @@ impl Tasks {
         self.stop.clone()
     }
 
-    /// Runs `future` until it ends. A panic is caught and reported as a failure of `name`.
-    pub fn spawn<F>(&self, name: impl Into<Arc<str>>, future: F)
+    /// Runs `future` until it ends. A panic is caught and reported as a failure of `name`. The handle
+    /// tells when it has ended; dropping the handle changes nothing.
+    pub fn spawn<F>(&self, name: impl Into<Arc<str>>, future: F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.watch(name.into(), future, Severity::Fatal);
+        self.watch(name.into(), future, Severity::Fatal)
     }
 
     /// The same for one of many tasks, which is missed by nobody.
@@ -175,7 +177,7 @@ impl Tasks {
         timeout_at(deadline, self.tracker.wait()).await.is_ok()
     }
 
-    fn watch<F>(&self, name: Arc<str>, future: F, loss: Severity)
+    fn watch<F>(&self, name: Arc<str>, future: F, loss: Severity) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -184,14 +186,14 @@ impl Tasks {
             if let Err(reason) = ended {
                 fail(&report, &name, reason, loss);
             }
-        }));
+        }))
     }
 
-    fn run(&self, future: impl Future<Output = ()> + Send + 'static) {
+    fn run(&self, future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         match &self.place {
             Some(runtime) => self.tracker.spawn_on(future, runtime),
             None => self.tracker.spawn(future),
-        };
+        }
     }
 }
 

@@ -294,7 +294,7 @@ impl Builder<'_> {
         // A definition that cannot be read had its message when the configuration was checked.
         let definitions = config.definition.iter();
         let now = definitions.filter_map(|name| Some(definition::load(name).ok()?.digest));
-        old == config && now.eq(running.factory().digests())
+        old == config && now.eq(running.spec().digests())
     }
 
     fn receiver(

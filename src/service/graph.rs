@@ -149,7 +149,7 @@ impl Graph {
                 (Some(node), draft) => {
                     node.fan_out.set(pipelines);
                     if let PlannedReceiver::Next(next) = draft {
-                        ending.push(node.running.follow(*next).done());
+                        ending.push(node.running.apply(*next).done());
                     }
                     node
                 }

@@ -33,7 +33,7 @@ impl ReceiverNode {
         let fan_out = FanOutConsumer::new(pipelines);
         let consumer = Arc::new(fan_out.clone()) as Arc<dyn Consumer>;
         Self {
-            running: first.start(&[consumer], &tasks),
+            running: first.start(consumer, &tasks),
             fan_out,
             tasks,
         }

@@ -11,10 +11,8 @@ use super::{
     context::{BuildError, Context},
     http::clients::ClientFactory,
     poll::{endpoint::ReceiverParts, schedule::Timing},
-    targets::{
-        discovery::{NewDiscovery, TargetDiscovery},
-        factory::{PollerFactory, TransportFactory},
-    },
+    spec::{ReceiverSpec, TransportFactory},
+    targets::discovery::{NewDiscovery, TargetDiscovery},
     telemetry::ReceiverTelemetry,
 };
 use crate::{
@@ -27,6 +25,13 @@ use crate::{
     settings::Duration,
 };
 
+/// The receiver that runs, from which a new one takes what both have in common.
+#[derive(Clone, Copy)]
+struct Running<'r> {
+    config: &'r Config,
+    spec: &'r Arc<ReceiverSpec>,
+}
+
 impl Config {
     /// Builds the receiver. Opens no connection yet.
     ///
@@ -36,36 +41,37 @@ impl Config {
         self.build_after(None, context)
     }
 
-    /// The same, to take the place of the receiver that runs as another configuration says, with
-    /// all that both have in common.
+    /// Builds the receiver that takes the place of one that runs, under that one's configuration. It
+    /// shares what both have in common.
     ///
     /// # Errors
-    /// As of [`Self::build`]; the one that runs notices nothing.
+    /// As of [`Self::build`]. The one that runs notices nothing.
     pub fn build_after(
         &self,
         before: Option<(&Self, &TargetManager)>,
         context: &Context,
     ) -> Result<HttpJsonReceiver, BuildError> {
-        let old = before.map(|(config, running)| (config, running.factory()));
-        let old = old.as_ref().map(|(config, factory)| (*config, factory));
-        let definitions = self.definitions(old)?;
-        let kept = old.filter(|(config, factory)| {
-            let known = factory.definitions.iter().map(Arc::as_ptr);
-            config.treats_targets_like(self) && known.eq(definitions.iter().map(Arc::as_ptr))
+        let before = before.map(|(config, manager)| (config, manager.spec()));
+        let running = before
+            .as_ref()
+            .map(|(config, spec)| Running { config, spec });
+        let definitions = self.definitions(running)?;
+        let kept = running.filter(|running| {
+            let known = running.spec.definitions.iter().map(Arc::as_ptr);
+            running.config.treats_targets_like(self)
+                && known.eq(definitions.iter().map(Arc::as_ptr))
         });
-        let factory = match kept {
-            Some((_, factory)) => Arc::clone(factory),
-            None => Arc::new(self.factory(definitions, old, context)?),
+        let spec = match kept {
+            Some(running) => Arc::clone(running.spec),
+            None => Arc::new(self.spec(definitions, running, context)?),
         };
         let targets: Vec<_> = self.own_targets().cloned().map(Arc::new).collect();
-        targets
-            .iter()
-            .try_for_each(|target| factory.check(target))?;
-        let discovers_like = old.is_some_and(|(config, _)| config.discovers_like(self));
+        targets.iter().try_for_each(|target| spec.check(target))?;
+        let discovers_like = running.is_some_and(|running| running.config.discovers_like(self));
         Ok(HttpJsonReceiver {
-            finding: match discovers_like {
+            discovery: match discovers_like {
                 true => TargetDiscovery::Unchanged,
-                false => self.finding(context)?,
+                false => self.new_discovery(context)?,
             },
             timing: Timing {
                 interval: self.collection_interval.get(),
@@ -73,17 +79,17 @@ impl Config {
                 targets: targets.len(),
             },
             shard: self.shard,
-            factory,
+            spec,
             targets,
         })
     }
 
-    /// One that did not change is the one that is known.
+    /// The definitions. One that did not change is the one of the receiver that runs.
     fn definitions(
         &self,
-        old: Option<(&Self, &Arc<PollerFactory>)>,
+        running: Option<Running<'_>>,
     ) -> Result<Vec<Arc<Definition>>, BuildError> {
-        let known = old.map(|(_, factory)| factory.definitions.as_slice());
+        let known = running.map(|running| running.spec.definitions.as_slice());
         let known = known.unwrap_or_default();
         let definitions = self.definition.iter().map(|name| {
             let new = definition::load(name)?;
@@ -94,31 +100,32 @@ impl Config {
         definitions.collect()
     }
 
-    fn factory(
+    fn spec(
         &self,
         definitions: Vec<Arc<Definition>>,
-        old: Option<(&Self, &Arc<PollerFactory>)>,
+        running: Option<Running<'_>>,
         context: &Context,
-    ) -> Result<PollerFactory, BuildError> {
-        let telemetry = match old {
-            Some((_, factory)) => factory.shared.telemetry.clone(),
+    ) -> Result<ReceiverSpec, BuildError> {
+        let telemetry = match running {
+            Some(running) => running.spec.shared.telemetry.clone(),
             None => ReceiverTelemetry::new(&context.meter, &context.id),
         };
-        let fleet = match old {
-            Some((_, factory)) => Arc::clone(&factory.fleet),
+        let fleet = match running {
+            Some(running) => Arc::clone(&running.spec.fleet),
             None => {
                 let fleet = ReceiverResilience::new(self.resilience());
                 telemetry.observe_budget(&context.meter, &fleet);
                 fleet
             }
         };
-        let old_shared = old.filter(|(config, _)| config.concurrency == self.concurrency);
-        let limiter = match old_shared {
-            Some((_, factory)) => Arc::clone(&factory.shared.limiter),
+        let same_limit = running.filter(|running| running.config.concurrency == self.concurrency);
+        let limiter = match same_limit {
+            Some(running) => Arc::clone(&running.spec.shared.limiter),
             None => Arc::new(Semaphore::new(self.concurrency)),
         };
-        let old_memory = old.filter(|(c, _)| c.document_memory() == self.document_memory());
-        let [memory, kept] = match old_memory.map(|(_, factory)| &factory.shared) {
+        let same_memory =
+            running.filter(|running| running.config.document_memory() == self.document_memory());
+        let [memory, kept] = match same_memory.map(|running| &running.spec.shared) {
             Some(shared) => [&shared.memory, &shared.kept].map(Arc::clone),
             None => self.document_memory().map(Allowance::new),
         };
@@ -136,12 +143,12 @@ impl Config {
         let probing = Arc::new(Semaphore::new(self.concurrency));
         let for_probes = shared(HeaderMap::new(), AuthConfig::default(), probing);
         let headers = headers::parse(&self.headers)?;
-        Ok(PollerFactory {
+        Ok(ReceiverSpec {
             context: context.clone(),
             detail: self.target_metrics,
             connect: match context.network.transport() {
                 Some(memory) => Arc::new(move |_, _| Ok(Arc::clone(&memory))),
-                None => self.connect(&definitions, old)?,
+                None => self.connect(&definitions, running)?,
             },
             definitions,
             shared: Arc::new(shared(headers, self.auth.clone(), limiter)),
@@ -154,18 +161,19 @@ impl Config {
     fn connect(
         &self,
         definitions: &[Arc<Definition>],
-        old: Option<(&Self, &Arc<PollerFactory>)>,
+        running: Option<Running<'_>>,
     ) -> Result<TransportFactory, BuildError> {
         let endpoints = |definitions: &[Arc<Definition>]| {
             let counts = definitions.iter().map(|known| known.endpoints.len());
             counts.max().unwrap_or_default()
         };
         let connections = endpoints(definitions);
-        let kept = old.filter(|(config, factory)| {
-            config.connects_like(self) && endpoints(&factory.definitions) == connections
+        let kept = running.filter(|running| {
+            running.config.connects_like(self)
+                && endpoints(&running.spec.definitions) == connections
         });
-        if let Some((_, factory)) = kept {
-            return Ok(Arc::clone(&factory.connect));
+        if let Some(running) = kept {
+            return Ok(Arc::clone(&running.spec.connect));
         }
         let clients = ClientFactory::new(self, connections)?;
         Ok(Arc::new(move |endpoint, pinned| {
@@ -176,7 +184,7 @@ impl Config {
         }))
     }
 
-    fn finding(&self, context: &Context) -> Result<TargetDiscovery, BuildError> {
+    fn new_discovery(&self, context: &Context) -> Result<TargetDiscovery, BuildError> {
         let settings = self.discovery();
         let names = self.targets.iter().map(TargetConfig::display_name);
         let of_discovery = discovery::Context {
@@ -192,7 +200,7 @@ impl Config {
         Ok(TargetDiscovery::New(NewDiscovery::new(discovery, context)))
     }
 
-    /// What the resilience layer makes of the configuration.
+    /// The settings of the resilience layer.
     fn resilience(&self) -> resilience::target_resilience::ResilienceSettings {
         resilience::target_resilience::ResilienceSettings {
             interval: self.collection_interval.get(),

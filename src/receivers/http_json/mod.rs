@@ -17,6 +17,7 @@ mod context;
 mod format;
 mod http;
 mod poll;
+mod spec;
 mod targets;
 mod telemetry;
 
@@ -29,10 +30,12 @@ pub use self::{
     config::{Config, TargetConfig},
     context::{BuildError, Context},
     http::network::{Answering, Network},
-    targets::{control::StopHandle, factory::PollerFactory, manager::TargetManager},
+    spec::ReceiverSpec,
+    targets::{handle::StopHandle, manager::TargetManager},
 };
 use self::{
     poll::{endpoint, schedule::Timing},
+    spec::TargetSpec,
     targets::{definition_selection::DefinitionSelector, discovery::TargetDiscovery},
 };
 use crate::{
@@ -42,39 +45,40 @@ use crate::{
     runtime::{Clock, Tasks},
 };
 
-/// A built receiver: what it polls at first, and what makes the pollers of that and of more.
+/// A built receiver: what it polls at first, and how.
 pub struct HttpJsonReceiver {
-    factory: Arc<PollerFactory>,
+    spec: Arc<ReceiverSpec>,
     targets: Vec<Arc<TargetConfig>>,
     timing: Timing,
     shard: Option<ShardConfig>,
-    finding: TargetDiscovery,
+    discovery: TargetDiscovery,
 }
 
-/// A poll made of saved bodies, one an endpoint of `definition`; an endpoint without one failed.
+/// A poll made of saved bodies, one for each endpoint of `definition`. An endpoint without one has
+/// failed.
 pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
     endpoint::sample(definition, bodies, clock)
 }
 
 impl HttpJsonReceiver {
-    /// Polls each target from now on and hands the polls to `consumers`, until `tasks` stops or
-    /// another receiver takes its place with [`TargetManager::follow`].
-    pub fn start(self, consumers: &[Arc<dyn Consumer>], tasks: &Tasks) -> Arc<TargetManager> {
-        let running = Arc::new(TargetManager::new(&self, consumers.to_vec(), tasks.clone()));
-        let Context { id, board, .. } = &self.factory.context;
-        board.add_prober(id, &(Arc::clone(&running) as Arc<dyn Prober>));
-        // It polled nobody who could end.
-        drop(running.begin(self));
-        running
+    /// Polls each target and hands the polls to `consumer`, until `tasks` stops. Another receiver
+    /// takes its place with [`TargetManager::apply`].
+    pub fn start(self, consumer: Arc<dyn Consumer>, tasks: &Tasks) -> Arc<TargetManager> {
+        let manager = Arc::new(TargetManager::new(&self, consumer, tasks.clone()));
+        let Context { id, board, .. } = &self.spec.context;
+        board.add_prober(id, &(Arc::clone(&manager) as Arc<dyn Prober>));
+        // No target was polled that could stop.
+        drop(manager.begin(self));
+        manager
     }
 
-    /// Adds what the discovery finds once to what [`Self::poll_once`] polls; sources that have not
+    /// Adds what the discovery finds once to what [`Self::poll_once`] polls. Sources that have not
     /// answered after `patience` are left out.
     pub async fn discover_once(&mut self, patience: Duration) {
-        if let TargetDiscovery::New(finder) =
-            std::mem::replace(&mut self.finding, TargetDiscovery::None)
+        if let TargetDiscovery::New(discovery) =
+            std::mem::replace(&mut self.discovery, TargetDiscovery::None)
         {
-            self.targets.extend(finder.once(patience).await);
+            self.targets.extend(discovery.once(patience).await);
         }
     }
 
@@ -92,10 +96,16 @@ impl HttpJsonReceiver {
     /// # Errors
     /// If a target cannot be polled.
     pub async fn poll_once(&self) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
-        let targets = self.targets.iter();
-        let targets = targets.map(|target| self.factory.target(target));
-        let mut targets = targets.collect::<Result<Vec<_>, _>>()?;
-        let polls = targets.iter_mut().map(DefinitionSelector::poll_once);
+        let selectors = self.targets.iter().map(|config| {
+            let spec = TargetSpec {
+                receiver: Arc::clone(&self.spec),
+                config: Arc::clone(config),
+                timing: self.timing,
+            };
+            DefinitionSelector::new(spec, None)
+        });
+        let mut selectors = selectors.collect::<Result<Vec<_>, _>>()?;
+        let polls = selectors.iter_mut().map(DefinitionSelector::poll_once);
         let polls = futures_util::future::try_join_all(polls).await?;
         Ok(polls.into_iter().flatten().collect())
     }

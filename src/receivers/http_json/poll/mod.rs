@@ -1,12 +1,15 @@
 //! How one target is polled.
 //!
-//! In reading order: `schedule` says when; `poller` waits for the tick and reports; `round` asks
-//! the endpoints at once or one by one; `endpoint` makes one request; `body_mapper` reads its body and
-//! maps it; `state` is what a target keeps between two polls.
+//! In reading order: `schedule` says when; `poll_loop` waits for the tick (or for one of the
+//! `signals`) and reports; `poll_state` is what a target keeps between two polls; `target_poller`
+//! makes one poll; `round` asks its endpoints at once or one by one; `endpoint` makes the requests
+//! of one endpoint; `body_mapper` reads the body and maps it.
 
 pub(super) mod body_mapper;
 pub(super) mod endpoint;
-pub(super) mod poller;
-pub(super) mod round;
+pub(super) mod poll_loop;
+pub(super) mod poll_state;
+mod round;
 pub(super) mod schedule;
-pub(super) mod state;
+pub(super) mod signals;
+pub(super) mod target_poller;

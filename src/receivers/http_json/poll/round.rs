@@ -1,44 +1,60 @@
-//! One round of a target: all its endpoints at the same time where the host is known to outlive
-//! that, and one after the other where it is not.
+//! One round over the endpoints of a target: all at the same time where the host is known to cope
+//! with that, one after the other where it is not.
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
-use super::poller::TargetPoller;
+use super::endpoint::EndpointPoller;
 use crate::{
-    pipeline::{EndpointPoll, PollOutcome},
+    pipeline::{EndpointPoll, PollOutcome, Target},
     resilience::{
         caution::{Heard, Next},
         executor::{Declined, Manner},
+        target_resilience::TargetResilience,
     },
 };
 
-/// When a round ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// After what a poll has in all, or a little later where endpoints are asked one by one.
-    Usual,
-    /// At this moment at the latest.
-    At(Instant),
+/// One round over the endpoints of a target.
+#[derive(Clone, Copy)]
+pub(crate) struct Round<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) endpoints: &'a [EndpointPoller],
+    pub(crate) host: &'a TargetResilience,
+    /// The span of the poll.
+    pub(crate) span: &'a Span,
 }
 
-impl TargetPoller {
-    /// Asks those endpoints that are `asked`, one flag each; what each of them came to.
-    pub(crate) async fn round(&self, asked: &[bool], end: End, span: &Span) -> Vec<EndpointPoll> {
-        let deadline = match end {
-            End::Usual => self.host.deadline(),
-            End::At(end) => self.host.deadline().min(end),
+/// When a round ends.
+#[derive(Debug, Clone, Copy)]
+struct RoundEnd {
+    deadline: Instant,
+    /// Whether the deadline is the latest moment. If not, an endpoint that is asked alone gets time
+    /// for one attempt after it.
+    is_strict: bool,
+}
+
+/// What the endpoints gave; none for one that was not to be asked.
+struct Results(Vec<Option<EndpointPoll>>);
+
+impl Round<'_> {
+    /// Asks the endpoints that are `asked`, one flag each, and gives a result for every endpoint.
+    /// The round ends at `end` at the latest; without one, at the deadline of a poll, or a little
+    /// later where endpoints are asked one by one.
+    pub(crate) async fn run(self, asked: &[bool], end: Option<Instant>) -> Vec<EndpointPoll> {
+        let deadline = self.host.deadline();
+        let end = RoundEnd {
+            deadline: end.map_or(deadline, |end| end.min(deadline)),
+            is_strict: end.is_some(),
         };
         let steps = self.host.steps(asked);
-        let mut polled = Polled(self.endpoints.iter().map(|_| None).collect());
+        let mut polled = Results(self.endpoints.iter().map(|_| None).collect());
         let manner = Manner {
-            deadline,
+            deadline: end.deadline,
             alone: false,
         };
         let together = steps.together.iter().copied();
-        let results = together.map(|index| self.ask(index, manner, span));
-        let results = join_all(results).await;
+        let results = join_all(together.map(|index| self.ask(index, manner))).await;
         let mut heard = Vec::new();
         for (index, result) in steps.together.into_iter().zip(results) {
             heard.extend(result.as_ref().map(|it| (index, Heard::of(&it.outcome))));
@@ -46,9 +62,9 @@ impl TargetPoller {
         }
         let mut goes_on = self.host.heard_together(&heard);
         for index in steps.alone {
-            let has_time = end == End::Usual || Instant::now() < deadline;
+            let has_time = !end.is_strict || Instant::now() < end.deadline;
             if goes_on && has_time {
-                let (result, next) = Box::pin(self.ask_alone(index, (deadline, end), span)).await;
+                let (result, next) = Box::pin(self.ask_alone(index, end)).await;
                 polled.put(index, result);
                 goes_on = next;
             } else {
@@ -62,22 +78,17 @@ impl TargetPoller {
     }
 
     /// Asks an endpoint while nothing else is in flight, and finds out whether the host has
-    /// outlived that; what it came to, and whether the next one may be asked.
-    async fn ask_alone(
-        &self,
-        index: usize,
-        (deadline, end): (Instant, End),
-        span: &Span,
-    ) -> (Option<EndpointPoll>, bool) {
-        let deadline = match end {
-            End::Usual => self.host.deadline_alone(index, deadline),
-            End::At(_) => deadline,
+    /// survived that. Gives the result, and whether the next endpoint may be asked.
+    async fn ask_alone(&self, index: usize, end: RoundEnd) -> (Option<EndpointPoll>, bool) {
+        let deadline = match end.is_strict {
+            true => end.deadline,
+            false => self.host.deadline_alone(index, end.deadline),
         };
         let manner = Manner {
             deadline,
             alone: true,
         };
-        let Some(mut polled) = self.ask(index, manner, span).await else {
+        let Some(mut polled) = self.ask(index, manner).await else {
             return (None, true);
         };
         let heard = Heard::of(&polled.outcome);
@@ -91,7 +102,7 @@ impl TargetPoller {
         };
         let of = (index, heard);
         let confirmed = self.host.confirm(of, witness.index, witness);
-        let confirmed = confirmed.instrument(self.request_span(witness, span)).await;
+        let confirmed = confirmed.instrument(self.request_span(witness)).await;
         polled.attempts += u32::from(confirmed.was_sent);
         if confirmed.is_suspect
             && let PollOutcome::Failed(failure) = polled.outcome
@@ -101,21 +112,31 @@ impl TargetPoller {
         (Some(polled), confirmed.goes_on)
     }
 
-    async fn ask(&self, index: usize, manner: Manner, span: &Span) -> Option<EndpointPoll> {
+    async fn ask(&self, index: usize, manner: Manner) -> Option<EndpointPoll> {
         let endpoint = self.endpoints.get(index)?;
-        let request = self.request_span(endpoint, span);
-        Some(endpoint.poll(manner).instrument(request).await)
+        let span = self.request_span(endpoint);
+        Some(endpoint.poll(manner).instrument(span).await)
     }
 
     fn decline(&self, index: usize, why: Declined) -> Option<EndpointPoll> {
         self.endpoints.get(index).map(|it| it.decline(why))
     }
+
+    /// The span of a request of this poll.
+    fn request_span(&self, endpoint: &EndpointPoller) -> Span {
+        tracing::info_span!(
+            parent: self.span,
+            "GET",
+            otel.kind = "client",
+            server.address = self.target.server_address,
+            server.port = self.target.server_port,
+            endpoint = endpoint.labels.id.as_str(),
+            url.template = &*endpoint.labels.path,
+        )
+    }
 }
 
-/// What the endpoints came to; none for one that was not to be asked.
-struct Polled(Vec<Option<EndpointPoll>>);
-
-impl Polled {
+impl Results {
     fn put(&mut self, index: usize, result: Option<EndpointPoll>) {
         if let Some(free) = self.0.get_mut(index) {
             *free = result;

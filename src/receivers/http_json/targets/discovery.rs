@@ -11,9 +11,8 @@ use std::{
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::manager::TargetManager;
 use crate::{
-    discovery::{Address, DiscoveredTarget, Discovery, SourceStatus, Sources},
+    discovery::{Address, DiscoveredTarget, Discovery, Found, SourceStatus, Sources},
     pipeline::DiscoveryStatus,
     receivers::http_json::{config::TargetConfig, context::Context},
     runtime::{Clock, Tasks},
@@ -61,27 +60,31 @@ impl NewDiscovery {
         }
     }
 
-    /// Lets `running` poll what is found, until `tasks` stops. The receiver is not ready before its
-    /// sources have answered, unless it `was_ready`.
-    pub(crate) fn follow(self, running: &Arc<TargetManager>, tasks: &Tasks, was_ready: bool) {
-        let Context { id, board, .. } = &running.factory().context;
+    /// Has what is found applied, until `tasks` stops. The receiver is not ready before its sources
+    /// have answered, unless it `was_ready`.
+    pub(crate) fn start(
+        self,
+        context: &Context,
+        tasks: &Tasks,
+        was_ready: bool,
+        apply: impl Fn(Found) + Send + Sync + 'static,
+    ) {
+        let Context { id, board, .. } = context;
         let origins = Arc::clone(&self.found_by) as Arc<dyn DiscoveryStatus>;
         self.found_by
             .is_complete
             .store(was_ready, Ordering::Relaxed);
         board.add_origins(id, &origins);
         let mut found = self.discovery.start(id, tasks);
-        let (found_by, running) = (self.found_by, Arc::clone(running));
+        let (found_by, apply) = (self.found_by, Arc::new(apply));
         let name = format!("targets of {id}");
         let stop = tasks.stopping();
-        let of = stop.clone();
         let following = async move {
             while found.changed().await.is_ok() {
                 let found = found.borrow_and_update().clone();
                 let is_complete = found.is_complete;
-                let (running, of) = (Arc::clone(&running), of.clone());
-                let apply = tokio::task::spawn_blocking(move || running.apply_found(found, &of));
-                match apply.await {
+                let apply = Arc::clone(&apply);
+                match tokio::task::spawn_blocking(move || apply(found)).await {
                     Ok(()) => {}
                     // The end of this task is reported with it.
                     Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

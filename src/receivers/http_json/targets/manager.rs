@@ -1,4 +1,4 @@
-//! A receiver at work: its targets come and go and its settings change while it runs.
+//! The targets of a running receiver. They come and go, and their settings change, while it runs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,250 +10,214 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    control::{StopHandle, TargetControl, TargetUpdate, Turns},
     discovery::TargetDiscovery,
-    factory::PollerFactory,
+    handle::{StopHandle, TargetHandle},
     reconcile::reconcile,
 };
 use crate::{
     discovery::{DiscoveredTarget, Found},
     pipeline::Consumer,
     receivers::http_json::{
-        HttpJsonReceiver, config::TargetConfig, poll::schedule::Timing, telemetry::TargetRefusal,
+        HttpJsonReceiver,
+        config::TargetConfig,
+        poll::{schedule::Timing, signals::Turns},
+        spec::{ReceiverSpec, TargetSpec},
+        telemetry::TargetRefusal,
     },
     runtime::Tasks,
 };
 
-/// A receiver at work.
+/// A running receiver.
 pub struct TargetManager {
-    consumers: Vec<Arc<dyn Consumer>>,
+    consumer: Arc<dyn Consumer>,
     tasks: Tasks,
     turns: Turns,
-    polled: Mutex<ManagedTargets>,
+    managed: Mutex<ManagedTargets>,
 }
 
 /// What is polled, and how.
 struct ManagedTargets {
-    factory: Arc<PollerFactory>,
+    spec: Arc<ReceiverSpec>,
     timing: Timing,
-    /// What the configuration names.
+    /// The targets of the configuration.
     fixed: Vec<Arc<TargetConfig>>,
-    /// What the discovery found.
+    /// The targets that the discovery found.
     found: Arc<[DiscoveredTarget]>,
-    /// What the discovery before that found, until all sources have answered.
+    /// The targets that the discovery before this one found, until all sources of this one have
+    /// answered.
     found_before: Arc<[DiscoveredTarget]>,
-    /// Whether all sources of a discovery have answered at some time.
+    /// Whether all sources of a discovery have answered at least once.
     was_complete: bool,
     discovery: Option<Tasks>,
-    /// The targets, by name.
-    configs: BTreeMap<String, Arc<TargetConfig>>,
-    control: BTreeMap<String, Arc<TargetControl>>,
+    /// By name.
+    targets: BTreeMap<String, TargetHandle>,
 }
 
 impl fmt::Debug for TargetManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").finish_non_exhaustive()
+        f.debug_struct("TargetManager").finish_non_exhaustive()
     }
 }
 
 impl TargetManager {
-    /// Polls nothing yet.
+    /// A manager that polls nothing yet.
     pub(crate) fn new(
         receiver: &HttpJsonReceiver,
-        consumers: Vec<Arc<dyn Consumer>>,
+        consumer: Arc<dyn Consumer>,
         tasks: Tasks,
     ) -> Self {
-        let polled = ManagedTargets {
-            factory: Arc::clone(&receiver.factory),
+        let managed = ManagedTargets {
+            spec: Arc::clone(&receiver.spec),
             timing: receiver.timing,
             fixed: Vec::new(),
             found: Arc::default(),
             found_before: Arc::default(),
             was_complete: false,
             discovery: None,
-            configs: BTreeMap::new(),
-            control: BTreeMap::new(),
+            targets: BTreeMap::new(),
         };
         Self {
-            consumers,
+            consumer,
             tasks,
             turns: Turns::new(),
-            polled: Mutex::new(polled),
+            managed: Mutex::new(managed),
         }
     }
 
-    /// What makes targets of this receiver.
-    pub fn factory(&self) -> Arc<PollerFactory> {
-        Arc::clone(&self.lock().factory)
+    /// What all targets of this receiver have in common.
+    pub fn spec(&self) -> Arc<ReceiverSpec> {
+        Arc::clone(&self.lock().spec)
     }
 
-    /// How many polls were dropped under way so far.
+    /// How many polls were dropped in progress so far.
     pub fn dropped_polls(&self) -> u64 {
-        self.factory().shared.telemetry.dropped_polls()
+        self.spec().shared.telemetry.dropped_polls()
     }
 
-    /// From now on it polls what `next` does, as that does. New targets begin at once, the polls
-    /// under way of those that go are dropped and their series go too. All others go over after
-    /// the poll that is under way, with all that is known of them; where nothing differs they do
-    /// not notice. A target that cannot be polled costs only itself: it is counted, logged, and
-    /// tried again at the next call. Gives the targets that go.
-    pub fn follow(self: &Arc<Self>, mut next: HttpJsonReceiver) -> StopHandle {
+    /// Polls what `next` polls, in its way. New targets start at once. Targets that are gone stop:
+    /// their polls in progress are dropped, and their series end. All others apply the new settings
+    /// after the poll in progress and keep their state; those that did not change notice nothing. A
+    /// target that cannot be polled costs only itself: it is counted, logged, and tried again at the
+    /// next call. Gives the targets that stop.
+    pub fn apply(self: &Arc<Self>, mut next: HttpJsonReceiver) -> StopHandle {
         next.timing.initial_delay = Duration::ZERO;
         self.begin(next)
     }
 
-    /// The same for a receiver that polls nothing yet.
+    /// The first [`Self::apply`], which respects the initial delay.
     pub(crate) fn begin(self: &Arc<Self>, next: HttpJsonReceiver) -> StopHandle {
-        let mut polled = self.lock();
-        let is_other = !Arc::ptr_eq(&polled.factory, &next.factory);
+        let mut managed = self.lock();
+        let is_other = !Arc::ptr_eq(&managed.spec, &next.spec);
         if is_other {
-            let fleet = &next.factory.fleet;
-            fleet.follow(next.factory.resilience.clone());
-            polled.factory = next.factory;
+            next.spec.fleet.follow(next.spec.resilience.clone());
+            managed.spec = next.spec;
         }
-        polled.factory.shared.telemetry.shard.set(next.shard);
-        polled.timing = next.timing;
-        polled.fixed = next.targets;
-        let finder = match next.finding {
+        managed.spec.shared.telemetry.shard.set(next.shard);
+        managed.timing = next.timing;
+        managed.fixed = next.targets;
+        let discovery = match next.discovery {
             TargetDiscovery::Unchanged => None,
             TargetDiscovery::None => {
-                polled.end_discovery();
-                polled.found_before = Arc::default();
-                polled.was_complete = false;
+                managed.end_discovery();
+                managed.found_before = Arc::default();
+                managed.was_complete = false;
                 None
             }
-            TargetDiscovery::New(finder) => {
-                polled.end_discovery();
+            TargetDiscovery::New(discovery) => {
+                managed.end_discovery();
                 let tasks = self.tasks.part();
-                polled.discovery = Some(tasks.clone());
-                Some((finder, tasks, polled.was_complete))
+                managed.discovery = Some(tasks.clone());
+                Some((discovery, tasks, managed.was_complete))
             }
         };
-        let ending = self.reconcile(&mut polled, is_other);
-        drop(polled);
-        if let Some((finder, tasks, was_ready)) = finder {
-            finder.follow(self, &tasks, was_ready);
+        let stopping = self.reconcile(&mut managed, is_other);
+        let context = managed.spec.context.clone();
+        drop(managed);
+        if let Some((discovery, tasks, was_complete)) = discovery {
+            let (manager, stop) = (Arc::clone(self), tasks.stopping());
+            let apply = move |found| manager.apply_found(found, &stop);
+            discovery.start(&context, &tasks, was_complete, apply);
         }
-        ending
+        stopping
     }
 
-    /// The same for what a discovery found, unless that is to `stop`. Of a long list it takes long
+    /// Polls what a discovery found, unless that was told to `stop`. Of a long list it takes long
     /// enough to delay a poll.
-    pub(crate) fn apply_found(&self, found: Found, stop: &CancellationToken) {
-        let mut polled = self.lock();
+    fn apply_found(&self, found: Found, stop: &CancellationToken) {
+        let mut managed = self.lock();
         if stop.is_cancelled() {
             return;
         }
-        polled.found = found.targets;
+        managed.found = found.targets;
         if found.is_complete {
-            polled.was_complete = true;
-            polled.found_before = Arc::default();
+            managed.was_complete = true;
+            managed.found_before = Arc::default();
         }
-        // Nobody waits for those that end.
-        self.reconcile(&mut polled, false);
+        // Nothing waits for those that stop.
+        self.reconcile(&mut managed, false);
     }
 
-    /// With `all`, also the targets that stay as they are get other pollers. Gives those that end.
-    fn reconcile(&self, polled: &mut ManagedTargets, all: bool) -> StopHandle {
-        let wanted = polled.wanted();
-        let changes = reconcile(&polled.configs, &wanted);
+    /// Starts, stops and updates targets until what is polled is what should be. With `all`, targets
+    /// whose own settings did not change are updated too. Gives those that stop.
+    fn reconcile(&self, managed: &mut ManagedTargets, all: bool) -> StopHandle {
+        let wanted = managed.wanted();
+        let changes = reconcile(&managed.targets, |target| &target.config, &wanted);
         for name in &changes.duplicates {
             let reason = "a target of this name stands above";
-            polled
-                .factory
-                .refuse(name, TargetRefusal::Duplicate, reason);
+            managed.spec.refuse(name, TargetRefusal::Duplicate, reason);
         }
-        let mut ending = StopHandle::default();
+        let mut stopping = StopHandle::default();
         for name in &changes.stop {
-            polled.configs.remove(name);
-            if let Some(control) = polled.control.remove(name) {
-                ending.stop(control);
+            if let Some(target) = managed.targets.remove(name) {
+                stopping.stop(target);
             }
         }
-        let going_over = match all {
-            true => polled.configs.len(),
+        let updates = match all {
+            true => managed.targets.len(),
             false => changes.change.len(),
         };
-        for config in changes.change {
-            if let Err(error) = polled.factory.check(&config) {
-                polled.factory.refuse_invalid(&config, &error);
-                continue;
-            }
-            let name = config.display_name();
-            if !all {
-                polled.assign(&name, &config, going_over);
-            }
-            polled.configs.insert(name, config);
-        }
-        if all {
-            for (name, config) in &polled.configs {
-                polled.assign(name, config, going_over);
-            }
+        let changed = managed.valid(changes.change);
+        let mut changed: BTreeMap<_, _> = changed.collect();
+        let (spec, timing) = (Arc::clone(&managed.spec), managed.timing);
+        for (name, target) in &mut managed.targets {
+            let config = match changed.remove(name) {
+                Some(config) => config,
+                None if all => Arc::clone(&target.config),
+                None => continue,
+            };
+            target.update(TargetSpec {
+                receiver: Arc::clone(&spec),
+                config,
+                timing: Timing {
+                    initial_delay: Duration::ZERO,
+                    targets: updates,
+                    ..timing
+                },
+            });
         }
         let timing = Timing {
             targets: changes.start.len(),
-            ..polled.timing
+            ..timing
         };
-        for config in changes.start {
-            match polled.factory.check(&config) {
-                Ok(()) => self.poll(polled, config, timing),
-                Err(error) => polled.factory.refuse_invalid(&config, &error),
-            }
+        let started: Vec<_> = managed.valid(changes.start).collect();
+        for (name, config) in started {
+            let receiver = Arc::clone(&spec);
+            let target = TargetSpec {
+                receiver,
+                config,
+                timing,
+            };
+            let consumer = Arc::clone(&self.consumer);
+            let target = TargetHandle::start(target, consumer, &self.turns, &self.tasks);
+            managed.targets.insert(name, target);
         }
-        polled.timing.initial_delay = Duration::ZERO;
-        ending
-    }
-
-    /// Polls a target until it is told to stop. Its name may be another receiver's, or that of its
-    /// own former self, which still ends: then it waits. What polls it is made in its turn.
-    fn poll(&self, polled: &mut ManagedTargets, config: Arc<TargetConfig>, timing: Timing) {
-        let name = config.display_name();
-        let stop = self.tasks.stopping().child_token();
-        let control = Arc::new(TargetControl::until(stop, self.turns.clone()));
-        polled.control.insert(name.clone(), Arc::clone(&control));
-        polled.configs.insert(name.clone(), Arc::clone(&config));
-        let factory = Arc::clone(&polled.factory);
-        let context = &polled.factory.context;
-        let (names, receiver) = (Arc::clone(&context.names), context.id.clone());
-        let telemetry = polled.factory.shared.telemetry.clone();
-        let consumers = self.consumers.clone();
-        let task = format!("{name} of {receiver}");
-        let at_work = control.at_work();
-        self.tasks.spawn(task, async move {
-            let _at_work = at_work;
-            let taking = names.take(&name, &receiver, |holder| {
-                if holder != receiver {
-                    telemetry.refused(TargetRefusal::Duplicate);
-                    tracing::warn!(
-                        receiver,
-                        target = name,
-                        holder,
-                        "another receiver polls a target of this name; waiting until it is free"
-                    );
-                }
-            });
-            // Given back when all else of the target is gone.
-            let Some(_taken) = control.stop().run_until_cancelled(taking).await else {
-                return;
-            };
-            let Some(turn) = control.stop().run_until_cancelled(control.turn()).await else {
-                return;
-            };
-            let made = factory.target(&config);
-            drop(turn);
-            let mut pollers = match made {
-                Ok(pollers) => pollers,
-                Err(error) => return factory.refuse_invalid(&config, &error),
-            };
-            // A later factory takes its place while the target is polled.
-            drop((factory, config));
-            pollers.run(timing, &consumers, &control).await;
-        });
+        managed.timing.initial_delay = Duration::ZERO;
+        stopping
     }
 
     fn lock(&self) -> MutexGuard<'_, ManagedTargets> {
-        // Nothing under this lock panics; if it does, the next call of `follow` makes it whole.
-        self.polled.lock().unwrap_or_else(PoisonError::into_inner)
+        // Nothing under this lock panics. If it does, the next call of `apply` makes it whole.
+        self.managed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,22 +237,21 @@ impl ManagedTargets {
         self.fixed.iter().cloned().chain(found).collect()
     }
 
-    /// Lets a target go over to `config` and what else is new, with so many others.
-    fn assign(&self, name: &str, config: &Arc<TargetConfig>, targets: usize) {
-        if let Some(control) = self.control.get(name) {
-            control.assign(TargetUpdate {
-                factory: Arc::clone(&self.factory),
-                config: Arc::clone(config),
-                timing: Timing {
-                    initial_delay: Duration::ZERO,
-                    targets,
-                    ..self.timing
-                },
-            });
-        }
+    /// Those of `targets` that can be polled, by name. The others are counted and logged.
+    fn valid(
+        &self,
+        targets: Vec<Arc<TargetConfig>>,
+    ) -> impl Iterator<Item = (String, Arc<TargetConfig>)> {
+        targets.into_iter().filter_map(|config| {
+            if let Err(error) = self.spec.check(&config) {
+                self.spec.refuse_invalid(&config, &error);
+                return None;
+            }
+            Some((config.display_name(), config))
+        })
     }
 
-    /// What was found stays until another one has found everything.
+    /// Ends the discovery. What it found is polled until another one has found everything.
     fn end_discovery(&mut self) {
         if let Some(tasks) = self.discovery.take() {
             tasks.cancel();

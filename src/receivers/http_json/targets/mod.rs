@@ -1,15 +1,17 @@
-//! The targets of a receiver: they come and go while it runs, and go over to new settings.
+//! The targets of a receiver: they come and go while it runs, and apply new settings.
 //!
-//! In reading order: `manager` holds one task for each target; `discovery` tells it what was found;
-//! `reconcile` compares what is polled with what should be; `control` is how a task is told to stop
-//! or to change; `definition_selection` is the task; `factory` builds what it polls with; `reload`
-//! keeps what is known of a target when its settings change; `probe` polls a target once on demand.
+//! In reading order: `manager` holds a `handle` for each target; `discovery` finds targets;
+//! `reconcile` compares what is polled with what should be; `task` is what runs for each target;
+//! `definition_selection` holds its pollers, one for each definition; `poller_builder` builds them;
+//! `reload` builds them for a new spec, with the state that still holds; `probe` polls a target once
+//! on demand.
 
-pub(super) mod control;
 pub(super) mod definition_selection;
 pub(super) mod discovery;
-pub(super) mod factory;
+pub(super) mod handle;
 pub(super) mod manager;
+pub(super) mod poller_builder;
 mod probe;
 mod reconcile;
 mod reload;
+mod task;

@@ -10,7 +10,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
-use super::{factory::PollerParts, manager::TargetManager};
+use super::{manager::TargetManager, poller_builder::PollerParts};
 use crate::{
     definition::Definition,
     pipeline::{Poll, ProbeOrder, ProbeRefusal, Prober, Target},
@@ -21,8 +21,8 @@ use crate::{
 
 impl Prober for TargetManager {
     fn definitions(&self) -> Vec<String> {
-        let factory = self.factory();
-        let definitions = factory.definitions.iter();
+        let spec = self.spec();
+        let definitions = spec.definitions.iter();
         definitions.map(|known| known.name.clone()).collect()
     }
 
@@ -34,16 +34,16 @@ impl Prober for TargetManager {
 impl TargetManager {
     /// The definitions are tried as for any target; the deadline is of all of them together.
     async fn probe_once(&self, order: ProbeOrder) -> Result<(Arc<Target>, Poll), ProbeRefusal> {
-        let factory = self.factory();
+        let spec = self.spec();
         let target = order.endpoint.to_string();
-        let own = Instant::now() + factory.fleet.deadline();
+        let own = Instant::now() + spec.fleet.deadline();
         let deadline = order.deadline.min(own);
         let found = lookup(&order.endpoint);
         let pinned = resolve(&order.endpoint, &order.allow, deadline, found).await;
         let pinned = pinned.ok_or_else(|| ProbeRefusal::NotAllowed {
             target: target.clone(),
         })?;
-        let transport = (factory.connect)(&order.endpoint, Some(pinned));
+        let transport = (spec.connect)(&order.endpoint, Some(pinned));
         let unable = |error| ProbeRefusal::Unable {
             target: target.clone(),
             source: Box::new(error),
@@ -61,15 +61,15 @@ impl TargetManager {
             asked.is_none_or(|asked| *asked == definition.name)
         };
         let mut first = None;
-        for definition in factory.definitions.iter().filter(is_asked) {
+        for definition in spec.definitions.iter().filter(is_asked) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let behind = PollerParts {
+            let parts = PollerParts {
                 sites: PerInstance::one((&order.endpoint, Arc::clone(&transport))),
-                member: factory.fleet.apart(left).join(),
-                shared: &factory.shared_by_probes,
-                mapping: factory.context.mapping,
+                member: spec.fleet.apart(left).join(),
+                shared: &spec.shared_by_probes,
+                mapping: spec.context.mapping,
             };
-            let poller = factory.poller(&config, definition, &behind);
+            let poller = spec.poller(&config, definition, &parts);
             let poller = poller.map_err(unable)?;
             let poll = poller.poll_all_until(deadline).await;
             let is_unknown = poll.is_unknown();

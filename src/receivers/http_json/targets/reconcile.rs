@@ -20,9 +20,10 @@ pub(crate) struct Changes {
     pub(crate) duplicates: Vec<String>,
 }
 
-/// Compares by name what is polled with what should be.
-pub(crate) fn reconcile(
-    polled: &BTreeMap<String, Arc<TargetConfig>>,
+/// Compares by name what is polled, as `config_of` says, with what should be.
+pub(crate) fn reconcile<T>(
+    polled: &BTreeMap<String, T>,
+    config_of: impl Fn(&T) -> &Arc<TargetConfig>,
     wanted: &[Arc<TargetConfig>],
 ) -> Changes {
     let mut changes = Changes::default();
@@ -32,7 +33,7 @@ pub(crate) fn reconcile(
         match polled.get(&name) {
             _ if seen.contains(&name) => changes.duplicates.push(name.clone()),
             None => changes.start.push(Arc::clone(target)),
-            Some(old) if old != target => changes.change.push(Arc::clone(target)),
+            Some(old) if config_of(old) != target => changes.change.push(Arc::clone(target)),
             Some(_) => {}
         }
         seen.insert(name);
@@ -71,7 +72,7 @@ mod tests {
         #[test]
         fn what_is_polled_becomes_what_is_wanted(old in targets(), new in targets()) {
             let (polled, wanted) = (by_name(&old), by_name(&new));
-            let changes = reconcile(&polled, &new);
+            let changes = reconcile(&polled, |config| config, &new);
             let mut after = polled;
             for name in &changes.stop {
                 prop_assert!(after.remove(name).is_some(), "only what is polled, and once");
@@ -89,7 +90,7 @@ mod tests {
                 prop_assert!(!changes.stop.contains(name), "what is wanted does not stop");
             }
             prop_assert_eq!(changes.duplicates.len(), new.len() - wanted.len());
-            let again = Changes { duplicates: Vec::new(), ..reconcile(&after, &new) };
+            let again = Changes { duplicates: Vec::new(), ..reconcile(&after, |config| config, &new) };
             prop_assert_eq!(again, Changes::default());
         }
     }

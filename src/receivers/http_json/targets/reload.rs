@@ -1,44 +1,42 @@
-//! The pollers of a target under other settings go on where those before them end.
+//! The pollers of a target for a new spec. They keep the state that still holds.
 
 use std::sync::Arc;
 
-use super::{definition_selection::DefinitionSelector, factory::PollerFactory};
+use super::definition_selection::DefinitionSelector;
 use crate::{
     definition::{Definition, Endpoint},
     receivers::http_json::{
-        config::TargetConfig, context::BuildError, http::transport::Transport,
-        poll::poller::TargetPoller,
+        config::TargetConfig,
+        context::BuildError,
+        poll::target_poller::TargetPoller,
+        spec::{ReceiverSpec, TargetSpec},
     },
     resilience::inherited_state::InheritedState,
     settings::HttpUrl,
 };
 
-impl PollerFactory {
-    /// The pollers of a target that `before` polled, which does not poll any more. What is known
-    /// of the instances that stay is known to them, and they speak the same definition as long as
-    /// there is one of the name.
+impl DefinitionSelector {
+    /// The pollers of the same target for another spec. These must not poll any more. State of the
+    /// instances that stay is kept, and so is the definition that the target speaks, as long as
+    /// there is one of its name.
     ///
     /// # Errors
-    /// As of [`Self::target`]; `before` can go on polling then.
-    pub(crate) fn target_after(
-        self: &Arc<Self>,
-        config: &Arc<TargetConfig>,
-        before: &DefinitionSelector,
-    ) -> Result<DefinitionSelector, BuildError> {
-        let instances = instances(config, &before.config);
-        // The data of a pool are the same whoever of it answers, so all may be others at once.
-        let is_same =
-            (config.is_pool() && before.config.is_pool()) || instances.iter().any(Option::is_some);
-        let mut candidates = self.candidates(config, Some(before))?;
-        let keeps_answers = self.asks_like(&before.factory);
-        for (position, definition) in self.definitions.iter().enumerate() {
+    /// As of [`Self::new`]. These can go on polling then.
+    pub(crate) fn with_spec(&self, spec: TargetSpec) -> Result<Self, BuildError> {
+        let instances = instances(&spec.config, &self.spec.config);
+        // All instances of a pool have the same data, so all of them may be others at once.
+        let is_same = (spec.config.is_pool() && self.spec.config.is_pool())
+            || instances.iter().any(Option::is_some);
+        let receiver = Arc::clone(&spec.receiver);
+        let mut next = Self::new(spec, self.as_earlier())?;
+        let keeps_answers = receiver.asks_like(&self.spec.receiver);
+        for (position, definition) in receiver.definitions.iter().enumerate() {
             let same = |old: &&TargetPoller| old.target.definition.name == definition.name;
-            let Some(old) = before.made().find(same) else {
+            let Some(old) = self.made().find(same) else {
                 continue;
             };
-            candidates.turn_to(position)?;
-            let poller = candidates.pollers.get_mut(position);
-            let Some(poller) = poller.and_then(Option::as_mut) else {
+            next.select(position)?;
+            let Some(poller) = next.at_mut(position) else {
                 continue;
             };
             if is_same {
@@ -55,30 +53,18 @@ impl PollerFactory {
                 poller.target = Arc::clone(&old.target);
             }
         }
-        let spoken = before.current().map(|old| &old.target.definition.name);
-        let mut known = self.definitions.iter();
+        let spoken = self.current().map(|old| &old.target.definition.name);
+        let mut known = receiver.definitions.iter();
         let spoken = known.position(|known| Some(&known.name) == spoken);
-        candidates.current = spoken.unwrap_or_default();
-        Ok(candidates)
+        next.select(spoken.unwrap_or_default())?;
+        Ok(next)
     }
+}
 
-    /// The client of `before` for the instance at a URL, if it serves as well.
-    pub(crate) fn kept_transport(
-        &self,
-        url: &HttpUrl,
-        before: &DefinitionSelector,
-    ) -> Option<Arc<dyn Transport>> {
-        if !Arc::ptr_eq(&self.connect, &before.factory.connect) {
-            return None;
-        }
-        let position = before.config.urls().position(|old| old == url)?;
-        let endpoint = before.current()?.endpoints.first()?;
-        Some(Arc::clone(&endpoint.sites.at(position).transport))
-    }
-
-    /// Whether a node cannot tell who asks from who asked before.
-    fn asks_like(&self, before: &Self) -> bool {
-        let (now, before) = (&self.shared, &before.shared);
+impl ReceiverSpec {
+    /// Whether a node gets the same requests under both: the same headers and credentials.
+    fn asks_like(&self, other: &Self) -> bool {
+        let (now, before) = (&self.shared, &other.shared);
         now.headers == before.headers && now.credentials.are_like(&before.credentials)
     }
 }
@@ -89,7 +75,8 @@ fn instances(new: &TargetConfig, old: &TargetConfig) -> Vec<Option<usize>> {
     new.urls().map(position).collect()
 }
 
-/// Which endpoint of `old` each endpoint of `new` is.
+/// Which endpoint of `old` each endpoint of `new` is. One that sends another request, or reads the
+/// response in another way, keeps nothing.
 fn positions(new: &Definition, old: &Definition) -> Vec<Option<usize>> {
     let position = |new: &Endpoint| {
         let mut endpoints = old.endpoints.iter();

@@ -171,7 +171,7 @@ async fn ten_hours_of_faults_add_up_after_every_poll() {
     let forever = go(
         &poller,
         every(INTERVAL),
-        vec![Box::new(auditor)],
+        Box::new(auditor),
         CancellationToken::new(),
     );
     let ended = timeout(Duration::from_secs(36_000), forever).await;

@@ -226,7 +226,7 @@ pub(super) fn receiver(
     };
     let telemetry = ReceiverTelemetry::new(&context.meter, id);
     let server = Arc::clone(lab);
-    let factory = PollerFactory {
+    let spec = ReceiverSpec {
         definitions: vec![definition(&["/a"])],
         connect: Arc::new(move |_, _| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
         detail: MetricsDetail::default(),
@@ -237,11 +237,11 @@ pub(super) fn receiver(
         context,
     };
     HttpJsonReceiver {
-        factory: Arc::new(factory),
+        spec: Arc::new(spec),
         targets: Vec::new(),
         timing: every(INTERVAL),
         shard: None,
-        finding: TargetDiscovery::None,
+        discovery: TargetDiscovery::None,
     }
 }
 

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -37,11 +37,11 @@ use super::{
     poll::{
         body_mapper::BodyMapper,
         endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
-        poller::{PollingEnded, TargetPoller},
-        round::End,
-        state::PollState,
+        poll_loop::{PollLoop, PollingEnded},
+        poll_state::PollState,
+        signals::{TargetSignals, Turns},
+        target_poller::TargetPoller,
     },
-    targets::control::{TargetControl, Turns},
     telemetry::ReceiverTelemetry,
     *,
 };
@@ -208,8 +208,8 @@ async fn run(poller: TargetPoller, interval: Duration, time: Duration) -> Vec<Re
         begun: Instant::now(),
         kept: Arc::clone(&kept),
     };
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(sink)];
-    let forever = go(&poller, every(interval), sinks, CancellationToken::new());
+    let sink = Box::new(sink);
+    let forever = go(&poller, every(interval), sink, CancellationToken::new());
     let ended = timeout(time, forever).await;
     assert!(ended.is_err(), "a poller never ends by itself");
     let kept = kept.lock().unwrap();
@@ -228,13 +228,38 @@ fn every(interval: Duration) -> Timing {
 async fn go(
     poller: &TargetPoller,
     timing: Timing,
-    sinks: Vec<Box<dyn Sink>>,
+    sink: Box<dyn Sink>,
     stop: CancellationToken,
 ) -> PollingEnded {
-    let mut state = PollState::new(poller, timing, false, sinks);
-    poller
-        .run(&mut state, &TargetControl::until(stop, Turns::new()))
-        .await
+    let mut state = PollState::new(poller, timing, false, sink);
+    go_on(poller, &mut state, stop).await
+}
+
+/// Goes on polling until `stop`.
+async fn go_on(
+    poller: &TargetPoller,
+    state: &mut PollState,
+    stop: CancellationToken,
+) -> PollingEnded {
+    // The settings stay as they are.
+    let (_spec, settings) = watch::channel(());
+    let mut signals = TargetSignals::new(stop, settings, Turns::new());
+    let polling = PollLoop {
+        poller,
+        state,
+        signals: &mut signals,
+    };
+    polling.run().await
+}
+
+/// Takes polls and drops them.
+fn nowhere() -> Box<dyn Sink> {
+    struct Nowhere;
+    impl Sink for Nowhere {
+        fn follow(&mut self, _target: &Arc<Target>) {}
+        fn accept(&mut self, _poll: Poll) {}
+    }
+    Box::new(Nowhere)
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,8 +323,8 @@ async fn a_target_that_is_not_polled_for_want_of_memory_is_not_up() {
         begun: Instant::now(),
         kept: Arc::clone(&kept),
     };
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Refuses(sink, INTERVAL * 3))];
-    let forever = go(&poller, every(INTERVAL), sinks, CancellationToken::new());
+    let sink = Box::new(Refuses(sink, INTERVAL * 3));
+    let forever = go(&poller, every(INTERVAL), sink, CancellationToken::new());
     assert!(timeout(INTERVAL * 2, forever).await.is_err());
     let errors: Vec<_> = kept
         .lock()
@@ -328,7 +353,7 @@ async fn one_endpoint_that_fails_costs_only_itself() {
     ];
     let (_, poller) = poller(8, answers);
     let begun = Instant::now();
-    let poll = poller.poll(&[true; 7], 7, End::Usual).await;
+    let poll = poller.poll(&[true; 7], 7, None).await;
     let expected = [
         None,
         Some(ErrorType::Status(503)),
@@ -403,7 +428,7 @@ async fn a_request_that_hangs_does_not_hold_up_the_end() {
         stop.cancel();
     };
     let begun = Instant::now();
-    tokio::join!(go(&poller, timing, Vec::new(), stop.clone()), stopper);
+    tokio::join!(go(&poller, timing, nowhere(), stop.clone()), stopper);
     assert!(begun.elapsed() < Duration::from_millis(1_005));
 }
 
@@ -422,11 +447,11 @@ async fn the_board_knows_a_target_as_long_as_it_is_polled() {
         stop.cancel();
         targets
     };
-    let (ended, targets) = tokio::join!(go(&poller, timing, Vec::new(), stop.clone()), stopped);
+    let (ended, targets) = tokio::join!(go(&poller, timing, nowhere(), stop.clone()), stopped);
     let [status] = targets.as_slice() else {
         panic!("one target: {targets:?}");
     };
-    assert_eq!(ended, PollingEnded::Stopped);
+    assert!(matches!(ended, PollingEnded::Stopped));
     assert!(status.is_up());
     assert!(status.endpoints[0].last_success.is_some());
     let error = status.endpoints[1].last_error.as_ref().unwrap();

@@ -25,7 +25,7 @@ impl AtWork {
         let (tasks, _) = Tasks::new();
         let stopped = stop.clone();
         tasks.spawn("poller", async move {
-            go(&poller, every(INTERVAL), Vec::new(), stopped).await;
+            go(&poller, every(INTERVAL), nowhere(), stopped).await;
         });
         sleep(Duration::from_secs(1)).await;
         Self {

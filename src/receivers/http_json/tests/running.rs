@@ -91,7 +91,7 @@ impl Stand {
         let meter = Meter::of(&provider);
         let start = |id| {
             let consumer: Arc<dyn Consumer> = Arc::new(Arc::clone(&log));
-            receiver(id, &meter, &lab, &board, &names).start(&[consumer], &tasks)
+            receiver(id, &meter, &lab, &board, &names).start(consumer, &tasks)
         };
         let (a, b) = (start("a"), start("b"));
         Self {
@@ -136,18 +136,18 @@ impl Stand {
 }
 
 /// Lets a receiver poll these and nothing else.
-trait Apply {
-    fn apply(&self, targets: &[TargetConfig]) -> StopHandle;
+trait PollOnly {
+    fn poll_only(&self, targets: &[TargetConfig]) -> StopHandle;
 }
 
-impl Apply for Arc<TargetManager> {
-    fn apply(&self, targets: &[TargetConfig]) -> StopHandle {
-        self.follow(HttpJsonReceiver {
-            factory: self.factory(),
+impl PollOnly for Arc<TargetManager> {
+    fn poll_only(&self, targets: &[TargetConfig]) -> StopHandle {
+        self.apply(HttpJsonReceiver {
+            spec: self.spec(),
             targets: targets.iter().cloned().map(Arc::new).collect(),
             timing: every(INTERVAL),
             shard: None,
-            finding: TargetDiscovery::Unchanged,
+            discovery: TargetDiscovery::Unchanged,
         })
     }
 }
@@ -171,15 +171,15 @@ const MOMENT: Duration = Duration::from_millis(100);
 #[tokio::test(start_paused = true)]
 async fn new_targets_begin_at_once_and_removed_ones_are_gone_at_once() {
     let stand = Stand::new(|_| Reply::Good);
-    stand.a.apply(&[target("one")]);
+    stand.a.poll_only(&[target("one")]);
     assert_eq!(stand.after(MOMENT).await, ["a one opened", "a one up"]);
     sleep(Duration::from_secs(3)).await;
-    stand.a.apply(&[target("one"), target("two")]);
+    stand.a.poll_only(&[target("one"), target("two")]);
     let lines = stand.after(MOMENT).await;
     assert_eq!(lines, ["a two opened", "a two up"], "the other one goes on");
-    stand.a.apply(&[target("two")]);
+    stand.a.poll_only(&[target("two")]);
     assert_eq!(stand.after(MOMENT).await, ["a one closed"]);
-    stand.a.apply(&[]);
+    stand.a.poll_only(&[]);
     assert_eq!(stand.after(MOMENT).await, ["a two closed"]);
     assert!(stand.board.targets().is_empty());
     let sent = stand.lab.count();
@@ -190,10 +190,10 @@ async fn new_targets_begin_at_once_and_removed_ones_are_gone_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_poll_under_way_does_not_hold_up_the_end_of_its_target() {
     let stand = Stand::new(|_| Reply::Hang);
-    stand.a.apply(&[target("one")]);
+    stand.a.poll_only(&[target("one")]);
     assert_eq!(stand.after(MOMENT).await, ["a one opened"]);
     assert_eq!(stand.lab.in_flight(), 1);
-    stand.a.apply(&[]);
+    stand.a.poll_only(&[]);
     assert_eq!(stand.after(MOMENT).await, ["a one closed"]);
     assert_eq!(stand.lab.in_flight(), 0);
     assert_eq!(stand.a.dropped_polls(), 1);
@@ -204,10 +204,10 @@ async fn who_waits_for_the_end_of_removed_targets_finds_them_gone() {
     let stand = Stand::new(|_| Reply::Hang);
     stand
         .a
-        .apply(&[target("one"), target("two"), target("three")]);
+        .poll_only(&[target("one"), target("two"), target("three")]);
     assert_eq!(stand.after(MOMENT).await.len(), 3);
     let now = Instant::now();
-    let ending = stand.a.apply(&[target("two")]);
+    let ending = stand.a.poll_only(&[target("two")]);
     assert!(stand.lines().is_empty(), "they are only told");
     ending.done().await;
     let mut lines = stand.lines();
@@ -219,7 +219,7 @@ async fn who_waits_for_the_end_of_removed_targets_finds_them_gone() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_costs_one_target_half_a_minute() {
     let mut stand = Stand::new(|_| Reply::Good);
-    stand.a.apply(&[target("one"), target("two")]);
+    stand.a.poll_only(&[target("one"), target("two")]);
     stand.after(MOMENT).await;
     stand.log.is_broken.store(true, Ordering::Relaxed);
     let lines = stand.after(INTERVAL * 2 - MOMENT).await;
@@ -248,7 +248,7 @@ async fn a_panic_costs_one_target_half_a_minute() {
 async fn a_target_that_did_not_change_keeps_its_breaker() {
     let stand = Stand::new(|_| Reply::Refuse);
     let (kept, changed) = (labelled("kept", "x"), labelled("changed", "x"));
-    stand.a.apply(&[kept.clone(), changed]);
+    stand.a.poll_only(&[kept.clone(), changed]);
     stand.after(INTERVAL * 6).await;
     let state = |name: &str| {
         let targets = stand.board.targets();
@@ -256,7 +256,7 @@ async fn a_target_that_did_not_change_keeps_its_breaker() {
         status.inner.host()["breaker"]["state"].clone()
     };
     assert_eq!([state("kept"), state("changed")], ["open", "open"]);
-    stand.a.apply(&[labelled("changed", "y"), kept]);
+    stand.a.poll_only(&[labelled("changed", "y"), kept]);
     let lines = stand.after(MOMENT).await;
     let expected = ["a changed follows", "a changed down"];
     assert_eq!(lines, expected, "it says at once what it is now");
@@ -266,7 +266,7 @@ async fn a_target_that_did_not_change_keeps_its_breaker() {
         ..labelled("changed", "y")
     };
     let sent = stand.lab.count();
-    stand.a.apply(&[elsewhere, labelled("kept", "x")]);
+    stand.a.poll_only(&[elsewhere, labelled("kept", "x")]);
     let lines = stand.after(MOMENT).await;
     assert_eq!(lines, expected[..1], "and tries again while it retries");
     assert_eq!(
@@ -290,7 +290,7 @@ fn pool(instances: &[&str]) -> TargetConfig {
 #[tokio::test(start_paused = true)]
 async fn the_instances_of_a_pool_come_and_go_and_nothing_else_does() {
     let stand = Stand::new(|_| Reply::Refuse);
-    stand.a.apply(&[pool(&["a", "b"])]);
+    stand.a.poll_only(&[pool(&["a", "b"])]);
     stand.after(INTERVAL * 6).await;
     let states = || {
         let targets = stand.board.targets();
@@ -304,16 +304,16 @@ async fn the_instances_of_a_pool_come_and_go_and_nothing_else_does() {
     assert_eq!(states(), ["a:9000 open", "b:9000 open"]);
     stand.lab.now(|_| Reply::Good);
     let sent = stand.lab.count();
-    stand.a.apply(&[pool(&["b", "c"])]);
+    stand.a.poll_only(&[pool(&["b", "c"])]);
     assert_eq!(stand.after(MOMENT).await, ["a pool follows"]);
     assert_eq!(stand.lab.count(), sent, "it is polled when it was to be");
     assert_eq!(states(), ["b:9000 open", "c:9000 closed"]);
     let lines = stand.after(INTERVAL).await;
     assert_eq!(lines, ["a pool up"], "by the one that is new");
-    stand.a.apply(&[pool(&["c"])]);
+    stand.a.poll_only(&[pool(&["c"])]);
     stand.after(MOMENT).await;
     assert_eq!(states(), ["c:9000 closed"], "one is a pool as well");
-    stand.a.apply(&[target("pool")]);
+    stand.a.poll_only(&[target("pool")]);
     let lines = stand.after(MOMENT).await;
     assert_eq!(
         lines,
@@ -322,10 +322,10 @@ async fn the_instances_of_a_pool_come_and_go_and_nothing_else_does() {
     );
 }
 
-/// The receiver `a` with another factory.
-fn treated(stand: &Stand, change: impl FnOnce(&mut PollerFactory)) -> HttpJsonReceiver {
-    let old = stand.a.factory();
-    let mut factory = PollerFactory {
+/// The receiver `a` with another spec.
+fn treated(stand: &Stand, change: impl FnOnce(&mut ReceiverSpec)) -> HttpJsonReceiver {
+    let old = stand.a.spec();
+    let mut spec = ReceiverSpec {
         context: old.context.clone(),
         definitions: old.definitions.clone(),
         connect: Arc::clone(&old.connect),
@@ -335,13 +335,13 @@ fn treated(stand: &Stand, change: impl FnOnce(&mut PollerFactory)) -> HttpJsonRe
         fleet: Arc::clone(&old.fleet),
         resilience: old.resilience.clone(),
     };
-    change(&mut factory);
+    change(&mut spec);
     HttpJsonReceiver {
-        factory: Arc::new(factory),
+        spec: Arc::new(spec),
         targets: vec![Arc::new(target("one"))],
         timing: every(INTERVAL),
         shard: None,
-        finding: TargetDiscovery::Unchanged,
+        discovery: TargetDiscovery::Unchanged,
     }
 }
 
@@ -349,11 +349,11 @@ fn treated(stand: &Stand, change: impl FnOnce(&mut PollerFactory)) -> HttpJsonRe
 async fn other_settings_take_effect_after_the_poll_under_way_and_nothing_is_lost() {
     let slow = Duration::from_secs(4);
     let stand = Stand::new(move |_| Reply::After(slow));
-    stand.a.apply(&[target("one")]);
+    stand.a.poll_only(&[target("one")]);
     assert_eq!(stand.after(MOMENT).await, ["a one opened"]);
     let next = treated(&stand, |f| f.resilience.deadline = TIMEOUT);
-    let (interval, old) = (Duration::from_secs(6), Arc::downgrade(&stand.a.factory()));
-    stand.a.follow(HttpJsonReceiver {
+    let (interval, old) = (Duration::from_secs(6), Arc::downgrade(&stand.a.spec()));
+    stand.a.apply(HttpJsonReceiver {
         timing: every(interval),
         ..next
     });
@@ -371,7 +371,7 @@ async fn other_settings_take_effect_after_the_poll_under_way_and_nothing_is_lost
 #[tokio::test(start_paused = true)]
 async fn another_definition_is_polled_at_once_and_known_endpoints_stay_known() {
     let stand = Stand::new(|_| Reply::Good);
-    stand.a.apply(&[target("one")]);
+    stand.a.poll_only(&[target("one")]);
     stand.after(INTERVAL * 2).await;
     let success = || {
         let [status] = stand.board.targets().try_into().unwrap();
@@ -381,7 +381,7 @@ async fn another_definition_is_polled_at_once_and_known_endpoints_stay_known() {
     };
     assert_eq!(success(), (1, vec![true]));
     let next = treated(&stand, |f| f.definitions = vec![definition(&["/b", "/a"])]);
-    stand.a.follow(next);
+    stand.a.apply(next);
     assert_eq!(stand.after(MOMENT).await, ["a one follows", "a one up"]);
     assert_eq!(success(), (2, vec![true, true]));
 }
@@ -389,12 +389,12 @@ async fn another_definition_is_polled_at_once_and_known_endpoints_stay_known() {
 #[tokio::test(start_paused = true)]
 async fn a_target_that_pauses_after_a_panic_goes_on_with_the_new_settings() {
     let stand = Stand::new(|_| Reply::Good);
-    stand.a.apply(&[target("one")]);
+    stand.a.poll_only(&[target("one")]);
     stand.log.is_broken.store(true, Ordering::Relaxed);
     stand.after(MOMENT).await;
     stand.log.is_broken.store(false, Ordering::Relaxed);
     let next = treated(&stand, |f| f.definitions = vec![definition(&["/b"])]);
-    stand.a.follow(next);
+    stand.a.apply(next);
     let lines = stand.after(INTERVAL * 3).await;
     assert_eq!(lines[..3], ["a one opened", "a one follows", "a one up"]);
     assert_eq!(stand.lab.sent().last().unwrap().path, "/b");
@@ -403,25 +403,25 @@ async fn a_target_that_pauses_after_a_panic_goes_on_with_the_new_settings() {
 #[tokio::test(start_paused = true)]
 async fn a_name_that_another_receiver_has_waits_until_it_is_free() {
     let stand = Stand::new(|_| Reply::Good);
-    stand.a.apply(&[target("one")]);
+    stand.a.poll_only(&[target("one")]);
     stand.after(MOMENT).await;
-    stand.b.apply(&[target("one"), target("two")]);
+    stand.b.poll_only(&[target("one"), target("two")]);
     let lines = stand.after(INTERVAL * 2).await;
     assert!(lines.contains(&"b two up".to_owned()), "costs only itself");
     assert!(
         !lines.iter().any(|line| line.starts_with("b one")),
         "{lines:?}"
     );
-    stand.b.apply(&[target("one")]);
+    stand.b.poll_only(&[target("one")]);
     stand.after(MOMENT).await;
-    stand.a.apply(&[]);
+    stand.a.poll_only(&[]);
     let lines = stand.after(MOMENT).await;
     assert_eq!(lines, ["a one closed", "b one opened", "b one up"]);
     // One that goes away while it waits.
-    stand.a.apply(&[target("one")]);
+    stand.a.poll_only(&[target("one")]);
     stand.after(MOMENT).await;
-    stand.a.apply(&[]);
-    stand.b.apply(&[]);
+    stand.a.poll_only(&[]);
+    stand.b.poll_only(&[]);
     assert_eq!(stand.after(MOMENT).await, ["b one closed"]);
 }
 
@@ -442,7 +442,7 @@ async fn of_many_targets_that_begin_or_end_one_does_so_at_a_time() {
             tokio::task::yield_now().await;
         }
     });
-    stand.a.apply(&targets);
+    stand.a.poll_only(&targets);
     for wanted in [500, 1000] {
         for _ in 0..100_000 {
             tokio::task::yield_now().await;
@@ -451,7 +451,7 @@ async fn of_many_targets_that_begin_or_end_one_does_so_at_a_time() {
             }
         }
         assert!(stand.log.lines.lock().unwrap().len() >= wanted);
-        stand.a.apply(&[]);
+        stand.a.poll_only(&[]);
     }
     let most = most.load(Ordering::Relaxed);
     assert!(
@@ -463,13 +463,13 @@ async fn of_many_targets_that_begin_or_end_one_does_so_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn the_fleet_follows_the_targets() {
     let stand = Stand::new(|_| Reply::Hang);
-    let fleet = &Arc::clone(&stand.a.factory().fleet);
+    let fleet = &Arc::clone(&stand.a.spec().fleet);
     assert_eq!(fleet.retries_available(), 50, "10 an interval");
     let targets: Vec<_> = (0..1000).map(|n| target(&n.to_string())).collect();
-    stand.a.apply(&targets);
+    stand.a.poll_only(&targets);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(fleet.retries_available(), 500, "one for each ten");
-    stand.a.apply(&targets[..200]);
+    stand.a.poll_only(&targets[..200]);
     sleep(MOMENT).await;
     assert_eq!(fleet.retries_available(), 100);
     assert!(stand.tasks.stop(Instant::now() + INTERVAL).await);

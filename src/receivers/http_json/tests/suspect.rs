@@ -152,8 +152,7 @@ async fn an_endpoint_that_hangs_alone_stops_no_other_and_is_no_suspect() {
 /// Polls by its schedule for `time`; the lines of the log.
 async fn lines_of(poller: &TargetPoller, state: &mut PollState, time: Duration) -> Vec<String> {
     let (log, _guard) = logged();
-    let control = TargetControl::until(CancellationToken::new(), Turns::new());
-    let ended = timeout(time, poller.run(state, &control)).await;
+    let ended = timeout(time, go_on(poller, state, CancellationToken::new())).await;
     assert!(ended.is_err());
     log.text().lines().map(str::to_owned).collect()
 }
@@ -162,7 +161,7 @@ async fn assert_two_lines(fault: Reply, long: Duration) {
     let lab = ScriptedServer::new(|_| Reply::Good);
     let poller = stranger(&lab, settings(), &THREE);
     let timing = every(Duration::from_secs(60));
-    let mut state = PollState::new(&poller, timing, false, Vec::new());
+    let mut state = PollState::new(&poller, timing, false, nowhere());
     let well = lines_of(&poller, &mut state, INTERVAL * 40).await;
     assert_eq!(well, Vec::<String>::new());
     lab.now(move |_| fault);

@@ -1,12 +1,13 @@
-//! What goes on from one poll of a target to the next, also where its settings change in between.
+//! What a target keeps from one poll to the next, also when its settings change in between.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{
-    poller::TargetPoller,
+    endpoint::EndpointPoller,
     schedule::{Schedule, SchedulePlan, Timing},
+    target_poller::TargetPoller,
 };
 use crate::{
     pipeline::{Inspect, Poll, Sink, StatusBoard, Target},
@@ -15,23 +16,25 @@ use crate::{
     runtime::heavy,
 };
 
-/// How polling a target goes on.
+/// The state of a target between two polls.
 pub(crate) struct PollState {
     pub(crate) schedule: Schedule,
     pub(crate) up: EndpointUp,
-    /// Whether to end when the target answers 404 to everything.
+    /// Whether polling ends when the target answers 404 to everything: it may speak another
+    /// definition.
     pub(crate) leaves_unknown: bool,
-    sinks: Vec<Box<dyn Sink>>,
-    presence: BoardEntry,
+    pub(crate) sink: Box<dyn Sink>,
+    board_entry: BoardEntry,
 }
 
 /// Which endpoints gave a body when they were last asked, and whether any did.
 pub(crate) struct EndpointUp {
     pub(crate) endpoints: Vec<bool>,
+    /// None before the first poll.
     pub(crate) target: Option<bool>,
 }
 
-/// A target on the board, until it is dropped.
+/// A target on the status board, which is removed when this is dropped.
 struct BoardEntry {
     target: Arc<Target>,
     host: Arc<TargetResilience>,
@@ -40,68 +43,57 @@ struct BoardEntry {
 }
 
 impl PollState {
-    /// The target of `poller` has not been polled yet.
+    /// The state of a target that was not polled yet.
     pub(crate) fn new(
         poller: &TargetPoller,
         timing: Timing,
         leaves_unknown: bool,
-        sinks: Vec<Box<dyn Sink>>,
+        sink: Box<dyn Sink>,
     ) -> Self {
         let (now, since_epoch) = (Instant::now(), poller.clock.since_epoch());
         Self {
             schedule: Schedule::new(plan(poller, timing), now, since_epoch),
-            up: EndpointUp::new(poller.endpoints.len()),
+            up: EndpointUp {
+                endpoints: vec![false; poller.endpoints.len()],
+                target: None,
+            },
             leaves_unknown,
-            sinks,
-            presence: BoardEntry::of(poller),
+            sink,
+            board_entry: BoardEntry::new(poller),
         }
     }
 
-    /// From now on `poller` polls. A target that is another one under the same name is polled
-    /// soon, any other when it was to be: also one of which only the instances are others.
-    pub(crate) fn follow(&mut self, poller: &TargetPoller, timing: Timing) {
-        let is_described_anew = !Arc::ptr_eq(&self.presence.target, &poller.target);
-        let is_other = is_described_anew && !poller.target.is_same_pool(&self.presence.target);
+    /// Applies the settings of another poller of the target. If the name now means another target,
+    /// its first poll comes soon. If not, also where only its instances changed, the next poll comes
+    /// when it was due.
+    pub(crate) fn apply(&mut self, poller: &TargetPoller, timing: Timing) {
+        let is_described_anew = !Arc::ptr_eq(&self.board_entry.target, &poller.target);
+        let is_other = is_described_anew && !poller.target.is_same_pool(&self.board_entry.target);
         let (now, since_epoch) = (Instant::now(), poller.clock.since_epoch());
         let plan = plan(poller, timing);
         match is_other {
             true => self.schedule.begin_again(plan, now, since_epoch),
             false => self.schedule.follow(plan, now, since_epoch),
         }
-        self.presence.follow(poller);
-        if is_other {
-            self.up.endpoints = vec![false; poller.endpoints.len()];
-        }
+        let old = self.board_entry.apply(poller);
+        let was_up = |endpoint: &EndpointPoller| {
+            let position = old.definition.endpoint(endpoint.labels.id.as_str());
+            let was_up = position.and_then(|at| self.up.endpoints.get(at));
+            !is_other && was_up.copied().unwrap_or(false)
+        };
+        self.up.endpoints = poller.endpoints.iter().map(was_up).collect();
         if is_described_anew {
-            for sink in &mut self.sinks {
-                sink.follow(&poller.target);
-            }
+            self.sink.follow(&poller.target);
         }
     }
 
-    /// Whether nobody would take a poll. All are asked: each has a turn to give.
-    pub(crate) fn is_refused(&mut self) -> bool {
-        let sinks = self.sinks.iter_mut();
-        let admitting = sinks.filter_map(|sink| sink.admits().then_some(())).count();
-        admitting == 0 && !self.sinks.is_empty()
-    }
-
-    /// Hands a poll on. What is made of large bodies takes long: other tasks go on meanwhile.
+    /// Hands a poll to the pipelines. Large bodies give many readings, which take long: other tasks
+    /// get another worker thread meanwhile.
     pub(crate) async fn accept(&mut self, poll: Poll) {
         match poll.is_large() {
-            true => heavy::here(|| self.hand_on(poll)).await,
-            false => self.hand_on(poll),
+            true => heavy::here(|| self.sink.accept(poll)).await,
+            false => self.sink.accept(poll),
         }
-    }
-
-    fn hand_on(&mut self, poll: Poll) {
-        let Some((last, others)) = self.sinks.split_last_mut() else {
-            return;
-        };
-        for sink in others {
-            sink.accept(poll.clone());
-        }
-        last.accept(poll);
     }
 }
 
@@ -110,17 +102,8 @@ fn plan(poller: &TargetPoller, timing: Timing) -> SchedulePlan<'_> {
     SchedulePlan { timing, name }
 }
 
-impl EndpointUp {
-    fn new(endpoints: usize) -> Self {
-        Self {
-            endpoints: vec![false; endpoints],
-            target: None,
-        }
-    }
-}
-
 impl BoardEntry {
-    fn of(poller: &TargetPoller) -> Self {
+    fn new(poller: &TargetPoller) -> Self {
         let (target, host) = (Arc::clone(&poller.target), Arc::clone(&poller.host));
         poller.board.add(&target, &inspect(&host));
         poller.telemetry.targets(1);
@@ -133,12 +116,13 @@ impl BoardEntry {
         }
     }
 
-    fn follow(&mut self, poller: &TargetPoller) {
+    /// Gives the target as it was described before.
+    fn apply(&mut self, poller: &TargetPoller) -> Arc<Target> {
         poller.host.set_polled(true);
         self.board.follow(&poller.target, &inspect(&poller.host));
         let old = std::mem::replace(&mut self.host, Arc::clone(&poller.host));
         old.set_polled(false);
-        self.target = Arc::clone(&poller.target);
+        std::mem::replace(&mut self.target, Arc::clone(&poller.target))
     }
 }
 

@@ -1,0 +1,66 @@
+//! What is polled, and how: the configuration in a form that polls. Nothing in it changes; a reload
+//! makes new specs.
+
+use std::sync::Arc;
+
+use super::{
+    config::TargetConfig,
+    context::{BuildError, Context},
+    http::{clients::Pinned, transport::Transport},
+    poll::{endpoint::ReceiverParts, schedule::Timing},
+    telemetry::TargetRefusal,
+};
+use crate::{
+    definition::Definition,
+    resilience::target_resilience::{ReceiverResilience, ResilienceSettings},
+    settings::HttpUrl,
+    telemetry::{chain, names::MetricsDetail},
+};
+
+/// Makes the client of the target at a URL; for a probe, one that connects to known addresses only.
+pub(crate) type TransportFactory =
+    Arc<dyn Fn(&HttpUrl, Option<Pinned>) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
+
+/// What all targets of a receiver have in common.
+pub struct ReceiverSpec {
+    pub(crate) context: Context,
+    /// What a target may speak, in the order in which it is tried.
+    pub(crate) definitions: Vec<Arc<Definition>>,
+    pub(crate) connect: TransportFactory,
+    /// How much is reported about the resilience of each target.
+    pub(crate) detail: MetricsDetail,
+    pub(crate) shared: Arc<ReceiverParts>,
+    /// The same for probes, which send no credentials and have a limit of their own for concurrent
+    /// requests.
+    pub(crate) shared_by_probes: Arc<ReceiverParts>,
+    /// What all targets share: one budget of retries, one detector of local faults.
+    pub(crate) fleet: Arc<ReceiverResilience>,
+    pub(crate) resilience: ResilienceSettings,
+}
+
+/// One target, as its task polls it.
+#[derive(Clone)]
+pub(crate) struct TargetSpec {
+    pub(crate) receiver: Arc<ReceiverSpec>,
+    pub(crate) config: Arc<TargetConfig>,
+    pub(crate) timing: Timing,
+}
+
+impl ReceiverSpec {
+    /// Digests of the definitions, which differ where a definition of the same name differs.
+    pub fn digests(&self) -> impl Iterator<Item = u64> {
+        self.definitions.iter().map(|definition| definition.digest)
+    }
+
+    /// Counts and logs a target that cannot be polled.
+    pub(crate) fn refuse_invalid(&self, config: &TargetConfig, error: &BuildError) {
+        let name = config.display_name();
+        self.refuse(&name, TargetRefusal::Invalid, &chain(error));
+    }
+
+    pub(crate) fn refuse(&self, target: &str, refusal: TargetRefusal, reason: &str) {
+        self.shared.telemetry.refused(refusal);
+        let receiver = &self.context.id;
+        tracing::warn!(receiver, target, reason, "a target is not polled");
+    }
+}
