@@ -18,7 +18,7 @@ use betanet_collector::{
     resilience::{
         cache::CacheHeaders,
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-        executor::{Attempt, AttemptError, AttemptRequest, AttemptResponse},
+        executor::{AttemptResponse, Manner, NextStep, PollResult},
         outcome::Statuses,
         target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
     },
@@ -27,6 +27,7 @@ use betanet_collector::{
 };
 use bytes::Bytes;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, data::ResourceMetrics};
+use serde_json::Value;
 use tokio::time::Instant;
 
 type Error = Box<dyn std::error::Error>;
@@ -37,12 +38,20 @@ const ROUNDS: usize = 20;
 /// Answers at once.
 struct AtOnce(Body);
 
-impl Attempt for AtOnce {
-    async fn make(&self, _order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
-        Ok(AttemptResponse::Body(
-            self.0.clone(),
-            CacheHeaders::default(),
-        ))
+async fn poll(host: &TargetResilience, endpoint: usize, node: &AtOnce) -> PollResult {
+    let manner = Manner {
+        deadline: host.deadline(),
+        alone: false,
+    };
+    let mut run = host.begin(endpoint, manner);
+    loop {
+        match run.next().await {
+            NextStep::Attempt(_) => {
+                let (body, headers) = (node.0.clone(), CacheHeaders::default());
+                run.record(Ok(AttemptResponse::Body(body, headers)));
+            }
+            NextStep::Done(polled) => return polled,
+        }
     }
 }
 
@@ -176,7 +185,7 @@ impl Node {
     async fn poll(&self, bodies: &[AtOnce], detail: MetricsDetail) -> Poll {
         let mut endpoints = Vec::new();
         for (index, body) in bodies.iter().enumerate() {
-            drop(self.host.poll(index, body).await);
+            drop(poll(&self.host, index, body).await);
             endpoints.push(EndpointPoll::new(PollOutcome::Fresh(body.0.clone())));
         }
         let now = Clock::System.now();

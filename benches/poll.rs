@@ -12,7 +12,7 @@ use betanet_collector::{
     resilience::{
         cache::CacheHeaders,
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-        executor::{Attempt, AttemptError, AttemptRequest, AttemptResponse},
+        executor::{AttemptError, AttemptResponse, Manner, NextStep, PollResult},
         outcome::{ResultClass, Statuses},
         target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
     },
@@ -27,8 +27,8 @@ struct AtOnce {
     body: Option<Body>,
 }
 
-impl Attempt for AtOnce {
-    async fn make(&self, _order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
+impl AtOnce {
+    fn answer(&self) -> Result<AttemptResponse, AttemptError> {
         match &self.body {
             Some(body) => Ok(AttemptResponse::Body(body.clone(), CacheHeaders::default())),
             None => Err(AttemptError {
@@ -49,23 +49,32 @@ async fn main() {
     let body = Body::new(bytes::Bytes::new(), received, |_| None);
     let (good, bad) = (AtOnce { body: Some(body) }, AtOnce { body: None });
     let host = host();
-    let order = AttemptRequest {
-        instance: 0,
-        timeout: Duration::from_secs(1),
-        validators: None,
-    };
-    let bare = time(async || drop(black_box(good.make(order.clone()).await))).await;
-    let whole = time(async || drop(black_box(host.poll(0, &good).await))).await;
+    let bare = time(async || drop(black_box(good.answer()))).await;
+    let whole = time(async || drop(black_box(poll(&host, &good).await))).await;
     for _ in 0..10 {
-        drop(host.poll(0, &bad).await);
+        drop(poll(&host, &bad).await);
     }
-    let refused = time(async || drop(black_box(host.poll(0, &good).await))).await;
+    let refused = time(async || drop(black_box(poll(&host, &good).await))).await;
     println!("attempt alone            {bare:>6.0} ns");
     println!(
         "poll through the shell   {whole:>6.0} ns, {:.0} ns more",
         whole - bare
     );
     println!("poll that is refused     {refused:>6.0} ns");
+}
+
+async fn poll(host: &TargetResilience, node: &AtOnce) -> PollResult {
+    let manner = Manner {
+        deadline: host.deadline(),
+        alone: false,
+    };
+    let mut run = host.begin(0, manner);
+    loop {
+        match run.next().await {
+            NextStep::Attempt(_) => run.record(node.answer()),
+            NextStep::Done(polled) => return polled,
+        }
+    }
 }
 
 fn host() -> TargetResilience {

@@ -1,6 +1,6 @@
 //! Checks a file and compiles it.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Definition, Endpoint,

@@ -5,7 +5,9 @@ use std::{borrow::Cow, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Attempt, PollProgress, PollResult};
+use super::{
+    AttemptError, AttemptRequest, AttemptResponse, PollProgress, PollResult, hedge::SentAttempt,
+};
 use crate::{
     pipeline::{ErrorType, PollFailure, PollOutcome},
     resilience::{
@@ -95,58 +97,40 @@ impl TargetResilience {
         next
     }
 
-    /// Sends one request to a witness to find out whether the host has survived a request to
-    /// `endpoint`, whose result was `was`. Returns whether others may be polled now, and whether
-    /// the endpoint is the suspect.
-    pub async fn confirm(
-        &self,
-        (endpoint, was): (usize, Heard),
-        witness: usize,
-        attempt: &impl Attempt,
-    ) -> Confirmed {
+    /// An attempt at the endpoint `witness`, which shows whether the host has survived a request to
+    /// `endpoint`. Nothing of it is kept but what it shows of the host. None if the breakers refuse
+    /// it.
+    pub fn ask_witness(&self, endpoint: usize, witness: usize) -> Option<WitnessAttempt<'_>> {
         let instance = self
             .lock()
             .endpoints
             .get(endpoint)
             .map_or(0, |e| e.asked_at);
-        let (heard, was_sent) = self.ask_once(witness, instance, attempt).await;
+        let held = self.try_admit(witness, Some(instance)).ok()?;
+        let manner = Manner {
+            deadline: Instant::now() + self.patience(witness),
+            alone: true,
+        };
+        let progress = PollProgress::new(witness, manner);
+        let (sent, request) = self.send(&progress, held);
+        Some(WitnessAttempt {
+            host: self,
+            progress,
+            sent,
+            request,
+        })
+    }
+
+    /// Takes what a witness said after a request to `endpoint` that came to `was`.
+    pub fn confirmed(&self, endpoint: usize, was: Heard, answer: WitnessAnswer) -> Confirmed {
         let mut state = self.lock();
         let of = (endpoint, was);
-        let (goes_on, change) = state.caution.confirmed(Instant::now(), of, heard);
+        let (goes_on, change) = state.caution.confirmed(Instant::now(), of, answer.heard);
         self.note_suspicion(&mut state, change);
         Confirmed {
             goes_on,
             is_suspect: matches!(change, Some(Change::Suspected { .. })),
-            was_sent,
         }
-    }
-
-    /// One attempt at the instance. Only its information about the host is used.
-    async fn ask_once(
-        &self,
-        endpoint: usize,
-        instance: usize,
-        attempt: &impl Attempt,
-    ) -> (Heard, bool) {
-        let Ok(held) = self.try_admit(endpoint, Some(instance)) else {
-            return (Heard::Nothing, false);
-        };
-        let deadline = Instant::now() + self.patience(endpoint);
-        let mut poll = PollProgress::new(
-            endpoint,
-            Manner {
-                deadline,
-                alone: true,
-            },
-        );
-        let (sent, order) = self.send(&poll, held);
-        let result = attempt.make(order).await;
-        let heard = match &result {
-            Ok(_) => Heard::Answer,
-            Err(miss) => Heard::of_failure(miss.failure.error_type),
-        };
-        self.set_aside(sent.landed(&mut poll, result));
-        (heard, poll.attempts > 0)
     }
 
     /// The result of an endpoint that is not polled. Its cached answer may replace the missing one.
@@ -213,15 +197,54 @@ impl TargetResilience {
     }
 }
 
-/// The result of asking a witness.
+/// An attempt at a witness.
+pub struct WitnessAttempt<'h> {
+    host: &'h TargetResilience,
+    progress: PollProgress,
+    sent: SentAttempt<'h>,
+    /// What its driver sends.
+    pub request: AttemptRequest,
+}
+
+/// The answer of a witness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WitnessAnswer {
+    heard: Heard,
+    /// Whether a request to it was sent.
+    pub was_sent: bool,
+}
+
+impl WitnessAnswer {
+    /// Of a witness that was not asked.
+    pub const NONE: Self = Self {
+        heard: Heard::Nothing,
+        was_sent: false,
+    };
+}
+
+impl WitnessAttempt<'_> {
+    /// Takes the result of the attempt.
+    pub fn record(mut self, result: Result<AttemptResponse, AttemptError>) -> WitnessAnswer {
+        let heard = match &result {
+            Ok(_) => Heard::Answer,
+            Err(miss) => Heard::of_failure(miss.failure.error_type),
+        };
+        let finished = self.sent.finish(&mut self.progress, result);
+        self.host.set_aside(finished);
+        WitnessAnswer {
+            heard,
+            was_sent: self.progress.attempts > 0,
+        }
+    }
+}
+
+/// What follows from the answer of a witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confirmed {
     /// Whether others may be polled now.
     pub goes_on: bool,
     /// Whether the host hangs since the request to the endpoint.
     pub is_suspect: bool,
-    /// Whether a request to the witness was sent.
-    pub was_sent: bool,
 }
 
 impl PollFailure {

@@ -5,13 +5,12 @@
 //! timeout learn that it took longer than this. Otherwise a slow instance would look as fast as its
 //! answers that were waited for, and would be hedged sooner and sooner.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use futures_util::future::{Either, select};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{
-    Attempt, AttemptError, AttemptRequest, AttemptResponse, EndedAttempt, PollProgress,
+    AttemptError, AttemptRequest, AttemptResponse, EndedAttempt, PollProgress, PollRun,
     admission::AttemptPermit,
 };
 use crate::resilience::{
@@ -37,81 +36,92 @@ pub(super) struct FinishedAttempt<'h> {
     pub(super) result: Result<AttemptResponse, AttemptError>,
 }
 
-impl TargetResilience {
-    /// Makes an attempt, and perhaps a second one.
-    pub(super) async fn fly<'h>(
-        &'h self,
-        attempt: &impl Attempt,
-        poll: &mut PollProgress,
-        held: AttemptPermit<'h>,
-    ) -> FinishedAttempt<'h> {
-        match self.hedge_after(poll, &held) {
-            None => {
-                let (sent, order) = self.send(poll, held);
-                let result = attempt.make(order).await;
-                sent.landed(poll, result)
-            }
-            // The future is boxed, because few polls need it.
-            Some(delay) => Box::pin(self.race(attempt, poll, held, delay)).await,
-        }
-    }
+/// One of two attempts in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Racer {
+    /// The attempt that was slow.
+    First,
+    /// The one that was made beside it.
+    Hedge,
+}
 
-    /// The time without an answer after which another instance gets a request. `None` if it does
-    /// not.
-    fn hedge_after(&self, poll: &PollProgress, held: &AttemptPermit<'_>) -> Option<Duration> {
-        let settings = &self.settings;
+impl PollRun<'_> {
+    /// After which time without an answer another instance is asked as well; none if that is not to
+    /// be done.
+    pub fn hedge_after(&self) -> Option<Duration> {
+        let settings = &self.host.settings;
         let quantile = settings.hedge?;
-        if !self.is_pool() || held.is_probe() || !poll.tried.is_empty() {
+        let (poll, held) = (&self.progress, &self.sent.as_ref()?.held);
+        if !self.host.is_pool() || held.is_probe() || !poll.tried.is_empty() {
             return None;
         }
-        let state = self.lock();
+        let state = self.host.lock();
         let endpoint = state.endpoints.get(poll.endpoint)?;
         let delay = endpoint.timeouts.at(held.instance).usual(quantile)?;
         let enough = delay + least(None, settings.deadline);
         (poll.remaining(Instant::now()) >= enough).then_some(delay)
     }
 
-    async fn race<'h>(
-        &'h self,
-        attempt: &impl Attempt,
-        poll: &mut PollProgress,
-        held: AttemptPermit<'h>,
-        delay: Duration,
-    ) -> FinishedAttempt<'h> {
-        let (first, order) = self.send(poll, held);
-        let mut answer = pin!(attempt.make(order));
-        if let Ok(result) = timeout(delay, answer.as_mut()).await {
-            return first.landed(poll, result);
-        }
-        let Some(held) = self.hedge(poll, &first, delay) else {
-            return first.landed(poll, answer.await);
-        };
-        let (second, order) = self.send(poll, held);
-        let beside = pin!(attempt.make(order));
-        let (is_second, ahead, behind, (result, rest)) = match select(answer, beside).await {
-            Either::Left(came) => (false, first, second, came),
-            Either::Right(came) => (true, second, first, came),
-        };
-        if self.decides(&result) {
-            self.count_hedge(poll, if is_second { Hedged::Won } else { Hedged::Lost });
-            poll.made(behind.held.instance, true);
-            self.outrun(poll, behind);
-            return ahead.landed(poll, result);
-        }
-        self.set_aside(ahead.landed(poll, result));
-        let result = rest.await;
-        let is_made_up_for = !is_second && self.decides(&result);
-        self.count_hedge(
-            poll,
-            if is_made_up_for {
-                Hedged::Won
-            } else {
-                Hedged::Failed
-            },
-        );
-        behind.landed(poll, result)
+    /// The attempt to make beside the one in progress, which has taken so long; none if no instance
+    /// is likely to be faster.
+    pub fn hedge(&mut self, after: Duration) -> Option<AttemptRequest> {
+        let slow = self.sent.as_ref()?.held.instance;
+        let permit = self.host.hedge_permit(&self.progress, slow, after)?;
+        let (sent, request) = self.host.send(&self.progress, permit);
+        self.hedge = Some(sent);
+        Some(request)
     }
 
+    /// Takes the result of that one of two attempts that ended first. If it decides the race, the
+    /// answer is true and the driver cancels the other one. If not, the result of the other one
+    /// follows, with [`Self::record_last`].
+    pub fn record_first(
+        &mut self,
+        racer: Racer,
+        result: Result<AttemptResponse, AttemptError>,
+    ) -> bool {
+        let (first, hedge) = (self.sent.take(), self.hedge.take());
+        let (Some(ahead), Some(behind)) = (match racer {
+            Racer::First => (first, hedge),
+            Racer::Hedge => (hedge, first),
+        }) else {
+            return true;
+        };
+        if self.host.decides(&result) {
+            self.host.count_hedge(
+                &self.progress,
+                match racer {
+                    Racer::First => Hedged::Lost,
+                    Racer::Hedge => Hedged::Won,
+                },
+            );
+            self.progress.made(behind.held.instance, true);
+            self.host.cancelled_slower(&self.progress, &behind);
+            drop(behind);
+            let finished = ahead.finish(&mut self.progress, result);
+            self.settle(finished);
+            return true;
+        }
+        let failed = ahead.finish(&mut self.progress, result);
+        self.host.set_aside(failed);
+        self.sent = Some(behind);
+        false
+    }
+
+    /// Takes the result of the `last` one of two attempts; the other one has failed.
+    pub fn record_last(&mut self, last: Racer, result: Result<AttemptResponse, AttemptError>) {
+        let has_won = last == Racer::Hedge && self.host.decides(&result);
+        let hedged = match has_won {
+            true => Hedged::Won,
+            false => Hedged::Failed,
+        };
+        self.host.count_hedge(&self.progress, hedged);
+        self.record(result);
+    }
+}
+
+impl TargetResilience {
+    /// An attempt begins, under a permit.
     pub(super) fn send<'h>(
         &'h self,
         poll: &PollProgress,
@@ -123,14 +133,15 @@ impl TargetResilience {
         (SentAttempt { held, at, limit }, order)
     }
 
-    /// Permission for a second attempt, at a healthy instance.
-    fn hedge(
+    /// A permit for an attempt beside one at the instance that is `slow`, at an instance that is
+    /// likely to be faster.
+    fn hedge_permit(
         &self,
         poll: &PollProgress,
-        first: &SentAttempt<'_>,
-        delay: Duration,
+        slow: usize,
+        after: Duration,
     ) -> Option<AttemptPermit<'_>> {
-        let (now, slow) = (Instant::now(), first.held.instance);
+        let now = Instant::now();
         let mut state = self.lock();
         let state = &mut *state;
         let choice = state.choice(now, poll.endpoint, Instances::of(slow))?;
@@ -142,13 +153,8 @@ impl TargetResilience {
         }
         let held = self.leave_for(state, now, poll.endpoint, &choice)?;
         let place = self.place(poll.endpoint, slow);
-        self.record(
-            state,
-            place,
-            DecisionEvent::Hedge {
-                after: delay.into(),
-            },
-        );
+        let after = after.into();
+        self.record(state, place, DecisionEvent::Hedge { after });
         Some(held)
     }
 
@@ -162,8 +168,8 @@ impl TargetResilience {
         }
     }
 
-    /// Cancels an attempt, because another one had an answer.
-    fn outrun(&self, poll: &PollProgress, sent: SentAttempt<'_>) {
+    /// Notes that an attempt is cancelled, since another one brought an answer first.
+    fn cancelled_slower(&self, poll: &PollProgress, sent: &SentAttempt<'_>) {
         let (now, instance) = (Instant::now(), sent.held.instance);
         let took = now.saturating_duration_since(sent.at);
         let mut state = self.lock();
@@ -194,7 +200,8 @@ impl TargetResilience {
 }
 
 impl<'h> SentAttempt<'h> {
-    pub(super) fn landed(
+    /// The attempt has ended.
+    pub(super) fn finish(
         self,
         poll: &mut PollProgress,
         result: Result<AttemptResponse, AttemptError>,

@@ -1,27 +1,35 @@
-//! Runs one poll of one endpoint under the policies, with the requests, the waits and the clock
-//! that the core does not have.
+//! Runs one poll of one endpoint under the policies of the core, with the waits and the clock that
+//! the core leaves out.
 //!
-//! From the outside in: stale answer, deadline, retry, breakers, attempt. The deadline is an
-//! argument. A timeout around all of this would drop it before a breaker learns anything, and a
-//! host that hangs would never trip one.
+//! It makes no request. [`PollRun::next`] says what its driver has to do: make an attempt, whose
+//! result goes to [`PollRun::record`], or take the result of the poll. From the outside in, the
+//! policies are: stale fallback, deadline, retry, breakers. The deadline is a value that is passed
+//! down: a timeout around all of this would drop the poll before a breaker learns anything, and a
+//! host that hangs would never open one.
 
 mod admission;
 mod careful;
-mod instance_selection;
 mod hedge;
-mod outcome_handling;
+mod instance_selection;
 mod on_demand;
+mod outcome_handling;
 
 use std::{
-    future::Future,
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep};
 
-pub use self::careful::{Confirmed, Declined, Manner};
-use self::{admission::AttemptPermit, hedge::FinishedAttempt};
+use self::{
+    admission::AttemptPermit,
+    hedge::{FinishedAttempt, SentAttempt},
+    on_demand::InFlightPoll,
+};
+pub use self::{
+    careful::{Confirmed, Declined, Manner, WitnessAnswer, WitnessAttempt},
+    hedge::Racer,
+};
 use super::{
     cache::{CacheHeaders, Fallback, Reader},
     instances::Instances,
@@ -62,13 +70,35 @@ pub struct AttemptError {
     pub retry_after: Option<Duration>,
 }
 
-/// Makes single attempts: without retries, and with no timeout except that of the request.
-pub trait Attempt: Sync {
-    /// Makes one attempt. Dropping the future ends it.
-    fn make(
-        &self,
-        order: AttemptRequest,
-    ) -> impl Future<Output = Result<AttemptResponse, AttemptError>> + Send;
+/// One poll of one endpoint. Its driver makes the attempts and waits that it asks for. Dropping it
+/// gives back what it holds, which is no evidence for or against the host.
+pub struct PollRun<'h> {
+    host: &'h TargetResilience,
+    progress: PollProgress,
+    /// Attempts that were sent before the current one.
+    sent_before: u32,
+    /// The attempt that made the next one necessary.
+    cause: Option<RetryCause>,
+    /// The wait before the next attempt.
+    delay: Option<Duration>,
+    /// The permit of a failover.
+    elsewhere: Option<AttemptPermit<'h>>,
+    /// The attempt in progress.
+    sent: Option<SentAttempt<'h>>,
+    /// A second attempt beside it.
+    hedge: Option<SentAttempt<'h>>,
+    result: Option<PollResult>,
+    /// Tells readers that wait for this poll; the last field, so that it is dropped last.
+    in_flight: Option<InFlightPoll<'h>>,
+}
+
+/// What the driver of a poll does next.
+#[derive(Debug)]
+pub enum NextStep {
+    /// It makes this attempt and records the result.
+    Attempt(AttemptRequest),
+    /// It takes the result: the poll has ended.
+    Done(PollResult),
 }
 
 /// The result of a poll.
@@ -128,77 +158,110 @@ struct RetryCause {
     left: Option<usize>,
 }
 
+impl<'h> PollRun<'h> {
+    /// Waits until there is something to do: for the delay of a retry, or for the verdict of a
+    /// breaker's probe. A driver that asks without having recorded the attempt in progress gets
+    /// another one.
+    pub async fn next(&mut self) -> NextStep {
+        if let Some(result) = self.result.take() {
+            if let Some(in_flight) = self.in_flight.take() {
+                in_flight.land(&result);
+            }
+            return NextStep::Done(result);
+        }
+        if let Some(delay) = self.delay.take() {
+            self.progress.wait(delay);
+            sleep(delay).await;
+        }
+        let PollProgress {
+            endpoint, deadline, ..
+        } = self.progress;
+        let admitted = match self.elsewhere.take() {
+            Some(permit) => Ok(permit),
+            None => self.host.admit(endpoint, deadline).await,
+        };
+        match admitted {
+            Ok(permit) => {
+                let (sent, request) = self.host.send(&self.progress, permit);
+                self.sent_before = self.progress.attempts;
+                self.sent = Some(sent);
+                NextStep::Attempt(request)
+            }
+            Err(refusal) => {
+                let failure = self.host.give_up(endpoint, self.cause.take(), refusal);
+                let result = self.failed(failure);
+                if let Some(in_flight) = self.in_flight.take() {
+                    in_flight.land(&result);
+                }
+                NextStep::Done(result)
+            }
+        }
+    }
+
+    /// Takes the result of the attempt in progress.
+    pub fn record(&mut self, result: Result<AttemptResponse, AttemptError>) {
+        if let Some(sent) = self.sent.take() {
+            let finished = sent.finish(&mut self.progress, result);
+            self.settle(finished);
+        }
+    }
+
+    fn settle(&mut self, finished: FinishedAttempt<'h>) {
+        let FinishedAttempt {
+            held,
+            ended,
+            result,
+        } = finished;
+        if self.progress.attempts > self.sent_before {
+            self.host
+                .count_cause(ended.poll.endpoint, self.cause.take());
+        }
+        match self.host.settle(held, &ended, result) {
+            NextAction::Done(outcome) => self.result = Some(self.progress.over(outcome, None)),
+            NextAction::FailOver(permit, failure) => {
+                self.elsewhere = Some(permit);
+                let left = Some(ended.instance);
+                self.cause = Some(RetryCause { failure, left });
+            }
+            NextAction::RetryAfter(delay, failure) => {
+                self.delay = Some(delay);
+                self.cause = Some(RetryCause {
+                    failure,
+                    left: None,
+                });
+            }
+            NextAction::GiveUp(failure) => {
+                // If the last attempt was not sent, the one before it says more.
+                let failure = self.cause.take().map_or(failure, |cause| cause.failure);
+                self.result = Some(self.failed(failure));
+            }
+        }
+    }
+
+    fn failed(&self, failure: PollFailure) -> PollResult {
+        let stale_age = self.host.fall_back(self.progress.endpoint);
+        self.progress.over(PollOutcome::Failed(failure), stale_age)
+    }
+}
+
 impl TargetResilience {
-    /// Polls one endpoint, by its position, at the same time as others.
-    pub async fn poll(&self, endpoint: usize, attempt: &impl Attempt) -> PollResult {
-        let manner = Manner {
-            deadline: self.deadline(),
-            alone: false,
-        };
-        self.poll_in(endpoint, manner, attempt).await
+    /// Begins a poll of one endpoint, by its position.
+    pub fn begin(&self, endpoint: usize, manner: Manner) -> PollRun<'_> {
+        PollRun {
+            host: self,
+            progress: PollProgress::new(endpoint, manner),
+            sent_before: 0,
+            cause: None,
+            delay: None,
+            elsewhere: None,
+            sent: None,
+            hedge: None,
+            result: None,
+            in_flight: Some(self.take_off(endpoint)),
+        }
     }
 
-    /// Polls one endpoint, by its position, in this manner.
-    pub async fn poll_in(
-        &self,
-        endpoint: usize,
-        manner: Manner,
-        attempt: &impl Attempt,
-    ) -> PollResult {
-        let flying = self.take_off(endpoint);
-        let polled = self.poll_to_the_end(endpoint, manner, attempt).await;
-        flying.land(&polled);
-        polled
-    }
-
-    async fn poll_to_the_end(
-        &self,
-        endpoint: usize,
-        manner: Manner,
-        attempt: &impl Attempt,
-    ) -> PollResult {
-        let mut poll = PollProgress::new(endpoint, manner);
-        let mut cause: Option<RetryCause> = None;
-        let mut elsewhere = None;
-        let failure = loop {
-            let held = match elsewhere.take() {
-                Some(held) => held,
-                None => match self.admit(endpoint, poll.deadline).await {
-                    Ok(held) => held,
-                    Err(refusal) => break self.give_up(endpoint, cause, refusal),
-                },
-            };
-            let sent_before = poll.attempts;
-            let FinishedAttempt {
-                held,
-                ended,
-                result,
-            } = self.fly(attempt, &mut poll, held).await;
-            if poll.attempts > sent_before {
-                self.count_cause(endpoint, cause.take());
-            }
-            match self.settle(held, &ended, result) {
-                NextAction::Done(outcome) => return poll.over(outcome, None),
-                NextAction::FailOver(held, failure) => {
-                    elsewhere = Some(held);
-                    let left = Some(ended.instance);
-                    cause = Some(RetryCause { failure, left });
-                }
-                NextAction::RetryAfter(delay, failure) => {
-                    cause = Some(RetryCause {
-                        failure,
-                        left: None,
-                    });
-                    poll.wait(delay);
-                    sleep(delay).await;
-                }
-                // If the retry was not sent, the failure of the attempt before says more.
-                NextAction::GiveUp(failure) => break cause.map_or(failure, |cause| cause.failure),
-            }
-        };
-        poll.over(PollOutcome::Failed(failure), self.fall_back(endpoint))
-    }
-
+    /// The request that a permit allows.
     fn order(&self, poll: &PollProgress, held: &AttemptPermit<'_>) -> AttemptRequest {
         let (now, instance) = (Instant::now(), held.instance);
         self.fleet.note_attempt(now);

@@ -12,7 +12,7 @@ use crate::{
         budget::RetryBudget,
         cache::CacheHeaders,
         config::CacheConfig,
-        executor::{Attempt, AttemptError, AttemptRequest, AttemptResponse},
+        executor::{AttemptError, AttemptRequest, AttemptResponse},
         inherited_state::InheritedState,
         target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience, TargetSlot},
     },
@@ -21,20 +21,14 @@ use crate::{
     telemetry::names::{self, MetricsDetail},
 };
 
-/// Answers, or refuses connections.
-struct Node {
-    is_up: bool,
-}
-
-impl Attempt for Node {
-    async fn make(&self, _order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
-        if self.is_up {
-            let received = std::time::UNIX_EPOCH;
-            let body = Body::new(Default::default(), received, |_| None);
-            return Ok(AttemptResponse::Body(body, CacheHeaders::default()));
-        }
-        Err(refused())
+/// An answer, or a refused connection.
+fn answer(is_up: bool, headers: CacheHeaders) -> Result<AttemptResponse, AttemptError> {
+    if !is_up {
+        return Err(refused());
     }
+    let received = std::time::UNIX_EPOCH;
+    let body = Body::new(Default::default(), received, |_| None);
+    Ok(AttemptResponse::Body(body, headers))
 }
 
 fn settings() -> ResilienceSettings {
@@ -50,7 +44,9 @@ fn host(member: &Arc<TargetSlot>, paths: &[&str]) -> TargetResilience {
 }
 
 async fn poll(host: &TargetResilience, endpoint: usize, is_up: bool) -> PollOutcome {
-    host.poll(endpoint, &Node { is_up }).await.outcome
+    super::poll(host, endpoint, |_| answer(is_up, CacheHeaders::default()))
+        .await
+        .outcome
 }
 
 fn heir(old: &TargetResilience, new: TargetResilience, from: &[Option<usize>]) -> TargetResilience {
@@ -181,27 +177,20 @@ impl Pool {
         Self { bad, seen }
     }
 
+    fn answer(&self, request: &AttemptRequest) -> Result<AttemptResponse, AttemptError> {
+        let is_conditional = request.validators.is_some();
+        let asked = (request.instance, is_conditional);
+        self.seen.lock().unwrap().push(asked);
+        answer(self.bad != Some(request.instance), tagged())
+    }
+
     async fn polled(self, host: &TargetResilience, times: u32) -> Vec<(usize, bool)> {
         for _ in 0..times {
-            let polled = host.poll(0, &self).await;
+            let polled = super::poll(host, 0, |request| self.answer(&request)).await;
             assert!(matches!(polled.outcome, PollOutcome::Fresh(_)));
             advance(secs(5)).await;
         }
         self.seen.into_inner().unwrap()
-    }
-}
-
-impl Attempt for Pool {
-    async fn make(&self, order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
-        let is_conditional = order.validators.is_some();
-        let asked = (order.instance, is_conditional);
-        self.seen.lock().unwrap().push(asked);
-        let is_up = self.bad != Some(order.instance);
-        let answer = Node { is_up }.make(order).await?;
-        Ok(match answer {
-            AttemptResponse::Body(body, _) => AttemptResponse::Body(body, tagged()),
-            other => other,
-        })
     }
 }
 

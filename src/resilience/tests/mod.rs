@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::{
     breaker::{Breaker, BreakerPolicy, FailureCounting},
     config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-    executor::AttemptError,
+    executor::{AttemptError, AttemptRequest, AttemptResponse, Manner, NextStep, PollResult},
     outcome::{BreakerOutcome, ResultClass, Statuses},
     state::Transition,
-    target_resilience::ResilienceSettings,
+    target_resilience::{ResilienceSettings, TargetResilience},
 };
 use crate::pipeline::{ErrorType, PollFailure};
 
@@ -31,6 +31,25 @@ mod retry;
 mod scenario;
 mod schedules;
 mod timeout;
+
+/// Polls an endpoint of a host whose attempts come to what `answer` says.
+async fn poll(
+    host: &TargetResilience,
+    endpoint: usize,
+    mut answer: impl FnMut(AttemptRequest) -> Result<AttemptResponse, AttemptError>,
+) -> PollResult {
+    let manner = Manner {
+        deadline: host.deadline(),
+        alone: false,
+    };
+    let mut run = host.begin(endpoint, manner);
+    loop {
+        match run.next().await {
+            NextStep::Attempt(request) => run.record(answer(request)),
+            NextStep::Done(polled) => return polled,
+        }
+    }
+}
 
 /// Settings of a receiver without retries.
 fn without_retries() -> ResilienceSettings {

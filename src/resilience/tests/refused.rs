@@ -10,21 +10,11 @@ use crate::{
     definition::EndpointLabels,
     pipeline::{ErrorType, PollOutcome},
     resilience::{
-        executor::{Attempt, AttemptError, AttemptRequest, AttemptResponse},
         recorder::CAPACITY,
         target_resilience::{ReceiverResilience, TargetResilience},
     },
     runtime::Clock,
 };
-
-/// Refuses connections.
-struct Down;
-
-impl Attempt for Down {
-    async fn make(&self, _order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
-        Err(refused())
-    }
-}
 
 fn host() -> TargetResilience {
     let labels = vec![EndpointLabels::new("root", "/")];
@@ -36,9 +26,10 @@ fn host() -> TargetResilience {
     )
 }
 
-/// The result of a poll that waits for nothing.
+/// Polls a host that refuses connections; gives the failure, without waiting for anything.
 fn poll(host: &TargetResilience) -> ErrorType {
-    let polled = host.poll(0, &Down).now_or_never().unwrap();
+    let polled = super::poll(host, 0, |_| Err(refused()));
+    let polled = polled.now_or_never().unwrap();
     match polled.outcome {
         PollOutcome::Failed(failure) => failure.error_type,
         other => panic!("{other:?}"),

@@ -1,7 +1,7 @@
-//! One endpoint of one target: a request, its deadline, and what the body is read as.
+//! One endpoint of one target: its requests, their deadlines, and what their responses are read as.
 //!
-//! The resilience layer decides when an attempt is made and how long it may take; here is how one
-//! is made.
+//! The resilience layer decides when an attempt is made and how long it may take. This file makes
+//! the attempts.
 
 use std::{
     future::Future,
@@ -10,6 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::future::{Either, select};
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 use tokio::{
@@ -37,7 +38,8 @@ use crate::{
     },
     resilience::{
         executor::{
-            Attempt, AttemptError, AttemptRequest, AttemptResponse, Declined, Manner, PollResult,
+            AttemptError, AttemptRequest, AttemptResponse, Declined, Manner, NextStep, PollResult,
+            PollRun, Racer,
         },
         outcome::ResultClass,
         per_instance::PerInstance,
@@ -121,7 +123,7 @@ enum ResponseError {
     Undone(#[from] heavy::Undone),
 }
 
-/// How late we may wake without a doubt whether the answer came in time.
+/// If this task wakes later than this after a deadline, the answer may have come in time.
 const LATE: Duration = Duration::from_millis(20);
 
 /// A compressed body of so many bytes can take a millisecond to decompress.
@@ -131,14 +133,48 @@ const HEAVY_BYTES: usize = 1024;
 const SAMPLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl EndpointPoller {
-    /// Polls, with retries and whatever else the resilience layer decides.
+    /// Polls once: makes the attempts that the resilience layer asks for.
     pub(crate) async fn poll(&self, manner: Manner) -> EndpointPoll {
         let started = Instant::now();
-        let mut polled = self.host.poll_in(self.index, manner, self).await;
+        let mut run = self.host.begin(self.index, manner);
+        let mut polled = loop {
+            match run.next().await {
+                NextStep::Done(polled) => break polled,
+                NextStep::Attempt(request) => match run.hedge_after() {
+                    None => run.record(self.attempt(request).await),
+                    // Boxed, since few polls need a second attempt.
+                    Some(delay) => Box::pin(self.race(&mut run, request, delay)).await,
+                },
+            }
+        };
         if let PollOutcome::Fresh(body) | PollOutcome::NotModified(body) = &mut polled.outcome {
             self.finish(body).await;
         }
         Self::result(started, polled)
+    }
+
+    /// Makes an attempt, and another one beside it if there is no answer after `delay`.
+    async fn race(&self, run: &mut PollRun<'_>, request: AttemptRequest, delay: Duration) {
+        let mut first = pin!(self.attempt(request));
+        if let Ok(result) = timeout(delay, first.as_mut()).await {
+            return run.record(result);
+        }
+        let Some(request) = run.hedge(delay) else {
+            return run.record(first.await);
+        };
+        let hedge = pin!(self.attempt(request));
+        match select(first, hedge).await {
+            Either::Left((result, hedge)) => {
+                if !run.record_first(Racer::First, result) {
+                    run.record_last(Racer::Hedge, hedge.await);
+                }
+            }
+            Either::Right((result, first)) => {
+                if !run.record_first(Racer::Hedge, result) {
+                    run.record_last(Racer::First, first.await);
+                }
+            }
+        }
     }
 
     /// Maps a body that was kept (304), and gives up the text of any body: what a poll holds until
@@ -153,12 +189,13 @@ impl EndpointPoller {
             };
             body.set_readings(readings);
         }
-        if !self.shared.keeps_text {
+        // The log explains a value that could not be read with the text.
+        if !self.shared.keeps_text && !body.has_problems() {
             body.release_text();
         }
     }
 
-    /// Asks nobody.
+    /// Makes no request. What is kept may stand in for the answer.
     pub(crate) fn decline(&self, why: Declined) -> EndpointPoll {
         Self::result(Instant::now(), self.host.decline(self.index, why))
     }
@@ -174,19 +211,33 @@ impl EndpointPoller {
         }
     }
 
-    async fn attempt(&self, order: &AttemptRequest) -> Result<AttemptResponse, ResponseError> {
+    /// Makes one attempt and counts it: a request, and what its response is read as.
+    pub(crate) async fn attempt(
+        &self,
+        order: AttemptRequest,
+    ) -> Result<AttemptResponse, AttemptError> {
         let (started, limit) = (Instant::now(), order.timeout);
-        let Ok(permit) = timeout(limit, self.shared.limiter.acquire()).await else {
-            return Err(ResponseError::Limiter);
+        let exchange = async {
+            let permit = timeout(limit, self.shared.limiter.acquire()).await;
+            let permit = permit.map_err(|_| ResponseError::Limiter)?;
+            let _permit = permit.map_err(|_| ResponseError::Limiter)?;
+            let _in_flight = self.shared.telemetry.request();
+            let request = self.request(&order)?;
+            let transport = &self.sites.at(order.instance).transport;
+            let response = in_time(transport.get(request.clone()), started + limit).await;
+            // Reading the response takes none of the node's time.
+            let response = response.ok_or(ResponseError::Timeout(limit))??;
+            self.read(response, request, &order).await
         };
-        let _permit = permit.map_err(|_| ResponseError::Limiter)?;
-        let _in_flight = self.shared.telemetry.request();
-        let request = self.request(order)?;
-        let transport = &self.sites.at(order.instance).transport;
-        let response = in_time(transport.get(request.clone()), started + limit).await;
-        // What we do with it takes none of the node's time.
-        let response = response.ok_or(ResponseError::Timeout(limit))??;
-        self.answer(response, request, order).await
+        let result = exchange.await.map_err(ResponseError::into_attempt_error);
+        let error = result.as_ref().err();
+        // Waiting in vain for a place among the concurrent requests is not a request.
+        if error.is_none_or(|error| error.class != ResultClass::NotSent) {
+            let error_type = error.map(|error| error.failure.error_type);
+            let telemetry = &self.shared.telemetry;
+            telemetry.requested(&self.labels, started.elapsed(), error_type);
+        }
+        result
     }
 
     fn request(&self, order: &AttemptRequest) -> Result<TransportRequest, ResponseError> {
@@ -206,7 +257,7 @@ impl EndpointPoller {
         })
     }
 
-    async fn answer(
+    async fn read(
         &self,
         response: TransportResponse,
         request: TransportRequest,
@@ -231,7 +282,7 @@ impl EndpointPoller {
             false => response.body.len() > HEAVY_BYTES,
         };
         let mapper = self.mapper.clone();
-        let read = move || read(&mapper, response, &request, received);
+        let read = move || read_body(&mapper, response, &request, received);
         let (body, share) = match is_heavy {
             true => heavy::offload(read).await??,
             false => read()?,
@@ -241,24 +292,8 @@ impl EndpointPoller {
     }
 }
 
-impl Attempt for EndpointPoller {
-    async fn make(&self, order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
-        let started = Instant::now();
-        let result = self.attempt(&order).await.map_err(ResponseError::into_miss);
-        let miss = result.as_ref().err();
-        // Waiting for a place in vain is no request.
-        if miss.is_none_or(|miss| miss.class != ResultClass::NotSent) {
-            let error_type = miss.map(|miss| miss.failure.error_type);
-            self.shared
-                .telemetry
-                .requested(&self.labels, started.elapsed(), error_type);
-        }
-        result
-    }
-}
-
-/// Waits for what a node does until `deadline`. If we wake long after that, it may have answered in
-/// time and nobody looked: what lies in the socket is read then.
+/// Waits for a node until `deadline`. If this task wakes long after that, the node may have answered
+/// in time and nothing has looked: what lies in the socket is read then.
 async fn in_time<T>(answer: impl Future<Output = T>, deadline: Instant) -> Option<T> {
     let mut answer = pin!(answer);
     if let Ok(answer) = timeout_at(deadline, &mut answer).await {
@@ -271,7 +306,7 @@ async fn in_time<T>(answer: impl Future<Output = T>, deadline: Instant) -> Optio
     timeout(late, answer).await.ok()
 }
 
-/// Has a large body of so many bytes take just these of the memory.
+/// Reserves memory for a large body of so many bytes, no more and no less.
 fn hold(
     share: &mut Option<Share>,
     bytes: u64,
@@ -291,7 +326,7 @@ fn hold(
 }
 
 /// Decompresses the body of a response, reads it and maps it.
-fn read(
+fn read_body(
     mapper: &BodyMapper,
     response: TransportResponse,
     request: &TransportRequest,
@@ -330,7 +365,7 @@ fn read(
 }
 
 impl ResponseError {
-    fn into_miss(self) -> AttemptError {
+    fn into_attempt_error(self) -> AttemptError {
         let error_type = self.error_type();
         let retry_after = match self {
             Self::Status { retry_after, .. } => retry_after,
@@ -362,7 +397,7 @@ impl ResponseError {
     }
 }
 
-/// What a failure is to the breakers.
+/// How the breakers see a failure.
 fn class(error_type: ErrorType) -> ResultClass {
     match error_type {
         ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => ResultClass::Transport,
@@ -383,7 +418,7 @@ fn class(error_type: ErrorType) -> ResultClass {
     }
 }
 
-/// A poll made of saved bodies, one an endpoint; an endpoint without one has failed.
+/// A poll made of saved bodies, one for each endpoint. An endpoint without one has failed.
 pub(crate) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
     let now = clock.now();
     let endpoints = definition
@@ -445,7 +480,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_came_in_time_counts_however_late_we_wake() {
+    async fn an_answer_that_came_in_time_counts_however_late_the_task_wakes() {
         let deadline = Instant::now() + SECOND;
         let busy = async {
             yield_now().await;
@@ -456,7 +491,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_answer_has_no_more_time_than_he_has() {
+    async fn a_node_that_does_not_answer_gets_no_extra_time() {
         let begun = Instant::now();
         assert_eq!(in_time(answer(SECOND * 2), begun + SECOND).await, None);
         assert!(begun.elapsed() < SECOND + LATE, "{:?}", begun.elapsed());

@@ -10,7 +10,7 @@ use crate::{
     pipeline::{EndpointPoll, PollOutcome, Target},
     resilience::{
         caution::{Heard, Next},
-        executor::{Declined, Manner},
+        executor::{Declined, Manner, WitnessAnswer},
         target_resilience::TargetResilience,
     },
 };
@@ -100,16 +100,25 @@ impl Round<'_> {
         let Some(witness) = witness else {
             return (Some(polled), false);
         };
-        let of = (index, heard);
-        let confirmed = self.host.confirm(of, witness.index, witness);
-        let confirmed = confirmed.instrument(self.request_span(witness)).await;
-        polled.attempts += u32::from(confirmed.was_sent);
+        let answer = self.ask_witness(index, witness).await;
+        let confirmed = self.host.confirmed(index, heard, answer);
+        polled.attempts += u32::from(answer.was_sent);
         if confirmed.is_suspect
             && let PollOutcome::Failed(failure) = polled.outcome
         {
             polled.outcome = PollOutcome::Failed(failure.of_suspect());
         }
         (Some(polled), confirmed.goes_on)
+    }
+
+    /// Asks another endpoint once: does the host still answer after a request to `suspect`?
+    async fn ask_witness(&self, suspect: usize, witness: &EndpointPoller) -> WitnessAnswer {
+        let Some(attempt) = self.host.ask_witness(suspect, witness.index) else {
+            return WitnessAnswer::NONE;
+        };
+        let result = witness.attempt(attempt.request.clone());
+        let result = result.instrument(self.request_span(witness)).await;
+        attempt.record(result)
     }
 
     async fn ask(&self, index: usize, manner: Manner) -> Option<EndpointPoll> {
