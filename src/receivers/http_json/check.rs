@@ -1,4 +1,4 @@
-//! What a type cannot say of a configuration.
+//! Checks of the configuration that its types cannot make.
 
 use super::config::{Config, TargetConfig};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Config {
-    /// Checks what belongs together; mistakes and warnings go to `diagnostics`.
+    /// Checks values that depend on each other. Mistakes and warnings go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.check_targets(at, diagnostics);
         self.discovery().check(at, diagnostics);
@@ -73,7 +73,7 @@ impl Config {
         }
     }
 
-    /// The sums that nobody does in the head.
+    /// Checks that timeouts, retries and breakers fit into the interval.
     fn check_resilience(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let definition = self
             .definition
@@ -107,7 +107,7 @@ impl Config {
             at.error(&["hedge", "quantile"], message, diagnostics);
         }
         let has_replicas = self.targets.iter().any(TargetConfig::is_pool);
-        // What a discovery finds may be a pool.
+        // A discovery may find a pool.
         if self.hedge.enabled && !has_replicas && self.discovery().is_empty() {
             let message = "does nothing: no target has `mode: replicas`";
             at.warning(&["hedge"], message, diagnostics);
@@ -149,7 +149,7 @@ impl Config {
 }
 
 impl TargetConfig {
-    /// What it is called, and the `host:port` of each instance.
+    /// The name of the target, and the `host:port` of each instance.
     pub(crate) fn hosts(&self) -> (String, Vec<String>) {
         let hosts = self.urls().map(HttpUrl::address);
         (self.display_name(), hosts.collect())
@@ -191,7 +191,7 @@ impl TargetConfig {
         }
     }
 
-    /// Paths are put behind the URLs, which is no place for them behind a query.
+    /// Checks that paths can be appended to the URLs: not behind a query.
     fn check_ends(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for (index, url) in self.urls().enumerate() {
             let index = index.to_string();

@@ -1,4 +1,4 @@
-//! What the configuration says of an `http_json` or `betanet` receiver.
+//! The keys of an `http_json` or `betanet` receiver.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,56 +23,58 @@ use crate::{
     telemetry::names::MetricsDetail,
 };
 
-/// `max_document_memory` if it is not given, in bytes.
+/// The smallest default of `max_document_memory`, in bytes.
 const MIN_DOCUMENT_MEMORY: u64 = 128 * 1024 * 1024;
 
 /// Polls JSON APIs over HTTP.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// What is polled.
+    /// The targets to poll.
     pub targets: Vec<TargetConfig>,
-    /// What is polled beside that, as groups of addresses that share labels.
+    /// More targets to poll, as groups of addresses with the same labels.
     pub static_configs: Vec<StaticConfig>,
-    /// Files in which targets are found.
+    /// Files that list targets.
     pub file_sd_configs: Vec<FileSdConfig>,
-    /// Servers that are asked for targets.
+    /// HTTP servers that list targets.
     pub http_sd_configs: Vec<HttpSdConfig>,
-    /// Names whose records in the DNS are targets.
+    /// DNS names whose records are targets.
     pub dns_sd_configs: Vec<DnsSdConfig>,
-    /// How the labels of targets that were found are rewritten, and which of them are dropped.
+    /// Rules that change the labels of discovered targets, or drop targets.
     pub relabel_configs: Vec<RelabelConfig>,
-    /// How targets that were found are spoken to, if the label `__scheme__` does not say it.
+    /// The scheme of discovered targets without the label `__scheme__`.
     pub scheme: Scheme,
-    /// The most targets that are found; those that come later are left out.
+    /// The maximum number of discovered targets. Targets beyond it are not polled.
     pub target_limit: usize,
-    /// Which share of all targets is this collector's.
+    /// The shard of this collector: it polls only its share of all targets.
     pub shard: Option<ShardConfig>,
-    /// What the API looks like: the name of a definition in `pipelines/` or of a built-in one, or
-    /// the path of a file. Of several the first one is taken that the target does not answer with
-    /// 404 throughout. The `betanet` receiver takes both dialects if nothing is said.
+    /// The definition of the API: the name of a definition in `pipelines/`, the name of a built-in
+    /// one, or the path of a file. Of several definitions, the collector uses the first one to
+    /// which the target does not answer 404 for every endpoint. The default of the `betanet`
+    /// receiver is both dialects.
     #[schemars(schema_with = "one_or_more")]
     pub definition: Vec<String>,
-    /// Time between two polls of a target.
+    /// The time between two polls of a target.
     pub collection_interval: Duration,
-    /// Time before the first poll.
+    /// The time before the first poll.
     pub initial_delay: Duration,
-    /// How long one request may take: waiting for a place, connecting, headers, body.
-    /// `5s` is always 5s; `{max: 5s, adaptive: true}` learns from the answers.
+    /// The maximum duration of one request: waiting for a place, connecting, headers, body.
+    /// `5s` is always 5 s. `{max: 5s, adaptive: true}` learns a shorter timeout from the answers.
     pub timeout: TimeoutConfig,
-    /// How long a poll may take in all, retries included; 0.9 of the interval if not given.
+    /// The maximum duration of a poll, including retries. Default: 0.9 of the interval.
     pub deadline: Option<Duration>,
-    /// How a failed request is repeated within its poll.
+    /// How the collector retries a failed request within its poll.
     pub retry: RetryConfig,
-    /// When a node that does not answer is left alone.
+    /// When the collector stops sending requests to a node that does not answer.
     pub circuit_breaker: CircuitBreakerConfig,
-    /// Whether a second of several instances is asked where the first is slow.
+    /// Whether a second instance gets a request when the first one is slow.
     pub hedge: HedgeConfig,
-    /// How long the last answer is of use.
+    /// How long a cached answer can be used.
     pub cache: CacheConfig,
-    /// The age that data is promised not to exceed; counts the time within and without.
+    /// The maximum age of data that you promise. The collector counts the time within it and beyond
+    /// it.
     pub freshness_objective: Option<Duration>,
-    /// The most requests in flight, of all targets together.
+    /// The maximum number of concurrent requests to all targets together.
     pub concurrency: usize,
     /// The most connections that stay open between polls, of all targets together; each costs
     /// some 30 KB. Where the endpoints of all targets are more, none is kept: each poll opens its
@@ -88,18 +90,18 @@ pub struct Config {
     /// for which there is no room is not read. 128MiB if not given, or four times `body_limit` if
     /// that is more.
     pub max_document_memory: Option<ByteSize>,
-    /// How many redirects are followed.
+    /// The maximum number of redirects to follow.
     pub max_redirects: usize,
-    /// A proxy for all requests; `environment` takes it from `HTTP_PROXY` and its like.
+    /// A proxy for all requests. `environment` uses `HTTP_PROXY` and similar variables.
     #[serde(serialize_with = "without_credentials")]
     pub proxy: Option<String>,
-    /// Headers of each request.
+    /// Headers that each request has.
     pub headers: Headers,
-    /// Who we are to the targets.
+    /// Authentication of requests to targets.
     pub auth: AuthConfig,
-    /// How much is said of the resilience of each target; `basic` is a quarter of it.
+    /// How many metrics about the resilience of each target there are. `basic` is a quarter of all.
     pub target_metrics: MetricsDetail,
-    /// How to speak TLS to `https` targets.
+    /// TLS settings for `https` targets.
     pub tls: Tls,
 }
 
@@ -110,33 +112,34 @@ pub struct Config {
     {"required": ["endpoints", "mode", "name"]},
 ]))]
 pub struct TargetConfig {
-    /// Base URL; the definition's paths are appended to it.
+    /// The base URL. The paths of the definition are appended to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<HttpUrl>,
-    /// Base URLs of several instances, in place of `endpoint`; `mode` says what they are to each
-    /// other.
+    /// The base URLs of several instances, in place of `endpoint`. `mode` says how they are
+    /// related.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<HttpUrl>,
-    /// What several `endpoints` are to each other.
+    /// How several `endpoints` are related.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// What it is called in labels; `host:port` of the endpoint if not given.
+    /// The name of the target in labels. Default: `host:port` of the endpoint.
     #[serde(default)]
     pub name: Option<String>,
-    /// Labels of all its series, also attributes of its Resource.
+    /// Labels of all series of the target. They are also attributes of its Resource.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
 
-/// What several instances are to each other.
+/// How several instances are related.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// They answer with the same data: a poll asks the best of them, and another if it fails.
+    /// They have the same data. A poll sends its requests to the best one, and to another one if
+    /// that fails.
     Replicas,
 }
 
-/// A proxy's URL may have a user and a password; they are not shown.
+/// Hides the user and the password in the URL of a proxy.
 fn without_credentials<S: Serializer>(proxy: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
     let shown = proxy.as_deref().map(|url| match url.rsplit_once('@') {
         Some((before, host)) => {
@@ -149,14 +152,14 @@ fn without_credentials<S: Serializer>(proxy: &Option<String>, to: S) -> Result<S
 }
 
 impl Config {
-    /// The memory for the texts of large bodies in work, and in the cache, in bytes.
+    /// The memory for the texts of large bodies in use, and in the cache, in bytes.
     pub(super) fn document_memory(&self) -> [u64; 2] {
         let default = || MIN_DOCUMENT_MEMORY.max(self.body_limit.get().saturating_mul(4));
         let all = self.max_document_memory.map_or_else(default, ByteSize::get);
         [all - all / 4, all / 4]
     }
 
-    /// What it says of where targets come from.
+    /// The settings of the discovery.
     pub(super) fn discovery(&self) -> DiscoverySettings<'_> {
         DiscoverySettings {
             scheme: self.scheme,
@@ -170,8 +173,8 @@ impl Config {
         }
     }
 
-    /// Whether only the targets that are named and when they are polled differ, so that what makes
-    /// their pollers need not.
+    /// Whether both poll a target in the same way: only the list of targets and the first poll may
+    /// differ.
     pub(super) fn treats_targets_like(&self, other: &Self) -> bool {
         let without = |config: &Self| Self {
             targets: Vec::new(),
@@ -187,8 +190,8 @@ impl Config {
         without(self) == without(other)
     }
 
-    /// Whether targets are discovered in the same way. The names of `targets` are part of it: what
-    /// is discovered must not have them.
+    /// Whether both discover targets in the same way. The names of `targets` are part of that,
+    /// because discovered targets must not have them.
     pub(super) fn discovers_like(&self, other: &Self) -> bool {
         let names = |config: &Self| -> BTreeSet<_> {
             let targets = config.targets.iter();
@@ -197,7 +200,7 @@ impl Config {
         self.discovery() == other.discovery() && names(self) == names(other)
     }
 
-    /// Whether the same clients serve.
+    /// Whether both can use the same HTTP clients.
     pub(super) fn connects_like(&self, other: &Self) -> bool {
         let settings = |config: &Self| {
             let Self {
@@ -214,7 +217,7 @@ impl Config {
         settings(self) == settings(other)
     }
 
-    /// Those of `targets` that are this collector's: all of them unless they are shared out.
+    /// Those of `targets` that this collector polls: all of them without shards.
     pub fn own_targets(&self) -> impl Iterator<Item = &TargetConfig> {
         self.targets.iter().filter(|target| {
             let key = target.shard_key();
@@ -224,7 +227,7 @@ impl Config {
 }
 
 impl TargetConfig {
-    /// A target with one instance, without a name or labels of its own.
+    /// A target with one instance, without a configured name or labels.
     pub fn at(endpoint: HttpUrl) -> Self {
         Self {
             endpoint: Some(endpoint),
@@ -235,7 +238,7 @@ impl TargetConfig {
         }
     }
 
-    /// A pool of these instances, without a name or labels of its own.
+    /// A pool of these instances, without a configured name or labels.
     pub fn pool(endpoints: Vec<HttpUrl>) -> Self {
         Self {
             endpoint: None,
@@ -246,7 +249,7 @@ impl TargetConfig {
         }
     }
 
-    /// Each of several instances as a target of its own, called `NAME@HOST:PORT`.
+    /// Each of several instances as a separate target with the name `NAME@HOST:PORT`.
     pub fn instances_apart(&self) -> Vec<Self> {
         if self.endpoints.is_empty() {
             return vec![self.clone()];
@@ -264,13 +267,13 @@ impl TargetConfig {
         self.endpoint.iter().chain(&self.endpoints)
     }
 
-    /// Whether it is a pool of instances with the same data. One that was found may have a single
-    /// instance for now.
+    /// Whether it is a pool of instances with the same data. A discovered pool may have a single
+    /// instance.
     pub fn is_pool(&self) -> bool {
         self.mode.is_some()
     }
 
-    /// What the instances of a pool are called.
+    /// The names of the instances of a pool.
     pub(super) fn replicas(&self) -> impl Iterator<Item = Arc<str>> {
         let urls = self.urls().filter(|_| self.is_pool());
         urls.map(|url| url.address().into())
@@ -283,7 +286,8 @@ impl TargetConfig {
         Some(PerInstance::new(first, urls.collect()))
     }
 
-    /// What decides whose it is: its address, or the name of a pool, whose instances come and go.
+    /// The key that assigns it to a shard: its address, or the name of a pool, whose instances
+    /// change.
     fn shard_key(&self) -> String {
         let address = || self.urls().next().map(HttpUrl::address);
         match self.is_pool() {

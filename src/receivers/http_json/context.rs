@@ -1,4 +1,4 @@
-//! What a receiver needs to be built, and why it cannot be.
+//! What building a receiver needs, and why it may fail.
 
 use std::sync::Arc;
 
@@ -12,45 +12,45 @@ use crate::{
     telemetry::Meter,
 };
 
-/// What a receiver is built with beside its configuration.
+/// What building a receiver needs besides its configuration.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The receiver's id, for example `betanet/eu`.
     pub id: String,
-    /// The time of day.
+    /// The wall clock.
     pub clock: Clock,
-    /// For what the receiver says of itself.
+    /// The meter of the receiver's own metrics.
     pub meter: Meter,
-    /// Where it notes the state of its targets.
+    /// The board for the state of its targets.
     pub board: Arc<StatusBoard>,
-    /// Where its targets get their names.
+    /// The register of target names, which are unique in the collector.
     pub names: Arc<TargetNames>,
-    /// How targets are reached.
+    /// The network that leads to the targets.
     pub network: Network,
-    /// The mapping of one document. A body is mapped where it is read, so that no document waits for
-    /// a slow endpoint.
+    /// The mapping of one document. A body is mapped where it is read, so that no document waits
+    /// for a slow endpoint.
     pub mapping: DocumentMapping,
     /// Whether polls come with the text of their bodies, which a command shows or records.
     pub keeps_text: bool,
 }
 
-/// Why a receiver cannot be built.
+/// An error while building a receiver.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// TLS or a header cannot be set up.
+    /// The settings of TLS or of a header are wrong.
     #[error(transparent)]
     Settings(#[from] ConfigError),
-    /// A definition is gone or broken since the configuration was checked.
+    /// A definition was removed or damaged after the check of the configuration.
     #[error(transparent)]
     Definition(#[from] LoadError),
-    /// The settings of the HTTP client contradict each other or a file holds no PEM.
+    /// The settings of the HTTP client contradict each other, or a file has no PEM.
     #[error("failed to set up the HTTP client")]
     Client(#[source] reqwest::Error),
-    /// A source of targets cannot work.
+    /// The settings of a source of targets are wrong.
     #[error(transparent)]
     Discovery(#[from] discovery::BuildError),
-    /// A target's URL ends in what no path can be put behind.
-    #[error("{url} has a query or a fragment, behind which no path can be put")]
+    /// No path can be appended to the URL of a target.
+    #[error("{url} has a query or a fragment, so no path can be appended")]
     NoBase {
         /// The URL.
         url: String,
@@ -58,10 +58,10 @@ pub enum BuildError {
     /// A target has no URL.
     #[error("a target has no endpoint")]
     NoEndpoint,
-    /// The URL of an endpoint is none.
+    /// The URL of an endpoint is not a URL.
     #[error("`{url}` is not a URL")]
     Url {
-        /// Endpoint and path.
+        /// The base URL and the path.
         url: String,
     },
 }

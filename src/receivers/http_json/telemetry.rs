@@ -1,4 +1,4 @@
-//! What a receiver says of itself.
+//! The receiver's own metrics.
 
 use std::{
     sync::{
@@ -39,25 +39,25 @@ pub(crate) struct ReceiverTelemetry {
     refused: Counter<u64>,
     panics: Counter<u64>,
     dropped_polls: Arc<AtomicU64>,
-    /// Which shard the receiver is.
+    /// The shard of the receiver.
     pub(crate) shard: ShownShard,
 }
 
-/// Why a target that was asked for is not polled.
+/// Why a configured or discovered target is not polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TargetRefusal {
-    /// Another target has its name.
+    /// Another target has the same name.
     Duplicate,
-    /// Nothing can be sent to it.
+    /// No request can be sent to it.
     Invalid,
 }
 
-/// A poll under way.
+/// A poll in progress.
 #[derive(Debug)]
 pub(crate) struct PollUnderWay<'a>(Option<&'a AtomicU64>);
 
 impl PollUnderWay<'_> {
-    /// It has ended.
+    /// The poll has ended.
     pub(crate) fn ended(mut self) {
         self.0 = None;
     }
@@ -71,7 +71,7 @@ impl Drop for PollUnderWay<'_> {
     }
 }
 
-/// A request in flight until it is dropped.
+/// A request in flight. Dropping it ends the request.
 #[derive(Debug)]
 pub(crate) struct InFlightRequest<'a>(&'a ReceiverTelemetry);
 
@@ -106,7 +106,7 @@ impl ReceiverTelemetry {
         new
     }
 
-    /// Shows what is left of the fleet's retries, as long as the fleet lives.
+    /// Registers the metric of the remaining retries, as long as the fleet exists.
     pub(crate) fn observe_budget(&self, meter: &Meter, fleet: &Arc<ReceiverResilience>) {
         let receiver = Arc::clone(&self.receiver);
         names::RETRY_BUDGET.observe(meter, fleet, move |fleet, observer| {
@@ -114,45 +114,45 @@ impl ReceiverTelemetry {
         });
     }
 
-    /// A target came or went.
+    /// Counts a target that was added or removed.
     pub(crate) fn targets(&self, change: i64) {
         self.targets.add(change, &self.receiver);
     }
 
-    /// A target that was asked for is not polled.
+    /// Counts a target that is not polled.
     pub(crate) fn refused(&self, refusal: TargetRefusal) {
         self.refused
             .add(1, &self.with(names::REASON, refusal.name()));
     }
 
-    /// A target could not be polled to the end because we made a mistake.
+    /// Counts a panic in the task of a target.
     pub(crate) fn panicked(&self) {
         self.panics.add(1, &self.receiver);
     }
 
-    /// A poll begins; unless it is told that it has ended, it was dropped under way.
+    /// A poll begins. If its end is not recorded, it was dropped in progress, and is counted.
     pub(crate) fn poll(&self) -> PollUnderWay<'_> {
         PollUnderWay(Some(&self.dropped_polls))
     }
 
-    /// How many polls were dropped under way.
+    /// The number of polls that were dropped in progress.
     pub(crate) fn dropped_polls(&self) -> u64 {
         self.dropped_polls.load(Ordering::Relaxed)
     }
 
-    /// A poll has ended.
+    /// Records a poll that has ended.
     pub(crate) fn polled(&self, is_up: bool) {
         let outcome = if is_up { "up" } else { "down" };
         self.polls.add(1, &self.with_outcome(outcome));
     }
 
-    /// A request begins.
+    /// Counts a request in flight.
     pub(crate) fn request(&self) -> InFlightRequest<'_> {
         self.in_flight.add(1, &self.receiver);
         InFlightRequest(self)
     }
 
-    /// An attempt has ended.
+    /// Records an attempt that has ended.
     pub(crate) fn requested(
         &self,
         endpoint: &EndpointLabels,
@@ -165,7 +165,7 @@ impl ReceiverTelemetry {
         self.requests.record(took.as_secs_f64(), &attributes);
     }
 
-    /// One endpoint of a poll has ended.
+    /// Records the result of one endpoint of a poll.
     pub(crate) fn endpoint_polled(&self, endpoint: &EndpointLabels, polled: &EndpointPoll) {
         let Some(outcome) = polled.outcome_name() else {
             return;
@@ -192,7 +192,7 @@ impl ReceiverTelemetry {
         }
     }
 
-    /// A poll began so long after it was due.
+    /// Records how long after its due time a poll began.
     pub(crate) fn started(&self, late: Duration) {
         self.start_delay.record(late.as_secs_f64(), &self.receiver);
     }

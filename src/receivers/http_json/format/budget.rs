@@ -1,24 +1,25 @@
 //! The memory that a document may take.
 //!
-//! What it takes has little to do with the length of its text: `{"":0}` are six bytes, and a
-//! hundred times as many as a tree. So it is counted as it grows.
+//! The memory of a document has little to do with the length of its text: `{"":0}` has six bytes,
+//! and needs a hundred times as many as a tree. So it is counted while it grows.
 
 use serde_json::Value;
 
-/// A document takes so many times `body_limit` at most. With its text it is one more.
+/// A document may need this many times `body_limit`. Its text needs one more.
 pub(crate) const TIMES_LIMIT: u64 = 7;
 
-/// The element of an array, in bytes.
+/// The memory of an element of an array, in bytes.
 const VALUE_BYTES: u64 = size_of::<Value>() as u64;
 
-/// The first members of an object, up to [`MEMBERS_OF_NODE`], in bytes: a node of a B-tree.
+/// The memory of the first members of an object, up to [`MEMBERS_OF_NODE`], in bytes: one node of a
+/// B-tree.
 const NODE_BYTES: u64 = 720;
 const MEMBERS_OF_NODE: usize = 11;
 
-/// Each member beyond these, in bytes: nodes are half full after they were split.
+/// The memory of each further member, in bytes: nodes are half full after a split.
 const MEMBER_BYTES: u64 = 144;
 
-/// A document over its limit.
+/// A document is larger than its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the document would take more than {limit_bytes} bytes of memory, which is {TIMES_LIMIT} times `body_limit`"
@@ -27,7 +28,7 @@ pub(crate) struct DocumentTooLarge {
     limit_bytes: u64,
 }
 
-/// What a document may still take.
+/// The memory that a document may still use.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit_bytes: u64,
@@ -44,7 +45,7 @@ impl Budget {
         }
     }
 
-    /// Takes so much.
+    /// Uses `bytes`.
     pub(crate) fn take(&mut self, bytes: u64) -> Result<(), DocumentTooLarge> {
         self.taken_bytes = self.taken_bytes.saturating_add(bytes);
         match self.taken_bytes <= self.limit_bytes {
@@ -56,22 +57,23 @@ impl Budget {
         }
     }
 
-    /// What it takes.
+    /// The used bytes.
     pub(crate) fn taken_bytes(&self) -> u64 {
         self.taken_bytes
     }
 
-    /// What took so much is gone.
+    /// Returns `bytes` that are not used any more.
     pub(crate) fn give_back(&mut self, bytes: u64) {
         self.taken_bytes = self.taken_bytes.saturating_sub(bytes);
     }
 
-    /// Takes a text of so many bytes.
+    /// Uses the memory of a text with `length` bytes.
     pub(crate) fn text(&mut self, length: usize) -> Result<(), DocumentTooLarge> {
         self.take((length as u64).next_multiple_of(16))
     }
 
-    /// Takes what one more member of an object with so many takes, without its name and value.
+    /// Uses the memory of one more member of an object with so many `members`, without the name and
+    /// the value.
     pub(crate) fn member(&mut self, members: usize) -> Result<(), DocumentTooLarge> {
         self.take(match members {
             0 => NODE_BYTES,
@@ -80,7 +82,7 @@ impl Budget {
         })
     }
 
-    /// Adds to an array, which doubles its room when it is full; while it moves both are there.
+    /// Adds an item to an array. A full array doubles its room, and exists twice while it moves.
     pub(crate) fn push(
         &mut self,
         items: &mut Vec<Value>,

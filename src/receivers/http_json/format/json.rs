@@ -1,4 +1,4 @@
-//! JSON as one document: read strictly first, and repaired only where the strict parser refuses it.
+//! Parses JSON into one document: strictly first, and with repairs if the strict parser refuses it.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use super::{
     lossy_json::{self, Mended},
 };
 
-/// Reads JSON within `budget`, and says in how many places it was repaired; one that is too large
-/// is not. Integers stay exact.
+/// Parses JSON within `budget`. Returns also the number of repaired places. A document that is too
+/// large is not repaired. Integers stay exact.
 pub(crate) fn read(body: &[u8], budget: &mut Budget) -> Result<(Value, u64), DocumentError> {
     let body = lossy_json::without_mark(body);
     let strict = match parse(body, budget) {
@@ -20,7 +20,7 @@ pub(crate) fn read(body: &[u8], budget: &mut Budget) -> Result<(Value, u64), Doc
         Err(error @ DocumentError::TooLarge(_)) => return Err(error),
         Err(error) => error,
     };
-    // What was read so far is gone.
+    // The part that was parsed is dropped.
     budget.give_back(budget.taken_bytes());
     let mended = lossy_json::repair(body, budget)?;
     let value = match mended {
@@ -32,7 +32,7 @@ pub(crate) fn read(body: &[u8], budget: &mut Budget) -> Result<(Value, u64), Doc
     Ok((value, places))
 }
 
-/// Reads JSON as the standard has it.
+/// Parses JSON strictly.
 fn parse(text: &[u8], budget: &mut Budget) -> Result<Value, DocumentError> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let seed = Seed(&mut *budget);
@@ -44,7 +44,7 @@ fn parse(text: &[u8], budget: &mut Budget) -> Result<Value, DocumentError> {
     })
 }
 
-/// Reads one value.
+/// Parses one value.
 struct Seed<'b>(&'b mut Budget);
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -106,7 +106,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// Reads the name of a member.
+/// Parses the name of a member.
 struct Name<'b>(&'b mut Budget);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {

@@ -1,13 +1,13 @@
-//! Text as servers really write it: what cannot be read costs itself and not the document.
+//! Repairs JSON as servers really write it, so that an invalid value affects only itself.
 //!
-//! The strict parser comes first, so that a right document pays nothing. Only one that it refuses
-//! is repaired and read again.
+//! The strict parser comes first, so that a valid document costs nothing extra. Only a document
+//! that it refuses is repaired and parsed again.
 
 use std::{borrow::Cow, fmt::Write as _, str::Chars};
 
 use super::budget::{Budget, DocumentTooLarge};
 
-/// How servers write numbers that JSON does not have; each is a missing value.
+/// Numbers that JSON does not allow, as servers write them. Each is a missing value.
 const NO_NUMBERS: [&str; 8] = [
     "NaN",
     "nan",
@@ -19,7 +19,8 @@ const NO_NUMBERS: [&str; 8] = [
     "-NaN",
 ];
 
-/// A text and in how many places it is not what was sent. It takes of a budget what it allocated.
+/// A text, and the number of places that differ from the body. Its own memory counts against a
+/// budget.
 #[derive(Debug)]
 pub(crate) struct Mended<'t> {
     pub(crate) text: Cow<'t, str>,
@@ -27,7 +28,7 @@ pub(crate) struct Mended<'t> {
 }
 
 impl Mended<'_> {
-    /// Drops it, and gives back what it took.
+    /// Drops the text and returns its memory to the budget.
     pub(crate) fn give_back(self, budget: &mut Budget) {
         if let Cow::Owned(text) = self.text {
             budget.give_back(text.capacity() as u64);
@@ -38,7 +39,7 @@ impl Mended<'_> {
 /// A body as text, without a byte order mark. A byte that is not UTF-8 becomes U+FFFD.
 ///
 /// # Errors
-/// If the text takes more than `budget`.
+/// If the text needs more than `budget`.
 pub(crate) fn text<'t>(
     body: &'t [u8],
     budget: &mut Budget,
@@ -69,13 +70,13 @@ pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
-/// The document without what the strict parser does not take. In texts, a byte that is not UTF-8,
-/// half of a surrogate pair and what is no escape become U+FFFD, and control characters stay. `NaN`
-/// and the infinities are `null`. A number that no double holds is its own text, so that it costs
-/// what reads it.
+/// The document without the parts that the strict parser refuses. In texts, a byte that is not UTF-8,
+/// half of a surrogate pair and an invalid escape become U+FFFD; control characters stay. `NaN` and
+/// the infinities become `null`. A number beyond the range of a double becomes its own text, so that
+/// only the values that read it are affected.
 ///
 /// # Errors
-/// If the text takes more than `budget`.
+/// If the text needs more than `budget`.
 pub(crate) fn repair(
     body: &[u8],
     budget: &mut Budget,
@@ -109,7 +110,7 @@ pub(crate) fn repair(
     })
 }
 
-/// More bytes are never made of one character or escape: `\ud83d\ude00`.
+/// The maximum number of bytes for one character or escape: `\ud83d\ude00`.
 const LONGEST_BYTES: usize = 12;
 
 struct Repair {
@@ -118,8 +119,7 @@ struct Repair {
 }
 
 impl Repair {
-    /// Makes room for so many bytes more. What is full doubles its room; while it moves both are
-    /// there.
+    /// Makes room for more `bytes`. A full text doubles its room, and exists twice while it moves.
     fn make_room(&mut self, bytes: usize, budget: &mut Budget) -> Result<(), DocumentTooLarge> {
         let (old, needed) = (self.made.capacity(), self.made.len() + bytes);
         if needed > old {
@@ -151,7 +151,7 @@ impl Repair {
         Ok(())
     }
 
-    /// What follows a quote, up to the next one.
+    /// The characters after a quote, up to the next one.
     fn string(
         &mut self,
         rest: &mut Chars<'_>,
@@ -175,7 +175,7 @@ impl Repair {
         Ok(())
     }
 
-    /// What follows a backslash.
+    /// The characters after a backslash.
     fn escape(&mut self, rest: &mut Chars<'_>) {
         match rest.clone().next() {
             Some('u') => {
@@ -190,7 +190,7 @@ impl Repair {
         }
     }
 
-    /// What follows `\u`.
+    /// The characters after `\u`.
     fn unicode(&mut self, rest: &mut Chars<'_>) {
         let Some(code) = hex(rest) else {
             return self.replace();
@@ -224,7 +224,7 @@ impl Repair {
     }
 }
 
-/// Four hexadecimal digits; nothing is passed if there are none.
+/// Four hexadecimal digits. Without them, the position stays.
 fn hex(rest: &mut Chars<'_>) -> Option<u32> {
     let digits = rest.as_str().get(..4)?;
     let is_hex = digits.chars().all(|c| c.is_ascii_hexdigit());
@@ -233,7 +233,7 @@ fn hex(rest: &mut Chars<'_>) -> Option<u32> {
     Some(code)
 }
 
-/// Whether a token is a JSON number that no double holds.
+/// Whether a token is a JSON number beyond the range of a double.
 fn is_too_large(token: &str) -> bool {
     let starts_like_one = token
         .trim_start_matches('-')

@@ -1,8 +1,9 @@
-//! Prometheus text 0.0.4 as a JSON document, so that one mapping language serves both.
+//! Parses Prometheus text 0.0.4 into a JSON document, so that one mapping language works for both.
 //!
 //! `up{job="a"} 1` becomes `{"up": [{"labels": {"job": "a"}, "value": 1}]}`. Integers stay exact;
-//! `NaN` and the infinities, which JSON does not have, become strings. Of families that nobody
-//! wants only the names are there: as trees, samples take many times the room of their text.
+//! `NaN` and the infinities, which JSON does not have, become strings. Families that no rule reads
+//! have only their names in the document: a tree of samples needs many times the memory of their
+//! text.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ pub(crate) struct ExpositionError {
     reason: &'static str,
 }
 
-/// Reads a whole body, within `budget`; the samples of `wanted` families, or of all if none.
+/// Parses a whole body within `budget`: the samples of the `wanted` families. `None` means all.
 pub(crate) fn parse(
     text: &str,
     wanted: Option<&BTreeSet<String>>,
@@ -55,14 +56,14 @@ pub(crate) fn parse(
     Ok(Value::Object(families))
 }
 
-/// Why a text is not read.
+/// Why a text cannot be parsed.
 #[derive(Debug)]
 pub(crate) enum Fault {
     Text(ExpositionError),
     TooLarge(DocumentTooLarge),
 }
 
-/// Why a line is not read.
+/// Why a line cannot be parsed.
 enum LineFault {
     Text(&'static str),
     TooLarge(DocumentTooLarge),
@@ -102,7 +103,7 @@ fn sample<'l>(line: &'l str, budget: &mut Budget) -> Result<(&'l str, Value), Li
         Some(rest) => labels(rest, budget)?,
         None => (Map::new(), rest),
     };
-    // A timestamp may follow the value; the time of the poll is what counts.
+    // A timestamp may follow the value. It is ignored: the time of the poll counts.
     let value = rest.split_whitespace().next().ok_or("there is no value")?;
     let value = number(value).ok_or("the value is not a number")?;
     budget.member(0)?;
@@ -118,7 +119,7 @@ fn sample<'l>(line: &'l str, budget: &mut Budget) -> Result<(&'l str, Value), Li
     Ok((name, Value::Object(sample)))
 }
 
-/// Reads labels up to the closing brace; also gives what follows it.
+/// Parses labels up to the closing brace. Returns also the rest of the line.
 fn labels<'l>(
     mut rest: &'l str,
     budget: &mut Budget,
@@ -144,7 +145,7 @@ fn labels<'l>(
     }
 }
 
-/// Reads up to the closing quote; also gives what follows it.
+/// Parses up to the closing quote. Returns also the rest of the line.
 fn quoted(text: &str) -> Result<(String, &str), &'static str> {
     let mut value = String::new();
     let mut chars = text.chars();
@@ -154,7 +155,7 @@ fn quoted(text: &str) -> Result<(String, &str), &'static str> {
             '\\' => match chars.next() {
                 Some('n') => value.push('\n'),
                 Some(escaped @ ('"' | '\\')) => value.push(escaped),
-                // The format knows no other escape; readers keep such a backslash.
+                // The format has no other escape; parsers keep such a backslash.
                 Some(other) => value.extend(['\\', other]),
                 None => break,
             },
@@ -172,7 +173,7 @@ fn number(text: &str) -> Option<Value> {
         return Some(value.into());
     }
     let value = text.parse::<f64>().ok()?;
-    // A double that JSON cannot hold keeps its text, and the mapping refuses it by name.
+    // JSON has no such double, so it keeps its text, and the mapping refuses it with a message.
     Some(serde_json::Number::from_f64(value).map_or_else(|| text.into(), Value::Number))
 }
 

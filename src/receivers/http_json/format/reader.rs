@@ -1,4 +1,4 @@
-//! What a body is read as: a document, which takes a bounded amount of memory.
+//! Parses a body into a document, with a limit on its memory.
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
@@ -16,11 +16,11 @@ use crate::{
     pipeline::Body,
 };
 
-/// How the bodies of one endpoint are read.
+/// Parses the bodies of one endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     format: Format,
-    /// The families of Prometheus text that are wanted; all if none.
+    /// The families of Prometheus text that rules read. `None` means all.
     families: Option<Arc<BTreeSet<String>>>,
     limit_bytes: u64,
 }
@@ -29,15 +29,15 @@ pub(crate) struct Reader {
 #[derive(Debug)]
 pub(crate) struct Decoded {
     pub(crate) value: Value,
-    /// What it takes of the memory, for the tests of the budget.
+    /// Its memory in bytes, for the tests of the budget.
     #[cfg(test)]
     pub(crate) bytes: u64,
-    /// In how many places its text was repaired.
+    /// The number of repaired places in its text.
     pub(crate) repaired: u64,
 }
 
 impl Reader {
-    /// For bodies of so many bytes at most.
+    /// A reader for bodies of at most `body_limit_bytes`.
     pub(crate) fn new(endpoint: &Endpoint, body_limit_bytes: u64) -> Self {
         Self {
             format: endpoint.format,
@@ -46,7 +46,7 @@ impl Reader {
         }
     }
 
-    /// For JSON bodies of so many bytes at most.
+    /// A reader for JSON bodies of at most `body_limit_bytes`.
     #[cfg(test)]
     pub(crate) fn json(body_limit_bytes: u64) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Reader {
         }
     }
 
-    /// Reads a whole body.
+    /// Parses a whole body.
     pub(crate) fn read(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
         let mut budget = Budget::new(self.limit_bytes);
         let (value, repaired) = match self.format {
@@ -82,7 +82,7 @@ impl Reader {
         })
     }
 
-    /// A body of this text, which it can read.
+    /// A body with this text, which this reader can parse again.
     pub(crate) fn body(&self, raw: Bytes, received: SystemTime) -> Body {
         let reader = self.clone();
         Body::new(raw, received, move |raw| {
@@ -90,7 +90,7 @@ impl Reader {
         })
     }
 
-    /// Whether bodies are JSON, where an empty one is nothing.
+    /// Whether bodies are JSON. An empty JSON body is an error.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
     }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_as_it_stands() {
+    fn json_is_parsed_exactly() {
         let text = r#"{"a": [18446744073709551615, -9223372036854775808, 0.1, "t\n", null, true],
                        "a b": {}, "twice": 1, "twice": 2}"#;
         let expected = json!({
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_has_not_costs_only_itself() {
+    fn what_json_does_not_allow_affects_only_itself() {
         for (body, expected, count) in [
             (&b"\xEF\xBB\xBF{\"a\": 1}"[..], json!({"a": 1}), 0),
             (
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_stays_none() {
+    fn a_body_that_is_not_json_is_refused() {
         for body in [
             &b""[..],
             b"<html>\xFF</html>",
@@ -206,7 +206,7 @@ mod tests {
         ] {
             assert!(read(body).is_err(), "{}", body.escape_ascii());
         }
-        // The place is that of the mistake, not of what could be repaired.
+        // The position is that of the mistake, not of a place that could be repaired.
         let error = match read(b"{\"a\": NaN,\n\"b\": ]}").unwrap_err() {
             DocumentError::Json(error) => error,
             other => panic!("{other}"),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_double_is_the_one_that_was_written() {
+    fn a_double_keeps_its_value() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..5000 {
             let written = f64::from_bits(random.u64(..));
@@ -227,7 +227,7 @@ mod tests {
         }
     }
 
-    /// What it allocates at most at one time, beside the text.
+    /// The maximum memory that it allocates at one time, besides the text.
     fn peak(reader: &Reader, text: &str) -> (u64, Result<Decoded, DocumentError>) {
         let mut read = None;
         let info = allocation_counter::measure(|| read = Some(reader.read(text.as_bytes())));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_takes_more_than_its_budget() {
+    fn no_document_needs_more_than_its_budget() {
         const LIMIT: usize = 256 * 1024;
         let fill = |item: &str| {
             let count = LIMIT / (item.len() + 1) - 1;
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn prometheus_text_takes_no_more_either() {
+    fn prometheus_text_needs_no_more_than_its_budget() {
         const LIMIT: usize = 256 * 1024;
         let text = "a 1\n".repeat(LIMIT / 4);
         let (bytes, read) = peak(&reader(Format::Prometheus, None, LIMIT as u64), &text);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repaired_takes_no_more_either() {
+    fn a_repaired_document_needs_no_more_than_its_budget() {
         const LIMIT: usize = 256 * 1024;
         let list = |item: &str| {
             format!(
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_repaired() {
+    fn a_document_that_is_too_large_is_not_repaired() {
         let text = format!("[NaN,{}0]", r#"{"":0},"#.repeat(1000));
         for body in [text.replace("NaN", "0"), text] {
             let read = reader(Format::Json, None, 7001).read(body.as_bytes());
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_says_so() {
+    fn the_error_of_a_large_document_has_its_limit() {
         let text = format!("[{}0]", r#"{"":0},"#.repeat(1000));
         let error = reader(Format::Json, None, 7001)
             .read(text.as_bytes())

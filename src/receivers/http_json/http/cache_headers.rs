@@ -1,4 +1,4 @@
-//! What an origin says of its answer in headers, and how a request becomes conditional.
+//! The caching headers of a response, and the headers of a conditional request (RFC 9111).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::resilience::cache::CacheHeaders;
 
-/// A validator longer than this is not kept.
+/// The maximum length of a validator. A longer one is ignored.
 const VALIDATOR_BYTES_MAX: usize = 1024;
 
 /// Reads `Age`, `ETag`, `Last-Modified` and `Cache-Control` (RFC 9111).
@@ -29,7 +29,7 @@ pub(crate) fn origin(headers: &HeaderMap) -> CacheHeaders {
     }
 }
 
-/// Makes a request conditional on what the origin said of the kept answer.
+/// Makes a request conditional on the validators of the cached response.
 pub(crate) fn add_validators(headers: &mut HeaderMap, origin: &CacheHeaders) {
     let mut add = |name: HeaderName, validator: &Option<String>| {
         let value = validator

@@ -1,4 +1,4 @@
-//! How targets are reached: by sockets, or in memory where a test owns the time.
+//! How the receiver reaches targets: by sockets, or in memory where a test controls the time.
 
 use std::{fmt, sync::Arc};
 
@@ -11,22 +11,22 @@ use reqwest::Url;
 use super::transport::{Transport, TransportError, TransportRequest, TransportResponse};
 use crate::client::content_encoding::Codings;
 
-/// What a server in memory says to a `GET`: status and body; none where it closes the connection
-/// without a word.
+/// Answers a `GET` in memory with a status and a body. `None` closes the connection without an
+/// answer.
 pub type Answering = dyn Fn(Url) -> BoxFuture<'static, Option<(u16, Bytes)>> + Send + Sync;
 
-/// How targets are reached.
+/// How the receiver reaches targets.
 #[derive(Clone, Default)]
 pub struct Network(Option<Arc<Answering>>);
 
 impl Network {
-    /// Nothing is sent anywhere: `answering` says what each URL answers. Under a clock that is
-    /// paused, hours pass in a moment.
+    /// A network without sockets: `answering` answers each URL. With a paused clock, hours pass at
+    /// once.
     pub fn in_memory(answering: Arc<Answering>) -> Self {
         Self(Some(answering))
     }
 
-    /// What fetches, unless sockets do.
+    /// The transport in memory. `None` if sockets are used.
     pub(crate) fn transport(&self) -> Option<Arc<dyn Transport>> {
         let answering = self.0.clone()?;
         Some(Arc::new(Memory(answering)))

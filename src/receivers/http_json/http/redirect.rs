@@ -1,5 +1,5 @@
-//! Where an answer leads, and what goes along: we follow ourselves, because what reqwest follows
-//! takes the configured headers and a `Referer` with it.
+//! Redirects. This code follows them, because reqwest would send the configured headers and a
+//! `Referer` to every origin.
 
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Url;
@@ -7,11 +7,12 @@ use reqwest::Url;
 use super::transport::{TransportError, TransportRequest};
 use crate::settings::HttpUrl;
 
-/// More of a `Location` is not shown.
+/// The maximum number of characters of a `Location` that messages show.
 const SHOWN_CHARS_MAX: usize = 200;
 
-/// The request that follows an answer, if it is a redirect to a URL. At another origin nobody
-/// learns who we are to the first one: no header goes along, neither there nor from there on.
+/// The request that follows a response, if that is a redirect to a URL. A redirect to another
+/// origin drops all headers, so that no other origin gets credentials, nor does any origin after
+/// it.
 pub(crate) fn next(
     request: &TransportRequest,
     status: StatusCode,
@@ -32,7 +33,7 @@ pub(crate) fn next(
     Some(next)
 }
 
-/// That `followed` redirects were enough, and where the next one leads.
+/// The error after `followed` redirects, with the next location.
 pub(crate) fn too_many(followed: usize, next: &TransportRequest) -> TransportError {
     TransportError::Redirects {
         followed,
@@ -40,7 +41,7 @@ pub(crate) fn too_many(followed: usize, next: &TransportRequest) -> TransportErr
     }
 }
 
-/// What is said of a redirect that is not followed.
+/// The part of a message that describes a redirect that is not followed.
 pub(crate) fn not_followed(from: &Url, status: StatusCode, headers: &HeaderMap) -> String {
     match location(from, status, headers) {
         Some(to) => format!(
@@ -62,7 +63,7 @@ fn location(from: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Url> 
     }
     let text = headers.get(header::LOCATION)?.to_str().ok()?;
     let mut url = from.join(text).ok()?;
-    // What the first server says is nobody's user name here.
+    // Credentials in a `Location` are not used.
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     matches!(url.scheme(), "http" | "https").then_some(url)

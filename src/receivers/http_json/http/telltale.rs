@@ -1,4 +1,4 @@
-//! What an answer that cannot be used looks like, for people who look for the reason.
+//! Describes a response that cannot be used, so that a user finds the reason.
 
 use bytes::Bytes;
 use http::{
@@ -9,14 +9,15 @@ use http::{
 use super::{redirect, transport::TransportRequest};
 use crate::settings::REDACTED;
 
-/// So many bytes of a body are looked at.
+/// The number of bytes of a body that are examined.
 const LOOKED_AT_BYTES: usize = 512;
-/// So many characters of it are shown.
+/// The maximum number of characters of a body that messages show.
 const SHOWN_CHARS: usize = 60;
-/// A shorter value of a header or a query is no secret, and would be found everywhere.
+/// Shorter values of headers and queries are not hidden: they are no secrets, and would be found
+/// everywhere.
 const SECRET_BYTES_MIN: usize = 4;
 
-/// What a status that is no success says beside its number; begins with a comma.
+/// Describes a status that is not a success, besides its number. The text begins with a comma.
 pub(crate) fn of_status(
     request: &TransportRequest,
     status: StatusCode,
@@ -31,7 +32,7 @@ pub(crate) fn of_status(
     }
 }
 
-/// Which schemes of authentication the server takes, and which we sent.
+/// Describes which authentication schemes the server accepts, and which one was sent.
 fn asked(request: &TransportRequest, headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter();
     let texts = values.filter_map(|value| value.to_str().ok());
@@ -68,13 +69,12 @@ fn schemes_of(challenges: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether there is nothing to read.
+/// Whether a body has no content.
 pub(crate) fn is_empty(body: &Bytes) -> bool {
     body.trim_ascii().is_empty()
 }
 
-/// What the body is that came in place of a document: its type, and how it begins if it is not
-/// what was asked for at all.
+/// Describes a body that is not a document: its type, and its beginning if it has another format.
 pub(crate) fn of_body(request: &TransportRequest, headers: &HeaderMap, body: &Bytes) -> String {
     let content_type = headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
@@ -97,7 +97,7 @@ pub(crate) fn of_body(request: &TransportRequest, headers: &HeaderMap, body: &By
     format!("{what} came ({of_type}) that begins with {text:?}")
 }
 
-/// A server may repeat what it was asked.
+/// Hides the secrets of the request, because a server may repeat them.
 fn without_secrets(text: &str, request: &TransportRequest) -> String {
     let query = request.url.query().unwrap_or_default();
     let raw = query.split('&').filter_map(|part| part.split('=').nth(1));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_described_without_what_we_sent() {
+    fn a_body_is_described_without_the_secrets_of_the_request() {
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         let html = HeaderMap::from_iter([(header::CONTENT_TYPE, html)]);
         for (headers, body, expected) in [

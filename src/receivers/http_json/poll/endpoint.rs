@@ -292,8 +292,8 @@ impl EndpointPoller {
     }
 }
 
-/// Waits for a node until `deadline`. If this task wakes long after that, the node may have answered
-/// in time and nothing has looked: what lies in the socket is read then.
+/// Waits for a node until `deadline`. If this task wakes long after that, the node may have
+/// answered in time and nothing has looked: what lies in the socket is read then.
 async fn in_time<T>(answer: impl Future<Output = T>, deadline: Instant) -> Option<T> {
     let mut answer = pin!(answer);
     if let Ok(answer) = timeout_at(deadline, &mut answer).await {

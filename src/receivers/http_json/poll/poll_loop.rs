@@ -70,9 +70,9 @@ impl<S: Clone> PollLoop<'_, S> {
         }
     }
 
-    /// Waits for the next tick, or for the moment before it at which a breaker lets a probe through:
-    /// waiting for the tick would make every outage longer. A reader that wants an endpoint has it
-    /// polled at once. The error is the turn to apply a new spec.
+    /// Waits for the next tick, or for the moment before it at which a breaker lets a probe
+    /// through: waiting for the tick would make every outage longer. A reader that wants an
+    /// endpoint has it polled at once. The error is the turn to apply a new spec.
     async fn wait(&mut self) -> Result<NextPoll, Turn> {
         let poller = self.poller;
         let expiries: Vec<_> = poller

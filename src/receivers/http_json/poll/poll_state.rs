@@ -64,8 +64,8 @@ impl PollState {
     }
 
     /// Applies the settings of another poller of the target. If the name now means another target,
-    /// its first poll comes soon. If not, also where only its instances changed, the next poll comes
-    /// when it was due.
+    /// its first poll comes soon. If not, also where only its instances changed, the next poll
+    /// comes when it was due.
     pub(crate) fn apply(&mut self, poller: &TargetPoller, timing: Timing) {
         let is_described_anew = !Arc::ptr_eq(&self.board_entry.target, &poller.target);
         let is_other = is_described_anew && !poller.target.is_same_pool(&self.board_entry.target);

@@ -19,8 +19,8 @@ pub(crate) struct TargetSignals<S> {
 
 /// Lets one target of a receiver at a time start, end or apply a new spec.
 ///
-/// A reload may concern sixty thousand targets at once. Those that are polled meanwhile, and those of
-/// other receivers, get the worker threads in between.
+/// A reload may concern sixty thousand targets at once. Those that are polled meanwhile, and those
+/// of other receivers, get the worker threads in between.
 #[derive(Debug, Clone)]
 pub(crate) struct Turns(Arc<Semaphore>);
 
@@ -66,8 +66,8 @@ impl<S: Clone> TargetSignals<S> {
         self.turns.next().await
     }
 
-    /// Waits until there is a new spec and it is the turn of this target. If the wait is dropped, the
-    /// next one finds the same spec.
+    /// Waits until there is a new spec and it is the turn of this target. If the wait is dropped,
+    /// the next one finds the same spec.
     pub(crate) async fn changed(&mut self) -> Turn {
         if !self.is_changed && self.spec.changed().await.is_err() {
             // The receiver is gone: `stop` ends this task.

@@ -1,4 +1,4 @@
-//! From what a discovery finds to what the receiver polls.
+//! Connects the discovery of targets with the receiver.
 
 use std::{
     sync::{
@@ -31,17 +31,17 @@ impl From<&DiscoveredTarget> for TargetConfig {
     }
 }
 
-/// What finds targets beside those that the configuration names.
+/// The discovery of a new receiver.
 pub(crate) enum TargetDiscovery {
-    /// Nothing does.
+    /// There is no discovery.
     None,
-    /// What found them before.
+    /// The discovery of the running receiver continues.
     Unchanged,
-    /// A discovery that has not begun.
+    /// A new discovery, which has not started.
     New(NewDiscovery),
 }
 
-/// A discovery, and who can be asked about it.
+/// A discovery that has not started, and its status.
 pub(crate) struct NewDiscovery {
     discovery: Discovery,
     found_by: Arc<ReceiverDiscoveryStatus>,
@@ -60,8 +60,8 @@ impl NewDiscovery {
         }
     }
 
-    /// Has what is found applied, until `tasks` stops. The receiver is not ready before its sources
-    /// have answered, unless it `was_ready`.
+    /// Starts the discovery, and calls `apply` with each result until `tasks` stops. The receiver
+    /// is not ready before all sources have answered, unless it `was_ready`.
     pub(crate) fn start(
         self,
         context: &Context,
@@ -86,7 +86,7 @@ impl NewDiscovery {
                 let apply = Arc::clone(&apply);
                 match tokio::task::spawn_blocking(move || apply(found)).await {
                     Ok(()) => {}
-                    // The end of this task is reported with it.
+                    // The panic ends this task and is reported for it.
                     Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                     Err(_stopping) => return,
                 }
@@ -100,7 +100,7 @@ impl NewDiscovery {
         });
     }
 
-    /// What is found within `patience`.
+    /// The targets that are found within `patience`.
     pub(crate) async fn once(self, patience: Duration) -> Vec<Arc<TargetConfig>> {
         let (tasks, _failures) = Tasks::new();
         let mut found = self.discovery.start("check", &tasks);
@@ -113,7 +113,7 @@ impl NewDiscovery {
     }
 }
 
-/// Where the targets of a receiver come from.
+/// The status of the discovery of a receiver.
 #[derive(Debug)]
 struct ReceiverDiscoveryStatus {
     sources: Sources,

@@ -97,8 +97,8 @@ impl TargetManager {
     /// Polls what `next` polls, in its way. New targets start at once. Targets that are gone stop:
     /// their polls in progress are dropped, and their series end. All others apply the new settings
     /// after the poll in progress and keep their state; those that did not change notice nothing. A
-    /// target that cannot be polled costs only itself: it is counted, logged, and tried again at the
-    /// next call. Gives the targets that stop.
+    /// target that cannot be polled costs only itself: it is counted, logged, and tried again at
+    /// the next call. Gives the targets that stop.
     pub fn apply(self: &Arc<Self>, mut next: HttpJsonReceiver) -> StopHandle {
         next.timing.initial_delay = Duration::ZERO;
         self.begin(next)
@@ -157,8 +157,8 @@ impl TargetManager {
         self.reconcile(&mut managed, false);
     }
 
-    /// Starts, stops and updates targets until what is polled is what should be. With `all`, targets
-    /// whose own settings did not change are updated too. Gives those that stop.
+    /// Starts, stops and updates targets until what is polled is what should be. With `all`,
+    /// targets whose own settings did not change are updated too. Gives those that stop.
     fn reconcile(&self, managed: &mut ManagedTargets, all: bool) -> StopHandle {
         let wanted = managed.wanted();
         let changes = reconcile(&managed.targets, |target| &target.config, &wanted);

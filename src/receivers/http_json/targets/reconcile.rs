@@ -1,4 +1,4 @@
-//! From the targets that are polled to those that should be.
+//! Compares the targets that are polled with those that should be.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,16 +7,16 @@ use std::{
 
 use crate::receivers::http_json::config::TargetConfig;
 
-/// What is to be done. A target that did not change is in none of the lists.
+/// The necessary changes. A target that did not change is in none of the lists.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Names of targets that end.
+    /// Names of targets to stop.
     pub(crate) stop: Vec<String>,
-    /// Targets that begin, each name once.
+    /// Targets to start, each name once.
     pub(crate) start: Vec<Arc<TargetConfig>>,
-    /// Targets that go on under the same name with other settings.
+    /// Targets that keep their name and get other settings.
     pub(crate) change: Vec<Arc<TargetConfig>>,
-    /// Names that stood above already: the first target of a name counts.
+    /// Names that occur again: the first target of a name counts.
     pub(crate) duplicates: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ mod tests {
     fn target((name, port, label): (u8, u16, u8)) -> Arc<TargetConfig> {
         let url = format!("http://node:{}", port + 1);
         Arc::new(TargetConfig {
-            // Some go by their address.
+            // Some have their address as name.
             name: (name > 0).then(|| format!("n{name}")),
             labels: BTreeMap::from([("l".to_owned(), label.to_string())]),
             ..TargetConfig::at(url.parse().unwrap())

@@ -23,8 +23,8 @@ use crate::{
 /// The signals of the task of a target.
 pub(crate) type Signals = TargetSignals<TargetSpec>;
 
-/// Polls a target until it is told to stop. Another receiver may use its name, or an earlier task of
-/// this target may still be ending: then it waits.
+/// Polls a target until it is told to stop. Another receiver may use its name, or an earlier task
+/// of this target may still be ending: then it waits.
 pub(crate) async fn run(mut signals: Signals, consumer: Arc<dyn Consumer>) {
     let stop = signals.stop().clone();
     let spec = signals.latest();
