@@ -136,6 +136,7 @@ async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: MetricsDet
                 time: Clock::System.now(),
                 starts: &(),
                 metrics: &metrics,
+                histograms: &[],
                 exemplars: &[],
                 otlp: OtlpForm::new(Vec::new),
             };

@@ -114,6 +114,10 @@ pub(super) struct CheckArgs {
     /// Save the bodies below this directory, as `TARGET/ENDPOINT.json`
     #[arg(long, value_name = "DIR", conflicts_with = "sample")]
     pub(super) record: Option<PathBuf>,
+    /// Print the document of each endpoint as values are read from it: what its format and its
+    /// `transform` make of the body
+    #[arg(long)]
+    pub(super) show_document: bool,
 }
 
 /// Options of `simulate`.

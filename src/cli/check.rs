@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::Config,
     definition::{self, Definition, Endpoint},
-    pipeline::{EndpointPoll, Number, Poll, Problem, Reading, StatusBoard, Target},
+    pipeline::{Body, EndpointPoll, Number, Poll, Problem, Reading, StatusBoard, Target},
     processors::mapping,
     receivers::{
         self,
@@ -53,7 +53,7 @@ pub(super) async fn check(
         if let Some(folder) = &options.record {
             record(folder, target, poll)?;
         }
-        all_gave &= show(target, poll, out);
+        all_gave &= show(target, poll, options.show_document, out);
     }
     Ok(if all_gave {
         ExitCode::SUCCESS
@@ -194,7 +194,7 @@ fn record(folder: &Path, target: &Target, poll: &Poll) -> Result<(), CommandErro
 }
 
 /// Shows a poll. Returns false if it gave no data.
-fn show(target: &Target, poll: &mut Poll, out: &mut Output) -> bool {
+fn show(target: &Target, poll: &mut Poll, with_documents: bool, out: &mut Output) -> bool {
     let readings = mapping::map(&target.definition, poll);
     out.line(format_args!("{} ({})", target.name, target.definition.name));
     let endpoints = target.definition.endpoints.iter().zip(&poll.endpoints);
@@ -203,6 +203,9 @@ fn show(target: &Target, poll: &mut Poll, out: &mut Output) -> bool {
         .collect();
     table::write(["ENDPOINT", "PATH", "RESULT", "TIME", "BYTES"], &rows, out);
     out.line(format_args!(""));
+    if with_documents {
+        show_documents(&target.definition, poll, out);
+    }
     if readings.values.is_empty() {
         out.line(format_args!("  no values\n"));
     } else {
@@ -224,6 +227,20 @@ fn show(target: &Target, poll: &mut Poll, out: &mut Output) -> bool {
         out.line(format_args!(""));
     }
     !readings.values.is_empty()
+}
+
+/// Shows what values are read from.
+fn show_documents(definition: &Definition, poll: &Poll, out: &mut Output) {
+    for (endpoint, polled) in definition.endpoints.iter().zip(&poll.endpoints) {
+        let document = polled.body().and_then(Body::document);
+        let Some(document) = document else { continue };
+        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        out.line(format_args!("  document of {}:", endpoint.id));
+        for line in text.lines() {
+            out.line(format_args!("    {line}"));
+        }
+        out.line(format_args!(""));
+    }
 }
 
 fn endpoint_row(endpoint: &Endpoint, polled: &EndpointPoll) -> [String; 5] {
@@ -258,6 +275,17 @@ fn reading_row(definition: &Definition, reading: &Reading) -> [String; 4] {
         .unwrap_or_default();
     let attribute = |pair: &KeyValue| format!("{}={}", pair.key, pair.value);
     let attributes: Vec<_> = reading.attributes.iter().map(attribute).collect();
+    if let Some(histogram) = &reading.histogram {
+        let sum = histogram
+            .sum
+            .map_or(String::new(), |sum| format!(", sum {sum}"));
+        let value = format!(
+            "{} observations in {} buckets{sum}",
+            histogram.count(),
+            histogram.counts.len()
+        );
+        return [name, attributes.join(" "), value, unit];
+    }
     let value = match reading.value {
         Number::Unsigned(value) => value.to_string(),
         Number::Negative(value) => value.to_string(),
@@ -268,10 +296,7 @@ fn reading_row(definition: &Definition, reading: &Reading) -> [String; 4] {
 
 fn problem_row(target: &Target, poll: &Poll, problem: &Problem) -> [String; 3] {
     let definition = &target.definition;
-    let name = definition
-        .instruments
-        .get(problem.instrument)
-        .map(|i| i.name.clone());
+    let name = definition.subject(problem.instrument).map(str::to_owned);
     let why = match problem.count {
         1 => problem.reason.name().to_owned(),
         count => format!("{} × {count}", problem.reason.name()),

@@ -38,12 +38,14 @@ pub(super) fn compile(
             instruments: Vec::new(),
             shares_names: false,
             rules: Vec::new(),
+            start: None,
             digest: 0,
         },
     };
     for (cursor, metric) in metrics {
         compiler.add(metric, cursor);
     }
+    compiler.add_start(file, root);
     let mut definition = compiler.definition;
     let names = definition.instruments.iter().map(|known| &known.name);
     let distinct: HashSet<_> = names.collect();
@@ -81,6 +83,7 @@ fn endpoints(
         path: shown(root, endpoint, &from.path).into(),
         request: from.path.as_str().into(),
         format: from.format,
+        transform: None,
         scope: format!("{name}/{endpoint}").into(),
         families: None,
     });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::metric_file::MetricFile;
+use super::metric_file::{MetricFile, MomentFile};
 
 /// An API definition: its endpoints and which of their JSON becomes which metric.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -18,6 +18,11 @@ pub struct File {
     /// The documents that are polled, by name. A target that nothing is known of is asked for them
     /// one after the other, in this order.
     pub endpoints: BTreeMap<String, EndpointFile>,
+    /// When the process behind the API began: all its counters count since then, and begin again
+    /// when it changes.
+    pub start_time: Option<MomentFile>,
+    /// The same as a length of time: how long the process has been running.
+    pub uptime: Option<MomentFile>,
     /// What is measured. Entries of one name form one metric and must agree on its kind.
     pub metrics: Vec<MetricFile>,
 }
@@ -32,6 +37,9 @@ pub struct EndpointFile {
     /// How the body is read.
     #[serde(default)]
     pub format: Format,
+    /// A jq program that turns the document into another one before anything is read from it. Its
+    /// output is the document; of several outputs, an array.
+    pub transform: Option<String>,
 }
 
 /// How a body is read.

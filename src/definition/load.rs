@@ -12,6 +12,7 @@ use schemars::transform::RecursiveTransform;
 
 use super::{
     BUILTIN, Builtin, Definition, compile::compile, file::File, metric_file::MetricFile, request,
+    transforms::add_transforms,
 };
 use crate::{
     runtime::{read_input, text_of},
@@ -153,6 +154,7 @@ fn from_text_in(
         let file = yaml::decode::<File>(&node, "", &mut diagnostics);
         let file = file.unwrap_or_else(|| sound_endpoints(&root));
         let mut definition = compile(name, &file, &sound_metrics(&root), &root, &mut diagnostics);
+        add_transforms(&mut definition, &root, text, &mut diagnostics);
         diagnostics.hide_values(&node);
         let mut hasher = DefaultHasher::new();
         (name, text).hash(&mut hasher);
@@ -189,6 +191,8 @@ fn sound_endpoints(root: &Cursor<'_>) -> File {
         description: None,
         resource: BTreeMap::new(),
         endpoints: endpoints.collect(),
+        start_time: None,
+        uptime: None,
         metrics: Vec::new(),
     }
 }

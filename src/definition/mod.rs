@@ -19,6 +19,8 @@ mod pattern;
 mod query;
 mod request;
 mod rule;
+pub mod transform;
+mod transforms;
 mod unit;
 
 use std::{
@@ -39,7 +41,11 @@ pub use number_format::{NumberFormat, Parse, Separators, TimestampFormat};
 pub use path::{Elements, Hit, NotOne, Path};
 pub use pattern::Pattern;
 pub use query::{Steps, TooManySteps};
-pub use rule::{Attribute, AttributeSource, Level, MappingRule, Origin, ValueSource};
+pub use rule::{
+    Attribute, AttributeSource, Buckets, Level, MappingRule, Origin, StartRule, TimeRule,
+    ValueSource,
+};
+pub use transform::{Transform, TransformError};
 
 /// A compiled API definition, shared by all its targets.
 #[derive(Debug)]
@@ -56,6 +62,8 @@ pub struct Definition {
     pub shares_names: bool,
     /// How bodies become values.
     pub rules: Vec<MappingRule>,
+    /// Where a body says when the process behind the API began.
+    pub start: Option<StartRule>,
     /// Of the text that it was read from: two definitions of one digest are the same.
     pub digest: u64,
 }
@@ -72,6 +80,8 @@ pub struct Endpoint {
     pub request: Secret,
     /// How its body is read.
     pub format: Format,
+    /// What turns its document into another one.
+    pub transform: Option<Arc<Transform>>,
     /// Name of the instrumentation scope of its metrics: `definition/endpoint`.
     pub scope: Arc<str>,
     /// The keys directly below the document that rules look at; none if some look at all of it.
@@ -133,9 +143,25 @@ impl Definition {
     /// at all of it.
     fn root_keys(&self, endpoint: usize) -> Option<BTreeSet<String>> {
         let rules = self.rules.iter().filter(|rule| rule.endpoint == endpoint);
-        let paths = rules.flat_map(MappingRule::paths_of_document);
+        let start = self.start.iter().filter(|of| of.endpoint == endpoint);
+        let paths = rules
+            .flat_map(MappingRule::paths_of_document)
+            .chain(start.map(|of| &of.path));
         let keys = paths.map(Path::root_keys).collect::<Option<Vec<_>>>()?;
         Some(keys.into_iter().flatten().map(str::to_owned).collect())
+    }
+
+    /// What a problem is about: the name of a metric, by its index, or behind the last one the key
+    /// that says when the process began.
+    pub fn subject(&self, index: usize) -> Option<&str> {
+        let metric = self.instruments.get(index).map(|of| of.name.as_str());
+        let is_start = index == self.instruments.len();
+        metric.or_else(|| {
+            self.start
+                .as_ref()
+                .filter(|_| is_start)
+                .map(StartRule::name)
+        })
     }
 
     /// The index of the endpoint called `name`.

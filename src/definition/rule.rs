@@ -18,6 +18,8 @@ pub struct MappingRule {
     pub value: ValueSource,
     /// In ascending order of their keys.
     pub attributes: Vec<Attribute>,
+    /// When the value was measured, if the body says so.
+    pub time: Option<TimeRule>,
     /// How a found value is read.
     pub format: NumberFormat,
     /// The states of a state set, in order.
@@ -27,6 +29,44 @@ pub struct MappingRule {
     /// The most elements that give a series.
     pub max_series: usize,
     /// Whether a missing value is expected and so not counted.
+    pub optional: bool,
+}
+
+/// Where a body says when the process behind the API began.
+#[derive(Debug)]
+pub struct StartRule {
+    /// Index into [`Definition::endpoints`](super::Definition::endpoints).
+    pub endpoint: usize,
+    /// Where it stands.
+    pub path: Path,
+    /// How it is read.
+    pub format: NumberFormat,
+    /// Whether it says since how long, and not since when.
+    pub is_uptime: bool,
+    /// Whether it is expected that it is missing.
+    pub optional: bool,
+}
+
+impl StartRule {
+    /// The key of the definition.
+    pub fn name(&self) -> &'static str {
+        match self.is_uptime {
+            true => "uptime",
+            false => "start_time",
+        }
+    }
+}
+
+/// Where a body says when a value was measured.
+#[derive(Debug)]
+pub struct TimeRule {
+    /// What the path begins at.
+    pub origin: Origin,
+    /// Where it stands.
+    pub path: Path,
+    /// How it is read.
+    pub format: NumberFormat,
+    /// Whether it is expected that it is missing.
     pub optional: bool,
 }
 
@@ -48,6 +88,10 @@ pub struct Level {
 pub enum ValueSource {
     /// The one value there.
     Path(Path),
+    /// Each of the values there, which a histogram observes.
+    Each(Path),
+    /// A histogram whose buckets stand there.
+    Buckets(Buckets),
     /// Every series has it.
     Constant(Number),
     /// How many values there are.
@@ -57,6 +101,21 @@ pub enum ValueSource {
         /// What the values stand in. Where that is missing, nobody knows how many there are.
         container: Path,
     },
+}
+
+/// Where the buckets of a histogram stand.
+#[derive(Debug)]
+pub struct Buckets {
+    /// The buckets.
+    pub path: Path,
+    /// The upper bound, relative to the bucket; none for its key.
+    pub upper_bound: Option<Path>,
+    /// How many observations it has, relative to the bucket.
+    pub count: Path,
+    /// Whether it counts those below it as well.
+    pub cumulative: bool,
+    /// The sum of all observations.
+    pub sum: Option<Path>,
 }
 
 /// An attribute of every series of a rule.
@@ -108,7 +167,10 @@ impl ValueSource {
     /// Its path; a constant has none.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Path(path) | Self::Count { path, .. } => Some(path),
+            Self::Path(path)
+            | Self::Each(path)
+            | Self::Count { path, .. }
+            | Self::Buckets(Buckets { path, .. }) => Some(path),
             Self::Constant(_) => None,
         }
     }
@@ -134,9 +196,22 @@ impl MappingRule {
             } => Some(path),
             _ => None,
         });
+        let time = self.time.iter().filter_map(|of| match of.origin {
+            Origin::Document => Some(&of.path),
+            Origin::Level(_) => None,
+        });
         let elements = self.levels.first().map(|level| &level.path);
-        let value = self.value.path().filter(|_| self.levels.is_empty());
-        elements.into_iter().chain(value).chain(attributes)
+        let sum = match &self.value {
+            ValueSource::Buckets(buckets) => buckets.sum.as_ref(),
+            _ => None,
+        };
+        let value = self.value.path().into_iter().chain(sum);
+        let value = value.filter(|_| self.levels.is_empty());
+        elements
+            .into_iter()
+            .chain(value)
+            .chain(time)
+            .chain(attributes)
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn target(name: &str) -> Arc<Target> {
             endpoints: vec![],
             instruments: vec![],
             rules: vec![],
+            start: None,
             shares_names: false,
             digest: 0,
         }),

@@ -9,10 +9,12 @@
 //! and it cannot remove a series that was recorded synchronously.
 
 mod common_instruments;
+mod counted;
 mod delta;
 mod exemplars;
 mod inherited_state;
 mod otlp;
+mod point_times;
 mod report_metrics;
 mod provider;
 mod reader;
@@ -40,7 +42,7 @@ pub use starts::ResetCounts;
 use self::{number_kind::NumberKind, otlp::Encoder, provider::Provider, starts::Starts};
 use crate::{
     definition::InstrumentKind,
-    pipeline::{self, Number, Reading, Schema},
+    pipeline::{self, CountedHistogram, Number, Reading, Schema},
 };
 
 /// The attribute of the point into which the SDK folds everything above its limit. Such a point has
@@ -64,6 +66,8 @@ pub struct TargetInstruments {
     collected: Option<SystemTime>,
     /// The readings since the last collection, without histograms.
     points: Vec<Reading>,
+    /// Histograms that were put since then which the target counts itself.
+    counted: Vec<Reading>,
     /// The number of these readings for each instrument.
     counts: Vec<usize>,
 }
@@ -73,6 +77,8 @@ pub struct TargetInstruments {
 pub struct Collected {
     /// One part for each provider. Integers go up to 2^64 − 1.
     pub metrics: Vec<ResourceMetrics>,
+    /// Histograms that the target counts itself.
+    pub histograms: Vec<CountedHistogram>,
     /// The same metrics with values above 2^63 − 1 as doubles. `None` if there is no such value.
     pub signed_metrics: Option<Vec<ResourceMetrics>>,
 }
@@ -99,6 +105,7 @@ impl TargetInstruments {
             time: UNIX_EPOCH,
             collected: None,
             points: Vec::new(),
+            counted: Vec::new(),
             counts: Vec::new(),
         }
     }
@@ -135,6 +142,7 @@ impl TargetInstruments {
             keys.all(|key| key != OVERFLOW)
         });
         let mut refused = before - readings.len();
+        refused += self.put_counted(&mut readings);
         let kind = |reading: &Reading| self.schema.kind(reading.instrument);
         let (histograms, mut points): (Vec<_>, Vec<_>) = readings
             .into_iter()
@@ -147,8 +155,24 @@ impl TargetInstruments {
             .into_iter()
             .partition(|reading| self.may_be_reset(reading));
         self.starts.observe(&totals, self.time);
+        for points in [&totals, &others] {
+            self.starts.note_times(points);
+        }
         self.points.extend(totals);
         self.points.extend(others);
+        refused
+    }
+
+    /// Takes the histograms that the target counts itself out of `readings`, and gives how many it
+    /// refuses.
+    fn put_counted(&mut self, readings: &mut Vec<Reading>) -> usize {
+        let is_counted = |reading: &mut Reading| reading.histogram.is_some();
+        let mut counted: Vec<_> = readings.extract_if(.., is_counted).collect();
+        let before = counted.len();
+        counted.retain(|reading| self.has_room(reading.instrument));
+        let refused = before - counted.len();
+        self.starts.observe(&counted, self.time);
+        self.counted.extend(counted);
         refused
     }
 
@@ -163,6 +187,7 @@ impl TargetInstruments {
     /// integers.
     pub fn collect(&mut self, scopes: &[Arc<str>], wide: bool) -> Collected {
         let points = std::mem::take(&mut self.points);
+        let histograms = self.collect_counted();
         self.counts = Vec::new();
         self.collected = Some(self.time);
         for reading in &points {
@@ -176,8 +201,23 @@ impl TargetInstruments {
             again.map(|points| self.collect_points(points, scopes, NumberKind::Signed));
         Collected {
             metrics,
+            histograms,
             signed_metrics,
         }
+    }
+
+    fn collect_counted(&mut self) -> Vec<CountedHistogram> {
+        let mut counted = std::mem::take(&mut self.counted);
+        counted.sort_by_key(|reading| reading.instrument);
+        let counted = counted.into_iter().filter_map(|reading| {
+            Some(CountedHistogram {
+                instrument: Arc::clone(self.schema.get(reading.instrument)?),
+                index: reading.instrument,
+                attributes: reading.attributes,
+                value: reading.histogram?,
+            })
+        });
+        counted.collect()
     }
 
     /// Encodes the collected metrics as OTLP messages, and knows the start times of their totals.

@@ -17,10 +17,12 @@ use opentelemetry_sdk::{
 use super::{
     Collected,
     common_instruments::CommonInstruments,
+    counted,
     delta::Deltas,
     exemplars,
+    point_times::{Nanos, nanos},
     said::{Said, Saying},
-    starts::{Nanos, Starts, nanos},
+    starts::Starts,
 };
 use crate::{
     definition::{Instrument, InstrumentKind},
@@ -103,6 +105,11 @@ impl<'a> Encoding<'a> {
             message
         });
         let mut messages: Vec<_> = messages.collect();
+        let counted = counted::scopes(&collected.histograms, self.starts, now, &mut saying);
+        messages.extend(said.message(counted).map(|mut message| {
+            deltas.apply(&mut message);
+            message
+        }));
         messages.extend(said.end(saying, read.iter().chain(lost), self.starts));
         messages
     }
@@ -130,6 +137,22 @@ fn stamp(
             };
             stamp.metric(metric, encoded);
         }
+    }
+    // One whose values were all said before is not there for a while.
+    for scope in message
+        .resource_metrics
+        .iter_mut()
+        .flat_map(|of| &mut of.scope_metrics)
+    {
+        scope.metrics.retain(has_points);
+    }
+}
+
+fn has_points(metric: &proto::Metric) -> bool {
+    match &metric.data {
+        Some(Data::Gauge(of)) => !of.data_points.is_empty(),
+        Some(Data::Sum(of)) => !of.data_points.is_empty(),
+        _ => true,
     }
 }
 
@@ -169,24 +192,26 @@ impl Stamp<'_> {
         match (data, encoded) {
             (MetricData::Gauge(gauge), Data::Gauge(encoded)) => {
                 for (point, encoded) in gauge.data_points().zip(&mut encoded.data_points) {
-                    self.point(point.attributes(), &encoded.attributes);
+                    let times = self.point(point.attributes(), &encoded.attributes);
                     // A gauge has no start time.
                     encoded.start_time_unix_nano = 0;
-                    encoded.time_unix_nano = self.now;
+                    encoded.time_unix_nano = times.point;
                 }
+                encoded.data_points.retain(|of| of.time_unix_nano != OLD);
             }
             (MetricData::Sum(sum), Data::Sum(encoded)) => {
                 for (point, encoded) in sum.data_points().zip(&mut encoded.data_points) {
-                    let start = self.point(point.attributes(), &encoded.attributes);
-                    encoded.start_time_unix_nano = start;
-                    encoded.time_unix_nano = self.now;
+                    let times = self.point(point.attributes(), &encoded.attributes);
+                    encoded.start_time_unix_nano = times.start;
+                    encoded.time_unix_nano = times.point;
                 }
+                encoded.data_points.retain(|of| of.time_unix_nano != OLD);
             }
             (MetricData::Histogram(histogram), Data::Histogram(encoded)) => {
                 for (point, encoded) in histogram.data_points().zip(&mut encoded.data_points) {
-                    let start = self.point(point.attributes(), &encoded.attributes);
-                    encoded.start_time_unix_nano = start;
-                    encoded.time_unix_nano = self.now;
+                    let times = self.point(point.attributes(), &encoded.attributes);
+                    encoded.start_time_unix_nano = times.start;
+                    encoded.time_unix_nano = times.point;
                 }
             }
             // No instrument of this collector creates other kinds.
@@ -199,13 +224,30 @@ impl Stamp<'_> {
         &mut self,
         attributes: impl Iterator<Item = &'p KeyValue>,
         encoded: &[common::KeyValue],
-    ) -> Nanos {
+    ) -> Times {
         let Some(instrument) = self.instrument else {
-            return 0;
+            let (start, point) = (0, self.now);
+            return Times { start, point };
         };
         let key = self.starts.key(attributes);
         self.saying.note(instrument, key, encoded);
+        let point = match self.starts.measured(instrument, key) {
+            Some(measured) if measured.is_old => OLD,
+            Some(measured) => measured.time,
+            None => self.now,
+        };
         let start = self.starts.of(instrument, key);
-        start.map_or(0, |start| start.before(self.now))
+        let start = start.map_or(0, |start| start.before(point));
+        Times { start, point }
     }
 }
+
+/// The times of a point; a start of 0 is none.
+struct Times {
+    start: Nanos,
+    point: Nanos,
+}
+
+/// The time of a value that was measured before the last message and said there: it is not said
+/// again, and its series has not ended.
+const OLD: Nanos = 0;

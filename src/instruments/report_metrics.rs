@@ -81,9 +81,9 @@ impl ReportMetrics {
             now.definition.endpoint(id.as_str())
         };
         let instrument = |at: usize| {
-            let name = &before.definition.instruments.get(at)?.name;
-            let mut instruments = now.definition.instruments.iter();
-            instruments.position(|known| known.name == *name)
+            let name = before.definition.subject(at)?;
+            let mut all = 0..=now.definition.instruments.len();
+            all.find(|index| now.definition.subject(*index) == Some(name))
         };
         for ((at, outcome, error_type), count) in old.results {
             if let Some(at) = endpoint(at) {
@@ -209,7 +209,7 @@ impl ReportMetrics {
 
     fn problems(&self) -> impl Iterator<Item = Reading> {
         self.problems.iter().filter_map(|((index, reason), count)| {
-            let metric = self.target.definition.instruments.get(*index)?.name.clone();
+            let metric = self.target.definition.subject(*index)?.to_owned();
             let attributes = vec![
                 KeyValue::new(names::METRIC, metric),
                 KeyValue::new(names::REASON, reason.name()),
@@ -242,6 +242,8 @@ impl ReportMetrics {
             instrument: self.first + position?,
             attributes,
             value,
+            time: None,
+            histogram: None,
         })
     }
 }

@@ -20,7 +20,8 @@ use prost::Message as _;
 
 use super::{
     common_instruments::CommonInstruments,
-    starts::{Key, Nanos, Starts},
+    point_times::{Key, Nanos},
+    starts::Starts,
 };
 use crate::{
     definition::{Instrument, InstrumentKind},
@@ -238,7 +239,8 @@ impl Said {
         old.pending.clear();
     }
 
-    fn message(&self, scopes: Vec<ScopeMetrics>) -> Option<ExportMetricsServiceRequest> {
+    /// A message of these scopes; none if there are none.
+    pub(super) fn message(&self, scopes: Vec<ScopeMetrics>) -> Option<ExportMetricsServiceRequest> {
         let scope_metrics: Vec<_> = scopes.into_iter().collect();
         (!scope_metrics.is_empty()).then(|| ExportMetricsServiceRequest {
             resource_metrics: vec![ResourceMetrics {

@@ -18,18 +18,15 @@ use std::{
 
 use opentelemetry::KeyValue;
 
-use super::{SCOPE, common_instruments::CommonInstruments};
+use super::{
+    SCOPE,
+    common_instruments::CommonInstruments,
+    point_times::{Key, Nanos, PointTime, PointTimes, nanos},
+};
 use crate::{
     definition::{Instrument, InstrumentKind},
     pipeline::{self, Number, Reading, Schema},
-    runtime::clock::since_epoch,
 };
-
-/// A time in nanoseconds since 1970.
-pub(super) type Nanos = u64;
-
-/// The identity of a series within its instrument: the hash of its attributes, sorted by key.
-pub(super) type Key = u64;
 
 /// The time from the last observation to the new start of a total that fell. Nobody knows when it
 /// fell; this is the smallest difference that Prometheus can see.
@@ -46,6 +43,8 @@ pub(super) struct Starts {
     scopes: BTreeMap<Arc<str>, Nanos>,
     /// When the recording of the histograms of a scope started.
     histograms: BTreeMap<Arc<str>, Nanos>,
+    /// When values were measured that say so.
+    times: PointTimes,
     pub(super) counts: ResetCounts,
 }
 
@@ -91,6 +90,7 @@ impl Starts {
             series: HashMap::new(),
             scopes: BTreeMap::new(),
             histograms: BTreeMap::new(),
+            times: PointTimes::default(),
             counts: ResetCounts::default(),
         }
     }
@@ -126,6 +126,20 @@ impl Starts {
             let max_series = self.schema.get(*instrument).map_or(1, |of| of.max_series);
             forget_oldest(series, max_series.saturating_mul(2));
         }
+    }
+
+    /// Notes when values were measured that say so.
+    pub(super) fn note_times(&mut self, readings: &[Reading]) {
+        if readings.iter().any(|reading| reading.time.is_some()) {
+            let mut times = std::mem::take(&mut self.times);
+            times.note(readings, |reading| self.key(reading.attributes.iter()));
+            self.times = times;
+        }
+    }
+
+    /// When the last value of a series was measured, if it says so.
+    pub(super) fn measured(&self, instrument: usize, key: Key) -> Option<PointTime> {
+        self.times.of(instrument, key)
     }
 
     fn note(&mut self, total: &Reading, key: Key, now: Nanos) {
@@ -169,6 +183,10 @@ impl Starts {
         let known = self.schema.get(instrument)?;
         match known.kind {
             InstrumentKind::Histogram => {
+                let counted = self.series.get(&instrument);
+                if let Some(last) = counted.and_then(|series| series.get(&key)) {
+                    return Some(last.start);
+                }
                 let start = self.histograms.get(&known.scope)?;
                 Some(Start::Known(*start))
             }
@@ -191,6 +209,7 @@ impl Starts {
         self.hashing = old.hashing;
         self.scopes = old.scopes;
         self.histograms = old.histograms;
+        self.times.take_over(old.times, common);
         self.counts = old.counts;
     }
 }
@@ -208,6 +227,22 @@ impl pipeline::Starts for Starts {
             Start::Unknown(_) => None,
         }
     }
+
+    fn has_measured(&self, scope: &str, metric: &str) -> bool {
+        let instrument = self.schema.find(scope, metric, |_| true);
+        instrument.is_some_and(|instrument| self.times.has(instrument))
+    }
+
+    fn measured(
+        &self,
+        scope: &str,
+        metric: &str,
+        attributes: &mut dyn Iterator<Item = &KeyValue>,
+    ) -> Option<SystemTime> {
+        let instrument = self.schema.find(scope, metric, |_| true)?;
+        let measured = self.times.of(instrument, self.key(attributes))?;
+        Some(time(measured.time))
+    }
 }
 
 impl Start {
@@ -222,10 +257,6 @@ impl Start {
 fn has_start(instrument: &Instrument) -> bool {
     let kind = instrument.kind;
     kind == InstrumentKind::Counter || kind == InstrumentKind::Histogram
-}
-
-pub(super) fn nanos(time: SystemTime) -> Nanos {
-    u64::try_from(since_epoch(time).as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn time(nanos: Nanos) -> SystemTime {
@@ -279,6 +310,8 @@ metrics:
             instrument: 0,
             attributes: vec![KeyValue::new("id", id.to_owned())],
             value: Number::Unsigned(value),
+            time: None,
+            histogram: None,
         }
     }
 

@@ -28,10 +28,12 @@ pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEnd
 pub use processor::{
     Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,
 };
-pub use reading::{Number, OwnReading, Problem, ProblemReason, Reading, Readings};
+pub use reading::{
+    HistogramValue, Number, OwnReading, Problem, ProblemReason, ProcessStart, Reading, Readings,
+};
 pub use reload::{ReloadRequest, ReloadTrigger};
 pub use schema::Schema;
-pub use snapshot::{Exporter, Farewell, OtlpForm, Snapshot, Starts};
+pub use snapshot::{CountedHistogram, Exporter, Farewell, OtlpForm, Snapshot, Starts};
 pub use status::{DiscoveryStatus, EndpointStatus, Inspect, StatusBoard, TargetStatus};
 pub use target::{INSTANCE_ID, Target};
 pub use target_names::{NameLease, TargetNames};

@@ -131,6 +131,8 @@ pub enum ErrorType {
     TooLarge,
     /// The body is not in the format of the definition.
     Decode,
+    /// The definition's `transform` fails on the document, or runs away.
+    Transform,
     /// The answer had a status other than success.
     Status(u16),
     /// No slot among the concurrent requests was free in time.
@@ -164,6 +166,7 @@ impl ErrorType {
             Self::Empty => "empty".into(),
             Self::TooLarge => "too_large".into(),
             Self::Decode => "decode".into(),
+            Self::Transform => "transform".into(),
             Self::Status(code) => code.to_string().into(),
             Self::Limiter => "limiter".into(),
             Self::Credentials => "credentials".into(),

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use tokio::time::Instant;
 
-use super::{ErrorType, Poll, Target};
+use super::{CountedHistogram, ErrorType, Poll, Target};
 use crate::settings::{AllowList, HttpUrl};
 
 /// Answers the requests of an exporter.
@@ -50,6 +50,8 @@ pub struct Probed {
     pub endpoints: Vec<ProbedEndpoint>,
     /// The metrics of the endpoints that answered, as in a `Snapshot`.
     pub metrics: Vec<ResourceMetrics>,
+    /// Histograms that the target counts itself.
+    pub histograms: Vec<CountedHistogram>,
 }
 
 /// The result of one endpoint.

@@ -1,5 +1,10 @@
 //! The values that the mapping found in the bodies of a poll.
 
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
 use opentelemetry::KeyValue;
 
 pub use crate::definition::Number;
@@ -13,6 +18,29 @@ pub struct Reading {
     pub attributes: Vec<KeyValue>,
     /// The value.
     pub value: Number,
+    /// When it was measured, if the body says so; else when its poll was answered.
+    pub time: Option<SystemTime>,
+    /// The histogram that the body holds, of which `value` is how many observations it has.
+    pub histogram: Option<Arc<HistogramValue>>,
+}
+
+/// A histogram that a process counts itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistogramValue {
+    /// The upper bounds of its buckets, ascending and finite.
+    pub bounds: Vec<f64>,
+    /// How many observations each bucket has, and behind the last bound.
+    pub counts: Vec<u64>,
+    /// The sum of all observations, if that is known.
+    pub sum: Option<f64>,
+}
+
+impl HistogramValue {
+    /// How many observations it has.
+    pub fn count(&self) -> u64 {
+        let counts = self.counts.iter();
+        counts.fold(0, |sum, count| sum.saturating_add(*count))
+    }
 }
 
 /// A value of a report metric: the collector's own metrics about a target.
@@ -31,6 +59,8 @@ pub struct OwnReading {
 pub struct Readings {
     /// The values, grouped by instrument in no particular order.
     pub values: Vec<Reading>,
+    /// When the process behind the API started, if a body says so.
+    pub start: Option<ProcessStart>,
     /// Values that could not be read. Each affects only its own series.
     pub problems: Vec<Problem>,
 }
@@ -40,15 +70,47 @@ impl Readings {
     pub fn append(&mut self, mut other: Self) {
         self.values.append(&mut other.values);
         self.problems.append(&mut other.problems);
+        self.start = other.start.or(self.start);
+    }
+}
+
+/// When a process started, as a body says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessStart {
+    /// At this time.
+    At(SystemTime),
+    /// This long before the body arrived.
+    Before(Duration),
+}
+
+impl ProcessStart {
+    /// The same as a time. The body was `received` then.
+    #[must_use]
+    pub fn resolved(self, received: SystemTime) -> Self {
+        match self {
+            Self::Before(uptime) => match received.checked_sub(uptime) {
+                Some(start) => Self::At(start),
+                None => self,
+            },
+            Self::At(_) => self,
+        }
+    }
+
+    /// The time, if it is known.
+    pub fn time(self) -> Option<SystemTime> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Before(_) => None,
+        }
     }
 }
 
 /// Something that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Index of the mapping rule in the definition.
+    /// Index of the mapping rule in the definition; behind the last one, the start of the process.
     pub rule: usize,
-    /// Index of the instrument in the definition.
+    /// Index of the instrument in the definition; behind the last one, the start of the process.
     pub instrument: usize,
     /// Why it could not be read.
     pub reason: ProblemReason,

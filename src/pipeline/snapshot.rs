@@ -8,7 +8,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use tokio::time::Instant;
 
-use super::{Exemplar, Target};
+use super::{Exemplar, HistogramValue, Target};
+use crate::definition::Instrument;
 
 /// The metrics of one poll of one target.
 #[derive(Debug)]
@@ -27,6 +28,9 @@ pub struct Snapshot<'a> {
     pub starts: &'a dyn Starts,
     /// The metrics, one part for each provider. Integers go up to 2^64 − 1.
     pub metrics: &'a [ResourceMetrics],
+    /// Histograms that targets count themselves; the OTLP form has them in their place. Those of one
+    /// instrument follow one another.
+    pub histograms: &'a [CountedHistogram],
     /// The exemplars of report metrics. The OTLP form contains them.
     pub exemplars: &'a [Exemplar],
     /// The same metrics as OTLP messages.
@@ -47,7 +51,20 @@ impl Snapshot<'_> {
     }
 }
 
-/// The start times of totals.
+/// A histogram that a target counts itself. The SDK makes none but those that it recorded.
+#[derive(Debug, Clone)]
+pub struct CountedHistogram {
+    /// What it is of.
+    pub instrument: Arc<Instrument>,
+    /// The index of the instrument in the schema.
+    pub index: usize,
+    /// Sorted by key; no key twice.
+    pub attributes: Vec<KeyValue>,
+    /// Its buckets.
+    pub value: Arc<HistogramValue>,
+}
+
+/// The start times of totals, and the times of values that were measured before the poll.
 pub trait Starts: fmt::Debug {
     /// The start time of a series, if it is known. Nobody knows when a node started to count what
     /// it had at its first poll. The attributes are sorted by key.
@@ -57,6 +74,21 @@ pub trait Starts: fmt::Debug {
         metric: &str,
         attributes: &mut dyn Iterator<Item = &KeyValue>,
     ) -> Option<SystemTime>;
+
+    /// Whether values of a metric say when they were measured.
+    fn has_measured(&self, _scope: &str, _metric: &str) -> bool {
+        false
+    }
+
+    /// When the value of a series was measured, if it says so. The attributes are sorted by key.
+    fn measured(
+        &self,
+        _scope: &str,
+        _metric: &str,
+        _attributes: &mut dyn Iterator<Item = &KeyValue>,
+    ) -> Option<SystemTime> {
+        None
+    }
 }
 
 /// No start time is known.

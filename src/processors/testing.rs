@@ -79,6 +79,8 @@ pub(super) fn reading(stream: &Stream, text: &str) -> Reading {
         instrument: stream.schema.instruments().iter().position(named).unwrap(),
         attributes: attributes(rest.trim_end_matches('}')),
         value,
+        time: None,
+        histogram: None,
     }
 }
 

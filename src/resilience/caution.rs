@@ -124,7 +124,8 @@ impl Heard {
             | ErrorType::Redirect
             | ErrorType::Empty
             | ErrorType::TooLarge
-            | ErrorType::Decode => Self::Answer,
+            | ErrorType::Decode
+            | ErrorType::Transform => Self::Answer,
             ErrorType::Timeout => Self::Silence,
             ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => Self::Gone,
             ErrorType::Limiter

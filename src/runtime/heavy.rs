@@ -1,6 +1,6 @@
 //! Work that takes a processor for long, apart from what waits for the network.
 
-use std::{sync::LazyLock, thread, time::Duration};
+use std::{cell::Cell, sync::LazyLock, thread, time::Duration};
 
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
@@ -62,6 +62,58 @@ pub enum Lost {
     Undone(#[from] Undone),
 }
 
+/// The stack of a thread for what calls itself often, in bytes. Only what is used of it takes
+/// memory.
+const DEEP_STACK_BYTES: usize = 32 * 1024 * 1024;
+
+/// What such work may use of it, in bytes.
+pub const DEEP_BYTES: usize = DEEP_STACK_BYTES / 2;
+
+/// Where such work waits in line. One that goes on after its time has no place.
+static DEEP_PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+    let processors = thread::available_parallelism().map_or(2, usize::from);
+    Semaphore::new(processors)
+});
+
+/// Does `work`, which calls itself often and may never end, as [`alone`] does, once there is a
+/// place.
+///
+/// # Errors
+/// If it is not done within `limit`, the wait for a place not included.
+pub async fn deep<T: Send + 'static>(
+    name: &str,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Lost> {
+    let _place = DEEP_PLACES.acquire().await.map_err(|_| Undone)?;
+    let thread = thread::Builder::new().stack_size(DEEP_STACK_BYTES);
+    let work = move || {
+        IS_DEEP.set(true);
+        work()
+    };
+    on_thread(thread.name(name.to_owned()), limit, work).await
+}
+
+thread_local! {
+    /// Whether the stack of this thread is that large.
+    static IS_DEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does such work and waits for it here, however long it takes. Work within [`deep`] has its stack.
+///
+/// # Errors
+/// If there is no thread, or it panics.
+pub fn deep_here<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Lost> {
+    if IS_DEEP.get() {
+        return Ok(work());
+    }
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(DEEP_STACK_BYTES);
+        let started = thread.spawn_scoped(scope, work).map_err(Lost::Thread)?;
+        started.join().map_err(|_| Lost::Undone(Undone))
+    })
+}
+
 /// Does `work` on a thread of its own, which the end of the process does not wait for: for what may
 /// never end, such as reading a file that is a pipe.
 ///
@@ -72,12 +124,20 @@ pub async fn alone<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Lost> {
+    on_thread(thread::Builder::new().name(name.to_owned()), limit, work).await
+}
+
+async fn on_thread<T: Send + 'static>(
+    thread: thread::Builder,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Lost> {
     let (done, waiting) = oneshot::channel();
     let work = move || {
         // Who waited may have gone away.
         drop(done.send(work()));
     };
-    let started = thread::Builder::new().name(name.to_owned()).spawn(work);
+    let started = thread.spawn(work);
     drop(started.map_err(Lost::Thread)?);
     let waited = timeout(limit, waiting).await;
     Ok(waited
@@ -114,6 +174,21 @@ mod tests {
             alone("test", limit, || panic!("again")).await,
             Err::<(), _>(Lost::Undone(_))
         ));
+    }
+
+    #[tokio::test]
+    async fn what_calls_itself_often_has_the_room() {
+        fn depth(left: u64) -> u64 {
+            let room = std::hint::black_box([0_u8; 1024]);
+            match left {
+                0 => room[0].into(),
+                _ => 1 + depth(left - 1),
+            }
+        }
+        let limit = Duration::from_secs(60);
+        assert_eq!(deep("test", limit, || depth(8000)).await.ok(), Some(8000));
+        assert_eq!(deep_here(|| depth(8000)).ok(), Some(8000));
+        assert!(deep_here::<()>(|| panic!("out of luck")).is_err());
     }
 
     #[tokio::test(start_paused = true)]

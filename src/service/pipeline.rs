@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::SystemTime,
 };
 
 use opentelemetry::{KeyValue, metrics::Counter};
@@ -14,8 +15,8 @@ use crate::{
     definition::Definition,
     instruments::{self, ReportMetrics},
     pipeline::{
-        Components, EndpointPoll, ErrorType, Poll, PollFailure, Problem, ProblemReason, Readings,
-        Schema, Stream, Target,
+        Components, EndpointPoll, ErrorType, Poll, PollFailure, Problem, ProblemReason,
+        ProcessStart, Readings, Schema, Stream, Target,
     },
     processors::mapping,
     settings::ComponentId,
@@ -170,7 +171,10 @@ impl TargetSink {
         let readings = mapping::map(&self.target.definition, &mut poll);
         self.count(&poll, &readings);
         self.own.observe(&poll, &readings);
-        self.target_pipeline.put(self.read(&poll), readings.values);
+        self.target_pipeline.put(
+            self.read(&poll, readings.start.and_then(ProcessStart::time)),
+            readings.values,
+        );
         let own = self.own.readings(&poll, self.target_pipeline.resets());
         let ourselves = ReadScopes {
             scopes: vec![Arc::clone(&self.own_scope)],
@@ -193,9 +197,13 @@ impl TargetSink {
         }
     }
 
-    fn read(&self, poll: &Poll) -> ReadScopes {
+    /// What was read; all that the target counts began at `start`, if that is known.
+    fn read(&self, poll: &Poll, start: Option<SystemTime>) -> ReadScopes {
         let mut read = self.nothing(poll);
         let endpoints = self.target.definition.endpoints.iter();
+        let scopes = endpoints.clone().map(|of| Arc::clone(&of.scope));
+        let starts = scopes.filter_map(|scope| Some((scope, start?)));
+        read.starts.extend(starts);
         for (endpoint, polled) in endpoints.zip(&poll.endpoints) {
             let scope = Arc::clone(&endpoint.scope);
             match (polled.was_asked(), polled.body()) {
@@ -220,12 +228,12 @@ impl TargetSink {
 
     fn log(&self, poll: &Poll, problem: &Problem) {
         let definition = &self.target.definition;
-        let metric = definition.instruments.get(problem.instrument);
+        let metric = definition.subject(problem.instrument);
         macro_rules! log {
             ($level:ident, $hint:expr, $message:literal) => {
                 tracing::$level!(
                     target = self.target.name,
-                    metric = metric.map(|metric| metric.name.as_str()),
+                    metric,
                     reason = problem.reason.name(),
                     detail = problem.detail,
                     hint = $hint,

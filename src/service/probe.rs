@@ -237,6 +237,7 @@ fn mapped(
         duration,
         endpoints,
         metrics: collected.metrics,
+        histograms: collected.histograms,
         target,
     }
 }

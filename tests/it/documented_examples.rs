@@ -1,4 +1,4 @@
-//! The examples of `docs/definitions.md`: a definition, a body for each of its
+//! The examples of `docs/definitions.md` and `docs/cookbook.md`: a definition, a body for each of its
 //! endpoints, and what a scrape shows. All of them run in one started collector, which is scraped
 //! and pushes OTLP.
 
@@ -17,7 +17,7 @@ use crate::support::{
     source::root,
 };
 
-const DOCUMENTS: [&str; 1] = ["docs/definitions.md"];
+const DOCUMENTS: [&str; 2] = ["docs/definitions.md", "docs/cookbook.md"];
 
 /// One example of a document.
 struct Example {
@@ -115,7 +115,8 @@ fn shown() -> Vec<(Example, std::sync::Arc<Definition>)> {
 }
 
 #[test]
-fn the_reference_has_an_example_a_section() {
+fn the_cookbook_has_twenty_cases_and_the_reference_an_example_a_section() {
+    assert_eq!(examples(DOCUMENTS[1]).len(), 20);
     let text = std::fs::read_to_string(root().join(DOCUMENTS[0])).unwrap();
     let sections = [
         "Paths",

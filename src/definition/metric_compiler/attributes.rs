@@ -73,7 +73,8 @@ fn check(file: &AttributeFile, source: AttributeSource) -> Result<AttributeSourc
     Ok(source)
 }
 
-fn source(text: &str, levels: &[Level]) -> Result<AttributeSource, Wrong> {
+/// Where the value of an attribute comes from, by its text.
+pub(super) fn source(text: &str, levels: &[Level]) -> Result<AttributeSource, Wrong> {
     let (level, rest) = match text.split_once(':') {
         Some((name, rest)) if rest.starts_with('$') || is_key(rest) => (Some(name), rest),
         _ => (None, text),

@@ -4,10 +4,13 @@ mod attributes;
 mod elements;
 mod instrument;
 mod number;
+mod start;
+mod time;
+mod value;
 
 use super::{
-    Definition, MappingRule, Path, ValueSource, is_metric_name,
-    metric_file::{InstrumentKind, MetricFile, ValueFile},
+    Definition, MappingRule, Path, is_metric_name,
+    metric_file::{InstrumentKind, MetricFile, Observe, ValueFile},
     pattern::Pattern,
     unit::wrong_unit,
 };
@@ -35,10 +38,14 @@ impl MetricCompiler<'_> {
         self.check_name(metric, cursor);
         self.check_kind(metric, cursor);
         self.check_numbers(metric, cursor);
-        let endpoint = self.endpoint(metric, cursor);
+        let endpoint = self.endpoint(metric.endpoint.as_deref(), cursor);
         let value = self.value(metric, cursor);
         let levels = self.levels(metric.for_each.as_ref(), cursor);
         let attributes = self.attributes(metric, levels.as_deref(), cursor);
+        let time = match (&metric.time, &levels) {
+            (Some(moment), Some(levels)) => self.time(moment, metric, levels, cursor).map(Some),
+            _ => Some(None),
+        };
         let format = self.number_format(metric, cursor);
         let Some(endpoint) = endpoint else {
             return;
@@ -46,7 +53,10 @@ impl MetricCompiler<'_> {
         let Some(instrument) = self.instrument(metric, endpoint, cursor) else {
             return;
         };
-        let (Some(value), Some(levels), Some(format)) = (value, levels, format) else {
+        let (Some(value), Some(levels)) = (value, levels) else {
+            return;
+        };
+        let (Some(format), Some(time)) = (format, time) else {
             return;
         };
         self.definition.rules.push(MappingRule {
@@ -55,6 +65,7 @@ impl MetricCompiler<'_> {
             levels,
             value,
             attributes,
+            time,
             format,
             states: metric.states.clone(),
             state_attribute: state_attribute(metric),
@@ -118,9 +129,23 @@ impl MetricCompiler<'_> {
             "only a histogram has buckets",
         );
         only(
-            histogram && metric.for_each.is_some(),
+            histogram
+                && metric.for_each.is_some()
+                && metric.observe == Observe::One
+                && metric.histogram.is_none(),
             "for_each",
-            "a histogram takes one observation a poll; use a gauge for many elements",
+            "a histogram takes one observation a poll; use a gauge for many elements, or \
+             `observe: all` for samples of each",
+        );
+        only(
+            !histogram && metric.observe == Observe::All,
+            "observe",
+            "only a histogram observes",
+        );
+        only(
+            metric.observe == Observe::All && !matches!(metric.value, Some(ValueFile::Path(_))),
+            "observe",
+            "`observe: all` needs a `value` that is a path",
         );
         only(
             metric.attributes.contains_key(&state_attribute(metric)) && state_set,
@@ -129,14 +154,14 @@ impl MetricCompiler<'_> {
         );
     }
 
-    fn endpoint(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) -> Option<usize> {
+    fn endpoint(&mut self, asked: Option<&str>, cursor: &Cursor<'_>) -> Option<usize> {
         let known: Vec<_> = self
             .definition
             .endpoints
             .iter()
             .map(|endpoint| endpoint.id.as_str())
             .collect();
-        let Some(asked) = metric.endpoint.as_deref() else {
+        let Some(asked) = asked else {
             // That there are none has its own message.
             if known.len() > 1 {
                 let message = format!("missing key `endpoint`: one of {}", known.join(", "));
@@ -154,38 +179,6 @@ impl MetricCompiler<'_> {
             cursor.error(&["endpoint"], message, self.diagnostics);
         }
         found
-    }
-
-    /// Where the value comes from: a path, a constant or a count.
-    fn value(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) -> Option<ValueSource> {
-        let is_stateset = metric.instrument == InstrumentKind::StateSet;
-        let mut error = |key: &[&str], message: &str| {
-            cursor.error(key, message, self.diagnostics);
-            None
-        };
-        match (&metric.value, &metric.count) {
-            (None, None) => error(&[], "missing key `value`, or `count`"),
-            (Some(_), Some(_)) => error(&["count"], "a metric has either a `value` or a `count`"),
-            (None, Some(_)) if is_stateset => error(&["count"], "a stateset has a `value`"),
-            (Some(ValueFile::Constant(_)), None) if is_stateset => {
-                error(&["value"], "the value of a stateset is a path")
-            }
-            (None, Some(path)) => {
-                let path = self.path(path, cursor, &["count"])?;
-                let container = path.container();
-                Some(ValueSource::Count { path, container })
-            }
-            (Some(ValueFile::Path(path)), None) => {
-                self.path(path, cursor, &["value"]).map(ValueSource::Path)
-            }
-            (Some(ValueFile::Constant(number)), None) => {
-                let is_finite = number.as_f64().is_finite();
-                if !is_finite {
-                    return error(&["value"], "expected a finite number");
-                }
-                Some(ValueSource::Constant(*number))
-            }
-        }
     }
 
     fn path(&mut self, text: &str, cursor: &Cursor<'_>, at: &[&str]) -> Option<Path> {

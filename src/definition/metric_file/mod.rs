@@ -2,6 +2,8 @@
 
 mod attribute;
 mod elements;
+mod histogram;
+mod moment;
 mod number;
 mod scalar;
 
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     attribute::AttributeFile,
     elements::{ElementsFile, LevelFile},
+    histogram::HistogramFile,
+    moment::MomentFile,
     number::{ParseFile, ParseKind, ParseOptions, TimeUnit},
     scalar::{NumberFile, ScalarFile, ValueFile},
 };
@@ -41,11 +45,20 @@ pub struct MetricFile {
     pub value: Option<ValueFile>,
     /// Instead of `value`: how many values this JSONPath finds, relative to the innermost element.
     pub count: Option<String>,
+    /// Instead of `value`: a histogram that the body holds.
+    pub histogram: Option<HistogramFile>,
+    /// Which of the values that the path finds a histogram observes.
+    #[serde(default)]
+    pub observe: Observe,
     /// Attribute values: a JSONPath relative to the innermost element, `@key` for the name under
     /// which the element stands in its parent, the same of an outer level (`station:$.name`,
     /// `station:@key`) or of the whole document (`document:$.version`), or any other text as it is.
     #[serde(default)]
     pub attributes: BTreeMap<String, AttributeFile>,
+    /// When the value was measured, relative to the innermost element: the point's own time over
+    /// OTLP and with `send_timestamps`. Over OTLP a value whose time has not moved on is not sent
+    /// again.
+    pub time: Option<MomentFile>,
     /// How a found value is read.
     #[serde(default)]
     pub parse: ParseFile,
@@ -105,6 +118,17 @@ pub enum InstrumentKind {
     Histogram,
     /// One of a closed list of states.
     StateSet,
+}
+
+/// Which of the values that a path finds a histogram observes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Observe {
+    /// The one value.
+    #[default]
+    One,
+    /// Each of them: they are samples that came since the poll before.
+    All,
 }
 
 /// Which numbers an instrument holds.

@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     exporters::points,
-    pipeline::{Exporter, Snapshot, Target},
+    pipeline::{CountedHistogram, Exporter, HistogramValue, Snapshot, Target},
 };
 
 /// The shortest time between two lines of `basic`.
@@ -126,6 +126,7 @@ impl Debug {
     fn basic(&self, snapshot: &Snapshot<'_>) {
         let (now, mut state) = (Instant::now(), self.lock());
         state.counts.add(snapshot.metrics);
+        state.counts.points += snapshot.histograms.len() as u64;
         if state.last_line.is_none_or(|last| now - last >= BASIC_EVERY) {
             state.last_line = Some(now);
             state.counts.show(&self.id);
@@ -163,6 +164,24 @@ impl Debug {
         }
     }
 
+    fn show_counted(&self, counted: &CountedHistogram, target: &str) {
+        let (exporter, name) = (&self.id, &counted.instrument.name);
+        let of = attributes(
+            counted
+                .attributes
+                .iter()
+                .map(|pair| (&pair.key, &pair.value)),
+        );
+        let HistogramValue {
+            bounds,
+            counts,
+            sum,
+        } = &*counted.value;
+        let point = format!("{of} sum={sum:?} bounds={bounds:?} counts={counts:?}");
+        let kind = "histogram";
+        tracing::info!(target: "debug", exporter, target, name, kind, point, "histogram of the target");
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, DebugState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,6 +195,9 @@ impl Exporter for Debug {
         } else if self.lock().sampler.shows(Instant::now()) {
             for part in snapshot.metrics {
                 self.show(part, snapshot.target);
+            }
+            for counted in snapshot.histograms {
+                self.show_counted(counted, &snapshot.target.name);
             }
         }
     }

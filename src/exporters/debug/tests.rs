@@ -48,6 +48,7 @@ async fn shown(config: Config, polls: usize) -> Vec<String> {
             time: UNIX_EPOCH,
             starts: &(),
             metrics,
+            histograms: &[],
             exemplars: &[],
             otlp: OtlpForm::new(Vec::new),
         });

@@ -130,6 +130,7 @@ async fn polls_of_several_targets_arrive_as_one_message() {
             time: UNIX_EPOCH,
             starts: &(),
             metrics: &[],
+            histograms: &[],
             exemplars: &[],
             otlp: OtlpForm::new(|| parts.iter().map(Into::into).collect()),
         };

@@ -18,7 +18,7 @@ use super::{
     rendered_source::{CREATED, FamilyId, RenderedSource, Section, SeriesSource, TargetId},
     text::{self, SampleValue, Timestamp},
 };
-use crate::pipeline::Exemplar;
+use crate::pipeline::{Exemplar, HistogramValue};
 
 /// The reason for a series that another one with the same labels hides.
 const DUPLICATE: &str = "duplicate_series";
@@ -135,6 +135,32 @@ impl PageWriter {
         labels.truncate(plain);
         lines::push(out, "_sum", kept(labels, common), (point.sum(), time));
         lines::push(out, "_count", kept(labels, common), (point.count(), time));
+        self.end(of, labels);
+    }
+
+    /// Adds a histogram that a target counts itself; `labels` end as they began.
+    pub(super) fn counted(
+        &mut self,
+        of: &Arc<FamilyDescriptor>,
+        labels: &mut String,
+        value: &HistogramValue,
+    ) {
+        let (out, common, plain) = (&mut self.text, self.common, labels.len());
+        let time = self.time;
+        let mut cumulative = 0_u64;
+        for (bound, count) in value.bounds.iter().zip(&value.counts) {
+            cumulative = cumulative.saturating_add(*count);
+            text::le(labels, *bound);
+            lines::push(out, "_bucket", kept(labels, common), (cumulative, time));
+            labels.truncate(plain);
+        }
+        text::le(labels, f64::INFINITY);
+        lines::push(out, "_bucket", kept(labels, common), (value.count(), time));
+        labels.truncate(plain);
+        if let Some(sum) = value.sum {
+            lines::push(out, "_sum", kept(labels, common), (sum, time));
+        }
+        lines::push(out, "_count", kept(labels, common), (value.count(), time));
         self.end(of, labels);
     }
 

@@ -144,6 +144,7 @@ impl Prometheus {
             time: probed.time,
             starts: &(),
             metrics: &probed.metrics,
+            histograms: &probed.histograms,
             exemplars: &[],
             otlp: OtlpForm::new(Vec::new),
         };

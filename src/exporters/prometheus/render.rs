@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use opentelemetry::{Key, KeyValue, Value};
+use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::{
     Resource,
     metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics},
@@ -23,8 +23,9 @@ use super::{
     text::{SampleValue, Timestamp},
 };
 use crate::{
+    definition::Instrument,
     instruments::SCOPE,
-    pipeline::{Exemplar, Snapshot, Starts},
+    pipeline::{CountedHistogram, Exemplar, Snapshot, Starts},
 };
 
 /// The metrics of one source.
@@ -62,6 +63,15 @@ struct Of<'a> {
 enum Samples<'a> {
     Resource(&'a Resource),
     Metric(&'a AggregatedMetrics),
+    Counted(&'a [CountedHistogram]),
+}
+
+/// Histograms of one metric that a target counts itself.
+struct CountedMetric<'a> {
+    source: SeriesSource,
+    labels: Arc<RenderedLabels>,
+    histograms: &'a [CountedHistogram],
+    instrument: &'a Instrument,
 }
 
 /// The settings for rendering.
@@ -97,7 +107,9 @@ impl Renderer {
             scope: "",
             name: "",
         };
+        let counted = self.counted(snapshot, labels);
         let mut items = self.items(info, (&scopes, labels.text().len(), of), &mut dropped);
+        self.add_counted(&counted, labels.text().len(), of, &mut items);
         items.sort_by(FamilySamples::order);
         draft.reserve(items.len());
         let mut text = String::new();
@@ -113,7 +125,7 @@ impl Renderer {
         let parts = snapshot.metrics.iter();
         let scopes = parts.flat_map(|part| part.scope_metrics().map(move |scope| (part, scope)));
         let scopes = scopes.filter_map(|(part, metrics)| {
-            let source = source_of(snapshot, metrics)?;
+            let source = source_of(snapshot, metrics.scope().name())?;
             let of = (part.resource(), metrics.scope());
             Some(SourceMetrics {
                 source,
@@ -126,6 +138,65 @@ impl Renderer {
             })
         });
         scopes.collect()
+    }
+
+    /// The histograms that the target counts itself, by metric.
+    fn counted<'a>(
+        &self,
+        snapshot: &Snapshot<'a>,
+        labels: &TargetLabels,
+    ) -> Vec<CountedMetric<'a>> {
+        let Some(part) = snapshot.metrics.first() else {
+            return Vec::new();
+        };
+        let metrics = snapshot.histograms;
+        let metrics = metrics.chunk_by(|one, next| one.index == next.index);
+        let metrics = metrics.filter_map(|histograms| {
+            let instrument = &*histograms.first()?.instrument;
+            let scope = InstrumentationScope::builder(instrument.scope.to_string())
+                .with_version(env!("CARGO_PKG_VERSION"))
+                .build();
+            Some(CountedMetric {
+                source: source_of(snapshot, &instrument.scope)?,
+                labels: labels.of(&self.rules, snapshot.target, (part.resource(), &scope)),
+                histograms,
+                instrument,
+            })
+        });
+        metrics.collect()
+    }
+
+    fn add_counted<'a>(
+        &self,
+        counted: &'a [CountedMetric<'_>],
+        common: usize,
+        of: Of<'a>,
+        items: &mut Vec<FamilySamples<'a>>,
+    ) {
+        let mut catalogue = lock(&self.catalogue);
+        for metric in counted {
+            let instrument = metric.instrument;
+            let described = DescribedMetric {
+                name: &instrument.name,
+                unit: &instrument.unit,
+                help: &instrument.description,
+                kind: AggregationKind::Histogram,
+            };
+            items.push(FamilySamples {
+                source: metric.source,
+                rank: items.len(),
+                common,
+                family: catalogue.describe(described, &self.rules),
+                samples: Samples::Counted(metric.histograms),
+                labels: &metric.labels,
+                exemplars: &[],
+                of: Of {
+                    scope: &instrument.scope,
+                    name: &instrument.name,
+                    ..of
+                },
+            });
+        }
     }
 
     /// The samples to write, in the order of the metrics. Those that cannot be shown go to
@@ -185,9 +256,9 @@ const TARGET_INFO: DescribedMetric<'static> = DescribedMetric {
 
 /// The source of a scope's metrics. `None` for an endpoint that is not fresh: its values have been
 /// shown already and must not look new.
-fn source_of(snapshot: &Snapshot<'_>, scope: &ScopeMetrics) -> Option<SeriesSource> {
+fn source_of(snapshot: &Snapshot<'_>, scope: &str) -> Option<SeriesSource> {
     let mut endpoints = (OWN + 1..).zip(&snapshot.target.definition.endpoints);
-    match endpoints.find(|(_, endpoint)| *endpoint.scope == *scope.scope().name()) {
+    match endpoints.find(|(_, endpoint)| *endpoint.scope == *scope) {
         Some((source, _)) => Some(source).filter(|source| is_new(snapshot, *source)),
         None => Some(OWN),
     }
@@ -266,6 +337,15 @@ impl FamilySamples<'_> {
                 draft.tell(None, None);
                 draft.sample(&self.family, text, 1_u64);
             }
+            Samples::Counted(histograms) => {
+                let time = rules.has_time.then(|| self.of.time.into());
+                for counted in histograms {
+                    let attributes = counted.attributes.iter();
+                    self.write_labels(text, || pairs(attributes.clone()), true);
+                    draft.tell(time, self.began(rules, &mut counted.attributes.iter()));
+                    draft.counted(&self.family, text, &counted.value);
+                }
+            }
             Samples::Metric(AggregatedMetrics::U64(data)) => self.data(data, rules, draft, text),
             Samples::Metric(AggregatedMetrics::I64(data)) => self.data(data, rules, draft, text),
             Samples::Metric(AggregatedMetrics::F64(data)) => self.data(data, rules, draft, text),
@@ -280,17 +360,28 @@ impl FamilySamples<'_> {
         text: &mut String,
     ) {
         let time = rules.has_time.then(|| self.of.time.into());
+        let of = &self.of;
+        let has_own = rules.has_time && of.starts.has_measured(of.scope, of.name);
+        let own = |attributes: &mut dyn Iterator<Item = &KeyValue>| match has_own {
+            true => {
+                let own = of.starts.measured(of.scope, of.name, attributes);
+                own.map(Timestamp::from).or(time)
+            }
+            false => time,
+        };
         draft.tell(time, None);
         match data {
             MetricData::Gauge(gauge) => {
                 for point in gauge.data_points() {
                     self.write_labels(text, || pairs(point.attributes()), false);
+                    draft.tell(own(&mut point.attributes()), None);
                     draft.sample(&self.family, text, point.value());
                 }
             }
             MetricData::Sum(sum) => {
                 for point in sum.data_points() {
                     self.write_labels(text, || pairs(point.attributes()), false);
+                    let time = own(&mut point.attributes());
                     draft.tell(time, self.began(rules, &mut point.attributes()));
                     let mut exemplars = self.exemplars.iter();
                     let exemplar = exemplars.find(|of| of.attributes.iter().eq(point.attributes()));

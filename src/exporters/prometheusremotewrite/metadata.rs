@@ -71,7 +71,7 @@ fn of(rules: &NamingRules, metric: &Metric) -> MetricMetadata {
             AggregationKind::Histogram => 3,
             _ => 2,
         },
-        metric_family_name: rules.name(metric, kind),
+        metric_family_name: rules.name(metric.name(), metric.unit(), kind),
         help: metric.description().to_owned(),
         unit: metric.unit().to_owned(),
     }

@@ -59,8 +59,11 @@ fn push(request: &WriteRequest, points: u64, delivery: &Delivery) {
 impl Encoder for RemoteWrite {
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery) {
         let points: u64 = snapshot.metrics.iter().map(points::count).sum();
+        let points = points + snapshot.histograms.len() as u64;
         let now = series::millis(snapshot.time);
-        let mut written = self.rules.request(snapshot.metrics, now);
+        let mut written = self
+            .rules
+            .request(snapshot.metrics, snapshot.histograms, now);
         if let Some(metadata) = &self.metadata {
             written.request.metadata = metadata.due(&self.rules, snapshot.metrics, snapshot.time);
         }

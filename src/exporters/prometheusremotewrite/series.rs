@@ -15,7 +15,7 @@ use super::message::{Label, Sample, TimeSeries, WriteRequest};
 use crate::{
     exporters::prometheus::name::{self, AggregationKind},
     instruments::SCOPE,
-    pipeline::INSTANCE_ID,
+    pipeline::{CountedHistogram, INSTANCE_ID},
     runtime::clock,
 };
 
@@ -61,7 +61,12 @@ pub(super) struct Written {
 
 impl NamingRules {
     /// One sample for each series of a snapshot, at `time` in Unix milliseconds.
-    pub(super) fn request(&self, parts: &[ResourceMetrics], time: i64) -> Written {
+    pub(super) fn request(
+        &self,
+        parts: &[ResourceMetrics],
+        histograms: &[CountedHistogram],
+        time: i64,
+    ) -> Written {
         let (mut timeseries, mut scopes) = (Vec::new(), Vec::new());
         for part in parts {
             let mut translator = Translator {
@@ -78,6 +83,21 @@ impl NamingRules {
                 }
                 let series = translator.timeseries.len() - before;
                 scopes.push((scope.scope().name().to_owned(), series));
+            }
+        }
+        if let Some(part) = parts.first() {
+            let mut translator = Translator {
+                rules: self,
+                common: self.common(part.resource()),
+                identity: identity(part.resource()),
+                timeseries: &mut timeseries,
+                time,
+            };
+            for counted in histograms {
+                let before = translator.timeseries.len();
+                translator.counted(counted);
+                let series = translator.timeseries.len() - before;
+                scopes.push((counted.instrument.scope.to_string(), series));
             }
         }
         if let Some(part) = parts.first().filter(|_| self.has_target_info)
@@ -118,10 +138,10 @@ impl NamingRules {
     }
 
     /// The family name of a metric.
-    pub(super) fn name(&self, metric: &Metric, kind: AggregationKind) -> String {
+    pub(super) fn name(&self, metric: &str, unit: &str, kind: AggregationKind) -> String {
         let name = match self.has_suffixes {
-            true => name::family(metric.name(), metric.unit(), kind),
-            false => name::family(metric.name(), "", AggregationKind::UpDownCounter),
+            true => name::family(metric, unit, kind),
+            false => name::family(metric, "", AggregationKind::UpDownCounter),
         };
         self.prefixed(name)
     }
@@ -205,7 +225,9 @@ impl Translator<'_> {
     fn data<T: Copy>(&mut self, metric: &Metric, data: &MetricData<T>, double: fn(T) -> f64) {
         match data {
             MetricData::Gauge(gauge) => {
-                let name = self.rules.name(metric, AggregationKind::Gauge);
+                let name = self
+                    .rules
+                    .name(metric.name(), metric.unit(), AggregationKind::Gauge);
                 for point in gauge.data_points() {
                     self.push(&name, point.attributes(), double(point.value()));
                 }
@@ -215,13 +237,15 @@ impl Translator<'_> {
                     true => AggregationKind::Counter,
                     false => AggregationKind::UpDownCounter,
                 };
-                let name = self.rules.name(metric, kind);
+                let name = self.rules.name(metric.name(), metric.unit(), kind);
                 for point in sum.data_points() {
                     self.push(&name, point.attributes(), double(point.value()));
                 }
             }
             MetricData::Histogram(histogram) => {
-                let name = self.rules.name(metric, AggregationKind::Histogram);
+                let name =
+                    self.rules
+                        .name(metric.name(), metric.unit(), AggregationKind::Histogram);
                 for point in histogram.data_points() {
                     self.histogram(&name, point, double(point.sum()));
                 }
@@ -258,6 +282,33 @@ impl Translator<'_> {
         self.push(&format!("{name}_sum"), point.attributes(), sum);
         let count = point.count() as f64;
         self.push(&format!("{name}_count"), point.attributes(), count);
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a sample is a floating-point number"
+    )]
+    fn counted(&mut self, counted: &CountedHistogram) {
+        let (instrument, value) = (&counted.instrument, &counted.value);
+        let kind = AggregationKind::Histogram;
+        let name = self.rules.name(&instrument.name, &instrument.unit, kind);
+        let mut cumulative = 0_u64;
+        let finite = value.bounds.iter().zip(&value.counts);
+        let finite = finite.map(|(bound, count)| {
+            cumulative = cumulative.saturating_add(*count);
+            (bound.to_string(), cumulative)
+        });
+        let all = [("+Inf".to_owned(), value.count())];
+        for (bound, count) in finite.chain(all).collect::<Vec<_>>() {
+            let mut labels = self.labels(&format!("{name}_bucket"), counted.attributes.iter());
+            labels.insert("le".to_owned(), bound);
+            self.timeseries.push(one(labels, count as f64, self.time));
+        }
+        if let Some(sum) = value.sum {
+            self.push(&format!("{name}_sum"), counted.attributes.iter(), sum);
+        }
+        let count = value.count() as f64;
+        self.push(&format!("{name}_count"), counted.attributes.iter(), count);
     }
 
     /// The labels of a point win over those of its Resource and the external labels. The labels

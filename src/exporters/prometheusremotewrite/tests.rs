@@ -55,7 +55,7 @@ fn metrics() -> ResourceMetrics {
 
 /// Each series as `{name="value",…} value`, sorted.
 fn texts(rules: &NamingRules) -> Vec<String> {
-    let Written { request, scopes } = rules.request(&[metrics()], 1_700_000_000_001);
+    let Written { request, scopes } = rules.request(&[metrics()], &[], 1_700_000_000_001);
     let series: usize = scopes.iter().map(|(_, series)| series).sum();
     assert_eq!(series, request.timeseries.len(), "each series has a scope");
     let times = request

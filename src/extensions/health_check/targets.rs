@@ -161,9 +161,8 @@ fn metrics(definition: &Definition, readings: &Readings) -> Value {
 
 fn problems(definition: &Definition, readings: &Readings) -> Value {
     let shown = readings.problems.iter().map(|problem| {
-        let metric = definition.instruments.get(problem.instrument);
         json!({
-            "metric": metric.map(|metric| &metric.name),
+            "metric": definition.subject(problem.instrument),
             "reason": problem.reason.name(),
             "count": problem.count,
             "detail": problem.detail,

@@ -31,7 +31,7 @@ fn moved(reading: Reading) -> Reading {
     }
 }
 
-fn start(points: &[Point], name: &str) -> starts::Nanos {
+fn start(points: &[Point], name: &str) -> point_times::Nanos {
     one(points, name).start.unwrap()
 }
 

@@ -138,6 +138,8 @@ fn reading(instrument: usize, value: Number) -> Reading {
         instrument,
         attributes: Vec::new(),
         value,
+        time: None,
+        histogram: None,
     }
 }
 
@@ -155,7 +157,7 @@ fn total(value: u64) -> Reading {
 fn readings(values: impl Into<Vec<Reading>>) -> Readings {
     Readings {
         values: values.into(),
-        problems: Vec::new(),
+        ..Readings::default()
     }
 }
 
@@ -349,6 +351,7 @@ fn report_metrics_describe_the_target() {
             count: 2,
             detail: String::new(),
         }],
+        ..Readings::default()
     };
     let collected = instruments.collect(&poll([true, false]), &problems);
     let own = |name: &str, attributes: &str| {

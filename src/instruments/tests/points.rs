@@ -3,10 +3,7 @@
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 
-use super::{
-    Number, Starts,
-    starts::{Nanos, Start},
-};
+use super::{Number, Starts, point_times::Nanos, starts::Start};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Point {

@@ -136,6 +136,7 @@ impl Open {
             instruments: Vec::new(),
             rules: Vec::new(),
             shares_names: false,
+            start: None,
             digest: 0,
         });
         let scope = SCOPE.into();
@@ -206,6 +207,8 @@ fn coverage(metric: &Metric, aggregated: &Aggregated) -> Reading {
         instrument: 0,
         attributes,
         value: Number::Double(aggregated.coverage),
+        time: None,
+        histogram: None,
     }
 }
 
@@ -302,6 +305,8 @@ impl Outputs {
                     instrument: *instrument,
                     attributes,
                     value,
+                    time: None,
+                    histogram: None,
                 });
             }
         };

@@ -140,7 +140,7 @@ impl<'m> Walk<'m, '_> {
         }
     }
 
-    fn note(&mut self, problem: ElementProblem, count: u64) {
+    pub(super) fn note(&mut self, problem: ElementProblem, count: u64) {
         let ElementProblem { reason, detail } = problem;
         self.mapper.readings.problems.push(Problem {
             rule: self.index,

@@ -21,7 +21,12 @@ pub fn explain(definition: &Definition, poll: &Poll, problem: &Problem) -> Optio
     if problem.reason != ProblemReason::Missing {
         return None;
     }
-    let rule = definition.rules.get(problem.rule)?;
+    let Some(rule) = definition.rules.get(problem.rule) else {
+        let rule = definition.start.as_ref()?;
+        let body = poll.endpoints.get(rule.endpoint)?.body()?;
+        let (document, steps) = (body.document()?, Steps::for_document(body.size));
+        return hint(&rule.path, &document, &steps);
+    };
     let body = poll.endpoints.get(rule.endpoint)?.body()?;
     let (document, steps) = (body.document()?, Steps::for_document(body.size));
     why_missing(rule, &document, &problem.detail, &steps)

@@ -7,13 +7,15 @@ mod attributes;
 mod element;
 mod elements;
 mod explain;
+mod histogram;
 mod seen;
+mod start;
 mod value;
 
 use serde_json::Value;
 
 use crate::{
-    definition::{Definition, MappingRule, NotOne, Path, Steps, TooManySteps},
+    definition::{Definition, InstrumentKind, MappingRule, NotOne, Path, Steps, TooManySteps},
     pipeline::{Poll, Problem, ProblemReason, Reading, Readings},
 };
 
@@ -27,10 +29,11 @@ pub fn map(definition: &Definition, poll: &mut Poll) -> Readings {
         let Some(body) = polled.body_mut() else {
             continue;
         };
-        let size = body.size;
+        let (size, received) = (body.size, body.received);
         let again = |document: Value| map_document(definition, endpoint, &document, size);
         let readings = body.take_readings();
-        if let Some(readings) = readings.or_else(|| body.document().map(again)) {
+        if let Some(mut readings) = readings.or_else(|| body.document().map(again)) {
+            readings.start = readings.start.map(|start| start.resolved(received));
             all.append(readings);
         }
     }
@@ -54,6 +57,10 @@ pub fn map_document(
             mapper.apply(index, rule, document, &steps);
         }
     }
+    let start = definition.start.as_ref();
+    if let Some(rule) = start.filter(|of| of.endpoint == endpoint) {
+        mapper.start(rule, document, &Steps::for_document(text_bytes));
+    }
     mapper.readings
 }
 
@@ -62,6 +69,13 @@ fn remove_duplicates(definition: &Definition, all: &mut Readings) {
     let mut mapper = Mapper::new(definition);
     for reading in std::mem::take(&mut all.values) {
         let instrument = reading.instrument;
+        let known = definition.instruments.get(instrument);
+        let is_histogram = known.is_some_and(|of| of.kind == InstrumentKind::Histogram);
+        if is_histogram && reading.histogram.is_none() {
+            // Several observations of one series are not duplicates.
+            mapper.observe(reading);
+            continue;
+        }
         if let Err(ElementProblem { reason, detail }) = mapper.push(reading) {
             let mut rules = definition.rules.iter();
             let rule = rules.position(|rule| rule.instrument == instrument);
@@ -138,6 +152,11 @@ impl<'d> Mapper<'d> {
             over: 0,
         };
         walk.all();
+    }
+
+    /// Adds an observation of a histogram, of which a series may have many.
+    fn observe(&mut self, reading: Reading) {
+        self.readings.values.push(reading);
     }
 
     /// Adds the value of a series; one that is there already is a problem.

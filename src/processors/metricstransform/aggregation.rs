@@ -109,6 +109,8 @@ impl Aggregate {
                 instrument: members.first()?.instrument,
                 attributes,
                 value,
+                time: members.iter().filter_map(|member| member.time).max(),
+                histogram: None,
             })
         }));
         done

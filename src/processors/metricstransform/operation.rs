@@ -1,6 +1,6 @@
 //! What a transform does to the points of the metrics that it takes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     definition::{Instrument, InstrumentKind, ValueType},
-    pipeline::{Number, Reading},
+    pipeline::{HistogramValue, Number, Reading},
     processors::{
         actions::{find, set},
         number,
@@ -226,7 +226,11 @@ impl Operation {
             }
             Self::Scale(factor) => {
                 for reading in &mut readings {
-                    reading.value = number::scaled(reading.value, *factor);
+                    match &mut reading.histogram {
+                        // Its value is how many observations it has.
+                        Some(histogram) => *histogram = scaled_histogram(histogram, *factor),
+                        None => reading.value = number::scaled(reading.value, *factor),
+                    }
                 }
             }
             Self::Add { .. } | Self::Update { .. } => {
@@ -276,4 +280,13 @@ fn toggled(value: Number, of: ValueType) -> Number {
         true => number::truncated(value),
         false => Number::Double(value.as_f64()),
     }
+}
+/// The same observations in another unit.
+fn scaled_histogram(histogram: &HistogramValue, factor: f64) -> Arc<HistogramValue> {
+    let scaled = |value: f64| number::scaled(Number::Double(value), factor).as_f64();
+    Arc::new(HistogramValue {
+        bounds: histogram.bounds.iter().copied().map(scaled).collect(),
+        counts: histogram.counts.clone(),
+        sum: histogram.sum.map(scaled),
+    })
 }

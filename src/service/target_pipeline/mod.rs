@@ -219,6 +219,7 @@ impl TargetPipeline {
                 time: self.time,
                 starts,
                 metrics: &collected.metrics,
+                histograms: &collected.histograms,
                 exemplars: &self.exemplars,
                 otlp: OtlpForm::new(encode),
             };
@@ -265,7 +266,8 @@ impl TargetPipeline {
         let before = values.len();
         let is_new = |reading: &Reading| {
             // A histogram can take two observations.
-            self.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
+            (self.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
+                && reading.histogram.is_none())
                 || seen.insert((reading.instrument, reading.attributes.clone()))
         };
         values.retain(is_new);

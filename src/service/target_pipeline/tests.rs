@@ -126,6 +126,8 @@ fn reading(instrument: usize, value: u64, split: &[&str]) -> Reading {
         instrument,
         attributes: split.iter().map(attribute).collect(),
         value: Number::Unsigned(value),
+        time: None,
+        histogram: None,
     }
 }
 

@@ -41,6 +41,7 @@ fn export(exporter: &Prometheus, metric: &'static str) {
         time: UNIX_EPOCH + fixture::TIME,
         starts: &(),
         metrics: &[metrics],
+        histograms: &[],
         exemplars: &[exemplar],
         otlp: OtlpForm::new(Vec::new),
     });

@@ -93,6 +93,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
         format: Format::Json,
         scope: format!("betanet/{name}").into(),
         families: None,
+        transform: None,
     };
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     Arc::new(Target {
@@ -111,6 +112,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
             instruments: Vec::new(),
             rules: Vec::new(),
             shares_names: false,
+            start: None,
             digest: 0,
         }),
     })
@@ -143,6 +145,7 @@ pub(super) fn export(
         time: UNIX_EPOCH + TIME,
         starts: &Known,
         metrics,
+        histograms: &[],
         exemplars: &[],
         otlp: OtlpForm::new(Vec::new),
     });

@@ -62,6 +62,7 @@ fn half(_: ProbeRequest) -> Result<Probed, ProbeRefusal> {
             endpoint(Some(ErrorType::Timeout), None),
         ],
         metrics: vec![gauges("betanet/network", &[("x", "a", 7)])],
+        histograms: Vec::new(),
     })
 }
 
@@ -108,6 +109,7 @@ async fn a_failed_probe_is_an_answer_and_a_refused_one_an_error() {
                 2
             ],
             metrics: Vec::new(),
+            histograms: Vec::new(),
         })
     };
     let (status, text) = ask(failed, "target=n").await;

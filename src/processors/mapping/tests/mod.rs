@@ -1,5 +1,7 @@
 mod elements;
+mod histograms;
 mod parse;
+mod times;
 
 use std::{
     collections::HashSet,
@@ -14,7 +16,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     definition::{self, BUILTIN, InstrumentKind, Number},
-    pipeline::{Body, EndpointPoll, ErrorType, PollFailure, PollOutcome, Problem},
+    pipeline::{Body, EndpointPoll, ErrorType, PollFailure, PollOutcome, Problem, ProcessStart},
 };
 
 use Number::{Double, Negative, Unsigned};

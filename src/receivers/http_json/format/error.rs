@@ -1,5 +1,7 @@
 //! Why a body is not a document.
 
+use crate::{definition::TransformError, runtime::heavy::Lost};
+
 use super::{budget::DocumentTooLarge, prometheus::ExpositionError};
 
 /// Why a body is not a document.
@@ -11,4 +13,16 @@ pub(crate) enum DocumentError {
     Exposition(#[source] ExpositionError),
     #[error(transparent)]
     TooLarge(#[from] DocumentTooLarge),
+    #[error("the `transform` of the endpoint `{endpoint}` gives no document")]
+    Transform {
+        endpoint: String,
+        #[source]
+        source: TransformError,
+    },
+    #[error("the `transform` of the endpoint `{endpoint}` cannot be run")]
+    NotRun {
+        endpoint: String,
+        #[source]
+        source: Lost,
+    },
 }

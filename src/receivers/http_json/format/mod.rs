@@ -10,3 +10,4 @@ mod json;
 mod lossy_json;
 mod prometheus;
 pub(super) mod reader;
+mod transform;

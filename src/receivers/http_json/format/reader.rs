@@ -10,6 +10,7 @@ use super::{
     error::DocumentError,
     json, lossy_json,
     prometheus::{self, Fault},
+    transform::EndpointTransform,
 };
 use crate::{
     definition::{Endpoint, Format},
@@ -22,6 +23,7 @@ pub(crate) struct Reader {
     format: Format,
     /// The families of Prometheus text that rules read. `None` means all.
     families: Option<Arc<BTreeSet<String>>>,
+    transform: Option<EndpointTransform>,
     limit_bytes: u64,
 }
 
@@ -42,6 +44,7 @@ impl Reader {
         Self {
             format: endpoint.format,
             families: endpoint.families.clone(),
+            transform: EndpointTransform::of(endpoint),
             limit_bytes: body_limit_bytes.saturating_mul(TIMES_LIMIT),
         }
     }
@@ -52,12 +55,27 @@ impl Reader {
         Self {
             format: Format::Json,
             families: None,
+            transform: None,
             limit_bytes: body_limit_bytes * TIMES_LIMIT,
         }
     }
 
-    /// Parses a whole body.
+    /// Parses a whole body and applies the transform of the endpoint.
     pub(crate) fn read(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
+        let decoded = self.parse(body)?;
+        let Some(transform) = &self.transform else {
+            return Ok(decoded);
+        };
+        let value = transform.here(&decoded.value, self.limit_bytes)?;
+        Ok(Decoded { value, ..decoded })
+    }
+
+    /// The transform of the endpoint, if it has one.
+    pub(crate) fn transform(&self) -> Option<&EndpointTransform> {
+        self.transform.as_ref()
+    }
+
+    fn parse(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
         let mut budget = Budget::new(self.limit_bytes);
         let (value, repaired) = match self.format {
             Format::Json => json::read(body, &mut budget)?,
@@ -108,6 +126,7 @@ mod tests {
         Reader {
             format,
             families: families.map(Arc::new),
+            transform: None,
             limit_bytes: body_limit_bytes * TIMES_LIMIT,
         }
     }

@@ -283,9 +283,10 @@ impl EndpointPoller {
         };
         let mapper = self.mapper.clone();
         let read = move || read_body(&mapper, response, &request, received);
-        let (body, share) = match is_heavy {
-            true => heavy::offload(read).await??,
-            false => read()?,
+        let (body, share) = match (self.mapper.reader.transform(), is_heavy) {
+            (Some(transform), _) => transform.apart(read).await??,
+            (None, true) => heavy::offload(read).await??,
+            (None, false) => read()?,
         };
         let body = body.accounted(share, &self.shared.kept);
         Ok(AttemptResponse::Body(body, origin))
@@ -355,7 +356,9 @@ fn read_body(
     }
     let body = mapper.body(raw.clone(), received);
     let body = body.map_err(|error| match error {
-        DocumentError::TooLarge(_) => error.into(),
+        DocumentError::TooLarge(_)
+        | DocumentError::Transform { .. }
+        | DocumentError::NotRun { .. } => error.into(),
         source => ResponseError::Unreadable {
             what: telltale::of_body(request, &headers, &raw),
             source,
@@ -391,6 +394,9 @@ impl ResponseError {
             Self::Transport(error) => error.error_type(),
             Self::Empty { .. } => ErrorType::Empty,
             Self::Document(DocumentError::TooLarge(_)) => ErrorType::TooLarge,
+            Self::Document(DocumentError::Transform { .. } | DocumentError::NotRun { .. }) => {
+                ErrorType::Transform
+            }
             Self::Document(_) | Self::Unreadable { .. } => ErrorType::Decode,
             Self::Undone(_) => ErrorType::Memory,
         }
@@ -406,7 +412,7 @@ fn class(error_type: ErrorType) -> ResultClass {
             ResultClass::Body
         }
         ErrorType::TooLarge => ResultClass::TooLarge,
-        ErrorType::Decode | ErrorType::Empty => ResultClass::Decode,
+        ErrorType::Decode | ErrorType::Transform | ErrorType::Empty => ResultClass::Decode,
         ErrorType::Status(status) => ResultClass::Status(status),
         ErrorType::Limiter
         | ErrorType::Credentials

@@ -36,8 +36,10 @@ fn elements(_: &Definition, endpoint: usize, document: &Value, _: usize) -> Read
             instrument: endpoint,
             attributes: Vec::new(),
             value: Number::Unsigned(elements as u64),
+            time: None,
+            histogram: None,
         }],
-        problems: Vec::new(),
+        ..Readings::default()
     }
 }
 
