@@ -1,4 +1,4 @@
-//! Answers that are none, and answers that lead elsewhere, over real sockets.
+//! Invalid responses and redirects, over real sockets.
 
 use http::{HeaderMap, HeaderValue, header};
 use tokio::{
@@ -25,7 +25,7 @@ async fn listener() -> (TcpListener, String) {
     (listener, format!("http://{address}"))
 }
 
-/// Answers one request; gives what was asked.
+/// Answers one request. Returns the request.
 async fn answer(listener: &TcpListener, bytes: &[u8]) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut asked = vec![0; 4096];
@@ -35,7 +35,7 @@ async fn answer(listener: &TcpListener, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&asked[..length]).to_ascii_lowercase()
 }
 
-/// Asks `url` as a target's poll does.
+/// Sends a request to `url` as a poll does.
 async fn get(url: &str, max_redirects: usize) -> Result<TransportResponse, TransportError> {
     let config = Config {
         max_redirects,
@@ -72,7 +72,7 @@ fn redirect(to: &str) -> Vec<u8> {
 const SUCCESS: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
 
 #[tokio::test]
-async fn another_origin_gets_neither_headers_nor_a_referer() {
+async fn another_origin_gets_no_configured_headers_and_no_referer() {
     let ((first, url), (second, other)) = (listener().await, listener().await);
     let url = format!("{url}/a?key=hunter2");
     let servers = async {
@@ -94,7 +94,7 @@ async fn another_origin_gets_neither_headers_nor_a_referer() {
 }
 
 #[tokio::test]
-async fn a_redirect_loop_says_what_it_is() {
+async fn a_redirect_loop_has_its_own_error() {
     let (listener, url) = listener().await;
     let servers = async {
         for _ in 0..3 {
@@ -111,7 +111,7 @@ async fn a_redirect_loop_says_what_it_is() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// What a server sends that is no answer: scheme, bytes, class and words of the failure.
+/// Invalid responses: scheme, bytes, and class and words of the failure.
 const NO_ANSWERS: &[(&str, &[u8], ErrorType, &str)] = &[
     (
         "http",
@@ -165,7 +165,7 @@ const NO_ANSWERS: &[(&str, &[u8], ErrorType, &str)] = &[
 ];
 
 #[tokio::test]
-async fn what_is_no_answer_says_what_it_is() {
+async fn an_invalid_response_has_an_error_that_describes_it() {
     for (scheme, bytes, error_type, words) in NO_ANSWERS {
         let (listener, url) = listener().await;
         let url = url.replacen("http", scheme, 1);

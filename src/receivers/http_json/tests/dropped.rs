@@ -1,5 +1,5 @@
-//! Polls that end early or count for nothing: a poll dropped at any moment leaves nothing behind,
-//! and while the fault may be ours nobody is charged.
+//! A poll that is dropped at any moment leaves no state behind. While a local fault is suspected,
+//! no failure counts against a breaker.
 
 use futures_util::poll;
 use tokio::time::advance;
@@ -12,7 +12,7 @@ use crate::resilience::state::BreakerState;
 
 const THREE: [&str; 3] = ["/a", "/b", "/c"];
 
-/// Drops polls after any number of steps, from a host in any state that `prepare` brings about.
+/// Drops polls after any number of steps, for a host in the state that `prepare` creates.
 async fn dropped_anywhere(open: bool) {
     let answers = |sent: &lab::Sent| match (sent.path.as_str(), sent.at.as_millis() % 7) {
         ("/a", _) => Reply::After(Duration::from_millis(700)),
@@ -44,7 +44,7 @@ async fn dropped_anywhere(open: bool) {
         assert_eq!(lab.in_flight(), 0, "after {steps} steps");
         assert_eq!(poller.endpoints[0].shared.limiter.available_permits(), 8);
         lab.now(|_| Reply::Good);
-        // Whatever has opened meanwhile has expired.
+        // Every breaker that has opened in between has expired.
         advance(Duration::from_secs(31)).await;
         let after = poller.poll_all().await;
         assert_eq!(errors(&after), [None; 3], "after {steps} steps");
@@ -53,17 +53,17 @@ async fn dropped_anywhere(open: bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_dropped_anywhere_leaves_nothing_behind() {
+async fn a_poll_dropped_at_any_moment_leaves_nothing_behind() {
     dropped_anywhere(false).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_dropped_anywhere_gives_its_place_back() {
+async fn a_trial_request_dropped_at_any_moment_returns_its_place() {
     dropped_anywhere(true).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_polls_cost_no_retries_for_ever() {
+async fn dropped_polls_do_not_use_up_retries() {
     let lab = ScriptedServer::new(|_| Reply::Status(500, None));
     let fleet = ReceiverResilience::new(never_open());
     let poller = before(&lab, &fleet, 8, &THREE);
@@ -81,7 +81,7 @@ async fn dropped_polls_cost_no_retries_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_most_hosts_fail_no_breaker_is_charged_and_a_sample_is_tried() {
+async fn while_most_hosts_fail_no_breaker_counts_and_a_sample_is_tried() {
     let (down, sound) = (
         ScriptedServer::new(|_| Reply::Refuse),
         ScriptedServer::new(|_| Reply::Good),
@@ -132,7 +132,7 @@ async fn while_most_hosts_fail_no_breaker_is_charged_and_a_sample_is_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_failure_that_makes_the_fault_ours_charges_nobody() {
+async fn the_failure_that_raises_the_suspicion_of_a_local_fault_does_not_count() {
     let down = ScriptedServer::new(|_| Reply::Refuse);
     let mut settings = settings();
     settings.circuit_breaker.failure_threshold = 1;

@@ -1,5 +1,5 @@
-//! A second request beside a slow first one: when it is sent, which answer counts, and what the
-//! other one costs.
+//! A second request after a slow first one: when it is sent, which answer counts, and the effect of
+//! the other one.
 
 use std::pin::pin;
 
@@ -12,7 +12,7 @@ use super::{
 const USUAL: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_secs(3);
 
-/// Two instances of which so much is known that a slow answer is noticed.
+/// Two instances with enough history to detect a slow answer.
 async fn known(settings: ResilienceSettings) -> (Vec<Arc<ScriptedServer>>, TargetPoller) {
     let labs = instances(&[Reply::After(USUAL); 2]);
     let poller = know(&labs, settings).await;
@@ -34,8 +34,8 @@ fn hedging() -> ResilienceSettings {
     }
 }
 
-/// One poll, of which the first request and those after it come to this; it, and the instance that
-/// was asked first and the other one.
+/// One poll with these reactions to the first request and to those after it. Returns the poll, the
+/// first instance and the other one.
 async fn poll(
     labs: &[Arc<ScriptedServer>],
     poller: &TargetPoller,
@@ -55,7 +55,7 @@ async fn poll(
     let before = labs[0].count();
     sleep(INTERVAL).await;
     let mut polling = pin!(poller.poll_all());
-    // A moment is enough for the first request, and too short for an answer.
+    // A moment is long enough for the first request, and too short for an answer.
     let early = timeout(Duration::from_millis(1), polling.as_mut()).await;
     assert!(early.is_err());
     let names = match labs[0].count() > before {
@@ -70,7 +70,7 @@ fn hedges(poll: &Poll) -> [f64; 3] {
     ["won", "lost", "failed"].map(of)
 }
 
-/// What the breakers of an instance hold against it, and how often it failed in the books.
+/// The failures of an instance that its breakers count, and those that its metrics count.
 fn failures(poll: &Poll, instance: &str) -> f64 {
     let breakers = of(
         poll,
@@ -82,7 +82,7 @@ fn failures(poll: &Poll, instance: &str) -> f64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_quantile_says_after_which_time_the_other_one_is_asked() {
+async fn the_quantile_sets_the_delay_of_the_second_request() {
     let slow = USUAL * 4;
     for (quantile, after) in [(0.6, USUAL), (0.95, slow)] {
         let settings = ResilienceSettings {
@@ -111,7 +111,7 @@ async fn the_quantile_says_after_which_time_the_other_one_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_answer_that_comes_first_counts_and_nothing_is_held_against_the_other() {
+async fn the_first_answer_counts_and_the_other_instance_has_no_failure() {
     for fault in [Reply::Hang, Reply::After(SLOW)] {
         let (labs, poller) = known(hedging()).await;
         let (poll, [slow, _]) = poll(&labs, &poller, fault, Reply::After(USUAL)).await;
@@ -121,14 +121,14 @@ async fn the_answer_that_comes_first_counts_and_nothing_is_held_against_the_othe
         assert_eq!(failures(&poll, slow), 0.0, "{fault:?}");
         assert_eq!(of(&poll, "betanet.circuit_breaker.state", slow), 0.0);
         assert_eq!(labs[0].in_flight() + labs[1].in_flight(), 0, "dropped");
-        // It is known to be slow now, so the other one is asked.
+        // It is known to be slow now, so the other one gets the request.
         let expected = |name| of(&poll, "betanet.balancer.latency", name);
         assert!(expected(slow) >= 0.2, "{}", expected(slow));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_first_is_faster_after_all_the_second_one_is_dropped() {
+async fn if_the_first_request_is_faster_the_second_one_is_cancelled() {
     let (labs, poller) = known(hedging()).await;
     let (poll, [_, second]) = poll(&labs, &poller, Reply::After(USUAL * 2), Reply::Hang).await;
     assert!(all_gave(std::slice::from_ref(&poll)));
@@ -138,7 +138,7 @@ async fn where_the_first_is_faster_after_all_the_second_one_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_request_that_fails_meanwhile_is_made_up_for_by_the_second() {
+async fn the_second_request_replaces_a_first_one_that_fails() {
     let (labs, poller) = known(hedging()).await;
     let (first, others) = (Reply::Cut(USUAL * 2), Reply::After(SLOW));
     let (poll, [first, second]) = poll(&labs, &poller, first, others).await;
@@ -149,7 +149,7 @@ async fn a_first_request_that_fails_meanwhile_is_made_up_for_by_the_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_both_fail_both_are_charged_and_the_poll_goes_on() {
+async fn if_both_fail_both_count_and_the_poll_continues() {
     let (labs, poller) = known(hedging()).await;
     let count = || labs.iter().map(|lab| lab.count()).sum::<usize>();
     let (before, down) = (count(), Reply::Cut(USUAL * 2));
@@ -164,7 +164,7 @@ async fn where_both_fail_both_are_charged_and_the_poll_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_off_unless_it_is_asked_for() {
+async fn hedging_is_off_by_default() {
     let (labs, poller) = known(settings()).await;
     let slow = Reply::After(SLOW);
     let (poll, _) = poll(&labs, &poller, slow, slow).await;
@@ -175,15 +175,15 @@ async fn it_is_off_unless_it_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_fleet_makes_no_more_of_them_than_retries() {
+async fn hedging_uses_the_retry_budget() {
     let (labs, poller) = known(hedging()).await;
     for lab in &labs {
         lab.now(|_: &Sent| Reply::Hang);
     }
     let count = || labs.iter().map(|lab| lab.count()).sum::<usize>();
     let (before, mut given_up) = (count(), 0);
-    // Polls that are given up after their second request: at most one for five attempts, and
-    // ten an interval, of which five count.
+    // Polls that are dropped after their second request: at most one for five attempts, and ten for
+    // each interval, of which five count.
     for _ in 0..200 {
         let poll = poller.poll_all();
         given_up += usize::from(timeout(USUAL * 2, poll).await.is_err());
@@ -194,7 +194,7 @@ async fn the_fleet_makes_no_more_of_them_than_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_hedged_of_whom_little_is_known() {
+async fn an_instance_with_little_history_is_not_hedged() {
     let labs = instances(&[Reply::After(SLOW); 2]);
     let poller = replicas(&labs, hedging(), &["/a"]);
     let polls = polls(&poller, 5).await;

@@ -1,5 +1,5 @@
-//! Ten virtual hours with every fault there is; what a target says of itself adds up after every
-//! single poll.
+//! Ten virtual hours with every kind of fault. The report metrics of a target are consistent after
+//! every single poll.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::pipeline::PollOutcome;
 const PATHS: [&str; 3] = ["/a", "/b", "/c"];
 const STATES: [&str; 3] = ["closed", "half_open", "open"];
 
-/// What polls came to, counted from outside.
+/// The results of polls, counted by the test.
 #[derive(Debug, Default)]
 struct Books {
     polls: u64,
     /// Requests that were sent.
     attempts: u64,
-    /// Endpoint results of polls that sent something.
+    /// Endpoint results of polls that sent requests.
     sent_results: u64,
     results: u64,
     witnesses: f64,
@@ -26,7 +26,7 @@ struct Books {
     errors: BTreeSet<String>,
 }
 
-/// Checks each poll as it comes.
+/// Checks each poll.
 struct Auditor {
     begun: Instant,
     lab: Arc<ScriptedServer>,
@@ -49,7 +49,7 @@ impl Sink for Auditor {
             "requests, after {} polls",
             books.polls
         );
-        // Beside those, a witness is asked now and then whether the host outlived a request.
+        // There are also requests to a witness, to find out whether the host survived a request.
         books.witnesses = sent as f64 - books.sent_results as f64 - retries;
         let reads = reading(&poll.own, "betanet.cache.requests", &[("reader", "poll")]);
         assert_eq!(reads, books.results as f64, "each result is one read");
@@ -96,7 +96,7 @@ fn breakers() -> Vec<Vec<(&'static str, &'static str)>> {
     all
 }
 
-/// What one breaker says of itself, of age `age`.
+/// Checks that the metrics of one breaker of age `age` are consistent.
 fn assert_adds_up(own: &[OwnReading], of: &[(&str, &str)], age: Duration) {
     let read = |metric: &str, more: &[(&str, &str)]| {
         let metric = format!("betanet.circuit_breaker.{metric}");
@@ -105,7 +105,7 @@ fn assert_adds_up(own: &[OwnReading], of: &[(&str, &str)], age: Duration) {
     assert_eq!(read("status", &[]), 1.0, "one state: {of:?}");
     let off = read("state.time", &[]) - age.as_secs_f64();
     assert!(off.abs() < 1e-3, "{of:?}: off by {off} s");
-    // A state is entered as often as it is left, or once more if it is the present one.
+    // A state is entered as often as it is left, or once more if it is the current one.
     for state in STATES {
         let entered =
             read("transitions", &[("to", state)]) + f64::from(u8::from(state == "closed"));
@@ -122,8 +122,8 @@ fn assert_adds_up(own: &[OwnReading], of: &[(&str, &str)], age: Duration) {
     assert_eq!(read("probes", &[("result", "fail")]), failed);
 }
 
-/// Each endpoint has a fault of its own for a while, now and then the whole host has; the same
-/// moment is always the same.
+/// Each endpoint has its own fault for a while, and sometimes the whole host has one. The fault
+/// depends on the time alone.
 fn script(sent: &lab::Sent) -> Reply {
     let minute = sent.at.as_secs() / 150;
     let whole_host = minute.is_multiple_of(5);
@@ -138,7 +138,7 @@ fn script(sent: &lab::Sent) -> Reply {
         0 | 1 => Reply::Hang,
         2 => Reply::Cut(Duration::from_secs(1)),
         3 => Reply::Cut(Duration::ZERO),
-        // A body that drips takes longer than anybody waits.
+        // A body that arrives byte by byte takes longer than any timeout.
         4 => Reply::After(Duration::from_secs(100)),
         5 | 6 => Reply::Status(500, None),
         7 => Reply::Status(429, Some(40)),
@@ -155,7 +155,7 @@ fn script(sent: &lab::Sent) -> Reply {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_hours_of_faults_add_up_after_every_poll() {
+async fn the_metrics_are_consistent_after_every_poll_of_ten_hours_with_faults() {
     let lab = ScriptedServer::new(script);
     let mut settings = settings();
     settings.retry.jitter = 0.2;

@@ -1,4 +1,4 @@
-//! A server in memory that follows a script, and pollers before it.
+//! A server in memory that follows a script, and pollers of it.
 
 use std::time::UNIX_EPOCH;
 
@@ -10,36 +10,36 @@ use crate::{
     telemetry::names::MetricsDetail,
 };
 
-/// Long enough for requests of one round to be under way together.
+/// Long enough for the requests of one round to be in flight together.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// What the server does with one request.
+/// The reaction to one request.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reply {
     /// A good body, at once.
     Good,
-    /// A good body, after a while.
+    /// A good body, after a delay.
     After(Duration),
-    /// A good body with this `ETag`; 304 to who has it.
+    /// A good body with this `ETag`, or 304 for a request with it.
     Tagged(&'static str),
     /// A status, perhaps with a `Retry-After` in seconds.
     Status(u16, Option<u64>),
-    /// Nothing, for ever.
+    /// No response, forever.
     Hang,
-    /// The connection is lost after a while.
+    /// The connection is lost after a delay.
     Cut(Duration),
     /// No connection.
     Refuse,
-    /// No JSON.
+    /// A body that is not JSON.
     Garbage,
-    /// Too much.
+    /// A body that is too large.
     Huge,
 }
 
-/// One request that came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
-    /// Since the start.
+    /// The time since the start.
     pub(super) at: Duration,
     pub(super) path: String,
     /// `If-None-Match`.
@@ -75,7 +75,7 @@ impl ScriptedServer {
         })
     }
 
-    /// From now on it does this.
+    /// Sets the script.
     pub(super) fn now(&self, script: impl Fn(&Sent) -> Reply + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
     }
@@ -84,12 +84,12 @@ impl ScriptedServer {
         self.sent.lock().unwrap().clone()
     }
 
-    /// How many requests came.
+    /// The number of received requests.
     pub(super) fn count(&self) -> usize {
         self.sent.lock().unwrap().len()
     }
 
-    /// When requests came, in whole seconds since the start.
+    /// The times of the requests, in whole seconds since the start.
     pub(super) fn seconds(&self) -> Vec<u64> {
         let rounded = |sent: &Sent| (sent.at + Duration::from_millis(20)).as_secs();
         self.sent().iter().map(rounded).collect()
@@ -158,7 +158,7 @@ fn status(code: u16, retry_after: Option<u64>) -> TransportResponse {
     response
 }
 
-/// The defaults, without chance: no jitter, and a timeout that does not learn.
+/// The defaults without randomness: no jitter, and a timeout that does not learn.
 pub(super) fn settings() -> ResilienceSettings {
     let retry = retry::RetryPolicy {
         jitter: 0.0,
@@ -176,7 +176,7 @@ pub(super) fn settings() -> ResilienceSettings {
     }
 }
 
-/// Defaults under which no breaker ever opens.
+/// Defaults with breakers that never open.
 pub(super) fn never_open() -> ResilienceSettings {
     let mut settings = settings();
     settings.circuit_breaker.failure_threshold = u32::MAX;
@@ -206,7 +206,7 @@ pub(super) fn nothing(_: &Definition, _: usize, _: &serde_json::Value, _: usize)
     Readings::default()
 }
 
-/// A receiver called `id` without targets; all that it gets stand before the same server.
+/// A receiver with the name `id` and no targets. All its targets are the same server.
 pub(super) fn receiver(
     id: &str,
     meter: &Meter,
@@ -245,7 +245,7 @@ pub(super) fn receiver(
     }
 }
 
-/// A poller of `paths` at one host of a fleet, before any server.
+/// A poller of `paths` at one host of a fleet, with any transport.
 pub(super) fn before(
     transport: &Arc<impl Transport + 'static>,
     fleet: &Arc<ReceiverResilience>,
@@ -282,13 +282,13 @@ fn before_each(
     paths: &[&'static str],
 ) -> TargetPoller {
     let poller = before_strangers(servers, fleet, concurrency, paths);
-    // It has outlived a request to each.
+    // The host has survived a request to each endpoint.
     let answered = (0..paths.len()).map(|index| (index, Heard::Answer));
     poller.host.heard_together(&answered.collect::<Vec<_>>());
     poller
 }
 
-/// Nothing is known of the server.
+/// A poller without any state of the host.
 fn before_strangers(
     servers: &PerInstance<Arc<dyn Transport>>,
     fleet: &Arc<ReceiverResilience>,
@@ -341,7 +341,7 @@ fn before_strangers(
     }
 }
 
-/// A poller of `paths` at a host that nothing is known of yet.
+/// A poller of `paths` at an unknown host.
 pub(super) fn stranger(
     lab: &Arc<ScriptedServer>,
     settings: ResilienceSettings,
@@ -356,7 +356,7 @@ pub(super) fn stranger(
     )
 }
 
-/// The same at several instances.
+/// A poller of `paths` at several unknown instances.
 pub(super) fn strange_replicas(
     labs: &[Arc<ScriptedServer>],
     settings: ResilienceSettings,

@@ -1,4 +1,4 @@
-//! A poller before a server in memory, under a clock that stands still unless somebody waits.
+//! Polls of a server in memory, with a paused clock.
 
 mod answers;
 mod documents;
@@ -65,10 +65,10 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(15);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the server does with a request to a path.
+/// The server's reaction to a request.
 #[derive(Debug, Clone)]
 enum ScriptedAnswer {
-    /// A body, after a while.
+    /// A body, after a delay.
     Body(Duration, &'static str),
     Status(u16),
     Hang,
@@ -77,7 +77,7 @@ enum ScriptedAnswer {
 
 const GOOD: ScriptedAnswer = ScriptedAnswer::Body(Duration::ZERO, "{}");
 
-/// A server in memory; the path of a request decides.
+/// A server in memory, with one reaction for each path.
 #[derive(Debug, Default)]
 struct MemoryServer {
     answers: BTreeMap<&'static str, ScriptedAnswer>,
@@ -120,7 +120,8 @@ fn meter() -> Meter {
     Meter::of(&SdkMeterProvider::default())
 }
 
-/// A server that gives these answers, and a poller of all its paths, `concurrency` at a time.
+/// A server with these answers, and a poller of all its paths with `concurrency` requests at a
+/// time.
 fn poller(
     concurrency: usize,
     answers: impl IntoIterator<Item = (&'static str, ScriptedAnswer)>,
@@ -135,7 +136,7 @@ fn poller(
     (memory, poller)
 }
 
-/// No retry and no breaker: what one attempt does.
+/// Settings without retries and breakers, for tests of one attempt.
 fn single_attempts() -> ResilienceSettings {
     let breaker = CircuitBreakerConfig {
         failure_threshold: u32::MAX,
@@ -176,7 +177,7 @@ fn definition(paths: &[&str]) -> Arc<Definition> {
     definition::from_text("test", "test.yaml", &text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What is kept of a poll: when it was handed on, its missed ticks, what its endpoints gave.
+/// A recorded poll: when it was handed on, its missed ticks, the results of its endpoints.
 type RecordedPoll = (Duration, u64, Vec<Option<ErrorType>>);
 
 struct RecordingSink {
@@ -201,7 +202,7 @@ fn errors(poll: &Poll) -> Vec<Option<ErrorType>> {
     poll.endpoints.iter().map(error).collect()
 }
 
-/// All that the poller hands on while `time` passes.
+/// The polls that the poller hands on while `time` passes.
 async fn run(poller: TargetPoller, interval: Duration, time: Duration) -> Vec<RecordedPoll> {
     let kept = Arc::<Mutex<Vec<RecordedPoll>>>::default();
     let sink = RecordingSink {
@@ -235,13 +236,13 @@ async fn go(
     go_on(poller, &mut state, stop).await
 }
 
-/// Goes on polling until `stop`.
+/// Continues to poll until `stop`.
 async fn go_on(
     poller: &TargetPoller,
     state: &mut PollState,
     stop: CancellationToken,
 ) -> PollingEnded {
-    // The settings stay as they are.
+    // The settings do not change.
     let (_spec, settings) = watch::channel(());
     let mut signals = TargetSignals::new(stop, settings, Turns::new());
     let polling = PollLoop {
@@ -285,7 +286,7 @@ async fn a_slow_target_misses_ticks_and_never_queues_them() {
     let (memory, poller) = poller(8, ["/a", "/b", "/c"].map(|path| (path, slow.clone())));
     let kept = run(poller, Duration::from_secs(2), Duration::from_secs(600)).await;
     for pair in kept[1..].windows(2) {
-        // 4.9 s of work in ticks of 2 s: every third tick, the two between are missed.
+        // A poll of 4.9 s with ticks of 2 s begins at every third tick; the two between are missed.
         let gap = pair[1].0 - pair[0].0;
         assert!(
             gap.abs_diff(Duration::from_secs(6)) < Duration::from_millis(5),
@@ -300,7 +301,7 @@ async fn a_slow_target_misses_ticks_and_never_queues_them() {
     );
 }
 
-/// Refuses polls for a while.
+/// Refuses polls until a time.
 struct Refuses(RecordingSink, Duration);
 
 impl Sink for Refuses {
@@ -316,7 +317,7 @@ impl Sink for Refuses {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_is_not_polled_for_want_of_memory_is_not_up() {
+async fn a_target_that_is_not_polled_for_lack_of_memory_is_down() {
     let (memory, poller) = poller(8, [("/a", GOOD)]);
     let kept = Arc::<Mutex<Vec<RecordedPoll>>>::default();
     let sink = RecordingSink {
@@ -341,7 +342,7 @@ async fn a_target_that_is_not_polled_for_want_of_memory_is_not_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_endpoint_that_fails_costs_only_itself() {
+async fn a_failing_endpoint_does_not_affect_the_others() {
     let answers = [
         ("/a", GOOD),
         ("/b", ScriptedAnswer::Status(503)),
@@ -382,7 +383,7 @@ async fn one_endpoint_that_fails_costs_only_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_finds_no_place_in_time_says_so() {
+async fn a_request_without_a_place_in_time_has_its_own_error() {
     let (memory, poller) = poller(0, [("/a", GOOD)]);
     let begun = Instant::now();
     let poll = poller.poll_all().await;
@@ -392,7 +393,7 @@ async fn a_request_that_finds_no_place_in_time_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_requests_than_allowed_are_in_flight() {
+async fn the_concurrency_limit_is_respected() {
     let slow = ScriptedAnswer::Body(Duration::from_secs(1), "{}");
     let paths = ["/a", "/b", "/c", "/d", "/e", "/f", "/g"];
     let (memory, poller) = poller(3, paths.map(|path| (path, slow.clone())));
@@ -419,7 +420,7 @@ async fn waiting_for_a_place_is_part_of_the_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_hangs_does_not_hold_up_the_end() {
+async fn a_hanging_request_does_not_delay_the_stop() {
     let (_, poller) = poller(8, [("/a", ScriptedAnswer::Hang)]);
     let timing = every(INTERVAL);
     let stop = CancellationToken::new();
@@ -433,7 +434,7 @@ async fn a_request_that_hangs_does_not_hold_up_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_board_knows_a_target_as_long_as_it_is_polled() {
+async fn the_status_board_has_a_target_while_it_is_polled() {
     let (_, poller) = poller(8, [("/a", GOOD), ("/b", ScriptedAnswer::Status(500))]);
     let board = Arc::clone(&poller.board);
     let during = async {

@@ -1,4 +1,4 @@
-//! Who reads between polls: served from the cache, or by one poll for all.
+//! Reads between polls: served from the cache, or by one poll for all readers.
 
 use futures_util::{future::join_all, poll};
 use tokio::time::advance;
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{pipeline::CacheStatus, telemetry::names::MetricsDetail};
 
-/// A poller at work, until it is stopped.
+/// A running poller.
 struct AtWork {
     lab: Arc<ScriptedServer>,
     host: Arc<TargetResilience>,
@@ -47,7 +47,7 @@ impl AtWork {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_answer_is_served_without_asking_the_node() {
+async fn a_fresh_answer_is_served_without_a_request() {
     let work = AtWork::start(ScriptedServer::new(|_| Reply::Good), &["/a"]).await;
     for _ in 0..5 {
         let read = work.host.read(0).await;
@@ -60,7 +60,7 @@ async fn a_fresh_answer_is_served_without_asking_the_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_later_asks_once_for_all() {
+async fn one_request_serves_all_readers_of_an_old_answer() {
     let lab = ScriptedServer::new(|_| Reply::After(Duration::from_millis(300)));
     let work = AtWork::start(lab, &["/a", "/b"]).await;
     sleep(Duration::from_secs(10)).await;
@@ -83,7 +83,7 @@ async fn who_comes_later_asks_once_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_goes_away_cancels_nothing() {
+async fn a_reader_that_leaves_cancels_nothing() {
     let lab = ScriptedServer::new(|_| Reply::After(Duration::from_secs(2)));
     let work = AtWork::start(lab, &["/a"]).await;
     sleep(Duration::from_secs(12)).await;
@@ -98,7 +98,7 @@ async fn a_reader_that_goes_away_cancels_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_under_way_is_joined() {
+async fn a_reader_joins_the_poll_in_progress() {
     let lab = ScriptedServer::new(|_| Reply::After(Duration::from_secs(2)));
     let poller = AtWork::start(lab, &["/a"]).await;
     assert_eq!(poller.lab.in_flight(), 1, "the first tick");
@@ -107,7 +107,7 @@ async fn a_tick_under_way_is_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_kept_for_nobody_and_the_old_answer_has_its_own_age() {
+async fn a_failure_is_not_cached_and_the_old_answer_keeps_its_age() {
     let work = AtWork::start(ScriptedServer::new(|_| Reply::Good), &["/a"]).await;
     work.lab.now(|_| Reply::Status(404, None));
     sleep(Duration::from_secs(10)).await;
@@ -124,7 +124,7 @@ async fn a_failure_is_kept_for_nobody_and_the_old_answer_has_its_own_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_an_open_breaker_readers_are_served_at_once_and_send_nothing() {
+async fn with_an_open_breaker_readers_are_served_at_once_without_a_request() {
     let work = AtWork::start(ScriptedServer::new(|_| Reply::Refuse), &["/a"]).await;
     sleep(INTERVAL * 3 / 2).await;
     let (asked, begun) = (work.lab.count(), Instant::now());
@@ -136,7 +136,7 @@ async fn behind_an_open_breaker_readers_are_served_at_once_and_send_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_waits_no_longer_than_the_poller_lives() {
+async fn a_reader_stops_waiting_when_the_poller_ends() {
     let work = AtWork::start(ScriptedServer::new(|_| Reply::Hang), &["/a"]).await;
     let mut read = Box::pin(work.host.read(0));
     assert!(poll!(read.as_mut()).is_pending());

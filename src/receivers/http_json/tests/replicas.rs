@@ -1,4 +1,5 @@
-//! Several instances with the same data: whom a poll asks, and what one that fails costs.
+//! Several instances with the same data: which one gets a request, and the effect of one that
+//! fails.
 
 use super::{
     lab::{Reply, ScriptedServer, Sent, alone, reading, replicas, settings},
@@ -18,7 +19,7 @@ pub(super) fn instances(replies: &[Reply]) -> Vec<Arc<ScriptedServer>> {
     replies.iter().map(lab).collect()
 }
 
-/// Polls one after the other, an interval apart; what each came to and how long it took.
+/// Polls one after the other, an interval apart. Returns each poll with its duration.
 pub(super) async fn polls(poller: &TargetPoller, count: u32) -> Vec<Poll> {
     let (begun, mut polls) = (Instant::now(), Vec::new());
     for tick in 0..count {
@@ -71,7 +72,7 @@ async fn polls_stay_fresh_while_one_of_three_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_hangs_costs_no_more_than_its_usual_time() {
+async fn a_hanging_instance_delays_a_poll_by_no_more_than_its_usual_time() {
     let labs = instances(&[Reply::After(Duration::from_millis(20)); 3]);
     let mut settings = settings();
     settings.timeout.adaptive = true;
@@ -90,7 +91,7 @@ async fn an_instance_that_hangs_costs_no_more_than_its_usual_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_answers_again_is_asked_again() {
+async fn an_instance_that_recovers_gets_requests_again() {
     let labs = instances(&[Reply::Refuse, Reply::Good]);
     let poller = replicas(&labs, settings(), &["/a"]);
     let open = async |instance| {
@@ -107,7 +108,7 @@ async fn an_instance_that_answers_again_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_down_is_as_one_target_down() {
+async fn with_all_instances_down_the_target_is_down() {
     let time = Duration::from_secs(200);
     let one = ScriptedServer::new(|_| Reply::Refuse);
     let kept_of_one = run(alone(&one, settings(), &["/a"]), INTERVAL, time).await;
@@ -128,7 +129,7 @@ async fn all_down_is_as_one_target_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_more_than_half_have_failed_nobody_is_left_out() {
+async fn while_more_than_half_have_failed_no_instance_is_excluded() {
     let labs = instances(&[
         Reply::Status(500, None),
         Reply::Status(500, None),
@@ -164,7 +165,7 @@ async fn while_more_than_half_have_failed_nobody_is_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_any_instance_would_give_is_not_asked_for_again() {
+async fn an_answer_that_any_instance_would_give_causes_no_failover() {
     let labs = instances(&[Reply::Status(404, None); 3]);
     let poller = replicas(&labs, settings(), &["/a"]);
     let poll = poller.poll_all().await;
@@ -173,7 +174,7 @@ async fn an_answer_that_any_instance_would_give_is_not_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_asks_for_a_pause_has_it_and_the_others_are_polled() {
+async fn an_instance_that_asks_for_a_pause_gets_it_and_the_others_are_polled() {
     let labs = instances(&[Reply::Status(429, Some(100)), Reply::Good]);
     let poller = replicas(&labs, settings(), &["/a"]);
     let polls = polls(&poller, 21).await;
@@ -187,7 +188,7 @@ async fn one_that_asks_for_a_pause_has_it_and_the_others_are_polled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn validators_go_to_the_instance_that_gave_them() {
+async fn validators_are_sent_only_to_the_instance_that_gave_them() {
     let labs = instances(&[Reply::Tagged("\"1\""), Reply::Tagged("\"1\"")]);
     let poller = replicas(&labs, settings(), &["/a"]);
     let polls = polls(&poller, 40).await;
@@ -213,12 +214,12 @@ async fn validators_go_to_the_instance_that_gave_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failover_is_a_retry_of_the_fleet() {
+async fn a_failover_uses_the_retry_budget() {
     let labs = instances(&[Reply::Refuse, Reply::Refuse]);
     let mut settings = settings();
     settings.circuit_breaker.host_failure_threshold = Some(u32::MAX);
     let poller = replicas(&labs, settings, &["/a"]);
-    // Ten an interval of which five count, and one for five attempts.
+    // Ten for each interval, of which five count, and one for five attempts.
     let mut last = poller.poll_all().await;
     for _ in 0..20 {
         last = poller.poll_all().await;
@@ -236,7 +237,7 @@ async fn a_failover_is_a_retry_of_the_fleet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn instances_that_fail_together_do_not_make_it_our_fault() {
+async fn instances_that_fail_together_do_not_raise_the_suspicion_of_a_local_fault() {
     let pool = instances(&[Reply::Refuse; 5]);
     let poller = replicas(&pool, settings(), &THREE);
     let polls = polls(&poller, 3).await;
@@ -251,7 +252,7 @@ async fn instances_that_fail_together_do_not_make_it_our_fault() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_said_of_each_instance_from_the_first_poll_on() {
+async fn each_instance_has_all_its_metrics_from_the_first_poll_on() {
     let labs = instances(&[Reply::Good; 2]);
     let poll = replicas(&labs, settings(), &["/a"]).poll_all().await;
     let names = |instance: &str| {
@@ -283,7 +284,7 @@ async fn everything_is_said_of_each_instance_from_the_first_poll_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_record_says_which_instance_was_chosen_and_why() {
+async fn the_record_has_the_chosen_instance_and_the_reason() {
     let labs = instances(&[Reply::Refuse, Reply::Good]);
     let poller = replicas(&labs, settings(), &["/a"]);
     while labs[0].count() == 0 {

@@ -1,4 +1,4 @@
-//! Targets that come and go while the receiver runs.
+//! Targets that are added and removed while the receiver runs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{instruments::PullReader, runtime::TaskFailure, telemetry::Meter};
 
-/// What became of targets, in order.
+/// The events of targets, in order.
 #[derive(Debug, Default)]
 struct TargetLog {
     lines: Mutex<Vec<String>>,
@@ -64,7 +64,7 @@ impl Drop for LogLine {
     }
 }
 
-/// Two receivers before one server, with what became of their targets.
+/// Two receivers that poll one server, and the events of their targets.
 struct Stand {
     lab: Arc<ScriptedServer>,
     log: Arc<TargetLog>,
@@ -107,7 +107,7 @@ impl Stand {
         }
     }
 
-    /// How many polls panicked, by receiver.
+    /// The number of polls that panicked, by receiver.
     fn panics(&self) -> BTreeMap<String, u64> {
         let mut metrics = ResourceMetrics::default();
         self.metrics.collect(&mut metrics).unwrap();
@@ -123,7 +123,7 @@ impl Stand {
         points.collect()
     }
 
-    /// The new lines once `time` has passed.
+    /// The new lines after `time` has passed.
     async fn after(&self, time: Duration) -> Vec<String> {
         sleep(time).await;
         self.lines()
@@ -135,7 +135,7 @@ impl Stand {
     }
 }
 
-/// Lets a receiver poll these and nothing else.
+/// Makes a receiver poll these targets and no others.
 trait PollOnly {
     fn poll_only(&self, targets: &[TargetConfig]) -> StopHandle;
 }
@@ -169,7 +169,7 @@ fn labelled(name: &str, label: &str) -> TargetConfig {
 const MOMENT: Duration = Duration::from_millis(100);
 
 #[tokio::test(start_paused = true)]
-async fn new_targets_begin_at_once_and_removed_ones_are_gone_at_once() {
+async fn new_targets_start_at_once_and_removed_ones_stop_at_once() {
     let stand = Stand::new(|_| Reply::Good);
     stand.a.poll_only(&[target("one")]);
     assert_eq!(stand.after(MOMENT).await, ["a one opened", "a one up"]);
@@ -188,7 +188,7 @@ async fn new_targets_begin_at_once_and_removed_ones_are_gone_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_under_way_does_not_hold_up_the_end_of_its_target() {
+async fn a_poll_in_progress_does_not_delay_the_stop_of_its_target() {
     let stand = Stand::new(|_| Reply::Hang);
     stand.a.poll_only(&[target("one")]);
     assert_eq!(stand.after(MOMENT).await, ["a one opened"]);
@@ -200,7 +200,7 @@ async fn a_poll_under_way_does_not_hold_up_the_end_of_its_target() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_the_end_of_removed_targets_finds_them_gone() {
+async fn after_the_wait_for_removed_targets_they_are_gone() {
     let stand = Stand::new(|_| Reply::Hang);
     stand
         .a
@@ -217,7 +217,7 @@ async fn who_waits_for_the_end_of_removed_targets_finds_them_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_costs_one_target_half_a_minute() {
+async fn a_panic_pauses_one_target_for_half_a_minute() {
     let mut stand = Stand::new(|_| Reply::Good);
     stand.a.poll_only(&[target("one"), target("two")]);
     stand.after(MOMENT).await;
@@ -288,7 +288,7 @@ fn pool(instances: &[&str]) -> TargetConfig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_instances_of_a_pool_come_and_go_and_nothing_else_does() {
+async fn the_instances_of_a_pool_can_change_without_other_changes() {
     let stand = Stand::new(|_| Reply::Refuse);
     stand.a.poll_only(&[pool(&["a", "b"])]);
     stand.after(INTERVAL * 6).await;
@@ -346,7 +346,7 @@ fn treated(stand: &Stand, change: impl FnOnce(&mut ReceiverSpec)) -> HttpJsonRec
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_settings_take_effect_after_the_poll_under_way_and_nothing_is_lost() {
+async fn new_settings_apply_after_the_poll_in_progress_and_nothing_is_lost() {
     let slow = Duration::from_secs(4);
     let stand = Stand::new(move |_| Reply::After(slow));
     stand.a.poll_only(&[target("one")]);
@@ -369,7 +369,7 @@ async fn other_settings_take_effect_after_the_poll_under_way_and_nothing_is_lost
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_definition_is_polled_at_once_and_known_endpoints_stay_known() {
+async fn a_new_definition_is_polled_at_once_and_its_known_endpoints_keep_their_state() {
     let stand = Stand::new(|_| Reply::Good);
     stand.a.poll_only(&[target("one")]);
     stand.after(INTERVAL * 2).await;
@@ -387,7 +387,7 @@ async fn another_definition_is_polled_at_once_and_known_endpoints_stay_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_that_pauses_after_a_panic_goes_on_with_the_new_settings() {
+async fn a_target_that_pauses_after_a_panic_continues_with_the_new_settings() {
     let stand = Stand::new(|_| Reply::Good);
     stand.a.poll_only(&[target("one")]);
     stand.log.is_broken.store(true, Ordering::Relaxed);
@@ -401,7 +401,7 @@ async fn a_target_that_pauses_after_a_panic_goes_on_with_the_new_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_another_receiver_has_waits_until_it_is_free() {
+async fn a_target_waits_while_another_receiver_uses_its_name() {
     let stand = Stand::new(|_| Reply::Good);
     stand.a.poll_only(&[target("one")]);
     stand.after(MOMENT).await;
@@ -417,7 +417,7 @@ async fn a_name_that_another_receiver_has_waits_until_it_is_free() {
     stand.a.poll_only(&[]);
     let lines = stand.after(MOMENT).await;
     assert_eq!(lines, ["a one closed", "b one opened", "b one up"]);
-    // One that goes away while it waits.
+    // A target that is removed while it waits.
     stand.a.poll_only(&[target("one")]);
     stand.after(MOMENT).await;
     stand.a.poll_only(&[]);
@@ -426,13 +426,13 @@ async fn a_name_that_another_receiver_has_waits_until_it_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_targets_that_begin_or_end_one_does_so_at_a_time() {
+async fn many_targets_start_and_stop_one_at_a_time() {
     let stand = Stand::new(|_| Reply::Hang);
     let targets: Vec<_> = (0..500).map(|n| target(&n.to_string())).collect();
     let (most, log) = (Arc::new(AtomicU64::new(0)), Arc::clone(&stand.log));
     let seen = Arc::clone(&most);
-    // What is ready to run gets its worker in turn, so that a task that is always ready sees how
-    // many others had theirs in between.
+    // Tasks that are ready run in turn, so a task that is always ready sees how many others ran in
+    // between.
     stand.tasks.spawn("neighbor", async move {
         let mut before = 0;
         loop {
@@ -461,7 +461,7 @@ async fn of_many_targets_that_begin_or_end_one_does_so_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_fleet_follows_the_targets() {
+async fn the_retry_budget_follows_the_number_of_targets() {
     let stand = Stand::new(|_| Reply::Hang);
     let fleet = &Arc::clone(&stand.a.spec().fleet);
     assert_eq!(fleet.retries_available(), 50, "10 an interval");

@@ -1,4 +1,4 @@
-//! The whole shell around single attempts: what is sent when, and what polls come to.
+//! The executor with its policies: when requests are sent, and the results of polls.
 
 use super::{
     lab::{Reply, ScriptedServer, alone, host_state, never_open, reading, settings},
@@ -11,7 +11,7 @@ use crate::{
 
 const THREE: [&str; 3] = ["/a", "/b", "/c"];
 
-/// Polls one after the other, an interval apart; what each came to.
+/// Polls one after the other, an interval apart.
 async fn polls(poller: &TargetPoller, count: u32) -> Vec<Poll> {
     let (begun, mut polls) = (Instant::now(), Vec::new());
     for tick in 0..count {
@@ -22,7 +22,7 @@ async fn polls(poller: &TargetPoller, count: u32) -> Vec<Poll> {
 }
 
 /// Polls all endpoints at the same time, as readers and single rounds may although the host was
-/// down; what went wrong.
+/// down. Returns the errors.
 async fn at_once(poller: &TargetPoller) -> Vec<Option<ErrorType>> {
     let manner = Manner {
         deadline: poller.host.deadline(),
@@ -96,7 +96,7 @@ async fn five_failures_open_the_breaker_of_an_endpoint_and_nothing_is_sent_then(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_counts_what_fails_together_once() {
+async fn failures_at_the_same_time_count_once_for_the_host() {
     let lab = ScriptedServer::new(|_| Reply::Refuse);
     let poller = alone(&lab, settings(), &THREE);
     poller.poll_all().await;
@@ -141,10 +141,11 @@ async fn a_node_that_restarts_within_a_poll_loses_none() {
     assert_eq!(errors(&poll), [None; 3]);
 }
 
-/// No multiple of the interval: what happens at the expiry does not happen at a tick.
+/// Not a multiple of the interval, so the breaker does not expire at a tick.
 const OPEN: u64 = 37;
 
-/// Polls a host that is down until `up`, by its schedule, for `time`; when requests came.
+/// Polls a host that is down until `up`, by the schedule, for `time`. Returns the times of the
+/// requests.
 async fn outage(up: Duration, probe: Reply, time: Duration) -> (Vec<u64>, Vec<RecordedPoll>) {
     let lab = ScriptedServer::new(move |sent| if sent.at < up { Reply::Refuse } else { probe });
     let mut settings = settings();
@@ -154,7 +155,7 @@ async fn outage(up: Duration, probe: Reply, time: Duration) -> (Vec<u64>, Vec<Re
     (lab.seconds(), kept)
 }
 
-/// The second at which an outage from the start has opened the breaker, and the requests before.
+/// When an outage from the start has opened the breaker, in seconds, and the requests before.
 async fn opening() -> (u64, usize) {
     let for_ever = Duration::from_secs(10_000);
     let (sent, _) = outage(for_ever, Reply::Good, Duration::from_secs(40)).await;
@@ -162,7 +163,7 @@ async fn opening() -> (u64, usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_probe_at_the_expiry_and_another_at_the_next() {
+async fn one_trial_request_at_each_expiry() {
     let (opened, before) = opening().await;
     let for_ever = Duration::from_secs(10_000);
     let (sent, _) = outage(
@@ -180,7 +181,7 @@ async fn one_probe_at_the_expiry_and_another_at_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_others_go_after_the_probe_one_by_one_in_the_same_round() {
+async fn after_the_trial_request_the_others_follow_one_by_one_in_the_same_round() {
     let (opened, before) = opening().await;
     let slow = Reply::After(Duration::from_secs(2));
     let up = Duration::from_secs(opened + 1);
@@ -192,7 +193,7 @@ async fn the_others_go_after_the_probe_one_by_one_in_the_same_round() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_probe_that_succeeds_was_not_rejected() {
+async fn a_request_that_waited_for_a_successful_trial_does_not_count_as_rejected() {
     let (opened, _) = opening().await;
     let lab = ScriptedServer::new(move |sent| match sent.at.as_secs() < opened + 1 {
         true => Reply::Refuse,
@@ -215,8 +216,8 @@ async fn who_waits_for_a_probe_that_succeeds_was_not_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_no_time_left_after_a_verdict_sends_nothing() {
-    // The probe takes 4.5 s of the poll's 5: too little is left for an attempt of the others.
+async fn a_poll_without_time_after_the_trial_request_sends_nothing() {
+    // The trial request takes 4.5 s of the poll's 5 s: too little is left for the others.
     let lab = ScriptedServer::new(|_| Reply::Refuse);
     let mut settings = settings();
     settings.circuit_breaker.host_failure_threshold = Some(1);
@@ -255,7 +256,7 @@ async fn a_host_that_hangs_is_detected_although_the_deadline_cuts_each_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_became_slow_while_nobody_looked_has_all_the_time_in_the_next_poll() {
+async fn a_node_that_became_slow_gets_the_whole_timeout_in_the_next_poll() {
     let slow = Duration::from_millis(4_500);
     let lab = ScriptedServer::new(|_| Reply::Good);
     let mut settings = settings();
@@ -271,7 +272,7 @@ async fn a_node_that_became_slow_while_nobody_looked_has_all_the_time_in_the_nex
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_fits_the_poll_is_waited_for() {
+async fn a_retry_after_within_the_deadline_is_respected() {
     let lab = ScriptedServer::new(|sent| match sent.at.as_secs() {
         0 => Reply::Status(429, Some(4)),
         _ => Reply::Good,
@@ -282,7 +283,7 @@ async fn a_pause_that_fits_the_poll_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_longer_pause_is_kept_by_all_endpoints_and_ends_to_the_second() {
+async fn a_longer_retry_after_pauses_all_endpoints_until_its_end() {
     let lab = ScriptedServer::new(|sent| match (sent.at.as_secs(), sent.path.as_str()) {
         (0, "/a") => Reply::Status(503, Some(50)),
         _ => Reply::Good,
@@ -298,7 +299,7 @@ async fn a_longer_pause_is_kept_by_all_endpoints_and_ends_to_the_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_gone_is_not_served_stale() {
+async fn a_removed_answer_is_not_served_stale() {
     let lab = ScriptedServer::new(|_| Reply::Good);
     let poller = alone(&lab, settings(), &["/a"]);
     poller.poll_all().await;
@@ -314,7 +315,7 @@ async fn an_answer_that_is_gone_is_not_served_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_still_holds_is_as_good_as_a_new_one() {
+async fn a_304_is_as_good_as_a_new_answer() {
     let lab = ScriptedServer::new(|_| Reply::Tagged("\"1\""));
     let poller = alone(&lab, settings(), &["/a"]);
     let polls = polls(&poller, 3).await;
@@ -384,7 +385,7 @@ async fn a_stale_answer_does_not_make_a_failure_look_like_a_success() {
     let stale: Vec<_> = failures
         .map(|polled| (polled.attempts, polled.outcome_name()))
         .collect();
-    // Served stale from the first failure on, and repeated, and charged, all the same.
+    // Stale answers are served from the first failure on; retries and breakers work as usual.
     assert_eq!(stale, [(4, Some("stale")), (1, Some("stale"))]);
     let of = [("betanet.breaker.scope", "endpoint")];
     let state = reading(&polls[2].own, "betanet.circuit_breaker.state", &of);
@@ -392,8 +393,8 @@ async fn a_stale_answer_does_not_make_a_failure_look_like_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_that_sent_something_says_what_that_came_to() {
-    // `/b` opens the host's breaker while `/a` waits for its retry.
+async fn a_poll_that_sent_a_request_reports_the_result_of_it() {
+    // `/b` opens the breaker of the host while `/a` waits for its retry.
     let lab = ScriptedServer::new(|sent| match (sent.path.as_str(), sent.at.as_millis()) {
         ("/a", 0..100) => Reply::Status(503, Some(3)),
         _ => Reply::Refuse,
@@ -411,7 +412,7 @@ async fn a_poll_that_sent_something_says_what_that_came_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn less_is_said_of_a_target_where_less_is_asked_for() {
+async fn a_lower_detail_gives_fewer_metrics() {
     let lab = ScriptedServer::new(|_| Reply::Status(500, None));
     let mut poller = alone(&lab, never_open(), &["/a"]);
     let mut said = async |detail| {

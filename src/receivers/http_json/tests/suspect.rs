@@ -1,4 +1,4 @@
-//! A request that makes the host hang is found out, named, and not made again.
+//! A request that makes the host hang is detected, reported, and not repeated.
 
 use std::sync::atomic::AtomicBool;
 
@@ -10,7 +10,7 @@ use crate::{delivery::testing::logged, resilience::caution::LEFT_OUT};
 
 const THREE: [&str; 3] = ["/mixnodes", "/status", "/metrics"];
 
-/// Hangs on every path once one of the two others was asked, until it is restarted.
+/// A server that hangs on every path after a request for one of two paths, until it is restarted.
 fn deadlocks() -> (Arc<ScriptedServer>, Arc<AtomicBool>) {
     let hangs = Arc::new(AtomicBool::new(false));
     let state = Arc::clone(&hangs);
@@ -35,7 +35,7 @@ fn count(lab: &ScriptedServer, path: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoints_of_a_stranger_are_asked_one_by_one_until_each_has_answered() {
+async fn endpoints_of_an_unknown_host_are_polled_one_by_one_until_each_has_answered() {
     let after = Duration::from_secs(1);
     let lab = ScriptedServer::new(move |_| Reply::After(after));
     let poller = stranger(&lab, settings(), &THREE);
@@ -46,7 +46,7 @@ async fn endpoints_of_a_stranger_are_asked_one_by_one_until_each_has_answered() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_request_that_makes_a_host_hang_is_named_in_the_poll_that_made_it() {
+async fn a_request_that_makes_a_host_hang_is_reported_in_the_same_poll() {
     let (lab, _) = deadlocks();
     let poller = stranger(&lab, settings(), &THREE);
     let poll = poller.poll_all().await;
@@ -61,14 +61,14 @@ async fn the_request_that_makes_a_host_hang_is_named_in_the_poll_that_made_it() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_suspect_is_not_asked_when_the_host_is_back_and_the_next_one_is_found_out_too() {
+async fn a_suspect_is_not_polled_after_a_recovery_and_the_next_one_is_detected_too() {
     let (lab, hangs) = deadlocks();
     let poller = stranger(&lab, settings(), &THREE);
     poller.poll_all().await;
     for suspects in [1, 2] {
         hangs.store(false, Ordering::Relaxed);
         sleep(INTERVAL * 4).await;
-        // `/metrics` hangs it as well, and is known after one more restart.
+        // `/metrics` makes it hang as well, which is known after one more restart.
         let poll = poller.poll_all().await;
         assert_eq!(errors(&poll)[1], Some(ErrorType::Suspect), "{suspects}");
     }
@@ -83,7 +83,7 @@ async fn a_suspect_is_not_asked_when_the_host_is_back_and_the_next_one_is_found_
     }
     let asked = (count(&lab, "/status"), count(&lab, "/metrics"));
     assert_eq!(asked, (1, 1));
-    // A reader does not ask it either.
+    // A reader causes no request to it either.
     let read = poller.host.read(1).await;
     assert_eq!(read.failure.unwrap().error_type, ErrorType::Suspect);
     sleep(INTERVAL * 40).await;
@@ -92,7 +92,7 @@ async fn a_suspect_is_not_asked_when_the_host_is_back_and_the_next_one_is_found_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_does_not_ask_a_suspect_again() {
+async fn a_reload_does_not_poll_a_suspect_again() {
     use crate::resilience::inherited_state::InheritedState;
 
     let (lab, hangs) = deadlocks();
@@ -125,12 +125,12 @@ async fn what_made_one_instance_hang_is_not_sent_to_another() {
         let paths = paths(lab);
         paths.iter().filter(|path| *path != "/mixnodes").count()
     });
-    // `/metrics` is asked at the other one, since nothing is known of it yet.
+    // The other instance gets a request for `/metrics`, which is not a suspect yet.
     assert_eq!(asked.iter().sum::<usize>(), 2, "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_hangs_alone_stops_no_other_and_is_no_suspect() {
+async fn an_endpoint_that_hangs_alone_affects_no_other_and_is_no_suspect() {
     let lab = ScriptedServer::new(|sent| match sent.path.as_str() {
         "/mixnodes" => Reply::Hang,
         _ => Reply::Good,
@@ -149,7 +149,7 @@ async fn an_endpoint_that_hangs_alone_stops_no_other_and_is_no_suspect() {
     assert!(poller.host.endpoint(0)["suspect"].is_null());
 }
 
-/// Polls by its schedule for `time`; the lines of the log.
+/// Polls by the schedule for `time`. Returns the lines of the log.
 async fn lines_of(poller: &TargetPoller, state: &mut PollState, time: Duration) -> Vec<String> {
     let (log, _guard) = logged();
     let ended = timeout(time, go_on(poller, state, CancellationToken::new())).await;
@@ -177,7 +177,7 @@ async fn assert_two_lines(fault: Reply, long: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn days_of_an_outage_are_two_lines_when_it_begins_and_two_when_it_ends() {
+async fn an_outage_of_days_is_two_log_lines_at_its_start_and_two_at_its_end() {
     const HOUR: Duration = Duration::from_secs(3600);
     assert_two_lines(Reply::Hang, HOUR * 48).await;
     assert_two_lines(Reply::Refuse, HOUR).await;
