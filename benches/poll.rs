@@ -38,6 +38,7 @@ impl AtOnce {
                 },
                 class: ResultClass::Transport,
                 retry_after: None,
+                is_final: false,
             }),
         }
     }

@@ -163,10 +163,7 @@ enum SampleError {
 }
 
 fn file_name(endpoint: &Endpoint) -> String {
-    let extension = match endpoint.format {
-        definition::Format::Json => "json",
-        definition::Format::Prometheus => "prom",
-    };
+    let extension = endpoint.format.extension();
     safe_name(&format!("{}.{extension}", endpoint.id))
 }
 

@@ -3,11 +3,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    Definition, Endpoint,
-    file::{EndpointFile, File},
-    metric_compiler::MetricCompiler,
+    Definition, endpoint_compiler::endpoints, file::File, metric_compiler::MetricCompiler,
     metric_file::MetricFile,
-    request::shown,
 };
 use crate::yaml::{Cursor, Diagnostics};
 
@@ -28,6 +25,10 @@ pub(super) fn compile(
         let message = "a definition has at least one endpoint";
         root.error(&["endpoints"], message, diagnostics);
     }
+    for parameter in file.parameters.wrong() {
+        let message = "expected a text, a number or a boolean";
+        root.error(&["parameters", parameter], message, diagnostics);
+    }
     let endpoints = endpoints(name, file, root, diagnostics);
     let mut compiler = MetricCompiler {
         diagnostics,
@@ -35,6 +36,7 @@ pub(super) fn compile(
             name: name.to_owned(),
             resource: file.resource.clone(),
             endpoints,
+            parameters: file.parameters.clone(),
             instruments: Vec::new(),
             shares_names: false,
             rules: Vec::new(),
@@ -57,35 +59,4 @@ pub(super) fn compile(
         }
     }
     definition
-}
-
-fn endpoints(
-    name: &str,
-    file: &File,
-    root: &Cursor<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Vec<Endpoint> {
-    for (endpoint, EndpointFile { path, .. }) in &file.endpoints {
-        // One that cannot be read has none.
-        let is_read = !path.is_empty() || diagnostics.is_empty();
-        if is_read && !path.starts_with('/') {
-            let found = shown(root, endpoint, path);
-            let message = format!("expected a path that begins with `/`, found `{found}`");
-            root.error(&["endpoints", endpoint, "path"], message, diagnostics);
-        }
-    }
-    // In the order of the file: who writes a definition says what is asked first.
-    let section = root.at(&["endpoints"]);
-    let entries = section.iter().flat_map(|section| section.node.entries());
-    let named = entries.filter_map(|entry| file.endpoints.get_key_value(&entry.key));
-    let compiled = named.map(|(endpoint, from)| Endpoint {
-        id: endpoint.as_str().into(),
-        path: shown(root, endpoint, &from.path).into(),
-        request: from.path.as_str().into(),
-        format: from.format,
-        transform: None,
-        scope: format!("{name}/{endpoint}").into(),
-        families: None,
-    });
-    compiled.collect()
 }

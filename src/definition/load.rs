@@ -11,12 +11,16 @@ use std::{
 use schemars::transform::RecursiveTransform;
 
 use super::{
-    BUILTIN, Builtin, Definition, compile::compile, file::File, metric_file::MetricFile, request,
+    BUILTIN, Builtin, Definition,
+    compile::compile,
+    file::File,
+    metric_file::MetricFile,
+    request::{Parameters, shown},
     transforms::add_transforms,
 };
 use crate::{
     runtime::{read_input, text_of},
-    yaml::{self, Cursor, Diagnostics, Environment, Node, expand_within, list, nearest},
+    yaml::{self, Cursor, Diagnostics, Environment, Node, Within, expand_within, list, nearest},
 };
 
 /// A definition file is no larger than this.
@@ -148,7 +152,11 @@ fn from_text_in(
 ) -> Result<Arc<Definition>, LoadError> {
     let mut diagnostics = Diagnostics::new();
     let definition = yaml::parse(source, text, &mut diagnostics).map(|node| {
-        let node = expand_within(node, environment, &request::written, &mut diagnostics);
+        let rules = Within {
+            written: &shown::written,
+            is_filled_in_later: &shown::is_filled_in_later,
+        };
+        let node = expand_within(node, environment, &rules, &mut diagnostics);
         diagnostics.make_strict();
         let root = Cursor::new(&node, "");
         let file = yaml::decode::<File>(&node, "", &mut diagnostics);
@@ -193,8 +201,16 @@ fn sound_endpoints(root: &Cursor<'_>) -> File {
         endpoints: endpoints.collect(),
         start_time: None,
         uptime: None,
+        parameters: parameters(root),
         metrics: Vec::new(),
     }
+}
+
+/// The parameters that can be read.
+fn parameters(root: &Cursor<'_>) -> Parameters {
+    let section = root.at(&["parameters"]);
+    let read = section.and_then(|section| yaml::decode(section.node, "", &mut Diagnostics::new()));
+    read.unwrap_or_default()
 }
 
 /// The metrics that can be read, each with its place. Those that cannot have their messages, and
@@ -221,6 +237,7 @@ fn builtin_names(asked: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::definition::Scope;
 
     const TEXT: &str = "
 endpoints:
@@ -246,18 +263,22 @@ metrics:
         let definition = from_text_in("test", "test.yaml", TEXT, &environment).unwrap();
         let endpoints = definition.endpoints.iter();
         let endpoints: Vec<_> = endpoints
-            .map(|endpoint| (endpoint.request.expose(), &*endpoint.path))
+            .map(|endpoint| {
+                let rendered = endpoint.request.render(&Scope::NOTHING).unwrap();
+                (rendered.path, &*endpoint.path)
+            })
             .collect();
+        let expected = [
+            (
+                "/a%2Fb/prices?key=hunter2%26x%3D%C3%BC&currency=EUR",
+                "/{TENANT}/prices?key={key}&currency={currency}",
+            ),
+            ("/history?window=1h", "/history?window={window}"),
+            ("/history?window=1d", "/history?window={window}"),
+        ];
         assert_eq!(
             endpoints,
-            [
-                (
-                    "/a%2Fb/prices?key=hunter2%26x%3D%C3%BC&currency=EUR",
-                    "/{TENANT}/prices?key={key}&currency={currency}"
-                ),
-                ("/history?window=1h", "/history?window={window}"),
-                ("/history?window=1d", "/history?window={window}"),
-            ]
+            expected.map(|(asked, shown)| (asked.to_owned(), shown))
         );
         assert_eq!(definition.instruments[0].name, "price");
         assert_eq!(definition.instruments[0].unit, "${x}");
@@ -271,6 +292,45 @@ metrics:
     }
 
     #[test]
+    fn what_a_variable_holds_is_no_reference() {
+        let text = "
+endpoints:
+  a:
+    path: '/${env:KEY}/${target:zone}'
+    method: POST
+    headers: {X-Key: '${env:KEY}', X-Price: '5$'}
+    body: {json: {key: '${env:KEY} $${x}', count: '${env:COUNT}', n: 7}}
+metrics:
+  - {name: a, instrument: gauge, value: '$.a'}
+";
+        let environment = |name: &str| match name {
+            "KEY" => Some("$${param:x}${target:zone}".to_owned()),
+            "COUNT" => Some("3".to_owned()),
+            _ => None,
+        };
+        let definition = from_text_in("test", "test.yaml", text, &environment).unwrap();
+        let [endpoint] = definition.endpoints.as_slice() else {
+            panic!("one endpoint");
+        };
+        assert_eq!(&*endpoint.path, "/{KEY}/{target:zone}");
+        let labels = BTreeMap::from([("zone".to_owned(), "z".to_owned())]);
+        let scope = Scope {
+            labels: &labels,
+            ..Scope::NOTHING
+        };
+        let rendered = endpoint.request.render(&scope).unwrap();
+        assert_eq!(
+            rendered.path,
+            "/%24%24%7Bparam%3Ax%7D%24%7Btarget%3Azone%7D/z"
+        );
+        assert_eq!(rendered.headers["x-key"], "$${param:x}${target:zone}");
+        assert_eq!(rendered.headers["x-price"], "5$");
+        let body: serde_json::Value = serde_json::from_slice(&rendered.body).unwrap();
+        let key = "$${param:x}${target:zone} ${x}";
+        assert_eq!(body, serde_json::json!({"key": key, "count": 3, "n": 7}));
+    }
+
+    #[test]
     fn mistakes_show_no_value() {
         let nothing = |_: &str| None;
         let error = from_text_in("test", "test.yaml", TEXT, &nothing).unwrap_err();
@@ -280,6 +340,7 @@ metrics:
 endpoints:
   a: {path: '${env:KEY}'}
   b: {path: 'b?key=hunter2'}
+  c: {path: '/${env:KEY}/${param:x}', headers: {A: '${env:KEY}${zone:x}'}}
 metrics:
   - {name: x, instrument: gauge, endpoint: a, value: '$[${env:KEY}'}
   - {name: x, instrument: gauge, endpoint: a, value: '$.${target:zone}'}
@@ -288,6 +349,7 @@ metrics:
         let error = error.to_string();
         assert!(!error.contains("hunter2"), "{error}");
         for part in [
+            "there is no parameter `x`",
             "expected a path that begins with `/`, found `{KEY}`",
             "expected a path that begins with `/`, found `b?key={key}`",
             "unsupported scheme \"target\"",

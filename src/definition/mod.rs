@@ -6,6 +6,9 @@
 mod builtin;
 mod compile;
 mod element_key;
+mod endpoint;
+mod endpoint_compiler;
+pub mod endpoint_file;
 mod endpoint_id;
 pub mod file;
 mod grammar;
@@ -19,9 +22,11 @@ mod pattern;
 mod query;
 mod request;
 mod rule;
+pub mod status_file;
 pub mod transform;
 mod transforms;
 mod unit;
+pub mod word_file;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,11 +34,11 @@ use std::{
     time::Duration,
 };
 
-use crate::settings::Secret;
 pub use builtin::{BUILTIN, Builtin};
 pub use element_key::ElementKey;
+pub use endpoint::{BodyFormat, CsvFormat, Endpoint};
+pub use endpoint_file::Method;
 pub use endpoint_id::{EndpointId, EndpointLabels};
-pub use file::Format;
 pub use load::{LoadError, from_text, load, load_builtin, location, schema};
 pub use metric_file::{InstrumentKind, TimeUnit, ValueType};
 pub use number::Number;
@@ -41,6 +46,7 @@ pub use number_format::{NumberFormat, Parse, Separators, TimestampFormat};
 pub use path::{Elements, Hit, NotOne, Path};
 pub use pattern::Pattern;
 pub use query::{Steps, TooManySteps};
+pub use request::{AcceptedStatuses, Parameters, RenderError, RenderedRequest, Request, Scope};
 pub use rule::{
     Attribute, AttributeSource, Buckets, Level, MappingRule, Origin, StartRule, TimeRule,
     ValueSource,
@@ -56,6 +62,8 @@ pub struct Definition {
     pub resource: BTreeMap<String, String>,
     /// What is polled, in the order of the file.
     pub endpoints: Vec<Endpoint>,
+    /// What requests may refer to, and what it is if the receiver does not say it.
+    pub parameters: Parameters,
     /// What is measured; a rule refers to one by index.
     pub instruments: Vec<Arc<Instrument>>,
     /// Whether instruments of different endpoints have the same name, and so may give the same series.
@@ -66,27 +74,6 @@ pub struct Definition {
     pub start: Option<StartRule>,
     /// Of the text that it was read from: two definitions of one digest are the same.
     pub digest: u64,
-}
-
-/// One document of an API.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// Its name in the definition, which rules refer to. No other endpoint has the same.
-    pub id: EndpointId,
-    /// Path below the target's URL as metrics, logs and pages show it, without the values of the
-    /// query and of references: `/prices?key={key}`. Several endpoints may have the same.
-    pub path: Arc<str>,
-    /// Path and query of the request.
-    pub request: Secret,
-    /// How its body is read.
-    pub format: Format,
-    /// What turns its document into another one.
-    pub transform: Option<Arc<Transform>>,
-    /// Name of the instrumentation scope of its metrics: `definition/endpoint`.
-    pub scope: Arc<str>,
-    /// The keys directly below the document that rules look at; none if some look at all of it.
-    /// Of Prometheus text these are the families.
-    pub families: Option<Arc<BTreeSet<String>>>,
 }
 
 /// A metric as OpenTelemetry sees it.
@@ -126,16 +113,6 @@ pub fn is_metric_name(name: &str) -> bool {
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
     let is_known = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
     first && name.chars().all(is_known) && name.len() <= 255
-}
-
-impl Endpoint {
-    /// What metrics, logs and pages show of it.
-    pub fn labels(&self) -> EndpointLabels {
-        EndpointLabels {
-            id: self.id.clone(),
-            path: Arc::clone(&self.path),
-        }
-    }
 }
 
 impl Definition {

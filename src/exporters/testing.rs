@@ -19,6 +19,7 @@ pub(super) fn target(name: &str) -> Arc<Target> {
             name: "test".to_owned(),
             resource: Default::default(),
             endpoints: vec![],
+            parameters: crate::definition::Parameters::default(),
             instruments: vec![],
             rules: vec![],
             start: None,

@@ -39,6 +39,26 @@ static DATED: LazyLock<Compiled> = LazyLock::new(|| {
     )
 });
 
+/// What reads a body of one format: its elements as far as they are objects.
+fn of_format(format: &str) -> Compiled {
+    compiled(&format!(
+        "endpoints:\n  e: {{path: /e, {format}}}\nmetrics:\n  - {{name: value, instrument: gauge, \
+         for_each: '$..*', value: $.a, attributes: {{b: {{path: $.b, optional: true}}}}}}\n"
+    ))
+}
+
+static NDJSON: LazyLock<Compiled> = LazyLock::new(|| of_format("format: ndjson"));
+static CSV: LazyLock<[Compiled; 2]> = LazyLock::new(|| {
+    [
+        of_format("format: csv"),
+        of_format("format: csv, csv: {delimiter: ';', comment: '#', header: false}"),
+    ]
+});
+static XML: LazyLock<Compiled> = LazyLock::new(|| of_format("format: xml"));
+static TEXT: LazyLock<Compiled> = LazyLock::new(|| {
+    of_format(r"format: text, lines: {pattern: '^(?P<b>[^:]+):? +(?P<a>[0-9.]+)|(?P<c>x+)$'}")
+});
+
 static BUILTIN: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
     let all = definition::BUILTIN.iter().map(definition::load_builtin);
     all.map(|loaded| loaded.expect("a built-in definition"))
@@ -93,6 +113,28 @@ pub(super) fn json(data: &[u8]) {
 /// A body of Prometheus text.
 pub(super) fn prometheus(data: &[u8]) {
     drop(mapped(&VOCABULARY, data));
+}
+
+/// A body of NDJSON.
+pub(super) fn ndjson(data: &[u8]) {
+    drop(mapped(&NDJSON, data));
+}
+
+/// A body of CSV, with a header and without.
+pub(super) fn csv(data: &[u8]) {
+    for definition in CSV.iter() {
+        drop(mapped(definition, data));
+    }
+}
+
+/// A body of XML.
+pub(super) fn xml(data: &[u8]) {
+    drop(mapped(&XML, data));
+}
+
+/// A body of plain text.
+pub(super) fn text_lines(data: &[u8]) {
+    drop(mapped(&TEXT, data));
 }
 
 /// A point in time in a body of JSON.

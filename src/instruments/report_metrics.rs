@@ -128,8 +128,7 @@ impl ReportMetrics {
             let Some(outcome) = polled.outcome_name() else {
                 continue;
             };
-            let error_type = polled.failure().map(|failure| failure.error_type);
-            let result = (index, outcome, error_type);
+            let result = (index, outcome, polled.error_type());
             *self.results.entry(result).or_default() += 1;
             if let Some(trace) = polled.trace {
                 self.traced.insert(result, (trace, poll.time()));

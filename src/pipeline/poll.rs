@@ -84,6 +84,8 @@ pub struct Body {
     /// The number of characters and numbers that its format does not allow. They were read as
     /// U+FFFD, as nothing or as text.
     pub repaired: u64,
+    /// The status of the answer if it is no success, and accepted all the same.
+    pub accepted_status: Option<u16>,
     /// What the definition finds in it. `None` in the copy for the cache.
     readings: Option<Box<Readings>>,
     read: Arc<Read>,
@@ -137,6 +139,8 @@ pub enum ErrorType {
     Status(u16),
     /// No slot among the concurrent requests was free in time.
     Limiter,
+    /// A value that the request needs is missing, or cannot stand where it should.
+    Request,
     /// The configured credentials could not be read.
     Credentials,
     /// Nothing was sent: a breaker is open.
@@ -169,6 +173,7 @@ impl ErrorType {
             Self::Transform => "transform".into(),
             Self::Status(code) => code.to_string().into(),
             Self::Limiter => "limiter".into(),
+            Self::Request => "request".into(),
             Self::Credentials => "credentials".into(),
             Self::CircuitOpen => "circuit_open".into(),
             Self::Paused => "paused".into(),
@@ -191,6 +196,7 @@ impl Body {
             raw,
             received,
             repaired: 0,
+            accepted_status: None,
             readings: None,
             read: Arc::new(read),
             accounts: None,
@@ -232,6 +238,7 @@ impl Body {
             size: self.size,
             received: self.received,
             repaired: self.repaired,
+            accepted_status: self.accepted_status,
             readings: None,
             read: Arc::clone(&self.read),
             accounts,
@@ -290,6 +297,7 @@ impl PollFailure {
                 | ErrorType::Waiting
                 | ErrorType::Suspect
                 | ErrorType::Limiter
+                | ErrorType::Request
                 | ErrorType::Credentials
                 | ErrorType::Memory
         )
@@ -327,6 +335,14 @@ impl EndpointPoll {
             stale_age: None,
             trace: None,
         }
+    }
+
+    /// What went wrong: the failure, or the status of an answer that is accepted all the same.
+    pub fn error_type(&self) -> Option<ErrorType> {
+        let accepted = || self.body()?.accepted_status.map(ErrorType::Status);
+        self.failure()
+            .map(|failure| failure.error_type)
+            .or_else(accepted)
     }
 
     /// Whether it was polled in this round.

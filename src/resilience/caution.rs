@@ -129,6 +129,7 @@ impl Heard {
             ErrorType::Timeout => Self::Silence,
             ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => Self::Gone,
             ErrorType::Limiter
+            | ErrorType::Request
             | ErrorType::Credentials
             | ErrorType::CircuitOpen
             | ErrorType::Paused

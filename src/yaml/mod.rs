@@ -18,7 +18,7 @@ mod suggest;
 pub use cursor::Cursor;
 pub use decode::{decode, decode_foreign};
 pub use diagnostics::{Diagnostic, Diagnostics};
-pub use expand::{Environment, expand, expand_within, without_values};
+pub use expand::{Environment, Within, expand, expand_within, without_values};
 pub use foreign::{Foreign, ForeignFate, ForeignKey};
 pub use hidden::beginning_of_url;
 pub use node::{Expansion, MapEntry, Node, Place, Value};

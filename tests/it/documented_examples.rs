@@ -125,6 +125,7 @@ fn the_cookbook_has_twenty_cases_and_the_reference_an_example_a_section() {
         "Constants",
         "Values",
         "One metric",
+        "Formats",
     ];
     for section in sections {
         let of = text.split("\n## ").find(|of| of.starts_with(section));

@@ -39,6 +39,7 @@ mod pipelines;
 mod probe;
 mod processors;
 mod replicas;
+mod requests;
 mod resilience;
 mod reload;
 mod secrets;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use betanet_collector::{
-    definition::{self, BUILTIN, Definition, Format},
+    definition::{self, BUILTIN, Definition},
     pipeline::Poll,
     processors::mapping::map,
     receivers::http_json,
@@ -147,10 +147,7 @@ fn values(name: &str) -> BTreeMap<String, f64> {
 fn poll(definition: &Definition) -> Poll {
     let folder = root().join("tests/fixtures/bodies").join(&definition.name);
     let bodies = definition.endpoints.iter().map(|endpoint| {
-        let extension = match endpoint.format {
-            Format::Json => "json",
-            Format::Prometheus => "prom",
-        };
+        let extension = endpoint.format.extension();
         let file = folder.join(format!("{}.{extension}", endpoint.id));
         Some(std::fs::read(&file).unwrap_or_else(|_| panic!("no {}", file.display())))
     });

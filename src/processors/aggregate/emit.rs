@@ -16,7 +16,7 @@ use super::{
     fleet::{Aggregated, Metric, Values},
 };
 use crate::{
-    definition::{Definition, Instrument, InstrumentKind, ValueType},
+    definition::{Definition, Instrument, InstrumentKind, Parameters, ValueType},
     pipeline::{
         Batch, BatchSink, Downstream, INSTANCE_ID, Number, Part, Reading, ResourceAttributes,
         Schema, Stream, Target,
@@ -133,6 +133,7 @@ impl Open {
             name: "aggregate".to_owned(),
             resource: BTreeMap::new(),
             endpoints: Vec::new(),
+            parameters: Parameters::default(),
             instruments: Vec::new(),
             rules: Vec::new(),
             shares_names: false,

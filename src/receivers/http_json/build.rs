@@ -129,8 +129,10 @@ impl Config {
             Some(shared) => [&shared.memory, &shared.kept].map(Arc::clone),
             None => self.document_memory().map(Allowance::new),
         };
+        let parameters = Arc::new(self.parameters.clone());
         let shared = |headers, auth, limiter| ReceiverParts {
             headers,
+            parameters: Arc::clone(&parameters),
             credentials: Credentials::new(auth),
             body_limit_bytes: self.body_limit.get(),
             memory: Arc::clone(&memory),

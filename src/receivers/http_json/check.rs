@@ -1,16 +1,18 @@
 //! Checks of the configuration that its types cannot make.
 
+use std::sync::Arc;
+
 use super::config::{Config, TargetConfig};
 use crate::{
     client::headers,
-    definition::{self, LoadError},
+    definition::{self, Definition, LoadError},
     resilience::{
         feasibility::{self, FeasibilityInput, Severity},
         instances::INSTANCES_MAX,
     },
     settings::HttpUrl,
     telemetry::chain,
-    yaml::{Cursor, Diagnostics},
+    yaml::{Cursor, Diagnostics, list, nearest},
 };
 
 impl Config {
@@ -22,7 +24,9 @@ impl Config {
         self.check_resilience(at, diagnostics);
         self.check_hedge(at, diagnostics);
         self.check_client(at, diagnostics);
-        self.check_definition(at, diagnostics);
+        let definitions = self.check_definition(at, diagnostics);
+        self.check_parameters(&definitions, at, diagnostics);
+        self.check_intervals(&definitions, at, diagnostics);
     }
 
     fn check_targets(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
@@ -134,15 +138,92 @@ impl Config {
         }
     }
 
-    fn check_definition(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    /// The definitions that can be read.
+    fn check_definition(
+        &self,
+        at: &Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Arc<Definition>> {
+        let mut definitions = Vec::new();
         if self.definition.is_empty() {
             at.error(&[], "missing key `definition`", diagnostics);
         }
         for name in &self.definition {
             match definition::load(name) {
-                Ok(_) => {}
+                Ok(definition) => definitions.push(definition),
                 Err(LoadError::Invalid(mistakes)) => diagnostics.extend(mistakes),
                 Err(error) => at.error(&["definition"], chain(&error), diagnostics),
+            }
+        }
+        definitions
+    }
+
+    /// What is said of parameters has an effect, and those without a value get one.
+    fn check_parameters(
+        &self,
+        definitions: &[Arc<Definition>],
+        at: &Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        // What a definition with mistakes has is not known.
+        if definitions.len() != self.definition.len() {
+            return;
+        }
+        let known: Vec<_> = definitions
+            .iter()
+            .flat_map(|it| it.parameters.names())
+            .collect();
+        for name in self.parameters.names().filter(|name| !known.contains(name)) {
+            let hint = match nearest(name, &known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => "it has none".to_owned(),
+                None => format!("there are {}", list(&known)),
+            };
+            let message = format!("the definition has no parameter `{name}` ({hint})");
+            at.error(&["parameters", name], message, diagnostics);
+        }
+        for name in self.parameters.wrong() {
+            let message = "expected a text, a number or a boolean";
+            at.error(&["parameters", name], message, diagnostics);
+        }
+        let all = definitions
+            .iter()
+            .map(|definition| (definition, &definition.parameters));
+        for (definition, parameters) in all {
+            let has = |name: &str| parameters.has(name) || self.parameters.has(name);
+            for name in parameters.names().filter(|name| !has(name)) {
+                let message = format!(
+                    "the definition `{}` needs the parameter `{name}`: write `parameters: \
+                     {{{name}: …}}`",
+                    definition.name
+                );
+                at.error(&["parameters"], message, diagnostics);
+            }
+        }
+    }
+
+    /// An endpoint is asked at ticks of the receiver.
+    fn check_intervals(
+        &self,
+        definitions: &[Arc<Definition>],
+        at: &Cursor<'_>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let tick = self.collection_interval;
+        if tick.is_zero() {
+            return;
+        }
+        for endpoint in definitions.iter().flat_map(|it| &it.endpoints) {
+            let Some(interval) = endpoint.interval else {
+                continue;
+            };
+            if interval.as_nanos() % tick.get().as_nanos() != 0 {
+                let message = format!(
+                    "the interval of the endpoint `{}` is no multiple of it: {} s",
+                    endpoint.id,
+                    interval.as_secs_f64()
+                );
+                at.error(&["collection_interval"], message, diagnostics);
             }
         }
     }

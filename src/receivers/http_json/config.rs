@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     client::Tls,
+    definition::Parameters,
     discovery::{
         DiscoverySettings, DnsSdConfig, FileSdConfig, HttpSdConfig, RelabelConfig, Scheme,
         ShardConfig, StaticConfig,
@@ -95,6 +96,9 @@ pub struct Config {
     /// A proxy for all requests. `environment` uses `HTTP_PROXY` and similar variables.
     #[serde(serialize_with = "without_credentials")]
     pub proxy: Option<String>,
+    /// What requests of the definition refer to as `${param:NAME}`; what is not said here is what
+    /// the definition says.
+    pub parameters: Parameters,
     /// Headers that each request has.
     pub headers: Headers,
     /// Authentication of requests to targets.
@@ -331,6 +335,7 @@ impl Default for Config {
             max_document_memory: None,
             max_redirects: 0,
             proxy: None,
+            parameters: Parameters::default(),
             headers: Headers::default(),
             target_metrics: MetricsDetail::default(),
             auth: AuthConfig::default(),

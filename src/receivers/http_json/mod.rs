@@ -34,7 +34,7 @@ pub use self::{
     targets::{handle::StopHandle, manager::TargetManager},
 };
 use self::{
-    poll::{endpoint, schedule::Timing},
+    poll::{sample, schedule::Timing},
     spec::TargetSpec,
     targets::{definition_selection::DefinitionSelector, discovery::TargetDiscovery},
 };
@@ -57,7 +57,7 @@ pub struct HttpJsonReceiver {
 /// A poll made of saved bodies, one for each endpoint of `definition`. An endpoint without one has
 /// failed.
 pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
-    endpoint::sample(definition, bodies, clock)
+    sample::sample(definition, bodies, clock)
 }
 
 impl HttpJsonReceiver {

@@ -14,7 +14,7 @@ use opentelemetry::{
 };
 
 use crate::{
-    definition::EndpointLabels,
+    definition::{EndpointLabels, Method},
     discovery::ShownShard,
     pipeline::{EndpointPoll, ErrorType, PollOutcome},
     resilience::target_resilience::ReceiverResilience,
@@ -155,11 +155,12 @@ impl ReceiverTelemetry {
     /// Records an attempt that has ended.
     pub(crate) fn requested(
         &self,
-        endpoint: &EndpointLabels,
+        (method, endpoint): (Method, &EndpointLabels),
         took: Duration,
         error_type: Option<ErrorType>,
     ) {
-        let mut attributes = vec![KeyValue::new(names::HTTP_REQUEST_METHOD, "GET")];
+        let method = KeyValue::new(names::HTTP_REQUEST_METHOD, method.name());
+        let mut attributes = vec![method];
         attributes.extend(endpoint.attributes());
         attributes.extend(error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name())));
         self.requests.record(took.as_secs_f64(), &attributes);

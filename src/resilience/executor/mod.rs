@@ -68,6 +68,8 @@ pub struct AttemptError {
     pub class: ResultClass,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whether the request must not be sent again in this poll: it may have done something.
+    pub is_final: bool,
 }
 
 /// One poll of one endpoint. Its driver makes the attempts and waits that it asks for. Dropping it

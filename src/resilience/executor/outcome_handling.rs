@@ -58,7 +58,9 @@ impl TargetResilience {
         let now = Instant::now();
         let mut judged = self.judge(&held, ended, &result);
         let verdict = judged.verdict;
-        judged.elsewhere = !self.is_once(&self.lock(), &ended.poll, judged.class)
+        let is_final = result.as_ref().is_err_and(|miss| miss.is_final);
+        judged.elsewhere = !is_final
+            && !self.is_once(&self.lock(), &ended.poll, judged.class)
             && self.may_fail_over(now, ended, &verdict);
         // This comes first, so that the failure that makes a fault on the collector's side likely
         // counts against no host. Instances often fail together for reasons of their own, so only
@@ -298,7 +300,7 @@ impl TargetResilience {
                 retry = RetryAdvice::Yes;
             }
         }
-        if self.is_once(state, &ended.poll, judged.class) {
+        if miss.is_final || self.is_once(state, &ended.poll, judged.class) {
             retry = RetryAdvice::No;
         }
         let mut views = state

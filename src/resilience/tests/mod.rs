@@ -79,6 +79,7 @@ fn refused() -> AttemptError {
         },
         class: ResultClass::Transport,
         retry_after: None,
+        is_final: false,
     }
 }
 

@@ -12,9 +12,15 @@ use std::{path::Path, sync::Arc};
 /// Where the variables come from, so that tests never have to set one.
 pub type Environment<'e> = dyn Fn(&str) -> Option<String> + 'e;
 
-/// How what is put into a text is written there: the keys that lead to the text, and what is put
-/// in.
-type Within<'w> = dyn Fn(&[String], String) -> String + 'w;
+/// What becomes of a text, by the keys that lead to it.
+#[derive(Clone, Copy)]
+pub struct Within<'w> {
+    /// How what is put into a longer text is written there.
+    pub written: &'w dyn Fn(&[String], String) -> String,
+    /// Whether references of other schemes stay as they are, to be filled in later. In such a text
+    /// a dollar is `$$` afterwards, also one that was put in.
+    pub is_filled_in_later: &'w dyn Fn(&[String]) -> bool,
+}
 
 /// How much text the variables and files of a configuration may hold together, in bytes.
 const MAX_TEXT: usize = 16 << 20;
@@ -32,10 +38,14 @@ const MAX_FILE: u64 = 1 << 20;
 ///   where a string is wanted; within a text it is put in as it is;
 /// - `$$` is a `$`.
 pub fn expand(node: Node, environment: &Environment<'_>, diagnostics: &mut Diagnostics) -> Node {
-    expand_within(node, environment, &|_, value| value, diagnostics)
+    let within = Within {
+        written: &|_, value| value,
+        is_filled_in_later: &|_| false,
+    };
+    expand_within(node, environment, &within, diagnostics)
 }
 
-/// The same, and what is put into a longer text is written as `within` says.
+/// The same, and texts are treated as `within` says.
 pub fn expand_within(
     mut node: Node,
     environment: &Environment<'_>,
@@ -44,7 +54,7 @@ pub fn expand_within(
 ) -> Node {
     let mut expander = Expander {
         environment,
-        within,
+        within: *within,
         diagnostics,
         text: 0,
     };
@@ -54,7 +64,7 @@ pub fn expand_within(
 
 /// A text with each reference as `{NAME}`, without what it may hold: for labels and logs.
 pub fn without_values(text: &str) -> String {
-    let Ok(pieces) = split(text) else {
+    let Ok(pieces) = split(text, true) else {
         return String::new();
     };
     let shown = pieces.iter().map(|piece| match piece {
@@ -64,13 +74,14 @@ pub fn without_values(text: &str) -> String {
             let name = Path::new(path).file_name();
             format!("{{{}}}", name.unwrap_or_default().display())
         }
+        Piece::Later(inner) => format!("{{{}}}", inner.split(":-").next().unwrap_or_default()),
     });
     shown.collect()
 }
 
 struct Expander<'e> {
     environment: &'e Environment<'e>,
-    within: &'e Within<'e>,
+    within: Within<'e>,
     diagnostics: &'e mut Diagnostics,
     text: usize,
 }
@@ -90,6 +101,8 @@ enum Piece<'t> {
         default: Option<&'t str>,
     },
     File(&'t str),
+    /// What is between the braces of a reference that is filled in later.
+    Later(&'t str),
 }
 
 impl Expander<'_> {
@@ -110,19 +123,21 @@ impl Expander<'_> {
                     path.pop();
                 }
             }
-            Value::Scalar(scalar) if scalar.text.contains('$') => match split(&scalar.text) {
-                Ok(pieces) => {
-                    if let Some((value, expansion)) =
-                        self.replace(scalar, &pieces, &node.place, path)
-                    {
-                        (node.value, node.expansion) = (value, expansion.map(Arc::new));
+            Value::Scalar(scalar) if scalar.text.contains('$') => {
+                match split(&scalar.text, (self.within.is_filled_in_later)(path)) {
+                    Ok(pieces) => {
+                        if let Some((value, expansion)) =
+                            self.replace(scalar, &pieces, &node.place, path)
+                        {
+                            (node.value, node.expansion) = (value, expansion.map(Arc::new));
+                        }
+                    }
+                    Err(Mistake { offset, message }) => {
+                        let place = within(&node.place, scalar, offset);
+                        self.diagnostics.error(&place, path.join("::"), message);
                     }
                 }
-                Err(Mistake { offset, message }) => {
-                    let place = within(&node.place, scalar, offset);
-                    self.diagnostics.error(&place, path.join("::"), message);
-                }
-            },
+            }
             Value::Scalar(_) => {}
         }
     }
@@ -137,21 +152,30 @@ impl Expander<'_> {
     ) -> Option<(Value, Option<Expansion>)> {
         let path = keys.join("::");
         let mut text = String::new();
-        let expanded = pieces.iter().any(|piece| !matches!(piece, Piece::Text(_)));
+        let expanded = pieces.iter().any(Piece::is_expanded);
+        let is_later = (self.within.is_filled_in_later)(keys);
+        let kept = |value: &str| match is_later {
+            true => value.replace('$', "$$"),
+            false => value.to_owned(),
+        };
         let whole = expanded && pieces.len() == 1;
         let mut unset = false;
         for piece in pieces {
             let found = match piece {
                 Piece::Text(literal) => {
-                    text.push_str(literal);
+                    text.push_str(&kept(literal));
+                    continue;
+                }
+                Piece::Later(inner) => {
+                    text.extend(["${", inner, "}"]);
                     continue;
                 }
                 Piece::Variable { name, default } => self.variable(name, *default, place, &path),
                 Piece::File(file) => self.file(file, place, &path),
             };
             match found {
-                Some(value) if whole => text.push_str(&value),
-                Some(value) => text.push_str(&(self.within)(keys, value)),
+                Some(value) if whole => text.push_str(&kept(&value)),
+                Some(value) => text.push_str(&kept(&(self.within.written)(keys, value))),
                 None => unset = true,
             }
             if self.text + text.len() > MAX_TEXT {
@@ -273,8 +297,15 @@ fn within(place: &Place, scalar: &Scalar, offset: usize) -> Place {
     }
 }
 
-/// Splits a text at its references.
-fn split(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
+impl Piece<'_> {
+    /// Whether something is put in for it.
+    fn is_expanded(&self) -> bool {
+        matches!(self, Self::Variable { .. } | Self::File(_))
+    }
+}
+
+/// Splits a text at its references; whether those of other schemes are filled in later.
+fn split(text: &str, is_later: bool) -> Result<Vec<Piece<'_>>, Mistake> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some((before, from)) = rest.find('$').and_then(|at| rest.split_at_checked(at)) {
@@ -289,7 +320,7 @@ fn split(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
             let mistake = |message| Mistake { offset, message };
             let unterminated = || mistake("unterminated `${`: a `}` is missing".to_owned());
             let (inner, behind) = inner.split_once('}').ok_or_else(unterminated)?;
-            pieces.push(reference(inner).map_err(mistake)?);
+            pieces.push(reference(inner, is_later).map_err(mistake)?);
             behind
         } else {
             // `$NAME` is no reference.
@@ -304,7 +335,7 @@ fn split(text: &str) -> Result<Vec<Piece<'_>>, Mistake> {
 }
 
 /// Reads what is between the braces.
-fn reference(inner: &str) -> Result<Piece<'_>, String> {
+fn reference(inner: &str, is_later: bool) -> Result<Piece<'_>, String> {
     if inner.contains("${") {
         return Err(
             "a reference inside of a reference, such as ${env:${env:NAME}}, is not \
@@ -316,6 +347,9 @@ fn reference(inner: &str) -> Result<Piece<'_>, String> {
         Some(("env", body)) => body,
         Some(("file", "")) => return Err("a path is missing in ${file:…}".to_owned()),
         Some(("file", path)) => return Ok(Piece::File(path)),
+        Some((_, behind)) if is_later && !behind.starts_with('-') => {
+            return Ok(Piece::Later(inner));
+        }
         Some((scheme, behind)) if !behind.starts_with('-') => {
             return Err(format!(
                 "unsupported scheme {scheme:?} in ${{{scheme}:…}}; use ${{env:NAME}} or \

@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 };
 
 use crate::{
-    definition::{Definition, Endpoint, Format},
+    definition::{BodyFormat, Definition, Endpoint, Parameters},
     exporters::prometheus::{self, Config, NameFilter, Prometheus},
     instruments::PullReader,
     pipeline::{Exporter as _, OtlpForm, Snapshot, Starts, Target},
@@ -89,8 +89,9 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
     let endpoint = |name: &str| Endpoint {
         id: name.into(),
         path: format!("/{name}").into(),
-        request: format!("/{name}").into(),
-        format: Format::Json,
+        request: Arc::default(),
+        interval: None,
+        format: BodyFormat::Json,
         scope: format!("betanet/{name}").into(),
         families: None,
         transform: None,
@@ -109,6 +110,7 @@ pub(super) fn target(name: &str, labels: &[(&str, &str)]) -> Arc<Target> {
             name: "betanet".to_owned(),
             resource: BTreeMap::new(),
             endpoints: vec![endpoint("network"), endpoint("mixnodes")],
+            parameters: Parameters::default(),
             instruments: Vec::new(),
             rules: Vec::new(),
             shares_names: false,

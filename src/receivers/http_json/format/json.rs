@@ -15,13 +15,14 @@ use super::{
 /// large is not repaired. Integers stay exact.
 pub(crate) fn read(body: &[u8], budget: &mut Budget) -> Result<(Value, u64), DocumentError> {
     let body = lossy_json::without_mark(body);
+    let before = budget.taken_bytes();
     let strict = match parse(body, budget) {
         Ok(value) => return Ok((value, 0)),
         Err(error @ DocumentError::TooLarge(_)) => return Err(error),
         Err(error) => error,
     };
     // The part that was parsed is dropped.
-    budget.give_back(budget.taken_bytes());
+    budget.give_back(budget.taken_bytes() - before);
     let mended = lossy_json::repair(body, budget)?;
     let value = match mended {
         Mended { places: 0, .. } => return Err(strict),

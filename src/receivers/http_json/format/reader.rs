@@ -7,20 +7,23 @@ use serde_json::Value;
 
 use super::{
     budget::{Budget, TIMES_LIMIT},
+    csv,
     error::DocumentError,
-    json, lossy_json,
+    json, lines, lossy_json, ndjson,
     prometheus::{self, Fault},
     transform::EndpointTransform,
+    xml,
 };
 use crate::{
-    definition::{Endpoint, Format},
+    definition::{BodyFormat, Endpoint, Method},
     pipeline::Body,
 };
 
 /// Parses the bodies of one endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
-    format: Format,
+    /// `None` where responses have no body (`HEAD`). The document is `null` then.
+    format: Option<BodyFormat>,
     /// The families of Prometheus text that rules read. `None` means all.
     families: Option<Arc<BTreeSet<String>>>,
     transform: Option<EndpointTransform>,
@@ -42,7 +45,10 @@ impl Reader {
     /// A reader for bodies of at most `body_limit_bytes`.
     pub(crate) fn new(endpoint: &Endpoint, body_limit_bytes: u64) -> Self {
         Self {
-            format: endpoint.format,
+            format: match endpoint.request.method {
+                Method::Head => None,
+                Method::Get | Method::Post => Some(endpoint.format.clone()),
+            },
             families: endpoint.families.clone(),
             transform: EndpointTransform::of(endpoint),
             limit_bytes: body_limit_bytes.saturating_mul(TIMES_LIMIT),
@@ -53,7 +59,7 @@ impl Reader {
     #[cfg(test)]
     pub(crate) fn json(body_limit_bytes: u64) -> Self {
         Self {
-            format: Format::Json,
+            format: Some(BodyFormat::Json),
             families: None,
             transform: None,
             limit_bytes: body_limit_bytes * TIMES_LIMIT,
@@ -77,17 +83,14 @@ impl Reader {
 
     fn parse(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
         let mut budget = Budget::new(self.limit_bytes);
-        let (value, repaired) = match self.format {
-            Format::Json => json::read(body, &mut budget)?,
-            Format::Prometheus => {
+        let (value, repaired) = match &self.format {
+            None => (Value::Null, 0),
+            Some(BodyFormat::Json) => json::read(body, &mut budget)?,
+            Some(BodyFormat::Ndjson) => ndjson::read(body, &mut budget)?,
+            Some(format) => {
                 let sent = lossy_json::text(body, &mut budget)?;
-                let families = self.families.as_deref();
-                let read = prometheus::parse(&sent.text, families, &mut budget);
-                let value = read.map_err(|fault| match fault {
-                    Fault::Text(error) => DocumentError::Exposition(error),
-                    Fault::TooLarge(error) => error.into(),
-                })?;
-                let places = sent.places;
+                let (value, places) = self.read_text(format, &sent.text, &mut budget)?;
+                let places = sent.places + places;
                 sent.give_back(&mut budget);
                 (value, places)
             }
@@ -108,9 +111,36 @@ impl Reader {
         })
     }
 
-    /// Whether bodies are JSON. An empty JSON body is an error.
-    pub(crate) fn is_json(&self) -> bool {
-        self.format == Format::Json
+    fn read_text(
+        &self,
+        format: &BodyFormat,
+        text: &str,
+        budget: &mut Budget,
+    ) -> Result<(Value, u64), DocumentError> {
+        let value = match format {
+            BodyFormat::Json | BodyFormat::Ndjson => return json::read(text.as_bytes(), budget),
+            BodyFormat::Xml => return xml::parse(text, budget),
+            BodyFormat::Csv(csv) => csv::parse(text, csv, budget)?,
+            BodyFormat::Text(pattern) => lines::parse(text, pattern.get(), budget)?,
+            BodyFormat::Prometheus => {
+                let read = prometheus::parse(text, self.families.as_deref(), budget);
+                read.map_err(|fault| match fault {
+                    Fault::Text(error) => DocumentError::Exposition(error),
+                    Fault::TooLarge(error) => error.into(),
+                })?
+            }
+        };
+        Ok((value, 0))
+    }
+
+    /// Whether an empty body is no document.
+    pub(crate) fn needs_text(&self) -> bool {
+        self.format.as_ref().is_some_and(BodyFormat::needs_text)
+    }
+
+    /// Whether a body may say itself in which charset it is.
+    pub(crate) fn is_xml(&self) -> bool {
+        self.format == Some(BodyFormat::Xml)
     }
 }
 
@@ -120,11 +150,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::definition::CsvFormat;
 
-    fn reader(format: Format, families: Option<&[&str]>, body_limit_bytes: u64) -> Reader {
+    fn reader(format: BodyFormat, families: Option<&[&str]>, body_limit_bytes: u64) -> Reader {
         let families = families.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
         Reader {
-            format,
+            format: Some(format),
             families: families.map(Arc::new),
             transform: None,
             limit_bytes: body_limit_bytes * TIMES_LIMIT,
@@ -132,7 +163,7 @@ mod tests {
     }
 
     fn json_of(text: &str) -> Result<Value, String> {
-        let read = reader(Format::Json, None, 1 << 20).read(text.as_bytes());
+        let read = reader(BodyFormat::Json, None, 1 << 20).read(text.as_bytes());
         read.map(|decoded| decoded.value)
             .map_err(|error| error.to_string())
     }
@@ -155,7 +186,7 @@ mod tests {
     }
 
     fn read(body: &[u8]) -> Result<(Value, u64), DocumentError> {
-        let read = reader(Format::Json, None, 1 << 20).read(body);
+        let read = reader(BodyFormat::Json, None, 1 << 20).read(body);
         read.map(|decoded| (decoded.value, decoded.repaired))
     }
 
@@ -281,7 +312,7 @@ mod tests {
                 numbered(|n| format!("{{\"id\":\"node-{n}\",\"n\":{n}}}"))
             ),
         ] {
-            let (bytes, read) = peak(&reader(Format::Json, None, LIMIT as u64), &text);
+            let (bytes, read) = peak(&reader(BodyFormat::Json, None, LIMIT as u64), &text);
             let start: String = text.chars().take(30).collect();
             assert!(
                 bytes <= LIMIT as u64 * 8,
@@ -299,14 +330,54 @@ mod tests {
     }
 
     #[test]
+    fn every_format_gives_a_document_of_its_shape() {
+        let csv = CsvFormat {
+            delimiter: b';',
+            comment: None,
+            header: true,
+        };
+        let pattern = r"^(?P<key>\w+): (?P<value>.*)$".parse().unwrap();
+        for (format, body, expected, repaired) in [
+            (BodyFormat::Ndjson, "\u{feff}1\n2\n", json!([1, 2]), 0),
+            (
+                BodyFormat::Csv(csv),
+                "\u{feff}a;b\n1;2\n",
+                json!([{"a": "1", "b": "2"}]),
+                0,
+            ),
+            (
+                BodyFormat::Xml,
+                "\u{feff}<a b='1'>&c;</a>",
+                json!({"a": {"@b": "1", "#text": "&c;"}}),
+                1,
+            ),
+            (
+                BodyFormat::Text(pattern),
+                "\u{feff}Uptime: 5\r\n\r\nScoreboard\n",
+                json!([{"key": "Uptime", "value": "5"}]),
+                0,
+            ),
+        ] {
+            let read = reader(format, None, 1 << 20).read(body.as_bytes()).unwrap();
+            assert_eq!((read.value, read.repaired), (expected, repaired), "{body}");
+            assert!(read.bytes > 0);
+        }
+        let head = Reader {
+            format: None,
+            ..Reader::json(10)
+        };
+        assert!(!head.needs_text() && head.read(b"").unwrap().value.is_null());
+    }
+
+    #[test]
     fn prometheus_text_needs_no_more_than_its_budget() {
         const LIMIT: usize = 256 * 1024;
         let text = "a 1\n".repeat(LIMIT / 4);
-        let (bytes, read) = peak(&reader(Format::Prometheus, None, LIMIT as u64), &text);
+        let (bytes, read) = peak(&reader(BodyFormat::Prometheus, None, LIMIT as u64), &text);
         assert!(matches!(read, Err(DocumentError::TooLarge(_))));
         assert!(bytes <= LIMIT as u64 * 8, "{bytes}");
         let (bytes, read) = peak(
-            &reader(Format::Prometheus, Some(&["b"]), LIMIT as u64),
+            &reader(BodyFormat::Prometheus, Some(&["b"]), LIMIT as u64),
             &text,
         );
         assert_eq!(read.unwrap().value, json!({"a": []}), "nobody wants it");
@@ -333,7 +404,7 @@ mod tests {
         let broken = [b"[\"".as_slice(), &[0xFF; LIMIT - 4], b"\"]"].concat();
         let bodies = texts.map(String::into_bytes).into_iter().chain([broken]);
         for body in bodies {
-            let reader = reader(Format::Json, None, LIMIT as u64);
+            let reader = reader(BodyFormat::Json, None, LIMIT as u64);
             let mut read = None;
             let info = allocation_counter::measure(|| read = Some(reader.read(&body)));
             let start = body[..20].escape_ascii();
@@ -357,7 +428,7 @@ mod tests {
     fn a_document_that_is_too_large_is_not_repaired() {
         let text = format!("[NaN,{}0]", r#"{"":0},"#.repeat(1000));
         for body in [text.replace("NaN", "0"), text] {
-            let read = reader(Format::Json, None, 7001).read(body.as_bytes());
+            let read = reader(BodyFormat::Json, None, 7001).read(body.as_bytes());
             assert!(matches!(read, Err(DocumentError::TooLarge(_))), "{read:?}");
         }
     }
@@ -365,7 +436,7 @@ mod tests {
     #[test]
     fn the_error_of_a_large_document_has_its_limit() {
         let text = format!("[{}0]", r#"{"":0},"#.repeat(1000));
-        let error = reader(Format::Json, None, 7001)
+        let error = reader(BodyFormat::Json, None, 7001)
             .read(text.as_bytes())
             .unwrap_err();
         assert_eq!(

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     client::content_encoding::{ACCEPTED, Codings},
+    definition::Method,
     pipeline::{Allowance, LARGE_BYTES, Share},
 };
 
@@ -136,21 +137,25 @@ impl Drop for TargetClient {
 
 #[async_trait]
 impl Transport for TargetClient {
-    async fn get(
+    async fn fetch(
         &self,
         mut request: TransportRequest,
     ) -> Result<TransportResponse, TransportError> {
+        if !request.definition.is_idempotent {
+            // A connection that was kept may be dead, and it could not be sent again.
+            return self.fetch_by(&self.client.unpooled, request, false).await;
+        }
         if self.client.budget.keeps() {
-            return self.get_by(&self.client.pooled, request, true).await;
+            return self.fetch_by(&self.client.pooled, request, true).await;
         }
         let Some(turn) = self.line.turn().await else {
-            return self.get_by(&self.client.unpooled, request, false).await;
+            return self.fetch_by(&self.client.unpooled, request, false).await;
         };
         if !turn.is_awaited {
             request.headers.insert(header::CONNECTION, CLOSE);
         }
         let brief = &self.client.brief;
-        let response = self.get_by(brief, request, turn.is_awaited).await;
+        let response = self.fetch_by(brief, request, turn.is_awaited).await;
         if turn.is_awaited {
             // A task of the pool takes the connection back: let it, before the next one looks.
             yield_now().await;
@@ -161,7 +166,7 @@ impl Transport for TargetClient {
 
 impl TargetClient {
     /// Asks by one of the clients; whether that `keeps` the connection.
-    async fn get_by(
+    async fn fetch_by(
         &self,
         client: &Client,
         mut request: TransportRequest,
@@ -171,6 +176,7 @@ impl TargetClient {
         let mut answer = self.ask(client, &request).await?;
         let mut followed = 0;
         while max_redirects > 0
+            && !request.accepts(answer.status())
             && let Some(next) = redirect::next(&request, answer.status(), answer.headers())
         {
             if followed == max_redirects {
@@ -182,7 +188,8 @@ impl TargetClient {
         }
         let status = answer.status();
         let headers = answer.headers().clone();
-        let (body, codings, share) = match status.is_success() {
+        let has_body = request.method != Method::Head && request.accepts(status);
+        let (body, codings, share) = match has_body {
             true => read(answer, &request).await?,
             false => (Bytes::new(), Codings::default(), None),
         };
@@ -210,6 +217,9 @@ impl TargetClient {
             }
             answer => answer,
         };
+        if answer.is_ok() {
+            request.begin();
+        }
         answer.map_err(classify)
     }
 
@@ -223,12 +233,20 @@ impl TargetClient {
 }
 
 async fn send(client: &Client, request: &TransportRequest) -> reqwest::Result<reqwest::Response> {
-    client
-        .get(request.url.clone())
+    let method = match request.method {
+        Method::Get => http::Method::GET,
+        Method::Post => http::Method::POST,
+        Method::Head => http::Method::HEAD,
+    };
+    let builder = client
+        .request(method, request.url.clone())
         .header(header::ACCEPT_ENCODING, ACCEPTED)
-        .headers(request.headers.clone())
-        .send()
-        .await
+        .headers(request.headers.clone());
+    let builder = match request.method {
+        Method::Post => builder.body(request.body.clone()),
+        Method::Get | Method::Head => builder,
+    };
+    builder.send().await
 }
 
 /// Reads the body up to the limit.

@@ -46,7 +46,7 @@ struct Memory(Arc<Answering>);
 
 #[async_trait]
 impl Transport for Memory {
-    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
         let cut = |what: &str| TransportError::Cut(what.into());
         let answer = (self.0)(request.url).await;
         let (status, body) = answer.ok_or_else(|| cut("the connection was closed"))?;

@@ -1,11 +1,12 @@
 //! Redirects. This code follows them, because reqwest would send the configured headers and a
 //! `Referer` to every origin.
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Url;
 
 use super::transport::{TransportError, TransportRequest};
-use crate::settings::HttpUrl;
+use crate::{definition::Method, settings::HttpUrl};
 
 /// The maximum number of characters of a `Location` that messages show.
 const SHOWN_CHARS_MAX: usize = 200;
@@ -23,6 +24,14 @@ pub(crate) fn next(
         url,
         ..request.clone()
     };
+    if is_repeated_as_get(request, status) {
+        next.method = Method::Get;
+        next.body = Bytes::new();
+        next.headers.remove(header::CONTENT_TYPE);
+    }
+    if next.method == Method::Post && next.url.origin() != request.url.origin() {
+        return None;
+    }
     if next.url.origin() != request.url.origin() {
         let connection = next.headers.remove(header::CONNECTION);
         next.headers = connection
@@ -31,6 +40,11 @@ pub(crate) fn next(
             .collect();
     }
     Some(next)
+}
+
+/// As browsers do it: only 307 and 308 repeat a `POST`.
+fn is_repeated_as_get(request: &TransportRequest, status: StatusCode) -> bool {
+    request.method == Method::Post && !matches!(status.as_u16(), 307 | 308)
 }
 
 /// The error after `followed` redirects, with the next location.
@@ -42,8 +56,17 @@ pub(crate) fn too_many(followed: usize, next: &TransportRequest) -> TransportErr
 }
 
 /// The part of a message that describes a redirect that is not followed.
-pub(crate) fn not_followed(from: &Url, status: StatusCode, headers: &HeaderMap) -> String {
-    match location(from, status, headers) {
+pub(crate) fn not_followed(
+    request: &TransportRequest,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> String {
+    let repeats = request.method == Method::Post && !is_repeated_as_get(request, status);
+    match location(&request.url, status, headers) {
+        Some(to) if repeats && to.origin() != request.url.origin() => format!(
+            ", which leads to {}: a POST is not repeated there, so give that as the endpoint",
+            shown(&to)
+        ),
         Some(to) => format!(
             ", which leads to {}: `max_redirects` follows none, so give that as the endpoint",
             shown(&to)
@@ -87,10 +110,8 @@ mod tests {
             (header::IF_NONE_MATCH, "a".parse().unwrap()),
         ];
         let request = TransportRequest {
-            url: from.parse().unwrap(),
             headers: of_request.into_iter().collect(),
-            body_limit_bytes: 10,
-            memory: crate::pipeline::Allowance::new(10),
+            ..TransportRequest::get(from)
         };
         let headers = HeaderMap::from_iter([(header::LOCATION, to.parse().unwrap())]);
         let next = next(&request, StatusCode::FOUND, &headers)?;
@@ -115,8 +136,29 @@ mod tests {
     }
 
     #[test]
+    fn a_post_is_repeated_only_where_the_server_says_so_and_never_elsewhere() {
+        let content_type = (header::CONTENT_TYPE, "a/b".parse().unwrap());
+        let request = TransportRequest {
+            method: Method::Post,
+            body: Bytes::from_static(b"x"),
+            headers: HeaderMap::from_iter([content_type]),
+            ..TransportRequest::get("http://a/v1")
+        };
+        let to = |to: &str| HeaderMap::from_iter([(header::LOCATION, to.parse().unwrap())]);
+        for (status, expected) in [(302, (Method::Get, 0, 0)), (307, (Method::Post, 1, 1))] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let next = next(&request, status, &to("/v2")).unwrap();
+            assert_eq!((next.method, next.body.len(), next.headers.len()), expected);
+        }
+        let status = StatusCode::PERMANENT_REDIRECT;
+        assert!(next(&request, status, &to("http://b/v2")).is_none());
+        let said = not_followed(&request, status, &to("http://b/v2"));
+        assert!(said.contains("a POST is not repeated there"), "{said}");
+    }
+
+    #[test]
     fn a_location_shows_no_value() {
-        let from = "http://a/".parse().unwrap();
+        let from = TransportRequest::get("http://a/");
         let to = "/login?token=hunter2".parse().unwrap();
         let headers = HeaderMap::from_iter([(header::LOCATION, to)]);
         let said = not_followed(&from, StatusCode::FOUND, &headers);

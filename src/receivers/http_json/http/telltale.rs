@@ -28,7 +28,7 @@ pub(crate) fn of_status(
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             asked(request, headers, &header::PROXY_AUTHENTICATE)
         }
-        _ => redirect::not_followed(&request.url, status, headers),
+        _ => redirect::not_followed(request, status, headers),
     }
 }
 
@@ -84,9 +84,6 @@ pub(crate) fn of_body(request: &TransportRequest, headers: &HeaderMap, body: &By
         Some(text) => format!("content type {:?}", without_secrets(text, request)),
         None => "no content type".to_owned(),
     };
-    if begins.starts_with(b"{") || begins.starts_with(b"[") {
-        return format!("failed to read the body ({of_type})");
-    }
     let text = String::from_utf8_lossy(begins);
     let is_html = begins.starts_with(b"<")
         && (text.to_ascii_lowercase().contains("<html")
@@ -94,6 +91,9 @@ pub(crate) fn of_body(request: &TransportRequest, headers: &HeaderMap, body: &By
     let what = if is_html { "an HTML page" } else { "a body" };
     let text = without_secrets(&text, request);
     let text: String = text.chars().take(SHOWN_CHARS).collect();
+    if begins.starts_with(b"{") || begins.starts_with(b"[") {
+        return format!("failed to read the body ({of_type}), which begins with {text:?}");
+    }
     format!("{what} came ({of_type}) that begins with {text:?}")
 }
 
@@ -126,10 +126,8 @@ mod tests {
         let mut token = HeaderValue::from_static("Bearer hunter22");
         token.set_sensitive(true);
         TransportRequest {
-            url: "http://a/b?key=hunter%2B3&n=1".parse().unwrap(),
             headers: HeaderMap::from_iter([(header::AUTHORIZATION, token)]),
-            body_limit_bytes: 10,
-            memory: crate::pipeline::Allowance::new(10),
+            ..TransportRequest::get("http://a/b?key=hunter%2B3&n=1")
         }
     }
 
@@ -183,7 +181,7 @@ mod tests {
             (
                 &HeaderMap::new(),
                 "{\"a\":",
-                "failed to read the body (no content type)",
+                "failed to read the body (no content type), which begins with \"{\\\"a\\\":\"",
             ),
         ] {
             let said = of_body(&request(), headers, &Bytes::from_static(body.as_bytes()));

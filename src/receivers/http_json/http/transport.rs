@@ -1,6 +1,9 @@
 //! The seam between polling and the network: tests put an in-memory server behind it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,20 +12,58 @@ use reqwest::Url;
 
 use crate::{
     client::content_encoding::{Codings, DecodeError},
+    definition::{Method, Request},
     pipeline::{Allowance, ErrorType, Share},
 };
 
-/// A `GET`.
+/// A request.
 #[derive(Debug, Clone)]
 pub(crate) struct TransportRequest {
+    /// What it comes from: of which statuses the body is read, and whether it may be sent again.
+    pub(crate) definition: Arc<Request>,
+    /// How it asks; a redirect may change it.
+    pub(crate) method: Method,
     /// Where.
     pub(crate) url: Url,
     /// Headers, credentials among them.
     pub(crate) headers: HeaderMap,
+    /// What is sent along.
+    pub(crate) body: Bytes,
     /// The most bytes of the body that are read.
     pub(crate) body_limit_bytes: u64,
     /// Where a large body takes its memory from.
     pub(crate) memory: Arc<Allowance>,
+    /// Whether an answer has begun, where somebody wants to know.
+    pub(crate) has_begun: Option<Arc<AtomicBool>>,
+}
+
+impl TransportRequest {
+    /// A `GET` of a URL.
+    #[cfg(test)]
+    pub(crate) fn get(url: &str) -> Self {
+        Self {
+            definition: Arc::default(),
+            method: Method::Get,
+            url: url.parse().unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            body_limit_bytes: 10,
+            memory: Allowance::new(10),
+            has_begun: None,
+        }
+    }
+
+    /// An answer has begun.
+    pub(crate) fn begin(&self) {
+        if let Some(has_begun) = &self.has_begun {
+            has_begun.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the body of an answer with this status is read.
+    pub(crate) fn accepts(&self, status: StatusCode) -> bool {
+        self.definition.accepted.holds(status.as_u16())
+    }
 }
 
 /// A whole answer.
@@ -32,7 +73,7 @@ pub(crate) struct TransportResponse {
     pub(crate) status: StatusCode,
     /// Its headers.
     pub(crate) headers: HeaderMap,
-    /// Its body as it was sent; empty where the status is no success.
+    /// Its body as it was sent; empty where the status is not accepted.
     pub(crate) body: Bytes,
     /// How it is compressed.
     pub(crate) codings: Codings,
@@ -119,5 +160,5 @@ impl TransportError {
 #[async_trait]
 pub(crate) trait Transport: Send + Sync {
     /// Fetches once: no retry, no timeout. Dropping the future ends the request.
-    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError>;
+    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError>;
 }

@@ -6,33 +6,35 @@
 use std::{
     future::Future,
     pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::future::{Either, select};
 use http::{HeaderMap, StatusCode};
-use reqwest::Url;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout, timeout_at},
 };
 
-use super::body_mapper::BodyMapper;
+use super::{
+    asked::{AskedRequest, EndpointUrl, RequestValues},
+    body_mapper::BodyMapper,
+    failure::ResponseError,
+    receive::read_body,
+};
 use crate::{
-    client::content_encoding::DecodeError,
-    definition::{Definition, EndpointLabels},
-    http::{Credentials, CredentialsError, retry_after},
-    pipeline::{
-        Allowance, Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome,
-        Share,
-    },
+    definition::{EndpointLabels, Method, Parameters},
+    http::{Credentials, retry_after},
+    pipeline::{Allowance, Body, EndpointPoll, ErrorType, LARGE_BYTES, PollOutcome},
     receivers::http_json::{
-        format::{error::DocumentError, reader::Reader},
         http::{
             cache_headers::{add_validators, origin},
             telltale,
-            transport::{Transport, TransportError, TransportRequest, TransportResponse},
+            transport::{Transport, TransportRequest, TransportResponse},
         },
         telemetry::ReceiverTelemetry,
     },
@@ -46,13 +48,15 @@ use crate::{
         target_resilience::TargetResilience,
     },
     runtime::{Clock, heavy},
-    telemetry::{Trace, chain},
+    telemetry::Trace,
 };
 
 /// What all endpoints of a receiver have in common.
 pub(crate) struct ReceiverParts {
     /// Sent with each request.
     pub(crate) headers: HeaderMap,
+    /// What requests may refer to.
+    pub(crate) parameters: Arc<Parameters>,
     /// Added to the headers.
     pub(crate) credentials: Credentials,
     /// The most bytes of a decompressed body.
@@ -77,6 +81,10 @@ pub(crate) struct EndpointPoller {
     pub(crate) sites: PerInstance<EndpointAddress>,
     /// What metrics, logs and pages show of it.
     pub(crate) labels: EndpointLabels,
+    /// What it is asked for.
+    pub(crate) values: RequestValues,
+    /// It is asked at every so many ticks.
+    pub(crate) every: u32,
     /// Reads and maps its bodies.
     pub(crate) mapper: BodyMapper,
     pub(crate) shared: Arc<ReceiverParts>,
@@ -88,39 +96,8 @@ pub(crate) struct EndpointPoller {
 
 /// The endpoint at one instance.
 pub(crate) struct EndpointAddress {
-    pub(crate) url: Url,
+    pub(crate) url: EndpointUrl,
     pub(crate) transport: Arc<dyn Transport>,
-}
-
-/// Why an attempt gave no document.
-#[derive(Debug, thiserror::Error)]
-enum ResponseError {
-    #[error("no place among the concurrent requests")]
-    Limiter,
-    #[error("no answer within {} s", .0.as_secs_f64())]
-    Timeout(Duration),
-    #[error("answered with status {status}{detail}")]
-    Status {
-        status: u16,
-        detail: String,
-        retry_after: Option<Duration>,
-    },
-    #[error("failed to read the credentials")]
-    Credentials(#[source] CredentialsError),
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    #[error("answered with status {status} and no body, where a document is wanted")]
-    Empty { status: u16 },
-    #[error("{what}")]
-    Unreadable {
-        what: String,
-        #[source]
-        source: DocumentError,
-    },
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    #[error("failed to read the body")]
-    Undone(#[from] heavy::Undone),
 }
 
 /// If this task wakes later than this after a deadline, the answer may have come in time.
@@ -129,10 +106,12 @@ const LATE: Duration = Duration::from_millis(20);
 /// A compressed body of so many bytes can take a millisecond to decompress.
 const HEAVY_BYTES: usize = 1024;
 
-/// The largest body of a sample that is read, in bytes.
-const SAMPLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
 impl EndpointPoller {
+    /// How it is asked.
+    pub(crate) fn method(&self) -> Method {
+        self.values.request.method
+    }
+
     /// Polls once: makes the attempts that the resilience layer asks for.
     pub(crate) async fn poll(&self, manner: Manner) -> EndpointPoll {
         let started = Instant::now();
@@ -140,7 +119,7 @@ impl EndpointPoller {
         let mut polled = loop {
             match run.next().await {
                 NextStep::Done(polled) => break polled,
-                NextStep::Attempt(request) => match run.hedge_after() {
+                NextStep::Attempt(request) => match self.hedge_after(&run) {
                     None => run.record(self.attempt(request).await),
                     // Boxed, since few polls need a second attempt.
                     Some(delay) => Box::pin(self.race(&mut run, request, delay)).await,
@@ -151,6 +130,14 @@ impl EndpointPoller {
             self.finish(body).await;
         }
         Self::result(started, polled)
+    }
+
+    /// After which time another instance is asked as well. A `POST` is not made twice.
+    fn hedge_after(&self, run: &PollRun<'_>) -> Option<Duration> {
+        match self.method() {
+            Method::Post => None,
+            Method::Get | Method::Head => run.hedge_after(),
+        }
     }
 
     /// Makes an attempt, and another one beside it if there is no answer after `delay`.
@@ -216,44 +203,81 @@ impl EndpointPoller {
         &self,
         order: AttemptRequest,
     ) -> Result<AttemptResponse, AttemptError> {
-        let (started, limit) = (Instant::now(), order.timeout);
-        let exchange = async {
-            let permit = timeout(limit, self.shared.limiter.acquire()).await;
-            let permit = permit.map_err(|_| ResponseError::Limiter)?;
-            let _permit = permit.map_err(|_| ResponseError::Limiter)?;
-            let _in_flight = self.shared.telemetry.request();
-            let request = self.request(&order)?;
-            let transport = &self.sites.at(order.instance).transport;
-            let response = in_time(transport.get(request.clone()), started + limit).await;
-            // Reading the response takes none of the node's time.
-            let response = response.ok_or(ResponseError::Timeout(limit))??;
-            self.read(response, request, &order).await
-        };
-        let result = exchange.await.map_err(ResponseError::into_attempt_error);
-        let error = result.as_ref().err();
-        // Waiting in vain for a place among the concurrent requests is not a request.
-        if error.is_none_or(|error| error.class != ResultClass::NotSent) {
-            let error_type = error.map(|error| error.failure.error_type);
-            let telemetry = &self.shared.telemetry;
-            telemetry.requested(&self.labels, started.elapsed(), error_type);
+        let started = Instant::now();
+        let has_begun = (self.method() == Method::Post).then(Arc::<AtomicBool>::default);
+        let exchange = self.exchange(&order, has_begun.as_ref()).await;
+        let mut result = exchange.map_err(ResponseError::into_attempt_error);
+        if let (Err(error), Some(has_begun)) = (&mut result, &has_begun) {
+            error.is_final = self.is_final(error, has_begun.load(Ordering::Relaxed));
         }
+        let error_type = match &result {
+            // Waiting in vain for a place among the concurrent requests is not a request.
+            Err(error) if error.class == ResultClass::NotSent => return result,
+            Err(error) => Some(error.failure.error_type),
+            Ok(AttemptResponse::Body(body, _)) => body.accepted_status.map(ErrorType::Status),
+            Ok(AttemptResponse::NotModified(_)) => None,
+        };
+        let (of, took) = ((self.method(), &self.labels), started.elapsed());
+        self.shared.telemetry.requested(of, took, error_type);
         result
     }
 
+    async fn exchange(
+        &self,
+        order: &AttemptRequest,
+        has_begun: Option<&Arc<AtomicBool>>,
+    ) -> Result<AttemptResponse, ResponseError> {
+        let (started, limit) = (Instant::now(), order.timeout);
+        let permit = timeout(limit, self.shared.limiter.acquire()).await;
+        let permit = permit.map_err(|_| ResponseError::Limiter)?;
+        let _permit = permit.map_err(|_| ResponseError::Limiter)?;
+        let _in_flight = self.shared.telemetry.request();
+        let request = TransportRequest {
+            has_begun: has_begun.cloned(),
+            ..self.request(order)?
+        };
+        let transport = &self.sites.at(order.instance).transport;
+        let response = in_time(transport.fetch(request.clone()), started + limit).await;
+        // Reading the response takes none of the node's time.
+        let response = response.ok_or(ResponseError::Timeout(limit))??;
+        self.read(response, request, order).await
+    }
+
+    /// Whether a `POST` that failed must not be sent again: something may have been done for it.
+    fn is_final(&self, error: &AttemptError, has_begun: bool) -> bool {
+        let was_sent = !matches!(
+            error.failure.error_type,
+            ErrorType::Dns | ErrorType::Connect | ErrorType::Tls
+        ) && error.class != ResultClass::NotSent;
+        has_begun || (was_sent && !self.values.request.is_idempotent)
+    }
+
     fn request(&self, order: &AttemptRequest) -> Result<TransportRequest, ResponseError> {
-        let mut headers = self.shared.headers.clone();
+        let ReceiverParts { headers, clock, .. } = &*self.shared;
+        let url = &self.sites.at(order.instance).url;
+        let AskedRequest {
+            url,
+            mut headers,
+            body,
+        } = self.values.at(url, headers, clock)?;
         self.shared
             .credentials
             .add_to(&mut headers)
             .map_err(ResponseError::Credentials)?;
-        if let Some(origin) = &order.validators {
+        if let Some(origin) = &order.validators
+            && self.method() == Method::Get
+        {
             add_validators(&mut headers, origin);
         }
         Ok(TransportRequest {
-            url: self.sites.at(order.instance).url.clone(),
+            definition: Arc::clone(&self.values.request),
+            method: self.method(),
+            url,
             headers,
+            body,
             body_limit_bytes: self.shared.body_limit_bytes,
             memory: Arc::clone(&self.shared.memory),
+            has_begun: None,
         })
     }
 
@@ -268,7 +292,7 @@ impl EndpointPoller {
         if status == StatusCode::NOT_MODIFIED && order.validators.is_some() {
             return Ok(AttemptResponse::NotModified(origin));
         }
-        if !status.is_success() {
+        if !request.accepts(status) {
             let retry_after = retry_after(status, &response.headers, clock.since_epoch());
             return Err(ResponseError::Status {
                 status: status.as_u16(),
@@ -288,7 +312,8 @@ impl EndpointPoller {
             (None, true) => heavy::offload(read).await??,
             (None, false) => read()?,
         };
-        let body = body.accounted(share, &self.shared.kept);
+        let mut body = body.accounted(share, &self.shared.kept);
+        body.accepted_status = (!status.is_success()).then_some(status.as_u16());
         Ok(AttemptResponse::Body(body, origin))
     }
 }
@@ -305,166 +330,6 @@ async fn in_time<T>(answer: impl Future<Output = T>, deadline: Instant) -> Optio
         return None;
     }
     timeout(late, answer).await.ok()
-}
-
-/// Reserves memory for a large body of so many bytes, no more and no less.
-fn hold(
-    share: &mut Option<Share>,
-    bytes: u64,
-    memory: &Arc<Allowance>,
-) -> Result<(), TransportError> {
-    let has_room = match share.as_mut() {
-        None => {
-            *share = memory.take(bytes);
-            share.is_some()
-        }
-        Some(share) => {
-            share.shrink(bytes);
-            share.grow(bytes - share.bytes())
-        }
-    };
-    has_room.then_some(()).ok_or(TransportError::Memory)
-}
-
-/// Decompresses the body of a response, reads it and maps it.
-fn read_body(
-    mapper: &BodyMapper,
-    response: TransportResponse,
-    request: &TransportRequest,
-    received: SystemTime,
-) -> Result<(Body, Option<Share>), ResponseError> {
-    let TransportResponse {
-        status,
-        headers,
-        body: sent,
-        codings,
-        mut share,
-    } = response;
-    let limit_bytes = request.body_limit_bytes;
-    let raw = codings
-        .decode(sent, limit_bytes)
-        .map_err(|error| match error {
-            DecodeError::TooLarge => TransportError::TooLarge { limit_bytes },
-            other => other.into(),
-        })?;
-    if raw.len() > LARGE_BYTES {
-        hold(&mut share, raw.len() as u64, &request.memory)?;
-    }
-    if mapper.reader.is_json() && telltale::is_empty(&raw) {
-        let status = status.as_u16();
-        return Err(ResponseError::Empty { status });
-    }
-    let body = mapper.body(raw.clone(), received);
-    let body = body.map_err(|error| match error {
-        DocumentError::TooLarge(_)
-        | DocumentError::Transform { .. }
-        | DocumentError::NotRun { .. } => error.into(),
-        source => ResponseError::Unreadable {
-            what: telltale::of_body(request, &headers, &raw),
-            source,
-        },
-    })?;
-    Ok((body, share))
-}
-
-impl ResponseError {
-    fn into_attempt_error(self) -> AttemptError {
-        let error_type = self.error_type();
-        let retry_after = match self {
-            Self::Status { retry_after, .. } => retry_after,
-            _ => None,
-        };
-        let failure = PollFailure {
-            error_type,
-            message: chain(&self).into(),
-        };
-        AttemptError {
-            failure,
-            class: class(error_type),
-            retry_after,
-        }
-    }
-
-    fn error_type(&self) -> ErrorType {
-        match self {
-            Self::Limiter => ErrorType::Limiter,
-            Self::Timeout(_) => ErrorType::Timeout,
-            Self::Status { status, .. } => ErrorType::Status(*status),
-            Self::Credentials(_) => ErrorType::Credentials,
-            Self::Transport(error) => error.error_type(),
-            Self::Empty { .. } => ErrorType::Empty,
-            Self::Document(DocumentError::TooLarge(_)) => ErrorType::TooLarge,
-            Self::Document(DocumentError::Transform { .. } | DocumentError::NotRun { .. }) => {
-                ErrorType::Transform
-            }
-            Self::Document(_) | Self::Unreadable { .. } => ErrorType::Decode,
-            Self::Undone(_) => ErrorType::Memory,
-        }
-    }
-}
-
-/// How the breakers see a failure.
-fn class(error_type: ErrorType) -> ResultClass {
-    match error_type {
-        ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => ResultClass::Transport,
-        ErrorType::Timeout => ResultClass::Timeout,
-        ErrorType::Body | ErrorType::Protocol | ErrorType::Header | ErrorType::Redirect => {
-            ResultClass::Body
-        }
-        ErrorType::TooLarge => ResultClass::TooLarge,
-        ErrorType::Decode | ErrorType::Transform | ErrorType::Empty => ResultClass::Decode,
-        ErrorType::Status(status) => ResultClass::Status(status),
-        ErrorType::Limiter
-        | ErrorType::Credentials
-        | ErrorType::CircuitOpen
-        | ErrorType::Paused
-        | ErrorType::Waiting
-        | ErrorType::Suspect
-        | ErrorType::Memory => ResultClass::NotSent,
-    }
-}
-
-/// A poll made of saved bodies, one for each endpoint. An endpoint without one has failed.
-pub(crate) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
-    let now = clock.now();
-    let endpoints = definition
-        .endpoints
-        .iter()
-        .zip(bodies)
-        .map(|(endpoint, saved)| {
-            let decoded = match saved {
-                None => Err((ErrorType::Body, "no saved body".into())),
-                Some(saved) => {
-                    let reader = Reader::new(endpoint, SAMPLE_BYTES_MAX);
-                    let decoded = reader.read(&saved).map_err(ResponseError::Document);
-                    decoded
-                        .map(|decoded| {
-                            let mut body = reader.body(saved.into(), now);
-                            body.repaired = decoded.repaired;
-                            body
-                        })
-                        .map_err(|error| (error.error_type(), chain(&error).into()))
-                }
-            };
-            let outcome = match decoded {
-                Ok(body) => PollOutcome::Fresh(body),
-                Err((error_type, message)) => PollOutcome::Failed(PollFailure {
-                    error_type,
-                    message,
-                }),
-            };
-            EndpointPoll::new(outcome)
-        });
-    let endpoints = endpoints.collect();
-    Poll {
-        started: now,
-        ended: now,
-        counting_since: now,
-        duration: Duration::ZERO,
-        missed_ticks: 0,
-        endpoints,
-        own: Vec::new(),
-    }
 }
 
 #[cfg(test)]

@@ -33,8 +33,13 @@ struct NextPoll {
     /// Whether it is a tick of the schedule. If not, a breaker lets a probe through, or a reader
     /// wants an answer.
     is_tick: bool,
-    /// Which endpoints are polled, one flag each.
+    /// Which endpoints are polled, one flag each. A tick adds those that are due.
     asked: Vec<bool>,
+}
+
+/// Each endpoint is asked at every so many ticks.
+fn every(poller: &TargetPoller) -> impl Iterator<Item = u32> + Clone {
+    poller.endpoints.iter().map(|endpoint| endpoint.every)
 }
 
 impl<S: Clone> PollLoop<'_, S> {
@@ -48,12 +53,16 @@ impl<S: Clone> PollLoop<'_, S> {
 
     async fn run_until_changed(&mut self) -> PollingEnded {
         loop {
-            let next = match self.wait().await {
+            let mut next = match self.wait().await {
                 Ok(next) => next,
                 Err(turn) => return PollingEnded::Changed(turn),
             };
             if next.is_tick {
                 self.state.schedule.begin(Instant::now());
+                let every = every(self.poller);
+                for (asked, is_due) in next.asked.iter_mut().zip(self.state.pace.tick(every)) {
+                    *asked |= is_due;
+                }
             }
             if !self.state.sink.admits() {
                 match self.skip(next.is_tick).await {
@@ -99,10 +108,7 @@ impl<S: Clone> PollLoop<'_, S> {
         }
         let is_tick = due >= tick;
         let expired = |expiry: &Option<Instant>| expiry.is_some_and(|expiry| expiry <= due);
-        let asked = expiries
-            .iter()
-            .map(|expiry| is_tick || expired(expiry))
-            .collect();
+        let asked = expiries.iter().map(expired).collect();
         Ok(NextPoll {
             due,
             is_tick,
@@ -141,6 +147,10 @@ impl<S: Clone> PollLoop<'_, S> {
         let poll = poller.poll(&next.asked, state.schedule.missed(), None);
         let poll = Box::pin(poll).await;
         in_progress.ended();
+        if next.is_tick {
+            let asked = &next.asked;
+            state.pace.asked(every(poller), asked, &poll.endpoints);
+        }
         let is_unknown = state.leaves_unknown && poll.is_unknown();
         if !is_unknown {
             report(poller, &poll, &mut state.up);

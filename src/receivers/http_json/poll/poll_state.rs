@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     endpoint::EndpointPoller,
+    pace::Pace,
     schedule::{Schedule, SchedulePlan, Timing},
     target_poller::TargetPoller,
 };
@@ -19,6 +20,7 @@ use crate::{
 /// The state of a target between two polls.
 pub(crate) struct PollState {
     pub(crate) schedule: Schedule,
+    pub(crate) pace: Pace,
     pub(crate) up: EndpointUp,
     /// Whether polling ends when the target answers 404 to everything: it may speak another
     /// definition.
@@ -53,6 +55,7 @@ impl PollState {
         let (now, since_epoch) = (Instant::now(), poller.clock.since_epoch());
         Self {
             schedule: Schedule::new(plan(poller, timing), now, since_epoch),
+            pace: Pace::default(),
             up: EndpointUp {
                 endpoints: vec![false; poller.endpoints.len()],
                 target: None,
@@ -74,6 +77,9 @@ impl PollState {
         match is_other {
             true => self.schedule.begin_again(plan, now, since_epoch),
             false => self.schedule.follow(plan, now, since_epoch),
+        }
+        if is_described_anew {
+            self.pace = Pace::default();
         }
         let old = self.board_entry.apply(poller);
         let was_up = |endpoint: &EndpointPoller| {

@@ -136,6 +136,7 @@ impl Round<'_> {
         tracing::info_span!(
             parent: self.span,
             "GET",
+            otel.name = endpoint.method().name(),
             otel.kind = "client",
             server.address = self.target.server_address,
             server.port = self.target.server_port,

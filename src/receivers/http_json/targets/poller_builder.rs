@@ -1,6 +1,6 @@
 //! Builds what polls a target.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::Url;
 
@@ -13,6 +13,7 @@ use crate::{
         format::reader::Reader,
         http::transport::Transport,
         poll::{
+            asked::{EndpointUrl, RequestValues},
             body_mapper::BodyMapper,
             endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
             target_poller::TargetPoller,
@@ -35,6 +36,8 @@ pub(crate) struct PollerParts<'a> {
     pub(crate) member: Arc<TargetSlot>,
     pub(crate) shared: &'a Arc<ReceiverParts>,
     pub(crate) mapping: DocumentMapping,
+    /// The time between two ticks.
+    pub(crate) interval: Duration,
 }
 
 /// An earlier poller of the same target. A new one shares its clients where they were made in the
@@ -82,6 +85,7 @@ impl ReceiverSpec {
             member: member.unwrap_or_else(|| self.fleet.join()),
             shared: &self.shared,
             mapping: self.context.mapping,
+            interval: self.resilience.interval,
         };
         self.poller(config, definition, &parts)
     }
@@ -168,21 +172,33 @@ fn base(url: &HttpUrl) -> &str {
 }
 
 /// Where an endpoint is at an instance.
-fn site_url(of: &HttpUrl, endpoint: &Endpoint) -> Result<Url, BuildError> {
+fn site_url(of: &HttpUrl, endpoint: &Endpoint) -> Result<EndpointUrl, BuildError> {
     if !of.is_base() {
         // As it is shown: a value in a query may be a token.
         return Err(BuildError::NoBase {
             url: of.to_string(),
         });
     }
-    let url = format!("{}{}", base(of), endpoint.request.expose());
-    Url::parse(&url).map_err(|_| BuildError::Url {
+    let Some(fixed) = endpoint.request.fixed() else {
+        return Ok(EndpointUrl::Below(base(of).into()));
+    };
+    let url = Url::parse(&format!("{}{}", base(of), fixed.path));
+    url.map(EndpointUrl::Fixed).map_err(|_| BuildError::Url {
         url: format!("{}{}", base(of), endpoint.path),
     })
 }
 
+/// At every how many ticks an endpoint is asked.
+fn every(endpoint: &Endpoint, tick: Duration) -> u32 {
+    let Some(interval) = endpoint.interval.filter(|_| !tick.is_zero()) else {
+        return 1;
+    };
+    let ticks = interval.as_nanos() / tick.as_nanos();
+    u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+}
+
 fn endpoints(
-    target: &Target,
+    target: &Arc<Target>,
     host: &Arc<TargetResilience>,
     parts: &PollerParts<'_>,
 ) -> Result<Vec<EndpointPoller>, BuildError> {
@@ -201,6 +217,12 @@ fn endpoints(
             Ok(EndpointPoller {
                 sites: parts.sites.try_map(site)?,
                 labels: endpoint.labels(),
+                values: RequestValues {
+                    request: Arc::clone(&endpoint.request),
+                    target: Arc::clone(target),
+                    parameters: Arc::clone(&parts.shared.parameters),
+                },
+                every: every(endpoint, parts.interval),
                 mapper: BodyMapper {
                     reader: Reader::new(endpoint, parts.shared.body_limit_bytes),
                     definition: Arc::clone(&target.definition),

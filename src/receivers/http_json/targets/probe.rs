@@ -68,6 +68,7 @@ impl TargetManager {
                 member: spec.fleet.apart(left).join(),
                 shared: &spec.shared_by_probes,
                 mapping: spec.context.mapping,
+                interval: spec.resilience.interval,
             };
             let poller = spec.poller(&config, definition, &parts);
             let poller = poller.map_err(unable)?;
@@ -128,7 +129,6 @@ fn literal(url: &Url) -> Option<IpAddr> {
 mod tests {
     use std::time::Duration;
 
-    use http::HeaderMap;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -154,14 +154,9 @@ mod tests {
         assert!(later.is_none(), "that would be refused: {later:?}");
         let clients = ClientFactory::new(&Config::default(), 1).unwrap();
         let client = clients.for_probe(&endpoint, pinned.unwrap());
-        let request = TransportRequest {
-            url: endpoint.get().clone(),
-            headers: HeaderMap::new(),
-            body_limit_bytes: 10,
-            memory: crate::pipeline::Allowance::new(10),
-        };
+        let request = TransportRequest::get(endpoint.get().as_str());
         let client = client.unwrap();
-        let (answer, ()) = tokio::join!(client.get(request), async {
+        let (answer, ()) = tokio::join!(client.fetch(request), async {
             tokio::select! {
                 accepted = listener.accept() => drop(accepted.unwrap()),
                 _ = elsewhere.accept() => panic!("it was asked again"),

@@ -65,7 +65,9 @@ impl ReceiverSpec {
     /// Whether a node gets the same requests under both: the same headers and credentials.
     fn asks_like(&self, other: &Self) -> bool {
         let (now, before) = (&self.shared, &other.shared);
-        now.headers == before.headers && now.credentials.are_like(&before.credentials)
+        now.headers == before.headers
+            && now.parameters == before.parameters
+            && now.credentials.are_like(&before.credentials)
     }
 }
 

@@ -54,12 +54,12 @@ async fn get(url: &str, max_redirects: usize) -> Result<TransportResponse, Trans
         ),
     ];
     let request = TransportRequest {
-        url: url.parse().unwrap(),
         headers: HeaderMap::from_iter(headers),
         body_limit_bytes: 100,
         memory: crate::pipeline::Allowance::new(100),
+        ..TransportRequest::get(url)
     };
-    timeout(PATIENCE, client.get(request)).await.unwrap()
+    timeout(PATIENCE, client.fetch(request)).await.unwrap()
 }
 
 fn redirect(to: &str) -> Vec<u8> {

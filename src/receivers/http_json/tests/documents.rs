@@ -10,7 +10,7 @@ struct FastAndSlow;
 
 #[async_trait]
 impl Transport for FastAndSlow {
-    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
         let body = match request.url.path() {
             "/fast" => json!({ "v": vec![7; LARGE_BYTES] }).to_string(),
             _ => {
@@ -53,6 +53,7 @@ fn poller_of_both() -> (TargetPoller, Arc<Allowance>) {
         let clock = endpoint.shared.clock.clone();
         endpoint.shared = Arc::new(ReceiverParts {
             headers: HeaderMap::new(),
+            parameters: Arc::default(),
             credentials: Credentials::new(AuthConfig::default()),
             body_limit_bytes: 1024 * 1024,
             memory: Arc::clone(&memory),

@@ -24,6 +24,8 @@ pub(super) enum Reply {
     Tagged(&'static str),
     /// A status, perhaps with a `Retry-After` in seconds.
     Status(u16, Option<u64>),
+    /// A status with a good body.
+    StatusWithBody(u16),
     /// No response, forever.
     Hang,
     /// The connection is lost after a delay.
@@ -102,7 +104,7 @@ impl ScriptedServer {
 
 #[async_trait]
 impl Transport for ScriptedServer {
-    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
         let tag = request.headers.get(header::IF_NONE_MATCH);
         let sent = Sent {
             at: self.begun.elapsed(),
@@ -114,7 +116,11 @@ impl Transport for ScriptedServer {
         self.sent.lock().unwrap().push(sent);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let _in_flight = InFlight(&self.in_flight);
+        if !matches!(reply, Reply::Hang | Reply::Cut(_) | Reply::Refuse) {
+            request.begin();
+        }
         match reply {
+            Reply::StatusWithBody(code) => Ok(answer(code, "{}")),
             Reply::Good => Ok(answer(200, "{}")),
             Reply::After(after) => {
                 sleep(after).await;
@@ -190,6 +196,7 @@ fn clock() -> Clock {
 fn shared(concurrency: usize, clock: &Clock, telemetry: &ReceiverTelemetry) -> Arc<ReceiverParts> {
     Arc::new(ReceiverParts {
         headers: HeaderMap::new(),
+        parameters: Arc::default(),
         credentials: Credentials::new(AuthConfig::default()),
         body_limit_bytes: 1024,
         memory: Allowance::new(u64::MAX),
@@ -310,15 +317,22 @@ fn before_strangers(
         &clock,
     );
     let host = Arc::new(host);
+    let target = Arc::new(Target::named("node", &definition));
     let endpoints = labels
         .zip(paths)
         .enumerate()
         .map(|(index, (labels, path))| EndpointPoller {
             labels,
             sites: servers.map(|server| EndpointAddress {
-                url: format!("http://node{path}").parse().unwrap(),
+                url: EndpointUrl::Fixed(format!("http://node{path}").parse().unwrap()),
                 transport: Arc::clone(server),
             }),
+            values: RequestValues {
+                request: Arc::default(),
+                target: Arc::clone(&target),
+                parameters: Arc::default(),
+            },
+            every: 1,
             mapper: BodyMapper {
                 reader: Reader::json(1024),
                 definition: Arc::clone(&definition),
@@ -331,7 +345,7 @@ fn before_strangers(
         });
     TargetPoller {
         endpoints: endpoints.collect(),
-        target: Arc::new(Target::named("node", &definition)),
+        target,
         host,
         since: clock.now(),
         clock,

@@ -6,6 +6,7 @@ mod dropped;
 mod hedge;
 mod hours;
 mod lab;
+mod posts;
 mod readers;
 mod replicas;
 mod running;
@@ -35,6 +36,7 @@ use super::{
     format::reader::Reader,
     http::transport::{Transport, TransportError, TransportRequest, TransportResponse},
     poll::{
+        asked::{EndpointUrl, RequestValues},
         body_mapper::BodyMapper,
         endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
         poll_loop::{PollLoop, PollingEnded},
@@ -87,7 +89,7 @@ struct MemoryServer {
 
 #[async_trait]
 impl Transport for MemoryServer {
-    async fn get(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_in_flight.fetch_max(now, Ordering::Relaxed);
         let answer = match &self.answers[request.url.path()] {

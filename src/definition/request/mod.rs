@@ -1,0 +1,19 @@
+//! What an endpoint is asked for: a request whose texts are filled in for each target and time.
+//!
+//! In reading order: `template` is a text with references, `reference` says where a value comes
+//! from, `moment` is a time, `parameters` are values by name; `body` is what is sent along; `status` says of which answers the body
+//! is read; `compiled` puts a request together; `shown` says how much of its path is shown.
+
+mod body;
+mod compiled;
+mod moment;
+mod parameters;
+mod reference;
+pub(super) mod shown;
+mod status;
+mod template;
+
+pub use compiled::{RenderedRequest, Request};
+pub use parameters::Parameters;
+pub use status::AcceptedStatuses;
+pub use template::{RenderError, Scope};

@@ -1,0 +1,106 @@
+//! Why an attempt gave no document.
+
+use std::time::Duration;
+
+use super::asked::UnaskableError;
+use crate::{
+    http::CredentialsError,
+    pipeline::{ErrorType, PollFailure},
+    receivers::http_json::{format::error::DocumentError, http::transport::TransportError},
+    resilience::{executor::AttemptError, outcome::ResultClass},
+    runtime::heavy,
+    telemetry::chain,
+};
+
+/// Why an attempt gave no document.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResponseError {
+    #[error("no place among the concurrent requests")]
+    Limiter,
+    #[error("no answer within {} s", .0.as_secs_f64())]
+    Timeout(Duration),
+    #[error("answered with status {status}{detail}")]
+    Status {
+        status: u16,
+        detail: String,
+        retry_after: Option<Duration>,
+    },
+    #[error("the request cannot be made")]
+    Request(#[from] UnaskableError),
+    #[error("failed to read the credentials")]
+    Credentials(#[source] CredentialsError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("answered with status {status} and no body, where a document is wanted")]
+    Empty { status: u16 },
+    #[error("{what}")]
+    Unreadable {
+        what: String,
+        #[source]
+        source: DocumentError,
+    },
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error("failed to read the body")]
+    Undone(#[from] heavy::Undone),
+}
+
+impl ResponseError {
+    pub(super) fn into_attempt_error(self) -> AttemptError {
+        let error_type = self.error_type();
+        let retry_after = match self {
+            Self::Status { retry_after, .. } => retry_after,
+            _ => None,
+        };
+        let failure = PollFailure {
+            error_type,
+            message: chain(&self).into(),
+        };
+        AttemptError {
+            failure,
+            class: class(error_type),
+            retry_after,
+            is_final: false,
+        }
+    }
+
+    pub(super) fn error_type(&self) -> ErrorType {
+        match self {
+            Self::Limiter => ErrorType::Limiter,
+            Self::Timeout(_) => ErrorType::Timeout,
+            Self::Status { status, .. } => ErrorType::Status(*status),
+            Self::Request(_) => ErrorType::Request,
+            Self::Credentials(_) => ErrorType::Credentials,
+            Self::Transport(error) => error.error_type(),
+            Self::Empty { .. } => ErrorType::Empty,
+            Self::Document(DocumentError::TooLarge(_) | DocumentError::Rows) => ErrorType::TooLarge,
+            Self::Document(DocumentError::Transform { .. } | DocumentError::NotRun { .. }) => {
+                ErrorType::Transform
+            }
+            Self::Document(_) | Self::Unreadable { .. } => ErrorType::Decode,
+            Self::Undone(_) => ErrorType::Memory,
+        }
+    }
+}
+
+/// How the breakers see a failure.
+fn class(error_type: ErrorType) -> ResultClass {
+    match error_type {
+        ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => ResultClass::Transport,
+        ErrorType::Timeout => ResultClass::Timeout,
+        ErrorType::Body | ErrorType::Protocol | ErrorType::Header | ErrorType::Redirect => {
+            ResultClass::Body
+        }
+        ErrorType::TooLarge => ResultClass::TooLarge,
+        ErrorType::Decode | ErrorType::Transform | ErrorType::Empty => ResultClass::Decode,
+        ErrorType::Status(status) => ResultClass::Status(status),
+        ErrorType::Limiter
+        | ErrorType::Request
+        | ErrorType::Credentials
+        | ErrorType::CircuitOpen
+        | ErrorType::Paused
+        | ErrorType::Waiting
+        | ErrorType::Suspect
+        | ErrorType::Memory => ResultClass::NotSent,
+    }
+}
