@@ -70,7 +70,10 @@ pub(super) fn taken<'v>(
     format: &NumberFormat,
     found: &'v Value,
 ) -> Result<Cow<'v, Value>, ValueProblem> {
-    let (Some(pattern), Some(text)) = (&format.pattern, text(found)) else {
+    let Some(pattern) = &format.pattern else {
+        return Ok(Cow::Borrowed(found));
+    };
+    let Some(text) = text(found) else {
         return Ok(Cow::Borrowed(found));
     };
     let Some(part) = pattern.found(&text) else {
