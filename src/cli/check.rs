@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::Config,
     definition::{self, Definition, Endpoint},
-    pipeline::{Body, EndpointPoll, Number, Poll, Problem, Reading, StatusBoard, Target},
+    pipeline::{Body, EndpointPoll, Number, Poll, Problem, Reading, Readings, StatusBoard, Target},
     processors::mapping,
     receivers::{
         self,
@@ -33,7 +33,7 @@ const NAME_BYTES_MAX: usize = 240;
 /// The longest time for the sources of targets to answer.
 const DISCOVERY_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Succeeds if every target gave at least one value.
+/// Succeeds if every target gave all metrics that are not optional.
 pub(super) async fn check(
     sources: &SourceArgs,
     options: CheckArgs,
@@ -223,7 +223,29 @@ fn show(target: &Target, poll: &mut Poll, with_documents: bool, out: &mut Output
         table::write(["NOT READ", "WHY", "WHAT WAS FOUND"], &rows, out);
         out.line(format_args!(""));
     }
-    !readings.values.is_empty()
+    let lacking = lacking(&target.definition, poll, &readings);
+    if !lacking.is_empty() && !readings.values.is_empty() {
+        out.line(format_args!("  no value of {}\n", lacking.join(", ")));
+    }
+    lacking.is_empty() && !readings.values.is_empty()
+}
+
+/// The metrics that gave nothing and should have: a value could not be read, or the endpoint
+/// failed. That a list is empty is a fact, and a sample need not have all endpoints.
+fn lacking<'d>(definition: &'d Definition, poll: &Poll, readings: &Readings) -> Vec<&'d str> {
+    let has_failed = |endpoint: usize| {
+        let failure = poll.endpoints.get(endpoint).and_then(EndpointPoll::failure);
+        failure.is_some_and(|failure| failure.message != http_json::NO_SAVED_BODY)
+    };
+    let lacks = |index: usize| {
+        let gave = readings.values.iter().any(|it| it.instrument == index);
+        let is_problem = readings.problems.iter().any(|it| it.instrument == index);
+        let mut rules = definition.rules.iter().filter(|it| it.instrument == index);
+        !gave && (is_problem || rules.any(|rule| !rule.optional && has_failed(rule.endpoint)))
+    };
+    let instruments = definition.instruments.iter().enumerate();
+    let lacking = instruments.filter(|(index, _)| lacks(*index));
+    lacking.map(|(_, it)| it.name.as_str()).collect()
 }
 
 /// Shows what values are read from.

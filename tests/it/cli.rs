@@ -88,7 +88,7 @@ async fn check_names_the_endpoint_that_made_the_node_hang() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_fails_when_a_target_gives_nothing() {
+async fn check_fails_when_a_required_metric_gives_nothing() {
     let refused = format!("http://127.0.0.1:{}", free_port());
     let arguments = ["check", "--endpoint", &refused, "--definition", "betanet"];
     let output = beside(root(), &arguments).await;
@@ -97,7 +97,7 @@ async fn check_fails_when_a_target_gives_nothing() {
     let refusal = row(&output.stdout, "metrics").join(" ");
     assert!(refusal.to_lowercase().contains("refused"), "{refusal}");
 
-    // One endpoint of three is enough.
+    // One endpoint of three is not enough.
     let node = node(Dialect::Betanet);
     for path in ["/api/v1/metrics", "/api/v1/network/stats"] {
         let retry_after = None;
@@ -115,7 +115,7 @@ async fn check_fails_when_a_target_gives_nothing() {
         &["check", "--endpoint", &url, "--definition", "betanet"],
     )
     .await;
-    assert_eq!(output.code, Some(0), "{}", output.stdout);
+    assert_eq!(output.code, Some(1), "{}", output.stdout);
     assert!(output.stdout.contains("503"), "{}", output.stdout);
 }
 
@@ -279,7 +279,9 @@ fn check_names_the_key_that_was_probably_meant() {
         &["check", "--sample", sample, "--definition", "betanet"],
         &[],
     );
-    assert_eq!(output.code, Some(0), "{}", output.stdout);
+    assert_eq!(output.code, Some(1), "{}", output.stdout);
+    let lacking = "  no value of betanet_bytes_transmitted_total";
+    assert!(output.stdout.contains(lacking), "{}", output.stdout);
     assert_eq!(
         row(&output.stdout, "betanet_bytes_received_total").get(1),
         Some(&"6")

@@ -54,6 +54,9 @@ pub struct HttpJsonReceiver {
     discovery: TargetDiscovery,
 }
 
+/// What is said of an endpoint of which a sample has no body.
+pub const NO_SAVED_BODY: &str = sample::NO_SAVED_BODY;
+
 /// A poll made of saved bodies, one for each endpoint of `definition`. An endpoint without one has
 /// failed.
 pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {

@@ -17,6 +17,9 @@ use crate::{
 /// The largest body of a sample that is read, in bytes.
 const SAMPLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// What is said of an endpoint of which a sample has no body.
+pub(crate) const NO_SAVED_BODY: &str = "no saved body";
+
 /// A poll made of saved bodies, one an endpoint; an endpoint without one has failed.
 pub(crate) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
     let now = clock.now();
@@ -26,7 +29,7 @@ pub(crate) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
         .zip(bodies)
         .map(|(endpoint, saved)| {
             let decoded = match saved {
-                None => Err((ErrorType::Body, "no saved body".into())),
+                None => Err((ErrorType::Body, NO_SAVED_BODY.into())),
                 Some(saved) => {
                     let reader = Reader::new(endpoint, SAMPLE_BYTES_MAX);
                     let charset = Charset {
