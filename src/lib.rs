@@ -15,6 +15,7 @@ pub mod receivers;
 pub mod processors;
 pub mod exporters;
 pub mod extensions;
+pub mod overview;
 pub mod discovery;
 pub mod delivery;
 pub mod instruments;

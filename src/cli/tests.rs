@@ -63,7 +63,7 @@ fn config(address: &str, definition: &str) -> Config {
     let overlay = format!(
         "receivers: {{betanet: {{{definition} targets: [{{endpoint: 'http://node:9000', name: node}}]}}}}\n\
          exporters: {{prometheus: {{endpoint: '{address}'}}}}\n\
-         extensions: {{health_check: {{endpoint: '{address}'}}}}\n\
+         extensions: {{health_check: {{endpoint: '{address}'}}, status_page: {{endpoint: '{address}'}}}}\n\
          service: {{telemetry: {{metrics: {{readers: []}}}}, pipelines: {{metrics: {{exporters: [prometheus]}}}}}}\n"
     );
     let texts = [DEFAULT_CONFIG, &overlay].map(|text| format!("yaml:{text}"));

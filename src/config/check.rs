@@ -300,7 +300,9 @@ impl Checker<'_, '_> {
                     let runs = config.service.extensions.contains(id);
                     (!runs).then_some("which is not in `service::extensions`")
                 }
-                Some(extensions::Config::HealthCheck(_)) => Some("which stores nothing"),
+                Some(extensions::Config::HealthCheck(_) | extensions::Config::StatusPage(_)) => {
+                    Some("which stores nothing")
+                }
                 // A component that could not be decoded has its own message.
                 None if self.is_defined("extensions", id) => None,
                 None => Some("which is not configured"),

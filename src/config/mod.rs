@@ -2,6 +2,7 @@
 //! sections.
 
 mod check;
+mod lines;
 mod merge;
 mod metric_names;
 mod odd;
@@ -13,6 +14,7 @@ mod service;
 mod source;
 
 pub use crate::yaml::{Environment, expand};
+pub use lines::lines;
 pub use merge::merge;
 pub use root::{Config, SECTIONS};
 pub use schema::schema;

@@ -2,6 +2,7 @@
 
 pub mod file_storage;
 pub mod health_check;
+pub mod status_page;
 
 use schemars::SchemaGenerator;
 use serde::Serialize;
@@ -28,6 +29,13 @@ pub const KINDS: &[ComponentType] = &[
         schema: SchemaGenerator::subschema_for::<health_check::Config>,
         foreign: &health_check::FOREIGN,
     },
+    ComponentType {
+        name: "status_page",
+        aliases: &[],
+        about: "Shows the fleet, its targets, the pipelines and the configuration to people.",
+        schema: SchemaGenerator::subschema_for::<status_page::Config>,
+        foreign: &status_page::FOREIGN,
+    },
 ];
 
 /// What the configuration says of one extension.
@@ -38,6 +46,8 @@ pub enum Config {
     FileStorage(file_storage::Config),
     /// Serves the state of the collector and its targets.
     HealthCheck(Box<health_check::Config>),
+    /// Shows the fleet to people.
+    StatusPage(Box<status_page::Config>),
 }
 
 impl Config {
@@ -58,6 +68,11 @@ impl Config {
                 config.check(at, diagnostics);
                 Some(Self::HealthCheck(Box::new(config)))
             }
+            "status_page" => {
+                let config: status_page::Config = kind.decode(at, diagnostics)?;
+                config.check(at, diagnostics);
+                Some(Self::StatusPage(Box::new(config)))
+            }
             _ => kind.not_read(at, diagnostics),
         }
     }
@@ -67,6 +82,7 @@ impl Config {
         match self {
             Self::FileStorage(_) => None,
             Self::HealthCheck(config) => Some(config.server()),
+            Self::StatusPage(config) => Some(config.server()),
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 use hyper::body::{Frame, SizeHint};
 use tokio::{sync::watch, time::Instant};
 
@@ -24,21 +26,48 @@ const RESTS: usize = 16;
 /// The number of pieces if each piece is compressed first.
 const COMPRESSED_RESTS: usize = 4;
 
+/// How long a client may take for a piece of a live body. It is also the longest that a shutdown
+/// waits for the end of one.
+const LIVE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The body of an answer.
 pub struct Body {
-    pieces: Box<dyn Iterator<Item = io::Result<Bytes>> + Send>,
+    pieces: Pieces,
     /// The length in bytes, if it is known in advance.
     length: Option<u64>,
     /// The number of pieces after which other tasks run first.
     rests: usize,
 }
 
+/// Where the pieces of a body come from.
+enum Pieces {
+    /// They can be made at any time.
+    Made(Box<dyn Iterator<Item = io::Result<Bytes>> + Send>),
+    /// They come when something happens.
+    Live(BoxStream<'static, Bytes>),
+}
+
 impl Body {
+    /// A body whose pieces come when something happens, at least one each second. It may go on for
+    /// longer than other exchanges may, as long as the client takes each piece soon.
+    pub fn live(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self {
+            pieces: Pieces::Live(pieces.boxed()),
+            length: None,
+            rests: RESTS,
+        }
+    }
+
+    /// Whether its pieces come when something happens.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.pieces, Pieces::Live(_))
+    }
+
     /// A body in pieces. Each piece is created after the client has taken the previous ones. HEAD
     /// creates none.
     pub fn stream(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self {
-            pieces: Box::new(pieces.map(Ok)),
+            pieces: Pieces::Made(Box::new(pieces.map(Ok))),
             length: None,
             rests: RESTS,
         }
@@ -47,7 +76,10 @@ impl Body {
     /// The whole body, for tests of handlers.
     #[cfg(test)]
     pub(crate) fn into_text(self) -> String {
-        let pieces: Result<Vec<_>, _> = self.pieces.collect();
+        let Pieces::Made(pieces) = self.pieces else {
+            panic!("a live body has no end");
+        };
+        let pieces: Result<Vec<_>, _> = pieces.collect();
         String::from_utf8(pieces.unwrap().concat()).unwrap()
     }
 
@@ -56,11 +88,14 @@ impl Body {
         self.length
     }
 
-    /// The compressed body.
+    /// The compressed body. A live body stays as it is, because each piece must arrive at once.
     pub(super) fn compressed(self, encoding: Encoding) -> io::Result<Self> {
-        let pieces = Compressed::new(encoding, self.pieces)?;
+        let Pieces::Made(pieces) = self.pieces else {
+            return Ok(self);
+        };
+        let pieces = Compressed::new(encoding, pieces)?;
         Ok(Self {
-            pieces: Box::new(pieces),
+            pieces: Pieces::Made(Box::new(pieces)),
             length: None,
             rests: COMPRESSED_RESTS,
         })
@@ -72,7 +107,7 @@ impl<T: Into<Bytes>> From<T> for Body {
         let whole = whole.into();
         Self {
             length: Some(whole.len() as u64),
-            pieces: Box::new(std::iter::once(Ok(whole))),
+            pieces: Pieces::Made(Box::new(std::iter::once(Ok(whole)))),
             rests: RESTS,
         }
     }
@@ -92,16 +127,19 @@ pub(super) struct Sending {
     body: Body,
     /// The pieces that were created since other tasks ran.
     since_rest: usize,
-    _exchange: Exchange,
+    exchange: Exchange,
     _place: Option<Place>,
 }
 
 impl Sending {
     pub(super) fn new(body: Body, exchange: Exchange, place: Option<Place>) -> Self {
+        if body.is_live() {
+            exchange.extend(LIVE_PATIENCE);
+        }
         Self {
             body,
             since_rest: 0,
-            _exchange: exchange,
+            exchange,
             _place: place,
         }
     }
@@ -115,10 +153,19 @@ impl hyper::body::Body for Sending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Self { body, exchange, .. } = &mut *self;
+        if let Pieces::Live(pieces) = &mut body.pieces {
+            let piece = ready!(pieces.poll_next_unpin(context));
+            exchange.extend(LIVE_PATIENCE);
+            return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
+        }
         // A client that reads fast must not occupy a worker thread alone.
         while self.since_rest < self.body.rests {
             self.since_rest += 1;
-            match self.body.pieces.next() {
+            let Pieces::Made(pieces) = &mut self.body.pieces else {
+                break;
+            };
+            match pieces.next() {
                 // The compressor has taken a piece and returned nothing yet.
                 Some(Ok(piece)) if piece.is_empty() => {}
                 piece => return Poll::Ready(piece.map(|piece| piece.map(Frame::data))),
@@ -158,6 +205,14 @@ impl Exchange {
             connection: connection.clone(),
             _busy: busy,
         }
+    }
+}
+
+impl Exchange {
+    /// It may go on for so long from now.
+    fn extend(&self, patience: Duration) {
+        self.connection
+            .send_replace(Some(Instant::now() + patience));
     }
 }
 

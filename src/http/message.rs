@@ -14,6 +14,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS},
 };
+use percent_encoding::percent_decode_str;
 
 /// Answers the requests of a route.
 pub type Handler = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
@@ -158,6 +159,15 @@ pub struct Request {
     pub body: Bytes,
 }
 
+impl Request {
+    /// What stands in the path below `above`, without its percent signs; empty for `above` itself.
+    pub fn below(&self, above: &str) -> String {
+        let below = self.path.strip_prefix(above).unwrap_or_default();
+        let below = below.strip_prefix('/').unwrap_or(below);
+        percent_decode_str(below).decode_utf8_lossy().into_owned()
+    }
+}
+
 /// An answer of a handler.
 #[derive(Debug)]
 pub struct Response {
@@ -206,6 +216,9 @@ impl Response {
 
     /// Compresses the answer, if the client accepts that and the size is worth it.
     pub(super) fn encoded_for(mut self, request: &HeaderMap) -> Self {
+        if self.body.is_live() {
+            return self;
+        }
         if self
             .body
             .length()

@@ -7,6 +7,7 @@
 mod allowance;
 mod component;
 mod exemplar;
+mod glance;
 mod poll;
 mod probe;
 mod processor;
@@ -23,6 +24,7 @@ pub use allowance::{Allowance, Share};
 pub use cached_answer::{CacheStatus, CachedAnswer};
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
 pub use exemplar::Exemplar;
+pub use glance::{BreakerGlance, Glance};
 pub use poll::{Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome};
 pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};
 pub use processor::{

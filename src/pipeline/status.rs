@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::{CachedAnswer, Poll, PollFailure, PollOutcome, Prober, Target};
+use super::{Body, CachedAnswer, Glance, Poll, PollFailure, PollOutcome, Prober, Target};
 
 /// The latest state of every target. Receivers write it, and extensions read it.
 #[derive(Debug, Default)]
@@ -32,6 +32,12 @@ pub trait DiscoveryStatus: fmt::Debug + Send + Sync {
 
 /// The internal state of a target.
 pub trait Inspect: fmt::Debug + Send + Sync {
+    /// What is known of the target at a glance.
+    fn glance(&self) -> Glance;
+    /// How long the latest answers of an endpoint took, oldest first, at most so many.
+    fn response_times(&self, endpoint: usize, most: usize) -> Vec<Duration>;
+    /// The kept answer of an endpoint and its age, if it may still be served. Nobody is asked.
+    fn kept(&self, endpoint: usize) -> Option<(Body, Duration)>;
     /// The state of the host.
     fn host(&self) -> serde_json::Value;
     /// The state of an endpoint, by its position.

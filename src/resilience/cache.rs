@@ -224,6 +224,13 @@ impl<T> CacheSlot<T> {
         }
     }
 
+    /// The kept answer and its age, if it may be served. It counts as no read.
+    pub fn peek(&self, now: Instant) -> Option<(&T, Duration)> {
+        let is_usable = self.freshness(now) <= Freshness::Stale;
+        let entry = self.entry.as_ref().filter(|_| is_usable)?;
+        Some((&entry.value, entry.age(now)))
+    }
+
     /// The age of the cached answer: the time since its request was sent, plus its `Age` at that
     /// time.
     pub fn age(&self, now: Instant) -> Option<Duration> {

@@ -293,6 +293,12 @@ impl CircuitView {
         expiries.chain(self.not_before).max()
     }
 
+    /// Since when the worse of the two has been in its state.
+    pub fn since(&self) -> Option<Instant> {
+        let worst = self.views().max_by_key(|view| view.state);
+        worst.map(|view| view.since)
+    }
+
     fn views(&self) -> impl Iterator<Item = BreakerView> {
         self.host.into_iter().chain(self.endpoint)
     }

@@ -9,14 +9,53 @@ use tokio::time::Instant;
 use super::{
     balancer::{Balancer, Gates},
     caution::Suspicion,
-    circuit::Circuit,
+    circuit::{Circuit, CircuitView},
     metrics::state_name,
-    state::BreakerView,
+    state::{BreakerState, BreakerView},
     target_resilience::TargetResilience,
 };
-use crate::pipeline::{CachedAnswer, Inspect};
+use crate::pipeline::{Body, BreakerGlance, CachedAnswer, Glance, Inspect};
 
 impl Inspect for TargetResilience {
+    fn glance(&self) -> Glance {
+        let (now, state) = (Instant::now(), self.lock());
+        let asked = 0..self.labels.len();
+        let asked = asked.filter(|endpoint| !state.caution.is_left_out(now, *endpoint));
+        let views = asked.flat_map(|endpoint| {
+            let circuits = state.circuits.iter();
+            circuits.map(move |circuit| circuit.view(now, endpoint))
+        });
+        let best = views.min_by_key(|view| (view.state(), view.retry_at()));
+        let since = best.as_ref().and_then(CircuitView::since);
+        Glance {
+            interval: self.settings.interval,
+            breaker: match best.as_ref().map(CircuitView::state) {
+                Some(BreakerState::Closed) | None => BreakerGlance::Closed,
+                Some(BreakerState::HalfOpen) => BreakerGlance::HalfOpen,
+                Some(BreakerState::Open) => BreakerGlance::Open,
+            },
+            breaker_for: since.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+            retry_in: best
+                .and_then(|view| view.retry_at())
+                .map(|at| at.saturating_duration_since(now)),
+            is_fault_local: self.fleet.suspects_local_fault(),
+        }
+    }
+
+    fn response_times(&self, endpoint: usize, most: usize) -> Vec<Duration> {
+        let state = self.lock();
+        let endpoint = state.endpoints.get(endpoint);
+        endpoint.map_or_else(Vec::new, |endpoint| {
+            endpoint.timeouts.at(endpoint.asked_at).latest(most)
+        })
+    }
+
+    fn kept(&self, endpoint: usize) -> Option<(Body, Duration)> {
+        let (now, state) = (Instant::now(), self.lock());
+        let (body, age) = state.endpoints.get(endpoint)?.slot.peek(now)?;
+        Some((body.clone(), age))
+    }
+
     fn host(&self) -> Value {
         let (now, state) = (Instant::now(), self.lock());
         let told = |circuit: &Circuit| {

@@ -222,6 +222,11 @@ impl ReceiverResilience {
         (guard.admits(now, host), guard.suspect_since().is_some())
     }
 
+    /// Whether most hosts fail at once, so that the fault is more likely on this side.
+    pub(super) fn suspects_local_fault(&self) -> bool {
+        lock(&self.guard).suspect_since().is_some()
+    }
+
     /// Records a result. Returns whether a fault on the collector's side is suspected, and whether
     /// this changed.
     pub(super) fn tell_guard(

@@ -113,6 +113,19 @@ impl Timeout {
         self.quantile(0.5)
     }
 
+    /// The latest samples, oldest first, at most so many.
+    pub fn latest(&self, most: usize) -> Vec<Duration> {
+        // Until the ring is full its next slot lies behind the last one.
+        let oldest = usize::from(self.next) % self.window.len().max(1);
+        let (newer, older) = self.window.split_at(oldest);
+        let in_order = older.iter().chain(newer);
+        let skipped = self.window.len().saturating_sub(most);
+        in_order
+            .skip(skipped)
+            .map(|sample| (*sample).into())
+            .collect()
+    }
+
     fn estimate(&self) -> Duration {
         if !self.adaptive || self.cold || self.window.len() < MIN_SAMPLES {
             return self.max;
@@ -190,6 +203,18 @@ mod tests {
             if micros < 2048 {
                 prop_assert_eq!(back, time);
             }
+        }
+    }
+    #[test]
+    fn the_latest_samples_come_in_the_order_of_time() {
+        let mut timeout = Timeout::new(Duration::from_secs(1), true);
+        assert!(timeout.latest(3).is_empty());
+        for (samples, expected) in [(2_u64, vec![0, 1]), (1000, vec![997, 998, 999])] {
+            timeout.window.clear();
+            timeout.next = 0;
+            (0..samples).for_each(|n| timeout.sample(Duration::from_micros(n)));
+            let latest = timeout.latest(3).into_iter();
+            assert_eq!(latest.map(|t| t.as_micros()).collect::<Vec<_>>(), expected);
         }
     }
 }

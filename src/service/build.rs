@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    ServiceContext,
+    ServiceContext, config_summary,
     error::StartError,
     graph::Graph,
     node::{ExporterNode, ReceiverNode},
@@ -22,8 +22,9 @@ use crate::{
     definition,
     delivery::Storages,
     exporters,
-    extensions::{self, health_check},
+    extensions::{self, health_check, status_page},
     http::{BoundListeners, ClientLimits, Listeners},
+    overview::{Overview, OverviewContext},
     pipeline::{ComponentKind, Exporter, Reporter},
     processors::{self, mapping},
     receivers::{self, http_json},
@@ -325,20 +326,41 @@ fn extend_routes(
     site: &ServiceContext,
     listeners: &mut Listeners,
 ) -> Result<(), StartError> {
+    let overview = Overview::new(OverviewContext {
+        board: Arc::clone(&site.board),
+        components: Arc::clone(&site.components),
+        clock: site.clock.clone(),
+        started: site.started,
+        mapping: mapping::map,
+        telemetry: Arc::clone(&site.telemetry),
+        config: config_summary::of(config, site.clock.now()),
+    });
     for id in &config.service.extensions {
-        let Some(extensions::Config::HealthCheck(extension)) = config.extensions.get(id) else {
-            continue;
-        };
-        let context = health_check::HealthCheckContext {
-            listeners: &mut *listeners,
-            board: Arc::clone(&site.board),
-            components: Arc::clone(&site.components),
-            clock: site.clock.clone(),
-            started: site.started,
-            mapping: mapping::map,
-            reload: site.reload.clone(),
-        };
-        extension.build(&id.to_string(), context)?;
+        let name = id.to_string();
+        match config.extensions.get(id) {
+            Some(extensions::Config::HealthCheck(extension)) => {
+                let context = health_check::HealthCheckContext {
+                    listeners: &mut *listeners,
+                    board: Arc::clone(&site.board),
+                    components: Arc::clone(&site.components),
+                    clock: site.clock.clone(),
+                    started: site.started,
+                    mapping: mapping::map,
+                    reload: site.reload.clone(),
+                    overview: Arc::clone(&overview),
+                };
+                extension.build(&name, context)?;
+            }
+            Some(extensions::Config::StatusPage(extension)) => {
+                let context = status_page::StatusPageContext {
+                    listeners: &mut *listeners,
+                    overview: Arc::clone(&overview),
+                    board: Arc::clone(&site.board),
+                };
+                extension.build(&name, context)?;
+            }
+            Some(extensions::Config::FileStorage(_)) | None => {}
+        }
     }
     Ok(())
 }

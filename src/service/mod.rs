@@ -1,6 +1,7 @@
 //! The running collector. Exporters start first and stop last, receivers the other way round.
 
 mod build;
+mod config_summary;
 mod error;
 mod graph;
 mod fan_out;

@@ -16,6 +16,7 @@ use prometheus::{Registry, TextEncoder};
 use super::{
     Meter,
     config::{LogsConfig, PeriodicConfig, ResourceConfig, SpanProcessorConfig, TelemetryConfig},
+    figures::OwnFigures,
     logs::Log,
     process, push,
     reader::{OwnReader, Push},
@@ -165,6 +166,11 @@ impl InternalTelemetry {
                 tracing::warn!(%error, "the collector's own metrics could not be written");
                 String::new()
             })
+    }
+
+    /// The counters and gauges as they are now.
+    pub fn figures(&self) -> OwnFigures {
+        OwnFigures::of(&self.registry.gather())
     }
 
     /// Sends what is left. This call blocks.

@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod config;
+mod figures;
 mod foreign;
 mod instrument;
 mod logs;
@@ -16,6 +17,7 @@ mod spans;
 mod trace;
 
 pub use chain::chain;
+pub use figures::OwnFigures;
 pub use foreign::SERVICE_FOREIGN;
 pub use internal::{DrainingTelemetry, InternalTelemetry, NextTelemetry, TelemetryError};
 pub use logs::init as init_logs;

@@ -144,9 +144,181 @@ async fn a_question_that_makes_no_sense_is_refused_with_what_does() {
         (
             "?page=2",
             400,
-            "unknown parameter `page`; there is: after, limit",
+            "unknown parameter `page`; there is: after, label, limit, q, receiver, sort, state",
+        ),
+        (
+            "?state=dead",
+            400,
+            "state: there is no state `dead`; there is: open, probing, failing, partial, late, \
+             pending, fresh",
         ),
     ] {
         assert_eq!(ask(&stand, path).await, (status, json!({ "error": error })));
     }
+}
+
+/// What the API says at a path.
+async fn api(stand: &Stand, path: &str) -> Value {
+    let url = format!("http://{}/api/v1/{path}", stand.address);
+    let text = get(&url).await.unwrap().text().await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}\n{text}"))
+}
+
+/// A sound node and one that answers nothing but 503, polled often.
+async fn one_of_two_fails(sound: &Node, failing: &Node) -> Stand {
+    failing.set_fault(
+        None,
+        NodeFault::Status {
+            code: 503,
+            retry_after: None,
+        },
+    );
+    let options = Options {
+        resilience: "retry: {max_retries: 0}, circuit_breaker: {failure_threshold: 3, open_duration: 1h}",
+        target: "labels: {region: eu}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("a", sound), ("<b>", failing)]).await;
+    eventually("a breaker is open", PATIENCE, async || {
+        let fleet = api(&stand, "fleet").await;
+        (fleet["states"] == json!({"open": 1, "fresh": 1})).then_some(())
+    })
+    .await;
+    stand
+}
+
+#[tokio::test]
+async fn the_fleet_is_told_in_sentences_and_the_worst_target_comes_first() {
+    let (sound, failing) = (documented_node(), documented_node());
+    let stand = one_of_two_fails(&sound, &failing).await;
+    let fleet = api(&stand, "fleet").await;
+    assert_eq!(
+        fleet["headline"],
+        json!(["1 of 2 targets is fresh: 1 has an open breaker."])
+    );
+    let names = async |query: &str| {
+        let page = api(&stand, &format!("targets?{query}")).await;
+        let rows = page["targets"].as_array().unwrap().iter();
+        rows.map(|row| row["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (query, expected) in [
+        ("sort=worst", vec!["<b>", "a"]),
+        ("state=open", vec!["<b>"]),
+        ("state=failing,late", vec![]),
+        ("q=503", vec!["<b>"]),
+        ("q=REGION%3DEU&sort=name", vec!["<b>", "a"]),
+        ("label=region=us", vec![]),
+        ("sort=worst&after=%3Cb%3E", vec!["a"]),
+        ("receiver=nobody", vec![]),
+    ] {
+        assert_eq!(names(query).await, expected, "{query}");
+    }
+    let row = &api(&stand, "targets?state=open").await["targets"][0];
+    assert_eq!(row["cause"]["type"], "503");
+    assert!(row["retry_in_seconds"].as_f64().unwrap() > 3000.0, "{row}");
+}
+
+#[tokio::test]
+async fn why_a_target_is_as_it_is_stands_in_its_decisions_and_nobody_is_asked() {
+    let (sound, failing) = (documented_node(), documented_node());
+    let stand = one_of_two_fails(&sound, &failing).await;
+    let asked = failing.requests();
+    let decisions = api(&stand, "targets/%3Cb%3E/decisions").await;
+    let words: Vec<_> = decisions["decisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|decision| decision["words"].as_str().unwrap())
+        .collect();
+    let opened = "the breaker of the host opened after 3 failures in a row";
+    let of_endpoint = "the breaker of the endpoint opened after 3 failures in a row";
+    assert!(
+        words
+            .iter()
+            .any(|words| [opened, of_endpoint].contains(words)),
+        "{words:#?}"
+    );
+    let detail = api(&stand, "targets/%3Cb%3E?read=kept").await;
+    assert_eq!(detail["state"], "open");
+    assert_eq!(detail["metrics"], json!([]));
+    assert_eq!(failing.requests(), asked);
+    let detail = api(&stand, "targets/a?read=kept").await;
+    assert_eq!(value(&detail, "betanet_messages_total"), json!(5_000));
+    assert!(
+        !detail["endpoints"][0]["response_times_seconds"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn pipelines_discovery_and_configuration_are_told_without_secrets() {
+    let node = documented_node();
+    let options = Options {
+        resilience: "retry: {max_retries: 0}, headers: {X-Key: s3cret}",
+        processors: vec![(
+            "attributes/marked",
+            "{actions: [{key: a, value: b, action: insert}]}",
+        )],
+        ..Options::default()
+    };
+    let stand = options.start(&[("one", &node)]).await;
+    eventually("points pass", PATIENCE, async || {
+        let graph = api(&stand, "pipelines").await;
+        let points = graph["processors"][0]["points_out"].as_u64();
+        points.filter(|points| *points > 0)
+    })
+    .await;
+    let graph = api(&stand, "pipelines").await;
+    let shape = &graph["pipelines"][0];
+    assert_eq!(shape["processors"], json!(["attributes/marked"]));
+    assert_eq!(shape["exporters"], json!(["prometheus"]));
+    assert!(graph["exporters"][0]["series"].as_u64().unwrap() > 0);
+    assert_eq!(api(&stand, "discovery").await, json!({"receivers": {}}));
+    let config = api(&stand, "config").await;
+    let lines = config["lines"].as_array().unwrap();
+    let is_default = |text: &str| {
+        let mut found = lines.iter();
+        let line = found.find(|line| line["text"].as_str().unwrap().contains(text));
+        line.unwrap_or_else(|| panic!("no {text}"))["is_default"] == true
+    };
+    assert!(!is_default("collection_interval"));
+    assert!(is_default("failure_threshold"));
+    assert!(!config.to_string().contains("s3cret"));
+    assert_eq!(config["last_load"]["is_failing"], false);
+}
+
+#[tokio::test]
+async fn events_tell_what_changes_and_only_so_many_clients_listen() {
+    let node = documented_node();
+    let options = Options {
+        resilience: "retry: {max_retries: 0}, circuit_breaker: {failure_threshold: 2, open_duration: 1h}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("one", &node)]).await;
+    let url = format!("http://{}/api/v1/events", stand.address);
+    let mut answer = get(&url).await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let mut told = String::new();
+    node.stop().await;
+    while !told.contains("\"to\":\"open\"") {
+        let piece = tokio::time::timeout(PATIENCE, answer.chunk()).await;
+        let piece = piece.unwrap_or_else(|_| panic!("no such event in\n{told}"));
+        let piece = piece.unwrap().expect("the stream goes on");
+        told.push_str(std::str::from_utf8(&piece).unwrap());
+    }
+    assert!(told.starts_with("event: fleet\ndata: {"), "{told}");
+    // A client gets half of the places of a listener, and there are 50 for all of them.
+    let mut open = Vec::new();
+    let refused = loop {
+        let answer = get(&url).await.unwrap();
+        match answer.status().as_u16() {
+            200 => open.push(answer),
+            status => break status,
+        }
+        assert!(open.len() < 60, "nobody is refused");
+    };
+    assert_eq!((refused, open.len()), (503, 49));
 }

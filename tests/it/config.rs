@@ -439,7 +439,10 @@ fn components_lists_what_a_configuration_can_name() {
             "prometheusremotewrite"
         ]
     );
-    assert_eq!(names("extensions"), ["file_storage", "health_check"]);
+    assert_eq!(
+        names("extensions"),
+        ["file_storage", "health_check", "status_page"]
+    );
     assert_eq!(list["exporters"][2]["aliases"], json!(["otlp"]));
     assert_eq!(list["buildinfo"]["version"], env!("CARGO_PKG_VERSION"));
     for definition in names("definitions") {

@@ -46,6 +46,7 @@ mod secrets;
 mod sending;
 mod shape;
 mod sockets;
+mod status_page;
 mod shards;
 mod support;
 mod support_check;

@@ -13,24 +13,25 @@
 //! `/livez` says whether the process turns, `/readyz` whether it has polled every target once and no
 //! processor refuses polls. Neither depends on what the targets answered: one dead node must not
 //! restart the collector.
-//! `/api/v1/targets` lists the targets, a page at a time (`?limit=100&after=NAME`).
+//! `/api/v1/` has what the collector knows as JSON, a page at a time where there is much of it.
 //! `/api/v1/targets/NAME` shows what one says now: its kept answers while they are younger than
 //! `cache.ttl`, else new ones, asked for once for all who wait. Nothing else here asks a node.
 
+mod api;
 mod config;
 mod foreign;
 mod report;
-mod targets;
 
 use std::{future::ready, sync::Arc};
 
 use http::StatusCode;
 use tokio::time::Instant;
 
+use self::api::Api;
 pub use self::config::{Config, ResponseBody};
-use self::targets::Api;
 use crate::{
     http::{Listeners, Response, Route, RouteError},
+    overview::Overview,
     pipeline::{ComponentKind, ComponentState, Components, Mapping, ReloadTrigger, StatusBoard},
     runtime::Clock,
 };
@@ -55,6 +56,8 @@ pub struct HealthCheckContext<'a> {
     pub mapping: Mapping,
     /// What loads the configuration anew.
     pub reload: ReloadTrigger,
+    /// What the API shows of the fleet.
+    pub overview: Arc<Overview>,
 }
 
 impl Config {
@@ -71,13 +74,16 @@ impl Config {
             started,
             mapping,
             reload,
+            overview,
         } = context;
         let server = self.server();
         let api = Api {
             board: Arc::clone(&board),
             clock: clock.clone(),
             mapping,
+            overview,
         };
+        api.register(id, &server, listeners)?;
         if self.lifecycle {
             let route = Route::post(id, "/-/reload", move |_| reloaded(reload.clone()));
             let route = route.described("loads the configuration anew");
@@ -103,13 +109,6 @@ impl Config {
             .with_subpaths()
             .described("/TARGET: its latest decisions");
         listeners.route(&server, decisions)?;
-        let targets = Route::get(id, targets::PATH, move |request| {
-            api.clone().answer(request)
-        });
-        let targets = targets
-            .with_subpaths()
-            .described("the targets; /NAME: what one says now");
-        listeners.route(&server, targets)?;
         let ready = Route::get(id, "/readyz", move |_| {
             ready(readiness(&ready_board, &ready_components.states()))
         });

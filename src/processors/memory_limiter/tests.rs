@@ -5,7 +5,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    pipeline::{CachedAnswer, ComponentStatus, Inspect, Part},
+    pipeline::{Body, CachedAnswer, ComponentStatus, Glance, Inspect, Part},
     processors::{
         ProcessorContext,
         testing::{reading, stream},
@@ -189,6 +189,18 @@ impl Downstream for Nowhere {
 struct Forgets(AtomicU64);
 
 impl Inspect for Forgets {
+    fn glance(&self) -> Glance {
+        unreachable!("nobody looks")
+    }
+
+    fn response_times(&self, _: usize, _: usize) -> Vec<Duration> {
+        Vec::new()
+    }
+
+    fn kept(&self, _: usize) -> Option<(Body, Duration)> {
+        None
+    }
+
     fn host(&self) -> serde_json::Value {
         serde_json::Value::Null
     }

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod arrivals;
 pub(crate) mod backend;
+pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod collector;
 pub(crate) mod command;
