@@ -34,24 +34,47 @@ pub(super) struct SourceArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the collector (the default)
+    #[command(after_help = "Example:\n  betanet-collector run --config otel-config.yaml --watch")]
     Run(RunArgs),
     /// Report everything that is wrong with the configuration
+    #[command(after_help = "Example:\n  betanet-collector validate --config otel-config.yaml")]
     Validate,
     /// List the component types and the built-in definitions
+    #[command(after_help = "Example:\n  betanet-collector components")]
     Components,
     /// Print the configuration as the collector understands it, with defaults and without secrets
+    #[command(
+        after_help = "Example:\n  betanet-collector print-config --set receivers.betanet.collection_interval=5s"
+    )]
     PrintConfig(PrintConfigArgs),
     /// Print the JSON Schema of a configuration or a definition, for editors
+    #[command(after_help = "Example:\n  betanet-collector schema > otel-config.schema.json")]
     Schema(SchemaArgs),
     /// Poll the configured targets once and show the result
+    #[command(
+        after_help = "Example:\n  betanet-collector check --endpoint http://mixnode-1:9000 --definition betanet-mixnode"
+    )]
     Check(CheckArgs),
     /// Show what this configuration does in outages, in virtual time
+    #[command(after_help = "Example:\n  betanet-collector simulate --outages 1000")]
     Simulate(SimulateArgs),
     /// Run the collector with a simulated Betanet fleet; needs nothing else
+    #[command(after_help = "Example:\n  betanet-collector demo --betanet 40 --seconds 60")]
     Demo(DemoArgs),
+    /// Show the fleet of a running collector in the terminal
+    #[command(
+        after_help = "Examples:\n  betanet-collector top --url http://localhost:9200\n  betanet-collector top --once --state open,failing"
+    )]
+    Top(TopArgs),
     /// Ask a running collector whether it is alive; the exit status is 0 if it is
+    #[command(
+        after_help = "Example:\n  betanet-collector healthcheck http://localhost:9200/readyz"
+    )]
     Healthcheck(HealthcheckArgs),
     /// Print the completion script of a shell
+    #[command(
+        after_help = "Example:\n  betanet-collector completions bash > /etc/bash_completion.d/betanet-collector"
+    )]
     Completions(CompletionsArgs),
     /// Write the manual pages into a directory
     #[command(hide = true)]
@@ -179,6 +202,24 @@ pub(super) struct DemoArgs {
     /// Stop after this number of seconds. Default: run until interrupted
     #[arg(long)]
     pub(super) seconds: Option<u64>,
+}
+
+/// What to show.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct TopArgs {
+    /// Where the collector's `health_check` listens
+    #[arg(long, value_name = "URL", default_value = "http://localhost:9200")]
+    pub(super) url: String,
+    /// Print a table once and end: for scripts
+    #[arg(long)]
+    pub(super) once: bool,
+    /// The order of the targets
+    #[arg(long, value_name = "ORDER", default_value = "worst", value_parser = ["worst", "name", "age", "duration"])]
+    pub(super) sort: String,
+    /// Only targets in this state: open, probing, failing, partial, late, pending or fresh. May be
+    /// repeated, or several be separated by commas
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub(super) state: Vec<String>,
 }
 
 /// Options of `healthcheck`.

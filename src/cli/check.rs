@@ -9,7 +9,7 @@ use super::{
     CommandError, Output,
     args::{CheckArgs, SourceArgs},
     load::load,
-    table,
+    progress, table,
 };
 use crate::{
     config::Config,
@@ -45,8 +45,14 @@ pub(super) async fn check(
     });
     let mut polls = match (&options.sample, &options.endpoint) {
         (Some(sample), _) => vec![read_sample(sample, options.definition.as_deref())?],
-        (None, Some(url)) => poll_url(url, options.definition.as_deref()).await?,
-        (None, None) => poll_configured(&load(sources).await?).await?,
+        (None, Some(url)) => {
+            let polls = poll_url(url, options.definition.as_deref());
+            progress::waiting("asking the target", polls).await?
+        }
+        (None, None) => {
+            let config = load(sources).await?;
+            progress::waiting("asking the targets", poll_configured(&config)).await?
+        }
     };
     let mut all_gave = !polls.is_empty();
     for (target, poll) in &mut polls {

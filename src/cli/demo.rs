@@ -12,6 +12,7 @@ use std::{
 use super::{
     CommandError, Output,
     args::{DemoArgs, RunArgs},
+    demo_story,
     load::Warnings,
     run,
 };
@@ -58,6 +59,8 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
     introduce(&fleet, &sink_address, &options, out);
     let watched = Arc::clone(&sink);
     tasks.spawn("demo", async move { watch(&watched).await });
+    let listen = options.listen.clone();
+    tasks.spawn("story", async move { demo_story::tell(&listen).await });
     let interrupted = run::interrupted();
     let shutdown = async move {
         match options.seconds {
@@ -105,7 +108,8 @@ fn configuration(fleet: &Fleet, sink: &str, options: &DemoArgs) -> Result<Config
          circuit_breaker: {{open_duration: 10s}}, targets: [{targets}]}}\n\
          exporters:\n  otlp_http: {{endpoint: \"http://{sink}\"}}\n  \
          prometheus: {{endpoint: \"{listen}\"}}\n\
-         extensions:\n  health_check: {{endpoint: \"{listen}\"}}\n\
+         extensions:\n  health_check: {{endpoint: \"{listen}\"}}\n  \
+         status_page: {{endpoint: \"{listen}\"}}\n\
          service:\n  telemetry: {{metrics: {{readers: [pull: {{exporter: {{prometheus: {{host: \"{host}\", port: {port}}}}}}}]}}}}\n",
     );
     let sources = config::sources(
@@ -128,11 +132,12 @@ fn introduce(fleet: &Fleet, sink: &str, options: &DemoArgs, out: &mut Output) {
         "A simulated Betanet fleet of {} nodes. Some of them fail.",
         fleet.nodes().len()
     ));
+    out.line(format_args!("  look at the fleet      http://{listen}/"));
     out.line(format_args!(
         "  metrics of all nodes   http://{listen}/metrics"
     ));
     out.line(format_args!(
-        "  state of the fleet     http://{listen}/health"
+        "  the same in a terminal betanet-collector top --url http://{listen}"
     ));
     out.line(format_args!(
         "  the collector itself   http://{telemetry_listen}/metrics"
@@ -151,7 +156,9 @@ fn introduce(fleet: &Fleet, sink: &str, options: &DemoArgs, out: &mut Output) {
             node.url()
         ));
     }
-    out.line(format_args!("Stop with Ctrl-C.\n"));
+    out.line(format_args!(
+        "After 20 s node-1 goes down for 25 s. Stop with Ctrl-C.\n"
+    ));
 }
 
 /// Prints what arrived over OTLP, whenever it changes.

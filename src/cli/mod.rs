@@ -5,15 +5,18 @@ mod check;
 mod completions;
 mod components;
 mod demo;
+mod demo_story;
 mod healthcheck;
 mod load;
 mod man;
 mod output;
 mod print_config;
+mod progress;
 mod run;
 mod schema;
 mod simulate;
 mod table;
+mod top;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -76,6 +79,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
         Command::Check(options) => runtime()?.block_on(check::check(&sources, options, &mut out)),
         Command::Simulate(options) => simulate::simulate(&sources, &options, &mut out),
         Command::Demo(options) => runtime()?.block_on(demo::demo(options, &mut out)),
+        Command::Top(options) => top::top(&options, &mut out),
         Command::Healthcheck(options) => {
             runtime()?.block_on(healthcheck::healthcheck(&options, &mut out))
         }

@@ -7,8 +7,10 @@ use super::{
     args::{Format, PrintConfigArgs, SourceArgs},
     load::load,
 };
+use crate::config;
 
-/// Prints everything, with defaults. Secrets print as `[REDACTED]`.
+/// Prints everything, with defaults. Secrets print as `[REDACTED]`. In YAML a comment marks each line
+/// that is a default.
 pub(super) fn print_config(
     args: &SourceArgs,
     options: PrintConfigArgs,
@@ -17,7 +19,12 @@ pub(super) fn print_config(
     let config = super::runtime()?.block_on(load(args))?;
     match options.format {
         Format::Json => out.text(serde_json::to_string_pretty(&config)?),
-        Format::Yaml => out.text(serde_saphyr::to_string(&config)?.trim_end()),
+        Format::Yaml => {
+            for line in config::lines(&config)? {
+                let comment = if line.is_default { "  # default" } else { "" };
+                out.line(format_args!("{}{comment}", line.text));
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -66,7 +66,7 @@ impl Log {
         let is_json = Arc::new(AtomicBool::new(logs.encoding == LogEncoding::Json));
         let lines = fmt::layer()
             .with_writer(std::io::stderr)
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .with_ansi(wants_color())
             .event_format(LineFormat::new(&is_json))
             // A line names its own subject, so it needs no span. Spans are only for traces.
             .with_filter(some_events.and(filter_fn(|metadata| metadata.is_event())));
@@ -136,4 +136,10 @@ where
             false => self.console.format_event(context, writer, event),
         }
     }
+}
+/// Whether colors are wanted: a terminal reads the log, and `NO_COLOR` does not say otherwise
+/// (<https://no-color.org>).
+fn wants_color() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_unwanted && std::io::IsTerminal::is_terminal(&std::io::stderr())
 }

@@ -453,7 +453,7 @@ fn a_taken_port_is_named_with_those_who_want_it() {
     let output = run(&["--set", no_telemetry], &settings);
     assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""));
     let message = format!(
-        "Error: failed to listen on {address} for health_check, prometheus: Address already in use"
+        "Error: failed to listen on {address} for health_check, prometheus, status_page: Address already in use"
     );
     let last = output.stderr.lines().last().unwrap_or_default();
     assert!(last.starts_with(&message), "{}", output.stderr);
@@ -543,7 +543,7 @@ fn a_demo_shows_where_to_look_and_what_arrived() {
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     for url in [
         format!("http://{listen}/metrics"),
-        format!("http://{listen}/health"),
+        format!("http://{listen}/\n"),
         format!("http://{telemetry}/metrics"),
     ] {
         assert!(output.stdout.contains(&url), "{}", output.stdout);

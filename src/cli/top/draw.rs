@@ -1,0 +1,265 @@
+//! What a screen looks like. All of it fits in 80 columns and 24 lines.
+
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Modifier, Style},
+    text::{Line, Span},
+    widgets::{Cell, Paragraph, Row, Table, TableState, Wrap},
+};
+
+use super::{
+    once::{cause, next},
+    screen::Screen,
+    view::View,
+};
+use crate::overview::{
+    PipelineGraph, TargetDetail, TargetRow, TargetState, advice,
+    words::{ago, number, span},
+};
+
+/// Draws all of it.
+pub(super) fn draw(screen: &Screen, frame: &mut Frame<'_>) {
+    let [head, body, foot] = Layout::vertical([
+        Constraint::Length(3),
+        Constraint::Min(3),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    draw_head(screen, frame, head);
+    let answers = screen.answers.as_ref();
+    match &screen.view {
+        View::Fleet => draw_table(screen, frame, body),
+        View::Target(name) => match answers.and_then(|answers| answers.detail.as_ref()) {
+            Some(detail) => draw_target(screen, detail, frame, body),
+            None => {
+                let text = format!("There is no target `{}`.", inert(name));
+                frame.render_widget(Paragraph::new(text), body);
+            }
+        },
+        View::Pipelines => {
+            if let Some(graph) = answers.and_then(|answers| answers.graph.as_ref()) {
+                draw_pipelines(screen, graph, frame, body);
+            }
+        }
+    }
+    draw_foot(screen, frame, foot);
+}
+
+fn draw_head(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
+    let Some(answers) = &screen.answers else {
+        return;
+    };
+    let fleet = &answers.fleet;
+    let is_bad = fleet
+        .states
+        .keys()
+        .any(|state| *state <= TargetState::Failing);
+    let first = fleet.headline.first().map_or("", String::as_str);
+    let more = fleet.headline.get(1..).unwrap_or_default().join(" ");
+    let style = match is_bad {
+        true => screen.style(Color::Red),
+        false => screen.style(Color::Green),
+    };
+    let lines = [
+        Line::styled(inert(first), style.add_modifier(Modifier::BOLD)),
+        Line::raw(inert(&more)),
+    ];
+    frame.render_widget(Paragraph::new(lines.to_vec()), area);
+}
+
+fn draw_table(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
+    let head = ["STATE", "TARGET", "AGE", "NEXT", "CAUSE"].map(Cell::from);
+    let rows = screen.rows().iter().map(|row| table_row(screen, row));
+    let widths = [
+        Constraint::Length(9),
+        Constraint::Min(16),
+        Constraint::Length(9),
+        Constraint::Length(15),
+        Constraint::Percentage(40),
+    ];
+    let table = Table::new(rows, widths)
+        .header(Row::new(head).style(Style::new().add_modifier(Modifier::BOLD)))
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
+    let mut state = TableState::new().with_selected(screen.selected);
+    frame.render_stateful_widget(table, area, &mut state);
+}
+
+fn table_row(screen: &Screen, row: &TargetRow) -> Row<'static> {
+    let style = screen.state_style(row.state);
+    let state = format!("{} {}", row.state.sign(), row.state.name());
+    Row::new([
+        Cell::from(Span::styled(state, style)),
+        Cell::from(inert(&row.name)),
+        Cell::from(row.age_seconds.map_or_else(|| "never".to_owned(), span)),
+        Cell::from(next(row)),
+        Cell::from(inert(&cause(row))),
+    ])
+}
+
+fn draw_target(screen: &Screen, detail: &TargetDetail, frame: &mut Frame<'_>, area: Rect) {
+    let row = &detail.row;
+    let state = format!("{} {}", row.state.sign(), row.state.name());
+    let mut lines = vec![
+        Line::from(vec![
+            Span::styled(inert(&row.name), Style::new().add_modifier(Modifier::BOLD)),
+            Span::raw("  "),
+            Span::styled(state, screen.state_style(row.state)),
+            Span::raw(format!("  {}", inert(&row.url))),
+        ]),
+        Line::raw(row.state.meaning()),
+    ];
+    if let Some(cause) = &row.cause {
+        lines.push(Line::styled(
+            inert(&cause.message),
+            screen.style(Color::Red),
+        ));
+        lines.extend(advice(&cause.error_type).map(Line::raw));
+    }
+    if row.state == TargetState::Open {
+        lines.push(Line::raw(format!("Next: {}", next(row))));
+    }
+    lines.push(Line::raw(""));
+    for endpoint in &detail.endpoints {
+        let age = endpoint.age_seconds.map_or_else(|| "never".to_owned(), ago);
+        let error = endpoint.last_error.as_ref();
+        let error = error.map_or_else(String::new, |error| format!("  {}", error.error_type));
+        lines.push(Line::raw(format!(
+            "{:<28} {age:<12}{error}",
+            inert(&endpoint.path)
+        )));
+    }
+    lines.push(Line::raw(""));
+    for decision in &detail.decisions {
+        let of = decision.endpoint.as_deref().unwrap_or_default();
+        let at = span(decision.seconds_ago as f64);
+        lines.push(Line::raw(format!(
+            "{at:>12}  {} {}",
+            inert(of),
+            inert(&decision.words)
+        )));
+    }
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
+}
+
+fn draw_pipelines(screen: &Screen, graph: &PipelineGraph, frame: &mut Frame<'_>, area: Rect) {
+    let mut lines = Vec::new();
+    for pipeline in &graph.pipelines {
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        lines.push(Line::styled(inert(&pipeline.id), bold));
+        let nodes = graph.receivers.iter().chain(&graph.processors);
+        for node in nodes.filter(|node| {
+            let id = &node.component.id;
+            pipeline.receivers.contains(id) || pipeline.processors.contains(id)
+        }) {
+            let component = &node.component;
+            let points = node.points_out.map_or_else(String::new, number);
+            let rate = node
+                .out_per_second
+                .map_or_else(String::new, |rate| format!("{rate} / s"));
+            let text = format!(
+                "  {:<10} {:<24} {points:>12} points {rate:>12}",
+                component.kind,
+                inert(&component.id)
+            );
+            lines.push(Line::styled(
+                text,
+                screen.component_style(component.is_failing),
+            ));
+        }
+        for it in graph
+            .exporters
+            .iter()
+            .filter(|it| pipeline.exporters.contains(&it.component.id))
+        {
+            let component = &it.component;
+            let shown = match (it.sent, it.series) {
+                (Some(sent), _) => format!(
+                    "{:>12} sent, {} held, {} lost",
+                    number(sent),
+                    number(it.held),
+                    number(it.lost())
+                ),
+                (None, Some(series)) => format!("{:>12} series shown", number(series)),
+                (None, None) => String::new(),
+            };
+            let text = format!(
+                "  {:<10} {:<24} {shown}",
+                component.kind,
+                inert(&component.id)
+            );
+            lines.push(Line::styled(
+                text,
+                screen.component_style(component.is_failing),
+            ));
+            lines.extend(
+                component
+                    .error
+                    .as_ref()
+                    .map(|error| Line::raw(format!("    {}", inert(error)))),
+            );
+        }
+        lines.push(Line::raw(""));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn draw_foot(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
+    let text = match (&screen.error, screen.is_typing, &screen.view) {
+        (Some(error), ..) => format!("what is shown is old: {}", inert(error)),
+        (None, true, _) => format!("/{}_   enter: keep   esc: all targets", screen.query.text),
+        (None, false, View::Fleet) => {
+            let filter = match screen.query.text.as_str() {
+                "" => String::new(),
+                text => format!("   found by `{text}`"),
+            };
+            let sort = screen.query.sort.name();
+            format!("/ find   s order: {sort}   enter target   p pipelines   q quit{filter}")
+        }
+        (None, false, _) => "esc back   p pipelines   q quit".to_owned(),
+    };
+    let style = match screen.error {
+        Some(_) => screen.style(Color::Red),
+        None => Style::new(),
+    };
+    frame.render_widget(
+        Paragraph::new(text).style(style.add_modifier(Modifier::REVERSED)),
+        area,
+    );
+}
+
+impl Screen {
+    /// A color, where colors are wanted.
+    fn style(&self, color: Color) -> Style {
+        match self.has_color {
+            true => Style::new().fg(color),
+            false => Style::new(),
+        }
+    }
+
+    fn state_style(&self, state: TargetState) -> Style {
+        self.style(match state {
+            TargetState::Open | TargetState::Failing => Color::Red,
+            TargetState::Probing => Color::Magenta,
+            TargetState::Partial | TargetState::Late => Color::Yellow,
+            TargetState::Pending => Color::Gray,
+            TargetState::Fresh => Color::Green,
+        })
+    }
+
+    fn component_style(&self, is_failing: bool) -> Style {
+        match is_failing {
+            true => self.style(Color::Red),
+            false => Style::new(),
+        }
+    }
+}
+
+/// A text that commands no terminal.
+fn inert(text: &str) -> String {
+    let shown = text.chars().map(|letter| match letter.is_control() {
+        true => '\u{fffd}',
+        false => letter,
+    });
+    shown.collect()
+}
