@@ -23,7 +23,8 @@ pub(super) async fn tell(listen: &Endpoint) {
     let Ok(client) = reqwest::Client::builder().no_proxy().build() else {
         return;
     };
-    let (mut before, mut down_since) = (TargetState::Fresh, None);
+    // Until its first answer there is nothing to tell.
+    let (mut before, mut down_since) = (TargetState::Pending, None);
     loop {
         sleep(EVERY).await;
         let Some(detail) = look(&client, &url).await else {
@@ -31,6 +32,10 @@ pub(super) async fn tell(listen: &Endpoint) {
         };
         let state = detail.row.state;
         if state == before {
+            continue;
+        }
+        if before == TargetState::Pending {
+            before = state;
             continue;
         }
         let since = *down_since.get_or_insert_with(Instant::now);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     Failure, Overview, TargetGlance, TargetRow,
     decision_row::{self, DecisionRow},
-    target_row::{seconds, seconds_between},
+    target_row::{fine_seconds, seconds_between},
 };
 use crate::{
     definition::{Definition, InstrumentKind},
@@ -119,7 +119,7 @@ impl TargetDetail {
                 .and_then(|kept| Some(kept.as_ref()?.0.raw.len())),
             response_times_seconds: {
                 let times = status.inner.response_times(at, RESPONSE_TIMES);
-                times.into_iter().map(seconds).collect()
+                times.into_iter().map(fine_seconds).collect()
             },
             inner: match status.inner.endpoint(at) {
                 Value::Object(known) => known.into_iter().collect(),

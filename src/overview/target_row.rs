@@ -101,7 +101,7 @@ impl TargetRow {
             last_poll_seconds_ago: seen.last_poll.map(|time| seconds_between(time, now)),
             next_poll_in_seconds: seen.next_poll.map(|time| seconds_between(now, time)),
             last_poll_duration_seconds: seconds(seen.last_duration),
-            response_times_seconds: times.into_iter().map(seconds).collect(),
+            response_times_seconds: times.into_iter().map(fine_seconds).collect(),
         }
     }
 }
@@ -111,7 +111,12 @@ pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// The same between two moments; zero where the clock was set back.
+/// Seconds, to the microsecond: a line of response times shows what differs.
+pub(super) fn fine_seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
+}
+
+/// Seconds between two moments, to the millisecond; zero where the clock was set back.
 pub(super) fn seconds_between(earlier: SystemTime, later: SystemTime) -> f64 {
     seconds(later.duration_since(earlier).unwrap_or_default())
 }

@@ -40,8 +40,11 @@ pub fn decimal(value: f64) -> String {
 /// A span of time in its two largest units.
 pub fn span(seconds: f64) -> String {
     let seconds = seconds.max(0.0);
-    if seconds < 0.001 {
+    if seconds == 0.0 {
         return "0 s".to_owned();
+    }
+    if seconds < 0.001 {
+        return "< 1 ms".to_owned();
     }
     if seconds < 1.0 {
         return format!("{:.0} ms", seconds * 1000.0);
@@ -131,6 +134,7 @@ mod tests {
         }
         for (seconds, shown) in [
             (0.0, "0 s"),
+            (0.0004, "< 1 ms"),
             (0.0123, "12 ms"),
             (1.26, "1.3 s"),
             (7.0, "7 s"),
