@@ -1,7 +1,7 @@
-//! What a poll costs when its bodies are there: `cargo bench --bench collect`.
+//! The cost of a poll after its bodies have arrived: `cargo bench --bench collect`.
 //!
-//! A fleet of targets, each with the bodies of a Betanet node: what the allocator is asked for and
-//! the time to read, collect and render one poll, and what stays in memory of the rendered text.
+//! It has targets with the bodies of a Betanet node. It measures the allocations and the time to
+//! map, collect and render one poll, and the memory that the rendered text keeps.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::{sync::Arc, time::Duration};
@@ -55,7 +55,7 @@ async fn poll(host: &TargetResilience, endpoint: usize, node: &AtOnce) -> PollRe
     }
 }
 
-/// One target and what is kept of it behind the receiver.
+/// One target, and its state after the receiver.
 struct Node {
     target: Arc<Target>,
     host: TargetResilience,
@@ -63,12 +63,12 @@ struct Node {
     instruments: TargetInstruments,
 }
 
-/// What a step cost, in all polls.
+/// The cost of a step, over all polls.
 #[derive(Default)]
 struct Cost {
     calls: u64,
     bytes: u64,
-    /// What the first poll of each target left in memory, in bytes.
+    /// The bytes in memory after the first poll of each target.
     kept: i64,
     time: Duration,
 }
@@ -77,7 +77,7 @@ impl Cost {
     fn add(&mut self, is_first: bool, step: impl FnOnce()) {
         let started = Instant::now();
         let spent = measure(step);
-        // The first poll makes what later ones use.
+        // The first poll creates what later ones use.
         if is_first {
             self.kept += spent.bytes_current;
             return;

@@ -1,7 +1,7 @@
-//! What one target costs: `cargo bench --bench footprint`.
+//! The cost of one target: `cargo bench --bench footprint`.
 //!
-//! Starts the release binary with `otel-config.yaml` and one simulated node, and prints how long
-//! it takes until a scrape shows the node, and the resident memory after ten polls.
+//! It starts the release binary with `otel-config.yaml` and one simulated node. It prints the time
+//! until a scrape shows the node, and the resident memory after ten polls.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::{

@@ -1,7 +1,7 @@
-//! What the resilience layer adds to a poll: `cargo bench --bench poll`.
+//! The cost that the resilience layer adds to a poll: `cargo bench --bench poll`.
 //!
-//! One poll through the whole shell with an attempt that answers at once, beside the attempt
-//! alone; and a poll that an open breaker refuses.
+//! It measures one poll through the executor with an attempt that answers at once, the attempt
+//! alone, and a poll that an open breaker refuses.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::{hint::black_box, time::Duration};
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 const ROUNDS: u32 = 200_000;
 
-/// Answers at once, well or badly.
+/// Answers at once, with success or failure.
 struct AtOnce {
     body: Option<Body>,
 }
@@ -102,7 +102,7 @@ fn host() -> TargetResilience {
     )
 }
 
-/// Nanoseconds a round.
+/// Nanoseconds for each round.
 async fn time(round: impl AsyncFn()) -> f64 {
     let started = Instant::now();
     for _ in 0..ROUNDS {

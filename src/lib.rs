@@ -1,9 +1,9 @@
-//! betanet-collector: polls HTTP JSON APIs and turns what they say into OpenTelemetry metrics.
+//! betanet-collector: polls HTTP JSON APIs and turns their answers into OpenTelemetry metrics.
 //!
-//! The modules below are listed in reading order, and each may use only those below it
-//! (`receivers`, `processors`, `exporters` and `extensions` never see one another). A test in
-//! `tests/it/architecture.rs` reads this list and holds the code to it. `ARCHITECTURE.md` says
-//! what is where.
+//! The modules below are in reading order. Each may use only those below it, and `receivers`,
+//! `processors`, `exporters` and `extensions` must not use one another. A test in
+//! `tests/it/architecture.rs` reads this list and checks the code. `ARCHITECTURE.md` explains the
+//! structure.
 
 #[doc(hidden)]
 pub mod fuzz;

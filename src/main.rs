@@ -1,9 +1,9 @@
-//! Arguments in, exit code out; everything else is in the library.
+//! Passes the arguments to the library, and returns its exit code.
 
 use std::process::ExitCode;
 
-/// Most of what a poll costs is allocated and freed on another worker, which is where the system's
-/// allocator is slow: `docs/performance.md`.
+/// One thread allocates most of the memory of a poll, and another one frees it, for which the
+/// system's allocator is slow: `docs/performance.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -7,20 +7,20 @@ use tokio::net::TcpListener;
 
 use crate::{Error, Options, nodes, process::Process, roster::Roster};
 
-/// A running collector with a folder of its own.
+/// A running collector with its own directory.
 pub(crate) struct Collector {
     pub(crate) process: Process,
-    /// Where the targets are scraped.
+    /// The URL of the targets' metrics.
     pub(crate) targets_url: String,
-    /// Where it speaks of itself.
+    /// The URL of its own metrics.
     pub(crate) own_url: String,
-    /// Where it finds its targets.
+    /// The list of its targets.
     pub(crate) roster: Rc<Roster>,
     _folder: TempDir,
 }
 
 impl Collector {
-    /// Starts the release binary; it polls the nodes at `port` and pushes to `sink`.
+    /// Starts the release binary. It polls the nodes at `port` and pushes to `sink`.
     pub(crate) async fn start(
         options: &Options,
         port: u16,

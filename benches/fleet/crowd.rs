@@ -1,4 +1,4 @@
-//! Many scrapers at once: each scrapes at each interval, all at the same moment.
+//! Many simultaneous scrapers: all scrape at the same time, at each interval.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{Error, collector::Collector, process::Process};
 
-/// Scrapers at work; they end with their owner.
+/// Running scrapers. They end when this is dropped.
 pub(crate) struct Crowd {
     scrapers: JoinSet<()>,
     count: u32,
@@ -24,7 +24,7 @@ struct Results {
     failed: usize,
 }
 
-/// What scraping at once came to.
+/// The results of simultaneous scrapes.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures {
     scrapers: u32,
@@ -37,7 +37,7 @@ pub(crate) struct Figures {
 }
 
 impl Crowd {
-    /// So many scrapers of the collector's targets.
+    /// Starts `count` scrapers of the collector's targets.
     pub(crate) fn start(count: u32, every: Duration, collector: &Collector) -> Result<Self, Error> {
         collector.process.forget_peak()?;
         let mut crowd = Self {
@@ -53,7 +53,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Ends it; nothing if it has no scrapers.
+    /// Ends the scrapers. `None` if there are none.
     pub(crate) fn end(mut self, process: &Process) -> Result<Option<Figures>, Error> {
         self.scrapers.abort_all();
         if self.count == 0 {
@@ -86,7 +86,7 @@ async fn scrape_on(url: String, every: Duration, results: Rc<RefCell<Results>>) 
     }
 }
 
-/// Scrapes and forgets the answer as it comes.
+/// Scrapes and discards the answer while it arrives.
 async fn drain(url: &str) -> Result<(), reqwest::Error> {
     let mut answer = reqwest::get(url).await?.error_for_status()?;
     while answer.chunk().await?.is_some() {}

@@ -1,8 +1,8 @@
 //! A fleet under load: `cargo bench --bench fleet -- --targets 10000`.
 //!
-//! Simulated nodes in a process of their own, the collector in another, and here a scraper and an
-//! OTLP receiver. After two intervals of warming up the books are read, and again at the end. With
-//! `cargo test` it runs small and fails if anything is not as it should be.
+//! The simulated nodes are one process, the collector is another one, and this one has a scraper
+//! and an OTLP receiver. The counters are read after two intervals, and at the end. With `cargo
+//! test` it is small, and fails if anything is wrong.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -39,10 +39,10 @@ use self::{
 
 pub(crate) type Error = Box<dyn std::error::Error>;
 
-/// What to run. All times are in seconds.
+/// Options of the benchmark. All times are in seconds.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Simulated nodes
+    /// The number of simulated nodes
     #[arg(long, default_value_t = 1000)]
     targets: u32,
     /// Endpoints of each node, with four series each
@@ -51,19 +51,19 @@ struct Options {
     /// Time between two polls of a node, and between two scrapes
     #[arg(long, default_value_t = 15)]
     interval: u64,
-    /// How long it is measured
+    /// The duration of the measurement
     #[arg(long, default_value_t = 30)]
     duration: u64,
-    /// So many nodes in a hundred fail: hang, close, answer 500, or answer no JSON
+    /// How many of a hundred nodes fail: they hang, close, answer 500, or answer no JSON
     #[arg(long, default_value_t = 0)]
     failing: u32,
-    /// So many more scrapers, which scrape all at once and as often
+    /// The number of additional scrapers, which all scrape at the same time
     #[arg(long, default_value_t = 0)]
     scrapers: u32,
-    /// So many nodes go each second and as many new ones come, and memory is said each minute
+    /// How many nodes are replaced each second; the memory is printed each minute
     #[arg(long, default_value_t = 0)]
     churn: u32,
-    /// Sets a value of the collector's configuration, as its own `--set` does
+    /// Set a value of the collector's configuration, like its own `--set`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Another binary of the collector, to compare
@@ -72,10 +72,10 @@ struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Serve the nodes; for the rig itself
+    /// Serve the nodes; for the benchmark itself
     #[arg(long, hide = true)]
     serve_nodes: bool,
-    /// What `cargo bench` adds
+    /// The argument that `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -91,7 +91,7 @@ async fn main() -> Result<(), Error> {
     if given("--bench") || given("--help") {
         return rig.run_until(bench(&Options::parse())).await;
     }
-    // `cargo test` gives the name of a test, if anything.
+    // `cargo test` passes the name of a test, if anything.
     match arguments.get(1) {
         Some(name) if !"fleet".contains(name.as_str()) && !name.starts_with("--") => Ok(()),
         _ => rig.run_until(smoke()).await,
@@ -107,8 +107,8 @@ async fn bench(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// Two small fleets for a few seconds, one that stays and one that changes, so that the rig does
-/// not rot.
+/// Two small fleets for a few seconds, one that stays and one that changes, so that this benchmark
+/// keeps working.
 async fn smoke() -> Result<(), Error> {
     let small = ["fleet", "--targets=50", "--interval=2", "--duration=4"];
     let with = |more| Options::parse_from(small.into_iter().chain([more]));
@@ -127,7 +127,7 @@ async fn smoke() -> Result<(), Error> {
             return Err(format!("not every target was polled, shown and pushed:\n{table}").into());
         }
     }
-    // Of those that change, the newest are still to be polled.
+    // The newest nodes of a changing fleet have not been polled yet.
     let is_complete = stays.targets_right == 50 && changes.targets_right >= 35;
     let crowd = stays.crowd.as_ref();
     let all_scraped = crowd.is_some_and(|crowd| crowd.crowd_scrapes_failed == 0);
@@ -177,14 +177,14 @@ async fn wait_until_polled(options: &Options, collector: &mut Collector) -> Resu
     Ok(())
 }
 
-/// What was seen at each interval.
+/// The measurements at each interval.
 struct Measured {
     scrapes: Vec<Scrape>,
     failed_scrapes: u32,
     memory: Memory,
 }
 
-/// Looks and scrapes at each interval, the first time at once and the last time at the end.
+/// Reads counters and scrapes at each interval, first at once and last at the end.
 async fn measure(options: &Options, collector: &mut Collector) -> Result<Measured, Error> {
     let mut ticks = interval(Duration::from_secs(options.interval));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -199,7 +199,7 @@ async fn measure(options: &Options, collector: &mut Collector) -> Result<Measure
         collector.process.check()?;
         let speaks = options.churn > 0;
         measured.memory.sample(&collector.process, speaks)?;
-        // One that fails, on a machine that does too much, must not cost an hour.
+        // One failed scrape on a busy machine must not waste an hour.
         match Scrape::of(&collector.targets_url).await {
             Ok(scrape) => measured.scrapes.push(scrape),
             Err(error) => {
@@ -213,7 +213,7 @@ async fn measure(options: &Options, collector: &mut Collector) -> Result<Measure
     }
 }
 
-/// Too few file descriptors look like targets that are down.
+/// With too few file descriptors, targets look down.
 fn warn_of_limits(processes: [(&str, &Process); 2]) -> Result<(), Error> {
     for (name, process) in processes {
         let (open, limit) = process.descriptors()?;

@@ -1,4 +1,4 @@
-//! The resident memory of the collector as time goes by.
+//! The resident memory of the collector over time.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use crate::{Error, process::Process};
 
-/// Bytes of one.
+/// The bytes of a MiB.
 pub(crate) const MIB: f64 = 1_048_576.0;
 
-/// What the kernel said, each time that it was asked.
+/// The values from the kernel over time.
 #[derive(Debug)]
 pub(crate) struct Memory {
     started: Instant,
@@ -27,7 +27,7 @@ impl Memory {
         }
     }
 
-    /// Asks; says each minute what it is, where that is wanted.
+    /// Reads a value. Prints it each minute if `speaks`.
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     pub(crate) fn sample(&mut self, collector: &Process, speaks: bool) -> Result<(), Error> {
         let elapsed = self.started.elapsed();
@@ -40,18 +40,18 @@ impl Memory {
         Ok(())
     }
 
-    /// At the start, in MiB.
+    /// The first value in MiB.
     pub(crate) fn first(&self) -> f64 {
         self.samples.first().map_or(0.0, |(_, mib)| *mib)
     }
 
-    /// At the end, in MiB.
+    /// The last value in MiB.
     pub(crate) fn last(&self) -> f64 {
         self.samples.last().map_or(0.0, |(_, mib)| *mib)
     }
 
-    /// By how many MiB it grew an hour in the second half, when everything has found its size: the
-    /// line with the least squares.
+    /// The growth in MiB per hour in the second half, when everything has its final size: the slope
+    /// by least squares.
     pub(crate) fn slope(&self) -> f64 {
         let (_, half) = self.samples.split_at(self.samples.len() / 2);
         let mean = |of: fn(&(f64, f64)) -> f64| {

@@ -1,7 +1,7 @@
-//! The simulated nodes, in a process of their own: one listener, one thread, no state.
+//! The simulated nodes, in a separate process: one listener, one thread, no state.
 //!
-//! Node n is the address 127.1.0.0 + n. Its numbers are a function of its own number and of time,
-//! so that whoever reads them knows what they must be.
+//! Node n has the address 127.1.0.0 + n. Its values are a function of its number and of time, so
+//! that readers know what they must be.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -16,7 +16,7 @@ use crate::Error;
 /// The address of node 0.
 const FIRST: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 0);
 
-/// Where a request ends.
+/// The end of a request.
 const END: &[u8] = b"\r\n\r\n";
 
 /// The address of a node.
@@ -29,7 +29,7 @@ pub(crate) fn number(address: Ipv4Addr) -> Option<u32> {
     address.to_bits().checked_sub(FIRST.to_bits())
 }
 
-/// The definition of what the nodes serve: so many endpoints, four series each.
+/// The definition of the nodes: this number of endpoints, with four series each.
 pub(crate) fn definition(endpoints: u32) -> String {
     let mut text = String::from("description: A simulated node.\nendpoints:\n");
     for endpoint in 0..endpoints {
@@ -52,8 +52,8 @@ pub(crate) fn definition(endpoints: u32) -> String {
     text
 }
 
-/// Serves all nodes for ever. Every node whose number in a hundred is below `failing` fails, each
-/// in one of four ways. Prints the port.
+/// Serves all nodes forever. A node whose number in a hundred is below `failing` fails, in one of
+/// four ways. Prints the port.
 pub(crate) async fn serve(failing: u32) -> Result<(), Error> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
@@ -61,13 +61,13 @@ pub(crate) async fn serve(failing: u32) -> Result<(), Error> {
     println!("{}", listener.local_addr()?.port());
     let started = Instant::now();
     loop {
-        // Without descriptors for one more connection it must wait until one is closed.
+        // Without descriptors for one more connection, it must wait until one is closed.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             continue;
         };
         tokio::task::spawn_local(async move {
-            // A client that leaves is no error.
+            // A client that disconnects is not an error.
             drop(connection(stream, failing, started).await);
         });
     }
@@ -90,7 +90,7 @@ async fn connection(mut stream: TcpStream, failing: u32, started: Instant) -> st
         answer.clear();
         match (node % 100 < failing).then_some(node % 4) {
             None => healthy(&mut answer, node, started),
-            // Until the client has had enough; whoever keeps it longer runs out of descriptors.
+            // Until the client disconnects. A client that does not would use up its descriptors.
             Some(0) => {
                 while stream.read_buf(&mut request).await? > 0 {
                     request.clear();

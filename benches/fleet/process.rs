@@ -1,4 +1,4 @@
-//! The processes of the rig, and what the kernel says of them.
+//! The processes of the benchmark, and what the kernel reports about them.
 
 use std::{
     ffi::OsStr,
@@ -12,11 +12,11 @@ use crate::Error;
 /// Linux counts processor time in hundredths of a second on all its platforms (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A program that is killed with its owner.
+/// A program that is killed on drop.
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// Starts `program` with as many file descriptors as the system lets it have.
+    /// Starts `program` with as many file descriptors as the system permits.
     pub(crate) fn start(program: &OsStr, arguments: &[&str], stdout: Stdio) -> Result<Self, Error> {
         let child = Command::new("sh")
             .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$@\"", "sh"])
@@ -28,7 +28,7 @@ impl Process {
         Ok(Self(child))
     }
 
-    /// The first line that it prints; it must have been started with a pipe.
+    /// The first line of its output. It must have been started with a pipe.
     pub(crate) fn first_line(&mut self) -> Result<String, Error> {
         let stdout = self.0.stdout.take().ok_or("no pipe")?;
         let mut line = String::new();
@@ -44,10 +44,10 @@ impl Process {
         }
     }
 
-    /// Processor time that it has used, user and system.
+    /// Its processor time, user and system.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, Error> {
         let stat = self.read("stat")?;
-        // Fields 14 and 15 of `proc(5)`; the command in field 2 may hold spaces.
+        // Fields 14 and 15 of `proc(5)`. The command in field 2 may contain spaces.
         let (_, after_command) = stat.rsplit_once(')').ok_or("no command")?;
         let fields = after_command.split_whitespace().skip(11).take(2);
         let ticks = fields.map(str::parse::<f64>).sum::<Result<f64, _>>()?;
@@ -59,12 +59,12 @@ impl Process {
         self.status_bytes("VmRSS:")
     }
 
-    /// The most resident memory since it started, or since [`Self::forget_peak`].
+    /// The most resident memory since its start, or since [`Self::forget_peak`].
     pub(crate) fn peak_bytes(&self) -> Result<u64, Error> {
         self.status_bytes("VmHWM:")
     }
 
-    /// Lets the peak begin now.
+    /// Resets the peak.
     pub(crate) fn forget_peak(&self) -> Result<(), Error> {
         // `clear_refs` of `proc(5)`.
         Ok(fs::write(self.path("clear_refs"), "5")?)
@@ -78,7 +78,7 @@ impl Process {
         Ok(kib.parse::<u64>()? * 1024)
     }
 
-    /// Its open file descriptors, and how many it may have.
+    /// Its open file descriptors, and their limit.
     pub(crate) fn descriptors(&self) -> Result<(usize, usize), Error> {
         let open = fs::read_dir(self.path("fd"))?.count();
         let limits = self.read("limits")?;
@@ -86,7 +86,7 @@ impl Process {
             .lines()
             .find_map(|line| line.strip_prefix("Max open files"));
         let limit = line.and_then(|line| line.split_whitespace().next());
-        // `unlimited` is no number.
+        // `unlimited` is not a number.
         Ok((
             open,
             limit.and_then(|n| n.parse().ok()).unwrap_or(usize::MAX),
@@ -104,7 +104,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only if it has ended, which is what is wanted.
+        // Both fail only if it has already ended.
         self.0.kill().ok();
         self.0.wait().ok();
     }

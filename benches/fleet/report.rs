@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The results of a run.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::{
     Error, Measured, Options, collector::Collector, crowd::Figures, memory, scrape::Own, sink::Sink,
 };
 
-/// The books at one moment.
+/// The counters at one time.
 pub(crate) struct Moment {
     own: Own,
     cpu_seconds: f64,
@@ -25,7 +25,7 @@ impl Moment {
     }
 }
 
-/// The figures of a run; those of the collector are of its process alone.
+/// The figures of a run. Those of the collector are of its process alone.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) targets: u32,
@@ -51,7 +51,7 @@ pub(crate) struct Report {
     pub(crate) scrape_seconds_max: f64,
     pub(crate) scrape_bytes: usize,
     pub(crate) series: usize,
-    /// In the scrape that has the fewest.
+    /// In the scrape with the fewest.
     pub(crate) targets_right: usize,
     /// In all scrapes.
     pub(crate) targets_wrong: usize,
@@ -89,7 +89,7 @@ impl Report {
             interval_seconds: options.interval,
             measured_seconds: seconds,
             polls_per_second: polls / seconds,
-            // Those of a target go with it.
+            // The missed ticks of a target disappear with it.
             missed_ticks: missed.fold(0.0, f64::max) - first.missed_ticks,
             start_delay_p50_seconds: after.own.start_delay(&before.own, 0.5),
             start_delay_p99_seconds: after.own.start_delay(&before.own, 0.99),
@@ -115,7 +115,7 @@ impl Report {
         })
     }
 
-    /// One line a figure.
+    /// One line for each figure.
     pub(crate) fn table(&self) -> Result<String, Error> {
         // In the order of the fields, which a JSON object in memory would lose.
         let json = serde_json::to_string_pretty(self)?;

@@ -1,4 +1,4 @@
-//! The list in which the collector finds the nodes, and who stands in it as time goes by.
+//! The list from which the collector discovers the nodes, and its changes over time.
 
 use std::{cell::Cell, fs, path::PathBuf, rc::Rc, time::Duration};
 
@@ -13,12 +13,12 @@ pub(crate) struct Roster {
     file: PathBuf,
     port: u16,
     targets: u32,
-    /// The first node that is listed; those behind it are too.
+    /// The first node in the list. The list is consecutive.
     first: Cell<u32>,
 }
 
 impl Roster {
-    /// Lists the first nodes in `file`.
+    /// Writes the first nodes to `file`.
     pub(crate) fn new(file: PathBuf, port: u16, options: &Options) -> Result<Rc<Self>, Error> {
         let roster = Self {
             file,
@@ -30,8 +30,8 @@ impl Roster {
         Ok(Rc::new(roster))
     }
 
-    /// From now on, each second, so many nodes go and as many come that were never there before:
-    /// whatever is kept for the name of a node that is gone adds up.
+    /// Replaces this number of nodes each second by nodes with new names: everything that is kept
+    /// for the name of a removed node adds up.
     pub(crate) fn churn(self: &Rc<Self>, nodes_a_second: u32) {
         let roster = Rc::clone(self);
         tokio::task::spawn_local(async move {
@@ -47,12 +47,12 @@ impl Roster {
         });
     }
 
-    /// How many nodes have gone so far.
+    /// The number of removed nodes so far.
     pub(crate) fn gone(&self) -> u32 {
         self.first.get()
     }
 
-    /// Replaces the file as a whole, so that nobody reads half of it.
+    /// Replaces the file atomically, so that nobody reads half of it.
     fn write(&self) -> Result<(), Error> {
         let listed = (self.first.get()..).take(self.targets as usize);
         let addresses = listed.map(|node| format!("{}:{}", nodes::address(node), self.port));

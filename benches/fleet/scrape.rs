@@ -1,4 +1,4 @@
-//! Reads what the collector says of the targets and of itself.
+//! Reads the metrics of the targets and of the collector.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,20 +9,20 @@ use crate::{Error, nodes};
 /// One scrape of the targets.
 #[derive(Debug, Default)]
 pub(crate) struct Scrape {
-    /// Until the last byte.
+    /// The time to the last byte.
     pub(crate) took: Duration,
     pub(crate) bytes: usize,
     pub(crate) series: usize,
     /// Targets that show the number of their node.
     pub(crate) right: usize,
-    /// Targets that show another one.
+    /// Targets that show another number.
     pub(crate) wrong: usize,
-    /// Ticks that were overrun, of all targets.
+    /// Missed ticks of all targets.
     pub(crate) missed_ticks: f64,
 }
 
 impl Scrape {
-    /// Scrapes and reads the answer as it comes, line by line.
+    /// Scrapes, and reads the answer while it arrives, line by line.
     pub(crate) async fn of(url: &str) -> Result<Self, Error> {
         let started = Instant::now();
         let mut answer = reqwest::get(url).await?.error_for_status()?;
@@ -80,7 +80,7 @@ fn value(line: &str) -> Option<f64> {
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
-/// What the collector says of itself: the sum of each family, and the buckets of the start delay.
+/// The collector's own metrics: the sum of each family, and the buckets of the start delay.
 #[derive(Debug, Default)]
 pub(crate) struct Own {
     sums: BTreeMap<String, f64>,

@@ -1,4 +1,4 @@
-//! Where the collector pushes to: counts what arrives.
+//! The destination of the collector: counts what arrives.
 
 use std::{
     convert::Infallible,
@@ -30,7 +30,7 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Receives from now on; gives its address.
+    /// Starts to receive. Returns its address.
     pub(crate) async fn start() -> Result<(Arc<Self>, SocketAddr), Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -1,4 +1,4 @@
-//! What serves the operator beside the data: the register of extensions.
+//! Extensions: services for the operator. This file is their register.
 
 pub mod file_storage;
 pub mod health_check;
@@ -13,12 +13,12 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// All kinds of extensions.
+/// All types of extensions.
 pub const KINDS: &[ComponentType] = &[
     ComponentType {
         name: "file_storage",
         aliases: &[],
-        about: "Keeps sending queues on disk.",
+        about: "Stores sending queues on disk.",
         schema: SchemaGenerator::subschema_for::<file_storage::Config>,
         foreign: &file_storage::FOREIGN,
     },
@@ -38,11 +38,11 @@ pub const KINDS: &[ComponentType] = &[
     },
 ];
 
-/// What the configuration says of one extension.
+/// The configuration of one extension.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Config {
-    /// Keeps sending queues on disk.
+    /// Stores sending queues on disk.
     FileStorage(file_storage::Config),
     /// Serves the state of the collector and its targets.
     HealthCheck(Box<health_check::Config>),
@@ -51,7 +51,7 @@ pub enum Config {
 }
 
 impl Config {
-    /// Reads and checks the configuration of an extension of kind `kind`.
+    /// Reads and checks the configuration of an extension of the type `kind`.
     pub fn decode(
         kind: &ComponentType,
         at: &Cursor<'_>,
@@ -77,7 +77,7 @@ impl Config {
         }
     }
 
-    /// Where and how it listens, if it does.
+    /// The listener of the extension, if it has one.
     pub fn server(&self) -> Option<ServerConfig> {
         match self {
             Self::FileStorage(_) => None,

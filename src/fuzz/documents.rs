@@ -1,4 +1,4 @@
-//! What a polled server says.
+//! Parsers of the answers of targets.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -15,7 +15,7 @@ use crate::{
 
 type Compiled = std::sync::Arc<Definition>;
 
-/// The definition of what [`prometheus_samples`] reads.
+/// The definition for [`prometheus_samples`].
 static VOCABULARY: LazyLock<Compiled> = LazyLock::new(|| {
     let metric = |name: &str, metric: &str| {
         format!(
@@ -69,14 +69,14 @@ fn compiled(text: &str) -> Compiled {
     definition::from_text("fuzz", "fuzz.yaml", text).expect("a definition")
 }
 
-/// What one body at every endpoint gives.
+/// The readings from one body at every endpoint.
 fn mapped(definition: &Definition, body: &[u8]) -> Readings {
     let bodies = definition.endpoints.iter().map(|_| Some(body.to_vec()));
     let mut poll = http_json::sample(definition, bodies.collect(), &Clock::System);
     mapping::map(definition, &mut poll)
 }
 
-/// A path, and behind the end of the line a document.
+/// A path, and a document after the end of the line.
 pub(super) fn jsonpath(data: &[u8]) {
     let text = text(data);
     let (path, document) = text.split_once('\n').unwrap_or((&text, "null"));
@@ -89,13 +89,13 @@ pub(super) fn jsonpath(data: &[u8]) {
     if let (Ok(found), true) = (found, path.keys().is_some()) {
         assert!(found.total <= 1, "{} names one value", path.text());
     }
-    // Whether there are enough steps is no matter here.
+    // It does not matter here whether there are enough steps.
     drop(path.elements(&document, 1, &steps));
     let _one = path.one(&document, &steps);
     let _misses = path.misses(&document, &steps);
 }
 
-/// A body of JSON that one of the built-in definitions reads: the first byte says which.
+/// A JSON body for one of the built-in definitions, which the first byte chooses.
 pub(super) fn json(data: &[u8]) {
     let Some((first, body)) = data.split_first() else {
         return;
@@ -137,7 +137,7 @@ pub(super) fn text_lines(data: &[u8]) {
     drop(mapped(&TEXT, data));
 }
 
-/// A point in time in a body of JSON.
+/// A time in a JSON body.
 pub(super) fn timestamp(data: &[u8]) {
     let body = serde_json::json!({ "t": text(data) }).to_string();
     drop(mapped(&DATED, body.as_bytes()));
@@ -147,7 +147,7 @@ pub(super) fn timestamp(data: &[u8]) {
 pub type PrometheusSample = (String, BTreeMap<String, String>, f64);
 
 /// The samples of the families `a` and `b_total` in Prometheus text, with their labels `x` and `y`
-/// and their values as Rust writes them; none if it is no such text. Numbers alone are read.
+/// and their values in Rust's syntax. `None` if the text is invalid. Only numbers are read.
 pub fn prometheus_samples(text: &str) -> Option<Vec<PrometheusSample>> {
     let endpoints = VOCABULARY.endpoints.len();
     let body = text.as_bytes().to_vec();

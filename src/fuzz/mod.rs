@@ -1,11 +1,11 @@
-//! What reads that which others send or write, one entry each, for fuzzing: whatever the bytes, it
-//! returns soon, and what it takes it takes as the same when it is written and read again.
+//! An entry point for each parser of foreign input, for fuzzing. Whatever the bytes, it returns
+//! soon, and accepted input has the same meaning when it is written and parsed again.
 //!
-//! `cargo fuzz` runs these entries for hours (`fuzz/`); `tests/it/fuzz.rs` runs each some hundred or
-//! thousand times in every `cargo test`. Nothing else uses them.
+//! `cargo fuzz` runs these entries for hours (`fuzz/`). `tests/it/fuzz.rs` runs each some hundred
+//! or thousand times in every `cargo test`. Nothing else uses them.
 #![expect(
     clippy::expect_used,
-    reason = "who fuzzes wants to stop at what cannot be"
+    reason = "fuzzing must stop at an impossible state"
 )]
 
 mod documents;
@@ -25,20 +25,20 @@ use crate::{
     storage, yaml,
 };
 
-/// One reader.
+/// One parser.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// What it is called; its seeds lie in `fuzz/seeds/NAME`.
+    /// Its name. Its seeds are in `fuzz/seeds/NAME`.
     pub name: &'static str,
-    /// Reads what others said.
+    /// Parses foreign input.
     pub run: fn(&[u8]),
-    /// More seeds: the files in these folders of the repository.
+    /// More seeds: the files in these directories of the repository.
     pub folders: &'static [&'static str],
-    /// How often `cargo test` runs it: it takes some seconds then.
+    /// The number of runs in `cargo test`, which take some seconds.
     pub executions: u32,
 }
 
-/// All of them.
+/// All parsers.
 pub const TARGETS: &[Target] = &[
     target("yaml", yaml, &["tests/fixtures/config"], 30_000),
     target("config", config, &["tests/fixtures/config"], 2_500),
@@ -98,10 +98,10 @@ const fn target(
     }
 }
 
-/// Runs the target called `name`, as `fuzz/fuzz_targets` does.
+/// Runs the parser with this name, as `fuzz/fuzz_targets` does.
 ///
 /// # Panics
-/// If a reader has a mistake, or there is no such target.
+/// If the parser has a bug, or the name is unknown.
 pub fn run(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     (target.expect("there is no such target").run)(data);
@@ -136,14 +136,14 @@ fn targets(data: &[u8]) {
     discovery::fuzz_list(data);
 }
 
-/// Rules, a line of three minuses, and target groups.
+/// Rules, a line of three minus signs, and target groups.
 fn relabel(data: &[u8]) {
     let text = text(data);
     let (rules, groups) = text.split_once("\n---\n").unwrap_or((&text, ""));
     discovery::fuzz_relabel(rules, groups);
 }
 
-/// `Retry-After`, `Date` on the next line; or what gRPC has for it.
+/// `Retry-After` and, on the next line, `Date`; or the details of gRPC.
 fn retry(data: &[u8]) {
     let (after, date) = match data.iter().position(|byte| *byte == b'\n') {
         Some(end) => data.split_at(end),
@@ -171,12 +171,12 @@ fn settings(data: &[u8]) {
     as_printed::<ByteSize>(&text);
     as_printed::<ComponentId>(&text);
     as_printed::<Endpoint>(&text);
-    // What is printed of a URL hides what may be a secret.
+    // The printed URL hides possible secrets.
     drop(text.parse::<HttpUrl>());
     as_printed::<Allowed>(&text);
 }
 
-/// A value is the one that its printed form is.
+/// A value equals the value of its printed form.
 fn as_printed<T: FromStr + fmt::Display + fmt::Debug + PartialEq>(text: &str) {
     if let Ok(value) = text.parse::<T>() {
         let printed = value.to_string();

@@ -1,5 +1,5 @@
-//! What stands behind a socket, reached through one: who sends requests to our listeners, and who
-//! answers ours.
+//! Parsers behind a socket, through a real one: requests to the collector's listeners, and answers
+//! to its requests.
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,7 +23,7 @@ use crate::{
     telemetry::Meter,
 };
 
-/// Longer than any exchange takes.
+/// Longer than any exchange.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const ENDPOINT: &str = "127.0.0.1:0";
@@ -57,11 +57,11 @@ static LISTENER: LazyLock<SocketAddr> = LazyLock::new(|| {
     })
 });
 
-/// A request, or several, as bytes of a connection that ends behind them.
+/// One or several requests, as the bytes of a connection that ends after them.
 pub(super) fn request(data: &[u8]) {
     let mut stream = TcpStream::connect(*LISTENER).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    // It may hang up on nonsense before it has read all of it.
+    // The listener may close the connection before it has read all of an invalid request.
     let sent = stream
         .write_all(data)
         .and_then(|()| stream.shutdown(Shutdown::Write));
@@ -74,7 +74,7 @@ pub(super) fn request(data: &[u8]) {
     }
 }
 
-/// A server whose next answer is said before, and what sends to it.
+/// A server whose next answer is set in advance, and the client that sends to it.
 struct Answering {
     answer: &'static Mutex<Vec<u8>>,
     destination: HttpDestination,
@@ -92,7 +92,7 @@ fn answering(
     let serve = move || {
         for stream in listener.incoming().flatten() {
             let bytes = lock(answer).clone();
-            // Who asked has its answer or has gone.
+            // The client has its answer or has gone.
             drop(exchange(stream, &bytes));
         }
     };
@@ -115,7 +115,7 @@ fn answering(
 fn exchange(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
     let mut asked = Vec::new();
     let mut piece = [0; 4096];
-    // The body of the request is the last that it sends.
+    // The body of the request is the last thing that it sends.
     while !asked.ends_with(PAYLOAD) && !asked.ends_with(PACKED) {
         match stream.read(&mut piece)? {
             0 => break,
@@ -127,25 +127,25 @@ fn exchange(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
 }
 
 const PAYLOAD: &[u8] = b"\0payload\0";
-/// The same in snappy.
+/// The same payload in snappy.
 const PACKED: &[u8] = b"\x09\x20\0payload\0";
 
 static OTLP: LazyLock<Mutex<Answering>> = LazyLock::new(|| answering(HttpDestination::new));
 static REMOTE_WRITE: LazyLock<Mutex<Answering>> =
     LazyLock::new(|| answering(HttpDestination::remote_write));
 
-/// What an OTLP server answers: see [`answer`].
+/// The answer of an OTLP server: see [`answer`].
 pub(super) fn otlp_answer(data: &[u8]) {
     answer(&OTLP, data);
 }
 
-/// What a remote write server answers: see [`answer`].
+/// The answer of a remote write server: see [`answer`].
 pub(super) fn remote_write_answer(data: &[u8]) {
     answer(&REMOTE_WRITE, data);
 }
 
-/// A first byte of `R` stands before all that is answered; otherwise it chooses status and encoding,
-/// and the rest is the body.
+/// After a first byte of `R` comes the whole answer. Otherwise the first byte chooses status and
+/// encoding, and the rest is the body.
 fn answer(from: &Mutex<Answering>, data: &[u8]) {
     let (first, body) = data.split_first().unwrap_or((&b'0', data));
     const STATUS: [u16; 8] = [200, 400, 401, 413, 429, 500, 503, 204];

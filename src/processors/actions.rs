@@ -1,4 +1,4 @@
-//! What the processors `attributes` and `resource` do to attributes: the Collector's actions.
+//! The actions of the processors `attributes` and `resource`, which are the Collector's.
 
 use opentelemetry::{Array, Key, KeyValue, Value};
 use regex::Regex;
@@ -10,52 +10,52 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// One action; they are done in order.
+/// One action. Actions are applied in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionConfig {
-    /// The attribute that is acted on.
+    /// The attribute to change.
     #[serde(default)]
     pub key: String,
-    /// What is done.
+    /// The action to apply.
     pub action: ActionKind,
-    /// The value that is set.
+    /// The value to set.
     #[serde(default)]
     pub value: Option<Scalar>,
-    /// The attribute whose value is set instead.
+    /// The attribute whose value is used instead.
     #[serde(default)]
     pub from_attribute: Option<String>,
-    /// Not supported: a poll has no request that metadata could come from.
+    /// Not supported: a poll has no request with metadata.
     #[serde(default)]
     pub from_context: Option<String>,
-    /// The value that is set where there is no `from_attribute`.
+    /// The value to set if there is no `from_attribute`.
     #[serde(default)]
     pub default_value: Option<Scalar>,
-    /// For `delete` and `hash` the attributes whose keys it is found in; for `extract` an
-    /// expression whose named groups become attributes.
+    /// For `delete` and `hash`: the keys of the attributes must match. For `extract`: an expression
+    /// whose named groups become attributes.
     #[serde(default)]
     pub pattern: Option<Pattern>,
-    /// What `convert` makes of the value.
+    /// The type for `convert`.
     #[serde(default)]
     pub converted_type: Option<ConvertedType>,
 }
 
-/// What is done to an attribute.
+/// An action on an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionKind {
-    /// Sets it where it is not there.
+    /// Sets the attribute if it does not exist.
     Insert,
-    /// Sets it where it is there.
+    /// Sets the attribute if it exists.
     Update,
-    /// Sets it.
+    /// Sets the attribute.
     Upsert,
-    /// Takes it away.
+    /// Removes the attribute.
     Delete,
-    /// Replaces its value by the SHA-256 of the value's bytes.
+    /// Replaces the value by the SHA-256 of its bytes.
     Hash,
-    /// Makes attributes of the named groups of `pattern`.
+    /// Creates attributes from the named groups of `pattern`.
     Extract,
-    /// Changes its type; a value that does not fit stays.
+    /// Changes the type of the value. A value that does not fit stays.
     Convert,
 }
 
@@ -65,13 +65,13 @@ pub enum ActionKind {
 pub enum ConvertedType {
     /// An integer.
     Int,
-    /// A number.
+    /// A floating-point number.
     Double,
     /// A text.
     String,
 }
 
-/// An action that can be done.
+/// A compiled action.
 #[derive(Debug)]
 pub(super) enum CompiledAction {
     Set { key: String, from: From, when: When },
@@ -127,26 +127,26 @@ pub(super) fn check(
     }
 }
 
-/// What was checked, compiled.
+/// Compiles checked actions.
 pub(super) fn compile(actions: &[ActionConfig]) -> Vec<CompiledAction> {
     actions.iter().filter_map(|a| a.compile().ok()).collect()
 }
 
-/// Which key is wrong, and why.
+/// The invalid key, and the reason.
 type InvalidAction = (&'static str, &'static str);
 
 impl ActionConfig {
     fn compile(&self) -> Result<CompiledAction, InvalidAction> {
         use ActionKind::{Convert, Delete, Extract, Hash, Insert, Update, Upsert};
         if self.from_context.is_some() {
-            let why = "is not supported: a poll has no request whose metadata could be taken";
+            let why = "is not supported: a poll has no request with metadata";
             return Err(("from_context", why));
         }
         let pattern = self.pattern.as_ref().map(|pattern| pattern.get().clone());
         let key = self.key.clone();
         let by_pattern = matches!(self.action, Delete | Hash) && pattern.is_some();
         if key.is_empty() && !by_pattern {
-            return Err(("key", "an action needs the `key` that it acts on"));
+            return Err(("key", "an action needs the `key` of an attribute"));
         }
         Ok(match self.action {
             Insert => self.set(When::Absent)?,
@@ -178,10 +178,7 @@ impl ActionConfig {
             (Some(value), None) => From::Value(value.get().clone()),
             (None, Some(attribute)) => From::Attribute(attribute.clone(), default),
             (Some(_), Some(_)) => {
-                return Err((
-                    "from_attribute",
-                    "stands beside `value`; only one can be set",
-                ));
+                return Err(("from_attribute", "cannot be set together with `value`"));
             }
             (None, None) => return Err(("action", "needs a `value` or a `from_attribute`")),
         };
@@ -191,7 +188,7 @@ impl ActionConfig {
 }
 
 impl CompiledAction {
-    /// Does it. The attributes are sorted by key before and after.
+    /// Applies the action. The attributes are sorted by key before and after.
     pub(super) fn apply(&self, attributes: &mut Vec<KeyValue>) {
         match self {
             Self::Set { key, from, when } => {
@@ -244,7 +241,7 @@ pub(super) fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Valu
     at.ok().and_then(|at| attributes.get(at)).map(|a| &a.value)
 }
 
-/// Sets an attribute; the order stays.
+/// Sets an attribute. The order stays.
 pub(super) fn set(attributes: &mut Vec<KeyValue>, key: &str, value: Value) {
     match attributes.binary_search_by(|known| known.key.as_str().cmp(key)) {
         Ok(at) => {
@@ -256,15 +253,15 @@ pub(super) fn set(attributes: &mut Vec<KeyValue>, key: &str, value: Value) {
     }
 }
 
-/// The Collector's hash of a value: the SHA-256 of its bytes. Those of a number are eight, the
-/// least significant first. A list has none there and becomes an empty text.
+/// The Collector's hash of a value: the SHA-256 of its bytes. A number has eight bytes in
+/// little-endian order. A list has none there, and becomes an empty text.
 fn hashed(value: &Value) -> String {
     match value {
         Value::Bool(value) => sha256(&[u8::from(*value)]),
         Value::I64(value) => sha256(&value.to_le_bytes()),
         Value::F64(value) => sha256(&value.to_le_bytes()),
         Value::String(text) => sha256(text.as_str().as_bytes()),
-        // A list, and what a later version of the SDK may bring.
+        // A list, or a type that a later version of the SDK may add.
         _ => String::new(),
     }
 }
@@ -296,8 +293,9 @@ fn convert(value: &Value, to: ConvertedType) -> Option<Value> {
 mod tests {
     use super::*;
 
-    /// What the Collector's own tests have (`internal/coreinternal/attraction/hasher_test.go`), or
-    /// what `printf … | sha256sum` says of the same bytes.
+    /// The values are from the Collector's own tests
+    /// (`internal/coreinternal/attraction/hasher_test.go`), or from `printf … | sha256sum` with the
+    /// same bytes.
     #[test]
     fn hashes_are_those_of_the_collector() {
         for (value, hash) in [

@@ -1,24 +1,24 @@
-//! Keys of the Collector's processors that we do not have.
+//! Keys of the Collector's processors that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
-/// Of `batch`.
+/// Keys of `batch` that only the Collector has.
 pub(super) const BATCH: Foreign = Foreign {
     keys: &[ForeignKey::refused(
         &["metadata_keys", "metadata_cardinality_limit"],
-        "a poll has no request whose metadata could tell batches apart",
+        "a poll has no request, so there is no metadata to partition batches by",
     )],
     ..Foreign::NONE
 };
 
-/// Of `memory_limiter`.
+/// Keys of `memory_limiter` that only the Collector has.
 pub(super) const MEMORY_LIMITER: Foreign = Foreign {
     keys: &[ForeignKey::ignored(
         &[
             "min_gc_interval_when_soft_limited",
             "min_gc_interval_when_hard_limited",
         ],
-        "there is no garbage collector to run",
+        "there is no garbage collector",
     )],
     ..Foreign::NONE
 };
@@ -41,7 +41,7 @@ const MATCH: Foreign = Foreign {
                 "span_kinds",
                 "attributes",
             ],
-            "metrics are chosen by `metric_names` and `resource_attributes`; conditions on points are for `filter`",
+            "metrics are selected by `metric_names` and `resource_attributes`; `filter` has conditions on points",
         ),
     ],
     ..Foreign::NONE
@@ -61,7 +61,7 @@ const METRICS: Foreign = Foreign {
     ..Foreign::NONE
 };
 
-/// Of `filter`.
+/// Keys of `filter` that only the Collector has.
 pub(super) const FILTER: Foreign = Foreign {
     keys: &[ForeignKey::ignored(
         &[
@@ -73,11 +73,11 @@ pub(super) const FILTER: Foreign = Foreign {
             "log_conditions",
             "profile_conditions",
         ],
-        "this collector carries metrics only",
+        "this collector supports only metrics",
     )],
     below: &[("metrics", &METRICS)],
     ..Foreign::NONE
 };
 
-/// Of `attributes`.
+/// Keys of `attributes` that only the Collector has.
 pub(super) const ATTRIBUTES: Foreign = CHOSEN;

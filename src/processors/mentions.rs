@@ -1,4 +1,4 @@
-//! Which metrics the configuration of a processor names, so that a name can be told that no
+//! Finds the metrics that the configuration of a processor names, to warn about names that no
 //! metric has.
 
 use super::{
@@ -7,12 +7,12 @@ use super::{
     metric_matcher::{MatchConfig, MatchType, Texts},
 };
 
-/// A name, or an expression that is found in names, and where it stands.
+/// A name or an expression for names, with its place.
 #[derive(Debug)]
 pub struct Mention {
-    /// Where it stands below the processor.
+    /// Its place below the processor.
     pub path: Vec<String>,
-    /// The text of it.
+    /// The text of the name or expression.
     pub text: String,
     how: MatchType,
 }
@@ -26,12 +26,13 @@ impl Mention {
         }
     }
 
-    /// Whether it is a name, not an expression.
+    /// Whether it is a name and not an expression.
     pub fn is_name(&self) -> bool {
         self.how == MatchType::Strict
     }
 
-    /// Which of the names it means; nothing if it is no expression, which has its own message.
+    /// Whether it matches one of the names. `None` for an invalid expression, which has its own
+    /// message.
     pub fn fits<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<bool> {
         let texts = Texts::new(self.how, std::slice::from_ref(&self.text)).ok()?;
         Some(names.any(|name| texts.fit(name)))
@@ -39,7 +40,7 @@ impl Mention {
 }
 
 impl Config {
-    /// All metrics that it names. A metric that the processor makes up itself is none of them.
+    /// All metrics in the configuration, without those that the processor itself creates.
     pub fn mentions(&self) -> Vec<Mention> {
         match self {
             Self::Attributes(config) => {
@@ -86,7 +87,7 @@ impl super::metricstransform::Config {
         for (index, transform) in self.transforms.iter().enumerate() {
             let path = ["transforms", &index.to_string(), "include"];
             let mention = Mention::new(&path, &transform.include, transform.match_type);
-            // What a transform before it made is none that a definition has.
+            // A definition does not have the metrics that an earlier transform created.
             if mention.fits(made.iter().copied()) != Some(true) {
                 mentions.push(mention);
             }

@@ -1,4 +1,4 @@
-//! Which metrics a processor acts on: `include` and `exclude`.
+//! Selects the metrics of a processor: `include` and `exclude`.
 
 use opentelemetry::KeyValue;
 use schemars::JsonSchema;
@@ -13,21 +13,21 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MatchType {
-    /// The name is equal.
+    /// The names are equal.
     Strict,
-    /// The regular expression is found in the name.
+    /// The regular expression matches the name.
     Regexp,
 }
 
-/// Metrics by name and Resource. What is not given matches everything.
+/// Metrics by name and Resource. A missing key matches everything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MatchConfig {
-    /// How names, and values of the Resource, are compared.
+    /// How names and values of the Resource are compared.
     pub match_type: MatchType,
     /// One of these names.
     #[serde(default)]
     pub metric_names: Vec<String>,
-    /// One of these attributes of the Resource; `resources` means the same.
+    /// One of these attributes of the Resource. `resources` means the same.
     #[serde(default, alias = "resources")]
     pub resource_attributes: Vec<AttributeConfig>,
 }
@@ -35,15 +35,15 @@ pub struct MatchConfig {
 /// An attribute and its value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttributeConfig {
-    /// Its key.
+    /// The key of the attribute.
     #[serde(alias = "Key")]
     pub key: String,
-    /// Its value; any if not given.
+    /// The value of the attribute. Default: any value.
     #[serde(default, alias = "Value")]
     pub value: Option<String>,
 }
 
-/// Which metrics a processor acts on.
+/// The metrics of a processor.
 #[derive(Debug, Default)]
 pub(super) struct MetricMatcher {
     include: Option<CompiledMatcher>,
@@ -56,7 +56,7 @@ struct CompiledMatcher {
     resources: Vec<(String, Option<Texts>)>,
 }
 
-/// Texts, or patterns of them.
+/// Texts or patterns.
 #[derive(Debug)]
 pub(super) enum Texts {
     Strict(Vec<String>),
@@ -75,7 +75,7 @@ impl Texts {
         patterns.collect::<Result<_, _>>().map(Self::Regexp)
     }
 
-    /// Whether one of them fits.
+    /// Whether one of them matches.
     pub(super) fn fit(&self, text: &str) -> bool {
         match self {
             Self::Strict(texts) => texts.iter().any(|known| known == text),
@@ -85,7 +85,7 @@ impl Texts {
 }
 
 impl MatchConfig {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub(super) fn check(&self, at: &Cursor<'_>, path: &[&str], diagnostics: &mut Diagnostics) {
         let mut error = |rest: &[&str], message: String| {
             at.error(&[path, rest].concat(), message, diagnostics);
@@ -109,7 +109,7 @@ impl MatchConfig {
     }
 
     fn build(&self) -> CompiledMatcher {
-        // A wrong expression was reported by `check`; nothing is built then.
+        // `check` has reported an invalid expression, and then nothing is built.
         let texts = |texts: &[String]| Texts::new(self.match_type, texts).ok();
         let resources = self.resource_attributes.iter().map(|attribute| {
             let value = attribute.value.clone();
@@ -126,7 +126,7 @@ impl MatchConfig {
 }
 
 impl CompiledMatcher {
-    /// Whether it fits, as far as it can be known; a Resource that is not known may fit or not.
+    /// Whether it matches. `None` if that depends on an unknown Resource.
     fn fits(&self, name: &str, resource: Option<&[KeyValue]>) -> Option<bool> {
         if self.names.as_ref().is_some_and(|names| !names.fit(name)) {
             return Some(false);
@@ -152,8 +152,7 @@ impl MetricMatcher {
         }
     }
 
-    /// Whether a metric of a Resource is taken; none if that depends on a Resource that is not
-    /// known.
+    /// Whether a metric of a Resource is selected. `None` if that depends on an unknown Resource.
     pub(super) fn takes(&self, name: &str, resource: Option<&[KeyValue]>) -> Option<bool> {
         let include = self.include.as_ref();
         let included = include.map_or(Some(true), |of| of.fits(name, resource));

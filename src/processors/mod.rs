@@ -1,7 +1,7 @@
-//! What turns a poll into readings, and changes them: the register of processors.
+//! Processors: they map a poll to readings and change them. This file is their register.
 //!
-//! The mapping comes first in every pipeline and has nothing to configure: the definition is its
-//! configuration. The others stand behind it in the order of `service::pipelines`.
+//! The mapping comes first in every pipeline and has no configuration except the definition. The
+//! others follow in the order of `service::pipelines`.
 
 mod actions;
 pub mod aggregate;
@@ -40,7 +40,7 @@ use crate::{
     yaml::{Cursor, Diagnostics, Foreign},
 };
 
-/// All kinds of processors that can be configured.
+/// All types of processors that can be configured.
 pub const KINDS: &[ComponentType] = &[
     ComponentType {
         name: "aggregate",
@@ -59,14 +59,14 @@ pub const KINDS: &[ComponentType] = &[
     ComponentType {
         name: "batch",
         aliases: &[],
-        about: "Passes everything on: batches are made by each exporter.",
+        about: "Passes everything on: each exporter makes its own batches.",
         schema: SchemaGenerator::subschema_for::<batch::Config>,
         foreign: &foreign::BATCH,
     },
     ComponentType {
         name: "cumulativetodelta",
         aliases: &[],
-        about: "Makes deltas of running totals, for what is sent as OTLP.",
+        about: "Converts totals to deltas in OTLP messages.",
         schema: SchemaGenerator::subschema_for::<cumulativetodelta::Config>,
         foreign: &Foreign::NONE,
     },
@@ -87,14 +87,14 @@ pub const KINDS: &[ComponentType] = &[
     ComponentType {
         name: "memory_limiter",
         aliases: &[],
-        about: "Takes no more polls when the collector has too much memory.",
+        about: "Refuses polls when the collector uses too much memory.",
         schema: SchemaGenerator::subschema_for::<memory_limiter::Config>,
         foreign: &foreign::MEMORY_LIMITER,
     },
     ComponentType {
         name: "metricstransform",
         aliases: &[],
-        about: "Renames, copies and combines metrics, and works on their points.",
+        about: "Renames, copies and combines metrics, and changes their points.",
         schema: SchemaGenerator::subschema_for::<metricstransform::Config>,
         foreign: &Foreign::NONE,
     },
@@ -107,7 +107,7 @@ pub const KINDS: &[ComponentType] = &[
     },
 ];
 
-/// What the configuration says of one processor.
+/// The configuration of one processor.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Config {
@@ -117,7 +117,7 @@ pub enum Config {
     Attributes(attributes::Config),
     /// Passes everything on.
     Batch(batch::Config),
-    /// Makes deltas of running totals.
+    /// Converts totals to deltas.
     CumulativeToDelta(cumulativetodelta::Config),
     /// Drops metrics and data points.
     Filter(filter::Config),
@@ -131,18 +131,18 @@ pub enum Config {
     Resource(resource::Config),
 }
 
-/// What processors are built with beside their configuration.
+/// What a processor needs in addition to its configuration.
 #[derive(Debug)]
 pub struct ProcessorContext<'a> {
-    /// For what they say of themselves.
+    /// Creates the processor's own metrics.
     pub meter: &'a Meter,
     /// The time of day.
     pub clock: &'a Clock,
-    /// The targets, which keep answers that can be forgotten.
+    /// The targets, whose cached answers can be cleared.
     pub board: &'a Arc<StatusBoard>,
 }
 
-/// Decodes and checks the configuration of one kind.
+/// Decodes and checks the configuration of one type.
 macro_rules! read {
     ($variant:ident, $config:ty, $kind:ident, $at:ident, $diagnostics:ident) => {{
         let config: $config = $kind.decode($at, $diagnostics)?;
@@ -152,7 +152,7 @@ macro_rules! read {
 }
 
 impl Config {
-    /// Reads and checks the configuration of a processor of kind `kind`.
+    /// Reads and checks the configuration of a processor of the type `kind`.
     pub fn decode(
         kind: &ComponentType,
         at: &Cursor<'_>,

@@ -2,7 +2,7 @@
 
 use crate::pipeline::{Batch, Stage};
 
-/// Gives what comes.
+/// Returns its input.
 pub(super) struct Noop;
 
 impl Stage for Noop {

@@ -2,7 +2,7 @@
 
 use crate::pipeline::Number;
 
-/// How much a running total grew from `last` to `new`. One that fell began again at 0.
+/// The increase of a total from `last` to `new`. A total that fell has started again at 0.
 pub(super) fn increment(last: Number, new: Number) -> Number {
     match (last, new) {
         (Number::Unsigned(last), Number::Unsigned(new)) => {
@@ -15,7 +15,7 @@ pub(super) fn increment(last: Number, new: Number) -> Number {
     }
 }
 
-/// `total` and `more`; at the end of the integers it stays there, so that it never falls.
+/// `total` plus `more`. At the limit of the integers it stays there, so that it never falls.
 pub(super) fn grown(total: Number, more: Number) -> Number {
     match (total, more) {
         (Number::Unsigned(total), Number::Unsigned(more)) => {
@@ -25,7 +25,7 @@ pub(super) fn grown(total: Number, more: Number) -> Number {
     }
 }
 
-/// The sum of all; an integer if all are and it fits.
+/// The sum of all values. It is an integer if all are and it fits.
 pub(super) fn sum(values: &[Number]) -> Number {
     let integer = |value: &Number| match *value {
         Number::Unsigned(value) => Some(i128::from(value)),
@@ -37,7 +37,7 @@ pub(super) fn sum(values: &[Number]) -> Number {
         .unwrap_or_else(|| Number::Double(values.iter().map(|value| value.as_f64()).sum()))
 }
 
-/// `value × factor`; an integer times an integer stays one as far as it fits.
+/// `value × factor`. An integer times an integer stays an integer if it fits.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a whole number below 2^53 is an integer"
@@ -56,14 +56,14 @@ pub(super) fn scaled(value: Number, factor: f64) -> Number {
         .unwrap_or_else(|| Number::Double(product(value.as_f64(), factor)))
 }
 
-/// The double nearest to the product of what is written: 45 × 0.001 is 0.045 and 0.29 × 100 is 29,
-/// not their neighbors.
+/// The double nearest to the product of the written numbers: 45 × 0.001 is 0.045 and 0.29 × 100 is
+/// 29, not their neighbors.
 fn product(value: f64, factor: f64) -> f64 {
     let plain = value * factor;
     if !plain.is_finite() {
         return plain;
     }
-    // A factor with so many digits stands for a fraction that has no end, such as a third.
+    // A factor with so many digits is a fraction without an end, such as a third.
     let divisor = (1.0 / factor).round();
     let has_end = |digits: u128| digits < 100_000_000_000_000;
     if !decimal(factor).is_some_and(|(digits, _)| has_end(digits))
@@ -79,7 +79,7 @@ fn product(value: f64, factor: f64) -> f64 {
     decimal.map_or(plain, |magnitude| magnitude.copysign(plain))
 }
 
-/// The shortest digits that say a number, without its sign, and their power of ten.
+/// The shortest digits of a number, without its sign, and their power of ten.
 fn decimal(value: f64) -> Option<(u128, i32)> {
     let text = format!("{:e}", value.abs());
     let (digits, exponent) = text.split_once('e')?;
@@ -90,11 +90,11 @@ fn decimal(value: f64) -> Option<(u128, i32)> {
     Some((digits, exponent - places))
 }
 
-/// Without its fraction.
+/// The number without its fraction.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "at the ends of the integers it stays there"
+    reason = "values beyond the integers become the nearest one"
 )]
 pub(super) fn truncated(value: Number) -> Number {
     match value {
@@ -112,8 +112,8 @@ fn whole(value: i128) -> Option<Number> {
         .ok()
 }
 
-/// The quantile `q` of values in ascending order, between two of them where it falls there, as
-/// PromQL does it; there is at least one value.
+/// The quantile `q` of values in ascending order, interpolated as in PromQL. There is at least one
+/// value.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_scaled_by_an_integer_stays_exact() {
+    fn an_integer_scaled_by_an_integer_stays_exact() {
         let large = (1 << 53) + 1;
         assert_eq!(
             scaled(Number::Unsigned(large), 1000.0),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_is_that_of_what_is_written() {
+    fn a_product_is_that_of_the_written_numbers() {
         for (value, factor, expected) in [
             (0.29, 100.0, 29.0),
             (1.1, 1.1, 1.21),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quantile_lies_between_its_neighbours() {
+    fn a_quantile_lies_between_its_neighbors() {
         for (q, expected) in [(0.0, 1.0), (0.5, 2.5), (0.9, 3.7), (1.0, 4.0)] {
             assert!(
                 (quantile(&[1.0, 2.0, 3.0, 4.0], q) - expected).abs() < 1e-9,

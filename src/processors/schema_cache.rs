@@ -1,4 +1,4 @@
-//! What a processor works out once for all targets of a schema.
+//! A cache for what a processor computes once for all targets of a schema.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::pipeline::Schema;
 
-/// What was worked out, by schema. A schema that no target has any more is forgotten.
+/// The results by schema. A schema without targets is removed.
 pub(super) struct SchemaCache<T>(Mutex<Vec<(Weak<Schema>, Arc<T>)>>);
 
 impl<T> Default for SchemaCache<T> {
@@ -17,9 +17,9 @@ impl<T> Default for SchemaCache<T> {
 }
 
 impl<T> SchemaCache<T> {
-    /// The plan for `schema`, made now if there is none.
+    /// The result for `schema`, computed now if there is none.
     pub(super) fn of(&self, schema: &Arc<Schema>, make: impl FnOnce(&Schema) -> T) -> Arc<T> {
-        // The list is whole at every moment, so a panic elsewhere does not spoil it.
+        // The list is consistent at every moment, so a panic elsewhere does no damage.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(of, _)| of.strong_count() > 0);
         let is_it = |of: &Weak<Schema>| std::ptr::eq(of.as_ptr(), Arc::as_ptr(schema));

@@ -25,14 +25,14 @@ metrics:
   - {name: seconds, instrument: histogram, endpoint: a, value: $.s, unit: s, buckets: [0.5, 1]}
 ";
 
-/// A processor and one target of it, whose Resource is `zone=eu`.
+/// A processor and one of its targets, with the Resource `zone=eu`.
 pub(super) struct ProcessorBench {
     before: Stream,
     after: Stream,
     stage: Box<dyn Stage>,
 }
 
-/// The processor of kind `kind` that `config` describes, or what is wrong with it.
+/// The processor of the type `kind` with this `config`, or the mistakes in it.
 pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, String> {
     let mut diagnostics = Diagnostics::new();
     let node = yaml::parse("test", config, &mut diagnostics).ok_or("no YAML")?;
@@ -49,7 +49,7 @@ pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, Stri
     Ok(decoded.ok_or("not decoded")?.build("test", &context))
 }
 
-/// What a target called `name` gives, of a Resource with these attributes.
+/// The stream of a target with this name and a Resource with these attributes.
 pub(super) fn stream(name: &str, resource: &str) -> Stream {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
     Stream {
@@ -59,7 +59,7 @@ pub(super) fn stream(name: &str, resource: &str) -> Stream {
     }
 }
 
-/// `key=value,…`
+/// Parses `key=value,…`.
 fn attributes(text: &str) -> Vec<KeyValue> {
     let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
     let pairs = pairs.map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned()));
@@ -117,7 +117,7 @@ impl ProcessorBench {
         }
     }
 
-    /// What becomes of readings, each with its Resource, in order of the text.
+    /// The resulting readings, each with its Resource, sorted by text.
     pub(super) fn run_with_resources(&mut self, readings: &[&str]) -> Vec<String> {
         let values = readings.iter().map(|text| reading(&self.before, text));
         let batch = self.stage.process(Batch {
@@ -137,7 +137,7 @@ impl ProcessorBench {
         lines
     }
 
-    /// What becomes of readings, whatever their Resource.
+    /// The resulting readings, whatever their Resource.
     pub(super) fn run(&mut self, readings: &[&str]) -> Vec<String> {
         let lines = self.run_with_resources(readings);
         let without = lines
@@ -148,12 +148,12 @@ impl ProcessorBench {
         lines
     }
 
-    /// The Resource behind the processor.
+    /// The Resource after the processor.
     pub(super) fn resource(&self) -> String {
         pairs(&self.after.resource)
     }
 
-    /// What is known behind the processor.
+    /// The stream after the processor.
     pub(super) fn after(&self) -> &Stream {
         &self.after
     }

@@ -1,25 +1,25 @@
-//! The wall clock, passed in so that tests own it.
+//! The wall clock. It is an argument, so that tests control it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Where the wall-clock time comes from.
+/// The source of wall-clock time.
 #[derive(Clone, Debug)]
 pub enum Clock {
-    /// The machine's clock.
+    /// The clock of the machine.
     System,
-    /// A clock that starts at a given moment and moves with tokio's, which tests can pause.
+    /// A clock that starts at a given time and moves with tokio's clock, which tests can pause.
     Virtual {
-        /// What the wall clock says at `origin`.
+        /// The time at `origin`.
         start: SystemTime,
-        /// The monotonic moment that corresponds to `start`.
+        /// The monotonic time that corresponds to `start`.
         origin: Instant,
     },
 }
 
 impl Clock {
-    /// A clock that says `start` now and moves with tokio's time.
+    /// A clock that is at `start` now and moves with tokio's time.
     pub fn starting_at(start: SystemTime) -> Self {
         Self::Virtual {
             start,
@@ -32,20 +32,20 @@ impl Clock {
         match self {
             #[expect(
                 clippy::disallowed_methods,
-                reason = "the one place that reads the wall clock"
+                reason = "the only place that reads the wall clock"
             )]
             Self::System => SystemTime::now(),
             Self::Virtual { start, origin } => *start + origin.elapsed(),
         }
     }
 
-    /// Time since the Unix epoch; zero on a machine whose clock stands before it.
+    /// Time since the Unix epoch. Zero if the clock of the machine is before it.
     pub fn since_epoch(&self) -> Duration {
         since_epoch(self.now())
     }
 }
 
-/// `time` as a duration since the Unix epoch; zero where it lies before.
+/// `time` as a duration since the Unix epoch. Zero if it is before.
 pub fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }

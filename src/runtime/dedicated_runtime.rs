@@ -1,4 +1,4 @@
-//! A thread for what must not wait behind everything else that is ready to run.
+//! A separate thread for work that must not wait behind all other tasks.
 
 use std::io;
 
@@ -6,9 +6,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::threads::build_runtime;
 
-/// A worker of its own. Where there is more to poll than there is processor time, a task waits
-/// seconds for a worker of the common runtime; here it waits for the system's scheduler only,
-/// which is fair. What runs here ends when this is dropped.
+/// A runtime with its own worker thread. If there is more to poll than processor time, a task in
+/// the common runtime waits seconds for a worker. Here it waits only for the scheduler of the
+/// system, which is fair. Its tasks end when this is dropped.
 #[derive(Debug)]
 pub struct DedicatedRuntime {
     handle: Handle,
@@ -19,7 +19,7 @@ impl DedicatedRuntime {
     /// Starts the thread.
     ///
     /// # Errors
-    /// If the system has none for us.
+    /// If the system refuses a thread.
     pub fn start(name: &str) -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.thread_name(name);
@@ -30,7 +30,7 @@ impl DedicatedRuntime {
         })
     }
 
-    /// What [`super::Tasks::on`] takes.
+    /// The handle for [`super::Tasks::on`].
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -39,7 +39,7 @@ impl DedicatedRuntime {
 impl Drop for DedicatedRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waiting is forbidden on a worker, and those who spawned have waited for their tasks.
+            // A worker must not wait. Those who spawned tasks have waited for them.
             runtime.shutdown_background();
         }
     }

@@ -1,7 +1,7 @@
-//! Tells that something happened in one of some folders.
+//! Reports changes in some directories.
 //!
-//! Folders are watched, not files: an editor or a deployment replaces a file by renaming, and a
-//! ConfigMap of Kubernetes by moving the link `..data` beside it.
+//! It watches directories, not files: an editor or a deployment replaces a file by renaming another
+//! one, and a ConfigMap of Kubernetes by replacing the link `..data` next to it.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,13 +15,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// A folder in which much happens is not spoken of more often than that.
+/// The shortest time between two reports, if there are many changes.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Tells that something happened in one of some folders.
+/// Reports changes in some directories.
 #[derive(Debug)]
 pub struct FileWatcher {
-    /// None where the system refuses one: the caller reads again at an interval then.
+    /// `None` if the system refuses a watcher. Then the caller reads the files at an interval.
     watcher: Option<RecommendedWatcher>,
     happened: Arc<Notify>,
     quiet_until: Instant,
@@ -29,12 +29,12 @@ pub struct FileWatcher {
 }
 
 impl FileWatcher {
-    /// None yet. `what` is in them, for the log.
+    /// Creates a watcher without directories. `what` names the files in the log.
     pub fn new(what: &str) -> Self {
         let happened = Arc::new(Notify::new());
         let notify = Arc::clone(&happened);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // That we read a file is an event, too.
+            // Reading a file is an event as well, so it is ignored.
             if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
                 notify.notify_one();
             }
@@ -44,7 +44,7 @@ impl FileWatcher {
             tracing::warn!(
                 what,
                 error,
-                "files are not watched, only read again and again"
+                "files cannot be watched; they are read at an interval instead"
             );
         }
         Self {
@@ -55,7 +55,8 @@ impl FileWatcher {
         }
     }
 
-    /// Watches these; one that is there already is watched anew, because it may have come back.
+    /// Watches these directories. A directory that is watched already is watched again, because it
+    /// may have been replaced.
     pub fn renew<'p>(&mut self, folders: impl Iterator<Item = &'p Path>) {
         let Some(watcher) = &mut self.watcher else {
             return;
@@ -65,7 +66,7 @@ impl FileWatcher {
             if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                 if !self.unwatched.iter().any(|known| known == folder) {
                     let (folder, error) = (folder.display().to_string(), error.to_string());
-                    tracing::warn!(folder, error, "cannot watch a folder");
+                    tracing::warn!(folder, error, "cannot watch a directory");
                 }
                 unwatched.push(folder.to_owned());
             }
@@ -73,10 +74,10 @@ impl FileWatcher {
         self.unwatched = unwatched;
     }
 
-    /// Waits until something happens.
+    /// Waits for a change.
     pub async fn changed(&mut self) {
         self.happened.notified().await;
-        // What else happens until then is read with it.
+        // Further changes until then belong to the same report.
         sleep_until(self.quiet_until).await;
         self.quiet_until = Instant::now() + SHORTEST_PAUSE;
     }

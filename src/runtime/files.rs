@@ -1,4 +1,4 @@
-//! Reads files that others name: never more than they may hold, and never for ever.
+//! Reads files that users name: never more than a limit, and never without an end.
 
 use std::{
     fs::{self, File},
@@ -10,17 +10,16 @@ use std::{
     time::Duration,
 };
 
-/// How long a pipe may take until its end: `--config <(decrypt config.yaml)`.
+/// The longest time until the end of a pipe: `--config <(decrypt config.yaml)`.
 const PIPE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The whole file, which may be a link to one.
+/// Reads a whole file, which may be a link to one.
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::FileTooLarge`] if it has more than `limit_bytes`, and
-/// [`io::ErrorKind::InvalidInput`] if it is no file but a pipe, a device or the like, which may
-/// have no end.
+/// If the system refuses it; [`io::ErrorKind::FileTooLarge`] if it is larger than `limit_bytes`,
+/// and [`io::ErrorKind::InvalidInput`] if it is a pipe, a device or similar, which may have no end.
 pub fn read_file(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for who writes to it.
+    // Without this flag, opening a pipe would wait for its writer.
     let flags = libc::O_NONBLOCK;
     let opened = File::options().read(true).custom_flags(flags).open(path);
     let is_other = |of: &fs::Metadata| !of.is_file() && !of.is_dir();
@@ -35,8 +34,8 @@ pub fn read_file(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The same for what is read once, before anything runs: it may also be a pipe or a device that
-/// ends within ten seconds.
+/// Reads a file that is read only once, before anything runs. It may also be a pipe or a device
+/// that ends within ten seconds.
 ///
 /// # Errors
 /// Those of [`read_file`]; [`io::ErrorKind::TimedOut`] if it does not end.
@@ -44,7 +43,7 @@ pub fn read_input(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     read_within(path, limit_bytes, PIPE_PATIENCE)
 }
 
-/// A whole file of text.
+/// Reads a whole text file.
 ///
 /// # Errors
 /// Those of [`read_file`]; also if it is not UTF-8.
@@ -52,7 +51,7 @@ pub fn read_text(path: &Path, limit_bytes: u64) -> io::Result<String> {
     read_file(path, limit_bytes).and_then(text_of)
 }
 
-/// What a file holds, as text.
+/// The content of a file as text.
 ///
 /// # Errors
 /// If it is not UTF-8.
@@ -68,7 +67,7 @@ fn read_within(path: &Path, limit_bytes: u64, patience: Duration) -> io::Result<
     }
     let (done, read) = mpsc::channel();
     let of = path.to_owned();
-    // Nobody waits for it: what it waits for may never come.
+    // Nobody waits for this thread: it may wait forever.
     thread::Builder::new()
         .name("read a pipe".to_owned())
         .spawn(move || {
@@ -76,7 +75,7 @@ fn read_within(path: &Path, limit_bytes: u64, patience: Duration) -> io::Result<
             done.send(opened.and_then(|pipe| read_bounded(pipe, limit_bytes)))
         })?;
     read.recv_timeout(patience).unwrap_or_else(|_| {
-        let what = format!("it is no file, and it has no end within {patience:?}");
+        let what = format!("it is not a file, and it does not end within {patience:?}");
         Err(io::Error::new(io::ErrorKind::TimedOut, what))
     })
 }
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_up_to_its_bound() {
+    fn a_file_is_read_up_to_its_limit() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "12345").unwrap();
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_refused() {
+    fn inputs_without_an_end_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         assert!(

@@ -1,4 +1,5 @@
-//! Work that takes a processor for long, apart from what waits for the network.
+//! Runs work that needs a processor for a long time on separate threads, so that the network does
+//! not wait for it.
 
 use std::{cell::Cell, sync::LazyLock, thread, time::Duration};
 
@@ -9,19 +10,19 @@ use tokio::{
     time::timeout,
 };
 
-/// So many at a time in the whole process: the others wait in line, and what waits for the network
-/// has the workers of the runtime for itself.
+/// The number of simultaneous pieces of work in the whole process. Others wait, so that the network
+/// has the workers of the runtime.
 static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(2, usize::from);
     Semaphore::new(processors.max(2))
 });
 
-/// It did not come to an end: we made a mistake, or the process ends.
+/// The work did not finish: it panicked, or the process ends.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the work was not done")]
 pub struct Undone;
 
-/// Does `work` on another thread, once there is a place.
+/// Runs `work` on another thread, when a slot is free.
 ///
 /// # Errors
 /// If it panics, or the process ends.
@@ -30,15 +31,15 @@ pub async fn offload<T: Send + 'static>(
 ) -> Result<T, Undone> {
     let place = PLACES.acquire().await.map_err(|_| Undone)?;
     let work = move || {
-        // Given back when it is done, and not when nobody waits for it any more.
+        // The slot is freed when the work is done, not when nobody waits for it any more.
         let _place = place;
         work()
     };
     spawn_blocking(work).await.map_err(|_| Undone)
 }
 
-/// Does `work` here, once there is a place. Other tasks leave this worker of the runtime for
-/// another one; what is joined with this task waits.
+/// Runs `work` on this thread, when a slot is free. Other tasks move to another worker of the
+/// runtime; futures joined with this task wait.
 pub async fn here<T>(work: impl FnOnce() -> T) -> T {
     let _place = PLACES.acquire().await;
     match Handle::current().runtime_flavor() {
@@ -48,13 +49,13 @@ pub async fn here<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Why the work of a thread of its own brought nothing.
+/// Why the work on its own thread has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    /// The system has no thread for us.
+    /// The system refuses a thread.
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
-    /// It takes too long. It goes on, and nobody looks at what comes of it.
+    /// It takes too long. It continues, and its result is ignored.
     #[error("not done within {} s", .0.as_secs_f64())]
     TooLong(Duration),
     /// It panicked.
@@ -62,30 +63,30 @@ pub enum Lost {
     Undone(#[from] Undone),
 }
 
-/// The stack of a thread for what calls itself often, in bytes. Only what is used of it takes
-/// memory.
+/// The stack of a thread for deep recursion, in bytes. Only the part that is used takes memory.
 const DEEP_STACK_BYTES: usize = 32 * 1024 * 1024;
 
-/// What such work may use of it, in bytes.
+/// The part of that stack that recursive work may use, in bytes.
 pub const DEEP_BYTES: usize = DEEP_STACK_BYTES / 2;
 
-/// Where such work waits in line. One that goes on after its time has no place.
-static DEEP_PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+/// The number of simultaneous pieces of recursive work. Work that continues after its time limit has
+/// no slot.
+static DEEP_SLOTS: LazyLock<Semaphore> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(2, usize::from);
     Semaphore::new(processors)
 });
 
-/// Does `work`, which calls itself often and may never end, as [`alone`] does, once there is a
-/// place.
+/// Runs `work` like [`alone`] on a thread with a large stack, as soon as a slot is free. It is for
+/// work with deep recursion that may never end.
 ///
 /// # Errors
-/// If it is not done within `limit`, the wait for a place not included.
+/// If it is not done within `limit`. The wait for a slot does not count.
 pub async fn deep<T: Send + 'static>(
     name: &str,
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Lost> {
-    let _place = DEEP_PLACES.acquire().await.map_err(|_| Undone)?;
+    let _slot = DEEP_SLOTS.acquire().await.map_err(|_| Undone)?;
     let thread = thread::Builder::new().stack_size(DEEP_STACK_BYTES);
     let work = move || {
         IS_DEEP.set(true);
@@ -95,14 +96,15 @@ pub async fn deep<T: Send + 'static>(
 }
 
 thread_local! {
-    /// Whether the stack of this thread is that large.
+    /// Whether this thread has the large stack.
     static IS_DEEP: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does such work and waits for it here, however long it takes. Work within [`deep`] has its stack.
+/// Runs recursive work and waits for it, however long it takes. A caller inside of [`deep`] has the
+/// large stack already.
 ///
 /// # Errors
-/// If there is no thread, or it panics.
+/// If there is no thread, or if the work panics.
 pub fn deep_here<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Lost> {
     if IS_DEEP.get() {
         return Ok(work());
@@ -114,8 +116,8 @@ pub fn deep_here<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Lost> {
     })
 }
 
-/// Does `work` on a thread of its own, which the end of the process does not wait for: for what may
-/// never end, such as reading a file that is a pipe.
+/// Runs `work` on its own thread, for which the end of the process does not wait. It is for work
+/// that may never end, such as reading a pipe.
 ///
 /// # Errors
 /// If it is not done within `limit`.
@@ -134,7 +136,7 @@ async fn on_thread<T: Send + 'static>(
 ) -> Result<T, Lost> {
     let (done, waiting) = oneshot::channel();
     let work = move || {
-        // Who waited may have gone away.
+        // The caller may have gone away.
         drop(done.send(work()));
     };
     let started = thread.spawn(work);
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn tasks_go_on_beside_it() {
+    async fn other_tasks_continue_during_the_work() {
         let (beside, waiting) = mpsc::channel();
         let (tasks, _failures) = crate::runtime::Tasks::new();
         let patience = Duration::from_secs(60);
@@ -160,12 +162,12 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(beside.send(()).is_ok());
         });
-        // With its only worker blocked, the task could never run.
+        // The task could never run while its only worker is blocked.
         assert_eq!(here(|| waiting.recv_timeout(patience)).await, Ok(()));
     }
 
     #[tokio::test]
-    async fn a_panic_costs_the_work_alone() {
+    async fn a_panic_affects_only_the_work() {
         assert!(offload(|| panic!("out of luck")).await.is_err());
         assert_eq!(offload(|| 7).await.ok(), Some(7));
         assert_eq!(here(|| 8).await, 8);
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_calls_itself_often_has_the_room() {
+    async fn deep_recursion_has_a_large_stack() {
         fn depth(left: u64) -> u64 {
             let room = std::hint::black_box([0_u8; 1024]);
             match left {
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_never_ends_is_left_alone() {
+    async fn work_without_an_end_is_abandoned() {
         let (_open, never) = mpsc::channel::<()>();
         let lost = alone("test", Duration::from_secs(30), move || never.recv()).await;
         assert_eq!(lost.unwrap_err().to_string(), "not done within 30 s");

@@ -1,5 +1,5 @@
-//! Tasks, clock, watched folders and files that others name: the only callers of `tokio::spawn` and
-//! the wall clock.
+//! Tasks, clock, watched directories and files: the only callers of `tokio::spawn` and the wall
+//! clock.
 
 mod dedicated_runtime;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! Every task has an owner: it is spawned here, told to stop here, and waited for here.
+//! Groups of tasks. Every task belongs to a group, which stops it and waits for it.
 
 use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -11,42 +11,42 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long a task that is begun anew waits after a panic.
+/// The pause after a panic before a task restarts.
 pub const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(30);
 
-/// Why a task that should have run until shutdown ended.
+/// Why a task ended that should run until shutdown.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("task `{task}` died: {reason}")]
 pub struct TaskFailure {
-    /// The task's name.
+    /// The name of the task.
     pub task: Arc<str>,
-    /// What it panicked with or returned.
+    /// The panic message or the reason.
     pub reason: String,
-    /// What is lost with it.
+    /// How far the failure reaches.
     pub loss: Severity,
 }
 
-/// What is lost with a task.
+/// How far a panic reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// All that it was there for.
+    /// Fatal: what the task is for is not done any more.
     Fatal,
-    /// What it was doing; it begins anew after a pause.
+    /// The task restarts after a pause.
     Restarts,
-    /// What it was doing, which is all that it was there for: one connection.
+    /// Only this unit of work is lost, such as one connection.
     Isolated,
 }
 
-/// What befalls a task.
+/// An event of a task.
 #[derive(Debug, Clone)]
 pub enum TaskEvent {
     /// It panicked.
     Died(TaskFailure),
-    /// It begins anew.
+    /// It restarted.
     Resumed,
 }
 
-/// Who learns of it.
+/// Receives the events.
 type Report = Arc<dyn Fn(TaskEvent) + Send + Sync>;
 
 /// A group of tasks that stop together. Clones are handles to the same group.
@@ -55,19 +55,18 @@ pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
     report: Report,
-    /// Where they run; where they were spawned if none.
+    /// The runtime of the tasks. `None` means that of the caller.
     place: Option<Handle>,
 }
 
 impl Tasks {
-    /// An empty group, and where the failures arrive that end the process: those of its tasks after
-    /// which something is done no more.
+    /// Creates an empty group, and the receiver of its fatal failures, which end the process.
     pub fn new() -> (Self, mpsc::Receiver<TaskFailure>) {
-        // The first failure ends the process; a few more are kept so that none blocks.
+        // The first failure ends the process. A few more are kept so that no sender blocks.
         let (failures, receiver) = mpsc::channel(16);
         let report = move |event| match event {
             TaskEvent::Died(failure) if failure.loss == Severity::Fatal => {
-                // A full channel already holds a failure that ends the process.
+                // A full channel already has a failure that ends the process.
                 drop(failures.try_send(failure));
             }
             TaskEvent::Died(_) | TaskEvent::Resumed => {}
@@ -81,7 +80,7 @@ impl Tasks {
         (tasks, receiver)
     }
 
-    /// A group that reports to the same place but is stopped and waited for on its own.
+    /// A group that reports to the same receiver, but stops separately.
     pub fn group(&self) -> Self {
         Self {
             tracker: TaskTracker::new(),
@@ -91,7 +90,7 @@ impl Tasks {
         }
     }
 
-    /// The same group; what is spawned through this handle runs in that runtime.
+    /// The same group; tasks that are spawned through this handle run in that runtime.
     #[must_use]
     pub fn on(&self, runtime: &Handle) -> Self {
         Self {
@@ -100,7 +99,7 @@ impl Tasks {
         }
     }
 
-    /// A handle to the same group that reports to another place.
+    /// A handle to the same group that reports to another receiver.
     pub fn reporting(&self, report: impl Fn(TaskEvent) + Send + Sync + 'static) -> Self {
         Self {
             report: Arc::new(report),
@@ -108,7 +107,7 @@ impl Tasks {
         }
     }
 
-    /// Tasks of this group that can be told to stop before the others, with [`Self::cancel`].
+    /// A part of this group that can be stopped earlier, with [`Self::cancel`].
     pub fn part(&self) -> Self {
         Self {
             stop: self.stop.child_token(),
@@ -116,12 +115,12 @@ impl Tasks {
         }
     }
 
-    /// Tells all tasks to stop, without waiting for them.
+    /// Signals all tasks to stop, without waiting for them.
     pub fn cancel(&self) {
         self.stop.cancel();
     }
 
-    /// The signal that tells the tasks to stop.
+    /// The stop signal of the tasks.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -135,7 +134,7 @@ impl Tasks {
         self.watch(name.into(), future, Severity::Fatal)
     }
 
-    /// The same for one of many tasks, which is missed by nobody.
+    /// Like `spawn`, for short-lived tasks such as one connection: a panic is logged, never fatal.
     pub fn spawn_isolated<F>(&self, name: impl Into<Arc<str>>, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -143,8 +142,8 @@ impl Tasks {
         self.watch(name.into(), future, Severity::Isolated);
     }
 
-    /// Runs what `begin` gives until it ends. After a panic, which is reported, and a pause it
-    /// begins anew. What it shares with others must be whole at every moment.
+    /// Runs the future of `begin` until it ends. After a panic, which is reported, and a pause, it
+    /// starts again. What it shares with others must be consistent at every moment.
     pub fn spawn_supervised<F>(
         &self,
         name: impl Into<Arc<str>>,
@@ -165,12 +164,12 @@ impl Tasks {
         });
     }
 
-    /// Reports that `task` can no longer do its work.
+    /// Reports that `task` can no longer work.
     pub fn fail(&self, task: &str, reason: impl Into<String>) {
         fail(&self.report, &task.into(), reason.into(), Severity::Fatal);
     }
 
-    /// Tells all tasks to stop and waits for them until `deadline`; false if some still run.
+    /// Stops all tasks and waits for them until `deadline`. Returns false if some still run.
     pub async fn stop(&self, deadline: Instant) -> bool {
         self.stop.cancel();
         self.tracker.close();
@@ -214,13 +213,13 @@ fn fail(report: &Report, task: &Arc<str>, reason: String, loss: Severity) {
     }));
 }
 
-/// Runs `future` to its end; an error is the text of a panic in it.
+/// Runs `future` to its end. An error is the message of a panic.
 ///
 /// # Errors
-/// If it panics. What it shares with others must be whole at every moment.
+/// If it panics. What it shares with others must be consistent at every moment.
 pub fn catch_panic<T>(future: impl Future<Output = T>) -> impl Future<Output = Result<T, String>> {
-    // Combined and not awaited: an `async` block would have room for the future twice, before and
-    // while it is awaited, and there is one for each target.
+    // The futures are combined, not awaited: an `async` block would contain the future twice,
+    // before and during the await, and there is one for each target.
     let ended = AssertUnwindSafe(future).catch_unwind();
     ended.map(|ended| ended.map_err(|panic| panic_text(panic.as_ref())))
 }
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lasting_task_begins_anew_after_a_pause() {
+    async fn a_supervised_task_restarts_after_a_pause() {
         let (tasks, _failures) = Tasks::new();
         let (sender, mut events) = mpsc::channel(8);
         let told = sender.clone();
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_missed_does_not_end_the_process() {
+    async fn an_isolated_task_does_not_end_the_process() {
         let (tasks, mut failures) = Tasks::new();
         tasks.spawn_isolated("one", async { panic!("alone") });
         tasks.spawn_supervised("lasting", || async { panic!("again and again") });
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_runs_apart_waits_for_nobody_here() {
+    async fn a_dedicated_runtime_does_not_wait_for_this_one() {
         let (tasks, _failures) = Tasks::new();
         let dedicated = DedicatedRuntime::start("apart").unwrap();
         let (done, waiting) = std::sync::mpsc::channel();
@@ -306,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stop_waits_for_the_tasks_but_not_past_the_deadline() {
+    async fn stop_waits_for_the_tasks_until_the_deadline() {
         let (tasks, _failures) = Tasks::new();
         let stopping = tasks.stopping();
         tasks.spawn("obedient", async move { stopping.cancelled().await });

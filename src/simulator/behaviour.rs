@@ -1,4 +1,4 @@
-//! What a node answers to a request: its state and its faults, shared by all its connections.
+//! The answers of a node: its state and its faults, which all its connections share.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,14 +14,14 @@ use super::request::SimulatorRequest;
 use super::response::SimulatorResponse;
 use super::state::NodeState;
 
-/// How many paths are counted one by one; a client that invents paths costs no more memory.
+/// The most paths that are counted separately. A client that invents paths needs no more memory.
 const MAX_COUNTED_PATHS: usize = 256;
 
-/// The part of a node that outlives its port.
+/// The part of a node that survives the closing of its port.
 #[derive(Debug)]
 pub(super) struct Behaviour {
     dialect: Dialect,
-    /// Whether two paths take a lock twice, whatever else happens.
+    /// Whether two paths take a lock twice, in addition to other faults.
     deadlocks: bool,
     inner: Mutex<Inner>,
     requests: watch::Sender<u64>,
@@ -37,12 +37,12 @@ struct Inner {
     requests_by_path: HashMap<String, u64>,
 }
 
-/// A response and what befalls it on its way.
+/// A response, and what happens to it on its way.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) response: SimulatorResponse,
     pub(super) fault: Option<NodeFault>,
-    /// Cancelled by the next restart, which frees whoever hangs.
+    /// Cancelled by the next restart, which ends requests that hang.
     pub(super) restarted: CancellationToken,
 }
 
@@ -79,7 +79,7 @@ impl Behaviour {
     }
 
     pub(super) fn set_fault(&self, path: Option<&str>, fault: NodeFault) {
-        let armed = Armed::new(fault); // before the lock: a bomb takes its time
+        let armed = Armed::new(fault); // before the lock, because a large body takes time
         self.lock().faults.set(path, armed);
     }
 
@@ -126,7 +126,7 @@ impl Behaviour {
         } else {
             met
         };
-        // Last, so that whoever waits for this number finds everything else done.
+        // This is last, so that everything else is done when a test has waited for this number.
         self.requests.send_modify(|requests| *requests += 1);
         Reply {
             response,
@@ -135,8 +135,8 @@ impl Behaviour {
         }
     }
 
-    /// Nothing between locking and unlocking can leave the state half-changed, so a panic in a
-    /// test's `update` need not spread to every later caller.
+    /// No code under this lock can leave the state half changed, so a panic in a test's `update`
+    /// need not affect later callers.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,7 +154,7 @@ impl Inner {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the server under simulation has a wall clock of its own; tests set `timestamp`"
+    reason = "the simulated server has its own wall clock; tests set `timestamp`"
 )]
 fn unix_seconds() -> u64 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

@@ -39,7 +39,8 @@ impl SimulatorClient {
             .expect("the node reads");
     }
 
-    /// Asks and reads one whole response; the connection stays open if the node leaves it so.
+    /// Sends a request and reads one complete response. The connection stays open if the node
+    /// leaves it open.
     pub(super) async fn get(&mut self, path: &str) -> ClientAnswer {
         self.send(path).await;
         self.answer().await
@@ -57,7 +58,7 @@ impl SimulatorClient {
         ClientAnswer { status, head, body }
     }
 
-    /// The head and the length that it promises.
+    /// The header, and the length in it.
     pub(super) async fn head(&mut self) -> (String, usize) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {

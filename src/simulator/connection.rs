@@ -1,4 +1,5 @@
-//! One client's connection: heads in, responses out, byte by byte where a fault wants it so.
+//! One client's connection: reads requests and writes responses, byte by byte if a fault requires
+//! it.
 
 use std::io;
 use std::time::Duration;
@@ -12,25 +13,25 @@ use super::behaviour::{Behaviour, Reply};
 use super::fault::NodeFault;
 use super::request::SimulatorRequest;
 
-/// The longest request head, in bytes; the connection of a longer one is dropped.
+/// The longest request header in bytes. A connection with a longer one is closed.
 const MAX_HEAD: usize = 8 * 1024;
-/// How much the real server reads of a request, and we at once, in bytes.
+/// How much the real server reads of a request, and the simulator at once, in bytes.
 const READ_SIZE: usize = 4 * 1024;
-/// How long a client may neither send a whole head nor take what it asked for.
+/// How long a client may neither send a complete header nor read its answer.
 const IDLE: Duration = Duration::from_secs(60);
-/// Drips a second, at paces that allow for so many.
+/// Pieces per second of a slow body, at speeds that allow this many.
 const DRIPS_PER_SECOND: u32 = 10;
 
 /// How responses end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manners {
-    /// As HTTP/1.1 has it: the connection stays until the client says otherwise.
+    /// As in HTTP/1.1: the connection stays open until the client closes it.
     KeepAlive,
-    /// As the real server has it: one read, one response, gone without a word.
+    /// Like the real server: one read, one response, and closed without an announcement.
     CloseUnannounced,
 }
 
-/// Serves one client until it leaves, errs or idles, or a fault ends the connection.
+/// Serves one client until it leaves, fails or is idle, or a fault ends the connection.
 pub(super) async fn serve(
     mut stream: TcpStream,
     behaviour: &Behaviour,
@@ -52,7 +53,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// The next head, or `None` when the client has left.
+/// The next header. `None` when the client has left.
 async fn read_head(
     stream: &mut TcpStream,
     buffer: &mut BytesMut,
@@ -79,7 +80,7 @@ async fn read_head(
     }
 }
 
-/// Sends a response the way its fault wants; whether the connection can carry another one.
+/// Sends a response as its fault requires. Returns whether the connection can have another one.
 async fn deliver(stream: &mut TcpStream, reply: Reply, says_close: bool) -> io::Result<bool> {
     let Reply {
         response,
@@ -90,7 +91,7 @@ async fn deliver(stream: &mut TcpStream, reply: Reply, says_close: bool) -> io::
     let mut body = response.body;
     match fault {
         Some(NodeFault::Refuse) => {
-            // Closing then sends RST in place of FIN.
+            // After this, closing sends RST in place of FIN.
             stream.set_zero_linger()?;
             Ok(false)
         }
@@ -137,13 +138,13 @@ async fn drip(stream: &mut TcpStream, body: &[u8], bytes_per_second: u32) -> io:
     Ok(())
 }
 
-/// Reads and forgets until the client closes its side.
+/// Reads and discards data until the client closes its side.
 async fn until_client_leaves(stream: &mut TcpStream) {
     let mut chunk = [0; READ_SIZE];
     while matches!(stream.read(&mut chunk).await, Ok(1..)) {}
 }
 
-/// Each fault as a client sees it on the wire.
+/// Tests of each fault as a client sees it on the wire.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,12 +180,12 @@ mod tests {
         (node, client)
     }
 
-    /// Nothing comes for a while, and nothing has come once the client has left.
+    /// Checks that nothing arrives for a while, and nothing has arrived when the client leaves.
     async fn assert_silent(client: &mut SimulatorClient) {
         let byte = timeout(Duration::from_millis(20), client.0.read_u8()).await;
         assert!(
             byte.is_err(),
-            "a byte or an end in place of silence: {byte:?}"
+            "expected silence, found a byte or an end: {byte:?}"
         );
         client.0.shutdown().await.expect("still open");
         assert_eq!(client.rest().await.expect("closed in order"), b"");
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_real_manners_close_without_a_word_after_one_read() {
+    async fn the_real_server_closes_unannounced_after_one_read() {
         let options = NodeOptions {
             close_after_response: true,
             ..NodeOptions::new(Dialect::Betanet)
@@ -276,14 +277,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hang_before_the_headers_is_silence() {
+    async fn a_hang_before_the_headers_sends_nothing() {
         let (_node, mut client) = failing(NodeFault::HangBeforeHeaders).await;
         client.send(PATH).await;
         assert_silent(&mut client).await;
     }
 
     #[tokio::test]
-    async fn a_hang_in_the_body_is_half_of_it_and_silence() {
+    async fn a_hang_in_the_body_sends_half_of_it() {
         let (_node, mut client) = failing(NodeFault::HangMidBody).await;
         client.send(PATH).await;
         assert_eq!(client.head().await.1, BODY.len());
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_body_is_half_of_it_and_the_end() {
+    async fn a_cut_body_is_half_of_it_and_a_close() {
         let (_node, mut client) = failing(NodeFault::CutBody).await;
         client.send(PATH).await;
         assert_eq!(client.head().await.1, BODY.len());
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dripping_body_is_whole_and_late() {
+    async fn a_slow_body_is_complete_and_late() {
         let (_node, mut client) = failing(NodeFault::Drip {
             bytes_per_second: 500,
         })
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_status_may_say_when_to_come_again() {
+    async fn a_status_may_have_retry_after() {
         let retry_after = Some(Duration::from_secs(7));
         let (node, mut client) = failing(NodeFault::Status {
             code: 429,
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_may_be_huge_at_once_or_once_opened() {
+    async fn bodies_may_be_huge_directly_or_after_decompression() {
         let (node, mut client) = failing(NodeFault::HugeBody { bytes: 8 << 20 }).await;
         assert_eq!(client.get(PATH).await.body.len(), 8 << 20);
         node.set_fault(Some(PATH), NodeFault::GzipBomb { bytes: 8 << 20 });
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fault_of_one_path_spares_the_others() {
+    async fn a_fault_of_one_path_does_not_affect_the_others() {
         let (node, mut client) = failing(NodeFault::Status {
             code: 500,
             retry_after: None,

@@ -1,19 +1,19 @@
-//! What a node says: from its state to the bodies of either dialect.
+//! The answers of a node: from its state to the bodies of both APIs.
 
 use serde_json::{Value, json};
 
 use super::state::{Mixnode, MixnodeStatus, NodeState};
 
-/// Which of the two Betanet APIs a node serves.
+/// The two Betanet APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// The documented metrics API, under `/api/v1/`.
+    /// The documented metrics API, below `/api/v1/`.
     Betanet,
-    /// What the public Betanet server really serves: `/status`, `/mixnodes`, `/metrics`.
+    /// The real API of the public Betanet server: `/status`, `/mixnodes`, `/metrics`.
     Mixnode,
 }
 
-/// A body before it is bytes, so that a fault can still change a field.
+/// A body before it becomes bytes, so that a fault can still change a field.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Content {
     Json(Value),
@@ -21,7 +21,7 @@ pub(super) enum Content {
 }
 
 impl Dialect {
-    /// The paths that are served; every other one is a 404.
+    /// The paths of the API. Every other path is a 404.
     pub fn paths(self) -> &'static [&'static str] {
         match self {
             Self::Betanet => &[
@@ -33,7 +33,7 @@ impl Dialect {
         }
     }
 
-    /// The body at `path`, or `None` where there is nothing. `now` is in Unix seconds.
+    /// The body at `path`, or `None` for an unknown path. `now` is in Unix seconds.
     pub(super) fn content(self, path: &str, state: &NodeState, now: u64) -> Option<Content> {
         match self {
             Self::Betanet => betanet(path, state).map(Content::Json),
@@ -156,7 +156,7 @@ fn sum(state: &NodeState, total: impl Fn(&Mixnode) -> u64) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// The mean over all mixnodes, 0 when there are none.
+/// The mean over all mixnodes, or 0 without mixnodes.
 fn mean_latency_ms(state: &NodeState) -> f64 {
     let total: f64 = state
         .mixnodes
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_betanet_bodies_are_the_documented_ones() {
+    fn the_betanet_bodies_follow_the_documentation() {
         let state = NodeState {
             packets_processed: 5_000,
             packets_dropped: 10,
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_sums_the_mixnodes_of_the_moment() {
+    fn the_status_has_the_sums_of_the_current_mixnodes() {
         let mut state = mixnodes();
         assert_eq!(
             parsed(Dialect::Mixnode, "/status", &state),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn each_dialect_knows_its_own_paths_only() {
+    fn each_api_has_only_its_own_paths() {
         let state = NodeState::default();
         for (dialect, other) in [
             (Dialect::Betanet, Dialect::Mixnode),

@@ -1,4 +1,4 @@
-//! The ways in which a node fails, and which path fails how.
+//! The ways in which a node fails, by path.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -17,27 +17,27 @@ pub(super) const DEADLOCKED_PATHS: [&str; 2] = ["/status", "/metrics"];
 
 /// One way to fail a request.
 ///
-/// A port on which nothing listens is no fault but [`Node::stop`](super::Node::stop).
+/// A closed port is not a fault; use [`Node::stop`](super::Node::stop).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeFault {
-    /// The connection is reset once the request is read, without one byte in answer.
+    /// The connection is reset after the request is read, without an answer.
     Refuse,
-    /// No answer, until the client leaves.
+    /// There is no answer until the client leaves.
     HangBeforeHeaders,
-    /// The head and half of the body, then silence until the client leaves.
+    /// The header and half of the body, then nothing until the client leaves.
     HangMidBody,
-    /// The head at once, then the body this slowly.
+    /// The header at once, then the body at this speed.
     Drip {
-        /// The pace of the body, in bytes per second; 0 counts as 1.
+        /// The speed of the body in bytes per second; 0 counts as 1.
         bytes_per_second: u32,
     },
-    /// The head promises the whole body; half of it comes, then the connection closes.
+    /// The header announces the whole body; half of it is sent, then the connection closes.
     CutBody,
-    /// A status of choice, with a JSON body.
+    /// This status, with a JSON body.
     Status {
         /// The status code.
         code: u16,
-        /// The `Retry-After` header, cut to whole seconds.
+        /// The `Retry-After` header, in whole seconds.
         retry_after: Option<Duration>,
     },
     /// A 200 whose body ends in the middle of an object.
@@ -47,24 +47,24 @@ pub enum NodeFault {
         /// The length of the body, in bytes.
         bytes: usize,
     },
-    /// The same, compressed with gzip to about a thousandth, whatever the client accepts.
+    /// A long JSON object compressed with gzip to about a thousandth, whatever the client accepts.
     GzipBomb {
-        /// The length of the body once it is decompressed, in bytes.
+        /// The length of the decompressed body, in bytes.
         bytes: usize,
     },
-    /// This field is left out of each JSON object of the body.
+    /// This field is missing in each JSON object of the body.
     MissingField(String),
     /// This field of each JSON object of the body is the string `"n/a"`.
     WrongType(String),
-    /// The first request wedges the node: that one and all later ones, on any path, hang.
+    /// After the first request, that request and all later ones hang, on any path.
     ///
-    /// Set for all paths it is the real server's failure, and waits for a request to `/status` or
-    /// `/metrics`. Set for one path, it waits for a request to that one.
-    /// Only [`Node::restart`](super::Node::restart) helps, and it ends the fault.
+    /// For all paths, it is the failure of the real server, and starts with a request to `/status`
+    /// or `/metrics`. For one path, it starts with a request to that path. Only
+    /// [`Node::restart`](super::Node::restart) ends the fault.
     Grey,
 }
 
-/// A fault with the bytes that are too dear to make at each request.
+/// A fault with bytes that are too expensive to create for each request.
 #[derive(Debug, Clone)]
 pub(super) struct Armed {
     pub(super) fault: NodeFault,
@@ -88,7 +88,7 @@ impl Armed {
         }
     }
 
-    /// What is sent in place of the honest content; `None` is a path that is not served.
+    /// The response in place of the normal one. `None` is an unknown path.
     pub(super) fn response(&self, honest: Option<Content>) -> SimulatorResponse {
         match (&self.fault, honest) {
             (NodeFault::Status { code, retry_after }, _) => SimulatorResponse {
@@ -115,7 +115,7 @@ impl Armed {
     }
 }
 
-/// Which fault meets a request: that of its path, or else that of all paths.
+/// The fault of a request: that of its path, else that of all paths.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     everywhere: Option<Armed>,
@@ -145,14 +145,14 @@ impl Faults {
         *self = Self::default();
     }
 
-    /// What a restart mends.
+    /// Removes the faults that a restart ends.
     pub(super) fn clear_grey(&mut self) {
         self.by_path
             .retain(|_, armed| armed.fault != NodeFault::Grey);
     }
 }
 
-/// A JSON object of this many bytes, made while it is read.
+/// A JSON object of this many bytes, created while it is read.
 fn long_json(bytes: usize) -> impl Read {
     let (open, close): (&[u8], &[u8]) = (br#"{"padding":""#, br#""}"#);
     let padding = bytes.saturating_sub(open.len() + close.len());
@@ -174,7 +174,7 @@ fn mistyped(value: Value, name: &str) -> Value {
     })
 }
 
-/// Changes the object that the body is, or each of the objects that it lists.
+/// Changes the object that is the body, or each object in its list.
 fn map_objects(mut value: Value, change: impl Fn(&mut serde_json::Map<String, Value>)) -> Value {
     match &mut value {
         Value::Object(fields) => change(fields),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_the_wrong_type_is_a_string_and_never_appears_from_nowhere() {
+    fn a_field_of_the_wrong_type_is_a_string_and_is_never_added() {
         let wrong = || NodeFault::WrongType("b".to_owned());
         assert_eq!(
             body(wrong(), json!({"a": 1, "b": 2})),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_path_stays_missing_under_a_fault_of_a_field() {
+    fn an_unknown_path_stays_unknown_with_a_fault_of_a_field() {
         let armed = Armed::new(NodeFault::MissingField("b".to_owned()));
         assert_eq!(armed.response(None), SimulatorResponse::error(404));
     }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_small_until_it_is_opened() {
+    fn a_compressed_bomb_is_small() {
         let bomb = body(NodeFault::GzipBomb { bytes: 1 << 20 }, json!({}));
         assert!(bomb.len() < 16 << 10);
         let mut opened = Vec::new();
@@ -247,13 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_body_is_no_json() {
+    fn an_invalid_body_is_not_json() {
         let body = body(NodeFault::InvalidJson, json!({}));
         assert!(serde_json::from_slice::<Value>(&body).is_err());
     }
 
     #[test]
-    fn the_fault_of_a_path_goes_before_that_of_all() {
+    fn the_fault_of_a_path_wins_over_that_of_all() {
         let mut faults = Faults::default();
         faults.set(None, Armed::new(NodeFault::CutBody));
         faults.set(Some("/a"), Armed::new(NodeFault::Refuse));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn grey_waits_on_the_two_deadlocked_paths() {
+    fn a_grey_fault_starts_on_the_two_deadlocked_paths() {
         let mut faults = Faults::default();
         faults.set(None, Armed::new(NodeFault::Grey));
         assert!(faults.meeting("/status").is_some());

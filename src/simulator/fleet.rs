@@ -1,4 +1,4 @@
-//! Several nodes that live by their scripts.
+//! Several nodes with scripts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,29 +12,29 @@ use super::dialect::Dialect;
 use super::node::{Node, NodeOptions};
 use super::script::Script;
 
-/// The shortest tick, since a clock cannot tick without time between.
+/// The shortest tick. A clock cannot tick without time in between.
 const SHORTEST_TICK: Duration = Duration::from_millis(1);
 
-/// What a fleet is to be.
+/// The options of a fleet.
 #[derive(Debug, Clone)]
 pub struct FleetOptions {
-    /// How many nodes speak [`Dialect::Betanet`]. They keep connections alive.
+    /// The number of nodes with [`Dialect::Betanet`]. They keep connections open.
     pub betanet: usize,
-    /// How many nodes speak [`Dialect::Mixnode`]. They close connections unannounced.
+    /// The number of nodes with [`Dialect::Mixnode`]. They close connections unannounced.
     pub mixnode: usize,
-    /// How many are the public server: as those before, and a request to `/status` or `/metrics`
-    /// makes them hang for ever.
+    /// The number of public servers: like [`Self::mixnode`], and a request to `/status` or
+    /// `/metrics` makes them hang forever.
     pub public: usize,
-    /// Decides all that is left to chance; the same seed gives the same numbers.
+    /// Determines all random decisions. The same seed gives the same numbers.
     pub seed: u64,
-    /// Where the first node listens, the others on the ports after it, the Betanet ones first;
-    /// `None` is any free port of 127.0.0.1 for each.
+    /// The address of the first node; the others have the ports after it, Betanet nodes first.
+    /// `None` means any free port of 127.0.0.1 for each.
     pub first_address: Option<SocketAddr>,
-    /// What happens to a node, by its dialect and its index among the nodes of that dialect.
+    /// The script of a node, by its API and its index among the nodes with that API.
     pub script: fn(Dialect, usize) -> Script,
 }
 
-/// The fleet of the demo: three Betanet nodes, a mixnode server and the public server, under
+/// The fleet of the demo: three Betanet nodes, a mixnode server and the public server, with
 /// [`Script::demo`].
 impl Default for FleetOptions {
     fn default() -> Self {
@@ -49,19 +49,18 @@ impl Default for FleetOptions {
     }
 }
 
-/// Several nodes and what is to happen to them. Dropping it stops them.
+/// Several nodes with their scripts. Dropping it stops them.
 #[derive(Debug)]
 pub struct Fleet {
     nodes: Vec<Node>,
-    scripts: Vec<Script>, // as long as `nodes`
+    scripts: Vec<Script>, // one for each node
 }
 
 impl Fleet {
-    /// Starts all nodes, the Betanet ones first. Call it within a tokio runtime.
+    /// Starts all nodes, Betanet nodes first. Call it within a tokio runtime.
     ///
     /// # Errors
-    ///
-    /// A port is taken, or there are not enough of them after the first.
+    /// If a port is in use, or there are not enough ports after the first one.
     pub fn start(options: FleetOptions) -> io::Result<Self> {
         let mut rng = fastrand::Rng::with_seed(options.seed);
         let mut fleet = Self {
@@ -89,20 +88,20 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Its nodes, the Betanet ones first.
+    /// The nodes, Betanet nodes first.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Lets time pass for all nodes, a `tick` of at least 1 ms at a time, until cancelled.
+    /// Advances the time of all nodes, in ticks of at least 1 ms, until cancelled.
     ///
-    /// Time in the fleet is the number of ticks, so the same seed gives the same numbers however
-    /// busy the machine is; late ticks are made up for.
+    /// The time of the fleet is the number of ticks, so the same seed gives the same numbers on a
+    /// busy machine. Late ticks are made up for.
     pub async fn run(&self, tick: Duration, cancel: CancellationToken) {
         let tick = tick.max(SHORTEST_TICK);
         let mut ticks = interval(tick);
         let mut passed = Duration::ZERO;
-        ticks.tick().await; // the first one comes at once
+        ticks.tick().await; // the first tick is immediate
         while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
             let until = passed.saturating_add(tick);
             self.live(passed, until).await;
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn scripts_happen_each_to_its_node() {
+    async fn each_script_runs_on_its_node() {
         let fleet = fleet(|dialect, index| match (dialect, index) {
             (Dialect::Betanet, 1) => {
                 let steps = [(1, NodeAction::Stop), (2, NodeAction::StartAgain)];

@@ -1,16 +1,16 @@
-//! An embedded Betanet fleet with scripted faults: the demo, the tests and the benches poll it.
+//! A built-in Betanet fleet with scripted faults, for the demo, the tests and the benchmarks.
 //!
-//! A [`Node`] is one Betanet server on a local port. It speaks one of the two [`Dialect`]s, its
-//! numbers are a [`NodeState`] that anyone may read and set, and each [`NodeFault`] is one way in
-//! which the real servers fail. A [`Fleet`] is several nodes that live by [`Script`]s.
+//! A [`Node`] is one Betanet server on a local port. It has one of the two APIs ([`Dialect`]). Its
+//! numbers are a [`NodeState`] that callers can read and set, and each [`NodeFault`] is one way in
+//! which real servers fail. A [`Fleet`] is several nodes with [`Script`]s.
 //!
-//! An [`Offline`] is a node without a port, for tests whose time is virtual.
+//! An [`Offline`] is a node without a port, for tests with virtual time.
 //!
-//! Responses are written as raw bytes rather than by an HTTP library: half of the faults are
-//! things that a library takes care never to send.
+//! Responses are written as raw bytes, not with an HTTP library, because libraries take care never
+//! to send what half of the faults need.
 //!
-//! The simulator uses nothing else of this crate, so a mistake in the collector cannot hide in the
-//! server that tests it. It owns its tasks: [`Node::stop`] waits for them, dropping ends them.
+//! The simulator uses nothing else of this crate, so a bug in the collector cannot hide in the
+//! server that tests it. It owns its tasks: [`Node::stop`] waits for them, and dropping ends them.
 
 mod fleet;
 mod node;

@@ -1,4 +1,4 @@
-//! One simulated Betanet server, as tests and the demo hold it.
+//! One simulated Betanet server.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,25 +16,25 @@ use super::script::NodeAction;
 use super::server::{SimulatorServer, reserve};
 use super::state::NodeState;
 
-/// What a node is to be.
+/// The options of a node.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
-    /// The API that it serves.
+    /// The API of the node.
     pub dialect: Dialect,
-    /// Decides its first state and all that chance does to it later.
+    /// Determines its first state and all later random changes.
     pub seed: u64,
-    /// Where it listens; `None` is any free port of 127.0.0.1.
+    /// The address to listen on. `None` means any free port of 127.0.0.1.
     pub address: Option<SocketAddr>,
-    /// Reads each request in one go of at most 4,096 bytes and closes the connection after the
-    /// response without announcing it, as the real server does.
+    /// Reads each request in one go of at most 4,096 bytes, and closes the connection after the
+    /// response without announcing it, like the real server.
     pub close_after_response: bool,
-    /// Hangs for ever, on every path, from the first request to `/status` or `/metrics` on, as the
-    /// public server does. A restart helps until the next one.
+    /// Hangs forever on every path after the first request to `/status` or `/metrics`, like the
+    /// public server. A restart helps until the next such request.
     pub deadlocks: bool,
 }
 
 impl NodeOptions {
-    /// A well-mannered node on any free port of 127.0.0.1, with seed 0.
+    /// A node without faults on any free port of 127.0.0.1, with seed 0.
     pub fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
@@ -45,7 +45,7 @@ impl NodeOptions {
         }
     }
 
-    /// The public Betanet server, with its manners and its deadlocks.
+    /// The public Betanet server, with its way of closing connections and its deadlocks.
     pub fn public() -> Self {
         Self {
             close_after_response: true,
@@ -64,20 +64,19 @@ pub struct Node {
     port: Mutex<Port>,
 }
 
-/// At most one of the two is there; neither is, if the port could not be taken again.
+/// At most one of the two exists. Neither does if the port could not be reserved again.
 #[derive(Debug, Default)]
 struct Port {
     server: Option<SimulatorServer>,
-    /// Holds the port of a stopped node, so that no other process or test gets it meanwhile.
+    /// Reserves the port of a stopped node, so that no other process or test gets it.
     reserved: Option<TcpSocket>,
 }
 
 impl Node {
-    /// Binds the port and serves it from now on. Call it within a tokio runtime.
+    /// Opens the port and serves it. Call it within a tokio runtime.
     ///
     /// # Errors
-    ///
-    /// The port is taken, or the address is not this machine's.
+    /// If the port is in use, or the address is not one of this machine.
     pub fn start(options: NodeOptions) -> io::Result<Self> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let socket = reserve(options.address.unwrap_or(any))?;
@@ -105,12 +104,12 @@ impl Node {
         })
     }
 
-    /// The API that it serves.
+    /// The API of the node.
     pub fn dialect(&self) -> Dialect {
         self.behaviour.dialect()
     }
 
-    /// Where it listens; the same for life.
+    /// Its address, which never changes.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -120,19 +119,19 @@ impl Node {
         format!("http://{}", self.address)
     }
 
-    /// A copy of its state of this moment.
+    /// A copy of its current state.
     pub fn state(&self) -> NodeState {
         self.behaviour.state()
     }
 
-    /// Changes its state; no response sees half of the change.
+    /// Changes its state. No response sees half of the change.
     ///
-    /// The state is locked meanwhile, so the closure must not call the node.
+    /// The state is locked during the change, so the closure must not call the node.
     pub fn update<T>(&self, change: impl FnOnce(&mut NodeState) -> T) -> T {
         self.behaviour.update(|state, _| change(state))
     }
 
-    /// Lets `elapsed` pass for its state, with chance from its own seed.
+    /// Advances its state by `elapsed`, with random changes from its seed.
     pub fn advance(&self, elapsed: Duration) {
         self.behaviour
             .update(|state, rng| state.advance(elapsed, rng));
@@ -140,32 +139,32 @@ impl Node {
 
     /// Fails every later request to `path`, or to any path, in this way.
     ///
-    /// A path has one fault, and it goes before that of all paths.
+    /// A path has one fault, which wins over that of all paths.
     pub fn set_fault(&self, path: Option<&str>, fault: NodeFault) {
         self.behaviour.set_fault(path, fault);
     }
 
-    /// Fails no later request. Requests that already hang stay so, and so does a node that
-    /// [`NodeFault::Grey`] has wedged.
+    /// Ends the faults for later requests. Requests that hang continue to hang, and so does a node
+    /// after [`NodeFault::Grey`] has started.
     pub fn clear_faults(&self) {
         self.behaviour.clear_faults();
     }
 
-    /// Does what a restart does, in an instant: totals and uptimes fall to 0, [`NodeFault::Grey`] is
-    /// over, and connections on which a request hangs are closed.
+    /// Simulates a restart: totals and uptimes fall to 0, [`NodeFault::Grey`] ends, and connections
+    /// with a request that hangs are closed.
     ///
-    /// Other connections stay, so that the next request cannot race with their end; to break
-    /// those as well, [`stop`](Self::stop) and [`start_again`](Self::start_again).
+    /// Other connections stay open, so that their end cannot race with the next request. To close
+    /// those as well, use [`stop`](Self::stop) and [`start_again`](Self::start_again).
     pub fn restart(&self) {
         self.behaviour.restart();
     }
 
-    /// How many requests it has read, whatever became of them.
+    /// The number of requests that it has read, whatever their result.
     pub fn requests(&self) -> u64 {
         *self.behaviour.requests().borrow()
     }
 
-    /// How many of them were to this path, without the query. Counts the first 256 paths it sees.
+    /// The number of requests to this path, without the query. It counts the first 256 paths.
     pub fn requests_to(&self, path: &str) -> u64 {
         self.behaviour.requests_to(path)
     }
@@ -173,11 +172,11 @@ impl Node {
     /// Waits until it has read this many requests since its start.
     pub async fn wait_for_requests(&self, count: u64) {
         let mut requests = self.behaviour.requests();
-        // An error would mean that the node is gone, and `self` says that it is not.
+        // An error would mean that the node is gone, but `self` still exists.
         drop(requests.wait_for(|requests| *requests >= count).await);
     }
 
-    /// Closes its port and its connections: from the return on, clients are refused.
+    /// Closes its port and its connections. After it returns, clients are refused.
     ///
     /// The state stays, as in an outage of the network.
     pub async fn stop(&self) {
@@ -188,11 +187,10 @@ impl Node {
         }
     }
 
-    /// Opens the same port after [`stop`](Self::stop); does nothing when it is open.
+    /// Opens the same port after [`stop`](Self::stop). Does nothing if it is open.
     ///
     /// # Errors
-    ///
-    /// Somebody took the port in the instant in which it was nobody's.
+    /// If another process took the port in the moment when it was free.
     pub async fn start_again(&self) -> io::Result<()> {
         let mut port = self.port.lock().await;
         if port.server.is_none() {
@@ -207,10 +205,9 @@ impl Node {
         Ok(())
     }
 
-    /// Does what a script says.
+    /// Executes an action of a script.
     ///
     /// # Errors
-    ///
     /// Those of [`start_again`](Self::start_again).
     pub async fn apply(&self, action: &NodeAction) -> io::Result<()> {
         match action {
@@ -239,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_state_that_is_set_is_the_state_that_is_served() {
+    async fn the_node_serves_the_state_that_was_set() {
         let node = node(Dialect::Betanet);
         node.update(|state| state.packets_processed = u64::MAX);
         let mut client = SimulatorClient::connect(&node).await;
@@ -249,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_are_counted_by_path_whatever_becomes_of_them() {
+    async fn requests_are_counted_by_path_whatever_their_result() {
         let node = node(Dialect::Mixnode);
         let mut client = SimulatorClient::connect(&node).await;
         client.get("/mixnodes?a=b").await;
@@ -301,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_public_server_answers_mixnodes_for_ever_and_nothing_after_the_two_others() {
+    async fn the_public_server_hangs_after_a_request_to_status_or_metrics() {
         for deadly in ["/status", "/metrics"] {
             let node = Node::start(NodeOptions::public()).expect("a free port");
             for _ in 0..2 {
@@ -318,7 +315,7 @@ mod tests {
                 }
                 node.wait_for_requests(before + 3).await;
                 node.clear_faults();
-                // Nothing but their end comes.
+                // Only the end of the connection arrives.
                 node.restart();
                 for mut client in hanging {
                     assert_eq!(client.rest().await.expect("closed"), b"");
@@ -328,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stopped_node_refuses_and_comes_back_on_its_port() {
+    async fn a_stopped_node_refuses_and_can_start_again_on_its_port() {
         let node = node(Dialect::Betanet);
         let url = node.url();
         for _ in 0..3 {

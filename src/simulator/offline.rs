@@ -12,13 +12,13 @@ use super::node::NodeOptions;
 use super::request::SimulatorRequest;
 use super::state::NodeState;
 
-/// One Betanet server that nobody can connect to. Of faults it knows those that change what is
-/// said, and those that hang.
+/// One Betanet server without a port. It supports the faults that change the content, and those
+/// that hang.
 #[derive(Debug, Clone)]
 pub struct Offline(Arc<Behaviour>);
 
 impl Offline {
-    /// A node that has carried nothing yet.
+    /// A node without any traffic yet.
     pub fn new(options: &NodeOptions) -> Self {
         let NodeOptions {
             dialect,
@@ -29,8 +29,8 @@ impl Offline {
         Self(Arc::new(Behaviour::new(dialect, seed, deadlocks)))
     }
 
-    /// What a `GET` of a path brings: status and body. Nothing if a restart closes the connection,
-    /// and never anything where the node hangs.
+    /// The result of a `GET` of a path: status and body. `None` if a restart closes the connection.
+    /// Never returns if the node hangs.
     pub async fn get(&self, path: &str) -> Option<(u16, Bytes)> {
         let Reply {
             response,
@@ -46,17 +46,17 @@ impl Offline {
         }
     }
 
-    /// A copy of its state of this moment.
+    /// A copy of its current state.
     pub fn state(&self) -> NodeState {
         self.0.state()
     }
 
-    /// Lets `elapsed` pass for its state, with chance from its own seed.
+    /// Advances its state by `elapsed`, with random changes from its seed.
     pub fn advance(&self, elapsed: Duration) {
         self.0.update(|state, rng| state.advance(elapsed, rng));
     }
 
-    /// Does what a restart does, in an instant; see [`Node::restart`](super::Node::restart).
+    /// Simulates a restart; see [`Node::restart`](super::Node::restart).
     pub fn restart(&self) {
         self.0.restart();
     }
@@ -66,12 +66,12 @@ impl Offline {
         self.0.set_fault(path, fault);
     }
 
-    /// Fails no later request.
+    /// Ends the faults for later requests.
     pub fn clear_faults(&self) {
         self.0.clear_faults();
     }
 
-    /// How many requests to this path it has read, without the query.
+    /// The number of requests to this path, without the query.
     pub fn requests_to(&self, path: &str) -> u64 {
         self.0.requests_to(path)
     }

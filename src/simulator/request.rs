@@ -1,9 +1,9 @@
-//! The little that a node wants to know of a request.
+//! The few parts of a request that a node needs.
 
-/// What we understand of a request.
+/// The parsed parts of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SimulatorRequest {
-    /// Without the query.
+    /// The path without the query.
     pub(super) path: String,
     pub(super) is_get: bool,
     /// Whether the client wants no second response on this connection.
@@ -20,7 +20,7 @@ impl SimulatorRequest {
         }
     }
 
-    /// `None` when the first line names no target.
+    /// `None` if the first line has no target.
     pub(super) fn parse(head: &[u8]) -> Option<Self> {
         let head = String::from_utf8_lossy(head);
         let mut lines = head.lines();
@@ -37,7 +37,7 @@ impl SimulatorRequest {
         Some(Self {
             path: path.to_owned(),
             is_get,
-            // We read no request bodies, so what follows another method may not be a head.
+            // Request bodies are not read, so what follows another method may not be a header.
             closes: asks_to_close || !is_get,
         })
     }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_is_asked_for_or_follows_from_the_method() {
+    fn closing_is_requested_or_follows_from_the_method() {
         let closes = |head| request(head).map(|request| request.closes);
         assert_eq!(
             closes("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n"),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_target_is_no_request() {
+    fn a_line_without_a_target_is_not_a_request() {
         assert_eq!(request("GET\r\n\r\n"), None);
         assert_eq!(request("\r\n\r\n"), None);
     }

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 response: a head and a body, kept apart so that a fault can come between them.
+//! One HTTP/1.1 response: header and body are separate, so that a fault can come between them.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::dialect::Content;
 
-/// What goes back, before anyone decides how it travels.
+/// The response, before it is decided how it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SimulatorResponse {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
-    /// One more header, beside the type and the length.
+    /// One more header, in addition to the type and the length.
     pub(super) header: Option<(&'static str, String)>,
     pub(super) body: Bytes,
 }
@@ -26,7 +26,7 @@ impl SimulatorResponse {
         }
     }
 
-    /// `{"error": …}` with the status' own words, as the real server has it.
+    /// `{"error": …}` with the text of the status, like the real server.
     pub(super) fn error(status: u16) -> Self {
         Self::json(status, json!({ "error": reason(status) }).to_string())
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_json_with_its_own_words() {
+    fn an_error_is_json_with_the_text_of_its_status() {
         let response = SimulatorResponse::error(404);
         assert_eq!(response.body, r#"{"error":"Not Found"}"#);
         assert_eq!(

@@ -1,54 +1,54 @@
-//! What happens to a node and when: data only, without a clock.
+//! The events of a node over time: only data, without a clock.
 
 use std::time::Duration;
 
 use super::dialect::Dialect;
 use super::fault::NodeFault;
 
-/// A list of steps that happens again and again.
+/// A list of steps that repeats.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Script {
     period: Duration,
     steps: Vec<ScriptStep>,
 }
 
-/// One thing that happens.
+/// One step of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptStep {
     /// When, from the start of each round.
     pub at: Duration,
-    /// What.
+    /// What happens.
     pub action: NodeAction,
 }
 
-/// What a script can do to a node; each is a method of [`Node`](super::Node).
+/// The actions of a script. Each is a method of [`Node`](super::Node).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeAction {
-    /// Fail requests from now on.
+    /// Fail later requests.
     Fault {
-        /// To this path only, or to any.
+        /// Only this path, or any path.
         path: Option<String>,
-        /// In this way.
+        /// The way to fail.
         fault: NodeFault,
     },
-    /// Fail no more requests.
+    /// End the faults for later requests.
     ClearFaults,
-    /// Reset the totals; end a grey failure.
+    /// Reset the totals, and end a grey failure.
     Restart,
     /// Close the port.
     Stop,
     /// Open the port again.
     StartAgain,
-    /// A new mixnode joins.
+    /// Add a new mixnode.
     AddMixnode,
-    /// The oldest mixnode leaves.
+    /// Remove the oldest mixnode.
     RemoveMixnode,
 }
 
 impl Script {
-    /// Steps that repeat each `period`; those at or after its end never happen.
+    /// Steps that repeat every `period`. Steps at or after its end never happen.
     ///
-    /// With a period of 0 nothing happens at all.
+    /// With a period of 0 nothing happens.
     pub fn repeating(period: Duration, steps: impl IntoIterator<Item = ScriptStep>) -> Self {
         let mut steps: Vec<ScriptStep> =
             steps.into_iter().filter(|step| step.at < period).collect();
@@ -56,10 +56,10 @@ impl Script {
         Self { period, steps }
     }
 
-    /// What the demo does to a node: the first Betanet node flaps, the second restarts now and
-    /// then, and at every mixnode server mixnodes come and go.
+    /// The script of a node in the demo: the first Betanet node flaps, the second one restarts now
+    /// and then, and every mixnode server adds and removes mixnodes.
     ///
-    /// `index` counts the nodes of a dialect from 0.
+    /// `index` counts the nodes with the same API from 0.
     pub fn demo(dialect: Dialect, index: usize) -> Self {
         match (dialect, index) {
             (Dialect::Betanet, 0) => Self::flapping(),
@@ -69,7 +69,7 @@ impl Script {
         }
     }
 
-    /// Each three minutes: 25 s without a listener, and later half a minute of 503s.
+    /// Every three minutes: 25 s without a listener, and later half a minute of 503s.
     fn flapping() -> Self {
         let overload = NodeFault::Status {
             code: 503,
@@ -92,12 +92,12 @@ impl Script {
         )
     }
 
-    /// Each two minutes.
+    /// Every two minutes.
     fn restarting() -> Self {
         Self::repeating(Duration::from_secs(120), [step(90, NodeAction::Restart)])
     }
 
-    /// Each three minutes two mixnodes join and the two oldest leave.
+    /// Every three minutes, two mixnodes are added and the two oldest ones are removed.
     fn churning() -> Self {
         Self::repeating(
             Duration::from_secs(180),
@@ -110,8 +110,8 @@ impl Script {
         )
     }
 
-    /// What happens from `since` on and before `until`, in order; both count from the start of
-    /// the first round.
+    /// The steps at or after `since` and before `until`, in order. Both count from the start of the
+    /// first round.
     pub fn due(&self, since: Duration, until: Duration) -> impl Iterator<Item = &NodeAction> {
         let (since, until) = (since.as_nanos(), until.as_nanos());
         let period = self.period.as_nanos();
@@ -137,7 +137,7 @@ fn step(at_seconds: u64, action: NodeAction) -> ScriptStep {
 mod tests {
     use super::*;
 
-    /// At 0, 3 and 7 of every 10 seconds; given out of order.
+    /// Steps at 0, 3 and 7 of every 10 seconds, given out of order.
     fn script() -> Script {
         let steps = [
             step(7, NodeAction::StartAgain),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn however_time_is_cut_each_step_happens_once() {
+    fn each_step_happens_once_however_time_is_divided() {
         let script = script();
         let cut = |tick: u32| -> Vec<NodeAction> {
             let tick = Duration::from_millis(u64::from(tick));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_heals_whatever_it_breaks() {
+    fn the_demo_ends_every_fault_that_it_starts() {
         let round = Duration::from_secs(180);
         let demo = Script::demo(Dialect::Betanet, 0);
         let actions: Vec<&NodeAction> = demo.due(Duration::ZERO, round).collect();

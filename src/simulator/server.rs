@@ -1,4 +1,4 @@
-//! A port with someone behind it: listens, accepts, and leaves no task when it closes.
+//! An open port with its tasks: listens, accepts, and leaves no task when it closes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,9 +15,9 @@ use tracing::debug;
 use super::behaviour::Behaviour;
 use super::connection::{self, Manners};
 
-/// How many connections are open at once; later ones wait in the backlog of the kernel.
+/// The most open connections. Others wait in the backlog of the kernel.
 const MAX_CONNECTIONS: usize = 256;
-/// How long to wait after a failed `accept`, which is mostly a want of file descriptors.
+/// The pause after a failed `accept`, which is usually caused by missing file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open port and the tasks that serve it. Dropping it ends them.
@@ -27,14 +27,14 @@ pub(super) struct SimulatorServer {
     cancel: DropGuard,
 }
 
-/// Takes a port without listening on it: clients are refused, and nobody else can have it.
+/// Takes a port without listening on it: clients are refused, and no other process can have it.
 pub(super) fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
-    // Connections of an earlier server on this port may linger in TIME_WAIT.
+    // Connections of an earlier server on this port may still be in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -58,7 +58,7 @@ impl SimulatorServer {
         })
     }
 
-    /// Closes the port and all connections, and returns once they are closed.
+    /// Closes the port and all connections, and returns when they are closed.
     pub(super) async fn close(self) {
         drop(self.cancel);
         self.tasks.close();
@@ -74,7 +74,7 @@ async fn accept(
     tasks: TaskTracker,
 ) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // The semaphore is never closed, so the loop ends by cancellation only.
+    // The semaphore is never closed, so the loop ends only by cancellation.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

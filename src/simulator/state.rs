@@ -1,41 +1,43 @@
-//! What a node knows about itself, and how that moves with time.
+//! The state of a node, and how it changes over time.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// The latency that a node without troubles hovers around, in milliseconds.
+/// The usual latency of a healthy node, in milliseconds.
 const USUAL_LATENCY_MS: f64 = 45.0;
 
-/// Every number a node reports, in either dialect. All of it may be set to any value.
+/// Every number that a node reports, in both APIs. All of them can be set to any value.
 ///
-/// The fields down to `peak_throughput` are what dialect 1 reports, the rest is dialect 2's.
+/// The fields down to `peak_throughput` are those of the first API, the others those of the second
+/// one.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeState {
     /// Packets processed since the start.
     pub packets_processed: u64,
     /// Packets dropped since the start.
     pub packets_dropped: u64,
-    /// Nodes of the network that are active now.
+    /// Active nodes of the network.
     pub active_nodes: u64,
-    /// Nodes of the network that are known but not active now.
+    /// Known but inactive nodes of the network.
     pub inactive_nodes: u64,
-    /// Nodes of the network now. Not derived, so that a test can make it contradict its parts.
+    /// All nodes of the network. It is a separate value, so that a test can make it contradict the
+    /// others.
     pub total_nodes: u64,
     /// Bytes sent since the start.
     pub bytes_transmitted: u64,
     /// Bytes received since the start.
     pub bytes_received: u64,
-    /// Average latency now, in milliseconds.
+    /// Current average latency in milliseconds.
     pub avg_latency_ms: f64,
     /// The highest throughput since the start, in bytes per second.
     pub peak_throughput: u64,
-    /// The mixnodes of the moment; dialect 2's totals are sums over them.
+    /// The current mixnodes. The totals of the second API are sums over them.
     pub mixnodes: Vec<Mixnode>,
-    /// Time since the start. Dialect 2 reports it in whole seconds.
+    /// Time since the start. The second API reports it in whole seconds.
     pub uptime: Duration,
-    /// The `timestamp` that dialect 2 reports, in Unix seconds; `None` is the time of the answer.
+    /// The `timestamp` of the second API in Unix seconds. `None` means the time of the answer.
     pub timestamp: Option<u64>,
 }
 
@@ -44,33 +46,33 @@ pub struct NodeState {
 pub struct Mixnode {
     /// Its name, unique in its node: `mixnode-` and 16 hexadecimal digits.
     pub id: String,
-    /// What it is doing now.
+    /// Its current status.
     pub status: MixnodeStatus,
-    /// Packets processed since it joined or the node restarted.
+    /// Packets processed since it was added or the node restarted.
     pub packets_processed: u64,
-    /// Packets passed on since then.
+    /// Packets forwarded since then.
     pub packets_forwarded: u64,
     /// Packets dropped since then.
     pub packets_dropped: u64,
     /// Time since then, in whole seconds.
     pub uptime_seconds: u64,
-    /// Average latency now, in milliseconds.
+    /// Current average latency in milliseconds.
     pub avg_latency_ms: f64,
 }
 
-/// What a mixnode is doing.
+/// The status of a mixnode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MixnodeStatus {
-    /// Starting; it is active from the next [`NodeState::advance`] on.
+    /// It is starting, and becomes active with the next [`NodeState::advance`].
     Deploying,
-    /// Carrying traffic.
+    /// It has traffic.
     Active,
-    /// Not carrying traffic.
+    /// It has no traffic.
     Stopped,
 }
 
 impl MixnodeStatus {
-    /// The word on the wire.
+    /// The name in the answers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Deploying => "deploying",
@@ -81,7 +83,7 @@ impl MixnodeStatus {
 }
 
 impl NodeState {
-    /// A network of five to nine nodes and two to four mixnodes that has carried nothing yet.
+    /// A network of five to nine nodes and two to four mixnodes without any traffic yet.
     pub fn random(rng: &mut Rng) -> Self {
         let active_nodes = rng.u64(4..=7);
         let inactive_nodes = rng.u64(1..=2);
@@ -98,7 +100,8 @@ impl NodeState {
         state
     }
 
-    /// Lets `elapsed` pass: traffic flows, latency wanders, now and then a node comes or goes.
+    /// Advances by `elapsed`: traffic grows, the latency changes, and now and then a node appears
+    /// or disappears.
     ///
     /// Totals only grow, and stop at `u64::MAX`.
     pub fn advance(&mut self, elapsed: Duration, rng: &mut Rng) {
@@ -121,9 +124,9 @@ impl NodeState {
         }
     }
 
-    /// What a restart of the server does to the numbers: totals and uptimes fall to 0.
+    /// The effect of a restart of the server on the numbers: totals and uptimes fall to 0.
     ///
-    /// Who is in the network stays, and so does the latency.
+    /// The members of the network and the latency stay.
     pub fn restart(&mut self) {
         self.packets_processed = 0;
         self.packets_dropped = 0;
@@ -139,7 +142,7 @@ impl NodeState {
         }
     }
 
-    /// Adds a mixnode with a new name, still deploying.
+    /// Adds a mixnode with a new name, which is still deploying.
     pub fn add_mixnode(&mut self, rng: &mut Rng) {
         self.mixnodes.push(Mixnode {
             id: format!("mixnode-{:016x}", rng.u64(..)),
@@ -152,12 +155,12 @@ impl NodeState {
         });
     }
 
-    /// Removes the oldest mixnode, and with it its share of dialect 2's totals.
+    /// Removes the oldest mixnode, and its share of the second API's totals.
     pub fn remove_mixnode(&mut self) -> Option<Mixnode> {
         (!self.mixnodes.is_empty()).then(|| self.mixnodes.remove(0))
     }
 
-    /// Once in about fifty times, one node of the network changes sides.
+    /// In about one of fifty cases, one node of the network becomes active or inactive.
     fn flip_one_node(&mut self, rng: &mut Rng) {
         if rng.u8(0..50) > 0 {
             return;
@@ -200,7 +203,7 @@ fn add(total: &mut u64, amount: u64) {
     *total = total.saturating_add(amount);
 }
 
-/// How much passes in `elapsed` at a random rate per second.
+/// The amount in `elapsed` at a random rate per second.
 fn flow(rates: RangeInclusive<u64>, elapsed: Duration, rng: &mut Rng) -> u64 {
     let nanos = elapsed
         .as_nanos()
@@ -213,7 +216,7 @@ fn per_second(amount: u64, elapsed: Duration) -> u64 {
     u64::try_from(per_nano.unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
-/// One step of a random walk that is drawn back to the usual latency.
+/// One step of a random walk that tends to the usual latency.
 fn wander(latency_ms: f64, rng: &mut Rng) -> f64 {
     let pull = (USUAL_LATENCY_MS - latency_ms) * 0.05;
     let step = (rng.f64() - 0.5) * 10.0;
@@ -225,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_lives_the_same_life() {
+    fn the_same_seed_gives_the_same_states() {
         let life = |seed| {
             let mut rng = Rng::with_seed(seed);
             let mut state = NodeState::random(&mut rng);
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_forgets_totals_and_keeps_the_network() {
+    fn a_restart_resets_totals_and_keeps_the_network() {
         let mut rng = Rng::with_seed(1);
         let mut state = NodeState::random(&mut rng);
         state.advance(Duration::from_secs(60), &mut rng);
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn mixnodes_come_and_go_oldest_first() {
+    fn mixnodes_are_added_and_the_oldest_is_removed_first() {
         let mut rng = Rng::with_seed(1);
         let mut state = NodeState::default();
         state.add_mixnode(&mut rng);

@@ -15,37 +15,39 @@ use super::DirectorySettings;
 
 /// Where the bytes of a log are.
 pub trait Backend: fmt::Debug + Send + 'static {
-    /// Opens it as a database; an empty one if there is none.
+    /// Opens the bytes as a database, or creates an empty one.
     ///
     /// # Errors
-    /// What the disk or the database says.
+    /// If the disk or the database fails.
     fn open(&self, builder: &Builder) -> Result<Database, redb::Error>;
 
-    /// Takes what is there out of the way, so that the next `open` gives an empty one, and gives it
-    /// to be read. What is out of the way already stays; what was made of it goes.
+    /// Quarantines the existing file, so that the next `open` creates an empty one, and returns it
+    /// for reading. A file that is in quarantine already stays, and the file that recovery was
+    /// creating from it is deleted.
     ///
     /// # Errors
-    /// What the disk says; [`io::ErrorKind::WouldBlock`] if somebody else reads it.
+    /// If the disk fails; [`io::ErrorKind::WouldBlock`] if another process reads the file.
     fn quarantine(&self) -> io::Result<Box<dyn Quarantined>>;
 
-    /// Whether something is out of the way that is still to be read.
+    /// Whether a quarantined file still has to be read.
     fn is_aside(&self) -> bool;
 
-    /// All of it was read. Says where it is now; what was there before is gone.
+    /// Finishes recovery: renames the quarantined file to `.damaged`, replacing an older one, and
+    /// returns its path.
     ///
     /// # Errors
-    /// What the disk says.
+    /// If the disk fails.
     fn finish_recovery(&self) -> io::Result<PathBuf>;
 
-    /// Puts a few bytes beside it, in the place of those before. They need not outlive the power,
-    /// and a failure is nobody's concern.
+    /// Writes a few bytes to a sidecar file, replacing the old ones. They need not survive a power
+    /// failure, and errors are ignored.
     fn note(&self, note: &[u8]);
 
-    /// What was noted last; nothing if that is unknown.
+    /// The last bytes in the sidecar file. Empty if they are unknown.
     fn noted(&self) -> Vec<u8>;
 }
 
-/// What is out of the way.
+/// A quarantined file.
 pub trait Quarantined: io::Read + io::Seek {}
 
 impl<T: io::Read + io::Seek> Quarantined for T {}
@@ -57,22 +59,21 @@ pub(super) struct FileMedium {
     pub(super) settings: DirectorySettings,
 }
 
-/// The endings of the files beside that of a log: what is noted of it, and the damaged one while it
-/// is read, and afterwards.
+/// The suffixes of the sidecar file, and of the damaged file while it is read and after that.
 const NOTE: &str = "held";
 const ASIDE: &str = "salvage";
 const DAMAGED: &str = "damaged";
 
-/// The most of a note that is read.
+/// The largest part of a sidecar file that is read.
 const MAX_NOTE_BYTES: u64 = 64 << 10;
 
-/// A link is not followed, and a pipe is not waited for: who may write to the directory must not
-/// choose what else we write to.
+/// Links are not followed, and pipes are not waited for: someone who may write to the directory
+/// must not choose other files that the collector writes to.
 pub(super) const NO_LINK: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
-/// What was opened with [`NO_LINK`], if it is a file.
+/// Checks that what was opened with [`NO_LINK`] is a file.
 pub(super) fn own(opened: io::Result<File>) -> io::Result<File> {
-    let no_file = || io::Error::other("it is a link or no file, and not followed");
+    let no_file = || io::Error::other("it is a link or not a file, and is not followed");
     match opened {
         Ok(file) if file.metadata()?.is_file() => Ok(file),
         Ok(_) => Err(no_file()),
@@ -118,7 +119,7 @@ impl Backend for FileMedium {
             sync_directory(&self.path)?;
         }
         let file = Self::read_only(&aside)?;
-        // Its reader may have been ahead of us.
+        // Another reader may have been faster.
         if file.try_lock().is_err() || !aside.exists() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -152,13 +153,13 @@ impl Backend for FileMedium {
     }
 }
 
-/// Makes the names in the folder of `path` survive a power loss.
+/// Makes the names in the directory of `path` survive a power failure.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
 }
 
-/// redb's own file, but for the syncs if they are not wanted.
+/// redb's own file, without syncs if they are turned off.
 #[derive(Debug)]
 struct RedbBackend {
     file: FileBackend,

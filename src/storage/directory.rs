@@ -1,4 +1,4 @@
-//! A directory of logs, which one process has for itself.
+//! A directory of logs, which only one process may use.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -19,47 +19,47 @@ use super::{
 };
 use crate::pipeline::Reporter;
 
-/// Locked as long as a process works in the directory.
+/// The lock file. It is locked as long as a process uses the directory.
 const LOCK: &str = "betanet-collector.lock";
 
-/// How long to wait before trying again to lock the directory.
+/// The pause before another attempt to lock the directory.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How a directory is used.
+/// The settings of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectorySettings {
-    /// Where it is.
+    /// The path of the directory.
     pub path: PathBuf,
-    /// Whether it is made if it is not there.
+    /// Whether the directory is created if it does not exist.
     pub create: bool,
-    /// Its permissions if it is made; files get the same without `x`.
+    /// The permissions of a created directory. Files have the same without `x`.
     pub permissions: u32,
-    /// How long to wait for another process to leave it.
+    /// The longest wait for another process to release the directory.
     pub timeout: Duration,
-    /// Whether what is written is on disk before a write ends. If not, it survives the end of the
-    /// process, but not the loss of power.
+    /// Whether data is on disk before a write ends. If not, it survives the end of the process, but
+    /// not a power failure.
     pub fsync: bool,
     /// The most bytes of records in one log.
     pub max_bytes: u64,
 }
 
-/// Another process works in the directory, or this one still does for what leaves.
+/// Another process uses the directory, or this process still does for a removed component.
 #[derive(Debug, thiserror::Error)]
 #[error("the directory {} is in use", .0.display())]
 pub struct InUse(PathBuf);
 
-/// A directory of logs. Clones are handles to the same one.
+/// A directory of logs. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Directory {
     settings: DirectorySettings,
-    /// Held as long as any handle lives.
+    /// Locked as long as any handle exists.
     lock: Arc<Mutex<Option<File>>>,
     opened: CancellationToken,
     status: Arc<DirectoryShared>,
 }
 
 impl DirectorySettings {
-    /// Makes the directory if that is wanted.
+    /// Creates the directory, if configured.
     pub(super) fn make_directory(&self) -> io::Result<()> {
         if !self.create || self.path.is_dir() {
             return Ok(());
@@ -69,14 +69,14 @@ impl DirectorySettings {
         builder.create(&self.path)
     }
 
-    /// Says what is wrong with the directory, if something is.
+    /// Why the directory cannot be used, if it cannot.
     pub fn mistake(&self) -> Option<String> {
         match fs::metadata(&self.path) {
             Ok(found) if found.is_dir() => None,
             Ok(_) => Some("is not a directory".to_owned()),
             Err(_) if self.create => None,
             Err(error) => Some(format!(
-                "must exist ({error}); `create_directory: true` makes it"
+                "must exist ({error}); `create_directory: true` creates it"
             )),
         }
     }
@@ -88,7 +88,8 @@ impl DirectorySettings {
 }
 
 impl Directory {
-    /// A directory that nothing is done with until [`Self::open`]. `reporter` tells how it is.
+    /// Creates a handle. The directory is not used before [`Self::open`]. `reporter` reports its
+    /// status.
     pub fn new(settings: DirectorySettings, reporter: Reporter) -> Self {
         Self {
             settings,
@@ -98,7 +99,7 @@ impl Directory {
         }
     }
 
-    /// The same directory under other settings, held as it is; none if they say another one.
+    /// The same open directory with other settings. `None` if they name another directory.
     pub fn under(&self, settings: DirectorySettings) -> Option<Self> {
         (settings.path == self.settings.path).then(|| Self {
             settings,
@@ -106,26 +107,26 @@ impl Directory {
         })
     }
 
-    /// Whether both are the same directory, held together.
+    /// Whether both are the same open directory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.lock, &other.lock)
     }
 
-    /// Whether it has been taken.
+    /// Whether it is open.
     pub fn is_open(&self) -> bool {
         self.opened.is_cancelled()
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.settings.path
     }
 
-    /// Takes the directory for this process; its logs work from then on. A disk that does not let
-    /// it be locked is no reason not to start: its logs will say what is wrong.
+    /// Locks the directory for this process. Its logs work after that. A disk on which it cannot be
+    /// locked does not prevent the start: its logs will report the problem.
     ///
     /// # Errors
-    /// If another process has it and does not leave it within the timeout.
+    /// If another process uses it and does not release it within the timeout.
     pub async fn open(&self) -> Result<(), InUse> {
         let deadline = Instant::now() + self.settings.timeout;
         loop {
@@ -160,12 +161,12 @@ impl Directory {
         self.settings.max_bytes
     }
 
-    /// Where the user called `name` of a log says how that is.
+    /// Reports the status of the log with this name.
     pub fn status(&self, name: &str) -> LogStatus {
         self.status.of_log(name)
     }
 
-    /// The log called `name`. Nothing is opened yet.
+    /// The log with this name. It is not opened yet.
     pub fn log(&self, name: &str) -> Log {
         let path = self.settings.path.join(format!("{}.redb", safe(name)));
         Log::new(FileMedium {
@@ -175,7 +176,7 @@ impl Directory {
     }
 }
 
-/// The lock, or none if another process has it.
+/// The lock. `None` if another process has it.
 fn lock(settings: &DirectorySettings) -> io::Result<Option<File>> {
     settings.make_directory()?;
     let file = OpenOptions::new()
@@ -193,8 +194,8 @@ fn lock(settings: &DirectorySettings) -> io::Result<Option<File>> {
     }
 }
 
-/// `name` with everything that could mean something to a file system as `~` and four digits, as the
-/// Collector writes it.
+/// The name with every character that could have a meaning in a file system as `~` and four digits,
+/// as in the Collector.
 fn safe(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {

@@ -1,15 +1,15 @@
-//! Why something could not be stored or read.
+//! Why a record could not be written or read.
 
-/// Why something could not be stored or read.
+/// Why a record could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// Somebody has the file open.
+    /// Another process has the file open.
     #[error("the file is in use")]
     InUse,
-    /// What is in the file is not what was written to it.
+    /// The file does not contain what was written to it.
     #[error("the file is damaged: {0}")]
     Damaged(String),
-    /// The disk does not do what it is asked to, now.
+    /// The disk fails.
     #[error("the disk fails")]
     Disk(#[source] Box<redb::Error>),
 }
@@ -27,7 +27,8 @@ impl From<redb::Error> for StorageError {
             | redb::Error::Backend(_)
             | redb::Error::PreviousIo
             | redb::Error::DatabaseClosed => Self::Disk(Box::new(error)),
-            // Corrupted, an unknown version, a table of other types: nothing that we wrote.
+            // Corrupted data, an unknown version, a table of other types: this program did not
+            // write that.
             other => Self::Damaged(other.to_string()),
         }
     }

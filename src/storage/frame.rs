@@ -1,5 +1,5 @@
-//! What everything in a log is wrapped in: a mark by which it is found in a file whose order is
-//! lost, and a checksum by which it is told from damage.
+//! The frame around everything in a log: a mark by which it is found in a file whose structure is
+//! lost, and a checksum that detects damage.
 //!
 //! ```text
 //! mark 7 | kind 1 | CRC-32 of kind, length and content 4 | length 4 | content
@@ -7,29 +7,29 @@
 
 use flate2::Crc;
 
-/// No text has these bytes, so that no name or label of an upstream looks like a frame.
+/// No text has these bytes, so that no name or label of a target looks like a frame.
 const MARK: [u8; 7] = [0xff, 0xb7, 0xe7, 0xfe, 0x8b, 0xf5, 0xff];
 
-/// Bytes before the content.
+/// The number of bytes before the content.
 pub(super) const HEAD_BYTES: usize = MARK.len() + 1 + 4 + 4;
 
-/// What the content is.
+/// The kind of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
     /// A part of a record.
     Part = 1,
-    /// What the log holds.
+    /// The summary of the log.
     Summary = 2,
 }
 
-/// The content of all `pieces`, one after the other, in a frame.
+/// Wraps the content, which is all `pieces` one after the other, in a frame.
 pub(super) fn wrap(kind: FrameKind, pieces: &[&[u8]]) -> Vec<u8> {
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
     let mut frame = Vec::with_capacity(HEAD_BYTES + length);
     frame.extend_from_slice(&MARK);
     frame.push(kind as u8);
     frame.extend_from_slice(&[0; 4]);
-    // What does not fit in a row of a log fits in no frame either.
+    // A content that does not fit into a row of a log does not fit into a frame either.
     frame.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
     for piece in pieces {
         frame.extend_from_slice(piece);
@@ -39,7 +39,7 @@ pub(super) fn wrap(kind: FrameKind, pieces: &[&[u8]]) -> Vec<u8> {
     frame
 }
 
-/// What stands in the frame at the beginning of `bytes`, if there is a whole one.
+/// The content of the frame at the start of `bytes`, if there is a complete one.
 pub(super) fn unwrap(bytes: &[u8]) -> Option<(FrameKind, &[u8])> {
     let rest = bytes.strip_prefix(&MARK)?;
     let (kind, rest) = rest.split_first()?;
@@ -54,12 +54,12 @@ pub(super) fn unwrap(bytes: &[u8]) -> Option<(FrameKind, &[u8])> {
     is_whole.then_some((kind, content))
 }
 
-/// Where the next frame may begin at or after `from`; a mark may stand in front of nothing.
+/// Where the next frame may start, at or after `from`. A mark does not guarantee a frame.
 pub(super) fn find(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while let Some(rest) = bytes.get(at..) {
         at += rest.iter().position(|byte| *byte == MARK[0])?;
-        // A mark that the end cuts off counts.
+        // An incomplete mark at the end counts.
         let rest = &bytes[at..];
         if MARK.starts_with(&rest[..rest.len().min(MARK.len())]) {
             return Some(at);
@@ -76,7 +76,7 @@ fn checksum(kind: u8, summed: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Takes a number from the front of `bytes`.
+/// Takes a number from the start of `bytes`.
 pub(super) fn number(bytes: &mut &[u8]) -> Option<u64> {
     let (number, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_frame_gives_what_was_put_in_or_nothing(
+        fn a_frame_returns_its_content_or_nothing(
             content in prop::collection::vec(any::<u8>(), 0..100),
             before in prop::collection::vec(any::<u8>(), 0..20),
             at in any::<prop::sample::Index>(),

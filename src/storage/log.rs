@@ -19,46 +19,46 @@ use super::{
     summary::Summary,
 };
 
-/// Parts by the id of their record and their number in it.
+/// Parts, by the id of their record and their number in it.
 const PARTS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("parts");
 
-/// One row: what the others are.
+/// One row: the summary of the records.
 const SUMMARY: TableDefinition<'_, (), &[u8]> = TableDefinition::new("summary");
 
-/// redb's page cache. What is written is read once, soon or never.
+/// redb's page cache. Written data is read once, soon or never.
 const CACHE_BYTES: usize = 4 << 20;
 
 /// Records in one file, in the order of their ids.
 #[derive(Debug)]
 pub struct Log {
     medium: Box<dyn Backend>,
-    /// None before the first use and after a failure: only a database that is opened again knows
-    /// what is on the disk.
+    /// `None` before the first use and after a failure: only a newly opened database knows what is
+    /// on disk.
     database: Option<Database>,
 }
 
-/// What a log holds when it is opened.
+/// The contents of a log when it is opened.
 #[derive(Debug, Default)]
 pub struct OpenedLog {
     /// Its records, in order.
     pub entries: Vec<RecordEntry>,
-    /// What its damage cost, if its file was damaged.
+    /// What was lost, if its file was damaged.
     pub loss: Option<DamageReport>,
 }
 
-/// What became of a damaged file.
+/// What happened to a damaged file.
 #[derive(Debug)]
 pub struct DamageReport {
-    /// What is wrong with it.
+    /// The damage.
     pub error: String,
-    /// Where it is now.
+    /// The path of the damaged file.
     pub aside: PathBuf,
-    /// Data points that could not be read any more; none if nobody knows how many.
+    /// The number of lost data points. `None` if it is unknown.
     pub points: Option<u64>,
 }
 
 impl Log {
-    /// A log on `medium`, not opened yet.
+    /// A log that is not opened yet.
     pub fn new(medium: impl Backend) -> Self {
         Self {
             medium: Box::new(medium),
@@ -66,14 +66,14 @@ impl Log {
         }
     }
 
-    /// Opens it, repairs it after a crash, checks all of it, and says what it holds. What is left
-    /// of a damaged file is put into a new one; the damaged one is set aside.
+    /// Opens the log, repairs it after a crash, checks all of it, and returns its contents. Intact
+    /// records of a damaged file are copied to a new one, and the damaged file is renamed.
     ///
     /// # Errors
-    /// If it is in use or the disk fails.
+    /// If it is in use, or the disk fails.
     pub fn open(&mut self) -> Result<OpenedLog, StorageError> {
         let error = match self.medium.is_aside() {
-            true => "the end came before all of it was read".to_owned(),
+            true => "the process ended before all of it was read".to_owned(),
             false => match self.list() {
                 Err(StorageError::Damaged(error)) => error,
                 listed => {
@@ -97,12 +97,12 @@ impl Log {
         Ok(OpenedLog { entries, loss })
     }
 
-    /// Adds records and removes those whose ids are in one of the ranges, both or neither. When
-    /// this has returned, that is on disk.
+    /// Adds records and removes those whose ids are in one of the ranges, both or neither. After it
+    /// returns, this is on disk.
     ///
     /// # Errors
-    /// If the disk fails; it may or may not have been done then. If the file is damaged, until
-    /// [`Self::open`] has saved what can be.
+    /// If the disk fails; then the write may or may not have happened. If the file is damaged,
+    /// until [`Self::open`] has recovered it.
     pub fn write(
         &mut self,
         records: &[Record],
@@ -113,11 +113,11 @@ impl Log {
         Ok(())
     }
 
-    /// The payloads of all records with these ids, one after the other, and how many points they
-    /// hold.
+    /// The payloads of all records with these ids, one after the other, and the number of their
+    /// points.
     ///
     /// # Errors
-    /// As [`Self::write`].
+    /// Like [`Self::write`].
     pub fn read(&mut self, ids: RangeInclusive<u64>) -> Result<(Bytes, u64), StorageError> {
         self.with(|database| {
             let (mut payload, mut points) = (BytesMut::new(), 0);
@@ -130,20 +130,20 @@ impl Log {
         })
     }
 
-    /// Closes the file, so that opening it again is quick and others can have it.
+    /// Closes the file, so that opening it again is fast and other processes can use it.
     pub fn close(&mut self) {
         let database = self.database.take();
-        // What fails or panics here is repaired by the next one who opens it.
+        // The next process that opens the file repairs what fails or panics here.
         drop(catch_unwind(AssertUnwindSafe(|| drop(database))));
     }
 
-    /// What it holds, when all of it was read.
+    /// The contents, after reading everything.
     fn list(&mut self) -> Result<Vec<RecordEntry>, StorageError> {
         let noted = Summary::unwrap(&self.medium.noted()).unwrap_or_default();
         self.with(|database| list(database, &noted))
     }
 
-    /// Does something with the database, which is opened if need be, and closed if that fails.
+    /// Runs an operation on the database, which is opened if necessary, and closed after a failure.
     fn with<T>(
         &mut self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
@@ -152,7 +152,7 @@ impl Log {
         let (database, result) = guarded(|| {
             let database = match kept {
                 Some(database) => database,
-                None if medium.is_aside() => return Err(damage("most of it is elsewhere")),
+                None if medium.is_aside() => return Err(damage("its recovery is not finished")),
                 None => create(medium.as_ref())?,
             };
             let result = work(&database)?;
@@ -169,7 +169,7 @@ impl Drop for Log {
     }
 }
 
-/// Does something with a database. redb panics where it finds what it never wrote.
+/// Runs an operation on a database. redb panics if it finds data that it never wrote.
 fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StorageError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => Ok(result?),
@@ -184,18 +184,18 @@ fn create(medium: &dyn Backend) -> Result<Database, redb::Error> {
     builder.set_cache_size(CACHE_BYTES);
     builder.set_check_integrity_on_open(true);
     let database = medium.open(&builder)?;
-    // Nothing is written where something is: it may turn out to be damaged.
+    // Nothing is written to an existing database: it may turn out to be damaged.
     if database.begin_read()?.list_tables()?.next().is_none() {
         let transaction = database.begin_write()?;
-        transaction.open_table(PARTS)?; // so that they are there to be read
+        transaction.open_table(PARTS)?; // so that the tables exist for readers
         transaction.open_table(SUMMARY)?;
         transaction.commit()?;
     }
     Ok(database)
 }
 
-/// What it holds. That is less than it should if it has not even what was noted beside it: the
-/// damage was where redb goes back to what was before.
+/// The contents. They are incomplete if they have less than the sidecar file says: then the damage
+/// is where redb returns to an older state.
 fn list(database: &Database, noted: &Summary) -> Result<Vec<RecordEntry>, redb::Error> {
     let mut entries: Vec<RecordEntry> = Vec::new();
     let transaction = database.begin_read()?;
@@ -213,15 +213,15 @@ fn list(database: &Database, noted: &Summary) -> Result<Vec<RecordEntry>, redb::
     })?;
     let summary = summary(&transaction.open_table(SUMMARY)?)?;
     if summary.change < noted.change {
-        return Err(damage("what was written last is not there"));
+        return Err(damage("the last write is missing"));
     }
     if summary.points != entries.iter().map(|entry| entry.points).sum::<u64>() {
-        return Err(damage("a record is not there"));
+        return Err(damage("a record is missing"));
     }
     Ok(entries)
 }
 
-/// Goes over all parts of the records with these ids.
+/// Visits all parts of the records with these ids.
 fn each_part(
     parts: &impl ReadableTable<(u64, u64), &'static [u8]>,
     ids: RangeInclusive<u64>,
@@ -232,9 +232,9 @@ fn each_part(
         let (key, row) = row?;
         let part = RecordPart::unwrap(row.value());
         let part = part.filter(|part| (part.id, part.number) == key.value());
-        let part = part.ok_or_else(|| damage("a record is not what was written"))?;
+        let part = part.ok_or_else(|| damage("a record has changed"))?;
         if next.unwrap_or((part.id, 0)) != (part.id, part.number) {
-            return Err(damage("a part of a record is not there"));
+            return Err(damage("a part of a record is missing"));
         }
         visit(&part);
         let more = part.number + 1 < part.count;
@@ -242,11 +242,11 @@ fn each_part(
     }
     match next {
         None => Ok(()),
-        Some(_) => Err(damage("a part of a record is not there")),
+        Some(_) => Err(damage("a part of a record is missing")),
     }
 }
 
-/// Adds and removes records; gives what there is then.
+/// Adds and removes records. Returns the new summary.
 pub(super) fn write(
     database: &Database,
     records: &[Record],
@@ -260,7 +260,7 @@ pub(super) fn write(
     Ok(after)
 }
 
-/// Lets an empty log go on after so many changes.
+/// Continues an empty log after this number of changes.
 pub(super) fn begin(database: &Database, change: u64) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     set_summary(&transaction, &Summary::empty(change))?;
@@ -280,7 +280,7 @@ fn change(
             let frame = part.frame();
             debug_assert!(frame.len() <= ROW_BYTES);
             let known = parts.insert((part.id, part.number), frame.as_slice())?;
-            // A write that failed may have been done all the same.
+            // A write that failed may have happened anyway.
             if part.number == 0 && known.is_none() {
                 summary.points += part.points;
             }
@@ -306,7 +306,7 @@ fn summary(table: &impl ReadableTable<(), &'static [u8]>) -> Result<Summary, red
         None => Ok(Summary::default()),
         Some(row) => {
             let summary = Summary::unwrap(row.value());
-            summary.ok_or_else(|| damage("the summary is not what was written"))
+            summary.ok_or_else(|| damage("the summary has changed"))
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Records that outlive the process: what `write` has returned from is on disk, whatever happens to
-//! the process or to the power after that.
+//! Records that survive the process: after `write` has returned, they are on disk, whatever happens
+//! to the process or to the power.
 //!
 //! A [`Log`] is one file of redb, which is crash-safe by itself: each write is a transaction that
-//! ends with a sync. What this adds is what a queue needs: records with ids in their order, several
-//! added and removed at once, and after a failed write the file is opened again.
+//! ends with a sync. This module adds what a queue needs: records with ids in their order, several
+//! added and removed at once, and the file is opened again after a failed write.
 //!
-//! A file that is damaged is another matter: redb refuses all of it. So each record says by itself
-//! what it is (`frame.rs`, `record.rs`), and a summary (`summary.rs`), in the file and once more
-//! beside it, what there should be. What is whole is found in the damaged file and put into a new
-//! one (`salvage.rs`), and what is lost is known in data points.
+//! redb refuses a damaged file completely. So each record identifies itself (`frame.rs`,
+//! `record.rs`), and a summary (`summary.rs`), in the file and in a sidecar file, says which
+//! records there should be. Intact records are found in the damaged file and copied to a new one
+//! (`recovery.rs`), and the number of lost data points is known.
 //!
-//! Everything here blocks; call it where that is allowed.
+//! All functions here block; call them only where this is allowed.
 
 mod directory;
 mod error;
@@ -31,7 +31,7 @@ pub use log::{DamageReport, Log, OpenedLog};
 pub use record::{Record, RecordEntry};
 pub use status::LogStatus;
 
-/// Reads a frame, wherever in the bytes it begins, and what stands in it, as a damaged file has it.
+/// Reads a frame, wherever it starts in the bytes, and its content, as in a damaged file.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     let mut from = 0;
@@ -43,7 +43,7 @@ pub fn fuzz(bytes: &[u8]) {
         let _ = summary::Summary::unwrap(found);
         from = at + 1;
     }
-    // Without the checksum, which few bytes have by chance.
+    // This skips the checksum, which random bytes rarely match.
     let _ = (
         record::RecordPart::read(bytes),
         summary::Summary::read(bytes),

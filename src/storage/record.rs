@@ -6,53 +6,53 @@ use bytes::Bytes;
 
 use super::frame::{self, FrameKind, HEAD_BYTES, number};
 
-/// The most bytes in a row. redb gives a row more than a page large a power of two of pages; this
-/// just fits in sixteen.
+/// The most bytes in a row. redb gives a row larger than a page a power of two of pages; this just
+/// fits into sixteen.
 pub(super) const ROW_BYTES: usize = 65_536 - 256;
 
-/// The most bytes of payload in one part.
+/// The most payload bytes in one part.
 const PART_BYTES: usize = ROW_BYTES - HEAD_BYTES - PART_HEAD_BYTES;
 
 const PART_HEAD_BYTES: usize = 6 * 8;
 
-/// What is written.
+/// A record to write.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Its place in the order.
+    /// Its position in the order.
     pub id: u64,
-    /// Data points in it.
+    /// Its data points.
     pub points: u64,
-    /// When it was made, since the Unix epoch.
+    /// When it was created, since the Unix epoch.
     pub created: Duration,
-    /// What it holds.
+    /// Its content.
     pub payload: Bytes,
 }
 
 /// What a log knows of a record without its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordEntry {
-    /// Its place in the order.
+    /// Its position in the order.
     pub id: u64,
-    /// Data points in it.
+    /// Its data points.
     pub points: u64,
-    /// Bytes of its payload.
+    /// The size of its payload in bytes.
     pub bytes: u64,
-    /// When it was made, since the Unix epoch, to the millisecond.
+    /// When it was created, since the Unix epoch, in milliseconds.
     pub created: Duration,
 }
 
-/// A part of a record. It says by itself what it is a part of.
+/// A part of a record. It identifies its record by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordPart<'a> {
     pub(super) id: u64,
-    /// The change with which it was written.
+    /// The number of the change that wrote it.
     pub(super) change: u64,
-    /// Its place in the record, from 0.
+    /// Its position in the record, from 0.
     pub(super) number: u64,
-    /// How many parts the record has.
+    /// The number of parts of the record.
     pub(super) count: u64,
     pub(super) created_ms: u64,
-    /// Data points in the whole record.
+    /// The data points of the whole record.
     pub(super) points: u64,
     pub(super) payload: &'a [u8],
 }
@@ -78,7 +78,7 @@ impl Record {
 }
 
 impl<'a> RecordPart<'a> {
-    /// As it is written.
+    /// The part as it is written.
     pub(super) fn frame(&self) -> Vec<u8> {
         let Self {
             id,
@@ -93,7 +93,7 @@ impl<'a> RecordPart<'a> {
         frame::wrap(FrameKind::Part, &[head.as_flattened(), payload])
     }
 
-    /// Reads what stands in a frame.
+    /// Reads the content of a frame.
     pub(super) fn read(mut content: &'a [u8]) -> Option<Self> {
         let mut next = || number(&mut content);
         let [id, change] = [next()?, next()?];

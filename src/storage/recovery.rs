@@ -1,5 +1,5 @@
-//! What can still be read of a damaged file goes into a new one. The order in the file is not
-//! trusted: each part of a record is found by its mark, and taken if it is whole.
+//! Copies what can be read of a damaged file to a new one. It does not trust the structure of the
+//! file: it finds each part of a record by its mark, and takes it if it is intact.
 
 use std::{
     collections::BTreeMap,
@@ -19,18 +19,18 @@ use super::{
     summary::Summary,
 };
 
-/// How much of the file is looked at together.
+/// How much of the file is read at once.
 const STEP_BYTES: u64 = 1 << 20;
 
-/// The most that is written together.
+/// How much is written at once.
 const WRITE_BYTES: usize = 16 << 20;
 
-/// The new log, where the damaged one is, and how many data points could not be read; none if
-/// nobody knows.
+/// The new log, the path of the damaged one, and the number of lost data points; `None` if it is
+/// unknown.
 pub(super) type Recovered = (Database, PathBuf, Option<u64>);
 
-/// Makes a new log of what can be read of the damaged one, and sets that aside. If the end comes
-/// before this has returned, it is done again from the beginning.
+/// Creates a new log from what can be read of the damaged one, which is renamed. If the process
+/// ends before this returns, it starts again from the beginning.
 pub(super) fn salvage(
     medium: &dyn Backend,
     create: impl FnOnce() -> Result<Database, redb::Error>,
@@ -42,7 +42,7 @@ pub(super) fn salvage(
     let summary = summary.max_by_key(|summary| summary.change);
     let known = summary.clone().unwrap_or_default();
     let records = found.records(|id, change| summary.is_none() || known.holds(id, change));
-    // What is newer than the summary comes on top of it.
+    // Records that are newer than the summary come in addition.
     let newer = records
         .values()
         .filter(|places| places[0].change > known.change);
@@ -77,7 +77,7 @@ fn copy(
     log::write(to, &gathered, &[])
 }
 
-/// Where a part is in the file, and what it says of its record.
+/// Where a part is in the file, and what it says about its record.
 #[derive(Debug, Clone, Copy)]
 struct PartLocation {
     offset: u64,
@@ -87,16 +87,16 @@ struct PartLocation {
     points: u64,
 }
 
-/// What is in a file.
+/// The contents of a file.
 #[derive(Debug, Default)]
 struct RecoveredParts {
-    /// By the id of the record, the change with which it was written, and the number of the part.
+    /// By the id of the record, the number of the change that wrote it, and the number of the part.
     parts: BTreeMap<(u64, u64, u64), PartLocation>,
-    /// The newest one.
+    /// The newest summary.
     summary: Option<Summary>,
 }
 
-/// Looks for frames in all of a file.
+/// Searches the whole file for frames.
 fn scan(file: &mut dyn Quarantined) -> io::Result<RecoveredParts> {
     let (mut found, mut window, mut offset) = (RecoveredParts::default(), Vec::new(), 0_u64);
     file.seek(SeekFrom::Start(0))?;
@@ -106,7 +106,7 @@ fn scan(file: &mut dyn Quarantined) -> io::Result<RecoveredParts> {
         let rest = loop {
             match frame::find(&window, at) {
                 None => break window.len(),
-                // It may go on in what is not read yet.
+                // The frame may continue in data that is not read yet.
                 Some(next) if !is_end && window.len() - next < ROW_BYTES => break next,
                 Some(next) => at = next + found.take(&window[next..], offset + next as u64),
             }
@@ -120,7 +120,8 @@ fn scan(file: &mut dyn Quarantined) -> io::Result<RecoveredParts> {
 }
 
 impl RecoveredParts {
-    /// Takes the frame at the beginning of `bytes`, if one is there. Gives how many bytes are done.
+    /// Takes the frame at the start of `bytes`, if there is one. Returns the number of processed
+    /// bytes.
     fn take(&mut self, bytes: &[u8], offset: u64) -> usize {
         let Some((kind, content)) = frame::unwrap(bytes) else {
             return 1;
@@ -152,7 +153,8 @@ impl RecoveredParts {
         bytes
     }
 
-    /// The parts of each whole record that is held, by its id; the newest of those with the same.
+    /// The parts of each complete record that the log should have, by its id; the newest ones if
+    /// there are several.
     fn records(self, holds: impl Fn(u64, u64) -> bool) -> BTreeMap<u64, Vec<PartLocation>> {
         let parts: Vec<_> = self.parts.into_iter().collect();
         let of_one = parts.chunk_by(|((id, change, _), _), ((other, later, _), _)| {

@@ -1,4 +1,4 @@
-//! How the logs of a directory are: together, the status of their extension.
+//! The status of the logs of a directory, which together are the status of their extension.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::pipeline::Reporter;
 
-/// Says how one log is. The extension is well as long as all its logs are.
+/// Reports the status of one log. The extension works as long as all its logs do.
 #[derive(Debug, Clone)]
 pub struct LogStatus {
     name: String,
@@ -18,7 +18,7 @@ pub struct LogStatus {
 #[derive(Debug)]
 pub(super) struct DirectoryShared {
     reporter: Reporter,
-    /// What is wrong with each log that fails.
+    /// The error of each failing log.
     failing: Mutex<BTreeMap<String, String>>,
 }
 
@@ -39,12 +39,12 @@ impl DirectoryShared {
 }
 
 impl LogStatus {
-    /// It cannot be used now; `error` says why, without a secret.
+    /// Reports that the log cannot be used. `error` says why, without a secret.
     pub fn fails(&self, error: String) {
         self.change(Some(error));
     }
 
-    /// It can be used.
+    /// Reports that the log can be used.
     pub fn works(&self) {
         self.change(None);
     }
@@ -72,7 +72,7 @@ mod tests {
     use crate::pipeline::ComponentStatus;
 
     #[test]
-    fn the_extension_is_well_when_all_its_logs_are() {
+    fn the_extension_works_when_all_its_logs_do() {
         let reporter = Reporter::unheard();
         let shared = DirectoryShared::new(reporter.clone());
         let (first, second) = (shared.of_log("a"), shared.of_log("b"));

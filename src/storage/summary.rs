@@ -1,25 +1,25 @@
-//! What a log holds, without what is in it. It is written with every change, so that of a file that
-//! is damaged it is known how much is lost, and which of the records that are found in it were
-//! removed long ago.
+//! Which records a log has, without their contents. It is written with every change. So after
+//! damage it is known how much is lost, and which of the records in the damaged file were removed
+//! before.
 
 use std::ops::RangeInclusive;
 
 use super::frame::{self, FrameKind};
 
-/// The most gaps that are known. They are few: records are removed in their order, but for those
+/// The most gaps that are stored. There are few: records are removed in their order, except those
 /// that several consumers have at the same time.
 const MAX_GAPS: usize = 256;
 
-/// What a log holds.
+/// Which records a log has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// How many changes were made.
+    /// The number of changes.
     pub(super) change: u64,
     /// Data points in all records.
     pub(super) points: u64,
     /// The ids of its records, from the first to the last one.
     ids: RangeInclusive<u64>,
-    /// What was removed between them, in order.
+    /// The ids that were removed in between, in order.
     gaps: Vec<RangeInclusive<u64>>,
 }
 
@@ -34,11 +34,11 @@ impl Default for Summary {
     }
 }
 
-/// No ids.
+/// A range without ids.
 const NONE: RangeInclusive<u64> = RangeInclusive::new(1, 0);
 
 impl Summary {
-    /// An empty log that goes on after so many changes.
+    /// An empty log after this number of changes.
     pub(super) fn empty(change: u64) -> Self {
         Self {
             change,
@@ -46,7 +46,7 @@ impl Summary {
         }
     }
 
-    /// Its records have these ids now, but for the removed ones.
+    /// Sets the ids of its records, without the removed ones.
     pub(super) fn span(
         &mut self,
         ids: Option<RangeInclusive<u64>>,
@@ -71,14 +71,14 @@ impl Summary {
         self.gaps = gaps;
     }
 
-    /// Whether a record that was written with a change is one of those that it holds. What came
-    /// with a later one it does not know of.
+    /// Whether the log has a record that was written with `change`. The summary does not know
+    /// records of later changes.
     pub(super) fn holds(&self, id: u64, change: u64) -> bool {
         let is_gone = || self.gaps.iter().any(|gap| gap.contains(&id));
         change > self.change || (self.ids.contains(&id) && !is_gone())
     }
 
-    /// As it is written.
+    /// The summary as it is written.
     pub(super) fn frame(&self) -> Vec<u8> {
         let (first, last) = (*self.ids.start(), *self.ids.end());
         let ends = self.gaps.iter().flat_map(|gap| [*gap.start(), *gap.end()]);
@@ -87,7 +87,7 @@ impl Summary {
         frame::wrap(FrameKind::Summary, &[&bytes])
     }
 
-    /// Reads what stands in a frame.
+    /// Reads the content of a frame.
     pub(super) fn read(mut content: &[u8]) -> Option<Self> {
         let mut number = || frame::number(&mut content);
         let (change, points) = (number()?, number()?);
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_removed_is_held_no_more() {
+    fn removed_records_are_not_in_the_summary() {
         let mut summary = Summary::empty(7);
         summary.span(Some(3..=9), &[1..=2, 6..=6, 5..=5, 10..=11]);
         assert_eq!(summary.gaps, [5..=6]);
@@ -126,7 +126,7 @@ mod tests {
             (0..20).filter(|id| summary.holds(*id, 7)).collect()
         };
         assert_eq!(held(&summary), [3, 4, 7, 8, 9]);
-        assert!(summary.holds(1, 8), "nothing is known of it");
+        assert!(summary.holds(1, 8), "the summary does not know it");
         assert_eq!(Summary::unwrap(&summary.frame()), Some(summary.clone()));
         summary.span(None, &[3..=9]);
         assert_eq!(held(&summary), Vec::<u64>::new());

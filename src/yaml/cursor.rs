@@ -1,4 +1,4 @@
-//! A node together with its path, for checks that follow the decoding.
+//! A node with its path, for checks after decoding.
 
 use super::{
     Diagnostics, Node, Place,
@@ -6,20 +6,20 @@ use super::{
     node::shorten,
 };
 
-/// A node and the path that leads to it.
+/// A node and the path to it.
 ///
-/// Checks that look at decoded values report here, so that their messages have a line as well:
+/// Checks of decoded values report here, so that their messages have a line as well:
 /// `cursor.error(&["targets", "0", "endpoint"], "…", diagnostics)`.
 #[derive(Debug, Clone)]
 pub struct Cursor<'n> {
-    /// The node.
+    /// The node in the tree.
     pub node: &'n Node,
     /// Its path from the root, such as `receivers::betanet`.
     pub path: String,
 }
 
 impl<'n> Cursor<'n> {
-    /// A cursor at `node`, whose path is `path`.
+    /// A cursor at `node` with the given `path`.
     pub fn new(node: &'n Node, path: impl Into<String>) -> Self {
         Self {
             node,
@@ -27,7 +27,7 @@ impl<'n> Cursor<'n> {
         }
     }
 
-    /// The cursor at what `path` leads to from here.
+    /// The cursor at `path` below this node.
     pub fn at(&self, path: &[&str]) -> Option<Self> {
         Some(Self {
             node: self.node.at(path)?,
@@ -35,7 +35,7 @@ impl<'n> Cursor<'n> {
         })
     }
 
-    /// The cursors of everything in this map or list.
+    /// The cursors of all members of this map or list.
     pub fn children(&self) -> impl Iterator<Item = Self> {
         let keys = self
             .node
@@ -54,8 +54,8 @@ impl<'n> Cursor<'n> {
         })
     }
 
-    /// The place of what `path` leads to: its key if it has one, and if it is absent (a default is
-    /// in force) the nearest place around it.
+    /// The place of `path` below this node: its key if it has one, or, if it is absent and a
+    /// default applies, the nearest place around it.
     pub fn place_of(&self, path: &[&str]) -> &'n Place {
         let mut node = self.node;
         let mut place = &node.place;
@@ -69,17 +69,17 @@ impl<'n> Cursor<'n> {
         place
     }
 
-    /// Reports an error about what `path` leads to; the empty path means this node.
+    /// Reports an error about `path` below this node. An empty path means this node.
     pub fn error(&self, path: &[&str], message: impl Into<String>, diagnostics: &mut Diagnostics) {
         diagnostics.error(self.place_of(path), self.path_to(path), message);
     }
 
-    /// Reports a warning about what `path` leads to.
+    /// Reports a warning about `path` below this node.
     pub fn warning(&self, path: &[&str], message: impl Into<String>, into: &mut Diagnostics) {
         into.warning(self.place_of(path), self.path_to(path), message);
     }
 
-    /// Below a key that holds secrets, a key that may be one is not shown.
+    /// Below a key for secrets, a key that may itself be a secret is not shown.
     fn path_to(&self, path: &[&str]) -> String {
         let mut to = self.path.clone();
         let mut is_secret = self.path.split("::").any(holds_secrets);
@@ -104,7 +104,7 @@ mod tests {
     use crate::yaml::parse;
 
     #[test]
-    fn reports_where_it_is_or_would_be() {
+    fn reports_the_place_of_a_value_or_of_its_parent() {
         let text = "targets:\n  - endpoint: x\n  - {}\n";
         let node = parse("f", text, &mut Diagnostics::new()).unwrap();
         let cursor = Cursor::new(&node, "receivers::betanet");

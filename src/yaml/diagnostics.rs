@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, all of it, each with its place.
+//! All findings about a configuration, each with its place.
 
 use super::{Node, Place, Value};
 use std::{collections::BTreeSet, fmt};
@@ -6,13 +6,13 @@ use std::{collections::BTreeSet, fmt};
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Diagnostic {
-    /// Where it is.
+    /// The place in the file.
     pub place: Place,
-    /// What it is about, such as `receivers::betanet::timeout`; empty for a whole source.
+    /// The path, such as `receivers::betanet::timeout`; empty for a whole source.
     pub path: String,
-    /// What is wrong, lower case and without a full stop.
+    /// The message, in lower case and without a full stop.
     pub message: String,
-    /// What may set it right, such as ``did you mean `timeout`?``.
+    /// A suggestion, such as ``did you mean `timeout`?``.
     pub help: Option<String>,
 }
 
@@ -30,8 +30,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All findings, in the order of the files, each once. As an error it prints the errors, one a
-/// line; the warnings are kept apart.
+/// All findings in the order of the files, each once. As an error it prints the errors, one per
+/// line. Warnings are separate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 pub struct Diagnostics {
     errors: BTreeSet<Diagnostic>,
@@ -39,12 +39,12 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Nothing found yet.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether there are no errors; warnings do not count.
+    /// Whether there are no errors. Warnings do not count.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
@@ -69,7 +69,7 @@ impl Diagnostics {
         });
     }
 
-    /// Adds an error that may come with help.
+    /// Adds an error that may have a suggestion.
     pub fn push(&mut self, error: Diagnostic) {
         self.errors.insert(error);
     }
@@ -84,14 +84,14 @@ impl Diagnostics {
         });
     }
 
-    /// Adds all that `other` found.
+    /// Adds all findings of `other`.
     pub fn extend(&mut self, other: Self) {
         self.errors.extend(other.errors);
         self.warnings.extend(other.warnings);
     }
 
-    /// Adds what `other` found at paths of which no error is known yet: after a broken reference to
-    /// a variable, that its text is no duration is no news.
+    /// Adds the findings of `other` at paths without a known error: after an invalid reference, an
+    /// error about its text is no new information.
     pub fn extend_news(&mut self, mut other: Self) {
         let known = |path: &str| self.errors.iter().any(|error| error.path == path);
         other
@@ -100,11 +100,13 @@ impl Diagnostics {
         self.extend(other);
     }
 
-    /// Puts the references of `root` in place of what came of them, wherever a message repeats it.
+    /// Replaces the values of the references in `root` by the references, wherever a message
+    /// repeats a value.
     pub fn hide_values(&mut self, root: &Node) {
         let mut values = Vec::new();
         expansions(root, &mut values);
-        // A value that is part of another must not leave the rest of that.
+        // Longer values come first: a value that is part of another one must not leave the rest of
+        // it.
         values.sort_unstable_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         let hidden = |text: String| {
             let hide =
@@ -121,22 +123,22 @@ impl Diagnostics {
         }
     }
 
-    /// The warnings are errors from now on.
+    /// Turns the warnings into errors.
     pub fn make_strict(&mut self) {
         self.errors.append(&mut self.warnings);
     }
 
-    /// The diagnostics as an error, if there are errors.
+    /// The findings as an error, if there are errors.
     ///
     /// # Errors
-    /// When anything but warnings was found.
+    /// If there are findings other than warnings.
     pub fn into_result(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }
 }
 
-/// What came of the references below a node, and each one's text. Shorter ones are no secret, and
-/// would be found everywhere.
+/// The values of the references below a node, and the text of each. Very short values are not
+/// secrets, and would be found everywhere.
 fn expansions<'n>(node: &'n Node, into: &mut Vec<(&'n str, &'n str)>) {
     const TELLING: usize = 4;
     if let Some(expansion) = &node.expansion

@@ -1,38 +1,39 @@
-//! Keys that a struct does not have, but that files written for another program do.
+//! Keys that a struct does not have, but that files for another program do.
 //!
-//! A table stands beside each config struct and says of each such key what becomes of it. So a
-//! copied file works where a key would change nothing, and says why where it would.
+//! Each config struct has a table of such keys. It says what happens to each of them. So a copied
+//! file works if a key would change nothing, and the message explains why if it would.
 
 /// The foreign keys of a struct and of the structs in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Foreign {
-    /// Those of the struct itself.
+    /// The keys of the struct itself.
     pub keys: &'static [ForeignKey],
-    /// More of them, of what several structs have in common.
+    /// Keys that several structs have in common.
     pub also: &'static [&'static Self],
-    /// Those of what stands under a key, or under any key or position (`*`).
+    /// The foreign keys below a key, or below any key or position (`*`).
     pub below: &'static [(&'static str, &'static Self)],
 }
 
-/// Keys that share a fate.
+/// Foreign keys that are handled in the same way.
 #[derive(Debug, Clone, Copy)]
 pub struct ForeignKey {
-    /// Their names.
+    /// The names of the keys.
     pub names: &'static [&'static str],
-    /// What becomes of them.
+    /// How they are handled.
     pub fate: ForeignFate,
-    /// Why, the end of a sentence: "has no effect: …".
+    /// Why, as the end of a sentence: "has no effect: …".
     pub why: &'static str,
 }
 
-/// What becomes of a foreign key.
+/// How a foreign key is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForeignFate {
-    /// It is accepted with a warning: without it the data says the same.
+    /// It is accepted with a warning: the data is the same without it.
     Ignored,
-    /// It is accepted with these values, which say what is done anyway; any other is an error.
+    /// It is accepted with these values, which describe what happens anyway. Any other value is an
+    /// error.
     Only(&'static [&'static str]),
-    /// It is an error: without it the data, or where it goes, would be another.
+    /// It is an error: without it the data or its destination would be different.
     Refused,
 }
 
@@ -44,13 +45,13 @@ impl Foreign {
         below: &[],
     };
 
-    /// What is known of a key of the struct itself.
+    /// The foreign key with this name, in the struct itself.
     pub fn key(&self, name: &str) -> Option<&'static ForeignKey> {
         let own = self.keys.iter().find(|key| key.names.contains(&name));
         own.or_else(|| self.also.iter().find_map(|also| also.key(name)))
     }
 
-    /// The foreign keys of what stands under `name`.
+    /// The foreign keys below `name`.
     pub fn below(&self, name: &str) -> Option<&'static Self> {
         let is_it = |(key, _): &&(&str, _)| [name, "*"].contains(key);
         let own = self.below.iter().find(is_it).map(|(_, below)| *below);
@@ -59,13 +60,13 @@ impl Foreign {
 }
 
 impl ForeignKey {
-    /// Keys that are accepted without effect.
+    /// Keys that are accepted without an effect.
     pub const fn ignored(names: &'static [&'static str], why: &'static str) -> Self {
         let fate = ForeignFate::Ignored;
         Self { names, fate, why }
     }
 
-    /// Keys that are accepted if they say one of `values`, which is what is done anyway.
+    /// Keys that are accepted with one of `values`, which describe what happens anyway.
     pub const fn only(
         names: &'static [&'static str],
         values: &'static [&'static str],
@@ -81,7 +82,8 @@ impl ForeignKey {
         Self { names, fate, why }
     }
 
-    /// Whether it says what is done anyway: `value` is a scalar's text, none what is no scalar.
+    /// Whether a value describes what happens anyway. `value` is the text of a scalar, and `None`
+    /// for other values.
     pub fn is_met_by(&self, value: Option<&str>) -> bool {
         match self.fate {
             ForeignFate::Ignored | ForeignFate::Refused => false,
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn each_foreign_key_has_its_fate() {
+    fn each_foreign_key_is_handled_as_its_table_says() {
         for (text, expected) in [
             (
                 "buffer: 5",
@@ -185,7 +187,7 @@ mod tests {
                 "list: [{}, {wal: x}]",
                 "f:1:13: list::1::wal: is not supported: what waits would be lost",
             ),
-            // It is foreign where its table is, and nowhere else.
+            // It is foreign only where its table applies.
             (
                 "inner: {buffer: 5}",
                 "f:1:9: inner::buffer: unknown key; expected one of `size`",
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_words_are_taken_as_the_collector_takes_them() {
+    fn numbers_and_words_are_accepted_as_in_the_collector() {
         for text in ["port: 5.0", "port: 8e3", "level: Detailed", "level: NORMAL"] {
             assert_eq!(said(text), [""; 0], "{text}");
         }

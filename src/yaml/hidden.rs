@@ -1,6 +1,6 @@
-//! What a message must not repeat: values below keys that hold secrets, and most of a URL.
+//! Values that a message must not repeat: those below keys for secrets, and most of a URL.
 
-/// Last words of a key whose value is a secret or holds one.
+/// Last words of keys whose value is or contains a secret.
 const SECRET_WORDS: [&str; 17] = [
     "auth",
     "authorization",
@@ -21,7 +21,7 @@ const SECRET_WORDS: [&str; 17] = [
     "apikey",
 ];
 
-/// Whether what stands below a key may hold a secret. The path of a file is none.
+/// Whether the value of a key may contain a secret. The path of a file does not.
 pub(super) fn holds_secrets(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let last = key.rsplit(['_', '-', '.']).next().unwrap_or_default();
@@ -29,16 +29,16 @@ pub(super) fn holds_secrets(key: &str) -> bool {
     SECRET_WORDS.contains(&last) || ends.iter().any(|end| key.ends_with(end))
 }
 
-/// A key below one that holds secrets, or nothing if it looks like something that belongs behind a
-/// colon: `Authorization: Bearer …`.
+/// A key below one for secrets. `None` if it looks like a text with a colon: `Authorization: Bearer
+/// …`.
 pub(super) fn plain_key(key: &str) -> Option<&str> {
     const LONGEST: usize = 40;
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
     (key.len() <= LONGEST && key.chars().all(is_plain)).then_some(key)
 }
 
-/// The beginning of a URL, up to where a password, a path or a query may stand; nothing if the text
-/// is none.
+/// The start of a URL, up to where a password, a path or a query may be. `None` if the text is not
+/// a URL.
 pub fn beginning_of_url(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let host = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
@@ -50,7 +50,7 @@ pub fn beginning_of_url(text: &str) -> Option<String> {
     })
 }
 
-/// Whether a text is no more than a host and perhaps a port.
+/// Whether a text is only a host, perhaps with a port.
 pub(super) fn is_host(text: &str) -> bool {
     const LONGEST: usize = 60;
     let is_known = |letter: char| letter.is_ascii_alphanumeric() || "-._:[]".contains(letter);
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_keys_that_hold_secrets() {
+    fn finds_keys_for_secrets() {
         for key in [
             "auth",
             "bearer",

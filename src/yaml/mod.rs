@@ -1,8 +1,8 @@
-//! YAML with positions: a tree, a decoder that finds all mistakes, diagnostics.
+//! YAML with positions: a tree, a decoder that finds all mistakes, and diagnostics.
 //!
-//! Nothing here knows the collector. A text becomes a [`Node`] ([`parse()`]), a node becomes a typed
-//! value ([`decode()`]), and everything wrong on the way is collected in [`Diagnostics`] with its
-//! file, line and column, so that one run shows every mistake.
+//! Nothing here depends on the collector. A text becomes a [`Node`] ([`parse()`]), a node becomes a
+//! typed value ([`decode()`]), and [`Diagnostics`] collects every mistake with its file, line and
+//! column, so that one run shows all of them.
 
 mod cursor;
 mod decode;

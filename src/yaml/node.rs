@@ -1,4 +1,4 @@
-//! The tree: YAML values that remember where they were written.
+//! The tree: YAML values with their positions.
 
 use super::{
     hidden::beginning_of_url,
@@ -11,14 +11,14 @@ use std::{fmt, sync::Arc};
 pub struct Place {
     /// The name of the source, such as `otel-config.yaml`.
     pub source: Arc<str>,
-    /// The line, from 1; 0 when the source as a whole is meant.
+    /// The line, from 1. 0 means the whole source.
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
 }
 
 impl Place {
-    /// The source as a whole, for what cannot be tied to a line (an unreadable file).
+    /// The whole source, for problems without a line (such as an unreadable file).
     pub fn whole(source: &str) -> Self {
         Self {
             source: Arc::from(source),
@@ -37,23 +37,23 @@ impl fmt::Display for Place {
     }
 }
 
-/// A YAML value, where it was written, and whether the environment had a part in it.
+/// A YAML value with its position, and whether it comes from the environment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Node {
-    /// The value.
+    /// The value of the node.
     pub value: Value,
-    /// Where the value begins; for an empty value, where its key is.
+    /// Where the value starts; for an empty value, where its key is.
     pub place: Place,
-    /// Set when the value came from a `${…}` reference: its content may be a secret.
+    /// Set if the value comes from a `${…}` reference: its content may be a secret.
     pub expansion: Option<Arc<Expansion>>,
 }
 
-/// What a `${…}` reference was replaced by.
+/// The replacement of a `${…}` reference.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Expansion {
-    /// The scalar as the file has it, such as `${env:TOKEN}`; safe to show.
+    /// The scalar as it is in the file, such as `${env:TOKEN}`. It can be shown.
     pub reference: String,
-    /// The text that took its place; never to be shown.
+    /// The text that replaced it. It must never be shown.
     pub text: String,
 }
 
@@ -62,27 +62,27 @@ pub struct Expansion {
 pub enum Value {
     /// Nothing, `~` or `null`.
     Null,
-    /// Text, a number or a boolean: [`Scalar::resolve`] tells which.
+    /// Text, a number or a boolean: [`Scalar::resolve`] decides which.
     Scalar(Scalar),
     /// A list.
     Seq(Vec<Node>),
-    /// A map, in the order of the file; its keys are unique.
+    /// A map, in the order of the file. Its keys are unique.
     Map(Vec<MapEntry>),
 }
 
 /// One entry of a map.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MapEntry {
-    /// The key.
+    /// The key of the entry.
     pub key: String,
-    /// Where the key was written.
+    /// The position of the key.
     pub key_place: Place,
-    /// The value.
+    /// The value of the entry.
     pub value: Node,
 }
 
 impl Node {
-    /// A value at a place, as written in the file.
+    /// A value with its position, as written in the file.
     pub fn new(value: Value, place: Place) -> Self {
         Self {
             value,
@@ -91,7 +91,7 @@ impl Node {
         }
     }
 
-    /// Whether there is no value: an empty body, or a reference that came out empty.
+    /// Whether there is no value: nothing, or a reference with an empty value.
     pub fn is_null(&self) -> bool {
         match &self.value {
             Value::Null => true,
@@ -100,7 +100,7 @@ impl Node {
         }
     }
 
-    /// The entries of a map; none for everything else.
+    /// The entries of a map; none for other values.
     pub fn entries(&self) -> &[MapEntry] {
         if let Value::Map(entries) = &self.value {
             entries
@@ -109,7 +109,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; none for everything else.
+    /// The items of a list; none for other values.
     pub fn items(&self) -> &[Self] {
         if let Value::Seq(items) = &self.value {
             items
@@ -118,7 +118,7 @@ impl Node {
         }
     }
 
-    /// The text of a scalar, whatever it means.
+    /// The text of a scalar, whatever its meaning.
     pub fn text(&self) -> Option<&str> {
         match (&self.expansion, &self.value) {
             (Some(expansion), _) => Some(&expansion.text),
@@ -132,7 +132,7 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
-    /// The value under `key` in a map, or at the index `key` in a list.
+    /// The value of `key` in a map, or at the index `key` in a list.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
             Value::Seq(items) => items.get(key.parse::<usize>().ok()?),
@@ -140,12 +140,12 @@ impl Node {
         }
     }
 
-    /// The value that `path` leads to: `node.at(&["targets", "0", "endpoint"])`.
+    /// The value at `path`: `node.at(&["targets", "0", "endpoint"])`.
     pub fn at(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |node, key| node.get(key))
     }
 
-    /// What this is, for a message: `the integer 10`, `a list`, `the value of ${env:X}`.
+    /// A description for messages: `the integer 10`, `a list`, `the value of ${env:X}`.
     pub fn describe(&self) -> String {
         if let Some(expansion) = &self.expansion {
             return format!("the value of {}", expansion.reference);
@@ -171,7 +171,7 @@ impl Node {
         }
     }
 
-    /// What this is, without its value: `an integer`, `a string`.
+    /// A description without the value: `an integer`, `a string`.
     pub fn describe_kind(&self) -> String {
         let kind = match &self.value {
             Value::Scalar(scalar) if self.expansion.is_none() => match scalar.resolve() {
@@ -187,7 +187,7 @@ impl Node {
     }
 }
 
-/// The text, or its beginning when it would flood a message.
+/// The text, or only its start if it is too long for a message.
 pub(super) fn shorten(text: &str) -> String {
     const LONGEST: usize = 60;
     match text
@@ -200,7 +200,7 @@ pub(super) fn shorten(text: &str) -> String {
     }
 }
 
-/// In the flow style; what came from the environment appears as its reference only.
+/// Prints the flow style. Values from the environment appear only as their reference.
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(expansion) = &self.expansion {

@@ -1,17 +1,17 @@
-//! What a plain scalar means: the YAML 1.2 core schema.
+//! The meaning of a plain scalar: the YAML 1.2 core schema.
 
 /// A scalar as it was written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Scalar {
-    /// The text, after the quotes and escapes of YAML but otherwise untouched: `0123` stays `0123`.
+    /// The text after the quotes and escapes of YAML, otherwise unchanged: `0123` stays `0123`.
     pub text: String,
-    /// Whether the text may be something else than a string: written without quotes, or the
-    /// whole value of a `${…}` reference.
+    /// Whether the text may have another type than a string: it has no quotes, or it is the whole
+    /// value of a `${…}` reference.
     pub plain: bool,
 }
 
 impl Scalar {
-    /// What the scalar means by the core schema.
+    /// The meaning of the scalar in the core schema.
     pub fn resolve(&self) -> Plain<'_> {
         if self.plain {
             Plain::of(&self.text)
@@ -26,13 +26,14 @@ impl Scalar {
 pub enum Plain<'a> {
     /// Nothing, `~`, `null`.
     Null,
-    /// `true` or `false`; `yes`, `on` and the like are strings in YAML 1.2.
+    /// `true` or `false`. `yes`, `on` and similar words are strings in YAML 1.2.
     Bool(bool),
-    /// Decimal, `0x…` or `0o…`.
+    /// A decimal integer, `0x…` or `0o…`.
     Int(i128),
-    /// With a point or an exponent, `.inf`, `.nan`, or an integer too large for [`Plain::Int`].
+    /// A number with a point or an exponent, `.inf`, `.nan`, or an integer too large for
+    /// [`Plain::Int`].
     Float(f64),
-    /// Everything else.
+    /// Any other text.
     Text(&'a str),
 }
 
@@ -66,7 +67,7 @@ fn number(text: &str) -> Option<Plain<'static>> {
     if let Some(digits) = text.strip_prefix("0o") {
         return radix(digits, 8);
     }
-    // Rust would also read `inf`, `nan` and `infinity`.
+    // Rust would also parse `inf`, `nan` and `infinity`.
     if !text
         .bytes()
         .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))

@@ -1,7 +1,7 @@
-//! "Did you mean": what a misspelt word was probably meant to be.
+//! "Did you mean": suggests the probable meaning of a misspelled word.
 
-/// The candidate nearest to `word`, if it is near enough to be a misspelling: at most a third of
-/// its letters (and always one) may differ.
+/// The candidate nearest to `word`, if it is near enough for a misspelling: at most a third of its
+/// letters may differ, and always one.
 pub fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let lower = word.to_lowercase();
     let allowed = (word.chars().count() / 3).max(1);
@@ -13,7 +13,7 @@ pub fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// The words as a sentence would list them: `a`, `b`, `c`, in their order.
+/// The words as a list in a sentence: `a`, `b`, `c`, in their order.
 pub fn list(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     quoted.join(", ")

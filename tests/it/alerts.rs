@@ -1,5 +1,5 @@
-//! The alerts in `deploy/prometheus` and the dashboards in `deploy/grafana`: each query is run by a
-//! real Prometheus that scrapes the real program, in a sound fleet and in one with faults.
+//! Tests of the alerts in `deploy/prometheus` and the dashboards in `deploy/grafana`: a real
+//! Prometheus that scrapes the real program runs each query, with a healthy fleet and with faults.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ use crate::support::{
 
 const ALERTS: &str = "deploy/prometheus/alerts.yaml";
 
-/// Alerts about nodes and targets that the faults of the test below bring about at once.
+/// Alerts about nodes and targets that the faults in the test below cause at once.
 const FIRED: &[&str] = &[
     "BetanetComponentUnhealthy",
     "BetanetEndpointDown",
@@ -98,7 +98,7 @@ fn each_alert_has_its_section_in_the_runbook() {
 }
 
 #[test]
-fn rules_and_dashboards_ask_for_metrics_that_exist() {
+fn rules_and_dashboards_use_metrics_that_exist() {
     let mut known = read("docs/metrics.md");
     for entry in std::fs::read_dir(root().join("pipelines")).unwrap() {
         known += &read(entry.unwrap().path());
@@ -115,7 +115,7 @@ fn rules_and_dashboards_ask_for_metrics_that_exist() {
     for (place, query) in asked {
         for found in name.find_iter(&query) {
             let metric = found.as_str().trim_end_matches("_bucket");
-            // Labels of ours begin the same way.
+            // Labels of the collector start the same way.
             let is_label =
                 metric.starts_with("betanet_breaker") || metric == "otelcol_component_id";
             assert!(is_label || known.contains(metric), "{place}: {metric}");
@@ -124,7 +124,7 @@ fn rules_and_dashboards_ask_for_metrics_that_exist() {
 }
 
 #[test]
-fn panels_of_a_dashboard_have_numbers_of_their_own() {
+fn panels_of_a_dashboard_have_different_ids() {
     let dashboards = dashboards();
     assert_eq!(dashboards.len(), 3);
     for (path, dashboard) in dashboards {
@@ -151,7 +151,7 @@ fn promtool_accepts_the_rules_and_their_tests() {
     }
 }
 
-/// A Prometheus with our rules, none of which waits, that scrapes `stand`.
+/// A Prometheus with these rules, without their `for` times, that scrapes `stand`.
 async fn prometheus(stand: &Stand, folder: &TempDir) -> Prometheus {
     let waits = Regex::new(r"(?m)^\s+for: \w+\n").unwrap();
     let mut files = Vec::new();
@@ -183,13 +183,13 @@ async fn firing(prometheus: &Prometheus) -> BTreeSet<String> {
 
 #[tokio::test]
 #[ignore = "needs prometheus: run tests/run"]
-async fn no_alert_fires_in_a_sound_fleet_and_every_panel_can_be_asked() {
+async fn no_alert_fires_in_a_healthy_fleet_and_every_panel_works() {
     let nodes = [documented_node(), documented_node(), documented_node()];
     let named = [("sound", &nodes[0]), ("b", &nodes[1]), ("c", &nodes[2])];
     let stand = Options::default().start(&named).await;
     let folder = TempDir::new().unwrap();
     let prometheus = prometheus(&stand, &folder).await;
-    // Rates need two samples, and rules see the scrape before.
+    // Rates need two samples, and rules see the previous scrape.
     eventually("Prometheus has seen some scrapes", PATIENCE, async || {
         let seen = "min(count_over_time(betanet_up[1h])) and on () up{job='betanet-collector'}";
         let seen = prometheus.number(seen).await;
@@ -197,7 +197,7 @@ async fn no_alert_fires_in_a_sound_fleet_and_every_panel_can_be_asked() {
     })
     .await;
     assert_eq!(firing(&prometheus).await, BTreeSet::new());
-    // Panels that show trouble are empty here; the others are not.
+    // Panels about problems are empty here; the others are not.
     let trouble = |title: &str| {
         [
             "Values that cannot be read",
@@ -269,10 +269,10 @@ async fn each_fault_fires_its_alert() {
         expected.is_subset(&firing(&prometheus).await).then_some(())
     })
     .await;
-    // The collector goes away: that is seen too.
+    // The missing collector is noticed, too.
     drop(stand);
     eventually(
-        "the collector is missed",
+        "the missing collector is noticed",
         Duration::from_secs(30),
         async || {
             firing(&prometheus)

@@ -1,4 +1,5 @@
-//! `/api/v1/targets` of the real program: who asks between polls gets what is kept, or one request.
+//! Tests of `/api/v1/targets` of the real program: a read between polls gets the cached answer, or
+//! causes one request.
 
 use betanet_collector::simulator::{Dialect, Node, NodeFault};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use crate::support::{
 
 const METRICS: &str = "/api/v1/metrics";
 
-/// Asked for so seldom by polls that readers do it.
+/// Polls are so rare that readers cause the requests.
 fn seldom() -> Options {
     Options {
         interval: "10m",
@@ -19,7 +20,7 @@ fn seldom() -> Options {
     }
 }
 
-/// Starts the collector; its targets are known a moment after it says that it lives.
+/// Starts the collector, and waits until it knows its targets.
 async fn start(nodes: &[(&str, &Node)]) -> Stand {
     let stand = seldom().start(nodes).await;
     eventually("all targets are known", PATIENCE, async || {
@@ -40,7 +41,7 @@ async fn ask(stand: &Stand, path: &str) -> (u16, Value) {
     )
 }
 
-/// What the endpoint of the metrics came to.
+/// The outcome of the metrics endpoint.
 fn outcome(target: &Value) -> &str {
     let endpoints = target["endpoints"].as_object().unwrap().values();
     let mut of_metrics = endpoints.filter(|endpoint| endpoint["path"] == METRICS);
@@ -58,7 +59,7 @@ fn requests(node: &Node) -> u64 {
 }
 
 #[tokio::test]
-async fn the_node_is_asked_once_within_the_ttl() {
+async fn there_is_one_request_within_the_ttl() {
     let node = documented_node();
     let stand = start(&[("one", &node)]).await;
     let (status, first) = ask(&stand, "/one").await;
@@ -80,7 +81,7 @@ async fn the_node_is_asked_once_within_the_ttl() {
 }
 
 #[tokio::test]
-async fn a_node_that_fails_is_asked_once_and_says_why() {
+async fn a_failing_node_gets_one_request_and_the_answer_has_the_reason() {
     let node = documented_node();
     let code = 503;
     node.set_fault(
@@ -103,7 +104,7 @@ async fn a_node_that_fails_is_asked_once_and_says_why() {
 }
 
 #[tokio::test]
-async fn the_list_comes_in_pages_and_asks_nobody() {
+async fn the_list_has_pages_and_causes_no_request() {
     let nodes = [(); 3].map(|()| node(Dialect::Betanet));
     let names = ["a", "b", "c d"];
     let targets: Vec<_> = names.into_iter().zip(&nodes).collect();
@@ -130,7 +131,7 @@ async fn the_list_comes_in_pages_and_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_refused_with_what_does() {
+async fn an_invalid_request_is_refused_with_the_valid_parameters() {
     let node = documented_node();
     let stand = start(&[("one", &node)]).await;
     for (path, status, error) in [

@@ -1,10 +1,10 @@
-//! Arrows point one way: the order of the modules in `src/lib.rs` is the law.
+//! Checks that imports follow the order of the modules in `src/lib.rs`.
 
 use std::path::Path;
 
 use crate::support::source::{Token, files, root, tokens};
 
-/// They stand one under another in the list, and never see one another.
+/// They are next to each other in the list, and must not import one another.
 const SIBLINGS: [&str; 4] = ["receivers", "processors", "exporters", "extensions"];
 
 #[test]
@@ -25,7 +25,7 @@ fn every_import_goes_down_the_list_in_lib_rs() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// The modules that `src/lib.rs` lists, top first.
+/// The modules in `src/lib.rs`, top first.
 fn order(lib: &str) -> Vec<String> {
     lib.lines()
         .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
@@ -33,14 +33,14 @@ fn order(lib: &str) -> Vec<String> {
         .collect()
 }
 
-/// The module that a file below `src/` belongs to; none for the two roots.
+/// The module of a file below `src/`. `None` for the two root files.
 fn module(path: &Path) -> Option<&str> {
     let first = path.iter().next()?.to_str()?;
     let name = first.strip_suffix(".rs").unwrap_or(first);
     (!["lib", "main"].contains(&name)).then_some(name)
 }
 
-/// What is wrong with the paths of a file of `module`; `is_top` if it is the module's own file,
+/// The mistakes in the paths of a file of `module`. `is_top` says that it is the module's own file,
 /// whose `super` is the crate.
 fn complaints(
     order: &[String],
@@ -94,8 +94,8 @@ fn forbidden(order: &[String], user: &str, used: &str) -> Option<String> {
     (!allowed).then(|| format!("`{user}` must not use `{used}`"))
 }
 
-/// Every path that starts with `crate`, `super` or `self`, groups taken apart, and where each
-/// starts. `crate` alone counts only where `as` gives it another name.
+/// Every path that starts with `crate`, `super` or `self`, with groups expanded, and its position.
+/// `crate` alone counts only with `as`.
 fn paths(tokens: &[Token]) -> Vec<(usize, Vec<String>)> {
     let word = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
     let mut found = Vec::new();
@@ -117,7 +117,7 @@ fn paths(tokens: &[Token]) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// Reads one tree of a path from `at` on, adds its branches behind `stem`, and says where it ends.
+/// Reads one tree of a path from `at` on, adds its branches to `stem`, and returns its end.
 fn walk(tokens: &[Token], mut at: usize, stem: &[String], found: &mut Vec<Vec<String>>) -> usize {
     let word = |at: usize| tokens.get(at).map_or("", |token| token.text.as_str());
     let mut path = stem.to_vec();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_down_is_allowed() {
+    fn imports_down_the_list_are_allowed() {
         for (module, text) in [
             ("receivers", "use crate::pipeline::Poll;"),
             (
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_up_is_refused_in_every_form() {
+    fn imports_up_the_list_are_refused_in_every_form() {
         for text in [
             "use crate::receivers::x;",
             "pub(crate) use crate::receivers;",
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn siblings_and_the_simulator_stay_alone() {
+    fn siblings_and_the_simulator_must_not_import_one_another() {
         for (module, text) in [
             ("receivers", "use crate::exporters::x;"),
             ("exporters", "use crate::receivers::x;"),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn ways_around_are_refused() {
+    fn indirect_imports_are_refused() {
         for text in [
             "use super::receivers::x;",
             "use super::super::receivers::x;",

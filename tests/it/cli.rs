@@ -1,4 +1,4 @@
-//! The command line: what each command answers, and how the program ends.
+//! Tests of the command line: the output of each command, and how the program ends.
 
 use std::{net::TcpListener, process::Stdio, time::Duration};
 
@@ -18,7 +18,7 @@ fn node(dialect: Dialect) -> Node {
     Node::start(NodeOptions::new(dialect)).unwrap()
 }
 
-/// The line of a table that begins with this word.
+/// The line of a table that starts with this word.
 fn row<'o>(output: &'o str, first: &str) -> Vec<&'o str> {
     let rows = output
         .lines()
@@ -120,7 +120,7 @@ async fn check_fails_when_a_required_metric_gives_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_check_records_can_be_checked_offline() {
+async fn recorded_answers_can_be_checked_offline() {
     for (dialect, definition) in [
         (Dialect::Betanet, "betanet"),
         (Dialect::Mixnode, "betanet-mixnode"),
@@ -143,7 +143,7 @@ async fn what_check_records_can_be_checked_offline() {
         let offline = ["check", "--sample", &saved, "--definition", definition];
         let mapped = run_in(folder.path(), &offline, &[]);
         assert_eq!((mapped.code, mapped.stderr.as_str()), (Some(0), ""));
-        // All but the head, which has the name and the times.
+        // Everything except the header, which has the name and the times.
         let values = |text: &str| text.split_once("  METRIC").unwrap().1.to_owned();
         assert_eq!(
             values(&polled.stdout),
@@ -153,12 +153,12 @@ async fn what_check_records_can_be_checked_offline() {
     }
 }
 
-/// A definition of one endpoint with one text in an attribute.
+/// A definition with one endpoint and one text in an attribute.
 const NAMED: &str = "description: d\nendpoints: {e: {path: /e}}\nmetrics:\n  - {name: m, description: d, \
                      instrument: gauge, endpoint: e, value: $.v, attributes: {n: $.n}}\n";
 
 #[test]
-fn check_shows_what_a_node_says_without_obeying_it() {
+fn check_escapes_control_characters_of_a_node() {
     let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("d.yaml", NAMED);
@@ -177,7 +177,7 @@ fn check_shows_what_a_node_says_without_obeying_it() {
         output.stdout
     );
 
-    // As wide as no column can be.
+    // Wider than any column can be.
     write(
         "e.json",
         &format!(r#"{{"v": "{}", "n": "x"}}"#, "w".repeat(70_000)),
@@ -194,7 +194,7 @@ fn check_shows_what_a_node_says_without_obeying_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_records_below_its_folder_whatever_a_target_is_called() {
+async fn check_records_only_below_its_directory() {
     let node = node(Dialect::Betanet);
     let folder = TempDir::new().unwrap();
     std::fs::create_dir(folder.path().join("saved")).unwrap();
@@ -217,11 +217,11 @@ async fn check_records_below_its_folder_whatever_a_target_is_called() {
         assert!(file.is_file(), "{name}");
     }
     let outside = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(outside, 1, "nothing beside it");
+    assert_eq!(outside, 1, "nothing outside of it");
 }
 
 #[test]
-fn what_has_no_end_is_not_read_to_its_end() {
+fn inputs_without_an_end_are_refused() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("d.yaml"), NAMED).unwrap();
     std::os::unix::fs::symlink("/dev/zero", folder.path().join("zero.yaml")).unwrap();
@@ -266,7 +266,7 @@ fn what_has_no_end_is_not_read_to_its_end() {
 }
 
 #[test]
-fn check_names_the_key_that_was_probably_meant() {
+fn check_suggests_the_nearest_key() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("network.json");
     std::fs::write(
@@ -296,7 +296,7 @@ fn check_names_the_key_that_was_probably_meant() {
 }
 
 #[test]
-fn check_says_what_it_cannot_use() {
+fn check_reports_invalid_arguments() {
     let body = "tests/fixtures/bodies/nats/varz.json";
     for (arguments, code, message) in [
         (&["--endpoint", "http://a"][..], 2, "--definition <NAME>"),
@@ -378,7 +378,7 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_crash() {
+fn a_closed_pipe_is_not_a_crash() {
     for arguments in [
         &["schema"][..],
         &["components"],
@@ -445,7 +445,7 @@ async fn a_signal_stops_it_within_two_seconds_whatever_hangs() {
 }
 
 #[test]
-fn a_taken_port_is_named_with_those_who_want_it() {
+fn the_error_for_a_used_port_names_its_owners() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let settings = [("BETANET_LISTEN", address.as_str())];
@@ -457,12 +457,12 @@ fn a_taken_port_is_named_with_those_who_want_it() {
     );
     let last = output.stderr.lines().last().unwrap_or_default();
     assert!(last.starts_with(&message), "{}", output.stderr);
-    // What is right apart from that is right.
+    // The rest of the configuration is valid.
     assert_eq!(run(&["validate"], &settings).code, Some(0));
 }
 
 #[test]
-fn simulate_shows_what_outages_come_to() {
+fn simulate_shows_the_effect_of_outages() {
     let table = stdout_of(&["simulate", "--outages", "20"], &[]);
     assert!(
         table.starts_with("betanet: 20 outages of each kind of a target with 3 endpoints"),
@@ -498,7 +498,7 @@ fn simulate_shows_what_outages_come_to() {
 }
 
 #[test]
-fn simulate_plays_a_script() {
+fn simulate_runs_a_script() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("script.yaml");
     let script = file.to_str().unwrap();
@@ -526,7 +526,7 @@ fn simulate_plays_a_script() {
 }
 
 #[test]
-fn a_demo_shows_where_to_look_and_what_arrived() {
+fn the_demo_shows_its_addresses_and_what_arrived() {
     let [listen, telemetry] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
     let arguments = [
         "demo",
@@ -557,7 +557,7 @@ fn a_demo_shows_where_to_look_and_what_arrived() {
 }
 
 #[test]
-fn a_demo_listens_where_it_always_did_unless_told_otherwise() {
+fn the_demo_listens_on_its_default_or_configured_ports() {
     let help = stdout_of(&["demo", "--help"], &[]);
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for default in ["[default: localhost:9200]", "[default: localhost:8888]"] {
@@ -580,7 +580,7 @@ fn completions_and_manual_pages_name_every_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn healthcheck_succeeds_only_if_the_answer_is_good() {
+async fn healthcheck_succeeds_only_with_a_good_status() {
     let node = node(Dialect::Betanet);
     let ask = async |path: &str| {
         let url = format!("{}{path}", node.url());

@@ -1,4 +1,4 @@
-//! The configuration as an operator meets it: sources, defaults, secrets, schemas.
+//! Tests of the configuration from the operator's view: sources, defaults, secrets, schemas.
 
 use std::path::Path;
 
@@ -17,12 +17,12 @@ use crate::support::{
     source::root,
 };
 
-/// A configuration that is right and says little.
+/// A small valid configuration.
 const SMALL: &str = "yaml:{receivers: {betanet: {targets: [{endpoint: 'http://localhost:9000'}]}}, \
                      exporters: {debug: }, \
                      service: {pipelines: {metrics: {receivers: [betanet], exporters: [debug]}}}}";
 
-/// What `print-config` says in JSON.
+/// The JSON output of `print-config`.
 fn printed(arguments: &[&str], environment: &[(&str, &str)]) -> Value {
     let mut all = vec!["print-config", "--format", "json"];
     all.extend(arguments);
@@ -70,7 +70,7 @@ fn later_sources_are_merged_over_earlier_ones() {
 }
 
 #[test]
-fn null_removes_what_an_earlier_source_said() {
+fn null_removes_the_value_of_an_earlier_source() {
     let headers = "receivers.betanet.headers={a: b}";
     let set = printed(&["--config", SMALL, "--set", headers], &[]);
     assert_eq!(
@@ -92,7 +92,7 @@ fn null_removes_what_an_earlier_source_said() {
 }
 
 #[test]
-fn a_message_names_the_source_that_is_wrong() {
+fn a_message_names_the_source_of_the_mistake() {
     for (arguments, message) in [
         (
             vec!["--config", SMALL, "--set", "receivers.betanet.timout=1s"],
@@ -192,7 +192,7 @@ fn the_default_configuration_takes_its_values_from_the_environment() {
 }
 
 #[test]
-fn the_default_configuration_is_found_in_the_working_folder_only() {
+fn the_default_configuration_is_read_only_from_the_working_directory() {
     let validated = run(&["validate"], &[]);
     assert_eq!((validated.code, validated.stderr.as_str()), (Some(0), ""));
     let folder = TempDir::new().unwrap();
@@ -209,7 +209,7 @@ fn the_default_configuration_is_found_in_the_working_folder_only() {
 }
 
 #[test]
-fn what_print_config_prints_loads_again_to_the_same() {
+fn the_output_of_print_config_loads_as_the_same_configuration() {
     let extra = "yaml:{exporters: {otlp_grpc: {endpoint: 'localhost:4317', compression: zstd}}, \
                  receivers: {http_json/x: {definition: nats, targets: [{endpoint: 'https://h/p', name: n, labels: {a: '1'}}]}}, \
                  service: {pipelines: {metrics/x: {receivers: [http_json/x], exporters: [otlp_grpc]}}, \
@@ -230,10 +230,11 @@ fn what_print_config_prints_loads_again_to_the_same() {
     }
 }
 
-/// Every place for a secret has this in it, from the environment and in the file.
+/// Every secret in the configuration contains this text, from the environment and in the file.
 const CANARY: &str = "c4n4ry-s3cr3t";
 
-/// Two receivers, as `auth` takes one kind; what leaves is refused, so that errors are logged too.
+/// Two receivers, because `auth` allows only one kind. The destination refuses the data, so that
+/// errors are logged too.
 fn with_secrets(node: &str, listen: u16, telemetry: u16, refused: u16) -> String {
     format!(
         "receivers:
@@ -281,7 +282,7 @@ service:
 }
 
 #[test]
-fn a_secret_is_not_shown_when_the_configuration_is() {
+fn print_config_and_errors_do_not_show_secrets() {
     let folder = TempDir::new().unwrap();
     std::fs::write(
         folder.path().join("c.yaml"),
@@ -320,7 +321,7 @@ fn a_secret_is_not_shown_when_the_configuration_is() {
 }
 
 #[tokio::test]
-async fn a_secret_is_not_shown_at_work() {
+async fn a_running_collector_does_not_show_secrets() {
     let node = Node::start(NodeOptions::new(Dialect::Betanet)).unwrap();
     let [listen, telemetry, refused] = [free_port(), free_port(), free_port()];
     let config = with_secrets(&node.url(), listen, telemetry, refused);
@@ -360,7 +361,7 @@ async fn a_secret_is_not_shown_at_work() {
     assert!(!log.contains(CANARY) && !log.contains("YWRtaW4"), "{log}");
 }
 
-/// A file of the Collector with keys that change nothing here.
+/// A configuration of the Collector with keys that have no effect here.
 #[tokio::test]
 async fn a_key_without_effect_is_one_line_of_the_log() {
     let node = Node::start(NodeOptions::new(Dialect::Betanet)).unwrap();
@@ -404,7 +405,7 @@ service:
         ("service::telemetry::logs::sampling", "has no effect"),
         (
             "service::pipelines::metrics::exporters::1",
-            "it is there once",
+            "the line appears once",
         ),
     ] {
         let lines: Vec<_> = log.lines().filter(|line| line.contains(key)).collect();
@@ -418,7 +419,7 @@ service:
 }
 
 #[test]
-fn components_lists_what_a_configuration_can_name() {
+fn components_lists_all_components() {
     let text = stdout_of(&["components"], &[]);
     let list = document("components", &text);
     let names = |section: &str| -> Vec<String> {
@@ -456,7 +457,7 @@ fn components_lists_what_a_configuration_can_name() {
 }
 
 #[test]
-fn the_schemas_in_docs_are_those_of_the_program() {
+fn the_schemas_in_docs_are_up_to_date() {
     for (arguments, file) in [
         (&["schema"][..], "docs/otel-config.schema.json"),
         (&["schema", "--definition"], "docs/definition.schema.json"),
@@ -470,7 +471,7 @@ fn the_schemas_in_docs_are_those_of_the_program() {
 }
 
 #[test]
-fn the_files_obey_their_schemas() {
+fn the_configuration_files_match_their_schemas() {
     let validator = |arguments: &[&str]| {
         let text = stdout_of(arguments, &[]);
         jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
@@ -484,7 +485,7 @@ fn the_files_obey_their_schemas() {
         let modeline = "# yaml-language-server: $schema=../docs/definition.schema.json\n";
         assert!(text.starts_with(modeline), "{}", file.display());
     }
-    // What `validate` refuses for its form, an editor underlines too.
+    // An editor also underlines what `validate` refuses because of its form.
     for mistake in [
         "key-unknown-in-a-receiver",
         "key-misspelt-in-a-target",
@@ -523,7 +524,7 @@ fn obeys(schema: &jsonschema::Validator, file: &Path) {
     assert!(errors.is_empty(), "{}: {errors:#?}", file.display());
 }
 
-/// A YAML text as the JSON that a schema speaks of.
+/// A YAML text as JSON, which schemas describe.
 fn document(name: &str, text: &str) -> Value {
     let mut diagnostics = Diagnostics::new();
     let node = yaml::parse(name, text, &mut diagnostics);

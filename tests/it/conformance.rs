@@ -1,4 +1,4 @@
-//! What the official Python client reads from a scrape, in both formats.
+//! Tests that the official Python client reads a scrape correctly, in both formats.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ samples = [s for family in read(text) for s in family.samples]
 json.dump([{'name': s.name, 'labels': s.labels, 'value': repr(float(s.value))} for s in samples], sys.stdout)
 ";
 
-/// A sample as Python has it.
+/// A sample as Python reads it.
 #[derive(Debug, Deserialize)]
 struct Sample {
     name: String,
@@ -61,7 +61,7 @@ const ODD: (&str, &str) = (
     "a\"b\\c\nd\re\0 {é},=🦀\u{2028}\u{FFFD}",
 );
 
-/// The text that a scraper gets which accepts `accept`.
+/// The text for a scraper that accepts `accept`.
 async fn scrape(stand: &Stand, accept: &str) -> String {
     let url = format!("http://{}/metrics", stand.address);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -69,7 +69,8 @@ async fn scrape(stand: &Stand, accept: &str) -> String {
     answer.unwrap().text().await.unwrap()
 }
 
-/// Compares what the client reads to the lines of a text, which end with a time if `has_times`.
+/// Compares the samples of the client with the lines of a text, which end with a time if
+/// `has_times`.
 fn compare(samples: &[Sample], text: &str, has_times: bool) {
     let lines = text.split('\n').filter(|line| !line.starts_with('#'));
     let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! The manifests in `deploy/kubernetes/`.
+//! Tests of the manifests in `deploy/kubernetes/`.
 
 use std::{path::PathBuf, process::Command};
 
@@ -31,7 +31,7 @@ fn container(stateful_set: &Node) -> &Node {
     stateful_set.at(&path).unwrap()
 }
 
-/// The value of a variable of the container.
+/// The value of an environment variable of the container.
 fn variable<'n>(stateful_set: &'n Node, name: &str) -> &'n str {
     let variables = container(stateful_set).get("env").unwrap().items();
     let named = variables.iter().find(|v| text(v, &["name"]) == name);
@@ -61,7 +61,7 @@ fn the_configuration_in_the_config_map_is_valid_for_every_pod() {
 }
 
 #[test]
-fn what_the_manifests_name_is_there() {
+fn everything_that_the_manifests_reference_exists() {
     let stateful_set = manifest("statefulset.yaml");
     let container = container(&stateful_set);
     let ports = container.get("ports").unwrap().items();
@@ -95,7 +95,7 @@ fn what_the_manifests_name_is_there() {
     assert_eq!(listed, others);
 }
 
-/// The parts of the ServiceMonitor's definition (monitoring.coreos.com/v1) that we use.
+/// The used parts of the ServiceMonitor's definition (monitoring.coreos.com/v1).
 fn service_monitor_schema() -> Value {
     let labels = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let duration = json!({
@@ -152,7 +152,7 @@ fn to_json(node: &Node) -> Value {
 }
 
 #[test]
-fn the_service_monitor_is_one() {
+fn the_service_monitor_matches_its_schema() {
     let schema = jsonschema::validator_for(&service_monitor_schema()).unwrap();
     let monitor = to_json(&manifest("servicemonitor.yaml"));
     let mistakes: Vec<_> = schema
@@ -164,7 +164,7 @@ fn the_service_monitor_is_one() {
 
 #[test]
 #[ignore = "needs kubernetes-validate: run tests/run"]
-fn the_manifests_obey_the_schemas_of_kubernetes() {
+fn the_manifests_match_the_schemas_of_kubernetes() {
     let is_core = |path: &PathBuf| {
         let name = path.file_name().unwrap();
         name != "kustomization.yaml" && name != "servicemonitor.yaml"

@@ -1,4 +1,4 @@
-//! Targets that are found while the real program runs.
+//! Tests of discovery with the real program.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ fn address(node: &Node) -> String {
     node.address().to_string()
 }
 
-/// The names of the targets of which a scrape knows, in order.
+/// The names of the targets in a scrape, in order.
 fn targets(scrape: &Scrape) -> Vec<String> {
     let up = scrape.select("betanet_up");
     let mut names: Vec<_> = up
@@ -45,7 +45,7 @@ async fn readiness(stand: &Stand) -> (StatusCode, String) {
     (answer.status(), answer.text().await.unwrap())
 }
 
-/// Replaces a file as deployments do it: at once.
+/// Replaces a file atomically, as deployments do.
 fn replace(folder: &TempDir, name: &str, text: &str) {
     let (new, path) = (folder.path().join("new"), folder.path().join(name));
     std::fs::write(&new, text).unwrap();
@@ -53,7 +53,7 @@ fn replace(folder: &TempDir, name: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn files_are_followed_and_a_broken_one_changes_nothing() {
+async fn changed_files_are_used_and_an_invalid_one_changes_nothing() {
     let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
     let folder = TempDir::new().unwrap();
     replace(
@@ -120,7 +120,7 @@ async fn files_are_followed_and_a_broken_one_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_config_map_is_followed_through_its_links() {
+async fn a_config_map_is_watched_through_its_links() {
     let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
     let folder = TempDir::new().unwrap();
     let version = |name: &str, node: &Node| {
@@ -134,7 +134,7 @@ async fn a_config_map_is_followed_through_its_links() {
         )
         .unwrap();
     };
-    // As kubelet lays it out: the file is a link through `..data`, and only that one is replaced.
+    // The layout of kubelet: the file is a link through `..data`, and only that link is replaced.
     version("..2026_1", &a);
     let file = folder.path().join("targets.json");
     std::os::unix::fs::symlink("..data/targets.json", &file).unwrap();
@@ -145,10 +145,10 @@ async fn a_config_map_is_followed_through_its_links() {
     until_targets(&stand, vec![address(&b)]).await;
 }
 
-/// Speaks as the Target Allocator of the OpenTelemetry Operator does: `/jobs` lists the jobs with
-/// links to their targets, and what stands there depends on who asks.
+/// Answers like the Target Allocator of the OpenTelemetry Operator: `/jobs` lists the jobs with
+/// links to their targets, which depend on the collector.
 struct Allocator {
-    /// What collector `betanet-collector-0` gets, and with which status.
+    /// The targets of the collector `betanet-collector-0`, and the status of the answer.
     assigned: Arc<Mutex<(StatusCode, String)>>,
     requests: Arc<Mutex<Vec<Request<Bytes>>>>,
     server: Server,
@@ -226,7 +226,7 @@ async fn a_target_allocator_assigns_the_targets() {
     ] {
         allocator.assign(status, body);
         let before = allocator.requests.lock().unwrap().len();
-        eventually("it is asked twice more", PATIENCE, async || {
+        eventually("there are two more requests", PATIENCE, async || {
             (allocator.requests.lock().unwrap().len() >= before + 2).then_some(())
         })
         .await;
@@ -248,7 +248,7 @@ async fn a_target_allocator_assigns_the_targets() {
 }
 
 #[tokio::test]
-async fn records_of_the_dns_are_targets() {
+async fn dns_records_become_targets() {
     let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
     let dns = DnsServer::start().await;
     dns.srv(
@@ -273,7 +273,7 @@ async fn records_of_the_dns_are_targets() {
     dns.a("nodes.example.", &["127.0.0.1", "127.0.0.2"]);
     let second = format!("127.0.0.2:{port}");
     until_targets(&stand, vec![of_a.clone(), address(&b), second]).await;
-    // That there are none is an answer; that the server fails is not.
+    // An empty answer is an answer; a failure of the server is not.
     dns.a("nodes.example.", &[]);
     until_targets(&stand, vec![of_a]).await;
     let own = stand.own().await;
@@ -285,10 +285,10 @@ async fn records_of_the_dns_are_targets() {
 }
 
 #[tokio::test]
-async fn the_addresses_of_a_name_are_a_pool() {
+async fn the_addresses_of_a_name_can_be_a_pool() {
     let a = node(Dialect::Betanet);
     let dns = DnsServer::start().await;
-    // Nothing answers at the second one, and the DNS mixes their order.
+    // Nothing answers at the second address, and the DNS changes their order.
     dns.a("nodes.example.", &["127.0.0.2", "127.0.0.1"]);
     let (server, port) = (dns.address(), a.address().port());
     let keys = format!(
@@ -305,7 +305,7 @@ async fn the_addresses_of_a_name_are_a_pool() {
     let both = |scrape: &Scrape| {
         asked(scrape, "127.0.0.1", "ok") > 0.0 && asked(scrape, "127.0.0.2", "fail") > 0.0
     };
-    let scrape = stand.until("both are asked", both).await;
+    let scrape = stand.until("both get requests", both).await;
     assert_eq!(
         scrape.value("betanet_up{target=\"nodes.example\"}"),
         Some(1.0)
@@ -320,5 +320,5 @@ async fn the_addresses_of_a_name_are_a_pool() {
                 .all(|of| of.labels["betanet_instance"].starts_with("127.0.0.1:"))
     };
     let scrape = stand.until("one is left", left).await;
-    assert!(asked(&scrape, "127.0.0.1", "ok") > 0.0, "its count goes on");
+    assert!(asked(&scrape, "127.0.0.1", "ok") > 0.0, "its count continues");
 }

@@ -1,4 +1,4 @@
-//! A disk that fails costs what only the disk could have kept, and nothing else.
+//! Tests that a failing disk loses only what only the disk could have kept.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::support::{
 
 const NODE: &str = "node";
 
-/// The file of the queue in its folder.
+/// The file name of the queue.
 const FILE: &str = "exporter_otlp_http.redb";
 
-/// Starts a collector that polls a node and pushes to a backend from a queue in a folder.
+/// Starts a collector that polls a node and pushes to a backend, with a queue on disk.
 async fn start(node: &CountingNode, backend: &Backend, folder: &Path) -> Stand {
     let options = Options::pushing_from_disk(&backend.url(), folder);
     let url = node.url();
@@ -30,7 +30,7 @@ async fn accounts(stand: &Stand) -> Accounts {
     Accounts::of(&stand.own().await, "otlp_http")
 }
 
-/// Waits until so many points are on disk.
+/// Waits until this number of points is on disk.
 async fn until_stored(stand: &Stand, points: f64) {
     eventually("points are on disk", PATIENCE, async || {
         (accounts(stand).await.stored >= points).then_some(())
@@ -46,7 +46,7 @@ async fn until_sent(stand: &Stand) {
     .await;
 }
 
-/// Waits until the storage has this status, and gives why.
+/// Waits until the storage has this status, and returns its message.
 async fn until_status(stand: &Stand, status: &str) -> String {
     eventually(&format!("the storage is {status}"), PATIENCE, async || {
         let health = stand.health().await;
@@ -57,7 +57,7 @@ async fn until_status(stand: &Stand, status: &str) -> String {
     .await
 }
 
-/// Failures of the disk that were counted for this reason.
+/// The number of counted disk failures with this reason.
 async fn failures(stand: &Stand, reason: &str) -> f64 {
     let labels = format!("exporter=\"otlp_http\",reason=\"{reason}\"");
     let own = stand.own().await;
@@ -66,7 +66,7 @@ async fn failures(stand: &Stand, reason: &str) -> f64 {
     ))
 }
 
-/// Asserts that polls and scrapes go on.
+/// Checks that polls and scrapes continue.
 async fn assert_unaffected(stand: &Stand) {
     let scrape = stand.after_polls(NODE, 5).await;
     let up = format!("betanet_up{{target=\"{NODE}\"}}");
@@ -74,7 +74,8 @@ async fn assert_unaffected(stand: &Stand) {
     assert!(scrape.value("betanet_messages_total") > Some(0.0));
 }
 
-/// Stops it, and asserts that every answer of the node arrived once, in order, with its own time.
+/// Stops the collector, and checks that every answer of the node arrived once, in order, with its
+/// own time.
 async fn assert_complete(stand: Stand, node: &CountingNode, backend: &Backend) -> String {
     let (code, log) = stand.collector.stop().await;
     assert_eq!(code, Some(0), "{log}");
@@ -92,7 +93,7 @@ async fn assert_complete(stand: Stand, node: &CountingNode, backend: &Backend) -
 #[tokio::test]
 async fn where_nothing_can_be_written_the_queue_is_in_memory() {
     let (node, backend) = (CountingNode::start().await, Backend::start().await);
-    // Nobody makes files there, whoever they are.
+    // No user can create files there.
     let stand = start(&node, &backend, Path::new("/sys")).await;
     let error = until_status(&stand, "StatusRecoverableError").await;
     assert!(error.contains("otlp_http: open: the disk fails"), "{error}");
@@ -130,15 +131,15 @@ async fn a_full_disk_costs_nothing_and_is_used_again_when_there_is_room() {
     assert!(log.contains("the queue is on disk again"), "{log}");
 }
 
-/// Kills a collector whose backend is away, damages its file, and starts another one: what is
-/// whole arrives in order, what is lost is counted in points, and all goes on. Gives how many
-/// points of the first one arrived, and how many were lost.
+/// Kills a collector whose backend is down, damages its file, and starts another one. Checks that
+/// intact records arrive in order, lost ones are counted in points, and everything continues.
+/// Returns how many points of the first collector arrived, and how many were lost.
 async fn damaged_by(damage: impl FnOnce(&mut [u8])) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
     backend.set(Behaviour::Down).await;
     let stand = start(&node, &backend, folder.path()).await;
-    // Some forty records, of which a few damaged places are a small part.
+    // About forty records, of which the damaged places are a small part.
     until_stored(&stand, 5_000.0).await;
     let stored = accounts(&stand).await.stored;
     stand.collector.kill().await;
@@ -180,7 +181,7 @@ async fn damaged_by(damage: impl FnOnce(&mut [u8])) -> (f64, f64) {
 async fn of_a_damaged_file_what_is_whole_arrives_and_what_is_lost_is_counted() {
     let mut rng = fastrand::Rng::with_seed(9);
     let (arrived, lost) = damaged_by(|file| {
-        // The header, so that redb refuses it, and a few sectors.
+        // The header, so that redb refuses the file, and a few sectors.
         file[..512].fill(0);
         for _ in 0..3 {
             let at = rng.usize(..file.len() / 512) * 512;

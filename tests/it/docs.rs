@@ -141,7 +141,7 @@ fn tables() -> Vec<(String, &'static Foreign)> {
         .collect()
 }
 
-/// All foreign keys of a table, each with the path of what it is in.
+/// All foreign keys of a table, each with the path of its parent.
 fn all(table: &'static Foreign, path: &str, into: &mut Vec<(String, &'static ForeignKey)>) {
     into.extend(table.keys.iter().map(|key| (path.to_owned(), key)));
     for also in table.also {
@@ -169,8 +169,8 @@ fn foreign_keys() -> String {
             }
         }
     }
-    let mut text = "\nMade from `foreign.rs` beside the configuration of each component; \
-                    `UPDATE_FIXTURES=1 cargo test docs` writes it anew.\n\n\
+    let mut text = "\nThis table is generated from `foreign.rs` in the directory of each component, \
+                    with `UPDATE_FIXTURES=1 cargo test docs`.\n\n\
                     | component | keys | | |\n|---|---|---|---|\n"
         .to_owned();
     for (owners, names, key) in rows {
@@ -185,7 +185,7 @@ fn foreign_keys() -> String {
     text
 }
 
-/// A key that stands in a table and that the struct has as well would never be looked up.
+/// A foreign key that the struct also has would never be looked up.
 #[test]
 fn no_foreign_key_is_one_of_ours() {
     let schema = betanet_collector::config::schema();
@@ -202,7 +202,7 @@ fn no_foreign_key_is_one_of_ours() {
     }
 }
 
-/// The keys that the schema knows at a path of a component.
+/// The keys that the schema has at a path of a component.
 fn properties(schema: &Value, owner: &str, path: &[&str]) -> Vec<String> {
     let sections = ["receivers", "processors", "exporters", "extensions"];
     let patterns = sections.iter().flat_map(|section| {
@@ -225,7 +225,7 @@ fn properties(schema: &Value, owner: &str, path: &[&str]) -> Vec<String> {
     properties.map_or_else(Vec::new, |of| of.keys().cloned().collect())
 }
 
-/// What a reference or a choice leads to: what has properties.
+/// Follows references and choices to the part with properties.
 fn resolved<'s>(schema: &'s Value, at: &'s Value) -> &'s Value {
     if let Some(name) = at["$ref"].as_str() {
         let name = name.trim_start_matches("#/definitions/");

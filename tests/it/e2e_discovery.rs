@@ -1,4 +1,4 @@
-//! What is found, relabelled and shared out, held against a real Prometheus with the same files.
+//! Compares discovery, relabeling and sharding with a real Prometheus that has the same files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use crate::support::{
     stand::{Options, Stand},
 };
 
-/// The labels of each target, by the name that Prometheus calls `instance`.
+/// The labels of each target, by Prometheus' `instance`.
 type Targets = BTreeMap<String, BTreeMap<String, String>>;
 
-/// 300 targets at which nothing listens, in groups.
+/// 300 targets in groups. Nothing listens there.
 fn write_targets(folder: &TempDir) {
     let address = |n: u32| format!("127.0.{}.{}:1", n / 200, n % 200 + 1);
     let group = |n: u32| {
@@ -32,14 +32,14 @@ fn write_targets(folder: &TempDir) {
     .unwrap();
 }
 
-/// What Prometheus would scrape.
+/// The targets that Prometheus would scrape.
 async fn of_prometheus(folder: &TempDir, rules: &str) -> Targets {
     let files = folder.path().display();
     let prometheus = Prometheus::start(&format!(
         "scrape_configs: [{{job_name: x, file_sd_configs: [{{files: ['{files}/*.json']}}], relabel_configs: [{rules}]}}]"
     ))
     .await;
-    eventually("Prometheus knows its targets", PATIENCE, async || {
+    eventually("Prometheus has its targets", PATIENCE, async || {
         let targets = prometheus.targets().await;
         let targets = targets.as_array().unwrap().iter();
         let targets: Targets = targets
@@ -55,7 +55,7 @@ async fn of_prometheus(folder: &TempDir, rules: &str) -> Targets {
     .await
 }
 
-/// What the collector polls.
+/// The targets that the collector polls.
 async fn of_collector(folder: &TempDir, keys: &str, count: usize) -> Targets {
     let files = folder.path().display();
     let keys = format!("file_sd_configs: [{{files: ['{files}/*.json']}}], {keys}");
@@ -94,7 +94,7 @@ async fn targets_and_labels_are_those_of_prometheus() {
          {source_labels: [__meta_filepath], regex: '.*/([^/]+)\\.json', target_label: file}, \
          {source_labels: [odd], target_label: odd, action: keepequal}, \
          {regex: env|meta_filepath|odd, action: labeldrop}";
-    // keepequal is newer than the Prometheus of Debian 12, and changes nothing here.
+    // keepequal is newer than the Prometheus of Debian 12, and has no effect here.
     let known = rules.replace(
         "{source_labels: [odd], target_label: odd, action: keepequal}, ",
         "",

@@ -1,4 +1,5 @@
-//! OTLP from the real program to a sink: directly, and through a collector that nobody here wrote.
+//! Tests of OTLP from the real program to a receiver: directly, and through an independent
+//! collector.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ const TOTAL: Kind = Kind::Sum {
     cumulative: true,
 };
 
-/// What the documented bodies are: name, scope, unit and value.
+/// The metrics of the documented bodies: name, scope, unit and value.
 type Documented = &'static [(&'static str, &'static str, &'static str, Value)];
 const TOTALS: Documented = &[
     (
@@ -72,7 +73,7 @@ const GAUGES: Documented = &[
     ),
 ];
 
-/// A test for each way. Those through Rotel run where it is.
+/// A test for each route. The ones through Rotel run if it is installed.
 macro_rules! each_way {
     ($name:ident) => {
         mod $name {
@@ -138,12 +139,12 @@ async fn points_are_what_the_node_says(way: Way) {
             assert_eq!((point.kind, &point.value), (kind, value), "{name}");
             assert_eq!(point.attributes, BTreeMap::new(), "{name}");
             if kind == TOTAL {
-                assert_eq!(point.start_time, point.time, "nobody knows since when");
+                assert_eq!(point.start_time, point.time, "the start is unknown");
             }
         }
     }
     let ours = named(&points, "betanet.poll.missed_ticks")[0];
-    assert!(ours.start_time < ours.time, "we know since when");
+    assert!(ours.start_time < ours.time, "the start is known");
     assert_one_time_a_poll(&points);
     let observed = named(&points, "betanet_message_latency_seconds")[0];
     assert_eq!(observed.kind, Kind::Histogram { cumulative: true });
@@ -196,7 +197,7 @@ async fn integers_are_exact_as_far_as_otlp_has_them(way: Way) {
         let points = named(&points, name);
         assert!(points.len() >= 3, "{name}");
         for point in points {
-            assert_eq!(point.value, value, "{name}, at every poll");
+            assert_eq!(point.value, value, "{name} at every poll");
         }
     }
 }
@@ -218,7 +219,7 @@ fn assert_each_poll_once(node: &Node, points: &[Point]) {
         let arrived = named(points, name);
         assert_times_grow(&arrived);
         let asked = node.requests_to(path);
-        // The one that was under way at the end is dropped.
+        // The poll in progress at the end is dropped.
         let missing = asked - arrived.len() as u64;
         assert!(missing <= 1, "{name}: {asked} asked, {missing} missing");
     }
@@ -227,7 +228,7 @@ fn assert_each_poll_once(node: &Node, points: &[Point]) {
         let Value::Histogram { count, .. } = point.value else {
             panic!("{point:?}");
         };
-        assert_eq!(count, before as u64 + 1, "one observation a poll");
+        assert_eq!(count, before as u64 + 1, "one observation for each poll");
     }
 }
 
@@ -255,19 +256,19 @@ async fn an_endpoint_that_fails_is_a_gap(way: Way) {
     assert_eq!(
         fresh.len(),
         ups.len(),
-        "a value for each body, and no other"
+        "exactly one value for each body"
     );
     let within = fresh.iter().filter(|p| (first..=last).contains(&p.time));
-    assert_eq!(within.count(), 0, "no old value under a new time");
+    assert_eq!(within.count(), 0, "no old value with a new time");
     let others = named(&points, "betanet_connected_peers");
-    assert_eq!(others.len(), up.len(), "the other endpoints go on");
+    assert_eq!(others.len(), up.len(), "the other endpoints continue");
     let ends = ends(&points, "betanet_messages_total");
     if way == Way::Direct {
         let times: Vec<_> = ends.iter().map(|end| end.time).collect();
-        assert_eq!(times, [first], "its end is said once");
+        assert_eq!(times, [first], "its end is sent once");
     }
     let starts: Vec<_> = fresh.iter().map(|point| point.start_time).collect();
-    assert!(starts.iter().all(|s| *s == starts[0]), "a gap is no reset");
+    assert!(starts.iter().all(|s| *s == starts[0]), "a gap is not a reset");
 }
 
 async fn a_total_that_falls_begins_anew_and_its_neighbour_goes_on(way: Way) {
@@ -309,7 +310,7 @@ async fn a_restart_begins_every_total_anew(way: Way) {
     assert_eq!(resets[resets.len() - 1].value, Value::Int(4));
 }
 
-/// One start time as long as the value is `before`, a later one from the first `after` on.
+/// One start time while the value is `before`, and a later one from the first `after` on.
 fn assert_begins_anew(points: &[&Point], before: i64, after: i64) {
     assert_times_grow(points);
     let fall = points.iter().position(|p| p.value == Value::Int(after));
@@ -360,14 +361,14 @@ async fn a_mixnode_that_leaves_is_heard_of_no_more(way: Way) {
         assert_eq!(ends.len(), 1, "{ends:?}");
         assert_eq!(ends[0].attributes["betanet.mixnode.id"], left_id);
     }
-    // The sum over the mixnodes fell with it, and begins anew.
+    // The sum over the mixnodes fell too, and starts again.
     let left = i64::try_from(node.state().mixnodes.len()).unwrap() * 100;
     let sums = named(&points, "betanet_packets_processed_total");
     assert_begins_anew(&sums, left + 100, left);
 }
 
 #[tokio::test]
-async fn a_sink_that_is_away_for_a_while_gets_everything_in_order() {
+async fn a_destination_that_was_down_gets_everything_in_order() {
     let node = documented_node();
     let line = Line::start(Way::Direct, &[("node", &node)]).await;
     line.stand.until_polls("node", 3.0).await;
@@ -376,7 +377,7 @@ async fn a_sink_that_is_away_for_a_while_gets_everything_in_order() {
     let before = line.sink.points().len();
     line.sink.set_away(false);
     line.sink
-        .wait("what waited", |points| points.len() > before)
+        .wait("the waiting points", |points| points.len() > before)
         .await;
     line.stand.after_polls("node", 5).await;
     let points = line.end().await;
@@ -395,7 +396,7 @@ fn assert_one_time_a_poll(points: &[Point]) {
     assert!(times.len() <= 2, "{times:?}");
 }
 
-/// The points that say that a series of a metric has ended.
+/// The points that end a series of a metric.
 fn ends<'a>(points: &'a [Point], name: &str) -> Vec<&'a Point> {
     let points = points.iter().filter(|point| point.name == name);
     points

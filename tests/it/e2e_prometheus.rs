@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes the real program, and is asked what it knows.
+//! Tests with a real Prometheus that scrapes the real program.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use crate::support::{
     stand::{Options, Stand, documented_node, node},
 };
 
-/// A Prometheus that scrapes `stand` and nothing else.
+/// A Prometheus that scrapes only `stand`.
 async fn prometheus(stand: &Stand) -> Prometheus {
     prometheus_with(stand, &[]).await
 }
 
-/// The same with more arguments.
+/// A Prometheus with more arguments.
 async fn prometheus_with(stand: &Stand, arguments: &[&str]) -> Prometheus {
     let scrape = format!(
         "scrape_configs: [{{job_name: betanet, static_configs: [{{targets: ['{}']}}]}}]",
@@ -41,7 +41,7 @@ async fn equals(prometheus: &Prometheus, promql: &str, expected: f64) {
 
 #[tokio::test]
 #[ignore = "needs prometheus and rotel: run tests/run"]
-async fn prometheus_knows_what_the_documented_api_says() {
+async fn prometheus_has_the_values_of_the_documented_api() {
     const LARGEST_EXACT: u64 = 1 << 53;
     let node = documented_node();
     node.update(|state| {
@@ -65,7 +65,7 @@ async fn prometheus_knows_what_the_documented_api_says() {
     ] {
         equals(&prometheus, promql, expected).await;
     }
-    // The alerts in use find what they look for.
+    // The queries of the alerts find their metrics.
     let rate = "rate(betanet_message_latency_seconds_bucket[1m])";
     let quantile = format!("histogram_quantile(0.95, {rate})");
     let latency = until(&prometheus, &quantile, |value| value > 0.0).await;
@@ -78,7 +78,7 @@ async fn prometheus_knows_what_the_documented_api_says() {
 
 #[tokio::test]
 #[ignore = "needs prometheus and rotel: run tests/run"]
-async fn prometheus_knows_every_mixnode_and_forgets_one_that_left() {
+async fn prometheus_has_every_mixnode_and_a_removed_one_becomes_stale() {
     let node = node(Dialect::Mixnode);
     node.update(|state| {
         for (mixnode, packets) in state.mixnodes.iter_mut().zip(1_000..) {
@@ -111,7 +111,7 @@ async fn prometheus_knows_every_mixnode_and_forgets_one_that_left() {
 
 #[tokio::test]
 #[ignore = "needs prometheus and rotel: run tests/run"]
-async fn a_node_that_is_down_leaves_no_zero_in_prometheus() {
+async fn a_node_that_is_down_causes_no_zero_in_prometheus() {
     let node = documented_node();
     let stand = Options::default().start(&[("node", &node)]).await;
     let prometheus = prometheus(&stand).await;
@@ -137,7 +137,8 @@ async fn a_node_that_is_down_leaves_no_zero_in_prometheus() {
     until(&prometheus, age, |age| age >= 4.0).await;
 }
 
-/// Lets the node process packets until `promql` gives at least `enough`; how many packets.
+/// Lets the node process packets until `promql` gives at least `enough`. Returns the number of
+/// packets.
 async fn busy_until(node: &Node, prometheus: &Prometheus, promql: &str, enough: f64) -> u64 {
     const BATCH: u64 = 10;
     let mut packets = 0;
@@ -170,7 +171,7 @@ async fn a_restart_neither_doubles_an_increase_nor_makes_it_negative() {
     let increase = prometheus.number(increase).await.unwrap();
     let seconds = so_far + 5.0;
     let made = f64::from(u32::try_from(made).unwrap());
-    // What was made between a scrape and a restart, or before the first scrape, is never seen.
+    // Packets between a scrape and a restart, or before the first scrape, are never seen.
     assert!(seen <= made, "{seen} of {made}");
     assert!(seen > made * 0.6, "{seen} of {made}");
     // Prometheus extrapolates by at most one scrape at either end.
@@ -179,18 +180,18 @@ async fn a_restart_neither_doubles_an_increase_nor_makes_it_negative() {
         (seen..=most).contains(&increase),
         "{seen} {increase} {most}"
     );
-    // The 5000 of before, or a second start, would stand out in any window.
+    // The 5000 from before, or a second start, would be visible in any window.
     let rates = "rate(betanet_messages_total[4s])[1m:1s]";
     let slowest = prometheus.number(&format!("min_over_time({rates})")).await;
     let fastest = prometheus.number(&format!("max_over_time({rates})")).await;
     assert!(slowest >= Some(0.0), "{slowest:?}");
     assert!(fastest < Some(made / seconds * 4.0), "{fastest:?}");
-    // Its neighbours fell too, and have not moved since.
+    // The other totals fell too, and have not changed since.
     let dropped = "increase(betanet_packets_dropped_total[1m])";
     equals(&prometheus, dropped, 0.0).await;
 }
 
-/// What the samples themselves say: the sum of all steps, a fall being a step from zero.
+/// The increase according to the samples: the sum of all steps, where a fall is a step from zero.
 async fn sampled_increase(prometheus: &Prometheus) -> f64 {
     let series = prometheus.query("betanet_messages_total[1m]").await;
     let samples = series[0]["values"].as_array().unwrap();
@@ -229,7 +230,7 @@ async fn promtool_accepts_the_metrics_of_the_nodes() {
     }
     sound.restart();
     let scrape = stand.after_polls("sound", 2).await;
-    // The name is what Betanet operators asked for; promtool takes it and remarks on one word.
+    // Betanet operators asked for this name. promtool accepts it, with a remark about one word.
     let remark = "betanet_counter_resets_total metric name should not include type 'counter'";
     assert_eq!(
         promtool_check_metrics(&scrape.text).trim(),
@@ -241,7 +242,7 @@ async fn promtool_accepts_the_metrics_of_the_nodes() {
 
 #[tokio::test]
 #[ignore = "needs prometheus and rotel: run tests/run"]
-async fn promtool_has_nothing_against_the_metrics_of_the_collector() {
+async fn promtool_accepts_the_metrics_of_the_collector() {
     let node = documented_node();
     let stand = Options::default().start(&[("node", &node)]).await;
     stand.until_polls("node", 2.0).await;
@@ -259,7 +260,7 @@ async fn promtool_has_nothing_against_the_metrics_of_the_collector() {
 
 #[tokio::test]
 #[ignore = "needs prometheus and rotel: run tests/run"]
-async fn prometheus_knows_what_is_written_to_it() {
+async fn prometheus_has_what_remote_write_sends() {
     let node = documented_node();
     let (prometheus, url) = Prometheus::receiving().await;
     let settings = format!(
@@ -304,7 +305,7 @@ async fn prometheus_knows_what_is_written_to_it() {
     assert!(own.sum(&format!("otelcol_exporter_sent_metric_points{of}")) > 0.0);
     let rejected = own.sum(&format!("betanet_exporter_rejected_metric_points{of}"));
     assert_eq!(rejected, 0.0, "in order");
-    // A node that is gone says nothing more, and does so at once and not after five minutes.
+    // The series of a removed node end at once, not after five minutes.
     drop(node);
     until(&prometheus, "betanet_up", |up| up == 0.0).await;
     eventually("its series have ended", PATIENCE, async || {
@@ -321,7 +322,7 @@ async fn prometheus_keeps_the_trace_of_a_poll() {
     let node = documented_node();
     let options = Options {
         interval: "1s",
-        // Nobody takes the traces, which the polls do not notice.
+        // Nothing accepts the traces, which does not affect the polls.
         telemetry: "traces: {processors: [{batch: {exporter: {otlp: {endpoint: \"http://127.0.0.1:9\"}}}}]}",
         ..Options::default()
     };
@@ -329,7 +330,7 @@ async fn prometheus_keeps_the_trace_of_a_poll() {
     let prometheus = prometheus_with(&stand, &["--enable-feature=exemplar-storage"]).await;
     let url = format!("http://{}/metrics", stand.address);
     let mut shown = BTreeSet::new();
-    eventually("a trace that was shown is kept", PATIENCE, async || {
+    eventually("an exemplar is stored", PATIENCE, async || {
         let page = open_metrics(&url).await;
         let ids = page.split("{trace_id=\"").skip(1);
         shown.extend(ids.filter_map(|rest| Some(rest.get(..32)?.to_owned())));

@@ -1,4 +1,4 @@
-//! Every way in which a node fails, against the real program.
+//! Tests of every fault of a node, with the real program.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{
 const METRICS: &str = "/api/v1/metrics";
 const UP: &str = "betanet_source_up{target=\"broken\",url_template=\"/api/v1/metrics\"}";
 
-/// Impatient, so that a node that hangs costs the test little.
+/// Short timeouts, so that a node that hangs does not slow down the test.
 fn impatient() -> Options {
     Options {
         timeout: "700ms",
@@ -22,8 +22,8 @@ fn impatient() -> Options {
     }
 }
 
-/// Lets one endpoint of one of two nodes fail, and asserts that it costs that endpoint's series
-/// and nothing else, that it is counted as `error_type`, and that it heals.
+/// Makes one endpoint of one of two nodes fail. Checks that this affects only the series of that
+/// endpoint, that it is counted as `error_type`, and that it recovers.
 async fn costs_one_endpoint(fault: NodeFault, error_type: &str) {
     let (broken, sound) = (documented_node(), documented_node());
     let nodes = [("broken", &broken), ("sound", &sound)];
@@ -43,7 +43,7 @@ async fn costs_one_endpoint(fault: NodeFault, error_type: &str) {
     assert_costs_one_endpoint(&scrape, error_type);
 
     broken.clear_faults();
-    let healed = stand.until("it heals", |s| s.value(UP) == Some(1.0)).await;
+    let healed = stand.until("it recovers", |s| s.value(UP) == Some(1.0)).await;
     let total = "betanet_messages_total{target=\"broken\"}";
     assert_eq!(healed.exact(total), Some("6000"));
     assert_untouched(&stand.after_polls("sound", 2).await);
@@ -64,7 +64,7 @@ fn assert_costs_one_endpoint(scrape: &Scrape, error_type: &str) {
     assert_eq!(scrape.sum("betanet_source_up"), 5.0, "of six endpoints");
 }
 
-/// The other node has been polled, and never failed.
+/// Checks that the other node was polled and never failed.
 fn assert_untouched(scrape: &Scrape) {
     for outcome in ["missing", "stale"] {
         let bad = format!("betanet_poll_results_total{{target=\"sound\",outcome=\"{outcome}\"}}");
@@ -79,12 +79,12 @@ fn status(code: u16, retry_after: Option<u64>) -> NodeFault {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_reset_is_a_lost_answer() {
+async fn a_reset_connection_is_a_lost_answer() {
     costs_one_endpoint(NodeFault::Refuse, "body").await;
 }
 
 #[tokio::test]
-async fn silence_before_the_headers_is_a_timeout() {
+async fn a_hang_before_the_headers_is_a_timeout() {
     costs_one_endpoint(NodeFault::HangBeforeHeaders, "timeout").await;
 }
 
@@ -102,7 +102,7 @@ async fn a_body_that_arrives_too_slowly_ends_in_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_is_no_body() {
+async fn a_body_that_is_cut_is_an_error() {
     costs_one_endpoint(NodeFault::CutBody, "body").await;
 }
 
@@ -136,18 +136,18 @@ async fn retry_after_pauses_the_whole_host() {
     broken.set_fault(Some(METRICS), status(503, Some(60)));
     let paused = "betanet_poll_results_total{target=\"broken\",error_type=\"paused\"}";
     stand
-        .until("it is left alone", |s| s.sum(paused) >= 6.0)
+        .until("requests are paused", |s| s.sum(paused) >= 6.0)
         .await;
     let asked = broken.requests();
     let scrape = stand.after_polls("broken", 5).await;
-    assert_eq!(broken.requests(), asked, "not one request more");
+    assert_eq!(broken.requests(), asked, "no further request");
     let limited = "betanet_poll_results_total{target=\"broken\",error_type=\"503\"}";
     assert_eq!(scrape.sum(limited), 1.0);
     assert_untouched(&scrape);
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_not_decoded() {
+async fn an_invalid_json_body_is_a_decode_error() {
     costs_one_endpoint(NodeFault::InvalidJson, "decode").await;
 }
 
@@ -163,27 +163,27 @@ async fn a_gzip_bomb_stops_at_the_limit() {
     let stand = Options::default().start(&[("node", &node)]).await;
     stand.until_polls("node", 2.0).await;
     let before = stand.collector.peak_memory();
-    // All endpoints, so that three go off at once.
+    // All endpoints, so that three arrive at once.
     node.set_fault(None, NodeFault::GzipBomb { bytes: 128 << 20 });
     let errors = "betanet_poll_results_total{error_type=\"too_large\"}";
     stand
         .until("ten bombs of each endpoint", |s| s.sum(errors) >= 30.0)
         .await;
-    // Less than any one of the thirty unpacked: three buffers at once, each 4 MiB that grew by
-    // doubling, and as much that the allocator has not given back yet.
+    // Less than one of the thirty when it is decompressed: three buffers at once, each 4 MiB that
+    // grew by doubling, and the same amount that the allocator has not returned yet.
     let grown = stand.collector.peak_memory() - before;
     assert!(grown < 96 << 20, "{} MiB more", grown >> 20);
 }
 
 #[tokio::test]
-async fn a_port_that_nobody_listens_on_is_refused() {
+async fn a_closed_port_is_a_connect_error() {
     let (broken, sound) = (documented_node(), documented_node());
     broken.stop().await;
     let nodes = [("broken", &broken), ("sound", &sound)];
     let stand = Options::default().start(&nodes).await;
     let scrape = stand.until_polls("broken", 3.0).await;
     let refused = "betanet_poll_results_total{target=\"broken\",error_type=\"connect\"}";
-    // One request a poll; the other two endpoints wait until one has answered.
+    // One request per poll. The other two endpoints wait until one has answered.
     assert_eq!(scrape.sum(refused), polls(&scrape, "broken"));
     let waiting = "betanet_poll_results_total{target=\"broken\",error_type=\"waiting\"}";
     assert_eq!(scrape.sum(waiting), 2.0 * polls(&scrape, "broken"));
@@ -197,7 +197,7 @@ async fn a_port_that_nobody_listens_on_is_refused() {
     stand.until("it is up", |s| s.value(up) == Some(1.0)).await;
 }
 
-/// Breaks the field `packets_processed` and asserts that its series alone is gone, counted by
+/// Breaks the field `packets_processed`, and checks that only its series is missing, counted by
 /// `reason`.
 async fn costs_one_series(fault: NodeFault, reason: &str) {
     let node = documented_node();
@@ -221,19 +221,19 @@ async fn costs_one_series(fault: NodeFault, reason: &str) {
 }
 
 #[tokio::test]
-async fn a_missing_field_costs_its_own_series() {
+async fn a_missing_field_affects_only_its_series() {
     let fault = NodeFault::MissingField("packets_processed".to_owned());
     costs_one_series(fault, "missing").await;
 }
 
 #[tokio::test]
-async fn a_field_of_another_type_costs_its_own_series() {
+async fn a_field_of_another_type_affects_only_its_series() {
     let fault = NodeFault::WrongType("packets_processed".to_owned());
     costs_one_series(fault, "type").await;
 }
 
 #[tokio::test]
-async fn a_node_that_has_locked_itself_up_times_out_until_it_is_restarted() {
+async fn a_deadlocked_node_times_out_until_it_is_restarted() {
     let (broken, sound) = (node(Dialect::Mixnode), node(Dialect::Mixnode));
     broken.set_fault(None, NodeFault::Grey);
     let nodes = [("broken", &broken), ("sound", &sound)];
@@ -245,7 +245,7 @@ async fn a_node_that_has_locked_itself_up_times_out_until_it_is_restarted() {
             s.value(up) == Some(0.0) && s.sum(timeouts) >= 6.0
         })
         .await;
-    // What locked it up is the suspect, and what is behind it waits.
+    // The endpoint that caused the deadlock is the suspect, and the endpoints after it wait.
     let broken_by = |error_type: &str| {
         scrape.sum(&format!(
             "betanet_poll_results_total{{target=\"broken\",error_type=\"{error_type}\"}}"
@@ -258,7 +258,7 @@ async fn a_node_that_has_locked_itself_up_times_out_until_it_is_restarted() {
     assert!(suspect["since_seconds"].is_number(), "{health:#}");
     assert!(
         scrape.value("betanet_poll_missed_ticks_total{target=\"broken\"}") > Some(0.0),
-        "a poll of 700 ms overruns ticks of 100 ms"
+        "a poll of 700 ms misses ticks of 100 ms"
     );
     broken.restart();
     stand.until("it is up", |s| s.value(up) == Some(1.0)).await;
@@ -266,7 +266,7 @@ async fn a_node_that_has_locked_itself_up_times_out_until_it_is_restarted() {
 }
 
 #[tokio::test]
-async fn a_node_that_closes_each_connection_without_a_word_never_fails() {
+async fn a_node_that_closes_each_connection_unannounced_never_fails() {
     let node = Node::start(NodeOptions {
         close_after_response: true,
         ..NodeOptions::new(Dialect::Mixnode)
@@ -286,7 +286,7 @@ async fn a_node_that_closes_each_connection_without_a_word_never_fails() {
 }
 
 #[tokio::test]
-async fn a_restart_shows_the_zeros_that_the_node_says() {
+async fn a_restart_shows_the_zeros_of_the_node() {
     let node = documented_node();
     let stand = Options::default().start(&[("node", &node)]).await;
     stand.until_polls("node", 2.0).await;
@@ -305,7 +305,7 @@ async fn a_restart_shows_the_zeros_that_the_node_says() {
 }
 
 #[tokio::test]
-async fn mixnodes_come_and_go_and_so_do_their_series() {
+async fn series_follow_the_mixnodes() {
     let node = node(Dialect::Mixnode);
     let stand = Options::default().start(&[("node", &node)]).await;
     stand.until_polls("node", 1.0).await;
@@ -325,7 +325,7 @@ async fn mixnodes_come_and_go_and_so_do_their_series() {
     assert_eq!(scrape.sum("betanet_source_up"), 3.0);
 }
 
-/// The mixnodes that have series, sorted; each has one of each metric and one a state.
+/// The mixnodes with series, sorted. Each has one series of each metric, and one for each state.
 fn mixnodes(scrape: &Scrape) -> Vec<String> {
     let totals = scrape.select("betanet_mixnode_packets_processed_total");
     let states = scrape.select("betanet_mixnode_state");
@@ -365,7 +365,7 @@ async fn a_node_that_hangs_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn a_node_of_either_dialect_is_read_with_the_url_alone() {
+async fn the_url_alone_is_enough_for_both_apis() {
     let documented = documented_node();
     let public = Node::start(NodeOptions::public()).unwrap();
     let options = Options {
@@ -393,14 +393,14 @@ async fn a_node_of_either_dialect_is_read_with_the_url_alone() {
     };
     assert_eq!(mixnodes("public"), public.state().mixnodes.len() * 3);
     assert_eq!(mixnodes("documented"), 0);
-    // Which one it speaks is found out without harm.
+    // Finding the API of a node does no harm.
     for path in ["/status", "/metrics"] {
         assert_eq!(public.requests_to(path), 0);
     }
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_is_a_failed_handshake() {
+async fn a_server_without_tls_is_a_failed_handshake() {
     let server = Server::start(|_| http::Response::new(bytes::Bytes::new())).await;
     let url = format!("https://{}", server.address());
     let options = Options {

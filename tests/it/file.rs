@@ -1,4 +1,4 @@
-//! The `file` exporter of the real program.
+//! Tests of the `file` exporter in the real program.
 
 use std::{
     fs::File,
@@ -22,7 +22,7 @@ use crate::support::{
 /// The points of each line.
 fn lines(path: &Path) -> Vec<Vec<Point>> {
     let text = std::fs::read_to_string(path).unwrap();
-    assert!(text.ends_with('\n'), "the last line is whole");
+    assert!(text.ends_with('\n'), "the last line is complete");
     let lines = text.lines().map(|line| {
         let message: ExportMetricsServiceRequest = serde_json::from_str(line).unwrap();
         flatten(message)
@@ -40,7 +40,7 @@ async fn status_is(stand: &Stand, expected: &str) {
 }
 
 #[tokio::test]
-async fn each_poll_is_a_line_also_of_the_time_when_none_could_be_written() {
+async fn each_poll_is_a_line_even_if_the_disk_failed_for_a_while() {
     let (node, folder) = (documented_node(), tempfile::TempDir::new().unwrap());
     let path = folder.path().join("later").join("metrics.json");
     let settings = format!("{{path: \"{}\", flush_interval: 50ms}}", path.display());
@@ -73,7 +73,7 @@ async fn each_poll_is_a_line_also_of_the_time_when_none_could_be_written() {
     }
 }
 
-/// The files of a folder but for the one that is written, oldest first.
+/// The files of a directory without the current one, oldest first.
 fn backups(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -85,7 +85,7 @@ fn backups(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn full_files_make_room_and_the_newest_stay() {
+async fn full_files_are_rotated_and_the_newest_stay() {
     let (node, folder) = (documented_node(), tempfile::TempDir::new().unwrap());
     let path = folder.path().join("metrics.json");
     let settings = format!(
@@ -104,7 +104,7 @@ async fn full_files_make_room_and_the_newest_stay() {
         backups(folder.path()).into_iter().next()
     })
     .await;
-    eventually("it had to go", PATIENCE, async || {
+    eventually("it was deleted", PATIENCE, async || {
         (!first.exists()).then_some(())
     })
     .await;
@@ -120,7 +120,7 @@ async fn full_files_make_room_and_the_newest_stay() {
             let Some(time) = line.iter().filter(is_of).map(|point| point.time).max() else {
                 continue;
             };
-            assert!(time > last, "in order, over the files too");
+            assert!(time > last, "in order, across files too");
             last = time;
         }
     }
@@ -149,9 +149,9 @@ fn writing(node: &Node, path: &str, prepare: impl FnOnce(&mut Command)) -> Proce
     })
 }
 
-/// Our own output is written to as it is, also where it is a file with something in it.
+/// The process' own output is not emptied or rotated, even if it is a file with content.
 #[tokio::test]
-async fn standard_output_is_neither_emptied_nor_moved_away() {
+async fn standard_output_is_neither_emptied_nor_rotated() {
     let (node, folder) = (documented_node(), tempfile::TempDir::new().unwrap());
     let output = folder.path().join("output");
     std::fs::write(&output, "before\n").unwrap();
@@ -173,9 +173,9 @@ async fn standard_output_is_neither_emptied_nor_moved_away() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-/// A named pipe that nobody reads holds up nothing, the end least of all.
+/// A named pipe without a reader blocks nothing, and does not delay the end.
 #[tokio::test]
-async fn a_named_pipe_is_written_to_as_long_as_somebody_reads() {
+async fn a_named_pipe_is_written_while_it_has_a_reader() {
     let (node, folder) = (documented_node(), tempfile::TempDir::new().unwrap());
     let pipe = folder.path().join("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status();
@@ -190,7 +190,7 @@ async fn a_named_pipe_is_written_to_as_long_as_somebody_reads() {
         let [_, line] = read.await.unwrap();
         serde_json::from_str::<ExportMetricsServiceRequest>(&line).unwrap();
     }
-    // Nobody reads any more: what is polled from here on cannot be written, and the pipe is waited for.
+    // There is no reader any more: new data cannot be written, and the exporter waits.
     let asked = node.requests();
     eventually("more polls", PATIENCE, async || {
         (node.requests() > asked + 100).then_some(())
@@ -200,6 +200,6 @@ async fn a_named_pipe_is_written_to_as_long_as_somebody_reads() {
     let log = process.log();
     assert!(
         log.contains("data points dropped"),
-        "what nobody read: {log}"
+        "data without a reader: {log}"
     );
 }

@@ -1,7 +1,7 @@
-//! A fleet of a thousand nodes that come and go each second, one in ten failing, found through a
-//! file and scraped by a real Prometheus.
+//! A test with a fleet of a thousand nodes that change every second, one in ten failing, discovered
+//! through a file and scraped by a real Prometheus.
 //!
-//! Thirty changes, or as many as the environment variable `CHANGES` says.
+//! It makes thirty changes, or the number in the environment variable `CHANGES`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,19 +23,19 @@ use crate::support::{
     stand::{Options, Stand},
 };
 
-/// How many nodes are listed at a time.
+/// The number of nodes in the list.
 const LISTED: usize = 1000;
 
-/// How many nodes come, and how many go, with each change.
+/// The number of nodes that each change adds, and that it removes.
 const CHURN: usize = 20;
 
-/// The unlisted nodes: one that goes comes back after so many changes.
+/// The nodes that are not in the list: a removed node returns after this number of changes.
 const ABSENT: usize = 30 * CHURN;
 
-/// Time between two polls; the programs under test are not optimized.
+/// Time between two polls. The tested programs are not optimized.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What Prometheus keeps of each scrape.
+/// The metrics that Prometheus stores of each scrape.
 const TOTAL: &str = "betanet_messages_total";
 const UP: &str = "betanet_up";
 const MISSED: &str = "betanet_poll_missed_ticks_total";
@@ -43,7 +43,7 @@ const MISSED: &str = "betanet_poll_missed_ticks_total";
 /// The path whose values are compared.
 const METRICS: &str = "/api/v1/metrics";
 
-/// Every way in which a node of the fleet fails: one in ten does.
+/// Every fault of a node: one in ten nodes has one.
 fn fault(index: usize) -> Option<NodeFault> {
     let status = |code, wait: Option<u64>| NodeFault::Status {
         code,
@@ -71,21 +71,22 @@ fn fault(index: usize) -> Option<NodeFault> {
     faults.into_iter().nth(kind).filter(|_| index % 10 == 3)
 }
 
-/// Whether `betanet_up` is right: a node is up that answers, if not with what is asked for.
+/// Whether `betanet_up` is right: a node is up if it answers, even with an error for some
+/// endpoints.
 fn is_up(index: usize, up: f64) -> bool {
     match fault(index) {
         None | Some(NodeFault::MissingField(_) | NodeFault::WrongType(_)) => up == 1.0,
-        // The first requests reach the other paths before the one that wedges it.
+        // The first requests reach the other paths before the one that makes it hang.
         Some(NodeFault::Grey) => true,
         Some(_) => up == 0.0,
     }
 }
 
-/// One change of the list; times are those since 1970.
+/// One change of the list. Times are since 1970.
 struct Change {
-    /// The new list is not there before.
+    /// The new list does not exist before this time.
     from: Duration,
-    /// The collector polls what is listed, and nothing else, since then at the latest.
+    /// After this time the collector polls exactly the nodes in the list.
     until: Duration,
 }
 
@@ -124,7 +125,7 @@ impl World {
         &self.fleet.nodes()[index]
     }
 
-    /// The nodes that are listed after so many changes.
+    /// The nodes in the list after this number of changes.
     fn listed(change: usize) -> impl Iterator<Item = usize> {
         (0..LISTED).map(move |n| (change * CHURN + n) % (LISTED + ABSENT))
     }
@@ -145,8 +146,8 @@ impl World {
             interval: "10s",
             timeout: "4s",
             definition: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/messages.yaml"),
-            // No connection is kept: that to a node which is gone would be for longer than this
-            // takes, and look like memory that is lost.
+            // Connections are not kept: a connection to a removed node would stay for longer than
+            // the test, and look like lost memory.
             resilience: "target_metrics: basic, body_limit: 50KiB, max_idle_conns: 0",
             ..Options::default()
         };
@@ -157,8 +158,8 @@ impl World {
         options.start_with(&keys).await
     }
 
-    /// Makes the next change: all nodes say something new, and others are listed. Waits until
-    /// the collector has followed.
+    /// Makes the next change: all nodes have new values, and the list changes. Waits until the
+    /// collector has applied it.
     async fn change(&mut self, stand: &Stand) {
         let change = self.changes.len();
         let from = now();
@@ -172,7 +173,7 @@ impl World {
         let (old, new) = (change.checked_sub(1).map(names), names(change));
         self.write(&new);
         for name in new.symmetric_difference(&old.unwrap_or_default()) {
-            let (is_listed, what) = (new.contains(name), format!("{name} comes or goes"));
+            let (is_listed, what) = (new.contains(name), format!("{name} is added or removed"));
             eventually(&what, PATIENCE, async || {
                 (is_target(stand, name).await == is_listed).then_some(())
             })
@@ -181,7 +182,7 @@ impl World {
         self.changes.push(Change { from, until: now() });
     }
 
-    /// Waits until all sound nodes of the first list have been polled twice.
+    /// Waits until all healthy nodes of the first list have been polled twice.
     async fn until_polled(&self) {
         let asked = |index| self.node(index).requests_to(METRICS);
         let sound = || Self::listed(0).filter(|index| fault(*index).is_none());
@@ -192,7 +193,7 @@ impl World {
     }
 }
 
-/// What a node says it has processed since a change.
+/// The number of packets of a node since a change.
 fn value(index: usize, change: usize) -> u64 {
     (index * 100_000 + change) as u64
 }
@@ -201,13 +202,13 @@ fn now() -> Duration {
     Duration::from_nanos(unix_nanos())
 }
 
-/// Whether the collector has a target of this name.
+/// Whether the collector has a target with this name.
 async fn is_target(stand: &Stand, name: &str) -> bool {
     let url = format!("http://{}/debug/resilience/{name}", stand.address);
     get(&url).await.unwrap().status().is_success()
 }
 
-/// What one scrape showed: of each metric, the values by target.
+/// The contents of one scrape: for each metric, the values by target.
 #[derive(Default)]
 struct Seen(BTreeMap<&'static str, BTreeMap<String, f64>>);
 
@@ -217,7 +218,7 @@ impl Seen {
     }
 }
 
-/// All scrapes so far, by when they began.
+/// All scrapes so far, by their start times.
 async fn scrapes(prometheus: &Prometheus) -> BTreeMap<Duration, Seen> {
     let mut scrapes = BTreeMap::<_, Seen>::new();
     for metric in [TOTAL, UP, MISSED] {
@@ -233,17 +234,17 @@ async fn scrapes(prometheus: &Prometheus) -> BTreeMap<Duration, Seen> {
     scrapes
 }
 
-/// A scrape and the changes that it may have met.
+/// A scrape, and the changes that may affect it.
 struct Check<'w> {
     world: &'w World,
-    /// Before the scrape began and after it ended.
+    /// Before the start and after the end of the scrape.
     time: (Duration, Duration),
     seen: &'w Seen,
 }
 
 impl Check<'_> {
-    /// The changes that it may have met, from the last one that the collector had followed `ago`
-    /// before the scrape.
+    /// The changes that may affect it, starting with the last one that the collector had applied
+    /// `ago` before the scrape.
     fn changes(&self, ago: Duration) -> RangeInclusive<usize> {
         let (start, end) = self.time;
         let changes = &self.world.changes;
@@ -252,8 +253,8 @@ impl Check<'_> {
         first.unwrap()..=last.unwrap()
     }
 
-    /// Whether all is there that must be, nothing that must not, and every value right. A node
-    /// that comes or goes while it is scraped may be there in part.
+    /// Checks that everything is there that must be, nothing else is, and every value is right. A
+    /// node that is added or removed during the scrape may be there in part.
     fn is_right(&self) {
         let is_listed = |index: usize, change: usize| {
             let all = LISTED + ABSENT;
@@ -281,8 +282,8 @@ impl Check<'_> {
         assert!(shown.all(|name| names.contains(name)));
     }
 
-    /// Whether the node said this, and no earlier than the last poll but one began: the tick of the
-    /// last one was not missed.
+    /// Whether the value is one of the node, and not older than the start of the poll before the
+    /// last: the last tick was not missed.
     fn is_of(&self, index: usize, total: f64) -> bool {
         let (start, end) = self.time;
         let changes = &self.world.changes;
@@ -295,16 +296,16 @@ impl Check<'_> {
     }
 }
 
-/// The middle one, in bytes.
+/// The median in bytes.
 fn median(memory: &[u64]) -> u64 {
     let mut memory = memory.to_vec();
     memory.sort_unstable();
     memory[memory.len() / 2]
 }
 
-/// Whether resident memory stays, which was `empty` without a target and `memory` after each
-/// change: had nothing been given back of the nodes that went, it would have grown by all that the
-/// new ones take. Half of that is allowed, since what was freed lies between what was not.
+/// Checks that resident memory does not grow. It was `empty` without targets, and `memory` after
+/// each change. If no memory of removed nodes were returned, it would grow by the memory of all new
+/// ones. Half of that is allowed, because freed memory lies between memory in use.
 fn is_flat(empty: u64, memory: &[u64]) {
     let third = memory.len() / 3;
     let (before, after) = (
@@ -319,7 +320,7 @@ fn is_flat(empty: u64, memory: &[u64]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs prometheus: run tests/run"]
-async fn a_thousand_nodes_come_and_go_and_what_the_sound_ones_say_is_right() {
+async fn a_thousand_changing_nodes_have_right_values_if_healthy() {
     descriptors::allow_many();
     let mut world = World::new();
     let stand = world.start().await;

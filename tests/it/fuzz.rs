@@ -1,5 +1,5 @@
-//! A short run of every fuzz target on what every checkout has: seeds, changed in ways that a seed
-//! of the generator decides. The long runs are those of `cargo fuzz`.
+//! A short run of every fuzz target with the seeds in the repository, changed at random with a
+//! fixed seed. `cargo fuzz` makes the long runs.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +13,10 @@ use fastrand::Rng;
 
 use crate::support::source::root;
 
-/// No input is larger: what takes long is for `cargo fuzz`.
+/// The largest input. Slow inputs are for `cargo fuzz`.
 const INPUT_BYTES_MAX: usize = 16 * 1024;
 
-/// What the formats are made of.
+/// Words of the formats.
 const WORDS: &[&str] = &[
     "{",
     "}",
@@ -85,7 +85,7 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
     read.filter(|seed| seed.len() <= INPUT_BYTES_MAX).collect()
 }
 
-/// One of the seeds, changed a little.
+/// One of the seeds with small changes.
 fn mutated(seeds: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
     let mut input = random.choice(seeds).unwrap().clone();
     for _ in 0..random.usize(1..8) {
@@ -115,14 +115,14 @@ fn mutated(seeds: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
     input
 }
 
-/// Where a piece begins and ends.
+/// The start and end of a part.
 fn span(of: &[u8], random: &mut Rng) -> (usize, usize) {
     let from = random.usize(0..=of.len());
     let most = (of.len() - from).min(64);
     (from, from + random.usize(0..=most))
 }
 
-/// Runs a target as often as it says; `FUZZ_TIMES` multiplies that.
+/// Runs a target as often as its definition says, times `FUZZ_TIMES`.
 fn run(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
     let seeds = seeds(target);
@@ -169,7 +169,7 @@ targets! {
     remote_write_answer queue retry_after settings
 }
 
-/// Reads texts, one a line as JSON, and gives the samples of each; null where it refuses one.
+/// Reads texts, one JSON string per line, and returns the samples of each; null if it refuses one.
 const READER: &str = r#"
 import json, sys
 from prometheus_client.parser import text_string_to_metric_families
@@ -181,10 +181,10 @@ for line in sys.stdin:
         print("null")
 "#;
 
-/// A sample in the words of both.
+/// A sample in a form that both can produce.
 type Sample = (String, BTreeMap<String, String>, String);
 
-/// Some lines of Prometheus text, of which nearly all are right.
+/// Some lines of Prometheus text, nearly all valid.
 fn exposition(random: &mut Rng) -> String {
     const VALUES: &[&str] = &[
         "0",
@@ -214,7 +214,7 @@ fn exposition(random: &mut Rng) -> String {
             0 => text.push_str("# HELP a what \\\\ it is\n"),
             1 => text.push_str("# a comment\n\n"),
             _ => {
-                // A family stands together, and no series twice.
+                // The lines of a family are consecutive, and no series is there twice.
                 let name = if line < 3 { "a" } else { "b_total" };
                 let value = random.choice(LABELS).unwrap();
                 let space = random.choice(["", " ", "  ", "\t"]).unwrap();
@@ -229,7 +229,7 @@ fn exposition(random: &mut Rng) -> String {
     text
 }
 
-/// Of what both read: `x` and `y`, which our definition asks for, and the value as a double.
+/// The part that both read: `x` and `y`, which the definition names, and the value as a double.
 fn in_python(answer: &serde_json::Value) -> Option<Vec<Sample>> {
     let samples = answer.as_array()?.iter().map(|sample| {
         let labels = sample[1].as_object().unwrap().iter();
@@ -261,7 +261,7 @@ fn in_rust(text: &str) -> Option<Vec<Sample>> {
 
 #[test]
 #[ignore = "needs Prometheus' client for Python: tests/run"]
-fn prometheus_text_is_read_as_by_prometheus_client() {
+fn prometheus_text_is_read_like_the_official_client() {
     let mut random = Rng::with_seed(14);
     let texts: Vec<String> = (0..3_000).map(|_| exposition(&mut random)).collect();
     let lines: String = texts

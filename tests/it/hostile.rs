@@ -1,5 +1,5 @@
-//! One node that wants to bring the collector down, against the real program: what it costs, and
-//! that the others are polled all the same.
+//! Tests with a node that tries to harm the real program: its cost is limited, and other nodes are
+//! polled as usual.
 
 use std::{
     io::Write as _,
@@ -42,12 +42,12 @@ fn repeated(piece: &str, between: &str) -> String {
     vec![piece; count].join(between)
 }
 
-/// Its configuration: receivers of targets at these addresses, each with a definition.
+/// The configuration: receivers with targets at these addresses, each with a definition.
 struct Setup {
     port: u16,
     receivers: Vec<String>,
     processors: &'static str,
-    /// Of the definitions.
+    /// The directory of the definitions.
     folder: TempDir,
 }
 
@@ -102,7 +102,7 @@ impl Setup {
         )
     }
 
-    /// Starts it with definitions of one metric each, `value`.
+    /// Starts the program with definitions that have one metric, `value`.
     async fn start(&self, definitions: &[(&str, &str)]) -> Collector {
         for (name, text) in definitions {
             let file = self.folder.path().join(format!("{name}.yaml"));
@@ -125,7 +125,7 @@ impl Setup {
     }
 }
 
-/// The sum of what `selector` names.
+/// The sum of the samples that `selector` names.
 fn sum(scrape: &Scrape, selector: &str) -> f64 {
     let samples = scrape.select(selector);
     let values = samples
@@ -147,7 +147,7 @@ const TEXT: &str = "endpoints: {a: {path: /a, format: prometheus}}\n\
                     metrics: [{name: value, instrument: gauge, value: '$.a[0].value'}]\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_document_takes_is_bounded() {
+async fn the_memory_of_a_document_is_limited() {
     let json = gzip(format!("[{}]", repeated(r#"{"":0}"#, ",")));
     let json = Server::start(move |_| answer("gzip", json.clone())).await;
     let text = gzip(repeated("a 1", "\n"));
@@ -179,17 +179,17 @@ async fn what_a_document_takes_is_bounded() {
         let up = format!("betanet_up{{target=\"{name}\"}}");
         assert_eq!(scrape.value(&up), Some(0.0), "{name}");
     }
-    // Two documents at a time, and what the program takes itself.
+    // Two documents at a time, and the memory of the program itself.
     let peak = collector.peak_memory() / MIB;
     assert!(peak < 250, "{peak} MiB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_the_memory_limit_polls_go_on_one_by_one() {
+async fn above_the_memory_limit_polls_continue_one_by_one() {
     let good = Server::start(|_: &Request<Bytes>| Response::new(GOOD.into())).await;
     let names = ["a", "b", "c", "d", "e"].map(|name| (name, &good));
     let mut setup = Setup::new().receiver("one", "500ms", &names);
-    // As if an answer had swollen and nothing of it were given back.
+    // This is like an answer that needed too much memory, of which nothing was returned.
     setup.processors = "{check_interval: 100ms, limit_mib: 1}";
     let _collector = setup.start(&[("one", ONE)]).await;
     setup
@@ -216,7 +216,7 @@ async fn over_the_memory_limit_polls_go_on_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_one_bomb_all_are_polled_again() {
+async fn all_targets_are_polled_again_after_a_bomb() {
     let bomb = gzip(format!("[{}]", repeated("[0]", ",")));
     let has_blown = AtomicBool::new(false);
     let node = Server::start(move |_| match has_blown.swap(true, Ordering::Relaxed) {
@@ -238,7 +238,7 @@ async fn after_one_bomb_all_are_polled_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_would_take_long_is_given_up_and_stops_no_neighbor() {
+async fn a_slow_path_is_stopped_and_delays_no_other_target() {
     let nested = format!("{}{{\"load\":1}}{}", "[".repeat(100), "]".repeat(100));
     let nested = gzip(format!("[{}]", vec![nested; 3000].join(",")));
     let deep = Server::start(move |_| answer("gzip", nested.clone())).await;
@@ -261,7 +261,7 @@ async fn a_path_that_would_take_long_is_given_up_and_stops_no_neighbor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_are_read_whole_however_they_are_compressed() {
+async fn bodies_are_read_completely_with_every_compression() {
     let (first, second) = GOOD.split_at(4);
     let mut bare = DeflateEncoder::new(Vec::new(), Compression::default());
     bare.write_all(GOOD.as_bytes()).unwrap();
@@ -297,12 +297,12 @@ async fn bodies_are_read_whole_however_they_are_compressed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_is_heard_while_the_configuration_is_loaded() {
+async fn a_stop_signal_works_while_the_configuration_is_loaded() {
     let good = Server::start(|_: &Request<Bytes>| Response::new(GOOD.into())).await;
     let setup = Setup::new().receiver("one", "1s", &[("good", &good)]);
     let collector = setup.start(&[("one", ONE)]).await;
     setup.until("it polls", |s| fresh(s, "good") >= 1.0).await;
-    // A file that never ends, in the place of the configuration.
+    // A file without an end replaces the configuration.
     let config = collector.file();
     std::fs::remove_file(&config).unwrap();
     let made = Command::new("mkfifo").arg(&config).status();

@@ -1,7 +1,8 @@
-//! The collector is killed (SIGKILL) at random moments, with its queue on disk.
+//! Tests that kill the collector (SIGKILL) at random times, with its queue on disk.
 //!
-//! What it said was on disk arrives, in order; what arrives twice was in flight at a kill. Ten
-//! kills, or as many as the environment variable `KILLS` says, over HTTP; five over gRPC.
+//! Everything that it confirmed as stored arrives, in order. What arrives twice was being sent at
+//! the time of a kill. There are ten kills, or the number in the environment variable `KILLS`, over
+//! HTTP, and five over gRPC.
 
 use std::fmt::Write as _;
 
@@ -21,24 +22,24 @@ use crate::support::{
 
 const NODE: &str = "node";
 
-/// From one start to the kill.
+/// The time from one start to the kill.
 struct Life {
-    /// Points that were on disk, as the collector said a moment before.
+    /// Points on disk, as the collector reported shortly before.
     stored: f64,
-    /// Answers of the node until then, in all lives.
+    /// Answers of the node until then, over all lives.
     answers: usize,
     /// When it was dead, in Unix nanoseconds.
     end: u64,
 }
 
-/// Lets it live for as long as a random number of looks at its metrics takes, and kills it.
+/// Lets it run for a random number of scrapes, and kills it.
 async fn live(exporter: &str, stand: Stand, node: &CountingNode, rng: &mut Rng) -> Life {
     let mut stored = 0.0;
     for _ in 0..rng.u32(0..60) {
         stored = Accounts::of(&stand.own().await, exporter).stored;
     }
     stand.collector.kill().await;
-    // It may have asked for something that is answered only now.
+    // A request may still be waiting for its answer.
     node.left().await;
     Life {
         stored,
@@ -97,7 +98,7 @@ async fn kill(exporter: &str, kills: u32) {
     eprintln!("{kills} kills: {report}; {repeated} points repeated in {batches} requests");
 }
 
-/// Asserts that each life's points arrived as far as they were on disk, without a hole.
+/// Checks that each life's points arrived as far as they were on disk, without a gap.
 fn judge(points: &[Point], lives: &[Life], answered: &[u64]) -> String {
     let counts = counts(points, NODE);
     let (mut from, mut given, mut unstored) = (0, 0, 0);
@@ -112,7 +113,7 @@ fn judge(points: &[Point], lives: &[Life], answered: &[u64]) -> String {
         let values = counts.iter().filter(|(_, time)| of_life(*time));
         let values: Vec<_> = values.copied().collect();
         for (place, count) in values.iter().enumerate() {
-            assert_eq!(count.0, given + place + 1, "a hole, or another order");
+            assert_eq!(count.0, given + place + 1, "a gap, or another order");
             assert_own_time(*count, answered);
         }
         unstored += life.answers - given - values.len();

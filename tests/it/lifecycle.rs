@@ -1,4 +1,4 @@
-//! How the program starts, how its components are, and how it ends.
+//! Tests of the start, the status of components, and the end of the program.
 
 use betanet_collector::simulator::Dialect;
 
@@ -11,7 +11,7 @@ use crate::support::{
     stand::{Options, node},
 };
 
-/// A collector without targets that answer, which ends after a moment with a fatal error.
+/// A collector whose targets do not answer, and which ends with a fatal error after a moment.
 async fn doomed(after: &str) -> Collector {
     let address = format!("127.0.0.1:{}", free_port());
     let config = format!(
@@ -113,7 +113,8 @@ fn ends(backend: &Backend) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Its targets go one after the other, and those that still answer say nothing of the others.
+/// The targets are removed one after the other, and those that still answer must not end the series
+/// of others.
 #[tokio::test]
 async fn a_stop_is_the_end_of_no_series() {
     let (node, backend) = (node(Dialect::Betanet), Backend::start().await);
@@ -128,7 +129,7 @@ async fn a_stop_is_the_end_of_no_series() {
     assert_eq!(ends(&backend), []);
 }
 
-/// Nobody else is polled who could tell.
+/// No other target is polled that could trigger it.
 #[tokio::test]
 async fn the_last_target_that_goes_ends_its_series() {
     let (node, backend) = (node(Dialect::Betanet), Backend::start().await);

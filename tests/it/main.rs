@@ -1,11 +1,11 @@
-//! Tests from outside: the shape of the code, and the program between real ones.
+//! Integration tests: the structure of the code, and the real program with other real programs.
 //!
 //! A test that needs Prometheus or Rotel is ignored unless `tests/run` runs it.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stderr,
-    reason = "a test fails by panicking, its helpers too, and says why"
+    reason = "tests and their helpers fail by panicking"
 )]
 
 mod alerts;

@@ -1,5 +1,6 @@
-//! One file a mistake in `tests/fixtures/config/`, and what `validate` says of it: the message
-//! alone has to let an operator fix it. `UPDATE_FIXTURES=1` rewrites what is expected.
+//! Checks the message of `validate` for each mistake in `tests/fixtures/config/`, one file each.
+//! The message alone must be enough to fix the mistake. `UPDATE_FIXTURES=1` rewrites the expected
+//! messages.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::support::{
 
 const FOLDER: &str = "tests/fixtures/config";
 
-/// Stands in a variable wherever a fixture wants a secret.
+/// The value of the variable for every secret in a fixture.
 const CANARY: &str = "c4n4ry-s3cr3t";
 
 #[test]
@@ -27,7 +28,7 @@ fn each_mistake_has_its_message() {
     );
 }
 
-/// What is wrong with the answer to one file.
+/// The mistake in the output for one file.
 fn judge(file: &Path) -> Option<String> {
     let name = file.file_name().unwrap().to_str().unwrap();
     let arguments = ["validate", "--config", name];
@@ -55,8 +56,8 @@ fn each_definition_with_a_mistake_is_in_a_fixture() {
     }
 }
 
-/// Messages of a fixture whose mistake has a place in a file: all but those about a whole file and
-/// those of building what the file names.
+/// Messages of fixtures whose mistake has a place in a file: all except those about a whole file,
+/// and those from building components.
 #[test]
 fn each_message_has_a_place_and_a_path() {
     const WITHOUT_PATH: [&str; 4] = ["yaml-", "file-", "definition-empty", "definition-not-a-map"];

@@ -1,6 +1,6 @@
-//! What the exporter that this collector replaces promised and did not do, a test each.
+//! Tests of promises that the predecessor of this collector made and did not keep, one test each.
 //!
-//! Its retries, its breaker and its cache are tested where resilience is.
+//! The tests of resilience cover its retries, its breaker and its cache.
 
 use betanet_collector::simulator::NodeFault;
 
@@ -12,7 +12,7 @@ use crate::support::{
 
 const METRICS: &str = "/api/v1/metrics";
 
-/// What the documented body is on a scrape.
+/// The samples of the documented body in a scrape.
 const TOTALS: [(&str, &str); 4] = [
     ("betanet_messages_total", "5000"),
     ("betanet_packets_dropped_total", "10"),
@@ -35,7 +35,7 @@ fn assert_shows(scrape: &Scrape, expected: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn counters_show_the_totals_of_the_node_and_never_add_them_up() {
+async fn counters_show_the_totals_of_the_node_without_adding_them_up() {
     let node = documented_node();
     let stand = Options::default().start(&[("node", &node)]).await;
     for count in [1.0, 2.0, 10.0] {
@@ -50,7 +50,7 @@ async fn counters_show_the_totals_of_the_node_and_never_add_them_up() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_down_leaves_its_last_values_and_no_zeros() {
+async fn a_node_that_is_down_keeps_its_last_values_without_zeros() {
     let node = documented_node();
     let stand = Options::default().start(&[("node", &node)]).await;
     stand.until_polls("node", 2.0).await;

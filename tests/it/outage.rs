@@ -1,7 +1,8 @@
-//! A destination that fails in every way it can: what arrives, how often, and what the accounts say.
+//! Tests with a destination that fails in every way: what arrives, how often, and whether the
+//! counters are right.
 //!
-//! Times are scaled 1:100: a poll every 100 ms stands for one every 10 s, and retries begin after
-//! 50 ms and wait at most 300 ms as they do after 5 s and 30 s by default. 60 polls are ten minutes.
+//! Times are scaled 1:100: a poll every 100 ms stands for one every 10 s. Retries start after 50 ms
+//! and wait at most 300 ms, as they do after 5 s and 30 s by default. 60 polls are ten minutes.
 
 use std::{collections::BTreeMap, iter, time::Duration};
 
@@ -19,10 +20,10 @@ use crate::support::{
     stand::{Options, Stand},
 };
 
-/// Polls in an outage of ten minutes.
+/// The number of polls in an outage of ten minutes.
 const TEN_MINUTES: usize = 60;
 
-/// Polls in a shorter one.
+/// The number of polls in a shorter outage.
 const WHILE: usize = 12;
 
 /// A collector that polls two nodes and pushes to backends.
@@ -32,11 +33,12 @@ struct Line {
     stand: Stand,
 }
 
-/// When each node gave each of its answers, by the node's name.
+/// When each node gave each of its answers, by the name of the node.
 type Answered = BTreeMap<&'static str, Vec<u64>>;
 
 impl Line {
-    /// Starts it with these exporters: their ids, where they push, and further keys as flow YAML.
+    /// Starts it with these exporters: their ids, their destinations, and further keys as flow
+    /// YAML.
     async fn start(exporters: &[(&'static str, &Backend, &str)], storage: Option<&str>) -> Self {
         let nodes = vec![
             ("a", CountingNode::start().await),
@@ -72,7 +74,8 @@ impl Line {
         line
     }
 
-    /// Waits until each node has answered so many more polls; the accounts are right all the time.
+    /// Waits until each node has answered this many more polls. The counters are right all the
+    /// time.
     async fn polls(&self, more: usize) {
         let answered = |node: &CountingNode| node.answered().len();
         let wanted: Vec<_> = self.nodes.iter().map(|(_, n)| answered(n) + more).collect();
@@ -87,8 +90,8 @@ impl Line {
         .await;
     }
 
-    /// Waits until an exporter holds nothing; gives its accounts, and what its backend took until
-    /// then.
+    /// Waits until an exporter holds nothing. Returns its counters, and what its backend had
+    /// accepted until then.
     async fn settled(&self, exporter: &str, backend: &Backend) -> (Accounts, Vec<Point>) {
         eventually("nothing is held", PATIENCE, async || {
             let before = backend.requests();
@@ -108,17 +111,18 @@ impl Line {
     }
 }
 
-/// Retries and batches, scaled; for ever unless the queue is on disk, where that is the default.
+/// Retries and batches, scaled. Without a limit, except with a queue on disk, where that is the
+/// default.
 const IN_MEMORY: &str = "sending_queue: {batch: {flush_timeout: 2ms}}, \
     retry_on_failure: {initial_interval: 50ms, max_interval: 300ms, max_elapsed_time: 0}";
 const ON_DISK: &str = "sending_queue: {storage: file_storage, batch: {flush_timeout: 2ms}}, \
     retry_on_failure: {initial_interval: 50ms, max_interval: 300ms}";
 
-/// Asserts that each answer of each node is there once, in order, with its own time.
+/// Checks that each answer of each node arrived once, in order, with its own time.
 fn assert_complete(points: &[Point], answered: &Answered) {
     for (name, times) in answered {
         let counts = counts(points, name);
-        // The poll under way at the end is dropped.
+        // The poll in progress at the end is dropped.
         let missing = times.len() - counts.len();
         assert!(missing <= 1, "{missing} of {} of {name}", times.len());
         for (before, count) in counts.into_iter().enumerate() {
@@ -128,7 +132,7 @@ fn assert_complete(points: &[Point], answered: &Answered) {
     }
 }
 
-/// The same, and that nothing came twice.
+/// Checks the same, and that nothing arrived twice.
 fn assert_exactly_once(backend: &Backend, answered: &Answered) {
     let (points, repeated) = first_arrivals(backend.taken());
     assert_eq!(repeated, 0, "points came twice");
@@ -169,7 +173,7 @@ async fn ten_minutes_without_the_backend_lose_nothing_and_repeat_nothing() {
     }
 }
 
-/// Its samples are more than the points of which they are, so its accounts say less of them.
+/// It has more samples than points, so its counters tell less about them.
 #[tokio::test]
 async fn remote_write_survives_as_much() {
     let exporters = [
@@ -215,8 +219,8 @@ async fn remote_write_survives_as_much() {
     }
 }
 
-/// Each poll of a target is more than the backend takes at once; the largest request that it is sent
-/// is what `max_size` says.
+/// Each poll of a target is larger than the backend accepts. The largest request follows
+/// `max_size`.
 #[tokio::test]
 async fn what_is_too_large_for_the_backend_arrives_in_smaller_requests() {
     let exporters = [
@@ -255,19 +259,18 @@ async fn what_is_too_large_for_the_backend_arrives_in_smaller_requests() {
 const SPLIT: &str = "sending_queue: {batch: {flush_timeout: 2ms, sizer: items, max_size: 40}}, \
     retry_on_failure: {initial_interval: 50ms, max_interval: 300ms, max_elapsed_time: 0}";
 
-/// What a while of misbehaviour came to for one exporter.
+/// The result of a short outage for one exporter.
 struct Survived {
-    /// Before the collector was stopped, at a moment at which it held nothing.
+    /// Before the collector was stopped, when it held nothing.
     accounts: Accounts,
-    /// What the backend had taken until then.
+    /// What the backend had accepted until then.
     points: Vec<Point>,
     backend: Backend,
     answered: Answered,
     log: String,
 }
 
-/// Lets a backend that is pushed to over HTTP and one over gRPC misbehave for a while; afterwards
-/// they accept.
+/// Lets one backend over HTTP and one over gRPC fail for a while, and then accept.
 async fn survived(behaviour: Behaviour, keys: &str) -> [Survived; 2] {
     let (mut http, mut grpc) = (Backend::start().await, Backend::start().await);
     let keys = format!("{IN_MEMORY}, {keys}");
@@ -302,7 +305,7 @@ async fn survived(behaviour: Behaviour, keys: &str) -> [Survived; 2] {
 }
 
 impl Survived {
-    /// Everything arrived once, and nothing else is claimed.
+    /// Checks that everything arrived once, and that the counters say so.
     fn assert_exactly_once(&self) {
         assert_exactly_once(&self.backend, &self.answered);
         let Accounts { received, sent, .. } = self.accounts;
@@ -334,14 +337,15 @@ async fn a_request_that_is_reset_is_sent_again_and_arrives_once() {
 async fn a_backend_that_hangs_is_given_up_after_the_timeout_and_gets_everything_once() {
     for survived in survived(Behaviour::Hang, "timeout: 2s").await {
         survived.assert_exactly_once();
-        // The first of them was followed by another one, which no reset had asked for.
+        // The first request was followed by another one without a pause.
         let pauses = survived.backend.pauses_after(Behaviour::Hang);
         let timeout = Duration::from_millis(1900);
         assert!(pauses.first() >= Some(&timeout), "{pauses:?}");
     }
 }
 
-/// The backend took the batch and could not say so: nobody can know that, and it is sent again.
+/// The backend accepted the batch but could not confirm it. Nobody can know that, so it is sent
+/// again.
 #[tokio::test]
 async fn an_answer_that_is_reset_repeats_its_batch_and_nothing_else() {
     for survived in survived(Behaviour::ResetAnswer, "timeout: 10s").await {
@@ -366,8 +370,9 @@ async fn what_a_backend_rejects_in_part_is_counted_as_rejected_and_not_sent_agai
     }
 }
 
-/// An answer over the limit is, as OTLP says, an error after which the batch is not sent again,
-/// although these backends took it. Gives the most bytes of such an answer that left a backend.
+/// An answer above the limit is an error after which the batch is not sent again, as OTLP says,
+/// although these backends accepted it. Returns the most bytes of such an answer that left a
+/// backend.
 async fn long_answer(bytes: u64) -> u64 {
     let mut most = 0;
     for survived in survived(Behaviour::LongAnswer { bytes }, "timeout: 10s").await {
@@ -389,7 +394,7 @@ async fn an_answer_of_10_mib_is_not_read() {
 #[tokio::test]
 async fn of_an_answer_of_128_mib_hardly_more_than_4_mib_leave_the_backend() {
     let left = long_answer(128 << 20).await;
-    // What the two sockets buffer is beside it.
+    // The buffers of the two sockets are included.
     assert!(left < 24 << 20, "{left} bytes");
 }
 

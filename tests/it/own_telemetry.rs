@@ -1,4 +1,4 @@
-//! What the collector says of itself, pushed: its metrics, and a span a poll.
+//! Tests of the pushed telemetry of the collector itself: its metrics, and a span for each poll.
 
 use std::sync::{Arc, Mutex};
 

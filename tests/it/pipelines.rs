@@ -1,4 +1,4 @@
-//! Every definition in `pipelines/` against the documented body of each of its endpoints.
+//! Tests every definition in `pipelines/` with the documented body of each of its endpoints.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +39,7 @@ fn every_rule_of_every_definition_finds_its_value_in_the_documented_body() {
     }
 }
 
-/// Fields that the documented body of dialect 1 does not have.
+/// Fields that the documented body of the first API does not have.
 const OF_SOME_DEPLOYMENTS: [&str; 2] = ["betanet_active_connections", "betanet_nodes"];
 
 #[test]
@@ -50,7 +50,7 @@ fn every_definition_is_part_of_the_binary() {
 }
 
 #[test]
-fn the_names_that_betanet_dashboards_use_are_there_to_the_letter() {
+fn the_metric_names_of_betanet_dashboards_exist() {
     let values = values("betanet");
     for (name, value) in [
         ("betanet_connected_peers", 7.0),
@@ -93,9 +93,9 @@ fn each_element_of_an_array_or_an_object_is_a_series() {
     assert_eq!(running("rabbit@rabbit-2"), Some(&0.0));
 }
 
-/// The public server hangs for ever once another path that it has was asked.
+/// The public server hangs forever after a request for another of its paths.
 #[test]
-fn what_is_built_in_for_betanet_asks_a_public_server_for_nothing_that_harms_it() {
+fn built_in_definitions_send_no_harmful_request_to_a_public_server() {
     let paths = |name: &str| -> Vec<String> {
         let endpoints = &load(name).endpoints;
         endpoints.iter().map(|e| e.path.to_string()).collect()
@@ -103,14 +103,14 @@ fn what_is_built_in_for_betanet_asks_a_public_server_for_nothing_that_harms_it()
     assert_eq!(paths("betanet-mixnode"), ["/mixnodes"]);
     let unknown = paths("betanet");
     assert!(unknown.iter().all(|path| path.starts_with("/api/v1/")));
-    // By name only, and the harmless one first.
+    // This definition is used only by name, and its harmless path comes first.
     let full = ["/mixnodes", "/status", "/metrics"];
     assert_eq!(paths("betanet-mixnode-full"), full);
     let config = std::fs::read_to_string(root().join("otel-config.yaml")).unwrap();
     assert!(config.contains(":-betanet, betanet-mixnode}"));
 }
 
-/// The definitions, by their file's stem.
+/// The definitions, by their file names without suffix.
 fn names() -> Vec<String> {
     let files = std::fs::read_dir(root().join("pipelines")).unwrap();
     let stems = files.map(|file| file.unwrap().path().file_stem().unwrap().to_owned());
@@ -124,7 +124,8 @@ fn load(name: &str) -> Arc<Definition> {
     definition::load(file.to_str().unwrap()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The documented bodies, read by the definition: series (name and attributes) to value.
+/// The values in the documented bodies by series (name and attributes), as the definition reads
+/// them.
 fn values(name: &str) -> BTreeMap<String, f64> {
     let definition = load(name);
     let readings = map(&definition, &mut poll(&definition));
@@ -143,7 +144,7 @@ fn values(name: &str) -> BTreeMap<String, f64> {
     series.collect()
 }
 
-/// A poll that finds the documented body at every endpoint.
+/// A poll with the documented body at every endpoint.
 fn poll(definition: &Definition) -> Poll {
     let folder = root().join("tests/fixtures/bodies").join(&definition.name);
     let bodies = definition.endpoints.iter().map(|endpoint| {

@@ -1,4 +1,4 @@
-//! `/probe` of the Prometheus endpoint, of the real program.
+//! Tests of `/probe` on the Prometheus endpoint of the real program.
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +33,7 @@ async fn probe(stand: &Stand, query: &str, timeout: Option<&str>) -> (u16, Strin
     (status, answer.text().await.unwrap())
 }
 
-/// A server that accepts and never answers.
+/// A server that accepts connections and never answers.
 async fn silent() -> RawServer {
     let hold = |stream| async move {
         std::future::pending::<()>().await;
@@ -49,7 +49,7 @@ async fn probed(stand: &Stand, query: &str) -> Scrape {
 }
 
 #[tokio::test]
-async fn a_target_that_is_polled_is_answered_from_its_cache_by_name_and_by_url() {
+async fn a_polled_target_is_answered_from_its_cache_by_name_and_by_url() {
     let node = documented_node();
     let options = Options {
         interval: "1h",
@@ -68,7 +68,7 @@ async fn a_target_that_is_polled_is_answered_from_its_cache_by_name_and_by_url()
         assert_eq!(answer.exact(packets), Some("5000"), "{}", answer.text);
         assert!(!answer.select("probe_endpoint_age_seconds").is_empty());
     }
-    assert_eq!(node.requests(), requests, "nobody was asked");
+    assert_eq!(node.requests(), requests, "no request was sent");
     for query in [
         "target=node-1&definition=other",
         "target=node-2",
@@ -84,7 +84,7 @@ async fn a_target_that_is_polled_is_answered_from_its_cache_by_name_and_by_url()
 }
 
 #[tokio::test]
-async fn a_target_that_nobody_polls_is_polled_once_where_that_is_allowed() {
+async fn any_other_target_is_polled_once_if_it_is_allowed() {
     let (polled, other) = (documented_node(), documented_node());
     other.update(|state| state.packets_processed = u64::MAX);
     let options = Options {
@@ -100,7 +100,7 @@ async fn a_target_that_nobody_polls_is_polled_once_where_that_is_allowed() {
         let packets = answer.exact("betanet_messages_total");
         assert_eq!(packets, Some("18446744073709551615"), "{}", answer.text);
     }
-    assert!(!stand.scrape().await.text.contains(port), "nothing is kept");
+    assert!(!stand.scrape().await.text.contains(port), "nothing is stored");
     let down = format!("target=127.0.0.1:{}", free_port());
     let answer = probed(&stand, &down).await;
     assert_eq!(answer.exact("probe_success"), Some("0"));
@@ -120,7 +120,7 @@ async fn a_target_that_nobody_polls_is_polled_once_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn nobody_is_reached_who_is_not_allowed() {
+async fn a_target_that_is_not_allowed_gets_no_request() {
     let node = documented_node();
     let reached = RawServer::start(|_| async {}).await;
     let options = Options {
@@ -264,7 +264,7 @@ async fn a_target_behind_tls_is_probed_with_what_its_receiver_trusts() {
 }
 
 #[tokio::test]
-async fn a_replica_is_found_by_each_of_its_addresses() {
+async fn a_pool_is_found_by_each_of_its_addresses() {
     let (a, b) = (documented_node(), documented_node());
     let target = format!(
         "{{name: pool, mode: replicas, endpoints: [{}, {}]}}",
@@ -284,7 +284,7 @@ async fn a_replica_is_found_by_each_of_its_addresses() {
 }
 
 #[tokio::test]
-async fn a_scraper_that_waits_longer_than_an_answer_may_take_gets_one() {
+async fn a_scraper_with_a_long_timeout_gets_an_answer() {
     let node = documented_node();
     let silent = silent().await;
     let options = Options {
@@ -299,7 +299,7 @@ async fn a_scraper_that_waits_longer_than_an_answer_may_take_gets_one() {
         assert_eq!(status, 200, "{text}");
         let answer = Scrape::parse(text);
         assert_eq!(answer.exact("probe_success"), Some("0"));
-        // The others are not asked of a host that is silent.
+        // The other endpoints are not requested from a silent host.
         let expected = ["timeout", "waiting"].map(str::to_owned);
         assert_eq!(reasons(&answer), BTreeSet::from(expected));
     }

@@ -1,4 +1,4 @@
-//! Processors in the real program, and the examples of `docs/processors.md`.
+//! Tests of processors in the real program, and of the examples in `docs/processors.md`.
 
 use betanet_collector::simulator::{Dialect, NodeFault};
 
@@ -21,7 +21,7 @@ fn examples() -> Vec<String> {
 }
 
 #[test]
-fn the_examples_of_the_documentation_are_good() {
+fn the_examples_of_the_documentation_are_valid() {
     let examples = examples();
     assert!(examples.len() >= 6, "{} examples", examples.len());
     for example in examples {
@@ -34,14 +34,14 @@ fn the_examples_of_the_documentation_are_good() {
         let (example, rest) = (format!("yaml:{example}"), format!("yaml:{rest}"));
         let output = run(&["validate", "--config", &example, "--config", &rest], &[]);
         assert_eq!(output.code, Some(0), "{id}: {}", output.stderr);
-        // `debug` speaks no OTLP.
+        // `debug` does not send OTLP.
         let silent = !["batch", "cumulativetodelta"].contains(&id);
         assert_eq!(output.stderr.is_empty(), silent, "{id}: {}", output.stderr);
     }
 }
 
 #[tokio::test]
-async fn a_fleet_is_filtered_labelled_and_aggregated() {
+async fn a_fleet_is_filtered_labeled_and_aggregated() {
     let nodes = [documented_node(), documented_node()];
     let options = Options {
         processors: vec![
@@ -83,7 +83,7 @@ async fn a_fleet_is_filtered_labelled_and_aggregated() {
     assert_eq!(
         scrape.sum("betanet_up{tier=\"edge\"}"),
         2.0,
-        "our own metrics too"
+        "report metrics too"
     );
     assert_eq!(scrape.sum("betanet_connected_peers{tier=\"edge\"}"), 14.0);
     assert!(!scrape.text.contains("betanet_scrape_duration"));
@@ -133,7 +133,7 @@ async fn metrics_are_renamed_scaled_and_combined() {
 }
 
 #[tokio::test]
-async fn what_is_grouped_is_a_target_of_its_own() {
+async fn grouped_metrics_are_a_separate_target() {
     let node = documented_node();
     let options = Options {
         processors: vec![
@@ -223,7 +223,7 @@ fn sum(points: &[&Point]) -> i64 {
 }
 
 #[tokio::test]
-async fn with_too_much_memory_one_node_is_asked_at_a_time() {
+async fn above_the_memory_limit_nodes_are_polled_one_at_a_time() {
     let (first, second) = (node(Dialect::Betanet), node(Dialect::Betanet));
     for node in [&first, &second] {
         node.set_fault(None, NodeFault::HangBeforeHeaders);

@@ -1,4 +1,4 @@
-//! The real program before two nodes with the same data.
+//! Tests with the real program and two nodes with the same data.
 
 use betanet_collector::simulator::{Node, NodeFault};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::support::{
     stand::{Options, Stand, documented_node},
 };
 
-/// The defaults, fifty times as fast.
+/// The defaults, fifty times faster.
 fn options() -> Options {
     Options {
         interval: "200ms",
@@ -32,7 +32,7 @@ async fn start(nodes: &[&Node]) -> Stand {
     stand
 }
 
-/// The sum of what is said of an instance.
+/// The sum of a metric over an instance.
 fn of(scrape: &Scrape, metric: &str, node: &Node) -> f64 {
     let instance = node.address();
     scrape.sum(&format!("{metric}{{betanet_instance=\"{instance}\"}}"))
@@ -43,7 +43,7 @@ async fn health(stand: &Stand) -> Value {
 }
 
 #[tokio::test]
-async fn a_replica_that_is_killed_leaves_no_gap_and_is_asked_again_when_it_is_back() {
+async fn a_killed_replica_causes_no_gap_and_is_used_again_when_it_is_back() {
     let (a, b) = (documented_node(), documented_node());
     let stand = start(&[&a, &b]).await;
     let up = stand.scrape().await.sum("betanet_up{target=\"pool\"}");
@@ -62,7 +62,7 @@ async fn a_replica_that_is_killed_leaves_no_gap_and_is_asked_again_when_it_is_ba
     assert_eq!(scrape.sum("betanet_poll_retries_total"), 0.0);
     assert_eq!(scrape.sum("betanet_source_up"), 3.0);
     let values = scrape.select("betanet_packets_dropped_total");
-    assert_eq!(values.len(), 1, "a target is one series, whoever answers");
+    assert_eq!(values.len(), 1, "a target is one series, whichever instance answers");
     let instances = &health(&stand).await["host"]["instances"];
     let breaker = &instances[a.address().to_string()]["breaker"];
     assert_ne!(breaker["state"], "closed", "{instances}");
@@ -76,7 +76,7 @@ async fn a_replica_that_is_killed_leaves_no_gap_and_is_asked_again_when_it_is_ba
     stand.until("the breakers of `a` close", closed).await;
     let asked = a.requests();
     b.set_fault(None, NodeFault::Refuse);
-    eventually("`a` stands in for `b`", PATIENCE, async || {
+    eventually("`a` replaces `b`", PATIENCE, async || {
         Some(()).filter(|()| a.requests() > asked + 5)
     })
     .await;
@@ -97,13 +97,13 @@ async fn all_replicas_down_is_a_target_down() {
         let refused = scrape.select("betanet_poll_results_total{error_type=\"circuit_open\"}");
         refused.len() == 3
     };
-    stand.until("nobody is asked", refused).await;
+    stand.until("no requests are sent", refused).await;
     b.clear_faults();
     let up = |scrape: &Scrape| scrape.value("betanet_up{target=\"pool\"}") == Some(1.0);
     stand.until("one is enough", up).await;
 }
 
-/// A pool whose instances stand in a file.
+/// A pool whose instances are in a file.
 struct Listed {
     folder: TempDir,
     stand: Stand,
@@ -123,7 +123,7 @@ impl Listed {
         Self { folder, stand }
     }
 
-    /// Waits until a scrape has it; the pool itself is there in each of them.
+    /// Waits until a scrape has it. The pool itself must be in every scrape.
     async fn until(&self, what: &str, has: impl Fn(&Scrape) -> bool) -> Scrape {
         let has = |scrape: &Scrape| {
             assert_eq!(scrape.select("betanet_up").len(), 1, "{}", scrape.text);
@@ -141,10 +141,10 @@ impl Listed {
     }
 }
 
-/// What a documented node says.
+/// The value of a documented node.
 const DROPPED: &str = "10";
 
-/// Replaces the list at once, as deployments do it. One of its entries is broken.
+/// Replaces the list atomically, as deployments do. One of its entries is invalid.
 fn list(folder: &TempDir, nodes: &[&Node]) {
     let addresses: Vec<_> = nodes
         .iter()
@@ -157,7 +157,7 @@ fn list(folder: &TempDir, nodes: &[&Node]) {
 }
 
 #[tokio::test]
-async fn the_instances_of_a_pool_come_and_go_in_a_file_and_no_value_is_missing() {
+async fn instances_of_a_pool_can_change_in_a_file_without_a_gap() {
     let (a, b, c) = (documented_node(), documented_node(), documented_node());
     let pool = Listed::start(&[&a, &b]).await;
     let (requests, state) = (
@@ -171,12 +171,12 @@ async fn the_instances_of_a_pool_come_and_go_in_a_file_and_no_value_is_missing()
 
     list(&pool.folder, &[&c, &b, &a]);
     let joined = |scrape: &Scrape| of(scrape, requests, &c) > 0.0;
-    let scrape = pool.until("`c` is asked", joined).await;
+    let scrape = pool.until("`c` gets requests", joined).await;
     assert!(
         of(&scrape, requests, &a) >= failed,
-        "`a` is the same as before"
+        "`a` keeps its state"
     );
-    assert!(of(&scrape, state, &a) > 0.0, "and still left alone");
+    assert!(of(&scrape, state, &a) > 0.0, "and is still ejected");
     assert!(of(&scrape, requests, &b) >= of(&before, requests, &b));
     let own = pool.stand.own().await;
     let found =
@@ -192,13 +192,13 @@ async fn the_instances_of_a_pool_come_and_go_in_a_file_and_no_value_is_missing()
     };
     let alone = pool.until("`b` is gone", left).await;
     let more = |scrape: &Scrape| of(scrape, requests, &c) > of(&alone, requests, &c) + 3.0;
-    pool.until("`c` is asked alone", more).await;
+    pool.until("only `c` gets requests", more).await;
 
-    // All of them are others at once.
+    // All instances change at once.
     a.clear_faults();
     list(&pool.folder, &[&a, &b]);
     let back = |scrape: &Scrape| of(scrape, requests, &a) > 0.0 && of(scrape, requests, &b) > 0.0;
-    pool.until("`a` and `b` are asked", back).await;
+    pool.until("`a` and `b` get requests", back).await;
 
     list(&pool.folder, &[]);
     let gone = |scrape: &Scrape| scrape.select("betanet_up").is_empty();
@@ -206,7 +206,7 @@ async fn the_instances_of_a_pool_come_and_go_in_a_file_and_no_value_is_missing()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_asks_each_replica() {
+async fn check_polls_each_replica() {
     let (sound, port) = (documented_node(), free_port());
     let config = format!(
         "yaml:{{receivers: {{betanet: {{targets: [{{name: pool, mode: replicas, \
@@ -234,7 +234,7 @@ async fn check_asks_each_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_leaves_a_pool_whole_to_one_shard() {
+async fn check_assigns_a_whole_pool_to_one_shard() {
     let (a, b) = (documented_node(), documented_node());
     let [of_a, of_b] = [&a, &b].map(Node::address);
     let keys = format!(
@@ -256,7 +256,7 @@ async fn check_leaves_a_pool_whole_to_one_shard() {
             here += u32::from(has(of_a));
         }
         let code = i32::from(here == 0);
-        assert_eq!(output.code, Some(code), "who has nothing says so");
+        assert_eq!(output.code, Some(code), "a shard without targets says so");
         shown += here;
     }
     assert_eq!(shown, 2);

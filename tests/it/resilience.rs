@@ -1,5 +1,5 @@
-//! The real program before nodes that fail: what it sends, and what it says of that in its metrics,
-//! its health, its decisions and its log.
+//! Tests with the real program and failing nodes: its requests, and what its metrics, health,
+//! decisions and log say about them.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const STATE: &str = "betanet_circuit_breaker_state";
 const ENDPOINT: &str = "betanet_breaker_scope=\"endpoint\",url_template=\"/api/v1/metrics\"";
 const HOST: &str = "betanet_breaker_scope=\"host\"";
 
-/// The defaults, twenty to thirty times as fast.
+/// The defaults, twenty to thirty times faster.
 fn fast() -> Options {
     Options {
         interval: "200ms",
@@ -29,7 +29,7 @@ fn fast() -> Options {
     }
 }
 
-/// The same, but what is open stays so for the rest of the test.
+/// The same, but an open breaker stays open for the rest of the test.
 fn open_for_long() -> Options {
     Options {
         resilience: "retry: {initial_interval: 50ms, jitter: 0}, \
@@ -63,14 +63,14 @@ async fn until_state(stand: &Stand, target: &str, of: &str, number: f64) -> Scra
         .await
 }
 
-/// What `/debug/resilience` says of a target now.
+/// The current decisions in `/debug/resilience` of a target.
 async fn decisions(stand: &Stand, target: &str) -> Vec<Value> {
     let url = format!("http://{}/debug/resilience/{target}", stand.address);
     let text = get(&url).await.unwrap().text().await.unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// What `/health` says of a target now.
+/// The current `/health` of a target.
 async fn health(stand: &Stand, target: &str) -> Value {
     let health = stand.health().await;
     health["targets"][target].clone()
@@ -139,7 +139,7 @@ async fn a_failed_request_is_repeated_and_five_failures_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn one_probe_an_open_period_decides_until_one_succeeds() {
+async fn one_trial_request_per_open_time_decides_until_one_succeeds() {
     let node = documented_node();
     let stand = fast().start(&[("node", &node)]).await;
     stand.until_polls("node", 1.0).await;
@@ -148,17 +148,17 @@ async fn one_probe_an_open_period_decides_until_one_succeeds() {
     let asked = node.requests_to(METRICS);
     let failed = |scrape: &Scrape| transitions(scrape, "node", ENDPOINT, "probe_failed");
     let scrape = stand
-        .until("two probes fail", |scrape| failed(scrape) >= 2.0)
+        .until("two trial requests fail", |scrape| failed(scrape) >= 2.0)
         .await;
     let probes = node.requests_to(METRICS) - asked;
     assert!(
         (1..=3).contains(&probes),
-        "{probes} requests for two probes"
+        "{probes} requests for two trial requests"
     );
     assert_eq!(
         scrape.sum("betanet_poll_retries_total"),
         3.0,
-        "a probe has one try"
+        "a trial request is not repeated"
     );
 
     node.clear_faults();
@@ -238,7 +238,7 @@ async fn metrics_health_and_decisions_agree_that_a_node_is_down_from_the_start()
     .await;
 }
 
-/// How many lines of a log hold all of these words.
+/// The number of log lines with all of these words.
 fn lines(log: &str, words: &[&str]) -> f64 {
     let holds = |line: &&str| words.iter().all(|word| line.contains(word));
     let count = log.lines().filter(holds).count();
@@ -253,7 +253,7 @@ async fn an_outage_is_two_lines_when_it_begins_and_two_when_it_ends() {
     node.stop().await;
     let failed = |scrape: &Scrape| transitions(scrape, "node", HOST, "probe_failed");
     stand
-        .until("a probe fails", |scrape| failed(scrape) >= 1.0)
+        .until("a trial request fails", |scrape| failed(scrape) >= 1.0)
         .await;
     node.start_again().await.unwrap();
     stand
@@ -274,7 +274,7 @@ async fn an_outage_is_two_lines_when_it_begins_and_two_when_it_ends() {
 
     let (code, log) = stand.collector.stop().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(of("probe_failed") >= 1.0, "what goes on is no news");
+    assert!(of("probe_failed") >= 1.0, "an ongoing outage is not logged");
     assert_eq!(lines(&log, &["breaker opened"]), 1.0, "{log}");
     assert_eq!(lines(&log, &["breaker half-open"]), 0.0, "{log}");
     assert_eq!(lines(&log, &["breaker closed"]), 1.0, "{log}");
@@ -283,20 +283,20 @@ async fn an_outage_is_two_lines_when_it_begins_and_two_when_it_ends() {
     for word in ["retrying", "polled", "no answer"] {
         assert_eq!(lines(&log, &[word]), 0.0, "{word}: {log}");
     }
-    // The cause stands where something changed, and nowhere else.
+    // Only lines about a change have the cause.
     assert_eq!(lines(&log, &["failed to connect"]), 2.0, "{log}");
 }
 
-/// Requests in all, once they have not grown for a while.
+/// The total number of requests, when it has not grown for a while.
 async fn requests_after(node: &Node, stand: &Stand, probes: f64) -> u64 {
-    let what = format!("{probes} probes of the node that hangs");
+    let what = format!("{probes} trial requests to the node that hangs");
     let failed = |scrape: &Scrape| transitions(scrape, "hangs", HOST, "probe_failed");
     stand.until(&what, |scrape| failed(scrape) >= probes).await;
     node.requests()
 }
 
 #[tokio::test]
-async fn a_node_that_accepts_and_never_answers_is_asked_once_an_open_period() {
+async fn a_node_that_never_answers_gets_one_request_per_open_time() {
     let (hangs, sound) = (documented_node(), documented_node());
     hangs.set_fault(None, NodeFault::HangBeforeHeaders);
     let options = Options {
@@ -307,7 +307,7 @@ async fn a_node_that_accepts_and_never_answers_is_asked_once_an_open_period() {
     until_state(&stand, "hangs", HOST, 1.0).await;
     let first = requests_after(&hangs, &stand, 1.0).await;
     let fourth = requests_after(&hangs, &stand, 4.0).await;
-    // One a probe, and at most one more under way at either moment.
+    // One for each trial request, and at most one more in progress at either time.
     assert!((2..=4).contains(&(fourth - first)), "{first} {fourth}");
 
     let scrape = stand.after_polls("sound", 5).await;
@@ -325,7 +325,7 @@ async fn a_node_that_accepts_and_never_answers_is_asked_once_an_open_period() {
 }
 
 #[tokio::test]
-async fn states_are_the_same_wherever_they_are_read() {
+async fn all_places_show_the_same_states() {
     let node = documented_node();
     node.set_fault(Some(METRICS), status(503));
     let stand = fast().start(&[("node", &node)]).await;
@@ -334,7 +334,7 @@ async fn states_are_the_same_wherever_they_are_read() {
         if number == 15 {
             node.clear_faults();
         }
-        // What is said before and after is the same if nothing happened in between.
+        // If nothing happened in between, both reads are the same.
         eventually("a moment without a transition", PATIENCE, async || {
             let before = decisions(&stand, "node").await.last()?["number"].clone();
             let (scrape, health) = (stand.scrape().await, health(&stand, "node").await);
@@ -343,7 +343,8 @@ async fn states_are_the_same_wherever_they_are_read() {
             let is = scrape.select(&of).into_iter().find(|s| s.value == "1")?;
             let agrees =
                 health["endpoints"]["metrics"]["breaker"]["state"] == is.labels["state"].as_str();
-            // Between an expiry and the probe nothing is decided, and a scrape shows the last poll.
+            // Nothing is decided between an expiry and the trial request, and a scrape shows the
+            // last poll.
             Some(()).filter(|()| before == after && agrees)
         })
         .await;
@@ -352,7 +353,7 @@ async fn states_are_the_same_wherever_they_are_read() {
 }
 
 #[tokio::test]
-async fn a_probe_under_way_is_seen_as_half_open() {
+async fn a_trial_request_in_progress_shows_as_half_open() {
     let node = documented_node();
     let options = Options {
         timeout: "1s",
@@ -372,12 +373,12 @@ async fn a_probe_under_way_is_seen_as_half_open() {
     assert_eq!(
         scrape.exact(total),
         before.exact(total),
-        "what was known stays"
+        "earlier knowledge stays"
     );
     let duration = scrape.value("betanet_scrape_duration_seconds");
     assert!(
         duration.is_none_or(|seconds| seconds > 0.0),
-        "of the last poll"
+        "the value of the last poll"
     );
     node.clear_faults();
     until_state(&stand, "node", HOST, 0.0).await;
@@ -385,7 +386,7 @@ async fn a_probe_under_way_is_seen_as_half_open() {
 
 #[tokio::test]
 #[ignore = "needs prometheus and rotel: run tests/run"]
-async fn promtool_has_nothing_against_the_metrics_of_resilience() {
+async fn promtool_accepts_the_metrics_of_resilience() {
     let (broken, down) = (documented_node(), documented_node());
     broken.set_fault(Some(METRICS), status(500));
     down.stop().await;

@@ -1,4 +1,4 @@
-//! What a query or a wrong configuration holds of secrets leaves the real program nowhere.
+//! Tests that secrets in queries and in invalid configurations never leave the real program.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ metrics:
   - {name: gone, instrument: gauge, endpoint: gone, value: $.gone}
 ";
 
-/// A configuration that shows what it polls wherever it can be shown.
+/// A configuration that shows its targets in all possible places.
 fn config(port: u16, own_port: u16, target: &str, keys: &str) -> String {
     format!(
         "receivers:
@@ -43,7 +43,7 @@ service:
     )
 }
 
-/// A node whose prices cost a key, and what it was asked.
+/// A node whose prices need a key, and the list of its requests.
 async fn node() -> (Server, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&asked);
@@ -52,7 +52,7 @@ async fn node() -> (Server, Arc<Mutex<Vec<String>>>) {
         match request.uri().path() {
             "/prices" => Response::new(Bytes::from_static(b"{\"price\": 3}")),
             _ => {
-                // As many servers do, it repeats what it was asked.
+                // Like many servers, it repeats the request.
                 let page = format!("<html>cannot GET {}</html>", request.uri());
                 Response::new(page.into())
             }
@@ -66,7 +66,7 @@ async fn text(url: &str) -> String {
 }
 
 #[tokio::test]
-async fn values_of_a_query_are_asked_and_never_shown() {
+async fn values_of_a_query_are_sent_and_never_shown() {
     let (server, asked) = node().await;
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
@@ -115,7 +115,7 @@ async fn values_of_a_query_are_asked_and_never_shown() {
 }
 
 #[tokio::test]
-async fn a_reload_that_fails_repeats_no_secret_and_no_page_can_ask_for_one() {
+async fn a_failed_reload_shows_no_secret_and_no_page_can_trigger_one() {
     let (server, _) = node().await;
     let (port, own_port) = (free_port(), free_port());
     let base = format!("http://127.0.0.1:{port}");

@@ -1,4 +1,4 @@
-//! What all exporters that send have in common, of the real program.
+//! Tests of the common part of all sending exporters, in the real program.
 
 use std::{
     path::Path,
@@ -23,7 +23,7 @@ use crate::support::{
 const RETRY: &str =
     "retry_on_failure: {initial_interval: 50ms, max_interval: 100ms, max_elapsed_time: 0}";
 
-/// Pushes by remote write and writes to a file; the timeout makes one configuration another.
+/// Pushes with remote write and writes to a file. The timeout distinguishes configurations.
 fn pushing_and_writing(backend: &Backend, path: &Path, timeout: &str) -> Options {
     let url = format!("{}{}", backend.url(), remote_write::PATH);
     let flush = "sending_queue: {batch: {flush_timeout: 2ms}}";
@@ -41,8 +41,8 @@ fn pushing_and_writing(backend: &Backend, path: &Path, timeout: &str) -> Options
     }
 }
 
-/// A reload replaces both exporters while what they write to is away: what the old ones hold comes
-/// before what the new ones get.
+/// A reload replaces both exporters while their destinations are down: what the old ones hold
+/// arrives before the data of the new ones.
 #[tokio::test]
 async fn remote_write_and_file_lose_nothing_at_a_reload() {
     let mut backend = Backend::start().await;
@@ -97,7 +97,7 @@ async fn remote_write_and_file_lose_nothing_at_a_reload() {
     }
 }
 
-/// A configuration that polls a node and pushes by one exporter.
+/// A configuration that polls a node and pushes with one exporter.
 fn config(node: &str, exporter: &str, settings: &str, health: u16) -> String {
     format!(
         "receivers: {{betanet: {{definition: betanet, collection_interval: 100ms, \
@@ -110,7 +110,7 @@ fn config(node: &str, exporter: &str, settings: &str, health: u16) -> String {
 }
 
 #[tokio::test]
-async fn the_proxy_of_the_environment_is_gone_through() {
+async fn exporters_use_the_proxy_of_the_environment() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let there = Arc::clone(&asked);
     let proxy = crate::support::server::Server::start(move |request| {
@@ -127,7 +127,7 @@ async fn the_proxy_of_the_environment_is_gone_through() {
         .map(|(name, url)| (*name, url.as_str()));
     let ready = format!("http://127.0.0.1:{health}/livez");
     let collector = Collector::start(&config, &environment, &ready).await;
-    eventually("the proxy is asked", PATIENCE, async || {
+    eventually("the proxy gets a request", PATIENCE, async || {
         (!asked.lock().unwrap().is_empty()).then_some(())
     })
     .await;
@@ -137,6 +137,6 @@ async fn the_proxy_of_the_environment_is_gone_through() {
     assert_eq!(asked[0], "http://otlp.invalid/v1/metrics");
     assert!(
         asked.iter().all(|url| *url == asked[0]),
-        "targets are asked directly: {asked:?}"
+        "requests to targets use no proxy: {asked:?}"
     );
 }

@@ -1,4 +1,5 @@
-//! Files and the map of the code stay short. clippy checks the length of functions: `clippy.toml`.
+//! Checks the length of files and of the architecture page. clippy checks the length of functions:
+//! `clippy.toml`.
 
 use crate::support::source::{Token, files, root, tokens};
 
@@ -19,7 +20,7 @@ fn files_are_short() {
 }
 
 #[test]
-fn the_map_is_short_and_complete() {
+fn the_architecture_page_is_short_and_complete() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     assert!(
         map.lines().count() <= MAP_LINES,
@@ -36,9 +37,9 @@ fn the_map_is_short_and_complete() {
     }
 }
 
-/// A line of the log in JSON has its own keys; a field of one of these names would be there twice.
+/// A JSON log line has its own keys. A field with one of these names would be there twice.
 #[test]
-fn no_field_of_the_log_has_the_name_of_one_that_is_there_already() {
+fn no_log_field_has_a_reserved_name() {
     let twice: Vec<_> = files()
         .into_iter()
         .flat_map(|(path, text)| {
@@ -51,7 +52,7 @@ fn no_field_of_the_log_has_the_name_of_one_that_is_there_already() {
     assert!(twice.is_empty(), "keys twice:\n{}\n", twice.join("\n"));
 }
 
-/// The lines in which an event of the log gets such a field.
+/// The lines in which a log event has such a field.
 fn fields_there_already(tokens: &[Token]) -> Vec<usize> {
     let mut found = Vec::new();
     for (at, start) in tokens.windows(3).enumerate() {
@@ -82,7 +83,7 @@ fn fields_there_already(tokens: &[Token]) -> Vec<usize> {
 }
 
 #[test]
-fn fields_are_found_where_an_event_gets_them() {
+fn fields_of_events_are_found() {
     let text = "tracing::warn!(%a, message = b, \"c\");\nmessage = 1;\ninfo!(level, b = a.message, f(message, 1));";
     assert_eq!(fields_there_already(&tokens(text)), [1, 3]);
 }

@@ -1,4 +1,4 @@
-//! Three collectors that share a thousand targets, and what becomes of them when one is killed.
+//! A test with three collectors that share a thousand targets, one of which is killed.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -17,13 +17,13 @@ const METRICS: &str = "/api/v1/metrics";
 
 const NODES: usize = 1000;
 
-/// Time between two polls; the programs under test are not optimized.
+/// Time between two polls. The tested programs are not optimized.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What starting, and a busy machine, may cost beside.
+/// Additional time for the start, and for a busy machine.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A fleet, and the file in which collectors find it.
+/// A fleet, and the file from which collectors discover it.
 struct World {
     fleet: Fleet,
     folder: TempDir,
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    /// What makes a collector one of `count`.
+    /// The keys that make a collector one of `count`.
     fn keys(&self, index: usize, count: usize) -> String {
         let file = self.folder.path().join("targets.json");
         format!(
@@ -68,13 +68,13 @@ impl World {
         )
     }
 
-    /// How often each node was asked for its metrics.
+    /// The number of requests for metrics to each node.
     fn requests(&self) -> Vec<u64> {
         let nodes = self.fleet.nodes().iter();
         nodes.map(|node| node.requests_to(METRICS)).collect()
     }
 
-    /// Waits until each node was asked `times` more often than `before`; how often each was.
+    /// Waits until each node got `times` more requests than `before`. Returns the numbers.
     async fn until_asked(&self, before: &[u64], times: u64) -> Vec<u64> {
         let since = || -> Vec<u64> {
             let now = self.requests();
@@ -90,7 +90,7 @@ impl World {
         .await
     }
 
-    /// Waits until each node is a target of one of the collectors, and says that it is up.
+    /// Waits until each node is a target of one of the collectors and is up.
     async fn is_shared_out(&self, collectors: &[Stand]) {
         let scrapes = eventually("every node is up", PATIENCE, async || {
             let scrapes = collectors.iter().map(Stand::scrape);
@@ -121,8 +121,8 @@ async fn each_target_is_polled_by_one_of_three_and_then_of_two() {
         collectors.push(options.start_with(&world.keys(index, 3)).await);
     }
     let asked = world.until_asked(&world.requests(), 3).await;
-    // When the last is asked for the third time, the first is about to be for the fourth. One
-    // that two collectors poll would be asked six times.
+    // At the third request to the last node, the fourth one to the first node is about to be sent.
+    // A node that two collectors poll would get six.
     assert!(asked.iter().all(|times| *times <= 5), "{asked:?}");
     world.is_shared_out(&collectors).await;
 
@@ -133,7 +133,7 @@ async fn each_target_is_polled_by_one_of_three_and_then_of_two() {
     }
     let asked = world.until_asked(&before, 1).await;
     assert!(start.elapsed() <= INTERVAL + GRACE, "{:?}", start.elapsed());
-    // Again at once by a collector whose own it was before, and then by the tick.
+    // One request at once from the collector that had it before, and then one at each tick.
     assert!(asked.iter().all(|times| *times <= 3), "{asked:?}");
     world.is_shared_out(&collectors).await;
 }

@@ -1,5 +1,5 @@
-//! What only a real socket can do to a poll: one end of a connection closes, a connection is reset
-//! half way, an answer sends the client elsewhere. Each is one request and one failure.
+//! Tests of polls with special sockets: one end of a connection closes, a connection is reset
+//! halfway, an answer redirects. Each is one request and one failure.
 
 use std::{
     future::pending,
@@ -23,7 +23,7 @@ use crate::support::{
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"packets";
 
-/// A collector before `server`, called `odd`, and a sound node.
+/// A collector with `server` under the name `odd`, and a healthy node.
 async fn beside_a_sound_node(server: &RawServer, then: impl AsyncFnOnce(&Stand)) {
     let sound = documented_node();
     let (odd, sound_url) = (server.url(), sound.url());
@@ -35,16 +35,16 @@ async fn beside_a_sound_node(server: &RawServer, then: impl AsyncFnOnce(&Stand))
     then(&stand).await;
     let scrape = stand.after_polls("sound", 2).await;
     let bad = scrape.sum("betanet_poll_results_total{target=\"sound\",outcome=\"missing\"}");
-    assert_eq!(bad, 0.0, "the other node is polled as ever");
+    assert_eq!(bad, 0.0, "the other node is polled as usual");
 }
 
-/// Polls of the odd one, by the class of failure.
+/// Polls of the odd node, by the class of failure.
 fn failures(scrape: &Scrape, error_type: &str) -> f64 {
     let of = format!("betanet_poll_results_total{{target=\"odd\",error_type=\"{error_type}\"}}");
     scrape.sum(&of)
 }
 
-/// Every poll fails as `error_type`, and each asked once an endpoint.
+/// Checks that every poll fails as `error_type`, with one request for each endpoint.
 async fn every_poll_is_one_request_and_one_failure(server: &RawServer, error_type: &str) {
     beside_a_sound_node(server, async |stand| {
         let scrape = stand.until_polls("odd", 5.0).await;
@@ -52,7 +52,7 @@ async fn every_poll_is_one_request_and_one_failure(server: &RawServer, error_typ
         let all = scrape.sum("betanet_poll_results_total{target=\"odd\"}");
         assert_eq!(failed, all, "{error_type}");
         assert_eq!(scrape.value("betanet_up{target=\"odd\"}"), Some(0.0));
-        // Those of the round that runs now are not in the scrape.
+        // The requests of the current round are not in the scrape.
         let asked = f64::from(u32::try_from(asked).unwrap());
         assert!(
             (all..=all + 6.0).contains(&asked),
@@ -62,7 +62,7 @@ async fn every_poll_is_one_request_and_one_failure(server: &RawServer, error_typ
     .await;
 }
 
-/// Sends `bytes`, then says that nothing more will come, but goes on listening.
+/// Sends `bytes`, closes its side, and continues to read.
 async fn half_close(mut stream: TcpStream, bytes: &[u8]) {
     stream.write_all(bytes).await.ok();
     stream.shutdown().await.ok();
@@ -86,7 +86,7 @@ async fn a_connection_that_is_reset_within_the_body_is_a_cut_body() {
     let server = RawServer::start(async |mut stream: TcpStream| {
         stream.write_all(HEAD).await.ok();
         stream.flush().await.ok();
-        // Closing then sends RST in place of FIN.
+        // After this, closing sends RST in place of FIN.
         stream.set_zero_linger().ok();
     })
     .await;
@@ -118,7 +118,7 @@ async fn keep_alive(mut stream: TcpStream, answered: Arc<AtomicU64>, closed: Arc
 }
 
 #[tokio::test]
-async fn where_no_connection_is_kept_the_requests_of_a_poll_share_one() {
+async fn without_idle_connections_the_requests_of_a_poll_share_one() {
     let (answered, closed) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
     let counts = (Arc::clone(&answered), Arc::clone(&closed));
     let server = RawServer::start(move |stream| {

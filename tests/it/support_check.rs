@@ -1,4 +1,4 @@
-//! The tools of the tests against the real programs they stand for.
+//! Tests of the test tools with the real programs.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! TLS towards a destination, over HTTP and gRPC: whom we trust, who we are, and both changing
-//! while we run.
+//! Tests of TLS to a destination, over HTTP and gRPC: trust, client certificates, and changes of
+//! both while the program runs.
 
 use std::path::Path;
 
@@ -71,9 +71,9 @@ fn destination(protocol: Protocol, sink: &TlsSink, tls: &Tls) -> Box<dyn Destina
     }
 }
 
-/// Why an attempt on a new connection failed; none if it did not.
+/// Why an attempt on a new connection failed. `None` if it succeeded.
 async fn failure(destination: &dyn Destination) -> Option<String> {
-    destination.timed_out(); // whatever connection there is
+    destination.timed_out(); // closes any existing connection
     match destination.send(Bytes::new()).await {
         SendOutcome::Sent(_) => None,
         SendOutcome::Retry { error, .. } => Some(chain(error.as_ref())),
@@ -99,7 +99,7 @@ fn trusts(authority: &Authority) -> Tls {
     }
 }
 
-/// With files that are looked at for every connection.
+/// Settings with files that are read again for every connection.
 fn watches(folder: &Path) -> Tls {
     Tls {
         ca_file: Some(folder.join("ca.pem")),
@@ -123,7 +123,7 @@ async fn only_the_named_authority_is_trusted(protocol: Protocol) {
     assert_eq!(failure_with(protocol, &sink, &system_too).await, None);
 }
 
-/// As `openssl req -x509` makes one: it says that it is an authority.
+/// `openssl req -x509` creates such certificates: they are marked as an authority.
 async fn a_certificate_that_signs_itself_is_trusted_where_it_is_named(protocol: Protocol) {
     let (named, other) = (Identity::self_signed("localhost"), Authority::new());
     let sink = TlsSink::start(protocol, &Shows::identity(named.clone())).await;

@@ -1,4 +1,4 @@
-//! Values that would be false or lost without a word, by the whole program.
+//! Tests of values that could become wrong or be lost silently, with the whole program.
 
 use http::Response;
 use tempfile::TempDir;
@@ -23,14 +23,14 @@ metrics:
   - { name: exact, instrument: gauge, value: $.exact }
 "#;
 
-/// With a byte order mark, a byte that is no UTF-8, half of a surrogate pair, and what JSON has no
-/// number for.
+/// It has a byte order mark, invalid UTF-8, half of a surrogate pair, and numbers that JSON does
+/// not have.
 const BODY: &[u8] = b"\xEF\xBB\xBF{\"loads\": [1, 2, 3], \"mode\": 3, \"energy\": 8635.9, \
     \"nodes\": [{\"id\": \"a\xFFb\", \"n\": 1, \"site\": \"x\"}, {\"id\": \"\\ud83d\", \"n\": 2}], \
     \"ratio\": 0.29, \"huge\": 1e400, \"nan\": NaN, \"ms\": 1795437295000, \
     \"values\": [{\"v\": 5}], \"exact\": 1.1754943508222875e-38}";
 
-/// Answers with [`BODY`], is scraped, and tells of itself.
+/// A server that answers with [`BODY`], the program that polls it, and its addresses.
 async fn started() -> (Server, TempDir, Collector, [String; 2]) {
     let node = Server::start(|_| Response::new(bytes::Bytes::from_static(BODY))).await;
     let folder = TempDir::new().unwrap();
@@ -58,7 +58,7 @@ async fn scraped(url: &str) -> Scrape {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_costs_itself_and_is_counted() {
+async fn a_value_that_cannot_be_read_affects_only_itself_and_is_counted() {
     let (_node, _folder, collector, [url, own]) = started().await;
     let scrape = eventually("three polls", PATIENCE, async || {
         let scrape = scraped(&url).await;

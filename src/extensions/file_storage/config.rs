@@ -1,4 +1,4 @@
-//! What the configuration says of the extension, under the Collector's keys.
+//! The configuration of the extension, with the Collector's keys.
 
 use std::path::PathBuf;
 
@@ -12,23 +12,22 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// Keeps sending queues on disk.
+/// Stores sending queues on disk.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// Where. One process has it for itself.
+    /// The directory of the queues. Only one process can use it.
     pub directory: PathBuf,
-    /// Whether the directory is made if it is not there.
+    /// Whether the directory is created if it does not exist.
     pub create_directory: bool,
-    /// Permissions of a directory that is made, in octal; files get the same without `x`.
+    /// Permissions of a created directory, in octal. Files have the same without `x`.
     pub directory_permissions: String,
-    /// How long to wait for another process to leave the directory, a duration.
+    /// The longest wait for another process to release the directory.
     pub timeout: Duration,
-    /// Whether what is written is on disk before it counts as written. If not, it survives the end
-    /// of the process, but not the loss of power. The Collector's default is `false`.
+    /// Whether data must be on disk before it counts as written. If not, it survives the end of the
+    /// process, but not a power failure. The Collector's default is `false`.
     pub fsync: bool,
-    /// The most bytes of batches that one queue keeps, before compression. Its file can be twice as
-    /// large.
+    /// The most bytes of batches in one queue, before compression. Its file can be twice as large.
     pub max_bytes: ByteSize,
 }
 
@@ -46,25 +45,25 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The directory; nothing is done with it yet. `status` tells how the disk is.
+    /// Creates the handle of the directory, which is not used yet. `status` reports its status.
     pub fn build(&self, status: Reporter) -> Directory {
         Directory::new(self.settings(), status)
     }
 
-    /// The same for a directory that is at work under other settings; none if it is another one.
+    /// The handle of a directory that is in use, with new settings. `None` if they name another
+    /// directory.
     pub fn build_after(&self, running: &Directory) -> Option<Directory> {
         running.under(self.settings())
     }
 
-    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if let Some(mistake) = self.settings().mistake() {
             at.error(&["directory"], mistake, diagnostics);
         }
         let permissions = self.permissions();
         if !permissions.is_some_and(|bits| bits & 0o700 == 0o700 && bits <= 0o777) {
-            let expected =
-                "expected permissions in octal that let us in ourselves, such as \"0750\"";
+            let expected = "expected permissions in octal that include the owner, such as \"0750\"";
             at.error(&["directory_permissions"], expected, diagnostics);
         }
         if self.max_bytes.get() == 0 {

@@ -1,17 +1,17 @@
-//! Keys of the Collector's `file_storage` that we do not have.
+//! Keys of the Collector's `file_storage` that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
-/// Of `file_storage`.
+/// Keys of `file_storage` that only the Collector has.
 pub const FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
             &["compaction"],
-            "a file gives its room back by itself; `max_bytes` bounds it",
+            "a file frees unused space by itself; `max_bytes` limits it",
         ),
         ForeignKey::ignored(
             &["recreate"],
-            "a damaged file is always set aside, and what can be read of it is kept",
+            "a damaged file is always renamed, and its intact records are kept",
         ),
     ],
     ..Foreign::NONE

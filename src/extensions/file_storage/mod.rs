@@ -1,4 +1,4 @@
-//! Keeps sending queues on disk, so that they survive the collector.
+//! `file_storage`: stores sending queues on disk, so that they survive the process.
 //!
 //! ```yaml
 //! extensions:
@@ -11,8 +11,7 @@
 //! service:
 //!   extensions: [file_storage]
 //! ```
-//!
-//! Each exporter has a file of its own in the directory, and one process the whole directory.
+//! Each exporter has its own file in the directory, and only one process can use the directory.
 
 mod config;
 mod foreign;

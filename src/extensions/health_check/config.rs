@@ -1,4 +1,4 @@
-//! What the configuration says of the extension.
+//! The configuration of the extension.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,32 +13,33 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// The address to listen on; components that name the same one share the listener.
+    /// The address to listen on. Components with the same address share the listener.
     pub endpoint: Endpoint,
-    /// How clients reach it over TLS; all components of a listener say the same.
+    /// TLS for clients. All components of a listener must have the same settings.
     pub tls: Option<TlsConfig>,
-    /// Whom to answer.
+    /// Credentials that clients must send.
     pub auth: AuthConfig,
-    /// The path of the report; `/livez` and `/readyz` stand beside it.
+    /// The path of the report. `/livez` and `/readyz` are on the same listener.
     pub path: String,
-    /// Texts that stand at `path` in place of the report: one while `/readyz` says yes, with status
-    /// 200, and one while it says no, with 503.
+    /// Texts at `path` in place of the report: one with status 200 while `/readyz` succeeds, and
+    /// one with status 503 while it fails.
     pub response_body: Option<ResponseBody>,
-    /// Whether `POST /-/reload` loads the configuration anew.
+    /// Whether `POST /-/reload` reloads the configuration.
     pub lifecycle: bool,
-    /// Names under which `POST /-/reload` may be asked, beside addresses, names without a dot and
-    /// the host of `endpoint`. Any other name could be one that somebody lets point here, so that
-    /// a page of his can ask. With `auth` any will do.
+    /// Host names that requests to `POST /-/reload` may use, in addition to addresses, names
+    /// without a dot and the host of `endpoint`. Somebody else could make any other name resolve to
+    /// this machine, so that a page of another site could send the request. With `auth` any name is
+    /// allowed.
     pub allowed_hosts: Vec<String>,
 }
 
-/// What is answered in place of the report.
+/// The answers in place of the report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct ResponseBody {
-    /// While every target was polled once.
+    /// The text after every target was polled once.
     pub healthy: String,
-    /// Before that.
+    /// The text before that.
     pub unhealthy: String,
 }
 
@@ -57,7 +58,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Where and how it listens.
+    /// The listener of the extension.
     pub fn server(&self) -> ServerConfig {
         ServerConfig {
             endpoint: self.endpoint.to_string(),
@@ -67,7 +68,7 @@ impl Config {
         }
     }
 
-    /// Checks what a type cannot say; mistakes go to `diagnostics`.
+    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.server().check(at, diagnostics);
         if !self.path.starts_with('/') {

@@ -1,4 +1,4 @@
-//! Serves the state of the collector and of its targets.
+//! `health_check`: serves the state of the collector and of its targets.
 //!
 //! ```yaml
 //! extensions:
@@ -6,16 +6,17 @@
 //!     endpoint: localhost:9200
 //! ```
 //!
-//! `/debug/resilience/TARGET` shows the latest decisions about a target, with their evidence.
-//! With `lifecycle: true`, `POST /-/reload` loads the configuration anew, as SIGHUP does; pages of
-//! other sites cannot let a browser do it.
-//! `/livez` and `/readyz` are answered even if the listener has no place for anything else.
-//! `/livez` says whether the process turns, `/readyz` whether it has polled every target once and no
-//! processor refuses polls. Neither depends on what the targets answered: one dead node must not
-//! restart the collector.
-//! `/api/v1/` has what the collector knows as JSON, a page at a time where there is much of it.
-//! `/api/v1/targets/NAME` shows what one says now: its kept answers while they are younger than
-//! `cache.ttl`, else new ones, asked for once for all who wait. Nothing else here asks a node.
+//! - `/debug/resilience/TARGET` shows the latest decisions about a target, with their evidence.
+//! - With `lifecycle: true`, `POST /-/reload` reloads the configuration like SIGHUP. Pages of other
+//!   sites cannot make a browser do this.
+//! - `/livez` and `/readyz` answer even if the listener has no free slot. `/livez` says whether the
+//!   process works. `/readyz` says whether it has polled every target once and no processor refuses
+//!   polls. Neither depends on the answers of the targets: one dead node must not restart the
+//!   collector.
+//! - `/api/v1/` shows what the collector knows as JSON. Long lists come in pages.
+//! - `/api/v1/targets/NAME` shows the current values of one target: cached answers within
+//!   `cache.ttl`, else new ones, from one poll for all clients that wait. No other path sends a
+//!   request to a node.
 
 mod api;
 mod config;
@@ -37,12 +38,12 @@ use crate::{
 };
 pub use foreign::FOREIGN;
 
-/// Below it stands one path a target.
+/// Below this path there is one path for each target.
 const DECISIONS: &str = "/debug/resilience";
 
-/// What the extension is built with beside its configuration.
+/// What the extension needs in addition to its configuration.
 pub struct HealthCheckContext<'a> {
-    /// Where it registers routes.
+    /// Registers the routes.
     pub listeners: &'a mut Listeners,
     /// The state of the targets.
     pub board: Arc<StatusBoard>,
@@ -52,11 +53,11 @@ pub struct HealthCheckContext<'a> {
     pub clock: Clock,
     /// When the collector started.
     pub started: Instant,
-    /// How bodies are read.
+    /// Maps bodies to readings.
     pub mapping: Mapping,
-    /// What loads the configuration anew.
+    /// Triggers a reload of the configuration.
     pub reload: ReloadTrigger,
-    /// What the API shows of the fleet.
+    /// The data about all targets that the API shows.
     pub overview: Arc<Overview>,
 }
 
@@ -86,7 +87,7 @@ impl Config {
         api.register(id, &server, listeners)?;
         if self.lifecycle {
             let route = Route::post(id, "/-/reload", move |_| reloaded(reload.clone()));
-            let route = route.described("loads the configuration anew");
+            let route = route.described("reloads the configuration");
             let route = route.at_hosts(self.allowed_hosts.iter().cloned());
             listeners.route(&server, route)?;
         }
@@ -107,7 +108,7 @@ impl Config {
         });
         let decisions = decisions
             .with_subpaths()
-            .described("/TARGET: its latest decisions");
+            .described("/TARGET: the latest decisions about it");
         listeners.route(&server, decisions)?;
         let ready = Route::get(id, "/readyz", move |_| {
             ready(readiness(&ready_board, &ready_components.states()))
@@ -116,13 +117,13 @@ impl Config {
             &server,
             report.described("state of the collector and its targets"),
         )?;
-        listeners.route(&server, live.described("the process turns").vital())?;
+        listeners.route(&server, live.described("the process works").vital())?;
         let ready = ready.described("every target was polled once");
         listeners.route(&server, ready.vital())
     }
 }
 
-/// The text that was asked for in place of the report.
+/// The configured text in place of the report.
 fn short(body: &ResponseBody, board: &StatusBoard, components: &[ComponentState]) -> Response {
     let status = readiness(board, components).status;
     let text = match status.is_success() {
@@ -132,7 +133,7 @@ fn short(body: &ResponseBody, board: &StatusBoard, components: &[ComponentState]
     Response::text(text).with_status(status)
 }
 
-/// What comes of a reload; if it fails, the running configuration stays.
+/// The result of a reload. If it fails, the running configuration stays.
 async fn reloaded(trigger: ReloadTrigger) -> Response {
     match trigger.ask().await {
         Ok(()) => Response::text("reloaded\n"),
@@ -141,7 +142,7 @@ async fn reloaded(trigger: ReloadTrigger) -> Response {
     }
 }
 
-/// The latest decisions about the target that the path names.
+/// The latest decisions about the target in the path.
 fn decisions(board: &StatusBoard, path: &str) -> Response {
     let name = path
         .strip_prefix(DECISIONS)
@@ -163,7 +164,7 @@ fn decisions(board: &StatusBoard, path: &str) -> Response {
     .with_status(StatusCode::NOT_FOUND)
 }
 
-/// Whether every target was polled once, whatever it answered, and all processors take polls.
+/// Whether every target was polled once, whatever its answer, and all processors accept polls.
 fn readiness(board: &StatusBoard, components: &[ComponentState]) -> Response {
     let mut processors = components
         .iter()

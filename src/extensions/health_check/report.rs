@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::pipeline::{ComponentState, EndpointStatus, StatusBoard, TargetStatus};
 
-/// All that is known of the targets and the components at `now`.
+/// The state of the targets and the components at `now`.
 pub(super) fn report(
     board: &StatusBoard,
     components: &[ComponentState],
@@ -35,7 +35,7 @@ pub(super) fn report(
     })
 }
 
-/// As the Collector's `healthcheckv2` shows a component.
+/// A component as in the Collector's `healthcheckv2`.
 fn component(state: &ComponentState) -> (String, Value) {
     let since = jiff::Timestamp::try_from(state.since).ok();
     let shown = json!({
@@ -48,7 +48,7 @@ fn component(state: &ComponentState) -> (String, Value) {
 }
 
 /// `ok` while every endpoint answers and no component fails, `failing` when no target answers,
-/// `degraded` between.
+/// otherwise `degraded`.
 fn overall(targets: &[TargetStatus], components: &[ComponentState]) -> &'static str {
     let polled: Vec<_> = targets
         .iter()
@@ -95,7 +95,7 @@ fn target(status: &TargetStatus, now: SystemTime) -> Value {
     })
 }
 
-/// What is known from outside, and what the resilience layer adds.
+/// The state of an endpoint, with the details of the resilience layer.
 fn endpoint(last: &EndpointStatus, inner: Value, now: SystemTime) -> Value {
     let error = last.last_error.as_ref();
     let mut known = json!({
@@ -111,7 +111,7 @@ fn endpoint(last: &EndpointStatus, inner: Value, now: SystemTime) -> Value {
     known
 }
 
-/// To the millisecond; zero where the clock was set back.
+/// Seconds with three decimals. Zero if the clock was set back.
 fn seconds_between(earlier: SystemTime, later: SystemTime) -> f64 {
     let seconds = later
         .duration_since(earlier)

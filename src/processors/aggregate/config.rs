@@ -1,4 +1,4 @@
-//! What the configuration says of `aggregate`.
+//! The configuration of `aggregate`.
 
 use std::{collections::BTreeMap, sync::Arc, time};
 
@@ -17,53 +17,54 @@ use crate::{
 pub struct Config {
     /// Time between two aggregates.
     pub interval: Duration,
-    /// What the aggregate is called in labels; unique among all targets.
+    /// The name of the aggregate in labels. It must be unique among all targets.
     pub target: String,
-    /// Attributes of its Resource, beside `service.instance.id`, which is `target`.
+    /// Attributes of its Resource, in addition to `service.instance.id`, which is `target`.
     pub resource: BTreeMap<String, String>,
-    /// What stands before the name of each metric.
+    /// A prefix of the name of each metric.
     pub prefix: String,
-    /// One aggregate for each set of values of these attributes of data points or the Resource.
+    /// One aggregate for each combination of values of these attributes of data points or the
+    /// Resource.
     pub group_by: Vec<String>,
     /// The most groups of a metric.
     pub max_groups: usize,
-    /// The share of expected targets, 0 to 1, below which an aggregate is withheld.
+    /// The share of expected targets, 0 to 1, below which an aggregate is not sent.
     pub min_coverage: f64,
-    /// How long the last values of a target count that is not heard of any more.
+    /// How long the last values of a target count after its last poll.
     pub max_age: Duration,
-    /// What is aggregated.
+    /// The metrics to aggregate.
     pub metrics: Vec<MetricConfig>,
 }
 
-/// A metric, or several, and how they are aggregated.
+/// One or several metrics, and how they are aggregated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricConfig {
-    /// Its name, or an expression that is found in its name.
+    /// The name of the metric, or an expression that matches names.
     pub include: String,
     /// How names are compared.
     #[serde(default = "strict")]
     pub match_type: MatchType,
-    /// For gauges and sums that may fall; all if not given. A counter is always summed.
+    /// The functions for gauges and sums that may fall. Default: all. A counter is always summed.
     #[serde(default)]
     pub functions: Option<Vec<Function>>,
-    /// For gauges and sums that may fall: these quantiles, 0 to 1.
+    /// Quantiles for gauges and sums that may fall, 0 to 1.
     #[serde(default)]
     pub quantiles: Vec<f64>,
 }
 
-/// How many values become one.
+/// A function over many values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Function {
-    /// All of them together.
+    /// The sum of the values.
     Sum,
-    /// The least.
+    /// The smallest value.
     Min,
-    /// The greatest.
+    /// The largest value.
     Max,
     /// The arithmetic mean.
     Avg,
-    /// How many there are.
+    /// The number of values.
     Count,
 }
 
@@ -71,7 +72,7 @@ impl Function {
     const ALL: [Self; 5] = [Self::Sum, Self::Min, Self::Max, Self::Avg, Self::Count];
 }
 
-/// What the fleet and its emitter go by.
+/// The settings of the fleet and its emitter.
 #[derive(Debug)]
 pub(super) struct AggregateSettings {
     pub(super) interval: time::Duration,
@@ -80,7 +81,7 @@ pub(super) struct AggregateSettings {
     pub(super) rules: FleetRules,
 }
 
-/// What the fleet goes by.
+/// The settings of the fleet.
 #[derive(Debug, Clone)]
 pub(super) struct FleetRules {
     pub(super) prefix: String,
@@ -91,7 +92,7 @@ pub(super) struct FleetRules {
     pub(super) metrics: Arc<[MetricRule]>,
 }
 
-/// How metrics of some names are aggregated.
+/// How metrics with certain names are aggregated.
 #[derive(Debug)]
 pub(super) struct MetricRule {
     pub(super) names: Texts,
@@ -120,7 +121,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let mut error = |path: &[&str], message: &str| at.error(path, message, diagnostics);
         if self.interval.is_zero() {
@@ -161,12 +162,12 @@ impl Config {
         }
     }
 
-    /// What it comes to.
+    /// Converts the configuration to settings.
     pub(super) fn settings(&self) -> AggregateSettings {
         let metrics = self.metrics.iter().filter_map(|metric| {
             let include = [metric.include.clone()];
             Some(MetricRule {
-                // A wrong expression was reported by `check`; nothing is built then.
+                // `check` has reported an invalid expression, and then nothing is built.
                 names: Texts::new(metric.match_type, &include).ok()?,
                 functions: metric.functions.clone().unwrap_or(Function::ALL.into()),
                 quantiles: metric.quantiles.clone(),

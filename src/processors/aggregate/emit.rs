@@ -1,4 +1,4 @@
-//! Once an interval, what the fleet comes to goes on as a target of its own.
+//! Sends the aggregates as a separate target, once per interval.
 
 use std::{
     collections::BTreeMap,
@@ -28,30 +28,30 @@ use crate::{
 /// Name of the instrumentation scope of aggregates.
 const SCOPE: &str = "betanet-collector/aggregate";
 
-/// The attribute that says which quantile a value is, as in a Prometheus summary.
+/// The attribute with the quantile, as in a Prometheus summary.
 const QUANTILE: &str = "quantile";
 
-/// Takes aggregates to the rest of the pipeline.
+/// Sends aggregates to the rest of the pipeline.
 pub(super) struct Emitter {
-    /// Nobody aggregates any more when the processor is gone.
+    /// Nothing is aggregated after the processor is gone.
     shared: Weak<AggregateShared>,
     interval: Duration,
     downstream: Arc<dyn Downstream>,
     open: Option<Open>,
 }
 
-/// The target, with the instruments of all metrics that are known.
+/// The target, with the instruments of all known metrics.
 struct Open {
     sink: Box<dyn BatchSink>,
     stream: Stream,
     scope: Arc<str>,
-    /// When counting began: at 0, as the totals of groups that come later.
+    /// When counting started: at 0, also for the totals of groups that appear later.
     began: SystemTime,
     metrics: Vec<Metric>,
     outputs: Outputs,
 }
 
-/// Which instrument has what of which metric. The first one is the coverage.
+/// The instrument for each output of each metric. The first one is the coverage.
 #[derive(Default)]
 struct Outputs(BTreeMap<(usize, GroupOutput), usize>);
 
@@ -76,8 +76,8 @@ impl Emitter {
         }
     }
 
-    /// Emits at each interval until the processor is gone or told to stop, and then once more:
-    /// what the members gave since the last time is not lost.
+    /// Sends at each interval until the processor is gone or stopped, and then once more, so that
+    /// the last values of the targets are not lost.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         stop.run_until_cancelled(self.emit_at_intervals()).await;
         if let Some(shared) = self.shared.upgrade() {
@@ -102,7 +102,7 @@ impl Emitter {
         let mut fleet = shared.fleet();
         let known = self.open.as_ref().map_or(0, |open| open.metrics.len());
         if known < fleet.metrics().len() {
-            // Instruments that are new have a new start time, and totals begin there.
+            // New instruments have a new start time, and their totals start there.
             fleet.begin(known);
             let metrics = fleet.metrics().to_vec();
             match &mut self.open {
@@ -157,7 +157,7 @@ impl Open {
         }
     }
 
-    /// From now on it has these metrics, which begin with those that it has.
+    /// Adds metrics. `metrics` starts with those that exist already.
     fn follow(&mut self, metrics: Vec<Metric>, settings: &AggregateSettings) {
         let (schema, outputs) = schema(&metrics, settings, &self.scope);
         self.stream.schema = Arc::new(schema);
@@ -262,13 +262,13 @@ impl GroupOutput {
     ) -> Instrument {
         let of = &metric.instrument;
         let (suffix, what) = match self {
-            Self::Total => ("", "Sum of increments over all members"),
-            Self::Sum => (".sum", "Sum over all members"),
-            Self::Min => (".min", "Least of all members"),
-            Self::Max => (".max", "Greatest of all members"),
-            Self::Avg => (".avg", "Mean over all members"),
-            Self::Count => (".count", "Number of values of all members"),
-            Self::Quantile => (".quantile", "Quantiles over all members"),
+            Self::Total => ("", "Sum of increases over all targets"),
+            Self::Sum => (".sum", "Sum over all targets"),
+            Self::Min => (".min", "Minimum over all targets"),
+            Self::Max => (".max", "Maximum over all targets"),
+            Self::Avg => (".avg", "Mean over all targets"),
+            Self::Count => (".count", "Number of values of all targets"),
+            Self::Quantile => (".quantile", "Quantiles over all targets"),
         };
         let series = match self {
             Self::Quantile => metric.quantiles.len(),

@@ -1,4 +1,4 @@
-//! The members, what each said last, and the totals. No clock, no lock, no task.
+//! The members of the fleet, their last values, and the totals. No clock, no lock, no task.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -17,19 +17,19 @@ use crate::{
 
 pub(super) type MemberId = u64;
 
-/// The labels that a group is of, sorted by key.
+/// The labels of a group, sorted by key.
 pub(super) type Group = Arc<[KeyValue]>;
 
-/// What an instrument of a member adds to.
+/// The aggregated metric of an instrument of a member.
 #[derive(Debug, Clone)]
 pub(super) struct Tracked {
     /// Index into the metrics.
     metric: usize,
-    /// Where its readings come from.
+    /// The scope of its readings.
     scope: Arc<str>,
 }
 
-/// A metric that is aggregated, as the first member brought it.
+/// An aggregated metric, as the first member had it.
 #[derive(Debug, Clone)]
 pub(super) struct Metric {
     pub(super) instrument: Arc<Instrument>,
@@ -37,18 +37,18 @@ pub(super) struct Metric {
     pub(super) quantiles: Vec<f64>,
 }
 
-/// All members.
+/// All members and totals.
 #[derive(Debug)]
 pub(super) struct Fleet {
     rules: FleetRules,
     metrics: Vec<Metric>,
     next: MemberId,
     members: BTreeMap<MemberId, FleetMember>,
-    /// The latest of each name.
+    /// The latest member of each name.
     by_name: HashMap<String, MemberId>,
-    /// The totals of counters; 0 for what is none.
+    /// The totals of counters; 0 for other metrics.
     groups: BTreeMap<usize, HashMap<Group, Number>>,
-    /// Whether nobody leaves any more.
+    /// Whether no member counts as gone any more, because the collector stops.
     is_closed: bool,
 }
 
@@ -56,9 +56,9 @@ pub(super) struct Fleet {
 struct FleetMember {
     target: Arc<Target>,
     resource: ResourceAttributes,
-    /// The metrics that it is expected to give.
+    /// The metrics that the member should give.
     metrics: HashSet<usize>,
-    /// The group that it is expected in, if its Resource alone decides.
+    /// The group in which it is expected, if only its Resource decides.
     home: Option<Group>,
     sources: HashMap<Arc<str>, MemberEndpoint>,
 }
@@ -66,7 +66,7 @@ struct FleetMember {
 /// An endpoint of a member.
 #[derive(Debug, Default)]
 struct MemberEndpoint {
-    /// When it was last read; none if it gave nothing when it was last asked.
+    /// When it was last read. `None` if its last poll had no answer.
     read_at: Option<Instant>,
     series: HashMap<(usize, Vec<KeyValue>), MemberSeries>,
 }
@@ -78,27 +78,27 @@ struct MemberSeries {
     at: Instant,
 }
 
-/// What a metric comes to in one group.
+/// The result of a metric in one group.
 #[derive(Debug, PartialEq)]
 pub(super) struct Aggregated {
     /// Index into the metrics.
     pub(super) metric: usize,
     pub(super) group: Group,
     pub(super) coverage: f64,
-    /// None where the coverage is too small.
+    /// `None` if the coverage is too small.
     pub(super) values: Option<Values>,
 }
 
-/// What a group has.
+/// The values of a group.
 #[derive(Debug, PartialEq)]
 pub(super) enum Values {
-    /// The sum of increments.
+    /// The sum of increases.
     Total(Number),
     /// The fresh values of a gauge.
     Fresh(Vec<Number>),
 }
 
-/// What one group of one metric has, while it is gathered.
+/// The values of one group of one metric, while they are collected.
 #[derive(Debug, Default)]
 struct Gathered {
     expected: HashSet<MemberId>,
@@ -119,18 +119,18 @@ impl Fleet {
         }
     }
 
-    /// From now on members go because the collector stops, and the last aggregate is of all.
+    /// Called before shutdown: members that leave after this stay in the last aggregate.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
     }
 
-    /// The metrics that members have brought so far.
+    /// The metrics that members have had so far.
     pub(super) fn metrics(&self) -> &[Metric] {
         &self.metrics
     }
 
-    /// What `instrument` adds to, if it is aggregated. Histograms are not: their buckets can be
-    /// added up wherever they are stored.
+    /// The aggregated metric of `instrument`, if it has one. Histograms have none: their buckets
+    /// can be added up in the database.
     pub(super) fn track(&mut self, instrument: &Arc<Instrument>) -> Option<Tracked> {
         let rules = Arc::clone(&self.rules.metrics);
         let rule = rules.iter().find(|rule| rule.names.fit(&instrument.name))?;
@@ -152,8 +152,8 @@ impl Fleet {
         Some(Tracked { metric, scope })
     }
 
-    /// A member joins, who is expected to give what is tracked. One of the same name and Resource
-    /// is the same node, opened anew: the member goes on in its place.
+    /// Adds a member, which should give everything in `tracked`. If it has the same name and
+    /// Resource as an existing one, it is the same node and continues that member.
     pub(super) fn join(&mut self, tracked: &[Option<Tracked>], stream: &Stream) -> MemberId {
         self.next += 1;
         let resource = &stream.resource;
@@ -177,7 +177,7 @@ impl Fleet {
         self.next
     }
 
-    /// A member leaves; what it counted stays in the totals.
+    /// Removes a member. What it counted stays in the totals.
     pub(super) fn leave(&mut self, id: MemberId) {
         if self.is_closed {
             return;
@@ -189,8 +189,8 @@ impl Fleet {
         }
     }
 
-    /// Takes in what a member gave. Says how many readings were refused because there are too
-    /// many groups.
+    /// Records the values of a member. Returns the number of readings that were refused because
+    /// there are too many groups.
     pub(super) fn observe(
         &mut self,
         id: MemberId,
@@ -256,14 +256,14 @@ impl Fleet {
         };
         let key = (metric, reading.attributes.clone());
         let last = source.series.insert(key, new);
-        // The first value is where counting begins.
+        // The first value is where counting starts.
         if let (Some(last), Some(InstrumentKind::Counter)) = (last, kind) {
             *total = number::grown(*total, number::increment(last.value, reading.value));
         }
         true
     }
 
-    /// The group of a reading: what the point says counts before what the Resource says.
+    /// The group of a reading: an attribute of the point wins over one of the Resource.
     fn group(&self, attributes: &[KeyValue], resource: &[KeyValue]) -> Group {
         let mut group: Vec<_> = self.rules.group_by.iter().collect();
         group.sort_unstable();
@@ -275,14 +275,14 @@ impl Fleet {
         pairs.collect()
     }
 
-    /// Begins the totals of all metrics from this one on at 0.
+    /// Starts the totals of all metrics from index `first` on at 0.
     pub(super) fn begin(&mut self, first: usize) {
         let totals = self.groups.range_mut(first..);
         let totals = totals.flat_map(|(_, groups)| groups.values_mut());
         totals.for_each(|total| *total = Number::Unsigned(0));
     }
 
-    /// What everything comes to now. Groups of which no member is left are forgotten.
+    /// The current results. Groups without members are removed.
     pub(super) fn report(&mut self, now: Instant) -> Vec<Aggregated> {
         let gathered = self.gather(now);
         for (metric, groups) in &mut self.groups {
@@ -343,8 +343,8 @@ impl Fleet {
 }
 
 impl MemberEndpoint {
-    /// It was read whole: a series that is absent left. It is remembered for a while, so that the
-    /// total of one that comes back goes on.
+    /// The endpoint was read completely: a missing series has disappeared. It is remembered for a
+    /// while, so that the total of a series that returns continues.
     fn read(&mut self, now: Instant, remembered: std::time::Duration) {
         self.read_at = Some(now);
         self.series

@@ -14,12 +14,12 @@
 //!         quantiles: [0.5, 0.95]
 //! ```
 //!
-//! All readings pass on unchanged. What they come to is a target of its own, with its own Resource;
-//! once an interval it goes through the processors that follow, to the same exporters.
+//! All readings pass unchanged. The aggregates are a separate target with its own Resource. Once
+//! per interval it goes through the later processors to the same exporters.
 //!
-//! A gauge is aggregated over the members whose last poll gave a value. A counter is the sum of the
-//! increments that were seen: a member that drops out or restarts neither lowers it nor looks like
-//! a reset, and one that joins does not raise it by what it counted before. It starts at 0.
+//! A gauge is aggregated over the targets whose last poll gave a value. A counter is the sum of the
+//! visible increases: a target that disappears or restarts neither lowers it nor looks like a
+//! reset, and a new target does not raise it by what it counted before. It starts at 0.
 
 mod config;
 mod emit;
@@ -54,7 +54,7 @@ struct Aggregate {
     plans: SchemaCache<Vec<Option<Tracked>>>,
 }
 
-/// What the stages of all members write and the emitter reads.
+/// Shared by the stages of all members, which write it, and the emitter, which reads it.
 #[derive(Debug)]
 struct AggregateShared {
     id: String,
@@ -65,7 +65,7 @@ struct AggregateShared {
 }
 
 impl Config {
-    /// Makes the processor `id`.
+    /// Creates the processor `id`.
     pub fn build(&self, id: &str, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         let settings = self.settings();
         let shared = AggregateShared {
@@ -84,16 +84,16 @@ impl Config {
 
 impl AggregateShared {
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
-        // A panic elsewhere costs at most what one poll gave.
+        // A panic elsewhere loses at most the values of one poll.
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Watches the readings of one member.
+/// Observes the readings of one member.
 struct Observer {
     shared: Arc<AggregateShared>,
     member: MemberId,
-    /// By instrument: what it adds to.
+    /// The aggregated metric of each instrument.
     tracked: Arc<Vec<Option<Tracked>>>,
 }
 

@@ -1,4 +1,4 @@
-//! What the configuration says of `attributes`.
+//! The configuration of `attributes`.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// Only these metrics are changed.
+    /// The metrics to change. Default: all.
     pub include: Option<MatchConfig>,
-    /// These are not.
+    /// The metrics not to change.
     pub exclude: Option<MatchConfig>,
-    /// What is done, in this order.
+    /// The actions, applied in this order.
     pub actions: Vec<ActionConfig>,
 }
 
 impl Config {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for (key, part) in [("include", &self.include), ("exclude", &self.exclude)] {
             if let Some(part) = part {
@@ -39,7 +39,7 @@ impl Config {
         actions::check(&self.actions, "actions", at, diagnostics);
     }
 
-    /// Makes the processor.
+    /// Creates the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
         let rules = Arc::new(AttributeRules {
             select: MetricMatcher::new(self.include.as_ref(), self.exclude.as_ref()),

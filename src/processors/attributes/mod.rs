@@ -9,7 +9,7 @@
 //!       - { key: betanet.mixnode.id, action: hash }
 //! ```
 //!
-//! Two points that are alike afterwards become one: the first.
+//! If two points become the same, the first one stays.
 
 mod config;
 
@@ -33,10 +33,10 @@ struct AttributeRules {
     actions: Vec<CompiledAction>,
 }
 
-/// What it does to one target.
+/// The stage of one target.
 struct AttributeStage {
     rules: Arc<AttributeRules>,
-    /// By instrument: whether it is meant; none if the Resource decides.
+    /// By instrument: whether it is selected. `None` if the Resource decides.
     selected: Arc<Vec<Option<bool>>>,
     stream: Stream,
 }
@@ -85,7 +85,7 @@ mod tests {
     use crate::processors::testing::ProcessorBench;
 
     #[test]
-    fn actions_are_done_in_order_and_keys_stay_sorted() {
+    fn actions_are_applied_in_order_and_keys_stay_sorted() {
         let mut lab = ProcessorBench::new(
             "attributes",
             "actions:
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_collector_says_of_a_target_goes_the_same_way() {
+    fn report_metrics_are_changed_as_well() {
         let mut lab = ProcessorBench::new(
             "attributes",
             "actions: [{key: a, value: 1, action: insert}]",

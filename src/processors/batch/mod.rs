@@ -5,8 +5,8 @@
 //!   batch:
 //! ```
 //!
-//! It passes everything on: each exporter makes its own batches, as the Collector's own plan is
-//! for the time after this processor. A warning says where to set them.
+//! It passes everything on: each exporter makes its own batches, which is also the Collector's plan
+//! after the removal of this processor. A warning names the keys to use.
 
 use std::sync::Arc;
 
@@ -20,26 +20,26 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// Passes everything on; batches are made by `sending_queue::batch` of each exporter.
+/// Passes everything on. Each exporter makes its batches as its `sending_queue::batch` says.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// Has no effect: see `sending_queue::batch::flush_timeout` of the exporter.
+    /// No effect: use `sending_queue::batch::flush_timeout` of the exporter.
     pub timeout: Option<Duration>,
-    /// Has no effect: see `sending_queue::batch::min_size` of the exporter.
+    /// No effect: use `sending_queue::batch::min_size` of the exporter.
     pub send_batch_size: Option<u64>,
-    /// Has no effect: see `sending_queue::batch::max_size` of the exporter.
+    /// No effect: use `sending_queue::batch::max_size` of the exporter.
     pub send_batch_max_size: Option<u64>,
 }
 
 impl Config {
-    /// Says that it does nothing, and what does.
+    /// Warns that it has no effect, and what to use.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let message = "passes everything on: batches are made by each exporter, as its `sending_queue::batch` says";
         at.warning(&[], message, diagnostics);
     }
 
-    /// Makes the processor.
+    /// Creates the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
         Arc::new(Nothing)
     }

@@ -1,4 +1,4 @@
-//! What the configuration says of `cumulativetodelta`.
+//! The configuration of `cumulativetodelta`.
 
 use std::sync::Arc;
 
@@ -17,34 +17,34 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// Makes deltas of running totals, for what is sent as OTLP.
+/// Converts totals to deltas in OTLP messages.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// Only these become deltas.
+    /// The metrics to convert. Default: all.
     pub include: Option<MatchMetrics>,
-    /// These do not.
+    /// The metrics not to convert.
     pub exclude: Option<MatchMetrics>,
-    /// How long the last total of a series counts of which none comes, a duration; 0 means as
-    /// long as it is remembered.
+    /// How long the last total of a series without data counts; 0 means as long as it is
+    /// remembered.
     pub max_staleness: Duration,
-    /// What becomes of the first total of a series.
+    /// What happens to the first total of a series.
     pub initial_value: InitialValue,
 }
 
-/// Metrics by name and type. What is not given matches everything.
+/// Metrics by name and type. A missing key matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MatchMetrics {
-    /// Their names.
+    /// The names of the metrics.
     pub metrics: Vec<String>,
     /// How names are compared.
     pub match_type: Option<MatchType>,
-    /// Their types.
+    /// The types of the metrics.
     pub metric_types: Vec<MetricType>,
 }
 
-/// A type of metrics that have totals.
+/// A type of metrics with totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricType {
@@ -52,21 +52,21 @@ pub enum MetricType {
     Sum,
     /// A histogram.
     Histogram,
-    /// A histogram with exponential buckets. There is none here, so that this chooses nothing.
+    /// A histogram with exponential buckets. This collector has none, so it selects nothing.
     ExponentialHistogram,
 }
 
-/// What becomes of the first total of a series.
+/// What happens to the first total of a series.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InitialValue {
-    /// It is sent if the collector itself began the counting; what a node had counted before is
-    /// not.
+    /// It is sent if the collector itself started the counting, and not if a node had counted it
+    /// before.
     #[default]
     Auto,
     /// It is sent.
     Keep,
-    /// It is not.
+    /// It is not sent.
     Drop,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct DeltaMatcher {
 }
 
 impl Config {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for (key, part) in [("include", &self.include), ("exclude", &self.exclude)] {
             if let Some((path, message)) = part.as_ref().and_then(MatchMetrics::mistake) {
@@ -89,7 +89,7 @@ impl Config {
         }
     }
 
-    /// Makes the processor.
+    /// Creates the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
         let max_staleness = self.max_staleness.get();
         Arc::new(CumulativeToDelta {
@@ -105,7 +105,7 @@ impl Config {
 }
 
 impl MatchMetrics {
-    /// What is wrong, and where.
+    /// The mistake and its place.
     fn mistake(&self) -> Option<(Vec<String>, String)> {
         let wrong = |key: &str, why: &str| Some((vec![key.to_owned()], why.to_owned()));
         match (self.match_type, self.metrics.is_empty()) {
@@ -124,7 +124,7 @@ impl MatchMetrics {
     }
 
     fn build(&self) -> DeltaMatcher {
-        // A wrong expression was reported by `check`; nothing is built then.
+        // `check` has reported an invalid expression, and then nothing is built.
         let names = self.match_type.map(|how| Texts::new(how, &self.metrics));
         DeltaMatcher {
             names: names.and_then(Result::ok),
@@ -134,7 +134,7 @@ impl MatchMetrics {
 }
 
 impl MetricType {
-    /// The type of what an instrument measures; none if it has no total.
+    /// The type of an instrument. `None` if it has no total.
     pub(super) fn of(kind: InstrumentKind) -> Option<Self> {
         match kind {
             InstrumentKind::Counter => Some(Self::Sum),

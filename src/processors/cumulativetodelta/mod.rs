@@ -9,8 +9,8 @@
 //!     initial_value: auto
 //! ```
 //!
-//! The SDK collects totals, and a scrape shows totals. So this only marks instruments: their
-//! totals become deltas where OTLP messages are made (`instruments/delta.rs`).
+//! The SDK collects totals, and a scrape shows totals. So this processor only marks instruments:
+//! their totals become deltas when OTLP messages are encoded (`instruments/delta.rs`).
 
 mod config;
 
@@ -87,7 +87,8 @@ impl DeltaRules {
     }
 }
 
-/// Whether the counting began with us, at 0: what we say ourselves, and what we record of bodies.
+/// Whether the counting started in the collector, at 0: report metrics, and what is recorded from
+/// bodies.
 fn is_counted_here(instrument: &Instrument, definition: &Definition) -> bool {
     let mut endpoints = definition.endpoints.iter();
     instrument.kind == InstrumentKind::Histogram
@@ -100,7 +101,7 @@ mod tests {
 
     use crate::{definition::Delta, processors::testing::ProcessorBench};
 
-    /// The deltas behind the processor, by metric.
+    /// The deltas after the processor, by metric.
     fn deltas(config: &str) -> Vec<(String, Delta)> {
         let lab = ProcessorBench::new("cumulativetodelta", config);
         let instruments = lab.after().schema.instruments().iter();
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn all_totals_are_deltas_unless_it_is_said_which() {
+    fn all_totals_become_deltas_unless_some_are_selected() {
         for (config, expected) in [
             ("", &["total", "packets", "seconds"][..]),
             ("include: {metric_types: [sum]}", &["total", "packets"]),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_total_counts_where_the_counting_began_with_us() {
+    fn the_first_total_is_sent_if_the_collector_started_the_counting() {
         let keeps_first = |config: &str| {
             let deltas = deltas(config);
             let of = |name: &str| deltas.iter().find(|(known, _)| known == name).unwrap();

@@ -1,4 +1,4 @@
-//! What the configuration says of `filter`.
+//! The configuration of `filter`.
 
 use std::sync::Arc;
 
@@ -22,26 +22,27 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// What happens when a condition cannot be evaluated. That cannot be with the conditions that
-    /// are supported: what does not fit a type is not equal. So all modes are the same.
+    /// What happens when a condition cannot be evaluated. This does not occur with the supported
+    /// conditions: values of different types are not equal. So all modes are the same.
     pub error_mode: Option<ErrorMode>,
-    /// By name, and conditions in the older form.
+    /// Metrics by name, and conditions in the older form.
     pub metrics: MetricsConfig,
-    /// A data point is dropped if one of them fits.
+    /// Conditions that drop a data point. One true condition is enough.
     pub metric_conditions: Vec<String>,
 }
 
-/// By name, and conditions in the older form.
+/// Metrics by name, and conditions in the older form.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MetricsConfig {
-    /// Only these pass.
+    /// Only these metrics pass.
     pub include: Option<MatchConfig>,
-    /// These do not.
+    /// These metrics are dropped.
     pub exclude: Option<MatchConfig>,
-    /// A metric is dropped if one of them fits: of its name, type, unit and Resource.
+    /// Conditions that drop a metric, by its name, type, unit and Resource. One true condition is
+    /// enough.
     pub metric: Vec<String>,
-    /// A data point is dropped if one of them fits.
+    /// Conditions that drop a data point. One true condition is enough.
     pub datapoint: Vec<String>,
 }
 
@@ -58,7 +59,7 @@ pub enum ErrorMode {
 }
 
 impl Config {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let metrics = &self.metrics;
         for (key, part) in [("include", &metrics.include), ("exclude", &metrics.exclude)] {
@@ -79,12 +80,12 @@ impl Config {
         }
         if !found {
             let message =
-                "drops nothing: give `metric_conditions`, `metrics::include` or `metrics::exclude`";
+                "drops nothing: set `metric_conditions`, `metrics::include` or `metrics::exclude`";
             at.error(&[], message, diagnostics);
         }
     }
 
-    /// Makes the processor.
+    /// Creates the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
         let conditions = self.conditions().into_iter().flat_map(|(_, scope, texts)| {
             let conditions = texts.iter();
@@ -99,7 +100,7 @@ impl Config {
         Arc::new(Filter { rules, plans })
     }
 
-    /// The metrics that the conditions name, each with where.
+    /// The metrics that the conditions name, each with its place.
     pub(in crate::processors) fn names(&self) -> Vec<(Vec<String>, String)> {
         let mut names = Vec::new();
         for (path, scope, texts) in self.conditions() {

@@ -9,8 +9,8 @@
 //!       - metric.name == "betanet.poll.results" and datapoint.attributes["outcome"] == "fresh"
 //! ```
 //!
-//! What a condition fits is dropped. Conditions are a subset of the OpenTelemetry Transformation
-//! Language; `condition/mod.rs` has the list.
+//! It drops what matches a condition. Conditions are a subset of the OpenTelemetry Transformation
+//! Language; `condition/mod.rs` lists it.
 
 mod condition;
 mod config;
@@ -35,17 +35,17 @@ struct Filter {
 #[derive(Debug)]
 struct FilterRules {
     select: MetricMatcher,
-    /// One that fits is enough to drop.
+    /// One true condition is enough to drop.
     conditions: Vec<Condition>,
 }
 
-/// What it does to the readings of a schema.
+/// What the filter does to the readings of a schema.
 #[derive(Debug)]
 struct FilterPlan {
     before: Arc<Schema>,
-    /// Without the instruments of which nothing can pass.
+    /// The schema without the instruments of which nothing can pass.
     after: Arc<Schema>,
-    /// By instrument.
+    /// The verdicts by instrument.
     fates: Vec<InstrumentVerdict>,
 }
 
@@ -53,13 +53,13 @@ struct FilterPlan {
 enum InstrumentVerdict {
     /// Nothing passes.
     Dropped,
-    /// All pass, under this index.
+    /// Everything passes, with this index.
     Passed(usize),
-    /// It depends on attributes or the Resource.
+    /// Attributes or the Resource decide.
     Judged(usize),
 }
 
-/// What it does to one target.
+/// The stage of one target.
 struct Sieve {
     rules: Arc<FilterRules>,
     plan: Arc<FilterPlan>,
@@ -78,7 +78,7 @@ impl Processor for Filter {
 }
 
 impl FilterRules {
-    /// Whether the reading is dropped, as far as the facts tell.
+    /// Whether the reading is dropped. `None` if that is not known yet.
     fn drops(&self, facts: &Facts<'_>) -> Option<bool> {
         let taken = self.select.takes(&facts.instrument.name, facts.resource);
         let mut all = vec![taken.map(|taken| !taken)];
@@ -90,7 +90,7 @@ impl FilterRules {
         condition::any(all)
     }
 
-    /// The attributes of all points by their metric, if a condition asks for them.
+    /// The attributes of all points by their metric, if a condition needs them.
     fn points(&self, readings: &[Reading]) -> HashMap<usize, Vec<Vec<KeyValue>>> {
         let mut points: HashMap<_, Vec<_>> = HashMap::new();
         if self.conditions.iter().any(Condition::asks_for_points) {
@@ -175,7 +175,7 @@ mod tests {
     use crate::processors::testing::ProcessorBench;
 
     #[test]
-    fn names_decide_before_any_reading_comes() {
+    fn names_decide_before_the_first_reading() {
         let mut lab = ProcessorBench::new(
             "filter",
             "metrics:
@@ -257,7 +257,7 @@ mod tests {
                 r#"Substring(name, 0, 3) == "tot""#,
                 "gauge{id=a} 1;gauge{id=b} 2.5;other 3",
             ),
-            // Nothing has so many letters: it cannot be evaluated, so it does not fit.
+            // Nothing has so many letters: the condition cannot be evaluated, so it is false.
             (
                 r#"Substring(name, 3, 9) != "x""#,
                 "gauge{id=a} 1;gauge{id=b} 2.5;other 3;total 2",
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn one_condition_of_many_is_enough() {
+    fn one_true_condition_is_enough() {
         let mut lab = ProcessorBench::new(
             "filter",
             r#"metrics: {metric: ['name == "gauge"'], datapoint: ['attributes["id"] == "x"']}"#,

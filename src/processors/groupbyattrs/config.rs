@@ -1,4 +1,4 @@
-//! What the configuration says of `groupbyattrs`.
+//! The configuration of `groupbyattrs`.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// The attributes that are moved. Points that have none of them stay where they are.
+    /// The attributes to move. Points without any of them stay where they are.
     pub keys: Vec<String>,
 }
 
 impl Config {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if self.keys.is_empty() {
             let message =
@@ -38,7 +38,7 @@ impl Config {
         }
     }
 
-    /// Makes the processor.
+    /// Creates the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
         Arc::new(GroupByAttrs {
             keys: self.keys.clone().into(),

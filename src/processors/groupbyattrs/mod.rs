@@ -6,8 +6,8 @@
 //!     keys: [betanet.mixnode.id]
 //! ```
 //!
-//! Each set of values is a Resource, and as such a target: of the node `a`, what has
-//! `betanet.mixnode.id` = `7` is `a/7` on a scrape and in `service.instance.id`.
+//! Each set of values is a Resource, and so a target: points of the node `a` with
+//! `betanet.mixnode.id` = `7` are the target `a/7` on a scrape and in `service.instance.id`.
 
 mod config;
 
@@ -28,7 +28,7 @@ struct GroupByAttrs {
     keys: Arc<[String]>,
 }
 
-/// What it does to one target.
+/// The stage of one target.
 struct GroupByStage {
     keys: Arc<[String]>,
     target: String,
@@ -68,7 +68,7 @@ impl Stage for GroupByStage {
 }
 
 impl GroupByStage {
-    /// Takes what is moved from a point, in the order of the keys.
+    /// Removes the moved attributes from a point, in the order of the keys.
     fn take(&self, reading: &mut Reading) -> Vec<KeyValue> {
         let is_moved = |attribute: &KeyValue| {
             let mut keys = self.keys.iter();
@@ -88,7 +88,7 @@ impl GroupByStage {
         attributes.into()
     }
 
-    /// What a group is called: the target and a value for each key, so that no two are alike.
+    /// The name of a group: the target and a value for each key, so that all names are different.
     fn name(&self, found: &[KeyValue]) -> String {
         let values = self.keys.iter();
         let values =
@@ -97,7 +97,7 @@ impl GroupByStage {
     }
 }
 
-/// What a part of a target is called that has a Resource of its own: the target and values.
+/// The name of a part of a target with its own Resource: the target and values.
 pub(super) fn name_of_part(target: &str, values: impl Iterator<Item: AsRef<str>>) -> String {
     let mut name = target.to_owned();
     for value in values {
@@ -112,7 +112,7 @@ mod tests {
     use crate::processors::testing::ProcessorBench;
 
     #[test]
-    fn what_is_moved_makes_a_resource_with_a_name_of_its_own() {
+    fn moved_attributes_create_a_resource_with_its_own_name() {
         let mut lab = ProcessorBench::new("groupbyattrs", "keys: [zone, id]");
         let readings = [
             "gauge{id=a,zone=us} 1",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keys_nothing_moves() {
+    fn without_keys_nothing_is_moved() {
         let mut lab = ProcessorBench::new("groupbyattrs", "keys: []");
         assert_eq!(
             lab.run_with_resources(&["gauge{id=a} 1"]),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_moved_is_the_name() {
+    fn a_moved_name_is_the_name_of_the_resource() {
         let mut lab = ProcessorBench::new("groupbyattrs", "keys: [service.instance.id]");
         assert_eq!(
             lab.run_with_resources(&["gauge{service.instance.id=a} 1"]),

@@ -1,4 +1,4 @@
-//! What the configuration says of `memory_limiter`.
+//! The configuration of `memory_limiter`.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -16,28 +16,28 @@ use crate::{
 
 const MIB: u64 = 1024 * 1024;
 
-/// The part of the limit that is kept free for spikes, if nothing is said: the Collector's.
+/// The default share of the limit for spikes, as in the Collector.
 const SPIKE_PERCENTAGE: u64 = 20;
 
-/// Takes no more when the collector has too much memory.
+/// Refuses polls when the collector uses too much memory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// Time between two looks at the memory; 1s is a good choice.
+    /// Time between two checks of the memory. 1s is a good choice.
     pub check_interval: Duration,
-    /// The most resident memory, in MiB: the hard limit.
+    /// The hard limit: the most resident memory, in MiB.
     pub limit_mib: u64,
-    /// What is kept free below the limit, in MiB; 20 % of it if not given.
+    /// The distance of the soft limit from the hard limit, in MiB. Default: 20 % of it.
     pub spike_limit_mib: u64,
-    /// The limit as a share of the memory that the control group or the machine has, if there is
-    /// no `limit_mib`.
+    /// The limit as a percentage of the memory of the control group or the machine, if there is no
+    /// `limit_mib`.
     pub limit_percentage: u64,
-    /// The same for `spike_limit_mib`.
+    /// `spike_limit_mib` as a percentage of that memory.
     pub spike_limit_percentage: u64,
 }
 
 impl Config {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let mut error = |key: &str, message: &str| at.error(&[key], message, diagnostics);
         if self.check_interval.is_zero() {
@@ -63,7 +63,7 @@ impl Config {
         }
     }
 
-    /// Makes the processor `id`.
+    /// Creates the processor `id`.
     pub fn build(&self, id: &str, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         Arc::new(MemoryLimiter(Arc::new(self.limiter(
             id,
@@ -73,7 +73,7 @@ impl Config {
         ))))
     }
 
-    /// The limiter, with where the memory of the process and of the machine is read.
+    /// The limiter. The arguments read the memory of the process and of the machine.
     pub(super) fn limiter(
         &self,
         id: &str,

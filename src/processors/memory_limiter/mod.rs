@@ -9,13 +9,13 @@
 //!     spike_limit_mib: 120
 //! ```
 //!
-//! Over `limit − spike_limit` the answers that are kept of all targets are forgotten, and polls are
-//! let through one by one, those of large answers last. The others are refused before the target is
-//! asked, which is not up then; what a poll under way brings is dropped. All of it is counted. It
-//! stands first, so that nothing is worked on in vain.
+//! Above `limit − spike_limit` the processor clears the cached answers of all targets, and permits
+//! polls one by one; those with large answers come last. Other polls are refused before a request
+//! is sent, and their targets are not up then. The data of polls in progress is dropped. All of
+//! this is counted. It must be the first processor, so that no work is wasted.
 //!
-//! One by one, because only what is polled makes the allocator give back what it holds: were all
-//! refused, memory could stay above the limit for ever.
+//! It permits some polls, because only polls make the allocator return memory. If all were refused,
+//! memory could stay above the limit forever.
 
 mod config;
 #[cfg(test)]
@@ -39,23 +39,23 @@ use crate::{
     telemetry::{Meter, names},
 };
 
-/// Reads the resident memory in bytes; none if it is not known.
+/// Reads the resident memory in bytes. `None` if it is not known.
 type Resident = fn() -> Option<u64>;
 
-/// A turn that takes longer is over: its poll hangs.
+/// A turn ends after this time, because its poll hangs.
 const TURN_MAX: Duration = Duration::from_secs(10);
 
-/// So long after a small poll was refused, large ones have to wait.
+/// Large polls wait this long after a small one was refused.
 const SMALL_FIRST: Duration = Duration::from_secs(5);
 
-/// Kept answers are forgotten so often while there is too little memory.
+/// How often cached answers are cleared while there is too little memory.
 const SHED_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The processor.
 #[derive(Debug)]
 struct MemoryLimiter(Arc<Limiter>);
 
-/// Where the bounds are, and on which side of them we were last.
+/// The limits, and the current state.
 struct Limiter {
     id: String,
     soft_bytes: u64,
@@ -72,13 +72,13 @@ struct Limiter {
 struct LimiterState {
     checked: Option<Instant>,
     level: LimiterLevel,
-    /// The poll that is let through.
+    /// The poll that is permitted.
     turn: Option<Turn>,
-    /// Turns that were given.
+    /// The number of turns so far.
     turns: u64,
-    /// When a poll of small answers was refused last.
+    /// When a poll with small answers was last refused.
     small_refused: Option<Instant>,
-    /// When kept answers were forgotten last.
+    /// When cached answers were last cleared.
     shed: Option<Instant>,
 }
 
@@ -88,11 +88,11 @@ struct Turn {
     until: Instant,
 }
 
-/// Whether a poll is made.
+/// Whether a poll is permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admission {
     Free,
-    /// It alone, by this turn.
+    /// Only this poll is permitted, with this turn.
     Turn(u64),
     Refused,
 }
@@ -128,8 +128,8 @@ impl LimiterCounters {
 }
 
 impl Limiter {
-    /// Whether there is room. Looks at most once in `check_interval`; in between, what it saw last
-    /// holds.
+    /// Whether there is enough memory. It checks at most once per `check_interval`, and returns the
+    /// last result in between.
     fn has_room(&self) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
@@ -156,7 +156,7 @@ impl Limiter {
         }
     }
 
-    /// Looks, and has kept answers forgotten where there is too little memory.
+    /// Checks the memory, and clears cached answers if there is too little.
     fn look(&self) {
         let is_shed_due = {
             let now = Instant::now();
@@ -174,7 +174,7 @@ impl Limiter {
         }
     }
 
-    /// Whether a poll may be made; `is_large` if the last answers of its target were.
+    /// Whether a poll is permitted. `is_large` says that the last answers of its target were large.
     fn admit(&self, is_large: bool) -> Admission {
         if self.has_room() {
             return Admission::Free;
@@ -208,7 +208,7 @@ impl Limiter {
     }
 
     fn lock(&self) -> MutexGuard<'_, LimiterState> {
-        // The state is whole at every moment, so a panic elsewhere does not spoil it.
+        // The state is consistent at every moment, so a panic elsewhere does no damage.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -287,10 +287,10 @@ impl Processor for MemoryLimiter {
     }
 }
 
-/// Lets the readings of one target pass, or not.
+/// Passes the readings of one target, or drops them.
 struct LimiterStage {
     limiter: Arc<Limiter>,
-    /// Of the poll under way.
+    /// The turn of the current poll.
     turn: Option<u64>,
 }
 
@@ -325,8 +325,7 @@ impl Stage for LimiterStage {
             .iter()
             .any(|scope| **scope == *instruments::SCOPE)
         {
-            // What we say of the target ourselves comes last, and is said whatever happens: that
-            // the target is not up for one.
+            // Report metrics come last and always pass: one of them says that the target is not up.
             self.end_turn();
             return batch;
         }

@@ -51,12 +51,12 @@ fn the_soft_limit_is_the_limit_without_the_spike() {
         [limiter.0.hard_bytes / MIB, limiter.0.soft_bytes / MIB]
     };
     assert_eq!(limits(&config()), [100, 70]);
-    assert_eq!(limits(&shares), [500, 400], "a fifth is kept free");
+    assert_eq!(limits(&shares), [500, 400], "a fifth is free for spikes");
     shares.spike_limit_percentage = 30;
     assert_eq!(limits(&shares), [500, 200]);
 }
 
-/// One target behind the limiter.
+/// One target with the limiter.
 struct Way {
     stream: Stream,
     stage: Box<dyn Stage>,
@@ -69,7 +69,8 @@ impl Way {
         Self { stream, stage }
     }
 
-    /// What comes out of the readings of a scope: how many, which were read whole, which lost.
+    /// The result of the readings of a scope: how many passed, how many scopes were complete, and
+    /// how many lost.
     fn pass(&mut self, scope: &str) -> (usize, usize, usize) {
         let values = vec![reading(&self.stream, "gauge 1")];
         let resource = Arc::clone(&self.stream.resource);
@@ -82,20 +83,20 @@ impl Way {
         (out.len(), out.scopes.len(), out.lost.len())
     }
 
-    /// A whole poll: the target's readings, then what we say ourselves.
+    /// A whole poll: the readings of the target, then the report metrics.
     fn poll(&mut self) -> bool {
         let is_taken = self.pass("test/a") == (1, 1, 0);
         assert_eq!(
             self.pass(instruments::SCOPE),
             (1, 1, 0),
-            "it is always said"
+            "report metrics always pass"
         );
         is_taken
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_the_soft_limit_what_is_under_way_is_lost_until_memory_falls() {
+async fn above_the_soft_limit_running_polls_are_dropped() {
     static RESIDENT: AtomicU64 = AtomicU64::new(0);
     let limiter = limiter(&config(), || Some(RESIDENT.load(Ordering::SeqCst) * MIB));
     let mut way = Way::new(&limiter);
@@ -115,28 +116,34 @@ async fn over_the_soft_limit_what_is_under_way_is_lost_until_memory_falls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_the_limit_polls_go_on_one_by_one() {
+async fn above_the_limit_polls_continue_one_by_one() {
     let limiter = limiter(&config(), || Some(1000 * MIB));
     let [mut first, mut second] = [Way::new(&limiter), Way::new(&limiter)];
     assert!(first.stage.admits(false));
-    assert!(!second.stage.admits(false), "the first is under way");
+    assert!(!second.stage.admits(false), "the first poll is in progress");
     assert!(!second.poll(), "it had no turn");
     assert!(first.poll());
     assert!(second.stage.admits(false));
     assert!(!first.stage.admits(false));
     drop(second);
-    assert!(first.stage.admits(false), "who goes has no turn any more");
+    assert!(
+        first.stage.admits(false),
+        "a removed target gives up its turn"
+    );
     let mut third = Way::new(&limiter);
     advance(TURN_MAX - Duration::from_millis(1)).await;
     assert!(!third.stage.admits(false));
     advance(Duration::from_millis(1)).await;
-    assert!(third.stage.admits(false), "nobody has a turn for ever");
+    assert!(third.stage.admits(false), "a turn has a time limit");
     first.pass(instruments::SCOPE);
-    assert!(!first.stage.admits(false), "its end ends no other's turn");
+    assert!(
+        !first.stage.admits(false),
+        "its end does not end another turn"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn large_answers_are_let_through_last() {
+async fn large_answers_come_last() {
     let limiter = limiter(&config(), || Some(1000 * MIB));
     let [mut small, mut other, mut large] = [(); 3].map(|()| Way::new(&limiter));
     assert!(small.stage.admits(false));
@@ -144,7 +151,7 @@ async fn large_answers_are_let_through_last() {
     small.poll();
     assert!(
         !large.stage.admits(true),
-        "the small one was refused a moment ago"
+        "a small poll was refused shortly before"
     );
     assert!(other.stage.admits(false));
     other.poll();
@@ -153,7 +160,7 @@ async fn large_answers_are_let_through_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_status_says_so() {
+async fn its_status_shows_the_limit() {
     static RESIDENT: AtomicU64 = AtomicU64::new(0);
     let limiter = limiter(&config(), || Some(RESIDENT.load(Ordering::SeqCst) * MIB));
     let status = Reporter::unheard();
@@ -168,23 +175,23 @@ async fn its_status_says_so() {
         (69, ComponentStatus::Ok),
     ] {
         RESIDENT.store(mib, Ordering::SeqCst);
-        // Nobody polls: it looks itself.
+        // There is no poll, so the limiter checks by itself.
         sleep(Duration::from_millis(1001)).await;
         assert_eq!(status.state().status, expected, "{mib} MiB");
     }
     assert!(tasks.stop(Instant::now() + Duration::from_secs(1)).await);
 }
 
-/// Nothing stands behind it.
+/// There is nothing after the limiter.
 struct Nowhere;
 
 impl Downstream for Nowhere {
     fn open(&self, _: Stream) -> Box<dyn crate::pipeline::BatchSink> {
-        unreachable!("the limiter makes up no target")
+        unreachable!("the limiter creates no target")
     }
 }
 
-/// Counts how often it is told to forget.
+/// Counts how often cached answers are cleared.
 #[derive(Debug, Default)]
 struct Forgets(AtomicU64);
 
@@ -222,12 +229,12 @@ impl Inspect for Forgets {
     }
 
     fn read(&self, _: usize) -> futures_util::future::BoxFuture<'_, CachedAnswer> {
-        unreachable!("nobody reads")
+        unreachable!("there are no readers")
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn kept_answers_are_forgotten_over_the_limit() {
+async fn cached_answers_are_cleared_above_the_limit() {
     static RESIDENT: AtomicU64 = AtomicU64::new(0);
     let limiter = limiter(&config(), || Some(RESIDENT.load(Ordering::SeqCst) * MIB));
     let forgets = Arc::new(Forgets::default());
@@ -241,11 +248,11 @@ async fn kept_answers_are_forgotten_over_the_limit() {
         limiter.0.look();
         advance(Duration::from_secs(1)).await;
     }
-    assert_eq!(forgets.0.load(Ordering::SeqCst), 2, "not at each look");
+    assert_eq!(forgets.0.load(Ordering::SeqCst), 2, "not at each check");
 }
 
 #[tokio::test(start_paused = true)]
-async fn memory_is_read_once_an_interval() {
+async fn memory_is_read_once_per_interval() {
     static READS: AtomicU64 = AtomicU64::new(0);
     let limiter = limiter(&config(), || Some(READS.fetch_add(1, Ordering::SeqCst)));
     let before = READS.load(Ordering::SeqCst);
@@ -258,6 +265,6 @@ async fn memory_is_read_once_an_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_limits_nothing() {
+async fn unknown_memory_limits_nothing() {
     assert_eq!(limiter(&config(), || None).0.admit(true), Admission::Free);
 }

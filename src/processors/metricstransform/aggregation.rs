@@ -1,4 +1,4 @@
-//! Several points become one.
+//! Aggregates several points into one.
 
 use std::collections::HashMap;
 
@@ -16,44 +16,44 @@ use crate::{
     },
 };
 
-/// What decides how an operation works.
+/// The properties of a metric that decide how an operation works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Type {
     pub(super) kind: InstrumentKind,
     pub(super) value_type: ValueType,
 }
 
-/// How the values of several points become one.
+/// How the values of several points are aggregated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Aggregation {
-    /// All of them together.
+    /// The sum of the values.
     Sum,
     /// The arithmetic mean.
     Mean,
-    /// The least.
+    /// The smallest value.
     Min,
-    /// The greatest.
+    /// The largest value.
     Max,
-    /// How many there are.
+    /// The number of values.
     Count,
-    /// The one in the middle.
+    /// The median.
     Median,
 }
 
-/// Which points become one, and how.
+/// The points to aggregate, and how.
 #[derive(Debug)]
 pub(super) struct Aggregate {
     pub(super) by: By,
     pub(super) how: Aggregation,
 }
 
-/// Which points become one: those that are alike then.
+/// The points to aggregate: those that are then the same.
 #[derive(Debug)]
 pub(super) enum By {
-    /// Nothing is taken from them.
+    /// The labels stay unchanged.
     All,
-    /// Only these labels are left.
+    /// Only these labels stay.
     Labels(Vec<String>),
     /// These values of a label become one.
     Values {
@@ -64,7 +64,7 @@ pub(super) enum By {
 }
 
 impl Aggregate {
-    /// What the instrument is afterwards. Only a sum of sums is a sum.
+    /// Changes the instrument. Only a sum of sums is a sum.
     pub(super) fn change(&self, instrument: &mut Instrument) {
         if instrument.kind == InstrumentKind::Histogram || self.how == Aggregation::Sum {
             return;
@@ -88,7 +88,7 @@ impl Aggregate {
         for reading in readings {
             match self.by.group(&reading.attributes) {
                 None => done.push(reading),
-                // Observations add up by themselves.
+                // Histograms are always added up.
                 Some(attributes) if before.kind == InstrumentKind::Histogram => {
                     done.push(Reading {
                         attributes,
@@ -118,7 +118,7 @@ impl Aggregate {
 }
 
 impl By {
-    /// The attributes of what a point becomes part of; none if it stays as it is.
+    /// The attributes of the aggregated point. `None` if the point stays unchanged.
     fn group(&self, attributes: &[KeyValue]) -> Option<Vec<KeyValue>> {
         match self {
             Self::All => Some(attributes.to_vec()),
@@ -140,7 +140,7 @@ impl By {
 }
 
 impl Aggregation {
-    /// What values come to; none if there are none.
+    /// The result for these values. `None` if there are none.
     fn of(self, readings: &[Reading]) -> Option<Number> {
         let mut values: Vec<_> = readings.iter().map(|reading| reading.value).collect();
         values.sort_by(|a, b| a.as_f64().total_cmp(&b.as_f64()));

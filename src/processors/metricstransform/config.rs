@@ -1,4 +1,4 @@
-//! What the configuration says of `metricstransform`.
+//! The configuration of `metricstransform`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,57 +24,56 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// Renames, copies and combines metrics, and works on their points.
+/// Renames, copies and combines metrics, and changes their points.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// What is done, in this order.
+    /// The transforms, applied in this order.
     pub transforms: Vec<TransformConfig>,
 }
 
-/// What is done to the metrics of some names.
+/// A transform of metrics with certain names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TransformConfig {
-    /// The name, or an expression that is found in the names.
+    /// The name, or an expression that matches names.
     pub include: String,
-    /// How names, and values of labels, are compared.
+    /// How names and values of labels are compared.
     #[serde(default = "strict")]
     pub match_type: MatchType,
-    /// Only points with these labels; one that is absent is empty.
+    /// Only points with these labels. A missing label counts as empty.
     #[serde(default)]
     pub experimental_match_labels: BTreeMap<String, String>,
-    /// Whether the metrics are changed, copied or combined.
+    /// Whether the metrics are changed, copied, combined or moved.
     pub action: ActionKind,
-    /// The new name; with `regexp` it may hold `${1}` or `${name}` of `include`, which in a file is
-    /// written `$${1}` and `$${name}`.
+    /// The new name. With `regexp` it may contain the groups `${1}` or `${name}` of `include`,
+    /// which are written `$${1}` and `$${name}` in a file.
     #[serde(default)]
     pub new_name: String,
-    /// For `group`: attributes of the Resource that the metrics are moved to.
+    /// For `group`: attributes of the Resource to which the metrics are moved.
     #[serde(default)]
     pub group_resource_labels: BTreeMap<String, String>,
-    /// For `combine`: how points that are alike then become one; `sum` if not given.
+    /// For `combine`: how points that are then the same are aggregated. Default: `sum`.
     #[serde(default)]
     pub aggregation_type: Option<Aggregation>,
-    /// For `combine`: the case of what the named groups of `include` found.
+    /// For `combine`: the case of the named groups of `include`.
     #[serde(default)]
     pub submatch_case: Option<SubmatchCase>,
-    /// What is done to the points, in this order.
+    /// The operations on the points, applied in this order.
     #[serde(default)]
     pub operations: Vec<OperationConfig>,
 }
 
-/// Whether metrics are changed, copied or combined.
+/// Whether metrics are changed, copied, combined or moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionKind {
-    /// They are changed.
+    /// Changes the metrics.
     Update,
-    /// A copy is changed.
+    /// Changes a copy of the metrics.
     Insert,
-    /// Those of one scope and type become one metric, in which labels are what the named groups
-    /// of `include` found.
+    /// Combines metrics with the same scope and type. The named groups of `include` become labels.
     Combine,
-    /// They are moved to a Resource of their own.
+    /// Moves the metrics to their own Resource.
     Group,
 }
 
@@ -82,13 +81,13 @@ pub enum ActionKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SubmatchCase {
-    /// As in `abc`.
+    /// Lower case, as in `abc`.
     Lower,
-    /// As in `ABC`.
+    /// Upper case, as in `ABC`.
     Upper,
 }
 
-/// A transform that can be done.
+/// A compiled transform.
 #[derive(Debug)]
 pub(super) struct Transform {
     pub(super) action: ActionKind,
@@ -97,7 +96,7 @@ pub(super) struct Transform {
     new_name: String,
     case: Option<SubmatchCase>,
     pub(super) operations: Vec<Operation>,
-    /// What `group` adds to the Resource.
+    /// The attributes that `group` adds to the Resource.
     pub(super) group: Vec<(String, String)>,
 }
 
@@ -107,14 +106,14 @@ enum Include {
     Regexp(Regex),
 }
 
-/// What a metric is called afterwards.
+/// The new name of a metric.
 pub(super) struct Renamed {
     pub(super) name: String,
-    /// What the named groups found, for `combine`.
+    /// The values of the named groups, for `combine`.
     pub(super) labels: Vec<(String, String)>,
 }
 
-/// Where it is wrong, and why.
+/// The place of a mistake, and the reason.
 type InvalidTransform = (Vec<String>, String);
 
 fn strict() -> MatchType {
@@ -122,7 +121,7 @@ fn strict() -> MatchType {
 }
 
 impl Config {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if self.transforms.is_empty() {
             let message = "must have at least one transform";
@@ -138,7 +137,7 @@ impl Config {
         }
     }
 
-    /// Makes the processor.
+    /// Creates the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
         let transforms = self.transforms.iter().filter_map(|of| of.compile().ok());
         Arc::new(MetricsTransform {
@@ -225,7 +224,7 @@ impl TransformConfig {
     }
 
     fn operations(&self) -> Result<Vec<Operation>, InvalidTransform> {
-        // What is combined is added up first, as in the Collector.
+        // Combined metrics are added up first, as in the Collector.
         let how = self.aggregation_type.unwrap_or(Aggregation::Sum);
         let first = (self.action == ActionKind::Combine)
             .then_some(Operation::Aggregate(Aggregate { by: By::All, how }));
@@ -247,12 +246,12 @@ fn wrong(key: &str, why: impl Into<String>) -> InvalidTransform {
 }
 
 impl Transform {
-    /// Whether all points of a metric are taken, whatever their labels.
+    /// Whether all points of a metric are selected, whatever their labels.
     pub(super) fn takes_all_points(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Whether a point with these attributes is taken.
+    /// Whether a point with these attributes is selected.
     pub(super) fn fits(&self, attributes: &[KeyValue]) -> bool {
         let fits = |(key, texts): &(String, Texts)| match find(attributes, key) {
             Some(value) => texts.fit(&value.as_str()),
@@ -261,7 +260,7 @@ impl Transform {
         self.labels.iter().all(fits)
     }
 
-    /// What a metric is called afterwards; none if it is not meant.
+    /// The new name of a metric. `None` if it is not selected.
     pub(super) fn rename(&self, name: &str) -> Option<Renamed> {
         let new_name = match self.new_name.as_str() {
             "" => name,

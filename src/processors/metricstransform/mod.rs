@@ -17,8 +17,8 @@
 //!           - { action: aggregate_labels, label_set: [], aggregation_type: sum }
 //! ```
 //!
-//! The sum of running totals is a running total: it begins with their sum and grows by what each
-//! of them grows. So one that leaves or begins again does not make it fall.
+//! The sum of totals is a total: it starts with their sum and grows by the increase of each. So it
+//! does not fall when one of them disappears or starts again.
 
 mod aggregation;
 mod config;
@@ -56,7 +56,7 @@ struct MetricsTransform {
     plans: SchemaCache<TransformPlan>,
 }
 
-/// What it does to one target.
+/// The stage of one target.
 struct TargetTransform {
     transforms: Arc<[Transform]>,
     plan: Arc<TransformPlan>,
@@ -95,7 +95,7 @@ impl Stage for TargetTransform {
 }
 
 impl TargetTransform {
-    /// Does one transform to one Resource; gives what is moved to another one.
+    /// Applies one transform to one Resource. Returns the readings that are moved to another one.
     fn transform(&mut self, place: usize, part: &mut Part, now: Instant) -> Option<Part> {
         let (transform, step) = (self.transforms.get(place)?, self.plan.steps.get(place)?);
         let mut moved = Vec::new();
@@ -133,7 +133,7 @@ impl TargetTransform {
     }
 }
 
-/// The Resource that `group` moves metrics to. It is a target of its own: two Resources with one
+/// The Resource to which `group` moves metrics. It is a separate target: two Resources with one
 /// identity would be one target with two values.
 fn grouped(
     resource: &ResourceAttributes,
@@ -153,7 +153,7 @@ fn grouped(
     attributes.into()
 }
 
-/// What passes a transform as it is, and what goes into each of its recipes.
+/// Separates the readings that pass unchanged from those of each aggregation.
 fn sort(
     transform: &Transform,
     step: &TransformStep,
@@ -192,8 +192,8 @@ fn sort(
     (kept, taken)
 }
 
-/// The instruments that have a point which `update` does not take. As in the Collector, such a
-/// metric keeps its name, and of the operations only those on single points are done.
+/// The instruments with a point that `update` does not select. As in the Collector, such a metric
+/// keeps its name, and only the operations on single points apply.
 fn partial(transform: &Transform, step: &TransformStep, readings: &[Reading]) -> BTreeSet<usize> {
     let is_partial = |reading: &&Reading| {
         let route = step.routes.get(reading.instrument);

@@ -1,4 +1,4 @@
-//! What a transform does to the points of the metrics that it takes.
+//! The operations on the points of the selected metrics.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,70 +18,71 @@ use crate::{
     },
 };
 
-/// One operation; they are done in order.
+/// One operation. Operations are applied in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationConfig {
-    /// What is done.
+    /// The operation to apply.
     pub action: OperationKind,
-    /// The label that it is done to.
+    /// The label to change.
     #[serde(default)]
     pub label: Option<String>,
-    /// For `add_label` the label that is set; for `update_label` the label's new name.
+    /// For `add_label`: the label to set. For `update_label`: the new name of the label.
     #[serde(default)]
     pub new_label: Option<String>,
     /// For `delete_label_value`: points with this value are dropped.
     #[serde(default)]
     pub label_value: Option<String>,
-    /// For `add_label` the value that is set; for `aggregate_label_values` what they become.
+    /// For `add_label`: the value to set. For `aggregate_label_values`: the value after the
+    /// aggregation.
     #[serde(default)]
     pub new_value: Option<String>,
-    /// For `update_label`: which values change.
+    /// For `update_label`: the values to change.
     #[serde(default)]
     pub value_actions: Vec<ValueAction>,
-    /// For `aggregate_labels`: the labels that are left.
+    /// For `aggregate_labels`: the labels that stay.
     #[serde(default)]
     pub label_set: Option<Vec<String>>,
     /// For `aggregate_label_values`: the values that become one.
     #[serde(default)]
     pub aggregated_values: Vec<String>,
-    /// How several points become one.
+    /// How several points are aggregated.
     #[serde(default)]
     pub aggregation_type: Option<Aggregation>,
-    /// What values are multiplied with.
+    /// The factor for the values.
     #[serde(default)]
     pub experimental_scale: Option<f64>,
 }
 
-/// What is done.
+/// An operation on points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
     /// Sets a label on all points.
     AddLabel,
-    /// Gives a label another name, and its values others.
+    /// Renames a label and changes its values.
     UpdateLabel,
-    /// Drops the points whose label has a value.
+    /// Drops the points with this value of the label.
     DeleteLabelValue,
-    /// Makes integers floating-point numbers, and the reverse.
+    /// Converts integers to floating-point numbers, and the reverse.
     ToggleScalarDataType,
-    /// Multiplies values; an integer times an integer stays one.
+    /// Multiplies values. An integer times an integer stays an integer.
     ExperimentalScaleValue,
-    /// Leaves only some labels; points that are alike then become one.
+    /// Keeps only some labels, and aggregates points that are then the same.
     AggregateLabels,
-    /// Makes some values of a label one; points that are alike then become one.
+    /// Makes some values of a label one value, and aggregates points that are then the same.
     AggregateLabelValues,
 }
 
-/// A value of a label, and what it becomes.
+/// A value of a label, and its replacement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ValueAction {
-    /// What it is.
+    /// The old value.
     pub value: String,
-    /// What it becomes.
+    /// The new value.
     pub new_value: String,
 }
 
-/// An operation that can be done.
+/// A compiled operation.
 #[derive(Debug)]
 pub(super) enum Operation {
     Add {
@@ -102,17 +103,12 @@ pub(super) enum Operation {
     Aggregate(Aggregate),
 }
 
-/// Which key is wrong, and why.
+/// The invalid key, and the reason.
 pub(super) type InvalidOperation = (&'static str, &'static str);
 
 impl OperationConfig {
     pub(super) fn compile(&self) -> Result<Operation, InvalidOperation> {
-        let label = || {
-            given(
-                &self.label,
-                "this operation needs the `label` that it acts on",
-            )
-        };
+        let label = || given(&self.label, "this operation needs a `label`");
         Ok(match self.action {
             OperationKind::AddLabel => Operation::Add {
                 key: given(&self.new_label, "add_label needs a `new_label`")?,
@@ -174,14 +170,14 @@ impl OperationConfig {
     }
 }
 
-/// A text that must be there.
+/// A required text.
 fn given(text: &Option<String>, needs: &'static str) -> Result<String, InvalidOperation> {
     let text = text.clone().filter(|text| !text.is_empty());
     text.ok_or(("action", needs))
 }
 
 impl Operation {
-    /// What the instrument is afterwards.
+    /// Changes the instrument.
     pub(super) fn change(&self, instrument: &mut Instrument) {
         match self {
             Self::Add { .. } | Self::Update { .. } | Self::DeleteValue { .. } => {}
@@ -189,7 +185,7 @@ impl Operation {
                 instrument.value_type = match instrument.value_type {
                     ValueType::Double => ValueType::Int,
                     ValueType::Int => ValueType::Double,
-                    // Each point has its own, before and after.
+                    // Each point has its own type, before and after.
                     ValueType::Auto => ValueType::Auto,
                 };
             }
@@ -205,7 +201,7 @@ impl Operation {
         }
     }
 
-    /// Does it to all readings of a metric that is `before`.
+    /// Applies the operation to all readings of a metric with the type `before`.
     pub(super) fn apply(
         &self,
         mut readings: Vec<Reading>,
@@ -242,7 +238,7 @@ impl Operation {
         readings
     }
 
-    /// Whether it is done to the points that are taken although others of their metric are not.
+    /// Whether it applies to the selected points if other points of the metric are not selected.
     pub(super) fn is_of_points(&self) -> bool {
         matches!(self, Self::Update { .. } | Self::Toggle | Self::Scale(_))
     }
@@ -269,7 +265,8 @@ impl Operation {
     }
 }
 
-/// An integer as a floating-point number, and the reverse without the fraction.
+/// An integer as a floating-point number, or a floating-point number without its fraction as an
+/// integer.
 fn toggled(value: Number, of: ValueType) -> Number {
     let is_double = match of {
         ValueType::Int => false,

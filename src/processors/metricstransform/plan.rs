@@ -1,4 +1,4 @@
-//! What the transforms make of the instruments of a schema, worked out once for all its targets.
+//! The effect of the transforms on the instruments of a schema, computed once for all its targets.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use crate::{
     pipeline::Schema,
 };
 
-/// What all transforms make of a schema.
+/// The effect of all transforms on a schema.
 #[derive(Debug)]
 pub(super) struct TransformPlan {
-    /// One a transform.
+    /// One step for each transform.
     pub(super) steps: Vec<TransformStep>,
-    /// What is left behind the last one.
+    /// The schema after the last transform.
     pub(super) after: Arc<Schema>,
 }
 
-/// What one transform makes of the instruments before it.
+/// The effect of one transform on the instruments before it.
 #[derive(Debug, Default)]
 pub(super) struct TransformStep {
-    /// By instrument before it.
+    /// The routes by instrument before the transform.
     pub(super) routes: Vec<Route>,
     pub(super) recipes: Vec<Aggregation>,
 }
@@ -32,33 +32,33 @@ pub(super) struct TransformStep {
 /// Where the readings of an instrument go.
 #[derive(Debug, Default)]
 pub(super) struct Route {
-    /// The index of the instrument behind the transform, for what is not taken.
+    /// The index of the instrument after the transform, for readings that are not selected.
     pub(super) kept: Option<usize>,
-    /// For what is taken.
+    /// The aggregation of selected readings.
     pub(super) recipe: Option<AggregationInput>,
-    /// For what `update` takes of a metric of which it does not take all points: the metric keeps
-    /// its name.
+    /// The instrument for readings that `update` selects if it does not select all: the metric
+    /// keeps its name.
     pub(super) partly: Option<usize>,
 }
 
-/// How readings go into a recipe.
+/// How readings go into an aggregation.
 #[derive(Debug)]
 pub(super) struct AggregationInput {
     pub(super) recipe: usize,
-    /// What the name said, as labels.
+    /// The labels from the name.
     pub(super) labels: Vec<(String, String)>,
 }
 
-/// How the readings of one metric become those of another.
+/// How the readings of one metric become those of another one.
 #[derive(Debug)]
 pub(super) struct Aggregation {
-    /// The index of the instrument behind the transform.
+    /// The index of the instrument after the transform.
     pub(super) into: usize,
-    /// The operations by their positions, and what the metric is before each of them.
+    /// The operations by position, and the type of the metric before each of them.
     pub(super) steps: Vec<(usize, Type)>,
 }
 
-/// Instruments of one scope that become one.
+/// Instruments of one scope that are combined.
 struct CombinedInstruments {
     first: Arc<Instrument>,
     recipe: usize,
@@ -122,9 +122,9 @@ impl<'t> Builder<'t> {
         });
     }
 
-    /// Where the points of a metric go of which some are taken and some are not: those that are
-    /// not, and the recipe of those that are. Both stay one metric, whose points may be of
-    /// different types then.
+    /// Where the points of a metric go if only some of them are selected: the others, and the
+    /// aggregation of the selected ones. Both stay one metric, whose points may then have different
+    /// types.
     fn partly(&mut self, instrument: &Arc<Instrument>) -> (usize, usize) {
         let is_meant = |operation: &Operation| operation.is_of_points();
         let (changed, steps) = self.changed(instrument, &instrument.name, is_meant);
@@ -138,7 +138,7 @@ impl<'t> Builder<'t> {
         };
         let kept = self.after.add(Arc::new(mixed));
         let into = match is_histogram {
-            // Other buckets are another metric.
+            // With other buckets it is another metric.
             true => self.after.add(Arc::new(changed)),
             false => kept,
         };
@@ -146,7 +146,7 @@ impl<'t> Builder<'t> {
         (kept, self.step.recipes.len() - 1)
     }
 
-    /// How the readings of an instrument are taken, if they are.
+    /// How the readings of an instrument are selected, if they are.
     fn recipe(&mut self, instrument: &Arc<Instrument>) -> Option<AggregationInput> {
         let renamed = self.transform.rename(&instrument.name)?;
         if !definition::is_metric_name(&renamed.name) {
@@ -170,7 +170,8 @@ impl<'t> Builder<'t> {
         })
     }
 
-    /// The recipe of all instruments of this one's scope that become one, if it is of their type.
+    /// The aggregation of all instruments of this scope that are combined, if this one has the same
+    /// type.
     fn combine(&mut self, instrument: &Arc<Instrument>, name: &str) -> Option<usize> {
         let known = self
             .combined
@@ -201,7 +202,7 @@ impl<'t> Builder<'t> {
         self.step.recipes.len() - 1
     }
 
-    /// What the operations that are meant make of an instrument.
+    /// The instrument after the selected operations.
     fn changed(
         &self,
         instrument: &Instrument,

@@ -1,4 +1,4 @@
-//! The sums of running totals, each of which never falls.
+//! The sums of totals, each of which never falls.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -13,22 +13,22 @@ use crate::{
     processors::number,
 };
 
-/// How long a total is remembered that is absent: the lookback of PromQL.
+/// How long a missing total is remembered: the lookback of PromQL.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 
-/// What the operations of one target have added up so far.
+/// The sums of the operations of one target so far.
 #[derive(Debug, Default)]
 pub(super) struct Sums(HashMap<Key, Sum>);
 
-/// Where running totals are added up.
+/// The place where totals are added up.
 pub(super) struct SumLocation<'a> {
-    /// Transform, recipe, operation.
+    /// Transform, aggregation, operation.
     pub(super) at: [usize; 3],
-    /// Whose they are.
+    /// The Resource of the totals.
     pub(super) resource: &'a ResourceAttributes,
     /// When they were read.
     pub(super) now: Instant,
-    /// What is known so far.
+    /// The sums so far.
     pub(super) sums: &'a mut Sums,
 }
 
@@ -42,7 +42,7 @@ struct Key {
 #[derive(Debug)]
 struct Sum {
     total: Number,
-    /// What was added up, by its instrument and attributes.
+    /// The totals in the sum, by instrument and attributes.
     members: HashMap<(usize, Vec<KeyValue>), SumMember>,
 }
 
@@ -53,8 +53,8 @@ struct SumMember {
 }
 
 impl SumLocation<'_> {
-    /// The sum of totals that all become one point with `attributes`. It begins with what they
-    /// are; from then on it grows by what each grows, and one that joins counts from there on.
+    /// The sum of totals that all become one point with `attributes`. It starts with their sum and
+    /// grows by the increase of each. A new total counts from its first value on.
     pub(super) fn sum(&mut self, attributes: Vec<KeyValue>, totals: &[Reading]) -> Number {
         let key = Key {
             at: self.at,
@@ -86,7 +86,7 @@ impl Sum {
     fn grow(&mut self, totals: &[Reading], now: Instant) -> Number {
         for reading in totals {
             let before = self.note(reading, now);
-            // Of two readings of one series the first counts.
+            // Of two readings of one series the first one counts.
             if let Some(before) = before.filter(|before| before.seen < now) {
                 let increment = number::increment(before.last, reading.value);
                 self.total = number::grown(self.total, increment);
@@ -95,7 +95,7 @@ impl Sum {
         self.total
     }
 
-    /// Notes a member; gives what it was before.
+    /// Records a total. Returns its last value.
     fn note(&mut self, reading: &Reading, now: Instant) -> Option<SumMember> {
         let key = (reading.instrument, reading.attributes.clone());
         let last = reading.value;
@@ -104,7 +104,7 @@ impl Sum {
 }
 
 impl Sums {
-    /// Forgets totals that have been absent for long.
+    /// Forgets totals that have been missing for a long time.
     pub(super) fn forget_idle(&mut self, now: Instant) {
         self.0.retain(|_, sum| {
             let is_known = |member: &SumMember| now - member.seen <= IDLE_MAX;

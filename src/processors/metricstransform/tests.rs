@@ -8,7 +8,7 @@ use crate::{
     processors::testing::{ProcessorBench, build},
 };
 
-/// A lab with one transform.
+/// A bench with one transform.
 fn lab(transform: &str) -> ProcessorBench {
     ProcessorBench::new("metricstransform", &format!("transforms: [{transform}]"))
 }
@@ -79,7 +79,7 @@ async fn only_metrics_of_one_type_and_scope_are_combined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn labels_are_added_renamed_and_valued_and_points_dropped() {
+async fn labels_are_added_renamed_and_changed_and_points_dropped() {
     let mut lab = lab("{include: gauge, action: update, operations: [
         {action: add_label, new_label: zone, new_value: eu},
         {action: update_label, label: id, new_label: name, value_actions: [{value: a, new_value: A}]},
@@ -102,7 +102,7 @@ async fn labels_are_added_renamed_and_valued_and_points_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn integers_stay_exact_where_the_factor_is_one() {
+async fn integers_stay_exact_with_an_integer_factor() {
     let scaled = |factor: &str| {
         format!(
             "{{include: total, action: update, operations: [{{action: experimental_scale_value, experimental_scale: {factor}}}]}}"
@@ -136,7 +136,7 @@ async fn the_buckets_of_a_histogram_are_scaled_too() {
     assert_eq!(found.unwrap().buckets, [500.0, 1000.0]);
 }
 
-/// What the Collector 0.145 does with the same points.
+/// This is what the Collector 0.145 does with the same points.
 #[tokio::test(start_paused = true)]
 async fn numbers_change_their_type_and_back() {
     let toggle =
@@ -156,14 +156,14 @@ async fn numbers_change_their_type_and_back() {
     assert_eq!(
         instrument(&lab(total), "total").1,
         ValueType::Auto,
-        "each number says its type"
+        "each number has its type"
     );
 }
 
-/// What the Collector 0.145 does: with a point that the labels do not fit, the metric keeps its
-/// name, and of the operations those on single points are done.
+/// This is what the Collector 0.145 does: if the labels do not match a point, the metric keeps its
+/// name, and only the operations on single points apply.
 #[tokio::test(start_paused = true)]
-async fn labels_that_do_not_fit_all_points_change_no_name() {
+async fn labels_that_do_not_match_all_points_change_no_name() {
     let transform = "{include: gauge, experimental_match_labels: {id: a}, action: update, new_name: level, operations: [
         {action: experimental_scale_value, experimental_scale: 0.5},
         {action: update_label, label: id, new_label: name},
@@ -189,7 +189,7 @@ async fn labels_that_do_not_fit_all_points_change_no_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn points_become_one_by_labels() {
+async fn points_are_aggregated_by_labels() {
     for (how, expected) in [
         ("sum", "gauge{zone=eu} 10"),
         ("mean", "gauge{zone=eu} 2.5"),
@@ -214,7 +214,7 @@ async fn points_become_one_by_labels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn some_values_of_a_label_become_one() {
+async fn some_values_of_a_label_are_aggregated() {
     let mut lab = lab("{include: gauge, action: update, operations: [
         {action: aggregate_label_values, label: id, aggregated_values: [a, b], new_value: ab, aggregation_type: max}]}");
     let out = lab.run(&["gauge{id=a} 1", "gauge{id=b} 2", "gauge{id=c} 3", "gauge 4"]);
@@ -222,7 +222,7 @@ async fn some_values_of_a_label_become_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_totals_only_the_sum_is_a_total() {
+async fn only_the_sum_of_totals_is_a_total() {
     let aggregated = |how: &str| {
         lab(&format!(
             "{{include: total, action: update, operations: [{{action: aggregate_labels, label_set: [], aggregation_type: {how}}}]}}"
@@ -242,7 +242,7 @@ async fn of_totals_only_the_sum_is_a_total() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn observations_of_a_histogram_need_no_adding_up() {
+async fn histograms_are_added_up_in_any_case() {
     let mut lab = lab(
         "{include: seconds, action: update, operations: [{action: aggregate_labels, label_set: [], aggregation_type: sum}]}",
     );
@@ -250,7 +250,7 @@ async fn observations_of_a_histogram_need_no_adding_up() {
     assert_eq!(out, ["seconds 0.5", "seconds 0.5"]);
 }
 
-/// A lab that sums `total` over all labels.
+/// A bench that sums `total` over all labels.
 fn summing() -> ProcessorBench {
     lab(
         "{include: total, action: update, operations: [{action: aggregate_labels, label_set: [], aggregation_type: sum}]}",
@@ -258,14 +258,14 @@ fn summing() -> ProcessorBench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sum_of_totals_survives_who_leaves_joins_and_begins_again() {
+async fn a_sum_of_totals_never_falls_when_members_change() {
     let mut lab = summing();
     for (readings, expected) in [
         (&["total{id=a} 100", "total{id=b} 1000"][..], "total 1100"),
         (&["total{id=a} 101", "total{id=b} 1002"], "total 1103"),
-        (&["total{id=a} 102"], "total 1104"), // b left
-        (&["total{id=a} 103", "total{id=c} 5000"], "total 1105"), // c joins
-        (&["total{id=a} 3", "total{id=c} 5001"], "total 1109"), // a began again
+        (&["total{id=a} 102"], "total 1104"), // b disappeared
+        (&["total{id=a} 103", "total{id=c} 5000"], "total 1105"), // c is new
+        (&["total{id=a} 3", "total{id=c} 5001"], "total 1109"), // a started again
         (&["total{id=a} 3", "total{id=b} 1010"], "total 1117"), // b is back
     ] {
         advance(Duration::from_secs(15)).await;
@@ -275,7 +275,7 @@ async fn a_sum_of_totals_survives_who_leaves_joins_and_begins_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_absent_for_long_is_forgotten() {
+async fn a_total_that_is_missing_for_long_is_forgotten() {
     let mut lab = summing();
     lab.run(&["total{id=a} 1", "total{id=b} 10"]);
     for _ in 0..3 {
@@ -286,7 +286,7 @@ async fn who_is_absent_for_long_is_forgotten() {
 }
 
 #[test]
-fn a_group_is_a_resource_of_its_own() {
+fn a_group_is_a_separate_resource() {
     let mut lab = lab(
         "{include: '^g', match_type: regexp, experimental_match_labels: {id: a}, action: group, group_resource_labels: {kind: g/1, zone: us}}, {include: gauge, action: update, new_name: level}",
     );
@@ -301,13 +301,13 @@ fn a_group_is_a_resource_of_its_own() {
 }
 
 #[test]
-fn a_name_that_comes_out_wrong_changes_nothing() {
+fn an_invalid_new_name_changes_nothing() {
     let mut lab = lab("{include: '^g(.*)$', match_type: regexp, action: update, new_name: '$2'}");
     assert_eq!(lab.run(&["gauge 1"]), ["gauge 1"]);
 }
 
 #[test]
-fn what_is_wrong_is_said_at_its_key() {
+fn errors_name_the_invalid_key() {
     for (transform, expected) in [
         (
             "{include: '', action: update}",
@@ -345,7 +345,8 @@ fn what_is_wrong_is_said_at_its_key() {
 }
 
 proptest! {
-    // Whatever totals do, their sum never falls, and grows by no more than they can have grown.
+    // The sum never falls, whatever the totals do, and it grows by no more than they can have
+    // grown.
     #[test]
     fn a_sum_of_totals_never_falls(
         polls in proptest::collection::vec(proptest::collection::vec(0_u64..50, 1..4), 1..20),

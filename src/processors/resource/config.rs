@@ -1,4 +1,4 @@
-//! What the configuration says of `resource`.
+//! The configuration of `resource`.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
-    /// What is done, in this order.
+    /// The actions, applied in this order.
     pub attributes: Vec<ActionConfig>,
 }
 
 impl Config {
-    /// Checks what a type cannot say.
+    /// Checks what the types cannot check.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         actions::check(&self.attributes, "attributes", at, diagnostics);
     }
 
-    /// Makes the processor.
+    /// Creates the processor.
     pub fn build(&self) -> Arc<dyn Processor> {
         Arc::new(Resource(Arc::new(actions::compile(&self.attributes))))
     }

@@ -22,10 +22,10 @@ use crate::pipeline::{Batch, Processor, ResourceAttributes, Stage, Stream};
 #[derive(Debug)]
 struct Resource(Arc<Vec<CompiledAction>>);
 
-/// What it does to one target.
+/// The stage of one target.
 struct ResourceStage {
     actions: Arc<Vec<CompiledAction>>,
-    /// The target's own Resource, before and after: the one that nearly every part has.
+    /// The target's own Resource, before and after: nearly every part has it.
     before: ResourceAttributes,
     after: ResourceAttributes,
 }
@@ -67,7 +67,7 @@ mod tests {
     use crate::processors::testing::ProcessorBench;
 
     #[test]
-    fn the_resource_changes_and_nothing_else() {
+    fn only_the_resource_changes() {
         let mut lab = ProcessorBench::new(
             "resource",
             "attributes:

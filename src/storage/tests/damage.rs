@@ -1,16 +1,16 @@
-//! Whatever becomes of the bytes of a file: what is given is what was written, in its order, what
-//! is whole is there, and what is not is counted.
+//! Tests with damaged bytes: every returned record is as it was written and in its order, every
+//! intact record is returned, and every other one is counted.
 
 use super::*;
 
-/// What happens to a file.
+/// Damage to a file.
 #[derive(Debug, Clone)]
 enum Damage {
-    /// Bits of a byte flip.
+    /// Changed bits of a byte.
     Flip(prop::sample::Index, u8),
-    /// A sector is full of zeros.
+    /// A sector of zeros.
     Sector(prop::sample::Index),
-    /// The end is cut off.
+    /// A missing end.
     Cut(prop::sample::Index),
 }
 
@@ -24,7 +24,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 impl Damage {
-    /// How many records it can touch at most.
+    /// The most records that it can affect.
     fn records(&self) -> Option<usize> {
         match self {
             Self::Flip(..) => Some(1),
@@ -50,10 +50,10 @@ impl Damage {
     }
 }
 
-/// The smallest record that has all that is written of it, in bytes.
+/// The smallest record with everything that is written for it, in bytes.
 const RECORD_BYTES: usize = 64;
 
-/// A log after writes of records with these sizes, each of which removes so many of the oldest;
+/// A log after writes of records with these sizes, each of which removes some of the oldest ones;
 /// closed, or killed.
 fn written(writes: &[(Vec<usize>, usize)], is_closed: bool) -> (Disk, Model) {
     let (disk, mut model) = (Disk::default(), Model::default());
@@ -69,8 +69,8 @@ fn written(writes: &[(Vec<usize>, usize)], is_closed: bool) -> (Disk, Model) {
     (disk, model)
 }
 
-/// Opens it; asserts that what it gives is what was written. Gives how many of the records that it
-/// should hold it does not.
+/// Opens it and checks that each returned record is as it was written. Returns the number of
+/// missing records.
 fn reopened(disk: &Disk, model: &Model) -> usize {
     let mut log = Log::new(disk.clone());
     let opened = log.open().unwrap();
@@ -103,7 +103,7 @@ fn writes() -> impl Strategy<Value = Vec<(Vec<usize>, usize)>> {
 }
 
 #[test]
-fn what_is_no_file_of_a_log_is_lost_and_counted() {
+fn a_file_that_is_not_a_log_is_lost_and_counted() {
     let damages: [fn(&mut Vec<u8>); 4] = [
         Vec::clear,
         |file| *file = b"not a database".repeat(1000),
@@ -119,7 +119,7 @@ fn what_is_no_file_of_a_log_is_lost_and_counted() {
 }
 
 #[test]
-fn of_a_real_file_that_is_damaged_at_random_all_that_is_whole_is_there() {
+fn all_intact_records_of_a_randomly_damaged_file_are_recovered() {
     for seed in 0..20 {
         let (folder, mut rng) = (tempfile::tempdir().unwrap(), fastrand::Rng::with_seed(seed));
         let mut log = directory(folder.path()).log("a");
@@ -161,7 +161,7 @@ fn of_a_real_file_that_is_damaged_at_random_all_that_is_whole_is_there() {
 }
 
 #[test]
-fn without_its_note_a_file_says_as_much() {
+fn without_the_sidecar_file_the_number_of_lost_points_is_unknown() {
     let (disk, model) = written(&[(vec![10, 20], 0), (vec![30], 0)], true);
     disk.forget_note();
     disk.damage(|file| file[..4096].fill(0));
@@ -169,11 +169,11 @@ fn without_its_note_a_file_says_as_much() {
     disk.forget_note();
     disk.damage(|file| file.fill(0));
     let opened = Log::new(disk).open().unwrap();
-    assert_eq!(opened.loss.unwrap().points, None, "nobody knows");
+    assert_eq!(opened.loss.unwrap().points, None, "the number is unknown");
 }
 
 #[test]
-fn an_end_while_a_damaged_file_is_read_costs_nothing() {
+fn an_interrupted_recovery_loses_nothing() {
     let mut ends = 0;
     for after in 0.. {
         let (disk, model) = written(&[(vec![10, 100_000, 20], 0), (vec![30], 1)], true);
@@ -196,7 +196,7 @@ proptest! {
     ))]
 
     #[test]
-    fn what_is_damaged_is_lost_and_counted_and_nothing_else(
+    fn only_damaged_records_are_lost_and_they_are_counted(
         writes in writes(),
         is_closed: bool,
         damages in prop::collection::vec(damage(), 1..8),
@@ -205,7 +205,7 @@ proptest! {
         disk.damage(|file| damages.iter().for_each(|damage| damage.happen(file)));
         let missing = reopened(&disk, &model);
         let touched: Option<usize> = damages.iter().map(Damage::records).sum();
-        // After a kill redb may take the last write for one that was never finished.
+        // After a kill, redb may treat the last write as one that never finished.
         let last = writes.last().map_or(0, |(sizes, _)| if is_closed { 0 } else { sizes.len() });
         let at_most = touched.map(|touched| touched + last);
         prop_assert!(at_most.is_none_or(|most| missing <= most), "{} missing", missing);

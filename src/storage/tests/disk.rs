@@ -1,5 +1,5 @@
-//! A model of a disk: what no sync has ended may be on it after a crash, wholly, in part, in any
-//! order, or not at all.
+//! A model of a disk: writes that no sync has finished may be on it after a crash completely, in
+//! part, in any order, or not at all.
 
 use std::{
     io::{self, Cursor},
@@ -11,7 +11,7 @@ use redb::{Builder, Database, StorageBackend};
 
 use crate::storage::{Backend, Quarantined};
 
-/// What tears: a sector is on the disk or not.
+/// The smallest unit: a sector is on the disk or not.
 const SECTOR: usize = 512;
 
 /// A disk with one file. Clones are the same disk.
@@ -22,17 +22,17 @@ pub(crate) struct Disk(Arc<Mutex<DiskState>>);
 struct DiskState {
     /// What the process sees.
     seen: Vec<u8>,
-    /// What is on the disk for good.
+    /// What is on the disk permanently.
     synced: Vec<u8>,
-    /// What was done since.
+    /// The operations after the last sync.
     unsynced: Vec<Operation>,
-    /// A file that is out of the way.
+    /// A quarantined file.
     aside: Option<Vec<u8>>,
-    /// The note beside the file, and the one before.
+    /// The sidecar file, and its previous contents.
     notes: [Vec<u8>; 2],
     /// Counts down to a crash.
     crash: Option<(usize, Crash)>,
-    /// A crashed process does nothing any more; a new one has another number.
+    /// A crashed process does nothing any more. A new one has another number.
     process: u64,
     crashed: bool,
     full: bool,
@@ -51,34 +51,34 @@ enum Operation {
 }
 
 impl Disk {
-    /// The power fails after so many more operations.
+    /// The power fails after this number of operations.
     pub(crate) fn power_fails(&self, after: usize, seed: u64) {
         self.lock().crash = Some((after, Crash::Power(seed)));
     }
 
-    /// The process is killed after so many more operations.
+    /// The process is killed after this number of operations.
     pub(crate) fn process_killed(&self, after: usize) {
         self.lock().crash = Some((after, Crash::Kill));
     }
 
-    /// Whether there is room for anything.
+    /// Sets whether the disk is full.
     pub(crate) fn set_full(&self, full: bool) {
         self.lock().full = full;
     }
 
-    /// Another process; there is power and room again.
+    /// Starts another process; there is power and room again.
     pub(crate) fn restart(&self) {
         let mut state = self.lock();
         state.process += 1;
         (state.crash, state.crashed, state.full) = (None, false, false);
     }
 
-    /// The note beside the file is gone.
+    /// Removes the sidecar file.
     pub(crate) fn forget_note(&self) {
         self.lock().notes = Default::default();
     }
 
-    /// Changes what is on it.
+    /// Changes the bytes of the file.
     pub(crate) fn damage(&self, damage: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.lock();
         damage(&mut state.seen);
@@ -141,11 +141,11 @@ struct File {
 }
 
 impl File {
-    /// The disk for one operation; an error if that is the one at which it crashes.
+    /// The disk for one operation. An error if the disk crashes at this operation.
     fn operate(&self) -> io::Result<MutexGuard<'_, DiskState>> {
         let mut state = self.disk.lock();
         if state.process != self.process || state.crashed {
-            return Err(io::Error::other("no longer there"));
+            return Err(io::Error::other("the process has ended"));
         }
         match &mut state.crash {
             None => {}
@@ -238,7 +238,7 @@ impl Operation {
         }
     }
 
-    /// Each sector by itself is on the disk or not.
+    /// Each sector is independently on the disk or not.
     fn tear(&self, file: &mut Vec<u8>, rng: &mut fastrand::Rng) {
         match self {
             Self::Resize(_) => self.apply(file),

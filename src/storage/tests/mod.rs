@@ -1,4 +1,4 @@
-//! What was acknowledged is there after any crash; what is damaged is noticed.
+//! Tests that confirmed records survive any crash, and that damage is noticed.
 #![expect(
     clippy::cast_possible_truncation,
     reason = "the sizes and marks of the tests are small"
@@ -16,19 +16,20 @@ use self::disk::Disk;
 use super::*;
 use crate::pipeline::Reporter;
 
-/// What a queue does, and what happens to it.
+/// An action of a queue, or an event.
 #[derive(Debug, Clone)]
 enum QueueAction {
     /// Adds records of these sizes, and removes the oldest ones.
     Write { sizes: Vec<usize>, removed: usize },
-    /// After so many more operations on the disk the power fails; `seed` chooses which of those that
-    /// no sync has ended are on it, and how much of one.
+    /// The power fails after this number of operations on the disk. `seed` chooses which operations
+    /// after the last sync are on it, and how much of one.
     PowerFails { after: usize, seed: u64 },
-    /// After so many more operations on the disk the process is killed: the system still writes all.
+    /// The process is killed after this number of operations on the disk. The system still writes
+    /// everything.
     Killed { after: usize },
-    /// Nobody touches it any more, and it is opened again.
+    /// Closes the log without another operation, and opens it again.
     Reopen,
-    /// Every write fails from now on, until it is opened again.
+    /// Every write fails until the log is opened again.
     Full,
 }
 
@@ -44,20 +45,20 @@ fn action() -> impl Strategy<Value = QueueAction> {
     ]
 }
 
-/// What must be in a log, and what may be.
+/// The records that must be in a log, and those that may be.
 #[derive(Debug, Default)]
 struct Model {
-    /// By id: what was acknowledged.
+    /// The confirmed records, by id.
     certain: BTreeMap<u64, Bytes>,
-    /// What the last write, which failed, would have made of it.
+    /// The records after the last write, which failed.
     possible: Option<BTreeMap<u64, Bytes>>,
     next_id: u64,
-    /// Whether anything was ever acknowledged.
+    /// Whether any write was ever confirmed.
     exists: bool,
 }
 
 impl Model {
-    /// A write on `log`. Gives whether it was acknowledged.
+    /// Writes to `log`. Returns whether the write was confirmed.
     fn write(&mut self, log: &mut Log, sizes: &[usize], removed: usize) -> bool {
         let mut after = self.certain.clone();
         let oldest: Vec<u64> = after.keys().copied().take(removed).collect();
@@ -83,11 +84,10 @@ impl Model {
         }
     }
 
-    /// Asserts that the log has all that was acknowledged, and either all or nothing of a write
-    /// that failed.
+    /// Checks that the log has all confirmed records, and either all or nothing of a failed write.
     fn check(&mut self, log: &mut Log) {
         let opened = log.open().unwrap();
-        // But for a crash while the file was made.
+        // The only exception is a crash while the file was created.
         assert!(opened.loss.is_none() || !self.exists, "{opened:?}");
         let entries = opened.entries;
         self.exists = true;
@@ -151,7 +151,7 @@ proptest! {
     ))]
 
     #[test]
-    fn what_was_acknowledged_survives_every_crash(
+    fn confirmed_records_survive_every_crash(
         actions in prop::collection::vec(action(), 1..25),
     ) {
         let (disk, mut model) = (Disk::default(), Model::default());
@@ -164,7 +164,7 @@ proptest! {
 }
 
 #[test]
-fn a_crash_at_each_operation_of_a_write_loses_nothing_acknowledged() {
+fn a_crash_at_any_operation_of_a_write_loses_no_confirmed_record() {
     let mut crashes = 0;
     for after in 0.. {
         let (disk, mut model) = (Disk::default(), Model::default());
@@ -184,14 +184,14 @@ fn a_crash_at_each_operation_of_a_write_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
+fn a_full_disk_loses_nothing_and_works_again_when_there_is_room() {
     let (disk, mut model) = (Disk::default(), Model::default());
     let mut log = Log::new(disk.clone());
     assert!(model.write(&mut log, &[100], 0));
     disk.set_full(true);
     assert!(!model.write(&mut log, &[100], 0));
     disk.set_full(false);
-    model.next_id -= 1; // what failed is written again
+    model.next_id -= 1; // the failed record is written again
     assert!(
         model.write(&mut log, &[100], 0),
         "the same log opens it again"
@@ -200,7 +200,7 @@ fn a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn a_file_stays_within_twice_of_what_it_holds() {
+fn a_file_is_at_most_twice_as_large_as_its_records() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = directory(folder.path()).log("a");
     let (held, size) = (8 << 20, 100_000);
@@ -231,7 +231,7 @@ fn directory(path: &std::path::Path) -> Directory {
 }
 
 #[tokio::test]
-async fn one_process_has_a_directory_for_itself() {
+async fn only_one_process_can_use_a_directory() {
     let folder = tempfile::tempdir().unwrap();
     let first = directory(folder.path());
     first.open().await.unwrap();
@@ -243,7 +243,7 @@ async fn one_process_has_a_directory_for_itself() {
 }
 
 #[tokio::test]
-async fn a_directory_under_other_settings_is_held_as_it_is() {
+async fn a_directory_with_other_settings_stays_open() {
     let folder = tempfile::tempdir().unwrap();
     let first = directory(folder.path());
     first.open().await.unwrap();
@@ -259,12 +259,15 @@ async fn a_directory_under_other_settings_is_held_as_it_is() {
     assert!(next.is_open() && next.is_same(&first));
     assert_eq!(next.max_bytes(), 7);
     drop(first);
-    assert!(directory(folder.path()).open().await.is_err(), "still held");
+    assert!(
+        directory(folder.path()).open().await.is_err(),
+        "it is still locked"
+    );
     assert!(next.under(with(&folder.path().join("other"))).is_none());
 }
 
 #[test]
-fn a_log_is_open_once() {
+fn a_log_can_be_opened_only_once() {
     let folder = tempfile::tempdir().unwrap();
     let (mut first, mut second) = (
         directory(folder.path()).log("a/b:c"),
@@ -278,14 +281,14 @@ fn a_log_is_open_once() {
 }
 
 #[test]
-fn without_the_directory_the_disk_is_to_blame() {
+fn a_missing_directory_is_a_disk_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = directory(&folder.path().join("gone")).log("a");
     assert!(matches!(log.open(), Err(StorageError::Disk(_))));
 }
 
 #[test]
-fn a_link_in_the_directory_leads_nowhere() {
+fn links_in_the_directory_are_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let outside = folder.path().join("outside");
     let queue = folder.path().join("queue");
@@ -316,7 +319,7 @@ fn a_link_in_the_directory_leads_nowhere() {
         std::os::unix::fs::symlink(&outside, queue.join(name)).unwrap();
         let written = write();
         assert_eq!(std::fs::read(&outside).unwrap(), b"untouched", "{name}");
-        // A note is nobody's concern; the log is.
+        // Errors of the sidecar file are ignored, but not those of the log.
         assert_eq!(written.is_err(), name == "otlp.redb");
         std::fs::remove_file(queue.join(name)).unwrap();
     }

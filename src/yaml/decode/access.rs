@@ -1,4 +1,4 @@
-//! What is inside of a list, a map and an enum.
+//! Access to the contents of lists, maps and enums.
 
 use super::{
     deserializer::Decoder,
@@ -16,7 +16,7 @@ use serde::{
 };
 use std::slice;
 
-/// The items of a list that are not left out.
+/// The items of a list, without rejected ones.
 pub(super) struct Items<'n> {
     parent: Decoder<'n>,
     items: std::iter::Enumerate<slice::Iter<'n, Node>>,
@@ -48,13 +48,13 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     }
 }
 
-/// The entries of a map, or of a struct that has these fields.
+/// The entries of a map, or of a struct with these fields.
 pub(super) struct Entries<'n> {
     parent: Decoder<'n>,
     entries: slice::Iter<'n, MapEntry>,
-    /// The keys of a struct; nothing for a map.
+    /// The keys of a struct. `None` for a map.
     fields: Option<&'static [&'static str]>,
-    /// Keys of a struct that are missing.
+    /// Missing keys of a struct.
     stand_ins: Vec<&'static str>,
     current: Option<&'n MapEntry>,
 }
@@ -131,7 +131,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
                 .deserialize(StandIn)
                 .map_err(|_| DecodeError::Problem(Problem::Consequence));
         };
-        // A key without a value may be the value: `headers: { TOKEN }`.
+        // A key without a value may itself be the secret value: `headers: { TOKEN }`.
         let is_absent = node.is_null() && node.place == *key_place;
         let path = path.child(match is_absent && path.is_secret() {
             true => "…",
@@ -152,7 +152,7 @@ pub(super) struct Variant<'n> {
 }
 
 impl<'n> Variant<'n> {
-    /// Decodes the body of the variant.
+    /// Decodes the content of the variant.
     fn body<T>(
         self,
         decode: impl FnOnce(Decoder<'_>) -> Result<T, DecodeError>,

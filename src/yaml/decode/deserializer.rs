@@ -1,4 +1,4 @@
-//! The serde deserializer over a node.
+//! The serde deserializer of a node.
 
 use super::{
     access::{Entries, Items, Variant},
@@ -29,7 +29,7 @@ impl<'n> Decoder<'n> {
         Self { node, path, run }
     }
 
-    /// Decodes the node; what goes wrong is reported here.
+    /// Decodes the node, and reports what is wrong with it.
     pub(super) fn decode<'de, S: DeserializeSeed<'de>>(
         self,
         seed: S,
@@ -42,7 +42,7 @@ impl<'n> Decoder<'n> {
         self.run.blame(error, self.node, self.path, place)
     }
 
-    /// The text of a scalar whose content may be taken literally, whatever it looks like.
+    /// The text of a scalar that may be taken literally, whatever it looks like.
     fn string(self) -> Option<&'n str> {
         match (&self.node.expansion, &self.node.value) {
             (Some(expansion), _) => Some(&expansion.text),
@@ -68,7 +68,7 @@ impl<'n> Decoder<'n> {
         visitor.visit_map(Entries::new(self, entries, fields))
     }
 
-    /// The integer that a number with a point is, such as 5.0.
+    /// The integer value of a number with a decimal point, such as 5.0.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "it is whole and below 2^53"
@@ -97,7 +97,7 @@ impl<'n> Decoder<'n> {
     }
 }
 
-/// What wants an integer also takes one that is written with a point, as in the Collector.
+/// An integer may also be written with a decimal point, as in the Collector.
 macro_rules! integers {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -162,7 +162,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         }
     }
 
-    /// A list; also nothing, and as in the Collector the words `a,b`.
+    /// A list, nothing, or, as in the Collector, the words `a,b`.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         if self.node.is_null() {
             return visitor.visit_seq(Items::new(self, &[]));
@@ -204,7 +204,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
 
-    /// A word, or a map of one entry.
+    /// A word, or a map with one entry.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -214,7 +214,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         match (&self.node.value, self.node.entries()) {
             (Value::Scalar(scalar), _) => {
                 let word = scalar.text.trim();
-                // As the Collector's: `Detailed` is `detailed`.
+                // As in the Collector, `Detailed` means `detailed`.
                 let mut alike = variants.iter().filter(|one| one.eq_ignore_ascii_case(word));
                 let known = variants.iter().find(|one| **one == word);
                 let variant = known.or_else(|| alike.next()).copied();

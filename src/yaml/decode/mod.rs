@@ -1,13 +1,13 @@
-//! From the tree to typed values, finding every mistake on the way.
+//! Decodes the tree into typed values, and finds every mistake on the way.
 //!
-//! serde stops at the first error. So a decoding that fails is recorded, the innermost entry that
-//! caused it is left out, and it is tried again until nothing new is found:
+//! serde stops at the first error. So a failed decoding is recorded, the innermost entry that
+//! caused it is left out, and the decoding is repeated until it finds nothing new:
 //!
-//! - a key that a struct does not know is reported and never shown to the struct;
-//! - a value that is wrong is reported and its entry left out;
-//! - a key that is missing is reported and its place taken by a stand-in, so that the next one
-//!   missing is found as well; a struct that is missing a key only because its entry was left out
-//!   is left out in turn, without a word.
+//! - An unknown key of a struct is reported, and the struct never sees it.
+//! - An invalid value is reported, and its entry is left out.
+//! - A missing key is reported and replaced by a stand-in, so that the next missing key is found as
+//!   well. A struct that lacks a key only because its entry was left out is left out in turn,
+//!   without a message.
 
 mod access;
 mod deserializer;
@@ -23,7 +23,8 @@ use problem::DecodeError;
 use run::Run;
 use serde::de::DeserializeOwned;
 
-/// How many attempts one decoding gets, that is, about how many mistakes one run shows.
+/// The number of attempts of one decoding, which is about the number of mistakes that one run
+/// shows.
 const ATTEMPTS: usize = 200;
 
 /// Decodes a `node` whose type has no foreign keys: see [`decode_foreign`].
@@ -35,16 +36,17 @@ pub fn decode<T: DeserializeOwned>(
     decode_foreign(node, path, &Foreign::NONE, diagnostics)
 }
 
-/// Decodes `node`, which messages call `path`. Every mistake goes to `diagnostics`, and if there
-/// is any, there is no value. A key that the type does not have is a mistake, unless `foreign`
-/// says that it does no harm: then it is a warning.
+/// Decodes `node`, whose name in messages is `path`. Every mistake goes to `diagnostics`; if there
+/// is one, there is no value. An unknown key is a mistake, unless `foreign` says that it is
+/// harmless: then it is a warning.
 ///
-/// What a type can rely on:
-/// - an absent or empty (`null`) entry takes its default, an empty struct, list or map is empty;
-/// - a quoted number is a string, a plain number is no string, and a whole-value `${…}` fits both;
-/// - a newtype struct named `Secret` takes any scalar by its text;
-/// - a custom error that begins with `expected …` is completed with what was found, and must not
-///   repeat it; any other is shown only if it does not repeat what came from the environment.
+/// A type can rely on these rules:
+///
+/// - An absent or empty (`null`) entry takes its default. An empty struct, list or map is empty.
+/// - A quoted number is a string, a plain number is not, and a `${…}` as the whole value is both.
+/// - A newtype struct with the name `Secret` takes the text of any scalar.
+/// - A custom error that starts with `expected …` is completed with what was found, and must not
+///   repeat it. Any other is shown only if it does not repeat a value from the environment.
 pub fn decode_foreign<T: DeserializeOwned>(
     node: &Node,
     path: &str,
@@ -57,7 +59,7 @@ pub fn decode_foreign<T: DeserializeOwned>(
     for _ in 0..ATTEMPTS {
         match Decoder::new(node, &path, &run).decode(std::marker::PhantomData) {
             Ok(value) => decoded = Some(value),
-            // A stand-in was put in place of something missing.
+            // A stand-in replaced a missing value.
             Err(DecodeError::Retry) => continue,
             Err(DecodeError::Reported(culprit))
                 if culprit != node.into() && run.reject(culprit) =>

@@ -1,4 +1,4 @@
-//! Where in the tree the decoding is.
+//! The position of the decoding in the tree.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::yaml::{
     hidden::{holds_secrets, plain_key},
 };
 
-/// The way from the root to a node, kept on the stack.
+/// The path from the root to a node, on the stack.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Path<'p> {
     Root(&'p str),
@@ -20,7 +20,7 @@ impl<'p> Path<'p> {
         Self::Key(self, key)
     }
 
-    /// Whether a key on the way holds secrets.
+    /// Whether a key of the path is one for secrets.
     pub(super) fn is_secret(&self) -> bool {
         match self {
             Self::Root(_) => false,
@@ -29,7 +29,7 @@ impl<'p> Path<'p> {
         }
     }
 
-    /// The foreign keys of what is here, if `root` has those of the root.
+    /// The foreign keys of this node, if `root` has those of the root.
     pub(super) fn foreign(&self, root: &'static Foreign) -> Option<&'static Foreign> {
         match self {
             Self::Root(_) => Some(root),

@@ -1,4 +1,4 @@
-//! What serde says is wrong, in the words of the person who wrote the file.
+//! Turns the errors of serde into messages for the author of the file.
 
 use super::run::NodeId;
 use crate::yaml::{Node, Plain, Scalar, Value, beginning_of_url, hidden::is_host, list, nearest};
@@ -8,13 +8,13 @@ use std::fmt;
 /// Why a decoding failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DecodeError {
-    /// Not yet tied to a node.
+    /// A problem whose node is not known yet.
     #[error("{0:?}")]
     Problem(Problem),
-    /// Reported; the node whose entry is to be left out of the next attempt.
+    /// A reported problem. The entry of this node is left out of the next attempt.
     #[error("already reported")]
     Reported(NodeId),
-    /// Reported; the next attempt will know what to do.
+    /// A reported problem that the next attempt knows how to handle.
     #[error("already reported")]
     Retry,
 }
@@ -22,15 +22,15 @@ pub(super) enum DecodeError {
 /// What is wrong with a value.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// Something else was expected.
+    /// Another type was expected.
     Expected(String),
     /// A struct lacks a key.
     Missing(&'static str),
-    /// A word is none of these.
+    /// A word is not one of these.
     Variant(&'static [&'static str]),
-    /// A type's own words.
+    /// A message of the type.
     Custom(String),
-    /// Follows from what was reported elsewhere.
+    /// A consequence of another reported problem.
     Consequence,
 }
 
@@ -74,7 +74,7 @@ impl de::Error for DecodeError {
     }
 }
 
-/// serde names Rust types; a configuration has none.
+/// serde names Rust types, but a configuration has none.
 fn plain_words(expected: &str) -> String {
     let range = |least: &dyn fmt::Display, most: &dyn fmt::Display| {
         format!("an integer from {least} to {most}")
@@ -101,9 +101,8 @@ fn plain_words(expected: &str) -> String {
 }
 
 impl Problem {
-    /// The message and the help for this problem with `node`. Neither has anything of a value that
-    /// came from the environment or stands below a key of secrets, nor more than the beginning of
-    /// a URL.
+    /// The message and the help for this problem with `node`. Neither contains a value from the
+    /// environment or below a key for secrets, nor more than the start of a URL.
     pub(super) fn explain(&self, node: &Node, is_secret: bool) -> (String, Option<String>) {
         let found = match self {
             _ if is_secret => node.describe_kind(),
@@ -138,7 +137,7 @@ impl Problem {
     }
 }
 
-/// Whether it is no more than the address of a host.
+/// Whether the text is only the address of a host.
 fn is_short(node: &Node) -> bool {
     node.text().is_none_or(is_host)
 }
@@ -171,8 +170,8 @@ fn unquote() -> Option<String> {
     Some("remove the quotes".to_owned())
 }
 
-/// Whether a message has a part of what came from the environment or is a secret. It rather says
-/// yes.
+/// Whether a message contains a part of a secret or of a value from the environment. In doubt it
+/// returns true.
 fn reveals(message: &str, node: &Node, is_secret: bool) -> bool {
     const TELLING: usize = 4;
     let hidden = node

@@ -1,4 +1,4 @@
-//! What one decoding remembers from attempt to attempt.
+//! The state of one decoding over all its attempts.
 
 use super::{
     path::Path,
@@ -13,7 +13,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-/// Which node: its address, as the tree does not move while it is decoded.
+/// Identifies a node by its address, because the tree does not move during the decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct NodeId(*const Node);
 
@@ -35,14 +35,14 @@ struct DecodeState {
     found: Diagnostics,
     /// Entries that are left out.
     rejected: HashSet<NodeId>,
-    /// The keys that were missing in a struct and are stood in for.
+    /// The missing keys of each struct that have a stand-in.
     stand_ins: HashMap<NodeId, Vec<&'static str>>,
-    /// Keys that are missing because their name was misspelt.
+    /// Keys that are missing because their names were misspelled.
     misspelt: HashSet<(NodeId, &'static str)>,
 }
 
 impl Run {
-    /// A decoding of what has these foreign keys.
+    /// Starts a decoding of a type with these foreign keys.
     pub(super) fn new(foreign: &'static Foreign) -> Self {
         Self {
             state: RefCell::default(),
@@ -50,7 +50,7 @@ impl Run {
         }
     }
 
-    /// Leaves out the entry of `node` from now on; false if it already was.
+    /// Leaves out the entry of `node` in the following attempts. Returns false if it already was.
     pub(super) fn reject(&self, node: NodeId) -> bool {
         self.state.borrow_mut().rejected.insert(node)
     }
@@ -72,8 +72,8 @@ impl Run {
         self.state.into_inner().found
     }
 
-    /// Reports a key that a struct does not know: a mistake, unless it is one of another program
-    /// that does no harm here.
+    /// Reports an unknown key of a struct: a mistake, unless it is a harmless key of another
+    /// program.
     pub(super) fn unknown_key(
         &self,
         map: &Node,
@@ -88,8 +88,8 @@ impl Run {
         if let Some(near) = near {
             state.misspelt.insert((map.into(), near));
         }
-        // A map that came from the environment must not show its keys either, nor one of secrets
-        // a key without a value: it may be one of them.
+        // A map from the environment must not show its keys either. A key without a value below a
+        // key for secrets is not shown, because it may be a secret.
         let is_absent = entry.value.is_null();
         let (path, subject) = match &map.expansion {
             None if near.is_none() && is_absent && path.is_secret() => {
@@ -126,8 +126,8 @@ impl Run {
         });
     }
 
-    /// Reports what is wrong with `node`, unless it follows from what is known already, and says
-    /// how to go on.
+    /// Reports what is wrong with `node`, unless it is a consequence of a known problem, and
+    /// returns how to continue.
     pub(super) fn blame(
         &self,
         error: DecodeError,
@@ -160,8 +160,8 @@ impl Run {
         DecodeError::Reported(node.into())
     }
 
-    /// Warns of a number from the environment that was written with zeros before it, such as an id
-    /// `007`: they are lost.
+    /// Warns about a number from the environment with leading zeros, such as an id `007`, because
+    /// they are lost.
     pub(super) fn note_zeros(&self, node: &Node, path: &Path<'_>) {
         let Some(expansion) = &node.expansion else {
             return;
@@ -180,14 +180,14 @@ impl Run {
         }
     }
 
-    /// Leaves out an entry without a value, so that its default is taken.
+    /// Leaves out an entry without a value, so that its default applies.
     pub(super) fn absent(&self, node: &Node) -> DecodeError {
         DecodeError::Reported(node.into())
     }
 }
 
 impl DecodeState {
-    /// Whether `problem` is there only because of what was left out of `node`.
+    /// Whether `problem` exists only because of what was left out of `node`.
     fn follows(&self, problem: &Problem, node: &Node) -> bool {
         match problem {
             Problem::Consequence => true,
@@ -196,7 +196,7 @@ impl DecodeState {
                     |value: &Node| !value.is_null() && self.rejected.contains(&value.into());
                 node.get(key).is_some_and(wrong) || self.misspelt.contains(&(node.into(), key))
             }
-            // The type may dislike a default or a stand-in.
+            // The type may refuse a default or a stand-in.
             Problem::Expected(_) | Problem::Variant(_) | Problem::Custom(_) => {
                 self.stand_ins.contains_key(&node.into()) || self.left_out_of(node)
             }

@@ -1,4 +1,4 @@
-//! A value for a key that is missing, so that the decoding can look for the next mistake.
+//! A value for a missing key, so that the decoding can find the next mistake.
 
 use super::problem::{DecodeError, Problem};
 use serde::{
@@ -10,7 +10,7 @@ use serde::{
 };
 use std::iter::empty;
 
-/// Deserializes whatever is asked for from nothing. What it gives is never returned to anybody.
+/// Deserializes any type from nothing. The result is never returned to a caller.
 pub(super) struct StandIn;
 
 macro_rules! give {

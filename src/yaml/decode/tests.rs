@@ -114,7 +114,7 @@ fn reads_everything() {
     }
 }
 
-/// Each with its message.
+/// Invalid texts with their messages.
 const WRONG: &[(&str, &str)] = &[
     ("prot: 1", "1:1: prot: unknown key (did you mean `port`?)"),
     (
@@ -191,7 +191,7 @@ const WRONG: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn says_what_is_wrong() {
+fn each_invalid_text_has_its_message() {
     for (text, message) in WRONG {
         assert_eq!(
             read::<Server>(text).unwrap_err(),
@@ -230,7 +230,7 @@ fn finds_all_mistakes_at_once() {
 }
 
 #[test]
-fn finds_all_missing_keys_and_no_consequences() {
+fn finds_all_missing_keys_without_consequences() {
     let text = "targets:\n  - port: 1\n  - {endpoint: 1, count: 2, path: x}\n  \
                 - {endpont: a, count: 1, path: b}\n  - {endpoint: , count: 999, prot: 1}\n";
     assert_eq!(
@@ -248,7 +248,7 @@ fn finds_all_missing_keys_and_no_consequences() {
 }
 
 #[test]
-fn a_variable_fits_by_its_text() {
+fn a_variable_can_be_a_string_or_a_number() {
     assert_eq!(read_expanded::<u16>("0123"), Ok(123));
     assert_eq!(read_expanded::<String>("0123"), Ok("0123".to_owned()));
     assert_eq!(
@@ -278,7 +278,7 @@ impl TryFrom<String> for Picky {
 }
 
 #[test]
-fn never_shows_what_came_from_a_variable() {
+fn messages_never_show_the_value_of_a_variable() {
     for (message, secret) in [
         (read_expanded::<u16>("hunter2").unwrap_err(), "hunter2"),
         (read_expanded::<Level>("hunter2").unwrap_err(), "hunter2"),

@@ -1,7 +1,7 @@
-//! `${env:NAME}` and `${file:PATH}` in values.
+//! Expands `${env:NAME}` and `${file:PATH}` in values.
 //!
-//! As in the Collector, with one departure: what a variable or a file holds is final. It is not
-//! searched for further references, so nothing can be injected through it.
+//! It works as in the Collector, with one difference: the content of a variable or a file is not
+//! expanded again, so nothing can be injected through it.
 
 use crate::{
     runtime::read_text,
@@ -9,33 +9,33 @@ use crate::{
 };
 use std::{path::Path, sync::Arc};
 
-/// Where the variables come from, so that tests never have to set one.
+/// Returns the value of a variable, so that tests never have to set one.
 pub type Environment<'e> = dyn Fn(&str) -> Option<String> + 'e;
 
-/// What becomes of a text, by the keys that lead to it.
+/// How references inside of a text are treated, by the keys that lead to the text.
 #[derive(Clone, Copy)]
 pub struct Within<'w> {
-    /// How what is put into a longer text is written there.
+    /// Writes an inserted value inside of a longer text.
     pub written: &'w dyn Fn(&[String], String) -> String,
-    /// Whether references of other schemes stay as they are, to be filled in later. In such a text
-    /// a dollar is `$$` afterwards, also one that was put in.
+    /// Whether references of other schemes stay as they are, because they are expanded later. In
+    /// such a text every dollar becomes `$$`, also one of an inserted value.
     pub is_filled_in_later: &'w dyn Fn(&[String]) -> bool,
 }
 
-/// How much text the variables and files of a configuration may hold together, in bytes.
+/// The largest total size of all variables and files of a configuration, in bytes.
 const MAX_TEXT: usize = 16 << 20;
 
-/// How large a file of a `${file:…}` may be, in bytes.
+/// The largest file of a `${file:…}`, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Replaces the references in all values of `node`, never in keys:
+/// Expands the references in all values of `node`, never in keys:
 ///
-/// - `${env:NAME}`, for short `${NAME}`, is the variable; with `${env:NAME:-default}` the default if
-///   it is not set (set but empty is set);
-/// - `${file:PATH}` is what the regular file holds, without one line end behind it; a path that is
-///   not absolute begins at the working directory;
-/// - as the whole value it is read as YAML, so that a number is a number, and its text is kept for
-///   where a string is wanted; within a text it is put in as it is;
+/// - `${env:NAME}`, or short `${NAME}`, is the variable. `${env:NAME:-default}` has a default for a
+///   variable that is not set (an empty variable is set).
+/// - `${file:PATH}` is the content of the regular file, without one line end at its end. A relative
+///   path starts at the working directory.
+/// - As the whole value, the content is parsed as YAML, so that a number is a number; where a
+///   string is expected, its text is used. Inside of a longer text it is inserted as it is.
 /// - `$$` is a `$`.
 pub fn expand(node: Node, environment: &Environment<'_>, diagnostics: &mut Diagnostics) -> Node {
     let within = Within {
@@ -45,7 +45,7 @@ pub fn expand(node: Node, environment: &Environment<'_>, diagnostics: &mut Diagn
     expand_within(node, environment, &within, diagnostics)
 }
 
-/// The same, and texts are treated as `within` says.
+/// Expands the references, and treats texts as `within` says.
 pub fn expand_within(
     mut node: Node,
     environment: &Environment<'_>,
@@ -62,7 +62,7 @@ pub fn expand_within(
     node
 }
 
-/// A text with each reference as `{NAME}`, without what it may hold: for labels and logs.
+/// A text with each reference as `{NAME}`, without its value: for labels and logs.
 pub fn without_values(text: &str) -> String {
     let Ok(pieces) = split(text, true) else {
         return String::new();
@@ -86,13 +86,13 @@ struct Expander<'e> {
     text: usize,
 }
 
-/// A mistake in a reference, and how many characters into the text it is.
+/// A mistake in a reference, and its position in the text, in characters.
 struct Mistake {
     offset: usize,
     message: String,
 }
 
-/// A piece of a text.
+/// A part of a text.
 #[derive(Debug, PartialEq)]
 enum Piece<'t> {
     Text(&'t str),
@@ -142,7 +142,7 @@ impl Expander<'_> {
         }
     }
 
-    /// What the pieces of a scalar come to; nothing if there is too much of it.
+    /// Joins the parts of a scalar. Returns nothing if the result is too large.
     fn replace(
         &mut self,
         scalar: &Scalar,
@@ -209,7 +209,7 @@ impl Expander<'_> {
         Some((value, Some(expansion)))
     }
 
-    /// What a variable holds, or its default; a warning if there is neither.
+    /// The value of a variable, or its default. Warns if there is neither.
     fn variable(
         &mut self,
         name: &str,
@@ -225,7 +225,7 @@ impl Expander<'_> {
         value
     }
 
-    /// What a file holds, without one line end; an error if it cannot be read.
+    /// The content of a file, without one line end. Reports an error if it cannot be read.
     fn file(&mut self, file: &str, place: &Place, path: &str) -> Option<String> {
         match read_text(Path::new(file), MAX_FILE) {
             Ok(mut text) => {
@@ -247,7 +247,8 @@ fn plain_text(text: String, plain: bool) -> Value {
     Value::Scalar(Scalar { text, plain })
 }
 
-/// A variable that is a whole value, read as YAML; what is no YAML is a text, such as a password.
+/// A variable that is a whole value, parsed as YAML. If it is not valid YAML, it is a text, such as
+/// a password.
 fn read(text: String, place: &Place, expansion: &Expansion) -> Value {
     let Some(mut node) = yaml::parse("", &text, &mut Diagnostics::new()) else {
         return plain_text(text, false);
@@ -261,7 +262,7 @@ fn read(text: String, place: &Place, expansion: &Expansion) -> Value {
     }
 }
 
-/// Everything in a variable is where its reference is, and as secret as the variable.
+/// Everything in a variable has the place of its reference, and is as secret as the variable.
 fn mark(node: &mut Node, place: &Place, reference: &str) {
     node.place = place.clone();
     match &mut node.value {
@@ -285,7 +286,7 @@ fn mark(node: &mut Node, place: &Place, reference: &str) {
     }
 }
 
-/// The place of a character of a scalar; of its beginning if it has several lines.
+/// The place of a character in a scalar. For a scalar with several lines it is its start.
 fn within(place: &Place, scalar: &Scalar, offset: usize) -> Place {
     if scalar.text.contains('\n') {
         return place.clone();
@@ -323,7 +324,7 @@ fn split(text: &str, is_later: bool) -> Result<Vec<Piece<'_>>, Mistake> {
             pieces.push(reference(inner, is_later).map_err(mistake)?);
             behind
         } else {
-            // `$NAME` is no reference.
+            // `$NAME` is not a reference.
             pieces.push(Piece::Text("$"));
             from.strip_prefix('$').unwrap_or_default()
         };
@@ -334,7 +335,7 @@ fn split(text: &str, is_later: bool) -> Result<Vec<Piece<'_>>, Mistake> {
     Ok(pieces)
 }
 
-/// Reads what is between the braces.
+/// Parses the text between the braces.
 fn reference(inner: &str, is_later: bool) -> Result<Piece<'_>, String> {
     if inner.contains("${") {
         return Err(

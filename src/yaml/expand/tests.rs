@@ -16,7 +16,7 @@ fn environment(name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// The expanded value of `key: value`, and everything that was said about it.
+/// The expanded value of `key: value`, and all findings.
 fn expanded(value: &str) -> (Node, Diagnostics) {
     let mut diagnostics = Diagnostics::new();
     let text = format!("key: {value}\n");
@@ -80,7 +80,7 @@ fn a_whole_value_is_yaml() {
 }
 
 #[test]
-fn says_what_is_wrong() {
+fn each_invalid_reference_has_its_message() {
     for (value, message) in [
         (
             "a ${env:HOST",
@@ -151,7 +151,7 @@ fn messages_do_not_show_the_keys_of_a_variable() {
 }
 
 #[test]
-fn a_file_is_what_it_holds_without_one_line_end() {
+fn the_value_of_a_file_is_its_content_without_one_line_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     let reference = format!("${{file:{}}}", path.display());
@@ -178,7 +178,7 @@ fn a_file_is_what_it_holds_without_one_line_end() {
 }
 
 #[test]
-fn labels_show_the_names_of_references_only() {
+fn labels_show_only_the_names_of_references() {
     for (text, shown) in [
         ("/a?b=c", "/a?b=c"),
         ("/a/${env:KEY:-hunter2}/$$?k=${KEY}", "/a/{KEY}/$?k={KEY}"),
@@ -189,7 +189,7 @@ fn labels_show_the_names_of_references_only() {
 }
 
 #[test]
-fn zeros_that_are_lost_are_a_warning() {
+fn lost_leading_zeros_are_a_warning() {
     let warnings = |decode: &dyn Fn(&Node, &mut Diagnostics), value: &str| {
         let (node, mut diagnostics) = expanded(value);
         decode(&node, &mut diagnostics);

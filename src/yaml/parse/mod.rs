@@ -1,23 +1,24 @@
-//! From text to the tree.
+//! Parses a text into the tree.
 //!
-//! The parser's events are collected first and the tree is built from them, so that an alias is
-//! simply built again from where its anchor stands. Both steps count: whatever a file says, its
-//! tree stays small enough to work on.
+//! The events of the parser are collected first, and the tree is built from them. So an alias is
+//! built again from the position of its anchor. Both steps are limited: the tree of any file stays
+//! small enough to work with.
 
 use super::{Diagnostics, MapEntry, Node, Place, Scalar, Value, node::shorten, scalar::Plain};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-/// How deep values may be nested.
+/// The deepest nesting of values.
 pub const MAX_DEPTH: usize = 64;
-/// How many values a source may hold, once its aliases are replaced.
+/// The most values in a source, after its aliases are replaced.
 pub const MAX_NODES: usize = 100_000;
-/// How much text its scalars may hold, in bytes, once its aliases are replaced.
+/// The most text in its scalars, in bytes, after its aliases are replaced.
 const MAX_TEXT: usize = 16 << 20;
 
-/// Parses the one document in `text`, which messages call `source`. An empty text is null.
+/// Parses the single document in `text`. `source` is its name in messages. An empty text is null.
 ///
-/// Returns nothing, and says why in `diagnostics`, if the text is not YAML or has a key twice.
+/// Returns nothing, and adds the reason to `diagnostics`, if the text is not YAML or has a key
+/// twice.
 pub fn parse(source: &str, text: &str, diagnostics: &mut Diagnostics) -> Option<Node> {
     let source: Arc<str> = Arc::from(source);
     let mut found = Diagnostics::new();
@@ -30,7 +31,7 @@ pub fn parse(source: &str, text: &str, diagnostics: &mut Diagnostics) -> Option<
     parsed.ok().filter(|_| usable)
 }
 
-/// Why the parsing cannot go on.
+/// Why the parsing cannot continue.
 struct Stop {
     mark: Marker,
     message: Cow<'static, str>,
@@ -47,7 +48,7 @@ impl Stop {
 
 struct Events<'t> {
     list: Vec<(Event<'t>, Marker)>,
-    /// Where in the list the value of each anchor begins.
+    /// The index of the event where the value of each anchor starts.
     anchors: HashMap<usize, usize>,
 }
 
@@ -89,7 +90,7 @@ fn collect(text: &str) -> Result<Events<'_>, Stop> {
 }
 
 impl Events<'_> {
-    /// Remembers that the value of `anchor` comes next; 0 is none.
+    /// Records that the value of `anchor` comes next. 0 means none.
     fn anchor(&mut self, anchor: usize) {
         if anchor > 0 {
             self.anchors.insert(anchor, self.list.len());
@@ -97,10 +98,10 @@ impl Events<'_> {
     }
 }
 
-/// What is usually the reason for an error of the parser, by a part of its text.
+/// Usual reasons for errors of the parser, by a part of its message.
 const HINTS: [(&str, &str); 7] = [
     // The braces of a `${…}`.
-    ("flow", "quote what has braces of its own"),
+    ("flow", "quote a text that contains braces"),
     ("tab", "indent with spaces"),
     ("quoted scalar", "is a closing quote missing?"),
     (
@@ -145,7 +146,7 @@ struct Tree<'t, 'd> {
     found: &'d mut Diagnostics,
     nodes: usize,
     text: usize,
-    /// The events at which the values around the current one begin.
+    /// The events where the values around the current one start.
     open: Vec<usize>,
 }
 
@@ -171,7 +172,7 @@ impl<'t, 'd> Tree<'t, 'd> {
         self.node(&mut 0)
     }
 
-    /// Builds the value that begins at the event `next`, and moves `next` behind it.
+    /// Builds the value that starts at the event `next`, and moves `next` after it.
     fn node(&mut self, next: &mut usize) -> Result<Node, Stop> {
         let at = *next;
         let Some((event, mark)) = self.events.list.get(at).cloned() else {
@@ -253,7 +254,7 @@ impl<'t, 'd> Tree<'t, 'd> {
             let (key, merge) = self.key(next)?;
             let mut value = self.node(next)?;
             if value.value == Value::Null {
-                // The parser places an absent value at whatever comes next.
+                // The parser gives an absent value the position of the next token.
                 value.place = key.place.clone();
             }
             if merge {
@@ -321,7 +322,8 @@ struct Key {
     place: Place,
 }
 
-/// A map being built: its own entries win over merged ones, and earlier merged ones over later.
+/// A map under construction: its own entries win over merged ones, and earlier merged ones over
+/// later ones.
 #[derive(Default)]
 struct Map {
     entries: Vec<MapEntry>,
@@ -330,7 +332,7 @@ struct Map {
 }
 
 impl Map {
-    /// Adds an entry, or says where the key was set before.
+    /// Adds an entry, or returns where the key was set before.
     fn insert(&mut self, entry: MapEntry) -> Option<Place> {
         if let Some(first) = self
             .index

@@ -33,7 +33,7 @@ fn replaces_aliases_and_merge_keys() {
 }
 
 #[test]
-fn says_where_it_is_no_yaml() {
+fn each_syntax_error_has_its_place() {
     for (text, message) in [
         (
             "a: 1\na: 2\n",
@@ -69,7 +69,7 @@ fn says_where_it_is_no_yaml() {
 }
 
 #[test]
-fn knows_the_place_of_everything() {
+fn every_value_has_its_place() {
     let node = parse("f", "a:\n  - b: ü\n  - c:\nd: 1\n", &mut Diagnostics::new()).unwrap();
     let place = |path: &[&str]| node.at(path).unwrap().place.to_string();
     assert_eq!(place(&["a"]), "f:2:3");
@@ -77,13 +77,13 @@ fn knows_the_place_of_everything() {
     assert_eq!(
         place(&["a", "1", "c"]),
         "f:3:5",
-        "a value that is absent is at its key"
+        "an absent value has the place of its key"
     );
     assert_eq!(place(&["d"]), "f:4:4");
 }
 
 #[test]
-fn refuses_bombs_at_once() {
+fn refuses_expanding_documents_at_once() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
         let before = vec![format!("*a{}", level - 1); 10].join(", ");

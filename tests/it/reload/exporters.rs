@@ -1,15 +1,15 @@
-//! An exporter changes, or where its queue is, while it holds something.
+//! Tests of reloads that change an exporter, or its storage, while it holds something.
 
 use tempfile::TempDir;
 
 use super::stand::{FIRST, Reloading, Variant, arrived};
 use crate::support::{PATIENCE, eventually, sink::Point, stand::polls};
 
-/// A queue on disk, and retries that soon find a destination that is back.
+/// A queue on disk, and short retries.
 const ON_DISK: &str = ", sending_queue: {storage: file_storage}, \
     retry_on_failure: {initial_interval: 100ms, max_interval: 200ms}";
 
-/// A program that holds some polls, because the destination of its exporter is away.
+/// A program that holds some polls, because the destination of its exporter is down.
 async fn holding(otlp: &'static str) -> Reloading {
     let stand = Reloading::start(Variant { otlp, ..FIRST }, &[]).await;
     stand.world.sink.set_away(true);
@@ -22,7 +22,7 @@ async fn hold_more(stand: &Reloading) {
     stand.until_polled("n0", polled + 3.0).await;
 }
 
-/// The destination comes back: nothing may be lost.
+/// The destination comes back, and nothing may be lost.
 async fn gives_all(stand: Reloading) {
     hold_more(&stand).await;
     let polled = polls(&stand.scrape().await, "n0");
@@ -59,7 +59,7 @@ async fn a_queue_on_disk_is_handed_on() {
     gives_all(stand).await;
 }
 
-/// The configuration with more keys of `file_storage`, or other ones.
+/// The configuration with more or other keys of `file_storage`.
 fn stored(stand: &Reloading, from: &str, to: &str) -> String {
     let config = stand.world.config(Variant {
         otlp: ON_DISK,

@@ -1,4 +1,4 @@
-//! A hundred reloads under load.
+//! A test with a hundred reloads under load.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,10 +9,10 @@ use crate::support::{
     stand::polls,
 };
 
-/// How often it is reloaded; every second time with a broken file.
+/// The number of reloads. Every second one has an invalid file.
 const RELOADS: usize = 100;
 
-/// Each differs from the one before in another section.
+/// Each one differs from the previous one in another section.
 const VARIANTS: [Variant; 11] = [
     Variant {
         metric: "{name: one.more, instrument: counter, endpoint: network, value: $.bytes_received}",
@@ -74,19 +74,19 @@ fn series(scrape: &Scrape, targets: &[&str]) -> BTreeMap<String, f64> {
     .collect()
 }
 
-/// No series may have gone, and no total may have fallen.
+/// Checks that no series disappeared, and no total fell.
 fn assert_goes_on(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>, round: usize) {
     for (key, old) in before {
         let new = after.get(key);
         let new = new.unwrap_or_else(|| panic!("{key} is gone in round {round}"));
         let name = key.split('{').next().unwrap();
-        // The collector's own have no suffix.
+        // The collector's own counters have no suffix.
         let is_total = name.ends_with("_total") || name.ends_with("_metric_points");
         assert!(!is_total || new >= old, "{key}: {new} after {old}, {round}");
     }
 }
 
-/// Each total, those of the fleet too, has one start time and never falls.
+/// Checks that each total, also of the fleet, has one start time and never falls.
 fn assert_totals_go_on(points: &[Point]) {
     let mut last = BTreeMap::new();
     let mut points: Vec<_> = points.iter().collect();

@@ -1,4 +1,4 @@
-//! A new configuration while the program runs, under load.
+//! Tests of reloads of a running program under load.
 
 mod exporters;
 mod load;
@@ -72,7 +72,7 @@ async fn a_port_that_is_taken_is_refused_and_nothing_has_changed() {
 async fn watched_files_are_loaded_when_they_change_and_only_then() {
     let stand = Reloading::start(FIRST, &["--watch"]).await;
     let reloads = |log: &str| log.matches("configuration reloaded").count();
-    // As kubelet lays it out: the file is a link through `..data`, and only that one is replaced.
+    // The layout of kubelet: the file is a link through `..data`, and only that link is replaced.
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     let version = |name: &str, text: &str| {

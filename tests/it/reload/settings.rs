@@ -1,4 +1,4 @@
-//! Settings that touch more than one target: which there are, shards, ports.
+//! Tests of settings that affect more than one target: the list of targets, shards, ports.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -10,7 +10,7 @@ use crate::support::{
     PATIENCE, certificates::Authority, eventually, get, scrape::Scrape, stand::polls,
 };
 
-/// Who is shown as up.
+/// The targets that are up.
 fn shown(scrape: &Scrape) -> BTreeSet<String> {
     let samples = scrape.all().iter();
     let up = samples.filter(|sample| sample.name == "betanet_up");
@@ -18,7 +18,7 @@ fn shown(scrape: &Scrape) -> BTreeSet<String> {
         .collect()
 }
 
-/// The nodes that are the shard's, of two.
+/// The nodes of one of two shards.
 fn nodes_of(stand: &Reloading, index: &str) -> BTreeSet<String> {
     let shard = ShardConfig {
         index: index.parse().unwrap(),

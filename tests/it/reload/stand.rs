@@ -1,4 +1,4 @@
-//! A program whose configuration changes, and what it speaks of.
+//! A program whose configuration changes, and its environment.
 
 use std::collections::BTreeSet;
 
@@ -17,27 +17,27 @@ use crate::support::{
 /// The nodes that are in every configuration.
 pub(super) const STAYING: [&str; 3] = ["n0", "n1", "n2"];
 
-/// What a configuration has; the first one is the default.
+/// The parts of a configuration. The first variant is the default.
 #[derive(Clone, Copy)]
 pub(super) struct Variant {
-    /// How the receiver polls, as flow YAML.
+    /// Keys of the receiver, as flow YAML.
     pub(super) receiver: &'static str,
-    /// One more metric of the definition, or none.
+    /// An additional metric of the definition; may be empty.
     pub(super) metric: &'static str,
     /// More keys of `otlp_http`, as flow YAML.
     pub(super) otlp: &'static str,
     /// More keys of `prometheus`.
     pub(super) prometheus: &'static str,
-    /// What the pipeline's processors and exporters are.
+    /// The processors and exporters of the pipeline.
     pub(super) processors: &'static str,
     pub(super) exporters: &'static str,
-    /// More in `service::pipelines`.
+    /// More keys of `service::pipelines`.
     pub(super) pipelines: &'static str,
     /// More keys of `health_check`.
     pub(super) health: &'static str,
     /// More keys of `service::telemetry`, each with a comma.
     pub(super) telemetry: &'static str,
-    /// How many nodes are polled.
+    /// The number of polled nodes.
     pub(super) nodes: usize,
 }
 
@@ -54,7 +54,7 @@ pub(super) const FIRST: Variant = Variant {
     nodes: 3,
 };
 
-/// What the configurations speak of.
+/// The environment of the configurations.
 pub(super) struct World {
     pub(super) address: String,
     pub(super) own_port: u16,
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// The configuration; the definition that it names is written.
+    /// The configuration. The definition that it names is written to its file.
     pub(super) fn config(&self, variant: Variant) -> String {
         let definition = self.definitions.path().join("betanet.yaml");
         let more = match variant.metric {
@@ -131,7 +131,7 @@ pub(super) struct Reloading {
 }
 
 impl Reloading {
-    /// Starts it and waits until all nodes have been polled.
+    /// Starts it, and waits until all nodes have been polled.
     pub(super) async fn start(variant: Variant, arguments: &[&str]) -> Self {
         let world = World::new().await;
         let ready = format!("http://{}/livez", world.address);

@@ -1,4 +1,4 @@
-//! What the collector says of itself changes.
+//! Tests of reloads that change the collector's own telemetry.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +7,7 @@ use http::Response;
 use super::stand::{FIRST, Reloading, Variant};
 use crate::support::{PATIENCE, eventually, free_port, get, scrape::Scrape, server::Server};
 
-/// The points that were scraped so far, as the collector's own metrics say.
+/// The collector's own counter of the points that were scraped.
 const SCRAPED: &str = "otelcol_scraper_scraped_metric_points";
 
 /// Paths of the requests that arrived.
@@ -23,7 +23,7 @@ async fn sink(paths: &Paths) -> Server {
     .await
 }
 
-/// `config` with logs in JSON from `debug` on, and with pushes of metrics and spans to `sink`.
+/// `config` with logs in JSON at level `debug`, and with pushes of metrics and spans to `sink`.
 fn with_pushes(config: &str, sink: &str) -> String {
     let to = format!("exporter: {{otlp: {{endpoint: \"{sink}\"}}}}");
     let pushes = format!("readers: [{{periodic: {{interval: 100, {to}}}}}, ");

@@ -1,4 +1,4 @@
-//! Whom a receiver trusts changes.
+//! Tests of reloads that change the trusted authorities of a receiver.
 
 use std::{
     net::SocketAddr,
@@ -22,11 +22,11 @@ use crate::support::{
     PATIENCE, certificates::Authority, eventually, stand::polls, tls_sink::Shows,
 };
 
-/// TLS before a node; its connections stay open as long as both sides want.
+/// A TLS server in front of a node. Its connections stay open as long as both sides want.
 struct Door {
     address: SocketAddr,
     shows: Arc<Mutex<Shows>>,
-    /// How many connections agreed on TLS.
+    /// The number of successful TLS handshakes.
     opened: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
@@ -49,7 +49,7 @@ impl Door {
                     };
                     counted.fetch_add(1, Ordering::Relaxed);
                     let mut node = TcpStream::connect(node).await.unwrap();
-                    // Either side may go away at any time.
+                    // Either side may close the connection at any time.
                     copy_bidirectional(&mut client, &mut node).await.ok();
                 });
             }
@@ -67,7 +67,7 @@ impl Door {
     }
 }
 
-/// The configuration in which `n0` is behind the door, and `ca` is trusted.
+/// The configuration in which `n0` is behind the TLS server, and `ca` is trusted.
 fn behind(stand: &Reloading, door: &Door, ca: &Path) -> String {
     let url = stand.world.nodes[0].url();
     let config = stand.world.config(FIRST);
@@ -106,7 +106,7 @@ async fn connections_are_made_anew_when_another_authority_is_trusted() {
     let polled = is_up(1.0).await;
     stand.until_polled("n0", polled + 1.0).await;
     let opened = door.opened();
-    // From the next connection on; those that are open are none the wiser.
+    // The change applies to new connections; open ones do not notice.
     *door.shows.lock().unwrap() = Shows::identity(second.issue("localhost"));
     stand.until_polled("n0", polled + 3.0).await;
     assert_eq!(door.opened(), opened, "the connections last");

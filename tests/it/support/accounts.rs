@@ -1,8 +1,8 @@
-//! What an exporter says became of the points that it was given.
+//! The counters of an exporter: what happened to its points.
 
 use super::scrape::Scrape;
 
-/// The accounts of one exporter in one scrape of the collector's own metrics.
+/// The counters of one exporter in one scrape of the collector's own metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Accounts {
     pub(crate) received: f64,
@@ -10,12 +10,12 @@ pub(crate) struct Accounts {
     pub(crate) rejected: f64,
     pub(crate) dropped: f64,
     pub(crate) held: f64,
-    /// Those that reached the disk since the start.
+    /// Points written to disk since the start.
     pub(crate) stored: f64,
 }
 
 impl Accounts {
-    /// Reads them, and asserts that points in = sent + rejected + dropped + held.
+    /// Reads them, and checks that points in = sent + rejected + dropped + held.
     pub(crate) fn of(scrape: &Scrape, exporter: &str) -> Self {
         let sum = |name| scrape.sum(&format!("{name}{{exporter=\"{exporter}\"}}"));
         let accounts = Self {

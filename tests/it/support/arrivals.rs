@@ -1,19 +1,19 @@
-//! Judges what arrived at a backend: how often, in which order, with which times.
+//! Checks what arrived at a backend: how often, in which order, with which times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sink::{Point, Value};
 
-/// The points of these requests as they came first, and how many of their points had come before.
-/// Asserts that each series came in the order of its times, and that what is repeated was in the
-/// request before: nothing else was in flight.
+/// The points of these requests without repetitions, and the number of repeated ones. Checks that
+/// each series arrived in the order of its times, and that a repeated point was in the previous
+/// request: nothing else was in progress.
 pub(crate) fn first_arrivals(requests: Vec<Vec<Point>>) -> (Vec<Point>, usize) {
     let (mut known, mut latest, mut first) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     let (mut before, mut repeated) = (BTreeSet::new(), 0);
     for request in requests {
         let mut this = BTreeSet::new();
         for point in request {
-            // In the order that tells them apart soonest.
+            // The most specific fields come first.
             let series = (
                 point.name.clone(),
                 point.attributes.clone(),
@@ -35,7 +35,7 @@ pub(crate) fn first_arrivals(requests: Vec<Vec<Point>>) -> (Vec<Point>, usize) {
     (first, repeated)
 }
 
-/// What a counting node said, by the points of its counter: the values and their times.
+/// The values of a counting node and their times, from the points of its counter.
 pub(crate) fn counts(points: &[Point], node: &str) -> Vec<(usize, u64)> {
     let of_node = points.iter().filter(|point| {
         point.name == "betanet_messages_total" && point.resource["service.instance.id"] == node
@@ -47,8 +47,8 @@ pub(crate) fn counts(points: &[Point], node: &str) -> Vec<(usize, u64)> {
     counts.collect()
 }
 
-/// Asserts that a value has the time at which it was given, by a node that gave its answers at
-/// these times.
+/// Checks that a value has the time at which the node gave it. `answered` are the times of its
+/// answers.
 pub(crate) fn assert_own_time((value, time): (usize, u64), answered: &[u64]) {
     let next = answered.get(value).copied().unwrap_or(u64::MAX);
     let given = answered[value - 1];

@@ -1,4 +1,4 @@
-//! Certificates made for one test.
+//! Certificates for one test.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 /// Counts authorities.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// Who signs certificates.
+/// A certificate authority.
 pub(crate) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -24,11 +24,11 @@ pub(crate) struct Identity {
 }
 
 impl Authority {
-    /// A new one, whom nobody trusts yet.
+    /// A new authority, which nobody trusts yet.
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
-        // Of its own name: it is by their names that certificates find who signed them.
+        // Each authority has its own name, because certificates find their authority by name.
         let name = format!("authority {}", MADE.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,7 +47,7 @@ impl Authority {
         self.sign(CertificateParams::new([name.to_owned()]).unwrap())
     }
 
-    /// One that was good for a day long ago.
+    /// A certificate that was valid for one day long ago.
     pub(crate) fn issue_expired(&self, name: &str) -> Identity {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2001, 1, 1);
@@ -65,7 +65,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// One that signs itself and says that it is an authority.
+    /// A self-signed certificate that is marked as an authority.
     pub(crate) fn self_signed(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -76,7 +76,8 @@ impl Identity {
         }
     }
 
-    /// Writes both into `folder`, over what is there: the certificate's file and the key's.
+    /// Writes both into `folder`, over existing files, and returns the paths of certificate and
+    /// key.
     pub(crate) fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
         std::fs::write(&certificate, &self.certificate).unwrap();

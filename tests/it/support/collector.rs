@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use super::{command::PROGRAM, process::Process};
 
-/// The configuration in its folder.
+/// The name of the configuration file.
 const FILE: &str = "otel-config.yaml";
 
 /// A running betanet-collector, killed on drop.
@@ -18,7 +18,7 @@ impl Collector {
         Self::run(config, &[], environment, ready).await
     }
 
-    /// The same with arguments of `run`.
+    /// Starts it with arguments of `run`.
     pub(crate) async fn run(
         config: &str,
         arguments: &[&str],
@@ -37,17 +37,17 @@ impl Collector {
         Self { process }
     }
 
-    /// Replaces its configuration file, as an editor would: at once.
+    /// Replaces its configuration file atomically, like an editor.
     pub(crate) fn configure(&self, config: &str) {
         self.write(FILE, config);
     }
 
-    /// Where its configuration is.
+    /// The path of its configuration.
     pub(crate) fn file(&self) -> PathBuf {
         self.process.folder().join(FILE)
     }
 
-    /// Replaces a file in its folder, at once.
+    /// Replaces a file in its directory atomically.
     pub(crate) fn write(&self, file: &str, text: &str) {
         let (new, file) = (
             self.process.folder().join("new"),
@@ -57,7 +57,7 @@ impl Collector {
         std::fs::rename(new, file).unwrap();
     }
 
-    /// The folder that it works in.
+    /// Its working directory.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.process.folder()
     }
@@ -77,14 +77,13 @@ impl Collector {
         self.process.id()
     }
 
-    /// Waits until it ends by itself; gives its exit code and its log.
+    /// Waits until it ends by itself. Returns its exit code and its log.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let status = self.process.ended("it ends by itself").await;
         (status.code(), self.process.log())
     }
 
-    /// From now on no file of it may be longer than so many bytes, or any length again: as if the
-    /// disk were full.
+    /// Limits the size of its files, or removes the limit: this is like a full disk.
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         let soft = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
         let (pid, limit) = (self.id().to_string(), format!("--fsize={soft}:unlimited"));
@@ -94,12 +93,12 @@ impl Collector {
         assert!(prlimit.unwrap().success());
     }
 
-    /// The most memory that it had resident so far, in bytes.
+    /// The most resident memory so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status_bytes("VmHWM:")
     }
 
-    /// The memory that it has resident now, in bytes.
+    /// The current resident memory, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.status_bytes("VmRSS:")
     }
@@ -119,7 +118,7 @@ impl Collector {
         self.process.stop_by("KILL").await;
     }
 
-    /// Asks it to stop (SIGTERM); gives its exit code, none if a signal ended it, and its log.
+    /// Stops it (SIGTERM). Returns its exit code, or `None` if a signal ended it, and its log.
     pub(crate) async fn stop(mut self) -> (Option<i32>, String) {
         let status = self.process.stop().await;
         (status.code(), self.process.log())

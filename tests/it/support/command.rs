@@ -1,4 +1,4 @@
-//! The program as it is called from a shell, to its end.
+//! Runs the program from a shell, to its end.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,10 +7,10 @@ use std::{
 
 use super::source::root;
 
-/// The program.
+/// The path of the program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_betanet-collector");
 
-/// What a call came to.
+/// The result of a run.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Output {
     pub(crate) code: Option<i32>,
@@ -18,7 +18,7 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// A call in an empty environment.
+/// A command with an empty environment.
 pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
@@ -29,7 +29,7 @@ pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it in `folder` with `arguments` and nothing in its environment but `environment`.
+/// Runs it in `folder` with `arguments` and only `environment`.
 pub(crate) fn run_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = command(folder, arguments);
     let output = command.envs(environment.iter().copied()).output().unwrap();
@@ -41,12 +41,12 @@ pub(crate) fn run_in(folder: &Path, arguments: &[&str], environment: &[(&str, &s
     }
 }
 
-/// The same in the root of the repository.
+/// Runs it in the root of the repository.
 pub(crate) fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     run_in(root(), arguments, environment)
 }
 
-/// Standard output of a call that succeeds without a word of complaint.
+/// Standard output of a run that succeeds without any message.
 pub(crate) fn stdout_of(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let output = run(arguments, environment);
     assert_eq!(
@@ -57,8 +57,8 @@ pub(crate) fn stdout_of(arguments: &[&str], environment: &[(&str, &str)]) -> Str
     output.stdout
 }
 
-/// Compares `actual` with the file `path`; with `UPDATE_FIXTURES=1` it writes the file instead.
-/// Gives the difference, if there is one.
+/// Compares `actual` with the file `path`. With `UPDATE_FIXTURES=1` it writes the file instead.
+/// Returns the difference, if there is one.
 pub(crate) fn golden(path: &Path, actual: &str) -> Option<String> {
     if std::env::var_os("UPDATE_FIXTURES").is_some() {
         std::fs::write(path, actual).unwrap();
@@ -73,7 +73,7 @@ pub(crate) fn golden(path: &Path, actual: &str) -> Option<String> {
     })
 }
 
-/// All files in a folder of the repository that end in `.yaml`, in order.
+/// All `.yaml` files in a directory of the repository, in order.
 pub(crate) fn yaml_files(folder: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join(folder)).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -85,7 +85,7 @@ pub(crate) fn yaml_files(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// A call of the program beside a simulator that this test runs.
+/// Runs the program next to a simulator that this test runs.
 pub(crate) async fn beside(folder: &Path, arguments: &[&str]) -> Output {
     let folder = folder.to_owned();
     let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();

@@ -1,4 +1,4 @@
-//! A node that never says the same twice, so that each of its answers can be found again.
+//! A node that never gives the same value twice, so that each of its answers can be found again.
 
 use std::{
     sync::{Arc, Mutex},
@@ -11,7 +11,7 @@ use hyper::Response;
 
 use super::server::Server;
 
-/// A Betanet node whose `packets_processed` is one higher at each answer: 1, 2, 3, …
+/// A Betanet node whose `packets_processed` grows by one with each answer: 1, 2, 3, …
 pub(crate) struct CountingNode {
     server: Server,
     answered: Arc<Mutex<Vec<u64>>>,
@@ -38,17 +38,17 @@ impl CountingNode {
         Self { server, answered }
     }
 
-    /// Where it is.
+    /// Its URL.
     pub(crate) fn url(&self) -> String {
         self.server.url()
     }
 
-    /// Waits until it has answered all that was asked by who has gone.
+    /// Waits until it has answered all requests of clients that have disconnected.
     pub(crate) async fn left(&self) {
         self.server.left().await;
     }
 
-    /// When it gave each answer, in Unix nanoseconds; the first one said 1.
+    /// When it gave each answer, in Unix nanoseconds. The first value was 1.
     pub(crate) fn answered(&self) -> Vec<u64> {
         self.answered.lock().unwrap().clone()
     }

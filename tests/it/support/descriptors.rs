@@ -1,9 +1,9 @@
-//! How many files and connections a test may have open.
+//! The number of files and connections that a test may have open.
 
 use std::process::Command;
 
-/// Lets this process, and what it starts from now on, have as many as the system allows: a node
-/// of a fleet takes one and each connection two more, and many systems begin at 1,024.
+/// Raises the limit of this process, and of its later children, to the system's maximum: a node of
+/// a fleet needs one and each connection two more, and many systems start with 1,024.
 pub(crate) fn allow_many() {
     let raised = Command::new("sh")
         .args([

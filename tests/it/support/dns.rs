@@ -15,10 +15,10 @@ use hickory_resolver::proto::{
 };
 use tokio::{net::UdpSocket, task::JoinSet};
 
-/// What is said of each name; none if the server fails at it.
+/// The records of each name. `None` if the server fails for it.
 type Zone = BTreeMap<Name, Option<Vec<RData>>>;
 
-/// A server on a free port, gone on drop. A name of which it was not told does not exist.
+/// A server on a free port, stopped on drop. A name without records does not exist.
 pub(crate) struct DnsServer {
     address: SocketAddr,
     zone: Arc<Mutex<Zone>>,
@@ -39,12 +39,12 @@ impl DnsServer {
         }
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Gives a name these addresses.
+    /// Sets the addresses of a name.
     pub(crate) fn a(&self, name: &str, addresses: &[&str]) {
         let records = addresses
             .iter()
@@ -52,14 +52,14 @@ impl DnsServer {
         self.set(name, Some(records.collect()));
     }
 
-    /// Gives a name these hosts and ports.
+    /// Sets the hosts and ports of a name.
     pub(crate) fn srv(&self, name: &str, hosts: &[(&str, u16)]) {
         let record =
             |(host, port): &(&str, u16)| RData::SRV(SRV::new(0, 0, *port, host.parse().unwrap()));
         self.set(name, Some(hosts.iter().map(record).collect()));
     }
 
-    /// Answers SERVFAIL for a name from now on.
+    /// Answers SERVFAIL for a name.
     pub(crate) fn fail(&self, name: &str) {
         self.set(name, None);
     }

@@ -1,4 +1,4 @@
-//! The way of a point: collector, perhaps Rotel, sink.
+//! The path of points: collector, perhaps Rotel, receiver.
 
 use betanet_collector::simulator::Node;
 
@@ -8,7 +8,7 @@ use super::{
     stand::{Options, Stand},
 };
 
-/// How points get to the sink.
+/// How points reach the receiver.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Way {
     Direct,
@@ -16,7 +16,7 @@ pub(crate) enum Way {
     RotelGrpc,
 }
 
-/// A running collector, the sink, and what stands between them.
+/// A running collector, the receiver, and what is between them.
 pub(crate) struct Line {
     pub(crate) stand: Stand,
     pub(crate) sink: OtlpSink,
@@ -24,7 +24,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Starts everything, the sink first.
+    /// Starts everything, the receiver first.
     pub(crate) async fn start(way: Way, nodes: &[(&str, &Node)]) -> Self {
         let sink = OtlpSink::start().await;
         let rotel = match way {
@@ -49,7 +49,7 @@ impl Line {
         Self { stand, sink, rotel }
     }
 
-    /// Stops everything in the order in which points flow, and gives all points.
+    /// Stops everything in the order in which points flow, and returns all points.
     pub(crate) async fn end(self) -> Vec<Point> {
         let (code, log) = self.stand.collector.stop().await;
         assert_eq!(code, Some(0), "{log}");

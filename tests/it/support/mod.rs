@@ -1,4 +1,4 @@
-//! What the tests share: real programs, a sink, a server, and the text of the sources.
+//! Shared by the tests: real programs, a receiver, a server, and the text of the sources.
 
 pub(crate) mod accounts;
 pub(crate) mod arrivals;
@@ -31,32 +31,33 @@ use std::{
 
 use tokio::net::TcpSocket;
 
-/// How long a real program may take for anything.
+/// The longest time for any step of a real program.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One client for all tests, because making one takes longer than asking. It keeps no connection:
-/// each test has a runtime of its own, and takes its connections with it.
+/// One client for all tests, because creating one takes longer than a request. It keeps no
+/// connections: each test has its own runtime, which closes its connections at its end.
 static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
     let client = reqwest::Client::builder().no_proxy();
     client.pool_max_idle_per_host(0).build().unwrap()
 });
 
-/// Asks for `url`.
+/// Requests `url`.
 pub(crate) async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
     CLIENT.get(url).send().await
 }
 
-/// What a scraper gets that prefers OpenMetrics.
+/// The answer for a scraper that prefers OpenMetrics.
 pub(crate) async fn open_metrics(url: &str) -> String {
     let scrape = CLIENT.get(url);
     let scrape = scrape.header("accept", "application/openmetrics-text");
     scrape.send().await.unwrap().text().await.unwrap()
 }
 
-/// A port on which nobody listens until the test, or a program that it starts, does.
+/// A port on which nothing listens until the test, or a program that it starts, does.
 ///
-/// It stays ours to the end: bound and never listening, so that the system gives it to nobody who
-/// asks for any port, and lets in whoever names it, as a server does that may be restarted at once.
+/// It stays reserved to the end: it is bound but never listens, so that the system gives it to no
+/// program that asks for any port, and lets a program use it that names it, as a server that may
+/// restart at once does.
 pub(crate) fn free_port() -> u16 {
     static RESERVED: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
     let reserved = reserved("127.0.0.1:0".parse().unwrap());
@@ -65,7 +66,7 @@ pub(crate) fn free_port() -> u16 {
     port
 }
 
-/// A socket of this address, beside which others may be bound as long as none listens.
+/// A socket with this address. Others may be bound to it as long as none listens.
 pub(crate) fn reserved(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -73,7 +74,8 @@ pub(crate) fn reserved(address: SocketAddr) -> TcpSocket {
     socket
 }
 
-/// Asks `probe` until it gives something: the only wait there is, and only for real programs.
+/// Calls `probe` until it returns a value. This is the only way to wait, and only for real
+/// programs.
 pub(crate) async fn eventually<T>(
     what: &str,
     deadline: Duration,

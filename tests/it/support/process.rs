@@ -1,4 +1,4 @@
-//! A real program that runs beside a test.
+//! A real program that runs next to a test.
 
 use std::{
     fs::File,
@@ -10,15 +10,16 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, eventually, get};
 
-/// A running program with a folder of its own. It is killed on drop, and what it wrote is shown
-/// if the test fails.
+/// A running program with its own directory. It is killed on drop, and its output is shown if the
+/// test fails.
 pub(crate) struct Process {
     child: Child,
     folder: TempDir,
 }
 
 impl Process {
-    /// Starts `program` with what `prepare` gives it, once its folder is there.
+    /// Starts `program` with the arguments and environment from `prepare`, after its directory
+    /// exists.
     pub(crate) fn start(program: &str, prepare: impl FnOnce(&mut Command, &Path)) -> Self {
         let folder = TempDir::new().unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
@@ -56,12 +57,12 @@ impl Process {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Asks it to stop (SIGTERM) and waits for that.
+    /// Stops it (SIGTERM) and waits for its end.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.stop_by("TERM").await
     }
 
-    /// Asks it to stop with this signal, `TERM` or `INT`, and waits for that.
+    /// Stops it with this signal, `TERM` or `INT`, and waits for its end.
     pub(crate) async fn stop_by(&mut self, signal: &str) -> ExitStatus {
         self.signal(signal);
         self.ended(&format!("it stops after SIG{signal}")).await
@@ -81,7 +82,7 @@ impl Process {
         eventually(what, PATIENCE, async || self.child.try_wait().unwrap()).await
     }
 
-    /// Its folder.
+    /// Its directory.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -89,7 +90,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only if it has ended, which is what is wanted.
+        // Both fail only if it has already ended.
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {

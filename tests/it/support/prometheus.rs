@@ -1,4 +1,4 @@
-//! A real Prometheus, and its judgement of a text.
+//! A real Prometheus, and promtool.
 
 use std::{
     io::Write as _,
@@ -18,20 +18,20 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with `config`, what follows `global:` in `prometheus.yml`, and waits until it
-    /// is ready.
+    /// Starts it with `config`, the part after `global:` in `prometheus.yml`, and waits until it is
+    /// ready.
     pub(crate) async fn start(config: &str) -> Self {
         Self::start_with(config, &[]).await
     }
 
-    /// One that scrapes nothing and takes what is written to it; and where.
+    /// One that scrapes nothing and accepts remote write, and its URL.
     pub(crate) async fn receiving() -> (Self, String) {
         let prometheus = Self::start_with("", &["--web.enable-remote-write-receiver"]).await;
         let url = format!("{}/api/v1/write", prometheus.url);
         (prometheus, url)
     }
 
-    /// The same with more arguments.
+    /// Starts it with more arguments.
     pub(crate) async fn start_with(config: &str, arguments: &[&str]) -> Self {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
@@ -59,12 +59,12 @@ impl Prometheus {
         }
     }
 
-    /// The series that `promql` gives now.
+    /// The current series of `promql`.
     pub(crate) async fn query(&self, promql: &str) -> Value {
         self.ask("query", &[("query", promql)]).await["result"].clone()
     }
 
-    /// The number that `promql` gives now; none unless it is one series.
+    /// The current number of `promql`. `None` unless it is one series.
     pub(crate) async fn number(&self, promql: &str) -> Option<f64> {
         let result = self.query(promql).await;
         let [series] = result.as_array()?.as_slice() else {
@@ -73,8 +73,8 @@ impl Prometheus {
         series.pointer("/value/1")?.as_str()?.parse().ok()
     }
 
-    /// The series of a name with all the samples that were taken: their labels, and when
-    /// (since 1970) they had which value.
+    /// The series with this name and all their samples: their labels, and their values with times
+    /// since 1970.
     pub(crate) async fn samples(&self, name: &str) -> Vec<(Value, Vec<(Duration, f64)>)> {
         let series = self.query(&format!("{name}[1d]")).await;
         let sample = |sample: &Value| {
@@ -88,7 +88,7 @@ impl Prometheus {
         series.collect()
     }
 
-    /// The series that `promql` gives between two moments (Unix seconds), one value a second.
+    /// The series of `promql` between two times (Unix seconds), one value per second.
     pub(crate) async fn range(&self, promql: &str, start: f64, end: f64) -> Value {
         let (start, end) = (start.to_string(), end.to_string());
         let parameters = [
@@ -100,7 +100,7 @@ impl Prometheus {
         self.ask("query_range", &parameters).await["result"].clone()
     }
 
-    /// The exemplars that it keeps of the series that `promql` names.
+    /// The stored exemplars of the series of `promql`.
     pub(crate) async fn exemplars(&self, promql: &str) -> Vec<Value> {
         let parameters = [("query", promql), ("start", "0"), ("end", "99999999999")];
         let series = self.ask("query_exemplars", &parameters).await;
@@ -127,8 +127,8 @@ impl Prometheus {
     }
 }
 
-/// What `promtool check metrics` has against `text`; empty if nothing. Panics where `text` is no
-/// Prometheus text at all.
+/// The output of `promtool check metrics` for `text`; empty if it is fine. Panics if `text` is not
+/// Prometheus text.
 pub(crate) fn promtool_check_metrics(text: &str) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -138,7 +138,7 @@ pub(crate) fn promtool_check_metrics(text: &str) -> String {
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start promtool: {error}; run tests/run"));
     let mut stdin = promtool.stdin.take().unwrap();
-    // A writer of its own: promtool may speak before it has read everything.
+    // A separate thread writes: promtool may answer before it has read everything.
     let text = text.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = promtool.wait_with_output().unwrap();

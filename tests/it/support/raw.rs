@@ -1,4 +1,4 @@
-//! A server that speaks TCP and nothing else, for what no HTTP server does.
+//! A TCP server for answers that no HTTP server gives.
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// A server on a free port, gone on drop.
+/// A server on a free port, stopped on drop.
 pub(crate) struct RawServer {
     address: SocketAddr,
     requests: Arc<AtomicU64>,
@@ -23,7 +23,7 @@ pub(crate) struct RawServer {
 }
 
 impl RawServer {
-    /// Reads one request of each connection and leaves the rest to `answer`.
+    /// Reads one request of each connection, and leaves the rest to `answer`.
     pub(crate) async fn start<A, F>(answer: A) -> Self
     where
         A: Fn(TcpStream) -> F + Send + Sync + 'static,
@@ -54,12 +54,12 @@ impl RawServer {
         }
     }
 
-    /// Where it listens.
+    /// Its URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How many requests came.
+    /// The number of requests.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }

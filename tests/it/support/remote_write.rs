@@ -1,4 +1,4 @@
-//! Prometheus' remote write 1.0 as a receiver reads it.
+//! Reads Prometheus remote write 1.0, like a receiver.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,7 +8,7 @@ use prost::Message;
 
 use super::sink::{Kind, Point, Value};
 
-/// Where it is written to.
+/// The path of the endpoint.
 pub(crate) const PATH: &str = "/api/v1/write";
 
 #[derive(Clone, PartialEq, Message)]
@@ -41,8 +41,8 @@ struct Sample {
     timestamp: i64,
 }
 
-/// The samples of a request, each as the point that it is of. A time is the end of its millisecond;
-/// a whole number is an integer.
+/// The samples of a request as points. A time is the end of its millisecond; a whole number is an
+/// integer.
 pub(super) fn points_of(request: &Request<Bytes>) -> Result<Vec<Point>, u16> {
     for (header, value) in [
         ("content-type", "application/x-protobuf"),

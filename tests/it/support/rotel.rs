@@ -1,12 +1,12 @@
-//! Rotel: a real OpenTelemetry agent that nobody here wrote.
+//! Rotel: an independent OpenTelemetry agent.
 
 use super::{free_port, process::Process};
 
-/// A Rotel that takes OTLP and passes all of it on to a sink.
+/// A Rotel that receives OTLP and passes all of it to a receiver.
 pub(crate) struct Rotel {
-    /// Where it takes OTLP/gRPC.
+    /// The address of OTLP/gRPC.
     pub(crate) grpc: String,
-    /// Where it takes OTLP/HTTP.
+    /// The address of OTLP/HTTP.
     pub(crate) http: String,
     process: Process,
 }
@@ -36,7 +36,7 @@ impl Rotel {
         }
     }
 
-    /// Asks it to stop, which makes it hand on what it holds.
+    /// Stops it, which makes it send what it holds.
     pub(crate) async fn stop(mut self) {
         let status = self.process.stop().await;
         assert!(status.success(), "{status}");

@@ -1,4 +1,4 @@
-//! What `/metrics` says, sample by sample.
+//! The contents of `/metrics`, sample by sample.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ pub(crate) struct Scrape {
     samples: Vec<Sample>,
 }
 
-/// One line that is no comment.
+/// One line that is not a comment.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) name: String,
     pub(crate) labels: BTreeMap<String, String>,
-    /// As it is written, so that integers can be compared to the last digit.
+    /// The value as it is written, so that integers can be compared exactly.
     pub(crate) value: String,
 }
 
 impl Scrape {
-    /// Reads the text format as the collector writes it: no timestamps, no escapes in the labels
-    /// that tests use.
+    /// Parses the text format as the collector writes it: without timestamps and without escapes in
+    /// the labels that tests use.
     pub(crate) fn parse(text: String) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let samples = lines.map(sample).collect();
@@ -32,7 +32,8 @@ impl Scrape {
         &self.samples
     }
 
-    /// The samples that `selector` names: `name` or `name{label="value",…}`, other labels free.
+    /// The samples of `selector`: `name` or `name{label="value",…}`; other labels may have any
+    /// value.
     pub(crate) fn select(&self, selector: &str) -> Vec<&Sample> {
         let (name, labels) = head(selector);
         let wanted = |sample: &&Sample| {
@@ -42,7 +43,7 @@ impl Scrape {
         self.samples.iter().filter(wanted).collect()
     }
 
-    /// The value of the one sample that `selector` names, as it is written; none if there is none.
+    /// The value of the only sample of `selector`, as it is written. `None` if there is none.
     pub(crate) fn exact(&self, selector: &str) -> Option<&str> {
         match self.select(selector).as_slice() {
             [] => None,
@@ -51,12 +52,12 @@ impl Scrape {
         }
     }
 
-    /// The same as a number.
+    /// The value as a number.
     pub(crate) fn value(&self, selector: &str) -> Option<f64> {
         self.exact(selector).map(|text| text.parse().unwrap())
     }
 
-    /// The sum of all that `selector` names; 0 if there is nothing.
+    /// The sum of all samples of `selector`; 0 if there are none.
     pub(crate) fn sum(&self, selector: &str) -> f64 {
         let selected = self.select(selector);
         let values = selected.iter().map(|s| s.value.parse::<f64>().unwrap());

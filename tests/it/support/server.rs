@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{PATIENCE, eventually, get};
 
-/// A server on a free port, gone on drop.
+/// A server on a free port, stopped on drop.
 pub(crate) struct Server {
     address: SocketAddr,
     /// Each connection has a clone.
@@ -23,7 +23,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers each request with what `handler` gives.
+    /// Answers each request with the result of `handler`.
     pub(crate) async fn start<H>(handler: H) -> Self
     where
         H: Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
@@ -43,9 +43,9 @@ impl Server {
         }
     }
 
-    /// Waits until everybody has left who had connected, with whatever they had asked.
+    /// Waits until all clients have disconnected, whatever they had requested.
     pub(crate) async fn left(&self) {
-        // Those who wait before this one have been let in when it is answered.
+        // Earlier connections have been accepted when this one is answered.
         get(&self.url()).await.unwrap();
         eventually("nobody is connected", PATIENCE, async || {
             (Arc::strong_count(&self.connected) == 1).then_some(())
@@ -53,12 +53,12 @@ impl Server {
         .await;
     }
 
-    /// Where it listens: `127.0.0.1:12345`.
+    /// Its address: `127.0.0.1:12345`.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// The same as a URL.
+    /// Its URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -73,7 +73,7 @@ where
         let (handler, connected) = (Arc::clone(&handler), connected.upgrade());
         let service = service_fn(move |request| answer(request, Arc::clone(&handler)));
         connections.spawn(async move {
-            // A client may go away at any time; the test notices by what it waits for.
+            // A client may disconnect at any time. The test notices that by what it waits for.
             http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await

@@ -1,4 +1,4 @@
-//! The end of the line: takes OTLP over HTTP and keeps every point.
+//! A receiver of OTLP over HTTP that stores every point.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use prost::Message as _;
 
 use super::{PATIENCE, eventually, server::Server};
 
-/// One point of one series, with all that is around it.
+/// One point of one series, with everything around it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Point {
     pub(crate) resource: Arc<BTreeMap<String, String>>,
@@ -31,13 +31,13 @@ pub(crate) struct Point {
     pub(crate) kind: Kind,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) value: Value,
-    /// Unix nanoseconds.
+    /// Start time in Unix nanoseconds.
     pub(crate) start_time: u64,
-    /// Unix nanoseconds.
+    /// Time in Unix nanoseconds.
     pub(crate) time: u64,
 }
 
-/// What OTLP says the metric is.
+/// The kind of the metric in OTLP.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
     Gauge,
@@ -59,7 +59,7 @@ pub(crate) enum Value {
     },
 }
 
-/// Takes `POST /v1/metrics`: protobuf, plain or gzip.
+/// Accepts `POST /v1/metrics`: protobuf, plain or gzip.
 pub(crate) struct OtlpSink {
     server: Server,
     points: Arc<Mutex<Vec<Point>>>,
@@ -92,7 +92,7 @@ impl OtlpSink {
         }
     }
 
-    /// Whether it refuses everything (503) from now on.
+    /// Sets whether it refuses everything (503).
     pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::Relaxed);
     }
@@ -107,7 +107,7 @@ impl OtlpSink {
         self.points.lock().unwrap().clone()
     }
 
-    /// Waits until `enough` is content with the points, and gives them.
+    /// Waits until `enough` accepts the points, and returns them.
     pub(crate) async fn wait(&self, what: &str, enough: impl Fn(&[Point]) -> bool) -> Vec<Point> {
         eventually(what, PATIENCE, async || {
             Some(self.points()).filter(|points| enough(points))
@@ -116,7 +116,7 @@ impl OtlpSink {
     }
 }
 
-/// The flag of a point that says that its series has ended.
+/// The flag of a point that ends its series.
 const NO_RECORDED_VALUE: u32 = 1;
 
 fn empty(status: u16) -> Response<Bytes> {

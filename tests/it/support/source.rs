@@ -1,13 +1,13 @@
-//! The sources as text: enough of a lexer to judge imports and sizes.
+//! The sources as text: a simple lexer to check imports and sizes.
 
 use std::path::{Path, PathBuf};
 
-/// The folder of the package.
+/// The root directory of the package.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Rust file below `src/`: its path from there, and its text.
+/// Every Rust file below `src/`: its relative path and its text.
 pub(crate) fn files() -> Vec<(PathBuf, String)> {
     let src = root().join("src");
     let (mut found, mut folders) = (Vec::new(), vec![src.clone()]);
@@ -26,7 +26,7 @@ pub(crate) fn files() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// One word or sign and the line (from 1) it stands on.
+/// One word or sign, and its line, from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token {
     pub(crate) text: String,
@@ -55,7 +55,7 @@ fn is_code(token: &str) -> bool {
     !token.starts_with("//") && !token.starts_with("/*") && !quoted && !token.trim().is_empty()
 }
 
-/// Where the word, sign, comment, string or lifetime that starts at `at` ends.
+/// The end of the word, sign, comment, string or lifetime that starts at `at`.
 fn token_end(chars: &[char], at: usize) -> usize {
     let starts = |text: &str| {
         text.chars()
@@ -72,7 +72,7 @@ fn token_end(chars: &[char], at: usize) -> usize {
         return string_end(chars, at, '"');
     }
     if first == '\'' {
-        // A character closes after one sign or an escape; anything else is a lifetime.
+        // A character literal ends after one sign or an escape; anything else is a lifetime.
         let is_character = chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\'');
         return if is_character {
             string_end(chars, at, '\'')
@@ -114,7 +114,8 @@ fn string_end(chars: &[char], start: usize, quote: char) -> usize {
     at.min(chars.len())
 }
 
-/// `r"…"`, `r#"…"#`, `br"…"`: no escapes, closed by a quote and as many `#`.
+/// The end of `r"…"`, `r#"…"#` or `br"…"`: no escapes, closed by a quote and the same number of
+/// `#`.
 fn raw_string_end(chars: &[char], start: usize) -> Option<usize> {
     let prefix = usize::from(chars.get(start) == Some(&'b'));
     if chars.get(start + prefix) != Some(&'r') {
@@ -130,7 +131,7 @@ fn raw_string_end(chars: &[char], start: usize) -> Option<usize> {
 }
 
 #[test]
-fn comments_and_strings_are_no_code() {
+fn comments_and_strings_are_not_code() {
     let text = "a::b /* \" */ // c\n\"d\\\"e\" r#\"f\"g\"# 'h' '\\'' &'life i\nj";
     let found = tokens(text);
     let words: Vec<&str> = found.iter().map(|token| token.text.as_str()).collect();

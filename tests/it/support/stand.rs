@@ -1,4 +1,4 @@
-//! The real program before simulated nodes, polling them ten times a second.
+//! The real program with simulated nodes, which it polls ten times a second.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -6,28 +6,28 @@ use betanet_collector::simulator::{Dialect, Node, NodeOptions};
 
 use super::{PATIENCE, collector::Collector, eventually, free_port, get, scrape::Scrape};
 
-/// What the program is to do; the nodes come with [`Options::start`].
+/// The options of the program. [`Options::start`] gets the nodes.
 pub(crate) struct Options {
     /// `receivers::…::collection_interval`.
     pub(crate) interval: &'static str,
     /// `receivers::…::timeout`.
     pub(crate) timeout: &'static str,
-    /// `receivers::…::retry` and the like, as flow YAML; by default single attempts that no breaker
-    /// refuses.
+    /// `receivers::…::retry` and other keys, as flow YAML. By default there are single attempts
+    /// that no breaker refuses.
     pub(crate) resilience: &'static str,
-    /// The definition of the nodes of dialect 1, or several.
+    /// The definition or definitions of nodes with the first API.
     pub(crate) definition: &'static str,
     /// More keys of every target, as flow YAML.
     pub(crate) target: &'static str,
-    /// What the pipeline's processors are: id and settings as flow YAML.
+    /// The processors of the pipeline: id and settings as flow YAML.
     pub(crate) processors: Vec<(&'static str, &'static str)>,
     /// More keys of the exporter `prometheus`, as flow YAML.
     pub(crate) prometheus: &'static str,
-    /// More exporters beside `prometheus`: id and settings as flow YAML.
+    /// More exporters: id and settings as flow YAML.
     pub(crate) exporters: Vec<(String, String)>,
     /// More keys of `service::telemetry`, as flow YAML.
     pub(crate) telemetry: &'static str,
-    /// More extensions beside `health_check`: id and settings as flow YAML.
+    /// More extensions: id and settings as flow YAML.
     pub(crate) extensions: Vec<(String, String)>,
 }
 
@@ -48,27 +48,27 @@ impl Default for Options {
     }
 }
 
-/// A running collector and where it listens.
+/// A running collector and its addresses.
 pub(crate) struct Stand {
     pub(crate) collector: Collector,
     /// `127.0.0.1:12345`: `/metrics` and `/health`.
     pub(crate) address: String,
-    /// Where its own metrics are.
+    /// The port of its own metrics.
     own_port: u16,
 }
 
-/// A node of a dialect, on any free port.
+/// A node with this API, on any free port.
 pub(crate) fn node(dialect: Dialect) -> Node {
     Node::start(NodeOptions::new(dialect)).unwrap()
 }
 
 impl Options {
-    /// Polls fifty times a second and pushes to `url` by `otlp_http`, from a queue in `folder`.
+    /// Polls fifty times a second and pushes to `url` with `otlp_http`, from a queue in `folder`.
     pub(crate) fn pushing_from_disk(url: &str, folder: &Path) -> Self {
         Self::pushing_with("otlp_http", url, folder)
     }
 
-    /// The same by another exporter.
+    /// The same with another exporter.
     pub(crate) fn pushing_with(exporter: &str, url: &str, folder: &Path) -> Self {
         let id = exporter.to_owned();
         let storage = format!("{{directory: \"{}\"}}", folder.display());
@@ -85,20 +85,18 @@ impl Options {
         }
     }
 
-    /// Starts the collector on targets: a name, where it is, and what it speaks.
+    /// Starts the collector with targets: name, URL, and API.
     pub(crate) async fn start_at(&self, targets: &[(&str, &str, Dialect)]) -> Stand {
         self.start_receivers(self.receivers(targets)).await
     }
 
-    /// Starts the collector with these further keys of its receiver, as flow YAML, instead of
-    /// targets.
+    /// Starts the collector with these keys of its receiver, as flow YAML, in place of targets.
     pub(crate) async fn start_with(&self, keys: &str) -> Stand {
         let receiver = self.receiver("betanet", self.definition, keys);
         self.start_receivers((receiver, "betanet".to_owned())).await
     }
 
-    /// Gives a running collector these options and keys instead of those that it has, and has it
-    /// reload.
+    /// Gives a running collector these options and keys, and makes it reload.
     pub(crate) fn reload_with(&self, stand: &Stand, keys: &str) {
         let receiver = self.receiver("betanet", self.definition, keys);
         let receivers = (receiver, "betanet".to_owned());
@@ -120,7 +118,7 @@ impl Options {
         }
     }
 
-    /// Starts the collector on nodes.
+    /// Starts the collector with nodes.
     pub(crate) async fn start(&self, nodes: &[(&str, &Node)]) -> Stand {
         let urls: Vec<_> = nodes.iter().map(|(_, node)| node.url()).collect();
         let targets: Vec<_> = nodes
@@ -144,7 +142,7 @@ impl Options {
         let mut used = Vec::new();
         for (dialect, id, definition) in [
             (Dialect::Betanet, "betanet", self.definition),
-            // Simulated nodes are mended.
+            // Simulated nodes do not have the fault of the public server.
             (Dialect::Mixnode, "betanet/mixnode", "betanet-mixnode-full"),
         ] {
             let listed = targets.iter().filter(|(_, _, speaks)| *speaks == dialect);
@@ -198,42 +196,42 @@ impl Options {
 }
 
 impl Stand {
-    /// What a scrape shows now.
+    /// A scrape.
     pub(crate) async fn scrape(&self) -> Scrape {
         Scrape::parse(self.get("/metrics").await)
     }
 
-    /// What the collector says of itself now.
+    /// A scrape of the collector's own metrics.
     pub(crate) async fn own(&self) -> Scrape {
         let url = format!("http://127.0.0.1:{}/metrics", self.own_port);
         Scrape::parse(text(&url).await)
     }
 
-    /// Where its own metrics are, `127.0.0.1:12345`.
+    /// The address of its own metrics, `127.0.0.1:12345`.
     pub(crate) fn own_address(&self) -> String {
         format!("127.0.0.1:{}", self.own_port)
     }
 
-    /// What `/health` says now.
+    /// The contents of `/health`.
     pub(crate) async fn health(&self) -> serde_json::Value {
         serde_json::from_str(&self.get("/health").await).unwrap()
     }
 
-    /// A scrape after `more` further polls of `target`. Two are enough for one that began after
+    /// A scrape after `more` further polls of `target`. Two are enough for one that started after
     /// the call, and whose result is there.
     pub(crate) async fn after_polls(&self, target: &str, more: u32) -> Scrape {
         let before = polls(&self.scrape().await, target);
         self.until_polls(target, before + f64::from(more)).await
     }
 
-    /// A scrape once `target` has been polled so many times since the start.
+    /// A scrape after `target` has been polled this many times since the start.
     pub(crate) async fn until_polls(&self, target: &str, count: f64) -> Scrape {
         let what = format!("{count} polls of {target}");
         self.until(&what, |scrape| polls(scrape, target) >= count)
             .await
     }
 
-    /// The first scrape with which `enough` is content.
+    /// The first scrape that `enough` accepts.
     pub(crate) async fn until(&self, what: &str, enough: impl Fn(&Scrape) -> bool) -> Scrape {
         eventually(what, PATIENCE, async || {
             Some(self.scrape().await).filter(|scrape| enough(scrape))
@@ -251,15 +249,16 @@ async fn text(url: &str) -> String {
     answer.text().await.unwrap()
 }
 
-/// How many polls of a target have ended, whatever they gave. Every endpoint counts each of them.
+/// The number of finished polls of a target, whatever the result. Every endpoint counts each of
+/// them.
 pub(crate) fn polls(scrape: &Scrape, target: &str) -> f64 {
     let selector = format!("betanet_poll_results_total{{target=\"{target}\"}}");
     let endpoints = scrape.select(&format!("betanet_source_up{{target=\"{target}\"}}"));
-    // No endpoint yet: no poll yet.
+    // Without an endpoint there was no poll yet.
     scrape.sum(&selector) / (endpoints.len().max(1) as f64)
 }
 
-/// A node that says what the documentation of the metrics API says.
+/// A node with the values of the documentation of the metrics API.
 pub(crate) fn documented_node() -> Node {
     let node = node(Dialect::Betanet);
     node.update(|state| {

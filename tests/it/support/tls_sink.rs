@@ -1,4 +1,4 @@
-//! Takes OTLP by TLS, over HTTP and gRPC, and says yes to all of it; to whom asks for JSON, `{}`.
+//! Accepts all OTLP over TLS, with HTTP and gRPC, and returns `{}` to clients that ask for JSON.
 
 use std::{
     convert::Infallible,
@@ -30,23 +30,23 @@ use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
 
 use super::certificates::{Authority, Identity};
 
-/// Which way OTLP takes.
+/// The transport of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Protocol {
     Http,
     Grpc,
 }
 
-/// What the server shows and asks for.
+/// The certificate that the server has, and the one that it requires.
 #[derive(Clone)]
 pub(crate) struct Shows {
     pub(crate) identity: Identity,
-    /// The authority that has to have signed the client's certificate.
+    /// The authority that must have signed the client's certificate.
     pub(crate) client_ca: Option<String>,
     pub(crate) newest: &'static SupportedProtocolVersion,
 }
 
-/// A server on a free port, gone on drop.
+/// A server on a free port, stopped on drop.
 pub(crate) struct TlsSink {
     address: SocketAddr,
     config: Arc<Mutex<Arc<ServerConfig>>>,
@@ -54,7 +54,7 @@ pub(crate) struct TlsSink {
 }
 
 impl Shows {
-    /// A certificate, to anybody.
+    /// A certificate, for all clients.
     pub(crate) fn identity(identity: Identity) -> Self {
         Self {
             identity,
@@ -63,7 +63,7 @@ impl Shows {
         }
     }
 
-    /// Only to whom `authority` knows.
+    /// Accepts only clients that `authority` knows.
     pub(crate) fn asks_for(self, authority: &Authority) -> Self {
         Self {
             client_ca: Some(authority.pem().to_owned()),
@@ -71,7 +71,7 @@ impl Shows {
         }
     }
 
-    /// The same for a server.
+    /// The TLS configuration of a server.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let versions: &[_] = match self.newest == &TLS12 {
@@ -120,7 +120,7 @@ impl TlsSink {
         }
     }
 
-    /// What it shows from the next connection on.
+    /// Changes the certificate for new connections.
     pub(crate) fn show(&self, shows: &Shows) {
         *self.config.lock().unwrap() = shows.config();
     }
@@ -133,7 +133,7 @@ impl TlsSink {
 
 type Accepted = Pin<Box<dyn Stream<Item = Result<TlsStream<TcpStream>, Infallible>> + Send>>;
 
-/// The connections whose handshake both sides agreed to.
+/// The connections with a successful handshake.
 fn handshakes(listener: TcpListener, config: Arc<Mutex<Arc<ServerConfig>>>) -> Accepted {
     Box::pin(stream::unfold(listener, move |listener| {
         let config = Arc::clone(&config);
@@ -149,7 +149,7 @@ fn handshakes(listener: TcpListener, config: Arc<Mutex<Arc<ServerConfig>>>) -> A
     }))
 }
 
-/// One request a connection, so that each needs a handshake.
+/// One request per connection, so that each needs a handshake.
 async fn serve_http(mut accepted: Accepted) {
     use futures_util::StreamExt as _;
     while let Some(Ok(stream)) = accepted.next().await {

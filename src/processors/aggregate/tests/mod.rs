@@ -1,4 +1,4 @@
-//! What a fleet comes to, and when it is said.
+//! Tests of the aggregates and of when they are sent.
 
 mod totals;
 
@@ -12,7 +12,7 @@ use crate::{
     processors::testing::{build, reading, stream, text},
 };
 
-/// What the rest of the pipeline was given: one line an opening, then the last readings.
+/// What the rest of the pipeline received: one line for each opening, then the last readings.
 #[derive(Default)]
 struct RecordedOutput {
     opened: Mutex<Vec<String>>,
@@ -51,7 +51,7 @@ impl BatchSink for RecordingSink {
     }
 }
 
-/// A fleet whose aggregates are emitted every 10 s.
+/// A fleet whose aggregates are sent every 10 s.
 struct AggregateBench {
     processor: Arc<dyn Processor>,
     seen: Arc<RecordedOutput>,
@@ -87,7 +87,7 @@ impl AggregateBench {
         }
     }
 
-    /// What is emitted at the next interval, but for the coverage.
+    /// The values at the next interval, without the coverage.
     async fn values(&self) -> Vec<String> {
         let mut lines = self.all().await;
         lines.retain(|line| !line.starts_with("betanet."));
@@ -118,7 +118,7 @@ impl TestNode {
         });
     }
 
-    /// A poll in which endpoint `a` gave none and `b` was not asked.
+    /// A poll in which endpoint `a` gave none and `b` was not polled.
     fn fails(&mut self) {
         self.stage.process(Batch {
             lost: vec!["test/a".into()],
@@ -130,7 +130,7 @@ impl TestNode {
 const TOTAL: &str = "metrics: [{include: total}]";
 
 #[tokio::test(start_paused = true)]
-async fn a_counter_is_the_sum_of_increments_whoever_drops_out() {
+async fn a_counter_is_the_sum_of_increases_whichever_target_disappears() {
     let lab = AggregateBench::new(TOTAL);
     let (mut a, mut b) = (lab.join("a", ""), lab.join("b", ""));
     a.gives(&["total 1000"]);
@@ -138,14 +138,14 @@ async fn a_counter_is_the_sum_of_increments_whoever_drops_out() {
     assert_eq!(
         lab.values().await,
         ["fleet.total 0"],
-        "what was before does not count"
+        "earlier values do not count"
     );
     a.gives(&["total 1010"]);
     b.gives(&["total 55"]);
     assert_eq!(lab.values().await, ["fleet.total 15"]);
     a.fails();
     b.gives(&["total 3"]);
-    assert_eq!(lab.values().await, ["fleet.total 18"], "b began again");
+    assert_eq!(lab.values().await, ["fleet.total 18"], "b started again");
     a.gives(&["total 1100"]);
     assert_eq!(lab.values().await, ["fleet.total 108"]);
     drop(a);
@@ -156,7 +156,7 @@ async fn a_counter_is_the_sum_of_increments_whoever_drops_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_opened_anew_goes_on_unless_it_is_another_one() {
+async fn a_reopened_target_continues_unless_it_is_another_node() {
     let lab =
         AggregateBench::new("metrics: [{include: total}, {include: gauge, functions: [sum]}]");
     let mut old = lab.join("a", "zone=eu");
@@ -171,14 +171,14 @@ async fn who_is_opened_anew_goes_on_unless_it_is_another_one() {
     };
     assert_eq!(lab.all().await, is(0));
     let mut new = lab.join("a", "zone=eu");
-    assert_eq!(lab.all().await, is(0), "the old one is not expected twice");
+    assert_eq!(lab.all().await, is(0), "the target is expected only once");
     drop(old);
     new.gives(&["total 1010", "gauge 5"]);
-    assert_eq!(lab.all().await, is(10), "it is known that 1000 was before");
+    assert_eq!(lab.all().await, is(10), "the earlier value 1000 is known");
     let mut other = lab.join("a", "zone=us");
     drop(new);
     other.gives(&["total 5000", "gauge 5"]);
-    assert_eq!(lab.all().await, is(10), "another node under the same name");
+    assert_eq!(lab.all().await, is(10), "another node with the same name");
     let mut again = lab.join("a", "zone=us");
     drop(other);
     again.gives(&["total 5001", "gauge 5"]);
@@ -186,7 +186,7 @@ async fn who_is_opened_anew_goes_on_unless_it_is_another_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_metric_that_comes_later_does_not_begin_the_others_anew() {
+async fn a_later_metric_does_not_restart_the_others() {
     let lab = AggregateBench::new("metrics: [{include: total}, {include: packets}]");
     let both = stream("a", "");
     let mut one = both.clone();
@@ -203,14 +203,14 @@ async fn a_metric_that_comes_later_does_not_begin_the_others_anew() {
     new.gives(&["total 1011", "packets 7"]);
     new.gives(&["total 1012", "packets 8"]);
     let expected = ["fleet.packets 0", "fleet.total 12"];
-    assert_eq!(lab.values().await, expected, "a new total begins now, at 0");
+    assert_eq!(lab.values().await, expected, "a new total starts now, at 0");
     new.gives(&["total 1012", "packets 9"]);
     assert_eq!(lab.values().await, ["fleet.packets 1", "fleet.total 12"]);
     assert_eq!(lab.seen.opened.lock().unwrap().len(), 1, "one target");
 }
 
 #[tokio::test(start_paused = true)]
-async fn gauges_are_those_of_fresh_members_and_coverage_says_how_many() {
+async fn gauges_use_fresh_targets_and_coverage_is_their_share() {
     let lab = AggregateBench::new("metrics: [{include: gauge, quantiles: [0.5]}]");
     let mut nodes = ["a", "b", "c", "d"].map(|name| lab.join(name, ""));
     for (node, value) in nodes.iter_mut().zip([1, 2, 3, 10]) {
@@ -235,11 +235,11 @@ async fn gauges_are_those_of_fresh_members_and_coverage_says_how_many() {
     let [.., last] = nodes;
     drop(last);
     let left = all("2", "3", "3", "2", "6", "1");
-    assert_eq!(lab.all().await, left, "nobody expects it");
+    assert_eq!(lab.all().await, left, "it is not expected");
 }
 
 #[tokio::test(start_paused = true)]
-async fn under_the_floor_only_the_coverage_is_said() {
+async fn below_min_coverage_only_the_coverage_is_sent() {
     let lab = AggregateBench::new(
         "min_coverage: 0.6\nmetrics: [{include: gauge, functions: [sum]}, {include: total}]",
     );
@@ -252,7 +252,7 @@ async fn under_the_floor_only_the_coverage_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_are_of_labels_of_the_target_or_of_the_point() {
+async fn groups_use_labels_of_the_target_or_of_the_point() {
     let lab = AggregateBench::new(
         "group_by: [region, id]\nmetrics: [{include: gauge, functions: [sum]}]",
     );
@@ -274,11 +274,11 @@ async fn groups_are_of_labels_of_the_target_or_of_the_point() {
         "fleet.gauge.sum{id=x,region=us} 4",
         "fleet.gauge.sum{id=y,region=eu} 3",
     ];
-    assert_eq!(lab.values().await, left, "an element that left");
+    assert_eq!(lab.values().await, left, "an element that disappeared");
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_are_bounded() {
+async fn the_number_of_groups_is_limited() {
     let lab = AggregateBench::new(
         "group_by: [id]\nmax_groups: 2\nmetrics: [{include: gauge, functions: [count]}]",
     );
@@ -288,7 +288,7 @@ async fn groups_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_that_is_not_heard_of_any_more_does_not_count() {
+async fn a_silent_target_does_not_count_after_max_age() {
     let lab = AggregateBench::new("max_age: 15s\nmetrics: [{include: gauge, functions: [sum]}]");
     let mut a = lab.join("a", "");
     a.gives(&["gauge 5"]);
@@ -300,7 +300,7 @@ async fn a_member_that_is_not_heard_of_any_more_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_aggregate_is_a_target_of_its_own_and_ends_with_its_processor() {
+async fn the_aggregate_is_a_separate_target_and_ends_with_its_processor() {
     let lab = AggregateBench::new(
         "target: all\nresource: {service.name: betanet}\nmetrics: [{include: gauge, functions: [sum]}]",
     );
@@ -322,7 +322,7 @@ async fn the_aggregate_is_a_target_of_its_own_and_ends_with_its_processor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_aggregate_with_which_it_stops_is_of_all_and_has_what_came_last() {
+async fn the_last_aggregate_has_all_targets_and_the_last_values() {
     let lab =
         AggregateBench::new("metrics: [{include: total}, {include: gauge, functions: [sum]}]");
     let (mut a, mut b) = (lab.join("a", ""), lab.join("b", ""));

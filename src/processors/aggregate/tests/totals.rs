@@ -1,4 +1,4 @@
-//! Whatever happens to its members, a total is the sum of the increments that could be seen.
+//! Tests that a total is the sum of the visible increases, whatever happens to the targets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What can happen to a node.
+/// An event of a node.
 #[derive(Debug, Clone, Copy)]
 enum NodeEvent {
     Counts(u64),
@@ -38,13 +38,13 @@ fn event() -> impl Strategy<Value = NodeEvent> {
     ]
 }
 
-/// A node and what an observer can know of it.
+/// A node, and what an observer can know of it.
 struct Model {
     member: MemberId,
     value: u64,
     last: Option<u64>,
     restarted: bool,
-    /// Counted since the last poll or restart.
+    /// The increase since the last poll or restart.
     unseen: u64,
 }
 
@@ -114,8 +114,8 @@ impl World {
         self.now += Duration::from_secs(1);
         let node = &mut self.nodes[index];
         match event {
-            // A node that began again and overtook itself before it was seen cannot be told from
-            // one that never did.
+            // A node that restarted and exceeded its last value before the next poll looks like one
+            // that did not restart.
             NodeEvent::Counts(more) => {
                 let room = match node.last {
                     Some(last) if node.restarted && last > 0 => last - 1 - node.value,
@@ -124,7 +124,7 @@ impl World {
                 node.value += more.min(room);
                 node.unseen += more.min(room);
             }
-            // What it counted and nobody saw is lost.
+            // The increase since the last poll is lost.
             NodeEvent::Restarts => {
                 (node.value, node.unseen) = (0, 0);
                 node.restarted = true;

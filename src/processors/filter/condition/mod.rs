@@ -24,7 +24,7 @@ use regex::Regex;
 pub(super) use self::operand::{Operand, Order};
 use crate::{definition::Instrument, pipeline::Reading, processors::actions::find};
 
-/// What a condition can be about.
+/// What a condition is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConditionScope {
     /// A metric with all its points.
@@ -42,35 +42,35 @@ pub(super) enum Condition {
     Any(Vec<Self>),
     Compare(Operand, Order, Operand),
     IsMatch(Operand, Regex),
-    /// Begins with a text.
+    /// The text starts with a text.
     HasPrefix(Operand, String),
-    /// Ends with a text.
+    /// The text ends with a text.
     HasSuffix(Operand, String),
-    /// A point of the metric has an attribute of this key, and with this value if there is one.
+    /// A point of the metric has an attribute with this key, and with this value if there is one.
     OnPoint(String, Option<String>),
 }
 
-/// Why a text is no condition.
+/// Why a text is not a condition.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("character {at}: {message}")]
 pub(super) struct ConditionError {
-    /// Counted from 1.
+    /// The position, counted from 1.
     pub(super) at: usize,
     pub(super) message: String,
 }
 
-/// What a condition looks at; what is not known yet is none.
+/// The inputs of a condition. `None` means not known yet.
 pub(super) struct Facts<'a> {
     pub(super) instrument: &'a Instrument,
     pub(super) reading: Option<&'a Reading>,
     pub(super) resource: Option<&'a [KeyValue]>,
-    /// The attributes of all points of the metric, if a condition asks for them.
+    /// The attributes of all points of the metric, if a condition needs them.
     pub(super) points: Option<&'a [Vec<KeyValue>]>,
-    /// Set when something could not be evaluated.
+    /// Set if something could not be evaluated.
     pub(super) failed: Cell<bool>,
 }
 
-/// Whether one of them is true; none if that is not known.
+/// Whether one of them is true. `None` if that is not known.
 pub(super) fn any(all: impl IntoIterator<Item = Option<bool>>) -> Option<bool> {
     let mut result = Some(false);
     for one in all {
@@ -90,8 +90,8 @@ impl Condition {
         parse::parse(text, scope)
     }
 
-    /// Whether it fits; none if that depends on what is not known. One that cannot be evaluated
-    /// does not.
+    /// Whether the condition is true. `None` if it depends on something that is not known. False if
+    /// it cannot be evaluated.
     pub(super) fn judge(&self, facts: &Facts<'_>) -> Option<bool> {
         facts.failed.set(false);
         let fits = self.fits(facts);
@@ -101,7 +101,7 @@ impl Condition {
         }
     }
 
-    /// The names that the metric's is compared with.
+    /// The names with which the metric's name is compared.
     pub(super) fn names(&self) -> Vec<String> {
         match self {
             Self::Not(inner) => inner.names(),
@@ -116,7 +116,7 @@ impl Condition {
         }
     }
 
-    /// Whether all points of a metric must be there to judge one of them.
+    /// Whether all points of a metric are needed to judge one of them.
     pub(super) fn asks_for_points(&self) -> bool {
         match self {
             Self::OnPoint(..) => true,
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_supported_is_named_with_its_place() {
+    fn errors_name_unsupported_parts_and_their_place() {
         for (text, expected) in [
             ("", "character 1: expected a condition, found the end"),
             ("name = \"x\"", "character 6: expected `==`, found `=`"),
@@ -178,11 +178,11 @@ mod tests {
             ("name == \"x", "character 9: the text has no end"),
             (
                 "sum == 5",
-                "character 1: `sum` is not supported: a histogram is added up behind the processors, so that its count, sum and buckets are not known here",
+                "character 1: `sum` is not supported: a histogram is aggregated after the processors, so its count, sum and buckets are not known here",
             ),
             (
                 "start_time_unix_nano == 5",
-                "character 1: `start_time_unix_nano` is not supported: a point gets its times behind the processors",
+                "character 1: `start_time_unix_nano` is not supported: a point gets its times after the processors",
             ),
             (
                 "metric.metadata == 5",
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_bounded() {
+    fn nesting_is_limited() {
         let deep = format!("{}true{}", "(".repeat(1000), ")".repeat(1000));
         let error = Condition::parse(&deep, ConditionScope::Point).unwrap_err();
         assert!(error.to_string().ends_with("nested too deep"), "{error}");

@@ -1,4 +1,4 @@
-//! What is compared in a condition, and how.
+//! The operands of conditions, and their comparison.
 
 use std::cmp::Ordering;
 
@@ -23,15 +23,15 @@ pub(in crate::processors::filter) enum Operand {
     ScopeName,
     Attribute(String),
     Resource(String),
-    /// The value of a point that is an integer.
+    /// The value of an integer point.
     Int,
-    /// The value of a point that is floating point.
+    /// The value of a floating-point point.
     Double,
-    /// How many bytes a text has.
+    /// The number of bytes of a text.
     Length(Box<Self>),
-    /// How many attributes a point has.
+    /// The number of attributes of a point.
     Attributes,
-    /// How many attributes the Resource has.
+    /// The number of attributes of the Resource.
     ResourceAttributes,
     /// Some bytes of a text.
     Substring {
@@ -55,7 +55,7 @@ pub(in crate::processors::filter) enum Order {
 }
 
 impl Operand {
-    /// The value, `Some(None)` for nil; none if it is not known.
+    /// The value, `Some(None)` for nil. `None` if it is not known.
     pub(super) fn value(&self, facts: &Facts<'_>) -> Option<Option<Value>> {
         let text = |text: &str| Some(Some(Value::from(text.to_owned())));
         let instrument = facts.instrument;
@@ -95,8 +95,8 @@ impl Operand {
 }
 
 impl Order {
-    /// Whether two values, none for nil, are in this order. Numbers are compared by their value.
-    /// What is of different types is not equal, and in no order.
+    /// Whether the comparison is true for two values; `None` is nil. Numbers are compared by value.
+    /// Values of different types are not equal and have no order.
     pub(super) fn holds(self, left: Option<&Value>, right: Option<&Value>) -> bool {
         let order = match (left, right) {
             (None, None) => Some(Ordering::Equal),
@@ -140,8 +140,8 @@ fn integer(reading: &Reading, instrument: &Instrument) -> Option<Value> {
     }
 }
 
-/// The value of a point that is, or may be, sent as floating point: a metric whose type is `auto`
-/// goes over to it with its first fraction.
+/// The value of a point that is, or may be, sent as floating point: a metric with the type `auto`
+/// changes to it with its first fraction.
 fn double(reading: &Reading, instrument: &Instrument) -> Option<Value> {
     let is_number = instrument.kind != InstrumentKind::Histogram;
     let is_double = is_number && instrument.value_type != ValueType::Int;
@@ -169,7 +169,7 @@ fn type_name(kind: InstrumentKind) -> &'static str {
     }
 }
 
-/// Of sums only.
+/// Only sums have this property.
 fn is_monotonic(kind: InstrumentKind) -> Option<bool> {
     match kind {
         InstrumentKind::Counter => Some(true),
@@ -178,7 +178,7 @@ fn is_monotonic(kind: InstrumentKind) -> Option<bool> {
     }
 }
 
-/// Of sums and histograms.
+/// Only sums and histograms have a temporality.
 fn temporality(instrument: &Instrument) -> Option<&'static str> {
     match (instrument.kind, instrument.delta) {
         (InstrumentKind::Gauge, _) => None,

@@ -1,4 +1,4 @@
-//! From words to a condition.
+//! Parses the tokens of a condition.
 
 use opentelemetry::Value;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::settings::Pattern;
 
-/// The most parentheses and `not` within one another.
+/// The deepest nesting of parentheses and `not`.
 const DEPTH_MAX: usize = 50;
 
 const PATHS: &str = "name, description, unit, type, is_monotonic, aggregation_temporality, attributes[\"…\"], value_int, value_double, flags, resource.attributes[\"…\"], instrumentation_scope.name";
@@ -16,13 +16,13 @@ const PATHS: &str = "name, description, unit, type, is_monotonic, aggregation_te
 const FUNCTIONS: &str =
     "IsMatch, HasPrefix, HasSuffix, HasAttrKeyOnDatapoint, HasAttrOnDatapoint, Len, Substring";
 
-/// Functions that give a value, not a condition.
+/// Functions that return a value, not a condition.
 const VALUES: [&str; 2] = ["Len", "Substring"];
 
-/// What is of a single point.
+/// Properties of a single point.
 const OF_A_POINT: [&str; 4] = ["attributes", "value_int", "value_double", "flags"];
 
-/// What is not known yet where conditions are judged, and why.
+/// Properties that are not known yet when conditions are evaluated, and why.
 const LATER: [(&[&str], &str); 2] = [
     (
         &[
@@ -32,7 +32,7 @@ const LATER: [(&[&str], &str); 2] = [
             "explicit_bounds",
             "exemplars",
         ],
-        "a histogram is added up behind the processors, so that its count, sum and buckets are not known here",
+        "a histogram is aggregated after the processors, so its count, sum and buckets are not known here",
     ),
     (
         &[
@@ -41,7 +41,7 @@ const LATER: [(&[&str], &str); 2] = [
             "start_time",
             "time",
         ],
-        "a point gets its times behind the processors",
+        "a point gets its times after the processors",
     ),
 ];
 
@@ -125,7 +125,7 @@ impl Parser {
                 Ok(Condition::Compare(left, order, self.operand()?))
             }
             (None, Operand::Value(Value::Bool(known))) => Ok(Condition::Known(known)),
-            // A truth value stands for itself.
+            // A boolean alone is a condition.
             (None, Operand::IsMonotonic) => Ok(Condition::Compare(
                 Operand::IsMonotonic,
                 Order::Equal,
@@ -135,7 +135,7 @@ impl Parser {
         }
     }
 
-    /// Whether a function is called here.
+    /// Whether there is a function call here.
     fn is_call(&self) -> bool {
         let next = self.tokens.get(self.next + 1);
         next.is_some_and(|token| token.kind.is_sign("("))
@@ -227,7 +227,7 @@ impl Parser {
         Ok(operand)
     }
 
-    /// A function that gives a value.
+    /// A function that returns a value.
     fn value_call(&mut self, name: &str) -> Parsed<Operand> {
         if !VALUES.contains(&name) {
             let message = format!("the function `{name}` is not supported, only {FUNCTIONS}");
@@ -249,7 +249,7 @@ impl Parser {
         Ok(operand)
     }
 
-    /// The length of a text, or of all attributes.
+    /// The length of a text, or the number of all attributes.
     fn length(&mut self) -> Parsed<Operand> {
         let TokenKind::Word(word) = self.peek().kind.clone() else {
             return Ok(Operand::Length(Box::new(self.operand()?)));
@@ -287,7 +287,8 @@ impl Parser {
     }
 
     fn path(&mut self, word: &str) -> Parsed<Operand> {
-        // What stands before a path says whose it is; without it, it is of a metric or a point.
+        // The prefix of a path names its owner. Without a prefix the owner is the metric or the
+        // point.
         let of_point = word.strip_prefix("datapoint.");
         let of_metric = word.strip_prefix("metric.");
         let bare = of_point.or(of_metric).unwrap_or(word);
@@ -322,13 +323,13 @@ impl Parser {
         self.error(format!("`{word}` is not supported: {why}"))
     }
 
-    /// A path and the key behind it.
+    /// A path and the key after it.
     fn keyed(&mut self, operand: fn(String) -> Operand) -> Parsed<Operand> {
         self.next += 1;
         Ok(operand(self.key()?))
     }
 
-    /// `["key"]`.
+    /// Parses `["key"]`.
     fn key(&mut self) -> Parsed<String> {
         self.sign("[")?;
         let key = self.text("a key in quotes")?;

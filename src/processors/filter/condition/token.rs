@@ -1,8 +1,8 @@
-//! The words of a condition.
+//! The tokens of a condition.
 
 use super::ConditionError;
 
-/// One word and where it begins, counted from 1 in characters.
+/// One token, and where it starts, in characters counted from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
     pub(super) at: usize,
@@ -15,13 +15,13 @@ pub(super) enum TokenKind {
     Word(String),
     Text(String),
     Number(String),
-    /// One of `== != < > <= >= = ( ) [ ] ,` and whatever else stands there.
+    /// One of `== != < > <= >= = ( ) [ ] ,` or any other sign.
     Sign(String),
     End,
 }
 
 impl TokenKind {
-    /// For messages.
+    /// The token as text for messages.
     pub(super) fn show(&self) -> String {
         match self {
             Self::Word(text) | Self::Number(text) | Self::Sign(text) => format!("`{text}`"),
@@ -39,7 +39,7 @@ impl TokenKind {
     }
 }
 
-/// All words; the last one is the end.
+/// All tokens. The last one is the end.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ConditionError> {
     let characters: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();

@@ -1,5 +1,5 @@
-//! A destination that fails on command: takes OTLP, over HTTP and over gRPC, and Prometheus' remote
-//! write, on a real socket, and keeps what it took.
+//! A destination that fails on request. It accepts OTLP over HTTP and gRPC, and Prometheus remote
+//! write, on a real socket, and stores what it accepted.
 
 mod wire;
 
@@ -42,36 +42,36 @@ use super::{
     sink::{self, Point},
 };
 
-/// What a long answer is made of.
+/// A piece of a long answer.
 const CHUNK: &[u8] = &[0; 64 << 10];
 
-/// What it does with requests.
+/// The reaction to requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Behaviour {
-    /// Takes everything.
+    /// Accepts everything.
     Accept,
-    /// Nobody listens.
+    /// Does not listen.
     Down,
-    /// 503 with this `Retry-After`, UNAVAILABLE with this `RetryInfo`, in seconds.
+    /// Answers 503 with this `Retry-After`, or UNAVAILABLE with this `RetryInfo`, in seconds.
     Busy { retry_after: u64 },
     /// Resets the connection in the middle of the request.
     ResetRequest,
-    /// Takes the request, and resets the connection in the middle of the answer.
+    /// Accepts the request, and resets the connection in the middle of the answer.
     ResetAnswer,
-    /// Reads the request, and neither takes nor answers it.
+    /// Reads the request, and neither accepts nor answers it.
     Hang,
-    /// Takes all but the first so many points of each request, which has more, and says so.
+    /// Accepts all except the first points of each request, and says so.
     Reject { points: usize },
-    /// Takes requests of at most so many points, and says of others that they are too large.
+    /// Accepts requests with at most this number of points, and says that others are too large.
     TakesAtMost { points: usize },
-    /// Takes the request and answers so many bytes.
+    /// Accepts the request and answers this number of bytes.
     LongAnswer { bytes: u64 },
 }
 
-/// A backend that can be told what to do. It is gone on drop.
+/// A backend whose behavior can be set. It stops on drop.
 pub(crate) struct Backend {
     address: SocketAddr,
-    /// Bound and never listening: nobody else gets the port while the backend is down.
+    /// Bound but never listening, so that no other program gets the port while the backend is down.
     _reserved: TcpSocket,
     seen: Arc<Seen>,
     serving: Option<Serving>,
@@ -80,15 +80,16 @@ pub(crate) struct Backend {
 /// What it has seen so far.
 #[derive(Default)]
 struct Seen {
-    /// What it took, by request. It is read later, so that the answer does not wait for that.
+    /// The accepted data, by request. It is parsed later, so that the answer does not wait for
+    /// that.
     taken: Mutex<Vec<Taken>>,
-    /// When each request came, taken or not, and what it met.
+    /// When each request arrived, accepted or not, and the behavior at that time.
     asked: Mutex<Vec<(Instant, Behaviour)>>,
     /// Bytes of long answers that were handed to the network.
     answered_bytes: AtomicU64,
 }
 
-/// One request, of which it took all but the first so many points.
+/// One request, of which everything except the first points was accepted.
 struct Taken {
     request: Request<Bytes>,
     rejected: usize,
@@ -113,8 +114,7 @@ impl Backend {
         backend
     }
 
-    /// Lets it do something else from now on. What it was answering is answered first, and its
-    /// connections are closed.
+    /// Sets the behavior. Answers in progress are finished first, and its connections are closed.
     pub(crate) async fn set(&mut self, behaviour: Behaviour) {
         if let Some(serving) = self.serving.take() {
             serving.stop.cancel();
@@ -135,12 +135,12 @@ impl Backend {
         self.serving = Some(Serving { stop, tasks });
     }
 
-    /// Its base URL, without `/v1/metrics`; gRPC is there too.
+    /// Its base URL, without `/v1/metrics`. It is also the URL of gRPC.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it took, by request, in the order in which it came.
+    /// The accepted points, by request, in the order of arrival.
     pub(crate) fn taken(&self) -> Vec<Vec<Point>> {
         let taken = self.seen.taken.lock().unwrap();
         let requests = taken.iter().map(|taken| {
@@ -153,25 +153,25 @@ impl Backend {
         requests.collect()
     }
 
-    /// How many requests it took.
+    /// The number of accepted requests.
     pub(crate) fn requests(&self) -> usize {
         self.seen.taken.lock().unwrap().len()
     }
 
-    /// How long each request that met this behaviour was followed by none.
+    /// The pause after each request that met this behavior.
     pub(crate) fn pauses_after(&self, behaviour: Behaviour) -> Vec<Duration> {
         let asked = self.seen.asked.lock().unwrap();
         let pairs = asked.windows(2).filter(|pair| pair[0].1 == behaviour);
         pairs.map(|pair| pair[1].0 - pair[0].0).collect()
     }
 
-    /// How many requests met this behaviour.
+    /// The number of requests that met this behavior.
     pub(crate) fn met(&self, behaviour: Behaviour) -> usize {
         let asked = self.seen.asked.lock().unwrap();
         asked.iter().filter(|asked| asked.1 == behaviour).count()
     }
 
-    /// How many points it rejected.
+    /// The number of rejected points.
     pub(crate) fn rejected(&self) -> usize {
         let taken = self.seen.taken.lock().unwrap();
         taken.iter().map(|taken| taken.rejected).sum()
@@ -192,7 +192,7 @@ struct Answering {
 }
 
 impl Answering {
-    /// Accepts until it is told to stop, and waits for what is being answered.
+    /// Accepts connections until it is stopped, and waits for the answers in progress.
     async fn accept(self, listener: TcpListener) {
         let mut connections = JoinSet::new();
         while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
@@ -204,7 +204,7 @@ impl Answering {
 
     async fn serve(self, stream: TcpStream) {
         if let Behaviour::ResetRequest | Behaviour::ResetAnswer = self.behaviour {
-            // What is closed before it is all read and written is reset.
+            // A connection that closes before everything is read and written is reset.
             stream.set_zero_linger().unwrap();
         }
         let reset = CancellationToken::new();
@@ -212,7 +212,7 @@ impl Answering {
         let server = auto::Builder::new(TokioExecutor::new());
         let connection = server.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
-        // A client may go away at any time; the test notices by what it waits for.
+        // A client may disconnect at any time. The test notices that by what it waits for.
         tokio::select! {
             ended = connection.as_mut() => return drop(ended),
             () = reset.cancelled() => return,
@@ -300,7 +300,7 @@ impl Answering {
     }
 }
 
-/// How many points a request has.
+/// The number of points in a request.
 fn points_of(request: &Request<Bytes>) -> usize {
     let points = match request.uri().path() {
         remote_write::PATH => remote_write::points_of(request),
@@ -309,7 +309,7 @@ fn points_of(request: &Request<Bytes>) -> usize {
     points.unwrap().len()
 }
 
-/// The beginning of an answer, after which the connection is reset.
+/// The start of an answer, after which the connection is reset.
 fn broken(wire: Wire, reset: CancellationToken) -> Response<Body> {
     let beginning = [wire.start(1 << 20), Bytes::from_static(CHUNK)];
     let beginning = stream::iter(beginning.map(|part| Ok(Frame::data(part))));

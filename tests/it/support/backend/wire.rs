@@ -1,4 +1,4 @@
-//! The two ways in which OTLP comes, and what an answer looks like in each.
+//! The two transports of OTLP, and their answers.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
@@ -20,7 +20,7 @@ pub(super) enum Wire {
 }
 
 impl Wire {
-    /// How a request came.
+    /// The transport of a request.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         match request.headers().get("content-type") {
             Some(kind) if kind == "application/grpc" => Self::Grpc,
@@ -28,7 +28,7 @@ impl Wire {
         }
     }
 
-    /// A request as it would have come over HTTP.
+    /// The request as it would look over HTTP.
     pub(super) fn unwrap(self, mut request: Request<Bytes>) -> Request<Bytes> {
         if self == Self::Http {
             return request;
@@ -49,7 +49,7 @@ impl Wire {
         request
     }
 
-    /// Takes the request and says so.
+    /// The answer that accepts a request.
     pub(super) fn taken(self, message: &[u8]) -> Response<Body> {
         match self {
             Self::Http => whole(Response::builder(), Bytes::copy_from_slice(message)),
@@ -63,7 +63,7 @@ impl Wire {
         }
     }
 
-    /// Asks to be left alone for so many seconds.
+    /// The answer that asks for a pause, in seconds.
     pub(super) fn busy(self, retry_after: u64) -> Response<Body> {
         match self {
             Self::Http => {
@@ -78,7 +78,7 @@ impl Wire {
         }
     }
 
-    /// Refuses a request because of its size.
+    /// The answer that refuses a request because of its size.
     pub(super) fn too_large(self) -> Response<Body> {
         match self {
             Self::Http => whole(Response::builder().status(413), Bytes::new()),
@@ -90,7 +90,7 @@ impl Wire {
         }
     }
 
-    /// What comes before a message of so many bytes.
+    /// What comes before a message of this number of bytes.
     pub(super) fn start(self, length: u64) -> Bytes {
         let mut start = BytesMut::new();
         if self == Self::Grpc {
@@ -100,7 +100,7 @@ impl Wire {
         start.freeze()
     }
 
-    /// An answer of several parts.
+    /// An answer in several parts.
     pub(super) fn parts(
         self,
         frames: impl Stream<Item = Result<Frame<Bytes>, Reset>> + Send + 'static,
