@@ -225,7 +225,7 @@ impl Delivery {
                 queue_logs,
                 clock: context.clock.clone(),
             };
-            tasks.spawn(format!("{id} keeper"), queue_writer.run());
+            tasks.spawn(format!("{id} queue writer"), queue_writer.run());
         }
         for _ in 0..settings.queue.num_consumers {
             let shared = Arc::clone(&shared);

@@ -173,14 +173,14 @@ impl Listeners {
     /// # Errors
     /// If a port cannot be opened.
     pub async fn bind(self) -> Result<BoundListeners, BindError> {
-        self.bind_beside(&RunningListeners::default()).await
+        self.bind_missing(&RunningListeners::default()).await
     }
 
     /// Opens the ports that `serving` does not have yet.
     ///
     /// # Errors
     /// If a port cannot be opened. `serving` is not affected.
-    pub async fn bind_beside(
+    pub async fn bind_missing(
         self,
         serving: &RunningListeners,
     ) -> Result<BoundListeners, BindError> {

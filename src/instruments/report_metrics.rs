@@ -235,7 +235,7 @@ impl ReportMetrics {
     fn reading(&self, metric: &str, attributes: Vec<KeyValue>, value: Number) -> Option<Reading> {
         let position = names::TARGET.iter().position(|known| known.name == metric);
         if position.is_none() {
-            tracing::debug!(metric, "nobody knows this metric of a target");
+            tracing::debug!(metric, "unknown report metric");
         }
         Some(Reading {
             instrument: self.first + position?,

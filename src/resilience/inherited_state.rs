@@ -23,11 +23,11 @@ impl TargetResilience {
     /// counts continue. Everything learned later follows the new settings.
     ///
     /// No poll of either host may be in progress.
-    pub fn take_over(&self, heritage: InheritedState<'_>) {
-        let InheritedState { old, from, .. } = heritage;
+    pub fn take_over(&self, inherited: InheritedState<'_>) {
+        let InheritedState { old, from, .. } = inherited;
         let mut before = old.lock();
         let mut state = self.lock();
-        for (circuit, was) in state.circuits.iter_mut().zip(heritage.instances) {
+        for (circuit, was) in state.circuits.iter_mut().zip(inherited.instances) {
             if let Some(was) = was {
                 circuit.take_over(before.circuits.at(*was), from);
             }
@@ -35,7 +35,7 @@ impl TargetResilience {
         if old.labels == self.labels {
             // The record identifies endpoints by their position.
             std::mem::swap(&mut state.recorder, &mut before.recorder);
-            state.recorder.move_instances(|was| heritage.now_at(was));
+            state.recorder.move_instances(|was| inherited.now_at(was));
         }
         state.caution.take_over(&before.caution, from);
         let endpoints = std::mem::take(&mut before.endpoints);
@@ -43,10 +43,10 @@ impl TargetResilience {
         for (endpoint, from) in state.endpoints.iter_mut().zip(from) {
             let old = from.and_then(|position| endpoints.get_mut(position)?.take());
             if let Some(mut old) = old {
-                if !heritage.keeps_answers {
+                if !inherited.keeps_answers {
                     old.slot.clear();
                 }
-                endpoint.take_over(old, heritage);
+                endpoint.take_over(old, inherited);
             }
         }
     }
@@ -60,22 +60,22 @@ impl InheritedState<'_> {
 }
 
 impl EndpointState {
-    fn take_over(&mut self, old: Self, heritage: InheritedState<'_>) {
+    fn take_over(&mut self, old: Self, inherited: InheritedState<'_>) {
         let mut timeouts: Vec<_> = old.timeouts.into_values().map(Some).collect();
-        for (timeout, was) in self.timeouts.iter_mut().zip(heritage.instances) {
+        for (timeout, was) in self.timeouts.iter_mut().zip(inherited.instances) {
             if let Some(old) = was.and_then(|was| timeouts.get_mut(was)?.take()) {
                 timeout.take_over(old);
             }
         }
         if let (Some(balancer), Some(old)) = (&mut self.balancer, old.balancer) {
-            balancer.take_over(*old, heritage.instances);
+            balancer.take_over(*old, inherited.instances);
         }
         if let (Some(objective), Some(old)) = (&mut self.objective, old.objective) {
             objective.take_over(old, Instant::now());
         }
         self.slot.take_over(old.slot);
-        self.kept_from = old.kept_from.and_then(|was| heritage.now_at(was));
-        self.asked_at = heritage.now_at(old.asked_at).unwrap_or_default();
+        self.kept_from = old.kept_from.and_then(|was| inherited.now_at(was));
+        self.asked_at = inherited.now_at(old.asked_at).unwrap_or_default();
         self.flight = old.flight;
         self.retries = old.retries;
         self.suppressed = old.suppressed;

@@ -318,7 +318,7 @@ fn push(
     more: &[(&'static str, &'static str)],
     value: Number,
 ) {
-    if !all.detail.says(metric.name) {
+    if !all.detail.includes(metric.name) {
         return;
     }
     let more = more.iter().map(|(key, text)| KeyValue::new(*key, *text));

@@ -146,7 +146,7 @@ impl ReceiverResilience {
     }
 
     /// A separate state with the same settings, for one poll with at most this `deadline`.
-    pub fn apart(&self, deadline: Duration) -> Arc<Self> {
+    pub fn with_deadline(&self, deadline: Duration) -> Arc<Self> {
         let settings = self.settings();
         let settings = ResilienceSettings {
             deadline: deadline.min(settings.deadline),

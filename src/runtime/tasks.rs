@@ -290,18 +290,18 @@ mod tests {
     #[tokio::test]
     async fn a_dedicated_runtime_does_not_wait_for_this_one() {
         let (tasks, _failures) = Tasks::new();
-        let dedicated = DedicatedRuntime::start("apart").unwrap();
+        let dedicated = DedicatedRuntime::start("dedicated").unwrap();
         let (done, waiting) = std::sync::mpsc::channel();
         tasks
             .on(dedicated.handle())
             .group()
-            .spawn("apart", async move {
+            .spawn("dedicated", async move {
                 done.send(std::thread::current().name().map(str::to_owned))
                     .unwrap();
             });
         // The only worker of this runtime is here, and busy.
         let name = waiting.recv_timeout(Duration::from_secs(60)).unwrap();
-        assert_eq!(name.as_deref(), Some("apart"));
+        assert_eq!(name.as_deref(), Some("dedicated"));
     }
 
     #[tokio::test(start_paused = true)]

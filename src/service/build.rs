@@ -97,7 +97,7 @@ impl PlannedGraph {
                 source,
             })?;
         }
-        let listeners = self.listeners.bind_beside(&graph.serving).await?;
+        let listeners = self.listeners.bind_missing(&graph.serving).await?;
         Ok(PlannedGraph {
             config: self.config,
             storages: self.storages,

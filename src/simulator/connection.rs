@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::behaviour::{Behaviour, Reply};
+use super::behavior::{Behavior, Reply};
 use super::fault::NodeFault;
 use super::request::SimulatorRequest;
 
@@ -34,7 +34,7 @@ pub(super) enum Manners {
 /// Serves one client until it leaves, fails or is idle, or a fault ends the connection.
 pub(super) async fn serve(
     mut stream: TcpStream,
-    behaviour: &Behaviour,
+    behavior: &Behavior,
     manners: Manners,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -43,7 +43,7 @@ pub(super) async fn serve(
         let Some(request) = SimulatorRequest::parse(&head) else {
             return Err(io::ErrorKind::InvalidData.into());
         };
-        let reply = behaviour.reply(&request);
+        let reply = behavior.reply(&request);
         let says_close = request.closes && manners == Manners::KeepAlive;
         let stays = deliver(&mut stream, reply, says_close).await?;
         if !stays || request.closes || manners == Manners::CloseUnannounced {

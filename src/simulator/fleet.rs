@@ -172,11 +172,11 @@ mod tests {
             ..FleetOptions::default()
         };
         let fleet = Fleet::start(options).expect("free ports");
-        let [mended, public] = fleet.nodes() else {
+        let [healthy, public] = fleet.nodes() else {
             panic!("two nodes");
         };
         assert_eq!(
-            SimulatorClient::connect(mended)
+            SimulatorClient::connect(healthy)
                 .await
                 .get("/status")
                 .await

@@ -18,7 +18,7 @@ mod offline;
 mod script;
 mod server;
 mod connection;
-mod behaviour;
+mod behavior;
 mod request;
 mod fault;
 mod response;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::sync::Mutex;
 
-use super::behaviour::Behaviour;
+use super::behavior::Behavior;
 use super::connection::Manners;
 use super::dialect::Dialect;
 use super::fault::NodeFault;
@@ -60,7 +60,7 @@ impl NodeOptions {
 pub struct Node {
     address: SocketAddr,
     manners: Manners,
-    behaviour: Arc<Behaviour>,
+    behavior: Arc<Behavior>,
     port: Mutex<Port>,
 }
 
@@ -81,7 +81,7 @@ impl Node {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let socket = reserve(options.address.unwrap_or(any))?;
         let address = socket.local_addr()?;
-        let behaviour = Arc::new(Behaviour::new(
+        let behavior = Arc::new(Behavior::new(
             options.dialect,
             options.seed,
             options.deadlocks,
@@ -91,7 +91,7 @@ impl Node {
         } else {
             Manners::KeepAlive
         };
-        let server = SimulatorServer::listen(socket, Arc::clone(&behaviour), manners)?;
+        let server = SimulatorServer::listen(socket, Arc::clone(&behavior), manners)?;
         let port = Port {
             server: Some(server),
             reserved: None,
@@ -99,14 +99,14 @@ impl Node {
         Ok(Self {
             address,
             manners,
-            behaviour,
+            behavior,
             port: Mutex::new(port),
         })
     }
 
     /// The API of the node.
     pub fn dialect(&self) -> Dialect {
-        self.behaviour.dialect()
+        self.behavior.dialect()
     }
 
     /// Its address, which never changes.
@@ -121,19 +121,19 @@ impl Node {
 
     /// A copy of its current state.
     pub fn state(&self) -> NodeState {
-        self.behaviour.state()
+        self.behavior.state()
     }
 
     /// Changes its state. No response sees half of the change.
     ///
     /// The state is locked during the change, so the closure must not call the node.
     pub fn update<T>(&self, change: impl FnOnce(&mut NodeState) -> T) -> T {
-        self.behaviour.update(|state, _| change(state))
+        self.behavior.update(|state, _| change(state))
     }
 
     /// Advances its state by `elapsed`, with random changes from its seed.
     pub fn advance(&self, elapsed: Duration) {
-        self.behaviour
+        self.behavior
             .update(|state, rng| state.advance(elapsed, rng));
     }
 
@@ -141,13 +141,13 @@ impl Node {
     ///
     /// A path has one fault, which wins over that of all paths.
     pub fn set_fault(&self, path: Option<&str>, fault: NodeFault) {
-        self.behaviour.set_fault(path, fault);
+        self.behavior.set_fault(path, fault);
     }
 
     /// Ends the faults for later requests. Requests that hang continue to hang, and so does a node
     /// after [`NodeFault::Grey`] has started.
     pub fn clear_faults(&self) {
-        self.behaviour.clear_faults();
+        self.behavior.clear_faults();
     }
 
     /// Simulates a restart: totals and uptimes fall to 0, [`NodeFault::Grey`] ends, and connections
@@ -156,22 +156,22 @@ impl Node {
     /// Other connections stay open, so that their end cannot race with the next request. To close
     /// those as well, use [`stop`](Self::stop) and [`start_again`](Self::start_again).
     pub fn restart(&self) {
-        self.behaviour.restart();
+        self.behavior.restart();
     }
 
     /// The number of requests that it has read, whatever their result.
     pub fn requests(&self) -> u64 {
-        *self.behaviour.requests().borrow()
+        *self.behavior.requests().borrow()
     }
 
     /// The number of requests to this path, without the query. It counts the first 256 paths.
     pub fn requests_to(&self, path: &str) -> u64 {
-        self.behaviour.requests_to(path)
+        self.behavior.requests_to(path)
     }
 
     /// Waits until it has read this many requests since its start.
     pub async fn wait_for_requests(&self, count: u64) {
-        let mut requests = self.behaviour.requests();
+        let mut requests = self.behavior.requests();
         // An error would mean that the node is gone, but `self` still exists.
         drop(requests.wait_for(|requests| *requests >= count).await);
     }
@@ -198,8 +198,7 @@ impl Node {
                 Some(socket) => socket,
                 None => reserve(self.address)?,
             };
-            let server =
-                SimulatorServer::listen(socket, Arc::clone(&self.behaviour), self.manners)?;
+            let server = SimulatorServer::listen(socket, Arc::clone(&self.behavior), self.manners)?;
             port.server = Some(server);
         }
         Ok(())
@@ -216,9 +215,9 @@ impl Node {
             NodeAction::Restart => self.restart(),
             NodeAction::Stop => self.stop().await,
             NodeAction::StartAgain => self.start_again().await?,
-            NodeAction::AddMixnode => self.behaviour.update(NodeState::add_mixnode),
+            NodeAction::AddMixnode => self.behavior.update(NodeState::add_mixnode),
             NodeAction::RemoveMixnode => {
-                self.behaviour.update(|state, _| state.remove_mixnode());
+                self.behavior.update(|state, _| state.remove_mixnode());
             }
         }
         Ok(())

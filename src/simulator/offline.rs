@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::behaviour::{Behaviour, Reply};
+use super::behavior::{Behavior, Reply};
 use super::fault::NodeFault;
 use super::node::NodeOptions;
 use super::request::SimulatorRequest;
@@ -15,7 +15,7 @@ use super::state::NodeState;
 /// One Betanet server without a port. It supports the faults that change the content, and those
 /// that hang.
 #[derive(Debug, Clone)]
-pub struct Offline(Arc<Behaviour>);
+pub struct Offline(Arc<Behavior>);
 
 impl Offline {
     /// A node without any traffic yet.
@@ -26,7 +26,7 @@ impl Offline {
             deadlocks,
             ..
         } = *options;
-        Self(Arc::new(Behaviour::new(dialect, seed, deadlocks)))
+        Self(Arc::new(Behavior::new(dialect, seed, deadlocks)))
     }
 
     /// The result of a `GET` of a path: status and body. `None` if a restart closes the connection.

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::behaviour::Behaviour;
+use super::behavior::Behavior;
 use super::connection::{self, Manners};
 
 /// The most open connections. Others wait in the backlog of the kernel.
@@ -44,13 +44,13 @@ impl SimulatorServer {
     /// Listens on a reserved port and serves it.
     pub(super) fn listen(
         socket: TcpSocket,
-        behaviour: Arc<Behaviour>,
+        behavior: Arc<Behavior>,
         manners: Manners,
     ) -> io::Result<Self> {
         let listener = socket.listen(1024)?;
         let cancel = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let accepting = accept(listener, behaviour, manners, cancel.clone(), tasks.clone());
+        let accepting = accept(listener, behavior, manners, cancel.clone(), tasks.clone());
         tasks.spawn(cancel.clone().run_until_cancelled_owned(accepting));
         Ok(Self {
             tasks,
@@ -68,7 +68,7 @@ impl SimulatorServer {
 
 async fn accept(
     listener: TcpListener,
-    behaviour: Arc<Behaviour>,
+    behavior: Arc<Behavior>,
     manners: Manners,
     cancel: CancellationToken,
     tasks: TaskTracker,
@@ -84,10 +84,10 @@ async fn accept(
                 continue;
             }
         };
-        let behaviour = Arc::clone(&behaviour);
+        let behavior = Arc::clone(&behavior);
         let serving = async move {
             let _slot = slot;
-            if let Err(error) = connection::serve(stream, &behaviour, manners).await {
+            if let Err(error) = connection::serve(stream, &behavior, manners).await {
                 debug!(%peer, %error, "a connection ended early");
             }
         };

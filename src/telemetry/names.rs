@@ -214,7 +214,7 @@ pub enum MetricsDetail {
 
 impl MetricsDetail {
     /// Whether this level has the metric.
-    pub fn says(self, metric: &str) -> bool {
+    pub fn includes(self, metric: &str) -> bool {
         let basic = [
             POLL_RETRIES,
             BREAKER_STATE,

@@ -20,14 +20,14 @@ pub struct ForeignKey {
     /// The names of the keys.
     pub names: &'static [&'static str],
     /// How they are handled.
-    pub fate: ForeignFate,
+    pub handling: ForeignHandling,
     /// Why, as the end of a sentence: "has no effect: …".
     pub why: &'static str,
 }
 
 /// How a foreign key is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForeignFate {
+pub enum ForeignHandling {
     /// It is accepted with a warning: the data is the same without it.
     Ignored,
     /// It is accepted with these values, which describe what happens anyway. Any other value is an
@@ -62,8 +62,12 @@ impl Foreign {
 impl ForeignKey {
     /// Keys that are accepted without an effect.
     pub const fn ignored(names: &'static [&'static str], why: &'static str) -> Self {
-        let fate = ForeignFate::Ignored;
-        Self { names, fate, why }
+        let handling = ForeignHandling::Ignored;
+        Self {
+            names,
+            handling,
+            why,
+        }
     }
 
     /// Keys that are accepted with one of `values`, which describe what happens anyway.
@@ -72,22 +76,30 @@ impl ForeignKey {
         values: &'static [&'static str],
         why: &'static str,
     ) -> Self {
-        let fate = ForeignFate::Only(values);
-        Self { names, fate, why }
+        let handling = ForeignHandling::Only(values);
+        Self {
+            names,
+            handling,
+            why,
+        }
     }
 
     /// Keys that are errors.
     pub const fn refused(names: &'static [&'static str], why: &'static str) -> Self {
-        let fate = ForeignFate::Refused;
-        Self { names, fate, why }
+        let handling = ForeignHandling::Refused;
+        Self {
+            names,
+            handling,
+            why,
+        }
     }
 
     /// Whether a value describes what happens anyway. `value` is the text of a scalar, and `None`
     /// for other values.
     pub fn is_met_by(&self, value: Option<&str>) -> bool {
-        match self.fate {
-            ForeignFate::Ignored | ForeignFate::Refused => false,
-            ForeignFate::Only(values) => value.is_some_and(|value| values.contains(&value)),
+        match self.handling {
+            ForeignHandling::Ignored | ForeignHandling::Refused => false,
+            ForeignHandling::Only(values) => value.is_some_and(|value| values.contains(&value)),
         }
     }
 }

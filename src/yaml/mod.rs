@@ -19,7 +19,7 @@ pub use cursor::Cursor;
 pub use decode::{decode, decode_foreign};
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use expand::{Environment, Within, expand, expand_within, without_values};
-pub use foreign::{Foreign, ForeignFate, ForeignKey};
+pub use foreign::{Foreign, ForeignHandling, ForeignKey};
 pub use hidden::beginning_of_url;
 pub use node::{Expansion, MapEntry, Node, Place, Value};
 pub use parse::{MAX_DEPTH, MAX_NODES, parse};

@@ -320,5 +320,8 @@ async fn the_addresses_of_a_name_can_be_a_pool() {
                 .all(|of| of.labels["betanet_instance"].starts_with("127.0.0.1:"))
     };
     let scrape = stand.until("one is left", left).await;
-    assert!(asked(&scrape, "127.0.0.1", "ok") > 0.0, "its count continues");
+    assert!(
+        asked(&scrape, "127.0.0.1", "ok") > 0.0,
+        "its count continues"
+    );
 }

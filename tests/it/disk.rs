@@ -8,7 +8,7 @@ use crate::support::{
     PATIENCE,
     accounts::Accounts,
     arrivals::{assert_own_time, counts, first_arrivals},
-    backend::{Backend, Behaviour},
+    backend::{Backend, Behavior},
     counting_node::{CountingNode, unix_nanos},
     eventually,
     stand::{Options, Stand},
@@ -110,7 +110,7 @@ async fn a_full_disk_costs_nothing_and_is_used_again_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
     let stand = start(&node, &backend, folder.path()).await;
-    backend.set(Behaviour::Down).await;
+    backend.set(Behavior::Down).await;
     until_stored(&stand, 1.0).await;
     let file = folder.path().join(FILE);
     let bytes = std::fs::metadata(&file).unwrap().len();
@@ -124,7 +124,7 @@ async fn a_full_disk_costs_nothing_and_is_used_again_when_there_is_room() {
     stand.collector.limit_files(None);
     until_status(&stand, "StatusOK").await;
     until_stored(&stand, stored + 1.0).await;
-    backend.set(Behaviour::Accept).await;
+    backend.set(Behavior::Accept).await;
     until_sent(&stand).await;
     assert_eq!(accounts(&stand).await.dropped, 0.0);
     let log = assert_complete(stand, &node, &backend).await;
@@ -137,7 +137,7 @@ async fn a_full_disk_costs_nothing_and_is_used_again_when_there_is_room() {
 async fn damaged_by(damage: impl FnOnce(&mut [u8])) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let (node, mut backend) = (CountingNode::start().await, Backend::start().await);
-    backend.set(Behaviour::Down).await;
+    backend.set(Behavior::Down).await;
     let stand = start(&node, &backend, folder.path()).await;
     // About forty records, of which the damaged places are a small part.
     until_stored(&stand, 5_000.0).await;
@@ -149,7 +149,7 @@ async fn damaged_by(damage: impl FnOnce(&mut [u8])) -> (f64, f64) {
     damage(&mut bytes);
     std::fs::write(&file, bytes).unwrap();
 
-    backend.set(Behaviour::Accept).await;
+    backend.set(Behavior::Accept).await;
     let stand = start(&node, &backend, folder.path()).await;
     until_stored(&stand, 1.0).await;
     assert_eq!(failures(&stand, "damaged").await, 1.0);

@@ -9,7 +9,7 @@ use betanet_collector::{
         SERVICE_FOREIGN,
         names::{AGGREGATE, COLLECTOR, Metric, MetricKind, PROBE, TARGET},
     },
-    yaml::{Foreign, ForeignFate, ForeignKey},
+    yaml::{Foreign, ForeignHandling, ForeignKey},
 };
 use serde_json::Value;
 
@@ -161,7 +161,7 @@ fn foreign_keys() -> String {
             let names = key.names.iter().map(|name| format!("`{path}{name}`"));
             let names: Vec<_> = names.collect();
             let same = rows.iter_mut().find(|(_, known, other)| {
-                *known == names && other.why == key.why && other.fate == key.fate
+                *known == names && other.why == key.why && other.handling == key.handling
             });
             match same {
                 Some((owners, ..)) => owners.push(owner.clone()),
@@ -169,18 +169,19 @@ fn foreign_keys() -> String {
             }
         }
     }
-    let mut text = "\nThis table is generated from `foreign.rs` in the directory of each component, \
+    let mut text =
+        "\nThis table is generated from `foreign.rs` in the directory of each component, \
                     with `UPDATE_FIXTURES=1 cargo test docs`.\n\n\
                     | component | keys | | |\n|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     for (owners, names, key) in rows {
-        let fate = match key.fate {
-            ForeignFate::Ignored => "without effect".to_owned(),
-            ForeignFate::Only(values) => format!("only `{}`", values.join("`, `")),
-            ForeignFate::Refused => "refused".to_owned(),
+        let handling = match key.handling {
+            ForeignHandling::Ignored => "without effect".to_owned(),
+            ForeignHandling::Only(values) => format!("only `{}`", values.join("`, `")),
+            ForeignHandling::Refused => "refused".to_owned(),
         };
         let (owners, names) = (owners.join(", "), names.join(", "));
-        writeln!(text, "| {owners} | {names} | {fate} | {} |", key.why).unwrap();
+        writeln!(text, "| {owners} | {names} | {handling} | {} |", key.why).unwrap();
     }
     text
 }

@@ -103,7 +103,7 @@ each_way!(points_are_what_the_node_says);
 each_way!(integers_are_exact_as_far_as_otlp_has_them);
 each_way!(each_poll_arrives_once_and_in_order);
 each_way!(an_endpoint_that_fails_is_a_gap);
-each_way!(a_total_that_falls_begins_anew_and_its_neighbour_goes_on);
+each_way!(a_total_that_falls_begins_anew_and_its_neighbor_goes_on);
 each_way!(a_restart_begins_every_total_anew);
 each_way!(a_mixnode_that_leaves_is_heard_of_no_more);
 
@@ -253,11 +253,7 @@ async fn an_endpoint_that_fails_is_a_gap(way: Way) {
     assert!(downs.len() >= 4, "{downs:?}");
     let (first, last) = (downs[0], downs[downs.len() - 1]);
     let fresh = named(&points, "betanet_messages_total");
-    assert_eq!(
-        fresh.len(),
-        ups.len(),
-        "exactly one value for each body"
-    );
+    assert_eq!(fresh.len(), ups.len(), "exactly one value for each body");
     let within = fresh.iter().filter(|p| (first..=last).contains(&p.time));
     assert_eq!(within.count(), 0, "no old value with a new time");
     let others = named(&points, "betanet_connected_peers");
@@ -268,10 +264,13 @@ async fn an_endpoint_that_fails_is_a_gap(way: Way) {
         assert_eq!(times, [first], "its end is sent once");
     }
     let starts: Vec<_> = fresh.iter().map(|point| point.start_time).collect();
-    assert!(starts.iter().all(|s| *s == starts[0]), "a gap is not a reset");
+    assert!(
+        starts.iter().all(|s| *s == starts[0]),
+        "a gap is not a reset"
+    );
 }
 
-async fn a_total_that_falls_begins_anew_and_its_neighbour_goes_on(way: Way) {
+async fn a_total_that_falls_begins_anew_and_its_neighbor_goes_on(way: Way) {
     let node = documented_node();
     let line = Line::start(way, &[("node", &node)]).await;
     line.stand.until_polls("node", 3.0).await;

@@ -43,7 +43,9 @@ async fn costs_one_endpoint(fault: NodeFault, error_type: &str) {
     assert_costs_one_endpoint(&scrape, error_type);
 
     broken.clear_faults();
-    let healed = stand.until("it recovers", |s| s.value(UP) == Some(1.0)).await;
+    let healed = stand
+        .until("it recovers", |s| s.value(UP) == Some(1.0))
+        .await;
     let total = "betanet_messages_total{target=\"broken\"}";
     assert_eq!(healed.exact(total), Some("6000"));
     assert_untouched(&stand.after_polls("sound", 2).await);

@@ -13,7 +13,7 @@ use crate::support::{
     PATIENCE,
     accounts::Accounts,
     arrivals::{assert_own_time, counts, first_arrivals},
-    backend::{Backend, Behaviour},
+    backend::{Backend, Behavior},
     counting_node::{CountingNode, unix_nanos},
     eventually,
     sink::Point,
@@ -70,19 +70,19 @@ async fn kill(exporter: &str, kills: u32) {
     let targets = [(NODE, url.as_str(), Dialect::Betanet)];
     let mut lives = Vec::new();
     for _ in 0..kills {
-        let behaviours = [
-            Behaviour::Accept,
-            Behaviour::Accept,
-            Behaviour::Down,
-            Behaviour::Busy { retry_after: 1 },
-            Behaviour::ResetAnswer,
-            Behaviour::Hang,
+        let behaviors = [
+            Behavior::Accept,
+            Behavior::Accept,
+            Behavior::Down,
+            Behavior::Busy { retry_after: 1 },
+            Behavior::ResetAnswer,
+            Behavior::Hang,
         ];
-        backend.set(behaviours[rng.usize(..behaviours.len())]).await;
+        backend.set(behaviors[rng.usize(..behaviors.len())]).await;
         let stand = options.start_at(&targets).await;
         lives.push(live(exporter, stand, &node, &mut rng).await);
     }
-    backend.set(Behaviour::Accept).await;
+    backend.set(Behavior::Accept).await;
     let stand = options.start_at(&targets).await;
     eventually("everything is sent", PATIENCE, async || {
         let accounts = Accounts::of(&stand.own().await, exporter);

@@ -4,7 +4,7 @@ use betanet_collector::simulator::Dialect;
 
 use crate::support::{
     PATIENCE,
-    backend::{Backend, Behaviour},
+    backend::{Backend, Behavior},
     collector::Collector,
     eventually, free_port, remote_write,
     sink::{Point, Value},
@@ -68,7 +68,7 @@ async fn health_and_a_metric_show_each_component() {
 async fn at_the_end_health_shows_what_has_stopped_already() {
     let node = node(Dialect::Betanet);
     let mut backend = Backend::start().await;
-    backend.set(Behaviour::Hang).await;
+    backend.set(Behavior::Hang).await;
     let exporter = format!("{{endpoint: \"{}\", timeout: 10m}}", backend.url());
     let options = Options {
         exporters: vec![("otlp_http".to_owned(), exporter)],
@@ -76,7 +76,7 @@ async fn at_the_end_health_shows_what_has_stopped_already() {
     };
     let stand = options.start(&[("a", &node)]).await;
     eventually("something is being sent", PATIENCE, async || {
-        (backend.met(Behaviour::Hang) > 0).then_some(())
+        (backend.met(Behavior::Hang) > 0).then_some(())
     })
     .await;
     stand.collector.signal("TERM");
@@ -88,7 +88,7 @@ async fn at_the_end_health_shows_what_has_stopped_already() {
     .await;
     let exporter = &health["components"]["exporter:otlp_http"];
     assert_eq!(exporter["status"], "StatusOK", "it still sends: {health:#}");
-    backend.set(Behaviour::Accept).await;
+    backend.set(Behavior::Accept).await;
     let (code, log) = stand.collector.ended().await;
     assert_eq!(code, Some(0), "{log}");
 }

@@ -13,7 +13,7 @@ use crate::support::{
     PATIENCE,
     accounts::Accounts,
     arrivals::{assert_own_time, counts, first_arrivals},
-    backend::{Backend, Behaviour},
+    backend::{Backend, Behavior},
     counting_node::CountingNode,
     eventually, remote_write,
     sink::Point,
@@ -155,11 +155,11 @@ async fn ten_minutes_without_the_backend_lose_nothing_and_repeat_nothing() {
         .collect();
     let line = Line::start(&pushing, Some(&storage)).await;
     for backend in &mut backends {
-        backend.set(Behaviour::Down).await;
+        backend.set(Behavior::Down).await;
     }
     line.polls(TEN_MINUTES).await;
     for backend in &mut backends {
-        backend.set(Behaviour::Accept).await;
+        backend.set(Behavior::Accept).await;
     }
     for ((exporter, _), backend) in iter::zip(exporters, &backends) {
         let (accounts, points) = line.settled(exporter, backend).await;
@@ -177,16 +177,16 @@ async fn ten_minutes_without_the_backend_lose_nothing_and_repeat_nothing() {
 #[tokio::test]
 async fn remote_write_survives_as_much() {
     let exporters = [
-        ("prometheusremotewrite/down", Behaviour::Down),
+        ("prometheusremotewrite/down", Behavior::Down),
         (
             "prometheusremotewrite/busy",
-            Behaviour::Busy { retry_after: 1 },
+            Behavior::Busy { retry_after: 1 },
         ),
-        ("prometheusremotewrite/reset", Behaviour::ResetRequest),
-        ("prometheusremotewrite/hangs", Behaviour::Hang),
+        ("prometheusremotewrite/reset", Behavior::ResetRequest),
+        ("prometheusremotewrite/hangs", Behavior::Hang),
         (
             "prometheusremotewrite/long",
-            Behaviour::LongAnswer { bytes: 10 << 20 },
+            Behavior::LongAnswer { bytes: 10 << 20 },
         ),
     ];
     let mut backends = join_all(exporters.map(|_| Backend::start())).await;
@@ -195,8 +195,8 @@ async fn remote_write_survives_as_much() {
         .map(|((id, _), backend)| (id, backend, &*keys))
         .collect();
     let line = Line::start(&pushing, None).await;
-    for ((_, behaviour), backend) in iter::zip(exporters, &mut backends) {
-        backend.set(behaviour).await;
+    for ((_, behavior), backend) in iter::zip(exporters, &mut backends) {
+        backend.set(behavior).await;
     }
     line.polls(TEN_MINUTES).await;
     eventually("all are met twice", PATIENCE, async || {
@@ -206,7 +206,7 @@ async fn remote_write_survives_as_much() {
     })
     .await;
     for backend in &mut backends {
-        backend.set(Behaviour::Accept).await;
+        backend.set(Behavior::Accept).await;
     }
     line.polls(3).await;
     for ((exporter, _), backend) in iter::zip(exporters, &backends) {
@@ -235,7 +235,7 @@ async fn what_is_too_large_for_the_backend_arrives_in_smaller_requests() {
         .map(|((id, keys), backend)| (id, backend, keys))
         .collect();
     let line = Line::start(&pushing, None).await;
-    let small = Behaviour::TakesAtMost { points: 40 };
+    let small = Behavior::TakesAtMost { points: 40 };
     for backend in backends.iter_mut().take(3) {
         backend.set(small).await;
     }
@@ -271,22 +271,22 @@ struct Survived {
 }
 
 /// Lets one backend over HTTP and one over gRPC fail for a while, and then accept.
-async fn survived(behaviour: Behaviour, keys: &str) -> [Survived; 2] {
+async fn survived(behavior: Behavior, keys: &str) -> [Survived; 2] {
     let (mut http, mut grpc) = (Backend::start().await, Backend::start().await);
     let keys = format!("{IN_MEMORY}, {keys}");
     let exporters = [("otlp_http", &http, &*keys), ("otlp_grpc", &grpc, &*keys)];
     let line = Line::start(&exporters, None).await;
     for backend in [&mut http, &mut grpc] {
-        backend.set(behaviour).await;
+        backend.set(behavior).await;
     }
     line.polls(WHILE).await;
     eventually("both are met twice", PATIENCE, async || {
         let mut backends = [&http, &grpc].into_iter();
-        backends.all(|b| b.met(behaviour) >= 2).then_some(())
+        backends.all(|b| b.met(behavior) >= 2).then_some(())
     })
     .await;
     for backend in [&mut http, &mut grpc] {
-        backend.set(Behaviour::Accept).await;
+        backend.set(Behavior::Accept).await;
     }
     line.polls(3).await;
     let over_http = line.settled("otlp_http", &http).await;
@@ -316,7 +316,7 @@ impl Survived {
 
 #[tokio::test]
 async fn a_busy_backend_is_left_alone_as_long_as_it_asks_and_gets_everything_once() {
-    let busy = Behaviour::Busy { retry_after: 1 };
+    let busy = Behavior::Busy { retry_after: 1 };
     for survived in survived(busy, "timeout: 10s").await {
         survived.assert_exactly_once();
         let pauses = survived.backend.pauses_after(busy);
@@ -328,17 +328,17 @@ async fn a_busy_backend_is_left_alone_as_long_as_it_asks_and_gets_everything_onc
 
 #[tokio::test]
 async fn a_request_that_is_reset_is_sent_again_and_arrives_once() {
-    for survived in survived(Behaviour::ResetRequest, "timeout: 10s").await {
+    for survived in survived(Behavior::ResetRequest, "timeout: 10s").await {
         survived.assert_exactly_once();
     }
 }
 
 #[tokio::test]
 async fn a_backend_that_hangs_is_given_up_after_the_timeout_and_gets_everything_once() {
-    for survived in survived(Behaviour::Hang, "timeout: 2s").await {
+    for survived in survived(Behavior::Hang, "timeout: 2s").await {
         survived.assert_exactly_once();
         // The first request was followed by another one without a pause.
-        let pauses = survived.backend.pauses_after(Behaviour::Hang);
+        let pauses = survived.backend.pauses_after(Behavior::Hang);
         let timeout = Duration::from_millis(1900);
         assert!(pauses.first() >= Some(&timeout), "{pauses:?}");
     }
@@ -348,7 +348,7 @@ async fn a_backend_that_hangs_is_given_up_after_the_timeout_and_gets_everything_
 /// again.
 #[tokio::test]
 async fn an_answer_that_is_reset_repeats_its_batch_and_nothing_else() {
-    for survived in survived(Behaviour::ResetAnswer, "timeout: 10s").await {
+    for survived in survived(Behavior::ResetAnswer, "timeout: 10s").await {
         let (points, repeated) = first_arrivals(survived.backend.taken());
         assert!(repeated > 0, "taken twice");
         assert_complete(&points, &survived.answered);
@@ -359,7 +359,7 @@ async fn an_answer_that_is_reset_repeats_its_batch_and_nothing_else() {
 
 #[tokio::test]
 async fn what_a_backend_rejects_in_part_is_counted_as_rejected_and_not_sent_again() {
-    for survived in survived(Behaviour::Reject { points: 2 }, "timeout: 10s").await {
+    for survived in survived(Behavior::Reject { points: 2 }, "timeout: 10s").await {
         let Accounts { sent, rejected, .. } = survived.accounts;
         assert_eq!(sent, survived.points.len() as f64);
         assert!(rejected > 0.0);
@@ -375,12 +375,12 @@ async fn what_a_backend_rejects_in_part_is_counted_as_rejected_and_not_sent_agai
 /// backend.
 async fn long_answer(bytes: u64) -> u64 {
     let mut most = 0;
-    for survived in survived(Behaviour::LongAnswer { bytes }, "timeout: 10s").await {
+    for survived in survived(Behavior::LongAnswer { bytes }, "timeout: 10s").await {
         let Accounts { sent, rejected, .. } = survived.accounts;
         assert!(rejected > 0.0);
         assert_eq!(sent + rejected, survived.points.len() as f64);
         assert_exactly_once(&survived.backend, &survived.answered);
-        let answers = survived.backend.met(Behaviour::LongAnswer { bytes });
+        let answers = survived.backend.met(Behavior::LongAnswer { bytes });
         most = most.max(survived.backend.answered_bytes() / answers as u64);
     }
     most
@@ -403,7 +403,7 @@ async fn a_backend_that_hangs_delays_no_poll_no_scrape_and_no_other_exporter() {
     let (mut http, mut grpc) = (Backend::start().await, Backend::start().await);
     let sound = Backend::start().await;
     for hangs in [&mut http, &mut grpc] {
-        hangs.set(Behaviour::Hang).await;
+        hangs.set(Behavior::Hang).await;
     }
     let patient = format!("{IN_MEMORY}, timeout: 10m");
     let exporters = [
@@ -429,7 +429,7 @@ async fn a_backend_that_hangs_delays_no_poll_no_scrape_and_no_other_exporter() {
     }
 
     for hangs in [&mut http, &mut grpc] {
-        hangs.set(Behaviour::Accept).await;
+        hangs.set(Behavior::Accept).await;
     }
     line.settled("otlp_http/hangs", &http).await;
     line.settled("otlp_grpc/hangs", &grpc).await;
@@ -445,7 +445,7 @@ async fn what_is_left_at_the_end_is_in_the_log() {
     let storage = format!("{{directory: \"{}\"}}", folder.path().display());
     let (mut memory, mut disk) = (Backend::start().await, Backend::start().await);
     for backend in [&mut memory, &mut disk] {
-        backend.set(Behaviour::Down).await;
+        backend.set(Behavior::Down).await;
     }
     let exporters = [
         ("otlp_http/memory", &memory, IN_MEMORY),

@@ -100,7 +100,10 @@ async fn any_other_target_is_polled_once_if_it_is_allowed() {
         let packets = answer.exact("betanet_messages_total");
         assert_eq!(packets, Some("18446744073709551615"), "{}", answer.text);
     }
-    assert!(!stand.scrape().await.text.contains(port), "nothing is stored");
+    assert!(
+        !stand.scrape().await.text.contains(port),
+        "nothing is stored"
+    );
     let down = format!("target=127.0.0.1:{}", free_port());
     let answer = probed(&stand, &down).await;
     assert_eq!(answer.exact("probe_success"), Some("0"));

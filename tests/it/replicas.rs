@@ -62,7 +62,11 @@ async fn a_killed_replica_causes_no_gap_and_is_used_again_when_it_is_back() {
     assert_eq!(scrape.sum("betanet_poll_retries_total"), 0.0);
     assert_eq!(scrape.sum("betanet_source_up"), 3.0);
     let values = scrape.select("betanet_packets_dropped_total");
-    assert_eq!(values.len(), 1, "a target is one series, whichever instance answers");
+    assert_eq!(
+        values.len(),
+        1,
+        "a target is one series, whichever instance answers"
+    );
     let instances = &health(&stand).await["host"]["instances"];
     let breaker = &instances[a.address().to_string()]["breaker"];
     assert_ne!(breaker["state"], "closed", "{instances}");
@@ -172,10 +176,7 @@ async fn instances_of_a_pool_can_change_in_a_file_without_a_gap() {
     list(&pool.folder, &[&c, &b, &a]);
     let joined = |scrape: &Scrape| of(scrape, requests, &c) > 0.0;
     let scrape = pool.until("`c` gets requests", joined).await;
-    assert!(
-        of(&scrape, requests, &a) >= failed,
-        "`a` keeps its state"
-    );
+    assert!(of(&scrape, requests, &a) >= failed, "`a` keeps its state");
     assert!(of(&scrape, state, &a) > 0.0, "and is still ejected");
     assert!(of(&scrape, requests, &b) >= of(&before, requests, &b));
     let own = pool.stand.own().await;

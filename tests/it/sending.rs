@@ -12,7 +12,7 @@ use crate::support::{
     PATIENCE,
     accounts::Accounts,
     arrivals::{assert_own_time, counts, first_arrivals},
-    backend::{Backend, Behaviour},
+    backend::{Backend, Behavior},
     collector::Collector,
     counting_node::CountingNode,
     eventually, free_port, remote_write,
@@ -53,7 +53,7 @@ async fn remote_write_and_file_lose_nothing_at_a_reload() {
     let options = |timeout| pushing_and_writing(&backend, &path, timeout);
     let (first, second) = (options("100ms"), options("200ms"));
     let stand = first.start_with(&target).await;
-    backend.set(Behaviour::Down).await;
+    backend.set(Behavior::Down).await;
     stand.until_polls("a", 5.0).await;
     second.reload_with(&stand, &target);
     eventually("the reload", PATIENCE, async || {
@@ -66,7 +66,7 @@ async fn remote_write_and_file_lose_nothing_at_a_reload() {
     .await;
     stand.after_polls("a", 5).await;
     std::fs::create_dir(folder.path().join("later")).unwrap();
-    backend.set(Behaviour::Accept).await;
+    backend.set(Behavior::Accept).await;
     for exporter in ["prometheusremotewrite", "file"] {
         eventually("nothing is held", PATIENCE, async || {
             let accounts = Accounts::of(&stand.own().await, exporter);

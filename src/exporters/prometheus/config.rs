@@ -238,12 +238,12 @@ impl Config {
             }
         }
         if self.translation_strategy.is_some() && self.add_metric_suffixes.is_some() {
-            let message = "says the same as `translation_strategy`; leave it out";
+            let message = "means the same as `translation_strategy`; remove it";
             at.error(&["add_metric_suffixes"], message, diagnostics);
         }
         let labels = &self.resource_constant_labels;
         if labels.selection().is_some() && self.resource_to_telemetry_conversion.enabled {
-            let message = "is ignored beside `resource_constant_labels`";
+            let message = "has no effect together with `resource_constant_labels`";
             at.warning(&["resource_to_telemetry_conversion"], message, diagnostics);
         }
     }

@@ -420,7 +420,7 @@ async fn routes_change_without_closing_connections() {
     let mut listeners = Listeners::new(ClientLimits::default(), &meter());
     let plain = ServerConfig::plain(ENDPOINT);
     listeners.route(&plain, metrics()).unwrap();
-    let bound = listeners.bind_beside(&serving).await.unwrap();
+    let bound = listeners.bind_missing(&serving).await.unwrap();
     let address = bound.local_addr(ENDPOINT).unwrap();
     assert!(serving.switch(bound, &tasks, &components).is_empty());
     let mut stream = send(address, "GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
@@ -432,7 +432,7 @@ async fn routes_change_without_closing_connections() {
     let kept = serving.routes(ENDPOINT, "prometheus");
     assert_eq!(kept.len(), 1);
     listeners.route(&plain, echo()).unwrap();
-    let bound = listeners.bind_beside(&serving).await.unwrap();
+    let bound = listeners.bind_missing(&serving).await.unwrap();
     assert!(serving.switch(bound, &tasks, &components).is_empty());
     let request = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
@@ -440,7 +440,7 @@ async fn routes_change_without_closing_connections() {
     assert!(rest.contains("HTTP/1.1 404"), "the same connection: {rest}");
 
     let listeners = Listeners::new(ClientLimits::default(), &meter());
-    let bound = listeners.bind_beside(&serving).await.unwrap();
+    let bound = listeners.bind_missing(&serving).await.unwrap();
     let gone = serving.switch(bound, &tasks, &components);
     for tasks in &gone {
         assert!(tasks.stop(Instant::now() + PATIENCE).await);

@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(error.as_deref(), Some("task `sender` died: two"));
         sleep(PAUSE_AFTER_PANIC).await;
         assert_eq!(now(), (ComponentStatus::Ok, 2));
-        own.spawn("keeper", async { panic!("three") });
+        own.spawn("writer", async { panic!("three") });
         sleep(MOMENT).await;
         assert_eq!(now(), (ComponentStatus::PermanentError, 3));
         assert!(failures.try_recv().is_err());

@@ -1,4 +1,4 @@
-//! `cumulativetodelta`: what running totals grew by, for destinations that need it.
+//! `cumulativetodelta`: converts totals to deltas, for destinations that need them.
 //!
 //! ```yaml
 //! processors:

@@ -5,8 +5,8 @@ use super::{
     problem::{DecodeError, Problem, did_you_mean},
 };
 use crate::yaml::{
-    Diagnostic, Diagnostics, Foreign, ForeignFate, ForeignKey, MapEntry, Node, Place, Value, list,
-    nearest,
+    Diagnostic, Diagnostics, Foreign, ForeignHandling, ForeignKey, MapEntry, Node, Place, Value,
+    list, nearest,
 };
 use std::{
     cell::RefCell,
@@ -100,17 +100,17 @@ impl Run {
         };
         let message = match foreign {
             Some(foreign) if foreign.is_met_by(entry.value.text()) => return,
-            Some(ForeignKey { fate, why, .. }) => match fate {
-                ForeignFate::Ignored => {
+            Some(ForeignKey { handling, why, .. }) => match handling {
+                ForeignHandling::Ignored => {
                     let key = map.expansion.as_ref().map_or("", |_| "a key ");
                     let message = format!("{key}has no effect{subject}: {why}");
                     state.found.warning(&entry.key_place, path, message);
                     return;
                 }
-                ForeignFate::Only(values) => {
+                ForeignHandling::Only(values) => {
                     format!("is not supported{subject}: {why}; write {}", list(values))
                 }
-                ForeignFate::Refused => format!("is not supported{subject}: {why}"),
+                ForeignHandling::Refused => format!("is not supported{subject}: {why}"),
             },
             None => match (near, known) {
                 (None, []) => format!("unknown key{subject}; none is expected here"),

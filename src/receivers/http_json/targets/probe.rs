@@ -65,7 +65,7 @@ impl TargetManager {
             let left = deadline.saturating_duration_since(Instant::now());
             let parts = PollerParts {
                 sites: PerInstance::one((&order.endpoint, Arc::clone(&transport))),
-                member: spec.fleet.apart(left).join(),
+                member: spec.fleet.with_deadline(left).join(),
                 shared: &spec.shared_by_probes,
                 mapping: spec.context.mapping,
                 interval: spec.resilience.interval,

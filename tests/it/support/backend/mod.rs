@@ -47,7 +47,7 @@ const CHUNK: &[u8] = &[0; 64 << 10];
 
 /// The reaction to requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Behaviour {
+pub(crate) enum Behavior {
     /// Accepts everything.
     Accept,
     /// Does not listen.
@@ -84,7 +84,7 @@ struct Seen {
     /// that.
     taken: Mutex<Vec<Taken>>,
     /// When each request arrived, accepted or not, and the behavior at that time.
-    asked: Mutex<Vec<(Instant, Behaviour)>>,
+    asked: Mutex<Vec<(Instant, Behavior)>>,
     /// Bytes of long answers that were handed to the network.
     answered_bytes: AtomicU64,
 }
@@ -110,23 +110,23 @@ impl Backend {
             seen: Arc::default(),
             serving: None,
         };
-        backend.set(Behaviour::Accept).await;
+        backend.set(Behavior::Accept).await;
         backend
     }
 
     /// Sets the behavior. Answers in progress are finished first, and its connections are closed.
-    pub(crate) async fn set(&mut self, behaviour: Behaviour) {
+    pub(crate) async fn set(&mut self, behavior: Behavior) {
         if let Some(serving) = self.serving.take() {
             serving.stop.cancel();
             serving.tasks.join_all().await;
         }
-        if behaviour == Behaviour::Down {
+        if behavior == Behavior::Down {
             return;
         }
         let listener = reserved(self.address).listen(64).unwrap();
         let stop = CancellationToken::new();
         let answering = Answering {
-            behaviour,
+            behavior,
             seen: Arc::clone(&self.seen),
             stop: stop.clone(),
         };
@@ -159,16 +159,16 @@ impl Backend {
     }
 
     /// The pause after each request that met this behavior.
-    pub(crate) fn pauses_after(&self, behaviour: Behaviour) -> Vec<Duration> {
+    pub(crate) fn pauses_after(&self, behavior: Behavior) -> Vec<Duration> {
         let asked = self.seen.asked.lock().unwrap();
-        let pairs = asked.windows(2).filter(|pair| pair[0].1 == behaviour);
+        let pairs = asked.windows(2).filter(|pair| pair[0].1 == behavior);
         pairs.map(|pair| pair[1].0 - pair[0].0).collect()
     }
 
     /// The number of requests that met this behavior.
-    pub(crate) fn met(&self, behaviour: Behaviour) -> usize {
+    pub(crate) fn met(&self, behavior: Behavior) -> usize {
         let asked = self.seen.asked.lock().unwrap();
-        asked.iter().filter(|asked| asked.1 == behaviour).count()
+        asked.iter().filter(|asked| asked.1 == behavior).count()
     }
 
     /// The number of rejected points.
@@ -186,7 +186,7 @@ impl Backend {
 /// How it answers between two changes.
 #[derive(Clone)]
 struct Answering {
-    behaviour: Behaviour,
+    behavior: Behavior,
     seen: Arc<Seen>,
     stop: CancellationToken,
 }
@@ -203,7 +203,7 @@ impl Answering {
     }
 
     async fn serve(self, stream: TcpStream) {
-        if let Behaviour::ResetRequest | Behaviour::ResetAnswer = self.behaviour {
+        if let Behavior::ResetRequest | Behavior::ResetAnswer = self.behavior {
             // A connection that closes before everything is read and written is reset.
             stream.set_zero_linger().unwrap();
         }
@@ -228,7 +228,7 @@ impl Answering {
         request: Request<Incoming>,
         reset: CancellationToken,
     ) -> Result<Response<Body>, Reset> {
-        let met = (Instant::now(), self.behaviour);
+        let met = (Instant::now(), self.behavior);
         self.seen.asked.lock().unwrap().push(met);
         let answer = self.respond(request, &reset).await;
         if answer.is_err() {
@@ -244,42 +244,42 @@ impl Answering {
     ) -> Result<Response<Body>, Reset> {
         let wire = Wire::of(&request);
         let (head, mut body) = request.into_parts();
-        if self.behaviour == Behaviour::ResetRequest {
+        if self.behavior == Behavior::ResetRequest {
             drop(body.frame().await);
             return Err(Reset);
         }
         let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
         let request = wire.unwrap(Request::from_parts(head, body));
-        match self.behaviour {
-            Behaviour::Accept => {
+        match self.behavior {
+            Behavior::Accept => {
                 self.take(request, 0);
                 Ok(wire.taken(&[]))
             }
-            Behaviour::Busy { retry_after } => Ok(wire.busy(retry_after)),
-            Behaviour::Hang => {
+            Behavior::Busy { retry_after } => Ok(wire.busy(retry_after)),
+            Behavior::Hang => {
                 self.stop.cancelled().await;
                 Err(Reset)
             }
-            Behaviour::Reject { points: rejected } => {
+            Behavior::Reject { points: rejected } => {
                 self.take(request, rejected);
                 Ok(wire.taken(&partial_success(rejected)))
             }
-            Behaviour::TakesAtMost { points } if points_of(&request) > points => {
+            Behavior::TakesAtMost { points } if points_of(&request) > points => {
                 Ok(wire.too_large())
             }
-            Behaviour::TakesAtMost { .. } => {
+            Behavior::TakesAtMost { .. } => {
                 self.take(request, 0);
                 Ok(wire.taken(&[]))
             }
-            Behaviour::ResetAnswer => {
+            Behavior::ResetAnswer => {
                 self.take(request, 0);
                 Ok(broken(wire, reset.clone()))
             }
-            Behaviour::LongAnswer { bytes } => {
+            Behavior::LongAnswer { bytes } => {
                 self.take(request, 0);
                 Ok(self.long(wire, bytes))
             }
-            Behaviour::Down | Behaviour::ResetRequest => Err(Reset),
+            Behavior::Down | Behavior::ResetRequest => Err(Reset),
         }
     }
 

@@ -19,7 +19,7 @@ const MAX_COUNTED_PATHS: usize = 256;
 
 /// The part of a node that survives the closing of its port.
 #[derive(Debug)]
-pub(super) struct Behaviour {
+pub(super) struct Behavior {
     dialect: Dialect,
     /// Whether two paths take a lock twice, in addition to other faults.
     deadlocks: bool,
@@ -46,7 +46,7 @@ pub(super) struct Reply {
     pub(super) restarted: CancellationToken,
 }
 
-impl Behaviour {
+impl Behavior {
     pub(super) fn new(dialect: Dialect, seed: u64, deadlocks: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let inner = Inner {
