@@ -94,16 +94,16 @@ pub(super) async fn serve(
         shutdown.await;
         asked.cancel();
     };
-    let impatient = async move {
+    let second_signal = async move {
         stopping.cancelled().await;
         interrupted().await;
     };
     tokio::select! {
         ended = service.run(shutdown, loading.again) => ended?,
-        () = hang_up(&trigger) => {}
+        () = reload_on_sighup(&trigger) => {}
         () = follow(loading.watched, &trigger) => {}
-        () = die(options, &components) => {}
-        () = impatient => return Ok(ExitCode::FAILURE),
+        () = fail_after(options, &components) => {}
+        () = second_signal => return Ok(ExitCode::FAILURE),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,7 +120,7 @@ fn outlive_file_limits() {
 }
 
 /// Triggers a reload at each SIGHUP. Never returns.
-async fn hang_up(trigger: &ReloadTrigger) {
+async fn reload_on_sighup(trigger: &ReloadTrigger) {
     match signal(SignalKind::hangup()) {
         Ok(mut signals) => {
             while signals.recv().await.is_some() {
@@ -143,7 +143,7 @@ async fn follow(watched: Option<Watched>, trigger: &ReloadTrigger) {
 }
 
 /// Reports a fatal error after `--fail-after`. Never returns.
-async fn die(options: &RunArgs, components: &Components) {
+async fn fail_after(options: &RunArgs, components: &Components) {
     if let Some(after) = options.fail_after {
         sleep(after.get()).await;
         let doomed = components.register(ComponentKind::Extension, "fail_after");

@@ -19,7 +19,7 @@ mod foreign;
 pub mod headers;
 mod config_error;
 mod proxy;
-mod said;
+mod server_message;
 mod tls;
 mod wrong_port;
 
@@ -27,6 +27,6 @@ pub use config_error::{BoxError, ConfigError};
 pub use files::ReadError;
 pub use foreign::{CLIENT_FOREIGN, GRPC_CLIENT_FOREIGN, HTTP_CLIENT_FOREIGN, TLS_FOREIGN};
 pub use proxy::Proxy;
-pub use said::Secrets;
+pub use server_message::Secrets;
 pub use tls::Tls;
 pub use wrong_port::{Spoken, explain};

@@ -243,7 +243,7 @@ impl Delivery {
     }
 
     /// Counts data points that could not become a message.
-    pub fn give_up(&self, reason: DropReason, points: u64) {
+    pub fn drop_points(&self, reason: DropReason, points: u64) {
         self.shared.lock().refuse(reason, points, Instant::now());
     }
 

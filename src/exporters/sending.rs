@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::ending::Ending;
 use crate::{
     delivery::{Delivery, ExporterCounters},
-    pipeline::{Exporter, Farewell, Snapshot, Target},
+    pipeline::{EndOfSeries, Exporter, Snapshot, Target},
 };
 
 /// Encodes snapshots as messages.
@@ -78,12 +78,13 @@ impl Exporter for Sending {
         self.encoder.encode(snapshot, &self.delivery);
     }
 
-    fn ended(&self, _target: &Target, farewell: &Farewell<'_>) {
+    fn ended(&self, _target: &Target, end_of_series: &EndOfSeries<'_>) {
         if !self.encoder.speaks_otlp() {
             return;
         }
         if let Some(now) = self.ending.time() {
-            self.encoder.ended(&farewell.messages(now), &self.delivery);
+            self.encoder
+                .ended(&end_of_series.messages(now), &self.delivery);
         }
     }
 

@@ -13,7 +13,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    crowd::{Busy, Place},
+    crowd::{Busy, Slot},
     encoding::{Compressed, Encoding},
 };
 
@@ -128,11 +128,11 @@ pub(super) struct Sending {
     /// The pieces that were created since other tasks ran.
     since_rest: usize,
     exchange: Exchange,
-    _place: Option<Place>,
+    _slot: Option<Slot>,
 }
 
 impl Sending {
-    pub(super) fn new(body: Body, exchange: Exchange, place: Option<Place>) -> Self {
+    pub(super) fn new(body: Body, exchange: Exchange, slot: Option<Slot>) -> Self {
         if body.is_live() {
             exchange.extend(LIVE_PATIENCE);
         }
@@ -140,7 +140,7 @@ impl Sending {
             body,
             since_rest: 0,
             exchange,
-            _place: place,
+            _slot: slot,
         }
     }
 }

@@ -43,13 +43,13 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct ConnectionContext {
     telemetry: ListenerTelemetry,
-    face: RwLock<ListenerView>,
+    view: RwLock<ListenerView>,
 }
 
 /// How a listener currently answers.
 #[derive(Debug, Clone)]
 pub(super) struct ListenerView {
-    pub(super) entrance: Arc<ConnectionPolicy>,
+    pub(super) policy: Arc<ConnectionPolicy>,
     /// The routes. Each request looks them up, so that a connection survives a change of the
     /// routes.
     pub(super) router: Arc<Router>,
@@ -81,22 +81,22 @@ impl ConnectionPolicy {
 }
 
 impl ConnectionContext {
-    pub(super) fn new(telemetry: ListenerTelemetry, face: ListenerView) -> Self {
+    pub(super) fn new(telemetry: ListenerTelemetry, view: ListenerView) -> Self {
         Self {
             telemetry,
-            face: RwLock::new(face),
+            view: RwLock::new(view),
         }
     }
 
     /// How the listener currently answers.
-    pub(super) fn face(&self) -> ListenerView {
-        let face = self.face.read();
-        face.unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn view(&self) -> ListenerView {
+        let view = self.view.read();
+        view.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Replaces how the listener answers.
-    pub(super) fn turn(&self, face: ListenerView) {
-        *self.face.write().unwrap_or_else(PoisonError::into_inner) = face;
+    pub(super) fn replace(&self, view: ListenerView) {
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 }
 
@@ -143,8 +143,8 @@ impl Acceptor {
 
     fn serve(&self, stream: TcpStream, client: Client) {
         let server = Arc::clone(&self.server);
-        let entrance = server.face().entrance;
-        let stay = match entrance.crowd.enter(client) {
+        let policy = server.view().policy;
+        let stay = match policy.crowd.enter(client) {
             Entry::Free(stay) => stay,
             Entry::Instead(stay) => {
                 server.telemetry.connection_refused("idle");
@@ -156,7 +156,7 @@ impl Acceptor {
         self.tasks
             .spawn_isolated(Arc::clone(&self.name), async move {
                 let leave = stay.leave.clone();
-                let served = serve(stream, &server, &entrance, &stay);
+                let served = serve(stream, &server, &policy, &stay);
                 leave.run_until_cancelled(served).await;
             });
     }
@@ -185,16 +185,16 @@ fn is_of_the_socket(error: &io::Error) -> bool {
 async fn serve(
     stream: TcpStream,
     server: &ConnectionContext,
-    entrance: &ConnectionPolicy,
+    policy: &ConnectionPolicy,
     stay: &Stay,
 ) {
-    let Some(tls) = &entrance.tls else {
-        return exchange(stream, server, entrance, stay).await;
+    let Some(tls) = &policy.tls else {
+        return exchange(stream, server, policy, stay).await;
     };
-    let patience = entrance.limits.header_timeout;
+    let patience = policy.limits.header_timeout;
     let handshake = timeout(patience, tls.acceptor().accept(stream));
-    match entrance.stop.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => exchange(stream, server, entrance, stay).await,
+    match policy.stop.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => exchange(stream, server, policy, stay).await,
         Some(Ok(Err(error))) => {
             tracing::debug!(%error, "handshake failed");
             server.telemetry.connection_refused("tls");
@@ -205,15 +205,11 @@ async fn serve(
 }
 
 /// Answers the requests of one connection.
-async fn exchange<S>(
-    stream: S,
-    server: &ConnectionContext,
-    entrance: &ConnectionPolicy,
-    stay: &Stay,
-) where
+async fn exchange<S>(stream: S, server: &ConnectionContext, policy: &ConnectionPolicy, stay: &Stay)
+where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let limits = entrance.limits;
+    let limits = policy.limits;
     // The deadline of the current exchange. `None` between two exchanges.
     let (deadline, watched) = watch::channel(None);
     let service = service_fn(|request| {
@@ -224,7 +220,7 @@ async fn exchange<S>(
             is_admitted: busy.is_admitted(),
         };
         let exchange = Exchange::begin(&deadline, ends, Some(busy));
-        let router = server.face().router;
+        let router = server.view().router;
         async move {
             let response = router.answer(request, visitor, &server.telemetry).await;
             Ok::<_, Infallible>(response.into_hyper(exchange))
@@ -249,7 +245,7 @@ async fn exchange<S>(
             tracing::debug!("exchange took too long, connection closed");
             return;
         }
-        () = entrance.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = policy.stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     // hyper ends an idle connection now, but waits for the first request of a silent one.
     let left = match *watched.borrow() {

@@ -27,7 +27,7 @@ impl From<SocketAddr> for Client {
 
 /// Slots for simultaneous requests.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Slots {
     most: usize,
     /// The slots that one client gets.
     share: usize,
@@ -36,12 +36,12 @@ pub(super) struct Places {
 
 /// A slot that is in use until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    of: Arc<Places>,
+pub(super) struct Slot {
+    of: Arc<Slots>,
     client: Client,
 }
 
-impl Places {
+impl Slots {
     pub(super) fn new(most: usize, share: usize) -> Self {
         Self {
             most,
@@ -51,7 +51,7 @@ impl Places {
     }
 
     /// A slot for a client. `None` if all are in use, or the client uses its share.
-    pub(super) fn take(self: &Arc<Self>, client: Client) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, client: Client) -> Option<Slot> {
         let mut taken = lock(&self.taken);
         let all: usize = taken.values().sum();
         let own = taken.get(&client).copied().unwrap_or_default();
@@ -59,14 +59,14 @@ impl Places {
             return None;
         }
         taken.insert(client, own + 1);
-        Some(Place {
+        Some(Slot {
             of: Arc::clone(self),
             client,
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         subtract(&mut lock(&self.of.taken), self.client);
     }
@@ -77,7 +77,7 @@ impl Drop for Place {
 pub(super) struct Crowd {
     limit: usize,
     /// The slots of the exchanges in progress.
-    places: Arc<Places>,
+    slots: Arc<Slots>,
     state: Mutex<State>,
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Stay {
 pub(super) struct Busy {
     crowd: Arc<Crowd>,
     id: u64,
-    place: Option<Place>,
+    slot: Option<Slot>,
 }
 
 /// The result for a new connection.
@@ -131,7 +131,7 @@ impl Crowd {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
-            places: Arc::new(Places::new(limit, share(limit))),
+            slots: Arc::new(Slots::new(limit, share(limit))),
             state: Mutex::default(),
         }
     }
@@ -219,7 +219,7 @@ impl Stay {
         Busy {
             crowd: Arc::clone(&self.crowd),
             id: self.id,
-            place: self.crowd.places.take(self.client),
+            slot: self.crowd.slots.take(self.client),
         }
     }
 }
@@ -233,7 +233,7 @@ impl Drop for Stay {
 impl Busy {
     /// Whether any request may be answered. Otherwise only those that are always answered.
     pub(super) fn is_admitted(&self) -> bool {
-        self.place.is_some()
+        self.slot.is_some()
     }
 }
 
@@ -248,8 +248,8 @@ impl Drop for Busy {
 }
 
 /// The share of one client.
-pub(super) fn share(places: usize) -> usize {
-    places.div_ceil(2)
+pub(super) fn share(slots: usize) -> usize {
+    slots.div_ceil(2)
 }
 
 fn subtract(counts: &mut HashMap<Client, usize>, client: Client) {
@@ -288,15 +288,15 @@ mod tests {
 
     #[test]
     fn a_client_gets_its_share_of_the_slots() {
-        let places = Arc::new(Places::new(3, 2));
+        let slots = Arc::new(Slots::new(3, 2));
         let (a, b) = (client("10.0.0.1"), client("10.0.0.2"));
-        let first = places.take(a).unwrap();
-        let _second = places.take(a).unwrap();
-        assert!(places.take(a).is_none());
-        let _third = places.take(b).unwrap();
-        assert!(places.take(b).is_none(), "all slots are in use");
+        let first = slots.take(a).unwrap();
+        let _second = slots.take(a).unwrap();
+        assert!(slots.take(a).is_none());
+        let _third = slots.take(b).unwrap();
+        assert!(slots.take(b).is_none(), "all slots are in use");
         drop(first);
-        assert!(places.take(a).is_some());
+        assert!(slots.take(a).is_some());
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Listeners {
             .endpoint
             .rsplit_once(':')
             .map(|(host, _)| host.to_owned());
-        let route = admitting(route, server)?.at_hosts(host);
+        let route = authenticated_by(route, server)?.at_hosts(host);
         let listener = self.listener(server, &owner)?;
         listener
             .router
@@ -218,13 +218,13 @@ impl Listeners {
 }
 
 /// The route with the access rules of its component.
-fn admitting(route: Route, server: &ServerConfig) -> Result<Route, RouteError> {
+fn authenticated_by(route: Route, server: &ServerConfig) -> Result<Route, RouteError> {
     if server.auth.is_none() {
         return Ok(route);
     }
     let credentials = Credentials::new(server.auth.clone());
     match credentials.verify() {
-        Ok(()) => Ok(route.admitting(credentials)),
+        Ok(()) => Ok(route.authenticated_by(credentials)),
         Err(source) => Err(RouteError::Credentials {
             owner: route.owner,
             source,

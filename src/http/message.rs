@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use super::{
     Body, Credentials,
     body::{Exchange, Sending},
-    crowd::{Place, Places, share},
+    crowd::{Slot, Slots, share},
     encoding::Encoding,
 };
 use bytes::Bytes;
@@ -36,9 +36,9 @@ pub struct Route {
     /// Whether it also answers all paths below its own.
     pub(super) subpaths: bool,
     /// The credentials that clients must send. `None` if there are none.
-    pub(super) admits: Option<Arc<Credentials>>,
+    pub(super) authenticator: Option<Arc<Credentials>>,
     /// The slots for simultaneous requests. `None` without a limit.
-    pub(super) places: Option<Arc<Places>>,
+    pub(super) slots: Option<Arc<Slots>>,
     /// Whether it answers even if the listener has no free slot.
     pub(super) is_vital: bool,
     /// Own host names. Only requests with one of them may change something.
@@ -60,8 +60,8 @@ impl Route {
             description: String::new(),
             max_body: MAX_BODY,
             subpaths: false,
-            admits: None,
-            places: None,
+            authenticator: None,
+            slots: None,
             is_vital: false,
             hosts: Vec::new(),
             handler: Arc::new(move |request| handler(request).boxed()),
@@ -89,22 +89,22 @@ impl Route {
 
     /// Answers only clients with these credentials.
     #[must_use]
-    pub(super) fn admitting(mut self, credentials: Credentials) -> Self {
-        self.admits = Some(Arc::new(credentials));
+    pub(super) fn authenticated_by(mut self, credentials: Credentials) -> Self {
+        self.authenticator = Some(Arc::new(credentials));
         self
     }
 
     /// Limits simultaneous requests. Other requests get 503 with `Retry-After`.
     #[must_use]
     pub fn at_most(mut self, requests: usize) -> Self {
-        self.places = Some(Arc::new(Places::new(requests, requests)));
+        self.slots = Some(Arc::new(Slots::new(requests, requests)));
         self
     }
 
     /// Limits simultaneous requests. One client gets half of the slots.
     #[must_use]
     pub fn at_most_shared(mut self, requests: usize) -> Self {
-        self.places = Some(Arc::new(Places::new(requests, share(requests))));
+        self.slots = Some(Arc::new(Slots::new(requests, share(requests))));
         self
     }
 
@@ -180,7 +180,7 @@ pub struct Response {
     /// The body of the answer.
     pub body: Body,
     /// The slot that is in use while the answer is sent.
-    place: Option<Place>,
+    slot: Option<Slot>,
 }
 
 impl Response {
@@ -191,7 +191,7 @@ impl Response {
             content_type: HeaderValue::from_static(content_type),
             headers: Vec::new(),
             body: body.into(),
-            place: None,
+            slot: None,
         }
     }
 
@@ -242,14 +242,14 @@ impl Response {
     }
 
     /// Holds a slot until the client has the answer.
-    pub(super) fn holding(mut self, place: Option<Place>) -> Self {
-        self.place = place;
+    pub(super) fn holding(mut self, slot: Option<Slot>) -> Self {
+        self.slot = slot;
         self
     }
 
     /// The answer as hyper sends it. `exchange` ends when the last byte is handed over.
     pub(super) fn into_hyper(self, exchange: Exchange) -> http::Response<Sending> {
-        let sending = Sending::new(self.body, exchange, self.place);
+        let sending = Sending::new(self.body, exchange, self.slot);
         let mut response = http::Response::new(sending);
         *response.status_mut() = self.status;
         for (name, value) in self.headers {

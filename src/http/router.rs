@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 
 use super::{
     cross_site,
-    crowd::{Client, Places},
+    crowd::{Client, Slots},
     message::{Request, Response, Route},
     telemetry::ListenerTelemetry,
 };
@@ -104,14 +104,14 @@ impl Router {
             return refused("method", method_not_allowed(route));
         }
         is_foreign(route, &head)?;
-        let take = |places: &Arc<Places>| {
-            places
+        let take = |slots: &Arc<Slots>| {
+            slots
                 .take(visitor.client)
                 .ok_or_else(|| Box::new(("busy", busy())))
         };
-        let place = route.places.as_ref().map(take).transpose()?;
+        let slot = route.slots.as_ref().map(take).transpose()?;
         match Limited::new(body, route.max_body).collect().await {
-            Ok(body) => Ok(handle(route, head, body.to_bytes()).await.holding(place)),
+            Ok(body) => Ok(handle(route, head, body.to_bytes()).await.holding(slot)),
             Err(error) if error.is::<LengthLimitError>() => {
                 let text = format!("the body is over {} bytes\n", route.max_body);
                 let response = Response::text(text).with_status(StatusCode::PAYLOAD_TOO_LARGE);
@@ -173,7 +173,7 @@ fn refused<T>(reason: &'static str, response: Response) -> Result<T, Refusal> {
 
 /// Checks the credentials of the client.
 fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(credentials) = &route.admits else {
+    let Some(credentials) = &route.authenticator else {
         return Ok(());
     };
     match credentials.admit(headers) {
@@ -199,7 +199,7 @@ fn is_foreign(route: &Route, head: &Parts) -> Result<(), Refusal> {
     if route.method == Method::GET {
         return Ok(());
     }
-    match cross_site::refusal(head, &route.hosts, route.admits.is_some()) {
+    match cross_site::refusal(head, &route.hosts, route.authenticator.is_some()) {
         None => Ok(()),
         Some(why) => {
             let response = Response::text(why).with_status(StatusCode::FORBIDDEN);

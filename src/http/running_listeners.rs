@@ -84,7 +84,7 @@ impl RunningListeners {
     /// The routes of a component on an endpoint.
     pub fn routes(&self, endpoint: &str, owner: &str) -> Vec<Route> {
         let port = self.ports.get(endpoint);
-        port.map_or_else(Vec::new, |port| port.server.face().router.of(owner))
+        port.map_or_else(Vec::new, |port| port.server.view().router.of(owner))
     }
 
     /// Switches to `next`, whose ports were opened in addition to the current ones. Each endpoint
@@ -135,11 +135,11 @@ impl ListenerState {
         let (own, name) = (status.own(tasks), name(endpoint));
         let stop = own.stopping().child_token();
         watch(&name, tls.as_ref(), &own, &stop);
-        let face = ListenerView {
-            entrance: Arc::new(ConnectionPolicy::new(bound.limits, tls, stop)),
+        let view = ListenerView {
+            policy: Arc::new(ConnectionPolicy::new(bound.limits, tls, stop)),
             router: bound.router,
         };
-        let server = Arc::new(ConnectionContext::new(telemetry.clone(), face));
+        let server = Arc::new(ConnectionContext::new(telemetry.clone(), view));
         status.ok();
         let acceptor = Acceptor {
             socket: Arc::new(socket),
@@ -159,22 +159,22 @@ impl ListenerState {
     /// The same port with other routes.
     fn turned(mut self, endpoint: &str, bound: BoundListener) -> Self {
         let (config, tls) = bound.tls.unzip();
-        let entrance = self.server.face().entrance;
-        let stays = self.tls == config && entrance.limits == bound.limits;
+        let policy = self.server.view().policy;
+        let stays = self.tls == config && policy.limits == bound.limits;
         let next = if stays {
-            Arc::clone(&entrance)
+            Arc::clone(&policy)
         } else {
             let stop = self.tasks.stopping().child_token();
             watch(&name(endpoint), tls.as_ref(), &self.tasks, &stop);
             Arc::new(ConnectionPolicy::new(bound.limits, tls, stop))
         };
         self.tls = config;
-        self.server.turn(ListenerView {
-            entrance: next,
+        self.server.replace(ListenerView {
+            policy: next,
             router: bound.router,
         });
         if !stays {
-            entrance.stop.cancel();
+            policy.stop.cancel();
         }
         self
     }

@@ -13,7 +13,7 @@ use opentelemetry_proto::{
     transform::common::tonic::Attributes,
 };
 
-use super::{point_times::Nanos, said::Saying, starts::Starts};
+use super::{point_times::Nanos, sent_series::MessageSeries, starts::Starts};
 use crate::{definition::Instrument, pipeline::CountedHistogram};
 
 /// The histograms by scope, as of `now`; their series are noted.
@@ -21,7 +21,7 @@ pub(super) fn scopes(
     histograms: &[CountedHistogram],
     starts: &Starts,
     now: Nanos,
-    saying: &mut Saying,
+    series: &mut MessageSeries,
 ) -> Vec<ScopeMetrics> {
     let mut scopes: BTreeMap<Arc<str>, Vec<Metric>> = BTreeMap::new();
     for of_metric in histograms.chunk_by(|one, next| one.index == next.index) {
@@ -31,7 +31,7 @@ pub(super) fn scopes(
         let points = of_metric.iter().map(|counted| {
             let attributes = Attributes::from(counted.attributes.clone()).0;
             let key = starts.key(counted.attributes.iter());
-            saying.note(counted.index, key, &attributes);
+            series.note(counted.index, key, &attributes);
             let start = starts.of(counted.index, key);
             let value = &counted.value;
             HistogramDataPoint {

@@ -12,7 +12,7 @@ impl TargetInstruments {
     /// nothing in common.
     pub fn take_over(&mut self, old: &mut Self) {
         if self.resource != old.resource {
-            self.encoder.take_leave(&mut old.encoder);
+            self.encoder.end_all(&mut old.encoder);
             return;
         }
         let common = CommonInstruments::of(&old.schema, &self.schema);

@@ -20,7 +20,7 @@ mod provider;
 mod reader;
 mod number_kind;
 mod resource;
-mod said;
+mod sent_series;
 mod starts;
 mod interner;
 
@@ -228,8 +228,8 @@ impl TargetInstruments {
     }
 
     /// The end of all series that were in OTLP messages, at `now` or at their last time.
-    pub fn farewell(&self, now: SystemTime) -> Vec<ExportMetricsServiceRequest> {
-        self.encoder.farewell(&self.starts, now)
+    pub fn end_of_series(&self, now: SystemTime) -> Vec<ExportMetricsServiceRequest> {
+        self.encoder.end_of_series(&self.starts, now)
     }
 
     /// The collector's own metrics about a target never fall.

@@ -21,7 +21,7 @@ use super::{
     delta::Deltas,
     exemplars,
     point_times::{Nanos, nanos},
-    said::{Said, Saying},
+    sent_series::{MessageSeries, SentSeries},
     starts::Starts,
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Encoder {
     deltas: Deltas,
-    said: Said,
+    sent_series: SentSeries,
 }
 
 /// Encodes the messages of one collection.
@@ -48,7 +48,7 @@ impl Encoder {
     pub(super) fn new(schema: &Arc<Schema>, resource: &Resource) -> Self {
         Self {
             deltas: Deltas::new(schema),
-            said: Said::new(schema, resource),
+            sent_series: SentSeries::new(schema, resource),
         }
     }
 
@@ -56,20 +56,20 @@ impl Encoder {
     /// series end with the next message.
     pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         self.deltas.take_over(&mut old.deltas);
-        self.said.take_over(&mut old.said, common);
+        self.sent_series.take_over(&mut old.sent_series, common);
     }
 
     /// Ends all series of `old`, which has another Resource, with the next message.
-    pub(super) fn take_leave(&mut self, old: &mut Self) {
-        self.said.take_leave(&mut old.said);
+    pub(super) fn end_all(&mut self, old: &mut Self) {
+        self.sent_series.end_all(&mut old.sent_series);
     }
 
-    pub(super) fn farewell(
+    pub(super) fn end_of_series(
         &self,
         starts: &Starts,
         now: SystemTime,
     ) -> Vec<ExportMetricsServiceRequest> {
-        self.said.farewell(starts, nanos(now))
+        self.sent_series.end_of_series(starts, nanos(now))
     }
 }
 
@@ -92,25 +92,28 @@ impl<'a> Encoding<'a> {
         [read, lost]: [&[Arc<str>]; 2],
         exemplars: &[Exemplar],
     ) -> Vec<ExportMetricsServiceRequest> {
-        let Encoder { deltas, said } = self.encoder;
+        let Encoder {
+            deltas,
+            sent_series,
+        } = self.encoder;
         let now = nanos(self.time);
-        let mut saying = said.begin(now);
+        let mut series = sent_series.begin(now);
         let signed = collected.signed_metrics.as_ref();
         let parts = signed.unwrap_or(&collected.metrics).iter();
         let messages = parts.map(|part| {
             let mut message: ExportMetricsServiceRequest = part.into();
-            stamp(part, &mut message, (self.starts, now), &mut saying);
+            stamp(part, &mut message, (self.starts, now), &mut series);
             deltas.apply(&mut message);
             exemplars::add(&mut message, exemplars);
             message
         });
         let mut messages: Vec<_> = messages.collect();
-        let counted = counted::scopes(&collected.histograms, self.starts, now, &mut saying);
-        messages.extend(said.message(counted).map(|mut message| {
+        let counted = counted::scopes(&collected.histograms, self.starts, now, &mut series);
+        messages.extend(sent_series.message(counted).map(|mut message| {
             deltas.apply(&mut message);
             message
         }));
-        messages.extend(said.end(saying, read.iter().chain(lost), self.starts));
+        messages.extend(sent_series.end(series, read.iter().chain(lost), self.starts));
         messages
     }
 }
@@ -120,7 +123,7 @@ fn stamp(
     part: &ResourceMetrics,
     message: &mut ExportMetricsServiceRequest,
     (starts, now): (&Starts, Nanos),
-    saying: &mut Saying,
+    message_series: &mut MessageSeries,
 ) {
     let scopes = message.resource_metrics.iter_mut();
     let scopes = scopes.flat_map(|of| &mut of.scope_metrics);
@@ -128,12 +131,12 @@ fn stamp(
         for (metric, encoded) in scope.metrics().zip(&mut encoded.metrics) {
             let name = scope.scope().name();
             let fits = |of: &Instrument| is_data_of(encoded, of.kind);
-            let instrument = saying.schema().find(name, metric.name(), fits);
+            let instrument = message_series.schema().find(name, metric.name(), fits);
             let mut stamp = Stamp {
                 starts,
                 now,
                 instrument,
-                saying,
+                message_series,
             };
             stamp.metric(metric, encoded);
         }
@@ -173,7 +176,7 @@ struct Stamp<'a> {
     starts: &'a Starts,
     now: Nanos,
     instrument: Option<usize>,
-    saying: &'a mut Saying,
+    message_series: &'a mut MessageSeries,
 }
 
 impl Stamp<'_> {
@@ -230,7 +233,7 @@ impl Stamp<'_> {
             return Times { start, point };
         };
         let key = self.starts.key(attributes);
-        self.saying.note(instrument, key, encoded);
+        self.message_series.note(instrument, key, encoded);
         let point = match self.starts.measured(instrument, key) {
             Some(measured) if measured.is_old => OLD,
             Some(measured) => measured.time,

@@ -146,12 +146,12 @@ impl Starts {
         let Some(instrument) = self.schema.get(total.instrument) else {
             return;
         };
-        let said = self.scopes.get(&instrument.scope).copied();
-        let said = said.filter(|start| *start <= now);
+        let begun = self.scopes.get(&instrument.scope).copied();
+        let begun = begun.filter(|start| *start <= now);
         let value = total.value;
         match self.series.entry(total.instrument).or_default().entry(key) {
             Entry::Vacant(free) => {
-                let start = said.map_or(Start::Unknown(now), Start::Known);
+                let start = begun.map_or(Start::Unknown(now), Start::Known);
                 let seen = now;
                 free.insert(Last { value, start, seen });
             }
@@ -159,7 +159,7 @@ impl Starts {
                 let last = known.get_mut();
                 let fell = is_less(value, last.value);
                 self.counts.seen += u64::from(fell);
-                if let Some(start) = said.filter(|start| *start > last.seen) {
+                if let Some(start) = begun.filter(|start| *start > last.seen) {
                     last.start = Start::Known(start);
                 } else if fell {
                     // The total started again after it was seen. If the clock was set back, the

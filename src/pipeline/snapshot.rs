@@ -105,9 +105,9 @@ impl Starts for () {
 
 /// The end of all series of a target in OTLP: a point of each with the flag `no recorded value`. It
 /// is created when an exporter needs it.
-pub struct Farewell<'a>(&'a dyn Fn(SystemTime) -> Messages);
+pub struct EndOfSeries<'a>(&'a dyn Fn(SystemTime) -> Messages);
 
-impl<'a> Farewell<'a> {
+impl<'a> EndOfSeries<'a> {
     /// Creates the messages with `make`, which gets the time of the end.
     pub fn new(make: &'a dyn Fn(SystemTime) -> Messages) -> Self {
         Self(make)
@@ -120,9 +120,9 @@ impl<'a> Farewell<'a> {
     }
 }
 
-impl fmt::Debug for Farewell<'_> {
+impl fmt::Debug for EndOfSeries<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Farewell").finish_non_exhaustive()
+        f.debug_struct("EndOfSeries").finish_non_exhaustive()
     }
 }
 
@@ -160,7 +160,7 @@ pub trait Exporter: Any + Send + Sync {
 
     /// A target is no longer polled, or no longer exported here: its series have ended. It is
     /// forgotten next.
-    fn ended(&self, _target: &Target, _farewell: &Farewell<'_>) {}
+    fn ended(&self, _target: &Target, _end: &EndOfSeries<'_>) {}
 
     /// Forgets a target that is no longer polled.
     fn forget(&self, target: &Target);

@@ -23,7 +23,7 @@ pub struct SingleFlight {
     is_wanted: bool,
     is_under_way: bool,
     /// The number of finished polls.
-    landings: u64,
+    ended: u64,
     latest: Option<SharedResult>,
 }
 
@@ -33,7 +33,7 @@ impl SingleFlight {
     pub fn want(&mut self) -> (u64, bool) {
         let is_news = !self.is_under_way && !self.is_wanted;
         self.is_wanted |= !self.is_under_way;
-        (self.landings, is_news)
+        (self.ended, is_news)
     }
 
     /// Whether a reader requested a poll that has not started.
@@ -47,16 +47,16 @@ impl SingleFlight {
     }
 
     /// Records the end of a poll. `None` if it was dropped.
-    pub fn finish(&mut self, landing: Option<SharedResult>) {
+    pub fn finish(&mut self, result: Option<SharedResult>) {
         self.is_under_way = false;
-        if landing.is_some() {
-            self.landings += 1;
-            self.latest = landing;
+        if result.is_some() {
+            self.ended += 1;
+            self.latest = result;
         }
     }
 
     /// The result of a poll that ended after the one with this number.
     pub fn finished_after(&self, number: u64) -> Option<&SharedResult> {
-        self.latest.as_ref().filter(|_| self.landings > number)
+        self.latest.as_ref().filter(|_| self.ended > number)
     }
 }

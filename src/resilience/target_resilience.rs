@@ -96,7 +96,7 @@ pub struct TargetResilience {
     /// Notified after each attempt, for requests that wait for a trial request.
     pub(super) verdict: Notify,
     /// Notified after each poll, for readers that wait for it.
-    pub(super) landed: Notify,
+    pub(super) poll_ended: Notify,
     /// Notified when a reader requests a poll.
     pub(super) wanted: Notify,
 }
@@ -306,7 +306,7 @@ impl TargetResilience {
             clock: clock.clone(),
             state: Mutex::new(state),
             verdict: Notify::new(),
-            landed: Notify::new(),
+            poll_ended: Notify::new(),
             wanted: Notify::new(),
             labels,
             instances,

@@ -70,7 +70,7 @@ impl Timeout {
 
     /// The node is down, or a whole poll was too short for an answer. The next answer comes from a
     /// process that has just started or become slow, and its past says nothing about it.
-    pub fn chill(&mut self) {
+    pub fn back_off(&mut self) {
         self.cold = true;
     }
 

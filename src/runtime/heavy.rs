@@ -12,7 +12,7 @@ use tokio::{
 
 /// The number of simultaneous pieces of work in the whole process. Others wait, so that the network
 /// has the workers of the runtime.
-static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+static SLOTS: LazyLock<Semaphore> = LazyLock::new(|| {
     let processors = thread::available_parallelism().map_or(2, usize::from);
     Semaphore::new(processors.max(2))
 });
@@ -29,10 +29,10 @@ pub struct Undone;
 pub async fn offload<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Undone> {
-    let place = PLACES.acquire().await.map_err(|_| Undone)?;
+    let slot = SLOTS.acquire().await.map_err(|_| Undone)?;
     let work = move || {
         // The slot is freed when the work is done, not when nobody waits for it any more.
-        let _place = place;
+        let _slot = slot;
         work()
     };
     spawn_blocking(work).await.map_err(|_| Undone)
@@ -41,7 +41,7 @@ pub async fn offload<T: Send + 'static>(
 /// Runs `work` on this thread, when a slot is free. Other tasks move to another worker of the
 /// runtime; futures joined with this task wait.
 pub async fn here<T>(work: impl FnOnce() -> T) -> T {
-    let _place = PLACES.acquire().await;
+    let _slot = SLOTS.acquire().await;
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => block_in_place(work),
         // There is no other worker.

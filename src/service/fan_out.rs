@@ -39,19 +39,19 @@ impl FanOutConsumer {
 
 impl Consumer for FanOutConsumer {
     fn open(&self, target: &Arc<Target>) -> Box<dyn Sink> {
-        let mut branches = FanOutSink {
+        let mut sinks_of_target = FanOutSink {
             fan_out: self.clone(),
             target: Arc::clone(target),
             pipelines: Arc::default(),
             sinks: Vec::new(),
         };
-        branches.lead_to(&self.pipelines());
-        Box::new(branches)
+        sinks_of_target.set_downstream(&self.pipelines());
+        Box::new(sinks_of_target)
     }
 }
 
 impl FanOutSink {
-    fn lead_to(&mut self, pipelines: &Pipelines) {
+    fn set_downstream(&mut self, pipelines: &Pipelines) {
         if Arc::ptr_eq(&self.pipelines, pipelines) {
             return;
         }
@@ -86,7 +86,7 @@ impl Sink for FanOutSink {
         // from it.
         let fan_out = self.fan_out.clone();
         let pipelines = fan_out.pipelines();
-        self.lead_to(&pipelines);
+        self.set_downstream(&pipelines);
         self.target = Arc::clone(target);
         let before = std::mem::take(&mut self.sinks).into_iter();
         let after = before.map(|(pipeline, old)| {
@@ -99,7 +99,7 @@ impl Sink for FanOutSink {
     fn accept(&mut self, poll: Poll) {
         let fan_out = self.fan_out.clone();
         let pipelines = fan_out.pipelines();
-        self.lead_to(&pipelines);
+        self.set_downstream(&pipelines);
         // The last one takes the poll itself: most receivers have one pipeline, which copies nothing.
         let Some((last, others)) = self.sinks.split_last_mut() else {
             return;
@@ -164,7 +164,7 @@ mod tests {
         let id = "metrics".parse().unwrap();
         let pipeline = Arc::new(MetricsPipeline::new(&id, Vec::new(), &meter));
         let exporter = Arc::clone(seen) as Arc<dyn Exporter>;
-        pipeline.end_in(Arc::new([("debug".parse().unwrap(), exporter)]));
+        pipeline.set_exporters(Arc::new([("debug".parse().unwrap(), exporter)]));
         pipeline
     }
 
@@ -183,7 +183,7 @@ mod tests {
         poll(&mut *sink, &one);
         // Another pipeline replaces the first one, then another definition follows.
         fan_out.set([pipeline(&seen)].into());
-        first.end_in(Exporters::default());
+        first.set_exporters(Exporters::default());
         sink.follow(&two);
         sink.follow(&target(3));
         assert_eq!(seen.take(), ["1 shown"]);

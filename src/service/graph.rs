@@ -94,7 +94,7 @@ impl Graph {
         for (id, pipeline) in pipelines {
             let now = self.pipelines.get(&id);
             if !now.is_some_and(|now| Arc::ptr_eq(now, &pipeline)) {
-                pipeline.end_in(Exporters::default());
+                pipeline.set_exporters(Exporters::default());
                 let gone = pipeline
                     .steps_beyond(now.map(|now| &**now))
                     .map(ProcessorNode::tasks);
@@ -128,7 +128,7 @@ impl Graph {
         components: &Components,
     ) {
         for (id, pipeline) in &self.pipelines {
-            pipeline.end_in(self.exporters_of(id));
+            pipeline.set_exporters(self.exporters_of(id));
             let old = before.get(id);
             if !old.is_some_and(|old| Arc::ptr_eq(old, pipeline)) {
                 pipeline.start(old.map(|old| &**old), components);
@@ -165,12 +165,12 @@ impl Graph {
         }
         for (id, node) in before {
             if !node.stop(&id, Instant::now() + STOP_TIMEOUT).await {
-                tracing::warn!(receiver = %id, "a receiver that was removed still runs");
+                tracing::warn!(receiver = %id, "a removed receiver still runs");
             }
         }
         // After this the caller of the reload finds no removed target on a scrape.
         if timeout(STOP_TIMEOUT, join_all(ending)).await.is_err() {
-            tracing::warn!("targets that were removed are still polled");
+            tracing::warn!("removed targets are still polled");
         }
     }
 

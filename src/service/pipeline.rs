@@ -38,13 +38,13 @@ pub(super) struct MetricsPipeline {
 struct PipelineTelemetry {
     scraped: Counter<u64>,
     errored: Counter<u64>,
-    said: Said,
+    logged: LoggedProblems,
 }
 
 /// The problems that the log already has: each reason once for a metric of a definition, whatever
 /// the number of targets and polls.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<HashSet<(u64, usize, ProblemReason)>>>);
+struct LoggedProblems(Arc<Mutex<HashSet<(u64, usize, ProblemReason)>>>);
 
 /// The pipeline of one target.
 pub(super) struct TargetSink {
@@ -76,7 +76,7 @@ impl MetricsPipeline {
         let telemetry = PipelineTelemetry {
             scraped: names::SCRAPED_POINTS.counter(meter),
             errored: names::ERRORED_POINTS.counter(meter),
-            said: Said::default(),
+            logged: LoggedProblems::default(),
         };
         Self {
             id: id.clone(),
@@ -92,7 +92,7 @@ impl MetricsPipeline {
     /// Connects each processor to the following ones, and starts those that `before` did not have.
     pub(super) fn start(&self, before: Option<&Self>, components: &Components) {
         for (step, downstream) in self.tail.processors() {
-            step.lead_to(downstream);
+            step.set_downstream(downstream);
         }
         self.steps_beyond(before)
             .for_each(|step| step.start(components));
@@ -120,7 +120,7 @@ impl MetricsPipeline {
     }
 
     /// Replaces the exporters of the pipeline.
-    pub(super) fn end_in(&self, exporters: Exporters) {
+    pub(super) fn set_exporters(&self, exporters: Exporters) {
         self.fan_out.set(exporters);
     }
 
@@ -241,23 +241,23 @@ impl TargetSink {
                 )
             };
         }
-        match self.telemetry.said.is_new(definition.digest, problem) {
+        match self.telemetry.logged.is_new(definition.digest, problem) {
             true => log!(
                 warn,
                 mapping::explain(definition, poll, problem),
-                "a value could not be read; this is logged once for each metric and reason, and counted \
-                 from then on"
+                "a value could not be read; this is logged once for each metric and reason; later \
+                 ones are only counted"
             ),
             false => log!(debug, None::<&str>, "a value could not be read"),
         }
     }
 }
 
-impl Said {
+impl LoggedProblems {
     fn is_new(&self, digest: u64, problem: &Problem) -> bool {
         // The set is consistent at every moment, so a panic elsewhere does no damage.
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        said.insert((digest, problem.instrument, problem.reason))
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.insert((digest, problem.instrument, problem.reason))
     }
 }
 

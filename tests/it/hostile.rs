@@ -200,10 +200,7 @@ async fn above_the_memory_limit_polls_continue_one_by_one() {
     let ready = get(setup.url("/readyz")).await.unwrap();
     assert_eq!(ready.status().as_u16(), 503);
     let ready = ready.text().await.unwrap();
-    assert!(
-        ready.contains("polls are let through one by one"),
-        "{ready}"
-    );
+    assert!(ready.contains("polls are permitted one by one"), "{ready}");
     let health = get(setup.url("/health"))
         .await
         .unwrap()

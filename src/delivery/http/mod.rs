@@ -1,6 +1,6 @@
 //! OTLP and Prometheus remote write over HTTP: one `POST` of protobuf for each batch.
 
-mod said;
+mod refusal_reason;
 
 use std::{fmt, io};
 
@@ -149,7 +149,7 @@ impl HttpDestination {
             ));
         }
         let after = retry_after(status, response.headers(), self.clock.since_epoch());
-        let words = secrets.quote(&said::words(response).await);
+        let words = secrets.quote(&refusal_reason::words(response).await);
         let is_too_large = is_too_large(status, &words);
         let error = Error::Refusal(status, Words(words)).into();
         Ok(if is_too_large {

@@ -154,7 +154,7 @@ impl Queue {
     }
 
     /// Makes every waiting batch ready to be sent at once.
-    pub(super) fn hurry(&mut self) {
+    pub(super) fn make_all_due(&mut self) {
         for batch in &mut self.waiting {
             batch.backoff = None;
         }

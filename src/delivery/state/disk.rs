@@ -320,7 +320,7 @@ impl DeliveryState {
     /// A batch is no longer on disk.
     pub(in crate::delivery) fn lost(&mut self, batch: &Batch, now: Instant) {
         if self.phase != DeliveryPhase::Ended {
-            self.give_up(batch, DropReason::Storage, now);
+            self.drop_points(batch, DropReason::Storage, now);
         }
     }
 

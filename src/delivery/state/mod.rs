@@ -193,7 +193,7 @@ impl DeliveryState {
                         ..batch
                     });
                 } else {
-                    self.give_up(&batch, DropReason::RetriesExhausted, now);
+                    self.drop_points(&batch, DropReason::RetriesExhausted, now);
                 }
             }
         }
@@ -222,7 +222,7 @@ impl DeliveryState {
     /// Drops a batch whose worker ended without a result.
     pub(super) fn dropped_by_sender(&mut self, batch: &Batch, now: Instant) {
         if self.phase != DeliveryPhase::Ended {
-            self.give_up(batch, DropReason::Panic, now);
+            self.drop_points(batch, DropReason::Panic, now);
         }
     }
 
@@ -233,7 +233,7 @@ impl DeliveryState {
             self.ledger.report_all(now);
             self.phase = DeliveryPhase::Draining;
             self.close_batch(now);
-            self.queue.hurry();
+            self.queue.make_all_due();
         }
     }
 
@@ -299,7 +299,7 @@ impl DeliveryState {
         }
     }
 
-    fn give_up(&mut self, batch: &Batch, reason: DropReason, now: Instant) {
+    fn drop_points(&mut self, batch: &Batch, reason: DropReason, now: Instant) {
         self.release(batch);
         self.ledger.dropped(reason, batch.points, now);
     }
@@ -329,7 +329,7 @@ impl DeliveryState {
                 queue_log.stays = true;
                 self.queue.put_first(batch);
             }
-            _ => self.give_up(&batch, DropReason::Shutdown, now),
+            _ => self.drop_points(&batch, DropReason::Shutdown, now),
         }
     }
 }

@@ -80,7 +80,7 @@ async fn happen(bench: &mut Bench, disk: &Disk, event: DeliveryEvent) {
         }
         DeliveryEvent::GiveUp => {
             bench.pushed += 1;
-            bench.delivery.give_up(DropReason::Encoding, 1);
+            bench.delivery.drop_points(DropReason::Encoding, 1);
         }
         DeliveryEvent::Pass(milliseconds) => {
             sleep(Duration::from_millis(milliseconds.into())).await;

@@ -58,7 +58,7 @@ impl Encoder for File {
             Ok(line) => delivery.push(&line, points),
             Err(error) => {
                 tracing::debug!(%error, "metrics cannot be encoded");
-                delivery.give_up(DropReason::Encoding, points);
+                delivery.drop_points(DropReason::Encoding, points);
             }
         }
     }

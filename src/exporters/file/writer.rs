@@ -175,7 +175,7 @@ impl Writer {
             && let Err(error) = backups.prune(rotation, now)
         {
             let path = self.settings.path.display();
-            tracing::warn!(%path, %error, "old files cannot be removed");
+            tracing::warn!(%path, %error, "old files cannot be deleted");
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use crate::{
         SendingQueue, Storages, testing::Reader,
     },
     exporters::{ending::Ending, sending::Sending, testing::target},
-    pipeline::{Exporter as _, Farewell, OtlpForm, Reporter},
+    pipeline::{EndOfSeries, Exporter as _, OtlpForm, Reporter},
     runtime::{Clock, Tasks},
     telemetry::Meter,
 };
@@ -104,9 +104,9 @@ async fn a_removed_target_ends_unless_the_collector_stops() {
         asked.lock().unwrap().push(now);
         vec![(&metrics("one", 1)).into()]
     };
-    exporter.ended(&target("one"), &Farewell::new(&make));
+    exporter.ended(&target("one"), &EndOfSeries::new(&make));
     exporter.closing();
-    exporter.ended(&target("one"), &Farewell::new(&make));
+    exporter.ended(&target("one"), &EndOfSeries::new(&make));
     let soon = Instant::now() + std::time::Duration::from_secs(1);
     exporter.drain(soon).await;
     assert_eq!(asked.lock().unwrap().len(), 1);

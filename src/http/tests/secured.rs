@@ -249,7 +249,7 @@ fn components_of_one_listener_must_have_the_same_tls() {
     assert_eq!(error.to_string(), expected);
 }
 
-fn admitting(auth: AuthConfig) -> ServerConfig {
+fn authenticated_by(auth: AuthConfig) -> ServerConfig {
     ServerConfig {
         auth,
         ..ServerConfig::plain(ENDPOINT)
@@ -288,7 +288,7 @@ async fn ask_as(address: SocketAddr, authorization: &str) -> String {
 async fn only_the_right_password_is_accepted() {
     let (registry, counting) = counted();
     let meter = Meter::of(&counting);
-    let (address, _tasks) = start_secured(&admitting(basic("right")), &meter).await;
+    let (address, _tasks) = start_secured(&authenticated_by(basic("right")), &meter).await;
     let of = |pair: &str| BASE64_STANDARD.encode(pair);
     let right = of("user:right");
     for scheme in ["Basic", "basic"] {
@@ -324,7 +324,7 @@ async fn a_token_from_a_file_gives_access_only_to_its_routes() {
     let file = folder.path().join("token");
     std::fs::write(&file, "t0k3n\n").unwrap();
     let mut listeners = Listeners::new(ClientLimits::default(), &meter());
-    let guarded = admitting(token_from(&file));
+    let guarded = authenticated_by(token_from(&file));
     listeners.route(&guarded, metrics()).unwrap();
     let open = Route::get("health_check", "/health", |_| async {
         Response::text("ok")
@@ -354,7 +354,7 @@ async fn a_token_from_a_file_gives_access_only_to_its_routes() {
 #[test]
 fn a_missing_token_file_ends_the_start() {
     let mut listeners = Listeners::new(ClientLimits::default(), &meter());
-    let guarded = admitting(token_from(Path::new("none")));
+    let guarded = authenticated_by(token_from(Path::new("none")));
     let error = listeners.route(&guarded, metrics()).unwrap_err();
     let text = crate::telemetry::chain(&error);
     let expected = "failed to read the credentials of prometheus: failed to read `none`";

@@ -2,7 +2,7 @@ mod delta;
 mod exemplars;
 mod inherited_state;
 mod points;
-mod said;
+mod sent_series;
 mod times;
 
 use std::{

@@ -85,7 +85,7 @@ impl Config {
         if resident().is_none() {
             tracing::warn!(
                 processor = id,
-                "/proc does not say how much memory we have: nothing is limited"
+                "the memory limit does not apply: /proc has no memory size"
             );
         }
         Limiter {

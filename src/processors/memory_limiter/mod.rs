@@ -219,10 +219,10 @@ impl Limiter {
         match level {
             LimiterLevel::Fine => status.ok(),
             LimiterLevel::Soft => status.recoverable_error(
-                "memory is above the soft limit: polls are let through one by one",
+                "memory is above the soft limit: polls are permitted one by one",
             ),
             LimiterLevel::Hard => status.recoverable_error(
-                "memory is above the hard limit: polls are let through one by one",
+                "memory is above the hard limit: polls are permitted one by one",
             ),
         }
     }
@@ -242,19 +242,19 @@ impl Limiter {
                 processor,
                 resident_bytes,
                 soft_bytes,
-                "memory is below the soft limit again: polling goes on"
+                "memory is below the soft limit again: polls continue normally"
             ),
             LimiterLevel::Soft => tracing::warn!(
                 processor,
                 resident_bytes,
                 soft_bytes,
-                "memory is above the soft limit: polls are let through one by one"
+                "memory is above the soft limit: polls are permitted one by one"
             ),
             LimiterLevel::Hard => tracing::error!(
                 processor,
                 resident_bytes,
                 hard_bytes,
-                "memory is above the hard limit: polls are let through one by one"
+                "memory is above the hard limit: polls are permitted one by one"
             ),
         }
     }

@@ -154,7 +154,7 @@ impl<'t> Builder<'t> {
             tracing::warn!(
                 from,
                 to,
-                "a metric is not transformed: its new name is not one"
+                "a metric is not transformed: its new name is invalid"
             );
             return None;
         }

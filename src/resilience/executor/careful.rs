@@ -135,14 +135,14 @@ impl TargetResilience {
 
     /// The result of an endpoint that is not polled. Its cached answer may replace the missing one.
     pub fn decline(&self, endpoint: usize, why: Declined) -> PollResult {
-        let flying = self.take_off(endpoint);
+        let in_flight = self.start_poll(endpoint);
         let polled = PollResult {
             outcome: PollOutcome::Failed(why.failure()),
             attempts: 0,
             retry_delay: Duration::ZERO,
             stale_age: self.fall_back(endpoint),
         };
-        flying.land(&polled);
+        in_flight.finish(&polled);
         polled
     }
 
@@ -230,7 +230,7 @@ impl WitnessAttempt<'_> {
             Err(miss) => Heard::of_failure(miss.failure.error_type),
         };
         let finished = self.sent.finish(&mut self.progress, result);
-        self.host.set_aside(finished);
+        self.host.settle_failed(finished);
         WitnessAnswer {
             heard,
             was_sent: self.progress.attempts > 0,

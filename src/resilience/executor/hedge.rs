@@ -103,7 +103,7 @@ impl PollRun<'_> {
             return true;
         }
         let failed = ahead.finish(&mut self.progress, result);
-        self.host.set_aside(failed);
+        self.host.settle_failed(failed);
         self.sent = Some(behind);
         false
     }

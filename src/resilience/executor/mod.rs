@@ -167,7 +167,7 @@ impl<'h> PollRun<'h> {
     pub async fn next(&mut self) -> NextStep {
         if let Some(result) = self.result.take() {
             if let Some(in_flight) = self.in_flight.take() {
-                in_flight.land(&result);
+                in_flight.finish(&result);
             }
             return NextStep::Done(result);
         }
@@ -193,7 +193,7 @@ impl<'h> PollRun<'h> {
                 let failure = self.host.give_up(endpoint, self.cause.take(), refusal);
                 let result = self.failed(failure);
                 if let Some(in_flight) = self.in_flight.take() {
-                    in_flight.land(&result);
+                    in_flight.finish(&result);
                 }
                 NextStep::Done(result)
             }
@@ -259,7 +259,7 @@ impl TargetResilience {
             sent: None,
             hedge: None,
             result: None,
-            in_flight: Some(self.take_off(endpoint)),
+            in_flight: Some(self.start_poll(endpoint)),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct InFlightPoll<'h> {
     host: &'h TargetResilience,
     endpoint: usize,
-    landing: Option<SharedResult>,
+    shared: Option<SharedResult>,
 }
 
 impl TargetResilience {
@@ -27,27 +27,27 @@ impl TargetResilience {
             return body;
         }
         if let Some(failure) = self.left_out(endpoint) {
-            return self.make_do(endpoint, failure);
+            return self.serve_cached(endpoint, failure);
         }
         if self.is_refused(endpoint) {
-            return self.make_do(endpoint, unsent("the breaker is open"));
+            return self.serve_cached(endpoint, unsent("the breaker is open"));
         }
         let before = self.want(endpoint);
         let deadline = Instant::now() + self.settings.deadline;
         loop {
-            let mut landed = std::pin::pin!(self.landed.notified());
-            landed.as_mut().enable();
-            let (landing, is_polled) = self.landing(endpoint, before);
-            match landing {
-                Some(SharedResult::Failed(failure)) => return self.make_do(endpoint, failure),
-                Some(landing) => return self.follow(endpoint, &landing),
+            let mut ended = std::pin::pin!(self.poll_ended.notified());
+            ended.as_mut().enable();
+            let (shared, is_polled) = self.shared(endpoint, before);
+            match shared {
+                Some(SharedResult::Failed(failure)) => return self.serve_cached(endpoint, failure),
+                Some(shared) => return self.follow(endpoint, &shared),
                 None if !is_polled => {
-                    return self.make_do(endpoint, unsent("the target is not polled"));
+                    return self.serve_cached(endpoint, unsent("the target is not polled"));
                 }
                 None => {}
             }
-            if timeout_at(deadline, landed).await.is_err() {
-                return self.make_do(endpoint, unsent("the poll in progress takes too long"));
+            if timeout_at(deadline, ended).await.is_err() {
+                return self.serve_cached(endpoint, unsent("the poll in progress takes too long"));
             }
         }
     }
@@ -55,7 +55,7 @@ impl TargetResilience {
     /// Sets whether a task polls the target, so that readers can wait for a poll.
     pub fn set_polled(&self, is_polled: bool) {
         self.lock().is_polled = is_polled;
-        self.landed.notify_waiters();
+        self.poll_ended.notify_waiters();
     }
 
     /// Waits until a reader needs a poll.
@@ -72,14 +72,14 @@ impl TargetResilience {
         flights.map(|flight| flight.is_wanted()).collect()
     }
 
-    pub(super) fn take_off(&self, endpoint: usize) -> InFlightPoll<'_> {
+    pub(super) fn start_poll(&self, endpoint: usize) -> InFlightPoll<'_> {
         if let Some(state) = self.lock().endpoints.get_mut(endpoint) {
             state.flight.start();
         }
         InFlightPoll {
             host: self,
             endpoint,
-            landing: None,
+            shared: None,
         }
     }
 
@@ -93,11 +93,11 @@ impl TargetResilience {
         before
     }
 
-    fn landing(&self, endpoint: usize, before: u64) -> (Option<SharedResult>, bool) {
+    fn shared(&self, endpoint: usize, before: u64) -> (Option<SharedResult>, bool) {
         let state = self.lock();
         let flight = state.endpoints.get(endpoint).map(|e| &e.flight);
-        let landing = flight.and_then(|flight| flight.finished_after(before));
-        (landing.cloned(), state.is_polled)
+        let shared = flight.and_then(|flight| flight.finished_after(before));
+        (shared.cloned(), state.is_polled)
     }
 
     /// Whether a poll would send nothing.
@@ -113,9 +113,9 @@ impl TargetResilience {
         Some(CachedAnswer::new(CacheStatus::Hit, body, slot.age(now)))
     }
 
-    fn follow(&self, endpoint: usize, landing: &SharedResult) -> CachedAnswer {
+    fn follow(&self, endpoint: usize, shared: &SharedResult) -> CachedAnswer {
         let (now, mut state) = (Instant::now(), self.lock());
-        let revalidated = matches!(landing, SharedResult::NotModified);
+        let revalidated = matches!(shared, SharedResult::NotModified);
         let served = match revalidated {
             true => CacheStatus::Revalidated,
             false => CacheStatus::Fresh,
@@ -129,7 +129,7 @@ impl TargetResilience {
     }
 
     /// The cached answer with its age, or none.
-    fn make_do(&self, endpoint: usize, failure: PollFailure) -> CachedAnswer {
+    fn serve_cached(&self, endpoint: usize, failure: PollFailure) -> CachedAnswer {
         let (now, mut state) = (Instant::now(), self.lock());
         let slot = state.endpoints.get_mut(endpoint).map(|e| &mut e.slot);
         let kept: Option<(Body, _)> = slot.and_then(|slot| match slot.fallback(now, Reader::Api) {
@@ -147,8 +147,8 @@ impl TargetResilience {
 }
 
 impl InFlightPoll<'_> {
-    pub(super) fn land(mut self, polled: &PollResult) {
-        self.landing = Some(match &polled.outcome {
+    pub(super) fn finish(mut self, polled: &PollResult) {
+        self.shared = Some(match &polled.outcome {
             PollOutcome::Fresh(_) => SharedResult::Fresh,
             PollOutcome::NotModified(_) => SharedResult::NotModified,
             PollOutcome::Failed(failure) => SharedResult::Failed(failure.clone()),
@@ -160,9 +160,9 @@ impl InFlightPoll<'_> {
 impl Drop for InFlightPoll<'_> {
     fn drop(&mut self) {
         if let Some(state) = self.host.lock().endpoints.get_mut(self.endpoint) {
-            state.flight.finish(self.landing.take());
+            state.flight.finish(self.shared.take());
         }
-        self.host.landed.notify_waiters();
+        self.host.poll_ended.notify_waiters();
     }
 }
 

@@ -77,12 +77,12 @@ impl TargetResilience {
     }
 
     /// Handles a failed attempt of two that were in progress. The other one decides what follows.
-    pub(super) fn set_aside(&self, flown: FinishedAttempt<'_>) {
+    pub(super) fn settle_failed(&self, finished: FinishedAttempt<'_>) {
         let FinishedAttempt {
             mut held,
             ended,
             result,
-        } = flown;
+        } = finished;
         let judged = self.judge(&held, &ended, &result);
         self.charge(&mut held, &ended, &judged, result.as_ref().err());
         self.verdict.notify_waiters();
@@ -108,7 +108,7 @@ impl TargetResilience {
         if class == ResultClass::Transport {
             // All endpoints are one process.
             for endpoint in &mut self.lock().endpoints {
-                endpoint.timeouts.at_mut(ended.instance).chill();
+                endpoint.timeouts.at_mut(ended.instance).back_off();
             }
         }
         Classified {
@@ -273,7 +273,7 @@ impl TargetResilience {
                 if miss.class == ResultClass::Timeout
                     && let Some(endpoint) = state.endpoints.get_mut(endpoint)
                 {
-                    endpoint.timeouts.at_mut(ended.instance).chill();
+                    endpoint.timeouts.at_mut(ended.instance).back_off();
                 }
                 self.count_suppressed(state, endpoint, reason);
                 NextAction::GiveUp(miss.failure)

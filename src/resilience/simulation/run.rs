@@ -226,7 +226,7 @@ impl<'a> Simulation<'a> {
             return;
         };
         if class == ResultClass::Transport {
-            polled.timeout.chill();
+            polled.timeout.back_off();
         }
         let (verdict, probe) = (self.statuses.classify(class), permit.is_probe());
         let changes = self.circuit.complete(now, permit, &verdict, &mut self.rng);
@@ -272,7 +272,7 @@ impl<'a> Simulation<'a> {
                     ResultClass::Timeout | ResultClass::DeadlineCut { .. }
                 ) && let Some(polled) = self.endpoints.get_mut(endpoint)
                 {
-                    polled.timeout.chill();
+                    polled.timeout.back_off();
                 }
                 self.over(endpoint, false);
             }

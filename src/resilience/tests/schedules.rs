@@ -189,17 +189,17 @@ fn a_dropped_permit_frees_its_slot_in_every_schedule_of_threads() {
 
 /// One polling thread and three readers, as in the executor.
 #[derive(Clone, Default)]
-struct Airport {
+struct SharedPolls {
     state: Arc<Mutex<(SingleFlight, usize)>>,
     wanted: Arc<Condvar>,
-    landed: Arc<Condvar>,
+    poll_ended: Arc<Condvar>,
     in_flight: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
 }
 
 const READERS: usize = 3;
 
-impl Airport {
+impl SharedPolls {
     /// Polls as long as somebody reads.
     fn poll(&self) {
         loop {
@@ -220,7 +220,7 @@ impl Airport {
                 .unwrap()
                 .0
                 .finish(Some(SharedResult::Fresh));
-            self.landed.notify_all();
+            self.poll_ended.notify_all();
         }
     }
 
@@ -236,7 +236,7 @@ impl Airport {
     fn follow(&self, before: u64) {
         let mut state = self.state.lock().unwrap();
         while state.0.finished_after(before).is_none() {
-            state = self.landed.wait(state).unwrap();
+            state = self.poll_ended.wait(state).unwrap();
         }
         state.1 += 1;
         self.wanted.notify_one();
@@ -259,7 +259,7 @@ impl Airport {
 fn all_waiting_readers_get_the_result_in_every_schedule() {
     check_random(
         || {
-            let airport = Airport::default();
+            let airport = SharedPolls::default();
             airport.run(|airport| airport.follow(airport.want()));
             let requests = airport.requests.load(Ordering::SeqCst);
             assert!((1..=READERS).contains(&requests), "{requests}");
@@ -273,7 +273,7 @@ fn a_request_without_a_notification_would_wait_forever() {
     let found = catch_unwind(|| {
         check_random(
             || {
-                Airport::default().run(|airport| {
+                SharedPolls::default().run(|airport| {
                     let (before, _) = airport.state.lock().unwrap().0.want();
                     airport.follow(before);
                 });

@@ -216,7 +216,7 @@ fn the_first_answer_after_an_outage_has_the_longest_timeout() {
         timeout.sample(Duration::from_millis(80));
     }
     assert_eq!(timeout.limit(0), Duration::from_millis(500));
-    timeout.chill();
+    timeout.back_off();
     assert_eq!(timeout.limit(0), MAX);
     timeout.sample(Duration::from_millis(80));
     assert_eq!(timeout.limit(0), Duration::from_millis(500));
@@ -306,6 +306,6 @@ fn there_is_no_usual_time_before_twenty_answers_and_after_silence() {
     assert_eq!(timeout.usual(0.95), Some(took));
     timeout.outrun(took / 2, 0.95);
     assert_eq!(timeout.usual(0.95), Some(took), "nothing changed");
-    timeout.chill();
+    timeout.back_off();
     assert_eq!(timeout.usual(0.95), None);
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::{
     instruments::TargetInstruments,
-    pipeline::{Exporter, Farewell, Target},
+    pipeline::{EndOfSeries, Exporter, Target},
     settings::ComponentId,
 };
 
@@ -103,8 +103,8 @@ impl Drop for ExportedTarget {
 }
 
 fn end(exporter: &dyn Exporter, target: &Target, instruments: &TargetInstruments) {
-    let make = |now| instruments.farewell(now);
-    exporter.ended(target, &Farewell::new(&make));
+    let make = |now| instruments.end_of_series(now);
+    exporter.ended(target, &EndOfSeries::new(&make));
 }
 
 fn has(exporters: &Exporters, id: &ComponentId) -> bool {

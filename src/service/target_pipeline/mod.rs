@@ -317,7 +317,7 @@ impl DroppedReadings {
             tracing::warn!(
                 dropped = name(*other),
                 kept = name(*first),
-                "processors give two metrics names that differ only in case, which \
+                "processors create two metric names that differ only in case, which \
                  OpenTelemetry takes for one: the second is dropped"
             );
         }

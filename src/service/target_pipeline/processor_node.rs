@@ -80,7 +80,7 @@ impl ProcessorNode {
 
     /// Replaces what follows it. Each synthetic target switches with its next batch. When this
     /// returns, no batch is in the old tail.
-    pub(in crate::service) fn lead_to(&self, tail: PipelineTail) {
+    pub(in crate::service) fn set_downstream(&self, tail: PipelineTail) {
         let mut downstream = self
             .downstream
             .0

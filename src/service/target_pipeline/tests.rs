@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     definition::{self, Instrument},
     instruments::{self, ReportMetrics},
-    pipeline::{Components, Downstream, Exporter, Farewell, Number, Processor, Stream, Target},
+    pipeline::{Components, Downstream, EndOfSeries, Exporter, Number, Processor, Stream, Target},
     runtime::{Clock, Tasks},
 };
 
@@ -357,8 +357,8 @@ impl Exporter for Ends {
         self.note(snapshot.otlp.messages());
     }
 
-    fn ended(&self, _target: &Target, farewell: &Farewell<'_>) {
-        self.note(&farewell.messages(UNIX_EPOCH));
+    fn ended(&self, _target: &Target, end_of_series: &EndOfSeries<'_>) {
+        self.note(&end_of_series.messages(UNIX_EPOCH));
     }
 
     fn forget(&self, _target: &Target) {}
@@ -481,7 +481,7 @@ async fn a_synthetic_target_switches_to_the_new_downstream() {
     };
     let makes_up = Arc::new(MakesUp::default());
     let maker = step(Arc::clone(&makes_up) as Arc<dyn Processor>);
-    maker.lead_to(tail(Vec::new(), exporters([("debug", &old)])));
+    maker.set_downstream(tail(Vec::new(), exporters([("debug", &old)])));
     let (tasks, _failures) = Tasks::new();
     maker.start(&Components::new(&Clock::System, &tasks));
     let downstream = makes_up.0.lock().unwrap().clone().unwrap();
@@ -500,13 +500,13 @@ async fn a_synthetic_target_switches_to_the_new_downstream() {
     };
     sink.accept(batch(5));
     assert_eq!(old.take(), [" total 5"]);
-    maker.lead_to(tail(Vec::new(), exporters([("debug/2", &new)])));
+    maker.set_downstream(tail(Vec::new(), exporters([("debug/2", &new)])));
     sink.accept(batch(6));
     assert_eq!(
         (old.take(), new.take()),
         (vec!["forget node".to_owned()], vec![" total 6".to_owned()])
     );
-    maker.lead_to(tail(
+    maker.set_downstream(tail(
         vec![step(Arc::new(Prefix))],
         exporters([("debug/2", &new)]),
     ));

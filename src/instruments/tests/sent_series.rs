@@ -86,14 +86,14 @@ fn series_of_an_endpoint_that_was_not_polled_do_not_end() {
 fn all_series_of_a_removed_target_end_after_their_last_point() {
     let mut both = instruments();
     let last = sent(&both.otlp(&poll([true, true]), &readings(all())));
-    let farewell = sent(&both.instruments.farewell(UNIX_EPOCH));
-    assert_eq!(farewell.len(), last.len(), "each once");
+    let end_of_series = sent(&both.instruments.end_of_series(UNIX_EPOCH));
+    assert_eq!(end_of_series.len(), last.len(), "each once");
     assert_eq!(
-        ends_of(&farewell),
+        ends_of(&end_of_series),
         ["gauge", "nodes x", "nodes y", "seconds", "total"]
     );
     assert!(
-        farewell
+        end_of_series
             .iter()
             .all(|end| end.is_end && end.time == last[0].time + 1)
     );
@@ -102,10 +102,10 @@ fn all_series_of_a_removed_target_end_after_their_last_point() {
         all.sort();
         all
     };
-    assert_eq!(starts(&farewell), starts(&last));
+    assert_eq!(starts(&end_of_series), starts(&last));
     let silent = instruments();
     assert_eq!(
-        silent.instruments.farewell(UNIX_EPOCH),
+        silent.instruments.end_of_series(UNIX_EPOCH),
         [],
         "nobody asked for OTLP"
     );

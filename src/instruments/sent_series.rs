@@ -36,7 +36,7 @@ const BOUNDS: [f64; 15] = [
 
 /// The series in the last messages.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct SentSeries {
     schema: Arc<Schema>,
     resource: Resource,
     scopes: BTreeMap<Arc<str>, Series>,
@@ -64,7 +64,7 @@ struct Entry {
 
 /// The series in the messages that are being encoded.
 #[derive(Debug)]
-pub(super) struct Saying {
+pub(super) struct MessageSeries {
     schema: Arc<Schema>,
     now: Nanos,
     scopes: BTreeMap<Arc<str>, Series>,
@@ -77,7 +77,7 @@ struct Attributes {
     attributes: Vec<KeyValue>,
 }
 
-impl Saying {
+impl MessageSeries {
     pub(super) fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -139,7 +139,7 @@ impl Series {
     }
 }
 
-impl Said {
+impl SentSeries {
     pub(super) fn new(schema: &Arc<Schema>, resource: &Resource) -> Self {
         Self {
             schema: Arc::clone(schema),
@@ -151,8 +151,8 @@ impl Said {
     }
 
     /// Starts messages with points of the time `now`.
-    pub(super) fn begin(&mut self, now: Nanos) -> Saying {
-        Saying {
+    pub(super) fn begin(&mut self, now: Nanos) -> MessageSeries {
+        MessageSeries {
             schema: Arc::clone(&self.schema),
             now,
             scopes: BTreeMap::new(),
@@ -163,11 +163,11 @@ impl Said {
     /// ended.
     pub(super) fn end<'a>(
         &mut self,
-        saying: Saying,
+        saying: MessageSeries,
         whole: impl Iterator<Item = &'a Arc<str>>,
         starts: &Starts,
     ) -> Vec<ExportMetricsServiceRequest> {
-        let Saying {
+        let MessageSeries {
             now, mut scopes, ..
         } = saying;
         self.latest = self.latest.max(now);
@@ -192,7 +192,11 @@ impl Said {
     }
 
     /// The end of all series at `now`, or after their last point.
-    pub(super) fn farewell(&self, starts: &Starts, now: Nanos) -> Vec<ExportMetricsServiceRequest> {
+    pub(super) fn end_of_series(
+        &self,
+        starts: &Starts,
+        now: Nanos,
+    ) -> Vec<ExportMetricsServiceRequest> {
         let now = now.max(self.latest.saturating_add(1));
         let mut ended = self.pending.clone();
         for message in &mut ended {
@@ -231,9 +235,9 @@ impl Said {
     }
 
     /// Ends all series of `old` with the next message.
-    pub(super) fn take_leave(&mut self, old: &mut Self) {
+    pub(super) fn end_all(&mut self, old: &mut Self) {
         let starts = Starts::new(&old.schema);
-        self.pending.extend(old.farewell(&starts, 0));
+        self.pending.extend(old.end_of_series(&starts, 0));
         self.latest = self.latest.max(old.latest);
         old.scopes.clear();
         old.pending.clear();
