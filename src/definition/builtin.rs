@@ -3,9 +3,9 @@
 /// A definition that is part of the binary.
 #[derive(Debug, Clone, Copy)]
 pub struct Builtin {
-    /// Its name in the configuration.
+    /// The name that a configuration uses for it.
     pub name: &'static str,
-    /// The file in `pipelines/`.
+    /// The text of its file in `pipelines/`.
     pub text: &'static str,
 }
 
@@ -23,7 +23,7 @@ macro_rules! builtin {
     };
 }
 
-/// All of them, by name.
+/// All built-in definitions, in the order of their names.
 pub const BUILTIN: &[Builtin] = &[
     builtin!("betanet"),
     builtin!("betanet-mixnode"),

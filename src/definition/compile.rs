@@ -1,4 +1,4 @@
-//! Checks a file and compiles it.
+//! Checks a definition file and compiles it.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -8,7 +8,8 @@ use super::{
 };
 use crate::yaml::{Cursor, Diagnostics};
 
-/// Compiles `file`, of which `metrics` can be read. Mistakes go to `diagnostics`; with any, the result is of no use.
+/// Compiles `file`, whose readable metrics are in `metrics`. Mistakes go to `diagnostics`. The
+/// result is useless when there are any.
 pub(super) fn compile(
     name: &str,
     file: &File,

@@ -1,18 +1,18 @@
-//! Where a value stands in its parent.
+//! The position of a value in its parent.
 
 use std::{borrow::Cow, fmt};
 
-/// Where a value stands in its parent.
+/// The position of a value in its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ElementKey<'a> {
-    /// The name of a member.
+    /// The name of a member of an object.
     Name(&'a str),
-    /// The index of an item.
+    /// The index of an item of an array.
     Index(usize),
 }
 
 impl<'a> ElementKey<'a> {
-    /// As attributes have it.
+    /// The key as the value of an attribute.
     pub fn text(self) -> Cow<'a, str> {
         match self {
             Self::Name(name) => name.into(),

@@ -1,4 +1,4 @@
-//! What a file in `pipelines/` says.
+//! What a file in `pipelines/` contains.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{
     request::Parameters,
 };
 
-/// An API definition: its endpoints and which of their JSON becomes which metric.
+/// An API definition: its endpoints, and the metrics that are made from their JSON.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 pub struct File {
     /// What API this is.
@@ -19,8 +19,8 @@ pub struct File {
     /// Resource attributes of every target, for example `service.name`.
     #[serde(default)]
     pub resource: BTreeMap<String, String>,
-    /// The documents that are polled, by name. A target that nothing is known of is asked for them
-    /// one after the other, in this order.
+    /// The documents that are polled, by name. A new target is asked for them one after the other,
+    /// in this order.
     pub endpoints: BTreeMap<String, EndpointFile>,
     /// When the process behind the API began: all its counters count since then, and begin again
     /// when it changes.

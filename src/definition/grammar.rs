@@ -1,13 +1,13 @@
-//! The grammar of RFC 9535, checked before the engine reads a path.
+//! The grammar of RFC 9535, which is checked before the engine reads a path.
 //!
-//! The engine's own parser takes blanks within names, so that `$.a b` and `[?@.s in ["OK"]]` are
-//! paths that never match anything, and it takes exponential time for some texts that are no
-//! path. This one reads each character once.
+//! The engine's own parser accepts blanks within names. With it, `$.a b` and `[?@.s in ["OK"]]`
+//! would be paths that never match anything. It also takes exponential time for some texts that are
+//! not paths. This parser reads each character once.
 
-/// How deep brackets, parentheses and functions may stand within one another.
+/// How deeply brackets, parentheses and functions may be nested.
 const DEPTH_MAX: usize = 8;
 
-/// The functions that may stand in a filter; those behind `search` are the engine's own.
+/// The functions that a filter may use. Those after `search` are extensions of the engine.
 const FUNCTIONS: [&str; 10] = [
     "length",
     "count",
@@ -21,16 +21,16 @@ const FUNCTIONS: [&str; 10] = [
     "subset_of",
 ];
 
-/// Why a text is no path.
+/// Why a text is not a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
-    /// The character, from 1.
+    /// The position of the character, from 1.
     pub(super) column: usize,
-    /// What is wrong there, and what to write; nothing if it is just not expected.
+    /// What is wrong there, and what to write instead. None when the character is only unexpected.
     pub(super) why: Option<String>,
 }
 
-/// Reads `path`, which begins with `$`, and gives the byte behind each of its segments.
+/// Reads `path`, which begins with `$`, and returns the byte position after each of its segments.
 pub(super) fn segments(path: &str) -> Result<Vec<usize>, Wrong> {
     let mut reader = Reader {
         text: path,
@@ -68,7 +68,7 @@ impl<'t> Reader<'t> {
         self.rest().chars().next()
     }
 
-    /// Whether `token` stood here; it is passed then.
+    /// Passes `token` if it comes next, and returns whether it did.
     fn took(&mut self, token: &str) -> bool {
         let is_there = self.rest().starts_with(token);
         if is_there {
@@ -103,7 +103,8 @@ impl<'t> Reader<'t> {
         Ok(read)
     }
 
-    /// All segments that follow, and the end of each. Blanks before none are left.
+    /// Reads all segments that follow, and returns the end of each. Blanks that no segment follows
+    /// are not consumed.
     fn segments(&mut self) -> Read<Vec<usize>> {
         let mut ends = Vec::new();
         loop {
@@ -248,7 +249,7 @@ impl<'t> Reader<'t> {
         Err(Some("the text does not end".to_owned()))
     }
 
-    /// `a || b`.
+    /// Reads `a || b`.
     fn either(&mut self) -> Read<()> {
         self.joined("||", |reader| reader.joined("&&", Self::atom))
     }
@@ -297,7 +298,7 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// A query, a literal or a function.
+    /// Reads a query, a literal or a function.
     fn operand(&mut self) -> Read<()> {
         match self.peek() {
             Some('@' | '$') => {
@@ -338,7 +339,7 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// What to write for something of another dialect, or of none, that stands here.
+    /// What to write instead of the foreign syntax that comes next.
     fn foreign(&mut self) -> Option<String> {
         let before = self.at;
         self.blanks();
@@ -364,7 +365,8 @@ impl<'t> Reader<'t> {
         Some(written)
     }
 
-    /// The path with its name in quotes that holds a character at `at` that stands in none without.
+    /// The path with quotes around the name that contains the character at `at`, which an unquoted
+    /// name may not contain.
     fn quoted(&self, at: usize, why: &str) -> Option<String> {
         if why == "-" && !self.rest().starts_with('-') {
             return None;
@@ -389,7 +391,7 @@ impl<'t> Reader<'t> {
 
 const WITH_BLANK: &str = "a name with a blank is written `['a b']`";
 
-/// What to write for a sign of another dialect that stands at the beginning of `rest`.
+/// What to write instead of the foreign sign at the beginning of `rest`.
 fn symbol(rest: &str) -> Option<&'static str> {
     const SYMBOLS: [(&str, &str); 7] = [
         ("=~", "`=~` is written `match(@.name, 'expression')`"),

@@ -23,46 +23,47 @@ use crate::{
     yaml::{self, Cursor, Diagnostics, Environment, Node, Within, expand_within, list, nearest},
 };
 
-/// A definition file is no larger than this.
+/// The largest size of a definition file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Why there is no definition.
+/// Why a definition could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Neither a file nor a built-in definition.
+    /// The name is neither a file nor a built-in definition.
     #[error(
         "there is no definition `{name}`: no file `pipelines/{name}.yaml`, and {}",
         builtin_names(name)
     )]
     Unknown {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
     },
     /// The file cannot be read.
     #[error("failed to read the definition `{}`", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
     /// The file is too large.
     #[error("the definition `{}` is larger than {FILE_BYTES_MAX} bytes", path.display())]
     TooLarge {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The file has mistakes; all of them.
+    /// The file has mistakes. All of them are listed.
     #[error("{0}")]
     Invalid(Diagnostics),
 }
 
-/// Finds the definition `reference`: a path (with a `/` or `.yaml`), or a name, which is
-/// `pipelines/NAME.yaml` in the working directory if that exists and else a built-in one.
+/// Finds the definition `reference`. A reference is a path (with a `/` or `.yaml`) or a name. A
+/// name means `pipelines/NAME.yaml` in the working directory if that file exists, and otherwise a
+/// built-in definition.
 ///
 /// # Errors
-/// If there is none, or it has mistakes: all of them at once.
+/// If there is no such definition, or if it has mistakes. All mistakes are reported at once.
 pub fn load(reference: &str) -> Result<Arc<Definition>, LoadError> {
     let file = location(reference);
     if is_path(reference) || file.is_file() {
@@ -74,7 +75,7 @@ pub fn load(reference: &str) -> Result<Arc<Definition>, LoadError> {
     })?)
 }
 
-/// Where the definition `reference` is looked for before those that are built in.
+/// The file in which the definition `reference` is looked up before the built-in ones.
 pub fn location(reference: &str) -> PathBuf {
     match is_path(reference) {
         true => PathBuf::from(reference),
@@ -82,7 +83,7 @@ pub fn location(reference: &str) -> PathBuf {
     }
 }
 
-/// Compiles a definition that is part of the binary.
+/// Compiles a built-in definition.
 ///
 /// # Errors
 /// None in a binary that passes its tests.
@@ -94,7 +95,7 @@ pub fn load_builtin(builtin: &Builtin) -> Result<Arc<Definition>, LoadError> {
     )
 }
 
-/// The JSON Schema of a definition, as draft 07, so that editors complete it.
+/// The JSON Schema of a definition, in draft 07, which editors use for completion.
 pub fn schema() -> serde_json::Value {
     let settings = schemars::generate::SchemaSettings::draft07();
     settings
@@ -104,7 +105,7 @@ pub fn schema() -> serde_json::Value {
         .to_value()
 }
 
-/// No other keys than the known ones.
+/// Forbids unknown keys.
 fn closed(schema: &mut schemars::Schema) {
     if schema.get("properties").is_some() {
         schema.insert("additionalProperties".to_owned(), false.into());
@@ -133,17 +134,17 @@ fn from_file(path: &Path) -> Result<Arc<Definition>, LoadError> {
     from_text(name, &path.display().to_string(), &text)
 }
 
-/// Compiles the definition `name` from YAML; `source` stands in messages. `${env:NAME}` is a
-/// variable of the process.
+/// Compiles the definition `name` from YAML. Messages name `source` as its file. `${env:NAME}` is
+/// replaced by a variable of the process.
 ///
 /// # Errors
-/// All mistakes at once.
+/// If the text has mistakes. All of them are reported at once.
 pub fn from_text(name: &str, source: &str, text: &str) -> Result<Arc<Definition>, LoadError> {
     from_text_in(name, source, text, &|name| std::env::var(name).ok())
 }
 
-/// The same with these variables. One that is not set and has no default is a mistake: an endpoint
-/// would be asked without its key.
+/// Compiles a definition with the given variables. A variable that is not set and has no default is
+/// a mistake: without it an endpoint would be requested without its key.
 fn from_text_in(
     name: &str,
     source: &str,
@@ -176,7 +177,7 @@ fn from_text_in(
     }
 }
 
-/// What came of references is part of a definition.
+/// Adds the resolved values to the digest. Resolved references are part of a definition.
 fn hash_values(node: &Node, hasher: &mut DefaultHasher) {
     if let Some(expansion) = &node.expansion {
         expansion.text.hash(hasher);
@@ -187,7 +188,8 @@ fn hash_values(node: &Node, hasher: &mut DefaultHasher) {
     }
 }
 
-/// A file with mistakes as far as its metrics need it: an endpoint that cannot be read is there.
+/// A file with only its endpoints, for checking the metrics of a file that has mistakes. An
+/// endpoint that could not be read is included by name.
 fn sound_endpoints(root: &Cursor<'_>) -> File {
     let section = root.at(&["endpoints"]);
     let entries = section.iter().flat_map(|section| section.node.entries());
@@ -225,7 +227,7 @@ fn sound_metrics<'n>(root: &Cursor<'n>) -> Vec<(Cursor<'n>, MetricFile)> {
     read.flatten().collect()
 }
 
-/// The built-in definitions, for a message about `asked`.
+/// Names the built-in definitions, for a message about `asked`.
 fn builtin_names(asked: &str) -> String {
     let names: Vec<_> = BUILTIN.iter().map(|builtin| builtin.name).collect();
     match nearest(asked, &names) {

@@ -1,7 +1,7 @@
-//! What an API looks like: endpoints, and which JSON becomes which instrument.
+//! API definitions: the endpoints of an API, and the instruments that its JSON feeds.
 //!
-//! A definition is one YAML file of `pipelines/`, read by [`load()`] into [`file::File`] and
-//! compiled once, whatever the number of targets, into a [`Definition`].
+//! A definition is one YAML file of `pipelines/`. [`load()`] reads it into [`file::File`] and
+//! compiles it into a [`Definition`]. It is compiled once, whatever the number of targets.
 
 mod builtin;
 mod compile;
@@ -53,14 +53,14 @@ pub use rule::{
 };
 pub use transform::{Transform, TransformError};
 
-/// A compiled API definition, shared by all its targets.
+/// A compiled API definition, which all its targets share.
 #[derive(Debug)]
 pub struct Definition {
-    /// Its name: the file's stem.
+    /// The name, which is the stem of the file.
     pub name: String,
-    /// Attributes that every target's Resource carries (`service.name` among them).
+    /// The resource attributes of every target, including `service.name`.
     pub resource: BTreeMap<String, String>,
-    /// What is polled, in the order of the file.
+    /// The documents that are polled, in the order of the file.
     pub endpoints: Vec<Endpoint>,
     /// What requests may refer to, and what it is if the receiver does not say it.
     pub parameters: Parameters,
@@ -79,36 +79,38 @@ pub struct Definition {
 /// A metric as OpenTelemetry sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instrument {
-    /// Name as configured.
+    /// The name as configured.
     pub name: String,
-    /// What it measures, for HELP and for OTLP.
+    /// What the metric measures, for HELP and for OTLP.
     pub description: String,
-    /// UCUM unit; empty where there is none.
+    /// The unit in UCUM. Empty if there is none.
     pub unit: String,
-    /// What is measured and how it aggregates.
+    /// The kind of the metric, which decides how its values aggregate.
     pub kind: InstrumentKind,
-    /// Which numbers it holds.
+    /// The type of its numbers.
     pub value_type: ValueType,
-    /// Upper bounds of a histogram's buckets.
+    /// The upper bounds of the buckets of a histogram.
     pub buckets: Vec<f64>,
-    /// The most series that one target may have of it.
+    /// The largest number of series that one target may have.
     pub max_series: usize,
-    /// Name of its instrumentation scope.
+    /// The name of its instrumentation scope.
     pub scope: Arc<str>,
-    /// How OTLP shows what it grew by instead of totals, if it does.
+    /// How totals become deltas in OTLP. None if the totals are sent.
     pub delta: Option<Delta>,
 }
 
 /// How totals become deltas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delta {
-    /// Whether the first total of a series is a delta: it is if counting began with us.
+    /// Whether the first total of a series counts as a delta. It does if the collector itself began
+    /// the counting.
     pub keeps_first: bool,
-    /// A total is the first of its series again this long after the last one; none for never.
+    /// A total counts as the first of its series again this long after the last one. None means
+    /// never.
     pub max_staleness: Option<Duration>,
 }
 
-/// Whether the OpenTelemetry specification takes `name` for an instrument.
+/// Whether `name` is a valid instrument name of the OpenTelemetry specification.
 pub fn is_metric_name(name: &str) -> bool {
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
     let is_known = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
@@ -116,8 +118,8 @@ pub fn is_metric_name(name: &str) -> bool {
 }
 
 impl Definition {
-    /// The keys directly below the document of an endpoint that rules look at; none if some look
-    /// at all of it.
+    /// The keys directly below the document of an endpoint that rules read. None if a rule reads
+    /// the whole document.
     fn root_keys(&self, endpoint: usize) -> Option<BTreeSet<String>> {
         let rules = self.rules.iter().filter(|rule| rule.endpoint == endpoint);
         let start = self.start.iter().filter(|of| of.endpoint == endpoint);

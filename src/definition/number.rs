@@ -1,13 +1,13 @@
-//! A number that stays the one that was written.
+//! A number that keeps the value that was written.
 
-/// A number as the source gave it: integers stay exact.
+/// A number as the source wrote it. Integers stay exact.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
-    /// Not negative.
+    /// An integer that is not negative.
     Unsigned(u64),
-    /// Negative.
+    /// A negative integer.
     Negative(i64),
-    /// With a fraction, or too large for an integer.
+    /// A number with a fraction, or one that is too large for an integer.
     Double(f64),
 }
 
@@ -22,7 +22,7 @@ impl Number {
         }
     }
 
-    /// A double without a fraction, in the range in which doubles are exact, as an integer.
+    /// Converts a double without a fraction to an integer, in the range in which doubles are exact.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,

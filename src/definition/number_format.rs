@@ -1,4 +1,4 @@
-//! How a value is read as a number, compiled.
+//! The compiled form of how a value is read as a number.
 
 use std::collections::BTreeMap;
 
@@ -6,58 +6,58 @@ use jiff::tz::TimeZone;
 
 use super::{Number, Pattern, TimeUnit};
 
-/// How a found value becomes a number.
+/// How a value becomes a number.
 #[derive(Debug, Default)]
 pub struct NumberFormat {
-    /// Texts that mean that there is no value.
+    /// Texts that mean "no value".
     pub missing: Vec<String>,
-    /// What of the text is taken.
+    /// The part of the text that is used.
     pub pattern: Option<Pattern>,
-    /// Numbers for scalars, by their text; `*` is any other.
+    /// Numbers for scalars, by their text. `*` stands for any other.
     pub values: BTreeMap<String, Number>,
-    /// How the rest is read.
+    /// How the remaining values are read.
     pub parse: Parse,
-    /// What the number is multiplied with.
+    /// The factor by which the number is multiplied.
     pub scale: Option<f64>,
 }
 
 /// How a scalar is read.
 #[derive(Debug)]
 pub enum Parse {
-    /// A number.
+    /// A plain number.
     Number(Separators),
-    /// A share of a hundred.
+    /// A percentage.
     Percent(Separators),
     /// A number of bytes with its unit.
     Bytes {
-        /// How its number is written.
+        /// How the number is written.
         separators: Separators,
-        /// What `K` is.
+        /// The value of `K`.
         base: u64,
     },
-    /// A length of time, in seconds.
+    /// A duration, in seconds.
     Duration(TimeUnit),
-    /// A moment, in Unix seconds.
+    /// A timestamp, in Unix seconds.
     Timestamp(TimestampFormat),
 }
 
-/// How a number is written in a text.
+/// The separators of a number in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Separators {
-    /// What stands before the fraction.
+    /// The decimal separator.
     pub decimal: char,
-    /// What stands between groups of three digits.
+    /// The separator between groups of three digits.
     pub thousands: Option<char>,
 }
 
-/// How a moment is written.
+/// How a timestamp is written.
 #[derive(Debug, Clone)]
 pub struct TimestampFormat {
-    /// What a number counts.
+    /// The unit of a plain number.
     pub unit: TimeUnit,
-    /// What texts look like, beside RFC 3339.
+    /// The formats of texts, in addition to RFC 3339.
     pub formats: Vec<String>,
-    /// Where a text is a local time.
+    /// The time zone of local times.
     pub timezone: Option<TimeZone>,
 }
 
@@ -77,7 +77,7 @@ impl Default for Separators {
 }
 
 impl TimeUnit {
-    /// How many of them a second has.
+    /// How many of this unit make a second.
     pub fn per_second(self) -> u64 {
         match self {
             Self::S => 1,

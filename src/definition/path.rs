@@ -1,7 +1,7 @@
-//! JSONPath (RFC 9535), compiled once per definition.
+//! JSONPath (RFC 9535), compiled once for each definition.
 //!
-//! Most paths are singular (`$.a.b[0]`): they are kept as pre-split keys and walked directly,
-//! which takes a tenth of the time of the general engine. The rest goes to `query`.
+//! Most paths are singular (`$.a.b[0]`). They are kept as a list of keys and walked directly, which
+//! takes a tenth of the time of the general engine. The module `query` evaluates the others.
 
 use std::ops::ControlFlow;
 
@@ -16,7 +16,7 @@ use super::{
     query::{Found, Query, Steps, TooManySteps},
 };
 
-/// The longest path that is taken, in bytes.
+/// The longest path that is accepted, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
 
 /// A compiled path.
@@ -24,7 +24,7 @@ const TEXT_BYTES_MAX: usize = 1024;
 pub struct Path {
     text: String,
     kind: PathKind,
-    /// The byte of `text` behind each segment.
+    /// The byte position in `text` after each segment.
     ends: Vec<usize>,
 }
 
@@ -45,31 +45,31 @@ enum PathStep {
 pub struct Hit<'a> {
     /// The value.
     pub value: &'a Value,
-    /// Where it stands in its parent; none for the document itself.
+    /// The position of the value in its parent. None for the document itself.
     pub key: Option<ElementKey<'a>>,
 }
 
-/// What a path matched.
+/// The values that a path matched.
 #[derive(Debug, Default, PartialEq)]
 pub struct Elements<'a> {
-    /// The first of them.
+    /// The first of the values, up to the limit.
     pub hits: Vec<Hit<'a>>,
-    /// How many there are.
+    /// The number of all values.
     pub total: usize,
 }
 
-/// Why a path does not lead to one value, or to none.
+/// Why a path does not find at most one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotOne {
-    /// It leads to more.
+    /// The path matches several values.
     #[error("{0} values, one wanted")]
     Several(usize),
-    /// Nobody knows.
+    /// The path takes too many steps, so the number is unknown.
     #[error(transparent)]
     TooManySteps(#[from] TooManySteps),
 }
 
-/// A path that is not RFC 9535.
+/// The error for a path that does not follow RFC 9535.
 #[derive(Debug, thiserror::Error)]
 #[error("`{path}` is not a JSONPath (RFC 9535): {reason}")]
 pub struct PathError {
@@ -81,7 +81,7 @@ impl Path {
     /// Compiles `text`.
     ///
     /// # Errors
-    /// If it is not RFC 9535, or too long or too deep to be parsed in a moment.
+    /// If the text does not follow RFC 9535, or if it is too long or too deep to be parsed quickly.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let wrong = |reason| PathError {
             path: shortened(text),
@@ -111,7 +111,7 @@ impl Path {
         &self.text
     }
 
-    /// The keys of a singular path; none for any other.
+    /// The keys of a singular path. None for any other path.
     pub fn keys(&self) -> Option<Vec<String>> {
         match &self.kind {
             PathKind::Singular(steps) => Some(steps.iter().map(PathStep::text).collect()),
@@ -119,8 +119,8 @@ impl Path {
         }
     }
 
-    /// The keys below the document that everything that the path looks at stands under; none if it
-    /// looks at all of it.
+    /// The keys directly below the document under which the path reads. None if it reads the whole
+    /// document.
     pub fn root_keys(&self) -> Option<Vec<&str>> {
         match &self.kind {
             PathKind::Singular(steps) => match steps.first()? {
@@ -131,10 +131,11 @@ impl Path {
         }
     }
 
-    /// Shows `take` the values that the path matches, in document order, until it wants no more.
+    /// Shows `take` the values that the path matches, in document order, until `take` wants no
+    /// more.
     ///
     /// # Errors
-    /// If it takes too many steps.
+    /// If the path takes too many steps.
     pub fn values<'a>(
         &self,
         document: &'a Value,
@@ -144,7 +145,7 @@ impl Path {
         steps.take(1)?;
         match &self.kind {
             PathKind::Singular(keys) => {
-                // Whether it wants more or not, there is only one.
+                // The path matches only one value, so it does not matter whether `take` wants more.
                 let _flow = walk(keys, document).map(take);
                 Ok(())
             }
@@ -155,7 +156,7 @@ impl Path {
     /// The first value that the path matches.
     ///
     /// # Errors
-    /// If it takes too many steps.
+    /// If the path takes too many steps.
     pub fn first<'a>(
         &self,
         document: &'a Value,
@@ -169,10 +170,10 @@ impl Path {
         Ok(first)
     }
 
-    /// The one value that the path matches, which is not `null`; none if there is none.
+    /// The one value that the path matches. None if there is no value, or if it is `null`.
     ///
     /// # Errors
-    /// If there are several, or it takes too many steps.
+    /// If there are several values, or if the path takes too many steps.
     pub fn one<'a>(&self, document: &'a Value, steps: &Steps) -> Result<Option<&'a Value>, NotOne> {
         let (mut first, mut count) = (None, 0);
         self.values(document, steps, |found| {
@@ -188,11 +189,11 @@ impl Path {
         }
     }
 
-    /// The values that the path matches, in document order, as RFC 9535 says: the first of them up
-    /// to `limit`, and how many there are.
+    /// The values that the path matches, in document order, as RFC 9535 defines it: the first ones
+    /// up to `limit`, and the number of all.
     ///
     /// # Errors
-    /// If it takes too many steps.
+    /// If the path takes too many steps.
     pub fn nodes<'a>(
         &self,
         document: &'a Value,
@@ -215,12 +216,12 @@ impl Path {
         Ok(elements)
     }
 
-    /// What a `for_each` goes through: all values that the path matches, the first of them up to
-    /// `limit`, and how many there are. A path of names alone is short for the one that ends in
-    /// `[*]` if it leads to an array or an object: `$.nodes` means `$.nodes[*]`.
+    /// The elements of a `for_each`: the first values that the path matches up to `limit`, and the
+    /// number of all. A path that consists only of names is short for the same path with `[*]` if
+    /// it leads to an array or an object: `$.nodes` means `$.nodes[*]`.
     ///
     /// # Errors
-    /// If it takes too many steps.
+    /// If the path takes too many steps.
     pub fn elements<'a>(
         &self,
         document: &'a Value,
@@ -238,11 +239,11 @@ impl Path {
         }
     }
 
-    /// Whether it is a gap that a `for_each` finds no element in `document`. An array or an object
-    /// that is there and empty is none.
+    /// Whether it counts as a gap that a `for_each` finds no element in `document`. An empty array
+    /// or object is not a gap.
     ///
     /// # Errors
-    /// If it takes too many steps.
+    /// If the path takes too many steps.
     pub fn misses(&self, document: &Value, steps: &Steps) -> Result<bool, TooManySteps> {
         if let PathKind::Singular(_) = &self.kind {
             return Ok(self.first(document, steps)?.is_none_or(Value::is_null));
@@ -272,7 +273,8 @@ impl Path {
         Ok(true)
     }
 
-    /// The path up to its first wildcard, slice or filter: what a count goes through.
+    /// The path up to its first wildcard, slice or filter: the container whose contents a count
+    /// counts.
     #[must_use]
     pub fn container(&self) -> Self {
         let singular = self
@@ -289,7 +291,7 @@ impl Path {
         }
     }
 
-    /// The path up to each of its segments, with the segment as a path of its own.
+    /// The path up to each of its segments, with the segment as its own path.
     pub fn prefixes(&self) -> impl Iterator<Item = (Self, Self)> {
         let starts = [1].into_iter().chain(self.ends.iter().copied());
         starts.zip(&self.ends).filter_map(|(start, end)| {
@@ -342,7 +344,7 @@ fn walk<'a>(steps: &[PathStep], document: &'a Value) -> Option<&'a Value> {
     })
 }
 
-/// The value at the end of the steps, and the key under which it stands.
+/// The value at the end of the steps, and its position in its parent.
 fn node<'a>(steps: &[PathStep], document: &'a Value) -> Option<Hit<'a>> {
     let Some((last, before)) = steps.split_last() else {
         return Some(Hit {
@@ -421,7 +423,7 @@ fn singular(query: &JpQuery) -> Option<Vec<PathStep>> {
         .collect()
 }
 
-/// What to write for a path that does not begin at the document.
+/// What to write instead of a path that does not begin at the document.
 fn without_root(text: &str) -> String {
     let inner = text.strip_prefix('{').and_then(|of| of.strip_suffix('}'));
     let inner = inner.unwrap_or(text);
@@ -438,7 +440,7 @@ fn without_root(text: &str) -> String {
     }
 }
 
-/// A path for messages.
+/// A path in a form that is short enough for messages.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -454,8 +456,8 @@ fn unexpected(error: grammar::Wrong) -> String {
     }
 }
 
-/// Why the parser takes no path, in a few words. It says it in a drawing of several lines, whose
-/// first one has the place: `--> 1:9`.
+/// Why the parser rejects a path, in a few words. The parser's own message is a drawing of several
+/// lines, whose first line has the position: `--> 1:9`.
 fn reason(error: &str) -> String {
     let place = error.split("--> 1:").nth(1);
     let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect();
@@ -588,7 +590,7 @@ mod tests {
         }
     }
 
-    /// The parser needs hours for some of these.
+    /// The parser needs hours for some of these texts.
     #[test]
     fn what_is_too_deep_or_too_long_is_refused_before_it_is_parsed() {
         for (open, close) in [

@@ -2,14 +2,14 @@
 
 use regex::{Regex, RegexBuilder};
 
-/// The most memory that one takes once it is compiled, in bytes.
+/// The largest memory of a compiled expression, in bytes.
 const COMPILED_BYTES_MAX: usize = 256 * 1024;
 
-/// A regular expression that finds a part of a text.
+/// A regular expression that extracts a part of a text.
 #[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
-/// A text that is no regular expression, or a too large one.
+/// Why a text is not a usable regular expression.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PatternError {
     #[error("`{text}` is not a regular expression: {why}")]
@@ -28,7 +28,8 @@ impl Pattern {
             let text = text.to_owned();
             match error {
                 regex::Error::CompiledTooBig(_) => PatternError::TooLarge { text },
-                // It draws the place, in several lines; the last one says what is wrong.
+                // The error of the library is a drawing of several lines. The last line says what
+                // is wrong.
                 other => PatternError::Syntax {
                     text,
                     why: last_line(&other.to_string()),
@@ -37,17 +38,17 @@ impl Pattern {
         })
     }
 
-    /// The expression.
+    /// The expression as written.
     pub fn text(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Whether it is found in `text`.
+    /// Whether the expression matches somewhere in `text`.
     pub fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 
-    /// Its first group in `text`, or all that it matches where it has no group.
+    /// The first group in `text`, or the whole match if the expression has no group.
     pub fn found<'t>(&self, text: &'t str) -> Option<&'t str> {
         if self.0.captures_len() == 1 {
             return self.0.find(text).map(|found| found.as_str());
@@ -57,13 +58,13 @@ impl Pattern {
         groups.next().map(|group| group.as_str())
     }
 
-    /// A named group in `text`.
+    /// The named group in `text`.
     pub fn group<'t>(&self, name: &str, text: &'t str) -> Option<&'t str> {
         let captures = self.0.captures(text)?;
         captures.name(name).map(|group| group.as_str())
     }
 
-    /// The names of its groups.
+    /// The names of the groups.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.0.capture_names().flatten()
     }

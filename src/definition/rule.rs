@@ -1,22 +1,22 @@
-//! How one metric's values are found in a body.
+//! How the values of one metric are found in a body.
 
 use std::collections::BTreeMap;
 
 use super::{Number, NumberFormat, Path, Pattern};
 
-/// How one metric's values are found in a body.
+/// How the values of one metric are found in a body.
 #[derive(Debug)]
 pub struct MappingRule {
     /// Index into [`Definition::instruments`](super::Definition::instruments).
     pub instrument: usize,
     /// Index into [`Definition::endpoints`](super::Definition::endpoints).
     pub endpoint: usize,
-    /// The elements that give a series each, from the outermost level; the whole document where
-    /// there is none.
+    /// The levels whose elements give one series each, from the outermost. The whole document is
+    /// the only element if there are no levels.
     pub levels: Vec<Level>,
-    /// Where the value comes from.
+    /// The source of the value.
     pub value: ValueSource,
-    /// In ascending order of their keys.
+    /// The attributes, in ascending order of their keys.
     pub attributes: Vec<Attribute>,
     /// When the value was measured, if the body says so.
     pub time: Option<TimeRule>,
@@ -26,9 +26,9 @@ pub struct MappingRule {
     pub states: Vec<String>,
     /// The attribute that names the state.
     pub state_attribute: String,
-    /// The most elements that give a series.
+    /// The largest number of elements that give a series.
     pub max_series: usize,
-    /// Whether a missing value is expected and so not counted.
+    /// Whether a missing value is expected and therefore not counted.
     pub optional: bool,
 }
 
@@ -73,20 +73,20 @@ pub struct TimeRule {
 /// One level of elements.
 #[derive(Debug)]
 pub struct Level {
-    /// Where they are, relative to the element of the level before.
+    /// The path of the elements, relative to the element of the level before.
     pub path: Path,
-    /// Whether it is expected that there are none.
+    /// Whether it is expected that there are no elements.
     pub optional: bool,
-    /// What the name of a member must match.
+    /// The pattern that the name of a member must match.
     pub keys: Option<Pattern>,
-    /// What attributes call it.
+    /// The name by which attributes refer to the level.
     pub name: Option<String>,
 }
 
-/// Where a value comes from; paths are relative to the innermost element.
+/// The source of a value. Paths are relative to the innermost element.
 #[derive(Debug)]
 pub enum ValueSource {
-    /// The one value there.
+    /// The value at a path.
     Path(Path),
     /// Each of the values there, which a histogram observes.
     Each(Path),
@@ -94,11 +94,11 @@ pub enum ValueSource {
     Buckets(Buckets),
     /// Every series has it.
     Constant(Number),
-    /// How many values there are.
+    /// The number of values.
     Count {
-        /// What is counted.
+        /// The path whose matches are counted.
         path: Path,
-        /// What the values stand in. Where that is missing, nobody knows how many there are.
+        /// The container of the values. If it is missing, the number is unknown.
         container: Path,
     },
 }
@@ -121,50 +121,50 @@ pub struct Buckets {
 /// An attribute of every series of a rule.
 #[derive(Debug)]
 pub struct Attribute {
-    /// Its key.
+    /// The key of the attribute.
     pub key: String,
-    /// Where its value comes from.
+    /// The source of its value.
     pub source: AttributeSource,
-    /// Whether it is left out where its value is missing.
+    /// Whether the attribute is left out when its value is missing.
     pub optional: bool,
-    /// What of the found text is taken.
+    /// The part of the text that is used.
     pub pattern: Option<Pattern>,
-    /// Texts for what is found; `*` is any other.
+    /// Replacements for what was found. `*` stands for any other text.
     pub values: BTreeMap<String, String>,
 }
 
-/// Where an attribute's value comes from.
+/// The source of an attribute's value.
 #[derive(Debug)]
 pub enum AttributeSource {
-    /// The same text on every series.
+    /// A text that every series has.
     Literal(String),
     /// A value of an element or of the document.
     Path {
-        /// What the path begins at.
+        /// Where the path begins.
         origin: Origin,
-        /// Where it stands.
+        /// The path of the value.
         path: Path,
     },
-    /// The name (or index) under which an element stands in its parent.
+    /// The name (or index) of an element in its parent.
     Key {
         /// The level of the element.
         level: usize,
-        /// The group of the level's pattern that is taken; all of the name if none.
+        /// The group of the level's pattern that is used. None means the whole name.
         group: Option<String>,
     },
 }
 
-/// What a path begins at.
+/// Where a path begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The whole document.
+    /// The path begins at the whole document.
     Document,
-    /// The element of a level.
+    /// The path begins at the element of a level.
     Level(usize),
 }
 
 impl ValueSource {
-    /// Its path; a constant has none.
+    /// The path of the value. A constant has none.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Path(path)
@@ -175,7 +175,7 @@ impl ValueSource {
         }
     }
 
-    /// As messages call it.
+    /// The text by which messages name the value.
     pub fn text(&self) -> &str {
         self.path().map_or("value", Path::text)
     }
@@ -215,7 +215,7 @@ impl MappingRule {
     }
 }
 
-/// The innermost element of some levels.
+/// The innermost element of `levels`.
 pub(super) fn innermost(levels: &[Level]) -> Origin {
     match levels.len().checked_sub(1) {
         Some(last) => Origin::Level(last),

@@ -1,9 +1,9 @@
-//! Which units OpenTelemetry takes.
+//! The units that OpenTelemetry accepts.
 
-/// The longest unit that OpenTelemetry takes, in characters.
+/// The longest unit that OpenTelemetry accepts, in characters.
 const LENGTH_MAX: usize = 63;
 
-/// How UCUM writes what has other characters than ASCII has.
+/// The UCUM spelling of units that contain non-ASCII characters.
 const UCUM: [(&str, &str); 8] = [
     ("°C", "Cel"),
     ("℃", "Cel"),
@@ -15,8 +15,8 @@ const UCUM: [(&str, &str); 8] = [
     ("³", "3"),
 ];
 
-/// What is wrong with a unit, if anything. OpenTelemetry drops an instrument whose unit has other
-/// characters than ASCII, or more than 63 (its metrics API, "Instrument unit").
+/// What is wrong with a unit, if anything. OpenTelemetry drops an instrument whose unit has
+/// non-ASCII characters, or more than 63 characters (its metrics API, "Instrument unit").
 pub(super) fn wrong_unit(unit: &str) -> Option<String> {
     let mut foreign: Vec<_> = unit.chars().filter(|c| !c.is_ascii()).collect();
     foreign.dedup();

@@ -1,4 +1,4 @@
-//! Where attributes come from.
+//! Compiles the sources of attributes.
 
 use super::{MetricCompiler, elements::DOCUMENT};
 use crate::{
@@ -10,12 +10,12 @@ use crate::{
     yaml::{Cursor, list, nearest},
 };
 
-/// Why a text is no attribute.
+/// Why a text is not an attribute.
 type Wrong = String;
 
 impl MetricCompiler<'_> {
-    /// The attributes of a metric. Without levels, of which one is wrong then, only paths are
-    /// checked.
+    /// Compiles the attributes of a metric. `levels` is none when one of the levels is wrong; then
+    /// only paths are checked.
     pub(super) fn attributes(
         &mut self,
         metric: &MetricFile,
@@ -27,7 +27,7 @@ impl MetricCompiler<'_> {
             let at = ["attributes", key.as_str()];
             let source = match (levels, file.is_text) {
                 (Some(levels), false) => source(&file.path, levels),
-                // A level is wrong, which may be the one that is meant.
+                // One of the levels is wrong, and this text may mean that level.
                 (None, false) if !file.path.starts_with('$') => continue,
                 (None, false) => source(&file.path, &[]),
                 (_, true) => Ok(AttributeSource::Literal(file.path.clone())),
@@ -55,7 +55,7 @@ impl MetricCompiler<'_> {
     }
 }
 
-/// A text that is always the same is not optional, and has nothing to be read from.
+/// Checks that a constant text is not optional, and that nothing is to be extracted from it.
 fn check(file: &AttributeFile, source: AttributeSource) -> Result<AttributeSource, Wrong> {
     let AttributeSource::Literal(literal) = &source else {
         return Ok(source);
@@ -107,7 +107,7 @@ fn is_key(text: &str) -> bool {
     text == "@key" || text.starts_with("@key.")
 }
 
-/// What a path begins at that stands behind the name of a level.
+/// The origin of a path that follows the name of a level.
 fn origin(name: Option<&str>, levels: &[Level]) -> Result<Origin, Wrong> {
     let Some(name) = name else {
         return Ok(innermost(levels));
@@ -149,7 +149,7 @@ fn check_group(group: &str, level: &Level) -> Result<(), Wrong> {
     Err(format!("`keys` has no group `{group}` ({hint})"))
 }
 
-/// What to write for a text that is a path in another language.
+/// What to write instead of a text that is a path in another language.
 fn looks_like_path(text: &str) -> Option<String> {
     if text.eq_ignore_ascii_case("@key") {
         return Some("@key".to_owned());

@@ -1,4 +1,4 @@
-//! The elements that give a series each.
+//! Compiles the levels of `for_each`, whose elements give one series each.
 
 use super::MetricCompiler;
 use crate::{
@@ -9,14 +9,14 @@ use crate::{
     yaml::Cursor,
 };
 
-/// What attributes call the whole document.
+/// The name by which attributes refer to the whole document.
 pub(super) const DOCUMENT: &str = "document";
 
-/// The most levels that stand within one another.
+/// The largest number of nested levels.
 const LEVELS_MAX: usize = 8;
 
 impl MetricCompiler<'_> {
-    /// The levels, from the outermost; none if one is wrong.
+    /// The levels, from the outermost. None if one of them is wrong.
     pub(super) fn levels(
         &mut self,
         elements: Option<&ElementsFile>,
@@ -41,7 +41,7 @@ impl MetricCompiler<'_> {
         is_right.then_some(levels)
     }
 
-    /// The level at `index`; none if it is wrong.
+    /// The level at `index`. None if it is wrong.
     fn level(
         &mut self,
         file: &LevelFile,

@@ -1,4 +1,4 @@
-//! Entries of one name are one metric.
+//! Joins entries with the same name into one metric.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl MetricCompiler<'_> {
-    /// The instrument of that name, made if it is new. Entries of one name form one metric.
+    /// The instrument with the name of `metric`, created if it is new. Entries with the same name
+    /// form one metric.
     pub(super) fn instrument(
         &mut self,
         metric: &MetricFile,
@@ -74,7 +75,7 @@ impl MetricCompiler<'_> {
     }
 }
 
-/// On what two entries of one name do not agree.
+/// The properties in which two entries with the same name differ.
 fn differences(one: &Instrument, other: &Instrument) -> Vec<&'static str> {
     let points = [
         ("instrument", one.kind != other.kind),
@@ -87,7 +88,7 @@ fn differences(one: &Instrument, other: &Instrument) -> Vec<&'static str> {
     differs.map(|(point, _)| point).collect()
 }
 
-/// Series of one entry: a state set has one a state.
+/// The number of series of one element: a state set has one for each state.
 fn series_of(metric: &MetricFile) -> usize {
     max_series(metric) * metric.states.len().max(1)
 }

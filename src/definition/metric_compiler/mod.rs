@@ -19,11 +19,11 @@ use crate::{
     yaml::{Cursor, Diagnostics, nearest},
 };
 
-/// The most elements of a `for_each` that give a series, if the file says nothing. The SDK
-/// allocates to the limit at once.
+/// The default limit for the elements of a `for_each` that give a series. The SDK allocates memory
+/// up to the limit at once.
 const MAX_SERIES_DEFAULT: usize = 200;
 
-/// The most that a file may ask for.
+/// The largest limit that a file may set.
 const MAX_SERIES_LIMIT: usize = 100_000;
 
 /// Adds metrics to a definition whose endpoints are known.
@@ -33,7 +33,7 @@ pub(super) struct MetricCompiler<'d> {
 }
 
 impl MetricCompiler<'_> {
-    /// Adds an entry, of which the cursor knows the place.
+    /// Adds an entry. `cursor` points to its place in the file.
     pub(super) fn add(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) {
         self.check_name(metric, cursor);
         self.check_kind(metric, cursor);

@@ -1,4 +1,4 @@
-//! How values are read.
+//! Compiles how values are read as numbers.
 
 use jiff::{Timestamp, fmt::strtime, tz::TimeZone};
 
@@ -48,7 +48,7 @@ impl MetricCompiler<'_> {
         }
     }
 
-    /// How the values of a metric are read; none if that is wrong.
+    /// How the values of a metric are read. None if that is wrong.
     pub(super) fn number_format(
         &mut self,
         metric: &MetricFile,
@@ -90,7 +90,7 @@ impl MetricCompiler<'_> {
         })
     }
 
-    /// How a scalar is read; what belongs to another kind is an error.
+    /// How a scalar is read. A key that belongs to another kind of value is an error.
     pub(super) fn parse(
         &mut self,
         kind: Option<ParseKind>,
@@ -121,10 +121,10 @@ impl MetricCompiler<'_> {
     }
 }
 
-/// A key, and what is wrong with it.
+/// A key and what is wrong with it.
 type Wrong = (&'static str, String);
 
-/// What is said within `parse` goes before what is said beside it.
+/// Combines the keys within `parse` with the keys beside it. Those within take precedence.
 fn merged(within: &ParseOptions, beside: ParseOptions) -> ParseOptions {
     let within = within.clone();
     ParseOptions {
@@ -141,7 +141,7 @@ fn merged(within: &ParseOptions, beside: ParseOptions) -> ParseOptions {
     }
 }
 
-/// What a value is whose kind is not said: some keys belong to one kind only.
+/// The kind of a value for which the file names no kind. Some keys belong to one kind only.
 fn implied(options: &ParseOptions) -> ParseKind {
     let is_moment = !options.formats.is_empty() || options.timezone.is_some();
     match (is_moment, options.base) {
@@ -241,7 +241,7 @@ fn timestamp(options: &ParseOptions) -> Result<TimestampFormat, Wrong> {
     })
 }
 
-/// What is wrong with a `strftime` format, if anything: what it writes must say a date.
+/// What is wrong with a `strftime` format, if anything. The format must include a date.
 fn wrong_format(format: &str) -> Option<String> {
     let moment = Timestamp::UNIX_EPOCH.to_zoned_datetime(TimeZone::UTC);
     let written = strtime::format(format, &moment);

@@ -1,4 +1,4 @@
-//! Where an attribute's value comes from.
+//! The source of an attribute's value, as written in a file.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -11,11 +11,12 @@ use serde::{
 /// An attribute: `$.id`, `@key`, `station:$.name`, `fixed`, or an object.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct AttributeFile {
-    /// Where its value stands, or the value itself.
+    /// The path of the value, or the value itself.
     pub path: String,
-    /// That it finds nothing is expected and no problem: the attribute is left out.
+    /// Whether a missing value is expected. The attribute is then left out, and no problem is
+    /// counted.
     pub optional: bool,
-    /// Texts for what is found.
+    /// Replacements for what was found.
     pub values: BTreeMap<String, String>,
     /// A regular expression whose first group is the value.
     pub pattern: Option<String>,
@@ -26,15 +27,16 @@ pub struct AttributeFile {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AttributeMap {
-    /// Where its value stands: `$.site`, `@key`, `station:$.name`.
+    /// The path of the value: `$.site`, `@key`, `station:$.name`.
     path: Option<String>,
-    /// Instead of `path`: the value itself, whatever it looks like.
+    /// The value itself, whatever it looks like. Use it instead of `path`.
     text: Option<String>,
-    /// That it finds nothing is expected and no problem: the attribute is left out.
+    /// Whether a missing value is expected. The attribute is then left out, and no problem is
+    /// counted.
     #[serde(default)]
     optional: bool,
-    /// Texts for what is found: `{"0": L1, "1": L2, "*": other}`; `*` is any other. One without
-    /// an entry is a problem.
+    /// Replacements for what was found: `{"0": L1, "1": L2, "*": other}`. `*` stands for any other
+    /// text. A text without an entry is a problem.
     #[serde(default)]
     values: BTreeMap<String, String>,
     /// A regular expression whose first group is the value: `'^https?://([^/:]+)'`.

@@ -1,4 +1,4 @@
-//! The elements that give a series each.
+//! The levels of `for_each`, whose elements give one series each.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,7 +8,7 @@ use serde::{
     de::{self, value::MapAccessDeserializer},
 };
 
-/// Levels of elements, from the outermost: one path, one object, or a list of them.
+/// The levels, from the outermost: one path, one object, or a list of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ElementsFile(pub Vec<LevelFile>);
@@ -16,13 +16,13 @@ pub struct ElementsFile(pub Vec<LevelFile>);
 /// One level of elements: `$.nodes`, or `{path: $.nodes, as: node}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LevelFile {
-    /// The path, relative to the element of the level before it.
+    /// The path, relative to the element of the level before.
     pub path: String,
-    /// That it finds nothing is expected and no problem.
+    /// Whether it is expected that the path finds nothing. No problem is counted then.
     pub optional: bool,
     /// A regular expression that the names of members must match.
     pub keys: Option<String>,
-    /// What attributes call the level.
+    /// The name by which attributes refer to the level.
     #[serde(rename = "as")]
     pub name: Option<String>,
 }
@@ -30,15 +30,16 @@ pub struct LevelFile {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LevelMap {
-    /// JSONPath of the elements, relative to the element of the level before it.
+    /// The JSONPath of the elements, relative to the element of the level before.
     path: String,
-    /// That it finds nothing is expected and no problem.
+    /// Whether it is expected that the path finds nothing. No problem is counted then.
     #[serde(default)]
     optional: bool,
-    /// A regular expression that the names of members must match; the others are passed over. Its
-    /// named groups are `@key.NAME`.
+    /// A regular expression that the names of members must match. Other members are ignored. Named
+    /// groups of the expression are available as `@key.NAME`.
     keys: Option<String>,
-    /// What attributes call the level: `as: station` makes `station:$.name`.
+    /// The name by which attributes refer to the level: with `as: station`, an attribute can be
+    /// `station:$.name`.
     #[serde(rename = "as")]
     name: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What an entry of `metrics` says.
+//! The content of an entry of `metrics`.
 
 mod attribute;
 mod elements;
@@ -24,26 +24,28 @@ pub use self::{
 /// One metric, or one part of it.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 pub struct MetricFile {
-    /// Its name, as it should appear: `betanet_bytes_transmitted_total`.
+    /// The name as it should appear: `betanet_bytes_transmitted_total`.
     pub name: String,
-    /// What it measures; one sentence.
+    /// What the metric measures, in one sentence.
     #[serde(default)]
     pub description: String,
-    /// What is measured and how it aggregates.
+    /// The kind of the metric, which decides how its values aggregate.
     pub instrument: InstrumentKind,
-    /// UCUM unit: `s`, `By`, `{packet}`.
+    /// The unit in UCUM: `s`, `By`, `{packet}`.
     #[serde(default)]
     pub unit: String,
-    /// Which endpoint's body holds it; may be left out where there is only one.
+    /// The endpoint whose body contains the value. It can be left out if there is only one
+    /// endpoint.
     pub endpoint: Option<String>,
     /// The elements that give one series each: a JSONPath (RFC 9535), an object, or a list of
-    /// levels. A path of names alone is short for the one that ends in `[*]`: `$.nodes` goes through
-    /// the items of an array and the members of an object.
+    /// levels. A path that consists only of names is short for the same path with `[*]`: `$.nodes`
+    /// selects the items of an array and the members of an object.
     pub for_each: Option<ElementsFile>,
-    /// JSONPath of the one value, relative to the innermost element; or a number that every series
+    /// The JSONPath of the value, relative to the innermost element, or a number that every series
     /// has.
     pub value: Option<ValueFile>,
-    /// Instead of `value`: how many values this JSONPath finds, relative to the innermost element.
+    /// Instead of `value`: a JSONPath, relative to the innermost element. The value is the number
+    /// of matches.
     pub count: Option<String>,
     /// Instead of `value`: a histogram that the body holds.
     pub histogram: Option<HistogramFile>,
@@ -62,61 +64,62 @@ pub struct MetricFile {
     /// How a found value is read.
     #[serde(default)]
     pub parse: ParseFile,
-    /// A regular expression that is matched before the value is read; its first group is the value:
+    /// A regular expression that is applied before the value is read. Its first group is the value:
     /// `'([0-9.]+) W'`.
     pub pattern: Option<String>,
-    /// What stands before the fraction in texts, a point if not given.
+    /// The decimal separator in texts. The default is a point.
     pub decimal: Option<String>,
-    /// What stands between groups of three digits in texts.
+    /// The separator between groups of three digits in texts.
     pub thousands: Option<String>,
-    /// How moments are written in texts, as `strftime` has it: `"%Y-%m-%d %H:%M:%S"`.
+    /// The formats of timestamps in texts, as in `strftime`: `"%Y-%m-%d %H:%M:%S"`.
     #[serde(default)]
     pub formats: Vec<String>,
-    /// Where a text is a local time that names no offset: `Europe/Berlin`.
+    /// The time zone of local times that name no offset: `Europe/Berlin`.
     pub timezone: Option<String>,
-    /// Texts and numbers that mean that there is no value: `["", "N/A"]`. There is no series then,
-    /// and that is no problem.
+    /// Texts and numbers that mean "no value": `["", "N/A"]`. They give no series, and no problem
+    /// is counted.
     #[serde(default)]
     pub missing: Vec<ScalarFile>,
-    /// Numbers for texts, numbers and booleans: `{green: 0, yellow: 1, "*": 2}`; `*` is any
-    /// other. A text without an entry is a problem; so is a number or a boolean if another one has
-    /// an entry, and else it is itself.
+    /// Numbers for texts, numbers and booleans: `{green: 0, yellow: 1, "*": 2}`. `*` stands for any
+    /// other value. A text without an entry is a problem. A number or a boolean without an entry
+    /// keeps its own value, unless another number or boolean has an entry; then it is a problem.
     #[serde(default)]
     pub values: BTreeMap<String, NumberFile>,
-    /// What the number is multiplied with, for example 0.001 for milliseconds.
+    /// The factor by which the number is multiplied, for example 0.001 for milliseconds.
     pub scale: Option<f64>,
-    /// Which numbers the instrument holds; `auto` if not given.
+    /// The type of the numbers. The default is `auto`.
     pub value_type: Option<ValueType>,
-    /// Upper bounds of a histogram's buckets, ascending.
+    /// The upper bounds of the buckets of a histogram, in ascending order.
     #[serde(default)]
     pub buckets: Vec<f64>,
-    /// The states of a state set: one series each, 1 for the current state and 0 for the others.
+    /// The states of a state set. Each state has a series, which is 1 for the current state and 0
+    /// for the others.
     #[serde(default)]
     pub states: Vec<String>,
-    /// The attribute that names the state; `state` if not given.
+    /// The attribute that names the state. The default is `state`.
     pub state_attribute: Option<String>,
-    /// The most elements that give a series; 1 without `for_each`, 200 with it. What is over is
-    /// dropped and counted.
+    /// The largest number of elements that give a series. The default is 200 with `for_each`, and 1
+    /// without. Elements above the limit are dropped and counted.
     pub max_series: Option<usize>,
-    /// What is missing is expected and not counted as a problem: the value, an attribute, the
-    /// elements of `for_each`. A `count` of what is missing is 0 then.
+    /// Whether a missing value, a missing attribute or an empty `for_each` is expected. No problem
+    /// is counted then. A `count` of something missing is 0.
     #[serde(default)]
     pub optional: bool,
 }
 
-/// What is measured and how it aggregates.
+/// The kind of a metric, which decides how its values aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InstrumentKind {
-    /// A running total that only grows; a fall is a restart of the source.
+    /// A running total that only grows. A decrease means that the source restarted.
     Counter,
-    /// A sum that may fall.
+    /// A sum that may decrease.
     UpDownCounter,
-    /// A value of the moment.
+    /// A current value.
     Gauge,
-    /// One observation a fresh poll.
+    /// A distribution, with one observation for each fresh poll.
     Histogram,
-    /// One of a closed list of states.
+    /// One of a fixed list of states.
     StateSet,
 }
 
@@ -135,10 +138,11 @@ pub enum Observe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ValueType {
-    /// Integers, exact up to 2^64 − 1. A value with a fraction is refused and counted.
+    /// Integers, exact up to 2^64 − 1. A value with a fraction is rejected and counted.
     Int,
-    /// Floating point.
+    /// Floating-point numbers.
     Double,
-    /// Exact integers until a floating-point number arrives, floating point from then on.
+    /// Exact integers until the first floating-point number arrives. After it, all numbers are
+    /// floating-point.
     Auto,
 }

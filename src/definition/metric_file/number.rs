@@ -1,4 +1,4 @@
-//! How a found value is read.
+//! How a value is read, as written in a file.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,33 +8,33 @@ use serde::{
     de::{self, IntoDeserializer, value::MapAccessDeserializer},
 };
 
-/// How a found value is read: `bytes`, or `{as: timestamp, unit: ms}`.
+/// How a value is read: `bytes`, or `{as: timestamp, unit: ms}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ParseFile {
-    /// What it is.
+    /// The kind of the value.
     #[serde(rename = "as")]
     pub kind: Option<ParseKind>,
-    /// How it is written.
+    /// How the value is written.
     #[serde(flatten)]
     pub options: ParseOptions,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ParseKind {
-    /// A number, a boolean (1 or 0) or a number in a text.
+    /// A number, a boolean (1 or 0), or a number in a text.
     Number,
-    /// A share of a hundred: `"28 %"` is 0.28.
+    /// A percentage: `"28 %"` is 0.28.
     Percent,
-    /// A number of bytes with its unit: `"1.5 GiB"`, `"150G"`. `K`, `M`, `G` are powers of 1000,
-    /// `Ki`, `Mi`, `Gi` of 1024; with `base: 1024` both are.
+    /// A number of bytes with its unit: `"1.5 GiB"`, `"150G"`. `K`, `M` and `G` are powers of 1000;
+    /// `Ki`, `Mi` and `Gi` are powers of 1024. With `base: 1024` all of them are powers of 1024.
     Bytes,
-    /// A length of time, read as seconds: `5d3h2m`, `846:17:56`, `P1DT2H`. A number is so many
-    /// seconds, or what `unit` says.
+    /// A duration, read as seconds: `5d3h2m`, `846:17:56`, `P1DT2H`. A plain number counts seconds,
+    /// or the unit of `unit`.
     Duration,
-    /// A moment, read as Unix seconds: RFC 3339 text, a text as `formats` says, or Unix seconds as
-    /// number or text, of which `unit` names the parts. A year beyond 9999 is a problem.
+    /// A timestamp, read as Unix seconds. It is a text in RFC 3339, a text in one of `formats`, or
+    /// a Unix time as a number or a text, in the unit of `unit`. A year after 9999 is a problem.
     Timestamp,
 }
 
@@ -43,21 +43,21 @@ pub enum ParseKind {
 pub struct ParseOptions {
     /// A regular expression whose first group is the value.
     pub pattern: Option<String>,
-    /// What stands before the fraction.
+    /// The decimal separator.
     pub decimal: Option<String>,
-    /// What stands between groups of three digits.
+    /// The separator between groups of three digits.
     pub thousands: Option<String>,
-    /// What a number counts.
+    /// The unit of a plain number.
     pub unit: Option<TimeUnit>,
-    /// How moments are written.
+    /// The formats of timestamps.
     pub formats: Vec<String>,
-    /// Where a text is a local time.
+    /// The time zone of local times.
     pub timezone: Option<String>,
-    /// What `K` is.
+    /// The value of `K`.
     pub base: Option<u64>,
 }
 
-/// What a number of a moment or of a length of time counts.
+/// The unit of a plain number that is a timestamp or a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeUnit {
@@ -74,23 +74,23 @@ pub enum TimeUnit {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ParseMap {
-    /// What it is; known already where another key belongs to one kind only.
+    /// The kind of the value. It can be left out if another key belongs to one kind only.
     #[serde(rename = "as")]
     kind: Option<ParseKind>,
-    /// A regular expression that is matched before the value is read; its first group is the value.
+    /// A regular expression that is applied before the value is read. Its first group is the value.
     pattern: Option<String>,
-    /// What stands before the fraction in texts, a point if not given.
+    /// The decimal separator in texts. The default is a point.
     decimal: Option<String>,
-    /// What stands between groups of three digits in texts.
+    /// The separator between groups of three digits in texts.
     thousands: Option<String>,
-    /// What a number of a moment or of a length of time counts; seconds if not given.
+    /// The unit of a plain number that is a timestamp or a duration. The default is seconds.
     unit: Option<TimeUnit>,
-    /// How moments are written in texts, as `strftime` has it.
+    /// The formats of timestamps in texts, as in `strftime`.
     #[serde(default)]
     formats: Vec<String>,
-    /// Where a text is a local time that names no offset: `Europe/Berlin`.
+    /// The time zone of local times that name no offset: `Europe/Berlin`.
     timezone: Option<String>,
-    /// What `K` is for bytes: 1000, or 1024.
+    /// The value of `K` in a number of bytes: 1000 or 1024.
     base: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Scalars of which the type is not fixed.
+//! Scalars whose type is not fixed.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::definition::Number;
 
-/// A number, of which integers stay exact.
+/// A number. Integers stay exact.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NumberFile(pub Number);
 
-/// A scalar by its text: `N/A`, `-1`, `true`.
+/// A scalar, represented by its text: `N/A`, `-1`, `true`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ScalarFile(pub String);
 
-/// A JSONPath, or a number.
+/// A JSONPath or a number.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ValueFile {
-    /// `$.a`.
+    /// A path such as `$.a`.
     Path(String),
     /// A number that every series has.
     Constant(Number),
@@ -44,14 +44,14 @@ impl Serialize for ValueFile {
     }
 }
 
-/// Takes a scalar of any type.
+/// A scalar of any type.
 enum AnyScalar {
     Number(Number),
     Bool(bool),
     Text(String),
 }
 
-/// Says what it wants.
+/// A visitor that names the expected type in its errors.
 struct ScalarVisitor(&'static str);
 
 impl de::Visitor<'_> for ScalarVisitor {
@@ -72,7 +72,10 @@ impl de::Visitor<'_> for ScalarVisitor {
         }))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "no integer of ours holds it")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the number is larger than any integer type"
+    )]
     fn visit_i128<E: de::Error>(self, value: i128) -> Result<AnyScalar, E> {
         Ok(AnyScalar::Number(Number::Double(value as f64)))
     }

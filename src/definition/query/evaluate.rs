@@ -1,4 +1,4 @@
-//! Finds nodes, depth first and in document order, without a list of those in between.
+//! Finds nodes depth first and in document order, without a list of intermediate nodes.
 
 use std::{borrow::Cow, ops::ControlFlow};
 
@@ -15,19 +15,19 @@ use crate::definition::ElementKey;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::definition) struct Found<'a> {
     pub(in crate::definition) value: &'a Value,
-    /// Where it stands in its parent; none for the document itself.
+    /// The position of the node in its parent. None for the document itself.
     pub(in crate::definition) key: Option<ElementKey<'a>>,
 }
 
-/// Why nothing more is looked for: somebody has what he wants, or there are no steps left.
+/// Why the search stops: the caller has enough, or no steps are left.
 type Stop = Option<TooManySteps>;
 
 type Flow = ControlFlow<Stop>;
 
-/// Who takes what is found.
+/// The function that receives the nodes.
 type Sink<'s, 'a> = &'s mut dyn FnMut(Found<'a>) -> Flow;
 
-/// What a query is evaluated in.
+/// The data that a query is evaluated with.
 #[derive(Clone, Copy)]
 struct Scope<'a, 's> {
     root: &'a Value,
@@ -42,7 +42,7 @@ impl<'a> Found<'a> {
 }
 
 impl Query {
-    /// Shows `take` all nodes, in document order, until it wants no more.
+    /// Shows `take` all nodes, in document order, until `take` wants no more.
     ///
     /// # Errors
     /// If there are not enough steps.
@@ -176,7 +176,7 @@ impl<'a> Scope<'a, '_> {
         })
     }
 
-    /// How many nodes there are, counted up to `limit`, and the first of them.
+    /// The number of nodes, counted up to `limit`, and the first node.
     fn first(
         &self,
         nodes: &Nodes,
@@ -202,7 +202,7 @@ impl<'a> Scope<'a, '_> {
         }
     }
 
-    /// None is the RFC's "nothing".
+    /// None means "nothing" in the sense of the RFC.
     fn value<'v>(
         &self,
         operand: &'v Operand,
@@ -362,7 +362,7 @@ fn item(items: &[Value], index: usize) -> Option<Found<'_>> {
     Some(Found { value, key })
 }
 
-/// The position of an index, which counts from the end if it is negative.
+/// The position of an index. A negative index counts from the end.
 fn position(length: usize, index: i64) -> Option<usize> {
     match index {
         ..0 => length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
@@ -370,7 +370,7 @@ fn position(length: usize, index: i64) -> Option<usize> {
     }
 }
 
-/// The positions of a slice, as RFC 9535 says in 2.3.4.2.2.
+/// The positions of a slice, as RFC 9535 defines them in 2.3.4.2.2.
 fn slice(length: usize, bounds: [Option<i64>; 2], step: i64) -> impl Iterator<Item = usize> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let [start, end] = bounds;
@@ -400,7 +400,7 @@ fn slice(length: usize, bounds: [Option<i64>; 2], step: i64) -> impl Iterator<It
     })
 }
 
-/// Exact for integers; none where one is no number.
+/// Compares numbers, exactly for integers. None if one of the values is not a number.
 fn number_order(left: &Value, right: &Value) -> Option<std::cmp::Ordering> {
     let integer = |value: &Value| {
         let unsigned = value.as_u64().map(i128::from);

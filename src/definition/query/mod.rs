@@ -1,7 +1,7 @@
-//! A JSONPath query, ready to be evaluated: no copy of the document, and a bound on the work.
+//! A JSONPath query that is evaluated without a copy of the document, with a bound on the work.
 //!
-//! `jsonpath-rust` parses. It also evaluates, but copies the document in filters and has no bound:
-//! a document of a few kilobytes can take it hours.
+//! `jsonpath-rust` parses the query. It could also evaluate it, but it copies the document in
+//! filters and has no bound: a document of a few kilobytes can take it hours.
 
 mod evaluate;
 mod pattern;
@@ -19,34 +19,34 @@ use std::cell::Cell;
 #[derive(Debug, Clone)]
 pub(super) struct Query(Vec<Segment>);
 
-/// The work that may still be done, in steps: a step is some nanoseconds.
+/// The work that a path may still do, in steps. A step takes some nanoseconds.
 #[derive(Debug)]
 pub struct Steps(Cell<u64>);
 
-/// A path that takes more steps than it may.
+/// The error for a path that takes more steps than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("takes more steps than a path may for a document of this size")]
 pub struct TooManySteps;
 
-/// The steps that every path may take, also in a small document.
+/// The steps that every path may take, even in a small document.
 const STEPS_MIN: u64 = 2_000_000;
 
 impl Steps {
-    /// What one rule of a definition may take for a document of so many bytes of text: a step a
-    /// byte, two million at least.
+    /// The steps that one rule may take for a document of `text_bytes` bytes: one step a byte, and
+    /// at least two million.
     pub fn for_document(text_bytes: usize) -> Self {
         Self::new(STEPS_MIN.max(text_bytes as u64))
     }
 
-    /// So many.
+    /// A budget of `steps` steps.
     pub fn new(steps: u64) -> Self {
         Self(Cell::new(steps))
     }
 
-    /// Takes some.
+    /// Takes steps from the budget.
     ///
     /// # Errors
-    /// If there are none left; there are none from then on.
+    /// If not enough steps are left. The budget is then empty for all later calls.
     pub(super) fn take(&self, steps: u64) -> Result<(), TooManySteps> {
         let left = self.0.get().checked_sub(steps);
         self.0.set(left.unwrap_or_default());
@@ -55,8 +55,8 @@ impl Steps {
 }
 
 impl Query {
-    /// The names below the document that everything it looks at stands under; none if it looks at
-    /// all of it.
+    /// The names directly below the document under which the query reads. None if it reads the
+    /// whole document.
     pub(super) fn root_keys(&self) -> Option<Vec<&str>> {
         reach::root_keys(&self.0)
     }
@@ -64,7 +64,7 @@ impl Query {
 
 #[derive(Debug, Clone)]
 struct Segment {
-    /// Whether it also selects below what it is applied to (`..`).
+    /// Whether the segment also selects from all descendants (`..`).
     descends: bool,
     selectors: Vec<Selector>,
 }
@@ -90,11 +90,11 @@ enum Filter {
     Not(Box<Self>),
     Exists(Nodes),
     Compare(Operand, Comparison, Operand),
-    /// `match` and `search`.
+    /// The functions `match` and `search`.
     Matches(Operand, Pattern),
-    /// `in`, `any_of` and their like.
+    /// Functions on lists, such as `in` and `any_of`.
     Lists(Operand, Lists, Operand),
-    /// Of a function that gives no truth.
+    /// A function whose result is neither true nor false.
     Never,
 }
 
@@ -105,7 +105,8 @@ enum Comparison {
     LessOrEqual,
 }
 
-/// What two lists, or a value and a list, are to each other. Where one is none, it does not hold.
+/// How two lists, or a value and a list, are compared. The condition is false if an operand is not
+/// a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lists {
     In,
@@ -118,7 +119,7 @@ enum Lists {
 /// Nodes of the document.
 #[derive(Debug, Clone)]
 struct Nodes {
-    /// From the document, or from the node that is filtered.
+    /// Whether the path begins at the document. Otherwise it begins at the node that is filtered.
     from_root: bool,
     segments: Vec<Segment>,
 }
@@ -127,7 +128,7 @@ struct Nodes {
 #[derive(Debug, Clone)]
 enum Operand {
     Literal(serde_json::Value),
-    /// Of exactly one node.
+    /// The value of exactly one node.
     Value(Nodes),
     Length(Box<Self>),
     Count(Nodes),

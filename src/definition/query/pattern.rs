@@ -1,4 +1,4 @@
-//! Regular expressions of `match` and `search` (RFC 9485).
+//! The regular expressions of `match` and `search` (RFC 9485).
 
 use std::sync::Arc;
 
@@ -6,21 +6,22 @@ use regex::{Regex, RegexBuilder};
 
 use super::Operand;
 
-/// The most memory that a compiled expression may take, in bytes: it may come from a document.
+/// The largest memory of a compiled expression, in bytes. The limit exists because the expression
+/// may come from a document.
 const COMPILED_BYTES_MAX: usize = 256 * 1024;
 
-/// The longest expression that is taken from a document, in bytes.
+/// The longest expression that is accepted from a document, in bytes.
 pub(super) const DYNAMIC_BYTES_MAX: usize = 256;
 
-/// What an expression from a document costs, in steps: compiling takes that long.
+/// The cost of an expression from a document, in steps. It stands for the time of the compilation.
 pub(super) const DYNAMIC_STEPS: u64 = 20_000;
 
 /// A regular expression.
 #[derive(Debug, Clone)]
 pub(super) enum Pattern {
-    /// As the path says; none if it is none, which matches nothing.
+    /// An expression from the path. None if the text is not an expression; it matches nothing then.
     Known(Option<Arc<Regex>>),
-    /// As the document says.
+    /// An expression from the document.
     Dynamic {
         of: Operand,
         /// Whether the whole text must match.
@@ -39,7 +40,7 @@ impl Pattern {
     }
 }
 
-/// None if `text` is no expression, or too large a one.
+/// Compiles `text`. None if it is not an expression, or too large.
 pub(super) fn compile(text: &str, whole: bool) -> Option<Regex> {
     let translated = translate(text);
     let translated = match whole {
@@ -52,7 +53,8 @@ pub(super) fn compile(text: &str, whole: bool) -> Option<Regex> {
     builder.build().ok()
 }
 
-/// A dot is any character but line feed and carriage return.
+/// Translates the expression: in RFC 9485 a dot is any character except line feed and carriage
+/// return.
 fn translate(text: &str) -> String {
     let mut translated = String::with_capacity(text.len());
     let (mut chars, mut in_class) = (text.chars(), false);

@@ -1,4 +1,4 @@
-//! From what the parser gives to what is evaluated.
+//! Converts the parser's result into what is evaluated.
 
 use jsonpath_rust::parser::model::{
     Comparable, Comparison as Compared, Filter as Parsed, FilterAtom, FnArg, JpQuery, Literal,
@@ -81,7 +81,7 @@ fn test(parsed: &Test) -> Filter {
                 Filter::Matches(argument(text), Pattern::new(argument(pattern), false))
             }
             TestFunction::Custom(name, arguments) => lists(name, arguments),
-            // They give a value, which is neither true nor false.
+            // These functions return a value, which is neither true nor false.
             TestFunction::Length(_) | TestFunction::Value(_) | TestFunction::Count(_) => {
                 Filter::Never
             }

@@ -1,16 +1,16 @@
-//! What a query looks at, directly below the document.
+//! The keys that a query reads directly below the document.
 
 use super::{Filter, Nodes, Operand, Pattern, Segment, Selector};
 
-/// The names below the document that everything that these segments look at stands under; none if
-/// they look at all of it.
+/// The names directly below the document under which these segments read. None if they read the
+/// whole document.
 pub(super) fn root_keys(segments: &[Segment]) -> Option<Vec<&str>> {
     let mut keys = Vec::new();
     let looks_at_some = of_root(segments, &mut keys);
     looks_at_some.then_some(keys)
 }
 
-/// Adds the names; false if all of the document is looked at.
+/// Adds the names. Returns false if the whole document is read.
 fn of_root<'q>(segments: &'q [Segment], keys: &mut Vec<&'q str>) -> bool {
     let Some(first) = segments.first().filter(|first| !first.descends) else {
         return false;
@@ -27,7 +27,7 @@ fn of_root<'q>(segments: &'q [Segment], keys: &mut Vec<&'q str>) -> bool {
     of_filters(segments, keys)
 }
 
-/// The same for the filters of these segments: a `$` in one of them is the document as well.
+/// Adds the names from the filters of these segments. A `$` in a filter is the document as well.
 fn of_filters<'q>(segments: &'q [Segment], keys: &mut Vec<&'q str>) -> bool {
     let mut selectors = segments.iter().flat_map(|segment| &segment.selectors);
     selectors.all(|selector| match selector {

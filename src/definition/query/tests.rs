@@ -4,7 +4,7 @@ use crate::definition::{Path, Steps, TooManySteps};
 
 /// What a path finds, as one list.
 fn found(path: &str, document: &Value, steps: u64) -> Result<Value, TooManySteps> {
-    // Singular paths are walked elsewhere.
+    // Singular paths do not use the query engine.
     let path = Path::parse(path).unwrap();
     let found = path.elements(document, usize::MAX, &Steps::new(steps))?;
     Ok(found.hits.iter().map(|hit| hit.value.clone()).collect())
@@ -85,7 +85,7 @@ fn conditions() {
     }
 }
 
-/// An array in an array in an array …
+/// Arrays nested `depth` levels deep.
 fn nested(depth: usize) -> Value {
     (0..depth).fold(json!({"load": 1}), |inner, _| json!([inner]))
 }
