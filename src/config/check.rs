@@ -132,7 +132,7 @@ impl Checker<'_, '_> {
         match kind {
             "processor" => self.error(at, message),
             _ => {
-                let message = format!("{message}: it is there once");
+                let message = format!("{message}; it is used once");
                 self.root.warning(at, message, self.diagnostics);
             }
         }

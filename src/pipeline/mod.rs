@@ -35,7 +35,7 @@ pub use reading::{
 };
 pub use reload::{ReloadRequest, ReloadTrigger};
 pub use schema::Schema;
-pub use snapshot::{CountedHistogram, Exporter, EndOfSeries, OtlpForm, Snapshot, Starts};
+pub use snapshot::{CountedHistogram, EndOfSeries, Exporter, OtlpForm, Snapshot, Starts};
 pub use status::{DiscoveryStatus, EndpointStatus, Inspect, StatusBoard, TargetStatus};
 pub use target::{INSTANCE_ID, Target};
 pub use target_names::{NameLease, TargetNames};

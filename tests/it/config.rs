@@ -405,7 +405,7 @@ service:
         ("service::telemetry::logs::sampling", "has no effect"),
         (
             "service::pipelines::metrics::exporters::1",
-            "the line appears once",
+            "it is used once",
         ),
     ] {
         let lines: Vec<_> = log.lines().filter(|line| line.contains(key)).collect();
