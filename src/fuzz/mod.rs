@@ -63,7 +63,7 @@ pub const TARGETS: &[Target] = &[
     target("timestamp", documents::timestamp, &[], 15_000),
     target("targets", targets, &[], 30_000),
     target("relabel", relabel, &[], 5_000),
-    target("request", network::request, &[], 5_000),
+    target("request", network::request, &[], 30_000),
     target("otlp_answer", network::otlp_answer, &[], 2_500),
     target(
         "remote_write_answer",

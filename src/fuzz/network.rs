@@ -1,5 +1,4 @@
-//! Parsers behind a socket, through a real one: requests to the collector's listeners, and answers
-//! to its requests.
+//! Parsers behind a connection: requests to the collector's listeners, and answers to its requests.
 
 use std::{
     io::{Read as _, Write as _},
@@ -10,71 +9,74 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::join;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+    runtime::{Builder, Runtime},
+};
 
 use crate::{
     client::Tls,
     delivery::{ClientSettings, Destination as _, http::HttpDestination},
-    http::{AuthConfig, Body, ClientLimits, Listeners, Response, Route, ServerConfig},
-    pipeline::Components,
-    runtime::{Clock, Tasks, build_runtime},
+    http::{AuthConfig, Body, ClientLimits, Listeners, Portless, Response, Route, ServerConfig},
+    runtime::build_runtime,
     settings::{Compression, Headers},
     telemetry::Meter,
 };
 
-/// Longer than any exchange.
+/// Longer than any exchange takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const ENDPOINT: &str = "127.0.0.1:0";
 
+/// A connection holds so much that the other side has not read.
+const PIPE_BYTES: usize = 64 * 1024;
+
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| build_runtime(Builder::new_multi_thread(), Some(1)).expect("threads"));
 
-/// A listener with a route of each kind.
-static LISTENER: LazyLock<SocketAddr> = LazyLock::new(|| {
-    RUNTIME.block_on(async {
-        let meter = Meter::of(&SdkMeterProvider::default());
-        let mut listeners = Listeners::new(ClientLimits::default(), &meter);
-        let server = ServerConfig::plain(ENDPOINT);
-        let text = |query: String| Response::text(Body::stream([Bytes::from(query)].into_iter()));
-        let get = Route::get("get", "/metrics", move |request| async move {
-            text(request.query)
-        });
-        let post = Route::post("post", "/echo", |request| async move {
-            Response::new("application/octet-stream", request.body)
-        });
-        for route in [get.with_subpaths(), post.max_body(64)] {
-            listeners.route(&server, route).expect("a free route");
-        }
-        let bound = listeners.bind().await.expect("a free port");
-        let address = bound.local_addr(ENDPOINT).expect("an address");
-        let (tasks, failures) = Tasks::new();
-        bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
-        // They serve until the process ends.
-        Box::leak(Box::new((tasks, failures)));
-        address
-    })
+/// A listener with a route of each kind. It has no port: a socket costs ten times what the request
+/// does.
+static LISTENER: LazyLock<Portless> = LazyLock::new(|| {
+    let meter = Meter::of(&SdkMeterProvider::default());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter);
+    let server = ServerConfig::plain(ENDPOINT);
+    let text = |query: String| Response::text(Body::stream([Bytes::from(query)].into_iter()));
+    let get = Route::get("get", "/metrics", move |request| async move {
+        text(request.query)
+    });
+    let post = Route::post("post", "/echo", |request| async move {
+        Response::new("application/octet-stream", request.body)
+    });
+    for route in [get.with_subpaths(), post.max_body(64)] {
+        listeners.route(&server, route).expect("a free route");
+    }
+    listeners.without_port(ENDPOINT).expect("it has routes")
 });
 
-/// One or several requests, as the bytes of a connection that ends after them.
+/// A request, or several, as bytes of a connection that ends behind them.
 pub(super) fn request(data: &[u8]) {
-    let mut stream = TcpStream::connect(*LISTENER).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    // The listener may close the connection before it has read all of an invalid request.
-    let sent = stream
-        .write_all(data)
-        .and_then(|()| stream.shutdown(Shutdown::Write));
-    let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
-    let is_late = read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
-    assert!(!is_late, "an answer, or the end of the connection");
-    if sent.is_ok() && !answer.is_empty() {
+    let client = SocketAddr::from(([127, 0, 0, 1], 1));
+    let (mut stream, theirs) = duplex(PIPE_BYTES);
+    let exchange = async {
+        let ask = async {
+            // It may hang up on nonsense before it has read all of it.
+            let is_sent = stream.write_all(data).await.is_ok() && stream.shutdown().await.is_ok();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.expect("memory");
+            (is_sent, answer)
+        };
+        join(LISTENER.answer(theirs, client), ask).await
+    };
+    let exchanged = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, exchange).await });
+    let ((), (is_sent, answer)) = exchanged.expect("an answer, or the end of the connection");
+    if is_sent && !answer.is_empty() {
         assert!(answer.starts_with(b"HTTP/1."), "an answer of HTTP");
     }
 }
 
-/// A server whose next answer is set in advance, and the client that sends to it.
+/// A server whose next answer is said before, and what sends to it.
 struct Answering {
     answer: &'static Mutex<Vec<u8>>,
     destination: HttpDestination,
@@ -92,7 +94,7 @@ fn answering(
     let serve = move || {
         for stream in listener.incoming().flatten() {
             let bytes = lock(answer).clone();
-            // The client has its answer or has gone.
+            // Who asked has its answer or has gone.
             drop(exchange(stream, &bytes));
         }
     };
@@ -115,7 +117,7 @@ fn answering(
 fn exchange(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
     let mut asked = Vec::new();
     let mut piece = [0; 4096];
-    // The body of the request is the last thing that it sends.
+    // The body of the request is the last that it sends.
     while !asked.ends_with(PAYLOAD) && !asked.ends_with(PACKED) {
         match stream.read(&mut piece)? {
             0 => break,
@@ -127,25 +129,25 @@ fn exchange(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
 }
 
 const PAYLOAD: &[u8] = b"\0payload\0";
-/// The same payload in snappy.
+/// The same in snappy.
 const PACKED: &[u8] = b"\x09\x20\0payload\0";
 
 static OTLP: LazyLock<Mutex<Answering>> = LazyLock::new(|| answering(HttpDestination::new));
 static REMOTE_WRITE: LazyLock<Mutex<Answering>> =
     LazyLock::new(|| answering(HttpDestination::remote_write));
 
-/// The answer of an OTLP server: see [`answer`].
+/// What an OTLP server answers: see [`answer`].
 pub(super) fn otlp_answer(data: &[u8]) {
     answer(&OTLP, data);
 }
 
-/// The answer of a remote write server: see [`answer`].
+/// What a remote write server answers: see [`answer`].
 pub(super) fn remote_write_answer(data: &[u8]) {
     answer(&REMOTE_WRITE, data);
 }
 
-/// After a first byte of `R` comes the whole answer. Otherwise the first byte chooses status and
-/// encoding, and the rest is the body.
+/// A first byte of `R` stands before all that is answered; otherwise it chooses status and encoding,
+/// and the rest is the body.
 fn answer(from: &Mutex<Answering>, data: &[u8]) {
     let (first, body) = data.split_first().unwrap_or((&b'0', data));
     const STATUS: [u16; 8] = [200, 400, 401, 413, 429, 500, 503, 204];

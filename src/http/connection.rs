@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::pending,
     io,
+    net::SocketAddr,
     pin::pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -97,6 +98,37 @@ impl ConnectionContext {
     /// Replaces how the listener answers.
     pub(super) fn replace(&self, view: ListenerView) {
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+}
+
+/// A listener that no port leads to, for fuzzing.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Portless {
+    context: ConnectionContext,
+}
+
+impl Portless {
+    pub(super) fn new(limits: ClientLimits, router: Router, telemetry: ListenerTelemetry) -> Self {
+        let policy = ConnectionPolicy::new(limits, None, CancellationToken::new());
+        let view = ListenerView {
+            entrance: Arc::new(policy),
+            router: Arc::new(router),
+        };
+        Self {
+            context: ConnectionContext::new(telemetry, view),
+        }
+    }
+
+    /// Answers what comes over a connection of `client` until it ends.
+    pub async fn answer<S>(&self, stream: S, client: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let entrance = self.context.face().entrance;
+        if let Entry::Free(stay) = entrance.crowd.enter(client.into()) {
+            exchange(stream, &self.context, &entrance, &stay).await;
+        }
     }
 }
 

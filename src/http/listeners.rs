@@ -10,7 +10,7 @@ use std::{
 use tokio::net::lookup_host;
 
 use super::{
-    ClientLimits, Credentials, CredentialsError, Route, ServerConfig, TlsError,
+    ClientLimits, Credentials, CredentialsError, Portless, Route, ServerConfig, TlsError,
     router::Router,
     running_listeners::{BoundListener, BoundListeners, RunningListeners},
     telemetry::ListenerTelemetry,
@@ -166,6 +166,15 @@ impl Listeners {
         }
         theirs.limits = theirs.limits.or(server.limits);
         Ok(listener)
+    }
+
+    /// What `endpoint` answers over connections that are no sockets, for fuzzing.
+    #[doc(hidden)]
+    pub fn without_port(mut self, endpoint: &str) -> Option<Portless> {
+        let listener = self.by_endpoint.remove(endpoint)?;
+        let (_, server) = listener.first;
+        let limits = server.limits.unwrap_or(self.limits);
+        Some(Portless::new(limits, listener.router, self.telemetry))
     }
 
     /// Opens all ports.

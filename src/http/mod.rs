@@ -42,6 +42,8 @@ mod tests;
 
 pub use auth::{AuthConfig, BasicConfig, BearerConfig};
 pub use body::Body;
+#[doc(hidden)]
+pub use connection::Portless;
 pub use credentials::{Credentials, CredentialsError};
 pub use foreign::{AUTH_FOREIGN, SERVER_FOREIGN};
 pub use listeners::{BindError, Listeners, RouteError};
