@@ -202,6 +202,12 @@ impl Caution {
         self.endpoints.iter().any(|standing| standing.outlived)
     }
 
+    /// Since when some endpoint is suspected, the latest; none where none is.
+    pub fn suspected_since(&self) -> Option<Instant> {
+        let suspicions = self.endpoints.iter().filter_map(|of| of.suspicion);
+        suspicions.map(|suspicion| suspicion.since).max()
+    }
+
     /// The suspicion against an endpoint, if there is one.
     pub fn suspicion(&self, endpoint: usize) -> Option<Suspicion> {
         self.endpoints.get(endpoint)?.suspicion

@@ -313,6 +313,16 @@ impl TargetResilience {
         }
     }
 
+    /// What is known of which endpoints may be asked.
+    pub fn caution(&self) -> Caution {
+        self.lock().caution.clone()
+    }
+
+    /// Knows this of which endpoints may be asked. No poll may be under way.
+    pub fn set_caution(&self, caution: Caution) {
+        self.lock().caution = caution;
+    }
+
     /// Its position among the targets of the receiver.
     pub fn member(&self) -> Arc<TargetSlot> {
         Arc::clone(&self.member)

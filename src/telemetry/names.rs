@@ -298,6 +298,8 @@ metrics! {
         "Configured or discovered targets that are not polled, by reason (duplicate: another target has the name; invalid).";
     POLL_PANICS = "betanet_receiver_poll_panics", MetricKind::Counter, "{panic}", &[RECEIVER],
         "Panics in the polling task of a target. The task restarts after a pause; other targets are not affected.";
+    PROBED_SUSPECTS = "betanet_receiver_probed_suspects", MetricKind::Counter, "{host}", &[RECEIVER, RESULT],
+        "Hosts that hang since a probe asked them, by what became of that knowledge (remembered: the next probe leaves the request out; forgotten: there were too many).";
     RECEIVED_POINTS = "betanet_exporter_received_metric_points", MetricKind::Counter, "{datapoint}", &[EXPORTER],
         "Data points that the exporter received. Always the sum of those sent, rejected, dropped and held.";
     DISCOVERY_TARGETS = "betanet_discovery_targets", MetricKind::Gauge, "{target}", &[RECEIVER, SOURCE, RESULT],
@@ -322,6 +324,8 @@ metrics! {
         "Data points of running polls that were dropped because there was too little memory.";
     LIMITER_POLLS = "betanet_memory_limiter_refused_polls", MetricKind::Counter, "{poll}", &[PROCESSOR],
         "Polls that the memory limiter refused before any request was sent.";
+    LIMITER_SHED = "betanet_memory_limiter_shed_items", MetricKind::Counter, "{item}", &[REASON],
+        "What was forgotten because there was too little memory, by reason (kept_answer: the last answer of an endpoint; stale_series: on a scrape, a series whose endpoint failed; gone_series: the last value of a series that is gone, of which aggregates, deltas and start times knew; gone_resource: a Resource that a processor split off, and that is gone).";
     AGGREGATE_DROPPED = "betanet_aggregate_dropped_metric_points", MetricKind::Counter, "{datapoint}", &[PROCESSOR, REASON],
         "Data points that do not fit into an aggregate, by reason (max_groups).";
     UNPLACED_POINTS = "betanet_pipeline_dropped_metric_points", MetricKind::Counter, "{datapoint}", &[REASON],

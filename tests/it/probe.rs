@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use betanet_collector::simulator::{Dialect, Node, NodeOptions};
 use bytes::Bytes;
 use http::Response;
 
@@ -17,7 +18,7 @@ use crate::support::{
     raw::RawServer,
     scrape::Scrape,
     server::Server,
-    stand::{Options, Stand, documented_node},
+    stand::{Options, Stand, documented_node, node},
     tls_sink::{Protocol, Shows, TlsSink},
 };
 
@@ -120,6 +121,37 @@ async fn any_other_target_is_polled_once_if_it_is_allowed() {
         let (status, text) = probe(&stand, &query, None).await;
         assert_eq!(status, 400, "{query}: {text}");
     }
+}
+
+#[tokio::test]
+async fn the_request_that_made_a_probed_node_hang_is_not_made_again() {
+    let polled = node(Dialect::Mixnode);
+    let public = Node::start(NodeOptions::public()).unwrap();
+    let options = Options {
+        timeout: "500ms",
+        prometheus: "probe: {allow: [127.0.0.0/8]}",
+        ..Options::default()
+    };
+    let stand = options.start(&[("polled", &polled)]).await;
+    let query = format!("target={}&definition=betanet-mixnode-full", public.url());
+    let deadly = || public.requests_to("/status") + public.requests_to("/metrics");
+    probed(&stand, &query).await;
+    assert_eq!(deadly(), 1);
+    for _ in 0..3 {
+        // Who operates it starts it again each time.
+        public.restart();
+        let answer = probed(&stand, &query).await;
+        assert!(
+            !answer.select("betanet_mixnode_state").is_empty(),
+            "{}",
+            answer.text
+        );
+    }
+    // The other of the two may have been asked once: nobody knew.
+    assert!(deadly() <= 2, "{}", deadly());
+    let own = stand.own().await;
+    let remembered = "betanet_receiver_probed_suspects{result=\"remembered\"}";
+    assert_eq!(own.select(remembered).len(), 1, "{}", own.text);
 }
 
 #[tokio::test]

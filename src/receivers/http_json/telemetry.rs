@@ -38,6 +38,7 @@ pub(crate) struct ReceiverTelemetry {
     targets: UpDownCounter<i64>,
     refused: Counter<u64>,
     panics: Counter<u64>,
+    probed_suspects: Counter<u64>,
     dropped_polls: Arc<AtomicU64>,
     /// The shard of the receiver.
     pub(crate) shard: ShownShard,
@@ -84,6 +85,7 @@ impl ReceiverTelemetry {
             targets: names::TARGETS.up_down_counter(meter),
             refused: names::TARGETS_REFUSED.counter(meter),
             panics: names::POLL_PANICS.counter(meter),
+            probed_suspects: names::PROBED_SUSPECTS.counter(meter),
             dropped_polls: Arc::default(),
             shard: ShownShard::new(receiver, meter),
             requests: names::REQUEST_DURATION.histogram(meter),
@@ -104,6 +106,12 @@ impl ReceiverTelemetry {
         new.in_flight.add(0, &new.receiver);
         new.panics.add(0, &new.receiver);
         new
+    }
+
+    /// Counts what became of the knowledge that a host hangs since a probe.
+    pub(super) fn probed_suspect(&self, result: &'static str) {
+        self.probed_suspects
+            .add(1, &self.with(names::RESULT, result));
     }
 
     /// Registers the metric of the remaining retries, as long as the fleet exists.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     discovery::TargetDiscovery,
     handle::{StopHandle, TargetHandle},
+    probed_hosts::ProbedHosts,
     reconcile::reconcile,
 };
 use crate::{
@@ -32,6 +33,8 @@ pub struct TargetManager {
     consumer: Arc<dyn Consumer>,
     tasks: Tasks,
     turns: Turns,
+    /// What probes found out.
+    pub(super) probed: ProbedHosts,
     managed: Mutex<ManagedTargets>,
 }
 
@@ -80,6 +83,7 @@ impl TargetManager {
             consumer,
             tasks,
             turns: Turns::new(),
+            probed: ProbedHosts::default(),
             managed: Mutex::new(managed),
         }
     }

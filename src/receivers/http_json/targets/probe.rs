@@ -1,4 +1,4 @@
-//! Polls a target once because somebody asks, and keeps nothing of it.
+//! Polls a target once because somebody asks, and keeps nothing of it but which request made it hang.
 
 use std::{
     io,
@@ -72,7 +72,13 @@ impl TargetManager {
             };
             let poller = spec.poller(&config, definition, &parts);
             let poller = poller.map_err(unable)?;
+            let host = (target.clone(), definition.digest);
+            if let Some(caution) = self.probed.of(&host) {
+                poller.host.set_caution(caution);
+            }
             let poll = poller.poll_all_until(deadline).await;
+            let telemetry = &spec.shared_by_probes.telemetry;
+            self.probed.note(host, poller.host.caution(), telemetry);
             let is_unknown = poll.is_unknown();
             let polled = (Arc::clone(&poller.target), poll);
             if !is_unknown {
