@@ -1,6 +1,9 @@
 //! Loads the configuration that the command line names.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{CommandError, Output, args::SourceArgs};
 use crate::{
@@ -40,6 +43,8 @@ pub(super) fn configs(args: &SourceArgs) -> Vec<String> {
 pub(super) struct Loaded {
     pub(super) config: Config,
     pub(super) warnings: Warnings,
+    /// The files that its references name.
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// The warnings about a configuration.
@@ -71,7 +76,9 @@ impl Warnings {
 
 /// Loads and checks the configuration. Prints warnings to standard error.
 pub(super) async fn load(args: &SourceArgs) -> Result<Config, CommandError> {
-    let Loaded { config, warnings } = read(args).await?;
+    let Loaded {
+        config, warnings, ..
+    } = read(args).await?;
     warnings.show();
     Ok(config)
 }
@@ -94,7 +101,11 @@ fn read_here(args: &SourceArgs) -> Result<Loaded, CommandError> {
     let config = Config::load(&sources, &environment, &mut diagnostics);
     let warnings = Warnings(diagnostics.warnings().cloned().collect());
     if let Some(config) = config {
-        return Ok(Loaded { config, warnings });
+        return Ok(Loaded {
+            config,
+            warnings,
+            files: diagnostics.files().map(Path::to_owned).collect(),
+        });
     }
     warnings.show();
     Err(LoadError::Invalid(diagnostics).into())

@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError,
+    CommandError, RuntimeError,
     args::{RunArgs, SourceArgs},
     load::{Loaded, Warnings, read},
     watch::Watched,
@@ -34,11 +34,13 @@ pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode
     let load = async || {
         let loaded = read(args).await?;
         if let Some(watched) = &watched {
-            watched.add_definitions(&loaded.config);
+            watched.add(&loaded.config, &loaded.files);
         }
         Ok::<_, CommandError>(loaded)
     };
-    let Loaded { config, warnings } = tokio::select! {
+    let Loaded {
+        config, warnings, ..
+    } = tokio::select! {
         loaded = load() => loaded?,
         () = interrupted() => return Ok(ExitCode::SUCCESS),
     };
@@ -78,7 +80,7 @@ pub(super) async fn serve(
     outlive_file_limits();
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
-    let listener_runtime = DedicatedRuntime::start("listeners")?;
+    let listener_runtime = DedicatedRuntime::start("listeners").map_err(RuntimeError)?;
     let world = Environment {
         clock,
         seed,

@@ -53,14 +53,15 @@ impl Watched {
         }
     }
 
-    /// Adds the definitions that a configuration names.
-    pub(super) fn add_definitions(&self, config: &Config) {
+    /// Adds the files that a configuration names: definitions, and those of `${file:…}`.
+    pub(super) fn add(&self, config: &Config, references: &[PathBuf]) {
         let names = config.receivers.values().flat_map(|receiver| {
             let receivers::Config::HttpJson(receiver) = receiver;
             receiver.definition.iter()
         });
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.extend(names.map(|name| definition::location(name)));
+        files.extend(references.iter().cloned());
     }
 
     /// Triggers a reload whenever a file has changed. Never returns.

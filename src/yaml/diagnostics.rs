@@ -1,7 +1,11 @@
 //! All findings about a configuration, each with its place.
 
 use super::{Node, Place, Value};
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +40,8 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics {
     errors: BTreeSet<Diagnostic>,
     warnings: BTreeSet<Diagnostic>,
+    /// That references name, whether they could be read or not.
+    files: BTreeSet<PathBuf>,
 }
 
 impl Diagnostics {
@@ -47,6 +53,16 @@ impl Diagnostics {
     /// Whether there are no errors. Warnings do not count.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
+    }
+
+    /// A reference names this file: when it changes, so does what was read.
+    pub fn note_file(&mut self, file: impl Into<PathBuf>) {
+        self.files.insert(file.into());
+    }
+
+    /// The files that references name.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(PathBuf::as_path)
     }
 
     /// The errors.

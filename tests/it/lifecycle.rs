@@ -1,11 +1,20 @@
 //! Tests of the start, the status of components, and the end of the program.
 
+use std::{
+    fs::Permissions,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+    process::Command,
+};
+
 use betanet_collector::simulator::Dialect;
+use tempfile::TempDir;
 
 use crate::support::{
     PATIENCE,
     backend::{Backend, Behavior},
     collector::Collector,
+    command::PROGRAM,
     eventually, free_port, remote_write,
     sink::{Point, Value},
     stand::{Options, node},
@@ -34,6 +43,51 @@ async fn a_component_that_dies_makes_the_exit_code_non_zero() {
         log.contains("stopping") && log.contains("stopped"),
         "in order: {log}"
     );
+}
+
+/// A call of the program as somebody who may have so many processes and threads. Root may have any
+/// number, and becomes somebody else.
+fn with_threads(most: usize, folder: &Path, arguments: &[&str]) -> String {
+    let limit = format!("--nproc={most}");
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let somebody: &[&str] = match is_root {
+        true => &["setpriv", "--reuid=65534", "--clear-groups"],
+        false => &[],
+    };
+    let program = folder.join("collector");
+    let output = Command::new("prlimit")
+        .arg(limit)
+        .args(somebody)
+        .arg(program)
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{most} threads: {text}");
+    text
+}
+
+#[test]
+fn where_no_threads_can_be_had_it_says_so_and_ends() {
+    let folder = TempDir::new().unwrap();
+    let everybody = Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path(), everybody).unwrap();
+    std::fs::copy(PROGRAM, folder.path().join("collector")).unwrap();
+    let config = "yaml:{receivers: {betanet: {targets: [{endpoint: 'http://127.0.0.1:9'}]}}, \
+                  exporters: {debug: {}}, service: {telemetry: {metrics: {level: none}}, \
+                  pipelines: {metrics: {receivers: [betanet], exporters: [debug]}}}}";
+    let arguments = ["--config", config, "run", "--fail-after", "200ms"];
+    let mut refused = 0;
+    for most in [1, 2, 3, 4, 5, 6, 8] {
+        let text = with_threads(most, folder.path(), &arguments);
+        assert!(!text.contains("panicked"), "{most} threads: {text}");
+        let is_refused = text.contains("the system has no threads for us");
+        let has_run = text.contains("asked for by --fail-after");
+        assert!(is_refused || has_run, "{most} threads: {text}");
+        refused += usize::from(is_refused);
+    }
+    assert!(refused > 0);
 }
 
 #[tokio::test]

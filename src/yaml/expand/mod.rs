@@ -227,6 +227,7 @@ impl Expander<'_> {
 
     /// The content of a file, without one line end. Reports an error if it cannot be read.
     fn file(&mut self, file: &str, place: &Place, path: &str) -> Option<String> {
+        self.diagnostics.note_file(file);
         match read_text(Path::new(file), MAX_FILE) {
             Ok(mut text) => {
                 let end = text.strip_suffix('\n').unwrap_or(&text);

@@ -69,6 +69,32 @@ async fn a_port_that_is_taken_is_refused_and_nothing_has_changed() {
 }
 
 #[tokio::test]
+async fn a_file_that_a_reference_names_is_watched_too() {
+    let stand = Reloading::start(FIRST, &["--watch"]).await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("age");
+    std::fs::write(&file, "1m\n").unwrap();
+    let stale = format!(
+        "prometheus: {{max_stale: \"${{file:{}}}\", ",
+        file.display()
+    );
+    let config = stand.world.config(FIRST).replace("prometheus: {", &stale);
+    stand.collector.configure(&config);
+    let reloaded = async |times: usize| {
+        eventually("the configuration is loaded", PATIENCE, async || {
+            let log = stand.collector.log();
+            (log.matches("configuration reloaded").count() == times).then_some(())
+        })
+        .await;
+    };
+    reloaded(1).await;
+    let new = folder.path().join("new");
+    std::fs::write(&new, "2m\n").unwrap();
+    std::fs::rename(new, &file).unwrap();
+    reloaded(2).await;
+}
+
+#[tokio::test]
 async fn watched_files_are_loaded_when_they_change_and_only_then() {
     let stand = Reloading::start(FIRST, &["--watch"]).await;
     let reloads = |log: &str| log.matches("configuration reloaded").count();
