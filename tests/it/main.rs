@@ -41,6 +41,7 @@ mod processors;
 mod replicas;
 mod requests;
 mod resilience;
+mod real_collector;
 mod reload;
 mod secrets;
 mod sending;

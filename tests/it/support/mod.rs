@@ -11,6 +11,7 @@ pub(crate) mod counting_node;
 pub(crate) mod descriptors;
 pub(crate) mod dns;
 pub(crate) mod line;
+pub(crate) mod otelcol;
 pub(crate) mod process;
 pub(crate) mod prometheus;
 pub(crate) mod raw;

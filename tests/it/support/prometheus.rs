@@ -38,7 +38,10 @@ impl Prometheus {
         let config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n{config}\n"
         );
-        let mut process = Process::start("prometheus", |command, folder| {
+        // Debian's is older than some features.
+        let program = std::env::var("BETANET_E2E_PROMETHEUS");
+        let program = program.as_deref().unwrap_or("prometheus");
+        let mut process = Process::start(program, |command, folder| {
             let file = folder.join("prometheus.yml");
             std::fs::write(&file, config).unwrap();
             command
