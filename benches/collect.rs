@@ -133,6 +133,7 @@ async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: MetricsDet
                 target: &node.target,
                 fresh: &fresh,
                 lost: &[],
+                is_refused: false,
                 time: Clock::System.now(),
                 starts: &(),
                 metrics: &metrics,

@@ -104,6 +104,22 @@ impl Deltas {
         }
     }
 
+    /// Forgets the series that the last message of their metric did not have. Says how many they
+    /// are. Where the first value counts in full none may be forgotten: it would do so twice.
+    pub(super) fn shed(&mut self) -> usize {
+        let mut forgotten = 0;
+        let all = self.0.values_mut().flatten();
+        for totals in all.filter(|totals| !totals.delta.keeps_first) {
+            let series = &mut totals.series;
+            let newest = series.values().map(|last| last.time_unix_nano).max();
+            let before = series.len();
+            series.retain(|_, last| Some(last.time_unix_nano) == newest);
+            series.shrink_to_fit();
+            forgotten += before - series.len();
+        }
+        forgotten
+    }
+
     /// Converts the selected totals in a message to deltas.
     pub(super) fn apply(&mut self, message: &mut ExportMetricsServiceRequest) {
         if self.0.is_empty() {
@@ -350,6 +366,23 @@ mod tests {
         assert_eq!(points[0].start_time_unix_nano, 10_000_000_000, "no gap");
         let out = deltas(&mut totals, began(point("a", 30, 9), 15));
         assert_eq!(out, [Value::AsInt(2)]);
+    }
+
+    #[test]
+    fn where_memory_is_short_series_that_are_gone_are_forgotten_unless_that_would_count_twice() {
+        for (keeps_first, expected) in [(false, 1), (true, 0)] {
+            let mut totals = totals(None);
+            totals.delta.keeps_first = keeps_first;
+            deltas(&mut totals, vec![point("a", 0, 5), point("b", 0, 9)]);
+            deltas(&mut totals, vec![point("b", 10, 9)]);
+            let mut all = Deltas([("total".to_owned(), vec![totals])].into());
+            assert_eq!(all.shed(), expected);
+            let totals = all.0.values_mut().flatten().next().unwrap();
+            let out = deltas(totals, vec![point("a", 20, 7), point("b", 20, 10)]);
+            let expected: &[i64] = if keeps_first { &[2, 1] } else { &[1] };
+            let expected: Vec<_> = expected.iter().copied().map(Value::AsInt).collect();
+            assert_eq!(out, expected);
+        }
     }
 
     #[test]

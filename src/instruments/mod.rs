@@ -206,6 +206,15 @@ impl TargetInstruments {
         }
     }
 
+    /// There is too little memory: forgets what is remembered of series that are gone, and the room
+    /// that many series took. Says how many are forgotten.
+    pub fn shed(&mut self) -> u64 {
+        if self.provider.is_roomy() && self.points.is_empty() {
+            *self.provider = Provider::new(self.resource.clone(), &self.schema);
+        }
+        (self.starts.shed() + self.encoder.shed()) as u64
+    }
+
     fn collect_counted(&mut self) -> Vec<CountedHistogram> {
         let mut counted = std::mem::take(&mut self.counted);
         counted.sort_by_key(|reading| reading.instrument);

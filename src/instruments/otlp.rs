@@ -64,6 +64,11 @@ impl Encoder {
         self.sent_series.end_all(&mut old.sent_series);
     }
 
+    /// Forgets what is remembered of series that are gone; says how many.
+    pub(super) fn shed(&mut self) -> usize {
+        self.deltas.shed()
+    }
+
     pub(super) fn end_of_series(
         &self,
         starts: &Starts,

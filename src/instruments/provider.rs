@@ -30,6 +30,9 @@ use crate::{
     pipeline::{Reading, Schema},
 };
 
+/// So many points take some hundred KiB in the SDK.
+const MANY_POINTS: usize = 1000;
+
 /// Instruments are created when they are first needed.
 #[derive(Debug)]
 pub(super) struct Provider {
@@ -39,6 +42,8 @@ pub(super) struct Provider {
     /// The observable instruments that were needed, by their index in the schema.
     slots: BTreeMap<usize, Slot>,
     next_slot: u32,
+    /// The most points that one collect had.
+    most_points: usize,
     points: Arc<Points>,
     histograms: BTreeMap<usize, Recorded>,
     hashing: RandomState,
@@ -105,6 +110,7 @@ impl Provider {
             schema: Arc::clone(schema),
             slots: BTreeMap::new(),
             next_slot: 0,
+            most_points: 0,
             points: Arc::default(),
             histograms: BTreeMap::new(),
             hashing: RandomState::new(),
@@ -197,12 +203,19 @@ impl Provider {
     /// Collects the added values, which are removed, and all histograms.
     pub(super) fn collect(&mut self) -> ResourceMetrics {
         self.make_room();
+        self.most_points = self.most_points.max(self.points.lock().len());
         self.points.lock().sort_by_key(|point| point.slot);
         let metrics = self.read();
         // Their memory is freed as well: between two polls of a target there are polls of all
         // others.
         *self.points.lock() = Vec::new();
         metrics
+    }
+
+    /// Whether a collect had so many points that the tables of the SDK, which never become smaller,
+    /// take much memory.
+    pub(super) fn is_roomy(&self) -> bool {
+        self.most_points >= MANY_POINTS
     }
 
     fn read(&self) -> ResourceMetrics {

@@ -171,6 +171,25 @@ impl Starts {
         }
     }
 
+    /// Forgets the series that were not in the last answer that had any of their instrument. Says how
+    /// many they are. Of what is sent as a delta from the first value on, none: a total that came
+    /// back would count in full again.
+    pub(super) fn shed(&mut self) -> usize {
+        let mut forgotten = 0;
+        for (instrument, series) in &mut self.series {
+            let delta = self.schema.get(*instrument).and_then(|of| of.delta);
+            if delta.is_some_and(|delta| delta.keeps_first) {
+                continue;
+            }
+            let newest = series.values().map(|last| last.seen).max();
+            let before = series.len();
+            series.retain(|_, last| Some(last.seen) == newest);
+            series.shrink_to_fit();
+            forgotten += before - series.len();
+        }
+        forgotten
+    }
+
     /// The key of a series, from its attributes sorted by key.
     pub(super) fn key<'a>(&self, attributes: impl Iterator<Item = &'a KeyValue>) -> Key {
         let mut hasher = self.hashing.build_hasher();
@@ -382,6 +401,16 @@ metrics:
         let after = observe(&mut starts, 40, &[total("a", 11)]);
         assert_eq!(after[0].before(40 * SECOND), 40 * SECOND);
         assert_eq!(observe(&mut starts, 30, &[total("a", 1)]), [known(30)]);
+    }
+
+    #[test]
+    fn where_memory_is_short_the_start_of_an_element_that_left_is_unknown_again() {
+        let mut starts = starts();
+        observe(&mut starts, 10, &[total("a", 10), total("b", 10)]);
+        observe(&mut starts, 20, &[total("b", 11)]);
+        assert_eq!((starts.shed(), starts.shed()), (1, 0));
+        let both = observe(&mut starts, 30, &[total("a", 12), total("b", 12)]);
+        assert_eq!(both, [unknown(30), unknown(10)]);
     }
 
     #[test]

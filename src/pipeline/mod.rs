@@ -28,7 +28,7 @@ pub use glance::{BreakerGlance, Glance};
 pub use poll::{Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome};
 pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};
 pub use processor::{
-    Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Stage, Stream,
+    Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Shed, Stage, Stream,
 };
 pub use reading::{
     HistogramValue, Number, OwnReading, Problem, ProblemReason, ProcessStart, Reading, Readings,

@@ -29,6 +29,12 @@ pub trait Processor: Send + Sync {
     /// later.
     fn start(&self, _downstream: Arc<dyn Downstream>, _tasks: &Tasks) {}
 
+    /// There is too little memory: forgets what it remembers of series that are gone. Says how many
+    /// they were.
+    fn shed(&self) -> u64 {
+        0
+    }
+
     /// Called before shutdown: a stage that is dropped after this is not a target that disappeared.
     fn closing(&self) {}
 }
@@ -39,6 +45,12 @@ pub trait Stage: Send {
     /// is polled. `is_large` says that the last answers were large.
     fn admits(&mut self, _is_large: bool) -> bool {
         true
+    }
+
+    /// Whether there is too little memory. What is remembered of series of the target that are gone
+    /// is forgotten then.
+    fn is_short_of_memory(&self) -> bool {
+        false
     }
 
     /// Takes a batch and returns what passes on.
@@ -113,6 +125,18 @@ pub trait Downstream: Send + Sync {
     /// Adds a synthetic target, which a processor creates. Dropping the result removes the target
     /// and all its series.
     fn open(&self, stream: Stream) -> Box<dyn BatchSink>;
+
+    /// There is too little memory: all that stands behind the processor forgets what is stale.
+    fn shed(&self) -> Shed;
+}
+
+/// How much was forgotten because there was too little memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shed {
+    /// Series that exporters went on to show although their endpoint had failed.
+    pub stale_series: u64,
+    /// Series that are gone, of which processors knew the last value.
+    pub gone_series: u64,
 }
 
 /// Takes the readings of a synthetic target.

@@ -22,6 +22,9 @@ pub struct Snapshot<'a> {
     /// By endpoint: whether it was polled and gave no data. An endpoint that is neither fresh nor
     /// lost was not polled, and its earlier data is still valid.
     pub lost: &'a [bool],
+    /// Whether the target was not polled because memory was short. Its endpoints count as lost, but
+    /// they did not fail.
+    pub is_refused: bool,
     /// The time of all observations. The times in `metrics` are those of the SDK.
     pub time: SystemTime,
     /// The start times of the totals.
@@ -161,6 +164,12 @@ pub trait Exporter: Any + Send + Sync {
     /// A target is no longer polled, or no longer exported here: its series have ended. It is
     /// forgotten next.
     fn ended(&self, _target: &Target, _end: &EndOfSeries<'_>) {}
+
+    /// There is too little memory: forgets the values that it still shows of endpoints that failed.
+    /// Says how many series they were.
+    fn shed(&self) -> u64 {
+        0
+    }
 
     /// Forgets a target that is no longer polled.
     fn forget(&self, target: &Target);

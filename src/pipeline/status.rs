@@ -46,8 +46,8 @@ pub trait Inspect: fmt::Debug + Send + Sync {
     fn is_at(&self, address: &str) -> bool;
     /// The latest decisions about the target, oldest first.
     fn decisions(&self) -> serde_json::Value;
-    /// Clears the cached answers, because there is not enough memory.
-    fn shed(&self);
+    /// Clears the cached answers, because there is not enough memory. Returns how many.
+    fn shed(&self) -> u64;
     /// The answer of an endpoint, by its position: the cached one if it is fresh, else a new one.
     /// Takes no longer than a poll.
     fn read(&self, endpoint: usize) -> BoxFuture<'_, CachedAnswer>;
@@ -122,8 +122,8 @@ impl StatusBoard {
         }
     }
 
-    /// Clears the cached answers of all targets.
-    pub fn shed(&self) {
+    /// Clears the cached answers of all targets. Returns how many.
+    pub fn shed(&self) -> u64 {
         let inner: Vec<_> = {
             let targets = self.lock();
             targets
@@ -131,7 +131,7 @@ impl StatusBoard {
                 .map(|status| Arc::clone(&status.inner))
                 .collect()
         };
-        inner.iter().for_each(|inner| inner.shed());
+        inner.iter().map(|inner| inner.shed()).sum()
     }
 
     /// Records the results of a poll.

@@ -202,9 +202,10 @@ impl<T> CacheSlot<T> {
         self.value()
     }
 
-    /// Removes the answer: the node says that there is none any more (410).
-    pub fn clear(&mut self) {
-        self.entry = None;
+    /// Removes the answer: the node says that there is none any more (410), or memory is short. Returns
+    /// whether there was one.
+    pub fn clear(&mut self) -> bool {
+        self.entry.take().is_some()
     }
 
     /// How usable the cached answer is now.

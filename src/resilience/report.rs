@@ -110,10 +110,10 @@ impl Inspect for TargetResilience {
         self.read_on_demand(endpoint).boxed()
     }
 
-    fn shed(&self) {
-        for endpoint in &mut self.lock().endpoints {
-            endpoint.slot.clear();
-        }
+    fn shed(&self) -> u64 {
+        let mut state = self.lock();
+        let slots = state.endpoints.iter_mut().map(|of| &mut of.slot);
+        slots.map(|slot| u64::from(slot.clear())).sum()
     }
 
     fn decisions(&self) -> Value {

@@ -6,6 +6,7 @@ pub mod clock;
 mod files;
 mod file_watcher;
 pub mod heavy;
+pub mod memory;
 pub mod tasks;
 mod threads;
 

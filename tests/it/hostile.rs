@@ -4,7 +4,7 @@
 use std::{
     io::Write as _,
     process::Command,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -45,6 +45,8 @@ fn repeated(piece: &str, between: &str) -> String {
 /// The configuration: receivers with targets at these addresses, each with a definition.
 struct Setup {
     port: u16,
+    /// Of its own metrics.
+    own_port: u16,
     receivers: Vec<String>,
     processors: &'static str,
     /// The directory of the definitions.
@@ -55,6 +57,7 @@ impl Setup {
     fn new() -> Self {
         Self {
             port: free_port(),
+            own_port: free_port(),
             receivers: Vec::new(),
             processors: "",
             folder: TempDir::new().unwrap(),
@@ -80,7 +83,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let port = self.port;
+        let (port, own) = (self.port, self.own_port);
         let names = (0..self.receivers.len()).map(|n| format!("http_json/{n}"));
         let names = names.collect::<Vec<_>>().join(", ");
         let receivers = self.receivers.iter().enumerate();
@@ -97,7 +100,8 @@ impl Setup {
             "receivers:\n{receivers}{processors}\
              exporters: {{prometheus: {{endpoint: \"127.0.0.1:{port}\"}}}}\n\
              extensions: {{health_check: {{endpoint: \"127.0.0.1:{port}\"}}}}\n\
-             service:\n  extensions: [health_check]\n  telemetry: {{metrics: {{level: none}}}}\n  \
+             service:\n  extensions: [health_check]\n  telemetry: {{metrics: {{readers: [{{pull: \
+             {{exporter: {{prometheus: {{host: 127.0.0.1, port: {own}}}}}}}}}]}}}}\n  \
              pipelines: {{metrics: {{receivers: [{names}], processors: [{used}], exporters: [prometheus]}}}}\n"
         )
     }
@@ -113,6 +117,13 @@ impl Setup {
 
     async fn scrape(&self) -> Scrape {
         let answer = get(self.url("/metrics")).await.unwrap();
+        Scrape::parse(answer.text().await.unwrap())
+    }
+
+    /// Its own metrics.
+    async fn own(&self) -> Scrape {
+        let url = format!("http://127.0.0.1:{}/metrics", self.own_port);
+        let answer = get(url).await.unwrap();
         Scrape::parse(answer.text().await.unwrap())
     }
 
@@ -232,6 +243,54 @@ async fn all_targets_are_polled_again_after_a_bomb() {
             targets.iter().all(|target| up(target) == Some(7.0))
         })
         .await;
+}
+
+/// Elements of one metric, each a series.
+fn elements(count: u64) -> String {
+    let elements = (0..count).map(|n| format!(r#"{{"id":"element-{n}-of-many","v":{n}}}"#));
+    format!("[{}]", elements.collect::<Vec<_>>().join(","))
+}
+
+const MANY: &str = "endpoints: {a: {path: /a}}\n\
+                    metrics: [{name: value, instrument: gauge, for_each: '$[*]', value: $.v, \
+                    attributes: {id: $.id}, max_series: 100000}]\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stale_goes_while_the_limiter_refuses() {
+    let (large, small) = (elements(1_000), elements(1));
+    let calls = AtomicU64::new(0);
+    let bomb = Server::start(move |_| match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => Response::new(large.clone().into()),
+        _ => Response::builder().status(500).body(Bytes::new()).unwrap(),
+    })
+    .await;
+    let good = Server::start(move |_| Response::new(small.clone().into())).await;
+    let names = ["a", "b", "c", "d"].map(|name| (name, &good));
+    let mut setup = Setup::new()
+        .receiver("many", "500ms", &[("bomb", &bomb)])
+        .receiver("one", "500ms", &names);
+    // The collector has more than that at any time.
+    setup.processors = "{check_interval: 100ms, limit_mib: 1}";
+    let _collector = setup.start(&[("many", MANY), ("one", MANY)]).await;
+    let failed = "betanet_poll_results_total{error_type=\"500\",target=\"bomb\"}";
+    setup
+        .until("the bomb fails", |scrape| sum(scrape, failed) >= 1.0)
+        .await;
+    let before = setup.scrape().await;
+    setup
+        .until("its values are gone, long before `max_stale`", |scrape| {
+            scrape.select("value").len() == names.len()
+        })
+        .await;
+    setup
+        .until("the others are polled", |scrape| {
+            let again = |name| fresh(scrape, name) >= fresh(&before, name) + 2.0;
+            names.iter().all(|(name, _)| again(name))
+        })
+        .await;
+    let shed = "betanet_memory_limiter_shed_items{reason=\"stale_series\"}";
+    let shed = sum(&setup.own().await, shed);
+    assert!((1_000.0..1_100.0).contains(&shed), "{shed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

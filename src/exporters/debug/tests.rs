@@ -45,6 +45,7 @@ async fn shown(config: Config, polls: usize) -> Vec<String> {
             target,
             fresh: &[],
             lost: &[],
+            is_refused: false,
             time: UNIX_EPOCH,
             starts: &(),
             metrics,

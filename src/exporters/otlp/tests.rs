@@ -127,6 +127,7 @@ async fn polls_of_several_targets_arrive_as_one_message() {
             target: &target,
             fresh: &[],
             lost: &[],
+            is_refused: false,
             time: UNIX_EPOCH,
             starts: &(),
             metrics: &[],

@@ -184,6 +184,10 @@ impl Exporter for Prometheus {
         }
     }
 
+    fn shed(&self) -> u64 {
+        lock(&self.store).shed() as u64
+    }
+
     fn forget(&self, target: &Target) {
         lock(&self.store).forget(target);
     }

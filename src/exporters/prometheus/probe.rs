@@ -141,6 +141,7 @@ impl Prometheus {
             target: &probed.target,
             fresh: &fresh,
             lost: &[],
+            is_refused: false,
             time: probed.time,
             starts: &(),
             metrics: &probed.metrics,

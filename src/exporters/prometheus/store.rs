@@ -41,6 +41,8 @@ struct Shown {
 struct SourcePart {
     page: RenderedSource,
     expires: Option<Instant>,
+    /// Whether its endpoint failed when it was last asked.
+    is_stale: bool,
 }
 
 impl RenderedStore {
@@ -104,6 +106,7 @@ impl RenderedStore {
             *series -= page.count();
             draft.inherit((target, source), &page, families);
         }
+        shown.note_failed(snapshot);
         draft.place(target, families, &mut dropped);
         draft.remove_shown(shown.parts.iter().map(|part| &part.page), &mut dropped);
         for (source, part) in shown.parts().filter(is_new) {
@@ -143,6 +146,16 @@ impl RenderedStore {
         }
     }
 
+    /// Drops what endpoints gave that have failed since. Says how many series they were.
+    pub(super) fn shed(&mut self) -> usize {
+        let before = self.series;
+        for (target, shown) in self.targets.iter_mut() {
+            let of = (&mut self.families, &mut self.series);
+            shown.clear(target, |part| part.is_stale, of);
+        }
+        before - self.series
+    }
+
     fn remove(&mut self, name: &str) {
         let target = self.by_name.remove(name);
         if let Some(target) = target
@@ -165,6 +178,17 @@ impl Shown {
     /// The parts, by source.
     fn parts(&mut self) -> impl Iterator<Item = (SeriesSource, &mut SourcePart)> {
         (OWN..).zip(&mut self.parts)
+    }
+
+    /// What was asked in vain is stale from then on.
+    fn note_failed(&mut self, snapshot: &Snapshot<'_>) {
+        if snapshot.is_refused {
+            return;
+        }
+        let endpoints = self.parts.iter_mut().skip(1);
+        for (part, is_lost) in endpoints.zip(snapshot.lost) {
+            part.is_stale |= is_lost;
+        }
     }
 
     /// Removes the parts that are `gone`, and subtracts their series.

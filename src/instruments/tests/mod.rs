@@ -92,7 +92,11 @@ impl Both {
 }
 
 fn instruments() -> Both {
-    let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
+    instruments_of(DEFINITION)
+}
+
+fn instruments_of(definition: &str) -> Both {
+    let definition = definition::from_text("test", "test.yaml", definition).unwrap();
     let target = Arc::new(Target::named("node", &definition));
     let schema = Arc::new(ReportMetrics::schema(&definition, 1));
     Both {
@@ -423,4 +427,30 @@ fn a_target_that_never_answered_has_no_time_of_success() {
     let fresh = named(&points, "betanet.poll.results");
     let zeros = fresh.iter().filter(|p| p.value == Value::Unsigned(0));
     assert_eq!(zeros.count(), 2, "counted from zero");
+}
+
+#[test]
+fn where_memory_is_short_the_room_of_many_series_is_given_up_and_totals_go_on() {
+    let mut both = instruments_of(&DEFINITION.replace("max_series: 20", "max_series: 2000"));
+    let mut collect = |count: u64| {
+        let values = (0..count).map(|n| Reading {
+            attributes: vec![KeyValue::new("id", n.to_string())],
+            ..reading(NODES, Number::Unsigned(7 + count))
+        });
+        let readings = Readings {
+            values: values.collect(),
+            ..Readings::default()
+        };
+        let collected = both.collect(&poll([true, true]), &readings);
+        let points = both.points(&collected.metrics);
+        let points = named(&points, "nodes");
+        let starts = points.iter().map(|point| point.start);
+        let starts: std::collections::BTreeSet<_> = starts.collect();
+        let is_roomy = both.instruments.provider.is_roomy();
+        let shed = both.instruments.shed();
+        (points.len(), starts.len(), is_roomy, shed)
+    };
+    assert_eq!(collect(1500), (1500, 1, true, 0));
+    assert_eq!(collect(3), (3, 1, false, 1497), "each began again");
+    assert_eq!(collect(4), (4, 2, false, 0), "one of them is new");
 }

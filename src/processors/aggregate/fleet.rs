@@ -263,6 +263,14 @@ impl Fleet {
         true
     }
 
+    /// Drops the series that the last answer of their endpoint did not have, and returns their number.
+    /// They are kept otherwise, so that their totals continue if they come back.
+    pub(super) fn shed(&mut self) -> usize {
+        let members = self.members.values_mut();
+        let sources = members.flat_map(|member| member.sources.values_mut());
+        sources.map(MemberEndpoint::shed).sum()
+    }
+
     /// The group of a reading: an attribute of the point wins over one of the Resource.
     fn group(&self, attributes: &[KeyValue], resource: &[KeyValue]) -> Group {
         let mut group: Vec<_> = self.rules.group_by.iter().collect();
@@ -349,6 +357,14 @@ impl MemberEndpoint {
         self.read_at = Some(now);
         self.series
             .retain(|_, series| now - series.at <= remembered);
+    }
+
+    fn shed(&mut self) -> usize {
+        let newest = self.series.values().map(|series| series.at).max();
+        let before = self.series.len();
+        self.series.retain(|_, series| Some(series.at) == newest);
+        self.series.shrink_to_fit();
+        before - self.series.len()
     }
 }
 

@@ -123,6 +123,10 @@ impl Processor for Aggregate {
         });
     }
 
+    fn shed(&self) -> u64 {
+        self.shared.fleet().shed() as u64
+    }
+
     fn closing(&self) {
         self.shared.fleet().close();
     }

@@ -9,13 +9,15 @@
 //!     spike_limit_mib: 120
 //! ```
 //!
-//! Above `limit − spike_limit` the processor clears the cached answers of all targets, and permits
-//! polls one by one; those with large answers come last. Other polls are refused before a request
-//! is sent, and their targets are not up then. The data of polls in progress is dropped. All of
-//! this is counted. It must be the first processor, so that no work is wasted.
+//! Above `limit − spike_limit` the processor clears the cached answers of all targets. It also
+//! clears what is stale in the components after it: the values of failed endpoints on a scrape, and
+//! the state of series that ended. It permits polls one by one; those with large answers come last.
+//! Other polls are refused before a request is sent, and their targets are not up then. The data of
+//! polls in progress is dropped. All of this is counted. It must be the first processor, so that no
+//! work is wasted.
 //!
-//! It permits some polls, because only polls make the allocator return memory. If all were refused,
-//! memory could stay above the limit forever.
+//! It permits some polls, because a collector that needs more than its limit without any poll would
+//! never poll again. Meanwhile the allocator returns freed memory to the system.
 
 mod config;
 #[cfg(test)]
@@ -35,7 +37,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     instruments,
     pipeline::{Batch, Downstream, Processor, Reporter, Stage, StatusBoard, Stream},
-    runtime::Tasks,
+    runtime::{Tasks, memory::give_back},
     telemetry::{Meter, names},
 };
 
@@ -48,7 +50,10 @@ const TURN_MAX: Duration = Duration::from_secs(10);
 /// Large polls wait this long after a small one was refused.
 const SMALL_FIRST: Duration = Duration::from_secs(5);
 
-/// How often cached answers are cleared while there is too little memory.
+/// How often the allocator returns freed memory while there is too little.
+const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often cached answers and what is stale are cleared while there is too little memory.
 const SHED_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The processor.
@@ -78,8 +83,10 @@ struct LimiterState {
     turns: u64,
     /// When a poll with small answers was last refused.
     small_refused: Option<Instant>,
-    /// When cached answers were last cleared.
+    /// When cached answers and what is stale were last cleared.
     shed: Option<Instant>,
+    /// When the allocator was last made to give back what was freed.
+    given_back: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +116,7 @@ struct LimiterCounters {
     accepted: Counter<u64>,
     refused: Counter<u64>,
     polls: Counter<u64>,
+    shed: Counter<u64>,
     attributes: [KeyValue; 1],
 }
 
@@ -118,6 +126,7 @@ impl LimiterCounters {
             accepted: names::LIMITER_ACCEPTED.counter(meter),
             refused: names::LIMITER_REFUSED.counter(meter),
             polls: names::LIMITER_POLLS.counter(meter),
+            shed: names::LIMITER_SHED.counter(meter),
             attributes: [KeyValue::new(names::PROCESSOR, id.to_owned())],
         };
         for counter in [&counters.accepted, &counters.refused, &counters.polls] {
@@ -156,22 +165,43 @@ impl Limiter {
         }
     }
 
-    /// Checks the memory, and clears cached answers if there is too little.
-    fn look(&self) {
-        let is_shed_due = {
+    /// Checks the memory, and clears what is not needed if there is too little.
+    fn look(&self, downstream: &dyn Downstream) {
+        let (is_shed_due, is_return_due) = {
             let now = Instant::now();
             let mut state = self.lock();
             self.check(&mut state, now);
-            let is_due = |shed: Instant| now - shed >= SHED_INTERVAL;
-            let is_due = state.level != LimiterLevel::Fine && state.shed.is_none_or(is_due);
-            if is_due {
-                state.shed = Some(now);
-            }
-            is_due
+            let is_short = state.level != LimiterLevel::Fine;
+            (
+                is_short && is_due(&mut state.shed, now, SHED_INTERVAL),
+                is_short && is_due(&mut state.given_back, now, GIVE_BACK_INTERVAL),
+            )
         };
         if is_shed_due {
-            self.board.shed();
+            self.shed(downstream);
         }
+        if is_return_due && let Err(error) = give_back() {
+            tracing::debug!(%error, "freed memory stays with the allocator for now");
+        }
+    }
+
+    /// Has kept answers forgotten, and what is stale behind it. What targets remember they forget
+    /// themselves, with their next poll.
+    fn shed(&self, downstream: &dyn Downstream) {
+        let kept_answers = self.board.shed();
+        let shed = downstream.shed();
+        for (reason, items) in [
+            ("kept_answer", kept_answers),
+            ("stale_series", shed.stale_series),
+            ("gone_series", shed.gone_series),
+        ] {
+            let attributes = [KeyValue::new(names::REASON, reason)];
+            self.counters.shed.add(items, &attributes);
+        }
+    }
+
+    fn is_short(&self) -> bool {
+        self.lock().level != LimiterLevel::Fine
     }
 
     /// Whether a poll is permitted. `is_large` says that the last answers of its target were large.
@@ -260,6 +290,15 @@ impl Limiter {
     }
 }
 
+/// Whether something is to be done again, which is noted.
+fn is_due(last: &mut Option<Instant>, now: Instant, pause: Duration) -> bool {
+    let is_due = last.is_none_or(|last| now - last >= pause);
+    if is_due {
+        *last = Some(now);
+    }
+    is_due
+}
+
 impl Processor for MemoryLimiter {
     fn open(&self, _stream: &mut Stream) -> Box<dyn Stage> {
         Box::new(LimiterStage {
@@ -273,14 +312,15 @@ impl Processor for MemoryLimiter {
         drop(self.0.status.set(status));
     }
 
-    fn start(&self, _downstream: Arc<dyn Downstream>, tasks: &Tasks) {
+    fn start(&self, downstream: Arc<dyn Downstream>, tasks: &Tasks) {
         let (limiter, stop) = (Arc::clone(&self.0), tasks.stopping());
         tasks.spawn_supervised("memory_limiter", move || {
             let (limiter, stop) = (Arc::clone(&limiter), stop.clone());
+            let downstream = Arc::clone(&downstream);
             async move {
                 let pause = || stop.run_until_cancelled(sleep(limiter.check_interval));
                 while pause().await.is_some() {
-                    limiter.look();
+                    limiter.look(&*downstream);
                 }
             }
         });
@@ -317,6 +357,10 @@ impl Stage for LimiterStage {
                 false
             }
         }
+    }
+
+    fn is_short_of_memory(&self) -> bool {
+        self.limiter.is_short()
     }
 
     fn process(&mut self, batch: Batch) -> Batch {

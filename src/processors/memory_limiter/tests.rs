@@ -5,7 +5,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    pipeline::{Body, CachedAnswer, ComponentStatus, Glance, Inspect, Part},
+    pipeline::{Body, CachedAnswer, ComponentStatus, Glance, Inspect, Part, Shed},
     processors::{
         ProcessorContext,
         testing::{reading, stream},
@@ -182,12 +182,19 @@ async fn its_status_shows_the_limit() {
     assert!(tasks.stop(Instant::now() + Duration::from_secs(1)).await);
 }
 
-/// There is nothing after the limiter.
+/// After the limiter there is only state that it can clear.
 struct Nowhere;
 
 impl Downstream for Nowhere {
     fn open(&self, _: Stream) -> Box<dyn crate::pipeline::BatchSink> {
         unreachable!("the limiter creates no target")
+    }
+
+    fn shed(&self) -> Shed {
+        Shed {
+            stale_series: 10,
+            gone_series: 100,
+        }
     }
 }
 
@@ -224,8 +231,9 @@ impl Inspect for Forgets {
         serde_json::Value::Null
     }
 
-    fn shed(&self) {
+    fn shed(&self) -> u64 {
         self.0.fetch_add(1, Ordering::SeqCst);
+        1
     }
 
     fn read(&self, _: usize) -> futures_util::future::BoxFuture<'_, CachedAnswer> {
@@ -241,11 +249,11 @@ async fn cached_answers_are_cleared_above_the_limit() {
     let target = stream("node", "").target;
     let inner = Arc::clone(&forgets) as Arc<dyn Inspect>;
     limiter.0.board.add(&target, &inner);
-    limiter.0.look();
+    limiter.0.look(&Nowhere);
     assert_eq!(forgets.0.load(Ordering::SeqCst), 0);
     RESIDENT.store(70, Ordering::SeqCst);
     for _ in 0..=SHED_INTERVAL.as_secs() {
-        limiter.0.look();
+        limiter.0.look(&Nowhere);
         advance(Duration::from_secs(1)).await;
     }
     assert_eq!(forgets.0.load(Ordering::SeqCst), 2, "not at each check");

@@ -1,6 +1,7 @@
 //! The rest of a pipeline for one target: its processors, instruments and exporters.
 
 mod exporter_fan_out;
+mod shed;
 mod split;
 mod processor_node;
 
@@ -16,7 +17,9 @@ use std::{
 use opentelemetry::{KeyValue, metrics::Counter};
 use tokio::time::Instant;
 
-use self::{exporter_fan_out::ExportedTarget, processor_node::ItemCounters, split::Split};
+use self::{
+    exporter_fan_out::ExportedTarget, processor_node::ItemCounters, shed::ShedState, split::Split,
+};
 pub(super) use self::{
     exporter_fan_out::{ExporterFanOut, Exporters},
     processor_node::{PipelineTail, ProcessorNode},
@@ -64,6 +67,9 @@ pub(super) struct TargetPipeline {
     homonyms: BTreeSet<usize>,
     fan_out: Arc<ExporterFanOut>,
     dropped: DroppedReadings,
+    shed: ShedState,
+    /// Whether a stage refused the poll that comes next.
+    is_refused: bool,
     /// The Resource of the target before the processors and after them. Empty without processors.
     resources: [ResourceAttributes; 2],
     instruments: TargetInstruments,
@@ -93,7 +99,9 @@ impl TargetPipeline {
     /// Whether every stage can take another poll now.
     pub(super) fn admits(&mut self, is_large: bool) -> bool {
         let mut stages = self.stages.iter_mut();
-        stages.all(|(stage, _)| stage.admits(is_large))
+        let admits = stages.all(|(stage, _)| stage.admits(is_large));
+        self.is_refused = !admits;
+        admits
     }
 
     /// Passes readings of the target through the stages to the instruments.
@@ -149,6 +157,7 @@ impl TargetPipeline {
                 shown: ExportedTarget::new(target, Arc::clone(&self.fan_out.open())),
                 instruments: TargetInstruments::new(&self.schema, &part.resource),
                 last: now,
+                is_put: true,
             };
             let mut left = self.left.iter_mut();
             if let Some(old) = left.find(|old| old.is_of_resource(&split)) {
@@ -158,7 +167,7 @@ impl TargetPipeline {
             self.split.insert(Arc::clone(&part.resource), split);
         }
         if let Some(split) = self.split.get_mut(&part.resource) {
-            split.last = now;
+            (split.last, split.is_put) = (now, true);
             let refused = split.instruments.put(part.values);
             self.dropped.count(refused, "overflow");
         }
@@ -216,6 +225,7 @@ impl TargetPipeline {
                 target: shown.target(),
                 fresh: &flags[0],
                 lost: &flags[1],
+                is_refused: self.is_refused,
                 time: self.time,
                 starts,
                 metrics: &collected.metrics,
@@ -232,6 +242,7 @@ impl TargetPipeline {
         // What was exported under the same name has replaced these.
         drop(exporters);
         self.left.clear();
+        self.shed(&flags);
     }
 
     /// Continues `old`, of the same target: totals keep their start time if neither instruments nor

@@ -8,10 +8,10 @@ use std::{
 
 use opentelemetry::{KeyValue, metrics::Counter};
 
-use super::{DroppedReadings, ExportedTarget, ExporterFanOut, TargetPipeline};
+use super::{DroppedReadings, ExportedTarget, ExporterFanOut, TargetPipeline, shed::ShedState};
 use crate::{
     instruments::TargetInstruments,
-    pipeline::{Batch, BatchSink, ComponentKind, Components, Downstream, Processor, Stream},
+    pipeline::{Batch, BatchSink, ComponentKind, Components, Downstream, Processor, Shed, Stream},
     runtime::Tasks,
     settings::ComponentId,
     telemetry::{Meter, names},
@@ -41,6 +41,7 @@ pub(in crate::service) struct PipelineTail {
     steps: Vec<Arc<ProcessorNode>>,
     fan_out: Arc<ExporterFanOut>,
     dropped: DroppedReadings,
+    shed: ShedState,
 }
 
 /// What follows a processor, which may change while it runs. Clones share it.
@@ -138,6 +139,7 @@ impl PipelineTail {
             steps,
             fan_out: Arc::clone(fan_out),
             dropped: DroppedReadings::new(meter),
+            shed: ShedState::new(meter),
         }
     }
 
@@ -178,6 +180,8 @@ impl PipelineTail {
             homonyms,
             fan_out: Arc::clone(&self.fan_out),
             dropped: self.dropped.clone(),
+            shed: self.shed.clone(),
+            is_refused: false,
             resources,
             split: HashMap::new(),
             left: Vec::new(),
@@ -205,6 +209,19 @@ impl Downstream for DownstreamHandle {
             stream,
             tail,
         })
+    }
+
+    fn shed(&self) -> Shed {
+        let tail = Arc::clone(&self.tail());
+        let processors = tail.steps.iter().map(|step| step.processor.shed());
+        let gone_series = processors.sum();
+        let exporters = tail.fan_out.open();
+        let exporters = exporters.iter().map(|(_, exporter)| exporter.shed());
+        let stale_series = exporters.sum();
+        Shed {
+            stale_series,
+            gone_series,
+        }
     }
 }
 

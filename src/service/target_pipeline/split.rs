@@ -11,6 +11,8 @@ pub(super) struct Split {
     pub(super) instruments: TargetInstruments,
     /// The time of its last reading.
     pub(super) last: Instant,
+    /// Whether that was in the poll that was exported last, or comes next.
+    pub(super) is_put: bool,
 }
 
 impl Split {

@@ -161,6 +161,27 @@ fn step(processor: Arc<dyn Processor>) -> Arc<ProcessorNode> {
     ProcessorNode::new(&"filter".parse().unwrap(), processor, &meter, tasks)
 }
 
+/// Splits off as [`Prefix`] does; memory is short.
+struct Short;
+
+impl Processor for Short {
+    fn open(&self, _: &mut Stream) -> Box<dyn Stage> {
+        Box::new(ShortStage)
+    }
+}
+
+struct ShortStage;
+
+impl Stage for ShortStage {
+    fn is_short_of_memory(&self) -> bool {
+        true
+    }
+
+    fn process(&mut self, batch: Batch) -> Batch {
+        SplitOff.process(batch)
+    }
+}
+
 /// A poll without data.
 fn nothing() -> ReadScopes {
     ReadScopes {
@@ -204,6 +225,26 @@ async fn a_stage_can_rename_and_split_and_idle_splits_end() {
     target_pipeline.export();
     assert_eq!(seen.take(), [" x.gauge 3", "forget node/1"]);
     assert_eq!(target_pipeline.split.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_memory_is_short_what_is_split_off_ends_with_the_answer_that_lacks_it() {
+    let (mut target_pipeline, seen) = target_pipeline(vec![step(Arc::new(Short))]);
+    let mut poll = |read: ReadScopes, values: Vec<Reading>| {
+        target_pipeline.put(read, values);
+        target_pipeline.export();
+        seen.take()
+    };
+    let both = || vec![reading(0, 1, &[]), reading(0, 2, &["b"])];
+    assert_eq!(poll(read(), both()), [" gauge 1", "b gauge 2"]);
+    let lost = ReadScopes {
+        scopes: vec![instruments::SCOPE.into()],
+        lost: read().scopes,
+        ..nothing()
+    };
+    assert!(poll(lost, Vec::new()).is_empty(), "who knows what is gone");
+    let gone = poll(read(), vec![reading(0, 3, &[])]);
+    assert_eq!(gone, [" gauge 3", "forget node/1"]);
 }
 
 #[tokio::test(start_paused = true)]

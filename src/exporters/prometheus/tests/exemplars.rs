@@ -38,6 +38,7 @@ fn export(exporter: &Prometheus, metric: &'static str) {
         target: &target("n", &[]),
         fresh: &[true, true],
         lost: &[],
+        is_refused: false,
         time: UNIX_EPOCH + fixture::TIME,
         starts: &(),
         metrics: &[metrics],

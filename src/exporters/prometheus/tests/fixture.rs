@@ -140,10 +140,22 @@ pub(super) fn export(
     fresh: [bool; 2],
     metrics: &[ResourceMetrics],
 ) {
+    show(exporter, target, [fresh, [false; 2]], false, metrics);
+}
+
+/// Hands over a poll in which endpoints are fresh or lost, or which was refused.
+pub(super) fn show(
+    exporter: &Prometheus,
+    target: &Arc<Target>,
+    [fresh, lost]: [[bool; 2]; 2],
+    is_refused: bool,
+    metrics: &[ResourceMetrics],
+) {
     exporter.export(&Snapshot {
         target,
         fresh: &fresh,
-        lost: &[],
+        lost: &lost,
+        is_refused,
         time: UNIX_EPOCH + TIME,
         starts: &Known,
         metrics,

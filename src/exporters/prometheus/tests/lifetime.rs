@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::advance;
 
-use super::fixture::{MAX_STALE, export, exporter, gauges, samples, scrape, target};
+use super::fixture::{MAX_STALE, export, exporter, gauges, samples, scrape, show, target};
 use crate::pipeline::Exporter as _;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -92,4 +92,23 @@ async fn a_target_with_the_same_name_replaces_the_old_one() {
     // A reload may remove the old one after the new one has been polled.
     exporter.forget(&old);
     assert_eq!(samples(&exporter), ["y{target=\"n\",v=\"2\",id=\"a\"} 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_memory_is_short_what_failed_endpoints_gave_goes_before_max_stale() {
+    let (exporter, target) = (exporter(), target("n", &[]));
+    let network = || gauges("betanet/network", &[("x", "a", 1), ("x", "b", 1)]);
+    let mixnodes = || gauges("betanet/mixnodes", &[("y", "a", 1)]);
+    export(&exporter, &target, [true, true], &[network(), mixnodes()]);
+    assert_eq!(exporter.shed(), 0, "all of it is fresh");
+    show(&exporter, &target, [[false; 2], [true; 2]], true, &[]);
+    assert_eq!(exporter.shed(), 0, "it was not asked, and will be soon");
+    let lost = [[false, true], [true, false]];
+    show(&exporter, &target, lost, false, &[mixnodes()]);
+    assert_eq!(samples(&exporter).len(), 3);
+    assert_eq!(exporter.shed(), 2);
+    assert_eq!(samples(&exporter), ["y{target=\"n\",id=\"a\"} 1"]);
+    export(&exporter, &target, [true, false], &[network()]);
+    assert_eq!(exporter.shed(), 0, "it answered again");
+    assert_eq!(samples(&exporter).len(), 3);
 }

@@ -8,7 +8,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    pipeline::{BatchSink, Part},
+    pipeline::{BatchSink, Part, Shed},
     processors::testing::{build, reading, stream, text},
 };
 
@@ -20,6 +20,10 @@ struct RecordedOutput {
 }
 
 impl Downstream for RecordedOutput {
+    fn shed(&self) -> Shed {
+        Shed::default()
+    }
+
     fn open(&self, stream: Stream) -> Box<dyn BatchSink> {
         let resource = stream
             .resource
@@ -338,4 +342,21 @@ async fn the_last_aggregate_has_all_targets_and_the_last_values() {
     let last = lab.seen.last.lock().unwrap().clone();
     let values = ["fleet.gauge.sum 11", "fleet.total 7"];
     assert_eq!(last[2..], values, "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_memory_is_short_elements_that_left_are_forgotten_and_nothing_else() {
+    let lab = AggregateBench::new(TOTAL);
+    let (mut a, mut b) = (lab.join("a", ""), lab.join("b", ""));
+    a.gives(&["total{id=1} 1000", "total{id=2} 1000"]);
+    b.gives(&["total 50"]);
+    assert_eq!(lab.values().await, ["fleet.total 0"]);
+    a.gives(&["total{id=1} 1001"]);
+    b.fails();
+    assert_eq!(lab.processor.shed(), 1);
+    assert_eq!(lab.processor.shed(), 0);
+    advance(Duration::from_secs(1)).await;
+    a.gives(&["total{id=1} 1003", "total{id=2} 9000"]);
+    b.gives(&["total 54"]);
+    assert_eq!(lab.values().await, ["fleet.total 7"], "3 + 4");
 }
