@@ -112,7 +112,7 @@ impl Portless {
     pub(super) fn new(limits: ClientLimits, router: Router, telemetry: ListenerTelemetry) -> Self {
         let policy = ConnectionPolicy::new(limits, None, CancellationToken::new());
         let view = ListenerView {
-            entrance: Arc::new(policy),
+            policy: Arc::new(policy),
             router: Arc::new(router),
         };
         Self {
@@ -125,9 +125,9 @@ impl Portless {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let entrance = self.context.face().entrance;
-        if let Entry::Free(stay) = entrance.crowd.enter(client.into()) {
-            exchange(stream, &self.context, &entrance, &stay).await;
+        let policy = self.context.view().policy;
+        if let Entry::Free(stay) = policy.crowd.enter(client.into()) {
+            exchange(stream, &self.context, &policy, &stay).await;
         }
     }
 }
