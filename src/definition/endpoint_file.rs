@@ -69,6 +69,16 @@ pub enum Method {
     Head,
 }
 
+impl From<Method> for http::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => Self::GET,
+            Method::Post => Self::POST,
+            Method::Head => Self::HEAD,
+        }
+    }
+}
+
 impl Method {
     /// Its name in a request.
     pub fn name(self) -> &'static str {

@@ -1,4 +1,6 @@
-//! The real transport: reqwest, with its own retries and redirects off.
+//! The real transport. A target in clear text is asked over connections of its own
+//! (`connection.rs`); reqwest, with its retries and redirects off, speaks TLS, goes through proxies
+//! and follows to other origins.
 
 use std::{
     error::Error as _,
@@ -12,12 +14,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use hyper::body::{Body as _, Incoming};
 use reqwest::{Client, ClientBuilder};
 use tokio::task::yield_now;
 use tokio_rustls::rustls::{self, InvalidMessage};
 
 use super::{
+    connection::{self, Connector, Exchange, KeptSockets},
     connection_queue::ConnectionQueue,
     redirect,
     transport::{Transport, TransportError, TransportRequest, TransportResponse},
@@ -42,6 +46,10 @@ pub(crate) struct HttpClient {
     brief: Client,
     /// For one request.
     unpooled: Client,
+    /// Opens connections in clear text; none where requests go through a proxy.
+    connector: Option<Connector>,
+    /// How long a connection may be idle between two polls.
+    idle: Duration,
     budget: Arc<ConnectionBudget>,
     /// How many redirects are followed.
     max_redirects: usize,
@@ -61,10 +69,31 @@ pub(crate) struct ConnectionBudget {
 #[derive(Debug)]
 pub(crate) struct TargetClient {
     client: HttpClient,
-    /// Whose turn it is where a poll has one connection.
+    /// Whose turn it is where the requests of a poll share a connection.
     line: ConnectionQueue,
-    /// How many connections of the pool the server may have closed without saying so.
+    /// Sockets of a target in clear text; none where reqwest asks.
+    sockets: Option<KeptSockets>,
+    /// How many connections of reqwest's pool the server may have closed without saying so.
     kept: AtomicUsize,
+}
+
+/// How a request reaches the target.
+#[derive(Clone, Copy)]
+enum Route<'c> {
+    /// Over a socket of the target's own; so many are kept afterwards.
+    Direct(&'c Connector, &'c KeptSockets, usize),
+    /// By reqwest; whether its pool keeps the connection.
+    Pooled(&'c Client, bool),
+}
+
+/// An answer whose body has not been read.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives as long as a request, which an allocation would cost more"
+)]
+enum Answer {
+    Direct(Exchange, Response<Incoming>),
+    Pooled(reqwest::Response),
 }
 
 impl HttpClient {
@@ -87,9 +116,16 @@ impl HttpClient {
             pooled: builder()?.pool_idle_timeout(idle).build()?,
             brief: brief.pool_idle_timeout(BRIEFLY).build()?,
             unpooled: unpooled.build()?,
+            connector: None,
+            idle,
             budget: Arc::clone(budget),
             max_redirects: 0,
         })
+    }
+
+    /// The same, which asks targets in clear text over connections of their own.
+    pub(crate) fn connecting_by(self, connector: Option<Connector>) -> Self {
+        Self { connector, ..self }
     }
 
     /// The same, which follows so many redirects.
@@ -100,12 +136,14 @@ impl HttpClient {
         }
     }
 
-    /// A client for one target, on the same pool.
-    pub(crate) fn for_target(&self) -> TargetClient {
+    /// A client for one target. Without TLS it has connections of its own, if there is no proxy.
+    pub(crate) fn for_target(&self, is_clear: bool) -> TargetClient {
         self.budget.targets.fetch_add(1, Ordering::Relaxed);
+        let is_direct = is_clear && self.connector.is_some();
         TargetClient {
             client: self.clone(),
             line: ConnectionQueue::new(),
+            sockets: is_direct.then(|| KeptSockets::new(self.idle)),
             kept: AtomicUsize::new(0),
         }
     }
@@ -121,11 +159,16 @@ impl ConnectionBudget {
         }
     }
 
-    /// Whether there is room for the connections of all targets. If not, none is kept: which
-    /// targets are polled over new connections must not be a matter of luck.
-    fn keeps(&self) -> bool {
-        let targets = self.targets.load(Ordering::Relaxed);
-        targets.saturating_mul(self.per_target) <= self.max
+    /// How many connections each target may keep: one for each endpoint if there is room for those
+    /// of all targets, else one, else none. Which targets are polled over new connections must not
+    /// be a matter of luck.
+    fn kept_per_target(&self) -> usize {
+        let targets = self.targets.load(Ordering::Relaxed).max(1);
+        match self.max / targets {
+            0 => 0,
+            room if room < self.per_target => 1,
+            _ => self.per_target,
+        }
     }
 }
 
@@ -143,37 +186,72 @@ impl Transport for TargetClient {
     ) -> Result<TransportResponse, TransportError> {
         if !request.definition.is_idempotent {
             // A connection that was kept may be dead, and it could not be sent again.
-            return self.fetch_by(&self.client.unpooled, request, false).await;
+            let unpooled = Route::Pooled(&self.client.unpooled, false);
+            return self.fetch_by(unpooled, request).await;
         }
-        if self.client.budget.keeps() {
-            return self.fetch_by(&self.client.pooled, request, true).await;
+        let budget = &self.client.budget;
+        let max_kept = budget.kept_per_target();
+        match self.direct() {
+            Some((connector, sockets)) if max_kept > 0 => {
+                // A request that does not get its turn soon has a connection of its own.
+                let turn = self.line.turn().await;
+                let max_kept = match turn {
+                    None if max_kept == 1 => 0,
+                    _ => max_kept,
+                };
+                if max_kept == 0 {
+                    request.headers.insert(header::CONNECTION, CLOSE);
+                }
+                let route = Route::Direct(connector, sockets, max_kept);
+                self.fetch_by(route, request).await
+            }
+            None if max_kept == budget.per_target => {
+                let pooled = Route::Pooled(&self.client.pooled, true);
+                self.fetch_by(pooled, request).await
+            }
+            _ => self.fetch_over_one_connection(request).await,
         }
-        let Some(turn) = self.line.turn().await else {
-            return self.fetch_by(&self.client.unpooled, request, false).await;
-        };
-        if !turn.is_awaited {
+    }
+}
+
+impl TargetClient {
+    fn direct(&self) -> Option<(&Connector, &KeptSockets)> {
+        self.client.connector.as_ref().zip(self.sockets.as_ref())
+    }
+
+    /// Asks where no connection is kept between polls: the requests of one poll share one.
+    async fn fetch_over_one_connection(
+        &self,
+        mut request: TransportRequest,
+    ) -> Result<TransportResponse, TransportError> {
+        let turn = self.line.turn_of_poll().await;
+        let is_awaited = turn.as_ref().is_some_and(|turn| turn.is_awaited);
+        if !is_awaited {
             request.headers.insert(header::CONNECTION, CLOSE);
         }
-        let brief = &self.client.brief;
-        let response = self.fetch_by(brief, request, turn.is_awaited).await;
-        if turn.is_awaited {
+        let route = match (self.direct(), &turn) {
+            (Some((connector, sockets)), _) => {
+                Route::Direct(connector, sockets, usize::from(is_awaited))
+            }
+            (None, Some(_)) => Route::Pooled(&self.client.brief, is_awaited),
+            (None, None) => Route::Pooled(&self.client.unpooled, false),
+        };
+        let response = self.fetch_by(route, request).await;
+        if is_awaited && matches!(route, Route::Pooled(..)) {
             // A task of the pool takes the connection back: let it, before the next one looks.
             yield_now().await;
         }
         response
     }
-}
 
-impl TargetClient {
-    /// Asks by one of the clients; whether that `keeps` the connection.
+    /// Asks by one route, and follows where the answers lead.
     async fn fetch_by(
         &self,
-        client: &Client,
+        mut route: Route<'_>,
         mut request: TransportRequest,
-        keeps: bool,
     ) -> Result<TransportResponse, TransportError> {
         let max_redirects = self.client.max_redirects;
-        let mut answer = self.ask(client, &request).await?;
+        let mut answer = self.ask(route, &request).await?;
         let mut followed = 0;
         while max_redirects > 0
             && !request.accepts(answer.status())
@@ -183,17 +261,19 @@ impl TargetClient {
                 return Err(redirect::too_many(followed, &next));
             }
             followed += 1;
+            if next.url.origin() != request.url.origin() {
+                route = Route::Pooled(&self.client.unpooled, false);
+            }
             request = next;
-            answer = self.ask(client, &request).await?;
+            answer = self.ask(route, &request).await?;
         }
         let status = answer.status();
-        let headers = answer.headers().clone();
         let has_body = request.method != Method::Head && request.accepts(status);
         let (body, codings, share) = match has_body {
-            true => read(answer, &request).await?,
+            true => read(&mut answer, &request).await?,
             false => (Bytes::new(), Codings::default(), None),
         };
-        self.kept.fetch_add(usize::from(keeps), Ordering::Relaxed);
+        let headers = self.finish(route, answer, has_body);
         Ok(TransportResponse {
             status,
             headers,
@@ -203,12 +283,48 @@ impl TargetClient {
         })
     }
 
+    /// Keeps the connection as the route says, if the body was read or there is none; the headers
+    /// of the answer.
+    fn finish(&self, route: Route<'_>, answer: Answer, was_read: bool) -> HeaderMap {
+        match (answer, route) {
+            (Answer::Direct(exchange, head), Route::Direct(_, sockets, max_kept)) => {
+                let (head, body) = head.into_parts();
+                let is_whole = was_read || body.is_end_stream();
+                drop(body);
+                if max_kept > 0
+                    && is_whole
+                    && let Some(socket) = exchange.into_socket()
+                {
+                    sockets.keep(socket, max_kept);
+                }
+                head.headers
+            }
+            (Answer::Direct(_, head), Route::Pooled(..)) => head.into_parts().0.headers,
+            (Answer::Pooled(mut answer), route) => {
+                let keeps = matches!(route, Route::Pooled(_, true));
+                self.kept.fetch_add(usize::from(keeps), Ordering::Relaxed);
+                std::mem::take(answer.headers_mut())
+            }
+        }
+    }
+
     /// Asks once, whatever the answer is.
     async fn ask(
         &self,
+        route: Route<'_>,
+        request: &TransportRequest,
+    ) -> Result<Answer, TransportError> {
+        match route {
+            Route::Direct(connector, sockets, _) => ask_directly(connector, sockets, request).await,
+            Route::Pooled(client, _) => self.ask_by_pool(client, request).await,
+        }
+    }
+
+    async fn ask_by_pool(
+        &self,
         client: &Client,
         request: &TransportRequest,
-    ) -> Result<reqwest::Response, TransportError> {
+    ) -> Result<Answer, TransportError> {
         let answer = match send(client, request).await {
             // A kept-alive connection may be dead at its second use (Betanet servers close each
             // one without a word). That says nothing of the host: ask again on a new one, once.
@@ -220,10 +336,10 @@ impl TargetClient {
         if answer.is_ok() {
             request.begin();
         }
-        answer.map_err(classify)
+        answer.map(Answer::Pooled).map_err(classify)
     }
 
-    /// Whether a connection may have been kept; each is doubted once.
+    /// Whether a connection of the pool may have been kept; each is doubted once.
     fn take_kept(&self) -> bool {
         let take = |kept: usize| kept.checked_sub(1);
         self.kept
@@ -232,14 +348,63 @@ impl TargetClient {
     }
 }
 
+impl Answer {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Direct(_, head) => head.status(),
+            Self::Pooled(answer) => answer.status(),
+        }
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::Direct(_, head) => head.headers(),
+            Self::Pooled(answer) => answer.headers(),
+        }
+    }
+
+    /// The next piece of the body; none at its end.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
+        match self {
+            Self::Direct(exchange, head) => {
+                let chunk = exchange.chunk(head.body_mut()).await;
+                chunk.map_err(connection::classify)
+            }
+            Self::Pooled(answer) => answer.chunk().await.map_err(classify),
+        }
+    }
+}
+
+/// Asks over a socket that was kept, or over a new one.
+async fn ask_directly(
+    connector: &Connector,
+    sockets: &KeptSockets,
+    request: &TransportRequest,
+) -> Result<Answer, TransportError> {
+    if let Some(socket) = sockets.take() {
+        match Exchange::send(socket, connection::request(request)?).await {
+            // The server closed it at this moment, which says nothing of the host.
+            Err(error) if connection::is_lost(&error) => {}
+            answered => return direct(answered, request),
+        }
+    }
+    let socket = connector.connect(&request.url).await?;
+    let answered = Exchange::send(socket, connection::request(request)?).await;
+    direct(answered, request)
+}
+
+fn direct(
+    answered: hyper::Result<(Exchange, Response<Incoming>)>,
+    request: &TransportRequest,
+) -> Result<Answer, TransportError> {
+    let (exchange, head) = answered.map_err(connection::classify)?;
+    request.begin();
+    Ok(Answer::Direct(exchange, head))
+}
+
 async fn send(client: &Client, request: &TransportRequest) -> reqwest::Result<reqwest::Response> {
-    let method = match request.method {
-        Method::Get => http::Method::GET,
-        Method::Post => http::Method::POST,
-        Method::Head => http::Method::HEAD,
-    };
     let builder = client
-        .request(method, request.url.clone())
+        .request(request.method.into(), request.url.clone())
         .header(header::ACCEPT_ENCODING, ACCEPTED)
         .headers(request.headers.clone());
     let builder = match request.method {
@@ -251,13 +416,13 @@ async fn send(client: &Client, request: &TransportRequest) -> reqwest::Result<re
 
 /// Reads the body up to the limit.
 async fn read(
-    mut answer: reqwest::Response,
+    answer: &mut Answer,
     request: &TransportRequest,
 ) -> Result<(Bytes, Codings, Option<Share>), TransportError> {
     let limit_bytes = request.body_limit_bytes;
     let codings = Codings::of(answer.headers())?;
     let (mut body, mut memory) = (Vec::new(), Memory::new(&request.memory));
-    while let Some(chunk) = answer.chunk().await.map_err(classify)? {
+    while let Some(chunk) = answer.chunk().await? {
         if (body.len() + chunk.len()) as u64 > limit_bytes {
             return Err(TransportError::TooLarge { limit_bytes });
         }
@@ -374,11 +539,17 @@ mod tests {
         let budget = Arc::new(ConnectionBudget::new(3, 6));
         let settings = || Ok(ClientBuilder::new().tls_certs_only([]).no_proxy());
         let client = HttpClient::new(settings, BRIEFLY, &budget).unwrap();
-        let _two = [client.for_target(), client.for_target()];
-        assert!(budget.keeps());
-        let third = client.for_target();
-        assert!(!budget.keeps());
-        drop(third);
-        assert!(budget.keeps());
+        let mut targets = Vec::new();
+        for expected in [3, 3, 1, 1, 1, 1, 0] {
+            targets.push(client.for_target(true));
+            assert_eq!(
+                budget.kept_per_target(),
+                expected,
+                "{} targets",
+                targets.len()
+            );
+        }
+        drop(targets);
+        assert_eq!(budget.kept_per_target(), 3);
     }
 }

@@ -13,7 +13,10 @@ use reqwest::{
 };
 use tokio_rustls::rustls::ClientConfig;
 
-use super::client::{ConnectionBudget, HttpClient, TargetClient};
+use super::{
+    client::{ConnectionBudget, HttpClient, TargetClient},
+    connection::Connector,
+};
 use crate::{
     client::{Tls, headers},
     receivers::http_json::{config::Config, context::BuildError},
@@ -24,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct ClientFactory {
     settings: ClientOptions,
+    /// Opens connections in clear text; none where requests go through a proxy.
+    connector: Option<Connector>,
     budget: Arc<ConnectionBudget>,
     clear: HttpClient,
     /// Made for the first target that needs it: a machine without certificates can still speak
@@ -74,9 +79,12 @@ impl ClientFactory {
         let budget = Arc::new(ConnectionBudget::new(endpoints, config.max_idle_conns));
         let clear = HttpClient::new(|| settings.builder(None), settings.idle, &budget);
         let clear = clear.map_err(BuildError::Client)?;
+        let connector = config.proxy.is_none().then(Connector::new);
+        let clear = clear.connecting_by(connector.clone());
         let clear = clear.following(settings.max_redirects);
         let clients = Self {
             settings,
+            connector,
             budget,
             clear,
             secure: Mutex::default(),
@@ -89,11 +97,12 @@ impl ClientFactory {
 
     /// A client for the target at `endpoint`.
     pub(crate) fn for_target(&self, endpoint: &HttpUrl) -> Result<TargetClient, BuildError> {
+        let is_clear = !endpoint.is_https();
         // A redirect may lead from one to the other.
-        if !endpoint.is_https() && self.settings.max_redirects == 0 {
-            return Ok(self.clear.for_target());
+        if is_clear && self.settings.max_redirects == 0 {
+            return Ok(self.clear.for_target(true));
         }
-        Ok(self.secure()?.client.for_target())
+        Ok(self.secure()?.client.for_target(is_clear))
     }
 
     /// A client for one probe of `endpoint`: it connects to these addresses only, follows no
@@ -113,7 +122,7 @@ impl ClientFactory {
         let nothing = Arc::new(ConnectionBudget::new(1, 0));
         let client =
             HttpClient::new(settings, Duration::ZERO, &nothing).map_err(BuildError::Client)?;
-        Ok(client.for_target())
+        Ok(client.for_target(false))
     }
 
     fn secure(&self) -> Result<Secure, BuildError> {
@@ -125,6 +134,7 @@ impl ClientFactory {
         let builder = || self.settings.builder(Some(&tls));
         let client = HttpClient::new(builder, self.settings.idle, &self.budget);
         let client = client.map_err(BuildError::Client)?;
+        let client = client.connecting_by(self.connector.clone());
         let client = client.following(self.settings.max_redirects);
         Ok(secure.insert(Secure { tls, client }).clone())
     }

@@ -45,17 +45,23 @@ impl ConnectionQueue {
         }
     }
 
-    /// Waits for the turn; none if it takes too long.
-    pub(crate) async fn turn(&self) -> Option<ConnectionPermit<'_>> {
+    /// Waits for the turn among all requests of a poll, so that the last one is known; none if it
+    /// takes too long.
+    pub(crate) async fn turn_of_poll(&self) -> Option<ConnectionPermit<'_>> {
         let waiting = QueuePlace::at(&self.waiting);
         // The other requests of the poll begin at the same moment: let them get in line.
         yield_now().await;
-        let permit = timeout(PATIENCE, self.turn.acquire()).await.ok()?.ok()?;
+        let permit = self.turn().await?;
         drop(waiting);
         Some(ConnectionPermit {
             _permit: permit,
             is_awaited: self.waiting.load(Ordering::Relaxed) > 0,
         })
+    }
+
+    /// Waits for the turn; none if it takes too long.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        timeout(PATIENCE, self.turn.acquire()).await.ok()?.ok()
     }
 }
 
@@ -84,7 +90,7 @@ mod tests {
     async fn requests(line: &ConnectionQueue, takes: &[Duration]) -> Vec<Option<(Duration, bool)>> {
         let begun = Instant::now();
         let request = async |takes: &Duration| {
-            let turn = line.turn().await;
+            let turn = line.turn_of_poll().await;
             sleep(*takes).await;
             turn.map(|turn| (begun.elapsed() - *takes, turn.is_awaited))
         };
@@ -115,10 +121,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_leaves_the_line_is_not_waited_for() {
         let line = ConnectionQueue::new();
-        let first = line.turn().await;
-        assert!(timeout(PATIENCE / 2, line.turn()).await.is_err());
+        let first = line.turn_of_poll().await;
+        assert!(timeout(PATIENCE / 2, line.turn_of_poll()).await.is_err());
         drop(first);
-        let next = line.turn().await.map(|turn| turn.is_awaited);
+        let next = line.turn_of_poll().await.map(|turn| turn.is_awaited);
         assert_eq!(next, Some(false));
     }
 }

@@ -87,6 +87,9 @@ pub(crate) enum TransportError {
     /// The name was not resolved.
     #[error("failed to resolve the host name")]
     Dns(#[source] BoxError),
+    /// The URL is none that HTTP can carry.
+    #[error("the URL cannot be sent")]
+    Url(#[source] BoxError),
     /// No connection.
     #[error("failed to connect")]
     Connect(#[source] BoxError),
@@ -133,14 +136,14 @@ pub(crate) enum TransportError {
     Memory,
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl TransportError {
     /// Its class.
     pub(crate) fn error_type(&self) -> ErrorType {
         match self {
             Self::Dns(_) => ErrorType::Dns,
-            Self::Connect(_) => ErrorType::Connect,
+            Self::Connect(_) | Self::Url(_) => ErrorType::Connect,
             Self::Tls(_) | Self::NotTls(_) => ErrorType::Tls,
             Self::Protocol(_) => ErrorType::Protocol,
             Self::Header(_) => ErrorType::Header,
