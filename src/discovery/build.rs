@@ -11,18 +11,21 @@ use super::{
     group::{Group, Parsed},
     http::HttpSd,
     merge::Merge,
-    source::{DiscoverySource, Provider, RefreshError, SourcePart},
+    source::{DiscoverySource, Provider, RefreshError, SourcePart, SourceTiming},
     status::SourceStatuses,
 };
 
-/// How often the configuration itself is asked. It does not change.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The configuration itself does not change.
+const NEVER: SourceTiming = SourceTiming {
+    interval: Duration::from_secs(365 * 24 * 60 * 60),
+    keep_on_empty: Duration::ZERO,
+};
 
 /// A source of which only the name of its kind is said.
 struct Unnamed {
     kind: &'static str,
     position: usize,
-    interval: Duration,
+    timing: SourceTiming,
     provider: Box<dyn Provider>,
 }
 
@@ -44,7 +47,7 @@ impl Discovery {
         let sources = unnamed.into_iter().zip(names).enumerate();
         let sources = sources.map(|(position, (source, name))| {
             let report = status.report(position, &name);
-            DiscoverySource::new(source.provider, source.interval, report)
+            DiscoverySource::new(source.provider, source.timing, report)
         });
         Ok(Self {
             sources: sources.collect(),
@@ -66,24 +69,34 @@ fn sources(settings: &DiscoverySettings<'_>) -> Result<Vec<Unnamed>, BuildError>
         sources.push(Unnamed {
             kind: "static_configs",
             position: 0,
-            interval: NEVER,
+            timing: NEVER,
             provider: Box::new(fixed),
         });
     }
     for (position, config) in settings.file_sd_configs.iter().enumerate() {
-        let interval = config.refresh_interval.get();
+        let timing = SourceTiming {
+            interval: config.refresh_interval.get(),
+            // Who empties a file means it.
+            keep_on_empty: Duration::ZERO,
+        };
         let built = FileSd::new(config);
-        sources.push(built_as("file_sd_configs", position, interval, built)?);
+        sources.push(built_as("file_sd_configs", position, timing, built)?);
     }
     for (position, config) in settings.http_sd_configs.iter().enumerate() {
-        let interval = config.refresh_interval.get();
+        let timing = SourceTiming {
+            interval: config.refresh_interval.get(),
+            keep_on_empty: config.keep_on_empty.get(),
+        };
         let built = HttpSd::new(config);
-        sources.push(built_as("http_sd_configs", position, interval, built)?);
+        sources.push(built_as("http_sd_configs", position, timing, built)?);
     }
     for (position, config) in settings.dns_sd_configs.iter().enumerate() {
-        let interval = config.refresh_interval.get();
+        let timing = SourceTiming {
+            interval: config.refresh_interval.get(),
+            keep_on_empty: config.keep_on_empty.get(),
+        };
         let built = DnsSd::new(config);
-        sources.push(built_as("dns_sd_configs", position, interval, built)?);
+        sources.push(built_as("dns_sd_configs", position, timing, built)?);
     }
     Ok(sources)
 }
@@ -91,7 +104,7 @@ fn sources(settings: &DiscoverySettings<'_>) -> Result<Vec<Unnamed>, BuildError>
 fn built_as<P, E>(
     kind: &'static str,
     position: usize,
-    interval: Duration,
+    timing: SourceTiming,
     built: Result<P, E>,
 ) -> Result<Unnamed, BuildError>
 where
@@ -102,7 +115,7 @@ where
         Ok(provider) => Ok(Unnamed {
             kind,
             position,
-            interval,
+            timing,
             provider: Box::new(provider),
         }),
         Err(error) => Err(BuildError::Source {

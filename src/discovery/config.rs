@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio_rustls::rustls;
 
 use super::{RelabelConfig, ShardConfig, file::Pattern};
 use crate::{
@@ -71,6 +73,11 @@ pub struct HttpSdConfig {
     /// How often it is asked, and the longest that an answer may take.
     #[serde(default = "one_minute")]
     pub refresh_interval: Duration,
+    /// How long the list must stay empty before its targets are dropped; 0 drops them at once. The
+    /// server is asked again after 1, 2, 4, 8 seconds in between. A Target Allocator that has just
+    /// started, or whose API server is away, hands out empty lists.
+    #[serde(default = "one_minute")]
+    pub keep_on_empty: Duration,
     /// User name and password.
     #[serde(default)]
     pub basic_auth: Option<BasicAuth>,
@@ -117,6 +124,8 @@ pub struct TlsConfig {
     pub cert_file: Option<PathBuf>,
     /// PEM file with the key of that certificate.
     pub key_file: Option<PathBuf>,
+    /// The name to expect in the server's certificate instead of the URL's.
+    pub server_name: Option<String>,
     /// Trust any certificate. For tests only.
     pub insecure_skip_verify: bool,
 }
@@ -135,6 +144,10 @@ pub struct DnsSdConfig {
     /// How often they are looked up.
     #[serde(default = "thirty_seconds")]
     pub refresh_interval: Duration,
+    /// How long a name must have no record before its targets are dropped; 0 drops them at once.
+    /// It is looked up again after 1, 2, 4, 8 seconds in between.
+    #[serde(default = "one_minute")]
+    pub keep_on_empty: Duration,
     /// The servers that are asked, such as `127.0.0.1:8600`; the system's if none is given.
     #[serde(default)]
     pub nameservers: Vec<Endpoint>,
@@ -293,6 +306,17 @@ impl Check for HttpSdConfig {
         if self.tls_config.cert_file.is_some() != self.tls_config.key_file.is_some() {
             let message = "needs both `cert_file` and `key_file`, or neither";
             at.error(&["tls_config"], message, diagnostics);
+        }
+        let name = self.tls_config.server_name.clone();
+        if name.is_some_and(|name| ServerName::try_from(name).is_err()) {
+            let message = "expected a host name or an IP address";
+            at.error(&["tls_config", "server_name"], message, diagnostics);
+        }
+        for (name, value) in self.url.get().query_pairs() {
+            if value.is_empty() {
+                let message = format!("`{name}` has no value in the query: is a variable not set?");
+                at.warning(&["url"], message, diagnostics);
+            }
         }
     }
 }

@@ -69,10 +69,12 @@ impl DnsSd {
             Ok(found) => {
                 let records = found.answers().iter().map(|record| &record.data);
                 let groups = records.filter_map(|data| self.group(name, data));
-                Ok(Parsed {
+                let mut parsed = Parsed {
                     groups: groups.collect(),
                     ..Parsed::default()
-                })
+                };
+                parsed.sort();
+                Ok(parsed)
             }
             // That there is no such name is an answer: a service without instances has none.
             Err(error) if error.is_no_records_found() => Ok(Parsed::default()),

@@ -24,7 +24,7 @@ const REFUSED_KEPT: usize = 5;
 const REASON_LETTERS_MAX: usize = 200;
 
 /// Targets that share labels.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Group {
     /// Addresses, `host:port`.
     pub(super) addresses: Box<[Box<str>]>,
@@ -79,6 +79,17 @@ impl Group {
         let pairs = self.labels.iter();
         let pairs = pairs.map(|(name, value)| (name.clone().into(), value.clone().into()));
         pairs.collect()
+    }
+}
+
+impl Parsed {
+    /// Gives groups and addresses an order of their own, for a list that comes in another order
+    /// each time: the Target Allocator walks a Go map, the DNS mixes its records.
+    pub(super) fn sort(&mut self) {
+        for group in &mut self.groups {
+            group.addresses.sort_unstable();
+        }
+        self.groups.sort_unstable();
     }
 }
 
@@ -354,6 +365,19 @@ mod tests {
         assert_eq!(from_json.groups[0].labels()["port"], "8080");
         assert_eq!(json("[]"), Parsed::default());
         assert_eq!(yaml(""), Parsed::default());
+    }
+
+    #[test]
+    fn a_sorted_list_does_not_depend_on_the_order_of_the_answer() {
+        let sorted = |text: &str| {
+            let mut parsed = json(text);
+            parsed.sort();
+            parsed
+        };
+        let one = r#"[{"targets": ["b", "a"]}, {"targets": ["c"], "labels": {"x": "1"}}]"#;
+        let other = r#"[{"targets": ["c"], "labels": {"x": "1"}}, {"targets": ["a", "b"]}]"#;
+        assert_eq!(sorted(one), sorted(other));
+        assert_ne!(json(one), json(other));
     }
 
     #[test]

@@ -109,7 +109,9 @@ impl HttpSd {
         // A long list takes long enough to delay a poll.
         let read = move || {
             let body = codings.decode(body.into(), BODY_BYTES_MAX)?;
-            Ok::<_, RefreshError>(parse_json(&body)?)
+            let mut parsed = parse_json(&body)?;
+            parsed.sort();
+            Ok::<_, RefreshError>(parsed)
         };
         let parsed = heavy::offload(read).await;
         let mut parsed = parsed.map_err(|_| RefreshError::Stopped)??;
@@ -176,6 +178,7 @@ fn tls(config: &TlsConfig) -> Tls {
         include_system_ca_certs_pool: true,
         cert_file: config.cert_file.clone(),
         key_file: config.key_file.clone(),
+        server_name_override: config.server_name.clone(),
         ..Tls::default()
     }
 }

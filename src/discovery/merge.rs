@@ -7,6 +7,7 @@ use super::{
     config::{DiscoverySettings, Scheme},
     discovery_result::{DiscoveryResult, ResultCounts},
     group::{Group, Parsed},
+    incumbents::Incumbents,
     relabel::RelabelRule,
     replica_set::ReplicaSet,
     shard::ShardConfig,
@@ -41,11 +42,13 @@ pub(super) struct Merged {
 }
 
 /// What the sources before said.
-struct SoFar {
+struct SoFar<'p> {
     /// Names of targets.
     names: BTreeSet<String>,
     /// Those of them that are pools.
     pools: BTreeMap<String, ReplicaSet>,
+    /// Those that go before others.
+    incumbents: Incumbents<'p>,
 }
 
 /// What is to be thought of an address.
@@ -53,6 +56,12 @@ enum Evaluated {
     Is(DiscoveryResult),
     /// It belongs to a pool, which decides when all of it is known.
     OfPool(DiscoveredTarget),
+}
+
+/// Why an address is no target of this collector.
+enum LeftOut {
+    As(DiscoveryResult),
+    Bad(LabelError),
 }
 
 impl Merge {
@@ -71,24 +80,44 @@ impl Merge {
     }
 
     /// Chooses among what the sources know; of two targets of one name the first is taken, and
-    /// what is of one pool is one target.
-    pub(super) fn merge<'k>(&self, sources: impl Iterator<Item = &'k SourceSnapshot>) -> Merged {
+    /// what is of one pool is one target. Where there is a choice, the targets that are `polled`
+    /// already stay.
+    pub(super) fn merge<'k>(
+        &self,
+        sources: impl Iterator<Item = &'k SourceSnapshot> + Clone,
+        polled: &[DiscoveredTarget],
+    ) -> Merged {
+        let merged = self.choose(sources.clone(), Incumbents::default());
+        // Most lists leave no choice: they are gone through once.
+        if polled.is_empty() || !merged.had_a_choice() {
+            return merged;
+        }
+        let named = sources.clone().flat_map(groups).flat_map(|(part, group)| {
+            let labels = labels_of(part, group);
+            let addresses = group.addresses.iter();
+            addresses.filter_map(move |address| self.target(address, &labels).ok())
+        });
+        let incumbents = Incumbents::among(polled, named);
+        self.choose(sources, incumbents)
+    }
+
+    fn choose<'k>(
+        &self,
+        sources: impl Iterator<Item = &'k SourceSnapshot>,
+        incumbents: Incumbents<'_>,
+    ) -> Merged {
         let mut merged = Merged::default();
         let mut so_far = SoFar {
             names: self.taken.clone(),
             pools: BTreeMap::new(),
+            incumbents,
         };
         for (source, known) in sources.enumerate() {
             merged.counts.push(ResultCounts::default());
             let refused: usize = known.parts.iter().map(|part| part.refused.count).sum();
             merged.count(source, DiscoveryResult::Invalid, refused as u64);
             for (part, group) in groups(known) {
-                let mut labels = group.labels();
-                labels.extend(
-                    part.origin
-                        .iter()
-                        .map(|(name, at)| ((*name).into(), at.clone())),
-                );
+                let labels = labels_of(part, group);
                 for address in &group.addresses {
                     match self.judge(address, &labels, &mut so_far, &mut merged) {
                         Evaluated::Is(result) => merged.count(source, result, 1),
@@ -107,29 +136,34 @@ impl Merge {
         merged
     }
 
+    /// What an address and the labels of its group name.
+    fn target(&self, address: &str, of_group: &Labels) -> Result<DiscoveredTarget, LeftOut> {
+        let mut labels = self.labels(address, of_group);
+        let before = labels.get(SCHEME).cloned();
+        if self.scheme == Scheme::Https && before.as_deref() != Some("https") {
+            return Err(LeftOut::Bad(LabelError::Downgrade));
+        }
+        if !self.rules.iter().all(|rule| rule.apply(&mut labels)) {
+            return Err(LeftOut::As(DiscoveryResult::Dropped));
+        }
+        let key = shard_key(&labels);
+        if self.shard.is_some_and(|shard| !shard.owns(key)) {
+            return Err(LeftOut::As(DiscoveryResult::OtherShard));
+        }
+        DiscoveredTarget::new(labels).map_err(LeftOut::Bad)
+    }
+
     fn judge(
         &self,
         address: &str,
         of_group: &Labels,
-        so_far: &mut SoFar,
+        so_far: &mut SoFar<'_>,
         merged: &mut Merged,
     ) -> Evaluated {
-        let mut labels = self.labels(address, of_group);
-        let before = labels.get(SCHEME).cloned();
-        if self.scheme == Scheme::Https && before.as_deref() != Some("https") {
-            merged.complain(address, LabelError::Downgrade);
-            return Evaluated::Is(DiscoveryResult::Invalid);
-        }
-        if !self.rules.iter().all(|rule| rule.apply(&mut labels)) {
-            return Evaluated::Is(DiscoveryResult::Dropped);
-        }
-        let key = shard_key(&labels);
-        if self.shard.is_some_and(|shard| !shard.owns(key)) {
-            return Evaluated::Is(DiscoveryResult::OtherShard);
-        }
-        let target = match DiscoveredTarget::new(labels) {
+        let target = match self.target(address, of_group) {
             Ok(target) => target,
-            Err(error) => {
+            Err(LeftOut::As(result)) => return Evaluated::Is(result),
+            Err(LeftOut::Bad(error)) => {
                 merged.complain(address, error);
                 return Evaluated::Is(DiscoveryResult::Invalid);
             }
@@ -138,13 +172,15 @@ impl Merge {
         if is_pool && so_far.pools.contains_key(&target.name) {
             return Evaluated::OfPool(target);
         }
-        if so_far.names.contains(&target.name) {
+        if so_far.names.contains(&target.name) || (!is_pool && so_far.incumbents.outrank(&target)) {
             return Evaluated::Is(DiscoveryResult::Duplicate);
         }
-        if merged.targets.len() >= self.limit {
+        let free = self.limit.saturating_sub(merged.targets.len());
+        if so_far.incumbents.leave(&target.name, free) == 0 {
             merged.complain(address, "there are `target_limit` targets already");
             return Evaluated::Is(DiscoveryResult::OverLimit);
         }
+        so_far.incumbents.seated(&target.name);
         so_far.names.insert(target.name.clone());
         if !is_pool {
             merged.targets.push(target);
@@ -175,7 +211,23 @@ fn groups(known: &SourceSnapshot) -> impl Iterator<Item = (&Parsed, &Group)> {
     parts.flat_map(|part| part.groups.iter().map(|group| (&**part, group)))
 }
 
+/// The labels that all targets of a group have before relabelling.
+fn labels_of(part: &Parsed, group: &Group) -> Labels {
+    let mut labels = group.labels();
+    let origin = part.origin.iter();
+    labels.extend(origin.map(|(name, at)| ((*name).to_owned(), at.clone())));
+    labels
+}
+
 impl Merged {
+    /// Whether a target was left out for another one.
+    fn had_a_choice(&self) -> bool {
+        let chosen = [DiscoveryResult::Duplicate, DiscoveryResult::OverLimit];
+        let counts = self.counts.iter();
+        let mut chosen = counts.flat_map(|counts| chosen.map(|result| counts.get(result as usize)));
+        chosen.any(|count| count.is_some_and(|count| *count > 0))
+    }
+
     fn count(&mut self, source: usize, result: DiscoveryResult, more: u64) {
         let counts = self.counts.get_mut(source);
         if let Some(count) = counts.and_then(|counts| counts.get_mut(result as usize)) {
@@ -259,7 +311,7 @@ mod tests {
                     {"targets": ["b:1", "c:1", "d:1", "x/y", ""]}]"#,
             ),
         ];
-        let merged = merge.merge(sources.iter());
+        let merged = merge.merge(sources.iter(), &[]);
         assert_eq!(names(&merged), ["a:1", "b:1", "c:1"]);
         assert_eq!(merged.counts, [[2, 0, 0, 2, 0, 1], [1, 1, 0, 1, 1, 2]]);
         let complaints: Vec<_> = merged.complaints.into_iter().collect();
@@ -283,10 +335,10 @@ mod tests {
         let source = known(
             r#"[{"targets": ["a:1"]}, {"targets": ["b:1"], "labels": {"__scheme__": "http"}}]"#,
         );
-        let merged = merge.merge([&source].into_iter());
+        let merged = merge.merge([&source].into_iter(), &[]);
         assert_eq!(located(&merged), [&at("https://a:1")]);
         let source = known(r#"[{"targets": ["b:1"], "labels": {"__scheme__": "https"}}]"#);
-        let merged = self::merge().merge([&source].into_iter());
+        let merged = self::merge().merge([&source].into_iter(), &[]);
         assert_eq!(located(&merged), [&at("https://b:1")]);
     }
 
@@ -307,7 +359,7 @@ mod tests {
                      {"__pool__": "p", "env": "x", "rack": "2", "more": "y"}}]"#,
             ),
         ];
-        let merged = merge().merge(sources.iter());
+        let merged = merge().merge(sources.iter(), &[]);
         assert_eq!(names(&merged), ["p", "alone:1", "q"]);
         let p = in_pool(&["http://a:1", "http://b:1", "http://c:1"]);
         let expected = [&p, &at("http://alone:1"), &in_pool(&["http://q:1"])];
@@ -324,7 +376,7 @@ mod tests {
     fn the_order_of_a_pool_does_not_depend_on_that_of_the_answer() {
         let merged = |targets: &str| {
             let group = format!(r#"[{{"targets": {targets}, "labels": {{"__pool__": "p"}}}}]"#);
-            merge().merge([&known(&group)].into_iter())
+            merge().merge([&known(&group)].into_iter(), &[])
         };
         let one = merged(r#"["10.0.0.2:1", "10.0.0.1:1", "10.0.0.3:1"]"#);
         assert_eq!(one, merged(r#"["10.0.0.3:1", "10.0.0.2:1", "10.0.0.1:1"]"#));
@@ -349,7 +401,7 @@ mod tests {
             {"targets": ["x:1"], "labels": {"__pool__": "last:1"}},
             pool("late", 3),
         ]);
-        let merged = merge.merge([&known(&groups.to_string())].into_iter());
+        let merged = merge.merge([&known(&groups.to_string())].into_iter(), &[]);
         assert_eq!(names(&merged), ["big", "last:1"]);
         let big = merged.targets[0].located.clone();
         assert_eq!(big.into_urls().count(), INSTANCES_MAX);
@@ -378,7 +430,7 @@ mod tests {
                     shard: Some(shard),
                     ..merge()
                 };
-                merge.merge([&source].into_iter())
+                merge.merge([&source].into_iter(), &[])
             };
             let all = [of("0"), of("1"), of("2")];
             let shares = all.each_ref().map(|merged| merged.targets.len());
@@ -409,7 +461,7 @@ mod tests {
                 }),
                 ..merge()
             };
-            let merged = merge.merge([&source].into_iter());
+            let merged = merge.merge([&source].into_iter(), &[]);
             assert_eq!(merged.counts[0].iter().sum::<u64>(), 200);
             found.extend(merged.targets.into_iter().map(|target| target.name));
         }
@@ -417,5 +469,48 @@ mod tests {
         let mut addresses = addresses;
         addresses.sort();
         assert_eq!(found, addresses);
+    }
+
+    #[test]
+    fn what_is_polled_keeps_its_place_under_the_limit() {
+        let merge = Merge {
+            limit: 2,
+            ..merge()
+        };
+        let first = merge.merge(
+            [&known(r#"[{"targets": ["b:1", "c:1", "d:1"]}]"#)].into_iter(),
+            &[],
+        );
+        assert_eq!(names(&first), ["b:1", "c:1"]);
+        let more = known(r#"[{"targets": ["a:1", "b:1", "c:1", "d:1"]}]"#);
+        let second = merge.merge([&more].into_iter(), &first.targets);
+        assert_eq!(
+            names(&second),
+            ["b:1", "c:1"],
+            "one that sorts before them changes nothing"
+        );
+        assert_eq!(second.counts, [[2, 0, 0, 0, 2, 0]]);
+        let less = known(r#"[{"targets": ["a:1", "c:1", "d:1"]}]"#);
+        let third = merge.merge([&less].into_iter(), &second.targets);
+        assert_eq!(
+            names(&third),
+            ["a:1", "c:1"],
+            "a place that is free is given to a new one"
+        );
+    }
+
+    #[test]
+    fn of_two_addresses_of_one_name_the_polled_one_stays() {
+        let named = |addresses: &str| {
+            let group = format!(r#"[{{"targets": {addresses}, "labels": {{"target": "n"}}}}]"#);
+            known(&group)
+        };
+        let first = merge().merge([&named(r#"["b:1"]"#)].into_iter(), &[]);
+        let both = named(r#"["a:1", "b:1"]"#);
+        let second = merge().merge([&both].into_iter(), &first.targets);
+        assert_eq!(located(&second), [&at("http://b:1")]);
+        assert_eq!(second.counts, [[1, 0, 0, 1, 0, 0]]);
+        let gone = merge().merge([&named(r#"["a:1", "c:1"]"#)].into_iter(), &second.targets);
+        assert_eq!(located(&gone), [&at("http://a:1")]);
     }
 }

@@ -25,7 +25,9 @@ mod discovery_result;
 mod file;
 mod group;
 mod http;
+mod incumbents;
 mod merge;
+mod notice;
 mod replica_set;
 mod relabel;
 mod run;
@@ -112,6 +114,12 @@ impl Sources {
     pub fn list(&self) -> Vec<SourceStatus> {
         self.0.sources()
     }
+
+    /// Why none of the targets that the sources name is polled; none if one is, or before all of
+    /// them have answered.
+    pub fn notice(&self) -> Option<String> {
+        self.0.notice()
+    }
 }
 
 /// Reads a list of target groups as JSON and as YAML, for fuzzing.
@@ -153,7 +161,7 @@ pub fn fuzz_relabel(rules: &str, groups: &str) {
             .flat_map(|part| &part.groups)
             .map(|of| of.addresses.len())
             .sum();
-        let merged = merge.merge(std::iter::once(&known));
+        let merged = merge.merge(std::iter::once(&known), &[]);
         assert!(
             merged.targets.len() <= named.min(100),
             "no target comes from nothing"

@@ -6,8 +6,9 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{
-    Discovery, Found,
+    DiscoveredTarget, Discovery, Found,
     merge::{Merge, Merged},
+    notice::notice,
     source::SourceSnapshot,
     status::SourceStatuses,
 };
@@ -59,12 +60,14 @@ async fn merge_each_change(
     sender: watch::Sender<Found>,
 ) {
     let mut complaints = BTreeMap::new();
+    let mut had_targets = false;
     while slots.changed().await.is_ok() {
         let known = slots.borrow_and_update().clone();
         let is_complete = known.iter().all(Option::is_some);
         let merge = Arc::clone(&merge);
+        let polled = Arc::clone(&sender.borrow().targets);
         // A hundred thousand targets take long enough to delay a poll.
-        let merged = tokio::task::spawn_blocking(move || merge_known(&merge, &known));
+        let merged = tokio::task::spawn_blocking(move || merge_known(&merge, &known, &polled));
         let merged = match merged.await {
             Ok(merged) => merged,
             // Begun anew by who runs this; what was found before stays.
@@ -78,6 +81,11 @@ async fn merge_each_change(
             }
         }
         complaints = merged.complaints;
+        if is_complete {
+            let notice = notice(&merged.counts, had_targets);
+            status.noted(notice);
+        }
+        had_targets |= merged.counts.iter().flatten().any(|count| *count > 0);
         let found = Found {
             targets: merged.targets.into(),
             is_complete,
@@ -90,10 +98,10 @@ async fn merge_each_change(
     }
 }
 
-fn merge_known(merge: &Merge, slots: &SourceSnapshots) -> Merged {
+fn merge_known(merge: &Merge, slots: &SourceSnapshots, polled: &[DiscoveredTarget]) -> Merged {
     let nothing = SourceSnapshot::default();
     let known = slots.iter().map(|slot| slot.as_deref().unwrap_or(&nothing));
-    merge.merge(known)
+    merge.merge(known, polled)
 }
 
 #[cfg(test)]

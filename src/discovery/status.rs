@@ -27,6 +27,8 @@ pub(super) struct SourceStatuses {
     refreshes: Counter<u64>,
     failures: Counter<u64>,
     sources: Mutex<Vec<SourceStatus>>,
+    /// Why none of their targets is polled.
+    notice: Mutex<Option<String>>,
 }
 
 /// One source.
@@ -75,6 +77,7 @@ impl SourceStatuses {
             refreshes: names::DISCOVERY_REFRESHES.counter(meter),
             failures: names::DISCOVERY_FAILURES.counter(meter),
             sources: Mutex::new(names.map(source).collect()),
+            notice: Mutex::default(),
         };
         let status = Arc::new(status);
         status.observe(meter);
@@ -112,6 +115,24 @@ impl SourceStatuses {
         for (source, counts) in self.lock().iter_mut().zip(counts) {
             source.counts = *counts;
         }
+    }
+
+    /// Why none of their targets is polled.
+    pub(super) fn notice(&self) -> Option<String> {
+        lock(&self.notice).clone()
+    }
+
+    /// Notes why none of their targets is polled. One line tells of each reason.
+    pub(super) fn noted(&self, notice: Option<String>) {
+        let mut last = lock(&self.notice);
+        if let Some(reason) = notice.as_ref().filter(|_| *last != notice) {
+            tracing::warn!(
+                receiver = self.receiver,
+                reason,
+                "the receiver has no discovered target"
+            );
+        }
+        *last = notice;
     }
 
     pub(super) fn report(self: &Arc<Self>, position: usize, name: &str) -> SourceReport {

@@ -28,6 +28,8 @@ pub trait DiscoveryStatus: fmt::Debug + Send + Sync {
     fn is_complete(&self) -> bool;
     /// The state of each source.
     fn sources(&self) -> serde_json::Value;
+    /// Why none of the targets that the sources name is polled; none if one is.
+    fn notice(&self) -> Option<String>;
 }
 
 /// The internal state of a target.

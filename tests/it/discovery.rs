@@ -10,11 +10,13 @@ use tempfile::TempDir;
 
 use crate::support::{
     PATIENCE,
+    certificates::Authority,
     dns::DnsServer,
     eventually, get,
     scrape::Scrape,
     server::Server,
     stand::{Options, Stand, node},
+    tls_sink::{Protocol, Shows, TlsSink},
 };
 
 fn address(node: &Node) -> String {
@@ -203,7 +205,7 @@ async fn a_target_allocator_assigns_the_targets() {
         allocator.server.url()
     );
     let keys = format!(
-        "http_sd_configs: [{{url: '{url}', refresh_interval: 500ms, \
+        "http_sd_configs: [{{url: '{url}', refresh_interval: 500ms, keep_on_empty: 1s, \
          authorization: {{credentials: s3cr3t}}}}]"
     );
     let stand = Options::default().start_with(&keys).await;
@@ -247,6 +249,145 @@ async fn a_target_allocator_assigns_the_targets() {
     assert!(!log.contains("s3cr3t"));
 }
 
+impl Allocator {
+    /// The receiver's keys to ask it each `refresh` seconds.
+    fn keys(&self, refresh: u32, more: &str) -> String {
+        let url = format!(
+            "{}/jobs/betanet/targets?collector_id=betanet-collector-0",
+            self.server.url()
+        );
+        format!("http_sd_configs: [{{url: '{url}', refresh_interval: {refresh}s, {more}}}]")
+    }
+
+    async fn asked_again(&self, times: usize) {
+        let before = self.requests.lock().unwrap().len();
+        eventually("it is asked again", PATIENCE, async || {
+            (self.requests.lock().unwrap().len() >= before + times).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A real Target Allocator answers `200 []` for some seconds after its start.
+#[tokio::test]
+async fn an_allocator_that_restarts_costs_no_target() {
+    let a = node(Dialect::Betanet);
+    let allocator = Allocator::start().await;
+    let list = json!([{"targets": [address(&a)]}]);
+    allocator.assign(StatusCode::OK, &list);
+    let stand = Options::default().start_with(&allocator.keys(1, "")).await;
+    until_targets(&stand, vec![address(&a)]).await;
+    allocator.assign(StatusCode::OK, "[]");
+    allocator.asked_again(3).await;
+    let scrape = stand.scrape().await;
+    assert_eq!(targets(&scrape), [address(&a)], "{}", scrape.text);
+    assert_eq!(readiness(&stand).await.0, StatusCode::OK);
+    let own = stand.own().await;
+    let empty = own.value("betanet_discovery_failures{reason=\"empty\"}");
+    assert!(empty >= Some(2.0), "{}", own.text);
+    let log = stand.collector.log();
+    assert_eq!(log.matches("the target list is empty").count(), 1, "{log}");
+    allocator.assign(StatusCode::OK, &list);
+    allocator.asked_again(2).await;
+    assert_eq!(targets(&stand.scrape().await), [address(&a)]);
+}
+
+/// The allocator learns of a new collector some seconds after its start.
+#[tokio::test]
+async fn a_collector_that_begins_with_an_empty_list_asks_again_soon() {
+    let a = node(Dialect::Betanet);
+    let allocator = Allocator::start().await;
+    let stand = Options::default()
+        .start_with(&allocator.keys(3600, ""))
+        .await;
+    allocator.asked_again(1).await;
+    let (status, text) = readiness(&stand).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{text}");
+    assert_eq!(stand.health().await["status"], "starting");
+    allocator.assign(StatusCode::OK, json!([{"targets": [address(&a)]}]));
+    until_targets(&stand, vec![address(&a)]).await;
+    eventually("it is ready", PATIENCE, async || {
+        (readiness(&stand).await == (StatusCode::OK, "ok\n".to_owned())).then_some(())
+    })
+    .await;
+}
+
+/// An unset `POD_NAME` or an unknown job looks like this.
+#[tokio::test]
+async fn a_collector_that_never_had_a_target_says_so() {
+    let allocator = Allocator::start().await;
+    let keys = allocator.keys(1, "keep_on_empty: 1s");
+    let stand = Options::default().start_with(&keys).await;
+    let notice = "its sources have named no target since the start";
+    let (_, text) = eventually("it is ready", PATIENCE, async || {
+        Some(readiness(&stand).await).filter(|(status, _)| *status == StatusCode::OK)
+    })
+    .await;
+    assert_eq!(text, format!("ok\nbetanet: {notice}\n"));
+    let health = stand.health().await;
+    assert_eq!(health["status"], "ok", "as /readyz says");
+    assert_eq!(health["discovery_notices"]["betanet"], notice);
+    let log = stand.collector.log();
+    assert!(log.contains(notice), "{log}");
+}
+
+/// The Prometheus Operator writes this rule, and puts a number in place of the variable.
+#[tokio::test]
+async fn a_receiver_whose_targets_are_all_dropped_warns() {
+    let a = node(Dialect::Betanet);
+    let of_a = address(&a);
+    let keys = format!(
+        "static_configs: [{{targets: ['{of_a}', 'x:1']}}], relabel_configs: [\
+         {{source_labels: [__address__], modulus: 1, target_label: __tmp_hash, action: hashmod}}, \
+         {{source_labels: [__tmp_hash], regex: '$$(SHARD)', action: keep}}]"
+    );
+    let stand = Options::default().start_with(&keys).await;
+    let notice = "none of the 2 targets that its sources name is polled: 2 dropped";
+    eventually("it warns", PATIENCE, async || {
+        stand.collector.log().contains(notice).then_some(())
+    })
+    .await;
+    let (_, text) = readiness(&stand).await;
+    assert_eq!(text, format!("ok\nbetanet: {notice}\n"));
+}
+
+#[tokio::test]
+async fn certificates_of_a_source_are_read_again_and_may_have_another_name() {
+    let (authority, next) = (Authority::new(), Authority::new());
+    let folder = TempDir::new().unwrap();
+    replace(&folder, "ca.pem", authority.pem());
+    let sink = TlsSink::start(
+        Protocol::Http,
+        &Shows::identity(authority.issue("allocator.example")),
+    )
+    .await;
+    let keys = format!(
+        "http_sd_configs: [{{url: '{}/', refresh_interval: 300ms, \
+         tls_config: {{ca_file: '{}/ca.pem', server_name: allocator.example}}}}]",
+        sink.url(),
+        folder.path().display(),
+    );
+    let stand = Options::default().start_with(&keys).await;
+    // The sink speaks no JSON: this is what comes behind a handshake.
+    let answered = async || {
+        let own = stand.own().await;
+        own.value("betanet_discovery_failures{reason=\"content_type\"}")
+    };
+    let first = eventually("it is trusted", PATIENCE, answered).await;
+    replace(&folder, "ca.pem", next.pem());
+    sink.show(&Shows::identity(next.issue("allocator.example")));
+    let refused = async || {
+        let own = stand.own().await;
+        own.value("betanet_discovery_failures{reason=\"request\"}")
+    };
+    eventually("the new one is not trusted yet", PATIENCE, refused).await;
+    let before = answered().await.unwrap_or(first);
+    eventually("the new one is trusted", PATIENCE, async || {
+        answered().await.filter(|count| *count > before)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn dns_records_become_targets() {
     let (a, b) = (node(Dialect::Betanet), node(Dialect::Betanet));
@@ -260,7 +401,7 @@ async fn dns_records_become_targets() {
     let keys = format!(
         "dns_sd_configs: [\
          {{names: [_betanet._tcp.example], refresh_interval: 300ms, nameservers: ['{server}']}}, \
-         {{names: [nodes.example, none.example], type: A, port: {port}, refresh_interval: 300ms, nameservers: ['{server}']}}], \
+         {{names: [nodes.example, none.example], type: A, port: {port}, refresh_interval: 300ms, keep_on_empty: 0s, nameservers: ['{server}']}}], \
          relabel_configs: [{{source_labels: [__meta_dns_srv_record_target, __meta_dns_srv_record_port], target_label: record}}]"
     );
     let stand = Options::default().start_with(&keys).await;

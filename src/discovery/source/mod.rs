@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::StatusCode;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     group::{ParseError, Parsed},
@@ -18,6 +18,9 @@ pub(super) const BODY_BYTES_MAX: u64 = 32 << 20;
 /// After a failure a source is asked again that soon, and at twice the time after each further
 /// one, but no later than at its interval.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// While an empty list is not obeyed, its source is asked again after 1, 2, 4, and then every 8 s.
+const EMPTY_RETRY_MAX: Duration = Duration::from_secs(8);
 
 /// Where target groups come from.
 #[async_trait]
@@ -65,6 +68,8 @@ pub(super) enum RefreshError {
     Timeout(Duration),
     #[error("the lookup failed")]
     Lookup(#[source] Box<hickory_resolver::net::NetError>),
+    #[error("the list is empty; it is obeyed when it has been empty for {} s", .0.as_secs_f64())]
+    Empty(Duration),
     #[error("the collector stops")]
     Stopped,
 }
@@ -84,6 +89,7 @@ impl RefreshError {
             Self::Credentials(_) => "credentials",
             Self::Timeout(_) => "timeout",
             Self::Lookup(_) => "lookup",
+            Self::Empty(_) => "empty",
             Self::Stopped => "stopped",
         }
     }
@@ -92,21 +98,51 @@ impl RefreshError {
 /// A source and what it last said well.
 pub(super) struct DiscoverySource {
     provider: Box<dyn Provider>,
-    interval: Duration,
+    timing: SourceTiming,
     report: SourceReport,
     parts: BTreeMap<String, PartSnapshot>,
-    /// Whether it ever answered: one of which nothing was heard does not pass for one without
+    /// Whether it ever answered: a source that never answered does not pass for one without
     /// targets.
     was_heard: bool,
     /// Why it last failed as a whole.
     error: Option<String>,
 }
 
+/// When a source is asked, and when an empty list is obeyed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SourceTiming {
+    /// How often it is asked.
+    pub(super) interval: Duration,
+    /// How long a list must stay empty before its targets are dropped. A Target Allocator answers
+    /// `200 []` for some seconds after its start, and for as long as its API server is away.
+    pub(super) keep_on_empty: Duration,
+}
+
+/// What a refresh came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RefreshOutcome {
+    /// At least one part named what its targets are now.
+    Answered,
+    /// A part is empty, which is not obeyed yet, but at this time.
+    Empty(Instant),
+    Failed,
+}
+
 /// What one part last said well, and what was logged of it.
 #[derive(Debug, Default)]
 struct PartSnapshot {
-    said: Arc<Parsed>,
+    /// None before its first list that was obeyed.
+    said: Option<Arc<Parsed>>,
+    /// Since when all of its lists have been empty, which is not obeyed yet.
+    empty_since: Option<Instant>,
     error: Option<String>,
+}
+
+impl PartSnapshot {
+    /// How many groups it names.
+    fn groups(&self) -> usize {
+        self.said.as_ref().map_or(0, |said| said.groups.len())
+    }
 }
 
 /// What a source knows.
@@ -119,12 +155,12 @@ pub(super) struct SourceSnapshot {
 impl DiscoverySource {
     pub(super) fn new(
         provider: Box<dyn Provider>,
-        interval: Duration,
+        timing: SourceTiming,
         report: SourceReport,
     ) -> Self {
         Self {
             provider,
-            interval,
+            timing,
             report,
             parts: BTreeMap::new(),
             was_heard: false,
@@ -139,37 +175,48 @@ impl DiscoverySource {
 
     /// Asks for ever, and shows `publish` what is known after each answer.
     pub(super) async fn run(mut self, publish: impl Fn(SourceSnapshot)) {
-        let mut failures = 0_u32;
+        // So many refreshes in a row failed, or so many found an empty list.
+        let (mut failures, mut empties) = (0_u32, 0_u32);
         loop {
-            let is_answered = self.refresh().await;
-            self.was_heard |= is_answered;
+            let outcome = self.refresh().await;
             if self.was_heard {
                 publish(self.known());
             }
-            failures = match is_answered {
-                true => 0,
-                false => failures.saturating_add(1),
+            (failures, empties) = match outcome {
+                RefreshOutcome::Answered => (0, 0),
+                RefreshOutcome::Empty(_) => (0, empties.saturating_add(1)),
+                RefreshOutcome::Failed => (failures.saturating_add(1), 0),
+            };
+            let pause = match outcome {
+                RefreshOutcome::Answered => self.timing.interval,
+                RefreshOutcome::Empty(obeyed) => {
+                    let rest = obeyed.duration_since(Instant::now());
+                    self.backoff(empties).min(EMPTY_RETRY_MAX).min(rest)
+                }
+                RefreshOutcome::Failed => self.backoff(failures),
             };
             tokio::select! {
-                () = sleep(self.pause(failures)) => {}
+                () = sleep(pause) => {}
                 () = self.provider.woken() => {}
             }
         }
     }
 
-    fn pause(&self, failures: u32) -> Duration {
-        let Some(before) = failures.checked_sub(1) else {
-            return self.interval;
-        };
-        let retry = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(before));
-        retry.min(self.interval)
+    /// The pause after so many refreshes that brought nothing: 1, 2, 4 … seconds, and no more than
+    /// the interval.
+    fn backoff(&self, times: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(times.saturating_sub(1));
+        FIRST_RETRY
+            .saturating_mul(doubled)
+            .min(self.timing.interval)
     }
 
-    /// Asks once; whether anything was said well.
-    async fn refresh(&mut self) -> bool {
+    /// Asks once.
+    async fn refresh(&mut self) -> RefreshOutcome {
         self.report.refreshed();
-        let answer = timeout(self.interval, self.provider.refresh()).await;
-        match answer.unwrap_or(Err(RefreshError::Timeout(self.interval))) {
+        let interval = self.timing.interval;
+        let answer = timeout(interval, self.provider.refresh()).await;
+        match answer.unwrap_or(Err(RefreshError::Timeout(interval))) {
             Ok(parts) => {
                 self.error = None;
                 self.take(parts)
@@ -186,55 +233,115 @@ impl DiscoverySource {
                     );
                 }
                 self.error = Some(error);
-                false
+                RefreshOutcome::Failed
             }
         }
     }
 
     /// Takes what each part said in place of what it said before. A part that is not there any
     /// more has no targets any more.
-    fn take(&mut self, parts: Vec<SourcePart>) -> bool {
+    fn take(&mut self, parts: Vec<SourcePart>) -> RefreshOutcome {
         let mut before = std::mem::take(&mut self.parts);
         let (mut is_answered, mut is_whole) = (parts.is_empty(), true);
+        let mut obeyed: Option<Instant> = None;
         for SourcePart { key, result } in parts {
             let last = before.remove(&key).unwrap_or_default();
             let kept = match result {
-                Ok(parsed) => {
-                    is_answered = true;
-                    self.keep(&key, parsed, &last)
-                }
+                Ok(parsed) => self.keep(&key, parsed, last),
                 Err(error) => {
                     is_whole = false;
                     self.fail(&key, &error, last)
                 }
             };
+            is_answered |= kept.error.is_none() && kept.empty_since.is_none();
+            if let Some(since) = kept.empty_since {
+                is_whole = false;
+                let end = since + self.timing.keep_on_empty;
+                obeyed = Some(obeyed.map_or(end, |other| other.min(end)));
+            }
             self.parts.insert(key, kept);
         }
         if is_whole {
             self.report.succeeded();
         }
-        is_answered
+        self.was_heard |= is_answered;
+        match (obeyed, is_answered) {
+            (Some(obeyed), _) => RefreshOutcome::Empty(obeyed),
+            (None, true) => RefreshOutcome::Answered,
+            (None, false) => RefreshOutcome::Failed,
+        }
     }
 
-    fn keep(&self, key: &str, parsed: Parsed, last: &PartSnapshot) -> PartSnapshot {
-        let refused = &parsed.refused;
+    fn keep(&self, key: &str, parsed: Parsed, last: PartSnapshot) -> PartSnapshot {
         let source = self.report.name();
         if last.error.is_some() {
             tracing::info!(source, of = key, "target discovery works again");
         }
-        if refused.count > 0 && *refused != last.said.refused {
+        if parsed.groups.is_empty() && (last.groups() > 0 || last.said.is_none()) {
+            return self.empty(key, parsed, last);
+        }
+        if last.empty_since.is_some() {
+            tracing::info!(source, of = key, "the target list names targets again");
+        }
+        self.complain(key, &parsed, &last);
+        PartSnapshot {
+            said: Some(Arc::new(parsed)),
+            ..PartSnapshot::default()
+        }
+    }
+
+    /// Keeps the last list for a while where the new one is empty. One line tells of it, and one
+    /// that it is obeyed.
+    fn empty(&self, key: &str, parsed: Parsed, last: PartSnapshot) -> PartSnapshot {
+        let (source, groups) = (self.report.name(), last.groups());
+        let keep = self.timing.keep_on_empty;
+        let since = last.empty_since.unwrap_or_else(Instant::now);
+        if since.elapsed() >= keep {
+            if groups > 0 {
+                tracing::warn!(
+                    source,
+                    of = key,
+                    groups,
+                    "the target list is empty; its targets are dropped"
+                );
+            }
+            self.complain(key, &parsed, &last);
+            return PartSnapshot {
+                said: Some(Arc::new(parsed)),
+                ..PartSnapshot::default()
+            };
+        }
+        let error = RefreshError::Empty(keep);
+        self.report
+            .failed(error.reason(), &format!("{key}: {error}"));
+        if last.empty_since.is_none() {
+            let message = match groups {
+                0 => "the target list is empty; the source is asked again",
+                _ => "the target list is empty; the last one is kept",
+            };
+            // A Target Allocator answers so to a job or a collector that it does not know.
+            tracing::warn!(source, of = key, groups, keep_on_empty = ?keep, "{message}");
+        }
+        PartSnapshot {
+            said: last.said,
+            empty_since: Some(since),
+            error: None,
+        }
+    }
+
+    /// Bad entries that last are logged once.
+    fn complain(&self, key: &str, parsed: &Parsed, last: &PartSnapshot) {
+        let refused = &parsed.refused;
+        let before = last.said.as_ref().map(|said| &said.refused);
+        if refused.count > 0 && before != Some(refused) {
             let (count, entries) = (refused.count, refused.reasons.join("; "));
             tracing::warn!(
-                source,
+                source = self.report.name(),
                 of = key,
                 count,
                 entries,
                 "bad entries of a target list are left out"
             );
-        }
-        PartSnapshot {
-            said: Arc::new(parsed),
-            error: None,
         }
     }
 
@@ -243,18 +350,19 @@ impl DiscoverySource {
         let (reason, error) = (error.reason(), chain(error));
         self.report.failed(reason, &format!("{key}: {error}"));
         if last.error.as_ref() != Some(&error) {
-            let (source, groups) = (self.report.name(), last.said.groups.len());
             tracing::warn!(
-                source,
+                source = self.report.name(),
                 of = key,
                 error,
-                groups,
+                groups = last.groups(),
                 "target discovery failed; the last list is kept"
             );
         }
         PartSnapshot {
+            said: last.said,
+            // What fails does not say that the list is still empty.
+            empty_since: None,
             error: Some(error),
-            ..last
         }
     }
 
@@ -263,7 +371,7 @@ impl DiscoverySource {
             parts: self
                 .parts
                 .values()
-                .map(|kept| Arc::clone(&kept.said))
+                .filter_map(|kept| kept.said.clone())
                 .collect(),
         }
     }

@@ -54,18 +54,30 @@ struct DiscoveryBench {
 }
 
 fn lab(answers: impl IntoIterator<Item = ProviderAnswer>) -> DiscoveryBench {
+    keeping(Duration::ZERO, answers)
+}
+
+/// A source whose empty lists are obeyed after `keep_on_empty`.
+fn keeping(
+    keep_on_empty: Duration,
+    answers: impl IntoIterator<Item = ProviderAnswer>,
+) -> DiscoveryBench {
     let (asked_sender, asked) = mpsc::channel(100);
     let (known_sender, known) = mpsc::channel(100);
     let wake = Arc::new(Notify::new());
     let meter = Meter::of(&SdkMeterProvider::default());
     let names = ["x_sd_configs/0".to_owned()].into_iter();
     let status = SourceStatuses::new("betanet", names, &Clock::System, &meter);
+    let timing = SourceTiming {
+        interval: INTERVAL,
+        keep_on_empty,
+    };
     let told = ScriptedProvider {
         answers: Mutex::new(answers.into_iter().collect()),
         asked: asked_sender,
         wake: Arc::clone(&wake),
     };
-    let source = DiscoverySource::new(Box::new(told), INTERVAL, status.report(0, "x_sd_configs/0"));
+    let source = DiscoverySource::new(Box::new(told), timing, status.report(0, "x_sd_configs/0"));
     let run = source.run(move |known| known_sender.try_send(known).unwrap());
     let (tasks, _failures) = crate::runtime::Tasks::new();
     tasks.spawn("source", run);
@@ -188,4 +200,76 @@ async fn a_source_that_hangs_is_a_failure() {
     // One interval without an answer, then a second.
     assert_eq!(lab.asked_after().await, 121);
     assert_eq!(lab.status().last_error.unwrap(), "no answer within 60s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_list_is_obeyed_when_it_has_lasted() {
+    let list = one(r#"[{"targets": ["a:1"]}]"#);
+    let empty = (0..12).map(|_| one("[]"));
+    let mut lab = keeping(INTERVAL, [list].into_iter().chain(empty));
+    assert_eq!(lab.addresses().await, ["a:1"]);
+    let mut kept = 0;
+    while lab.addresses().await == ["a:1"] {
+        kept += 1;
+        assert!(lab.status().last_error.unwrap().contains("empty"));
+    }
+    assert_eq!(kept, 10, "answers that were not obeyed");
+    assert_eq!(lab.status().last_error, None, "it is obeyed");
+    for seconds in [0, 60, 61, 63, 67, 75, 83, 91, 99, 107, 115, 120, 180] {
+        assert_eq!(lab.asked_after().await, seconds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_empty_for_a_moment_costs_nothing() {
+    let (list, other) = (r#"[{"targets": ["a:1"]}]"#, r#"[{"targets": ["b:1"]}]"#);
+    let answers = [one(list), one("[]"), one("[]"), one(other), one("[]")];
+    let mut lab = keeping(INTERVAL, answers);
+    for _ in 0..3 {
+        assert_eq!(lab.addresses().await, ["a:1"]);
+    }
+    assert_eq!(lab.addresses().await, ["b:1"]);
+    assert_eq!(lab.status().last_error, None);
+    assert_eq!(lab.addresses().await, ["b:1"]);
+    for seconds in [0, 60, 61, 63, 123] {
+        assert_eq!(lab.asked_after().await, seconds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_begins_with_an_empty_list_is_asked_again_soon() {
+    let list = r#"[{"targets": ["a:1"]}]"#;
+    let mut lab = keeping(INTERVAL, [one("[]"), one("[]"), one("[]"), one(list)]);
+    assert_eq!(lab.addresses().await, ["a:1"], "no empty list is published");
+    for seconds in [0, 1, 3, 7] {
+        assert_eq!(lab.asked_after().await, seconds);
+    }
+    let empty = (0..11).map(|_| one("[]"));
+    let mut lab = keeping(INTERVAL, empty);
+    assert_eq!(lab.addresses().await, [""; 0]);
+    assert_eq!(lab.start.elapsed(), INTERVAL, "obeyed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_does_not_say_that_a_list_is_still_empty() {
+    let list = r#"[{"targets": ["a:1"]}]"#;
+    let mut lab = keeping(
+        Duration::from_secs(2),
+        [
+            one(list),
+            one("[]"),
+            one("[]"),
+            broken(),
+            one("[]"),
+            one("[]"),
+            one("[]"),
+        ],
+    );
+    for _ in 0..6 {
+        assert_eq!(lab.addresses().await, ["a:1"]);
+    }
+    assert_eq!(lab.addresses().await, [""; 0]);
+    for seconds in [0, 60, 61, 62, 63, 64, 65] {
+        assert_eq!(lab.asked_after().await, seconds);
+    }
 }

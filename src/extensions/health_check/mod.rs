@@ -176,7 +176,9 @@ fn readiness(board: &StatusBoard, components: &[ComponentState]) -> Response {
     }
     let origins = board.origins();
     if let Some((receiver, _)) = origins.iter().find(|(_, origins)| !origins.is_complete()) {
-        let message = format!("a source of the targets of `{receiver}` has not answered yet\n");
+        let message = format!(
+            "a source of the targets of `{receiver}` has not answered yet, or with an empty list\n"
+        );
         return Response::text(message).with_status(StatusCode::SERVICE_UNAVAILABLE);
     }
     let targets = board.targets();
@@ -185,7 +187,11 @@ fn readiness(board: &StatusBoard, components: &[ComponentState]) -> Response {
         .filter(|target| target.last_poll.is_none())
         .count();
     if waiting == 0 {
-        return Response::text("ok\n");
+        let notices = origins.iter().filter_map(|(receiver, origins)| {
+            let notice = origins.notice()?;
+            Some(format!("{receiver}: {notice}\n"))
+        });
+        return Response::text(format!("ok\n{}", notices.collect::<String>()));
     }
     Response::text(format!(
         "{waiting} of {} targets are not polled yet\n",

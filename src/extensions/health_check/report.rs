@@ -19,17 +19,24 @@ pub(super) fn report(
         .iter()
         .map(|status| (status.target.name.clone(), target(status, now)))
         .collect();
-    let origins = board.origins().into_iter();
-    let discovery: Map<_, _> = origins
-        .map(|(receiver, origins)| (receiver, origins.sources()))
+    let origins = board.origins();
+    let sources = origins.iter();
+    let discovery: Map<_, _> = sources
+        .map(|(receiver, origins)| (receiver.clone(), origins.sources()))
         .collect();
+    let notices = origins.iter();
+    let notices: Map<_, _> = notices
+        .filter_map(|(receiver, origins)| Some((receiver.clone(), origins.notice()?.into())))
+        .collect();
+    let is_waiting = origins.iter().any(|(_, origins)| !origins.is_complete());
     json!({
-        "status": overall(&targets, components),
+        "status": overall(&targets, components, is_waiting),
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": uptime.as_secs_f64().round(),
         "targets_up": up,
         "targets_total": targets.len(),
         "discovery": discovery,
+        "discovery_notices": notices,
         "components": components.iter().map(component).collect::<Map<_, _>>(),
         "targets": by_name,
     })
@@ -48,16 +55,23 @@ fn component(state: &ComponentState) -> (String, Value) {
 }
 
 /// `ok` while every endpoint answers and no component fails, `failing` when no target answers,
-/// otherwise `degraded`.
-fn overall(targets: &[TargetStatus], components: &[ComponentState]) -> &'static str {
+/// `starting` for as long as `/readyz` waits for the sources of targets or for the first poll,
+/// otherwise `degraded`. Without any target the components decide.
+fn overall(
+    targets: &[TargetStatus],
+    components: &[ComponentState],
+    is_waiting: bool,
+) -> &'static str {
     let polled: Vec<_> = targets
         .iter()
         .filter(|target| target.last_poll.is_some())
         .collect();
     let sound = |target: &&&TargetStatus| target.endpoints.iter().all(|e| e.last_error.is_none());
     let failing = components.iter().any(|state| state.status.is_error());
-    if polled.is_empty() {
+    if is_waiting || (polled.is_empty() && !targets.is_empty()) {
         "starting"
+    } else if targets.is_empty() && failing {
+        "degraded"
     } else if polled.iter().filter(sound).count() == polled.len() && !failing {
         "ok"
     } else if polled.iter().any(|target| target.is_up()) {

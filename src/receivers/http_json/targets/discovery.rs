@@ -130,6 +130,10 @@ impl DiscoveryStatus for ReceiverDiscoveryStatus {
         let sources = self.sources.list();
         sources.iter().map(|source| self.source(source)).collect()
     }
+
+    fn notice(&self) -> Option<String> {
+        self.sources.notice()
+    }
 }
 
 impl ReceiverDiscoveryStatus {
