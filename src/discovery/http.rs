@@ -8,7 +8,7 @@ use std::{io, path::Path, time::Duration};
 use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderValue, StatusCode, header};
-use reqwest::{Client, redirect::Policy};
+use reqwest::Client;
 
 use super::{
     config::{HttpSdConfig, TlsConfig},
@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     client::{
-        ConfigError, Tls,
+        ConfigError, ProxyChoice, Tls, client_builder,
         content_encoding::{ACCEPTED, Codings},
-        headers::USER_AGENT,
+        without_decoding,
     },
     runtime::{heavy, read_file},
 };
@@ -52,27 +52,14 @@ pub enum HttpSdError {
 
 impl HttpSd {
     pub(super) fn new(config: &HttpSdConfig) -> Result<Self, HttpSdError> {
-        let builder = Client::builder()
-            .user_agent(USER_AGENT)
-            // Whoever answers must not choose who gets our credentials.
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            // We do it: bodies of several members, and those that are cut.
-            .no_gzip()
-            .no_zstd()
-            .no_deflate()
-            // Asked once a minute: a kept connection would be closed by then.
-            .pool_max_idle_per_host(0);
         let is_https = config.url.is_https();
         // Also for clear text, so that a file that cannot be used shows at once.
         let is_read = is_https || config.tls_config != TlsConfig::default();
         let tls = is_read.then(|| tls(&config.tls_config).client_config());
-        let builder = match tls.transpose()?.filter(|_| is_https) {
-            Some(tls) => builder.tls_backend_preconfigured(tls),
-            // A machine without certificates can still speak clear text.
-            None => builder.tls_certs_only([]),
-        };
+        let tls = tls.transpose()?.filter(|_| is_https);
+        let builder = without_decoding(client_builder(tls, ProxyChoice::None))
+            // Asked once a minute: a kept connection would be closed by then.
+            .pool_max_idle_per_host(0);
         Ok(Self {
             config: config.clone(),
             client: builder.build()?,

@@ -3,21 +3,21 @@
 use std::{path::PathBuf, sync::Arc};
 
 use rustls::{
-    DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    RootCertStore,
+    client::WebPkiServerVerifier,
+    crypto::CryptoProvider,
     pki_types::{
-        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
+        CertificateDer, PrivateKeyDer, ServerName,
         pem::{self, PemObject as _},
     },
     sign::CertifiedKey,
 };
 use tokio_rustls::rustls;
 
-use super::{Tls, pinned::Pinned};
+use super::{
+    Tls,
+    trust::{KnownServers, ServerTrust},
+};
 use crate::{
     client::{ConfigError, files},
     settings::Secret,
@@ -43,8 +43,8 @@ struct Pem {
 /// What a handshake needs.
 #[derive(Debug, Clone)]
 pub(super) struct Material {
-    /// Verifies the certificate of the server.
-    pub(super) verifier: Arc<dyn ServerCertVerifier>,
+    /// Which servers are trusted.
+    pub(super) trust: Arc<ServerTrust>,
     /// The client certificate and its key.
     pub(super) identity: Option<Arc<CertifiedKey>>,
 }
@@ -81,26 +81,25 @@ impl Pems {
         tls: &Tls,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Material, ConfigError> {
-        let verifier = if tls.insecure_skip_verify {
-            Arc::new(AcceptsAny(Arc::clone(provider)))
-        } else {
-            self.verifier(tls, provider)?
+        let trust = match tls.insecure_skip_verify {
+            true => ServerTrust::Any,
+            false => ServerTrust::Known(self.known_servers(tls, provider)?),
         };
         let identity = self
             .identity
             .as_ref()
             .map(|(certificate, key)| identity(certificate, key, provider));
         Ok(Material {
-            verifier,
+            trust: Arc::new(trust),
             identity: identity.transpose()?.map(Arc::new),
         })
     }
 
-    fn verifier(
+    fn known_servers(
         &self,
         tls: &Tls,
         provider: &Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ServerCertVerifier>, ConfigError> {
+    ) -> Result<KnownServers, ConfigError> {
         let (mut roots, mut trusted) = (RootCertStore::empty(), Vec::new());
         if let Some(pem) = &self.ca {
             trusted = pem.certificates()?;
@@ -116,13 +115,14 @@ impl Pems {
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
             .build()
             .map_err(|_empty| ConfigError::new("tls", Unusable::System))?;
-        let verifier = Arc::new(Pinned { trusted, verifier });
         let name = tls.server_name_override.clone().map(ServerName::try_from);
         let name = name.transpose();
-        match name.map_err(|error| ConfigError::new("tls.server_name_override", error))? {
-            Some(name) => Ok(Arc::new(Expects { name, verifier })),
-            None => Ok(verifier),
-        }
+        let name = name.map_err(|error| ConfigError::new("tls.server_name_override", error))?;
+        Ok(KnownServers {
+            trusted,
+            verifier,
+            name,
+        })
     }
 }
 
@@ -169,90 +169,4 @@ fn identity(
 ) -> Result<CertifiedKey, ConfigError> {
     CertifiedKey::from_der(certificate.certificates()?, key.private_key()?, provider)
         .map_err(|error| ConfigError::new(key.key, error))
-}
-
-/// Expects another name than that of the endpoint in the certificate.
-#[derive(Debug)]
-struct Expects {
-    name: ServerName<'static>,
-    verifier: Arc<Pinned>,
-}
-
-/// Accepts any certificate, but the server must still have its key.
-#[derive(Debug)]
-struct AcceptsAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Expects {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        _endpoint: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.verifier
-            .verify_server_cert(certificate, between, &self.name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
-}
-
-impl ServerCertVerifier for AcceptsAny {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _between: &[CertificateDer<'_>],
-        _endpoint: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

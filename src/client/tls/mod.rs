@@ -1,9 +1,10 @@
 //! TLS of outgoing connections: one configuration of rustls for HTTP and gRPC.
 
 mod material;
-mod pinned;
+
 mod reloading;
 mod settings;
+mod trust;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use rustls::{
         ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::CryptoProvider,
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     sign::CertifiedKey,
 };
@@ -18,6 +18,7 @@ use tokio_rustls::rustls;
 use super::{
     Tls,
     material::{Material, Pems},
+    trust::ShownCertificate,
 };
 use crate::{client::ConfigError, telemetry::chain};
 
@@ -111,9 +112,12 @@ impl ServerCertVerifier for Reloading {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.material()
-            .verifier
-            .verify_server_cert(certificate, between, name, ocsp, now)
+        let shown = ShownCertificate {
+            certificate,
+            between,
+            ocsp,
+        };
+        self.material().trust.verify(shown, name, now)
     }
 
     fn verify_tls12_signature(
@@ -122,9 +126,8 @@ impl ServerCertVerifier for Reloading {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.material()
-            .verifier
-            .verify_tls12_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -133,13 +136,13 @@ impl ServerCertVerifier for Reloading {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.material()
-            .verifier
-            .verify_tls13_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.material().verifier.supported_verify_schemes()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }
 

@@ -7,14 +7,14 @@ use std::{fmt, io};
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Url};
 
 use super::{
     BoxError, ClientSettings, ConfigError, Destination, ExportAnswer, SendOutcome,
     client_settings::RequestHeaders, compress,
 };
 use crate::{
-    client::{Proxy, Secrets, Spoken, Tls, explain, headers::USER_AGENT},
+    client::{Proxy, ProxyChoice, Secrets, Spoken, Tls, client_builder, explain},
     http::retry_after,
     runtime::Clock,
     settings::Compression,
@@ -284,30 +284,21 @@ fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, C
     if let Some(mistake) = tls.check_for_urls(encrypted).into_iter().next() {
         return Err(mistake);
     }
-    let builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .retry(reqwest::retry::never())
-        .redirect(redirect::Policy::none())
-        .no_proxy();
     let is_secure = |proxy: &Proxy| proxy.uri.scheme_str() == Some("https");
-    let builder = if encrypted || proxy.is_some_and(is_secure) {
-        builder.tls_backend_preconfigured(tls.client_config()?)
-    } else {
-        // A machine without certificates can still use plain HTTP.
-        builder.tls_certs_only([])
-    };
-    let builder = match proxy {
+    let is_needed = encrypted || proxy.is_some_and(is_secure);
+    let tls = is_needed.then(|| tls.client_config()).transpose()?;
+    let proxy = match proxy {
         Some(proxy) => {
             let through = reqwest::Proxy::all(proxy.uri.to_string());
             let through = through.map_err(|error| ConfigError::new("proxy_url", error))?;
-            builder.proxy(match &proxy.auth {
+            ProxyChoice::Through(match &proxy.auth {
                 Some(auth) => through.custom_http_auth(auth.clone()),
                 None => through,
             })
         }
-        None => builder,
+        None => ProxyChoice::None,
     };
-    builder
+    client_builder(tls, proxy)
         .build()
         .map_err(|error| ConfigError::new("tls", error))
 }

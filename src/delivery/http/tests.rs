@@ -19,7 +19,10 @@ use tokio::net::TcpListener;
 use std::time::Duration;
 
 use super::*;
-use crate::{http::AuthConfig, runtime::Tasks, settings::Headers, telemetry::chain};
+use crate::{
+    client::headers::USER_AGENT, http::AuthConfig, runtime::Tasks, settings::Headers,
+    telemetry::chain,
+};
 
 type SeenRequest = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 

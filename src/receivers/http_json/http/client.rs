@@ -103,11 +103,7 @@ impl HttpClient {
         idle: Duration,
         budget: &Arc<ConnectionBudget>,
     ) -> reqwest::Result<Self> {
-        let builder = || -> reqwest::Result<ClientBuilder> {
-            let builder = settings()?.retry(reqwest::retry::never()).http1_only();
-            // We do it: bodies of several members, and those that are cut.
-            Ok(builder.no_gzip().no_zstd().no_deflate())
-        };
+        let builder = || -> reqwest::Result<ClientBuilder> { Ok(settings()?.http1_only()) };
         let brief = builder()?.pool_max_idle_per_host(1);
         let unpooled = builder()?
             .pool_max_idle_per_host(0)

@@ -9,7 +9,6 @@ use std::{
 use reqwest::{
     ClientBuilder, Proxy,
     dns::{Addrs, Name, Resolve, Resolving},
-    redirect::Policy,
 };
 use tokio_rustls::rustls::ClientConfig;
 
@@ -18,7 +17,7 @@ use super::{
     connection::Connector,
 };
 use crate::{
-    client::{Tls, headers},
+    client::{ProxyChoice, Tls, client_builder, without_decoding},
     receivers::http_json::{config::Config, context::BuildError},
     settings::HttpUrl,
 };
@@ -143,19 +142,12 @@ impl ClientFactory {
 impl ClientOptions {
     /// Without `tls`, for clear text only.
     fn builder(&self, tls: Option<&ClientConfig>) -> reqwest::Result<ClientBuilder> {
-        let builder = ClientBuilder::new()
-            .user_agent(headers::USER_AGENT)
-            // We follow ourselves: `redirect.rs`.
-            .redirect(Policy::none())
-            .referer(false);
-        let builder = match self.proxy.as_deref() {
-            None => builder.no_proxy(),
-            Some("environment") => builder,
-            Some(proxy) => builder.no_proxy().proxy(Proxy::all(proxy)?),
+        let proxy = match self.proxy.as_deref() {
+            None => ProxyChoice::None,
+            Some("environment") => ProxyChoice::Environment,
+            Some(proxy) => ProxyChoice::Through(Proxy::all(proxy)?),
         };
-        Ok(match tls {
-            Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
-            None => builder.tls_certs_only([]),
-        })
+        // Redirects are followed by `redirect.rs`, bodies unpacked by `network.rs`.
+        Ok(without_decoding(client_builder(tls.cloned(), proxy)))
     }
 }

@@ -1,13 +1,12 @@
-//! Servers whose certificate itself is the trusted one. `openssl req -x509` creates such
-//! certificates and marks them as an authority. webpki does not accept those for a server.
+//! Verifies the certificate of a server.
 
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, SignatureScheme,
+    CertificateError, Error,
     client::{
         WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        danger::{ServerCertVerified, ServerCertVerifier as _},
         verify_server_name,
     },
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -15,35 +14,63 @@ use rustls::{
 };
 use tokio_rustls::rustls;
 
-/// Accepts what webpki accepts, and a certificate that is itself in `ca_file`, for its names and as
-/// long as it is valid.
+/// Which servers are trusted.
 #[derive(Debug)]
-pub(super) struct Pinned {
+pub(super) enum ServerTrust {
+    /// Any server: `insecure_skip_verify`. It must still have the key of its certificate.
+    Any,
+    /// Servers with a certificate of a trusted authority.
+    Known(KnownServers),
+}
+
+/// Accepts what webpki accepts, and a certificate that is itself in `ca_file`, for its names and as
+/// long as it is valid. `openssl req -x509` creates such certificates for servers and marks them as
+/// an authority; webpki does not accept those for a server.
+#[derive(Debug)]
+pub(super) struct KnownServers {
     pub(super) trusted: Vec<CertificateDer<'static>>,
     pub(super) verifier: Arc<WebPkiServerVerifier>,
+    /// The name to expect instead of the endpoint's.
+    pub(super) name: Option<ServerName<'static>>,
 }
 
-/// Whether the only problem is that the certificate is an authority. Its validity has been checked
-/// before.
-fn is_only_an_authority(error: &Error) -> bool {
-    let Error::InvalidCertificate(CertificateError::Other(other)) = error else {
-        return false;
-    };
-    matches!(
-        other.0.downcast_ref(),
-        Some(webpki::Error::CaUsedAsEndEntity)
-    )
+/// What a server sends in the handshake.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShownCertificate<'c> {
+    pub(super) certificate: &'c CertificateDer<'c>,
+    /// Intermediate certificates.
+    pub(super) between: &'c [CertificateDer<'c>],
+    pub(super) ocsp: &'c [u8],
 }
 
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
+impl ServerTrust {
+    /// Verifies the certificate of the server at `endpoint`.
+    pub(super) fn verify(
         &self,
-        certificate: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
+        shown: ShownCertificate<'_>,
+        endpoint: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        match self {
+            Self::Any => Ok(ServerCertVerified::assertion()),
+            Self::Known(known) => known.verify(shown, endpoint, now),
+        }
+    }
+}
+
+impl KnownServers {
+    fn verify(
+        &self,
+        shown: ShownCertificate<'_>,
+        endpoint: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let ShownCertificate {
+            certificate,
+            between,
+            ocsp,
+        } = shown;
+        let name = self.name.as_ref().unwrap_or(endpoint);
         let verified = self
             .verifier
             .verify_server_cert(certificate, between, name, ocsp, now);
@@ -58,30 +85,18 @@ impl ServerCertVerifier for Pinned {
             verified => verified,
         }
     }
+}
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
+/// Whether the only problem is that the certificate is an authority. Its validity has been checked
+/// before.
+fn is_only_an_authority(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(other)) = error else {
+        return false;
+    };
+    matches!(
+        other.0.downcast_ref(),
+        Some(webpki::Error::CaUsedAsEndEntity)
+    )
 }
 
 #[cfg(test)]
@@ -114,14 +129,20 @@ mod tests {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .unwrap();
-        let pinned = Pinned {
+        let trust = ServerTrust::Known(KnownServers {
             trusted: vec![trusted.clone()],
             verifier,
-        };
+            name: None,
+        });
         // A time in 2020.
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_577_836_800));
         let name = ServerName::try_from(name).unwrap();
-        let verified = pinned.verify_server_cert(given, &[], &name, &[], now);
+        let shown = ShownCertificate {
+            certificate: given,
+            between: &[],
+            ocsp: &[],
+        };
+        let verified = trust.verify(shown, &name, now);
         verified.map(drop).map_err(|error| error.to_string())
     }
 
