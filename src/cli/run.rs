@@ -22,7 +22,7 @@ use crate::{
     config::Config,
     pipeline::{ComponentKind, Components, ReloadTrigger},
     receivers::http_json::Network,
-    runtime::{Clock, DedicatedRuntime},
+    runtime::{Clock, DedicatedRuntime, open_files},
     service::{Environment, Service},
     telemetry::{InternalTelemetry, chain},
 };
@@ -78,6 +78,7 @@ pub(super) async fn serve(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     loading.warnings.log();
     outlive_file_limits();
+    open_files::raise_limit();
     let clock = Clock::System;
     let seed = u64::try_from(clock.since_epoch().as_nanos()).unwrap_or_default();
     let listener_runtime = DedicatedRuntime::start("listeners").map_err(RuntimeError)?;

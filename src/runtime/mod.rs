@@ -7,6 +7,7 @@ mod files;
 mod file_watcher;
 pub mod heavy;
 pub mod memory;
+pub mod open_files;
 pub mod tasks;
 mod threads;
 

@@ -77,9 +77,10 @@ pub struct Config {
     pub freshness_objective: Option<Duration>,
     /// The maximum number of concurrent requests to all targets together.
     pub concurrency: usize,
-    /// The most connections that stay open between polls, of all targets together; each costs
-    /// some 30 KB. Where the endpoints of all targets are more, none is kept: each poll opens its
-    /// own, one for all its endpoints if they answer within 50 ms.
+    /// The most connections that stay open between polls, of all targets together. Each target
+    /// keeps one for each endpoint where there is room for those of all targets, else one in all,
+    /// else none. Requests of a poll share a connection if they answer within 50 ms. A third of
+    /// the process' limit of open files bounds this too.
     pub max_idle_conns: usize,
     /// The largest body that is read, compressed or not. The document that is read from it takes at
     /// most seven times as much memory: a larger one is refused, for example one of many small
@@ -330,7 +331,7 @@ impl Default for Config {
             cache: CacheConfig::default(),
             freshness_objective: None,
             concurrency: 512,
-            max_idle_conns: 1000,
+            max_idle_conns: 10_000,
             body_limit: ByteSize::from_bytes(4 * 1024 * 1024),
             max_document_memory: None,
             max_redirects: 0,

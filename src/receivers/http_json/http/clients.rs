@@ -19,6 +19,7 @@ use super::{
 use crate::{
     client::{ProxyChoice, Tls, client_builder, without_decoding},
     receivers::http_json::{config::Config, context::BuildError},
+    runtime::open_files,
     settings::HttpUrl,
 };
 
@@ -75,7 +76,10 @@ impl ClientFactory {
             // The connections of a target that is gone should not stay much longer than it.
             idle: config.collection_interval.get() * 2,
         };
-        let budget = Arc::new(ConnectionBudget::new(endpoints, config.max_idle_conns));
+        let budget = Arc::new(ConnectionBudget::new(
+            endpoints,
+            max_kept(config.max_idle_conns),
+        ));
         let clear = HttpClient::new(|| settings.builder(None), settings.idle, &budget);
         let clear = clear.map_err(BuildError::Client)?;
         let connector = config.proxy.is_none().then(Connector::new);
@@ -136,6 +140,15 @@ impl ClientFactory {
         let client = client.connecting_by(self.connector.clone());
         let client = client.following(self.settings.max_redirects);
         Ok(secure.insert(Secure { tls, client }).clone())
+    }
+}
+
+/// How many connections may be kept of `wanted`: the requests in flight, listeners and files need
+/// room too.
+fn max_kept(wanted: usize) -> usize {
+    match open_files::limit() {
+        Some(limit) => wanted.min(limit / 3),
+        None => wanted,
     }
 }
 
