@@ -1,4 +1,4 @@
-//! What all of our HTTP clients have in common.
+//! What all HTTP clients of the collector have in common.
 
 use reqwest::{Client, ClientBuilder, redirect::Policy};
 use tokio_rustls::rustls::ClientConfig;
@@ -13,7 +13,7 @@ pub enum ProxyChoice {
     /// The one that the environment names.
     Environment,
     /// This one.
-    Through(reqwest::Proxy),
+    Through(Box<reqwest::Proxy>),
 }
 
 /// The beginning of a client; who needs more adds it. Without `tls` it speaks clear text only, which
@@ -30,7 +30,7 @@ pub fn client_builder(tls: Option<ClientConfig>, proxy: ProxyChoice) -> ClientBu
     let builder = match proxy {
         ProxyChoice::None => builder.no_proxy(),
         ProxyChoice::Environment => builder,
-        ProxyChoice::Through(proxy) => builder.no_proxy().proxy(proxy),
+        ProxyChoice::Through(proxy) => builder.no_proxy().proxy(*proxy),
     };
     match tls {
         Some(tls) => builder.tls_backend_preconfigured(tls),

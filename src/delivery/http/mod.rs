@@ -291,10 +291,10 @@ fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, C
         Some(proxy) => {
             let through = reqwest::Proxy::all(proxy.uri.to_string());
             let through = through.map_err(|error| ConfigError::new("proxy_url", error))?;
-            ProxyChoice::Through(match &proxy.auth {
+            ProxyChoice::Through(Box::new(match &proxy.auth {
                 Some(auth) => through.custom_http_auth(auth.clone()),
                 None => through,
-            })
+            }))
         }
         None => ProxyChoice::None,
     };

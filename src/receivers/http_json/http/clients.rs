@@ -158,7 +158,7 @@ impl ClientOptions {
         let proxy = match self.proxy.as_deref() {
             None => ProxyChoice::None,
             Some("environment") => ProxyChoice::Environment,
-            Some(proxy) => ProxyChoice::Through(Proxy::all(proxy)?),
+            Some(proxy) => ProxyChoice::Through(Box::new(Proxy::all(proxy)?)),
         };
         // Redirects are followed by `redirect.rs`, bodies unpacked by `network.rs`.
         Ok(without_decoding(client_builder(tls.cloned(), proxy)))
