@@ -78,7 +78,10 @@ async fn a_file_that_a_reference_names_is_watched_too() {
         "prometheus: {{max_stale: \"${{file:{}}}\", ",
         file.display()
     );
-    let config = stand.world.config(FIRST).replace("prometheus: {", &stale);
+    let config = stand
+        .world
+        .config(FIRST)
+        .replacen("prometheus: {", &stale, 1);
     stand.collector.configure(&config);
     let reloaded = async |times: usize| {
         eventually("the configuration is loaded", PATIENCE, async || {

@@ -1,11 +1,12 @@
 //! One request over HTTP: everything between a URL and the bytes of a body.
 //!
 //! In reading order: `transport` is the interface, behind which tests put a server in memory
-//! (`network`); `clients` builds the HTTP clients of a receiver, `client` sends,
-//! in clear text over a `connection` of the target's own; `connection_queue` lets the requests of a
-//! poll share a connection; `redirect` follows redirects; `cache_headers`
-//! reads what a response says of its age; `telltale` describes a response that is no document.
+//! (`network`); `clients` builds the HTTP clients of a receiver; `client` sends, in clear text over
+//! a `connection` of the target's own, and gets an `answer`; `connection_queue` lets the requests of
+//! a poll share a connection; `redirect` follows redirects; `cache_headers` reads what a response
+//! says of its age; `telltale` describes a response that is no document.
 
+mod answer;
 pub(super) mod cache_headers;
 mod client;
 pub(super) mod clients;
