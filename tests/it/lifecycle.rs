@@ -83,7 +83,7 @@ fn where_no_threads_can_be_had_it_says_so_and_ends() {
         let text = with_threads(most, folder.path(), &arguments);
         assert!(!text.contains("panicked"), "{most} threads: {text}");
         let is_refused = text.contains("the system refuses to start a thread");
-        let has_run = text.contains("asked for by --fail-after");
+        let has_run = text.contains("requested by --fail-after");
         assert!(is_refused || has_run, "{most} threads: {text}");
         refused += usize::from(is_refused);
     }
