@@ -215,7 +215,7 @@ impl ShownShard {
         Self(shard)
     }
 
-    /// It is this one from now on.
+    /// Makes it the current one.
     pub fn set(&self, shard: Option<ShardConfig>) {
         *lock(&self.0) = shard;
     }
