@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio_rustls::rustls;
 
-use super::{RelabelConfig, ShardConfig, file::Pattern};
+use super::{RelabelConfig, ShardConfig};
 use crate::{
     settings::{Duration, Endpoint, HttpUrl, Secret},
     yaml::{Cursor, Diagnostics},
@@ -227,8 +225,8 @@ impl DiscoverySettings<'_> {
     }
 }
 
-/// What a type cannot say of a configuration.
-trait Check {
+/// What a type cannot say of a configuration. Each kind of discovery checks its own.
+pub(super) trait Check {
     /// `at` is where it stands; mistakes go to `diagnostics`.
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics);
 }
@@ -261,99 +259,8 @@ impl Check for StaticConfig {
     }
 }
 
-impl Check for FileSdConfig {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        check_interval(self.refresh_interval, at, diagnostics);
-        if self.files.is_empty() {
-            at.error(&["files"], "must have at least one path", diagnostics);
-        }
-        for (position, path) in self.files.iter().enumerate() {
-            if let Err(error) = path.parse::<Pattern>() {
-                at.error(
-                    &["files", &position.to_string()],
-                    error.to_string(),
-                    diagnostics,
-                );
-            }
-        }
-    }
-}
-
-impl Check for HttpSdConfig {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        check_interval(self.refresh_interval, at, diagnostics);
-        if self.basic_auth.is_some() && self.authorization.is_some() {
-            let message = "has both `basic_auth` and `authorization`; choose one";
-            at.error(&[], message, diagnostics);
-        }
-        if let Some(basic) = &self.basic_auth
-            && basic.password_file.is_some()
-            && !basic.password.is_empty()
-        {
-            let message = "has both `password` and `password_file`; choose one";
-            at.error(&["basic_auth"], message, diagnostics);
-        }
-        if let Some(header) = &self.authorization {
-            if header.credentials_file.is_some() != header.credentials.is_empty() {
-                let message = "needs either `credentials` or `credentials_file`";
-                at.error(&["authorization"], message, diagnostics);
-            }
-            if header.r#type.eq_ignore_ascii_case("basic") {
-                let message = "cannot be `Basic`: use `basic_auth`";
-                at.error(&["authorization", "type"], message, diagnostics);
-            }
-        }
-        if self.tls_config.cert_file.is_some() != self.tls_config.key_file.is_some() {
-            let message = "needs both `cert_file` and `key_file`, or neither";
-            at.error(&["tls_config"], message, diagnostics);
-        }
-        let name = self.tls_config.server_name.clone();
-        if name.is_some_and(|name| ServerName::try_from(name).is_err()) {
-            let message = "expected a host name or an IP address";
-            at.error(&["tls_config", "server_name"], message, diagnostics);
-        }
-        for (name, value) in self.url.get().query_pairs() {
-            if value.is_empty() {
-                let message = format!("`{name}` has no value in the query: is a variable not set?");
-                at.warning(&["url"], message, diagnostics);
-            }
-        }
-    }
-}
-
-impl Check for DnsSdConfig {
-    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        check_interval(self.refresh_interval, at, diagnostics);
-        if self.names.is_empty() {
-            at.error(&["names"], "must have at least one name", diagnostics);
-        }
-        for (position, name) in self.names.iter().enumerate() {
-            if super::dns::name(name).is_err() {
-                at.error(
-                    &["names", &position.to_string()],
-                    "is no DNS name",
-                    diagnostics,
-                );
-            }
-        }
-        for (position, server) in self.nameservers.iter().enumerate() {
-            if super::dns::nameserver(server).is_none() {
-                let message = "expected an IP address with its port, such as 127.0.0.1:8600";
-                at.error(
-                    &["nameservers", &position.to_string()],
-                    message,
-                    diagnostics,
-                );
-            }
-        }
-        if self.r#type != RecordKind::Srv && self.port.is_none_or(|port| port == 0) {
-            let message = "is required for all types of record but `SRV`";
-            at.error(&["port"], message, diagnostics);
-        }
-    }
-}
-
-fn check_interval(interval: Duration, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+/// Checks a `refresh_interval`.
+pub(super) fn check_interval(interval: Duration, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
     if interval.is_zero() {
         at.error(
             &["refresh_interval"],

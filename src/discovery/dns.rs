@@ -9,19 +9,19 @@ use hickory_resolver::{
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
     net::NetError,
     net::runtime::TokioRuntimeProvider,
-    proto::{
-        ProtoError,
-        rr::{Name, RData, RecordType},
-    },
+    proto::rr::{Name, RData, RecordType},
 };
 
 use super::{
     Labels,
-    config::{DnsSdConfig, RecordKind},
+    config::{Check, DnsSdConfig, RecordKind, check_interval},
     group::{Group, Parsed},
     source::{Provider, RefreshError, SourcePart},
 };
-use crate::settings::Endpoint;
+use crate::{
+    settings::Endpoint,
+    yaml::{Cursor, Diagnostics},
+};
 
 /// Label: the name that was looked up.
 const NAME: &str = "__meta_dns_name";
@@ -36,9 +36,36 @@ pub(super) struct DnsSd {
     resolver: TokioResolver,
 }
 
-/// Reads a DNS name.
-pub(super) fn name(text: &str) -> Result<Name, ProtoError> {
-    text.parse()
+impl Check for DnsSdConfig {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        check_interval(self.refresh_interval, at, diagnostics);
+        if self.names.is_empty() {
+            at.error(&["names"], "must have at least one name", diagnostics);
+        }
+        for (position, name) in self.names.iter().enumerate() {
+            if name.parse::<Name>().is_err() {
+                at.error(
+                    &["names", &position.to_string()],
+                    "is no DNS name",
+                    diagnostics,
+                );
+            }
+        }
+        for (position, server) in self.nameservers.iter().enumerate() {
+            if nameserver(server).is_none() {
+                let message = "expected an IP address with its port, such as 127.0.0.1:8600";
+                at.error(
+                    &["nameservers", &position.to_string()],
+                    message,
+                    diagnostics,
+                );
+            }
+        }
+        if self.r#type != RecordKind::Srv && self.port.is_none_or(|port| port == 0) {
+            let message = "is required for all types of record but `SRV`";
+            at.error(&["port"], message, diagnostics);
+        }
+    }
 }
 
 impl DnsSd {
@@ -117,7 +144,7 @@ impl Provider for DnsSd {
 }
 
 /// The server at an IP address and port.
-pub(super) fn nameserver(address: &Endpoint) -> Option<NameServerConfig> {
+fn nameserver(address: &Endpoint) -> Option<NameServerConfig> {
     let host = address.host().parse().ok()?;
     let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
     let connections = connections.map(|mut connection| {

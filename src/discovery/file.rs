@@ -5,11 +5,14 @@ use std::{io, path::Path, str::FromStr, sync::Arc};
 use async_trait::async_trait;
 
 use super::{
-    config::FileSdConfig,
+    config::{Check, FileSdConfig, check_interval},
     group::{Parsed, parse_json, parse_yaml},
     source::{BODY_BYTES_MAX, Provider, RefreshError, SourcePart},
 };
-use crate::runtime::{FileWatcher, read_file};
+use crate::{
+    runtime::{FileWatcher, read_file},
+    yaml::{Cursor, Diagnostics},
+};
 
 /// Label: the file in which a target was found.
 const FILEPATH: &str = "__meta_filepath";
@@ -22,7 +25,7 @@ const ALL_BYTES_MAX: u64 = 4 * BODY_BYTES_MAX;
 
 /// Paths whose names differ by what stands for a `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
+struct Pattern {
     /// Up to the last `/`, with it; may be empty.
     folder: String,
     before: String,
@@ -95,6 +98,24 @@ impl Pattern {
         Ok(paths
             .filter(|path| Path::new(path).symlink_metadata().is_ok())
             .collect())
+    }
+}
+
+impl Check for FileSdConfig {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        check_interval(self.refresh_interval, at, diagnostics);
+        if self.files.is_empty() {
+            at.error(&["files"], "must have at least one path", diagnostics);
+        }
+        for (position, path) in self.files.iter().enumerate() {
+            if let Err(error) = path.parse::<Pattern>() {
+                at.error(
+                    &["files", &position.to_string()],
+                    error.to_string(),
+                    diagnostics,
+                );
+            }
+        }
     }
 }
 

@@ -9,9 +9,11 @@ use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Client;
+use rustls::pki_types::ServerName;
+use tokio_rustls::rustls;
 
 use super::{
-    config::{HttpSdConfig, TlsConfig},
+    config::{Check, HttpSdConfig, TlsConfig, check_interval},
     group::{Parsed, parse_json},
     source::{BODY_BYTES_MAX, Provider, RefreshError, SourcePart},
 };
@@ -22,6 +24,7 @@ use crate::{
         without_decoding,
     },
     runtime::{heavy, read_file},
+    yaml::{Cursor, Diagnostics},
 };
 
 /// Label: the URL that named a target.
@@ -48,6 +51,48 @@ pub enum HttpSdError {
     /// The settings contradict each other.
     #[error("failed to set up the HTTP client")]
     Client(#[from] reqwest::Error),
+}
+
+impl Check for HttpSdConfig {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        check_interval(self.refresh_interval, at, diagnostics);
+        if self.basic_auth.is_some() && self.authorization.is_some() {
+            let message = "has both `basic_auth` and `authorization`; choose one";
+            at.error(&[], message, diagnostics);
+        }
+        if let Some(basic) = &self.basic_auth
+            && basic.password_file.is_some()
+            && !basic.password.is_empty()
+        {
+            let message = "has both `password` and `password_file`; choose one";
+            at.error(&["basic_auth"], message, diagnostics);
+        }
+        if let Some(header) = &self.authorization {
+            if header.credentials_file.is_some() != header.credentials.is_empty() {
+                let message = "needs either `credentials` or `credentials_file`";
+                at.error(&["authorization"], message, diagnostics);
+            }
+            if header.r#type.eq_ignore_ascii_case("basic") {
+                let message = "cannot be `Basic`: use `basic_auth`";
+                at.error(&["authorization", "type"], message, diagnostics);
+            }
+        }
+        if self.tls_config.cert_file.is_some() != self.tls_config.key_file.is_some() {
+            let message = "needs both `cert_file` and `key_file`, or neither";
+            at.error(&["tls_config"], message, diagnostics);
+        }
+        let name = self.tls_config.server_name.clone();
+        if name.is_some_and(|name| ServerName::try_from(name).is_err()) {
+            let message = "expected a host name or an IP address";
+            at.error(&["tls_config", "server_name"], message, diagnostics);
+        }
+        for (name, value) in self.url.get().query_pairs() {
+            if value.is_empty() {
+                let message = format!("`{name}` has no value in the query: is a variable not set?");
+                at.warning(&["url"], message, diagnostics);
+            }
+        }
+    }
 }
 
 impl HttpSd {

@@ -16,13 +16,10 @@ use super::{
     fleet_summary,
     flow::FlowHistory,
     headline::{Facts, headline},
+    overview_context::OverviewContext,
     target_row::seconds,
 };
-use crate::{
-    pipeline::{ComponentKind, Components, Mapping, StatusBoard},
-    runtime::Clock,
-    telemetry::{InternalTelemetry, OwnFigures},
-};
+use crate::{pipeline::ComponentKind, telemetry::OwnFigures};
 
 /// A look is shared for so long at least.
 const SHARED: Duration = Duration::from_millis(500);
@@ -31,27 +28,9 @@ const SHARED: Duration = Duration::from_millis(500);
 /// processor.
 const REST: u32 = 33;
 
-/// What a look is made of.
-pub struct OverviewContext {
-    /// The state of the targets.
-    pub board: Arc<StatusBoard>,
-    /// The state of the components.
-    pub components: Arc<Components>,
-    /// The time of day.
-    pub clock: Clock,
-    /// When the collector started.
-    pub started: Instant,
-    /// How bodies are read.
-    pub mapping: Mapping,
-    /// The collector's own metrics.
-    pub telemetry: Arc<InternalTelemetry>,
-    /// The configuration that runs.
-    pub config: ConfigSummary,
-}
-
 /// Looks at the fleet for those who ask.
 pub struct Overview {
-    pub(super) context: OverviewContext,
+    context: OverviewContext,
     shared: Mutex<Option<SharedLook>>,
     history: Mutex<FlowHistory>,
 }
@@ -141,7 +120,7 @@ impl Overview {
     /// asked.
     pub fn target(&self, name: &str) -> Option<TargetDetail> {
         let status = self.context.board.target(name)?;
-        Some(TargetDetail::of(&status, self))
+        Some(TargetDetail::of(&status, &self.context, self.now()))
     }
 
     /// A target as a row of a table; none if there is none of this name.

@@ -16,6 +16,7 @@ mod fleet_summary;
 mod flow;
 mod headline;
 mod look;
+mod overview_context;
 mod pipeline_graph;
 mod target_detail;
 mod target_query;
@@ -33,7 +34,8 @@ pub use self::{
     fleet_snapshot::{FleetSnapshot, TargetGlance},
     fleet_summary::{FleetSummary, ReceiverSummary},
     flow::Flow,
-    look::{Overview, OverviewContext},
+    look::Overview,
+    overview_context::OverviewContext,
     pipeline_graph::{GraphNode, PipelineGraph},
     target_detail::{
         EndpointDetail, MetricDetail, Problem, TargetDetail, ValueDetail, metrics, poll_of,

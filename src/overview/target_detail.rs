@@ -1,13 +1,13 @@
 //! One target with all that is known of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use opentelemetry::KeyValue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Failure, Overview, TargetGlance, TargetRow,
+    Failure, OverviewContext, TargetGlance, TargetRow,
     decision_row::{self, DecisionRow},
     target_row::{fine_seconds, seconds_between},
 };
@@ -93,8 +93,7 @@ pub struct Problem {
 }
 
 impl TargetDetail {
-    pub(super) fn of(status: &TargetStatus, overview: &Overview) -> Self {
-        let (context, now) = (&overview.context, overview.now());
+    pub(super) fn of(status: &TargetStatus, context: &OverviewContext, now: SystemTime) -> Self {
         let definition = &status.target.definition;
         let seen = TargetGlance::of(status, now);
         let positions = 0..definition.endpoints.len();
@@ -138,7 +137,7 @@ impl TargetDetail {
 }
 
 /// Kept bodies as the mapping takes them; nothing of what it says leaves this process.
-pub fn poll_of(bodies: impl Iterator<Item = Option<Body>>, now: std::time::SystemTime) -> Poll {
+pub fn poll_of(bodies: impl Iterator<Item = Option<Body>>, now: SystemTime) -> Poll {
     let endpoints = bodies.map(|body| {
         EndpointPoll::new(match body {
             Some(body) => PollOutcome::Fresh(body),

@@ -1,6 +1,6 @@
 //! Builds a configuration while another one runs. It takes everything that did not change from the
 //! running graph, and builds the rest. Nothing that runs is affected before [`Graph`] switches to
-//! it.
+//! the result.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +14,7 @@ use super::{
     node::{ExporterNode, ReceiverNode},
     own_telemetry,
     pipeline::MetricsPipeline,
+    planned_graph::{PlannedGraph, PlannedReceiver},
     probe::Probes,
     target_pipeline::ProcessorNode,
 };
@@ -23,92 +24,46 @@ use crate::{
     delivery::Storages,
     exporters,
     extensions::{self, health_check, status_page},
-    http::{BoundListeners, ClientLimits, Listeners},
+    http::{ClientLimits, Listeners},
     overview::{Overview, OverviewContext},
     pipeline::{ComponentKind, Exporter, Reporter},
     processors::{self, mapping},
     receivers::{self, http_json},
     settings::ComponentId,
-    telemetry::NextTelemetry,
 };
 
-/// All components that the pipelines of a configuration use.
-pub(super) struct PlannedGraph<L = Listeners> {
-    pub(super) config: Config,
-    pub(super) storages: Storages,
-    /// The reporters of the new storages.
-    pub(super) storage_status: Vec<Reporter>,
-    pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
-    pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
-    pub(super) receivers: BTreeMap<ComponentId, PlannedReceiver>,
-    pub(super) listeners: L,
-    pub(super) telemetry: NextTelemetry,
-}
-
-/// A planned graph with its ports and directories. Nothing can fail after this.
-pub(super) type BoundGraph = PlannedGraph<BoundListeners>;
-
-/// What happens to a receiver.
-pub(super) enum PlannedReceiver {
-    /// It continues unchanged.
-    Kept,
-    /// It continues with new settings, or starts if there is none.
-    Next(Box<http_json::HttpJsonReceiver>),
-}
-
-impl PlannedGraph {
-    /// Builds everything that `graph` does not have.
-    pub(super) fn new(
-        config: Config,
-        graph: &Graph,
-        site: &ServiceContext,
-    ) -> Result<Self, StartError> {
-        let mut listeners = Listeners::new(ClientLimits::default(), &site.meter);
-        let telemetry = site.telemetry.prepare(&config.service.telemetry)?;
-        own_telemetry::register(&site.telemetry, &config.service.telemetry, &mut listeners)?;
-        extend_routes(&config, site, &mut listeners)?;
-        let mut builder = Builder {
-            config: &config,
-            graph,
-            site,
-        };
-        let (storages, storage_status) = builder.storages();
-        let exporters = builder.exporters(&storages, &mut listeners)?;
-        let pipelines = builder.pipelines();
-        let receivers = builder.receivers()?;
-        Ok(Self {
-            storages,
-            storage_status,
-            exporters,
-            pipelines,
-            receivers,
-            listeners,
-            telemetry,
-            config,
-        })
-    }
-
-    /// Opens the directories and the ports that `graph` does not have.
-    pub(super) async fn prepare(self, graph: &Graph) -> Result<BoundGraph, StartError> {
-        for (id, directory) in self.storages.iter().filter(|(_, new)| !new.is_open()) {
-            let opened = directory.open().await;
-            opened.map_err(|source| StartError::Storage {
-                id: id.to_string(),
-                source,
-            })?;
-        }
-        let listeners = self.listeners.bind_missing(&graph.serving).await?;
-        Ok(PlannedGraph {
-            config: self.config,
-            storages: self.storages,
-            storage_status: self.storage_status,
-            exporters: self.exporters,
-            pipelines: self.pipelines,
-            receivers: self.receivers,
-            listeners,
-            telemetry: self.telemetry,
-        })
-    }
+/// Builds everything that `graph` does not have.
+///
+/// # Errors
+/// If a component cannot be built.
+pub(super) fn plan(
+    config: Config,
+    graph: &Graph,
+    site: &ServiceContext,
+) -> Result<PlannedGraph, StartError> {
+    let mut listeners = Listeners::new(ClientLimits::default(), &site.meter);
+    let telemetry = site.telemetry.prepare(&config.service.telemetry)?;
+    own_telemetry::register(&site.telemetry, &config.service.telemetry, &mut listeners)?;
+    extend_routes(&config, site, &mut listeners)?;
+    let mut builder = Builder {
+        config: &config,
+        graph,
+        site,
+    };
+    let (storages, storage_status) = builder.storages();
+    let exporters = builder.exporters(&storages, &mut listeners)?;
+    let pipelines = builder.pipelines();
+    let receivers = builder.receivers()?;
+    Ok(PlannedGraph {
+        storages,
+        storage_status,
+        exporters,
+        pipelines,
+        receivers,
+        listeners,
+        telemetry,
+        config,
+    })
 }
 
 /// The inputs of a planned graph.

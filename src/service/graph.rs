@@ -11,12 +11,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     ServiceContext,
-    build::{BoundGraph, PlannedGraph, PlannedReceiver},
     draining::DrainingComponents,
-    error::StartError,
     fan_out::Pipelines,
     node::{ExporterNode, ReceiverNode},
     pipeline::MetricsPipeline,
+    planned_graph::{BoundGraph, PlannedReceiver},
     target_pipeline::{Exporters, ProcessorNode},
 };
 use crate::{
@@ -61,24 +60,9 @@ impl Graph {
         }
     }
 
-    /// Switches to `config`. Components that did not change are not affected.
-    ///
-    /// # Errors
-    /// If it cannot be built, or a port cannot be opened. Then everything continues as before.
-    pub(super) async fn follow(
-        &mut self,
-        config: Config,
-        site: &ServiceContext,
-    ) -> Result<(), StartError> {
-        let draft = PlannedGraph::new(config, self, site)?;
-        let ready = draft.prepare(self).await?;
-        self.switch(ready, site).await;
-        Ok(())
-    }
-
     /// Starts new components, from the exporters to the receivers, and stops removed ones in the
-    /// reverse order.
-    async fn switch(&mut self, next: BoundGraph, site: &ServiceContext) {
+    /// reverse order. Components that did not change are not affected.
+    pub(super) async fn switch(&mut self, next: BoundGraph, site: &ServiceContext) {
         self.show_components(&next, site);
         self.draining
             .telemetry(site.telemetry.follow(next.telemetry));

@@ -11,6 +11,7 @@ mod reload_status;
 mod target_pipeline;
 mod own_telemetry;
 mod pipeline;
+mod planned_graph;
 mod probe;
 mod restart_required;
 #[cfg(test)]
@@ -25,7 +26,7 @@ use tokio::{
 };
 
 pub use self::error::{ReloadError, StartError};
-use self::{build::PlannedGraph, graph::Graph, reload_status::ReloadStatus};
+use self::{graph::Graph, reload_status::ReloadStatus};
 use crate::{
     config::Config,
     pipeline::{Components, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
@@ -113,7 +114,7 @@ impl Service {
         let (site, requests) = ServiceContext::new(telemetry, world, &tasks);
         let outcome = ReloadStatus::new(&site);
         let mut graph = Graph::new(&tasks);
-        graph.follow(config.clone(), &site).await?;
+        switch(&mut graph, config.clone(), &site).await?;
         tracing::info!("everything is ready");
         Ok(Self {
             graph,
@@ -133,7 +134,7 @@ impl Service {
         let telemetry = InternalTelemetry::new(&config.service.telemetry.resource)?;
         let (tasks, _failures) = Tasks::new();
         let (site, _requests) = ServiceContext::new(telemetry, world, &tasks);
-        PlannedGraph::new(config.clone(), &Graph::new(&tasks), &site).map(drop)
+        build::plan(config.clone(), &Graph::new(&tasks), &site).map(drop)
     }
 
     /// The status of each component.
@@ -188,7 +189,7 @@ impl Service {
         if !keys.is_empty() {
             return Err(ReloadError::NeedsRestart { keys });
         }
-        self.graph.follow(config, &self.site).await?;
+        switch(&mut self.graph, config, &self.site).await?;
         tracing::info!("configuration reloaded");
         Ok(())
     }
@@ -207,4 +208,19 @@ impl Service {
             tracing::warn!("stopped with unfinished work: the shutdown timeout was reached");
         }
     }
+}
+
+/// Switches the graph to `config`.
+///
+/// # Errors
+/// If it cannot be built, or a port cannot be opened. Then everything continues as before.
+async fn switch(
+    graph: &mut Graph,
+    config: Config,
+    site: &ServiceContext,
+) -> Result<(), StartError> {
+    let planned = build::plan(config, graph, site)?;
+    let bound = planned.open(&graph.serving).await?;
+    graph.switch(bound, site).await;
+    Ok(())
 }

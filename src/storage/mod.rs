@@ -7,7 +7,7 @@
 //!
 //! redb refuses a damaged file completely. So each record identifies itself (`frame.rs`,
 //! `record.rs`), and a summary (`summary.rs`), in the file and in a sidecar file, says which
-//! records there should be. Intact records are found in the damaged file and copied to a new one
+//! records there should be (`tables.rs` has both in redb). Intact records are found in the damaged file and copied to a new one
 //! (`recovery.rs`), and the number of lost data points is known.
 //!
 //! All functions here block; call them only where this is allowed.
@@ -21,6 +21,7 @@ mod record;
 mod recovery;
 mod status;
 mod summary;
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -14,9 +14,9 @@ use redb::Database;
 use super::{
     Backend, Quarantined, Record,
     frame::{self, FrameKind},
-    log,
     record::{ROW_BYTES, RecordPart},
     summary::Summary,
+    tables,
 };
 
 /// How much of the file is read at once.
@@ -50,7 +50,7 @@ pub(super) fn salvage(
 
     let database = create()?;
     let latest = records.values().map(|places| places[0].change).max();
-    log::begin(&database, latest.unwrap_or_default().max(known.change))?;
+    tables::begin(&database, latest.unwrap_or_default().max(known.change))?;
     let after = copy(&mut *file, records.into_values(), &database)?;
     let aside = medium.finish_recovery()?;
     medium.note(&after.frame());
@@ -69,12 +69,12 @@ fn copy(
         bytes += record.payload.len();
         gathered.push(record);
         if bytes > WRITE_BYTES {
-            log::write(to, &gathered, &[])?;
+            tables::write(to, &gathered, &[])?;
             gathered.clear();
             bytes = 0;
         }
     }
-    log::write(to, &gathered, &[])
+    tables::write(to, &gathered, &[])
 }
 
 /// Where a part is in the file, and what it says about its record.

@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod config;
+mod error;
 mod figures;
 mod foreign;
 mod instrument;
@@ -17,9 +18,10 @@ mod spans;
 mod trace;
 
 pub use chain::chain;
+pub use error::TelemetryError;
 pub use figures::OwnFigures;
 pub use foreign::SERVICE_FOREIGN;
-pub use internal::{DrainingTelemetry, InternalTelemetry, NextTelemetry, TelemetryError};
+pub use internal::{DrainingTelemetry, InternalTelemetry, NextTelemetry};
 pub use logs::init as init_logs;
 pub use meter::Meter;
 pub use process::resident_bytes;

@@ -10,7 +10,7 @@ use reqwest::Url;
 
 use super::{
     config::{OtlpConfig, PeriodicConfig, SpanProcessorConfig},
-    internal::TelemetryError,
+    error::TelemetryError,
 };
 
 /// Creates the exporter of metrics.

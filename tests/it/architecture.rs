@@ -1,6 +1,10 @@
-//! Checks that imports follow the order of the modules in `src/lib.rs`.
+//! Checks that imports follow the order of the modules in `src/lib.rs`, and that no two files import
+//! each other in a circle.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+};
 
 use crate::support::source::{Token, files, root, tokens};
 
@@ -23,6 +27,122 @@ fn every_import_goes_down_the_list_in_lib_rs() {
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let files = files();
+    let texts = files
+        .iter()
+        .map(|(path, text)| (path.as_path(), text.as_str()));
+    let circles = circles(&imports(texts));
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+/// The files that each file imports, as modules. Imports between a folder's `mod.rs` and the files
+/// below it are left out: `mod.rs` names its contents, and they use what it re-exports.
+fn imports<'f>(
+    files: impl Iterator<Item = (&'f Path, &'f str)>,
+) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let paths: BTreeMap<Vec<String>, Vec<Vec<String>>> = files
+        .filter_map(|(path, text)| Some((module_path(path)?, absolute_paths(path, text))))
+        .collect();
+    let names = paths.iter().map(|(module, used)| {
+        let named = used
+            .iter()
+            .filter_map(|path| Some((path.last()?.as_str(), path.as_slice())));
+        (module.as_slice(), named.collect())
+    });
+    let names: ImportedNames<'_> = names.collect();
+    let graph = paths.iter().map(|(module, used)| {
+        let used = used.iter().filter_map(|path| definition(&names, path, 0));
+        let used = used.filter(|other| !other.starts_with(module) && !module.starts_with(other));
+        (module.clone(), used.map(<[String]>::to_vec).collect())
+    });
+    graph.collect()
+}
+
+/// The names that each module imports, with their paths.
+type ImportedNames<'p> = HashMap<&'p [String], HashMap<&'p str, &'p [String]>>;
+
+/// The module of a file below `src/`. `None` for the root and for tests.
+fn module_path(path: &Path) -> Option<Vec<String>> {
+    let path = path.with_extension("");
+    let mut names: Vec<String> = path
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    if names.last().is_some_and(|name| name == "mod") {
+        names.pop();
+    }
+    let is_root = names.len() == 1 && ["lib", "main"].contains(&names.first()?.as_str());
+    let is_test = names.iter().any(|name| name == "tests");
+    (!is_root && !is_test).then_some(names)
+}
+
+/// The paths in a file before its own tests, from the crate on, without the word `crate`.
+fn absolute_paths(file: &Path, text: &str) -> Vec<Vec<String>> {
+    let module = module_path(file).unwrap_or_default();
+    let tokens = tokens(text);
+    let tests = tokens.windows(3).position(|three| {
+        matches!(three, [word, name, open] if word.text == "mod" && name.text == "tests" && open.text == "{")
+    });
+    let code = tokens.get(..tests.unwrap_or(tokens.len())).unwrap();
+    let absolute = paths(code).into_iter().filter_map(|(_, path)| {
+        let (root, rest) = path.split_first()?;
+        let start = match root.as_str() {
+            "self" => module.as_slice(),
+            "super" => module.split_last()?.1,
+            _ => &[],
+        };
+        Some([start, rest].concat())
+    });
+    absolute.collect()
+}
+
+/// The module that defines what `path` names, through the re-exports on the way.
+fn definition<'p>(
+    names: &ImportedNames<'p>,
+    path: &'p [String],
+    depth: usize,
+) -> Option<&'p [String]> {
+    let mut prefixes = (1..=path.len())
+        .rev()
+        .filter_map(|length| path.get(..length));
+    let module = prefixes.find(|prefix| names.contains_key(prefix))?;
+    let name = path.get(module.len());
+    let exported = name.and_then(|name| names.get(module)?.get(name.as_str()));
+    match exported.filter(|exported| **exported != path && depth < 8) {
+        Some(exported) => definition(names, exported, depth + 1),
+        None => Some(module),
+    }
+}
+
+/// The shortest circle through each module that is in one, in words.
+fn circles(graph: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>) -> BTreeSet<String> {
+    let through = graph.keys().filter_map(|start| {
+        let mut ways = vec![vec![start]];
+        let mut seen = BTreeSet::new();
+        while !ways.is_empty() {
+            let mut longer = Vec::new();
+            for way in ways {
+                for next in graph.get(*way.last()?).into_iter().flatten() {
+                    if next == start {
+                        let mut names: Vec<_> =
+                            way.iter().map(|module| module.join("::")).collect();
+                        names.sort();
+                        return Some(names.join(", "));
+                    }
+                    if seen.insert(next) {
+                        longer.push([way.as_slice(), &[next]].concat());
+                    }
+                }
+            }
+            ways = longer;
+        }
+        None
+    });
+    through.collect()
 }
 
 /// The modules in `src/lib.rs`, top first.
@@ -234,6 +354,34 @@ mod tests {
         ] {
             assert_eq!(judge("delivery", text).len(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn a_circle_of_files_is_found_through_a_re_export() {
+        let found = |files: &[(&str, &str)]| {
+            let files = files.iter().map(|(path, text)| (Path::new(*path), *text));
+            circles(&imports(files)).into_iter().collect::<Vec<_>>()
+        };
+        let parent = ("a/mod.rs", "mod b;\nmod c;\npub use self::c::C;");
+        let through = [
+            parent,
+            ("a/b.rs", "use super::C;"),
+            ("a/c.rs", "use crate::a::b::B;"),
+        ];
+        assert_eq!(found(&through), ["a::b, a::c"]);
+        let only_in_tests = "mod tests { use super::super::b::B; }";
+        let sound = [
+            parent,
+            ("a/b.rs", "use super::C;"),
+            ("a/c.rs", only_in_tests),
+        ];
+        assert!(found(&sound).is_empty());
+        let three = [
+            ("a.rs", "use crate::b;"),
+            ("b.rs", "fn f() { crate::c::g(); }"),
+            ("c.rs", "use crate::{a::{self, A}};"),
+        ];
+        assert_eq!(found(&three), ["a, b, c"]);
     }
 
     #[test]

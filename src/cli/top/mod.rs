@@ -8,6 +8,8 @@ mod keys;
 mod once;
 #[cfg(feature = "top")]
 mod screen;
+#[cfg(feature = "top")]
+mod terminal;
 #[cfg(test)]
 #[cfg(feature = "top")]
 mod tests;
@@ -64,7 +66,7 @@ fn show(
     if !std::io::stdout().is_terminal() {
         return Err(TopError::NoTerminal.into());
     }
-    screen::show(runtime, client, query)
+    terminal::show(runtime, client, query)
 }
 
 #[cfg(not(feature = "top"))]

@@ -1,7 +1,7 @@
 //! Access to the contents of lists, maps and enums.
 
 use super::{
-    deserializer::Decoder,
+    decoder::Decoder,
     path::Path,
     problem::{DecodeError, Problem},
     stand_in::StandIn,
@@ -217,6 +217,6 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.body(|body| body.map(Some(fields), visitor))
+        self.body(|body| body.deserialize_struct("", fields, visitor))
     }
 }

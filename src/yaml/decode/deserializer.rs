@@ -2,99 +2,41 @@
 
 use super::{
     access::{Entries, Items, Variant},
-    path::Path,
+    decoder::Decoder,
     problem::{DecodeError, Problem},
-    run::Run,
 };
-use crate::yaml::{Node, Place, Plain, Value, list};
+use crate::yaml::{Plain, Value, list};
 use serde::{
     Deserializer,
     de::{
-        DeserializeSeed, Error as _, Unexpected, Visitor,
+        Error as _, Unexpected, Visitor,
         value::{SeqDeserializer, StrDeserializer},
     },
     forward_to_deserialize_any,
 };
 
-/// Decodes one node.
-#[derive(Clone, Copy)]
-pub(super) struct Decoder<'n> {
-    pub(super) node: &'n Node,
-    pub(super) path: &'n Path<'n>,
-    pub(super) run: &'n Run,
+fn visit_integer<'de, V: Visitor<'de>>(integer: i128, visitor: V) -> Result<V::Value, DecodeError> {
+    if let Ok(unsigned) = u64::try_from(integer) {
+        visitor.visit_u64(unsigned)
+    } else if let Ok(signed) = i64::try_from(integer) {
+        visitor.visit_i64(signed)
+    } else {
+        visitor.visit_i128(integer)
+    }
 }
 
-impl<'n> Decoder<'n> {
-    pub(super) fn new(node: &'n Node, path: &'n Path<'n>, run: &'n Run) -> Self {
-        Self { node, path, run }
-    }
-
-    /// Decodes the node, and reports what is wrong with it.
-    pub(super) fn decode<'de, S: DeserializeSeed<'de>>(
-        self,
-        seed: S,
-    ) -> Result<S::Value, DecodeError> {
-        seed.deserialize(self)
-            .map_err(|error| self.blame(error, &self.node.place))
-    }
-
-    pub(super) fn blame(self, error: DecodeError, place: &Place) -> DecodeError {
-        self.run.blame(error, self.node, self.path, place)
-    }
-
-    /// The text of a scalar that may be taken literally, whatever it looks like.
-    fn string(self) -> Option<&'n str> {
-        match (&self.node.expansion, &self.node.value) {
-            (Some(expansion), _) => Some(&expansion.text),
-            (None, Value::Scalar(scalar)) => match scalar.resolve() {
-                Plain::Text(text) => Some(text),
-                _ => None,
-            },
-            (None, _) => None,
-        }
-    }
-
-    /// A map, or a struct with these fields.
-    pub(super) fn map<'de, V: Visitor<'de>>(
-        self,
-        fields: Option<&'static [&'static str]>,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
-        let entries = match &self.node.value {
-            Value::Map(entries) => entries.as_slice(),
-            _ if self.node.is_null() => &[],
-            _ => return Err(DecodeError::invalid_type(Unexpected::Other(""), &visitor)),
-        };
-        visitor.visit_map(Entries::new(self, entries, fields))
-    }
-
-    /// The integer value of a number with a decimal point, such as 5.0.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "it is whole and below 2^53"
-    )]
-    fn whole(self) -> Option<i128> {
-        const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
-        match &self.node.value {
-            Value::Scalar(scalar) => match scalar.resolve() {
-                Plain::Float(number) if number.fract() == 0.0 && number.abs() < EXACT => {
-                    Some(number as i128)
-                }
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn integer<'de, V: Visitor<'de>>(integer: i128, visitor: V) -> Result<V::Value, DecodeError> {
-        if let Ok(unsigned) = u64::try_from(integer) {
-            visitor.visit_u64(unsigned)
-        } else if let Ok(signed) = i64::try_from(integer) {
-            visitor.visit_i64(signed)
-        } else {
-            visitor.visit_i128(integer)
-        }
-    }
+/// A map, or a struct with these fields.
+fn map<'de, V: Visitor<'de>>(
+    decoder: Decoder<'_>,
+    fields: Option<&'static [&'static str]>,
+    visitor: V,
+) -> Result<V::Value, DecodeError> {
+    let entries = match &decoder.node.value {
+        Value::Map(entries) => entries.as_slice(),
+        _ if decoder.node.is_null() => &[],
+        _ => return Err(DecodeError::invalid_type(Unexpected::Other(""), &visitor)),
+    };
+    visitor.visit_map(Entries::new(decoder, entries, fields))
 }
 
 /// An integer may also be written with a decimal point, as in the Collector.
@@ -102,7 +44,7 @@ macro_rules! integers {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
             match self.whole() {
-                Some(integer) => Self::integer(integer, visitor),
+                Some(integer) => visit_integer(integer, visitor),
                 None => self.deserialize_any(visitor),
             }
         })*
@@ -122,7 +64,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
                 Plain::Bool(value) => visitor.visit_bool(value),
                 Plain::Int(value) => {
                     self.run.note_zeros(self.node, self.path);
-                    Self::integer(value, visitor)
+                    visit_integer(value, visitor)
                 }
                 Plain::Float(value) => visitor.visit_f64(value),
                 Plain::Text(text) => visitor.visit_str(text),
@@ -187,7 +129,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        self.map(None, visitor)
+        map(self, None, visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -196,7 +138,7 @@ impl<'de> Deserializer<'de> for Decoder<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.map(Some(fields), visitor)
+        map(self, Some(fields), visitor)
     }
 
     integers! {

@@ -10,14 +10,16 @@
 //!   without a message.
 
 mod access;
+mod decoder;
 mod deserializer;
+mod node_id;
 mod path;
 mod problem;
 mod run;
 mod stand_in;
 
 use super::{Diagnostics, Foreign, Node};
-use deserializer::Decoder;
+use decoder::Decoder;
 use path::Path;
 use problem::DecodeError;
 use run::Run;

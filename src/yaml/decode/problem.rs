@@ -1,6 +1,6 @@
 //! Turns the errors of serde into messages for the author of the file.
 
-use super::run::NodeId;
+use super::node_id::NodeId;
 use crate::yaml::{Node, Plain, Scalar, Value, beginning_of_url, hidden::is_host, list, nearest};
 use serde::de;
 use std::fmt;

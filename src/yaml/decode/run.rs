@@ -1,6 +1,7 @@
 //! The state of one decoding over all its attempts.
 
 use super::{
+    node_id::NodeId,
     path::Path,
     problem::{DecodeError, Problem, did_you_mean},
 };
@@ -12,16 +13,6 @@ use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
 };
-
-/// Identifies a node by its address, because the tree does not move during the decoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct NodeId(*const Node);
-
-impl From<&Node> for NodeId {
-    fn from(node: &Node) -> Self {
-        Self(std::ptr::from_ref(node))
-    }
-}
 
 /// The state of one decoding.
 #[derive(Debug)]
