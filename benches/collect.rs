@@ -243,7 +243,6 @@ fn settings() -> ResilienceSettings {
         statuses: Statuses::default(),
         retry: RetryConfig::default().policy(),
         timeout: TimeoutConfig::default(),
-        hedge: None,
         circuit_breaker: CircuitBreakerConfig::default(),
         cache: CacheConfig::default().policy(),
         freshness_objective: None,

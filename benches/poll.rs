@@ -89,7 +89,6 @@ fn host() -> TargetResilience {
         statuses: Statuses::default(),
         retry: retry.policy(),
         timeout: TimeoutConfig::default(),
-        hedge: None,
         circuit_breaker: CircuitBreakerConfig::default(),
         cache: CacheConfig::default().policy(),
         freshness_objective: None,

@@ -91,16 +91,6 @@ fn said(decision: &Value) -> (Tone, String) {
             let words = format!("chosen ({why}), expected to answer in {expected}");
             (Tone::Plain, words)
         }
-        "hedge" => {
-            let after = time("after");
-            let words = format!("no answer after {after}: another instance is asked too");
-            (Tone::Plain, words)
-        }
-        "outrun" => {
-            let took = time("took");
-            let words = format!("given up after {took}: another instance answered");
-            (Tone::Plain, words)
-        }
         "served_stale" => {
             let age = time("age");
             let words = format!("an older answer was served, {age} old");

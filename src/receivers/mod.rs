@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     client, http,
     settings::ComponentType,
-    yaml::{Cursor, Diagnostics, Foreign},
+    yaml::{Cursor, Diagnostics, Foreign, ForeignKey},
 };
 
 /// All kinds of receivers.
@@ -29,8 +29,12 @@ pub const KINDS: &[ComponentType] = &[
     },
 ];
 
-/// Keys that only the Collector's clients have.
+/// Keys that only the Collector's clients have, and one that was removed.
 const FOREIGN: Foreign = Foreign {
+    keys: &[ForeignKey::refused(
+        &["hedge"],
+        "hedging was removed; with a shorter `timeout`, a poll tries another instance sooner",
+    )],
     below: &[("tls", &client::TLS_FOREIGN), ("auth", &http::AUTH_FOREIGN)],
     ..Foreign::NONE
 };

@@ -30,7 +30,6 @@ pub struct Balancer {
     decay: Duration,
     left_out_for: Duration,
     loads: Vec<InstanceLoad>,
-    hedges: Hedges,
 }
 
 /// What an attempt says about its instance.
@@ -43,32 +42,8 @@ pub enum AttemptResult {
         /// `Retry-After`, if there was one.
         retry_after: Option<Duration>,
     },
-    /// It had not answered after this time, when another instance had.
-    Outrun(Duration),
     /// Nothing: the attempt was cancelled, or never sent.
     Unknown,
-}
-
-/// The result of a second request after a slow first one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hedged {
-    /// The second answer came first.
-    Won,
-    /// The answer to the first request came first.
-    Lost,
-    /// The second request failed.
-    Failed,
-}
-
-/// The number of second requests since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Hedges {
-    /// The second answer came first.
-    pub won: u64,
-    /// The answer to the first request came first.
-    pub lost: u64,
-    /// The second request failed.
-    pub failed: u64,
 }
 
 /// The instances whose breakers permit an attempt.
@@ -138,7 +113,6 @@ impl Balancer {
             decay: interval.saturating_mul(DECAY_INTERVALS),
             left_out_for,
             loads: vec![load; instances],
-            hedges: Hedges::default(),
         }
     }
 
@@ -149,7 +123,6 @@ impl Balancer {
                 *load = *old;
             }
         }
-        self.hedges = old.hedges;
     }
 
     /// The instance for the next request, without those in `tried` since the start of the poll or
@@ -199,24 +172,8 @@ impl Balancer {
                 load.failed = Some(now);
                 load.counts.failed += 1;
             }
-            AttemptResult::Outrun(took) => load.learn_at_least(took, now, decay),
             AttemptResult::Unknown => {}
         }
-    }
-
-    /// Records the end of a second request.
-    pub fn hedged(&mut self, hedged: Hedged) {
-        let Hedges { won, lost, failed } = &mut self.hedges;
-        *match hedged {
-            Hedged::Won => won,
-            Hedged::Lost => lost,
-            Hedged::Failed => failed,
-        } += 1;
-    }
-
-    /// The number of second requests.
-    pub fn hedges(&self) -> Hedges {
-        self.hedges
     }
 
     /// Counts an attempt that failed at this instance and was repeated at another one.
@@ -312,12 +269,6 @@ impl InstanceLoad {
         let took = took.as_secs_f64();
         let weight = self.weight(now, decay);
         self.seconds = took.max(self.seconds * weight + took * (1.0 - weight));
-        self.updated = Some(now);
-    }
-
-    /// The answer would have taken longer than this.
-    fn learn_at_least(&mut self, took: Duration, now: Instant, decay: Duration) {
-        self.seconds = self.faded(now, decay).max(took.as_secs_f64());
         self.updated = Some(now);
     }
 

@@ -82,19 +82,6 @@ pub enum BreakerScope {
     Both,
 }
 
-/// Whether a target with replicas gets a second request at another instance, if the first one takes
-/// longer than most of its recent answers. The first good answer counts. The second request takes a
-/// retry from the budget that all targets share.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct HedgeConfig {
-    /// Whether second requests are sent.
-    pub enabled: bool,
-    /// The share of recent answers that must have been faster; between 0.5 and 1. The rest is the
-    /// share of additional requests.
-    pub quantile: f64,
-}
-
 /// How long the last good answer of an endpoint is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -148,15 +135,6 @@ impl Default for CircuitBreakerConfig {
     }
 }
 
-impl Default for HedgeConfig {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            quantile: 0.95,
-        }
-    }
-}
-
 impl Default for CacheConfig {
     fn default() -> Self {
         Self {
@@ -203,13 +181,6 @@ impl CircuitBreakerConfig {
             counting: breaker::FailureCounting::Waves,
             ..self.endpoint_policy()
         }
-    }
-}
-
-impl HedgeConfig {
-    /// The quantile, if second requests are on.
-    pub fn policy(&self) -> Option<f64> {
-        self.enabled.then_some(self.quantile)
     }
 }
 

@@ -7,7 +7,7 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 
 use super::{
-    balancer::{Balancer, Gates, Hedges},
+    balancer::{Balancer, Gates},
     cache::{CacheCounts, Freshness, Reader},
     circuit::BreakerLevel,
     state::{BreakerCounters, BreakerState, BreakerView, TransitionReason},
@@ -63,9 +63,6 @@ impl TargetResilience {
                 let gates = state.gates(now, index);
                 let names = self.instances.iter().map(instance_name);
                 balancer_readings(&mut all, (balancer, gates), names, &of_endpoint, now);
-                if self.settings.hedge.is_some() {
-                    hedges(&mut all, balancer.hedges(), &of_endpoint);
-                }
             }
             endpoint_readings(&mut all, endpoint, &of_endpoint, now);
         }
@@ -124,20 +121,6 @@ fn balancer_readings(
         );
         let expected = Number::Double(balancer.expected(instance, now).as_secs_f64());
         push(all, &names::BALANCER_LATENCY, &of, &[], expected);
-    }
-}
-
-fn hedges(all: &mut ReportedReadings, hedges: Hedges, of: &[KeyValue; 2]) {
-    let Hedges { won, lost, failed } = hedges;
-    for (result, count) in [("won", won), ("lost", lost), ("failed", failed)] {
-        let result = [(names::RESULT, result)];
-        push(
-            all,
-            &names::POLL_HEDGES,
-            of,
-            &result,
-            Number::Unsigned(count),
-        );
     }
 }
 

@@ -115,16 +115,6 @@ pub enum DecisionEvent {
         /// The expected response time of the other instance that was drawn, in seconds.
         expected_of_other: Option<Seconds>,
     },
-    /// Another instance gets a request as well, because this one is slower than usual.
-    Hedge {
-        /// The time without an answer, in seconds.
-        after: Seconds,
-    },
-    /// The attempt was cancelled, because another instance had answered.
-    Outrun {
-        /// The time it had taken, in seconds.
-        took: Seconds,
-    },
     /// Another attempt follows.
     Retry {
         /// The wait before it, in seconds.

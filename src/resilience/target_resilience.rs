@@ -49,9 +49,6 @@ pub struct ResilienceSettings {
     pub retry: retry::RetryPolicy,
     /// The time limit of one attempt.
     pub timeout: TimeoutConfig,
-    /// The share of answers that must have been faster before a second instance gets a request.
-    /// `None` without hedging.
-    pub hedge: Option<f64>,
     /// When attempts are refused.
     pub circuit_breaker: CircuitBreakerConfig,
     /// How long answers are cached.

@@ -92,22 +92,6 @@ impl Timeout {
         });
     }
 
-    /// The attempt was cancelled after this time, because another instance had answered. The rest
-    /// of its time is unknown. It counts as a slow answer, so that the usual time does not become
-    /// shorter because of it.
-    pub fn outrun(&mut self, took: Duration, quantile: f64) {
-        if self.usual(quantile).is_some_and(|usual| usual <= took) {
-            let slow = self.quantile(0.99).unwrap_or_default().max(took);
-            self.keep(slow.into());
-        }
-    }
-
-    /// The time within which this share of the answers arrives. `None` with too few samples.
-    pub fn usual(&self, quantile: f64) -> Option<Duration> {
-        let is_known = !self.cold && self.window.len() >= MIN_SAMPLES;
-        self.quantile(quantile).filter(|_| is_known)
-    }
-
     /// The median of the latest samples.
     pub fn p50(&self) -> Option<Duration> {
         self.quantile(0.5)

@@ -185,8 +185,6 @@ metrics! {
         "Expected response time of the instance; a failure counts as at least 5 s.";
     BALANCER_PANIC = "betanet.balancer.panic", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE],
         "Whether more than half of the instances would be ejected, so that only open breakers exclude instances (1), or not (0).";
-    POLL_HEDGES = "betanet.poll.hedges", MetricKind::Counter, "{hedge}", &[ENDPOINT, URL_TEMPLATE, RESULT],
-        "Second requests to another instance after a slow first one, by result: the second answer came first (won), the first one did (lost), or the second request failed (failed).";
     MISSED_TICKS = "betanet.poll.missed_ticks", MetricKind::Counter, "{tick}", &[],
         "Polls that were due but not made, because an earlier one of the target was still running or the collector itself was late.";
     COUNTER_RESETS = "betanet.counter.resets", MetricKind::Counter, "{reset}", &[],
@@ -231,7 +229,6 @@ impl MetricsDetail {
             BALANCER_REQUESTS,
             BALANCER_LATENCY,
             BALANCER_PANIC,
-            POLL_HEDGES,
             TIMEOUT_EFFECTIVE,
             FRESHNESS_TIME,
         ];

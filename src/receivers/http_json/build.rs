@@ -210,7 +210,6 @@ impl Config {
             statuses: Statuses::new(&self.retry, &self.circuit_breaker),
             retry: self.retry.policy(),
             timeout: self.timeout,
-            hedge: self.hedge.policy(),
             circuit_breaker: self.circuit_breaker.clone(),
             cache: self.cache.policy(),
             freshness_objective: self.freshness_objective.map(Duration::get),

@@ -22,7 +22,6 @@ impl Config {
         self.discovery().check(at, diagnostics);
         self.check_limits(at, diagnostics);
         self.check_resilience(at, diagnostics);
-        self.check_hedge(at, diagnostics);
         self.check_client(at, diagnostics);
         let definitions = self.check_definition(at, diagnostics);
         self.check_parameters(&definitions, at, diagnostics);
@@ -101,20 +100,6 @@ impl Config {
                 Severity::Warning => at.warning(finding.path, finding.message, diagnostics),
                 Severity::Note => {}
             }
-        }
-    }
-
-    fn check_hedge(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let quantile = self.hedge.quantile;
-        if !(quantile > 0.5 && quantile < 1.0) {
-            let message = "must be more than 0.5 and less than 1";
-            at.error(&["hedge", "quantile"], message, diagnostics);
-        }
-        let has_replicas = self.targets.iter().any(TargetConfig::is_pool);
-        // A discovery may find a pool.
-        if self.hedge.enabled && !has_replicas && self.discovery().is_empty() {
-            let message = "does nothing: no target has `mode: replicas`";
-            at.warning(&["hedge"], message, diagnostics);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     },
     http::AuthConfig,
     resilience::{
-        config::{CacheConfig, CircuitBreakerConfig, HedgeConfig, RetryConfig, TimeoutConfig},
+        config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         per_instance::PerInstance,
     },
     settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
@@ -68,8 +68,6 @@ pub struct Config {
     pub retry: RetryConfig,
     /// When the collector stops sending requests to a node that does not answer.
     pub circuit_breaker: CircuitBreakerConfig,
-    /// Whether a second instance gets a request when the first one is slow.
-    pub hedge: HedgeConfig,
     /// How long a cached answer can be used.
     pub cache: CacheConfig,
     /// The maximum age of data that you promise. The collector counts the time within it and beyond
@@ -327,7 +325,6 @@ impl Default for Config {
             deadline: None,
             retry: RetryConfig::default(),
             circuit_breaker: CircuitBreakerConfig::default(),
-            hedge: HedgeConfig::default(),
             cache: CacheConfig::default(),
             freshness_objective: None,
             concurrency: 512,

@@ -6,7 +6,8 @@ use std::{borrow::Cow, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    AttemptError, AttemptRequest, AttemptResponse, PollProgress, PollResult, hedge::SentAttempt,
+    AttemptError, AttemptRequest, AttemptResponse, PollProgress, PollResult,
+    sent_attempt::SentAttempt,
 };
 use crate::{
     pipeline::{ErrorType, PollFailure, PollOutcome},
@@ -230,7 +231,7 @@ impl WitnessAttempt<'_> {
             Err(miss) => Heard::of_failure(miss.failure.error_type),
         };
         let finished = self.sent.finish(&mut self.progress, result);
-        self.host.settle_failed(finished);
+        self.host.settle_witness(finished);
         WitnessAnswer {
             heard,
             was_sent: self.progress.attempts > 0,

@@ -58,21 +58,10 @@ impl TargetResilience {
     ) -> Option<AttemptPermit<'_>> {
         let endpoint = ended.poll.endpoint;
         let choice = state.choice(now, endpoint, ended.poll.tried)?;
-        self.leave_for(state, now, endpoint, &choice)
-    }
-
-    /// Permission for an attempt at an instance that has not been tried.
-    pub(super) fn leave_for(
-        &self,
-        state: &mut HostState,
-        now: Instant,
-        endpoint: usize,
-        choice: &InstanceSelection,
-    ) -> Option<AttemptPermit<'_>> {
         if !self.fleet.take_retry(now) {
             return None;
         }
-        self.note_choice(state, endpoint, choice);
+        self.note_choice(state, endpoint, &choice);
         let circuit = state.circuits.at_mut(choice.instance);
         let changes = circuit.advance(now, endpoint);
         let place = self.place(endpoint, choice.instance);

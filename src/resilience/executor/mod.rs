@@ -9,10 +9,10 @@
 
 mod admission;
 mod careful;
-mod hedge;
 mod instance_selection;
 mod on_demand;
 mod outcome_handling;
+mod sent_attempt;
 
 use std::{
     sync::{MutexGuard, PoisonError},
@@ -21,14 +21,11 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
+pub use self::careful::{Confirmed, Declined, Manner, WitnessAnswer, WitnessAttempt};
 use self::{
     admission::AttemptPermit,
-    hedge::{FinishedAttempt, SentAttempt},
     on_demand::InFlightPoll,
-};
-pub use self::{
-    careful::{Confirmed, Declined, Manner, WitnessAnswer, WitnessAttempt},
-    hedge::Racer,
+    sent_attempt::{FinishedAttempt, SentAttempt},
 };
 use super::{
     cache::{CacheHeaders, Fallback, Reader},
@@ -87,8 +84,6 @@ pub struct PollRun<'h> {
     elsewhere: Option<AttemptPermit<'h>>,
     /// The attempt in progress.
     sent: Option<SentAttempt<'h>>,
-    /// A second attempt beside it.
-    hedge: Option<SentAttempt<'h>>,
     result: Option<PollResult>,
     /// Tells readers that wait for this poll; the last field, so that it is dropped last.
     in_flight: Option<InFlightPoll<'h>>,
@@ -257,7 +252,6 @@ impl TargetResilience {
             delay: None,
             elsewhere: None,
             sent: None,
-            hedge: None,
             result: None,
             in_flight: Some(self.start_poll(endpoint)),
         }

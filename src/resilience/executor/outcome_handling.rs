@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     AttemptError, AttemptResponse, EndedAttempt, NextAction, admission::AttemptPermit,
-    hedge::FinishedAttempt,
+    sent_attempt::FinishedAttempt,
 };
 use crate::{
     pipeline::{PollFailure, PollOutcome},
@@ -76,8 +76,8 @@ impl TargetResilience {
         }
     }
 
-    /// Handles a failed attempt of two that were in progress. The other one decides what follows.
-    pub(super) fn settle_failed(&self, finished: FinishedAttempt<'_>) {
+    /// Handles the attempt at a witness: updates the breakers. Nothing follows from it for a poll.
+    pub(super) fn settle_witness(&self, finished: FinishedAttempt<'_>) {
         let FinishedAttempt {
             mut held,
             ended,

@@ -63,7 +63,6 @@ fn without_retries() -> ResilienceSettings {
         statuses: Statuses::default(),
         retry: retry.policy(),
         timeout: TimeoutConfig::default(),
-        hedge: None,
         circuit_breaker: CircuitBreakerConfig::default(),
         cache: CacheConfig::default().policy(),
         freshness_objective: None,

@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{Either, select};
 use http::{HeaderMap, StatusCode};
 use tokio::{
     sync::Semaphore,
@@ -41,7 +40,6 @@ use crate::{
     resilience::{
         executor::{
             AttemptError, AttemptRequest, AttemptResponse, Declined, Manner, NextStep, PollResult,
-            PollRun, Racer,
         },
         outcome::ResultClass,
         per_instance::PerInstance,
@@ -119,49 +117,13 @@ impl EndpointPoller {
         let mut polled = loop {
             match run.next().await {
                 NextStep::Done(polled) => break polled,
-                NextStep::Attempt(request) => match self.hedge_after(&run) {
-                    None => run.record(self.attempt(request).await),
-                    // Boxed, since few polls need a second attempt.
-                    Some(delay) => Box::pin(self.race(&mut run, request, delay)).await,
-                },
+                NextStep::Attempt(request) => run.record(self.attempt(request).await),
             }
         };
         if let PollOutcome::Fresh(body) | PollOutcome::NotModified(body) = &mut polled.outcome {
             self.finish(body).await;
         }
         Self::result(started, polled)
-    }
-
-    /// After which time another instance is asked as well. A `POST` is not made twice.
-    fn hedge_after(&self, run: &PollRun<'_>) -> Option<Duration> {
-        match self.method() {
-            Method::Post => None,
-            Method::Get | Method::Head => run.hedge_after(),
-        }
-    }
-
-    /// Makes an attempt, and another one beside it if there is no answer after `delay`.
-    async fn race(&self, run: &mut PollRun<'_>, request: AttemptRequest, delay: Duration) {
-        let mut first = pin!(self.attempt(request));
-        if let Ok(result) = timeout(delay, first.as_mut()).await {
-            return run.record(result);
-        }
-        let Some(request) = run.hedge(delay) else {
-            return run.record(first.await);
-        };
-        let hedge = pin!(self.attempt(request));
-        match select(first, hedge).await {
-            Either::Left((result, hedge)) => {
-                if !run.record_first(Racer::First, result) {
-                    run.record_last(Racer::Hedge, hedge.await);
-                }
-            }
-            Either::Right((result, first)) => {
-                if !run.record_first(Racer::Hedge, result) {
-                    run.record_last(Racer::First, first.await);
-                }
-            }
-        }
     }
 
     /// Maps a body that was kept (304), and gives up the text of any body: what a poll holds until

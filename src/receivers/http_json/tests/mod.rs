@@ -3,7 +3,6 @@
 mod answers;
 mod documents;
 mod dropped;
-mod hedge;
 mod hours;
 mod lab;
 mod posts;
@@ -157,7 +156,6 @@ fn single_attempts() -> ResilienceSettings {
             max: settings::Duration::from_secs(5),
             adaptive: false,
         },
-        hedge: None,
         circuit_breaker: breaker,
         cache: CacheConfig::default().policy(),
         freshness_objective: None,
