@@ -53,12 +53,16 @@ impl Discovery {
             sources: sources.collect(),
             merge: Arc::new(Merge::new(settings, taken)?),
             status,
+            findings: Arc::default(),
         })
     }
 
     /// Shows how its sources are.
     pub fn sources(&self) -> Sources {
-        Sources(Arc::clone(&self.status))
+        Sources {
+            status: Arc::clone(&self.status),
+            findings: Arc::clone(&self.findings),
+        }
     }
 }
 

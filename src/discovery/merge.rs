@@ -9,7 +9,7 @@ use super::{
     group::{Group, Parsed},
     incumbents::Incumbents,
     relabel::RelabelRule,
-    replica_set::ReplicaSet,
+    replica_set::{AddressPosition, ReplicaSet},
     shard::ShardConfig,
     source::SourceSnapshot,
     target::{ADDRESS, LabelError, METRICS_PATH, SCHEME, shard_key},
@@ -37,6 +37,8 @@ pub(super) struct Merged {
     pub(super) targets: Vec<DiscoveredTarget>,
     /// One a source.
     pub(super) counts: Vec<ResultCounts>,
+    /// What became of each address: one list a source, in the order of its groups.
+    pub(super) results: Vec<Vec<DiscoveryResult>>,
     /// What is wrong with targets that are left out, and the first address of each kind.
     pub(super) complaints: BTreeMap<String, String>,
 }
@@ -114,16 +116,22 @@ impl Merge {
         };
         for (source, known) in sources.enumerate() {
             merged.counts.push(ResultCounts::default());
+            merged.results.push(Vec::new());
             let refused: usize = known.parts.iter().map(|part| part.refused.count).sum();
             merged.count(source, DiscoveryResult::Invalid, refused as u64);
             for (part, group) in groups(known) {
                 let labels = labels_of(part, group);
                 for address in &group.addresses {
                     match self.judge(address, &labels, &mut so_far, &mut merged) {
-                        Evaluated::Is(result) => merged.count(source, result, 1),
+                        Evaluated::Is(result) => {
+                            merged.count(source, result, 1);
+                            merged.add(source, result);
+                        }
                         Evaluated::OfPool(found) => {
+                            // The pool corrects it when all of it is known.
+                            let position = merged.add(source, DiscoveryResult::Kept);
                             if let Some(pool) = so_far.pools.get_mut(&found.name) {
-                                pool.add(source, found);
+                                pool.add(position, found);
                             }
                         }
                     }
@@ -139,11 +147,10 @@ impl Merge {
     /// What an address and the labels of its group name.
     fn target(&self, address: &str, of_group: &Labels) -> Result<DiscoveredTarget, LeftOut> {
         let mut labels = self.labels(address, of_group);
-        let before = labels.get(SCHEME).cloned();
-        if self.scheme == Scheme::Https && before.as_deref() != Some("https") {
+        if self.is_downgrade(&labels) {
             return Err(LeftOut::Bad(LabelError::Downgrade));
         }
-        if !self.rules.iter().all(|rule| rule.apply(&mut labels)) {
+        if self.relabel(&mut labels).is_some() {
             return Err(LeftOut::As(DiscoveryResult::Dropped));
         }
         let key = shard_key(&labels);
@@ -192,8 +199,30 @@ impl Merge {
         Evaluated::OfPool(target)
     }
 
+    /// Applies the rules. Gives the position of the rule that drops the target, if one does.
+    pub(super) fn relabel(&self, labels: &mut Labels) -> Option<usize> {
+        self.rules.iter().position(|rule| !rule.apply(labels))
+    }
+
+    /// The rule at this position.
+    pub(super) fn rule(&self, position: usize) -> Option<&RelabelRule> {
+        self.rules.get(position)
+    }
+
+    /// The shard of this collector.
+    pub(super) fn shard(&self) -> Option<ShardConfig> {
+        self.shard
+    }
+
+    /// Whether the labels, before relabeling, would take away the TLS that the configuration asks
+    /// for.
+    pub(super) fn is_downgrade(&self, labels: &Labels) -> bool {
+        let scheme = labels.get(SCHEME).map(String::as_str);
+        self.scheme == Scheme::Https && scheme != Some("https")
+    }
+
     /// The labels before relabelling.
-    fn labels(&self, address: &str, of_group: &Labels) -> Labels {
+    pub(super) fn labels(&self, address: &str, of_group: &Labels) -> Labels {
         let mut labels = of_group.clone();
         labels.insert(ADDRESS.to_owned(), address.to_owned());
         labels.retain(|_, value| !value.is_empty());
@@ -206,13 +235,13 @@ impl Merge {
 }
 
 /// The groups of all parts.
-fn groups(known: &SourceSnapshot) -> impl Iterator<Item = (&Parsed, &Group)> {
+pub(super) fn groups(known: &SourceSnapshot) -> impl Iterator<Item = (&Parsed, &Group)> {
     let parts = known.parts.iter();
     parts.flat_map(|part| part.groups.iter().map(|group| (&**part, group)))
 }
 
 /// The labels that all targets of a group have before relabelling.
-fn labels_of(part: &Parsed, group: &Group) -> Labels {
+pub(super) fn labels_of(part: &Parsed, group: &Group) -> Labels {
     let mut labels = group.labels();
     let origin = part.origin.iter();
     labels.extend(origin.map(|(name, at)| ((*name).to_owned(), at.clone())));
@@ -240,13 +269,27 @@ impl Merged {
         let Some(target) = self.targets.get_mut(pool.position) else {
             return;
         };
-        for (source, result, address) in pool.close(target) {
-            if result == DiscoveryResult::OverLimit {
+        for member in pool.close(target) {
+            let AddressPosition { source, index } = member.position;
+            if member.result == DiscoveryResult::OverLimit {
                 let message = format!("a pool has at most {INSTANCES_MAX} instances");
-                self.complain(&address, message);
+                self.complain(&member.address, message);
             }
-            self.count(source, result, 1);
+            self.count(source, member.result, 1);
+            let results = self.results.get_mut(source);
+            if let Some(result) = results.and_then(|results| results.get_mut(index)) {
+                *result = member.result;
+            }
         }
+    }
+
+    /// Notes what became of the next address of a source.
+    fn add(&mut self, source: usize, result: DiscoveryResult) -> AddressPosition {
+        let index = self.results.get_mut(source).map_or(0, |results| {
+            results.push(result);
+            results.len() - 1
+        });
+        AddressPosition { source, index }
     }
 
     fn complain(&mut self, address: &str, why: impl ToString) {

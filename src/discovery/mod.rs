@@ -23,6 +23,7 @@ mod config;
 mod dns;
 mod discovery_result;
 mod file;
+mod findings;
 mod group;
 mod http;
 mod incumbents;
@@ -53,8 +54,12 @@ pub use self::{
     status::{ShownShard, SourceStatus},
     target::{Address, DiscoveredTarget},
 };
-use self::{merge::Merge, source::DiscoverySource, status::SourceStatuses};
-use crate::{runtime::Clock, telemetry::Meter};
+use self::{findings::LastFindings, merge::Merge, source::DiscoverySource, status::SourceStatuses};
+use crate::{
+    pipeline::{AddressFilter, AddressList, Window},
+    runtime::Clock,
+    telemetry::Meter,
+};
 
 /// Labels of a target, by name.
 type Labels = BTreeMap<String, String>;
@@ -94,6 +99,7 @@ pub struct Discovery {
     sources: Vec<DiscoverySource>,
     merge: Arc<Merge>,
     status: Arc<SourceStatuses>,
+    findings: Arc<LastFindings>,
 }
 
 /// What was found.
@@ -107,18 +113,28 @@ pub struct Found {
 
 /// What is known of the sources of a receiver.
 #[derive(Debug, Clone)]
-pub struct Sources(Arc<SourceStatuses>);
+pub struct Sources {
+    status: Arc<SourceStatuses>,
+    findings: Arc<LastFindings>,
+}
 
 impl Sources {
     /// What is known now, one a source.
     pub fn list(&self) -> Vec<SourceStatus> {
-        self.0.sources()
+        self.status.sources()
+    }
+
+    /// The addresses that the sources name and `filter` takes, as far as they are in the window.
+    pub fn addresses(&self, filter: &AddressFilter, window: Window) -> AddressList {
+        let names: Vec<_> = self.list().into_iter().map(|source| source.name).collect();
+        let findings = self.findings.get();
+        findings.map_or_else(AddressList::default, |of| of.list(&names, filter, window))
     }
 
     /// Why none of the targets that the sources name is polled; none if one is, or before all of
     /// them have answered.
     pub fn notice(&self) -> Option<String> {
-        self.0.notice()
+        self.status.notice()
     }
 }
 

@@ -11,11 +11,25 @@ pub(super) struct ReplicaSet {
     members: Vec<Replica>,
 }
 
+/// Where an address stands: the position of its source, and its own among all that the source names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AddressPosition {
+    pub(super) source: usize,
+    pub(super) index: usize,
+}
+
+/// What becomes of an address that wants to be an instance of a pool.
+#[derive(Debug)]
+pub(super) struct ReplicaResult {
+    pub(super) position: AddressPosition,
+    pub(super) result: DiscoveryResult,
+    pub(super) address: String,
+}
+
 /// An address that wants to be an instance of it.
 #[derive(Debug)]
 struct Replica {
-    /// The position of the source that names it.
-    source: usize,
+    position: AddressPosition,
     endpoint: HttpUrl,
     labels: Labels,
 }
@@ -29,23 +43,19 @@ impl ReplicaSet {
         }
     }
 
-    pub(super) fn add(&mut self, source: usize, found: DiscoveredTarget) {
+    pub(super) fn add(&mut self, position: AddressPosition, found: DiscoveredTarget) {
         let labels = found.labels;
         let endpoints = found.located.into_urls();
         self.members.extend(endpoints.map(|endpoint| Replica {
-            source,
+            position,
             endpoint,
             labels: labels.clone(),
         }));
     }
 
-    /// Makes `target` what its members are together, and says of each of them its source, what
-    /// becomes of it, and its address. The order in which they were found means nothing: the DNS
-    /// mixes it.
-    pub(super) fn close(
-        mut self,
-        target: &mut DiscoveredTarget,
-    ) -> Vec<(usize, DiscoveryResult, String)> {
+    /// Makes `target` what its members are together, and says what becomes of each of them. The
+    /// order in which they were found means nothing: the DNS mixes it.
+    pub(super) fn close(mut self, target: &mut DiscoveredTarget) -> Vec<ReplicaResult> {
         let key = |member: &Replica| (member.endpoint.address(), member.endpoint.get().to_string());
         self.members.sort_by_cached_key(key);
         let (mut instances, mut fates) = (Vec::new(), Vec::new());
@@ -58,7 +68,11 @@ impl ReplicaSet {
                 (false, true) => DiscoveryResult::OverLimit,
                 (false, false) => DiscoveryResult::Kept,
             };
-            fates.push((member.source, result, address.clone()));
+            fates.push(ReplicaResult {
+                position: member.position,
+                result,
+                address: address.clone(),
+            });
             last = address;
             if result == DiscoveryResult::Kept {
                 instances.push(member);

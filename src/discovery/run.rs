@@ -7,15 +7,13 @@ use tokio::sync::watch;
 
 use super::{
     DiscoveredTarget, Discovery, Found,
+    findings::{Findings, LastFindings, SourceSnapshots},
     merge::{Merge, Merged},
     notice::notice,
     source::SourceSnapshot,
     status::SourceStatuses,
 };
 use crate::runtime::Tasks;
-
-/// What each source knows; none before its first answer.
-type SourceSnapshots = Vec<Option<Arc<SourceSnapshot>>>;
 
 impl Discovery {
     /// Asks the sources until `tasks` stops. What is found stands in the channel, from the first
@@ -32,10 +30,15 @@ impl Discovery {
             });
         }
         let (sender, found) = watch::channel(Found::default());
-        let (merge, status, stop) = (self.merge, self.status, tasks.stopping());
+        let (merge, status, findings) = (self.merge, self.status, self.findings);
+        let stop = tasks.stopping();
         tasks.spawn_supervised(format!("discovery of {receiver}"), move || {
-            let (merge, status) = (Arc::clone(&merge), Arc::clone(&status));
-            let merging = merge_each_change(merge, status, known.clone(), sender.clone());
+            let reporting = MergeReport {
+                status: Arc::clone(&status),
+                findings: Arc::clone(&findings),
+            };
+            let merge = Arc::clone(&merge);
+            let merging = merge_each_change(merge, reporting, known.clone(), sender.clone());
             stop.clone().run_until_cancelled_owned(merging).map(drop)
         });
         found
@@ -53,9 +56,15 @@ fn publish(slots: &watch::Sender<SourceSnapshots>, position: usize, known: Sourc
     });
 }
 
+/// Where a merge says what it did.
+struct MergeReport {
+    status: Arc<SourceStatuses>,
+    findings: Arc<LastFindings>,
+}
+
 async fn merge_each_change(
     merge: Arc<Merge>,
-    status: Arc<SourceStatuses>,
+    report: MergeReport,
     mut slots: watch::Receiver<SourceSnapshots>,
     sender: watch::Sender<Found>,
 ) {
@@ -64,17 +73,24 @@ async fn merge_each_change(
     while slots.changed().await.is_ok() {
         let known = slots.borrow_and_update().clone();
         let is_complete = known.iter().all(Option::is_some);
-        let merge = Arc::clone(&merge);
-        let polled = Arc::clone(&sender.borrow().targets);
+        let (by, polled) = (Arc::clone(&merge), Arc::clone(&sender.borrow().targets));
         // A hundred thousand targets take long enough to delay a poll.
-        let merged = tokio::task::spawn_blocking(move || merge_known(&merge, &known, &polled));
-        let merged = match merged.await {
-            Ok(merged) => merged,
+        let merged = tokio::task::spawn_blocking(move || {
+            let merged = merge_known(&by, &known, &polled);
+            (merged, known)
+        });
+        let (mut merged, known) = match merged.await {
+            Ok(done) => done,
             // Begun anew by who runs this; what was found before stays.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_stopping) => return,
         };
-        status.counted(&merged.counts);
+        report.status.counted(&merged.counts);
+        report.findings.set(Findings {
+            merge: Arc::clone(&merge),
+            known,
+            results: std::mem::take(&mut merged.results),
+        });
         for (error, address) in &merged.complaints {
             if !complaints.contains_key(error) {
                 tracing::warn!(address, error, "discovered targets are left out");
@@ -83,7 +99,7 @@ async fn merge_each_change(
         complaints = merged.complaints;
         if is_complete {
             let notice = notice(&merged.counts, had_targets);
-            status.noted(notice);
+            report.status.noted(notice);
         }
         had_targets |= merged.counts.iter().flatten().any(|count| *count > 0);
         let found = Found {

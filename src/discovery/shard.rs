@@ -50,7 +50,8 @@ impl ShardConfig {
         self.shard_of(key) == index
     }
 
-    fn shard_of(&self, key: &str) -> u32 {
+    /// The number of the shard that polls the target with this key.
+    pub(super) fn shard_of(&self, key: &str) -> u32 {
         let hash = low_half_of_md5(key);
         match self.hash {
             ShardHash::HashMod => {

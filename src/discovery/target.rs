@@ -12,7 +12,7 @@ pub(super) const SCHEME: &str = "__scheme__";
 /// Label: what stands between the address and the paths of the definition.
 pub(super) const METRICS_PATH: &str = "__metrics_path__";
 /// Label: the pool of which the address is an instance.
-const POOL: &str = "__pool__";
+pub(super) const POOL: &str = "__pool__";
 /// Label: what a target is called, if there is no `target`.
 const INSTANCE: &str = "instance";
 /// Label: what a target is called. It is also the label that the collector sets.

@@ -9,9 +9,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    ComponentRow, ConfigSummary, DecisionRow, Destination, FleetSnapshot, FleetSummary, Flow,
-    GraphNode, PipelineGraph, ReceiverSummary, TargetDetail, TargetGlance, TargetPage, TargetQuery,
-    TargetRow, decision_row,
+    AddressPage, AddressQuery, AddressRow, ComponentRow, ConfigSummary, DecisionRow, Destination,
+    FleetSnapshot, FleetSummary, Flow, GraphNode, PipelineGraph, ReceiverSummary, TargetDetail,
+    TargetGlance, TargetPage, TargetQuery, TargetRow, decision_row,
     fleet_snapshot::SharedLook,
     fleet_summary,
     flow::FlowHistory,
@@ -19,7 +19,10 @@ use super::{
     overview_context::OverviewContext,
     target_row::seconds,
 };
-use crate::{pipeline::ComponentKind, telemetry::OwnFigures};
+use crate::{
+    pipeline::{ComponentKind, Window},
+    telemetry::OwnFigures,
+};
 
 /// A look is shared for so long at least.
 const SHARED: Duration = Duration::from_millis(500);
@@ -151,6 +154,35 @@ impl Overview {
                 .map(|component| GraphNode::processor(component, &figures, &flow))
                 .collect(),
             exporters: self.destinations(&figures, &flow),
+        }
+    }
+
+    /// The addresses that are asked for, of those that the sources name.
+    pub fn addresses(&self, query: &AddressQuery) -> AddressPage {
+        let (mut total, mut matched) = (0, 0);
+        let mut addresses = Vec::new();
+        for (receiver, origins) in self.context.board.origins() {
+            if query.receiver.as_ref().is_some_and(|id| *id != receiver) {
+                continue;
+            }
+            let window = Window {
+                skip: query.offset.saturating_sub(matched),
+                limit: query.limit - addresses.len(),
+            };
+            let list = origins.addresses(&query.filter, window);
+            total += list.total;
+            matched += list.matched;
+            addresses.extend(list.addresses.into_iter().map(|found| AddressRow {
+                receiver: receiver.clone(),
+                found,
+            }));
+        }
+        let end = query.offset.saturating_add(addresses.len());
+        AddressPage {
+            total,
+            matched,
+            next: (!addresses.is_empty() && end < matched).then_some(end),
+            addresses,
         }
     }
 

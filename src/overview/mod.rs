@@ -5,6 +5,7 @@
 //! (the status board, breakers, response times, the accounts of exporters), and those who look at
 //! about the same time share one look.
 
+mod address_query;
 mod advice;
 mod component_row;
 mod config_summary;
@@ -25,6 +26,7 @@ mod target_state;
 pub mod words;
 
 pub use self::{
+    address_query::{AddressPage, AddressQuery, AddressQueryError, AddressRow},
     advice::advice,
     component_row::ComponentRow,
     config_summary::{ConfigLine, ConfigSummary, PipelineShape},

@@ -6,6 +6,7 @@
 
 mod allowance;
 mod component;
+mod discovered_address;
 mod exemplar;
 mod glance;
 mod poll;
@@ -23,6 +24,7 @@ mod target_names;
 pub use allowance::{Allowance, Share};
 pub use cached_answer::{CacheStatus, CachedAnswer};
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
+pub use discovered_address::{AddressFilter, AddressList, DiscoveredAddress, Window};
 pub use exemplar::Exemplar;
 pub use glance::{BreakerGlance, Glance};
 pub use poll::{Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome};

@@ -10,7 +10,10 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::{Body, CachedAnswer, Glance, Poll, PollFailure, PollOutcome, Prober, Target};
+use super::{
+    AddressFilter, AddressList, Body, CachedAnswer, Glance, Poll, PollFailure, PollOutcome, Prober,
+    Target, Window,
+};
 
 /// The latest state of every target. Receivers write it, and extensions read it.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub trait DiscoveryStatus: fmt::Debug + Send + Sync {
     fn sources(&self) -> serde_json::Value;
     /// Why none of the targets that the sources name is polled; none if one is.
     fn notice(&self) -> Option<String>;
+    /// The addresses that the sources name and `filter` takes, as far as they are in the window.
+    fn addresses(&self, filter: &AddressFilter, window: Window) -> AddressList;
 }
 
 /// The internal state of a target.

@@ -292,6 +292,52 @@ async fn pipelines_discovery_and_configuration_are_told_without_secrets() {
 }
 
 #[tokio::test]
+async fn addresses_are_told_with_their_labels_and_come_in_pages() {
+    let node = documented_node();
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("a.json");
+    let groups = json!([
+        {"targets": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"], "labels": {"env": "test"}},
+        {"targets": [node.address().to_string()], "labels": {"env": "prod", "instance": "n1"}},
+    ]);
+    std::fs::write(&file, groups.to_string()).unwrap();
+    let keys = format!(
+        "file_sd_configs: [{{files: ['{}']}}], relabel_configs: [\
+         {{source_labels: [env], regex: test, action: drop}}, {{regex: env, action: labeldrop}}]",
+        file.display()
+    );
+    let stand = Options::default().start_with(&keys).await;
+    let all = eventually("the file is read", PATIENCE, async || {
+        let all = api(&stand, "discovery/addresses").await;
+        (all["total"] == 4).then_some(all)
+    })
+    .await;
+    assert_eq!((&all["matched"], &all["next"]), (&json!(4), &Value::Null));
+    let path = "discovery/addresses?result=dropped&limit=2";
+    let first = api(&stand, path).await;
+    assert_eq!((&first["matched"], &first["next"]), (&json!(3), &json!(2)));
+    let dropped = &first["addresses"][0];
+    assert_eq!(dropped["address"], "127.0.0.1:1");
+    assert_eq!(dropped["why"], "`relabel_configs/0`: drop [env] `test`");
+    assert_eq!(dropped["after"], json!({}));
+    let second = api(&stand, &format!("{path}&offset=2")).await;
+    assert_eq!(second["addresses"].as_array().unwrap().len(), 1);
+    assert_eq!(second["next"], Value::Null);
+    let kept = api(&stand, "discovery/addresses?q=n1&receiver=betanet").await;
+    let kept = &kept["addresses"][0];
+    assert_eq!(
+        (&kept["result"], &kept["target"]),
+        (&json!("kept"), &json!("n1"))
+    );
+    assert_eq!(kept["before"]["env"], "prod");
+    assert_eq!(kept["after"]["env"], Value::Null);
+    assert_eq!(kept["after"]["instance"], "n1");
+    let mistake = api(&stand, "discovery/addresses?result=lost").await;
+    let error = mistake["error"].as_str().unwrap();
+    assert!(error.contains("there is: kept, dropped"), "{error}");
+}
+
+#[tokio::test]
 async fn events_tell_what_changes_and_only_so_many_clients_listen() {
     let node = documented_node();
     let options = Options {

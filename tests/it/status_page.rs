@@ -505,3 +505,83 @@ async fn all_that_a_page_loads_is_small_and_forbids_what_is_not_its_own() {
         .unwrap();
     assert_eq!(page.status(), 404);
 }
+
+/// A discovery of 10,000 addresses: one is polled, one is no address, and a rule drops the others.
+async fn with_addresses(folder: &tempfile::TempDir, node: &Node) -> Stand {
+    let dropped: Vec<_> = (0..9_998)
+        .map(|n| format!("127.0.{}.{}:1", n / 250, n % 250 + 1))
+        .collect();
+    let groups = json!([
+        {"targets": dropped, "labels": {"env": "test", "__meta_note": HOSTILE}},
+        {"targets": [node.address().to_string(), "x/y"],
+         "labels": {"env": "prod", "instance": "node-1"}},
+    ]);
+    std::fs::write(folder.path().join("targets.json"), groups.to_string()).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let options = Options {
+        extensions: vec![(
+            "status_page".to_owned(),
+            format!("{{endpoint: \"{address}\"}}"),
+        )],
+        ..Options::default()
+    };
+    let keys = format!(
+        "file_sd_configs: [{{files: ['{}/*.json']}}], relabel_configs: [\
+         {{source_labels: [env], target_label: stage, action: uppercase}}, \
+         {{source_labels: [env], regex: test, action: drop}}]",
+        folder.path().display()
+    );
+    let mut stand = options.start_with(&keys).await;
+    stand.address = address;
+    stand
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium: run tests/run"]
+async fn the_discovery_shows_each_of_ten_thousand_addresses_and_why_it_was_dropped() {
+    let (node, folder) = (documented_node(), tempfile::TempDir::new().unwrap());
+    let stand = with_addresses(&folder, &node).await;
+    let url = format!("http://{}/discovery", stand.address);
+    eventually("all addresses are known", PATIENCE, async || {
+        let page = get(&url).await.ok()?.text().await.ok()?;
+        page.contains("10\u{2009}000 addresses").then_some(())
+    })
+    .await;
+    for (size, width, height, is_dark) in [
+        ("desk", 1280, 900, false),
+        ("phone", 360, 740, true),
+        ("wall", 3840, 2160, true),
+    ] {
+        let browser = Browser::open(width, height, is_dark).await;
+        browser.go(&url).await;
+        let rows = "return document.querySelectorAll('.addresses tbody tr').length";
+        assert_eq!(browser.run(rows).await, 50, "a page of them");
+        let first = browser.text(".addresses tbody tr").await;
+        assert!(first.contains(HOSTILE), "{first}");
+        let rule = "`relabel_configs/1`: drop [env] `test`";
+        assert!(first.contains(rule), "{first}");
+        browser.picture(&format!("addresses-{size}")).await;
+        assert_eq!(barriers(&browser).await, Vec::<String>::new(), "{size}");
+        let overflow = "return document.documentElement.scrollWidth - window.innerWidth";
+        assert!(
+            browser.run(overflow).await.as_f64().unwrap() <= 0.0,
+            "{size} is too wide"
+        );
+        // The reader asks for what is polled, and for what was refused.
+        for (result, expected) in [("kept", "STAGE=PROD"), ("invalid", "no host and port")] {
+            let link = format!("document.querySelector('nav.legend a[href*={result}]').click()");
+            browser.run(&link).await;
+            browser
+                .until(
+                    "one is left",
+                    &format!("return location.search.includes('{result}') && document.querySelectorAll('.addresses tbody tr').length === 1"),
+                )
+                .await;
+            let row = browser.text(".addresses tbody tr").await;
+            let has = row.to_uppercase().contains(&expected.to_uppercase());
+            assert!(has, "{row}");
+        }
+        assert_sound(&browser, &stand.address, size).await;
+        browser.close().await;
+    }
+}

@@ -29,6 +29,11 @@ impl RelabelRule {
         })
     }
 
+    /// The rule as it is configured.
+    pub(super) fn config(&self) -> &RelabelConfig {
+        &self.config
+    }
+
     /// Rewrites `labels`; false if the target is to be dropped.
     pub(super) fn apply(&self, labels: &mut Labels) -> bool {
         let is_match = |text: &str| self.regex.is_match(text);

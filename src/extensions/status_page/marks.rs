@@ -40,6 +40,23 @@ pub(super) fn component(row: &ComponentRow) -> Markup {
     }
 }
 
+/// The mark of what became of an address that a source names.
+pub(super) fn result(name: &str) -> Markup {
+    let (class, sign) = match name {
+        "kept" => ("fresh", "✓"),
+        "dropped" => ("pending", "–"),
+        "other_shard" => ("pending", "→"),
+        "duplicate" => ("late", "="),
+        "over_limit" => ("failing", "!"),
+        _ => ("open", "✕"),
+    };
+    html! {
+        span class=(format!("mark {class}")) {
+            span.sign aria-hidden="true" { (sign) } " " (name.replace('_', " "))
+        }
+    }
+}
+
 /// The page of a target.
 pub(super) fn target_url(name: &str) -> String {
     format!("/targets/{}", utf8_percent_encode(name, IN_PATH))

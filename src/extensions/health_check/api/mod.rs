@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use self::target_answer::TargetAnswer;
 use crate::{
     http::{Listeners, Request, Response, Route, RouteError, ServerConfig},
-    overview::{Overview, TargetQuery},
+    overview::{AddressQuery, Overview, TargetQuery},
     pipeline::{Mapping, StatusBoard},
     runtime::Clock,
 };
@@ -57,6 +57,11 @@ impl Api {
         let discovery = self.route(id, "/api/v1/discovery", "where targets are found", |api| {
             json_response(&api.discovery())
         });
+        let api = self.clone();
+        let addresses = Route::get(id, "/api/v1/discovery/addresses", move |request| {
+            ready(api.addresses(&request))
+        });
+        let addresses = addresses.described("each address that a source names, with its labels");
         let config = self.route(id, "/api/v1/config", "the configuration that runs", |api| {
             json_response(&api.config())
         });
@@ -66,7 +71,9 @@ impl Api {
         });
         let events = events.described("what changes, as server-sent events");
         let events = events.at_most(events::CLIENTS_MAX);
-        for route in [fleet, targets, pipelines, discovery, config, events] {
+        for route in [
+            fleet, targets, pipelines, discovery, addresses, config, events,
+        ] {
             listeners.route(server, route)?;
         }
         Ok(())
@@ -140,6 +147,14 @@ impl Api {
             })
             .collect();
         json!({ "receivers": receivers })
+    }
+
+    /// The addresses that the sources name.
+    fn addresses(&self, request: &Request) -> Response {
+        match AddressQuery::default().read(&request.query) {
+            Ok(query) => json_response(&self.overview.addresses(&query)),
+            Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+        }
     }
 
     fn config(&self) -> Value {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     discovery::{Address, DiscoveredTarget, Discovery, Found, SourceStatus, Sources},
-    pipeline::DiscoveryStatus,
+    pipeline::{AddressFilter, AddressList, DiscoveryStatus, Window},
     receivers::http_json::{config::TargetConfig, context::Context},
     runtime::{Clock, Tasks},
 };
@@ -133,6 +133,10 @@ impl DiscoveryStatus for ReceiverDiscoveryStatus {
 
     fn notice(&self) -> Option<String> {
         self.sources.notice()
+    }
+
+    fn addresses(&self, filter: &AddressFilter, window: Window) -> AddressList {
+        self.sources.addresses(filter, window)
     }
 }
 
