@@ -11,6 +11,15 @@ pub const TLS_FOREIGN: Foreign = Foreign {
     ..Foreign::NONE
 };
 
+/// Keys of a client's `auth` that only the Collector has.
+pub const AUTH_FOREIGN: Foreign = Foreign {
+    keys: &[ForeignKey::refused(
+        &["authenticator", "request_params"],
+        "there are no authenticator extensions; use `basic` or `bearer`",
+    )],
+    ..Foreign::NONE
+};
+
 /// Keys of both HTTP and gRPC clients that only the Collector has.
 pub const CLIENT_FOREIGN: Foreign = Foreign {
     keys: &[
@@ -20,7 +29,7 @@ pub const CLIENT_FOREIGN: Foreign = Foreign {
         ),
         ForeignKey::refused(&["middlewares"], "there are no middleware extensions"),
     ],
-    below: &[("tls", &TLS_FOREIGN), ("auth", &crate::http::AUTH_FOREIGN)],
+    below: &[("tls", &TLS_FOREIGN), ("auth", &AUTH_FOREIGN)],
     ..Foreign::NONE
 };
 

@@ -1,11 +1,11 @@
-//! Outgoing connections over HTTP and gRPC: TLS and headers. Credentials are in [`crate::http`],
-//! which sends them and checks them.
+//! Outgoing connections over HTTP and gRPC: TLS, headers and authentication ([`auth`]).
 //!
 //! Every component with a client (receivers, exporters, discovery) has these settings among its
 //! own:
 //!
 //! ```yaml
 //! headers: { X-Scope-OrgID: fleet }
+//! auth: { bearer: { token_file: /etc/collector/token } }
 //! tls:
 //!   ca_file: /etc/collector/ca.pem
 //!   cert_file: /etc/collector/client.pem
@@ -13,6 +13,7 @@
 //! ```
 //! Files are read again while the collector runs, so that rotated files are used.
 
+pub mod auth;
 pub mod content_encoding;
 mod files;
 mod foreign;
@@ -24,9 +25,12 @@ mod server_message;
 mod tls;
 mod wrong_port;
 
+pub use auth::ClientAuthConfig;
 pub use config_error::{BoxError, ConfigError};
 pub use files::ReadError;
-pub use foreign::{CLIENT_FOREIGN, GRPC_CLIENT_FOREIGN, HTTP_CLIENT_FOREIGN, TLS_FOREIGN};
+pub use foreign::{
+    AUTH_FOREIGN, CLIENT_FOREIGN, GRPC_CLIENT_FOREIGN, HTTP_CLIENT_FOREIGN, TLS_FOREIGN,
+};
 pub use http_client::{ProxyChoice, client_builder, without_decoding};
 pub use proxy::Proxy;
 pub use server_message::Secrets;

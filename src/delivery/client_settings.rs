@@ -1,13 +1,22 @@
 //! The common settings of HTTP and gRPC clients.
 
-use http::HeaderMap;
+use std::time::Duration;
 
-use super::{ConfigError, SendOutcome};
+use http::HeaderMap;
+use reqwest::Url;
+
+use super::ConfigError;
 use crate::{
-    client::{Tls, headers},
-    http::{AuthConfig, Credentials},
+    client::{
+        Tls,
+        auth::{Answer, AuthError, Authenticator, OriginAuth, OriginCredentials},
+        headers,
+    },
     settings::{Compression, Headers, ProxyUrl},
 };
+
+/// Whoever gives out credentials may take so long. The timeout of an attempt ends the wait as well.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the exporter connects to its destination, as configured.
 #[derive(Debug, Clone, Copy)]
@@ -16,37 +25,61 @@ pub struct ClientSettings<'c> {
     pub compression: Compression,
     /// Headers of every request.
     pub headers: &'c Headers,
-    /// Credentials for the destination.
-    pub auth: &'c AuthConfig,
+    /// Says who we are to the destination.
+    pub auth: Option<&'c dyn Authenticator>,
     /// The TLS settings.
     pub tls: &'c Tls,
     /// The proxy, in place of that of the environment.
     pub proxy_url: Option<&'c ProxyUrl>,
 }
 
-/// The fixed headers of all requests, and the one that may change.
+/// The fixed headers of all requests, and what authenticates them.
 #[derive(Debug)]
 pub(super) struct RequestHeaders {
     fixed: HeaderMap,
-    credentials: Credentials,
+    auth: Option<OriginAuth>,
 }
 
 impl ClientSettings<'_> {
-    pub(super) fn request_headers(&self) -> Result<RequestHeaders, ConfigError> {
+    /// The headers of requests to the server at `url`.
+    pub(super) fn request_headers(&self, url: &Url) -> Result<RequestHeaders, ConfigError> {
         Ok(RequestHeaders {
             fixed: headers::parse(self.headers)?,
-            credentials: Credentials::new(self.auth.clone()),
+            auth: self.auth.map(|auth| OriginAuth::new(auth, url)),
         })
     }
 }
 
 impl RequestHeaders {
-    /// The headers of the next request. A token file that cannot be read now may be readable later.
-    pub(super) fn make(&self) -> Result<HeaderMap, SendOutcome> {
-        let mut headers = self.fixed.clone();
-        match self.credentials.add_to(&mut headers) {
-            Ok(()) => Ok(headers),
-            Err(error) => Err(SendOutcome::retry(error)),
+    /// Credentials for the next request. If there are none now, there may be some later.
+    pub(super) async fn credentials(&self) -> Result<Option<OriginCredentials>, AuthError> {
+        match &self.auth {
+            Some(auth) => auth.credentials(PATIENCE).await.map(Some),
+            None => Ok(None),
         }
+    }
+
+    /// Other credentials, if `answer` asks for them.
+    pub(super) async fn answered(
+        &self,
+        used: Option<&OriginCredentials>,
+        answer: &impl Answer,
+    ) -> Result<Option<OriginCredentials>, AuthError> {
+        match self.auth.as_ref().zip(used) {
+            Some((auth, used)) => auth.answered(used, answer, PATIENCE).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Notes what the answer says to the request that was sent once more.
+    pub(super) fn repeated(&self, used: &OriginCredentials, answer: &impl Answer) {
+        if let Some(auth) = &self.auth {
+            auth.repeated(used, answer);
+        }
+    }
+
+    /// The headers of every request, without credentials.
+    pub(super) fn fixed(&self) -> HeaderMap {
+        self.fixed.clone()
     }
 }

@@ -3,12 +3,11 @@
 //! Whoever speaks this format can hand out the targets: an inventory, or the Target Allocator of
 //! the OpenTelemetry Operator at `/jobs/JOB/targets?collector_id=NAME`.
 
-use std::{io, path::Path, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::{HeaderValue, StatusCode, header};
-use reqwest::Client;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use reqwest::{Client, Response};
 use rustls::pki_types::ServerName;
 use tokio_rustls::rustls;
 
@@ -19,11 +18,14 @@ use super::{
 };
 use crate::{
     client::{
-        ConfigError, ProxyChoice, Tls, client_builder,
+        ConfigError, ProxyChoice, Tls,
+        auth::{AuthRequest, HeaderAuth, OriginAuth, OriginCredentials},
+        client_builder,
         content_encoding::{ACCEPTED, Codings},
         without_decoding,
     },
-    runtime::{heavy, read_file},
+    http::{SecretHeader, SecretText},
+    runtime::heavy,
     yaml::{Cursor, Diagnostics},
 };
 
@@ -33,13 +35,11 @@ const URL: &str = "__meta_url";
 /// Header: how often we ask, in seconds.
 const INTERVAL_HEADER: &str = "x-prometheus-refresh-interval-seconds";
 
-/// A secret's file is no larger than this.
-const SECRET_BYTES_MAX: u64 = 64 * 1024;
-
 /// One `http_sd_configs` entry.
 pub(super) struct HttpSd {
     config: HttpSdConfig,
     client: Client,
+    auth: Option<OriginAuth>,
 }
 
 /// Why the client cannot be built.
@@ -108,22 +108,51 @@ impl HttpSd {
         Ok(Self {
             config: config.clone(),
             client: builder.build()?,
+            auth: auth(config),
         })
     }
 
-    async fn ask(&self) -> Result<Parsed, RefreshError> {
+    /// Asks, and once more if the server wants other credentials.
+    async fn exchange(&self) -> Result<Response, RefreshError> {
+        let Some(auth) = &self.auth else {
+            return self.send(None).await;
+        };
+        let patience = self.config.refresh_interval.get();
+        let used = auth.credentials(patience).await?;
+        let answer = self.send(Some(&used)).await?;
+        let Some(other) = auth.answered(&used, &answer, patience).await? else {
+            return Ok(answer);
+        };
+        let answer = self.send(Some(&other)).await?;
+        auth.repeated(&other, &answer);
+        Ok(answer)
+    }
+
+    async fn send(
+        &self,
+        credentials: Option<&OriginCredentials>,
+    ) -> Result<Response, RefreshError> {
+        let url = self.config.url.get();
         let interval: Duration = self.config.refresh_interval.get();
-        let mut request = self
-            .client
-            .get(self.config.url.get().clone())
-            .header(header::ACCEPT, "application/json")
-            .header(header::ACCEPT_ENCODING, ACCEPTED)
-            .header(INTERVAL_HEADER, interval.as_secs_f64().to_string());
-        if let Some(credentials) = self.credentials().map_err(RefreshError::Credentials)? {
-            request = request.header(header::AUTHORIZATION, credentials);
+        let mut headers = HeaderMap::from_iter([
+            (header::ACCEPT, HeaderValue::from_static("application/json")),
+            (header::ACCEPT_ENCODING, ACCEPTED),
+        ]);
+        if let Some(credentials) = credentials {
+            credentials.apply(AuthRequest {
+                method: &Method::GET,
+                url,
+                headers: &mut headers,
+                body: b"",
+            })?;
         }
-        let failed = |error: reqwest::Error| RefreshError::Request(error.without_url());
-        let mut answer = request.send().await.map_err(failed)?;
+        let request = self.client.get(url.clone()).headers(headers);
+        let request = request.header(INTERVAL_HEADER, interval.as_secs_f64().to_string());
+        request.send().await.map_err(lost)
+    }
+
+    async fn ask(&self) -> Result<Parsed, RefreshError> {
+        let mut answer = self.exchange().await?;
         if answer.status() != StatusCode::OK {
             return Err(RefreshError::Status(answer.status()));
         }
@@ -132,7 +161,7 @@ impl HttpSd {
         }
         let codings = Codings::of(answer.headers())?;
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
             if (body.len() + chunk.len()) as u64 > BODY_BYTES_MAX {
                 return Err(RefreshError::TooLarge);
             }
@@ -149,31 +178,6 @@ impl HttpSd {
         let mut parsed = parsed.map_err(|_| RefreshError::Stopped)??;
         parsed.origin = Some((URL, self.config.url.get().to_string()));
         Ok(parsed)
-    }
-
-    /// The `Authorization` header; files are read each time, because secrets are rotated.
-    fn credentials(&self) -> io::Result<Option<HeaderValue>> {
-        let text = if let Some(basic) = &self.config.basic_auth {
-            let password = match &basic.password_file {
-                Some(path) => secret(path)?,
-                None => basic.password.expose().to_owned(),
-            };
-            let pair = format!("{}:{password}", basic.username);
-            format!("Basic {}", BASE64_STANDARD.encode(pair))
-        } else if let Some(header) = &self.config.authorization {
-            let credentials = match &header.credentials_file {
-                Some(path) => secret(path)?,
-                None => header.credentials.expose().to_owned(),
-            };
-            format!("{} {credentials}", header.r#type)
-        } else {
-            return Ok(None);
-        };
-        let unprintable =
-            || io::Error::other("the secret has characters that a header cannot have");
-        let mut value = HeaderValue::from_str(&text).map_err(|_| unprintable())?;
-        value.set_sensitive(true);
-        Ok(Some(value))
     }
 }
 
@@ -215,12 +219,25 @@ fn tls(config: &TlsConfig) -> Tls {
     }
 }
 
-/// A file's text without the line end that editors add.
-fn secret(path: &Path) -> io::Result<String> {
-    let text = read_file(path, SECRET_BYTES_MAX)?;
-    let no_text = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    let text = String::from_utf8(text).map_err(no_text)?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+/// What says who we are, in our own words. Files are read again after a rotation.
+fn auth(config: &HttpSdConfig) -> Option<OriginAuth> {
+    let secret = if let Some(basic) = &config.basic_auth {
+        let username = SecretText::fixed(&basic.username);
+        let password = SecretText::new(&basic.password, basic.password_file.as_ref());
+        SecretHeader::basic(username, password)
+    } else if let Some(header) = &config.authorization {
+        let credentials = SecretText::new(&header.credentials, header.credentials_file.as_ref());
+        SecretHeader::token(&header.r#type, credentials)
+    } else {
+        return None;
+    };
+    let auth = HeaderAuth::authorization(secret);
+    Some(OriginAuth::new(&auth, config.url.get()))
+}
+
+/// An error without the URL, which may hold a token.
+fn lost(error: reqwest::Error) -> RefreshError {
+    RefreshError::Request(error.without_url())
 }
 
 #[cfg(test)]

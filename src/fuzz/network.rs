@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     client::Tls,
     delivery::{ClientSettings, Destination as _, http::HttpDestination},
-    http::{AuthConfig, Body, ClientLimits, Listeners, Portless, Response, Route, ServerConfig},
+    http::{Body, ClientLimits, Listeners, Portless, Response, Route, ServerConfig},
     runtime::build_runtime,
     settings::{Compression, Headers},
     telemetry::Meter,
@@ -102,7 +102,7 @@ fn answering(
     let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
-        auth: &AuthConfig::default(),
+        auth: None,
         tls: &Tls::default(),
         proxy_url: None,
     };

@@ -1,4 +1,5 @@
-//! The configuration of user names, passwords and tokens, for outgoing requests and for clients.
+//! The configuration of user names, passwords and tokens: those that clients of our listeners must
+//! send, and the parts of it that outgoing requests have in common with it.
 
 use std::path::PathBuf;
 
@@ -10,10 +11,10 @@ use crate::{
     yaml::{Cursor, Diagnostics},
 };
 
-/// The credentials of a client: `basic` or `bearer`, not both.
+/// What a client must send: `basic` or `bearer`, not both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
-pub struct AuthConfig {
+pub struct ServerAuthConfig {
     /// User name and password.
     pub basic: Option<BasicConfig>,
     /// A token.
@@ -43,7 +44,7 @@ pub struct BearerConfig {
     pub token_file: Option<PathBuf>,
 }
 
-impl AuthConfig {
+impl ServerAuthConfig {
     /// Whether no credentials are configured.
     pub fn is_none(&self) -> bool {
         self.basic.is_none() && self.bearer.is_none()
@@ -55,16 +56,29 @@ impl AuthConfig {
             let message = "has both `basic` and `bearer`; choose one";
             at.error(&["auth"], message, diagnostics);
         }
-        if let Some(basic) = &self.basic
-            && basic.password_file.is_some()
-            && !basic.password.is_empty()
-        {
+        if let Some(basic) = &self.basic {
+            basic.check(at, diagnostics);
+        }
+        if let Some(bearer) = &self.bearer {
+            bearer.check(at, diagnostics);
+        }
+    }
+}
+
+impl BasicConfig {
+    /// Checks the key `auth.basic` of the component at `at`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.password_file.is_some() && !self.password.is_empty() {
             let message = "has both `password` and `password_file`; choose one";
             at.error(&["auth", "basic"], message, diagnostics);
         }
-        if let Some(bearer) = &self.bearer
-            && bearer.token_file.is_some() != bearer.token.is_empty()
-        {
+    }
+}
+
+impl BearerConfig {
+    /// Checks the key `auth.bearer` of the component at `at`.
+    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.token_file.is_some() != self.token.is_empty() {
             let message = "needs either `token` or `token_file`";
             at.error(&["auth", "bearer"], message, diagnostics);
         }

@@ -1,13 +1,20 @@
-//! Keys of the Collector's servers and authentication that this collector does not have.
+//! Keys of the Collector's servers that this collector does not have.
 
 use crate::yaml::{Foreign, ForeignKey};
 
-/// Keys of `auth` that only the Collector has.
-pub const AUTH_FOREIGN: Foreign = Foreign {
-    keys: &[ForeignKey::refused(
-        &["authenticator", "request_params"],
-        "there are no authenticator extensions; use `basic` or `bearer`",
-    )],
+/// Keys of a server's `auth` that only the Collector has.
+const AUTH_FOREIGN: Foreign = Foreign {
+    keys: &[
+        ForeignKey::refused(
+            &["authenticator"],
+            "authenticator extensions are for outgoing requests; clients of a listener are \
+             admitted with `basic` or `bearer`",
+        ),
+        ForeignKey::refused(
+            &["request_params"],
+            "a secret is never read from a query; use `basic` or `bearer`",
+        ),
+    ],
     ..Foreign::NONE
 };
 

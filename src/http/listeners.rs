@@ -10,7 +10,7 @@ use std::{
 use tokio::net::lookup_host;
 
 use super::{
-    ClientLimits, Credentials, CredentialsError, Portless, Route, ServerConfig, TlsError,
+    ClientLimits, CredentialsError, Portless, Route, ServerAuth, ServerConfig, TlsError,
     router::Router,
     running_listeners::{BoundListener, BoundListeners, RunningListeners},
     telemetry::ListenerTelemetry,
@@ -228,12 +228,11 @@ impl Listeners {
 
 /// The route with the access rules of its component.
 fn authenticated_by(route: Route, server: &ServerConfig) -> Result<Route, RouteError> {
-    if server.auth.is_none() {
+    let Some(auth) = ServerAuth::new(&server.auth) else {
         return Ok(route);
-    }
-    let credentials = Credentials::new(server.auth.clone());
-    match credentials.verify() {
-        Ok(()) => Ok(route.authenticated_by(credentials)),
+    };
+    match auth.verify() {
+        Ok(()) => Ok(route.authenticated_by(auth)),
         Err(source) => Err(RouteError::Credentials {
             owner: route.owner,
             source,

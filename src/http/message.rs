@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use super::{
-    Body, Credentials,
+    Body, ServerAuth,
     body::{Exchange, Sending},
     crowd::{Slot, Slots, share},
     encoding::Encoding,
@@ -36,7 +36,7 @@ pub struct Route {
     /// Whether it also answers all paths below its own.
     pub(super) subpaths: bool,
     /// The credentials that clients must send. `None` if there are none.
-    pub(super) authenticator: Option<Arc<Credentials>>,
+    pub(super) authenticator: Option<Arc<ServerAuth>>,
     /// The slots for simultaneous requests. `None` without a limit.
     pub(super) slots: Option<Arc<Slots>>,
     /// Whether it answers even if the listener has no free slot.
@@ -89,8 +89,8 @@ impl Route {
 
     /// Answers only clients with these credentials.
     #[must_use]
-    pub(super) fn authenticated_by(mut self, credentials: Credentials) -> Self {
-        self.authenticator = Some(Arc::new(credentials));
+    pub(super) fn authenticated_by(mut self, auth: ServerAuth) -> Self {
+        self.authenticator = Some(Arc::new(auth));
         self
     }
 

@@ -22,7 +22,6 @@
 mod auth;
 mod body;
 mod connection;
-mod credentials;
 mod crowd;
 mod encoding;
 mod cross_site;
@@ -31,7 +30,9 @@ mod listeners;
 mod message;
 mod retry_after;
 mod router;
+mod secret_header;
 mod server;
+mod server_auth;
 mod running_listeners;
 mod telemetry;
 mod tls;
@@ -40,17 +41,18 @@ mod tls_choice;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{AuthConfig, BasicConfig, BearerConfig};
+pub use auth::{BasicConfig, BearerConfig, ServerAuthConfig};
 pub use body::Body;
 #[doc(hidden)]
 pub use connection::Portless;
-pub use credentials::{Credentials, CredentialsError};
-pub use foreign::{AUTH_FOREIGN, SERVER_FOREIGN};
+pub use foreign::SERVER_FOREIGN;
 pub use listeners::{BindError, Listeners, RouteError};
 pub use message::{Handler, Request, Response, Route};
 pub use retry_after::retry_after;
 pub use running_listeners::{BoundListeners, RunningListeners};
+pub use secret_header::{CredentialsError, SecretHeader, SecretText};
 pub use server::ServerConfig;
+pub use server_auth::ServerAuth;
 pub use tls::{TlsConfig, TlsError, TlsVersion};
 pub use tls_choice::{TlsChoice, TlsChoiceError};
 

@@ -99,7 +99,7 @@ impl Router {
                 _ => refused("not_found", self.not_found()),
             };
         };
-        not_admitted(route, &head.headers)?;
+        not_admitted(route, &head.headers).await?;
         if !allows(route, &head.method) {
             return refused("method", method_not_allowed(route));
         }
@@ -172,16 +172,16 @@ fn refused<T>(reason: &'static str, response: Response) -> Result<T, Refusal> {
 }
 
 /// Checks the credentials of the client.
-fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(credentials) = &route.authenticator else {
+async fn not_admitted(route: &Route, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(auth) = &route.authenticator else {
         return Ok(());
     };
-    match credentials.admit(headers) {
+    match auth.admit(headers).await {
         Ok(true) => Ok(()),
         Ok(false) => {
             let response = Response::text("not authorized\n")
                 .with_status(StatusCode::UNAUTHORIZED)
-                .with_header(WWW_AUTHENTICATE, credentials.challenge());
+                .with_header(WWW_AUTHENTICATE, auth.challenge());
             refused("unauthorized", response)
         }
         Err(error) => {

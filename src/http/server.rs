@@ -1,6 +1,6 @@
 //! The listener settings of a component.
 
-use super::{AuthConfig, ClientLimits, TlsConfig};
+use super::{ClientLimits, ServerAuthConfig, TlsConfig};
 use crate::yaml::{Cursor, Diagnostics};
 
 /// The settings of a component that serves HTTP, with the keys of the OpenTelemetry Collector.
@@ -13,7 +13,7 @@ pub struct ServerConfig {
     /// The key `tls`. Without it the listener uses plain text.
     pub tls: Option<TlsConfig>,
     /// The key `auth`. Without it every client has access.
-    pub auth: AuthConfig,
+    pub auth: ServerAuthConfig,
     /// What a client may use. `None` accepts the limits of other components.
     pub limits: Option<ClientLimits>,
 }
@@ -24,7 +24,7 @@ impl ServerConfig {
         Self {
             endpoint: endpoint.into(),
             tls: None,
-            auth: AuthConfig::default(),
+            auth: ServerAuthConfig::default(),
             limits: None,
         }
     }

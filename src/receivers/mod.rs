@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use serde::Serialize;
 
 use crate::{
-    client, http,
+    client,
     settings::ComponentType,
     yaml::{Cursor, Diagnostics, Foreign, ForeignKey},
 };
@@ -35,7 +35,10 @@ const FOREIGN: Foreign = Foreign {
         &["hedge"],
         "hedging was removed; with a shorter `timeout`, a poll tries another instance sooner",
     )],
-    below: &[("tls", &client::TLS_FOREIGN), ("auth", &http::AUTH_FOREIGN)],
+    below: &[
+        ("tls", &client::TLS_FOREIGN),
+        ("auth", &client::AUTH_FOREIGN),
+    ],
     ..Foreign::NONE
 };
 

@@ -8,6 +8,7 @@ mod file_watcher;
 pub mod heavy;
 pub mod memory;
 pub mod open_files;
+mod rotated_text;
 pub mod tasks;
 mod threads;
 
@@ -15,5 +16,6 @@ pub use clock::Clock;
 pub use dedicated_runtime::DedicatedRuntime;
 pub use file_watcher::FileWatcher;
 pub use files::{read_file, read_input, read_text, text_of};
+pub use rotated_text::{RotatedText, RotatedTextError};
 pub use tasks::{PAUSE_AFTER_PANIC, Severity, TaskEvent, TaskFailure, Tasks, catch_panic};
 pub use threads::build_runtime;

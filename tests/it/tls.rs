@@ -8,7 +8,7 @@ use betanet_collector::{
     delivery::{
         ClientSettings, Destination, SendOutcome, grpc::GrpcDestination, http::HttpDestination,
     },
-    http::{AuthConfig, TlsVersion},
+    http::TlsVersion,
     settings::{Compression, Duration, Headers, Secret},
     telemetry::chain,
 };
@@ -58,7 +58,7 @@ fn destination(protocol: Protocol, sink: &TlsSink, tls: &Tls) -> Box<dyn Destina
     let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
-        auth: &AuthConfig::default(),
+        auth: None,
         tls,
         proxy_url: None,
     };

@@ -6,9 +6,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use ::http::{Uri, uri::PathAndQuery};
+use ::http::{HeaderMap, Method, StatusCode, Uri, uri::PathAndQuery};
 use async_trait::async_trait;
 use bytes::{BufMut as _, Bytes};
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tonic::{
@@ -25,7 +26,12 @@ use super::{
     client_settings::RequestHeaders,
 };
 use crate::{
-    client::{Proxy, Secrets, Spoken, explain, headers::USER_AGENT},
+    client::{
+        Proxy, Secrets, Spoken,
+        auth::{Answer, AuthError, AuthRequest, OriginCredentials},
+        explain,
+        headers::USER_AGENT,
+    },
     settings::{self, Compression},
     telemetry::chain,
 };
@@ -95,6 +101,8 @@ pub struct GrpcDestination {
     /// The only connection, with `pick_first`. `None` before the first batch.
     channel: Mutex<Option<Channel>>,
     headers: RequestHeaders,
+    /// What credentials are for.
+    url: Url,
     compression: Option<CompressionEncoding>,
 }
 
@@ -140,6 +148,8 @@ impl GrpcDestination {
         let secure = secure
             .parse()
             .map_err(|_| ConfigError::new("endpoint", EXPECTED))?;
+        let url = Url::parse(&format!("{}{METHOD}", origin(&uri)));
+        let url = url.map_err(|_| ConfigError::new("endpoint", EXPECTED))?;
         let mut connect = Connect::new(Proxy::of(&secure, remote.proxy_url)?)?;
         if encrypted {
             connect = connect.encrypted(remote.tls, uri.host().unwrap_or_default())?;
@@ -153,7 +163,8 @@ impl GrpcDestination {
             endpoint: address(uri, settings.keepalive)?,
             connect,
             channel: Mutex::new(None),
-            headers: remote.request_headers()?,
+            headers: remote.request_headers(&url)?,
+            url,
             compression: match remote.compression {
                 Compression::None => None,
                 Compression::Gzip => Some(CompressionEncoding::Gzip),
@@ -175,6 +186,40 @@ impl GrpcDestination {
         let found = balancer.channel(&self.endpoint, &self.connect).await;
         let (address, channel) = found.map_err(Status::from_error)?;
         Ok((Some(address), channel))
+    }
+
+    /// Makes a call, and once more if the server wants other credentials.
+    async fn exchange(&self, payload: Bytes) -> Result<SendOutcome, AuthError> {
+        let used = self.headers.credentials().await?;
+        let (answer, secrets) = self.call(used.as_ref(), payload.clone()).await?;
+        let status = CallStatus::of(&answer);
+        let other = self.headers.answered(used.as_ref(), &status).await?;
+        let Some(other) = other else {
+            return Ok(outcome(answer, &secrets));
+        };
+        let (answer, secrets) = self.call(Some(&other), payload).await?;
+        self.headers.repeated(&other, &CallStatus::of(&answer));
+        Ok(outcome(answer, &secrets))
+    }
+
+    async fn call(
+        &self,
+        credentials: Option<&OriginCredentials>,
+        payload: Bytes,
+    ) -> Result<(Result<ExportAnswer, Status>, Secrets), AuthError> {
+        let mut headers = self.headers.fixed();
+        if let Some(credentials) = credentials {
+            credentials.apply(AuthRequest {
+                method: &Method::POST,
+                url: &self.url,
+                headers: &mut headers,
+                body: &payload,
+            })?;
+        }
+        let secrets = Secrets::of(None, &headers);
+        let mut request = Request::new(payload);
+        *request.metadata_mut() = MetadataMap::from_headers(headers);
+        Ok((self.attempt(request).await, secrets))
     }
 
     async fn attempt(&self, request: Request<Bytes>) -> Result<ExportAnswer, Status> {
@@ -213,17 +258,9 @@ impl fmt::Debug for GrpcDestination {
 #[async_trait]
 impl Destination for GrpcDestination {
     async fn send(&self, payload: Bytes) -> SendOutcome {
-        let headers = match self.headers.make() {
-            Ok(headers) => headers,
-            Err(outcome) => return outcome,
-        };
-        let secrets = Secrets::of(None, &headers);
-        let mut request = Request::new(payload);
-        *request.metadata_mut() = MetadataMap::from_headers(headers);
-        match self.attempt(request).await {
-            Ok(answer) => SendOutcome::Sent(answer.quoted(&secrets)),
-            Err(status) => classify(&status, &secrets),
-        }
+        self.exchange(payload)
+            .await
+            .unwrap_or_else(SendOutcome::retry)
     }
 
     /// Closes the connection. If its other end has disappeared silently, the kernel would notice
@@ -233,6 +270,44 @@ impl Destination for GrpcDestination {
         if let Some(balancer) = &self.balancer {
             balancer.forget_all();
         }
+    }
+}
+
+/// The HTTP status that says of credentials what the status of a call says.
+struct CallStatus {
+    status: Option<StatusCode>,
+    headers: HeaderMap,
+}
+
+impl CallStatus {
+    fn of(answer: &Result<ExportAnswer, Status>) -> Self {
+        let status = match answer.as_ref().map_err(Status::code) {
+            Ok(_) => Some(StatusCode::OK),
+            Err(Code::Unauthenticated) => Some(StatusCode::UNAUTHORIZED),
+            Err(Code::PermissionDenied) => Some(StatusCode::FORBIDDEN),
+            Err(_) => None,
+        };
+        Self {
+            status,
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+impl Answer for CallStatus {
+    fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
+fn outcome(answer: Result<ExportAnswer, Status>, secrets: &Secrets) -> SendOutcome {
+    match answer {
+        Ok(answer) => SendOutcome::Sent(answer.quoted(secrets)),
+        Err(status) => classify(&status, secrets),
     }
 }
 
@@ -322,6 +397,12 @@ fn uri(endpoint: &str, insecure: bool) -> Result<(String, bool), ConfigError> {
         true => (format!("http://{address}"), false),
         false => (format!("https://{address}"), true),
     })
+}
+
+/// The scheme, host and port of the server.
+fn origin(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    format!("{}://{authority}", uri.scheme_str().unwrap_or_default())
 }
 
 /// Checks the address together with the other settings.

@@ -20,7 +20,7 @@ use tonic::{
 };
 
 use super::*;
-use crate::{client::Tls, http::AuthConfig, runtime::Tasks, settings::Headers, telemetry::chain};
+use crate::{client::Tls, runtime::Tasks, settings::Headers, telemetry::chain};
 
 type SeenRequest = Arc<Mutex<Vec<(MetadataMap, ExportMetricsServiceRequest)>>>;
 
@@ -73,7 +73,7 @@ fn destination(address: &str, compression: Compression) -> GrpcDestination {
     let remote = ClientSettings {
         compression,
         headers: &Headers::from_iter([("x-api-key", "topsecret")]),
-        auth: &AuthConfig::default(),
+        auth: None,
         tls: &Tls {
             insecure: true,
             ..Tls::default()
@@ -240,7 +240,7 @@ fn an_invalid_endpoint_is_refused() {
     let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
-        auth: &AuthConfig::default(),
+        auth: None,
         tls: &Tls::default(),
         proxy_url: None,
     };
@@ -322,7 +322,7 @@ async fn a_port_with_another_protocol_is_recognized() {
         let remote = ClientSettings {
             compression: Compression::None,
             headers: &Headers::default(),
-            auth: &AuthConfig::default(),
+            auth: None,
             tls: &Tls::default(),
             proxy_url: None,
         };
@@ -372,7 +372,7 @@ async fn round_robin_looks_the_name_up() {
     let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
-        auth: &AuthConfig::default(),
+        auth: None,
         tls: &Tls {
             insecure: true,
             ..Tls::default()
@@ -425,7 +425,7 @@ async fn requests_go_through_a_proxy() {
     let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
-        auth: &AuthConfig::default(),
+        auth: None,
         tls: &Tls::default(),
         proxy_url: Some(&url),
     };

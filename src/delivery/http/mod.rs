@@ -4,7 +4,7 @@ mod refusal_reason;
 
 use std::{fmt, io};
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Url};
@@ -14,7 +14,11 @@ use super::{
     client_settings::RequestHeaders, compress,
 };
 use crate::{
-    client::{Proxy, ProxyChoice, Secrets, Spoken, Tls, client_builder, explain},
+    client::{
+        Proxy, ProxyChoice, Secrets, Spoken, Tls,
+        auth::{AuthError, AuthRequest, OriginCredentials},
+        client_builder, explain,
+    },
     http::retry_after,
     runtime::Clock,
     settings::Compression,
@@ -65,6 +69,8 @@ enum Error {
     Exchange(String, String, #[source] reqwest::Error),
     #[error("the server's answer is longer than {MAX_RESPONSE_BYTES} bytes")]
     AnswerTooLong,
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     #[error("the batch cannot be compressed")]
     Compress(#[source] io::Error),
 }
@@ -118,26 +124,21 @@ impl HttpDestination {
             client: client(remote.tls, url.scheme() == "https", proxy.as_ref())?,
             proxy,
             clock: Clock::System,
+            headers: remote.request_headers(&url)?,
             url,
-            headers: remote.request_headers()?,
             content: content_type.into_iter().chain(content).collect(),
             protocol,
         })
     }
 
-    async fn attempt(
-        &self,
-        headers: &HeaderMap,
-        secrets: &Secrets,
-        payload: Bytes,
-    ) -> Result<SendOutcome, Error> {
+    async fn attempt(&self, payload: Bytes) -> Result<SendOutcome, Error> {
         let body = self.protocol.compress(payload).map_err(Error::Compress)?;
-        let response = self.post(headers, body).await?;
+        let (response, secrets) = self.exchange(body).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(SendOutcome::Sent(match self.protocol {
                 Protocol::Otlp(_) => {
-                    ExportAnswer::decode(self.read(response).await?).quoted(secrets)
+                    ExportAnswer::decode(self.read(response).await?).quoted(&secrets)
                 }
                 Protocol::RemoteWrite => ExportAnswer::default(),
             }));
@@ -161,14 +162,54 @@ impl HttpDestination {
         })
     }
 
+    /// Sends a request, and once more if the server wants other credentials. Returns what is secret
+    /// in the request as well.
+    async fn exchange(&self, body: Bytes) -> Result<(reqwest::Response, Secrets), Error> {
+        let used = self.headers.credentials().await?;
+        let (response, secrets) = self.post(used.as_ref(), body.clone()).await?;
+        let other = self.headers.answered(used.as_ref(), &response).await?;
+        let Some(other) = other else {
+            return Ok((response, secrets));
+        };
+        let (response, secrets) = self.post(Some(&other), body).await?;
+        self.headers.repeated(&other, &response);
+        Ok((response, secrets))
+    }
+
+    /// The headers of a request to `url`.
+    fn headers(
+        &self,
+        credentials: Option<&OriginCredentials>,
+        url: &Url,
+        body: &Bytes,
+    ) -> Result<HeaderMap, Error> {
+        let mut headers = self.headers.fixed();
+        headers.extend(self.content.clone());
+        if let Some(credentials) = credentials {
+            credentials.apply(AuthRequest {
+                method: &Method::POST,
+                url,
+                headers: &mut headers,
+                body,
+            })?;
+        }
+        Ok(headers)
+    }
+
     /// Sends a request, and sends it again after a redirect to another path of the same server.
-    async fn post(&self, headers: &HeaderMap, body: Bytes) -> Result<reqwest::Response, Error> {
+    async fn post(
+        &self,
+        credentials: Option<&OriginCredentials>,
+        body: Bytes,
+    ) -> Result<(reqwest::Response, Secrets), Error> {
         let mut url = self.url.clone();
         let mut redirects = 0;
         loop {
-            let request = self.client.post(url.clone()).headers(headers.clone());
+            let headers = self.headers(credentials, &url, &body)?;
+            let secrets = Secrets::of(Some(&self.url), &headers);
+            let request = self.client.post(url.clone()).headers(headers);
             let response = request.body(body.clone()).send().await;
-            let response = response.map_err(|error| self.exchange(error))?;
+            let response = response.map_err(|error| self.lost(error))?;
             let keeps_method = matches!(
                 response.status(),
                 StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
@@ -177,7 +218,7 @@ impl HttpDestination {
             let next = next.filter(|next| next.origin() == url.origin());
             match next.filter(|_| keeps_method && redirects < MAX_REDIRECTS) {
                 Some(next) => url = next,
-                None => return Ok(response),
+                None => return Ok((response, secrets)),
             }
             redirects += 1;
         }
@@ -195,7 +236,7 @@ impl HttpDestination {
     /// The decompressed body, up to the limit.
     async fn read(&self, mut response: reqwest::Response) -> Result<Bytes, Error> {
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.exchange(e))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.lost(e))? {
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(Error::AnswerTooLong);
             }
@@ -205,7 +246,7 @@ impl HttpDestination {
     }
 
     /// An error without the URL, which may contain credentials.
-    fn exchange(&self, error: reqwest::Error) -> Error {
+    fn lost(&self, error: reqwest::Error) -> Error {
         let error = error.without_url();
         let by = self.proxy.as_ref();
         let by = by.map(|proxy| format!(" through the proxy {}", proxy.address()));
@@ -262,21 +303,16 @@ impl fmt::Debug for HttpDestination {
 #[async_trait]
 impl Destination for HttpDestination {
     async fn send(&self, payload: Bytes) -> SendOutcome {
-        let mut headers = match self.headers.make() {
-            Ok(headers) => headers,
-            Err(outcome) => return outcome,
-        };
-        let secrets = Secrets::of(Some(&self.url), &headers);
-        headers.extend(self.content.clone());
-        self.attempt(&headers, &secrets, payload)
-            .await
-            .unwrap_or_else(|error| match error {
-                Error::Exchange(..) => SendOutcome::retry(error),
-                Error::Elsewhere(..)
-                | Error::Refusal(..)
-                | Error::AnswerTooLong
-                | Error::Compress(_) => SendOutcome::permanent(error),
-            })
+        let attempt = self.attempt(payload).await;
+        attempt.unwrap_or_else(|error| match error {
+            Error::Exchange(..) => SendOutcome::retry(error),
+            // What is missing now, such as a file or a token, may be there later.
+            Error::Auth(error) => SendOutcome::retry(error),
+            Error::Elsewhere(..)
+            | Error::Refusal(..)
+            | Error::AnswerTooLong
+            | Error::Compress(_) => SendOutcome::permanent(error),
+        })
     }
 }
 

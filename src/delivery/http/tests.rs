@@ -19,10 +19,7 @@ use tokio::net::TcpListener;
 use std::time::Duration;
 
 use super::*;
-use crate::{
-    client::headers::USER_AGENT, http::AuthConfig, runtime::Tasks, settings::Headers,
-    telemetry::chain,
-};
+use crate::{client::headers::USER_AGENT, runtime::Tasks, settings::Headers, telemetry::chain};
 
 type SeenRequest = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
@@ -70,7 +67,7 @@ fn destination(url: Url, compression: Compression) -> HttpDestination {
     let remote = ClientSettings {
         compression,
         headers: &Headers::from_iter([("X-Api-Key", "topsecret")]),
-        auth: &AuthConfig::default(),
+        auth: None,
         tls: &Tls::default(),
         proxy_url: None,
     };
@@ -90,7 +87,7 @@ async fn remote_write_uses_snappy_and_retries_every_server_error() {
     let remote = ClientSettings {
         compression: Compression::None,
         headers: &Headers::default(),
-        auth: &AuthConfig::default(),
+        auth: None,
         tls: &Tls::default(),
         proxy_url: None,
     };
@@ -393,11 +390,11 @@ async fn requests_go_through_a_proxy() {
         url.port().unwrap()
     );
     let proxy = proxy.parse().unwrap();
-    let (headers, auth, tls) = (Headers::default(), AuthConfig::default(), Tls::default());
+    let (headers, tls) = (Headers::default(), Tls::default());
     let remote = |proxy_url| ClientSettings {
         compression: Compression::None,
         headers: &headers,
-        auth: &auth,
+        auth: None,
         tls: &tls,
         proxy_url: Some(proxy_url),
     };

@@ -10,7 +10,10 @@ use super::{
     group::{ParseError, Parsed},
     status::SourceReport,
 };
-use crate::{client::content_encoding::DecodeError, telemetry::chain};
+use crate::{
+    client::{auth::AuthError, content_encoding::DecodeError},
+    telemetry::chain,
+};
 
 /// The largest file or answer.
 pub(super) const BODY_BYTES_MAX: u64 = 32 << 20;
@@ -63,7 +66,7 @@ pub(super) enum RefreshError {
     #[error(transparent)]
     Encoding(#[from] DecodeError),
     #[error("the credentials cannot be used")]
-    Credentials(#[source] std::io::Error),
+    Credentials(#[from] AuthError),
     #[error("no answer within {0:?}")]
     Timeout(Duration),
     #[error("the lookup failed")]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Otlp, split::split};
 use crate::{
-    client::{ConfigError, Tls},
+    client::{ClientAuthConfig, ConfigError, Tls, auth::Authenticator},
     delivery::{
         ClientSettings, Delivery, DeliveryContext, DeliverySettings, Destination, RetryOnFailure,
         SendingQueue,
@@ -16,7 +16,6 @@ use crate::{
         http::HttpDestination,
     },
     exporters::{ending::Ending, sending::Sending},
-    http::AuthConfig,
     pipeline::Exporter,
     settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
     yaml::{Cursor, Diagnostics},
@@ -38,7 +37,7 @@ pub struct HttpConfig {
     /// Headers of every request.
     pub headers: Headers,
     /// Credentials for the destination.
-    pub auth: AuthConfig,
+    pub auth: ClientAuthConfig,
     /// TLS settings of the connection to the destination.
     pub tls: Tls,
     /// The proxy to use instead of that of the environment (`HTTPS_PROXY` and similar variables).
@@ -70,7 +69,7 @@ pub struct GrpcConfig {
     /// Metadata of every request.
     pub headers: Headers,
     /// Credentials for the destination.
-    pub auth: AuthConfig,
+    pub auth: ClientAuthConfig,
     /// TLS settings of the connection to the destination.
     pub tls: Tls,
     /// The proxy to use instead of that of the environment (`HTTPS_PROXY` and similar variables).
@@ -90,7 +89,7 @@ impl Default for HttpConfig {
             timeout: Duration::from_secs(30),
             compression: Compression::Gzip,
             headers: Headers::default(),
-            auth: AuthConfig::default(),
+            auth: ClientAuthConfig::default(),
             tls: Tls::default(),
             proxy_url: None,
             retry_on_failure: RetryOnFailure::default(),
@@ -108,7 +107,7 @@ impl Default for GrpcConfig {
             timeout: Duration::from_secs(5),
             compression: Compression::Gzip,
             headers: Headers::default(),
-            auth: AuthConfig::default(),
+            auth: ClientAuthConfig::default(),
             tls: Tls::default(),
             proxy_url: None,
             retry_on_failure: RetryOnFailure::default(),
@@ -130,19 +129,23 @@ impl HttpConfig {
             split: Some(split),
             after: None,
         };
-        start(context, settings, self.destination())
+        let auth = self.auth.build();
+        start(context, settings, self.destination(auth.as_deref()))
     }
 
     /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let destination = self.destination().err().into_iter();
+        let destination = self.destination(None).err().into_iter();
         let others = self.retry_on_failure.check().into_iter();
         let mistakes = destination.chain(others).chain(self.sending_queue.check());
         report(mistakes, at, diagnostics);
         self.auth.check(at, diagnostics);
     }
 
-    fn destination(&self) -> Result<HttpDestination, ConfigError> {
+    fn destination(
+        &self,
+        auth: Option<&dyn Authenticator>,
+    ) -> Result<HttpDestination, ConfigError> {
         let (key, url) = match (&self.metrics_endpoint, &self.endpoint) {
             (Some(url), _) => ("metrics_endpoint", url.get().as_str().to_owned()),
             (None, Some(base)) if !base.is_base() => {
@@ -167,7 +170,7 @@ impl HttpConfig {
         let remote = ClientSettings {
             compression: self.compression,
             headers: &self.headers,
-            auth: &self.auth,
+            auth,
             tls: &self.tls,
             proxy_url: self.proxy_url.as_ref(),
         };
@@ -188,19 +191,23 @@ impl GrpcConfig {
             split: Some(split),
             after: None,
         };
-        start(context, settings, self.destination())
+        let auth = self.auth.build();
+        start(context, settings, self.destination(auth.as_deref()))
     }
 
     /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let destination = self.destination().err().into_iter();
+        let destination = self.destination(None).err().into_iter();
         let others = self.retry_on_failure.check().into_iter();
         let mistakes = destination.chain(others).chain(self.sending_queue.check());
         report(mistakes, at, diagnostics);
         self.auth.check(at, diagnostics);
     }
 
-    fn destination(&self) -> Result<GrpcDestination, ConfigError> {
+    fn destination(
+        &self,
+        auth: Option<&dyn Authenticator>,
+    ) -> Result<GrpcDestination, ConfigError> {
         if self.endpoint.is_empty() {
             return Err(ConfigError::new(
                 "endpoint",
@@ -210,7 +217,7 @@ impl GrpcConfig {
         let remote = ClientSettings {
             compression: self.compression,
             headers: &self.headers,
-            auth: &self.auth,
+            auth,
             tls: &self.tls,
             proxy_url: self.proxy_url.as_ref(),
         };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     exporters::ExporterContext,
-    http::{AuthConfig, ClientLimits, RouteError, ServerConfig, TlsConfig},
+    http::{ClientLimits, RouteError, ServerAuthConfig, ServerConfig, TlsConfig},
     settings::{AllowList, Duration, Endpoint},
     yaml::{Cursor, Diagnostics},
 };
@@ -30,7 +30,7 @@ pub struct Config {
     /// TLS for scrapers. All components of a listener must have the same settings.
     pub tls: Option<TlsConfig>,
     /// Credentials that clients must send.
-    pub auth: AuthConfig,
+    pub auth: ServerAuthConfig,
     /// The longest time for a handshake and the header of a request, and for an idle connection.
     pub read_header_timeout: Duration,
     /// The longest time for one scrape, to the last byte.
@@ -129,7 +129,7 @@ impl Default for Config {
         Self {
             endpoint: Endpoint::localhost(9200),
             tls: None,
-            auth: AuthConfig::default(),
+            auth: ServerAuthConfig::default(),
             read_header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             max_connections: 256,

@@ -12,13 +12,12 @@ use super::{
     split::split,
 };
 use crate::{
-    client::{ConfigError, Tls},
+    client::{ClientAuthConfig, ConfigError, Tls, auth::Authenticator},
     delivery::{
         ClientSettings, Delivery, DeliveryContext, DeliverySettings, RetryOnFailure, SendingQueue,
         http::HttpDestination,
     },
     exporters::{ending::Ending, prometheus::ResourceConversion, sending::Sending},
-    http::AuthConfig,
     pipeline::Exporter,
     settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
     yaml::{Cursor, Diagnostics},
@@ -35,7 +34,7 @@ pub struct Config {
     /// Headers of every request.
     pub headers: Headers,
     /// Credentials for the destination.
-    pub auth: AuthConfig,
+    pub auth: ClientAuthConfig,
     /// TLS settings of the connection to the destination.
     pub tls: Tls,
     /// The proxy to use instead of that of the environment (`HTTPS_PROXY` and similar variables).
@@ -65,7 +64,7 @@ pub struct Config {
 pub(super) struct Speaks {
     endpoint: Option<HttpUrl>,
     headers: Headers,
-    auth: AuthConfig,
+    auth: ClientAuthConfig,
     tls: Tls,
     proxy_url: Option<ProxyUrl>,
 }
@@ -83,7 +82,7 @@ impl Default for Config {
             endpoint: None,
             timeout: Duration::from_secs(5),
             headers: Headers::default(),
-            auth: AuthConfig::default(),
+            auth: ClientAuthConfig::default(),
             tls: Tls::default(),
             proxy_url: None,
             retry_on_failure: RetryOnFailure::default(),
@@ -125,7 +124,9 @@ impl Config {
             after: same.map(|(_, delivery)| delivery.ended()),
         };
         let ending = Ending::new(context.clock);
-        let delivery = Delivery::start(context, settings, self.destination()?)?;
+        let auth = self.auth.build();
+        let destination = self.destination(auth.as_deref())?;
+        let delivery = Delivery::start(context, settings, destination)?;
         let memory = before.map(|(encoder, _)| Arc::clone(&encoder.memory));
         let conversion = self.resource_to_telemetry_conversion;
         let converted = match (conversion.enabled, conversion.exclude_service_attributes) {
@@ -161,7 +162,7 @@ impl Config {
 
     /// Checks what the types cannot check. Mistakes go to `diagnostics`.
     pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let destination = self.destination().err().into_iter();
+        let destination = self.destination(None).err().into_iter();
         let others = self.retry_on_failure.check().into_iter();
         for mistake in destination.chain(others).chain(self.sending_queue.check()) {
             mistake.report(at, diagnostics);
@@ -185,7 +186,10 @@ impl Config {
         }
     }
 
-    fn destination(&self) -> Result<HttpDestination, ConfigError> {
+    fn destination(
+        &self,
+        auth: Option<&dyn Authenticator>,
+    ) -> Result<HttpDestination, ConfigError> {
         let needs = "is required, such as http://localhost:9090/api/v1/write";
         let url = self
             .endpoint
@@ -194,7 +198,7 @@ impl Config {
         let remote = ClientSettings {
             compression: Compression::None,
             headers: &self.headers,
-            auth: &self.auth,
+            auth,
             tls: &self.tls,
             proxy_url: self.proxy_url.as_ref(),
         };

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    http::{AuthConfig, ServerConfig, TlsConfig},
+    http::{ServerAuthConfig, ServerConfig, TlsConfig},
     settings::Endpoint,
     yaml::{Cursor, Diagnostics},
 };
@@ -18,7 +18,7 @@ pub struct Config {
     /// TLS for clients. All components of a listener must have the same settings.
     pub tls: Option<TlsConfig>,
     /// Credentials that clients must send.
-    pub auth: AuthConfig,
+    pub auth: ServerAuthConfig,
     /// The path of the report. `/livez` and `/readyz` are on the same listener.
     pub path: String,
     /// Texts at `path` in place of the report: one with status 200 while `/readyz` succeeds, and
@@ -48,7 +48,7 @@ impl Default for Config {
         Self {
             endpoint: Endpoint::localhost(9200),
             tls: None,
-            auth: AuthConfig::default(),
+            auth: ServerAuthConfig::default(),
             path: "/health".to_owned(),
             response_body: None,
             lifecycle: false,

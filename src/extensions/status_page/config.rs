@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    http::{AuthConfig, ServerConfig, TlsConfig},
+    http::{ServerAuthConfig, ServerConfig, TlsConfig},
     settings::Endpoint,
     yaml::{Cursor, Diagnostics},
 };
@@ -18,7 +18,7 @@ pub struct Config {
     /// How clients reach it over TLS; all components of a listener say the same.
     pub tls: Option<TlsConfig>,
     /// Whom to answer.
-    pub auth: AuthConfig,
+    pub auth: ServerAuthConfig,
     /// Whether the page of a target shows its last answers as they came, cut and escaped. They may
     /// hold what not everybody is to see.
     pub expose_bodies: bool,
@@ -29,7 +29,7 @@ impl Default for Config {
         Self {
             endpoint: Endpoint::localhost(9200),
             tls: None,
-            auth: AuthConfig::default(),
+            auth: ServerAuthConfig::default(),
             expose_bodies: false,
         }
     }

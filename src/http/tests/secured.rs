@@ -249,31 +249,31 @@ fn components_of_one_listener_must_have_the_same_tls() {
     assert_eq!(error.to_string(), expected);
 }
 
-fn authenticated_by(auth: AuthConfig) -> ServerConfig {
+fn authenticated_by(auth: ServerAuthConfig) -> ServerConfig {
     ServerConfig {
         auth,
         ..ServerConfig::plain(ENDPOINT)
     }
 }
 
-fn basic(password: &str) -> AuthConfig {
+fn basic(password: &str) -> ServerAuthConfig {
     let basic = BasicConfig {
         username: "user".to_owned(),
         password: password.into(),
         password_file: None,
     };
-    AuthConfig {
+    ServerAuthConfig {
         basic: Some(basic),
         bearer: None,
     }
 }
 
-fn token_from(file: &Path) -> AuthConfig {
+fn token_from(file: &Path) -> ServerAuthConfig {
     let bearer = BearerConfig {
         token_file: Some(file.to_owned()),
         ..BearerConfig::default()
     };
-    AuthConfig {
+    ServerAuthConfig {
         basic: None,
         bearer: Some(bearer),
     }

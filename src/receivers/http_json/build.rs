@@ -19,7 +19,6 @@ use crate::{
     client::headers,
     definition::{self, Definition},
     discovery::{self, Discovery},
-    http::{AuthConfig, Credentials},
     pipeline::Allowance,
     resilience::{self, outcome::Statuses, target_resilience::ReceiverResilience},
     settings::Duration,
@@ -129,11 +128,16 @@ impl Config {
             Some(shared) => [&shared.memory, &shared.kept].map(Arc::clone),
             None => self.document_memory().map(Allowance::new),
         };
+        let same_auth = running.filter(|running| running.config.auth == self.auth);
+        let auth = match same_auth {
+            Some(running) => running.spec.shared.auth.clone(),
+            None => self.auth.build(),
+        };
         let parameters = Arc::new(self.parameters.clone());
         let shared = |headers, auth, limiter| ReceiverParts {
             headers,
             parameters: Arc::clone(&parameters),
-            credentials: Credentials::new(auth),
+            auth,
             body_limit_bytes: self.body_limit.get(),
             memory: Arc::clone(&memory),
             kept: Arc::clone(&kept),
@@ -143,7 +147,7 @@ impl Config {
             keeps_text: context.keeps_text,
         };
         let probing = Arc::new(Semaphore::new(self.concurrency));
-        let for_probes = shared(HeaderMap::new(), AuthConfig::default(), probing);
+        let for_probes = shared(HeaderMap::new(), None, probing);
         let headers = headers::parse(&self.headers)?;
         Ok(ReceiverSpec {
             context: context.clone(),
@@ -153,7 +157,7 @@ impl Config {
                 None => self.connect(&definitions, running)?,
             },
             definitions,
-            shared: Arc::new(shared(headers, self.auth.clone(), limiter)),
+            shared: Arc::new(shared(headers, auth, limiter)),
             shared_by_probes: Arc::new(for_probes),
             fleet,
             resilience: self.resilience(),

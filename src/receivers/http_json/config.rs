@@ -9,13 +9,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
-    client::Tls,
+    client::{ClientAuthConfig, Tls},
     definition::Parameters,
     discovery::{
         DiscoverySettings, DnsSdConfig, FileSdConfig, HttpSdConfig, RelabelConfig, Scheme,
         ShardConfig, StaticConfig,
     },
-    http::AuthConfig,
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         per_instance::PerInstance,
@@ -101,7 +100,7 @@ pub struct Config {
     /// Headers that each request has.
     pub headers: Headers,
     /// Authentication of requests to targets.
-    pub auth: AuthConfig,
+    pub auth: ClientAuthConfig,
     /// How many metrics about the resilience of each target there are. `basic` is a quarter of all.
     pub target_metrics: MetricsDetail,
     /// TLS settings for `https` targets.
@@ -336,7 +335,7 @@ impl Default for Config {
             parameters: Parameters::default(),
             headers: Headers::default(),
             target_metrics: MetricsDetail::default(),
-            auth: AuthConfig::default(),
+            auth: ClientAuthConfig::default(),
             tls: Tls::default(),
         }
     }

@@ -236,7 +236,7 @@ impl TargetClient {
     ) -> Result<TransportResponse, TransportError> {
         let max_redirects = self.client.max_redirects;
         let mut answer = self.ask(route, &request).await?;
-        let mut followed = 0;
+        let (mut followed, mut is_from_elsewhere) = (0, false);
         while max_redirects > 0
             && !request.accepts(answer.status())
             && let Some(next) = redirect::next(&request, answer.status(), answer.headers())
@@ -246,9 +246,11 @@ impl TargetClient {
             }
             followed += 1;
             if next.url.origin() != request.url.origin() {
+                is_from_elsewhere = true;
                 route = Route::Pooled(&self.client.unpooled, false);
             }
             request = next;
+            request.authenticate()?;
             answer = self.ask(route, &request).await?;
         }
         let status = answer.status();
@@ -261,6 +263,7 @@ impl TargetClient {
         Ok(TransportResponse {
             status,
             headers,
+            is_from_elsewhere,
             body,
             codings,
             share,

@@ -54,6 +54,7 @@ impl Transport for Memory {
         Ok(TransportResponse {
             status,
             headers: HeaderMap::new(),
+            is_from_elsewhere: false,
             body: if status.is_success() {
                 body
             } else {

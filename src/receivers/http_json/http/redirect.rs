@@ -33,6 +33,7 @@ pub(crate) fn next(
         return None;
     }
     if next.url.origin() != request.url.origin() {
+        next.credentials = None;
         let connection = next.headers.remove(header::CONNECTION);
         next.headers = connection
             .map(|value| (header::CONNECTION, value))

@@ -11,7 +11,10 @@ use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 
 use crate::{
-    client::content_encoding::{Codings, DecodeError},
+    client::{
+        auth::{AuthError, AuthRequest, OriginCredentials},
+        content_encoding::{Codings, DecodeError},
+    },
     definition::{Method, Request},
     pipeline::{Allowance, ErrorType, Share},
 };
@@ -25,8 +28,10 @@ pub(crate) struct TransportRequest {
     pub(crate) method: Method,
     /// Where.
     pub(crate) url: Url,
-    /// Headers, credentials among them.
+    /// Headers, those of `credentials` among them.
     pub(crate) headers: HeaderMap,
+    /// What says who we are. It follows to other paths of its origin, and to no other origin.
+    pub(crate) credentials: Option<OriginCredentials>,
     /// What is sent along.
     pub(crate) body: Bytes,
     /// The most bytes of the body that are read.
@@ -46,11 +51,28 @@ impl TransportRequest {
             method: Method::Get,
             url: url.parse().unwrap(),
             headers: HeaderMap::new(),
+            credentials: None,
             body: Bytes::new(),
             body_limit_bytes: 10,
             memory: Allowance::new(10),
             has_begun: None,
         }
+    }
+
+    /// Sets the headers of the credentials, if there are any.
+    ///
+    /// # Errors
+    /// If they cannot prove anything for this request.
+    pub(crate) fn authenticate(&mut self) -> Result<(), AuthError> {
+        let Some(credentials) = &self.credentials else {
+            return Ok(());
+        };
+        credentials.apply(AuthRequest {
+            method: &self.method.into(),
+            url: &self.url,
+            headers: &mut self.headers,
+            body: &self.body,
+        })
     }
 
     /// An answer has begun.
@@ -73,6 +95,8 @@ pub(crate) struct TransportResponse {
     pub(crate) status: StatusCode,
     /// Its headers.
     pub(crate) headers: HeaderMap,
+    /// Whether a redirect led to another origin, which gave it.
+    pub(crate) is_from_elsewhere: bool,
     /// Its body as it was sent; empty where the status is not accepted.
     pub(crate) body: Bytes,
     /// How it is compressed.
@@ -90,6 +114,9 @@ pub(crate) enum TransportError {
     /// The URL is none that HTTP can carry.
     #[error("the URL cannot be sent")]
     Url(#[source] BoxError),
+    /// Nothing proves who we are at the next path of a redirect.
+    #[error("failed to authenticate")]
+    Auth(#[from] AuthError),
     /// No connection.
     #[error("failed to connect")]
     Connect(#[source] BoxError),
@@ -143,6 +170,7 @@ impl TransportError {
     pub(crate) fn error_type(&self) -> ErrorType {
         match self {
             Self::Dns(_) => ErrorType::Dns,
+            Self::Auth(_) => ErrorType::Credentials,
             Self::Connect(_) | Self::Url(_) => ErrorType::Connect,
             Self::Tls(_) | Self::NotTls(_) => ErrorType::Tls,
             Self::Protocol(_) => ErrorType::Protocol,

@@ -3,31 +3,29 @@
 //! The resilience layer decides when an attempt is made and how long it may take. This file makes
 //! the attempts.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use http::{HeaderMap, StatusCode};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 
 use super::{
     asked::{AskedRequest, EndpointUrl, RequestValues},
+    authenticated::AuthenticatedExchange,
     body_mapper::BodyMapper,
     failure::ResponseError,
+    in_time::in_time,
     receive::read_body,
 };
 use crate::{
+    client::auth::{Authenticator, OriginAuth},
     definition::{EndpointLabels, Method, Parameters},
-    http::{Credentials, retry_after},
+    http::retry_after,
     pipeline::{Allowance, Body, EndpointPoll, ErrorType, LARGE_BYTES, PollOutcome},
     receivers::http_json::{
         http::{
@@ -55,8 +53,8 @@ pub(crate) struct ReceiverParts {
     pub(crate) headers: HeaderMap,
     /// What requests may refer to.
     pub(crate) parameters: Arc<Parameters>,
-    /// Added to the headers.
-    pub(crate) credentials: Credentials,
+    /// Says who we are to a target.
+    pub(crate) auth: Option<Arc<dyn Authenticator>>,
     /// The most bytes of a decompressed body.
     pub(crate) body_limit_bytes: u64,
     /// The memory of the texts of large bodies.
@@ -95,11 +93,10 @@ pub(crate) struct EndpointPoller {
 /// The endpoint at one instance.
 pub(crate) struct EndpointAddress {
     pub(crate) url: EndpointUrl,
+    /// Says who we are to the instance.
+    pub(crate) auth: Option<OriginAuth>,
     pub(crate) transport: Arc<dyn Transport>,
 }
-
-/// If this task wakes later than this after a deadline, the answer may have come in time.
-const LATE: Duration = Duration::from_millis(20);
 
 /// A compressed body of so many bytes can take a millisecond to decompress.
 const HEAVY_BYTES: usize = 1024;
@@ -198,10 +195,25 @@ impl EndpointPoller {
             has_begun: has_begun.cloned(),
             ..self.request(order)?
         };
-        let transport = &self.sites.at(order.instance).transport;
-        let response = in_time(transport.fetch(request.clone()), started + limit).await;
+        let EndpointAddress {
+            transport, auth, ..
+        } = self.sites.at(order.instance);
+        let (response, request) = match auth {
+            None => {
+                let response = in_time(transport.fetch(request.clone()), started + limit).await;
+                (response.ok_or(ResponseError::Timeout(limit))??, request)
+            }
+            // Boxed, since most targets need none.
+            Some(auth) => {
+                let exchange = AuthenticatedExchange {
+                    auth,
+                    transport,
+                    limit,
+                };
+                Box::pin(exchange.run(request)).await?
+            }
+        };
         // Reading the response takes none of the node's time.
-        let response = response.ok_or(ResponseError::Timeout(limit))??;
         self.read(response, request, order).await
     }
 
@@ -222,10 +234,6 @@ impl EndpointPoller {
             mut headers,
             body,
         } = self.values.at(url, headers, clock)?;
-        self.shared
-            .credentials
-            .add_to(&mut headers)
-            .map_err(ResponseError::Credentials)?;
         if let Some(origin) = &order.validators
             && self.method() == Method::Get
         {
@@ -236,6 +244,7 @@ impl EndpointPoller {
             method: self.method(),
             url,
             headers,
+            credentials: None,
             body,
             body_limit_bytes: self.shared.body_limit_bytes,
             memory: Arc::clone(&self.shared.memory),
@@ -277,56 +286,5 @@ impl EndpointPoller {
         let mut body = body.accounted(share, &self.shared.kept);
         body.accepted_status = (!status.is_success()).then_some(status.as_u16());
         Ok(AttemptResponse::Body(body, origin))
-    }
-}
-
-/// Waits for a node until `deadline`. If this task wakes long after that, the node may have
-/// answered in time and nothing has looked: what lies in the socket is read then.
-async fn in_time<T>(answer: impl Future<Output = T>, deadline: Instant) -> Option<T> {
-    let mut answer = pin!(answer);
-    if let Ok(answer) = timeout_at(deadline, &mut answer).await {
-        return Some(answer);
-    }
-    let late = deadline.elapsed();
-    if late < LATE {
-        return None;
-    }
-    timeout(late, answer).await.ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::{
-        task::yield_now,
-        time::{advance, sleep},
-    };
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// It answers after that, which takes two looks.
-    async fn answer(after: Duration) -> u64 {
-        sleep(after).await;
-        yield_now().await;
-        7
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_came_in_time_counts_however_late_the_task_wakes() {
-        let deadline = Instant::now() + SECOND;
-        let busy = async {
-            yield_now().await;
-            advance(SECOND * 3).await;
-        };
-        let (answer, ()) = tokio::join!(in_time(answer(SECOND / 2), deadline), busy);
-        assert_eq!(answer, Some(7));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_node_that_does_not_answer_gets_no_extra_time() {
-        let begun = Instant::now();
-        assert_eq!(in_time(answer(SECOND * 2), begun + SECOND).await, None);
-        assert!(begun.elapsed() < SECOND + LATE, "{:?}", begun.elapsed());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::asked::UnaskableError;
 use crate::{
-    http::CredentialsError,
+    client::auth::AuthError,
     pipeline::{ErrorType, PollFailure},
     receivers::http_json::{format::error::DocumentError, http::transport::TransportError},
     resilience::{executor::AttemptError, outcome::ResultClass},
@@ -27,8 +27,8 @@ pub(super) enum ResponseError {
     },
     #[error("the request cannot be made")]
     Request(#[from] UnaskableError),
-    #[error("failed to read the credentials")]
-    Credentials(#[source] CredentialsError),
+    #[error("failed to authenticate")]
+    Credentials(#[from] AuthError),
     #[error(transparent)]
     Transport(#[from] TransportError),
     #[error("answered with status {status} and no body, where a document is wanted")]

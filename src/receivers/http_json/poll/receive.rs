@@ -53,6 +53,7 @@ pub(super) fn read_body(
         body: sent,
         codings,
         mut share,
+        is_from_elsewhere: _,
     } = response;
     let limit_bytes = request.body_limit_bytes;
     let raw = codings

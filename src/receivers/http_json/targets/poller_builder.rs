@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use reqwest::Url;
 
 use crate::{
+    client::auth::OriginAuth,
     definition::{Definition, Endpoint},
     pipeline::{DocumentMapping, Target},
     receivers::http_json::{
@@ -202,6 +203,7 @@ fn endpoints(
     host: &Arc<TargetResilience>,
     parts: &PollerParts<'_>,
 ) -> Result<Vec<EndpointPoller>, BuildError> {
+    let auth = parts.shared.auth.as_ref();
     let endpoints = target
         .definition
         .endpoints
@@ -211,6 +213,7 @@ fn endpoints(
             let site = |(of, transport): &(&HttpUrl, Arc<dyn Transport>)| {
                 Ok::<_, BuildError>(EndpointAddress {
                     url: site_url(of, endpoint)?,
+                    auth: auth.map(|auth| OriginAuth::new(&**auth, of.get())),
                     transport: Arc::clone(transport),
                 })
             };

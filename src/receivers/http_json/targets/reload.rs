@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::definition_selection::DefinitionSelector;
 use crate::{
+    client::auth::Authenticator,
     definition::{Definition, Endpoint},
     receivers::http_json::{
         config::TargetConfig,
@@ -67,7 +68,16 @@ impl ReceiverSpec {
         let (now, before) = (&self.shared, &other.shared);
         now.headers == before.headers
             && now.parameters == before.parameters
-            && now.credentials.are_like(&before.credentials)
+            && is_same(now.auth.as_ref(), before.auth.as_ref())
+    }
+}
+
+/// Whether both authenticate in the same way. A new spec has the authenticator of the old one where
+/// its settings are the same.
+fn is_same(now: Option<&Arc<dyn Authenticator>>, before: Option<&Arc<dyn Authenticator>>) -> bool {
+    match (now, before) {
+        (Some(now), Some(before)) => std::ptr::addr_eq(Arc::as_ptr(now), Arc::as_ptr(before)),
+        (now, before) => now.is_none() && before.is_none(),
     }
 }
 

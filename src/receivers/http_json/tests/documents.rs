@@ -21,6 +21,7 @@ impl Transport for FastAndSlow {
         Ok(TransportResponse {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
+            is_from_elsewhere: false,
             body: body.into(),
             codings: Codings::default(),
             share: None,
@@ -54,7 +55,7 @@ fn poller_of_both() -> (TargetPoller, Arc<Allowance>) {
         endpoint.shared = Arc::new(ReceiverParts {
             headers: HeaderMap::new(),
             parameters: Arc::default(),
-            credentials: Credentials::new(AuthConfig::default()),
+            auth: None,
             body_limit_bytes: 1024 * 1024,
             memory: Arc::clone(&memory),
             kept: Allowance::new(0),

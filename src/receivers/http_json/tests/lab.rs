@@ -197,7 +197,7 @@ fn shared(concurrency: usize, clock: &Clock, telemetry: &ReceiverTelemetry) -> A
     Arc::new(ReceiverParts {
         headers: HeaderMap::new(),
         parameters: Arc::default(),
-        credentials: Credentials::new(AuthConfig::default()),
+        auth: None,
         body_limit_bytes: 1024,
         memory: Allowance::new(u64::MAX),
         kept: Allowance::new(u64::MAX),
@@ -325,6 +325,7 @@ fn before_strangers(
             labels,
             sites: servers.map(|server| EndpointAddress {
                 url: EndpointUrl::Fixed(format!("http://node{path}").parse().unwrap()),
+                auth: None,
                 transport: Arc::clone(server),
             }),
             values: RequestValues {

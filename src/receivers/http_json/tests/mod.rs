@@ -1,6 +1,7 @@
 //! Polls of a server in memory, with a paused clock.
 
 mod answers;
+mod authentication;
 mod documents;
 mod dropped;
 mod hours;
@@ -49,7 +50,6 @@ use super::{
 use crate::{
     client::content_encoding::Codings,
     definition::{self, Endpoint},
-    http::{AuthConfig, Credentials},
     pipeline::{
         Allowance, EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Readings, Sink,
         StatusBoard, TargetNames,
@@ -111,6 +111,7 @@ fn answer(status: u16, body: &'static str) -> TransportResponse {
     TransportResponse {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
+        is_from_elsewhere: false,
         body: Bytes::from_static(body.as_bytes()),
         codings: Codings::default(),
         share: None,
