@@ -1,6 +1,8 @@
-//! The sources as text: a simple lexer to check imports and sizes.
+//! The sources, to check imports and sizes.
 
 use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The root directory of the package.
 pub(crate) fn root() -> &'static Path {
@@ -33,101 +35,53 @@ pub(crate) struct Token {
     pub(crate) line: usize,
 }
 
-/// The words and signs of a Rust text without comments, strings and characters. `::` is one sign.
+/// The words and signs of a Rust text without comments, texts and lifetimes. `::` is one sign.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
-    let chars: Vec<char> = text.chars().collect();
-    let (mut tokens, mut at, mut line) = (Vec::new(), 0, 1);
-    while at < chars.len() {
-        let end = token_end(&chars, at);
-        let token: String = chars.get(at..end).unwrap().iter().collect();
-        if is_code(&token) {
-            let text = token.clone();
-            tokens.push(Token { text, line });
-        }
-        line += token.matches('\n').count();
-        at = end;
-    }
-    tokens
+    let mut found = Vec::new();
+    flatten(text.parse().unwrap(), &mut found);
+    found
 }
 
-fn is_code(token: &str) -> bool {
-    let quoted = token.contains(['"', '\'']);
-    !token.starts_with("//") && !token.starts_with("/*") && !quoted && !token.trim().is_empty()
-}
-
-/// The end of the word, sign, comment, string or lifetime that starts at `at`.
-fn token_end(chars: &[char], at: usize) -> usize {
-    let starts = |text: &str| {
-        text.chars()
-            .eq(chars.iter().copied().skip(at).take(text.len()))
-    };
-    let first = chars.get(at).copied().unwrap_or_default();
-    if starts("//") {
-        return find(chars, at, |rest| rest.first() == Some(&'\n'));
-    }
-    if starts("/*") {
-        return find(chars, at + 2, |rest| rest.starts_with(&['*', '/'])) + 2;
-    }
-    if first == '"' {
-        return string_end(chars, at, '"');
-    }
-    if first == '\'' {
-        // A character literal ends after one sign or an escape; anything else is a lifetime.
-        let is_character = chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\'');
-        return if is_character {
-            string_end(chars, at, '\'')
-        } else {
-            word_end(chars, at + 1)
+fn flatten(stream: TokenStream, found: &mut Vec<Token>) {
+    let mut trees = stream.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        let line = tree.span().start().line;
+        let mut push = |text: &str, line| {
+            let text = text.to_owned();
+            found.push(Token { text, line });
         };
-    }
-    if let Some(end) = raw_string_end(chars, at) {
-        return end;
-    }
-    if starts("::") {
-        return at + 2;
-    }
-    word_end(chars, at).max(at + 1)
-}
-
-fn find(chars: &[char], from: usize, stop: impl Fn(&[char]) -> bool) -> usize {
-    let mut places = from..chars.len();
-    let found = places.find(|&at| chars.get(at..).is_some_and(&stop));
-    found.unwrap_or(chars.len())
-}
-
-fn word_end(chars: &[char], from: usize) -> usize {
-    find(chars, from, |rest| {
-        !rest
-            .first()
-            .is_some_and(|&sign| sign.is_alphanumeric() || sign == '_')
-    })
-}
-
-fn string_end(chars: &[char], start: usize, quote: char) -> usize {
-    let mut at = start + 1;
-    while let Some(&sign) = chars.get(at) {
-        at += if sign == '\\' { 2 } else { 1 };
-        if sign == quote {
-            break;
+        match tree {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::None => ("", ""),
+                };
+                push(open, line);
+                flatten(group.stream(), found);
+                found.push(Token {
+                    text: close.to_owned(),
+                    line: group.span_close().start().line,
+                });
+            }
+            TokenTree::Punct(sign) if sign.as_char() == '\'' => drop(trees.next()),
+            TokenTree::Punct(sign) => {
+                let is_colon = |tree: &TokenTree| tree.to_string() == ":";
+                match sign.as_char() == ':' && trees.next_if(is_colon).is_some() {
+                    true => push("::", line),
+                    false => push(&sign.to_string(), line),
+                }
+            }
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                if !text.contains(['"', '\'']) {
+                    push(&text, line);
+                }
+            }
+            TokenTree::Ident(word) => push(&word.to_string(), line),
         }
     }
-    at.min(chars.len())
-}
-
-/// The end of `r"…"`, `r#"…"#` or `br"…"`: no escapes, closed by a quote and the same number of
-/// `#`.
-fn raw_string_end(chars: &[char], start: usize) -> Option<usize> {
-    let prefix = usize::from(chars.get(start) == Some(&'b'));
-    if chars.get(start + prefix) != Some(&'r') {
-        return None;
-    }
-    let from = start + prefix + 1;
-    let hashes = find(chars, from, |rest| rest.first() != Some(&'#')) - from;
-    if chars.get(from + hashes) != Some(&'"') {
-        return None;
-    }
-    let close: Vec<char> = format!("\"{}", "#".repeat(hashes)).chars().collect();
-    Some(find(chars, from + hashes + 1, |rest| rest.starts_with(&close)) + close.len())
 }
 
 #[test]
