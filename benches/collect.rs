@@ -23,7 +23,7 @@ use betanet_collector::{
         target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},
     },
     runtime::Clock,
-    telemetry::{Meter, names::MetricsDetail},
+    telemetry::{Meter, target_metrics::MetricsLevel},
 };
 use bytes::Bytes;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, data::ResourceMetrics};
@@ -87,7 +87,7 @@ impl Cost {
         self.bytes += spent.bytes_total;
     }
 
-    fn print(&self, detail: MetricsDetail, step: &str) {
+    fn print(&self, detail: MetricsLevel, step: &str) {
         let polls = (TARGETS * ROUNDS) as u64;
         println!(
             "| {detail:?} | {step} | {} | {} | {:.1} µs | {} |",
@@ -107,13 +107,13 @@ async fn main() -> Result<(), Error> {
         "| `target_metrics` | step | allocations a poll | bytes a poll | time a poll | bytes kept a target |"
     );
     println!("|---|---|---|---|---|---|");
-    for detail in [MetricsDetail::Basic, MetricsDetail::Detailed] {
+    for detail in [MetricsLevel::Basic, MetricsLevel::Detailed] {
         run(&definition, &bodies, detail).await;
     }
     Ok(())
 }
 
-async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: MetricsDetail) {
+async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: MetricsLevel) {
     let meter = Meter::of(&SdkMeterProvider::default());
     let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
     let (fleet, schema) = (
@@ -184,7 +184,7 @@ impl Node {
         }
     }
 
-    async fn poll(&self, bodies: &[AtOnce], detail: MetricsDetail) -> Poll {
+    async fn poll(&self, bodies: &[AtOnce], detail: MetricsLevel) -> Poll {
         let mut endpoints = Vec::new();
         for (index, body) in bodies.iter().enumerate() {
             drop(poll(&self.host, index, body).await);
@@ -198,6 +198,7 @@ impl Node {
             duration: Duration::from_millis(5),
             missed_ticks: 0,
             endpoints,
+            level: detail,
             own: self.host.readings(detail),
         }
     }

@@ -14,15 +14,18 @@ use crate::{
     runtime::clock::since_epoch,
     telemetry::{
         Trace,
-        names::{self, Metric, MetricKind},
+        names::{self, MetricKind},
+        target_metrics::{MetricsLevel, PROBLEM_REASONS, TargetMetric, TargetSize},
     },
 };
 
 /// The instrumentation scope of the report metrics.
 pub const SCOPE: &str = "betanet-collector";
 
-/// The expected number of error classes, including some statuses, of one endpoint.
-const ERROR_TYPES_MAX: usize = 12;
+const _: () = assert!(
+    ProblemReason::ALL.len() == PROBLEM_REASONS,
+    "the table of report metrics knows the number of reasons"
+);
 
 /// The totals in the report metrics of one target.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct ReportMetrics {
     last_success: Vec<Option<f64>>,
     problems: BTreeMap<(usize, ProblemReason), u64>,
     round: ReportRound,
+    /// The level of the last poll.
+    level: MetricsLevel,
 }
 
 /// Endpoint, outcome, and the class of its failure.
@@ -66,6 +71,7 @@ impl ReportMetrics {
             last_success: vec![None; endpoints],
             problems: BTreeMap::new(),
             round: ReportRound::default(),
+            level: MetricsLevel::default(),
         }
     }
 
@@ -105,16 +111,22 @@ impl ReportMetrics {
     }
 
     /// The schema of targets of `definition` with this number of instances: the instruments of the
-    /// definition, then the report metrics in the order of [`names::TARGET`].
+    /// definition, then the report metrics in the order of [`TargetMetric::ALL`].
     pub fn schema(definition: &Definition, instances: usize) -> Schema {
-        let own = names::TARGET
+        let size = TargetSize {
+            endpoints: definition.endpoints.len(),
+            instances,
+            metrics: definition.instruments.len(),
+        };
+        let own = TargetMetric::ALL
             .iter()
-            .map(|metric| Arc::new(instrument(metric, definition, instances)));
+            .map(|metric| Arc::new(instrument(*metric, size)));
         definition.instruments.iter().cloned().chain(own).collect()
     }
 
     /// Records the results of a poll.
     pub fn observe(&mut self, poll: &Poll, readings: &Readings) {
+        self.level = poll.level;
         poll.note_up(&mut self.up);
         if poll.is_round() {
             let bodies = poll.endpoints.iter().filter_map(EndpointPoll::body);
@@ -145,44 +157,49 @@ impl ReportMetrics {
         }
     }
 
-    /// The values of all report metrics after `poll`. `resets` is known when its bodies have been
-    /// added to the instruments.
+    /// The values of the report metrics after `poll`, as far as its level has them. `resets` is
+    /// known when its bodies have been added to the instruments.
     pub fn readings(&self, poll: &Poll, resets: ResetCounts) -> Vec<Reading> {
+        use TargetMetric as Metric;
         let round = &self.round;
         let single = [
-            self.single(&names::UP, flag(self.up.contains(&true))),
-            self.single(
-                &names::SCRAPE_DURATION,
+            (Metric::Up, flag(self.up.contains(&true))),
+            (
+                Metric::ScrapeDuration,
                 Number::Double(round.duration_seconds),
             ),
-            self.single(&names::SCRAPE_BODY_SIZE, Number::Unsigned(round.body_bytes)),
-            self.single(&names::SCRAPE_SAMPLES, Number::Unsigned(round.samples)),
-            self.single(&names::MISSED_TICKS, Number::Unsigned(poll.missed_ticks)),
-            self.single(&names::COUNTER_RESETS, Number::Unsigned(resets.seen)),
+            (Metric::ScrapeBodySize, Number::Unsigned(round.body_bytes)),
+            (Metric::ScrapeSamples, Number::Unsigned(round.samples)),
+            (Metric::MissedTicks, Number::Unsigned(poll.missed_ticks)),
+            (Metric::CounterResets, Number::Unsigned(resets.seen)),
         ];
-        let mut all: Vec<_> = single.into_iter().flatten().collect();
+        let single = single
+            .into_iter()
+            .filter(|(metric, _)| self.level.has(*metric, false));
+        let mut all: Vec<_> = single
+            .map(|(metric, value)| self.reading(metric, Vec::new(), value))
+            .collect();
         for (endpoint, up) in self.up.iter().enumerate() {
             let attributes = self.labels(endpoint);
-            all.extend(self.reading(names::SOURCE_UP.name, attributes.clone(), flag(*up)));
+            all.push(self.reading(Metric::SourceUp, attributes.clone(), flag(*up)));
             if let Some(time) = self.last_success.get(endpoint).copied().flatten() {
                 let time = Number::Double(time);
-                all.extend(self.reading(names::LAST_SUCCESS.name, attributes, time));
+                all.push(self.reading(Metric::LastSuccess, attributes, time));
             }
         }
         all.extend(self.results());
         all.extend(self.problems());
         let of_receiver = poll.own.iter().cloned();
-        all.extend(
-            of_receiver.filter_map(|own| self.reading(own.metric, own.attributes, own.value)),
-        );
+        all.extend(of_receiver.map(|own| self.reading(own.metric, own.attributes, own.value)));
         all
     }
 
     /// The exemplars of the totals.
     pub fn exemplars(&self) -> Vec<Exemplar> {
         let traced = self.traced.iter();
+        let traced = traced.filter(|(result, _)| self.has_result(result));
         let exemplars = traced.map(|(result, (trace, time))| Exemplar {
-            metric: names::POLL_RESULTS.name,
+            metric: TargetMetric::PollResults.name(),
             attributes: self.attributes(result),
             trace: *trace,
             time: *time,
@@ -191,10 +208,18 @@ impl ReportMetrics {
     }
 
     fn results(&self) -> impl Iterator<Item = Reading> {
-        self.results.iter().filter_map(|(result, count)| {
+        let results = self.results.iter();
+        let results = results.filter(|(result, _)| self.has_result(result));
+        results.map(|(result, count)| {
             let count = Number::Unsigned(*count);
-            self.reading(names::POLL_RESULTS.name, self.attributes(result), count)
+            self.reading(TargetMetric::PollResults, self.attributes(result), count)
         })
+    }
+
+    /// Whether the level has the series of a result. A poll without an answer is a problem.
+    fn has_result(&self, (_, outcome, _): &ReportedOutcome) -> bool {
+        let is_problem = ["stale", "missing"].contains(outcome);
+        self.level.has(TargetMetric::PollResults, is_problem)
     }
 
     fn attributes(&self, (endpoint, outcome, error_type): &ReportedOutcome) -> Vec<KeyValue> {
@@ -213,11 +238,8 @@ impl ReportMetrics {
                 KeyValue::new(names::METRIC, metric),
                 KeyValue::new(names::REASON, reason.name()),
             ];
-            self.reading(
-                names::MAPPING_PROBLEMS.name,
-                attributes,
-                Number::Unsigned(*count),
-            )
+            let count = Number::Unsigned(*count);
+            Some(self.reading(TargetMetric::MappingProblems, attributes, count))
         })
     }
 
@@ -227,23 +249,14 @@ impl ReportMetrics {
         labels.unwrap_or_default()
     }
 
-    fn single(&self, metric: &Metric, value: Number) -> Option<Reading> {
-        self.reading(metric.name, Vec::new(), value)
-    }
-
-    /// `None` for an unknown name, so that it is not shown as another metric.
-    fn reading(&self, metric: &str, attributes: Vec<KeyValue>, value: Number) -> Option<Reading> {
-        let position = names::TARGET.iter().position(|known| known.name == metric);
-        if position.is_none() {
-            tracing::debug!(metric, "unknown report metric");
-        }
-        Some(Reading {
-            instrument: self.first + position?,
+    fn reading(&self, metric: TargetMetric, attributes: Vec<KeyValue>, value: Number) -> Reading {
+        Reading {
+            instrument: self.first + metric as usize,
             attributes,
             value,
             time: None,
             histogram: None,
-        })
+        }
     }
 }
 
@@ -251,23 +264,13 @@ fn flag(is: bool) -> Number {
     Number::Unsigned(u64::from(is))
 }
 
-fn instrument(metric: &Metric, definition: &Definition, instances: usize) -> Instrument {
-    let endpoints = definition.endpoints.len();
-    // Breakers have one series more than there are endpoints: that of the host.
-    let max_series = match metric.attributes {
-        [] => 1,
-        [names::METRIC, ..] => definition.instruments.len() * ProblemReason::ALL.len(),
-        [names::STATE] => 4,
-        [names::ENDPOINT, names::URL_TEMPLATE, rest @ ..] => {
-            (endpoints + 1) * combinations(rest, instances)
-        }
-        _ => endpoints,
-    };
+fn instrument(metric: TargetMetric, size: TargetSize) -> Instrument {
+    let about = &metric.row().metric;
     Instrument {
-        name: metric.name.to_owned(),
-        description: metric.description.to_owned(),
-        unit: metric.unit.to_owned(),
-        kind: match metric.kind {
+        name: about.name.to_owned(),
+        description: about.description.to_owned(),
+        unit: about.unit.to_owned(),
+        kind: match about.kind {
             MetricKind::Histogram(_) => InstrumentKind::Histogram,
             MetricKind::Counter => InstrumentKind::Counter,
             MetricKind::UpDownCounter => InstrumentKind::UpDownCounter,
@@ -275,25 +278,8 @@ fn instrument(metric: &Metric, definition: &Definition, instances: usize) -> Ins
         },
         value_type: ValueType::Auto,
         buckets: Vec::new(),
-        max_series,
+        max_series: metric.max_series(size),
         scope: SCOPE.into(),
         delta: None,
     }
-}
-
-/// The number of combinations of the attributes without the endpoint. The SDK allocates memory for
-/// all of them at once, so the number must not be too high.
-fn combinations(attributes: &[&str], instances: usize) -> usize {
-    let values = |key: &&str| match *key {
-        names::ERROR_TYPE => ERROR_TYPES_MAX,
-        names::INSTANCE => instances,
-        names::RESULT => 5,
-        names::READER | names::WITHIN_OBJECTIVE => 2,
-        names::STATE => 3,
-        // The reason of a state change determines the other attributes.
-        names::OUTCOME => 3,
-        names::REASON => 4,
-        _ => 1,
-    };
-    attributes.iter().map(values).product()
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     definition::{Definition, InstrumentKind},
     pipeline::{Body, EndpointPoll, Number, Poll, PollOutcome, Readings, TargetStatus},
+    telemetry::target_metrics::MetricsLevel,
 };
 
 /// How many response times an endpoint shows.
@@ -151,6 +152,7 @@ pub fn poll_of(bodies: impl Iterator<Item = Option<Body>>, now: SystemTime) -> P
         duration: Default::default(),
         missed_ticks: 0,
         endpoints: endpoints.collect(),
+        level: MetricsLevel::default(),
         own: Vec::new(),
     }
 }

@@ -9,7 +9,8 @@ use crate::telemetry::Trace;
 /// The last traced event of a series of report metrics. It counted as 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exemplar {
-    /// Name of the metric, one of [`TARGET`](crate::telemetry::names::TARGET).
+    /// The name of the metric, one of
+    /// [`TargetMetric`](crate::telemetry::target_metrics::TargetMetric).
     pub metric: &'static str,
     /// The attributes of the series, sorted by key. No key is there twice.
     pub attributes: Vec<KeyValue>,

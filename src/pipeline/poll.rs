@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Allowance, OwnReading, Readings, Share};
-use crate::telemetry::Trace;
+use crate::telemetry::{Trace, target_metrics::MetricsLevel};
 
 /// One round of requests to all endpoints of a target.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Poll {
     pub missed_ticks: u64,
     /// One result for each endpoint, in the order of the definition.
     pub endpoints: Vec<EndpointPoll>,
+    /// How many report metrics the target has.
+    pub level: MetricsLevel,
     /// The receiver's own metrics about the target after the poll.
     pub own: Vec<OwnReading>,
 }
@@ -474,6 +476,7 @@ mod tests {
                 duration: Duration::from_secs(10),
                 missed_ticks: 0,
                 endpoints,
+                level: MetricsLevel::default(),
                 own: Vec::new(),
             };
             poll.time()

@@ -8,6 +8,7 @@ use std::{
 use opentelemetry::KeyValue;
 
 pub use crate::definition::Number;
+use crate::telemetry::target_metrics::TargetMetric;
 
 /// The value of one series in one poll.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +47,8 @@ impl HistogramValue {
 /// A value of a report metric: the collector's own metrics about a target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnReading {
-    /// Name of the metric, one of [`TARGET`](crate::telemetry::names::TARGET).
-    pub metric: &'static str,
+    /// The metric.
+    pub metric: TargetMetric,
     /// The attributes, sorted by key. No key is there twice.
     pub attributes: Vec<KeyValue>,
     /// The value.

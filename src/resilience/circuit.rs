@@ -25,6 +25,19 @@ pub enum BreakerLevel {
     Endpoint,
 }
 
+impl BreakerLevel {
+    /// All levels.
+    pub const ALL: [Self; 2] = [Self::Host, Self::Endpoint];
+
+    /// The value of the `betanet.breaker.scope` attribute.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Endpoint => "endpoint",
+        }
+    }
+}
+
 /// The breakers of one host.
 #[derive(Debug, Clone)]
 pub struct Circuit {

@@ -15,21 +15,24 @@ use super::{
 };
 use crate::{
     pipeline::{Number, OwnReading},
-    telemetry::names::{self, Metric, MetricsDetail},
+    telemetry::{
+        names,
+        target_metrics::{MetricsLevel, TargetMetric},
+    },
 };
 
-const STATES: [(BreakerState, &str); 3] = [
-    (BreakerState::Closed, "closed"),
-    (BreakerState::HalfOpen, "half_open"),
-    (BreakerState::Open, "open"),
+const STATES: [BreakerState; 3] = [
+    BreakerState::Closed,
+    BreakerState::HalfOpen,
+    BreakerState::Open,
 ];
 
 impl TargetResilience {
-    /// The current metrics at the level `detail`.
-    pub fn readings(&self, detail: MetricsDetail) -> Vec<OwnReading> {
+    /// The current metrics at this level.
+    pub fn readings(&self, level: MetricsLevel) -> Vec<OwnReading> {
         let (now, state) = (Instant::now(), self.lock());
         let mut all = ReportedReadings {
-            detail,
+            level,
             readings: Vec::new(),
         };
         for (index, (endpoint, labels)) in state.endpoints.iter().zip(&self.labels).enumerate() {
@@ -41,19 +44,26 @@ impl TargetResilience {
                     && let Some(host) = view.host
                 {
                     let of = attributes(&[scope(BreakerLevel::Host)], &name);
-                    breaker(&mut all, &of, &host, host.state);
+                    push_state(&mut all, &of, host.state);
+                    breaker(&mut all, &of, &host);
                 }
                 if let Some(own) = view.endpoint {
                     // The endpoints of an open host are open, whatever their own breaker says.
                     let [id, path] = of_endpoint.clone();
                     let of = attributes(&[scope(BreakerLevel::Endpoint), id, path], &name);
-                    breaker(&mut all, &of, &own, view.state());
+                    if all.level.has(
+                        TargetMetric::BreakerState,
+                        own.state != BreakerState::Closed,
+                    ) {
+                        push_state(&mut all, &of, view.state());
+                    }
+                    breaker(&mut all, &of, &own);
                 }
                 let limit = endpoint.timeouts.at(instance).limit(0).as_secs_f64();
                 let of = attributes(&of_endpoint, &name);
                 push(
                     &mut all,
-                    &names::TIMEOUT_EFFECTIVE,
+                    TargetMetric::TimeoutEffective,
                     &of,
                     &[],
                     Number::Double(limit),
@@ -73,7 +83,7 @@ impl TargetResilience {
 
 /// The metrics. Those that the level omits are not even created.
 struct ReportedReadings {
-    detail: MetricsDetail,
+    level: MetricsLevel,
     readings: Vec<OwnReading>,
 }
 
@@ -95,7 +105,7 @@ fn balancer_readings(
 ) {
     let flag = |is: bool| Number::Unsigned(u64::from(is));
     let panic = flag(balancer.is_panic(now, gates));
-    push(all, &names::BALANCER_PANIC, of_endpoint, &[], panic);
+    push(all, TargetMetric::BalancerPanic, of_endpoint, &[], panic);
     let ejected = balancer.ejected(now, gates);
     for (instance, name) in instances.enumerate() {
         let of = attributes(of_endpoint, &Some(name));
@@ -104,40 +114,42 @@ fn balancer_readings(
             let result = [(names::RESULT, result)];
             push(
                 all,
-                &names::BALANCER_REQUESTS,
+                TargetMetric::BalancerRequests,
                 &of,
                 &result,
                 Number::Unsigned(count),
             );
         }
         let failovers = Number::Unsigned(counts.failovers);
-        push(all, &names::BALANCER_FAILOVERS, &of, &[], failovers);
-        push(
-            all,
-            &names::BALANCER_EJECTED,
-            &of,
-            &[],
-            flag(ejected.has(instance)),
-        );
+        push(all, TargetMetric::BalancerFailovers, &of, &[], failovers);
+        let is_ejected = ejected.has(instance);
+        if all.level.has(TargetMetric::BalancerEjected, is_ejected) {
+            push(
+                all,
+                TargetMetric::BalancerEjected,
+                &of,
+                &[],
+                flag(is_ejected),
+            );
+        }
         let expected = Number::Double(balancer.expected(instance, now).as_secs_f64());
-        push(all, &names::BALANCER_LATENCY, &of, &[], expected);
+        push(all, TargetMetric::BalancerLatency, &of, &[], expected);
     }
 }
 
 fn scope(level: BreakerLevel) -> KeyValue {
-    let name = match level {
-        BreakerLevel::Host => "host",
-        BreakerLevel::Endpoint => "endpoint",
-    };
-    KeyValue::new(names::BREAKER_SCOPE, name)
+    KeyValue::new(names::BREAKER_SCOPE, level.name())
 }
 
-fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView, state: BreakerState) {
+fn push_state(all: &mut ReportedReadings, of: &[KeyValue], state: BreakerState) {
     let number = Number::Unsigned(u64::from(state.number()));
-    push(all, &names::BREAKER_STATE, of, &[], number);
+    push(all, TargetMetric::BreakerState, of, &[], number);
+}
+
+fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView) {
     push(
         all,
-        &names::BREAKER_FAILURES,
+        TargetMetric::BreakerFailures,
         of,
         &[],
         Number::Unsigned(view.consecutive_failures.into()),
@@ -145,14 +157,14 @@ fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView, stat
     let counters = &view.counters;
     push(
         all,
-        &names::BREAKER_REJECTIONS,
+        TargetMetric::BreakerRejections,
         of,
         &[],
         Number::Unsigned(counters.rejections),
     );
     push(
         all,
-        &names::BREAKER_STALE_RESULTS,
+        TargetMetric::BreakerStaleResults,
         of,
         &[],
         Number::Unsigned(counters.stale_results),
@@ -164,20 +176,27 @@ fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView, stat
     ] {
         push(
             all,
-            &names::BREAKER_PROBES,
+            TargetMetric::BreakerProbes,
             of,
             &[(names::RESULT, result)],
             Number::Unsigned(count),
         );
     }
     let times = [view.time.closed, view.time.half_open, view.time.open];
-    for ((known, name), time) in STATES.into_iter().zip(times) {
-        let is = Number::Unsigned(u64::from(known == view.state));
-        push(all, &names::BREAKER_STATUS, of, &[(names::STATE, name)], is);
+    for (state, time) in STATES.into_iter().zip(times) {
+        let name = state.name();
+        let is = Number::Unsigned(u64::from(state == view.state));
+        push(
+            all,
+            TargetMetric::BreakerStatus,
+            of,
+            &[(names::STATE, name)],
+            is,
+        );
         let seconds = Number::Double(time.as_secs_f64());
         push(
             all,
-            &names::BREAKER_STATE_TIME,
+            TargetMetric::BreakerStateTime,
             of,
             &[(names::STATE, name)],
             seconds,
@@ -189,12 +208,18 @@ fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView, stat
 fn transitions(all: &mut ReportedReadings, of: &[KeyValue], counters: &BreakerCounters) {
     for (reason, from, to) in TransitionReason::ALL {
         let attributes = [
-            (names::FROM, state_name(from)),
-            (names::TO, state_name(to)),
-            (names::REASON, reason_name(reason)),
+            (names::FROM, from.name()),
+            (names::TO, to.name()),
+            (names::REASON, reason.name()),
         ];
         let count = Number::Unsigned(counters.transitions(reason));
-        push(all, &names::BREAKER_TRANSITIONS, of, &attributes, count);
+        push(
+            all,
+            TargetMetric::BreakerTransitions,
+            of,
+            &attributes,
+            count,
+        );
     }
 }
 
@@ -210,7 +235,7 @@ fn endpoint_readings(
         let of = attributes(of, &Some(error_type));
         push(
             all,
-            &names::POLL_RETRIES,
+            TargetMetric::PollRetries,
             &of,
             &[],
             Number::Unsigned(*count),
@@ -220,7 +245,7 @@ fn endpoint_readings(
         let attributes = [(names::REASON, reason.name())];
         push(
             all,
-            &names::RETRIES_SUPPRESSED,
+            TargetMetric::RetriesSuppressed,
             of,
             &attributes,
             Number::Unsigned(*count),
@@ -231,7 +256,7 @@ fn endpoint_readings(
         for (within, time) in [("true", time.within), ("false", time.without)] {
             let attributes = [(names::WITHIN_OBJECTIVE, within)];
             let seconds = Number::Double(time.as_secs_f64());
-            push(all, &names::FRESHNESS_TIME, of, &attributes, seconds);
+            push(all, TargetMetric::FreshnessTime, of, &attributes, seconds);
         }
     }
 }
@@ -245,7 +270,7 @@ fn cache_readings(
     if let Some(age) = endpoint.slot.age(now) {
         push(
             all,
-            &names::CACHE_AGE,
+            TargetMetric::CacheAge,
             of,
             &[],
             Number::Double(age.as_secs_f64()),
@@ -260,7 +285,7 @@ fn cache_readings(
             let attributes = [(names::RESULT, result), (names::READER, name)];
             push(
                 all,
-                &names::CACHE_REQUESTS,
+                TargetMetric::CacheRequests,
                 of,
                 &attributes,
                 Number::Unsigned(count),
@@ -280,7 +305,7 @@ fn entries(all: &mut ReportedReadings, endpoints: &[EndpointState], now: Instant
         let is = |endpoint: &&EndpointState| endpoint.slot.freshness(now) == freshness;
         let count = Number::Unsigned(endpoints.iter().filter(is).count() as u64);
         let state = [(names::STATE, name)];
-        push(all, &names::CACHE_ENTRIES, &[], &state, count);
+        push(all, TargetMetric::CacheEntries, &[], &state, count);
     }
 }
 
@@ -296,37 +321,20 @@ fn results(counts: &CacheCounts) -> [(&'static str, u64); 5] {
 
 fn push(
     all: &mut ReportedReadings,
-    metric: &Metric,
+    metric: TargetMetric,
     of: &[KeyValue],
     more: &[(&'static str, &'static str)],
     value: Number,
 ) {
-    if !all.detail.includes(metric.name) {
+    if !all.level.has(metric, true) {
         return;
     }
     let more = more.iter().map(|(key, text)| KeyValue::new(*key, *text));
     let mut attributes: Vec<_> = of.iter().cloned().chain(more).collect();
     attributes.sort_by(|a, b| a.key.cmp(&b.key));
     all.readings.push(OwnReading {
-        metric: metric.name,
+        metric,
         attributes,
         value,
     });
-}
-
-/// The value of a `state` attribute.
-pub(super) fn state_name(state: BreakerState) -> &'static str {
-    STATES
-        .iter()
-        .find(|(known, _)| *known == state)
-        .map_or("", |(_, name)| name)
-}
-
-fn reason_name(reason: TransitionReason) -> &'static str {
-    match reason {
-        TransitionReason::FailureThreshold => "failure_threshold",
-        TransitionReason::OpenExpired => "open_expired",
-        TransitionReason::ProbeFailed => "probe_failed",
-        TransitionReason::ProbeSucceeded => "probe_succeeded",
-    }
 }

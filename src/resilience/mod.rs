@@ -27,6 +27,7 @@ pub mod instances;
 pub mod outcome;
 pub mod per_instance;
 mod metrics;
+mod receiver_counts;
 pub mod recorder;
 mod report;
 pub mod retry;

@@ -10,7 +10,6 @@ use super::{
     balancer::{Balancer, Gates},
     caution::Suspicion,
     circuit::{Circuit, CircuitView},
-    metrics::state_name,
     state::{BreakerState, BreakerView},
     target_resilience::TargetResilience,
 };
@@ -156,7 +155,7 @@ fn breaker(view: &BreakerView, now: Instant) -> Value {
         .retry_at
         .map(|at| rounded(at.saturating_duration_since(now)));
     json!({
-        "state": state_name(view.state),
+        "state": view.state.name(),
         "since_seconds": rounded(now.saturating_duration_since(view.since)),
         "retry_in_seconds": retry_at,
         "consecutive_failures": view.consecutive_failures,

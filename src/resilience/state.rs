@@ -103,6 +103,15 @@ impl BreakerState {
             Self::HalfOpen => 2,
         }
     }
+
+    /// The value of the `state` attribute.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
 }
 
 impl TransitionReason {
@@ -129,6 +138,16 @@ impl TransitionReason {
             BreakerState::Closed,
         ),
     ];
+
+    /// The value of the `reason` attribute.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FailureThreshold => "failure_threshold",
+            Self::OpenExpired => "open_expired",
+            Self::ProbeFailed => "probe_failed",
+            Self::ProbeSucceeded => "probe_succeeded",
+        }
+    }
 }
 
 impl BreakerCounters {

@@ -20,6 +20,7 @@ use super::{
     local_fault_detector::{LocalFaultDetector, SuspicionChange},
     outcome::{BreakerOutcome, Statuses},
     per_instance::PerInstance,
+    receiver_counts::ReceiverCounts,
     recorder::{DecisionEvent, DecisionScope, Names, Recorder},
     retry::{self, FailedAttempt, RetryDecision, RetryStop},
     single_flight::SingleFlight,
@@ -30,6 +31,7 @@ use crate::{
     definition::EndpointLabels,
     pipeline::{Body, ErrorType},
     runtime::Clock,
+    telemetry::Meter,
 };
 
 /// Every node has these errors at some time. Their retries are counted from 0, so that a rate sees
@@ -65,6 +67,8 @@ pub struct ReceiverResilience {
     guard: Mutex<LocalFaultDetector>,
     /// Whether its targets are polled only once, so that their changes of state need no log line.
     is_passing: bool,
+    /// What was done for all of its targets together.
+    pub(super) counts: Arc<ReceiverCounts>,
 }
 
 /// A position among the targets of a receiver, which is freed when it is dropped. The states of one
@@ -139,6 +143,7 @@ impl ReceiverResilience {
             budget: Mutex::new(budget),
             guard: Mutex::new(guard),
             is_passing,
+            counts: Arc::default(),
         })
     }
 
@@ -150,6 +155,11 @@ impl ReceiverResilience {
             ..settings.as_ref().clone()
         };
         Self::of(settings, true)
+    }
+
+    /// Registers the metrics about all targets of the receiver together.
+    pub fn observe(&self, meter: &Meter, receiver: &str) {
+        self.counts.observe(meter, receiver);
     }
 
     /// Applies new settings to targets that are created later; existing ones keep theirs. The
@@ -382,6 +392,7 @@ impl TargetResilience {
     }
 
     pub(super) fn record(&self, state: &mut HostState, place: DecisionScope, event: DecisionEvent) {
+        self.fleet.counts.note(&event);
         state.recorder.record(self.clock.now(), place, event);
     }
 

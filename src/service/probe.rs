@@ -18,6 +18,7 @@ use crate::{
     processors::mapping,
     runtime::{Clock, heavy},
     settings::HttpUrl,
+    telemetry::target_metrics::MetricsLevel,
 };
 
 /// Knows which receiver polls which target. The answer passes no processor, because some of them
@@ -147,6 +148,7 @@ impl Probes {
             duration: Duration::ZERO,
             missed_ticks: 0,
             endpoints: endpoints.collect(),
+            level: MetricsLevel::default(),
             own: Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ mod push;
 mod reader;
 mod resource;
 mod spans;
+pub mod target_metrics;
 mod trace;
 
 pub use chain::chain;

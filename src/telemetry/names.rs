@@ -1,13 +1,9 @@
-//! Every metric of the collector itself, in one place. A test generates `docs/metrics.md` from
-//! these tables.
+//! The metrics of the collector itself. A test generates `docs/metrics.md` from these tables.
 //!
 //! There are two families. Metrics about a target travel with the target's data to every exporter:
-//! OpenTelemetry names with dots, which a scrape shows with underscores and suffixes. Metrics about
-//! the collector are on its own telemetry endpoint. They have the names of the OpenTelemetry
+//! OpenTelemetry names with dots, which a scrape shows with underscores and suffixes
+//! (`target_metrics.rs`). Metrics about the collector are on its own telemetry endpoint. They have the names of the OpenTelemetry
 //! Collector (`otelcol_…`), or `betanet_…` if it has no such metric.
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 /// A metric of the collector itself.
 #[derive(Debug)]
@@ -130,118 +126,6 @@ macro_rules! metrics {
 }
 
 metrics! {
-    TARGET, "Metrics about each target, in the target's own provider.";
-    UP = "betanet.up", MetricKind::Gauge, "", &[],
-        "Whether the last poll of the target gave at least one body (1) or none (0).";
-    SOURCE_UP = "betanet.source.up", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE],
-        "Whether the last poll of the endpoint gave a body (1) or not (0).";
-    LAST_SUCCESS = "betanet.source.last_success.timestamp", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE],
-        "Unix time at which the endpoint's last body arrived; absent before the first.";
-    SCRAPE_DURATION = "betanet.scrape.duration", MetricKind::Gauge, "s", &[],
-        "Duration of the last poll of all endpoints of the target.";
-    SCRAPE_BODY_SIZE = "betanet.scrape.body_size", MetricKind::Gauge, "By", &[],
-        "Size of all bodies of the last poll, decompressed.";
-    SCRAPE_SAMPLES = "betanet.scrape.samples_scraped", MetricKind::Gauge, "", &[],
-        "Number of values that the last poll's bodies gave.";
-    POLL_RESULTS = "betanet.poll.results", MetricKind::Counter, "{poll}", &[ENDPOINT, URL_TEMPLATE, OUTCOME, ERROR_TYPE],
-        "Polls of the endpoint by outcome (fresh, not_modified, stale, missing) and, if there was no answer, by class of error.";
-    POLL_RETRIES = "betanet.poll.retries", MetricKind::Counter, "{retry}", &[ENDPOINT, URL_TEMPLATE, ERROR_TYPE],
-        "Repeated attempts, by endpoint and the class of the error before the repetition.";
-    RETRIES_SUPPRESSED = "betanet.poll.retries_suppressed", MetricKind::Counter, "{retry}", &[ENDPOINT, URL_TEMPLATE, REASON],
-        "Retries that were due but not made, by reason (budget, deadline, open, retry_after).";
-    BREAKER_STATE = "betanet.circuit_breaker.state", MetricKind::Gauge, "{state}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
-        "State of a circuit breaker: 0 closed, 1 open, 2 half-open. The state of an endpoint is the worse one of its own breaker and its host's. Do not average or sum it.";
-    BREAKER_STATUS = "betanet.circuit_breaker.status", MetricKind::UpDownCounter, "{breaker}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
-        "1 for the current state of a circuit breaker, 0 for the other states.";
-    BREAKER_TRANSITIONS = "betanet.circuit_breaker.transitions", MetricKind::Counter, "{transition}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, FROM, TO, REASON],
-        "State changes of a circuit breaker.";
-    BREAKER_REJECTIONS = "betanet.circuit_breaker.rejections", MetricKind::Counter, "{request}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
-        "Requests that a circuit breaker refused.";
-    BREAKER_PROBES = "betanet.circuit_breaker.probes", MetricKind::Counter, "{probe}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, RESULT],
-        "Trial requests of a half-open circuit breaker by result (ok, fail, cancelled).";
-    BREAKER_STATE_TIME = "betanet.circuit_breaker.state.time", MetricKind::Counter, "s", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE],
-        "Time that a circuit breaker spent in each state.";
-    BREAKER_FAILURES = "betanet.circuit_breaker.consecutive_failures", MetricKind::Gauge, "{failure}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
-        "Failures since the last success.";
-    BREAKER_STALE_RESULTS = "betanet.circuit_breaker.stale_results", MetricKind::Counter, "{result}", &[ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE],
-        "Results that arrived after their breaker state had ended, and were ignored.";
-    CACHE_REQUESTS = "betanet.cache.requests", MetricKind::Counter, "{request}", &[ENDPOINT, URL_TEMPLATE, RESULT, READER],
-        "Reads of the cached answer by result (hit, miss, stale, revalidated, expired) and reader.";
-    CACHE_ENTRIES = "betanet.cache.entries", MetricKind::UpDownCounter, "{entry}", &[STATE],
-        "Cached answers of the target's endpoints by state (fresh, stale, expired, empty).";
-    CACHE_AGE = "betanet.cache.entry.age", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE],
-        "Age of the cached answer when the target was last collected; absent without one.";
-    FRESHNESS_TIME = "betanet.source.freshness.time", MetricKind::Counter, "s", &[ENDPOINT, URL_TEMPLATE, WITHIN_OBJECTIVE],
-        "Time during which the endpoint's data was within freshness_objective (true), and during which it was older (false).";
-    TIMEOUT_EFFECTIVE = "betanet.timeout.effective", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE, INSTANCE],
-        "Current time limit of the first attempt of a poll.";
-    BALANCER_REQUESTS = "betanet.balancer.requests", MetricKind::Counter, "{request}", &[ENDPOINT, URL_TEMPLATE, INSTANCE, RESULT],
-        "Requests to each instance of a target with replicas, by result (ok, fail).";
-    BALANCER_FAILOVERS = "betanet.balancer.failovers", MetricKind::Counter, "{request}", &[ENDPOINT, URL_TEMPLATE, INSTANCE],
-        "Requests that failed at the instance and were repeated at another one at once.";
-    BALANCER_EJECTED = "betanet.balancer.ejected", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE, INSTANCE],
-        "Whether the instance gets no requests now (1), because its breaker is open or it failed, or does (0).";
-    BALANCER_LATENCY = "betanet.balancer.latency", MetricKind::Gauge, "s", &[ENDPOINT, URL_TEMPLATE, INSTANCE],
-        "Expected response time of the instance; a failure counts as at least 5 s.";
-    BALANCER_PANIC = "betanet.balancer.panic", MetricKind::Gauge, "", &[ENDPOINT, URL_TEMPLATE],
-        "Whether more than half of the instances would be ejected, so that only open breakers exclude instances (1), or not (0).";
-    MISSED_TICKS = "betanet.poll.missed_ticks", MetricKind::Counter, "{tick}", &[],
-        "Polls that were due but not made, because an earlier one of the target was still running or the collector itself was late.";
-    COUNTER_RESETS = "betanet.counter.resets", MetricKind::Counter, "{reset}", &[],
-        "Totals of the target that fell and got a new start time.";
-    MAPPING_PROBLEMS = "betanet.mapping.problems", MetricKind::Counter, "{value}", &[METRIC, REASON],
-        "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate, steps).";
-}
-
-/// How many metrics about the resilience of each target there are. Metrics about the target itself,
-/// such as `betanet.up`, are there at every level.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum MetricsDetail {
-    /// Retries, breaker states, ejected instances and the cache.
-    Basic,
-    /// In addition the actions of breakers and their reasons (transitions, rejections, trial
-    /// requests, suppressed retries), the timeout, and the freshness objective.
-    Normal,
-    /// All metrics.
-    #[default]
-    Detailed,
-}
-
-impl MetricsDetail {
-    /// Whether this level has the metric.
-    pub fn includes(self, metric: &str) -> bool {
-        let basic = [
-            POLL_RETRIES,
-            BREAKER_STATE,
-            BALANCER_FAILOVERS,
-            BALANCER_EJECTED,
-            CACHE_REQUESTS,
-            CACHE_AGE,
-        ];
-        let normal = [
-            RETRIES_SUPPRESSED,
-            BREAKER_TRANSITIONS,
-            BREAKER_REJECTIONS,
-            BREAKER_PROBES,
-            BALANCER_REQUESTS,
-            BALANCER_LATENCY,
-            BALANCER_PANIC,
-            TIMEOUT_EFFECTIVE,
-            FRESHNESS_TIME,
-        ];
-        let is_in = |metrics: &[Metric]| metrics.iter().any(|known| known.name == metric);
-        match self {
-            Self::Basic => is_in(&basic),
-            Self::Normal => is_in(&basic) || is_in(&normal),
-            Self::Detailed => true,
-        }
-    }
-}
-
-metrics! {
     AGGREGATE, "Metrics about each aggregate, next to it.";
     AGGREGATE_COVERAGE = "betanet.aggregate.coverage", MetricKind::Gauge, "1", &[METRIC],
         "Share of the expected targets whose fresh values are in the aggregate of the metric; has the labels of the group too.";
@@ -289,6 +173,16 @@ metrics! {
         "Time from the moment when a poll was due to its start.";
     RETRY_BUDGET = "betanet_retry_budget_available", MetricKind::Gauge, "{token}", &[RECEIVER],
         "Retries that all targets of the receiver together may still make.";
+    RECEIVER_RETRIES = "betanet_receiver_retries", MetricKind::Counter, "{retry}", &[RECEIVER],
+        "Repeated attempts at all targets of the receiver.";
+    RECEIVER_RETRIES_SUPPRESSED = "betanet_receiver_retries_suppressed", MetricKind::Counter, "{retry}", &[RECEIVER, REASON],
+        "Retries that were due but not made, by reason (budget, deadline, open, retry_after).";
+    RECEIVER_FAILOVERS = "betanet_receiver_failovers", MetricKind::Counter, "{request}", &[RECEIVER],
+        "Requests that failed at an instance of a target with replicas and were repeated at another one at once.";
+    RECEIVER_BREAKER_TRANSITIONS = "betanet_receiver_breaker_transitions", MetricKind::Counter, "{transition}", &[RECEIVER, BREAKER_SCOPE, FROM, TO, REASON],
+        "State changes of the circuit breakers of all targets of the receiver.";
+    RECEIVER_BREAKER_REJECTIONS = "betanet_receiver_breaker_rejections", MetricKind::Counter, "{request}", &[RECEIVER, BREAKER_SCOPE],
+        "Requests that the circuit breakers of all targets of the receiver refused.";
     TARGETS = "betanet_receiver_targets", MetricKind::UpDownCounter, "{target}", &[RECEIVER],
         "Targets that are polled.";
     TARGETS_REFUSED = "betanet_receiver_targets_refused", MetricKind::Counter, "{target}", &[RECEIVER, REASON],

@@ -7,7 +7,8 @@ use betanet_collector::{
     extensions, processors, receivers, settings as component,
     telemetry::{
         SERVICE_FOREIGN,
-        names::{AGGREGATE, COLLECTOR, Metric, MetricKind, PROBE, TARGET},
+        names::{AGGREGATE, COLLECTOR, Metric, MetricKind, PROBE},
+        target_metrics::{ReportedFrom, TargetMetric},
     },
     yaml::{Foreign, ForeignHandling, ForeignKey},
 };
@@ -18,7 +19,7 @@ use crate::support::source::root;
 const HEAD: &str = "\
 # Metrics of the collector itself
 
-This page is generated from `src/telemetry/names.rs`, with `UPDATE_FIXTURES=1 cargo test docs`.
+This page is generated from `src/telemetry/names.rs` and `src/telemetry/target_metrics.rs`, with `UPDATE_FIXTURES=1 cargo test docs`.
 The metrics of the targets are in their definitions, `pipelines/*.yaml`.
 ";
 
@@ -36,15 +37,51 @@ fn the_list_of_metrics_is_in_step_with_the_code() {
     );
 }
 
-fn document() -> String {
-    let mut text = HEAD.to_owned();
-    text.push_str(
+/// The section of the report metrics.
+fn target_section() -> String {
+    let mut text = String::from(
         "\n## Metrics about each target\n\n\
          They travel with the target's data to every exporter. OTLP has the first name. A scrape has \
          the second name, with the label `target` and the labels of the target.\n\n\
+         `target_metrics` of the receiver chooses the level. `basic` is the default. It has what the \
+         alerts in `deploy/prometheus` need: 11 series of a healthy target with three endpoints. \
+         \"problems\" means that `basic` has only the series about a problem that exists, and that \
+         `normal` has all of them. Sums over all targets of a receiver are among the metrics about \
+         the collector, below.\n\n\
+         The first event makes the series of a counter with attributes such as `outcome` or \
+         `reason`, so its first value is not 0, and `rate` and `increase` do not see the first \
+         event. `increase(NAME[10m]) > 0 or NAME unless NAME offset 10m` does. OTLP has the time at \
+         which the counting began, and so has a scrape with \
+         [`enable_open_metrics_text_created_samples`](prometheus.md).\n\n\
+         | OpenTelemetry | Prometheus | level | kind | unit | attributes | |\n|---|---|---|---|---|---|---|\n",
+    );
+    for metric in TargetMetric::ALL {
+        let about = metric.row();
+        let level = match about.reported_from {
+            ReportedFrom::Basic => "basic",
+            ReportedFrom::BasicPart => "basic: problems",
+            ReportedFrom::Normal => "normal",
+            ReportedFrom::Detailed => "detailed",
+        };
+        let (metric, scraped) = (&about.metric, scrape_name(&about.metric));
+        let name = metric.name;
+        row(
+            &mut text,
+            &format!("`{name}` | `{scraped}` | {level}"),
+            metric,
+        );
+    }
+    text
+}
+
+fn document() -> String {
+    let mut text = format!("{HEAD}{}", target_section());
+    text.push_str(
+        "\n## Metrics about aggregates\n\n\
+         The processor `aggregate` adds them to its targets.\n\n\
          | OpenTelemetry | Prometheus | kind | unit | attributes | |\n|---|---|---|---|---|---|\n",
     );
-    for metric in TARGET.iter().chain(AGGREGATE) {
+    for metric in AGGREGATE {
         let scraped = scrape_name(metric);
         row(
             &mut text,

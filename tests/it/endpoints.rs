@@ -53,6 +53,7 @@ impl Stand {
   http_json:
     definition: {}
     collection_interval: 100ms
+    target_metrics: normal
     targets: [{{endpoint: '{}', name: node}}]
 exporters: {{prometheus: {{endpoint: '127.0.0.1:{port}', probe: {{allow: [127.0.0.0/8]}}}}}}
 extensions: {{health_check: {{endpoint: '127.0.0.1:{port}', lifecycle: true}}}}

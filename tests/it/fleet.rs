@@ -148,7 +148,8 @@ impl World {
             definition: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/messages.yaml"),
             // Connections are not kept: a connection to a removed node would stay for longer than
             // the test, and look like lost memory.
-            resilience: "target_metrics: basic, body_limit: 50KiB, max_idle_conns: 0",
+            target_metrics: None,
+            resilience: "body_limit: 50KiB, max_idle_conns: 0",
             ..Options::default()
         };
         let keys = format!(

@@ -73,7 +73,7 @@ impl Setup {
         let file = self.folder.path().join(format!("{definition}.yaml"));
         let file = file.display();
         self.receivers.push(format!(
-            "{{definition: {file}, collection_interval: {interval}, targets: [{targets}]}}"
+            "{{definition: {file}, collection_interval: {interval}, target_metrics: normal, targets: [{targets}]}}"
         ));
         self
     }

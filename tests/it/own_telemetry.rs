@@ -1,17 +1,65 @@
-//! Tests of the pushed telemetry of the collector itself: its metrics, and a span for each poll.
+//! Tests of the telemetry of the collector itself: what it adds to a target, and what it pushes: its
+//! metrics, and a span for each poll.
 
 use std::sync::{Arc, Mutex};
 
-use betanet_collector::simulator::Dialect;
+use betanet_collector::{
+    exporters::prometheus::scrape_name,
+    simulator::{Dialect, NodeFault},
+    telemetry::target_metrics::TargetMetric,
+};
 use http::Response;
 
 use crate::support::{
-    PATIENCE, collector::Collector, eventually, free_port, get, open_metrics, server::Server,
-    stand::node,
+    PATIENCE,
+    collector::Collector,
+    eventually, free_port, get, open_metrics,
+    scrape::Scrape,
+    server::Server,
+    stand::{Options, documented_node, node},
 };
 
 /// Path and body of each request.
 type Taken = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
+/// The most series that the collector itself adds to a healthy target with three endpoints.
+const SERIES_MAX: usize = 12;
+
+#[tokio::test]
+async fn a_healthy_target_has_few_series_about_itself_by_default() {
+    let node = documented_node();
+    let options = Options {
+        target_metrics: None,
+        ..Options::default()
+    };
+    let stand = options.start(&[("node", &node)]).await;
+    let own = |scrape: &Scrape| {
+        let names = TargetMetric::ALL.iter();
+        let names = names.map(|metric| scrape_name(&metric.row().metric));
+        let found = names.map(|name| (scrape.select(&name).len(), name));
+        let found = found.filter(|(series, _)| *series > 0);
+        found.collect::<Vec<_>>()
+    };
+    let scrape = stand
+        .until("all endpoints have answered", |scrape| {
+            scrape.sum("betanet_source_up") == 3.0
+        })
+        .await;
+    let healthy = own(&scrape);
+    let count: usize = healthy.iter().map(|(series, _)| series).sum();
+    assert!((9..=SERIES_MAX).contains(&count), "{count}: {healthy:?}");
+    // A problem gets its own series, and only then.
+    let failed = "betanet_poll_results_total{error_type=\"500\"}";
+    assert!(scrape.select("betanet_poll_results_total").is_empty());
+    let fault = NodeFault::Status {
+        code: 500,
+        retry_after: None,
+    };
+    node.set_fault(Some("/api/v1/metrics"), fault);
+    stand
+        .until("the failure is counted", |scrape| scrape.sum(failed) >= 2.0)
+        .await;
+}
 
 #[tokio::test]
 async fn metrics_and_spans_are_pushed_and_do_not_feed_on_themselves() {
@@ -77,6 +125,7 @@ fn config(node: &str, sink: &str, [port, scrapes]: [u16; 2]) -> String {
     collection_interval: 200ms
     timeout: 150ms
     retry: {{ max_retries: 0 }}
+    target_metrics: normal
 exporters:
   debug: {{ verbosity: basic }}
   prometheus: {{ endpoint: \"127.0.0.1:{scrapes}\" }}

@@ -50,7 +50,7 @@ impl Restarted {
         let (url, port, exporter) = (self.node.url(), self.port, &self.exporter);
         let (id, _) = exporter.split_once(':').unwrap();
         let config = format!(
-            "receivers: {{betanet: {{collection_interval: 200ms, timeout: 150ms, \
+            "receivers: {{betanet: {{collection_interval: 200ms, timeout: 150ms, target_metrics: normal, \
              targets: [{{name: node, endpoint: \"{url}\"}}]}}}}\n\
              exporters: {{{exporter}}}\n\
              extensions: {{health_check: {{endpoint: \"127.0.0.1:{port}\"}}}}\n\

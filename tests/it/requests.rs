@@ -72,7 +72,7 @@ impl Stand {
             let file = folder.path().join(format!("d{index}.yaml"));
             std::fs::write(&file, text).unwrap();
             receivers.push_str(&format!(
-                "  http_json/{index}: {{definition: {}, collection_interval: 1s, targets: [{{\
+                "  http_json/{index}: {{definition: {}, collection_interval: 1s, target_metrics: normal, targets: [{{\
                  name: t{index}, endpoint: \"{}\", labels: {{tenant: \"a/b\"}}}}]}}\n",
                 file.display(),
                 server.url()

@@ -53,7 +53,7 @@ impl World {
         Options {
             interval: "10s",
             timeout: "5s",
-            resilience: "target_metrics: basic",
+            target_metrics: None,
             definition: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/messages.yaml"),
             ..Options::default()
         }

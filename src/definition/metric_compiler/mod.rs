@@ -15,7 +15,7 @@ use super::{
     unit::wrong_unit,
 };
 use crate::{
-    telemetry::names,
+    telemetry::target_metrics::TargetMetric,
     yaml::{Cursor, Diagnostics, nearest},
 };
 
@@ -83,10 +83,8 @@ impl MetricCompiler<'_> {
             cursor.error(&["name"], message, self.diagnostics);
         }
         let plain = |name: &str| name.replace('.', "_").to_ascii_lowercase();
-        if names::TARGET
-            .iter()
-            .any(|own| plain(own.name) == plain(name))
-        {
+        let mut own = TargetMetric::ALL.iter();
+        if own.any(|own| plain(own.name()) == plain(name)) {
             let message = format!("`{name}` is a metric that the collector itself makes");
             cursor.error(&["name"], message, self.diagnostics);
         }

@@ -19,9 +19,10 @@ use super::*;
 use crate::{
     definition::{self, Definition},
     pipeline::{
-        Body, EndpointPoll, ErrorType, OwnReading, Poll, PollFailure, PollOutcome, Problem,
-        ProblemReason, Readings, Target,
+        Body, EndpointPoll, ErrorType, Poll, PollFailure, PollOutcome, Problem, ProblemReason,
+        Readings, Target,
     },
+    telemetry::target_metrics::MetricsLevel,
 };
 
 /// Two endpoints. The instruments below have the numbers in this order.
@@ -133,6 +134,7 @@ fn poll(fresh: [bool; 2]) -> Poll {
         duration: Duration::from_millis(250),
         missed_ticks: 3,
         endpoints: endpoints.into(),
+        level: MetricsLevel::Detailed,
         own: Vec::new(),
     }
 }
@@ -403,17 +405,36 @@ fn report_metrics_describe_the_target() {
 }
 
 #[test]
-fn an_unknown_name_is_not_shown_as_another_metric() {
-    let mut poll = poll([true, true]);
-    poll.own.push(OwnReading {
-        metric: "betanet.nobody",
-        attributes: Vec::new(),
-        value: Number::Unsigned(7),
-    });
+fn at_the_basic_level_only_polls_without_an_answer_are_counted() {
     let mut instruments = instruments();
-    let collected = instruments.collect(&poll, &readings([]));
-    let up = one(&instruments.points(&collected.metrics), "betanet.up");
-    assert_eq!(up.value, Value::Unsigned(1));
+    let mut own = |level, answers| {
+        let poll = Poll {
+            level,
+            ..poll(answers)
+        };
+        let collected = instruments.collect(&poll, &readings([]));
+        let points = instruments.points(&collected.metrics);
+        let own = points
+            .into_iter()
+            .filter(|p| p.name.starts_with("betanet."));
+        own.map(|p| format!("{}{{{}}}", p.name, p.attributes))
+            .collect::<Vec<_>>()
+    };
+    let healthy = own(MetricsLevel::Basic, [true, true]);
+    assert!(!healthy.iter().any(|name| name.contains("poll.results")));
+    assert!(!healthy.iter().any(|name| name.contains("scrape.samples")));
+    let failed = own(MetricsLevel::Basic, [true, false]);
+    let counted: Vec<_> = failed
+        .iter()
+        .filter(|name| name.contains("poll.results"))
+        .collect();
+    assert_eq!(
+        counted,
+        ["betanet.poll.results{endpoint=b,error.type=timeout,outcome=missing,url.template=/b}"]
+    );
+    let all = own(MetricsLevel::Normal, [true, true]);
+    let results = all.iter().filter(|name| name.contains("poll.results"));
+    assert_eq!(results.count(), 3, "{all:?}");
 }
 
 #[test]

@@ -114,6 +114,7 @@ impl Config {
             None => {
                 let fleet = ReceiverResilience::new(self.resilience());
                 telemetry.observe_budget(&context.meter, &fleet);
+                fleet.observe(&context.meter, &context.id);
                 fleet
             }
         };
@@ -151,7 +152,7 @@ impl Config {
         let headers = headers::parse(&self.headers)?;
         Ok(ReceiverSpec {
             context: context.clone(),
-            detail: self.target_metrics,
+            level: self.target_metrics,
             connect: match context.network.transport() {
                 Some(memory) => Arc::new(move |_, _| Ok(Arc::clone(&memory))),
                 None => self.connect(&definitions, running)?,

@@ -14,7 +14,7 @@ use crate::{
     definition::Definition,
     resilience::target_resilience::{ReceiverResilience, ResilienceSettings},
     settings::HttpUrl,
-    telemetry::{chain, names::MetricsDetail},
+    telemetry::{chain, target_metrics::MetricsLevel},
 };
 
 /// Makes the client of the target at a URL; for a probe, one that connects to known addresses only.
@@ -27,8 +27,8 @@ pub struct ReceiverSpec {
     /// What a target may speak, in the order in which it is tried.
     pub(crate) definitions: Vec<Arc<Definition>>,
     pub(crate) connect: TransportFactory,
-    /// How much is reported about the resilience of each target.
-    pub(crate) detail: MetricsDetail,
+    /// How many report metrics each target has.
+    pub(crate) level: MetricsLevel,
     pub(crate) shared: Arc<ReceiverParts>,
     /// The same for probes, which send no credentials and have a limit of their own for concurrent
     /// requests.

@@ -313,8 +313,12 @@ impl TargetResilience {
             return;
         };
         match (cause.left, &mut endpoint.balancer) {
-            (Some(left), Some(balancer)) => balancer.failed_over(left),
+            (Some(left), Some(balancer)) => {
+                self.fleet.counts.failed_over();
+                balancer.failed_over(left);
+            }
             (_, _) => {
+                self.fleet.counts.retried();
                 let error_type = cause.failure.error_type;
                 *endpoint.retries.entry(error_type).or_default() += 1;
             }

@@ -332,6 +332,7 @@ impl TargetResilience {
         // A poll that needs no retry suppresses none.
         let suppressed = RetryStop::SUPPRESSING.contains(&reason);
         if let Some(endpoint) = state.endpoints.get_mut(endpoint).filter(|_| suppressed) {
+            self.fleet.counts.suppressed(reason);
             *endpoint.suppressed.entry(reason).or_default() += 1;
         }
     }

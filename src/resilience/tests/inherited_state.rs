@@ -18,7 +18,7 @@ use crate::{
     },
     runtime::Clock,
     settings::Duration,
-    telemetry::names::{self, MetricsDetail},
+    telemetry::target_metrics::{MetricsLevel, TargetMetric},
 };
 
 /// An answer, or a refused connection.
@@ -121,8 +121,8 @@ async fn endpoints_keep_their_state_and_new_ones_start_empty() {
     assert_eq!(kept.served, CacheStatus::Hit);
     assert_eq!(kept.age, Some(secs(4)));
     let total = |host: &TargetResilience| {
-        let all = host.readings(MetricsDetail::Detailed).into_iter();
-        let booked = all.filter(|own| own.metric == names::FRESHNESS_TIME.name);
+        let all = host.readings(MetricsLevel::Detailed).into_iter();
+        let booked = all.filter(|own| own.metric == TargetMetric::FreshnessTime);
         booked.map(|own| own.value.as_f64()).sum::<f64>()
     };
     assert_eq!(total(&new), 4.0, "of `/b`; `/c` has just begun");

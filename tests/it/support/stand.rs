@@ -15,6 +15,8 @@ pub(crate) struct Options {
     /// `receivers::…::retry` and other keys, as flow YAML. By default there are single attempts
     /// that no breaker refuses.
     pub(crate) resilience: &'static str,
+    /// `receivers::…::target_metrics`, unless it is the default.
+    pub(crate) target_metrics: Option<&'static str>,
     /// The definition or definitions of nodes with the first API.
     pub(crate) definition: &'static str,
     /// More keys of every target, as flow YAML.
@@ -37,6 +39,7 @@ impl Default for Options {
             interval: "100ms",
             timeout: "5s",
             resilience: "retry: {max_retries: 0}, circuit_breaker: {failure_threshold: 1000000}",
+            target_metrics: Some("detailed"),
             definition: "betanet",
             target: "",
             prometheus: "",
@@ -131,8 +134,10 @@ impl Options {
 
     fn receiver(&self, id: &str, definition: &str, keys: &str) -> String {
         let (interval, timeout, resilience) = (self.interval, self.timeout, self.resilience);
+        let level = self.target_metrics;
+        let level = level.map_or(String::new(), |level| format!("target_metrics: {level}, "));
         format!(
-            "  {id}: {{definition: \"{definition}\", collection_interval: {interval}, timeout: {timeout}, deadline: {timeout}, {resilience}, {keys}}}\n"
+            "  {id}: {{definition: \"{definition}\", collection_interval: {interval}, timeout: {timeout}, deadline: {timeout}, {resilience}, {level}{keys}}}\n"
         )
     }
 

@@ -17,6 +17,7 @@ use super::*;
 use crate::{
     definition::{self, BUILTIN, InstrumentKind, Number},
     pipeline::{Body, EndpointPoll, ErrorType, PollFailure, PollOutcome, Problem, ProcessStart},
+    telemetry::target_metrics::MetricsLevel,
 };
 
 use Number::{Double, Negative, Unsigned};
@@ -41,6 +42,7 @@ fn poll(definition: &Definition, document: &Value) -> Poll {
         duration: Duration::ZERO,
         missed_ticks: 0,
         endpoints: endpoints.collect(),
+        level: MetricsLevel::default(),
         own: Vec::new(),
     }
 }

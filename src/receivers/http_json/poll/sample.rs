@@ -11,7 +11,7 @@ use crate::{
         reader::Reader,
     },
     runtime::Clock,
-    telemetry::chain,
+    telemetry::{chain, target_metrics::MetricsLevel},
 };
 
 /// The largest body of a sample that is read, in bytes.
@@ -68,6 +68,7 @@ pub(crate) fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, cloc
         duration: Duration::ZERO,
         missed_ticks: 0,
         endpoints,
+        level: MetricsLevel::default(),
         own: Vec::new(),
     }
 }

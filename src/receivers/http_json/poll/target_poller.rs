@@ -13,7 +13,7 @@ use crate::{
     receivers::http_json::telemetry::ReceiverTelemetry,
     resilience::target_resilience::TargetResilience,
     runtime::Clock,
-    telemetry::names::MetricsDetail,
+    telemetry::target_metrics::MetricsLevel,
 };
 
 /// Polls one target as one definition says.
@@ -26,7 +26,7 @@ pub(crate) struct TargetPoller {
     pub(crate) clock: Clock,
     pub(crate) board: Arc<StatusBoard>,
     pub(crate) telemetry: ReceiverTelemetry,
-    pub(crate) detail: MetricsDetail,
+    pub(crate) level: MetricsLevel,
 }
 
 impl TargetPoller {
@@ -72,7 +72,8 @@ impl TargetPoller {
             duration: start.elapsed(),
             missed_ticks,
             endpoints,
-            own: self.host.readings(self.detail),
+            level: self.level,
+            own: self.host.readings(self.level),
         };
         span.record("up", poll.is_up());
         poll
@@ -104,7 +105,8 @@ impl TargetPoller {
             duration: Duration::ZERO,
             missed_ticks,
             endpoints: endpoints.collect(),
-            own: self.host.readings(self.detail),
+            level: self.level,
+            own: self.host.readings(self.level),
         }
     }
 }

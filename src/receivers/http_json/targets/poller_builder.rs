@@ -140,7 +140,7 @@ impl ReceiverSpec {
             clock: clock.clone(),
             board: Arc::clone(&self.context.board),
             telemetry: self.shared.telemetry.clone(),
-            detail: self.detail,
+            level: self.level,
         })
     }
 }

@@ -7,7 +7,7 @@ use ::http::header;
 use super::*;
 use crate::{
     resilience::{caution::Heard, per_instance::PerInstance, retry, state::BreakerState},
-    telemetry::names::MetricsDetail,
+    telemetry::target_metrics::MetricsLevel,
 };
 
 /// Long enough for the requests of one round to be in flight together.
@@ -236,7 +236,7 @@ pub(super) fn receiver(
     let spec = ReceiverSpec {
         definitions: vec![definition(&["/a"])],
         connect: Arc::new(move |_, _| Ok(Arc::clone(&server) as Arc<dyn Transport>)),
-        detail: MetricsDetail::default(),
+        level: MetricsLevel::Detailed,
         shared: shared(8, &context.clock, &telemetry),
         shared_by_probes: shared(8, &context.clock, &telemetry),
         fleet: ReceiverResilience::new(settings()),
@@ -352,7 +352,7 @@ fn before_strangers(
         clock,
         board: Arc::new(StatusBoard::default()),
         telemetry,
-        detail: MetricsDetail::default(),
+        level: MetricsLevel::Detailed,
     }
 }
 
@@ -401,7 +401,7 @@ pub(super) fn reading(own: &[OwnReading], metric: &str, attributes: &[(&str, &st
         all.any(|found| found.key.as_str() == *key && found.value.as_str() == *value)
     };
     own.iter()
-        .filter(|reading| reading.metric == metric)
+        .filter(|reading| reading.metric.name() == metric)
         .filter(|reading| attributes.iter().all(|attribute| has(reading, attribute)))
         .map(|reading| number(&reading.value))
         .sum()

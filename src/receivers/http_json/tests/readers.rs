@@ -7,7 +7,7 @@ use super::{
     lab::{Reply, ScriptedServer, alone, reading, settings},
     *,
 };
-use crate::{pipeline::CacheStatus, telemetry::names::MetricsDetail};
+use crate::{pipeline::CacheStatus, telemetry::target_metrics::MetricsLevel};
 
 /// A running poller.
 struct AtWork {
@@ -39,7 +39,7 @@ impl AtWork {
     fn counted(&self, reader: &str, result: &str) -> f64 {
         let of = [("reader", reader), ("result", result)];
         reading(
-            &self.host.readings(MetricsDetail::Detailed),
+            &self.host.readings(MetricsLevel::Detailed),
             "betanet.cache.requests",
             &of,
         )

@@ -264,7 +264,7 @@ async fn each_instance_has_all_its_metrics_from_the_first_poll_on() {
         poll.own
             .iter()
             .filter(of)
-            .map(|own| own.metric)
+            .map(|own| own.metric.name())
             .collect::<Vec<_>>()
     };
     assert_eq!(names("a"), names("b"));
@@ -274,7 +274,7 @@ async fn each_instance_has_all_its_metrics_from_the_first_poll_on() {
     }
     let one = alone(&labs[0], settings(), &["/a"]).poll_all().await;
     let of_several = |own: &&OwnReading| {
-        own.metric.starts_with("betanet.balancer")
+        own.metric.name().starts_with("betanet.balancer")
             || own
                 .attributes
                 .iter()

@@ -329,7 +329,7 @@ fn treated(stand: &Stand, change: impl FnOnce(&mut ReceiverSpec)) -> HttpJsonRec
         context: old.context.clone(),
         definitions: old.definitions.clone(),
         connect: Arc::clone(&old.connect),
-        detail: old.detail,
+        level: old.level,
         shared: Arc::clone(&old.shared),
         shared_by_probes: Arc::clone(&old.shared_by_probes),
         fleet: Arc::clone(&old.fleet),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     resilience::{executor::Manner, state::BreakerState},
-    telemetry::names::MetricsDetail,
+    telemetry::target_metrics::MetricsLevel,
 };
 
 const THREE: [&str; 3] = ["/a", "/b", "/c"];
@@ -201,7 +201,7 @@ async fn a_request_that_waited_for_a_successful_trial_does_not_count_as_rejected
     });
     let poller = alone(&lab, settings(), &THREE);
     let rejections = || {
-        let own = poller.host.readings(MetricsDetail::default());
+        let own = poller.host.readings(MetricsLevel::Detailed);
         reading(&own, "betanet.circuit_breaker.rejections", &[])
     };
     let mut before = 0.0;
@@ -232,7 +232,7 @@ async fn a_poll_without_time_after_the_trial_request_sends_nothing() {
     assert_eq!(at_once(&poller).await, [None, open, open]);
     assert_eq!(lab.count() - before, 1, "the probe alone");
     let host = [("betanet.breaker.scope", "host")];
-    let own = poller.host.readings(MetricsDetail::default());
+    let own = poller.host.readings(MetricsLevel::Detailed);
     let rejections = reading(&own, "betanet.circuit_breaker.rejections", &host);
     assert_eq!(rejections, 2.0);
     let cancelled = [("result", "cancelled")];
@@ -416,18 +416,20 @@ async fn a_lower_detail_gives_fewer_metrics() {
     let lab = ScriptedServer::new(|_| Reply::Status(500, None));
     let mut poller = alone(&lab, never_open(), &["/a"]);
     let mut said = async |detail| {
-        poller.detail = detail;
+        poller.level = detail;
         let own = poller.poll_all().await.own;
-        let names: std::collections::BTreeSet<_> = own.iter().map(|own| own.metric).collect();
+        let names: std::collections::BTreeSet<_> =
+            own.iter().map(|own| own.metric.name()).collect();
         names
     };
-    let basic = said(MetricsDetail::Basic).await;
-    let normal = said(MetricsDetail::Normal).await;
-    let detailed = said(MetricsDetail::Detailed).await;
+    let basic = said(MetricsLevel::Basic).await;
+    let normal = said(MetricsLevel::Normal).await;
+    let detailed = said(MetricsLevel::Detailed).await;
     assert!(basic.is_subset(&normal) && normal.is_subset(&detailed));
     assert!(basic.contains("betanet.circuit_breaker.state"));
-    assert!(basic.contains("betanet.poll.retries"));
-    assert!(basic.contains("betanet.cache.requests"));
+    assert!(!basic.contains("betanet.poll.retries"));
+    assert!(normal.contains("betanet.poll.retries"));
+    assert!(normal.contains("betanet.cache.requests"));
     assert!(!basic.contains("betanet.circuit_breaker.transitions"));
     assert!(normal.contains("betanet.circuit_breaker.transitions"));
     assert!(!normal.contains("betanet.circuit_breaker.status"));
