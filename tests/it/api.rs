@@ -266,17 +266,16 @@ async fn pipelines_discovery_and_configuration_are_told_without_secrets() {
         ..Options::default()
     };
     let stand = options.start(&[("one", &node)]).await;
-    eventually("points pass", PATIENCE, async || {
+    let graph = eventually("points reach the exporter", PATIENCE, async || {
         let graph = api(&stand, "pipelines").await;
         let points = graph["processors"][0]["points_out"].as_u64();
-        points.filter(|points| *points > 0)
+        let series = graph["exporters"][0]["series"].as_u64();
+        (points > Some(0) && series > Some(0)).then_some(graph)
     })
     .await;
-    let graph = api(&stand, "pipelines").await;
     let shape = &graph["pipelines"][0];
     assert_eq!(shape["processors"], json!(["attributes/marked"]));
     assert_eq!(shape["exporters"], json!(["prometheus"]));
-    assert!(graph["exporters"][0]["series"].as_u64().unwrap() > 0);
     assert_eq!(api(&stand, "discovery").await, json!({"receivers": {}}));
     let config = api(&stand, "config").await;
     let lines = config["lines"].as_array().unwrap();
