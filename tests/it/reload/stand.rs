@@ -105,7 +105,7 @@ impl World {
             ..
         } = variant;
         format!(
-            "receivers: {{betanet: {{{receiver}, deadline: 5s, definition: \"{definition}\", \
+            "receivers: {{betanet: {{{receiver}, target_metrics: detailed, deadline: 5s, definition: \"{definition}\", \
              retry: {{max_retries: 0}}, targets: [{targets}]}}}}\n\
              processors:\n  filter: {{metrics: {{exclude: {{match_type: strict, \
              metric_names: [none]}}}}}}\n  \
