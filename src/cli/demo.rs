@@ -40,8 +40,12 @@ struct DemoSink {
     points: AtomicU64,
 }
 
-/// Runs until interrupted or for the given time.
-pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode, CommandError> {
+/// Runs until interrupted or for the given time. `set` are the values of `--set`.
+pub(super) async fn demo(
+    options: DemoArgs,
+    set: &[String],
+    out: &mut Output,
+) -> Result<ExitCode, CommandError> {
     let (tasks, _failures) = Tasks::new();
     let fleet = Arc::new(Fleet::start(FleetOptions {
         betanet: options.betanet,
@@ -55,7 +59,7 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
     tasks.spawn("fleet", async move { running.run(TICK, stop).await });
     let sink = Arc::new(DemoSink::default());
     let sink_address = serve_sink(&sink, &tasks).await?;
-    let config = configuration(&fleet, &sink_address, &options)?;
+    let config = configuration(&fleet, &sink_address, &options, set)?;
     introduce(&fleet, &sink_address, &options, out);
     let watched = Arc::clone(&sink);
     tasks.spawn("demo", async move { watch(&watched).await });
@@ -87,7 +91,12 @@ pub(super) async fn demo(options: DemoArgs, out: &mut Output) -> Result<ExitCode
 }
 
 /// The default configuration with the addresses of the fleet and of the OTLP receiver.
-fn configuration(fleet: &Fleet, sink: &str, options: &DemoArgs) -> Result<Config, CommandError> {
+fn configuration(
+    fleet: &Fleet,
+    sink: &str,
+    options: &DemoArgs,
+    set: &[String],
+) -> Result<Config, CommandError> {
     // One receiver polls both APIs: it finds out which one a node has.
     let targets: Vec<_> = fleet
         .nodes()
@@ -114,7 +123,7 @@ fn configuration(fleet: &Fleet, sink: &str, options: &DemoArgs) -> Result<Config
     );
     let sources = config::sources(
         &[format!("yaml:{DEFAULT_CONFIG}"), format!("yaml:{overlay}")],
-        &[],
+        set,
     )?;
     let mut diagnostics = Diagnostics::new();
     // The demo does not depend on the environment.

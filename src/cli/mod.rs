@@ -78,7 +78,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
         Command::Schema(options) => schema::schema(options, &mut out),
         Command::Check(options) => runtime()?.block_on(check::check(&sources, options, &mut out)),
         Command::Simulate(options) => simulate::simulate(&sources, &options, &mut out),
-        Command::Demo(options) => runtime()?.block_on(demo::demo(options, &mut out)),
+        Command::Demo(options) => runtime()?.block_on(demo::demo(options, &sources.set, &mut out)),
         Command::Top(options) => top::top(&options, &mut out),
         Command::Healthcheck(options) => {
             runtime()?.block_on(healthcheck::healthcheck(&options, &mut out))

@@ -557,6 +557,15 @@ fn the_demo_shows_its_addresses_and_what_arrived() {
 }
 
 #[test]
+fn the_demo_takes_values_of_the_command_line() {
+    let set = ["demo", "--set", "receivers.betanet.concurrency=none"];
+    let output = run(&set, &[]);
+    assert_eq!(output.code, Some(1), "{}", output.stdout);
+    let key = "receivers::betanet::concurrency";
+    assert!(output.stderr.contains(key), "{}", output.stderr);
+}
+
+#[test]
 fn the_demo_listens_on_its_default_or_configured_ports() {
     let help = stdout_of(&["demo", "--help"], &[]);
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
