@@ -47,27 +47,24 @@ impl TargetResilience {
                     push_state(&mut all, &of, host.state);
                     breaker(&mut all, &of, &host);
                 }
-                if let Some(own) = view.endpoint {
+                let is_shown = |own: &BreakerView| {
+                    level.has(
+                        TargetMetric::BreakerState,
+                        own.state != BreakerState::Closed,
+                    )
+                };
+                if let Some(own) = view.endpoint.filter(is_shown) {
                     // The endpoints of an open host are open, whatever their own breaker says.
                     let [id, path] = of_endpoint.clone();
                     let of = attributes(&[scope(BreakerLevel::Endpoint), id, path], &name);
-                    if all.level.has(
-                        TargetMetric::BreakerState,
-                        own.state != BreakerState::Closed,
-                    ) {
-                        push_state(&mut all, &of, view.state());
-                    }
+                    push_state(&mut all, &of, view.state());
                     breaker(&mut all, &of, &own);
                 }
-                let limit = endpoint.timeouts.at(instance).limit(0).as_secs_f64();
-                let of = attributes(&of_endpoint, &name);
-                push(
-                    &mut all,
-                    TargetMetric::TimeoutEffective,
-                    &of,
-                    &[],
-                    Number::Double(limit),
-                );
+                if level.has(TargetMetric::TimeoutEffective, false) {
+                    let limit = endpoint.timeouts.at(instance).limit(0).as_secs_f64();
+                    let (of, limit) = (attributes(&of_endpoint, &name), Number::Double(limit));
+                    push(&mut all, TargetMetric::TimeoutEffective, &of, &[], limit);
+                }
             }
             if let Some(balancer) = &endpoint.balancer {
                 let gates = state.gates(now, index);
@@ -230,7 +227,8 @@ fn endpoint_readings(
     now: Instant,
 ) {
     cache_readings(all, endpoint, of, now);
-    for (error_type, count) in &endpoint.retries {
+    let has_retries = all.level.has(TargetMetric::PollRetries, false);
+    for (error_type, count) in endpoint.retries.iter().filter(|_| has_retries) {
         let error_type = KeyValue::new(names::ERROR_TYPE, error_type.name());
         let of = attributes(of, &Some(error_type));
         push(
