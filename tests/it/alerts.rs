@@ -281,6 +281,15 @@ async fn each_fault_fires_its_alert() {
         expected.is_subset(&firing(&prometheus).await).then_some(())
     })
     .await;
+    // The query of docs/metrics.md for a counter that begins with its first event.
+    let name = "betanet_poll_results_total{target='refusing'}";
+    let first = format!("count({name} unless {name} offset 10m)");
+    assert!(
+        prometheus
+            .number(&first)
+            .await
+            .is_some_and(|count| count > 0.0)
+    );
     // The missing collector is noticed, too.
     drop(stand);
     eventually(
