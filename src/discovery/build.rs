@@ -10,6 +10,7 @@ use super::{
     file::FileSd,
     group::{Group, Parsed},
     http::HttpSd,
+    kubernetes::KubernetesSd,
     merge::Merge,
     source::{DiscoverySource, Provider, RefreshError, SourcePart, SourceTiming},
     status::SourceStatuses,
@@ -20,6 +21,10 @@ const NEVER: SourceTiming = SourceTiming {
     interval: Duration::from_secs(365 * 24 * 60 * 60),
     keep_on_empty: Duration::ZERO,
 };
+
+/// How often the objects of a cluster are gone through where nothing changes, and the longest wait
+/// for the first list.
+const KUBERNETES_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A source of which only the name of its kind is said.
 struct Unnamed {
@@ -101,6 +106,15 @@ fn sources(settings: &DiscoverySettings<'_>) -> Result<Vec<Unnamed>, BuildError>
         };
         let built = DnsSd::new(config);
         sources.push(built_as("dns_sd_configs", position, timing, built)?);
+    }
+    for (position, config) in settings.kubernetes_sd_configs.iter().enumerate() {
+        let timing = SourceTiming {
+            interval: KUBERNETES_INTERVAL,
+            // The API server knows what is there.
+            keep_on_empty: Duration::ZERO,
+        };
+        let built = KubernetesSd::new(config);
+        sources.push(built_as("kubernetes_sd_configs", position, timing, built)?);
     }
     Ok(sources)
 }

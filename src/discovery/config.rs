@@ -1,13 +1,16 @@
 //! What the configuration says of discovery, in Prometheus' keys and defaults.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RelabelConfig, ShardConfig};
+use super::{
+    KubernetesSdConfig, RelabelConfig, ShardConfig,
+    credentials::{Authorization, BasicAuth, TlsConfig},
+};
 use crate::{
-    settings::{Duration, Endpoint, HttpUrl, Secret},
+    settings::{Duration, Endpoint, HttpUrl},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -24,6 +27,8 @@ pub struct DiscoverySettings<'c> {
     pub http_sd_configs: &'c [HttpSdConfig],
     /// Records in the DNS.
     pub dns_sd_configs: &'c [DnsSdConfig],
+    /// Objects of a Kubernetes cluster.
+    pub kubernetes_sd_configs: &'c [KubernetesSdConfig],
     /// What happens to the labels of what was found.
     pub relabel_configs: &'c [RelabelConfig],
     /// The most targets that are kept.
@@ -87,47 +92,6 @@ pub struct HttpSdConfig {
     pub tls_config: TlsConfig,
 }
 
-/// User name and password.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-pub struct BasicAuth {
-    /// The user.
-    pub username: String,
-    /// The password.
-    #[serde(default)]
-    pub password: Secret,
-    /// A file that holds the password; read at each request.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
-}
-
-/// The `Authorization` header.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct Authorization {
-    /// The word before the credentials.
-    pub r#type: String,
-    /// The credentials.
-    pub credentials: Secret,
-    /// A file that holds the credentials; read at each request.
-    pub credentials_file: Option<PathBuf>,
-}
-
-/// How to speak TLS.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct TlsConfig {
-    /// PEM file with certificates to trust beside the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM file with our own certificate.
-    pub cert_file: Option<PathBuf>,
-    /// PEM file with the key of that certificate.
-    pub key_file: Option<PathBuf>,
-    /// The name to expect in the server's certificate instead of the URL's.
-    pub server_name: Option<String>,
-    /// Trust any certificate. For tests only.
-    pub insecure_skip_verify: bool,
-}
-
 /// Finds targets in the DNS.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct DnsSdConfig {
@@ -165,16 +129,6 @@ pub enum RecordKind {
     Aaaa,
 }
 
-impl Default for Authorization {
-    fn default() -> Self {
-        Self {
-            r#type: "Bearer".to_owned(),
-            credentials: Secret::default(),
-            credentials_file: None,
-        }
-    }
-}
-
 fn thirty_seconds() -> Duration {
     Duration::from_secs(30)
 }
@@ -203,6 +157,7 @@ impl DiscoverySettings<'_> {
             && self.file_sd_configs.is_empty()
             && self.http_sd_configs.is_empty()
             && self.dns_sd_configs.is_empty()
+            && self.kubernetes_sd_configs.is_empty()
     }
 
     /// Checks what a type cannot say; `at` is the receiver. Mistakes go to `diagnostics`.
@@ -218,6 +173,12 @@ impl DiscoverySettings<'_> {
         each(at, "file_sd_configs", self.file_sd_configs, diagnostics);
         each(at, "http_sd_configs", self.http_sd_configs, diagnostics);
         each(at, "dns_sd_configs", self.dns_sd_configs, diagnostics);
+        each(
+            at,
+            "kubernetes_sd_configs",
+            self.kubernetes_sd_configs,
+            diagnostics,
+        );
         each(at, "relabel_configs", self.relabel_configs, diagnostics);
         if let (Some(shard), Some(at)) = (&self.shard, at.at(&["shard"])) {
             shard.check(&at, diagnostics);

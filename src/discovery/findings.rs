@@ -229,6 +229,7 @@ mod tests {
             file_sd_configs: &[],
             http_sd_configs: &[],
             dns_sd_configs: &[],
+            kubernetes_sd_configs: &[],
             relabel_configs: &rules,
             target_limit: 4,
             shard,

@@ -8,23 +8,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, Response};
-use rustls::pki_types::ServerName;
-use tokio_rustls::rustls;
 
 use super::{
-    config::{Check, HttpSdConfig, TlsConfig, check_interval},
+    config::{Check, HttpSdConfig, check_interval},
+    credentials::{ClientSettings, Credentials, TlsConfig},
     group::{Parsed, parse_json},
     source::{BODY_BYTES_MAX, Provider, RefreshError, SourcePart},
 };
 use crate::{
     client::{
-        ConfigError, ProxyChoice, Tls,
-        auth::{AuthRequest, HeaderAuth, OriginAuth, OriginCredentials},
+        ConfigError, ProxyChoice,
+        auth::{AuthRequest, OriginAuth, OriginCredentials},
         client_builder,
         content_encoding::{ACCEPTED, Codings},
         without_decoding,
     },
-    http::{SecretHeader, SecretText},
     runtime::heavy,
     yaml::{Cursor, Diagnostics},
 };
@@ -56,36 +54,12 @@ pub enum HttpSdError {
 impl Check for HttpSdConfig {
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         check_interval(self.refresh_interval, at, diagnostics);
-        if self.basic_auth.is_some() && self.authorization.is_some() {
-            let message = "has both `basic_auth` and `authorization`; choose one";
-            at.error(&[], message, diagnostics);
+        ClientSettings {
+            basic_auth: self.basic_auth.as_ref(),
+            authorization: self.authorization.as_ref(),
+            tls_config: &self.tls_config,
         }
-        if let Some(basic) = &self.basic_auth
-            && basic.password_file.is_some()
-            && !basic.password.is_empty()
-        {
-            let message = "has both `password` and `password_file`; choose one";
-            at.error(&["basic_auth"], message, diagnostics);
-        }
-        if let Some(header) = &self.authorization {
-            if header.credentials_file.is_some() != header.credentials.is_empty() {
-                let message = "needs either `credentials` or `credentials_file`";
-                at.error(&["authorization"], message, diagnostics);
-            }
-            if header.r#type.eq_ignore_ascii_case("basic") {
-                let message = "cannot be `Basic`: use `basic_auth`";
-                at.error(&["authorization", "type"], message, diagnostics);
-            }
-        }
-        if self.tls_config.cert_file.is_some() != self.tls_config.key_file.is_some() {
-            let message = "needs both `cert_file` and `key_file`, or neither";
-            at.error(&["tls_config"], message, diagnostics);
-        }
-        let name = self.tls_config.server_name.clone();
-        if name.is_some_and(|name| ServerName::try_from(name).is_err()) {
-            let message = "expected a host name or an IP address";
-            at.error(&["tls_config", "server_name"], message, diagnostics);
-        }
+        .check(at, diagnostics);
         for (name, value) in self.url.get().query_pairs() {
             if value.is_empty() {
                 let message = format!("`{name}` has no value in the query: is a variable not set?");
@@ -100,7 +74,7 @@ impl HttpSd {
         let is_https = config.url.is_https();
         // Also for clear text, so that a file that cannot be used shows at once.
         let is_read = is_https || config.tls_config != TlsConfig::default();
-        let tls = is_read.then(|| tls(&config.tls_config).client_config());
+        let tls = is_read.then(|| config.tls_config.settings().client_config());
         let tls = tls.transpose()?.filter(|_| is_https);
         let builder = without_decoding(client_builder(tls, ProxyChoice::None))
             // Asked once a minute: a kept connection would be closed by then.
@@ -108,7 +82,7 @@ impl HttpSd {
         Ok(Self {
             config: config.clone(),
             client: builder.build()?,
-            auth: auth(config),
+            auth: Credentials::new(&config.basic_auth, &config.authorization).at(config.url.get()),
         })
     }
 
@@ -204,35 +178,6 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
         .trim_start_matches("charset=")
         .trim_matches('"');
     kind.trim() == "application/json" && ["", "utf-8"].contains(&charset)
-}
-
-/// The same in our own words: the system's certificates are trusted too.
-fn tls(config: &TlsConfig) -> Tls {
-    Tls {
-        insecure_skip_verify: config.insecure_skip_verify,
-        ca_file: config.ca_file.clone(),
-        include_system_ca_certs_pool: true,
-        cert_file: config.cert_file.clone(),
-        key_file: config.key_file.clone(),
-        server_name_override: config.server_name.clone(),
-        ..Tls::default()
-    }
-}
-
-/// What says who we are, in our own words. Files are read again after a rotation.
-fn auth(config: &HttpSdConfig) -> Option<OriginAuth> {
-    let secret = if let Some(basic) = &config.basic_auth {
-        let username = SecretText::fixed(&basic.username);
-        let password = SecretText::new(&basic.password, basic.password_file.as_ref());
-        SecretHeader::basic(username, password)
-    } else if let Some(header) = &config.authorization {
-        let credentials = SecretText::new(&header.credentials, header.credentials_file.as_ref());
-        SecretHeader::token(&header.r#type, credentials)
-    } else {
-        return None;
-    };
-    let auth = HeaderAuth::authorization(secret);
-    Some(OriginAuth::new(&auth, config.url.get()))
 }
 
 /// An error without the URL, which may hold a token.

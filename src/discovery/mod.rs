@@ -20,6 +20,7 @@
 
 mod build;
 mod config;
+mod credentials;
 mod dns;
 mod discovery_result;
 mod file;
@@ -27,6 +28,7 @@ mod findings;
 mod group;
 mod http;
 mod incumbents;
+mod kubernetes;
 mod merge;
 mod notice;
 mod replica_set;
@@ -44,11 +46,15 @@ use std::{
 
 pub use self::{
     config::{
-        Authorization, BasicAuth, DiscoverySettings, DnsSdConfig, FileSdConfig, HttpSdConfig,
-        RecordKind, Scheme, StaticConfig, TlsConfig,
+        DiscoverySettings, DnsSdConfig, FileSdConfig, HttpSdConfig, RecordKind, Scheme,
+        StaticConfig,
     },
+    credentials::{Authorization, BasicAuth, TlsConfig},
     discovery_result::DiscoveryResult,
     http::HttpSdError,
+    kubernetes::{
+        AttachMetadata, ConnectionError, KubernetesSdConfig, Namespaces, Role, SelectorConfig,
+    },
     relabel::{RelabelAction, RelabelConfig},
     shard::{ShardConfig, ShardHash, ShardIndex, ShardIndexError},
     status::{ShownShard, SourceStatus},
@@ -163,6 +169,7 @@ pub fn fuzz_relabel(rules: &str, groups: &str) {
         file_sd_configs: &[],
         http_sd_configs: &[],
         dns_sd_configs: &[],
+        kubernetes_sd_configs: &[],
         relabel_configs: &rules,
         target_limit: 100,
         shard: None,

@@ -153,6 +153,7 @@ mod tests {
             file_sd_configs: &[files],
             http_sd_configs: &[],
             dns_sd_configs: &[],
+            kubernetes_sd_configs: &[],
             relabel_configs: &[],
             target_limit: 10,
             shard: None,

@@ -28,7 +28,8 @@ use super::config::{LogEncoding, LogLevel, LogsConfig};
 
 /// Turns off the events of network libraries. In spans they would feed on themselves: a push would
 /// create an event, which would create a push.
-const NETWORK: &str = "hyper=off,hyper_util=off,h2=off,tonic=off,tower=off,reqwest=off,rustls=off";
+const NETWORK: &str = "hyper=off,hyper_util=off,h2=off,tonic=off,tower=off,reqwest=off,rustls=off,\
+                       kube_client=off,kube_runtime=off";
 
 /// The log of this process, and the parts of it that can change.
 #[derive(Debug)]

@@ -60,6 +60,51 @@ fn the_configuration_in_the_config_map_is_valid_for_every_pod() {
     assert_eq!(validate(replicas).code, Some(1), "one pod too many");
 }
 
+/// The overlays replace the configuration.
+#[test]
+fn the_configurations_of_the_overlays_are_valid() {
+    for overlay in ["allocator", "discovery"] {
+        let config_map = manifest(&format!("../kubernetes-{overlay}/configmap.patch.yaml"));
+        let folder = TempDir::new().unwrap();
+        let config = text(&config_map, &["data", "otel-config.yaml"]);
+        std::fs::write(folder.path().join("otel-config.yaml"), config).unwrap();
+        let arguments = ["validate", "--config", "otel-config.yaml"];
+        let output = run_in(
+            folder.path(),
+            &arguments,
+            &[("POD_NAME", "betanet-collector-0")],
+        );
+        let said = (output.code, output.stderr.as_str());
+        assert_eq!(said, (Some(0), ""), "{overlay}");
+    }
+}
+
+/// Without a selector that matches the collectors, the allocator gives targets to every Pod.
+#[test]
+fn the_allocator_selects_the_collectors() {
+    let path = root().join("deploy/kubernetes-allocator/allocator.yaml");
+    let documents = std::fs::read_to_string(path).unwrap();
+    let mut documents = documents.split("\n---\n");
+    let config_map = documents
+        .find(|text| text.contains("kind: ConfigMap"))
+        .unwrap();
+    let mut diagnostics = Diagnostics::new();
+    let config_map = parse("allocator.yaml", config_map, &mut diagnostics).unwrap();
+    let config = text(&config_map, &["data", "targetallocator.yaml"]);
+    let config = parse("targetallocator.yaml", config, &mut diagnostics).unwrap();
+    let selector = config.at(&["collector_selector", "matchlabels"]).unwrap();
+    let stateful_set = manifest("statefulset.yaml");
+    let labels = ["spec", "template", "metadata", "labels"];
+    let labels = stateful_set.at(&labels).unwrap();
+    assert_eq!(selector.entries().len(), 1);
+    for label in selector.entries() {
+        assert_eq!(
+            labels.get(&label.key).and_then(Node::text),
+            label.value.text()
+        );
+    }
+}
+
 #[test]
 fn everything_that_the_manifests_reference_exists() {
     let stateful_set = manifest("statefulset.yaml");
@@ -170,6 +215,11 @@ fn the_manifests_match_the_schemas_of_kubernetes() {
         name != "kustomization.yaml" && name != "servicemonitor.yaml"
     };
     let files = yaml_files(FOLDER).into_iter().filter(is_core);
+    let others = [
+        "kubernetes-allocator/allocator.yaml",
+        "kubernetes-discovery/rbac.yaml",
+    ];
+    let files = files.chain(others.map(|file| root().join("deploy").join(file)));
     let packages = std::env::var("BETANET_E2E_KUBERNETES_VALIDATE").unwrap_or_default();
     let output = Command::new("python3")
         .args(["-m", "kubernetes_validate", "--strict", "-k", "1.32"])
@@ -182,7 +232,7 @@ fn the_manifests_match_the_schemas_of_kubernetes() {
     assert!(output.status.success(), "{said}{complaints}; run tests/run");
     assert_eq!(
         format!("{said}{complaints}").matches(" passed ").count(),
-        5,
+        14,
         "{said}{complaints}"
     );
 }

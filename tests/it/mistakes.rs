@@ -61,7 +61,8 @@ fn each_definition_with_a_mistake_is_in_a_fixture() {
 #[test]
 fn each_message_has_a_place_and_a_path() {
     const WITHOUT_PATH: [&str; 4] = ["yaml-", "file-", "definition-empty", "definition-not-a-map"];
-    const WITHOUT_PLACE: [&str; 3] = [
+    const WITHOUT_PLACE: [&str; 4] = [
+        "discovery-kubernetes-exec",
         "server-tls-file-missing",
         "telemetry-two-on-one-path",
         "tls-file-missing",

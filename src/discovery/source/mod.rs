@@ -53,6 +53,14 @@ pub(super) enum RefreshError {
     TooLarge,
     #[error("the files are larger than {} bytes together", 4 * BODY_BYTES_MAX)]
     TooLargeTogether,
+    #[error("the objects, or the targets that follow from them, are larger than {0} bytes")]
+    ObjectsTooLarge(usize),
+    #[error("the API server cannot be asked")]
+    Kubernetes {
+        reason: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("not UTF-8 text")]
     NotUtf8,
     #[error(transparent)]
@@ -82,7 +90,8 @@ impl RefreshError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Read(_) => "read",
-            Self::TooLarge | Self::TooLargeTogether => "too_large",
+            Self::TooLarge | Self::TooLargeTogether | Self::ObjectsTooLarge(_) => "too_large",
+            Self::Kubernetes { reason, .. } => reason,
             Self::NotUtf8 | Self::Syntax(_) => "syntax",
             Self::Status(_) => "status",
             Self::ContentType => "content_type",

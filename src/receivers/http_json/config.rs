@@ -12,8 +12,8 @@ use crate::{
     client::{ClientAuthConfig, Tls},
     definition::Parameters,
     discovery::{
-        DiscoverySettings, DnsSdConfig, FileSdConfig, HttpSdConfig, RelabelConfig, Scheme,
-        ShardConfig, StaticConfig,
+        DiscoverySettings, DnsSdConfig, FileSdConfig, HttpSdConfig, KubernetesSdConfig,
+        RelabelConfig, Scheme, ShardConfig, StaticConfig,
     },
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
@@ -40,6 +40,8 @@ pub struct Config {
     pub http_sd_configs: Vec<HttpSdConfig>,
     /// DNS names whose records are targets.
     pub dns_sd_configs: Vec<DnsSdConfig>,
+    /// Objects of a Kubernetes cluster that are targets.
+    pub kubernetes_sd_configs: Vec<KubernetesSdConfig>,
     /// Rules that change the labels of discovered targets, or drop targets.
     pub relabel_configs: Vec<RelabelConfig>,
     /// The scheme of discovered targets without the label `__scheme__`.
@@ -170,6 +172,7 @@ impl Config {
             file_sd_configs: &self.file_sd_configs,
             http_sd_configs: &self.http_sd_configs,
             dns_sd_configs: &self.dns_sd_configs,
+            kubernetes_sd_configs: &self.kubernetes_sd_configs,
             relabel_configs: &self.relabel_configs,
             target_limit: self.target_limit,
             shard: self.shard,
@@ -185,6 +188,7 @@ impl Config {
             file_sd_configs: Vec::new(),
             http_sd_configs: Vec::new(),
             dns_sd_configs: Vec::new(),
+            kubernetes_sd_configs: Vec::new(),
             relabel_configs: Vec::new(),
             shard: None,
             initial_delay: Duration::default(),
@@ -314,6 +318,7 @@ impl Default for Config {
             file_sd_configs: Vec::new(),
             http_sd_configs: Vec::new(),
             dns_sd_configs: Vec::new(),
+            kubernetes_sd_configs: Vec::new(),
             relabel_configs: Vec::new(),
             scheme: Scheme::Http,
             target_limit: 100_000,

@@ -1,6 +1,7 @@
 //! Shared by the tests: real programs, a receiver, a server, and the text of the sources.
 
 pub(crate) mod accounts;
+pub(crate) mod api_server;
 pub(crate) mod arrivals;
 pub(crate) mod backend;
 pub(crate) mod browser;
