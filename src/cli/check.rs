@@ -1,6 +1,6 @@
 //! `check`: polls each target once and shows the result, value by value.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -12,14 +12,11 @@ use super::{
     progress, table,
 };
 use crate::{
-    config::Config,
+    config::{Config, Registers},
     definition::{self, Definition, Endpoint},
     pipeline::{Body, EndpointPoll, Number, Poll, Problem, Reading, Readings, StatusBoard, Target},
     processors::mapping,
-    receivers::{
-        self,
-        http_json::{self, config::TargetConfig},
-    },
+    receivers::{self, Network, ReceiverConfig, ReceiverContext},
     runtime::{Clock, read_input},
     telemetry::{self, Meter, config::LogsConfig},
 };
@@ -30,11 +27,9 @@ const SAMPLE_BYTES_MAX: u64 = 64 << 20;
 /// The longest file name that every file system accepts is 255 bytes; a suffix follows.
 const NAME_BYTES_MAX: usize = 240;
 
-/// The longest time for the sources of targets to answer.
-const DISCOVERY_PATIENCE: Duration = Duration::from_secs(10);
-
 /// Succeeds if every target gave all metrics that are not optional.
 pub(super) async fn check(
+    registers: &Registers,
     sources: &SourceArgs,
     options: CheckArgs,
     out: &mut Output,
@@ -50,7 +45,7 @@ pub(super) async fn check(
             progress::waiting("asking the target", polls).await?
         }
         (None, None) => {
-            let config = load(sources).await?;
+            let config = load(registers, sources).await?;
             progress::waiting("asking the targets", poll_configured(&config)).await?
         }
     };
@@ -79,42 +74,31 @@ async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError>
             .values()
             .any(|pipeline| pipeline.receivers.contains(id))
     };
-    for (id, receivers::Config::HttpJson(receiver)) in &config.receivers {
+    for (id, receiver) in &config.receivers {
         if used(id) {
-            polls.extend(poll(receiver, &id.to_string()).await?);
+            polls.extend(poll(&**receiver, &id.to_string()).await?);
         }
     }
     Ok(polls)
 }
 
 async fn poll_url(url: &str, definition: Option<&str>) -> Result<CheckedTarget, CommandError> {
-    let config = http_json::Config {
-        targets: vec![TargetConfig::at(url.parse()?)],
-        definition: definition.map(str::to_owned).into_iter().collect(),
-        ..http_json::Config::default()
-    };
-    poll(&config, "http_json").await
+    let receiver = receivers::for_url(url.parse()?, definition);
+    poll(&*receiver, "check").await
 }
 
-async fn poll(config: &http_json::Config, id: &str) -> Result<CheckedTarget, CommandError> {
-    // One attempt only: the result shows the first failure, not the one after retries.
-    let mut config = config.clone();
-    config.retry.max_retries = 0;
-    let context = http_json::Context {
+async fn poll(receiver: &dyn ReceiverConfig, id: &str) -> Result<CheckedTarget, CommandError> {
+    let context = ReceiverContext {
         id: id.to_owned(),
         clock: Clock::System,
         meter: Meter::of(&SdkMeterProvider::default()),
         board: Arc::new(StatusBoard::default()),
         names: Arc::default(),
-        network: http_json::Network::default(),
+        network: Network::default(),
         mapping: mapping::map_document,
         keeps_text: true,
     };
-    let mut receiver = config.build(&context)?;
-    receiver.discover_once(DISCOVERY_PATIENCE).await;
-    // A poll requests one replica, but `check` shows what each of them answers.
-    receiver.take_apart();
-    Ok(receiver.poll_once().await?)
+    receiver.poll_once(&context).await
 }
 
 /// Creates a poll from saved bodies: one file, or a directory with one file for each endpoint.
@@ -149,7 +133,7 @@ fn read_sample(path: &Path, definition: Option<&str>) -> Result<(Arc<Target>, Po
         }
         .into());
     }
-    let poll = http_json::sample(&definition, bodies, &Clock::System);
+    let poll = receivers::sample(&definition, bodies, &Clock::System);
     Ok((target, poll))
 }
 
@@ -241,7 +225,7 @@ fn show(target: &Target, poll: &mut Poll, with_documents: bool, out: &mut Output
 fn lacking<'d>(definition: &'d Definition, poll: &Poll, readings: &Readings) -> Vec<&'d str> {
     let has_failed = |endpoint: usize| {
         let failure = poll.endpoints.get(endpoint).and_then(EndpointPoll::failure);
-        failure.is_some_and(|failure| failure.message != http_json::NO_SAVED_BODY)
+        failure.is_some_and(|failure| failure.message != receivers::NO_SAVED_BODY)
     };
     let lacks = |index: usize| {
         let gave = readings.values.iter().any(|it| it.instrument == index);

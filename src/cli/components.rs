@@ -3,18 +3,21 @@
 use std::process::ExitCode;
 
 use super::{CommandError, Output};
-use crate::{definition, exporters, extensions, processors, receivers, settings::ComponentType};
+use crate::{config::Registers, definition, settings::ComponentType};
 
 /// Prints YAML, as the OpenTelemetry Collector does.
-pub(super) fn components(out: &mut Output) -> Result<ExitCode, CommandError> {
+pub(super) fn components(
+    registers: &Registers,
+    out: &mut Output,
+) -> Result<ExitCode, CommandError> {
     out.line(format_args!("buildinfo:"));
     out.line(format_args!("  command: betanet-collector"));
     out.line(format_args!("  version: {}", env!("CARGO_PKG_VERSION")));
-    kinds("receivers", receivers::KINDS, out);
-    kinds("processors", processors::KINDS, out);
-    kinds("exporters", exporters::KINDS, out);
-    kinds("connectors", &[], out);
-    kinds("extensions", extensions::KINDS, out);
+    types("receivers", &registers.receivers, out);
+    types("processors", &registers.processors, out);
+    types("exporters", &registers.exporters, out);
+    types::<()>("connectors", &[], out);
+    types("extensions", &registers.extensions, out);
     out.line(format_args!("definitions:"));
     for builtin in definition::BUILTIN {
         let definition = definition::load_builtin(builtin)?;
@@ -25,17 +28,18 @@ pub(super) fn components(out: &mut Output) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn kinds(section: &str, kinds: &[ComponentType], out: &mut Output) {
-    if kinds.is_empty() {
+fn types<C: ?Sized>(section: &str, types: &[ComponentType<C>], out: &mut Output) {
+    if types.is_empty() {
         out.line(format_args!("{section}: []"));
         return;
     }
     out.line(format_args!("{section}:"));
-    for kind in kinds {
-        out.line(format_args!("  - name: {}", kind.name));
-        if !kind.aliases.is_empty() {
-            out.line(format_args!("    aliases: [{}]", kind.aliases.join(", ")));
+    for known in types {
+        out.line(format_args!("  - name: {}", known.name));
+        if !known.aliases.is_empty() {
+            let aliases = known.aliases.join(", ");
+            out.line(format_args!("    aliases: [{aliases}]"));
         }
-        out.line(format_args!("    description: {:?}", kind.about));
+        out.line(format_args!("    description: {:?}", known.about));
     }
 }

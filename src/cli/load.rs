@@ -7,7 +7,7 @@ use std::{
 
 use super::{CommandError, Output, args::SourceArgs};
 use crate::{
-    config::{self, Config},
+    config::{self, Config, Registers},
     runtime::heavy,
     yaml::{Diagnostic, Diagnostics},
 };
@@ -75,30 +75,30 @@ impl Warnings {
 }
 
 /// Loads and checks the configuration. Prints warnings to standard error.
-pub(super) async fn load(args: &SourceArgs) -> Result<Config, CommandError> {
+pub(super) async fn load(registers: &Registers, args: &SourceArgs) -> Result<Config, CommandError> {
     let Loaded {
         config, warnings, ..
-    } = read(args).await?;
+    } = read(registers, args).await?;
     warnings.show();
     Ok(config)
 }
 
 /// Loads and checks the configuration, on its own thread and within a time limit. If it is invalid,
 /// prints the warnings to standard error.
-pub(super) async fn read(args: &SourceArgs) -> Result<Loaded, CommandError> {
-    let args = args.clone();
-    let loaded = heavy::alone("load", TIMEOUT, move || read_here(&args)).await;
+pub(super) async fn read(registers: &Registers, args: &SourceArgs) -> Result<Loaded, CommandError> {
+    let (registers, args) = (registers.clone(), args.clone());
+    let loaded = heavy::alone("load", TIMEOUT, move || read_here(&registers, &args)).await;
     loaded.map_err(LoadError::Lost)?
 }
 
-fn read_here(args: &SourceArgs) -> Result<Loaded, CommandError> {
+fn read_here(registers: &Registers, args: &SourceArgs) -> Result<Loaded, CommandError> {
     if args.config.is_empty() && !Path::new(DEFAULT_FILE).is_file() {
         return Err(LoadError::NoConfig.into());
     }
     let sources = config::sources(&configs(args), &args.set)?;
     let mut diagnostics = Diagnostics::new();
     let environment = |name: &str| std::env::var(name).ok();
-    let config = Config::load(&sources, &environment, &mut diagnostics);
+    let config = Config::load_with(registers, &sources, &environment, &mut diagnostics);
     let warnings = Warnings(diagnostics.warnings().cloned().collect());
     if let Some(config) = config {
         return Ok(Loaded {

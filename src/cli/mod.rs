@@ -30,13 +30,18 @@ use self::{
     args::{Args, Command, RunArgs},
     output::Output,
 };
-use crate::{runtime::build_runtime, telemetry::chain};
+use crate::{config::Registers, runtime::build_runtime, telemetry::chain};
 
 /// Why a command failed. It is printed once, as a chain.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs the command that `arguments` name.
+/// Runs the command that `arguments` name, with the components of this collector.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main_with(&Registers::builtin(), arguments)
+}
+
+/// Runs the command that `arguments` name. Configurations can use the components of `registers`.
+pub fn main_with(registers: &Registers, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) => {
@@ -50,7 +55,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    match dispatch(args) {
+    match dispatch(args, registers) {
         Ok(code) => code,
         Err(error) => {
             Output::stderr().line(format_args!("Error: {}", chain(error.as_ref())));
@@ -59,25 +64,29 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(args: Args) -> Result<ExitCode, CommandError> {
+fn dispatch(args: Args, registers: &Registers) -> Result<ExitCode, CommandError> {
     let mut out = Output::stdout();
     let sources = args.sources;
     let command = args.command.unwrap_or(Command::Run(RunArgs::default()));
     match command {
         Command::Run(options) => {
             let runtime = runtime()?;
-            let ended = runtime.block_on(run::run(&sources, &options));
+            let ended = runtime.block_on(run::run(registers, &sources, &options));
             // An operation that hangs in the system, such as a pipe without a reader, delays the
             // end no longer than this.
             runtime.shutdown_timeout(LAST);
             ended
         }
-        Command::Validate => runtime()?.block_on(validate::validate(&sources)),
-        Command::Components => components::components(&mut out),
-        Command::PrintConfig(options) => print_config::print_config(&sources, options, &mut out),
-        Command::Schema(options) => schema::schema(options, &mut out),
-        Command::Check(options) => runtime()?.block_on(check::check(&sources, options, &mut out)),
-        Command::Simulate(options) => simulate::simulate(&sources, &options, &mut out),
+        Command::Validate => runtime()?.block_on(validate::validate(registers, &sources)),
+        Command::Components => components::components(registers, &mut out),
+        Command::PrintConfig(options) => {
+            print_config::print_config(registers, &sources, options, &mut out)
+        }
+        Command::Schema(options) => schema::schema(registers, options, &mut out),
+        Command::Check(options) => {
+            runtime()?.block_on(check::check(registers, &sources, options, &mut out))
+        }
+        Command::Simulate(options) => simulate::simulate(registers, &sources, &options, &mut out),
         Command::Demo(options) => runtime()?.block_on(demo::demo(options, &sources.set, &mut out)),
         Command::Top(options) => top::top(&options, &mut out),
         Command::Healthcheck(options) => {

@@ -7,16 +7,17 @@ use super::{
     args::{Format, PrintConfigArgs, SourceArgs},
     load::load,
 };
-use crate::config;
+use crate::config::{self, Registers};
 
 /// Prints everything, with defaults. Secrets print as `[REDACTED]`. In YAML a comment marks each line
 /// that is a default.
 pub(super) fn print_config(
+    registers: &Registers,
     args: &SourceArgs,
     options: PrintConfigArgs,
     out: &mut Output,
 ) -> Result<ExitCode, CommandError> {
-    let config = super::runtime()?.block_on(load(args))?;
+    let config = super::runtime()?.block_on(load(registers, args))?;
     match options.format {
         Format::Json => out.text(serde_json::to_string_pretty(&config)?),
         Format::Yaml => {

@@ -19,20 +19,24 @@ use super::{
     watch::Watched,
 };
 use crate::{
-    config::Config,
+    config::{Config, Registers},
     pipeline::{ComponentKind, Components, ReloadTrigger},
-    receivers::http_json::Network,
+    receivers::Network,
     runtime::{Clock, DedicatedRuntime, open_files},
     service::{Environment, Service},
     telemetry::{InternalTelemetry, chain},
 };
 
 /// Runs until a signal. After a fatal error of a component the exit code is not zero.
-pub(super) async fn run(args: &SourceArgs, options: &RunArgs) -> Result<ExitCode, CommandError> {
+pub(super) async fn run(
+    registers: &Registers,
+    args: &SourceArgs,
+    options: &RunArgs,
+) -> Result<ExitCode, CommandError> {
     // The files are watched before they are read, so that no change is missed.
     let watched = options.watch.then(|| Watched::new(args));
     let load = async || {
-        let loaded = read(args).await?;
+        let loaded = read(registers, args).await?;
         if let Some(watched) = &watched {
             watched.add(&loaded.config, &loaded.files);
         }

@@ -3,14 +3,21 @@
 use std::process::ExitCode;
 
 use super::{CommandError, Output, args::SchemaArgs};
-use crate::{config, definition};
+use crate::{
+    config::{self, Registers},
+    definition,
+};
 
 /// Prints the schema of a configuration or of a definition.
-pub(super) fn schema(options: SchemaArgs, out: &mut Output) -> Result<ExitCode, CommandError> {
+pub(super) fn schema(
+    registers: &Registers,
+    options: SchemaArgs,
+    out: &mut Output,
+) -> Result<ExitCode, CommandError> {
     let schema = if options.definition {
         definition::schema()
     } else {
-        config::schema()
+        config::schema(registers)
     };
     out.text(serde_json::to_string_pretty(&schema)?);
     Ok(ExitCode::SUCCESS)

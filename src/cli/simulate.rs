@@ -17,12 +17,7 @@ use super::{
     table,
 };
 use crate::{
-    config::Config,
-    definition,
-    receivers::{
-        self,
-        http_json::{self, config::TargetConfig},
-    },
+    config::{Config, Registers},
     resilience::{
         feasibility::{self, FeasibilityFinding, Severity},
         simulation::{self, Incident, Report, SimulationSettings, Spread},
@@ -64,11 +59,15 @@ struct SimulatedReceiver {
 
 /// Fails if the settings of a receiver can never work.
 pub(super) fn simulate(
+    registers: &Registers,
     sources: &SourceArgs,
     options: &SimulateArgs,
     out: &mut Output,
 ) -> Result<ExitCode, CommandError> {
-    let plans = plans(&super::runtime()?.block_on(load(sources))?, options)?;
+    let plans = plans(
+        &super::runtime()?.block_on(load(registers, sources))?,
+        options,
+    )?;
     let kinds: usize = plans.iter().map(|plan| plan.incidents.len()).sum();
     let mut progress = ProgressLine::new(kinds, options.outages);
     let receivers = plans.iter().map(|plan| plan.run(options, &mut progress));
@@ -91,11 +90,13 @@ pub(super) fn simulate(
 
 fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<SimulatedReceiver>, CommandError> {
     let mut plans = Vec::new();
-    for (id, receivers::Config::HttpJson(receiver)) in &config.receivers {
+    for (id, receiver) in &config.receivers {
         if options.receiver.as_ref().is_some_and(|only| only != id) {
             continue;
         }
-        let settings = settings(receiver)?;
+        let Some(settings) = receiver.simulation()? else {
+            continue;
+        };
         plans.push(SimulatedReceiver {
             receiver: id.to_string(),
             incidents: incidents(options, &settings)?,
@@ -110,27 +111,6 @@ fn plans(config: &Config, options: &SimulateArgs) -> Result<Vec<SimulatedReceive
         }
         _ => Ok(plans),
     }
-}
-
-/// The settings of a receiver that matter in outages. Of several definitions the first one counts.
-fn settings(config: &http_json::Config) -> Result<SimulationSettings, CommandError> {
-    let definition = config.definition.first().map(|name| definition::load(name));
-    let endpoints = definition.transpose()?.map(|definition| {
-        let ids = definition.endpoints.iter().map(|e| e.id.clone());
-        ids.collect()
-    });
-    let targets = config.targets.iter().map(TargetConfig::hosts);
-    Ok(SimulationSettings {
-        interval: config.collection_interval,
-        timeout: config.timeout,
-        deadline: config.deadline,
-        retry: config.retry.clone(),
-        circuit_breaker: config.circuit_breaker.clone(),
-        cache: config.cache,
-        freshness_objective: config.freshness_objective,
-        targets: targets.collect(),
-        endpoints: endpoints.unwrap_or_default(),
-    })
 }
 
 fn incidents(

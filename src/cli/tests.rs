@@ -15,7 +15,7 @@ use super::demo::DEFAULT_CONFIG;
 use crate::{
     config::{self, Config},
     delivery::testing::{CapturedLog, logged},
-    receivers::http_json::Network,
+    receivers::Network,
     runtime::Clock,
     service::{Environment, Service},
     simulator::{NodeFault, NodeOptions, Offline},

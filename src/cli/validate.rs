@@ -4,15 +4,19 @@ use std::process::ExitCode;
 
 use super::{CommandError, args::SourceArgs, load::load};
 use crate::{
-    receivers::http_json::Network,
+    config::Registers,
+    receivers::Network,
     runtime::Clock,
     service::{Environment, Service},
 };
 
 /// Prints nothing if the configuration is valid. It checks everything except whether the ports are
 /// free.
-pub(super) async fn validate(args: &SourceArgs) -> Result<ExitCode, CommandError> {
-    let config = load(args).await?;
+pub(super) async fn validate(
+    registers: &Registers,
+    args: &SourceArgs,
+) -> Result<ExitCode, CommandError> {
+    let config = load(registers, args).await?;
     let world = Environment {
         clock: Clock::System,
         seed: 0,

@@ -18,7 +18,6 @@ use crate::{
     config::{self, Config, ConfigSource, MAX_FILE},
     definition,
     pipeline::ReloadTrigger,
-    receivers,
     runtime::{FileWatcher, read_file},
 };
 
@@ -55,10 +54,8 @@ impl Watched {
 
     /// Adds the files that a configuration names: definitions, and those of `${file:…}`.
     pub(super) fn add(&self, config: &Config, references: &[PathBuf]) {
-        let names = config.receivers.values().flat_map(|receiver| {
-            let receivers::Config::HttpJson(receiver) = receiver;
-            receiver.definition.iter()
-        });
+        let receivers = config.receivers.values();
+        let names = receivers.flat_map(|receiver| receiver.definitions());
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.extend(names.map(|name| definition::location(name)));
         files.extend(references.iter().cloned());

@@ -8,10 +8,8 @@ use std::{
 use super::{Config, metric_names};
 use crate::{
     client::headers,
-    exporters, extensions,
     http::ServerConfig,
-    processors, receivers,
-    settings::ComponentId,
+    settings::{ComponentId, ExtensionUse},
     telemetry::config::{MetricReaderConfig, SpanProcessorConfig, TelemetryConfig},
     yaml::{Cursor, Diagnostics, Value, nearest},
 };
@@ -47,11 +45,11 @@ pub(super) fn values(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagn
     let mut checker = Checker { root, diagnostics };
     checker.shared_exporters(config);
     checker.shared_targets(config);
-    checker.aggregates(config);
-    checker.deltas(config);
+    checker.created_targets(config);
+    checker.otlp_only(config);
     checker.files(config);
     checker.telemetry(config);
-    checker.storages(config);
+    checker.extension_uses(config);
     checker.listeners(config);
     metric_names::check(config, root, checker.diagnostics);
 }
@@ -220,8 +218,9 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Checks that the names of aggregates are unique as well. Each pipeline has its own aggregate.
-    fn aggregates(&mut self, config: &Config) {
+    /// Checks that the names of targets that processors create are unique as well. Each pipeline has
+    /// its own processors.
+    fn created_targets(&mut self, config: &Config) {
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
         let pipelines = config.service.pipelines.values();
         for receiver in pipelines.flat_map(|pipeline| &pipeline.receivers) {
@@ -230,11 +229,11 @@ impl Checker<'_, '_> {
         }
         for (pipeline_id, pipeline) in &config.service.pipelines {
             for id in &pipeline.processors {
-                let Some(processors::Config::Aggregate(aggregate)) = config.processors.get(id)
-                else {
+                let processor = config.processors.get(id);
+                let Some(name) = processor.and_then(|processor| processor.created_target()) else {
                     continue;
                 };
-                let name = aggregate.target.clone();
+                let name = name.to_owned();
                 let Some(other) = taken.insert(name.clone(), format!("{id}` in `{pipeline_id}"))
                 else {
                     continue;
@@ -247,14 +246,15 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Warns if no exporter sends OTLP: only OTLP has deltas, and elsewhere totals stay totals.
-    fn deltas(&mut self, config: &Config) {
+    /// Warns about a processor that changes only OTLP messages where no exporter sends OTLP. Only
+    /// OTLP has deltas, for example, and elsewhere totals stay totals.
+    fn otlp_only(&mut self, config: &Config) {
         for (pipeline_id, pipeline) in &config.service.pipelines {
-            let makes_deltas = |id: &&ComponentId| {
+            let needs_otlp = |id: &&ComponentId| {
                 let processor = config.processors.get(id);
-                matches!(processor, Some(processors::Config::CumulativeToDelta(_)))
+                processor.is_some_and(|processor| processor.needs_otlp())
             };
-            let Some(id) = pipeline.processors.iter().find(makes_deltas) else {
+            let Some(id) = pipeline.processors.iter().find(needs_otlp) else {
                 continue;
             };
             let mut exporters = pipeline.exporters.iter();
@@ -277,45 +277,46 @@ impl Checker<'_, '_> {
     fn files(&mut self, config: &Config) {
         let mut taken = BTreeMap::new();
         for (id, exporter) in &config.exporters {
-            let exporters::Config::File(file) = exporter else {
+            let Some(file) = exporter.writes_file() else {
                 continue;
             };
             // `./a` and `a` are the same file.
             let path: PathBuf = file.path.components().skip_while(is_here).collect();
             if let Some(other) = taken.insert(path, id) {
                 let message = format!("`{other}` writes this file too");
-                self.error(&["exporters", &id.to_string(), "path"], message);
+                self.error(&["exporters", &id.to_string(), file.key], message);
             }
         }
     }
 
-    /// Checks that a queue on disk has an extension that stores it, and that this extension runs.
-    fn storages(&mut self, config: &Config) {
-        for (exporter, settings) in &config.exporters {
-            let Some(id) = settings.storage() else {
-                continue;
-            };
-            let what = match config.extensions.get(id) {
-                Some(extensions::Config::FileStorage(_)) => {
-                    let runs = config.service.extensions.contains(id);
-                    (!runs).then_some("which is not in `service::extensions`")
+    /// Checks that the extensions that components use run, and offer what the components need.
+    fn extension_uses(&mut self, config: &Config) {
+        let receivers = config.receivers.iter();
+        let receivers = receivers.map(|(id, of)| ("receivers", id, of.uses()));
+        let exporters = config.exporters.iter();
+        let exporters = exporters.map(|(id, of)| ("exporters", id, of.uses()));
+        for (section, component, uses) in receivers.chain(exporters) {
+            for used in uses {
+                if let Some(what) = self.missing_use(config, &used) {
+                    let component = component.to_string();
+                    let at = [&[section, &component], used.key].concat();
+                    self.error(&at, format!("references extension \"{}\" {what}", used.id));
                 }
-                Some(extensions::Config::HealthCheck(_) | extensions::Config::StatusPage(_)) => {
-                    Some("which stores nothing")
-                }
-                // A component that could not be decoded has its own message.
-                None if self.is_defined("extensions", id) => None,
-                None => Some("which is not configured"),
-            };
-            if let Some(what) = what {
-                let at = [
-                    "exporters",
-                    &exporter.to_string(),
-                    "sending_queue",
-                    "storage",
-                ];
-                self.error(&at, format!("references extension \"{id}\" {what}"));
             }
+        }
+    }
+
+    /// Why a component cannot use an extension, if it cannot.
+    fn missing_use(&self, config: &Config, used: &ExtensionUse<'_>) -> Option<&'static str> {
+        match config.extensions.get(used.id) {
+            Some(extension) if extension.offers().contains(&used.needs) => {
+                let runs = config.service.extensions.contains(used.id);
+                (!runs).then_some("which is not in `service::extensions`")
+            }
+            Some(_) => Some(used.needs.missing()),
+            // A component that could not be decoded has its own message.
+            None if self.is_defined("extensions", used.id) => None,
+            None => Some("which is not configured"),
         }
     }
 
@@ -381,10 +382,12 @@ fn servers(config: &Config) -> Vec<(Vec<String>, ServerConfig)> {
     let pipelines = config.service.pipelines.values();
     let used: BTreeSet<_> = pipelines.flat_map(|pipeline| &pipeline.exporters).collect();
     let exporters = config.exporters.iter().filter(|(id, _)| used.contains(id));
-    let exporters = exporters.filter_map(|(id, of)| Some((path("exporters", id), of.server()?)));
+    let exporters =
+        exporters.filter_map(|(id, of)| Some((path("exporters", id), of.listens_on()?)));
     let used: BTreeSet<_> = config.service.extensions.iter().collect();
     let extensions = config.extensions.iter().filter(|(id, _)| used.contains(id));
-    let extensions = extensions.filter_map(|(id, of)| Some((path("extensions", id), of.server()?)));
+    let extensions =
+        extensions.filter_map(|(id, of)| Some((path("extensions", id), of.listens_on()?)));
     let own = config.service.telemetry.scrape_endpoints();
     let at = ["service", "telemetry", "metrics", "readers"].map(str::to_owned);
     let own = own.map(|endpoint| (at.to_vec(), ServerConfig::plain(endpoint)));
@@ -396,12 +399,8 @@ fn is_here(component: &Component<'_>) -> bool {
 }
 
 fn target_names(config: &Config, receiver: &ComponentId) -> BTreeSet<String> {
-    match config.receivers.get(receiver) {
-        Some(receivers::Config::HttpJson(receiver)) => receiver
-            .targets
-            .iter()
-            .map(|target| target.display_name())
-            .collect(),
-        None => BTreeSet::new(),
-    }
+    let receiver = config.receivers.get(receiver);
+    receiver
+        .map(|receiver| receiver.target_names())
+        .unwrap_or_default()
 }

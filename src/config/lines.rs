@@ -6,15 +6,9 @@ use serde::Serialize;
 
 use super::{Config, ServiceConfig};
 use crate::{
-    exporters, extensions,
     overview::ConfigLine,
-    processors, receivers,
-    settings::ComponentType,
-    yaml::{self, Cursor, Diagnostics, Node, Value},
+    yaml::{self, Diagnostics, Node, Value},
 };
-
-/// Reads a component's configuration.
-type Decode<T> = fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>;
 
 /// The configuration as YAML. A line is a default if it would say the same without being written.
 ///
@@ -31,8 +25,7 @@ pub fn lines(config: &Config) -> Result<Vec<ConfigLine>, serde_saphyr::ser::Erro
             continue;
         }
         for component in section.value.entries() {
-            let kind = component.key.split('/').next().unwrap_or_default();
-            let default = default_of(&section.key, kind);
+            let default = default_of(config, &section.key, &component.key);
             find_defaults(&component.value, default.as_ref(), &mut found);
         }
     }
@@ -44,23 +37,16 @@ pub fn lines(config: &Config) -> Result<Vec<ConfigLine>, serde_saphyr::ser::Erro
     Ok(lines.collect())
 }
 
-/// What a component of this kind is if nothing is written below its name.
-fn default_of(section: &str, kind: &str) -> Option<Node> {
+/// What a component would be if nothing were written below its name.
+fn default_of(config: &Config, section: &str, id: &str) -> Option<Node> {
+    let id = id.parse().ok()?;
     match section {
-        "receivers" => empty(receivers::KINDS, kind, receivers::Config::decode),
-        "processors" => empty(processors::KINDS, kind, processors::Config::decode),
-        "exporters" => empty(exporters::KINDS, kind, exporters::Config::decode),
-        "extensions" => empty(extensions::KINDS, kind, extensions::Config::decode),
+        "receivers" => written(&config.receivers.get(&id)?.defaults()?),
+        "processors" => written(&config.processors.get(&id)?.defaults()?),
+        "exporters" => written(&config.exporters.get(&id)?.defaults()?),
+        "extensions" => written(&config.extensions.get(&id)?.defaults()?),
         _ => None,
     }
-}
-
-fn empty<T: Serialize>(kinds: &[ComponentType], kind: &str, decode: Decode<T>) -> Option<Node> {
-    let kind = kinds.iter().find(|known| known.is(kind))?;
-    // What it lacks is no mistake here.
-    let mut diagnostics = Diagnostics::new();
-    let nothing = yaml::parse("defaults", "{}", &mut diagnostics)?;
-    written(&decode(kind, &Cursor::new(&nothing, ""), &mut diagnostics)?)
 }
 
 fn written(value: &impl Serialize) -> Option<Node> {

@@ -10,7 +10,7 @@ use crate::{
     definition::{self, Definition},
     instruments::{ReportMetrics, resource},
     pipeline::{Stream, Target},
-    processors, receivers,
+    processors::ProcessorContext,
     runtime::Clock,
     settings::ComponentId,
     telemetry::Meter,
@@ -40,7 +40,7 @@ pub(super) fn check(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagno
 fn definitions(config: &Config, pipeline: &PipelineConfig) -> Vec<Arc<Definition>> {
     let receivers = pipeline.receivers.iter();
     let receivers = receivers.filter_map(|id| config.receivers.get(id));
-    let names = receivers.flat_map(|receivers::Config::HttpJson(of)| &of.definition);
+    let names = receivers.flat_map(|receiver| receiver.definitions());
     names
         .filter_map(|name| definition::load(name).ok())
         .collect()
@@ -60,14 +60,14 @@ fn homonym(
     };
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
-    let context = processors::ProcessorContext {
-        meter: &meter,
-        clock: &Clock::System,
-        board: &board,
-    };
     for id in &pipeline.processors {
         let processor = config.processors.get(id)?;
-        let built = processor.build(&id.to_string(), &context);
+        let built = processor.build(&ProcessorContext {
+            id: &id.to_string(),
+            meter: &meter,
+            clock: &Clock::System,
+            board: &board,
+        });
         drop(built.open(&mut stream));
         let name = |index| Some(stream.schema.get(index)?.name.clone());
         if let Some((other, first)) = stream.schema.homonyms().next() {

@@ -6,7 +6,6 @@ mod lines;
 mod merge;
 mod metric_names;
 mod odd;
-#[cfg(test)]
 mod registers;
 mod root;
 mod schema;
@@ -16,6 +15,7 @@ mod source;
 pub use crate::yaml::{Environment, expand};
 pub use lines::lines;
 pub use merge::merge;
+pub use registers::Registers;
 pub use root::{Config, SECTIONS};
 pub use schema::schema;
 pub use service::{PipelineConfig, ServiceConfig};

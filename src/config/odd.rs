@@ -7,18 +7,14 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use super::Config;
 use crate::{
     definition::{self, Definition, InstrumentKind, ValueType},
-    exporters,
     instruments::ReportMetrics,
     pipeline::{Stream, Target},
-    processors, receivers,
+    processors::{ProcessorConfig, ProcessorContext},
     runtime::Clock,
-    settings::ComponentId,
+    settings::{Component, ComponentId},
     telemetry::Meter,
     yaml::{Cursor, Diagnostics, Node, nearest},
 };
-
-/// The path that OTLP over HTTP appends to an endpoint.
-const METRICS_PATH: &str = "/v1/metrics";
 
 /// Adds the warnings about `config`.
 pub(super) fn warn(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
@@ -28,8 +24,7 @@ pub(super) fn warn(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagnos
         diagnostics,
     };
     watch.unused();
-    watch.endpoints();
-    watch.storages();
+    watch.exporters();
     watch.counters();
     watch.names();
 }
@@ -68,9 +63,8 @@ impl Watch<'_, '_> {
             in_no_pipeline,
         );
         // Many configurations keep `debug` unused, to look at the data of a pipeline later.
-        let is_meant =
-            |exporter: &&exporters::Config| !matches!(exporter, exporters::Config::Debug(_));
-        let defined = config.exporters.iter().filter(|(_, of)| is_meant(of));
+        let defined = config.exporters.iter();
+        let defined = defined.filter(|(_, of)| !of.is_for_inspection());
         let defined = defined.map(|(id, _)| id);
         self.unused_in("exporters", &exporters, defined, in_no_pipeline);
         self.unused_in(
@@ -93,51 +87,18 @@ impl Watch<'_, '_> {
         }
     }
 
-    /// Warns about a full URL in place of a base URL.
-    fn endpoints(&mut self) {
+    /// The warnings of the exporters themselves.
+    fn exporters(&mut self) {
         for (id, exporter) in &self.config.exporters {
-            let exporters::Config::OtlpHttp(otlp) = exporter else {
-                continue;
-            };
-            let base = otlp
-                .endpoint
-                .as_ref()
-                .filter(|_| otlp.metrics_endpoint.is_none());
-            let path = base.map(|base| base.get().path().trim_end_matches('/'));
-            if path.is_some_and(|path| path.ends_with(METRICS_PATH)) {
-                let message = format!(
-                    "`{METRICS_PATH}` is appended to it, so requests go to `…{METRICS_PATH}{METRICS_PATH}`; \
-                     leave it out, or give the whole URL as `metrics_endpoint`"
-                );
-                self.warning(&["exporters", &id.to_string(), "endpoint"], message);
-            }
-        }
-    }
-
-    /// Warns about a queue on disk that drops everything at the first failure.
-    fn storages(&mut self) {
-        for (id, exporter) in &self.config.exporters {
-            let retry = match exporter {
-                exporters::Config::OtlpHttp(otlp) => &otlp.retry_on_failure,
-                exporters::Config::OtlpGrpc(otlp) => &otlp.retry_on_failure,
-                exporters::Config::RemoteWrite(config) => &config.retry_on_failure,
-                exporters::Config::Debug(_)
-                | exporters::Config::File(_)
-                | exporters::Config::Prometheus(_) => continue,
-            };
-            if exporter.storage().is_some() && !retry.enabled {
-                let message = "is off, so that a batch is dropped at its first failure although \
-                               it is on disk";
-                let path = ["exporters", &id.to_string(), "retry_on_failure", "enabled"];
-                self.warning(&path, message);
+            if let Some(at) = self.root.at(&["exporters", &id.to_string()]) {
+                exporter.warn(&at, self.diagnostics);
             }
         }
     }
 
     /// The definitions of a receiver. `None` if one of them has its own message.
     fn definitions(&self, id: &ComponentId) -> Option<Vec<Arc<Definition>>> {
-        let receivers::Config::HttpJson(receiver) = self.config.receivers.get(id)?;
-        let names = receiver.definition.iter();
+        let names = self.config.receivers.get(id)?.definitions().iter();
         names.map(|name| definition::load(name).ok()).collect()
     }
 
@@ -221,12 +182,13 @@ impl Watch<'_, '_> {
 /// The names of the metrics of a definition after some processors. `None` if one of them creates a
 /// target, because its metrics are not known here.
 fn names_behind(
-    processors: &[&processors::Config],
+    processors: &[&Component<dyn ProcessorConfig>],
     definition: &Arc<Definition>,
 ) -> Option<Vec<String>> {
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
-    let context = processors::ProcessorContext {
+    let context = ProcessorContext {
+        id: "none",
         meter: &meter,
         clock: &Clock::System,
         board: &board,
@@ -237,13 +199,12 @@ fn names_behind(
         resource: Vec::new().into(),
     };
     for processor in processors {
-        match processor {
-            processors::Config::Aggregate(_) => return None,
-            processors::Config::MetricsTransform(_) => {
-                processor.build("none", &context).open(&mut stream);
-            }
-            // A filter also drops by Resource, which is not known here. The others change no name.
-            _ => {}
+        if processor.created_target().is_some() {
+            return None;
+        }
+        // What depends on the Resource, as what a filter drops, is not known here.
+        if processor.changes_names() {
+            processor.build(&context).open(&mut stream);
         }
     }
     let instruments = stream.schema.instruments().iter();

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ConfigSource, Environment, check, odd, service::ServiceConfig, source};
+use super::{
+    ConfigSource, Environment, check, odd, registers::Registers, service::ServiceConfig, source,
+};
 use crate::{
-    exporters, extensions, processors, receivers,
-    settings::{ComponentId, ComponentType},
+    exporters::ExporterConfig,
+    extensions::ExtensionConfig,
+    processors::ProcessorConfig,
+    receivers::ReceiverConfig,
+    settings::{Component, ComponentId, ComponentType},
     telemetry::SERVICE_FOREIGN,
     yaml::{self, Cursor, Diagnostic, Diagnostics, Node, Value, list, nearest},
 };
@@ -26,35 +31,42 @@ pub const SECTIONS: [&str; 6] = [
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Config {
     /// The sources of polls.
-    pub receivers: BTreeMap<ComponentId, receivers::Config>,
+    pub receivers: BTreeMap<ComponentId, Component<dyn ReceiverConfig>>,
     /// The processors of polls.
-    pub processors: BTreeMap<ComponentId, processors::Config>,
+    pub processors: BTreeMap<ComponentId, Component<dyn ProcessorConfig>>,
     /// The destinations of metrics.
-    pub exporters: BTreeMap<ComponentId, exporters::Config>,
+    pub exporters: BTreeMap<ComponentId, Component<dyn ExporterConfig>>,
     /// The services for the operator.
-    pub extensions: BTreeMap<ComponentId, extensions::Config>,
+    pub extensions: BTreeMap<ComponentId, Component<dyn ExtensionConfig>>,
     /// The components that are in use, and the pipelines.
     pub service: ServiceConfig,
 }
 
-/// Decodes the configuration of a component.
-type Decode<T> = fn(&ComponentType, &Cursor<'_>, &mut Diagnostics) -> Option<T>;
-
 impl Config {
-    /// Loads, merges, expands, decodes and checks the sources. `diagnostics` gets everything that
-    /// is found. After an error there is no configuration.
+    /// Loads a configuration of the components of this collector, as [`Self::load_with`] does.
     pub fn load(
         sources: &[ConfigSource],
         environment: &Environment<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
+        Self::load_with(&Registers::builtin(), sources, environment, diagnostics)
+    }
+
+    /// Loads, merges, expands, decodes and checks the sources. `diagnostics` gets everything that
+    /// is found. After an error there is no configuration.
+    pub fn load_with(
+        registers: &Registers,
+        sources: &[ConfigSource],
+        environment: &Environment<'_>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
         let root = source::load(sources, environment, diagnostics)?;
-        let config = Self::decode(&root, diagnostics);
+        let config = Self::decode(registers, &root, diagnostics);
         diagnostics.hide_values(&root);
         config.filter(|_| diagnostics.is_empty())
     }
 
-    fn decode(root: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
+    fn decode(registers: &Registers, root: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
         if root.is_null() || (root.entries().is_empty() && matches!(root.value, Value::Map(_))) {
             diagnostics.error(&root.place, "", "empty configuration file");
             return None;
@@ -69,35 +81,11 @@ impl Config {
             return None;
         }
         unknown_sections(root, diagnostics);
-        let receivers = section(
-            &at,
-            "receivers",
-            receivers::KINDS,
-            receivers::Config::decode,
-            diagnostics,
-        );
-        let processors = section(
-            &at,
-            "processors",
-            processors::KINDS,
-            processors::Config::decode,
-            diagnostics,
-        );
-        let exporters = section(
-            &at,
-            "exporters",
-            exporters::KINDS,
-            exporters::Config::decode,
-            diagnostics,
-        );
-        let extensions = section(
-            &at,
-            "extensions",
-            extensions::KINDS,
-            extensions::Config::decode,
-            diagnostics,
-        );
-        section::<()>(&at, "connectors", &[], |_, _, _| None, diagnostics);
+        let receivers = section(&at, "receivers", &registers.receivers, diagnostics);
+        let processors = section(&at, "processors", &registers.processors, diagnostics);
+        let exporters = section(&at, "exporters", &registers.exporters, diagnostics);
+        let extensions = section(&at, "extensions", &registers.extensions, diagnostics);
+        section::<()>(&at, "connectors", &[], diagnostics);
         let service = service(&at, diagnostics);
         check::sections(&at, diagnostics);
         let config = Self {
@@ -145,13 +133,12 @@ fn unknown_sections(root: &Node, diagnostics: &mut Diagnostics) {
 }
 
 /// Decodes the components of one section. An invalid component does not hide the others.
-fn section<T>(
+fn section<C: ?Sized>(
     root: &Cursor<'_>,
     name: &str,
-    kinds: &[ComponentType],
-    decode: Decode<T>,
+    types: &[ComponentType<C>],
     diagnostics: &mut Diagnostics,
-) -> BTreeMap<ComponentId, T> {
+) -> BTreeMap<ComponentId, Component<C>> {
     let mut components = BTreeMap::new();
     let Some(section) = root.at(&[name]) else {
         return components;
@@ -177,25 +164,25 @@ fn section<T>(
             section.error(&[&entry.key], message, diagnostics);
             continue;
         }
-        let Some(kind) = kinds.iter().find(|kind| kind.is(id.kind())) else {
-            unknown_kind(&section, &entry.key, id.kind(), kinds, diagnostics);
+        let Some(known) = types.iter().find(|known| known.is(id.kind())) else {
+            unknown_type(&section, &entry.key, id.kind(), types, diagnostics);
             continue;
         };
-        if let Some(component) = decode(kind, &at, diagnostics) {
+        if let Some(component) = known.read(&at, diagnostics) {
             components.insert(id, component);
         }
     }
     components
 }
 
-fn unknown_kind(
+fn unknown_type<C: ?Sized>(
     section: &Cursor<'_>,
     key: &str,
     asked: &str,
-    kinds: &[ComponentType],
+    types: &[ComponentType<C>],
     diagnostics: &mut Diagnostics,
 ) {
-    let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+    let names: Vec<_> = types.iter().map(|known| known.name).collect();
     let valid = match names.as_slice() {
         [] => format!("this collector has no {}", section.path),
         names => format!("valid values: [{}]", names.join(" ")),

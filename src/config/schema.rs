@@ -3,25 +3,21 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::service::ServiceConfig;
-use crate::{exporters, extensions, processors, receivers, settings::ComponentType};
+use super::{registers::Registers, service::ServiceConfig};
+use crate::settings::ComponentType;
 
 /// The schema as draft 07, which the YAML language server supports.
-pub fn schema() -> Value {
+pub fn schema(registers: &Registers) -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let service = ServiceConfig::json_schema(&mut generator);
-    let sections = [
-        ("receivers", receivers::KINDS),
-        ("processors", processors::KINDS),
-        ("exporters", exporters::KINDS),
-        ("connectors", &[]),
-        ("extensions", extensions::KINDS),
-    ];
-    let mut properties: Map<String, Value> = sections
-        .map(|(name, kinds)| (name.to_owned(), section(name, kinds, &mut generator)))
-        .into_iter()
-        .collect();
-    properties.insert("service".to_owned(), service.to_value());
+    let properties = json!({
+        "receivers": section("receivers", &registers.receivers, &mut generator),
+        "processors": section("processors", &registers.processors, &mut generator),
+        "exporters": section("exporters", &registers.exporters, &mut generator),
+        "connectors": section::<()>("connectors", &[], &mut generator),
+        "extensions": section("extensions", &registers.extensions, &mut generator),
+        "service": service.to_value(),
+    });
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "betanet-collector configuration",
@@ -35,14 +31,18 @@ pub fn schema() -> Value {
 }
 
 /// A map of components: the key has the type.
-fn section(name: &str, kinds: &[ComponentType], generator: &mut SchemaGenerator) -> Value {
+fn section<C: ?Sized>(
+    name: &str,
+    types: &[ComponentType<C>],
+    generator: &mut SchemaGenerator,
+) -> Value {
     let mut patterns = Map::new();
-    for kind in kinds {
-        let names: Vec<_> = std::iter::once(kind.name)
-            .chain(kind.aliases.iter().copied())
+    for known in types {
+        let names: Vec<_> = std::iter::once(known.name)
+            .chain(known.aliases.iter().copied())
             .collect();
-        let body = (kind.schema)(generator).to_value();
-        let body = json!({"description": kind.about, "anyOf": [body, {"type": "null"}]});
+        let body = (known.schema)(generator).to_value();
+        let body = json!({"description": known.about, "anyOf": [body, {"type": "null"}]});
         patterns.insert(format!("^({})(/.+)?$", names.join("|")), body);
     }
     json!({

@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConfigError,
-    config::{TOO_LONG, invalid, is_at_most_a_day},
+    config::{RetryOnFailure, TOO_LONG, invalid, is_at_most_a_day},
     split::Limit,
 };
-use crate::settings::{ByteSize, ComponentId, Duration};
+use crate::{
+    settings::{ByteSize, Capability, ComponentId, Duration, ExtensionUse},
+    yaml::{Cursor, Diagnostics},
+};
 
 /// OTLP's limit for one request, before compression.
 pub(super) const MAX_MESSAGE_BYTES: u64 = 64 * 1024 * 1024;
@@ -198,6 +201,26 @@ impl BatchSettings {
 }
 
 impl SendingQueue {
+    /// The extensions that the settings name.
+    pub fn uses(&self) -> Vec<ExtensionUse<'_>> {
+        let storage = self.storage.iter().map(|id| ExtensionUse {
+            id,
+            needs: Capability::Storage,
+            key: &["sending_queue", "storage"],
+        });
+        storage.collect()
+    }
+
+    /// Warns about a queue on disk that drops everything at the first failure. `at` is the
+    /// exporter.
+    pub fn warn(&self, retry: &RetryOnFailure, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        if self.storage.is_some() && !retry.enabled {
+            let message = "is off, so that a batch is dropped at its first failure although it is \
+                           on disk";
+            at.warning(&["retry_on_failure", "enabled"], message, diagnostics);
+        }
+    }
+
     /// Finds invalid values, by their keys. The messages are the Collector's if it has the same
     /// check.
     pub fn check(&self) -> Vec<ConfigError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
-use super::{Config, KINDS, ProcessorContext};
+use super::{ProcessorContext, TYPES};
 use crate::{
     definition,
     instruments::ReportMetrics,
@@ -36,17 +36,18 @@ pub(super) struct ProcessorBench {
 pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, String> {
     let mut diagnostics = Diagnostics::new();
     let node = yaml::parse("test", config, &mut diagnostics).ok_or("no YAML")?;
-    let kind = KINDS.iter().find(|known| known.is(kind)).ok_or("no kind")?;
-    let decoded = Config::decode(kind, &Cursor::new(&node, ""), &mut diagnostics);
+    let kind = TYPES.iter().find(|known| known.is(kind)).ok_or("no type")?;
+    let decoded = kind.read(&Cursor::new(&node, ""), &mut diagnostics);
     diagnostics.into_result().map_err(|e| e.to_string())?;
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
     let context = ProcessorContext {
+        id: "test",
         meter: &meter,
         clock: &Clock::System,
         board: &board,
     };
-    Ok(decoded.ok_or("not decoded")?.build("test", &context))
+    Ok(decoded.ok_or("not decoded")?.build(&context))
 }
 
 /// The stream of a target with this name and a Resource with these attributes.

@@ -11,7 +11,7 @@ use super::{
     ServiceContext, config_summary,
     error::StartError,
     graph::Graph,
-    node::{ExporterNode, ReceiverNode},
+    node::{ExporterNode, ExtensionNode, Extensions},
     own_telemetry,
     pipeline::MetricsPipeline,
     planned_graph::{PlannedGraph, PlannedReceiver},
@@ -20,16 +20,15 @@ use super::{
 };
 use crate::{
     config::Config,
-    definition,
     delivery::Storages,
-    exporters,
-    extensions::{self, health_check, status_page},
+    exporters::{ExporterConfig, ExporterContext},
+    extensions::{ExtensionConfig, ExtensionContext},
     http::{ClientLimits, Listeners},
     overview::{Overview, OverviewContext},
-    pipeline::{ComponentKind, Exporter, Reporter},
-    processors::{self, mapping},
-    receivers::{self, http_json},
-    settings::ComponentId,
+    pipeline::{ComponentKind, Exporter},
+    processors::{ProcessorConfig, ProcessorContext, mapping},
+    receivers::{NextReceiver, ReceiverChange, ReceiverConfig, ReceiverContext},
+    settings::{BuildError, Component, ComponentId},
 };
 
 /// Builds everything that `graph` does not have.
@@ -44,19 +43,17 @@ pub(super) fn plan(
     let mut listeners = Listeners::new(ClientLimits::default(), &site.meter);
     let telemetry = site.telemetry.prepare(&config.service.telemetry)?;
     own_telemetry::register(&site.telemetry, &config.service.telemetry, &mut listeners)?;
-    extend_routes(&config, site, &mut listeners)?;
     let mut builder = Builder {
         config: &config,
         graph,
         site,
     };
-    let (storages, storage_status) = builder.storages();
-    let exporters = builder.exporters(&storages, &mut listeners)?;
+    let extensions = builder.extensions(&mut listeners)?;
+    let exporters = builder.exporters(&extensions.storages(), &mut listeners)?;
     let pipelines = builder.pipelines();
     let receivers = builder.receivers()?;
     Ok(PlannedGraph {
-        storages,
-        storage_status,
+        extensions,
         exporters,
         pipelines,
         receivers,
@@ -74,28 +71,70 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The storages, and the reporters of the new ones. A storage with other settings stays open;
-    /// another directory is a new storage.
-    fn storages(&self) -> (Storages, Vec<Reporter>) {
-        let (mut storages, mut status) = (Storages::new(), Vec::new());
+    /// The extensions. All of them are built, also those that did not change: they show the new
+    /// configuration.
+    fn extensions(&self, listeners: &mut Listeners) -> Result<Extensions, StartError> {
+        let overview = self.overview();
+        let mut built = BTreeMap::new();
         for id in &self.config.service.extensions {
-            let Some(extensions::Config::FileStorage(config)) = self.config.extensions.get(id)
-            else {
-                continue;
-            };
-            let running = self.graph.storages.get(id);
-            let storage = match running.and_then(|running| config.build_after(running)) {
-                Some(held) => held,
-                None => {
-                    let kind = ComponentKind::Extension;
-                    let reporter = self.site.components.announce(kind, &id.to_string());
-                    status.push(reporter.clone());
-                    config.build(reporter)
-                }
-            };
-            storages.insert(id.clone(), storage);
+            if let Some(config) = self.config.extensions.get(id) {
+                let node = self.extension(id, &**config, &overview, listeners);
+                let node = node.map_err(|source| StartError::Extension {
+                    id: id.to_string(),
+                    source,
+                });
+                built.insert(id.clone(), node?);
+            }
         }
-        (storages, status)
+        Ok(Extensions(built))
+    }
+
+    fn extension(
+        &self,
+        id: &ComponentId,
+        config: &dyn ExtensionConfig,
+        overview: &Arc<Overview>,
+        listeners: &mut Listeners,
+    ) -> Result<ExtensionNode, BuildError> {
+        let (name, site) = (id.to_string(), self.site);
+        let running = self.graph.extensions.0.get(id);
+        let new_status = || site.components.announce(ComponentKind::Extension, &name);
+        let status = running.map_or_else(new_status, |running| running.status.clone());
+        let tasks = status.own(&self.graph.root.group());
+        let extension = config.build(&mut ExtensionContext {
+            id: &name,
+            running: running.map(|running| &*running.extension),
+            status: status.clone(),
+            new_status: &new_status,
+            tasks: tasks.clone(),
+            listeners,
+            meter: &site.meter,
+            clock: &site.clock,
+            started: site.started,
+            board: &site.board,
+            components: &site.components,
+            overview,
+            mapping: mapping::map,
+            reload: &site.reload,
+        })?;
+        Ok(ExtensionNode {
+            status: extension.status().cloned().unwrap_or(status),
+            extension,
+            tasks,
+        })
+    }
+
+    fn overview(&self) -> Arc<Overview> {
+        let site = self.site;
+        Overview::new(OverviewContext {
+            board: Arc::clone(&site.board),
+            components: Arc::clone(&site.components),
+            clock: site.clock.clone(),
+            started: site.started,
+            mapping: mapping::map,
+            telemetry: Arc::clone(&site.telemetry),
+            config: config_summary::of(self.config, site.clock.now()),
+        })
     }
 
     /// An exporter that is defined but not used is only checked, not built.
@@ -113,34 +152,33 @@ impl Builder<'_> {
             }
             let running = self.graph.exporters.get(id);
             let is_same = self.graph.config.exporters.get(id) == Some(config)
-                && self.has_same_storage(config);
+                && self.has_same_extensions(&**config);
             let node = match running.filter(|_| is_same) {
                 Some(node) => {
-                    self.keep_routes(id, config, listeners)?;
+                    self.keep_routes(id, &**config, listeners)?;
                     node.clone()
                 }
-                None => self.exporter(id, config, storages, listeners)?,
+                None => self.exporter(id, &**config, storages, listeners)?,
             };
             built.insert(id.clone(), node);
         }
         Ok(built)
     }
 
-    /// Whether the storage of an exporter did not change.
-    fn has_same_storage(&self, config: &exporters::Config) -> bool {
-        config.storage().is_none_or(|id| {
-            let (before, now) = (&self.graph.config.extensions, &self.config.extensions);
-            before.get(id) == now.get(id)
-        })
+    /// Whether the extensions that an exporter uses did not change.
+    fn has_same_extensions(&self, config: &dyn ExporterConfig) -> bool {
+        let (before, now) = (&self.graph.config.extensions, &self.config.extensions);
+        let mut uses = config.uses().into_iter();
+        uses.all(|used| before.get(used.id) == now.get(used.id))
     }
 
     fn keep_routes(
         &self,
         id: &ComponentId,
-        config: &exporters::Config,
+        config: &dyn ExporterConfig,
         listeners: &mut Listeners,
     ) -> Result<(), StartError> {
-        if let Some(server) = config.server() {
+        if let Some(server) = config.listens_on() {
             let routes = self.graph.serving.routes(&server.endpoint, &id.to_string());
             for route in routes {
                 listeners.route(&server, route)?;
@@ -152,7 +190,7 @@ impl Builder<'_> {
     fn exporter(
         &self,
         id: &ComponentId,
-        config: &exporters::Config,
+        config: &dyn ExporterConfig,
         storages: &Storages,
         listeners: &mut Listeners,
     ) -> Result<ExporterNode, StartError> {
@@ -160,7 +198,8 @@ impl Builder<'_> {
         let status = site.components.announce(ComponentKind::Exporter, &name);
         let tasks = status.own(&self.graph.root.group());
         let before = self.graph.exporters.get(id);
-        let mut context = exporters::ExporterContext {
+        let mut context = ExporterContext {
+            id: &name,
             listeners,
             tasks: &tasks,
             meter: &site.meter,
@@ -174,7 +213,7 @@ impl Builder<'_> {
             status: status.clone(),
             before: before.map(|node| &*node.exporter as &dyn Exporter),
         };
-        let built = config.build(&name, &mut context);
+        let built = config.build(&mut context);
         let exporter = built.map_err(|source| StartError::Exporter { id: name, source })?;
         Ok(ExporterNode {
             exporter,
@@ -205,12 +244,12 @@ impl Builder<'_> {
             let running = running.filter(|_| before.get(id) == Some(config));
             let kept = running.and_then(|running| running.step(id));
             kept.cloned().unwrap_or_else(|| {
-                let context = processors::ProcessorContext {
+                let processor = config.build(&ProcessorContext {
+                    id: &id.to_string(),
                     meter,
                     clock: &self.site.clock,
                     board: &self.site.board,
-                };
-                let processor = config.build(&id.to_string(), &context);
+                });
                 ProcessorNode::new(id, processor, meter, self.graph.root.group())
             })
         });
@@ -222,46 +261,26 @@ impl Builder<'_> {
         let used: BTreeSet<_> = pipelines.flat_map(|p| &p.receivers).collect();
         let mut receivers = BTreeMap::new();
         for id in used {
-            let Some(receivers::Config::HttpJson(config)) = self.config.receivers.get(id) else {
-                continue;
-            };
-            let draft = if self.is_kept(id, config) {
-                PlannedReceiver::Kept
-            } else {
-                PlannedReceiver::Next(Box::new(self.receiver(id, config)?))
-            };
-            receivers.insert(id.clone(), draft);
+            if let Some(config) = self.config.receivers.get(id) {
+                let planned = self.receiver(id, config);
+                let planned = planned.map_err(|source| StartError::Receiver {
+                    id: id.to_string(),
+                    source,
+                });
+                receivers.insert(id.clone(), planned?);
+            }
         }
         Ok(receivers)
-    }
-
-    /// The running receiver, and its configuration.
-    fn running(&self, id: &ComponentId) -> Option<(&http_json::Config, &http_json::TargetManager)> {
-        let ReceiverNode { running, .. } = self.graph.receivers.get(id)?;
-        let receivers::Config::HttpJson(config) = self.graph.config.receivers.get(id)?;
-        Some((config, running))
-    }
-
-    /// Whether the running receiver already has the requested configuration.
-    fn is_kept(&self, id: &ComponentId, config: &http_json::Config) -> bool {
-        let Some((old, running)) = self.running(id) else {
-            return false;
-        };
-        // A definition that cannot be read had its message when the configuration was checked.
-        let definitions = config.definition.iter();
-        let now = definitions.filter_map(|name| Some(definition::load(name).ok()?.digest));
-        old == config && now.eq(running.spec().digests())
     }
 
     fn receiver(
         &self,
         id: &ComponentId,
-        config: &http_json::Config,
-    ) -> Result<http_json::HttpJsonReceiver, StartError> {
-        let before = self.running(id);
-        let (id, site) = (id.to_string(), self.site);
-        let context = http_json::Context {
-            id: id.clone(),
+        config: &Component<dyn ReceiverConfig>,
+    ) -> Result<PlannedReceiver, BuildError> {
+        let site = self.site;
+        let context = ReceiverContext {
+            id: id.to_string(),
             clock: site.clock.clone(),
             meter: site.meter.clone(),
             board: Arc::clone(&site.board),
@@ -270,61 +289,27 @@ impl Builder<'_> {
             mapping: mapping::map_document,
             keeps_text: false,
         };
-        let built = config.build_after(before, &context);
-        built.map_err(|source| StartError::Receiver { id, source })
+        let change = match self.graph.receivers.get(id) {
+            None => ReceiverChange::Restart,
+            Some(node) => Arc::clone(&node.running).prepare(&NextReceiver {
+                config: &**config,
+                is_same: self.graph.config.receivers.get(id) == Some(config),
+                context: &context,
+            })?,
+        };
+        Ok(match change {
+            ReceiverChange::Nothing => PlannedReceiver::Kept,
+            ReceiverChange::Apply(apply) => PlannedReceiver::Applied(apply),
+            ReceiverChange::Restart => PlannedReceiver::Started(config.build(&context)?),
+        })
     }
-}
-
-/// The routes of extensions. They have no state, so they are created for each configuration.
-fn extend_routes(
-    config: &Config,
-    site: &ServiceContext,
-    listeners: &mut Listeners,
-) -> Result<(), StartError> {
-    let overview = Overview::new(OverviewContext {
-        board: Arc::clone(&site.board),
-        components: Arc::clone(&site.components),
-        clock: site.clock.clone(),
-        started: site.started,
-        mapping: mapping::map,
-        telemetry: Arc::clone(&site.telemetry),
-        config: config_summary::of(config, site.clock.now()),
-    });
-    for id in &config.service.extensions {
-        let name = id.to_string();
-        match config.extensions.get(id) {
-            Some(extensions::Config::HealthCheck(extension)) => {
-                let context = health_check::HealthCheckContext {
-                    listeners: &mut *listeners,
-                    board: Arc::clone(&site.board),
-                    components: Arc::clone(&site.components),
-                    clock: site.clock.clone(),
-                    started: site.started,
-                    mapping: mapping::map,
-                    reload: site.reload.clone(),
-                    overview: Arc::clone(&overview),
-                };
-                extension.build(&name, context)?;
-            }
-            Some(extensions::Config::StatusPage(extension)) => {
-                let context = status_page::StatusPageContext {
-                    listeners: &mut *listeners,
-                    overview: Arc::clone(&overview),
-                    board: Arc::clone(&site.board),
-                };
-                extension.build(&name, context)?;
-            }
-            Some(extensions::Config::FileStorage(_)) | None => {}
-        }
-    }
-    Ok(())
 }
 
 /// The processors of a pipeline, in their order.
 fn processors_of<'c>(
     config: &'c Config,
     id: &ComponentId,
-) -> Vec<(&'c ComponentId, &'c processors::Config)> {
+) -> Vec<(&'c ComponentId, &'c Component<dyn ProcessorConfig>)> {
     let pipeline = config.service.pipelines.get(id);
     let ids = pipeline.into_iter().flat_map(|p| &p.processors);
     ids.filter_map(|id| Some((id, config.processors.get(id)?)))

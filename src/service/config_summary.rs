@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use crate::{
     config::{self, Config},
     overview::{ConfigLine, ConfigSummary, PipelineShape},
-    receivers,
     settings::ComponentId,
 };
 
@@ -50,8 +49,9 @@ pub(super) fn of(config: &Config, now: SystemTime) -> ConfigSummary {
 fn without_long_lists(config: &Config) -> Config {
     let mut config = config.clone();
     for receiver in config.receivers.values_mut() {
-        let receivers::Config::HttpJson(receiver) = receiver;
-        receiver.targets.truncate(TARGETS_SHOWN);
+        if let Some(abridged) = receiver.abridged(TARGETS_SHOWN) {
+            *receiver = receiver.with(abridged);
+        }
     }
     config
 }

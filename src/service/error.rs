@@ -1,10 +1,8 @@
 //! Why a configuration cannot run.
 
 use crate::{
-    exporters,
     http::{BindError, RouteError},
-    receivers::http_json,
-    storage::InUse,
+    settings::BuildError,
     telemetry::TelemetryError,
 };
 
@@ -18,7 +16,7 @@ pub enum StartError {
         id: String,
         /// Why it cannot be built.
         #[source]
-        source: exporters::BuildError,
+        source: BuildError,
     },
     /// A receiver cannot be built.
     #[error("failed to build the receiver `{id}`")]
@@ -27,7 +25,7 @@ pub enum StartError {
         id: String,
         /// Why it cannot be built.
         #[source]
-        source: http_json::BuildError,
+        source: BuildError,
     },
     /// The collector's own telemetry cannot be set up.
     #[error(transparent)]
@@ -35,14 +33,14 @@ pub enum StartError {
     /// Two components want the same path.
     #[error(transparent)]
     Route(#[from] RouteError),
-    /// Another process uses the directory of a storage.
+    /// An extension cannot be built or started.
     #[error("failed to start the extension `{id}`")]
-    Storage {
+    Extension {
         /// The id of the extension.
         id: String,
         /// Why it cannot start.
         #[source]
-        source: InUse,
+        source: BuildError,
     },
     /// A port cannot be opened.
     #[error(transparent)]

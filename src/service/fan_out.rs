@@ -121,7 +121,7 @@ mod tests {
     use crate::{
         definition,
         pipeline::{Exporter, Snapshot},
-        receivers::http_json,
+        receivers,
         runtime::Clock,
         service::target_pipeline::Exporters,
         telemetry::Meter,
@@ -170,7 +170,7 @@ mod tests {
 
     fn poll(sink: &mut dyn Sink, target: &Target) {
         let body = Some(br#"{"v": 1}"#.to_vec());
-        let poll = http_json::sample(&target.definition, vec![body], &Clock::System);
+        let poll = receivers::sample(&target.definition, vec![body], &Clock::System);
         sink.accept(poll);
     }
 

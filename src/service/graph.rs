@@ -13,7 +13,7 @@ use super::{
     ServiceContext,
     draining::DrainingComponents,
     fan_out::Pipelines,
-    node::{ExporterNode, ReceiverNode},
+    node::{ExporterNode, Extensions, ReceiverNode},
     pipeline::MetricsPipeline,
     planned_graph::{BoundGraph, PlannedReceiver},
     target_pipeline::{Exporters, ProcessorNode},
@@ -35,7 +35,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// have.
 pub(super) struct Graph {
     pub(super) config: Config,
-    pub(super) storages: Storages,
+    pub(super) extensions: Extensions,
     pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
     pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
     pub(super) receivers: BTreeMap<ComponentId, ReceiverNode>,
@@ -50,7 +50,7 @@ impl Graph {
     pub(super) fn new(root: &Tasks) -> Self {
         Self {
             config: Config::default(),
-            storages: Storages::new(),
+            extensions: Extensions::default(),
             exporters: BTreeMap::new(),
             pipelines: BTreeMap::new(),
             receivers: BTreeMap::new(),
@@ -69,7 +69,7 @@ impl Graph {
         let exporters = std::mem::replace(&mut self.exporters, next.exporters);
         let pipelines = std::mem::replace(&mut self.pipelines, next.pipelines);
         let config = std::mem::replace(&mut self.config, next.config);
-        let storages = std::mem::replace(&mut self.storages, next.storages);
+        let extensions = std::mem::replace(&mut self.extensions, next.extensions);
         self.switch_pipelines(&pipelines, &site.components);
         self.switch_receivers(next.receivers, &site.components)
             .await;
@@ -91,11 +91,13 @@ impl Graph {
             .serving
             .switch(next.listeners, &tasks, &site.components);
         self.draining.listeners(closed);
+        stop_all(extensions.tasks(), Instant::now() + STOP_TIMEOUT).await;
+        let (left_storages, storages) = (extensions.storages(), self.extensions.storages());
         for (id, node) in exporters {
             let kept = self.exporters.get(&id);
             if !kept.is_some_and(|kept| Arc::ptr_eq(&kept.exporter, &node.exporter)) {
-                let left = directory_of(&id, &config, &storages);
-                let found = directory_of(&id, &self.config, &self.storages);
+                let left = directory_of(&id, &config, &left_storages);
+                let found = directory_of(&id, &self.config, &storages);
                 let both = left.zip(found).filter(|_| kept.is_some());
                 let is_handed_on = both.is_some_and(|(left, found)| left.is_same(found));
                 let patience = config.service.shutdown_timeout.get();
@@ -126,31 +128,32 @@ impl Graph {
         components: &Components,
     ) {
         let (mut before, mut ending) = (std::mem::take(&mut self.receivers), Vec::new());
-        for (id, draft) in next {
+        for (id, planned) in next {
             let pipelines = self.pipelines_of(&id);
             let running = before.remove(&id);
-            let node = match (running, draft) {
-                (Some(node), draft) => {
+            let node = match (running, planned) {
+                (running, PlannedReceiver::Started(first)) => {
+                    if let Some(running) = running {
+                        running.remove(&id, STOP_TIMEOUT).await;
+                    }
+                    let (kind, name) = (ComponentKind::Receiver, id.to_string());
+                    let tasks = components.own(kind, &name, &self.root.group());
+                    ReceiverNode::start(first, pipelines, tasks)
+                }
+                (Some(node), planned) => {
                     node.fan_out.set(pipelines);
-                    if let PlannedReceiver::Next(next) = draft {
-                        ending.push(node.running.apply(*next).done());
+                    if let PlannedReceiver::Applied(apply) = planned {
+                        ending.push(apply());
                     }
                     node
                 }
-                (None, PlannedReceiver::Next(first)) => {
-                    let (kind, name) = (ComponentKind::Receiver, id.to_string());
-                    let tasks = components.own(kind, &name, &self.root.group());
-                    ReceiverNode::start(*first, pipelines, tasks)
-                }
-                // Only a running receiver can be kept.
-                (None, PlannedReceiver::Kept) => continue,
+                // Only a running receiver can continue.
+                (None, PlannedReceiver::Kept | PlannedReceiver::Applied(_)) => continue,
             };
             self.receivers.insert(id, node);
         }
         for (id, node) in before {
-            if !node.stop(&id, Instant::now() + STOP_TIMEOUT).await {
-                tracing::warn!(receiver = %id, "a removed receiver still runs");
-            }
+            node.remove(&id, STOP_TIMEOUT).await;
         }
         // After this the caller of the reload finds no removed target on a scrape.
         if timeout(STOP_TIMEOUT, join_all(ending)).await.is_err() {
@@ -167,9 +170,15 @@ impl Graph {
         for (kind, id) in after.difference(&before) {
             site.components.register(*kind, id);
         }
-        next.storage_status
-            .iter()
-            .for_each(|status| site.components.show(status));
+        for id in self.extensions.0.keys() {
+            if !next.extensions.0.contains_key(id) {
+                let components = &site.components;
+                components.remove(ComponentKind::Extension, &id.to_string());
+            }
+        }
+        for node in next.extensions.0.values() {
+            site.components.show(&node.status);
+        }
         for id in self.exporters.keys() {
             if !next.exporters.contains_key(id) {
                 site.components
@@ -225,6 +234,7 @@ impl Graph {
             ComponentKind::Listener,
         );
         clean &= self.draining.stop(deadline).await;
+        clean &= stop_all(self.extensions.tasks(), deadline).await;
         clean &= self.root.stop(deadline).await;
         stopped(clean, ComponentKind::Extension)
     }
@@ -264,7 +274,9 @@ fn directory_of<'s>(
     config: &Config,
     storages: &'s Storages,
 ) -> Option<&'s Directory> {
-    storages.get(config.exporters.get(exporter)?.storage()?)
+    let uses = config.exporters.get(exporter)?.uses();
+    let mut storages = uses.iter().filter_map(|used| storages.get(used.id));
+    storages.next()
 }
 
 async fn stop_all<'t>(tasks: impl Iterator<Item = &'t Tasks>, deadline: Instant) -> bool {
@@ -272,7 +284,7 @@ async fn stop_all<'t>(tasks: impl Iterator<Item = &'t Tasks>, deadline: Instant)
     stopped.into_iter().all(|is_clean| is_clean)
 }
 
-/// The shown components, except exporters and listeners, which report their own status.
+/// The shown receivers and processors. The other components report their own status.
 fn components(config: &Config) -> BTreeSet<(ComponentKind, String)> {
     let pipelines = config.service.pipelines.values();
     let inner = pipelines.flat_map(|pipeline| {
@@ -282,9 +294,5 @@ fn components(config: &Config) -> BTreeSet<(ComponentKind, String)> {
             .map(|id| (ComponentKind::Receiver, id))
             .chain(processors.map(|id| (ComponentKind::Processor, id)))
     });
-    let extensions = config.service.extensions.iter();
-    inner
-        .chain(extensions.map(|id| (ComponentKind::Extension, id)))
-        .map(|(kind, id)| (kind, id.to_string()))
-        .collect()
+    inner.map(|(kind, id)| (kind, id.to_string())).collect()
 }

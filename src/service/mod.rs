@@ -30,7 +30,7 @@ use self::{graph::Graph, reload_status::ReloadStatus};
 use crate::{
     config::Config,
     pipeline::{Components, ReloadRequest, ReloadTrigger, StatusBoard, TargetNames},
-    receivers::http_json::Network,
+    receivers::Network,
     runtime::{Clock, TaskFailure, Tasks},
     telemetry::{InternalTelemetry, Meter, chain},
 };

@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{error::StartError, node::ExporterNode, pipeline::MetricsPipeline};
+use futures_util::future::BoxFuture;
+
+use super::{
+    error::StartError,
+    node::{ExporterNode, Extensions},
+    pipeline::MetricsPipeline,
+};
 use crate::{
     config::Config,
-    delivery::Storages,
     http::{BoundListeners, Listeners, RunningListeners},
-    pipeline::Reporter,
-    receivers::http_json,
+    receivers::BuiltReceiver,
     settings::ComponentId,
     telemetry::NextTelemetry,
 };
@@ -16,9 +20,7 @@ use crate::{
 /// All components that the pipelines of a configuration use.
 pub(super) struct PlannedGraph<L = Listeners> {
     pub(super) config: Config,
-    pub(super) storages: Storages,
-    /// The reporters of the new storages.
-    pub(super) storage_status: Vec<Reporter>,
+    pub(super) extensions: Extensions,
     pub(super) exporters: BTreeMap<ComponentId, ExporterNode>,
     pub(super) pipelines: BTreeMap<ComponentId, Arc<MetricsPipeline>>,
     pub(super) receivers: BTreeMap<ComponentId, PlannedReceiver>,
@@ -33,28 +35,23 @@ pub(super) type BoundGraph = PlannedGraph<BoundListeners>;
 pub(super) enum PlannedReceiver {
     /// It continues unchanged.
     Kept,
-    /// It continues with new settings, or starts if there is none.
-    Next(Box<http_json::HttpJsonReceiver>),
+    /// It continues with other settings. The call applies them.
+    Applied(Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>),
+    /// It starts, in place of a running one if there is one.
+    Started(Box<dyn BuiltReceiver>),
 }
 
 impl PlannedGraph {
-    /// Opens the new directories, and the ports that are not in `serving`.
+    /// Starts the extensions, and opens the ports that are not in `serving`.
     ///
     /// # Errors
-    /// If one of them cannot be opened.
+    /// If one of them cannot start or be opened.
     pub(super) async fn open(self, serving: &RunningListeners) -> Result<BoundGraph, StartError> {
-        for (id, directory) in self.storages.iter().filter(|(_, new)| !new.is_open()) {
-            let opened = directory.open().await;
-            opened.map_err(|source| StartError::Storage {
-                id: id.to_string(),
-                source,
-            })?;
-        }
+        self.extensions.start().await?;
         let listeners = self.listeners.bind_missing(serving).await?;
         Ok(PlannedGraph {
             config: self.config,
-            storages: self.storages,
-            storage_status: self.storage_status,
+            extensions: self.extensions,
             exporters: self.exporters,
             pipelines: self.pipelines,
             receivers: self.receivers,

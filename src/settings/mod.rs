@@ -13,7 +13,7 @@ mod compression;
 mod duration;
 mod endpoint;
 mod headers;
-mod kind;
+mod component;
 mod pattern;
 mod proxy;
 mod scalar;
@@ -22,12 +22,14 @@ mod url;
 
 pub use allow_list::{AllowList, Allowed, AllowedError};
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use component::{
+    BuildError, Capability, Component, ComponentConfig, ComponentType, Decode, ExtensionUse,
+};
 pub use component_id::{ComponentId, ComponentIdError};
 pub use compression::Compression;
 pub use duration::{Duration, DurationError, SignedDuration};
 pub use endpoint::{Endpoint, EndpointError};
 pub use headers::Headers;
-pub use kind::ComponentType;
 pub use pattern::{Pattern, PatternError};
 pub use proxy::{ProxyUrl, ProxyUrlError};
 pub use scalar::Scalar;

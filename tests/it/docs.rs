@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use betanet_collector::{
+    config::Registers,
     exporters::{self, prometheus::scrape_name},
-    extensions, processors, receivers, settings as component,
+    extensions, processors, receivers,
+    settings::ComponentType,
     telemetry::{
         SERVICE_FOREIGN,
         names::{AGGREGATE, COLLECTOR, Metric, MetricKind, PROBE},
@@ -165,15 +167,18 @@ fn the_list_of_foreign_keys_is_in_step_with_the_code() {
 
 /// Each component that has foreign keys, with its table.
 fn tables() -> Vec<(String, &'static Foreign)> {
-    let sections: [&[component::ComponentType]; 4] = [
-        receivers::KINDS,
-        processors::KINDS,
-        exporters::KINDS,
-        extensions::KINDS,
-    ];
-    let kinds = sections.into_iter().flatten();
-    let kinds = kinds.map(|kind| (kind.name.to_owned(), kind.foreign));
-    kinds
+    fn of<C: ?Sized>(
+        types: &[ComponentType<C>],
+    ) -> impl Iterator<Item = (String, &'static Foreign)> {
+        let pairs = types
+            .iter()
+            .map(|known| (known.name.to_owned(), known.foreign));
+        pairs.collect::<Vec<_>>().into_iter()
+    }
+    of(receivers::TYPES)
+        .chain(of(processors::TYPES))
+        .chain(of(exporters::TYPES))
+        .chain(of(extensions::TYPES))
         .chain([("service".to_owned(), &SERVICE_FOREIGN)])
         .collect()
 }
@@ -226,7 +231,7 @@ fn foreign_keys() -> String {
 /// A foreign key that the struct also has would never be looked up.
 #[test]
 fn no_foreign_key_is_one_of_ours() {
-    let schema = betanet_collector::config::schema();
+    let schema = betanet_collector::config::schema(&Registers::builtin());
     for (owner, table) in tables() {
         let mut keys = Vec::new();
         all(table, "", &mut keys);

@@ -13,6 +13,7 @@ mod api;
 mod architecture;
 mod cli;
 mod config;
+mod components;
 mod conformance;
 mod definition_times;
 mod deploy;

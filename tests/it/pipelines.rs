@@ -9,7 +9,7 @@ use betanet_collector::{
     definition::{self, BUILTIN, Definition},
     pipeline::Poll,
     processors::mapping::map,
-    receivers::http_json,
+    receivers,
     runtime::Clock,
 };
 
@@ -152,5 +152,5 @@ fn poll(definition: &Definition) -> Poll {
         let file = folder.join(format!("{}.{extension}", endpoint.id));
         Some(std::fs::read(&file).unwrap_or_else(|_| panic!("no {}", file.display())))
     });
-    http_json::sample(definition, bodies.collect(), &Clock::System)
+    receivers::sample(definition, bodies.collect(), &Clock::System)
 }

@@ -3,7 +3,7 @@
 use crate::yaml::{Foreign, ForeignKey};
 
 /// Keys of `debug` that only the Collector has.
-pub const FOREIGN: Foreign = Foreign {
+pub(super) const FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(&["sending_queue"], "log lines are written at once"),
         ForeignKey::ignored(

@@ -6,8 +6,6 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use foreign::FOREIGN;
-
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use opentelemetry_sdk::metrics::data::{Metric, ResourceMetrics};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -24,12 +22,26 @@ use self::{
     sample::Sampler,
 };
 use crate::{
-    exporters::points,
+    exporters::{
+        contract::{self, ExporterConfig, ExporterContext, ExporterType},
+        points,
+    },
     pipeline::{CountedHistogram, Exporter, HistogramValue, Snapshot, Target},
+    settings::BuildError,
 };
 
 /// The shortest time between two lines of `basic`.
 const BASIC_EVERY: Duration = Duration::from_secs(1);
+
+/// The entry of the register.
+pub const TYPE: ExporterType = ExporterType {
+    name: "debug",
+    aliases: &[],
+    about: "Writes the data of a pipeline to the log.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::FOREIGN,
+    decode: contract::decode::<Config>,
+};
 
 /// Writes metrics to the log, at level `info` with the target `debug`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,10 +77,19 @@ impl Default for Config {
     }
 }
 
+impl ExporterConfig for Config {
+    fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
+        Ok(Arc::new(self.exporter(context.id)))
+    }
+
+    fn is_for_inspection(&self) -> bool {
+        true
+    }
+}
+
 impl Config {
-    /// Creates the exporter with the given id.
-    pub fn build(&self, id: &str) -> Arc<dyn Exporter> {
-        Arc::new(Debug {
+    fn exporter(&self, id: &str) -> Debug {
+        Debug {
             id: id.to_owned(),
             verbosity: self.verbosity,
             state: Mutex::new(DebugState {
@@ -76,7 +97,7 @@ impl Config {
                 counts: BasicCounts::default(),
                 last_line: None,
             }),
-        })
+        }
     }
 }
 

@@ -37,7 +37,7 @@ fn metrics() -> ResourceMetrics {
 /// The log lines of this number of simultaneous polls, and of the drain after them.
 async fn shown(config: Config, polls: usize) -> Vec<String> {
     let (lines, guard) = logged();
-    let (exporter, target) = (config.build("debug"), target("one"));
+    let (exporter, target) = (config.exporter("debug"), target("one"));
     let metrics = [metrics()];
     for _ in 0..polls {
         let (target, metrics) = (&target, &metrics);

@@ -2,21 +2,22 @@
 
 use std::{path::PathBuf, sync::Arc, time};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    File,
+    File, foreign,
     writer::{Rotation, Writer, WriterSettings},
 };
 use crate::{
-    client::ConfigError,
-    delivery::{
-        BatchSettings, Delivery, DeliveryContext, DeliverySettings, RetryOnFailure, SendingQueue,
+    delivery::{BatchSettings, Delivery, DeliverySettings, RetryOnFailure, SendingQueue},
+    exporters::{
+        contract::{self, ExporterConfig, ExporterContext, ExporterType, WrittenFile},
+        ending::Ending,
+        sending::Sending,
     },
-    exporters::{ending::Ending, sending::Sending},
     pipeline::Exporter,
-    settings::{ByteSize, Duration},
+    settings::{BuildError, ByteSize, Duration},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -28,6 +29,16 @@ const QUEUE_BYTES: ByteSize = ByteSize::from_mib(64);
 
 /// A write to a hanging disk never times out, because an interrupted write must not be repeated.
 const PATIENCE: time::Duration = time::Duration::from_secs(86_400);
+
+/// The entry of the register.
+pub const TYPE: ExporterType = ExporterType {
+    name: "file",
+    aliases: &[],
+    about: "Writes lines of OTLP JSON to a file.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::FOREIGN,
+    decode: contract::decode::<Config>,
+};
 
 /// Writes metrics to a file, as lines of OTLP JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -96,18 +107,10 @@ impl Default for RotationConfig {
     }
 }
 
-impl Config {
-    /// Creates the exporter of `context`, within a tokio runtime. The file is opened at the first
-    /// write. An exporter that replaces `before` shares its file until `before` has written
-    /// everything.
-    ///
-    /// # Errors
-    /// If a value cannot be used. The error names its key.
-    pub(in crate::exporters) fn build(
-        &self,
-        context: DeliveryContext<'_>,
-        before: Option<&Sending>,
-    ) -> Result<Arc<dyn Exporter>, ConfigError> {
+impl ExporterConfig for Config {
+    /// The file is opened at the first write. An exporter that replaces another one shares its file
+    /// until that one has written everything.
+    fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
         let settings = WriterSettings {
             path: self.path.clone(),
             append: self.append,
@@ -115,7 +118,7 @@ impl Config {
             rotation: self.rotation.as_ref().map(RotationConfig::rotation),
             clock: context.clock.clone(),
         };
-        let before = before.and_then(Sending::encoder::<File>);
+        let before = context.before_sending().and_then(Sending::encoder::<File>);
         let writer = Arc::new(match before {
             Some(before) => Writer::after(&before.writer, settings),
             None => Writer::new(settings),
@@ -129,12 +132,11 @@ impl Config {
         };
         let destination = super::Destination(Arc::clone(&writer));
         let ending = Ending::new(context.clock);
-        let delivery = Delivery::start(context, settings, destination)?;
+        let delivery = Delivery::start(context.delivery(), settings, destination)?;
         Ok(Arc::new(Sending::new(File { writer }, delivery, ending)))
     }
 
-    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let mut error = |path: &[&str], message: &str| at.error(path, message, diagnostics);
         if self.path.file_name().is_none() {
             error(
@@ -165,6 +167,19 @@ impl Config {
         }
     }
 
+    fn speaks_otlp(&self) -> bool {
+        true
+    }
+
+    fn writes_file(&self) -> Option<WrittenFile<'_>> {
+        Some(WrittenFile {
+            path: &self.path,
+            key: "path",
+        })
+    }
+}
+
+impl Config {
     fn permissions(&self) -> Option<u32> {
         u32::from_str_radix(&self.directory_permissions, 8).ok()
     }

@@ -11,7 +11,7 @@ const ROTATION: Foreign = Foreign {
 };
 
 /// Keys of `file` that only the Collector has.
-pub const FOREIGN: Foreign = Foreign {
+pub(super) const FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::refused(
             &["compression"],

@@ -18,8 +18,7 @@ mod json;
 mod tests;
 mod writer;
 
-pub use config::{Config, FileFormat, RotationConfig};
-pub use foreign::FOREIGN;
+pub use config::{Config, FileFormat, RotationConfig, TYPE};
 
 use std::sync::Arc;
 

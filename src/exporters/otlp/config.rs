@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use reqwest::Url;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::{Otlp, split::split};
+use super::{Otlp, foreign, split::split};
 use crate::{
     client::{ClientAuthConfig, ConfigError, Tls, auth::Authenticator},
     delivery::{
@@ -15,10 +15,26 @@ use crate::{
         grpc::{BalancerName, GrpcDestination, GrpcSettings, Keepalive},
         http::HttpDestination,
     },
-    exporters::{ending::Ending, sending::Sending},
+    exporters::{
+        contract::{self, ExporterConfig, ExporterContext, ExporterType},
+        ending::Ending,
+        sending::Sending,
+    },
     pipeline::Exporter,
-    settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
+    settings::{
+        Compression, Duration, Headers, HttpUrl, ProxyUrl, {BuildError, ExtensionUse},
+    },
     yaml::{Cursor, Diagnostics},
+};
+
+/// The entry of the register.
+pub const HTTP_TYPE: ExporterType = ExporterType {
+    name: "otlp_http",
+    aliases: &["otlphttp"],
+    about: "Pushes OTLP over HTTP, as protobuf.",
+    schema: SchemaGenerator::subschema_for::<HttpConfig>,
+    foreign: &foreign::HTTP_FOREIGN,
+    decode: contract::decode::<HttpConfig>,
 };
 
 /// Sends metrics as OTLP over HTTP.
@@ -48,6 +64,19 @@ pub struct HttpConfig {
     /// The queue between the polls and the network.
     pub sending_queue: SendingQueue,
 }
+
+/// The path that is appended to the endpoint of OTLP over HTTP.
+const METRICS_PATH: &str = "/v1/metrics";
+
+/// The entry of the register.
+pub const GRPC_TYPE: ExporterType = ExporterType {
+    name: "otlp_grpc",
+    aliases: &["otlp"],
+    about: "Pushes OTLP over gRPC.",
+    schema: SchemaGenerator::subschema_for::<GrpcConfig>,
+    foreign: &foreign::GRPC_FOREIGN,
+    decode: contract::decode::<GrpcConfig>,
+};
 
 /// Sends metrics as OTLP over gRPC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -116,12 +145,48 @@ impl Default for GrpcConfig {
     }
 }
 
+impl ExporterConfig for HttpConfig {
+    fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
+        Ok(self.exporter(context.delivery())?)
+    }
+
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let destination = self.destination(None).err().into_iter();
+        let others = self.retry_on_failure.check().into_iter();
+        let mistakes = destination.chain(others).chain(self.sending_queue.check());
+        report(mistakes, at, diagnostics);
+        self.auth.check(at, diagnostics);
+    }
+
+    fn speaks_otlp(&self) -> bool {
+        true
+    }
+
+    fn uses(&self) -> Vec<ExtensionUse<'_>> {
+        self.sending_queue.uses()
+    }
+
+    fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.sending_queue
+            .warn(&self.retry_on_failure, at, diagnostics);
+        let base = self.endpoint.as_ref();
+        let base = base.filter(|_| self.metrics_endpoint.is_none());
+        let path = base.map(|base| base.get().path().trim_end_matches('/'));
+        if path.is_some_and(|path| path.ends_with(METRICS_PATH)) {
+            let message = format!(
+                "`{METRICS_PATH}` is appended to it, so requests go to `…{METRICS_PATH}{METRICS_PATH}`; \
+                 leave it out, or give the whole URL as `metrics_endpoint`"
+            );
+            at.warning(&["endpoint"], message, diagnostics);
+        }
+    }
+}
+
 impl HttpConfig {
-    /// Creates the exporter of `context`, within a tokio runtime.
-    ///
-    /// # Errors
-    /// If a value cannot be used. The error names its key.
-    pub fn build(&self, context: DeliveryContext<'_>) -> Result<Arc<dyn Exporter>, ConfigError> {
+    pub(super) fn exporter(
+        &self,
+        context: DeliveryContext<'_>,
+    ) -> Result<Arc<dyn Exporter>, ConfigError> {
         let settings = DeliverySettings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
@@ -131,15 +196,6 @@ impl HttpConfig {
         };
         let auth = self.auth.build();
         start(context, settings, self.destination(auth.as_deref()))
-    }
-
-    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let destination = self.destination(None).err().into_iter();
-        let others = self.retry_on_failure.check().into_iter();
-        let mistakes = destination.chain(others).chain(self.sending_queue.check());
-        report(mistakes, at, diagnostics);
-        self.auth.check(at, diagnostics);
     }
 
     fn destination(
@@ -157,7 +213,7 @@ impl HttpConfig {
             }
             (None, Some(base)) => {
                 let base = base.get().as_str().trim_end_matches('/');
-                ("endpoint", format!("{base}/v1/metrics"))
+                ("endpoint", format!("{base}{METRICS_PATH}"))
             }
             (None, None) => {
                 return Err(ConfigError::new(
@@ -178,12 +234,38 @@ impl HttpConfig {
     }
 }
 
+impl ExporterConfig for GrpcConfig {
+    fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
+        Ok(self.exporter(context.delivery())?)
+    }
+
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        let destination = self.destination(None).err().into_iter();
+        let others = self.retry_on_failure.check().into_iter();
+        let mistakes = destination.chain(others).chain(self.sending_queue.check());
+        report(mistakes, at, diagnostics);
+        self.auth.check(at, diagnostics);
+    }
+
+    fn speaks_otlp(&self) -> bool {
+        true
+    }
+
+    fn uses(&self) -> Vec<ExtensionUse<'_>> {
+        self.sending_queue.uses()
+    }
+
+    fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.sending_queue
+            .warn(&self.retry_on_failure, at, diagnostics);
+    }
+}
+
 impl GrpcConfig {
-    /// Creates the exporter of `context`, within a tokio runtime.
-    ///
-    /// # Errors
-    /// If a value cannot be used. The error names its key.
-    pub fn build(&self, context: DeliveryContext<'_>) -> Result<Arc<dyn Exporter>, ConfigError> {
+    pub(super) fn exporter(
+        &self,
+        context: DeliveryContext<'_>,
+    ) -> Result<Arc<dyn Exporter>, ConfigError> {
         let settings = DeliverySettings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
@@ -193,15 +275,6 @@ impl GrpcConfig {
         };
         let auth = self.auth.build();
         start(context, settings, self.destination(auth.as_deref()))
-    }
-
-    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
-        let destination = self.destination(None).err().into_iter();
-        let others = self.retry_on_failure.check().into_iter();
-        let mistakes = destination.chain(others).chain(self.sending_queue.check());
-        report(mistakes, at, diagnostics);
-        self.auth.check(at, diagnostics);
     }
 
     fn destination(

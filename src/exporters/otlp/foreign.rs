@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Keys of `otlp_http` that only the Collector has.
-pub const HTTP_FOREIGN: Foreign = Foreign {
+pub(super) const HTTP_FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
             &["traces_endpoint", "logs_endpoint", "profiles_endpoint"],
@@ -23,7 +23,7 @@ pub const HTTP_FOREIGN: Foreign = Foreign {
 };
 
 /// Keys of `otlp_grpc` that only the Collector has.
-pub const GRPC_FOREIGN: Foreign = Foreign {
+pub(super) const GRPC_FOREIGN: Foreign = Foreign {
     also: &[&client::GRPC_CLIENT_FOREIGN, &delivery::FOREIGN],
     ..Foreign::NONE
 };

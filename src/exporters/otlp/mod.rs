@@ -6,8 +6,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub use config::{GrpcConfig, HttpConfig};
-pub use foreign::{GRPC_FOREIGN, HTTP_FOREIGN};
+pub use config::{GRPC_TYPE, GrpcConfig, HTTP_TYPE, HttpConfig};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message as _;
 

@@ -199,11 +199,11 @@ async fn the_collectors_keys_build_exporters() {
     };
     let http = |text| {
         let config: HttpConfig = serde_json::from_str(text).unwrap();
-        config.build(context)
+        config.exporter(context)
     };
     let grpc = |text| {
         let config: GrpcConfig = serde_json::from_str(text).unwrap();
-        config.build(context)
+        config.exporter(context)
     };
     assert!(http(r#"{"endpoint": "https://a:4318/", "compression": "zstd"}"#).is_ok());
     assert!(

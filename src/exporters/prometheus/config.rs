@@ -2,19 +2,30 @@
 
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Prometheus,
+    Prometheus, foreign,
     rules::{RenderingRules, Selection},
     translation::TranslationStrategy,
 };
 use crate::{
-    exporters::ExporterContext,
+    exporters::contract::{self, ExporterConfig, ExporterContext, ExporterType},
     http::{ClientLimits, RouteError, ServerAuthConfig, ServerConfig, TlsConfig},
-    settings::{AllowList, Duration, Endpoint},
+    pipeline::Exporter,
+    settings::{AllowList, BuildError, Duration, Endpoint},
     yaml::{Cursor, Diagnostics},
+};
+
+/// The entry of the register.
+pub const TYPE: ExporterType = ExporterType {
+    name: "prometheus",
+    aliases: &[],
+    about: "Serves all series to a Prometheus scrape.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::FOREIGN,
+    decode: contract::decode::<Config>,
 };
 
 /// Serves the last values of all targets to Prometheus.
@@ -163,42 +174,8 @@ impl ResourceLabels {
     }
 }
 
-impl Config {
-    /// The rules for names and labels.
-    pub(super) fn rules(&self) -> RenderingRules {
-        let conversion = self.resource_to_telemetry_conversion;
-        let all = || Selection::all(conversion.exclude_service_attributes);
-        let resource = self.resource_constant_labels.selection();
-        let resource = resource.or_else(|| conversion.enabled.then(all));
-        let without = TranslationStrategy::UnderscoreEscapingWithoutSuffixes;
-        let older = (self.add_metric_suffixes == Some(false)).then_some(without);
-        RenderingRules {
-            strategy: self.translation_strategy.or(older).unwrap_or_default(),
-            namespace: self.namespace.clone(),
-            const_labels: self.const_labels.clone(),
-            resource: resource.unwrap_or_default(),
-            has_scope: !self.without_scope_info,
-            has_time: self.send_timestamps,
-            has_created: self.enable_open_metrics && self.enable_open_metrics_text_created_samples,
-        }
-    }
-
-    /// The listener of the exporter.
-    pub fn server(&self) -> ServerConfig {
-        ServerConfig {
-            endpoint: self.endpoint.to_string(),
-            tls: self.tls.clone(),
-            auth: self.auth.clone(),
-            limits: Some(ClientLimits {
-                header_timeout: self.read_header_timeout.get(),
-                exchange_timeout: self.write_timeout.get(),
-                connections: self.max_connections,
-            }),
-        }
-    }
-
-    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ExporterConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.server().check(at, diagnostics);
         let positive: [(&[&str], bool); 5] = [
             (
@@ -230,6 +207,49 @@ impl Config {
         self.check_rules(at, diagnostics);
     }
 
+    fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
+        Ok(self.exporter(context)?)
+    }
+
+    fn listens_on(&self) -> Option<ServerConfig> {
+        Some(self.server())
+    }
+}
+
+impl Config {
+    /// The rules for names and labels.
+    pub(super) fn rules(&self) -> RenderingRules {
+        let conversion = self.resource_to_telemetry_conversion;
+        let all = || Selection::all(conversion.exclude_service_attributes);
+        let resource = self.resource_constant_labels.selection();
+        let resource = resource.or_else(|| conversion.enabled.then(all));
+        let without = TranslationStrategy::UnderscoreEscapingWithoutSuffixes;
+        let older = (self.add_metric_suffixes == Some(false)).then_some(without);
+        RenderingRules {
+            strategy: self.translation_strategy.or(older).unwrap_or_default(),
+            namespace: self.namespace.clone(),
+            const_labels: self.const_labels.clone(),
+            resource: resource.unwrap_or_default(),
+            has_scope: !self.without_scope_info,
+            has_time: self.send_timestamps,
+            has_created: self.enable_open_metrics && self.enable_open_metrics_text_created_samples,
+        }
+    }
+
+    /// The listener of the exporter.
+    fn server(&self) -> ServerConfig {
+        ServerConfig {
+            endpoint: self.endpoint.to_string(),
+            tls: self.tls.clone(),
+            auth: self.auth.clone(),
+            limits: Some(ClientLimits {
+                header_timeout: self.read_header_timeout.get(),
+                exchange_timeout: self.write_timeout.get(),
+                connections: self.max_connections,
+            }),
+        }
+    }
+
     fn check_rules(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for name in self.const_labels.keys() {
             if ["target", "le"].contains(&name.as_str()) {
@@ -248,13 +268,12 @@ impl Config {
         }
     }
 
-    /// Builds the exporter `id` and registers its routes.
+    /// Builds the exporter and registers its routes.
     ///
     /// # Errors
     /// If another component has one of the paths.
-    pub fn build(
+    pub(super) fn exporter(
         &self,
-        id: &str,
         context: &mut ExporterContext<'_>,
     ) -> Result<Arc<Prometheus>, RouteError> {
         let before = context.before.and_then(|before| {
@@ -264,7 +283,7 @@ impl Config {
         let exporter = match before {
             // Under other rules all series are different ones.
             Some(before) if *before.rules() == self.rules() => Prometheus::following(before, self),
-            _ => Prometheus::new(id, self, context.meter),
+            _ => Prometheus::new(context.id, self, context.meter),
         };
         let exporter = Arc::new(exporter);
         let route = exporter.route(&self.path);

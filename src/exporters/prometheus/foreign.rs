@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Keys of `prometheus` that only the Collector has.
-pub const FOREIGN: Foreign = Foreign {
+pub(super) const FOREIGN: Foreign = Foreign {
     keys: &[ForeignKey::ignored(
         &["sending_queue"],
         "values are available to scrapes at once, without a queue",

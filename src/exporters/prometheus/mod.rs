@@ -44,9 +44,8 @@ mod family_writer;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ProbeConfig, ResourceConversion, ResourceLabels};
+pub use config::{Config, ProbeConfig, ResourceConversion, ResourceLabels, TYPE};
 pub use escape::Escaping;
-pub use foreign::FOREIGN;
 pub use name::scrape_name;
 pub use output_format::{OutputFormat, TextFormat};
 pub use scrape_cursor::NameFilter;

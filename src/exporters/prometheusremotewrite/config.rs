@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    RemoteWrite,
+    RemoteWrite, foreign,
     metadata::Metadata,
     series::{Converted, NamingRules},
     split::split,
@@ -14,13 +14,30 @@ use super::{
 use crate::{
     client::{ClientAuthConfig, ConfigError, Tls, auth::Authenticator},
     delivery::{
-        ClientSettings, Delivery, DeliveryContext, DeliverySettings, RetryOnFailure, SendingQueue,
+        ClientSettings, Delivery, DeliverySettings, RetryOnFailure, SendingQueue,
         http::HttpDestination,
     },
-    exporters::{ending::Ending, prometheus::ResourceConversion, sending::Sending},
+    exporters::{
+        contract::{self, ExporterConfig, ExporterContext, ExporterType},
+        ending::Ending,
+        prometheus::ResourceConversion,
+        sending::Sending,
+    },
     pipeline::Exporter,
-    settings::{Compression, Duration, Headers, HttpUrl, ProxyUrl},
+    settings::{
+        Compression, Duration, Headers, HttpUrl, ProxyUrl, {BuildError, ExtensionUse},
+    },
     yaml::{Cursor, Diagnostics},
+};
+
+/// The entry of the register.
+pub const TYPE: ExporterType = ExporterType {
+    name: "prometheusremotewrite",
+    aliases: &[],
+    about: "Pushes samples with Prometheus remote write.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::FOREIGN,
+    decode: contract::decode::<Config>,
 };
 
 /// Pushes samples with Prometheus remote write 1.0.
@@ -97,20 +114,13 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Creates the exporter of `context`, within a tokio runtime. A replacement keeps its
-    /// predecessor's memory of sent series. If it uses the same server in the same way, it starts
-    /// when the predecessor has sent what it holds, because a server accepts the samples of a
-    /// series only in their order. Otherwise it starts at once, because the old server may be gone.
-    ///
-    /// # Errors
-    /// If a value cannot be used. The error names its key.
-    pub(in crate::exporters) fn build(
-        &self,
-        context: DeliveryContext<'_>,
-        before: Option<&Sending>,
-    ) -> Result<Arc<dyn Exporter>, ConfigError> {
-        let before = before.and_then(|before| {
+impl ExporterConfig for Config {
+    /// A replacement keeps its predecessor's memory of sent series. If it uses the same server in
+    /// the same way, it starts when the predecessor has sent what it holds, because a server accepts
+    /// the samples of a series only in their order. Otherwise it starts at once, because the old
+    /// server may be gone.
+    fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
+        let before = context.before_sending().and_then(|before| {
             let encoder = before.encoder::<RemoteWrite>()?;
             Some((encoder, before.delivery()))
         });
@@ -126,7 +136,7 @@ impl Config {
         let ending = Ending::new(context.clock);
         let auth = self.auth.build();
         let destination = self.destination(auth.as_deref())?;
-        let delivery = Delivery::start(context, settings, destination)?;
+        let delivery = Delivery::start(context.delivery(), settings, destination)?;
         let memory = before.map(|(encoder, _)| Arc::clone(&encoder.memory));
         let conversion = self.resource_to_telemetry_conversion;
         let converted = match (conversion.enabled, conversion.exclude_service_attributes) {
@@ -150,18 +160,7 @@ impl Config {
         Ok(Arc::new(Sending::new(encoder, delivery, ending)))
     }
 
-    fn speaks(&self) -> Speaks {
-        Speaks {
-            endpoint: self.endpoint.clone(),
-            headers: self.headers.clone(),
-            auth: self.auth.clone(),
-            tls: self.tls.clone(),
-            proxy_url: self.proxy_url.clone(),
-        }
-    }
-
-    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let destination = self.destination(None).err().into_iter();
         let others = self.retry_on_failure.check().into_iter();
         for mistake in destination.chain(others).chain(self.sending_queue.check()) {
@@ -183,6 +182,27 @@ impl Config {
                 );
                 at.error(&["external_labels", name], message, diagnostics);
             }
+        }
+    }
+
+    fn uses(&self) -> Vec<ExtensionUse<'_>> {
+        self.sending_queue.uses()
+    }
+
+    fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.sending_queue
+            .warn(&self.retry_on_failure, at, diagnostics);
+    }
+}
+
+impl Config {
+    fn speaks(&self) -> Speaks {
+        Speaks {
+            endpoint: self.endpoint.clone(),
+            headers: self.headers.clone(),
+            auth: self.auth.clone(),
+            tls: self.tls.clone(),
+            proxy_url: self.proxy_url.clone(),
         }
     }
 

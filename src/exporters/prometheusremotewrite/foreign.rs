@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Keys of `prometheusremotewrite` that only the Collector has.
-pub const FOREIGN: Foreign = Foreign {
+pub(super) const FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
             &["remote_write_queue"],

@@ -20,8 +20,7 @@ mod stale;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Switch};
-pub use foreign::FOREIGN;
+pub use config::{Config, Switch, TYPE};
 
 use std::{sync::Arc, time::SystemTime};
 

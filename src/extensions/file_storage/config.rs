@@ -6,9 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    pipeline::Reporter,
     settings::{ByteSize, Duration},
-    storage::{Directory, DirectorySettings},
+    storage::DirectorySettings,
     yaml::{Cursor, Diagnostics},
 };
 
@@ -45,19 +44,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Creates the handle of the directory, which is not used yet. `status` reports its status.
-    pub fn build(&self, status: Reporter) -> Directory {
-        Directory::new(self.settings(), status)
-    }
-
-    /// The handle of a directory that is in use, with new settings. `None` if they name another
-    /// directory.
-    pub fn build_after(&self, running: &Directory) -> Option<Directory> {
-        running.under(self.settings())
-    }
-
-    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if let Some(mistake) = self.settings().mistake() {
             at.error(&["directory"], mistake, diagnostics);
         }
@@ -75,7 +62,7 @@ impl Config {
         u32::from_str_radix(&self.directory_permissions, 8).ok()
     }
 
-    fn settings(&self) -> DirectorySettings {
+    pub(super) fn settings(&self) -> DirectorySettings {
         DirectorySettings {
             path: self.directory.clone(),
             create: self.create_directory,

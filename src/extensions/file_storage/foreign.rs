@@ -3,7 +3,7 @@
 use crate::yaml::{Foreign, ForeignKey};
 
 /// Keys of `file_storage` that only the Collector has.
-pub const FOREIGN: Foreign = Foreign {
+pub(super) const FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
             &["compaction"],

@@ -59,7 +59,7 @@ impl Default for Config {
 
 impl Config {
     /// The listener of the extension.
-    pub fn server(&self) -> ServerConfig {
+    pub(super) fn server(&self) -> ServerConfig {
         ServerConfig {
             endpoint: self.endpoint.to_string(),
             tls: self.tls.clone(),
@@ -68,8 +68,7 @@ impl Config {
         }
     }
 
-    /// Checks what the types cannot check. Mistakes go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.server().check(at, diagnostics);
         if !self.path.starts_with('/') {
             at.error(

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Keys of `health_check` that only the Collector has.
-pub const FOREIGN: Foreign = Foreign {
+pub(super) const FOREIGN: Foreign = Foreign {
     keys: &[
         ForeignKey::ignored(
             &["check_collector_pipeline"],

@@ -26,63 +26,60 @@ mod report;
 use std::{future::ready, sync::Arc};
 
 use http::StatusCode;
-use tokio::time::Instant;
+use schemars::SchemaGenerator;
 
 use self::api::Api;
 pub use self::config::{Config, ResponseBody};
 use crate::{
-    http::{Listeners, Response, Route, RouteError},
-    overview::Overview,
-    pipeline::{ComponentKind, ComponentState, Components, Mapping, ReloadTrigger, StatusBoard},
-    runtime::Clock,
+    extensions::contract::{
+        self, Extension, ExtensionConfig, ExtensionContext, ExtensionType, RoutesOnly,
+    },
+    http::{Response, Route, RouteError, ServerConfig},
+    pipeline::{ComponentKind, ComponentState, ReloadTrigger, StatusBoard},
+    settings::BuildError,
+    yaml::{Cursor, Diagnostics},
 };
-pub use foreign::FOREIGN;
+
+/// The entry of the register.
+pub const TYPE: ExtensionType = ExtensionType {
+    name: "health_check",
+    aliases: &[],
+    about: "Serves `/health`, `/livez` and `/readyz`.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::FOREIGN,
+    decode: contract::decode::<Config>,
+};
 
 /// Below this path there is one path for each target.
 const DECISIONS: &str = "/debug/resilience";
 
-/// What the extension needs in addition to its configuration.
-pub struct HealthCheckContext<'a> {
-    /// Registers the routes.
-    pub listeners: &'a mut Listeners,
-    /// The state of the targets.
-    pub board: Arc<StatusBoard>,
-    /// The state of the components.
-    pub components: Arc<Components>,
-    /// The time of day.
-    pub clock: Clock,
-    /// When the collector started.
-    pub started: Instant,
-    /// Maps bodies to readings.
-    pub mapping: Mapping,
-    /// Triggers a reload of the configuration.
-    pub reload: ReloadTrigger,
-    /// The data about all targets that the API shows.
-    pub overview: Arc<Overview>,
+impl ExtensionConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.report_mistakes(at, diagnostics);
+    }
+
+    fn listens_on(&self) -> Option<ServerConfig> {
+        Some(self.server())
+    }
+
+    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
+        self.register(context)?;
+        Ok(Arc::new(RoutesOnly))
+    }
 }
 
 impl Config {
-    /// Registers the routes of the extension `id`.
-    ///
-    /// # Errors
-    /// If another component has one of the paths.
-    pub fn build(&self, id: &str, context: HealthCheckContext<'_>) -> Result<(), RouteError> {
-        let HealthCheckContext {
-            listeners,
-            board,
-            components,
-            clock,
-            started,
-            mapping,
-            reload,
-            overview,
-        } = context;
+    fn register(&self, context: &mut ExtensionContext<'_>) -> Result<(), RouteError> {
+        let (id, listeners) = (context.id, &mut *context.listeners);
+        let (board, components) = (Arc::clone(context.board), Arc::clone(context.components));
+        let (clock, started) = (context.clock.clone(), context.started);
+        let reload = context.reload.clone();
         let server = self.server();
         let api = Api {
             board: Arc::clone(&board),
             clock: clock.clone(),
-            mapping,
-            overview,
+            mapping: context.mapping,
+            overview: Arc::clone(context.overview),
         };
         api.register(id, &server, listeners)?;
         if self.lifecycle {

@@ -37,7 +37,7 @@ impl Default for Config {
 
 impl Config {
     /// Where and how it listens.
-    pub fn server(&self) -> ServerConfig {
+    pub(super) fn server(&self) -> ServerConfig {
         ServerConfig {
             endpoint: self.endpoint.to_string(),
             tls: self.tls.clone(),
@@ -46,8 +46,7 @@ impl Config {
         }
     }
 
-    /// Checks what a type cannot say; mistakes go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.server().check(at, diagnostics);
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Of `status_page`.
-pub const FOREIGN: Foreign = Foreign {
+pub(super) const FOREIGN: Foreign = Foreign {
     keys: &[ForeignKey::ignored(
         &["read_header_timeout", "write_timeout"],
         "the limits of a listener are those of the `prometheus` exporter on it, or its defaults",

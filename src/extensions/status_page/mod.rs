@@ -30,14 +30,29 @@ use std::{future::ready, sync::Arc};
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use maud::Markup;
+use schemars::SchemaGenerator;
 
 pub use self::config::Config;
 use crate::{
-    http::{Listeners, Request, Response, Route, RouteError},
+    extensions::contract::{
+        self, Extension, ExtensionConfig, ExtensionContext, ExtensionType, RoutesOnly,
+    },
+    http::{Request, Response, Route, RouteError, ServerConfig},
     overview::Overview,
     pipeline::StatusBoard,
+    settings::BuildError,
+    yaml::{Cursor, Diagnostics},
 };
-pub use foreign::FOREIGN;
+
+/// The entry of the register.
+pub const TYPE: ExtensionType = ExtensionType {
+    name: "status_page",
+    aliases: &[],
+    about: "Shows the fleet, its targets, the pipelines and the configuration to people.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::FOREIGN,
+    decode: contract::decode::<Config>,
+};
 
 /// What a page may load and do: only what comes from here, and nothing that is written into it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -46,16 +61,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// Below it stands one path a target.
 const TARGETS: &str = "/targets";
-
-/// What the extension is built with beside its configuration.
-pub struct StatusPageContext<'a> {
-    /// Where it registers routes.
-    pub listeners: &'a mut Listeners,
-    /// What the pages show.
-    pub overview: Arc<Overview>,
-    /// Where the discovery says how it is.
-    pub board: Arc<StatusBoard>,
-}
 
 /// What the pages are made of.
 #[derive(Clone)]
@@ -71,21 +76,28 @@ struct Page {
     html: Markup,
 }
 
+impl ExtensionConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.report_mistakes(at, diagnostics);
+    }
+
+    fn listens_on(&self) -> Option<ServerConfig> {
+        Some(self.server())
+    }
+
+    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
+        self.register(context)?;
+        Ok(Arc::new(RoutesOnly))
+    }
+}
+
 impl Config {
-    /// Registers the routes of the extension `id`.
-    ///
-    /// # Errors
-    /// If another component has one of the paths.
-    pub fn build(&self, id: &str, context: StatusPageContext<'_>) -> Result<(), RouteError> {
-        let StatusPageContext {
-            listeners,
-            overview,
-            board,
-        } = context;
+    fn register(&self, context: &mut ExtensionContext<'_>) -> Result<(), RouteError> {
+        let (id, listeners) = (context.id, &mut *context.listeners);
         let server = self.server();
         let pages = Pages {
-            overview,
-            board,
+            overview: Arc::clone(context.overview),
+            board: Arc::clone(context.board),
             exposes_bodies: self.expose_bodies,
         };
         let page = |path: &str, about: &str, make: fn(&Pages, &Request) -> Page| {

@@ -75,10 +75,16 @@ impl Components {
         Reporter::new(kind, id, &self.clock, &self.tasks)
     }
 
-    /// Shows a component, in place of one of the same kind and id.
+    /// Shows a component, in place of one of the same kind and id. Nothing changes if it is shown.
     pub fn show(&self, reporter: &Reporter) {
         let ComponentState { kind, id, .. } = reporter.state();
         let mut reporters = lock(&self.reporters);
+        if reporters
+            .iter()
+            .any(|known| Arc::ptr_eq(&known.state, &reporter.state))
+        {
+            return;
+        }
         reporters.retain(|other| !other.is(kind, &id));
         reporters.push(reporter.clone());
     }

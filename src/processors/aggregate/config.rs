@@ -2,13 +2,29 @@
 
 use std::{collections::BTreeMap, sync::Arc, time};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::Aggregate;
 use crate::{
-    processors::metric_matcher::{MatchType, Texts},
+    pipeline::Processor,
+    processors::{
+        contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+        mentions::Mention,
+        metric_matcher::{MatchType, Texts},
+    },
     settings::Duration,
-    yaml::{Cursor, Diagnostics},
+    yaml::{Cursor, Diagnostics, Foreign},
+};
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "aggregate",
+    aliases: &[],
+    about: "Aggregates metrics over all targets, or over groups of them.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &Foreign::NONE,
+    decode: contract::decode::<Config>,
 };
 
 /// Aggregates metrics over all targets of the pipeline.
@@ -120,9 +136,8 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Checks what the types cannot check.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let mut error = |path: &[&str], message: &str| at.error(path, message, diagnostics);
         if self.interval.is_zero() {
             error(&["interval"], "requires positive value");
@@ -162,6 +177,25 @@ impl Config {
         }
     }
 
+    fn build(&self, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
+        Arc::new(Aggregate::new(self.settings(), context))
+    }
+
+    fn mentions(&self) -> Vec<Mention> {
+        let metrics = self.metrics.iter().enumerate();
+        let metrics = metrics.map(|(index, metric)| {
+            let path = ["metrics", &index.to_string(), "include"];
+            Mention::new(&path, &metric.include, metric.match_type)
+        });
+        metrics.collect()
+    }
+
+    fn created_target(&self) -> Option<&str> {
+        Some(&self.target)
+    }
+}
+
+impl Config {
     /// Converts the configuration to settings.
     pub(super) fn settings(&self) -> AggregateSettings {
         let metrics = self.metrics.iter().filter_map(|metric| {

@@ -28,7 +28,7 @@ mod fleet;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Function, MetricConfig};
+pub use config::{Config, Function, MetricConfig, TYPE};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,7 +40,7 @@ use self::{
     emit::Emitter,
     fleet::{Fleet, MemberId, Tracked},
 };
-use super::{ProcessorContext, schema_cache::SchemaCache};
+use super::{contract::ProcessorContext, schema_cache::SchemaCache};
 use crate::{
     pipeline::{Batch, Downstream, Processor, Stage, Stream},
     runtime::{Clock, Tasks},
@@ -64,21 +64,19 @@ struct AggregateShared {
     dropped: Counter<u64>,
 }
 
-impl Config {
-    /// Creates the processor `id`.
-    pub fn build(&self, id: &str, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
-        let settings = self.settings();
+impl Aggregate {
+    fn new(settings: AggregateSettings, context: &ProcessorContext<'_>) -> Self {
         let shared = AggregateShared {
-            id: id.to_owned(),
+            id: context.id.to_owned(),
             fleet: Mutex::new(Fleet::new(settings.rules.clone())),
             settings,
             clock: context.clock.clone(),
             dropped: names::AGGREGATE_DROPPED.counter(context.meter),
         };
-        Arc::new(Aggregate {
+        Self {
             shared: Arc::new(shared),
             plans: SchemaCache::default(),
-        })
+        }
     }
 }
 

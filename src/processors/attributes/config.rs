@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{AttributeRules, Attributes};
@@ -10,10 +10,23 @@ use crate::{
     pipeline::Processor,
     processors::{
         actions::{self, ActionConfig},
+        contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+        foreign,
+        mentions::{self, Mention},
         metric_matcher::{MatchConfig, MetricMatcher},
         schema_cache::SchemaCache,
     },
     yaml::{Cursor, Diagnostics},
+};
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "attributes",
+    aliases: &[],
+    about: "Sets, removes and changes attributes of data points.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::ATTRIBUTES,
+    decode: contract::decode::<Config>,
 };
 
 /// Changes attributes of data points.
@@ -28,9 +41,8 @@ pub struct Config {
     pub actions: Vec<ActionConfig>,
 }
 
-impl Config {
-    /// Checks what the types cannot check.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for (key, part) in [("include", &self.include), ("exclude", &self.exclude)] {
             if let Some(part) = part {
                 part.check(at, &[key], diagnostics);
@@ -39,13 +51,18 @@ impl Config {
         actions::check(&self.actions, "actions", at, diagnostics);
     }
 
-    /// Creates the processor.
-    pub fn build(&self) -> Arc<dyn Processor> {
+    fn build(&self, _context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         let rules = Arc::new(AttributeRules {
             select: MetricMatcher::new(self.include.as_ref(), self.exclude.as_ref()),
             actions: actions::compile(&self.actions),
         });
         let plans = SchemaCache::default();
         Arc::new(Attributes { rules, plans })
+    }
+
+    fn mentions(&self) -> Vec<Mention> {
+        let include = mentions::chosen(&["include"], self.include.as_ref());
+        let exclude = mentions::chosen(&["exclude"], self.exclude.as_ref());
+        include.chain(exclude).collect()
     }
 }

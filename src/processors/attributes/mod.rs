@@ -13,7 +13,7 @@
 
 mod config;
 
-pub use config::Config;
+pub use config::{Config, TYPE};
 
 use std::sync::Arc;
 

@@ -10,14 +10,28 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     pipeline::{Processor, Stage, Stream},
-    processors::noop::Noop,
+    processors::{
+        contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+        foreign,
+        noop::Noop,
+    },
     settings::Duration,
     yaml::{Cursor, Diagnostics},
+};
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "batch",
+    aliases: &[],
+    about: "Passes everything on: each exporter makes its own batches.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::BATCH,
+    decode: contract::decode::<Config>,
 };
 
 /// Passes everything on. Each exporter makes its batches as its `sending_queue::batch` says.
@@ -32,15 +46,13 @@ pub struct Config {
     pub send_batch_max_size: Option<u64>,
 }
 
-impl Config {
-    /// Warns that it has no effect, and what to use.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let message = "passes everything on: batches are made by each exporter, as its `sending_queue::batch` says";
         at.warning(&[], message, diagnostics);
     }
 
-    /// Creates the processor.
-    pub fn build(&self) -> Arc<dyn Processor> {
+    fn build(&self, _context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         Arc::new(Nothing)
     }
 }

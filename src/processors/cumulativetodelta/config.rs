@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{CumulativeToDelta, DeltaRules};
@@ -10,11 +10,23 @@ use crate::{
     definition::InstrumentKind,
     pipeline::Processor,
     processors::{
+        contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+        mentions::Mention,
         metric_matcher::{MatchType, Texts},
         schema_cache::SchemaCache,
     },
     settings::Duration,
-    yaml::{Cursor, Diagnostics},
+    yaml::{Cursor, Diagnostics, Foreign},
+};
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "cumulativetodelta",
+    aliases: &[],
+    about: "Converts totals to deltas in OTLP messages.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &Foreign::NONE,
+    decode: contract::decode::<Config>,
 };
 
 /// Converts totals to deltas in OTLP messages.
@@ -77,9 +89,8 @@ pub(super) struct DeltaMatcher {
     pub(super) types: Vec<MetricType>,
 }
 
-impl Config {
-    /// Checks what the types cannot check.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for (key, part) in [("include", &self.include), ("exclude", &self.exclude)] {
             if let Some((path, message)) = part.as_ref().and_then(MatchMetrics::mistake) {
                 let path = path.iter().map(String::as_str);
@@ -89,8 +100,7 @@ impl Config {
         }
     }
 
-    /// Creates the processor.
-    pub fn build(&self) -> Arc<dyn Processor> {
+    fn build(&self, _context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         let max_staleness = self.max_staleness.get();
         Arc::new(CumulativeToDelta {
             rules: DeltaRules {
@@ -101,6 +111,18 @@ impl Config {
             },
             plans: SchemaCache::default(),
         })
+    }
+
+    fn mentions(&self) -> Vec<Mention> {
+        let mentions = [("include", &self.include), ("exclude", &self.exclude)].map(|(key, of)| {
+            let of = of.as_ref();
+            of.map(|of| of.mentions(key)).unwrap_or_default()
+        });
+        mentions.concat()
+    }
+
+    fn needs_otlp(&self) -> bool {
+        true
     }
 }
 
@@ -121,6 +143,19 @@ impl MatchMetrics {
                 Some((path.into(), error.to_string()))
             }
         }
+    }
+
+    /// The metrics that it names, below the key `key`.
+    fn mentions(&self, key: &str) -> Vec<Mention> {
+        let Some(how) = self.match_type else {
+            return Vec::new();
+        };
+        let names = self.metrics.iter().enumerate();
+        let mentions = names.map(|(index, name)| {
+            let path = [key, "metrics", &index.to_string()];
+            Mention::new(&path, name, how)
+        });
+        mentions.collect()
     }
 
     fn build(&self) -> DeltaMatcher {

@@ -14,7 +14,7 @@
 
 mod config;
 
-pub use config::{Config, InitialValue, MatchMetrics, MetricType};
+pub use config::{Config, InitialValue, MatchMetrics, MetricType, TYPE};
 
 use std::{sync::Arc, time::Duration};
 

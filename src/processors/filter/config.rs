@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -12,10 +12,23 @@ use super::{
 use crate::{
     pipeline::Processor,
     processors::{
-        metric_matcher::{MatchConfig, MetricMatcher},
+        contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+        foreign,
+        mentions::{self, Mention},
+        metric_matcher::{MatchConfig, MatchType, MetricMatcher},
         schema_cache::SchemaCache,
     },
     yaml::{Cursor, Diagnostics},
+};
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "filter",
+    aliases: &[],
+    about: "Drops metrics and data points.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::FILTER,
+    decode: contract::decode::<Config>,
 };
 
 /// Drops metrics and data points.
@@ -58,9 +71,8 @@ pub enum ErrorMode {
     Propagate,
 }
 
-impl Config {
-    /// Checks what the types cannot check.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let metrics = &self.metrics;
         for (key, part) in [("include", &metrics.include), ("exclude", &metrics.exclude)] {
             if let Some(part) = part {
@@ -85,8 +97,7 @@ impl Config {
         }
     }
 
-    /// Creates the processor.
-    pub fn build(&self) -> Arc<dyn Processor> {
+    fn build(&self, _context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         let conditions = self.conditions().into_iter().flat_map(|(_, scope, texts)| {
             let conditions = texts.iter();
             conditions.filter_map(move |text| Condition::parse(text, scope).ok())
@@ -100,6 +111,19 @@ impl Config {
         Arc::new(Filter { rules, plans })
     }
 
+    fn mentions(&self) -> Vec<Mention> {
+        let metrics = &self.metrics;
+        let include = mentions::chosen(&["metrics", "include"], metrics.include.as_ref());
+        let exclude = mentions::chosen(&["metrics", "exclude"], metrics.exclude.as_ref());
+        let names = self.names().into_iter().map(|(path, name)| {
+            let path: Vec<_> = path.iter().map(String::as_str).collect();
+            Mention::new(&path, &name, MatchType::Strict)
+        });
+        include.chain(exclude).chain(names).collect()
+    }
+}
+
+impl Config {
     /// The metrics that the conditions name, each with its place.
     pub(in crate::processors) fn names(&self) -> Vec<(Vec<String>, String)> {
         let mut names = Vec::new();

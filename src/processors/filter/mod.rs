@@ -15,7 +15,7 @@
 mod condition;
 mod config;
 
-pub use config::{Config, ErrorMode, MetricsConfig};
+pub use config::{Config, ErrorMode, MetricsConfig, TYPE};
 
 use std::{cell::Cell, collections::HashMap, sync::Arc};
 

@@ -2,13 +2,24 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::GroupByAttrs;
 use crate::{
     pipeline::Processor,
-    yaml::{Cursor, Diagnostics},
+    processors::contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+    yaml::{Cursor, Diagnostics, Foreign},
+};
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "groupbyattrs",
+    aliases: &[],
+    about: "Moves attributes of data points to the Resource.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &Foreign::NONE,
+    decode: contract::decode::<Config>,
 };
 
 /// Moves attributes of data points to the Resource.
@@ -19,9 +30,8 @@ pub struct Config {
     pub keys: Vec<String>,
 }
 
-impl Config {
-    /// Checks what the types cannot check.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if self.keys.is_empty() {
             let message =
                 "passes everything on without `keys`: each target is one Resource already";
@@ -38,8 +48,7 @@ impl Config {
         }
     }
 
-    /// Creates the processor.
-    pub fn build(&self) -> Arc<dyn Processor> {
+    fn build(&self, _context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         Arc::new(GroupByAttrs {
             keys: self.keys.clone().into(),
         })

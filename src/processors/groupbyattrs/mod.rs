@@ -11,7 +11,7 @@
 
 mod config;
 
-pub use config::Config;
+pub use config::{Config, TYPE};
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -2,13 +2,16 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{Limiter, LimiterCounters, MemoryLimiter, Resident};
 use crate::{
     pipeline::Processor,
-    processors::ProcessorContext,
+    processors::{
+        contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+        foreign,
+    },
     settings::Duration,
     telemetry::process,
     yaml::{Cursor, Diagnostics},
@@ -18,6 +21,16 @@ const MIB: u64 = 1024 * 1024;
 
 /// The default share of the limit for spikes, as in the Collector.
 const SPIKE_PERCENTAGE: u64 = 20;
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "memory_limiter",
+    aliases: &[],
+    about: "Refuses polls when the collector uses too much memory.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &foreign::MEMORY_LIMITER,
+    decode: contract::decode::<Config>,
+};
 
 /// Refuses polls when the collector uses too much memory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -36,9 +49,8 @@ pub struct Config {
     pub spike_limit_percentage: u64,
 }
 
-impl Config {
-    /// Checks what the types cannot check.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         let mut error = |key: &str, message: &str| at.error(&[key], message, diagnostics);
         if self.check_interval.is_zero() {
             error("check_interval", "must be greater than zero");
@@ -63,16 +75,17 @@ impl Config {
         }
     }
 
-    /// Creates the processor `id`.
-    pub fn build(&self, id: &str, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
+    fn build(&self, context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         Arc::new(MemoryLimiter(Arc::new(self.limiter(
-            id,
+            context.id,
             process::resident_bytes,
             process::memory_bytes,
             context,
         ))))
     }
+}
 
+impl Config {
     /// The limiter. The arguments read the memory of the process and of the machine.
     pub(super) fn limiter(
         &self,

@@ -23,7 +23,7 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-pub use config::Config;
+pub use config::{Config, TYPE};
 
 use std::{
     fmt,

@@ -19,6 +19,7 @@ fn limiter(config: &Config, resident: Resident) -> MemoryLimiter {
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
     let context = ProcessorContext {
+        id: "memory_limiter",
         meter: &meter,
         clock: &crate::runtime::Clock::System,
         board: &board,

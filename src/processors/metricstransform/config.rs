@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use opentelemetry::KeyValue;
 use regex::Regex;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,11 +17,23 @@ use crate::{
     pipeline::Processor,
     processors::{
         actions::find,
+        contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+        mentions::Mention,
         metric_matcher::{MatchType, Texts},
         schema_cache::SchemaCache,
     },
     settings::Pattern,
-    yaml::{Cursor, Diagnostics},
+    yaml::{Cursor, Diagnostics, Foreign},
+};
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "metricstransform",
+    aliases: &[],
+    about: "Renames, copies and combines metrics, and changes their points.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &Foreign::NONE,
+    decode: contract::decode::<Config>,
 };
 
 /// Renames, copies and combines metrics, and changes their points.
@@ -120,9 +132,8 @@ fn strict() -> MatchType {
     MatchType::Strict
 }
 
-impl Config {
-    /// Checks what the types cannot check.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         if self.transforms.is_empty() {
             let message = "must have at least one transform";
             at.error(&["transforms"], message, diagnostics);
@@ -137,13 +148,34 @@ impl Config {
         }
     }
 
-    /// Creates the processor.
-    pub fn build(&self) -> Arc<dyn Processor> {
+    fn build(&self, _context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         let transforms = self.transforms.iter().filter_map(|of| of.compile().ok());
         Arc::new(MetricsTransform {
             transforms: transforms.collect(),
             plans: SchemaCache::default(),
         })
+    }
+
+    fn mentions(&self) -> Vec<Mention> {
+        let mut made: Vec<&str> = Vec::new();
+        let mut mentions = Vec::new();
+        for (index, transform) in self.transforms.iter().enumerate() {
+            let path = ["transforms", &index.to_string(), "include"];
+            let mention = Mention::new(&path, &transform.include, transform.match_type);
+            // A definition does not have the metrics that an earlier transform created.
+            if mention.fits(made.iter().copied()) != Some(true) {
+                mentions.push(mention);
+            }
+            if transform.new_name.contains('$') {
+                break;
+            }
+            made.push(&transform.new_name);
+        }
+        mentions
+    }
+
+    fn changes_names(&self) -> bool {
+        true
     }
 }
 

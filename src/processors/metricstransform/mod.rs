@@ -29,7 +29,7 @@ mod sums;
 mod tests;
 
 pub use aggregation::Aggregation;
-pub use config::{ActionKind, Config, SubmatchCase, TransformConfig};
+pub use config::{ActionKind, Config, SubmatchCase, TYPE, TransformConfig};
 pub use operation::{OperationConfig, OperationKind, ValueAction};
 
 use std::{

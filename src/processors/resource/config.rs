@@ -2,14 +2,27 @@
 
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::Resource;
 use crate::{
     pipeline::Processor,
-    processors::actions::{self, ActionConfig},
-    yaml::{Cursor, Diagnostics},
+    processors::{
+        actions::{self, ActionConfig},
+        contract::{self, ProcessorConfig, ProcessorContext, ProcessorType},
+    },
+    yaml::{Cursor, Diagnostics, Foreign},
+};
+
+/// The entry of the register.
+pub const TYPE: ProcessorType = ProcessorType {
+    name: "resource",
+    aliases: &[],
+    about: "Sets, removes and changes attributes of the Resource.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &Foreign::NONE,
+    decode: contract::decode::<Config>,
 };
 
 /// Changes attributes of the Resource.
@@ -20,14 +33,12 @@ pub struct Config {
     pub attributes: Vec<ActionConfig>,
 }
 
-impl Config {
-    /// Checks what the types cannot check.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+impl ProcessorConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         actions::check(&self.attributes, "attributes", at, diagnostics);
     }
 
-    /// Creates the processor.
-    pub fn build(&self) -> Arc<dyn Processor> {
+    fn build(&self, _context: &ProcessorContext<'_>) -> Arc<dyn Processor> {
         Arc::new(Resource(Arc::new(actions::compile(&self.attributes))))
     }
 }

@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 
 use super::{
     HttpJsonReceiver, TargetConfig, TargetManager,
+    build_error::BuildError,
     config::Config,
-    context::{BuildError, Context},
-    http::clients::ClientFactory,
+    http::{clients::ClientFactory, network},
     poll::{endpoint::ReceiverParts, schedule::Timing},
     spec::{ReceiverSpec, TransportFactory},
     targets::discovery::{NewDiscovery, TargetDiscovery},
@@ -20,6 +20,7 @@ use crate::{
     definition::{self, Definition},
     discovery::{self, Discovery},
     pipeline::Allowance,
+    receivers::contract::ReceiverContext,
     resilience::{self, outcome::Statuses, target_resilience::ReceiverResilience},
     settings::Duration,
 };
@@ -32,25 +33,17 @@ struct Running<'r> {
 }
 
 impl Config {
-    /// Builds the receiver. Opens no connection yet.
-    ///
-    /// # Errors
-    /// If a file cannot be read or the settings cannot work.
-    pub fn build(&self, context: &Context) -> Result<HttpJsonReceiver, BuildError> {
-        self.build_after(None, context)
-    }
-
-    /// Builds the receiver that takes the place of one that runs, under that one's configuration. It
+    /// Builds the receiver, and opens no connection yet. If it takes the place of one that runs, it
     /// shares what both have in common.
     ///
     /// # Errors
-    /// As of [`Self::build`]. The one that runs notices nothing.
-    pub fn build_after(
+    /// If a file cannot be read or the settings cannot work. The one that runs notices nothing.
+    pub(super) fn receiver(
         &self,
-        before: Option<(&Self, &TargetManager)>,
-        context: &Context,
+        before: Option<&TargetManager>,
+        context: &ReceiverContext,
     ) -> Result<HttpJsonReceiver, BuildError> {
-        let before = before.map(|(config, manager)| (config, manager.spec()));
+        let before = before.map(|manager| (manager.config(), manager.spec()));
         let running = before
             .as_ref()
             .map(|(config, spec)| Running { config, spec });
@@ -78,6 +71,7 @@ impl Config {
                 targets: targets.len(),
             },
             shard: self.shard,
+            config: Arc::new(self.clone()),
             spec,
             targets,
         })
@@ -103,7 +97,7 @@ impl Config {
         &self,
         definitions: Vec<Arc<Definition>>,
         running: Option<Running<'_>>,
-        context: &Context,
+        context: &ReceiverContext,
     ) -> Result<ReceiverSpec, BuildError> {
         let telemetry = match running {
             Some(running) => running.spec.shared.telemetry.clone(),
@@ -153,7 +147,7 @@ impl Config {
         Ok(ReceiverSpec {
             context: context.clone(),
             level: self.target_metrics,
-            connect: match context.network.transport() {
+            connect: match network::in_memory(&context.network) {
                 Some(memory) => Arc::new(move |_, _| Ok(Arc::clone(&memory))),
                 None => self.connect(&definitions, running)?,
             },
@@ -191,7 +185,7 @@ impl Config {
         }))
     }
 
-    fn new_discovery(&self, context: &Context) -> Result<TargetDiscovery, BuildError> {
+    fn new_discovery(&self, context: &ReceiverContext) -> Result<TargetDiscovery, BuildError> {
         let settings = self.discovery();
         let names = self.targets.iter().map(TargetConfig::display_name);
         let of_discovery = discovery::Context {

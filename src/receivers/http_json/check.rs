@@ -17,7 +17,7 @@ use crate::{
 
 impl Config {
     /// Checks values that depend on each other. Mistakes and warnings go to `diagnostics`.
-    pub fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    pub(super) fn report_mistakes(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.check_targets(at, diagnostics);
         self.discovery().check(at, diagnostics);
         self.check_limits(at, diagnostics);

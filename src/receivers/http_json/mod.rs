@@ -11,9 +11,10 @@
 //! ```
 
 mod build;
+mod build_error;
 mod check;
+mod component;
 pub mod config;
-mod context;
 mod format;
 mod http;
 mod poll;
@@ -27,9 +28,9 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 pub use self::{
+    build_error::BuildError,
+    component::{PRESET_TYPE, TYPE},
     config::{Config, TargetConfig},
-    context::{BuildError, Context},
-    http::network::{Answering, Network},
     spec::ReceiverSpec,
     targets::{handle::StopHandle, manager::TargetManager},
 };
@@ -42,11 +43,13 @@ use crate::{
     definition::Definition,
     discovery::ShardConfig,
     pipeline::{Consumer, Poll, Prober, Target},
+    receivers::contract::ReceiverContext,
     runtime::{Clock, Tasks},
 };
 
 /// A built receiver: what it polls at first, and how.
 pub struct HttpJsonReceiver {
+    config: Arc<Config>,
     spec: Arc<ReceiverSpec>,
     targets: Vec<Arc<TargetConfig>>,
     timing: Timing,
@@ -68,7 +71,7 @@ impl HttpJsonReceiver {
     /// takes its place with [`TargetManager::apply`].
     pub fn start(self, consumer: Arc<dyn Consumer>, tasks: &Tasks) -> Arc<TargetManager> {
         let manager = Arc::new(TargetManager::new(&self, consumer, tasks.clone()));
-        let Context { id, board, .. } = &self.spec.context;
+        let ReceiverContext { id, board, .. } = &self.spec.context;
         board.add_prober(id, &(Arc::clone(&manager) as Arc<dyn Prober>));
         // No target was polled that could stop.
         drop(manager.begin(self));
@@ -98,7 +101,7 @@ impl HttpJsonReceiver {
     ///
     /// # Errors
     /// If a target cannot be polled.
-    pub async fn poll_once(&self) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
+    pub async fn poll_once(self) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
         let selectors = self.targets.iter().map(|config| {
             let spec = TargetSpec {
                 receiver: Arc::clone(&self.spec),

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use super::{
+    build_error::BuildError,
     config::TargetConfig,
-    context::{BuildError, Context},
     http::{clients::Pinned, transport::Transport},
     poll::{endpoint::ReceiverParts, schedule::Timing},
     telemetry::TargetRefusal,
 };
 use crate::{
     definition::Definition,
+    receivers::contract::ReceiverContext,
     resilience::target_resilience::{ReceiverResilience, ResilienceSettings},
     settings::HttpUrl,
     telemetry::{chain, target_metrics::MetricsLevel},
@@ -23,7 +24,7 @@ pub(crate) type TransportFactory =
 
 /// What all targets of a receiver have in common.
 pub struct ReceiverSpec {
-    pub(crate) context: Context,
+    pub(crate) context: ReceiverContext,
     /// What a target may speak, in the order in which it is tried.
     pub(crate) definitions: Vec<Arc<Definition>>,
     pub(crate) connect: TransportFactory,

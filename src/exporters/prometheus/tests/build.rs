@@ -20,6 +20,7 @@ fn build(
     before: Option<&Prometheus>,
 ) -> Arc<Prometheus> {
     let mut context = ExporterContext {
+        id: "prometheus",
         listeners,
         tasks,
         meter: &meter(),
@@ -30,7 +31,7 @@ fn build(
         probe: probe::never(),
         before: before.map(|before| before as &dyn Exporter),
     };
-    config.build("prometheus", &mut context).unwrap()
+    config.exporter(&mut context).unwrap()
 }
 
 #[tokio::test]

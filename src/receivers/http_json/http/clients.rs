@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     client::{ProxyChoice, Tls, client_builder, without_decoding},
-    receivers::http_json::{config::Config, context::BuildError},
+    receivers::http_json::{build_error::BuildError, config::Config},
     runtime::open_files,
     settings::HttpUrl,
 };

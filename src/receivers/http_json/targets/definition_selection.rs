@@ -10,7 +10,7 @@ use super::poller_builder::EarlierPoller;
 use crate::{
     pipeline::{Poll, Target},
     receivers::http_json::{
-        context::BuildError, poll::target_poller::TargetPoller, spec::TargetSpec,
+        build_error::BuildError, poll::target_poller::TargetPoller, spec::TargetSpec,
     },
 };
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     discovery::{Address, DiscoveredTarget, Discovery, Found, SourceStatus, Sources},
     pipeline::{AddressFilter, AddressList, DiscoveryStatus, Window},
-    receivers::http_json::{config::TargetConfig, context::Context},
+    receivers::{contract::ReceiverContext, http_json::config::TargetConfig},
     runtime::{Clock, Tasks},
 };
 
@@ -48,7 +48,7 @@ pub(crate) struct NewDiscovery {
 }
 
 impl NewDiscovery {
-    pub(crate) fn new(discovery: Discovery, context: &Context) -> Self {
+    pub(crate) fn new(discovery: Discovery, context: &ReceiverContext) -> Self {
         let found_by = ReceiverDiscoveryStatus {
             sources: discovery.sources(),
             clock: context.clock.clone(),
@@ -64,12 +64,12 @@ impl NewDiscovery {
     /// is not ready before all sources have answered, unless it `was_ready`.
     pub(crate) fn start(
         self,
-        context: &Context,
+        context: &ReceiverContext,
         tasks: &Tasks,
         was_ready: bool,
         apply: impl Fn(Found) + Send + Sync + 'static,
     ) {
-        let Context { id, board, .. } = context;
+        let ReceiverContext { id, board, .. } = context;
         let origins = Arc::clone(&self.found_by) as Arc<dyn DiscoveryStatus>;
         self.found_by
             .is_complete

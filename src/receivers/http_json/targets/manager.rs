@@ -20,7 +20,7 @@ use crate::{
     pipeline::Consumer,
     receivers::http_json::{
         HttpJsonReceiver,
-        config::TargetConfig,
+        config::{Config, TargetConfig},
         poll::{schedule::Timing, signals::Turns},
         spec::{ReceiverSpec, TargetSpec},
         telemetry::TargetRefusal,
@@ -40,6 +40,7 @@ pub struct TargetManager {
 
 /// What is polled, and how.
 struct ManagedTargets {
+    config: Arc<Config>,
     spec: Arc<ReceiverSpec>,
     timing: Timing,
     /// The targets of the configuration.
@@ -70,6 +71,7 @@ impl TargetManager {
         tasks: Tasks,
     ) -> Self {
         let managed = ManagedTargets {
+            config: Arc::clone(&receiver.config),
             spec: Arc::clone(&receiver.spec),
             timing: receiver.timing,
             fixed: Vec::new(),
@@ -93,9 +95,9 @@ impl TargetManager {
         Arc::clone(&self.lock().spec)
     }
 
-    /// How many polls were dropped in progress so far.
-    pub fn dropped_polls(&self) -> u64 {
-        self.spec().shared.telemetry.dropped_polls()
+    /// The configuration with which it runs.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.lock().config)
     }
 
     /// Polls what `next` polls, in its way. New targets start at once. Targets that are gone stop:
@@ -117,6 +119,7 @@ impl TargetManager {
             managed.spec = next.spec;
         }
         managed.spec.shared.telemetry.shard.set(next.shard);
+        managed.config = next.config;
         managed.timing = next.timing;
         managed.fixed = next.targets;
         let discovery = match next.discovery {

@@ -8,9 +8,10 @@ use crate::{
     client::auth::OriginAuth,
     definition::{Definition, Endpoint},
     pipeline::{DocumentMapping, Target},
+    receivers::contract::ReceiverContext,
     receivers::http_json::{
+        build_error::BuildError,
         config::TargetConfig,
-        context::{BuildError, Context},
         format::reader::Reader,
         http::transport::Transport,
         poll::{
@@ -125,7 +126,7 @@ impl ReceiverSpec {
         definition: &Arc<Definition>,
         parts: &PollerParts<'_>,
     ) -> Result<TargetPoller, BuildError> {
-        let Context { id, clock, .. } = &self.context;
+        let ReceiverContext { id, clock, .. } = &self.context;
         let instances = parts.sites.map(|(url, _)| *url);
         let target = Arc::new(config.resolve(id, &instances, definition));
         let labels = definition.endpoints.iter().map(Endpoint::labels);

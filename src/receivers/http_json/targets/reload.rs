@@ -7,8 +7,8 @@ use crate::{
     client::auth::Authenticator,
     definition::{Definition, Endpoint},
     receivers::http_json::{
+        build_error::BuildError,
         config::TargetConfig,
-        context::BuildError,
         poll::target_poller::TargetPoller,
         spec::{ReceiverSpec, TargetSpec},
     },

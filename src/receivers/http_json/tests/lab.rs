@@ -6,6 +6,7 @@ use ::http::header;
 
 use super::*;
 use crate::{
+    receivers::network::Network,
     resilience::{caution::Heard, per_instance::PerInstance, retry, state::BreakerState},
     telemetry::target_metrics::MetricsLevel,
 };
@@ -221,7 +222,7 @@ pub(super) fn receiver(
     board: &Arc<StatusBoard>,
     names: &Arc<TargetNames>,
 ) -> HttpJsonReceiver {
-    let context = Context {
+    let context = ReceiverContext {
         id: id.to_owned(),
         clock: clock(),
         meter: meter.clone(),
@@ -244,6 +245,7 @@ pub(super) fn receiver(
         context,
     };
     HttpJsonReceiver {
+        config: Arc::default(),
         spec: Arc::new(spec),
         targets: Vec::new(),
         timing: every(INTERVAL),

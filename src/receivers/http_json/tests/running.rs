@@ -12,7 +12,10 @@ use super::{
     lab::{Reply, ScriptedServer, receiver},
     *,
 };
-use crate::{instruments::PullReader, runtime::TaskFailure, telemetry::Meter};
+use crate::{
+    instruments::PullReader, receivers::contract::Receiver as _, runtime::TaskFailure,
+    telemetry::Meter,
+};
 
 /// The events of targets, in order.
 #[derive(Debug, Default)]
@@ -143,6 +146,7 @@ trait PollOnly {
 impl PollOnly for Arc<TargetManager> {
     fn poll_only(&self, targets: &[TargetConfig]) -> StopHandle {
         self.apply(HttpJsonReceiver {
+            config: self.config(),
             spec: self.spec(),
             targets: targets.iter().cloned().map(Arc::new).collect(),
             timing: every(INTERVAL),
@@ -337,6 +341,7 @@ fn treated(stand: &Stand, change: impl FnOnce(&mut ReceiverSpec)) -> HttpJsonRec
     };
     change(&mut spec);
     HttpJsonReceiver {
+        config: stand.a.config(),
         spec: Arc::new(spec),
         targets: vec![Arc::new(target("one"))],
         timing: every(INTERVAL),
