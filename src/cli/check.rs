@@ -12,12 +12,16 @@ use super::{
     progress, table,
 };
 use crate::{
+    client::auth::Authenticators,
     config::{Config, Registers},
     definition::{self, Definition, Endpoint},
-    pipeline::{Body, EndpointPoll, Number, Poll, Problem, Reading, Readings, StatusBoard, Target},
+    extensions::AuthenticatorContext,
+    pipeline::{
+        Body, EndpointPoll, Number, Poll, Problem, Reading, Readings, Reporter, StatusBoard, Target,
+    },
     processors::mapping,
     receivers::{self, Network, ReceiverConfig, ReceiverContext},
-    runtime::{Clock, read_input},
+    runtime::{Clock, Tasks, read_input},
     telemetry::{self, Meter, config::LogsConfig},
 };
 
@@ -74,9 +78,10 @@ async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError>
             .values()
             .any(|pipeline| pipeline.receivers.contains(id))
     };
+    let authenticators = authenticators(config)?;
     for (id, receiver) in &config.receivers {
         if used(id) {
-            polls.extend(poll(&**receiver, &id.to_string()).await?);
+            polls.extend(poll(&**receiver, &id.to_string(), &authenticators).await?);
         }
     }
     Ok(polls)
@@ -84,10 +89,32 @@ async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError>
 
 async fn poll_url(url: &str, definition: Option<&str>) -> Result<CheckedTarget, CommandError> {
     let receiver = receivers::for_url(url.parse()?, definition);
-    poll(&*receiver, "check").await
+    poll(&*receiver, "check", &Authenticators::default()).await
 }
 
-async fn poll(receiver: &dyn ReceiverConfig, id: &str) -> Result<CheckedTarget, CommandError> {
+/// What authenticates requests where no service runs.
+fn authenticators(config: &Config) -> Result<Authenticators, CommandError> {
+    let (tasks, _failures) = Tasks::new();
+    let context = AuthenticatorContext {
+        status: &Reporter::unheard(),
+        tasks: &tasks,
+        clock: &Clock::System,
+    };
+    let mut found = Vec::new();
+    for id in &config.service.extensions {
+        if let Some(extension) = config.extensions.get(id) {
+            let authenticator = extension.authenticator(&context)?;
+            found.extend(authenticator.map(|of| (id.clone(), of)));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+async fn poll(
+    receiver: &dyn ReceiverConfig,
+    id: &str,
+    authenticators: &Authenticators,
+) -> Result<CheckedTarget, CommandError> {
     let context = ReceiverContext {
         id: id.to_owned(),
         clock: Clock::System,
@@ -96,6 +123,7 @@ async fn poll(receiver: &dyn ReceiverConfig, id: &str) -> Result<CheckedTarget, 
         names: Arc::default(),
         network: Network::default(),
         mapping: mapping::map_document,
+        authenticators: authenticators.clone(),
         keeps_text: true,
     };
     receiver.poll_once(&context).await

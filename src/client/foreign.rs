@@ -14,8 +14,8 @@ pub const TLS_FOREIGN: Foreign = Foreign {
 /// Keys of a client's `auth` that only the Collector has.
 pub const AUTH_FOREIGN: Foreign = Foreign {
     keys: &[ForeignKey::refused(
-        &["authenticator", "request_params"],
-        "there are no authenticator extensions; use `basic` or `bearer`",
+        &["request_params"],
+        "it is for clients of a listener; use `basic`, `bearer` or `authenticator`",
     )],
     ..Foreign::NONE
 };

@@ -31,7 +31,9 @@ pub use files::ReadError;
 pub use foreign::{
     AUTH_FOREIGN, CLIENT_FOREIGN, GRPC_CLIENT_FOREIGN, HTTP_CLIENT_FOREIGN, TLS_FOREIGN,
 };
-pub use http_client::{ProxyChoice, client_builder, without_decoding};
+pub use http_client::{
+    ProxyChoice, client_builder, client_through, read_body, server_client, without_decoding,
+};
 pub use proxy::Proxy;
 pub use server_message::Secrets;
 pub use tls::Tls;

@@ -43,6 +43,11 @@ impl Secrets {
             secrets.extend(raw.map(|(_, value)| value.to_owned()));
             secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         }
+        Self::of_texts(secrets)
+    }
+
+    /// These secrets.
+    pub fn of_texts(mut secrets: Vec<String>) -> Self {
         secrets.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
         // A secret that contains another one is replaced first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

@@ -8,8 +8,9 @@ use std::{
 use super::{Config, metric_names};
 use crate::{
     client::headers,
+    extensions::ExtensionConfig,
     http::ServerConfig,
-    settings::{ComponentId, ExtensionUse},
+    settings::{self, ComponentId, ExtensionUse},
     telemetry::config::{MetricReaderConfig, SpanProcessorConfig, TelemetryConfig},
     yaml::{Cursor, Diagnostics, Value, nearest},
 };
@@ -299,7 +300,8 @@ impl Checker<'_, '_> {
             for used in uses {
                 if let Some(what) = self.missing_use(config, &used) {
                     let component = component.to_string();
-                    let at = [&[section, &component], used.key].concat();
+                    let key = used.key.iter().map(String::as_str);
+                    let at: Vec<_> = [section, &component].into_iter().chain(key).collect();
                     self.error(&at, format!("references extension \"{}\" {what}", used.id));
                 }
             }
@@ -307,16 +309,26 @@ impl Checker<'_, '_> {
     }
 
     /// Why a component cannot use an extension, if it cannot.
-    fn missing_use(&self, config: &Config, used: &ExtensionUse<'_>) -> Option<&'static str> {
+    fn missing_use(&self, config: &Config, used: &ExtensionUse<'_>) -> Option<String> {
+        let offers =
+            |of: &settings::Component<dyn ExtensionConfig>| of.offers().contains(&used.needs);
         match config.extensions.get(used.id) {
-            Some(extension) if extension.offers().contains(&used.needs) => {
+            Some(extension) if offers(extension) => {
                 let runs = config.service.extensions.contains(used.id);
-                (!runs).then_some("which is not in `service::extensions`")
+                (!runs).then(|| "which is not in `service::extensions`".to_owned())
             }
-            Some(_) => Some(used.needs.missing()),
+            Some(_) => Some(used.needs.missing().to_owned()),
             // A component that could not be decoded has its own message.
             None if self.is_defined("extensions", used.id) => None,
-            None => Some("which is not configured"),
+            None => {
+                let known = config.extensions.iter().filter(|(_, of)| offers(of));
+                let known: Vec<_> = known.map(|(id, _)| id.to_string()).collect();
+                let known: Vec<_> = known.iter().map(String::as_str).collect();
+                let near = nearest(&used.id.to_string(), &known);
+                let near = near.map(|near| format!(" (did you mean `{near}`?)"));
+                let near = near.unwrap_or_default();
+                Some(format!("which is not configured{near}"))
+            }
         }
     }
 

@@ -62,6 +62,7 @@ use self::{
     state::{DeliveryState, DiskQueueState, Next},
 };
 use crate::{
+    client::auth::Authenticators,
     pipeline::Reporter,
     resilience::breaker::{BreakerPermit, BreakerRefusal},
     runtime::{Clock, Tasks, catch_panic},
@@ -142,6 +143,8 @@ pub struct DeliveryContext<'a> {
     pub clock: &'a Clock,
     /// The storages for queues on disk.
     pub storages: &'a Storages,
+    /// What authenticates requests.
+    pub authenticators: &'a Authenticators,
     /// The counters of the exporter that is replaced, if there is one.
     pub account: Option<&'a ExporterCounters>,
 }

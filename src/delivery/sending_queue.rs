@@ -203,11 +203,9 @@ impl BatchSettings {
 impl SendingQueue {
     /// The extensions that the settings name.
     pub fn uses(&self) -> Vec<ExtensionUse<'_>> {
-        let storage = self.storage.iter().map(|id| ExtensionUse {
-            id,
-            needs: Capability::Storage,
-            key: &["sending_queue", "storage"],
-        });
+        let key = ["sending_queue", "storage"];
+        let storage = self.storage.iter();
+        let storage = storage.map(|id| ExtensionUse::new(id, Capability::Storage, &key));
         storage.collect()
     }
 

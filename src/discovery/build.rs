@@ -15,6 +15,7 @@ use super::{
     source::{DiscoverySource, Provider, RefreshError, SourcePart, SourceTiming},
     status::SourceStatuses,
 };
+use crate::client::auth::Authenticators;
 
 /// The configuration itself does not change.
 const NEVER: SourceTiming = SourceTiming {
@@ -40,11 +41,12 @@ impl Discovery {
     /// # Errors
     /// If a file cannot be read or the settings cannot work.
     pub fn new(settings: &DiscoverySettings<'_>, context: Context<'_>) -> Result<Self, BuildError> {
-        let unnamed = sources(settings)?;
+        let unnamed = sources(settings, context.authenticators)?;
         let names: Vec<String> = unnamed.iter().map(Unnamed::name).collect();
         let Context {
             receiver,
             taken,
+            authenticators: _,
             clock,
             meter,
         } = context;
@@ -71,7 +73,10 @@ impl Discovery {
     }
 }
 
-fn sources(settings: &DiscoverySettings<'_>) -> Result<Vec<Unnamed>, BuildError> {
+fn sources(
+    settings: &DiscoverySettings<'_>,
+    authenticators: &Authenticators,
+) -> Result<Vec<Unnamed>, BuildError> {
     let mut sources = Vec::new();
     if !settings.static_configs.is_empty() {
         let fixed = StaticGroups::new(settings.static_configs);
@@ -96,7 +101,7 @@ fn sources(settings: &DiscoverySettings<'_>) -> Result<Vec<Unnamed>, BuildError>
             interval: config.refresh_interval.get(),
             keep_on_empty: config.keep_on_empty.get(),
         };
-        let built = HttpSd::new(config);
+        let built = HttpSd::new(config, authenticators);
         sources.push(built_as("http_sd_configs", position, timing, built)?);
     }
     for (position, config) in settings.dns_sd_configs.iter().enumerate() {

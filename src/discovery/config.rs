@@ -10,7 +10,8 @@ use super::{
     credentials::{Authorization, BasicAuth, TlsConfig},
 };
 use crate::{
-    settings::{Duration, Endpoint, HttpUrl},
+    client::ClientAuthConfig,
+    settings::{Duration, Endpoint, ExtensionUse, HttpUrl},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -87,6 +88,9 @@ pub struct HttpSdConfig {
     /// A token, or any other `Authorization` header.
     #[serde(default)]
     pub authorization: Option<Authorization>,
+    /// How requests authenticate, in place of `basic_auth` and `authorization`: an extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<ClientAuthConfig>,
     /// How to speak TLS.
     #[serde(default)]
     pub tls_config: TlsConfig,
@@ -150,7 +154,16 @@ impl Scheme {
     }
 }
 
-impl DiscoverySettings<'_> {
+impl<'c> DiscoverySettings<'c> {
+    /// The extensions that it uses.
+    pub fn uses(&self) -> impl Iterator<Item = ExtensionUse<'c>> + use<'c> {
+        let sources = self.http_sd_configs.iter().enumerate();
+        sources.filter_map(|(index, source)| {
+            let used = source.auth.as_ref()?.uses()?;
+            Some(used.below(&["http_sd_configs", &index.to_string()]))
+        })
+    }
+
     /// Whether targets come from anywhere but `targets`.
     pub fn is_empty(&self) -> bool {
         self.static_configs.is_empty()

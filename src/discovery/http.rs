@@ -18,7 +18,7 @@ use super::{
 use crate::{
     client::{
         ConfigError, ProxyChoice,
-        auth::{AuthRequest, OriginAuth, OriginCredentials},
+        auth::{AuthRequest, Authenticators, OriginAuth, OriginCredentials},
         client_builder,
         content_encoding::{ACCEPTED, Codings},
         without_decoding,
@@ -46,6 +46,9 @@ pub enum HttpSdError {
     /// What `tls_config` names cannot be used.
     #[error("failed to set up TLS")]
     Tls(#[from] ConfigError),
+    /// The extension that it names does not authenticate requests.
+    #[error("failed to set up authentication")]
+    Auth(#[source] ConfigError),
     /// The settings contradict each other.
     #[error("failed to set up the HTTP client")]
     Client(#[from] reqwest::Error),
@@ -60,6 +63,13 @@ impl Check for HttpSdConfig {
             tls_config: &self.tls_config,
         }
         .check(at, diagnostics);
+        if let Some(auth) = &self.auth {
+            auth.check(at, diagnostics);
+            if self.basic_auth.is_some() || self.authorization.is_some() {
+                let message = "cannot stand beside `basic_auth` or `authorization`; choose one";
+                at.error(&["auth"], message, diagnostics);
+            }
+        }
         for (name, value) in self.url.get().query_pairs() {
             if value.is_empty() {
                 let message = format!("`{name}` has no value in the query: is a variable not set?");
@@ -70,7 +80,10 @@ impl Check for HttpSdConfig {
 }
 
 impl HttpSd {
-    pub(super) fn new(config: &HttpSdConfig) -> Result<Self, HttpSdError> {
+    pub(super) fn new(
+        config: &HttpSdConfig,
+        authenticators: &Authenticators,
+    ) -> Result<Self, HttpSdError> {
         let is_https = config.url.is_https();
         // Also for clear text, so that a file that cannot be used shows at once.
         let is_read = is_https || config.tls_config != TlsConfig::default();
@@ -82,7 +95,7 @@ impl HttpSd {
         Ok(Self {
             config: config.clone(),
             client: builder.build()?,
-            auth: Credentials::new(&config.basic_auth, &config.authorization).at(config.url.get()),
+            auth: auth(config, authenticators).map_err(HttpSdError::Auth)?,
         })
     }
 
@@ -178,6 +191,19 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
         .trim_start_matches("charset=")
         .trim_matches('"');
     kind.trim() == "application/json" && ["", "utf-8"].contains(&charset)
+}
+
+/// What says who we are.
+fn auth(
+    config: &HttpSdConfig,
+    authenticators: &Authenticators,
+) -> Result<Option<OriginAuth>, ConfigError> {
+    let url = config.url.get();
+    let Some(auth) = &config.auth else {
+        return Ok(Credentials::new(&config.basic_auth, &config.authorization).at(url));
+    };
+    let auth = auth.build(authenticators)?;
+    Ok(auth.map(|auth| OriginAuth::new(&*auth, url)))
 }
 
 /// An error without the URL, which may hold a token.

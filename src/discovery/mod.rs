@@ -62,6 +62,7 @@ pub use self::{
 };
 use self::{findings::LastFindings, merge::Merge, source::DiscoverySource, status::SourceStatuses};
 use crate::{
+    client::auth::Authenticators,
     pipeline::{AddressFilter, AddressList, Window},
     runtime::Clock,
     telemetry::Meter,
@@ -77,6 +78,8 @@ pub struct Context<'c> {
     pub receiver: &'c str,
     /// Names of targets that the receiver polls anyhow.
     pub taken: BTreeSet<String>,
+    /// What authenticates requests for lists of targets.
+    pub authenticators: &'c Authenticators,
     /// The time of day.
     pub clock: &'c Clock,
     /// For what the discovery says of itself.

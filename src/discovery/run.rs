@@ -128,6 +128,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        client::auth::Authenticators,
         discovery::{Context, DiscoverySettings, FileSdConfig, Scheme, StaticConfig},
         runtime::Clock,
         telemetry::Meter,
@@ -161,6 +162,7 @@ mod tests {
         let context = Context {
             receiver: "betanet",
             taken: BTreeSet::from(["taken:1".to_owned()]),
+            authenticators: &Authenticators::default(),
             clock: &Clock::System,
             meter: &Meter::of(&SdkMeterProvider::default()),
         };

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::sending::Sending;
 use crate::{
+    client::auth::Authenticators,
     delivery::{DeliveryContext, Storages},
     http::{Listeners, ServerConfig},
     pipeline::{Exporter, Probe, Reporter},
@@ -87,6 +88,8 @@ pub struct ExporterContext<'a> {
     pub clock: &'a Clock,
     /// The storages for queues on disk.
     pub storages: &'a Storages,
+    /// What authenticates requests.
+    pub authenticators: &'a Authenticators,
     /// Reads one target for a request to `/probe`.
     pub probe: Arc<dyn Probe>,
     /// The exporter with the same id that is replaced.
@@ -103,6 +106,7 @@ impl ExporterContext<'_> {
             seed: self.seed,
             clock: self.clock,
             storages: self.storages,
+            authenticators: self.authenticators,
             status: &self.status,
             account: self.before_sending().map(Sending::account),
         }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::{
+    client::auth::Authenticator,
     http::{Listeners, ServerConfig},
     overview::Overview,
     pipeline::{Components, Mapping, ReloadTrigger, Reporter, StatusBoard},
@@ -33,6 +34,18 @@ pub trait ExtensionConfig: ComponentConfig {
     /// What the built extension offers to other components.
     fn offers(&self) -> &'static [Capability] {
         &[]
+    }
+
+    /// [`Capability::Authenticator`]: what authenticates requests of other components. A command
+    /// that polls without a service asks for it here.
+    ///
+    /// # Errors
+    /// If the settings cannot be used.
+    fn authenticator(
+        &self,
+        _context: &AuthenticatorContext<'_>,
+    ) -> Result<Option<Arc<dyn Authenticator>>, BuildError> {
+        Ok(None)
     }
 
     /// Builds the extension. A reload builds all extensions again, also those that did not change,
@@ -65,6 +78,11 @@ pub trait Extension: Send + Sync {
     fn storage(&self) -> Option<&Directory> {
         None
     }
+
+    /// [`Capability::Authenticator`]: what authenticates requests of other components.
+    fn authenticator(&self) -> Option<&Arc<dyn Authenticator>> {
+        None
+    }
 }
 
 /// An extension that only registers routes.
@@ -72,12 +90,24 @@ pub(super) struct RoutesOnly;
 
 impl Extension for RoutesOnly {}
 
+/// What an authenticator needs in addition to its settings.
+pub struct AuthenticatorContext<'a> {
+    /// Shows whether there are credentials.
+    pub status: &'a Reporter,
+    /// Owns the tasks that fetch credentials.
+    pub tasks: &'a Tasks,
+    /// The time of day.
+    pub clock: &'a Clock,
+}
+
 /// What an extension needs in addition to its settings.
 pub struct ExtensionContext<'a> {
     /// The id of the extension, for example `health_check/eu`.
     pub id: &'a str,
     /// The running extension of this id, which the new one replaces.
     pub running: Option<&'a dyn Extension>,
+    /// Whether the running one has the same settings.
+    pub is_same: bool,
     /// Reports the status of the extension. It outlives reloads.
     pub status: Reporter,
     /// Creates the reporter of an extension that must not share the status of the running one.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::network::Network;
 use crate::{
+    client::auth::Authenticators,
     pipeline::{Consumer, DocumentMapping, Poll, StatusBoard, Target, TargetNames},
     resilience::simulation::SimulationSettings,
     runtime::{Clock, Tasks},
@@ -138,6 +139,8 @@ pub struct ReceiverContext {
     /// Maps one document to readings. A body is mapped where it is read, so that no document waits
     /// for a slow endpoint.
     pub mapping: DocumentMapping,
+    /// What authenticates requests.
+    pub authenticators: Authenticators,
     /// Whether polls come with the text of their bodies, which a command shows or records.
     pub keeps_text: bool,
 }

@@ -11,7 +11,7 @@ use super::{
     ServiceContext, config_summary,
     error::StartError,
     graph::Graph,
-    node::{ExporterNode, ExtensionNode, Extensions},
+    node::{ExporterNode, ExtensionNode, Extensions, Offers},
     own_telemetry,
     pipeline::MetricsPipeline,
     planned_graph::{PlannedGraph, PlannedReceiver},
@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     config::Config,
-    delivery::Storages,
     exporters::{ExporterConfig, ExporterContext},
     extensions::{ExtensionConfig, ExtensionContext},
     http::{ClientLimits, Listeners},
@@ -28,7 +27,7 @@ use crate::{
     pipeline::{ComponentKind, Exporter},
     processors::{ProcessorConfig, ProcessorContext, mapping},
     receivers::{NextReceiver, ReceiverChange, ReceiverConfig, ReceiverContext},
-    settings::{BuildError, Component, ComponentId},
+    settings::{BuildError, Component, ComponentId, ExtensionUse},
 };
 
 /// Builds everything that `graph` does not have.
@@ -49,9 +48,10 @@ pub(super) fn plan(
         site,
     };
     let extensions = builder.extensions(&mut listeners)?;
-    let exporters = builder.exporters(&extensions.storages(), &mut listeners)?;
+    let offers = extensions.offers();
+    let exporters = builder.exporters(&offers, &mut listeners)?;
     let pipelines = builder.pipelines();
-    let receivers = builder.receivers()?;
+    let receivers = builder.receivers(&offers)?;
     Ok(PlannedGraph {
         extensions,
         exporters,
@@ -104,6 +104,7 @@ impl Builder<'_> {
         let extension = config.build(&mut ExtensionContext {
             id: &name,
             running: running.map(|running| &*running.extension),
+            is_same: self.graph.config.extensions.get(id) == self.config.extensions.get(id),
             status: status.clone(),
             new_status: &new_status,
             tasks: tasks.clone(),
@@ -140,7 +141,7 @@ impl Builder<'_> {
     /// An exporter that is defined but not used is only checked, not built.
     fn exporters(
         &mut self,
-        storages: &Storages,
+        offers: &Offers,
         listeners: &mut Listeners,
     ) -> Result<BTreeMap<ComponentId, ExporterNode>, StartError> {
         let pipelines = self.config.service.pipelines.values();
@@ -152,23 +153,23 @@ impl Builder<'_> {
             }
             let running = self.graph.exporters.get(id);
             let is_same = self.graph.config.exporters.get(id) == Some(config)
-                && self.has_same_extensions(&**config);
+                && self.has_same_extensions(&config.uses());
             let node = match running.filter(|_| is_same) {
                 Some(node) => {
                     self.keep_routes(id, &**config, listeners)?;
                     node.clone()
                 }
-                None => self.exporter(id, &**config, storages, listeners)?,
+                None => self.exporter(id, &**config, offers, listeners)?,
             };
             built.insert(id.clone(), node);
         }
         Ok(built)
     }
 
-    /// Whether the extensions that an exporter uses did not change.
-    fn has_same_extensions(&self, config: &dyn ExporterConfig) -> bool {
+    /// Whether the extensions that a component uses did not change.
+    fn has_same_extensions(&self, uses: &[ExtensionUse<'_>]) -> bool {
         let (before, now) = (&self.graph.config.extensions, &self.config.extensions);
-        let mut uses = config.uses().into_iter();
+        let mut uses = uses.iter();
         uses.all(|used| before.get(used.id) == now.get(used.id))
     }
 
@@ -191,7 +192,7 @@ impl Builder<'_> {
         &self,
         id: &ComponentId,
         config: &dyn ExporterConfig,
-        storages: &Storages,
+        offers: &Offers,
         listeners: &mut Listeners,
     ) -> Result<ExporterNode, StartError> {
         let (name, site) = (id.to_string(), self.site);
@@ -205,7 +206,8 @@ impl Builder<'_> {
             meter: &site.meter,
             seed: site.seed,
             clock: &site.clock,
-            storages,
+            storages: &offers.storages,
+            authenticators: &offers.authenticators,
             probe: Arc::new(Probes {
                 board: Arc::clone(&site.board),
                 clock: site.clock.clone(),
@@ -256,13 +258,16 @@ impl Builder<'_> {
         Arc::new(MetricsPipeline::new(id, steps.collect(), meter))
     }
 
-    fn receivers(&self) -> Result<BTreeMap<ComponentId, PlannedReceiver>, StartError> {
+    fn receivers(
+        &self,
+        offers: &Offers,
+    ) -> Result<BTreeMap<ComponentId, PlannedReceiver>, StartError> {
         let pipelines = self.config.service.pipelines.values();
         let used: BTreeSet<_> = pipelines.flat_map(|p| &p.receivers).collect();
         let mut receivers = BTreeMap::new();
         for id in used {
             if let Some(config) = self.config.receivers.get(id) {
-                let planned = self.receiver(id, config);
+                let planned = self.receiver(id, config, offers);
                 let planned = planned.map_err(|source| StartError::Receiver {
                     id: id.to_string(),
                     source,
@@ -277,6 +282,7 @@ impl Builder<'_> {
         &self,
         id: &ComponentId,
         config: &Component<dyn ReceiverConfig>,
+        offers: &Offers,
     ) -> Result<PlannedReceiver, BuildError> {
         let site = self.site;
         let context = ReceiverContext {
@@ -287,13 +293,15 @@ impl Builder<'_> {
             names: Arc::clone(&site.names),
             network: site.network.clone(),
             mapping: mapping::map_document,
+            authenticators: offers.authenticators.clone(),
             keeps_text: false,
         };
         let change = match self.graph.receivers.get(id) {
             None => ReceiverChange::Restart,
             Some(node) => Arc::clone(&node.running).prepare(&NextReceiver {
                 config: &**config,
-                is_same: self.graph.config.receivers.get(id) == Some(config),
+                is_same: self.graph.config.receivers.get(id) == Some(config)
+                    && self.has_same_extensions(&config.uses()),
                 context: &context,
             })?,
         };

@@ -9,6 +9,7 @@ use super::{
     fan_out::{FanOutConsumer, Pipelines},
 };
 use crate::{
+    client::auth::Authenticators,
     delivery::Storages,
     extensions::Extension,
     pipeline::{Consumer, Exporter, Reporter},
@@ -28,7 +29,25 @@ pub(super) struct ExtensionNode {
 #[derive(Default)]
 pub(super) struct Extensions(pub(super) BTreeMap<ComponentId, ExtensionNode>);
 
+/// What extensions offer to other components.
+pub(super) struct Offers {
+    pub(super) storages: Storages,
+    pub(super) authenticators: Authenticators,
+}
+
 impl Extensions {
+    /// What they offer.
+    pub(super) fn offers(&self) -> Offers {
+        let authenticators = self.0.iter().filter_map(|(id, node)| {
+            let authenticator = node.extension.authenticator()?;
+            Some((id.clone(), Arc::clone(authenticator)))
+        });
+        Offers {
+            storages: self.storages(),
+            authenticators: authenticators.collect(),
+        }
+    }
+
     /// Those that store data for other components.
     pub(super) fn storages(&self) -> Storages {
         let storages = self.0.iter();

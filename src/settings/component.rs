@@ -63,17 +63,37 @@ pub struct Component<C: ?Sized + 'static> {
 pub enum Capability {
     /// It stores data on disk.
     Storage,
+    /// It authenticates requests over HTTP.
+    Authenticator,
+    /// It authenticates calls over gRPC, of which it sees only the headers.
+    GrpcAuthenticator,
 }
 
 /// An extension that the settings of a component name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionUse<'c> {
     /// The extension.
     pub id: &'c ComponentId,
     /// What the component needs from it.
     pub needs: Capability,
     /// The key that names it, below the component.
-    pub key: &'static [&'static str],
+    pub key: Vec<String>,
+}
+
+impl<'c> ExtensionUse<'c> {
+    /// The extension `id`, named by `key` below the component.
+    pub fn new(id: &'c ComponentId, needs: Capability, key: &[&str]) -> Self {
+        let key = key.iter().map(|key| (*key).to_owned()).collect();
+        Self { id, needs, key }
+    }
+
+    /// The same use, where the key stands below `above`.
+    #[must_use]
+    pub fn below(mut self, above: &[&str]) -> Self {
+        let above = above.iter().map(|key| (*key).to_owned());
+        self.key.splice(0..0, above);
+        self
+    }
 }
 
 impl Capability {
@@ -81,6 +101,8 @@ impl Capability {
     pub fn missing(self) -> &'static str {
         match self {
             Self::Storage => "which stores nothing",
+            Self::Authenticator => "which authenticates no requests",
+            Self::GrpcAuthenticator => "which cannot authenticate calls over gRPC",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Values that a message must not repeat: those below keys for secrets, and most of a URL.
 
 /// Last words of keys whose value is or contains a secret.
-const SECRET_WORDS: [&str; 17] = [
+const SECRET_WORDS: [&str; 19] = [
     "auth",
     "authorization",
     "basic",
@@ -10,6 +10,8 @@ const SECRET_WORDS: [&str; 17] = [
     "credentials",
     "header",
     "headers",
+    "login",
+    "params",
     "pass",
     "password",
     "passwd",

@@ -10,6 +10,7 @@
 
 mod alerts;
 mod api;
+mod authentication;
 mod architecture;
 mod cli;
 mod config;

@@ -6,11 +6,15 @@
 //! them, it may give others, and the request is sent once more.
 //!
 //! Each way to authenticate is one file or folder that implements these traits: a header with a
-//! secret (`header.rs`) here, the others in `extensions`.
+//! secret (`header.rs`) here, the others in `extensions`. Credentials that are fetched are shared and
+//! renewed by `shared.rs` and `renewing.rs`.
 
+mod authenticators;
 mod config;
 mod header;
 mod origin;
+mod renewing;
+mod shared;
 
 use std::{fmt, sync::Arc};
 
@@ -19,9 +23,12 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::Url;
 
 pub use self::{
+    authenticators::Authenticators,
     config::ClientAuthConfig,
     header::{HeaderAuth, HeaderCredentials},
     origin::{Answer, OriginAuth, OriginCredentials},
+    renewing::RenewingAuth,
+    shared::{Fetch, Fetched, SharedCredentials},
 };
 use crate::http::CredentialsError;
 
@@ -30,11 +37,6 @@ pub trait Authenticator: fmt::Debug + Send + Sync {
     /// Its part for the server at `base`. Those for the same server share what they learn of it,
     /// such as a session, and all of them share what is for every server, such as a token.
     fn at(&self, base: &Url) -> Arc<dyn ServerAuthenticator>;
-
-    /// Why it cannot authenticate calls over gRPC. `None` if it can.
-    fn grpc_refusal(&self) -> Option<&'static str> {
-        None
-    }
 }
 
 /// A way to authenticate to one server.

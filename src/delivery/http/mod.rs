@@ -6,7 +6,7 @@ use std::{fmt, io};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::{Client, Url};
 
 use super::{
@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     client::{
-        Proxy, ProxyChoice, Secrets, Spoken, Tls,
+        Proxy, Secrets, Spoken,
         auth::{AuthError, AuthRequest, OriginCredentials},
-        client_builder, explain,
+        client_through, explain, read_body,
     },
     http::retry_after,
     runtime::Clock,
@@ -121,7 +121,7 @@ impl HttpDestination {
         let uri = uri.map_err(|error| ConfigError::new("endpoint", BoxError::from(error)))?;
         let proxy = Proxy::of(&uri, remote.proxy_url)?;
         Ok(Self {
-            client: client(remote.tls, url.scheme() == "https", proxy.as_ref())?,
+            client: client_through(remote.tls, url.scheme() == "https", proxy.as_ref())?,
             proxy,
             clock: Clock::System,
             headers: remote.request_headers(&url)?,
@@ -235,14 +235,9 @@ impl HttpDestination {
 
     /// The decompressed body, up to the limit.
     async fn read(&self, mut response: reqwest::Response) -> Result<Bytes, Error> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.lost(e))? {
-            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(Error::AnswerTooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        let body = read_body(&mut response, MAX_RESPONSE_BYTES).await;
+        let body = body.map_err(|error| self.lost(error))?;
+        body.ok_or(Error::AnswerTooLong)
     }
 
     /// An error without the URL, which may contain credentials.
@@ -314,29 +309,6 @@ impl Destination for HttpDestination {
             | Error::Compress(_) => SendOutcome::permanent(error),
         })
     }
-}
-
-fn client(tls: &Tls, encrypted: bool, proxy: Option<&Proxy>) -> Result<Client, ConfigError> {
-    if let Some(mistake) = tls.check_for_urls(encrypted).into_iter().next() {
-        return Err(mistake);
-    }
-    let is_secure = |proxy: &Proxy| proxy.uri.scheme_str() == Some("https");
-    let is_needed = encrypted || proxy.is_some_and(is_secure);
-    let tls = is_needed.then(|| tls.client_config()).transpose()?;
-    let proxy = match proxy {
-        Some(proxy) => {
-            let through = reqwest::Proxy::all(proxy.uri.to_string());
-            let through = through.map_err(|error| ConfigError::new("proxy_url", error))?;
-            ProxyChoice::Through(Box::new(match &proxy.auth {
-                Some(auth) => through.custom_http_auth(auth.clone()),
-                None => through,
-            }))
-        }
-        None => ProxyChoice::None,
-    };
-    client_builder(tls, proxy)
-        .build()
-        .map_err(|error| ConfigError::new("tls", error))
 }
 
 #[cfg(test)]

@@ -187,6 +187,7 @@ fn bench_of(settings: DeliverySettings, disk: Option<(Directory, Log)>) -> Bench
         status: &status,
         clock: &Clock::System,
         storages: &Storages::new(),
+        authenticators: &Authenticators::default(),
         account: None,
     };
     Bench {
@@ -421,6 +422,7 @@ async fn several_consumers_send_at_the_same_time() {
         status: &Reporter::unheard(),
         clock: &Clock::System,
         storages: &Storages::new(),
+        authenticators: &Authenticators::default(),
         account: None,
     };
     let delivery = Delivery::start(context, settings, destination.clone()).unwrap();

@@ -22,7 +22,7 @@ use crate::{
     },
     pipeline::Exporter,
     settings::{
-        Compression, Duration, Headers, HttpUrl, ProxyUrl, {BuildError, ExtensionUse},
+        BuildError, Capability, Compression, Duration, ExtensionUse, Headers, HttpUrl, ProxyUrl,
     },
     yaml::{Cursor, Diagnostics},
 };
@@ -163,7 +163,8 @@ impl ExporterConfig for HttpConfig {
     }
 
     fn uses(&self) -> Vec<ExtensionUse<'_>> {
-        self.sending_queue.uses()
+        let auth = self.auth.uses().into_iter();
+        self.sending_queue.uses().into_iter().chain(auth).collect()
     }
 
     fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
@@ -194,7 +195,7 @@ impl HttpConfig {
             split: Some(split),
             after: None,
         };
-        let auth = self.auth.build();
+        let auth = self.auth.build(context.authenticators)?;
         start(context, settings, self.destination(auth.as_deref()))
     }
 
@@ -252,7 +253,11 @@ impl ExporterConfig for GrpcConfig {
     }
 
     fn uses(&self) -> Vec<ExtensionUse<'_>> {
-        self.sending_queue.uses()
+        let auth = self.auth.uses().map(|used| ExtensionUse {
+            needs: Capability::GrpcAuthenticator,
+            ..used
+        });
+        self.sending_queue.uses().into_iter().chain(auth).collect()
     }
 
     fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
@@ -273,7 +278,7 @@ impl GrpcConfig {
             split: Some(split),
             after: None,
         };
-        let auth = self.auth.build();
+        let auth = self.auth.build(context.authenticators)?;
         start(context, settings, self.destination(auth.as_deref()))
     }
 

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    client::ConfigError,
+    client::{ConfigError, auth::Authenticators},
     delivery::{
         DeliveryContext, DeliverySettings, Destination, ExportAnswer, RetryOnFailure, SendOutcome,
         SendingQueue, Storages, testing::Reader,
@@ -89,6 +89,7 @@ fn exporter() -> (Sending, Store) {
         status: &Reporter::unheard(),
         clock: &Clock::System,
         storages: &Storages::new(),
+        authenticators: &Authenticators::default(),
         account: None,
     };
     let ending = Ending::new(&Clock::System);
@@ -195,6 +196,7 @@ async fn the_collectors_keys_build_exporters() {
         status: &status,
         clock: &clock,
         storages: &storages,
+        authenticators: &Authenticators::default(),
         account: None,
     };
     let http = |text| {

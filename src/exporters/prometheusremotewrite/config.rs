@@ -24,9 +24,7 @@ use crate::{
         sending::Sending,
     },
     pipeline::Exporter,
-    settings::{
-        Compression, Duration, Headers, HttpUrl, ProxyUrl, {BuildError, ExtensionUse},
-    },
+    settings::{BuildError, Compression, Duration, ExtensionUse, Headers, HttpUrl, ProxyUrl},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -134,7 +132,7 @@ impl ExporterConfig for Config {
             after: same.map(|(_, delivery)| delivery.ended()),
         };
         let ending = Ending::new(context.clock);
-        let auth = self.auth.build();
+        let auth = self.auth.build(context.authenticators)?;
         let destination = self.destination(auth.as_deref())?;
         let delivery = Delivery::start(context.delivery(), settings, destination)?;
         let memory = before.map(|(encoder, _)| Arc::clone(&encoder.memory));
@@ -186,7 +184,8 @@ impl ExporterConfig for Config {
     }
 
     fn uses(&self) -> Vec<ExtensionUse<'_>> {
-        self.sending_queue.uses()
+        let auth = self.auth.uses().into_iter();
+        self.sending_queue.uses().into_iter().chain(auth).collect()
     }
 
     fn warn(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {

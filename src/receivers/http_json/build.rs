@@ -51,6 +51,10 @@ impl Config {
         let kept = running.filter(|running| {
             let known = running.spec.definitions.iter().map(Arc::as_ptr);
             running.config.treats_targets_like(self)
+                && context.authenticators.are_those_of(
+                    &running.spec.context.authenticators,
+                    self.auths().filter_map(|auth| auth.authenticator.as_ref()),
+                )
                 && known.eq(definitions.iter().map(Arc::as_ptr))
         });
         let spec = match kept {
@@ -59,7 +63,13 @@ impl Config {
         };
         let targets: Vec<_> = self.own_targets().cloned().map(Arc::new).collect();
         targets.iter().try_for_each(|target| spec.check(target))?;
-        let discovers_like = running.is_some_and(|running| running.config.discovers_like(self));
+        let discovers_like = running.is_some_and(|running| {
+            running.config.discovers_like(self)
+                && context.authenticators.are_those_of(
+                    &running.spec.context.authenticators,
+                    self.discovery().uses().map(|used| used.id),
+                )
+        });
         Ok(HttpJsonReceiver {
             discovery: match discovers_like {
                 true => TargetDiscovery::Unchanged,
@@ -123,10 +133,13 @@ impl Config {
             Some(shared) => [&shared.memory, &shared.kept].map(Arc::clone),
             None => self.document_memory().map(Allowance::new),
         };
-        let same_auth = running.filter(|running| running.config.auth == self.auth);
+        let same_auth = running.filter(|running| {
+            // That of an extension is the same as long as the extension is.
+            running.config.auth == self.auth && self.auth.authenticator.is_none()
+        });
         let auth = match same_auth {
             Some(running) => running.spec.shared.auth.clone(),
-            None => self.auth.build(),
+            None => self.auth.build(&context.authenticators)?,
         };
         let parameters = Arc::new(self.parameters.clone());
         let shared = |headers, auth, limiter| ReceiverParts {
@@ -191,6 +204,7 @@ impl Config {
         let of_discovery = discovery::Context {
             receiver: &context.id,
             taken: names.collect(),
+            authenticators: &context.authenticators,
             clock: &context.clock,
             meter: &context.meter,
         };

@@ -248,6 +248,9 @@ impl TargetConfig {
                 at.error(&["endpoints"], message, diagnostics);
             }
         }
+        if let Some(auth) = &self.auth {
+            auth.check(at, diagnostics);
+        }
         self.check_ends(at, diagnostics);
         for (index, host) in hosts.iter().enumerate() {
             if hosts.iter().take(index).any(|before| before == host) {

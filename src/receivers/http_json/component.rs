@@ -19,7 +19,7 @@ use crate::{
     },
     resilience::simulation::SimulationSettings,
     runtime::Tasks,
-    settings::{BuildError, HttpUrl},
+    settings::{BuildError, ExtensionUse, HttpUrl},
     yaml::{self, Cursor, Diagnostics, Foreign, ForeignKey},
 };
 
@@ -52,7 +52,21 @@ const FOREIGN: Foreign = Foreign {
     below: &[
         ("tls", &client::TLS_FOREIGN),
         ("auth", &client::AUTH_FOREIGN),
+        ("targets", &EACH_AUTH_FOREIGN),
+        ("http_sd_configs", &EACH_AUTH_FOREIGN),
     ],
+    ..Foreign::NONE
+};
+
+/// Keys of each entry of a list.
+const EACH_AUTH_FOREIGN: Foreign = Foreign {
+    below: &[(
+        "*",
+        &Foreign {
+            below: &[("auth", &client::AUTH_FOREIGN)],
+            ..Foreign::NONE
+        },
+    )],
     ..Foreign::NONE
 };
 
@@ -90,6 +104,10 @@ impl Config {
 impl ReceiverConfig for Config {
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.report_mistakes(at, diagnostics);
+    }
+
+    fn uses(&self) -> Vec<ExtensionUse<'_>> {
+        self.extension_uses()
     }
 
     fn target_names(&self) -> BTreeSet<String> {

@@ -19,7 +19,7 @@ use crate::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         per_instance::PerInstance,
     },
-    settings::{ByteSize, Duration, Headers, HttpUrl, REDACTED},
+    settings::{ByteSize, Duration, ExtensionUse, Headers, HttpUrl, REDACTED},
     telemetry::target_metrics::MetricsLevel,
 };
 
@@ -133,6 +133,9 @@ pub struct TargetConfig {
     /// Labels of all series of the target. They are also attributes of its Resource.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Authentication of requests to this target, in place of that of the receiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<ClientAuthConfig>,
 }
 
 /// How several instances are related.
@@ -207,6 +210,31 @@ impl Config {
         self.discovery() == other.discovery() && names(self) == names(other)
     }
 
+    /// The extensions that it uses.
+    pub(super) fn extension_uses(&self) -> Vec<ExtensionUse<'_>> {
+        let of_targets = self
+            .targets
+            .iter()
+            .enumerate()
+            .filter_map(|(index, target)| {
+                let used = target.auth.as_ref()?.uses()?;
+                Some(used.below(&["targets", &index.to_string()]))
+            });
+        let own = self.auth.uses().into_iter();
+        own.chain(of_targets)
+            .chain(self.discovery().uses())
+            .collect()
+    }
+
+    /// What authenticates requests to targets: of the receiver, and of single targets.
+    pub(super) fn auths(&self) -> impl Iterator<Item = &ClientAuthConfig> {
+        let of_targets = self
+            .targets
+            .iter()
+            .filter_map(|target| target.auth.as_ref());
+        std::iter::once(&self.auth).chain(of_targets)
+    }
+
     /// Whether both can use the same HTTP clients.
     pub(super) fn connects_like(&self, other: &Self) -> bool {
         let settings = |config: &Self| {
@@ -242,6 +270,7 @@ impl TargetConfig {
             mode: None,
             name: None,
             labels: BTreeMap::new(),
+            auth: None,
         }
     }
 
@@ -253,6 +282,7 @@ impl TargetConfig {
             mode: Some(Mode::Replicas),
             name: None,
             labels: BTreeMap::new(),
+            auth: None,
         }
     }
 
@@ -264,6 +294,7 @@ impl TargetConfig {
         let alone = |url: &HttpUrl| Self {
             name: Some(format!("{}@{}", self.display_name(), url.address())),
             labels: self.labels.clone(),
+            auth: self.auth.clone(),
             ..Self::at(url.clone())
         };
         self.urls().map(alone).collect()

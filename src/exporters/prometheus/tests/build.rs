@@ -6,6 +6,7 @@ use super::{
     BOTH, Config, Prometheus, export, fixture::samples, gauges, meter, probe, scrape, target,
 };
 use crate::{
+    client::auth::Authenticators,
     delivery::Storages,
     exporters::ExporterContext,
     http::{ClientLimits, Listeners},
@@ -28,6 +29,7 @@ fn build(
         status: Reporter::unheard(),
         clock: &Clock::System,
         storages: &Storages::new(),
+        authenticators: &Authenticators::default(),
         probe: probe::never(),
         before: before.map(|before| before as &dyn Exporter),
     };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use reqwest::Url;
 
 use crate::{
-    client::auth::OriginAuth,
+    client::auth::{Authenticator, OriginAuth},
     definition::{Definition, Endpoint},
     pipeline::{DocumentMapping, Target},
     receivers::contract::ReceiverContext,
@@ -133,8 +133,12 @@ impl ReceiverSpec {
         let (names, labels) = (config.replicas().collect(), labels.collect());
         let host = TargetResilience::of_several(&parts.member, &target.name, names, labels, clock);
         let host = Arc::new(host);
+        let auth = match &config.auth {
+            Some(auth) => auth.build(&self.context.authenticators)?,
+            None => parts.shared.auth.clone(),
+        };
         Ok(TargetPoller {
-            endpoints: endpoints(&target, &host, parts)?,
+            endpoints: endpoints(&target, &host, auth.as_deref(), parts)?,
             target,
             host,
             since: clock.now(),
@@ -202,9 +206,9 @@ fn every(endpoint: &Endpoint, tick: Duration) -> u32 {
 fn endpoints(
     target: &Arc<Target>,
     host: &Arc<TargetResilience>,
+    auth: Option<&dyn Authenticator>,
     parts: &PollerParts<'_>,
 ) -> Result<Vec<EndpointPoller>, BuildError> {
-    let auth = parts.shared.auth.as_ref();
     let endpoints = target
         .definition
         .endpoints
@@ -214,7 +218,7 @@ fn endpoints(
             let site = |(of, transport): &(&HttpUrl, Arc<dyn Transport>)| {
                 Ok::<_, BuildError>(EndpointAddress {
                     url: site_url(of, endpoint)?,
-                    auth: auth.map(|auth| OriginAuth::new(&**auth, of.get())),
+                    auth: auth.map(|auth| OriginAuth::new(auth, of.get())),
                     transport: Arc::clone(transport),
                 })
             };

@@ -55,6 +55,7 @@ impl TargetManager {
             mode: None,
             name: None,
             labels: Default::default(),
+            auth: None,
         };
         let is_asked = |definition: &&Arc<Definition>| {
             let asked = order.definition.as_ref();

@@ -30,7 +30,12 @@ impl DefinitionSelector {
             || instances.iter().any(Option::is_some);
         let receiver = Arc::clone(&spec.receiver);
         let mut next = Self::new(spec, self.as_earlier())?;
-        let keeps_answers = receiver.asks_like(&self.spec.receiver);
+        let keeps_answers = receiver.asks_like(&self.spec.receiver)
+            && receiver.authenticates_like(
+                &self.spec.receiver,
+                &next.spec.config,
+                &self.spec.config,
+            );
         for (position, definition) in receiver.definitions.iter().enumerate() {
             let same = |old: &&TargetPoller| old.target.definition.name == definition.name;
             let Some(old) = self.made().find(same) else {
@@ -70,9 +75,19 @@ impl ReceiverSpec {
             && now.parameters == before.parameters
             && is_same(now.auth.as_ref(), before.auth.as_ref())
     }
+
+    /// Whether a target with the settings `now` authenticates as it did with those of `before`.
+    fn authenticates_like(&self, other: &Self, now: &TargetConfig, before: &TargetConfig) -> bool {
+        let id = now
+            .auth
+            .iter()
+            .filter_map(|auth| auth.authenticator.as_ref());
+        let (own, others) = (&self.context.authenticators, &other.context.authenticators);
+        now.auth == before.auth && own.are_those_of(others, id)
+    }
 }
 
-/// Whether both authenticate in the same way. A new spec has the authenticator of the old one where
+/// Whether both have the same authenticator. A new spec has the authenticator of the old one where
 /// its settings are the same.
 fn is_same(now: Option<&Arc<dyn Authenticator>>, before: Option<&Arc<dyn Authenticator>>) -> bool {
     match (now, before) {

@@ -6,6 +6,7 @@ use ::http::header;
 
 use super::*;
 use crate::{
+    client::auth::Authenticators,
     receivers::network::Network,
     resilience::{caution::Heard, per_instance::PerInstance, retry, state::BreakerState},
     telemetry::target_metrics::MetricsLevel,
@@ -229,6 +230,7 @@ pub(super) fn receiver(
         board: Arc::clone(board),
         names: Arc::clone(names),
         network: Network::default(),
+        authenticators: Authenticators::default(),
         mapping: nothing,
         keeps_text: true,
     };

@@ -1,0 +1,86 @@
+//! `oauth2client`: authenticates requests with a token of an OAuth 2.0 authorization server, by the
+//! client credentials grant (RFC 6749 §4.4).
+//!
+//! ```yaml
+//! extensions:
+//!   oauth2client:
+//!     client_id: collector
+//!     client_secret_file: /etc/collector/client-secret
+//!     token_url: https://login.example.com/oauth2/token
+//!     scopes: [metrics.read]
+//! receivers:
+//!   http_json:
+//!     auth: { authenticator: oauth2client }
+//! service:
+//!   extensions: [oauth2client]
+//! ```
+//! All targets share one token. It is renewed in the background before it expires, and once when a
+//! target answers 401.
+
+mod config;
+mod token;
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use reqwest::Url;
+use schemars::SchemaGenerator;
+
+pub use self::config::Config;
+use self::token::TokenRequest;
+use super::{
+    authenticator::extension,
+    contract::{
+        self, AuthenticatorContext, Extension, ExtensionConfig, ExtensionContext, ExtensionType,
+    },
+};
+use crate::{
+    client::auth::{Authenticator, RenewingAuth, ServerAuthenticator, SharedCredentials},
+    settings::{BuildError, Capability},
+    yaml::{Cursor, Diagnostics},
+};
+
+/// The entry of the register.
+pub const TYPE: ExtensionType = ExtensionType {
+    name: "oauth2client",
+    aliases: &[],
+    about: "Authenticates requests with a token of an OAuth 2.0 server.",
+    schema: SchemaGenerator::subschema_for::<Config>,
+    foreign: &config::FOREIGN,
+    decode: contract::decode::<Config>,
+};
+
+/// One token for all servers.
+#[derive(Debug)]
+struct OAuth2(Arc<SharedCredentials>);
+
+impl Authenticator for OAuth2 {
+    fn at(&self, _base: &Url) -> Arc<dyn ServerAuthenticator> {
+        let token = Arc::clone(&self.0);
+        Arc::new(RenewingAuth::new(token, vec![StatusCode::UNAUTHORIZED]))
+    }
+}
+
+impl ExtensionConfig for Config {
+    fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        self.report_mistakes(at, diagnostics);
+    }
+
+    fn offers(&self) -> &'static [Capability] {
+        &[Capability::Authenticator, Capability::GrpcAuthenticator]
+    }
+
+    fn authenticator(
+        &self,
+        context: &AuthenticatorContext<'_>,
+    ) -> Result<Option<Arc<dyn Authenticator>>, BuildError> {
+        let request = TokenRequest::new(self)?;
+        let (tasks, status) = (context.tasks.clone(), context.status.clone());
+        let token = SharedCredentials::new(request, tasks, status);
+        Ok(Some(Arc::new(OAuth2(token))))
+    }
+
+    fn build(&self, context: &mut ExtensionContext<'_>) -> Result<Arc<dyn Extension>, BuildError> {
+        extension(self, context)
+    }
+}

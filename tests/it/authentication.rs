@@ -1,0 +1,708 @@
+//! Who the collector is to APIs and backends: tokens that expire, are revoked or cannot be had,
+//! sessions, redirects, and secrets that nothing shows. All of it in the real program.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+
+use crate::support::{
+    PATIENCE, collector::Collector, command::run_in, eventually, free_port, get, scrape::Scrape,
+    server::Server, source::root,
+};
+
+const DEFINITION: &str = "
+endpoints: {value: {path: /value}}
+metrics: [{name: value, instrument: gauge, value: $.value}]
+";
+
+/// What a server has seen, by path.
+type Seen = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
+fn status(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+fn authorization(request: &Request<Bytes>) -> Option<String> {
+    let value = request.headers().get(header::AUTHORIZATION)?;
+    Some(value.to_str().unwrap().to_owned())
+}
+
+/// An authorization server, and an API that accepts its last token.
+#[derive(Clone, Default)]
+struct Tokens {
+    /// How many it has given out.
+    given: Arc<AtomicUsize>,
+    /// The first one that is valid.
+    valid_from: Arc<AtomicUsize>,
+    is_down: Arc<AtomicBool>,
+    expires_in: u64,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Tokens {
+    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        if request.uri().path() == "/token" {
+            return self.token(request);
+        }
+        let token = authorization(request).unwrap_or_default();
+        let number = token.strip_prefix("Bearer hunter2-token-");
+        let number: usize = number.and_then(|of| of.parse().ok()).unwrap_or_default();
+        if number < self.valid_from.load(Ordering::SeqCst).max(1) {
+            return status(StatusCode::UNAUTHORIZED);
+        }
+        self.accepted.fetch_add(1, Ordering::SeqCst);
+        Response::new("{\"value\": 3}".into())
+    }
+
+    fn token(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        // collector:hunter2-client
+        let is_client =
+            authorization(request).as_deref() == Some("Basic Y29sbGVjdG9yOmh1bnRlcjItY2xpZW50");
+        let body = String::from_utf8_lossy(request.body());
+        if self.is_down.load(Ordering::SeqCst) {
+            let text = "{\"error\": \"server_error\", \"error_description\": \"hunter2-client?\"}";
+            let mut response = Response::new(text.into());
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            return response;
+        }
+        if !is_client || body != "grant_type=client_credentials&scope=read+write&audience=api" {
+            return status(StatusCode::UNAUTHORIZED);
+        }
+        let number = self.given.fetch_add(1, Ordering::SeqCst) + 1;
+        let text = format!(
+            "{{\"access_token\": \"hunter2-token-{number}\", \"token_type\": \"bearer\", \
+             \"expires_in\": {}}}",
+            self.expires_in
+        );
+        Response::new(text.into())
+    }
+
+    async fn serve(&self) -> Server {
+        let tokens = self.clone();
+        Server::start(move |request| tokens.answer(request)).await
+    }
+
+    fn given(&self) -> usize {
+        self.given.load(Ordering::SeqCst)
+    }
+
+    fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the API has accepted so many more requests.
+    async fn accept(&self, more: usize) {
+        let goal = self.accepted() + more;
+        eventually("the API accepts requests", PATIENCE, async || {
+            (self.accepted() >= goal).then_some(())
+        })
+        .await;
+    }
+}
+
+fn oauth2(server: &Server) -> String {
+    format!(
+        "  oauth2client:
+    client_id: collector
+    client_secret: hunter2-client
+    token_url: {}/token
+    scopes: [read, write]
+    endpoint_params: {{audience: api}}
+    expiry_buffer: 1s
+",
+        server.url()
+    )
+}
+
+/// A running collector with one receiver, which `/metrics` and `/health` show.
+struct Stand {
+    collector: Collector,
+    base: String,
+}
+
+impl Stand {
+    async fn start(extensions: &str, used: &str, receiver: &str) -> Self {
+        let port = free_port();
+        let base = format!("http://127.0.0.1:{port}");
+        let folder = tempfile::tempdir().unwrap();
+        let definition = folder.path().join("value.yaml");
+        std::fs::write(&definition, DEFINITION).unwrap();
+        let config = format!(
+            "extensions:
+  health_check: {{endpoint: '127.0.0.1:{port}'}}
+{extensions}
+receivers:
+  http_json:
+    definition: '{}'
+    collection_interval: 2s
+    timeout: 1500ms
+    retry: {{max_retries: 0}}
+    target_metrics: detailed
+{receiver}
+exporters:
+  prometheus: {{endpoint: '127.0.0.1:{port}'}}
+service:
+  extensions: [health_check, {used}]
+  telemetry: {{logs: {{level: trace}}, metrics: {{level: none}}}}
+  pipelines: {{metrics: {{receivers: [http_json], exporters: [prometheus]}}}}
+",
+            definition.display()
+        );
+        let collector = Collector::start(&config, &[], &format!("{base}/livez")).await;
+        // The definition has been read.
+        drop(folder);
+        Self { collector, base }
+    }
+
+    async fn scrape(&self) -> Scrape {
+        let text = get(format!("{}/metrics", self.base)).await.unwrap();
+        Scrape::parse(text.text().await.unwrap())
+    }
+
+    /// How many polls had no answer, for this reason.
+    async fn failures(&self, reason: &str) -> f64 {
+        let scrape = self.scrape().await;
+        let polls = scrape.select("betanet_poll_results_total");
+        let failed = polls.iter().filter(|sample| {
+            let error = sample.labels.get("error_type");
+            error.is_some_and(|error| error.contains(reason))
+        });
+        failed
+            .map(|sample| sample.value.parse::<f64>().unwrap())
+            .sum()
+    }
+
+    /// Waits until a scrape has a sample with this value.
+    async fn shows(&self, selector: &str, value: f64) {
+        eventually(&format!("{selector} is {value}"), PATIENCE, async || {
+            (self.scrape().await.value(selector) == Some(value)).then_some(())
+        })
+        .await;
+    }
+}
+
+fn target(server: &Server, auth: &str) -> String {
+    format!(
+        "    auth: {{authenticator: {auth}}}
+    targets: [{{endpoint: '{}', name: node}}]",
+        server.url()
+    )
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_expires_and_after_it_was_revoked() {
+    let tokens = Tokens {
+        expires_in: 2,
+        ..Tokens::default()
+    };
+    let server = tokens.serve().await;
+    let stand = Stand::start(
+        &oauth2(&server),
+        "oauth2client",
+        &target(&server, "oauth2client"),
+    );
+    let stand = stand.await;
+    stand.shows("value", 3.0).await;
+    // It expires, again and again.
+    eventually("four tokens", PATIENCE, async || {
+        (tokens.given() >= 4).then_some(())
+    })
+    .await;
+    assert_eq!(stand.scrape().await.value("value"), Some(3.0));
+    assert_eq!(stand.failures("").await, 0.0, "nothing failed meanwhile");
+
+    // All tokens so far are revoked. The request is repeated with another one.
+    tokens
+        .valid_from
+        .store(tokens.given() + 1, Ordering::SeqCst);
+    tokens.accept(3).await;
+    assert_eq!(stand.failures("").await, 0.0, "the request was repeated");
+}
+
+#[tokio::test]
+async fn a_token_server_that_is_down_fails_polls_and_is_no_fault_of_the_node() {
+    let tokens = Tokens {
+        expires_in: 600,
+        ..Tokens::default()
+    };
+    tokens.is_down.store(true, Ordering::SeqCst);
+    let server = tokens.serve().await;
+    let stand = Stand::start(
+        &oauth2(&server),
+        "oauth2client",
+        &target(&server, "oauth2client"),
+    );
+    let stand = stand.await;
+    stand.shows("betanet_source_up", 0.0).await;
+    // So many failures of the node would have opened its breakers.
+    eventually("polls fail", PATIENCE, async || {
+        (stand.failures("credentials").await >= 6.0).then_some(())
+    })
+    .await;
+    let scrape = stand.scrape().await;
+    assert!(!scrape.select("betanet_circuit_breaker_state").is_empty());
+    assert_eq!(
+        scrape.sum("betanet_circuit_breaker_state"),
+        0.0,
+        "{}",
+        scrape.text
+    );
+    assert_eq!(tokens.accepted(), 0);
+    let health = get(format!("{}/health", stand.base)).await.unwrap();
+    let health = health.text().await.unwrap();
+    assert!(
+        health.contains("answered 503 Service Unavailable: server_error"),
+        "{health}"
+    );
+    assert!(
+        health.contains("[REDACTED]?") && !health.contains("hunter2"),
+        "{health}"
+    );
+
+    tokens.is_down.store(false, Ordering::SeqCst);
+    stand.shows("value", 3.0).await;
+    assert_eq!(tokens.given(), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_targets_share_one_token() {
+    let tokens = Tokens {
+        expires_in: 3600,
+        ..Tokens::default()
+    };
+    let server = tokens.serve().await;
+    let mut targets = String::from("    auth: {authenticator: oauth2client}\n    targets:\n");
+    for number in 0..10_000 {
+        let url = server.url();
+        writeln!(
+            targets,
+            "      - {{endpoint: '{url}/{number}', name: n{number}}}"
+        )
+        .unwrap();
+    }
+    let stand = Stand::start(&oauth2(&server), "oauth2client", &targets).await;
+    let all = Duration::from_secs(120);
+    eventually("all of them were polled", all, async || {
+        (tokens.accepted() >= 10_000).then_some(())
+    })
+    .await;
+    assert_eq!(tokens.given(), 1);
+    drop(stand);
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_origin_gets_no_credentials() {
+    let seen: Seen = Arc::default();
+    let kept = Arc::clone(&seen);
+    let elsewhere = Server::start(move |request| {
+        let mut headers = request.headers().clone();
+        headers.remove("host");
+        kept.lock()
+            .unwrap()
+            .push((format!("{headers:?}"), authorization(request)));
+        // It asks for a digest with a nonce of its choice.
+        let mut response = status(StatusCode::UNAUTHORIZED);
+        let challenge = HeaderValue::from_static("Digest realm=evil, nonce=evil");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, challenge);
+        response
+    })
+    .await;
+    let (tokens, to) = (Tokens::default(), format!("{}/value", elsewhere.url()));
+    let answering = tokens.clone();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let of_node = Arc::clone(&asked);
+    let node = Server::start(move |request| {
+        if request.uri().path() == "/token" {
+            return answering.token(request);
+        }
+        of_node.lock().unwrap().push(authorization(request));
+        let mut response = status(StatusCode::FOUND);
+        let to = HeaderValue::from_str(&to).unwrap();
+        response.headers_mut().insert(header::LOCATION, to);
+        response
+    })
+    .await;
+    let digest = "  digestauth: {username: fleet, password: hunter2-digest}\n";
+    let extensions = format!("{}{digest}", oauth2(&node));
+    let targets = format!(
+        "    max_redirects: 3
+    targets:
+      - {{endpoint: '{0}', name: token, auth: {{authenticator: oauth2client}}}}
+      - {{endpoint: '{0}', name: digest, auth: {{authenticator: digestauth}}}}",
+        node.url()
+    );
+    let stand = Stand::start(&extensions, "oauth2client, digestauth", &targets).await;
+    eventually("both were redirected", PATIENCE, async || {
+        (seen.lock().unwrap().len() >= 8).then_some(())
+    })
+    .await;
+    for (headers, authorization) in seen.lock().unwrap().iter() {
+        assert_eq!(*authorization, None, "{headers}");
+        assert!(
+            !headers.contains("hunter2") && !headers.contains("referer"),
+            "{headers}"
+        );
+    }
+    let asked = asked.lock().unwrap();
+    let sent: Vec<_> = asked.iter().flatten().collect();
+    assert!(
+        sent.iter().all(|it| *it == "Bearer hunter2-token-1"),
+        "{sent:?}"
+    );
+    assert!(!sent.is_empty() && sent.len() < asked.len(), "{asked:?}");
+    drop(stand);
+}
+
+/// APIs that want a session: one sets a cookie, one gives a token in JSON, one gives it with 409.
+fn session_api(
+    request: &Request<Bytes>,
+    logins: &AtomicUsize,
+    ends: &AtomicBool,
+) -> Response<Bytes> {
+    let text = |text: &str| Response::new(Bytes::from(text.to_owned()));
+    let sent = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
+    let number = logins.load(Ordering::SeqCst);
+    let is_over = ends.swap(false, Ordering::SeqCst);
+    let answer = |is_right: bool, otherwise: StatusCode| match is_right && !is_over {
+        true => text("{\"value\": 3}"),
+        false => status(otherwise),
+    };
+    match request.uri().path() {
+        "/cookie/login" => {
+            assert_eq!(request.method(), "POST");
+            assert_eq!(
+                &request.body()[..],
+                b"password=hunter2+cookie&username=fleet"
+            );
+            let number = logins.fetch_add(1, Ordering::SeqCst) + 1;
+            let mut response = text("Ok.");
+            let cookie = format!("SID=hunter2-sid-{number}; HttpOnly; path=/");
+            let cookie = HeaderValue::from_str(&cookie).unwrap();
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+            response
+        }
+        "/cookie/value" => {
+            let right = format!("SID=hunter2-sid-{number}");
+            answer(sent("cookie") == Some(right), StatusCode::FORBIDDEN)
+        }
+        "/json/login" => {
+            let body = String::from_utf8_lossy(request.body());
+            assert_eq!(body, "{\"password\":\"hunter2-json\",\"user\":\"fleet\"}");
+            let number = logins.fetch_add(1, Ordering::SeqCst) + 1;
+            text(&format!(
+                "{{\"data\": {{\"token\": \"hunter2-json-{number}\", \"ttl\": 600}}}}"
+            ))
+        }
+        "/json/value" => {
+            let right = format!("Token hunter2-json-{number}");
+            answer(sent("x-auth") == Some(right), StatusCode::UNAUTHORIZED)
+        }
+        "/header/value" => {
+            if is_over {
+                logins.fetch_add(1, Ordering::SeqCst);
+            }
+            let right = format!("hunter2-id-{}", logins.load(Ordering::SeqCst));
+            if sent("x-session-id").as_ref() == Some(&right) {
+                return text("{\"value\": 3}");
+            }
+            let mut response = status(StatusCode::CONFLICT);
+            let id = HeaderValue::from_str(&right).unwrap();
+            response.headers_mut().insert("x-session-id", id);
+            response
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_a_cookie_a_token_or_the_header_of_a_refusal() {
+    for (kind, extension) in [
+        (
+            "cookie",
+            "{login: {path: /login, body: {form: {username: fleet, password: hunter2 cookie}}}}",
+        ),
+        (
+            "json",
+            "{login: {path: /login, body: {json: {user: fleet, password: hunter2-json}}}, \
+             token: {path: $.data.token, header: X-Auth, format: 'Token {}', \
+             expires_in: $.data.ttl}}",
+        ),
+        (
+            "header",
+            "{token: {header_of_answer: X-Session-Id, header: X-Session-Id}, renew_on: [409]}",
+        ),
+    ] {
+        let (logins, ends) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (of_server, ending) = (Arc::clone(&logins), Arc::clone(&ends));
+        let server = Server::start(move |request| session_api(request, &of_server, &ending)).await;
+        let receiver = format!(
+            "    auth: {{authenticator: session}}
+    targets:
+      - {{endpoint: '{0}/{kind}', name: node}}
+      - {{endpoint: '{0}/{kind}', name: other}}",
+            server.url()
+        );
+        let extension = format!("  session: {extension}\n");
+        let stand = Stand::start(&extension, "session", &receiver).await;
+        stand.shows("value{target=\"node\"}", 3.0).await;
+        stand.shows("value{target=\"other\"}", 3.0).await;
+        let first = logins.load(Ordering::SeqCst);
+        assert_eq!(
+            first,
+            usize::from(kind != "header"),
+            "{kind}: both share a session"
+        );
+        // The server forgets the session.
+        ends.store(true, Ordering::SeqCst);
+        eventually("another login", PATIENCE, async || {
+            (logins.load(Ordering::SeqCst) == first + 1).then_some(())
+        })
+        .await;
+        assert_eq!(stand.failures("").await, 0.0, "{kind}");
+        assert!(!stand.collector.log().contains("hunter2"), "{kind}");
+    }
+}
+
+/// All authenticators, for receivers and exporters, with a server that accepts and repeats anything.
+const ALL: &str = "
+extensions:
+  health_check: {endpoint: '127.0.0.1:PORT'}
+  status_page: {endpoint: '127.0.0.1:PORT'}
+  basicauth: {client_auth: {username: fleet, password: hunter2-basic}}
+  bearertokenauth: {token: hunter2-bearer}
+  oauth2client: {client_id: collector, client_secret: hunter2-client, token_url: 'SERVER/token', endpoint_params: {assertion: hunter2-parameter}}
+  digestauth: {username: fleet, password: hunter2-digest}
+  sigv4auth: {region: eu-central-1, service: aps}
+  session/cookie: {login: {path: /login, headers: {X-Key: hunter2-header}, body: {form: {password: hunter2-form}}}}
+  session/token: {login: {path: /login, body: {json: {password: hunter2-json}}}, token: {path: $.access_token, header: X-Token}}
+  session/text: {login: {path: /login, body: {text: hunter2-text}}}
+receivers:
+  http_json:
+    definition: DEFINITION
+    collection_interval: 1s
+    timeout: 800ms
+    retry: {max_retries: 0}
+    targets:
+      - {endpoint: 'SERVER/basic', name: basic, auth: {authenticator: basicauth}}
+      - {endpoint: 'SERVER/bearer', name: bearer, auth: {authenticator: bearertokenauth}}
+      - {endpoint: 'SERVER/oauth', name: oauth, auth: {authenticator: oauth2client}}
+      - {endpoint: 'SERVER/digest', name: digest, auth: {authenticator: digestauth}}
+      - {endpoint: 'SERVER/sigv4', name: sigv4, auth: {authenticator: sigv4auth}}
+      - {endpoint: 'SERVER/cookie', name: cookie, auth: {authenticator: session/cookie}}
+      - {endpoint: 'SERVER/token', name: token, auth: {authenticator: session/token}}
+      - {endpoint: 'SERVER/text', name: text, auth: {authenticator: session/text}}
+      - {endpoint: 'SERVER/refused', name: refused, auth: {authenticator: bearertokenauth}}
+exporters:
+  prometheus: {endpoint: '127.0.0.1:PORT', probe: {allow: [127.0.0.0/8]}}
+  debug: {verbosity: detailed}
+  otlp_http/basic: {endpoint: 'SERVER/refused', auth: {authenticator: basicauth}}
+  otlp_http/oauth: {endpoint: 'SERVER', auth: {authenticator: oauth2client}}
+  otlp_grpc: {endpoint: 'SERVER', auth: {authenticator: oauth2client}}
+  prometheusremotewrite: {endpoint: 'SERVER/write', auth: {authenticator: sigv4auth}}
+service:
+  extensions: [health_check, status_page, basicauth, bearertokenauth, oauth2client, digestauth, sigv4auth, session/cookie, session/token, session/text]
+  telemetry: {logs: {level: trace}}
+  pipelines: {metrics: {receivers: [http_json], exporters: [prometheus, debug, otlp_http/basic, otlp_http/oauth, otlp_grpc, prometheusremotewrite]}}
+";
+
+/// Accepts whatever it gets, and says it again.
+fn echo(request: &Request<Bytes>) -> Response<Bytes> {
+    let said = format!(
+        "{:?} {}",
+        request.headers(),
+        String::from_utf8_lossy(request.body())
+    );
+    let path = request.uri().path();
+    if path.starts_with("/refused") {
+        let mut response = Response::new(format!("refused: {said}").into());
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        return response;
+    }
+    if path.ends_with("/token") {
+        return Response::new("{\"access_token\": \"hunter2-token\", \"expires_in\": 1}".into());
+    }
+    if path.ends_with("/login") {
+        let mut response = Response::new("{\"access_token\": \"hunter2-session\"}".into());
+        let cookie = HeaderValue::from_static("SID=hunter2-cookie");
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+        return response;
+    }
+    if path.starts_with("/digest") && authorization(request).is_none() {
+        let mut response = status(StatusCode::UNAUTHORIZED);
+        let challenge = HeaderValue::from_static("Digest realm=a, nonce=b, qop=auth");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, challenge);
+        return response;
+    }
+    // No JSON: messages show the beginning of it.
+    let is_sound = path.starts_with("/bearer") || path.starts_with("/digest");
+    Response::new(match is_sound {
+        true => "{\"value\": 3}".into(),
+        false => said.into(),
+    })
+}
+
+#[tokio::test]
+async fn no_secret_of_an_authenticator_is_ever_shown() {
+    let seen: Seen = Arc::default();
+    let kept = Arc::clone(&seen);
+    let server = Server::start(move |request| {
+        let path = request.uri().path().to_owned();
+        kept.lock().unwrap().push((path, authorization(request)));
+        echo(request)
+    })
+    .await;
+    let port = free_port();
+    let base = format!("http://127.0.0.1:{port}");
+    let folder = tempfile::tempdir().unwrap();
+    let definition = folder.path().join("value.yaml");
+    std::fs::write(&definition, DEFINITION).unwrap();
+    let config = ALL
+        .replace("PORT", &port.to_string())
+        .replace("SERVER", &server.url())
+        .replace("DEFINITION", definition.to_str().unwrap());
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2-aws"),
+        ("AWS_SESSION_TOKEN", "hunter2-aws-session"),
+    ];
+    let collector = Collector::start(&config, &environment, &format!("{base}/livez")).await;
+    let paths = [
+        "/basic/value",
+        "/bearer/value",
+        "/oauth/value",
+        "/digest/value",
+        "/sigv4/value",
+        "/cookie/value",
+        "/token/value",
+        "/text/value",
+        "/refused/value",
+        "/refused/v1/metrics",
+        "/v1/metrics",
+        "/write",
+    ];
+    eventually("everything was asked twice", PATIENCE, async || {
+        let seen = seen.lock().unwrap();
+        let count = |path: &str| seen.iter().filter(|(of, _)| of == path).count();
+        paths.iter().all(|path| count(path) >= 2).then_some(())
+    })
+    .await;
+    let mut by_path = BTreeMap::new();
+    for (path, authorization) in seen.lock().unwrap().iter() {
+        by_path.insert(path.clone(), authorization.clone().unwrap_or_default());
+    }
+    for (path, begins) in [
+        ("/basic/value", "Basic Zmxl"),
+        ("/bearer/value", "Bearer hunter2-bearer"),
+        ("/oauth/value", "Bearer hunter2-token"),
+        ("/digest/value", "Digest username=\"fleet\""),
+        ("/sigv4/value", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"),
+        ("/v1/metrics", "Bearer hunter2-token"),
+        ("/write", "AWS4-HMAC-SHA256"),
+    ] {
+        assert!(
+            by_path[path].starts_with(begins),
+            "{path}: {}",
+            by_path[path]
+        );
+    }
+
+    let mut shown = Vec::new();
+    for path in [
+        "/metrics",
+        "/health",
+        "/",
+        "/pipelines",
+        "/config",
+        "/discovery",
+        "/targets/bearer",
+        "/targets/refused",
+        "/api/v1/targets",
+        "/api/v1/targets/basic",
+        "/debug/resilience/basic",
+        "/probe?target=refused",
+    ] {
+        let text = get(format!("{base}{path}"))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        shown.push((path.to_owned(), text));
+    }
+    let print = ["print-config", "--config", "otel-config.yaml"];
+    let printed = run_in(collector.folder(), &print, &environment);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    assert!(printed.stdout.contains("[REDACTED]"), "{}", printed.stdout);
+    shown.push(("print-config".to_owned(), printed.stdout));
+    // Every secret stands where none belongs.
+    let wrong = config
+        .replace("{client_auth: {", "{client_auth: {oops: 1, ")
+        .replace(
+            "login: {path: /login, ",
+            "login: {path: login, oops: {a: hunter2-form}, ",
+        )
+        .replace("token: hunter2-bearer", "token: [hunter2-bearer]")
+        .replace(
+            "client_secret: hunter2-client",
+            "client_secret: {a: hunter2-client}",
+        )
+        .replace("password: hunter2-digest", "password: [hunter2-digest]");
+    std::fs::write(collector.folder().join("wrong.yaml"), wrong).unwrap();
+    let validate = ["validate", "--config", "wrong.yaml"];
+    let refused = run_in(collector.folder(), &validate, &environment);
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    shown.push(("validate".to_owned(), refused.stderr));
+    shown.push(("log".to_owned(), collector.log()));
+    for (what, text) in shown {
+        for secret in ["hunter2", "Zmxl", "Signature="] {
+            let at = text.find(secret).unwrap_or_default();
+            let around: String = text
+                .chars()
+                .skip(at.saturating_sub(300))
+                .take(600)
+                .collect();
+            assert!(!text.contains(secret), "{what} shows {secret}: {around}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_the_page_are_sound() {
+    let page = std::fs::read_to_string(root().join("docs/authentication.md")).unwrap();
+    let blocks: Vec<_> = page.split("```yaml\n").skip(1).collect();
+    assert_eq!(blocks.len(), 7);
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "NODE_PASSWORD",
+        "QBITTORRENT_PASSWORD",
+        "ROUTER_PASSWORD",
+    ];
+    let environment = environment.map(|name| (name, "hunter2"));
+    for block in blocks {
+        let text = block.split("```").next().unwrap();
+        std::fs::write(folder.path().join("example.yaml"), text).unwrap();
+        let arguments = ["validate", "--config", "example.yaml"];
+        let output = run_in(folder.path(), &arguments, &environment);
+        assert_eq!(output.code, Some(0), "{}{text}", output.stderr);
+    }
+}
