@@ -198,7 +198,7 @@ metrics! {
     DISCOVERY_REFRESHES = "betanet_discovery_refreshes", MetricKind::Counter, "{refresh}", &[RECEIVER, SOURCE],
         "Reads of a source of targets.";
     DISCOVERY_FAILURES = "betanet_discovery_failures", MetricKind::Counter, "{failure}", &[RECEIVER, SOURCE, REASON],
-        "Files, answers and lookups that could not be used, by reason (read, too_large, syntax, status, content_type, request, credentials, timeout, lookup, empty). The last good list stays.";
+        "Files, answers, lookups and watches that could not be used, by reason (read, too_large, syntax, status, content_type, request, credentials, timeout, lookup, empty, connection). The last good list stays.";
     DISCOVERY_LAST_SUCCESS = "betanet_discovery_last_success_timestamp", MetricKind::Gauge, "s", &[RECEIVER, SOURCE],
         "Unix time of the last read of a source without a failure; absent before the first.";
     SHARD_INDEX = "betanet_shard_index", MetricKind::Gauge, "{shard}", &[RECEIVER],
