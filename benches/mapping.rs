@@ -6,6 +6,7 @@ use std::{fmt::Write as _, hint::black_box};
 use allocation_counter::{AllocationInfo, measure};
 use betanet_collector::{
     definition::{self, Transform},
+    pipeline::Document,
     processors::mapping,
 };
 use tokio::time::Instant;
@@ -89,8 +90,7 @@ fn plain() -> Result<bool, Error> {
         drop(black_box(mapping::map_document(
             &definition,
             0,
-            &document,
-            body.len(),
+            &Document::only(&document, body.len()),
         )));
     };
     let spent = measure(round);
@@ -149,8 +149,7 @@ fn large() -> Result<bool, Error> {
         drop(black_box(mapping::map_document(
             &definition,
             0,
-            &document,
-            body.len(),
+            &Document::only(&document, body.len()),
         )));
     };
     let spent = measure(round);

@@ -3,11 +3,16 @@
 use std::{
     fmt::{self, Arguments, Display, Write as _},
     io,
+    os::fd::AsFd,
 };
+
+use terminal_size::{Width, terminal_size_of};
 
 /// A stream of lines.
 pub(super) struct Output {
     stream: Box<dyn io::Write>,
+    /// The columns of the terminal, if it is one.
+    width: Option<usize>,
     closed: bool,
 }
 
@@ -15,6 +20,7 @@ impl Output {
     /// Creates standard output.
     pub(super) fn stdout() -> Self {
         Self {
+            width: columns(io::stdout()),
             stream: Box::new(io::stdout()),
             closed: false,
         }
@@ -23,9 +29,15 @@ impl Output {
     /// Creates standard error.
     pub(super) fn stderr() -> Self {
         Self {
+            width: columns(io::stderr()),
             stream: Box::new(io::stderr()),
             closed: false,
         }
+    }
+
+    /// The columns of the terminal. None if it goes elsewhere.
+    pub(super) fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// Writes a line. After the reader has gone (`… | head`) it writes nothing more. Terminal
@@ -40,6 +52,12 @@ impl Output {
     pub(super) fn text(&mut self, text: impl Display) {
         self.line(format_args!("{text}"));
     }
+}
+
+/// The columns of a terminal. None if the stream is something else.
+fn columns(stream: impl AsFd) -> Option<usize> {
+    let (Width(columns), _) = terminal_size_of(stream)?;
+    (columns > 0).then_some(usize::from(columns))
 }
 
 /// A text without control characters for a terminal.

@@ -2,6 +2,7 @@
 //! sections.
 
 mod check;
+mod foreign_schema;
 mod lines;
 mod merge;
 mod metric_names;

@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{registers::Registers, service::ServiceConfig};
-use crate::settings::ComponentType;
+use super::{foreign_schema, registers::Registers, service::ServiceConfig};
+use crate::{settings::ComponentType, telemetry::SERVICE_FOREIGN, yaml::Foreign};
 
 /// The schema as draft 07, which the YAML language server supports.
 pub fn schema(registers: &Registers) -> Value {
@@ -26,8 +26,34 @@ pub fn schema(registers: &Registers) -> Value {
         "properties": properties,
         "definitions": generator.take_definitions(true),
     });
+    let foreign = foreign("receivers", &registers.receivers)
+        .chain(foreign("processors", &registers.processors))
+        .chain(foreign("exporters", &registers.exporters))
+        .chain(foreign("extensions", &registers.extensions));
+    for (pointer, foreign) in foreign {
+        foreign_schema::add(&mut schema, &pointer, foreign);
+    }
+    foreign_schema::add(&mut schema, "/properties/service", &SERVICE_FOREIGN);
     relax(&mut schema);
     schema
+}
+
+/// The foreign keys of the types of a section, each with the pointer to its schema.
+fn foreign<C: ?Sized>(
+    section: &str,
+    types: &[ComponentType<C>],
+) -> impl Iterator<Item = (String, &'static Foreign)> {
+    types.iter().map(move |known| {
+        let pattern = pattern(known).replace('~', "~0").replace('/', "~1");
+        let pointer = format!("/properties/{section}/patternProperties/{pattern}");
+        (pointer, known.foreign)
+    })
+}
+
+/// The keys of components of a type.
+fn pattern<C: ?Sized>(kind: &ComponentType<C>) -> String {
+    let names = std::iter::once(kind.name).chain(kind.aliases.iter().copied());
+    format!("^({})(/.+)?$", names.collect::<Vec<_>>().join("|"))
 }
 
 /// A map of components: the key has the type.
@@ -38,12 +64,9 @@ fn section<C: ?Sized>(
 ) -> Value {
     let mut patterns = Map::new();
     for known in types {
-        let names: Vec<_> = std::iter::once(known.name)
-            .chain(known.aliases.iter().copied())
-            .collect();
         let body = (known.schema)(generator).to_value();
         let body = json!({"description": known.about, "anyOf": [body, {"type": "null"}]});
-        patterns.insert(format!("^({})(/.+)?$", names.join("|")), body);
+        patterns.insert(pattern(known), body);
     }
     json!({
         "description": format!("All {name}, by type or type/name."),

@@ -50,13 +50,22 @@ pub(super) fn compile(
     }
     compiler.add_start(file, root);
     let mut definition = compiler.definition;
+    for rule in &definition.rules {
+        let endpoint = definition.endpoints.get_mut(rule.endpoint);
+        if let Some(of) = endpoint.and_then(|endpoint| endpoint.derivation.as_mut()) {
+            rule.paths_of_request_element()
+                .for_each(|path| of.needs.path(path));
+        }
+    }
     let names = definition.instruments.iter().map(|known| &known.name);
     let distinct: HashSet<_> = names.collect();
     definition.shares_names = distinct.len() < definition.instruments.len();
     for endpoint in 0..definition.endpoints.len() {
         let keys = definition.root_keys(endpoint).map(Arc::new);
+        let is_parent = definition.derived_from(endpoint).next().is_some();
         if let Some(endpoint) = definition.endpoints.get_mut(endpoint) {
-            endpoint.families = keys;
+            // What leads to the next page may stand anywhere, and so may elements.
+            endpoint.families = keys.filter(|_| endpoint.pages.is_none() && !is_parent);
         }
     }
     definition

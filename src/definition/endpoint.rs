@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
+    derivation::Derivation,
     endpoint_id::{EndpointId, EndpointLabels},
+    pages::Pages,
     request::Request,
     transform::Transform,
 };
@@ -19,6 +21,10 @@ pub struct Endpoint {
     pub path: Arc<str>,
     /// What it is asked for.
     pub request: Arc<Request>,
+    /// The elements of another endpoint's answer for which it is requested.
+    pub derivation: Option<Derivation>,
+    /// How the rest of a long answer is found.
+    pub pages: Option<Arc<Pages>>,
     /// How its body is read.
     pub format: BodyFormat,
     /// What turns its document into another one.
@@ -27,6 +33,8 @@ pub struct Endpoint {
     pub interval: Option<Duration>,
     /// Name of the instrumentation scope of its metrics: `definition/endpoint`.
     pub scope: Arc<str>,
+    /// How problems name it: `endpoints.NAME`.
+    pub subject: Arc<str>,
     /// The keys directly below the document that rules look at; none if some look at all of it.
     /// Of Prometheus text these are the families.
     pub families: Option<Arc<BTreeSet<String>>>,
@@ -96,6 +104,15 @@ impl BodyFormat {
 }
 
 impl Endpoint {
+    /// At every how many ticks it is polled. There is a tick after each `tick`.
+    pub fn every(&self, tick: Duration) -> u32 {
+        let Some(interval) = self.interval.filter(|_| !tick.is_zero()) else {
+            return 1;
+        };
+        let ticks = interval.as_nanos() / tick.as_nanos();
+        u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+    }
+
     /// What metrics, logs and pages show of it.
     pub fn labels(&self) -> EndpointLabels {
         EndpointLabels {

@@ -1,13 +1,13 @@
 //! Checks the endpoints of a file and compiles them.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use super::{
     endpoint::{BodyFormat, CsvFormat, Endpoint},
     endpoint_file::{CsvFile, EndpointFile, Format},
     file::File,
     request::{
-        Request,
+        Known, KnownElement, Request,
         shown::{shown, shown_with_query},
     },
 };
@@ -21,6 +21,51 @@ pub(super) fn endpoints(
     root: &Cursor<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Endpoint> {
+    check_paths(file, root, diagnostics);
+    let section = root.at(&["endpoints"]);
+    let entries = section.iter().flat_map(|section| section.node.entries());
+    let named = entries.filter_map(|entry| file.endpoints.get_key_value(&entry.key));
+    let named: Vec<_> = named.map(|(name, from)| (name.as_str(), from)).collect();
+    let parameters: Vec<_> = file.parameters.names().collect();
+    let mut compiled = Vec::new();
+    let names: Vec<_> = named.iter().map(|(name, _)| *name).collect();
+    for (endpoint, from) in &named {
+        let mut compiler = Compiler {
+            endpoint,
+            root,
+            diagnostics,
+        };
+        let needs = RefCell::default();
+        let element = from.for_each.as_ref().map(|of| KnownElement {
+            name: &of.name,
+            needs: &needs,
+        });
+        let known = Known {
+            parameters: &parameters,
+            element,
+        };
+        let request = Arc::new(compiler.request(from, known));
+        let derivation = from.for_each.as_ref();
+        let derivation = derivation.and_then(|of| compiler.derivation(of, &names, needs));
+        compiled.push(Endpoint {
+            id: (*endpoint).into(),
+            path: shown_with_query(root, endpoint, from).into(),
+            request,
+            derivation,
+            pages: compiler.pages(from).map(Arc::new),
+            format: compiler.format(from),
+            transform: None,
+            interval: compiler.interval(from),
+            scope: format!("{name}/{endpoint}").into(),
+            subject: format!("endpoints.{endpoint}").into(),
+            families: None,
+        });
+    }
+    check_origins(&compiled, &names, root, diagnostics);
+    compiled
+}
+
+fn check_paths(file: &File, root: &Cursor<'_>, diagnostics: &mut Diagnostics) {
     for (endpoint, EndpointFile { path, .. }) in &file.endpoints {
         // One that cannot be read has none.
         let is_read = !path.is_empty() || diagnostics.is_empty();
@@ -30,41 +75,38 @@ pub(super) fn endpoints(
             root.error(&["endpoints", endpoint, "path"], message, diagnostics);
         }
     }
-    let section = root.at(&["endpoints"]);
-    let entries = section.iter().flat_map(|section| section.node.entries());
-    let named = entries.filter_map(|entry| file.endpoints.get_key_value(&entry.key));
-    let named: Vec<_> = named.map(|(name, from)| (name.as_str(), from)).collect();
-    let parameters: Vec<_> = file.parameters.names().collect();
-    let mut compiled = Vec::new();
-    for (endpoint, from) in &named {
+}
+
+/// Checks that no endpoint needs its own answer.
+fn check_origins(
+    compiled: &[Endpoint],
+    names: &[&str],
+    root: &Cursor<'_>,
+    diagnostics: &mut Diagnostics,
+) {
+    let parents = compiled
+        .iter()
+        .map(|of| of.derivation.as_ref().map(|of| of.parent));
+    let parents: Vec<_> = parents.collect();
+    for (index, endpoint) in names.iter().enumerate() {
         let mut compiler = Compiler {
             endpoint,
             root,
             diagnostics,
         };
-        compiled.push(Endpoint {
-            id: (*endpoint).into(),
-            path: shown_with_query(root, endpoint, from).into(),
-            request: Arc::new(compiler.request(from, &parameters)),
-            format: compiler.format(from),
-            transform: None,
-            interval: compiler.interval(from),
-            scope: format!("{name}/{endpoint}").into(),
-            families: None,
-        });
+        compiler.check_origin(index, &parents);
     }
-    compiled
 }
 
 /// Compiles one endpoint.
-struct Compiler<'c, 'n> {
+pub(super) struct Compiler<'c, 'n> {
     endpoint: &'c str,
     root: &'c Cursor<'n>,
     diagnostics: &'c mut Diagnostics,
 }
 
 impl Compiler<'_, '_> {
-    fn error(&mut self, at: &[&str], message: impl Into<String>) {
+    pub(super) fn error(&mut self, at: &[&str], message: impl Into<String>) {
         let at: Vec<_> = ["endpoints", self.endpoint]
             .iter()
             .chain(at)
@@ -73,9 +115,9 @@ impl Compiler<'_, '_> {
         self.root.error(&at, message, self.diagnostics);
     }
 
-    fn request(&mut self, file: &EndpointFile, parameters: &[&str]) -> Request {
+    fn request(&mut self, file: &EndpointFile, known: Known<'_>) -> Request {
         let mut mistakes = Vec::new();
-        let request = Request::compile(file, parameters, &mut mistakes);
+        let request = Request::compile(file, known, &mut mistakes);
         for mistake in mistakes {
             let at: Vec<_> = mistake.at.iter().map(String::as_str).collect();
             self.error(&at, mistake.message);

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    derivation_file::DerivationFile,
+    pages_file::PagesFile,
     status_file::StatusFile,
     word_file::{Word, Words},
 };
@@ -16,7 +18,7 @@ use crate::settings::{Duration, Pattern};
 /// `${scheme:…}` in `path`, `query`, `headers` and `body` is a value that is put in and escaped for
 /// where it stands: `${env:KEY}` and `${file:PATH}` when the file is read; at each request
 /// `${target:LABEL}`, `${param:NAME}`, and a time such as `${now:rfc3339}`, `${now-5m:unix}` or
-/// `${now:unix_ms}`. `$$` is a dollar.
+/// `${now:unix_ms}`; with `for_each: {as: app, …}` also `${app:id}`. `$$` is a dollar.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 pub struct EndpointFile {
     /// Path below the target's URL, with its query if it has one. Labels and logs show the names
@@ -44,6 +46,11 @@ pub struct EndpointFile {
     /// How often it is asked: a multiple of the receiver's `collection_interval`. Its values stay
     /// shown meanwhile. One that failed is asked again with the next poll.
     pub interval: Option<Duration>,
+    /// Makes one request for each element of another endpoint's answer. All are one poll of the
+    /// endpoint; one that fails costs its own series.
+    pub for_each: Option<DerivationFile>,
+    /// How the rest of a long answer is found. All pages are one poll of the endpoint.
+    pub pages: Option<PagesFile>,
     /// How the body is read.
     #[serde(default)]
     pub format: Format,

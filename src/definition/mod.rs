@@ -5,6 +5,9 @@
 
 mod builtin;
 mod compile;
+mod derivation;
+mod derivation_compiler;
+pub mod derivation_file;
 mod element_key;
 mod endpoint;
 mod endpoint_compiler;
@@ -12,11 +15,15 @@ pub mod endpoint_file;
 mod endpoint_id;
 pub mod file;
 mod grammar;
+mod hint;
 mod load;
 mod metric_compiler;
 pub mod metric_file;
 mod number;
 mod number_format;
+mod pages;
+mod pages_compiler;
+pub mod pages_file;
 pub mod path;
 mod pattern;
 mod query;
@@ -35,18 +42,24 @@ use std::{
 };
 
 pub use builtin::{BUILTIN, Builtin};
+pub use derivation::{Derivation, FoundElements};
 pub use element_key::ElementKey;
 pub use endpoint::{BodyFormat, CsvFormat, Endpoint};
 pub use endpoint_file::Method;
 pub use endpoint_id::{EndpointId, EndpointLabels};
+pub use hint::listed_keys;
 pub use load::{LoadError, from_text, load, load_builtin, location, schema};
 pub use metric_file::{InstrumentKind, TimeUnit, ValueType};
 pub use number::Number;
 pub use number_format::{NumberFormat, Parse, Separators, TimestampFormat};
+pub use pages::{PageClue, PageSource, Pages, PagesError};
 pub use path::{Elements, Hit, NotOne, Path};
 pub use pattern::Pattern;
 pub use query::{Steps, TooManySteps};
-pub use request::{AcceptedStatuses, Parameters, RenderError, RenderedRequest, Request, Scope};
+pub use request::{
+    AcceptedStatuses, ELEMENT_BYTES_MAX, ElementNeeds, Parameters, RenderError, RenderedRequest,
+    Request, RequestElement, Scope,
+};
 pub use rule::{
     Attribute, AttributeSource, Buckets, Level, MappingRule, Origin, StartRule, TimeRule,
     ValueSource,
@@ -130,17 +143,35 @@ impl Definition {
         Some(keys.into_iter().flatten().map(str::to_owned).collect())
     }
 
-    /// What a problem is about: the name of a metric, by its index, or behind the last one the key
-    /// that says when the process began.
+    /// What a problem is about: the name of a metric, by its index; behind the last one the key
+    /// that says when the process began, and then the endpoints.
     pub fn subject(&self, index: usize) -> Option<&str> {
-        let metric = self.instruments.get(index).map(|of| of.name.as_str());
-        let is_start = index == self.instruments.len();
-        metric.or_else(|| {
-            self.start
-                .as_ref()
-                .filter(|_| is_start)
-                .map(StartRule::name)
-        })
+        let Some(behind) = index.checked_sub(self.instruments.len()) else {
+            return self.instruments.get(index).map(|of| of.name.as_str());
+        };
+        match behind.checked_sub(1) {
+            None => self.start.as_ref().map(StartRule::name),
+            Some(endpoint) => self.endpoints.get(endpoint).map(|of| &*of.subject),
+        }
+    }
+
+    /// The index of an endpoint among the subjects of problems.
+    pub fn subject_of_endpoint(&self, endpoint: usize) -> usize {
+        self.instruments.len() + 1 + endpoint
+    }
+
+    /// The number of subjects that problems can have.
+    pub fn subjects(&self) -> usize {
+        self.subject_of_endpoint(self.endpoints.len())
+    }
+
+    /// The endpoints that are requested for elements of an answer of this one, by their indices.
+    pub fn derived_from(&self, parent: usize) -> impl Iterator<Item = (usize, &Derivation)> {
+        let derivations = self.endpoints.iter().map(|of| of.derivation.as_ref());
+        let of_parent = derivations
+            .enumerate()
+            .filter_map(|(index, of)| Some((index, of?)));
+        of_parent.filter(move |(_, of)| of.parent == parent)
     }
 
     /// The index of the endpoint called `name`.

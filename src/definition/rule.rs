@@ -152,6 +152,8 @@ pub enum AttributeSource {
         /// The group of the level's pattern that is used. None means the whole name.
         group: Option<String>,
     },
+    /// The name (or index) of the element that the request was made for.
+    RequestKey,
 }
 
 /// Where a path begins.
@@ -161,6 +163,8 @@ pub enum Origin {
     Document,
     /// The path begins at the element of a level.
     Level(usize),
+    /// The path begins at the element that the request was made for.
+    Request,
 }
 
 impl ValueSource {
@@ -187,6 +191,19 @@ impl MappingRule {
         innermost(&self.levels)
     }
 
+    /// The paths that begin at the element that the request was made for.
+    pub(super) fn paths_of_request_element(&self) -> impl Iterator<Item = &Path> {
+        let attributes = self.attributes.iter().filter_map(|of| match &of.source {
+            AttributeSource::Path {
+                origin: Origin::Request,
+                path,
+            } => Some(path),
+            _ => None,
+        });
+        let time = self.time.iter().filter(|of| of.origin == Origin::Request);
+        attributes.chain(time.map(|of| &of.path))
+    }
+
     /// The paths that begin at the document and not at an element.
     pub(super) fn paths_of_document(&self) -> impl Iterator<Item = &Path> {
         let attributes = self.attributes.iter().filter_map(|of| match &of.source {
@@ -198,7 +215,7 @@ impl MappingRule {
         });
         let time = self.time.iter().filter_map(|of| match of.origin {
             Origin::Document => Some(&of.path),
-            Origin::Level(_) => None,
+            Origin::Level(_) | Origin::Request => None,
         });
         let elements = self.levels.first().map(|level| &level.path);
         let sum = match &self.value {

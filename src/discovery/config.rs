@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     client::ClientAuthConfig,
-    settings::{Duration, Endpoint, ExtensionUse, HttpUrl},
+    settings::{Duration, Endpoint, ExtensionUse, HttpUrl, TargetUrl},
     yaml::{Cursor, Diagnostics},
 };
 
@@ -221,7 +221,8 @@ impl Check for RelabelConfig {
 impl Check for StaticConfig {
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         for (position, address) in self.targets.iter().enumerate() {
-            if address.contains('/') {
+            let is_socket = address.starts_with("unix://") && address.parse::<TargetUrl>().is_ok();
+            if address.contains('/') && !is_socket {
                 let message = "expected `host:port`; the scheme is `scheme`, a path the label \
                                `__metrics_path__`";
                 at.error(&["targets", &position.to_string()], message, diagnostics);

@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(
             complaints,
             [
-                ("`__address__` is no host and port", "x/y"),
+                ("`__address__` is neither a host and port nor a socket such as unix:///run/api.sock", "x/y"),
                 ("no `__address__`", ""),
                 ("there are `target_limit` targets already", "d:1"),
             ]

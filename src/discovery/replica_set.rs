@@ -1,7 +1,7 @@
 //! Pools: addresses that are the instances of one target together.
 
 use super::{DiscoveredTarget, DiscoveryResult, Labels, target::Address};
-use crate::{resilience::instances::INSTANCES_MAX, settings::HttpUrl};
+use crate::{resilience::instances::INSTANCES_MAX, settings::TargetUrl};
 
 /// A pool whose instances are being found.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct ReplicaResult {
 #[derive(Debug)]
 struct Replica {
     position: AddressPosition,
-    endpoint: HttpUrl,
+    endpoint: TargetUrl,
     labels: Labels,
 }
 

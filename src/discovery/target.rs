@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Labels;
-use crate::settings::HttpUrl;
+use crate::settings::TargetUrl;
 
 /// Label: `host:port` of a target.
 pub(super) const ADDRESS: &str = "__address__";
@@ -37,10 +37,10 @@ pub struct DiscoveredTarget {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// It is one instance.
-    Single(HttpUrl),
+    Single(TargetUrl),
     /// Any of these instances answers for it: they have the same `__pool__`. At least one, in a
     /// lasting order.
-    Replicas(Vec<HttpUrl>),
+    Replicas(Vec<TargetUrl>),
 }
 
 /// Why labels make no target.
@@ -48,7 +48,7 @@ pub enum Address {
 pub(super) enum LabelError {
     #[error("no `__address__`")]
     NoAddress,
-    #[error("`__address__` is no host and port")]
+    #[error("`__address__` is neither a host and port nor a socket such as unix:///run/api.sock")]
     Address,
     #[error("`__scheme__` is neither http nor https")]
     Scheme,
@@ -56,6 +56,8 @@ pub(super) enum LabelError {
     Downgrade,
     #[error("`__metrics_path__` is no path that begins with `/`")]
     Path,
+    #[error("`__metrics_path__` of a Unix socket: the paths of the definition are all there is")]
+    SocketPath,
     #[error("more than {LABELS_MAX} labels")]
     TooMany,
     #[error("a label of more than {LABEL_BYTES_MAX} bytes")]
@@ -69,7 +71,7 @@ impl Address {
     }
 
     /// Where all of it is.
-    pub(super) fn into_urls(self) -> impl Iterator<Item = HttpUrl> {
+    pub(super) fn into_urls(self) -> impl Iterator<Item = TargetUrl> {
         let (one, several) = match self {
             Self::Single(url) => (Some(url), Vec::new()),
             Self::Replicas(urls) => (None, urls),
@@ -94,6 +96,15 @@ impl DiscoveredTarget {
         if !["http", "https"].contains(&scheme.as_str()) {
             return Err(LabelError::Scheme);
         }
+        if address.starts_with("unix://") {
+            let socket = address
+                .parse::<TargetUrl>()
+                .map_err(|_| LabelError::Address)?;
+            if !["", "/"].contains(&path.as_str()) {
+                return Err(LabelError::SocketPath);
+            }
+            return Self::at(socket.address(), socket, labels);
+        }
         // What could end the host, or name a user and a password.
         if address.contains(['/', '\\', '@', '?', '#']) || address.contains(char::is_whitespace) {
             return Err(LabelError::Address);
@@ -103,7 +114,12 @@ impl DiscoveredTarget {
             return Err(LabelError::Path);
         }
         let endpoint = format!("{scheme}://{address}{path}");
-        let endpoint: HttpUrl = endpoint.parse().map_err(|_| LabelError::Address)?;
+        let endpoint: TargetUrl = endpoint.parse().map_err(|_| LabelError::Address)?;
+        Self::at(address, endpoint, labels)
+    }
+
+    /// The target at an address, with the labels that do not say where it is.
+    fn at(address: String, endpoint: TargetUrl, mut labels: Labels) -> Result<Self, LabelError> {
         let pool = labels.remove(POOL).filter(|name| !name.is_empty());
         labels.retain(|name, _| !name.starts_with("__"));
         let mut named = |name| labels.remove(name).filter(|name| !name.is_empty());
@@ -155,6 +171,7 @@ mod tests {
             (&[(METRICS_PATH, "/api")], "http://node:8080/api"),
             (&[(METRICS_PATH, "")], "http://node:8080/"),
             (&[(ADDRESS, "[::1]:9000")], "http://[::1]:9000/"),
+            (&[(ADDRESS, "unix:///run/a.sock")], "unix:///run/a.sock"),
         ] {
             let located = target(labels).unwrap().located;
             assert_eq!(located, Address::Single(url.parse().unwrap()));
@@ -169,6 +186,7 @@ mod tests {
             (&[("instance", "n1"), ("target", "t1")], "t1", &["instance"]),
             (&[("instance", ""), ("__meta_x", "y")], "node:8080", &[]),
             (&[(POOL, ""), ("target", "t1")], "t1", &[]),
+            (&[(ADDRESS, "unix:///run/a.sock")], "/run/a.sock", &[]),
             (
                 &[
                     (POOL, "p"),
@@ -200,6 +218,8 @@ mod tests {
             "::1:80",
             r"node\@other",
             "http://node",
+            "unix://run/a.sock",
+            "unix:///run/a b/",
         ] {
             let error = target(&[(ADDRESS, address)]).unwrap_err();
             assert_eq!(error, LabelError::Address, "{address}");

@@ -9,7 +9,7 @@ use crate::{
     definition::{self, Definition, Path, Steps},
     pipeline::{Number, Readings},
     processors::mapping,
-    receivers,
+    receivers::{self, SavedAnswer},
     runtime::Clock,
 };
 
@@ -71,7 +71,10 @@ fn compiled(text: &str) -> Compiled {
 
 /// The readings from one body at every endpoint.
 fn mapped(definition: &Definition, body: &[u8]) -> Readings {
-    let bodies = definition.endpoints.iter().map(|_| Some(body.to_vec()));
+    let bodies = definition
+        .endpoints
+        .iter()
+        .map(|_| Some(SavedAnswer::Whole(body.to_vec())));
     let mut poll = receivers::sample(definition, bodies.collect(), &Clock::System);
     mapping::map(definition, &mut poll)
 }
@@ -151,7 +154,13 @@ pub type PrometheusSample = (String, BTreeMap<String, String>, f64);
 pub fn prometheus_samples(text: &str) -> Option<Vec<PrometheusSample>> {
     let endpoints = VOCABULARY.endpoints.len();
     let body = text.as_bytes().to_vec();
-    let mut poll = receivers::sample(&VOCABULARY, vec![Some(body); endpoints], &Clock::System);
+    let mut poll = receivers::sample(
+        &VOCABULARY,
+        (0..endpoints)
+            .map(|_| Some(SavedAnswer::Whole(body.clone())))
+            .collect(),
+        &Clock::System,
+    );
     poll.endpoints.first()?.body()?;
     let readings = mapping::map(&VOCABULARY, &mut poll);
     let sample = readings.values.iter().map(|reading| {

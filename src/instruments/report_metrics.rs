@@ -88,7 +88,7 @@ impl ReportMetrics {
         };
         let instrument = |at: usize| {
             let name = before.definition.subject(at)?;
-            let mut all = 0..=now.definition.instruments.len();
+            let mut all = 0..now.definition.subjects();
             all.find(|index| now.definition.subject(*index) == Some(name))
         };
         for ((at, outcome, error_type), count) in old.results {
@@ -116,7 +116,7 @@ impl ReportMetrics {
         let size = TargetSize {
             endpoints: definition.endpoints.len(),
             instances,
-            metrics: definition.instruments.len(),
+            metrics: definition.subjects(),
         };
         let own = TargetMetric::ALL
             .iter()

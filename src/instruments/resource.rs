@@ -20,9 +20,12 @@ pub fn resource(target: &Target) -> ResourceAttributes {
     if target.replicas.is_none() {
         attributes.extend([
             ("server.address", text(&target.server_address)),
-            ("server.port", Value::from(i64::from(target.server_port))),
             ("url.scheme", text(&target.url_scheme)),
         ]);
+        // A Unix socket has none.
+        if target.server_port != 0 {
+            attributes.insert("server.port", Value::from(i64::from(target.server_port)));
+        }
     }
     let attributes = attributes.into_iter();
     attributes

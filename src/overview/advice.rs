@@ -36,6 +36,14 @@ pub fn advice(error_type: &str) -> Option<&'static str> {
             "What came is not what the definition expects. `betanet-collector check --endpoint URL \
              --definition NAME` shows the answer."
         }
+        "pages" => {
+            "The rest of a long answer cannot be read. The message says why: look at `pages` of the \
+             endpoint, or at `deadline` if the pages take too long."
+        }
+        "parent" => {
+            "This endpoint is asked for each element of another one's answer, and that has none. \
+             Look at the other endpoint."
+        }
         "too_large" => "The answer is larger than `body_limit` of the receiver.",
         "circuit_open" | "paused" | "waiting" => {
             "Nothing is sent now, so that the target can recover. The next probe decides."

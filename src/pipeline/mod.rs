@@ -5,10 +5,13 @@
 //! [`Snapshot`].
 
 mod allowance;
+mod body;
 mod component;
 mod discovered_address;
+mod document;
 mod exemplar;
 mod glance;
+mod part_readings;
 mod poll;
 mod probe;
 mod processor;
@@ -22,12 +25,15 @@ mod target;
 mod target_names;
 
 pub use allowance::{Allowance, Share};
+pub use body::{Body, BodyPart, Derived, LARGE_BYTES};
 pub use cached_answer::{CacheStatus, CachedAnswer};
 pub use component::{ComponentKind, ComponentState, ComponentStatus, Components, Reporter};
 pub use discovered_address::{AddressFilter, AddressList, DiscoveredAddress, Window};
+pub use document::Document;
 pub use exemplar::Exemplar;
 pub use glance::{BreakerGlance, Glance};
-pub use poll::{Body, EndpointPoll, ErrorType, LARGE_BYTES, Poll, PollFailure, PollOutcome};
+pub use part_readings::{PartReadings, RuleReadings};
+pub use poll::{EndpointPoll, ErrorType, MadeRequest, Poll, PollFailure, PollOutcome};
 pub use probe::{Probe, ProbeOrder, ProbeRefusal, ProbeRequest, Probed, ProbedEndpoint, Prober};
 pub use processor::{
     Batch, BatchSink, Downstream, Part, Processor, ResourceAttributes, Shed, Stage, Stream,
@@ -44,16 +50,21 @@ pub use target_names::{NameLease, TargetNames};
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::definition::Definition;
 
 /// Maps the bodies of a poll to readings, for code that must not import the processors.
 pub type Mapping = fn(&Definition, &mut Poll) -> Readings;
 
-/// Maps one document to readings: the definition, the index of the endpoint, the document, and the
-/// length of its text in bytes.
-pub type DocumentMapping = fn(&Definition, usize, &Value, usize) -> Readings;
+/// Maps the documents of one endpoint, which is given by its index.
+#[derive(Debug, Clone, Copy)]
+pub struct DocumentMapping {
+    /// Maps the only document of a body.
+    pub whole: fn(&Definition, usize, &Document<'_>) -> Readings,
+    /// Maps one of several documents.
+    pub part: fn(&Definition, usize, &Document<'_>) -> PartReadings,
+    /// Joins what several documents gave, in their order.
+    pub join: fn(&Definition, usize, Vec<PartReadings>) -> Readings,
+}
 
 /// Takes the polls of a receiver.
 pub trait Consumer: Send + Sync {

@@ -2,15 +2,10 @@
 
 use std::{
     borrow::Cow,
-    fmt,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
-use serde_json::Value;
-
-use super::{Allowance, OwnReading, Readings, Share};
+use super::{Body, OwnReading};
 use crate::telemetry::{Trace, target_metrics::MetricsLevel};
 
 /// One round of requests to all endpoints of a target.
@@ -49,6 +44,21 @@ pub struct EndpointPoll {
     pub stale_age: Option<Duration>,
     /// The trace of the poll, if one is recorded.
     pub trace: Option<Trace>,
+    /// The requests that were made, if somebody wants to know.
+    pub requests: Vec<MadeRequest>,
+}
+
+/// A request that was made.
+#[derive(Debug, Clone)]
+pub struct MadeRequest {
+    /// Its method.
+    pub method: &'static str,
+    /// Where it went, without what may be secret.
+    pub url: String,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// A body, or why there is none.
@@ -62,43 +72,6 @@ pub enum PollOutcome {
     Failed(PollFailure),
     /// The endpoint was not polled in this round.
     Skipped,
-}
-
-/// A body of this size in bytes, or more, is large: its memory is counted, and it is processed on a
-/// separate thread, so that the network does not wait for it.
-pub const LARGE_BYTES: usize = 64 * 1024;
-
-/// Parses the text of a body.
-type Read = dyn Fn(&Bytes) -> Option<Value> + Send + Sync;
-
-/// A body that was read.
-///
-/// It holds no document: a document takes up to seven times the memory of its text, so it is mapped
-/// to readings where it is read and dropped there.
-#[derive(Clone)]
-pub struct Body {
-    /// The decompressed text. It is empty after [`Body::release_text`].
-    pub raw: Bytes,
-    /// The length of the text in bytes.
-    pub size: usize,
-    /// When it had arrived completely.
-    pub received: SystemTime,
-    /// The number of characters and numbers that its format does not allow. They were read as
-    /// U+FFFD, as nothing or as text.
-    pub repaired: u64,
-    /// The status of the answer if it is no success, and accepted all the same.
-    pub accepted_status: Option<u16>,
-    /// What the definition finds in it. `None` in the copy for the cache.
-    readings: Option<Box<Readings>>,
-    read: Arc<Read>,
-    accounts: Option<Arc<Accounts>>,
-}
-
-/// The limits that count the memory of a body.
-struct Accounts {
-    _text: Option<Share>,
-    /// The limit for cached bodies.
-    kept: Arc<Allowance>,
 }
 
 /// Why an endpoint gave no body.
@@ -137,6 +110,8 @@ pub enum ErrorType {
     Decode,
     /// The definition's `transform` fails on the document, or runs away.
     Transform,
+    /// The next page cannot be asked for, or the time was over before the last one.
+    Pages,
     /// The answer had a status other than success.
     Status(u16),
     /// No slot among the concurrent requests was free in time.
@@ -153,6 +128,8 @@ pub enum ErrorType {
     Waiting,
     /// Nothing was sent: a request may make the host hang.
     Suspect,
+    /// Nothing was sent: the endpoint whose answer has the elements gave none.
+    Parent,
     /// Nothing was sent or read: there is not enough memory for it.
     Memory,
 }
@@ -173,6 +150,7 @@ impl ErrorType {
             Self::TooLarge => "too_large".into(),
             Self::Decode => "decode".into(),
             Self::Transform => "transform".into(),
+            Self::Pages => "pages".into(),
             Self::Status(code) => code.to_string().into(),
             Self::Limiter => "limiter".into(),
             Self::Request => "request".into(),
@@ -181,111 +159,9 @@ impl ErrorType {
             Self::Paused => "paused".into(),
             Self::Waiting => "waiting".into(),
             Self::Suspect => "suspect".into(),
+            Self::Parent => "parent".into(),
             Self::Memory => "memory".into(),
         }
-    }
-}
-
-impl Body {
-    /// A body with this text, which `read` parses.
-    pub fn new(
-        raw: Bytes,
-        received: SystemTime,
-        read: impl Fn(&Bytes) -> Option<Value> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            size: raw.len(),
-            raw,
-            received,
-            repaired: 0,
-            accepted_status: None,
-            readings: None,
-            read: Arc::new(read),
-            accounts: None,
-        }
-    }
-
-    /// Sets what the definition finds in it.
-    pub fn set_readings(&mut self, readings: Readings) {
-        self.readings = Some(Box::new(readings));
-    }
-
-    /// The same body with the memory of its `text` counted, if it is large. A cached copy counts
-    /// against `kept`.
-    #[must_use]
-    pub fn accounted(self, text: Option<Share>, kept: &Arc<Allowance>) -> Self {
-        let accounts = Accounts {
-            _text: text,
-            kept: Arc::clone(kept),
-        };
-        Self {
-            accounts: Some(Arc::new(accounts)),
-            ..self
-        }
-    }
-
-    /// A copy for the cache, with the text alone: readings need more memory than the text, and most
-    /// cached bodies are never read. `None` if there is no room.
-    #[must_use]
-    pub fn to_keep(&self) -> Option<Self> {
-        let mut accounts = self.accounts.clone();
-        if let Some(account) = accounts.as_mut().filter(|_| self.is_large()) {
-            *account = Arc::new(Accounts {
-                _text: Some(account.kept.take(self.raw.len() as u64)?),
-                kept: Arc::clone(&account.kept),
-            });
-        }
-        Some(Self {
-            raw: self.raw.clone(),
-            size: self.size,
-            received: self.received,
-            repaired: self.repaired,
-            accepted_status: self.accepted_status,
-            readings: None,
-            read: Arc::clone(&self.read),
-            accounts,
-        })
-    }
-
-    /// Whether it is processed on a separate thread.
-    pub fn is_large(&self) -> bool {
-        self.size > LARGE_BYTES
-    }
-
-    /// Parses the text. `None` if that fails, or if the text was released.
-    pub fn document(&self) -> Option<Value> {
-        (self.read)(&self.raw)
-    }
-
-    /// Whether it has readings.
-    pub fn is_mapped(&self) -> bool {
-        self.readings.is_some()
-    }
-
-    /// Whether a value in it could not be read.
-    pub fn has_problems(&self) -> bool {
-        let readings = self.readings.as_ref();
-        readings.is_some_and(|readings| !readings.problems.is_empty())
-    }
-
-    /// Takes the readings out of it.
-    pub fn take_readings(&mut self) -> Option<Readings> {
-        self.readings.take().map(|readings| *readings)
-    }
-
-    /// Releases the text and its memory. The readings stay.
-    pub fn release_text(&mut self) {
-        self.raw = Bytes::new();
-        self.accounts = None;
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body")
-            .field("bytes", &self.size)
-            .field("received", &self.received)
-            .finish_non_exhaustive()
     }
 }
 
@@ -298,6 +174,7 @@ impl PollFailure {
                 | ErrorType::Paused
                 | ErrorType::Waiting
                 | ErrorType::Suspect
+                | ErrorType::Parent
                 | ErrorType::Limiter
                 | ErrorType::Request
                 | ErrorType::Credentials
@@ -336,6 +213,7 @@ impl EndpointPoll {
             retry_delay: Duration::ZERO,
             stale_age: None,
             trace: None,
+            requests: Vec::new(),
         }
     }
 
@@ -428,38 +306,9 @@ impl Poll {
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use bytes::Bytes;
+
     use super::*;
-
-    #[test]
-    fn a_kept_body_holds_its_text_alone_and_can_be_read_again() {
-        let read = |raw: &Bytes| serde_json::from_slice(raw).ok();
-        let mut body = Body::new(Bytes::from_static(b"[1, 2]"), UNIX_EPOCH, read);
-        body.set_readings(Readings::default());
-        let kept = body.to_keep().unwrap();
-        assert!(body.is_mapped() && !kept.is_mapped());
-        assert_eq!(kept.document(), Some(serde_json::json!([1, 2])));
-        body.release_text();
-        assert_eq!((body.raw.len(), body.size), (0, 6));
-        assert_eq!(body.document(), None);
-        assert!(body.take_readings().is_some() && body.take_readings().is_none());
-    }
-
-    #[test]
-    fn cached_bodies_have_their_own_limit() {
-        let text: &'static str = Box::leak("7".repeat(LARGE_BYTES + 1).into_boxed_str());
-        let [all, kept] = [100_000, 100_000].map(Allowance::new);
-        let share = all.take(text.len() as u64);
-        let raw = Bytes::from_static(text.as_bytes());
-        let body = Body::new(raw, UNIX_EPOCH, |_| None);
-        let mut body = body.accounted(share, &kept);
-        let first = body.to_keep().unwrap();
-        assert!(body.to_keep().is_none(), "there is no room for another one");
-        body.release_text();
-        assert!(body.is_large(), "also without its text");
-        assert_eq!((all.taken(), kept.taken()), (0, text.len() as u64));
-        drop(first);
-        assert_eq!(kept.taken(), 0);
-    }
 
     #[test]
     fn the_time_of_a_poll_is_that_of_its_last_answer() {

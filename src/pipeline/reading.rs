@@ -109,9 +109,10 @@ impl ProcessStart {
 /// Something that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Index of the mapping rule in the definition; behind the last one, the start of the process.
+    /// Index of the mapping rule in the definition; behind the last one, of something else.
     pub rule: usize,
-    /// Index of the instrument in the definition; behind the last one, the start of the process.
+    /// Index of the subject ([`Definition::subject`](crate::definition::Definition::subject)): an
+    /// instrument, or what follows them.
     pub instrument: usize,
     /// Why it could not be read.
     pub reason: ProblemReason,
@@ -139,6 +140,12 @@ pub enum ProblemReason {
     Duplicate,
     /// Finding the value takes more steps than a path may.
     Steps,
+    /// There are more pages than `pages: {max}` reads.
+    MaxPages,
+    /// There are more elements than `for_each: {max}` makes requests for.
+    MaxRequests,
+    /// A request for an element failed, and others did not.
+    Request,
 }
 
 impl ProblemReason {
@@ -152,11 +159,14 @@ impl ProblemReason {
             Self::MaxSeries => "max_series",
             Self::Duplicate => "duplicate",
             Self::Steps => "steps",
+            Self::MaxPages => "max_pages",
+            Self::MaxRequests => "max_requests",
+            Self::Request => "request",
         }
     }
 
     /// All reasons, so that every counter starts at zero.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Missing,
         Self::Several,
         Self::Type,
@@ -164,5 +174,8 @@ impl ProblemReason {
         Self::MaxSeries,
         Self::Duplicate,
         Self::Steps,
+        Self::MaxPages,
+        Self::MaxRequests,
+        Self::Request,
     ];
 }

@@ -19,9 +19,9 @@ pub struct Target {
     pub url: String,
     /// The number of instances with the same data. `None` for a target that is a single instance.
     pub replicas: Option<usize>,
-    /// Host of the URL.
+    /// Host of the URL, or the path of a Unix socket.
     pub server_address: String,
-    /// Port of the URL, or the default port of the scheme.
+    /// Port of the URL, or the default port of the scheme; 0 for a Unix socket.
     pub server_port: u16,
     /// `http` or `https`.
     pub url_scheme: String,

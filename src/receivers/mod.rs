@@ -10,15 +10,15 @@ pub use contract::{
     BuiltReceiver, NextReceiver, Receiver, ReceiverChange, ReceiverConfig, ReceiverContext,
     ReceiverType,
 };
-pub use http_json::{NO_SAVED_BODY, sample};
+pub use http_json::{NO_SAVED_BODY, SavedAnswer, sample};
 pub use network::{Answering, Network};
 
-use crate::settings::HttpUrl;
+use crate::settings::TargetUrl;
 
 /// All types of receivers.
 pub const TYPES: &[ReceiverType] = &[http_json::PRESET_TYPE, http_json::TYPE];
 
 /// The receiver that polls one URL, as `definition` says.
-pub fn for_url(url: HttpUrl, definition: Option<&str>) -> Arc<dyn ReceiverConfig> {
+pub fn for_url(url: TargetUrl, definition: Option<&str>) -> Arc<dyn ReceiverConfig> {
     Arc::new(http_json::Config::for_url(url, definition))
 }

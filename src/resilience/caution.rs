@@ -125,7 +125,8 @@ impl Heard {
             | ErrorType::Empty
             | ErrorType::TooLarge
             | ErrorType::Decode
-            | ErrorType::Transform => Self::Answer,
+            | ErrorType::Transform
+            | ErrorType::Pages => Self::Answer,
             ErrorType::Timeout => Self::Silence,
             ErrorType::Dns | ErrorType::Connect | ErrorType::Tls => Self::Gone,
             ErrorType::Limiter
@@ -135,7 +136,8 @@ impl Heard {
             | ErrorType::Paused
             | ErrorType::Memory
             | ErrorType::Waiting
-            | ErrorType::Suspect => Self::Nothing,
+            | ErrorType::Suspect
+            | ErrorType::Parent => Self::Nothing,
         }
     }
 

@@ -28,8 +28,20 @@ pub struct FeasibilityInput<'a> {
     pub freshness_objective: Option<Duration>,
     /// The name of each target, and `host:port` of each of its instances.
     pub targets: &'a [(String, Vec<String>)],
-    /// The number of endpoints of a target.
-    pub endpoints: usize,
+    /// The endpoints of a target.
+    pub endpoints: &'a [EndpointRequests],
+}
+
+/// The requests of one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointRequests {
+    /// Its name.
+    pub name: String,
+    /// It is polled at every so many ticks.
+    pub every: u32,
+    /// The most requests of a poll that wait for one another: pages, and elements of another
+    /// endpoint's answer.
+    pub in_a_row: u64,
 }
 
 /// The severity of a finding.
@@ -66,6 +78,7 @@ pub fn check(plan: &FeasibilityInput<'_>) -> Vec<FeasibilityFinding> {
         failover(plan, &mut findings);
         breaker(plan, &mut findings);
         cache(plan, &mut findings);
+        endpoints(plan, &mut findings);
         fleet(plan, &mut findings);
     }
     findings
@@ -261,6 +274,43 @@ fn cache(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     }
 }
 
+/// Checks what is special about single endpoints.
+fn endpoints(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
+    for endpoint in plan.endpoints {
+        let (name, every) = (&endpoint.name, endpoint.every);
+        let interval = plan.interval.get().saturating_mul(every);
+        if let Some(objective) = plan.freshness_objective.filter(|_| every > 1)
+            && objective.get() < interval
+        {
+            let message = format!(
+                "cannot be kept for `{name}`: it is polled every {}, which is more than {objective}",
+                show(interval),
+            );
+            let path = &["freshness_objective"];
+            findings.push(FeasibilityFinding::new(Severity::Warning, path, message));
+        }
+        let deadline = plan.deadline();
+        let each = deadline.get().as_micros() / u128::from(endpoint.in_a_row.max(1));
+        if endpoint.in_a_row > 1 {
+            let message = format!(
+                "has to be enough for {} requests of `{name}` in a row, its pages and elements at \
+                 most: {deadline} / {} = {} ms for each",
+                endpoint.in_a_row,
+                endpoint.in_a_row,
+                each / 1000,
+            );
+            let severity = match each < SHORT_MICROS {
+                true => Severity::Warning,
+                false => Severity::Note,
+            };
+            findings.push(FeasibilityFinding::new(severity, &["deadline"], message));
+        }
+    }
+}
+
+/// Few servers answer faster, in microseconds.
+const SHORT_MICROS: u128 = 5_000;
+
 /// Checks that the shared budget is enough for all targets, and that no two targets are one host.
 fn fleet(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
     for (index, (name, hosts)) in plan.targets.iter().enumerate() {
@@ -282,7 +332,7 @@ fn fleet(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
         }
     }
     let as_u64 = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let polls = as_u64(plan.targets.len()).saturating_mul(as_u64(plan.endpoints));
+    let polls = as_u64(plan.targets.len()).saturating_mul(as_u64(plan.endpoints.len()));
     let retries = u64::from(plan.retry.max_retries);
     let wanted = polls.saturating_mul(retries);
     let floor = budget::floor(plan.targets.len());
@@ -291,7 +341,7 @@ fn fleet(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
             "if all targets fail at once: {} targets × {} endpoints × {retries} retries = \
              {wanted} an interval, of which the budget allows {floor} + 20 % of the attempts",
             plan.targets.len(),
-            plan.endpoints,
+            plan.endpoints.len(),
         );
         findings.push(FeasibilityFinding::new(
             Severity::Note,

@@ -292,7 +292,7 @@ impl Builder<'_> {
             board: Arc::clone(&site.board),
             names: Arc::clone(&site.names),
             network: site.network.clone(),
-            mapping: mapping::map_document,
+            mapping: mapping::DOCUMENTS,
             authenticators: offers.authenticators.clone(),
             keeps_text: false,
         };

@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn poll(sink: &mut dyn Sink, target: &Target) {
-        let body = Some(br#"{"v": 1}"#.to_vec());
+        let body = Some(receivers::SavedAnswer::Whole(br#"{"v": 1}"#.to_vec()));
         let poll = receivers::sample(&target.definition, vec![body], &Clock::System);
         sink.accept(poll);
     }

@@ -18,6 +18,7 @@ mod pattern;
 mod proxy;
 mod scalar;
 mod secret;
+mod target_url;
 mod url;
 
 pub use allow_list::{AllowList, Allowed, AllowedError};
@@ -34,6 +35,7 @@ pub use pattern::{Pattern, PatternError};
 pub use proxy::{ProxyUrl, ProxyUrlError};
 pub use scalar::Scalar;
 pub use secret::{REDACTED, Secret};
+pub use target_url::{TargetUrl, TargetUrlError};
 pub use url::{HttpUrl, HttpUrlError};
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ const OUTCOMES: usize = 3;
 const ERROR_TYPES: usize = 12;
 
 /// The number of reasons for which a value cannot be read.
-pub const PROBLEM_REASONS: usize = 7;
+pub const PROBLEM_REASONS: usize = 10;
 
 /// Declares the report metrics and their rows.
 macro_rules! target_metrics {
@@ -213,7 +213,7 @@ target_metrics! {
         "Totals of the target that fell and got a new start time.";
     MappingProblems = "betanet.mapping.problems", Counter, "{value}", Basic,
         attributes [METRIC, REASON], series [Metrics, Count(PROBLEM_REASONS)],
-        "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate, steps).";
+        "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate, steps, max_pages, max_requests, request).";
 }
 
 impl TargetMetric {

@@ -479,6 +479,11 @@ fn the_configuration_files_match_their_schemas() {
     let config = validator(&["schema"]);
     let definition = validator(&["schema", "--definition"]);
     obeys(&config, &root().join("otel-config.yaml"));
+    // What the program accepts without effect, an editor accepts as well.
+    obeys(
+        &config,
+        &root().join("tests/fixtures/config/copied-without-effect.yaml"),
+    );
     for file in yaml_files("pipelines") {
         obeys(&definition, &file);
         let text = std::fs::read_to_string(&file).unwrap();

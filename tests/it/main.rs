@@ -57,4 +57,5 @@ mod support;
 mod support_check;
 mod tls;
 mod transforms;
+mod unix_sockets;
 mod values;

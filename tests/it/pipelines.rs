@@ -150,7 +150,8 @@ fn poll(definition: &Definition) -> Poll {
     let bodies = definition.endpoints.iter().map(|endpoint| {
         let extension = endpoint.format.extension();
         let file = folder.join(format!("{}.{extension}", endpoint.id));
-        Some(std::fs::read(&file).unwrap_or_else(|_| panic!("no {}", file.display())))
+        let body = std::fs::read(&file).unwrap_or_else(|_| panic!("no {}", file.display()));
+        Some(receivers::SavedAnswer::Whole(body))
     });
     receivers::sample(definition, bodies.collect(), &Clock::System)
 }

@@ -20,16 +20,17 @@ impl MetricCompiler<'_> {
         &mut self,
         metric: &MetricFile,
         levels: Option<&[Level]>,
+        element: Option<&str>,
         cursor: &Cursor<'_>,
     ) -> Vec<Attribute> {
         let mut attributes = Vec::new();
         for (key, file) in &metric.attributes {
             let at = ["attributes", key.as_str()];
             let source = match (levels, file.is_text) {
-                (Some(levels), false) => source(&file.path, levels),
+                (Some(levels), false) => source(&file.path, levels, element),
                 // One of the levels is wrong, and this text may mean that level.
                 (None, false) if !file.path.starts_with('$') => continue,
-                (None, false) => source(&file.path, &[]),
+                (None, false) => source(&file.path, &[], element),
                 (_, true) => Ok(AttributeSource::Literal(file.path.clone())),
             };
             let source = source.and_then(|source| check(file, source));
@@ -73,8 +74,13 @@ fn check(file: &AttributeFile, source: AttributeSource) -> Result<AttributeSourc
     Ok(source)
 }
 
-/// Where the value of an attribute comes from, by its text.
-pub(super) fn source(text: &str, levels: &[Level]) -> Result<AttributeSource, Wrong> {
+/// Where the value of an attribute comes from, by its text. Requests may be made for an `element` of
+/// this name.
+pub(super) fn source(
+    text: &str,
+    levels: &[Level],
+    element: Option<&str>,
+) -> Result<AttributeSource, Wrong> {
     let (level, rest) = match text.split_once(':') {
         Some((name, rest)) if rest.starts_with('$') || is_key(rest) => (Some(name), rest),
         _ => (None, text),
@@ -88,13 +94,16 @@ pub(super) fn source(text: &str, levels: &[Level]) -> Result<AttributeSource, Wr
             None => Ok(AttributeSource::Literal(text.to_owned())),
         };
     }
-    let origin = origin(level, levels)?;
+    let origin = origin(level, levels, element)?;
     let Some(group) = rest.strip_prefix("@key") else {
         let path = Path::parse(rest).map_err(|error| error.to_string())?;
         return Ok(AttributeSource::Path { origin, path });
     };
-    let Origin::Level(level) = origin else {
-        return Err("`@key` needs a `for_each`".to_owned());
+    let level = match origin {
+        Origin::Level(level) => level,
+        Origin::Request if group.is_empty() => return Ok(AttributeSource::RequestKey),
+        Origin::Request => return Err("a request has no pattern for keys".to_owned()),
+        Origin::Document => return Err("`@key` needs a `for_each`".to_owned()),
     };
     let group = group.strip_prefix('.').map(str::to_owned);
     if let (Some(group), Some(level)) = (&group, levels.get(level)) {
@@ -108,7 +117,7 @@ fn is_key(text: &str) -> bool {
 }
 
 /// The origin of a path that follows the name of a level.
-fn origin(name: Option<&str>, levels: &[Level]) -> Result<Origin, Wrong> {
+fn origin(name: Option<&str>, levels: &[Level], element: Option<&str>) -> Result<Origin, Wrong> {
     let Some(name) = name else {
         return Ok(innermost(levels));
     };
@@ -119,8 +128,11 @@ fn origin(name: Option<&str>, levels: &[Level]) -> Result<Origin, Wrong> {
     if let Some(level) = names.position(|known| known == Some(name)) {
         return Ok(Origin::Level(level));
     }
+    if element == Some(name) {
+        return Ok(Origin::Request);
+    }
     let known = levels.iter().filter_map(|level| level.name.as_deref());
-    let known: Vec<_> = known.chain([DOCUMENT]).collect();
+    let known: Vec<_> = known.chain(element).chain([DOCUMENT]).collect();
     let hint = match nearest(name, &known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there is {}", list(&known)),

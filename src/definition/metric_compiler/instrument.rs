@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{MetricCompiler, max_series};
+use super::MetricCompiler;
 use crate::{
     definition::{
         Instrument,
@@ -18,6 +18,7 @@ impl MetricCompiler<'_> {
         &mut self,
         metric: &MetricFile,
         endpoint: usize,
+        max_series: usize,
         cursor: &Cursor<'_>,
     ) -> Option<usize> {
         let scope = self
@@ -34,7 +35,8 @@ impl MetricCompiler<'_> {
                 .value_type
                 .unwrap_or_else(|| default_value_type(metric.instrument)),
             buckets: metric.buckets.clone(),
-            max_series: series_of(metric),
+            // A state set has a series for each state.
+            max_series: max_series * metric.states.len().max(1),
             scope,
             delta: None,
         };
@@ -86,11 +88,6 @@ fn differences(one: &Instrument, other: &Instrument) -> Vec<&'static str> {
     ];
     let differs = points.into_iter().filter(|(_, differs)| *differs);
     differs.map(|(point, _)| point).collect()
-}
-
-/// The number of series of one element: a state set has one for each state.
-fn series_of(metric: &MetricFile) -> usize {
-    max_series(metric) * metric.states.len().max(1)
 }
 
 fn default_value_type(instrument: InstrumentKind) -> ValueType {

@@ -9,7 +9,7 @@ mod time;
 mod value;
 
 use super::{
-    Definition, MappingRule, Path, is_metric_name,
+    Definition, Derivation, Level, MappingRule, Path, is_metric_name,
     metric_file::{InstrumentKind, MetricFile, Observe, ValueFile},
     pattern::Pattern,
     unit::wrong_unit,
@@ -41,16 +41,20 @@ impl MetricCompiler<'_> {
         let endpoint = self.endpoint(metric.endpoint.as_deref(), cursor);
         let value = self.value(metric, cursor);
         let levels = self.levels(metric.for_each.as_ref(), cursor);
-        let attributes = self.attributes(metric, levels.as_deref(), cursor);
+        let derivation = self.derivation(endpoint);
+        let element = derivation.as_ref().map(|of| &*of.name);
+        self.check_level_names(levels.as_deref(), element, cursor);
+        let attributes = self.attributes(metric, levels.as_deref(), element, cursor);
         let time = match (&metric.time, &levels) {
-            (Some(moment), Some(levels)) => self.time(moment, metric, levels, cursor).map(Some),
+            (Some(_), Some(levels)) => self.time(metric, levels, element, cursor).map(Some),
             _ => Some(None),
         };
+        let max_series = max_series(metric, derivation.as_ref());
         let format = self.number_format(metric, cursor);
         let Some(endpoint) = endpoint else {
             return;
         };
-        let Some(instrument) = self.instrument(metric, endpoint, cursor) else {
+        let Some(instrument) = self.instrument(metric, endpoint, max_series, cursor) else {
             return;
         };
         let (Some(value), Some(levels)) = (value, levels) else {
@@ -69,9 +73,31 @@ impl MetricCompiler<'_> {
             format,
             states: metric.states.clone(),
             state_attribute: state_attribute(metric),
-            max_series: max_series(metric),
+            max_series,
             optional: metric.optional,
         });
+    }
+
+    /// The requests for elements of an endpoint.
+    fn derivation(&self, endpoint: Option<usize>) -> Option<Derivation> {
+        self.definition.endpoints.get(endpoint?)?.derivation.clone()
+    }
+
+    fn check_level_names(
+        &mut self,
+        levels: Option<&[Level]>,
+        element: Option<&str>,
+        cursor: &Cursor<'_>,
+    ) {
+        let mut names = levels.iter().flat_map(|levels| levels.iter());
+        if let Some(element) = element
+            && names.any(|level| level.name.as_deref() == Some(element))
+        {
+            let message = format!(
+                "`{element}` is the name of the element that the request is made for already"
+            );
+            cursor.error(&["for_each"], message, self.diagnostics);
+        }
     }
 
     fn check_name(&mut self, metric: &MetricFile, cursor: &Cursor<'_>) {
@@ -200,11 +226,11 @@ impl MetricCompiler<'_> {
     }
 }
 
-fn max_series(metric: &MetricFile) -> usize {
-    let default = if metric.for_each.is_some() {
-        MAX_SERIES_DEFAULT
-    } else {
-        1
+fn max_series(metric: &MetricFile, derivation: Option<&Derivation>) -> usize {
+    let default = match (metric.for_each.is_some(), derivation) {
+        (_, Some(requests)) => MAX_SERIES_DEFAULT.max(requests.max),
+        (true, None) => MAX_SERIES_DEFAULT,
+        (false, None) => 1,
     };
     metric.max_series.unwrap_or(default)
 }

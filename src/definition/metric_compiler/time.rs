@@ -4,7 +4,7 @@ use super::{MetricCompiler, attributes::source};
 use crate::{
     definition::{
         AttributeSource, Level, TimeRule,
-        metric_file::{InstrumentKind, MetricFile, MomentFile, ParseKind},
+        metric_file::{InstrumentKind, MetricFile, ParseKind},
     },
     yaml::Cursor,
 };
@@ -13,11 +13,12 @@ impl MetricCompiler<'_> {
     /// Where it stands; none if that is wrong.
     pub(super) fn time(
         &mut self,
-        moment: &MomentFile,
         metric: &MetricFile,
         levels: &[Level],
+        element: Option<&str>,
         cursor: &Cursor<'_>,
     ) -> Option<TimeRule> {
+        let moment = metric.time.as_ref()?;
         let mut error = |key: &[&str], message: String| {
             cursor.error(key, message, self.diagnostics);
             None
@@ -29,7 +30,7 @@ impl MetricCompiler<'_> {
             let message = "the time of a value stands in the body of the value";
             return error(&["time", "endpoint"], message.to_owned());
         }
-        let (origin, path) = match source(&moment.path, levels) {
+        let (origin, path) = match source(&moment.path, levels, element) {
             Ok(AttributeSource::Path { origin, path }) => (origin, path),
             Ok(_) => {
                 let message = format!("expected a path such as `$.time`, found `{}`", moment.path);

@@ -92,21 +92,86 @@ struct ParseMap {
     timezone: Option<String>,
     /// The value of `K` in a number of bytes: 1000 or 1024.
     base: Option<u64>,
+    /// The same as `as: number`, with what belongs to it inside.
+    number: Option<ParseInner>,
+    /// The same as `as: percent`.
+    percent: Option<ParseInner>,
+    /// The same as `as: bytes`.
+    bytes: Option<ParseInner>,
+    /// The same as `as: duration`.
+    duration: Option<ParseInner>,
+    /// The same as `as: timestamp`.
+    timestamp: Option<ParseInner>,
 }
 
-impl From<ParseMap> for ParseFile {
-    fn from(map: ParseMap) -> Self {
-        Self {
-            kind: map.kind,
+/// How a value of one kind is written.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ParseInner {
+    /// A regular expression that is applied before the value is read. Its first group is the value.
+    pattern: Option<String>,
+    /// The decimal separator in texts. The default is a point.
+    decimal: Option<String>,
+    /// The separator between groups of three digits in texts.
+    thousands: Option<String>,
+    /// The unit of a plain number that is a timestamp or a duration. The default is seconds.
+    unit: Option<TimeUnit>,
+    /// The formats of timestamps in texts, as in `strftime`.
+    #[serde(default)]
+    formats: Vec<String>,
+    /// The time zone of local times that name no offset: `Europe/Berlin`.
+    timezone: Option<String>,
+    /// The value of `K` in a number of bytes: 1000 or 1024.
+    base: Option<u64>,
+}
+
+impl ParseMap {
+    /// What it says: `{as: timestamp, unit: ms}`, or `{timestamp: {unit: ms}}`, which is the same.
+    fn read<E: de::Error>(mut self) -> Result<ParseFile, E> {
+        let named = [
+            (ParseKind::Number, self.number.take()),
+            (ParseKind::Percent, self.percent.take()),
+            (ParseKind::Bytes, self.bytes.take()),
+            (ParseKind::Duration, self.duration.take()),
+            (ParseKind::Timestamp, self.timestamp.take()),
+        ];
+        let mut named = named.into_iter().filter_map(|(kind, of)| Some((kind, of?)));
+        let Some((kind, inner)) = named.next() else {
+            return Ok(ParseFile {
+                kind: self.kind,
+                options: self.options(),
+            });
+        };
+        if named.next().is_some()
+            || self.kind.is_some()
+            || self.options() != ParseOptions::default()
+        {
+            let message = "give one kind, such as `{timestamp: {unit: ms}}`";
+            return Err(E::custom(message));
+        }
+        Ok(ParseFile {
+            kind: Some(kind),
             options: ParseOptions {
-                pattern: map.pattern,
-                decimal: map.decimal,
-                thousands: map.thousands,
-                unit: map.unit,
-                formats: map.formats,
-                timezone: map.timezone,
-                base: map.base,
+                pattern: inner.pattern,
+                decimal: inner.decimal,
+                thousands: inner.thousands,
+                unit: inner.unit,
+                formats: inner.formats,
+                timezone: inner.timezone,
+                base: inner.base,
             },
+        })
+    }
+
+    fn options(&self) -> ParseOptions {
+        ParseOptions {
+            pattern: self.pattern.clone(),
+            decimal: self.decimal.clone(),
+            thousands: self.thousands.clone(),
+            unit: self.unit,
+            formats: self.formats.clone(),
+            timezone: self.timezone.clone(),
+            base: self.base,
         }
     }
 }
@@ -132,7 +197,7 @@ impl<'de> de::Visitor<'de> for ParseVisitor {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ParseFile, A::Error> {
-        ParseMap::deserialize(MapAccessDeserializer::new(map)).map(ParseFile::from)
+        ParseMap::deserialize(MapAccessDeserializer::new(map)).and_then(ParseMap::read)
     }
 }
 

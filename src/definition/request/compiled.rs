@@ -54,7 +54,7 @@ impl std::fmt::Debug for RenderedRequest {
 
 impl Default for Request {
     fn default() -> Self {
-        Self::compile(&EndpointFile::default(), &[], &mut Vec::new())
+        Self::compile(&EndpointFile::default(), Known::default(), &mut Vec::new())
     }
 }
 
@@ -69,13 +69,9 @@ impl Request {
     /// Compiles a request; all mistakes at once.
     pub(in crate::definition) fn compile(
         file: &EndpointFile,
-        parameters: &[&str],
+        known: Known<'_>,
         mistakes: &mut Vec<RequestMistake>,
     ) -> Self {
-        let known = Known {
-            parameters,
-            element: None,
-        };
         let mut compiler = Compiler { known, mistakes };
         let (path, path_query) = split_query(&file.path);
         let mut request = Self {
@@ -326,7 +322,11 @@ mod tests {
         let file = yaml::decode::<EndpointFile>(&node, "", &mut diagnostics);
         let file = file.unwrap_or_else(|| panic!("{diagnostics}"));
         let mut mistakes = Vec::new();
-        let request = Request::compile(&file, &["limit"], &mut mistakes);
+        let known = Known {
+            parameters: &["limit"],
+            element: None,
+        };
+        let request = Request::compile(&file, known, &mut mistakes);
         match mistakes.is_empty() {
             true => Ok(request),
             false => Err(mistakes

@@ -1,6 +1,11 @@
 //! A reference of a text: where its value comes from.
 
-use super::moment::{FORMS, Moment, Wrong};
+use std::cell::RefCell;
+
+use super::{
+    element::ElementNeeds,
+    moment::{FORMS, Moment, Wrong},
+};
 use crate::yaml::{list, nearest};
 
 /// Where a value comes from.
@@ -15,20 +20,38 @@ pub(super) enum Reference {
     Parameter(String),
     /// A value of the element that the request is made for.
     Element {
-        path: Vec<String>,
+        value: ElementValue,
         default: Option<String>,
     },
     /// A time.
     Now(Moment),
 }
 
+/// Which value of an element.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ElementValue {
+    /// Its name or index.
+    Key,
+    /// The element itself, if these names are none; else what they lead to.
+    At(Vec<String>),
+}
+
 /// What a reference may name.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known<'k> {
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::definition) struct Known<'k> {
     /// The parameters of the definition.
-    pub(super) parameters: &'k [&'k str],
-    /// What the element is called, if requests are made for elements.
-    pub(super) element: Option<&'k str>,
+    pub(in crate::definition) parameters: &'k [&'k str],
+    /// The element, if requests are made for elements.
+    pub(in crate::definition) element: Option<KnownElement<'k>>,
+}
+
+/// The element for which a request is made.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::definition) struct KnownElement<'k> {
+    /// What it is called.
+    pub(in crate::definition) name: &'k str,
+    /// What is needed of it.
+    pub(in crate::definition) needs: &'k RefCell<ElementNeeds>,
 }
 
 /// Why a reference is none.
@@ -46,14 +69,12 @@ impl Reference {
             Some((plain, default)) => (plain, Some(default.to_owned())),
             None => (name, None),
         };
+        if let Some(element) = known.element.filter(|of| of.name == scheme) {
+            let value = element.value(plain);
+            let value = value.ok_or_else(|| lacks(inner, "the names that lead to a value"))?;
+            return Ok(Self::Element { value, default });
+        }
         match scheme {
-            _ if known.element == Some(scheme) => match plain {
-                "" => Err(lacks(inner, "the names that lead to a value")),
-                names => Ok(Self::Element {
-                    path: names.split('.').map(str::to_owned).collect(),
-                    default,
-                }),
-            },
             "target" => match plain {
                 "" => Err(lacks(inner, "the name of a label")),
                 label => Ok(Self::Target {
@@ -75,8 +96,41 @@ impl Reference {
         match self {
             Self::Target { label, .. } => format!("the label `{label}` of the target"),
             Self::Parameter(name) => format!("the parameter `{name}`"),
-            Self::Element { path, .. } => format!("`{}` of the element", path.join(".")),
+            Self::Element { value, .. } => format!("`{}` of the element", value.shown()),
             Self::Now(moment) => format!("`{moment}`"),
+        }
+    }
+}
+
+impl KnownElement<'_> {
+    /// What stands behind its name: names that lead to a value, `@key`, or `$` for itself.
+    fn value(&self, text: &str) -> Option<ElementValue> {
+        let mut needs = self.needs.borrow_mut();
+        needs.is_referenced = true;
+        Some(match text {
+            "" => return None,
+            "@key" => ElementValue::Key,
+            "$" => {
+                needs.member(None);
+                ElementValue::At(Vec::new())
+            }
+            text => {
+                let names = text.strip_prefix("$.").unwrap_or(text);
+                let names: Vec<_> = names.split('.').map(str::to_owned).collect();
+                needs.member(names.first().map(String::as_str));
+                ElementValue::At(names)
+            }
+        })
+    }
+}
+
+impl ElementValue {
+    /// As it is written.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Key => "@key".to_owned(),
+            Self::At(names) if names.is_empty() => "$".to_owned(),
+            Self::At(names) => names.join("."),
         }
     }
 }
@@ -108,7 +162,7 @@ fn time(inner: &str, wrong: Wrong) -> ReferenceError {
 
 fn unknown(inner: &str, scheme: &str, known: &Known<'_>) -> ReferenceError {
     let mut schemes = vec!["env", "file", "target", "param", "now"];
-    schemes.extend(known.element);
+    schemes.extend(known.element.map(|of| of.name));
     let hint = match nearest(scheme, &schemes) {
         Some(near) => format!(" (did you mean `{near}`?)"),
         None => format!(": there are {}, and `$$` is a dollar", list(&schemes)),

@@ -9,9 +9,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::Value;
 
 use super::{
+    element::RequestElement,
     moment::Moment,
     parameters::Parameters,
-    reference::{Known, Reference, ReferenceError},
+    reference::{ElementValue, Known, Reference, ReferenceError},
 };
 use crate::settings::Secret;
 
@@ -35,7 +36,7 @@ pub struct Scope<'s> {
     /// What the definition says of them.
     pub defaults: &'s Parameters,
     /// The element of another answer that the request is made for.
-    pub element: Option<&'s Value>,
+    pub element: Option<&'s RequestElement>,
     /// The time, since 1970.
     pub since_epoch: Duration,
 }
@@ -170,15 +171,27 @@ impl Reference {
                 let missing = || RenderError::Parameter(name.clone());
                 found.cloned().ok_or_else(missing)
             }
-            Self::Element { path, default } => {
-                let found = scope
-                    .element
-                    .and_then(|element| path.iter().try_fold(element, |at, name| member(at, name)));
-                let found = found.filter(|value| is_scalar(value)).cloned();
+            Self::Element { value, default } => {
+                let found = scope.element.and_then(|element| value.of(element));
                 let found = found.or_else(|| default.clone().map(Value::String));
-                found.ok_or_else(|| RenderError::Element(path.join(".")))
+                found.ok_or_else(|| RenderError::Element(value.shown()))
             }
             Self::Now(moment) => time(moment, scope),
+        }
+    }
+}
+
+impl ElementValue {
+    /// The text, number or boolean of an element.
+    fn of(&self, element: &RequestElement) -> Option<Value> {
+        match self {
+            Self::Key => Some(Value::String(element.key.clone())),
+            Self::At(names) => {
+                let found = names
+                    .iter()
+                    .try_fold(&element.value, |at, name| member(at, name))?;
+                is_scalar(found).then(|| found.clone())
+            }
         }
     }
 }
@@ -202,20 +215,34 @@ fn member<'v>(of: &'v Value, name: &str) -> Option<&'v Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use serde_json::json;
 
     use super::*;
+    use crate::definition::request::reference::KnownElement;
 
-    const KNOWN: Known<'_> = Known {
-        parameters: &["limit"],
-        element: Some("app"),
-    };
+    fn parsed(text: &str) -> Result<Template, ReferenceError> {
+        let needs = RefCell::default();
+        let name = "app";
+        let known = Known {
+            parameters: &["limit"],
+            element: Some(KnownElement {
+                name,
+                needs: &needs,
+            }),
+        };
+        Template::parse(text, &known)
+    }
 
     fn rendered(text: &str) -> Result<String, String> {
-        let template = Template::parse(text, &KNOWN).map_err(|error| error.to_string())?;
+        let template = parsed(text).map_err(|error| error.to_string())?;
         let labels = BTreeMap::from([("zone".to_owned(), "a/b".to_owned())]);
         let parameters = Parameters::of([("limit", json!(200))]);
-        let element = json!({"id": "x", "of": [{"n": 18_446_744_073_709_551_615_u64}], "no": {}});
+        let element = RequestElement {
+            key: "k".to_owned(),
+            value: json!({"id": "x", "of": [{"n": 18_446_744_073_709_551_615_u64}], "no": {}}),
+        };
         let scope = Scope {
             labels: &labels,
             parameters: &parameters,
@@ -234,8 +261,8 @@ mod tests {
             ("${target:zone}/${target:rack:-none}", "a/b/none"),
             ("${param:limit}", "200"),
             (
-                "${app:id}-${app:of.0.n}-${app:x:-y}",
-                "x-18446744073709551615-y",
+                "${app:id}-${app:$.of.0.n}-${app:x:-y}-${app:@key}",
+                "x-18446744073709551615-y-k",
             ),
             (
                 "${now:unix} ${now-5m:rfc3339} ${now+1h:unix_ms} ${now:date}",
@@ -292,7 +319,7 @@ mod tests {
 
     #[test]
     fn nothing_of_it_is_printed() {
-        let template = Template::parse("hunter2 ${now:unix}", &KNOWN).unwrap();
+        let template = parsed("hunter2 ${now:unix}").unwrap();
         assert!(!format!("{template:?}").contains("hunter2"));
         assert!(!template.is_static() && template.whole().is_none());
     }

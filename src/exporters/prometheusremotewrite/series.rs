@@ -15,7 +15,7 @@ use super::message::{Label, Sample, TimeSeries, WriteRequest};
 use crate::{
     exporters::prometheus::name::{self, AggregationKind},
     instruments::SCOPE,
-    pipeline::{CountedHistogram, INSTANCE_ID},
+    pipeline::{CountedHistogram, INSTANCE_ID, Starts},
     runtime::clock,
 };
 
@@ -60,11 +60,13 @@ pub(super) struct Written {
 }
 
 impl NamingRules {
-    /// One sample for each series of a snapshot, at `time` in Unix milliseconds.
+    /// One sample for each series of a snapshot, at `time` in Unix milliseconds, or when the value
+    /// was measured, if `starts` say that.
     pub(super) fn request(
         &self,
         parts: &[ResourceMetrics],
         histograms: &[CountedHistogram],
+        starts: &dyn Starts,
         time: i64,
     ) -> Written {
         let (mut timeseries, mut scopes) = (Vec::new(), Vec::new());
@@ -74,12 +76,13 @@ impl NamingRules {
                 common: self.common(part.resource()),
                 identity: identity(part.resource()),
                 timeseries: &mut timeseries,
+                starts,
                 time,
             };
             for scope in part.scope_metrics() {
                 let before = translator.timeseries.len();
                 for metric in scope.metrics() {
-                    translator.metric(metric);
+                    translator.metric(scope.scope().name(), metric);
                 }
                 let series = translator.timeseries.len() - before;
                 scopes.push((scope.scope().name().to_owned(), series));
@@ -91,6 +94,7 @@ impl NamingRules {
                 common: self.common(part.resource()),
                 identity: identity(part.resource()),
                 timeseries: &mut timeseries,
+                starts,
                 time,
             };
             for counted in histograms {
@@ -206,6 +210,7 @@ struct Translator<'a> {
     common: LabelSet,
     identity: LabelSet,
     timeseries: &'a mut Vec<TimeSeries>,
+    starts: &'a dyn Starts,
     time: i64,
 }
 
@@ -214,22 +219,35 @@ impl Translator<'_> {
         clippy::cast_precision_loss,
         reason = "a sample is a floating-point number"
     )]
-    fn metric(&mut self, metric: &Metric) {
+    fn metric(&mut self, scope: &str, metric: &Metric) {
         match metric.data() {
-            AggregatedMetrics::U64(data) => self.data(metric, data, |value| value as f64),
-            AggregatedMetrics::I64(data) => self.data(metric, data, |value| value as f64),
-            AggregatedMetrics::F64(data) => self.data(metric, data, |value| value),
+            AggregatedMetrics::U64(data) => self.data(scope, metric, data, |value| value as f64),
+            AggregatedMetrics::I64(data) => self.data(scope, metric, data, |value| value as f64),
+            AggregatedMetrics::F64(data) => self.data(scope, metric, data, |value| value),
         }
     }
 
-    fn data<T: Copy>(&mut self, metric: &Metric, data: &MetricData<T>, double: fn(T) -> f64) {
+    fn data<T: Copy>(
+        &mut self,
+        scope: &str,
+        metric: &Metric,
+        data: &MetricData<T>,
+        double: fn(T) -> f64,
+    ) {
+        let (starts, now) = (self.starts, self.time);
+        let has_own = starts.has_measured(scope, metric.name());
+        let time = |attributes: &mut dyn Iterator<Item = &KeyValue>| {
+            let own = has_own.then(|| starts.measured(scope, metric.name(), attributes));
+            own.flatten().map_or(now, millis)
+        };
         match data {
             MetricData::Gauge(gauge) => {
                 let name = self
                     .rules
                     .name(metric.name(), metric.unit(), AggregationKind::Gauge);
                 for point in gauge.data_points() {
-                    self.push(&name, point.attributes(), double(point.value()));
+                    let time = time(&mut point.attributes());
+                    self.push_at(&name, point.attributes(), double(point.value()), time);
                 }
             }
             MetricData::Sum(sum) => {
@@ -239,7 +257,8 @@ impl Translator<'_> {
                 };
                 let name = self.rules.name(metric.name(), metric.unit(), kind);
                 for point in sum.data_points() {
-                    self.push(&name, point.attributes(), double(point.value()));
+                    let time = time(&mut point.attributes());
+                    self.push_at(&name, point.attributes(), double(point.value()), time);
                 }
             }
             MetricData::Histogram(histogram) => {
@@ -256,8 +275,18 @@ impl Translator<'_> {
     }
 
     fn push<'p>(&mut self, name: &str, attributes: impl Iterator<Item = &'p KeyValue>, value: f64) {
+        self.push_at(name, attributes, value, self.time);
+    }
+
+    fn push_at<'p>(
+        &mut self,
+        name: &str,
+        attributes: impl Iterator<Item = &'p KeyValue>,
+        value: f64,
+        time: i64,
+    ) {
         let labels = self.labels(name, attributes);
-        self.timeseries.push(one(labels, value, self.time));
+        self.timeseries.push(one(labels, value, time));
     }
 
     #[expect(

@@ -7,7 +7,7 @@ use opentelemetry_sdk::{
     metrics::{SdkMeterProvider, data::ResourceMetrics, reader::MetricReader as _},
 };
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
     message::{Label, Sample, TimeSeries, WriteRequest},
@@ -15,7 +15,7 @@ use super::{
     series::{Converted, NamingRules, Written},
     stale::LastSeries,
 };
-use crate::delivery::testing::Reader;
+use crate::{delivery::testing::Reader, pipeline::Starts};
 
 /// A total, a gauge with an unusual attribute and a histogram, of a target with a name.
 fn metrics() -> ResourceMetrics {
@@ -55,7 +55,7 @@ fn metrics() -> ResourceMetrics {
 
 /// Each series as `{name="value",…} value`, sorted.
 fn texts(rules: &NamingRules) -> Vec<String> {
-    let Written { request, scopes } = rules.request(&[metrics()], &[], 1_700_000_000_001);
+    let Written { request, scopes } = rules.request(&[metrics()], &[], &(), 1_700_000_000_001);
     let series: usize = scopes.iter().map(|(_, series)| series).sum();
     assert_eq!(series, request.timeseries.len(), "each series has a scope");
     let times = request
@@ -80,6 +80,47 @@ fn text(series: &TimeSeries) -> String {
     let labels = labels.map(|label| format!("{}={}", label.name, label.value));
     let labels: Vec<_> = labels.collect();
     format!("{} {}", labels.join(","), series.samples[0].value)
+}
+
+/// The gauge was measured at the third second.
+#[derive(Debug)]
+struct Measured;
+
+impl Starts for Measured {
+    fn known(
+        &self,
+        _: &str,
+        _: &str,
+        _: &mut dyn Iterator<Item = &KeyValue>,
+    ) -> Option<SystemTime> {
+        None
+    }
+
+    fn has_measured(&self, scope: &str, metric: &str) -> bool {
+        (scope, metric) == ("test", "a.gauge")
+    }
+
+    fn measured(
+        &self,
+        _: &str,
+        _: &str,
+        _: &mut dyn Iterator<Item = &KeyValue>,
+    ) -> Option<SystemTime> {
+        Some(UNIX_EPOCH + Duration::from_secs(3))
+    }
+}
+
+#[test]
+fn a_value_has_the_time_at_which_it_was_measured() {
+    let rules = NamingRules::default();
+    let written = rules.request(&[metrics()], &[], &Measured, 7000);
+    let series = &written.request.timeseries;
+    let mut times: Vec<_> = series.iter().map(|of| of.samples[0].timestamp).collect();
+    times.sort_unstable();
+    times.dedup();
+    assert_eq!(times, [3000, 7000]);
+    let own = series.iter().find(|of| of.samples[0].timestamp == 3000);
+    assert!(text(own.unwrap()).contains("__name__=a_gauge"));
 }
 
 #[test]

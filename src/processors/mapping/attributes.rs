@@ -49,6 +49,10 @@ impl Walk<'_, '_> {
                     None => key,
                 }
             }
+            AttributeSource::RequestKey => {
+                let missing = || ElementProblem::new(ProblemReason::Missing, "@key");
+                self.requested_for.ok_or_else(missing)?.key.as_str().into()
+            }
             AttributeSource::Path { origin, path } => {
                 let found = self.find_one(path, self.origin(*origin))?;
                 value::text(found).ok_or_else(|| {

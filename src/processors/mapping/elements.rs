@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::{ElementProblem, Mapper};
 use crate::{
-    definition::{Elements, Hit, Instrument, Level, MappingRule, Origin, Path, Steps},
+    definition::{
+        Elements, Hit, Instrument, Level, MappingRule, Origin, Path, RequestElement, Steps,
+    },
     pipeline::{Problem, ProblemReason},
 };
 
@@ -16,6 +18,8 @@ pub(super) struct Walk<'m, 'd> {
     pub(super) rule: &'m MappingRule,
     pub(super) instrument: &'m Instrument,
     pub(super) document: &'m Value,
+    /// The element that the request was made for.
+    pub(super) requested_for: Option<&'m RequestElement>,
     /// What is left of them for the rule.
     pub(super) steps: &'m Steps,
     /// The element of each level that was entered, from the outermost.
@@ -98,9 +102,10 @@ impl<'m> Walk<'m, '_> {
             return Some(());
         };
         let has_steps = problem.reason != ProblemReason::Steps;
-        let is_expected = self.rule.optional && problem.reason == ProblemReason::Missing;
-        if !is_expected {
-            self.note(problem, 1);
+        let is_missing = problem.reason == ProblemReason::Missing;
+        if !(self.rule.optional && is_missing) {
+            let is_gap = is_missing && self.rule.levels.is_empty();
+            self.note_as(problem, 1, is_gap);
         }
         // Those that follow have no steps left either.
         has_steps.then_some(())
@@ -121,7 +126,8 @@ impl<'m> Walk<'m, '_> {
             (Ok(false), _) => return,
             (Err(error), _) => ElementProblem::too_many_steps(path, error),
         };
-        self.note(problem, 1);
+        let is_gap = problem.reason == ProblemReason::Missing && self.elements.is_empty();
+        self.note_as(problem, 1, is_gap);
     }
 
     fn has_elements(&self, path: &Path, parent: &Value) -> bool {
@@ -133,6 +139,7 @@ impl<'m> Walk<'m, '_> {
     pub(super) fn origin(&self, origin: Origin) -> &'m Value {
         match origin {
             Origin::Document => self.document,
+            Origin::Request => self.requested_for.map_or(self.document, |of| &of.value),
             Origin::Level(level) => self
                 .elements
                 .get(level)
@@ -141,13 +148,19 @@ impl<'m> Walk<'m, '_> {
     }
 
     pub(super) fn note(&mut self, problem: ElementProblem, count: u64) {
+        self.note_as(problem, count, false);
+    }
+
+    /// Notes a problem, which may be that the whole document has nothing for the rule.
+    fn note_as(&mut self, problem: ElementProblem, count: u64, is_gap: bool) {
         let ElementProblem { reason, detail } = problem;
-        self.mapper.readings.problems.push(Problem {
+        let problem = Problem {
             rule: self.index,
             instrument: self.rule.instrument,
             reason,
             count,
             detail,
-        });
+        };
+        self.mapper.note(problem, is_gap);
     }
 }

@@ -6,14 +6,11 @@ use serde_json::Value;
 
 use crate::{
     definition::{
-        AttributeSource, Definition, Elements, Hit, Level, MappingRule, Origin, Path, Steps,
+        AttributeSource, Definition, Elements, Hit, Level, MappingRule, Origin, Path,
+        RequestElement, Steps, ValueSource, listed_keys,
     },
-    pipeline::{Poll, Problem, ProblemReason},
-    yaml::nearest,
+    pipeline::{Document, Poll, Problem, ProblemReason},
 };
-
-/// The number of keys to list if none is near.
-const KEYS_MAX: usize = 8;
 
 /// Why a path found nothing in the bodies of `poll`, with the nearest key that exists; none if the
 /// problem is another one, or it takes too many steps to find out.
@@ -25,30 +22,42 @@ pub fn explain(definition: &Definition, poll: &Poll, problem: &Problem) -> Optio
         let rule = definition.start.as_ref()?;
         let body = poll.endpoints.get(rule.endpoint)?.body()?;
         let (document, steps) = (body.document()?, Steps::for_document(body.size));
-        return hint(&rule.path, &document, &steps);
+        return rule.path.hint(&document, &steps);
     };
     let body = poll.endpoints.get(rule.endpoint)?.body()?;
-    let (document, steps) = (body.document()?, Steps::for_document(body.size));
-    why_missing(rule, &document, &problem.detail, &steps)
+    if body.has_parts() {
+        let mut hint = None;
+        body.for_each_part(|part| {
+            if hint.is_none() {
+                hint = why_missing(rule, part, &problem.detail);
+            }
+        });
+        return hint;
+    }
+    let document = body.document()?;
+    why_missing(rule, &Document::only(&document, body.size), &problem.detail)
 }
 
 /// Why the path `text` of a rule found nothing in `document`; none if it is not a path of the rule,
 /// or finds something everywhere.
-fn why_missing(rule: &MappingRule, document: &Value, text: &str, steps: &Steps) -> Option<String> {
+fn why_missing(rule: &MappingRule, document: &Document<'_>, text: &str) -> Option<String> {
     let mut search = Search {
         rule,
-        document,
+        document: document.value,
+        requested_for: document.element,
         text,
-        steps,
+        steps: &Steps::for_document(document.text_bytes),
         elements: Vec::new(),
     };
-    search.level(document)
+    search.level(document.value)
 }
 
 /// Looks for the place at which a path finds nothing.
 struct Search<'s> {
     rule: &'s MappingRule,
     document: &'s Value,
+    /// The element that the request was made for.
+    requested_for: Option<&'s RequestElement>,
     /// What the problem says of the path.
     text: &'s str,
     steps: &'s Steps,
@@ -65,7 +74,7 @@ impl<'s> Search<'s> {
         let found = path.elements(parent, rule.max_series, self.steps);
         let Elements { hits, total } = found.ok()?;
         if path.text() == self.text && total == 0 {
-            return hint(path, parent, self.steps);
+            return path.hint(parent, self.steps);
         }
         let is_about_keys = |rest: &str| rest.starts_with(": no key matches");
         if self
@@ -73,7 +82,10 @@ impl<'s> Search<'s> {
             .strip_prefix(path.text())
             .is_some_and(is_about_keys)
         {
-            return Some(format!("there are {}", listed(hits.iter().filter_map(key))));
+            return Some(format!(
+                "there are {}",
+                listed_keys(hits.iter().filter_map(key))
+            ));
         }
         for hit in hits.into_iter().filter(|hit| is_wanted(level, hit)) {
             self.elements.push(hit);
@@ -90,15 +102,26 @@ impl<'s> Search<'s> {
         let rule = self.rule;
         let of_attributes = rule.attributes.iter().filter_map(|of| match &of.source {
             AttributeSource::Path { origin, path } => Some((path, self.origin(*origin))),
-            AttributeSource::Literal(_) | AttributeSource::Key { .. } => None,
+            AttributeSource::Literal(_)
+            | AttributeSource::Key { .. }
+            | AttributeSource::RequestKey => None,
         });
         let value = rule.value.path().map(|path| (path, element));
-        let mut all = value.into_iter().chain(of_attributes);
+        let time = rule
+            .time
+            .as_ref()
+            .map(|of| (&of.path, self.origin(of.origin)));
+        let buckets = self.buckets(element);
+        let mut all = value
+            .into_iter()
+            .chain(of_attributes)
+            .chain(time)
+            .chain(buckets);
         let (path, within) = all.find(|(path, within)| {
             let is_missing = || matches!(path.one(within, self.steps), Ok(None));
             path.text() == self.text && is_missing()
         })?;
-        let hint = hint(path, within, self.steps)?;
+        let hint = path.hint(within, self.steps)?;
         match rule.levels.last() {
             Some(level) if is_in_members(path, within, self.steps) => Some(format!(
                 "{hint} its members have it; to select all members, add `[*]`: `for_each: {}[*]`",
@@ -108,9 +131,24 @@ impl<'s> Search<'s> {
         }
     }
 
+    /// The paths of a histogram that the body holds, each with what it begins at.
+    fn buckets(&self, element: &'s Value) -> Vec<(&'s Path, &'s Value)> {
+        let ValueSource::Buckets(buckets) = &self.rule.value else {
+            return Vec::new();
+        };
+        let found = buckets.path.elements(element, 1, self.steps);
+        let found = found.unwrap_or_default();
+        let first = found.hits.first().map(|hit| hit.value);
+        let of_bucket = buckets.upper_bound.iter().chain([&buckets.count]);
+        let of_bucket = of_bucket.filter_map(|path| Some((path, first?)));
+        let sum = buckets.sum.iter().map(|path| (path, element));
+        of_bucket.chain(sum).collect()
+    }
+
     fn origin(&self, origin: Origin) -> &'s Value {
         match origin {
             Origin::Document => self.document,
+            Origin::Request => self.requested_for.map_or(self.document, |of| &of.value),
             Origin::Level(level) => {
                 let element = self.elements.get(level);
                 element.map_or(self.document, |hit| hit.value)
@@ -128,14 +166,6 @@ fn key<'a>(hit: &Hit<'a>) -> Option<Cow<'a, str>> {
     hit.key.map(|key| key.text())
 }
 
-/// Some of these, and whether there are more.
-fn listed<'a>(keys: impl Iterator<Item = Cow<'a, str>>) -> String {
-    let mut keys = keys.peekable();
-    let some: Vec<_> = keys.by_ref().take(KEYS_MAX).collect();
-    let more = if keys.peek().is_some() { ", …" } else { "" };
-    format!("{}{more}", some.join(", "))
-}
-
 /// Whether the path finds something below the members of `element`.
 fn is_in_members(path: &Path, element: &Value, steps: &Steps) -> bool {
     let finds = |inner: &Value| matches!(path.one(inner, steps), Ok(Some(_)));
@@ -146,56 +176,6 @@ fn is_in_members(path: &Path, element: &Value, steps: &Steps) -> bool {
     }
 }
 
-/// What `document` has at the place where `path` ends.
-fn hint(path: &Path, document: &Value, steps: &Steps) -> Option<String> {
-    let mut parent = document;
-    for (prefix, segment) in path.prefixes() {
-        parent = match prefix.first(document, steps).ok()? {
-            Some(found) => found,
-            None => {
-                return Some(match segment.keys().as_deref() {
-                    Some([key]) => absent(key, parent),
-                    _ => chosen_none(&segment, parent),
-                });
-            }
-        };
-    }
-    let found = path.one(document, steps);
-    matches!(found, Ok(None)).then(|| "it is null".to_owned())
-}
-
-/// The message for a wildcard, a slice or a filter that selected nothing.
-fn chosen_none(segment: &Path, parent: &Value) -> String {
-    let segment = segment.text().trim_start_matches('$');
-    match parent {
-        Value::Array(items) => format!("`{segment}` finds none in an array of {}", items.len()),
-        Value::Object(members) => {
-            format!("`{segment}` finds none in an object of {}", members.len())
-        }
-        Value::Null => format!("`{segment}` of null"),
-        _ => format!("`{segment}` of a scalar"),
-    }
-}
-
-fn absent(key: &str, parent: &Value) -> String {
-    match parent {
-        Value::Object(members) => {
-            let keys: Vec<_> = members.keys().map(String::as_str).collect();
-            match nearest(key, &keys) {
-                Some(near) => format!("no `{key}`; did you mean `{near}`?"),
-                None if keys.is_empty() => format!("no `{key}` in an empty object"),
-                None => {
-                    let listed = listed(keys.into_iter().map(Cow::from));
-                    format!("no `{key}`; there are {listed}")
-                }
-            }
-        }
-        Value::Array(items) => format!("no `{key}` in an array of {}", items.len()),
-        Value::Null => format!("no `{key}` in null"),
-        _ => format!("no `{key}` in a scalar"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -203,45 +183,12 @@ mod tests {
     use super::*;
     use crate::definition::from_text;
 
-    #[test]
-    fn the_hint_names_the_nearest_key() {
-        let document = json!({
-            "packets": {"dropped": null, "processed": 1},
-            "list": [1],
-            "jobs": [{"state": "on", "tags": []}],
-        });
-        for (path, expected) in [
-            ("$.packets.droped", "no `droped`; did you mean `dropped`?"),
-            ("$.packets.dropped", "it is null"),
-            ("$.bytes", "no `bytes`; there are jobs, list, packets"),
-            ("$.list[3]", "no `3` in an array of 1"),
-            ("$.packets.processed.x", "no `x` in a scalar"),
-            ("$.packets.dropped.x", "no `x` in null"),
-            ("$.lists[*]", "no `lists`; did you mean `list`?"),
-            ("$.jobs[*].stat", "no `stat`; did you mean `state`?"),
-            (
-                "$.jobs[?@.state == 'off']",
-                "`[?@.state == 'off']` finds none in an array of 1",
-            ),
-            ("$.jobs[*].tags[*]", "`[*]` finds none in an array of 0"),
-            ("$.list[0][*]", "`[*]` of a scalar"),
-        ] {
-            let parsed = Path::parse(path).unwrap();
-            assert_eq!(
-                hint(&parsed, &document, &Steps::for_document(0)).as_deref(),
-                Some(expected),
-                "{path}"
-            );
-        }
-    }
-
     fn why(metric: &str, text: &str, document: &Value) -> Option<String> {
         let yaml = format!(
             "endpoints: {{e: {{path: /}}}}\nmetrics: [{{name: m, instrument: gauge, {metric}}}]\n"
         );
         let definition = from_text("test", "test.yaml", &yaml).unwrap();
-        let steps = Steps::for_document(0);
-        why_missing(&definition.rules[0], document, text, &steps)
+        why_missing(&definition.rules[0], &Document::only(document, 0), text)
     }
 
     #[test]

@@ -8,19 +8,31 @@ mod element;
 mod elements;
 mod explain;
 mod histogram;
+mod join;
 mod seen;
 mod start;
 mod value;
 
-use serde_json::Value;
-
 use crate::{
-    definition::{Definition, InstrumentKind, MappingRule, NotOne, Path, Steps, TooManySteps},
-    pipeline::{Poll, Problem, ProblemReason, Reading, Readings},
+    definition::{
+        Definition, InstrumentKind, MappingRule, NotOne, Number, Path, Steps, TooManySteps,
+    },
+    pipeline::{Body, Document, DocumentMapping, Poll, Problem, ProblemReason, Reading, Readings},
 };
 
 pub use self::explain::explain;
-use self::{elements::Walk, seen::Seen};
+use self::{
+    elements::Walk,
+    join::{join, map_part},
+    seen::Seen,
+};
+
+/// Maps documents one by one, for receivers.
+pub const DOCUMENTS: DocumentMapping = DocumentMapping {
+    whole: map_document,
+    part: map_part,
+    join,
+};
 
 /// Takes the readings of all bodies out of `poll`. A body without readings is parsed and mapped now.
 pub fn map(definition: &Definition, poll: &mut Poll) -> Readings {
@@ -29,10 +41,9 @@ pub fn map(definition: &Definition, poll: &mut Poll) -> Readings {
         let Some(body) = polled.body_mut() else {
             continue;
         };
-        let (size, received) = (body.size, body.received);
-        let again = |document: Value| map_document(definition, endpoint, &document, size);
+        let received = body.received;
         let readings = body.take_readings();
-        if let Some(mut readings) = readings.or_else(|| body.document().map(again)) {
+        if let Some(mut readings) = readings.or_else(|| map_body(definition, endpoint, body)) {
             readings.start = readings.start.map(|start| start.resolved(received));
             all.append(readings);
         }
@@ -43,23 +54,29 @@ pub fn map(definition: &Definition, poll: &mut Poll) -> Readings {
     all
 }
 
-/// Maps the document of one endpoint. Its text has `text_bytes`, which limits the steps of a path.
-pub fn map_document(
-    definition: &Definition,
-    endpoint: usize,
-    document: &Value,
-    text_bytes: usize,
-) -> Readings {
+/// Maps a body of one endpoint. `None` if its text cannot be parsed.
+fn map_body(definition: &Definition, endpoint: usize, body: &Body) -> Option<Readings> {
+    if body.has_parts() {
+        let mut parts = Vec::new();
+        let is_whole = body.for_each_part(|part| parts.push(map_part(definition, endpoint, part)));
+        return is_whole.then(|| join(definition, endpoint, parts));
+    }
+    let document = body.document()?;
+    let document = Document::only(&document, body.size);
+    Some(map_document(definition, endpoint, &document))
+}
+
+/// Maps the only document of one endpoint.
+pub fn map_document(definition: &Definition, endpoint: usize, document: &Document<'_>) -> Readings {
     let mut mapper = Mapper::new(definition);
     for (index, rule) in definition.rules.iter().enumerate() {
         if rule.endpoint == endpoint {
-            let steps = Steps::for_document(text_bytes);
-            mapper.apply(index, rule, document, &steps);
+            mapper.apply(index, rule, document);
         }
     }
     let start = definition.start.as_ref();
     if let Some(rule) = start.filter(|of| of.endpoint == endpoint) {
-        mapper.start(rule, document, &Steps::for_document(text_bytes));
+        mapper.start(rule, document);
     }
     mapper.readings
 }
@@ -96,6 +113,8 @@ struct Mapper<'d> {
     definition: &'d Definition,
     readings: Readings,
     seen: Seen,
+    /// Where the document is one of several: that it has nothing for the rule that is applied.
+    gap: Option<Option<Problem>>,
 }
 
 /// Why one element gave no reading.
@@ -132,11 +151,12 @@ impl<'d> Mapper<'d> {
             definition,
             readings: Readings::default(),
             seen: Seen::default(),
+            gap: None,
         }
     }
 
     /// Applies a rule, which stands at `index` in the definition, to a document.
-    fn apply(&mut self, index: usize, rule: &MappingRule, document: &Value, steps: &Steps) {
+    fn apply(&mut self, index: usize, rule: &MappingRule, document: &Document<'_>) {
         let Some(instrument) = self.definition.instruments.get(rule.instrument) else {
             return;
         };
@@ -145,13 +165,23 @@ impl<'d> Mapper<'d> {
             index,
             rule,
             instrument,
-            document,
-            steps,
+            document: document.value,
+            requested_for: document.element,
+            steps: &Steps::for_document(document.text_bytes),
             elements: Vec::new(),
             given: 0,
             over: 0,
         };
         walk.all();
+    }
+
+    /// Notes a problem. Where the document is one of several, it may be that another one has what
+    /// this one lacks.
+    fn note(&mut self, problem: Problem, is_gap: bool) {
+        match &mut self.gap {
+            Some(gap) if is_gap => *gap = Some(problem),
+            _ => self.readings.problems.push(problem),
+        }
     }
 
     /// Adds an observation of a histogram, of which a series may have many.
@@ -163,7 +193,8 @@ impl<'d> Mapper<'d> {
     fn push(&mut self, reading: Reading) -> Result<(), ElementProblem> {
         let instruments = &self.definition.instruments;
         let name_of = |index: usize| instruments.get(index).map(|of| of.name.as_str());
-        if !self.seen.is_new(&reading, &self.readings.values, name_of) {
+        let known = self.seen.known(&reading, &self.readings.values, name_of);
+        if known.is_some() {
             let attributes = reading.attributes.iter();
             let texts: Vec<_> = attributes
                 .map(|a| format!("{}={}", a.key, a.value))
@@ -173,6 +204,33 @@ impl<'d> Mapper<'d> {
         }
         self.readings.values.push(reading);
         Ok(())
+    }
+
+    /// Adds a count to that of the same series, or as a new series if there is room. False if there
+    /// is no room.
+    fn count(&mut self, reading: Reading, room: &mut usize) -> bool {
+        let instruments = &self.definition.instruments;
+        let name_of = |index: usize| instruments.get(index).map(|of| of.name.as_str());
+        let known = self.seen.known(&reading, &self.readings.values, name_of);
+        match known.and_then(|index| self.readings.values.get_mut(index)) {
+            Some(known) => known.value = sum(known.value, reading.value),
+            None if *room == 0 => return false,
+            None => {
+                *room -= 1;
+                self.readings.values.push(reading);
+            }
+        }
+        true
+    }
+}
+
+/// The sum of two counts, whose instrument may make doubles of them.
+fn sum(one: Number, other: Number) -> Number {
+    match (one, other) {
+        (Number::Unsigned(one), Number::Unsigned(other)) => {
+            Number::Unsigned(one.saturating_add(other))
+        }
+        (one, other) => Number::Double(one.as_f64() + other.as_f64()),
     }
 }
 

@@ -16,28 +16,29 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Notes the series of a reading that may come next; false if `readings` have it already.
-    /// `name_of` gives the name of an instrument.
-    pub(super) fn is_new<'n>(
+    /// Notes the series of a reading that may come next, or gives the index of the one in `readings`
+    /// that is of the same series. `name_of` gives the name of an instrument.
+    pub(super) fn known<'n>(
         &mut self,
         new: &Reading,
         readings: &[Reading],
         name_of: impl Fn(usize) -> Option<&'n str>,
-    ) -> bool {
+    ) -> Option<usize> {
         let name = name_of(new.instrument);
         let mut hash = self.hashing.hash_one((name, &new.attributes));
         loop {
             match self.readings.entry(hash) {
                 Entry::Vacant(free) => {
                     free.insert(readings.len());
-                    return true;
+                    return None;
                 }
                 Entry::Occupied(known) => {
-                    let is_it = readings.get(*known.get()).is_some_and(|known| {
+                    let index = *known.get();
+                    let is_it = readings.get(index).is_some_and(|known| {
                         name_of(known.instrument) == name && known.attributes == new.attributes
                     });
                     if is_it {
-                        return false;
+                        return Some(index);
                     }
                     hash = hash.wrapping_add(1);
                 }

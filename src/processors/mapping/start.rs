@@ -10,22 +10,26 @@ use super::{
 };
 use crate::{
     definition::{StartRule, Steps},
-    pipeline::{Problem, ProblemReason, ProcessStart},
+    pipeline::{Document, Problem, ProblemReason, ProcessStart},
 };
 
 impl Mapper<'_> {
     /// Reads it from a document.
-    pub(super) fn start(&mut self, rule: &StartRule, document: &Value, steps: &Steps) {
-        match read(rule, document, steps) {
+    pub(super) fn start(&mut self, rule: &StartRule, document: &Document<'_>) {
+        let steps = Steps::for_document(document.text_bytes);
+        match read(rule, document.value, &steps) {
             Ok(start) => self.readings.start = start,
             Err(problem) if rule.optional && problem.reason == ProblemReason::Missing => {}
-            Err(ElementProblem { reason, detail }) => self.readings.problems.push(Problem {
-                rule: self.definition.rules.len(),
-                instrument: self.definition.instruments.len(),
-                reason,
-                count: 1,
-                detail,
-            }),
+            Err(ElementProblem { reason, detail }) => {
+                let problem = Problem {
+                    rule: self.definition.rules.len(),
+                    instrument: self.definition.instruments.len(),
+                    reason,
+                    count: 1,
+                    detail,
+                };
+                self.note(problem, reason == ProblemReason::Missing);
+            }
         }
     }
 }

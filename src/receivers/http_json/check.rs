@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::config::{Config, TargetConfig};
+use super::{
+    config::{Config, TargetConfig},
+    poll::exchanges::AT_ONCE,
+};
 use crate::{
     client::headers,
     definition::{self, Definition, LoadError},
     resilience::{
-        feasibility::{self, FeasibilityInput, Severity},
+        feasibility::{self, EndpointRequests, FeasibilityInput, Severity},
         instances::INSTANCES_MAX,
     },
-    settings::HttpUrl,
+    settings::TargetUrl,
     telemetry::chain,
     yaml::{Cursor, Diagnostics, list, nearest},
 };
@@ -92,7 +95,9 @@ impl Config {
             cache: self.cache,
             freshness_objective: self.freshness_objective,
             targets: &targets.collect::<Vec<_>>(),
-            endpoints: definition.map_or(1, |definition| definition.endpoints.len()),
+            endpoints: &definition
+                .map(|definition| self.requests(&definition))
+                .unwrap_or_default(),
         };
         for finding in feasibility::check(&plan) {
             match finding.severity {
@@ -103,9 +108,24 @@ impl Config {
         }
     }
 
+    /// The requests of each endpoint of a definition.
+    pub fn requests(&self, definition: &Definition) -> Vec<EndpointRequests> {
+        let endpoints = definition.endpoints.iter();
+        let requests = endpoints.map(|endpoint| {
+            let pages = endpoint.pages.as_ref().map_or(1, |pages| pages.max);
+            let elements = endpoint.derivation.as_ref().map_or(1, |of| of.max);
+            EndpointRequests {
+                name: endpoint.id.to_string(),
+                every: endpoint.every(self.collection_interval.get()),
+                in_a_row: pages.saturating_mul(elements.div_ceil(AT_ONCE)) as u64,
+            }
+        });
+        requests.collect()
+    }
+
     fn check_client(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
         self.auth.check(at, diagnostics);
-        let encrypted = |target: &TargetConfig| target.urls().any(HttpUrl::is_https);
+        let encrypted = |target: &TargetConfig| target.urls().any(TargetUrl::is_https);
         let tls = self.tls.check_for_urls(self.targets.iter().any(encrypted));
         let headers = headers::parse(&self.headers).err();
         for mistake in tls.into_iter().chain(headers) {
@@ -217,7 +237,7 @@ impl Config {
 impl TargetConfig {
     /// The name of the target, and the `host:port` of each instance.
     pub(crate) fn hosts(&self) -> (String, Vec<String>) {
-        let hosts = self.urls().map(HttpUrl::address);
+        let hosts = self.urls().map(TargetUrl::address);
         (self.display_name(), hosts.collect())
     }
 

@@ -19,7 +19,7 @@ use crate::{
     },
     resilience::simulation::SimulationSettings,
     runtime::Tasks,
-    settings::{BuildError, ExtensionUse, HttpUrl},
+    settings::{BuildError, ExtensionUse, TargetUrl},
     yaml::{self, Cursor, Diagnostics, Foreign, ForeignKey},
 };
 
@@ -91,7 +91,7 @@ fn decode_preset(
 
 impl Config {
     /// A receiver with one target.
-    pub fn for_url(url: HttpUrl, definition: Option<&str>) -> Self {
+    pub fn for_url(url: TargetUrl, definition: Option<&str>) -> Self {
         Self {
             targets: vec![TargetConfig::at(url)],
             definition: definition.map(str::to_owned).into_iter().collect(),
@@ -130,10 +130,12 @@ impl ReceiverConfig for Config {
     /// Of several definitions the first one counts.
     fn simulation(&self) -> Result<Option<SimulationSettings>, BuildError> {
         let definition = self.definition.first().map(|name| definition::load(name));
-        let endpoints = definition.transpose()?.map(|definition| {
+        let definition = definition.transpose()?;
+        let endpoints = definition.as_ref().map(|definition| {
             let ids = definition.endpoints.iter().map(|e| e.id.clone());
             ids.collect()
         });
+        let requests = definition.map(|definition| self.requests(&definition));
         let targets = self.targets.iter().map(TargetConfig::hosts);
         Ok(Some(SimulationSettings {
             interval: self.collection_interval,
@@ -145,6 +147,7 @@ impl ReceiverConfig for Config {
             freshness_objective: self.freshness_objective,
             targets: targets.collect(),
             endpoints: endpoints.unwrap_or_default(),
+            requests: requests.unwrap_or_default(),
         }))
     }
 

@@ -19,7 +19,7 @@ use crate::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         per_instance::PerInstance,
     },
-    settings::{ByteSize, Duration, ExtensionUse, Headers, HttpUrl, REDACTED},
+    settings::{ByteSize, Duration, ExtensionUse, Headers, REDACTED, TargetUrl},
     telemetry::target_metrics::MetricsLevel,
 };
 
@@ -117,17 +117,19 @@ pub struct Config {
     {"required": ["endpoints", "mode", "name"]},
 ]))]
 pub struct TargetConfig {
-    /// The base URL. The paths of the definition are appended to it.
+    /// The base URL, to which the paths of the definition are appended; or a Unix socket, such as
+    /// `unix:///run/podman/podman.sock`, which is asked as `localhost`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<HttpUrl>,
+    pub endpoint: Option<TargetUrl>,
     /// The base URLs of several instances, in place of `endpoint`. `mode` says how they are
     /// related.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub endpoints: Vec<HttpUrl>,
+    pub endpoints: Vec<TargetUrl>,
     /// How several `endpoints` are related.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// The name of the target in labels. Default: `host:port` of the endpoint.
+    /// The name of the target in labels. Default: `host:port` of the endpoint, or the path of the
+    /// Unix socket.
     #[serde(default)]
     pub name: Option<String>,
     /// Labels of all series of the target. They are also attributes of its Resource.
@@ -263,7 +265,7 @@ impl Config {
 
 impl TargetConfig {
     /// A target with one instance, without a configured name or labels.
-    pub fn at(endpoint: HttpUrl) -> Self {
+    pub fn at(endpoint: TargetUrl) -> Self {
         Self {
             endpoint: Some(endpoint),
             endpoints: Vec::new(),
@@ -275,7 +277,7 @@ impl TargetConfig {
     }
 
     /// A pool of these instances, without a configured name or labels.
-    pub fn pool(endpoints: Vec<HttpUrl>) -> Self {
+    pub fn pool(endpoints: Vec<TargetUrl>) -> Self {
         Self {
             endpoint: None,
             endpoints,
@@ -291,7 +293,7 @@ impl TargetConfig {
         if self.endpoints.is_empty() {
             return vec![self.clone()];
         }
-        let alone = |url: &HttpUrl| Self {
+        let alone = |url: &TargetUrl| Self {
             name: Some(format!("{}@{}", self.display_name(), url.address())),
             labels: self.labels.clone(),
             auth: self.auth.clone(),
@@ -301,7 +303,7 @@ impl TargetConfig {
     }
 
     /// The base URL of each instance.
-    pub fn urls(&self) -> impl Iterator<Item = &HttpUrl> {
+    pub fn urls(&self) -> impl Iterator<Item = &TargetUrl> {
         self.endpoint.iter().chain(&self.endpoints)
     }
 
@@ -318,7 +320,7 @@ impl TargetConfig {
     }
 
     /// The base URLs, of which there is at least one.
-    pub(super) fn instances(&self) -> Option<PerInstance<&HttpUrl>> {
+    pub(super) fn instances(&self) -> Option<PerInstance<&TargetUrl>> {
         let mut urls = self.urls();
         let first = urls.next()?;
         Some(PerInstance::new(first, urls.collect()))
@@ -327,7 +329,7 @@ impl TargetConfig {
     /// The key that assigns it to a shard: its address, or the name of a pool, whose instances
     /// change.
     fn shard_key(&self) -> String {
-        let address = || self.urls().next().map(HttpUrl::address);
+        let address = || self.urls().next().map(TargetUrl::address);
         match self.is_pool() {
             true => self.display_name(),
             false => address().unwrap_or_default(),
@@ -336,7 +338,7 @@ impl TargetConfig {
 
     /// The name in labels: as configured, or `host:port`.
     pub fn display_name(&self) -> String {
-        let address = || self.urls().next().map(HttpUrl::address);
+        let address = || self.urls().next().map(TargetUrl::address);
         self.name.clone().or_else(address).unwrap_or_default()
     }
 }

@@ -60,10 +60,12 @@ pub struct HttpJsonReceiver {
 /// What is said of an endpoint of which a sample has no body.
 pub const NO_SAVED_BODY: &str = sample::NO_SAVED_BODY;
 
+pub use sample::SavedAnswer;
+
 /// A poll made of saved bodies, one for each endpoint of `definition`. An endpoint without one has
 /// failed.
-pub fn sample(definition: &Definition, bodies: Vec<Option<Vec<u8>>>, clock: &Clock) -> Poll {
-    sample::sample(definition, bodies, clock)
+pub fn sample(definition: &Definition, answers: Vec<Option<SavedAnswer>>, clock: &Clock) -> Poll {
+    sample::sample(definition, answers, clock)
 }
 
 impl HttpJsonReceiver {

@@ -14,13 +14,13 @@ use crate::{
     definition::Definition,
     receivers::contract::ReceiverContext,
     resilience::target_resilience::{ReceiverResilience, ResilienceSettings},
-    settings::HttpUrl,
+    settings::TargetUrl,
     telemetry::{chain, target_metrics::MetricsLevel},
 };
 
 /// Makes the client of the target at a URL; for a probe, one that connects to known addresses only.
 pub(crate) type TransportFactory =
-    Arc<dyn Fn(&HttpUrl, Option<Pinned>) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
+    Arc<dyn Fn(&TargetUrl, Option<Pinned>) -> Result<Arc<dyn Transport>, BuildError> + Send + Sync>;
 
 /// What all targets of a receiver have in common.
 pub struct ReceiverSpec {

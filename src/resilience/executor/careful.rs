@@ -10,8 +10,9 @@ use super::{
     sent_attempt::SentAttempt,
 };
 use crate::{
-    pipeline::{ErrorType, PollFailure, PollOutcome},
+    pipeline::{Body, ErrorType, PollFailure, PollOutcome},
     resilience::{
+        cache::{CacheHeaders, Reader},
         caution::{Change, Heard, Next, Steps},
         outcome::ResultClass,
         recorder::{DecisionEvent, DecisionScope},
@@ -36,6 +37,10 @@ pub enum Declined {
     Waiting,
     /// It may have made the host hang.
     Suspect,
+    /// The endpoint whose answer has the elements gave none.
+    Parent,
+    /// That answer has no place for elements.
+    NoElements,
 }
 
 impl Declined {
@@ -48,6 +53,14 @@ impl Declined {
             Self::Suspect => (
                 ErrorType::Suspect,
                 "not polled: the host stopped answering after the last request to this endpoint",
+            ),
+            Self::Parent => (
+                ErrorType::Parent,
+                "not polled: the endpoint of its `for_each`, which has the elements, gave no answer",
+            ),
+            Self::NoElements => (
+                ErrorType::Parent,
+                "not polled: the path of its `for_each` leads to nothing in the answer",
             ),
         };
         PollFailure {
@@ -142,6 +155,29 @@ impl TargetResilience {
             attempts: 0,
             retry_delay: Duration::ZERO,
             stale_age: self.fall_back(endpoint),
+        };
+        in_flight.finish(&polled);
+        polled
+    }
+
+    /// The result of an endpoint that needs no request: there is nothing to ask for.
+    pub fn without_request(&self, endpoint: usize, body: Body) -> PollResult {
+        let in_flight = self.start_poll(endpoint);
+        let now = Instant::now();
+        if let Some(endpoint) = self.lock().endpoints.get_mut(endpoint) {
+            endpoint.slot.clear();
+            match body.to_keep() {
+                Some(kept) => endpoint
+                    .slot
+                    .store(Reader::Poll, now, CacheHeaders::default(), kept),
+                None => endpoint.slot.forgo(Reader::Poll),
+            }
+        }
+        let polled = PollResult {
+            outcome: PollOutcome::Fresh(body),
+            attempts: 0,
+            retry_delay: Duration::ZERO,
+            stale_age: None,
         };
         in_flight.finish(&polled);
         polled

@@ -43,6 +43,10 @@ pub struct AttemptRequest {
     pub instance: usize,
     /// The time limit for connecting, headers, body and decoding.
     pub timeout: Duration,
+    /// When the poll ends, for an attempt that takes several requests.
+    pub deadline: Instant,
+    /// Whether they are made one after the other, with no other request in progress.
+    pub alone: bool,
     /// The cache headers of the cached answer, which make the request conditional.
     pub validators: Option<CacheHeaders>,
 }
@@ -267,6 +271,8 @@ impl TargetResilience {
             return AttemptRequest {
                 instance,
                 timeout: remaining,
+                deadline: poll.deadline,
+                alone: poll.alone,
                 validators: None,
             };
         };
@@ -284,6 +290,8 @@ impl TargetResilience {
         AttemptRequest {
             instance,
             timeout: limit.min(remaining),
+            deadline: poll.deadline,
+            alone: poll.alone,
             validators,
         }
     }

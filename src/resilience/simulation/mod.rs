@@ -13,7 +13,7 @@ use std::time;
 
 use super::{
     config::{self, CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-    feasibility::FeasibilityInput,
+    feasibility::{EndpointRequests, FeasibilityInput},
 };
 use crate::{definition::EndpointId, settings::Duration};
 
@@ -46,6 +46,8 @@ pub struct SimulationSettings {
     pub targets: Vec<(String, Vec<String>)>,
     /// The endpoints that are polled of each target.
     pub endpoints: Vec<EndpointId>,
+    /// How often each of them is polled, and with how many requests.
+    pub requests: Vec<EndpointRequests>,
 }
 
 impl SimulationSettings {
@@ -60,7 +62,7 @@ impl SimulationSettings {
             cache: self.cache,
             freshness_objective: self.freshness_objective,
             targets: &self.targets,
-            endpoints: self.endpoints.len(),
+            endpoints: &self.requests,
         }
     }
 

@@ -108,7 +108,8 @@ impl<'a> Simulation<'a> {
         let (breaker, count) = (&settings.circuit_breaker, settings.endpoints.len());
         let (host, endpoint) = (breaker.host_policy(), breaker.endpoint_policy());
         let ticks = ticks(settings, incident);
-        let endpoints = u32::try_from(count).unwrap_or(u32::MAX);
+        let every = (0..count).map(|endpoint| every(settings, endpoint));
+        let planned = every.map(|every| ticks.div_ceil(every));
         Self {
             statuses: Statuses::new(&settings.retry, breaker),
             retry: settings.retry.policy(),
@@ -127,7 +128,7 @@ impl<'a> Simulation<'a> {
                 .collect(),
             waiting: Vec::new(),
             run: Run {
-                planned_polls: ticks.saturating_mul(endpoints),
+                planned_polls: planned.fold(0, u32::saturating_add),
                 ..Run::default()
             },
             settings,
@@ -284,7 +285,12 @@ impl<'a> Simulation<'a> {
         let (now, interval) = (self.now, self.settings.interval.get());
         let view = self.circuit.view(self.instant(), endpoint);
         let expiry = view.retry_at().map(|retry_at| retry_at - self.origin);
-        let next = interval.saturating_mul(periods(now, interval).saturating_add(1));
+        // One that has no data is polled at the next tick.
+        let passed = match fresh {
+            true => every(self.settings, endpoint),
+            false => 1,
+        };
+        let next = interval.saturating_mul(periods(now, interval).saturating_add(passed));
         self.at(expiry.unwrap_or(next), SimulationEvent::Tick(endpoint));
         let Some(polled) = self.endpoints.get_mut(endpoint) else {
             return;
@@ -329,6 +335,12 @@ impl SimulatedEndpoint {
     }
 }
 
+/// An endpoint is polled at every so many ticks.
+fn every(settings: &SimulationSettings, endpoint: usize) -> u32 {
+    let requests = settings.requests.get(endpoint);
+    requests.map_or(1, |requests| requests.every.max(1))
+}
+
 /// The ticks of an endpoint from before the outage until every breaker could have closed.
 fn ticks(settings: &SimulationSettings, incident: &Incident) -> u32 {
     let (breaker, interval) = (&settings.circuit_breaker, settings.interval.get());
@@ -336,8 +348,10 @@ fn ticks(settings: &SimulationSettings, incident: &Incident) -> u32 {
         true => breaker.max_open_duration.max(breaker.open_duration),
         false => breaker.open_duration,
     };
+    let requests = settings.requests.iter();
+    let rarest = requests.map(|of| of.every).max().unwrap_or(1);
     let calm = interval
-        .saturating_mul(10)
+        .saturating_mul(10.max(rarest.saturating_mul(2)))
         .saturating_add(open.get().saturating_mul(2));
     let end = incident.latest_end(settings).saturating_add(calm);
     periods(end, interval).saturating_add(u32::from(

@@ -1,7 +1,7 @@
 use crate::{
     resilience::{
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
-        feasibility::{FeasibilityFinding, FeasibilityInput, Severity, check},
+        feasibility::{EndpointRequests, FeasibilityFinding, FeasibilityInput, Severity, check},
     },
     settings::Duration,
 };
@@ -15,6 +15,7 @@ struct Settings {
     cache: CacheConfig,
     freshness_objective: Option<Duration>,
     targets: Vec<(String, Vec<String>)>,
+    endpoints: Vec<EndpointRequests>,
 }
 
 fn findings(settings: &Settings) -> Vec<FeasibilityFinding> {
@@ -27,7 +28,7 @@ fn findings(settings: &Settings) -> Vec<FeasibilityFinding> {
         cache: settings.cache,
         freshness_objective: settings.freshness_objective,
         targets: &settings.targets,
-        endpoints: 6,
+        endpoints: &settings.endpoints,
     })
 }
 
@@ -53,6 +54,29 @@ fn the_defaults_fit_together() {
     };
     assert_eq!(ttl.path, ["cache", "ttl"]);
     assert!(ttl.message.contains("15s − 10s = 5s"), "{}", ttl.message);
+}
+
+#[test]
+fn pages_and_rare_polls_are_counted() {
+    let requests = |every, in_a_row| EndpointRequests {
+        name: "hosts".to_owned(),
+        every,
+        in_a_row,
+    };
+    let settings = || Settings {
+        freshness_objective: Some(s(30)),
+        endpoints: vec![requests(4, 1), requests(1, 5000)],
+        ..Settings::default()
+    };
+    assert_eq!(
+        complaints(settings()),
+        [
+            "Warning freshness_objective: cannot be kept for `hosts`: it is polled every 1m, which is \
+             more than 30s",
+            "Warning deadline: has to be enough for 5000 requests of `hosts` in a row, its pages and \
+             elements at most: 13.5s / 5000 = 2 ms for each",
+        ]
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::{
     definition::EndpointId,
     resilience::{
         config::TimeoutConfig,
+        feasibility::EndpointRequests,
         simulation::{
             Incident, Report, Run, SimulatedFault, SimulationSettings, Spread, builtin, incidents,
             run,
@@ -29,6 +30,7 @@ fn settings() -> SimulationSettings {
         endpoints: (0..6)
             .map(|at| EndpointId::from(format!("e{at}").as_str()))
             .collect(),
+        requests: Vec::new(),
     }
 }
 
@@ -48,6 +50,36 @@ fn runs(settings: &SimulationSettings, incident: &Incident) -> Vec<Run> {
     let origin = Instant::now();
     let run = |seed| run(settings, incident, seed, origin);
     (0..300).map(run).collect()
+}
+
+#[test]
+fn an_endpoint_that_is_polled_less_often_gets_fewer_requests() {
+    let incident = Incident {
+        name: String::new(),
+        fault: SimulatedFault::Refuse,
+        endpoint: None,
+        at: None,
+        length: None,
+    };
+    let rare = |every| SimulationSettings {
+        requests: (0..6)
+            .map(|_| EndpointRequests {
+                name: String::new(),
+                every,
+                in_a_row: 1,
+            })
+            .collect(),
+        ..measured()
+    };
+    let planned = |every| run(&rare(every), &incident, 7, Instant::now()).planned_polls;
+    let (often, seldom) = (planned(1), planned(4));
+    assert!(seldom * 3 < often && seldom > 0, "{seldom} of {often}");
+    let run = run(&rare(4), &incident, 7, Instant::now());
+    assert!(
+        run.fresh_polls > 0 && run.fresh_polls <= run.planned_polls,
+        "{run:?}"
+    );
+    assert!(run.recovery.is_some());
 }
 
 /// Mean requests, mean detection, mean and longest recovery, of 300 outages of 240 to 300 s.

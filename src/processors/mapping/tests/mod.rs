@@ -1,5 +1,6 @@
 mod elements;
 mod histograms;
+mod join;
 mod parse;
 mod times;
 
@@ -11,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{

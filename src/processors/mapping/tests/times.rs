@@ -22,7 +22,7 @@ fn a_body_says_when_its_process_began() {
             Some(100),
         ),
         (
-            "start_time: {path: $.t, parse: {as: timestamp, unit: ms}}",
+            "start_time: {path: $.t, parse: {timestamp: {unit: ms}}}",
             json!({"t": "100000"}),
             Some(100),
         ),

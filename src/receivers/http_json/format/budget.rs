@@ -22,7 +22,8 @@ const MEMBER_BYTES: u64 = 144;
 /// A document is larger than its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the document would take more than {limit_bytes} bytes of memory, which is {TIMES_LIMIT} times `body_limit`"
+    "the document would take more than {limit_bytes} bytes of memory, which is {TIMES_LIMIT} times \
+     `body_limit`: each object takes at least {NODE_BYTES}"
 )]
 pub(crate) struct DocumentTooLarge {
     limit_bytes: u64,

@@ -68,12 +68,22 @@ impl Reader {
 
     /// Parses a whole body and applies the transform of the endpoint.
     pub(crate) fn read(&self, body: &[u8]) -> Result<Decoded, DocumentError> {
+        self.read_after(body, |_| ()).map(|(decoded, ())| decoded)
+    }
+
+    /// The same after a look at the document as it came, before the transform.
+    pub(crate) fn read_after<T>(
+        &self,
+        body: &[u8],
+        look: impl FnOnce(&Value) -> T,
+    ) -> Result<(Decoded, T), DocumentError> {
         let decoded = self.parse(body)?;
+        let seen = look(&decoded.value);
         let Some(transform) = &self.transform else {
-            return Ok(decoded);
+            return Ok((decoded, seen));
         };
         let value = transform.here(&decoded.value, self.limit_bytes)?;
-        Ok(Decoded { value, ..decoded })
+        Ok((Decoded { value, ..decoded }, seen))
     }
 
     /// The transform of the endpoint, if it has one.
@@ -441,7 +451,8 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the document would take more than 49007 bytes of memory, which is 7 times `body_limit`"
+            "the document would take more than 49007 bytes of memory, which is 7 times `body_limit`: \
+             each object takes at least 720"
         );
     }
 

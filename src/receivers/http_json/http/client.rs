@@ -1,8 +1,9 @@
-//! The real transport. A target in clear text is asked over connections of its own
-//! (`connection.rs`); reqwest, with its retries and redirects off, speaks TLS, goes through proxies
+//! The real transport. A target in clear text, or behind a Unix socket, is asked over connections of
+//! its own (`connection.rs`); reqwest, with its retries and redirects off, speaks TLS, goes through proxies
 //! and follows to other origins.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -133,6 +134,15 @@ impl HttpClient {
     }
 }
 
+impl HttpClient {
+    /// A client for one target behind a Unix socket, which knows no other way.
+    pub(crate) fn for_socket(&self, path: &Arc<Path>) -> TargetClient {
+        let connector = Connector::to_socket(path);
+        let client = self.clone().connecting_by(Some(connector)).following(0);
+        client.for_target(true)
+    }
+}
+
 impl ConnectionBudget {
     /// Room for `max` connections; each target would keep `per_target`.
     pub(crate) fn new(per_target: usize, max: usize) -> Self {
@@ -170,7 +180,14 @@ impl Transport for TargetClient {
     ) -> Result<TransportResponse, TransportError> {
         if !request.definition.is_idempotent {
             // A connection that was kept may be dead, and it could not be sent again.
-            let unpooled = Route::Pooled(&self.client.unpooled, false);
+            let nothing = KeptSockets::new(Duration::ZERO);
+            let unpooled = match self.client.connector.as_ref() {
+                Some(connector) if connector.is_of_socket() => {
+                    request.headers.insert(header::CONNECTION, CLOSE);
+                    Route::Direct(connector, &nothing, 0)
+                }
+                _ => Route::Pooled(&self.client.unpooled, false),
+            };
             return self.fetch_by(unpooled, request).await;
         }
         let budget = &self.client.budget;

@@ -20,7 +20,7 @@ use crate::{
     client::{ProxyChoice, Tls, client_builder, without_decoding},
     receivers::http_json::{build_error::BuildError, config::Config},
     runtime::open_files,
-    settings::HttpUrl,
+    settings::TargetUrl,
 };
 
 /// Makes the client of each target.
@@ -99,7 +99,10 @@ impl ClientFactory {
     }
 
     /// A client for the target at `endpoint`.
-    pub(crate) fn for_target(&self, endpoint: &HttpUrl) -> Result<TargetClient, BuildError> {
+    pub(crate) fn for_target(&self, endpoint: &TargetUrl) -> Result<TargetClient, BuildError> {
+        if let Some(socket) = endpoint.socket() {
+            return Ok(self.clear.for_socket(socket));
+        }
         let is_clear = !endpoint.is_https();
         // A redirect may lead from one to the other.
         if is_clear && self.settings.max_redirects == 0 {
@@ -112,7 +115,7 @@ impl ClientFactory {
     /// redirect, asks no proxy and keeps no connection.
     pub(crate) fn for_probe(
         &self,
-        endpoint: &HttpUrl,
+        endpoint: &TargetUrl,
         pinned: Pinned,
     ) -> Result<TargetClient, BuildError> {
         let secure = endpoint.is_https().then(|| self.secure()).transpose()?;

@@ -7,8 +7,9 @@
 
 use std::{
     future::Future,
+    path::Path,
     pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -22,19 +23,27 @@ use hyper::{
 };
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use reqwest::Url;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::UnixStream, time::Instant};
 use tower_service::Service as _;
 use url::Position;
 
-use super::transport::{BoxError, TransportError, TransportRequest};
+use super::{
+    socket::Socket,
+    transport::{BoxError, TransportError, TransportRequest},
+};
 use crate::client::{content_encoding::ACCEPTED, headers};
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(headers::USER_AGENT);
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
-/// Opens connections; all targets share it.
+/// Opens connections.
 #[derive(Debug, Clone)]
-pub(crate) struct Connector(HttpConnector);
+pub(crate) enum Connector {
+    /// To the host of the URL; all targets share it.
+    Tcp(HttpConnector),
+    /// To a socket of this machine.
+    Unix(Arc<Path>),
+}
 
 /// The sockets that a target keeps between its requests.
 #[derive(Debug)]
@@ -46,7 +55,7 @@ pub(crate) struct KeptSockets {
 
 #[derive(Debug)]
 struct KeptSocket {
-    socket: TcpStream,
+    socket: Socket,
     since: Instant,
 }
 
@@ -59,29 +68,47 @@ pub(crate) struct Exchange {
 /// The connection, polled by whoever waits for something that comes over it.
 struct Driven {
     /// None when it has ended.
-    connection: Option<Connection<TokioIo<TcpStream>, Full<Bytes>>>,
+    connection: Option<Connection<TokioIo<Socket>, Full<Bytes>>>,
 }
 
 impl Connector {
     pub(crate) fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self(connector)
+        Self::Tcp(connector)
+    }
+
+    /// One that knows only the socket at this path.
+    pub(crate) fn to_socket(path: &Arc<Path>) -> Self {
+        Self::Unix(Arc::clone(path))
+    }
+
+    /// Whether it leads to a socket of this machine, whatever the URL is.
+    pub(crate) fn is_of_socket(&self) -> bool {
+        matches!(self, Self::Unix(_))
     }
 
     /// Opens a connection to the host of `url`.
     ///
     /// # Errors
     /// If the name has no address, or none of them accepts.
-    pub(crate) async fn connect(&self, url: &Url) -> Result<TcpStream, TransportError> {
+    pub(crate) async fn connect(&self, url: &Url) -> Result<Socket, TransportError> {
+        let connector = match self {
+            Self::Tcp(connector) => connector,
+            Self::Unix(path) => {
+                let connected = UnixStream::connect(path).await;
+                let connected = connected.map_err(|error| TransportError::Connect(error.into()));
+                return connected.map(Socket::Unix);
+            }
+        };
         let uri = uri(&url[..Position::BeforePath])?;
-        let connected = self.0.clone().call(uri).await;
+        let connected = connector.clone().call(uri).await;
         let stream =
             connected.map_err(|error| match error.to_string().starts_with("dns error") {
                 true => TransportError::Dns(Box::new(error)),
                 false => TransportError::Connect(Box::new(error)),
             })?;
-        Ok(stream.into_inner())
+        Ok(Socket::Tcp(stream.into_inner()))
     }
 }
 
@@ -94,10 +121,10 @@ impl KeptSockets {
     }
 
     /// A socket that the server has not closed, as far as is known.
-    pub(crate) fn take(&self) -> Option<TcpStream> {
+    pub(crate) fn take(&self) -> Option<Socket> {
         let mut sockets = self.lock();
         while let Some(kept) = sockets.pop() {
-            if kept.since.elapsed() <= self.idle_timeout && is_quiet(&kept.socket) {
+            if kept.since.elapsed() <= self.idle_timeout && kept.socket.is_quiet() {
                 return Some(kept.socket);
             }
         }
@@ -105,7 +132,7 @@ impl KeptSockets {
     }
 
     /// Keeps a socket if there are fewer than `max`.
-    pub(crate) fn keep(&self, socket: TcpStream, max: usize) {
+    pub(crate) fn keep(&self, socket: Socket, max: usize) {
         let mut sockets = self.lock();
         if sockets.len() < max {
             sockets.push(KeptSocket {
@@ -120,19 +147,13 @@ impl KeptSockets {
     }
 }
 
-/// Whether the server neither closed the connection nor sent what nobody asked for.
-fn is_quiet(socket: &TcpStream) -> bool {
-    let read = socket.try_read(&mut [0]);
-    matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
-}
-
 impl Exchange {
     /// Sends a request and waits for the head of the answer.
     ///
     /// # Errors
     /// What went wrong on the connection.
     pub(crate) async fn send(
-        socket: TcpStream,
+        socket: Socket,
         request: Request<Full<Bytes>>,
     ) -> hyper::Result<(Self, Response<Incoming>)> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
@@ -159,7 +180,7 @@ impl Exchange {
     }
 
     /// The socket, if the body was read whole and the server lets the connection live on.
-    pub(crate) fn into_socket(mut self) -> Option<TcpStream> {
+    pub(crate) fn into_socket(mut self) -> Option<Socket> {
         let mut noop = Context::from_waker(Waker::noop());
         self.driven.poll(&mut noop);
         let is_idle = matches!(self.sender.poll_ready(&mut noop), Poll::Ready(Ok(())));
@@ -340,7 +361,10 @@ mod tests {
             let kept = sockets.lock().pop();
             if let Some(kept) = kept {
                 assert_eq!(answer, sound);
-                kept.socket.readable().await.unwrap(); // the end of the stream
+                let Socket::Tcp(socket) = &kept.socket else {
+                    unreachable!()
+                };
+                socket.readable().await.unwrap(); // the end of the stream
                 sockets.keep(kept.socket, 1);
             }
             assert!(sockets.take().is_none());

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `transport` is the interface, behind which tests put a server in memory
 //! (`network`); `clients` builds the HTTP clients of a receiver; `client` sends, in clear text over
-//! a `connection` of the target's own, and gets an `answer`; `connection_queue` lets the requests of
+//! a `connection` of the target's own, whose `socket` is of TCP or of this machine, and gets an `answer`; `connection_queue` lets the requests of
 //! a poll share a connection; `redirect` follows redirects; `cache_headers` reads what a response
 //! says of its age; `telltale` describes a response that is no document.
 
@@ -13,6 +13,7 @@ pub(super) mod clients;
 mod connection;
 mod connection_queue;
 pub(super) mod network;
-mod redirect;
+pub(super) mod redirect;
+mod socket;
 pub(super) mod telltale;
 pub(super) mod transport;

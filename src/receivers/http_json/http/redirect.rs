@@ -94,7 +94,7 @@ fn location(from: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Url> 
 }
 
 /// The URL without the values of its query.
-fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let url = url.as_str().parse::<HttpUrl>();
     let text = url.map_or_else(|_| String::new(), |url| url.to_string());
     text.chars().take(SHOWN_CHARS_MAX).collect()

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use reqwest::Url;
 
 use crate::{
-    definition::{Parameters, RenderError, RenderedRequest, Request, Scope},
+    definition::{Parameters, RenderError, RenderedRequest, Request, RequestElement, Scope},
     pipeline::Target,
     runtime::Clock,
 };
@@ -46,19 +46,20 @@ pub(crate) enum UnaskableError {
 }
 
 impl RequestValues {
-    /// The request at an instance. The headers of the receiver say more than those of the
+    /// The request at an instance, perhaps for an element. The headers of the receiver say more than those of the
     /// definition.
     pub(crate) fn at(
         &self,
         url: &EndpointUrl,
         of_receiver: &HeaderMap,
+        element: Option<&RequestElement>,
         clock: &Clock,
     ) -> Result<AskedRequest, UnaskableError> {
         let rendered;
         let request = match self.request.fixed() {
             Some(fixed) => fixed,
             None => {
-                rendered = self.rendered(clock)?;
+                rendered = self.rendered(element, clock)?;
                 &rendered
             }
         };
@@ -75,7 +76,11 @@ impl RequestValues {
         })
     }
 
-    fn rendered(&self, clock: &Clock) -> Result<RenderedRequest, RenderError> {
+    fn rendered(
+        &self,
+        element: Option<&RequestElement>,
+        clock: &Clock,
+    ) -> Result<RenderedRequest, RenderError> {
         let Target {
             labels, definition, ..
         } = &*self.target;
@@ -83,7 +88,7 @@ impl RequestValues {
             labels,
             parameters: &self.parameters,
             defaults: &definition.parameters,
-            element: None,
+            element,
             since_epoch: clock.since_epoch(),
         })
     }
@@ -128,7 +133,7 @@ mod tests {
         let token = HeaderValue::from_static("1");
         let of_receiver = HeaderMap::from_iter([("x-token".parse().unwrap(), token)]);
         let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(60));
-        values.at(&url, &of_receiver, &clock)
+        values.at(&url, &of_receiver, None, &clock)
     }
 
     fn definition(endpoint: &str) -> Arc<Definition> {

@@ -3,9 +3,12 @@
 //! The resilience layer decides when an attempt is made and how long it may take. This file makes
 //! the attempts.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use http::{HeaderMap, StatusCode};
@@ -20,13 +23,15 @@ use super::{
     body_mapper::BodyMapper,
     failure::ResponseError,
     in_time::in_time,
+    origin::Origin,
     receive::read_body,
+    shown,
 };
 use crate::{
     client::auth::{Authenticator, OriginAuth},
-    definition::{EndpointLabels, Method, Parameters},
+    definition::{EndpointLabels, Method, Pages, Parameters, RequestElement},
     http::retry_after,
-    pipeline::{Allowance, Body, EndpointPoll, ErrorType, LARGE_BYTES, PollOutcome},
+    pipeline::{Allowance, Body, EndpointPoll, ErrorType, LARGE_BYTES, MadeRequest, PollOutcome},
     receivers::http_json::{
         http::{
             cache_headers::{add_validators, origin},
@@ -81,6 +86,10 @@ pub(crate) struct EndpointPoller {
     pub(crate) values: RequestValues,
     /// It is asked at every so many ticks.
     pub(crate) every: u32,
+    /// How the rest of a long answer is found.
+    pub(crate) pages: Option<Arc<Pages>>,
+    /// The elements of another endpoint's answer for which it is requested.
+    pub(crate) origin: Option<Origin>,
     /// Reads and maps its bodies.
     pub(crate) mapper: BodyMapper,
     pub(crate) shared: Arc<ReceiverParts>,
@@ -88,6 +97,8 @@ pub(crate) struct EndpointPoller {
     pub(crate) host: Arc<TargetResilience>,
     /// Position among the endpoints of the target.
     pub(crate) index: usize,
+    /// The requests of the poll in progress, where the text of bodies is kept as well.
+    pub(crate) made: Mutex<Vec<MadeRequest>>,
 }
 
 /// The endpoint at one instance.
@@ -110,6 +121,9 @@ impl EndpointPoller {
     /// Polls once: makes the attempts that the resilience layer asks for.
     pub(crate) async fn poll(&self, manner: Manner) -> EndpointPoll {
         let started = Instant::now();
+        if let Some(polled) = self.without_request() {
+            return Self::result(started, polled);
+        }
         let mut run = self.host.begin(self.index, manner);
         let mut polled = loop {
             match run.next().await {
@@ -120,7 +134,14 @@ impl EndpointPoller {
         if let PollOutcome::Fresh(body) | PollOutcome::NotModified(body) = &mut polled.outcome {
             self.finish(body).await;
         }
-        Self::result(started, polled)
+        let mut polled = Self::result(started, polled);
+        polled.requests = std::mem::take(&mut *self.made());
+        polled
+    }
+
+    /// Whether an attempt may take several requests.
+    fn takes_several(&self) -> bool {
+        self.pages.is_some() || self.origin.is_some()
     }
 
     /// Maps a body that was kept (304), and gives up the text of any body: what a poll holds until
@@ -129,11 +150,12 @@ impl EndpointPoller {
         if !body.is_mapped() {
             let (mapper, kept) = (self.mapper.clone(), body.clone());
             let map = move || mapper.map_kept(&kept);
-            let readings = match body.is_large() {
+            let (readings, derived) = match body.is_large() {
                 true => heavy::offload(map).await.unwrap_or_default(),
                 false => map(),
             };
             body.set_readings(readings);
+            body.set_derived(derived);
         }
         // The log explains a value that could not be read with the text.
         if !self.shared.keeps_text && !body.has_problems() {
@@ -154,21 +176,56 @@ impl EndpointPoller {
             retry_delay: polled.retry_delay,
             stale_age: polled.stale_age,
             trace: Trace::of(&tracing::Span::current()),
+            requests: Vec::new(),
         }
     }
 
-    /// Makes one attempt and counts it: a request, and what its response is read as.
+    /// Makes one attempt: a request, or all that the endpoint needs, and what comes of it.
     pub(crate) async fn attempt(
         &self,
         order: AttemptRequest,
     ) -> Result<AttemptResponse, AttemptError> {
-        let started = Instant::now();
-        let has_begun = (self.method() == Method::Post).then(Arc::<AtomicBool>::default);
-        let exchange = self.exchange(&order, has_begun.as_ref()).await;
+        match self.takes_several() {
+            false => self.attempt_once(order).await,
+            // Boxed, since few endpoints need it.
+            true => Box::pin(self.attempt_all(order)).await,
+        }
+    }
+
+    /// Makes all requests of an attempt.
+    async fn attempt_all(&self, order: AttemptRequest) -> Result<AttemptResponse, AttemptError> {
+        let has_begun = self.has_begun();
+        // It counts each of its requests.
+        let exchange = self.exchange_all(&order, has_begun.as_ref()).await;
+        self.judged(exchange, has_begun.as_ref())
+    }
+
+    /// Whether an answer has begun, where that matters.
+    fn has_begun(&self) -> Option<Arc<AtomicBool>> {
+        (self.method() == Method::Post).then(Arc::<AtomicBool>::default)
+    }
+
+    fn judged(
+        &self,
+        exchange: Result<AttemptResponse, ResponseError>,
+        has_begun: Option<&Arc<AtomicBool>>,
+    ) -> Result<AttemptResponse, AttemptError> {
         let mut result = exchange.map_err(ResponseError::into_attempt_error);
-        if let (Err(error), Some(has_begun)) = (&mut result, &has_begun) {
+        if let (Err(error), Some(has_begun)) = (&mut result, has_begun) {
             error.is_final = self.is_final(error, has_begun.load(Ordering::Relaxed));
         }
+        result
+    }
+
+    /// Makes one request and counts it, also where the endpoint needs several.
+    pub(crate) async fn attempt_once(
+        &self,
+        order: AttemptRequest,
+    ) -> Result<AttemptResponse, AttemptError> {
+        let started = Instant::now();
+        let has_begun = self.has_begun();
+        let exchange = self.exchange(&order, has_begun.as_ref()).await;
+        let result = self.judged(exchange, has_begun.as_ref());
         let error_type = match &result {
             // Waiting in vain for a place among the concurrent requests is not a request.
             Err(error) if error.class == ResultClass::NotSent => return result,
@@ -186,22 +243,67 @@ impl EndpointPoller {
         order: &AttemptRequest,
         has_begun: Option<&Arc<AtomicBool>>,
     ) -> Result<AttemptResponse, ResponseError> {
-        let (started, limit) = (Instant::now(), order.timeout);
+        let request = || {
+            let found = self.origin.as_ref().and_then(Origin::found);
+            let first = found.as_ref().and_then(|found| found.elements.first());
+            let request = self.request(order, first.map(|of| &**of))?;
+            Ok(TransportRequest {
+                has_begun: has_begun.cloned(),
+                ..request
+            })
+        };
+        let (response, request) = self.fetch(request, order.instance, order.timeout).await?;
+        // Reading the response takes none of the node's time.
+        self.read(response, request, order).await
+    }
+
+    /// Waits for a place among the concurrent requests, makes the request and sends it.
+    pub(super) async fn fetch(
+        &self,
+        request: impl FnOnce() -> Result<TransportRequest, ResponseError>,
+        instance: usize,
+        limit: Duration,
+    ) -> Result<(TransportResponse, TransportRequest), ResponseError> {
+        let started = Instant::now();
         let permit = timeout(limit, self.shared.limiter.acquire()).await;
         let permit = permit.map_err(|_| ResponseError::Limiter)?;
         let _permit = permit.map_err(|_| ResponseError::Limiter)?;
         let _in_flight = self.shared.telemetry.request();
-        let request = TransportRequest {
-            has_begun: has_begun.cloned(),
-            ..self.request(order)?
-        };
+        let request = request()?;
+        let sent = Instant::now();
+        let noted = self.shared.keeps_text.then(|| MadeRequest {
+            method: request.method.name(),
+            url: shown::request(&request.url, &self.labels.path),
+            status: None,
+            took: Duration::ZERO,
+        });
+        let fetched = self.send(request, instance, started, limit).await;
+        if let Some(noted) = noted {
+            let answer = fetched.as_ref().ok();
+            self.made().push(MadeRequest {
+                status: answer.map(|(response, _)| response.status.as_u16()),
+                took: sent.elapsed(),
+                ..noted
+            });
+        }
+        fetched
+    }
+
+    /// Sends a request to an instance, which has `limit` from `started` on.
+    async fn send(
+        &self,
+        request: TransportRequest,
+        instance: usize,
+        started: Instant,
+        limit: Duration,
+    ) -> Result<(TransportResponse, TransportRequest), ResponseError> {
         let EndpointAddress {
             transport, auth, ..
-        } = self.sites.at(order.instance);
-        let (response, request) = match auth {
+        } = self.sites.at(instance);
+        match auth {
             None => {
                 let response = in_time(transport.fetch(request.clone()), started + limit).await;
-                (response.ok_or(ResponseError::Timeout(limit))??, request)
+                Ok((response.ok_or(ResponseError::Timeout(limit))??, request))
             }
             // Boxed, since most targets need none.
             Some(auth) => {
@@ -210,11 +312,14 @@ impl EndpointPoller {
                     transport,
                     limit,
                 };
-                Box::pin(exchange.run(request)).await?
+                Ok(Box::pin(exchange.run(request)).await?)
             }
-        };
-        // Reading the response takes none of the node's time.
-        self.read(response, request, order).await
+        }
+    }
+
+    fn made(&self) -> MutexGuard<'_, Vec<MadeRequest>> {
+        // The list is consistent at every moment, so a panic elsewhere does no damage.
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a `POST` that failed must not be sent again: something may have been done for it.
@@ -226,14 +331,18 @@ impl EndpointPoller {
         has_begun || (was_sent && !self.values.request.is_idempotent)
     }
 
-    fn request(&self, order: &AttemptRequest) -> Result<TransportRequest, ResponseError> {
+    pub(super) fn request(
+        &self,
+        order: &AttemptRequest,
+        element: Option<&RequestElement>,
+    ) -> Result<TransportRequest, ResponseError> {
         let ReceiverParts { headers, clock, .. } = &*self.shared;
         let url = &self.sites.at(order.instance).url;
         let AskedRequest {
             url,
             mut headers,
             body,
-        } = self.values.at(url, headers, clock)?;
+        } = self.values.at(url, headers, element, clock)?;
         if let Some(origin) = &order.validators
             && self.method() == Method::Get
         {
@@ -263,28 +372,53 @@ impl EndpointPoller {
         if status == StatusCode::NOT_MODIFIED && order.validators.is_some() {
             return Ok(AttemptResponse::NotModified(origin));
         }
-        if !request.accepts(status) {
-            let retry_after = retry_after(status, &response.headers, clock.since_epoch());
-            return Err(ResponseError::Status {
-                status: status.as_u16(),
-                detail: telltale::of_status(&request, status, &response.headers),
-                retry_after,
-            });
-        }
+        let response = self.accepted(&request, response)?;
         let received = clock.now();
-        let is_heavy = match response.codings.is_empty() {
-            true => response.body.len() > LARGE_BYTES,
-            false => response.body.len() > HEAVY_BYTES,
-        };
-        let mapper = self.mapper.clone();
+        let (mapper, is_heavy) = (self.mapper.clone(), is_heavy(&response));
         let read = move || read_body(&mapper, response, &request, received);
-        let (body, share) = match (self.mapper.reader.transform(), is_heavy) {
-            (Some(transform), _) => transform.apart(read).await??,
-            (None, true) => heavy::offload(read).await??,
-            (None, false) => read()?,
-        };
+        let (body, share) = self.work(is_heavy, read).await??;
         let mut body = body.accounted(share, &self.shared.kept);
         body.accepted_status = (!status.is_success()).then_some(status.as_u16());
         Ok(AttemptResponse::Body(body, origin))
     }
+
+    /// The response, if the body of one with its status is read.
+    pub(super) fn accepted(
+        &self,
+        request: &TransportRequest,
+        response: TransportResponse,
+    ) -> Result<TransportResponse, ResponseError> {
+        let (status, headers) = (response.status, &response.headers);
+        if request.accepts(status) {
+            return Ok(response);
+        }
+        let now = self.shared.clock.since_epoch();
+        Err(ResponseError::Status {
+            status: status.as_u16(),
+            detail: telltale::of_status(request, status, headers),
+            retry_after: retry_after(status, headers, now),
+        })
+    }
+
+    /// Reads a body: here, or on another thread if that takes long.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        is_heavy: bool,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ResponseError> {
+        Ok(match (self.mapper.reader.transform(), is_heavy) {
+            (Some(transform), _) => transform.apart(read).await?,
+            (None, true) => heavy::offload(read).await?,
+            (None, false) => read(),
+        })
+    }
+}
+
+/// Whether reading the response takes long.
+pub(super) fn is_heavy(response: &TransportResponse) -> bool {
+    let limit = match response.codings.is_empty() {
+        true => LARGE_BYTES,
+        false => HEAVY_BYTES,
+    };
+    response.body.len() > limit
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::asked::UnaskableError;
+use super::{asked::UnaskableError, pages::NextPageError};
 use crate::{
     client::auth::AuthError,
     pipeline::{ErrorType, PollFailure},
@@ -43,15 +43,22 @@ pub(super) enum ResponseError {
     Document(#[from] DocumentError),
     #[error("failed to read the body")]
     Undone(#[from] heavy::Undone),
+    #[error("page {number}")]
+    Page {
+        number: usize,
+        #[source]
+        source: Box<Self>,
+    },
+    #[error(transparent)]
+    NextPage(#[from] NextPageError),
+    #[error("not sent: the requests before it got no answer, or the time of the poll is over")]
+    Unasked,
 }
 
 impl ResponseError {
     pub(super) fn into_attempt_error(self) -> AttemptError {
         let error_type = self.error_type();
-        let retry_after = match self {
-            Self::Status { retry_after, .. } => retry_after,
-            _ => None,
-        };
+        let retry_after = self.retry_after();
         let failure = PollFailure {
             error_type,
             message: chain(&self).into(),
@@ -62,6 +69,28 @@ impl ResponseError {
             retry_after,
             is_final: false,
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Page { source, .. } => source.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing came back.
+    pub(super) fn is_silence(&self) -> bool {
+        let class = class(self.error_type());
+        matches!(
+            class,
+            ResultClass::Transport | ResultClass::Timeout | ResultClass::Body
+        )
+    }
+
+    /// Whether a request was sent.
+    pub(super) fn was_sent(&self) -> bool {
+        class(self.error_type()) != ResultClass::NotSent
     }
 
     pub(super) fn error_type(&self) -> ErrorType {
@@ -79,6 +108,10 @@ impl ResponseError {
             }
             Self::Document(_) | Self::Unreadable { .. } => ErrorType::Decode,
             Self::Undone(_) => ErrorType::Memory,
+            Self::Page { source, .. } => source.error_type(),
+            Self::NextPage(NextPageError::TooLarge { .. }) => ErrorType::TooLarge,
+            Self::NextPage(_) => ErrorType::Pages,
+            Self::Unasked => ErrorType::Waiting,
         }
     }
 }
@@ -92,7 +125,9 @@ fn class(error_type: ErrorType) -> ResultClass {
             ResultClass::Body
         }
         ErrorType::TooLarge => ResultClass::TooLarge,
-        ErrorType::Decode | ErrorType::Transform | ErrorType::Empty => ResultClass::Decode,
+        ErrorType::Decode | ErrorType::Transform | ErrorType::Empty | ErrorType::Pages => {
+            ResultClass::Decode
+        }
         ErrorType::Status(status) => ResultClass::Status(status),
         ErrorType::Limiter
         | ErrorType::Request
@@ -101,6 +136,7 @@ fn class(error_type: ErrorType) -> ResultClass {
         | ErrorType::Paused
         | ErrorType::Waiting
         | ErrorType::Suspect
+        | ErrorType::Parent
         | ErrorType::Memory => ResultClass::NotSent,
     }
 }

@@ -3,12 +3,16 @@
 use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, header};
 
-use super::{body_mapper::BodyMapper, failure::ResponseError};
+use super::{
+    body_mapper::{BodyMapper, MappedPart},
+    failure::ResponseError,
+};
 use crate::{
     client::content_encoding::DecodeError,
-    pipeline::{Allowance, Body, LARGE_BYTES, Share},
+    definition::Pages,
+    pipeline::{Allowance, Body, BodyPart, LARGE_BYTES, Share},
     receivers::http_json::{
         format::{
             charset::{Charset, TooLong, Utf8Body},
@@ -22,7 +26,7 @@ use crate::{
 };
 
 /// Reserves memory for a large body of so many bytes, no more and no less.
-fn hold(
+pub(super) fn hold(
     share: &mut Option<Share>,
     bytes: u64,
     memory: &Arc<Allowance>,
@@ -40,6 +44,15 @@ fn hold(
     has_room.then_some(()).ok_or(TransportError::Memory)
 }
 
+/// The text of a response.
+struct Text {
+    raw: Bytes,
+    headers: HeaderMap,
+    share: Option<Share>,
+    /// The number of characters that its charset does not allow.
+    replaced: u64,
+}
+
 /// Decompresses the body of a response, reads it and maps it.
 pub(super) fn read_body(
     mapper: &BodyMapper,
@@ -47,6 +60,35 @@ pub(super) fn read_body(
     request: &TransportRequest,
     received: SystemTime,
 ) -> Result<(Body, Option<Share>), ResponseError> {
+    let text = text(mapper, response, request)?;
+    let body = mapper.body(text.raw.clone(), received);
+    let mut body = body.map_err(|error| text.unreadable(error, request))?;
+    body.repaired += text.replaced;
+    Ok((body, text.share))
+}
+
+/// Reads and maps one of several responses, which belongs to `part`.
+pub(super) fn read_part(
+    mapper: &BodyMapper,
+    response: TransportResponse,
+    request: &TransportRequest,
+    part: &mut BodyPart,
+    pages: Option<&Pages>,
+) -> Result<(MappedPart, Option<Share>), ResponseError> {
+    let text = text(mapper, response, request)?;
+    part.raw = text.raw.clone();
+    let mapped = mapper.part(part, pages);
+    let mut mapped = mapped.map_err(|error| text.unreadable(error, request))?;
+    mapped.repaired += text.replaced;
+    Ok((mapped, text.share))
+}
+
+/// The text of a response, decompressed and in UTF-8.
+fn text(
+    mapper: &BodyMapper,
+    response: TransportResponse,
+    request: &TransportRequest,
+) -> Result<Text, ResponseError> {
     let TransportResponse {
         status,
         headers,
@@ -78,19 +120,28 @@ pub(super) fn read_body(
         let status = status.as_u16();
         return Err(ResponseError::Empty { status });
     }
-    let body = mapper.body(raw.clone(), received);
-    let mut body = body.map_err(|error| match error {
-        DocumentError::TooLarge(_)
-        | DocumentError::Rows
-        | DocumentError::Transform { .. }
-        | DocumentError::NotRun { .. } => error.into(),
-        source => ResponseError::Unreadable {
-            what: telltale::of_body(request, &headers, &raw),
-            source,
-        },
-    })?;
-    body.repaired += replaced;
-    Ok((body, share))
+    Ok(Text {
+        raw,
+        headers,
+        share,
+        replaced,
+    })
+}
+
+impl Text {
+    /// Why no document can be made of it.
+    fn unreadable(&self, error: DocumentError, request: &TransportRequest) -> ResponseError {
+        match error {
+            DocumentError::TooLarge(_)
+            | DocumentError::Rows
+            | DocumentError::Transform { .. }
+            | DocumentError::NotRun { .. } => error.into(),
+            source => ResponseError::Unreadable {
+                what: telltale::of_body(request, &self.headers, &self.raw),
+                source,
+            },
+        }
+    }
 }
 
 /// A body in UTF-8.

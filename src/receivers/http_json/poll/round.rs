@@ -9,7 +9,7 @@ use super::endpoint::EndpointPoller;
 use crate::{
     pipeline::{EndpointPoll, PollOutcome, Target},
     resilience::{
-        caution::{Heard, Next},
+        caution::{Heard, Next, Steps},
         executor::{Declined, Manner, WitnessAnswer},
         target_resilience::TargetResilience,
     },
@@ -47,34 +47,101 @@ impl Round<'_> {
             deadline: end.map_or(deadline, |end| end.min(deadline)),
             is_strict: end.is_some(),
         };
-        let steps = self.host.steps(asked);
+        let mut steps = self.host.steps(asked);
+        self.parents_first(&mut steps);
         let mut polled = Results(self.endpoints.iter().map(|_| None).collect());
+        for index in std::mem::take(&mut steps.left_out) {
+            let result = self.decline(index, Declined::Suspect);
+            self.hand_on(index, result.as_ref());
+            polled.put(index, result);
+        }
         let manner = Manner {
             deadline: end.deadline,
             alone: false,
         };
-        let together = steps.together.iter().copied();
-        let results = join_all(together.map(|index| self.ask(index, manner))).await;
         let mut heard = Vec::new();
-        for (index, result) in steps.together.into_iter().zip(results) {
-            heard.extend(result.as_ref().map(|it| (index, Heard::of(&it.outcome))));
-            polled.put(index, result);
+        // Usually there is one generation.
+        while !steps.together.is_empty() {
+            let generation = self.take_generation(&mut steps);
+            let asked = generation.iter().map(|index| self.ask(*index, manner));
+            let results = join_all(asked).await;
+            for (index, result) in generation.into_iter().zip(results) {
+                heard.extend(result.as_ref().map(|it| (index, Heard::of(&it.outcome))));
+                self.hand_on(index, result.as_ref());
+                polled.put(index, result);
+            }
         }
         let mut goes_on = self.host.heard_together(&heard);
         for index in steps.alone {
             let has_time = !end.is_strict || Instant::now() < end.deadline;
             if goes_on && has_time {
                 let (result, next) = Box::pin(self.ask_alone(index, end)).await;
+                self.hand_on(index, result.as_ref());
                 polled.put(index, result);
                 goes_on = next;
             } else {
-                polled.put(index, self.decline(index, Declined::Waiting));
+                let result = self.decline(index, Declined::Waiting);
+                self.hand_on(index, result.as_ref());
+                polled.put(index, result);
             }
         }
-        for index in steps.left_out {
-            polled.put(index, self.decline(index, Declined::Suspect));
-        }
         polled.all()
+    }
+
+    /// Gives what an endpoint answered to those that are requested for its elements.
+    fn hand_on(&self, parent: usize, result: Option<&EndpointPoll>) {
+        let Some(result) = result else { return };
+        for endpoint in self.endpoints {
+            if endpoint
+                .origin
+                .as_ref()
+                .is_some_and(|of| of.parent == parent)
+            {
+                endpoint.follow_parent(result);
+            }
+        }
+    }
+
+    fn parent(&self, index: usize) -> Option<usize> {
+        let origin = self.endpoints.get(index)?.origin.as_ref()?;
+        Some(origin.parent)
+    }
+
+    /// Puts an endpoint that needs the answer of another one behind that.
+    fn parents_first(&self, steps: &mut Steps) {
+        if self
+            .endpoints
+            .iter()
+            .all(|endpoint| endpoint.origin.is_none())
+        {
+            return;
+        }
+        // One that may be asked together with others waits for a parent that may not.
+        let mut alone = std::mem::take(&mut steps.alone);
+        while let Some(at) = steps.together.iter().position(|index| {
+            self.parent(*index)
+                .is_some_and(|parent| alone.contains(&parent))
+        }) {
+            alone.push(steps.together.remove(at));
+        }
+        while !alone.is_empty() {
+            let is_free = |index: &usize| {
+                self.parent(*index)
+                    .is_none_or(|parent| !alone.contains(&parent))
+            };
+            // There is no circle, so one of them is free.
+            let at = alone.iter().position(is_free).unwrap_or_default();
+            steps.alone.push(alone.remove(at));
+        }
+    }
+
+    /// Takes the endpoints of which no parent is still to be asked.
+    fn take_generation(&self, steps: &mut Steps) -> Vec<usize> {
+        let all = std::mem::take(&mut steps.together);
+        let waits = |index: &usize| self.parent(*index).is_some_and(|of| all.contains(&of));
+        let (later, now): (Vec<_>, Vec<_>) = all.iter().partition(|index| waits(index));
+        steps.together = later;
+        now
     }
 
     /// Asks an endpoint while nothing else is in flight, and finds out whether the host has
@@ -116,7 +183,7 @@ impl Round<'_> {
         let Some(attempt) = self.host.ask_witness(suspect, witness.index) else {
             return WitnessAnswer::NONE;
         };
-        let result = witness.attempt(attempt.request.clone());
+        let result = witness.attempt_once(attempt.request.clone());
         let result = result.instrument(self.request_span(witness)).await;
         attempt.record(result)
     }

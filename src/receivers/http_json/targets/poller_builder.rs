@@ -1,6 +1,9 @@
 //! Builds what polls a target.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use reqwest::Url;
 
@@ -18,6 +21,7 @@ use crate::{
             asked::{EndpointUrl, RequestValues},
             body_mapper::BodyMapper,
             endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
+            origin::Origin,
             target_poller::TargetPoller,
         },
         spec::{ReceiverSpec, TransportFactory},
@@ -26,11 +30,11 @@ use crate::{
         per_instance::PerInstance,
         target_resilience::{TargetResilience, TargetSlot},
     },
-    settings::HttpUrl,
+    settings::TargetUrl,
 };
 
 /// The instances of a target, each with its client.
-pub(crate) type InstanceTransports<'a> = PerInstance<(&'a HttpUrl, Arc<dyn Transport>)>;
+pub(crate) type InstanceTransports<'a> = PerInstance<(&'a TargetUrl, Arc<dyn Transport>)>;
 
 /// What the pollers of one target have in common.
 pub(crate) struct PollerParts<'a> {
@@ -108,7 +112,7 @@ impl ReceiverSpec {
     /// The client of an earlier poller for the instance at a URL, if it was made in the same way.
     fn kept_transport(
         &self,
-        url: &HttpUrl,
+        url: &TargetUrl,
         earlier: EarlierPoller<'_>,
     ) -> Option<Arc<dyn Transport>> {
         if !Arc::ptr_eq(&self.connect, earlier.connect) {
@@ -154,14 +158,17 @@ impl TargetConfig {
     fn resolve(
         &self,
         receiver: &str,
-        instances: &PerInstance<&HttpUrl>,
+        instances: &PerInstance<&TargetUrl>,
         definition: &Arc<Definition>,
     ) -> Target {
         let first = instances.at(0);
         Target {
             name: self.display_name(),
             receiver: receiver.to_owned(),
-            url: base(first).to_owned(),
+            url: match first.socket() {
+                Some(_) => first.to_string(),
+                None => base(first).to_owned(),
+            },
             replicas: self.is_pool().then(|| instances.count()),
             server_address: first.host().to_owned(),
             server_port: first.port(),
@@ -173,12 +180,12 @@ impl TargetConfig {
 }
 
 /// A URL to which paths are appended.
-fn base(url: &HttpUrl) -> &str {
+fn base(url: &TargetUrl) -> &str {
     url.get().as_str().trim_end_matches('/')
 }
 
 /// Where an endpoint is at an instance.
-fn site_url(of: &HttpUrl, endpoint: &Endpoint) -> Result<EndpointUrl, BuildError> {
+fn site_url(of: &TargetUrl, endpoint: &Endpoint) -> Result<EndpointUrl, BuildError> {
     if !of.is_base() {
         // As it is shown: a value in a query may be a token.
         return Err(BuildError::NoBase {
@@ -194,15 +201,6 @@ fn site_url(of: &HttpUrl, endpoint: &Endpoint) -> Result<EndpointUrl, BuildError
     })
 }
 
-/// At every how many ticks an endpoint is asked.
-fn every(endpoint: &Endpoint, tick: Duration) -> u32 {
-    let Some(interval) = endpoint.interval.filter(|_| !tick.is_zero()) else {
-        return 1;
-    };
-    let ticks = interval.as_nanos() / tick.as_nanos();
-    u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
-}
-
 fn endpoints(
     target: &Arc<Target>,
     host: &Arc<TargetResilience>,
@@ -215,7 +213,7 @@ fn endpoints(
         .iter()
         .enumerate()
         .map(|(index, endpoint)| {
-            let site = |(of, transport): &(&HttpUrl, Arc<dyn Transport>)| {
+            let site = |(of, transport): &(&TargetUrl, Arc<dyn Transport>)| {
                 Ok::<_, BuildError>(EndpointAddress {
                     url: site_url(of, endpoint)?,
                     auth: auth.map(|auth| OriginAuth::new(auth, of.get())),
@@ -230,7 +228,9 @@ fn endpoints(
                     target: Arc::clone(target),
                     parameters: Arc::clone(&parts.shared.parameters),
                 },
-                every: every(endpoint, parts.interval),
+                every: endpoint.every(parts.interval),
+                pages: endpoint.pages.clone(),
+                origin: endpoint.derivation.as_ref().map(Origin::new),
                 mapper: BodyMapper {
                     reader: Reader::new(endpoint, parts.shared.body_limit_bytes),
                     definition: Arc::clone(&target.definition),
@@ -240,6 +240,7 @@ fn endpoints(
                 shared: Arc::clone(parts.shared),
                 host: Arc::clone(host),
                 index,
+                made: Mutex::default(),
             })
         });
     endpoints.collect()

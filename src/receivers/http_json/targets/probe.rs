@@ -16,7 +16,7 @@ use crate::{
     pipeline::{Poll, ProbeOrder, ProbeRefusal, Prober, Target},
     receivers::http_json::{config::TargetConfig, http::clients::Pinned},
     resilience::per_instance::PerInstance,
-    settings::{AllowList, HttpUrl},
+    settings::{AllowList, HttpUrl, TargetUrl},
 };
 
 impl Prober for TargetManager {
@@ -43,14 +43,15 @@ impl TargetManager {
         let pinned = pinned.ok_or_else(|| ProbeRefusal::NotAllowed {
             target: target.clone(),
         })?;
-        let transport = (spec.connect)(&order.endpoint, Some(pinned));
+        let endpoint = TargetUrl::from(order.endpoint.clone());
+        let transport = (spec.connect)(&endpoint, Some(pinned));
         let unable = |error| ProbeRefusal::Unable {
             target: target.clone(),
             source: Box::new(error),
         };
         let transport = transport.map_err(unable)?;
         let config = TargetConfig {
-            endpoint: Some(order.endpoint.clone()),
+            endpoint: Some(endpoint.clone()),
             endpoints: Vec::new(),
             mode: None,
             name: None,
@@ -65,7 +66,7 @@ impl TargetManager {
         for definition in spec.definitions.iter().filter(is_asked) {
             let left = deadline.saturating_duration_since(Instant::now());
             let parts = PollerParts {
-                sites: PerInstance::one((&order.endpoint, Arc::clone(&transport))),
+                sites: PerInstance::one((&endpoint, Arc::clone(&transport))),
                 member: spec.fleet.with_deadline(left).join(),
                 shared: &spec.shared_by_probes,
                 mapping: spec.context.mapping,
@@ -160,7 +161,7 @@ mod tests {
         let later = resolve(&endpoint, &allow, deadline, lookup(&endpoint)).await;
         assert!(later.is_none(), "that would be refused: {later:?}");
         let clients = ClientFactory::new(&Config::default(), 1).unwrap();
-        let client = clients.for_probe(&endpoint, pinned.unwrap());
+        let client = clients.for_probe(&endpoint.clone().into(), pinned.unwrap());
         let request = TransportRequest::get(endpoint.get().as_str());
         let client = client.unwrap();
         let (answer, ()) = tokio::join!(client.fetch(request), async {

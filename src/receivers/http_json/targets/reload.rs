@@ -13,7 +13,7 @@ use crate::{
         spec::{ReceiverSpec, TargetSpec},
     },
     resilience::inherited_state::InheritedState,
-    settings::HttpUrl,
+    settings::TargetUrl,
 };
 
 impl DefinitionSelector {
@@ -98,7 +98,7 @@ fn is_same(now: Option<&Arc<dyn Authenticator>>, before: Option<&Arc<dyn Authent
 
 /// Which instance of `old` each instance of `new` is.
 fn instances(new: &TargetConfig, old: &TargetConfig) -> Vec<Option<usize>> {
-    let position = |url: &HttpUrl| old.urls().position(|old| old == url);
+    let position = |url: &TargetUrl| old.urls().position(|old| old == url);
     new.urls().map(position).collect()
 }
 

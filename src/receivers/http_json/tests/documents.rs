@@ -1,9 +1,9 @@
 //! A body is mapped when it arrives. Neither its document nor its text waits for other endpoints.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
-use crate::pipeline::{LARGE_BYTES, Reading};
+use crate::pipeline::{Document, LARGE_BYTES, Reading};
 
 /// A large document at `/fast` at once, and a small one at `/slow` after three seconds.
 struct FastAndSlow;
@@ -30,8 +30,8 @@ impl Transport for FastAndSlow {
 }
 
 /// One reading a document: how many elements `v` has.
-fn elements(_: &Definition, endpoint: usize, document: &Value, _: usize) -> Readings {
-    let elements = document["v"].as_array().map_or(1, Vec::len);
+fn elements(_: &Definition, endpoint: usize, document: &Document<'_>) -> Readings {
+    let elements = document.value["v"].as_array().map_or(1, Vec::len);
     Readings {
         values: vec![Reading {
             instrument: endpoint,
@@ -65,7 +65,7 @@ fn poller_of_both() -> (TargetPoller, Arc<Allowance>) {
             keeps_text: false,
         });
         endpoint.mapper.reader = Reader::json(1024 * 1024);
-        endpoint.mapper.mapping = elements;
+        endpoint.mapper.mapping.whole = elements;
     }
     (poller, memory)
 }
@@ -100,7 +100,7 @@ async fn what_was_kept_is_mapped_again_when_it_still_holds() {
     let lab = lab::ScriptedServer::new(|_| lab::Reply::Tagged("\"1\""));
     let mut poller = lab::alone(&lab, lab::settings(), &["/a"]);
     for endpoint in &mut poller.endpoints {
-        endpoint.mapper.mapping = elements;
+        endpoint.mapper.mapping.whole = elements;
     }
     let first = poller.poll_all().await;
     assert_eq!(first.endpoints[0].outcome_name(), Some("fresh"));

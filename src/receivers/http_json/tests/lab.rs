@@ -211,9 +211,16 @@ fn shared(concurrency: usize, clock: &Clock, telemetry: &ReceiverTelemetry) -> A
 }
 
 /// The mapping of tests that look at requests and not at values.
-pub(super) fn nothing(_: &Definition, _: usize, _: &serde_json::Value, _: usize) -> Readings {
-    Readings::default()
-}
+pub(super) const NOTHING: DocumentMapping = DocumentMapping {
+    whole: |_, _, _| Readings::default(),
+    part: |_, _, document| PartReadings {
+        group: document.group,
+        readings: Readings::default(),
+        rules: Vec::new(),
+        start_gap: None,
+    },
+    join: |_, _, _| Readings::default(),
+};
 
 /// A receiver with the name `id` and no targets. All its targets are the same server.
 pub(super) fn receiver(
@@ -231,7 +238,7 @@ pub(super) fn receiver(
         names: Arc::clone(names),
         network: Network::default(),
         authenticators: Authenticators::default(),
-        mapping: nothing,
+        mapping: NOTHING,
         keeps_text: true,
     };
     let telemetry = ReceiverTelemetry::new(&context.meter, id);
@@ -338,15 +345,18 @@ fn before_strangers(
                 parameters: Arc::default(),
             },
             every: 1,
+            pages: None,
+            origin: None,
             mapper: BodyMapper {
                 reader: Reader::json(1024),
                 definition: Arc::clone(&definition),
                 endpoint: index,
-                mapping: nothing,
+                mapping: NOTHING,
             },
             shared: Arc::clone(&shared),
             host: Arc::clone(&host),
             index,
+            made: Mutex::default(),
         });
     TargetPoller {
         endpoints: endpoints.collect(),

@@ -4,8 +4,10 @@ mod answers;
 mod authentication;
 mod documents;
 mod dropped;
+mod elements;
 mod hours;
 mod lab;
+mod pages;
 mod posts;
 mod readers;
 mod replicas;
@@ -39,6 +41,7 @@ use super::{
         asked::{EndpointUrl, RequestValues},
         body_mapper::BodyMapper,
         endpoint::{EndpointAddress, EndpointPoller, ReceiverParts},
+        origin::Origin,
         poll_loop::{PollLoop, PollingEnded},
         poll_state::PollState,
         signals::{TargetSignals, Turns},
@@ -51,10 +54,11 @@ use crate::{
     client::content_encoding::Codings,
     definition::{self, Endpoint},
     pipeline::{
-        Allowance, EndpointPoll, ErrorType, Inspect as _, Number, OwnReading, Readings, Sink,
-        StatusBoard, TargetNames,
+        Allowance, DocumentMapping, EndpointPoll, ErrorType, Inspect as _, Number, OwnReading,
+        PartReadings, Readings, Sink, StatusBoard, TargetNames,
     },
     resilience::{
+        caution::Caution,
         config::{CacheConfig, CircuitBreakerConfig, RetryConfig, TimeoutConfig},
         outcome::Statuses,
         target_resilience::{ReceiverResilience, ResilienceSettings, TargetResilience},

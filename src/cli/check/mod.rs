@@ -1,0 +1,127 @@
+//! `check`: polls each target once and shows the result, value by value.
+
+mod saved;
+mod show;
+
+use std::{process::ExitCode, sync::Arc};
+
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+use self::{
+    saved::{read_sample, record},
+    show::show,
+};
+use super::{
+    CommandError, Output,
+    args::{CheckArgs, SourceArgs},
+    load::load,
+    progress,
+};
+use crate::{
+    client::auth::Authenticators,
+    config::{Config, Registers},
+    extensions::AuthenticatorContext,
+    pipeline::{Poll, Reporter, StatusBoard, Target},
+    processors::mapping,
+    receivers::{self, Network, ReceiverConfig, ReceiverContext},
+    runtime::{Clock, Tasks},
+    telemetry::{self, Meter, config::LogsConfig},
+};
+
+/// Succeeds if every target gave all metrics that are not optional.
+pub(super) async fn check(
+    registers: &Registers,
+    sources: &SourceArgs,
+    options: CheckArgs,
+    out: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    telemetry::init_logs(&LogsConfig {
+        level: telemetry::config::LogLevel::Error,
+        ..LogsConfig::default()
+    });
+    let mut polls = match (&options.sample, &options.endpoint) {
+        (Some(sample), _) => vec![read_sample(sample, options.definition.as_deref())?],
+        (None, Some(url)) => {
+            let polls = poll_url(url, options.definition.as_deref());
+            progress::waiting("asking the target", polls).await?
+        }
+        (None, None) => {
+            let config = load(registers, sources).await?;
+            progress::waiting("asking the targets", poll_configured(&config)).await?
+        }
+    };
+    let mut all_gave = !polls.is_empty();
+    for (target, poll) in &mut polls {
+        if let Some(folder) = &options.record {
+            record(folder, target, poll)?;
+        }
+        all_gave &= show(target, poll, options.show_document, out);
+    }
+    Ok(if all_gave {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+type CheckedTarget = Vec<(Arc<Target>, Poll)>;
+
+async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError> {
+    let mut polls = Vec::new();
+    let used = |id| {
+        config
+            .service
+            .pipelines
+            .values()
+            .any(|pipeline| pipeline.receivers.contains(id))
+    };
+    let authenticators = authenticators(config)?;
+    for (id, receiver) in &config.receivers {
+        if used(id) {
+            polls.extend(poll(&**receiver, &id.to_string(), &authenticators).await?);
+        }
+    }
+    Ok(polls)
+}
+
+async fn poll_url(url: &str, definition: Option<&str>) -> Result<CheckedTarget, CommandError> {
+    let receiver = receivers::for_url(url.parse()?, definition);
+    poll(&*receiver, "check", &Authenticators::default()).await
+}
+
+/// What authenticates requests where no service runs.
+fn authenticators(config: &Config) -> Result<Authenticators, CommandError> {
+    let (tasks, _failures) = Tasks::new();
+    let context = AuthenticatorContext {
+        status: &Reporter::unheard(),
+        tasks: &tasks,
+        clock: &Clock::System,
+    };
+    let mut found = Vec::new();
+    for id in &config.service.extensions {
+        if let Some(extension) = config.extensions.get(id) {
+            let authenticator = extension.authenticator(&context)?;
+            found.extend(authenticator.map(|of| (id.clone(), of)));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+async fn poll(
+    receiver: &dyn ReceiverConfig,
+    id: &str,
+    authenticators: &Authenticators,
+) -> Result<CheckedTarget, CommandError> {
+    let context = ReceiverContext {
+        id: id.to_owned(),
+        clock: Clock::System,
+        meter: Meter::of(&SdkMeterProvider::default()),
+        board: Arc::new(StatusBoard::default()),
+        names: Arc::default(),
+        network: Network::default(),
+        mapping: mapping::DOCUMENTS,
+        authenticators: authenticators.clone(),
+        keeps_text: true,
+    };
+    receiver.poll_once(&context).await
+}
