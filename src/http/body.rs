@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     crowd::{Busy, Slot},
     encoding::{Compressed, Encoding},
+    shared::{AnswerKey, SharedAnswers},
 };
 
 /// After this number of pieces of about 64 KiB, other tasks run first: half a millisecond of work,
@@ -37,6 +39,8 @@ pub struct Body {
     length: Option<u64>,
     /// The number of pieces after which other tasks run first.
     rests: usize,
+    /// The other clients that get the same answer.
+    shared: Option<(Arc<SharedAnswers>, AnswerKey)>,
 }
 
 /// Where the pieces of a body come from.
@@ -55,6 +59,7 @@ impl Body {
             pieces: Pieces::Live(pieces.boxed()),
             length: None,
             rests: RESTS,
+            shared: None,
         }
     }
 
@@ -70,6 +75,20 @@ impl Body {
             pieces: Pieces::Made(Box::new(pieces.map(Ok))),
             length: None,
             rests: RESTS,
+            shared: None,
+        }
+    }
+
+    /// A body in pieces. It is compressed once for all clients that ask for the same version and
+    /// form of it.
+    pub fn shared(
+        answers: &Arc<SharedAnswers>,
+        key: AnswerKey,
+        pieces: impl Iterator<Item = Bytes> + Send + 'static,
+    ) -> Self {
+        Self {
+            shared: Some((Arc::clone(answers), key)),
+            ..Self::stream(pieces)
         }
     }
 
@@ -93,11 +112,16 @@ impl Body {
         let Pieces::Made(pieces) = self.pieces else {
             return Ok(self);
         };
-        let pieces = Compressed::new(encoding, pieces)?;
+        let compress = || Ok(Box::new(Compressed::new(encoding, pieces)?) as Box<_>);
+        let pieces: Box<dyn Iterator<Item = _> + Send> = match self.shared {
+            Some((answers, key)) => Box::new(answers.read(key, encoding, compress)?),
+            None => compress()?,
+        };
         Ok(Self {
-            pieces: Pieces::Made(Box::new(pieces)),
+            pieces: Pieces::Made(pieces),
             length: None,
             rests: COMPRESSED_RESTS,
+            shared: None,
         })
     }
 }
@@ -109,6 +133,7 @@ impl<T: Into<Bytes>> From<T> for Body {
             length: Some(whole.len() as u64),
             pieces: Pieces::Made(Box::new(std::iter::once(Ok(whole)))),
             rests: RESTS,
+            shared: None,
         }
     }
 }

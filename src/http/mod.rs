@@ -34,6 +34,7 @@ mod secret_header;
 mod server;
 mod server_auth;
 mod running_listeners;
+mod shared;
 mod telemetry;
 mod tls;
 mod tls_choice;
@@ -53,6 +54,7 @@ pub use running_listeners::{BoundListeners, RunningListeners};
 pub use secret_header::{CredentialsError, SecretHeader, SecretText};
 pub use server::ServerConfig;
 pub use server_auth::ServerAuth;
+pub use shared::{AnswerKey, SharedAnswers};
 pub use tls::{TlsConfig, TlsError, TlsVersion};
 pub use tls_choice::{TlsChoice, TlsChoiceError};
 

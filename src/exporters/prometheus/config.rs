@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Prometheus, foreign,
-    rules::{RenderingRules, Selection},
-    translation::TranslationStrategy,
+    rules::{RenderingRules, Selection, TranslationStrategy},
 };
 use crate::{
     exporters::contract::{self, ExporterConfig, ExporterContext, ExporterType},

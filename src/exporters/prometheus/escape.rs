@@ -3,8 +3,6 @@
 
 use std::borrow::Cow;
 
-use super::pairs;
-
 /// How a scraper wants such names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Escaping {
@@ -58,12 +56,12 @@ impl Escaping {
     /// The rendered labels of a series with escaped names. Labels whose names become the same share
     /// one label with all their values, in their order.
     pub(super) fn labels(self, labels: &str) -> Cow<'_, str> {
-        if self == Self::AllowUtf8 || !pairs::has_quoted_label(labels) {
+        if self == Self::AllowUtf8 || !has_quoted_label(labels) {
             return Cow::Borrowed(labels);
         }
         let mut pairs: Vec<(String, String)> = Vec::new();
         let mut rest = labels;
-        while let Some((name, value, after)) = pairs::split_label(rest) {
+        while let Some((name, value, after)) = split_label(rest) {
             let name = self.label(&name).into_owned();
             match pairs.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, joined)) => {
@@ -116,6 +114,76 @@ pub(super) fn is_plain_label(name: &str) -> bool {
     bytes.first().is_some_and(|first| !first.is_ascii_digit()) && bytes.iter().all(is_known)
 }
 
+/// The rendered labels as one text for all series that become the same by escaping.
+pub(super) fn canonical(labels: &str) -> Cow<'_, str> {
+    match Escaping::Underscores.labels(labels) {
+        Cow::Borrowed(plain) => Cow::Borrowed(plain),
+        Cow::Owned(escaped) => {
+            let mut pairs = Vec::new();
+            let mut rest = escaped.as_str();
+            while let Some((name, value, after)) = split_label(rest) {
+                pairs.push((name, value));
+                rest = after;
+            }
+            // Escaping changes the order of names.
+            pairs.sort_unstable();
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| format!("{name}=\"{value}\""));
+            Cow::Owned(pairs.collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
+/// The name and the escaped value of the first label, and the labels after it.
+fn split_label(labels: &str) -> Option<(Cow<'_, str>, &str, &str)> {
+    let (name, rest) = match labels.strip_prefix('"') {
+        Some(quoted) => {
+            let (name, rest) = up_to_quote(quoted)?;
+            (unescaped(name), rest.strip_prefix("=\"")?)
+        }
+        None => {
+            let (name, rest) = labels.split_once("=\"")?;
+            (Cow::Borrowed(name), rest)
+        }
+    };
+    let (value, rest) = up_to_quote(rest)?;
+    Some((name, value, rest.strip_prefix(',').unwrap_or(rest)))
+}
+
+/// Whether a label has a name in quotes.
+pub(super) fn has_quoted_label(labels: &str) -> bool {
+    // In a value, the quote would come after a backslash.
+    labels.starts_with('"') || labels.contains(",\"")
+}
+
+/// The text before the next quote that is not escaped, and the text after it.
+fn up_to_quote(text: &str) -> Option<(&str, &str)> {
+    let mut is_escaped = false;
+    let end = text.find(|c| {
+        let is_end = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    })?;
+    let (before, rest) = text.split_at_checked(end)?;
+    Some((before, rest.strip_prefix('"')?))
+}
+
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next().map(|c| if c == 'n' { '\n' } else { c })),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Escaping::*, *};
@@ -147,5 +215,17 @@ mod tests {
         let plain = r#"a="x,\"y\"=\"z\"""#;
         assert!(matches!(Underscores.labels(plain), Cow::Borrowed(_)));
         assert_eq!(Underscores.label("a:b"), "a_b");
+    }
+
+    #[test]
+    fn labels_are_split_one_by_one() {
+        let labels = r#"a="1\\",b="x,\"y\"=","c\"=.d"="\n""#;
+        assert!(has_quoted_label(labels) && !has_quoted_label(r#"a="x,\"y""#));
+        let (name, value, rest) = split_label(labels).unwrap();
+        assert_eq!((&*name, value), ("a", r"1\\"));
+        let (name, value, rest) = split_label(rest).unwrap();
+        assert_eq!((&*name, value), ("b", r#"x,\"y\"="#));
+        assert_eq!(split_label(rest), Some(("c\"=.d".into(), r"\n", "")));
+        assert_eq!(split_label(""), None);
     }
 }

@@ -1,24 +1,21 @@
-//! Writes a family for one scraper. The stored text has label names for scrapers that need no
-//! escaping.
+//! Writes a family for one scraper.
 
 use super::{
     descriptor::FamilyDescriptor,
     escape::Escaping,
-    lines::{self, Exemplar, KeptLabels},
+    labels::TargetLabels,
     name::{self, AggregationKind},
-    output_format::{OutputFormat, TextFormat},
-    rendered_source::{CREATED, Fragment},
+    negotiate::{OutputFormat, TextFormat},
+    rows::{RowExemplar, RowView, SectionRows, Suffix},
     text::{self, SampleName},
 };
 
 /// A family in one output format.
 pub(super) struct FamilyWriter<'a> {
-    pub(super) family: &'a FamilyDescriptor,
+    family: &'a FamilyDescriptor,
     form: OutputFormat,
-    /// The name of its samples.
-    lead: SampleName,
-    /// The name of the lines with the start time of a total, without `_created`.
-    created: SampleName,
+    /// The names of its samples, by suffix.
+    names: [SampleName; 5],
     /// The name in the lines above its samples.
     title: String,
     /// The type in the TYPE line.
@@ -44,64 +41,68 @@ impl<'a> FamilyWriter<'a> {
         Self {
             family,
             form,
-            lead: SampleName::new(&name),
-            created: SampleName::new(&title),
+            names: Suffix::ALL.map(|suffix| match suffix {
+                Suffix::Created => SampleName::new(&format!("{title}{}", suffix.text())),
+                _ => SampleName::new(&format!("{name}{}", suffix.text())),
+            }),
             title,
             word,
         }
     }
 
-    /// The lines above the samples.
-    pub(super) fn header(&self) -> String {
-        let mut header = String::new();
-        text::Header {
+    /// Appends the lines above the samples.
+    pub(super) fn write_header(&self, out: &mut String) {
+        let header = text::Header {
             name: &self.title,
             kind: self.word,
             unit: name::ends_with_unit(&self.title, &self.family.unit),
             help: &self.family.help,
-        }
-        .write(&mut header, self.form.format);
-        header
+        };
+        header.write(out, self.form.format);
     }
 
-    /// Appends the samples of a fragment. `common` are the labels of the target.
-    pub(super) fn write(&self, out: &mut String, fragment: Fragment<'_>, common: &str) {
-        let renames = fragment.is_odd && self.form.escaping != Escaping::AllowUtf8;
+    /// Appends the samples of a section of `rows`. `target` has the labels of the target.
+    pub(super) fn write(&self, out: &mut String, section: SectionRows<'_>, target: &TargetLabels) {
+        let is_odd = section.is_odd() || target.is_odd();
+        let renames = is_odd && self.form.escaping != Escaping::AllowUtf8;
         let has_created = self.has_created();
-        // OpenMetrics has exemplars for totals whose type it knows.
-        let has_exemplars = self.form.format == TextFormat::OpenMetrics && self.word == "counter";
-        for line in lines::split(fragment.text) {
-            let lead = match line.suffix {
-                CREATED if !has_created => continue,
-                CREATED => &self.created,
-                _ => &self.lead,
-            };
-            let labels = match line.labels {
-                KeptLabels::Own(own) => [common, own],
-                KeptLabels::All(all) => [all, ""],
-            };
-            if renames {
-                let labels = self.escaped(labels);
-                lead.write(out, line.suffix, [&labels, ""], line.value);
-            } else {
-                lead.write(out, line.suffix, labels, line.value);
+        for view in section.iter() {
+            let RowView { row, labels, .. } = view;
+            if row.suffix == Suffix::Created && !has_created {
+                continue;
             }
-            if let Some(time) = line.time {
+            let labels = match row.is_complete {
+                true => [labels, ""],
+                false => [target.text(), labels],
+            };
+            let [.., name] = &self.names;
+            let name = self.names.get(row.suffix as usize).unwrap_or(name);
+            match renames {
+                true => name.write(out, [&self.escaped(labels), ""]),
+                false => name.write(out, labels),
+            }
+            text::number(out, view.number);
+            if let Some(time) = view.time {
                 out.push(' ');
-                out.push_str(&time.behind_value(self.form.format));
+                text::time(out, time, self.form.format);
             }
-            if let Some(Exemplar {
-                trace_id,
-                span_id,
-                time,
-            }) = line.exemplar
-                && has_exemplars
-            {
-                let labels = format!("{{trace_id=\"{trace_id}\",span_id=\"{span_id}\"}}");
-                // One event counts as 1.
-                out.push_str(&format!(" # {labels} 1 {time}"));
+            if let Some(exemplar) = view.exemplar {
+                self.write_exemplar(out, exemplar);
             }
             out.push('\n');
+        }
+    }
+
+    /// Appends an exemplar. OpenMetrics has them for totals whose type it knows.
+    fn write_exemplar(&self, out: &mut String, exemplar: &RowExemplar) {
+        if self.form.format == TextFormat::OpenMetrics && self.word == "counter" {
+            let RowExemplar { trace, time, .. } = exemplar;
+            let (trace, span) = (trace.trace_id, trace.span_id);
+            // One event counts as 1.
+            out.push_str(&format!(
+                " # {{trace_id=\"{trace}\",span_id=\"{span}\"}} 1 "
+            ));
+            text::seconds(out, *time);
         }
     }
 

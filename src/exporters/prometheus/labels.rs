@@ -10,7 +10,11 @@ use std::{
 use opentelemetry::{InstrumentationScope, Key, Value};
 use opentelemetry_sdk::Resource;
 
-use super::{lock, rules::RenderingRules, text, translation::TranslationStrategy};
+use super::{
+    escape, lock,
+    rules::{RenderingRules, TranslationStrategy},
+    text,
+};
 use crate::pipeline::Target;
 
 /// The label with the name of the target. Prometheus itself sets `job` and `instance`.
@@ -37,6 +41,8 @@ pub(super) struct TargetLabels {
     pub(super) info: RenderedLabels,
     /// These labels and the configured ones, which all series have.
     all: Arc<RenderedLabels>,
+    /// Whether the name of one of them needs UTF-8 quoting.
+    is_odd: bool,
     /// The labels of all series with those of the Resource and the scope, by scope, for the last
     /// Resource.
     scopes: Mutex<(Resource, Scopes)>,
@@ -53,8 +59,10 @@ impl TargetLabels {
         };
         text::label(&mut info.text, TARGET, &target.name);
         let info = info.and(borrowed(&rules.const_labels));
+        let all = info.clone().and(borrowed(&target.labels));
         Self {
-            all: Arc::new(info.clone().and(borrowed(&target.labels))),
+            is_odd: escape::has_quoted_label(&all.text),
+            all: Arc::new(all),
             info,
             scopes: Mutex::new((Resource::builder_empty().build(), Vec::new())),
         }
@@ -63,6 +71,11 @@ impl TargetLabels {
     /// The labels of all series, as text.
     pub(super) fn text(&self) -> &str {
         &self.all.text
+    }
+
+    /// Whether the name of one of them needs UTF-8 quoting.
+    pub(super) fn is_odd(&self) -> bool {
+        self.is_odd
     }
 
     /// Whether the name and the labels of both targets are the same.
@@ -141,14 +154,23 @@ impl RenderedLabels {
         self
     }
 
-    /// Appends the labels of one series. `buckets` says that `le` is taken too.
+    /// The labels without their first `common` bytes.
+    fn after(&self, common: usize) -> &str {
+        let own = self.text.get(common..).unwrap_or_default();
+        own.strip_prefix(',').filter(|_| common > 0).unwrap_or(own)
+    }
+
+    /// Writes the labels of one series without the first `common` bytes, which all series of the
+    /// target have. `buckets` says that `le` is taken too.
     pub(super) fn write<'a, I: Iterator<Item = (&'a Key, &'a Value)>>(
         &self,
         out: &mut String,
+        common: usize,
         attributes: impl Fn() -> I,
         buckets: bool,
     ) {
-        out.push_str(&self.text);
+        out.clear();
+        out.push_str(self.after(common));
         let start = out.len();
         if !self.write_usual(out, attributes(), buckets) {
             out.truncate(start);
@@ -260,7 +282,7 @@ mod tests {
             let labels = RenderedLabels { strategy, ..RenderedLabels::default() }.and(borrowed(&common));
             let of: Vec<_> = pairs.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
             let mut written = String::new();
-            labels.write(&mut written, || of.iter().map(|of| (&of.key, &of.value)), buckets);
+            labels.write(&mut written, 0, || of.iter().map(|of| (&of.key, &of.value)), buckets);
             let mut resolved = labels.text.clone();
             let pairs = of.iter().map(|of| (of.key.as_str(), of.value.as_str()));
             for (name, value) in labels.resolve(pairs, buckets) {

@@ -11,34 +11,29 @@
 //!     const_labels: { cluster: a }
 //!     probe: { allow: [10.2.0.0/16] }
 //! ```
-//! The exporter renders text when a poll ends, one page for each source of a target. A scrape joins
-//! names and lines, piece by piece as the scraper reads it. Samples are the same in both formats.
-//! Every series has the label `target` and the configured labels of the target. The next body of an
+//! When a poll ends, the exporter stores rows: labels and numbers, by source of a target (`rows.rs`).
+//! A scrape writes them as text, piece by piece as the scraper reads it. Samples are the same in
+//! both formats. Every series has the label `target` and the configured labels of the target. The next body of an
 //! endpoint replaces all its values, so that a removed element disappears at once. Without a body,
 //! the last values are shown for `max_stale`. `/probe` reads one target for each request.
 
 mod config;
 mod descriptor;
-mod page_writer;
+mod draft;
 mod escape;
 mod families;
 mod foreign;
-mod output_format;
 mod labels;
-mod lines;
 pub(super) mod name;
 mod negotiate;
-mod rendered_source;
-mod pairs;
+mod placement;
 mod probe;
-mod scrape_cursor;
 mod render;
+mod rows;
 mod rules;
 mod scrape;
-mod slab;
 mod store;
 mod text;
-mod translation;
 mod family_writer;
 
 #[cfg(test)]
@@ -47,9 +42,9 @@ mod tests;
 pub use config::{Config, ProbeConfig, ResourceConversion, ResourceLabels, TYPE};
 pub use escape::Escaping;
 pub use name::scrape_name;
-pub use output_format::{OutputFormat, TextFormat};
-pub use scrape_cursor::NameFilter;
-pub use translation::TranslationStrategy;
+pub use negotiate::{OutputFormat, TextFormat};
+pub use rules::TranslationStrategy;
+pub use scrape::NameFilter;
 
 use std::{
     collections::HashSet,
@@ -62,15 +57,15 @@ use bytes::Bytes;
 use opentelemetry::{KeyValue, metrics::Counter};
 
 use crate::{
-    http::{Body, Request, Response, Route},
+    http::{Body, Request, Response, Route, SharedAnswers},
     pipeline::{Exporter, Snapshot, Target},
     telemetry::{Meter, names},
 };
-use page_writer::PageWriter;
+use draft::Draft;
 use render::Renderer;
 use rules::RenderingRules;
 use scrape::Scrape;
-use store::RenderedStore;
+use store::SeriesStore;
 
 /// The exporter: it takes snapshots and answers scrapes.
 pub struct Prometheus {
@@ -78,7 +73,11 @@ pub struct Prometheus {
     open_metrics: bool,
     max_stale: Duration,
     renderer: Renderer,
-    store: Arc<Mutex<RenderedStore>>,
+    store: Arc<Mutex<SeriesStore>>,
+    /// Scrapes of the current values, for scrapers that come at the same time.
+    answers: Arc<SharedAnswers>,
+    /// An empty draft with memory for the next snapshot.
+    spare: Mutex<Draft>,
     dropped: Counter<u64>,
     probes: Counter<u64>,
     /// Families and reasons that the log has warned about.
@@ -104,6 +103,8 @@ impl Prometheus {
             max_stale: config.max_stale.get(),
             renderer: Renderer::new(config.rules()),
             store,
+            answers: Arc::default(),
+            spare: Mutex::default(),
             dropped: names::DROPPED_POINTS.counter(meter),
             probes: names::PROBES.counter(meter),
             warned: Mutex::default(),
@@ -119,6 +120,8 @@ impl Prometheus {
             max_stale: config.max_stale.get(),
             renderer: before.renderer.clone(),
             store: Arc::clone(&before.store),
+            answers: Arc::default(),
+            spare: Mutex::default(),
             dropped: before.dropped.clone(),
             probes: before.probes.clone(),
             warned: Mutex::default(),
@@ -134,13 +137,23 @@ impl Prometheus {
 
     fn answer(&self, request: &Request) -> Response {
         let negotiated = negotiate::negotiate(&request.headers, self.open_metrics);
-        let wanted = NameFilter::from_query(negotiated.form, &request.query);
-        negotiated.answer(Body::stream(self.scrape(wanted)))
+        let filter = NameFilter::from_query(negotiated.form, &request.query);
+        // A filter is the wish of one scraper.
+        let form = filter
+            .names
+            .is_empty()
+            .then(|| format!("{:?}", filter.form));
+        let pieces = self.scrape(filter);
+        let version = lock(&self.store).version();
+        negotiated.answer(match form {
+            Some(form) => Body::shared(&self.answers, (version, form), pieces),
+            None => Body::stream(pieces),
+        })
     }
 
     /// The text of a scrape, in pieces that are created on demand.
-    pub fn scrape(&self, wanted: NameFilter) -> impl Iterator<Item = Bytes> + Send + use<> {
-        Scrape::new(&self.store, wanted)
+    pub fn scrape(&self, filter: NameFilter) -> impl Iterator<Item = Bytes> + Send + use<> {
+        Scrape::new(&self.store, filter)
     }
 
     fn rules(&self) -> &RenderingRules {
@@ -164,7 +177,7 @@ impl Prometheus {
     }
 }
 
-fn observe_series(id: &str, store: &Arc<Mutex<RenderedStore>>, meter: &Meter) {
+fn observe_series(id: &str, store: &Arc<Mutex<SeriesStore>>, meter: &Meter) {
     let attributes = [KeyValue::new(names::EXPORTER, id.to_owned())];
     names::SERIES.observe(meter, store, move |store, observer| {
         observer.observe(lock(store).series() as u64, &attributes);
@@ -174,21 +187,26 @@ fn observe_series(id: &str, store: &Arc<Mutex<RenderedStore>>, meter: &Meter) {
 impl Exporter for Prometheus {
     fn export(&self, snapshot: &Snapshot<'_>) {
         let labels = lock(&self.store).labels(snapshot.target, self.rules());
-        // The store is not locked while the text is created.
-        let mut draft = PageWriter::default();
+        // The store is not locked while the rows are written.
+        let mut draft = std::mem::take(&mut *lock(&self.spare));
         let dropped = self.renderer.render(snapshot, &labels, &mut draft);
-        let conflicts = lock(&self.store).replace(snapshot, labels, draft, self.max_stale);
+        let conflicts = lock(&self.store).replace(snapshot, labels, &mut draft, self.max_stale);
+        self.answers.clear();
+        *lock(&self.spare) = draft.cleared();
         for dropped in dropped.iter().chain(&conflicts) {
             self.note(dropped);
         }
     }
 
     fn shed(&self) -> u64 {
-        lock(&self.store).shed() as u64
+        let shed = lock(&self.store).shed();
+        self.answers.clear();
+        shed as u64
     }
 
     fn forget(&self, target: &Target) {
         lock(&self.store).forget(target);
+        self.answers.clear();
     }
 }
 
@@ -201,6 +219,6 @@ impl fmt::Debug for Prometheus {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere costs at most the fragments that were just being replaced.
+    // A panic elsewhere costs at most the values that were just being replaced.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,14 +15,14 @@ use super::{
     NameFilter, Prometheus,
     config::Config,
     descriptor::{DescribedMetric, FamilyDescriptor},
+    draft::{Draft, SeriesLabels, SeriesTimes, SourceDraft},
     labels::RenderedLabels,
     lock,
     name::{self, AggregationKind},
     negotiate,
-    page_writer::PageWriter,
+    rows::{Number, OWN},
     scrape::Scrape,
-    store::RenderedStore,
-    text::SampleValue,
+    store::SeriesStore,
 };
 use crate::{
     definition::Endpoint,
@@ -134,7 +134,7 @@ impl Prometheus {
         probed: &Probed,
         wanted: NameFilter,
     ) -> impl Iterator<Item = Bytes> + Send + use<> {
-        let store = Arc::<Mutex<RenderedStore>>::default();
+        let store = Arc::<Mutex<SeriesStore>>::default();
         let endpoints = probed.endpoints.iter();
         let fresh: Vec<_> = endpoints.map(|of| of.failure.is_none()).collect();
         let snapshot = Snapshot {
@@ -152,7 +152,7 @@ impl Prometheus {
         let labels = lock(&store).labels(&probed.target, self.rules());
         let mut draft = own(probed);
         let dropped = self.renderer.render(&snapshot, &labels, &mut draft);
-        let conflicts = lock(&store).replace(&snapshot, labels, draft, Duration::MAX);
+        let conflicts = lock(&store).replace(&snapshot, labels, &mut draft, Duration::MAX);
         for dropped in dropped.iter().chain(&conflicts) {
             self.note(dropped);
         }
@@ -161,11 +161,12 @@ impl Prometheus {
 }
 
 /// The metrics about the probe itself.
-fn own(probed: &Probed) -> PageWriter {
-    let mut draft = PageWriter::default();
+fn own(probed: &Probed) -> Draft {
+    let mut whole = Draft::default();
+    let draft = whole.source(OWN);
     let (success, duration) = (u64::from(is_up(probed)), probed.duration.as_secs_f64());
-    sample(&mut draft, &names::PROBE_SUCCESS, [], success);
-    sample(&mut draft, &names::PROBE_DURATION, [], duration);
+    sample(draft, &names::PROBE_SUCCESS, [], success);
+    sample(draft, &names::PROBE_DURATION, [], duration);
     let endpoints = probed.target.definition.endpoints.iter();
     let endpoints = || {
         let endpoints = endpoints.clone().zip(&probed.endpoints);
@@ -173,27 +174,22 @@ fn own(probed: &Probed) -> PageWriter {
     };
     for ([id, path], of) in endpoints() {
         let is_up = u64::from(of.failure.is_none());
-        sample(
-            &mut draft,
-            &names::PROBE_ENDPOINT_SUCCESS,
-            [id, path],
-            is_up,
-        );
+        sample(draft, &names::PROBE_ENDPOINT_SUCCESS, [id, path], is_up);
     }
     for ([id, path], of) in endpoints() {
         if let Some(failure) = of.failure {
             let reason = (names::ERROR_TYPE, failure.name().into_owned());
             let of = [id, path, reason];
-            sample(&mut draft, &names::PROBE_ENDPOINT_FAILURE, of, 1_u64);
+            sample(draft, &names::PROBE_ENDPOINT_FAILURE, of, 1_u64);
         }
     }
     for ([id, path], of) in endpoints() {
         if let Some(age) = of.age {
             let age = age.as_secs_f64();
-            sample(&mut draft, &names::PROBE_ENDPOINT_AGE, [id, path], age);
+            sample(draft, &names::PROBE_ENDPOINT_AGE, [id, path], age);
         }
     }
-    draft
+    whole
 }
 
 fn labels(endpoint: &Endpoint) -> [(&'static str, String); 2] {
@@ -204,15 +200,18 @@ fn labels(endpoint: &Endpoint) -> [(&'static str, String); 2] {
 }
 
 fn sample<const N: usize>(
-    draft: &mut PageWriter,
+    draft: &mut SourceDraft,
     metric: &Metric,
     attributes: [(&'static str, String); N],
-    value: impl SampleValue,
+    value: impl Into<Number>,
 ) {
     let attributes = attributes.map(|(key, value)| (Key::from(key), Value::from(value)));
     let attributes = || attributes.iter().map(|(key, value)| (key, value));
-    let mut labels = String::new();
-    RenderedLabels::default().write(&mut labels, attributes, false);
+    let mut labels = SeriesLabels {
+        text: String::new(),
+        is_complete: true,
+    };
+    RenderedLabels::default().write(&mut labels.text, 0, attributes, false);
     let described = DescribedMetric {
         name: metric.name,
         unit: metric.unit,
@@ -220,7 +219,8 @@ fn sample<const N: usize>(
         kind: AggregationKind::Gauge,
     };
     let family = FamilyDescriptor::new(name::scrape_name(metric), described);
-    draft.sample(&Arc::new(family), &labels, value);
+    draft.family(0, &Arc::new(family));
+    draft.sample(&labels, value, SeriesTimes::default());
 }
 
 /// Whether at least one endpoint gave a body, as in `betanet_up`.

@@ -1,4 +1,4 @@
-//! Renders a snapshot into the pages of its sources.
+//! Turns a snapshot into rows.
 
 use std::{
     sync::{Arc, Mutex},
@@ -14,13 +14,12 @@ use opentelemetry_sdk::{
 use super::{
     DroppedPoints,
     descriptor::{Catalogue, DescribedMetric, FamilyDescriptor},
+    draft::{Draft, HistogramRows, SeriesLabels, SeriesTimes, SourceDraft},
     labels::{RenderedLabels, TargetLabels},
     lock,
     name::AggregationKind,
-    page_writer::PageWriter,
-    rendered_source::{OWN, SeriesSource},
+    rows::{ENDPOINTS, INFO, Number, OWN, SourceId, Timestamp},
     rules::RenderingRules,
-    text::{SampleValue, Timestamp},
 };
 use crate::{
     definition::Instrument,
@@ -30,7 +29,7 @@ use crate::{
 
 /// The metrics of one source.
 struct SourceMetrics<'a> {
-    source: SeriesSource,
+    source: SourceId,
     metrics: &'a ScopeMetrics,
     labels: Arc<RenderedLabels>,
     /// The traces of the events that it counts.
@@ -39,7 +38,7 @@ struct SourceMetrics<'a> {
 
 /// Consecutive samples of one family, and the labels that all of them have.
 struct FamilySamples<'a> {
-    source: SeriesSource,
+    source: SourceId,
     rank: usize,
     /// The number of bytes of the labels of the target.
     common: usize,
@@ -68,7 +67,7 @@ enum Samples<'a> {
 
 /// Histograms of one metric that a target counts itself.
 struct CountedMetric<'a> {
-    source: SeriesSource,
+    source: SourceId,
     labels: Arc<RenderedLabels>,
     histograms: &'a [CountedHistogram],
     instrument: &'a Instrument,
@@ -89,13 +88,13 @@ impl Renderer {
         }
     }
 
-    /// Adds a snapshot to `draft`, one page for each source. `labels` are those of the target. The
-    /// parts of a family (providers, scopes) become one. Returns the points that cannot be shown.
+    /// Adds the rows of a snapshot to `draft`. `labels` are those of the target. The parts of a
+    /// family (providers, scopes) become one. Returns the points that cannot be shown.
     pub(super) fn render(
         &self,
         snapshot: &Snapshot<'_>,
         labels: &TargetLabels,
-        draft: &mut PageWriter,
+        draft: &mut Draft,
     ) -> Vec<DroppedPoints> {
         let scopes = self.scopes(snapshot, labels);
         let mut dropped = Vec::new();
@@ -111,12 +110,12 @@ impl Renderer {
         let mut items = self.items(info, (&scopes, labels.text().len(), of), &mut dropped);
         self.add_counted(&counted, labels.text().len(), of, &mut items);
         items.sort_by(FamilySamples::order);
-        draft.reserve(items.len());
-        let mut text = String::new();
+        let mut labels = SeriesLabels::default();
         for item in &items {
-            item.write(&self.rules, draft, &mut text);
+            labels.is_complete = item.common == 0;
+            item.write(&self.rules, draft.source(item.source), &mut labels);
         }
-        draft.remove_duplicates(&mut dropped);
+        draft.sort();
         dropped
     }
 
@@ -211,7 +210,7 @@ impl Renderer {
         let mut describe = |of: DescribedMetric<'_>| catalogue.describe(of, &self.rules);
         let mut items: Vec<_> = Vec::new();
         items.extend(info.map(|(resource, labels)| FamilySamples {
-            source: OWN,
+            source: INFO,
             rank: 0,
             common: 0,
             family: describe(TARGET_INFO),
@@ -256,8 +255,8 @@ const TARGET_INFO: DescribedMetric<'static> = DescribedMetric {
 
 /// The source of a scope's metrics. `None` for an endpoint that is not fresh: its values have been
 /// shown already and must not look new.
-fn source_of(snapshot: &Snapshot<'_>, scope: &str) -> Option<SeriesSource> {
-    let mut endpoints = (OWN + 1..).zip(&snapshot.target.definition.endpoints);
+fn source_of(snapshot: &Snapshot<'_>, scope: &str) -> Option<SourceId> {
+    let mut endpoints = (ENDPOINTS..).zip(&snapshot.target.definition.endpoints);
     match endpoints.find(|(_, endpoint)| *endpoint.scope == *scope) {
         Some((source, _)) => Some(source).filter(|source| is_new(snapshot, *source)),
         None => Some(OWN),
@@ -265,8 +264,8 @@ fn source_of(snapshot: &Snapshot<'_>, scope: &str) -> Option<SeriesSource> {
 }
 
 /// Whether a snapshot has new values of a source.
-pub(super) fn is_new(snapshot: &Snapshot<'_>, source: SeriesSource) -> bool {
-    match source.checked_sub(OWN + 1) {
+pub(super) fn is_new(snapshot: &Snapshot<'_>, source: SourceId) -> bool {
+    match source.checked_sub(ENDPOINTS) {
         Some(endpoint) => {
             let fresh = snapshot.fresh.get(endpoint as usize);
             fresh.copied().unwrap_or_default()
@@ -328,36 +327,45 @@ impl FamilySamples<'_> {
         by_source.then_with(|| self.family.order(&other.family))
     }
 
-    /// Writes the samples. `text` is a buffer for labels.
-    fn write(&self, rules: &RenderingRules, draft: &mut PageWriter, text: &mut String) {
-        draft.turn_to(self.source, self.rank, self.common);
+    /// Writes the samples. `labels` is a buffer.
+    fn write(&self, rules: &RenderingRules, draft: &mut SourceDraft, labels: &mut SeriesLabels) {
+        draft.family(self.rank, &self.family);
         match self.samples {
             Samples::Resource(resource) => {
-                self.write_labels(text, || resource.iter(), false);
-                draft.tell(None, None);
-                draft.sample(&self.family, text, 1_u64);
+                self.write_labels(labels, || resource.iter(), false);
+                draft.sample(labels, 1_u64, SeriesTimes::default());
             }
             Samples::Counted(histograms) => {
                 let time = rules.has_time.then(|| self.of.time.into());
                 for counted in histograms {
-                    let attributes = counted.attributes.iter();
-                    self.write_labels(text, || pairs(attributes.clone()), true);
-                    draft.tell(time, self.began(rules, &mut counted.attributes.iter()));
-                    draft.counted(&self.family, text, &counted.value);
+                    let attributes = || counted.attributes.iter();
+                    self.write_labels(labels, || pairs(attributes()), true);
+                    let times = SeriesTimes {
+                        time,
+                        created: self.created(rules, &mut attributes()),
+                    };
+                    let value = &counted.value;
+                    let buckets = value.bounds.iter().copied();
+                    let histogram = HistogramRows {
+                        buckets: buckets.zip(value.counts.iter().copied()),
+                        count: value.count(),
+                        sum: value.sum.map(Number::from),
+                    };
+                    draft.histogram(labels, histogram, times);
                 }
             }
-            Samples::Metric(AggregatedMetrics::U64(data)) => self.data(data, rules, draft, text),
-            Samples::Metric(AggregatedMetrics::I64(data)) => self.data(data, rules, draft, text),
-            Samples::Metric(AggregatedMetrics::F64(data)) => self.data(data, rules, draft, text),
+            Samples::Metric(AggregatedMetrics::U64(data)) => self.data(data, rules, draft, labels),
+            Samples::Metric(AggregatedMetrics::I64(data)) => self.data(data, rules, draft, labels),
+            Samples::Metric(AggregatedMetrics::F64(data)) => self.data(data, rules, draft, labels),
         }
     }
 
-    fn data<T: SampleValue>(
+    fn data<T: Copy + Into<Number>>(
         &self,
         data: &MetricData<T>,
         rules: &RenderingRules,
-        draft: &mut PageWriter,
-        text: &mut String,
+        draft: &mut SourceDraft,
+        labels: &mut SeriesLabels,
     ) {
         let time = rules.has_time.then(|| self.of.time.into());
         let of = &self.of;
@@ -369,30 +377,45 @@ impl FamilySamples<'_> {
             }
             false => time,
         };
-        draft.tell(time, None);
         match data {
             MetricData::Gauge(gauge) => {
                 for point in gauge.data_points() {
-                    self.write_labels(text, || pairs(point.attributes()), false);
-                    draft.tell(own(&mut point.attributes()), None);
-                    draft.sample(&self.family, text, point.value());
+                    self.write_labels(labels, || pairs(point.attributes()), false);
+                    let times = SeriesTimes {
+                        time: own(&mut point.attributes()),
+                        created: None,
+                    };
+                    draft.sample(labels, point.value(), times);
                 }
             }
             MetricData::Sum(sum) => {
                 for point in sum.data_points() {
-                    self.write_labels(text, || pairs(point.attributes()), false);
-                    let time = own(&mut point.attributes());
-                    draft.tell(time, self.began(rules, &mut point.attributes()));
+                    self.write_labels(labels, || pairs(point.attributes()), false);
+                    let times = SeriesTimes {
+                        time: own(&mut point.attributes()),
+                        created: self.created(rules, &mut point.attributes()),
+                    };
+                    draft.sample(labels, point.value(), times);
                     let mut exemplars = self.exemplars.iter();
                     let exemplar = exemplars.find(|of| of.attributes.iter().eq(point.attributes()));
-                    draft.total(&self.family, text, point.value(), exemplar);
+                    exemplar.into_iter().for_each(|of| draft.exemplar(of));
                 }
             }
             MetricData::Histogram(histogram) => {
                 for point in histogram.data_points() {
-                    self.write_labels(text, || pairs(point.attributes()), true);
-                    draft.tell(time, self.began(rules, &mut point.attributes()));
-                    draft.histogram(&self.family, text, point);
+                    self.write_labels(labels, || pairs(point.attributes()), true);
+                    let times = SeriesTimes {
+                        time,
+                        created: self.created(rules, &mut point.attributes()),
+                    };
+                    let buckets = point.bounds().zip(point.bucket_counts());
+                    let histogram = HistogramRows {
+                        // The bucket without a bound follows with the total count.
+                        buckets: buckets.filter(|(bound, _)| *bound < f64::INFINITY),
+                        count: point.count(),
+                        sum: Some(point.sum().into()),
+                    };
+                    draft.histogram(labels, histogram, times);
                 }
             }
             MetricData::ExponentialHistogram(_) => {}
@@ -400,7 +423,7 @@ impl FamilySamples<'_> {
     }
 
     /// The start time of a series, if it is known and shown.
-    fn began(
+    fn created(
         &self,
         rules: &RenderingRules,
         attributes: &mut dyn Iterator<Item = &KeyValue>,
@@ -419,12 +442,12 @@ impl FamilySamples<'_> {
 
     fn write_labels<'p, I: Iterator<Item = (&'p Key, &'p Value)>>(
         &self,
-        text: &mut String,
+        labels: &mut SeriesLabels,
         attributes: impl Fn() -> I,
         buckets: bool,
     ) {
-        text.clear();
-        self.labels.write(text, attributes, buckets);
+        let text = &mut labels.text;
+        self.labels.write(text, self.common, attributes, buckets);
     }
 }
 

@@ -1,8 +1,10 @@
-//! A scrape in progress. It continues where it stopped whenever the scraper has read the last
-//! piece, so that it holds one piece and no copy. Polls in the meantime change the part that is not
-//! sent yet. All samples of one target in one family are from one poll.
+//! A scrape: what the scraper asks for, and how far it is. It continues where it stopped whenever
+//! the scraper has read the last piece, so that it holds one piece and no copy. Polls in the
+//! meantime change the part that is not sent yet. All samples of one target in one family are from
+//! one poll.
 
 use std::{
+    collections::BTreeSet,
     ops::Bound,
     sync::{Arc, Mutex},
 };
@@ -10,29 +12,139 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    descriptor::FamilyDescriptor,
+    escape::Escaping,
+    families::Family,
+    family_writer::FamilyWriter,
     lock,
-    scrape_cursor::{NameFilter, ScrapeCursor},
-    store::RenderedStore,
+    name::AggregationKind,
+    negotiate::{OutputFormat, TextFormat},
+    rows::{FamilyId, INFO, SourceKey, TargetId},
+    store::SeriesStore,
 };
 
-/// The pieces of a scrape.
+/// The approximate size of a piece of a scrape, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// The metrics that a scraper requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameFilter {
+    /// The output format.
+    pub form: OutputFormat,
+    /// The names of families, or of samples in them. All families if the set is empty.
+    pub names: BTreeSet<String>,
+}
+
+impl NameFilter {
+    /// All metrics, with names that every scraper can read.
+    pub fn all(format: TextFormat) -> Self {
+        Self {
+            form: OutputFormat {
+                format,
+                escaping: Escaping::default(),
+            },
+            names: BTreeSet::new(),
+        }
+    }
+
+    /// Parses `name[]=…` of a query, like Prometheus' client libraries.
+    pub(super) fn from_query(form: OutputFormat, query: &str) -> Self {
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        let names = pairs.filter(|(key, _)| key == "name[]");
+        Self {
+            form,
+            names: names.map(|(_, name)| name.into_owned()).collect(),
+        }
+    }
+
+    /// Whether the family is requested: by its name or that of one of its samples, escaped or not.
+    pub(super) fn has(&self, family: &FamilyDescriptor) -> bool {
+        let FamilyDescriptor {
+            name, key, kind, ..
+        } = family;
+        self.names.is_empty()
+            || self.is_named(key, *kind)
+            || (name != key && self.is_named(name, *kind))
+    }
+
+    pub(super) fn is_named(&self, family: &str, kind: AggregationKind) -> bool {
+        let is_named = |name: &str| self.names.contains(name);
+        let sample = |suffix: &&str| is_named(&format!("{family}{suffix}"));
+        is_named(family)
+            || kind.suffixes().iter().any(sample)
+            || kind.open_name(family).is_some_and(is_named)
+    }
+}
+
+/// A scrape in progress, as an iterator over its pieces.
 pub(super) struct Scrape {
-    store: Arc<Mutex<RenderedStore>>,
-    progress: ScrapeCursor,
+    store: Arc<Mutex<SeriesStore>>,
+    filter: NameFilter,
+    /// The next family.
+    from: Bound<String>,
+    /// The family that is partly read.
+    partial: Option<PartialFamily>,
+    is_over: bool,
+}
+
+/// A family of which a scrape has read a part.
+#[derive(Debug)]
+struct PartialFamily {
+    family: Arc<FamilyDescriptor>,
+    next: TargetId,
 }
 
 impl Scrape {
-    pub(super) fn new(store: &Arc<Mutex<RenderedStore>>, wanted: NameFilter) -> Self {
+    pub(super) fn new(store: &Arc<Mutex<SeriesStore>>, filter: NameFilter) -> Self {
         lock(store).expire();
         Self {
             store: Arc::clone(store),
-            progress: ScrapeCursor {
-                wanted,
-                from: Bound::Unbounded,
-                half: None,
-                is_over: false,
-            },
+            filter,
+            from: Bound::Unbounded,
+            partial: None,
+            is_over: false,
         }
+    }
+
+    /// The next piece, of about [`PIECE`] bytes.
+    fn read(&mut self, store: &SeriesStore) -> String {
+        let families = store.families();
+        let from = self.from.clone();
+        let mut piece = String::with_capacity(PIECE + 1024);
+        for (id, family) in families.range(from.as_ref()) {
+            let descriptor = &family.descriptor;
+            if !self.filter.has(descriptor) {
+                continue;
+            }
+            let is_free = families.is_free(&descriptor.key, descriptor.kind);
+            let writer = FamilyWriter::new(descriptor, self.filter.form, is_free);
+            let start = match self.partial.take() {
+                Some(partial) if partial.family.key == descriptor.key => partial.start(descriptor),
+                _ => {
+                    writer.write_header(&mut piece);
+                    0
+                }
+            };
+            let samples = FamilyScrape {
+                id,
+                family,
+                store,
+                writer,
+            };
+            if let Some(next) = samples.write(start, &mut piece) {
+                self.from = Bound::Included(descriptor.key.clone());
+                self.partial = Some(PartialFamily {
+                    family: Arc::clone(descriptor),
+                    next,
+                });
+                return piece;
+            }
+        }
+        self.is_over = true;
+        if self.filter.form.format == TextFormat::OpenMetrics {
+            piece.push_str("# EOF\n");
+        }
+        piece
     }
 }
 
@@ -40,6 +152,58 @@ impl Iterator for Scrape {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        lock(&self.store).read(&mut self.progress)
+        if self.is_over {
+            return None;
+        }
+        let store = Arc::clone(&self.store);
+        let piece = self.read(&lock(&store));
+        (!piece.is_empty()).then(|| piece.into())
+    }
+}
+
+impl PartialFamily {
+    /// The target from which the family continues.
+    fn start(&self, family: &FamilyDescriptor) -> TargetId {
+        // Another family may have got the name in between. It is in the next scrape.
+        match self.family.is_of_family(family) {
+            true => self.next,
+            false => TargetId::MAX,
+        }
+    }
+}
+
+/// The samples of a family.
+struct FamilyScrape<'a> {
+    id: FamilyId,
+    family: &'a Family,
+    store: &'a SeriesStore,
+    writer: FamilyWriter<'a>,
+}
+
+impl FamilyScrape<'_> {
+    /// Appends samples from the target `start` on, until the piece is full. Returns the target that
+    /// comes next. All samples of one target stay together.
+    fn write(&self, start: TargetId, piece: &mut String) -> Option<TargetId> {
+        // The target that was written last, and the length of the piece before it.
+        let (mut last, mut length) = (None, piece.len());
+        let start = SourceKey {
+            target: start,
+            source: INFO,
+        };
+        for key in self.family.sources.range(start..) {
+            if last.replace(key.target) != Some(key.target) {
+                length = piece.len();
+            }
+            if let Some((rows, labels)) = self.store.rows(*key)
+                && let Some(section) = rows.section(self.id)
+            {
+                self.writer.write(piece, section, labels);
+            }
+            if piece.len() > PIECE && length > 0 {
+                piece.truncate(length);
+                return Some(key.target);
+            }
+        }
+        None
     }
 }

@@ -1,59 +1,91 @@
 //! The values that each target shows, and how long.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use bytes::Bytes;
+use slab::Slab;
 use tokio::time::Instant;
 
 use super::{
     DroppedPoints,
-    families::{Families, FamilyPages},
+    draft::Draft,
+    families::Families,
     labels::TargetLabels,
-    page_writer::PageWriter,
-    render,
-    rendered_source::{OWN, RenderedSource, SeriesSource, TargetId},
+    placement, render,
+    rows::{ENDPOINTS, INFO, Layout, SourceId, SourceKey, SourceRows, TargetId},
     rules::RenderingRules,
-    scrape_cursor::ScrapeCursor,
-    slab::Slab,
 };
 use crate::pipeline::{Snapshot, Target};
 
-/// The rendered values of all targets.
+/// The values of all targets.
 #[derive(Debug, Default)]
-pub(super) struct RenderedStore {
+pub(super) struct SeriesStore {
     by_name: HashMap<String, TargetId>,
-    targets: Slab<Shown>,
+    targets: Slab<TargetSeries>,
+    index: SeriesIndex,
+}
+
+/// What the sources of all targets share.
+#[derive(Debug, Default)]
+struct SeriesIndex {
     families: Families,
+    /// The layouts that are in use, each once.
+    layouts: HashSet<Arc<Layout>>,
+    /// The number of series.
     series: usize,
+    /// The number of changes.
+    version: u64,
 }
 
 /// The values of one target.
 #[derive(Debug)]
-struct Shown {
+struct TargetSeries {
     target: Arc<Target>,
     labels: Arc<TargetLabels>,
-    /// The parts by [`SeriesSource`].
-    parts: Box<[SourcePart]>,
+    /// By [`SourceId`].
+    sources: Box<[Source]>,
 }
 
 /// The values of one source, all from one moment.
 #[derive(Debug, Default)]
-struct SourcePart {
-    page: RenderedSource,
+struct Source {
+    /// `None` without a series.
+    rows: Option<SourceRows>,
     expires: Option<Instant>,
-    /// Whether its endpoint failed when it was last asked.
+    /// Whether the last poll of its endpoint failed.
     is_stale: bool,
 }
 
-impl RenderedStore {
+impl SeriesStore {
     /// The labels of a target's series.
     pub(super) fn labels(&self, target: &Target, rules: &RenderingRules) -> Arc<TargetLabels> {
         let shown = self.by_name.get(&target.name);
-        let shown = shown.and_then(|id| self.targets.get(*id));
+        let shown = shown.and_then(|id| self.targets.get(*id as usize));
         match shown.filter(|shown| std::ptr::eq(&*shown.target, target)) {
             Some(shown) => Arc::clone(&shown.labels),
             None => Arc::new(TargetLabels::new(target, rules)),
         }
+    }
+
+    /// The number of layouts that targets share.
+    #[cfg(test)]
+    pub(super) fn layouts(&self) -> usize {
+        self.index.layouts.len()
+    }
+
+    /// The families of all targets.
+    pub(super) fn families(&self) -> &Families {
+        &self.index.families
+    }
+
+    /// The values of a source of a target, and the labels of the target.
+    pub(super) fn rows(&self, key: SourceKey) -> Option<(&SourceRows, &TargetLabels)> {
+        let shown = self.targets.get(key.target as usize)?;
+        let source = shown.sources.get(key.source as usize)?;
+        Some((source.rows.as_ref()?, &shown.labels))
     }
 
     /// Adds a target unless it exists, and returns its number. After a reload, a target with the
@@ -61,7 +93,7 @@ impl RenderedStore {
     /// the same endpoints stay until new ones come.
     fn open(&mut self, target: &Arc<Target>, labels: Arc<TargetLabels>) -> TargetId {
         if let Some(id) = self.by_name.get(&target.name).copied()
-            && let Some(shown) = self.targets.get_mut(id)
+            && let Some(shown) = self.targets.get_mut(id as usize)
         {
             if Arc::ptr_eq(&shown.target, target) {
                 return id;
@@ -72,12 +104,12 @@ impl RenderedStore {
             }
             self.remove(&target.name);
         }
-        let sources = 1 + target.definition.endpoints.len();
-        let id = self.targets.insert(Shown {
+        let sources = ENDPOINTS as usize + target.definition.endpoints.len();
+        let id = number(self.targets.insert(TargetSeries {
             target: Arc::clone(target),
             labels,
-            parts: (0..sources).map(|_| SourcePart::default()).collect(),
-        });
+            sources: (0..sources).map(|_| Source::default()).collect(),
+        }));
         self.by_name.insert(target.name.clone(), id);
         id
     }
@@ -88,32 +120,25 @@ impl RenderedStore {
         &mut self,
         snapshot: &Snapshot<'_>,
         labels: Arc<TargetLabels>,
-        mut draft: PageWriter,
+        draft: &mut Draft,
         max_stale: Duration,
     ) -> Vec<DroppedPoints> {
-        let (now, mut dropped) = (Instant::now(), Vec::new());
-        let target = self.open(snapshot.target, labels);
-        let (families, series) = (&mut self.families, &mut self.series);
-        let Some(shown) = self.targets.get_mut(target) else {
-            return dropped;
+        let now = Instant::now();
+        let id = self.open(snapshot.target, labels);
+        let Some(target) = self.targets.get_mut(id as usize) else {
+            return Vec::new();
         };
-        shown.expire(target, now, (families, series));
-        let is_new =
-            |(source, _): &(SeriesSource, &mut SourcePart)| render::is_new(snapshot, *source);
-        // Old values are removed first, so that new ones can have their names.
-        for (source, part) in shown.parts().filter(is_new) {
-            let page = std::mem::take(part).page;
-            *series -= page.count();
-            draft.inherit((target, source), &page, families);
-        }
-        shown.note_failed(snapshot);
-        draft.place(target, families, &mut dropped);
-        draft.remove_shown(shown.parts.iter().map(|part| &part.page), &mut dropped);
-        for (source, part) in shown.parts().filter(is_new) {
-            part.page = draft.page(source);
-            *series += part.page.count();
+        self.index.version += 1;
+        target.expire(id, now, &mut self.index);
+        target.note_failed(snapshot);
+        let dropped = match target.has_series_of(snapshot, draft) {
+            true => target.replace_numbers(snapshot, draft),
+            false => target.replace_series(id, snapshot, draft, &mut self.index),
+        };
+        for (id, source) in target.fresh(snapshot) {
+            source.is_stale = false;
             // The collector's own metrics are in every snapshot, whatever the result of the poll.
-            part.expires = now.checked_add(max_stale).filter(|_| source != OWN);
+            source.expires = now.checked_add(max_stale).filter(|_| id >= ENDPOINTS);
         }
         dropped
     }
@@ -121,96 +146,177 @@ impl RenderedStore {
     /// Removes a target, unless another one has taken its name.
     pub(super) fn forget(&mut self, target: &Target) {
         let shown = self.by_name.get(&target.name);
-        let shown = shown.and_then(|id| self.targets.get(*id));
+        let shown = shown.and_then(|id| self.targets.get(*id as usize));
         if shown.is_some_and(|shown| std::ptr::eq(&*shown.target, target)) {
             self.remove(&target.name);
         }
     }
 
-    /// The next piece of a scrape. `None` at its end.
-    pub(super) fn read(&self, progress: &mut ScrapeCursor) -> Option<Bytes> {
-        self.families.read(&self.targets, progress)
-    }
-
     /// The number of series that a scrape shows.
     pub(super) fn series(&mut self) -> usize {
         self.expire();
-        self.series
+        self.index.series
+    }
+
+    /// The number of changes so far. Two scrapes with the same number are the same.
+    pub(super) fn version(&self) -> u64 {
+        self.index.version
     }
 
     /// Removes values that are too old, also of targets that no receiver polls any more.
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
-        for (target, shown) in self.targets.iter_mut() {
-            shown.expire(target, now, (&mut self.families, &mut self.series));
+        for (id, target) in &mut self.targets {
+            target.expire(number(id), now, &mut self.index);
         }
     }
 
-    /// Drops what endpoints gave that have failed since. Says how many series they were.
+    /// Removes the values of endpoints that failed since, and returns the number of their series.
     pub(super) fn shed(&mut self) -> usize {
-        let before = self.series;
-        for (target, shown) in self.targets.iter_mut() {
-            let of = (&mut self.families, &mut self.series);
-            shown.clear(target, |part| part.is_stale, of);
+        let before = self.index.series;
+        for (id, target) in &mut self.targets {
+            target.clear(number(id), |source| source.is_stale, &mut self.index);
         }
-        before - self.series
+        before - self.index.series
     }
 
     fn remove(&mut self, name: &str) {
-        let target = self.by_name.remove(name);
-        if let Some(target) = target
-            && let Some(mut shown) = self.targets.remove(target)
+        let id = self.by_name.remove(name);
+        if let Some(id) = id
+            && let Some(mut target) = self.targets.try_remove(id as usize)
         {
-            shown.clear(target, |_| true, (&mut self.families, &mut self.series));
+            target.clear(id, |_| true, &mut self.index);
         }
     }
 }
 
-impl FamilyPages for Slab<Shown> {
-    fn page(&self, target: TargetId, source: SeriesSource) -> Option<(&RenderedSource, &str)> {
-        let shown = self.get(target)?;
-        let part = shown.parts.get(source as usize)?;
-        Some((&part.page, shown.labels.text()))
-    }
-}
-
-impl Shown {
-    /// The parts, by source.
-    fn parts(&mut self) -> impl Iterator<Item = (SeriesSource, &mut SourcePart)> {
-        (OWN..).zip(&mut self.parts)
-    }
-
-    /// What was asked in vain is stale from then on.
-    fn note_failed(&mut self, snapshot: &Snapshot<'_>) {
-        if snapshot.is_refused {
-            return;
+impl SeriesIndex {
+    /// The layout, shared with other sources that have the same series.
+    fn share(&mut self, source: SourceId, layout: Layout) -> Arc<Layout> {
+        self.series += layout.series.len();
+        // Each target has its own information.
+        if source == INFO {
+            return Arc::new(layout);
         }
-        let endpoints = self.parts.iter_mut().skip(1);
-        for (part, is_lost) in endpoints.zip(snapshot.lost) {
-            part.is_stale |= is_lost;
-        }
-    }
-
-    /// Removes the parts that are `gone`, and subtracts their series.
-    fn clear(
-        &mut self,
-        target: TargetId,
-        gone: impl Fn(&SourcePart) -> bool,
-        (families, series): (&mut Families, &mut usize),
-    ) {
-        for (source, part) in self.parts().filter(|(_, part)| gone(part)) {
-            let page = std::mem::take(part).page;
-            *series -= page.count();
-            for family in page.families() {
-                families.remove(family, (target, source));
+        match self.layouts.get(&layout) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new = Arc::new(layout);
+                self.layouts.insert(Arc::clone(&new));
+                new
             }
         }
     }
 
-    fn expire(&mut self, target: TargetId, now: Instant, of: (&mut Families, &mut usize)) {
-        let is_old = |part: &SourcePart| part.expires.is_some_and(|expires| expires <= now);
-        self.clear(target, is_old, of);
+    /// Forgets the series of a source.
+    fn release(&mut self, layout: Arc<Layout>) {
+        self.series -= layout.series.len();
+        self.version += 1;
+        // The last one, beside the set.
+        if Arc::strong_count(&layout) == 2 {
+            self.layouts.remove(&layout);
+        }
     }
+}
+
+impl TargetSeries {
+    /// The sources, each with its number.
+    fn sources(&mut self) -> impl Iterator<Item = (SourceId, &mut Source)> {
+        (INFO..).zip(&mut self.sources)
+    }
+
+    /// The sources of which a snapshot has new values.
+    fn fresh<'a>(
+        &'a mut self,
+        snapshot: &'a Snapshot<'_>,
+    ) -> impl Iterator<Item = (SourceId, &'a mut Source)> {
+        self.sources()
+            .filter(|(id, _)| render::is_new(snapshot, *id))
+    }
+
+    /// Whether a snapshot has new values for the series that are shown, and for no others.
+    fn has_series_of(&mut self, snapshot: &Snapshot<'_>, draft: &Draft) -> bool {
+        self.fresh(snapshot).all(|(id, source)| {
+            let new = draft.sources.get(&id).filter(|new| !new.is_empty());
+            match (new, &source.rows) {
+                (Some(new), Some(rows)) => new.is_like(&rows.layout),
+                (new, rows) => new.is_none() && rows.is_none(),
+            }
+        })
+    }
+
+    fn replace_numbers(&mut self, snapshot: &Snapshot<'_>, draft: &Draft) -> Vec<DroppedPoints> {
+        for (id, source) in self.fresh(snapshot) {
+            if let (Some(rows), Some(new)) = (&mut source.rows, draft.sources.get(&id)) {
+                new.replace(rows);
+            }
+        }
+        Vec::new()
+    }
+
+    fn replace_series(
+        &mut self,
+        target: TargetId,
+        snapshot: &Snapshot<'_>,
+        draft: &mut Draft,
+        index: &mut SeriesIndex,
+    ) -> Vec<DroppedPoints> {
+        // Old values are removed first, so that new ones can have their names.
+        for (id, source) in self.fresh(snapshot) {
+            if let Some(SourceRows { layout, .. }) = source.rows.take() {
+                let (key, new) = (SourceKey { target, source: id }, draft.sources.get_mut(&id));
+                placement::inherit(key, &layout, new, &mut index.families);
+                index.release(layout);
+            }
+        }
+        let others = self
+            .sources
+            .iter()
+            .filter_map(|source| source.rows.as_ref());
+        let others = others.map(|rows| &*rows.layout);
+        let dropped = placement::place(target, draft, others, &mut index.families);
+        for (id, source) in self.fresh(snapshot) {
+            let new = draft
+                .sources
+                .get(&id)
+                .filter(|new| !new.sections.is_empty());
+            source.rows = new.map(|new| new.rows(index.share(id, new.layout())));
+        }
+        dropped
+    }
+
+    /// Marks the endpoints that failed. They are stale until they answer.
+    fn note_failed(&mut self, snapshot: &Snapshot<'_>) {
+        if snapshot.is_refused {
+            return;
+        }
+        let endpoints = self.sources.iter_mut().skip(ENDPOINTS as usize);
+        for (source, is_lost) in endpoints.zip(snapshot.lost) {
+            source.is_stale |= is_lost;
+        }
+    }
+
+    /// Removes the values of the sources that are `gone`.
+    fn clear(&mut self, target: TargetId, gone: impl Fn(&Source) -> bool, index: &mut SeriesIndex) {
+        for (id, source) in self.sources().filter(|(_, source)| gone(source)) {
+            if let Some(SourceRows { layout, .. }) = std::mem::take(source).rows {
+                let key = SourceKey { target, source: id };
+                placement::inherit(key, &layout, None, &mut index.families);
+                index.release(layout);
+            }
+        }
+    }
+
+    fn expire(&mut self, target: TargetId, now: Instant, index: &mut SeriesIndex) {
+        let is_old = |source: &Source| source.expires.is_some_and(|expires| expires <= now);
+        self.clear(target, is_old, index);
+    }
+}
+
+/// The number of a slot.
+fn number(slot: usize) -> TargetId {
+    // Memory is full long before there are no more numbers.
+    TargetId::try_from(slot).unwrap_or(TargetId::MAX)
 }
 
 fn has_same_endpoints(one: &Target, other: &Target) -> bool {

@@ -1,12 +1,12 @@
 //! The text formats, character by character.
 
-use std::{fmt::Write as _, time::SystemTime};
+use std::fmt::Write as _;
 
 use super::{
     escape::{is_plain, is_plain_label},
-    output_format::TextFormat,
+    negotiate::TextFormat,
+    rows::{Number, NumberKind, Timestamp},
 };
-use crate::runtime::clock;
 
 /// The lines above the samples of a family.
 pub(super) struct Header<'a> {
@@ -57,50 +57,46 @@ pub(super) fn value(out: &mut String, value: &str) {
     out.push('"');
 }
 
-/// The beginning of the lines of a family.
+/// The beginning of the lines of a family that have one suffix.
 #[derive(Debug)]
 pub(super) struct SampleName {
-    text: String,
-    /// Whether the name is in quotes, because not every scraper can read it.
-    is_quoted: bool,
+    /// The name, and what is between it and the labels.
+    with_labels: String,
+    /// The name of a sample without labels, and what is between it and the value.
+    alone: String,
 }
 
 impl SampleName {
+    /// `name` ends with the suffix.
     pub(super) fn new(name: &str) -> Self {
         if is_plain(name) {
             return Self {
-                text: name.to_owned(),
-                is_quoted: false,
+                with_labels: format!("{name}{{"),
+                alone: format!("{name} "),
             };
         }
-        let mut text = "{\"".to_owned();
-        escape(&mut text, name, true);
+        // Not every scraper can read such a name, so it is in quotes.
+        let mut quoted = "{\"".to_owned();
+        escape(&mut quoted, name, true);
         Self {
-            text,
-            is_quoted: true,
+            with_labels: format!("{quoted}\","),
+            alone: format!("{quoted}\"}} "),
         }
     }
 
-    /// Appends the line of a sample without its end. `suffix` follows the name. `labels` are
-    /// rendered already, in two parts.
-    pub(super) fn write(&self, out: &mut String, suffix: &str, labels: [&str; 2], value: &str) {
-        let [first, second] = labels;
-        let between = match first.is_empty() || second.is_empty() {
-            true => "",
-            false => ",",
-        };
-        let has_labels = !(first.is_empty() && second.is_empty());
-        let (open, close) = match (self.is_quoted, has_labels) {
-            (false, false) => ("", " "),
-            (false, true) => ("{", "} "),
-            (true, false) => ("\"", "} "),
-            (true, true) => ("\",", "} "),
-        };
-        for piece in [
-            &self.text, suffix, open, first, between, second, close, value,
-        ] {
-            out.push_str(piece);
+    /// Appends the line of a sample up to its value. The labels are rendered already, in two parts.
+    pub(super) fn write(&self, out: &mut String, [first, second]: [&str; 2]) {
+        if first.is_empty() && second.is_empty() {
+            out.push_str(&self.alone);
+            return;
         }
+        out.push_str(&self.with_labels);
+        out.push_str(first);
+        if !first.is_empty() && !second.is_empty() {
+            out.push(',');
+        }
+        out.push_str(second);
+        out.push_str("} ");
     }
 }
 
@@ -135,7 +131,7 @@ pub(super) fn le(out: &mut String, bound: f64) {
     label(out, "le", "");
     out.pop();
     let start = out.len();
-    bound.write(out);
+    float(out, bound);
     let is_integer = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || c == b'-');
     if out.get(start..).is_some_and(is_integer) {
         out.push_str(".0");
@@ -143,74 +139,44 @@ pub(super) fn le(out: &mut String, bound: f64) {
     out.push('"');
 }
 
-/// A time in milliseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Timestamp(u64);
-
-impl Timestamp {
-    /// Parses seconds.
-    pub(super) fn read(text: &str) -> Option<Self> {
-        let (seconds, millis) = text.split_once('.')?;
-        let (seconds, millis) = (seconds.parse::<u64>().ok()?, millis.parse::<u64>().ok()?);
-        Some(Self(seconds.saturating_mul(1000).saturating_add(millis)))
+/// Appends a number so that it can be read back exactly.
+pub(super) fn number(out: &mut String, Number { kind, bits }: Number) {
+    match kind {
+        NumberKind::Unsigned => out.push_str(itoa::Buffer::new().format(bits)),
+        NumberKind::Signed => out.push_str(itoa::Buffer::new().format(bits.cast_signed())),
+        NumberKind::Float => float(out, f64::from_bits(bits)),
+        NumberKind::Time => seconds(out, Timestamp(bits)),
     }
+}
 
-    /// The text after a value. In OpenMetrics it is in seconds.
-    pub(super) fn behind_value(self, format: TextFormat) -> String {
-        match format {
-            TextFormat::Text => self.0.to_string(),
-            TextFormat::OpenMetrics => {
-                let mut out = String::new();
-                self.write(&mut out);
-                out
-            }
+fn float(out: &mut String, number: f64) {
+    if number.is_nan() {
+        out.push_str("NaN");
+    } else if number.is_infinite() {
+        out.push_str(if number > 0.0 { "+Inf" } else { "-Inf" });
+    } else if number == 0.0 || (1e-6..1e17).contains(&number.abs()) {
+        let mut buffer = zmij::Buffer::new();
+        let shortest = buffer.format_finite(number);
+        match shortest.contains('e') {
+            true => append(out, format_args!("{number}")),
+            false => out.push_str(shortest.strip_suffix(".0").unwrap_or(shortest)),
         }
+    } else {
+        // These are the same digits without up to 300 zeros.
+        append(out, format_args!("{number:e}"));
     }
 }
 
-impl From<SystemTime> for Timestamp {
-    fn from(time: SystemTime) -> Self {
-        let millis = clock::since_epoch(time).as_millis();
-        Self(u64::try_from(millis).unwrap_or(u64::MAX))
-    }
+/// Appends a time in seconds.
+pub(super) fn seconds(out: &mut String, Timestamp(millis): Timestamp) {
+    append(out, format_args!("{}.{:03}", millis / 1000, millis % 1000));
 }
 
-/// A value of a sample.
-pub(super) trait SampleValue: Copy {
-    /// Appends the number so that it can be read back exactly.
-    fn write(self, out: &mut String);
-}
-
-impl SampleValue for u64 {
-    fn write(self, out: &mut String) {
-        append(out, format_args!("{self}"));
-    }
-}
-
-impl SampleValue for i64 {
-    fn write(self, out: &mut String) {
-        append(out, format_args!("{self}"));
-    }
-}
-
-impl SampleValue for Timestamp {
-    fn write(self, out: &mut String) {
-        append(out, format_args!("{}.{:03}", self.0 / 1000, self.0 % 1000));
-    }
-}
-
-impl SampleValue for f64 {
-    fn write(self, out: &mut String) {
-        if self.is_nan() {
-            out.push_str("NaN");
-        } else if self.is_infinite() {
-            out.push_str(if self > 0.0 { "+Inf" } else { "-Inf" });
-        } else if self == 0.0 || (1e-6..1e17).contains(&self.abs()) {
-            append(out, format_args!("{self}"));
-        } else {
-            // These are the same digits without up to 300 zeros.
-            append(out, format_args!("{self:e}"));
-        }
+/// Appends the time after a value. In OpenMetrics it is in seconds.
+pub(super) fn time(out: &mut String, time: Timestamp, format: TextFormat) {
+    match format {
+        TextFormat::Text => out.push_str(itoa::Buffer::new().format(time.0)),
+        TextFormat::OpenMetrics => seconds(out, time),
     }
 }
 
@@ -225,42 +191,48 @@ mod tests {
 
     #[test]
     fn numbers_can_be_read_back_exactly() {
-        let written = |number: f64| {
+        let written = |value: f64| {
             let mut out = String::new();
-            number.write(&mut out);
+            number(&mut out, value.into());
             out
         };
-        for (number, expected) in [
+        for (value, expected) in [
             (0.0, "0"),
             (-0.0, "-0"),
             (0.1, "0.1"),
             (1e21, "1e21"),
             (-2.5, "-2.5"),
+            (1e16, "10000000000000000"),
+            (12_345_678_901_234_567.0, "12345678901234568"),
+            (1e-6, "0.000001"),
+            (1.5e-5, "0.000015"),
+            (1_764_400_000.123, "1764400000.123"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
         ] {
-            assert_eq!(written(number), expected);
+            assert_eq!(written(value), expected);
         }
-        for number in [
+        for value in [
             f64::MAX,
             f64::MIN_POSITIVE,
             5e-324,
             1.0 / 3.0,
             123_456_789.123,
         ] {
-            assert_eq!(written(number).parse(), Ok(number));
+            assert_eq!(written(value).parse(), Ok(value));
         }
     }
 
     #[test]
     fn times_are_milliseconds_in_text_and_seconds_in_openmetrics() {
-        let moment = Timestamp(1_700_000_000_045);
-        assert_eq!(moment.behind_value(TextFormat::Text), "1700000000045");
-        assert_eq!(
-            moment.behind_value(TextFormat::OpenMetrics),
-            "1700000000.045"
-        );
+        let written = |format| {
+            let mut out = String::new();
+            time(&mut out, Timestamp(1_700_000_000_045), format);
+            out
+        };
+        assert_eq!(written(TextFormat::Text), "1700000000045");
+        assert_eq!(written(TextFormat::OpenMetrics), "1700000000.045");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod oracle;
 mod parser;
 mod probe;
 mod properties;
+mod rows;
 mod times;
 mod utf8;
 

@@ -81,8 +81,8 @@ async fn an_answer_has_the_series_of_a_scrape_and_the_metrics_about_the_probe() 
             r#"probe_duration_seconds 0.25"#,
             r#"probe_endpoint_age_seconds{endpoint="network",url_template="/network"} 2.5"#,
             r#"probe_endpoint_failure{endpoint="mixnodes",error_type="timeout",url_template="/mixnodes"} 1"#,
-            r#"probe_endpoint_success{endpoint="network",url_template="/network"} 1"#,
             r#"probe_endpoint_success{endpoint="mixnodes",url_template="/mixnodes"} 0"#,
+            r#"probe_endpoint_success{endpoint="network",url_template="/network"} 1"#,
             r#"probe_success 1"#,
             r#"x{target="n",region="eu",id="a"} 7"#,
         ]

@@ -140,7 +140,8 @@ proptest! {
         let mut text = String::new();
         let (kind, unit, help) = ("gauge", "", "");
         Header { name: &name, kind, unit, help }.write(&mut text, TextFormat::Text);
-        SampleName::new(&name).write(&mut text, "", ["", ""], "1\n");
+        SampleName::new(&name).write(&mut text, ["", ""]);
+        text.push_str("1\n");
         let scrape = parse(&text);
         prop_assert!(scrape.samples.contains_key(&(name, [].into())));
     }

@@ -1,0 +1,279 @@
+//! The values of one source of a target, in rows. What the same source of other targets has too is
+//! in a [`Layout`], which they share: a poll that brings the same series only replaces numbers.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use super::descriptor::FamilyDescriptor;
+use crate::{runtime::clock, telemetry::Trace};
+
+/// The number of a target.
+pub(super) type TargetId = u32;
+/// The number of a family.
+pub(super) type FamilyId = usize;
+
+/// The source of series in a target. All series of one source are replaced together.
+pub(super) type SourceId = u32;
+/// The source of `target_info`.
+pub(super) const INFO: SourceId = 0;
+/// The source of the collector's own metrics about the target.
+pub(super) const OWN: SourceId = 1;
+/// The source of the first endpoint of the definition. The others follow.
+pub(super) const ENDPOINTS: SourceId = 2;
+
+/// A source of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SourceKey {
+    pub(super) target: TargetId,
+    pub(super) source: SourceId,
+}
+
+/// The current values of a source.
+#[derive(Debug)]
+pub(super) struct SourceRows {
+    pub(super) layout: Arc<Layout>,
+    /// The bits of each row's number.
+    pub(super) numbers: Box<[u64]>,
+    /// The time of each row, if times are shown.
+    pub(super) times: Box<[Timestamp]>,
+    /// In the order of their rows.
+    pub(super) exemplars: Box<[RowExemplar]>,
+}
+
+/// The series of a source without their values.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) rows: Box<[Row]>,
+    /// The rendered labels of all rows, one after the other.
+    pub(super) labels: Box<str>,
+    pub(super) sections: Box<[Section]>,
+    /// The identity of each series in its family: a hash of its labels.
+    pub(super) series: Box<[u64]>,
+    /// Whether a label name needs UTF-8 quoting.
+    pub(super) is_odd: bool,
+}
+
+/// One line of a scrape without its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Row {
+    /// The end of its labels. They start where those of the previous row end.
+    pub(super) labels_end: u32,
+    pub(super) suffix: Suffix,
+    pub(super) kind: NumberKind,
+    /// Whether its labels include those of the target.
+    pub(super) is_complete: bool,
+}
+
+/// The rows and series of one family. They start where those of the previous section end.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) family: FamilyId,
+    /// As the metric of this source describes the family.
+    pub(super) descriptor: Arc<FamilyDescriptor>,
+    pub(super) rows_end: u32,
+    pub(super) series_end: u32,
+}
+
+/// What follows the name of a family in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Suffix {
+    None,
+    Bucket,
+    Sum,
+    Count,
+    /// The line has the start time of a total.
+    Created,
+}
+
+impl Suffix {
+    /// All suffixes, in their order.
+    pub(super) const ALL: [Self; 5] = [
+        Self::None,
+        Self::Bucket,
+        Self::Sum,
+        Self::Count,
+        Self::Created,
+    ];
+
+    /// The text of the suffix.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Bucket => "_bucket",
+            Self::Sum => "_sum",
+            Self::Count => "_count",
+            Self::Created => "_created",
+        }
+    }
+}
+
+/// A number of a sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number {
+    pub(super) kind: NumberKind,
+    pub(super) bits: u64,
+}
+
+/// What the bits of a number mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum NumberKind {
+    Unsigned,
+    Signed,
+    Float,
+    /// Milliseconds since 1970.
+    Time,
+}
+
+/// A time in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Timestamp(pub(super) u64);
+
+/// One event that the total in a row counted.
+#[derive(Debug, Clone)]
+pub(super) struct RowExemplar {
+    pub(super) row: u32,
+    pub(super) trace: Trace,
+    pub(super) time: Timestamp,
+}
+
+/// The rows of one family.
+#[derive(Clone, Copy)]
+pub(super) struct SectionRows<'a> {
+    of: &'a SourceRows,
+    start: usize,
+    end: usize,
+}
+
+/// A row with its number.
+pub(super) struct RowView<'a> {
+    pub(super) row: Row,
+    pub(super) labels: &'a str,
+    pub(super) number: Number,
+    pub(super) time: Option<Timestamp>,
+    pub(super) exemplar: Option<&'a RowExemplar>,
+}
+
+impl SourceRows {
+    /// The rows of a family.
+    pub(super) fn section(&self, family: FamilyId) -> Option<SectionRows<'_>> {
+        let sections = &self.layout.sections;
+        let at = sections.iter().position(|of| of.family == family)?;
+        let before = at.checked_sub(1).and_then(|at| sections.get(at));
+        Some(SectionRows {
+            of: self,
+            start: before.map_or(0, |of| of.rows_end as usize),
+            end: sections.get(at)?.rows_end as usize,
+        })
+    }
+}
+
+impl<'a> SectionRows<'a> {
+    /// Whether a label name of the source needs UTF-8 quoting.
+    pub(super) fn is_odd(self) -> bool {
+        self.of.layout.is_odd
+    }
+
+    /// The rows, in their order.
+    pub(super) fn iter(self) -> impl Iterator<Item = RowView<'a>> {
+        let layout = &*self.of.layout;
+        let before = self.start.checked_sub(1).and_then(|at| layout.rows.get(at));
+        let mut start = before.map_or(0, |row| row.labels_end as usize);
+        let rows = layout.rows.get(self.start..self.end).unwrap_or_default();
+        let numbers = self.of.numbers.get(self.start..self.end);
+        let rows = rows.iter().zip(numbers.unwrap_or_default());
+        rows.enumerate().map(move |(index, (row, bits))| {
+            let index = self.start + index;
+            let end = row.labels_end as usize;
+            let labels = layout.labels.get(start..end).unwrap_or_default();
+            start = end;
+            let mut exemplars = self.of.exemplars.iter();
+            RowView {
+                row: *row,
+                labels,
+                number: Number {
+                    kind: row.kind,
+                    bits: *bits,
+                },
+                time: self.of.times.get(index).copied(),
+                exemplar: exemplars.find(|of| of.row as usize == index),
+            }
+        })
+    }
+}
+
+impl Layout {
+    /// The series of each family.
+    pub(super) fn series(&self) -> impl Iterator<Item = (FamilyId, u64)> {
+        let mut start = 0;
+        self.sections.iter().flat_map(move |section| {
+            let end = section.series_end as usize;
+            let series = self.series.get(start..end).unwrap_or_default();
+            start = end;
+            series.iter().map(|series| (section.family, *series))
+        })
+    }
+}
+
+impl Hash for Layout {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The rest follows from these, as good as always.
+        (&self.labels, &self.rows).hash(state);
+    }
+}
+
+impl PartialEq for Section {
+    fn eq(&self, other: &Self) -> bool {
+        self.family == other.family
+            && Arc::ptr_eq(&self.descriptor, &other.descriptor)
+            && self.rows_end == other.rows_end
+            && self.series_end == other.series_end
+    }
+}
+
+impl Eq for Section {}
+
+impl From<u64> for Number {
+    fn from(bits: u64) -> Self {
+        Self {
+            kind: NumberKind::Unsigned,
+            bits,
+        }
+    }
+}
+
+impl From<i64> for Number {
+    fn from(number: i64) -> Self {
+        Self {
+            kind: NumberKind::Signed,
+            bits: number.cast_unsigned(),
+        }
+    }
+}
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        Self {
+            kind: NumberKind::Float,
+            bits: number.to_bits(),
+        }
+    }
+}
+
+impl From<Timestamp> for Number {
+    fn from(Timestamp(bits): Timestamp) -> Self {
+        Self {
+            kind: NumberKind::Time,
+            bits,
+        }
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let millis = clock::since_epoch(time).as_millis();
+        Self(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,151 @@
+//! Tests of the rows that are kept between polls, and of what targets share.
+
+use std::io::Read as _;
+
+use super::{
+    BOTH, Config, export, exporter,
+    fixture::{exporter_of, gauges, meter, samples, target},
+};
+use crate::{
+    exporters::prometheus::lock,
+    http::{ClientLimits, Listeners, ServerConfig},
+    pipeline::{Components, Exporter as _},
+    runtime::{Clock, Tasks},
+};
+
+#[test]
+fn targets_with_the_same_series_share_everything_but_numbers() {
+    let exporter = exporter();
+    let layouts = || lock(&exporter.store).layouts();
+    let ids = ["a", "b", "c", "d", "e"];
+    let targets: Vec<_> = (0..5).map(|n| target(&format!("n{n}"), &[])).collect();
+    for round in 0..3 {
+        for (number, target) in (0..).zip(&targets) {
+            // The SDK has the series of a metric in any order.
+            let values = ids.map(|id| ("x", id, round * 10 + number));
+            export(
+                &exporter,
+                target,
+                BOTH,
+                &[gauges("betanet/network", &values)],
+            );
+        }
+        assert_eq!(layouts(), 1);
+    }
+    let expected = (0..5).flat_map(|n| {
+        let line = move |id| format!("x{{target=\"n{n}\",id=\"{id}\"}} {}", 20 + n);
+        ids.map(line)
+    });
+    assert_eq!(samples(&exporter), expected.collect::<Vec<_>>());
+
+    export(
+        &exporter,
+        &targets[0],
+        BOTH,
+        &[gauges("betanet/network", &[("x", "a", 7)])],
+    );
+    assert_eq!(layouts(), 2);
+    assert_eq!(samples(&exporter).len(), 21);
+    targets.iter().for_each(|target| exporter.forget(target));
+    assert_eq!(layouts(), 0);
+}
+
+#[test]
+fn a_poll_with_the_same_series_allocates_little_and_keeps_nothing() {
+    let (exporter, target) = (exporter(), target("n", &[]));
+    let names: Vec<_> = (0..20)
+        .map(|n| format!("metric_{n}").leak() as &str)
+        .collect();
+    let poll = |value| {
+        let ids = ["a", "b", "c"].into_iter();
+        let series = ids.flat_map(|id| names.iter().map(move |name| (*name, id, value)));
+        gauges("betanet/network", &series.collect::<Vec<_>>())
+    };
+    for value in 0..2 {
+        export(&exporter, &target, BOTH, &[poll(value)]);
+    }
+    let metrics = [poll(2)];
+    let spent = allocation_counter::measure(|| export(&exporter, &target, BOTH, &metrics));
+    assert!(spent.count_total <= 24, "{spent:?}");
+    assert_eq!(spent.bytes_current, 0);
+    assert!(samples(&exporter).iter().all(|line| line.ends_with(" 2")));
+}
+
+#[test]
+fn labels_that_only_one_target_has_are_not_shared() {
+    let exporter = exporter_of(&Config {
+        without_scope_info: false,
+        ..Config::default()
+    });
+    for name in ["m", "n"] {
+        let target = target(name, &[("name", name)]);
+        export(
+            &exporter,
+            &target,
+            BOTH,
+            &[gauges("betanet/network", &[("x", "a", 1)])],
+        );
+    }
+    assert_eq!(
+        lock(&exporter.store).layouts(),
+        1,
+        "they are labels of the target"
+    );
+    let expected = ["m", "n"].map(|name| {
+        format!(
+            "x{{target=\"{name}\",name=\"{name}\",otel_scope_name=\"betanet/network\",id=\"a\"}} 1"
+        )
+    });
+    assert_eq!(samples(&exporter), expected);
+}
+
+/// Scrapes with gzip.
+async fn scrape(url: &str) -> String {
+    let client = reqwest::Client::builder().no_gzip().build().unwrap();
+    let request = client.get(url).header("accept-encoding", "gzip");
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    let (bytes, mut text) = (answer.bytes().await.unwrap(), String::new());
+    let mut plain = flate2::read::GzDecoder::new(&bytes[..]);
+    plain.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_compressed_scrape_is_shared_until_a_poll() {
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter());
+    let exporter = std::sync::Arc::new(exporter());
+    let server = ServerConfig::plain("127.0.0.1:0");
+    listeners
+        .route(&server, exporter.route("/metrics"))
+        .unwrap();
+    let (tasks, _failures) = Tasks::new();
+    let bound = listeners.bind().await.unwrap();
+    let url = format!(
+        "http://{}/metrics",
+        bound.local_addr("127.0.0.1:0").unwrap()
+    );
+    bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
+    let target = target("n", &[]);
+    for value in [1, 2] {
+        export(
+            &exporter,
+            &target,
+            BOTH,
+            &[gauges("betanet/network", &[("x", "a", value)])],
+        );
+        let (one, other) = tokio::join!(scrape(&url), scrape(&url));
+        assert!(
+            one.contains(&format!("x{{target=\"n\",id=\"a\"}} {value}\n")),
+            "{one}"
+        );
+        assert_eq!(one, other);
+    }
+    exporter.forget(&target);
+    assert_eq!(
+        exporter
+            .scrape(super::NameFilter::all(super::TextFormat::Text))
+            .count(),
+        0
+    );
+}
