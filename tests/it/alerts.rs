@@ -17,8 +17,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    PATIENCE, eventually, free_port,
+    PATIENCE, eventually,
     prometheus::Prometheus,
+    sink::OtlpSink,
     source::root,
     stand::{Options, Stand, documented_node},
 };
@@ -98,6 +99,16 @@ fn each_alert_has_its_section_in_the_runbook() {
 }
 
 #[test]
+fn each_alert_is_tested_to_fire_and_to_clear() {
+    let tests = read("deploy/prometheus/alerts.test.yaml");
+    let (_, tested) = tests.split_once("each alert fires and clears").unwrap();
+    for name in alerts().keys() {
+        let fires = format!("alertname=\"{name}\"");
+        assert!(tested.contains(&fires), "{name}");
+    }
+}
+
+#[test]
 fn rules_and_dashboards_use_metrics_that_exist() {
     let mut known = read("docs/metrics.md");
     for entry in std::fs::read_dir(root().join("pipelines")).unwrap() {
@@ -162,14 +173,18 @@ fn by_default() -> Options {
     }
 }
 
-/// A Prometheus with these rules, without their `for` times, that scrapes `stand`.
+/// A Prometheus with these rules, without their `for` times, that scrapes `stand`. Queries look back
+/// for seconds instead of minutes, so that what is over is soon forgotten.
 async fn prometheus(stand: &Stand, folder: &TempDir) -> Prometheus {
+    let lookbacks = Regex::new(r"\[\d+[mh]\]").unwrap();
     let waits = Regex::new(r"(?m)^\s+for: \w+\n").unwrap();
     let mut files = Vec::new();
     for file in ["alerts.yaml", "recording.yaml"] {
         let rules = read(Path::new("deploy/prometheus").join(file));
         let path = folder.path().join(file);
-        std::fs::write(&path, waits.replace_all(&rules, "").as_bytes()).unwrap();
+        let rules = waits.replace_all(&rules, "");
+        let rules = lookbacks.replace_all(&rules, "[6s]");
+        std::fs::write(&path, rules.as_bytes()).unwrap();
         files.push(format!("'{}'", path.display()));
     }
     let config = format!(
@@ -240,7 +255,7 @@ async fn no_alert_fires_in_a_healthy_fleet_and_every_panel_works() {
 
 #[tokio::test]
 #[ignore = "needs prometheus: run tests/run"]
-async fn each_fault_fires_its_alert() {
+async fn each_fault_fires_its_alert_which_ends_with_the_fault() {
     let nodes: Vec<_> = (0..4).map(|_| documented_node()).collect();
     let named = [
         ("half", &nodes[0]),
@@ -263,15 +278,18 @@ async fn each_fault_fires_its_alert() {
     for node in &nodes[1..] {
         node.set_fault(None, NodeFault::Refuse);
     }
+    let sink = OtlpSink::start().await;
+    sink.set_away(true);
     let destination = format!(
-        "{{endpoint: 'http://127.0.0.1:{}', retry_on_failure: {{initial_interval: 100ms, max_interval: 200ms}}}}",
-        free_port()
+        "{{endpoint: '{}', retry_on_failure: {{initial_interval: 100ms, max_interval: 200ms}}}}",
+        sink.url()
     );
     let options = Options {
         exporters: vec![("otlp_http".to_owned(), destination)],
         ..by_default()
     };
     let stand = options.start(&named).await;
+    let sound = std::fs::read_to_string(stand.collector.file()).unwrap();
     stand.collector.configure("receivers: [");
     stand.collector.signal("HUP");
     let folder = TempDir::new().unwrap();
@@ -290,6 +308,18 @@ async fn each_fault_fires_its_alert() {
             .await
             .is_some_and(|count| count > 0.0)
     );
+    sink.set_away(false);
+    for node in &nodes {
+        node.clear_faults();
+    }
+    nodes[0].update(|state| state.total_nodes = 7);
+    stand.collector.configure(&sound);
+    stand.collector.signal("HUP");
+    eventually("all of them end", PATIENCE * 2, async || {
+        let firing = firing(&prometheus).await;
+        firing.is_disjoint(&expected).then_some(())
+    })
+    .await;
     // The missing collector is noticed, too.
     drop(stand);
     eventually(
