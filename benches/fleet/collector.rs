@@ -12,6 +12,8 @@ pub(crate) struct Collector {
     pub(crate) process: Process,
     /// The URL of the targets' metrics.
     pub(crate) targets_url: String,
+    /// The URL below which its status pages are.
+    pub(crate) pages_url: String,
     /// The URL of its own metrics.
     pub(crate) own_url: String,
     /// The list of its targets.
@@ -44,7 +46,10 @@ impl Collector {
 exporters:
   prometheus: {{ endpoint: 127.0.0.1:{listen} }}
   otlp_http: {{ endpoint: 'http://{sink}' }}
+extensions:
+  status_page: {{ endpoint: 127.0.0.1:{listen} }}
 service:
+  extensions: [status_page]
   pipelines:
     metrics: {{ receivers: [http_json], exporters: [prometheus, otlp_http] }}
   telemetry:
@@ -64,6 +69,7 @@ service:
         Ok(Self {
             process,
             targets_url: format!("http://127.0.0.1:{listen}/metrics"),
+            pages_url: format!("http://127.0.0.1:{listen}"),
             own_url: format!("http://localhost:{own}/metrics"),
             roster,
             _folder: folder,

@@ -18,10 +18,13 @@ pub(crate) struct Crowd {
     results: Rc<RefCell<Results>>,
 }
 
+/// What came of the requests of several clients.
 #[derive(Default)]
-struct Results {
-    took: Vec<Duration>,
-    failed: usize,
+pub(crate) struct Results {
+    pub(crate) took: Vec<Duration>,
+    pub(crate) failed: usize,
+    /// The size of the last answer.
+    pub(crate) bytes: usize,
 }
 
 /// The results of simultaneous scrapes.
@@ -48,7 +51,7 @@ impl Crowd {
         };
         for _ in 0..count {
             let (url, results) = (collector.targets_url.clone(), Rc::clone(&crowd.results));
-            crowd.scrapers.spawn_local(scrape_on(url, every, results));
+            crowd.scrapers.spawn_local(ask_on(url, every, results));
         }
         Ok(crowd)
     }
@@ -74,26 +77,34 @@ impl Crowd {
     }
 }
 
-async fn scrape_on(url: String, every: Duration, results: Rc<RefCell<Results>>) {
+/// Asks at each interval, until the task is aborted.
+pub(crate) async fn ask_on(url: String, every: Duration, results: Rc<RefCell<Results>>) {
     let mut ticks = interval(every);
     loop {
         ticks.tick().await;
         let started = Instant::now();
         match drain(&url).await {
-            Ok(()) => results.borrow_mut().took.push(started.elapsed()),
+            Ok(bytes) => {
+                let mut results = results.borrow_mut();
+                results.took.push(started.elapsed());
+                results.bytes = bytes;
+            }
             Err(_) => results.borrow_mut().failed += 1,
         }
     }
 }
 
-/// Scrapes and discards the answer while it arrives.
-async fn drain(url: &str) -> Result<(), reqwest::Error> {
+/// Discards the answer while it arrives, and gives its size.
+async fn drain(url: &str) -> Result<usize, reqwest::Error> {
     let mut answer = reqwest::get(url).await?.error_for_status()?;
-    while answer.chunk().await?.is_some() {}
-    Ok(())
+    let mut bytes = 0;
+    while let Some(chunk) = answer.chunk().await? {
+        bytes += chunk.len();
+    }
+    Ok(bytes)
 }
 
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(index).copied().unwrap_or_default()
 }

@@ -13,6 +13,7 @@ mod collector;
 mod crowd;
 mod memory;
 mod nodes;
+mod pages;
 mod process;
 mod report;
 mod roster;
@@ -31,6 +32,7 @@ use self::{
     collector::Collector,
     crowd::Crowd,
     memory::Memory,
+    pages::Pages,
     process::Process,
     report::{Moment, Report},
     scrape::Scrape,
@@ -60,6 +62,12 @@ struct Options {
     /// The number of additional scrapers, which all scrape at the same time
     #[arg(long, default_value_t = 0)]
     scrapers: u32,
+    /// The number of open status pages, each of which asks once a second
+    #[arg(long, default_value_t = 0)]
+    pages: u32,
+    /// Which status page is open
+    #[arg(long, default_value = "/")]
+    page: String,
     /// How many nodes are replaced each second; the memory is printed each minute
     #[arg(long, default_value_t = 0)]
     churn: u32,
@@ -113,6 +121,7 @@ async fn smoke() -> Result<(), Error> {
     let small = ["fleet", "--targets=50", "--interval=2", "--duration=4"];
     let with = |more| Options::parse_from(small.into_iter().chain([more]));
     let (stays, changes) = (with("--scrapers=3"), with("--churn=2"));
+    let stays = Options { pages: 2, ..stays };
     let (stays, changes) = tokio::try_join!(run(&stays), run(&changes))?;
     for report in [&stays, &changes] {
         let is_right = report.targets_wrong == 0
@@ -131,7 +140,9 @@ async fn smoke() -> Result<(), Error> {
     let is_complete = stays.targets_right == 50 && changes.targets_right >= 35;
     let crowd = stays.crowd.as_ref();
     let all_scraped = crowd.is_some_and(|crowd| crowd.crowd_scrapes_failed == 0);
-    match is_complete && all_scraped && changes.targets_gone >= 4 {
+    let pages = stays.pages.as_ref();
+    let all_shown = pages.is_some_and(|pages| pages.page_failures == 0);
+    match is_complete && all_scraped && all_shown && changes.targets_gone >= 4 {
         true => Ok(()),
         false => Err(format!("{}\n{}", stays.table()?, changes.table()?).into()),
     }
@@ -155,12 +166,18 @@ async fn run(options: &Options) -> Result<Report, Error> {
     let before = Moment::now(&collector, &sink).await?;
     let interval = Duration::from_secs(options.interval);
     let crowd = Crowd::start(options.scrapers, interval, &collector)?;
+    let pages = Pages::open(options.pages, &options.page, &collector);
     let measured = measure(options, &mut collector).await?;
+    let pages = pages.close();
     let crowd = crowd.end(&collector.process)?;
     let after = Moment::now(&collector, &sink).await?;
     warn_of_limits([("the collector", &collector.process), ("the nodes", &nodes)])?;
     let report = Report::new(options, &collector, (&before, &after), &measured)?;
-    Ok(Report { crowd, ..report })
+    Ok(Report {
+        crowd,
+        pages,
+        ..report
+    })
 }
 
 /// Waits until the collector is ready and has polled each target twice.

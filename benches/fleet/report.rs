@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    Error, Measured, Options, collector::Collector, crowd::Figures, memory, scrape::Own, sink::Sink,
+    Error, Measured, Options, collector::Collector, crowd::Figures, memory, pages::PageFigures,
+    scrape::Own, sink::Sink,
 };
 
 /// The counters at one time.
@@ -60,6 +61,8 @@ pub(crate) struct Report {
     pub(crate) dropped_points: f64,
     #[serde(flatten)]
     pub(crate) crowd: Option<Figures>,
+    #[serde(flatten)]
+    pub(crate) pages: Option<PageFigures>,
 }
 
 impl Report {
@@ -112,6 +115,7 @@ impl Report {
             push_points_per_second: (after.pushed - before.pushed) as f64 / seconds,
             dropped_points: since("betanet_exporter_dropped_metric_points"),
             crowd: None,
+            pages: None,
         })
     }
 
