@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::TargetState;
+use super::{TargetState, natural_order::natural_key};
 use crate::pipeline::{Glance, PollFailure, StatusBoard, Target, TargetStatus};
 
 /// So many targets are copied at a time: those who poll wait for no more than that.
@@ -17,7 +17,7 @@ const PAGE: usize = 256;
 /// All targets at one moment.
 #[derive(Debug, Default)]
 pub struct FleetSnapshot {
-    /// Bad ones first, each state by name.
+    /// Bad ones first, each state by name in natural order.
     pub targets: Vec<TargetGlance>,
     /// How many there are in each state, in the order of [`TargetState::ALL`].
     pub counts: [usize; TargetState::ALL.len()],
@@ -28,6 +28,8 @@ pub struct FleetSnapshot {
 pub struct TargetGlance {
     /// Who it is.
     pub target: Arc<Target>,
+    /// Its place in the natural order of all names.
+    pub rank: u32,
     /// How it is.
     pub state: TargetState,
     /// Its breaker and the like.
@@ -49,16 +51,19 @@ pub struct TargetGlance {
 impl FleetSnapshot {
     /// Looks at all targets.
     pub(super) fn of(board: &StatusBoard, now: SystemTime) -> Self {
-        let mut by_state: BTreeMap<TargetState, Vec<TargetGlance>> = BTreeMap::new();
+        let mut all = Vec::new();
         let mut after = String::new();
         loop {
             let page = board.page(&after, PAGE);
             let Some(last) = page.last() else { break };
             after.clone_from(&last.target.name);
-            for status in &page {
-                let seen = TargetGlance::of(status, now);
-                by_state.entry(seen.state).or_default().push(seen);
-            }
+            all.extend(page.iter().map(|status| TargetGlance::of(status, now)));
+        }
+        all.sort_by_cached_key(|seen| natural_key(&seen.target.name));
+        let mut by_state: BTreeMap<TargetState, Vec<TargetGlance>> = BTreeMap::new();
+        for (rank, mut seen) in (0..).zip(all) {
+            seen.rank = rank;
+            by_state.entry(seen.state).or_default().push(seen);
         }
         let counts = TargetState::ALL.map(|state| by_state.get(&state).map_or(0, Vec::len));
         Self {
@@ -89,6 +94,7 @@ impl TargetGlance {
         let cause = failures.clone().find(|(_, failure)| failure.was_sent());
         let cause = cause.or_else(|| failures.next());
         Self {
+            rank: 0,
             state: TargetState::of(status, &glance, now),
             target: Arc::clone(&status.target),
             glance,

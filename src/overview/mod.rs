@@ -17,6 +17,7 @@ mod fleet_summary;
 mod flow;
 mod headline;
 mod look;
+mod natural_order;
 mod overview_context;
 mod pipeline_graph;
 mod target_detail;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FleetSnapshot, TargetGlance, TargetRow, TargetState};
+use super::{FleetSnapshot, TargetGlance, TargetRow, TargetState, natural_order::natural_key};
 
 /// The targets of one page, unless `limit` says fewer.
 const PAGE: usize = 100;
@@ -46,7 +46,7 @@ pub struct Label {
 /// An order of targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
-    /// By name.
+    /// By name, in natural order: `node-2` before `node-10`.
     #[default]
     Name,
     /// Bad states first, each state by name.
@@ -186,7 +186,7 @@ impl TargetQuery {
         match self.sort {
             // They stand so already.
             Sort::Worst => {}
-            Sort::Name => chosen.sort_unstable_by_key(|seen| &seen.target.name),
+            Sort::Name => chosen.sort_unstable_by_key(|seen| seen.rank),
             // What never answered is oldest of all.
             Sort::Age => chosen.sort_by_key(|seen| (seen.age.is_some(), Reverse(seen.age))),
             Sort::Duration => chosen.sort_by_key(|seen| Reverse(seen.last_duration)),
@@ -201,7 +201,8 @@ impl TargetQuery {
             return 0;
         }
         if self.sort == Sort::Name {
-            return chosen.partition_point(|seen| seen.target.name <= self.after);
+            let after = natural_key(&self.after);
+            return chosen.partition_point(|seen| natural_key(&seen.target.name) <= after);
         }
         let found = chosen
             .iter()
