@@ -67,6 +67,22 @@ fn find_defaults(node: &Node, default: Option<&Node>, found: &mut BTreeSet<usize
             note(&entry.value, found);
         } else {
             find_defaults(&entry.value, before, found);
+            find_empty(&entry.value, found);
+        }
+    }
+}
+
+/// The items of a list have no default to compare with, but what is empty in one need not be
+/// written.
+fn find_empty(list: &Node, found: &mut BTreeSet<usize>) {
+    for entry in list.items().iter().flat_map(Node::entries) {
+        let is_empty = match &entry.value.value {
+            Value::Map(entries) => entries.is_empty(),
+            Value::Seq(items) => items.is_empty(),
+            other => matches!(other, Value::Null),
+        };
+        if is_empty {
+            found.insert(entry.key_place.line);
         }
     }
 }
@@ -124,6 +140,8 @@ mod tests {
         };
         for (key, expected) in [
             ("receivers:", false),
+            ("- endpoint: ", false),
+            ("labels: ", true),
             ("max: ", false),
             ("adaptive: ", true),
             ("max_retries: ", true),

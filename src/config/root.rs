@@ -40,6 +40,9 @@ pub struct Config {
     pub extensions: BTreeMap<ComponentId, Component<dyn ExtensionConfig>>,
     /// The components that are in use, and the pipelines.
     pub service: ServiceConfig,
+    /// What `validate` says of it although it is valid: settings that do not fit together.
+    #[serde(skip)]
+    pub notes: Vec<Diagnostic>,
 }
 
 impl Config {
@@ -63,7 +66,11 @@ impl Config {
         let root = source::load(sources, environment, diagnostics)?;
         let config = Self::decode(registers, &root, diagnostics);
         diagnostics.hide_values(&root);
-        config.filter(|_| diagnostics.is_empty())
+        let config = config.filter(|_| diagnostics.is_empty())?;
+        Some(Self {
+            notes: diagnostics.warnings().cloned().collect(),
+            ..config
+        })
     }
 
     fn decode(registers: &Registers, root: &Node, diagnostics: &mut Diagnostics) -> Option<Self> {
@@ -94,6 +101,7 @@ impl Config {
             exporters,
             extensions,
             service: service?,
+            notes: Vec::new(),
         };
         check::values(&config, &at, diagnostics);
         if diagnostics.is_empty() {

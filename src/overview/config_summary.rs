@@ -11,8 +11,24 @@ pub struct ConfigSummary {
     pub pipelines: Vec<PipelineShape>,
     /// All of it, as YAML.
     pub lines: Vec<ConfigLine>,
+    /// What is to be known of it although it is valid.
+    pub notes: Vec<ConfigNote>,
     /// When it was loaded.
     pub loaded: SystemTime,
+}
+
+/// Settings that are valid, and what they mean together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigNote {
+    /// Whether it works worse than it seems to, so that `validate` warns. Otherwise it works as
+    /// designed and is good to know.
+    pub is_warning: bool,
+    /// The place of a warning: file, line and column.
+    pub place: Option<String>,
+    /// The key, such as `receivers::betanet::retry`.
+    pub key: String,
+    /// What does not fit, and what to write instead.
+    pub message: String,
 }
 
 /// Which components a pipeline has.

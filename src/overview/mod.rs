@@ -30,7 +30,7 @@ pub use self::{
     address_query::{AddressPage, AddressQuery, AddressQueryError, AddressRow},
     advice::advice,
     component_row::ComponentRow,
-    config_summary::{ConfigLine, ConfigSummary, PipelineShape},
+    config_summary::{ConfigLine, ConfigNote, ConfigSummary, PipelineShape},
     decision_row::{DecisionRow, Tone},
     destination::Destination,
     event::{Change, ChangeEvent, changes},

@@ -10,7 +10,7 @@ use super::network::Network;
 use crate::{
     client::auth::Authenticators,
     pipeline::{Consumer, DocumentMapping, Poll, StatusBoard, Target, TargetNames},
-    resilience::simulation::SimulationSettings,
+    resilience::{feasibility::FeasibilityFinding, simulation::SimulationSettings},
     runtime::{Clock, Tasks},
     settings::{BuildError, ComponentConfig, ComponentType, ExtensionUse},
     telemetry::Meter,
@@ -46,6 +46,11 @@ pub trait ReceiverConfig: ComponentConfig {
     /// if there are no such lists.
     fn abridged(&self, _most: usize) -> Option<Arc<dyn ReceiverConfig>> {
         None
+    }
+
+    /// How the settings fit together, for people.
+    fn feasibility(&self) -> Vec<FeasibilityFinding> {
+        Vec::new()
     }
 
     /// What `simulate` needs to know. `None` if the receiver has no outages to simulate.

@@ -4,8 +4,10 @@ use std::time::SystemTime;
 
 use crate::{
     config::{self, Config},
-    overview::{ConfigLine, ConfigSummary, PipelineShape},
+    overview::{ConfigLine, ConfigNote, ConfigSummary, PipelineShape},
+    resilience::feasibility::Severity,
     settings::ComponentId,
+    yaml::Diagnostic,
 };
 
 /// So many targets of a receiver are shown: a list of thousands says nothing that the page of the
@@ -14,6 +16,9 @@ const TARGETS_SHOWN: usize = 20;
 
 /// So many lines are shown.
 const LINES_SHOWN: usize = 2000;
+
+/// So many notes are shown.
+const NOTES_SHOWN: usize = 100;
 
 /// What people are shown of `config`, which is loaded `now`.
 pub(super) fn of(config: &Config, now: SystemTime) -> ConfigSummary {
@@ -42,7 +47,35 @@ pub(super) fn of(config: &Config, now: SystemTime) -> ConfigSummary {
     ConfigSummary {
         pipelines: pipelines.collect(),
         lines,
+        notes: notes(config),
         loaded: now,
+    }
+}
+
+/// The warnings of `validate`, and what `simulate` says besides.
+fn notes(config: &Config) -> Vec<ConfigNote> {
+    let warnings = config.notes.iter().map(warning);
+    let receivers = config.receivers.iter().flat_map(|(id, receiver)| {
+        let findings = receiver.feasibility().into_iter();
+        let findings = findings.filter(|finding| finding.severity == Severity::Note);
+        findings.map(move |finding| ConfigNote {
+            is_warning: false,
+            place: None,
+            key: format!("receivers::{id}::{}", finding.path.join("::")),
+            message: finding.message,
+        })
+    });
+    warnings.chain(receivers).take(NOTES_SHOWN).collect()
+}
+
+fn warning(diagnostic: &Diagnostic) -> ConfigNote {
+    let help = diagnostic.help.as_ref();
+    let help = help.map_or_else(String::new, |help| format!(" ({help})"));
+    ConfigNote {
+        is_warning: true,
+        place: Some(diagnostic.place.to_string()),
+        key: diagnostic.path.clone(),
+        message: format!("{}{help}", diagnostic.message),
     }
 }
 

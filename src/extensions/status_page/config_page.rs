@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     http::Request,
-    overview::{ComponentRow, ConfigLine, words::ago},
+    overview::{ComponentRow, ConfigLine, ConfigNote, words::ago},
 };
 
 pub(super) fn page(pages: &Pages, _: &Request) -> Page {
@@ -19,6 +19,7 @@ pub(super) fn page(pages: &Pages, _: &Request) -> Page {
         h1 { "Configuration" }
         p { "Loaded " (loaded) ". What is faint is a default. Secrets are hidden." }
         @if let Some(last) = pages.overview.last_load() { (refused(&last)) }
+        (notes(&config.notes))
         pre.config tabindex="0" aria-label="Configuration" {
             @for line in &config.lines { (shown(line)) }
         }
@@ -33,6 +34,26 @@ fn refused(last: &ComponentRow) -> Markup {
             div.warning role="alert" {
                 p { b { "The last reload was refused " (ago(last.for_seconds)) ", and this configuration goes on." } }
                 pre { (error) }
+            }
+        }
+    }
+}
+
+/// What `validate` and `simulate` say of it.
+fn notes(notes: &[ConfigNote]) -> Markup {
+    html! {
+        @if !notes.is_empty() {
+            section.notes {
+                h2 { "What these settings mean together" }
+                ul {
+                    @for note in notes {
+                        li.bad[note.is_warning] {
+                            b { @if note.is_warning { "Warning" } @else { "Note" } } " "
+                            code { (note.key) } " " (note.message)
+                            @if let Some(place) = &note.place { " " span.faint { (place) } }
+                        }
+                    }
+                }
             }
         }
     }

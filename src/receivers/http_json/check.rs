@@ -10,7 +10,7 @@ use crate::{
     client::headers,
     definition::{self, Definition, LoadError},
     resilience::{
-        feasibility::{self, EndpointRequests, FeasibilityInput, Severity},
+        feasibility::{self, EndpointRequests, FeasibilityFinding, FeasibilityInput, Severity},
         instances::INSTANCES_MAX,
     },
     settings::TargetUrl,
@@ -79,8 +79,8 @@ impl Config {
         }
     }
 
-    /// Checks that timeouts, retries and breakers fit into the interval.
-    fn check_resilience(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+    /// Whether timeouts, retries and breakers fit into the interval.
+    pub(super) fn findings(&self) -> Vec<FeasibilityFinding> {
         let definition = self
             .definition
             .first()
@@ -99,7 +99,11 @@ impl Config {
                 .map(|definition| self.requests(&definition))
                 .unwrap_or_default(),
         };
-        for finding in feasibility::check(&plan) {
+        feasibility::check(&plan)
+    }
+
+    fn check_resilience(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
+        for finding in self.findings() {
             match finding.severity {
                 Severity::Error => at.error(finding.path, finding.message, diagnostics),
                 Severity::Warning => at.warning(finding.path, finding.message, diagnostics),

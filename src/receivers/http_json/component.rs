@@ -17,7 +17,7 @@ use crate::{
         self, BuiltReceiver, NextReceiver, Receiver, ReceiverChange, ReceiverConfig,
         ReceiverContext, ReceiverType,
     },
-    resilience::simulation::SimulationSettings,
+    resilience::{feasibility::FeasibilityFinding, simulation::SimulationSettings},
     runtime::Tasks,
     settings::{BuildError, ExtensionUse, TargetUrl},
     yaml::{self, Cursor, Diagnostics, Foreign, ForeignKey},
@@ -125,6 +125,10 @@ impl ReceiverConfig for Config {
             config.targets.truncate(most);
             Arc::new(config) as Arc<dyn ReceiverConfig>
         })
+    }
+
+    fn feasibility(&self) -> Vec<FeasibilityFinding> {
+        self.findings()
     }
 
     /// Of several definitions the first one counts.

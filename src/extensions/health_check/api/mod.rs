@@ -163,6 +163,7 @@ impl Api {
         json!({
             "loaded_seconds_ago": loaded.unwrap_or_default().as_secs(),
             "last_load": self.overview.last_load(),
+            "notes": config.notes,
             "lines": config.lines,
         })
     }
