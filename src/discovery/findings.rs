@@ -3,12 +3,16 @@
 //! A merge keeps one byte for each address. The labels before and after relabeling are worked out
 //! again from the list of the source, and only for the addresses that somebody looks at.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    cell::LazyCell,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use super::{
     DiscoveredTarget, Labels,
     discovery_result::DiscoveryResult,
     merge::{Merge, groups, labels_of},
+    relabel::RelabelAction,
     source::SourceSnapshot,
     target::{ADDRESS, LabelError, METRICS_PATH, POOL, SCHEME, shard_key},
 };
@@ -72,8 +76,10 @@ impl Findings {
             };
             let mut results = results.iter().copied();
             for (part, group) in groups(known) {
-                let of_group = labels_of(part, group);
-                let is_found = finds(&filter.text, of_group.iter().flat_map(|(k, v)| [k, v]));
+                // Most groups are only counted.
+                let of_group = LazyCell::new(|| labels_of(part, group));
+                let is_found = filter.text.is_empty()
+                    || finds(&filter.text, of_group.iter().flat_map(|(k, v)| [k, v]));
                 for (address, result) in group.addresses.iter().zip(&mut results) {
                     let has_text = is_found || finds(&filter.text, std::iter::once(address));
                     if !has_text || !takes(filter, result) {
@@ -145,14 +151,22 @@ impl Findings {
     /// The rule that drops an address.
     fn rule(&self, position: Option<usize>) -> String {
         let rule = position.and_then(|at| Some((at, self.merge.rule(at)?.config())));
-        rule.map_or_else(
-            || "a rule drops it".to_owned(),
-            |(at, rule)| {
-                let labels = rule.source_labels.join(", ");
-                let (action, regex) = (rule.action, &rule.regex);
-                format!("`relabel_configs/{at}`: {action} [{labels}] `{regex}`")
-            },
-        )
+        let Some((at, rule)) = rule else {
+            return "a rule drops it".to_owned();
+        };
+        let labels = rule.source_labels.join(&rule.separator);
+        let (regex, other) = (&rule.regex, &rule.target_label);
+        let does = match rule.action {
+            RelabelAction::Keep => {
+                format!("keeps only what has `{labels}` that matches `{regex}`")
+            }
+            RelabelAction::Drop => format!("drops what has `{labels}` that matches `{regex}`"),
+            RelabelAction::KeepEqual => {
+                format!("keeps only what has `{labels}` equal to `{other}`")
+            }
+            _ => format!("drops what has `{labels}` equal to `{other}`"),
+        };
+        format!("relabel_configs/{at} {does}")
     }
 
     fn other_shard(&self, after: &Labels) -> String {
@@ -178,7 +192,7 @@ fn takes(filter: &AddressFilter, result: DiscoveryResult) -> bool {
 
 /// Whether one of the texts has the wanted one, in upper or lower case.
 fn finds<T: AsRef<str>>(wanted: &str, mut texts: impl Iterator<Item = T>) -> bool {
-    wanted.is_empty() || texts.any(|text| text.as_ref().to_lowercase().contains(wanted))
+    texts.any(|text| text.as_ref().to_lowercase().contains(wanted))
 }
 
 /// Labels as they may be shown: no more than fits, and no value of the query of a URL.
@@ -289,7 +303,7 @@ mod tests {
                 "a:1 kept: -",
                 "taken:1 duplicate: another target has this name",
                 "…@x/y invalid: `__address__` is no host and port",
-                "t:1 dropped: `relabel_configs/1`: drop [env] `test`",
+                "t:1 dropped: relabel_configs/1 drops what has `env` that matches `test`",
                 "p:1 kept: -",
                 "p:1 duplicate: the pool has this address already",
                 "b:1 kept: -",

@@ -49,7 +49,7 @@ pub(super) fn page(pages: &Pages, request: &Request) -> Page {
         }
         @if !origins.is_empty() {
             h2 #addresses { "Addresses" }
-            (legend(&query))
+            (legend(&query, &counts(origins.iter().map(|(_, origins)| origins.sources()))))
             (filter(&query, origins.iter().map(|(receiver, _)| receiver.as_str())))
             @if let Some(mistake) = mistake { p.warning role="alert" { (mistake) } }
             (addresses(&pages.overview.addresses(&query), &query))
@@ -94,7 +94,7 @@ fn source_row(receiver: &str, source: &Value) -> Markup {
     html! {
         tr data-key=(name) {
             th scope="row" { code { (name) } }
-            td.num { (ago(source.get("last_success_seconds_ago").and_then(Value::as_f64))) }
+            td.num data-name="last success" { (ago(source.get("last_success_seconds_ago").and_then(Value::as_f64))) }
             td {
                 @for (result, found) in results.into_iter().flatten() {
                     a.label href=(to(result)) {
@@ -108,8 +108,20 @@ fn source_row(receiver: &str, source: &Value) -> Markup {
     }
 }
 
-/// The results; each is a link that shows only its addresses.
-fn legend(query: &AddressQuery) -> Markup {
+/// How many addresses of all sources have which result.
+fn counts(sources: impl Iterator<Item = Value>) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for source in sources.flat_map(|sources| sources.as_array().cloned().unwrap_or_default()) {
+        let results = source.get("targets").and_then(Value::as_object);
+        for (result, found) in results.into_iter().flatten() {
+            *counts.entry(result.clone()).or_insert(0) += found.as_u64().unwrap_or(0);
+        }
+    }
+    counts
+}
+
+/// The results with their counts; each is a link that shows only its addresses.
+fn legend(query: &AddressQuery, counts: &BTreeMap<String, u64>) -> Markup {
     let with = |results: Vec<String>| {
         let mut query = AddressQuery {
             offset: 0,
@@ -123,9 +135,11 @@ fn legend(query: &AddressQuery) -> Markup {
         nav.legend aria-label="Results" {
             a href=(with(Vec::new())) aria-current=[chosen.is_empty().then_some("true")] { "all" }
             @for result in DiscoveryResult::ALL {
+                @if let Some(found) = counts.get(result.name()) {
                 a href=(with(vec![result.name().to_owned()]))
                     aria-current=[(chosen == &[result.name()]).then_some("true")] {
-                    (marks::result(result.name()))
+                    (marks::result(result.name())) " " b { (number(*found)) }
+                }
                 }
             }
         }
@@ -204,8 +218,8 @@ fn address(row: &AddressRow, number: usize) -> Markup {
                 code { (found.address) }
                 span.labels.faint { (row.receiver) " · " (found.source) }
             }
-            td { (labels(&found.before, None)) }
-            td {
+            td.full data-name="before" { (labels(&found.before, None)) }
+            td.full data-name="after" {
                 @if let Some(why) = &found.why { p.cause { (why) } }
                 @if let Some(target) = found.target.as_ref().filter(|_| found.result == "kept") {
                     a href=(target_url(target)) { (target) } " "

@@ -11,7 +11,7 @@ use crate::{
     http::Request,
     overview::{
         ComponentRow, Destination, GraphNode, PipelineGraph, PipelineShape,
-        words::{number, span},
+        words::{decimal, number, span},
     },
 };
 
@@ -19,7 +19,7 @@ pub(super) fn page(pages: &Pages, _: &Request) -> Page {
     let graph = pages.overview.pipelines();
     let main = html! {
         h1 { "Pipelines" }
-        p.note { "Points a second are the mean of the last minute that somebody looked at this." }
+        p.note { "On the arrows: points a second, as the mean of the last minute while somebody looks, and what does not pass. A component of several pipelines counts for all of them." }
         @for pipeline in &graph.pipelines { (flow(pipeline, &graph)) }
     };
     Page::ok(layout::page(Place::Pipelines, "Pipelines", &main))
@@ -62,52 +62,98 @@ fn head(component: &ComponentRow) -> Markup {
 
 fn receiver(node: &GraphNode) -> Markup {
     html! {
-        div.node.failing[node.component.is_failing] data-key=(node.component.id) {
-            (head(&node.component))
-            (passing("gives", node.points_out, node.out_per_second))
-            @if node.points_left_out > 0 {
-                p.bad { (number(node.points_left_out)) " values could not be read" }
-            }
+        div.lane data-key=(node.component.id) {
+            div.node.failing[node.component.is_failing] { (head(&node.component)) }
+            (arrow(&Passing {
+                points: node.points_out,
+                per_second: node.out_per_second,
+                lost: (node.points_left_out > 0)
+                    .then(|| format!("{} unreadable", number(node.points_left_out))),
+                is_bad: true,
+            }))
         }
     }
 }
 
+/// What a processor does not pass on is what it is there for, so it is no alarm.
 fn processor(node: &GraphNode) -> Markup {
     html! {
-        div.node.failing[node.component.is_failing] data-key=(node.component.id) {
-            (head(&node.component))
-            (passing("takes", node.points_in, node.in_per_second))
-            (passing("passes on", node.points_out, node.out_per_second))
+        div.lane data-key=(node.component.id) {
+            div.node.failing[node.component.is_failing] { (head(&node.component)) }
+            (arrow(&Passing {
+                points: node.points_out,
+                per_second: node.out_per_second,
+                lost: (node.points_left_out > 0)
+                    .then(|| format!("{} left out", number(node.points_left_out))),
+                is_bad: false,
+            }))
         }
     }
 }
 
 fn exporter(it: &Destination) -> Markup {
     html! {
-        div.node.failing[it.component.is_failing] data-key=(it.component.id) {
-            (head(&it.component))
-            @if let Some(series) = it.series { p { "shows " (number(series)) " series" } }
+        div.lane data-key=(it.component.id) {
+            div.node.failing[it.component.is_failing] {
+                (head(&it.component))
+                @if let Some(series) = it.series { p { "shows " (number(series)) " series" } }
+                @if it.received.is_some() {
+                    p { "holds " (number(it.held)) " points"
+                        @if let Some(oldest) = it.oldest_seconds.filter(|_| it.held > 0) { ", the oldest for " (span(oldest.round())) } }
+                    @if let (Some(size), Some(capacity)) = (it.queue_size, it.queue_capacity) {
+                        p { "queue " (marks::fill(size, capacity)) " " (number(size)) " of " (number(capacity)) }
+                    }
+                    @if let Some(breaker) = it.breaker.as_deref().filter(|state| *state != "closed") {
+                        p.bad { "breaker " (breaker.replace('_', "-")) }
+                    }
+                }
+            }
             @if it.received.is_some() {
-                (passing("sent", it.sent, it.sent_per_second))
-                p { "holds " (number(it.held)) " points"
-                    @if let Some(oldest) = it.oldest_seconds.filter(|_| it.held > 0) { ", the oldest for " (span(oldest.round())) } }
-                @if let (Some(size), Some(capacity)) = (it.queue_size, it.queue_capacity) {
-                    p { "queue " (marks::fill(size, capacity)) " " (number(size)) " of " (number(capacity)) }
-                }
-                @if it.lost() > 0 { p.bad { "lost " (number(it.lost())) " points" } }
-                @if let Some(breaker) = it.breaker.as_deref().filter(|state| *state != "closed") {
-                    p.bad { "breaker " (breaker.replace('_', "-")) }
-                }
+                (arrow(&Passing {
+                    points: it.sent,
+                    per_second: it.sent_per_second,
+                    lost: (it.lost() > 0).then(|| lost(it)),
+                    is_bad: true,
+                }))
             }
         }
     }
 }
 
-fn passing(verb: &str, points: Option<u64>, rate: Option<f64>) -> Markup {
+/// How many points are lost, and why.
+fn lost(it: &Destination) -> String {
+    let rejected = (it.rejected > 0).then(|| format!("rejected {}", number(it.rejected)));
+    let dropped = it.dropped.iter();
+    let dropped = dropped.map(|(reason, points)| format!("{reason} {}", number(*points)));
+    let reasons: Vec<_> = rejected.into_iter().chain(dropped).collect();
+    format!("{} lost: {}", number(it.lost()), reasons.join(", "))
+}
+
+/// What passes along an arrow.
+struct Passing {
+    points: Option<u64>,
+    per_second: Option<f64>,
+    /// What does not pass.
+    lost: Option<String>,
+    /// Whether that is an alarm.
+    is_bad: bool,
+}
+
+/// An arrow to what comes next. The number of all points is said on hover.
+fn arrow(passing: &Passing) -> Markup {
+    let total = passing
+        .points
+        .map(|points| format!("{} points since the start", number(points)));
     html! {
-        @if let Some(points) = points {
-            p { (verb) " " b { (number(points)) } " points"
-                @if let Some(rate) = rate { span.faint { " · " (rate) " / s" } } }
+        div.arrow title=[total] {
+            @match (passing.per_second, passing.points) {
+                (Some(rate), _) => b { (decimal(rate)) " / s" },
+                (None, Some(points)) => { (number(points)) " points" },
+                (None, None) => span.faint { "nothing yet" },
+            }
+            @if let Some(lost) = &passing.lost {
+                span.lost.bad[passing.is_bad] { (lost) }
+            }
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::overview::{FleetSnapshot, TargetGlance, TargetState, words::count};
 /// So many cells at most. Where there are more targets, those that are fresh share cells.
 const CELLS: usize = 480;
 
+/// So few targets have room for their names.
+const NAMED: usize = 60;
+
 /// The cells. They repeat what the table says, so a screen reader passes over them.
 pub(super) fn strip(snapshot: &FleetSnapshot) -> Markup {
     let fresh = snapshot.count(TargetState::Fresh);
@@ -22,8 +25,8 @@ pub(super) fn strip(snapshot: &FleetSnapshot) -> Markup {
         .div_ceil((CELLS - alone.min(CELLS)).max(1))
         .max(1);
     html! {
-        div.strip aria-hidden="true" {
-            @for seen in single { (cell(seen)) }
+        div.strip.named[snapshot.targets.len() <= NAMED] aria-hidden="true" {
+            @for seen in single { (cell(seen, snapshot.targets.len() <= NAMED)) }
             @for group in rest.chunks(share) { (group_cell(group)) }
         }
         @if share > 1 {
@@ -32,7 +35,7 @@ pub(super) fn strip(snapshot: &FleetSnapshot) -> Markup {
     }
 }
 
-fn cell(seen: &TargetGlance) -> Markup {
+fn cell(seen: &TargetGlance, is_named: bool) -> Markup {
     let cause = seen.failure.as_ref().map(|(_, failure)| &*failure.message);
     let name = &seen.target.name;
     let told = match cause {
@@ -43,6 +46,7 @@ fn cell(seen: &TargetGlance) -> Markup {
         a class=(format!("cell {}", seen.state.name())) href=(target_url(name)) title=(told)
             tabindex="-1" data-key=(name) {
             @if seen.state != TargetState::Fresh { (seen.state.sign()) }
+            @if is_named { span.name { " " (name) } }
         }
     }
 }
