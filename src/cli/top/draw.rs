@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use super::{
-    once::{cause, next},
+    once::{age, cause, next},
     screen::Screen,
     view::View,
 };
@@ -17,6 +17,11 @@ use crate::overview::{
     PipelineGraph, TargetDetail, TargetRow, TargetState, advice,
     words::{ago, number, span},
 };
+
+/// Widths of the columns beside the name and the cause.
+const STATE: usize = 9;
+const AGE: usize = 9;
+const NEXT: usize = 14;
 
 /// Draws all of it.
 pub(super) fn draw(screen: &Screen, frame: &mut Frame<'_>) {
@@ -65,19 +70,21 @@ fn draw_head(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
         Line::styled(inert(first), style.add_modifier(Modifier::BOLD)),
         Line::raw(inert(&more)),
     ];
-    frame.render_widget(Paragraph::new(lines.to_vec()), area);
+    let text = Paragraph::new(lines.to_vec()).wrap(Wrap { trim: true });
+    frame.render_widget(text, area);
 }
 
 fn draw_table(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
     let head = ["STATE", "TARGET", "AGE", "NEXT", "CAUSE"].map(Cell::from);
-    let rows = screen.rows().iter().map(|row| table_row(screen, row));
-    let widths = [
-        Constraint::Length(9),
-        Constraint::Min(16),
-        Constraint::Length(9),
-        Constraint::Length(15),
-        Constraint::Percentage(40),
-    ];
+    let names = screen.rows().iter().map(|row| row.name.chars().count());
+    let name = names.max().unwrap_or(0).clamp(12, 32);
+    let fixed = [STATE, name, AGE, NEXT];
+    // The columns stand one apart.
+    let rest = usize::from(area.width).saturating_sub(fixed.iter().sum::<usize>() + fixed.len());
+    let rows = screen.rows().iter();
+    let rows = rows.map(|row| table_row(screen, row, rest));
+    let widths = fixed.into_iter().chain([rest]);
+    let widths = widths.map(|width| Constraint::Length(u16::try_from(width).unwrap_or(u16::MAX)));
     let table = Table::new(rows, widths)
         .header(Row::new(head).style(Style::new().add_modifier(Modifier::BOLD)))
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
@@ -85,15 +92,16 @@ fn draw_table(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-fn table_row(screen: &Screen, row: &TargetRow) -> Row<'static> {
+/// `rest` is the width of the last column.
+fn table_row(screen: &Screen, row: &TargetRow, rest: usize) -> Row<'static> {
     let style = screen.state_style(row.state);
     let state = format!("{} {}", row.state.sign(), row.state.name());
     Row::new([
         Cell::from(Span::styled(state, style)),
         Cell::from(inert(&row.name)),
-        Cell::from(row.age_seconds.map_or_else(|| "never".to_owned(), span)),
+        Cell::from(age(row)),
         Cell::from(next(row)),
-        Cell::from(inert(&cause(row))),
+        Cell::from(cut(&inert(&cause(row)), rest)),
     ])
 }
 
@@ -139,7 +147,8 @@ fn draw_target(screen: &Screen, detail: &TargetDetail, frame: &mut Frame<'_>, ar
             inert(&decision.words)
         )));
     }
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
+    let text = Paragraph::new(lines).wrap(Wrap { trim: false });
+    frame.render_widget(text.scroll((screen.scroll, 0)), area);
 }
 
 fn draw_pipelines(screen: &Screen, graph: &PipelineGraph, frame: &mut Frame<'_>, area: Rect) {
@@ -216,7 +225,8 @@ fn draw_foot(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
             let sort = screen.query.sort.name();
             format!("/ find   s order: {sort}   enter target   p pipelines   q quit{filter}")
         }
-        (None, false, _) => "esc back   p pipelines   q quit".to_owned(),
+        (None, false, View::Target(_)) => "esc back   ↑ ↓ more   p pipelines   q quit".to_owned(),
+        (None, false, View::Pipelines) => "esc back   p pipelines   q quit".to_owned(),
     };
     let style = match screen.error {
         Some(_) => screen.style(Color::Red),
@@ -253,6 +263,15 @@ impl Screen {
             false => Style::new(),
         }
     }
+}
+
+/// A text in so many columns; a sign says that there is more.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let shown = text.chars().take(width.saturating_sub(1));
+    shown.chain(['…']).collect()
 }
 
 /// A text that commands no terminal.

@@ -40,12 +40,12 @@ impl Screen {
             }
             KeyCode::Enter => return self.enter(),
             KeyCode::Esc | KeyCode::Backspace | KeyCode::Left => return self.back(),
-            KeyCode::Down | KeyCode::Char('j') => self.choose(self.selected.saturating_add(1)),
-            KeyCode::Up | KeyCode::Char('k') => self.choose(self.selected.saturating_sub(1)),
-            KeyCode::PageDown => self.choose(self.selected.saturating_add(PAGE)),
-            KeyCode::PageUp => self.choose(self.selected.saturating_sub(PAGE)),
-            KeyCode::Home => self.choose(0),
-            KeyCode::End => self.choose(usize::MAX),
+            KeyCode::Down | KeyCode::Char('j') => self.pass(1, true),
+            KeyCode::Up | KeyCode::Char('k') => self.pass(1, false),
+            KeyCode::PageDown => self.pass(PAGE, true),
+            KeyCode::PageUp => self.pass(PAGE, false),
+            KeyCode::Home => self.pass(usize::MAX, false),
+            KeyCode::End => self.pass(usize::MAX, true),
             _ => {}
         }
         false
@@ -78,6 +78,7 @@ impl Screen {
         match self.rows().get(self.selected) {
             Some(row) => {
                 self.view = View::Target(row.name.clone());
+                self.scroll = 0;
                 true
             }
             None => false,
@@ -94,8 +95,21 @@ impl Screen {
         true
     }
 
-    fn choose(&mut self, row: usize) {
-        self.selected = row.min(self.rows().len().saturating_sub(1));
+    /// Passes so many rows of the table, or lines of a target.
+    fn pass(&mut self, count: usize, is_down: bool) {
+        let moved = |at: usize, last: usize| match is_down {
+            true => at.saturating_add(count).min(last),
+            false => at.saturating_sub(count),
+        };
+        if self.view == View::Fleet {
+            self.selected = moved(self.selected, self.rows().len().saturating_sub(1));
+            return;
+        }
+        let answers = self.answers.as_ref();
+        let detail = answers.and_then(|answers| answers.detail.as_ref());
+        let last = detail.map_or(0, |detail| detail.endpoints.len() + detail.decisions.len());
+        let at = moved(usize::from(self.scroll), last);
+        self.scroll = u16::try_from(at).unwrap_or(u16::MAX);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     cli::{CommandError, Output, table},
     overview::{
         TargetQuery, TargetRow, TargetState,
-        words::{count, span},
+        words::{count, soon, span},
     },
 };
 
@@ -33,18 +33,24 @@ fn row(row: &TargetRow) -> [String; 5] {
     [
         row.state.name().to_owned(),
         row.name.clone(),
-        row.age_seconds.map_or_else(|| "never".to_owned(), span),
+        age(row),
         next(row),
         cause(row),
     ]
 }
 
-/// When a target is asked next.
+/// How old the data is, in whole seconds.
+pub(super) fn age(row: &TargetRow) -> String {
+    let age = row.age_seconds.map(|age| span(age.round()));
+    age.unwrap_or_else(|| "never".to_owned())
+}
+
+/// When a target is asked next, in whole seconds.
 pub(super) fn next(row: &TargetRow) -> String {
     match (row.state, row.retry_in_seconds) {
-        (TargetState::Open, Some(wait)) => format!("probe in {}", span(wait)),
+        (TargetState::Open, Some(wait)) => format!("trial {}", soon(wait)),
         (TargetState::Probing, _) => "now".to_owned(),
-        _ => row.next_poll_in_seconds.map_or_else(String::new, span),
+        _ => row.next_poll_in_seconds.map_or_else(String::new, soon),
     }
 }
 

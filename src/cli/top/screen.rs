@@ -14,6 +14,8 @@ pub(super) struct Screen {
     pub(super) view: View,
     /// The row that is chosen.
     pub(super) selected: usize,
+    /// How many lines of a target have been passed.
+    pub(super) scroll: u16,
     /// Whether keys are letters of the filter.
     pub(super) is_typing: bool,
     /// What the collector said last.
@@ -33,6 +35,7 @@ impl Screen {
             query,
             view: View::Fleet,
             selected: 0,
+            scroll: 0,
             is_typing: false,
             answers: None,
             error: None,
@@ -51,9 +54,13 @@ impl Screen {
     pub(super) fn take(&mut self, answers: Result<Answers, CommandError>) {
         match answers {
             Ok(answers) => {
+                let chosen = self.rows().get(self.selected).map(|row| row.name.clone());
                 self.answers = Some(answers);
                 self.error = None;
-                self.selected = self.selected.min(self.rows().len().saturating_sub(1));
+                // The order changes under the reader, and the chosen target stays.
+                let at = chosen.and_then(|name| self.rows().iter().position(|it| it.name == name));
+                let last = self.rows().len().saturating_sub(1);
+                self.selected = at.unwrap_or(self.selected).min(last);
             }
             // What was shown stays, and the screen says that it is old.
             Err(error) => self.error = Some(chain(error.as_ref())),

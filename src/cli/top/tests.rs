@@ -96,7 +96,7 @@ fn the_fleet_fits_in_80_columns_and_commands_no_terminal() {
     assert_eq!(shown[0], "1 of 2 targets is fresh: 1 has an open breaker.");
     assert!(shown[3].starts_with("STATE"), "{shown:#?}");
     assert!(shown[4].starts_with("✕ open"), "{shown:#?}");
-    assert!(shown[4].contains("probe in 12 s"), "{shown:#?}");
+    assert!(shown[4].contains("trial in 12 s"), "{shown:#?}");
     assert!(shown[4].contains("no answer within 1 s"), "{shown:#?}");
     assert!(shown[5].starts_with("✓ fresh"), "{shown:#?}");
     assert!(shown[23].ends_with("q quit"), "{shown:#?}");
