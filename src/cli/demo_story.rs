@@ -67,11 +67,11 @@ fn say(detail: &TargetDetail, before: TargetState, down_for: Duration, listen: &
             let wait = row.retry_in_seconds.map_or_else(String::new, span);
             line(format_args!(
                 "The breaker of {NODE} opened: the node is left alone, so that it can recover. One \
-                 probe comes in {wait}."
+                 trial request follows in {wait}."
             ));
         }
         TargetState::Open => line(format_args!(
-            "The probe failed: {NODE} is left alone for another while."
+            "The trial request failed: {NODE} is left alone for another while."
         )),
         TargetState::Fresh => line(format_args!(
             "{NODE} answers again after {}: the breaker is closed, and all values are new.",

@@ -42,7 +42,7 @@ pub use starts::ResetCounts;
 use self::{number_kind::NumberKind, otlp::Encoder, provider::Provider, starts::Starts};
 use crate::{
     definition::InstrumentKind,
-    pipeline::{self, CountedHistogram, Number, Reading, Schema},
+    pipeline::{self, CountedHistogram, Number, Reading, Schema, Total, TotalKey},
 };
 
 /// The attribute of the point into which the SDK folds everything above its limit. Such a point has
@@ -174,6 +174,20 @@ impl TargetInstruments {
         self.starts.observe(&counted, self.time);
         self.counted.extend(counted);
         refused
+    }
+
+    /// The totals of the node since the last collection, with their start times and rates.
+    pub fn totals(&self) -> impl Iterator<Item = (TotalKey, Total)> {
+        self.points.iter().filter_map(|reading| {
+            let metric = &self.schema.get(reading.instrument)?.name;
+            let key = self.starts.key(reading.attributes.iter());
+            let total = self.starts.total(reading.instrument, key)?;
+            let key = TotalKey {
+                metric: metric.clone(),
+                attributes: reading.attributes.clone(),
+            };
+            Some((key, total))
+        })
     }
 
     /// Whether a reading does not fit into OTLP's signed integers.

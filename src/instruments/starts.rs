@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     definition::{Instrument, InstrumentKind},
-    pipeline::{self, Number, Reading, Schema},
+    pipeline::{self, Number, Reading, Schema, Total, TotalStart},
 };
 
 /// The time from the last observation to the new start of a total that fell. Nobody knows when it
@@ -75,6 +75,9 @@ struct Last {
     value: Number,
     start: Start,
     seen: Nanos,
+    /// The growth each second up to the last observation; not a number if it is unknown. Small,
+    /// because there is one for each series.
+    per_second: f32,
 }
 
 impl Starts {
@@ -153,7 +156,12 @@ impl Starts {
             Entry::Vacant(free) => {
                 let start = begun.map_or(Start::Unknown(now), Start::Known);
                 let seen = now;
-                free.insert(Last { value, start, seen });
+                free.insert(Last {
+                    value,
+                    start,
+                    seen,
+                    per_second: f32::NAN,
+                });
             }
             Entry::Occupied(mut known) => {
                 let last = known.get_mut();
@@ -166,6 +174,10 @@ impl Starts {
                     // last time may be later than now.
                     last.start = Start::Known(last.seen.saturating_add(AFTER).min(now));
                 }
+                last.per_second = match fell {
+                    true => f32::NAN,
+                    false => growth(last, value, now),
+                };
                 (last.value, last.seen) = (value, now);
             }
         }
@@ -218,6 +230,18 @@ impl Starts {
                 None
             }
         }
+    }
+
+    /// Since when a total of the node counts, and how fast it grows.
+    pub(super) fn total(&self, instrument: usize, key: Key) -> Option<Total> {
+        let last = self.series.get(&instrument)?.get(&key)?;
+        Some(Total {
+            start: match last.start {
+                Start::Known(start) => TotalStart::At(time(start)),
+                Start::Unknown(first) => TotalStart::Before(time(first)),
+            },
+            per_second: Some(f64::from(last.per_second)).filter(|rate| rate.is_finite()),
+        })
     }
 
     /// Takes what `old` knows of the instruments that both have.
@@ -287,6 +311,19 @@ fn is_less(value: Number, last: Number) -> bool {
         (Number::Unsigned(value), Number::Unsigned(last)) => value < last,
         _ => value.as_f64() < last.as_f64(),
     }
+}
+
+/// The growth of a total each second, from what it last was to `value` at `now`.
+fn growth(last: &Last, value: Number, now: Nanos) -> f32 {
+    let more = match (value, last.value) {
+        // Exact, also where doubles are not.
+        (Number::Unsigned(value), Number::Unsigned(last)) => value.saturating_sub(last) as f64,
+        _ => value.as_f64() - last.value.as_f64(),
+    };
+    let seconds = Duration::from_nanos(now.saturating_sub(last.seen)).as_secs_f64();
+    #[expect(clippy::cast_possible_truncation, reason = "people read seven digits")]
+    let rate = (more / seconds) as f32;
+    rate
 }
 
 /// Limits the memory for series that have disappeared. A series that is missing for a while keeps
@@ -392,6 +429,21 @@ metrics:
         assert_eq!(observe(&mut starts, 30, &[total("a", 99)]), [known(25)]);
         begin(&mut starts, 99);
         assert_eq!(observe(&mut starts, 40, &[total("b", 1)]), [unknown(40)]);
+    }
+
+    #[test]
+    fn a_total_has_a_rate_from_the_second_observation_on_and_none_after_a_fall() {
+        let mut starts = starts();
+        let key = starts.key(total("a", 0).attributes.iter());
+        let mut at = |second, value| {
+            observe(&mut starts, second, &[total("a", value)]);
+            starts.total(0, key).unwrap().per_second
+        };
+        assert_eq!(at(10, 1 << 60), None);
+        assert_eq!(at(14, (1 << 60) + 10), Some(2.5));
+        assert_eq!(at(20, 3), None);
+        assert_eq!(at(22, 3), Some(0.0));
+        assert_eq!(at(22, 4), None, "no time has passed");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn advice(error_type: &str) -> Option<&'static str> {
         }
         "too_large" => "The answer is larger than `body_limit` of the receiver.",
         "circuit_open" | "paused" | "waiting" => {
-            "Nothing is sent now, so that the target can recover. The next probe decides."
+            "Nothing is sent now, so that the target can recover. The next trial request decides."
         }
         "suspect" => {
             "The host hung when this endpoint was asked, so it is left out. The other endpoints \

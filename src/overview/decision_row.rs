@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::words::span;
+use super::words::{number, span};
 
 /// A decision about a target in words. Fields are added, never renamed or taken away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ fn said(decision: &Value) -> (Tone, String) {
     let time = |key: &str| span(decision.get(key).and_then(Value::as_f64).unwrap_or(0.0));
     match text("event") {
         "attempt" => attempt(decision),
-        "refused" => (Tone::Bad, format!("not asked: {}", refusal(decision))),
+        "refused" => (Tone::Bad, refusal(decision)),
         "transition" => transition(decision),
         "guard" | "suspicion" => suspicion(decision),
         "no_retry" => (
@@ -93,7 +93,13 @@ fn said(decision: &Value) -> (Tone, String) {
         }
         "served_stale" => {
             let age = time("age");
-            let words = format!("an older answer was served, {age} old");
+            let words = match decision.get("times").and_then(Value::as_u64) {
+                None | Some(0 | 1) => format!("an older answer was served, {age} old"),
+                Some(times) => {
+                    let times = number(times);
+                    format!("older answers were served, {times} times; the last one was {age} old")
+                }
+            };
             (Tone::Plain, words)
         }
         other => (Tone::Plain, other.replace('_', " ")),
@@ -104,13 +110,15 @@ fn said(decision: &Value) -> (Tone, String) {
 fn refusal(decision: &Value) -> String {
     let level = decision.get("level").and_then(Value::as_str);
     let wait = decision.get("retry_in").and_then(Value::as_f64).map(span);
-    match (level, wait) {
-        (None, Some(time)) => format!("the server asked for a pause, {time} are left"),
+    let why = match (level, wait) {
+        (None, Some(time)) => format!("the server asked for a pause, {time} were left"),
         (None, None) => "the server asked for a pause".to_owned(),
-        (Some(level), Some(time)) => {
-            format!("the breaker of the {level} is open, next probe in {time}")
-        }
-        (Some(level), None) => format!("a probe of the {level} is under way"),
+        (Some(level), Some(time)) => format!("the breaker of the {level} was open for {time} more"),
+        (Some(level), None) => format!("a trial request to the {level} was under way"),
+    };
+    match decision.get("times").and_then(Value::as_u64) {
+        None | Some(0 | 1) => format!("not asked: {why}"),
+        Some(times) => format!("not asked, {} times; the last time {why}", number(times)),
     }
 }
 
@@ -143,7 +151,7 @@ fn attempt(decision: &Value) -> (Tone, String) {
     let is_probe = decision.get("probe").and_then(Value::as_bool) == Some(true);
     let attempt = decision.get("attempt").and_then(Value::as_u64).unwrap_or(1);
     let what = match (is_probe, attempt) {
-        (true, _) => "probe".to_owned(),
+        (true, _) => "trial request".to_owned(),
         (false, 1) => "asked".to_owned(),
         (false, n) => format!("attempt {n}"),
     };
@@ -179,15 +187,15 @@ fn transition(decision: &Value) -> (Tone, String) {
         ),
         "open_expired" => (
             Tone::Plain,
-            format!("the breaker of the {level} is half-open: the next request is a probe"),
+            format!("the breaker of the {level} is half-open: the next request is a trial"),
         ),
         "probe_failed" => (
             Tone::Bad,
-            format!("the probe failed: the breaker of the {level} is open again"),
+            format!("the trial request failed: the breaker of the {level} is open again"),
         ),
         "probe_succeeded" => (
             Tone::Good,
-            format!("the probe succeeded: the breaker of the {level} closed"),
+            format!("the trial request succeeded: the breaker of the {level} closed"),
         ),
         other => (Tone::Plain, format!("breaker of the {level}: {other}")),
     }
@@ -223,7 +231,7 @@ mod tests {
              "level": "host", "from": "closed", "to": "open", "reason": "failure_threshold",
              "failures": 5},
             {"number": 9, "at": "1970-01-01T00:01:03Z", "endpoint": "/status", "event": "refused",
-             "level": "host", "retry_in": 29.0},
+             "level": "host", "retry_in": 29.0, "times": 12},
         ]);
         let rows = latest_first(&decisions, UNIX_EPOCH + Duration::from_secs(70));
         let told: Vec<_> = rows
@@ -237,7 +245,7 @@ mod tests {
                     9,
                     7,
                     Tone::Bad,
-                    "not asked: the breaker of the host is open, next probe in 29 s"
+                    "not asked, 12 times; the last time the breaker of the host was open for 29 s more"
                 ),
                 (
                     8,

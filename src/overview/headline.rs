@@ -94,7 +94,7 @@ fn part(state: TargetState, targets: usize) -> Option<String> {
     };
     Some(match state {
         TargetState::Open => choose("has an open breaker", "have an open breaker"),
-        TargetState::Probing => choose("is probed", "are probed"),
+        TargetState::Probing => choose("is on trial", "are on trial"),
         TargetState::Failing => choose("fails", "fail"),
         TargetState::Partial => choose("answers in part", "answer in part"),
         TargetState::Late => choose("is late", "are late"),

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     definition::{Definition, InstrumentKind},
-    pipeline::{Body, EndpointPoll, Number, Poll, PollOutcome, Readings, TargetStatus},
+    pipeline::{
+        Body, EndpointPoll, Number, Poll, PollOutcome, Reading, Readings, TargetStatus, TotalKey,
+        TotalStart, Totals,
+    },
     telemetry::target_metrics::MetricsLevel,
 };
 
@@ -78,6 +81,12 @@ pub struct ValueDetail {
     pub attributes: BTreeMap<String, String>,
     /// It; null for what JSON has no number for.
     pub value: Value,
+    /// Of a total: since when it counts, in RFC 3339. None if that is unknown.
+    pub start_time: Option<String>,
+    /// Of a total whose start is unknown: when it was first seen, in RFC 3339.
+    pub first_seen: Option<String>,
+    /// Of a total: its growth each second between the last two polls.
+    pub per_second: Option<f64>,
 }
 
 /// Something that could not be read.
@@ -104,6 +113,7 @@ impl TargetDetail {
             .map(|kept| kept.as_ref().map(|(body, _)| body.clone()));
         let mut poll = poll_of(bodies, now);
         let readings = (context.mapping)(definition, &mut poll);
+        let totals = context.board.totals().look(&status.target.name);
         let endpoints = definition
             .endpoints
             .iter()
@@ -130,7 +140,7 @@ impl TargetDetail {
             row: TargetRow::of(&seen, &context.board, now),
             host: status.inner.host(),
             endpoints: endpoints.collect(),
-            metrics: metrics(definition, &readings),
+            metrics: metrics(definition, &readings, &totals),
             problems: problems(definition, &readings),
             decisions: decision_row::latest_first(&status.inner.decisions(), now),
         }
@@ -157,16 +167,14 @@ pub fn poll_of(bodies: impl Iterator<Item = Option<Body>>, now: SystemTime) -> P
     }
 }
 
-/// The metrics that have a value, in the order of the definition.
-pub fn metrics(definition: &Definition, readings: &Readings) -> Vec<MetricDetail> {
+/// The metrics that have a value, in the order of the definition. `totals` is known of totals beside
+/// their values.
+pub fn metrics(definition: &Definition, readings: &Readings, totals: &Totals) -> Vec<MetricDetail> {
     let metrics = definition.instruments.iter().enumerate();
     let shown = metrics.filter_map(|(index, metric)| {
         let values = readings.values.iter().filter(|r| r.instrument == index);
         let values: Vec<_> = values
-            .map(|reading| ValueDetail {
-                attributes: attributes(&reading.attributes),
-                value: number(reading.value),
-            })
+            .map(|reading| value(&metric.name, reading, totals))
             .collect();
         (!values.is_empty()).then(|| MetricDetail {
             name: metric.name.clone(),
@@ -187,6 +195,33 @@ pub fn problems(definition: &Definition, readings: &Readings) -> Vec<Problem> {
         detail: problem.detail.to_string(),
     });
     shown.collect()
+}
+
+fn value(metric: &str, reading: &Reading, totals: &Totals) -> ValueDetail {
+    let key = TotalKey {
+        metric: metric.to_owned(),
+        attributes: reading.attributes.clone(),
+    };
+    let total = totals.get(&key);
+    let (start_time, first_seen) = match total.map(|total| total.start) {
+        Some(TotalStart::At(time)) => (Some(rfc3339(time)), None),
+        Some(TotalStart::Before(time)) => (None, Some(rfc3339(time))),
+        None => (None, None),
+    };
+    ValueDetail {
+        attributes: attributes(&reading.attributes),
+        value: number(reading.value),
+        start_time,
+        first_seen,
+        per_second: total.and_then(|total| total.per_second),
+    }
+}
+
+/// A moment in RFC 3339, to the millisecond.
+fn rfc3339(time: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(time).unwrap_or_default();
+    let time = time.round(jiff::Unit::Millisecond).unwrap_or(time);
+    time.to_string()
 }
 
 fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {

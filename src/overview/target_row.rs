@@ -34,7 +34,7 @@ pub struct TargetRow {
     pub cause: Option<Failure>,
     /// How long its breaker has been open or half-open.
     pub breaker_for_seconds: Option<f64>,
-    /// Until the next probe, where a breaker is open.
+    /// Until the next trial request, where a breaker is open.
     pub retry_in_seconds: Option<f64>,
     /// Whether most targets of its receiver fail at once, so that the fault is more likely here.
     pub fault_may_be_local: bool,

@@ -67,7 +67,9 @@ impl TargetState {
     /// What it means, as a short sentence.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Open => "The breaker is open: the target is not asked until the next probe.",
+            Self::Open => {
+                "The breaker is open: the target is not asked until the next trial request."
+            }
             Self::Probing => "The next answer decides whether the breaker closes.",
             Self::Failing => "The last poll gave nothing.",
             Self::Partial => "Some endpoints answer, and some do not.",

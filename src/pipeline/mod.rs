@@ -23,6 +23,7 @@ mod snapshot;
 mod status;
 mod target;
 mod target_names;
+mod watched_totals;
 
 pub use allowance::{Allowance, Share};
 pub use body::{Body, BodyPart, Derived, LARGE_BYTES};
@@ -47,6 +48,7 @@ pub use snapshot::{CountedHistogram, EndOfSeries, Exporter, OtlpForm, Snapshot, 
 pub use status::{DiscoveryStatus, EndpointStatus, Inspect, StatusBoard, TargetStatus};
 pub use target::{INSTANCE_ID, Target};
 pub use target_names::{NameLease, TargetNames};
+pub use watched_totals::{Total, TotalKey, TotalStart, Totals, WatchedTotals};
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     AddressFilter, AddressList, Body, CachedAnswer, Glance, Poll, PollFailure, PollOutcome, Prober,
-    Target, Window,
+    Target, WatchedTotals, Window,
 };
 
 /// The latest state of every target. Receivers write it, and extensions read it.
@@ -23,6 +23,7 @@ pub struct StatusBoard {
     origins: Mutex<BTreeMap<String, Weak<dyn DiscoveryStatus>>>,
     /// The receivers that can poll a given target once.
     probers: Mutex<BTreeMap<String, Weak<dyn Prober>>>,
+    totals: Arc<WatchedTotals>,
 }
 
 /// The status of a receiver's discovery.
@@ -236,6 +237,11 @@ impl StatusBoard {
         probers
             .filter_map(|(name, prober)| Some((name.clone(), prober.upgrade()?)))
             .collect()
+    }
+
+    /// The totals of the targets that somebody looks at.
+    pub fn totals(&self) -> &Arc<WatchedTotals> {
+        &self.totals
     }
 
     /// A copy of the state of all targets, by name.

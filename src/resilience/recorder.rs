@@ -132,6 +132,8 @@ pub enum DecisionEvent {
         /// How long it will continue to refuse, in seconds. `None` while a trial request is in
         /// progress.
         retry_in: Option<Seconds>,
+        /// How often in a row; the time and the wait are those of the last time.
+        times: u32,
     },
     /// A breaker changed its state.
     Transition {
@@ -158,21 +160,43 @@ pub enum DecisionEvent {
     },
     /// An older answer was served.
     ServedStale {
-        /// Its age in seconds.
+        /// Its age in seconds, at the last time.
         age: Seconds,
+        /// How often in a row.
+        times: u32,
     },
 }
 
 impl Recorder {
     /// Records a decision. The oldest one beyond [`CAPACITY`] is removed.
     pub fn record(&mut self, at: SystemTime, place: DecisionScope, event: DecisionEvent) {
+        if self.repeats(at, place, event) {
+            return;
+        }
         if self.entries.len() == CAPACITY {
             self.entries.pop_front();
         }
-        let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+        let at = micros(at);
         self.recorded += 1;
         self.entries.push_back(Decision { at, place, event });
+    }
+
+    /// Counts a decision that repeats the latest one for its place, if nothing else happened since.
+    /// Otherwise an outage would fill the recorder with what says nothing new.
+    fn repeats(&mut self, at: SystemTime, place: DecisionScope, event: DecisionEvent) -> bool {
+        if event.times().is_none() {
+            return false;
+        }
+        let latest = self.entries.iter_mut().rev();
+        let mut latest = latest.take_while(|entry| entry.event.times().is_some());
+        let same = latest.find(|entry| entry.place == place && entry.event.is_like(&event));
+        let Some(entry) = same else {
+            return false;
+        };
+        let before = entry.event.times().unwrap_or_default();
+        entry.at = micros(at);
+        entry.event = event.after(before);
+        true
     }
 
     /// Changes the positions of instances by `moved`. Instances without a new position are gone.
@@ -245,6 +269,31 @@ impl DecisionScope {
 }
 
 impl DecisionEvent {
+    /// How often it happened in a row, for what repeats at each poll of an outage.
+    fn times(&self) -> Option<u32> {
+        match self {
+            Self::Refused { times, .. } | Self::ServedStale { times, .. } => Some(*times),
+            _ => None,
+        }
+    }
+
+    /// Whether another decision says the same, but for waits and ages.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Refused { level, .. }, Self::Refused { level: other, .. }) => level == other,
+            (Self::ServedStale { .. }, Self::ServedStale { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// It, once more than `before`.
+    fn after(mut self, before: u32) -> Self {
+        if let Self::Refused { times, .. } | Self::ServedStale { times, .. } = &mut self {
+            *times = before.saturating_add(1);
+        }
+        self
+    }
+
     /// A state change of a breaker at this level.
     pub fn transition(level: BreakerLevel, transition: &Transition) -> Self {
         Self::Transition {
@@ -255,6 +304,12 @@ impl DecisionEvent {
             failures: transition.failures,
         }
     }
+}
+
+/// Microseconds since 1970.
+fn micros(at: SystemTime) -> u64 {
+    let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(at.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn counted(position: usize) -> Option<NonZeroU16> {

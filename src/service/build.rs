@@ -255,7 +255,12 @@ impl Builder<'_> {
                 ProcessorNode::new(id, processor, meter, self.graph.root.group())
             })
         });
-        Arc::new(MetricsPipeline::new(id, steps.collect(), meter))
+        Arc::new(MetricsPipeline::new(
+            id,
+            steps.collect(),
+            meter,
+            self.site.board.totals(),
+        ))
     }
 
     fn receivers(

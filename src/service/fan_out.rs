@@ -162,7 +162,12 @@ mod tests {
     fn pipeline(seen: &Arc<RecordingExporter>) -> Arc<MetricsPipeline> {
         let meter = Meter::of(&SdkMeterProvider::default());
         let id = "metrics".parse().unwrap();
-        let pipeline = Arc::new(MetricsPipeline::new(&id, Vec::new(), &meter));
+        let pipeline = Arc::new(MetricsPipeline::new(
+            &id,
+            Vec::new(),
+            &meter,
+            &Arc::default(),
+        ));
         let exporter = Arc::clone(seen) as Arc<dyn Exporter>;
         pipeline.set_exporters(Arc::new([("debug".parse().unwrap(), exporter)]));
         pipeline

@@ -16,7 +16,7 @@ use crate::{
     instruments::{self, ReportMetrics},
     pipeline::{
         Components, EndpointPoll, ErrorType, Poll, PollFailure, Problem, ProblemReason,
-        ProcessStart, Readings, Schema, Stream, Target,
+        ProcessStart, Readings, Schema, Stream, Target, WatchedTotals,
     },
     processors::mapping,
     settings::ComponentId,
@@ -70,9 +70,15 @@ struct KnownSchema {
 }
 
 impl MetricsPipeline {
-    /// A pipeline with these processors and without exporters.
-    pub(super) fn new(id: &ComponentId, steps: Vec<Arc<ProcessorNode>>, meter: &Meter) -> Self {
-        let fan_out = Arc::default();
+    /// A pipeline with these processors and without exporters. Totals that somebody looks at go to
+    /// `watched`.
+    pub(super) fn new(
+        id: &ComponentId,
+        steps: Vec<Arc<ProcessorNode>>,
+        meter: &Meter,
+        watched: &Arc<WatchedTotals>,
+    ) -> Self {
+        let fan_out = Arc::new(ExporterFanOut::new(Arc::clone(watched)));
         let telemetry = PipelineTelemetry {
             scraped: names::SCRAPED_POINTS.counter(meter),
             errored: names::ERRORED_POINTS.counter(meter),

@@ -258,11 +258,12 @@ async fn why_a_target_is_as_it_is_stands_in_its_decisions_and_nobody_is_asked() 
 async fn pipelines_discovery_and_configuration_are_told_without_secrets() {
     let node = documented_node();
     let options = Options {
-        resilience: "retry: {max_retries: 0}, headers: {X-Key: s3cret}",
+        resilience: "retry: {max_retries: 0}, headers: {X-Key: s3cret}, cache: {ttl: 1s}",
         processors: vec![(
             "attributes/marked",
             "{actions: [{key: a, value: b, action: insert}]}",
         )],
+        interval: "2s",
         ..Options::default()
     };
     let stand = options.start(&[("one", &node)]).await;
@@ -288,6 +289,9 @@ async fn pipelines_discovery_and_configuration_are_told_without_secrets() {
     assert!(is_default("failure_threshold"));
     assert!(!config.to_string().contains("s3cret"));
     assert_eq!(config["last_load"]["is_failing"], false);
+    let mut notes = config["notes"].as_array().unwrap().iter();
+    let note = notes.find(|note| note["key"] == "receivers::betanet::cache::ttl");
+    assert_eq!(note.unwrap()["is_warning"], false);
 }
 
 #[tokio::test]
@@ -317,7 +321,10 @@ async fn addresses_are_told_with_their_labels_and_come_in_pages() {
     assert_eq!((&first["matched"], &first["next"]), (&json!(3), &json!(2)));
     let dropped = &first["addresses"][0];
     assert_eq!(dropped["address"], "127.0.0.1:1");
-    assert_eq!(dropped["why"], "`relabel_configs/0`: drop [env] `test`");
+    assert_eq!(
+        dropped["why"],
+        "relabel_configs/0 drops what has `env` that matches `test`"
+    );
     assert_eq!(dropped["after"], json!({}));
     let second = api(&stand, &format!("{path}&offset=2")).await;
     assert_eq!(second["addresses"].as_array().unwrap().len(), 1);
@@ -334,6 +341,84 @@ async fn addresses_are_told_with_their_labels_and_come_in_pages() {
     let mistake = api(&stand, "discovery/addresses?result=lost").await;
     let error = mistake["error"].as_str().unwrap();
     assert!(error.contains("there is: kept, dropped"), "{error}");
+}
+
+#[tokio::test]
+async fn totals_of_a_target_that_somebody_looks_at_have_a_rate_and_a_start() {
+    let node = documented_node();
+    let stand = Options::default().start(&[("one", &node)]).await;
+    let total = async || {
+        let detail = api(&stand, "targets/one?read=kept").await;
+        let metrics = detail["metrics"].as_array()?.iter();
+        let mut metrics = metrics.filter(|it| it["name"] == "betanet_messages_total");
+        Some(metrics.next()?["values"][0].clone())
+    };
+    let first = eventually("its first poll is known", PATIENCE, async || {
+        total()
+            .await
+            .filter(|value| value["first_seen"].is_string())
+    })
+    .await;
+    assert_eq!(first["start_time"], Value::Null, "nobody knows it");
+    eventually("it grows", PATIENCE, async || {
+        node.update(|state| state.packets_processed += 100);
+        let rate = total().await?["per_second"].as_f64()?;
+        (rate > 0.0).then_some(())
+    })
+    .await;
+    node.restart();
+    let begun = eventually("it began again", PATIENCE, async || {
+        total()
+            .await
+            .filter(|value| value["start_time"].is_string())
+    })
+    .await;
+    assert_eq!(begun["first_seen"], Value::Null);
+    // What has no total has none of this.
+    let detail = api(&stand, "targets/one?read=kept").await;
+    let metrics = detail["metrics"].as_array().unwrap();
+    let peers = metrics
+        .iter()
+        .find(|it| it["name"] == "betanet_connected_peers");
+    let peers = &peers.unwrap()["values"][0];
+    assert_eq!(
+        (&peers["start_time"], &peers["per_second"]),
+        (&Value::Null, &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn names_come_in_natural_order() {
+    let nodes = [(); 3].map(|()| documented_node());
+    let names = ["node-10", "node-2", "node-1"];
+    let stand = start(&[
+        (names[0], &nodes[0]),
+        (names[1], &nodes[1]),
+        (names[2], &nodes[2]),
+    ])
+    .await;
+    let listed = async |query: &str| {
+        let page = api(&stand, &format!("targets?{query}")).await;
+        let targets = page["targets"].as_array().unwrap().iter();
+        let names = targets.map(|it| it["name"].as_str().unwrap().to_owned());
+        (names.collect::<Vec<_>>(), page["next"].clone())
+    };
+    let (first, next) = listed("sort=name&limit=2").await;
+    assert_eq!(first, ["node-1", "node-2"]);
+    let next = next.as_str().unwrap();
+    assert_eq!(
+        listed(&format!("sort=name&after={next}")).await.0,
+        ["node-10"]
+    );
+    // A target that has gone has its place as well.
+    assert_eq!(listed("sort=name&after=node-3").await.0, ["node-10"]);
+    // Where all have one state, the worst first are in this order as well.
+    let worst = eventually("all are fresh", PATIENCE, async || {
+        let (fresh, _) = listed("sort=worst&state=fresh").await;
+        (fresh.len() == nodes.len()).then_some(fresh)
+    })
+    .await;
+    assert_eq!(worst, ["node-1", "node-2", "node-10"]);
 }
 
 #[tokio::test]

@@ -336,7 +336,10 @@ async fn a_breaker_opens_and_closes_before_ones_eyes() {
         .go(&format!("http://{}/targets/node-1", stand.address))
         .await;
     let decisions = browser.text("main").await;
-    assert!(decisions.contains("the probe succeeded"), "{decisions}");
+    assert!(
+        decisions.contains("the trial request succeeded"),
+        "{decisions}"
+    );
     assert!(
         decisions.contains("opened after 3 failures in a row"),
         "{decisions}"
@@ -558,7 +561,7 @@ async fn the_discovery_shows_each_of_ten_thousand_addresses_and_why_it_was_dropp
         assert_eq!(browser.run(rows).await, 50, "a page of them");
         let first = browser.text(".addresses tbody tr").await;
         assert!(first.contains(HOSTILE), "{first}");
-        let rule = "`relabel_configs/1`: drop [env] `test`";
+        let rule = "relabel_configs/1 drops what has `env` that matches `test`";
         assert!(first.contains(rule), "{first}");
         browser.picture(&format!("addresses-{size}")).await;
         assert_eq!(barriers(&browser).await, Vec::<String>::new(), "{size}");

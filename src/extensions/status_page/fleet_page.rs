@@ -160,7 +160,7 @@ fn table(page: &TargetPage, query: &TargetQuery) -> Markup {
                     th scope="col" { "Target" }
                     th scope="col" { "What is the matter" }
                     th.num scope="col" { "Data from" }
-                    th.num scope="col" { "Next poll" }
+                    th.num scope="col" { "Next request" }
                     th.wide scope="col" { "Response times" }
                 }
             }
@@ -184,8 +184,8 @@ fn target_row(row: &TargetRow) -> Markup {
                 }
             }
             td.cause { (cause(row)) }
-            td.num { (ago(row.age_seconds)) }
-            td.num { (next(row)) }
+            td.num data-name="data from" { (ago(row.age_seconds)) }
+            td.num data-name="next request" { (next(row)) }
             td.wide { (marks::response_times(&row.response_times_seconds)) }
         }
     }
@@ -209,7 +209,7 @@ pub(super) fn cause(row: &TargetRow) -> Markup {
 fn next(row: &TargetRow) -> Markup {
     html! {
         @match (row.state, row.retry_in_seconds) {
-            (TargetState::Open, Some(wait)) => { "probe " (words::soon(wait)) },
+            (TargetState::Open, Some(wait)) => { "trial " (words::soon(wait)) },
             (TargetState::Probing, _) => "now",
             _ => (soon(row.next_poll_in_seconds)),
         }
@@ -288,7 +288,7 @@ fn destination(it: &Destination) -> Markup {
         tr data-key=(it.component.id) data-state=(it.component.status) {
             td { (marks::component(&it.component)) }
             th scope="row" { a href="/pipelines" { (it.component.id) } }
-            td.num {
+            td.num data-name="sent" {
                 @match (it.sent, it.series) {
                     (Some(sent), _) => {
                         (number(sent)) " points"
@@ -298,7 +298,7 @@ fn destination(it: &Destination) -> Markup {
                     (None, None) => span.faint { "–" },
                 }
             }
-            td.num {
+            td.num data-name="waiting" {
                 @if it.held > 0 {
                     (number(it.held)) " points"
                     @if let Some(oldest) = it.oldest_seconds { br; span.faint { "oldest " (span(oldest)) } }
@@ -307,7 +307,7 @@ fn destination(it: &Destination) -> Markup {
                     " " (marks::fill(size, capacity))
                 }
             }
-            td.num {
+            td.num data-name="lost" {
                 @if it.lost() > 0 {
                     b { (number(it.lost())) }
                     @for (reason, points) in &it.dropped { br; span.faint { (reason) " " (number(*points)) } }

@@ -32,9 +32,9 @@ pub(super) fn page(pages: &Pages, request: &Request) -> Page {
         h1 { (row.name) " " (marks::state(row.state)) }
         (matter(&detail))
         (facts(&detail))
-        (endpoints(&detail.endpoints))
+        (endpoints(&detail.endpoints, &detail.host))
         (decisions(&detail.decisions))
-        (values::values(&detail))
+        (values::values(&detail, pages.overview.now()))
         (values::problems(&detail.problems))
         @if pages.exposes_bodies { (bodies(pages, &detail)) }
     };
@@ -63,7 +63,7 @@ fn matter(detail: &TargetDetail) -> Markup {
             @if fails && row.cause.is_some() { p.said { (cause(row)) } }
             @if row.state == TargetState::Open {
                 @if let Some(wait) = row.retry_in_seconds {
-                    p { "Next probe " b { (words::soon(wait)) } ". The breaker has been open for "
+                    p { "Next trial request " b { (words::soon(wait)) } ". The breaker has been open for "
                         (span(row.breaker_for_seconds.unwrap_or(0.0))) "." }
                 }
             }
@@ -92,7 +92,7 @@ fn facts(detail: &TargetDetail) -> Markup {
     }
 }
 
-fn endpoints(all: &[EndpointDetail]) -> Markup {
+fn endpoints(all: &[EndpointDetail], host: &Value) -> Markup {
     html! {
         h2 { "Endpoints" }
         table.endpoints {
@@ -111,10 +111,10 @@ fn endpoints(all: &[EndpointDetail]) -> Markup {
                 @for endpoint in all {
                     tr data-key=(endpoint.name) {
                         th scope="row" { code { (endpoint.path) } }
-                        td { (breaker(endpoint)) }
-                        td.num { (ago(endpoint.age_seconds)) }
-                        td.num { (time(endpoint.inner.get("effective_timeout_seconds").and_then(Value::as_f64))) }
-                        td.num {
+                        td data-name="breaker" { (breaker(endpoint, host)) }
+                        td.num data-name="data from" { (ago(endpoint.age_seconds)) }
+                        td.num data-name="timeout" { (time(endpoint.inner.get("effective_timeout_seconds").and_then(Value::as_f64))) }
+                        td.num data-name="answer" {
                             @match endpoint.body_bytes {
                                 Some(size) => (bytes(size as u64)),
                                 None => span.faint { "none" },
@@ -133,13 +133,18 @@ fn endpoints(all: &[EndpointDetail]) -> Markup {
     }
 }
 
-/// What the breaker of an endpoint does; of several instances how many let requests through.
-fn breaker(endpoint: &EndpointDetail) -> Markup {
-    let known = |value: &Value| {
-        let state = value
-            .get("state")
-            .and_then(Value::as_str)
-            .unwrap_or("closed");
+/// What the breakers of an endpoint and of its host do together, for each instance.
+fn breaker(endpoint: &EndpointDetail, host: &Value) -> Markup {
+    let state = |value: &Value| {
+        let state = value.get("state").and_then(Value::as_str);
+        state.unwrap_or("closed").to_owned()
+    };
+    let known = |of_endpoint: &Value, of_host: &Value| {
+        // The host refuses for all of its endpoints.
+        let is_host = state(of_host) != "closed" && state(of_endpoint) != "open";
+        let value = if is_host { of_host } else { of_endpoint };
+        let state = state(value);
+        let state = state.as_str();
         let (of, word) = match state {
             "open" => (TargetState::Open, "open"),
             "half_open" => (TargetState::Probing, "half-open"),
@@ -148,8 +153,13 @@ fn breaker(endpoint: &EndpointDetail) -> Markup {
         let wait = value.get("retry_in_seconds").and_then(Value::as_f64);
         html! {
             span class=(format!("mark {}", of.name())) { span.sign aria-hidden="true" { (of.sign()) } " " (word) }
-            @if let Some(wait) = wait.filter(|_| state == "open") { br; span.faint { "probe " (words::soon(wait)) } }
+            @if is_host { " " span.faint { "host" } }
+            @if let Some(wait) = wait.filter(|_| state == "open") { br; span.faint { "trial " (words::soon(wait)) } }
         }
+    };
+    let of = |value: Option<&'_ Value>| {
+        let breaker = value.and_then(|value| value.get("breaker"));
+        breaker.cloned().unwrap_or_default()
     };
     let suspect = endpoint.inner.get("suspect").is_some_and(Value::is_object);
     let instances = endpoint.inner.get("instances").and_then(Value::as_object);
@@ -158,10 +168,11 @@ fn breaker(endpoint: &EndpointDetail) -> Markup {
             span class="mark open" { span.sign aria-hidden="true" { "✕" } " suspect" }
         } @else if let Some(instances) = instances {
             @for (name, instance) in instances {
-                div { (name) " " (known(instance.get("breaker").unwrap_or(&Value::Null))) }
+                @let of_host = host.get("instances").and_then(|all| all.get(name));
+                div { (name) " " (known(&of(Some(instance)), &of(of_host))) }
             }
         } @else {
-            (known(endpoint.inner.get("breaker").unwrap_or(&Value::Null)))
+            (known(endpoint.inner.get("breaker").unwrap_or(&Value::Null), &of(Some(host))))
         }
     }
 }

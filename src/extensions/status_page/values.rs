@@ -1,5 +1,7 @@
 //! What a target says: its values, and what could not be read.
 
+use std::time::SystemTime;
+
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -9,7 +11,7 @@ use crate::overview::{MetricDetail, Problem, TargetDetail, ValueDetail, words};
 const SERIES: usize = 50;
 
 /// The values of the kept answers.
-pub(super) fn values(detail: &TargetDetail) -> Markup {
+pub(super) fn values(detail: &TargetDetail, now: SystemTime) -> Markup {
     html! {
         h2 { "What it says now" }
         @if detail.metrics.is_empty() {
@@ -23,28 +25,30 @@ pub(super) fn values(detail: &TargetDetail) -> Markup {
                         th.num scope="col" { "Value" }
                         th scope="col" { "Unit" }
                         th.num scope="col" { "Each second" }
+                        th.num.wide scope="col" { "Counts since" }
                     }
                 }
-                tbody { @for metric in &detail.metrics { (rows(metric, detail)) } }
+                tbody { @for metric in &detail.metrics { (rows(metric, now)) } }
             }
         }
     }
 }
 
-fn rows(metric: &MetricDetail, detail: &TargetDetail) -> Markup {
+fn rows(metric: &MetricDetail, now: SystemTime) -> Markup {
     let more = metric.values.len().saturating_sub(SERIES);
     html! {
-        @for value in metric.values.iter().take(SERIES) { (row(metric, value, detail)) }
+        @for value in metric.values.iter().take(SERIES) { (row(metric, value, now)) }
         @if more > 0 {
             tr data-key=(format!("{} more", metric.name)) {
-                td colspan="5" class="faint" { (words::number(more as u64)) " more series of " (metric.name) }
+                td colspan="6" class="faint" { (words::number(more as u64)) " more series of " (metric.name) }
             }
         }
     }
 }
 
-/// A running total has a rate, which the script makes of two polls: nothing is kept here for it.
-fn row(metric: &MetricDetail, value: &ValueDetail, detail: &TargetDetail) -> Markup {
+/// A running total has a rate and a start, which are known from the first poll on that follows the
+/// first look.
+fn row(metric: &MetricDetail, value: &ValueDetail, now: SystemTime) -> Markup {
     let attributes: Vec<_> = value
         .attributes
         .iter()
@@ -55,13 +59,33 @@ fn row(metric: &MetricDetail, value: &ValueDetail, detail: &TargetDetail) -> Mar
         tr data-key=(format!("{} {attributes}", metric.name)) {
             th scope="row" { code { (metric.name) } }
             td { (attributes) }
-            td.num title=(value.value) { (shown(&value.value)) }
+            td.num data-name="value" title=(value.value) { (shown(&value.value)) }
             td { (metric.unit) }
-            td.num {
-                @if metric.is_total {
-                    span data-keep data-total=(value.value) data-age=[detail.row.age_seconds] {}
+            td.num data-name=[metric.is_total.then_some("each second")] {
+                @match value.per_second {
+                    Some(rate) => (words::decimal(rate)),
+                    None => @if metric.is_total { span.faint { "–" } },
                 }
             }
+            td.num.wide { @if metric.is_total { (since(value, now)) } }
+        }
+    }
+}
+
+/// Since when a total counts.
+fn since(value: &ValueDetail, now: SystemTime) -> Markup {
+    let ago = |time: &str| {
+        let time: Option<jiff::Timestamp> = time.parse().ok();
+        let time = time.and_then(|time| SystemTime::try_from(time).ok());
+        let passed = time.and_then(|time| now.duration_since(time).ok());
+        words::span(passed.unwrap_or_default().as_secs_f64().round())
+    };
+    html! {
+        @match (&value.start_time, &value.first_seen) {
+            (Some(time), _) => time datetime=(time) title=(time) { (ago(time)) " ago" },
+            (None, Some(time)) => time datetime=(time)
+                title=(format!("the target began to count before {time}")) { "over " (ago(time)) " ago" },
+            (None, None) => span.faint title="known after the next poll, unless a processor changes the series" { "–" },
         }
     }
 }

@@ -187,7 +187,11 @@ impl AdmissionRefusal {
             Self::Circuit(_, CircuitRefusal::Paused { until }) => (None, left(until)),
             Self::Guard => (None, None),
         };
-        DecisionEvent::Refused { level, retry_in }
+        DecisionEvent::Refused {
+            level,
+            retry_in,
+            times: 1,
+        }
     }
 }
 

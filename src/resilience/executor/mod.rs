@@ -307,7 +307,10 @@ impl TargetResilience {
         self.record(
             &mut state,
             DecisionScope::endpoint(endpoint),
-            DecisionEvent::ServedStale { age: age.into() },
+            DecisionEvent::ServedStale {
+                age: age.into(),
+                times: 1,
+            },
         );
         Some(age)
     }

@@ -267,7 +267,11 @@ fn the_recorder_keeps_the_latest_decisions_and_shows_the_gap() {
     recorder.record(
         UNIX_EPOCH + secs(1),
         DecisionScope::default(),
-        DecisionEvent::Refused { level, retry_in },
+        DecisionEvent::Refused {
+            level,
+            retry_in,
+            times: 1,
+        },
     );
     recorder.record(
         UNIX_EPOCH,
@@ -293,10 +297,75 @@ fn the_recorder_keeps_the_latest_decisions_and_shows_the_gap() {
         json[62],
         serde_json::json!({
             "number": 101, "at": "1970-01-01T00:00:01Z", "endpoint": null, "event": "refused",
-            "level": "host", "retry_in": 30.0,
+            "level": "host", "retry_in": 30.0, "times": 1,
         })
     );
     assert_eq!(json.as_array().unwrap().len(), CAPACITY);
     assert_eq!(json[63]["reason"], "retry_after");
     assert_eq!(json[63]["instance"], "b:2");
+}
+
+#[test]
+fn what_repeats_at_each_poll_of_an_outage_is_counted_in_one_decision() {
+    let mut recorder = Recorder::default();
+    let places = [0, 1].map(DecisionScope::endpoint);
+    let refused = |level, seconds| DecisionEvent::Refused {
+        level: Some(level),
+        retry_in: Some(secs(seconds).into()),
+        times: 1,
+    };
+    for poll in 0..200_u64 {
+        for place in places {
+            let at = UNIX_EPOCH + secs(poll);
+            recorder.record(at, place, refused(BreakerLevel::Host, 200 - poll));
+            let age = secs(poll).into();
+            recorder.record(at, place, DecisionEvent::ServedStale { age, times: 1 });
+        }
+    }
+    // Another level is another reason, and after anything else a new row begins.
+    recorder.record(
+        UNIX_EPOCH + secs(200),
+        places[0],
+        refused(BreakerLevel::Endpoint, 5),
+    );
+    recorder.record(
+        UNIX_EPOCH + secs(201),
+        places[0],
+        DecisionEvent::Guard { suspect: true },
+    );
+    recorder.record(
+        UNIX_EPOCH + secs(202),
+        places[0],
+        refused(BreakerLevel::Endpoint, 3),
+    );
+    let endpoints = ["a", "b"].map(|id| EndpointLabels::new(id, "/x"));
+    let names = Names {
+        endpoints: &endpoints,
+        instances: &[],
+    };
+    let json = serde_json::to_value(recorder.told(names)).unwrap();
+    let told: Vec<_> = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            let number = &it["number"];
+            let (at, event) = (it["at"].as_str().unwrap(), it["event"].as_str().unwrap());
+            let at = at.get(14..19).unwrap();
+            format!("{number} {at} {event} ×{}", it["times"])
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "1 03:19 refused ×200",
+            "2 03:19 served_stale ×200",
+            "3 03:19 refused ×200",
+            "4 03:19 served_stale ×200",
+            "5 03:20 refused ×1",
+            "6 03:21 guard ×null",
+            "7 03:22 refused ×1",
+        ]
+    );
+    assert_eq!(json[0]["retry_in"], 1.0);
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::{
     instruments::TargetInstruments,
-    pipeline::{EndOfSeries, Exporter, Target},
+    pipeline::{EndOfSeries, Exporter, Target, WatchedTotals},
     settings::ComponentId,
 };
 
@@ -13,18 +13,40 @@ pub(in crate::service) type Exporters = Arc<[(ComponentId, Arc<dyn Exporter>)]>;
 
 /// The exporters of a pipeline. All its targets share this.
 #[derive(Default)]
-pub(in crate::service) struct ExporterFanOut(RwLock<Exporters>);
+pub(in crate::service) struct ExporterFanOut {
+    exporters: RwLock<Exporters>,
+    watched: Arc<WatchedTotals>,
+}
 
 impl ExporterFanOut {
+    /// Without exporters. Totals that somebody looks at go to `watched`.
+    pub(in crate::service) fn new(watched: Arc<WatchedTotals>) -> Self {
+        Self {
+            exporters: RwLock::default(),
+            watched,
+        }
+    }
+
+    /// Where the totals go that somebody looks at.
+    pub(super) fn watched(&self) -> &WatchedTotals {
+        &self.watched
+    }
+
     /// Replaces the exporters. When this returns, every holder of [`Self::open`] has exported its
     /// data, so that removed exporters can be drained.
     pub(in crate::service) fn set(&self, exporters: Exporters) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = exporters;
+        let mut current = self
+            .exporters
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = exporters;
     }
 
     /// The exporters, which do not change while this guard is held.
     pub(super) fn open(&self) -> RwLockReadGuard<'_, Exporters> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.exporters
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

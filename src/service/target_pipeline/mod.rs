@@ -210,6 +210,7 @@ impl TargetPipeline {
             endpoints.map(|e| scopes.contains(&e.scope)).collect()
         };
         let flags = [of(&scopes), of(&lost)];
+        self.publish_totals();
         let now = Instant::now();
         self.split.retain(|_, split| now - split.last < IDLE_MAX);
         let exporters = self.fan_out.open();
@@ -243,6 +244,16 @@ impl TargetPipeline {
         drop(exporters);
         self.left.clear();
         self.shed(&flags);
+    }
+
+    /// Leaves the totals for whom looks at this target.
+    fn publish_totals(&self) {
+        let (watched, name) = (self.fan_out.watched(), &self.shown.target().name);
+        if watched.wants(name) {
+            let split = self.split.values().map(|split| &split.instruments);
+            let all = split.chain([&self.instruments]);
+            watched.publish(name, all.flat_map(TargetInstruments::totals));
+        }
     }
 
     /// Continues `old`, of the same target: totals keep their start time if neither instruments nor

@@ -44,7 +44,9 @@ impl TargetAnswer<'_> {
         if let Value::Object(known) = &mut known {
             known.insert("up".to_owned(), is_up.into());
             known.insert("endpoints".to_owned(), endpoints.into());
-            known.insert("metrics".to_owned(), json!(metrics(definition, &readings)));
+            let totals = api.board.totals().look(&status.target.name);
+            let metrics = metrics(definition, &readings, &totals);
+            known.insert("metrics".to_owned(), json!(metrics));
             known.insert(
                 "problems".to_owned(),
                 json!(problems(definition, &readings)),

@@ -5,7 +5,6 @@
   const EVERY = 1000;
   const PATIENCE = 5000;
   const live = document.getElementById("live");
-  const rates = new Map();
   let busy = false;
   let answered = Date.now();
 
@@ -70,23 +69,6 @@
     node.addEventListener("animationend", () => node.classList.remove("changed"), { once: true });
   }
 
-  // How much running totals grow between two answers of their target.
-  function showRates() {
-    for (const cell of document.querySelectorAll("[data-total]")) {
-      const name = cell.closest("[data-key]").getAttribute("data-key");
-      const value = Number(cell.dataset.total);
-      const at = Date.now() - Number(cell.dataset.age) * 1000;
-      const before = rates.get(name);
-      if (!before) {
-        rates.set(name, { value, at });
-      } else if (at - before.at > 500) {
-        const rate = ((value - before.value) * 1000) / (at - before.at);
-        cell.textContent = rate < 0 ? "began anew" : rate.toLocaleString("en", { maximumFractionDigits: 2 });
-        rates.set(name, { value, at });
-      }
-    }
-  }
-
   function say(text, isLost) {
     if (live.textContent !== text) live.textContent = text;
     live.classList.toggle("lost", isLost);
@@ -105,7 +87,6 @@
       if (!main || asked !== location.href) return;
       morph(document.getElementById("main"), main);
       document.title = next.title;
-      showRates();
       answered = Date.now();
       say("live", false);
     } catch {
@@ -150,7 +131,6 @@
     }
   });
   document.addEventListener("visibilitychange", refresh);
-  showRates();
   say("live", false);
   setInterval(refresh, EVERY);
 })();
