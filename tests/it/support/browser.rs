@@ -80,8 +80,11 @@ impl Browser {
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}});
         browser.post("/goog/cdp/execute", metrics).await;
         let scheme = if is_dark { "dark" } else { "light" };
-        let scheme = json!({"cmd": "Emulation.setEmulatedMedia", "params":
-            {"features": [{"name": "prefers-color-scheme", "value": scheme}]}});
+        // What moves has no contrast to be measured.
+        let scheme = json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]}});
         browser.post("/goog/cdp/execute", scheme).await;
         browser
     }
