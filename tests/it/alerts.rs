@@ -9,7 +9,7 @@ use std::{
 };
 
 use betanet_collector::{
-    simulator::NodeFault,
+    simulator::{Node, NodeFault},
     yaml::{Diagnostics, Node as Yaml, parse},
 };
 use regex::Regex;
@@ -251,13 +251,21 @@ fn is_of_pushing(title: &str, query: &str) -> bool {
     metrics.iter().any(|metric| query.contains(metric)) || title == "Held"
 }
 
-/// The panels that are empty in a sound fleet that pushes nothing have data in this one.
-async fn assert_panels_about_trouble_have_data(prometheus: &Prometheus) {
+/// The panels that are empty in a sound fleet that pushes nothing have data in this one. A node
+/// restarts again and again: a counter begins with its first event, and grows with the second.
+async fn assert_panels_about_trouble_have_data(prometheus: &Prometheus, restarting: &Node) {
+    let mut tries = 0_u32;
     for (path, dashboard) in dashboards() {
         for (title, query) in queries(&dashboard, "half") {
             if TROUBLE.contains(&title.as_str()) || is_of_pushing(&title, &query) {
                 let place = format!("{}: {title}: {query}", path.display());
                 eventually(&format!("{place} has data"), PATIENCE, async || {
+                    tries += 1;
+                    match tries % 20 {
+                        10 => restarting.update(|state| state.bytes_transmitted += 1_000),
+                        0 => restarting.restart(),
+                        _ => {}
+                    }
                     let found = prometheus.query(&query).await;
                     (!found.as_array().unwrap().is_empty()).then_some(())
                 })
@@ -324,8 +332,7 @@ async fn each_fault_fires_its_alert_which_ends_with_the_fault() {
             .await
             .is_some_and(|count| count > 0.0)
     );
-    nodes[0].restart();
-    assert_panels_about_trouble_have_data(&prometheus).await;
+    assert_panels_about_trouble_have_data(&prometheus, &nodes[0]).await;
     sink.set_away(false);
     for node in &nodes {
         node.clear_faults();
@@ -333,7 +340,7 @@ async fn each_fault_fires_its_alert_which_ends_with_the_fault() {
     nodes[0].update(|state| state.total_nodes = 7);
     stand.collector.configure(&sound);
     stand.collector.signal("HUP");
-    eventually("all of them end", PATIENCE * 2, async || {
+    eventually("all of them end", PATIENCE * 3, async || {
         let firing = firing(&prometheus).await;
         firing.is_disjoint(&expected).then_some(())
     })
