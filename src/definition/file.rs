@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     endpoint_file::EndpointFile,
+    groups,
     metric_file::{MetricFile, MomentFile},
     request::Parameters,
 };
@@ -31,6 +32,8 @@ pub struct File {
     /// it under `parameters`; `null` if the receiver has to.
     #[serde(default)]
     pub parameters: Parameters,
-    /// What is measured. Entries of one name form one metric and must agree on its kind.
+    /// What is measured. Entries of one name form one metric and must agree on its kind. An entry
+    /// with `metrics` is a group, whose other keys its metrics share.
+    #[schemars(schema_with = "groups::schema")]
     pub metrics: Vec<MetricFile>,
 }

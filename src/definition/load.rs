@@ -14,6 +14,7 @@ use super::{
     BUILTIN, Builtin, Definition,
     compile::compile,
     file::File,
+    groups,
     metric_file::MetricFile,
     request::{Parameters, shown},
     transforms::add_transforms,
@@ -97,11 +98,16 @@ pub fn load_builtin(builtin: &Builtin) -> Result<Arc<Definition>, LoadError> {
 
 /// The JSON Schema of a definition, in draft 07, which editors use for completion.
 pub fn schema() -> serde_json::Value {
+    schema_of::<File>()
+}
+
+/// The JSON Schema of a file of this kind, in draft 07. It forbids unknown keys.
+pub(crate) fn schema_of<T: schemars::JsonSchema>() -> serde_json::Value {
     let settings = schemars::generate::SchemaSettings::draft07();
     settings
         .with_transform(RecursiveTransform(closed))
         .into_generator()
-        .into_root_schema_for::<File>()
+        .into_root_schema_for::<T>()
         .to_value()
 }
 
@@ -158,6 +164,7 @@ fn from_text_in(
             is_filled_in_later: &shown::is_filled_in_later,
         };
         let node = expand_within(node, environment, &rules, &mut diagnostics);
+        let node = groups::flatten(node, &mut diagnostics);
         diagnostics.make_strict();
         let root = Cursor::new(&node, "");
         let file = yaml::decode::<File>(&node, "", &mut diagnostics);
@@ -165,6 +172,7 @@ fn from_text_in(
         let mut definition = compile(name, &file, &sound_metrics(&root), &root, &mut diagnostics);
         add_transforms(&mut definition, &root, text, &mut diagnostics);
         diagnostics.hide_values(&node);
+        diagnostics.say_once();
         let mut hasher = DefaultHasher::new();
         (name, text).hash(&mut hasher);
         hash_values(&node, &mut hasher);

@@ -100,6 +100,19 @@ impl Diagnostics {
         });
     }
 
+    /// Says what is wrong at one place once, where the place belongs to several paths.
+    pub fn say_once(&mut self) {
+        let mut last: Option<Diagnostic> = None;
+        let mut said = BTreeSet::new();
+        self.errors.retain(|error| {
+            if last.as_ref().is_none_or(|last| last.place != error.place) {
+                said.clear();
+            }
+            last = Some(error.clone());
+            said.insert(error.message.clone())
+        });
+    }
+
     /// Adds all findings of `other`.
     pub fn extend(&mut self, other: Self) {
         self.errors.extend(other.errors);
