@@ -55,11 +55,23 @@ pub(super) enum Command {
         after_help = "Example:\n  betanet-collector check --endpoint http://mixnode-1:9000 --definition betanet-mixnode"
     )]
     Check(CheckArgs),
+    /// Poll an API twice and print a first definition of it
+    #[command(
+        after_help = "Examples:\n  betanet-collector suggest --endpoint http://localhost:8222/varz --name nats > pipelines/nats.yaml\n  betanet-collector suggest --config otel-config.yaml --receiver http_json/secret --path /api/stats"
+    )]
+    Suggest(SuggestArgs),
+    /// Run the tests of definitions: saved bodies and the points that they must give
+    #[command(
+        after_help = "Examples:\n  betanet-collector test pipelines\n  betanet-collector test --update pipelines/my-api.test.yaml"
+    )]
+    Test(TestArgs),
     /// Show what this configuration does in outages, in virtual time
     #[command(after_help = "Example:\n  betanet-collector simulate --outages 1000")]
     Simulate(SimulateArgs),
     /// Run the collector with a simulated Betanet fleet; needs nothing else
-    #[command(after_help = "Example:\n  betanet-collector demo --betanet 40 --seconds 60")]
+    #[command(
+        after_help = "Examples:\n  betanet-collector demo --betanet 40 --seconds 60\n  betanet-collector demo --definition nginx"
+    )]
     Demo(DemoArgs),
     /// Show the fleet of a running collector in the terminal
     #[command(
@@ -115,6 +127,9 @@ pub(super) struct SchemaArgs {
     /// Print the schema of a definition in `pipelines/` instead of a configuration
     #[arg(long)]
     pub(super) definition: bool,
+    /// Print the schema of the tests of a definition, `NAME.test.yaml`
+    #[arg(long, conflicts_with = "definition")]
+    pub(super) test: bool,
 }
 
 /// Options of `check`.
@@ -141,6 +156,41 @@ pub(super) struct CheckArgs {
     /// `transform` make of the body
     #[arg(long)]
     pub(super) show_document: bool,
+}
+
+/// Options of `suggest`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SuggestArgs {
+    /// The URL of the API
+    #[arg(long, value_name = "URL", required_unless_present = "receiver")]
+    pub(super) endpoint: Option<String>,
+    /// Poll the first target of this receiver of the configuration, with its headers and credentials
+    #[arg(long, value_name = "ID", conflicts_with = "endpoint")]
+    pub(super) receiver: Option<String>,
+    /// A path to poll. May be repeated. Default: that of the URL
+    #[arg(long = "path", value_name = "PATH")]
+    pub(super) paths: Vec<String>,
+    /// The name of the definition, with which the names of metrics begin. Default: that of the host
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// The time between both polls
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(super) wait: Duration,
+    /// The format of the bodies
+    #[arg(long, value_name = "FORMAT", value_parser = ["json", "ndjson", "csv", "xml", "prometheus"])]
+    pub(super) format: Option<String>,
+}
+
+/// Options of `test`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct TestArgs {
+    /// Files `NAME.test.yaml`, definitions with such a file beside them, or directories of them.
+    /// Default: `pipelines`
+    #[arg(value_name = "DIR|FILE")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Write the points that the bodies give into the files, instead of comparing them
+    #[arg(long)]
+    pub(super) update: bool,
 }
 
 /// Options of `simulate`.
@@ -177,6 +227,10 @@ pub(super) enum ReportFormat {
 /// Options of `demo`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct DemoArgs {
+    /// Instead of the fleet, a server with the recorded bodies of this definition's tests, whose
+    /// values move: a name or a file
+    #[arg(long, value_name = "NAME")]
+    pub(super) definition: Option<String>,
     /// The number of simulated nodes with the documented metrics API
     #[arg(long, default_value_t = 4)]
     pub(super) betanet: usize,

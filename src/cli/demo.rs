@@ -12,7 +12,7 @@ use std::{
 use super::{
     CommandError, Output,
     args::{DemoArgs, RunArgs},
-    demo_story,
+    demo_definition, demo_story,
     load::Warnings,
     run,
 };
@@ -46,6 +46,9 @@ pub(super) async fn demo(
     set: &[String],
     out: &mut Output,
 ) -> Result<ExitCode, CommandError> {
+    if let Some(name) = &options.definition {
+        return demo_definition::demo(name, &options, set, out).await;
+    }
     let (tasks, _failures) = Tasks::new();
     let fleet = Arc::new(Fleet::start(FleetOptions {
         betanet: options.betanet,

@@ -4,7 +4,9 @@ mod args;
 mod check;
 mod completions;
 mod components;
+mod definition_test;
 mod demo;
+mod demo_definition;
 mod demo_story;
 mod healthcheck;
 mod load;
@@ -15,6 +17,7 @@ mod progress;
 mod run;
 mod schema;
 mod simulate;
+mod suggest;
 mod table;
 mod top;
 #[cfg(test)]
@@ -86,6 +89,10 @@ fn dispatch(args: Args, registers: &Registers) -> Result<ExitCode, CommandError>
         Command::Check(options) => {
             runtime()?.block_on(check::check(registers, &sources, options, &mut out))
         }
+        Command::Suggest(options) => {
+            runtime()?.block_on(suggest::suggest(registers, &sources, options, &mut out))
+        }
+        Command::Test(options) => runtime()?.block_on(definition_test::test(options, &mut out)),
         Command::Simulate(options) => simulate::simulate(registers, &sources, &options, &mut out),
         Command::Demo(options) => runtime()?.block_on(demo::demo(options, &sources.set, &mut out)),
         Command::Top(options) => top::top(&options, &mut out),

@@ -7,6 +7,8 @@ pub struct Builtin {
     pub name: &'static str,
     /// The text of its file in `pipelines/`.
     pub text: &'static str,
+    /// The text of its tests beside it, whose bodies a demo serves.
+    pub test: &'static str,
 }
 
 macro_rules! builtin {
@@ -19,17 +21,40 @@ macro_rules! builtin {
                 $name,
                 ".yaml"
             )),
+            test: include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/pipelines/",
+                $name,
+                ".test.yaml"
+            )),
         }
     };
 }
 
 /// All built-in definitions, in the order of their names.
 pub const BUILTIN: &[Builtin] = &[
+    builtin!("apache"),
+    builtin!("aria2"),
     builtin!("betanet"),
     builtin!("betanet-mixnode"),
     builtin!("betanet-mixnode-full"),
+    builtin!("caddy"),
     builtin!("couchdb"),
+    builtin!("dnsdist"),
     builtin!("elasticsearch"),
+    builtin!("etcd"),
+    builtin!("haproxy"),
+    builtin!("influxdb"),
+    builtin!("kafka-connect"),
+    builtin!("lighttpd"),
     builtin!("nats"),
+    builtin!("nginx"),
+    builtin!("php-fpm"),
+    builtin!("powerdns"),
+    builtin!("prometheus-tsdb"),
+    builtin!("qbittorrent"),
     builtin!("rabbitmq"),
+    builtin!("spring-boot"),
+    builtin!("transmission"),
+    builtin!("vault"),
 ];

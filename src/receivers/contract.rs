@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::network::Network;
 use crate::{
     client::auth::Authenticators,
+    definition::Definition,
     pipeline::{Consumer, DocumentMapping, Poll, StatusBoard, Target, TargetNames},
     resilience::{feasibility::FeasibilityFinding, simulation::SimulationSettings},
     runtime::{Clock, Tasks},
@@ -68,6 +69,19 @@ pub trait ReceiverConfig: ComponentConfig {
     async fn poll_once(
         &self,
         _context: &ReceiverContext,
+    ) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
+        Ok(Vec::new())
+    }
+
+    /// Polls the first target of the list once, as `definition` says: what `suggest` reads. Nothing
+    /// if no target is listed.
+    ///
+    /// # Errors
+    /// If the receiver cannot be built, or the target cannot be polled.
+    async fn poll_once_as(
+        &self,
+        _context: &ReceiverContext,
+        _definition: &Arc<Definition>,
     ) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
         Ok(Vec::new())
     }

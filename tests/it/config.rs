@@ -461,6 +461,7 @@ fn the_schemas_in_docs_are_up_to_date() {
     for (arguments, file) in [
         (&["schema"][..], "docs/otel-config.schema.json"),
         (&["schema", "--definition"], "docs/definition.schema.json"),
+        (&["schema", "--test"], "docs/definition-test.schema.json"),
     ] {
         let difference = golden(&root().join(file), &stdout_of(arguments, &[]));
         assert!(
@@ -484,11 +485,16 @@ fn the_configuration_files_match_their_schemas() {
         &config,
         &root().join("tests/fixtures/config/copied-without-effect.yaml"),
     );
+    let test = validator(&["schema", "--test"]);
     for file in yaml_files("pipelines") {
-        obeys(&definition, &file);
+        let (schema, name) = match file.to_str().unwrap().ends_with(".test.yaml") {
+            true => (&test, "definition-test"),
+            false => (&definition, "definition"),
+        };
+        obeys(schema, &file);
         let text = std::fs::read_to_string(&file).unwrap();
-        let modeline = "# yaml-language-server: $schema=../docs/definition.schema.json\n";
-        assert!(text.starts_with(modeline), "{}", file.display());
+        let modeline = format!("# yaml-language-server: $schema=../docs/{name}.schema.json\n");
+        assert!(text.starts_with(&modeline), "{}", file.display());
     }
     // An editor also underlines what `validate` refuses because of its form.
     for mistake in [

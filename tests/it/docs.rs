@@ -1,9 +1,10 @@
 //! Pages of `docs/` that are generated from the code.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use betanet_collector::{
     config::Registers,
+    definition::{self, BUILTIN},
     exporters::{self, prometheus::scrape_name},
     extensions, processors, receivers,
     settings::ComponentType,
@@ -131,6 +132,64 @@ fn row(text: &mut String, names: &str, metric: &Metric) {
         metric.description
     )
     .unwrap();
+}
+
+const LIBRARY: &str = "\
+# Library of definitions
+
+This page is generated from `pipelines/`, with `UPDATE_FIXTURES=1 cargo test docs`.
+These definitions are part of the program, and are named without a path:
+
+```yaml
+receivers:
+  http_json/web:
+    definition: nginx
+    targets: [{ endpoint: \"http://web-1:8080\" }, { endpoint: \"http://web-2:8080\" }]
+```
+
+What a server must be configured for stands at the head of the file, which says as well how its names differ from those of the OpenTelemetry Collector.
+A file `pipelines/NAME.yaml` in the working directory comes before the one in the program.
+`betanet-collector demo --definition nginx` shows one of them without a server, and `betanet-collector test` runs the tests beside the files.
+Those with a mark are held against the real program by `tests/run --real`.
+
+| definition | | metrics | bodies of its test | real |
+|---|---|---|---|---|
+";
+
+#[test]
+fn the_library_page_is_in_step_with_the_definitions() {
+    let mut made = LIBRARY.to_owned();
+    for builtin in BUILTIN {
+        let definition =
+            definition::load_builtin(builtin).unwrap_or_else(|error| panic!("{error}"));
+        let name = builtin.name;
+        let value = |text: &str, key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key));
+            line.unwrap_or_else(|| panic!("{name}: no `{key}`"))
+                .trim()
+                .to_owned()
+        };
+        let what = value(builtin.text, "description:");
+        let source = value(builtin.test, "source:");
+        let metrics: BTreeSet<_> = definition.instruments.iter().map(|of| &of.name).collect();
+        let is_real = root().join(format!("tests/real/{name}.py")).is_file();
+        let real = if is_real { "✓" } else { "" };
+        writeln!(
+            made,
+            "| [`{name}`](../pipelines/{name}.yaml) | {what} | {} | {source} | {real} |",
+            metrics.len()
+        )
+        .unwrap();
+    }
+    let file = root().join("docs/library.md");
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(&file, &made).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        written == made,
+        "docs/library.md is out of step: UPDATE_FIXTURES=1 cargo test docs"
+    );
 }
 
 #[test]

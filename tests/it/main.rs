@@ -16,6 +16,7 @@ mod cli;
 mod config;
 mod components;
 mod conformance;
+mod definition_tests;
 mod definition_times;
 mod deploy;
 mod discovery;

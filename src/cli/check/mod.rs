@@ -20,6 +20,7 @@ use super::{
 use crate::{
     client::auth::Authenticators,
     config::{Config, Registers},
+    definition::Definition,
     extensions::AuthenticatorContext,
     pipeline::{Poll, Reporter, StatusBoard, Target},
     processors::mapping,
@@ -64,7 +65,7 @@ pub(super) async fn check(
     })
 }
 
-type CheckedTarget = Vec<(Arc<Target>, Poll)>;
+pub(super) type CheckedTarget = Vec<(Arc<Target>, Poll)>;
 
 async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError> {
     let mut polls = Vec::new();
@@ -90,7 +91,7 @@ async fn poll_url(url: &str, definition: Option<&str>) -> Result<CheckedTarget, 
 }
 
 /// What authenticates requests where no service runs.
-fn authenticators(config: &Config) -> Result<Authenticators, CommandError> {
+pub(super) fn authenticators(config: &Config) -> Result<Authenticators, CommandError> {
     let (tasks, _failures) = Tasks::new();
     let context = AuthenticatorContext {
         status: &Reporter::unheard(),
@@ -112,7 +113,23 @@ async fn poll(
     id: &str,
     authenticators: &Authenticators,
 ) -> Result<CheckedTarget, CommandError> {
-    let context = ReceiverContext {
+    receiver.poll_once(&context(id, authenticators)).await
+}
+
+/// Polls the first target of a receiver once, as `definition` says.
+pub(super) async fn poll_as(
+    receiver: &dyn ReceiverConfig,
+    id: &str,
+    authenticators: &Authenticators,
+    definition: &Arc<Definition>,
+) -> Result<CheckedTarget, CommandError> {
+    let context = context(id, authenticators);
+    receiver.poll_once_as(&context, definition).await
+}
+
+/// What a receiver needs that is not part of a running collector.
+fn context(id: &str, authenticators: &Authenticators) -> ReceiverContext {
+    ReceiverContext {
         id: id.to_owned(),
         clock: Clock::System,
         meter: Meter::of(&SdkMeterProvider::default()),
@@ -122,6 +139,5 @@ async fn poll(
         mapping: mapping::DOCUMENTS,
         authenticators: authenticators.clone(),
         keeps_text: true,
-    };
-    receiver.poll_once(&context).await
+    }
 }

@@ -47,7 +47,27 @@ impl Config {
         let running = before
             .as_ref()
             .map(|(config, spec)| Running { config, spec });
-        let definitions = self.definitions(running)?;
+        self.assemble(self.definitions(running)?, running, context)
+    }
+
+    /// Builds the receiver with this definition, and not with those that it names.
+    ///
+    /// # Errors
+    /// If a file cannot be read or the settings cannot work.
+    pub(super) fn receiver_as(
+        &self,
+        definition: &Arc<Definition>,
+        context: &ReceiverContext,
+    ) -> Result<HttpJsonReceiver, BuildError> {
+        self.assemble(vec![Arc::clone(definition)], None, context)
+    }
+
+    fn assemble(
+        &self,
+        definitions: Vec<Arc<Definition>>,
+        running: Option<Running<'_>>,
+        context: &ReceiverContext,
+    ) -> Result<HttpJsonReceiver, BuildError> {
         let kept = running.filter(|running| {
             let known = running.spec.definitions.iter().map(Arc::as_ptr);
             running.config.treats_targets_like(self)

@@ -11,7 +11,8 @@ use super::{
     config::{Config, TargetConfig},
 };
 use crate::{
-    client, definition,
+    client,
+    definition::{self, Definition},
     pipeline::{Consumer, Poll, Target},
     receivers::contract::{
         self, BuiltReceiver, NextReceiver, Receiver, ReceiverChange, ReceiverConfig,
@@ -167,6 +168,17 @@ impl ReceiverConfig for Config {
         receiver.discover_once(DISCOVERY_PATIENCE).await;
         receiver.take_apart();
         Ok(receiver.poll_once().await?)
+    }
+
+    async fn poll_once_as(
+        &self,
+        context: &ReceiverContext,
+        definition: &Arc<Definition>,
+    ) -> Result<Vec<(Arc<Target>, Poll)>, BuildError> {
+        let mut config = self.clone();
+        config.retry.max_retries = 0;
+        config.targets.truncate(1);
+        Ok(config.receiver_as(definition, context)?.poll_once().await?)
     }
 
     fn build(&self, context: &ReceiverContext) -> Result<Box<dyn BuiltReceiver>, BuildError> {

@@ -1,0 +1,221 @@
+//! `demo --definition`: serves the recorded bodies of a definition's tests, with values that move,
+//! and polls them as a configured collector does.
+
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    CommandError, Output,
+    args::{DemoArgs, RunArgs},
+    definition_test::{MovingBody, Recorded, recorded},
+    load::Warnings,
+    run,
+};
+use crate::{
+    config::{self, Config},
+    definition::{Endpoint, Method, Parameters, RenderedRequest, Scope},
+    http::{ClientLimits, Listeners, Request, Response, Route, ServerConfig},
+    pipeline::Components,
+    runtime::{Clock, Tasks},
+    telemetry::Meter,
+    yaml::Diagnostics,
+};
+
+/// What a parameter is that the definition leaves to the receiver.
+const ANY: &str = "demo";
+
+/// An endpoint that is served.
+struct Served {
+    method: http::Method,
+    request: RenderedRequest,
+    content_type: &'static str,
+    body: MovingBody,
+}
+
+/// Runs until interrupted or for the given time. `set` are the values of `--set`.
+pub(super) async fn demo(
+    name: &str,
+    options: &DemoArgs,
+    set: &[String],
+    out: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    let recorded = recorded(name)?;
+    let (tasks, _failures) = Tasks::new();
+    let served = served(&recorded, out)?;
+    let address = serve(served, &tasks).await?;
+    let config = configuration(&recorded, &address, options, set)?;
+    let DemoArgs { listen, .. } = options;
+    let source = recorded.source.as_deref().unwrap_or("its test");
+    out.line(format_args!(
+        "A server with the recorded bodies of {name} ({source}); their values move."
+    ));
+    out.line(format_args!("  the server             http://{address}"));
+    out.line(format_args!(
+        "  its metrics            http://{listen}/metrics"
+    ));
+    out.line(format_args!("  its state              http://{listen}/"));
+    out.line(format_args!("Stop with Ctrl-C.\n"));
+    let (interrupted, seconds) = (run::interrupted(), options.seconds);
+    let shutdown = async move {
+        match seconds {
+            Some(seconds) => tokio::select! {
+                () = interrupted => {}
+                () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+            },
+            None => interrupted.await,
+        }
+    };
+    run::serve(
+        &config,
+        &RunArgs::default(),
+        run::Loading {
+            again: async || Ok(config.clone()),
+            watched: None,
+            warnings: Warnings::default(),
+        },
+        shutdown,
+    )
+    .await
+}
+
+/// The endpoints that have a body, with their requests.
+fn served(recorded: &Recorded, out: &mut Output) -> Result<Vec<Served>, CommandError> {
+    let definition = &recorded.definition;
+    let parameters: Parameters = serde_json::from_value(parameters(recorded).into())?;
+    let labels = BTreeMap::new();
+    let scope = Scope {
+        labels: &labels,
+        parameters: &parameters,
+        defaults: &definition.parameters,
+        element: None,
+        since_epoch: Duration::ZERO,
+    };
+    let mut served = Vec::new();
+    let endpoints = definition.endpoints.iter().enumerate();
+    for ((index, endpoint), body) in endpoints.zip(&recorded.bodies) {
+        let request = endpoint.request.render(&scope);
+        match (request, body) {
+            (Ok(request), Some(body)) => served.push(Served {
+                method: Method::into(endpoint.request.method),
+                request,
+                content_type: content_type(endpoint),
+                body: MovingBody::new(definition, index, body),
+            }),
+            (Err(error), _) => {
+                out.line(format_args!(
+                    "The endpoint {} is not served: {error}.",
+                    endpoint.id
+                ));
+            }
+            (_, None) => out.line(format_args!("The tests have no body of {}.", endpoint.id)),
+        }
+    }
+    Ok(served)
+}
+
+/// A value for each parameter that has none.
+fn parameters(recorded: &Recorded) -> serde_json::Map<String, serde_json::Value> {
+    let defaults = &recorded.definition.parameters;
+    let names = defaults.names().filter(|name| !defaults.has(name));
+    names.map(|name| (name.to_owned(), ANY.into())).collect()
+}
+
+fn content_type(endpoint: &Endpoint) -> &'static str {
+    match endpoint.format.extension() {
+        "json" => "application/json",
+        "csv" => "text/csv",
+        "xml" => "application/xml",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+/// Serves each path, and gives the address.
+async fn serve(served: Vec<Served>, tasks: &Tasks) -> Result<String, CommandError> {
+    const ENDPOINT: &str = "127.0.0.1:0";
+    let meter = Meter::of(&opentelemetry_sdk::metrics::SdkMeterProvider::default());
+    let mut listeners = Listeners::new(ClientLimits::default(), &meter);
+    let mut by_path: BTreeMap<String, Vec<Served>> = BTreeMap::new();
+    for one in served {
+        let path = one.request.path.split('?').next().unwrap_or_default();
+        by_path.entry(path.to_owned()).or_default().push(one);
+    }
+    let begun = Instant::now();
+    for (path, endpoints) in by_path {
+        let is_post = endpoints.iter().all(|one| one.method == http::Method::POST);
+        let endpoints = Arc::new(endpoints);
+        let answer = move |request: Request| {
+            std::future::ready(answer(&endpoints, &request, begun.elapsed()))
+        };
+        let route = match is_post {
+            true => Route::post("demo", path, answer),
+            false => Route::get("demo", path, answer),
+        };
+        listeners.route(&ServerConfig::plain(ENDPOINT), route)?;
+    }
+    let bound = listeners.bind().await?;
+    let address = bound.local_addr(ENDPOINT);
+    let address = address.map(|address| address.to_string());
+    bound.serve(tasks, &Components::new(&Clock::System, tasks));
+    Ok(address.unwrap_or_default())
+}
+
+/// The answer of the endpoint that is meant: several may have one path.
+fn answer(endpoints: &[Served], request: &Request, elapsed: Duration) -> Response {
+    let is_asked = |one: &&Served| {
+        let query = one
+            .request
+            .path
+            .split_once('?')
+            .map_or("", |(_, query)| query);
+        query == request.query && one.request.body == request.body
+    };
+    match endpoints
+        .iter()
+        .find(is_asked)
+        .or_else(|| endpoints.first())
+    {
+        Some(one) => Response::new(one.content_type, one.body.after(elapsed)),
+        None => Response::text("").with_status(http::StatusCode::NOT_FOUND),
+    }
+}
+
+fn configuration(
+    recorded: &Recorded,
+    server: &str,
+    options: &DemoArgs,
+    set: &[String],
+) -> Result<Config, CommandError> {
+    let DemoArgs {
+        interval,
+        listen,
+        telemetry_listen,
+        ..
+    } = options;
+    let (host, port) = (telemetry_listen.host(), telemetry_listen.port());
+    let text = serde_json::json!({
+        "receivers": {"http_json": {
+            "collection_interval": format!("{interval}s"),
+            "definition": recorded.reference,
+            "parameters": parameters(recorded),
+            "targets": [{"endpoint": format!("http://{server}"), "name": recorded.definition.name}],
+        }},
+        "exporters": {"prometheus": {"endpoint": listen.to_string()}},
+        "extensions": {
+            "health_check": {"endpoint": listen.to_string()},
+            "status_page": {"endpoint": listen.to_string()},
+        },
+        "service": {
+            "extensions": ["health_check", "status_page"],
+            "pipelines": {"metrics": {"receivers": ["http_json"], "exporters": ["prometheus"]}},
+            "telemetry": {"metrics": {"readers": [
+                {"pull": {"exporter": {"prometheus": {"host": host, "port": port}}}},
+            ]}},
+        },
+    });
+    let sources = config::sources(&[format!("yaml:{text}")], set)?;
+    let mut diagnostics = Diagnostics::new();
+    // The demo does not depend on the environment.
+    let config = Config::load(&sources, &|_: &str| None, &mut diagnostics);
+    config.ok_or_else(|| diagnostics.into())
+}
