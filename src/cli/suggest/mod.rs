@@ -133,6 +133,10 @@ pub(super) async fn suggest(
 /// A receiver with one target. The path of the URL is the one to poll if no other is given.
 fn at_url(url: &str, paths: &mut Vec<String>) -> Result<Arc<dyn ReceiverConfig>, CommandError> {
     let mut base = url::Url::parse(url)?;
+    if base.scheme() == "unix" {
+        // Its path is that of the socket.
+        return Ok(receivers::for_url(url.parse()?, None));
+    }
     if paths.is_empty() {
         let query = base
             .query()
