@@ -207,12 +207,8 @@ async fn a_token_is_renewed_before_it_expires_and_after_it_was_revoked() {
         ..Tokens::default()
     };
     let server = tokens.serve().await;
-    let stand = Stand::start(
-        &oauth2(&server),
-        "oauth2client",
-        &target(&server, "oauth2client"),
-    );
-    let stand = stand.await;
+    let receiver = target(&server, "oauth2client");
+    let stand = Stand::start(&oauth2(&server), "oauth2client", &receiver).await;
     stand.shows("value", 3.0).await;
     // It expires, again and again.
     eventually("four tokens", PATIENCE, async || {
@@ -238,12 +234,8 @@ async fn a_token_server_that_is_down_fails_polls_and_is_no_fault_of_the_node() {
     };
     tokens.is_down.store(true, Ordering::SeqCst);
     let server = tokens.serve().await;
-    let stand = Stand::start(
-        &oauth2(&server),
-        "oauth2client",
-        &target(&server, "oauth2client"),
-    );
-    let stand = stand.await;
+    let receiver = target(&server, "oauth2client");
+    let stand = Stand::start(&oauth2(&server), "oauth2client", &receiver).await;
     stand.shows("betanet_source_up", 0.0).await;
     // So many failures of the node would have opened its breakers.
     eventually("polls fail", PATIENCE, async || {
