@@ -103,7 +103,7 @@ impl BuiltReceiver for BuiltTicker {
                 let body = br#"{"v": 7}"#.to_vec();
                 sink.accept(receivers::sample(
                     &definition,
-                    vec![Some(body)],
+                    vec![Some(receivers::SavedAnswer::Whole(body))],
                     &Clock::System,
                 ));
             }
@@ -153,7 +153,7 @@ impl ExporterConfig for Memory {
         let uses = storage.map(|id| ExtensionUse {
             id,
             needs: Capability::Storage,
-            key: &["storage"],
+            key: vec!["storage".to_owned()],
         });
         uses.collect()
     }

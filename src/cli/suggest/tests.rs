@@ -53,6 +53,7 @@ fn metrics(first: Value, second: Value) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a document and its whole definition")]
 fn a_whole_definition_says_why_it_is_as_it_is() {
     let document = |sent: u64, up: u64, load: f64| {
         json!({
@@ -244,7 +245,7 @@ fn several_endpoints_and_odd_names_are_named() {
 
 #[test]
 fn a_suggestion_is_bounded() {
-    let many: serde_json::Map<_, _> = (0..2000).map(|n| (format!("m{}x", n), json!(n))).collect();
+    let many: serde_json::Map<_, _> = (0..2000).map(|n| (format!("m{n}x"), json!(n))).collect();
     let text = suggestion("x", &[observation("/", json!(many), json!(many))]);
     assert_eq!(text.matches("instrument:").count(), 300);
     assert!(text.contains("and 1650 more"), "{text}");

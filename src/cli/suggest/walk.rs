@@ -23,6 +23,15 @@ const STATES_MAX: usize = 12;
 /// The longest text of a state, in bytes.
 const STATE_BYTES_MAX: usize = 40;
 
+/// The keys of a metric beside its name and its value, and why they were guessed.
+struct GuessedKeys {
+    /// They stand before `value`.
+    before: Vec<[String; 2]>,
+    /// They stand behind it, and say how it is read.
+    behind: Vec<[String; 2]>,
+    reason: String,
+}
+
 /// What is the same for all places of an endpoint.
 pub(super) struct Walk<'d> {
     pub(super) draft: &'d mut Draft,
@@ -68,8 +77,12 @@ impl Walk<'_> {
             _ if place.depth > DEPTH_MAX => self.leave_out(place, "it stands too deep"),
             ["number"] => self.number(group, place, &values),
             ["boolean"] => {
-                let reason = "true is 1, false is 0".to_owned();
-                self.gauge(group, place, &values, Vec::new(), reason);
+                let guessed = GuessedKeys {
+                    before: vec![["instrument".to_owned(), "gauge".to_owned()]],
+                    behind: Vec::new(),
+                    reason: "true is 1, false is 0".to_owned(),
+                };
+                self.push(group, place, &values, guessed);
             }
             ["text"] => self.text(group, place, &values),
             ["object"] => match elements::of_object(place, &values) {
@@ -214,12 +227,15 @@ impl Walk<'_> {
         match state(&own) {
             Some(word) if is_short && !has_empty && states.len() <= STATES_MAX => {
                 let states: Vec<_> = states.into_iter().map(scalar).collect();
-                let fields = [
-                    ["instrument".to_owned(), "stateset".to_owned()],
-                    ["states".to_owned(), format!("[{}]", states.join(", "))],
-                ];
-                let reason = format!("`{word}` in its name; add the states that were not there");
-                self.push(group, place, values, fields.to_vec(), reason);
+                let guessed = GuessedKeys {
+                    before: vec![
+                        ["instrument".to_owned(), "stateset".to_owned()],
+                        ["states".to_owned(), format!("[{}]", states.join(", "))],
+                    ],
+                    behind: Vec::new(),
+                    reason: format!("`{word}` in its name; add the states that were not there"),
+                };
+                self.push(group, place, values, guessed);
             }
             _ if is_version(&own) && is_short => {
                 let key = own_words(place).join("_");
@@ -264,19 +280,6 @@ impl Walk<'_> {
         self.draft.add(group, "$", metric);
     }
 
-    fn gauge(
-        &mut self,
-        group: usize,
-        place: &Place,
-        values: &Values<'_>,
-        more: Vec<[String; 2]>,
-        reason: String,
-    ) {
-        let mut fields = vec![["instrument".to_owned(), "gauge".to_owned()]];
-        fields.extend(more);
-        self.push(group, place, values, fields, reason);
-    }
-
     fn metric(&mut self, group: usize, place: &Place, values: &Values<'_>, guess: Guess) {
         let mut fields = vec![["instrument".to_owned(), guess.instrument.to_owned()]];
         if let Some(unit) = &guess.unit {
@@ -287,41 +290,27 @@ impl Walk<'_> {
             more.push(["scale".to_owned(), factor.to_string()]);
         }
         let place = &place.clone().named(guess.name);
-        self.push_parsed(group, place, values, [fields, more], guess.reason);
+        let guessed = GuessedKeys {
+            before: fields,
+            behind: more,
+            reason: guess.reason,
+        };
+        self.push(group, place, values, guessed);
     }
 
-    fn push(
-        &mut self,
-        group: usize,
-        place: &Place,
-        values: &Values<'_>,
-        fields: Vec<[String; 2]>,
-        reason: String,
-    ) {
-        self.push_parsed(group, place, values, [fields, Vec::new()], reason);
-    }
-
-    /// Adds a metric whose `fields` stand before and behind its value.
-    fn push_parsed(
-        &mut self,
-        group: usize,
-        place: &Place,
-        values: &Values<'_>,
-        [before, behind]: [Vec<[String; 2]>; 2],
-        reason: String,
-    ) {
+    fn push(&mut self, group: usize, place: &Place, values: &Values<'_>, guessed: GuessedKeys) {
         let path = place.path();
         let name = self.draft.new_name(&place.name);
         let mut fields = vec![["name".to_owned(), scalar(&name)]];
-        fields.extend(before);
+        fields.extend(guessed.before);
         fields.push(["value".to_owned(), scalar(&path)]);
-        fields.extend(behind);
+        fields.extend(guessed.behind);
         if values.is_optional {
             fields.push(["optional".to_owned(), "true".to_owned()]);
         }
         let reason = match values.is_optional {
-            true => format!("{reason}; not always there"),
-            false => reason,
+            true => format!("{}; not always there", guessed.reason),
+            false => guessed.reason,
         };
         self.draft.add(group, &path, Metric { fields, reason });
     }

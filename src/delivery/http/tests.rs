@@ -19,7 +19,12 @@ use tokio::net::TcpListener;
 use std::time::Duration;
 
 use super::*;
-use crate::{client::headers::USER_AGENT, runtime::Tasks, settings::Headers, telemetry::chain};
+use crate::{
+    client::{Tls, headers::USER_AGENT},
+    runtime::Tasks,
+    settings::Headers,
+    telemetry::chain,
+};
 
 type SeenRequest = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 

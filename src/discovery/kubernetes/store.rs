@@ -159,8 +159,8 @@ impl Targets<'_> {
     fn add_plain(&mut self, key: &ObjectKey, plain: &PlainRecord) -> Result<(), TooLarge> {
         let mut labels = plain.labels.clone();
         self.attach_namespace(&key.namespace, &mut labels);
-        let targets = plain.targets.iter();
-        targets.map(|target| self.add(&labels, target)).collect()
+        let mut targets = plain.targets.iter();
+        targets.try_for_each(|target| self.add(&labels, target))
     }
 
     fn add_pod(&mut self, key: &ObjectKey, pod: &PodRecord) -> Result<(), TooLarge> {
@@ -169,8 +169,9 @@ impl Targets<'_> {
         self.attach_namespace(&key.namespace, &mut labels);
         self.attach_node(&pod.node, &mut labels);
         let targets = pod.targets();
-        let targets = targets.iter();
-        targets.map(|target| self.add(&labels, target)).collect()
+        targets
+            .iter()
+            .try_for_each(|target| self.add(&labels, target))
     }
 
     fn add_backends(&mut self, key: &ObjectKey, set: &BackendSet) -> Result<(), TooLarge> {

@@ -436,6 +436,7 @@ const OF_SLICE_PORT: [(&str, &str); 4] = [
 ];
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of labels")]
 fn a_slice_has_a_target_for_each_address_with_the_labels_of_its_service_pod_and_node() {
     let of_service = service(json!({"ports": []}));
     let cluster = store(&[slice(), of_service, pod(), node()]);

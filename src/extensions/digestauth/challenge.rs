@@ -6,6 +6,10 @@ const AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("authentication-
 
 /// A challenge that can be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the flags of the RFC, each for itself"
+)]
 pub(super) struct Challenge {
     pub(super) realm: String,
     pub(super) nonce: String,

@@ -73,7 +73,7 @@ fn answers_are_those_of_the_rfc() {
         (
             Challenge {
                 has_qop: false,
-                ..sha.clone()
+                ..sha
             },
             "a1306b0595a6c7fe96c448631fb5cfbd5107bd1fe1da729d978dd7446b812363",
         ),

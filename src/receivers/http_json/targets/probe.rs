@@ -50,14 +50,7 @@ impl TargetManager {
             source: Box::new(error),
         };
         let transport = transport.map_err(unable)?;
-        let config = TargetConfig {
-            endpoint: Some(endpoint.clone()),
-            endpoints: Vec::new(),
-            mode: None,
-            name: None,
-            labels: Default::default(),
-            auth: None,
-        };
+        let config = config_of(&endpoint);
         let is_asked = |definition: &&Arc<Definition>| {
             let asked = order.definition.as_ref();
             asked.is_none_or(|asked| *asked == definition.name)
@@ -93,6 +86,18 @@ impl TargetManager {
             definition: order.definition.unwrap_or_default(),
             known: self.definitions().join(", "),
         })
+    }
+}
+
+/// The settings of a target that has an address and nothing else.
+fn config_of(endpoint: &TargetUrl) -> TargetConfig {
+    TargetConfig {
+        endpoint: Some(endpoint.clone()),
+        endpoints: Vec::new(),
+        mode: None,
+        name: None,
+        labels: Default::default(),
+        auth: None,
     }
 }
 
