@@ -1,7 +1,8 @@
 //! The cost of a poll after its bodies have arrived: `cargo bench --bench collect`.
 //!
 //! It has targets with the bodies of a Betanet node. It measures the allocations and the time to
-//! map, collect and render one poll, and the memory that the rendered text keeps.
+//! map, collect and show one poll, and the memory that a target keeps. With `cargo test` it is
+//! small, and fails if a poll allocates more than it should.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::{sync::Arc, time::Duration};
@@ -34,6 +35,21 @@ type Error = Box<dyn std::error::Error>;
 
 const TARGETS: usize = 500;
 const ROUNDS: usize = 20;
+
+/// The most allocations and bytes of one poll with `basic`, which do not depend on the machine.
+const MOST_COLLECT: Limit = Limit {
+    calls: 300,
+    bytes: 80_000,
+};
+const MOST_SHOW: Limit = Limit {
+    calls: 50,
+    bytes: 25_000,
+};
+
+struct Limit {
+    calls: u64,
+    bytes: u64,
+}
 
 /// Answers at once.
 struct AtOnce(Body);
@@ -87,20 +103,62 @@ impl Cost {
         self.bytes += spent.bytes_total;
     }
 
-    fn print(&self, detail: MetricsLevel, step: &str) {
-        let polls = (TARGETS * ROUNDS) as u64;
+    fn print(&self, size: Size, detail: MetricsLevel, step: &str) {
+        let polls = size.polls();
         println!(
             "| {detail:?} | {step} | {} | {} | {:.1} µs | {} |",
             self.calls / polls,
             self.bytes / polls,
             self.time.as_secs_f64() * 1e6 / polls as f64,
-            self.kept / TARGETS as i64,
+            self.kept / size.targets as i64,
         );
+    }
+
+    /// An error if it is over the limit.
+    fn check(&self, size: Size, step: &str, most: &Limit) -> Result<(), Error> {
+        let (calls, bytes) = (self.calls / size.polls(), self.bytes / size.polls());
+        match calls <= most.calls && bytes <= most.bytes {
+            true => Ok(()),
+            false => {
+                let Limit { calls: c, bytes: b } = most;
+                Err(format!("{step}: {calls} of {c} allocations, {bytes} of {b} bytes").into())
+            }
+        }
+    }
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Size {
+    targets: usize,
+    rounds: usize,
+}
+
+impl Size {
+    fn polls(self) -> u64 {
+        (self.targets * self.rounds) as u64
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let is_bench = arguments.iter().any(|argument| argument == "--bench");
+    // `cargo test` passes the name of a test, if anything.
+    let name = arguments.first().filter(|name| !name.starts_with("--"));
+    if !is_bench && name.is_some_and(|name| !"collect".contains(name.as_str())) {
+        return Ok(());
+    }
+    let size = match is_bench {
+        true => Size {
+            targets: TARGETS,
+            rounds: ROUNDS,
+        },
+        false => Size {
+            targets: 3,
+            rounds: 10,
+        },
+    };
     let definition = definition::load("betanet")?;
     let bodies = bodies(&definition)?;
     println!(
@@ -108,23 +166,33 @@ async fn main() -> Result<(), Error> {
     );
     println!("|---|---|---|---|---|---|");
     for detail in [MetricsLevel::Basic, MetricsLevel::Detailed] {
-        run(&definition, &bodies, detail).await;
+        let (collect, show) = run(&definition, &bodies, size, detail).await;
+        if !is_bench && detail == MetricsLevel::Basic {
+            collect.check(size, "read and collect", &MOST_COLLECT)?;
+            show.check(size, "show", &MOST_SHOW)?;
+        }
     }
     Ok(())
 }
 
-async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: MetricsLevel) {
+async fn run(
+    definition: &Arc<Definition>,
+    bodies: &[AtOnce],
+    size: Size,
+    detail: MetricsLevel,
+) -> (Cost, Cost) {
+    let Size { targets, rounds } = size;
     let meter = Meter::of(&SdkMeterProvider::default());
     let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
     let (fleet, schema) = (
         ReceiverResilience::new(settings()),
         Arc::new(ReportMetrics::schema(definition, 1)),
     );
-    let nodes = (0..TARGETS).map(|number| Node::new(number, definition, &fleet, &schema));
+    let nodes = (0..targets).map(|number| Node::new(number, definition, &fleet, &schema));
     let mut nodes: Vec<_> = nodes.collect();
     let fresh = vec![true; definition.endpoints.len()];
-    let (mut collect, mut render) = (Cost::default(), Cost::default());
-    for round in 0..=ROUNDS {
+    let (mut collect, mut show) = (Cost::default(), Cost::default());
+    for round in 0..=rounds {
         for node in &mut nodes {
             let mut poll = node.poll(bodies, detail).await;
             let mut metrics = Vec::new();
@@ -141,18 +209,19 @@ async fn run(definition: &Arc<Definition>, bodies: &[AtOnce], detail: MetricsLev
                 exemplars: &[],
                 otlp: OtlpForm::new(Vec::new),
             };
-            render.add(round == 0, || exporter.export(&snapshot));
+            show.add(round == 0, || exporter.export(&snapshot));
         }
     }
-    collect.print(detail, "read and collect");
-    render.print(detail, "render");
+    collect.print(size, detail, "read and collect");
+    show.print(size, detail, "show");
     let (started, pieces) = (
         Instant::now(),
         exporter.scrape(NameFilter::all(TextFormat::Text)),
     );
-    let bytes = pieces.map(|piece| piece.len()).sum::<usize>() / TARGETS;
-    let micros = started.elapsed().as_secs_f64() * 1e6 / TARGETS as f64;
-    println!("| {detail:?} | read in a scrape | | {bytes} | {micros:.1} µs | |");
+    let bytes = pieces.map(|piece| piece.len()).sum::<usize>() / targets;
+    let micros = started.elapsed().as_secs_f64() * 1e6 / targets as f64;
+    println!("| {detail:?} | scrape | | {bytes} | {micros:.1} µs | |");
+    (collect, show)
 }
 
 impl Node {

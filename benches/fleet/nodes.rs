@@ -3,7 +3,11 @@
 //! Node n has the address 127.1.0.0 + n. Its values are a function of its number and of time, so
 //! that readers know what they must be.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    cell::Cell,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -18,6 +22,9 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 0);
 
 /// The end of a request.
 const END: &[u8] = b"\r\n\r\n";
+
+/// The beginning of a request for the number of documents that were sent.
+const COUNT: &[u8] = b"GET /count ";
 
 /// The address of a node.
 pub(crate) fn address(node: u32) -> Ipv4Addr {
@@ -59,21 +66,34 @@ pub(crate) async fn serve(failing: u32) -> Result<(), Error> {
     socket.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
     let listener = socket.listen(4096)?;
     println!("{}", listener.local_addr()?.port());
-    let started = Instant::now();
+    let (started, sent) = (Instant::now(), Rc::default());
     loop {
         // Without descriptors for one more connection, it must wait until one is closed.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             continue;
         };
+        let fleet = Fleet {
+            failing,
+            started,
+            sent: Rc::clone(&sent),
+        };
         tokio::task::spawn_local(async move {
             // A client that disconnects is not an error.
-            drop(connection(stream, failing, started).await);
+            drop(connection(stream, fleet).await);
         });
     }
 }
 
-async fn connection(mut stream: TcpStream, failing: u32, started: Instant) -> std::io::Result<()> {
+/// What all nodes have in common.
+struct Fleet {
+    failing: u32,
+    started: Instant,
+    /// The documents that were sent.
+    sent: Rc<Cell<u64>>,
+}
+
+async fn connection(mut stream: TcpStream, fleet: Fleet) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let IpAddr::V4(address) = stream.local_addr()?.ip() else {
         return Ok(());
@@ -88,8 +108,15 @@ async fn connection(mut stream: TcpStream, failing: u32, started: Instant) -> st
             }
         }
         answer.clear();
-        match (node % 100 < failing).then_some(node % 4) {
-            None => healthy(&mut answer, node, started),
+        if request.starts_with(COUNT) {
+            let count = fleet.sent.get();
+            stream
+                .write_all(with_head(&count.to_string()).as_bytes())
+                .await?;
+            continue;
+        }
+        match (node % 100 < fleet.failing).then_some(node % 4) {
+            None => healthy(&mut answer, node, fleet.started),
             // Until the client disconnects. A client that does not would use up its descriptors.
             Some(0) => {
                 while stream.read_buf(&mut request).await? > 0 {
@@ -102,6 +129,7 @@ async fn connection(mut stream: TcpStream, failing: u32, started: Instant) -> st
             Some(_) => answer.push_str("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{oops"),
         }
         stream.write_all(answer.as_bytes()).await?;
+        fleet.sent.update(|sent| sent + 1);
         if closes(&request) {
             return stream.shutdown().await;
         }
@@ -123,8 +151,12 @@ fn healthy(answer: &mut String, node: u32, started: Instant) {
         "{{\"id\":\"node-{node:08}\",\"status\":\"active\",\"packets\":{packets},\
          \"bytes\":{bytes},\"number\":{node},\"latency_seconds\":{latency}}}"
     );
-    answer.push_str(&format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    ));
+    answer.push_str(&with_head(&body));
+}
+
+fn with_head(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
 }

@@ -51,7 +51,25 @@ impl Process {
         let (_, after_command) = stat.rsplit_once(')').ok_or("no command")?;
         let fields = after_command.split_whitespace().skip(11).take(2);
         let ticks = fields.map(str::parse::<f64>).sum::<Result<f64, _>>()?;
-        Ok(ticks / TICKS_PER_SECOND)
+        // Nanoseconds, but without the threads that have ended.
+        let mut nanos = 0.0;
+        for thread in fs::read_dir(self.path("task"))? {
+            let times = fs::read_to_string(thread?.path().join("schedstat"))?;
+            nanos += times.split(' ').next().ok_or("no time")?.parse::<f64>()?;
+        }
+        Ok((ticks / TICKS_PER_SECOND).max(nanos / 1e9))
+    }
+
+    /// How often its threads waited for something, such as an answer or the next tick.
+    pub(crate) fn waits(&self) -> Result<u64, Error> {
+        let mut waits = 0;
+        for thread in fs::read_dir(self.path("task"))? {
+            let status = fs::read_to_string(thread?.path().join("status"))?;
+            let mut lines = status.lines();
+            let line = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            waits += line.ok_or("no switches")?.trim().parse::<u64>()?;
+        }
+        Ok(waits)
     }
 
     /// Its resident memory.

@@ -11,7 +11,9 @@ use crate::{
 pub(crate) struct Moment {
     own: Own,
     cpu_seconds: f64,
+    waits: u64,
     pushed: u64,
+    pushed_bytes: u64,
     at: tokio::time::Instant,
 }
 
@@ -20,7 +22,9 @@ impl Moment {
         Ok(Self {
             own: Own::of(&collector.own_url).await?,
             cpu_seconds: collector.process.cpu_seconds()?,
+            waits: collector.process.waits()?,
             pushed: sink.points(),
+            pushed_bytes: sink.bytes(),
             at: tokio::time::Instant::now(),
         })
     }
@@ -39,6 +43,8 @@ pub(crate) struct Report {
     pub(crate) start_delay_p99_seconds: f64,
     pub(crate) cores: f64,
     pub(crate) cpu_seconds_per_1000_polls: f64,
+    /// How often a thread waited, for each poll of an endpoint.
+    pub(crate) waits_per_poll: f64,
     /// At the end.
     pub(crate) resident_mib: f64,
     pub(crate) resident_mib_at_start: f64,
@@ -58,6 +64,8 @@ pub(crate) struct Report {
     pub(crate) targets_wrong: usize,
     pub(crate) targets_gone: u32,
     pub(crate) push_points_per_second: f64,
+    /// As they were sent, for each poll of an endpoint.
+    pub(crate) push_bytes_per_poll: f64,
     pub(crate) dropped_points: f64,
     #[serde(flatten)]
     pub(crate) crowd: Option<Figures>,
@@ -98,6 +106,7 @@ impl Report {
             start_delay_p99_seconds: after.own.start_delay(&before.own, 0.99),
             cores: cpu_seconds / seconds,
             cpu_seconds_per_1000_polls: cpu_seconds / polls * 1000.0,
+            waits_per_poll: (after.waits - before.waits) as f64 / polls,
             resident_mib,
             resident_mib_at_start: memory.first(),
             resident_mib_growth_per_hour: memory.slope(),
@@ -112,6 +121,7 @@ impl Report {
             targets_right: right.min().unwrap_or_default(),
             targets_wrong: scrapes.iter().map(|scrape| scrape.wrong).sum(),
             targets_gone: collector.roster.gone(),
+            push_bytes_per_poll: (after.pushed_bytes - before.pushed_bytes) as f64 / polls,
             push_points_per_second: (after.pushed - before.pushed) as f64 / seconds,
             dropped_points: since("betanet_exporter_dropped_metric_points"),
             crowd: None,

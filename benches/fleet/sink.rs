@@ -12,8 +12,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Request, Response, body::Incoming, header, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{
+    HeaderMap, Request, Response, body::Incoming, header, http::HeaderValue, service::service_fn,
+};
+use hyper_util::{rt::TokioIo, server::conn::auto};
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
     metrics::v1::{Metric, metric::Data},
@@ -27,6 +29,17 @@ use crate::Error;
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     points: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Runs the tasks of a connection on this thread.
+#[derive(Clone, Copy)]
+struct ThisThread;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for ThisThread {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
 }
 
 impl Sink {
@@ -43,8 +56,11 @@ impl Sink {
                     let sink = Arc::clone(&sink);
                     async move { Ok::<_, Infallible>(sink.receive(request).await) }
                 });
-                let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-                tokio::task::spawn_local(serving);
+                tokio::task::spawn_local(async move {
+                    let server = auto::Builder::new(ThisThread);
+                    // A client that disconnects is not an error.
+                    drop(server.serve_connection(TokioIo::new(stream), answer).await);
+                });
             }
         });
         Ok((sink, address))
@@ -55,20 +71,55 @@ impl Sink {
         self.points.load(Ordering::Relaxed)
     }
 
-    async fn receive(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let gzip = request.headers().get(header::CONTENT_ENCODING).is_some();
-        let points = match request.into_body().collect().await {
-            Ok(body) => count(&body.to_bytes(), gzip).ok(),
-            Err(_) => None,
+    /// The bytes of all bodies.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    async fn receive(&self, request: Request<Incoming>) -> Response<WithTrailers> {
+        let has = |name, value: &str| {
+            let found = request.headers().get(name).map(HeaderValue::as_bytes);
+            found.is_some_and(|found| found.starts_with(value.as_bytes()))
         };
-        self.points
-            .fetch_add(points.unwrap_or_default(), Ordering::Relaxed);
-        let mut response = Response::new(Full::default());
-        if points.is_none() {
+        let is_grpc = has(header::CONTENT_TYPE, "application/grpc");
+        let is_gzip = has(header::CONTENT_ENCODING, "gzip");
+        let body = request.into_body().collect().await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        self.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
+        let points = match is_grpc {
+            // One message: whether it is compressed, and its length in four bytes.
+            true => count(body.get(5..).unwrap_or_default(), body.first() == Some(&1)),
+            false => count(&body, is_gzip),
+        };
+        let received = points.as_ref().copied().unwrap_or_default();
+        self.points.fetch_add(received, Ordering::Relaxed);
+        let (answer, trailers) = match is_grpc {
+            true => (Bytes::from_static(&[0; 5]), Some(status())),
+            false => (Bytes::new(), None),
+        };
+        let trailers = std::future::ready(trailers.map(Ok));
+        let mut response = Response::new(Full::new(answer).with_trailers(trailers));
+        if is_grpc {
+            let kind = HeaderValue::from_static("application/grpc");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        }
+        if points.is_err() {
             *response.status_mut() = hyper::StatusCode::BAD_REQUEST;
         }
         response
     }
+}
+
+type WithTrailers = http_body_util::combinators::WithTrailers<
+    Full<Bytes>,
+    std::future::Ready<Option<Result<HeaderMap, Infallible>>>,
+>;
+
+/// Success, as gRPC says it.
+fn status() -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    trailers
 }
 
 /// The data points of a message.

@@ -13,9 +13,10 @@
 //! ```
 //! When a poll ends, the exporter stores rows: labels and numbers, by source of a target (`rows.rs`).
 //! A scrape writes them as text, piece by piece as the scraper reads it. Samples are the same in
-//! both formats. Every series has the label `target` and the configured labels of the target. The next body of an
-//! endpoint replaces all its values, so that a removed element disappears at once. Without a body,
-//! the last values are shown for `max_stale`. `/probe` reads one target for each request.
+//! both formats. Every series has the label `target` and the configured labels of the target. The
+//! next body of an endpoint replaces all its values, so that a removed element disappears at once.
+//! Without a body, the last values are shown for `max_stale`. `/probe` reads one target for each
+//! request.
 
 mod config;
 mod descriptor;
