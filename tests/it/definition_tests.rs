@@ -105,6 +105,10 @@ tests:
 "#;
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a definition and all that differs from it"
+)]
 fn everything_that_may_differ_is_named_with_its_place() {
     let folder = folder(DEFINITION, SAME);
     let pipelines = folder.path().join("pipelines");

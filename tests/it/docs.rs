@@ -324,7 +324,16 @@ fn properties(schema: &Value, owner: &str, path: &[&str]) -> Vec<String> {
         assert!(!at.is_null(), "{owner} has no {path:?}");
     }
     let properties = resolved(schema, at)["properties"].as_object();
-    properties.map_or_else(Vec::new, |of| of.keys().cloned().collect())
+    // A foreign key has a description in the schema, and no type.
+    let has_type = |of: &Value| {
+        of.as_object()
+            .is_none_or(|of| of.keys().any(|key| key != "description"))
+    };
+    let own = properties
+        .into_iter()
+        .flatten()
+        .filter(|(_, of)| has_type(of));
+    own.map(|(name, _)| name.clone()).collect()
 }
 
 /// Follows references and choices to the part with properties.
