@@ -224,8 +224,8 @@ mod tests {
     fn the_widest_column_gets_narrower() {
         let rows = [row(["a long text of many words", "7"], None)];
         let expected = [
-            "  NAME         N",
-            "  a long text  7",
+            "  NAME          N",
+            "  a long text   7",
             "  of many",
             "  words",
         ];

@@ -302,7 +302,7 @@ mod tests {
             [
                 "a:1 kept: -",
                 "taken:1 duplicate: another target has this name",
-                "…@x/y invalid: `__address__` is no host and port",
+                "…@x/y invalid: `__address__` is neither a host and port nor a socket such as unix:///run/api.sock",
                 "t:1 dropped: relabel_configs/1 drops what has `env` that matches `test`",
                 "p:1 kept: -",
                 "p:1 duplicate: the pool has this address already",

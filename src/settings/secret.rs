@@ -1,15 +1,44 @@
 //! Text that is never shown.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
 use std::{borrow::Cow, fmt};
 
 /// The text that replaces a secret.
 pub const REDACTED: &str = "[REDACTED]";
 
 /// A password, a token or the value of a header. It prints and serializes as `[REDACTED]`.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Secret(String);
+
+/// By its name, so that a decoder knows that a value is secret. An item of a list may be a plain text.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SecretVisitor;
+        impl<'de> Visitor<'de> for SecretVisitor {
+            type Value = Secret;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Secret, D::Error> {
+                String::deserialize(deserializer).map(Secret)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_newtype_struct("Secret", SecretVisitor)
+    }
+}
 
 impl Secret {
     /// The text itself. Use it only to send it, never to log it.

@@ -154,7 +154,7 @@ exporters:
   prometheus: {{endpoint: '127.0.0.1:{port}'}}
 service:
   extensions: [health_check, {used}]
-  telemetry: {{logs: {{level: trace}}, metrics: {{level: none}}}}
+  telemetry: {{logs: {{level: debug}}, metrics: {{level: none}}}}
   pipelines: {{metrics: {{receivers: [http_json], exporters: [prometheus]}}}}
 ",
             definition.display()
@@ -513,7 +513,7 @@ exporters:
   prometheusremotewrite: {endpoint: 'SERVER/write', auth: {authenticator: sigv4auth}}
 service:
   extensions: [health_check, status_page, basicauth, bearertokenauth, oauth2client, digestauth, sigv4auth, session/cookie, session/token, session/text]
-  telemetry: {logs: {level: trace}}
+  telemetry: {logs: {level: debug}}
   pipelines: {metrics: {receivers: [http_json], exporters: [prometheus, debug, otlp_http/basic, otlp_http/oauth, otlp_grpc, prometheusremotewrite]}}
 ";
 

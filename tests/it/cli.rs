@@ -78,7 +78,8 @@ async fn check_names_the_endpoint_that_made_the_node_hang() {
     let output = beside(root(), &["check", "--config", &config]).await;
     let result = |endpoint: &str| row(&output.stdout, endpoint).join(" ");
     assert_eq!(row(&output.stdout, "mixnodes").get(2), Some(&"ok"));
-    assert!(result("status").contains("suspect"), "{}", output.stdout);
+    assert!(result("status").contains("timeout"), "{}", output.stdout);
+    assert!(output.stdout.contains("suspect"), "{}", output.stdout);
     assert!(result("metrics").contains("waiting"), "{}", output.stdout);
     assert!(output.stdout.contains("not polled"), "{}", output.stdout);
     assert_eq!(node.requests_to("/metrics"), 0);

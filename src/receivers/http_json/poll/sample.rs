@@ -1,6 +1,6 @@
 //! A poll made of saved answers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -41,7 +41,7 @@ pub(crate) fn sample(
     let endpoints = endpoints.map(|(endpoint, saved)| {
         let body = match saved {
             None => Err((ErrorType::Body, NO_SAVED_BODY.into())),
-            Some(saved) => body(endpoint, saved, clock)
+            Some(saved) => body(endpoint, saved, now)
                 .map_err(|error| (error.error_type(), chain(&error).into())),
         };
         EndpointPoll::new(match body {
@@ -64,12 +64,12 @@ pub(crate) fn sample(
     }
 }
 
-fn body(endpoint: &Endpoint, saved: SavedAnswer, clock: &Clock) -> Result<Body, ResponseError> {
+fn body(endpoint: &Endpoint, saved: SavedAnswer, now: SystemTime) -> Result<Body, ResponseError> {
     let reader = Reader::new(endpoint, SAMPLE_BYTES_MAX);
     match saved {
         SavedAnswer::Whole(raw) => {
             let (raw, repaired) = readable(&reader, raw.into())?;
-            let mut body = reader.body(raw, clock.now());
+            let mut body = reader.body(raw, now);
             body.repaired = repaired;
             Ok(body)
         }
@@ -82,7 +82,7 @@ fn body(endpoint: &Endpoint, saved: SavedAnswer, clock: &Clock) -> Result<Body, 
                 part.raw = raw;
             }
             let first = parts.first().map(|part| part.raw.clone());
-            let body = reader.body(first.unwrap_or_default(), clock.now());
+            let body = reader.body(first.unwrap_or_default(), now);
             let mut body = body.in_parts(parts, size);
             body.repaired = repaired;
             Ok(body)
