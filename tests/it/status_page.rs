@@ -571,7 +571,10 @@ async fn the_discovery_shows_each_of_ten_thousand_addresses_and_why_it_was_dropp
             "{size} is too wide"
         );
         // The reader asks for what is polled, and for what was refused.
-        for (result, expected) in [("kept", "STAGE=PROD"), ("invalid", "no host and port")] {
+        for (result, expected) in [
+            ("kept", "STAGE=PROD"),
+            ("invalid", "neither a host and port"),
+        ] {
             let link = format!("document.querySelector('nav.legend a[href*={result}]').click()");
             browser.run(&link).await;
             browser

@@ -22,6 +22,10 @@ pub(super) struct Client {
 
 /// What a screen shows.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    not(feature = "top"),
+    expect(dead_code, reason = "only the terminal view shows all of it")
+)]
 pub(super) struct Answers {
     pub(super) fleet: FleetSummary,
     pub(super) targets: TargetPage,

@@ -214,8 +214,14 @@ fn an_instance_that_hangs_must_leave_time_for_another() {
 fn a_budget_smaller_than_the_fleet_is_noted() {
     let target = |i: u32| (i.to_string(), vec![i.to_string()]);
     let targets = (0..50).map(target).collect();
+    let endpoint = |i: u32| EndpointRequests {
+        name: i.to_string(),
+        every: 1,
+        in_a_row: 1,
+    };
     let findings = findings(&Settings {
         targets,
+        endpoints: (0..6).map(endpoint).collect(),
         ..Settings::default()
     });
     let mut notes = findings.iter().filter(|of| of.severity == Severity::Note);
