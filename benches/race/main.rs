@@ -12,6 +12,7 @@
 
 mod contestants;
 mod floor;
+mod ground;
 mod telegraf;
 
 #[path = "../fleet/nodes.rs"]
@@ -30,11 +31,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::{
-    contestants::{Contestant, Ground},
-    process::Process,
-    sink::Sink,
-};
+use self::{contestants::Contestant, ground::Ground, process::Process, sink::Sink};
 
 pub(crate) type Error = Box<dyn std::error::Error>;
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Error, Options, contestants::Ground, process::Process};
+use crate::{Error, Options, ground::Ground, process::Process};
 
 const MODULE: &str = "github.com/influxdata/telegraf@v1.37.2";
 

@@ -20,6 +20,12 @@ fn add_at(schema: &mut Value, pointer: &str, foreign: &Foreign, depth: usize) {
     for also in foreign.also {
         add_at(schema, pointer, also, depth + 1);
     }
+    // A position in a list and a key of a map are steps of the path, as in the decoder.
+    if let Some(element) = foreign.below("*") {
+        for pointer in collections(schema, pointer, 0) {
+            add_at(schema, &pointer, element, depth + 1);
+        }
+    }
     for pointer in structs(schema, pointer, 0) {
         let below = below(schema, &pointer, foreign);
         let properties = schema.pointer_mut(&format!("{pointer}/properties"));
@@ -75,28 +81,38 @@ fn structs(schema: &Value, pointer: &str, depth: usize) -> Vec<String> {
     if found.get("properties").is_some() {
         return vec![pointer.to_owned()];
     }
+    let meanings = meanings(found, pointer);
+    let below = |pointer: &String| structs(schema, pointer, depth + 1);
+    meanings.iter().flat_map(below).collect()
+}
+
+/// The schemas of the elements of the lists and maps that a schema stands for.
+fn collections(schema: &Value, pointer: &str, depth: usize) -> Vec<String> {
+    let Some(found) = schema.pointer(pointer).filter(|_| depth <= DEPTH_MAX) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for inner in ["items", "additionalProperties"] {
+        if found.get(inner).is_some_and(Value::is_object) {
+            all.push(format!("{pointer}/{inner}"));
+        }
+    }
+    for pointer in meanings(found, pointer) {
+        all.extend(collections(schema, &pointer, depth + 1));
+    }
+    all
+}
+
+/// The pointers of what a schema refers to, or of the several that it may be.
+fn meanings(found: &Value, pointer: &str) -> Vec<String> {
     if let Some(reference) = found.get("$ref").and_then(Value::as_str) {
-        let reference = reference.trim_start_matches('#');
-        return structs(schema, reference, depth + 1);
+        return vec![reference.trim_start_matches('#').to_owned()];
     }
     let mut all = Vec::new();
     for several in ["anyOf", "oneOf", "allOf"] {
-        let count = found
-            .get(several)
-            .and_then(Value::as_array)
-            .map_or(0, Vec::len);
-        for index in 0..count {
-            all.extend(structs(
-                schema,
-                &format!("{pointer}/{several}/{index}"),
-                depth + 1,
-            ));
-        }
-    }
-    for inner in ["items", "additionalProperties"] {
-        if found.get(inner).is_some_and(Value::is_object) {
-            all.extend(structs(schema, &format!("{pointer}/{inner}"), depth + 1));
-        }
+        let among = found.get(several).and_then(Value::as_array);
+        let count = among.map_or(0, Vec::len);
+        all.extend((0..count).map(|index| format!("{pointer}/{several}/{index}")));
     }
     all
 }
@@ -142,6 +158,25 @@ mod tests {
             "Only fast here: there is no other."
         );
         assert!(outer.get("wrong").is_none());
+        let inner = &schema["definitions"]["Inner"]["properties"];
+        assert!(inner.get("old").is_some());
+    }
+
+    #[test]
+    fn a_position_in_a_list_is_a_step() {
+        const LIST: Foreign = Foreign {
+            below: &[("*", &INNER)],
+            ..Foreign::NONE
+        };
+        const ROOT: Foreign = Foreign {
+            below: &[("readers", &LIST)],
+            ..Foreign::NONE
+        };
+        let mut schema = json!({
+            "properties": {"readers": {"type": ["array", "null"], "items": {"$ref": "#/definitions/Inner"}}},
+            "definitions": {"Inner": {"properties": {}}},
+        });
+        add(&mut schema, "", &ROOT);
         let inner = &schema["definitions"]["Inner"]["properties"];
         assert!(inner.get("old").is_some());
     }

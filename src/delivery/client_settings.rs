@@ -25,7 +25,7 @@ pub struct ClientSettings<'c> {
     pub compression: Compression,
     /// Headers of every request.
     pub headers: &'c Headers,
-    /// Says who we are to the destination.
+    /// Authenticates requests to the destination.
     pub auth: Option<&'c dyn Authenticator>,
     /// The TLS settings.
     pub tls: &'c Tls,

@@ -193,7 +193,7 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
     kind.trim() == "application/json" && ["", "utf-8"].contains(&charset)
 }
 
-/// What says who we are.
+/// The authentication of a source.
 fn auth(
     config: &HttpSdConfig,
     authenticators: &Authenticators,

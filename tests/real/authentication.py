@@ -59,7 +59,7 @@ exporters:
   file: {{path: '{self.pushed}', flush_interval: 100ms}}
 service:
   extensions: [{kind}]
-  telemetry: {{logs: {{level: trace}}, metrics: {{level: none}}}}
+  telemetry: {{logs: {{level: debug}}, metrics: {{level: none}}}}
   pipelines: {{metrics: {{receivers: [http_json], exporters: [file]}}}}
 """)
 

@@ -1,4 +1,4 @@
-//! Who we are to a server: the one interface of everything that authenticates outgoing requests.
+//! Authentication of outgoing requests: one interface for everything that does it.
 //!
 //! An [`Authenticator`] is what the configuration describes. [`OriginAuth`] is its part for one
 //! server, made once for each target or destination. For each request it gives [`Credentials`],
@@ -64,7 +64,7 @@ pub trait ServerAuthenticator: fmt::Debug + Send + Sync {
     fn accepted(&self, _used: &Arc<dyn Credentials>, _acceptance: Acceptance<'_>) {}
 }
 
-/// What proves who we are in one request, or in many.
+/// The credentials of one request or of many.
 pub trait Credentials: fmt::Debug + Send + Sync {
     /// Sets their headers in `request`, in place of what is there.
     ///

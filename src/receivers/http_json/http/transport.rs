@@ -30,7 +30,7 @@ pub(crate) struct TransportRequest {
     pub(crate) url: Url,
     /// Headers, those of `credentials` among them.
     pub(crate) headers: HeaderMap,
-    /// What says who we are. It follows to other paths of its origin, and to no other origin.
+    /// The authentication. It follows to other paths of its origin, and to no other origin.
     pub(crate) credentials: Option<OriginCredentials>,
     /// What is sent along.
     pub(crate) body: Bytes,
@@ -114,7 +114,7 @@ pub(crate) enum TransportError {
     /// The URL is none that HTTP can carry.
     #[error("the URL cannot be sent")]
     Url(#[source] BoxError),
-    /// Nothing proves who we are at the next path of a redirect.
+    /// There are no credentials for the next path of a redirect.
     #[error("failed to authenticate")]
     Auth(#[from] AuthError),
     /// No connection.

@@ -1,4 +1,4 @@
-//! A request that says who we are.
+//! An authenticated request.
 
 use std::{sync::Arc, time::Duration};
 

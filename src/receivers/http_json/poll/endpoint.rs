@@ -58,7 +58,7 @@ pub(crate) struct ReceiverParts {
     pub(crate) headers: HeaderMap,
     /// What requests may refer to.
     pub(crate) parameters: Arc<Parameters>,
-    /// Says who we are to a target.
+    /// Authenticates requests to a target.
     pub(crate) auth: Option<Arc<dyn Authenticator>>,
     /// The most bytes of a decompressed body.
     pub(crate) body_limit_bytes: u64,
@@ -104,7 +104,7 @@ pub(crate) struct EndpointPoller {
 /// The endpoint at one instance.
 pub(crate) struct EndpointAddress {
     pub(crate) url: EndpointUrl,
-    /// Says who we are to the instance.
+    /// Authenticates requests to the instance.
     pub(crate) auth: Option<OriginAuth>,
     pub(crate) transport: Arc<dyn Transport>,
 }

@@ -3,8 +3,8 @@
 //! In reading order: `schedule` says when, and `pace` which endpoints; `poll_loop` waits for the
 //! tick (or for one of the `signals`) and reports; `poll_state` is what a target keeps between two
 //! polls; `target_poller` makes one poll; `round` asks its endpoints at once or one by one;
-//! `endpoint` makes the requests of one endpoint, whose values `asked` puts in, and `authenticated`
-//! those that say who we are; `in_time` waits for an answer; `exchanges` makes several in one
+//! `endpoint` makes the requests of one endpoint, whose values `asked` puts in; `authenticated` sends
+//! authenticated ones; `in_time` waits for an answer; `exchanges` makes several in one
 //! attempt: of which `pages` finds the next one, and for each element that `origin` has, as `derived`
 //! says; `receive` reads a body and `body_mapper` maps it; `failure` says why there is none, and
 //! `shown` how a request is shown. `sample` makes a poll of saved bodies.
