@@ -26,10 +26,13 @@ use tracing_subscriber::{
 
 use super::config::{LogEncoding, LogLevel, LogsConfig};
 
-/// Turns off the events of network libraries. In spans they would feed on themselves: a push would
-/// create an event, which would create a push.
+/// Turns off the spans of network libraries. They would feed on themselves: a push would create a
+/// span, which would create a push.
 const NETWORK: &str = "hyper=off,hyper_util=off,h2=off,tonic=off,tower=off,reqwest=off,rustls=off,\
                        kube_client=off,kube_runtime=off";
+
+/// What the events of the exporter `debug` are about.
+const DEBUG_EXPORTER: &str = "debug";
 
 /// The log of this process, and the parts of it that can change.
 #[derive(Debug)]
@@ -91,6 +94,8 @@ impl Log {
     }
 }
 
+/// Only our own events, and warnings of OpenTelemetry's SDK. Those of other libraries may have a
+/// header or a URL in them, and so a secret.
 fn events_filter(level: LogLevel) -> EnvFilter {
     let level = match level {
         LogLevel::Debug => "debug",
@@ -99,7 +104,7 @@ fn events_filter(level: LogLevel) -> EnvFilter {
         LogLevel::Error => "error",
     };
     EnvFilter::new(format!(
-        "{level},opentelemetry=warn,opentelemetry_sdk=warn,{NETWORK}"
+        "off,betanet_collector={level},{DEBUG_EXPORTER}={level},opentelemetry=warn"
     ))
 }
 
@@ -143,4 +148,53 @@ where
 fn wants_color() -> bool {
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !is_unwanted && std::io::IsTerminal::is_terminal(&std::io::stderr())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Mutex, PoisonError},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_event_of_a_library_is_logged() {
+        let written = Written::default();
+        let writer = written.clone();
+        let lines = fmt::layer()
+            .with_writer(move || writer.clone())
+            .with_filter(events_filter(LogLevel::Debug));
+        tracing::subscriber::with_default(Registry::default().with(lines), || {
+            tracing::debug!("ours");
+            tracing::info!(target: "debug", "a point");
+            tracing::warn!(target: "opentelemetry_sdk", "of the SDK");
+            tracing::info!(target: "opentelemetry_sdk", "hunter2");
+            tracing::error!(target: "hyper_util::client", "hunter2");
+            tracing::error!(target: "aws_lc_rs", "hunter2");
+            tracing::error!(target: "log", "hunter2");
+        });
+        let written = written.0.lock().unwrap().clone();
+        let written = String::from_utf8(written).unwrap();
+        for expected in ["ours", "a point", "of the SDK"] {
+            assert!(written.contains(expected), "{written}");
+        }
+        assert!(!written.contains("hunter2"), "{written}");
+    }
 }

@@ -122,7 +122,8 @@ impl SharedCredentials {
     }
 
     /// Credentials other than `refused`: those that somebody else has already fetched, or new ones.
-    /// `None` if `may_fetch` says no to a fetch, or if refusals have already caused too many.
+    /// `None` if `may_fetch` says no to a fetch, or if refusals have already caused too many. Neither
+    /// matters to a fetch that is under way, or due, anyway.
     ///
     /// # Errors
     /// As of [`Self::get`].
@@ -138,7 +139,9 @@ impl SharedCredentials {
                 if !is_same(&held.credentials, refused) {
                     return Ok(Some(Arc::clone(&held.credentials)));
                 }
-                if !may_fetch(now) || !state.refusals.may_fetch(now) {
+                // A server whose clock is ahead refuses what we hold for valid.
+                let costs_a_fetch = !held.is_due(now) && state.flight().is_none();
+                if costs_a_fetch && (!may_fetch(now) || !state.refusals.may_fetch(now)) {
                     return Ok(None);
                 }
             }
@@ -154,7 +157,7 @@ impl SharedCredentials {
         state: &mut SharedState,
         now: Instant,
     ) -> Result<watch::Receiver<Option<Outcome>>, AuthError> {
-        if let Some(flight) = state.flight.as_ref().filter(|of| of.has_changed().is_ok()) {
+        if let Some(flight) = state.flight() {
             return Ok(flight.clone());
         }
         if let Some(failure) = state.failure.as_ref().filter(|of| now < of.until) {
@@ -215,6 +218,13 @@ impl SharedCredentials {
 
     fn lock(&self) -> MutexGuard<'_, SharedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SharedState {
+    /// The fetch that is under way.
+    fn flight(&self) -> Option<&watch::Receiver<Option<Outcome>>> {
+        self.flight.as_ref().filter(|of| of.has_changed().is_ok())
     }
 }
 
@@ -353,6 +363,23 @@ mod tests {
         sleep(MAX_PAUSE * 5).await;
         let used = shared.get().await.unwrap();
         assert!(shared.other_than(&used, |_| true).await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_at_its_end_is_renewed_however_many_were_refused_before() {
+        let server = TokenServer::default();
+        let shared = server.shared();
+        let first = shared.get().await.unwrap();
+        advance(LIFETIME - Duration::from_secs(60)).await;
+        // Nobody has noticed that it is due, and then its renewal is under way.
+        let other = shared.other_than(&first, |_| false).await.unwrap().unwrap();
+        assert!(!is_same(&other, &first));
+        advance(LIFETIME - Duration::from_secs(60)).await;
+        assert!(is_same(&shared.get().await.unwrap(), &other));
+        tokio::task::yield_now().await;
+        let last = shared.other_than(&other, |_| false).await.unwrap().unwrap();
+        assert!(!is_same(&last, &other));
+        assert_eq!(server.fetches(), 3);
     }
 
     #[tokio::test(start_paused = true)]
