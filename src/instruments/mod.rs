@@ -12,6 +12,7 @@ mod common_instruments;
 mod counted;
 mod delta;
 mod exemplars;
+mod hashing;
 mod inherited_state;
 mod otlp;
 mod point_times;

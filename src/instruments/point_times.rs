@@ -1,8 +1,8 @@
 //! When values were measured that say so themselves.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::time::SystemTime;
 
-use super::common_instruments::CommonInstruments;
+use super::{common_instruments::CommonInstruments, hashing::NumberMap};
 use crate::{pipeline::Reading, runtime::clock::since_epoch};
 
 /// Nanoseconds since 1970.
@@ -14,7 +14,7 @@ pub(super) type Key = u64;
 /// What is known of each series whose values say when they were measured, by the index of its
 /// instrument.
 #[derive(Debug, Default)]
-pub(super) struct PointTimes(HashMap<usize, HashMap<Key, PointTime>>);
+pub(super) struct PointTimes(NumberMap<usize, NumberMap<Key, PointTime>>);
 
 /// When the last value of a series was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) struct PointTime {
 impl PointTimes {
     /// Notes the times of readings, which are all that there are of their instruments now.
     pub(super) fn note(&mut self, readings: &[Reading], key: impl Fn(&Reading) -> Key) {
-        let mut new: HashMap<usize, HashMap<Key, PointTime>> = HashMap::new();
+        let mut new: NumberMap<usize, NumberMap<Key, PointTime>> = NumberMap::default();
         for reading in readings {
             let Some(time) = reading.time.map(nanos) else {
                 continue;

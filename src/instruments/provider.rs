@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashSet},
-    hash::{BuildHasher as _, RandomState},
+    hash::BuildHasher as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,6 +21,7 @@ use opentelemetry_sdk::{
 
 use super::{
     common_instruments::CommonInstruments,
+    hashing::SeriesHashing,
     interner::shared,
     number_kind::{FittedNumber, NumberKind},
     reader::PullReader,
@@ -46,7 +47,7 @@ pub(super) struct Provider {
     most_points: usize,
     points: Arc<Points>,
     histograms: BTreeMap<usize, Recorded>,
-    hashing: RandomState,
+    hashing: SeriesHashing,
 }
 
 /// One observable instrument.
@@ -113,7 +114,7 @@ impl Provider {
             most_points: 0,
             points: Arc::default(),
             histograms: BTreeMap::new(),
-            hashing: RandomState::new(),
+            hashing: SeriesHashing::default(),
         }
     }
 
@@ -204,12 +205,21 @@ impl Provider {
     pub(super) fn collect(&mut self) -> ResourceMetrics {
         self.make_room();
         self.most_points = self.most_points.max(self.points.lock().len());
-        self.points.lock().sort_by_key(|point| point.slot);
+        self.sort_points();
         let metrics = self.read();
         // Their memory is freed as well: between two polls of a target there are polls of all
         // others.
         *self.points.lock() = Vec::new();
         metrics
+    }
+
+    /// Sorts the points by slot. They come in the order of the instruments, which is that of the
+    /// slots unless an instrument is new.
+    fn sort_points(&self) {
+        let mut points = self.points.lock();
+        if !points.is_sorted_by_key(|point| point.slot) {
+            points.sort_by_key(|point| point.slot);
+        }
     }
 
     /// Whether a collect had so many points that the tables of the SDK, which never become smaller,

@@ -10,8 +10,8 @@
 //! are never shown.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState},
+    collections::{BTreeMap, hash_map::Entry},
+    hash::{BuildHasher as _, Hash as _, Hasher as _},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -21,6 +21,7 @@ use opentelemetry::KeyValue;
 use super::{
     SCOPE,
     common_instruments::CommonInstruments,
+    hashing::{NumberMap, SeriesHashing},
     point_times::{Key, Nanos, PointTime, PointTimes, nanos},
 };
 use crate::{
@@ -36,9 +37,9 @@ const AFTER: Nanos = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Starts {
     schema: Arc<Schema>,
-    hashing: RandomState,
+    hashing: SeriesHashing,
     /// The totals of the node, by index of the instrument.
-    series: HashMap<usize, HashMap<Key, Last>>,
+    series: NumberMap<usize, NumberMap<Key, Last>>,
     /// The start time of everything that an instrumentation scope counts, if it is known.
     scopes: BTreeMap<Arc<str>, Nanos>,
     /// When the recording of the histograms of a scope started.
@@ -89,8 +90,8 @@ impl Starts {
     pub(super) fn new(schema: &Arc<Schema>) -> Self {
         Self {
             schema: Arc::clone(schema),
-            hashing: RandomState::new(),
-            series: HashMap::new(),
+            hashing: SeriesHashing::default(),
+            series: NumberMap::default(),
             scopes: BTreeMap::new(),
             histograms: BTreeMap::new(),
             times: PointTimes::default(),
@@ -328,7 +329,7 @@ fn growth(last: &Last, value: Number, now: Nanos) -> f32 {
 
 /// Limits the memory for series that have disappeared. A series that is missing for a while keeps
 /// its start time.
-fn forget_oldest(series: &mut HashMap<Key, Last>, keep: usize) {
+fn forget_oldest(series: &mut NumberMap<Key, Last>, keep: usize) {
     if series.len() <= keep {
         return;
     }

@@ -242,6 +242,22 @@ impl Breaker {
         self.held = held;
     }
 
+    /// Its state now. The open time expires by the same rule as for polls.
+    pub fn state(&self, now: Instant) -> BreakerState {
+        match self.phase {
+            Phase::Open { until } if until <= now => BreakerState::HalfOpen,
+            phase => phase.state(),
+        }
+    }
+
+    /// When it permits a trial request, if it is open.
+    pub fn retry_at(&self, now: Instant) -> Option<Instant> {
+        match self.phase {
+            Phase::Open { until } => Some(until).filter(|until| now < *until),
+            Phase::Closed | Phase::HalfOpen { .. } => None,
+        }
+    }
+
     /// The current state, for readers.
     pub fn view(&self, now: Instant) -> BreakerView {
         // The state expires by the same rule as for polls.

@@ -47,6 +47,8 @@ pub struct Circuit {
     /// How often the host failed each endpoint since its last answer.
     streaks: Vec<u32>,
     not_before: Option<Instant>,
+    /// Whether the last request that says something of the host got no answer.
+    is_silent: bool,
 }
 
 /// Permission for one attempt. It must be returned through [`Circuit::complete`] or
@@ -127,6 +129,7 @@ impl Circuit {
             host: (scope != BreakerScope::Endpoint).then(|| Breaker::new(host, now)),
             endpoints: vec![Breaker::new(endpoint, now); endpoints],
             not_before: None,
+            is_silent: false,
         }
     }
 
@@ -145,6 +148,7 @@ impl Circuit {
             *streak = old.copied().unwrap_or_default();
         }
         self.not_before = old.not_before;
+        self.is_silent = old.is_silent;
     }
 
     /// Makes the breakers of this endpoint half-open if their time is over.
@@ -197,6 +201,11 @@ impl Circuit {
         verdict: &Verdict,
         rng: &mut Rng,
     ) -> CircuitChanges {
+        self.is_silent = match verdict.host {
+            BreakerOutcome::Ok => false,
+            BreakerOutcome::Fail => true,
+            BreakerOutcome::Neutral => self.is_silent,
+        };
         let charge = self.scope.charge(verdict, &permit);
         let mut changes = CircuitChanges::default();
         let position = permit.position;
@@ -221,6 +230,11 @@ impl Circuit {
         if let Some(streak) = self.streaks.get_mut(endpoint) {
             *streak = failures.max(*streak);
         }
+    }
+
+    /// Whether the last request got no answer, whatever the breakers make of that.
+    pub fn is_silent(&self) -> bool {
+        self.is_silent
     }
 
     /// Takes back an unused permit: nothing was sent, so nothing is counted.
@@ -264,6 +278,30 @@ impl Circuit {
         let breakers = self.host.iter().chain(self.endpoints.get(endpoint));
         let worst = breakers.map(|breaker| breaker.gate(now)).chain(pause).max();
         worst.unwrap_or(Admission::Free)
+    }
+
+    /// The worse of the states of the breakers for an endpoint now.
+    pub fn state(&self, now: Instant, endpoint: usize) -> BreakerState {
+        let states = self.breakers(endpoint).map(|breaker| breaker.state(now));
+        states.max().unwrap_or(BreakerState::Closed)
+    }
+
+    /// The state of an endpoint's own breaker now, if it has one.
+    pub fn state_of_endpoint(&self, now: Instant, endpoint: usize) -> Option<BreakerState> {
+        let own = self.endpoints.get(endpoint);
+        own.map(|breaker| breaker.state(now))
+    }
+
+    /// When the next attempt at an endpoint is permitted: after the last expiry and after the pause.
+    /// `None` means at once.
+    pub fn retry_at(&self, now: Instant, endpoint: usize) -> Option<Instant> {
+        let expiries = self.breakers(endpoint).filter_map(|of| of.retry_at(now));
+        let pause = self.not_before.filter(|until| now < *until);
+        expiries.chain(pause).max()
+    }
+
+    fn breakers(&self, endpoint: usize) -> impl Iterator<Item = &Breaker> {
+        self.host.iter().chain(self.endpoints.get(endpoint))
     }
 
     /// The state of the breakers for an endpoint now.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     balancer::{Balancer, Gates},
     cache::{CacheCounts, Freshness, Reader},
-    circuit::BreakerLevel,
+    circuit::{BreakerLevel, Circuit},
     state::{BreakerCounters, BreakerState, BreakerView, TransitionReason},
     target_resilience::{EndpointState, TargetResilience},
 };
@@ -27,6 +27,17 @@ const STATES: [BreakerState; 3] = [
     BreakerState::Open,
 ];
 
+/// What is known of a breaker beside its state.
+const BREAKER: [TargetMetric; 7] = [
+    TargetMetric::BreakerFailures,
+    TargetMetric::BreakerRejections,
+    TargetMetric::BreakerStaleResults,
+    TargetMetric::BreakerProbes,
+    TargetMetric::BreakerStatus,
+    TargetMetric::BreakerStateTime,
+    TargetMetric::BreakerTransitions,
+];
+
 impl TargetResilience {
     /// The current metrics at this level.
     pub fn readings(&self, level: MetricsLevel) -> Vec<OwnReading> {
@@ -39,27 +50,7 @@ impl TargetResilience {
             let of_endpoint = labels.attributes();
             for (instance, circuit) in state.circuits.iter().enumerate() {
                 let name = self.instances.get(instance).map(instance_name);
-                let view = circuit.view(now, index);
-                if index == 0
-                    && let Some(host) = view.host
-                {
-                    let of = attributes(&[scope(BreakerLevel::Host)], &name);
-                    push_state(&mut all, &of, host.state);
-                    breaker(&mut all, &of, &host);
-                }
-                let is_shown = |own: &BreakerView| {
-                    level.has(
-                        TargetMetric::BreakerState,
-                        own.state != BreakerState::Closed,
-                    )
-                };
-                if let Some(own) = view.endpoint.filter(is_shown) {
-                    // The endpoints of an open host are open, whatever their own breaker says.
-                    let [id, path] = of_endpoint.clone();
-                    let of = attributes(&[scope(BreakerLevel::Endpoint), id, path], &name);
-                    push_state(&mut all, &of, view.state());
-                    breaker(&mut all, &of, &own);
-                }
+                breakers(&mut all, circuit, (index, &of_endpoint, &name), now);
                 if level.has(TargetMetric::TimeoutEffective, false) {
                     let limit = endpoint.timeouts.at(instance).limit(0).as_secs_f64();
                     let (of, limit) = (attributes(&of_endpoint, &name), Number::Double(limit));
@@ -75,6 +66,38 @@ impl TargetResilience {
         }
         entries(&mut all, &state.endpoints, now);
         all.readings
+    }
+}
+
+/// The metrics of the breakers of an endpoint at one instance, and those of the host with its first
+/// endpoint.
+fn breakers(
+    all: &mut ReportedReadings,
+    circuit: &Circuit,
+    (index, of_endpoint, instance): (usize, &[KeyValue; 2], &Option<KeyValue>),
+    now: Instant,
+) {
+    // A healthy endpoint usually has no series of its own, and most polls see no other.
+    let state = circuit.state_of_endpoint(now, index);
+    let is_problem = state.is_some_and(|state| state != BreakerState::Closed);
+    let is_shown = all.level.has(TargetMetric::BreakerState, is_problem);
+    if index > 0 && !is_shown {
+        return;
+    }
+    let view = circuit.view(now, index);
+    if index == 0
+        && let Some(host) = view.host
+    {
+        let of = attributes(&[scope(BreakerLevel::Host)], instance);
+        push_state(all, &of, host.state);
+        breaker(all, &of, &host);
+    }
+    if let Some(own) = view.endpoint.filter(|_| is_shown) {
+        // The endpoints of an open host are open, whatever their own breaker says.
+        let [id, path] = of_endpoint.clone();
+        let of = attributes(&[scope(BreakerLevel::Endpoint), id, path], instance);
+        push_state(all, &of, view.state());
+        breaker(all, &of, &own);
     }
 }
 
@@ -144,6 +167,9 @@ fn push_state(all: &mut ReportedReadings, of: &[KeyValue], state: BreakerState) 
 }
 
 fn breaker(all: &mut ReportedReadings, of: &[KeyValue], view: &BreakerView) {
+    if !BREAKER.iter().any(|metric| all.level.has(*metric, true)) {
+        return;
+    }
     push(
         all,
         TargetMetric::BreakerFailures,
@@ -265,6 +291,10 @@ fn cache_readings(
     of: &[KeyValue],
     now: Instant,
 ) {
+    let metrics = [TargetMetric::CacheAge, TargetMetric::CacheRequests];
+    if !metrics.iter().any(|metric| all.level.has(*metric, true)) {
+        return;
+    }
     if let Some(age) = endpoint.slot.age(now) {
         push(
             all,
@@ -294,6 +324,9 @@ fn cache_readings(
 
 /// The number of cached answers, by state.
 fn entries(all: &mut ReportedReadings, endpoints: &[EndpointState], now: Instant) {
+    if !all.level.has(TargetMetric::CacheEntries, true) {
+        return;
+    }
     for (freshness, name) in [
         (Freshness::Fresh, "fresh"),
         (Freshness::Stale, "stale"),

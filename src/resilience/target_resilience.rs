@@ -342,10 +342,8 @@ impl TargetResilience {
         if state.caution.is_left_out(now, endpoint) {
             return None;
         }
-        let waits = state.circuits.iter().map(|circuit| {
-            let view = circuit.view(now, endpoint);
-            view.retry_at()
-        });
+        let circuits = state.circuits.iter();
+        let waits = circuits.map(|circuit| circuit.retry_at(now, endpoint));
         // `None`, which means at once, sorts before any time.
         waits.min().flatten()
     }
@@ -357,8 +355,8 @@ impl TargetResilience {
         let mut asked =
             (0..self.labels.len()).filter(|endpoint| !state.caution.is_left_out(now, *endpoint));
         asked.any(|endpoint| {
-            let views = state.circuits.iter().map(|c| c.view(now, endpoint).state());
-            views.min() == Some(BreakerState::HalfOpen)
+            let states = state.circuits.iter().map(|c| c.state(now, endpoint));
+            states.min() == Some(BreakerState::HalfOpen)
         })
     }
 

@@ -16,6 +16,9 @@ pub struct Trace {
 impl Trace {
     /// The ids of a span. `None` if spans have no destination or this span is not sampled.
     pub fn of(span: &Span) -> Option<Self> {
+        if span.is_none() {
+            return None;
+        }
         let context = span.context();
         let span = context.span();
         let context = span.span_context();

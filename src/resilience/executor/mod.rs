@@ -47,6 +47,8 @@ pub struct AttemptRequest {
     pub deadline: Instant,
     /// Whether they are made one after the other, with no other request in progress.
     pub alone: bool,
+    /// Whether the last request to the instance got no answer, so that this one may hang too.
+    pub is_doubtful: bool,
     /// The cache headers of the cached answer, which make the request conditional.
     pub validators: Option<CacheHeaders>,
 }
@@ -267,12 +269,14 @@ impl TargetResilience {
         self.fleet.note_attempt(now);
         let state = self.lock();
         let remaining = poll.remaining(now);
+        let is_doubtful = state.circuits.at(instance).is_silent();
         let Some(endpoint) = state.endpoints.get(poll.endpoint) else {
             return AttemptRequest {
                 instance,
                 timeout: remaining,
                 deadline: poll.deadline,
                 alone: poll.alone,
+                is_doubtful,
                 validators: None,
             };
         };
@@ -292,6 +296,7 @@ impl TargetResilience {
             timeout: limit.min(remaining),
             deadline: poll.deadline,
             alone: poll.alone,
+            is_doubtful,
             validators,
         }
     }
