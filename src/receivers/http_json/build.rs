@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tokio::sync::Semaphore;
 
 use super::{
     HttpJsonReceiver, TargetConfig, TargetManager,
     build_error::BuildError,
     config::Config,
     http::{clients::ClientFactory, network},
-    poll::{endpoint::ReceiverParts, schedule::Timing},
+    poll::{endpoint::ReceiverParts, places::Places, schedule::Timing},
     spec::{ReceiverSpec, TransportFactory},
     targets::discovery::{NewDiscovery, TargetDiscovery},
     telemetry::ReceiverTelemetry,
@@ -143,9 +142,9 @@ impl Config {
             }
         };
         let same_limit = running.filter(|running| running.config.concurrency == self.concurrency);
-        let limiter = match same_limit {
-            Some(running) => Arc::clone(&running.spec.shared.limiter),
-            None => Arc::new(Semaphore::new(self.concurrency)),
+        let places = match same_limit {
+            Some(running) => Arc::clone(&running.spec.shared.places),
+            None => Arc::new(Places::new(self.concurrency)),
         };
         let same_memory =
             running.filter(|running| running.config.document_memory() == self.document_memory());
@@ -162,19 +161,19 @@ impl Config {
             None => self.auth.build(&context.authenticators)?,
         };
         let parameters = Arc::new(self.parameters.clone());
-        let shared = |headers, auth, limiter| ReceiverParts {
+        let shared = |headers, auth, places| ReceiverParts {
             headers,
             parameters: Arc::clone(&parameters),
             auth,
             body_limit_bytes: self.body_limit.get(),
             memory: Arc::clone(&memory),
             kept: Arc::clone(&kept),
-            limiter,
+            places,
             clock: context.clock.clone(),
             telemetry: telemetry.clone(),
             keeps_text: context.keeps_text,
         };
-        let probing = Arc::new(Semaphore::new(self.concurrency));
+        let probing = Arc::new(Places::new(self.concurrency));
         let for_probes = shared(HeaderMap::new(), None, probing);
         let headers = headers::parse(&self.headers)?;
         Ok(ReceiverSpec {
@@ -185,7 +184,7 @@ impl Config {
                 None => self.connect(&definitions, running)?,
             },
             definitions,
-            shared: Arc::new(shared(headers, auth, limiter)),
+            shared: Arc::new(shared(headers, auth, places)),
             shared_by_probes: Arc::new(for_probes),
             fleet,
             resilience: self.resilience(),

@@ -74,7 +74,8 @@ pub struct Config {
     /// The maximum age of data that you promise. The collector counts the time within it and beyond
     /// it.
     pub freshness_objective: Option<Duration>,
-    /// The maximum number of concurrent requests to all targets together.
+    /// The maximum number of concurrent requests to all targets together. Targets that gave no answer
+    /// to their last request share half of them, so that others are polled in time while many hang.
     pub concurrency: usize,
     /// The most connections that stay open between polls, of all targets together. Each target
     /// keeps one for each endpoint where there is room for those of all targets, else one in all,
@@ -365,7 +366,7 @@ impl Default for Config {
             circuit_breaker: CircuitBreakerConfig::default(),
             cache: CacheConfig::default(),
             freshness_objective: None,
-            concurrency: 512,
+            concurrency: 1024,
             max_idle_conns: 10_000,
             body_limit: ByteSize::from_bytes(4 * 1024 * 1024),
             max_document_memory: None,

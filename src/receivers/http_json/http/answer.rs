@@ -9,6 +9,8 @@ use tokio_rustls::rustls::{self, InvalidMessage};
 
 use super::{
     connection::{self, Connector, Exchange, KeptSockets},
+    plain_exchange::{self, PlainAnswer, PlainExchange},
+    socket::Socket,
     transport::{TransportError, TransportRequest},
 };
 
@@ -18,6 +20,8 @@ use super::{
     reason = "it lives as long as a request, which an allocation would cost more"
 )]
 pub(crate) enum Answer {
+    /// With its body.
+    Plain(PlainAnswer),
     Direct(Exchange, Response<Incoming>),
     Pooled(reqwest::Response),
 }
@@ -25,6 +29,7 @@ pub(crate) enum Answer {
 impl Answer {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
+            Self::Plain(answer) => answer.status,
             Self::Direct(_, head) => head.status(),
             Self::Pooled(answer) => answer.status(),
         }
@@ -32,14 +37,27 @@ impl Answer {
 
     pub(crate) fn headers(&self) -> &HeaderMap {
         match self {
+            Self::Plain(answer) => &answer.headers,
             Self::Direct(_, head) => head.headers(),
             Self::Pooled(answer) => answer.headers(),
+        }
+    }
+
+    /// The whole body, if it was read already.
+    pub(crate) fn take_body(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Plain(answer) => Some(std::mem::take(&mut answer.body)),
+            Self::Direct(..) | Self::Pooled(_) => None,
         }
     }
 
     /// The next piece of the body; none at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, TransportError> {
         match self {
+            Self::Plain(answer) => {
+                let body = std::mem::take(&mut answer.body);
+                Ok(Some(body).filter(|body| !body.is_empty()))
+            }
             Self::Direct(exchange, head) => {
                 let chunk = exchange.chunk(head.body_mut()).await;
                 chunk.map_err(connection::classify)
@@ -56,24 +74,40 @@ pub(crate) async fn ask_directly(
     request: &TransportRequest,
 ) -> Result<Answer, TransportError> {
     if let Some(socket) = sockets.take() {
-        match Exchange::send(socket, connection::request(request)?).await {
+        match send(socket, request).await? {
             // The server closed it at this moment, which says nothing of the host.
             Err(error) if connection::is_lost(&error) => {}
-            answered => return direct(answered, request),
+            answered => return begun(answered, request),
         }
     }
     let socket = connector.connect(&request.url).await?;
-    let answered = Exchange::send(socket, connection::request(request)?).await;
-    direct(answered, request)
+    begun(send(socket, request).await?, request)
 }
 
-fn direct(
-    answered: hyper::Result<(Exchange, Response<Incoming>)>,
+/// Sends a request. What goes wrong on the connection is inside.
+async fn send(
+    socket: Socket,
+    request: &TransportRequest,
+) -> Result<hyper::Result<Answer>, TransportError> {
+    let socket = match plain_exchange::request_text(request) {
+        None => socket.into(),
+        Some(text) => match plain_exchange::exchange(socket, &text).await {
+            PlainExchange::Answered(answer) => return Ok(Ok(Answer::Plain(answer))),
+            PlainExchange::Unusual(socket) => socket,
+        },
+    };
+    // Boxed: most requests do not come here, and need no room for it.
+    let sent = Box::pin(Exchange::send(socket, connection::request(request)?)).await;
+    Ok(sent.map(|(exchange, head)| Answer::Direct(exchange, head)))
+}
+
+fn begun(
+    answered: hyper::Result<Answer>,
     request: &TransportRequest,
 ) -> Result<Answer, TransportError> {
-    let (exchange, head) = answered.map_err(connection::classify)?;
+    let answer = answered.map_err(connection::classify)?;
     request.begin();
-    Ok(Answer::Direct(exchange, head))
+    Ok(answer)
 }
 
 /// Sorts what reqwest says of a request that gave no whole answer.

@@ -174,21 +174,9 @@ impl Drop for TargetClient {
 
 #[async_trait]
 impl Transport for TargetClient {
-    async fn fetch(
-        &self,
-        mut request: TransportRequest,
-    ) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: &TransportRequest) -> Result<TransportResponse, TransportError> {
         if !request.definition.is_idempotent {
-            // A connection that was kept may be dead, and it could not be sent again.
-            let nothing = KeptSockets::new(Duration::ZERO);
-            let unpooled = match self.client.connector.as_ref() {
-                Some(connector) if connector.is_of_socket() => {
-                    request.headers.insert(header::CONNECTION, CLOSE);
-                    Route::Direct(connector, &nothing, 0)
-                }
-                _ => Route::Pooled(&self.client.unpooled, false),
-            };
-            return self.fetch_by(unpooled, request).await;
+            return self.fetch_once(request).await;
         }
         let budget = &self.client.budget;
         let max_kept = budget.kept_per_target();
@@ -196,12 +184,9 @@ impl Transport for TargetClient {
             Some((connector, sockets)) if max_kept > 0 => {
                 // A request that does not get its turn soon has a connection of its own.
                 let turn = self.line.turn().await;
-                let max_kept = match turn {
-                    None if max_kept == 1 => 0,
-                    _ => max_kept,
-                };
-                if max_kept == 0 {
-                    request.headers.insert(header::CONNECTION, CLOSE);
+                if turn.is_none() && max_kept == 1 {
+                    let route = Route::Direct(connector, sockets, 0);
+                    return self.fetch_by(route, &closing(request)).await;
                 }
                 let route = Route::Direct(connector, sockets, max_kept);
                 self.fetch_by(route, request).await
@@ -215,21 +200,52 @@ impl Transport for TargetClient {
     }
 }
 
+/// The same request, after which the server closes the connection.
+fn closing(request: &TransportRequest) -> TransportRequest {
+    let mut closing = request.clone();
+    closing.headers.insert(header::CONNECTION, CLOSE);
+    closing
+}
+
 impl TargetClient {
     fn direct(&self) -> Option<(&Connector, &KeptSockets)> {
         self.client.connector.as_ref().zip(self.sockets.as_ref())
     }
 
+    /// Asks what must not be asked twice. A connection that was kept may be dead, and the request
+    /// could not be sent again.
+    async fn fetch_once(
+        &self,
+        request: &TransportRequest,
+    ) -> Result<TransportResponse, TransportError> {
+        match self.client.connector.as_ref() {
+            Some(connector) if connector.is_of_socket() => {
+                let nothing = KeptSockets::new(Duration::ZERO);
+                let route = Route::Direct(connector, &nothing, 0);
+                self.fetch_by(route, &closing(request)).await
+            }
+            _ => {
+                let route = Route::Pooled(&self.client.unpooled, false);
+                self.fetch_by(route, request).await
+            }
+        }
+    }
+
     /// Asks where no connection is kept between polls: the requests of one poll share one.
     async fn fetch_over_one_connection(
         &self,
-        mut request: TransportRequest,
+        request: &TransportRequest,
     ) -> Result<TransportResponse, TransportError> {
         let turn = self.line.turn_of_poll().await;
         let is_awaited = turn.as_ref().is_some_and(|turn| turn.is_awaited);
-        if !is_awaited {
-            request.headers.insert(header::CONNECTION, CLOSE);
-        }
+        let last;
+        let request = match is_awaited {
+            true => request,
+            false => {
+                last = closing(request);
+                &last
+            }
+        };
         let route = match (self.direct(), &turn) {
             (Some((connector, sockets)), _) => {
                 Route::Direct(connector, sockets, usize::from(is_awaited))
@@ -249,31 +265,35 @@ impl TargetClient {
     async fn fetch_by(
         &self,
         mut route: Route<'_>,
-        mut request: TransportRequest,
+        request: &TransportRequest,
     ) -> Result<TransportResponse, TransportError> {
         let max_redirects = self.client.max_redirects;
-        let mut answer = self.ask(route, &request).await?;
+        let mut answer = self.ask(route, request).await?;
         let (mut followed, mut is_from_elsewhere) = (0, false);
+        // The request to which the latest redirect led.
+        let mut latest = None;
         while max_redirects > 0
-            && !request.accepts(answer.status())
-            && let Some(next) = redirect::next(&request, answer.status(), answer.headers())
+            && let before = latest.as_ref().unwrap_or(request)
+            && !before.accepts(answer.status())
+            && let Some(mut next) = redirect::next(before, answer.status(), answer.headers())
         {
             if followed == max_redirects {
                 return Err(redirect::too_many(followed, &next));
             }
             followed += 1;
-            if next.url.origin() != request.url.origin() {
+            if next.url.origin() != before.url.origin() {
                 is_from_elsewhere = true;
                 route = Route::Pooled(&self.client.unpooled, false);
             }
-            request = next;
-            request.authenticate()?;
-            answer = self.ask(route, &request).await?;
+            next.authenticate()?;
+            answer = self.ask(route, &next).await?;
+            latest = Some(next);
         }
+        let request = latest.as_ref().unwrap_or(request);
         let status = answer.status();
         let has_body = request.method != Method::Head && request.accepts(status);
         let (body, codings, share) = match has_body {
-            true => read(&mut answer, &request).await?,
+            true => read(&mut answer, request).await?,
             false => (Bytes::new(), Codings::default(), None),
         };
         let headers = self.finish(route, answer, has_body);
@@ -291,6 +311,15 @@ impl TargetClient {
     /// of the answer.
     fn finish(&self, route: Route<'_>, answer: Answer, was_read: bool) -> HeaderMap {
         match (answer, route) {
+            (Answer::Plain(answer), Route::Direct(_, sockets, max_kept)) => {
+                if max_kept > 0
+                    && let Some(socket) = answer.socket
+                {
+                    sockets.keep(socket, max_kept);
+                }
+                answer.headers
+            }
+            (Answer::Plain(answer), Route::Pooled(..)) => answer.headers,
             (Answer::Direct(exchange, head), Route::Direct(_, sockets, max_kept)) => {
                 let (head, body) = head.into_parts();
                 let is_whole = was_read || body.is_end_stream();
@@ -371,6 +400,12 @@ async fn read(
 ) -> Result<(Bytes, Codings, Option<Share>), TransportError> {
     let limit_bytes = request.body_limit_bytes;
     let codings = Codings::of(answer.headers())?;
+    if let Some(body) = answer.take_body() {
+        return match body.len() as u64 > limit_bytes {
+            true => Err(TransportError::TooLarge { limit_bytes }),
+            false => Ok((body, codings, None)),
+        };
+    }
     let (mut body, mut memory) = (Vec::new(), Memory::new(&request.memory));
     while let Some(chunk) = answer.chunk().await? {
         if (body.len() + chunk.len()) as u64 > limit_bytes {

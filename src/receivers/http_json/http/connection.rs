@@ -2,8 +2,8 @@
 //!
 //! A pooled connection of reqwest is a task with 28 KB of buffers, and each request passes from the
 //! poll to that task and back. A target needs neither between two polls. So this keeps the bare
-//! socket, and a request makes hyper's state around it and drives it itself. reqwest speaks TLS and
-//! goes through proxies.
+//! socket. The usual request needs no more (`plain_exchange.rs`); any other makes hyper's state
+//! around it and drives it itself. reqwest speaks TLS and goes through proxies.
 
 use std::{
     future::Future,
@@ -28,6 +28,7 @@ use tower_service::Service as _;
 use url::Position;
 
 use super::{
+    resumed_socket::ResumedSocket,
     socket::Socket,
     transport::{BoxError, TransportError, TransportRequest},
 };
@@ -68,7 +69,7 @@ pub(crate) struct Exchange {
 /// The connection, polled by whoever waits for something that comes over it.
 struct Driven {
     /// None when it has ended.
-    connection: Option<Connection<TokioIo<Socket>, Full<Bytes>>>,
+    connection: Option<Connection<TokioIo<ResumedSocket>, Full<Bytes>>>,
 }
 
 impl Connector {
@@ -153,7 +154,7 @@ impl Exchange {
     /// # Errors
     /// What went wrong on the connection.
     pub(crate) async fn send(
-        socket: Socket,
+        socket: ResumedSocket,
         request: Request<Full<Bytes>>,
     ) -> hyper::Result<(Self, Response<Incoming>)> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
@@ -185,7 +186,8 @@ impl Exchange {
         self.driven.poll(&mut noop);
         let is_idle = matches!(self.sender.poll_ready(&mut noop), Poll::Ready(Ok(())));
         let parts = self.driven.connection?.into_parts();
-        (is_idle && parts.read_buf.is_empty()).then(|| parts.io.into_inner())
+        let is_idle = is_idle && parts.read_buf.is_empty();
+        parts.io.into_inner().into_socket().filter(|_| is_idle)
     }
 }
 
@@ -309,7 +311,7 @@ mod tests {
                 None => (Connector::new().connect(&self.url).await.unwrap(), false),
             };
             let request = request(&self.request()).unwrap();
-            let (mut exchange, mut answer) = Exchange::send(socket, request).await?;
+            let (mut exchange, mut answer) = Exchange::send(socket.into(), request).await?;
             let mut body = Vec::new();
             while let Some(chunk) = exchange.chunk(answer.body_mut()).await? {
                 body.extend_from_slice(&chunk);

@@ -22,9 +22,9 @@ struct Memory(Arc<Answering>);
 
 #[async_trait]
 impl Transport for Memory {
-    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: &TransportRequest) -> Result<TransportResponse, TransportError> {
         let cut = |what: &str| TransportError::Cut(what.into());
-        let answer = (self.0)(request.url).await;
+        let answer = (self.0)(request.url.clone()).await;
         let (status, body) = answer.ok_or_else(|| cut("the connection was closed"))?;
         let status = StatusCode::from_u16(status).map_err(|error| cut(&error.to_string()))?;
         Ok(TransportResponse {

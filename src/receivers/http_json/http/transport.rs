@@ -191,5 +191,5 @@ impl TransportError {
 #[async_trait]
 pub(crate) trait Transport: Send + Sync {
     /// Fetches once: no retry, no timeout. Dropping the future ends the request.
-    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError>;
+    async fn fetch(&self, request: &TransportRequest) -> Result<TransportResponse, TransportError>;
 }

@@ -68,7 +68,7 @@ impl AuthenticatedExchange<'_> {
         limit: Duration,
     ) -> Result<(TransportResponse, TransportRequest), ResponseError> {
         request.authenticate()?;
-        let answer = self.transport.fetch(request.clone());
+        let answer = self.transport.fetch(&request);
         let answer = in_time(answer, Instant::now() + limit).await;
         let answer = answer.ok_or(ResponseError::Timeout(self.limit))??;
         Ok((answer, request))

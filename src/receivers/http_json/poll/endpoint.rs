@@ -12,10 +12,7 @@ use std::{
 };
 
 use http::{HeaderMap, StatusCode};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
-};
+use tokio::time::Instant;
 
 use super::{
     asked::{AskedRequest, EndpointUrl, RequestValues},
@@ -24,6 +21,7 @@ use super::{
     failure::ResponseError,
     in_time::in_time,
     origin::Origin,
+    places::Places,
     receive::read_body,
     shown,
 };
@@ -66,8 +64,8 @@ pub(crate) struct ReceiverParts {
     pub(crate) memory: Arc<Allowance>,
     /// The memory of the texts of large bodies that are kept.
     pub(crate) kept: Arc<Allowance>,
-    /// One permit a request in flight.
-    pub(crate) limiter: Arc<Semaphore>,
+    /// One for each request in flight.
+    pub(crate) places: Arc<Places>,
     /// The time of day.
     pub(crate) clock: Clock,
     /// Counts requests.
@@ -252,7 +250,7 @@ impl EndpointPoller {
                 ..request
             })
         };
-        let (response, request) = self.fetch(request, order.instance, order.timeout).await?;
+        let (response, request) = self.fetch(request, order, order.timeout).await?;
         // Reading the response takes none of the node's time.
         self.read(response, request, order).await
     }
@@ -261,13 +259,12 @@ impl EndpointPoller {
     pub(super) async fn fetch(
         &self,
         request: impl FnOnce() -> Result<TransportRequest, ResponseError>,
-        instance: usize,
+        order: &AttemptRequest,
         limit: Duration,
     ) -> Result<(TransportResponse, TransportRequest), ResponseError> {
         let started = Instant::now();
-        let permit = timeout(limit, self.shared.limiter.acquire()).await;
-        let permit = permit.map_err(|_| ResponseError::Limiter)?;
-        let _permit = permit.map_err(|_| ResponseError::Limiter)?;
+        let place = self.shared.places.take(order.is_doubtful, limit).await;
+        let _place = place.ok_or(ResponseError::Limiter)?;
         let _in_flight = self.shared.telemetry.request();
         let request = request()?;
         let sent = Instant::now();
@@ -277,7 +274,7 @@ impl EndpointPoller {
             status: None,
             took: Duration::ZERO,
         });
-        let fetched = self.send(request, instance, started, limit).await;
+        let fetched = self.send(request, order.instance, started, limit).await;
         if let Some(noted) = noted {
             let answer = fetched.as_ref().ok();
             self.made().push(MadeRequest {
@@ -302,7 +299,7 @@ impl EndpointPoller {
         } = self.sites.at(instance);
         match auth {
             None => {
-                let response = in_time(transport.fetch(request.clone()), started + limit).await;
+                let response = in_time(transport.fetch(&request), started + limit).await;
                 Ok((response.ok_or(ResponseError::Timeout(limit))??, request))
             }
             // Boxed, since most targets need none.

@@ -261,7 +261,7 @@ impl Exchanges<'_> {
             .saturating_duration_since(Instant::now());
         let limit = self.order.timeout.min(left);
         let make = || Ok(request.clone());
-        let fetched = endpoint.fetch(make, self.order.instance, limit).await?;
+        let fetched = endpoint.fetch(make, self.order, limit).await?;
         let (response, request) = fetched;
         let response = endpoint.accepted(&request, response)?;
         let (headers, status) = (response.headers.clone(), response.status);

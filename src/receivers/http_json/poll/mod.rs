@@ -23,6 +23,7 @@ pub(super) mod poll_loop;
 pub(super) mod poll_state;
 mod receive;
 pub(super) mod origin;
+pub(super) mod places;
 mod round;
 pub(super) mod sample;
 pub(super) mod schedule;

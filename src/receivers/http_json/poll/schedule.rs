@@ -2,7 +2,8 @@
 //!
 //! The phase of a target within the interval comes from its name and is pinned to the wall
 //! clock (as in Prometheus), so that a fleet is spread, restarts keep the phase and nobody
-//! herds. The first poll comes sooner: a fresh collector shows data at once.
+//! herds. The first poll of a small fleet comes sooner: a fresh collector shows data at once. Its
+//! ticks then move to their phase little by little, so that no two polls are far apart.
 
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ const FIRST_POLLS_PER_SECOND: u32 = 50;
 /// the polls, and no node notices the grid.
 const SLOTS: u32 = 100;
 
+/// On its way to the grid, a tick is later than an interval after the one before it by this part of
+/// the interval.
+const STEP: u32 = 10;
+
 /// The ticks of one target.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
@@ -23,6 +28,8 @@ pub(crate) struct Schedule {
     due: Instant,
     /// The tick after the one that is due.
     following: Instant,
+    /// How much later the ticks still have to become to lie on the grid.
+    shift: Duration,
     missed: u64,
 }
 
@@ -44,8 +51,8 @@ pub(crate) struct SchedulePlan<'a> {
 }
 
 impl Schedule {
-    /// The first tick is soon after `now`, which is `since_epoch` on the wall clock; all later
-    /// ones lie on the target's grid.
+    /// The first tick is soon after `now`, which is `since_epoch` on the wall clock. In a large
+    /// fleet it lies on the target's grid already; if not, later ones move there.
     pub(crate) fn new(plan: SchedulePlan<'_>, now: Instant, since_epoch: Duration) -> Self {
         let Timing {
             interval,
@@ -53,21 +60,42 @@ impl Schedule {
             targets,
         } = plan.timing;
         let targets = u32::try_from(targets).unwrap_or(u32::MAX);
-        let ramp = (Duration::from_secs(1) * targets / FIRST_POLLS_PER_SECOND).min(interval);
-        // One target alone waits for nobody.
-        let ramp = if targets <= 1 {
-            Duration::ZERO
-        } else {
-            ramp.mul_f64(fraction(plan.name))
+        let ramp = Duration::from_secs(1) * targets / FIRST_POLLS_PER_SECOND;
+        let first = match ramp {
+            // One target alone waits for nobody.
+            _ if targets <= 1 => initial_delay,
+            // The first polls take an interval in any case, so each is made in its slot.
+            ramp if ramp >= interval => {
+                initial_delay + plan.until_tick(since_epoch + initial_delay)
+            }
+            ramp => initial_delay + ramp.mul_f64(fraction(plan.name)),
         };
-        let first = initial_delay + ramp;
-        let due = now + first;
-        Self {
+        Self::from(plan, now + first, since_epoch + first, 0)
+    }
+
+    /// A schedule whose first tick is `due`, which is `since_epoch` on the wall clock.
+    fn from(plan: SchedulePlan<'_>, due: Instant, since_epoch: Duration, missed: u64) -> Self {
+        let interval = plan.timing.interval;
+        let until_tick = plan.until_tick(since_epoch);
+        let mut schedule = Self {
             interval,
             due,
-            following: due + plan.until_later_tick(since_epoch + first),
-            missed: 0,
-        }
+            following: due,
+            shift: match until_tick < interval {
+                true => until_tick,
+                false => Duration::ZERO,
+            },
+            missed,
+        };
+        schedule.following = schedule.after_due();
+        schedule
+    }
+
+    /// The tick after the one that is due, a little closer to the grid.
+    fn after_due(&mut self) -> Instant {
+        let step = self.shift.min(self.interval / STEP);
+        self.shift -= step;
+        self.due + self.interval + step
     }
 
     /// Goes over to another plan: what was due stays due, unless the grid of the new one has a tick
@@ -76,10 +104,9 @@ impl Schedule {
         if plan.timing.interval == self.interval {
             return;
         }
-        self.interval = plan.timing.interval;
-        self.due = self.due.min(now + plan.until_tick(since_epoch));
-        let wait = self.due.saturating_duration_since(now);
-        self.following = self.due + plan.until_later_tick(since_epoch + wait);
+        let due = self.due.min(now + plan.until_tick(since_epoch));
+        let wait = due.saturating_duration_since(now);
+        *self = Self::from(plan, due, since_epoch + wait, self.missed);
     }
 
     /// Goes over to another plan with a first tick soon, as at the start.
@@ -111,25 +138,18 @@ impl Schedule {
         if now < self.following {
             return;
         }
-        let is_owed = self.following - self.due >= self.interval;
         let late = now - self.following;
         let passed = late.as_nanos() / self.interval.as_nanos().max(1);
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
-        self.missed += u64::from(passed) + u64::from(is_owed);
+        self.missed += u64::from(passed) + 1;
         self.due = self.following + self.interval * passed;
-        self.following = self.due + self.interval;
+        self.following = self.after_due();
     }
 
     /// The poll that was due has ended at `now`. Ticks that passed meanwhile are counted and
     /// left out: they never queue up.
     pub(crate) fn done(&mut self, now: Instant) {
-        // The first poll lies off the grid and may outlast the tick that follows it within an
-        // interval: that one was not owed.
-        let is_owed = self.following - self.due >= self.interval;
         self.due = self.following;
-        if self.due < now && !is_owed {
-            self.due += self.interval;
-        }
         if self.due < now {
             let late = now - self.due;
             let passed = late.as_nanos() / self.interval.as_nanos().max(1) + 1;
@@ -137,7 +157,7 @@ impl Schedule {
             self.missed += u64::from(passed);
             self.due += self.interval * passed;
         }
-        self.following = self.due + self.interval;
+        self.following = self.after_due();
     }
 }
 
@@ -155,15 +175,6 @@ impl SchedulePlan<'_> {
         let interval = self.timing.interval.as_nanos().max(1);
         let into = (moment.as_nanos() + interval - phase % interval) % interval;
         Duration::from_nanos(u64::try_from(interval - into).unwrap_or(u64::MAX))
-    }
-
-    /// The same to one that does not follow at once: nobody is polled twice in a moment.
-    fn until_later_tick(&self, moment: Duration) -> Duration {
-        let (gap, interval) = (self.until_tick(moment), self.timing.interval);
-        if gap < interval / 2 {
-            return gap + interval;
-        }
-        gap
     }
 }
 
@@ -235,12 +246,49 @@ mod tests {
         }
     }
 
+    /// How far each tick is from the one before it.
+    fn gaps(mut schedule: Schedule, ticks: usize) -> Vec<Duration> {
+        let mut gap = || {
+            let due = schedule.due();
+            schedule.begin(due);
+            schedule.done(due);
+            schedule.due() - due
+        };
+        (0..ticks).map(|_| gap()).collect()
+    }
+
+    #[test]
+    fn after_the_start_no_poll_is_far_from_the_one_before_it() {
+        for (targets, longest) in [
+            (1, INTERVAL * 11 / 10),
+            (50, INTERVAL * 11 / 10),
+            (1500, INTERVAL),
+        ] {
+            for node in 0..100 {
+                let start = Duration::from_millis(node * 777);
+                let schedule = schedule(&format!("node-{node}"), targets, Instant::now(), start);
+                let gaps = gaps(schedule, 20);
+                let near = |gap: &Duration| (INTERVAL..=longest).contains(gap);
+                assert!(gaps.iter().all(near), "{targets} targets: {gaps:?}");
+                assert!(gaps[10..].iter().all(|gap| *gap == INTERVAL), "{gaps:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_restart_keeps_the_phase() {
         let now = Instant::now();
+        for targets in [1, 100, 1000] {
+            restart(now, targets);
+        }
+    }
+
+    fn restart(now: Instant, targets: usize) {
         let due_after = |start: Duration| {
-            let mut schedule = schedule("node", 1000, now, start);
-            schedule.done(schedule.due());
+            let mut schedule = schedule("node", targets, now, start);
+            for _ in 0..=STEP {
+                schedule.done(schedule.due());
+            }
             (start + (schedule.due() - now)).as_millis() % INTERVAL.as_millis()
         };
         let (before, after) = (
@@ -304,8 +352,11 @@ mod tests {
         assert!(soon <= now + second * 2 && soon < due);
         schedule.follow(plan("node", INTERVAL * 4, 9), now, start);
         assert_eq!(schedule.due(), soon);
-        schedule.done(soon);
-        assert!(schedule.due() <= soon + INTERVAL * 6);
+        for _ in 0..=STEP {
+            let due = schedule.due();
+            schedule.done(due);
+            assert!(schedule.due() <= due + INTERVAL * 5);
+        }
         let into = (schedule.due() - now + start).as_millis() % (INTERVAL * 4).as_millis();
         let phase = plan("node", INTERVAL * 4, 9).phase() / 1_000_000;
         assert!(into.abs_diff(phase) <= 1, "{into} {phase}");

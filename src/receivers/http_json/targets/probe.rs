@@ -169,7 +169,7 @@ mod tests {
         let client = clients.for_probe(&endpoint.clone().into(), pinned.unwrap());
         let request = TransportRequest::get(endpoint.get().as_str());
         let client = client.unwrap();
-        let (answer, ()) = tokio::join!(client.fetch(request), async {
+        let (answer, ()) = tokio::join!(client.fetch(&request), async {
             tokio::select! {
                 accepted = listener.accept() => drop(accepted.unwrap()),
                 _ = elsewhere.accept() => panic!("it was asked again"),

@@ -59,7 +59,7 @@ async fn get(url: &str, max_redirects: usize) -> Result<TransportResponse, Trans
         memory: crate::pipeline::Allowance::new(100),
         ..TransportRequest::get(url)
     };
-    timeout(PATIENCE, client.fetch(request)).await.unwrap()
+    timeout(PATIENCE, client.fetch(&request)).await.unwrap()
 }
 
 fn redirect(to: &str) -> Vec<u8> {

@@ -15,7 +15,7 @@ struct Guarded {
 
 #[async_trait]
 impl Transport for Guarded {
-    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: &TransportRequest) -> Result<TransportResponse, TransportError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let sent = request.headers.get(AUTHORIZATION);
         Ok(match sent.is_some_and(|sent| sent == self.token) {

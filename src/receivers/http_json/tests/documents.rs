@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::*;
+use super::{super::poll::places::Places, *};
 use crate::pipeline::{Document, LARGE_BYTES, Reading};
 
 /// A large document at `/fast` at once, and a small one at `/slow` after three seconds.
@@ -10,7 +10,7 @@ struct FastAndSlow;
 
 #[async_trait]
 impl Transport for FastAndSlow {
-    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: &TransportRequest) -> Result<TransportResponse, TransportError> {
         let body = match request.url.path() {
             "/fast" => json!({ "v": vec![7; LARGE_BYTES] }).to_string(),
             _ => {
@@ -59,7 +59,7 @@ fn poller_of_both() -> (TargetPoller, Arc<Allowance>) {
             body_limit_bytes: 1024 * 1024,
             memory: Arc::clone(&memory),
             kept: Allowance::new(0),
-            limiter: Arc::new(Semaphore::new(8)),
+            places: Arc::new(Places::new(8)),
             clock,
             telemetry: endpoint.shared.telemetry.clone(),
             keeps_text: false,

@@ -42,7 +42,7 @@ async fn dropped_anywhere(open: bool) {
         }
         drop(polled);
         assert_eq!(lab.in_flight(), 0, "after {steps} steps");
-        assert_eq!(poller.endpoints[0].shared.limiter.available_permits(), 8);
+        assert_eq!(poller.endpoints[0].shared.places.free(), 8);
         lab.now(|_| Reply::Good);
         // Every breaker that has opened in between has expired.
         advance(Duration::from_secs(31)).await;

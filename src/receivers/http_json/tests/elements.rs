@@ -42,7 +42,7 @@ impl ElementServer {
 
 #[async_trait]
 impl Transport for ElementServer {
-    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: &TransportRequest) -> Result<TransportResponse, TransportError> {
         let path = request.url.path().to_owned();
         let said = (self.script.lock().unwrap())(&path);
         self.asked.lock().unwrap().push(path);

@@ -7,7 +7,7 @@ use ::http::header;
 use super::*;
 use crate::{
     client::auth::Authenticators,
-    receivers::network::Network,
+    receivers::{http_json::poll::places::Places, network::Network},
     resilience::{caution::Heard, per_instance::PerInstance, retry, state::BreakerState},
     telemetry::target_metrics::MetricsLevel,
 };
@@ -106,7 +106,7 @@ impl ScriptedServer {
 
 #[async_trait]
 impl Transport for ScriptedServer {
-    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: &TransportRequest) -> Result<TransportResponse, TransportError> {
         let tag = request.headers.get(header::IF_NONE_MATCH);
         let sent = Sent {
             at: self.begun.elapsed(),
@@ -203,7 +203,7 @@ fn shared(concurrency: usize, clock: &Clock, telemetry: &ReceiverTelemetry) -> A
         body_limit_bytes: 1024,
         memory: Allowance::new(u64::MAX),
         kept: Allowance::new(u64::MAX),
-        limiter: Arc::new(Semaphore::new(concurrency)),
+        places: Arc::new(Places::new(concurrency)),
         clock: clock.clone(),
         telemetry: telemetry.clone(),
         keeps_text: true,

@@ -35,7 +35,7 @@ impl PagedServer {
 
 #[async_trait]
 impl Transport for PagedServer {
-    async fn fetch(&self, request: TransportRequest) -> Result<TransportResponse, TransportError> {
+    async fn fetch(&self, request: &TransportRequest) -> Result<TransportResponse, TransportError> {
         let query = request.url.query().map(|query| format!("?{query}"));
         let path = format!("{}{}", request.url.path(), query.unwrap_or_default());
         let before = self.asked().len();
