@@ -59,6 +59,8 @@ struct Slot {
     made: [bool; 3],
     /// The number of points in the last collection, which the SDK still holds, and in the next one.
     points: [usize; 2],
+    /// Stands for the series of the last collection. 0 if there may have been others in the next.
+    series: u64,
     /// The most points that the SDK holds.
     max_series: usize,
 }
@@ -90,11 +92,15 @@ impl Points {
 
     /// Passes the points of a slot to `observe`. The points are sorted at this time.
     fn observe(&self, slot: u32, observe: impl Fn(&Point)) {
-        let points = self.lock();
-        let first = points.partition_point(|point| point.slot < slot);
-        let own = points.iter().skip(first);
-        own.take_while(|point| point.slot == slot).for_each(observe);
+        of_slot(&self.lock(), slot).for_each(observe);
     }
+}
+
+/// The points of a slot, of points that are sorted.
+fn of_slot(points: &[Point], slot: u32) -> impl Iterator<Item = &Point> {
+    let first = points.partition_point(|point| point.slot < slot);
+    let own = points.iter().skip(first);
+    own.take_while(move |point| point.slot == slot)
 }
 
 impl Provider {
@@ -137,6 +143,7 @@ impl Provider {
                 id,
                 made: [false; 3],
                 points: [0; 2],
+                series: 0,
                 max_series: instrument.max_series,
             }
         });
@@ -203,9 +210,9 @@ impl Provider {
 
     /// Collects the added values, which are removed, and all histograms.
     pub(super) fn collect(&mut self) -> ResourceMetrics {
-        self.make_room();
         self.most_points = self.most_points.max(self.points.lock().len());
         self.sort_points();
+        self.make_room();
         let metrics = self.read();
         // Their memory is freed as well: between two polls of a target there are polls of all
         // others.
@@ -240,8 +247,8 @@ impl Provider {
     /// SDK counts both, and folds everything above its limit into one meaningless point. Twice the
     /// room for each instrument would be allocated at once.
     fn make_room(&mut self) {
-        let is_full = |slot: &Slot| slot.points.iter().sum::<usize>() > slot.max_series;
-        if self.slots.values().any(is_full) {
+        let has_changed = self.note_series();
+        if has_changed {
             let points = std::mem::take(&mut *self.points.lock());
             self.read();
             *self.points.lock() = points;
@@ -250,6 +257,32 @@ impl Provider {
             slot.points = [slot.points[1], 0];
         }
     }
+
+    /// Notes which series come next. Says whether they and those of the last collection are too many
+    /// of an instrument. Most instruments have the same series as ever, however little room there
+    /// is, and to collect twice would cost as much as all else that is done for a poll.
+    fn note_series(&mut self) -> bool {
+        let points = self.points.lock();
+        let mut is_full = false;
+        for slot in self.slots.values_mut() {
+            let [last, next] = slot.points;
+            // Only where there is too little room for twice as many it matters which they are.
+            let series = match 2 * last.max(next) > slot.max_series {
+                true => series(of_slot(&points, slot.id), &self.hashing),
+                false => 0,
+            };
+            let is_same = last == next && slot.series == series && series != 0;
+            is_full |= last + next > slot.max_series && !is_same;
+            slot.series = series;
+        }
+        is_full
+    }
+}
+
+/// Stands for the series of these points, in any order.
+fn series<'p>(points: impl Iterator<Item = &'p Point>, hashing: &SeriesHashing) -> u64 {
+    let hashes = points.map(|point| hashing.hash_one(&point.attributes));
+    hashes.fold(1, u64::wrapping_add)
 }
 
 /// A view that gives each instrument its own limit: the SDK allocates memory for the limit at once,
