@@ -144,10 +144,14 @@ impl TargetInstruments {
         });
         let mut refused = before - readings.len();
         refused += self.put_counted(&mut readings);
-        let kind = |reading: &Reading| self.schema.kind(reading.instrument);
-        let (histograms, mut points): (Vec<_>, Vec<_>) = readings
-            .into_iter()
-            .partition(|reading| kind(reading) == Some(InstrumentKind::Histogram));
+        let is_observed = |reading: &Reading| {
+            self.schema.kind(reading.instrument) == Some(InstrumentKind::Histogram)
+        };
+        // Most targets have none, and nothing needs to be moved.
+        let (histograms, mut points) = match readings.iter().any(is_observed) {
+            true => readings.into_iter().partition(is_observed),
+            false => (Vec::new(), readings),
+        };
         refused += self.record(&histograms);
         let before = points.len();
         points.retain(|reading| self.has_room(reading.instrument));

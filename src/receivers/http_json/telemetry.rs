@@ -168,10 +168,14 @@ impl ReceiverTelemetry {
         error_type: Option<ErrorType>,
     ) {
         let method = KeyValue::new(names::HTTP_REQUEST_METHOD, method.name());
-        let mut attributes = vec![method];
-        attributes.extend(endpoint.attributes());
-        attributes.extend(error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.name())));
-        self.requests.record(took.as_secs_f64(), &attributes);
+        let ([id, path], took) = (endpoint.attributes(), took.as_secs_f64());
+        match error_type {
+            None => self.requests.record(took, &[method, id, path]),
+            Some(kind) => {
+                let kind = KeyValue::new(names::ERROR_TYPE, kind.name());
+                self.requests.record(took, &[method, id, path, kind]);
+            }
+        }
     }
 
     /// Records the result of one endpoint of a poll.

@@ -259,10 +259,8 @@ mod tests {
         time::timeout,
     };
 
-    use super::{
-        super::connection::{self, Exchange},
-        *,
-    };
+    use super::*;
+    use crate::receivers::http_json::http::connection::{self, Exchange};
 
     /// What an answer came to: its status, headers and body, and whether the socket is kept.
     type Got = Result<(StatusCode, HeaderMap, Vec<u8>, bool), String>;

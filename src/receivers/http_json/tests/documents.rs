@@ -2,8 +2,11 @@
 
 use serde_json::json;
 
-use super::{super::poll::places::Places, *};
-use crate::pipeline::{Document, LARGE_BYTES, Reading};
+use super::*;
+use crate::{
+    pipeline::{Document, LARGE_BYTES, Reading},
+    receivers::http_json::poll::places::Places,
+};
 
 /// A large document at `/fast` at once, and a small one at `/slow` after three seconds.
 struct FastAndSlow;

@@ -7,9 +7,9 @@ use super::{
     *,
 };
 
-/// 3,000 hosts, 1,024 places and an interval of 10 s, divided by five.
-const HOSTS: usize = 600;
-const PLACES: usize = 205;
+/// 3,000 hosts, 1,024 places and an interval of 10 s, divided by ten.
+const HOSTS: usize = 300;
+const PLACES: usize = 102;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// The wake grid: one percent of the interval.
 const GRID: Duration = Duration::from_millis(100);
