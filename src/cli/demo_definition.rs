@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::{
@@ -14,9 +16,10 @@ use super::{
 };
 use crate::{
     config::{self, Config},
-    definition::{Endpoint, Method, Parameters, RenderedRequest, Scope},
+    definition::{Definition, Endpoint, Method, Parameters, RenderError, RequestElement, Scope},
     http::{ClientLimits, Listeners, Request, Response, Route, ServerConfig},
-    pipeline::Components,
+    pipeline::{Body, BodyPart, Components},
+    receivers::{self, SavedPage},
     runtime::{Clock, Tasks},
     telemetry::Meter,
     yaml::Diagnostics,
@@ -25,11 +28,14 @@ use crate::{
 /// What a parameter is that the definition leaves to the receiver.
 const ANY: &str = "demo";
 
-/// An endpoint that is served.
+/// An answer that is served.
 struct Served {
     method: http::Method,
-    request: RenderedRequest,
+    /// Path and query.
+    path: String,
+    request_body: Bytes,
     content_type: &'static str,
+    link: Option<HeaderValue>,
     body: MovingBody,
 }
 
@@ -79,39 +85,90 @@ pub(super) async fn demo(
     .await
 }
 
-/// The endpoints that have a body, with their requests.
+/// What is saved of each endpoint, with the requests for it.
 fn served(recorded: &Recorded, out: &mut Output) -> Result<Vec<Served>, CommandError> {
     let definition = &recorded.definition;
     let parameters: Parameters = serde_json::from_value(parameters(recorded).into())?;
-    let labels = BTreeMap::new();
-    let scope = Scope {
-        labels: &labels,
-        parameters: &parameters,
-        defaults: &definition.parameters,
-        element: None,
-        since_epoch: Duration::ZERO,
-    };
+    let poll = receivers::sample(definition, recorded.answers.clone(), &Clock::System);
     let mut served = Vec::new();
-    let endpoints = definition.endpoints.iter().enumerate();
-    for ((index, endpoint), body) in endpoints.zip(&recorded.bodies) {
-        let request = endpoint.request.render(&scope);
-        match (request, body) {
-            (Ok(request), Some(body)) => served.push(Served {
-                method: Method::into(endpoint.request.method),
-                request,
-                content_type: content_type(endpoint),
-                body: MovingBody::new(definition, index, body),
-            }),
-            (Err(error), _) => {
-                out.line(format_args!(
-                    "The endpoint {} is not served: {error}.",
-                    endpoint.id
-                ));
+    let endpoints = definition.endpoints.iter().zip(&poll.endpoints);
+    for (index, (endpoint, polled)) in endpoints.enumerate() {
+        let id = &endpoint.id;
+        if let Some(failure) = polled.failure() {
+            match &*failure.message {
+                receivers::NO_SAVED_BODY => {
+                    out.line(format_args!("The tests have no body of {id}."));
+                }
+                message => out.line(format_args!("The endpoint {id} is not served: {message}.")),
             }
-            (_, None) => out.line(format_args!("The tests have no body of {}.", endpoint.id)),
+        }
+        for answer in polled.body().map(answers).unwrap_or_default() {
+            let of = Of {
+                definition,
+                index,
+                endpoint,
+            };
+            match of.serve(&answer, &parameters) {
+                Ok(pages) => served.extend(pages),
+                Err(error) => out.line(format_args!("The endpoint {id} is not served: {error}.")),
+            }
         }
     }
     Ok(served)
+}
+
+/// One answer: its pages, and the element that it was requested for.
+struct Answer {
+    pages: Vec<Bytes>,
+    element: Option<Arc<RequestElement>>,
+}
+
+fn answers(body: &Body) -> Vec<Answer> {
+    let Some(parts) = body.parts() else {
+        return vec![Answer {
+            pages: vec![body.raw.clone()],
+            element: None,
+        }];
+    };
+    let answers = parts.chunk_by(|one, other| one.group == other.group);
+    let answer = |parts: &[BodyPart]| Answer {
+        pages: parts.iter().map(|part| part.raw.clone()).collect(),
+        element: parts.first().and_then(|part| part.element.clone()),
+    };
+    answers.map(answer).collect()
+}
+
+/// An endpoint of a definition.
+struct Of<'d> {
+    definition: &'d Definition,
+    index: usize,
+    endpoint: &'d Endpoint,
+}
+
+impl Of<'_> {
+    /// The pages of an answer, with their requests.
+    fn serve(&self, answer: &Answer, parameters: &Parameters) -> Result<Vec<Served>, RenderError> {
+        let labels = BTreeMap::new();
+        let scope = Scope {
+            labels: &labels,
+            parameters,
+            defaults: &self.definition.parameters,
+            element: answer.element.as_deref(),
+            since_epoch: Duration::ZERO,
+        };
+        let request = self.endpoint.request.render(&scope)?;
+        let pages = receivers::saved_pages(self.endpoint, &request.path, &answer.pages);
+        let element = answer.element.as_ref();
+        let serve = |page: SavedPage| Served {
+            method: Method::into(self.endpoint.request.method),
+            path: page.path,
+            request_body: request.body.clone(),
+            content_type: content_type(self.endpoint),
+            link: page.link,
+            body: MovingBody::new(self.definition, self.index, &page.text, element),
+        };
+        Ok(pages.into_iter().map(serve).collect())
+    }
 }
 
 /// A value for each parameter that has none.
@@ -137,7 +194,7 @@ async fn serve(served: Vec<Served>, tasks: &Tasks) -> Result<String, CommandErro
     let mut listeners = Listeners::new(ClientLimits::default(), &meter);
     let mut by_path: BTreeMap<String, Vec<Served>> = BTreeMap::new();
     for one in served {
-        let path = one.request.path.split('?').next().unwrap_or_default();
+        let path = one.path.split('?').next().unwrap_or_default();
         by_path.entry(path.to_owned()).or_default().push(one);
     }
     let begun = Instant::now();
@@ -160,23 +217,19 @@ async fn serve(served: Vec<Served>, tasks: &Tasks) -> Result<String, CommandErro
     Ok(address.unwrap_or_default())
 }
 
-/// The answer of the endpoint that is meant: several may have one path.
-fn answer(endpoints: &[Served], request: &Request, elapsed: Duration) -> Response {
+/// The answer that is meant: several may have one path.
+fn answer(all: &[Served], request: &Request, elapsed: Duration) -> Response {
     let is_asked = |one: &&Served| {
-        let query = one
-            .request
-            .path
-            .split_once('?')
-            .map_or("", |(_, query)| query);
-        query == request.query && one.request.body == request.body
+        let query = one.path.split_once('?').map_or("", |(_, query)| query);
+        query == request.query && one.request_body == request.body
     };
-    match endpoints
-        .iter()
-        .find(is_asked)
-        .or_else(|| endpoints.first())
-    {
-        Some(one) => Response::new(one.content_type, one.body.after(elapsed)),
-        None => Response::text("").with_status(http::StatusCode::NOT_FOUND),
+    let Some(one) = all.iter().find(is_asked).or_else(|| all.first()) else {
+        return Response::text("").with_status(http::StatusCode::NOT_FOUND);
+    };
+    let response = Response::new(one.content_type, one.body.after(elapsed));
+    match &one.link {
+        Some(link) => response.with_header(http::header::LINK, link.clone()),
+        None => response,
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Derivation {
     pub name: Arc<str>,
     /// The most requests of a poll.
     pub max: usize,
+    /// Whether it is a fact that there are none.
+    pub is_optional: bool,
     /// What requests and attributes need of an element.
     pub(super) needs: ElementNeeds,
 }
@@ -44,7 +46,10 @@ impl Derivation {
         let found = self.path.elements(document, self.max, &steps)?;
         let mut all = FoundElements {
             over: found.total - found.hits.len(),
-            gap: match found.total == 0 && self.path.misses(document, &steps)? {
+            gap: match found.total == 0
+                && !self.is_optional
+                && self.path.misses(document, &steps)?
+            {
                 true => Some(self.gap(document, &steps)),
                 false => None,
             },
@@ -106,28 +111,34 @@ mod tests {
     fn elements_are_found_and_counted() {
         let mut needs = ElementNeeds::default();
         needs.member(Some("id"));
-        let derivation = Derivation {
+        let mut derivation = Derivation {
             parent: 0,
             path: Path::parse("$.apps").unwrap(),
             name: "app".into(),
             max: 2,
+            is_optional: false,
             needs,
         };
-        let find = |document: Value| derivation.find(&document, 100).unwrap();
-        let found =
-            find(json!({"apps": [{"id": 1, "x": 2}, {"id": {"x": "y".repeat(20_000)}}, {}]}));
+        let find =
+            |derivation: &Derivation, document: Value| derivation.find(&document, 100).unwrap();
+        let found = find(
+            &derivation,
+            json!({"apps": [{"id": 1, "x": 2}, {"id": {"x": "y".repeat(20_000)}}, {}]}),
+        );
         let first = RequestElement {
             key: "0".to_owned(),
             value: json!({"id": 1}),
         };
         assert_eq!(found.elements, [Arc::new(first)]);
         assert_eq!((found.over, found.too_large), (1, 1));
-        assert_eq!(find(json!({"apps": []})).gap, None);
-        let missing = find(json!({"app": [1]}));
+        assert_eq!(find(&derivation, json!({"apps": []})).gap, None);
+        let missing = find(&derivation, json!({"app": [1]}));
         let gap = "$.apps: no `apps`; did you mean `app`?";
         assert_eq!(missing.gap.as_deref(), Some(gap));
         let all = missing.and(&found, 2).and(&found, 2).and(&found, 2);
         assert_eq!((all.elements.len(), all.over, all.too_large), (2, 4, 3));
         assert_eq!(all.gap, None);
+        derivation.is_optional = true;
+        assert_eq!(find(&derivation, json!({"app": [1]})).gap, None);
     }
 }

@@ -71,6 +71,7 @@ impl Compiler<'_, '_> {
             path: path?,
             name: name.into(),
             max,
+            is_optional: file.optional,
             needs,
         })
     }

@@ -18,4 +18,8 @@ pub struct DerivationFile {
     /// The most requests of a poll: 100 if not given, at most 1000. That there are more elements is
     /// a problem.
     pub max: Option<usize>,
+    /// Whether it is a fact that the path finds nothing, for example because a filter chooses none:
+    /// no requests, and no failure. An empty array or object is one anyway.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }

@@ -10,7 +10,7 @@ pub use contract::{
     BuiltReceiver, NextReceiver, Receiver, ReceiverChange, ReceiverConfig, ReceiverContext,
     ReceiverType,
 };
-pub use http_json::{NO_SAVED_BODY, SavedAnswer, sample};
+pub use http_json::{NO_SAVED_BODY, SavedAnswer, SavedPage, sample, saved_pages};
 pub use network::{Answering, Network};
 
 use crate::settings::TargetUrl;

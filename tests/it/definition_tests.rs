@@ -234,6 +234,87 @@ pipelines/z.test.yaml: all: ok, 5 points
     }
 }
 
+const SEVERAL: &str = r#"
+endpoints:
+  apps: { path: /apps, pages: { next: $.next } }
+  jobs: { path: "/apps/${app:id}/jobs", for_each: { endpoint: apps, path: $.apps, as: app } }
+  up: { path: /up }
+metrics:
+  - { name: apps, instrument: gauge, endpoint: apps, count: "$.apps[*]" }
+  - { name: jobs, instrument: counter, endpoint: jobs, value: $.jobs, attributes: { app: "app:$.name" } }
+  - { name: up, instrument: gauge, endpoint: up, value: $.up, optional: true }
+"#;
+
+#[test]
+fn a_body_has_pages_and_answers_for_elements() {
+    let tests = r#"
+tests:
+  - name: two pages
+    bodies:
+      apps:
+        pages:
+          - '{"apps": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}], "next": "/apps?page=2"}'
+          - json: { apps: [{ id: 3, name: c }] }
+      jobs: { for_each: ['{"jobs": 5}', null, { json: { jobs: 7 } }] }
+    points:
+      - apps 3
+      - jobs{app="a"} 5
+      - jobs{app="c"} 7
+  - name: others than there are elements
+    bodies:
+      apps: '{"apps": [{"id": 1, "name": "a"}]}'
+      jobs: { for_each: ['{"jobs": 5}', '{"jobs": 6}'] }
+    points: [apps 1]
+  - name: elements of nothing
+    bodies: { jobs: { for_each: [] } }
+    points: []
+"#;
+    let folder_of = folder(SEVERAL, tests);
+    let output = test(folder_of.path(), &[]);
+    let expected = r#"pipelines/d.test.yaml: two pages: ok, 3 points
+pipelines/d.test.yaml: others than there are elements: 1 difference
+  pipelines/d.test.yaml:17:7: the body of `jobs` cannot be read: it has 2 answers, and `apps` has another number of elements for it: 1
+pipelines/d.test.yaml: elements of nothing: 1 difference
+  pipelines/d.test.yaml:20:15: the body of `jobs` cannot be read: it is requested for elements of `apps`, of which no body is saved
+3 tests, 2 failed
+"#;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), expected));
+
+    let wrong = r#"
+tests:
+  - name: wrong
+    bodies:
+      apps: { for_each: ["{}"] }
+      jobs: { pages: ["{}"] }
+      up: { pages: ["{}"] }
+    points: []
+  - name: deep
+    bodies:
+      apps: { pages: [{ pages: ["{}"] }] }
+      jobs: { for_each: [{ pages: ["{}"] }] }
+      up: { file: a.json, json: 1 }
+    points: []
+"#;
+    let folder_of = folder(SEVERAL, wrong);
+    let output = test(folder_of.path(), &[]);
+    let expected = r#"pipelines/d.test.yaml: cannot be run
+  pipelines/d.test.yaml:13:11: tests::1::bodies::up: a body has one of `file`, `json`, `pages` and `for_each`
+1 test, 1 failed
+"#;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), expected));
+    let folder_of = folder(SEVERAL, &wrong.replace("file: a.json, ", ""));
+    let output = test(folder_of.path(), &[]);
+    let expected = r#"pipelines/d.test.yaml: cannot be run
+  pipelines/d.test.yaml:5:7: tests::0::bodies::apps: `apps` is requested once: its endpoint has no `for_each`
+  pipelines/d.test.yaml:6:7: tests::0::bodies::jobs: `jobs` is requested for each element of `apps`: write `for_each: [BODY, …]`
+  pipelines/d.test.yaml:7:7: tests::0::bodies::up: `up` has one page: its endpoint has no `pages`
+  pipelines/d.test.yaml:11:7: tests::1::bodies::apps: expected one body: a text, `{file: PATH}` or `{json: …}`
+  pipelines/d.test.yaml:12:7: tests::1::bodies::jobs: `jobs` has one page: its endpoint has no `pages`
+1 test, 1 failed
+"#;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), expected));
+}
+
 #[test]
 fn the_tests_of_the_built_in_definitions_pass() {
     let all = stdout_of(&["test"], &[]);
@@ -360,12 +441,44 @@ async fn suggest_uses_the_credentials_of_a_receiver_and_says_what_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demo_of_a_definition_shows_its_series() {
+    let here = root();
+    // Both endpoints are a POST to one path, and each has its own answer.
+    let aria2 = ["aria2_transfers{", "aria2_transfer_size_bytes{"];
+    shows("aria2", &here, &aria2).await;
+    // Requests for each of the elements, and pages.
+    let spark = [
+        "spark_executor_time_seconds_total{",
+        "spark_job_task_active{",
+    ];
+    shows("spark", &here, &spark).await;
+    let tests = r#"
+tests:
+  - name: two pages
+    bodies:
+      apps:
+        pages:
+          - '{"apps": [{"id": 1, "name": "a"}], "next": "http://node.example/apps?page=2"}'
+          - '{"apps": [{"id": 3, "name": "c"}]}'
+      jobs: { for_each: ['{"jobs": 5}', '{"jobs": 7}'] }
+      up: '{"up": 1}'
+    points: []
+"#;
+    let folder = folder(SEVERAL, tests);
+    let several = [
+        "apps{target=\"d\"} 2",
+        "jobs_total{target=\"d\",app=\"c\"} ",
+    ];
+    shows("d", folder.path(), &several).await;
+}
+
+/// A demo in this folder has series that begin so, and nothing fails.
+async fn shows(name: &str, folder: &Path, series: &[&str]) {
     let [port, own] = [free_port(), free_port()];
     let [listen, telemetry] = [port, own].map(|port| format!("127.0.0.1:{port}"));
     let arguments = [
         "demo",
         "--definition",
-        "aria2",
+        name,
         "--interval",
         "1",
         "--listen",
@@ -374,18 +487,18 @@ async fn a_demo_of_a_definition_shows_its_series() {
         &telemetry,
     ];
     let _demo = Process::start(PROGRAM, |command, _| {
-        command.args(arguments).env_clear();
+        command.args(arguments).env_clear().current_dir(folder);
     });
     let url = format!("http://{listen}/metrics");
-    // Both endpoints are a POST to one path, and each has its own answer.
     let scrape = eventually("the series", PATIENCE, async || {
         let scrape = get(&url).await.ok()?.text().await.ok()?;
-        let has = |name: &str| scrape.lines().any(|line| line.starts_with(name));
-        (has("aria2_transfers{") && has("aria2_transfer_size_bytes{")).then_some(scrape)
+        let has = |begin: &&str| scrape.lines().any(|line| line.starts_with(*begin));
+        series.iter().all(has).then_some(scrape)
     })
     .await;
-    assert!(
-        scrape.contains("betanet_up{target=\"aria2\"} 1\n"),
-        "{scrape}"
-    );
+    let failed = scrape.lines().find(|line| {
+        line.starts_with("betanet_source_up{") && !line.ends_with(" 1")
+            || line.starts_with("betanet_mapping_problems_total{")
+    });
+    assert_eq!(failed, None, "{scrape}");
 }

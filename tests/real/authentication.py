@@ -34,6 +34,26 @@ new Provider(`http://127.0.0.1:${port}`, {
     revocation: { enabled: true, allowedPolicy: () => true }, devInteractions: { enabled: false },
   },
   ttl: { ClientCredentials: lifetime },
+}).on('grant.success', () => console.log('granted')).listen(port, '127.0.0.1');
+"""
+
+# As many targets as there are paths. It asks about each token once.
+FLEET = """
+import http from 'node:http';
+const [port, provider] = process.argv.slice(2);
+const tokens = new Map(), asked = new Set();
+const asks = async (token) => {
+  const headers = { authorization: `Basic ${btoa('api:hunter2-api')}` };
+  const answer = await fetch(`${provider}/token/introspection`, { method: 'POST', headers, body: new URLSearchParams({ token }) });
+  return (await answer.json()).active;
+};
+http.createServer(async (request, response) => {
+  if (request.url === '/asked') return response.end(`${asked.size}`);
+  const [, token] = (request.headers.authorization ?? '').split('Bearer ');
+  if (!tokens.has(token)) tokens.set(token, asks(token));
+  const accepted = await tokens.get(token);
+  if (accepted) asked.add(request.url);
+  response.writeHead(accepted ? 200 : 401).end('{"value": 3}');
 }).listen(port, '127.0.0.1');
 """
 
@@ -41,28 +61,31 @@ new Provider(`http://127.0.0.1:${port}`, {
 class Collector:
     """Our program, with one target, of which it sends what it found."""
 
-    def __init__(self, stand, name, url, definition, extension):
+    def __init__(self, stand, name, url, definition, extension, targets=1):
         self.name, self.stand = name, stand
         kind = extension.split(":", 1)[0].strip()
         self.pushed, self.log = stand.work / f"{name}.jsonl", stand.work / f"{name}.collector.log"
         path = stand.file(f"{name}.definition.yaml", definition)
+        urls = [url] if targets == 1 else [f"{url}/{number}" for number in range(targets)]
+        fleet = ", ".join(f"{{endpoint: '{of}', name: node{number or ''}}}" for number, of in enumerate(urls))
         self.config = stand.file(f"{name}.yaml", f"""
 extensions:
   {extension}
 receivers:
   http_json:
-    collection_interval: 1s
-    timeout: 900ms
+    auth: {{authenticator: {kind}}}
+    collection_interval: {1 if targets == 1 else 60}s
+    timeout: {900 if targets == 1 else 15000}ms
     retry: {{max_retries: 0}}
     target_metrics: detailed
     definition: '{path}'
-    targets: [{{endpoint: '{url}', name: node, auth: {{authenticator: {kind}}}}}]
+    targets: [{fleet}]
 exporters:
-  file: {{path: '{self.pushed}', flush_interval: 100ms}}
+  {f"file: {{path: '{self.pushed}', flush_interval: 100ms}}" if targets == 1 else "debug:"}
 service:
   extensions: [{kind}]
-  telemetry: {{logs: {{level: debug}}, metrics: {{level: none}}}}
-  pipelines: {{metrics: {{receivers: [http_json], exporters: [file]}}}}
+  telemetry: {{logs: {{level: {"debug" if targets == 1 else "error"}}}, metrics: {{level: none}}}}
+  pipelines: {{metrics: {{receivers: [http_json], exporters: [{"file" if targets == 1 else "debug"}]}}}}
 """)
 
     def __enter__(self):
@@ -201,6 +224,17 @@ def oauth2(stand):
             ours.makes(2)
             ours.shows_nothing("hunter2", *api.tokens)
     api.shutdown()
+    # Many that need a token at once.
+    many, said = 10_000, stand.work / f"{len(stand.started)}.log"
+    port, fleet = free_port(), free_port()
+    start(3600)
+    stand.start(node, stand.file("fleet.mjs", FLEET), fleet, f"http://127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{fleet}"
+    stand.answers(f"{url}/asked")
+    extension = f"oauth2client: {{client_id: collector, client_secret: hunter2-collector, token_url: 'http://127.0.0.1:{port}/token', scopes: [metrics.read]}}"
+    with Collector(stand, "oauth2-many", url, value(), extension, many):
+        until(f"{many} targets were asked", lambda: json.loads(get(f"{url}/asked")) == many, 300)
+    equal("tokens", said.read_text().count("granted"), 1)
 
 
 # Digests

@@ -19,7 +19,7 @@ def opener(url):
     request = urllib.request.Request(f"{url}/api/v2/auth/login", form, {"Referer": url})
     with opener.open(request, timeout=10) as answer:
         equal("log-in", answer.read(), b"Ok.")
-    return opener, {cookie.name: cookie.value for cookie in cookies}
+    return opener
 
 
 def start(stand):
@@ -31,7 +31,7 @@ Accepted=true
 [Preferences]
 WebUI\\Address=127.0.0.1
 WebUI\\Port={port}
-WebUI\\CSRFProtection=false
+WebUI\\LocalHostAuth=true
 [BitTorrent]
 Session\\Port={peers}
 Session\\Interface=lo
@@ -61,12 +61,11 @@ def add(stand, client, url):
 
 def test(stand):
     url = start(stand)
-    client, cookies = opener(url)
+    client = opener(url)
     add(stand, client, url)
     ask = lambda path: json.loads(client.open(f"{url}/api/v2/{path}", timeout=10).read())
     until("the torrent is checked", lambda: ask("torrents/info")[0]["progress"] == 1)
-    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    found = stand.poll(url, receiver=f"headers: {{ Cookie: '{cookie}' }}")
+    found = stand.poll(url, session=f"{{login: {{path: /api/v2/auth/login, body: {{form: {{username: admin, password: {PASSWORD}}}}}}}}}")
     (torrent,) = ask("torrents/info")
     equal("size", found["qbittorrent.torrent.size{torrent=hello.txt}"], torrent["size"])
     equal("share", found["qbittorrent.torrent.done{torrent=hello.txt}"], torrent["progress"])

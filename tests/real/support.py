@@ -28,9 +28,9 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def until(what, attempt):
+def until(what, attempt, patience=PATIENCE):
     """Repeats `attempt` until it gives something."""
-    end, last = time.monotonic() + PATIENCE, None
+    end, last = time.monotonic() + patience, None
     while time.monotonic() < end:
         try:
             if given := attempt():
@@ -38,7 +38,7 @@ def until(what, attempt):
         except (OSError, ValueError, LookupError) as error:
             last = error
         time.sleep(0.1)
-    raise Failure(f"{what}: not within {PATIENCE} s ({last})")
+    raise Failure(f"{what}: not within {patience} s ({last})")
 
 
 def get(url, data=None, headers=None):
@@ -75,11 +75,10 @@ class Stand:
 
     def install(self, *packages):
         """Unpacks Debian packages, with what they need and this machine has not."""
-        plan = subprocess.run(
-            ["apt-get", "-s", "install", "--no-install-recommends", *packages],
-            capture_output=True, text=True, check=True,
-        ).stdout
-        wanted = sorted({line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")} | set(packages))
+        plan = subprocess.run(["apt-get", "-s", "install", "--no-install-recommends", *packages], capture_output=True, text=True)
+        if plan.returncode != 0:
+            raise Failure(f"apt-get finds no way to {' '.join(packages)}; try: apt-get update\n{plan.stderr}")
+        wanted = sorted({line.split()[1] for line in plan.stdout.splitlines() if line.startswith("Inst ")} | set(packages))
         if self.packages.is_file() and self.packages.read_text().split() == wanted:
             return
         shutil.rmtree(self.root, ignore_errors=True)
@@ -147,23 +146,25 @@ class Stand:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
-    def poll(self, url, definition=None, wanted=(), receiver="", more=""):
+    def poll(self, url, definition=None, wanted=(), receiver="", session=None):
         """The points that our program sends of `url`, as `metric{key=value}: number`. It waits for
-        two polls that give everything, and for the metrics `wanted`."""
+        two polls that give everything, and for the metrics `wanted`. `session` are the keys of the
+        extension that logs in."""
         definition = definition or self.name
         pushed = self.work / "pushed.jsonl"
         pushed.unlink(missing_ok=True)
         config = self.file("collector.yaml", f"""
-{more}
+{f"extensions: {{session: {session}}}" if session else ""}
 receivers:
   http_json:
     collection_interval: 500ms
     definition: {definition}
-    {receiver}
+    {"auth: {authenticator: session}" if session else receiver}
     targets: [{{endpoint: '{url}', name: {self.name}}}]
 exporters:
   file: {{path: '{pushed}', flush_interval: 100ms}}
 service:
+  extensions: [{"session" if session else ""}]
   telemetry: {{metrics: {{level: none}}}}
   pipelines: {{metrics: {{receivers: [http_json], exporters: [file]}}}}
 """)

@@ -45,8 +45,8 @@ def test(stand):
     url = start(stand)
     remote(stand, "--add", torrent(stand))
     until("the torrent is checked", lambda: "100%" in remote(stand, "--list"))
-    headers = ", ".join(f"{name}: '{value}'" for name, value in session(url).items())
-    found = stand.poll(url, receiver=f"headers: {{ {headers} }}")
+    name = "X-Transmission-Session-Id"
+    found = stand.poll(url, session=f"{{token: {{header_of_answer: {name}, header: {name}}}, renew_on: [409]}}")
     shown = remote(stand, "--torrent", "1", "--info")
     size = re.search(r"Total size: ([\d.]+) kB", shown).group(1)
     of = "{torrent=hello.txt"

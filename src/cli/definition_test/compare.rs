@@ -39,10 +39,9 @@ struct FoundProblem {
     detail: String,
 }
 
-/// Maps the bodies of one test.
-pub(super) fn poll(definition: &Definition, bodies: Vec<Option<Vec<u8>>>) -> Found {
-    let answers = bodies.into_iter().map(|body| body.map(SavedAnswer::Whole));
-    let mut poll = receivers::sample(definition, answers.collect(), &Clock::System);
+/// Maps what is saved for one test.
+pub(super) fn poll(definition: &Definition, answers: Vec<Option<SavedAnswer>>) -> Found {
+    let mut poll = receivers::sample(definition, answers, &Clock::System);
     let readings = mapping::map(definition, &mut poll);
     let problem = |problem: &crate::pipeline::Problem| {
         let hint = mapping::explain(definition, &poll, problem);

@@ -114,7 +114,8 @@ impl Reason {
     }
 }
 
-/// A saved body: a text, `{file: PATH}` or `{json: …}`.
+/// What is saved of an endpoint: a text, `{file: PATH}`, `{json: …}`, `{pages: […]}` or
+/// `{for_each: […]}`.
 #[derive(Debug)]
 pub(super) enum SavedBody {
     /// As it is.
@@ -123,6 +124,10 @@ pub(super) enum SavedBody {
     File(String),
     /// As a JSON document.
     Json(serde_json::Value),
+    /// The pages of one answer.
+    Pages(Vec<SavedBody>),
+    /// An answer for each element, in their order; none for a request that failed.
+    ForEach(Vec<Option<SavedBody>>),
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -132,6 +137,11 @@ struct BodyMap {
     file: Option<String>,
     /// The body as a JSON document.
     json: Option<serde_json::Value>,
+    /// The bodies of the pages, if the endpoint has `pages`.
+    pages: Option<Vec<SavedBody>>,
+    /// The body for each element, if the endpoint has `for_each`: in the order in which the body of
+    /// the other endpoint has the elements, and `null` for a request that failed.
+    for_each: Option<Vec<Option<SavedBody>>>,
 }
 
 struct BodyVisitor;
@@ -140,7 +150,7 @@ impl<'de> de::Visitor<'de> for BodyVisitor {
     type Value = SavedBody;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, {file: PATH} or {json: …}")
+        f.write_str("a text, {file: PATH}, {json: …}, {pages: […]} or {for_each: […]}")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<SavedBody, E> {
@@ -149,10 +159,19 @@ impl<'de> de::Visitor<'de> for BodyVisitor {
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<SavedBody, A::Error> {
         let map = BodyMap::deserialize(MapAccessDeserializer::new(map))?;
-        match (map.file, map.json) {
-            (Some(file), None) => Ok(SavedBody::File(file)),
-            (None, Some(json)) => Ok(SavedBody::Json(json)),
-            _ => Err(de::Error::custom("a body has either a `file` or a `json`")),
+        let mut given = [
+            map.file.map(SavedBody::File),
+            map.json.map(SavedBody::Json),
+            map.pages.map(SavedBody::Pages),
+            map.for_each.map(SavedBody::ForEach),
+        ]
+        .into_iter()
+        .flatten();
+        match (given.next(), given.next()) {
+            (Some(body), None) => Ok(body),
+            _ => Err(de::Error::custom(
+                "a body has one of `file`, `json`, `pages` and `for_each`",
+            )),
         }
     }
 }
@@ -171,7 +190,8 @@ impl JsonSchema for SavedBody {
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let map = generator.subschema_for::<BodyMap>();
         schemars::json_schema!({
-            "description": "The body as a text, `{file: PATH}` or `{json: …}`.",
+            "description": "The body as a text, `{file: PATH}` or `{json: …}`; `{pages: […]}` and \
+                            `{for_each: […]}` where there are several.",
             "anyOf": [{ "type": "string" }, map],
         })
     }

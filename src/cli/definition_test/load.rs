@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     cli::CommandError,
-    definition::{self, BUILTIN, Definition},
+    definition::{self, BUILTIN, Definition, Endpoint},
+    pipeline::BodyPart,
+    receivers::SavedAnswer,
     runtime::{read_input, text_of},
     yaml::{self, Cursor, Diagnostics, Node, list, nearest},
 };
@@ -35,8 +37,8 @@ pub(super) struct Tests {
     pub(super) node: Node,
     pub(super) file: TestFile,
     pub(super) definition: Arc<Definition>,
-    /// The bodies of each test, in the order of the endpoints.
-    pub(super) bodies: Vec<Vec<Option<Vec<u8>>>>,
+    /// What is saved for each test, in the order of the endpoints.
+    pub(super) bodies: Vec<Vec<Option<SavedAnswer>>>,
     /// The expected points of each test; none if the file does not say them.
     pub(super) points: Vec<Option<Vec<Point>>>,
 }
@@ -235,27 +237,81 @@ struct Checker<'c> {
 }
 
 impl Checker<'_> {
-    fn bodies(&mut self, test: &TestCase, cursor: &Cursor<'_>) -> Vec<Option<Vec<u8>>> {
-        let endpoints = &self.definition.endpoints;
-        let known: Vec<_> = endpoints.iter().map(|of| of.id.as_str()).collect();
+    fn bodies(&mut self, test: &TestCase, cursor: &Cursor<'_>) -> Vec<Option<SavedAnswer>> {
+        let definition = self.definition;
+        let known: Vec<_> = definition
+            .endpoints
+            .iter()
+            .map(|of| of.id.as_str())
+            .collect();
         let mut bodies = vec![None; known.len()];
         for (name, saved) in &test.bodies {
             let at = ["bodies", name];
-            let endpoint = known.iter().position(|of| of == name);
-            let Some(slot) = endpoint.and_then(|index| bodies.get_mut(index)) else {
+            let index = definition.endpoint(name);
+            let endpoint = index.and_then(|index| definition.endpoints.get(index));
+            let slot = index.and_then(|index| bodies.get_mut(index));
+            let (Some(endpoint), Some(slot)) = (endpoint, slot) else {
                 let message = format!("there is no endpoint `{name}`; {}", hint(name, &known));
                 cursor.error(&at, message, self.diagnostics);
                 continue;
             };
-            match self.body(saved) {
-                Ok(body) => *slot = Some(body),
+            match self.answer(endpoint, saved) {
+                Ok(answer) => *slot = Some(answer),
                 Err(message) => cursor.error(&at, message, self.diagnostics),
             }
         }
         bodies
     }
 
-    fn body(&self, saved: &SavedBody) -> Result<Vec<u8>, String> {
+    /// What is saved of an endpoint, if the endpoint is asked that way.
+    fn answer(&self, endpoint: &Endpoint, saved: &SavedBody) -> Result<SavedAnswer, String> {
+        let name = &endpoint.id;
+        match (saved, &endpoint.derivation) {
+            (SavedBody::ForEach(answers), Some(_)) => {
+                let of_one = |answer: &Option<SavedBody>| {
+                    let answer = answer.as_ref();
+                    answer.map(|saved| self.texts(endpoint, saved)).transpose()
+                };
+                let answers = answers.iter().map(of_one).collect::<Result<_, _>>()?;
+                Ok(SavedAnswer::ForElements(answers))
+            }
+            (SavedBody::ForEach(_), None) => Err(format!(
+                "`{name}` is requested once: its endpoint has no `for_each`"
+            )),
+            (_, Some(derivation)) => {
+                let parent = self.definition.endpoints.get(derivation.parent);
+                let parent = parent.map(|of| of.id.to_string()).unwrap_or_default();
+                Err(format!(
+                    "`{name}` is requested for each element of `{parent}`: write \
+                     `for_each: [BODY, …]`"
+                ))
+            }
+            (SavedBody::Pages(_), None) => {
+                let texts = self.texts(endpoint, saved)?.into_iter();
+                let page = |raw: Vec<u8>| BodyPart {
+                    raw: raw.into(),
+                    group: 0,
+                    element: None,
+                };
+                Ok(SavedAnswer::Parts(texts.map(page).collect()))
+            }
+            (saved, None) => self.text(saved).map(SavedAnswer::Whole),
+        }
+    }
+
+    /// The texts of one answer.
+    fn texts(&self, endpoint: &Endpoint, saved: &SavedBody) -> Result<Vec<Vec<u8>>, String> {
+        match saved {
+            SavedBody::Pages(_) if endpoint.pages.is_none() => Err(format!(
+                "`{}` has one page: its endpoint has no `pages`",
+                endpoint.id
+            )),
+            SavedBody::Pages(pages) => pages.iter().map(|page| self.text(page)).collect(),
+            saved => Ok(vec![self.text(saved)?]),
+        }
+    }
+
+    fn text(&self, saved: &SavedBody) -> Result<Vec<u8>, String> {
         match saved {
             SavedBody::Text(text) => Ok(text.clone().into_bytes()),
             SavedBody::Json(document) => Ok(document.to_string().into_bytes()),
@@ -263,6 +319,9 @@ impl Checker<'_> {
                 let path = self.folder.join(file);
                 read_input(&path, BYTES_MAX)
                     .map_err(|error| format!("failed to read `{}`: {error}", path.display()))
+            }
+            SavedBody::Pages(_) | SavedBody::ForEach(_) => {
+                Err("expected one body: a text, `{file: PATH}` or `{json: …}`".to_owned())
             }
         }
     }

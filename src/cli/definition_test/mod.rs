@@ -24,6 +24,7 @@ use self::{
 use super::{CommandError, Output, args::TestArgs, progress};
 use crate::{
     definition::{self, Definition},
+    receivers::SavedAnswer,
     runtime::heavy::offload,
     telemetry::chain,
     yaml::Diagnostics,
@@ -87,30 +88,44 @@ fn indented(text: &str, out: &mut Output) {
     }
 }
 
-/// The bodies of a definition's tests.
+/// What the tests of a definition have saved.
 pub(super) struct Recorded {
     /// How a configuration names the definition.
     pub(super) reference: String,
     pub(super) definition: Arc<Definition>,
-    /// Where they come from, if the tests say so.
+    /// Where it comes from, if the tests say so.
     pub(super) source: Option<String>,
-    /// The first body of each endpoint, in the order of the definition.
-    pub(super) bodies: Vec<Option<Vec<u8>>>,
+    /// The first answer of each endpoint, in the order of the definition.
+    pub(super) answers: Vec<Option<SavedAnswer>>,
 }
 
-/// The recorded bodies of a definition, by its name or file.
+/// What is saved of a definition, by its name or file.
 pub(super) fn recorded(reference: &str) -> Result<Recorded, CommandError> {
     let tests = load::of_definition(reference)?;
     let endpoints = 0..tests.definition.endpoints.len();
-    let first = |index: usize| {
-        let mut bodies = tests.bodies.iter().filter_map(|of| of.get(index));
-        bodies.find_map(Option::clone)
+    let saved = |test: usize, endpoint: usize| {
+        let answers = tests.bodies.get(test)?;
+        answers.get(endpoint)?.as_ref()
+    };
+    // Answers for elements belong to the test that has the elements.
+    let oldest = |endpoint: usize| {
+        let parent = |index: &usize| {
+            let derivation = tests.definition.endpoints.get(*index)?.derivation.as_ref();
+            derivation.map(|of| of.parent)
+        };
+        let parents = std::iter::successors(Some(endpoint), parent);
+        parents.take(tests.definition.endpoints.len()).last()
+    };
+    let first = |endpoint: usize| {
+        let oldest = oldest(endpoint)?;
+        let test = (0..tests.bodies.len()).find(|test| saved(*test, oldest).is_some())?;
+        saved(test, endpoint).cloned()
     };
     Ok(Recorded {
         reference: reference.to_owned(),
-        bodies: endpoints.map(first).collect(),
+        answers: endpoints.map(first).collect(),
         source: tests.file.source.clone(),
-        definition: tests.definition,
+        definition: Arc::clone(&tests.definition),
     })
 }
 

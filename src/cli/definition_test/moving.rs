@@ -4,13 +4,18 @@
 //! values of counters, and nothing else, it is a total. This works for every format, and through
 //! `transform`.
 
-use std::{collections::BTreeSet, f64::consts::TAU, sync::LazyLock, time::Duration};
+use std::{
+    collections::BTreeSet,
+    f64::consts::TAU,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use regex::Regex;
 
 use crate::{
-    definition::{Definition, InstrumentKind},
-    pipeline::{ProcessStart, Readings},
+    definition::{Definition, InstrumentKind, RequestElement},
+    pipeline::{BodyPart, ProcessStart, Readings},
     processors::mapping,
     receivers::{self, SavedAnswer},
     runtime::Clock,
@@ -56,8 +61,13 @@ enum Motion {
 }
 
 impl MovingBody {
-    /// The body of one endpoint of a definition.
-    pub(in crate::cli) fn new(definition: &Definition, endpoint: usize, body: &[u8]) -> Self {
+    /// A body of one endpoint of a definition, and the element that it was requested for.
+    pub(in crate::cli) fn new(
+        definition: &Definition,
+        endpoint: usize,
+        body: &[u8],
+        element: Option<&Arc<RequestElement>>,
+    ) -> Self {
         let Ok(text) = std::str::from_utf8(body) else {
             let parts = vec![Part::Fixed(body.to_vec())];
             return Self { parts };
@@ -65,6 +75,7 @@ impl MovingBody {
         let reader = Reader {
             definition,
             endpoint,
+            element,
         };
         let at_rest = reader.read(text.to_owned());
         let most = NUMBERS_MAX.min(READ_BYTES_MAX / text.len().max(1));
@@ -146,16 +157,23 @@ fn numbers(text: &str) -> impl Iterator<Item = (usize, &str)> {
 struct Reader<'d> {
     definition: &'d Definition,
     endpoint: usize,
+    element: Option<&'d Arc<RequestElement>>,
 }
 
 impl Reader<'_> {
     fn read(&self, text: String) -> Readings {
-        let mut bodies = vec![None; self.definition.endpoints.len()];
-        if let Some(body) = bodies.get_mut(self.endpoint) {
-            *body = Some(text.into_bytes());
+        let mut answers = vec![None; self.definition.endpoints.len()];
+        if let Some(answer) = answers.get_mut(self.endpoint) {
+            *answer = Some(match self.element {
+                None => SavedAnswer::Whole(text.into_bytes()),
+                Some(element) => SavedAnswer::Parts(vec![BodyPart {
+                    raw: text.into(),
+                    group: 0,
+                    element: Some(Arc::clone(element)),
+                }]),
+            });
         }
-        let answers = bodies.into_iter().map(|body| body.map(SavedAnswer::Whole));
-        let mut poll = receivers::sample(self.definition, answers.collect(), &Clock::System);
+        let mut poll = receivers::sample(self.definition, answers, &Clock::System);
         let started = poll.started;
         let mut readings = mapping::map(self.definition, &mut poll);
         // As a length of time it is the same whenever it is read.
@@ -245,7 +263,7 @@ metrics:
 "#;
         let definition = from_text("d", "d.yaml", definition).unwrap();
         let text = r#"{"sent": 300, "load": 50.0, "seen": 1782900000, "port": 80, "other": 7, "up_ms": 5000, "at": "12:30"}"#;
-        let body = MovingBody::new(&definition, 0, text.as_bytes());
+        let body = MovingBody::new(&definition, 0, text.as_bytes(), None);
         let after = |seconds| String::from_utf8(body.after(Duration::from_secs(seconds))).unwrap();
         assert_eq!(after(0), text.replace("50.0", &load(&after(0))));
         let later = after(30);

@@ -190,6 +190,18 @@ fn why_objects(objects: &[&Map<String, Value>]) -> Option<&'static str> {
     }
 }
 
+/// Whether `key` has the details of the total beside it, and of those only rates: whoever reads the
+/// total knows them.
+pub(super) fn is_rate_of_sibling(key: &str, member: Option<&Value>, values: &Values<'_>) -> bool {
+    let has = |total: &str| {
+        let mut pairs = values.pairs.iter();
+        pairs.any(|of| of.second.get(total).is_some_and(Value::is_number))
+    };
+    let is_of_total = key.strip_suffix("_details").is_some_and(has);
+    let member = member.and_then(Value::as_object);
+    is_of_total && member.is_some_and(|of| of.keys().all(|key| key.contains("rate")))
+}
+
 /// Whether a key names one of many: a number, a path, an address or the like.
 fn is_id(key: &str) -> bool {
     let is_number =

@@ -1,13 +1,16 @@
 //! `suggest`: polls an API twice, and writes a first definition of it.
 //!
 //! [`definition_of`] makes it from two documents of each endpoint. `walk` goes through them,
-//! `elements` finds what gives several series, `numbers` and `texts` say what is measured, `words`
-//! knows what names mean, and `draft` writes it.
+//! `elements` finds what gives several series, `pairs` objects that are written as lists, `numbers`
+//! and `texts` say what is measured, `words` knows what names mean, and `draft` writes it.
 
 mod draft;
 mod elements;
 mod numbers;
+mod pairs;
 mod place;
+#[cfg(test)]
+mod shipped;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -277,14 +280,29 @@ fn definition_of(name: &str, observed: &[Observation], seconds: f64) -> Option<S
     let is_name = prefix.starts_with(|letter: char| letter.is_ascii_alphabetic());
     let mut draft = Draft::new(if is_name { prefix } else { "api".to_owned() });
     for of in observed {
-        draft.endpoints.push([of.name.clone(), of.endpoint.clone()]);
+        let lists = [&of.first, &of.second].map(pairs::object_of);
+        let endpoint = match &lists {
+            [Some(_), Some(_)] => with_transform(&of.endpoint),
+            _ => of.endpoint.clone(),
+        };
+        let [first, second] = match &lists {
+            [Some(first), Some(second)] => [first, second],
+            _ => [&of.first, &of.second],
+        };
+        draft.endpoints.push([of.name.clone(), endpoint]);
         let mut walk = Walk {
             draft: &mut draft,
             endpoint: of.name.clone(),
             seconds,
         };
-        walk.document(&of.first, &of.second);
+        walk.document(first, second);
     }
     let has_metrics = draft.groups.iter().any(|group| !group.metrics.is_empty());
     has_metrics.then(|| draft.to_yaml(seconds))
+}
+
+/// The endpoint whose list of names and values becomes an object.
+fn with_transform(endpoint: &str) -> String {
+    let endpoint = endpoint.trim_end_matches(" }");
+    format!("{endpoint}, transform: '{}' }}", pairs::TRANSFORM)
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     values::Values,
-    words::{current, moment, total, unit},
+    words::{current, moment, storage, total, unit},
 };
 
 /// What a value is.
@@ -103,11 +103,17 @@ pub(super) fn guess(words: &[String], values: &Values<'_>, seconds: f64) -> Gues
     if let Some(unit) = unit {
         reason.push_str(&format!("; `{}` is its unit", unit.word));
     }
+    let bytes = storage(words).filter(|_| unit.is_none() && may_be_bytes(values));
+    if let Some(word) = &bytes {
+        reason.push_str(&format!("; `{word}` is usually in bytes"));
+    }
     let name = unit.map(|unit| unit.without_word(words).join("_"));
     let in_seconds = unit.filter(|unit| unit.ucum == "s");
     Guess {
         instrument: if is_counter { "counter" } else { "gauge" },
-        unit: unit.map(|unit| unit.ucum.to_owned()),
+        unit: unit
+            .map(|unit| unit.ucum.to_owned())
+            .or(bytes.map(|_| "By".to_owned())),
         scale: unit.and_then(|unit| unit.scale),
         parse: Vec::new(),
         name,
@@ -118,6 +124,13 @@ pub(super) fn guess(words: &[String], values: &Values<'_>, seconds: f64) -> Gues
             .and_then(|unit| unit.scale.is_none().then_some("uptime")),
         reason,
     }
+}
+
+/// Whether numbers may count bytes: what is in use is large, or it is nothing.
+fn may_be_bytes(values: &Values<'_>) -> bool {
+    const BYTES_MIN: u64 = 64 * 1024;
+    let mut numbers = values.pairs.iter().map(|of| of.second.as_u64());
+    numbers.all(|number| number.is_some_and(|of| of == 0 || of >= BYTES_MIN))
 }
 
 /// Whether the words call time that was spent, which is a total with a fraction.

@@ -260,3 +260,60 @@ fn a_suggestion_is_bounded() {
     let observed = observation("/", deep.clone(), deep);
     assert_eq!(definition_of("x", &[observed], 10.0), None);
 }
+
+#[test]
+fn a_list_of_names_and_values_is_an_object() {
+    let document = |queries: u64| {
+        let item = |name: &str, value: String| json!({"name": name, "type": "StatisticItem", "value": value});
+        let mut items: Vec<_> = ["cache-hits", "errors", "latency", "up"]
+            .map(|name| item(name, "3".to_owned()))
+            .into();
+        items.push(item("udp-queries", queries.to_string()));
+        items.push(json!({"name": "sizes", "type": "RingItem", "size": "8", "value": [{"name": "a", "value": "1"}]}));
+        Value::Array(items)
+    };
+    let text = suggestion(
+        "dns",
+        &[observation("/statistics", document(5), document(9))],
+    );
+    for line in [
+        r#"  statistics: { path: /statistics, transform: '[.[] | select(.value | type == "number" or type == "string") | { key: .name, value }] | from_entries' }"#,
+        r#"  - { name: dns.udp_queries, instrument: counter, value: "$['udp-queries']" }"#,
+    ] {
+        assert!(text.lines().any(|of| of == line), "{line}\n{text}");
+    }
+    // Elements that have other numbers beside their value.
+    let disks = |free: u64| {
+        let names = ["a", "b", "c", "d", "e"];
+        names
+            .iter()
+            .map(|name| json!({"name": name, "value": free, "size": 9}))
+            .collect::<Value>()
+    };
+    let text = suggestion("disks", &[observation("/disks", disks(5), disks(4))]);
+    assert!(text.contains("attributes: { name: $.name }"), "{text}");
+}
+
+#[test]
+fn a_rate_of_a_total_is_left_out() {
+    let document = |sent: u64| json!({"stats": {"sent": sent, "sent_details": {"rate": 0.4}}, "load_details": {"rate": 2.5}});
+    let text = suggestion("mq", &[observation("/overview", document(5), document(9))]);
+    assert!(
+        text.contains("#   $.stats.sent_details: a rate of the total beside it"),
+        "{text}"
+    );
+    assert!(text.contains("value: $.load_details.rate"), "{text}");
+}
+
+#[test]
+fn memory_is_in_bytes_if_it_may_be() {
+    let document = json!({"mem_used": 73_400_320, "disk_free": 0, "memory_pools": 3});
+    let found = metrics(document.clone(), document);
+    for line in [
+        "instrument: gauge, unit: By, value: $.mem_used",
+        "instrument: gauge, unit: By, value: $.disk_free",
+        "instrument: gauge, value: $.memory_pools",
+    ] {
+        assert!(found.contains(line), "{line}\n{found}");
+    }
+}

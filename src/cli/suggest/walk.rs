@@ -115,6 +115,10 @@ impl Walk<'_> {
             if self.is_identity(group, &member) {
                 continue;
             }
+            if elements::is_rate_of_sibling(key, pairs.first().map(|pair| pair.second), values) {
+                self.leave_out(&member, "a rate of the total beside it");
+                continue;
+            }
             self.value(group, &member, &Values { pairs, is_optional });
         }
     }

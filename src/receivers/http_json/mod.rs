@@ -27,6 +27,8 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+
 pub use self::{
     build_error::BuildError,
     component::{PRESET_TYPE, TYPE},
@@ -35,12 +37,12 @@ pub use self::{
     targets::{handle::StopHandle, manager::TargetManager},
 };
 use self::{
-    poll::{sample, schedule::Timing},
+    poll::{sample, saved_pages, schedule::Timing},
     spec::TargetSpec,
     targets::{definition_selection::DefinitionSelector, discovery::TargetDiscovery},
 };
 use crate::{
-    definition::Definition,
+    definition::{Definition, Endpoint},
     discovery::ShardConfig,
     pipeline::{Consumer, Poll, Prober, Target},
     receivers::contract::ReceiverContext,
@@ -61,11 +63,17 @@ pub struct HttpJsonReceiver {
 pub const NO_SAVED_BODY: &str = sample::NO_SAVED_BODY;
 
 pub use sample::SavedAnswer;
+pub use saved_pages::SavedPage;
 
 /// A poll made of saved bodies, one for each endpoint of `definition`. An endpoint without one has
 /// failed.
 pub fn sample(definition: &Definition, answers: Vec<Option<SavedAnswer>>, clock: &Clock) -> Poll {
     sample::sample(definition, answers, clock)
+}
+
+/// Where the pages of a saved answer are asked for. `path` is that of the first request.
+pub fn saved_pages(endpoint: &Endpoint, path: &str, texts: &[Bytes]) -> Vec<SavedPage> {
+    saved_pages::saved_pages(endpoint, path, texts)
 }
 
 impl HttpJsonReceiver {

@@ -7,7 +7,8 @@
 //! authenticated ones; `in_time` waits for an answer; `exchanges` makes several in one
 //! attempt: of which `pages` finds the next one, and for each element that `origin` has, as `derived`
 //! says; `receive` reads a body and `body_mapper` maps it; `failure` says why there is none, and
-//! `shown` how a request is shown. `sample` makes a poll of saved bodies.
+//! `shown` how a request is shown. `sample` makes a poll of saved bodies, and `saved_pages` says where
+//! they are asked for.
 
 pub(super) mod asked;
 mod authenticated;
@@ -26,6 +27,7 @@ pub(super) mod origin;
 pub(super) mod places;
 mod round;
 pub(super) mod sample;
+pub(super) mod saved_pages;
 pub(super) mod schedule;
 mod shown;
 pub(super) mod signals;
