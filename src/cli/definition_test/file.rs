@@ -125,9 +125,9 @@ pub(super) enum SavedBody {
     /// As a JSON document.
     Json(serde_json::Value),
     /// The pages of one answer.
-    Pages(Vec<SavedBody>),
+    Pages(Vec<Self>),
     /// An answer for each element, in their order; none for a request that failed.
-    ForEach(Vec<Option<SavedBody>>),
+    ForEach(Vec<Option<Self>>),
 }
 
 #[derive(Deserialize, JsonSchema)]
