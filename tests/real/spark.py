@@ -1,10 +1,10 @@
 """Apache Spark's REST API; the application itself, and `numTasks` of what it did, are what Spark says."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-import tarfile
 
 from support import TARGET, between, equal, free_port, get, until
 
@@ -28,13 +28,11 @@ def install():
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", downloads, f"pyspark=={SPARK}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (archive,) = downloads.glob("pyspark-*.tar.gz")
-    inside = f"pyspark-{SPARK}/deps/"
-    with tarfile.open(archive) as packed:
-        wanted = [member for member in packed if member.name.startswith((f"{inside}jars/", f"{inside}bin/"))]
-        for member in wanted:
-            member.name = member.name.removeprefix(inside)
-        packed.extractall(home.with_suffix(".new"), members=wanted, filter="data")
-    home.with_suffix(".new").rename(home)
+    new = downloads / "spark"
+    new.mkdir()
+    folders = [f"pyspark-{SPARK}/deps/{folder}" for folder in ["bin", "jars"]]
+    subprocess.run(["tar", "-xzf", archive, "-C", new, "--strip-components=2", *folders], check=True)
+    new.rename(home)
     shutil.rmtree(downloads)
     return home
 
@@ -44,9 +42,13 @@ def java(stand):
     if program := shutil.which("java"):
         return {"PATH": f"{program.removesuffix('/java')}:/usr/bin:/bin"}
     stand.install("default-jre-headless")
-    (home,) = (stand.root / "usr/lib/jvm").glob("java-*-openjdk-*")
+    home = (stand.root / "usr/lib/jvm/default-java").resolve()
     # Its settings are links to /etc, where nothing is installed.
-    shutil.copytree(stand.root / "etc", stand.root / "etc", dirs_exist_ok=True, symlinks=True)
+    for link in [path for path in home.rglob("*") if path.is_symlink()]:
+        to = os.readlink(link)
+        if to.startswith("/etc/"):
+            link.unlink()
+            link.symlink_to(stand.root / to.removeprefix("/"))
     return {"JAVA_HOME": str(home)}
 
 
