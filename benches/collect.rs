@@ -1,17 +1,18 @@
 //! The cost of a poll after its bodies have arrived: `cargo bench --bench collect`.
 //!
 //! It has targets with the bodies of a Betanet node. It measures the allocations and the time to
-//! map, collect and show one poll, and the memory that a target keeps. With `cargo test` it is
-//! small, and fails if a poll allocates more than it should.
+//! map, collect, show and push one poll, the memory that a target keeps, and the compressed bytes of
+//! a pushed document. With `cargo test` it is small, and fails if a poll allocates more than it
+//! should, if a target keeps more, or if more is pushed.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use allocation_counter::measure;
 use betanet_collector::{
     definition::{self, Definition, Endpoint},
     exporters::prometheus::{Config, NameFilter, Prometheus, TextFormat},
-    instruments::{ReportMetrics, TargetInstruments, resource},
+    instruments::{Collected, ReportMetrics, SCOPE, TargetInstruments, resource},
     pipeline::{
         Body, EndpointPoll, Exporter as _, OtlpForm, Poll, PollOutcome, Schema, Snapshot, Target,
     },
@@ -27,7 +28,8 @@ use betanet_collector::{
     telemetry::{Meter, target_metrics::MetricsLevel},
 };
 use bytes::Bytes;
-use opentelemetry_sdk::metrics::{SdkMeterProvider, data::ResourceMetrics};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prost::Message;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -38,17 +40,28 @@ const ROUNDS: usize = 20;
 
 /// The most allocations and bytes of one poll with `basic`, which do not depend on the machine.
 const MOST_COLLECT: Limit = Limit {
-    calls: 300,
-    bytes: 80_000,
+    calls: 125,
+    bytes: 33_000,
+    kept: 8_000,
 };
 const MOST_SHOW: Limit = Limit {
-    calls: 50,
-    bytes: 25_000,
+    calls: 30,
+    bytes: 12_500,
+    kept: 3_000,
 };
+const MOST_PUSH: Limit = Limit {
+    calls: 100,
+    bytes: 15_000,
+    kept: 2_000,
+};
+/// The most compressed bytes of a pushed document.
+const MOST_WIRE: usize = 33;
 
 struct Limit {
     calls: u64,
     bytes: u64,
+    /// The memory that stays after the first poll.
+    kept: i64,
 }
 
 /// Answers at once.
@@ -77,6 +90,8 @@ struct Node {
     host: TargetResilience,
     own: ReportMetrics,
     instruments: TargetInstruments,
+    /// Those of its endpoints, and that of the report metrics.
+    scopes: Vec<Arc<str>>,
 }
 
 /// The cost of a step, over all polls.
@@ -103,6 +118,14 @@ impl Cost {
         self.bytes += spent.bytes_total;
     }
 
+    /// The result of a step is not what stays.
+    fn free<T>(&mut self, is_first: bool, result: T) {
+        let freed = measure(|| drop(result));
+        if is_first {
+            self.kept += freed.bytes_current;
+        }
+    }
+
     fn print(&self, size: Size, detail: MetricsLevel, step: &str) {
         let polls = size.polls();
         println!(
@@ -117,11 +140,19 @@ impl Cost {
     /// An error if it is over the limit.
     fn check(&self, size: Size, step: &str, most: &Limit) -> Result<(), Error> {
         let (calls, bytes) = (self.calls / size.polls(), self.bytes / size.polls());
-        match calls <= most.calls && bytes <= most.bytes {
+        let kept = self.kept / size.targets as i64;
+        match calls <= most.calls && bytes <= most.bytes && kept <= most.kept {
             true => Ok(()),
             false => {
-                let Limit { calls: c, bytes: b } = most;
-                Err(format!("{step}: {calls} of {c} allocations, {bytes} of {b} bytes").into())
+                let Limit {
+                    calls: c,
+                    bytes: b,
+                    kept: k,
+                } = most;
+                let text = format!(
+                    "{step}: {calls} of {c} allocations, {bytes} of {b} bytes, keeps {kept} of {k}"
+                );
+                Err(text.into())
             }
         }
     }
@@ -155,7 +186,7 @@ async fn main() -> Result<(), Error> {
             rounds: ROUNDS,
         },
         false => Size {
-            targets: 3,
+            targets: 50,
             rounds: 10,
         },
     };
@@ -166,13 +197,29 @@ async fn main() -> Result<(), Error> {
     );
     println!("|---|---|---|---|---|---|");
     for detail in [MetricsLevel::Basic, MetricsLevel::Detailed] {
-        let (collect, show) = run(&definition, &bodies, size, detail).await;
+        let costs = run(&definition, &bodies, size, detail).await?;
         if !is_bench && detail == MetricsLevel::Basic {
-            collect.check(size, "read and collect", &MOST_COLLECT)?;
-            show.check(size, "show", &MOST_SHOW)?;
+            costs
+                .collect
+                .check(size, "read and collect", &MOST_COLLECT)?;
+            costs.show.check(size, "show", &MOST_SHOW)?;
+            costs.push.check(size, "push", &MOST_PUSH)?;
+            if costs.wire > MOST_WIRE {
+                return Err(format!("{} of {MOST_WIRE} bytes a document", costs.wire).into());
+            }
         }
     }
     Ok(())
+}
+
+/// What all polls cost.
+#[derive(Default)]
+struct Costs {
+    collect: Cost,
+    show: Cost,
+    push: Cost,
+    /// The compressed bytes of a document.
+    wire: usize,
 }
 
 async fn run(
@@ -180,7 +227,7 @@ async fn run(
     bodies: &[AtOnce],
     size: Size,
     detail: MetricsLevel,
-) -> (Cost, Cost) {
+) -> Result<Costs, Error> {
     let Size { targets, rounds } = size;
     let meter = Meter::of(&SdkMeterProvider::default());
     let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
@@ -191,12 +238,16 @@ async fn run(
     let nodes = (0..targets).map(|number| Node::new(number, definition, &fleet, &schema));
     let mut nodes: Vec<_> = nodes.collect();
     let fresh = vec![true; definition.endpoints.len()];
-    let (mut collect, mut show) = (Cost::default(), Cost::default());
+    let (mut costs, mut pushed) = (Costs::default(), Vec::new());
     for round in 0..=rounds {
+        pushed.clear();
         for node in &mut nodes {
-            let mut poll = node.poll(bodies, detail).await;
-            let mut metrics = Vec::new();
-            collect.add(round == 0, || metrics = node.collect(&mut poll));
+            let (is_first, mut poll) = (round == 0, node.poll(bodies, detail).await);
+            let mut collected = None;
+            costs
+                .collect
+                .add(is_first, || collected = Some(node.collect(&mut poll)));
+            let collected = collected.ok_or("not collected")?;
             let snapshot = Snapshot {
                 target: &node.target,
                 fresh: &fresh,
@@ -204,16 +255,36 @@ async fn run(
                 is_refused: false,
                 time: Clock::System.now(),
                 starts: &(),
-                metrics: &metrics,
+                resource: &collected.resource,
+                metrics: &collected.metrics,
                 histograms: &[],
                 exemplars: &[],
                 otlp: OtlpForm::new(Vec::new),
             };
-            show.add(round == 0, || exporter.export(&snapshot));
+            costs.show.add(is_first, || exporter.export(&snapshot));
+            drop(snapshot);
+            let mut message = Vec::new();
+            costs
+                .push
+                .add(is_first, || message = node.message(&collected));
+            pushed.extend_from_slice(&message);
+            costs.push.free(is_first, message);
+            costs.collect.free(is_first, collected);
         }
     }
-    collect.print(size, detail, "read and collect");
-    show.print(size, detail, "show");
+    costs.collect.print(size, detail, "read and collect");
+    costs.show.print(size, detail, "show");
+    costs.push.print(size, detail, "push");
+    costs.wire = compressed(&pushed)? / (targets * definition.endpoints.len());
+    println!(
+        "| {detail:?} | pushed document, compressed | | {} | | |",
+        costs.wire
+    );
+    print_scrape(&exporter, targets, detail);
+    Ok(costs)
+}
+
+fn print_scrape(exporter: &Prometheus, targets: usize, detail: MetricsLevel) {
     let (started, pieces) = (
         Instant::now(),
         exporter.scrape(NameFilter::all(TextFormat::Text)),
@@ -221,7 +292,13 @@ async fn run(
     let bytes = pieces.map(|piece| piece.len()).sum::<usize>() / targets;
     let micros = started.elapsed().as_secs_f64() * 1e6 / targets as f64;
     println!("| {detail:?} | scrape | | {bytes} | {micros:.1} µs | |");
-    (collect, show)
+}
+
+/// The size after the compression of a push.
+fn compressed(bytes: &[u8]) -> Result<usize, Error> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(3));
+    gzip.write_all(bytes)?;
+    Ok(gzip.finish()?.len())
 }
 
 impl Node {
@@ -242,6 +319,12 @@ impl Node {
         let labels = definition.endpoints.iter().map(Endpoint::labels);
         Self {
             own: ReportMetrics::new(&target),
+            scopes: definition
+                .endpoints
+                .iter()
+                .map(|of| Arc::clone(&of.scope))
+                .chain([SCOPE.into()])
+                .collect(),
             instruments: TargetInstruments::new(schema, &resource(&target)),
             host: TargetResilience::new(
                 &fleet.join(),
@@ -272,7 +355,7 @@ impl Node {
         }
     }
 
-    fn collect(&mut self, poll: &mut Poll) -> Vec<ResourceMetrics> {
+    fn collect(&mut self, poll: &mut Poll) -> Collected {
         let definition = &self.target.definition;
         let readings = mapping::map(definition, poll);
         self.own.observe(poll, &readings);
@@ -280,12 +363,14 @@ impl Node {
         self.instruments.put(readings.values);
         let own = self.own.readings(poll, self.instruments.resets());
         self.instruments.put(own);
-        let scopes: Vec<_> = definition
-            .endpoints
-            .iter()
-            .map(|of| Arc::clone(&of.scope))
-            .collect();
-        self.instruments.collect(&scopes, false).metrics
+        self.instruments.collect(&self.scopes, false)
+    }
+
+    /// The OTLP message of a poll.
+    fn message(&mut self, collected: &Collected) -> Vec<u8> {
+        let (encoding, _) = self.instruments.forms();
+        let messages = encoding.messages(collected, [&self.scopes, &[]], &[]);
+        messages.iter().flat_map(Message::encode_to_vec).collect()
     }
 }
 

@@ -90,7 +90,7 @@ fn bench(options: &Options) -> Result<(), Error> {
         let address = bound.local_addr("127.0.0.1:0").ok_or("no address")?;
         bound.serve(&tasks, &Components::new(&Clock::System, &tasks));
         for encoding in ["identity", "gzip", "zstd"] {
-            scrapes(options, address, encoding)?;
+            scrapes(options, &exporter, (address, encoding))?;
         }
         crowd(options, address)
     })
@@ -107,7 +107,7 @@ fn polls(options: &Options, exporter: &Prometheus) -> Result<(), Error> {
     for round in 0..6_u32 {
         let (mut spent, mut calls, mut kept) = (Duration::ZERO, 0, 0);
         for (number, target) in (0..).zip(&targets) {
-            let metrics = node.poll(number, round)?;
+            let metrics = [node.poll(number, round)?];
             let snapshot = Snapshot {
                 target,
                 fresh: &fresh,
@@ -115,7 +115,8 @@ fn polls(options: &Options, exporter: &Prometheus) -> Result<(), Error> {
                 is_refused: false,
                 time: Clock::System.now(),
                 starts: &(),
-                metrics: &[metrics],
+                resource: &node.resource,
+                metrics: &metrics,
                 histograms: &[],
                 exemplars: &[],
                 otlp: OtlpForm::new(Vec::new),
@@ -140,9 +141,15 @@ fn polls(options: &Options, exporter: &Prometheus) -> Result<(), Error> {
 }
 
 /// The median processor time and the size of a scrape.
-fn scrapes(options: &Options, address: SocketAddr, encoding: &str) -> Result<(), Error> {
+fn scrapes(
+    options: &Options,
+    exporter: &Prometheus,
+    (address, encoding): (SocketAddr, &str),
+) -> Result<(), Error> {
     let (mut times, mut size) = (Vec::new(), 0);
     for _ in 0..options.scrapes {
+        // There was a poll since the last scrape, so none is shared.
+        exporter.shed();
         let before = processor_time();
         let (_, bytes) = child(address, encoding)?.wait_for()?;
         times.push(processor_time() - before);
@@ -230,6 +237,7 @@ fn target(number: u32, definition: &Arc<Definition>) -> Arc<Target> {
 struct Node {
     /// Its instruments end with it.
     _provider: SdkMeterProvider,
+    resource: Resource,
     pull: PullReader,
     totals: Vec<Counter<u64>>,
     levels: Vec<Gauge<f64>>,
@@ -246,7 +254,7 @@ impl Node {
             ])
             .build();
         let provider = SdkMeterProvider::builder()
-            .with_resource(resource)
+            .with_resource(resource.clone())
             .with_reader(pull.clone())
             .build();
         let (mut totals, mut levels) = (Vec::new(), Vec::new());
@@ -280,6 +288,7 @@ impl Node {
         });
         Self {
             _provider: provider,
+            resource,
             pull,
             totals,
             levels,

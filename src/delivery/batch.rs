@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::delivery::sending_queue::BatchSizer;
 
-    const FLUSH: Duration = Duration::from_millis(200);
+    const FLUSH: Duration = Duration::from_secs(1);
 
     fn batcher(max_bytes: u64) -> Batcher {
         Batcher::new(BatchSettings {

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::settings::Compression;
 
-/// The fastest level of gzip needs a tenth of the time of its default level, for 10% more bytes
-/// with typical data.
-const GZIP_LEVEL: u32 = 1;
+/// The default level of gzip needs more than twice the time of this one, for 7 % fewer bytes with the
+/// metrics of a fleet.
+const GZIP_LEVEL: u32 = 3;
 const ZSTD_LEVEL: i32 = 3;
 
 /// The value of `Content-Encoding`. `None` without compression.

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, header::ACCEPT_ENCODING};
 
-/// The fastest level of both: an answer is created for one client only.
+use super::line_gzip::LineGzip;
+
+/// The fastest level of both: an answer is created for few clients.
 const LEVEL: u32 = 1;
 /// The window of zstd as a power of two: 256 KiB need little memory for each answer.
 const WINDOW_LOG: u32 = 18;
@@ -75,8 +77,18 @@ pub(super) struct Compressed<I> {
 }
 
 enum Encoder {
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+    GzipOfLines(Box<LineGzip>),
     Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
+}
+
+/// What a body is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Anything.
+    Any,
+    /// Text whose lines resemble each other.
+    Lines,
 }
 
 impl<I: Iterator<Item = io::Result<Bytes>>> Compressed<I> {
@@ -84,11 +96,14 @@ impl<I: Iterator<Item = io::Result<Bytes>>> Compressed<I> {
     ///
     /// # Errors
     /// If there is not enough memory.
-    pub(super) fn new(encoding: Encoding, pieces: I) -> io::Result<Self> {
+    pub(super) fn new(encoding: Encoding, content: Content, pieces: I) -> io::Result<Self> {
         let encoder = match encoding {
+            Encoding::Gzip if content == Content::Lines => {
+                Encoder::GzipOfLines(Box::new(LineGzip::new()))
+            }
             Encoding::Gzip => {
                 let level = flate2::Compression::new(LEVEL);
-                Encoder::Gzip(GzEncoder::new(Vec::new(), level))
+                Encoder::Gzip(Box::new(GzEncoder::new(Vec::new(), level)))
             }
             Encoding::Zstd => {
                 let level = i32::try_from(LEVEL).unwrap_or_default();
@@ -125,6 +140,7 @@ impl Encoder {
                 encoder.write_all(piece)?;
                 encoder.get_mut()
             }
+            Self::GzipOfLines(encoder) => return Ok(encoder.push(piece)),
             Self::Zstd(encoder) => {
                 encoder.write_all(piece)?;
                 encoder.get_mut()
@@ -136,6 +152,7 @@ impl Encoder {
     fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip(encoder) => encoder.finish(),
+            Self::GzipOfLines(encoder) => Ok(encoder.finish()),
             Self::Zstd(encoder) => encoder.finish(),
         }
     }
@@ -143,7 +160,7 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use super::{Encoding::*, *};
+    use super::{Content::*, Encoding::*, *};
 
     #[test]
     fn a_client_gets_the_encoding_that_it_prefers() {
@@ -172,8 +189,8 @@ mod tests {
     fn a_body_compressed_in_pieces_can_be_decompressed() {
         let pieces = || (0_u8..200).map(|n| Bytes::from(vec![n % 7; 10_000]));
         let plain: Vec<u8> = pieces().flatten().collect();
-        for encoding in [Gzip, Zstd] {
-            let compressed = Compressed::new(encoding, pieces().map(Ok)).unwrap();
+        for (encoding, content) in [(Gzip, Any), (Gzip, Lines), (Zstd, Lines)] {
+            let compressed = Compressed::new(encoding, content, pieces().map(Ok)).unwrap();
             let bytes: Vec<u8> = compressed.flat_map(Result::unwrap).collect();
             assert!(bytes.len() < plain.len() / 50, "{}", bytes.len());
             let mut read = Vec::new();

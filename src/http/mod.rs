@@ -24,6 +24,7 @@ mod body;
 mod connection;
 mod crowd;
 mod encoding;
+mod line_gzip;
 mod cross_site;
 mod foreign;
 mod listeners;

@@ -1,9 +1,11 @@
 //! The OpenTelemetry SDK of each polled target.
 //!
-//! A target has one SDK provider with its own Resource, for its gauges, its totals and the report
-//! metrics. Histograms have one provider for each endpoint, so that a poll in which the endpoint
-//! failed does not show their old state with a new time. The SDK does not decide about the time of
-//! a point and the start time of its total (`starts.rs`).
+//! Gauges, totals and report metrics are observable, and the SDK keeps nothing of them between two
+//! collections. So all targets with the same instruments use the same few providers in turns
+//! (`provider_pool.rs`), and each adds its own Resource. Histograms have one provider for each
+//! endpoint of a target, so that a poll in which the endpoint failed does not show their old state
+//! with a new time. The SDK does not decide about the time of a point and the start time of its
+//! total (`starts.rs`).
 //!
 //! There are two measured reasons for this design: the SDK allows one Resource for each provider,
 //! and it cannot remove a series that was recorded synchronously.
@@ -14,10 +16,13 @@ mod delta;
 mod exemplars;
 mod hashing;
 mod inherited_state;
+mod last_totals;
 mod otlp;
+mod own_points;
 mod point_times;
 mod report_metrics;
 mod provider;
+mod provider_pool;
 mod reader;
 mod number_kind;
 mod resource;
@@ -40,7 +45,10 @@ pub use report_metrics::{ReportMetrics, SCOPE};
 pub use resource::resource;
 pub use starts::ResetCounts;
 
-use self::{number_kind::NumberKind, otlp::Encoder, provider::Provider, starts::Starts};
+use self::{
+    number_kind::NumberKind, otlp::Encoder, provider::Provider, provider_pool::ProviderPool,
+    starts::Starts,
+};
 use crate::{
     definition::InstrumentKind,
     pipeline::{self, CountedHistogram, Number, Reading, Schema, Total, TotalKey},
@@ -56,7 +64,7 @@ pub struct TargetInstruments {
     schema: Arc<Schema>,
     reprs: Vec<NumberKind>,
     resource: Resource,
-    provider: Box<Provider>,
+    providers: Arc<ProviderPool>,
     /// The histograms by scope. There is one scope for each endpoint.
     histograms: BTreeMap<Arc<str>, Box<Provider>>,
     starts: Starts,
@@ -74,9 +82,11 @@ pub struct TargetInstruments {
 }
 
 /// The collected metrics of one poll of one target.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Collected {
-    /// One part for each provider. Integers go up to 2^64 − 1.
+    /// The Resource of all of them.
+    pub resource: Resource,
+    /// One part for each provider, without a Resource. Integers go up to 2^64 − 1.
     pub metrics: Vec<ResourceMetrics>,
     /// Histograms that the target counts itself.
     pub histograms: Vec<CountedHistogram>,
@@ -95,13 +105,15 @@ impl TargetInstruments {
         let resource = Resource::builder_empty()
             .with_attributes(resource.iter().cloned())
             .build();
+        let providers = ProviderPool::of(schema);
+        let schema = providers.schema();
         Self {
             schema: Arc::clone(schema),
             reprs,
-            provider: Box::new(Provider::new(resource.clone(), schema)),
             histograms: BTreeMap::new(),
             starts: Starts::new(schema),
             encoder: Encoder::new(schema, &resource),
+            providers,
             resource,
             time: UNIX_EPOCH,
             collected: None,
@@ -219,6 +231,7 @@ impl TargetInstruments {
         let signed_metrics =
             again.map(|points| self.collect_points(points, scopes, NumberKind::Signed));
         Collected {
+            resource: self.resource.clone(),
             metrics,
             histograms,
             signed_metrics,
@@ -228,9 +241,7 @@ impl TargetInstruments {
     /// There is too little memory: forgets what is remembered of series that are gone, and the room
     /// that many series took. Says how many are forgotten.
     pub fn shed(&mut self) -> u64 {
-        if self.provider.is_roomy() && self.points.is_empty() {
-            *self.provider = Provider::new(self.resource.clone(), &self.schema);
-        }
+        self.providers.shed();
         (self.starts.shed() + self.encoder.shed()) as u64
     }
 
@@ -299,7 +310,7 @@ impl TargetInstruments {
                 let start = self.collected.or_else(|| self.starts.own());
                 self.starts
                     .begin_histograms(scope, start.unwrap_or(self.time));
-                Box::new(Provider::new(self.resource.clone(), &self.schema))
+                Box::new(Provider::new(&self.schema))
             });
             let taken = readings.iter().filter(|reading| provider.record(reading));
             refused += readings.len() - taken.count();
@@ -316,18 +327,21 @@ impl TargetInstruments {
         scopes: &[Arc<str>],
         integers: NumberKind,
     ) -> Vec<ResourceMetrics> {
-        for reading in points {
-            let Some(repr) = self.reprs.get(reading.instrument) else {
-                continue;
-            };
+        let reprs = &self.reprs;
+        let points = points.into_iter().filter_map(|reading| {
+            let repr = *reprs.get(reading.instrument)?;
             let too_wide = integers == NumberKind::Signed && is_wide(reading.value);
-            let repr = if too_wide { NumberKind::Double } else { *repr };
-            self.provider.put(reading, repr);
-        }
+            let repr = if too_wide { NumberKind::Double } else { repr };
+            Some((reading, repr))
+        });
+        let first = self.providers.with(|provider| {
+            points.for_each(|(reading, repr)| provider.put(reading, repr));
+            provider.collect()
+        });
         let asked = |(scope, provider)| scopes.contains(scope).then_some(provider);
         let histograms = self.histograms.iter_mut().filter_map(asked);
-        let providers = std::iter::once(&mut self.provider).chain(histograms);
-        providers.map(|provider| provider.collect()).collect()
+        let histograms = histograms.map(|provider| provider.collect());
+        std::iter::once(first).chain(histograms).collect()
     }
 }
 

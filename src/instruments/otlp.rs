@@ -11,15 +11,16 @@ use opentelemetry_proto::tonic::{
 };
 use opentelemetry_sdk::{
     Resource,
-    metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics},
+    metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics},
 };
 
 use super::{
-    Collected,
+    Collected, SCOPE,
     common_instruments::CommonInstruments,
     counted,
     delta::Deltas,
     exemplars,
+    own_points::OwnPoints,
     point_times::{Nanos, nanos},
     sent_series::{MessageSeries, SentSeries},
     starts::Starts,
@@ -33,6 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Encoder {
     deltas: Deltas,
+    own_points: OwnPoints,
     sent_series: SentSeries,
 }
 
@@ -48,6 +50,7 @@ impl Encoder {
     pub(super) fn new(schema: &Arc<Schema>, resource: &Resource) -> Self {
         Self {
             deltas: Deltas::new(schema),
+            own_points: OwnPoints::new(schema),
             sent_series: SentSeries::new(schema, resource),
         }
     }
@@ -88,7 +91,8 @@ impl<'a> Encoding<'a> {
     }
 
     /// Encodes the collected metrics as OTLP messages, one for each part, with deltas of the
-    /// selected metrics and with the `exemplars` of the report metrics. Series of the polled or
+    /// selected metrics and with the `exemplars` of the report metrics. The report metrics are there
+    /// if they changed, and each minute. Series of the polled or
     /// `lost` scopes that were in an earlier message and are not in this one have ended. A last
     /// message says so.
     pub fn messages(
@@ -99,6 +103,7 @@ impl<'a> Encoding<'a> {
     ) -> Vec<ExportMetricsServiceRequest> {
         let Encoder {
             deltas,
+            own_points,
             sent_series,
         } = self.encoder;
         let now = nanos(self.time);
@@ -106,8 +111,18 @@ impl<'a> Encoding<'a> {
         let signed = collected.signed_metrics.as_ref();
         let parts = signed.unwrap_or(&collected.metrics).iter();
         let messages = parts.map(|part| {
-            let mut message: ExportMetricsServiceRequest = part.into();
-            stamp(part, &mut message, (self.starts, now), &mut series);
+            let mut message = ExportMetricsServiceRequest::default();
+            let mut encoded = resource(&collected.resource);
+            for scope in part.scope_metrics() {
+                if scope.scope().name() == SCOPE && !own_points.are_due(scope, now) {
+                    series.keep(SCOPE);
+                    continue;
+                }
+                encoded
+                    .scope_metrics
+                    .push(stamped(scope, (self.starts, now), &mut series));
+            }
+            message.resource_metrics.push(encoded);
             deltas.apply(&mut message);
             exemplars::add(&mut message, exemplars);
             message
@@ -123,37 +138,38 @@ impl<'a> Encoding<'a> {
     }
 }
 
-/// Sets the times of each point of a message, which was made from `part`, and records its series.
-fn stamp(
-    part: &ResourceMetrics,
-    message: &mut ExportMetricsServiceRequest,
+/// A Resource without metrics.
+fn resource(resource: &Resource) -> proto::ResourceMetrics {
+    let schema_url = resource.schema_url();
+    proto::ResourceMetrics {
+        resource: Some(resource.into()),
+        scope_metrics: Vec::new(),
+        schema_url: schema_url.map(Into::into).unwrap_or_default(),
+    }
+}
+
+/// The metrics of a scope, with the times of each point. Records its series.
+fn stamped(
+    part: &ScopeMetrics,
     (starts, now): (&Starts, Nanos),
     message_series: &mut MessageSeries,
-) {
-    let scopes = message.resource_metrics.iter_mut();
-    let scopes = scopes.flat_map(|of| &mut of.scope_metrics);
-    for (scope, encoded) in part.scope_metrics().zip(scopes) {
-        for (metric, encoded) in scope.metrics().zip(&mut encoded.metrics) {
-            let name = scope.scope().name();
-            let fits = |of: &Instrument| is_data_of(encoded, of.kind);
-            let instrument = message_series.schema().find(name, metric.name(), fits);
-            let mut stamp = Stamp {
-                starts,
-                now,
-                instrument,
-                message_series,
-            };
-            stamp.metric(metric, encoded);
-        }
+) -> proto::ScopeMetrics {
+    let mut scope: proto::ScopeMetrics = part.into();
+    for (metric, encoded) in part.metrics().zip(&mut scope.metrics) {
+        let name = part.scope().name();
+        let fits = |of: &Instrument| is_data_of(encoded, of.kind);
+        let instrument = message_series.schema().find(name, metric.name(), fits);
+        let mut stamp = Stamp {
+            starts,
+            now,
+            instrument,
+            message_series,
+        };
+        stamp.metric(metric, encoded);
     }
     // One whose values were all said before is not there for a while.
-    for scope in message
-        .resource_metrics
-        .iter_mut()
-        .flat_map(|of| &mut of.scope_metrics)
-    {
-        scope.metrics.retain(has_points);
-    }
+    scope.metrics.retain(has_points);
+    scope
 }
 
 fn has_points(metric: &proto::Metric) -> bool {

@@ -1,4 +1,5 @@
-//! One SDK provider of a target, with observable instruments.
+//! One SDK provider with observable instruments, which targets use in turns, or with the histograms
+//! of one endpoint of a target.
 
 use std::{
     borrow::Cow,
@@ -57,12 +58,6 @@ struct Slot {
     id: u32,
     /// Which number types have an instrument.
     made: [bool; 3],
-    /// The number of points in the last collection, which the SDK still holds, and in the next one.
-    points: [usize; 2],
-    /// Stands for the series of the last collection. 0 if there may have been others in the next.
-    series: u64,
-    /// The most points that the SDK holds.
-    max_series: usize,
 }
 
 /// A histogram, and hashes of its attribute sets.
@@ -72,8 +67,7 @@ struct Recorded {
     series: HashSet<u64>,
 }
 
-/// The points that the callbacks observe at the next collection. All instruments share one list,
-/// because a target has no points between two collections, which is nearly always.
+/// The points that the callbacks observe at the next collection. All instruments share one list.
 #[derive(Debug, Default)]
 struct Points(Mutex<Vec<Point>>);
 
@@ -104,10 +98,10 @@ fn of_slot(points: &[Point], slot: u32) -> impl Iterator<Item = &Point> {
 }
 
 impl Provider {
-    pub(super) fn new(resource: Resource, schema: &Arc<Schema>) -> Self {
+    pub(super) fn new(schema: &Arc<Schema>) -> Self {
         let reader = PullReader::default();
         let provider = SdkMeterProvider::builder()
-            .with_resource(resource)
+            .with_resource(Resource::builder_empty().build())
             .with_reader(reader.clone())
             .with_view(cardinality(Arc::clone(schema)))
             .build();
@@ -142,12 +136,8 @@ impl Provider {
             Slot {
                 id,
                 made: [false; 3],
-                points: [0; 2],
-                series: 0,
-                max_series: instrument.max_series,
             }
         });
-        slot.points[1] += 1;
         if !std::mem::replace(&mut slot.made[repr as usize], true) {
             let meter = meter(&self.provider, instrument);
             observe(&meter, instrument, repr, &self.points, slot.id);
@@ -212,11 +202,11 @@ impl Provider {
     pub(super) fn collect(&mut self) -> ResourceMetrics {
         self.most_points = self.most_points.max(self.points.lock().len());
         self.sort_points();
-        self.make_room();
         let metrics = self.read();
-        // Their memory is freed as well: between two polls of a target there are polls of all
-        // others.
-        *self.points.lock() = Vec::new();
+        let mut points = self.points.lock();
+        points.clear();
+        points.shrink_to(MANY_POINTS);
+        drop(points);
         metrics
     }
 
@@ -242,51 +232,11 @@ impl Provider {
         }
         metrics
     }
-
-    /// Makes the SDK forget the last collection if it has no room for that and the next one. The
-    /// SDK counts both, and folds everything above its limit into one meaningless point. Twice the
-    /// room for each instrument would be allocated at once.
-    fn make_room(&mut self) {
-        let has_changed = self.note_series();
-        if has_changed {
-            let points = std::mem::take(&mut *self.points.lock());
-            self.read();
-            *self.points.lock() = points;
-        }
-        for slot in self.slots.values_mut() {
-            slot.points = [slot.points[1], 0];
-        }
-    }
-
-    /// Notes which series come next. Says whether they and those of the last collection are too many
-    /// of an instrument. Most instruments have the same series as ever, however little room there
-    /// is, and to collect twice would cost as much as all else that is done for a poll.
-    fn note_series(&mut self) -> bool {
-        let points = self.points.lock();
-        let mut is_full = false;
-        for slot in self.slots.values_mut() {
-            let [last, next] = slot.points;
-            // Only where there is too little room for twice as many it matters which they are.
-            let series = match 2 * last.max(next) > slot.max_series {
-                true => series(of_slot(&points, slot.id), &self.hashing),
-                false => 0,
-            };
-            let is_same = last == next && slot.series == series && series != 0;
-            is_full |= last + next > slot.max_series && !is_same;
-            slot.series = series;
-        }
-        is_full
-    }
-}
-
-/// Stands for the series of these points, in any order.
-fn series<'p>(points: impl Iterator<Item = &'p Point>, hashing: &SeriesHashing) -> u64 {
-    let hashes = points.map(|point| hashing.hash_one(&point.attributes));
-    hashes.fold(1, u64::wrapping_add)
 }
 
 /// A view that gives each instrument its own limit: the SDK allocates memory for the limit at once,
-/// and folds everything above it into one meaningless point.
+/// and folds everything above it into one meaningless point. Of a gauge it also counts the points of
+/// the collection before, which may be those of another target.
 fn cardinality(
     schema: Arc<Schema>,
 ) -> impl Fn(&SdkInstrument) -> Option<Stream> + Send + Sync + 'static {
@@ -294,9 +244,12 @@ fn cardinality(
         let named = |known: &&Arc<Instrument>| known.name == asked.name();
         let found = schema.instruments().iter().filter(named);
         // One of several scopes may have the name.
-        let max_series = found.map(|known| known.max_series).max()?;
+        let room = found.map(|known| match known.kind {
+            InstrumentKind::Histogram => known.max_series,
+            _ => known.max_series.saturating_mul(2),
+        });
         Stream::builder()
-            .with_cardinality_limit(max_series + 1)
+            .with_cardinality_limit(room.max()?.saturating_add(1))
             .build()
             .ok()
     }

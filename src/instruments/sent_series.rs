@@ -48,7 +48,7 @@ pub(super) struct SentSeries {
 /// The series of one scope, in two allocations.
 #[derive(Debug, Default)]
 struct Series {
-    /// The entries, sorted by key.
+    /// The entries, sorted by instrument and key.
     entries: Vec<Entry>,
     /// The encoded attributes of all series, one after the other.
     attributes: Vec<u8>,
@@ -60,14 +60,22 @@ struct Entry {
     instrument: u32,
     /// Where its attributes start and end.
     attributes: (u32, u32),
+    /// Whether the messages that are being encoded have it.
+    is_there: bool,
 }
 
-/// The series in the messages that are being encoded.
+/// The series in the messages that are being encoded. Nearly always these are the series of the last
+/// messages, which are only marked.
 #[derive(Debug)]
 pub(super) struct MessageSeries {
     schema: Arc<Schema>,
     now: Nanos,
+    /// The series of the last messages.
+    last: BTreeMap<Arc<str>, Series>,
+    /// Those that are new.
     scopes: BTreeMap<Arc<str>, Series>,
+    /// The scope that is not in the messages, because all of it was said before.
+    kept: Option<&'static str>,
 }
 
 /// Only the attributes of a series.
@@ -82,6 +90,11 @@ impl MessageSeries {
         &self.schema
     }
 
+    /// The series of a scope are those of an earlier message.
+    pub(super) fn keep(&mut self, scope: &'static str) {
+        self.kept = Some(scope);
+    }
+
     /// Records a series of a message.
     pub(super) fn note(&mut self, instrument: usize, key: Key, attributes: &[KeyValue]) {
         let Some(known) = self.schema.get(instrument) else {
@@ -90,45 +103,94 @@ impl MessageSeries {
         if known.delta.is_some() && !is_gauge(known.kind) {
             return;
         }
+        let place = place(instrument, key);
+        let last = self.last.get_mut(&known.scope);
+        if let Some(entry) = last.and_then(|series| series.find(place)) {
+            entry.is_there = true;
+            return;
+        }
         if !self.scopes.contains_key(&known.scope) {
             let scope = Arc::clone(&known.scope);
             self.scopes.insert(scope, Series::default());
         }
         if let Some(series) = self.scopes.get_mut(&known.scope) {
-            series.push(instrument, key, attributes);
+            series.push(place, attributes);
         }
     }
 }
 
+/// The instrument and the key of a series, by which entries are sorted.
+type Place = (u32, Key);
+
+fn place(instrument: usize, key: Key) -> Place {
+    (position(instrument), key)
+}
+
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+impl Entry {
+    fn place(&self) -> Place {
+        (self.instrument, self.key)
+    }
+}
+
 impl Series {
-    fn push(&mut self, instrument: usize, key: Key, attributes: &[KeyValue]) {
+    fn push(&mut self, place: Place, attributes: &[KeyValue]) {
         let from = self.attributes.len();
         for attribute in attributes {
             // This is field 1 of `Attributes`, a message.
             self.attributes.push(0x0a);
-            self.attributes
-                .extend(attribute.encode_length_delimited_to_vec());
+            // Only a buffer of a fixed size can be too small.
+            attribute
+                .encode_length_delimited(&mut self.attributes)
+                .unwrap_or_default();
         }
-        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let (instrument, key) = place;
         self.entries.push(Entry {
             key,
-            instrument: place(instrument),
-            attributes: (place(from), place(self.attributes.len())),
+            instrument,
+            attributes: (position(from), position(self.attributes.len())),
+            is_there: true,
         });
     }
 
-    /// Frees unused memory and sorts the entries.
-    fn close(&mut self) {
-        self.entries
-            .sort_unstable_by_key(|entry| (entry.instrument, entry.key));
-        self.entries.shrink_to_fit();
-        self.attributes.shrink_to_fit();
+    fn find(&mut self, place: Place) -> Option<&mut Entry> {
+        let found = self.entries.binary_search_by_key(&place, Entry::place);
+        self.entries.get_mut(found.ok()?)
     }
 
-    fn has(&self, entry: &Entry) -> bool {
-        let key = |entry: &Entry| (entry.instrument, entry.key);
-        let found = self.entries.binary_search_by_key(&key(entry), key);
-        found.is_ok()
+    fn are_all_there(&self) -> bool {
+        self.entries.iter().all(|entry| entry.is_there)
+    }
+
+    /// Adds the entries of `old` that are there.
+    fn add(&mut self, old: &Self) {
+        for entry in old.entries.iter().filter(|entry| entry.is_there) {
+            let (from, to) = entry.attributes;
+            let attributes = old.attributes.get(from as usize..to as usize);
+            let start = self.attributes.len();
+            self.attributes.extend(attributes.unwrap_or_default());
+            self.entries.push(Entry {
+                attributes: (position(start), position(self.attributes.len())),
+                ..*entry
+            });
+        }
+    }
+
+    /// Frees unused memory, sorts the entries, and marks none of them.
+    fn close(&mut self) {
+        self.entries.sort_unstable_by_key(Entry::place);
+        self.entries.shrink_to_fit();
+        self.attributes.shrink_to_fit();
+        self.unmark();
+    }
+
+    fn unmark(&mut self) {
+        for entry in &mut self.entries {
+            entry.is_there = false;
+        }
     }
 
     fn attributes(&self, entry: &Entry) -> Vec<KeyValue> {
@@ -155,7 +217,9 @@ impl SentSeries {
         MessageSeries {
             schema: Arc::clone(&self.schema),
             now,
+            last: std::mem::take(&mut self.scopes),
             scopes: BTreeMap::new(),
+            kept: None,
         }
     }
 
@@ -168,25 +232,40 @@ impl SentSeries {
         starts: &Starts,
     ) -> Vec<ExportMetricsServiceRequest> {
         let MessageSeries {
-            now, mut scopes, ..
+            now,
+            last,
+            mut scopes,
+            kept,
+            ..
         } = saying;
+        self.scopes = last;
         self.latest = self.latest.max(now);
         let mut ended = std::mem::take(&mut self.pending);
         for message in &mut ended {
             set_times(message, now);
         }
         let mut gone = Vec::new();
-        for scope in whole {
-            let mut new = scopes.remove(scope).unwrap_or_default();
-            new.close();
-            if let Some(old) = self.scopes.remove(scope) {
-                let entries = old.entries.iter().filter(|entry| !new.has(entry));
-                gone.extend(self.scope(scope, (&old, entries), (starts, now)));
+        for scope in whole.filter(|scope| kept != Some(&***scope)) {
+            let new = scopes.remove(scope);
+            if let (None, Some(old)) = (&new, self.scopes.get_mut(scope))
+                && old.are_all_there()
+            {
+                old.unmark();
+                continue;
             }
+            let mut new = new.unwrap_or_default();
+            if let Some(old) = self.scopes.remove(scope) {
+                let entries = old.entries.iter().filter(|entry| !entry.is_there);
+                gone.extend(self.scope(scope, (&old, entries), (starts, now)));
+                new.add(&old);
+            }
+            new.close();
             if !new.entries.is_empty() {
                 self.scopes.insert(Arc::clone(scope), new);
             }
         }
+        // Those of other scopes are neither new nor gone.
+        self.scopes.values_mut().for_each(Series::unmark);
         ended.extend(self.message(gone));
         ended
     }
@@ -225,6 +304,7 @@ impl SentSeries {
                 entry.instrument = moved.unwrap_or_default();
                 moved.is_some()
             });
+            series.entries.sort_unstable_by_key(Entry::place);
             if !series.entries.is_empty() {
                 self.scopes.insert(scope, series);
             }

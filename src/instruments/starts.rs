@@ -10,7 +10,7 @@
 //! are never shown.
 
 use std::{
-    collections::{BTreeMap, hash_map::Entry},
+    collections::BTreeMap,
     hash::{BuildHasher as _, Hash as _, Hasher as _},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -21,7 +21,8 @@ use opentelemetry::KeyValue;
 use super::{
     SCOPE,
     common_instruments::CommonInstruments,
-    hashing::{NumberMap, SeriesHashing},
+    hashing::SeriesHashing,
+    last_totals::{Last, LastTotals, Start},
     point_times::{Key, Nanos, PointTime, PointTimes, nanos},
 };
 use crate::{
@@ -38,8 +39,8 @@ const AFTER: Nanos = 1_000_000;
 pub(super) struct Starts {
     schema: Arc<Schema>,
     hashing: SeriesHashing,
-    /// The totals of the node, by index of the instrument.
-    series: NumberMap<usize, NumberMap<Key, Last>>,
+    /// The totals of the node.
+    series: LastTotals,
     /// The start time of everything that an instrumentation scope counts, if it is known.
     scopes: BTreeMap<Arc<str>, Nanos>,
     /// When the recording of the histograms of a scope started.
@@ -62,25 +63,6 @@ impl std::ops::AddAssign for ResetCounts {
     }
 }
 
-/// The start time of a total.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
-    /// This start time.
-    Known(Nanos),
-    /// Some time before the first observation, which was at this time.
-    Unknown(Nanos),
-}
-
-#[derive(Debug)]
-struct Last {
-    value: Number,
-    start: Start,
-    seen: Nanos,
-    /// The growth each second up to the last observation; not a number if it is unknown. Small,
-    /// because there is one for each series.
-    per_second: f32,
-}
-
 impl Starts {
     #[cfg(test)]
     pub(super) fn schema(&self) -> &Schema {
@@ -91,7 +73,7 @@ impl Starts {
         Self {
             schema: Arc::clone(schema),
             hashing: SeriesHashing::default(),
-            series: NumberMap::default(),
+            series: LastTotals::default(),
             scopes: BTreeMap::new(),
             histograms: BTreeMap::new(),
             times: PointTimes::default(),
@@ -126,10 +108,11 @@ impl Starts {
             let key = self.key(total.attributes.iter());
             self.note(total, key, now);
         }
-        for (instrument, series) in &mut self.series {
-            let max_series = self.schema.get(*instrument).map_or(1, |of| of.max_series);
-            forget_oldest(series, max_series.saturating_mul(2));
-        }
+        let schema = &self.schema;
+        self.series.forget_oldest(|instrument| {
+            let max_series = schema.get(instrument).map_or(1, |of| of.max_series);
+            max_series.saturating_mul(2)
+        });
     }
 
     /// Notes when values were measured that say so.
@@ -153,54 +136,40 @@ impl Starts {
         let begun = self.scopes.get(&instrument.scope).copied();
         let begun = begun.filter(|start| *start <= now);
         let value = total.value;
-        match self.series.entry(total.instrument).or_default().entry(key) {
-            Entry::Vacant(free) => {
-                let start = begun.map_or(Start::Unknown(now), Start::Known);
-                let seen = now;
-                free.insert(Last {
-                    value,
-                    start,
-                    seen,
-                    per_second: f32::NAN,
-                });
-            }
-            Entry::Occupied(mut known) => {
-                let last = known.get_mut();
-                let fell = is_less(value, last.value);
-                self.counts.seen += u64::from(fell);
-                if let Some(start) = begun.filter(|start| *start > last.seen) {
-                    last.start = Start::Known(start);
-                } else if fell {
-                    // The total started again after it was seen. If the clock was set back, the
-                    // last time may be later than now.
-                    last.start = Start::Known(last.seen.saturating_add(AFTER).min(now));
-                }
-                last.per_second = match fell {
-                    true => f32::NAN,
-                    false => growth(last, value, now),
-                };
-                (last.value, last.seen) = (value, now);
-            }
+        let new = || Last {
+            value,
+            start: begun.map_or(Start::Unknown(now), Start::Known),
+            seen: now,
+            per_second: f32::NAN,
+        };
+        let Some(last) = self.series.known_or_add(total.instrument, key, new) else {
+            return;
+        };
+        let fell = is_less(value, last.value);
+        self.counts.seen += u64::from(fell);
+        if let Some(start) = begun.filter(|start| *start > last.seen) {
+            last.start = Start::Known(start);
+        } else if fell {
+            // The total started again after it was seen. If the clock was set back, the last time
+            // may be later than now.
+            last.start = Start::Known(last.seen.saturating_add(AFTER).min(now));
         }
+        last.per_second = match fell {
+            true => f32::NAN,
+            false => growth(last, value, now),
+        };
+        (last.value, last.seen) = (value, now);
     }
 
     /// Forgets the series that were not in the last answer that had any of their instrument. Says how
     /// many they are. Of what is sent as a delta from the first value on, none: a total that came
     /// back would count in full again.
     pub(super) fn shed(&mut self) -> usize {
-        let mut forgotten = 0;
-        for (instrument, series) in &mut self.series {
-            let delta = self.schema.get(*instrument).and_then(|of| of.delta);
-            if delta.is_some_and(|delta| delta.keeps_first) {
-                continue;
-            }
-            let newest = series.values().map(|last| last.seen).max();
-            let before = series.len();
-            series.retain(|_, last| Some(last.seen) == newest);
-            series.shrink_to_fit();
-            forgotten += before - series.len();
-        }
-        forgotten
+        let schema = &self.schema;
+        self.series.shed(|instrument| {
+            let delta = schema.get(instrument).and_then(|of| of.delta);
+            !delta.is_some_and(|delta| delta.keeps_first)
+        })
     }
 
     /// The key of a series, from its attributes sorted by key.
@@ -215,8 +184,7 @@ impl Starts {
         let known = self.schema.get(instrument)?;
         match known.kind {
             InstrumentKind::Histogram => {
-                let counted = self.series.get(&instrument);
-                if let Some(last) = counted.and_then(|series| series.get(&key)) {
+                if let Some(last) = self.series.get(instrument, key) {
                     return Some(last.start);
                 }
                 let start = self.histograms.get(&known.scope)?;
@@ -226,7 +194,7 @@ impl Starts {
                 let start = self.scopes.get(&known.scope)?;
                 Some(Start::Known(*start))
             }
-            InstrumentKind::Counter => Some(self.series.get(&instrument)?.get(&key)?.start),
+            InstrumentKind::Counter => Some(self.series.get(instrument, key)?.start),
             InstrumentKind::Gauge | InstrumentKind::UpDownCounter | InstrumentKind::StateSet => {
                 None
             }
@@ -235,7 +203,7 @@ impl Starts {
 
     /// Since when a total of the node counts, and how fast it grows.
     pub(super) fn total(&self, instrument: usize, key: Key) -> Option<Total> {
-        let last = self.series.get(&instrument)?.get(&key)?;
+        let last = self.series.get(instrument, key)?;
         Some(Total {
             start: match last.start {
                 Start::Known(start) => TotalStart::At(time(start)),
@@ -249,7 +217,7 @@ impl Starts {
     pub(super) fn take_over(&mut self, old: &mut Self, common: &CommonInstruments) {
         let new = Self::new(&old.schema);
         let old = std::mem::replace(old, new);
-        self.series = common.moved(old.series).collect();
+        self.series = old.series.moved(common);
         self.hashing = old.hashing;
         self.scopes = old.scopes;
         self.histograms = old.histograms;
@@ -289,14 +257,6 @@ impl pipeline::Starts for Starts {
     }
 }
 
-impl Start {
-    /// The start time in OTLP of a point at `now`: never later than that.
-    pub(super) fn before(self, now: Nanos) -> Nanos {
-        let (Self::Known(start) | Self::Unknown(start)) = self;
-        start.min(now)
-    }
-}
-
 /// Whether the instrument has a start time. A sum that may fall has none.
 fn has_start(instrument: &Instrument) -> bool {
     let kind = instrument.kind;
@@ -325,23 +285,6 @@ fn growth(last: &Last, value: Number, now: Nanos) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "people read seven digits")]
     let rate = (more / seconds) as f32;
     rate
-}
-
-/// Limits the memory for series that have disappeared. A series that is missing for a while keeps
-/// its start time.
-fn forget_oldest(series: &mut NumberMap<Key, Last>, keep: usize) {
-    if series.len() <= keep {
-        return;
-    }
-    let mut times: Vec<Nanos> = series.values().map(|last| last.seen).collect();
-    times.sort_unstable_by(|a, b| b.cmp(a));
-    let oldest_kept = times.get(keep.saturating_sub(1)).copied();
-    let oldest_kept = oldest_kept.unwrap_or_default();
-    series.retain(|_, last| last.seen >= oldest_kept);
-    // If the clock stands still, all entries have the same time.
-    if series.len() > keep.saturating_mul(2) {
-        series.clear();
-    }
 }
 
 #[cfg(test)]
@@ -471,7 +414,7 @@ metrics:
         let mut starts = starts();
         for id in 0..1000 {
             observe(&mut starts, id, &[total(&id.to_string(), 1)]);
-            assert!(starts.series[&0].len() <= 20);
+            assert!(starts.series.len() <= 20);
         }
     }
 

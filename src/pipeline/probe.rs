@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 use tokio::time::Instant;
 
 use super::{CountedHistogram, ErrorType, Poll, Target};
@@ -48,6 +48,8 @@ pub struct Probed {
     pub duration: Duration,
     /// One result for each endpoint, in the order of the definition.
     pub endpoints: Vec<ProbedEndpoint>,
+    /// The Resource of the target.
+    pub resource: Resource,
     /// The metrics of the endpoints that answered, as in a `Snapshot`.
     pub metrics: Vec<ResourceMetrics>,
     /// Histograms that the target counts itself.

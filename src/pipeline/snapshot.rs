@@ -5,7 +5,7 @@ use std::{any::Any, cell::LazyCell, fmt, sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::{Resource, metrics::data::ResourceMetrics};
 use tokio::time::Instant;
 
 use super::{Exemplar, HistogramValue, Target};
@@ -29,7 +29,9 @@ pub struct Snapshot<'a> {
     pub time: SystemTime,
     /// The start times of the totals.
     pub starts: &'a dyn Starts,
-    /// The metrics, one part for each provider. Integers go up to 2^64 − 1.
+    /// The Resource of the target.
+    pub resource: &'a Resource,
+    /// The metrics, one part for each provider, without a Resource. Integers go up to 2^64 − 1.
     pub metrics: &'a [ResourceMetrics],
     /// Histograms that targets count themselves; the OTLP form has them in their place. Those of one
     /// instrument follow one another.

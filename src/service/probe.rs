@@ -238,6 +238,7 @@ fn mapped(
         time: poll.time(),
         duration,
         endpoints,
+        resource: collected.resource,
         metrics: collected.metrics,
         histograms: collected.histograms,
         target,

@@ -145,6 +145,9 @@ struct Bench {
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Batches of one message of 8 bytes each, without jitter.
+/// Each second that passes in a test sends the open batch.
+const FLUSH: crate::settings::Duration = crate::settings::Duration::from_millis(200);
+
 fn bench(retry: RetryOnFailure, queue_size: u64) -> Bench {
     let queue = SendingQueue {
         queue_size,
@@ -172,7 +175,8 @@ fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory,
     bench_of(settings, disk)
 }
 
-fn bench_of(settings: DeliverySettings, disk: Option<(Directory, Log)>) -> Bench {
+fn bench_of(mut settings: DeliverySettings, disk: Option<(Directory, Log)>) -> Bench {
+    settings.queue.batch.flush_timeout = FLUSH;
     let (tasks, _failures) = Tasks::new();
     let metrics = Reader::default();
     let provider = SdkMeterProvider::builder()
@@ -413,6 +417,7 @@ async fn several_consumers_send_at_the_same_time() {
         after: None,
     };
     settings.queue.num_consumers = 2;
+    settings.queue.batch.flush_timeout = FLUSH;
     let meter = Meter::of(&SdkMeterProvider::default());
     let context = DeliveryContext {
         id: "x",

@@ -12,7 +12,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use opentelemetry_sdk::metrics::data::{Metric, ResourceMetrics};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::data::{Metric, ResourceMetrics},
+};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -154,10 +157,10 @@ impl Debug {
         }
     }
 
-    fn show(&self, part: &ResourceMetrics, target: &Target) {
+    fn show(&self, part: &ResourceMetrics, target: &Target, resource: &Resource) {
         let (exporter, target) = (&self.id, &target.name);
         if self.verbosity == Verbosity::Detailed {
-            let resource = attributes(part.resource().iter());
+            let resource = attributes(resource.iter());
             tracing::info!(target: "debug", exporter, target, resource, "resource");
         }
         for scope in part.scope_metrics() {
@@ -215,7 +218,7 @@ impl Exporter for Debug {
             self.basic(snapshot);
         } else if self.lock().sampler.shows(Instant::now()) {
             for part in snapshot.metrics {
-                self.show(part, snapshot.target);
+                self.show(part, snapshot.target, snapshot.resource);
             }
             for counted in snapshot.histograms {
                 self.show_counted(counted, &snapshot.target.name);

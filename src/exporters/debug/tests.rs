@@ -48,6 +48,7 @@ async fn shown(config: Config, polls: usize) -> Vec<String> {
             is_refused: false,
             time: UNIX_EPOCH,
             starts: &(),
+            resource: metrics[0].resource(),
             metrics,
             histograms: &[],
             exemplars: &[],

@@ -131,6 +131,7 @@ async fn polls_of_several_targets_arrive_as_one_message() {
             is_refused: false,
             time: UNIX_EPOCH,
             starts: &(),
+            resource: parts[0].resource(),
             metrics: &[],
             histograms: &[],
             exemplars: &[],

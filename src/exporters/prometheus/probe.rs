@@ -144,6 +144,7 @@ impl Prometheus {
             is_refused: false,
             time: probed.time,
             starts: &(),
+            resource: &probed.resource,
             metrics: &probed.metrics,
             histograms: &probed.histograms,
             exemplars: &[],

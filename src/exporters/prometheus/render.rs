@@ -8,7 +8,7 @@ use std::{
 use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
 use opentelemetry_sdk::{
     Resource,
-    metrics::data::{AggregatedMetrics, Metric, MetricData, ScopeMetrics},
+    metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics},
 };
 
 use super::{
@@ -99,7 +99,7 @@ impl Renderer {
         let scopes = self.scopes(snapshot, labels);
         let mut dropped = Vec::new();
         let info = snapshot.metrics.first();
-        let info = info.map(|part| (part.resource(), &labels.info));
+        let info = info.map(|_| (snapshot.resource, &labels.info));
         let of = Of {
             time: snapshot.time,
             starts: snapshot.starts,
@@ -122,10 +122,10 @@ impl Renderer {
     /// The scopes that are shown, with their labels.
     fn scopes<'a>(&self, snapshot: &Snapshot<'a>, labels: &TargetLabels) -> Vec<SourceMetrics<'a>> {
         let parts = snapshot.metrics.iter();
-        let scopes = parts.flat_map(|part| part.scope_metrics().map(move |scope| (part, scope)));
-        let scopes = scopes.filter_map(|(part, metrics)| {
+        let scopes = parts.flat_map(ResourceMetrics::scope_metrics);
+        let scopes = scopes.filter_map(|metrics| {
             let source = source_of(snapshot, metrics.scope().name())?;
-            let of = (part.resource(), metrics.scope());
+            let of = (snapshot.resource, metrics.scope());
             Some(SourceMetrics {
                 source,
                 metrics,
@@ -145,9 +145,6 @@ impl Renderer {
         snapshot: &Snapshot<'a>,
         labels: &TargetLabels,
     ) -> Vec<CountedMetric<'a>> {
-        let Some(part) = snapshot.metrics.first() else {
-            return Vec::new();
-        };
         let metrics = snapshot.histograms;
         let metrics = metrics.chunk_by(|one, next| one.index == next.index);
         let metrics = metrics.filter_map(|histograms| {
@@ -157,7 +154,7 @@ impl Renderer {
                 .build();
             Some(CountedMetric {
                 source: source_of(snapshot, &instrument.scope)?,
-                labels: labels.of(&self.rules, snapshot.target, (part.resource(), &scope)),
+                labels: labels.of(&self.rules, snapshot.target, (snapshot.resource, &scope)),
                 histograms,
                 instrument,
             })

@@ -60,9 +60,10 @@ impl Encoder for RemoteWrite {
         let points: u64 = snapshot.metrics.iter().map(points::count).sum();
         let points = points + snapshot.histograms.len() as u64;
         let now = series::millis(snapshot.time);
-        let mut written =
-            self.rules
-                .request(snapshot.metrics, snapshot.histograms, snapshot.starts, now);
+        let of = (snapshot.resource, snapshot.metrics);
+        let mut written = self
+            .rules
+            .request(of, snapshot.histograms, snapshot.starts, now);
         if let Some(metadata) = &self.metadata {
             written.request.metadata = metadata.due(&self.rules, snapshot.metrics, snapshot.time);
         }

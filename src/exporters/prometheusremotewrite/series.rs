@@ -64,7 +64,7 @@ impl NamingRules {
     /// was measured, if `starts` say that.
     pub(super) fn request(
         &self,
-        parts: &[ResourceMetrics],
+        (resource, parts): (&Resource, &[ResourceMetrics]),
         histograms: &[CountedHistogram],
         starts: &dyn Starts,
         time: i64,
@@ -73,8 +73,8 @@ impl NamingRules {
         for part in parts {
             let mut translator = Translator {
                 rules: self,
-                common: self.common(part.resource()),
-                identity: identity(part.resource()),
+                common: self.common(resource),
+                identity: identity(resource),
                 timeseries: &mut timeseries,
                 starts,
                 time,
@@ -88,11 +88,11 @@ impl NamingRules {
                 scopes.push((scope.scope().name().to_owned(), series));
             }
         }
-        if let Some(part) = parts.first() {
+        if !histograms.is_empty() {
             let mut translator = Translator {
                 rules: self,
-                common: self.common(part.resource()),
-                identity: identity(part.resource()),
+                common: self.common(resource),
+                identity: identity(resource),
                 timeseries: &mut timeseries,
                 starts,
                 time,
@@ -104,10 +104,8 @@ impl NamingRules {
                 scopes.push((counted.instrument.scope.to_string(), series));
             }
         }
-        if let Some(part) = parts.first().filter(|_| self.has_target_info)
-            && !timeseries.is_empty()
-        {
-            timeseries.push(self.target_info(part.resource(), time));
+        if self.has_target_info && !timeseries.is_empty() {
+            timeseries.push(self.target_info(resource, time));
             scopes.push((SCOPE.to_owned(), 1));
         }
         let request = WriteRequest {

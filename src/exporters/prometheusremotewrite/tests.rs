@@ -53,9 +53,14 @@ fn metrics() -> ResourceMetrics {
     metrics
 }
 
+fn requested(rules: &NamingRules, starts: &dyn Starts, time: i64) -> Written {
+    let parts = [metrics()];
+    rules.request((parts[0].resource(), &parts), &[], starts, time)
+}
+
 /// Each series as `{name="value",…} value`, sorted.
 fn texts(rules: &NamingRules) -> Vec<String> {
-    let Written { request, scopes } = rules.request(&[metrics()], &[], &(), 1_700_000_000_001);
+    let Written { request, scopes } = requested(rules, &(), 1_700_000_000_001);
     let series: usize = scopes.iter().map(|(_, series)| series).sum();
     assert_eq!(series, request.timeseries.len(), "each series has a scope");
     let times = request
@@ -113,7 +118,7 @@ impl Starts for Measured {
 #[test]
 fn a_value_has_the_time_at_which_it_was_measured() {
     let rules = NamingRules::default();
-    let written = rules.request(&[metrics()], &[], &Measured, 7000);
+    let written = requested(&rules, &Measured, 7000);
     let series = &written.request.timeseries;
     let mut times: Vec<_> = series.iter().map(|of| of.samples[0].timestamp).collect();
     times.sort_unstable();

@@ -1,6 +1,7 @@
 mod delta;
 mod exemplars;
 mod inherited_state;
+mod own_points;
 mod points;
 mod sent_series;
 mod times;
@@ -467,7 +468,7 @@ fn where_memory_is_short_the_room_of_many_series_is_given_up_and_totals_go_on() 
         let points = named(&points, "nodes");
         let starts = points.iter().map(|point| point.start);
         let starts: std::collections::BTreeSet<_> = starts.collect();
-        let is_roomy = both.instruments.provider.is_roomy();
+        let is_roomy = both.instruments.providers.is_roomy();
         let shed = both.instruments.shed();
         (points.len(), starts.len(), is_roomy, shed)
     };

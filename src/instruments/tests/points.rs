@@ -3,7 +3,7 @@
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 
-use super::{Number, Starts, point_times::Nanos, starts::Start};
+use super::{Number, Starts, last_totals::Start, point_times::Nanos};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Point {

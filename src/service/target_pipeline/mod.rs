@@ -229,6 +229,7 @@ impl TargetPipeline {
                 is_refused: self.is_refused,
                 time: self.time,
                 starts,
+                resource: &collected.resource,
                 metrics: &collected.metrics,
                 histograms: &collected.histograms,
                 exemplars: &self.exemplars,

@@ -84,7 +84,7 @@ impl Exporter for RecordedPoints {
     fn export(&self, snapshot: &Snapshot<'_>) {
         let mut seen = self.0.lock().unwrap();
         for part in snapshot.metrics {
-            let split = part.resource().get(&"split".into());
+            let split = snapshot.resource.get(&"split".into());
             let split = split.map(|value| value.to_string()).unwrap_or_default();
             for metric in part.scope_metrics().flat_map(|scope| scope.metrics()) {
                 let values: Vec<u64> = match metric.data() {

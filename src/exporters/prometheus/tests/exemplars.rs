@@ -25,6 +25,7 @@ fn export(exporter: &Prometheus, metric: &'static str) {
             total.add(2, &outcome("missing"));
         }
     });
+    let metrics = [metrics];
     let exemplar = Exemplar {
         metric,
         attributes: outcome("missing").into(),
@@ -41,7 +42,8 @@ fn export(exporter: &Prometheus, metric: &'static str) {
         is_refused: false,
         time: UNIX_EPOCH + fixture::TIME,
         starts: &(),
-        metrics: &[metrics],
+        resource: metrics[0].resource(),
+        metrics: &metrics,
         histograms: &[],
         exemplars: &[exemplar],
         otlp: OtlpForm::new(Vec::new),

@@ -154,6 +154,8 @@ pub(super) fn show(
     is_refused: bool,
     metrics: &[ResourceMetrics],
 ) {
+    let empty = Resource::builder_empty().build();
+    let resource = metrics.first().map_or(&empty, ResourceMetrics::resource);
     exporter.export(&Snapshot {
         target,
         fresh: &fresh,
@@ -161,6 +163,7 @@ pub(super) fn show(
         is_refused,
         time: UNIX_EPOCH + TIME,
         starts: &Known,
+        resource,
         metrics,
         histograms: &[],
         exemplars: &[],

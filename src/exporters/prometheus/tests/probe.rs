@@ -61,6 +61,7 @@ fn half(_: ProbeRequest) -> Result<Probed, ProbeRefusal> {
             endpoint(None, kept),
             endpoint(Some(ErrorType::Timeout), None),
         ],
+        resource: opentelemetry_sdk::Resource::builder_empty().build(),
         metrics: vec![gauges("betanet/network", &[("x", "a", 7)])],
         histograms: Vec::new(),
     })
@@ -108,6 +109,7 @@ async fn a_failed_probe_is_an_answer_and_a_refused_one_an_error() {
                 };
                 2
             ],
+            resource: opentelemetry_sdk::Resource::builder_empty().build(),
             metrics: Vec::new(),
             histograms: Vec::new(),
         })
