@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// One thread allocates most of the memory of a poll, and another one frees it, for which the
-/// system's allocator is slow: `docs/performance.md`.
+/// system's allocator is slow.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
