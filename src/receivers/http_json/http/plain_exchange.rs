@@ -262,18 +262,21 @@ mod tests {
     use super::*;
     use crate::receivers::http_json::http::connection::{self, Exchange};
 
+    /// No answer takes so long.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
     /// What an answer came to: its status, headers and body, and whether the socket is kept.
     type Got = Result<(StatusCode, HeaderMap, Vec<u8>, bool), String>;
 
-    /// A socket whose other end sends these pieces, and then closes or not.
-    fn server(pieces: Vec<Vec<u8>>, closes: bool) -> Socket {
+    /// A socket, and its other end, which sends these pieces, and then closes or not.
+    fn server(pieces: &[Vec<u8>], closes: bool) -> (Socket, impl Future<Output = ()>) {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        tokio::spawn(async move {
+        let serving = async move {
             let mut asked = [0; 1024];
             let read = theirs.read(&mut asked).await.unwrap();
             assert!(asked[..read].starts_with(b"GET /a?b=c HTTP/1.1\r\n"));
             for piece in pieces {
-                if theirs.write_all(&piece).await.is_err() {
+                if theirs.write_all(piece).await.is_err() {
                     return;
                 }
                 tokio::task::yield_now().await;
@@ -282,8 +285,23 @@ mod tests {
                 // Until the other end is gone.
                 drop(theirs.read(&mut asked).await);
             }
-        });
-        Socket::Unix(ours)
+        };
+        (Socket::Unix(ours), serving)
+    }
+
+    /// What somebody gets while the server runs; none if that takes too long.
+    async fn served(
+        serving: impl Future<Output = ()>,
+        wanted: impl Future<Output = Got>,
+    ) -> Option<Got> {
+        let forever = async {
+            serving.await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            got = timeout(PATIENCE, wanted) => got.ok(),
+            () = forever => None,
+        }
     }
 
     fn request() -> TransportRequest {
@@ -306,16 +324,13 @@ mod tests {
 
     /// The answer as hyper alone reads it, and as it is read here; whether it was a usual one.
     async fn both(pieces: &[Vec<u8>], closes: bool) -> (Option<Got>, Option<Got>, bool) {
-        let patience = Duration::from_millis(match closes {
-            true => 5000,
-            false => 20,
-        });
-        let socket = ResumedSocket::from(server(pieces.to_vec(), closes));
-        let expected = timeout(patience, by_hyper(socket)).await.ok();
+        let (socket, serving) = server(pieces, closes);
+        let expected = served(serving, by_hyper(socket.into())).await;
         let text = request_text(&request()).unwrap();
         let mut is_usual = false;
+        let (socket, serving) = server(pieces, closes);
         let here = async {
-            match exchange(server(pieces.to_vec(), closes), &text).await {
+            match exchange(socket, &text).await {
                 PlainExchange::Answered(answer) => {
                     is_usual = true;
                     let PlainAnswer {
@@ -329,7 +344,7 @@ mod tests {
                 PlainExchange::Unusual(resumed) => by_hyper(resumed).await,
             }
         };
-        let found = timeout(patience, here).await.ok();
+        let found = served(serving, here).await;
         (expected, found, is_usual)
     }
 
