@@ -497,8 +497,8 @@ async fn shows(name: &str, folder: &Path, series: &[&str]) {
     })
     .await;
     let failed = scrape.lines().find(|line| {
-        line.starts_with("betanet_source_up{") && !line.ends_with(" 1")
-            || line.starts_with("betanet_mapping_problems_total{")
+        line.starts_with("http_json_source_up{") && !line.ends_with(" 1")
+            || line.starts_with("http_json_mapping_problems_total{")
     });
     assert_eq!(failed, None, "{scrape}");
 }

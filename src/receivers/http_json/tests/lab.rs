@@ -415,7 +415,7 @@ pub(super) fn reading(own: &[OwnReading], metric: &str, attributes: &[(&str, &st
         all.any(|found| found.key.as_str() == *key && found.value.as_str() == *value)
     };
     own.iter()
-        .filter(|reading| reading.metric.name() == metric)
+        .filter(|reading| reading.metric.short_name() == metric)
         .filter(|reading| attributes.iter().all(|attribute| has(reading, attribute)))
         .map(|reading| number(&reading.value))
         .sum()
