@@ -116,10 +116,14 @@ fn configuration(
         ..
     } = options;
     let (host, port) = (telemetry_listen.host(), telemetry_listen.port());
-    let Attempts { timeout, pause } = Attempts::within(*interval);
+    let Attempts {
+        retries,
+        timeout,
+        pause,
+    } = Attempts::within(*interval);
     let overlay = format!(
         "receivers:\n  betanet: {{collection_interval: {interval}s, timeout: {timeout}, \
-         retry: {{max_retries: 1, initial_interval: {pause}}}, \
+         retry: {{max_retries: {retries}, initial_interval: {pause}}}, \
          circuit_breaker: {{open_duration: 10s}}, targets: [{targets}]}}\n\
          exporters:\n  otlp_http: {{endpoint: \"http://{sink}\"}}\n  \
          prometheus: {{endpoint: \"{listen}\"}}\n\

@@ -29,8 +29,10 @@ use crate::{
 const ANY: &str = "demo";
 
 /// The attempts of a poll, as settings: one and a retry, which fit into the deadline of a poll also
-/// where a node hangs.
+/// where a node hangs. A second has no room for two.
 pub(super) struct Attempts {
+    /// How many retries.
+    pub(super) retries: u32,
     /// The longest time of each.
     pub(super) timeout: String,
     /// The wait between both.
@@ -42,6 +44,7 @@ impl Attempts {
     pub(super) fn within(interval: u64) -> Self {
         let milliseconds = |of_second: u64| format!("{}ms", (interval * of_second).min(1000));
         Self {
+            retries: u32::from(interval > 1),
             timeout: milliseconds(250),
             pause: milliseconds(100),
         }
@@ -266,12 +269,16 @@ fn configuration(
         ..
     } = options;
     let (host, port) = (telemetry_listen.host(), telemetry_listen.port());
-    let Attempts { timeout, pause } = Attempts::within(*interval);
+    let Attempts {
+        retries,
+        timeout,
+        pause,
+    } = Attempts::within(*interval);
     let text = serde_json::json!({
         "receivers": {"http_json": {
             "collection_interval": format!("{interval}s"),
             "timeout": timeout,
-            "retry": {"max_retries": 1, "initial_interval": pause},
+            "retry": {"max_retries": retries, "initial_interval": pause},
             "definition": recorded.reference,
             "parameters": parameters(recorded),
             "targets": [{"endpoint": format!("http://{server}"), "name": recorded.definition.name}],
