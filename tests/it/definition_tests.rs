@@ -279,7 +279,10 @@ pipelines/d.test.yaml: elements of nothing: 1 difference
 3 tests, 2 failed
 "#;
     assert_eq!((output.code, output.stdout.as_str()), (Some(1), expected));
+}
 
+#[test]
+fn a_body_of_another_shape_than_its_endpoint_is_a_mistake() {
     let wrong = r#"
 tests:
   - name: wrong
@@ -444,13 +447,13 @@ async fn a_demo_of_a_definition_shows_its_series() {
     let here = root();
     // Both endpoints are a POST to one path, and each has its own answer.
     let aria2 = ["aria2_transfers{", "aria2_transfer_size_bytes{"];
-    shows("aria2", &here, &aria2).await;
+    shows("aria2", here, &aria2).await;
     // Requests for each of the elements, and pages.
     let spark = [
         "spark_executor_time_seconds_total{",
         "spark_job_task_active{",
     ];
-    shows("spark", &here, &spark).await;
+    shows("spark", here, &spark).await;
     let tests = r#"
 tests:
   - name: two pages

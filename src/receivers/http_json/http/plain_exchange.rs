@@ -266,6 +266,7 @@ mod tests {
     type Got = Result<(StatusCode, HeaderMap, Vec<u8>, bool), String>;
 
     /// A socket whose other end sends these pieces, and then closes or not.
+    #[expect(clippy::disallowed_methods, reason = "the runtime of the test ends it")]
     fn server(pieces: Vec<Vec<u8>>, closes: bool) -> Socket {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         tokio::spawn(async move {
