@@ -233,7 +233,9 @@ async fn run(
     let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
     let (fleet, schema) = (
         ReceiverResilience::new(settings()),
-        Arc::new(ReportMetrics::schema(definition, 1)),
+        Arc::new(ReportMetrics::schema(&Target::polled_by(
+            "betanet", "node", definition,
+        ))),
     );
     let nodes = (0..targets).map(|number| Node::new(number, definition, &fleet, &schema));
     let mut nodes: Vec<_> = nodes.collect();

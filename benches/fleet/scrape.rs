@@ -61,7 +61,7 @@ impl Scrape {
                 true => self.right += 1,
                 false => self.wrong += 1,
             }
-        } else if line.starts_with("betanet_poll_missed_ticks_total{") {
+        } else if line.starts_with("http_json_poll_missed_ticks_total{") {
             self.missed_ticks += value(line).unwrap_or_default();
         }
     }

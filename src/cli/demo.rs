@@ -12,7 +12,8 @@ use std::{
 use super::{
     CommandError, Output,
     args::{DemoArgs, RunArgs},
-    demo_definition, demo_story,
+    demo_definition::{self, Attempts},
+    demo_story,
     load::Warnings,
     run,
 };
@@ -115,8 +116,14 @@ fn configuration(
         ..
     } = options;
     let (host, port) = (telemetry_listen.host(), telemetry_listen.port());
+    let Attempts {
+        retries,
+        timeout,
+        pause,
+    } = Attempts::within(*interval);
     let overlay = format!(
-        "receivers:\n  betanet: {{collection_interval: {interval}s, timeout: 1s, \
+        "receivers:\n  betanet: {{collection_interval: {interval}s, timeout: {timeout}, \
+         retry: {{max_retries: {retries}, initial_interval: {pause}}}, \
          circuit_breaker: {{open_duration: 10s}}, targets: [{targets}]}}\n\
          exporters:\n  otlp_http: {{endpoint: \"http://{sink}\"}}\n  \
          prometheus: {{endpoint: \"{listen}\"}}\n\

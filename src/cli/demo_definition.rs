@@ -28,6 +28,29 @@ use crate::{
 /// What a parameter is that the definition leaves to the receiver.
 const ANY: &str = "demo";
 
+/// The attempts of a poll, as settings: one and a retry, which fit into the deadline of a poll also
+/// where a node hangs. A second has no room for two.
+pub(super) struct Attempts {
+    /// How many retries.
+    pub(super) retries: u32,
+    /// The longest time of each.
+    pub(super) timeout: String,
+    /// The wait between both.
+    pub(super) pause: String,
+}
+
+impl Attempts {
+    /// Polls come so many seconds after one another.
+    pub(super) fn within(interval: u64) -> Self {
+        let milliseconds = |of_second: u64| format!("{}ms", (interval * of_second).min(1000));
+        Self {
+            retries: u32::from(interval > 1),
+            timeout: milliseconds(250),
+            pause: milliseconds(100),
+        }
+    }
+}
+
 /// An answer that is served.
 struct Served {
     method: http::Method,
@@ -246,9 +269,16 @@ fn configuration(
         ..
     } = options;
     let (host, port) = (telemetry_listen.host(), telemetry_listen.port());
+    let Attempts {
+        retries,
+        timeout,
+        pause,
+    } = Attempts::within(*interval);
     let text = serde_json::json!({
         "receivers": {"http_json": {
             "collection_interval": format!("{interval}s"),
+            "timeout": timeout,
+            "retry": {"max_retries": retries, "initial_interval": pause},
             "definition": recorded.reference,
             "parameters": parameters(recorded),
             "targets": [{"endpoint": format!("http://{server}"), "name": recorded.definition.name}],
@@ -271,4 +301,36 @@ fn configuration(
     // The demo does not depend on the environment.
     let config = Config::load(&sources, &|_: &str| None, &mut diagnostics);
     config.ok_or_else(|| diagnostics.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resilience::feasibility::Severity;
+
+    #[test]
+    fn the_settings_of_a_demo_fit_together() {
+        let recorded = recorded("nginx").unwrap();
+        for interval in [1, 2, 3, 10, 60, 3600] {
+            let options = DemoArgs {
+                definition: None,
+                betanet: 0,
+                mixnode: 0,
+                public: 0,
+                interval,
+                seed: 1,
+                listen: "localhost:0".parse().unwrap(),
+                telemetry_listen: "localhost:0".parse().unwrap(),
+                seconds: None,
+            };
+            let config = configuration(&recorded, "localhost:1", &options, &[]).unwrap();
+            let receivers = config.receivers.values();
+            let findings = receivers.flat_map(|receiver| receiver.feasibility());
+            let wrong: Vec<_> = findings
+                .filter(|finding| finding.severity != Severity::Note)
+                .map(|finding| finding.message)
+                .collect();
+            assert_eq!(wrong, [""; 0], "{interval} s");
+        }
+    }
 }

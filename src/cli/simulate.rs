@@ -1,11 +1,6 @@
 //! `simulate`: shows what the user's settings do in outages, in virtual time.
 
-use std::{
-    fmt::Display,
-    io::{IsTerminal as _, Write as _, stderr},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{fmt::Display, process::ExitCode};
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -14,6 +9,7 @@ use super::{
     CommandError, Output,
     args::{ReportFormat, SimulateArgs, SourceArgs},
     load::load,
+    progress::ProgressLine,
     table,
 };
 use crate::{
@@ -69,14 +65,14 @@ pub(super) fn simulate(
         options,
     )?;
     let kinds: usize = plans.iter().map(|plan| plan.incidents.len()).sum();
-    let mut progress = ProgressLine::new(kinds, options.outages);
+    let mut progress = Progress::new(kinds, options.outages);
     let receivers = plans.iter().map(|plan| plan.run(options, &mut progress));
     let simulated = Simulated {
         outages: options.outages,
         seed: options.seed,
         receivers: receivers.collect(),
     };
-    progress.clear();
+    progress.line.clear();
     match options.format {
         ReportFormat::Json => out.text(serde_json::to_string_pretty(&simulated)?),
         ReportFormat::Table => simulated.write(out),
@@ -129,7 +125,7 @@ fn incidents(
 }
 
 impl SimulatedReceiver {
-    fn run(&self, options: &SimulateArgs, progress: &mut ProgressLine) -> Receiver {
+    fn run(&self, options: &SimulateArgs, progress: &mut Progress) -> Receiver {
         let findings = feasibility::check(&self.settings.plan());
         let works = findings.iter().all(|f| f.severity != Severity::Error);
         let incidents = self.incidents.iter().filter(|_| works);
@@ -226,24 +222,20 @@ fn row(report: &Report) -> [String; 7] {
     ]
 }
 
-/// A line on the terminal about the progress of a long simulation.
-struct ProgressLine {
+/// How far a long simulation is.
+struct Progress {
     total: u64,
     done: u64,
-    shown_percent: Option<u64>,
-    start: Instant,
-    is_terminal: bool,
+    line: ProgressLine,
 }
 
-impl ProgressLine {
+impl Progress {
     fn new(kinds: usize, outages: u32) -> Self {
         let kinds = u64::try_from(kinds).unwrap_or(u64::MAX);
         Self {
             total: kinds.saturating_mul(u64::from(outages)).max(1),
             done: 0,
-            shown_percent: None,
-            start: Instant::now(),
-            is_terminal: stderr().is_terminal(),
+            line: ProgressLine::new(),
         }
     }
 
@@ -251,23 +243,6 @@ impl ProgressLine {
     fn step(&mut self) {
         let percent = self.done.saturating_mul(100) / self.total;
         self.done += 1;
-        let is_news = self.shown_percent != Some(percent);
-        if self.is_terminal && is_news && self.start.elapsed() > Duration::from_secs(1) {
-            self.shown_percent = Some(percent);
-            self.say(&format!("\rsimulating: {percent} %"));
-        }
-    }
-
-    /// Clears the line for the next output.
-    fn clear(&self) {
-        if self.shown_percent.is_some() {
-            self.say("\r\x1b[K");
-        }
-    }
-
-    /// A closed terminal is no reason to stop.
-    fn say(&self, text: &str) {
-        let mut terminal = stderr().lock();
-        drop(write!(terminal, "{text}").and_then(|()| terminal.flush()));
+        self.line.show(|| format!("simulating: {percent} %"));
     }
 }

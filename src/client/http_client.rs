@@ -1,5 +1,7 @@
 //! What all HTTP clients of the collector have in common.
 
+use std::path::Path;
+
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, ClientBuilder, Response, Url, redirect::Policy};
 use tokio_rustls::rustls::ClientConfig;
@@ -54,6 +56,17 @@ pub fn server_client(tls: &Tls, url: &Url) -> Result<Client, ConfigError> {
     let uri = uri.map_err(|error| ConfigError::new("endpoint", BoxError::from(error)))?;
     let proxy = Proxy::of(&uri, None)?;
     client_through(tls, url.scheme() == "https", proxy.as_ref())
+}
+
+/// A client for the server behind a Unix socket, which knows no other way.
+///
+/// # Errors
+/// If there is no client.
+pub fn socket_client(socket: &Path) -> Result<Client, ConfigError> {
+    client_builder(None, ProxyChoice::None)
+        .unix_socket(socket)
+        .build()
+        .map_err(|error| ConfigError::new("endpoint", error))
 }
 
 /// A client for one server, through `proxy`.

@@ -32,7 +32,8 @@ pub use foreign::{
     AUTH_FOREIGN, CLIENT_FOREIGN, GRPC_CLIENT_FOREIGN, HTTP_CLIENT_FOREIGN, TLS_FOREIGN,
 };
 pub use http_client::{
-    ProxyChoice, client_builder, client_through, read_body, server_client, without_decoding,
+    ProxyChoice, client_builder, client_through, read_body, server_client, socket_client,
+    without_decoding,
 };
 pub use proxy::Proxy;
 pub use server_message::Secrets;

@@ -7,7 +7,7 @@ use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::{Config, service::PipelineConfig};
 use crate::{
-    definition::{self, Definition},
+    definition,
     instruments::{ReportMetrics, resource},
     pipeline::{Stream, Target},
     processors::ProcessorContext,
@@ -24,8 +24,8 @@ pub(super) fn check(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagno
     // The log lines of processors appear when the processors really start.
     with_default(NoSubscriber::default(), || {
         for pipeline in config.service.pipelines.values() {
-            for definition in definitions(config, pipeline) {
-                found.extend(homonym(config, pipeline, &definition));
+            for target in targets(config, pipeline) {
+                found.extend(homonym(config, pipeline, &Arc::new(target)));
             }
         }
     });
@@ -35,28 +35,29 @@ pub(super) fn check(config: &Config, root: &Cursor<'_>, diagnostics: &mut Diagno
     }
 }
 
-/// The definitions of the receivers of a pipeline. A definition that cannot be read has its own
-/// message.
-fn definitions(config: &Config, pipeline: &PipelineConfig) -> Vec<Arc<Definition>> {
+/// A target of each definition of each receiver of a pipeline. A definition that cannot be read has
+/// its own message.
+fn targets(config: &Config, pipeline: &PipelineConfig) -> Vec<Target> {
     let receivers = pipeline.receivers.iter();
-    let receivers = receivers.filter_map(|id| config.receivers.get(id));
-    let names = receivers.flat_map(|receiver| receiver.definitions());
-    names
-        .filter_map(|name| definition::load(name).ok())
-        .collect()
+    let receivers = receivers.filter_map(|id| Some((id, config.receivers.get(id)?)));
+    let targets = receivers.flat_map(|(id, receiver)| {
+        let definitions = receiver.definitions().iter();
+        let definitions = definitions.filter_map(|name| definition::load(name).ok());
+        definitions.map(|definition| Target::polled_by(&id.to_string(), "", &definition))
+    });
+    targets.collect()
 }
 
 /// The first processor after which two names differ only in case, and the message about it.
 fn homonym(
     config: &Config,
     pipeline: &PipelineConfig,
-    definition: &Arc<Definition>,
+    target: &Arc<Target>,
 ) -> Option<(ComponentId, String)> {
-    let target = Arc::new(Target::named("", definition));
     let mut stream = Stream {
-        schema: Arc::new(ReportMetrics::schema(definition, 1)),
-        resource: resource(&target),
-        target,
+        schema: Arc::new(ReportMetrics::schema(target)),
+        resource: resource(target),
+        target: Arc::clone(target),
     };
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
@@ -74,7 +75,7 @@ fn homonym(
             let message = format!(
                 "with definition `{}` it creates `{}` in addition to `{}`: they differ only in case, and \
                  OpenTelemetry takes them for one name",
-                definition.name,
+                target.definition.name,
                 name(other)?,
                 name(first)?
             );

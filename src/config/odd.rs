@@ -171,7 +171,8 @@ impl Watch<'_, '_> {
             let before = before?;
             for receiver in &pipeline.receivers {
                 for definition in self.definitions(receiver)? {
-                    names.extend(names_behind(&before, &definition)?);
+                    let target = Target::polled_by(&receiver.to_string(), "", &definition);
+                    names.extend(names_behind(&before, Arc::new(target))?);
                 }
             }
         }
@@ -179,11 +180,11 @@ impl Watch<'_, '_> {
     }
 }
 
-/// The names of the metrics of a definition after some processors. `None` if one of them creates a
+/// The names of the metrics of a target after some processors. `None` if one of them creates a
 /// target, because its metrics are not known here.
 fn names_behind(
     processors: &[&Component<dyn ProcessorConfig>],
-    definition: &Arc<Definition>,
+    target: Arc<Target>,
 ) -> Option<Vec<String>> {
     let meter = Meter::of(&SdkMeterProvider::default());
     let board = Arc::default();
@@ -194,8 +195,8 @@ fn names_behind(
         board: &board,
     };
     let mut stream = Stream {
-        schema: Arc::new(ReportMetrics::schema(definition, 1)),
-        target: Arc::new(Target::named("none", definition)),
+        schema: Arc::new(ReportMetrics::schema(&target)),
+        target,
         resource: Vec::new().into(),
     };
     for processor in processors {

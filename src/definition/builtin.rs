@@ -33,6 +33,7 @@ macro_rules! builtin {
 
 /// All built-in definitions, in the order of their names.
 pub const BUILTIN: &[Builtin] = &[
+    builtin!("adguard-home"),
     builtin!("apache"),
     builtin!("aria2"),
     builtin!("betanet"),
@@ -45,18 +46,22 @@ pub const BUILTIN: &[Builtin] = &[
     builtin!("etcd"),
     builtin!("haproxy"),
     builtin!("influxdb"),
+    builtin!("jenkins"),
     builtin!("kafka-connect"),
     builtin!("lighttpd"),
     builtin!("nats"),
+    builtin!("nextcloud"),
     builtin!("nginx"),
     builtin!("php-fpm"),
     builtin!("podman"),
     builtin!("powerdns"),
     builtin!("prometheus-tsdb"),
+    builtin!("proxmox"),
     builtin!("qbittorrent"),
     builtin!("rabbitmq"),
     builtin!("spark"),
     builtin!("spring-boot"),
+    builtin!("traefik"),
     builtin!("transmission"),
     builtin!("vault"),
 ];

@@ -58,6 +58,18 @@ impl Pattern {
         groups.next().map(|group| group.as_str())
     }
 
+    /// Why nothing is found in `text`, of which messages show `shown`.
+    pub fn why_nothing(&self, text: &str, shown: &str) -> String {
+        let pattern = self.text();
+        match self.matches(text) {
+            true => format!(
+                "`{shown}` matches `{pattern}`, but no group takes part in it; a group that may be \
+                 empty is `(…|)`"
+            ),
+            false => format!("`{shown}` does not match `{pattern}`"),
+        }
+    }
+
     /// The named group in `text`.
     pub fn group<'t>(&self, name: &str, text: &'t str) -> Option<&'t str> {
         let captures = self.0.captures(text)?;
@@ -86,6 +98,14 @@ mod tests {
         assert_eq!(found("[0-9]+", "a 12 b"), Some("12"));
         assert_eq!(found("(?:a|b)([0-9])|c([0-9])", "c7"), Some("7"));
         assert_eq!(found("([0-9]+) W", "nothing"), None);
+        assert_eq!(found("(_anime|)$", "blue"), Some(""));
+        let optional = Pattern::new("(_anime)?$").unwrap();
+        assert_eq!(optional.found("blue"), None);
+        let why = optional.why_nothing("blue", "blue");
+        assert!(
+            why.ends_with("a group that may be empty is `(…|)`"),
+            "{why}"
+        );
         let pattern = Pattern::new("^(?P<host>[^:]+):(?P<port>.*)$").unwrap();
         assert_eq!(pattern.group("port", "a:80"), Some("80"));
         assert_eq!(pattern.groups().collect::<Vec<_>>(), ["host", "port"]);

@@ -6,7 +6,7 @@ use std::{error::Error, time::Duration};
 use tokio::time::Instant;
 
 use super::send_outcome::ExportAnswer;
-use crate::telemetry::chain;
+use crate::{runtime::rounded_seconds, telemetry::chain};
 
 /// A destination that has reported no refused points for this time accepts everything again.
 const RESERVED: Duration = Duration::from_secs(300);
@@ -98,7 +98,7 @@ impl FailureLog {
     /// An attempt succeeded.
     pub(super) fn worked(&mut self, now: Instant) {
         if let Some(since) = self.failing_since.take() {
-            let seconds = (now - since).as_secs_f64();
+            let seconds = rounded_seconds(now - since);
             tracing::info!(exporter = %self.exporter, seconds, "sending works again");
         }
     }

@@ -140,6 +140,20 @@ pub(super) fn text_lines(data: &[u8]) {
     drop(mapped(&TEXT, data));
 }
 
+/// A jq program, a line of three minus signs, and the JSON body that it reads.
+pub(super) fn transform(data: &[u8]) {
+    let text = text(data);
+    let (program, body) = text.split_once("\n---\n").unwrap_or((&text, "null"));
+    // JSON is YAML, so that any text is a program.
+    let file = serde_json::json!({
+        "endpoints": {"e": {"path": "/e", "transform": program}},
+        "metrics": [{"name": "value", "instrument": "gauge", "for_each": "$..*", "value": "$.a"}],
+    });
+    if let Ok(definition) = definition::from_text("fuzz", "fuzz.yaml", &file.to_string()) {
+        drop(mapped(&definition, body.as_bytes()));
+    }
+}
+
 /// A time in a JSON body.
 pub(super) fn timestamp(data: &[u8]) {
     let body = serde_json::json!({ "t": text(data) }).to_string();

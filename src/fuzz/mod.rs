@@ -21,6 +21,7 @@ use crate::{
     config::{Config, ConfigSource},
     definition, discovery,
     http::retry_after,
+    receivers,
     settings::{Allowed, ByteSize, ComponentId, Endpoint, HttpUrl, SignedDuration},
     storage, yaml,
 };
@@ -60,9 +61,11 @@ pub const TARGETS: &[Target] = &[
     target("csv", documents::csv, &[], 7_500),
     target("xml", documents::xml, &[], 5_000),
     target("text", documents::text_lines, &[], 7_500),
+    target("transform", documents::transform, &[], 1_500),
     target("timestamp", documents::timestamp, &[], 15_000),
     target("targets", targets, &[], 30_000),
     target("relabel", relabel, &[], 5_000),
+    target("link", link, &[], 50_000),
     target("request", network::request, &[], 30_000),
     target("otlp_answer", network::otlp_answer, &[], 2_500),
     target(
@@ -134,6 +137,11 @@ fn definition(data: &[u8]) {
 
 fn targets(data: &[u8]) {
     discovery::fuzz_list(data);
+}
+
+/// The value of a header `Link`.
+fn link(data: &[u8]) {
+    receivers::fuzz_link(data);
 }
 
 /// Rules, a line of three minus signs, and target groups.

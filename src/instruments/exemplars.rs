@@ -23,7 +23,7 @@ pub(super) fn add(message: &mut ExportMetricsServiceRequest, exemplars: &[Exempl
             trace_id: exemplar.trace.trace_id.to_bytes().to_vec(),
             value: Some(exemplar::Value::AsInt(1)),
         };
-        let points = totals(message, exemplar.metric);
+        let points = totals(message, &exemplar.metric);
         let is_it = |point: &&mut proto::NumberDataPoint| {
             point.attributes == attributes && point.start_time_unix_nano < new.time_unix_nano
         };

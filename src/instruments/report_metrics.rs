@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 
 use super::starts::ResetCounts;
 use crate::{
-    definition::{Definition, Instrument, InstrumentKind, ValueType},
+    definition::{Instrument, InstrumentKind, ValueType},
     pipeline::{
         EndpointPoll, ErrorType, Exemplar, Number, Poll, ProblemReason, Reading, Readings, Schema,
         Target,
@@ -31,6 +31,8 @@ const _: () = assert!(
 #[derive(Debug)]
 pub struct ReportMetrics {
     target: Arc<Target>,
+    /// The name of the totals that have exemplars.
+    results_name: Arc<str>,
     /// Index of the first report metric: they follow the metrics of the definition.
     first: usize,
     results: BTreeMap<ReportedOutcome, u64>,
@@ -61,6 +63,9 @@ impl ReportMetrics {
         let endpoints = target.definition.endpoints.len();
         Self {
             target: Arc::clone(target),
+            results_name: TargetMetric::PollResults
+                .name(target.report_prefix())
+                .into(),
             first: target.definition.instruments.len(),
             // Totals start from zero: Prometheus sees no increase in a series that starts with 1.
             results: (0..endpoints)
@@ -79,7 +84,11 @@ impl ReportMetrics {
     pub fn take_over(&mut self, old: Self) {
         let (now, before) = (Arc::clone(&self.target), old.target);
         if Arc::ptr_eq(&now.definition, &before.definition) {
-            *self = Self { target: now, ..old };
+            *self = Self {
+                target: now,
+                results_name: Arc::clone(&self.results_name),
+                ..old
+            };
             return;
         }
         let endpoint = |at: usize| {
@@ -110,17 +119,19 @@ impl ReportMetrics {
         self.round = old.round;
     }
 
-    /// The schema of targets of `definition` with this number of instances: the instruments of the
-    /// definition, then the report metrics in the order of [`TargetMetric::ALL`].
-    pub fn schema(definition: &Definition, instances: usize) -> Schema {
+    /// The schema of a target and of those like it: the instruments of the definition, then the
+    /// report metrics in the order of [`TargetMetric::ALL`]. It depends on the definition, the number
+    /// of instances and the beginning of the names.
+    pub fn schema(target: &Target) -> Schema {
+        let (definition, prefix) = (&target.definition, target.report_prefix());
         let size = TargetSize {
             endpoints: definition.endpoints.len(),
-            instances,
+            instances: target.replicas.unwrap_or(1),
             metrics: definition.subjects(),
         };
         let own = TargetMetric::ALL
             .iter()
-            .map(|metric| Arc::new(instrument(*metric, size)));
+            .map(|metric| Arc::new(instrument(*metric, prefix, size)));
         definition.instruments.iter().cloned().chain(own).collect()
     }
 
@@ -199,7 +210,7 @@ impl ReportMetrics {
         let traced = self.traced.iter();
         let traced = traced.filter(|(result, _)| self.has_result(result));
         let exemplars = traced.map(|(result, (trace, time))| Exemplar {
-            metric: TargetMetric::PollResults.name(),
+            metric: Arc::clone(&self.results_name),
             attributes: self.attributes(result),
             trace: *trace,
             time: *time,
@@ -264,10 +275,10 @@ fn flag(is: bool) -> Number {
     Number::Unsigned(u64::from(is))
 }
 
-fn instrument(metric: TargetMetric, size: TargetSize) -> Instrument {
+fn instrument(metric: TargetMetric, prefix: &str, size: TargetSize) -> Instrument {
     let about = &metric.row().metric;
     Instrument {
-        name: about.name.to_owned(),
+        name: metric.name(prefix),
         description: about.description.to_owned(),
         unit: about.unit.to_owned(),
         kind: match about.kind {

@@ -1,6 +1,6 @@
 //! An exemplar: one event that a total counts, and its trace.
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use opentelemetry::KeyValue;
 
@@ -11,7 +11,7 @@ use crate::telemetry::Trace;
 pub struct Exemplar {
     /// The name of the metric, one of
     /// [`TargetMetric`](crate::telemetry::target_metrics::TargetMetric).
-    pub metric: &'static str,
+    pub metric: Arc<str>,
     /// The attributes of the series, sorted by key. No key is there twice.
     pub attributes: Vec<KeyValue>,
     /// The trace of the event.

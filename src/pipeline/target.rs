@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::definition::Definition;
+use crate::{definition::Definition, telemetry::target_metrics};
 
 /// The attribute of a Resource with the name of the target.
 pub const INSTANCE_ID: &str = "service.instance.id";
@@ -53,11 +53,21 @@ impl Target {
             && self.labels == other.labels
     }
 
-    /// A target without an address: a saved body, or a test.
+    /// With what the names of the report metrics begin.
+    pub fn report_prefix(&self) -> &str {
+        target_metrics::prefix_of(&self.receiver)
+    }
+
+    /// A target without an address and without a receiver: a saved body, or a test.
     pub fn named(name: &str, definition: &Arc<Definition>) -> Self {
+        Self::polled_by("none", name, definition)
+    }
+
+    /// A target without an address that this receiver would poll.
+    pub fn polled_by(receiver: &str, name: &str, definition: &Arc<Definition>) -> Self {
         Self {
             name: name.to_owned(),
-            receiver: "none".to_owned(),
+            receiver: receiver.to_owned(),
             url: String::new(),
             replicas: None,
             server_address: String::new(),

@@ -53,9 +53,10 @@ pub(super) fn build(kind: &str, config: &str) -> Result<Arc<dyn Processor>, Stri
 /// The stream of a target with this name and a Resource with these attributes.
 pub(super) fn stream(name: &str, resource: &str) -> Stream {
     let definition = definition::from_text("test", "test.yaml", DEFINITION).unwrap();
+    let target = Arc::new(Target::polled_by("betanet", name, &definition));
     Stream {
-        schema: Arc::new(ReportMetrics::schema(&definition, 1)),
-        target: Arc::new(Target::named(name, &definition)),
+        schema: Arc::new(ReportMetrics::schema(&target)),
+        target,
         resource: attributes(resource).into(),
     }
 }

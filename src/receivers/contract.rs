@@ -1,6 +1,12 @@
 //! The contract of receivers. Nothing outside of `receivers/` knows which ones there are.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -162,6 +168,30 @@ pub struct ReceiverContext {
     pub authenticators: Authenticators,
     /// Whether polls come with the text of their bodies, which a command shows or records.
     pub keeps_text: bool,
+    /// How far a command is that polls each target once.
+    pub polled_once: PolledOnce,
+}
+
+/// How many targets were polled by a command that polls each once, and how many it knows. Clones
+/// count together.
+#[derive(Debug, Clone, Default)]
+pub struct PolledOnce(Arc<[AtomicUsize; 2]>);
+
+impl PolledOnce {
+    /// So many more targets are known.
+    pub fn found(&self, targets: usize) {
+        self.0[1].fetch_add(targets, Ordering::Relaxed);
+    }
+
+    /// One more target was polled.
+    pub fn polled(&self) {
+        self.0[0].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were polled, and how many are known.
+    pub fn counts(&self) -> [usize; 2] {
+        [0, 1].map(|of| self.0[of].load(Ordering::Relaxed))
+    }
 }
 
 /// Decodes and checks the settings `T`.

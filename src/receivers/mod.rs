@@ -7,13 +7,18 @@ mod network;
 use std::sync::Arc;
 
 pub use contract::{
-    BuiltReceiver, NextReceiver, Receiver, ReceiverChange, ReceiverConfig, ReceiverContext,
-    ReceiverType,
+    BuiltReceiver, NextReceiver, PolledOnce, Receiver, ReceiverChange, ReceiverConfig,
+    ReceiverContext, ReceiverType,
 };
 pub use http_json::{NO_SAVED_BODY, SavedAnswer, SavedPage, sample, saved_pages};
 pub use network::{Answering, Network};
 
 use crate::settings::TargetUrl;
+
+/// Reads a header `Link`, for `fuzz/`.
+pub(crate) fn fuzz_link(data: &[u8]) {
+    http_json::fuzz_link(data);
+}
 
 /// All types of receivers.
 pub const TYPES: &[ReceiverType] = &[http_json::PRESET_TYPE, http_json::TYPE];

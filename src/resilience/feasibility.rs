@@ -183,11 +183,17 @@ fn chain(plan: &FeasibilityInput<'_>, findings: &mut Vec<FeasibilityFinding>) {
         sum += &show(limit.min(max)).to_string();
     }
     if made < attempts.min(SHOWN) {
+        let (took, given) = (show(elapsed), plan.deadline());
+        let why = match elapsed > deadline {
+            true => format!("{sum} = {took} > {given}"),
+            false => format!(
+                "{sum} = {took} of {given}, and an attempt begins only while {} are left",
+                show(least)
+            ),
+        };
         let message = format!(
-            "do not fit the deadline of a poll: {sum} = {} > {}, so only {made} of {attempts} \
-             attempts are made while a node hangs",
-            show(elapsed),
-            plan.deadline(),
+            "do not fit the deadline of a poll: {why}, so only {made} of {attempts} attempts are \
+             made while a node hangs"
         );
         findings.push(FeasibilityFinding::new(
             Severity::Warning,

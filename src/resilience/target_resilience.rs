@@ -30,7 +30,7 @@ use super::{
 use crate::{
     definition::EndpointLabels,
     pipeline::{Body, ErrorType},
-    runtime::Clock,
+    runtime::{Clock, rounded_seconds},
     telemetry::Meter,
 };
 
@@ -254,7 +254,7 @@ impl ReceiverResilience {
             ),
             Some(SuspicionChange::Cleared { after }) => tracing::info!(
                 answered = name,
-                after_seconds = after.as_secs_f64(),
+                after_seconds = rounded_seconds(after),
                 "a host answers again: breakers may open again"
             ),
         }

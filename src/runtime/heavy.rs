@@ -1,6 +1,7 @@
 //! Runs work that needs a processor for a long time on separate threads, so that the network does
 //! not wait for it.
 
+use super::seconds;
 use std::{cell::Cell, sync::LazyLock, thread, time::Duration};
 
 use tokio::{
@@ -56,7 +57,7 @@ pub enum Lost {
     #[error("failed to start a thread")]
     Thread(#[source] std::io::Error),
     /// It takes too long. It continues, and its result is ignored.
-    #[error("not done within {} s", .0.as_secs_f64())]
+    #[error("not done within {}", seconds(*.0))]
     TooLong(Duration),
     /// It panicked.
     #[error(transparent)]

@@ -9,6 +9,7 @@ pub mod heavy;
 pub mod memory;
 pub mod open_files;
 mod rotated_text;
+mod spoken;
 pub mod tasks;
 mod threads;
 
@@ -17,5 +18,6 @@ pub use dedicated_runtime::DedicatedRuntime;
 pub use file_watcher::FileWatcher;
 pub use files::{read_file, read_input, read_text, text_of};
 pub use rotated_text::{RotatedText, RotatedTextError};
+pub use spoken::{rounded_seconds, seconds};
 pub use tasks::{PAUSE_AFTER_PANIC, Severity, TaskEvent, TaskFailure, Tasks, catch_panic};
 pub use threads::build_runtime;

@@ -26,7 +26,7 @@ use crate::{
     overview::{Overview, OverviewContext},
     pipeline::{ComponentKind, Exporter},
     processors::{ProcessorConfig, ProcessorContext, mapping},
-    receivers::{NextReceiver, ReceiverChange, ReceiverConfig, ReceiverContext},
+    receivers::{NextReceiver, PolledOnce, ReceiverChange, ReceiverConfig, ReceiverContext},
     settings::{BuildError, Component, ComponentId, ExtensionUse},
 };
 
@@ -300,6 +300,7 @@ impl Builder<'_> {
             mapping: mapping::DOCUMENTS,
             authenticators: offers.authenticators.clone(),
             keeps_text: false,
+            polled_once: PolledOnce::default(),
         };
         let change = match self.graph.receivers.get(id) {
             None => ReceiverChange::Restart,

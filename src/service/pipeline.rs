@@ -58,14 +58,15 @@ pub(super) struct TargetSink {
     receiver: [KeyValue; 1],
 }
 
-/// The schemas of targets, by definition and number of instances. All such targets share one
-/// schema.
+/// The schemas of targets, by definition, number of instances and beginning of the names of report
+/// metrics. All such targets share one schema.
 #[derive(Default)]
 struct Schemas(Mutex<Vec<KnownSchema>>);
 
 struct KnownSchema {
     definition: Weak<Definition>,
-    instances: usize,
+    instances: Option<usize>,
+    report_prefix: String,
     schema: Arc<Schema>,
 }
 
@@ -137,9 +138,7 @@ impl MetricsPipeline {
         self.telemetry.errored.add(0, &receiver);
         let stream = Stream {
             target: Arc::clone(target),
-            schema: self
-                .schemas
-                .of(&target.definition, target.replicas.unwrap_or(1)),
+            schema: self.schemas.of(target),
             resource: instruments::resource(target),
         };
         TargetSink {
@@ -276,21 +275,24 @@ fn is_large(poll: &Poll) -> Option<bool> {
 }
 
 impl Schemas {
-    fn of(&self, definition: &Arc<Definition>, instances: usize) -> Arc<Schema> {
+    fn of(&self, target: &Target) -> Arc<Schema> {
+        let definition = &target.definition;
         // The list is consistent at every moment, so a panic elsewhere does no damage.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|known| known.definition.strong_count() > 0);
         let is_it = |known: &&KnownSchema| {
             let same = std::ptr::eq(known.definition.as_ptr(), Arc::as_ptr(definition));
-            same && known.instances == instances
+            same && known.instances == target.replicas
+                && known.report_prefix == target.report_prefix()
         };
         if let Some(known) = all.iter().find(is_it) {
             return Arc::clone(&known.schema);
         }
-        let schema = Arc::new(ReportMetrics::schema(definition, instances));
+        let schema = Arc::new(ReportMetrics::schema(target));
         all.push(KnownSchema {
             definition: Arc::downgrade(definition),
-            instances,
+            instances: target.replicas,
+            report_prefix: target.report_prefix().to_owned(),
             schema: Arc::clone(&schema),
         });
         schema

@@ -1,5 +1,8 @@
 //! The report metrics: the collector's own metrics about each target, which travel with its data.
 //! This table is all that is said about them; a producer names a row, never a text.
+//!
+//! Their names begin with the type of the receiver that polls the target: `betanet.up`, and
+//! `http_json.up` for everything that is no Betanet node. This file alone decides that.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,7 +72,7 @@ pub struct TargetSize {
 /// A row of the table.
 #[derive(Debug)]
 pub struct TargetMetricRow {
-    /// Name, kind, unit, description and attributes.
+    /// Name without its beginning, kind, unit, description and attributes.
     pub metric: Metric,
     /// The levels that have it.
     pub reported_from: ReportedFrom,
@@ -124,102 +127,116 @@ macro_rules! target_metrics {
 }
 
 target_metrics! {
-    Up = "betanet.up", Gauge, "", Basic,
+    Up = "up", Gauge, "", Basic,
         attributes [], series [],
         "Whether the last poll of the target gave at least one body (1) or none (0).";
-    SourceUp = "betanet.source.up", Gauge, "", Basic,
+    SourceUp = "source.up", Gauge, "", Basic,
         attributes [ENDPOINT, URL_TEMPLATE], series [Endpoints],
         "Whether the last poll of the endpoint gave a body (1) or not (0).";
-    LastSuccess = "betanet.source.last_success.timestamp", Gauge, "s", Basic,
+    LastSuccess = "source.last_success.timestamp", Gauge, "s", Basic,
         attributes [ENDPOINT, URL_TEMPLATE], series [Endpoints],
         "Unix time at which the endpoint's last body arrived; absent before the first.";
-    ScrapeDuration = "betanet.scrape.duration", Gauge, "s", Basic,
+    ScrapeDuration = "scrape.duration", Gauge, "s", Basic,
         attributes [], series [],
         "Duration of the last poll of all endpoints of the target.";
-    ScrapeBodySize = "betanet.scrape.body_size", Gauge, "By", Normal,
+    ScrapeBodySize = "scrape.body_size", Gauge, "By", Normal,
         attributes [], series [],
         "Size of all bodies of the last poll, decompressed.";
-    ScrapeSamples = "betanet.scrape.samples_scraped", Gauge, "", Normal,
+    ScrapeSamples = "scrape.samples_scraped", Gauge, "", Normal,
         attributes [], series [],
         "Number of values that the last poll's bodies gave.";
-    PollResults = "betanet.poll.results", Counter, "{poll}", BasicPart,
+    PollResults = "poll.results", Counter, "{poll}", BasicPart,
         attributes [ENDPOINT, URL_TEMPLATE, OUTCOME, ERROR_TYPE], series [Endpoints, Count(OUTCOMES), Count(ERROR_TYPES)],
         "Polls of the endpoint by outcome (fresh, not_modified, stale, missing) and, if there was no answer, by class of error. At `basic` only those without an answer (stale, missing).";
-    PollRetries = "betanet.poll.retries", Counter, "{retry}", Normal,
+    PollRetries = "poll.retries", Counter, "{retry}", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, ERROR_TYPE], series [Endpoints, Count(ERROR_TYPES)],
         "Repeated attempts, by endpoint and the class of the error before the repetition.";
-    RetriesSuppressed = "betanet.poll.retries_suppressed", Counter, "{retry}", Normal,
+    RetriesSuppressed = "poll.retries_suppressed", Counter, "{retry}", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, REASON], series [Endpoints, Count(4)],
         "Retries that were due but not made, by reason (budget, deadline, open, retry_after).";
-    BreakerState = "betanet.circuit_breaker.state", Gauge, "{state}", BasicPart,
+    BreakerState = "circuit_breaker.state", Gauge, "{state}", BasicPart,
         attributes [ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE], series [Breakers, Instances],
         "State of a circuit breaker: 0 closed, 1 open, 2 half-open. The state of an endpoint is the worse one of its own breaker and its host's. At `basic`, an endpoint has a series only while its own breaker is not closed. Do not average or sum it.";
-    BreakerStatus = "betanet.circuit_breaker.status", UpDownCounter, "{breaker}", Detailed,
+    BreakerStatus = "circuit_breaker.status", UpDownCounter, "{breaker}", Detailed,
         attributes [ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE], series [Breakers, Instances, Count(3)],
         "1 for the current state of a circuit breaker, 0 for the other states.";
-    BreakerTransitions = "betanet.circuit_breaker.transitions", Counter, "{transition}", Normal,
+    BreakerTransitions = "circuit_breaker.transitions", Counter, "{transition}", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, FROM, TO, REASON], series [Breakers, Instances, Count(4)],
         "State changes of a circuit breaker.";
-    BreakerRejections = "betanet.circuit_breaker.rejections", Counter, "{request}", Normal,
+    BreakerRejections = "circuit_breaker.rejections", Counter, "{request}", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE], series [Breakers, Instances],
         "Requests that a circuit breaker refused.";
-    BreakerProbes = "betanet.circuit_breaker.probes", Counter, "{probe}", Normal,
+    BreakerProbes = "circuit_breaker.probes", Counter, "{probe}", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, RESULT], series [Breakers, Instances, Count(3)],
         "Trial requests of a half-open circuit breaker by result (ok, fail, cancelled).";
-    BreakerStateTime = "betanet.circuit_breaker.state.time", Counter, "s", Detailed,
+    BreakerStateTime = "circuit_breaker.state.time", Counter, "s", Detailed,
         attributes [ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE, STATE], series [Breakers, Instances, Count(3)],
         "Time that a circuit breaker spent in each state.";
-    BreakerFailures = "betanet.circuit_breaker.consecutive_failures", Gauge, "{failure}", Detailed,
+    BreakerFailures = "circuit_breaker.consecutive_failures", Gauge, "{failure}", Detailed,
         attributes [ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE], series [Breakers, Instances],
         "Failures since the last success.";
-    BreakerStaleResults = "betanet.circuit_breaker.stale_results", Counter, "{result}", Detailed,
+    BreakerStaleResults = "circuit_breaker.stale_results", Counter, "{result}", Detailed,
         attributes [ENDPOINT, URL_TEMPLATE, BREAKER_SCOPE, INSTANCE], series [Breakers, Instances],
         "Results that arrived after their breaker state had ended, and were ignored.";
-    CacheRequests = "betanet.cache.requests", Counter, "{request}", Normal,
+    CacheRequests = "cache.requests", Counter, "{request}", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, RESULT, READER], series [Endpoints, Count(5), Count(2)],
         "Reads of the cached answer by result (hit, miss, stale, revalidated, expired) and reader.";
-    CacheEntries = "betanet.cache.entries", UpDownCounter, "{entry}", Detailed,
+    CacheEntries = "cache.entries", UpDownCounter, "{entry}", Detailed,
         attributes [STATE], series [Count(4)],
         "Cached answers of the target's endpoints by state (fresh, stale, expired, empty).";
-    CacheAge = "betanet.cache.entry.age", Gauge, "s", Normal,
+    CacheAge = "cache.entry.age", Gauge, "s", Normal,
         attributes [ENDPOINT, URL_TEMPLATE], series [Endpoints],
         "Age of the cached answer when the target was last collected; absent without one.";
-    FreshnessTime = "betanet.source.freshness.time", Counter, "s", Basic,
+    FreshnessTime = "source.freshness.time", Counter, "s", Basic,
         attributes [ENDPOINT, URL_TEMPLATE, WITHIN_OBJECTIVE], series [Endpoints, Count(2)],
         "Time during which the endpoint's data was within freshness_objective (true), and during which it was older (false); absent without the objective.";
-    TimeoutEffective = "betanet.timeout.effective", Gauge, "s", Normal,
+    TimeoutEffective = "timeout.effective", Gauge, "s", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, INSTANCE], series [Endpoints, Instances],
         "Current time limit of the first attempt of a poll.";
-    BalancerRequests = "betanet.balancer.requests", Counter, "{request}", Normal,
+    BalancerRequests = "balancer.requests", Counter, "{request}", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, INSTANCE, RESULT], series [Endpoints, Instances, Count(2)],
         "Requests to each instance of a target with replicas, by result (ok, fail).";
-    BalancerFailovers = "betanet.balancer.failovers", Counter, "{request}", Normal,
+    BalancerFailovers = "balancer.failovers", Counter, "{request}", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, INSTANCE], series [Endpoints, Instances],
         "Requests that failed at the instance and were repeated at another one at once.";
-    BalancerEjected = "betanet.balancer.ejected", Gauge, "", BasicPart,
+    BalancerEjected = "balancer.ejected", Gauge, "", BasicPart,
         attributes [ENDPOINT, URL_TEMPLATE, INSTANCE], series [Endpoints, Instances],
         "Whether the instance gets no requests now (1), because its breaker is open or it failed, or does (0). At `basic` only the ones with 1.";
-    BalancerLatency = "betanet.balancer.latency", Gauge, "s", Normal,
+    BalancerLatency = "balancer.latency", Gauge, "s", Normal,
         attributes [ENDPOINT, URL_TEMPLATE, INSTANCE], series [Endpoints, Instances],
         "Expected response time of the instance; a failure counts as at least 5 s.";
-    BalancerPanic = "betanet.balancer.panic", Gauge, "", Normal,
+    BalancerPanic = "balancer.panic", Gauge, "", Normal,
         attributes [ENDPOINT, URL_TEMPLATE], series [Endpoints],
         "Whether more than half of the instances would be ejected, so that only open breakers exclude instances (1), or not (0).";
-    MissedTicks = "betanet.poll.missed_ticks", Counter, "{tick}", Basic,
+    MissedTicks = "poll.missed_ticks", Counter, "{tick}", Basic,
         attributes [], series [],
         "Polls that were due but not made, because an earlier one of the target was still running or the collector itself was late.";
-    CounterResets = "betanet.counter.resets", Counter, "{reset}", Basic,
+    CounterResets = "counter.resets", Counter, "{reset}", Basic,
         attributes [], series [],
         "Totals of the target that fell and got a new start time.";
-    MappingProblems = "betanet.mapping.problems", Counter, "{value}", Basic,
+    MappingProblems = "mapping.problems", Counter, "{value}", Basic,
         attributes [METRIC, REASON], series [Metrics, Count(PROBLEM_REASONS)],
         "Values that could not be read, by metric and reason (missing, several, type, range, max_series, duplicate, steps, max_pages, max_requests, request).";
 }
 
+/// With what the names of report metrics begin, for the receivers of this program.
+pub const PREFIXES: [&str; 2] = ["betanet", "http_json"];
+
+/// With what the names of report metrics begin if this receiver polls the target. A receiver of
+/// another program has its own type here as well.
+pub fn prefix_of(receiver: &str) -> &str {
+    receiver.split_once('/').map_or(receiver, |(kind, _)| kind)
+}
+
 impl TargetMetric {
-    /// The name of the instrument.
-    pub const fn name(self) -> &'static str {
+    /// The name without its beginning, such as `poll.results`.
+    pub const fn short_name(self) -> &'static str {
         self.row().metric.name
+    }
+
+    /// The name of the instrument, such as `betanet.poll.results`.
+    pub fn name(self, prefix: &str) -> String {
+        format!("{prefix}.{}", self.short_name())
     }
 
     /// The most series that a target of this size has of it.
@@ -257,7 +274,7 @@ mod tests {
     fn the_number_of_a_metric_is_its_position_and_names_differ() {
         let mut names: Vec<_> = TargetMetric::ALL
             .iter()
-            .map(|metric| metric.name())
+            .map(|metric| metric.short_name())
             .collect();
         for (position, metric) in TargetMetric::ALL.iter().enumerate() {
             assert_eq!(*metric as usize, position);
@@ -277,8 +294,21 @@ mod tests {
         for metric in TargetMetric::ALL {
             for is_problem in [false, true] {
                 let has = levels.map(|level| level.has(*metric, is_problem));
-                assert!(has.is_sorted() && has[2], "{}: {has:?}", metric.name());
+                assert!(
+                    has.is_sorted() && has[2],
+                    "{}: {has:?}",
+                    metric.short_name()
+                );
             }
         }
+    }
+
+    #[test]
+    fn names_begin_with_the_type_of_the_receiver() {
+        let names = ["betanet", "betanet/eu", "http_json/search", "http_json"];
+        let names = names.map(|id| TargetMetric::SourceUp.name(prefix_of(id)));
+        let known = PREFIXES.map(|prefix| format!("{prefix}.source.up"));
+        assert_eq!([&names[0], &names[2]], [&known[0], &known[1]]);
+        assert_eq!([&names[1], &names[3]], [&known[0], &known[1]]);
     }
 }

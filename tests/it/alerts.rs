@@ -115,7 +115,8 @@ fn rules_and_dashboards_use_metrics_that_exist() {
         known += &read(entry.unwrap().path());
     }
     known += &read("deploy/prometheus/recording.yaml");
-    let name = Regex::new(r"\b(?:betanet|otelcol|fleet:|exporter:|target:)[a-z_:]+").unwrap();
+    let name =
+        Regex::new(r"\b(?:betanet|http_json|otelcol|fleet:|exporter:|target:)[a-z_:]+").unwrap();
     let mut asked: Vec<_> = alerts()
         .into_iter()
         .map(|(alert, (query, _))| (alert, query))

@@ -173,7 +173,7 @@ service:
     /// How many polls had no answer, for this reason.
     async fn failures(&self, reason: &str) -> f64 {
         let scrape = self.scrape().await;
-        let polls = scrape.select("betanet_poll_results_total");
+        let polls = scrape.select("http_json_poll_results_total");
         let failed = polls.iter().filter(|sample| {
             let error = sample.labels.get("error_type");
             error.is_some_and(|error| error.contains(reason))
@@ -236,16 +236,16 @@ async fn a_token_server_that_is_down_fails_polls_and_is_no_fault_of_the_node() {
     let server = tokens.serve().await;
     let receiver = target(&server, "oauth2client");
     let stand = Stand::start(&oauth2(&server), "oauth2client", &receiver).await;
-    stand.shows("betanet_source_up", 0.0).await;
+    stand.shows("http_json_source_up", 0.0).await;
     // So many failures of the node would have opened its breakers.
     eventually("polls fail", PATIENCE, async || {
         (stand.failures("credentials").await >= 6.0).then_some(())
     })
     .await;
     let scrape = stand.scrape().await;
-    assert!(!scrape.select("betanet_circuit_breaker_state").is_empty());
+    assert!(!scrape.select("http_json_circuit_breaker_state").is_empty());
     assert_eq!(
-        scrape.sum("betanet_circuit_breaker_state"),
+        scrape.sum("http_json_circuit_breaker_state"),
         0.0,
         "{}",
         scrape.text

@@ -11,7 +11,7 @@ use betanet_collector::{
     telemetry::{
         SERVICE_FOREIGN,
         names::{AGGREGATE, COLLECTOR, Metric, MetricKind, PROBE},
-        target_metrics::{ReportedFrom, TargetMetric},
+        target_metrics::{PREFIXES, ReportedFrom, TargetMetric},
     },
     yaml::{Foreign, ForeignHandling, ForeignKey},
 };
@@ -44,8 +44,11 @@ fn the_list_of_metrics_is_in_step_with_the_code() {
 fn target_section() -> String {
     let mut text = String::from(
         "\n## Metrics about each target\n\n\
-         They travel with the target's data to every exporter. OTLP has the first name. A scrape has \
-         the second name, with the label `target` and the labels of the target.\n\n\
+         They travel with the target's data to every exporter. OTLP has the first names. A scrape \
+         has the second names, with the label `target` and the labels of the target.\n\n\
+         A name begins with the type of the receiver that polls the target, `betanet` or `http_json`. \
+         Attributes have the same keys in both. A query for all targets is \
+         `{__name__=~\"betanet_up|http_json_up\"}`.\n\n\
          `target_metrics` of the receiver chooses the level. `basic` is the default. It has what the \
          alerts in `deploy/prometheus` need: 11 series of a healthy target with three endpoints. \
          \"problems\" means that `basic` has only the series about a problem that exists, and that \
@@ -60,18 +63,20 @@ fn target_section() -> String {
     );
     for metric in TargetMetric::ALL {
         let about = metric.row();
+        let scraped = scrape_name(&about.metric);
+        let names = PREFIXES.map(|prefix| format!("`{}`", metric.name(prefix)));
+        let scraped = PREFIXES.map(|prefix| format!("`{prefix}_{scraped}`"));
+        let (names, scraped) = (names.join(", "), scraped.join(", "));
         let level = match about.reported_from {
             ReportedFrom::Basic => "basic",
             ReportedFrom::BasicPart => "basic: problems",
             ReportedFrom::Normal => "normal",
             ReportedFrom::Detailed => "detailed",
         };
-        let (metric, scraped) = (&about.metric, scrape_name(&about.metric));
-        let name = metric.name;
         row(
             &mut text,
-            &format!("`{name}` | `{scraped}` | {level}"),
-            metric,
+            &format!("{names} | {scraped} | {level}"),
+            &about.metric,
         );
     }
     text

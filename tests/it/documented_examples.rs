@@ -2,7 +2,10 @@
 //! endpoints, and what a scrape shows. All of them run in one started collector, which is scraped
 //! and pushes OTLP.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use betanet_collector::definition::{self, Definition};
 use http::Response;
@@ -14,6 +17,7 @@ use crate::support::{
     eventually, free_port, get,
     scrape::{Sample, Scrape},
     server::Server,
+    sink::{OtlpSink, Point, Value},
     source::root,
 };
 
@@ -190,10 +194,83 @@ fn series_of(scrape: &Scrape, number: usize) -> Vec<String> {
     lines
 }
 
-#[tokio::test]
-async fn every_example_gives_what_it_says() {
+/// The same over OTLP: the last points of an example, as lines of a scrape.
+fn lines_of(points: &[Point], number: usize) -> BTreeSet<String> {
+    let target = format!("example-{number}");
+    let of_target = points.iter().filter(|point| {
+        let is_own = point.name.starts_with("http_json.");
+        point.resource.get("service.instance.id") == Some(&target) && !is_own
+    });
+    // A later point replaces an earlier one of its series.
+    let mut series = BTreeMap::new();
+    for point in of_target {
+        for (name, labels, value) in samples(point) {
+            let labels: Vec<_> = labels
+                .iter()
+                .map(|(key, of)| format!("{key}=\"{of}\""))
+                .collect();
+            let labels = match labels.is_empty() {
+                true => String::new(),
+                false => format!("{{{}}}", labels.join(",")),
+            };
+            series.insert(format!("{name}{labels}"), value);
+        }
+    }
+    let lines = series.into_iter();
+    lines
+        .map(|(series, value)| format!("{series} {value}"))
+        .collect()
+}
+
+type Labelled = (String, BTreeMap<String, String>, String);
+
+/// A point as a scrape shows it. The names of the examples are those of a scrape.
+fn samples(point: &Point) -> Vec<Labelled> {
+    let sample = |suffix: &str, bound: Option<String>, value: String| {
+        let mut labels = point.attributes.clone();
+        labels.extend(bound.map(|bound| ("le".to_owned(), bound)));
+        (format!("{}{suffix}", point.name), labels, value)
+    };
+    match &point.value {
+        Value::Missing => Vec::new(),
+        Value::Int(value) => vec![sample("", None, value.to_string())],
+        Value::Double(value) => vec![sample("", None, value.to_string())],
+        Value::Histogram {
+            count,
+            sum,
+            bounds,
+            buckets,
+        } => {
+            let bounds = bounds.iter().map(|bound| format!("{bound:?}"));
+            let bounds = bounds.chain(["+Inf".to_owned()]);
+            let mut below = 0;
+            let mut all: Vec<_> = bounds
+                .zip(buckets)
+                .map(|(bound, count)| {
+                    below += count;
+                    sample("_bucket", Some(bound), below.to_string())
+                })
+                .collect();
+            all.push(sample("_count", None, count.to_string()));
+            all.extend(sum.map(|sum| sample("_sum", None, sum.to_string())));
+            all
+        }
+    }
+}
+
+/// What OTLP has of a line: integers above 2^63 − 1 are doubles there.
+fn over_otlp(line: &str) -> String {
+    let (series, value) = line.rsplit_once(' ').unwrap();
+    match value.parse::<i64>() {
+        Ok(_) => line.to_owned(),
+        Err(_) => format!("{series} {}", value.parse::<f64>().unwrap()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_gives_what_it_says_on_a_scrape_and_over_otlp() {
     let examples = shown();
-    let node = node(&examples).await;
+    let (node, sink) = (node(&examples).await, OtlpSink::start().await);
     let folder = TempDir::new().unwrap();
     let mut receivers = String::new();
     for (number, (example, _)) in examples.iter().enumerate() {
@@ -204,42 +281,33 @@ async fn every_example_gives_what_it_says() {
     let names: Vec<_> = (0..examples.len())
         .map(|n| format!("http_json/{n}"))
         .collect();
-    let (port, pushed) = (free_port(), folder.path().join("pushed.jsonl"));
+    let port = free_port();
     let config = format!(
         "receivers:\n{receivers}exporters:\n  prometheus: {{endpoint: '127.0.0.1:{port}'}}\n  \
-         file: {{path: '{}', flush_interval: 200ms}}\nservice:\n  telemetry: {{metrics: {{level: none}}}}\n  pipelines:\n    metrics: \
-         {{receivers: [{}], exporters: [prometheus, file]}}\n",
-        pushed.display(),
+         otlp_http: {{endpoint: '{}', sending_queue: {{batch: {{flush_timeout: 200ms}}}}}}\nservice:\n  telemetry: \
+         {{metrics: {{level: none}}}}\n  pipelines:\n    metrics: {{receivers: [{}], exporters: [prometheus, \
+         otlp_http]}}\n",
+        sink.url(),
         names.join(", ")
     );
     let url = format!("http://127.0.0.1:{port}/metrics");
-    let collector = Collector::start(&config, &[], &url).await;
+    let _collector = Collector::start(&config, &[], &url).await;
     for (number, (example, _)) in examples.iter().enumerate() {
         let mut expected = example.series.clone();
         expected.sort();
-        let mut last = Vec::new();
         let is_shown = eventually(&example.name, PATIENCE, async || {
             let scrape = Scrape::parse(get(&url).await.unwrap().text().await.unwrap());
-            last = series_of(&scrape, number);
-            (last.len() >= expected.len()).then(|| last.clone())
+            let shown = series_of(&scrape, number);
+            (shown.len() >= expected.len()).then_some(shown)
         })
         .await;
         assert_eq!(is_shown, expected, "{}", example.name);
-    }
-    collector.stop().await;
-    let pushed = std::fs::read_to_string(&pushed).unwrap();
-    for (example, compiled) in &examples {
-        for instrument in &compiled.instruments {
-            let name = format!("\"name\":\"{}\"", instrument.name);
-            let is_shown = example
-                .series
-                .iter()
-                .any(|line| line.starts_with(&instrument.name));
-            assert!(
-                !is_shown || pushed.contains(&name),
-                "{}: {name}",
-                example.name
-            );
-        }
+        let expected: BTreeSet<_> = expected.iter().map(|line| over_otlp(line)).collect();
+        let pushed = eventually(&example.name, PATIENCE, async || {
+            let pushed = lines_of(&sink.points(), number);
+            (pushed.len() >= expected.len()).then_some(pushed)
+        })
+        .await;
+        assert_eq!(pushed, expected, "{} over OTLP", example.name);
     }
 }

@@ -97,7 +97,7 @@ service:
     fn assert_up(scrape: &Scrape) {
         for (endpoint, up) in [("hourly", 1.0), ("daily", 0.0)] {
             let template = "url_template=\"/history?window={window}\"";
-            let selector = format!("betanet_source_up{{endpoint=\"{endpoint}\",{template}}}");
+            let selector = format!("http_json_source_up{{endpoint=\"{endpoint}\",{template}}}");
             assert_eq!(scrape.value(&selector), Some(up), "{selector}");
         }
         assert_eq!(scrape.value("hourly_value"), Some(7.0));
@@ -107,7 +107,7 @@ service:
 
 fn count(scrape: &Scrape, endpoint: &str, outcome: &str) -> f64 {
     let labels = format!("endpoint=\"{endpoint}\",outcome=\"{outcome}\"");
-    scrape.sum(&format!("betanet_poll_results_total{{{labels}}}"))
+    scrape.sum(&format!("http_json_poll_results_total{{{labels}}}"))
 }
 
 fn results_of(scrape: &Scrape) -> [f64; 2] {

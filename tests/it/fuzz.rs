@@ -164,8 +164,8 @@ macro_rules! targets {
 }
 
 targets! {
-    yaml config definition jsonpath json prometheus ndjson csv xml text timestamp targets relabel
-    request otlp_answer
+    yaml config definition jsonpath json prometheus ndjson csv xml text transform timestamp targets relabel
+    link request otlp_answer
     remote_write_answer queue retry_after settings
 }
 

@@ -147,7 +147,7 @@ fn sum(scrape: &Scrape, selector: &str) -> f64 {
 
 /// How often an endpoint of `target` gave a body.
 fn fresh(scrape: &Scrape, target: &str) -> f64 {
-    let results = "betanet_poll_results_total{outcome=\"fresh\"";
+    let results = "http_json_poll_results_total{outcome=\"fresh\"";
     sum(scrape, &format!("{results},target=\"{target}\"}}"))
 }
 
@@ -171,7 +171,7 @@ async fn the_memory_of_a_document_is_limited() {
         .receiver("text", "1s", &texts)
         .receiver("one", "200ms", &[("good", &good)]);
     let collector = setup.start(&[("one", ONE), ("text", TEXT)]).await;
-    let refused = "betanet_poll_results_total{error_type=\"too_large\"}";
+    let refused = "http_json_poll_results_total{error_type=\"too_large\"}";
     let bombs = [
         "one", "two", "three", "four", "five", "six", "seven", "eight",
     ];
@@ -187,7 +187,7 @@ async fn the_memory_of_a_document_is_limited() {
         })
         .await;
     for name in bombs {
-        let up = format!("betanet_up{{target=\"{name}\"}}");
+        let up = format!("http_json_up{{target=\"{name}\"}}");
         assert_eq!(scrape.value(&up), Some(0.0), "{name}");
     }
     // Two documents at a time, and the memory of the program itself.
@@ -272,7 +272,7 @@ async fn what_is_stale_goes_while_the_limiter_refuses() {
     // The collector has more than that at any time.
     setup.processors = "{check_interval: 100ms, limit_mib: 1}";
     let _collector = setup.start(&[("many", MANY), ("one", MANY)]).await;
-    let failed = "betanet_poll_results_total{error_type=\"500\",target=\"bomb\"}";
+    let failed = "http_json_poll_results_total{error_type=\"500\",target=\"bomb\"}";
     setup
         .until("the bomb fails", |scrape| sum(scrape, failed) >= 1.0)
         .await;
@@ -310,9 +310,12 @@ async fn a_slow_path_is_stopped_and_delays_no_other_target() {
             fresh(s, "deep") >= 2.0 && fresh(s, "good") >= 20.0
         })
         .await;
-    let problems = sum(&scrape, "betanet_mapping_problems_total{reason=\"steps\"}");
+    let problems = sum(
+        &scrape,
+        "http_json_mapping_problems_total{reason=\"steps\"}",
+    );
     assert!(problems >= 1.0, "{problems}");
-    let missed = scrape.value("betanet_poll_missed_ticks_total{target=\"good\"}");
+    let missed = scrape.value("http_json_poll_missed_ticks_total{target=\"good\"}");
     assert!(missed.is_none_or(|missed| missed < 10.0), "{missed:?}");
 }
 

@@ -56,6 +56,7 @@ mod status_page;
 mod shards;
 mod support;
 mod support_check;
+mod terminal;
 mod tls;
 mod transforms;
 mod unix_sockets;

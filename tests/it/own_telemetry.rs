@@ -35,7 +35,7 @@ async fn a_healthy_target_has_few_series_about_itself_by_default() {
     let stand = options.start(&[("node", &node)]).await;
     let own = |scrape: &Scrape| {
         let names = TargetMetric::ALL.iter();
-        let names = names.map(|metric| scrape_name(&metric.row().metric));
+        let names = names.map(|metric| format!("betanet_{}", scrape_name(&metric.row().metric)));
         let found = names.map(|name| (scrape.select(&name).len(), name));
         let found = found.filter(|(series, _)| *series > 0);
         found.collect::<Vec<_>>()

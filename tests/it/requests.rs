@@ -134,7 +134,7 @@ async fn a_request_is_made_as_the_definition_says() {
     .await;
     let scrape = stand
         .scrape_until("the health was asked several times", |scrape| {
-            scrape.sum("betanet_poll_results_total{url_template=\"/health\"}") > 2.0
+            scrape.sum("http_json_poll_results_total{url_template=\"/health\"}") > 2.0
                 && scrape.value("queue_depth{target=\"t0\"}").is_some()
         })
         .await;
@@ -143,7 +143,7 @@ async fn a_request_is_made_as_the_definition_says() {
         Some("42"),
         "it stays shown"
     );
-    let results = scrape.select("betanet_poll_results_total{error_type=\"503\"}");
+    let results = scrape.select("http_json_poll_results_total{error_type=\"503\"}");
     let [result] = results.as_slice() else {
         panic!("{}", scrape.text);
     };
@@ -230,7 +230,7 @@ async fn pages_are_one_poll() {
     for (name, value) in expected {
         assert_eq!(scrape.exact(name), Some(value), "{name}: {}", scrape.text);
     }
-    let problems = scrape.select("betanet_mapping_problems_total{}");
+    let problems = scrape.select("http_json_mapping_problems_total{}");
     assert!(problems.is_empty(), "{}", scrape.text);
     let arrived = stand.sink.wait("they arrive over OTLP", |points| {
         let has = |name: &str| points.iter().any(|point| point.name == name);
@@ -274,7 +274,7 @@ async fn each_element_of_an_answer_has_its_request() {
         ("executor_memory_bytes{app=\"web\",number=\"2\"}", "7"),
         ("executors{app=\"etl\"}", "2"),
         ("executors{app=\"web\"}", "1"),
-        ("betanet_source_up{endpoint=\"executors\"}", "1"),
+        ("http_json_source_up{endpoint=\"executors\"}", "1"),
     ];
     let scrape = stand
         .scrape_until("all are there", |scrape| {
@@ -286,7 +286,7 @@ async fn each_element_of_an_answer_has_its_request() {
     for (name, value) in expected {
         assert_eq!(scrape.exact(name), Some(value), "{name}: {}", scrape.text);
     }
-    let failed = scrape.select("betanet_mapping_problems_total{reason=\"request\"}");
+    let failed = scrape.select("http_json_mapping_problems_total{reason=\"request\"}");
     let [failed] = failed.as_slice() else {
         panic!("{}", scrape.text);
     };

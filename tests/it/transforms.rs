@@ -48,7 +48,7 @@ async fn a_program_that_runs_away_costs_its_endpoint_and_nobody_else() {
     let collector = Collector::start(&config, &[], &url).await;
     let counted = |path: &str| {
         format!(
-            "betanet_poll_results_total{{endpoint=\"{path}\",error_type=\"transform\",outcome=\"missing\"}}"
+            "http_json_poll_results_total{{endpoint=\"{path}\",error_type=\"transform\",outcome=\"missing\"}}"
         )
     };
     let bad = ["spins", "swells", "pours", "fails"];

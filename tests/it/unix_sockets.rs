@@ -176,3 +176,65 @@ async fn check_asks_a_socket_and_names_one_that_is_not_there() {
     let shown = check(&folder.path().join("gone.sock"));
     assert!(shown.contains("No such file or directory"), "{shown}");
 }
+
+/// A server on a socket that gives out a token, and wants it.
+async fn serve_with_token(listener: UnixListener, token: &'static str) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        connections.spawn(async move {
+            let (mut head, mut read) = (String::new(), [0; 2048]);
+            while let Ok(length @ 1..) = socket.read(&mut read).await {
+                head.push_str(&String::from_utf8_lossy(&read[..length]));
+                if !head.contains("\r\n\r\n") {
+                    continue;
+                }
+                let is_known = head.contains(&format!("\r\nx-token: {token}\r\n"));
+                let (status, body) = match head.starts_with("GET /login ") {
+                    true => ("200 OK", format!("{{\"token\": \"{token}\"}}")),
+                    false if is_known => ("200 OK", "{\"running\": 7}".to_owned()),
+                    false => ("403 Forbidden", String::new()),
+                };
+                head.clear();
+                let length = body.len();
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+                if socket.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_belongs_to_one_socket_and_logs_in_there() {
+    let folder = TempDir::new().unwrap();
+    let sockets = ["one.sock", "other.sock"].map(|name| folder.path().join(name));
+    let mut servers = JoinSet::new();
+    for (socket, token) in sockets.iter().zip(["of-one", "of-other"]) {
+        servers.spawn(serve_with_token(UnixListener::bind(socket).unwrap(), token));
+    }
+    let definition = folder.path().join("running.yaml");
+    let text = "{endpoints: {info: {path: /info}}, metrics: [{name: running, instrument: gauge, \
+                value: $.running}]}";
+    std::fs::write(&definition, text).unwrap();
+    let targets = sockets.each_ref();
+    let targets = targets.map(|socket| format!("{{endpoint: 'unix://{}'}}", socket.display()));
+    let port = free_port();
+    let config = format!(
+        "receivers: {{http_json: {{definition: '{}', collection_interval: 1s, auth: {{authenticator: \
+         session}}, targets: [{}]}}}}\nexporters: {{prometheus: {{endpoint: '127.0.0.1:{port}'}}}}\n\
+         extensions: {{session: {{login: {{method: GET, path: /login}}, token: {{path: $.token, \
+         header: X-Token}}}}}}\nservice: {{extensions: [session], telemetry: {{metrics: {{level: \
+         none}}}}, pipelines: {{metrics: {{receivers: [http_json], exporters: [prometheus]}}}}}}\n",
+        definition.display(),
+        targets.join(", "),
+    );
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    let _collector = Collector::start(&config, &[], &url).await;
+    eventually("both accept their own token", PATIENCE, async || {
+        let scrape = Scrape::parse(get(&url).await.ok()?.text().await.ok()?);
+        (scrape.sum("running") == 14.0).then_some(())
+    })
+    .await;
+}

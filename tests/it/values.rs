@@ -62,7 +62,7 @@ async fn a_value_that_cannot_be_read_affects_only_itself_and_is_counted() {
     let (_node, _folder, collector, [url, own]) = started().await;
     let scrape = eventually("three polls", PATIENCE, async || {
         let scrape = scraped(&url).await;
-        let selector = "betanet_mapping_problems_total{metric=\"several\"}";
+        let selector = "http_json_mapping_problems_total{metric=\"several\"}";
         (scrape.value(selector)? >= 3.0).then_some(scrape)
     })
     .await;
@@ -87,7 +87,7 @@ async fn a_value_that_cannot_be_read_affects_only_itself_and_is_counted() {
     ] {
         assert_eq!(scrape.exact(metric), None, "{metric}");
         let counted =
-            format!("betanet_mapping_problems_total{{metric=\"{metric}\",reason=\"{reason}\"}}");
+            format!("http_json_mapping_problems_total{{metric=\"{metric}\",reason=\"{reason}\"}}");
         assert!(scrape.value(&counted) >= Some(3.0), "{counted}");
     }
     let repaired = scraped(&own).await.sum("betanet_response_repaired");

@@ -24,7 +24,7 @@ use crate::{
     extensions::AuthenticatorContext,
     pipeline::{Poll, Reporter, StatusBoard, Target},
     processors::mapping,
-    receivers::{self, Network, ReceiverConfig, ReceiverContext},
+    receivers::{self, Network, PolledOnce, ReceiverConfig, ReceiverContext},
     runtime::{Clock, Tasks},
     telemetry::{self, Meter, config::LogsConfig},
 };
@@ -44,11 +44,12 @@ pub(super) async fn check(
         (Some(sample), _) => vec![read_sample(sample, options.definition.as_deref())?],
         (None, Some(url)) => {
             let polls = poll_url(url, options.definition.as_deref());
-            progress::waiting("asking the target", polls).await?
+            progress::waiting(|| "asking the target".to_owned(), polls).await?
         }
         (None, None) => {
             let config = load(registers, sources).await?;
-            progress::waiting("asking the targets", poll_configured(&config)).await?
+            let polled = PolledOnce::default();
+            progress::waiting(|| asked(&polled), poll_configured(&config, &polled)).await?
         }
     };
     let mut all_gave = !polls.is_empty();
@@ -67,7 +68,18 @@ pub(super) async fn check(
 
 pub(super) type CheckedTarget = Vec<(Arc<Target>, Poll)>;
 
-async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError> {
+/// How far it is with all targets.
+fn asked(polled: &PolledOnce) -> String {
+    match polled.counts() {
+        [_, 0] => "asking for targets".to_owned(),
+        [done, all] => format!("asking targets, {done} of {all} have answered or failed"),
+    }
+}
+
+async fn poll_configured(
+    config: &Config,
+    polled: &PolledOnce,
+) -> Result<CheckedTarget, CommandError> {
     let mut polls = Vec::new();
     let used = |id| {
         config
@@ -79,7 +91,8 @@ async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError>
     let authenticators = authenticators(config)?;
     for (id, receiver) in &config.receivers {
         if used(id) {
-            polls.extend(poll(&**receiver, &id.to_string(), &authenticators).await?);
+            let context = context(&id.to_string(), &authenticators, polled);
+            polls.extend(receiver.poll_once(&context).await?);
         }
     }
     Ok(polls)
@@ -87,7 +100,8 @@ async fn poll_configured(config: &Config) -> Result<CheckedTarget, CommandError>
 
 async fn poll_url(url: &str, definition: Option<&str>) -> Result<CheckedTarget, CommandError> {
     let receiver = receivers::for_url(url.parse()?, definition);
-    poll(&*receiver, "check", &Authenticators::default()).await
+    let context = context("check", &Authenticators::default(), &PolledOnce::default());
+    receiver.poll_once(&context).await
 }
 
 /// What authenticates requests where no service runs.
@@ -108,14 +122,6 @@ pub(super) fn authenticators(config: &Config) -> Result<Authenticators, CommandE
     Ok(found.into_iter().collect())
 }
 
-async fn poll(
-    receiver: &dyn ReceiverConfig,
-    id: &str,
-    authenticators: &Authenticators,
-) -> Result<CheckedTarget, CommandError> {
-    receiver.poll_once(&context(id, authenticators)).await
-}
-
 /// Polls the first target of a receiver once, as `definition` says.
 pub(super) async fn poll_as(
     receiver: &dyn ReceiverConfig,
@@ -123,12 +129,12 @@ pub(super) async fn poll_as(
     authenticators: &Authenticators,
     definition: &Arc<Definition>,
 ) -> Result<CheckedTarget, CommandError> {
-    let context = context(id, authenticators);
+    let context = context(id, authenticators, &PolledOnce::default());
     receiver.poll_once_as(&context, definition).await
 }
 
 /// What a receiver needs that is not part of a running collector.
-fn context(id: &str, authenticators: &Authenticators) -> ReceiverContext {
+fn context(id: &str, authenticators: &Authenticators, polled: &PolledOnce) -> ReceiverContext {
     ReceiverContext {
         id: id.to_owned(),
         clock: Clock::System,
@@ -139,5 +145,6 @@ fn context(id: &str, authenticators: &Authenticators) -> ReceiverContext {
         mapping: mapping::DOCUMENTS,
         authenticators: authenticators.clone(),
         keeps_text: true,
+        polled_once: polled.clone(),
     }
 }

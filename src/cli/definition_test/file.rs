@@ -66,7 +66,7 @@ pub(super) struct TestCase {
 pub(super) struct ExpectedProblem {
     /// The metric, or `start_time` or `uptime`.
     pub(super) metric: String,
-    /// Why, as in `betanet.mapping.problems`.
+    /// Why, as in `http_json.mapping.problems`.
     pub(super) reason: Reason,
     /// How many values have it.
     #[serde(default = "one")]

@@ -43,10 +43,10 @@ pub(super) async fn test(options: TestArgs, out: &mut Output) -> Result<ExitCode
     let all = files.len();
     let (mut passed, mut failed) = (0_usize, 0_usize);
     for (number, path) in (1..).zip(files) {
-        let what = format!("testing {} ({number} of {all})", path.display());
         let shown = path.clone();
+        let what = || format!("testing {} ({number} of {all})", shown.display());
         let work = offload(move || run_file(&path, options.update));
-        match progress::waiting(&what, work).await? {
+        match progress::waiting(what, work).await? {
             Ok(reports) => {
                 for report in reports {
                     out.text(&report.text);

@@ -41,6 +41,7 @@ use crate::{
     definition::{self, Definition},
     pipeline::{Body, EndpointPoll, Poll},
     receivers::{self, ReceiverConfig},
+    runtime::seconds,
     telemetry::{self, config::LogsConfig},
 };
 
@@ -122,8 +123,8 @@ pub(super) async fn suggest(
     let endpoints = endpoints(&paths, options.format.as_deref());
     let poller = poller(&endpoints)?;
     let wait = options.wait.get();
-    let what = format!("polling twice, {} s apart", wait.as_secs_f64());
-    let polls = progress::waiting(&what, poll_twice(&polled, &poller, wait));
+    let what = || format!("polling twice, {} apart", seconds(wait));
+    let polls = progress::waiting(what, poll_twice(&polled, &poller, wait));
     let (polls, seconds) = polls.await?;
     let observed = observations(&paths, &endpoints, &polls)?;
     let text = definition_of(&name, &observed, seconds).ok_or(NoSuggestion::Nothing)?;

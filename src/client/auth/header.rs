@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
-use reqwest::Url;
 
 use super::{
-    AuthError, AuthRequest, Authenticator, Credentials, Refusal, ServerAuthenticator, is_same,
+    AuthError, AuthRequest, Authenticator, Credentials, Refusal, ServerAddress,
+    ServerAuthenticator, is_same,
 };
 use crate::http::SecretHeader;
 
@@ -63,7 +63,7 @@ impl Shared {
 }
 
 impl Authenticator for HeaderAuth {
-    fn at(&self, _base: &Url) -> Arc<dyn ServerAuthenticator> {
+    fn at(&self, _server: ServerAddress<'_>) -> Arc<dyn ServerAuthenticator> {
         Arc::clone(&self.0) as Arc<dyn ServerAuthenticator>
     }
 }
@@ -107,6 +107,8 @@ impl Credentials for HeaderCredentials {
 mod tests {
     use http::{HeaderMap, Method};
 
+    use reqwest::Url;
+
     use super::*;
     use crate::{
         client::auth::OriginAuth,
@@ -133,7 +135,7 @@ mod tests {
         let secret = SecretHeader::token("Bearer", SecretText::fixed("hunter2"));
         let auth = HeaderAuth::authorization(secret);
         assert!(!format!("{auth:?}").contains("hunter2"));
-        let auth = OriginAuth::new(&auth, &"http://a:8080/base".parse().unwrap());
+        let auth = OriginAuth::new(&auth, &"http://a:8080/base".parse::<Url>().unwrap());
         let headers = sent(&auth, "http://a:8080/x?y").await;
         assert_eq!(headers[AUTHORIZATION], "Bearer hunter2");
         assert!(headers[AUTHORIZATION].is_sensitive());
@@ -152,7 +154,7 @@ mod tests {
             ..BearerConfig::default()
         };
         let auth = HeaderAuth::authorization(SecretHeader::from(&config));
-        let auth = auth.at(&"http://a".parse().unwrap());
+        let auth = auth.at((&"http://a".parse::<Url>().unwrap()).into());
         let headers = HeaderMap::new();
         let refusal = |status| Refusal {
             status,

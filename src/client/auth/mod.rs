@@ -14,6 +14,7 @@ mod config;
 mod header;
 mod origin;
 mod renewing;
+mod server_address;
 mod shared;
 
 use std::{fmt, sync::Arc};
@@ -28,15 +29,16 @@ pub use self::{
     header::{HeaderAuth, HeaderCredentials},
     origin::{Answer, OriginAuth, OriginCredentials},
     renewing::RenewingAuth,
+    server_address::ServerAddress,
     shared::{Fetch, Fetched, SharedCredentials},
 };
-use crate::http::CredentialsError;
+use crate::{http::CredentialsError, runtime::seconds};
 
 /// A way to authenticate, as configured.
 pub trait Authenticator: fmt::Debug + Send + Sync {
-    /// Its part for the server at `base`. Those for the same server share what they learn of it,
-    /// such as a session, and all of them share what is for every server, such as a token.
-    fn at(&self, base: &Url) -> Arc<dyn ServerAuthenticator>;
+    /// Its part for one server. Those for the same server share what they learn of it, such as a
+    /// session, and all of them share what is for every server, such as a token.
+    fn at(&self, server: ServerAddress<'_>) -> Arc<dyn ServerAuthenticator>;
 }
 
 /// A way to authenticate to one server.
@@ -111,7 +113,7 @@ pub enum AuthError {
     #[error(transparent)]
     Secret(#[from] CredentialsError),
     /// They are still being fetched.
-    #[error("the credentials were not there within {} s", .0.as_secs_f64())]
+    #[error("the credentials were not there within {}", seconds(*.0))]
     Late(std::time::Duration),
     /// What the authenticator says.
     #[error(transparent)]

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 use url::Origin;
 
 use super::{
-    Acceptance, AuthError, AuthRequest, Authenticator, Credentials, Refusal, ServerAuthenticator,
+    Acceptance, AuthError, AuthRequest, Authenticator, Credentials, Refusal, ServerAddress,
+    ServerAuthenticator,
 };
 
 /// What authenticates the requests to one origin.
@@ -44,9 +45,13 @@ impl Answer for reqwest::Response {
 }
 
 impl OriginAuth {
-    /// The part of `authenticator` for the server at `base`.
-    pub fn new(authenticator: &dyn Authenticator, base: &Url) -> Self {
-        Self::of(authenticator.at(base), base)
+    /// The part of `authenticator` for a server.
+    pub fn new<'s>(
+        authenticator: &dyn Authenticator,
+        server: impl Into<ServerAddress<'s>>,
+    ) -> Self {
+        let server = server.into();
+        Self::of(authenticator.at(server), server.url)
     }
 
     /// Uses `authenticator` for the origin of `base`.

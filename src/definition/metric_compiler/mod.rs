@@ -15,7 +15,7 @@ use super::{
     unit::wrong_unit,
 };
 use crate::{
-    telemetry::target_metrics::TargetMetric,
+    telemetry::target_metrics::{PREFIXES, TargetMetric},
     yaml::{Cursor, Diagnostics, nearest},
 };
 
@@ -109,8 +109,9 @@ impl MetricCompiler<'_> {
             cursor.error(&["name"], message, self.diagnostics);
         }
         let plain = |name: &str| name.replace('.', "_").to_ascii_lowercase();
-        let mut own = TargetMetric::ALL.iter();
-        if own.any(|own| plain(own.name()) == plain(name)) {
+        let own = TargetMetric::ALL.iter();
+        let mut own = own.flat_map(|own| PREFIXES.map(|prefix| own.name(prefix)));
+        if own.any(|own| plain(&own) == plain(name)) {
             let message = format!("`{name}` is a metric that the collector itself makes");
             cursor.error(&["name"], message, self.diagnostics);
         }

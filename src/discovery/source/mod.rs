@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     client::{auth::AuthError, content_encoding::DecodeError},
+    runtime::seconds,
     telemetry::chain,
 };
 
@@ -79,7 +80,7 @@ pub(super) enum RefreshError {
     Timeout(Duration),
     #[error("the lookup failed")]
     Lookup(#[source] Box<hickory_resolver::net::NetError>),
-    #[error("the list is empty; it is obeyed when it has been empty for {} s", .0.as_secs_f64())]
+    #[error("the list is empty; it is obeyed when it has been empty for {}", seconds(*.0))]
     Empty(Duration),
     #[error("the collector stops")]
     Stopped,

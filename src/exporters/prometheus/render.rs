@@ -313,7 +313,7 @@ fn unsupported(metric: &Metric) -> DroppedPoints {
 /// The exemplars of the metric with this name. Those of one metric follow one another.
 fn of_metric<'a>(exemplars: &'a [Exemplar], name: &str) -> &'a [Exemplar] {
     let mut metrics = exemplars.chunk_by(|one, next| one.metric == next.metric);
-    let of_it = metrics.find(|of| of.first().is_some_and(|of| of.metric == name));
+    let of_it = metrics.find(|of| of.first().is_some_and(|of| *of.metric == *name));
     of_it.unwrap_or_default()
 }
 

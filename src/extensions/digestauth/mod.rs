@@ -28,7 +28,6 @@ use std::{
 
 use async_trait::async_trait;
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
-use reqwest::Url;
 use schemars::SchemaGenerator;
 use url::Position;
 
@@ -45,7 +44,7 @@ use super::{
 };
 use crate::{
     client::auth::{
-        Acceptance, AuthError, AuthRequest, Authenticator, Credentials, Refusal,
+        Acceptance, AuthError, AuthRequest, Authenticator, Credentials, Refusal, ServerAddress,
         ServerAuthenticator, is_same,
     },
     http::{CredentialsError, SecretText},
@@ -89,8 +88,8 @@ struct DigestCredentials {
 }
 
 impl Authenticator for Digest {
-    fn at(&self, base: &Url) -> Arc<dyn ServerAuthenticator> {
-        let origin = base[..Position::BeforePath].to_owned();
+    fn at(&self, server: ServerAddress<'_>) -> Arc<dyn ServerAuthenticator> {
+        let origin = server.key(&server.url[..Position::BeforePath]);
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(server) = servers.get(&origin).and_then(Weak::upgrade) {
             return server;

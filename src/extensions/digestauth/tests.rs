@@ -1,4 +1,5 @@
 use http::{HeaderMap, Method, header::WWW_AUTHENTICATE};
+use reqwest::Url;
 
 use super::{challenge::Algorithm, *};
 
@@ -137,8 +138,8 @@ fn sent(credentials: &Arc<dyn Credentials>) -> Option<String> {
 async fn a_challenge_is_answered_until_there_is_another_nonce() {
     let digest = digest();
     assert!(!format!("{digest:?}").contains("hunter2"));
-    let server = digest.at(&"http://a/base".parse().unwrap());
-    let other = digest.at(&"http://a/other".parse().unwrap());
+    let server = digest.at((&"http://a/base".parse::<Url>().unwrap()).into());
+    let other = digest.at((&"http://a/other".parse::<Url>().unwrap()).into());
     assert!(Arc::ptr_eq(&server, &other), "the same origin");
     let first = server.credentials().await.unwrap();
     assert_eq!(sent(&first), None);

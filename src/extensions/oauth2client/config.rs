@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::parameter::ParameterValues;
 use crate::{
     client::{TLS_FOREIGN, Tls},
     settings::{Duration, HttpUrl, Secret},
@@ -27,8 +28,9 @@ pub struct Config {
     pub token_url: Option<HttpUrl>,
     /// The rights that the token should have.
     pub scopes: Vec<String>,
-    /// More parameters of the request for a token, such as `audience`.
-    pub endpoint_params: BTreeMap<String, Vec<Secret>>,
+    /// More parameters of the request for a token, such as `audience`: a text, which is one value
+    /// with all its commas, or a list.
+    pub endpoint_params: BTreeMap<String, ParameterValues>,
     /// TLS settings of the connection to the server.
     pub tls: Tls,
     /// The longest time for one request for a token. The Collector has no limit by default.

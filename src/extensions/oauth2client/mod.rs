@@ -18,16 +18,16 @@
 //! target answers 401.
 
 mod config;
+mod parameter;
 mod token;
 
 use std::sync::Arc;
 
 use http::StatusCode;
-use reqwest::Url;
 use schemars::SchemaGenerator;
 
-pub use self::config::Config;
 use self::token::TokenRequest;
+pub use self::{config::Config, parameter::ParameterValues};
 use super::{
     authenticator::extension,
     contract::{
@@ -35,7 +35,9 @@ use super::{
     },
 };
 use crate::{
-    client::auth::{Authenticator, RenewingAuth, ServerAuthenticator, SharedCredentials},
+    client::auth::{
+        Authenticator, RenewingAuth, ServerAddress, ServerAuthenticator, SharedCredentials,
+    },
     settings::{BuildError, Capability},
     yaml::{Cursor, Diagnostics},
 };
@@ -55,7 +57,7 @@ pub const TYPE: ExtensionType = ExtensionType {
 struct OAuth2(Arc<SharedCredentials>);
 
 impl Authenticator for OAuth2 {
-    fn at(&self, _base: &Url) -> Arc<dyn ServerAuthenticator> {
+    fn at(&self, _server: ServerAddress<'_>) -> Arc<dyn ServerAuthenticator> {
         let token = Arc::clone(&self.0);
         Arc::new(RenewingAuth::new(token, vec![StatusCode::UNAUTHORIZED]))
     }

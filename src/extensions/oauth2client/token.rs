@@ -28,6 +28,7 @@ use crate::{
         read_body, server_client,
     },
     http::{CredentialsError, SecretText},
+    runtime::seconds,
     settings::{HttpUrl, Secret},
 };
 
@@ -56,7 +57,7 @@ pub(super) struct TokenRequest {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 enum TokenError {
-    #[error("no token within {} s", .0.as_secs_f64())]
+    #[error("no token within {}", seconds(*.0))]
     Timeout(Duration),
     #[error("the request for a token failed")]
     Request(#[source] reqwest::Error),

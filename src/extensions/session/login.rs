@@ -15,11 +15,12 @@ use tokio::time::timeout;
 use super::config::{Config, LoginBody, LoginMethod, Token};
 use crate::{
     client::{
-        ConfigError,
-        auth::{AuthError, Fetch, Fetched, HeaderCredentials},
-        headers, read_body, server_client,
+        ConfigError, Tls,
+        auth::{AuthError, Fetch, Fetched, HeaderCredentials, ServerAddress},
+        headers, read_body, server_client, socket_client,
     },
     definition::{Path, Steps},
+    runtime::seconds,
 };
 
 /// The largest answer of a login.
@@ -55,7 +56,7 @@ enum LoginError {
     Client(#[source] Arc<ConfigError>),
     #[error("`{0}` makes no URL")]
     Url(String),
-    #[error("the login at `{path}` took longer than {} s", limit.as_secs_f64())]
+    #[error("the login at `{path}` took longer than {}", seconds(*limit))]
     Timeout { path: String, limit: Duration },
     #[error("the login at `{path}` failed")]
     Request {
@@ -76,10 +77,10 @@ struct Session {
 }
 
 impl LoginRequest {
-    /// The login of `config` at the server with the URL `base`. `None` if it has no login.
-    pub(super) fn new(config: &Config, base: &Url) -> Option<Self> {
+    /// The login of `config` at a server. `None` if it has no login.
+    pub(super) fn new(config: &Config, server: ServerAddress<'_>) -> Option<Self> {
         let login = config.login.as_ref()?;
-        let base_text = base.as_str().trim_end_matches('/');
+        let base_text = server.url.as_str().trim_end_matches('/');
         let url = Url::parse(&format!("{base_text}{}", login.path)).ok();
         let mut of_login = HeaderMap::new();
         if let Some(body) = &login.body {
@@ -88,7 +89,7 @@ impl LoginRequest {
         // The configuration was checked.
         of_login.extend(headers::parse(&login.headers).unwrap_or_default());
         Some(Self {
-            client: server_client(&config.tls, base).map_err(Arc::new),
+            client: client_of(&config.tls, server).map_err(Arc::new),
             method: match login.method {
                 LoginMethod::Get => Method::GET,
                 LoginMethod::Post => Method::POST,
@@ -162,6 +163,14 @@ impl LoginRequest {
             path: self.path.clone(),
             source: error.without_url(),
         }
+    }
+}
+
+/// A login goes the way of the requests that it is for.
+fn client_of(tls: &Tls, server: ServerAddress<'_>) -> Result<Client, ConfigError> {
+    match server.socket {
+        Some(socket) => socket_client(socket),
+        None => server_client(tls, server.url),
     }
 }
 

@@ -27,7 +27,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use reqwest::Url;
 use schemars::SchemaGenerator;
 
 pub use self::config::{Config, Login, LoginBody, LoginMethod, SecretJson, Token};
@@ -39,7 +38,9 @@ use super::{
     },
 };
 use crate::{
-    client::auth::{Authenticator, RenewingAuth, ServerAuthenticator, SharedCredentials},
+    client::auth::{
+        Authenticator, RenewingAuth, ServerAddress, ServerAuthenticator, SharedCredentials,
+    },
     pipeline::Reporter,
     runtime::Tasks,
     settings::{BuildError, Capability},
@@ -62,14 +63,14 @@ struct Sessions {
     config: Config,
     tasks: Tasks,
     status: Reporter,
-    /// By URL. A session without a target is forgotten.
+    /// By URL or socket. A session without a target is forgotten.
     servers: Mutex<BTreeMap<String, Weak<dyn ServerAuthenticator>>>,
 }
 
 impl Sessions {
-    fn session(&self, base: &Url) -> Arc<dyn ServerAuthenticator> {
+    fn session(&self, server: ServerAddress<'_>) -> Arc<dyn ServerAuthenticator> {
         let statuses = self.config.statuses();
-        match LoginRequest::new(&self.config, base) {
+        match LoginRequest::new(&self.config, server) {
             Some(login) => {
                 let (tasks, status) = (self.tasks.clone(), self.status.clone());
                 let session = SharedCredentials::new(login, tasks, status);
@@ -81,17 +82,21 @@ impl Sessions {
 }
 
 impl Authenticator for Sessions {
-    fn at(&self, base: &Url) -> Arc<dyn ServerAuthenticator> {
-        let mut url = base.clone();
+    fn at(&self, server: ServerAddress<'_>) -> Arc<dyn ServerAuthenticator> {
+        let mut url = server.url.clone();
         url.set_query(None);
         url.set_fragment(None);
+        let key = server.key(url.as_str());
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = servers.get(url.as_str()).and_then(Weak::upgrade) {
+        if let Some(session) = servers.get(&key).and_then(Weak::upgrade) {
             return session;
         }
         servers.retain(|_, session| session.strong_count() > 0);
-        let session = self.session(&url);
-        servers.insert(url.to_string(), Arc::downgrade(&session));
+        let session = self.session(ServerAddress {
+            url: &url,
+            ..server
+        });
+        servers.insert(key, Arc::downgrade(&session));
         session
     }
 }

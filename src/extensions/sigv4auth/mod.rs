@@ -27,7 +27,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::StatusCode;
-use reqwest::Url;
 use schemars::SchemaGenerator;
 
 pub use self::config::Config;
@@ -44,7 +43,7 @@ use super::{
 use crate::{
     client::auth::{
         AuthError, AuthRequest, Authenticator, Credentials, Fetch, Fetched, RenewingAuth,
-        ServerAuthenticator, SharedCredentials,
+        ServerAddress, ServerAuthenticator, SharedCredentials,
     },
     runtime::Clock,
     settings::{BuildError, Capability},
@@ -90,7 +89,7 @@ struct NoScope(String);
 
 impl Authenticator for SigV4 {
     /// AWS answers 403 to keys that have expired.
-    fn at(&self, _base: &Url) -> Arc<dyn ServerAuthenticator> {
+    fn at(&self, _server: ServerAddress<'_>) -> Arc<dyn ServerAuthenticator> {
         let keys = Arc::clone(&self.0);
         let renew_on = vec![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
         Arc::new(RenewingAuth::new(keys, renew_on))

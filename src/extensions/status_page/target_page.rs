@@ -78,6 +78,14 @@ fn matter(detail: &TargetDetail) -> Markup {
     }
 }
 
+/// How long a poll took. One whose requests were all refused takes no time that counts.
+fn took(seconds: f64) -> String {
+    match seconds > 0.0 {
+        true => span(seconds),
+        false => "< 1 ms".to_owned(),
+    }
+}
+
 fn facts(detail: &TargetDetail) -> Markup {
     let row = &detail.row;
     html! {
@@ -85,7 +93,7 @@ fn facts(detail: &TargetDetail) -> Markup {
             div { dt { "Address" } dd { (row.url) } }
             div { dt { "Receiver" } dd { (row.receiver) } }
             div { dt { "Definition" } dd { (row.definition) } }
-            div { dt { "Last poll" } dd { (ago(row.last_poll_seconds_ago)) ", took " (span(row.last_poll_duration_seconds)) } }
+            div { dt { "Last poll" } dd { (ago(row.last_poll_seconds_ago)) ", took " (took(row.last_poll_duration_seconds)) } }
             div { dt { "Next poll" } dd { (soon(row.next_poll_in_seconds)) } }
             @for (name, value) in &row.labels { div { dt { (name) } dd { (value) } } }
         }

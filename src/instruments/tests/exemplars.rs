@@ -29,7 +29,7 @@ fn exemplars(both: &mut Both, poll: &Poll) -> Vec<Vec<Exemplar>> {
         .flat_map(|message| message.resource_metrics);
     let scopes = parts.flat_map(|part| part.scope_metrics);
     let mut metrics = scopes.flat_map(|scope| scope.metrics);
-    let results = metrics.find(|metric| metric.name == TargetMetric::PollResults.name());
+    let results = metrics.find(|metric| metric.name == TargetMetric::PollResults.name("betanet"));
     let Some(Data::Sum(mut sum)) = results.unwrap().data else {
         panic!("no total")
     };

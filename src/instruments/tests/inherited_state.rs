@@ -5,8 +5,8 @@ use super::*;
 /// Switches to another text of the definition, as a pipeline does.
 pub(super) fn go_over(both: &mut Both, text: &str) {
     let definition = definition::from_text("test", "test.yaml", text).unwrap();
-    let target = Arc::new(Target::named("node", &definition));
-    let schema = Arc::new(ReportMetrics::schema(&definition, 1));
+    let target = Arc::new(Target::polled_by("betanet", "node", &definition));
+    let schema = Arc::new(ReportMetrics::schema(&target));
     let mut instruments = TargetInstruments::new(&schema, &resource(&target));
     instruments.take_over(&mut both.instruments);
     let mut own = ReportMetrics::new(&target);

@@ -99,8 +99,8 @@ fn instruments() -> Both {
 
 fn instruments_of(definition: &str) -> Both {
     let definition = definition::from_text("test", "test.yaml", definition).unwrap();
-    let target = Arc::new(Target::named("node", &definition));
-    let schema = Arc::new(ReportMetrics::schema(&definition, 1));
+    let target = Arc::new(Target::polled_by("betanet", "node", &definition));
+    let schema = Arc::new(ReportMetrics::schema(&target));
     Both {
         instruments: TargetInstruments::new(&schema, &resource(&target)),
         own: ReportMetrics::new(&target),

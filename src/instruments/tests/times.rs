@@ -142,8 +142,8 @@ metrics:
   - {name: seconds, instrument: histogram, endpoint: b, value: $.s}
 ";
     let definition = definition::from_text("test", "test.yaml", text).unwrap();
-    let target = Arc::new(Target::named("node", &definition));
-    let schema = ReportMetrics::schema(&definition, 1);
+    let target = Arc::new(Target::polled_by("betanet", "node", &definition));
+    let schema = ReportMetrics::schema(&target);
     let schema = schema.instruments().iter().map(|known| {
         let mut instrument = known.as_ref().clone();
         if instrument.name == "seconds" {

@@ -86,8 +86,8 @@ fn mapped<'a>(
         Some(pattern) => match pattern.found(&found) {
             Some(part) => part.to_owned().into(),
             None => {
-                let (pattern, text) = (pattern.text(), value::short(&found));
-                let detail = format!("`{key}`: `{text}` does not match `{pattern}`");
+                let why = pattern.why_nothing(&found, &value::short(&found));
+                let detail = format!("`{key}`: {why}");
                 return Err(ElementProblem::new(ProblemReason::Missing, detail));
             }
         },

@@ -65,6 +65,11 @@ pub const NO_SAVED_BODY: &str = sample::NO_SAVED_BODY;
 pub use sample::SavedAnswer;
 pub use saved_pages::SavedPage;
 
+/// Reads a header `Link`, for `fuzz/`.
+pub(super) fn fuzz_link(data: &[u8]) {
+    poll::pages::fuzz_link(data);
+}
+
 /// A poll made of saved bodies, one for each endpoint of `definition`. An endpoint without one has
 /// failed.
 pub fn sample(definition: &Definition, answers: Vec<Option<SavedAnswer>>, clock: &Clock) -> Poll {
@@ -121,7 +126,13 @@ impl HttpJsonReceiver {
             DefinitionSelector::new(spec, None)
         });
         let mut selectors = selectors.collect::<Result<Vec<_>, _>>()?;
-        let polls = selectors.iter_mut().map(DefinitionSelector::poll_once);
+        let progress = &self.spec.context.polled_once;
+        progress.found(selectors.len());
+        let polls = selectors.iter_mut().map(async |selector| {
+            let polled = selector.poll_once().await;
+            progress.polled();
+            polled
+        });
         let polls = futures_util::future::try_join_all(polls).await?;
         Ok(polls.into_iter().flatten().collect())
     }

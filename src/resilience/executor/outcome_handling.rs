@@ -20,6 +20,7 @@ use crate::{
         target_resilience::{HostState, TargetResilience},
         time::later,
     },
+    runtime::rounded_seconds,
 };
 
 /// The classification of an attempt.
@@ -342,7 +343,7 @@ impl TargetResilience {
             target = self.name,
             endpoint = self.endpoint_name(ended.poll.endpoint),
             attempt = ended.poll.attempts,
-            delay_seconds = delay.as_secs_f64(),
+            delay_seconds = rounded_seconds(delay),
             error = &*failure.message,
             "retrying"
         );

@@ -106,6 +106,26 @@ fn all_attempts_and_waits_of_a_poll_must_fit_into_its_deadline() {
     assert!(complaints[0].contains("only 4 of"), "{complaints:?}");
 }
 
+#[test]
+fn an_attempt_that_fits_may_begin_too_late() {
+    let settings = Settings {
+        timeout: TimeoutConfig {
+            max: "100ms".parse().unwrap(),
+            adaptive: false,
+        },
+        retry: RetryConfig {
+            max_retries: 1,
+            ..RetryConfig::default()
+        },
+        ..deadline(2)
+    };
+    assert_complains(
+        settings,
+        "Warning retry: do not fit the deadline of a poll: 100ms + 1s + 100ms = 1.2s of 2s, and an \
+         attempt begins only while 1s are left, so only 1 of 2 attempts are made while a node hangs",
+    );
+}
+
 /// Checks that this is the only finding.
 fn assert_complains(settings: Settings, expected: &str) {
     let complaints = complaints(settings);

@@ -148,7 +148,7 @@ fn target_pipeline(processors: Vec<Arc<ProcessorNode>>) -> (TargetPipeline, Arc<
     fan_out.set(exporters([("debug", &seen)]));
     let tail = PipelineTail::new(processors, &fan_out, &Meter::of(&meter));
     let stream = Stream {
-        schema: Arc::new(ReportMetrics::schema(&definition, 1)),
+        schema: Arc::new(ReportMetrics::schema(&target)),
         resource: instruments::resource(&target),
         target,
     };
@@ -476,7 +476,7 @@ async fn after_a_change_of_processors_only_renamed_series_end() {
     let twice = tail(vec![step(Arc::new(Prefix)), step(Arc::new(Prefix))]);
     let stream = Stream {
         target: Arc::clone(old.shown.target()),
-        schema: Arc::new(ReportMetrics::schema(&old.shown.target().definition, 1)),
+        schema: Arc::new(ReportMetrics::schema(old.shown.target())),
         resource: instruments::resource(old.shown.target()),
     };
     let mut new = same.target_pipeline(stream.clone());

@@ -27,7 +27,7 @@ fn export(exporter: &Prometheus, metric: &'static str) {
     });
     let metrics = [metrics];
     let exemplar = Exemplar {
-        metric,
+        metric: metric.into(),
         attributes: outcome("missing").into(),
         trace: Trace {
             trace_id: 0xabc_u128.into(),

@@ -77,10 +77,8 @@ pub(super) fn taken<'v>(
         return Ok(Cow::Borrowed(found));
     };
     let Some(part) = pattern.found(&text) else {
-        let (text, pattern) = (short(&text), pattern.text());
-        return Err(ValueProblem::no_number(format!(
-            "`{text}` does not match `{pattern}`"
-        )));
+        let why = pattern.why_nothing(&text, &short(&text));
+        return Err(ValueProblem::no_number(why));
     };
     let part = Value::String(part.to_owned());
     match is_missing(format, &part) {

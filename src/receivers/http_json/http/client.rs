@@ -301,6 +301,7 @@ impl TargetClient {
             status,
             headers,
             is_from_elsewhere,
+            redirected_to: latest.map(|request| request.url),
             body,
             codings,
             share,

@@ -31,6 +31,7 @@ impl Transport for Memory {
             status,
             headers: HeaderMap::new(),
             is_from_elsewhere: false,
+            redirected_to: None,
             body: if status.is_success() {
                 body
             } else {

@@ -97,6 +97,8 @@ pub(crate) struct TransportResponse {
     pub(crate) headers: HeaderMap,
     /// Whether a redirect led to another origin, which gave it.
     pub(crate) is_from_elsewhere: bool,
+    /// Where it is, if redirects led there.
+    pub(crate) redirected_to: Option<Url>,
     /// Its body as it was sent; empty where the status is not accepted.
     pub(crate) body: Bytes,
     /// How it is compressed.

@@ -13,12 +13,13 @@ use std::sync::{
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use http::HeaderMap;
+use reqwest::Url;
 use tokio::time::Instant;
 
 use super::{
     endpoint::{EndpointPoller, ReceiverParts, is_heavy},
     failure::ResponseError,
-    pages::{NextPage, NextPageError, PageWalk, TIMES_BODY_LIMIT},
+    pages::{NextPage, NextPageError, PageAddress, PageWalk, TIMES_BODY_LIMIT},
     receive::{hold, read_part},
 };
 use crate::{
@@ -76,6 +77,8 @@ struct Page {
     part: BodyPart,
     mapped: MappedPart,
     headers: HeaderMap,
+    /// Where it is, if redirects led there.
+    redirected_to: Option<Url>,
     accepted_status: Option<u16>,
 }
 
@@ -192,7 +195,12 @@ impl Exchanges<'_> {
             let next = match &mut walk {
                 Some(walk) => {
                     different(walk, number, answer.parts.last(), &page.part)?;
-                    walk.next(&request.url, page.mapped.clue.clone(), &page.headers)?
+                    let at = page.redirected_to.as_ref().unwrap_or(&request.url);
+                    let from = PageAddress {
+                        asked: &request.url,
+                        at,
+                    };
+                    walk.next(from, page.mapped.clue.clone(), &page.headers)?
                 }
                 None => NextPage::None,
             };
@@ -265,6 +273,7 @@ impl Exchanges<'_> {
         let (response, request) = fetched;
         let response = endpoint.accepted(&request, response)?;
         let (headers, status) = (response.headers.clone(), response.status);
+        let redirected_to = response.redirected_to.clone();
         let is_heavy = is_heavy(&response);
         let mapper = endpoint.mapper.clone();
         let pages = endpoint.pages.clone();
@@ -278,6 +287,7 @@ impl Exchanges<'_> {
             part,
             mapped,
             headers,
+            redirected_to,
             accepted_status: (!status.is_success()).then_some(status.as_u16()),
         })
     }

@@ -8,7 +8,7 @@ use crate::{
     pipeline::{ErrorType, PollFailure},
     receivers::http_json::{format::error::DocumentError, http::transport::TransportError},
     resilience::{executor::AttemptError, outcome::ResultClass},
-    runtime::heavy,
+    runtime::{heavy, seconds},
     telemetry::chain,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 pub(super) enum ResponseError {
     #[error("no place among the concurrent requests")]
     Limiter,
-    #[error("no answer within {} s", .0.as_secs_f64())]
+    #[error("no answer within {}", seconds(*.0))]
     Timeout(Duration),
     #[error("answered with status {status}{detail}")]
     Status {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
 
@@ -21,6 +21,25 @@ pub(super) struct PageWalk<'p> {
     visited: HashSet<String>,
     /// The number in the query, where that leads to the next page.
     number: u64,
+}
+
+/// Where a page is.
+#[derive(Clone, Copy)]
+pub(super) struct PageAddress<'u> {
+    /// What was requested.
+    pub(super) asked: &'u Url,
+    /// Where redirects led; to this, what a page says of the next one is relative (RFC 3986, 5.1.3).
+    pub(super) at: &'u Url,
+}
+
+impl<'u> PageAddress<'u> {
+    /// A page that no redirect led to.
+    pub(super) fn unmoved(url: &'u Url) -> Self {
+        Self {
+            asked: url,
+            at: url,
+        }
+    }
 }
 
 /// What follows a page.
@@ -83,14 +102,14 @@ impl<'p> PageWalk<'p> {
         }
     }
 
-    /// What follows the page at `url`.
+    /// What follows a page.
     pub(super) fn next(
         &mut self,
-        url: &Url,
+        from: PageAddress<'_>,
         clue: Result<PageClue, PagesError>,
         headers: &HeaderMap,
     ) -> Result<NextPage, NextPageError> {
-        let page = self.visited.len();
+        let (page, url) = (self.visited.len(), from.asked);
         let next = match (&self.pages.source, clue?) {
             (_, PageClue::Last) => return Ok(NextPage::None),
             (PageSource::Number { until_empty, .. }, PageClue::Missing(hint)) if page == 1 => {
@@ -100,7 +119,7 @@ impl<'p> PageWalk<'p> {
                 });
             }
             (_, PageClue::Missing(_)) => return Ok(NextPage::None),
-            (PageSource::Next(_), PageClue::At(text)) => joined(url, &text, page)?,
+            (PageSource::Next(_), PageClue::At(text)) => joined(from.at, &text, page)?,
             (PageSource::Cursor { parameter, .. }, PageClue::At(text)) => {
                 let mut next = url.clone();
                 set_parameter(&mut next, parameter, &text);
@@ -118,7 +137,7 @@ impl<'p> PageWalk<'p> {
                 next
             }
             (_, _) => match linked(headers) {
-                Some(text) => joined(url, &text, page)?,
+                Some(text) => joined(from.at, &text, page)?,
                 None => return Ok(NextPage::None),
             },
         };
@@ -172,6 +191,25 @@ fn set_parameter(url: &mut Url, name: &str, value: &str) {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     parts.push(format!("{}={}", encoded(name), encoded(value)));
     url.set_query(Some(&parts.join("&")));
+}
+
+/// What a header `Link` of any bytes leads to, for `fuzz/`: nothing, or a URL of HTTP without
+/// credentials.
+pub(in crate::receivers::http_json) fn fuzz_link(data: &[u8]) {
+    let (Ok(value), Ok(from)) = (
+        HeaderValue::from_bytes(data),
+        Url::parse("http://a:1/b?c=d"),
+    ) else {
+        return;
+    };
+    let found = linked(&HeaderMap::from_iter([(header::LINK, value)]));
+    if let Some(Ok(next)) = found.map(|text| joined(&from, &text, 1)) {
+        assert!(matches!(next.scheme(), "http" | "https"), "{next}");
+        assert!(
+            next.username().is_empty() && next.password().is_none(),
+            "{next}"
+        );
+    }
 }
 
 /// The target of `rel="next"` in the headers `Link` (RFC 8288 §3).
@@ -314,12 +352,33 @@ mod tests {
     }
 
     #[test]
+    fn a_page_behind_a_redirect_leads_on_from_where_it_is() {
+        let (pages, mut first) = walk(next_path(), "http://a/hosts");
+        let mut walk = PageWalk::from(&pages, &mut first);
+        let mut next = |at: &str, to: &str| {
+            let from = PageAddress {
+                asked: &first,
+                at: &url(at),
+            };
+            let clue = Ok(PageClue::At(to.to_owned()));
+            walk.next(from, clue, &HeaderMap::new())
+        };
+        let second = NextPage::At(url("http://a/v2/hosts/list?page=2"));
+        assert_eq!(next("http://a/v2/hosts/list", "?page=2").unwrap(), second);
+        let elsewhere = next("http://b/hosts", "?page=3").unwrap_err().to_string();
+        assert!(
+            elsewhere.contains("another origin, http://b"),
+            "{elsewhere}"
+        );
+    }
+
+    #[test]
     fn a_page_leads_on_within_its_origin_only() {
         let (pages, mut first) = walk(next_path(), "http://a:1/v1/hosts?limit=2");
         let mut walk = PageWalk::from(&pages, &mut first);
         let mut next = |to: &str| {
             let clue = Ok(PageClue::At(to.to_owned()));
-            walk.next(&first, clue, &HeaderMap::new())
+            walk.next(PageAddress::unmoved(&first), clue, &HeaderMap::new())
         };
         let at = |text: &str| NextPage::At(url(text));
         assert_eq!(next("?page=2").unwrap(), at("http://a:1/v1/hosts?page=2"));
@@ -359,11 +418,13 @@ mod tests {
         assert_eq!(first.as_str(), "http://a/b?limit=2&page=1");
         let headers = HeaderMap::new();
         let missing = || Ok(PageClue::Missing("no `items`".to_owned()));
-        let wrong = walk_on.next(&first, missing(), &headers);
+        let wrong = walk_on.next(PageAddress::unmoved(&first), missing(), &headers);
         assert!(wrong.is_err(), "a wrong path is no end");
-        let next = walk_on.next(&first, Ok(PageClue::More), &headers).unwrap();
+        let next = walk_on
+            .next(PageAddress::unmoved(&first), Ok(PageClue::More), &headers)
+            .unwrap();
         assert_eq!(next, NextPage::At(url("http://a/b?limit=2&page=2")));
-        let end = walk_on.next(&first, missing(), &headers);
+        let end = walk_on.next(PageAddress::unmoved(&first), missing(), &headers);
         assert_eq!(end.unwrap(), NextPage::None);
         let cursor = PageSource::Cursor {
             path: Path::parse("$.c").unwrap(),
@@ -372,8 +433,14 @@ mod tests {
         let (pages, mut first) = walk(cursor, "http://a/b");
         let mut walk_on = PageWalk::from(&pages, &mut first);
         let at = |text: &str| Ok(PageClue::At(text.to_owned()));
-        let next = walk_on.next(&first, at("x y&z"), &headers).unwrap();
+        let next = walk_on
+            .next(PageAddress::unmoved(&first), at("x y&z"), &headers)
+            .unwrap();
         assert_eq!(next, NextPage::At(url("http://a/b?after=x%20y%26z")));
-        assert!(walk_on.next(&first, at("x y&z"), &headers).is_err());
+        assert!(
+            walk_on
+                .next(PageAddress::unmoved(&first), at("x y&z"), &headers)
+                .is_err()
+        );
     }
 }

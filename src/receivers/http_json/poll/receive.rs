@@ -96,6 +96,7 @@ fn text(
         codings,
         mut share,
         is_from_elsewhere: _,
+        redirected_to: _,
     } = response;
     let limit_bytes = request.body_limit_bytes;
     let raw = codings

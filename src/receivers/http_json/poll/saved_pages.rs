@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::Url;
 
-use super::pages::{NextPage, PageWalk};
+use super::pages::{NextPage, PageAddress, PageWalk};
 use crate::{
     definition::{Endpoint, PageClue, PageSource, Pages},
     receivers::http_json::format::reader::Reader,
@@ -49,7 +49,8 @@ pub(crate) fn saved_pages(endpoint: &Endpoint, path: &str, texts: &[Bytes]) -> V
             _ => None,
         };
         let headers = link.iter().map(|link| (header::LINK, link.clone()));
-        let next = walk.next(&url, Ok(clue), &HeaderMap::from_iter(headers));
+        let from = PageAddress::unmoved(&url);
+        let next = walk.next(from, Ok(clue), &HeaderMap::from_iter(headers));
         found.push(SavedPage {
             path: behind_origin(&url),
             text,

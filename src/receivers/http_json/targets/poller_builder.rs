@@ -216,7 +216,7 @@ fn endpoints(
             let site = |(of, transport): &(&TargetUrl, Arc<dyn Transport>)| {
                 Ok::<_, BuildError>(EndpointAddress {
                     url: site_url(of, endpoint)?,
-                    auth: auth.map(|auth| OriginAuth::new(auth, of.get())),
+                    auth: auth.map(|auth| OriginAuth::new(auth, *of)),
                     transport: Arc::clone(transport),
                 })
             };

@@ -25,6 +25,7 @@ impl Transport for FastAndSlow {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             is_from_elsewhere: false,
+            redirected_to: None,
             body: body.into(),
             codings: Codings::default(),
             share: None,

@@ -43,7 +43,7 @@ impl Sink for Auditor {
             books.enter(polled);
         }
         let sent = self.lab.count();
-        let retries = reading(&poll.own, "betanet.poll.retries", &[]);
+        let retries = reading(&poll.own, "poll.retries", &[]);
         assert_eq!(
             sent as u64, books.attempts,
             "requests, after {} polls",
@@ -51,9 +51,9 @@ impl Sink for Auditor {
         );
         // There are also requests to a witness, to find out whether the host survived a request.
         books.witnesses = sent as f64 - books.sent_results as f64 - retries;
-        let reads = reading(&poll.own, "betanet.cache.requests", &[("reader", "poll")]);
+        let reads = reading(&poll.own, "cache.requests", &[("reader", "poll")]);
         assert_eq!(reads, books.results as f64, "each result is one read");
-        let entries = reading(&poll.own, "betanet.cache.entries", &[]);
+        let entries = reading(&poll.own, "cache.entries", &[]);
         assert_eq!(entries, PATHS.len() as f64, "one an endpoint");
         for of in breakers() {
             assert_adds_up(&poll.own, &of, self.begun.elapsed());
@@ -99,7 +99,7 @@ fn breakers() -> Vec<Vec<(&'static str, &'static str)>> {
 /// Checks that the metrics of one breaker of age `age` are consistent.
 fn assert_adds_up(own: &[OwnReading], of: &[(&str, &str)], age: Duration) {
     let read = |metric: &str, more: &[(&str, &str)]| {
-        let metric = format!("betanet.circuit_breaker.{metric}");
+        let metric = format!("circuit_breaker.{metric}");
         reading(own, &metric, &[of, more].concat())
     };
     assert_eq!(read("status", &[]), 1.0, "one state: {of:?}");

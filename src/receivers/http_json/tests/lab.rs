@@ -7,7 +7,7 @@ use ::http::header;
 use super::*;
 use crate::{
     client::auth::Authenticators,
-    receivers::{http_json::poll::places::Places, network::Network},
+    receivers::{contract::PolledOnce, http_json::poll::places::Places, network::Network},
     resilience::{caution::Heard, per_instance::PerInstance, retry, state::BreakerState},
     telemetry::target_metrics::MetricsLevel,
 };
@@ -240,6 +240,7 @@ pub(super) fn receiver(
         authenticators: Authenticators::default(),
         mapping: NOTHING,
         keeps_text: true,
+        polled_once: PolledOnce::default(),
     };
     let telemetry = ReceiverTelemetry::new(&context.meter, id);
     let server = Arc::clone(lab);
@@ -415,7 +416,7 @@ pub(super) fn reading(own: &[OwnReading], metric: &str, attributes: &[(&str, &st
         all.any(|found| found.key.as_str() == *key && found.value.as_str() == *value)
     };
     own.iter()
-        .filter(|reading| reading.metric.name() == metric)
+        .filter(|reading| reading.metric.short_name() == metric)
         .filter(|reading| attributes.iter().all(|attribute| has(reading, attribute)))
         .map(|reading| number(&reading.value))
         .sum()

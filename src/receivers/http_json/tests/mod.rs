@@ -118,6 +118,7 @@ fn answer(status: u16, body: &'static str) -> TransportResponse {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
         is_from_elsewhere: false,
+        redirected_to: None,
         body: Bytes::from_static(body.as_bytes()),
         codings: Codings::default(),
         share: None,

@@ -40,7 +40,7 @@ impl AtWork {
         let of = [("reader", reader), ("result", result)];
         reading(
             &self.host.readings(MetricsLevel::Detailed),
-            "betanet.cache.requests",
+            "cache.requests",
             &of,
         )
     }

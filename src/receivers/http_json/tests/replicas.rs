@@ -54,20 +54,17 @@ async fn polls_stay_fresh_while_one_of_three_fails() {
         let polls = polls(&poller, 40).await;
         assert!(all_gave(&polls), "{fault:?}");
         let last = polls.last().unwrap();
-        let retries = reading(&last.own, "betanet.poll.retries", &[]);
+        let retries = reading(&last.own, "poll.retries", &[]);
         assert_eq!(retries, 0.0, "{fault:?}: nothing was waited for");
-        let failovers = of(last, "betanet.balancer.failovers", "a");
+        let failovers = of(last, "balancer.failovers", "a");
         assert_eq!(failovers, labs[0].count() as f64, "{fault:?}");
         assert!(
             (15..70).contains(&labs[0].count()),
             "{fault:?}: {failovers}"
         );
-        assert_eq!(of(last, "betanet.balancer.ejected", "b"), 0.0);
-        assert!(
-            of(last, "betanet.circuit_breaker.state", "a") > 0.0,
-            "{fault:?}"
-        );
-        assert_eq!(of(last, "betanet.circuit_breaker.state", "b"), 0.0);
+        assert_eq!(of(last, "balancer.ejected", "b"), 0.0);
+        assert!(of(last, "circuit_breaker.state", "a") > 0.0, "{fault:?}");
+        assert_eq!(of(last, "circuit_breaker.state", "b"), 0.0);
     }
 }
 
@@ -82,7 +79,7 @@ async fn a_hanging_instance_delays_a_poll_by_no_more_than_its_usual_time() {
     sleep(INTERVAL).await;
     let polls = polls(&poller, 40).await;
     assert!(all_gave(&polls));
-    assert!(of(&polls[39], "betanet.circuit_breaker.state", "a") > 0.0);
+    assert!(of(&polls[39], "circuit_breaker.state", "a") > 0.0);
     let longest = polls.iter().map(|poll| poll.duration).max().unwrap();
     assert!(
         longest < Duration::from_millis(600),
@@ -97,7 +94,7 @@ async fn an_instance_that_recovers_gets_requests_again() {
     let open = async |instance| {
         let polls = polls(&poller, 20).await;
         assert!(all_gave(&polls));
-        of(&polls[19], "betanet.circuit_breaker.state", instance) > 0.0
+        of(&polls[19], "circuit_breaker.state", instance) > 0.0
     };
     assert!(open("a").await);
     labs[0].now(|_| Reply::Good);
@@ -136,8 +133,8 @@ async fn while_more_than_half_have_failed_no_instance_is_excluded() {
         Reply::Good,
     ]);
     let poller = replicas(&labs, settings(), &["/a"]);
-    let panic = |poll: &Poll| reading(&poll.own, "betanet.balancer.panic", &[]);
-    let ejected = |poll: &Poll| reading(&poll.own, "betanet.balancer.ejected", &[]);
+    let panic = |poll: &Poll| reading(&poll.own, "balancer.panic", &[]);
+    let ejected = |poll: &Poll| reading(&poll.own, "balancer.ejected", &[]);
     let mut poll = poller.poll_all().await;
     while labs[0].count() + labs[1].count() < 2 {
         assert_eq!(panic(&poll), 0.0);
@@ -224,8 +221,8 @@ async fn a_failover_uses_the_retry_budget() {
     for _ in 0..20 {
         last = poller.poll_all().await;
     }
-    let retries = reading(&last.own, "betanet.poll.retries", &[]);
-    let failovers = reading(&last.own, "betanet.balancer.failovers", &[]);
+    let retries = reading(&last.own, "poll.retries", &[]);
+    let failovers = reading(&last.own, "balancer.failovers", &[]);
     let sent: usize = labs.iter().map(|lab| lab.count()).sum();
     assert_eq!(sent as f64, 21.0 + retries + failovers);
     assert!(
@@ -233,7 +230,7 @@ async fn a_failover_uses_the_retry_budget() {
         "{failovers} {retries}"
     );
     let suppressed = [("reason", "budget")];
-    assert!(reading(&last.own, "betanet.poll.retries_suppressed", &suppressed) > 0.0);
+    assert!(reading(&last.own, "poll.retries_suppressed", &suppressed) > 0.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +242,7 @@ async fn instances_that_fail_together_do_not_raise_the_suspicion_of_a_local_faul
     assert!(polls.iter().all(|poll| !errors(poll).contains(&guarded)));
     let state = reading(
         &polls[2].own,
-        "betanet.circuit_breaker.status",
+        "circuit_breaker.status",
         &[("state", "open"), ("betanet.breaker.scope", "host")],
     );
     assert_eq!(state, 5.0, "their breakers are not held");
@@ -264,17 +261,17 @@ async fn each_instance_has_all_its_metrics_from_the_first_poll_on() {
         poll.own
             .iter()
             .filter(of)
-            .map(|own| own.metric.name())
+            .map(|own| own.metric.short_name())
             .collect::<Vec<_>>()
     };
     assert_eq!(names("a"), names("b"));
     for metric in ["requests", "failovers", "ejected", "latency"] {
-        let metric = format!("betanet.balancer.{metric}");
+        let metric = format!("balancer.{metric}");
         assert!(names("a").contains(&metric.as_str()), "{metric}");
     }
     let one = alone(&labs[0], settings(), &["/a"]).poll_all().await;
     let of_several = |own: &&OwnReading| {
-        own.metric.name().starts_with("betanet.balancer")
+        own.metric.short_name().starts_with("balancer")
             || own
                 .attributes
                 .iter()

@@ -47,7 +47,7 @@ async fn retries_come_after_one_two_and_four_seconds() {
     assert_eq!(errors(&poll), [Some(ErrorType::Status(500))]);
     assert_eq!(poll.endpoints[0].attempts, 4);
     assert_eq!(
-        reading(&poll.own, "betanet.poll.retries", &[("error.type", "500")]),
+        reading(&poll.own, "poll.retries", &[("error.type", "500")]),
         3.0
     );
 }
@@ -88,10 +88,10 @@ async fn five_failures_open_the_breaker_of_an_endpoint_and_nothing_is_sent_then(
         ("betanet.breaker.scope", "endpoint"),
         ("url.template", "/a"),
     ];
-    assert_eq!(reading(own, "betanet.circuit_breaker.state", &of), 1.0);
-    assert_eq!(reading(own, "betanet.circuit_breaker.rejections", &of), 1.0);
+    assert_eq!(reading(own, "circuit_breaker.state", &of), 1.0);
+    assert_eq!(reading(own, "circuit_breaker.rejections", &of), 1.0);
     let open = [("reason", "open")];
-    assert_eq!(reading(own, "betanet.poll.retries_suppressed", &open), 1.0);
+    assert_eq!(reading(own, "poll.retries_suppressed", &open), 1.0);
     assert_eq!(host_state(&poller), BreakerState::Closed);
 }
 
@@ -202,7 +202,7 @@ async fn a_request_that_waited_for_a_successful_trial_does_not_count_as_rejected
     let poller = alone(&lab, settings(), &THREE);
     let rejections = || {
         let own = poller.host.readings(MetricsLevel::Detailed);
-        reading(&own, "betanet.circuit_breaker.rejections", &[])
+        reading(&own, "circuit_breaker.rejections", &[])
     };
     let mut before = 0.0;
     while host_state(&poller) == BreakerState::Closed {
@@ -233,10 +233,10 @@ async fn a_poll_without_time_after_the_trial_request_sends_nothing() {
     assert_eq!(lab.count() - before, 1, "the probe alone");
     let host = [("betanet.breaker.scope", "host")];
     let own = poller.host.readings(MetricsLevel::Detailed);
-    let rejections = reading(&own, "betanet.circuit_breaker.rejections", &host);
+    let rejections = reading(&own, "circuit_breaker.rejections", &host);
     assert_eq!(rejections, 2.0);
     let cancelled = [("result", "cancelled")];
-    let probes = reading(&own, "betanet.circuit_breaker.probes", &cancelled);
+    let probes = reading(&own, "circuit_breaker.probes", &cancelled);
     assert_eq!(probes, 0.0, "what was not sent was no probe");
     assert_eq!(at_once(&poller).await, [None; 3]);
 }
@@ -309,7 +309,7 @@ async fn a_removed_answer_is_not_served_stale() {
         let poll = poller.poll_all().await;
         assert_eq!(poll.endpoints[0].stale_age.is_some(), stale, "{code}");
         let state = if stale { "stale" } else { "empty" };
-        let entries = |of| reading(&poll.own, "betanet.cache.entries", of);
+        let entries = |of| reading(&poll.own, "cache.entries", of);
         assert_eq!((entries(&[("state", state)]), entries(&[])), (1.0, 1.0));
     }
 }
@@ -333,9 +333,9 @@ async fn a_304_is_as_good_as_a_new_answer() {
     assert!(document(&polls[0]).is_some());
     assert_eq!(document(&polls[2]), document(&polls[0]));
     let own = &polls[2].own;
-    assert_eq!(reading(own, "betanet.cache.entry.age", &[]), 0.0);
+    assert_eq!(reading(own, "cache.entry.age", &[]), 0.0);
     let revalidated = [("result", "revalidated"), ("reader", "poll")];
-    assert_eq!(reading(own, "betanet.cache.requests", &revalidated), 2.0);
+    assert_eq!(reading(own, "cache.requests", &revalidated), 2.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,7 +348,7 @@ async fn a_304_that_nobody_asked_for_renews_nothing() {
     let poll = poller.poll_all().await;
     assert_eq!(errors(&poll), [Some(ErrorType::Status(304))]);
     assert!(poll.endpoints[0].stale_age >= Some(INTERVAL));
-    assert_eq!(reading(&poll.own, "betanet.cache.requests", &[]), 2.0);
+    assert_eq!(reading(&poll.own, "cache.requests", &[]), 2.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -388,7 +388,7 @@ async fn a_stale_answer_does_not_make_a_failure_look_like_a_success() {
     // Stale answers are served from the first failure on; retries and breakers work as usual.
     assert_eq!(stale, [(4, Some("stale")), (1, Some("stale"))]);
     let of = [("betanet.breaker.scope", "endpoint")];
-    let state = reading(&polls[2].own, "betanet.circuit_breaker.state", &of);
+    let state = reading(&polls[2].own, "circuit_breaker.state", &of);
     assert_eq!(state, 1.0);
 }
 
@@ -408,7 +408,7 @@ async fn a_poll_that_sent_a_request_reports_the_result_of_it() {
         [Some(ErrorType::Status(503)), Some(ErrorType::Connect)]
     );
     assert_eq!(lab.count(), 2);
-    assert_eq!(reading(&poll.own, "betanet.poll.retries", &[]), 0.0);
+    assert_eq!(reading(&poll.own, "poll.retries", &[]), 0.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -419,19 +419,19 @@ async fn a_lower_detail_gives_fewer_metrics() {
         poller.level = detail;
         let own = poller.poll_all().await.own;
         let names: std::collections::BTreeSet<_> =
-            own.iter().map(|own| own.metric.name()).collect();
+            own.iter().map(|own| own.metric.short_name()).collect();
         names
     };
     let basic = said(MetricsLevel::Basic).await;
     let normal = said(MetricsLevel::Normal).await;
     let detailed = said(MetricsLevel::Detailed).await;
     assert!(basic.is_subset(&normal) && normal.is_subset(&detailed));
-    assert!(basic.contains("betanet.circuit_breaker.state"));
-    assert!(!basic.contains("betanet.poll.retries"));
-    assert!(normal.contains("betanet.poll.retries"));
-    assert!(normal.contains("betanet.cache.requests"));
-    assert!(!basic.contains("betanet.circuit_breaker.transitions"));
-    assert!(normal.contains("betanet.circuit_breaker.transitions"));
-    assert!(!normal.contains("betanet.circuit_breaker.status"));
-    assert!(detailed.contains("betanet.circuit_breaker.status"));
+    assert!(basic.contains("circuit_breaker.state"));
+    assert!(!basic.contains("poll.retries"));
+    assert!(normal.contains("poll.retries"));
+    assert!(normal.contains("cache.requests"));
+    assert!(!basic.contains("circuit_breaker.transitions"));
+    assert!(normal.contains("circuit_breaker.transitions"));
+    assert!(!normal.contains("circuit_breaker.status"));
+    assert!(detailed.contains("circuit_breaker.status"));
 }
