@@ -13,7 +13,8 @@ use betanet_collector::{
     exporters::prometheus::{Config, NameFilter, Prometheus, TextFormat},
     instruments::{ReportMetrics, TargetInstruments, resource},
     pipeline::{
-        Body, EndpointPoll, Exporter as _, OtlpForm, Poll, PollOutcome, Schema, Snapshot, Target,
+        Body, EndpointPoll, Exporter as _, OtlpForm, Poll, PollOutcome, Schema, Snapshot,
+        StateStore, Target,
     },
     processors::mapping,
     resilience::{
@@ -183,7 +184,12 @@ async fn run(
 ) -> (Cost, Cost) {
     let Size { targets, rounds } = size;
     let meter = Meter::of(&SdkMeterProvider::default());
-    let exporter = Prometheus::new("prometheus", &Config::default(), &meter);
+    let exporter = Prometheus::new(
+        "prometheus",
+        &Config::default(),
+        &meter,
+        &StateStore::default(),
+    );
     let (fleet, schema) = (
         ReceiverResilience::new(settings()),
         Arc::new(ReportMetrics::schema(definition, 1)),

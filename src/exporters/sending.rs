@@ -1,7 +1,7 @@
 //! The common part of all exporters that send: each has its own encoder, and behind it a
 //! [`Delivery`].
 
-use std::{any::Any, time::SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use super::ending::Ending;
 use crate::{
-    delivery::{Delivery, ExporterCounters},
+    delivery::Delivery,
     pipeline::{EndOfSeries, Exporter, Snapshot, Target},
 };
 
 /// Encodes snapshots as messages.
-pub(super) trait Encoder: Any + Send + Sync {
+pub(super) trait Encoder: Send + Sync + 'static {
     /// Hands the messages of a snapshot to `delivery`.
     fn encode(&self, snapshot: &Snapshot<'_>, delivery: &Delivery);
 
@@ -47,28 +47,6 @@ impl Sending {
             delivery,
             ending,
         }
-    }
-
-    /// The exporter, if it is one that sends.
-    pub(super) fn of(exporter: &dyn Exporter) -> Option<&Self> {
-        let exporter: &dyn Any = exporter;
-        exporter.downcast_ref()
-    }
-
-    /// The counters of the exporter.
-    pub(super) fn account(&self) -> &ExporterCounters {
-        self.delivery.account()
-    }
-
-    /// Delivers the messages.
-    pub(super) fn delivery(&self) -> &Delivery {
-        &self.delivery
-    }
-
-    /// The encoder, if it has the type `E`.
-    pub(super) fn encoder<E: Encoder>(&self) -> Option<&E> {
-        let encoder: &dyn Any = &*self.encoder;
-        encoder.downcast_ref()
     }
 }
 

@@ -167,7 +167,7 @@ fn bench_on(retry: RetryOnFailure, queue: SendingQueue, disk: Option<(Directory,
         retry,
         queue,
         split: None,
-        after: None,
+        order: None,
     };
     bench_of(settings, disk)
 }
@@ -188,7 +188,7 @@ fn bench_of(settings: DeliverySettings, disk: Option<(Directory, Log)>) -> Bench
         clock: &Clock::System,
         storages: &Storages::new(),
         authenticators: &Authenticators::default(),
-        account: None,
+        states: &StateStore::default(),
     };
     Bench {
         delivery: Delivery::start_on(context, settings, destination.clone(), disk),
@@ -410,7 +410,7 @@ async fn several_consumers_send_at_the_same_time() {
         retry: steady(),
         queue: SendingQueue::default(),
         split: None,
-        after: None,
+        order: None,
     };
     settings.queue.num_consumers = 2;
     let meter = Meter::of(&SdkMeterProvider::default());
@@ -423,7 +423,7 @@ async fn several_consumers_send_at_the_same_time() {
         clock: &Clock::System,
         storages: &Storages::new(),
         authenticators: &Authenticators::default(),
-        account: None,
+        states: &StateStore::default(),
     };
     let delivery = Delivery::start(context, settings, destination.clone()).unwrap();
     for mark in [1, 2, 3] {

@@ -38,7 +38,7 @@ fn settings(queue: SendingQueue) -> DeliverySettings {
         retry: steady(),
         queue,
         split: Some(split),
-        after: None,
+        order: None,
     }
 }
 

@@ -193,7 +193,7 @@ impl HttpConfig {
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
             split: Some(split),
-            after: None,
+            order: None,
         };
         let auth = self.auth.build(context.authenticators)?;
         start(context, settings, self.destination(auth.as_deref()))
@@ -276,7 +276,7 @@ impl GrpcConfig {
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
             split: Some(split),
-            after: None,
+            order: None,
         };
         let auth = self.auth.build(context.authenticators)?;
         start(context, settings, self.destination(auth.as_deref()))

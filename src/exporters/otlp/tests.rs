@@ -28,7 +28,7 @@ use crate::{
         SendingQueue, Storages, testing::Reader,
     },
     exporters::{ending::Ending, sending::Sending, testing::target},
-    pipeline::{EndOfSeries, Exporter as _, OtlpForm, Reporter},
+    pipeline::{EndOfSeries, Exporter as _, OtlpForm, Reporter, StateStore},
     runtime::{Clock, Tasks},
     telemetry::Meter,
 };
@@ -72,7 +72,7 @@ fn settings() -> DeliverySettings {
         retry: RetryOnFailure::default(),
         queue: SendingQueue::default(),
         split: None,
-        after: None,
+        order: None,
     }
 }
 
@@ -90,7 +90,7 @@ fn exporter() -> (Sending, Store) {
         clock: &Clock::System,
         storages: &Storages::new(),
         authenticators: &Authenticators::default(),
-        account: None,
+        states: &StateStore::default(),
     };
     let ending = Ending::new(&Clock::System);
     let delivery = Delivery::start(context, settings(), store.clone()).unwrap();
@@ -197,7 +197,7 @@ async fn the_collectors_keys_build_exporters() {
         clock: &clock,
         storages: &storages,
         authenticators: &Authenticators::default(),
-        account: None,
+        states: &StateStore::default(),
     };
     let http = |text| {
         let config: HttpConfig = serde_json::from_str(text).unwrap();

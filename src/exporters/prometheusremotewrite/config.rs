@@ -14,7 +14,7 @@ use super::{
 use crate::{
     client::{ClientAuthConfig, ConfigError, Tls, auth::Authenticator},
     delivery::{
-        ClientSettings, Delivery, DeliverySettings, RetryOnFailure, SendingQueue,
+        ClientSettings, Delivery, DeliverySettings, RetryOnFailure, SendOrder, SendingQueue,
         http::HttpDestination,
     },
     exporters::{
@@ -76,12 +76,19 @@ pub struct Config {
 
 /// The server, and how the exporter connects to it.
 #[derive(Debug, PartialEq)]
-pub(super) struct Speaks {
+struct ServerSettings {
     endpoint: Option<HttpUrl>,
     headers: Headers,
     auth: ClientAuthConfig,
     tls: Tls,
     proxy_url: Option<ProxyUrl>,
+}
+
+/// The order in which the exporters with one id send to a server. It outlives reloads.
+#[derive(Debug)]
+pub(super) struct ServerOrder {
+    server: ServerSettings,
+    order: Arc<SendOrder>,
 }
 
 /// A setting that is on or off.
@@ -113,29 +120,32 @@ impl Default for Config {
 }
 
 impl ExporterConfig for Config {
-    /// A replacement keeps its predecessor's memory of sent series. If it uses the same server in
+    /// A replacement shares its predecessor's memory of sent series. If it uses the same server in
     /// the same way, it starts when the predecessor has sent what it holds, because a server accepts
     /// the samples of a series only in their order. Otherwise it starts at once, because the old
     /// server may be gone.
     fn build(&self, context: &mut ExporterContext<'_>) -> Result<Arc<dyn Exporter>, BuildError> {
-        let before = context.before_sending().and_then(|before| {
-            let encoder = before.encoder::<RemoteWrite>()?;
-            Some((encoder, before.delivery()))
-        });
-        let speaks = self.speaks();
-        let same = before.filter(|(encoder, _)| encoder.speaks == speaks);
+        let (id, server) = (context.id, self.server());
+        let order = context.states.get_if(
+            id,
+            |order: &ServerOrder| order.server == server,
+            || {
+                let server = self.server();
+                let order = Arc::default();
+                Arc::new(ServerOrder { server, order })
+            },
+        );
         let settings = DeliverySettings {
             timeout: self.timeout.get(),
             retry: self.retry_on_failure.clone(),
             queue: self.sending_queue.clone(),
             split: Some(split),
-            after: same.map(|(_, delivery)| delivery.ended()),
+            order: Some(Arc::clone(&order.order)),
         };
         let ending = Ending::new(context.clock);
         let auth = self.auth.build(context.authenticators)?;
         let destination = self.destination(auth.as_deref())?;
         let delivery = Delivery::start(context.delivery(), settings, destination)?;
-        let memory = before.map(|(encoder, _)| Arc::clone(&encoder.memory));
         let conversion = self.resource_to_telemetry_conversion;
         let converted = match (conversion.enabled, conversion.exclude_service_attributes) {
             (false, _) => Converted::Nothing,
@@ -151,9 +161,9 @@ impl ExporterConfig for Config {
         };
         let encoder = RemoteWrite {
             rules,
-            speaks,
             metadata: self.send_metadata.then(Metadata::default),
-            memory: memory.unwrap_or_default(),
+            memory: context.states.get(id, Arc::default),
+            _order: order,
         };
         Ok(Arc::new(Sending::new(encoder, delivery, ending)))
     }
@@ -195,8 +205,8 @@ impl ExporterConfig for Config {
 }
 
 impl Config {
-    fn speaks(&self) -> Speaks {
-        Speaks {
+    fn server(&self) -> ServerSettings {
+        ServerSettings {
             endpoint: self.endpoint.clone(),
             headers: self.headers.clone(),
             auth: self.auth.clone(),
