@@ -1,15 +1,17 @@
-//! The common part of all exporters that send: each has its own encoder, and behind it a
-//! [`Delivery`].
+//! The common part of all exporters that send. Each is an [`Encoder`], which makes messages of
+//! snapshots, and a [`Destination`], which takes them. Everything between them, from the queue to
+//! the counters, is a [`Delivery`].
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use tokio::time::Instant;
 
-use super::ending::Ending;
+use super::{contract::ExporterContext, ending::Ending};
 use crate::{
-    delivery::Delivery,
+    client::ConfigError,
+    delivery::{Delivery, DeliverySettings, Destination},
     pipeline::{EndOfSeries, Exporter, Snapshot, Target},
 };
 
@@ -33,17 +35,31 @@ pub(super) trait Encoder: Send + Sync + 'static {
 }
 
 /// An exporter that sends.
-pub(super) struct Sending {
-    encoder: Box<dyn Encoder>,
+pub(super) struct SendingExporter<E> {
+    encoder: E,
     delivery: Delivery,
     ending: Ending,
 }
 
-impl Sending {
-    /// Sends the messages of `encoder`.
-    pub(super) fn new(encoder: impl Encoder, delivery: Delivery, ending: Ending) -> Self {
+impl<E: Encoder> SendingExporter<E> {
+    /// Starts an exporter that sends the messages of `encoder` to `destination`.
+    ///
+    /// # Errors
+    /// If a value of the settings is invalid. The error names its key.
+    pub(super) fn start(
+        context: &ExporterContext<'_>,
+        settings: DeliverySettings,
+        encoder: E,
+        destination: impl Destination,
+    ) -> Result<Arc<dyn Exporter>, ConfigError> {
+        let ending = Ending::new(context.clock);
+        let delivery = Delivery::start(context.delivery(), settings, destination)?;
+        Ok(Arc::new(Self::new(encoder, delivery, ending)))
+    }
+
+    pub(super) fn new(encoder: E, delivery: Delivery, ending: Ending) -> Self {
         Self {
-            encoder: Box::new(encoder),
+            encoder,
             delivery,
             ending,
         }
@@ -51,7 +67,7 @@ impl Sending {
 }
 
 #[async_trait]
-impl Exporter for Sending {
+impl<E: Encoder> Exporter for SendingExporter<E> {
     fn export(&self, snapshot: &Snapshot<'_>) {
         self.encoder.encode(snapshot, &self.delivery);
     }

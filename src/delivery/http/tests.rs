@@ -75,6 +75,7 @@ fn destination(url: Url, compression: Compression) -> HttpDestination {
         auth: None,
         tls: &Tls::default(),
         proxy_url: None,
+        clock: &Clock::System,
     };
     HttpDestination::new(url, &remote).unwrap()
 }
@@ -95,6 +96,7 @@ async fn remote_write_uses_snappy_and_retries_every_server_error() {
         auth: None,
         tls: &Tls::default(),
         proxy_url: None,
+        clock: &Clock::System,
     };
     for (status, retried) in [
         (204, None),
@@ -402,6 +404,7 @@ async fn requests_go_through_a_proxy() {
         auth: None,
         tls: &tls,
         proxy_url: Some(proxy_url),
+        clock: &Clock::System,
     };
     // Nobody can look this name up: the client leaves that to the proxy.
     let nowhere: Url = "http://nowhere.invalid/v1/metrics".parse().unwrap();

@@ -486,3 +486,52 @@ async fn a_repeated_message_of_the_destination_is_logged_once() {
     assert_eq!(count("said=\"tenant 50 is over its limit\""), 1, "{text}");
     assert_eq!(count("accepts everything again"), 1, "{text}");
 }
+
+/// A configuration that drops an exporter and one that has it again follow each other while the
+/// first one still sends.
+#[tokio::test(start_paused = true)]
+async fn an_exporter_that_comes_back_continues_its_counters() {
+    let (tasks, _failures) = Tasks::new();
+    let metrics = Reader::default();
+    let provider = SdkMeterProvider::builder()
+        .with_reader(metrics.clone())
+        .build();
+    let (meter, states) = (Meter::of(&provider), StateStore::default());
+    let start = |destination: &Scripted| {
+        let context = DeliveryContext {
+            id: "otlp_http/test",
+            tasks: &tasks,
+            meter: &meter,
+            seed: 1,
+            status: &Reporter::unheard(),
+            clock: &Clock::System,
+            storages: &Storages::new(),
+            authenticators: &Authenticators::default(),
+            states: &states,
+        };
+        let settings = DeliverySettings {
+            timeout: TIMEOUT,
+            retry: steady(),
+            queue: SendingQueue::default(),
+            split: None,
+            order: None,
+        };
+        Delivery::start(context, settings, destination.clone()).unwrap()
+    };
+    let destination = Scripted::default();
+    destination.script([DestinationStep::Accept, DestinationStep::Hang]);
+    let removed = start(&destination);
+    for mark in [1, 2] {
+        removed.push(&[mark], 1);
+        sleep(Duration::from_secs(1)).await;
+    }
+    let again = start(&destination);
+    again.push(&[3], 1);
+    sleep(Duration::from_secs(1)).await;
+    let sums = || ["received", "sent", "held"].map(|what| metrics.sum(what));
+    assert_eq!(sums(), [3, 2, 1]);
+    drop(removed);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(sums(), [3, 2, 0]);
+    assert_eq!(metrics.sum("dropped"), 1, "it was not drained");
+}

@@ -10,11 +10,10 @@ use super::{
     writer::{Rotation, SharedFile, Writer, WriterSettings},
 };
 use crate::{
-    delivery::{BatchSettings, Delivery, DeliverySettings, RetryOnFailure, SendingQueue},
+    delivery::{BatchSettings, DeliverySettings, RetryOnFailure, SendingQueue},
     exporters::{
         contract::{self, ExporterConfig, ExporterContext, ExporterType, WrittenFile},
-        ending::Ending,
-        sending::Sending,
+        sending::SendingExporter,
     },
     pipeline::Exporter,
     settings::{BuildError, ByteSize, Duration},
@@ -128,9 +127,12 @@ impl ExporterConfig for Config {
             order: None,
         };
         let destination = super::Destination(Arc::new(writer));
-        let ending = Ending::new(context.clock);
-        let delivery = Delivery::start(context.delivery(), settings, destination)?;
-        Ok(Arc::new(Sending::new(File, delivery, ending)))
+        Ok(SendingExporter::start(
+            context,
+            settings,
+            File,
+            destination,
+        )?)
     }
 
     fn check(&self, at: &Cursor<'_>, diagnostics: &mut Diagnostics) {
