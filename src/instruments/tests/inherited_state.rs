@@ -18,7 +18,7 @@ pub(super) fn go_over(both: &mut Both, text: &str) {
 }
 
 /// The definition with one more metric, before all others.
-fn with_one_more() -> String {
+pub(super) fn with_one_more() -> String {
     let more = "metrics:\n  - {name: more, instrument: counter, endpoint: a, value: $.more}";
     DEFINITION.replace("metrics:", more)
 }
