@@ -75,21 +75,20 @@ impl ReportMetrics {
         }
     }
 
-    /// Continues `old`, of the same target, for the endpoints and instruments that both have.
-    pub fn take_over(&mut self, old: Self) {
-        let (now, before) = (Arc::clone(&self.target), old.target);
-        if Arc::ptr_eq(&now.definition, &before.definition) {
-            *self = Self { target: now, ..old };
+    /// Goes on with another description of the target. What is known of endpoints and instruments
+    /// that both definitions have is kept.
+    pub fn apply(&mut self, target: &Arc<Target>) {
+        if Arc::ptr_eq(&self.target.definition, &target.definition) {
+            self.target = Arc::clone(target);
             return;
         }
-        let endpoint = |at: usize| {
-            let id = &before.definition.endpoints.get(at)?.id;
-            now.definition.endpoint(id.as_str())
-        };
+        let old = std::mem::replace(self, Self::new(target));
+        let (now, before) = (&target.definition, &old.target.definition);
+        let endpoint = |at: usize| now.endpoint(before.endpoints.get(at)?.id.as_str());
         let instrument = |at: usize| {
-            let name = before.definition.subject(at)?;
-            let mut all = 0..now.definition.subjects();
-            all.find(|index| now.definition.subject(*index) == Some(name))
+            let name = before.subject(at)?;
+            let mut all = 0..now.subjects();
+            all.find(|index| now.subject(*index) == Some(name))
         };
         for ((at, outcome, error_type), count) in old.results {
             if let Some(at) = endpoint(at) {
